@@ -1,0 +1,62 @@
+"""The input as readers see it: chunks of any size come in, any number of bytes is taken, and every byte has an offset."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+
+class ByteStream:
+    """Reads from an iterator of byte chunks, pulling one only when the ones before are used up.
+
+    offset  of the next byte that will be taken, from the start of the input
+    size    bytes pulled from the iterator so far
+    copy    called with every chunk that is pulled, or None: where the source is kept for a second look
+    """
+
+    def __init__(self, chunks: Iterable[bytes], copy: Callable[[bytes], object] | None = None) -> None:
+        self._chunks: Iterator[bytes] = iter(chunks)
+        self._buffer = b""
+        self._at = 0
+        self.size = 0
+        self.copy = copy
+
+    @property
+    def offset(self) -> int:
+        """Offset of the next byte to be taken."""
+        return self.size - (len(self._buffer) - self._at)
+
+    def _pull(self) -> bytes:
+        for chunk in self._chunks:
+            if chunk:
+                self.size += len(chunk)
+                if self.copy is not None:
+                    self.copy(chunk)
+                return chunk
+        return b""
+
+    def peek(self, count: int) -> bytes:
+        """The next `count` bytes without taking them; fewer only where the input ends."""
+        while len(self._buffer) - self._at < count:
+            chunk = self._pull()
+            if not chunk:
+                break
+            self._buffer = self._buffer[self._at :] + chunk
+            self._at = 0
+        return self._buffer[self._at : self._at + count]
+
+    def read(self, count: int) -> bytes:
+        """Take `count` bytes; fewer only where the input ends."""
+        taken = self.peek(count)
+        self._at += len(taken)
+        return taken
+
+    def some(self, limit: int) -> bytes:
+        """Take what is at hand: at least one byte, at most `limit`; b"" where the input ends."""
+        if self._at == len(self._buffer):
+            self._buffer, self._at = self._pull(), 0
+        taken = self._buffer[self._at : self._at + limit]
+        self._at += len(taken)
+        return taken
+
+    def drain(self) -> Iterator[bytes]:
+        """Take all that is left, chunk by chunk."""
+        while chunk := self.some(1 << 18):
+            yield chunk

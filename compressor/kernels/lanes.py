@@ -1,0 +1,116 @@
+"""The few vector and bit operations that Numba lacks, as LLVM intrinsics.
+
+Every address is made by `address`, so that one place decides about memory safety: with NUMBA_BOUNDSCHECK=1 each load
+and store of `count` elements at `index` is checked against the array's size and raises IndexError, as Numba's own
+indexing does. Without it nothing is checked and the caller's docstring must say why it stays inside.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, config
+from numba.extending import intrinsic
+
+I1, I8, I16, I32, I64, F32 = ir.IntType(1), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
+CHECKED = bool(config.BOUNDSCHECK)
+
+
+def vector(element, count):
+    return ir.VectorType(element, count)
+
+
+def splat(element, count, value):
+    return ir.Constant(vector(element, count), [value] * count)
+
+
+def address(context, builder, array_type, array, index, count):
+    """Pointer to array.flat[index], of which `count` elements are about to be read or written."""
+    view = context.make_array(array_type)(context, builder, array)
+    if CHECKED:
+        end = builder.add(index, ir.Constant(I64, count))
+        outside = builder.or_(
+            builder.icmp_signed("<", index, ir.Constant(I64, 0)),
+            builder.icmp_signed(">", end, view.nitems),
+        )
+        with builder.if_then(outside, likely=False):
+            context.call_conv.return_user_exc(builder, IndexError, ("vector access outside the array",))
+    return builder.gep(view.data, [index])
+
+
+def load(context, builder, array_type, array, index, element, count):
+    """`count` elements of `array` from flat `index` on, as one vector."""
+    pointer = address(context, builder, array_type, array, index, count)
+    return builder.load(builder.bitcast(pointer, vector(element, count).as_pointer()), align=1)
+
+
+def store(context, builder, array_type, array, index, value):
+    """Write the vector `value` to `array` from flat `index` on."""
+    pointer = address(context, builder, array_type, array, index, value.type.count)
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=1)
+
+
+def shuffle(builder, a, b, lanes):
+    """Lanes of `a` (0 .. n-1) and `b` (n .. 2n-1) in the order of `lanes`."""
+    return builder.shuffle_vector(a, b, ir.Constant(vector(I32, len(lanes)), list(lanes)))
+
+
+def call(builder, name, result, arguments):
+    """Call the LLVM intrinsic `name`."""
+    kind = ir.FunctionType(result, [a.type for a in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+@intrinsic
+def trailing_zeros(typing, word):
+    """Index of the lowest one bit of a uint64 that is not 0."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(I1, 1))
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def leading_zeros(typing, word):
+    """Zero bits above the highest one bit of a uint64; 64 for 0."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.ctlz(arguments[0], ir.Constant(I1, 0))
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def load_be64(typing, buffer, index):
+    """Eight bytes of a uint8 array as a big-endian uint64."""
+
+    def codegen(context, builder, signature, arguments):
+        pointer = address(context, builder, signature.args[0], arguments[0], arguments[1], 8)
+        word = builder.load(builder.bitcast(pointer, I64.as_pointer()), align=1)
+        return builder.bswap(word)
+
+    return types.uint64(buffer, types.intp), codegen
+
+
+@intrinsic
+def store_be64(typing, buffer, index, word):
+    """Write a uint64 as eight big-endian bytes into a uint8 array."""
+
+    def codegen(context, builder, signature, arguments):
+        pointer = address(context, builder, signature.args[0], arguments[0], arguments[1], 8)
+        builder.store(builder.bswap(arguments[2]), builder.bitcast(pointer, I64.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(buffer, types.intp, types.uint64), codegen
+
+
+@intrinsic
+def copy32_find_ff(typing, target, to, source, start):
+    """Copy 32 bytes from source[start] to target[to]; the bitmask of those that are 0xFF, lowest byte first."""
+
+    def codegen(context, builder, signature, arguments):
+        piece = load(context, builder, signature.args[2], arguments[2], arguments[3], I8, 32)
+        store(context, builder, signature.args[0], arguments[0], arguments[1], piece)
+        found = builder.icmp_unsigned("==", piece, splat(I8, 32, 255))
+        return builder.zext(builder.bitcast(found, I32), I64)
+
+    return types.uint64(target, types.intp, source, types.intp), codegen

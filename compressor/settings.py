@@ -1,0 +1,223 @@
+"""What a caller may ask for, and what it is told afterwards: the one truth that Python, CLI and proto map to."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+
+from compressor.errors import SettingsError
+
+try:
+    VERSION = version("compressor")
+except PackageNotFoundError:  # a source tree on the path, not installed
+    VERSION = "0+unknown"
+
+
+class Format(StrEnum):
+    """Of the output. KEEP: the source's own, or for raw samples JPEG, and PNG where they have alpha."""
+
+    KEEP = "keep"
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+    AUTO = "auto"
+
+
+class Effort(StrEnum):
+    """FAST: one pass, output from the first rows on. BALANCED: two passes. BEST: rate-distortion optimised."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    BEST = "best"
+
+
+class Delivery(StrEnum):
+    """SAFE: nothing leaves before it is known to be smaller and right. IMMEDIATE: bytes leave as they are made."""
+
+    SAFE = "safe"
+    IMMEDIATE = "immediate"
+
+
+class Subsampling(StrEnum):
+    """Of the chroma components. AUTO: the source's own where it has one, else 4:2:0."""
+
+    AUTO = "auto"
+    S420 = "420"
+    S422 = "422"
+    S444 = "444"
+
+
+class Metadata(StrEnum):
+    """KEEP: all. COLOR: what changes how the image looks (ICC profile, orientation). STRIP: none."""
+
+    KEEP = "keep"
+    COLOR = "color"
+    STRIP = "strip"
+
+
+class Outcome(StrEnum):
+    """COMPRESSED: smaller. UNCHANGED: the input's own bytes (or its losslessly stripped ones), `reason` says why.
+    LARGER: delivered though not smaller, since another format was asked for or delivery was immediate."""
+
+    COMPRESSED = "compressed"
+    UNCHANGED = "unchanged"
+    LARGER = "larger"
+
+
+class Path(StrEnum):
+    """How the image went through (DESIGN: the picture). NONE: it was not decoded."""
+
+    NONE = "none"
+    LOSSLESS = "lossless"
+    COEFFICIENTS = "coefficients"
+    PIXELS = "pixels"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to compress. Enums are given as such or as their values ("jpeg").
+
+    quality       1..100   how good it looks: as libjpeg-turbo's 4:2:0 does at that quality
+    target_score  0..100   lowest SSIMULACRA2 allowed
+    max_bytes     > 0      largest result allowed
+    lossless               coefficients (JPEG) or pixels (PNG) stay as they are
+    delivery               None: SAFE for files, IMMEDIATE for raw tiles
+    min_saving    [0, 1)   share of the input that must be saved, or the input comes back unchanged
+    background             (r, g, b) behind transparent pixels where the output has no alpha
+    """
+
+    quality: int = 80
+    target_score: float | None = None
+    max_bytes: int | None = None
+    lossless: bool = False
+    effort: Effort = Effort.BALANCED
+    format: Format = Format.KEEP
+    delivery: Delivery | None = None
+    subsampling: Subsampling = Subsampling.AUTO
+    metadata: Metadata = Metadata.KEEP
+    min_saving: float = 0.0
+    background: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in ENUMS.items():
+            value = getattr(self, name)
+            if value is None and name == "delivery":
+                continue
+            try:
+                object.__setattr__(self, name, kind(value))
+            except ValueError:
+                raise SettingsError(name, f"is {value!r}, must be one of {', '.join(kind)}") from None
+        self._check("quality", self.quality, 1, 100)
+        if self.target_score is not None:
+            self._check("target_score", self.target_score, 0, 100)
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise SettingsError("max_bytes", f"is {self.max_bytes}, must be at least 1")
+        if not 0 <= self.min_saving < 1:
+            raise SettingsError("min_saving", f"is {self.min_saving}, must be at least 0 and below 1")
+        if self.background is not None:
+            if len(self.background) != 3:
+                raise SettingsError("background", "must be red, green and blue")
+            object.__setattr__(self, "background", tuple(self.background))
+            for sample in self.background:
+                self._check("background", sample, 0, 255)
+
+    @staticmethod
+    def _check(name: str, value: float, low: float, high: float) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise SettingsError(name, f"is {value!r}, must be from {low} to {high}")
+
+    def digest(self) -> str:
+        """Twelve hex digits that differ where the settings do."""
+        return hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()[:12]
+
+
+ENUMS: Mapping[str, type[StrEnum]] = {
+    "effort": Effort,
+    "format": Format,
+    "delivery": Delivery,
+    "subsampling": Subsampling,
+    "metadata": Metadata,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What was recognised, known as soon as the header is read.
+
+    format          "jpeg", "png", "raw", "webp", …
+    description     for people: "baseline JPEG 4:2:0", "PNG, 8-bit RGB", …
+    quality         estimated libjpeg quality of a JPEG source, else None
+    reserved_bytes  what admission charges to the byte budget
+    """
+
+    format: str
+    description: str
+    width: int
+    height: int
+    channels: int
+    quality: int | None = None
+    reserved_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was done.
+
+    reason         why the outcome is what it is, where that needs a word; else ""
+    stage_seconds  CPU seconds by stage: decode, encode, verify, container
+    score          SSIMULACRA2, when it was measured
+    notices        what was not kept, or is worth knowing
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    bytes_in: int
+    bytes_out: int
+    source_format: str
+    format: str
+    width: int
+    height: int
+    path: Path
+    score: float | None = None
+    notices: tuple[str, ...] = ()
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    reserved_bytes: int = 0
+    version: str = VERSION
+    settings_digest: str = ""
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all stages."""
+        return sum(self.stage_seconds.values())
+
+    @property
+    def saved(self) -> float:
+        """Share of the input's bytes that was saved; negative where the result grew."""
+        return 1 - self.bytes_out / self.bytes_in if self.bytes_in else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """Samples without a file around them: 8 bits each, interleaved, row-major, unpadded.
+
+    channels  1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
+    tile_*    size of a tile; tiles at the right and bottom edges are cropped
+    """
+
+    width: int
+    height: int
+    channels: int
+    tile_width: int
+    tile_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A rectangle of samples whose left upper corner is at (x, y). Tiles come in raster order."""
+
+    x: int
+    y: int
+    pixels: bytes
