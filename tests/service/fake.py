@@ -1,0 +1,120 @@
+"""A pipeline that codes nothing: what the service does is tested apart from what codecs do.
+
+A file is `FAKE`, a verb of four letters, and a body. The result is every other byte of the file under `FAKE half`;
+other verbs raise what their name says. Raw tiles give their pixels' every other byte.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compressor.bytestream import ByteStream
+from compressor.errors import BusyError, FormatError, LimitError, UnsupportedError
+from compressor.service.call import Codec
+from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source
+
+CHUNK_BYTES = 64 << 10
+ERRORS = {
+    b"busy": BusyError("no room", 0.125),
+    b"over": LimitError("1 GB is over the limit"),
+    b"nope": UnsupportedError("arithmetic coding"),
+    b"bug!": ZeroDivisionError("division by zero"),
+}
+
+
+@dataclass
+class Counts:
+    """What the codec lived through."""
+
+    started: int = 0
+    closed: int = 0
+    finished: int = 0  # reports made: inputs that were taken for complete
+    pulling: float = 0.0  # when input was last pulled
+
+
+def file_of(size: int, verb: bytes = b"half") -> bytes:
+    """A file of `size` bytes."""
+    return b"FAKE" + verb + bytes(range(256)) * (size // 256) + bytes(size % 256 - 8 if size % 256 >= 8 else 0)
+
+
+class FakeStream:
+    def __init__(self, chunks: Iterator, settings: Settings, raw: Raw | None, counts: Counts) -> None:
+        self._raw, self._settings, self._counts = raw, settings, counts
+        self._stream = ByteStream(tile.pixels for tile in chunks) if raw else ByteStream(chunks)
+        self._source: Source | None = None
+        self._report: Report | None = None
+        self.verb = b"half"
+        counts.started += 1
+
+    @property
+    def source(self) -> Source:
+        if self._source is None and self._raw is not None:
+            self._source = Source(format="raw", description="fake", width=2, height=2, channels=3, reserved_bytes=7)
+        if self._source is None:
+            header = self._stream.peek(8)
+            if header[:4] != b"FAKE":
+                raise FormatError("FAKE", "header", 0, f"is {header[:4]!r}, must be b'FAKE'")
+            self.verb = header[4:]
+            if self.verb in ERRORS:
+                raise ERRORS[self.verb]
+            self._source = Source(format="fake", description="fake", width=2, height=2, channels=3, reserved_bytes=7)
+        return self._source
+
+    @property
+    def report(self) -> Report:
+        assert self._report is not None
+        return self._report
+
+    def __iter__(self) -> Iterator[bytes]:
+        source = self.source
+        held = []
+        safe = self._settings.delivery is Delivery.SAFE
+        bytes_out = 0
+        while chunk := self._stream.some(CHUNK_BYTES * 2):
+            self._counts.pulling = time.monotonic()
+            if self.verb == b"late" and self._stream.offset > 1 << 20:
+                raise FormatError("FAKE", "body", self._stream.offset, "ends too late")
+            if self.verb == b"slow":
+                time.sleep(0.005)
+            half = chunk[::2]
+            bytes_out += len(half)
+            if safe:
+                held.append(half)
+            else:
+                yield half
+        yield from held
+        self._counts.finished += 1
+        self._report = Report(
+            outcome=Outcome.COMPRESSED,
+            bytes_in=self._stream.size,
+            bytes_out=bytes_out,
+            source_format=source.format,
+            format="jpeg",
+            width=2,
+            height=2,
+            path=Path.PIXELS,
+            notices=("it is a fake",),
+            stage_seconds={"encode": 0.25},
+            settings_digest=self._settings.digest(),
+        )
+
+    def close(self) -> None:
+        self._counts.closed += 1
+
+
+def fake_codec(counts: Counts | None = None) -> Codec:
+    counts = counts or Counts()
+
+    def stream(chunks, settings, *, raw, resources):
+        return FakeStream(chunks, settings, raw, counts)
+
+    def inspect(chunks, settings, *, raw=None):
+        return FakeStream(chunks, settings, raw, counts).source
+
+    return Codec(stream=stream, inspect=inspect, resources=None, warm_up=lambda: None, reserved_bytes=lambda: 7)
+
+
+def threads() -> int:
+    """How many calls' threads live."""
+    return sum(thread.name in ("compress", "inspect") for thread in threading.enumerate())
