@@ -66,10 +66,10 @@ class Call:
     def __init__(self, codec: Codec, idle_seconds: float) -> None:
         self._codec = codec
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
         self.inbox: Inbox[Part] = Inbox(PIPE_BYTES, idle_seconds, self._loop)
         self.outbox: Outbox[Source | bytes | Done] = Outbox(PIPE_BYTES, idle_seconds, self._loop)
-        self.stalled = False  # the reader did not read for the idle time-out
+        # The error of a reader that does not read. The handler can't be told: it waits for the same reader.
+        self.stalled: asyncio.Future[IdleError] = self._loop.create_future()
 
     def __enter__(self) -> "Call":
         return self
@@ -119,15 +119,9 @@ class Call:
             for start in range(0, len(chunk), OUTPUT_BYTES_MAX):
                 part = chunk[start : start + OUTPUT_BYTES_MAX]  # no copy where that is all of it
                 self.outbox.put(part, len(part))
-        except IdleError:
-            # The handler waits for the same reader: only cancelling it ends the call.
-            self.stalled = True
-            self._loop.call_soon_threadsafe(self._cancel)
+        except IdleError as error:
+            self._loop.call_soon_threadsafe(self.stalled.set_result, error)
             raise
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
 
     def inspect(self) -> None:
         """Pull as much of the upload as the header needs."""

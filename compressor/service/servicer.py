@@ -6,10 +6,11 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from compressor import wire
-from compressor.errors import BusyError, IncompleteError
+from compressor.errors import BusyError, IncompleteError, SettingsError
 from compressor.metrics import Account, Metrics
 from compressor.service import status
 from compressor.service.call import OUTPUT_BYTES_MAX, Call, Codec, Done
@@ -101,12 +102,18 @@ class CompressorService(rpc.CompressorServiceServicer):
         """A call that is fed from the wire for as long as the context is open."""
         with Call(self._codec, self._idle_seconds) as call:
             feeding = asyncio.create_task(self._feed(call, work, context, account))
+            watching = asyncio.create_task(self._watch(call, context, account))
             try:
                 yield call
             finally:
                 feeding.cancel()
-                if call.stalled:
-                    account.end("DEADLINE_EXCEEDED")
+                watching.cancel()
+
+    async def _watch(self, call: Call, context: Context, account: Account) -> None:
+        """End a call whose reader does not read, from beside its handler."""
+        failure = _failure(await call.stalled, account)
+        with contextlib.suppress(grpc.aio.AbortError):
+            await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
 
     async def _feed(self, call: Call, work: Work, context: Context, account: Account) -> None:
         """Move parts from the wire into the inbox; the first one starts the work."""
@@ -135,7 +142,10 @@ class CompressorService(rpc.CompressorServiceServicer):
     async def _next(self, call: Call, context: Context, account: Account) -> bool:
         """Move one part; True for the last one. Room first, so that no message waits outside the inbox."""
         await call.inbox.room()
-        request = await context.read()
+        try:
+            request = await context.read()
+        except DecodeError as error:
+            raise SettingsError("part", f"is no CompressRequest or InspectRequest: {error}") from None
         if request is grpc.aio.EOF:
             # Also what a cancelled upload looks like: the end without `finish` never counts.
             raise IncompleteError("the upload ended without `finish`: it was cut off")

@@ -4,19 +4,20 @@ A file is `FAKE`, a verb of four letters, and a body. The result is every other 
 other verbs raise what their name says. Raw tiles give their pixels' every other byte.
 """
 
-import threading
+import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compressor.bytestream import ByteStream
 from compressor.errors import BusyError, FormatError, LimitError, UnsupportedError
-from compressor.service.call import Codec
+from compressor.service.call import Codec, Stream
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source
 
 CHUNK_BYTES = 64 << 10
 ERRORS = {
     b"busy": BusyError("no room", 0.125),
+    b"wait": BusyError("no room for an hour", 3600.0),
     b"over": LimitError("1 GB is over the limit"),
     b"nope": UnsupportedError("arithmetic coding"),
     b"bug!": ZeroDivisionError("division by zero"),
@@ -25,27 +26,26 @@ ERRORS = {
 
 @dataclass
 class Counts:
-    """What the codec lived through."""
+    """What a codec lived through."""
 
     started: int = 0
     closed: int = 0
-    finished: int = 0  # reports made: inputs that were taken for complete
-    pulling: float = 0.0  # when input was last pulled
+    reported: int = 0  # reports asked for: inputs that were taken for complete
+    pulled: int = 0  # chunks that went in
 
 
 def file_of(size: int, verb: bytes = b"half") -> bytes:
     """A file of `size` bytes."""
-    return b"FAKE" + verb + bytes(range(256)) * (size // 256) + bytes(size % 256 - 8 if size % 256 >= 8 else 0)
+    return (b"FAKE" + verb + bytes(range(256)) * (size // 256))[:size]
 
 
 class FakeStream:
-    def __init__(self, chunks: Iterator, settings: Settings, raw: Raw | None, counts: Counts) -> None:
-        self._raw, self._settings, self._counts = raw, settings, counts
+    def __init__(self, chunks: Iterator, settings: Settings, raw: Raw | None) -> None:
+        self._raw, self._settings = raw, settings
         self._stream = ByteStream(tile.pixels for tile in chunks) if raw else ByteStream(chunks)
         self._source: Source | None = None
         self._report: Report | None = None
         self.verb = b"half"
-        counts.started += 1
 
     @property
     def source(self) -> Source:
@@ -72,19 +72,17 @@ class FakeStream:
         safe = self._settings.delivery is Delivery.SAFE
         bytes_out = 0
         while chunk := self._stream.some(CHUNK_BYTES * 2):
-            self._counts.pulling = time.monotonic()
             if self.verb == b"late" and self._stream.offset > 1 << 20:
                 raise FormatError("FAKE", "body", self._stream.offset, "ends too late")
             if self.verb == b"slow":
                 time.sleep(0.005)
-            half = chunk[::2]
+            half = chunk[(self._stream.offset - len(chunk)) % 2 :: 2]
             bytes_out += len(half)
             if safe:
                 held.append(half)
             else:
                 yield half
         yield from held
-        self._counts.finished += 1
         self._report = Report(
             outcome=Outcome.COMPRESSED,
             bytes_in=self._stream.size,
@@ -100,21 +98,53 @@ class FakeStream:
         )
 
     def close(self) -> None:
+        pass
+
+
+class Counted:
+    """A stream that counts what happens to it."""
+
+    def __init__(self, stream: Stream, counts: Counts) -> None:
+        self._stream = stream
+        self._counts = counts
+        counts.started += 1
+
+    @property
+    def source(self) -> Source:
+        return self._stream.source
+
+    @property
+    def report(self) -> Report:
+        self._counts.reported += 1
+        return self._stream.report
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._stream
+
+    def close(self) -> None:
         self._counts.closed += 1
+        self._stream.close()
 
 
-def fake_codec(counts: Counts | None = None) -> Codec:
-    counts = counts or Counts()
+def counted(codec: Codec, counts: Counts) -> Codec:
+    """The same codec, which counts."""
 
+    def watched(chunks):
+        for chunk in chunks:
+            counts.pulled += 1
+            yield chunk
+
+    def stream(chunks, settings, **others):
+        return Counted(codec.stream(watched(chunks), settings, **others), counts)
+
+    return dataclasses.replace(codec, stream=stream)
+
+
+def fake_codec() -> Codec:
     def stream(chunks, settings, *, raw, resources):
-        return FakeStream(chunks, settings, raw, counts)
+        return FakeStream(chunks, settings, raw)
 
     def inspect(chunks, settings, *, raw=None):
-        return FakeStream(chunks, settings, raw, counts).source
+        return FakeStream(chunks, settings, raw).source
 
     return Codec(stream=stream, inspect=inspect, resources=None, warm_up=lambda: None, reserved_bytes=lambda: 7)
-
-
-def threads() -> int:
-    """How many calls' threads live."""
-    return sum(thread.name in ("compress", "inspect") for thread in threading.enumerate())
