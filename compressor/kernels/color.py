@@ -163,3 +163,22 @@ def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
                 ycc444_lanes(tail, 0, y, cb, cr, to + i)
             else:
                 ycc420_lanes(tail, 0, 96, y, to + i, to_below + i, cb, cr, to_chroma + (i >> 1))
+
+
+@njit(types.void(types.Array(types.uint8, 3, "C", readonly=True), types.uint8[::1], types.uint8[:, ::1]), nogil=True, cache=True)
+def flatten(pixels, background, out):
+    """Put pixels with alpha on a background.
+
+        out = round((pixel * alpha + background * (255 - alpha)) / 255)
+
+    pixels      (rows, width, c + 1) uint8, alpha last; c is 1 (grey) or 3
+    background  (c,) uint8
+    out         (rows, width * c) uint8
+    """
+    channels = pixels.shape[2] - 1
+    for row in range(pixels.shape[0]):
+        for x in range(pixels.shape[1]):
+            alpha = np.int32(pixels[row, x, channels])
+            for c in range(channels):
+                mixed = pixels[row, x, c] * alpha + background[c] * (np.int32(255) - alpha)
+                out[row, x * channels + c] = (mixed + 127) // 255
