@@ -97,9 +97,10 @@ class Frame:
         """For people: "4:2:0", "grey", or the factors "2x2,1x2,1x1" where these have no name."""
         if len(self.components) == 1:
             return "grey"
-        (h, v), *chroma = self.sampling[:3]
-        if all(factors == (1, 1) for factors in chroma) and (h, v) in SUBSAMPLINGS:
-            return SUBSAMPLINGS[h, v]
+        luma, *chroma = self.sampling[:3]
+        black = self.sampling[3:]  # of CMYK and YCCK: as fine as the first
+        if luma in SUBSAMPLINGS and all(c == (1, 1) for c in chroma) and all(k == luma for k in black):
+            return SUBSAMPLINGS[luma]
         return ",".join(f"{h}x{v}" for h, v in self.sampling)
 
 

@@ -28,7 +28,6 @@ from compressor.t81 import (
     RST0,
     RST7,
     SOF0,
-    SOF3,
     SOI,
     SOS,
     TEM,
@@ -73,6 +72,7 @@ def finish_image(stream: ByteStream, header: Header) -> None:
     """
     parser = _Parser(stream)
     parser.frame = header.frame
+    parser.kept_bytes = sum(len(segment.data) for segment in header.segments)
     if parser.read_until(EOI, SOS, end_allowed=True) == SOS:
         parser.fail("a scan after all components were complete")
     header.trailing.extend(parser.segments)
@@ -98,7 +98,7 @@ class _Parser:
         self.adobe_transform: int | None = None
         self.marker = SOI
         self.at = stream.offset
-        self._taken_bytes = self._taken = self._garbage = 0
+        self.kept_bytes = self._taken = self._garbage = 0
 
     def fail(self, problem: str, offset: int | None = None) -> NoReturn:
         raise FormatError("JPEG", marker_name(self.marker), self.at if offset is None else offset, problem)
@@ -209,9 +209,9 @@ class _Parser:
             self.fail("the input ends inside the segment")
         if length < 2:
             self.fail(f"length {length}, must be at least 2")
-        self._taken_bytes += length
-        if self._taken_bytes > METADATA_BYTES_MAX:
-            raise LimitError(f"JPEG: more than {METADATA_BYTES_MAX} bytes of metadata before the image data")
+        self.kept_bytes += length
+        if self.kept_bytes > METADATA_BYTES_MAX:
+            raise LimitError(f"JPEG: more than {METADATA_BYTES_MAX} bytes in marker segments")
         data = self.stream.read(length - 2)
         if len(data) < length - 2:
             self.fail(f"the input ends inside the segment, {length - 2 - len(data)} of {length} bytes short")

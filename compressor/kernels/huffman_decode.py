@@ -25,7 +25,7 @@ RUN_EOB = 64
 RUN_LONG = 127  # more than BITS bits: `length` is that of the code alone and `value` the symbol, or 0 where unknown
 
 # state: int64 (STATE,)
-POSITION = 0  # in bits, of the next code in `data`; where a call failed, of the code at fault
+POSITION = 0  # in bits, of the next code in `data`; where a call failed, of what is at fault
 END = 1  # in bytes, of the data
 CLOSED = 2  # 1: nothing comes after `END`
 MCU = 3  # index of the next one in its row
@@ -169,18 +169,16 @@ def start_interval(marks, state):
 
     The number must be the expected one. libjpeg guesses how much was lost and fills it with grey: not here.
     """
-    if state[MARK] == state[MARKS]:
-        if state[CLOSED] == 1:
-            return NO_RESTART
-        # Whatever is left before the marker belongs to no MCU: libjpeg skips it, too (next_marker in jdmarker.c).
-        state[SURPLUS] += state[END] - (state[POSITION] + 7 >> 3)
-        state[POSITION] = 8 * state[END]
-        return MORE
     mark = state[MARK]
+    known = mark < state[MARKS]
+    start = marks[mark, 0] if known else state[END]
+    # Whatever is left before the marker belongs to no MCU: libjpeg skips it, too (next_marker in jdmarker.c).
+    state[SURPLUS] += start - (state[POSITION] + 7 >> 3)
+    state[POSITION] = 8 * start
+    if not known:
+        return NO_RESTART if state[CLOSED] == 1 else MORE
     if marks[mark, 1] != state[RESTART]:
         return BAD_RESTART
-    state[SURPLUS] += marks[mark, 0] - (state[POSITION] + 7 >> 3)
-    state[POSITION] = 8 * marks[mark, 0]
     state[MARK] += 1
     state[RESTART] = (state[RESTART] + 1) & 7
     state[TODO] = state[INTERVAL]
@@ -248,6 +246,7 @@ def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
             if not closed and state[CLOSED] == 0:
                 return MORE
             if (position if position >= 0 else ~position + 8) > end:
+                state[POSITION] = end
                 return TRUNCATED
         if position < 0:
             state[POSITION] = ~position
