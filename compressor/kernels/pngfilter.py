@@ -7,7 +7,6 @@ the two usual distances, 3 and 4, one pixel is one small vector that stays in a 
 """
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 

@@ -90,7 +90,9 @@ def skip_data(stream: ByteStream, start: Start) -> None:
     while left:
         piece = stream.some(min(left, PIECE_BYTES))
         if not piece:
-            raise FormatError("PNG", start.name, stream.offset, f"the input ends within its {start.length} bytes or CRC")
+            raise FormatError(
+                "PNG", start.name, stream.offset, f"the input ends within its {start.length} bytes or CRC"
+            )
         left -= len(piece)
 
 
@@ -138,6 +140,4 @@ class ImageData:
 
 def frame(kind: bytes, data: bytes) -> bytes:
     """A chunk as it is written."""
-    return b"".join(
-        (struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))))
-    )
+    return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))

@@ -164,7 +164,9 @@ def _take_palette(header: Header, target: list[Chunk], chunk: Chunk) -> bool:
         header.palette = chunk.data  # a suggestion only
         return True
     if header.color_type != PALETTE:
-        header.notices.append(f"PLTE at byte {chunk.offset} is out of place or damaged, without meaning, and was dropped")
+        header.notices.append(
+            f"PLTE at byte {chunk.offset} is out of place or damaged, without meaning, and was dropped"
+        )
         return False
     if not legal:
         raise FormatError("PNG", "PLTE", chunk.offset, f"its length is {length}, expected 3 to 768, a multiple of 3")

@@ -148,9 +148,9 @@ def metadata_chunks(attachments: Attachments, *, grey: bool = False) -> tuple[li
 def _comment(comment: str) -> Chunk:
     """tEXt where Latin-1 can say it, else iTXt; under its keyword where it comes with one."""
     keyword, text = COMMENT, comment.replace("\0", "")
-    if match := re.match(r"([A-Za-z][A-Za-z0-9-]*(?: [A-Za-z0-9-]+)*): ", text):
-        if len(match[1]) <= 79:
-            keyword, text = match[1], text[match.end() :]
+    match = re.match(r"([A-Za-z][A-Za-z0-9-]*(?: [A-Za-z0-9-]+)*): ", text)
+    if match and len(match[1]) <= 79:
+        keyword, text = match[1], text[match.end() :]
     try:
         return Chunk(b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1"))
     except UnicodeEncodeError:

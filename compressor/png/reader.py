@@ -148,10 +148,9 @@ def to_pixels(header: Header, rows: Bytes) -> Bytes:
     if header.transparency is None:
         return pixels
     # Of the key's 16 bits those above the depth do not count (clause 11.3.1.1).
-    key = np.frombuffer(header.transparency, ">u2") & ((1 << depth) - 1)
-    if header.color_type == GREY:
-        key = key * (255 // ((1 << depth) - 1))
-    color_key(pixels, key.astype(np.uint8), out)
+    most = (1 << depth) - 1
+    scale = 255 // most if header.color_type == GREY else 1
+    color_key(pixels, ((np.frombuffer(header.transparency, ">u2") & most) * scale).astype(np.uint8), out)
     return out
 
 
@@ -178,7 +177,7 @@ def read_digest(stream: ByteStream, lines: int = 16) -> bytes:
     header = read_header(stream)
     result = digest(header)
     for rows in scanlines(stream, header, lines):
-        result.update(rows)
+        result.update(rows.data)
     return result.digest()
 
 

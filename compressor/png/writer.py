@@ -59,7 +59,7 @@ def _image_data(header: Header, bands: Iterable[NDArray[np.uint8]], effort: Effo
     held = bytearray()
     most = OUTPUT_BYTES - 12
     for filtered in _filtered(header, bands):
-        held += deflate.compress(filtered)
+        held += deflate.compress(filtered.data)
         while len(held) >= most:
             yield frame(b"IDAT", bytes(held[:most]))
             del held[:most]
