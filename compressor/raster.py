@@ -78,6 +78,22 @@ TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 33432)
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 
 
+def is_pillow(image: object) -> bool:
+    """Whether it is a picture of Pillow's."""
+    return isinstance(image, Image.Image)
+
+
+def array_of(image: Image.Image) -> Bytes:
+    """A picture of Pillow's as (height, width, channels) uint8."""
+    transparent = "transparency" in image.info
+    modes = WITH_ALPHA if transparent and image.mode in WITH_ALPHA else BAND_MODES
+    if image.mode not in modes:
+        raise UnsupportedError(f"pixels of type {image.mode} (as Pillow calls it)")
+    mode, channels = modes[image.mode]
+    converted = image if image.mode == mode else image.convert(mode)
+    return np.asarray(converted).reshape(image.height, image.width, channels)
+
+
 def title(format: str) -> str:
     """A format's name in messages."""
     return TITLES.get(format, format.upper())
