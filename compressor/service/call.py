@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import google_crc32c
 
+from compressor import wire
 from compressor.service.pipe import ClosedError, IdleError, Inbox, Outbox
 from compressor.service.upload import Part, Upload
 from compressor.settings import Report, Source
@@ -16,6 +17,9 @@ from compressor.settings import Report, Source
 PIPE_BYTES = 256 << 10
 # gRPC keeps three copies of a message that its reader does not take: half a chunk, so that it stays cheap to wait for.
 OUTPUT_BYTES_MAX = 128 << 10
+# What a call takes beside its image and its window: a chunk in each pipe and one in each hand, three copies of what
+# leaves, and the touched part of a thread's stack.
+CALL_BYTES = 2 * PIPE_BYTES + 2 * wire.CHUNK_BYTES + 3 * OUTPUT_BYTES_MAX + (64 << 10)
 
 
 class Stream(Protocol):
@@ -33,7 +37,7 @@ class Stream(Protocol):
 class Codec:
     """The pipeline, as the service sees it.
 
-    stream          (chunks, settings, *, raw, resources) -> Stream
+    stream          (chunks, settings, *, raw, resources, still_wanted) -> Stream
     inspect         (chunks, settings, *, raw) -> Source
     resources       handed to `stream`: the byte budget and the spool
     warm_up         loads and compiles every kernel
@@ -99,7 +103,13 @@ class Call:
     def compress(self) -> None:
         """Pull the upload through the codec."""
         codec, upload = self._codec, Upload(self.inbox)
-        stream = codec.stream(upload.chunks, upload.settings, raw=upload.raw, resources=codec.resources)
+        stream = codec.stream(
+            upload.chunks,
+            upload.settings,
+            raw=upload.raw,
+            resources=codec.resources,
+            still_wanted=self.outbox.check,
+        )
         try:
             self.outbox.put(stream.source, 0)
             bytes_out = crc32c = 0

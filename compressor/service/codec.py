@@ -9,10 +9,11 @@ from compressor.service.call import Codec
 from compressor.settings import Delivery, Effort, Raw, Settings, Tile
 
 
-def pipeline_codec(memory_budget: int, spool_dir: str | None, spool_budget: int | None) -> Codec:
-    """The pipeline with a byte budget and a spool for this process."""
-    spool = {} if spool_budget is None else {"spool_budget": spool_budget}
-    resources = Resources(memory_budget=memory_budget, spool_dir=spool_dir, **spool)
+def pipeline_codec(memory_budget: int, spool_dir: str | None, spool_budget: int | None, call_bytes: int) -> Codec:
+    """The pipeline with a byte budget and a spool for this process. Each call is charged `call_bytes` for itself."""
+    resources = Resources(
+        memory_budget=memory_budget, spool_dir=spool_dir, spool_budget=spool_budget, overhead=call_bytes
+    )
     return Codec(
         stream=pipeline.stream,
         inspect=pipeline.inspect,

@@ -58,6 +58,11 @@ class Pipe(Generic[T]):
             self._bytes = 0
             self._wake()
 
+    def check(self) -> None:
+        """Raises ClosedError where nobody listens any more."""
+        if self._closed:
+            raise ClosedError
+
     def _put(self, item: T, size: int) -> None:
         self._items.append((item, size + ITEM_BYTES))
         self._bytes += size + ITEM_BYTES

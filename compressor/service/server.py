@@ -15,7 +15,7 @@ from compressor import wire
 from compressor.metrics import Metrics
 from compressor.service import auth, malloc
 from compressor.service.admin import Admin
-from compressor.service.call import Codec
+from compressor.service.call import CALL_BYTES, Codec
 from compressor.service.servicer import CompressorService
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -33,8 +33,9 @@ class ServerConfig:
     address          host:port of gRPC; port 0 takes a free one
     metrics_address  host:port of /metrics, /healthz and /readyz; None: not served
     memory_budget    bytes that all calls together may reserve
-    spool_dir        where spooled coefficients go when they pass memory; None: the system's temporary directory
-    spool_budget     bytes of disk for all spools together; None: the pipeline's default
+    spool_dir        where spooled coefficients go when they pass memory; None: /var/tmp or the system's
+                     temporary directory
+    spool_budget     bytes of disk for all spools together; None: no limit
     window_bytes     HTTP/2 window of a call: what may arrive before anybody reads. It caps a call at window / RTT
     idle_seconds     a call whose client does not move for so long is ended
     calls_max        calls at work at a time
@@ -160,5 +161,7 @@ def serve(config: ServerConfig, on_ready: Callable[[Server], None] | None = None
     if codec is None:
         from compressor.service.codec import pipeline_codec
 
-        codec = pipeline_codec(config.memory_budget, config.spool_dir, config.spool_budget)
+        codec = pipeline_codec(
+            config.memory_budget, config.spool_dir, config.spool_budget, CALL_BYTES + config.window_bytes
+        )
     asyncio.run(run(config, codec, on_ready))

@@ -40,7 +40,7 @@ class Service(Running):
         else:
             from compressor.service.codec import pipeline_codec
 
-            codec = pipeline_codec(256 << 20, None, None)
+            codec = pipeline_codec(256 << 20, None, None, 1 << 20)
             self.small, self.large = png(32, 24), png(1500, 1000)
             self.broken = b"\xff\xd8\xff\xc0\x00\x03" + bytes(96)
         super().__init__(counted(codec, self.counts), **self.config)

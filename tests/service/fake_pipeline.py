@@ -141,7 +141,7 @@ def counted(codec: Codec, counts: Counts) -> Codec:
 
 
 def fake_codec() -> Codec:
-    def stream(chunks, settings, *, raw, resources):
+    def stream(chunks, settings, *, raw, resources, still_wanted):
         return FakeStream(chunks, settings, raw)
 
     def inspect(chunks, settings, *, raw=None):
