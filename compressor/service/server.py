@@ -23,6 +23,7 @@ from compressor.v1 import compressor_pb2_grpc as rpc
 log = logging.getLogger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["CompressorService"].full_name
+TRIM_SECONDS=0.5
 STACK_BYTES = 512 << 10  # of a call's thread: the codec works in arrays, not on the stack
 
 
@@ -61,14 +62,16 @@ class ServerConfig:
     token_file: str | None = None
 
 
-def channel_options(window_bytes: int) -> list[tuple[str, int]]:
+def channel_options(window_bytes: int, calls_max: int) -> list[tuple[str, int]]:
     """Options of the server's side. The window is fixed: left to itself it grows to megabytes for every stalled call."""
     return [
         ("grpc.max_receive_message_length", wire.MESSAGE_BYTES_MAX),
         ("grpc.max_send_message_length", wire.MESSAGE_BYTES_MAX),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", window_bytes),  # is ignored where BDP probing is on
-        ("grpc.max_concurrent_streams", 64),  # a connection's; further calls wait in the client
+        # A connection's. Not fewer than calls may be: gRPC refuses what comes before its client has heard of the limit,
+        # and such a call is lost once more than 256 KiB of it were sent.
+        ("grpc.max_concurrent_streams", calls_max),
         ("grpc.so_reuseport", 0),  # or a second server binds the same port and takes half of the calls
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
@@ -100,7 +103,7 @@ class Server:
         """Listen, warm up, and only then say that we serve."""
         config = self.config
         interceptors = [auth.TokenInterceptor(config.token_file)] if config.token_file else []
-        self._server = grpc.aio.server(interceptors=interceptors, options=channel_options(config.window_bytes))
+        self._server = grpc.aio.server(interceptors=interceptors, options=channel_options(config.window_bytes, config.calls_max))
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
@@ -117,10 +120,19 @@ class Server:
             self._admin = Admin(host.strip("[]"), int(port), self.metrics, lambda: self.ready)
             self.metrics_port = self._admin.port
         await self._server.start()
+        self._trimming = asyncio.create_task(self._trim())
         await asyncio.to_thread(self._codec.warm_up)
         await self._say(health_pb2.HealthCheckResponse.SERVING)
         self.ready = True
         log.info("serving on port %d, metrics on port %s", self.port, self.metrics_port)
+
+    async def _trim(self) -> None:
+        import time
+        while True:
+            await asyncio.sleep(TRIM_SECONDS)
+            t=time.perf_counter()
+            await asyncio.to_thread(malloc.trim)
+            log.warning("trim %.1f ms", 1e3*(time.perf_counter()-t))
 
     async def _say(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
         for name in ("", SERVICE):

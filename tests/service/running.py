@@ -48,6 +48,7 @@ class Process:
     """A server in a process of its own, whose memory can be read."""
 
     def __init__(self, codec: str, **config: Any) -> None:
+        self.codec = codec
         command = [sys.executable, str(HERE / "process.py"), codec, json.dumps(LOCAL | config)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parents[1])
         assert self.process.stdout is not None
