@@ -312,7 +312,7 @@ def test_garbage_before_a_restart_marker_is_named():
 def test_segments_behind_the_scan_are_kept_apart():
     data = jpeg(restart_marker_rows=1)
     late = reference.segment(0xFE, b"late")
-    planes, header, rest = read(data[:-2] + b"\xff\xd3" + reference.segment(0xDC, b"\0\x18") + late + b"\xff\xd9")
+    _, header, rest = read(data[:-2] + b"\xff\xd3" + reference.segment(0xDC, b"\0\x18") + late + b"\xff\xd9")
 
     assert [s.data for s in header.trailing] == [b"late"]
     assert (header.notices, rest) == ([], b"")

@@ -66,7 +66,7 @@ class EntropyReader:
             bits, huffval = header.huffman[key]
             self._huffval[n, : len(huffval)] = np.frombuffer(huffval, np.uint8)
             bits_array = np.frombuffer(bits, np.uint8)
-            kernel.build_table(bits_array, key[0] == 1, self._huffval[n], self._lookup[n], self._limits[n])
+            kernel.build_table(bits_array, key[0] == 1, n, self._huffval, self._lookup, self._limits)
         self._plan = scan_plan(header.frame, scan, {key: n for n, key in enumerate(used)})
         self._data = np.zeros(WINDOW_BYTES + kernel.PAD, np.uint8)
         self._marks = np.zeros((MARKS_MAX if header.restart_interval else 0, 2), np.int64)
