@@ -145,8 +145,6 @@ class EntropyReader:
             case kernel.BAD_RESTART:
                 found = f"RST{self._marks[self._state[kernel.MARK], 1]}"
                 problem = f"{found} {place}, expected {expected}"
-            case kernel.BAD_DC:
-                problem = f"a DC coefficient {place} does not fit into 16 bits"
             case _:
-                problem = f"a Huffman code {place} is in no table or leads out of its block"
+                problem = f"a Huffman code {place} that is in no table, leads out of its block or makes DC too large"
         return FormatError("JPEG", "SOS", self._offset(), problem)

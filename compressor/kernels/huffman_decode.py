@@ -23,6 +23,8 @@ INLINED = {"forceinline": True, "_nrt": False}
 BITS = 11  # of the first look-up
 PAD = 2560
 
+DC_MAX = 2047  # twice what 8-bit samples can make (A.3.3); more is damage, and could overflow
+
 # An entry of a look-up table, int32: value << 16 | run << 8 | length. `length` counts the code and its appended bits.
 # Runs that lead out of any block stand for what is not a coefficient:
 RUN_EOB = 64
@@ -45,7 +47,7 @@ KEPT = 15  # .. 18: DC predictions at the start of the MCU
 STATE = 19
 
 # What decode_mcus returns
-DONE, MORE, TRUNCATED, BAD_CODE, BAD_RESTART, NO_RESTART, BAD_DC = 0, 1, -1, -2, -3, -4, -5
+DONE, MORE, TRUNCATED, BAD_CODE, BAD_RESTART, NO_RESTART = 0, 1, -1, -2, -3, -4
 
 
 @njit(**INLINED)
@@ -202,12 +204,15 @@ def decode_mcu(data, plan, lookup, limits, huffval, state, out):
     position = state[POSITION]
     for i in range(plan.shape[0]):
         n = plan[i, 0] + state[MCU] * plan[i, 1]
+        start = position
         position = decode_block(data, position, (plan[i, 3], plan[i, 4]), lookup, limits, huffval, out, n)
         if position < 0:
             break
         pred = state[PRED + plan[i, 2]] + out[n, 0]
         state[PRED + plan[i, 2]] = pred
         out[n, 0] = pred
+        if abs(pred) > DC_MAX:
+            return ~start
     return position
 
 
@@ -259,9 +264,6 @@ def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
         if position < 0:
             state[POSITION] = ~position
             return BAD_CODE
-        for c in range(4):
-            if not -32768 <= state[PRED + c] <= 32767:
-                return BAD_DC
         state[POSITION] = position
         state[MCU] += 1
         state[TODO] -= 1
