@@ -109,7 +109,9 @@ def test_chunks_are_kept_verbatim_and_in_order():
     before = [(b"gAMA", b"\0\0\xb1\x8f"), (b"tEXt", b"Title\0a"), (b"prVt", b"")]
     after = [(b"tIME", bytes(7)), (b"tEXt", b"Comment\0b")]
     data, _ = made(2, 8)
-    image = reference.png(13, 11, 8, 2, data[data.index(b"IDAT") + 4 : data.index(b"IEND") - 8], before=before, after=after)
+    image = reference.png(
+        13, 11, 8, 2, data[data.index(b"IDAT") + 4 : data.index(b"IEND") - 8], before=before, after=after
+    )
 
     header, _, _ = decode(image)
 
@@ -234,7 +236,9 @@ def _without_image_data():
 def test_image_data_must_not_be_interrupted():
     image = zlib.compress(bytes(14))
     whole = reference.png(2, 2, 8, 2, image)
-    between = reference.chunk(b"IDAT", image[:5]) + reference.chunk(b"tEXt", b"a\0b") + reference.chunk(b"IDAT", image[5:])
+    between = (
+        reference.chunk(b"IDAT", image[:5]) + reference.chunk(b"tEXt", b"a\0b") + reference.chunk(b"IDAT", image[5:])
+    )
     start, end = whole.index(b"IDAT") - 4, whole.index(b"IEND") - 4
     with pytest.raises(FormatError, match="its zlib stream goes on"):
         decode(whole[:start] + between + whole[end:])

@@ -86,7 +86,10 @@ def chunk(kind, data):
 
 def png(width, height, depth, color, data, *, before=(), after=(), interlace=0, idat_bytes=1 << 30):
     """A file around compressed image data; `before` and `after` it go chunks as (type, data)."""
-    parts = [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace))]
+    parts = [
+        b"\x89PNG\r\n\x1a\n",
+        chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)),
+    ]
     parts += [chunk(kind, content) for kind, content in before]
     parts += [chunk(b"IDAT", data[at : at + idat_bytes]) for at in range(0, len(data), idat_bytes)]
     parts += [chunk(kind, content) for kind, content in after]
