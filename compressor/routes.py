@@ -245,7 +245,7 @@ class PixelsToOther:
     def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
         self._pixels, self._settings, self._stages = pixels, settings, stages
         self.format = settings.format.value
-        self.memory_bytes = raster.encoding_bytes(self.format, pixels.width, pixels.height)
+        self.memory_bytes = raster.encoding_bytes(self.format, pixels.width, pixels.height, pixels.channels)
         self._notices: list[str] = []
 
     @property

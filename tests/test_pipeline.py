@@ -326,3 +326,21 @@ def test_cpu_time_is_reported_by_stage():
 
     assert set(report.stage_seconds) == {"decode", "encode", "verify", "container"}
     assert report.cpu_seconds > 0
+
+
+def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same():
+    """DC from -2047 to 2047 is category 12, for which Annex K has no code."""
+    from compressor.bytestream import ByteStream
+    from compressor.jpeg import output, reader, tables, writer
+
+    frame = writer.frame_for(16, 8, 1, "444")
+    row = np.zeros((2, 64), np.int16)
+    row[:, 0] = -2047, 2047
+    made = output.OnePassRows(frame, [row])
+    quantization = {0: tables.quantization_table(50, False)}
+    data = writer.head(frame, quantization, made.codes, []) + b"".join(map(bytes, made.body())) + writer.END_OF_IMAGE
+
+    stream = ByteStream([data])
+    (found,) = reader.read_rows(stream, reader.read_header(stream))
+
+    np.testing.assert_array_equal(found, row)

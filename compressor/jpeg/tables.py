@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from compressor.t81 import (
     K4_DC_CHROMINANCE,
     K5_AC_LUMINANCE,
     K6_AC_CHROMINANCE,
+    SSSS_DC_MAX,
     ZIGZAG,
 )
 
@@ -56,9 +58,15 @@ class Codes:
 
     def arrays(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
         """`dc`, `ac` (components, 256) and `small` (components, 1024) as the encoding kernels take them."""
-        dc = np.array([code_table(*self.specs[0, t]) for t in self.selector])
-        ac = np.array([code_table(*self.specs[1, t]) for t in self.selector])
-        return dc, ac, np.array([small_table(table) for table in ac])
+        dc = np.array([_arrays(*self.specs[0, t])[0] for t in self.selector])
+        ac, small = zip(*(_arrays(*self.specs[1, t]) for t in self.selector), strict=True)
+        return dc, np.array(ac), np.array(small)
+
+
+@lru_cache(maxsize=8)  # half a millisecond each, and every one-pass image has the same four
+def _arrays(bits: bytes, huffval: bytes) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    table = code_table(bits, huffval)
+    return table, small_table(table)
 
 
 STANDARD = {
@@ -73,6 +81,20 @@ def standard_codes(components: int) -> Codes:
     """Annex K's: the first table for the first component, the second for the others."""
     used = {key: spec for key, spec in STANDARD.items() if key[1] < components}
     return Codes(used, tuple(min(c, 1) for c in range(components)))
+
+
+def standard_codes_for_any_dc(components: int) -> Codes:
+    """The same with one more DC code: coefficients from a file may differ by category 12, which no samples make.
+
+    It is one bit longer than Annex K's longest and follows it, so that all others stay as they are.
+    """
+    codes = standard_codes(components)
+    specs = dict(codes.specs)
+    for key in [key for key in specs if key[0] == 0]:
+        bits, huffval = specs[key]
+        longest = max(length for length in range(CODE_LENGTH_MAX) if bits[length])
+        specs[key] = bits[: longest + 1] + b"\1" + bits[longest + 2 :], huffval + bytes([SSSS_DC_MAX + 1])
+    return Codes(specs, codes.selector)
 
 
 def optimal_codes(counts: NDArray[np.int64]) -> Codes:
