@@ -195,16 +195,27 @@ class Stream:
             yield head
             yield from result.chunks()
 
-        with self._stages.stage("verify"):
-            route.verify(chunks())
-        assert self._source is not None
-        small_enough = size < self._counted and size <= self._counted * (1 - self._settings.min_saving)
-        if self._original and not small_enough and opening.may_stay(self._source.format, self._settings):
-            reason = f"{size} bytes would not have saved the asked share" if size < self._counted else "not smaller"
+        reason = self._objection(size)
+        if not reason:
+            with self._stages.stage("verify"):
+                if not route.verify(chunks()):  # ours, not the source's: what we were given is still whole
+                    reason = "the result did not decode to the source's own samples, which is a defect of the encoder"
+        if reason:
             yield from self._deliver_original(reason)
             return
         yield from coalesced(chunks())
         self._finish(route, Outcome.COMPRESSED if size < self._counted else Outcome.LARGER, size)
+
+    def _objection(self, size: int) -> str:
+        """Why a result of that size is not given out and the source's bytes are, or ""."""
+        assert self._source is not None
+        if self._original is None or not opening.may_stay(self._source.format, self._settings):
+            return ""
+        if size >= self._counted:
+            return "not smaller"
+        if size > self._counted * (1 - self._settings.min_saving):
+            return f"{size} bytes would not have saved the asked share"
+        return ""
 
     def _deliver_original(self, reason: str) -> Iterator[bytes]:
         """The source's own bytes, without the metadata that the settings take away."""

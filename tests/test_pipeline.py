@@ -344,3 +344,26 @@ def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same():
     (found,) = reader.read_rows(stream, reader.read_header(stream))
 
     np.testing.assert_array_equal(found, row)
+
+
+@pytest.mark.parametrize("source, kernel", [(JPEG, "compressor.jpeg.encoder.encode_mcus"), (encoded(photograph(60, 83), "PNG", compress_level=0), "compressor.png.writer.filter_rows")])
+def test_a_result_that_does_not_verify_is_never_given_out(source, kernel, monkeypatch):
+    """A defect of the encoder, made here: one coefficient or one filtered byte is wrong."""
+    import importlib
+
+    module, _, name = kernel.rpartition(".")
+    right = getattr(importlib.import_module(module), name)
+
+    def wrong(*arguments):
+        if name == "encode_mcus":
+            arguments[0][5, 1] += 1
+            return right(*arguments)
+        result = right(*arguments)
+        arguments[3][3, 4] ^= 1
+        return result
+
+    monkeypatch.setattr(kernel, wrong)
+    result = pipeline.compress(source, lossless=True)
+
+    assert result.data == source
+    assert "defect" in result.report.reason
