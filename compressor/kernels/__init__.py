@@ -11,7 +11,10 @@ import time
 
 _NUMBA_WAS_THERE = "numba.core" in sys.modules
 
-from compressor.kernels import cache  # noqa: E402  (after the look at what the application had imported)
+# After the look at what the application had imported.
+from numba.core.dispatcher import Dispatcher  # noqa: E402
+
+from compressor.kernels import cache  # noqa: E402
 
 PLACE = cache.prepare(_NUMBA_WAS_THERE)
 
@@ -24,3 +27,12 @@ def warmup() -> list[tuple[str, float]]:
         importlib.import_module(f"{__name__}.{module.name}")
         taken.append((module.name, time.perf_counter() - before))
     return taken
+
+
+def loaded() -> tuple[int, int]:
+    """How many kernels of this process came out of the cache, and how many were compiled."""
+    modules = [module for name, module in sys.modules.items() if name.startswith(f"{__name__}.")]
+    kernels = {value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)}
+    hits = sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels)
+    misses = sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels)
+    return hits, misses
