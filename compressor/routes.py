@@ -1,10 +1,10 @@
 """The paths from a source to a result: each knows how to make its bytes, what that takes, and how to check them.
 
-    JpegToJpeg      bytes → coefficients → (requantized) → bytes
-    PixelsToJpeg    bands of pixels → coefficients → bytes
-    PngToPng        scanlines → refiltered → bytes
-    PixelsToPng     bands of pixels → bytes
-    PixelsToOther   all pixels → Pillow → bytes
+JpegToJpeg      bytes → coefficients → (requantized) → bytes
+PixelsToJpeg    bands of pixels → coefficients → bytes
+PngToPng        scanlines → refiltered → bytes
+PixelsToPng     bands of pixels → bytes
+PixelsToOther   all pixels → Pillow → bytes
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from compressor import bounds, png, raster
 from compressor.bytestream import ByteStream
-from compressor.errors import CompressorError, UnsupportedError
+from compressor.errors import UnsupportedError
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import encoder, output, tables, writer
 from compressor.jpeg.frame import Header
@@ -25,22 +25,18 @@ from compressor.stages import Stages
 from compressor.tiles import band_lines
 
 
-class VerificationError(CompressorError):
-    """The result does not decode to what it was made from: a defect of ours, never of the input."""
-
-
 class Route(Protocol):
     """A result in the making. `prepare` once, then `head` and `body`; `body` before `head` where both are spooled."""
 
     format: str
     path: Path
     memory_bytes: int  # what it takes above the idle process
-    notices: list[str]
-
+    @property
+    def notices(self) -> list[str]: ...
     def prepare(self) -> None: ...
     def head(self) -> bytes: ...
     def body(self) -> Iterator[bytes | memoryview]: ...
-    def verify(self, result: Iterable[bytes]) -> None: ...
+    def verify(self, result: Iterable[bytes]) -> bool: ...
     def close(self) -> None: ...
 
 
@@ -54,18 +50,22 @@ class JpegToJpeg:
     ) -> None:
         self._stream, self._header, self._settings, self._stages = stream, header, settings, stages
         self._digest = blake2b(digest_size=32)
-        self.notices: list[str] = []
+        self._notices: list[str] = []
         frame = header.frame
         self.memory_bytes = bounds.jpeg_to_jpeg(frame, sum(len(s.data) for s in header.segments))
         self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
         rows = stages.timed(read_rows(stream, header), "decode")
-        coarser = self._tables if settings.lossless else tables.coarser(self._tables, frame.components[0].tq, settings.quality, header.color)
+        coarser = (
+            self._tables
+            if settings.lossless
+            else tables.coarser(self._tables, frame.components[0].tq, settings.quality, header.color)
+        )
         self._exact = all((coarser[tq] == self._tables[tq]).all() for tq in coarser)
         self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
         if self._exact:
             rows = self._digested(rows)
             if not settings.lossless:
-                self.notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
+                self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
         else:
             old, new = ([table[c.tq] for c in frame.components] for table in (self._tables, coarser))
             rows = encoder.requantized(rows, frame, old, new)
@@ -73,9 +73,13 @@ class JpegToJpeg:
         one_pass = settings.effort is Effort.FAST and not settings.lossless
         self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, resources)
 
+    @property
+    def notices(self) -> list[str]:
+        return [*self._header.notices, *self._notices]
+
     def _digested(self, rows: Iterator[encoder.Row]) -> Iterator[encoder.Row]:
         for row in rows:
-            self._digest.update(row)
+            self._digest.update(row.data)
             yield row
 
     def prepare(self) -> None:
@@ -92,17 +96,16 @@ class JpegToJpeg:
             yield writer.segment(segment.marker, segment.data)
         yield writer.END_OF_IMAGE
         yield from self._stream.drain()  # what follows the image: thumbnails, videos, other pictures
-        self.notices += self._header.notices
 
-    def verify(self, result: Iterable[bytes]) -> None:
+    def verify(self, result: Iterable[bytes]) -> bool:
+        """Whether an exact result has the source's coefficients."""
         if not self._exact:
-            return
+            return True
         stream = ByteStream(result)
         found = blake2b(digest_size=32)
         for row in read_rows(stream, read_header(stream)):
-            found.update(row)
-        if found.digest() != self._digest.digest():
-            raise VerificationError("JPEG: the result's coefficients are not the source's")
+            found.update(row.data)
+        return found.digest() == self._digest.digest()
 
     def close(self) -> None:
         self._output.close()
@@ -151,8 +154,9 @@ class PixelsToJpeg:
         yield from self._stages.timed(self._output.body(), "encode")
         yield writer.END_OF_IMAGE
 
-    def verify(self, result: Iterable[bytes]) -> None:
-        """Lossy: nothing to compare."""
+    def verify(self, result: Iterable[bytes]) -> bool:
+        """Lossy: there is nothing to compare."""
+        return True
 
     def close(self) -> None:
         self._output.close()
@@ -177,7 +181,7 @@ class PngToPng:
 
     def _digested(self, rows: Iterator[png.Bytes]) -> Iterator[png.Bytes]:
         for band in rows:
-            self._digest.update(band)
+            self._digest.update(band.data)
             yield band
 
     def prepare(self) -> None:
@@ -191,9 +195,9 @@ class PngToPng:
         made = png.write(self._header, self._rows, effort=settings.effort, metadata=settings.metadata)
         return self._stages.timed(made, "encode")
 
-    def verify(self, result: Iterable[bytes]) -> None:
-        if png.read_digest(ByteStream(result), self._lines) != self._digest.digest():
-            raise VerificationError("PNG: the result's pixels are not the source's")
+    def verify(self, result: Iterable[bytes]) -> bool:
+        """Whether the result has the source's scanlines."""
+        return png.read_digest(ByteStream(result), self._lines) == self._digest.digest()
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -230,8 +234,9 @@ class PixelsToPng:
         bands = self._stages.timed(self._pixels.bands(self._lines), "decode")
         return self._stages.timed(png.write(self._header, bands, effort=self._settings.effort), "encode")
 
-    def verify(self, result: Iterable[bytes]) -> None:
-        """Written losslessly from what was decoded; there is no second decoder to compare with."""
+    def verify(self, result: Iterable[bytes]) -> bool:
+        """The source was in another format: there is no second decoder to compare with."""
+        return True
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -271,9 +276,9 @@ class PixelsToOther:
                 metadata=attachments,
             )  # fmt: skip
 
-    def verify(self, result: Iterable[bytes]) -> None:
+    def verify(self, result: Iterable[bytes]) -> bool:
         """Lossy, or as lossless as libwebp is."""
+        return True
 
     def close(self) -> None:
         """Nothing to give back."""
-
