@@ -14,12 +14,12 @@ from compressor.service.pipe import ClosedError, IdleError, Inbox, Outbox
 from compressor.service.upload import Part, Upload
 from compressor.settings import Report, Source
 
-PIPE_BYTES = 256 << 10
-# gRPC keeps three copies of a message that its reader does not take: half a chunk, so that it stays cheap to wait for.
-OUTPUT_BYTES_MAX = 128 << 10
-# What a call takes beside its image and its window: a chunk in each pipe and one in each hand, three copies of what
-# leaves, and the touched part of a thread's stack.
-CALL_BYTES = 2 * PIPE_BYTES + 2 * wire.CHUNK_BYTES + 3 * OUTPUT_BYTES_MAX + (64 << 10)
+INBOX_BYTES = OUTBOX_BYTES = 128 << 10
+# gRPC keeps three copies of a message that its reader does not take: small ones, so that it stays cheap to wait for.
+OUTPUT_BYTES_MAX = 64 << 10
+# What a call takes beside its image and its HTTP/2 window: the chunk that the pipeline works on and one on its way to
+# it, the outbox and a chunk on its way there, three copies of what leaves, and the touched part of a thread's stack.
+CALL_BYTES = 2 * wire.CHUNK_BYTES + 2 * OUTBOX_BYTES + 3 * OUTPUT_BYTES_MAX + (64 << 10)
 
 
 class Stream(Protocol):
@@ -70,8 +70,8 @@ class Call:
     def __init__(self, codec: Codec, idle_seconds: float) -> None:
         self._codec = codec
         self._loop = asyncio.get_running_loop()
-        self.inbox: Inbox[Part] = Inbox(PIPE_BYTES, idle_seconds, self._loop)
-        self.outbox: Outbox[Source | bytes | Done] = Outbox(PIPE_BYTES, idle_seconds, self._loop)
+        self.inbox: Inbox[Part] = Inbox(INBOX_BYTES, idle_seconds, self._loop)
+        self.outbox: Outbox[Source | bytes | Done] = Outbox(OUTBOX_BYTES, idle_seconds, self._loop)
         # The error of a reader that does not read. The handler can't be told: it waits for the same reader.
         self.stalled: asyncio.Future[IdleError] = self._loop.create_future()
 
@@ -89,13 +89,16 @@ class Call:
         threading.Thread(target=self._run, args=(work, ended), name=work.__name__, daemon=True).start()
 
     def _run(self, work: Callable[["Call"], None], ended: Callable[[], None]) -> None:
-        error: BaseException | None = None
         try:
             work(self)
         except ClosedError:
-            pass  # the call is over, and whoever ended it knows why
-        except BaseException as reason:  # whatever it is belongs to the caller, not to this thread
-            error = reason
+            self._end(None, ended)  # the call is over, and whoever ended it knows why
+        except BaseException as error:  # whatever it is belongs to the caller, not to this thread
+            self._end(error, ended)
+        else:
+            self._end(None, ended)
+
+    def _end(self, error: BaseException | None, ended: Callable[[], None]) -> None:
         ended()
         self.inbox.close()
         self.outbox.end(error)

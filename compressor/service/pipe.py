@@ -46,7 +46,7 @@ class Pipe(Generic[T]):
     def end(self, error: BaseException | None = None) -> None:
         """Nothing more comes: after what is in the pipe the other end sees the end, or `error`."""
         with self._changed:
-            if not self._ended:
+            if not self._ended and not self._closed:
                 self._ended, self._error = True, error
                 self._wake()
 
@@ -56,6 +56,7 @@ class Pipe(Generic[T]):
             self._closed = True
             self._items.clear()
             self._bytes = 0
+            self._error = None  # its traceback holds the call, which holds this pipe, and all that the call worked on
             self._wake()
 
     def check(self) -> None:
@@ -100,15 +101,22 @@ def _resolve(waiter: asyncio.Future[None]) -> None:
 
 
 class Inbox(Pipe[T]):
-    """From the event loop to the thread. Keeps less than `limit_bytes` and one item."""
+    """From the event loop to the thread. Keeps `limit_bytes`, or one item where that alone is larger."""
+
+    _last = 0  # size of the last item
+    _hungry = False  # the thread waits, and nothing is on its way
 
     async def room(self) -> None:
-        """Wait until another item may be put. Asked before an item is fetched, so that none waits outside."""
+        """Wait until another item may be put. Asked before an item is fetched, so that none waits outside.
+
+        The next item is taken to be as large as the last: small ones queue up, and one that is larger than the limit
+        is fetched when the thread asks for it. Until then it waits in the HTTP/2 window, which is there anyway.
+        """
         while True:
             with self._changed:
                 if self._closed:
                     raise ClosedError
-                if self._bytes < self._limit_bytes:
+                if self._hungry or self._bytes + self._last <= self._limit_bytes:
                     return
                 waiting = self._waiting()
             await waiting
@@ -118,6 +126,8 @@ class Inbox(Pipe[T]):
         with self._changed:
             if self._closed:
                 raise ClosedError
+            self._last = size
+            self._hungry = False
             self._put(item, size)
 
     def __iter__(self) -> Iterator[T]:
@@ -125,6 +135,9 @@ class Inbox(Pipe[T]):
         while True:
             with self._changed:
                 while not self._items and not self._ended and not self._closed:
+                    if not self._hungry:
+                        self._hungry = True
+                        self._wake()
                     self._wait_in_thread("nothing arrived")
                 if self._closed:
                     raise ClosedError

@@ -32,6 +32,7 @@ class CompressorService(rpc.CompressorServiceServicer):
     idle_seconds  how long a call may wait for its client
     calls_max     threads at a time; one more call is turned away as busy
     draining      said in the initial metadata, so that clients can go elsewhere
+    moved         whether anything arrived or ended since somebody set it to False
     """
 
     def __init__(self, codec: Codec, metrics: Metrics, *, idle_seconds: float, calls_max: int) -> None:
@@ -40,6 +41,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         self._idle_seconds = idle_seconds
         self._threads = threading.BoundedSemaphore(calls_max)
         self.draining = False
+        self.moved = False
 
     # `request_iterator` is left alone: it would keep every message until the next one is asked for.
 
@@ -96,6 +98,7 @@ class CompressorService(rpc.CompressorServiceServicer):
             remaining = context.time_remaining()
             account.end("DEADLINE_EXCEEDED" if remaining is not None and remaining <= 0 else "CANCELLED")
             account.close()
+            self.moved = True
 
     @contextlib.contextmanager
     def _call(self, work: Work, context: Context, account: Account) -> Iterator[Call]:
@@ -149,6 +152,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         if request is grpc.aio.EOF:
             # Also what a cancelled upload looks like: the end without `finish` never counts.
             raise IncompleteError("the upload ended without `finish`: it was cut off")
+        self.moved = True
         part, size = part_of(request)
         account.bytes_in += size
         call.inbox.put(part, size)
