@@ -48,6 +48,7 @@ CASES = {
     "copy32_find_ff, target": (lambda a, b, at: lanes.copy32_find_ff(a, at, b, 0), (u1(40), u1(32)), 8),
     "copy32_find_ff, source": (lambda a, b, at: lanes.copy32_find_ff(a, 0, b, at), (u1(32), u1(40)), 8),
     "nonzero_mask": (lambda a, at: lanes.nonzero_mask(a, at), (i2(3, 64),), 2),
+    "columns_and_mask": (lambda a, c, at: lanes.columns_and_mask(a, at, c), (i2(3, 64), i2(64)), 2),
     "grey_lanes": (lambda a, y, at: color.grey_lanes(a, at, y, 0), (u1(1, 40), i2(1, 32)), 8),
     "ycc444_lanes": (lambda a, y, at: color.ycc444_lanes(a, at, y, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
     "ycc444_lanes, planes": (lambda a, y, at: color.ycc444_lanes(a, 0, y, y, y, at), (u1(1, 96), i2(1, 40)), 8),
@@ -71,7 +72,7 @@ for name, (function, arrays, last) in CASES.items():
 
 # Compiled kernels raise too, given one element less than they need, through all calls between.
 planes = [np.zeros((8, 31), np.int16)] * 3
-codes, small = np.full((1, 256), 33, np.uint32), np.zeros((1, 1024), np.uint32)
+codes, small = np.full((1, 256), 33, np.uint32), np.zeros((1, 65 * 64), np.uint32)
 layout, state, blocks = np.array([[0, 1, 1, 1]]), np.zeros(8, np.int64), i2(1, 64)
 TOO_SMALL = {
     "planes": lambda: color.planes(u1(8, 96), 0, 0, 32, 3, 1, 1, *planes, u1(1, 192)),
@@ -79,6 +80,7 @@ TOO_SMALL = {
     "transform": lambda: dct.transform(i2(8, 15), 0, 2, f4.reshape(1, 64), 0, i2(2, 64), 0),
     "encode_mcus, raw": lambda: huffman_encode.encode_mcus(blocks, layout, 1, codes, codes, small, state, u1(7)),
     "encode_mcus, blocks": lambda: huffman_encode.encode_mcus(blocks, layout, 2, codes, codes, small, state, u1(99)),
+    "columns_and_mask": lambda: njit(lambda a, c: lanes.columns_and_mask(a, 0, c))(blocks, i2(63)),
     "stuff, raw": lambda: huffman_encode.stuff(u1(31), 1, u1(64)),
     "stuff, out": lambda: huffman_encode.stuff(u1(33) + np.uint8(255), 1, u1(31)),
     "encode_row": lambda: mcu_row.encode_row(blocks, layout, codes, codes, small, state, u1(7), u1(99)),

@@ -79,24 +79,34 @@ def check(blocks: list[dict[int, int]], tables: tuple[Table, Table] = LUMINANCE)
 def test_code_tables_are_those_of_annex_c(bits: bytes, huffval: bytes) -> None:
     table, codes = kernel.code_table(bits, huffval), reference.codes(bits, huffval)
 
-    assert {s: f"{entry >> 5:0{entry & 31}b}" for s, entry in enumerate(table.tolist()) if entry} == codes
+    assert {s: f"{entry >> 6:0{entry & 63}b}" for s, entry in enumerate(table.tolist()) if entry} == codes
 
 
 @pytest.mark.parametrize("_, ac", [LUMINANCE, CHROMINANCE, LONGEST])
 def test_small_values_have_their_code_and_bits_in_one_entry(_: Table, ac: Table) -> None:
-    small, codes = kernel.small_table(kernel.code_table(*ac)).tolist(), reference.codes(*ac)
+    small, codes = kernel.small_table(kernel.code_table(*ac)).reshape(65, 64).tolist(), reference.codes(*ac)
     for run in range(16):
-        assert small[run << 6] == 0
-        for value in [*range(-32, 0), *range(1, 32)]:
-            entry = small[run << 6 | value & 63]
+        for value in [*range(-32, 0), *range(1, 31)]:
+            entry = small[run + 1][value + 32]
             expected = codes[16 * run + reference.ssss(value)] + reference.appended(value)
-            assert f"{entry >> 5:0{entry & 31}b}" == expected
+            assert f"{entry >> 6:0{entry & 63}b}" == expected
 
 
-def test_small_values_without_a_code_have_an_empty_entry() -> None:
-    small = kernel.small_table(kernel.code_table(bytes([1]) + bytes(15), b"\x01"))
+@pytest.mark.parametrize("_, ac", [LUMINANCE, CHROMINANCE])
+def test_all_other_entries_escape_but_for_the_end(_: Table, ac: Table) -> None:
+    small, codes = kernel.small_table(kernel.code_table(*ac)).reshape(65, 64), reference.codes(*ac)
 
-    assert np.flatnonzero(small).tolist() == [1, 63]
+    assert (small[17:, :32] == kernel.ESCAPE).all() and (small[17:, 33:] == kernel.ESCAPE).all()
+    assert (small[:, 63] == kernel.ESCAPE).all()
+    assert small[:2, 32].tolist() == [0, 0]
+    assert {f"{entry >> 6:0{entry & 63}b}" for entry in small[2:, 32].tolist()} == {codes[0x00]}
+
+
+def test_small_values_without_a_code_escape() -> None:
+    small = kernel.small_table(kernel.code_table(bytes([1]) + bytes(15), b"\x01")).reshape(65, 64)
+
+    small[:, 32] = kernel.ESCAPE
+    assert np.argwhere(small != kernel.ESCAPE).tolist() == [[1, 31], [1, 33]]
 
 
 @given(st.lists(BLOCK, min_size=1, max_size=3), TABLES)
@@ -131,7 +141,7 @@ def test_bits_and_predictions_are_carried_from_call_to_call(seeds: list[int]) ->
 
 
 @pytest.mark.parametrize("tables", [LUMINANCE, CHROMINANCE, LONGEST])
-@pytest.mark.parametrize("value", [1, -1, 31, 32, -32, -33, 1023, -1023])
+@pytest.mark.parametrize("value", [1, -1, 30, 31, 32, -32, -33, 1023, -1023])
 def test_full_blocks_are_coded_bit_for_bit(tables: tuple[Table, Table], value: int) -> None:
     """63 non-zero coefficients, and 62: with and without EOB, an odd and an even number."""
     for last in (63, 62, 61):
@@ -225,5 +235,5 @@ def test_counted_symbols_predict_the_size_of_the_code(blocks: list[dict[int, int
     encoder = Encoder([LUMINANCE])
     encoder.encode(array(blocks), layout, len(blocks))
 
-    lengths = np.array([table[0] & 31 for table in (encoder.dc, encoder.ac)], np.int64)
+    lengths = np.array([table[0] & 63 for table in (encoder.dc, encoder.ac)], np.int64)
     assert len(encoder.bits) == (counts[0] * (lengths + np.arange(256) % 16 * (lengths > 0))).sum()

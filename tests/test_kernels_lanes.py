@@ -39,14 +39,19 @@ def nonzero_mask(blocks, block):  # type: ignore[no-untyped-def]
     return lanes.nonzero_mask(blocks, block)  # type: ignore[call-arg]
 
 
+@njit
+def columns_and_mask(blocks, block, columns):  # type: ignore[no-untyped-def]
+    return lanes.columns_and_mask(blocks, block, columns)  # type: ignore[call-arg]
+
+
 @pytest.mark.parametrize("bit", range(64))
 def test_zeros_below_and_above_a_bit_are_counted(bit: int) -> None:
     assert trailing_zeros(np.uint64(2**64 - 2**bit)) == bit
     assert leading_zeros(np.uint64(2 ** (bit + 1) - 1)) == 63 - bit
 
 
-def test_a_word_of_zeros_has_64_leading_zeros() -> None:
-    assert leading_zeros(np.uint64(0)) == 64
+def test_a_word_of_zeros_has_64_of_them() -> None:
+    assert leading_zeros(np.uint64(0)) == trailing_zeros(np.uint64(0)) == 64
 
 
 @given(st.binary(min_size=8, max_size=40), st.data())
@@ -87,3 +92,13 @@ def test_coefficients_that_are_not_zero_are_marked(places: set[int], value: int,
     assert [nonzero_mask(blocks, i) for i in range(3)] == [
         sum(1 << k for k in places) if i == block else 0 for i in range(3)
     ]
+
+
+@pytest.mark.parametrize("start", [-32768, -64, -33, -32, -31, -1, 0, 30, 31, 32, 32704])
+def test_columns_are_those_of_the_table_of_small_values(start: int) -> None:
+    blocks, columns = np.zeros((3, 64), np.int16), np.full(65, 7, np.uint16)
+    blocks[1] = range(start, start + 64)
+
+    assert columns_and_mask(blocks, 1, columns) == nonzero_mask(blocks, 1)
+    expected = [64 * k + (value + 32 if -32 <= value <= 30 else 63) for k, value in enumerate(range(start, start + 64))]
+    assert columns.tolist() == [*expected, 7]
