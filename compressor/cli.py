@@ -1,0 +1,312 @@
+"""The command line: compress, inspect, serve, warmup, health.
+
+Exit codes: 0 done, 1 failed, 2 not meant like that (usage), 130 interrupted. What is slow to import (kernels, gRPC,
+rich) is imported by the command that needs it, so that `--help` answers at once.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+
+from compressor import cli_output as output
+from compressor.cli_options import (
+    PREFIX,
+    Background,
+    Delivery_,
+    Effort_,
+    Force,
+    Format_,
+    In,
+    Json,
+    Lossless,
+    MaxBytes,
+    Metadata_,
+    MinSaving,
+    Out,
+    Quality,
+    Server,
+    Subsampling_,
+    TargetScore,
+    UsageError,
+    color,
+    configuration,
+    option,
+)
+from compressor.cli_output import STANDARD
+from compressor.errors import SettingsError
+from compressor.settings import VERSION, Report, Settings
+
+CHUNK_BYTES = 1 << 18
+DEFAULTS = Settings()
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # half the time of `--help`
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what goes wrong into a line on standard error and an exit code; COMPRESSOR_DEBUG=1 shows the traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("compressor: interrupted", err=True)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:  # the reader of our standard output went away; what is left in the buffer has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except (typer.Exit, typer.BadParameter):
+        raise
+    except Exception as error:
+        if os.environ.get("COMPRESSOR_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        typer.echo(f"compressor: {in_one_line(error)}", err=True)
+        raise typer.Exit(2 if isinstance(error, UsageError | SettingsError) else 1) from None
+
+
+def in_one_line(error: Exception) -> str:
+    """What people are told. Errors of our own say it themselves; others are named, since they are bugs or the system's."""
+    from compressor.errors import CompressorError
+
+    if isinstance(error, SettingsError):
+        return f"--{error.field.replace('_', '-')} {error.problem}"
+    if isinstance(error, CompressorError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = f"{type(error).__name__}: {error} (COMPRESSOR_DEBUG=1 shows where)"
+    return " ".join(text.split())
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"compressor {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(envvar="COMPRESSOR_CONFIG", help="TOML file with defaults: the options' names, as in `quality = 85`."),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show it.")] = False,
+) -> None:
+    """Fewer bytes for the same picture, in bounded memory.
+
+    Every option of a command can also be given in the environment (--min-saving as COMPRESSOR_MIN_SAVING) or in
+    a TOML file (as min_saving = "5%"). The command line wins over the environment, and that over the file.
+    """
+    if config is not None:
+        commands: dict[str, Any] = context.command.commands  # type: ignore[attr-defined]
+        with one_line_errors():
+            options = {
+                name: {str(p.name) for p in command.params if str(p.envvar).startswith(PREFIX)}
+                for name, command in commands.items()
+            }
+            context.default_map = configuration(config, options)
+
+
+# --- compress -----------------------------------------------------------------------------------------------------
+
+@app.command()
+def compress(
+    source: In,
+    out: Out = None,
+    quality: Quality = DEFAULTS.quality,
+    target_score: TargetScore = DEFAULTS.target_score,
+    max_bytes: MaxBytes = DEFAULTS.max_bytes,
+    lossless: Lossless = DEFAULTS.lossless,
+    effort: Effort_ = DEFAULTS.effort,
+    format: Format_ = DEFAULTS.format,
+    subsampling: Subsampling_ = DEFAULTS.subsampling,
+    metadata: Metadata_ = DEFAULTS.metadata,
+    background: Background = None,
+    min_saving: MinSaving = DEFAULTS.min_saving,
+    delivery: Delivery_ = DEFAULTS.delivery,
+    server: Server = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Make an image smaller.
+
+    The input is never modified, and the result appears under its name when it is complete.
+    """
+    with one_line_errors():
+        settings = Settings(
+            quality=quality,
+            target_score=target_score,
+            max_bytes=max_bytes,
+            lossless=lossless,
+            effort=effort,
+            format=format,
+            delivery=delivery,
+            subsampling=subsampling,
+            metadata=metadata,
+            min_saving=min_saving,
+            background=color(background),
+        )
+        if source == STANDARD and out is None:
+            out = STANDARD
+        if out == STANDARD and json:
+            raise UsageError("--json and the image can't both go to standard output; give -o FILE")
+        if out == STANDARD and sys.stdout.isatty():
+            raise UsageError("an image does not belong on a terminal; give -o FILE")
+        start = time.perf_counter()
+        report, name = run(source, out, settings, server, force)
+        tell(report, (source, name), settings, time.perf_counter() - start, json)
+
+
+def run(source: str, out: str | None, settings: Settings, server: str | None, force: bool) -> tuple[Report, str]:
+    """Compress into the place that `out` means; the report, and the name of what was written."""
+    streamed = out if output.is_stream(out) else None
+    if streamed is None:
+        output.check_target(source, output.target(source, out, settings.format), force)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(opened(source))
+        bar = stack.enter_context(output.Bar(Path(source).name, size_of(file)))
+        stream = stack.enter_context(stream_of(bar.watch(chunks_of(file)), settings, server))
+        if streamed is not None:
+            output.write_stream(stream, streamed)
+            return stream.report, streamed
+        folder = output.target(source, out, settings.format).parent
+        draft = stack.enter_context(output.Draft(folder, mode_of(file)))
+        for chunk in stream:
+            draft.write(chunk)
+        path = output.target(source, out, stream.report.format)
+        output.check_target(source, path, force)
+        draft.publish(path)
+        return stream.report, out if out is not None and Path(out) == path else os.path.relpath(path)
+
+
+@contextlib.contextmanager
+def stream_of(chunks: Iterator[bytes], settings: Settings, server: str | None) -> Iterator[Any]:
+    """An iterator of output chunks with a `.report` after the last, made here or by a service."""
+    if server is None:
+        from compressor import pipeline
+
+        with pipeline.stream(chunks, settings) as stream:
+            yield stream
+    else:
+        from compressor.client import Client
+
+        with Client(server) as client, client.stream(chunks, settings) as stream:
+            yield stream
+
+
+def tell(report: Report, names: tuple[str, str], settings: Settings, seconds: float, json: bool) -> None:
+    """Print the report where it does not mix with the image."""
+    if json:
+        typer.echo(output.as_json(report))
+        return
+    from rich.console import Console
+
+    console = output.error_console() if names[1] == STANDARD else Console(highlight=False)
+    output.print_report(console, names, report, settings, seconds)
+    suffixes = {suffix: format for format, suffixes in output.SUFFIXES.items() for suffix in suffixes}
+    promised = suffixes.get(Path(names[1]).suffix.lower(), report.format)
+    if promised != report.format:
+        text = f"{names[1]} holds {output.human_format(report.format)}; --format {promised} converts"
+        output.error_console().print(f"  [yellow]note[/]  {text}", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def opened(source: str) -> Iterator[BinaryIO]:
+    if source == STANDARD:
+        yield sys.stdin.buffer
+    else:
+        with open(source, "rb") as file:
+            yield file
+
+
+def chunks_of(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def size_of(file: BinaryIO) -> int | None:
+    """Bytes of a file; None for a pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        return os.fstat(file.fileno()).st_size or None
+    return None
+
+
+def mode_of(file: BinaryIO) -> int:
+    """Permissions for the result: those of its source, less what the umask takes away."""
+    with contextlib.suppress(OSError, ValueError):
+        if size_of(file) is not None:
+            return os.fstat(file.fileno()).st_mode & 0o666
+    return 0o666
+
+
+# --- the others ---------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def inspect(source: In, json: Json = False) -> None:
+    """Say what an image is, from its header."""
+    with one_line_errors():
+        from compressor import pipeline
+
+        with opened(source) as file:
+            bytes_in = size_of(file)
+            found = pipeline.inspect(chunks_of(file), Settings())
+        if json:
+            typer.echo(output.as_json(found))
+            return
+        from rich.console import Console
+
+        output.print_source(Console(highlight=False), source, found, bytes_in)
+
+
+@app.command()
+def warmup() -> None:
+    """Compile the kernels ahead of the first image."""
+    with one_line_errors():
+        import importlib
+        import pkgutil
+
+        start = time.perf_counter()
+        from compressor import kernels
+
+        names = [module.name for module in pkgutil.iter_modules(kernels.__path__)]
+        for name in names:
+            importlib.import_module(f"compressor.kernels.{name}")
+        seconds = output.human_seconds(time.perf_counter() - start)
+        typer.echo(f"{len(names)} kernel modules ready in {seconds}", err=True)
+
+
+@app.command()
+def health(
+    address: Annotated[str, option("address", "Of the service.", metavar="HOST:PORT")] = "127.0.0.1:50051",
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 3.0,
+) -> None:
+    """Ask a service whether it takes requests: exit code 0 or 1."""
+    with one_line_errors():
+        from compressor import client
+
+        serving = client.health(address, timeout)
+        typer.echo(f"{address}: {'serving' if serving else 'not serving'}", err=not serving)
+        raise typer.Exit(0 if serving else 1)
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="compressor")
+
+
+if __name__ == "__main__":
+    main()
