@@ -14,30 +14,9 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
+from compressor import cli_options as opt
 from compressor import cli_output as output
-from compressor.cli_options import (
-    PREFIX,
-    Background,
-    Delivery_,
-    Effort_,
-    Force,
-    Format_,
-    In,
-    Json,
-    Lossless,
-    MaxBytes,
-    Metadata_,
-    MinSaving,
-    Out,
-    Quality,
-    Server,
-    Subsampling_,
-    TargetScore,
-    UsageError,
-    color,
-    configuration,
-    option,
-)
+from compressor.cli_options import UsageError
 from compressor.cli_output import STANDARD
 from compressor.errors import SettingsError
 from compressor.settings import VERSION, Report, Settings
@@ -66,7 +45,7 @@ def one_line_errors() -> Iterator[None]:
         raise typer.Exit(1) from None
     except (typer.Exit, typer.BadParameter):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the last door: nothing reaches people as a traceback
         if os.environ.get("COMPRESSOR_DEBUG"):
             import traceback
 
@@ -101,7 +80,9 @@ def root(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option(envvar="COMPRESSOR_CONFIG", help="TOML file with defaults: the options' names, as in `quality = 85`."),
+        typer.Option(
+            envvar="COMPRESSOR_CONFIG", help="TOML file with defaults: the options' names, as in `quality = 85`."
+        ),
     ] = None,
     version: Annotated[bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show it.")] = False,
 ) -> None:
@@ -114,32 +95,33 @@ def root(
         commands: dict[str, Any] = context.command.commands  # type: ignore[attr-defined]
         with one_line_errors():
             options = {
-                name: {str(p.name) for p in command.params if str(p.envvar).startswith(PREFIX)}
+                name: {str(p.name) for p in command.params if str(p.envvar).startswith(opt.PREFIX)}
                 for name, command in commands.items()
             }
-            context.default_map = configuration(config, options)
+            context.default_map = opt.configuration(config, options)
 
 
 # --- compress -----------------------------------------------------------------------------------------------------
 
+
 @app.command()
 def compress(
-    source: In,
-    out: Out = None,
-    quality: Quality = DEFAULTS.quality,
-    target_score: TargetScore = DEFAULTS.target_score,
-    max_bytes: MaxBytes = DEFAULTS.max_bytes,
-    lossless: Lossless = DEFAULTS.lossless,
-    effort: Effort_ = DEFAULTS.effort,
-    format: Format_ = DEFAULTS.format,
-    subsampling: Subsampling_ = DEFAULTS.subsampling,
-    metadata: Metadata_ = DEFAULTS.metadata,
-    background: Background = None,
-    min_saving: MinSaving = DEFAULTS.min_saving,
-    delivery: Delivery_ = DEFAULTS.delivery,
-    server: Server = None,
-    force: Force = False,
-    json: Json = False,
+    source: opt.In,
+    out: opt.Out = None,
+    quality: opt.Quality = DEFAULTS.quality,
+    target_score: opt.TargetScore = DEFAULTS.target_score,
+    max_bytes: opt.MaxBytes = DEFAULTS.max_bytes,
+    lossless: opt.Lossless = DEFAULTS.lossless,
+    effort: opt.Effort_ = DEFAULTS.effort,
+    format: opt.Format_ = DEFAULTS.format,
+    subsampling: opt.Subsampling_ = DEFAULTS.subsampling,
+    metadata: opt.Metadata_ = DEFAULTS.metadata,
+    background: opt.Background = None,
+    min_saving: opt.MinSaving = DEFAULTS.min_saving,
+    delivery: opt.Delivery_ = DEFAULTS.delivery,
+    server: opt.Server = None,
+    force: opt.Force = False,
+    json: opt.Json = False,
 ) -> None:
     """Make an image smaller.
 
@@ -157,7 +139,7 @@ def compress(
             subsampling=subsampling,
             metadata=metadata,
             min_saving=min_saving,
-            background=color(background),
+            background=opt.color(background),
         )
         if source == STANDARD and out is None:
             out = STANDARD
@@ -256,7 +238,7 @@ def mode_of(file: BinaryIO) -> int:
 
 
 @app.command()
-def inspect(source: In, json: Json = False) -> None:
+def inspect(source: opt.In, json: opt.Json = False) -> None:
     """Say what an image is, from its header."""
     with one_line_errors():
         from compressor import pipeline
@@ -273,25 +255,56 @@ def inspect(source: In, json: Json = False) -> None:
 
 
 @app.command()
+def serve(
+    address: opt.Address = "127.0.0.1:50051",
+    metrics_address: opt.MetricsAddress = "127.0.0.1:9464",
+    memory_budget: opt.MemoryBudget = 256 << 20,
+    spool_dir: opt.SpoolDir = None,
+    spool_budget: opt.SpoolBudget = None,
+    window_bytes: opt.WindowBytes = 256 << 10,
+    idle_seconds: opt.IdleSeconds = 60.0,
+    calls_max: opt.CallsMax = 256,
+    drain_seconds: opt.DrainSeconds = 2.0,
+    grace_seconds: opt.GraceSeconds = 30.0,
+    tls_cert: opt.TlsCert = None,
+    tls_key: opt.TlsKey = None,
+    tls_client_ca: opt.TlsClientCa = None,
+    token_file: opt.TokenFile = None,
+) -> None:
+    """Run the service until SIGTERM or Ctrl-C."""
+    options = dict(locals())
+    with one_line_errors():
+        import logging
+
+        from compressor.service.server import Server, ServerConfig
+        from compressor.service.server import serve as run_service
+
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+
+        def say_where(server: Server) -> None:
+            host = address.rpartition(":")[0]
+            metrics = "" if metrics_address is None else f", metrics on http://{metrics_address.rpartition(':')[0]}"
+            metrics += f":{server.metrics_port}/metrics" if metrics else ""
+            typer.echo(f"serving on {host}:{server.port}{metrics}")
+            sys.stdout.flush()
+
+        run_service(ServerConfig(**options), on_ready=say_where)
+
+
+@app.command()
 def warmup() -> None:
     """Compile the kernels ahead of the first image."""
     with one_line_errors():
-        import importlib
-        import pkgutil
-
         start = time.perf_counter()
-        from compressor import kernels
+        from compressor.service.codec import warm_up
 
-        names = [module.name for module in pkgutil.iter_modules(kernels.__path__)]
-        for name in names:
-            importlib.import_module(f"compressor.kernels.{name}")
-        seconds = output.human_seconds(time.perf_counter() - start)
-        typer.echo(f"{len(names)} kernel modules ready in {seconds}", err=True)
+        warm_up()
+        typer.echo(f"kernels ready in {output.human_seconds(time.perf_counter() - start)}", err=True)
 
 
 @app.command()
 def health(
-    address: Annotated[str, option("address", "Of the service.", metavar="HOST:PORT")] = "127.0.0.1:50051",
+    address: opt.Address = "127.0.0.1:50051",
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 3.0,
 ) -> None:
     """Ask a service whether it takes requests: exit code 0 or 1."""

@@ -82,6 +82,7 @@ def option(name: str, help: str, **more: Any) -> Any:
     flag = f"--{name.replace('_', '-')}"
     return typer.Option(flag, help=help, envvar=f"{PREFIX}{name.upper()}", show_envvar=False, **more)
 
+
 # --- of `compress` ------------------------------------------------------------------------------------------------
 
 In = Annotated[str, typer.Argument(metavar="IN", help="An image, or - for standard input.", show_default=False)]
@@ -131,3 +132,66 @@ Server = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite OUT where it exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report alone, as one line of JSON.")]
+
+
+# --- of `serve`; names and defaults are those of service.server.ServerConfig, which is slow to import ----------------
+
+
+def address(text: str) -> str:
+    """host:port, checked as far as it can be without asking the network."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT such as 127.0.0.1:50051 or [::]:50051")
+    return text
+
+
+def address_or_none(text: str | None) -> str | None:
+    """host:port, or None from "none"."""
+    return None if text is None or text.lower() == "none" else address(text)
+
+
+Address = Annotated[
+    str, option("address", "Of the service; port 0 takes a free one.", parser=address, metavar="HOST:PORT")
+]
+MetricsAddress = Annotated[
+    str | None,
+    option("metrics_address", "Of /metrics, /healthz, /readyz; or none.", parser=address_or_none, metavar="HOST:PORT"),
+]
+MemoryBudget = Annotated[
+    int,
+    option(
+        "memory_budget",
+        "What all calls together may reserve.",
+        parser=size,
+        metavar="SIZE",
+        show_default="256MiB",
+    ),
+]
+SpoolDir = Annotated[
+    str | None, option("spool_dir", "Folder for what outgrows memory; not a memory-backed one.", metavar="DIR")
+]
+SpoolBudget = Annotated[
+    int | None, option("spool_budget", "Disk space for all calls together.", parser=size, metavar="SIZE")
+]
+WindowBytes = Annotated[
+    int,
+    option(
+        "window_bytes",
+        "HTTP/2 window of a call; a call moves at most one a round trip.",
+        parser=size,
+        metavar="SIZE",
+        show_default="256KiB",
+    ),
+]
+IdleSeconds = Annotated[float, option("idle_seconds", "A call whose client does not move for so long is ended.")]
+CallsMax = Annotated[int, option("calls_max", "Calls at work at a time.")]
+DrainSeconds = Annotated[float, option("drain_seconds", "From not serving to refusing calls, on SIGTERM.")]
+GraceSeconds = Annotated[float, option("grace_seconds", "For calls that run then.")]
+TlsCert = Annotated[str | None, option("tls_cert", "Certificate chain, PEM.", metavar="FILE")]
+TlsKey = Annotated[str | None, option("tls_key", "Its private key, PEM.", metavar="FILE")]
+TlsClientCa = Annotated[
+    str | None, option("tls_client_ca", "Clients must show a certificate of this authority, PEM.", metavar="FILE")
+]
+TokenFile = Annotated[
+    str | None, option("token_file", "Calls need one of its bearer tokens, a line each.", metavar="FILE")
+]

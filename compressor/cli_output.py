@@ -20,7 +20,6 @@ from compressor.settings import Path as Way
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
-    from rich.table import Table
 
 STANDARD = "-"  # standard input or output, in place of a file's name
 SUFFIXES = {"jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"), "png": (".png",), "webp": (".webp",), "avif": (".avif",)}
@@ -233,7 +232,7 @@ def facts(console: "Console", rows: Iterable[tuple[str, str, str]]) -> None:
     """Print lines of a name, a value and a remark, under each other."""
     from rich.table import Table
 
-    table: Table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 2))
     for name, value, remark in rows:
         table.add_row(f"  [dim]{name}[/]", value, f"[dim]{remark}[/]")
     console.print(table)
