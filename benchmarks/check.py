@@ -25,9 +25,8 @@ def decoded(data: bytes) -> Pixels:
     """(height, width, 3) of a file's bytes, by Pillow. Transparent pixels lie on white, as in what we are asked for."""
     with Image.open(io.BytesIO(data)) as image:
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            image = image.convert("RGBA")
             white = Image.new("RGBA", image.size, "white")
-            return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
+            return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
         return np.asarray(image.convert("RGB"))
 
 

@@ -50,7 +50,9 @@ def seconds(call: Callable[[], bytes]) -> float:
     return time.perf_counter() - start
 
 
-def compare(what: str, beside: str, image: check.Pixels, ours: Callable[[], bytes], pillow: Callable[[], bytes]) -> Result:
+def compare(
+    what: str, beside: str, image: check.Pixels, ours: Callable[[], bytes], pillow: Callable[[], bytes]
+) -> Result:
     """Check the output of both, then time them in turns; the order within a round alternates."""
     data = ours(), pillow()
     quality = [check.psnr(image, check.decoded(one)) for one in data]
@@ -131,7 +133,9 @@ def run(out: Path) -> bool:
     for size in SIZES:
         found, made_of = measure(size)
         results += found
-    table = Table(title="Encoding RGB at quality 85, 4:2:0, one core", caption=f"laid out of {made_of}; {ROUNDS} rounds")
+    table = Table(
+        title="Encoding RGB at quality 85, 4:2:0, one core", caption=f"laid out of {made_of}; {ROUNDS} rounds"
+    )
     for name in ("ours", "Pillow", "size"):
         table.add_column(name)
     for name in ("ours MP/s", "Pillow MP/s", "ratio", "quartiles", "bytes", "PSNR dB", "against"):
@@ -150,6 +154,8 @@ def run(out: Path) -> bool:
             f"{result.ours_psnr_db - result.pillow_psnr_db:+.2f}{'' if result.good else ' [red]worse[/]'}",
         )
     console.print(table)
-    path = record.save(out, "speed", {"photograph": made_of, "rounds": ROUNDS, "comparisons": [asdict(r) for r in results]})
+    path = record.save(
+        out, "speed", {"photograph": made_of, "rounds": ROUNDS, "comparisons": [asdict(r) for r in results]}
+    )
     console.print(f"[dim]{path}[/]", soft_wrap=True)
     return all(result.good for result in results)

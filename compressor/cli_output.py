@@ -243,7 +243,7 @@ def print_report(
 ) -> None:
     """Say what became of an image.
 
-    names    of the input and of the output
+    names    of the input and of the output; "-" for the standard ones
     seconds  on the clock, from the first byte read to the last written
     """
     from rich.markup import escape
@@ -251,7 +251,8 @@ def print_report(
     color = {Outcome.COMPRESSED: "green", Outcome.UNCHANGED: "yellow", Outcome.LARGER: "red"}[report.outcome]
     reason = f": {report.reason}" if report.reason else ""
     verdict = "" if report.outcome is Outcome.COMPRESSED else f"  [{color}]{report.outcome.value}[/]{escape(reason)}"
-    console.print(f"[bold]{escape(names[0])}[/] → [bold]{escape(names[1])}[/]{verdict}", soft_wrap=True)
+    before, after = ("stdin" if names[0] == STANDARD else names[0], "stdout" if names[1] == STANDARD else names[1])
+    console.print(f"[bold]{escape(before)}[/] → [bold]{escape(after)}[/]{verdict}", soft_wrap=True)
     lossy = report.outcome is not Outcome.UNCHANGED and report.path in (Way.COEFFICIENTS, Way.PIXELS)
     result = human_format(report.format) + (f", quality {settings.quality}" if lossy and report.format != "png" else "")
     megapixels = report.width * report.height / 1e6

@@ -1,16 +1,20 @@
 """The command line, against a pipeline that only pretends, and as a process of its own."""
 
+import io
 import json
 import os
 import re
 import stat
 import subprocess
 import sys
+import time
 import types
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import compressor
@@ -54,7 +58,7 @@ class FakeStream:
         }
         self.report = Report(**(given | self._changes))  # type: ignore[arg-type]
 
-    def __enter__(self) -> "FakeStream":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -224,6 +228,7 @@ def test_standard_input_goes_to_standard_output_and_the_words_to_standard_error(
 
     assert result.exit_code == 0
     assert result.stdout_bytes == bytes(range(0, 100, 2))
+    assert "stdin → stdout" in result.stderr
     assert "50.0%" in result.stderr
 
 
@@ -283,6 +288,29 @@ def test_inspect_tells_people_and_machines_the_same(fake: FakePipeline) -> None:
 )
 def test_sizes_have_three_digits(count: int, text: str) -> None:
     assert cli_output.human_bytes(count) == text
+
+
+def test_progress_is_shown_on_a_terminal_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(cli_output, "PROGRESS_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr(cli_output, "error_console", lambda: Console(file=screen, force_terminal=True, width=100))
+    monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(isatty=lambda: True))
+
+    with cli_output.Bar("photo.jpg", 1000) as bar:
+        assert list(bar.watch([bytes(400)])) == [bytes(400)]
+        deadline = time.monotonic() + 10
+        while "photo.jpg" not in screen.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    assert "photo.jpg" in screen.getvalue()
+
+
+def test_progress_is_not_shown_for_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_output, "error_console", lambda: pytest.fail("a bar was made"))
+    monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(isatty=lambda: True))
+
+    with cli_output.Bar("photo.jpg", 1000) as bar:
+        assert list(bar.watch([bytes(400)])) == [bytes(400)]
 
 
 # --- what is taken ------------------------------------------------------------------------------------------------
