@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 18
 SCORED_PIXELS_MAX = 1_100_000  # SSIMULACRA2 in NumPy takes about two seconds a megapixel
 BIG = (10_000, 10_000)
-LOOKS_FINE_DB = 28.0  # below it a picture at the default quality is broken, whatever its content
+LOOKS_FINE_DB = {1: 28.0, 8: 36.0}  # by scale: below it a picture at the default quality is broken
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Row:
     @property
     def good(self) -> bool:
         """Never larger, and a picture that looks like its source."""
-        return self.bytes_out <= self.bytes_in and self.psnr_db >= LOOKS_FINE_DB
+        return self.bytes_out <= self.bytes_in and self.psnr_db >= LOOKS_FINE_DB[self.psnr_scale]
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:

@@ -54,7 +54,7 @@ def test_eighths_tell_a_good_jpeg_from_another_picture(tmp_path: Path) -> None:
         Image.fromarray(np.concatenate(list(generate.bands(203, 150, seed)))).save(tmp_path / name, quality=80)
 
     assert eighths.psnr(tmp_path / "same.jpg") > 40
-    assert eighths.psnr(tmp_path / "other.jpg") < 20
+    assert eighths.psnr(tmp_path / "other.jpg") < 30
 
 
 def test_transparent_pixels_are_compared_on_white() -> None:
