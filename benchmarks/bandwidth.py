@@ -171,19 +171,22 @@ def run(out: Path) -> bool:
     plain: dict[str, float] = {}
     stop = threading.Event()
     sink = sink_address(stop)
-    with (
-        ServerProcess() as server,
-        CountingProxy(server.address) as proxy,
-        Client(server.address) as direct,
-        Client(proxy.address) as counted,
-    ):
+    with ServerProcess() as server, CountingProxy(server.address) as proxy:
         subjects = images()
-        send(counted, subjects[0][1], CHUNKS[0], "fast")  # connects, and pays for what happens once
-        for image in subjects:
-            plain[image[0]] = statistics.median(plain_seconds(sink, image[1]) for _ in range(ROUNDS))
-            for effort in ("fast", "balanced"):
-                for chunk_bytes in CHUNKS:
-                    measured.append(measure(direct, counted, proxy, image, (chunk_bytes, effort)))
+        for name, data in subjects:
+            plain[name] = statistics.median(plain_seconds(sink, data) for _ in range(ROUNDS))
+        for chunk_bytes in CHUNKS:
+            with (
+                Client(server.address, chunk_bytes=chunk_bytes) as direct,
+                Client(proxy.address, chunk_bytes=chunk_bytes) as counted,
+            ):
+                for client in (direct, counted):  # connects, and pays for what happens once
+                    send(client, subjects[0][1], chunk_bytes, "fast")
+                for subject in subjects:
+                    for effort in ("fast", "balanced"):
+                        measured.append(measure(direct, counted, proxy, subject, (chunk_bytes, effort)))
+    order = [name for name, _ in subjects]
+    measured.sort(key=lambda one: (order.index(one.name), one.effort == "balanced", one.chunk_bytes))
     stop.set()
     console.print(table_of(measured, plain))
     results: dict[str, Any] = {"plain_seconds": plain, "rounds": ROUNDS, "images": [asdict(one) for one in measured]}
