@@ -114,3 +114,15 @@ def copy32_find_ff(typing, target, to, source, start):
         return builder.zext(builder.bitcast(found, I32), I64)
 
     return types.uint64(target, types.intp, source, types.intp), codegen
+
+
+@intrinsic
+def nonzero_mask(typing, blocks, block):
+    """Bitmask of the non-zero coefficients of row `block` of a (n, 64) int16 array, coefficient 0 lowest."""
+
+    def codegen(context, builder, signature, arguments):
+        index = builder.mul(arguments[1], ir.Constant(I64, 64))
+        values = load(context, builder, signature.args[0], arguments[0], index, I16, 64)
+        return builder.bitcast(builder.icmp_signed("!=", values, ir.Constant(vector(I16, 64), None)), I64)
+
+    return types.uint64(blocks, types.intp), codegen

@@ -1,0 +1,30 @@
+"""Peak memory of each path above the idle process, from the header alone. docs/memory.md has the formulas in words.
+
+Every term is a buffer that the path allocates, at its largest; the largest output of a block is 27 bits a coefficient.
+"""
+
+from compressor import png
+from compressor.jpeg.frame import Frame
+from compressor.kernels import huffman_encode, packing
+
+BASE_BYTES = 640 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
+COEFFICIENTS_BYTES = 64 * 2  # of a block
+CODED_BYTES = 3 * (huffman_encode.BLOCK_BYTES_MAX + 1)  # of a block: before stuffing, and after
+
+
+def jpeg_to_jpeg(frame: Frame, metadata_bytes: int) -> int:
+    """Two rows of coefficients, one packed and one coded; the header's segments twice."""
+    block = 2 * COEFFICIENTS_BYTES + packing.BLOCK_BYTES_MAX + CODED_BYTES
+    return BASE_BYTES + frame.blocks_per_row * block + 2 * metadata_bytes
+
+
+def pixels_to_jpeg(frame: Frame, lines: int, channels: int) -> int:
+    """A band of pixels, with alpha two; coefficients and coded bytes of its MCU rows."""
+    rows = lines // (8 * frame.v_max)
+    block = 2 * COEFFICIENTS_BYTES + packing.BLOCK_BYTES_MAX + rows * CODED_BYTES
+    return BASE_BYTES + frame.blocks_per_row * block + 2 * lines * frame.width * channels
+
+
+def png_to_png(header: png.Header, lines: int) -> int:
+    """A band of scanlines read and one filtered, zlib's state at its highest level, a chunk of output."""
+    return BASE_BYTES + (2 * lines + 4) * (header.row_bytes + 1) + (1 << 20) + 2 * header.metadata_bytes

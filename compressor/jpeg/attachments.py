@@ -1,0 +1,97 @@
+"""Metadata segments of JPEG to and from the form that all formats share, and which of them a policy keeps."""
+
+import struct
+from collections.abc import Sequence
+
+from compressor.errors import LimitError
+from compressor.jpeg.frame import Header, Segment
+from compressor.metadata import Attachments, orientation, orientation_exif
+from compressor.settings import Metadata
+from compressor.t81 import APP0, APP1, APP2, APP14, APP15, COM, SOI
+
+JFIF = b"JFIF\0"  # ITU-T T.871, 10.1
+EXIF = b"Exif\0\0"  # Exif 2.32, 4.7.2
+XMP = b"http://ns.adobe.com/xap/1.0/\0"  # XMP specification part 3, 1.1.3
+ICC = b"ICC_PROFILE\0"  # ICC.1:2022, B.4
+MPF = b"MPF\0"  # CIPA DC-007, 5.1
+ADOBE = b"Adobe"  # Adobe technical note 5116, section 18
+SEGMENT_DATA_MAX = 65533
+ICC_PIECE_MAX = SEGMENT_DATA_MAX - len(ICC) - 2
+
+
+def segments_for(attachments: Attachments) -> tuple[list[Segment], list[str]]:
+    """The segments of a new JPEG (JFIF first), and notices of what it can't carry."""
+    notices = list(attachments.notices)
+    segments = [_jfif(attachments.density)]
+    if attachments.exif is not None:
+        segments += _single(APP1, EXIF + attachments.exif, "Exif", notices)
+    if attachments.xmp is not None:
+        segments += _single(APP1, XMP + attachments.xmp, "XMP", notices)
+    if attachments.icc is not None:
+        pieces = [attachments.icc[at : at + ICC_PIECE_MAX] for at in range(0, len(attachments.icc), ICC_PIECE_MAX)]
+        if len(pieces) > 255:
+            raise LimitError(f"the ICC profile has {len(attachments.icc)} bytes, too many for JPEG")
+        for number, piece in enumerate(pieces, 1):
+            segments.append(Segment(APP2, ICC + bytes([number, len(pieces)]) + piece))
+    for comment in attachments.comments:
+        segments += _single(COM, comment.encode(), "a comment", notices)
+    return segments, notices
+
+
+def _single(marker: int, data: bytes, name: str, notices: list[str]) -> list[Segment]:
+    if len(data) > SEGMENT_DATA_MAX:
+        notices.append(f"{name} has {len(data)} bytes, too many for a JPEG segment: not carried over")
+        return []
+    return [Segment(marker, data)]
+
+
+def _jfif(density: tuple[int, int] | None) -> Segment:
+    """APP0 with the density in dots per centimetre, or an aspect ratio of 1:1 where there is none."""
+    unit, x, y = (0, 1, 1) if density is None else (2, *(max(1, min(65535, round(d / 100))) for d in density))
+    return Segment(APP0, JFIF + struct.pack(">HBHHBB", 0x0101, unit, x, y, 0, 0))
+
+
+def kept(segments: Sequence[Segment], policy: Metadata) -> list[Segment]:
+    """What a JPEG made from a JPEG still has; JFIF and Adobe say what the components mean and always stay."""
+    if policy is Metadata.KEEP:
+        return list(segments)
+    left: list[Segment] = []
+    for segment in segments:
+        if (segment.marker, segment.data[:5]) in ((APP0, JFIF), (APP14, ADOBE)):
+            left.append(segment)
+        elif policy is Metadata.COLOR and segment.marker == APP2 and segment.data.startswith(ICC):
+            left.append(segment)
+        elif policy is Metadata.COLOR and segment.marker == APP1 and segment.data.startswith(EXIF):
+            turned = orientation(segment.data[len(EXIF) :])
+            if turned != 1:
+                left.append(Segment(APP1, EXIF + orientation_exif(turned)))
+    return left
+
+
+def has_other_images(header: Header) -> bool:
+    """Whether a multi-picture index (MPF) points at images behind this one: its offsets would have to be rewritten."""
+    return any(segment.marker == APP2 and segment.data.startswith(MPF) for segment in header.segments)
+
+
+def without_metadata(head: bytes, policy: Metadata) -> bytes:
+    """A file's bytes up to its first scan's entropy-coded data, reduced to what `policy` keeps, else as they are.
+
+    head  of a file that `read_header` has accepted: SOI, marker segments, fill bytes
+    """
+    parts, at = [head[:2]], 2
+    while at < len(head):
+        marker = head[at + 1]
+        if marker == 0xFF:  # a fill byte (B.1.1.2)
+            at += 1
+            continue
+        if marker == SOI:  # passed over by libjpeg as well
+            at += 2
+            continue
+        end = at + 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+        if APP0 <= marker <= APP15 or marker == COM:
+            left = kept([Segment(marker, head[at + 4 : end])], policy)
+            parts += [bytes([0xFF, s.marker]) + (len(s.data) + 2).to_bytes(2, "big") + s.data for s in left]
+        else:
+            parts.append(head[at:end])
+        at = end
+    return b"".join(parts)

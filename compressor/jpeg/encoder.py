@@ -1,0 +1,109 @@
+"""Pixels → coefficient rows → entropy-coded data, band by band."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.jpeg.frame import Frame
+from compressor.jpeg.tables import Codes, Table
+from compressor.kernels.dct import reciprocals
+from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, count_symbols, encode_mcus, stuff
+from compressor.kernels.mcu_row import SEGMENT, encode_band, transform_row
+from compressor.kernels.quantize import requantize
+from compressor.tiles import Band, cores
+
+Row = NDArray[np.int16]
+
+
+class Transform:
+    """Colour, DCT and quantization of bands: whole MCU rows each, the last one excepted.
+
+    frame   of `writer.frame_for`
+    tables  of each component, zig-zag
+    """
+
+    def __init__(self, frame: Frame, tables: Sequence[Table]) -> None:
+        self.layout = frame.layout
+        self.lines = 8 * frame.v_max
+        self.reciprocal = np.array([reciprocals(table) for table in tables])
+        self.scratch = tuple(np.empty((lines, SEGMENT), np.int16) for lines in (16, 8, 8))
+        self.tail = np.empty((1, 192), np.uint8)
+        self.row = np.empty((frame.blocks_per_row, 64), np.int16)
+
+    def rows(self, bands: Iterable[Band]) -> Iterator[Row]:
+        """Coefficient rows, the array reused for each."""
+        for band in bands:
+            for line in range(0, len(band), self.lines):
+                with cores:
+                    transform_row(band, line, self.layout, self.reciprocal, self.scratch, self.tail, self.row)
+                yield self.row
+
+
+class Sequential:
+    """Huffman coding of one interleaved sequential scan; `codes` may have been made for another image."""
+
+    def __init__(self, frame: Frame, codes: Codes) -> None:
+        self.layout = frame.layout
+        self.mcus = frame.mcus_per_row
+        self.codes = codes.arrays()
+        self.state = np.zeros(2 + len(frame.components), np.int64)
+        # Pages of these that no row reaches are never touched: they cost address space, not memory.
+        self.raw = np.empty((BLOCK_BYTES_MAX + 1) * frame.blocks_per_row + 64, np.uint8)
+        self.out = np.empty(2 * len(self.raw), np.uint8)
+
+    def code_rows(self, rows: Iterable[Row]) -> Iterator[memoryview]:
+        """Entropy-coded bytes of coefficient rows; each piece is valid until the next one is asked for."""
+        for row in rows:
+            with cores:
+                size = encode_mcus(row, self.layout, self.mcus, *self.codes, self.state, self.raw)
+                size = stuff(self.raw, size, self.out)
+            yield memoryview(self.out)[:size]
+        yield memoryview(self.padding())
+
+    def code_bands(self, bands: Iterable[Band], transform: Transform) -> Iterator[memoryview]:
+        """The same from pixels, without a stop at the coefficients."""
+        for band in bands:
+            needed = 2 * len(self.raw) * -(-len(band) // transform.lines)
+            if len(self.out) < needed:
+                self.out = np.empty(needed, np.uint8)
+            with cores:
+                size = encode_band(
+                    band, self.layout, transform.reciprocal, transform.scratch, transform.tail, transform.row,
+                    *self.codes, self.state, self.raw, self.out,
+                )  # fmt: skip
+            yield memoryview(self.out)[:size]
+        yield memoryview(self.padding())
+
+    def padding(self) -> bytes:
+        """The last bits, filled up with ones (F.1.2.3)."""
+        pending, held = int(self.state[0]), int(self.state[1])
+        if not held:
+            return b""
+        last = (pending << (8 - held) | (1 << (8 - held)) - 1) & 255
+        return bytes([last, 0]) if last == 255 else bytes([last])
+
+
+class Statistics:
+    """Counts the symbols of rows that pass by."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.layout = frame.layout
+        self.mcus = frame.mcus_per_row
+        self.pred = np.zeros(len(frame.components), np.int64)
+        self.counts = np.zeros((len(frame.components), 2, 256), np.int64)
+
+    def add(self, row: Row) -> None:
+        """Count one coefficient row; rows come from top to bottom."""
+        with cores:
+            count_symbols(row, self.layout, self.mcus, self.pred, self.counts)
+
+
+def requantized(rows: Iterable[Row], frame: Frame, old: Sequence[Table], new: Sequence[Table]) -> Iterator[Row]:
+    """Rows quantized by the tables `old` (of each component) → by the coarser `new`, in place."""
+    ratios = [(o / n).astype(np.float32) for o, n in zip(old, new, strict=True)]
+    for row in rows:
+        with cores:
+            for (first, per_line, _, v), ratio in zip(frame.layout.tolist(), ratios, strict=True):
+                requantize(row, first, per_line * v, ratio)
+        yield row

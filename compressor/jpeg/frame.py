@@ -1,0 +1,194 @@
+"""The model in the middle: what the headers of a JPEG say (T.81 Annex B), and how its coefficients lie in memory.
+
+A **coefficient row** is one MCU row: an int16 array (blocks_per_row, 64), C order. The 64 coefficients of a block are
+in zig-zag order, DC absolute (prediction undone). `Frame.layout` says which blocks are whose.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.t81 import SOF0, SOF1, SOF2, SOF3, SOF9, SOF10, SOF11
+
+# Table B.1. The others (5..7, 13..15) are differential frames, of the hierarchical process.
+PROCESSES = {
+    SOF0: "baseline",
+    SOF1: "extended",
+    SOF2: "progressive",
+    SOF3: "lossless",
+    SOF9: "arithmetic",
+    SOF10: "arithmetic progressive",
+    SOF11: "arithmetic lossless",
+}
+SUBSAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Of a frame (B.2.2): identifier C, sampling factors H and V as they stand in the file, quantization table Tq."""
+
+    id: int
+    h: int
+    v: int
+    tq: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame header (B.2.2). `height` is 0 where a DNL segment gives it later."""
+
+    width: int
+    height: int
+    components: tuple[Component, ...]
+    precision: int = 8
+    sof: int = SOF0
+
+    @property
+    def process(self) -> str:
+        """Name of the coding process (Table B.1)."""
+        return PROCESSES.get(self.sof, "hierarchical")
+
+    @cached_property
+    def sampling(self) -> tuple[tuple[int, int], ...]:
+        """(h, v) of each component inside an MCU: one block alone makes the MCU of a one-component frame (A.2.2)."""
+        if len(self.components) == 1:
+            return ((1, 1),)
+        return tuple((c.h, c.v) for c in self.components)
+
+    @cached_property
+    def h_max(self) -> int:
+        return max(h for h, _ in self.sampling)
+
+    @cached_property
+    def v_max(self) -> int:
+        return max(v for _, v in self.sampling)
+
+    @property
+    def mcus_per_row(self) -> int:
+        return -(-self.width // (8 * self.h_max))
+
+    @property
+    def mcu_rows(self) -> int:
+        return -(-self.height // (8 * self.v_max))
+
+    @property
+    def blocks_per_row(self) -> int:
+        """Blocks of a coefficient row, those that only pad it to whole MCUs included."""
+        return self.mcus_per_row * sum(h * v for h, v in self.sampling)
+
+    @cached_property
+    def layout(self) -> NDArray[np.int64]:
+        """(components, 4) int64: row c is [first_block, blocks_per_line, h, v] of component c in a coefficient row.
+
+        Component c has the blocks first_block … first_block + v * blocks_per_line - 1, line by line, with
+        blocks_per_line = mcus_per_row * h.
+        """
+        rows, first = [], 0
+        for h, v in self.sampling:
+            per_line = self.mcus_per_row * h
+            rows.append((first, per_line, h, v))
+            first += v * per_line
+        return np.array(rows, np.int64)
+
+    @property
+    def subsampling(self) -> str:
+        """For people: "4:2:0", "grey", or the factors "2x2,1x2,1x1" where these have no name."""
+        if len(self.components) == 1:
+            return "grey"
+        luma, *chroma = self.sampling[:3]
+        black = self.sampling[3:]  # of CMYK and YCCK: as fine as the first
+        if luma in SUBSAMPLINGS and all(c == (1, 1) for c in chroma) and all(k == luma for k in black):
+            return SUBSAMPLINGS[luma]
+        return ",".join(f"{h}x{v}" for h, v in self.sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A marker segment kept verbatim: `marker` is its code (0xE1 for APP1), `data` what follows the length."""
+
+    marker: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A scan header (B.2.3). components: (index into Frame.components, Td, Ta) in the scan's order."""
+
+    components: tuple[tuple[int, int, int], ...]
+    ss: int = 0
+    se: int = 63
+    ah: int = 0
+    al: int = 0
+
+
+@dataclass(slots=True)
+class Header:
+    """All that stands before the entropy-coded data of the first scan.
+
+    quantization  Tq -> (64,) uint16 in zig-zag order, as DQT carries it; never 0
+    huffman       (Tc, Th) -> BITS (16 bytes), HUFFVAL, as DHT carries them (B.2.4.2); Tc is 0 for DC and 1 for AC
+    segments      APPn and COM, verbatim and in order
+    offset        of the first byte of entropy-coded data from the start of the input
+    hierarchical  DHP or EXP was seen
+    trailing      APPn and COM between the last scan and EOI: filled when the rows have been read
+    notices       what was tolerated, for people; may grow while the rows are read
+    """
+
+    frame: Frame
+    scan: Scan
+    quantization: dict[int, NDArray[np.uint16]]
+    huffman: dict[tuple[int, int], tuple[bytes, bytes]]
+    segments: list[Segment] = field(default_factory=list)
+    restart_interval: int = 0
+    jfif: bool = False
+    adobe_transform: int | None = None
+    hierarchical: bool = False
+    offset: int = 0
+    trailing: list[Segment] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def process(self) -> str:
+        """Name of the coding process: "baseline", "extended", "progressive", "lossless", "arithmetic" …"""
+        return "hierarchical" if self.hierarchical else self.frame.process
+
+    @property
+    def color(self) -> str:
+        """What the components are: grey, ycbcr, rgb, cmyk, ycck, else "unknown". The rules are libjpeg's
+        (default_decompress_parms in jdapimin.c): T.81 leaves it to the application."""
+        ids = tuple(c.id for c in self.frame.components)
+        match len(ids):
+            case 1:
+                return "grey"
+            case 3 if self.jfif:
+                return "ycbcr"
+            case 3 if self.adobe_transform is not None:
+                return "rgb" if self.adobe_transform == 0 else "ycbcr"
+            case 3:
+                return "rgb" if bytes(ids) == b"RGB" else "ycbcr"
+            case 4:
+                return "ycck" if self.adobe_transform == 2 else "cmyk"
+        return "unknown"
+
+    @property
+    def obstacle(self) -> str:
+        """Why the one-scan sequential reader can't take this image, for people; "" where it can."""
+        frame, scan = self.frame, self.scan
+        if self.process not in ("baseline", "extended"):
+            return f"{self.process} coding process"
+        if frame.precision != 8:
+            return f"{frame.precision}-bit samples"
+        if frame.height == 0:
+            return "height given by a DNL segment"
+        if len({c.id for c in frame.components}) < len(frame.components):
+            return "components with the same identifier"
+        if len(scan.components) < len(frame.components):
+            return "components in scans of their own"
+        return ""
+
+    @property
+    def streams(self) -> bool:
+        """Whether `reader.read_rows` can take it: sequential, Huffman, 8 bits, one scan, known height."""
+        return not self.obstacle

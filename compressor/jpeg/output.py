@@ -1,0 +1,97 @@
+"""A sequential JPEG in the making: one pass with given codes, or two passes with codes made for the image."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from compressor.jpeg.encoder import Row, Sequential, Statistics, Transform
+from compressor.jpeg.frame import Frame
+from compressor.jpeg.tables import Codes, Table, optimal_codes, standard_codes
+from compressor.kernels import packing
+from compressor.memory import Resources, Spool
+from compressor.tiles import Band, cores
+
+
+class OnePassPixels:
+    """Pixels → bytes, one pass: output from the first MCU row on.
+
+    bands   (lines, width * components) uint8, whole MCU rows each but for the last
+    tables  Tq → (64,) uint16 zig-zag
+    """
+
+    def __init__(self, frame: Frame, tables: Mapping[int, Table], bands: Iterable[Band]) -> None:
+        self.codes = standard_codes(len(frame.components))
+        self._transform = Transform(frame, [tables[c.tq] for c in frame.components])
+        self._coder = Sequential(frame, self.codes)
+        self._bands = bands
+
+    def prepare(self) -> None:
+        """Nothing to do before the first byte."""
+
+    def body(self) -> Iterator[memoryview]:
+        """The entropy-coded data."""
+        return self._coder.code_bands(self._bands, self._transform)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class TwoPass:
+    """Coefficient rows → spool and statistics → bytes with the codes that are best for them."""
+
+    codes: Codes
+
+    def __init__(self, frame: Frame, rows: Iterable[Row], resources: Resources) -> None:
+        self._frame = frame
+        self._rows = rows
+        self._spool: Spool = resources.spool()
+        self._sizes: list[int] = []  # packed bytes of each row
+
+    def prepare(self) -> None:
+        """The first pass."""
+        statistics = Statistics(self._frame)
+        packed = np.empty(packing.BLOCK_BYTES_MAX * self._frame.blocks_per_row, np.uint8)
+        for row in self._rows:
+            statistics.add(row)
+            with cores:
+                size = packing.pack(row, len(row), packed)
+            self._spool.write(memoryview(packed)[:size])
+            self._sizes.append(size)
+        self.codes = optimal_codes(statistics.counts)
+
+    def _spooled(self) -> Iterator[Row]:
+        row = np.empty((self._frame.blocks_per_row, 64), np.int16)
+        start = 0
+        for size in self._sizes:
+            packed = np.frombuffer(self._spool.read(start, size), np.uint8)
+            with cores:
+                packing.unpack(packed, 0, len(row), row)
+            start += size
+            yield row
+
+    def body(self) -> Iterator[memoryview]:
+        """The entropy-coded data: the second pass."""
+        return Sequential(self._frame, self.codes).code_rows(self._spooled())
+
+    def close(self) -> None:
+        """Give the spool back."""
+        self._spool.close()
+
+
+class OnePassRows:
+    """Coefficient rows → bytes, one pass, with codes that have a code for every symbol."""
+
+    def __init__(self, frame: Frame, rows: Iterable[Row]) -> None:
+        self.codes = standard_codes(len(frame.components))
+        self._coder = Sequential(frame, self.codes)
+        self._rows = rows
+
+    def prepare(self) -> None:
+        """Nothing to do before the first byte."""
+
+    def body(self) -> Iterator[memoryview]:
+        """The entropy-coded data."""
+        return self._coder.code_rows(self._rows)
+
+    def close(self) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,121 @@
+"""Quantization and Huffman tables: those of Annex K scaled by a quality, and codes made for one image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.kernels.huffman_encode import code_table, small_table
+from compressor.t81 import (
+    K1_LUMINANCE,
+    K2_CHROMINANCE,
+    K3_DC_LUMINANCE,
+    K4_DC_CHROMINANCE,
+    K5_AC_LUMINANCE,
+    K6_AC_CHROMINANCE,
+    ZIGZAG,
+)
+
+Table = NDArray[np.uint16]
+HuffmanSpec = tuple[bytes, bytes]  # BITS, HUFFVAL as DHT carries them (B.2.4.2)
+CODE_LENGTH_MAX = 16
+
+
+def quantization_table(quality: int, chroma: bool) -> Table:
+    """Annex K's table scaled as libjpeg does (jpeg_quality_scaling), (64,) uint16 in zig-zag order, 1 … 255."""
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    base = (K2_CHROMINANCE if chroma else K1_LUMINANCE).ravel()[ZIGZAG].astype(np.int64)
+    return np.clip((base * scale + 50) // 100, 1, 255).astype(np.uint16)
+
+
+def coarser(tables: Mapping[int, Table], luma: int, quality: int, color: str) -> dict[int, Table]:
+    """The tables of a source, each element raised to the asked quality's where it was finer: never lowered.
+
+    tables  Tq → table
+    luma    Tq of the first component
+    color   as in `Header.color`: all components of RGB and CMYK count as luma
+    """
+    shared = color in ("rgb", "cmyk")
+    return {
+        tq: np.maximum(table, quantization_table(quality, chroma=tq != luma and not shared))
+        for tq, table in tables.items()
+    }
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Huffman codes of a sequential scan.
+
+    specs     what DHT says: (Tc, Th) → BITS, HUFFVAL
+    selector  for each component its Th, the same for DC and AC
+    """
+
+    specs: dict[tuple[int, int], HuffmanSpec]
+    selector: tuple[int, ...]
+
+    def arrays(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
+        """`dc`, `ac` (components, 256) and `small` (components, 1024) as the encoding kernels take them."""
+        dc = np.array([code_table(*self.specs[0, t]) for t in self.selector])
+        ac = np.array([code_table(*self.specs[1, t]) for t in self.selector])
+        return dc, ac, np.array([small_table(table) for table in ac])
+
+
+STANDARD = {
+    (0, 0): K3_DC_LUMINANCE,
+    (1, 0): K5_AC_LUMINANCE,
+    (0, 1): K4_DC_CHROMINANCE,
+    (1, 1): K6_AC_CHROMINANCE,
+}
+
+
+def standard_codes(components: int) -> Codes:
+    """Annex K's: the first table for the first component, the second for the others."""
+    used = {key: spec for key, spec in STANDARD.items() if key[1] < components}
+    return Codes(used, tuple(min(c, 1) for c in range(components)))
+
+
+def optimal_codes(counts: NDArray[np.int64]) -> Codes:
+    """Codes made for what `count_symbols` saw: one pair for the first component, one for all the others together.
+
+    counts  (components, 2, 256) int64
+    """
+    groups = [counts[:1].sum(0)] + ([counts[1:].sum(0)] if len(counts) > 1 else [])
+    specs = {(tc, th): huffman_spec(group[tc]) for th, group in enumerate(groups) for tc in (0, 1)}
+    return Codes(specs, tuple(min(c, 1) for c in range(len(counts))))
+
+
+def huffman_spec(counts: Sequence[int] | NDArray[np.int64]) -> HuffmanSpec:
+    """Annex K.2: the code of least total length that has no code over 16 bits and none of ones only.
+
+    counts  how often each symbol occurs, up to 256 of them
+    """
+    # Figure K.1: merge the two rarest trees until one is left. The reserved symbol 256 with its count of 1 takes the
+    # code of ones only. Among equals the higher symbol is merged first, as in the figure.
+    alive = {symbol: int(count) for symbol, count in enumerate(counts) if count} | {256: 1}
+    members = {symbol: [symbol] for symbol in alive}
+    size = dict.fromkeys(alive, 0)
+    while len(alive) > 1:
+        first, second = sorted(alive, key=lambda tree: (alive[tree], -tree))[:2]
+        alive[first] += alive.pop(second)
+        members[first] += members.pop(second)
+        for symbol in members[first]:
+            size[symbol] += 1
+    bits = [0] * (max(*size.values(), CODE_LENGTH_MAX) + 1)
+    for length in size.values():
+        bits[length] += 1
+    _limit(bits)
+    bits[max(length for length in range(CODE_LENGTH_MAX + 1) if bits[length])] -= 1  # the reserved symbol's
+    order = sorted((symbol for symbol in size if symbol != 256), key=lambda symbol: (size[symbol], symbol))
+    return bytes(bits[1 : CODE_LENGTH_MAX + 1]), bytes(order)
+
+
+def _limit(bits: list[int]) -> None:
+    """Figure K.3: shorten codes over 16 bits in pairs, at the cost of lengthening a shorter one."""
+    for length in range(len(bits) - 1, CODE_LENGTH_MAX, -1):
+        while bits[length] > 0:
+            shorter = max(n for n in range(1, length - 1) if bits[n])
+            bits[length] -= 2
+            bits[length - 1] += 1
+            bits[shorter + 1] += 2
+            bits[shorter] -= 1

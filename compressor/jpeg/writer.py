@@ -1,0 +1,69 @@
+"""Marker segments of a sequential JPEG (T.81 Annex B), written from the model in `frame`."""
+
+from collections.abc import Iterable, Mapping
+
+from compressor.jpeg.frame import Component, Frame, Segment
+from compressor.jpeg.tables import Codes, HuffmanSpec, Table
+from compressor.t81 import DHT, DQT, SOF0, SOF1, SOI, SOS
+
+END_OF_IMAGE = b"\xff\xd9"
+SAMPLING = {"444": (1, 1), "422": (2, 1), "420": (2, 2)}
+
+
+def frame_for(width: int, height: int, channels: int, subsampling: str) -> Frame:
+    """The frame of an image that comes as pixels: grey, or YCbCr with table 0 for luma and 1 for chroma."""
+    if channels == 1:
+        return Frame(width, height, (Component(1, 1, 1, 0),))
+    h, v = SAMPLING[subsampling]
+    return Frame(width, height, (Component(1, h, v, 0), Component(2, 1, 1, 1), Component(3, 1, 1, 1)))
+
+
+def segment(marker: int, data: bytes) -> bytes:
+    """Marker, length, data (B.1.1.4)."""
+    return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, "big") + data
+
+
+def quantization(tables: Mapping[int, Table]) -> bytes:
+    """DQT (B.2.4.1); 16-bit elements only where a table needs them."""
+    data = b""
+    for tq, table in sorted(tables.items()):
+        wide = int(table.max()) > 255
+        data += bytes([wide << 4 | tq]) + table.astype(">u2" if wide else "u1").tobytes()
+    return segment(DQT, data)
+
+
+def frame_header(frame: Frame, tables: Mapping[int, Table]) -> bytes:
+    """SOF (B.2.2): baseline, or extended sequential where a quantization table has elements over 8 bits."""
+    marker = SOF1 if any(int(table.max()) > 255 for table in tables.values()) else SOF0
+    data = bytes([frame.precision]) + frame.height.to_bytes(2, "big") + frame.width.to_bytes(2, "big")
+    data += bytes([len(frame.components)])
+    for component in frame.components:
+        data += bytes([component.id, component.h << 4 | component.v, component.tq])
+    return segment(marker, data)
+
+
+def huffman(specs: Mapping[tuple[int, int], HuffmanSpec]) -> bytes:
+    """DHT (B.2.4.2), all tables in one segment."""
+    return segment(DHT, b"".join(bytes([tc << 4 | th]) + bits + values for (tc, th), (bits, values) in specs.items()))
+
+
+def scan_header(frame: Frame, codes: Codes) -> bytes:
+    """SOS (B.2.3) of the one interleaved scan of a sequential frame."""
+    data = bytes([len(frame.components)])
+    for component, th in zip(frame.components, codes.selector, strict=True):
+        data += bytes([component.id, th << 4 | th])
+    return segment(SOS, data + bytes([0, 63, 0]))
+
+
+def head(frame: Frame, tables: Mapping[int, Table], codes: Codes, segments: Iterable[Segment]) -> bytes:
+    """All that stands before the entropy-coded data."""
+    return b"".join(
+        [
+            bytes([0xFF, SOI]),
+            *(segment(kept.marker, kept.data) for kept in segments),
+            quantization(tables),
+            frame_header(frame, tables),
+            huffman(codes.specs),
+            scan_header(frame, codes),
+        ]
+    )

@@ -1,0 +1,313 @@
+"""Entropy-coded bytes to coefficients: sequential Huffman decoding (T.81 F.2.2), in two passes over a small buffer.
+
+`destuff` takes the zero bytes after 0xFF out and notes where restart markers stood, so that `decode_mcus` reads its
+bits with plain 64-bit loads. Both stop wherever the bytes at hand stop and go on later: chunks may have any size.
+
+Memory safety: a block takes at most 27 + 63 * 26 bits, an MCU at most ten blocks, so one that starts inside the data
+ends less than PAD bytes behind it. `decode_mcus` lets it, looks afterwards, and takes the MCU back if it went too far:
+one comparison an MCU instead of one a symbol. `data` must have PAD bytes more than `state[END]` ever says.
+"""
+
+import numpy as np
+from numba import njit, types
+
+from compressor.kernels.lanes import copy32_find_ff, load_be64, trailing_zeros
+from compressor.t81 import RST0, RST7, SSSS_AC_MAX, SSSS_DC_MAX
+
+BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+
+BITS = 11  # of the first look-up
+PAD = 2560
+
+# An entry of a look-up table, int32: value << 16 | run << 8 | length. `length` counts the code and its appended bits.
+# Runs that lead out of any block stand for what is not a coefficient:
+RUN_EOB = 64
+RUN_LONG = 127  # more than BITS bits: `length` is that of the code alone and `value` the symbol, or 0 where unknown
+
+# state: int64 (STATE,)
+POSITION = 0  # in bits, of the next code in `data`; where a call failed, of what is at fault
+END = 1  # in bytes, of the data
+CLOSED = 2  # 1: nothing comes after `END`
+MCU = 3  # index of the next one in its row
+MCUS = 4  # in a row
+INTERVAL = 5  # restart interval Ri in MCUs; 0: none
+TODO = 6  # MCUs until the next restart marker
+RESTART = 7  # number of the restart marker that comes next, 0..7
+MARK = 8  # index of the mark that comes next in `marks`
+MARKS = 9  # how many `marks` there are
+SURPLUS = 10  # bytes that were skipped, since they belonged to no MCU
+PRED = 11  # .. 14: DC predictions
+KEPT = 15  # .. 18: DC predictions at the start of the MCU
+STATE = 19
+
+# What decode_mcus returns
+DONE, MORE, TRUNCATED, BAD_CODE, BAD_RESTART, NO_RESTART, BAD_DC = 0, 1, -1, -2, -3, -4, -5
+
+
+@njit
+def entry_of(symbol, length, rest, ac):
+    """The look-up entry of a code of `length` bits whose appended bits are the first of `rest`; -1 where the symbol
+    has no meaning with 8-bit samples (Tables F.1, F.2). A run with no coefficient ends the block, as in libjpeg."""
+    run, ssss = (symbol >> 4, symbol & 15) if ac else (np.int64(0), symbol)
+    if ssss == 0:
+        return (RUN_EOB if ac and run != 15 else run) << 8 | length
+    if ssss > (SSSS_AC_MAX if ac else SSSS_DC_MAX):
+        return np.int64(-1)
+    value = np.int64(rest >> np.uint64(64 - ssss))
+    if value < 1 << (ssss - 1):  # EXTEND, Figure F.12
+        value += 1 - (1 << ssss)
+    return (value << 16) | run << 8 | (length + ssss)
+
+
+@njit
+def find_code(word, limits):
+    """Length of the code at the top of `word`, 17 where there is none (DECODE, Figure F.16, left-aligned)."""
+    top = np.int64(word >> np.uint64(48))
+    length = 1
+    while length <= 16 and top >= limits[0, length]:
+        length += 1
+    return length
+
+
+@njit
+def symbol_of(word, length, limits, huffval):
+    return np.int64(huffval[np.int64(word >> np.uint64(64 - length)) + limits[1, length]])
+
+
+@njit(types.void(BYTES, types.boolean, types.uint8[::1], types.int32[::1], types.int32[:, ::1]), nogil=True, cache=True)
+def build_table(bits, ac, huffval, lookup, limits):
+    """Tables for decoding from one Huffman table (Annex C, F.2.2.3).
+
+    bits     (16,) uint8         number of codes of each length; their Kraft sum must be at most 1
+    ac                           AC table, else DC
+    huffval  (256,) uint8        symbols in order of their codes, then anything
+    lookup   (1 << BITS,) int32  out: entry for each value of the next BITS bits, its appended bits decoded as well
+    limits   (2, 17) int32       out: [0, l] is (MAXCODE + 1) << (16 - l), [1, l] is VALPTR - MINCODE, of length l
+    """
+    code = first = 0
+    for length in range(1, 17):
+        limits[1, length] = first - code
+        code += bits[length - 1]
+        first += bits[length - 1]
+        limits[0, length] = code << (16 - length)
+        code <<= 1
+    for index in range(1 << BITS):
+        word = np.uint64(index) << np.uint64(64 - BITS)
+        length = find_code(word, limits)
+        lookup[index] = RUN_LONG << 8
+        if length <= BITS:
+            symbol = symbol_of(word, length, limits, huffval)
+            entry = entry_of(symbol, length, word << np.uint64(length), ac)
+            if entry != -1:
+                fits = entry & 255 <= BITS
+                lookup[index] = entry if fits else symbol << 16 | RUN_LONG << 8 | length
+
+
+@njit
+def long_entry(entry, word, limits, huffval, ac):
+    """The entry of a code that the first look-up did not settle; -1 where it is in no table."""
+    length = entry & 255
+    symbol = entry >> 16
+    if length == 0:
+        length = find_code(word, limits)
+        if length > 16:
+            return np.int64(-1)
+        symbol = symbol_of(word, length, limits, huffval)
+    return entry_of(symbol, length, word << np.uint64(length), ac)
+
+
+@njit
+def decode_block(data, position, tables, lookup, limits, huffval, block):
+    """Decode one block from bit `position` on (F.2.2.1, F.2.2.2): the position behind it, or ~position of a bad code.
+
+    tables  (dc, ac) rows of lookup, limits and huffval
+    block   (64,) int16  out: coefficients in zig-zag order, block[0] is DIFF
+    """
+    dc, ac = tables
+    at = position >> 3
+    have = 64 - (position & 7)
+    word = load_be64(data, at) << np.uint64(position & 7)
+    at += 8
+    block[:] = 0
+    entry = np.int64(lookup[dc, np.int64(word >> np.uint64(64 - BITS))])
+    if entry >> 8 & 127 == RUN_LONG:
+        entry = long_entry(entry, word, limits[dc], huffval[dc], False)
+        if entry == -1:
+            return ~position
+    block[0] = entry >> 16
+    word <<= np.uint64(entry & 255)
+    have -= entry & 255
+    k = 1
+    while True:
+        if have < 32:
+            word |= load_be64(data, at) >> np.uint64(have)
+            at += (63 - have) >> 3
+            have |= 56
+        entry = np.int64(lookup[ac, np.int64(word >> np.uint64(64 - BITS))])
+        k += entry >> 8 & 127
+        if k > 63:  # all that is rare leads here, so that a coefficient costs one branch
+            k -= entry >> 8 & 127
+            if k > 63:
+                return 8 * at - have
+            if entry >> 8 & 127 == RUN_LONG:
+                entry = long_entry(entry, word, limits[ac], huffval[ac], True)
+                if entry == -1:
+                    return ~(8 * at - have)
+            k += entry >> 8 & 127
+            if k > 63:
+                position = 8 * at - have
+                return position + (entry & 255) if entry >> 8 & 127 == RUN_EOB else ~position
+        block[k] = entry >> 16
+        word <<= np.uint64(entry & 255)
+        have -= entry & 255
+        k += 1
+
+
+@njit
+def start_interval(marks, state):
+    """Go to the data behind the restart marker that is due (F.2.1.3.1): DONE, MORE, or what is wrong.
+
+    The number must be the expected one. libjpeg guesses how much was lost and fills it with grey: not here.
+    """
+    mark = state[MARK]
+    known = mark < state[MARKS]
+    start = marks[mark, 0] if known else state[END]
+    # Whatever is left before the marker belongs to no MCU: libjpeg skips it, too (next_marker in jdmarker.c).
+    state[SURPLUS] += start - (state[POSITION] + 7 >> 3)
+    state[POSITION] = 8 * start
+    if not known:
+        return NO_RESTART if state[CLOSED] == 1 else MORE
+    if marks[mark, 1] != state[RESTART]:
+        return BAD_RESTART
+    state[MARK] += 1
+    state[RESTART] = (state[RESTART] + 1) & 7
+    state[TODO] = state[INTERVAL]
+    state[PRED : PRED + 4] = 0
+    return DONE
+
+
+@njit
+def decode_mcu(data, plan, lookup, limits, huffval, state, out):
+    """Decode the MCU at POSITION and undo the DC prediction (F.2.1.3.1): the position behind it, or ~position of a bad
+    code. Moves the predictions, nothing else of the state."""
+    position = state[POSITION]
+    for i in range(plan.shape[0]):
+        n = plan[i, 0] + state[MCU] * plan[i, 1]
+        block = out[n]
+        position = decode_block(data, position, (plan[i, 3], plan[i, 4]), lookup, limits, huffval, block)
+        if position < 0:
+            break
+        pred = state[PRED + plan[i, 2]] + block[0]
+        state[PRED + plan[i, 2]] = pred
+        block[0] = pred
+    return position
+
+
+@njit(
+    types.int64(
+        BYTES,
+        types.int64[:, ::1],
+        types.int64[:, ::1],
+        types.int32[:, ::1],
+        types.int32[:, :, ::1],
+        types.uint8[:, ::1],
+        types.int64[::1],
+        types.int16[:, ::1],
+    ),
+    nogil=True,
+    cache=True,
+)
+def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
+    """Decode MCUs until the row is full or the data ends.
+
+    data     (>= state[END] + PAD,) uint8  destuffed entropy-coded data
+    marks    (n, 2) int64                  see `destuff`
+    plan     (blocks of an MCU, 5) int64   [block in `out` for MCU 0, step per MCU, component, DC table, AC table]
+    lookup, limits, huffval                a row for each table, see `build_table`
+    state    (STATE,) int64                see above; goes on where it stopped
+    out      (blocks, 64) int16            out: a coefficient row, as jpeg.frame describes it
+
+    DONE: the row is full. MORE: the next MCU is not whole, it will be decoded again. Otherwise what is wrong.
+    """
+    while state[MCU] < state[MCUS]:
+        if state[INTERVAL] > 0 and state[TODO] == 0:
+            status = start_interval(marks, state)
+            if status != DONE:
+                return status
+        for c in range(4):
+            state[KEPT + c] = state[PRED + c]
+        position = decode_mcu(data, plan, lookup, limits, huffval, state, out)
+        closed = state[MARK] < state[MARKS]
+        end = 8 * (marks[state[MARK], 0] if closed else state[END])
+        # A code may look bad only because it is cut off: 32 bits hold any, and less than a byte is padding.
+        if (position if position >= 0 else ~position + 32) > end:
+            for c in range(4):
+                state[PRED + c] = state[KEPT + c]
+            if not closed and state[CLOSED] == 0:
+                return MORE
+            if (position if position >= 0 else ~position + 8) > end:
+                state[POSITION] = end
+                return TRUNCATED
+        if position < 0:
+            state[POSITION] = ~position
+            return BAD_CODE
+        for c in range(4):
+            if not -32768 <= state[PRED + c] <= 32767:
+                return BAD_DC
+        state[POSITION] = position
+        state[MCU] += 1
+        state[TODO] -= 1
+    return DONE
+
+
+@njit(types.int64(BYTES, types.uint8[::1], types.int64[:, ::1], types.int64[::1]), nogil=True, cache=True)
+def destuff(source, data, marks, state):
+    """Append entropy-coded bytes to `data` without the zero byte that follows each 0xFF (B.1.1.5).
+
+    source  (n,) uint8               as in the file
+    data    (m,) uint8               out: filled from state[END] on, up to m - PAD
+    marks   (k, 2) int64             out: for each restart marker where the data behind it starts, and its number 0..7;
+                                     filled from state[MARKS] on. k = 0: restart markers end the data, as others do
+
+    Returns how many bytes of `source` were used; state[CLOSED] is 1 when the next two are the marker that ends the
+    data. 0xFF before 0xFF is a fill byte (B.1.1.2), also before a stuffed zero, as libjpeg has it.
+    """
+    at, to = 0, state[END]
+    n, room = source.size, data.size - PAD
+    while at < n and to < room:
+        if at + 32 <= n and to + 32 <= data.size:
+            found = copy32_find_ff(data, to, source, at)
+            step = 32 if found == 0 else np.int64(trailing_zeros(found))
+            step = min(step, room - to)
+            at += step
+            to += step
+            if found == 0:
+                continue
+        if to == room:
+            break
+        if source[at] != 255:
+            data[to] = source[at]
+            at += 1
+            to += 1
+            continue
+        if at + 1 == n:
+            break
+        code = source[at + 1]
+        if code == 0:
+            data[to] = 255
+            at += 2
+            to += 1
+        elif code == 255:
+            at += 1
+        elif RST0 <= code <= RST7 and marks.shape[0] > 0:
+            if state[MARKS] == marks.shape[0]:
+                break
+            marks[state[MARKS], 0] = to
+            marks[state[MARKS], 1] = code - RST0
+            state[MARKS] += 1
+            at += 2
+        else:
+            state[CLOSED] = 1
+            break
+    state[END] = to
+    return at

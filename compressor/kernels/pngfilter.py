@@ -1,0 +1,302 @@
+"""PNG scanline filters (W3C PNG, third edition, clause 9), both ways.
+
+A pixel's neighbours as Figure 19 names them: a to the left, b above, c above left, x the byte itself; `bpp` bytes
+apart (1 where pixels are smaller than a byte). Undoing Sub, Average and Paeth is serial from pixel to pixel, so for
+the two usual distances, 3 and 4, one pixel is one small vector that stays in a register: <4 x i8> in a uint32, and
+<4 x i16> in a uint64 for Paeth. Filtering has no such dependency; LLVM vectorises it over the row.
+"""
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+
+from compressor.kernels.lanes import I8, I16, I32, I64, call, load, splat, store, vector
+
+NONE, SUB, UP, AVERAGE, PAETH = range(5)
+
+READONLY = types.Array(types.uint8, 1, "C", readonly=True)  # takes writable arrays as well
+READONLY_ROWS = types.Array(types.uint8, 2, "C", readonly=True)
+ROW = types.uint8[::1]
+ROWS = types.uint8[:, ::1]
+
+
+@intrinsic
+def load4(typing, array, index):
+    """Four bytes from flat `index` on, as the lanes of a uint32."""
+
+    def codegen(context, builder, signature, arguments):
+        piece = load(context, builder, signature.args[0], arguments[0], arguments[1], I8, 4)
+        return builder.bitcast(piece, I32)
+
+    return types.uint32(array, types.intp), codegen
+
+
+@intrinsic
+def store4(typing, array, index, pixel):
+    """Write the four byte lanes of a uint32 from flat `index` on."""
+
+    def codegen(context, builder, signature, arguments):
+        piece = builder.bitcast(arguments[2], vector(I8, 4))
+        store(context, builder, signature.args[0], arguments[0], arguments[1], piece)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.uint32), codegen
+
+
+@intrinsic
+def add4(typing, a, b):
+    """a + b modulo 256 in each byte lane."""
+
+    def codegen(context, builder, signature, arguments):
+        a, b = (builder.bitcast(value, vector(I8, 4)) for value in arguments)
+        return builder.bitcast(builder.add(a, b), I32)
+
+    return types.uint32(types.uint32, types.uint32), codegen
+
+
+@intrinsic
+def average4(typing, a, b):
+    """floor((a + b) / 2) in each byte lane (clause 9.2, type 3)."""
+
+    def codegen(context, builder, signature, arguments):
+        # (a & b) + ((a ^ b) >> 1) needs no ninth bit.
+        a, b = (builder.bitcast(value, vector(I8, 4)) for value in arguments)
+        half = builder.lshr(builder.xor(a, b), splat(I8, 4, 1))
+        return builder.bitcast(builder.add(builder.and_(a, b), half), I32)
+
+    return types.uint32(types.uint32, types.uint32), codegen
+
+
+@intrinsic
+def widen4(typing, pixel):
+    """Four byte lanes of a uint32 as four 16-bit lanes of a uint64."""
+
+    def codegen(context, builder, signature, arguments):
+        wide = builder.zext(builder.bitcast(arguments[0], vector(I8, 4)), vector(I16, 4))
+        return builder.bitcast(wide, I64)
+
+    return types.uint64(types.uint32), codegen
+
+
+@intrinsic
+def narrow4(typing, pixel):
+    """The low bytes of four 16-bit lanes."""
+
+    def codegen(context, builder, signature, arguments):
+        narrow = builder.trunc(builder.bitcast(arguments[0], vector(I16, 4)), vector(I8, 4))
+        return builder.bitcast(narrow, I32)
+
+    return types.uint32(types.uint64), codegen
+
+
+@intrinsic
+def unpaeth4(typing, a, b, c, x):
+    """(x + PaethPredictor(a, b, c)) modulo 256 in each 16-bit lane (clause 9.4); all lanes in 0 .. 255.
+
+    The predictor takes the neighbour that is nearest to a + b - c. Let lo and hi be the smaller and the larger of a, b.
+    Where c lies between them, lo is at distance hi - c, hi at c - lo, and c at |(hi - c) - (c - lo)|: so lo wins
+    if 2 hi <= 3 c - lo, hi wins if 3 c - hi <= 2 lo, else c; with t = 3 c - a - b that is hi <= t and t <= lo.
+    Where c lies outside, the same two comparisons name the one farther from c, as they should. Ties go to a, then b, as in
+    the standard: a and b are equally near only where c is nearer still, or all three are equal. The path from a to
+    the result is six instructions long, where the three distances cost ten.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        a, b, c, x = (builder.bitcast(value, vector(I16, 4)) for value in arguments)
+        lo = call(builder, "llvm.umin.v4i16", vector(I16, 4), [a, b])
+        hi = call(builder, "llvm.umax.v4i16", vector(I16, 4), [a, b])
+        ahead = builder.sub(builder.mul(c, splat(I16, 4, 3)), b)  # needs no `a`: off the serial path
+        t = builder.sub(ahead, a)
+        prediction = builder.select(builder.icmp_signed("<=", hi, t), lo, c)
+        prediction = builder.select(builder.icmp_signed("<=", t, lo), hi, prediction)
+        return builder.bitcast(builder.and_(builder.add(x, prediction), splat(I16, 4, 255)), I64)
+
+    return types.uint64(types.uint64, types.uint64, types.uint64, types.uint64), codegen
+
+
+@njit(nogil=True)
+def _predict(a, b, c):
+    """PaethPredictor (clause 9.4), any integers in 0 .. 255."""
+    t = 3 * c - a - b
+    lo, hi = min(a, b), max(a, b)
+    if hi <= t:
+        return lo
+    return hi if t <= lo else c
+
+
+@njit(nogil=True)
+def _unsub(filtered, start, bpp, row):
+    """x = filtered + a."""
+    i = 0
+    if bpp == 3 or bpp == 4:
+        a = np.uint32(0)
+        # Four bytes are loaded and stored even where a pixel has three: the fourth is overwritten by the next pixel,
+        # and the last pixel of such a row is left to the loop below.
+        while i <= row.size - 4:
+            a = add4(a, load4(filtered, start + i))
+            store4(row, i, a)
+            i += bpp
+    while i < row.size:
+        left = row[i - bpp] if i >= bpp else np.uint8(0)
+        row[i] = np.uint8(filtered[start + i] + left)
+        i += 1
+
+
+@njit(nogil=True)
+def _unaverage(filtered, start, bpp, above, row):
+    """x = filtered + floor((a + b) / 2)."""
+    i = 0
+    if bpp == 3 or bpp == 4:
+        a = np.uint32(0)
+        while i <= row.size - 4:
+            a = add4(average4(a, load4(above, i)), load4(filtered, start + i))
+            store4(row, i, a)
+            i += bpp
+    while i < row.size:
+        left = np.int64(row[i - bpp]) if i >= bpp else 0
+        row[i] = np.uint8(filtered[start + i] + ((left + above[i]) >> 1))
+        i += 1
+
+
+@njit(nogil=True)
+def _unpaeth(filtered, start, bpp, above, row):
+    """x = filtered + PaethPredictor(a, b, c)."""
+    i = 0
+    if bpp == 3 or bpp == 4:
+        a = np.uint64(0)
+        c = np.uint64(0)
+        while i <= row.size - 4:
+            b = widen4(load4(above, i))
+            a = unpaeth4(a, b, c, widen4(load4(filtered, start + i)))
+            store4(row, i, narrow4(a))
+            c = b
+            i += bpp
+    while i < row.size:
+        if i >= bpp:
+            prediction = _predict(np.int64(row[i - bpp]), np.int64(above[i]), np.int64(above[i - bpp]))
+        else:
+            prediction = np.int64(above[i])
+        row[i] = np.uint8(filtered[start + i] + prediction)
+        i += 1
+
+
+@njit(types.int64(READONLY, types.int64, ROW, ROWS), nogil=True, cache=True)
+def unfilter(filtered, bpp, previous, out):
+    """Undo the filters of scanlines (clause 9.2).
+
+    filtered  (n * (1 + w),) uint8  n scanlines, each behind its filter type byte
+    bpp       bytes per complete pixel, rounded up to 1
+    previous  (w,)   uint8  the unfiltered scanline above the first; zeros at the top of an image
+    out       (n, w) uint8  filled
+
+    Returns n, or -1 - r where scanline r has a filter type that does not exist; the ones before it are filled.
+    """
+    width = out.shape[1]
+    if filtered.size < out.shape[0] * (1 + width) or previous.size < width or bpp < 1:
+        return -1
+    for r in range(out.shape[0]):
+        start = r * (1 + width) + 1
+        kind = filtered[start - 1]
+        row = out[r]
+        above = out[r - 1] if r else previous[:width]
+        if kind == NONE:
+            for i in range(width):
+                row[i] = filtered[start + i]
+        elif kind == SUB:
+            _unsub(filtered, start, bpp, row)
+        elif kind == UP:
+            for i in range(width):
+                row[i] = np.uint8(filtered[start + i] + above[i])
+        elif kind == AVERAGE:
+            _unaverage(filtered, start, bpp, above, row)
+        elif kind == PAETH:
+            _unpaeth(filtered, start, bpp, above, row)
+        else:
+            return -1 - r
+    return out.shape[0]
+
+
+@njit(nogil=True)
+def _cost(residual):
+    """|residual| of a byte taken as signed (clause 12.7)."""
+    residual = np.uint8(residual)
+    return np.int32(min(residual, np.uint8(-residual)))
+
+
+@njit(nogil=True)
+def _cheapest(row, above, bpp):
+    """The filter type whose sum of absolute differences over a row is smallest; the lower one on a tie."""
+    none = sub = up = average = paeth = np.int32(0)  # enough for rows of 16 million bytes
+    first = min(bpp, row.size)
+    for i in range(first):
+        x, b = np.int32(row[i]), np.int32(above[i])
+        none = np.int32(none + _cost(x))
+        sub = np.int32(sub + _cost(x))
+        up = np.int32(up + _cost(x - b))
+        average = np.int32(average + _cost(x - (b >> 1)))
+        paeth = np.int32(paeth + _cost(x - b))
+    # Slices and indices from 0 on: an index that might be negative keeps LLVM from vectorising.
+    right, here = row[first:], above[first:]
+    for i in range(right.size):
+        x, a, b, c = np.int32(right[i]), np.int32(row[i]), np.int32(here[i]), np.int32(above[i])
+        none = np.int32(none + _cost(x))
+        sub = np.int32(sub + _cost(x - a))
+        up = np.int32(up + _cost(x - b))
+        average = np.int32(average + _cost(x - ((a + b) >> 1)))
+        paeth = np.int32(paeth + _cost(x - _predict(a, b, c)))
+    kind, cost = NONE, none
+    if sub < cost:
+        kind, cost = SUB, sub
+    if up < cost:
+        kind, cost = UP, up
+    if average < cost:
+        kind, cost = AVERAGE, average
+    if paeth < cost:
+        kind = PAETH
+    return kind
+
+
+@njit(nogil=True)
+def _filter(kind, row, above, bpp, out):
+    """out = row - prediction, by the filter type `kind`."""
+    first = min(bpp, row.size)
+    right, here, target = row[first:], above[first:], out[first:]
+    for i in range(first):
+        b = above[i] if kind == UP or kind == PAETH else above[i] >> 1 if kind == AVERAGE else 0
+        out[i] = np.uint8(row[i] - b)
+    if kind == SUB:
+        for i in range(right.size):
+            target[i] = np.uint8(right[i] - row[i])
+    elif kind == UP:
+        for i in range(right.size):
+            target[i] = np.uint8(right[i] - here[i])
+    elif kind == AVERAGE:
+        for i in range(right.size):
+            target[i] = np.uint8(right[i] - ((np.int32(row[i]) + np.int32(here[i])) >> 1))
+    elif kind == PAETH:
+        for i in range(right.size):
+            prediction = _predict(np.int32(row[i]), np.int32(here[i]), np.int32(above[i]))
+            target[i] = np.uint8(right[i] - prediction)
+    else:
+        # Not target[:] = right: that alone costs 3.7 s of compiling, for the text of an error that can't happen.
+        for i in range(right.size):
+            target[i] = right[i]
+
+
+@njit(types.int64(READONLY_ROWS, types.int64, READONLY, ROWS), nogil=True, cache=True)
+def filter_rows(rows, bpp, previous, out):
+    """Filter scanlines, each by the type whose sum of absolute differences is smallest (clause 12.7).
+
+    rows      (n, w)     uint8  scanlines
+    bpp       bytes per complete pixel, rounded up to 1
+    previous  (w,)       uint8  the scanline above the first; zeros at the top of an image
+    out       (n, 1 + w) uint8  filled: the filter type, then the filtered bytes
+
+    Ties go to the lower type. Returns n.
+    """
+    for r in range(rows.shape[0]):
+        above = rows[r - 1] if r else previous[: rows.shape[1]]
+        kind = _cheapest(rows[r], above, bpp)
+        out[r, 0] = kind
+        _filter(kind, rows[r], above, bpp, out[r, 1:])
+    return rows.shape[0]

@@ -1,0 +1,202 @@
+"""What a process may use, and where what needs a second look waits: the byte budget and the spool.
+
+A **spool** keeps bytes in memory up to SPOOL_MEMORY_BYTES and in an unlinked file above that, so nothing is left
+behind whatever happens to the process. The file's directory must be on a disk: on a memory-backed file system the
+spool would be memory that no budget sees.
+"""
+
+import os
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+from compressor.errors import BusyError, LimitError, SettingsError
+
+CHUNK_BYTES = 1 << 18
+SPOOL_MEMORY_BYTES = 1 << 16
+PATIENCE_SECONDS = 0.25
+MEMORY_BACKED = {"tmpfs", "ramfs", "devtmpfs", "hugetlbfs"}
+MOUNTINFO = "/proc/self/mountinfo"
+
+
+def file_system(directory: str) -> str:
+    """Type of the file system that holds `directory`, "" where it can't be known."""
+    path, best, kind = os.path.realpath(directory), -1, ""
+    try:
+        with open(MOUNTINFO, encoding="utf-8", errors="surrogateescape") as mounts:
+            for line in mounts:
+                fields, _, rest = line.partition(" - ")
+                mount = fields.split()[4].encode().decode("unicode_escape")  # a space is written \040
+                inside = path == mount or path.startswith(mount.rstrip("/") + "/")
+                if inside and len(mount) >= best:
+                    best, kind = len(mount), rest.split()[0]
+    except OSError:
+        return ""
+    return kind
+
+
+def default_spool_dir() -> str:
+    """The first of /var/tmp and the system's temporary directory that is on a disk and can be written."""
+    candidates = ["/var/tmp", tempfile.gettempdir()]
+    for directory in candidates:
+        if os.access(directory, os.W_OK) and file_system(directory) not in MEMORY_BACKED:
+            return directory
+    raise SettingsError("spool_dir", f"none of {', '.join(candidates)} is a writable directory on a disk: name one")
+
+
+class Spool:
+    """Bytes that are written once, in order, and then read as often as needed."""
+
+    def __init__(self, resources: "Resources") -> None:
+        self._resources = resources
+        self._file = tempfile.SpooledTemporaryFile(max_size=SPOOL_MEMORY_BYTES, dir=resources.spool_dir)  # noqa: SIM115
+        self._charged = 0
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append. Raises LimitError where the process' disk budget is used up."""
+        self._resources.charge_disk(len(data))
+        self._charged += len(data)
+        self._file.write(data)
+        self.size += len(data)
+
+    def chunks(self, start: int = 0) -> Iterator[bytes]:
+        """All bytes from `start` on, in chunks of CHUNK_BYTES. Several iterators may be under way at once."""
+        while start < self.size:
+            self._file.seek(start)
+            chunk = self._file.read(min(CHUNK_BYTES, self.size - start))
+            start += len(chunk)
+            yield chunk
+
+    def read(self, start: int, count: int) -> bytes:
+        """`count` bytes from `start` on; fewer at the end."""
+        self._file.seek(start)
+        return self._file.read(count)
+
+    def file(self) -> tempfile.SpooledTemporaryFile[bytes]:
+        """The spool as a seekable binary file, at its start; for reading only."""
+        self._file.seek(0)
+        return self._file
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._file.close()
+        self._resources.charge_disk(-self._charged)
+        self._charged = 0
+
+
+class Reservation:
+    """A share of the byte budget, given back on `close`."""
+
+    def __init__(self, resources: "Resources", count: int) -> None:
+        self._resources = resources
+        self.bytes = count
+
+    def close(self) -> None:
+        """Give it back; again is harmless."""
+        count, self.bytes = self.bytes, 0
+        self._resources.release(count)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Resources:
+    """What all requests of a process share.
+
+    memory_budget  bytes that the requests under way may reserve together, or None for no limit
+    spool_dir      where spools go once they outgrow memory; None: `default_spool_dir`
+    spool_budget   bytes that all spools may hold together, or None for no limit
+    queue_limit    requests that may wait for memory at the same time
+    wait_seconds   how long one waits before it is told to come back
+    overhead       bytes that each request takes besides what its image needs: windows, pipes, its thread
+    """
+
+    def __init__(
+        self,
+        *,
+        memory_budget: int | None = None,
+        spool_dir: str | None = None,
+        spool_budget: int | None = None,
+        queue_limit: int = 256,
+        wait_seconds: float = 30.0,
+        overhead: int = 0,
+    ) -> None:
+        self.spool_dir = spool_dir or default_spool_dir()
+        if not os.path.isdir(self.spool_dir) or not os.access(self.spool_dir, os.W_OK):
+            raise SettingsError("spool_dir", f"{self.spool_dir} is not a writable directory")
+        if (kind := file_system(self.spool_dir)) in MEMORY_BACKED:
+            raise SettingsError("spool_dir", f"{self.spool_dir} is in memory ({kind}): name a directory on a disk")
+        self.memory_budget = memory_budget
+        self.spool_budget = spool_budget
+        self.queue_limit = queue_limit
+        self.wait_seconds = wait_seconds
+        self.overhead = overhead
+        self.reserved_bytes = 0
+        self.spooled_bytes = 0
+        self._queue: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    def reserve(self, count: int, still_wanted: Callable[[], None] = lambda: None) -> Reservation:
+        """Take `count` bytes (and the overhead) of the budget, waiting for one's turn.
+
+        still_wanted  called every PATIENCE_SECONDS of waiting; what it raises ends the wait
+
+        Raises LimitError if it can never fit, BusyError if the queue is full or the wait too long.
+        """
+        count += self.overhead
+        if self.memory_budget is None:
+            with self._changed:
+                self.reserved_bytes += count
+            return Reservation(self, count)
+        if count > self.memory_budget:
+            raise LimitError(f"needs {count} bytes of memory, more than the whole budget of {self.memory_budget}")
+        ticket = object()
+        with self._changed:
+            if len(self._queue) >= self.queue_limit:
+                raise BusyError(f"{self.queue_limit} requests are waiting for memory already", self.wait_seconds / 4)
+            self._queue.append(ticket)
+            try:
+                self._await_turn(ticket, count, still_wanted)
+                self.reserved_bytes += count
+            finally:
+                self._queue.remove(ticket)
+                self._changed.notify_all()
+        return Reservation(self, count)
+
+    def _await_turn(self, ticket: object, count: int, still_wanted: Callable[[], None]) -> None:
+        """First come, first served: a large request is not overtaken for ever by small ones."""
+        deadline = time.monotonic() + self.wait_seconds
+        budget = self.memory_budget or 0
+        while self._queue[0] is not ticket or self.reserved_bytes + count > budget:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise BusyError(
+                    f"{count} bytes of memory did not become free within {self.wait_seconds:g} s", self.wait_seconds / 4
+                )
+            self._changed.wait(min(left, PATIENCE_SECONDS))
+            still_wanted()
+
+    def release(self, count: int) -> None:
+        """Give `count` bytes back; those who wait look again."""
+        with self._changed:
+            self.reserved_bytes -= count
+            self._changed.notify_all()
+
+    def charge_disk(self, count: int) -> None:
+        """Count bytes that spools take or, negative, give back."""
+        with self._changed:
+            if count > 0 and self.spool_budget is not None and self.spooled_bytes + count > self.spool_budget:
+                raise LimitError(f"the spools' budget of {self.spool_budget} bytes is used up")
+            self.spooled_bytes += count
+
+    def spool(self) -> Spool:
+        """A new, empty spool."""
+        return Spool(self)

@@ -1,0 +1,258 @@
+"""Which route an image takes: by what it is, and by what was asked for."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compressor import bounds, png, raster
+from compressor.bytestream import ByteStream
+from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
+from compressor.jpeg import attachments as segments
+from compressor.jpeg.frame import Header
+from compressor.jpeg.quality import estimated_quality
+from compressor.jpeg.reader import read_header
+from compressor.memory import CHUNK_BYTES, Resources, Spool
+from compressor.pixels import ArrayPixels, Pixels, PngPixels, RasterPixels, RawPixels
+from compressor.routes import JpegToJpeg, PixelsToJpeg, PixelsToOther, PixelsToPng, PngToPng, Route
+from compressor.settings import Effort, Format, Metadata, Raw, Settings, Source, Subsampling
+from compressor.sniff import PREFIX, sniff
+from compressor.stages import Stages
+from compressor.t81 import DIMENSION_MAX
+from compressor.tiles import check_raw
+
+# What `keep` makes of a format that has no route to itself: JPEG from BMP, which nobody wants to keep as it is.
+KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "jpeg"}
+COLORS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every route needs. spool: makes one that is given back with the request."""
+
+    settings: Settings
+    resources: Resources
+    stages: Stages
+    spool: Callable[[], Spool]
+
+
+def open_file(stream: ByteStream, original: Spool | None, context: Context) -> tuple[Source, Route | None]:
+    """Read the header. No route: the file comes back as it is.
+
+    original  the spool that `stream` copies to already, where the source's bytes may be wanted again
+    """
+    kind = sniff(stream.peek(PREFIX))
+    if kind == "unknown":
+        found = stream.peek(8).hex(" ")
+        problem = f"no known image format begins with {found}" if found else "the input is empty"
+        raise FormatError("image", "signature", 0, problem)
+    if original is None:  # until it is known that the format streams
+        original = context.spool()
+        stream.copy = original.write
+        opened = _open(kind, stream, original, context)
+        stream.copy = None
+        return opened
+    return _open(kind, stream, original, context)
+
+
+def _open(kind: str, stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
+    target = _target(kind, context.settings)
+    if kind == "jpeg":
+        return _open_jpeg(target, stream, original, context)
+    if kind == "png":
+        return _open_png(target, stream, original, context)
+    return _open_raster(kind, target, stream, original, context)
+
+
+def _target(kind: str, settings: Settings) -> str:
+    """The output format, "" for none: the file comes back as it is."""
+    target = KEPT_AS.get(kind, "") if settings.format is Format.KEEP else settings.format.value
+    if target == "jpeg" and settings.effort is Effort.BEST:
+        raise UnsupportedError("effort best is not supported yet for JPEG")
+    return target
+
+
+def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
+    header = read_header(stream)
+    frame, settings = header.frame, context.settings
+    source = Source(
+        format="jpeg",
+        description=f"{header.process} JPEG, {frame.subsampling}",
+        width=frame.width,
+        height=frame.height,
+        channels=len(frame.components),
+        quality=estimated_quality(header),
+        reserved_bytes=bounds.BASE_BYTES,
+    )
+    if header.process not in ("baseline", "extended", "progressive") or frame.precision != 8 or not frame.height:
+        raise UnsupportedError(f"JPEG with {header.obstacle}")
+    if target == "jpeg" and segments.has_other_images(header):
+        return source, None
+    if target == "jpeg" and header.streams:
+        _check_subsampling(header, settings.subsampling)
+        route: Route = JpegToJpeg(stream, header, settings, context.resources, context.stages)
+        return dataclasses.replace(source, reserved_bytes=route.memory_bytes), route
+    if target == "jpeg" and settings.lossless:
+        raise UnsupportedError(f"lossless is not supported yet for JPEG with {header.obstacle}")
+    return _through_pillow(source, target, stream, original, context)
+
+
+def _check_subsampling(header: Header, asked: Subsampling) -> None:
+    has = header.frame.subsampling
+    if asked is not Subsampling.AUTO and has not in ("grey", f"{asked[0]}:{asked[1]}:{asked[2]}"):
+        raise UnsupportedError(f"subsampling {asked} is not supported yet for a JPEG with {has}: leave it on auto")
+
+
+def _open_png(target: str, stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
+    header = png.read_header(stream)
+    source = Source(
+        format="png",
+        description=header.description,
+        width=header.width,
+        height=header.height,
+        channels=header.channels,
+        reserved_bytes=bounds.BASE_BYTES,
+    )
+    if header.animated:
+        if target != "png":
+            raise UnsupportedError(f"PNG: animated, and can't be made {target}")
+        return source, None
+    if header.interlaced:
+        return (source, None) if target == "png" else _through_pillow(source, target, stream, original, context)
+    if target == "png":
+        route: Route = PngToPng(stream, header, context.settings, context.stages)
+    else:
+        route = _route_for(PngPixels(stream, header), target, context)
+    return dataclasses.replace(source, reserved_bytes=route.memory_bytes + 2 * header.metadata_bytes), route
+
+
+def _open_raster(
+    kind: str, target: str, stream: ByteStream, original: Spool, context: Context
+) -> tuple[Source, Route | None]:
+    source = Source(
+        format=kind, description=raster.title(kind), width=0, height=0, channels=0, reserved_bytes=bounds.BASE_BYTES
+    )
+    if not target and kind not in raster.PLUGINS:
+        return source, None
+    return _through_pillow(source, target, stream, original, context)
+
+
+def _through_pillow(
+    source: Source, target: str, stream: ByteStream, original: Spool, context: Context
+) -> tuple[Source, Route | None]:
+    """The whole file to the spool, the whole image to memory: all of it charged."""
+    for _ in stream.drain():
+        pass
+    opened = raster.open(original.file(), source.format)
+    source = dataclasses.replace(
+        source,
+        width=opened.width,
+        height=opened.height,
+        channels=opened.channels,
+        description=source.description + (", animated" if opened.frames > 1 else ""),
+    )
+    if not target or (opened.frames > 1 and target == source.format):
+        return source, None
+    if opened.frames > 1:
+        raise UnsupportedError(f"{raster.title(source.format)}: animated, and can't be made {target}")
+    route = _route_for(RasterPixels(opened), target, context)
+    return dataclasses.replace(source, reserved_bytes=route.memory_bytes + opened.reserved_bytes), route
+
+
+def _route_for(pixels: Pixels, target: str, context: Context) -> Route:
+    if target in ("jpeg", "png") and max(pixels.width, pixels.height) > DIMENSION_MAX:
+        raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
+    match target:
+        case "jpeg":
+            return PixelsToJpeg(pixels, context.settings, context.resources, context.stages)
+        case "png":
+            return PixelsToPng(pixels, context.settings, context.stages)
+        case _:
+            return PixelsToOther(pixels, context.settings, context.stages)
+
+
+def open_raw(raw: Raw, arriving: Any, context: Context) -> tuple[Source, Route]:
+    """Tiles, or an array (height, width, channels) uint8 in their place."""
+    settings = context.settings
+    if settings.format is Format.KEEP:
+        target = "jpeg" if raw.channels in (1, 3) and not settings.lossless else "png"
+    else:
+        target = _target("raw", settings)
+    if target == "jpeg" and settings.effort is Effort.BEST:
+        raise UnsupportedError("effort best is not supported yet for JPEG")
+    pixels: Pixels
+    if isinstance(arriving, np.ndarray):
+        pixels, assembling = ArrayPixels(arriving), 0
+    else:
+        check_raw(raw)
+        pixels, assembling = RawPixels(raw, arriving), raw.width * raw.channels * min(raw.tile_height, raw.height)
+    route = _route_for(pixels, target, context)
+    description = f"raw, 8-bit {COLORS[raw.channels]}"
+    source = Source(
+        format="raw",
+        description=description,
+        width=raw.width,
+        height=raw.height,
+        channels=raw.channels,
+        reserved_bytes=route.memory_bytes + assembling,
+    )
+    return source, route
+
+
+def with_reserved(source: Source, reserved_bytes: int) -> Source:
+    """The source as it is told to the caller: with what was really charged."""
+    return dataclasses.replace(source, reserved_bytes=reserved_bytes)
+
+
+def reason_unchanged(source: Source) -> str:
+    """Why a file without a route comes back as it is."""
+    if source.format == "jpeg":
+        return "it holds several pictures (MPF), which are kept together"
+    if source.format == "png":
+        return "an animated PNG is kept as it is" if "animated" in source.description else "interlaced: kept as it is"
+    return f"{source.description} is kept as it is: ask for a format to change it"
+
+
+def may_stay(kind: str, settings: Settings) -> bool:
+    """Whether the source's own bytes are an answer to what was asked for."""
+    return settings.format in (Format.KEEP, Format.AUTO) or settings.format == kind
+
+
+def reduced_original(original: Spool, kind: str, policy: Metadata) -> Iterator[bytes]:
+    """A spooled file without the metadata that `policy` takes away: losslessly, by its container alone."""
+    if policy is Metadata.KEEP or kind not in ("jpeg", "png"):
+        yield from original.chunks()
+    elif kind == "png":
+        yield from png.without_metadata(ByteStream(original.chunks()), policy)
+    else:
+        offset = read_header(ByteStream(original.chunks())).offset
+        yield segments.without_metadata(original.read(0, offset), policy)
+        yield from original.chunks(offset)
+
+
+def source_of(image: Any) -> tuple[Raw | None, Any]:
+    """What `compress` was given, as `stream` takes it: the geometry of raw samples or None, and chunks or the array."""
+    if isinstance(image, bytes | bytearray | memoryview):
+        data = bytes(image)
+        return None, (data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES))
+    if isinstance(image, str | os.PathLike):
+        return None, _file_chunks(image)
+    if hasattr(image, "read"):
+        return None, iter(lambda: image.read(CHUNK_BYTES), b"")
+    array = raster.array_of(image) if raster.is_pillow(image) else image
+    if not isinstance(array, np.ndarray):
+        raise SettingsError("image", f"is a {type(image).__name__}, must be bytes, a path, a file, an array or a picture")
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
+        raise SettingsError("image", f"is {array.dtype}{list(array.shape)}, must be uint8 (h, w) or (h, w, 1 to 4)")
+    pixels = np.ascontiguousarray(array.reshape(*array.shape[:2], -1))
+    height, width, channels = pixels.shape
+    return Raw(width=width, height=height, channels=channels, tile_width=width, tile_height=height), pixels
+
+
+def _file_chunks(path: str | os.PathLike[str]) -> Iterable[bytes]:
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk

@@ -1,0 +1,130 @@
+"""Images that come as pixels, whatever they came from: bands of grey or RGB, with or without alpha."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from compressor import png, raster, tiles
+from compressor.bytestream import ByteStream
+from compressor.errors import SettingsError
+from compressor.kernels.color import flatten
+from compressor.metadata import Attachments
+from compressor.settings import Raw, Tile
+from compressor.tiles import Band
+
+
+class Pixels(Protocol):
+    """channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Attachments and notices are complete after the bands."""
+
+    width: int
+    height: int
+    channels: int
+
+    def bands(self, lines: int) -> Iterator[Band]:
+        """(n, width, channels) uint8 or the same bytes in another shape, n a multiple of `lines` but for the last."""
+        ...
+
+    @property
+    def attachments(self) -> Attachments: ...
+
+    @property
+    def notices(self) -> Sequence[str]: ...
+
+
+class PngPixels:
+    """A PNG that is not interlaced, as it streams in."""
+
+    def __init__(self, stream: ByteStream, header: png.Header) -> None:
+        self._stream, self._header = stream, header
+        self.width, self.height, self.channels = header.width, header.height, header.channels
+
+    def bands(self, lines: int) -> Iterator[Band]:
+        for rows in png.scanlines(self._stream, self._header, lines):
+            yield png.to_pixels(self._header, rows)
+
+    @property
+    def attachments(self) -> Attachments:
+        return png.read_metadata(self._header)
+
+    @property
+    def notices(self) -> Sequence[str]:
+        deep = ["16-bit samples reduced to 8"] if self._header.bit_depth == 16 else []
+        return [*self._header.notices, *deep]
+
+
+class RawPixels:
+    """Tiles that stream in."""
+
+    notices: Sequence[str] = ()
+    attachments = Attachments()
+
+    def __init__(self, raw: Raw, arriving: Iterable[Tile]) -> None:
+        self._raw, self._arriving = raw, arriving
+        self.width, self.height, self.channels = raw.width, raw.height, raw.channels
+
+    def bands(self, lines: int) -> Iterator[Band]:
+        return tiles.rebanded(tiles.tile_rows(self._raw, self._arriving), lines)
+
+
+class ArrayPixels:
+    """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it."""
+
+    notices: Sequence[str] = ()
+    attachments = Attachments()
+
+    def __init__(self, array: Band) -> None:
+        self._array = array
+        self.height, self.width, self.channels = array.shape
+
+    def bands(self, lines: int) -> Iterator[Band]:
+        for top in range(0, self.height, lines):
+            yield self._array[top : top + lines]
+
+
+class RasterPixels:
+    """Any other file: Pillow holds the whole image."""
+
+    def __init__(self, opened: raster.Raster) -> None:
+        self._raster = opened
+        self.width, self.height, self.channels = opened.width, opened.height, opened.channels
+
+    def bands(self, lines: int) -> Iterator[Band]:
+        return self._raster.bands(lines)
+
+    @property
+    def attachments(self) -> Attachments:
+        return self._raster.metadata
+
+    @property
+    def notices(self) -> Sequence[str]:
+        return self._raster.notices
+
+
+def without_alpha(pixels: Pixels, background: tuple[int, int, int] | None, lines: int) -> Iterator[Band]:
+    """Bands (n, width * 1 or 3), alpha put on the background, or SettingsError where there is none."""
+    if pixels.channels in (1, 3):
+        return (band.reshape(len(band), -1) for band in pixels.bands(lines))
+    if background is None:
+        raise SettingsError("background", "the image has alpha and JPEG has none: say what stands behind it")
+    color = pixels.channels == 4
+    behind = np.array(background if color else [grey(background)], np.uint8)
+    return flattened(pixels.bands, behind, pixels.width, lines)
+
+
+def flattened(
+    bands: Callable[[int], Iterator[Band]], background: np.ndarray, width: int, lines: int
+) -> Iterator[Band]:
+    """Bands with alpha put on a background of as many channels as there are colours."""
+    channels = len(background)
+    for band in bands(lines):
+        out = np.empty((len(band), width * channels), np.uint8)
+        with tiles.cores:
+            flatten(band.reshape(len(band), width, channels + 1), background, out)
+        yield out
+
+
+def grey(color: tuple[int, int, int]) -> int:
+    """Luma of a colour (JFIF)."""
+    red, green, blue = color
+    return round(0.299 * red + 0.587 * green + 0.114 * blue)

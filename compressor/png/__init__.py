@@ -1,0 +1,22 @@
+"""PNG (W3C PNG, third edition): header, scanlines, pixels, and all of it written again."""
+
+from compressor.png.container import without_metadata
+from compressor.png.header import Header, new_header, read_header
+from compressor.png.metadata import metadata_chunks, read_metadata
+from compressor.png.reader import Bytes, digest, read_digest, scanlines, to_pixels
+from compressor.png.writer import write
+
+__all__ = [
+    "Bytes",
+    "Header",
+    "digest",
+    "metadata_chunks",
+    "new_header",
+    "read_digest",
+    "read_header",
+    "read_metadata",
+    "scanlines",
+    "to_pixels",
+    "without_metadata",
+    "write",
+]

@@ -1,0 +1,157 @@
+"""Metadata chunks of PNG (W3C PNG clause 11.3) to and from the form that all formats share."""
+
+import re
+import struct
+import zlib
+
+from compressor.errors import LimitError
+from compressor.metadata import Attachments, orientation, orientation_exif
+from compressor.png.chunks import METADATA_BYTES_MAX, Chunk
+from compressor.png.header import Header
+from compressor.settings import Metadata
+
+XMP_KEYWORD = b"XML:com.adobe.xmp"  # XMP specification part 3, 1.1.5
+COMMENT = "Comment"  # table 22
+COLOR = (b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"sBIT")
+PIXELS = (b"PLTE", b"tRNS")
+ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+# Nothing that another format would show or need.
+WITHOUT_LOSS = (*PIXELS, *ANIMATION, b"sRGB", b"sBIT", b"bKGD", b"hIST", b"tIME")
+SRGB_GAMMA = 45455  # 1 / 2.2 in units of 1 / 100000 (clause 11.3.2.2)
+SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+SRGB_CICP = (1, 13, 0, 1)
+
+
+def read_metadata(header: Header) -> Attachments:
+    """What the chunks say that are known so far; what has no place in it is named in the notices."""
+    found: dict[str, bytes | tuple[int, int]] = {}
+    comments: list[str] = []
+    lost: list[str] = []
+    notices: list[str] = []
+    for chunk in (*header.chunks, *header.trailing):
+        try:
+            if chunk.type in (b"tEXt", b"zTXt", b"iTXt"):
+                keyword, text = _text(chunk)
+                if keyword == XMP_KEYWORD:
+                    found.setdefault("xmp", text.encode())
+                elif keyword.startswith(b"Raw profile type"):  # ImageMagick's way before eXIf: hexadecimal
+                    lost.append(f"{chunk.name} {keyword.decode('latin-1')!r}")
+                else:
+                    name = keyword.decode("latin-1")
+                    comments.append(text if name == COMMENT else f"{name}: {text}")
+            elif chunk.type == b"iCCP":
+                found.setdefault("icc", _inflate(chunk.data[_keyword_end(chunk) + 2 :]))
+            elif chunk.type == b"eXIf":
+                found.setdefault("exif", chunk.data.removeprefix(b"Exif\0\0"))
+            elif chunk.type == b"pHYs":
+                x, y, unit = struct.unpack(">IIB", chunk.data)
+                if unit == 1:
+                    found.setdefault("density", (x, y))
+            elif chunk.type not in WITHOUT_LOSS and not _is_srgb(chunk):
+                lost.append(chunk.name)
+        except (ValueError, struct.error, zlib.error):
+            notices.append(f"{chunk.name} at byte {chunk.offset} can't be read and is not carried over")
+    if any(chunk.type == b"sRGB" for chunk in header.chunks) or "icc" in found:
+        lost = [name for name in lost if name not in ("gAMA", "cHRM")]  # they only repeat it for older readers
+    if lost:
+        notices.append(f"not carried over from PNG: {', '.join(sorted(set(lost)))}")
+    return Attachments(comments=tuple(comments), notices=tuple(notices), **found)  # type: ignore[arg-type]
+
+
+def _keyword_end(chunk: Chunk) -> int:
+    """Index of the zero behind a keyword of 1 to 79 bytes (clause 11.3.3.1)."""
+    end = chunk.data.index(0, 0, 80)
+    if not end:
+        raise ValueError("no keyword")
+    return end
+
+
+def _text(chunk: Chunk) -> tuple[bytes, str]:
+    """Keyword and text of tEXt, zTXt or iTXt (clauses 11.3.3.2 to 11.3.3.4)."""
+    end = _keyword_end(chunk)
+    keyword, rest = chunk.data[:end], chunk.data[end + 1 :]
+    if chunk.type == b"tEXt":
+        return keyword, rest.decode("latin-1")
+    if chunk.type == b"zTXt":
+        return keyword, _inflate(rest[1:]).decode("latin-1")
+    compressed = rest[:1] == b"\1"
+    _language, _translated, text = rest[2:].split(b"\0", 2)
+    return keyword, (_inflate(text) if compressed else text).decode("utf-8")
+
+
+def _inflate(data: bytes) -> bytes:
+    """Inflate a complete zlib stream that may claim no more than all metadata together may."""
+    inflate = zlib.decompressobj()
+    text = inflate.decompress(data, METADATA_BYTES_MAX)
+    if inflate.unconsumed_tail:
+        raise LimitError(f"PNG: compressed metadata of more than {METADATA_BYTES_MAX >> 20} MiB")
+    if not inflate.eof:
+        raise ValueError("cut off")
+    return text
+
+
+def _is_srgb(chunk: Chunk) -> bool:
+    """Whether a chunk only says what readers take for granted without it."""
+    if chunk.type == b"gAMA":
+        return abs(int.from_bytes(chunk.data, "big") - SRGB_GAMMA) <= 500
+    if chunk.type == b"cHRM":
+        values = struct.unpack(">8I", chunk.data)
+        return all(abs(a - b) <= 500 for a, b in zip(values, SRGB_CHROMATICITIES, strict=True))
+    return chunk.type == b"cICP" and tuple(chunk.data) == SRGB_CICP
+
+
+def kept(chunks: list[Chunk], policy: Metadata) -> list[Chunk]:
+    """The chunks that a PNG made from a PNG still has.
+
+    KEEP: all, verbatim. COLOR: what changes how it looks, and of eXIf the orientation alone. STRIP: what its samples
+    mean nothing without. Chunks of an animation go: they are about frames that are not there any more.
+    """
+    chunks = [chunk for chunk in chunks if chunk.type not in ANIMATION]
+    if policy is Metadata.KEEP:
+        return chunks
+    if policy is Metadata.STRIP:
+        return [chunk for chunk in chunks if chunk.type in PIXELS]
+    left = []
+    for chunk in chunks:
+        if chunk.type in COLOR:
+            left.append(chunk)
+        elif chunk.type == b"eXIf" and (turned := orientation(chunk.data.removeprefix(b"Exif\0\0"))) != 1:
+            left.append(Chunk(b"eXIf", orientation_exif(turned)))
+    return left
+
+
+def metadata_chunks(attachments: Attachments, *, grey: bool = False) -> tuple[list[Chunk], list[str]]:
+    """The chunks that carry metadata from another format, and notices of what PNG can't carry.
+
+    grey  whether the image is: PNG allows no RGB profile there (clause 11.3.2.3), nor a grey one elsewhere
+    """
+    chunks: list[Chunk] = []
+    notices: list[str] = []
+    if attachments.icc is not None:
+        space = attachments.icc[16:20]
+        if space == (b"GRAY" if grey else b"RGB "):
+            chunks.append(Chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(attachments.icc, 9)))
+        else:
+            name = space.decode("ascii", "replace").strip()
+            notices.append(f"the ICC profile is for {name or 'nothing'} and does not fit the PNG: not carried over")
+    if attachments.density is not None and max(attachments.density) < 1 << 31:
+        chunks.append(Chunk(b"pHYs", struct.pack(">IIB", *attachments.density, 1)))
+    if attachments.exif is not None:
+        chunks.append(Chunk(b"eXIf", attachments.exif))
+    if attachments.xmp is not None:
+        chunks.append(Chunk(b"iTXt", XMP_KEYWORD + b"\0\0\0\0\0" + attachments.xmp))
+    for comment in attachments.comments:
+        chunks.append(_comment(comment))
+    return chunks, notices
+
+
+def _comment(comment: str) -> Chunk:
+    """tEXt where Latin-1 can say it, else iTXt; under its keyword where it comes with one."""
+    keyword, text = COMMENT, comment.replace("\0", "")
+    match = re.match(r"([A-Za-z][A-Za-z0-9-]*(?: [A-Za-z0-9-]+)*): ", text)
+    if match and len(match[1]) <= 79:
+        keyword, text = match[1], text[match.end() :]
+    try:
+        return Chunk(b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1"))
+    except UnicodeEncodeError:
+        return Chunk(b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode())

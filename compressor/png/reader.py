@@ -1,0 +1,184 @@
+"""PNG scanlines, a band at a time: inflate, undo the filters, expand to 8-bit pixels. Never more than a band is held."""
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.bytestream import ByteStream
+from compressor.errors import FormatError, UnsupportedError
+from compressor.kernels.pngfilter import unfilter
+from compressor.kernels.pngpixels import color_key, expand_bits, look_up, reduce16
+from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ImageData, Start, read_data, read_start, skip_data
+from compressor.png.header import GREY, PALETTE, SAMPLES, Header, read_header, take
+
+Bytes = NDArray[np.uint8]
+
+INFLATE_BYTES = 1 << 16  # given out by zlib at a time
+ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+
+
+class Inflate:
+    """The scanlines of an image or of one interlace pass, still filtered, out of its compressed data."""
+
+    def __init__(self, data: ImageData) -> None:
+        self._data = data
+        self._pieces = data.pieces()
+        self._zlib = zlib.decompressobj()
+        self.garbage_bytes = 0
+
+    @property
+    def offset(self) -> int:
+        """Of the next compressed byte that has not been used."""
+        return self._data.offset - len(self._zlib.unconsumed_tail)
+
+    def _some(self, limit: int) -> bytes:
+        """At least one byte and at most `limit`; b"" where the zlib stream ends."""
+        while not self._zlib.eof:
+            piece = self._zlib.unconsumed_tail or next(self._pieces, None)
+            if piece is None:
+                raise FormatError("PNG", "IDAT", self.offset, "the image data ends too early: its zlib stream goes on")
+            try:
+                given = self._zlib.decompress(piece, min(limit, INFLATE_BYTES))
+            except zlib.error as error:
+                problem = str(error).removeprefix("Error ")
+                raise FormatError("PNG", "IDAT", self.offset, f"zlib can't go on: {problem}") from None
+            if given:
+                return given
+        return b""
+
+    def fill(self, target: Bytes) -> int:
+        """Fill a flat array; how many bytes are missing because the zlib stream has ended."""
+        at = 0
+        while at < target.size and (given := self._some(target.size - at)):
+            target[at : at + len(given)] = np.frombuffer(given, np.uint8)
+            at += len(given)
+        return target.size - at
+
+    def finish(self) -> Start:
+        """See that nothing is left but the checksum; the start of the chunk behind the image data."""
+        offset = self.offset
+        if self._some(1):
+            raise FormatError("PNG", "IDAT", offset, "there is more image data than the header's size needs")
+        self.garbage_bytes = len(self._zlib.unused_data) + sum(map(len, self._pieces))
+        assert self._data.after is not None
+        return self._data.after
+
+
+def scanlines(stream: ByteStream, header: Header, lines: int) -> Iterator[Bytes]:
+    """The unfiltered scanlines, (n, row_bytes) with n = `lines` but for the last; the array is reused.
+
+    Samples are as in the file: packed where smaller than a byte, big-endian where 16 bits. When the iterator ends,
+    `header.trailing` and `header.notices` are complete and the stream stands behind IEND.
+    """
+    if header.interlaced:
+        raise UnsupportedError("PNG: interlaced")
+    assert header.image_data is not None
+    data = ImageData(stream, header.image_data)
+    inflate = Inflate(data)
+    width = header.row_bytes
+    lines = min(lines, header.height)
+    at_once = max(1, min(lines, INFLATE_BYTES // (1 + width)))
+    filtered = np.empty(at_once * (1 + width), np.uint8)
+    band = np.empty((lines, width), np.uint8)
+    above = np.zeros(width, np.uint8)
+    for top in range(0, header.height, lines):
+        rows = band[: min(lines, header.height - top)]
+        for first in range(0, len(rows), at_once):
+            part = rows[first : first + at_once]
+            source = filtered[: len(part) * (1 + width)]
+            missing = inflate.fill(source)
+            if missing:
+                row = top + first + (source.size - missing) // (1 + width)
+                problem = f"the zlib stream ends in row {row} of {header.height}"
+                raise FormatError("PNG", "IDAT", inflate.offset, problem)
+            status = unfilter(source, header.filter_distance, rows[first - 1] if first else above, part)
+            if status < 0:
+                bad = -1 - status
+                problem = f"row {top + first + bad} has filter type {source[bad * (1 + width)]}, expected 0 to 4"
+                raise FormatError("PNG", "IDAT", inflate.offset, problem)
+        above[:] = rows[-1]
+        yield rows
+    following = inflate.finish()
+    if inflate.garbage_bytes:
+        # As libpng does: nothing of the image is missing.
+        header.notices.append(f"{inflate.garbage_bytes} bytes behind the compressed image data were dropped")
+    _read_trailing(stream, header, following)
+
+
+def _read_trailing(stream: ByteStream, header: Header, start: Start) -> None:
+    """The chunks from the end of the image data to IEND. Frames of an animation are not held."""
+    left = METADATA_BYTES_MAX - header.metadata_bytes
+    while start.type != b"IEND":
+        if start.type == b"IDAT":
+            raise FormatError("PNG", "IDAT", start.offset, "out of place: image data must not be interrupted")
+        if start.type in ANIMATION:
+            skip_data(stream, start)
+        else:
+            chunk, right = read_data(stream, start, left)
+            left = max(0, left - len(chunk.data) - 128)
+            take(header, header.trailing, chunk, right)
+        start = read_start(stream, start.name)
+    skip_data(stream, start)
+
+
+def to_pixels(header: Header, rows: Bytes) -> Bytes:
+    """Scanlines as 8-bit pixels, (n, width, header.channels).
+
+    16-bit samples are rounded, palettes looked up, a transparent colour becomes alpha. No gamma is applied. Where
+    samples are 8 bits already the result is a view of `rows`.
+    """
+    n, width, depth, samples = len(rows), header.width, header.bit_depth, SAMPLES[header.color_type]
+    out = np.empty((n, width, header.channels), np.uint8)
+    if depth == 16:
+        key = np.frombuffer(header.transparency or b"", ">u2").astype(np.uint16)
+        reduce16(rows, samples, key, out)
+        return out
+    if depth < 8:
+        scale = 1 if header.color_type == PALETTE else 255 // ((1 << depth) - 1)
+        wide = np.empty((n, width), np.uint8)
+        expand_bits(rows, depth, scale, wide)
+        rows = wide
+    if header.color_type == PALETTE:
+        look_up(rows, colors(header), out)
+        return out
+    pixels = rows.reshape(n, width, samples)
+    if header.transparency is None:
+        return pixels
+    # Of the key's 16 bits those above the depth do not count (clause 11.3.1.1).
+    most = (1 << depth) - 1
+    scale = 255 // most if header.color_type == GREY else 1
+    color_key(pixels, ((np.frombuffer(header.transparency, ">u2") & most) * scale).astype(np.uint8), out)
+    return out
+
+
+def colors(header: Header) -> Bytes:
+    """The palette as (256, channels); entries that are missing are black and opaque, as libpng has them."""
+    table = np.zeros((256, header.channels), np.uint8)
+    entries = np.frombuffer(header.palette, np.uint8).reshape(-1, 3)
+    table[: len(entries), :3] = entries
+    if header.transparency is not None:
+        alpha = np.frombuffer(header.transparency, np.uint8)
+        table[:, 3] = 255
+        table[: len(alpha), 3] = alpha
+    return table
+
+
+def digest(header: Header) -> "hashlib.blake2b":
+    """To be updated with every band of scanlines: equal for two PNGs where all that makes their pixels is equal."""
+    shape = (header.width, header.height, header.bit_depth, header.color_type, header.palette, header.transparency)
+    return hashlib.blake2b(repr(shape).encode(), digest_size=32)
+
+
+def read_digest(stream: ByteStream, lines: int = 16) -> bytes:
+    """The digest of a whole PNG."""
+    header = read_header(stream)
+    result = digest(header)
+    for rows in scanlines(stream, header, lines):
+        result.update(rows.data)
+    return result.digest()
+
+
+__all__ = ["Chunk", "Header", "colors", "digest", "read_digest", "read_header", "scanlines", "to_pixels"]

@@ -1,0 +1,279 @@
+"""The paths from a source to a result: each knows how to make its bytes, what that takes, and how to check them.
+
+    JpegToJpeg      bytes → coefficients → (requantized) → bytes
+    PixelsToJpeg    bands of pixels → coefficients → bytes
+    PngToPng        scanlines → refiltered → bytes
+    PixelsToPng     bands of pixels → bytes
+    PixelsToOther   all pixels → Pillow → bytes
+"""
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Protocol
+
+from compressor import bounds, png, raster
+from compressor.bytestream import ByteStream
+from compressor.errors import CompressorError, UnsupportedError
+from compressor.jpeg import attachments as segments
+from compressor.jpeg import encoder, output, tables, writer
+from compressor.jpeg.frame import Header
+from compressor.jpeg.reader import read_header, read_rows
+from compressor.memory import Resources
+from compressor.pixels import Pixels, without_alpha
+from compressor.settings import Effort, Path, Settings, Subsampling
+from compressor.stages import Stages
+from compressor.tiles import band_lines
+
+
+class VerificationError(CompressorError):
+    """The result does not decode to what it was made from: a defect of ours, never of the input."""
+
+
+class Route(Protocol):
+    """A result in the making. `prepare` once, then `head` and `body`; `body` before `head` where both are spooled."""
+
+    format: str
+    path: Path
+    memory_bytes: int  # what it takes above the idle process
+    notices: list[str]
+
+    def prepare(self) -> None: ...
+    def head(self) -> bytes: ...
+    def body(self) -> Iterator[bytes | memoryview]: ...
+    def verify(self, result: Iterable[bytes]) -> None: ...
+    def close(self) -> None: ...
+
+
+class JpegToJpeg:
+    """Coefficients stay coefficients; the quantization tables become coarser where the settings ask for it."""
+
+    format = "jpeg"
+
+    def __init__(
+        self, stream: ByteStream, header: Header, settings: Settings, resources: Resources, stages: Stages
+    ) -> None:
+        self._stream, self._header, self._settings, self._stages = stream, header, settings, stages
+        self._digest = blake2b(digest_size=32)
+        self.notices: list[str] = []
+        frame = header.frame
+        self.memory_bytes = bounds.jpeg_to_jpeg(frame, sum(len(s.data) for s in header.segments))
+        self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
+        rows = stages.timed(read_rows(stream, header), "decode")
+        coarser = self._tables if settings.lossless else tables.coarser(self._tables, frame.components[0].tq, settings.quality, header.color)
+        self._exact = all((coarser[tq] == self._tables[tq]).all() for tq in coarser)
+        self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
+        if self._exact:
+            rows = self._digested(rows)
+            if not settings.lossless:
+                self.notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
+        else:
+            old, new = ([table[c.tq] for c in frame.components] for table in (self._tables, coarser))
+            rows = encoder.requantized(rows, frame, old, new)
+            self._tables = coarser
+        one_pass = settings.effort is Effort.FAST and not settings.lossless
+        self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, resources)
+
+    def _digested(self, rows: Iterator[encoder.Row]) -> Iterator[encoder.Row]:
+        for row in rows:
+            self._digest.update(row)
+            yield row
+
+    def prepare(self) -> None:
+        with self._stages.stage("encode"):
+            self._output.prepare()
+
+    def head(self) -> bytes:
+        kept = segments.kept(self._header.segments, self._settings.metadata)
+        return writer.head(self._header.frame, self._tables, self._output.codes, kept)
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        yield from self._stages.timed(self._output.body(), "encode")
+        for segment in segments.kept(self._header.trailing, self._settings.metadata):
+            yield writer.segment(segment.marker, segment.data)
+        yield writer.END_OF_IMAGE
+        yield from self._stream.drain()  # what follows the image: thumbnails, videos, other pictures
+        self.notices += self._header.notices
+
+    def verify(self, result: Iterable[bytes]) -> None:
+        if not self._exact:
+            return
+        stream = ByteStream(result)
+        found = blake2b(digest_size=32)
+        for row in read_rows(stream, read_header(stream)):
+            found.update(row)
+        if found.digest() != self._digest.digest():
+            raise VerificationError("JPEG: the result's coefficients are not the source's")
+
+    def close(self) -> None:
+        self._output.close()
+
+
+class PixelsToJpeg:
+    """Sequential JPEG with Annex K's tables at the asked quality."""
+
+    format = "jpeg"
+    path = Path.PIXELS
+
+    def __init__(self, pixels: Pixels, settings: Settings, resources: Resources, stages: Stages) -> None:
+        if settings.lossless:
+            raise UnsupportedError("lossless: pixels can't be kept in JPEG, ask for PNG")
+        self._pixels, self._settings, self._stages = pixels, settings, stages
+        self._notices: list[str] = []
+        color = pixels.channels >= 3
+        asked = settings.subsampling
+        subsampling = "420" if asked is Subsampling.AUTO else asked.value
+        self._frame = writer.frame_for(pixels.width, pixels.height, 3 if color else 1, subsampling)
+        self._tables = {tq: tables.quantization_table(settings.quality, tq == 1) for tq in range(1 + color)}
+        lines = band_lines(pixels.width, 8 * self._frame.v_max)
+        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, lines, pixels.channels)
+        bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
+        self._output: output.OnePassPixels | output.TwoPass
+        if settings.effort is Effort.FAST:
+            self._output = output.OnePassPixels(self._frame, self._tables, bands)
+        else:
+            transform = encoder.Transform(self._frame, [self._tables[c.tq] for c in self._frame.components])
+            self._output = output.TwoPass(self._frame, transform.rows(bands), resources)
+
+    @property
+    def notices(self) -> list[str]:
+        return [*self._pixels.notices, *self._notices]
+
+    def prepare(self) -> None:
+        with self._stages.stage("encode"):
+            self._output.prepare()
+
+    def head(self) -> bytes:
+        attachments = self._pixels.attachments.reduced(self._settings.metadata)
+        made, self._notices = segments.segments_for(attachments)
+        return writer.head(self._frame, self._tables, self._output.codes, made)
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        yield from self._stages.timed(self._output.body(), "encode")
+        yield writer.END_OF_IMAGE
+
+    def verify(self, result: Iterable[bytes]) -> None:
+        """Lossy: nothing to compare."""
+
+    def close(self) -> None:
+        self._output.close()
+
+
+class PngToPng:
+    """The same scanlines, filtered and deflated anew."""
+
+    format = "png"
+    path = Path.LOSSLESS
+
+    def __init__(self, stream: ByteStream, header: png.Header, settings: Settings, stages: Stages) -> None:
+        self._header, self._settings, self._stages = header, settings, stages
+        self._digest = png.digest(header)
+        self._lines = band_lines(header.row_bytes, 1)
+        self.memory_bytes = bounds.png_to_png(header, self._lines)
+        self._rows = self._digested(stages.timed(png.scanlines(stream, header, self._lines), "decode"))
+
+    @property
+    def notices(self) -> list[str]:
+        return list(self._header.notices)
+
+    def _digested(self, rows: Iterator[png.Bytes]) -> Iterator[png.Bytes]:
+        for band in rows:
+            self._digest.update(band)
+            yield band
+
+    def prepare(self) -> None:
+        """One pass."""
+
+    def head(self) -> bytes:
+        return b""
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        settings = self._settings
+        made = png.write(self._header, self._rows, effort=settings.effort, metadata=settings.metadata)
+        return self._stages.timed(made, "encode")
+
+    def verify(self, result: Iterable[bytes]) -> None:
+        if png.read_digest(ByteStream(result), self._lines) != self._digest.digest():
+            raise VerificationError("PNG: the result's pixels are not the source's")
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class PixelsToPng:
+    """A new 8-bit PNG."""
+
+    format = "png"
+    path = Path.PIXELS
+
+    def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
+        self._pixels, self._settings, self._stages = pixels, settings, stages
+        self._header = png.new_header(pixels.width, pixels.height, pixels.channels)
+        self._lines = band_lines(pixels.width * pixels.channels, 1)
+        self.memory_bytes = bounds.png_to_png(self._header, self._lines)
+        self._notices: list[str] = []
+
+    @property
+    def notices(self) -> list[str]:
+        return [*self._pixels.notices, *self._notices]
+
+    def prepare(self) -> None:
+        """One pass."""
+
+    def head(self) -> bytes:
+        return b""
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        attachments = self._pixels.attachments.reduced(self._settings.metadata)
+        chunks, lost = png.metadata_chunks(attachments, grey=self._pixels.channels < 3)
+        self._notices += [*attachments.notices, *lost]
+        self._header.chunks += chunks
+        bands = self._stages.timed(self._pixels.bands(self._lines), "decode")
+        return self._stages.timed(png.write(self._header, bands, effort=self._settings.effort), "encode")
+
+    def verify(self, result: Iterable[bytes]) -> None:
+        """Written losslessly from what was decoded; there is no second decoder to compare with."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class PixelsToOther:
+    """WebP or AVIF, by Pillow: the whole image is in memory and charged."""
+
+    path = Path.PIXELS
+
+    def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
+        self._pixels, self._settings, self._stages = pixels, settings, stages
+        self.format = settings.format.value
+        self.memory_bytes = raster.encoding_bytes(self.format, pixels.width, pixels.height)
+        self._notices: list[str] = []
+
+    @property
+    def notices(self) -> list[str]:
+        return [*self._pixels.notices, *self._notices]
+
+    def prepare(self) -> None:
+        """One call does it all."""
+
+    def head(self) -> bytes:
+        return b""
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        pixels, settings = self._pixels, self._settings
+        attachments = pixels.attachments.reduced(settings.metadata)
+        if attachments.comments:
+            self._notices.append(f"comments are not carried over to {raster.title(self.format)}")
+        self._notices += attachments.notices
+        with self._stages.stage("encode"):
+            yield raster.encode(
+                self._stages.timed(pixels.bands(64), "decode"), pixels.width, pixels.height, pixels.channels,
+                self.format, quality=settings.quality, lossless=settings.lossless, effort=settings.effort,
+                metadata=attachments,
+            )  # fmt: skip
+
+    def verify(self, result: Iterable[bytes]) -> None:
+        """Lossy, or as lossless as libwebp is."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+

@@ -1,0 +1,88 @@
+"""Tiles → tile rows, and the permits that keep kernels from outnumbering the cores."""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.errors import FormatError, IncompleteError, LimitError, SettingsError
+from compressor.settings import Raw, Tile
+from compressor.t81 import DIMENSION_MAX
+
+TILE_BYTES_MAX = 1 << 20
+BAND_PIXELS = 1 << 16
+
+# Taken around kernel calls: as many run at once as there are cores, and a thread that waits for its client holds none.
+cores = threading.BoundedSemaphore(len(os.sched_getaffinity(0)))
+
+Band = NDArray[np.uint8]
+
+
+def band_lines(width: int, mcu_lines: int) -> int:
+    """Lines of a band: whole MCU rows, as many as make about BAND_PIXELS, at least one."""
+    return mcu_lines * max(1, BAND_PIXELS // (width * mcu_lines))
+
+
+def check_raw(raw: Raw) -> None:
+    """Raises SettingsError where the geometry is not one, LimitError where it is too large for us."""
+    if raw.channels not in (1, 2, 3, 4):
+        raise SettingsError("raw.channels", f"is {raw.channels}, must be 1, 2, 3 or 4")
+    for name in ("width", "height", "tile_width", "tile_height"):
+        if getattr(raw, name) < 1:
+            raise SettingsError(f"raw.{name}", f"is {getattr(raw, name)}, must be at least 1")
+    for name in ("width", "height"):
+        if getattr(raw, name) > DIMENSION_MAX:
+            raise LimitError(f"raw.{name} is {getattr(raw, name)}, more than {DIMENSION_MAX}")
+    if min(raw.tile_width, raw.width) * min(raw.tile_height, raw.height) * raw.channels > TILE_BYTES_MAX:
+        raise LimitError(f"a tile is larger than {TILE_BYTES_MAX} bytes")
+
+
+def tile_rows(raw: Raw, tiles: Iterable[Tile]) -> Iterator[Band]:
+    """Assemble tiles that come in raster order into bands (lines, width * channels) uint8; the buffer is reused.
+
+    Raises FormatError for a tile that is not the next one or has the wrong size, IncompleteError where tiles are missing.
+    """
+    arriving = iter(tiles)
+    buffer = np.empty((min(raw.tile_height, raw.height), raw.width * raw.channels), np.uint8)
+    for y in range(0, raw.height, raw.tile_height):
+        lines = min(raw.tile_height, raw.height - y)
+        for x in range(0, raw.width, raw.tile_width):
+            columns = min(raw.tile_width, raw.width - x) * raw.channels
+            tile = next(arriving, None)
+            if tile is None:
+                raise IncompleteError(f"the tile at ({x}, {y}) and those after it are missing")
+            if (tile.x, tile.y) != (x, y):
+                raise FormatError("raw", f"tile ({tile.x}, {tile.y})", None, f"expected the tile at ({x}, {y})")
+            if len(tile.pixels) != lines * columns:
+                expected = f"expected {lines * columns} bytes, found {len(tile.pixels)}"
+                raise FormatError("raw", f"tile ({x}, {y})", None, expected)
+            samples = np.frombuffer(tile.pixels, np.uint8).reshape(lines, columns)
+            start = x * raw.channels
+            buffer[:lines, start : start + columns] = samples
+        yield buffer[:lines]
+    if (extra := next(arriving, None)) is not None:
+        raise FormatError("raw", f"tile ({extra.x}, {extra.y})", None, "comes after the last one")
+
+
+def rebanded(bands: Iterable[Band], lines: int) -> Iterator[Band]:
+    """The same lines in bands of `lines`, the last one excepted. Bands that fit already are passed through."""
+    held: Band | None = None
+    filled = 0
+    for band in bands:
+        start = 0
+        if filled == 0 and len(band) % lines == 0:
+            yield band
+            continue
+        if held is None:
+            held = np.empty((lines, band.shape[1]), np.uint8)
+        while start < len(band):
+            count = min(lines - filled, len(band) - start)
+            held[filled : filled + count] = band[start : start + count]
+            filled, start = filled + count, start + count
+            if filled == lines:
+                yield held
+                filled = 0
+    if held is not None and filled:
+        yield held[:filled]
