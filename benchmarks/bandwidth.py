@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from rich.console import Console
+from rich import box
 from rich.table import Table
 
 from benchmarks import check, photos, record
@@ -123,7 +123,7 @@ def images() -> list[tuple[str, bytes]]:
 
 def table_of(measured: list[Measured], plain: dict[str, float]) -> Table:
     """100 columns at most."""
-    table = Table(title="Through the service over loopback, JPEG out, quality 80", title_justify="left")
+    table = Table(title="Through the service over loopback, JPEG out, quality 80", box=box.SIMPLE, title_justify="left")
     table.add_column("image", overflow="ellipsis", no_wrap=True, max_width=22)
     table.add_column("how", no_wrap=True)
     for name in (
@@ -133,8 +133,8 @@ def table_of(measured: list[Measured], plain: dict[str, float]) -> Table:
         "framing",
         "both ÷\noriginal",
         "first\nbyte ms",
-        "all ms",
-        "MB/s in",
+        "all\nms",
+        "MB/s\nin",
     ):
         table.add_column(name, justify="right", no_wrap=True)
     name = ""
@@ -150,7 +150,7 @@ def table_of(measured: list[Measured], plain: dict[str, float]) -> Table:
         table.add_row(
             "" if one.good else "[red]differs[/]",
             one.effort,
-            f"{one.chunk_bytes >> 10} KiB",
+            f"{one.chunk_bytes >> 10} KiB" if one.chunk_bytes < 1 << 20 else f"{one.chunk_bytes >> 20} MiB",
             f"{one.wire_up / 1e3:.0f}",
             f"{one.wire_down / 1e3:.0f}",
             f"{one.overhead:.2%}",
@@ -166,7 +166,7 @@ def run(out: Path) -> bool:
     """Measure, print, save; False where a result is not what it should be."""
     from compressor.client import Client
 
-    console = Console(highlight=False)
+    console = record.console()
     measured: list[Measured] = []
     plain: dict[str, float] = {}
     stop = threading.Event()

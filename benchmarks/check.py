@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+Image.MAX_IMAGE_PIXELS = None  # whatever is opened here was made here, and may be big
 Pixels = npt.NDArray[np.uint8]
 
 

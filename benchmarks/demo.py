@@ -1,6 +1,5 @@
 """What it is for, in a minute: real photographs and 100 megapixels through a running service, and what that saved."""
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -154,35 +153,52 @@ def table_of(rows: list[Row]) -> Table:
     table.add_column("image", overflow="ellipsis", no_wrap=True, max_width=27)
     for name in ("MP", "before\nMB", "after\nMB", "saved", "PSNR\ndB", "SSIMU-\nLACRA2", "MP/s", "server's\npeak MiB"):
         table.add_column(name, justify="right", no_wrap=True)
+    photographs = [row for row in rows if row.psnr_scale == 1]
+    for row in photographs:
+        add(table, row)
+    add_total(table, f"{len(photographs)} photographs", photographs)
     for row in rows:
-        saved = 1 - row.bytes_out / row.bytes_in
-        table.add_row(
-            Text(row.name),
-            f"{row.megapixels:.2f}" if row.megapixels < 100 else f"{row.megapixels:.0f}",
-            in_megabytes(row.bytes_in),
-            in_megabytes(row.bytes_out),
-            Text(f"{saved:.1%}", style="bold green" if saved > 0 else "yellow"),
-            Text(f"{row.psnr_db:.1f}{'*' if row.psnr_scale > 1 else ''}", style="" if row.good else "bold red"),
-            "-" if row.score is None else f"{row.score:.1f}",
-            f"{row.megapixels / row.seconds:.1f}",
-            f"+{in_mebibytes(row.peak_bytes)}",
-        )
+        if row.psnr_scale > 1:
+            add(table, row)
+    add_total(table, "all", rows)
+    return table
+
+
+def add(table: Table, row: Row) -> None:
+    """A line for an image."""
+    saved = 1 - row.bytes_out / row.bytes_in
+    table.add_row(
+        Text(row.name),
+        f"{row.megapixels:.2f}" if row.megapixels < 100 else f"{row.megapixels:.0f}",
+        in_megabytes(row.bytes_in),
+        in_megabytes(row.bytes_out),
+        Text(f"{saved:.1%}", style="bold green" if saved > 0 else "yellow"),
+        Text(f"{row.psnr_db:.1f}{'*' if row.psnr_scale > 1 else ''}", style="" if row.good else "bold red"),
+        "-" if row.score is None else f"{row.score:.1f}",
+        f"{row.megapixels / row.seconds:.1f}",
+        f"+{in_mebibytes(row.peak_bytes)}",
+    )
+
+
+def add_total(table: Table, name: str, rows: list[Row]) -> None:
+    """A line for all of `rows`, between two rules."""
     bytes_in, bytes_out = sum(row.bytes_in for row in rows), sum(row.bytes_out for row in rows)
     megapixels, seconds = sum(row.megapixels for row in rows), sum(row.seconds for row in rows)
+    peak = max((row.peak_bytes for row in rows if row.peak_bytes is not None), default=None)
     table.add_section()
     table.add_row(
-        "all",
-        f"{megapixels:.0f}",
+        name,
+        f"{megapixels:.1f}" if megapixels < 100 else f"{megapixels:.0f}",
         in_megabytes(bytes_in),
         in_megabytes(bytes_out),
         f"{1 - bytes_out / bytes_in:.1%}",
         "",
         "",
         f"{megapixels / seconds:.1f}",
-        f"+{in_mebibytes(max((row.peak_bytes for row in rows if row.peak_bytes is not None), default=None))}",
+        f"+{in_mebibytes(peak)}",
         style="bold",
     )
-    return table
+    table.add_section()
 
 
 def ending(rows: list[Row], server: ServerProcess, idle_bytes: int | None) -> str:
@@ -233,8 +249,7 @@ def run(out: Path) -> bool:
     """Serve, send, show; False where a result is larger than its source, or does not look like it."""
     from compressor.client import Client
 
-    plain = not os.isatty(1)
-    console = Console(highlight=False, width=100 if plain else None)
+    console = record.console()
     sources = photos.packaged() + photos.from_corpus("camera")
     console.print("Starting [bold]compressor serve[/] (the first start on a machine compiles the kernels) …")
     with tempfile.TemporaryDirectory(prefix="compressor-demo-") as name, ServerProcess() as server:

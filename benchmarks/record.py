@@ -6,10 +6,18 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 PACKAGES = ("compressor", "numpy", "numba", "pillow", "grpcio", "protobuf")
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or 100 columns where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
 
 def cpu_name() -> str:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from types import TracebackType
 from typing import Self
@@ -26,7 +27,8 @@ class ServerProcess:
         command = [sys.executable, "-m", "compressor.cli", "serve", "--address", "127.0.0.1:0"]
         command += ["--metrics-address", "127.0.0.1:0", "--drain-seconds", "0", *self._options]
         start = time.perf_counter()
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._log = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log, text=True)
         self.pid = self._process.pid
         try:
             self.address = self._told_address()
@@ -34,6 +36,7 @@ class ServerProcess:
         except BaseException:
             self._process.kill()
             self._process.wait()
+            self._show_log()
             raise
         self.start_seconds = time.perf_counter() - start
         return self
@@ -53,6 +56,10 @@ class ServerProcess:
                 raise RuntimeError(f"the server is not healthy after {START_SECONDS_MAX} s")
             time.sleep(0.05)
 
+    def _show_log(self) -> None:
+        self._log.seek(0)
+        sys.stderr.write(self._log.read())
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -62,6 +69,9 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if error is not None:
+            self._show_log()
+        self._log.close()
 
     def _status(self, name: str) -> int | None:
         """A field of /proc/PID/status in bytes; None where there is no such thing."""
