@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from rich import box
 from rich.table import Table
 
 from benchmarks import check, photos, record
@@ -123,20 +122,20 @@ def images() -> list[tuple[str, bytes]]:
 
 def table_of(measured: list[Measured], plain: dict[str, float]) -> Table:
     """100 columns at most."""
-    table = Table(title="Through the service over loopback, JPEG out, quality 80", box=box.SIMPLE, title_justify="left")
-    table.add_column("image", overflow="ellipsis", no_wrap=True, max_width=22)
-    table.add_column("how", no_wrap=True)
-    for name in (
-        "chunk",
-        "wire up\nkB",
-        "wire down\nkB",
-        "framing",
-        "both ÷\noriginal",
-        "first\nbyte ms",
-        "all\nms",
-        "MB/s\nin",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = record.table(
+        "Through the service over loopback, JPEG out, quality 80",
+        ("image", "how"),
+        (
+            "chunk",
+            "wire up\nkB",
+            "wire down\nkB",
+            "framing",
+            "both ÷\noriginal",
+            "first\nbyte ms",
+            "all\nms",
+            "MB/s\nin",
+        ),
+    )
     name = ""
     for one in measured:
         if one.name != name:

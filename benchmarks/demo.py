@@ -147,12 +147,11 @@ def in_mebibytes(count: int | None) -> str:
 
 def table_of(rows: list[Row]) -> Table:
     """100 columns at most."""
-    table = Table(
-        title="Through the service, default settings but for what is said; JPEG comes out", title_justify="left"
+    table = record.table(
+        "Through the service, default settings but for what is said; JPEG comes out",
+        ("image",),
+        ("MP", "before\nMB", "after\nMB", "saved", "PSNR\ndB", "SSIMU-\nLACRA2", "MP/s", "server's\npeak MiB"),
     )
-    table.add_column("image", overflow="ellipsis", no_wrap=True, max_width=27)
-    for name in ("MP", "before\nMB", "after\nMB", "saved", "PSNR\ndB", "SSIMU-\nLACRA2", "MP/s", "server's\npeak MiB"):
-        table.add_column(name, justify="right", no_wrap=True)
     photographs = [row for row in rows if row.psnr_scale == 1]
     for row in photographs:
         add(table, row)

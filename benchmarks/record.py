@@ -7,10 +7,13 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 PACKAGES = ("compressor", "numpy", "numba", "pillow", "grpcio", "protobuf")
 
@@ -18,6 +21,16 @@ PACKAGES = ("compressor", "numpy", "numba", "pillow", "grpcio", "protobuf")
 def console() -> Console:
     """Where tables go: as wide as the terminal, or 100 columns where there is none."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+
+
+def table(title: str, texts: Sequence[str], figures: Sequence[str], caption: str | None = None) -> Table:
+    """A table with columns of text, then of figures."""
+    made = Table(title=title, caption=caption, box=box.SIMPLE, padding=(0, 0, 0, 1), title_justify="left")
+    for name in texts:
+        made.add_column(name, no_wrap=True, overflow="ellipsis", max_width=27)
+    for name in figures:
+        made.add_column(name, no_wrap=True, justify="right")
+    return made
 
 
 def cpu_name() -> str:
