@@ -160,7 +160,8 @@ class Resources:
             raise LimitError(f"needs {count} bytes of memory, more than the whole budget of {self.memory_budget}")
         ticket = object()
         with self._changed:
-            if len(self._queue) >= self.queue_limit:
+            must_wait = self._queue or self.reserved_bytes + count > self.memory_budget
+            if must_wait and len(self._queue) >= self.queue_limit:
                 raise BusyError(f"{self.queue_limit} requests are waiting for memory already", self.wait_seconds / 4)
             self._queue.append(ticket)
             try:

@@ -39,27 +39,17 @@ class Context:
     spool: Callable[[], Spool]
 
 
-def open_file(stream: ByteStream, original: Spool | None, context: Context) -> tuple[Source, Route | None]:
+def open_file(stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
     """Read the header. No route: the file comes back as it is.
 
-    original  the spool that `stream` copies to already, where the source's bytes may be wanted again
+    original  the spool that `stream` copies to: formats that do not stream are read from it
     """
     kind = sniff(stream.peek(PREFIX))
+    target = _target(kind, context.settings)
     if kind == "unknown":
         found = stream.peek(8).hex(" ")
         problem = f"no known image format begins with {found}" if found else "the input is empty"
         raise FormatError("image", "signature", 0, problem)
-    if original is None:  # until it is known that the format streams
-        original = context.spool()
-        stream.copy = original.write
-        opened = _open(kind, stream, original, context)
-        stream.copy = None
-        return opened
-    return _open(kind, stream, original, context)
-
-
-def _open(kind: str, stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
-    target = _target(kind, context.settings)
     if kind == "jpeg":
         return _open_jpeg(target, stream, original, context)
     if kind == "png":

@@ -142,9 +142,6 @@ class Stream:
             yield piece
 
     def _open(self) -> None:
-        keep_original = self._safe and self._raw is None
-        if keep_original:
-            self._original = self._spool()
         context = opening.Context(self._settings, self._resources, self._stages, self._spool)
         if self._raw is not None:
             is_array = isinstance(self._chunks, np.ndarray)
@@ -152,10 +149,13 @@ class Stream:
             arriving = self._chunks if is_array else self._pull()
             source, self._route = opening.open_raw(self._raw, arriving, context)
         else:
-            copy = self._original.write if self._original is not None else None
-            stream = ByteStream(self._pull(), copy)
-            source, self._route = opening.open_file(stream, self._original, context)
-            self._stream = stream
+            original = self._spool()
+            self._stream = ByteStream(self._pull(), original.write)
+            source, self._route = opening.open_file(self._stream, original, context)
+            if self._safe or self._route is None:
+                self._original = original
+            else:
+                self._stream.copy = None
         with self._stages.paused():
             self._reservation = self._resources.reserve(source.reserved_bytes, self._still_wanted)
         self._source = opening.with_reserved(source, self._reservation.bytes)
@@ -165,7 +165,7 @@ class Stream:
         route = self._route
         if route is None:
             yield from self._deliver_original(opening.reason_unchanged(self._source))
-        elif self._safe and self._raw is None:
+        elif self._safe:
             yield from self._deliver_safely(route)
         else:
             yield from self._deliver_at_once(route)
@@ -197,9 +197,9 @@ class Stream:
 
         with self._stages.stage("verify"):
             route.verify(chunks())
-        assert self._source is not None and self._original is not None
+        assert self._source is not None
         small_enough = size < self._counted and size <= self._counted * (1 - self._settings.min_saving)
-        if not small_enough and opening.may_stay(self._source.format, self._settings):
+        if self._original and not small_enough and opening.may_stay(self._source.format, self._settings):
             reason = f"{size} bytes would not have saved the asked share" if size < self._counted else "not smaller"
             yield from self._deliver_original(reason)
             return
@@ -208,14 +208,10 @@ class Stream:
 
     def _deliver_original(self, reason: str) -> Iterator[bytes]:
         """The source's own bytes, without the metadata that the settings take away."""
-        assert self._source is not None
+        assert self._source is not None and self._original is not None
+        self._drain()
         size = 0
-        if self._original is None:  # nothing was decoded: what was peeked at comes first
-            chunks: Iterable[bytes] = self._stream.drain()
-        else:
-            self._drain()
-            chunks = opening.reduced_original(self._original, self._source.format, self._settings.metadata)
-        for chunk in coalesced(chunks):
+        for chunk in coalesced(opening.reduced_original(self._original, self._source.format, self._settings.metadata)):
             size += len(chunk)
             yield chunk
         self._finish(self._route, Outcome.UNCHANGED, size, reason)
@@ -315,7 +311,8 @@ def inspect(
             source, route = opening.open_raw(raw, iter(()), context)
         else:
             original = spool()
-            source, route = opening.open_file(ByteStream(chunks, original.write), original, context)  # type: ignore[arg-type]
+            files: Any = chunks
+            source, route = opening.open_file(ByteStream(files, original.write), original, context)
         return source
     finally:
         if route is not None:

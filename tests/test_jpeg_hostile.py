@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from compressor.bytestream import ByteStream
-from compressor.errors import FormatError
+from compressor.errors import FormatError, LimitError
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.kernels import lanes
 from tests.reference import huffman as reference
@@ -122,7 +122,7 @@ def test_a_megabyte_of_nonsense_is_done_with_quickly(data):
     start = time.perf_counter()
     try:
         outcome(data)
-    except Exception as error:
+    except LimitError as error:
         assert "more than" in str(error)
     assert time.perf_counter() - start < SECONDS_MAX
 
@@ -130,7 +130,7 @@ def test_a_megabyte_of_nonsense_is_done_with_quickly(data):
 def test_no_hostile_file_reads_or_writes_outside_an_array(tmp_path):
     environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-m", __name__], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", __name__], check=False, env=environment, capture_output=True, text=True, timeout=300
     )
 
     assert done.returncode == 0, done.stderr[-3000:]

@@ -66,7 +66,7 @@ def tables(keys):
     for n, key in enumerate(keys):
         bits, symbols = reference.K_TABLES[key]
         huffval[n, : len(symbols)] = list(symbols)
-        kernel.build_table(np.frombuffer(bits, np.uint8), key >= 16, huffval[n], lookup[n], limits[n])
+        kernel.build_table(np.frombuffer(bits, np.uint8), key >= 16, n, huffval, lookup, limits)
     return lookup, limits, huffval
 
 

@@ -10,8 +10,8 @@ from compressor.t81 import K1_LUMINANCE, K2_CHROMINANCE, ZIGZAG
 def libjpeg_table(base: NDArray[np.uint16], quality: int) -> NDArray[np.uint16]:
     """A table of Annex K.1 scaled as libjpeg scales it (jpeg_quality_scaling, jpeg_add_quant_table), zig-zag order."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    natural = np.clip((base.astype(np.int64).ravel() * percent + 50) // 100, 1, 255)
-    return natural[ZIGZAG].astype(np.uint16)
+    natural: NDArray[np.int64] = np.clip((base.astype(np.int64).ravel() * percent + 50) // 100, 1, 255)
+    return natural[ZIGZAG.astype(np.int64)].astype(np.uint16)
 
 
 def estimated_quality(header: Header) -> int | None:

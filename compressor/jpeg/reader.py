@@ -66,7 +66,7 @@ class EntropyReader:
             bits, huffval = header.huffman[key]
             self._huffval[n, : len(huffval)] = np.frombuffer(huffval, np.uint8)
             bits_array = np.frombuffer(bits, np.uint8)
-            kernel.build_table(bits_array, key[0] == 1, self._huffval[n], self._lookup[n], self._limits[n])
+            kernel.build_table(bits_array, key[0] == 1, n, self._huffval, self._lookup, self._limits)
         self._plan = scan_plan(header.frame, scan, {key: n for n, key in enumerate(used)})
         self._data = np.zeros(WINDOW_BYTES + kernel.PAD, np.uint8)
         self._marks = np.zeros((MARKS_MAX if header.restart_interval else 0, 2), np.int64)
@@ -145,8 +145,6 @@ class EntropyReader:
             case kernel.BAD_RESTART:
                 found = f"RST{self._marks[self._state[kernel.MARK], 1]}"
                 problem = f"{found} {place}, expected {expected}"
-            case kernel.BAD_DC:
-                problem = f"a DC coefficient {place} does not fit into 16 bits"
             case _:
-                problem = f"a Huffman code {place} is in no table or leads out of its block"
+                problem = f"a Huffman code {place} that is in no table, leads out of its block or makes DC too large"
         return FormatError("JPEG", "SOS", self._offset(), problem)

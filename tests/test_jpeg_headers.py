@@ -1,0 +1,168 @@
+"""JPEG headers (T.81 Annex B): what they say, what is refused, and the quality that made the tables."""
+
+import numpy as np
+import pytest
+from PIL import ImageCms
+
+from compressor.bytestream import ByteStream
+from compressor.errors import LimitError, UnsupportedError
+from compressor.jpeg.quality import estimated_quality
+from compressor.jpeg.reader import read_header, read_rows
+from compressor.t81 import K1_LUMINANCE
+from tests.jpeg_files import assert_same, fault, header_of, jpeg, read
+from tests.reference import huffman as reference
+
+
+def test_a_header_says_what_is_in_the_file():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = jpeg(40, 24, quality=85, comment=b"hello", icc_profile=profile, subsampling="4:2:0", restart_marker_blocks=2)
+    header = header_of(data)
+    frame = header.frame
+
+    assert (frame.width, frame.height, frame.precision, header.process) == (40, 24, 8, "baseline")
+    assert [(c.id, c.h, c.v, c.tq) for c in frame.components] == [(1, 2, 2, 0), (2, 1, 1, 1), (3, 1, 1, 1)]
+    assert (frame.mcus_per_row, frame.mcu_rows, frame.blocks_per_row) == (3, 2, 18)
+    assert frame.layout.tolist() == [[0, 6, 2, 2], [12, 3, 1, 1], [15, 3, 1, 1]]
+    assert (header.color, header.restart_interval, header.jfif) == ("ycbcr", 2, True)
+    assert [s.marker for s in header.segments] == [0xE0, 0xE2, 0xFE]
+    assert header.segments[1].data == b"ICC_PROFILE\0\1\1" + profile
+    assert header.segments[2].data == b"hello"
+    assert data[header.offset - 3 : header.offset] == b"\0\x3f\0"
+    assert sorted(header.huffman) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+def test_sixteen_bit_quantization_tables_are_read():
+    values = list(range(1, 128, 2)), list(range(300, 364))
+    dqt = bytes([0, *values[0], 0x12]) + b"".join(v.to_bytes(2) for v in values[1])
+    planes = reference.random_planes(np.random.default_rng(8), 8, 8, [(1, 1)])
+    header = header_of(reference.encode(planes, 8, 8, [(1, 1)], dqt=dqt))
+
+    assert header.quantization[0].tolist() == values[0]
+    assert header.quantization[2].tolist() == values[1]
+
+
+@pytest.mark.parametrize("mode, color", [("L", "grey"), ("RGB", "ycbcr"), ("CMYK", "cmyk")])
+def test_colour_is_known(mode, color):
+    assert header_of(jpeg(8, 8, mode)).color == color
+
+
+def test_rgb_is_known_by_its_adobe_segment():
+    header = header_of(jpeg(8, 8, keep_rgb=True))
+
+    assert (header.adobe_transform, header.color) == (0, "rgb")
+
+
+def test_what_does_not_stream_is_recognised_and_said():
+    sampling = [(1, 1)] * 3
+    planes = reference.random_planes(np.random.default_rng(9), 8, 8, sampling)
+    plain = reference.encode(planes, 8, 8, sampling)
+    sof = plain.index(b"\xff\xc0")
+    cases = {
+        "progressive": jpeg(progressive=True),
+        "arithmetic": plain.replace(b"\xff\xc0", b"\xff\xc9", 1),
+        "lossless": plain.replace(b"\xff\xc0", b"\xff\xc3", 1),
+        "hierarchical": plain.replace(b"\xff\xc0", b"\xff\xc5", 1),
+        "12-bit": plain[: sof + 4] + b"\x0c" + plain[sof + 5 :],
+        "DNL": plain[: sof + 5] + b"\0\0" + plain[sof + 7 :],
+        "own": plain[: plain.index(b"\xff\xda")] + reference.segment(0xDA, b"\1\1\0\0\x3f\0"),
+        "identifier": plain[: sof + 10] + b"\2" + plain[sof + 11 :],
+    }
+    cases["identifier"] = plain[: sof + 10] + b"\2" + plain[sof + 11 : plain.index(b"\xff\xda")]
+    cases["identifier"] += reference.segment(0xDA, b"\1\2\0\0\x3f\0")
+    for word, data in cases.items():
+        stream = ByteStream([data])
+        header = read_header(stream)
+        assert word in header.obstacle and not header.streams
+        with pytest.raises(UnsupportedError, match=word):
+            next(read_rows(stream, header))
+
+
+def test_extended_sequential_frames_stream():
+    planes = reference.random_planes(np.random.default_rng(9), 8, 8, [(1, 1)])
+    got, header, _ = read(reference.encode(planes, 8, 8, [(1, 1)], sof=0xC1))
+
+    assert header.process == "extended"
+    assert_same(got, planes)
+
+
+def with_segment(marker, data):
+    plain = jpeg(8, 8)
+    return plain[:2] + reference.segment(marker, data) + plain[2:]
+
+
+@pytest.mark.parametrize(
+    "place, data",
+    [
+        ("SOI", b""),
+        ("SOI", b"\x89PNG"),
+        ("APP0", b"\xff\xd8\xff\xe0\0\1"),
+        ("APP0", b"\xff\xd8\xff\xe0\xff\xff" + b"x" * 1000),
+        ("SOI", with_segment(0xE1, b"x").replace(b"\xff\xe1", b"\xff\xd8")),
+        ("EOI", b"\xff\xd8\xff\xd9"),
+        ("DQT", with_segment(0xDB, b"\0" + b"\1" * 63)),
+        ("DQT", with_segment(0xDB, b"\4" + b"\1" * 64)),
+        ("DQT", with_segment(0xDB, b"\0" + b"\1" * 63 + b"\0")),
+        ("DQT", with_segment(0xDB, b"\x10" + b"\1" * 64)),
+        ("DHT", with_segment(0xC4, b"\0" + b"\0" * 15 + b"\1")),
+        ("DHT", with_segment(0xC4, b"\0\2" + b"\0" * 15 + b"ab")),
+        ("DHT", with_segment(0xC4, b"\0\0\0\0\0\0\0\xff\xff" + b"\0" * 8 + b"a" * 510)),
+        ("DHT", with_segment(0xC4, b"\x20\1" + b"\0" * 15 + b"a")),
+        ("DRI", with_segment(0xDD, b"\0")),
+        ("SOF0", with_segment(0xC0, b"\x08\0\x08\0\0\1\1\x11\0")),
+        ("SOF0", with_segment(0xC0, b"\x08\0\x08\0\x08\1\1\x01\0")),
+        ("SOF0", with_segment(0xC0, b"\x08\0\x08\0\x08\1\1\x51\0")),
+        ("SOF0", with_segment(0xC0, b"\x08\0\x08\0\x08\1\1\x11\4")),
+        ("SOF0", with_segment(0xC0, b"\x08\0\x08\0\x08\2\1\x11\0")),
+        ("SOF0", with_segment(0xC0, b"\x08\0\x08\0\x08\0")),
+        ("SOF0", with_segment(0xC0, b"\x08\0\x08\0\x08\1\1\x11\0")),
+        ("SOS", with_segment(0xDA, b"\1\1\0\0\x3f\0")),
+        ("FFF0", with_segment(0xF0, b"")),
+        ("APP0", b"\xff\xd8\xff\xe0\0\2" + b"x" * 70000),
+    ],
+)
+def test_broken_segments_are_named_with_their_place(place, data):
+    error = fault(data)
+
+    assert error.place == place
+    assert error.offset <= len(data)
+
+
+def test_scans_must_name_components_of_the_frame_and_have_their_tables():
+    data = jpeg(8, 8)
+    sos = data.index(b"\xff\xda")
+    assert "component 9" in str(fault(data[: sos + 5] + b"\x09" + data[sos + 6 :]))
+    assert "component 2" in str(fault(data[: sos + 5] + b"\x02" + data[sos + 6 :]))
+    assert "0/3 is missing" in str(fault(data[: sos + 6] + b"\x30" + data[sos + 7 :]))
+    assert "must be at most 3" in str(fault(data[: sos + 6] + b"\x50" + data[sos + 7 :]))
+    assert "length" in str(fault(data[: sos + 4] + b"\5" + data[sos + 5 :]))
+    assert "quantization table 1" in str(fault(data.replace(b"\xff\xdb\0\x43\1", b"\xff\xdb\0\x43\2")))
+
+
+def test_more_than_ten_blocks_in_an_mcu_are_refused():
+    planes = reference.random_planes(np.random.default_rng(1), 8, 8, [(4, 2), (2, 1), (1, 1)])
+
+    assert "11 blocks" in str(fault(reference.encode(planes, 8, 8, [(4, 2), (2, 1), (1, 1)])))
+
+
+def test_metadata_is_limited():
+    segment = reference.segment(0xE1, b"x" * 65000)
+    with pytest.raises(LimitError, match="bytes"):
+        header_of(b"\xff\xd8" + segment * 300)
+    with pytest.raises(LimitError, match="segments"):
+        header_of(b"\xff\xd8" + reference.segment(0xFE, b"") * 5000)
+
+
+# --- quality
+
+
+@pytest.mark.parametrize("quality", [1, 10, 49, 50, 51, 75, 80, 95, 99, 100])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_the_quality_of_libjpeg_files_is_found(quality, mode):
+    assert estimated_quality(header_of(jpeg(quality=quality, mode=mode))) == quality
+
+
+def test_other_tables_get_the_nearest_quality():
+    table = np.clip((K1_LUMINANCE * 0.5).round() + (np.arange(64).reshape(8, 8) % 3), 1, 255).astype(int)
+    data = jpeg(qtables=[table.ravel().tolist()] * 2)
+
+    assert 60 <= estimated_quality(header_of(data)) <= 80

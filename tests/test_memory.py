@@ -1,0 +1,123 @@
+"""The byte budget and the spool."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from compressor import memory
+from compressor.errors import BusyError, LimitError, SettingsError
+from compressor.memory import Resources
+
+
+@pytest.fixture
+def disk():
+    return memory.default_spool_dir()
+
+
+def test_what_never_fits_is_refused_at_once(disk):
+    with pytest.raises(LimitError, match="whole budget"):
+        Resources(memory_budget=100, spool_dir=disk).reserve(101)
+
+
+def test_a_reservation_counts_the_overhead_and_is_given_back(disk):
+    resources = Resources(memory_budget=100, spool_dir=disk, overhead=10)
+    with resources.reserve(50) as reservation:
+        assert resources.reserved_bytes == reservation.bytes == 60
+    reservation.close()
+    assert resources.reserved_bytes == 0
+
+
+def test_what_does_not_fit_now_waits_its_turn(disk):
+    resources = Resources(memory_budget=100, spool_dir=disk)
+    first = resources.reserve(80)
+    order = []
+
+    def ask(name, count):
+        with resources.reserve(count):
+            order.append(name)
+
+    threads = [threading.Thread(target=ask, args=request) for request in (("large", 90), ("small", 10))]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    assert not order  # the small one fits, but does not overtake the large one
+    first.close()
+    for thread in threads:
+        thread.join()
+    assert order == ["large", "small"]
+
+
+def test_a_wait_that_is_too_long_ends_in_busy_with_a_time_to_come_back(disk):
+    resources = Resources(memory_budget=100, spool_dir=disk, wait_seconds=0.05)
+    with resources.reserve(80), pytest.raises(BusyError) as busy:
+        resources.reserve(30)
+    assert busy.value.retry_after_seconds > 0
+    resources.reserve(100).close()
+
+
+def test_a_full_queue_ends_in_busy_at_once(disk):
+    resources = Resources(memory_budget=100, spool_dir=disk, queue_limit=0, wait_seconds=60)
+    with resources.reserve(80), pytest.raises(BusyError):
+        resources.reserve(30)
+
+
+def test_a_wait_ends_when_nobody_wants_it_any_more(disk, monkeypatch):
+    monkeypatch.setattr(memory, "PATIENCE_SECONDS", 0.01)
+    resources = Resources(memory_budget=100, spool_dir=disk, wait_seconds=60)
+
+    def cancelled():
+        raise InterruptedError
+
+    with resources.reserve(80), pytest.raises(InterruptedError):
+        resources.reserve(30, cancelled)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, memory.SPOOL_MEMORY_BYTES + 1, 3 * memory.CHUNK_BYTES + 5])
+def test_a_spool_gives_back_what_was_written_as_often_as_asked(disk, size):
+    data = os.urandom(size)
+    resources = Resources(spool_dir=disk)
+    spool = resources.spool()
+    for at in range(0, size, 70_000):
+        spool.write(data[at : at + 70_000])
+
+    assert b"".join(spool.chunks()) == b"".join(spool.chunks()) == data
+    assert spool.read(size // 2, 10) == data[size // 2 : size // 2 + 10]
+    assert b"".join(spool.chunks(size // 2)) == data[size // 2 :]
+    spool.close()
+    assert resources.spooled_bytes == 0
+
+
+def test_a_spool_leaves_no_name_behind(tmp_path_factory, disk):
+    directory = os.path.join(disk, f"spool-test-{os.getpid()}")
+    os.mkdir(directory)
+    spool = Resources(spool_dir=directory).spool()
+    spool.write(bytes(1 << 20))
+    assert os.listdir(directory) == []
+    spool.close()
+    os.rmdir(directory)
+
+
+def test_spools_share_a_disk_budget(disk):
+    resources = Resources(spool_dir=disk, spool_budget=1000)
+    first, second = resources.spool(), resources.spool()
+    first.write(bytes(600))
+    with pytest.raises(LimitError, match="1000"):
+        second.write(bytes(600))
+    first.close()
+    second.write(bytes(600))
+    second.close()
+
+
+def test_a_spool_directory_in_memory_is_refused(tmp_path, monkeypatch):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/x rw\n2 1 0:2 / {tmp_path} rw - tmpfs tmpfs rw\n")
+    monkeypatch.setattr(memory, "MOUNTINFO", str(mounts))
+    with pytest.raises(SettingsError, match="tmpfs"):
+        Resources(spool_dir=str(tmp_path))
+
+
+def test_a_spool_directory_that_is_not_there_is_refused():
+    with pytest.raises(SettingsError, match="spool_dir"):
+        Resources(spool_dir="/nowhere/at/all")

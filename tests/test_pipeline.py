@@ -1,0 +1,328 @@
+"""The promises of the pipeline: never larger, verified, deterministic, nothing silently lost."""
+
+import io
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor import pipeline
+from compressor.errors import FormatError, IncompleteError, LimitError, SettingsError, UnsupportedError
+from compressor.settings import Outcome, Path, Raw, Settings, Tile
+
+
+def photograph(height, width, channels=3):
+    """Something with edges, gradients and grain: uint8 (height, width, channels)."""
+    generator = np.random.default_rng(height * 1000 + width)
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [128 + 90 * np.sin(x / (9 + c)) * np.cos(y / (7 + c)) + 40 * ((x // 16 + y // 24) % 2) for c in range(channels)]
+    return np.clip(np.stack(planes, 2) + generator.normal(0, 6, (height, width, channels)), 0, 255).astype(np.uint8)
+
+
+def encoded(pixels, format, **options):
+    """A file made by Pillow."""
+    sink = io.BytesIO()
+    Image.fromarray(pixels.squeeze()).save(sink, format, **options)
+    return sink.getvalue()
+
+
+def decoded(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+
+def psnr(a, b):
+    return 10 * np.log10(255**2 / max(1e-9, np.mean((a - b) ** 2)))
+
+
+JPEG = encoded(photograph(121, 175), "JPEG", quality=95)
+PNG = encoded(photograph(60, 83), "PNG")
+
+
+@pytest.mark.parametrize("effort", ["fast", "balanced"])
+@pytest.mark.parametrize("subsampling, theirs", [("444", 0), ("422", 1), ("420", 2)])
+def test_pixels_come_out_as_well_as_from_libjpeg_in_no_more_bytes(effort, subsampling, theirs):
+    pixels = photograph(203, 341)
+
+    result = pipeline.compress(pixels, quality=85, effort=effort, subsampling=subsampling)
+
+    reference = encoded(pixels, "JPEG", quality=85, subsampling=theirs, optimize=effort == "balanced")
+    assert psnr(decoded(result.data), pixels.astype(int)) > psnr(decoded(reference), pixels.astype(int)) - 0.05
+    assert len(result.data) < 1.01 * len(reference)
+    assert result.report.path is Path.PIXELS
+
+
+@pytest.mark.parametrize("height, width", list(itertools.product([1, 2, 7, 8, 9, 15, 16, 17, 33], [1, 2, 7, 8, 9, 31, 32, 33, 513])))
+def test_every_size_decodes_to_itself(height, width):
+    pixels = photograph(height, width)
+
+    result = pipeline.compress(pixels, quality=92, effort="fast", subsampling="444")
+
+    assert decoded(result.data).shape == pixels.shape
+    assert psnr(decoded(result.data), pixels.astype(int)) > 30
+
+
+def test_grey_stays_grey():
+    result = pipeline.compress(photograph(40, 50, 1), quality=90)
+
+    assert Image.open(io.BytesIO(result.data)).mode == "L"
+
+
+def test_a_jpeg_is_requantized_without_pixels():
+    result = pipeline.compress(JPEG, quality=75)
+
+    assert (result.report.outcome, result.report.path) == (Outcome.COMPRESSED, Path.COEFFICIENTS)
+    assert len(result.data) < 0.7 * len(JPEG)
+    assert psnr(decoded(result.data), decoded(JPEG)) > 30
+
+
+@pytest.mark.parametrize("source", [JPEG, encoded(photograph(64, 64, 1), "JPEG", quality=80), encoded(photograph(90, 70), "JPEG", quality=75, subsampling=0, restart_marker_blocks=3)])
+def test_lossless_is_exact_to_the_last_coefficient(source):
+    result = pipeline.compress(source, lossless=True)
+
+    assert result.report.path is Path.LOSSLESS
+    assert len(result.data) < len(source)
+    np.testing.assert_array_equal(decoded(result.data), decoded(source))
+
+
+def test_a_second_run_with_the_same_settings_loses_nothing_more():
+    once = pipeline.compress(JPEG, quality=75).data
+    twice = pipeline.compress(once, quality=75)
+
+    np.testing.assert_array_equal(decoded(twice.data), decoded(once))
+    assert twice.report.path is Path.LOSSLESS
+
+
+def test_a_jpeg_is_never_requantized_finer():
+    coarse = encoded(photograph(64, 80), "JPEG", quality=40)
+
+    result = pipeline.compress(coarse, quality=90)
+
+    np.testing.assert_array_equal(decoded(result.data), decoded(coarse))
+
+
+def test_the_original_comes_back_where_less_than_the_asked_share_is_saved():
+    result = pipeline.compress(JPEG, lossless=True, min_saving=0.5)
+
+    assert result.data == JPEG
+    assert result.report.outcome is Outcome.UNCHANGED
+    assert result.report.reason
+
+
+def test_an_explicit_format_is_delivered_though_larger():
+    tiny = encoded(photograph(64, 80), "JPEG", quality=20)
+
+    result = pipeline.compress(tiny, format="png")
+
+    assert result.report.outcome is Outcome.LARGER
+    np.testing.assert_array_equal(decoded(result.data), decoded(tiny))
+
+
+def test_a_png_stays_the_same_pixels():
+    stored = encoded(photograph(60, 83), "PNG", compress_level=0)
+
+    result = pipeline.compress(stored)
+
+    assert (result.report.outcome, result.report.path) == (Outcome.COMPRESSED, Path.LOSSLESS)
+    np.testing.assert_array_equal(decoded(result.data), decoded(stored))
+
+
+@pytest.mark.parametrize("source", [JPEG, PNG], ids=["jpeg", "png"])
+@pytest.mark.parametrize("settings", [{}, {"effort": "fast"}, {"delivery": "immediate"}, {"format": "jpeg"}], ids=str)
+def test_the_chunking_of_the_input_changes_nothing(source, settings):
+    chosen = Settings(**settings)
+    outputs = set()
+    for size in (1, 7, 997, len(source)):
+        pieces = (source[at : at + size] for at in range(0, len(source), size))
+        outputs.add(b"".join(pipeline.stream(pieces, chosen)))
+    assert len(outputs) == 1
+
+
+def test_both_deliveries_give_the_same_bytes():
+    safe, immediate = (pipeline.compress(PNG, format="jpeg", delivery=d).data for d in ("safe", "immediate"))
+
+    assert safe == immediate
+
+
+def test_immediate_output_flows_before_the_input_has_ended():
+    big = encoded(photograph(700, 500), "PNG")
+    taken = 0
+
+    def chunks():
+        nonlocal taken
+        for at in range(0, len(big), 4096):
+            taken = at
+            yield big[at : at + 4096]
+
+    with pipeline.stream(chunks(), Settings(format="jpeg", effort="fast", delivery="immediate")) as stream:
+        next(stream)
+        assert taken < 0.3 * len(big)
+
+
+def tiled(pixels, tile_width, tile_height):
+    height, width, channels = pixels.shape
+    raw = Raw(width=width, height=height, channels=channels, tile_width=tile_width, tile_height=tile_height)
+    tiles = [
+        Tile(x, y, pixels[y : y + tile_height, x : x + tile_width].tobytes())
+        for y in range(0, height, tile_height)
+        for x in range(0, width, tile_width)
+    ]
+    return raw, tiles
+
+
+@pytest.mark.parametrize("tile_width, tile_height", [(175, 121), (64, 64), (50, 7), (175, 16), (1, 200)])
+def test_tiles_give_the_same_jpeg_as_the_whole_array(tile_width, tile_height):
+    pixels = photograph(121, 175)
+    raw, tiles = tiled(pixels, tile_width, tile_height)
+
+    data = b"".join(pipeline.stream(tiles, Settings(effort="fast"), raw=raw))
+
+    assert data == pipeline.compress(pixels, effort="fast").data
+
+
+def test_raw_samples_with_alpha_become_png():
+    pixels = photograph(30, 40, 4)
+
+    result = pipeline.compress(pixels)
+
+    assert result.report.format == "png"
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(result.data))), pixels)
+
+
+def test_alpha_into_jpeg_needs_a_background():
+    pixels = photograph(30, 40, 4)
+
+    with pytest.raises(SettingsError, match="background"):
+        pipeline.compress(pixels, format="jpeg")
+    pixels[..., 3] = 0
+    result = pipeline.compress(pixels, format="jpeg", background=(200, 100, 50), quality=95)
+    assert abs(decoded(result.data).mean((0, 1)) - (200, 100, 50)).max() < 2
+
+
+@pytest.mark.parametrize(
+    "change, error",
+    [
+        (lambda t: t[:-1], IncompleteError),
+        (lambda t: [*t, t[0]], FormatError),
+        (lambda t: [t[1], t[0], *t[2:]], FormatError),
+        (lambda t: [Tile(0, 0, b"short"), *t[1:]], FormatError),
+    ],
+)
+def test_wrong_tiles_are_refused(change, error):
+    raw, tiles = tiled(photograph(40, 40), 20, 20)
+
+    with pytest.raises(error):
+        b"".join(pipeline.stream(change(tiles), raw=raw))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        Raw(width=70000, height=10, channels=3, tile_width=10, tile_height=10),
+        Raw(width=4000, height=4000, channels=3, tile_width=4000, tile_height=4000),
+    ],
+)
+def test_raw_beyond_the_limits_is_refused_before_any_tile(raw):
+    with pytest.raises(LimitError):
+        next(pipeline.stream([], raw=raw))
+
+
+def test_metadata_travels_from_png_to_jpeg():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    source = encoded(photograph(20, 30), "PNG", icc_profile=b"p" * 70000, exif=exif)
+
+    made = Image.open(io.BytesIO(pipeline.compress(source, format="jpeg").data))
+
+    assert made.info["icc_profile"] == b"p" * 70000
+    assert made.getexif()[0x0112] == 6
+
+
+def test_metadata_of_a_jpeg_is_kept_reduced_or_stripped():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    source = encoded(photograph(99, 99), "JPEG", quality=95, exif=exif, icc_profile=b"profile", comment=b"hello")
+
+    def made(policy, **settings):
+        return Image.open(io.BytesIO(pipeline.compress(source, metadata=policy, **settings).data))
+
+    kept, color, bare = (made(policy, quality=80) for policy in ("keep", "color", "strip"))
+    assert (kept.getexif()[0x010F], kept.info["comment"], kept.info["icc_profile"]) == ("Maker", b"hello", b"profile")
+    assert dict(color.getexif()) == {0x0112: 6}
+    assert "comment" not in color.info and color.info["icc_profile"] == b"profile"
+    assert not dict(bare.getexif()) and "icc_profile" not in bare.info and "comment" not in bare.info
+    unchanged = made("strip", quality=100, lossless=True, min_saving=0.9)
+    assert not dict(unchanged.getexif())
+    np.testing.assert_array_equal(np.asarray(unchanged), np.asarray(Image.open(io.BytesIO(source))))
+
+
+def test_what_follows_a_jpeg_is_kept():
+    result = pipeline.compress(JPEG + b"trailer of a phone", quality=75)
+
+    assert result.data.endswith(b"\xff\xd9trailer of a phone")
+
+
+@pytest.mark.parametrize("format", ["WEBP", "TIFF", "GIF", "BMP"])
+def test_other_formats_go_through_pillow_when_asked(format):
+    source = encoded(photograph(50, 60), format)
+
+    result = pipeline.compress(source, format="jpeg", quality=90)
+
+    assert result.report.source_format == format.lower()
+    assert psnr(decoded(result.data), decoded(source)) > 25
+
+
+def test_keep_leaves_a_webp_alone():
+    source = encoded(photograph(50, 60), "WEBP")
+
+    for delivery in ("safe", "immediate"):
+        result = pipeline.compress(source, delivery=delivery)
+        assert (result.data, result.report.outcome) == (source, Outcome.UNCHANGED)
+        assert result.report.reason
+
+
+def test_a_progressive_jpeg_goes_through_pixels_for_now():
+    source = encoded(photograph(90, 120), "JPEG", quality=98, progressive=True)
+
+    result = pipeline.compress(source, quality=70)
+
+    assert result.report.path is Path.PIXELS
+    assert psnr(decoded(result.data), decoded(source)) > 28
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"target_score": 80}, {"max_bytes": 1000}, {"format": "auto"}, {"effort": "best"}, {"subsampling": "422"}],
+)
+def test_settings_whose_feature_does_not_stand_are_refused(settings):
+    with pytest.raises(UnsupportedError):
+        pipeline.compress(JPEG, **settings)
+
+
+def test_inspect_reads_no_further_than_the_header():
+    endless = itertools.chain([JPEG[:2000]], iter(lambda: pytest.fail("read on"), None))
+
+    source = pipeline.inspect(endless)
+
+    assert (source.format, source.width, source.height, source.quality) == ("jpeg", 175, 121, 95)
+    assert source.reserved_bytes > 0
+
+
+def test_an_error_of_the_input_passes_through_and_frees_everything():
+    resources = pipeline.shared_resources()
+    before = resources.reserved_bytes, resources.spooled_bytes
+
+    def chunks():
+        yield JPEG[:3000]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        b"".join(pipeline.stream(chunks()))
+    assert (resources.reserved_bytes, resources.spooled_bytes) == before
+
+
+def test_cpu_time_is_reported_by_stage():
+    report = pipeline.compress(JPEG, lossless=True).report
+
+    assert set(report.stage_seconds) == {"decode", "encode", "verify", "container"}
+    assert report.cpu_seconds > 0
