@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +19,7 @@ class ServerProcess:
 
     address          host:port of gRPC
     start_seconds    from the start of the process to healthy
+    code             its exit code, afterwards
     """
 
     def __init__(self, *options: str) -> None:
@@ -28,7 +30,8 @@ class ServerProcess:
         command += ["--metrics-address", "127.0.0.1:0", "--drain-seconds", "0", *self._options]
         start = time.perf_counter()
         self._log = tempfile.TemporaryFile("w+")
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log, text=True)
+        root = Path(__file__).parents[1]  # where `compressor` is, installed or not
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log, text=True, cwd=root)
         self.pid = self._process.pid
         try:
             self.address = self._told_address()
@@ -69,6 +72,7 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self.code = self._process.returncode
         if error is not None:
             self._show_log()
         self._log.close()

@@ -1,9 +1,12 @@
 """The command line, against a pipeline that only pretends, and as a process of its own."""
 
+import dataclasses
+import inspect
 import io
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -13,18 +16,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
 import compressor
+from benchmarks.server import ServerProcess
 from compressor import cli, cli_output
 from compressor.cli_options import share, size
 from compressor.errors import BusyError, FormatError
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as Way
 
-COMMAND = [sys.executable, "-m", "compressor.cli"]
+ROOT = Path(__file__).parents[1]
+MODULE = ["-m", "compressor.cli"]
 RUNNER = CliRunner()
 
 
@@ -108,6 +115,11 @@ def run(*words: str, code: int = 0, **more: object) -> tuple[str, str]:
     result = RUNNER.invoke(cli.app, list(words), **more)  # type: ignore[arg-type]
     assert result.exit_code == code, result.output
     return result.stdout, result.stderr
+
+
+def process(*words: str) -> subprocess.CompletedProcess[str]:
+    """A Python of its own that ends with 0."""
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, cwd=ROOT)
 
 
 def names() -> list[str]:
@@ -428,16 +440,82 @@ def test_shares_take_percent(text: str | float, value: float) -> None:
     assert share(text) == value
 
 
-# --- as a process -------------------------------------------------------------------------------------------------
+# --- with the real pipeline, and as a process -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A JPEG of quality 95 in a folder of its own, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(1).normal(128, 40, (12, 16, 3)).clip(0, 255).astype(np.uint8)
+    Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC).save("photo.jpg", quality=95)
+    return tmp_path / "photo.jpg"
+
+
+def test_real_jpeg_gets_smaller_and_stays_an_image(photo: Path) -> None:
+    report = json.loads(run("compress", "photo.jpg", "--json", "--quality", "70")[0])
+
+    with Image.open("photo.compressed.jpg") as image:
+        image.load()
+        assert (image.format, image.size) == ("JPEG", (160, 120))
+    assert report["outcome"] == "compressed"
+    assert report["bytes_out"] == Path("photo.compressed.jpg").stat().st_size < photo.stat().st_size
+
+
+def test_broken_image_is_told_with_place_and_offset_in_one_line(photo: Path) -> None:
+    photo.write_bytes(photo.read_bytes()[:-1000])
+
+    _, error = run("compress", "photo.jpg", code=1)
+
+    assert re.fullmatch(r"compressor: JPEG: \w+ at byte \d+: .+\n", error)
+    assert names() == ["photo.jpg"]
 
 
 def test_help_and_version_need_no_kernels() -> None:
     """What is slow to import must not be imported to say what there is."""
-    code = "import sys, compressor.cli; print(sorted({'numba', 'numpy', 'grpc', 'PIL', 'rich.console'} & set(sys.modules)))"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-
-    assert output == "[]\n"
-    version = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True).stdout
-    assert re.fullmatch(r"compressor \d\S*\n", version)
-    commands = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+    heavy = "{'numba', 'numpy', 'grpc', 'PIL', 'rich.console'}"
+    code = f"import sys, compressor.cli; print(sorted({heavy} & set(sys.modules)))"
+    assert process("-c", code).stdout == "[]\n"
+    assert re.fullmatch(r"compressor \d\S*\n", process(*MODULE, "--version").stdout)
+    commands = process(*MODULE, "--help").stdout
     assert all(name in commands for name in ("compress", "inspect", "serve", "warmup", "health"))
+
+
+def test_ctrl_c_leaves_nothing_behind(photo: Path) -> None:
+    """Standard input stays open: it waits for more when it is told to stop."""
+    command = [sys.executable, *MODULE, "compress", "-", "-o", str(photo.with_name("out.jpg"))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stderr=pipe, text=True, cwd=ROOT) as running:
+        deadline = time.monotonic() + 60
+        while names() == ["photo.jpg"] and running.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        _, error = running.communicate(timeout=60)
+
+    assert error == "compressor: interrupted\n"
+    assert running.returncode == 130
+    assert names() == ["photo.jpg"]
+
+
+def test_serve_takes_the_options_of_the_server_config() -> None:
+    from compressor.service.server import ServerConfig
+
+    options = inspect.signature(cli.serve).parameters
+
+    assert {name: parameter.default for name, parameter in options.items()} == {
+        field.name: field.default for field in dataclasses.fields(ServerConfig)
+    }
+
+
+def test_running_service_does_the_same(photo: Path) -> None:
+    here = json.loads(run("compress", "photo.jpg", "--json")[0])
+    with ServerProcess("--memory-budget", "64MiB") as server:
+        there = json.loads(run("compress", "photo.jpg", "-o", "there.jpg", "--server", server.address, "--json")[0])
+        healthy, _ = run("health", "--address", server.address)
+    _, gone = run("health", "--address", server.address, "--timeout", "1", code=1)
+
+    assert Path("there.jpg").read_bytes() == Path("photo.compressed.jpg").read_bytes()
+    assert there["settings_digest"] == here["settings_digest"]
+    assert healthy == f"{server.address}: serving\n"
+    assert gone == f"{server.address}: not serving\n"
+    assert server.code == 0
