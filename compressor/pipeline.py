@@ -251,17 +251,21 @@ def pieces_of(route: Route) -> Iterator[bytes | memoryview]:
 
 def coalesced(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     """The same bytes in chunks of FLUSH_BYTES to CHUNK_BYTES; the first ones leave without waiting."""
-    held = bytearray()
+    held: list[bytes] = []
+    size = 0
     for number, piece in enumerate(pieces):
-        held += piece
-        while len(held) > CHUNK_BYTES:
-            yield bytes(held[:CHUNK_BYTES])
-            del held[:CHUNK_BYTES]
-        if len(held) >= FLUSH_BYTES or number == 1:
-            yield bytes(held)
-            held.clear()
+        for at in range(0, len(piece), CHUNK_BYTES):
+            part = bytes(piece[at : at + CHUNK_BYTES])
+            if size + len(part) > CHUNK_BYTES:
+                yield b"".join(held)
+                held, size = [], 0
+            held.append(part)
+            size += len(part)
+        if size >= FLUSH_BYTES or (size and number == 1):
+            yield b"".join(held)
+            held, size = [], 0
     if held:
-        yield bytes(held)
+        yield b"".join(held)
 
 
 _shared: list[Resources] = []

@@ -39,15 +39,15 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import Attachments
 from compressor.settings import Effort
 from compressor.sniff import PREFIX, sniff
 
 Bytes = NDArray[np.uint8]
 
-# The plugins are called by name, never found by trying: what is not here can't be reached, and Pillow's own limit,
-# a global of the process that warns before it refuses, is not in the way of ours.
+# Called by name, never found by trying: what is not here can't be reached, and Pillow's own limit, a global of the
+# process that warns before it refuses, is not in the way of ours.
 PLUGINS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "jpeg": JpegImagePlugin.JpegImageFile,
     "png": PngImagePlugin.PngImageFile,
@@ -111,14 +111,14 @@ def open(file: BinaryIO, format: str | None = None) -> "Raster":
     try:
         image = PLUGINS[format](file)
         return Raster(image, format, size)
-    except (FormatError, UnsupportedError, LimitError):
-        raise
     except Exception as error:  # noqa: BLE001  any of a dozen kinds, see _translate
         _translate(error, format, "header")
 
 
 def _translate(error: Exception, format: str, place: str) -> NoReturn:
     """Pillow raises SyntaxError, OSError, ValueError, struct.error and more for broken input: make it one of ours."""
+    if isinstance(error, CompressorError):
+        raise error
     if isinstance(error, MemoryError | Image.DecompressionBombError):
         raise LimitError(f"{title(format)}: {place}: more memory than can be had") from None
     problem = " ".join(str(error).split()) or type(error).__name__
@@ -141,9 +141,7 @@ class Raster:
         self.format = format
         self.width, self.height = image.size
         if self.width * self.height > PIXELS_MAX:
-            raise LimitError(
-                f"{title(format)}: {self.width} x {self.height} pixels, at most {PIXELS_MAX} are read as a whole"
-            )
+            raise LimitError(f"{title(format)}: {self.width} x {self.height} pixels, at most {PIXELS_MAX} are read")
         transparent = "transparency" in image.info
         modes = WITH_ALPHA if transparent and image.mode in WITH_ALPHA else BAND_MODES
         if image.mode not in modes or (image.mode == "I" and format == "tiff"):
@@ -171,13 +169,10 @@ class Raster:
         elif self.format == "jp2":
             each += 6.5 * len(self._image.getbands())
         elif self.format == "tiff":
-            each += 4 if self._tag(274) not in (None, 1) else 0
+            each += 4 if getattr(self._image, "tag_v2", {}).get(274) not in (None, 1) else 0
         copies = {"webp": 2, "avif": 2, "jp2": 1, "tiff": 1}.get(self.format, 0)
         bands = 64 * self.width * 8
         return int(pixels * each) + bands + copies * file_bytes + (1 << 20)
-
-    def _tag(self, tag: int) -> object:
-        return getattr(self._image, "tag_v2", {}).get(tag)
 
     def _pixel_notices(self, transparent: bool) -> list[str]:
         mode, notices = self._image.mode, []
@@ -265,8 +260,6 @@ class Raster:
                 band = self._image.crop((0, top, self.width, min(top + lines, self.height)))
                 pixels = self._convert(band)
                 yield pixels.reshape(-1, self.width, self.channels)
-        except (FormatError, UnsupportedError, LimitError):
-            raise
         except Exception as error:  # noqa: BLE001
             _translate(error, self.format, "pixels")
 

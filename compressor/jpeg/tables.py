@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +57,15 @@ class Codes:
 
     def arrays(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
         """`dc`, `ac` (components, 256) and `small` (components, 1024) as the encoding kernels take them."""
-        dc = np.array([code_table(*self.specs[0, t]) for t in self.selector])
-        ac = np.array([code_table(*self.specs[1, t]) for t in self.selector])
-        return dc, ac, np.array([small_table(table) for table in ac])
+        dc = np.array([_arrays(*self.specs[0, t])[0] for t in self.selector])
+        ac, small = zip(*(_arrays(*self.specs[1, t]) for t in self.selector), strict=True)
+        return dc, np.array(ac), np.array(small)
+
+
+@lru_cache(maxsize=8)  # half a millisecond each, and every one-pass image has the same four
+def _arrays(bits: bytes, huffval: bytes) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    table = code_table(bits, huffval)
+    return table, small_table(table)
 
 
 STANDARD = {

@@ -1,0 +1,328 @@
+"""Reading PNG: header, scanlines, pixels, chunk rules; against the reference and against Pillow."""
+
+import io
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor.bytestream import ByteStream
+from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.png.header import DEPTHS, read_header
+from compressor.png.reader import digest, read_digest, scanlines, to_pixels
+from tests.corpus import CORPUS
+from tests.reference import pngfilter as reference
+
+FORMATS = [(color, depth) for color, depths in DEPTHS.items() for depth in depths]
+PALETTE = bytes(range(9)) + bytes([255, 0, 128])
+
+
+def decode(data, lines=4, cut=1 << 30):
+    """Header, scanlines and pixels."""
+    stream = ByteStream([data[at : at + cut] for at in range(0, len(data), cut)])
+    header = read_header(stream)
+    rows, pixels = [], []
+    for band in scanlines(stream, header, lines):
+        rows.append(band.copy())
+        pixels.append(to_pixels(header, band).copy())
+    assert stream.read(1) == b""
+    return header, np.concatenate(rows), np.concatenate(pixels)
+
+
+def made(color, depth, *, width=13, height=11, seed=0, transparency=None, **options):
+    """A PNG with every filter type, and its scanlines."""
+    bits = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color] * depth
+    rows = reference.random_rows(seed, height, (width * bits + 7) // 8)
+    data = reference.filtered_rows(rows, [n % 5 for n in range(height)], max(1, bits // 8))
+    before = [(b"PLTE", PALETTE)] if color == 3 else []
+    before += [(b"tRNS", transparency)] if transparency is not None else []
+    return reference.png(width, height, depth, color, zlib.compress(data), before=before, **options), rows
+
+
+@pytest.mark.parametrize("color, depth", FORMATS)
+def test_every_kind_of_image_is_read_as_the_reference_says(color, depth):
+    data, rows = made(color, depth)
+
+    header, found, pixels = decode(data)
+
+    np.testing.assert_array_equal(found, rows)
+    expected = reference.pixels(13, depth, color, rows, PALETTE)
+    np.testing.assert_array_equal(pixels, np.array(expected))
+    assert pixels.shape == (11, 13, header.channels)
+
+
+@pytest.mark.parametrize(
+    "color, depth, transparency",
+    [
+        *((0, depth, (3 & ((1 << depth) - 1)).to_bytes(2, "big")) for depth in (1, 2, 4, 8)),
+        *((3, depth, bytes([7, 200])) for depth in (1, 2, 4, 8)),
+    ],
+)
+def test_transparency_becomes_alpha(color, depth, transparency):
+    data, rows = made(color, depth, transparency=transparency)
+
+    header, _, pixels = decode(data)
+
+    assert header.has_alpha
+    np.testing.assert_array_equal(pixels, np.array(reference.pixels(13, depth, color, rows, PALETTE, transparency)))
+
+
+@pytest.mark.parametrize("color, depth", [(0, 8), (0, 16), (2, 8), (2, 16)])
+def test_the_transparent_colour_is_found(color, depth):
+    """The key is the colour of a pixel that the image has."""
+    _, rows = made(color, depth)
+    size = {0: 1, 2: 3}[color]
+    key = reference.samples(rows[5], depth, size * 8)[size * 7 :]
+    transparency = b"".join(k.to_bytes(2, "big") for k in key)
+    data, rows = made(color, depth, transparency=transparency)
+
+    _, _, pixels = decode(data)
+
+    assert pixels[5, 7, -1] == 0
+    np.testing.assert_array_equal(pixels, np.array(reference.pixels(13, depth, color, rows, b"", transparency)))
+
+
+@pytest.mark.parametrize("lines", [1, 3, 11, 64])
+def test_the_height_of_the_bands_makes_no_difference(lines):
+    data, rows = made(2, 8)
+
+    np.testing.assert_array_equal(decode(data, lines)[1], rows)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 100])
+def test_the_chunking_of_the_input_makes_no_difference(cut):
+    data, rows = made(2, 8, idat_bytes=13)
+
+    np.testing.assert_array_equal(decode(data, cut=cut)[1], rows)
+
+
+def test_bands_wider_than_what_zlib_gives_at_once_are_read():
+    width = 70_000
+    rows = reference.random_rows(3, 3, width * 3)
+    data = b"".join(b"\0" + row.tobytes() for row in rows)
+
+    np.testing.assert_array_equal(decode(reference.png(width, 3, 8, 2, zlib.compress(data, 1)))[1], rows)
+
+
+def test_chunks_are_kept_verbatim_and_in_order():
+    before = [(b"gAMA", b"\0\0\xb1\x8f"), (b"tEXt", b"Title\0a"), (b"prVt", b"")]
+    after = [(b"tIME", bytes(7)), (b"tEXt", b"Comment\0b")]
+    data, _ = made(2, 8)
+    image = reference.png(
+        13, 11, 8, 2, data[data.index(b"IDAT") + 4 : data.index(b"IEND") - 8], before=before, after=after
+    )
+
+    header, _, _ = decode(image)
+
+    assert [(chunk.type, chunk.data) for chunk in header.chunks] == before
+    assert [(chunk.type, chunk.data) for chunk in header.trailing] == after
+    assert header.chunks[0].offset == 33
+    assert header.notices == []
+
+
+def small(before=(), after=(), color=2, depth=8, **options):
+    """A 2 x 2 image with the chunks."""
+    bits = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color] * depth
+    data = zlib.compress(bytes(2 * (1 + (2 * bits + 7) // 8)))
+    return reference.png(2, 2, depth, color, data, before=before, after=after, **options)
+
+
+def test_an_unknown_critical_chunk_is_unsupported():
+    with pytest.raises(UnsupportedError, match="PNG: QQQQ at byte 33"):
+        decode(small([(b"QQQQ", b"")]))
+    with pytest.raises(UnsupportedError, match="PNG: QQQQ"):
+        decode(small(after=[(b"QQQQ", b"")]))
+
+
+@pytest.mark.parametrize(
+    "before, problem",
+    [
+        ([], "PNG: IDAT at byte 33: comes without a PLTE"),
+        ([(b"PLTE", b"1234")], "PNG: PLTE at byte 33: its length is 4"),
+        ([(b"PLTE", b"")], "PNG: PLTE at byte 33: its length is 0"),
+        ([(b"PLTE", bytes(771))], "PNG: PLTE at byte 33: its length is 771"),
+        ([(b"PLTE", b"123"), (b"PLTE", b"123")], "PNG: PLTE at byte 48: is the second one"),
+        ([(b"IHDR", bytes(13))], "PNG: IHDR at byte 33: is the second one"),
+    ],
+)
+def test_chunks_that_break_a_palette_image_are_errors(before, problem):
+    with pytest.raises(FormatError, match=problem):
+        decode(small(before, color=3))
+
+
+@pytest.mark.parametrize(
+    "color, before",
+    [
+        (0, [(b"PLTE", b"123")]),
+        (2, [(b"PLTE", b"1234")]),
+        (2, [(b"tRNS", b"12")]),
+        (6, [(b"tRNS", b"123456")]),
+        (2, [(b"tRNS", bytes(6)), (b"tRNS", bytes(6))]),
+        (3, [(b"PLTE", b"123"), (b"tRNS", b"12")]),
+        (3, [(b"tRNS", b"1"), (b"PLTE", b"123")]),
+    ],
+)
+def test_chunks_that_do_not_fit_are_passed_over_with_a_notice(color, before):
+    """As libpng does; each case has one such chunk."""
+    header, _, _ = decode(small(before, color=color))
+
+    assert len(header.notices) == 1
+    assert "was dropped" in header.notices[0]
+    assert len(header.chunks) == len(before) - 1
+
+
+def test_palette_entries_that_are_missing_are_black_and_opaque():
+    data = zlib.compress(b"\0\x00\x05")
+    _, _, pixels = decode(reference.png(2, 1, 8, 3, data, before=[(b"PLTE", b"abcdef"), (b"tRNS", b"\x10")]))
+
+    assert pixels[0].tolist() == [[*b"abc", 16], [0, 0, 0, 255]]
+
+
+def test_interlaced_and_animated_are_flags_and_interlaced_is_refused():
+    header = read_header(ByteStream([small(interlace=1)]))
+    assert header.interlaced
+    assert "interlaced" in header.description
+    with pytest.raises(UnsupportedError, match="interlaced"):
+        next(scanlines(ByteStream([]), header, 1))
+    assert read_header(ByteStream([small([(b"acTL", bytes(8))])])).animated
+
+
+def test_frames_of_an_animation_are_not_held():
+    data = small([(b"acTL", bytes(8)), (b"fcTL", bytes(26))], [(b"fcTL", bytes(26)), (b"fdAT", bytes(1000))])
+
+    header, _, pixels = decode(data)
+
+    assert header.animated
+    assert header.trailing == []
+    assert pixels.shape == (2, 2, 3)
+
+
+def test_bytes_behind_the_zlib_stream_are_tolerated_with_a_notice():
+    image = zlib.compress(bytes(14)) + b"garbage"
+
+    header, rows, _ = decode(reference.png(2, 2, 8, 2, image, idat_bytes=5))
+
+    assert header.notices == ["7 bytes behind the compressed image data were dropped"]
+    assert not rows.any()
+
+
+@pytest.mark.parametrize(
+    "image, problem",
+    [
+        (zlib.compress(bytes(15)), "more image data than the header's size needs"),
+        (zlib.compress(bytes(13)), "the zlib stream ends in row 1 of 2"),
+        (zlib.compress(b""), "the zlib stream ends in row 0 of 2"),
+        (zlib.compress(bytes(14))[:-1], "its zlib stream goes on"),
+        (b"", "its zlib stream goes on"),
+        (zlib.compress(bytes(14))[:-1] + b"\0", "zlib can't go on"),
+        (b"not zlib", "zlib can't go on"),
+        (zlib.compress(b"\0\0\0\0\0\0\0\7\0\0\0\0\0\0"), "row 1 has filter type 7, expected 0 to 4"),
+    ],
+)
+def test_wrong_image_data_is_an_error_at_its_place(image, problem):
+    with pytest.raises(FormatError, match=f"^PNG: IDAT at byte [0-9]+: .*{problem}") as raised:
+        decode(reference.png(2, 2, 8, 2, image or b"", before=(), idat_bytes=4) if image else _without_image_data())
+    assert raised.value.place == "IDAT"
+    assert raised.value.offset is not None
+
+
+def _without_image_data():
+    data = small()
+    start, end = data.index(b"IDAT") - 4, data.index(b"IEND") - 4
+    return data[:start] + reference.chunk(b"IDAT", b"") + data[end:]
+
+
+def test_image_data_must_not_be_interrupted():
+    image = zlib.compress(bytes(14))
+    whole = reference.png(2, 2, 8, 2, image)
+    between = (
+        reference.chunk(b"IDAT", image[:5]) + reference.chunk(b"tEXt", b"a\0b") + reference.chunk(b"IDAT", image[5:])
+    )
+    start, end = whole.index(b"IDAT") - 4, whole.index(b"IEND") - 4
+    with pytest.raises(FormatError, match="its zlib stream goes on"):
+        decode(whole[:start] + between + whole[end:])
+    with pytest.raises(FormatError, match="must not be interrupted"):
+        decode(small(after=[(b"tEXt", b"a\0b"), (b"IDAT", b"")]))
+
+
+def test_an_ancillary_chunk_with_a_wrong_crc_is_dropped_with_a_notice():
+    data = bytearray(small([(b"tEXt", b"Title\0text")]))
+    data[data.index(b"Title")] ^= 1
+
+    header, _, _ = decode(bytes(data))
+
+    assert header.chunks == []
+    assert header.notices == ["tEXt at byte 33 has a wrong CRC and was dropped"]
+
+
+@pytest.mark.parametrize("name", [b"IHDR", b"IDAT", b"PLTE"])
+def test_a_critical_chunk_with_a_wrong_crc_is_an_error(name):
+    data = bytearray(small([(b"PLTE", b"123")], color=3))
+    at = data.index(name)
+    length = int.from_bytes(data[at - 4 : at], "big")
+    data[at + 4 + length] ^= 1
+    with pytest.raises(FormatError, match=f"PNG: {name.decode()} at byte .*CRC"):
+        decode(bytes(data))
+
+
+def test_a_side_over_the_limit_is_refused_before_anything_is_allocated():
+    with pytest.raises(LimitError, match="1000001 x 1 pixels"):
+        read_header(ByteStream([reference.png(1_000_001, 1, 8, 2, b"")]))
+
+
+def test_metadata_over_the_limit_is_refused_by_its_length_alone():
+    head = small()[:33]
+    with pytest.raises(LimitError, match="tEXt at byte 33: 1073741824 bytes"):
+        read_header(ByteStream([head + (1 << 30).to_bytes(4, "big") + b"tEXt" + bytes(19)]))
+
+
+def test_metadata_is_limited_in_all(monkeypatch):
+    monkeypatch.setattr("compressor.png.header.METADATA_BYTES_MAX", 1000)
+    read_header(ByteStream([small([(b"tEXt", b"a" * 400)])]))
+    with pytest.raises(LimitError):
+        read_header(ByteStream([small([(b"tEXt", b"a" * 400)] * 3)]))
+    with pytest.raises(LimitError):
+        read_header(ByteStream([small([(b"tEXt", b"")] * 20 + [(b"tEXt", b"a")])]))
+
+
+def test_the_digest_tells_pixels_apart_and_encodings_not():
+    one, _ = made(3, 8)
+    again, _ = made(3, 8, idat_bytes=50)
+    other, _ = made(3, 8, seed=1)
+    transparent, _ = made(3, 8, transparency=b"\0")
+    digests = [read_digest(ByteStream([data])) for data in (one, again, other, transparent)]
+
+    assert digests[0] == digests[1]
+    assert len({*digests}) == 3
+    stream = ByteStream([one])
+    header = read_header(stream)
+    running = digest(header)
+    for rows in scanlines(stream, header, 2):
+        running.update(rows)
+    assert running.digest() == digests[0]
+
+
+PIL_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+def test_the_png_suite_is_decoded_as_pillow_does():
+    """Up to 8 bits, not interlaced; 16 bits, which Pillow cuts, and tRNS of packed grey, which it compares unscaled,
+    as the reference does."""
+    for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
+        data = path.read_bytes()
+        if read_header(ByteStream([data])).interlaced:
+            continue
+        header, rows, pixels = decode(data)
+        if header.bit_depth == 16 or (header.bit_depth < 8 and header.color_type == 0 and header.transparency):
+            shape = (header.width, header.bit_depth, header.color_type)
+            expected = np.array(reference.pixels(*shape, rows, b"", header.transparency))
+        else:
+            expected = np.asarray(Image.open(io.BytesIO(data)).convert(PIL_MODES[header.channels]))
+        np.testing.assert_array_equal(pixels, expected.reshape(pixels.shape), err_msg=path.name)
+
+
+def test_the_broken_files_of_the_png_suite_end_in_a_clear_error():
+    for path in sorted((CORPUS / "pngsuite").glob("x*.png")):
+        with pytest.raises(FormatError, match="^PNG: (signature|IHDR|IDAT|IEND) at byte [0-9]+: ."):
+            decode(path.read_bytes())
