@@ -1,5 +1,6 @@
 """What it is for, in a minute: real photographs and 100 megapixels through a running service, and what that saved."""
 
+import math
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ LOOKS_FINE_DB = {1: 28.0, 8: 36.0}  # by scale: below it a picture at the defaul
 
 @dataclass
 class Row:
-    """What became of an image. `peak_bytes` is the server's, above its idle state."""
+    """What became of an image. `peak_bytes` is the server's, above its idle state; `psnr_db` is None for the same pixels."""
 
     name: str
     megapixels: float
@@ -35,7 +36,7 @@ class Row:
     bytes_out: int
     seconds: float
     first_byte_seconds: float
-    psnr_db: float
+    psnr_db: float | None
     psnr_scale: int
     score: float | None
     peak_bytes: int | None
@@ -45,7 +46,9 @@ class Row:
     @property
     def good(self) -> bool:
         """Never larger, and a picture that looks like its source."""
-        return self.bytes_out <= self.bytes_in and self.psnr_db >= LOOKS_FINE_DB[self.psnr_scale]
+        return self.bytes_out <= self.bytes_in and (
+            self.psnr_db is None or self.psnr_db >= LOOKS_FINE_DB[self.psnr_scale]
+        )
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:
@@ -127,7 +130,7 @@ class Demo:
                 bytes_out=report.bytes_out,
                 seconds=seconds[0],
                 first_byte_seconds=seconds[1],
-                psnr_db=psnr,
+                psnr_db=None if psnr == math.inf else psnr,
                 psnr_scale=scale,
                 score=score,
                 peak_bytes=None if peak is None or self.idle_bytes is None else max(0, peak - self.idle_bytes),
@@ -166,13 +169,14 @@ def table_of(rows: list[Row]) -> Table:
 def add(table: Table, row: Row) -> None:
     """A line for an image."""
     saved = 1 - row.bytes_out / row.bytes_in
+    psnr = "same" if row.psnr_db is None else f"{row.psnr_db:.1f}{'*' if row.psnr_scale > 1 else ''}"
     table.add_row(
         Text(row.name),
         f"{row.megapixels:.2f}" if row.megapixels < 100 else f"{row.megapixels:.0f}",
         in_megabytes(row.bytes_in),
         in_megabytes(row.bytes_out),
         Text(f"{saved:.1%}", style="bold green" if saved > 0 else "yellow"),
-        Text(f"{row.psnr_db:.1f}{'*' if row.psnr_scale > 1 else ''}", style="" if row.good else "bold red"),
+        Text(psnr, style="" if row.good else "bold red"),
         "-" if row.score is None else f"{row.score:.1f}",
         f"{row.megapixels / row.seconds:.1f}",
         f"+{in_mebibytes(row.peak_bytes)}",
