@@ -9,8 +9,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -161,7 +162,7 @@ def run(source: str, out: str | None, settings: Settings, server: str | None, fo
         output.check_target(source, output.target(source, out, settings.format), force)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(opened(source))
-        bar = stack.enter_context(output.Bar(Path(source).name, size_of(file)))
+        bar = stack.enter_context(output.Bar("stdin" if source == STANDARD else Path(source).name, size_of(file)))
         stream = stack.enter_context(stream_of(bar.watch(chunks_of(file)), settings, server))
         if streamed is not None:
             output.write_stream(stream, streamed)
@@ -208,27 +209,28 @@ def tell(report: Report, names: tuple[str, str], settings: Settings, seconds: fl
 
 
 @contextlib.contextmanager
-def opened(source: str) -> Iterator[BinaryIO]:
+def opened(source: str) -> Iterator[BufferedIOBase]:
     if source == STANDARD:
-        yield sys.stdin.buffer
+        yield cast(BufferedIOBase, sys.stdin.buffer)
     else:
         with open(source, "rb") as file:
             yield file
 
 
-def chunks_of(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
+def chunks_of(file: BufferedIOBase) -> Iterator[bytes]:
+    """What is there, as soon as it is there: a pipe may be slow."""
+    while chunk := file.read1(CHUNK_BYTES):
         yield chunk
 
 
-def size_of(file: BinaryIO) -> int | None:
+def size_of(file: BufferedIOBase) -> int | None:
     """Bytes of a file; None for a pipe."""
     with contextlib.suppress(OSError, ValueError):
         return os.fstat(file.fileno()).st_size or None
     return None
 
 
-def mode_of(file: BinaryIO) -> int:
+def mode_of(file: BufferedIOBase) -> int:
     """Permissions for the result: those of its source, less what the umask takes away."""
     with contextlib.suppress(OSError, ValueError):
         if size_of(file) is not None:
