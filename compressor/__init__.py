@@ -1,0 +1,86 @@
+"""Makes images smaller in bounded memory: from Python, and through a gRPC service.
+
+    result = compressor.compress("photo.jpg", quality=80)     # result.data, result.report
+    for chunk in compressor.stream(chunks, settings): ...     # any size, without holding it
+    with compressor.Client("localhost:50051") as client:      # the same verbs, done by a service
+        result = client.compress("photo.jpg", quality=80)
+
+Names are loaded when they are first used: Numba and gRPC cost a quarter of a second, and most programs want one of
+the two.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compressor.client import AsyncClient as AsyncClient
+    from compressor.client import Client as Client
+    from compressor.errors import BusyError as BusyError
+    from compressor.errors import CompressorError as CompressorError
+    from compressor.errors import FormatError as FormatError
+    from compressor.errors import IncompleteError as IncompleteError
+    from compressor.errors import LimitError as LimitError
+    from compressor.errors import SettingsError as SettingsError
+    from compressor.errors import UnsupportedError as UnsupportedError
+    from compressor.pipeline import Result as Result
+    from compressor.pipeline import compress as compress
+    from compressor.pipeline import inspect as inspect
+    from compressor.pipeline import stream as stream
+    from compressor.settings import Delivery as Delivery
+    from compressor.settings import Effort as Effort
+    from compressor.settings import Format as Format
+    from compressor.settings import Metadata as Metadata
+    from compressor.settings import Outcome as Outcome
+    from compressor.settings import Path as Path
+    from compressor.settings import Raw as Raw
+    from compressor.settings import Report as Report
+    from compressor.settings import Settings as Settings
+    from compressor.settings import Source as Source
+    from compressor.settings import Subsampling as Subsampling
+    from compressor.settings import Tile as Tile
+
+# The same, for the interpreter; a test compares the two.
+_MODULES = {
+    "client": ("AsyncClient", "Client"),
+    "errors": (
+        "BusyError",
+        "CompressorError",
+        "FormatError",
+        "IncompleteError",
+        "LimitError",
+        "SettingsError",
+        "UnsupportedError",
+    ),
+    "pipeline": ("Result", "compress", "inspect", "stream"),
+    "settings": (
+        "Delivery",
+        "Effort",
+        "Format",
+        "Metadata",
+        "Outcome",
+        "Path",
+        "Raw",
+        "Report",
+        "Settings",
+        "Source",
+        "Subsampling",
+        "Tile",
+    ),
+}
+_HOME = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name (PEP 562), and keep it so that this is called once for each; `__version__` among them."""
+    if name == "__version__":
+        value = importlib.import_module(f"{__name__}.settings").VERSION
+    elif name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME, "__version__"})

@@ -15,6 +15,7 @@ from compressor.jpeg import attachments as segments
 from compressor.jpeg.frame import Header
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header
+from compressor.metadata import Attachments
 from compressor.memory import CHUNK_BYTES, Resources, Spool
 from compressor.pixels import ArrayPixels, Pixels, PngPixels, RasterPixels, RawPixels
 from compressor.routes import JpegToJpeg, PixelsToJpeg, PixelsToOther, PixelsToPng, PngToPng, Route
@@ -111,7 +112,9 @@ def _open_png(target: str, stream: ByteStream, original: Spool, context: Context
             raise UnsupportedError(f"PNG: animated, and can't be made {target}")
         return source, None
     if header.interlaced:
-        return (source, None) if target == "png" else _through_pillow(source, target, stream, original, context)
+        if target == "png":
+            return source, None
+        return _through_pillow(source, target, stream, original, context, png.read_metadata(header))
     if target == "png":
         route: Route = PngToPng(stream, header, context.settings, context.stages)
     else:
@@ -131,7 +134,12 @@ def _open_raster(
 
 
 def _through_pillow(
-    source: Source, target: str, stream: ByteStream, original: Spool, context: Context
+    source: Source,
+    target: str,
+    stream: ByteStream,
+    original: Spool,
+    context: Context,
+    attachments: Attachments | None = None,
 ) -> tuple[Source, Route | None]:
     """The whole file to the spool, the whole image to memory: all of it charged."""
     for _ in stream.drain():
@@ -148,7 +156,7 @@ def _through_pillow(
         return source, None
     if opened.frames > 1:
         raise UnsupportedError(f"{raster.title(source.format)}: animated, and can't be made {target}")
-    route = _route_for(RasterPixels(opened), target, context)
+    route = _route_for(RasterPixels(opened, attachments), target, context)
     return dataclasses.replace(source, reserved_bytes=route.memory_bytes + opened.reserved_bytes), route
 
 

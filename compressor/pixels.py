@@ -84,18 +84,15 @@ class ArrayPixels:
 
 
 class RasterPixels:
-    """Any other file: Pillow holds the whole image."""
+    """Any other file: Pillow holds the whole image. attachments: where somebody read them better than Pillow does."""
 
-    def __init__(self, opened: raster.Raster) -> None:
+    def __init__(self, opened: raster.Raster, attachments: Attachments | None = None) -> None:
         self._raster = opened
+        self.attachments = attachments or opened.metadata
         self.width, self.height, self.channels = opened.width, opened.height, opened.channels
 
     def bands(self, lines: int) -> Iterator[Band]:
         return self._raster.bands(lines)
-
-    @property
-    def attachments(self) -> Attachments:
-        return self._raster.metadata
 
     @property
     def notices(self) -> Sequence[str]:

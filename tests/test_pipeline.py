@@ -326,3 +326,44 @@ def test_cpu_time_is_reported_by_stage():
 
     assert set(report.stage_seconds) == {"decode", "encode", "verify", "container"}
     assert report.cpu_seconds > 0
+
+
+def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same():
+    """DC from -2047 to 2047 is category 12, for which Annex K has no code."""
+    from compressor.bytestream import ByteStream
+    from compressor.jpeg import output, reader, tables, writer
+
+    frame = writer.frame_for(16, 8, 1, "444")
+    row = np.zeros((2, 64), np.int16)
+    row[:, 0] = -2047, 2047
+    made = output.OnePassRows(frame, [row])
+    quantization = {0: tables.quantization_table(50, False)}
+    data = writer.head(frame, quantization, made.codes, []) + b"".join(map(bytes, made.body())) + writer.END_OF_IMAGE
+
+    stream = ByteStream([data])
+    (found,) = reader.read_rows(stream, reader.read_header(stream))
+
+    np.testing.assert_array_equal(found, row)
+
+
+@pytest.mark.parametrize("source, kernel", [(JPEG, "compressor.jpeg.encoder.encode_mcus"), (encoded(photograph(60, 83), "PNG", compress_level=0), "compressor.png.writer.filter_rows")])
+def test_a_result_that_does_not_verify_is_never_given_out(source, kernel, monkeypatch):
+    """A defect of the encoder, made here: one coefficient or one filtered byte is wrong."""
+    import importlib
+
+    module, _, name = kernel.rpartition(".")
+    right = getattr(importlib.import_module(module), name)
+
+    def wrong(*arguments):
+        if name == "encode_mcus":
+            arguments[0][5, 1] += 1
+            return right(*arguments)
+        result = right(*arguments)
+        arguments[3][3, 4] ^= 1
+        return result
+
+    monkeypatch.setattr(kernel, wrong)
+    result = pipeline.compress(source, lossless=True)
+
+    assert result.data == source
+    assert "defect" in result.report.reason

@@ -6,7 +6,7 @@ import numpy as np
 
 from compressor.jpeg.encoder import Row, Sequential, Statistics, Transform
 from compressor.jpeg.frame import Frame
-from compressor.jpeg.tables import Codes, Table, optimal_codes, standard_codes
+from compressor.jpeg.tables import Codes, Table, optimal_codes, standard_codes, standard_codes_for_any_dc
 from compressor.kernels import packing
 from compressor.memory import Resources, Spool
 from compressor.tiles import Band, cores
@@ -82,7 +82,7 @@ class OnePassRows:
     """Coefficient rows → bytes, one pass, with codes that have a code for every symbol."""
 
     def __init__(self, frame: Frame, rows: Iterable[Row]) -> None:
-        self.codes = standard_codes(len(frame.components))
+        self.codes = standard_codes_for_any_dc(len(frame.components))
         self._coder = Sequential(frame, self.codes)
         self._rows = rows
 

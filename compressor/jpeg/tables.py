@@ -15,6 +15,7 @@ from compressor.t81 import (
     K4_DC_CHROMINANCE,
     K5_AC_LUMINANCE,
     K6_AC_CHROMINANCE,
+    SSSS_DC_MAX,
     ZIGZAG,
 )
 
@@ -80,6 +81,20 @@ def standard_codes(components: int) -> Codes:
     """Annex K's: the first table for the first component, the second for the others."""
     used = {key: spec for key, spec in STANDARD.items() if key[1] < components}
     return Codes(used, tuple(min(c, 1) for c in range(components)))
+
+
+def standard_codes_for_any_dc(components: int) -> Codes:
+    """The same with one more DC code: coefficients from a file may differ by category 12, which no samples make.
+
+    It is one bit longer than Annex K's longest and follows it, so that all others stay as they are.
+    """
+    codes = standard_codes(components)
+    specs = dict(codes.specs)
+    for key in [key for key in specs if key[0] == 0]:
+        bits, huffval = specs[key]
+        longest = max(length for length in range(CODE_LENGTH_MAX) if bits[length])
+        specs[key] = bits[: longest + 1] + b"\1" + bits[longest + 2 :], huffval + bytes([SSSS_DC_MAX + 1])
+    return Codes(specs, codes.selector)
 
 
 def optimal_codes(counts: NDArray[np.int64]) -> Codes:

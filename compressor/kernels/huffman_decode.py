@@ -53,11 +53,13 @@ DONE, MORE, TRUNCATED, BAD_CODE, BAD_RESTART, NO_RESTART = 0, 1, -1, -2, -3, -4
 @njit(**INLINED)
 def entry_of(symbol, length, rest, ac):
     """The look-up entry of a code of `length` bits whose appended bits are the first of `rest`; -1 where the symbol
-    has no meaning with 8-bit samples (Tables F.1, F.2). A run with no coefficient ends the block, as in libjpeg."""
+    has no meaning with 8-bit samples (Tables F.1, F.2), but that DC may differ by one category more: from one end of
+    its range to the other in an order that its encoder did not see. A run with no coefficient ends the block, as in
+    libjpeg."""
     run, ssss = (symbol >> 4, symbol & 15) if ac else (np.int64(0), symbol)
     if ssss == 0:
         return (RUN_EOB if ac and run != 15 else run) << 8 | length
-    if ssss > (SSSS_AC_MAX if ac else SSSS_DC_MAX):
+    if ssss > (SSSS_AC_MAX if ac else SSSS_DC_MAX + 1):
         return np.int64(-1)
     value = np.int64(rest >> np.uint64(64 - ssss))
     if value < 1 << (ssss - 1):  # EXTEND, Figure F.12

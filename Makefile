@@ -1,0 +1,72 @@
+# All that is installed goes into .venv; only system packages, where root runs this, go elsewhere. `make help` lists.
+
+PYTHON3 ?= python3
+PYTHON := .venv/bin/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help install system-packages node demo test test-heavy check format proto bench clean
+.DELETE_ON_ERROR:
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
+
+install: .venv/stamp ## set .venv up, with the versions of constraints.txt
+
+# --no-build-isolation: the build back end too comes from constraints.txt.
+.venv/stamp: pyproject.toml constraints.txt
+	@$(PYTHON3) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python {v[0]}.{v[1]} is too old: make PYTHON3=… takes 3.11 or later")'
+	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || .ci/system-packages venv
+	$(PYTHON3) -m venv --clear .venv
+	$(PIP) install -c constraints.txt hatchling editables
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+system-packages:
+	@.ci/system-packages
+
+node: $(patsubst %/package.json,%/node_modules/.stamp,$(wildcard examples/node/package.json))
+
+examples/node/node_modules/.stamp: examples/node/package.json $(wildcard examples/node/package-lock.json)
+	@if command -v npm >/dev/null; then \
+	    cd examples/node && if [ -f package-lock.json ]; then npm ci; else npm install --no-package-lock; fi && \
+	    touch node_modules/.stamp; \
+	fi
+
+demo: install ## serve, send real photographs through the service, and show what was saved
+	$(PYTHON) -m benchmarks demo
+
+test: install system-packages node ## run every test but the heavy ones
+	$(PYTHON) -m pytest
+
+test-heavy: install system-packages node ## run the tests that take minutes or gigabytes
+	$(PYTHON) -m pytest -m heavy
+
+check: install .venv-proto/stamp ## lint, types, layers, and generated code that is up to date
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest -q tests/test_layers.py
+	.venv/bin/buf lint proto
+	rm -rf build/proto
+	PYTHON=.venv-proto/bin/python sh proto/generate.sh build/proto
+	diff -r -x __pycache__ build/proto/compressor/v1 compressor/v1
+
+format: install ## let ruff rewrite what it can
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+proto: .venv-proto/stamp ## generate compressor/v1 from proto/
+	PYTHON=.venv-proto/bin/python sh proto/generate.sh
+
+.venv-proto/stamp: proto/requirements.txt
+	$(PYTHON3) -m venv --clear .venv-proto
+	.venv-proto/bin/python -m pip --disable-pip-version-check --quiet install -r proto/requirements.txt
+	@touch $@
+
+bench: install ## run a benchmark: make bench NAME=speed
+	$(PYTHON) -m benchmarks $(NAME)
+
+clean: ## remove what make made
+	rm -rf .venv .venv-proto build dist examples/node/node_modules .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

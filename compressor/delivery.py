@@ -1,0 +1,261 @@
+"""One image on its way through: header, memory, route, verdict, report."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
+
+import numpy as np
+
+from compressor import opening
+from compressor.bytestream import ByteStream
+from compressor.memory import CHUNK_BYTES, Reservation, Resources, Spool
+from compressor.routes import Route
+from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Tile
+from compressor.stages import Stages
+
+FLUSH_BYTES = 1 << 16  # output waits for this many, the first bytes excepted
+
+
+class Stream:
+    """One image on its way through. Iterate for the output; nothing happens before `source` or the first chunk.
+
+    source  what was recognised, with the memory it was given; reads the header, and waits for memory
+    report  what was done; after the last chunk
+    """
+
+    def __init__(
+        self,
+        chunks: Iterable[bytes] | Iterable[Tile],
+        settings: Settings,
+        raw: Raw | None,
+        resources: Resources,
+        still_wanted: Callable[[], None],
+    ) -> None:
+        self._settings, self._raw, self._resources, self._still_wanted = settings, raw, resources, still_wanted
+        self._stages = Stages()
+        self._counted = 0
+        self._spools: list[Spool] = []
+        self._original: Spool | None = None  # the source's bytes, where the verdict may be to give them back
+        self._reservation: Reservation | None = None
+        self._route: Route | None = None
+        self._source: Source | None = None
+        self._report: Report | None = None
+        self._chunks = chunks
+        self._output = self._run()
+
+    # --- what callers see ---------------------------------------------------------------------------------------
+
+    @property
+    def source(self) -> Source:
+        """Read the header and reserve memory, once."""
+        if self._source is None:
+            self._stages.resume()
+            try:
+                self._open()
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                self._stages.pause()
+        assert self._source is not None
+        return self._source
+
+    @property
+    def report(self) -> Report:
+        """Only there when all chunks have been taken."""
+        if self._report is None:
+            raise RuntimeError("the report is made with the last chunk: take them all first")
+        return self._report
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        _ = self.source
+        self._stages.resume()
+        try:
+            return next(self._output)
+        except StopIteration:
+            self.close()
+            raise
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._stages.pause()
+
+    def close(self) -> None:
+        """Give back memory and spools; the rest of the output is lost."""
+        self._output.close()
+        if self._route is not None:
+            self._route.close()
+        for spool in self._spools:
+            spool.close()
+        self._spools.clear()
+        if self._reservation is not None:
+            self._reservation.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- what happens inside ------------------------------------------------------------------------------------
+
+    def _spool(self) -> Spool:
+        spool = self._resources.spool()
+        self._spools.append(spool)
+        return spool
+
+    @property
+    def _safe(self) -> bool:
+        asked = self._settings.delivery or (Delivery.IMMEDIATE if self._raw else Delivery.SAFE)
+        return asked is Delivery.SAFE or (self._settings.lossless and self._raw is None)
+
+    def _pull(self) -> Iterator[Any]:
+        """The input, without the time that the caller takes to give it."""
+        arriving = iter(self._chunks)  # type: ignore[var-annotated]
+        while True:
+            with self._stages.paused():
+                piece = next(arriving, None)
+            if piece is None:
+                return
+            self._counted += len(piece.pixels if isinstance(piece, Tile) else piece)
+            yield piece
+
+    def _open(self) -> None:
+        context = opening.Context(self._settings, self._resources, self._stages, self._spool)
+        if self._raw is not None:
+            is_array = isinstance(self._chunks, np.ndarray)
+            self._counted = self._chunks.size if is_array else 0
+            arriving = self._chunks if is_array else self._pull()
+            source, self._route = opening.open_raw(self._raw, arriving, context)
+        else:
+            original = self._spool()
+            self._stream = ByteStream(self._pull(), original.write)
+            source, self._route = opening.open_file(self._stream, original, context)
+            if self._safe or self._route is None:
+                self._original = original
+            else:
+                self._stream.copy = None
+        with self._stages.paused():
+            self._reservation = self._resources.reserve(source.reserved_bytes, self._still_wanted)
+        self._source = opening.with_reserved(source, self._reservation.bytes)
+
+    def _run(self) -> Iterator[bytes]:
+        assert self._source is not None
+        route = self._route
+        if route is None:
+            yield from self._deliver_original(opening.reason_unchanged(self._source))
+        elif self._safe:
+            yield from self._deliver_safely(route)
+        else:
+            yield from self._deliver_at_once(route)
+
+    def _deliver_at_once(self, route: Route) -> Iterator[bytes]:
+        """Bytes leave as they are made."""
+        size = 0
+        route.prepare()
+        for chunk in coalesced(pieces_of(route)):
+            size += len(chunk)
+            yield chunk
+        self._drain()
+        grew = size >= self._counted
+        self._finish(route, Outcome.LARGER if grew else Outcome.COMPRESSED, size)
+
+    def _deliver_safely(self, route: Route) -> Iterator[bytes]:
+        """All bytes are made and checked before the first one leaves; if they are too many, the source's leave."""
+        result = self._spool()
+        route.prepare()
+        for piece in route.body():
+            result.write(piece)
+        head = route.head()
+        self._drain()
+        size = len(head) + result.size
+
+        def chunks() -> Iterator[bytes]:
+            yield head
+            yield from result.chunks()
+
+        reason = self._objection(size)
+        if not reason:
+            with self._stages.stage("verify"):
+                if not route.verify(chunks()):  # ours, not the source's: what we were given is still whole
+                    reason = "the result did not decode to the source's own samples, which is a defect of the encoder"
+        if reason:
+            yield from self._deliver_original(reason)
+            return
+        yield from coalesced(chunks())
+        self._finish(route, Outcome.COMPRESSED if size < self._counted else Outcome.LARGER, size)
+
+    def _objection(self, size: int) -> str:
+        """Why a result of that size is not given out and the source's bytes are, or ""."""
+        assert self._source is not None
+        if self._original is None or not opening.may_stay(self._source.format, self._settings):
+            return ""
+        if size >= self._counted:
+            return "not smaller"
+        if size > self._counted * (1 - self._settings.min_saving):
+            return f"{size} bytes would not have saved the asked share"
+        return ""
+
+    def _deliver_original(self, reason: str) -> Iterator[bytes]:
+        """The source's own bytes, without the metadata that the settings take away."""
+        assert self._source is not None and self._original is not None
+        self._drain()
+        size = 0
+        for chunk in coalesced(opening.reduced_original(self._original, self._source.format, self._settings.metadata)):
+            size += len(chunk)
+            yield chunk
+        self._finish(self._route, Outcome.UNCHANGED, size, reason)
+
+    def _drain(self) -> None:
+        """Take what is left of a file, so that its size is known and its original complete."""
+        if self._raw is None:
+            for _ in self._stream.drain():
+                pass
+
+    def _finish(self, route: Route | None, outcome: Outcome, size: int, reason: str = "") -> None:
+        source, settings = self._source, self._settings
+        assert source is not None
+        self._stages.pause()
+        self._report = Report(
+            outcome=outcome,
+            reason=reason,
+            bytes_in=self._counted,
+            bytes_out=size,
+            source_format=source.format,
+            format=source.format if outcome is Outcome.UNCHANGED or route is None else route.format,
+            width=source.width,
+            height=source.height,
+            path=Path.NONE if route is None else route.path,
+            notices=() if route is None else tuple(route.notices),
+            stage_seconds=dict(self._stages.seconds),
+            reserved_bytes=source.reserved_bytes,
+            settings_digest=settings.digest(),
+        )
+
+
+def pieces_of(route: Route) -> Iterator[bytes | memoryview]:
+    """Head and body."""
+    yield route.head()
+    yield from route.body()
+
+
+def coalesced(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+    """The same bytes in chunks of FLUSH_BYTES to CHUNK_BYTES; the first ones leave without waiting."""
+    held: list[bytes] = []
+    size = 0
+    for number, piece in enumerate(pieces):
+        for at in range(0, len(piece), CHUNK_BYTES):
+            part = bytes(piece[at : at + CHUNK_BYTES])
+            if size + len(part) > CHUNK_BYTES:
+                yield b"".join(held)
+                held, size = [], 0
+            held.append(part)
+            size += len(part)
+        if size >= FLUSH_BYTES or (size and number == 1):
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)

@@ -1,0 +1,109 @@
+"""Everything a user can name is documented: asked of the objects themselves, looked for in README.md and docs/."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+import typer
+from google.protobuf.descriptor import FileDescriptor
+
+from compressor.cli import app
+from compressor.metrics import Metrics
+from compressor.service.server import ServerConfig
+from compressor.settings import Report, Settings
+from compressor.v1 import compressor_pb2
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+
+
+def code_of(pages: list[Path]) -> str:
+    """What stands in code spans and code blocks: `quality` is documented there, not in a sentence about quality."""
+    return "\n".join(found for page in pages for found in CODE.findall(page.read_text()))
+
+
+DOCUMENTED = code_of(PAGES)
+
+
+def is_documented(name: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", DOCUMENTED) is not None
+
+
+def commands() -> dict[str, Any]:
+    """Click's commands by name; the root, which has options too, as the empty one."""
+    root: Any = typer.main.get_command(app)
+    return {"": root, **root.commands}
+
+
+def flags() -> Iterator[str]:
+    """`command --flag` of every long option; those that Typer gives to every program are its own business."""
+    for name, command in commands().items():
+        for parameter in command.params:
+            for flag in (*parameter.opts, *parameter.secondary_opts):
+                if flag.startswith("--") and flag not in ("--help", "--install-completion", "--show-completion"):
+                    yield f"{name} {flag}".strip()
+
+
+def methods(file: FileDescriptor) -> list[str]:
+    return [f"{service.name}.{method.name}" for service in file.services_by_name.values() for method in service.methods]
+
+
+def metrics() -> list[str]:
+    """Names as /metrics prints them; those that the client library derives (`…_created`) are its own business."""
+    request: dict[str, object] = {}
+    setup_testing_defaults(request)
+    page = b"".join(Metrics().wsgi(request, lambda status, headers: None)).decode()
+    names = re.findall(r"^# TYPE (compressor_\w+) ", page, re.MULTILINE)
+    return [name for name in names if not name.endswith("_created")]
+
+
+@pytest.mark.parametrize("command", [name for name in commands() if name])
+def test_every_command_is_documented(command: str) -> None:
+    assert is_documented(f"compressor {command}")
+
+
+@pytest.mark.parametrize("flag", list(flags()))
+def test_every_flag_is_documented(flag: str) -> None:
+    assert is_documented(flag.split()[-1])
+
+
+@pytest.mark.parametrize("method", methods(compressor_pb2.DESCRIPTOR))
+def test_every_rpc_is_documented(method: str) -> None:
+    assert is_documented(method) or is_documented(method.replace(".", "/"))
+
+
+@pytest.mark.parametrize("metric", metrics())
+def test_every_metric_is_documented(metric: str) -> None:
+    assert is_documented(metric)
+
+
+@pytest.mark.parametrize("kind", [Settings, Report, ServerConfig], ids=lambda kind: str(kind.__name__))
+def test_every_setting_and_every_field_of_a_report_is_documented(kind: type) -> None:
+    """A setting of the server may also be there as its flag."""
+    names = [field.name for field in dataclasses.fields(kind)]
+
+    assert [n for n in names if not is_documented(n) and not is_documented(f"--{n.replace('_', '-')}")] == []
+
+
+@pytest.mark.parametrize("variable", ["COMPRESSOR_CACHE_DIR", "COMPRESSOR_BAKED_CACHE", "COMPRESSOR_CPU"])
+def test_every_variable_that_is_no_option_is_documented(variable: str) -> None:
+    assert is_documented(variable)
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [*PAGES, *ROOT.glob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())]
+
+    assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_examples_that_are_found_are_real() -> None:
+    """The search itself: at least the things that no version can be without."""
+    assert "compress --quality" in list(flags())
+    assert "CompressorService.Compress" in methods(compressor_pb2.DESCRIPTOR)
+    assert "compressor_requests_total" in metrics()
