@@ -181,9 +181,11 @@ def run(out: Path) -> bool:
             ):
                 for client in (direct, counted):  # connects, and pays for what happens once
                     send(client, subjects[0][1], chunk_bytes, "fast")
-                for subject in subjects:
-                    for effort in ("fast", "balanced"):
-                        measured.append(measure(direct, counted, proxy, subject, (chunk_bytes, effort)))
+                measured.extend(
+                    measure(direct, counted, proxy, subject, (chunk_bytes, effort))
+                    for subject in subjects
+                    for effort in ("fast", "balanced")
+                )
     order = [name for name, _ in subjects]
     measured.sort(key=lambda one: (order.index(one.name), one.effort == "balanced", one.chunk_bytes))
     stop.set()

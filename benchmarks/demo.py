@@ -28,7 +28,12 @@ LOOKS_FINE_DB = {1: 28.0, 8: 36.0}  # by scale: below it a picture at the defaul
 
 @dataclass
 class Row:
-    """What became of an image. `peak_bytes` is the server's, above its idle state; `psnr_db` is None for the same pixels."""
+    """What became of an image.
+
+    psnr_db     None where all pixels are the same
+    psnr_scale  8: of means of 8x8 pixels
+    peak_bytes  the server's, above its idle state
+    """
 
     name: str
     megapixels: float
@@ -212,8 +217,8 @@ def ending(rows: list[Row], server: ServerProcess, idle_bytes: int | None) -> st
     if peaks and idle_bytes is not None:
         whole = int(rows[-1].megapixels * 1e6 * 3)
         lines.append(
-            f"Server: {in_mebibytes(idle_bytes)} MiB idle, at most {in_mebibytes(max(peaks))} MiB more while it worked; "
-            f"{fast.megapixels:.0f} MP of pixels alone would be {in_mebibytes(whole)} MiB."
+            f"Server: {in_mebibytes(idle_bytes)} MiB idle, at most {in_mebibytes(max(peaks))} MiB more while it "
+            f"worked; {fast.megapixels:.0f} MP of pixels alone would be {in_mebibytes(whole)} MiB."
         )
     share = fast.first_byte_seconds / fast.seconds
     lines.append(

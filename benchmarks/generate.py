@@ -2,8 +2,8 @@
 
     python -m benchmarks.generate OUT.png [WIDTH HEIGHT [SEED]]
 
-Noise of several octaves with amplitudes that fall as in nature (about 1/f), outlines where an octave crosses zero, colour that
-varies more slowly than light, and the grain of a sensor on top. The same seed gives the same pixels.
+Noise of several octaves with amplitudes that fall as in nature (about 1/f), outlines where an octave crosses zero,
+colour that varies more slowly than light, and the grain of a sensor on top. The same seed gives the same pixels.
 """
 
 import struct

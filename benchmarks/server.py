@@ -38,8 +38,7 @@ class ServerProcess:
             self._wait_until_healthy(start)
         except BaseException:
             self._process.kill()
-            self._process.wait()
-            self._show_log()
+            self._end(show_log=True)
             raise
         self.start_seconds = time.perf_counter() - start
         return self
@@ -59,9 +58,14 @@ class ServerProcess:
                 raise RuntimeError(f"the server is not healthy after {START_SECONDS_MAX} s")
             time.sleep(0.05)
 
-    def _show_log(self) -> None:
-        self._log.seek(0)
-        sys.stderr.write(self._log.read())
+    def _end(self, show_log: bool) -> None:
+        self.code = self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        if show_log:
+            self._log.seek(0)
+            sys.stderr.write(self._log.read())
+        self._log.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -71,11 +75,7 @@ class ServerProcess:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
-        self.code = self._process.returncode
-        if error is not None:
-            self._show_log()
-        self._log.close()
+        self._end(show_log=error is not None)
 
     def _status(self, name: str) -> int | None:
         """A field of /proc/PID/status in bytes; None where there is no such thing."""

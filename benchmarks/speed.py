@@ -102,7 +102,7 @@ def our_encoder(image: check.Pixels, effort: str) -> Callable[[], bytes]:
 
 
 def bare_kernels(image: check.Pixels) -> Callable[[], bytes]:
-    """The kernels alone with Pillow's own tables: Annex K, scaled, and its typical Huffman codes. Only the code differs."""
+    """The kernels alone with Pillow's own tables: Annex K's, scaled, and its typical Huffman codes."""
     from compressor.jpeg import output, tables, writer
     from compressor.tiles import band_lines
 

@@ -46,7 +46,7 @@ def one_line_errors() -> Iterator[None]:
         raise typer.Exit(1) from None
     except (typer.Exit, typer.BadParameter):
         raise
-    except Exception as error:  # noqa: BLE001  the last door: nothing reaches people as a traceback
+    except Exception as error:  # the last door: nothing reaches people as a traceback
         if os.environ.get("COMPRESSOR_DEBUG"):
             import traceback
 
@@ -56,7 +56,7 @@ def one_line_errors() -> Iterator[None]:
 
 
 def in_one_line(error: Exception) -> str:
-    """What people are told. Errors of our own say it themselves; others are named, since they are bugs or the system's."""
+    """What people are told. Our own errors say it themselves; others are named, being bugs or the system's."""
     from compressor.errors import CompressorError
 
     if isinstance(error, SettingsError):

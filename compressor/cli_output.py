@@ -207,13 +207,13 @@ def human_bytes(count: int) -> str:
     """Three digits and a decimal unit: 17 B, 3.42 MB."""
     if abs(count) < 1000:
         return f"{count} B"
-    value, unit = float(count), "B"
-    for unit in ("kB", "MB", "GB", "TB"):
+    units = ["TB", "GB", "MB", "kB"]
+    value = count / 1000
+    while abs(value) >= 999.5 and len(units) > 1:
         value /= 1000
-        if abs(value) < 999.5:
-            break
+        units.pop()
     digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-    return f"{value:.{digits}f} {unit}"
+    return f"{value:.{digits}f} {units[-1]}"
 
 
 def human_seconds(seconds: float) -> str:

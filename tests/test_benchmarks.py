@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: a generator that lies, or a check that misses, would make every figure worthless."""
+"""What the benchmarks measure with: a generator that lies, or a check that misses, makes every figure worthless."""
 
 import io
 import socket

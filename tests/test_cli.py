@@ -330,8 +330,8 @@ def test_progress_is_not_shown_for_what_is_quick(monkeypatch: pytest.MonkeyPatch
 
 def test_every_setting_reaches_the_pipeline(fake: FakePipeline) -> None:
     words = (
-        "--quality 70 --target-score 80.5 --max-bytes 20KiB --lossless --effort best --format auto --delivery immediate "
-        "--subsampling 444 --metadata strip --min-saving 5% --background 1,2,3"
+        "--quality 70 --target-score 80.5 --max-bytes 20KiB --lossless --effort best --format auto "
+        "--delivery immediate --subsampling 444 --metadata strip --min-saving 5% --background 1,2,3"
     )
     run("compress", "photo.jpg", *words.split())
 
