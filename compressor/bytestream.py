@@ -1,4 +1,4 @@
-"""The input as readers see it: chunks of any size come in, any number of bytes is taken, and every byte has an offset."""
+"""The input as readers see it: chunks of any size come in, any number of bytes is taken, every byte has an offset."""
 
 from collections.abc import Callable, Iterable, Iterator
 

@@ -1,6 +1,6 @@
 """One image on its way through: header, memory, route, verdict, report."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +24,7 @@ class Stream:
 
     def __init__(
         self,
-        chunks: Iterable[bytes] | Iterable[Tile],
+        chunks: Any,
         settings: Settings,
         raw: Raw | None,
         resources: Resources,
@@ -114,7 +114,7 @@ class Stream:
 
     def _pull(self) -> Iterator[Any]:
         """The input, without the time that the caller takes to give it."""
-        arriving = iter(self._chunks)  # type: ignore[var-annotated]
+        arriving = iter(self._chunks)
         while True:
             with self._stages.paused():
                 piece = next(arriving, None)
@@ -142,7 +142,7 @@ class Stream:
             self._reservation = self._resources.reserve(source.reserved_bytes, self._still_wanted)
         self._source = opening.with_reserved(source, self._reservation.bytes)
 
-    def _run(self) -> Iterator[bytes]:
+    def _run(self) -> Generator[bytes, None, None]:
         assert self._source is not None
         route = self._route
         if route is None:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self, cast
 
 from compressor.errors import BusyError, LimitError, SettingsError
 
@@ -77,10 +77,10 @@ class Spool:
         self._file.seek(start)
         return self._file.read(count)
 
-    def file(self) -> tempfile.SpooledTemporaryFile[bytes]:
+    def file(self) -> BinaryIO:
         """The spool as a seekable binary file, at its start; for reading only."""
         self._file.seek(0)
-        return self._file
+        return cast(BinaryIO, self._file)
 
     def close(self) -> None:
         """Give everything back."""
@@ -104,7 +104,9 @@ class Reservation:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

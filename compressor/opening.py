@@ -15,8 +15,8 @@ from compressor.jpeg import attachments as segments
 from compressor.jpeg.frame import Header
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header
-from compressor.metadata import Attachments
 from compressor.memory import CHUNK_BYTES, Resources, Spool
+from compressor.metadata import Attachments
 from compressor.pixels import ArrayPixels, Pixels, PngPixels, RasterPixels, RawPixels
 from compressor.routes import JpegToJpeg, PixelsToJpeg, PixelsToOther, PixelsToPng, PngToPng, Route
 from compressor.settings import Effort, Format, Metadata, Raw, Settings, Source, Subsampling
@@ -242,7 +242,9 @@ def source_of(image: Any) -> tuple[Raw | None, Any]:
         return None, iter(lambda: image.read(CHUNK_BYTES), b"")
     array = raster.array_of(image) if raster.is_pillow(image) else image
     if not isinstance(array, np.ndarray):
-        raise SettingsError("image", f"is a {type(image).__name__}, must be bytes, a path, a file, an array or a picture")
+        raise SettingsError(
+            "image", f"is a {type(image).__name__}, must be bytes, a path, a file, an array or a picture"
+        )
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
         raise SettingsError("image", f"is {array.dtype}{list(array.shape)}, must be uint8 (h, w) or (h, w, 1 to 4)")
     pixels = np.ascontiguousarray(array.reshape(*array.shape[:2], -1))

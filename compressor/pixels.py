@@ -110,9 +110,7 @@ def without_alpha(pixels: Pixels, background: tuple[int, int, int] | None, lines
     return flattened(pixels.bands, behind, pixels.width, lines)
 
 
-def flattened(
-    bands: Callable[[int], Iterator[Band]], background: np.ndarray, width: int, lines: int
-) -> Iterator[Band]:
+def flattened(bands: Callable[[int], Iterator[Band]], background: np.ndarray, width: int, lines: int) -> Iterator[Band]:
     """Bands with alpha put on a background of as many channels as there are colours."""
     channels = len(background)
     for band in bands(lines):

@@ -111,7 +111,7 @@ def open(file: BinaryIO, format: str | None = None) -> "Raster":
     try:
         image = PLUGINS[format](file)
         return Raster(image, format, size)
-    except Exception as error:  # noqa: BLE001  any of a dozen kinds, see _translate
+    except Exception as error:  # any of a dozen kinds, see _translate
         _translate(error, format, "header")
 
 
@@ -241,7 +241,7 @@ class Raster:
         self.notices.append("CMYK converted to RGB without a profile: colours may differ")
 
     def _tiff_exif(self) -> bytes | None:
-        """Exif from a TIFF's directories, without what describes the file, and without the orientation: it is undone."""
+        """Exif from a TIFF's directories, without what describes the file and the orientation: that one is undone."""
         assert isinstance(self._image, TiffImagePlugin.TiffImageFile)
         source, exif = self._image.getexif(), Image.Exif()
         for tag in TIFF_TEXTS:
@@ -260,7 +260,7 @@ class Raster:
                 band = self._image.crop((0, top, self.width, min(top + lines, self.height)))
                 pixels = self._convert(band)
                 yield pixels.reshape(-1, self.width, self.channels)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             _translate(error, self.format, "pixels")
 
     def _convert(self, band: Image.Image) -> Bytes:

@@ -1,10 +1,10 @@
 """The paths from a source to a result: each knows how to make its bytes, what that takes, and how to check them.
 
-    JpegToJpeg      bytes → coefficients → (requantized) → bytes
-    PixelsToJpeg    bands of pixels → coefficients → bytes
-    PngToPng        scanlines → refiltered → bytes
-    PixelsToPng     bands of pixels → bytes
-    PixelsToOther   all pixels → Pillow → bytes
+JpegToJpeg      bytes → coefficients → (requantized) → bytes
+PixelsToJpeg    bands of pixels → coefficients → bytes
+PngToPng        scanlines → refiltered → bytes
+PixelsToPng     bands of pixels → bytes
+PixelsToOther   all pixels → Pillow → bytes
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,8 +31,8 @@ class Route(Protocol):
     format: str
     path: Path
     memory_bytes: int  # what it takes above the idle process
-    notices: list[str]
-
+    @property
+    def notices(self) -> list[str]: ...
     def prepare(self) -> None: ...
     def head(self) -> bytes: ...
     def body(self) -> Iterator[bytes | memoryview]: ...
@@ -50,18 +50,22 @@ class JpegToJpeg:
     ) -> None:
         self._stream, self._header, self._settings, self._stages = stream, header, settings, stages
         self._digest = blake2b(digest_size=32)
-        self.notices: list[str] = []
+        self._notices: list[str] = []
         frame = header.frame
         self.memory_bytes = bounds.jpeg_to_jpeg(frame, sum(len(s.data) for s in header.segments))
         self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
         rows = stages.timed(read_rows(stream, header), "decode")
-        coarser = self._tables if settings.lossless else tables.coarser(self._tables, frame.components[0].tq, settings.quality, header.color)
+        coarser = (
+            self._tables
+            if settings.lossless
+            else tables.coarser(self._tables, frame.components[0].tq, settings.quality, header.color)
+        )
         self._exact = all((coarser[tq] == self._tables[tq]).all() for tq in coarser)
         self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
         if self._exact:
             rows = self._digested(rows)
             if not settings.lossless:
-                self.notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
+                self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
         else:
             old, new = ([table[c.tq] for c in frame.components] for table in (self._tables, coarser))
             rows = encoder.requantized(rows, frame, old, new)
@@ -69,9 +73,13 @@ class JpegToJpeg:
         one_pass = settings.effort is Effort.FAST and not settings.lossless
         self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, resources)
 
+    @property
+    def notices(self) -> list[str]:
+        return [*self._header.notices, *self._notices]
+
     def _digested(self, rows: Iterator[encoder.Row]) -> Iterator[encoder.Row]:
         for row in rows:
-            self._digest.update(row)
+            self._digest.update(row.data)
             yield row
 
     def prepare(self) -> None:
@@ -88,7 +96,6 @@ class JpegToJpeg:
             yield writer.segment(segment.marker, segment.data)
         yield writer.END_OF_IMAGE
         yield from self._stream.drain()  # what follows the image: thumbnails, videos, other pictures
-        self.notices += self._header.notices
 
     def verify(self, result: Iterable[bytes]) -> bool:
         """Whether an exact result has the source's coefficients."""
@@ -97,7 +104,7 @@ class JpegToJpeg:
         stream = ByteStream(result)
         found = blake2b(digest_size=32)
         for row in read_rows(stream, read_header(stream)):
-            found.update(row)
+            found.update(row.data)
         return found.digest() == self._digest.digest()
 
     def close(self) -> None:
@@ -174,7 +181,7 @@ class PngToPng:
 
     def _digested(self, rows: Iterator[png.Bytes]) -> Iterator[png.Bytes]:
         for band in rows:
-            self._digest.update(band)
+            self._digest.update(band.data)
             yield band
 
     def prepare(self) -> None:
@@ -275,4 +282,3 @@ class PixelsToOther:
 
     def close(self) -> None:
         """Nothing to give back."""
-

@@ -42,7 +42,7 @@ def check_raw(raw: Raw) -> None:
 def tile_rows(raw: Raw, tiles: Iterable[Tile]) -> Iterator[Band]:
     """Assemble tiles that come in raster order into bands (lines, width * channels) uint8; the buffer is reused.
 
-    Raises FormatError for a tile that is not the next one or has the wrong size, IncompleteError where tiles are missing.
+    Raises FormatError for a tile that is not the next one or has the wrong size, IncompleteError where they end.
     """
     arriving = iter(tiles)
     buffer = np.empty((min(raw.tile_height, raw.height), raw.width * raw.channels), np.uint8)

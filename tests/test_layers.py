@@ -20,6 +20,7 @@ LAYERS = (
     {"bounds", "pixels", "stages"},
     {"routes"},
     {"opening"},
+    {"delivery"},
     {"pipeline"},
     {"footprint", "metrics"},
     {"v1"},

@@ -58,7 +58,7 @@ class Sequential:
             with cores:
                 size = encode_mcus(row, self.layout, self.mcus, *self.codes, self.state, self.raw)
                 size = stuff(self.raw, size, self.out)
-            yield memoryview(self.out)[:size]
+            yield self.out[:size].data
         yield memoryview(self.padding())
 
     def code_bands(self, bands: Iterable[Band], transform: Transform) -> Iterator[memoryview]:
@@ -72,7 +72,7 @@ class Sequential:
                     band, self.layout, transform.reciprocal, transform.scratch, transform.tail, transform.row,
                     *self.codes, self.state, self.raw, self.out,
                 )  # fmt: skip
-            yield memoryview(self.out)[:size]
+            yield self.out[:size].data
         yield memoryview(self.padding())
 
     def padding(self) -> bytes:

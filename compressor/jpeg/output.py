@@ -55,7 +55,7 @@ class TwoPass:
             statistics.add(row)
             with cores:
                 size = packing.pack(row, len(row), packed)
-            self._spool.write(memoryview(packed)[:size])
+            self._spool.write(packed[:size].data)
             self._sizes.append(size)
         self.codes = optimal_codes(statistics.counts)
 

@@ -28,7 +28,8 @@ def quantization_table(quality: int, chroma: bool) -> Table:
     """Annex K's table scaled as libjpeg does (jpeg_quality_scaling), (64,) uint16 in zig-zag order, 1 … 255."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     base = (K2_CHROMINANCE if chroma else K1_LUMINANCE).ravel()[ZIGZAG].astype(np.int64)
-    return np.clip((base * scale + 50) // 100, 1, 255).astype(np.uint16)
+    table: Table = np.clip((base * scale + 50) // 100, 1, 255).astype(np.uint16)
+    return table
 
 
 def coarser(tables: Mapping[int, Table], luma: int, quality: int, color: str) -> dict[int, Table]:

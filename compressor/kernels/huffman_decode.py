@@ -16,8 +16,8 @@ from compressor.t81 import RST0, RST7, SSSS_AC_MAX, SSSS_DC_MAX
 
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 
-# Functions that kernels here are made of. They allocate nothing, but Numba would count references to each array at every
-# call (ten locked additions a block); `_nrt` forbids that: 29 -> 18 ms for 9.4 MP; `inline="always"` 47 ms.
+# Functions that kernels here are made of. They allocate nothing, but Numba would count references to each array at
+# every call (ten locked additions a block); `_nrt` forbids that: 29 -> 18 ms for 9.4 MP; `inline="always"` 47 ms.
 INLINED = {"forceinline": True, "_nrt": False}
 
 BITS = 11  # of the first look-up

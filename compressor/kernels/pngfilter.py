@@ -96,9 +96,9 @@ def unpaeth4(typing, a, b, c, x):
     The predictor takes the neighbour that is nearest to a + b - c. Let lo and hi be the smaller and the larger of a, b.
     Where c lies between them, lo is at distance hi - c, hi at c - lo, and c at |(hi - c) - (c - lo)|: so lo wins
     if 2 hi <= 3 c - lo, hi wins if 3 c - hi <= 2 lo, else c; with t = 3 c - a - b that is hi <= t and t <= lo.
-    Where c lies outside, the same two comparisons name the one farther from c, as they should. Ties go to a, then b, as in
-    the standard: a and b are equally near only where c is nearer still, or all three are equal. The path from a to
-    the result is six instructions long, where the three distances cost ten.
+    Where c lies outside, the same two comparisons name the one farther from c, as they should. Ties go to a, then b,
+    as in the standard: a and b are equally near only where c is nearer still, or all three are equal. The path from a
+    to the result is six instructions long, where the three distances cost ten.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -262,7 +262,7 @@ def _filter(kind, row, above, bpp, out):
     first = min(bpp, row.size)
     right, here, target = row[first:], above[first:], out[first:]
     for i in range(first):
-        b = above[i] if kind == UP or kind == PAETH else above[i] >> 1 if kind == AVERAGE else 0
+        b = above[i] if kind in (UP, PAETH) else above[i] >> 1 if kind == AVERAGE else 0
         out[i] = np.uint8(row[i] - b)
     if kind == SUB:
         for i in range(right.size):

@@ -1,4 +1,4 @@
-"""PNG scanlines to 8-bit pixels (W3C PNG, third edition, clauses 7.2 and 13.12): packed samples, palettes, transparency."""
+"""PNG scanlines to 8-bit pixels (W3C PNG clauses 7.2 and 13.12): packed samples, palettes, transparency."""
 
 import numpy as np
 from numba import njit, types

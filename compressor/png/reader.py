@@ -1,4 +1,4 @@
-"""PNG scanlines, a band at a time: inflate, undo the filters, expand to 8-bit pixels. Never more than a band is held."""
+"""PNG scanlines, a band at a time: inflate, undo the filters, expand to 8-bit pixels. No more than a band is held."""
 
 import hashlib
 import zlib

@@ -103,7 +103,7 @@ def decode_scan(data, width, height, sampling, tables, interval):
     across, down = dimensions(width, height, sampling)
     planes = [np.zeros((down * v, across * h, 64), int) for h, v in sampling]
     for mcu in range(across * down):
-        if mcu == 0 or interval and mcu % interval == 0:
+        if mcu == 0 or (interval and mcu % interval == 0):
             end = next(n for n in range(len(data)) if data[n] == 0xFF and data[n + 1] != 0)
             bits, data = Bits(data[:end]), data[end + 2 :]
             preds = [0] * len(sampling)
