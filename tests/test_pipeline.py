@@ -16,7 +16,9 @@ def photograph(height, width, channels=3):
     """Something with edges, gradients and grain: uint8 (height, width, channels)."""
     generator = np.random.default_rng(height * 1000 + width)
     y, x = np.mgrid[0:height, 0:width]
-    planes = [128 + 90 * np.sin(x / (9 + c)) * np.cos(y / (7 + c)) + 40 * ((x // 16 + y // 24) % 2) for c in range(channels)]
+    planes = [
+        128 + 90 * np.sin(x / (9 + c)) * np.cos(y / (7 + c)) + 40 * ((x // 16 + y // 24) % 2) for c in range(channels)
+    ]
     return np.clip(np.stack(planes, 2) + generator.normal(0, 6, (height, width, channels)), 0, 255).astype(np.uint8)
 
 
@@ -52,7 +54,9 @@ def test_pixels_come_out_as_well_as_from_libjpeg_in_no_more_bytes(effort, subsam
     assert result.report.path is Path.PIXELS
 
 
-@pytest.mark.parametrize("height, width", list(itertools.product([1, 2, 7, 8, 9, 15, 16, 17, 33], [1, 2, 7, 8, 9, 31, 32, 33, 513])))
+@pytest.mark.parametrize(
+    "height, width", list(itertools.product([1, 2, 7, 8, 9, 15, 16, 17, 33], [1, 2, 7, 8, 9, 31, 32, 33, 513]))
+)
 def test_every_size_decodes_to_itself(height, width):
     pixels = photograph(height, width)
 
@@ -76,7 +80,14 @@ def test_a_jpeg_is_requantized_without_pixels():
     assert psnr(decoded(result.data), decoded(JPEG)) > 30
 
 
-@pytest.mark.parametrize("source", [JPEG, encoded(photograph(64, 64, 1), "JPEG", quality=80), encoded(photograph(90, 70), "JPEG", quality=75, subsampling=0, restart_marker_blocks=3)])
+@pytest.mark.parametrize(
+    "source",
+    [
+        JPEG,
+        encoded(photograph(64, 64, 1), "JPEG", quality=80),
+        encoded(photograph(90, 70), "JPEG", quality=75, subsampling=0, restart_marker_blocks=3),
+    ],
+)
 def test_lossless_is_exact_to_the_last_coefficient(source):
     result = pipeline.compress(source, lossless=True)
 
