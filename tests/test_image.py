@@ -136,9 +136,8 @@ class Container:
 
 @pytest.fixture
 def container(tree: Path, config: dict[str, object]) -> Iterator[Container]:
-    with tempfile.TemporaryDirectory(
-        prefix="compressor-volume-", dir="/var/tmp"
-    ) as volume:  # a spool must be on a disk
+    """With a volume on a disk, as a spool needs it."""
+    with tempfile.TemporaryDirectory(prefix="compressor-volume-", dir="/var/tmp") as volume:
         Path(volume).chmod(0o1777)
         yield Container(tree, Path(volume), config)
 
