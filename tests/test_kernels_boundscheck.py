@@ -57,6 +57,9 @@ CASES = {
         lambda a, y, c, at: color.ycc420_lanes(a, 0, 0, y, 0, 0, c, c, at), (u1(1, 96), i2(1, 32), i2(1, 20)), 4
     ),
     "fdct_quantize": (lambda p, r, o, at: dct.fdct_quantize(p, at, 8, r, 0, o, 0), (i2(1, 68), f4, i2(1, 64)), 4),
+    "fdct_quantize_two": (
+        lambda p, r, o, at: dct.fdct_quantize_two(p, at, 16, r, 0, o, 0), (i2(1, 132), f4, i2(2, 64)), 4
+    ),
     "fdct_quantize, out": (lambda p, r, o, at: dct.fdct_quantize(p, 0, 8, r, 0, o, at), (i2(1, 64), f4, i2(1, 68)), 4),
 }
 for name, (function, arrays, last) in CASES.items():

@@ -110,6 +110,17 @@ def test_each_coefficient_has_its_own_divisor() -> None:
     check(noise, np.arange(1, 65, dtype=np.uint16))
 
 
+@pytest.mark.parametrize("blocks", range(6))
+def test_a_line_may_have_any_number_of_blocks(blocks: int) -> None:
+    noise = np.random.default_rng(5).integers(LOW, HIGH, (8, 8 * 6)).astype(np.int16)
+    out = np.full((7, 64), 12345, np.int16)
+
+    dct.transform(noise, 0, blocks, dct.reciprocals(flat(7))[None], 0, out, 0)
+
+    np.testing.assert_array_equal(out[:blocks], run(noise, flat(7))[:blocks])
+    assert (out[blocks:] == 12345).all()
+
+
 def test_only_the_asked_blocks_lines_and_tables_are_used() -> None:
     rng = np.random.default_rng(4)
     plane = rng.integers(LOW, HIGH, (24, 64)).astype(np.int16)
