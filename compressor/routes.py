@@ -31,6 +31,7 @@ class Route(Protocol):
     format: str
     path: Path
     memory_bytes: int  # what it takes above the idle process
+
     @property
     def notices(self) -> list[str]: ...
     def prepare(self) -> None: ...

@@ -106,7 +106,7 @@ print("all caught")
 def environment(pytestconfig: pytest.Config) -> dict[str, str]:
     """A cache that is kept from run to run, as long as no source changes."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "compressor").glob("kernels/*.py")) + [ROOT / "compressor" / "t81.py"]:
+    for path in [*sorted((ROOT / "compressor").glob("kernels/*.py")), ROOT / "compressor" / "t81.py"]:
         digest.update(path.read_bytes())
     cache = Path(str(pytestconfig.rootpath)) / ".pytest_cache" / f"boundscheck-{digest.hexdigest()[:12]}"
     return os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}

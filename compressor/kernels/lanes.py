@@ -10,7 +10,14 @@ from numba import types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
-I1, I8, I16, I32, I64, F32 = ir.IntType(1), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
+I1, I8, I16, I32, I64, F32 = (
+    ir.IntType(1),
+    ir.IntType(8),
+    ir.IntType(16),
+    ir.IntType(32),
+    ir.IntType(64),
+    ir.FloatType(),
+)
 CHECKED = bool(config.BOUNDSCHECK)
 
 
