@@ -33,7 +33,7 @@ mount -t tmpfs tmpfs "$root/dev"
 touch "$root/dev/null" "$root/dev/urandom"
 mount --bind /dev/null "$root/dev/null"
 mount --bind /dev/urandom "$root/dev/urandom"
-if [ "$volume" = yes ]; then mount -t tmpfs -o mode=1777 tmpfs "$root/var/tmp"; fi
+if [ -n "$volume" ]; then mount --bind "$volume" "$root/var/tmp"; fi
 cd "$root"
 exec chroot --userspec=65532:65532 "$root" "$@"
 """
@@ -117,13 +117,14 @@ def tree(buildah: Buildah, image: str) -> Path:
 class Container:
     """Starts commands as the image's user, in the image's environment, on a read-only root."""
 
-    def __init__(self, tree: Path, config: dict[str, object]) -> None:
+    def __init__(self, tree: Path, volume: Path, config: dict[str, object]) -> None:
         self._tree = tree
+        self._volume = volume
         self._environment = [str(entry) for entry in config["Env"]]  # type: ignore[attr-defined]
 
     def command(self, *arguments: str, volume: bool = True, **environment: str) -> list[str]:
         variables = [*self._environment, *(f"{name}={value}" for name, value in environment.items())]
-        enter = ["unshare", "--mount", "sh", "-c", ENTER, "enter", str(self._tree), "yes" if volume else "no"]
+        enter = ["unshare", "--mount", "sh", "-c", ENTER, "enter", str(self._tree), str(self._volume) if volume else ""]
         return [*enter, "/usr/bin/env", "-i", *variables, *arguments]
 
     def run(self, *arguments: str, volume: bool = True, **environment: str) -> str:
@@ -134,8 +135,11 @@ class Container:
 
 
 @pytest.fixture
-def container(tree: Path, config: dict[str, object]) -> Container:
-    return Container(tree, config)
+def container(tree: Path, config: dict[str, object]) -> Iterator[Container]:
+    """With a volume on a disk, as a spool needs it."""
+    with tempfile.TemporaryDirectory(prefix="compressor-volume-", dir="/var/tmp") as volume:
+        Path(volume).chmod(0o1777)
+        yield Container(tree, Path(volume), config)
 
 
 def test_the_image_says_how_it_is_run(config: dict[str, object]) -> None:
@@ -201,7 +205,7 @@ def serving(container: Container, address: str) -> Iterator[subprocess.Popen[str
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def is_healthy(container: Container, address: str) -> bool:
@@ -219,4 +223,5 @@ def test_it_serves_says_that_it_is_healthy_and_stops_when_told_to(container: Con
 
         process.terminate()
 
-        assert process.wait(timeout=30) == 0
+        process.communicate(timeout=30)
+        assert process.returncode == 0

@@ -119,7 +119,9 @@ def _replicate(pixels, row, x, width, channel_count, tail, to):
 
 
 @njit(
-    types.void(PIXELS, *(types.int64,) * 6, types.int16[:, ::1], types.int16[:, ::1], types.int16[:, ::1], types.uint8[:, ::1]),
+    types.void(
+        PIXELS, *(types.int64,) * 6, types.int16[:, ::1], types.int16[:, ::1], types.int16[:, ::1], types.uint8[:, ::1]
+    ),
     nogil=True,
     cache=True,
 )
@@ -165,7 +167,11 @@ def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
                 ycc420_lanes(tail, 0, 96, y, to + i, to_below + i, cb, cr, to_chroma + (i >> 1))
 
 
-@njit(types.void(types.Array(types.uint8, 3, "C", readonly=True), types.uint8[::1], types.uint8[:, ::1]), nogil=True, cache=True)
+@njit(
+    types.void(types.Array(types.uint8, 3, "C", readonly=True), types.uint8[::1], types.uint8[:, ::1]),
+    nogil=True,
+    cache=True,
+)
 def flatten(pixels, background, out):
     """Put pixels with alpha on a background.
 

@@ -1,21 +1,19 @@
-"""The forward DCT (T.81 A.3.3) and quantization (A.3.4) of sample planes, one 8x8 block a step.
+"""The forward DCT (T.81 A.3.3) and quantization (A.3.4) of sample planes, two 8x8 blocks a step.
 
 The transform is the scaled one of Arai, Agui and Nakajima (Trans. IEICE E71, 1988): 5 multiplications for 8 samples,
-its outputs off by known factors which the reciprocals of the quantization table take in. Single-precision floats:
-what they round away is below 2^-20 of a step.
+its outputs off by known factors which the reciprocals of the quantization table take in. In single-precision
+floats, what they round away is below 2^-13 / Q of a step (measured: 2^-14.4 / Q for noise of full scale).
 """
 
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from compressor.kernels.lanes import F32, I16, I32, I64, ir, load, shuffle, splat, store, vector
+from compressor.kernels.lanes import F32, I16, I32, I64, call, ir, load, shuffle, splat, store, vector
 from compressor.t81 import ZIGZAG
 
 # Output k of the scaled transform is cos(k pi / 16) * sqrt(2) times too large (1 for k = 0), and all are times sqrt(8).
 AAN_SCALE = np.array([1.0] + [np.cos(k * np.pi / 16) * np.sqrt(2) for k in range(1, 8)])
-ROUNDING = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer (ties to even) in the low mantissa bits
-ROUNDING_BITS = 0x4B400000
 
 
 def reciprocals(table: np.ndarray) -> np.ndarray:
@@ -65,6 +63,57 @@ def _transpose(builder, rows):
     return [rows[i] for i in (0, 2, 1, 3, 4, 6, 5, 7)]
 
 
+def _samples(context, builder, array_type, array, index, stride):
+    """The eight lines of a block as float vectors."""
+    rows = []
+    for r in range(8):
+        at = builder.add(index, builder.mul(stride, ir.Constant(I64, r)))
+        line = load(context, builder, array_type, array, at, I16, 8)
+        rows.append(builder.sitofp(builder.sext(line, vector(I32, 8)), vector(F32, 8)))
+    return rows
+
+
+def _narrowed(builder, a, b):
+    """Two vectors of int32 → one of int16. They fit; clamping lets LLVM make one packssdw of it."""
+    both = shuffle(builder, a, b, range(16))
+    low, high = splat(I32, 16, -32768), splat(I32, 16, 32767)
+    both = builder.select(builder.icmp_signed(">", both, low), both, low)
+    both = builder.select(builder.icmp_signed("<", both, high), both, high)
+    return builder.trunc(both, vector(I16, 16))
+
+
+def _quantized(builder, columns, factors):
+    """Coefficients [u], lanes v → 64 int16 in zig-zag order."""
+    rounded = [
+        call(builder, "llvm.lrint.v8i32.v8f32", vector(I32, 8), [builder.fmul(column, factor)])
+        for column, factor in zip(columns, factors, strict=True)
+    ]
+    parts = [_narrowed(builder, *rounded[u : u + 2]) for u in range(0, 8, 2)]
+    halves = [shuffle(builder, *parts[i : i + 2], range(32)) for i in (0, 2)]
+    return shuffle(builder, *halves, [int(z) % 8 * 8 + int(z) // 8 for z in ZIGZAG])
+
+
+def _side_by_side(count):
+    """Code for `count` adjacent blocks whose stages take turns."""
+
+    def codegen(context, builder, signature, a):
+        def each(base, step):
+            return [builder.add(base, ir.Constant(I64, step * i)) for i in range(count)]
+
+        blocks = [_samples(context, builder, signature.args[0], a[0], index, a[2]) for index in each(a[1], 8)]
+        for stage in (_transform, _transpose, _transform):  # [y], lanes x → [u], lanes v
+            blocks = [stage(builder, block) for block in blocks]
+        factors = [
+            load(context, builder, signature.args[3], a[3], builder.add(a[4], ir.Constant(I64, 8 * u)), F32, 8)
+            for u in range(8)
+        ]
+        for columns, to in zip(blocks, each(a[6], 64), strict=True):
+            store(context, builder, signature.args[5], a[5], to, _quantized(builder, columns, factors))
+        return context.get_dummy_value()
+
+    return codegen
+
+
 @intrinsic
 def fdct_quantize(typing, plane, index, stride, reciprocal, first, out, to):
     """The block at flat plane[index] → 64 quantized coefficients in zig-zag order at flat out[to].
@@ -73,29 +122,16 @@ def fdct_quantize(typing, plane, index, stride, reciprocal, first, out, to):
     reciprocal  float32, 64 from flat [first] on: `reciprocals`
     out         int16
     """
+    return types.void(plane, types.intp, types.intp, reciprocal, types.intp, out, types.intp), _side_by_side(1)
 
-    def codegen(context, builder, signature, a):
-        rows = []
-        for r in range(8):
-            at = builder.add(a[1], builder.mul(a[2], ir.Constant(I64, r)))
-            line = load(context, builder, signature.args[0], a[0], at, I16, 8)
-            rows.append(builder.sitofp(builder.sext(line, vector(I32, 8)), vector(F32, 8)))
-        columns = _transform(builder, _transpose(builder, _transform(builder, rows)))  # [u], lanes v
-        parts = []
-        for u in range(8):
-            at = builder.add(a[4], ir.Constant(I64, 8 * u))
-            factor = load(context, builder, signature.args[3], a[3], at, F32, 8)
-            scaled = builder.fadd(builder.fmul(columns[u], factor), splat(F32, 8, ROUNDING))
-            integer = builder.sub(builder.bitcast(scaled, vector(I32, 8)), splat(I32, 8, ROUNDING_BITS))
-            parts.append(builder.trunc(integer, vector(I16, 8)))
-        while len(parts) > 1:
-            count = 2 * parts[0].type.count
-            parts = [shuffle(builder, parts[i], parts[i + 1], range(count)) for i in range(0, len(parts), 2)]
-        order = [int(z) % 8 * 8 + int(z) // 8 for z in ZIGZAG]
-        store(context, builder, signature.args[5], a[5], a[6], shuffle(builder, parts[0], parts[0], order))
-        return context.get_dummy_value()
 
-    return types.void(plane, types.intp, types.intp, reciprocal, types.intp, out, types.intp), codegen
+@intrinsic
+def fdct_quantize_two(typing, plane, index, stride, reciprocal, first, out, to):
+    """`fdct_quantize` of two adjacent blocks.
+
+    One alone waits for its own results most of the time: 29 ns a block, 22 in pairs, no less in threes and fours.
+    """
+    return types.void(plane, types.intp, types.intp, reciprocal, types.intp, out, types.intp), _side_by_side(2)
 
 
 @njit("void(i2[:, ::1], i8, i8, f4[:, ::1], i8, i2[:, ::1], i8)", nogil=True, cache=True)
@@ -109,5 +145,9 @@ def transform(plane, line, blocks, reciprocal, table, out, first):
     out         (n, 64) int16, zig-zag; filled from block `first` on
     """
     stride = plane.shape[1]
-    for block in range(blocks):
-        fdct_quantize(plane, line * stride + 8 * block, stride, reciprocal, 64 * table, out, 64 * (first + block))
+    at, to = line * stride, 64 * first
+    for block in range(0, blocks - 1, 2):
+        fdct_quantize_two(plane, at + 8 * block, stride, reciprocal, 64 * table, out, to + 64 * block)
+    if blocks % 2:
+        block = blocks - 1
+        fdct_quantize(plane, at + 8 * block, stride, reciprocal, 64 * table, out, to + 64 * block)

@@ -10,7 +10,14 @@ from numba import types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
-I1, I8, I16, I32, I64, F32 = ir.IntType(1), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
+I1, I8, I16, I32, I64, F32 = (
+    ir.IntType(1),
+    ir.IntType(8),
+    ir.IntType(16),
+    ir.IntType(32),
+    ir.IntType(64),
+    ir.FloatType(),
+)
 CHECKED = bool(config.BOUNDSCHECK)
 
 
@@ -61,10 +68,10 @@ def call(builder, name, result, arguments):
 
 @intrinsic
 def trailing_zeros(typing, word):
-    """Index of the lowest one bit of a uint64 that is not 0."""
+    """Zero bits below the lowest one bit of a uint64; 64 for 0."""
 
     def codegen(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(I1, 1))
+        return builder.cttz(arguments[0], ir.Constant(I1, 0))
 
     return types.uint64(types.uint64), codegen
 
@@ -126,3 +133,22 @@ def nonzero_mask(typing, blocks, block):
         return builder.bitcast(builder.icmp_signed("!=", values, ir.Constant(vector(I16, 64), None)), I64)
 
     return types.uint64(blocks, types.intp), codegen
+
+
+@intrinsic
+def columns_and_mask(typing, blocks, block, columns):
+    """64 k + min(value + 32, 63) of each coefficient k in row `block` of a (n, 64) int16 array → columns[k], uint16.
+
+    What is below -32 wraps around and becomes 63 too. Returns what `nonzero_mask` does.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        index = builder.mul(arguments[1], ir.Constant(I64, 64))
+        values = load(context, builder, signature.args[0], arguments[0], index, I16, 64)
+        moved, largest = builder.add(values, splat(I16, 64, 32)), splat(I16, 64, 63)
+        column = builder.select(builder.icmp_unsigned("<", moved, largest), moved, largest)
+        column = builder.add(column, ir.Constant(vector(I16, 64), [64 * k for k in range(64)]))
+        store(context, builder, signature.args[2], arguments[2], ir.Constant(I64, 0), column)
+        return builder.bitcast(builder.icmp_signed("!=", values, ir.Constant(vector(I16, 64), None)), I64)
+
+    return types.uint64(blocks, types.intp, columns), codegen

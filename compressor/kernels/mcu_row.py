@@ -53,7 +53,8 @@ def transform_row(pixels, row, layout, reciprocal, scratch, tail, out):
     cache=True,
 )
 def encode_row(coefficients, layout, dc, ac, small, state, raw, out):
-    """One MCU row of coefficients → entropy-coded, stuffed bytes. Parameters as in `encode_mcus` and `stuff`."""
+    """One MCU row of coefficients → entropy-coded, stuffed bytes. Parameters as in `encode_mcus` and `stuff`,
+    but for `raw`: at least 40 + BLOCK_BYTES_MAX for every block, so that `stuff` may read on."""
     mcus = layout[0, 1] // layout[0, 2]
     return stuff(raw, encode_mcus(coefficients, layout, mcus, dc, ac, small, state, raw), out)
 

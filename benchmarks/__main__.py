@@ -1,0 +1,29 @@
+"""python -m benchmarks NAME [--out DIR]"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+NAMES = {
+    "demo": "real photographs and 100 megapixels through a running service",
+    "speed": "encoding pixels beside Pillow, interleaved",
+    "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
+}
+
+
+def main() -> int:
+    """Run one of them; 0 where every check of its output held."""
+    listed = "\n".join(f"  {name:10} {text}" for name, text in NAMES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", epilog=f"names:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", choices=NAMES, metavar="NAME")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder for the results")
+    arguments = parser.parse_args()
+    good = importlib.import_module(f"benchmarks.{arguments.name}").run(arguments.out)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,329 @@
+"""The command line: compress, inspect, serve, warmup, health.
+
+Exit codes: 0 done, 1 failed, 2 not meant like that (usage), 130 interrupted. What is slow to import (kernels, gRPC,
+rich) is imported by the command that needs it, so that `--help` answers at once.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from compressor import cli_options as opt
+from compressor import cli_output as output
+from compressor.cli_options import UsageError
+from compressor.cli_output import STANDARD
+from compressor.errors import SettingsError
+from compressor.settings import VERSION, Report, Settings
+
+CHUNK_BYTES = 1 << 18
+DEFAULTS = Settings()
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # half the time of `--help`
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what goes wrong into a line on standard error and an exit code; COMPRESSOR_DEBUG=1 shows the traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("compressor: interrupted", err=True)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:  # the reader of our standard output went away; what is left in the buffer has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except (typer.Exit, typer.BadParameter):
+        raise
+    except Exception as error:  # the last door: nothing reaches people as a traceback
+        if os.environ.get("COMPRESSOR_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        typer.echo(f"compressor: {in_one_line(error)}", err=True)
+        raise typer.Exit(2 if isinstance(error, UsageError | SettingsError) else 1) from None
+
+
+def in_one_line(error: Exception) -> str:
+    """What people are told. Our own errors say it themselves; others are named, being bugs or the system's."""
+    from compressor.errors import CompressorError
+
+    if isinstance(error, SettingsError):
+        return f"--{error.field.replace('_', '-')} {error.problem}"
+    if isinstance(error, CompressorError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = f"{type(error).__name__}: {error} (COMPRESSOR_DEBUG=1 shows where)"
+    return " ".join(text.split())
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"compressor {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="COMPRESSOR_CONFIG", help="TOML file with defaults: the options' names, as in `quality = 85`."
+        ),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show it.")] = False,
+) -> None:
+    """Fewer bytes for the same picture, in bounded memory.
+
+    Every option of a command can also be given in the environment (--min-saving as COMPRESSOR_MIN_SAVING) or in
+    a TOML file (as min_saving = "5%"). The command line wins over the environment, and that over the file.
+    """
+    if config is not None:
+        commands: dict[str, Any] = context.command.commands  # type: ignore[attr-defined]
+        with one_line_errors():
+            options = {
+                name: {str(p.name) for p in command.params if str(p.envvar).startswith(opt.PREFIX)}
+                for name, command in commands.items()
+            }
+            context.default_map = opt.configuration(config, options)
+
+
+# --- compress -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def compress(
+    source: opt.In,
+    out: opt.Out = None,
+    quality: opt.Quality = DEFAULTS.quality,
+    target_score: opt.TargetScore = DEFAULTS.target_score,
+    max_bytes: opt.MaxBytes = DEFAULTS.max_bytes,
+    lossless: opt.Lossless = DEFAULTS.lossless,
+    effort: opt.Effort_ = DEFAULTS.effort,
+    format: opt.Format_ = DEFAULTS.format,
+    subsampling: opt.Subsampling_ = DEFAULTS.subsampling,
+    metadata: opt.Metadata_ = DEFAULTS.metadata,
+    background: opt.Background = None,
+    min_saving: opt.MinSaving = DEFAULTS.min_saving,
+    delivery: opt.Delivery_ = DEFAULTS.delivery,
+    server: opt.Server = None,
+    force: opt.Force = False,
+    json: opt.Json = False,
+) -> None:
+    """Make an image smaller.
+
+    The input is never modified, and the result appears under its name when it is complete.
+    """
+    with one_line_errors():
+        settings = Settings(
+            quality=quality,
+            target_score=target_score,
+            max_bytes=max_bytes,
+            lossless=lossless,
+            effort=effort,
+            format=format,
+            delivery=delivery,
+            subsampling=subsampling,
+            metadata=metadata,
+            min_saving=min_saving,
+            background=opt.color(background),
+        )
+        if source == STANDARD and out is None:
+            out = STANDARD
+        if out == STANDARD and json:
+            raise UsageError("--json and the image can't both go to standard output; give -o FILE")
+        if out == STANDARD and sys.stdout.isatty():
+            raise UsageError("an image does not belong on a terminal; give -o FILE")
+        if server is None:
+            pass  # brings the kernels, which is not part of what an image takes
+        start = time.perf_counter()
+        report, name = run(source, out, settings, server, force)
+        tell(report, (source, name), settings, time.perf_counter() - start, json)
+
+
+def run(source: str, out: str | None, settings: Settings, server: str | None, force: bool) -> tuple[Report, str]:
+    """Compress into the place that `out` means; the report, and the name of what was written."""
+    streamed = out if output.is_stream(out) else None
+    if streamed is None:
+        output.check_target(source, output.target(source, out, settings.format), force)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(opened(source))
+        bar = stack.enter_context(output.Bar("stdin" if source == STANDARD else Path(source).name, size_of(file)))
+        stream = stack.enter_context(stream_of(bar.watch(chunks_of(file)), settings, server))
+        if streamed is not None:
+            output.write_stream(stream, streamed)
+            return stream.report, streamed
+        folder = output.target(source, out, settings.format).parent
+        draft = stack.enter_context(output.Draft(folder, mode_of(file)))
+        for chunk in stream:
+            draft.write(chunk)
+        path = output.target(source, out, stream.report.format)
+        output.check_target(source, path, force)
+        draft.publish(path)
+        return stream.report, out if out is not None and Path(out) == path else os.path.relpath(path)
+
+
+@contextlib.contextmanager
+def stream_of(chunks: Iterator[bytes], settings: Settings, server: str | None) -> Iterator[Any]:
+    """An iterator of output chunks with a `.report` after the last, made here or by a service."""
+    if server is None:
+        from compressor import pipeline
+
+        with pipeline.stream(chunks, settings) as stream:
+            yield stream
+    else:
+        from compressor.client import Client
+
+        with Client(server) as client, client.stream(chunks, settings) as stream:
+            yield stream
+
+
+def tell(report: Report, names: tuple[str, str], settings: Settings, seconds: float, json: bool) -> None:
+    """Print the report where it does not mix with the image."""
+    if json:
+        typer.echo(output.as_json(report))
+        return
+    from rich.console import Console
+
+    console = output.error_console() if names[1] == STANDARD else Console(highlight=False)
+    output.print_report(console, names, report, settings, seconds)
+    suffixes = {suffix: format for format, suffixes in output.SUFFIXES.items() for suffix in suffixes}
+    promised = suffixes.get(Path(names[1]).suffix.lower(), report.format)
+    if promised != report.format:
+        text = f"{names[1]} holds {output.human_format(report.format)}; --format {promised} converts"
+        output.error_console().print(f"  [yellow]note[/]  {text}", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def opened(source: str) -> Iterator[BufferedIOBase]:
+    if source == STANDARD:
+        yield cast(BufferedIOBase, sys.stdin.buffer)
+    else:
+        with open(source, "rb") as file:
+            yield file
+
+
+def chunks_of(file: BufferedIOBase) -> Iterator[bytes]:
+    """What is there, as soon as it is there: a pipe may be slow."""
+    while chunk := file.read1(CHUNK_BYTES):
+        yield chunk
+
+
+def size_of(file: BufferedIOBase) -> int | None:
+    """Bytes of a file; None for a pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        return os.fstat(file.fileno()).st_size or None
+    return None
+
+
+def mode_of(file: BufferedIOBase) -> int:
+    """Permissions for the result: those of its source, less what the umask takes away."""
+    with contextlib.suppress(OSError, ValueError):
+        if size_of(file) is not None:
+            return os.fstat(file.fileno()).st_mode & 0o666
+    return 0o666
+
+
+# --- the others ---------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def inspect(source: opt.In, json: opt.Json = False) -> None:
+    """Say what an image is, from its header."""
+    with one_line_errors():
+        from compressor import pipeline
+
+        with opened(source) as file:
+            bytes_in = size_of(file)
+            found = pipeline.inspect(chunks_of(file), Settings())
+        if json:
+            typer.echo(output.as_json(found))
+            return
+        from rich.console import Console
+
+        output.print_source(Console(highlight=False), source, found, bytes_in)
+
+
+@app.command()
+def serve(
+    address: opt.Address = "127.0.0.1:50051",
+    metrics_address: opt.MetricsAddress = "127.0.0.1:9464",
+    memory_budget: opt.MemoryBudget = 256 << 20,
+    spool_dir: opt.SpoolDir = None,
+    spool_budget: opt.SpoolBudget = None,
+    window_bytes: opt.WindowBytes = 256 << 10,
+    idle_seconds: opt.IdleSeconds = 60.0,
+    calls_max: opt.CallsMax = 256,
+    drain_seconds: opt.DrainSeconds = 2.0,
+    grace_seconds: opt.GraceSeconds = 30.0,
+    tls_cert: opt.TlsCert = None,
+    tls_key: opt.TlsKey = None,
+    tls_client_ca: opt.TlsClientCa = None,
+    token_file: opt.TokenFile = None,
+) -> None:
+    """Run the service until SIGTERM or Ctrl-C."""
+    options = dict(locals())
+    with one_line_errors():
+        import logging
+
+        from compressor.service.server import Server, ServerConfig
+        from compressor.service.server import serve as run_service
+
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+
+        def say_where(server: Server) -> None:
+            host = address.rpartition(":")[0]
+            metrics = "" if metrics_address is None else f", metrics on http://{metrics_address.rpartition(':')[0]}"
+            metrics += f":{server.metrics_port}/metrics" if metrics else ""
+            typer.echo(f"serving on {host}:{server.port}{metrics}")
+            sys.stdout.flush()
+
+        run_service(ServerConfig(**options), on_ready=say_where)
+
+
+@app.command()
+def warmup() -> None:
+    """Compile the kernels ahead of the first image."""
+    with one_line_errors():
+        start = time.perf_counter()
+        from compressor.service.codec import warm_up
+
+        warm_up()
+        typer.echo(f"kernels ready in {output.human_seconds(time.perf_counter() - start)}", err=True)
+
+
+@app.command()
+def health(
+    address: opt.Address = "127.0.0.1:50051",
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 3.0,
+) -> None:
+    """Ask a service whether it takes requests: exit code 0 or 1."""
+    with one_line_errors():
+        from compressor import client
+
+        serving = client.health(address, timeout)
+        typer.echo(f"{address}: {'serving' if serving else 'not serving'}", err=not serving)
+        raise typer.Exit(0 if serving else 1)
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="compressor")
+
+
+if __name__ == "__main__":
+    main()

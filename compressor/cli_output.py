@@ -1,0 +1,288 @@
+"""What the command line leaves behind: files that appear only when they are complete, and lines people want to read."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import stat
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from compressor.cli_options import UsageError
+from compressor.settings import Outcome, Report, Settings, Source
+from compressor.settings import Path as Way
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+STANDARD = "-"  # standard input or output, in place of a file's name
+SUFFIXES = {"jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"), "png": (".png",), "webp": (".webp",), "avif": (".avif",)}
+WAYS = {
+    Way.NONE: "not decoded",
+    Way.LOSSLESS: "lossless",
+    Way.COEFFICIENTS: "requantized, no pixels made",
+    Way.PIXELS: "through pixels",
+}
+PROGRESS_AFTER_SECONDS = 1.0
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+def with_suffix_of(name: str, format: str) -> str:
+    """`name` as a file of `format` is called; unchanged where its suffix already says so or the format has none."""
+    suffixes = SUFFIXES.get(format, ())
+    path = Path(name)
+    return name if not suffixes or path.suffix.lower() in suffixes else path.stem + suffixes[0]
+
+
+def target(source: str, out: str | None, format: str) -> Path:
+    """Where the result goes.
+
+    out     None: beside the source, as NAME.compressed.SUFFIX; a folder: in it, under the source's name; else that file
+    format  of the result; "keep" and "auto" where it is not known yet
+    """
+    if out is not None and not Path(out).is_dir():
+        return Path(os.path.realpath(out))  # a link is written through, not replaced
+    if source == STANDARD:
+        raise UsageError(f"{out}: is a folder; what comes from standard input needs a file name")
+    name = with_suffix_of(Path(source).name, format)
+    if out is not None:
+        return Path(out) / name
+    return Path(source).with_name(f"{Path(name).stem}.compressed{Path(name).suffix}")
+
+
+def check_target(source: str, path: Path, force: bool) -> None:
+    """Refuse to write over the source, ever, and over anything else unless told to."""
+    if not path.exists():
+        return
+    if source != STANDARD and Path(source).exists() and path.samefile(source):
+        raise UsageError(f"{path}: is the input, which is never modified; give another -o")
+    if path.is_file() and not force:
+        raise UsageError(f"{path}: exists; --force overwrites it")
+
+
+class Draft:
+    """A file that is written beside its target and gets its name when it is complete."""
+
+    def __init__(self, folder: Path, mode: int) -> None:
+        self.path = folder / f".compressor-{os.getpid()}-{os.urandom(4).hex()}.part"
+        self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")
+
+    def write(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+
+    def publish(self, path: Path) -> None:
+        """Give it its name, once all of it is on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.replace(self.path, path)
+        with contextlib.suppress(OSError):  # not every file system syncs folders
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):  # a full disk fails here again
+            self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def write_stream(chunks: Iterable[bytes], out: str) -> None:
+    """Write to standard output, or to a device or a pipe that can't be renamed."""
+    with contextlib.ExitStack() as stack:
+        file = sys.stdout.buffer if out == STANDARD else stack.enter_context(open(out, "wb"))
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+
+
+def is_stream(out: str | None) -> bool:
+    """Whether `out` can't be renamed to: standard output, a device, a pipe."""
+    if out is None or out == STANDARD:
+        return out == STANDARD
+    try:
+        mode = os.stat(out).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+# --- progress -----------------------------------------------------------------------------------------------------
+
+
+class Bar:
+    """A progress bar on standard error, where that is a terminal, for what takes longer than a second."""
+
+    def __init__(self, name: str, total_bytes: int | None) -> None:
+        self._name = name
+        self._total_bytes = total_bytes
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._ended = False
+        self._progress: Progress | None = None
+        self._timer = threading.Timer(PROGRESS_AFTER_SECONDS, self._start)
+        self._timer.daemon = True
+
+    def _start(self) -> None:
+        from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        with self._lock:
+            if self._ended:
+                return
+            self._progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                DownloadColumn(),
+                TimeElapsedColumn(),
+                console=error_console(),
+                transient=True,
+            )
+            self._task = self._progress.add_task(self._name, total=self._total_bytes, completed=self._bytes)
+            self._progress.start()
+
+    def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks, counted as they are taken."""
+        for chunk in chunks:
+            self._bytes += len(chunk)
+            if self._progress is not None:
+                self._progress.update(self._task, completed=self._bytes)
+            yield chunk
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._ended = True
+            if self._progress is not None:
+                self._progress.stop()
+
+
+# --- reports ------------------------------------------------------------------------------------------------------
+
+
+def error_console() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def as_json(record: Report | Source) -> str:
+    """One line of JSON with the fields of `record`, and for a report what is computed from them."""
+    fields = dataclasses.asdict(record)
+    if isinstance(record, Report):
+        fields |= {"cpu_seconds": record.cpu_seconds, "saved": record.saved}
+    return json.dumps(fields, default=plain)
+
+
+def plain(value: Any) -> Any:
+    """What JSON has no word for, in one that it has."""
+    if isinstance(value, Enum):
+        return value.value
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def human_bytes(count: int) -> str:
+    """Three digits and a decimal unit: 17 B, 3.42 MB."""
+    if abs(count) < 1000:
+        return f"{count} B"
+    units = ["TB", "GB", "MB", "kB"]
+    value = count / 1000
+    while abs(value) >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop()
+    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
+    return f"{value:.{digits}f} {units[-1]}"
+
+
+def human_seconds(seconds: float) -> str:
+    """0.21 s, 12.3 s, 2 min 05 s."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def human_format(format: str) -> str:
+    """A format as people write it."""
+    return {"webp": "WebP"}.get(format, format.upper())
+
+
+def facts(console: "Console", rows: Iterable[tuple[str, str, str]]) -> None:
+    """Print lines of a name, a value and a remark, under each other."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for name, value, remark in rows:
+        table.add_row(f"  [dim]{name}[/]", value, f"[dim]{remark}[/]")
+    console.print(table)
+
+
+def print_report(
+    console: "Console", names: tuple[str, str], report: Report, settings: Settings, seconds: float
+) -> None:
+    """Say what became of an image.
+
+    names    of the input and of the output; "-" for the standard ones
+    seconds  on the clock, from the first byte read to the last written
+    """
+    from rich.markup import escape
+
+    color = {Outcome.COMPRESSED: "green", Outcome.UNCHANGED: "yellow", Outcome.LARGER: "red"}[report.outcome]
+    reason = f": {report.reason}" if report.reason else ""
+    verdict = "" if report.outcome is Outcome.COMPRESSED else f"  [{color}]{report.outcome.value}[/]{escape(reason)}"
+    before, after = ("stdin" if names[0] == STANDARD else names[0], "stdout" if names[1] == STANDARD else names[1])
+    console.print(f"[bold]{escape(before)}[/] → [bold]{escape(after)}[/]{verdict}", soft_wrap=True)
+    lossy = report.outcome is not Outcome.UNCHANGED and report.path in (Way.COEFFICIENTS, Way.PIXELS)
+    result = human_format(report.format) + (f", quality {settings.quality}" if lossy and report.format != "png" else "")
+    megapixels = report.width * report.height / 1e6
+    rows = [
+        ("before", human_bytes(report.bytes_in), f"{human_format(report.source_format)}, {extent(report)}"),
+        ("after", human_bytes(report.bytes_out), result),
+        ("saved", f"[{color} bold]{report.saved:.1%}[/]", human_bytes(report.bytes_in - report.bytes_out)),
+        ("took", human_seconds(seconds), f"{megapixels / seconds:.1f} MP/s, {WAYS[report.path]}"),
+    ]
+    if report.score is not None:
+        rows.append(("score", f"{report.score:.1f}", "SSIMULACRA2"))
+    facts(console, rows)
+    for notice in report.notices:
+        console.print(f"  [yellow]note[/]  {escape(notice)}", soft_wrap=True)
+
+
+def print_source(console: "Console", name: str, source: Source, bytes_in: int | None) -> None:
+    """Say what was recognised, before anything is done to it."""
+    from rich.markup import escape
+
+    console.print(f"[bold]{escape(name)}[/]  {escape(source.description)}", soft_wrap=True)
+    rows = [("size", extent(source), f"{source.width * source.height / 1e6:.2f} MP, {source.channels} channels")]
+    if bytes_in is not None:
+        bits_per_pixel = 8 * bytes_in / (source.width * source.height)
+        rows.append(("file", human_bytes(bytes_in), f"{bits_per_pixel:.2f} bits a pixel"))
+    if source.quality is not None:
+        rows.append(("quality", f"about {source.quality}", "as libjpeg counts, from its quantization tables"))
+    rows.append(("memory", human_bytes(source.reserved_bytes), "reserved to compress it with the default settings"))
+    facts(console, rows)
+
+
+def extent(image: Report | Source) -> str:
+    return f"{image.width} × {image.height}"

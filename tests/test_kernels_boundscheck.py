@@ -1,0 +1,136 @@
+"""Memory safety: kernels run again in a process where every access to an array is checked.
+
+Without NUMBA_BOUNDSCHECK neither Numba nor `lanes` sees an access that is out of bounds. The mode is read when
+kernels are compiled, so that it takes a process of its own, and a cache of its own: 15 seconds when that is empty.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The tests that walk along the edges of arrays: odd widths and heights, longest codes, largest blocks.
+EDGES = [
+    "test_kernels_color.py::test_planes_agree_with_jfif_for_every_width",
+    "test_kernels_color.py::test_grey_is_the_sample_itself_for_every_width",
+    "test_kernels_color.py::test_rows_below_the_last_one_repeat_it",
+    "test_kernels_color.py::test_segments_join_without_a_seam",
+    "test_kernels_dct.py::test_only_the_asked_blocks_lines_and_tables_are_used",
+    "test_kernels_huffman_encode.py::test_mcus_interleave_their_components",
+    "test_kernels_huffman_encode.py::test_full_blocks_are_coded_bit_for_bit",
+    "test_kernels_huffman_encode.py::test_the_largest_block_takes_less_than_is_reserved_for_it",
+    "test_kernels_huffman_encode.py::test_bytes_that_are_all_ff_double",
+    "test_kernels_huffman_encode.py::test_an_ff_in_any_place_is_stuffed",
+    "test_kernels_huffman_encode.py::test_symbols_are_counted_and_added_up",
+    "test_kernels_quantize.py::test_only_the_asked_blocks_change",
+    "test_kernels_packing.py::test_every_size_of_value_survives_in_every_place",
+    "test_kernels_packing.py::test_the_largest_block_takes_what_is_promised",
+    "test_kernels_mcu_row.py::test_the_largest_row_fits_what_is_asked_for",
+    "test_kernels_mcu_row.py::test_bands_of_any_height_and_single_rows_give_the_same_bytes",
+]
+
+# Each operation of `lanes` just inside an array, then one element past its end and before its start.
+PROBES = """
+import numpy as np
+from numba import njit
+from compressor.kernels import color, dct, huffman_encode, lanes, mcu_row, packing, quantize
+
+u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
+f4 = np.zeros(64, np.float32)
+CASES = {
+    "load_be64": (lambda a, at: lanes.load_be64(a, at), (u1(20),), 12),
+    "store_be64": (lambda a, at: lanes.store_be64(a, at, np.uint64(0)), (u1(20),), 12),
+    "copy32_find_ff, target": (lambda a, b, at: lanes.copy32_find_ff(a, at, b, 0), (u1(40), u1(32)), 8),
+    "copy32_find_ff, source": (lambda a, b, at: lanes.copy32_find_ff(a, 0, b, at), (u1(32), u1(40)), 8),
+    "nonzero_mask": (lambda a, at: lanes.nonzero_mask(a, at), (i2(3, 64),), 2),
+    "columns_and_mask": (lambda a, c, at: lanes.columns_and_mask(a, at, c), (i2(3, 64), i2(64)), 2),
+    "grey_lanes": (lambda a, y, at: color.grey_lanes(a, at, y, 0), (u1(1, 40), i2(1, 32)), 8),
+    "ycc444_lanes": (lambda a, y, at: color.ycc444_lanes(a, at, y, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
+    "ycc444_lanes, planes": (lambda a, y, at: color.ycc444_lanes(a, 0, y, y, y, at), (u1(1, 96), i2(1, 40)), 8),
+    "ycc420_lanes": (lambda a, y, at: color.ycc420_lanes(a, 0, at, y, 0, 0, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
+    "ycc420_lanes, chroma": (
+        lambda a, y, c, at: color.ycc420_lanes(a, 0, 0, y, 0, 0, c, c, at), (u1(1, 96), i2(1, 32), i2(1, 20)), 4
+    ),
+    "fdct_quantize": (lambda p, r, o, at: dct.fdct_quantize(p, at, 8, r, 0, o, 0), (i2(1, 68), f4, i2(1, 64)), 4),
+    "fdct_quantize_two": (
+        lambda p, r, o, at: dct.fdct_quantize_two(p, at, 16, r, 0, o, 0), (i2(1, 132), f4, i2(2, 64)), 4
+    ),
+    "fdct_quantize, out": (lambda p, r, o, at: dct.fdct_quantize(p, 0, 8, r, 0, o, at), (i2(1, 64), f4, i2(1, 68)), 4),
+}
+for name, (function, arrays, last) in CASES.items():
+    kernel = njit(function)
+    kernel(*arrays, 0)
+    kernel(*arrays, last)
+    for outside in (last + 1, -1, 1 << 40):
+        try:
+            kernel(*arrays, outside)
+        except IndexError:
+            continue
+        raise SystemExit(f"{name}: index {outside} was not caught")
+
+# Compiled kernels raise too, given one element less than they need, through all calls between.
+planes = [np.zeros((8, 31), np.int16)] * 3
+codes, small = np.full((1, 256), 33, np.uint32), np.zeros((1, 65 * 64), np.uint32)
+layout, state, blocks = np.array([[0, 1, 1, 1]]), np.zeros(8, np.int64), i2(1, 64)
+TOO_SMALL = {
+    "planes": lambda: color.planes(u1(8, 96), 0, 0, 32, 3, 1, 1, *planes, u1(1, 192)),
+    "planes, tail": lambda: color.planes(u1(8, 24), 0, 0, 8, 3, 2, 2, i2(16, 32), *planes[:2], u1(1, 191)),
+    "transform": lambda: dct.transform(i2(8, 15), 0, 2, f4.reshape(1, 64), 0, i2(2, 64), 0),
+    "encode_mcus, raw": lambda: huffman_encode.encode_mcus(blocks, layout, 1, codes, codes, small, state, u1(7)),
+    "encode_mcus, blocks": lambda: huffman_encode.encode_mcus(blocks, layout, 2, codes, codes, small, state, u1(99)),
+    "columns_and_mask": lambda: njit(lambda a, c: lanes.columns_and_mask(a, 0, c))(blocks, i2(63)),
+    "stuff, raw": lambda: huffman_encode.stuff(u1(31), 1, u1(64)),
+    "stuff, out": lambda: huffman_encode.stuff(u1(33) + np.uint8(255), 1, u1(31)),
+    "encode_row": lambda: mcu_row.encode_row(blocks, layout, codes, codes, small, state, u1(7), u1(99)),
+    "pack": lambda: packing.pack(blocks, 1, u1(2)),
+    "unpack": lambda: packing.unpack(u1(2), 0, 1, blocks),
+    "unpack, run too long": lambda: packing.unpack(np.array([0, 0, 0xF0, 0xF0, 0xF0, 0xF1, 0], np.uint8), 0, 1, blocks),
+    "requantize": lambda: quantize.requantize(blocks, 0, 2, f4),
+}
+for name, call in TOO_SMALL.items():
+    try:
+        call()
+    except IndexError:
+        continue
+    raise SystemExit(f"{name}: was not caught")
+print("all caught")
+"""
+
+
+@pytest.fixture
+def environment(pytestconfig: pytest.Config) -> dict[str, str]:
+    """A cache that is kept from run to run, as long as no source changes."""
+    digest = hashlib.sha256()
+    for path in [*sorted((ROOT / "compressor").glob("kernels/*.py")), ROOT / "compressor" / "t81.py"]:
+        digest.update(path.read_bytes())
+    cache = Path(str(pytestconfig.rootpath)) / ".pytest_cache" / f"boundscheck-{digest.hexdigest()[:12]}"
+    return os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
+
+
+def run(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_lanes_and_kernels_catch_every_access_outside_an_array(environment: dict[str, str]) -> None:
+    assert run(environment, "-c", PROBES) == "all caught\n"
+
+
+def test_kernels_stay_inside_their_arrays(environment: dict[str, str]) -> None:
+    paths = [f"tests/{edge}" for edge in EDGES]
+
+    assert " passed" in run(environment, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths)

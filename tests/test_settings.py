@@ -1,0 +1,114 @@
+"""Settings take what they promise and refuse the rest by name; reports do their sums."""
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from compressor.errors import SettingsError
+from compressor.settings import ENUMS, Delivery, Effort, Format, Outcome, Path, Report, Settings
+
+
+def test_defaults_are_the_promised_ones() -> None:
+    settings = Settings()
+
+    assert (settings.quality, settings.effort, settings.format) == (80, Effort.BALANCED, Format.KEEP)
+    assert (settings.delivery, settings.lossless, settings.min_saving) == (None, False, 0.0)
+    assert (settings.target_score, settings.max_bytes, settings.background) == (None, None, None)
+    assert (settings.subsampling, settings.metadata) == ("auto", "keep")
+
+
+@pytest.mark.parametrize("name", ENUMS)
+def test_enums_may_be_given_as_values(name: str) -> None:
+    for member in ENUMS[name]:
+        as_value: dict[str, Any] = {name: member.value}
+        as_member: dict[str, Any] = {name: member}
+        assert getattr(Settings(**as_value), name) is member
+        assert Settings(**as_value) == Settings(**as_member)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        *[("quality", value) for value in (0, 101, -1, True, "80", None, math.nan)],
+        *[("target_score", value) for value in (-0.1, 100.1, math.nan, math.inf, "70", True)],
+        *[("max_bytes", value) for value in (0, -1)],
+        *[("min_saving", value) for value in (-0.01, 1, 1.5, math.nan, math.inf)],
+        *[("background", value) for value in ((), (1, 2), (1, 2, 3, 4), (0, 0, 256), (-1, 0, 0), (0, "0", 0))],
+        *[(name, value) for name in ENUMS for value in ("", "JPEG", "other", 1)],
+        *[(name, None) for name in ENUMS if name != "delivery"],
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings(**{name: value})
+
+    assert refused.value.field == name
+    assert str(refused.value).startswith(f"{name}: ") and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        *[("quality", value) for value in (1, 50, 100)],
+        *[("target_score", value) for value in (0, 0.5, 100, 100.0)],
+        *[("max_bytes", value) for value in (1, 1 << 40)],
+        *[("min_saving", value) for value in (0, 0.05, 0.999)],
+        *[("background", value) for value in ((0, 0, 0), (255, 255, 255))],
+        ("delivery", None),
+    ],
+)
+def test_values_at_the_limits_are_taken(name: str, value: Any) -> None:
+    assert getattr(Settings(**{name: value}), name) == value
+
+
+def test_a_wrong_choice_is_told_what_there_is() -> None:
+    with pytest.raises(SettingsError, match="is 'quick', must be one of fast, balanced, best"):
+        Settings(effort="quick")  # type: ignore[arg-type]
+
+
+def test_a_background_becomes_a_tuple() -> None:
+    settings = Settings(background=[1, 2, 3])  # type: ignore[arg-type]
+
+    assert settings.background == (1, 2, 3)
+    assert hash(settings) == hash(Settings(background=(1, 2, 3)))
+
+
+def test_settings_can_not_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().quality = 1  # type: ignore[misc]
+
+
+def test_digests_differ_where_settings_do() -> None:
+    changed: list[dict[str, Any]] = [
+        {}, {"quality": 79}, {"target_score": 70.0}, {"max_bytes": 1000}, {"lossless": True}, {"effort": "fast"},
+        {"format": "png"}, {"delivery": "safe"}, {"subsampling": "444"}, {"metadata": "strip"}, {"min_saving": 0.1},
+        {"background": (0, 0, 0)},
+    ]  # fmt: skip
+    assert {name for change in changed for name in change} == {field.name for field in dataclasses.fields(Settings)}
+    digests = [Settings(**change).digest() for change in changed]
+
+    assert len(set(digests)) == len(changed)
+    assert all(len(digest) == 12 and int(digest, 16) >= 0 for digest in digests)
+
+
+def test_digests_do_not_depend_on_how_a_choice_was_given() -> None:
+    assert Settings(delivery="safe").digest() == Settings(delivery=Delivery.SAFE).digest()  # type: ignore[arg-type]
+
+
+def report(bytes_in: int, bytes_out: int, **more: Any) -> Report:
+    return Report(
+        outcome=Outcome.COMPRESSED, bytes_in=bytes_in, bytes_out=bytes_out, source_format="png", format="jpeg",
+        width=1, height=1, path=Path.PIXELS, **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes, saved", [((100, 75), 0.25), ((100, 100), 0.0), ((100, 150), -0.5), ((0, 10), 0.0)])
+def test_savings_are_a_share_of_the_input(sizes: tuple[int, int], saved: float) -> None:
+    assert report(*sizes).saved == saved
+
+
+def test_cpu_seconds_are_those_of_all_stages() -> None:
+    assert report(1, 1).cpu_seconds == 0
+    assert report(1, 1, stage_seconds={"decode": 0.5, "encode": 0.25}).cpu_seconds == 0.75
