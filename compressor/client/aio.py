@@ -9,13 +9,14 @@ import contextlib
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 
 from compressor import wire
 from compressor.client import transfer
-from compressor.client.transfer import Answer, Bytes, Input, M, Result, Upload
+from compressor.client.sync import Client
+from compressor.client.transfer import Answer, Bytes, Input, Result, Upload
 from compressor.errors import BusyError, CompressorError, IncompleteError
 from compressor.settings import Raw, Report, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
@@ -25,13 +26,13 @@ T = TypeVar("T")
 Parts = Iterable[Bytes] | Iterable[Tile] | AsyncIterable[Bytes] | AsyncIterable[Tile]
 
 
-class _Writer(Generic[M]):
+class _Writer:
     """Writes an upload to a call, in a task beside the one that reads.
 
     reason  what the caller's own iterator raised, or None
     """
 
-    def __init__(self, call: Any, upload: Upload[M], settings: Settings, raw: Raw | None, parts: Parts) -> None:
+    def __init__(self, call: Any, upload: Upload[pb.CompressRequest], settings: Settings, raw: Raw | None, parts: Parts) -> None:
         self.reason: Exception | None = None
         self._call = call
         self._upload = upload
@@ -168,6 +169,10 @@ class AsyncClient:
         else:
             self._channel = grpc.aio.secure_channel(address, credentials, options)
         self._stub: Any = rpc.CompressorServiceStub(self._channel)
+        # Connects when it is first used.
+        self._client = Client(
+            address, timeout=timeout, retries=retries, chunk_bytes=chunk_bytes, credentials=credentials, token=token
+        )
         self._timeout = timeout
         self._retries = retries
         self._chunk_bytes = chunk_bytes
@@ -194,22 +199,8 @@ class AsyncClient:
         return AsyncStream(call, Upload(pb.CompressRequest, self._chunk_bytes), settings, raw, parts)
 
     async def inspect(self, source: Input, **settings: Any) -> Source:
-        """As `Client.inspect`."""
-        wanted = Settings(**settings)
-
-        async def once(timeout: float | None) -> Source:
-            raw, parts = transfer.cut(source, self._chunk_bytes)
-            call = self._stub.Inspect(timeout=timeout, metadata=self._metadata)
-            writer = _Writer(call, Upload(pb.InspectRequest, self._chunk_bytes), wanted, raw, parts)
-            try:
-                return wire.source_from_proto((await call).source)
-            except grpc.aio.AioRpcError as error:
-                raise writer.reason or transfer.error_of(error) from None
-            finally:
-                call.cancel()
-                await writer.stop()
-
-        return await self._again(once, transfer.is_replayable(source))
+        """As `Client.inspect`, and made by one on a thread: a call with one response has no place for a failure in band."""
+        return await asyncio.to_thread(self._client.inspect, source, **settings)
 
     async def _again(self, once: Callable[[float | None], Awaitable[T]], replayable: bool) -> T:
         """Call, and call again as long as the service is full and time is left."""
@@ -226,6 +217,7 @@ class AsyncClient:
     async def close(self) -> None:
         """Close the connection; calls that run are cancelled."""
         await self._channel.close()
+        self._client.close()
 
     async def __aenter__(self) -> "AsyncClient":
         return self

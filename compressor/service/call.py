@@ -17,6 +17,7 @@ from compressor.settings import Report, Source
 INBOX_BYTES = OUTBOX_BYTES = 64 << 10
 # gRPC keeps three copies of a message that its reader does not take: small ones, so that it stays cheap to wait for.
 OUTPUT_BYTES_MAX = 32 << 10
+LINGER_SECONDS = 0.5
 # What a call takes beside its image and its HTTP/2 window: the chunk that the pipeline works on and one on its way to
 # it, the outbox and a chunk on its way there, three copies of what leaves, and the touched part of a thread's stack.
 CALL_BYTES = 2 * wire.CHUNK_BYTES + 2 * OUTBOX_BYTES + 3 * OUTPUT_BYTES_MAX + (64 << 10)
@@ -75,6 +76,8 @@ class Call:
         # The error of a reader that does not read. The handler can't be told: it waits for the same reader.
         self.stalled: asyncio.Future[IdleError] = self._loop.create_future()
 
+        self.feeding: asyncio.Task[None] | None = None  # what fills the inbox
+
     def __enter__(self) -> "Call":
         return self
 
@@ -83,6 +86,11 @@ class Call:
     ) -> None:
         self.inbox.close()
         self.outbox.close()
+
+    async def linger(self) -> None:
+        """Give a client that was told of a failure the time to hear it and to stop writing."""
+        if self.feeding is not None:
+            await asyncio.wait([self.feeding], timeout=LINGER_SECONDS)
 
     def start(self, work: Callable[["Call"], None], ended: Callable[[], None]) -> None:
         """Run `work`, which is Call.compress or Call.inspect, on a thread of its own, and then `ended`."""

@@ -49,20 +49,20 @@ class CompressorService(rpc.CompressorServiceServicer):
         self, request_iterator: object, context: Context
     ) -> AsyncIterator[pb.CompressResponse]:
         """Stream one image through the codec. A generator: that is what learns of a cancelled call at once."""
-        with self._account(context) as account:
+        with self._account(context) as account, self._call(Call.compress, context, account) as call:
             await context.send_initial_metadata(self._identity())
             try:
-                with self._call(Call.compress, context, account) as call:
-                    while (item := await call.outbox.get(OUTPUT_BYTES_MAX)) is not None:
-                        response = _response(item, account)
-                        del item
-                        yield response
-                        del response
+                while (item := await call.outbox.get(OUTPUT_BYTES_MAX)) is not None:
+                    response = _response(item, account)
+                    del item
+                    yield response
+                    del response
                 account.end("OK")
             except Exception as error:
                 failure = _failure(error, account)
                 # In band first: a client that is still writing may never see the status.
                 yield pb.CompressResponse(failure=failure)
+                await call.linger()
                 await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
             finally:
                 account.count_outcome()
@@ -71,17 +71,17 @@ class CompressorService(rpc.CompressorServiceServicer):
         self, request_iterator: object, context: Context
     ) -> pb.InspectResponse:
         """Answer from the header."""
-        with self._account(context) as account:
+        with self._account(context) as account, self._call(Call.inspect, context, account) as call:
             await context.send_initial_metadata(self._identity())
             try:
-                with self._call(Call.inspect, context, account) as call:
-                    source = await call.outbox.get()
+                source = await call.outbox.get()
                 assert isinstance(source, Source)
                 account.source = source
                 account.end("OK")
                 return pb.InspectResponse(source=wire.source_to_proto(source))
             except Exception as error:
                 failure = _failure(error, account)
+                await call.linger()
                 await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
                 raise
 
@@ -104,7 +104,7 @@ class CompressorService(rpc.CompressorServiceServicer):
     def _call(self, work: Work, context: Context, account: Account) -> Iterator[Call]:
         """A call that is fed from the wire for as long as the context is open."""
         with Call(self._codec, self._idle_seconds) as call:
-            feeding = asyncio.create_task(self._feed(call, work, context, account))
+            call.feeding = feeding = asyncio.create_task(self._feed(call, work, context, account))
             watching = asyncio.create_task(self._watch(call, context, account))
             try:
                 yield call
@@ -119,10 +119,10 @@ class CompressorService(rpc.CompressorServiceServicer):
             await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
 
     async def _feed(self, call: Call, work: Work, context: Context, account: Account) -> None:
-        """Move parts from the wire into the inbox; the first one starts the work."""
+        """Move parts from the wire into the inbox; the first one starts the work. What nobody wants is dropped."""
         try:
             async with asyncio.timeout(self._idle_seconds):
-                first = await self._next(call, context, account)
+                finished = await self._next(call, context, account)
             if not self._threads.acquire(blocking=False):
                 raise BusyError("all threads are taken", RETRY_SECONDS)
             call.start(work, self._threads.release)
@@ -131,16 +131,17 @@ class CompressorService(rpc.CompressorServiceServicer):
             return
         except Exception as error:
             call.outbox.end(error)
+            await _drop(context)
             return
         try:
-            finished = first
             while not finished:
                 finished = await self._next(call, context, account)
             call.inbox.end()
         except ClosedError:
-            pass  # the work ended before the upload
+            await _drop(context)  # the work ended before the upload
         except Exception as error:
             call.inbox.end(error)
+            await _drop(context)
 
     async def _next(self, call: Call, context: Context, account: Account) -> bool:
         """Move one part; True for the last one. Room first, so that no message waits outside the inbox."""
@@ -157,6 +158,14 @@ class CompressorService(rpc.CompressorServiceServicer):
         account.bytes_in += size
         call.inbox.put(part, size)
         return isinstance(part, pb.Finish)
+
+
+async def _drop(context: Context) -> None:
+    """Read on for nobody: gRPC's asyncio clients lose what came to them when a write of theirs fails."""
+    with contextlib.suppress(Exception):
+        while (request := await context.read()) is not grpc.aio.EOF:
+            if request.HasField("finish"):
+                return
 
 
 def _response(item: Source | bytes | Done, account: Account) -> pb.CompressResponse:

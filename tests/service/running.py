@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ class Running:
 
     def run(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
+
+    def scrape(self) -> str:
+        with urllib.request.urlopen(f"{self.metrics}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
 
     def __enter__(self) -> "Running":
         return self
@@ -65,7 +70,9 @@ class Process:
 
     def __exit__(self, *error: object) -> None:
         self.process.terminate()
-        assert self.process.wait(20) == 0
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        assert self.process.wait(60) == 0
 
 
 def eventually(true: Callable[[], object], seconds: float = 5.0) -> bool:

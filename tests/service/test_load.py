@@ -3,18 +3,15 @@
 Memory is the resident set of the server's process, above what it had when it said that it was ready.
 """
 
-import io
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-import numpy as np
 import pytest
 from conftest import PIPELINES, png
 from fake_pipeline import file_of
-from PIL import Image
 from running import Process
 
 from compressor.client import Client
@@ -27,16 +24,13 @@ MIB = 1 << 20
 STALLED = 32
 RISE_MIB_MAX = 48
 CHUNK_BYTES = 256 << 10
-IMMEDIATE = Settings(quality=95, effort=Effort.FAST, format="jpeg", delivery=Delivery.IMMEDIATE, subsampling="444")
+IMMEDIATE = Settings(quality=90, effort=Effort.FAST, format="jpeg", delivery=Delivery.IMMEDIATE)
 
 
 @pytest.fixture(scope="module")
 def image() -> bytes:
-    """20 MP of noise as a PNG."""
-    band = np.random.default_rng(11).integers(0, 256, (64, 5472, 3), np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(np.tile(band, (57, 1, 1))).save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    """20 MP, 60 MB."""
+    return png(5472, 3648)
 
 
 @pytest.fixture(params=PIPELINES)
@@ -72,7 +66,7 @@ def settled(process: Process) -> int:
     """The resident set once it stands still."""
     sizes = [0, process.rss_bytes]
     while abs(sizes[-1] - sizes[-2]) > 128 << 10:
-        time.sleep(0.5)
+        time.sleep(2)  # the server tidies up every second
         sizes.append(process.rss_bytes)
     return sizes[-1]
 
@@ -92,13 +86,12 @@ def test_senders_that_stop_in_the_middle_cost_little(process, image, delivery):
             thread.start()
         assert all(sender.stopped.wait(120) for sender in senders)
         rise = settled(process) - idle
-        print(f"\n{process.codec} {delivery}: {STALLED} stalled senders: {rise / MIB:.1f} MiB")
         for call in calls:
             call.cancel()
         for sender in senders:
             sender.go.set()
 
-    assert rise < RISE_MIB_MAX * MIB
+    assert rise / MIB < RISE_MIB_MAX
 
 
 def reader(call: grpc.Call) -> None:
@@ -121,12 +114,11 @@ def test_readers_that_stop_cost_little(process, image):
             assert next(call).WhichOneof("part") == "source"
             assert next(call).WhichOneof("part") == "chunk"
         rise = settled(process) - idle
-        print(f"\n{process.codec}: {STALLED} stalled readers: {rise / MIB:.1f} MiB")
         assert not any(sender.stopped.is_set() for sender in senders), "a reader that stops must stop its sender"
         for call in calls:
             call.cancel()
 
-    assert rise < RISE_MIB_MAX * MIB
+    assert rise / MIB < RISE_MIB_MAX
 
 
 def test_a_hundred_calls_over_one_channel_all_succeed(process):
@@ -144,9 +136,8 @@ def test_memory_returns_to_the_system_after_a_storm(process, image):
     with Client(process.address, timeout=300) as client, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: client.compress(data, format="jpeg", effort="fast"), range(8)))
     rise = settled(process) - idle
-    print(f"\n{process.codec}: after 8 images of 20 MP: {rise / MIB:.1f} MiB")
 
-    assert rise < RISE_MIB_MAX * MIB
+    assert rise / MIB < RISE_MIB_MAX
 
 
 def test_a_reader_that_is_slow_gets_everything(process):

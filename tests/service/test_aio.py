@@ -1,0 +1,144 @@
+"""The asynchronous client against a real server."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from fake_pipeline import file_of
+
+from compressor.client import AsyncClient
+from compressor.errors import BusyError, FormatError, SettingsError
+from compressor.settings import Format, Settings
+from compressor.wire import CallError
+
+
+def run(coroutine):
+    """A loop for each test: gRPC's asyncio objects belong to one."""
+    return asyncio.run(coroutine)
+
+
+def test_both_clients_get_the_same(client, service, tmp_path):
+    path = tmp_path / "image"
+    path.write_bytes(service.large)
+
+    async def main():
+        async with AsyncClient(service.address, timeout=60) as aio:
+            return [await aio.compress(source, format="jpeg") for source in (service.large, path)]
+
+    results = run(main())
+    expected = client.compress(service.large, format="jpeg")
+
+    assert {result.data for result in results} == {expected.data}
+    assert results[0].report.settings_digest == expected.report.settings_digest
+
+
+def test_a_stream_takes_an_asynchronous_iterator(service):
+    async def chunks():
+        for start in range(0, len(service.large), 100_000):
+            await asyncio.sleep(0)
+            yield service.large[start : start + 100_000]
+
+    async def main():
+        async with AsyncClient(service.address, timeout=60) as client:
+            async with client.stream(chunks(), Settings(format=Format.JPEG)) as stream:
+                source = await stream.source()
+                size = sum([len(chunk) async for chunk in stream])
+                return source, size, stream.report
+
+    source, size, report = run(main())
+    assert source.width == report.width
+    assert size == report.bytes_out
+
+
+def test_arrays_and_inspect(service):
+    async def main():
+        async with AsyncClient(service.address, timeout=60) as client:
+            array = np.zeros((50, 60, 3), np.uint8)
+            return await client.compress(array, format="jpeg"), await client.inspect(service.large)
+
+    result, source = run(main())
+    assert result.report.source_format == "raw"
+    assert source.width > 0
+
+
+def test_a_failure_wins_over_the_status_however_much_is_still_being_written(fake):
+    """gRPC shows INTERNAL for most of these."""
+
+    async def main():
+        async with AsyncClient(fake.address, timeout=60) as client:
+            for _ in range(50):
+                with pytest.raises(FormatError) as caught:
+                    await client.compress(file_of(8 << 20, b"late"))
+                assert caught.value.offset > 1 << 20
+                with pytest.raises(FormatError):
+                    await client.inspect(b"JUNK" * 1_000_000)
+
+    run(main())
+
+
+def test_an_error_of_the_callers_iterator_comes_back_as_it_is(service):
+    async def chunks():
+        yield service.large[:1000]
+        raise OSError("the disk is gone")
+
+    async def main():
+        async with AsyncClient(service.address, timeout=60) as client:
+            async with client.stream(chunks()) as stream:
+                return [chunk async for chunk in stream]
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        run(main())
+    with pytest.raises(FileNotFoundError):
+        run(missing(service))
+
+
+async def missing(service):
+    async with AsyncClient(service.address, timeout=60) as client:
+        await client.compress("/does/not/exist")
+
+
+def test_a_full_service_is_asked_again(fake):
+    async def main():
+        async with AsyncClient(fake.address, retries=1) as client:
+            await client.compress(b"FAKEbusy")
+
+    before = fake.counts.started
+    with pytest.raises(BusyError):
+        run(main())
+    assert fake.counts.started == before + 2
+
+
+def test_a_deadline_and_nobody_at_the_address_are_call_errors(idle):
+    async def stuck():
+        yield b"FAKEhalf"
+        await asyncio.sleep(5)
+
+    async def main(address):
+        async with AsyncClient(address, timeout=0.2) as client:
+            async with client.stream(stuck()) as stream:
+                return [chunk async for chunk in stream]
+
+    with pytest.raises(CallError) as caught:
+        run(main(idle.address))
+    assert caught.value.code == "DEADLINE_EXCEEDED"
+    with pytest.raises(CallError) as caught:
+        run(main("127.0.0.1:1"))
+    assert caught.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+
+
+def test_settings_are_checked_before_anything_is_sent(service):
+    async def main():
+        async with AsyncClient(service.address) as client:
+            await client.compress(b"", quality=0)
+
+    with pytest.raises(SettingsError):
+        run(main())
+
+
+def test_forty_calls_at_once(service):
+    async def main():
+        async with AsyncClient(service.address, timeout=120) as client:
+            calls = [client.compress(service.large, format="jpeg") for _ in range(40)]
+            return await asyncio.gather(*calls)
+
+    assert len({result.data for result in run(main())}) == 1

@@ -1,0 +1,87 @@
+"""Calls that are given up: never taken for finished ones, and over soon."""
+
+import random
+import threading
+import time
+
+import grpc
+import pytest
+from running import eventually
+
+from compressor.client import Client
+from compressor.client.transfer import Upload
+from compressor.settings import Settings
+from compressor.v1 import compressor_pb2 as pb
+from compressor.v1 import compressor_pb2_grpc as rpc
+
+TRIES = 100
+
+
+def threads() -> int:
+    return sum(thread.name in ("compress", "inspect") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("how", ["cancel", "close"])
+def test_a_cancelled_upload_is_never_taken_for_a_finished_one(service, how):
+    """Everything but `finish` is sent, then the call is cancelled: gRPC itself mostly shows a regular end."""
+    before = service.counts.reported
+    for number in range(TRIES):
+        sent, go = threading.Event(), threading.Event()
+
+        def parts(sent=sent, go=go):
+            upload = Upload(pb.CompressRequest, 1 << 18)
+            yield from upload.start(Settings(), None)
+            yield from upload.messages(service.small)
+            sent.set()
+            go.wait(10)
+
+        channel = grpc.insecure_channel(service.address, [("grpc.use_local_subchannel_pool", 1)])
+        call = rpc.CompressorServiceStub(channel).Compress(parts())
+        assert sent.wait(10)
+        time.sleep(random.Random(number).choice([0, 0.001, 0.005]))
+        if how == "cancel":
+            call.cancel()
+        channel.close()
+        go.set()
+
+    assert eventually(lambda: threads() == 0)
+    assert service.counts.reported == before
+    assert service.counts.closed == service.counts.started
+
+
+def test_a_cancelled_call_stops_its_thread_within_a_pull(service):
+    before = service.counts.closed
+    with Client(service.address) as client:
+        stream = client.stream(iter([service.large[: 1 << 18]] + [b""] * 0 + slowly(service.large)))
+        assert stream.source
+        started = time.monotonic()
+        stream.close()
+        assert eventually(lambda: service.counts.closed > before)
+        assert time.monotonic() - started < 0.5
+
+
+def slowly(data: bytes):
+    return [data[start : start + 4096] for start in range(1 << 18, len(data), 4096)]
+
+
+def test_a_client_that_is_told_no_while_it_writes_stops_writing(fake):
+    """The rest of the upload is not waited for."""
+    pulled = 0
+
+    def endless():
+        nonlocal pulled
+        yield b"FAKElate"
+        while pulled < 10_000:
+            pulled += 1
+            yield bytes(1 << 16)
+
+    with Client(fake.address) as client, pytest.raises(Exception, match="ends too late"):
+        with client.stream(endless()) as stream:
+            list(stream)
+
+    assert pulled < 200
+
+
+def test_no_threads_and_no_calls_are_left(service):
+    assert eventually(lambda: threads() == 0)
+    assert eventually(lambda: "compressor_requests_in_progress 0.0" in service.scrape())
