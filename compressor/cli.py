@@ -169,6 +169,7 @@ def run(source: str, out: str | None, settings: Settings, server: str | None, fo
             return stream.report, streamed
         folder = output.target(source, out, settings.format).parent
         draft = stack.enter_context(output.Draft(folder, mode_of(file)))
+        draft.open()
         for chunk in stream:
             draft.write(chunk)
         path = output.target(source, out, stream.report.format)
