@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Protocol
 
-from compressor import bounds, png, raster
+from compressor import png, raster
 from compressor.bytestream import ByteStream
 from compressor.errors import UnsupportedError
 from compressor.jpeg import attachments as segments
@@ -19,9 +19,10 @@ from compressor.jpeg import encoder, output, tables, writer
 from compressor.jpeg.frame import Header
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.memory import Resources
-from compressor.pixels import Pixels, without_alpha
+from compressor.pipeline import bounds
+from compressor.pipeline.pixels import Pixels, without_alpha
+from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Path, Settings, Subsampling
-from compressor.stages import Stages
 from compressor.tiles import band_lines
 
 

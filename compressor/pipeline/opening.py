@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compressor import bounds, png, raster
+from compressor import png, raster
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
 from compressor.jpeg import attachments as segments
@@ -17,11 +17,12 @@ from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header
 from compressor.memory import CHUNK_BYTES, Resources, Spool
 from compressor.metadata import Attachments
-from compressor.pixels import ArrayPixels, Pixels, PngPixels, RasterPixels, RawPixels
-from compressor.routes import JpegToJpeg, PixelsToJpeg, PixelsToOther, PixelsToPng, PngToPng, Route
+from compressor.pipeline import bounds
+from compressor.pipeline.pixels import ArrayPixels, Pixels, PngPixels, RasterPixels, RawPixels
+from compressor.pipeline.routes import JpegToJpeg, PixelsToJpeg, PixelsToOther, PixelsToPng, PngToPng, Route
+from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
-from compressor.stages import Stages
 from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from compressor import opening
 from compressor.bytestream import ByteStream
-from compressor.delivery import Stream
 from compressor.errors import UnsupportedError
 from compressor.memory import Resources, Spool
-from compressor.routes import Route
+from compressor.pipeline import opening
+from compressor.pipeline.delivery import Stream
+from compressor.pipeline.routes import Route
+from compressor.pipeline.stages import Stages
 from compressor.settings import Format, Raw, Report, Settings, Source, Tile
-from compressor.stages import Stages
 
 
 def refuse_what_does_not_stand(settings: Settings) -> None:

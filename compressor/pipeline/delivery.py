@@ -5,12 +5,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from compressor import opening
 from compressor.bytestream import ByteStream
 from compressor.memory import CHUNK_BYTES, Reservation, Resources, Spool
-from compressor.routes import Route
+from compressor.pipeline import opening
+from compressor.pipeline.routes import Route
+from compressor.pipeline.stages import Stages
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Tile
-from compressor.stages import Stages
 
 FLUSH_BYTES = 1 << 16  # output waits for this many, the first bytes excepted
 

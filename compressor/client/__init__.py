@@ -1,0 +1,7 @@
+"""Clients of the service: `Client`, which is the one to take, and `AsyncClient` with the same verbs."""
+
+from compressor.client.aio import AsyncClient, AsyncStream
+from compressor.client.sync import Client, Stream, health
+from compressor.client.transfer import Result
+
+__all__ = ["AsyncClient", "AsyncStream", "Client", "Result", "Stream", "health"]

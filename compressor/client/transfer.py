@@ -1,0 +1,227 @@
+"""What both clients share: how a source is cut into messages, and how an answer is put together and checked."""
+
+import os
+import random
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeAlias, TypeVar
+
+import google_crc32c
+import grpc
+from google.rpc import status_pb2
+
+from compressor import wire
+from compressor.errors import BusyError, CompressorError, IncompleteError, SettingsError
+from compressor.settings import Raw, Report, Settings, Source, Tile
+from compressor.v1 import compressor_pb2 as pb
+
+if TYPE_CHECKING:
+    import numpy
+
+Bytes: TypeAlias = bytes | bytearray | memoryview
+Input: TypeAlias = "str | os.PathLike[str] | Bytes | BinaryIO | numpy.ndarray"
+M = TypeVar("M", pb.CompressRequest, pb.InspectRequest)
+
+DETAILS = "grpc-status-details-bin"
+MCU_ROWS = 16  # the tallest row of minimum coded units (T.81 A.2.4): tiles of that height make tile rows without waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The bytes of a result, and what was done to get them."""
+
+    data: bytes
+    report: Report
+
+
+def channel_options(window_bytes: int) -> list[tuple[str, int]]:
+    """Options of the client's side. They bound what a stalled download keeps in this process."""
+    return [
+        ("grpc.max_receive_message_length", wire.MESSAGE_BYTES_MAX),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", window_bytes),  # is ignored where BDP probing is on
+        ("grpc.keepalive_time_ms", 60_000),  # the server allows a ping every 30 s
+        ("grpc.keepalive_timeout_ms", 20_000),
+    ]
+
+
+def metadata_of(token: str | None) -> tuple[tuple[str, str], ...] | None:
+    """What every call carries."""
+    return (("authorization", f"Bearer {token}"),) if token else None
+
+
+# --- up -----------------------------------------------------------------------------------------------------------
+
+
+def is_array(source: object) -> bool:
+    """Whether it is a NumPy array; asked without importing NumPy."""
+    return type(source).__module__.startswith("numpy") and hasattr(source, "__array_interface__")
+
+
+def is_replayable(source: object) -> bool:
+    """Whether a call can be made again: a file that is open can be read only once."""
+    return not hasattr(source, "read")
+
+
+def cut(source: Any, chunk_bytes: int) -> tuple[Raw | None, Iterator[Bytes] | Iterator[Tile]]:
+    """A source as chunks, or as raw tiles with their announcement. Paths are opened when the first chunk is pulled."""
+    if is_array(source):
+        raw = raw_of(source, chunk_bytes)
+        return raw, tiles_of(source, raw)
+    if isinstance(source, str | os.PathLike):
+        return None, _chunks_of_path(source, chunk_bytes)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return None, iter([source])
+    if hasattr(source, "read"):
+        return None, iter(lambda: source.read(chunk_bytes), b"")
+    raise SettingsError("source", f"is {type(source).__name__}, must be a path, bytes, a file or a NumPy array")
+
+
+def _chunks_of_path(path: str | os.PathLike[str], chunk_bytes: int) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while chunk := file.read(chunk_bytes):
+            yield chunk
+
+
+def raw_of(array: "numpy.ndarray[Any, Any]", chunk_bytes: int) -> Raw:
+    """How to cut (h, w, c) or (h, w) uint8 samples into tiles.
+
+    Tiles are as wide as the image and as tall as about `chunk_bytes` make them; where 16 rows would pass 1 MiB,
+    they are narrower.
+    """
+    if array.dtype != "uint8" or array.ndim not in (2, 3) or 0 in array.shape:
+        found = f"{array.dtype} {array.shape}"
+        raise SettingsError("source", f"is an array of {found}, must be of uint8 and (height, width, channels)")
+    height, width = array.shape[:2]
+    channels = array.shape[2] if array.ndim == 3 else 1
+    row_bytes = width * channels
+    tile_width, tile_height = width, max(MCU_ROWS, chunk_bytes // row_bytes // MCU_ROWS * MCU_ROWS)
+    if row_bytes * tile_height > wire.TILE_BYTES_MAX:
+        tile_width = wire.TILE_BYTES_MAX // (channels * MCU_ROWS) // MCU_ROWS * MCU_ROWS
+        tile_height = MCU_ROWS
+    return Raw(
+        width=width,
+        height=height,
+        channels=channels,
+        tile_width=min(width, tile_width),
+        tile_height=min(height, tile_height),
+    )
+
+
+def tiles_of(array: "numpy.ndarray[Any, Any]", raw: Raw) -> Iterator[Tile]:
+    """The tiles of an array in raster order."""
+    for y in range(0, raw.height, raw.tile_height):
+        for x in range(0, raw.width, raw.tile_width):
+            yield Tile(x, y, array[y : y + raw.tile_height, x : x + raw.tile_width].tobytes())
+
+
+class Upload(Generic[M]):
+    """The messages of an upload, ending with a `finish` that counts what was sent.
+
+        for part in chunks: for message in upload.messages(part): send(message)
+        send(upload.finish())
+    """
+
+    def __init__(self, kind: type[M], chunk_bytes: int) -> None:
+        self._kind = kind
+        self._chunk_bytes = chunk_bytes
+        self._bytes = 0
+        self._crc32c = 0
+
+    def start(self, settings: Settings, raw: Raw | None) -> Iterator[M]:
+        """What comes before the first byte."""
+        yield self._kind(settings=wire.settings_to_proto(settings))
+        if raw is not None:
+            yield self._kind(raw=wire.raw_to_proto(raw))
+
+    def messages(self, part: Bytes | Tile) -> Iterator[M]:
+        """A part of the image, cut to the size of messages."""
+        if isinstance(part, Tile):
+            self._count(part.pixels)
+            yield self._kind(tile=wire.tile_to_proto(part))
+            return
+        view = memoryview(part).cast("B")
+        for start in range(0, len(view), self._chunk_bytes):
+            chunk = bytes(view[start : start + self._chunk_bytes])
+            self._count(chunk)
+            yield self._kind(chunk=chunk)
+
+    def _count(self, data: bytes) -> None:
+        self._bytes += len(data)
+        self._crc32c = google_crc32c.extend(self._crc32c, data)
+
+    def finish(self) -> M:
+        """The last message."""
+        return self._kind(finish=pb.Finish(total_bytes=self._bytes, crc32c=self._crc32c))
+
+    def all(self, settings: Settings, raw: Raw | None, parts: Iterable[Bytes | Tile]) -> Iterator[M]:
+        """The whole upload."""
+        yield from self.start(settings, raw)
+        for part in parts:
+            yield from self.messages(part)
+        yield self.finish()
+
+
+# --- down ---------------------------------------------------------------------------------------------------------
+
+
+class Answer:
+    """What came back so far, counted and checked."""
+
+    def __init__(self) -> None:
+        self.source: Source | None = None
+        self.report: Report | None = None
+        self._bytes = 0
+        self._crc32c = 0
+
+    def take(self, response: pb.CompressResponse) -> bytes:
+        """The chunk of a response, or b"" where it carries none. A failure in band is raised."""
+        match response.WhichOneof("part"):
+            case "chunk":
+                chunk = response.chunk
+                self._bytes += len(chunk)
+                self._crc32c = google_crc32c.extend(self._crc32c, chunk)
+                return chunk
+            case "source":
+                self.source = wire.source_from_proto(response.source)
+            case "report":
+                self._verify(response.report)
+                self.report = wire.report_from_proto(response.report)
+            case "failure":
+                raise wire.error_from_failure(response.failure)
+        return b""
+
+    def _verify(self, report: pb.Report) -> None:
+        if (report.bytes_out, report.crc32c) != (self._bytes, self._crc32c):
+            sent = f"{report.bytes_out} bytes with CRC-32C {report.crc32c:08x}"
+            raise IncompleteError(f"{sent} were sent, {self._bytes} with {self._crc32c:08x} arrived")
+
+    def finished(self) -> Report:
+        """The report; the end of an answer that has none was not its end."""
+        if self.report is None:
+            raise IncompleteError("the answer ended without a report: it was cut off")
+        return self.report
+
+
+def pause_of(error: BusyError, tries: int, end: float | None) -> float:
+    """Seconds to wait before the next try; raises `error` where none is left or it would come after `end` (monotonic).
+
+    Spread over half as much again, so that those who were turned away together do not come back together.
+    """
+    pause = error.retry_after_seconds * random.uniform(1, 1.5)
+    if tries == 0 or (end is not None and time.monotonic() + pause >= end):
+        raise error
+    return pause
+
+
+def error_of(error: grpc.RpcError) -> CompressorError:
+    """The error that a status stands for, with its fields where it carries our details."""
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS:
+            for detail in status_pb2.Status.FromString(value).details:
+                failure = pb.Failure()
+                if detail.Unpack(failure):
+                    return wire.error_from_failure(failure)
+    code: int = error.code().value[0]
+    return wire.error_from_failure(pb.Failure(code=code, message=error.details() or "no reason given"))

@@ -1,0 +1,191 @@
+"""Bounded pipes between the event loop and a call's thread.
+
+    event loop ── Inbox ──▶ thread          `put` waits in the loop, iteration blocks the thread
+    event loop ◀── Outbox ── thread         `put` blocks the thread, `get` waits in the loop
+
+Both count bytes and carry an exception from one end to the other. Closing a pipe from either end wakes the other
+at once: that is how a call that is cancelled stops its thread at the next pull, and how a thread that ended stops its
+feeder. A thread that waits longer than `idle_seconds` raises IdleError.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from compressor.errors import CompressorError
+
+T = TypeVar("T")
+ITEM_BYTES = 256  # what an item costs beside its content, so that empty ones are bounded, too
+
+
+class IdleError(CompressorError):
+    """The other side of the call did not move for so long that it is taken for gone."""
+
+
+class ClosedError(Exception):
+    """The other end of the pipe is closed: nobody wants what would come."""
+
+
+class Pipe(Generic[T]):
+    """What both directions share: items with their sizes, the end, and who waits for what."""
+
+    def __init__(self, limit_bytes: int, idle_seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._limit_bytes = limit_bytes
+        self._idle_seconds = idle_seconds
+        self._loop = loop
+        self._items: deque[tuple[T, int]] = deque()
+        self._bytes = 0
+        self._error: BaseException | None = None  # comes out after the last item
+        self._ended = False  # nothing will be put any more
+        self._closed = False  # nothing will be taken any more
+        self._changed = threading.Condition()  # what the thread waits on; its lock guards all of the above
+        self._waiter: asyncio.Future[None] | None = None  # what the loop waits on
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Nothing more comes: after what is in the pipe the other end sees the end, or `error`."""
+        with self._changed:
+            if not self._ended and not self._closed:
+                self._ended, self._error = True, error
+                self._wake()
+
+    def close(self) -> None:
+        """Nobody listens any more: what is in the pipe is dropped, and the other end raises ClosedError."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._bytes = 0
+            self._error = None  # its traceback holds the call, which holds this pipe, and all that the call worked on
+            self._wake()
+
+    def check(self) -> None:
+        """Raises ClosedError where nobody listens any more."""
+        if self._closed:
+            raise ClosedError
+
+    def _put(self, item: T, size: int) -> None:
+        self._items.append((item, size + ITEM_BYTES))
+        self._bytes += size + ITEM_BYTES
+        self._wake()
+
+    def _take(self) -> T:
+        item, size = self._items.popleft()
+        self._bytes -= size
+        self._wake()
+        return item
+
+    def _wake(self) -> None:
+        """Wake whoever waits, with the lock held: either the thread or the loop."""
+        self._changed.notify_all()
+        if self._waiter is not None:
+            waiter, self._waiter = self._waiter, None
+            try:
+                self._loop.call_soon_threadsafe(_resolve, waiter)
+            except RuntimeError:  # the loop is closed: nobody is left to be woken
+                pass
+
+    def _wait_in_thread(self, what: str) -> None:
+        if not self._changed.wait(self._idle_seconds):
+            raise IdleError(f"{what} for {self._idle_seconds:g} s")
+
+    def _waiting(self) -> asyncio.Future[None]:
+        """What the loop has to await, once the lock is given back, before it looks again."""
+        self._waiter = self._loop.create_future()
+        return self._waiter
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class Inbox(Pipe[T]):
+    """From the event loop to the thread. Keeps `limit_bytes`, or one item where that alone is larger."""
+
+    _last = 0  # size of the last item
+    _hungry = False  # the thread waits, and nothing is on its way
+
+    async def room(self) -> None:
+        """Wait until another item may be put. Asked before an item is fetched, so that none waits outside.
+
+        The next item is taken to be as large as the last: small ones queue up, and one that is larger than the limit
+        is fetched when the thread asks for it. Until then it waits in the HTTP/2 window, which is there anyway.
+        """
+        while True:
+            with self._changed:
+                if self._closed:
+                    raise ClosedError
+                if self._hungry or self._bytes + self._last <= self._limit_bytes:
+                    return
+                waiting = self._waiting()
+            await waiting
+
+    def put(self, item: T, size: int) -> None:
+        """Hand over an item that `room` was made for."""
+        with self._changed:
+            if self._closed:
+                raise ClosedError
+            self._last = size
+            self._hungry = False
+            self._put(item, size)
+
+    def __iter__(self) -> Iterator[T]:
+        """Items until the end; blocks the thread that asks."""
+        while True:
+            with self._changed:
+                while not self._items and not self._ended and not self._closed:
+                    if not self._hungry:
+                        self._hungry = True
+                        self._wake()
+                    self._wait_in_thread("nothing arrived")
+                if self._closed:
+                    raise ClosedError
+                if not self._items:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                item = self._take()
+            yield item
+            del item
+
+
+class Outbox(Pipe[T]):
+    """From the thread to the event loop. Keeps `limit_bytes`, or one item where that alone is larger."""
+
+    def put(self, item: T, size: int) -> None:
+        """Hand over an item; blocks the thread until there is room for it."""
+        with self._changed:
+            while not self._closed and self._items and self._bytes + size > self._limit_bytes:
+                self._wait_in_thread("nothing was read")
+            if self._closed:
+                raise ClosedError
+            self._put(item, size)
+
+    async def get(self, join_bytes: int = 0) -> T | None:
+        """The next item; None at the end. Small chunks that already wait are joined up to `join_bytes`."""
+        while True:
+            with self._changed:
+                if self._closed:
+                    raise ClosedError
+                if self._items:
+                    return self._joined(join_bytes)
+                if self._ended:
+                    if self._error is not None:
+                        raise self._error
+                    return None
+                waiting = self._waiting()
+            await waiting
+
+    def _joined(self, join_bytes: int) -> T:
+        item = self._take()
+        if not isinstance(item, bytes):
+            return item
+        parts, size = [item], len(item)
+        while self._items and isinstance(following := self._items[0][0], bytes):
+            size += len(following)
+            if size > join_bytes:
+                break
+            parts.append(following)
+            self._take()
+        return b"".join(parts)  # type: ignore[return-value]

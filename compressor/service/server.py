@@ -1,0 +1,181 @@
+"""The server: gRPC with health and reflection on one port, metrics over HTTP on another, and an orderly way out."""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from compressor import wire
+from compressor.metrics import Metrics
+from compressor.service import auth, malloc
+from compressor.service.admin import Admin
+from compressor.service.call import CALL_BYTES, Codec
+from compressor.service.servicer import CompressorService
+from compressor.v1 import compressor_pb2 as pb
+from compressor.v1 import compressor_pb2_grpc as rpc
+
+log = logging.getLogger(__name__)
+
+SERVICE = pb.DESCRIPTOR.services_by_name["CompressorService"].full_name
+TIDY_SECONDS = 1.0
+STACK_BYTES = 512 << 10  # of a call's thread: the codec works in arrays, not on the stack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """How to serve.
+
+    address          host:port of gRPC; port 0 takes a free one
+    metrics_address  host:port of /metrics, /healthz and /readyz; None: not served
+    memory_budget    bytes that all calls together may reserve
+    spool_dir        where spooled coefficients go when they pass memory; None: /var/tmp or the system's
+                     temporary directory
+    spool_budget     bytes of disk for all spools together; None: no limit
+    window_bytes     HTTP/2 window of a call: what may arrive before anybody reads. It caps a call at window / RTT
+    idle_seconds     a call whose client does not move for so long is ended
+    calls_max        calls at work at a time
+    drain_seconds    between NOT_SERVING and refusing calls, for load balancers to notice
+    grace_seconds    for calls that run when the server stops
+    tls_*            files in PEM; with `tls_client_ca` clients must show a certificate
+    token_file       a bearer token a line; calls without one of them are UNAUTHENTICATED
+    """
+
+    address: str = "127.0.0.1:50051"
+    metrics_address: str | None = "127.0.0.1:9464"
+    memory_budget: int = 256 << 20
+    spool_dir: str | None = None
+    spool_budget: int | None = None
+    window_bytes: int = 256 << 10
+    idle_seconds: float = 60.0
+    calls_max: int = 256
+    drain_seconds: float = 2.0
+    grace_seconds: float = 30.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
+    token_file: str | None = None
+
+
+def channel_options(window_bytes: int, calls_max: int) -> list[tuple[str, int]]:
+    """Options of the server's side. The window is fixed: left to itself it grows to megabytes for every stalled call."""
+    return [
+        ("grpc.max_receive_message_length", wire.MESSAGE_BYTES_MAX),
+        ("grpc.max_send_message_length", wire.MESSAGE_BYTES_MAX),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", window_bytes),  # is ignored where BDP probing is on
+        # A connection's. Not fewer than calls may be: gRPC refuses what comes before its client has heard of the limit,
+        # and such a call is lost once more than 256 KiB of it were sent.
+        ("grpc.max_concurrent_streams", calls_max),
+        ("grpc.so_reuseport", 0),  # or a second server binds the same port and takes half of the calls
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.max_connection_age_ms", 1_800_000),
+        ("grpc.max_connection_age_grace_ms", 300_000),
+    ]
+
+
+class Server:
+    """A server in its event loop: `start`, then `stop`. `port` and `metrics_port` are known after `start`."""
+
+    def __init__(self, config: ServerConfig, codec: Codec) -> None:
+        self.config = config
+        self.metrics = Metrics()
+        self.metrics.watch_memory(config.memory_budget, codec.reserved_bytes)
+        self.ready = False
+        self.port = 0
+        self.metrics_port: int | None = None
+        self._codec = codec
+        self._admin: Admin | None = None
+        self._health = health.aio.HealthServicer()
+        self._service = CompressorService(
+            codec, self.metrics, idle_seconds=config.idle_seconds, calls_max=config.calls_max
+        )
+
+    async def start(self) -> None:
+        """Listen, warm up, and only then say that we serve."""
+        config = self.config
+        interceptors = [auth.TokenInterceptor(config.token_file)] if config.token_file else []
+        self._server = grpc.aio.server(interceptors=interceptors, options=channel_options(config.window_bytes, config.calls_max))
+        rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server
+        )
+        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        if config.tls_cert and config.tls_key:
+            credentials = auth.server_credentials(config.tls_cert, config.tls_key, config.tls_client_ca)
+            self.port = self._server.add_secure_port(config.address, credentials)
+        else:
+            self.port = self._server.add_insecure_port(config.address)
+        if config.metrics_address is not None:
+            host, _, port = config.metrics_address.rpartition(":")
+            self._admin = Admin(host.strip("[]"), int(port), self.metrics, lambda: self.ready)
+            self.metrics_port = self._admin.port
+        await self._server.start()
+        await asyncio.to_thread(self._codec.warm_up)
+        malloc.freeze()
+        self._tidying = asyncio.create_task(self._tidy())
+        await self._say(health_pb2.HealthCheckResponse.SERVING)
+        self.ready = True
+        log.info("serving on port %d, metrics on port %s", self.port, self.metrics_port)
+
+    async def _tidy(self) -> None:
+        """Give memory back after calls have moved. On a thread: it takes some milliseconds."""
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            if self._service.moved:
+                self._service.moved = False
+                await asyncio.to_thread(malloc.tidy)
+
+    async def _say(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
+        for name in ("", SERVICE):
+            await self._health.set(name, status)
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING, let load balancers notice, let the calls that run end, and leave."""
+        self.ready = False
+        self._service.draining = True
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self.config.drain_seconds)
+        await self._server.stop(self.config.grace_seconds)
+        self._tidying.cancel()
+        if self._admin is not None:
+            await asyncio.to_thread(self._admin.close)
+        log.info("stopped")
+
+
+async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Server], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    server = Server(config, codec)
+    await server.start()
+    if on_ready is not None:
+        on_ready(server)
+    await told.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)  # a second signal does not wait
+    await server.stop()
+
+
+def serve(config: ServerConfig, on_ready: Callable[[Server], None] | None = None, codec: Codec | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `on_ready` is called once calls are taken. For a process of its own."""
+    malloc.return_freed_memory()
+    threading.stack_size(STACK_BYTES)
+    if codec is None:
+        from compressor.service.codec import pipeline_codec
+
+        codec = pipeline_codec(
+            config.memory_budget, config.spool_dir, config.spool_budget, CALL_BYTES + config.window_bytes
+        )
+    asyncio.run(run(config, codec, on_ready))

@@ -1,0 +1,78 @@
+"""What went wrong, as gRPC says it: one table from error classes to status codes, and the details a client can act on."""
+
+import logging
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from compressor import wire
+from compressor.errors import (
+    BusyError,
+    CompressorError,
+    FormatError,
+    IncompleteError,
+    LimitError,
+    SettingsError,
+    UnsupportedError,
+)
+from compressor.service.pipe import IdleError
+from compressor.v1 import compressor_pb2 as pb
+
+log = logging.getLogger(__name__)
+
+CODES: dict[type[CompressorError], int] = {
+    FormatError: code_pb2.INVALID_ARGUMENT,
+    SettingsError: code_pb2.INVALID_ARGUMENT,
+    UnsupportedError: code_pb2.UNIMPLEMENTED,
+    LimitError: code_pb2.RESOURCE_EXHAUSTED,
+    BusyError: code_pb2.UNAVAILABLE,
+    IncompleteError: code_pb2.DATA_LOSS,
+    IdleError: code_pb2.DEADLINE_EXCEEDED,
+}
+
+# `reason` of compressor_requests_rejected_total: what was turned away without work.
+REJECTED: dict[type[CompressorError], str] = {LimitError: "limit", BusyError: "busy", UnsupportedError: "unsupported"}
+
+
+def failure_of(error: BaseException) -> pb.Failure:
+    """The failure that ends the call, in band and as a detail of its status.
+
+    An error that nobody raised on purpose is ours: it is logged with its traceback, and the client learns its kind.
+    """
+    for kind in type(error).__mro__:
+        if kind in CODES:
+            assert isinstance(error, CompressorError)
+            return wire.failure_to_proto(CODES[kind], error)
+    log.error("unexpected %s", type(error).__name__, exc_info=error)
+    return pb.Failure(code=code_pb2.INTERNAL, message=f"a bug in the service: {type(error).__name__}; it was logged")
+
+
+def rejection_of(error: BaseException) -> str | None:
+    """Why a call was turned away before any work; None where it failed at work."""
+    return next((reason for kind, reason in REJECTED.items() if isinstance(error, kind)), None)
+
+
+def status_of(failure: pb.Failure) -> status_pb2.Status:
+    """The status of a failure, with google.rpc's own details first and ours, which says all, last."""
+    details = []
+    if failure.code == code_pb2.INVALID_ARGUMENT:
+        details.append(_bad_request(failure))
+    if failure.HasField("retry_after_seconds"):
+        nanos = round(failure.retry_after_seconds * 1e9)
+        delay = Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    details.append(failure)
+    status = status_pb2.Status(code=failure.code, message=failure.message)
+    for detail in details:
+        packed = Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _bad_request(failure: pb.Failure) -> error_details_pb2.BadRequest:
+    """A setting is named by its path in the proto, a broken image by the part that carries it."""
+    field = f"settings.{failure.field}" if failure.field else "chunk"
+    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=failure.message)
+    return error_details_pb2.BadRequest(field_violations=[violation])

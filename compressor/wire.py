@@ -1,0 +1,225 @@
+"""Settings, reports and errors as protocol messages, and back: the one mapping, used by the service and the clients.
+
+An enum value is named after its Python value: `Format.JPEG = "jpeg"` travels as FORMAT_JPEG, and the zero of every
+enum means the default. A scalar that is not set means the default, too.
+"""
+
+from enum import StrEnum
+from typing import TypeVar
+
+from google.rpc import code_pb2
+
+from compressor.errors import (
+    BusyError,
+    CompressorError,
+    FormatError,
+    IncompleteError,
+    LimitError,
+    SettingsError,
+    UnsupportedError,
+)
+from compressor.settings import ENUMS, Outcome, Path, Raw, Report, Settings, Source, Tile
+from compressor.v1 import compressor_pb2 as pb
+
+CHUNK_BYTES = 256 << 10  # the size of chunks that both sides aim at
+TILE_BYTES_MAX = 1 << 20
+MESSAGE_BYTES_MAX = TILE_BYTES_MAX + (64 << 10)  # a full tile and what surrounds it
+
+E = TypeVar("E", bound=StrEnum)
+
+SCALARS = ("quality", "target_score", "max_bytes", "lossless", "min_saving")
+
+
+class CallError(CompressorError):
+    """A call that ended for a reason that no other error stands for: the deadline, the connection, a refusal.
+
+    code  the status, by its name in google.rpc.Code: "DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE", "INTERNAL", …
+    """
+
+    def __init__(self, code: str, problem: str) -> None:
+        super().__init__(f"{code}: {problem}")
+        self.code = code
+        self.problem = problem
+
+
+def _enum_to_proto(value: StrEnum) -> int:
+    name = type(value).__name__
+    return int(getattr(pb, name).Value(f"{name.upper()}_{value.value.upper()}"))
+
+
+def _enum_from_proto(field: str, kind: type[E], number: int) -> E:
+    """The value that `number` stands for; a newer peer may send one that we don't know."""
+    for value in kind:
+        if _enum_to_proto(value) == number:
+            return value
+    raise SettingsError(field, f"is {number}, must be one of {', '.join(kind)}")
+
+
+def settings_to_proto(settings: Settings) -> pb.Settings:
+    """Every setting as it is, so that a server with other defaults does what its caller meant."""
+    message = pb.Settings()
+    for name in SCALARS:
+        if (value := getattr(settings, name)) is not None:
+            setattr(message, name, value)
+    for name in ENUMS:
+        if (value := getattr(settings, name)) is not None:
+            setattr(message, name, _enum_to_proto(value))
+    if settings.background is not None:
+        red, green, blue = settings.background
+        message.background.CopyFrom(pb.Color(red=red, green=green, blue=blue))
+    return message
+
+
+def settings_from_proto(message: pb.Settings) -> Settings:
+    """Raises SettingsError where a setting can't be taken."""
+    given: dict[str, object] = {name: getattr(message, name) for name in SCALARS if message.HasField(name)}  # type: ignore[arg-type]
+    for name, kind in ENUMS.items():
+        if number := getattr(message, name):
+            given[name] = _enum_from_proto(name, kind, number)
+    if message.HasField("background"):
+        color = message.background
+        given["background"] = (color.red, color.green, color.blue)
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+def raw_to_proto(raw: Raw) -> pb.Raw:
+    """The announcement of raw samples."""
+    return pb.Raw(
+        width=raw.width,
+        height=raw.height,
+        channels=raw.channels,
+        tile_width=raw.tile_width,
+        tile_height=raw.tile_height,
+    )
+
+
+def raw_from_proto(message: pb.Raw) -> Raw:
+    """The announcement of raw samples; whether it makes sense is the pipeline's to say."""
+    return Raw(
+        width=message.width,
+        height=message.height,
+        channels=message.channels,
+        tile_width=message.tile_width,
+        tile_height=message.tile_height,
+    )
+
+
+def tile_to_proto(tile: Tile) -> pb.Tile:
+    """A rectangle of samples."""
+    return pb.Tile(x=tile.x, y=tile.y, pixels=tile.pixels)
+
+
+def tile_from_proto(message: pb.Tile) -> Tile:
+    """A rectangle of samples. Its pixels are copied, once."""
+    return Tile(message.x, message.y, message.pixels)
+
+
+def source_to_proto(source: Source) -> pb.Source:
+    """What was recognised."""
+    return pb.Source(
+        format=source.format,
+        description=source.description,
+        width=source.width,
+        height=source.height,
+        channels=source.channels,
+        quality=source.quality,
+        reserved_bytes=source.reserved_bytes,
+    )
+
+
+def source_from_proto(message: pb.Source) -> Source:
+    """What was recognised."""
+    return Source(
+        format=message.format,
+        description=message.description,
+        width=message.width,
+        height=message.height,
+        channels=message.channels,
+        quality=message.quality if message.HasField("quality") else None,
+        reserved_bytes=message.reserved_bytes,
+    )
+
+
+def report_to_proto(report: Report, bytes_out: int, crc32c: int) -> pb.Report:
+    """What was done, with the length and the CRC-32C of the chunks that were really sent."""
+    return pb.Report(
+        outcome=_enum_to_proto(report.outcome),  # type: ignore[arg-type]
+        reason=report.reason,
+        bytes_in=report.bytes_in,
+        bytes_out=bytes_out,
+        crc32c=crc32c,
+        source_format=report.source_format,
+        format=report.format,
+        width=report.width,
+        height=report.height,
+        path=_enum_to_proto(report.path),  # type: ignore[arg-type]
+        score=report.score,
+        notices=report.notices,
+        stage_seconds=report.stage_seconds,
+        reserved_bytes=report.reserved_bytes,
+        version=report.version,
+        settings_digest=report.settings_digest,
+    )
+
+
+def report_from_proto(message: pb.Report) -> Report:
+    """What was done; the checksum is compared where the chunks are counted."""
+    return Report(
+        outcome=_enum_from_proto("outcome", Outcome, message.outcome),
+        reason=message.reason,
+        bytes_in=message.bytes_in,
+        bytes_out=message.bytes_out,
+        source_format=message.source_format,
+        format=message.format,
+        width=message.width,
+        height=message.height,
+        path=_enum_from_proto("path", Path, message.path),
+        score=message.score if message.HasField("score") else None,
+        notices=tuple(message.notices),
+        stage_seconds=dict(message.stage_seconds),
+        reserved_bytes=message.reserved_bytes,
+        version=message.version,
+        settings_digest=message.settings_digest,
+    )
+
+
+def failure_to_proto(code: int, error: Exception) -> pb.Failure:
+    """An error that ends a call with the status `code`. The message is the whole line, for clients that just show it."""
+    failure = pb.Failure(code=code, message=str(error))
+    if isinstance(error, SettingsError):
+        failure.field = error.field
+    if isinstance(error, FormatError):
+        failure.format, failure.place = error.format, error.place
+        if error.offset is not None:
+            failure.offset = error.offset
+    if isinstance(error, BusyError):
+        failure.retry_after_seconds = error.retry_after_seconds
+    return failure
+
+
+def error_from_failure(failure: pb.Failure) -> CompressorError:
+    """The error that the other side raised, with its fields."""
+    code, message = failure.code, failure.message
+    if code == code_pb2.INVALID_ARGUMENT and failure.format:
+        offset = failure.offset if failure.HasField("offset") else None
+        start = str(FormatError(failure.format, failure.place, offset, ""))
+        return FormatError(failure.format, failure.place, offset, message.removeprefix(start))
+    if code == code_pb2.INVALID_ARGUMENT and failure.field:
+        return SettingsError(failure.field, message.removeprefix(f"{failure.field}: "))
+    if code == code_pb2.UNIMPLEMENTED:
+        return UnsupportedError(message)
+    if code == code_pb2.RESOURCE_EXHAUSTED:
+        return LimitError(message)
+    if code == code_pb2.UNAVAILABLE and failure.HasField("retry_after_seconds"):
+        return BusyError(message, failure.retry_after_seconds)
+    if code == code_pb2.DATA_LOSS:
+        return IncompleteError(message)
+    return CallError(code_name(code), message)
+
+
+def code_name(code: int) -> str:
+    """The name of a status code, also of one that nobody has defined."""
+    try:
+        return str(code_pb2.Code.Name(code))
+    except ValueError:
+        return f"CODE_{code}"

@@ -1,0 +1,101 @@
+"""The server under test, over a pipeline that codes nothing and over the real one, with images for each."""
+
+import importlib.util
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+import pytest
+from fake_pipeline import Counts, counted, fake_codec, file_of
+from PIL import Image
+from running import Running
+
+from compressor.client import Client
+from compressor.v1 import compressor_pb2_grpc as rpc
+
+PIPELINES = ["fake"] + (["pipeline"] if importlib.util.find_spec("compressor.pipeline") else [])
+
+
+@dataclass
+class Service(Running):
+    """A running server and what it takes for an image.
+
+    small, large  files of some hundred bytes and of some megabytes
+    broken        a file that turns out to be broken in its header
+    """
+
+    name: str
+    config: dict[str, float] = field(default_factory=dict)
+    small: bytes = b""
+    large: bytes = b""
+    broken: bytes = b""
+    counts: Counts = field(default_factory=Counts)
+
+    def __post_init__(self) -> None:
+        if self.name == "fake":
+            codec = fake_codec()
+            self.small, self.large, self.broken = file_of(700), file_of(4 << 20), b"JUNK" + bytes(96)
+        else:
+            from compressor.service.codec import pipeline_codec
+
+            codec = pipeline_codec(256 << 20, None, None, 1 << 20)
+            self.small, self.large = png(32, 24), png(1500, 1000)
+            self.broken = b"\xff\xd8\xff\xc0\x00\x03" + bytes(96)
+        super().__init__(counted(codec, self.counts), **self.config)
+
+
+def png(width: int, height: int) -> bytes:
+    """A photograph's worth of noise on a gradient, as a PNG."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[:height, :width]
+    pixels = np.stack([x * 255 / width, y * 255 / height, (x + y) % 256], 2) + rng.normal(0, 12, (height, width, 3))
+    file = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session", params=PIPELINES)
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    with Service(request.param) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def fake() -> Iterator[Service]:
+    """Only the pipeline that codes nothing: for errors that a real one raises under conditions hard to make."""
+    with Service("fake") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def real() -> Iterator[Service]:
+    """Only the real pipeline."""
+    with Service("pipeline") as running:
+        yield running
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Client]:
+    with Client(service.address, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def stub(service: Service) -> Iterator[rpc.CompressorServiceStub]:
+    with grpc.insecure_channel(service.address) as channel:
+        yield rpc.CompressorServiceStub(channel)
+
+
+@pytest.fixture
+def fake_stub(fake: Service) -> Iterator[rpc.CompressorServiceStub]:
+    with grpc.insecure_channel(fake.address) as channel:
+        yield rpc.CompressorServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def idle() -> Iterator[Service]:
+    """A server that has no patience."""
+    with Service("fake", {"idle_seconds": 0.3}) as running:
+        yield running

@@ -1,0 +1,150 @@
+"""A pipeline that codes nothing: what the service does is tested apart from what codecs do.
+
+A file is `FAKE`, a verb of four letters, and a body. The result is every other byte of the file under `FAKE half`;
+other verbs raise what their name says. Raw tiles give their pixels' every other byte.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compressor.bytestream import ByteStream
+from compressor.errors import BusyError, FormatError, LimitError, UnsupportedError
+from compressor.service.call import Codec, Stream
+from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source
+
+CHUNK_BYTES = 64 << 10
+ERRORS = {
+    b"busy": BusyError("no room", 0.125),
+    b"wait": BusyError("no room for an hour", 3600.0),
+    b"over": LimitError("1 GB is over the limit"),
+    b"nope": UnsupportedError("arithmetic coding"),
+    b"bug!": ZeroDivisionError("division by zero"),
+}
+
+
+@dataclass
+class Counts:
+    """What a codec lived through."""
+
+    started: int = 0
+    closed: int = 0
+    reported: int = 0  # reports asked for: inputs that were taken for complete
+    pulled: int = 0  # chunks that went in
+
+
+def file_of(size: int, verb: bytes = b"half") -> bytes:
+    """A file of `size` bytes."""
+    return (b"FAKE" + verb + bytes(range(256)) * (size // 256))[:size]
+
+
+class FakeStream:
+    def __init__(self, chunks: Iterator, settings: Settings, raw: Raw | None) -> None:
+        self._raw, self._settings = raw, settings
+        self._stream = ByteStream(tile.pixels for tile in chunks) if raw else ByteStream(chunks)
+        self._source: Source | None = None
+        self._report: Report | None = None
+        self.verb = b"half"
+
+    @property
+    def source(self) -> Source:
+        if self._source is None and self._raw is not None:
+            self._source = Source(format="raw", description="fake", width=2, height=2, channels=3, reserved_bytes=7)
+        if self._source is None:
+            header = self._stream.peek(8)
+            if header[:4] != b"FAKE":
+                raise FormatError("FAKE", "header", 0, f"is {header[:4]!r}, must be b'FAKE'")
+            self.verb = header[4:]
+            if self.verb in ERRORS:
+                raise ERRORS[self.verb]
+            self._source = Source(format="fake", description="fake", width=2, height=2, channels=3, reserved_bytes=7)
+        return self._source
+
+    @property
+    def report(self) -> Report:
+        assert self._report is not None
+        return self._report
+
+    def __iter__(self) -> Iterator[bytes]:
+        source = self.source
+        held = []
+        safe = self._settings.delivery is Delivery.SAFE
+        bytes_out = 0
+        while chunk := self._stream.some(CHUNK_BYTES * 2):
+            if self.verb == b"late" and self._stream.offset > 1 << 20:
+                raise FormatError("FAKE", "body", self._stream.offset, "ends too late")
+            if self.verb == b"slow":
+                time.sleep(0.005)
+            half = chunk[(self._stream.offset - len(chunk)) % 2 :: 2]
+            bytes_out += len(half)
+            if safe:
+                held.append(half)
+            else:
+                yield half
+        yield from held
+        self._report = Report(
+            outcome=Outcome.COMPRESSED,
+            bytes_in=self._stream.size,
+            bytes_out=bytes_out,
+            source_format=source.format,
+            format="jpeg",
+            width=2,
+            height=2,
+            path=Path.PIXELS,
+            notices=("it is a fake",),
+            stage_seconds={"encode": 0.25},
+            settings_digest=self._settings.digest(),
+        )
+
+    def close(self) -> None:
+        pass
+
+
+class Counted:
+    """A stream that counts what happens to it."""
+
+    def __init__(self, stream: Stream, counts: Counts) -> None:
+        self._stream = stream
+        self._counts = counts
+        counts.started += 1
+
+    @property
+    def source(self) -> Source:
+        return self._stream.source
+
+    @property
+    def report(self) -> Report:
+        self._counts.reported += 1
+        return self._stream.report
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._stream
+
+    def close(self) -> None:
+        self._counts.closed += 1
+        self._stream.close()
+
+
+def counted(codec: Codec, counts: Counts) -> Codec:
+    """The same codec, which counts."""
+
+    def watched(chunks):
+        for chunk in chunks:
+            counts.pulled += 1
+            yield chunk
+
+    def stream(chunks, settings, **others):
+        return Counted(codec.stream(watched(chunks), settings, **others), counts)
+
+    return dataclasses.replace(codec, stream=stream)
+
+
+def fake_codec() -> Codec:
+    def stream(chunks, settings, *, raw, resources, still_wanted):
+        return FakeStream(chunks, settings, raw)
+
+    def inspect(chunks, settings, *, raw=None):
+        return FakeStream(chunks, settings, raw).source
+
+    return Codec(stream=stream, inspect=inspect, resources=None, warm_up=lambda: None, reserved_bytes=lambda: 7)

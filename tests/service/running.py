@@ -1,0 +1,78 @@
+"""Servers for the tests: one in this process, on an event loop and a thread of its own, and one in a process of its own."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from compressor.service.call import Codec
+from compressor.service.server import Server, ServerConfig
+
+HERE = Path(__file__).parent
+LOCAL: dict[str, Any] = {"address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "drain_seconds": 0.0}
+
+
+class Running:
+    """A server in this process."""
+
+    def __init__(self, codec: Codec, **config: Any) -> None:
+        self.server = Server(ServerConfig(**(LOCAL | config)), codec)
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="loop")
+        self._thread.start()
+        self.run(self.server.start())
+        self.address = f"127.0.0.1:{self.server.port}"
+        self.metrics = f"http://127.0.0.1:{self.server.metrics_port}"
+
+    def run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.run(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class Process:
+    """A server in a process of its own, whose memory can be read."""
+
+    def __init__(self, codec: str, **config: Any) -> None:
+        self.codec = codec
+        command = [sys.executable, str(HERE / "process.py"), codec, json.dumps(LOCAL | config)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parents[1])
+        assert self.process.stdout is not None
+        ports = json.loads(self.process.stdout.readline())
+        self.address = f"127.0.0.1:{ports['port']}"
+        self.metrics = f"http://127.0.0.1:{ports['metrics_port']}"
+
+    @property
+    def rss_bytes(self) -> int:
+        return psutil.Process(self.process.pid).memory_info().rss
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.terminate()
+        assert self.process.wait(20) == 0
+
+
+def eventually(true: Callable[[], object], seconds: float = 5.0) -> bool:
+    """Whether something becomes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.01)
+    return bool(true())

@@ -1,0 +1,148 @@
+"""The synchronous client against a real server."""
+
+import io
+import random
+
+import numpy as np
+import pytest
+
+from compressor.client import Client, health
+from compressor.errors import BusyError, FormatError, SettingsError
+from compressor.settings import Delivery, Format, Outcome, Settings
+from compressor.wire import CallError
+
+
+def test_the_same_bytes_come_back_whatever_carries_them(client, service, tmp_path):
+    path = tmp_path / "image"
+    path.write_bytes(service.large)
+
+    results = [
+        client.compress(source, format="jpeg", delivery="safe")
+        for source in (path, str(path), service.large, memoryview(service.large), io.BytesIO(service.large))
+    ]
+
+    assert {result.data for result in results} == {results[0].data}
+    report = results[0].report
+    assert report.outcome is Outcome.COMPRESSED
+    assert (report.bytes_in, report.bytes_out) == (len(service.large), len(results[0].data))
+    assert report.settings_digest == Settings(format=Format.JPEG, delivery=Delivery.SAFE).digest()
+
+
+def test_the_cut_of_the_input_does_not_matter(client, service):
+    settings = Settings(format=Format.JPEG)
+    whole = client.compress(service.large, format="jpeg").data
+    random.seed(3)
+    cuts = sorted(random.choices(range(len(service.large)), k=40))
+    pieces = [service.large[a:b] for a, b in zip([0, *cuts], [*cuts, len(service.large)], strict=True)]
+
+    with client.stream(pieces, settings) as stream:
+        assert b"".join(stream) == whole
+
+
+def test_a_stream_tells_its_source_first_and_its_report_last(client, service):
+    with client.stream([service.large], Settings(format=Format.JPEG)) as stream:
+        source = stream.source
+        chunks = list(stream)
+        report = stream.report
+
+    assert (source.width, source.height) == (report.width, report.height)
+    assert source.format == report.source_format
+    assert max(map(len, chunks)) <= 256 << 10
+    assert report.bytes_out == sum(map(len, chunks))
+
+
+@pytest.mark.parametrize("shape", [(40, 56, 3), (40, 56, 1), (40, 56), (700, 900, 3), (17, 40000, 3)])
+def test_arrays_travel_as_tiles(client, shape):
+    array = np.random.default_rng(5).integers(0, 256, shape, np.uint8)
+
+    result = client.compress(array, format="jpeg")
+
+    assert result.report.bytes_in == array.nbytes
+    assert result.report.format == "jpeg"
+    assert result.report.source_format == "raw"
+
+
+def test_arrays_of_other_types_are_refused(client):
+    with pytest.raises(SettingsError, match="float64"):
+        client.compress(np.zeros((8, 8, 3)))
+
+
+def test_inspect_says_what_an_image_is(client, service):
+    source = client.inspect(service.large)
+
+    assert source.width > 0
+    assert source.reserved_bytes > 0
+
+
+def test_a_broken_image_is_an_error_with_its_place(client, service):
+    with pytest.raises(FormatError) as caught:
+        client.compress(service.broken)
+
+    assert caught.value.format
+    assert caught.value.place
+    assert caught.value.offset is not None
+    assert str(caught.value).count(caught.value.problem) == 1
+
+
+def test_inspecting_a_broken_image_is_the_same_error(client, service):
+    with pytest.raises(FormatError) as inspected:
+        client.inspect(service.broken)
+    with pytest.raises(FormatError) as compressed:
+        client.compress(service.broken)
+
+    assert str(inspected.value) == str(compressed.value)
+
+
+def test_an_error_of_the_callers_iterator_comes_back_as_it_is(client, service):
+    def chunks():
+        yield service.large[:1000]
+        raise OSError("the disk is gone")
+
+    before = service.counts.reported
+    with pytest.raises(OSError, match="the disk is gone"), client.stream(chunks()) as stream:
+        list(stream)
+
+    assert service.counts.reported == before
+
+
+def test_a_missing_file_is_just_that(client):
+    with pytest.raises(FileNotFoundError):
+        client.compress("/does/not/exist")
+    with pytest.raises(FileNotFoundError):
+        client.inspect("/does/not/exist")
+
+
+def test_a_full_service_is_asked_again(fake, monkeypatch):
+    pauses = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    with Client(fake.address, retries=3) as client, pytest.raises(BusyError) as caught:
+        client.compress(b"FAKEbusy")
+
+    assert caught.value.retry_after_seconds == 0.125
+    assert len(pauses) == 3
+    assert all(0.125 <= pause <= 0.1875 for pause in pauses)
+
+
+def test_a_file_that_was_read_is_not_sent_again(fake):
+    before = fake.counts.started
+    with Client(fake.address, retries=3) as client, pytest.raises(BusyError):
+        client.compress(io.BytesIO(b"FAKEbusy"))
+
+    assert fake.counts.started == before + 1
+
+
+def test_no_try_is_made_when_its_time_would_be_up(fake):
+    with Client(fake.address, timeout=30) as client, pytest.raises(BusyError):
+        client.compress(b"FAKEwait")
+
+
+def test_nobody_at_the_address_is_a_call_error():
+    with Client("127.0.0.1:1", timeout=5) as client, pytest.raises(CallError) as caught:
+        client.compress(b"FAKEhalf")
+
+    assert caught.value.code == "UNAVAILABLE"
+
+
+def test_health_tells_a_server_from_none(service):
+    assert health(service.address)
+    assert not health("127.0.0.1:1", timeout=1)

@@ -1,0 +1,174 @@
+"""Many calls at once, and calls that stand still: what a server in a process of its own makes of them.
+
+Memory is the resident set of the server's process, above what it had when it said that it was ready.
+"""
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import numpy as np
+import pytest
+from conftest import PIPELINES, png
+from fake_pipeline import file_of
+from PIL import Image
+from running import Process
+
+from compressor.client import Client
+from compressor.client.transfer import Upload
+from compressor.settings import Delivery, Effort, Settings
+from compressor.v1 import compressor_pb2 as pb
+from compressor.v1 import compressor_pb2_grpc as rpc
+
+MIB = 1 << 20
+STALLED = 32
+RISE_MIB_MAX = 48
+CHUNK_BYTES = 256 << 10
+IMMEDIATE = Settings(quality=95, effort=Effort.FAST, format="jpeg", delivery=Delivery.IMMEDIATE, subsampling="444")
+
+
+@pytest.fixture(scope="module")
+def image() -> bytes:
+    """20 MP of noise as a PNG."""
+    band = np.random.default_rng(11).integers(0, 256, (64, 5472, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(np.tile(band, (57, 1, 1))).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+@pytest.fixture(params=PIPELINES)
+def process(request: pytest.FixtureRequest) -> Iterator[Process]:
+    with Process(request.param) as process:
+        yield process
+
+
+def large(process: Process, image: bytes) -> bytes:
+    return image if process.codec == "pipeline" else file_of(len(image))
+
+
+class Sender:
+    """An upload that stops when a share of the image was taken from it."""
+
+    def __init__(self, data: bytes, share: float, settings: Settings) -> None:
+        self.stopped = threading.Event()
+        self.go = threading.Event()
+        self._data, self._share, self._settings = data, share, settings
+
+    def __iter__(self) -> Iterator[pb.CompressRequest]:
+        upload = Upload(pb.CompressRequest, CHUNK_BYTES)
+        yield from upload.start(self._settings, None)
+        stop = int(len(self._data) * self._share)
+        yield from upload.messages(memoryview(self._data)[:stop])
+        self.stopped.set()
+        self.go.wait(120)
+        yield from upload.messages(memoryview(self._data)[stop:])
+        yield upload.finish()
+
+
+def settled(process: Process) -> int:
+    """The resident set once it stands still."""
+    sizes = [0, process.rss_bytes]
+    while abs(sizes[-1] - sizes[-2]) > 128 << 10:
+        time.sleep(0.5)
+        sizes.append(process.rss_bytes)
+    return sizes[-1]
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+def test_senders_that_stop_in_the_middle_cost_little(process, image, delivery):
+    idle = process.rss_bytes
+    data = large(process, image)
+    settings = Settings(effort=Effort.FAST, format="jpeg", delivery=delivery)
+    senders = [Sender(data, 0.5, settings) for _ in range(STALLED)]
+    with grpc.insecure_channel(process.address) as channel:
+        stub = rpc.CompressorServiceStub(channel)
+        calls = [stub.Compress(iter(sender)) for sender in senders]
+        # Somebody has to read what comes, or these are stalled readers, too.
+        readers = [threading.Thread(target=reader, args=(call,), daemon=True) for call in calls]
+        for thread in readers:
+            thread.start()
+        assert all(sender.stopped.wait(120) for sender in senders)
+        rise = settled(process) - idle
+        print(f"\n{process.codec} {delivery}: {STALLED} stalled senders: {rise / MIB:.1f} MiB")
+        for call in calls:
+            call.cancel()
+        for sender in senders:
+            sender.go.set()
+
+    assert rise < RISE_MIB_MAX * MIB
+
+
+def reader(call: grpc.Call) -> None:
+    try:
+        for _ in call:
+            pass
+    except grpc.RpcError:
+        pass
+
+
+def test_readers_that_stop_cost_little(process, image):
+    idle = process.rss_bytes
+    data = large(process, image)
+    options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 << 10)]
+    with grpc.insecure_channel(process.address, options) as channel:
+        stub = rpc.CompressorServiceStub(channel)
+        senders = [Sender(data, 1, IMMEDIATE) for _ in range(STALLED)]
+        calls = [stub.Compress(iter(sender)) for sender in senders]
+        for call in calls:
+            assert next(call).WhichOneof("part") == "source"
+            assert next(call).WhichOneof("part") == "chunk"
+        rise = settled(process) - idle
+        print(f"\n{process.codec}: {STALLED} stalled readers: {rise / MIB:.1f} MiB")
+        assert not any(sender.stopped.is_set() for sender in senders), "a reader that stops must stop its sender"
+        for call in calls:
+            call.cancel()
+
+    assert rise < RISE_MIB_MAX * MIB
+
+
+def test_a_hundred_calls_over_one_channel_all_succeed(process):
+    data = file_of(4 * MIB) if process.codec == "fake" else png(1730, 1156)
+    with Client(process.address, timeout=300) as client, ThreadPoolExecutor(100) as pool:
+        results = list(pool.map(lambda _: client.compress(data, format="jpeg"), range(100)))
+
+    assert len({result.data for result in results}) == 1
+    assert results[0].report.bytes_in == len(data)
+
+
+def test_memory_returns_to_the_system_after_a_storm(process, image):
+    idle = process.rss_bytes
+    data = large(process, image)
+    with Client(process.address, timeout=300) as client, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: client.compress(data, format="jpeg", effort="fast"), range(8)))
+    rise = settled(process) - idle
+    print(f"\n{process.codec}: after 8 images of 20 MP: {rise / MIB:.1f} MiB")
+
+    assert rise < RISE_MIB_MAX * MIB
+
+
+def test_a_reader_that_is_slow_gets_everything(process):
+    data = file_of(8 * MIB) if process.codec == "fake" else png(1730, 1156)
+    with Client(process.address, timeout=60, window_bytes=64 << 10) as client:
+        with client.stream([data], IMMEDIATE) as stream:
+            size = 0
+            for chunk in stream:
+                size += len(chunk)
+                time.sleep(0.01)
+
+        assert size == stream.report.bytes_out
+
+
+def test_a_stalled_call_does_not_hold_up_others(process, image):
+    data = large(process, image)
+    sender = Sender(data, 0.5, IMMEDIATE)
+    with grpc.insecure_channel(process.address) as channel, Client(process.address, timeout=30) as client:
+        call = rpc.CompressorServiceStub(channel).Compress(iter(sender))
+        next(call)
+        result = client.compress(file_of(700) if process.codec == "fake" else png(32, 24), format="jpeg")
+        call.cancel()
+        sender.go.set()
+
+    assert result.data
