@@ -14,9 +14,9 @@ from compressor.service.pipe import ClosedError, IdleError, Inbox, Outbox
 from compressor.service.upload import Part, Upload
 from compressor.settings import Report, Source
 
-INBOX_BYTES = OUTBOX_BYTES = 128 << 10
+INBOX_BYTES = OUTBOX_BYTES = 64 << 10
 # gRPC keeps three copies of a message that its reader does not take: small ones, so that it stays cheap to wait for.
-OUTPUT_BYTES_MAX = 64 << 10
+OUTPUT_BYTES_MAX = 32 << 10
 # What a call takes beside its image and its HTTP/2 window: the chunk that the pipeline works on and one on its way to
 # it, the outbox and a chunk on its way there, three copies of what leaves, and the touched part of a thread's stack.
 CALL_BYTES = 2 * wire.CHUNK_BYTES + 2 * OUTBOX_BYTES + 3 * OUTPUT_BYTES_MAX + (64 << 10)

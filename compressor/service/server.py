@@ -51,7 +51,7 @@ class ServerConfig:
     memory_budget: int = 256 << 20
     spool_dir: str | None = None
     spool_budget: int | None = None
-    window_bytes: int = 256 << 10
+    window_bytes: int = 128 << 10
     idle_seconds: float = 60.0
     calls_max: int = 256
     drain_seconds: float = 2.0
