@@ -266,7 +266,7 @@ def serve(
     memory_budget: opt.MemoryBudget = 256 << 20,
     spool_dir: opt.SpoolDir = None,
     spool_budget: opt.SpoolBudget = None,
-    window_bytes: opt.WindowBytes = 256 << 10,
+    window_bytes: opt.WindowBytes = 128 << 10,
     idle_seconds: opt.IdleSeconds = 60.0,
     calls_max: opt.CallsMax = 256,
     drain_seconds: opt.DrainSeconds = 2.0,
