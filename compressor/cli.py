@@ -169,6 +169,7 @@ def run(source: str, out: str | None, settings: Settings, server: str | None, fo
             return stream.report, streamed
         folder = output.target(source, out, settings.format).parent
         draft = stack.enter_context(output.Draft(folder, mode_of(file)))
+        draft.open()
         for chunk in stream:
             draft.write(chunk)
         path = output.target(source, out, stream.report.format)
@@ -265,7 +266,7 @@ def serve(
     memory_budget: opt.MemoryBudget = 256 << 20,
     spool_dir: opt.SpoolDir = None,
     spool_budget: opt.SpoolBudget = None,
-    window_bytes: opt.WindowBytes = 256 << 10,
+    window_bytes: opt.WindowBytes = 128 << 10,
     idle_seconds: opt.IdleSeconds = 60.0,
     calls_max: opt.CallsMax = 256,
     drain_seconds: opt.DrainSeconds = 2.0,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from compressor.cli_options import UsageError
 from compressor.settings import Outcome, Report, Settings, Source
@@ -69,17 +69,27 @@ def check_target(source: str, path: Path, force: bool) -> None:
 
 
 class Draft:
-    """A file that is written beside its target and gets its name when it is complete."""
+    """A file that is written beside its target and gets its name when it is complete.
+
+    It is made by `open`, inside of the `with`: an interruption finds it there, however early it comes.
+    """
 
     def __init__(self, folder: Path, mode: int) -> None:
         self.path = folder / f".compressor-{os.getpid()}-{os.urandom(4).hex()}.part"
-        self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")
+        self._mode = mode
+        self._file: BinaryIO | None = None
+
+    def open(self) -> None:
+        """Make it, empty."""
+        self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode), "wb")
 
     def write(self, chunk: bytes) -> None:
+        assert self._file is not None
         self._file.write(chunk)
 
     def publish(self, path: Path) -> None:
         """Give it its name, once all of it is on the disk."""
+        assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -97,8 +107,9 @@ class Draft:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(OSError):  # a full disk fails here again
-            self._file.close()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # a full disk fails here again
+                self._file.close()
         self.path.unlink(missing_ok=True)
 
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -76,6 +77,14 @@ class Path(StrEnum):
     PIXELS = "pixels"
 
 
+def _check(name: str, value: object, kind: type, low: float, high: float) -> None:
+    numbers = int if kind is int else int | float
+    if isinstance(value, bool) or not isinstance(value, numbers) or not low <= value <= high:
+        whole = "a whole number " if kind is int else ""
+        span = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+        raise SettingsError(name, f"is {value!r}, must be {whole}{span}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How to compress. Enums are given as such or as their values ("jpeg").
@@ -110,24 +119,20 @@ class Settings:
                 object.__setattr__(self, name, kind(value))
             except ValueError:
                 raise SettingsError(name, f"is {value!r}, must be one of {', '.join(kind)}") from None
-        self._check("quality", self.quality, 1, 100)
+        _check("quality", self.quality, int, 1, 100)
         if self.target_score is not None:
-            self._check("target_score", self.target_score, 0, 100)
-        if self.max_bytes is not None and self.max_bytes < 1:
-            raise SettingsError("max_bytes", f"is {self.max_bytes}, must be at least 1")
-        if not 0 <= self.min_saving < 1:
-            raise SettingsError("min_saving", f"is {self.min_saving}, must be at least 0 and below 1")
+            _check("target_score", self.target_score, float, 0, 100)
+        if self.max_bytes is not None:
+            _check("max_bytes", self.max_bytes, int, 1, math.inf)
+        _check("min_saving", self.min_saving, float, 0, 1)
+        if self.min_saving == 1:
+            raise SettingsError("min_saving", "is 1, must be below 1: nothing can be saved whole")
         if self.background is not None:
-            if len(self.background) != 3:
-                raise SettingsError("background", "must be red, green and blue")
+            if not isinstance(self.background, Sequence) or len(self.background) != 3:
+                raise SettingsError("background", f"is {self.background!r}, must be red, green and blue")
             object.__setattr__(self, "background", tuple(self.background))
             for sample in self.background:
-                self._check("background", sample, 0, 255)
-
-    @staticmethod
-    def _check(name: str, value: float, low: float, high: float) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise SettingsError(name, f"is {value!r}, must be from {low} to {high}")
+                _check("background", sample, int, 0, 255)
 
     def digest(self) -> str:
         """Twelve hex digits that differ where the settings do."""

@@ -5,7 +5,7 @@ enum means the default. A scalar that is not set means the default, too.
 """
 
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.rpc import code_pb2
 
@@ -42,7 +42,7 @@ class CallError(CompressorError):
         self.problem = problem
 
 
-def _enum_to_proto(value: StrEnum) -> int:
+def _enum_to_proto(value: StrEnum) -> Any:
     name = type(value).__name__
     return int(getattr(pb, name).Value(f"{name.upper()}_{value.value.upper()}"))
 
@@ -72,14 +72,14 @@ def settings_to_proto(settings: Settings) -> pb.Settings:
 
 def settings_from_proto(message: pb.Settings) -> Settings:
     """Raises SettingsError where a setting can't be taken."""
-    given: dict[str, object] = {name: getattr(message, name) for name in SCALARS if message.HasField(name)}  # type: ignore[arg-type]
+    given: dict[str, Any] = {name: getattr(message, name) for name in SCALARS if message.HasField(name)}
     for name, kind in ENUMS.items():
         if number := getattr(message, name):
             given[name] = _enum_from_proto(name, kind, number)
     if message.HasField("background"):
         color = message.background
         given["background"] = (color.red, color.green, color.blue)
-    return Settings(**given)  # type: ignore[arg-type]
+    return Settings(**given)
 
 
 def raw_to_proto(raw: Raw) -> pb.Raw:
@@ -143,7 +143,7 @@ def source_from_proto(message: pb.Source) -> Source:
 def report_to_proto(report: Report, bytes_out: int, crc32c: int) -> pb.Report:
     """What was done, with the length and the CRC-32C of the chunks that were really sent."""
     return pb.Report(
-        outcome=_enum_to_proto(report.outcome),  # type: ignore[arg-type]
+        outcome=_enum_to_proto(report.outcome),
         reason=report.reason,
         bytes_in=report.bytes_in,
         bytes_out=bytes_out,
@@ -152,7 +152,7 @@ def report_to_proto(report: Report, bytes_out: int, crc32c: int) -> pb.Report:
         format=report.format,
         width=report.width,
         height=report.height,
-        path=_enum_to_proto(report.path),  # type: ignore[arg-type]
+        path=_enum_to_proto(report.path),
         score=report.score,
         notices=report.notices,
         stage_seconds=report.stage_seconds,
@@ -184,7 +184,7 @@ def report_from_proto(message: pb.Report) -> Report:
 
 
 def failure_to_proto(code: int, error: Exception) -> pb.Failure:
-    """An error that ends a call with the status `code`. The message is the whole line, for clients that just show it."""
+    """An error that ends a call with the status `code`. The message is a whole line, for clients that just show it."""
     failure = pb.Failure(code=code, message=str(error))
     if isinstance(error, SettingsError):
         failure.field = error.field

@@ -393,7 +393,7 @@ def test_mistakes_in_the_file_are_named(fake: FakePipeline, text: str, problem: 
 @pytest.mark.parametrize(
     "words, problem",
     [
-        ("--quality 101", "compressor: --quality is 101, must be from 1 to 100\n"),
+        ("--quality 101", "compressor: --quality is 101, must be a whole number from 1 to 100\n"),
         ("--background 1,2", "compressor: --background is '1,2', must be red, green and blue such as 255,255,255\n"),
         ("--max-bytes 3q", "'3q' is not a size"),
         ("--min-saving x%", "'x%' is not a share"),

@@ -87,6 +87,14 @@ def test_every_colour_of_a_fine_grid_is_within_the_tolerance() -> None:
     check(np.ascontiguousarray(grid), 0, 1, 1)
 
 
+def test_rounding_shifts_no_mean() -> None:
+    """1/16 of a unit of Q4 is left (Y): a bias of 2 for 1.5 units of Q8, and halves of Q4 that are rounded up."""
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 1 << 14, 3), dtype=np.uint8)
+
+    for plane, exact in zip(run(pixels, 0, 1, 1), reference.planes(pixels, 0, 1, 1), strict=True):
+        assert abs((plane - 16 * exact).mean()) < 0.07
+
+
 @pytest.mark.parametrize("h, v", SAMPLINGS)
 @pytest.mark.parametrize("level", [0, 1, 127, 128, 254, 255])
 def test_grey_pixels_have_almost_no_colour(level: int, h: int, v: int) -> None:

@@ -112,3 +112,26 @@ def test_savings_are_a_share_of_the_input(sizes: tuple[int, int], saved: float) 
 def test_cpu_seconds_are_those_of_all_stages() -> None:
     assert report(1, 1).cpu_seconds == 0
     assert report(1, 1, stage_seconds={"decode": 0.5, "encode": 0.25}).cpu_seconds == 0.75
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("quality", 80.5),
+        ("quality", True),
+        ("quality", "80"),
+        ("max_bytes", "1KiB"),
+        ("max_bytes", 0),
+        ("min_saving", 1),
+        ("min_saving", "5%"),
+        ("background", 5),
+        ("background", (1, 2)),
+        ("background", (1, 2, 300)),
+        ("target_score", float("nan")),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_a_settings_error_that_names_the_field(name, value):
+    with pytest.raises(SettingsError) as caught:
+        Settings(**{name: value})
+
+    assert caught.value.field == name

@@ -158,7 +158,7 @@ class Client:
     def stream(
         self, chunks: Iterable[Bytes] | Iterable[Tile], settings: Settings | None = None, *, raw: Raw | None = None
     ) -> Stream:
-        """Compress chunks, or with `raw` tiles, as they come; use it as a context. A call that fails is not repeated."""
+        """Compress chunks, or with `raw` tiles, as they come; use it as a context. A failed call is not repeated."""
         return self._stream(chunks, settings or Settings(), raw, self._timeout)
 
     def _stream(

@@ -3,7 +3,7 @@
 import os
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeAlias, TypeVar
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 Input: TypeAlias = "str | os.PathLike[str] | Bytes | BinaryIO | numpy.ndarray"
-M = TypeVar("M", pb.CompressRequest, pb.InspectRequest)
+M = TypeVar("M")  # pb.CompressRequest or pb.InspectRequest
 
 DETAILS = "grpc-status-details-bin"
-MCU_ROWS = 16  # the tallest row of minimum coded units (T.81 A.2.4): tiles of that height make tile rows without waiting
+MCU_ROWS = 16  # lines of the tallest MCU (T.81 A.2.4): tiles of that height make tile rows without waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +119,11 @@ def tiles_of(array: "numpy.ndarray[Any, Any]", raw: Raw) -> Iterator[Tile]:
 class Upload(Generic[M]):
     """The messages of an upload, ending with a `finish` that counts what was sent.
 
-        for part in chunks: for message in upload.messages(part): send(message)
-        send(upload.finish())
+    for part in chunks: for message in upload.messages(part): send(message)
+    send(upload.finish())
     """
 
-    def __init__(self, kind: type[M], chunk_bytes: int) -> None:
+    def __init__(self, kind: Callable[..., M], chunk_bytes: int) -> None:
         self._kind = kind
         self._chunk_bytes = chunk_bytes
         self._bytes = 0
@@ -217,7 +217,8 @@ def pause_of(error: BusyError, tries: int, end: float | None) -> float:
 
 def error_of(error: grpc.RpcError) -> CompressorError:
     """The error that a status stands for, with its fields where it carries our details."""
-    for key, value in error.trailing_metadata() or ():
+    trailing: Any = error.trailing_metadata()
+    for key, value in trailing or ():
         if key == DETAILS:
             for detail in status_pb2.Status.FromString(value).details:
                 failure = pb.Failure()

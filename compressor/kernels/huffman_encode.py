@@ -126,7 +126,7 @@ def _block(coefficients, block, diff, c, dc, ac, small, columns, raw, at, pendin
 def encode_mcus(coefficients, layout, mcus, dc, ac, small, state, raw):
     """Interleaved MCUs (A.2.3) → entropy-coded bits, not yet stuffed. Returns the whole bytes written.
 
-    coefficients  (n, 64) int16, zig-zag
+    coefficients  (n, 64) int16, zig-zag; DC differences of 12 bits at most, AC of SSSS_AC_MAX, or `raw` is too small
     layout        (components, 4) int64: first block, blocks a line, h, v
     mcus          how many, from the first of each line on
     dc, ac        (components, 256) uint32: `code_table` of each component

@@ -26,16 +26,15 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         if not self._tokens:
             raise SettingsError("token_file", f"{token_file} has no token in it")
 
-    async def intercept_service(
-        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
-    ) -> Any:
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
         """The call's own handler, or one that refuses."""
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith("/grpc."):
             return handler
         given = dict(handler_call_details.invocation_metadata).get("authorization", "")
         token = str(given).removeprefix("Bearer ").encode()
-        if any([hmac.compare_digest(token, known) for known in self._tokens]):  # all of them, in constant time
+        found = [hmac.compare_digest(token, known) for known in self._tokens]  # all of them, in constant time
+        if any(found):
             return handler
         return _refusal(handler)
 

@@ -9,6 +9,7 @@ feeder. A thread that waits longer than `idle_seconds` raises IdleError.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -80,10 +81,8 @@ class Pipe(Generic[T]):
         self._changed.notify_all()
         if self._waiter is not None:
             waiter, self._waiter = self._waiter, None
-            try:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be woken
                 self._loop.call_soon_threadsafe(_resolve, waiter)
-            except RuntimeError:  # the loop is closed: nobody is left to be woken
-                pass
 
     def _wait_in_thread(self, what: str) -> None:
         if not self._changed.wait(self._idle_seconds):

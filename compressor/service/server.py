@@ -63,7 +63,7 @@ class ServerConfig:
 
 
 def channel_options(window_bytes: int, calls_max: int) -> list[tuple[str, int]]:
-    """Options of the server's side. The window is fixed: left to itself it grows to megabytes for every stalled call."""
+    """Options of the server's side. The window is fixed: left to itself it grows to megabytes for a stalled call."""
     return [
         ("grpc.max_receive_message_length", wire.MESSAGE_BYTES_MAX),
         ("grpc.max_send_message_length", wire.MESSAGE_BYTES_MAX),
@@ -103,12 +103,12 @@ class Server:
         """Listen, warm up, and only then say that we serve."""
         config = self.config
         interceptors = [auth.TokenInterceptor(config.token_file)] if config.token_file else []
-        self._server = grpc.aio.server(interceptors=interceptors, options=channel_options(config.window_bytes, config.calls_max))
+        self._server = grpc.aio.server(
+            interceptors=interceptors, options=channel_options(config.window_bytes, config.calls_max)
+        )
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            (SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server
-        )
+        reflection.enable_server_reflection((SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server)
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         if config.tls_cert and config.tls_key:
             credentials = auth.server_credentials(config.tls_cert, config.tls_key, config.tls_client_ca)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -45,9 +46,7 @@ class CompressorService(rpc.CompressorServiceServicer):
 
     # `request_iterator` is left alone: it would keep every message until the next one is asked for.
 
-    async def Compress(  # type: ignore[override]
-        self, request_iterator: object, context: Context
-    ) -> AsyncIterator[pb.CompressResponse]:
+    async def Compress(self, request_iterator: object, context: Context) -> AsyncIterator[pb.CompressResponse]:
         """Stream one image through the codec. A generator: that is what learns of a cancelled call at once."""
         with self._account(context) as account, self._call(Call.compress, context, account) as call:
             await context.send_initial_metadata(self._identity())
@@ -67,9 +66,7 @@ class CompressorService(rpc.CompressorServiceServicer):
             finally:
                 account.count_outcome()
 
-    async def Inspect(  # type: ignore[override]
-        self, request_iterator: object, context: Context
-    ) -> pb.InspectResponse:
+    async def Inspect(self, request_iterator: object, context: Context) -> pb.InspectResponse:
         """Answer from the header."""
         with self._account(context) as account, self._call(Call.inspect, context, account) as call:
             await context.send_initial_metadata(self._identity())
@@ -150,7 +147,7 @@ class CompressorService(rpc.CompressorServiceServicer):
             request = await context.read()
         except DecodeError as error:
             raise SettingsError("part", f"is no CompressRequest or InspectRequest: {error}") from None
-        if request is grpc.aio.EOF:
+        if cast(object, request) is grpc.aio.EOF:
             # Also what a cancelled upload looks like: the end without `finish` never counts.
             raise IncompleteError("the upload ended without `finish`: it was cut off")
         self.moved = True

@@ -1,4 +1,4 @@
-"""What went wrong, as gRPC says it: one table from error classes to status codes, and the details a client can act on."""
+"""What went wrong, as gRPC says it: one table from errors to status codes, and the details a client can act on."""
 
 import logging
 

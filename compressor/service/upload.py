@@ -78,7 +78,7 @@ class Upload:
             self._bytes += len(data)
             self._crc32c = google_crc32c.extend(self._crc32c, data)
             del data
-            yield part  # type: ignore[misc]
+            yield part
             del part  # or it would be kept while the next one is waited for
 
     def _verify(self, finish: pb.Finish) -> None:

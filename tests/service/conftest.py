@@ -69,6 +69,13 @@ def fake() -> Iterator[Service]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def real() -> Iterator[Service]:
+    """Only the real pipeline."""
+    with Service("pipeline") as running:
+        yield running
+
+
 @pytest.fixture
 def client(service: Service) -> Iterator[Client]:
     with Client(service.address, timeout=60) as client:

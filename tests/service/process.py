@@ -6,8 +6,9 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
-from compressor.service.server import Server, ServerConfig, serve  # noqa: E402
 from fake_pipeline import fake_codec  # noqa: E402
+
+from compressor.service.server import Server, ServerConfig, serve  # noqa: E402
 
 
 def ready(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Servers for the tests: one in this process, on an event loop and a thread of its own, and one in a process of its own."""
+"""Servers for the tests: one in this process, on an event loop and a thread of its own, and one in a process."""
 
 import asyncio
 import json

@@ -1,0 +1,82 @@
+// Sends an image to a running service and writes what comes back.
+//
+//     node compress.js IN OUT [--address HOST:PORT] [--quality N] [--effort fast|balanced]
+//
+// The client is made from the proto file at run time: there is no generated code.
+
+import fs from "node:fs";
+import { parseArgs } from "node:util";
+import { once } from "node:events";
+import grpc from "@grpc/grpc-js";
+import protoLoader from "@grpc/proto-loader";
+
+const PROTO = new URL("../../proto/compressor/v1/compressor.proto", import.meta.url).pathname;
+const CHUNK_BYTES = 256 * 1024;
+
+const { values: options, positionals: [source, target] } = parseArgs({
+  allowPositionals: true,
+  options: {
+    address: { type: "string", default: "127.0.0.1:50051" },
+    quality: { type: "string" },
+    effort: { type: "string" },
+  },
+});
+if (!source || !target) {
+  console.error("usage: node compress.js IN OUT [--address HOST:PORT] [--quality N] [--effort fast|balanced]");
+  process.exit(2);
+}
+
+const definition = protoLoader.loadSync(PROTO, { longs: Number, enums: String, defaults: true, oneofs: true });
+const { CompressorService } = grpc.loadPackageDefinition(definition).compressor.v1;
+const client = new CompressorService(options.address, grpc.credentials.createInsecure());
+
+// Upload: settings, chunks, finish. A service that has no room right now stops reading, and `write` says so.
+async function upload(call) {
+  const send = async (part) => call.write(part) || (await once(call, "drain"));
+  const settings = {};
+  if (options.quality) settings.quality = Number(options.quality);
+  if (options.effort) settings.effort = `EFFORT_${options.effort.toUpperCase()}`;
+  await send({ settings });
+  let total = 0;
+  for await (const chunk of fs.createReadStream(source, { highWaterMark: CHUNK_BYTES })) {
+    total += chunk.length;
+    await send({ chunk });
+  }
+  call.write({ finish: { totalBytes: total } });
+  call.end();
+}
+
+// Download: source, chunks, report; or a failure, in band, since the status may be lost while we still write.
+async function download(call, file) {
+  for await (const response of call) {
+    if (response.part === "failure") throw new Error(response.failure.message);
+    if (response.part === "chunk") await file.write(response.chunk);
+    if (response.part === "report") return response.report;
+  }
+  throw new Error("the answer ended without a report");
+}
+
+const temporary = `${target}.part`; // the target appears only when it is complete
+try {
+  const call = client.Compress();
+  const file = await fs.promises.open(temporary, "w");
+  const [sent, received] = await Promise.allSettled([
+    upload(call).catch((error) => { call.cancel(); throw error; }),
+    download(call, file),
+  ]);
+  if (sent.reason?.syscall) throw sent.reason; // the source can't be read; all else is told in the answer
+  if (received.reason) throw received.reason;
+  const report = received.value;
+  await file.close();
+  if ((await fs.promises.stat(temporary)).size !== report.bytesOut) throw new Error("the answer is not complete");
+  await fs.promises.rename(temporary, target);
+  const saved = 100 * (1 - report.bytesOut / report.bytesIn);
+  console.log(`${source}: ${report.bytesIn} -> ${report.bytesOut} bytes, ${saved.toFixed(1)} % saved`);
+  for (const notice of report.notices) console.log(`  ${notice}`);
+} catch (error) {
+  console.error(`compress.js: ${error.details || error.message}`);
+  process.exitCode = 1;
+} finally {
+  await fs.promises.rm(temporary, { force: true });
+  client.close();
+}
