@@ -32,7 +32,9 @@ class _Writer:
     reason  what the caller's own iterator raised, or None
     """
 
-    def __init__(self, call: Any, upload: Upload[pb.CompressRequest], settings: Settings, raw: Raw | None, parts: Parts) -> None:
+    def __init__(
+        self, call: Any, upload: Upload[pb.CompressRequest], settings: Settings, raw: Raw | None, parts: Parts
+    ) -> None:
         self.reason: Exception | None = None
         self._call = call
         self._upload = upload
@@ -199,7 +201,7 @@ class AsyncClient:
         return AsyncStream(call, Upload(pb.CompressRequest, self._chunk_bytes), settings, raw, parts)
 
     async def inspect(self, source: Input, **settings: Any) -> Source:
-        """As `Client.inspect`, and made by one on a thread: a call with one response has no place for a failure in band."""
+        """As `Client.inspect`, and made by one, on a thread: a single response has no place for a failure in band."""
         return await asyncio.to_thread(self._client.inspect, source, **settings)
 
     async def _again(self, once: Callable[[float | None], Awaitable[T]], replayable: bool) -> T:

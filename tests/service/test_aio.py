@@ -39,11 +39,11 @@ def test_a_stream_takes_an_asynchronous_iterator(service):
             yield service.large[start : start + 100_000]
 
     async def main():
-        async with AsyncClient(service.address, timeout=60) as client:
-            async with client.stream(chunks(), Settings(format=Format.JPEG)) as stream:
-                source = await stream.source()
-                size = sum([len(chunk) async for chunk in stream])
-                return source, size, stream.report
+        client = AsyncClient(service.address, timeout=60)
+        async with client, client.stream(chunks(), Settings(format=Format.JPEG)) as stream:
+            source = await stream.source()
+            size = sum([len(chunk) async for chunk in stream])
+            return source, size, stream.report
 
     source, size, report = run(main())
     assert source.width == report.width
@@ -82,9 +82,8 @@ def test_an_error_of_the_callers_iterator_comes_back_as_it_is(service):
         raise OSError("the disk is gone")
 
     async def main():
-        async with AsyncClient(service.address, timeout=60) as client:
-            async with client.stream(chunks()) as stream:
-                return [chunk async for chunk in stream]
+        async with AsyncClient(service.address, timeout=60) as client, client.stream(chunks()) as stream:
+            return [chunk async for chunk in stream]
 
     with pytest.raises(OSError, match="the disk is gone"):
         run(main())
@@ -114,9 +113,8 @@ def test_a_deadline_and_nobody_at_the_address_are_call_errors(idle):
         await asyncio.sleep(5)
 
     async def main(address):
-        async with AsyncClient(address, timeout=0.2) as client:
-            async with client.stream(stuck()) as stream:
-                return [chunk async for chunk in stream]
+        async with AsyncClient(address, timeout=0.2) as client, client.stream(stuck()) as stream:
+            return [chunk async for chunk in stream]
 
     with pytest.raises(CallError) as caught:
         run(main(idle.address))
