@@ -65,6 +65,5 @@ def test_client_certificates(certificate):
         with Client(running.address, credentials=known) as client:
             assert client.compress(b"FAKEhalf").data
         unknown = grpc.ssl_channel_credentials(cert.read_bytes())
-        with Client(running.address, credentials=unknown, timeout=5) as client:
-            with pytest.raises(CallError, match="UNAVAILABLE"):
-                client.compress(b"FAKEhalf")
+        with Client(running.address, credentials=unknown, timeout=5) as client, pytest.raises(CallError):
+            client.compress(b"FAKEhalf")
