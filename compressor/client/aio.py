@@ -201,7 +201,7 @@ class AsyncClient:
         return AsyncStream(call, Upload(pb.CompressRequest, self._chunk_bytes), settings, raw, parts)
 
     async def inspect(self, source: Input, **settings: Any) -> Source:
-        """As `Client.inspect`, made by one on a thread: a call with one response has no place for a failure in band."""
+        """As `Client.inspect`, and made by one, on a thread: a single response has no place for a failure in band."""
         return await asyncio.to_thread(self._client.inspect, source, **settings)
 
     async def _again(self, once: Callable[[float | None], Awaitable[T]], replayable: bool) -> T:

@@ -69,8 +69,8 @@ def channel_options(window_bytes: int, calls_max: int) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", wire.MESSAGE_BYTES_MAX),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", window_bytes),  # is ignored where BDP probing is on
-        # A connection's. More than calls may be, so that we say no ourselves, with details: gRPC refuses what comes
-        # before its client has heard of the limit, and such a call is lost once more than 256 KiB of it were sent.
+        # A connection's. More than calls may be, so that it is us who say no, with details: what gRPC itself refuses is
+        # lost once more than 256 KiB of it were sent.
         ("grpc.max_concurrent_streams", calls_max + 64),
         ("grpc.so_reuseport", 0),  # or a second server binds the same port and takes half of the calls
         ("grpc.keepalive_time_ms", 60_000),

@@ -160,7 +160,7 @@ class CompressorService(rpc.CompressorServiceServicer):
 async def _drop(context: Context) -> None:
     """Read on for nobody: gRPC's asyncio clients lose what came to them when a write of theirs fails."""
     with contextlib.suppress(Exception):
-        while cast(object, request := await context.read()) is not grpc.aio.EOF:
+        while (request := await context.read()) is not grpc.aio.EOF:  # type: ignore[comparison-overlap]
             if request.HasField("finish"):
                 return
 

@@ -36,7 +36,7 @@ class Counts:
 
 def file_of(size: int, verb: bytes = b"half") -> bytes:
     """A file of `size` bytes."""
-    return (b"FAKE" + verb + bytes(range(256)) * (size // 256))[:size]
+    return (b"FAKE" + verb + bytes(range(256)) * (size // 256 + 1))[:size]
 
 
 class FakeStream:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -83,3 +84,10 @@ def eventually(true: Callable[[], object], seconds: float = 5.0) -> bool:
             return True
         time.sleep(0.01)
     return bool(true())
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -39,11 +39,11 @@ def test_a_stream_takes_an_asynchronous_iterator(service):
             yield service.large[start : start + 100_000]
 
     async def main():
-        async with AsyncClient(service.address, timeout=60) as client:
-            async with client.stream(chunks(), Settings(format=Format.JPEG)) as stream:
-                source = await stream.source()
-                size = sum([len(chunk) async for chunk in stream])
-                return source, size, stream.report
+        client = AsyncClient(service.address, timeout=60)
+        async with client, client.stream(chunks(), Settings(format=Format.JPEG)) as stream:
+            source = await stream.source()
+            size = sum([len(chunk) async for chunk in stream])
+            return source, size, stream.report
 
     source, size, report = run(main())
     assert source.width == report.width

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from fake_pipeline import fake_codec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from running import LOCAL, Process, Running
+from running import LOCAL, Process, Running, free_port
 
 from compressor.client import Client, health
 from compressor.errors import CompressorError
@@ -86,14 +86,6 @@ def test_health_waits_for_the_kernels():
             answer = stub.Check(health_pb2.HealthCheckRequest(service="compressor.v1.CompressorService"))
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     assert seen[0] is False and seen[-1] is True and len(seen) > 5
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def test_two_servers_do_not_share_a_port(service):
