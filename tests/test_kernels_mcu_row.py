@@ -39,6 +39,10 @@ class Encoder:
         self.reciprocal = np.array([dct.reciprocals(table) for table in self.tables])
         self.scratch = tuple(np.empty((lines, mcu_row.SEGMENT), np.int16) for lines in (16, 8, 8))
         self.tail = np.empty((1, 192), np.uint8)
+        self.segment = reference.layout(mcu_row.SEGMENT, channels, h, v)
+        segment_blocks = int((self.segment[:, 1] * self.segment[:, 3]).sum())
+        self.segment_row: NDArray[np.int16] = np.empty((segment_blocks, 64), np.int16)
+        self.segment_raw = np.empty(huffman_encode.BLOCK_BYTES_MAX * segment_blocks + RAW_SLACK, np.uint8)
         self.row: NDArray[np.int16] = np.empty((self.blocks, 64), np.int16)
         self.state = np.zeros(8, np.int64)
         self.dc = np.array([huffman_encode.code_table(*dc) for dc, _ in HUFFMAN[:channels]])
@@ -60,8 +64,8 @@ class Encoder:
         rows = -(-len(pixels) // (8 * int(self.layout[0, 3])))
         out = np.empty(2 * self.raw.size * rows, np.uint8)
         size = mcu_row.encode_band(
-            pixels.reshape(len(pixels), -1), self.layout, self.reciprocal, self.scratch, self.tail, self.row,
-            self.dc, self.ac, self.small, self.state, self.raw, out,
+            pixels.reshape(len(pixels), -1), self.layout, self.segment, self.reciprocal, self.scratch, self.tail,
+            self.segment_row, self.dc, self.ac, self.small, self.state, self.segment_raw, out,
         )  # fmt: skip
         return out[:size].tobytes()
 

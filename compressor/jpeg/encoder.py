@@ -1,6 +1,7 @@
 """Pixels → coefficient rows → entropy-coded data, band by band."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes, Table
 from compressor.kernels.dct import reciprocals
-from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, count_symbols, encode_mcus, stuff
-from compressor.kernels.mcu_row import SEGMENT, encode_band, transform_row
+from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, count_symbols
+from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_row, transform_row
 from compressor.kernels.quantize import requantize
 from compressor.tiles import Band, cores
 
@@ -29,15 +30,22 @@ class Transform:
         self.reciprocal = np.array([reciprocals(table) for table in tables])
         self.scratch = tuple(np.empty((lines, SEGMENT), np.int16) for lines in (16, 8, 8))
         self.tail = np.empty((1, 192), np.uint8)
-        self.row = np.empty((frame.blocks_per_row, 64), np.int16)
+        self.segment = replace(frame, width=SEGMENT).layout
+        self._frame = frame
 
     def rows(self, bands: Iterable[Band]) -> Iterator[Row]:
         """Coefficient rows, the array reused for each."""
+        row = np.empty((self._frame.blocks_per_row, 64), np.int16)
         for band in bands:
             for line in range(0, len(band), self.lines):
                 with cores:
-                    transform_row(band, line, self.layout, self.reciprocal, self.scratch, self.tail, self.row)
-                yield self.row
+                    transform_row(band, line, self.layout, self.reciprocal, self.scratch, self.tail, row)
+                yield row
+
+
+def coded_bytes(blocks: int) -> int:
+    """Room for so many coded blocks before byte stuffing; twice that after it."""
+    return 40 + BLOCK_BYTES_MAX * blocks
 
 
 class Sequential:
@@ -45,34 +53,35 @@ class Sequential:
 
     def __init__(self, frame: Frame, codes: Codes) -> None:
         self.layout = frame.layout
-        self.mcus = frame.mcus_per_row
         self.codes = codes.arrays()
-        self.state = np.zeros(2 + len(frame.components), np.int64)
-        # Pages of these that no row reaches are never touched: they cost address space, not memory.
-        self.raw = np.empty((BLOCK_BYTES_MAX + 1) * frame.blocks_per_row + 64, np.uint8)
-        self.out = np.empty(2 * len(self.raw), np.uint8)
+        self.state = np.zeros(8, np.int64)
+        self.row_bytes = 2 * coded_bytes(frame.blocks_per_row)
 
     def code_rows(self, rows: Iterable[Row]) -> Iterator[memoryview]:
         """Entropy-coded bytes of coefficient rows; each piece is valid until the next one is asked for."""
+        # Pages of these that no row reaches are never touched: they cost address space, not memory.
+        raw, out = np.empty(self.row_bytes // 2, np.uint8), np.empty(self.row_bytes, np.uint8)
         for row in rows:
             with cores:
-                size = encode_mcus(row, self.layout, self.mcus, *self.codes, self.state, self.raw)
-                size = stuff(self.raw, size, self.out)
-            yield self.out[:size].data
+                size = encode_row(row, self.layout, *self.codes, self.state, raw, out)
+            yield out[:size].data
         yield memoryview(self.padding())
 
     def code_bands(self, bands: Iterable[Band], transform: Transform) -> Iterator[memoryview]:
         """The same from pixels, without a stop at the coefficients."""
+        count = int((transform.segment[:, 1] * transform.segment[:, 3]).sum())
+        blocks, raw = np.empty((count, 64), np.int16), np.empty(coded_bytes(count), np.uint8)
+        out = np.empty(0, np.uint8)
         for band in bands:
-            needed = 2 * len(self.raw) * -(-len(band) // transform.lines)
-            if len(self.out) < needed:
-                self.out = np.empty(needed, np.uint8)
+            needed = self.row_bytes * -(-len(band) // transform.lines)
+            if len(out) < needed:
+                out = np.empty(needed, np.uint8)
             with cores:
                 size = encode_band(
-                    band, self.layout, transform.reciprocal, transform.scratch, transform.tail, transform.row,
-                    *self.codes, self.state, self.raw, self.out,
+                    band, self.layout, transform.segment, transform.reciprocal, transform.scratch, transform.tail,
+                    blocks, *self.codes, self.state, raw, out,
                 )  # fmt: skip
-            yield self.out[:size].data
+            yield out[:size].data
         yield memoryview(self.padding())
 
     def padding(self) -> bytes:

@@ -16,6 +16,21 @@ SCRATCH = types.UniTuple(SAMPLES, 3)
 CODES = types.uint32[:, ::1]
 
 
+@njit(nogil=True)
+def _transform_segment(pixels, row, x, count, layout, reciprocal, scratch, tail, out, at):
+    """`count` pixels of an MCU row from `x` on → coefficients, which lie in `out` as if they began at pixel `at`."""
+    y, cb, cr = scratch
+    channels = layout.shape[0]
+    h, v = layout[0, 2], layout[0, 3]
+    planes(pixels, row, x, count, channels, h, v, y, cb, cr, tail)
+    for line in range(v):
+        transform(y, 8 * line, count // 8, reciprocal, 0, out, layout[0, 0] + line * layout[0, 1] + at // 8)
+    if channels == 3:
+        blocks, first = count // (8 * h), at // (8 * h)
+        transform(cb, 0, blocks, reciprocal, 1, out, layout[1, 0] + first)
+        transform(cr, 0, blocks, reciprocal, 2, out, layout[2, 0] + first)
+
+
 @njit(
     types.void(PIXELS, types.int64, LAYOUT, types.float32[:, ::1], SCRATCH, types.uint8[:, ::1], SAMPLES),
     nogil=True,
@@ -32,19 +47,10 @@ def transform_row(pixels, row, layout, reciprocal, scratch, tail, out):
     tail        (1, 192) uint8, scratch
     out         (blocks, 64) int16, zig-zag
     """
-    y, cb, cr = scratch
-    channels = layout.shape[0]
-    h, v = layout[0, 2], layout[0, 3]
     padded = layout[0, 1] * 8  # width in whole MCUs
     for x in range(0, padded, SEGMENT):
         count = min(SEGMENT, padded - x)
-        planes(pixels, row, x, count, channels, h, v, y, cb, cr, tail)
-        for line in range(v):
-            transform(y, 8 * line, count // 8, reciprocal, 0, out, layout[0, 0] + line * layout[0, 1] + x // 8)
-        if channels == 3:
-            blocks, first = count // (8 * h), x // (8 * h)
-            transform(cb, 0, blocks, reciprocal, 1, out, layout[1, 0] + first)
-            transform(cr, 0, blocks, reciprocal, 2, out, layout[2, 0] + first)
+        _transform_segment(pixels, row, x, count, layout, reciprocal, scratch, tail, out, x)
 
 
 @njit(
@@ -61,20 +67,30 @@ def encode_row(coefficients, layout, dc, ac, small, state, raw, out):
 
 @njit(
     types.int64(
-        PIXELS, LAYOUT, types.float32[:, ::1], SCRATCH, types.uint8[:, ::1], SAMPLES,
+        PIXELS, LAYOUT, LAYOUT, types.float32[:, ::1], SCRATCH, types.uint8[:, ::1], SAMPLES,
         CODES, CODES, CODES, types.int64[::1], types.uint8[::1], types.uint8[::1],
     ),
     nogil=True,
     cache=True,
 )  # fmt: skip
-def encode_band(pixels, layout, reciprocal, scratch, tail, row, dc, ac, small, state, raw, out):
+def encode_band(pixels, layout, segment, reciprocal, scratch, tail, blocks, dc, ac, small, state, raw, out):
     """A band of pixels, whole MCU rows but for the image's last, → entropy-coded, stuffed bytes.
 
-    Parameters as in `transform_row` (`row` is its `out`) and `encode_row`; `out` has room for all MCU rows of the band.
-    Nothing but `state` is carried from one MCU row to the next, and `raw` is used anew by each.
+    Coefficients of one segment at a time are all that is held: a wide image takes no more than a narrow one.
+
+    segment  the layout of an image that is SEGMENT pixels wide
+    blocks   (blocks of `segment`, 64) int16, scratch
+    raw      for the blocks of `segment`, as in `encode_row`
+    out      for all MCU rows of the band, each 2 * (40 + BLOCK_BYTES_MAX for every block)
+
+    The others as in `transform_row` and `encode_row`. Only `state` is carried from one MCU row to the next.
     """
     written = 0
+    padded = layout[0, 1] * 8
     for first in range(0, pixels.shape[0], 8 * layout[0, 3]):
-        transform_row(pixels, first, layout, reciprocal, scratch, tail, row)
-        written += encode_row(row, layout, dc, ac, small, state, raw, out[written:])
+        for x in range(0, padded, SEGMENT):
+            count = min(SEGMENT, padded - x)
+            _transform_segment(pixels, first, x, count, segment, reciprocal, scratch, tail, blocks, 0)
+            size = encode_mcus(blocks, segment, count // (8 * layout[0, 2]), dc, ac, small, state, raw)
+            written += stuff(raw, size, out[written:])
     return written
