@@ -1,6 +1,5 @@
 """The kernel cache: found again, never stale, and harmless where nothing can be written."""
 
-import ctypes
 import json
 import os
 import shutil
@@ -44,9 +43,9 @@ print(json.dumps({
 """
 
 
-def drop_root() -> None:
-    """Make root respect the mode bits too: CAP_DAC_OVERRIDE (1) leaves its bounding set (PR_CAPBSET_DROP is 24)."""
-    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
+# Makes root respect the mode bits too: CAP_DAC_OVERRIDE (1) leaves the bounding set (PR_CAPBSET_DROP is 24) of what is
+# executed next. In the child and not between fork and exec: gRPC's threads, where other tests left some, abort there.
+WITHOUT_ROOT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 class Package:
@@ -77,10 +76,8 @@ class Package:
             "TMPDIR": str(self.tmp),
             "COMPRESSOR_CACHE_DIR": str(self.caches),
         }
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(
-            command, env=clean | environment, cwd=self.tmp, preexec_fn=drop_root, capture_output=True, text=True
-        )
+        command = [sys.executable, "-c", WITHOUT_ROOT, sys.executable, "-c", code]
+        done = subprocess.run(command, env=clean | environment, cwd=self.tmp, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         found: dict[str, object] = json.loads(done.stdout)
         return found
