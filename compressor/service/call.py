@@ -14,7 +14,8 @@ from compressor.service.pipe import ClosedError, IdleError, Inbox, Outbox
 from compressor.service.upload import Part, Upload
 from compressor.settings import Report, Source
 
-INBOX_BYTES = OUTBOX_BYTES = 64 << 10
+INBOX_BYTES = 64 << 10
+OUTBOX_BYTES = 32 << 10
 # gRPC keeps three copies of a message that its reader does not take: small ones, so that it stays cheap to wait for.
 OUTPUT_BYTES_MAX = 32 << 10
 LINGER_SECONDS = 0.5
