@@ -53,7 +53,7 @@ class Sequential:
 
     def __init__(self, frame: Frame, codes: Codes) -> None:
         self.layout = frame.layout
-        self.codes = codes.arrays()
+        self.codes = codes.arrays
         self.state = np.zeros(8, np.int64)
         self.row_bytes = 2 * coded_bytes(frame.blocks_per_row)
 

@@ -91,6 +91,9 @@ class Stream:
         for spool in self._spools:
             spool.close()
         self._spools.clear()
+        # The stream pulls through a generator of ours: without this, only the garbage collector would find them.
+        self._stream = ByteStream(())
+        self._route = None
         if self._reservation is not None:
             self._reservation.close()
 
@@ -138,6 +141,7 @@ class Stream:
                 self._original = original
             else:
                 self._stream.copy = None
+                original.close()
         with self._stages.paused():
             self._reservation = self._resources.reserve(source.reserved_bytes, self._still_wanted)
         self._source = opening.with_reserved(source, self._reservation.bytes)
@@ -250,12 +254,15 @@ def coalesced(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
         for at in range(0, len(piece), CHUNK_BYTES):
             part = bytes(piece[at : at + CHUNK_BYTES])
             if size + len(part) > CHUNK_BYTES:
-                yield b"".join(held)
-                held, size = [], 0
+                # Nothing is kept while the reader takes its time: it is some hundred KiB of every stalled call.
+                joined, held, size = b"".join(held), [], 0
+                yield joined
+                del joined
             held.append(part)
             size += len(part)
         if size >= FLUSH_BYTES or (size and number == 1):
-            yield b"".join(held)
-            held, size = [], 0
+            joined, held, size = b"".join(held), [], 0
+            yield joined
+            del joined
     if held:
         yield b"".join(held)
