@@ -63,12 +63,16 @@ def stream(
 
 
 def inspect(
-    chunks: Iterable[bytes] | Iterable[Tile], settings: Settings | None = None, *, raw: Raw | None = None
+    chunks: Iterable[bytes] | Iterable[Tile],
+    settings: Settings | None = None,
+    *,
+    raw: Raw | None = None,
+    resources: Resources | None = None,
 ) -> Source:
     """What an image is and what compressing it would reserve; reads no further than it must."""
     settings = settings or Settings()
     refuse_what_does_not_stand(settings)
-    resources, spools = shared_resources(), []
+    resources, spools = resources or shared_resources(), []
 
     def spool() -> Spool:
         spools.append(resources.spool())

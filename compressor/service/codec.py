@@ -1,7 +1,6 @@
 """The real pipeline as the service's codec. Imported late: it brings Numba and every kernel."""
 
-import importlib
-import pkgutil
+import functools
 
 from compressor import kernels, pipeline
 from compressor.memory import Resources
@@ -16,7 +15,7 @@ def pipeline_codec(memory_budget: int, spool_dir: str | None, spool_budget: int 
     )
     return Codec(
         stream=pipeline.stream,
-        inspect=pipeline.inspect,
+        inspect=functools.partial(pipeline.inspect, resources=resources),
         resources=resources,
         warm_up=warm_up,
         reserved_bytes=lambda: resources.reserved_bytes,
@@ -25,8 +24,7 @@ def pipeline_codec(memory_budget: int, spool_dir: str | None, spool_budget: int 
 
 def warm_up() -> None:
     """Load every kernel, then run what a first call would otherwise wait for."""
-    for module in pkgutil.iter_modules(kernels.__path__):
-        importlib.import_module(f"{kernels.__name__}.{module.name}")
+    kernels.warmup()
     raw = Raw(width=32, height=32, channels=3, tile_width=32, tile_height=32)
     tile = Tile(0, 0, bytes(range(256)) * 12)
     for effort in (Effort.FAST, Effort.BALANCED):
