@@ -273,11 +273,12 @@ def test_what_follows_a_jpeg_is_kept():
     assert result.data.endswith(b"\xff\xd9trailer of a phone")
 
 
+@pytest.mark.parametrize("delivery", ["safe", "immediate"])
 @pytest.mark.parametrize("format", ["WEBP", "TIFF", "GIF", "BMP"])
-def test_other_formats_go_through_pillow_when_asked(format):
-    source = encoded(photograph(50, 60), format)
+def test_other_formats_go_through_pillow_when_asked(format, delivery):
+    source = encoded(photograph(500, 600), format)
 
-    result = pipeline.compress(source, format="jpeg", quality=90)
+    result = pipeline.compress(source, format="jpeg", quality=90, delivery=delivery)
 
     assert result.report.source_format == format.lower()
     assert psnr(decoded(result.data), decoded(source)) > 25

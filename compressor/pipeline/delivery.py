@@ -139,9 +139,8 @@ class Stream:
             source, self._route = opening.open_file(self._stream, original, context)
             if self._safe or self._route is None:
                 self._original = original
-            else:
+            else:  # the spool stays: formats that do not stream are read from it
                 self._stream.copy = None
-                original.close()
         with self._stages.paused():
             self._reservation = self._resources.reserve(source.reserved_bytes, self._still_wanted)
         self._source = opening.with_reserved(source, self._reservation.bytes)
