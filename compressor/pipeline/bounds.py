@@ -6,6 +6,8 @@ Every term is a buffer that the path allocates, at its largest; the largest outp
 from compressor import png
 from compressor.jpeg.frame import Frame
 from compressor.kernels import huffman_encode, packing
+from compressor.png.chunks import PIECE_BYTES
+from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
 
 BASE_BYTES = 640 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
@@ -28,3 +30,11 @@ def pixels_to_jpeg(frame: Frame, lines: int, channels: int) -> int:
 def png_to_png(header: png.Header, lines: int) -> int:
     """A band of scanlines read and one filtered, zlib's state at its highest level, a chunk of output."""
     return BASE_BYTES + (2 * lines + 4) * (header.row_bytes + 1) + (1 << 20) + 2 * header.metadata_bytes
+
+
+def interlacing(header: png.Header) -> int:
+    """What comes on top for an interlaced PNG: of each pass zlib's state, input that waits and a row; two buffers."""
+    if not header.interlaced:
+        return 0
+    rows = 3 + 2 * ((scratch_lines(header.row_bytes) + 1) // 2)
+    return len(ADAM7) * (STATE_BYTES + 2 * PIECE_BYTES) + rows * (header.row_bytes + 1)
