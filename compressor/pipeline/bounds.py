@@ -7,6 +7,7 @@ from compressor import png
 from compressor.jpeg.frame import Frame
 from compressor.kernels import huffman_encode, packing
 from compressor.png.chunks import PIECE_BYTES
+from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
 
 BASE_BYTES = 640 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
@@ -33,8 +34,9 @@ def png_to_png(header: png.Header, lines: int) -> int:
 
 
 def interlacing(header: png.Header) -> int:
-    """What comes on top for an interlaced PNG: of each pass zlib's state, input that waits and a row; two buffers."""
+    """On top for an interlaced PNG: of each pass zlib's state, input that waits and a row; what zlib gives, buffers."""
     if not header.interlaced:
         return 0
     rows = 3 + 2 * ((scratch_lines(header.row_bytes) + 1) // 2)
-    return len(ADAM7) * (STATE_BYTES + 2 * PIECE_BYTES) + rows * (header.row_bytes + 1)
+    states = len(ADAM7) * (STATE_BYTES + 2 * PIECE_BYTES)
+    return states + 2 * INFLATE_BYTES + rows * (header.row_bytes + 1)
