@@ -13,6 +13,7 @@ from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
 BASE_BYTES = 640 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
 CODED_BYTES = 3 * (huffman_encode.BLOCK_BYTES_MAX + 1)  # of a block: before stuffing, and after
+PNG_OUTPUT_BYTES = 7 << 18  # zlib's 384 KiB; 256 KiB each: filtered rows, what is held, its chunk, the chunk framed
 
 
 def jpeg_to_jpeg(frame: Frame, metadata_bytes: int) -> int:
@@ -29,8 +30,8 @@ def pixels_to_jpeg(frame: Frame, lines: int, channels: int) -> int:
 
 
 def png_to_png(header: png.Header, lines: int) -> int:
-    """A band of scanlines read and one filtered, zlib's state at its highest level, a chunk of output."""
-    return BASE_BYTES + (2 * lines + 4) * (header.row_bytes + 1) + (1 << 20) + 2 * header.metadata_bytes
+    """A band of scanlines read and one filtered, zlib's state at its highest level, output in copies of a chunk."""
+    return BASE_BYTES + (2 * lines + 4) * (header.row_bytes + 1) + PNG_OUTPUT_BYTES + 2 * header.metadata_bytes
 
 
 def interlacing(header: png.Header) -> int:
