@@ -179,12 +179,10 @@ def test_palette_entries_that_are_missing_are_black_and_opaque():
     assert pixels[0].tolist() == [[*b"abc", 16], [0, 0, 0, 255]]
 
 
-def test_interlaced_and_animated_are_flags_and_interlaced_is_refused():
+def test_interlaced_and_animated_are_flags():
     header = read_header(ByteStream([small(interlace=1)]))
     assert header.interlaced
     assert "interlaced" in header.description
-    with pytest.raises(UnsupportedError, match="interlaced"):
-        next(scanlines(ByteStream([]), header, 1))
     assert read_header(ByteStream([small([(b"acTL", bytes(8))])])).animated
 
 

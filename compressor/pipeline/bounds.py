@@ -6,10 +6,14 @@ Every term is a buffer that the path allocates, at its largest; the largest outp
 from compressor import png
 from compressor.jpeg.frame import Frame
 from compressor.kernels import huffman_encode, packing
+from compressor.png.chunks import PIECE_BYTES
+from compressor.png.inflate import INFLATE_BYTES
+from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
 
 BASE_BYTES = 640 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
 CODED_BYTES = 3 * (huffman_encode.BLOCK_BYTES_MAX + 1)  # of a block: before stuffing, and after
+PNG_OUTPUT_BYTES = 7 << 18  # zlib's 384 KiB; 256 KiB each: filtered rows, what is held, its chunk, the chunk framed
 
 
 def jpeg_to_jpeg(frame: Frame, metadata_bytes: int) -> int:
@@ -26,5 +30,14 @@ def pixels_to_jpeg(frame: Frame, lines: int, channels: int) -> int:
 
 
 def png_to_png(header: png.Header, lines: int) -> int:
-    """A band of scanlines read and one filtered, zlib's state at its highest level, a chunk of output."""
-    return BASE_BYTES + (2 * lines + 4) * (header.row_bytes + 1) + (1 << 20) + 2 * header.metadata_bytes
+    """A band of scanlines read and one filtered, zlib's state at its highest level, output in copies of a chunk."""
+    return BASE_BYTES + (2 * lines + 4) * (header.row_bytes + 1) + PNG_OUTPUT_BYTES + 2 * header.metadata_bytes
+
+
+def interlacing(header: png.Header) -> int:
+    """On top for an interlaced PNG: of each pass zlib's state, input that waits and a row; what zlib gives, buffers."""
+    if not header.interlaced:
+        return 0
+    rows = 3 + 2 * ((scratch_lines(header.row_bytes) + 1) // 2)
+    states = len(ADAM7) * (STATE_BYTES + 2 * PIECE_BYTES)
+    return states + 2 * INFLATE_BYTES + rows * (header.row_bytes + 1)

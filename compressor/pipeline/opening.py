@@ -16,7 +16,6 @@ from compressor.jpeg.frame import Header
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header
 from compressor.memory import CHUNK_BYTES, Resources, Spool
-from compressor.metadata import Attachments
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import ArrayPixels, Pixels, PngPixels, RasterPixels, RawPixels
 from compressor.pipeline.routes import JpegToJpeg, PixelsToJpeg, PixelsToOther, PixelsToPng, PngToPng, Route
@@ -55,7 +54,7 @@ def open_file(stream: ByteStream, original: Spool, context: Context) -> tuple[So
     if kind == "jpeg":
         return _open_jpeg(target, stream, original, context)
     if kind == "png":
-        return _open_png(target, stream, original, context)
+        return _open_png(target, stream, context)
     return _open_raster(kind, target, stream, original, context)
 
 
@@ -98,7 +97,7 @@ def _check_subsampling(header: Header, asked: Subsampling) -> None:
         raise UnsupportedError(f"subsampling {asked} is not supported yet for a JPEG with {has}: leave it on auto")
 
 
-def _open_png(target: str, stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
+def _open_png(target: str, stream: ByteStream, context: Context) -> tuple[Source, Route | None]:
     header = png.read_header(stream)
     source = Source(
         format="png",
@@ -112,15 +111,12 @@ def _open_png(target: str, stream: ByteStream, original: Spool, context: Context
         if target != "png":
             raise UnsupportedError(f"PNG: animated, and can't be made {target}")
         return source, None
-    if header.interlaced:
-        if target == "png":
-            return source, None
-        return _through_pillow(source, target, stream, original, context, png.read_metadata(header))
     if target == "png":
-        route: Route = PngToPng(stream, header, context.settings, context.stages)
+        route: Route = PngToPng(stream, header, context.settings, context.stages, context.spool)
     else:
-        route = _route_for(PngPixels(stream, header), target, context)
-    return dataclasses.replace(source, reserved_bytes=route.memory_bytes + 2 * header.metadata_bytes), route
+        route = _route_for(PngPixels(stream, header, context.spool), target, context)
+    needed = route.memory_bytes + 2 * header.metadata_bytes + bounds.interlacing(header)
+    return dataclasses.replace(source, reserved_bytes=needed), route
 
 
 def _open_raster(
@@ -135,12 +131,7 @@ def _open_raster(
 
 
 def _through_pillow(
-    source: Source,
-    target: str,
-    stream: ByteStream,
-    original: Spool,
-    context: Context,
-    attachments: Attachments | None = None,
+    source: Source, target: str, stream: ByteStream, original: Spool, context: Context
 ) -> tuple[Source, Route | None]:
     """The whole file to the spool, the whole image to memory: all of it charged."""
     for _ in stream.drain():
@@ -157,7 +148,7 @@ def _through_pillow(
         return source, None
     if opened.frames > 1:
         raise UnsupportedError(f"{raster.title(source.format)}: animated, and can't be made {target}")
-    route = _route_for(RasterPixels(opened, attachments), target, context)
+    route = _route_for(RasterPixels(opened), target, context)
     return dataclasses.replace(source, reserved_bytes=route.memory_bytes + opened.reserved_bytes), route
 
 
@@ -211,7 +202,7 @@ def reason_unchanged(source: Source) -> str:
     if source.format == "jpeg":
         return "it holds several pictures (MPF), which are kept together"
     if source.format == "png":
-        return "an animated PNG is kept as it is" if "animated" in source.description else "interlaced: kept as it is"
+        return "an animated PNG is kept as it is"
     return f"{source.description} is kept as it is: ask for a format to change it"
 
 

@@ -9,6 +9,7 @@ from compressor import png, raster, tiles
 from compressor.bytestream import ByteStream
 from compressor.errors import SettingsError
 from compressor.kernels.color import flatten
+from compressor.memory import Spool
 from compressor.metadata import Attachments
 from compressor.settings import Raw, Tile
 from compressor.tiles import Band
@@ -33,14 +34,14 @@ class Pixels(Protocol):
 
 
 class PngPixels:
-    """A PNG that is not interlaced, as it streams in."""
+    """A PNG as it streams in; where it is interlaced, all of it waits in a spool first."""
 
-    def __init__(self, stream: ByteStream, header: png.Header) -> None:
-        self._stream, self._header = stream, header
+    def __init__(self, stream: ByteStream, header: png.Header, spool: Callable[[], Spool]) -> None:
+        self._stream, self._header, self._spool = stream, header, spool
         self.width, self.height, self.channels = header.width, header.height, header.channels
 
     def bands(self, lines: int) -> Iterator[Band]:
-        for rows in png.scanlines(self._stream, self._header, lines):
+        for rows in png.scanlines(self._stream, self._header, lines, self._spool):
             yield png.to_pixels(self._header, rows)
 
     @property
@@ -84,11 +85,11 @@ class ArrayPixels:
 
 
 class RasterPixels:
-    """Any other file: Pillow holds the whole image. attachments: where somebody read them better than Pillow does."""
+    """Any other file: Pillow holds the whole image."""
 
-    def __init__(self, opened: raster.Raster, attachments: Attachments | None = None) -> None:
+    def __init__(self, opened: raster.Raster) -> None:
         self._raster = opened
-        self.attachments = attachments or opened.metadata
+        self.attachments = opened.metadata
         self.width, self.height, self.channels = opened.width, opened.height, opened.channels
 
     def bands(self, lines: int) -> Iterator[Band]:

@@ -7,7 +7,7 @@ PixelsToPng     bands of pixels → bytes
 PixelsToOther   all pixels → Pillow → bytes
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from compressor.jpeg import attachments as segments
 from compressor.jpeg import encoder, output, tables, writer
 from compressor.jpeg.frame import Header
 from compressor.jpeg.reader import read_header, read_rows
-from compressor.memory import Resources
+from compressor.memory import Resources, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels, without_alpha
 from compressor.pipeline.stages import Stages
@@ -165,21 +165,24 @@ class PixelsToJpeg:
 
 
 class PngToPng:
-    """The same scanlines, filtered and deflated anew."""
+    """The same scanlines, filtered and deflated anew. Interlacing goes: it costs bytes and shows in no sample."""
 
     format = "png"
     path = Path.LOSSLESS
 
-    def __init__(self, stream: ByteStream, header: png.Header, settings: Settings, stages: Stages) -> None:
+    def __init__(
+        self, stream: ByteStream, header: png.Header, settings: Settings, stages: Stages, spool: Callable[[], Spool]
+    ) -> None:
         self._header, self._settings, self._stages = header, settings, stages
         self._digest = png.digest(header)
         self._lines = band_lines(header.row_bytes, 1)
         self.memory_bytes = bounds.png_to_png(header, self._lines)
-        self._rows = self._digested(stages.timed(png.scanlines(stream, header, self._lines), "decode"))
+        self._rows = self._digested(stages.timed(png.scanlines(stream, header, self._lines, spool), "decode"))
 
     @property
     def notices(self) -> list[str]:
-        return list(self._header.notices)
+        interlaced = ["the source is interlaced, a rewritten PNG is not"] if self._header.interlaced else []
+        return [*self._header.notices, *interlaced]
 
     def _digested(self, rows: Iterator[png.Bytes]) -> Iterator[png.Bytes]:
         for band in rows:

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from compressor.bytestream import ByteStream
@@ -100,12 +100,16 @@ class ImageData:
     """The compressed image data: the data of consecutive IDAT chunks as one stream of pieces (clause 11.2.3).
 
     offset  of the next byte that `pieces` will give, in the input
+    size    bytes given so far
+    copy    called with every piece before it is given, or None: where the data is kept for a second look
     after   the start of the first chunk behind, once the pieces have ended
     """
 
-    def __init__(self, stream: ByteStream, first: Start) -> None:
+    def __init__(self, stream: ByteStream, first: Start, copy: Callable[[bytes], object] | None = None) -> None:
         self._stream = stream
         self._chunk = first
+        self._copy = copy
+        self.size = 0
         self.after: Start | None = None
 
     @property
@@ -124,6 +128,9 @@ class ImageData:
                     raise FormatError("PNG", "IDAT", self._stream.offset, f"the input ends {left} bytes before its end")
                 left -= len(piece)
                 crc = zlib.crc32(piece, crc)
+                self.size += len(piece)
+                if self._copy is not None:
+                    self._copy(piece)
                 yield piece
             offset = self._stream.offset
             found = self._stream.read(4)

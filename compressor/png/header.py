@@ -204,7 +204,5 @@ def new_header(width: int, height: int, channels: int) -> Header:
 
 
 def ihdr(header: Header) -> bytes:
-    """IHDR's data."""
-    return struct.pack(
-        ">IIBBBBB", header.width, header.height, header.bit_depth, header.color_type, 0, 0, header.interlaced
-    )
+    """IHDR's data; what we write is never interlaced."""
+    return struct.pack(">IIBBBBB", header.width, header.height, header.bit_depth, header.color_type, 0, 0, 0)

@@ -1,80 +1,56 @@
 """PNG scanlines, a band at a time: inflate, undo the filters, expand to 8-bit pixels. No more than a band is held."""
 
 import hashlib
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
-from compressor.errors import FormatError, UnsupportedError
+from compressor.errors import FormatError
 from compressor.kernels.pngfilter import unfilter
 from compressor.kernels.pngpixels import color_key, expand_bits, look_up, reduce16
-from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ImageData, Start, read_data, read_start, skip_data
+from compressor.memory import Spool
+from compressor.png import interlace
+from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ImageData, read_data, read_start, skip_data
 from compressor.png.header import GREY, PALETTE, SAMPLES, Header, read_header, take
+from compressor.png.inflate import INFLATE_BYTES, Inflate
 
 Bytes = NDArray[np.uint8]
 
-INFLATE_BYTES = 1 << 16  # given out by zlib at a time
 ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 
 
-class Inflate:
-    """The scanlines of an image or of one interlace pass, still filtered, out of its compressed data."""
-
-    def __init__(self, data: ImageData) -> None:
-        self._data = data
-        self._pieces = data.pieces()
-        self._zlib = zlib.decompressobj()
-        self.garbage_bytes = 0
-
-    @property
-    def offset(self) -> int:
-        """Of the next compressed byte that has not been used."""
-        return self._data.offset - len(self._zlib.unconsumed_tail)
-
-    def _some(self, limit: int) -> bytes:
-        """At least one byte and at most `limit`; b"" where the zlib stream ends."""
-        while not self._zlib.eof:
-            piece = self._zlib.unconsumed_tail or next(self._pieces, None)
-            if piece is None:
-                raise FormatError("PNG", "IDAT", self.offset, "the image data ends too early: its zlib stream goes on")
-            try:
-                given = self._zlib.decompress(piece, min(limit, INFLATE_BYTES))
-            except zlib.error as error:
-                problem = str(error).removeprefix("Error ")
-                raise FormatError("PNG", "IDAT", self.offset, f"zlib can't go on: {problem}") from None
-            if given:
-                return given
-        return b""
-
-    def fill(self, target: Bytes) -> int:
-        """Fill a flat array; how many bytes are missing because the zlib stream has ended."""
-        at = 0
-        while at < target.size and (given := self._some(target.size - at)):
-            target[at : at + len(given)] = np.frombuffer(given, np.uint8)
-            at += len(given)
-        return target.size - at
-
-    def finish(self) -> Start:
-        """See that nothing is left but the checksum; the start of the chunk behind the image data."""
-        offset = self.offset
-        if self._some(1):
-            raise FormatError("PNG", "IDAT", offset, "there is more image data than the header's size needs")
-        self.garbage_bytes = len(self._zlib.unused_data) + sum(map(len, self._pieces))
-        assert self._data.after is not None
-        return self._data.after
-
-
-def scanlines(stream: ByteStream, header: Header, lines: int) -> Iterator[Bytes]:
+def scanlines(
+    stream: ByteStream, header: Header, lines: int, spool: Callable[[], Spool] | None = None
+) -> Iterator[Bytes]:
     """The unfiltered scanlines, (n, row_bytes) with n = `lines` but for the last; the array is reused.
+
+    spool  makes one, for the compressed data of an interlaced image: it is read to its end before the first line
 
     Samples are as in the file: packed where smaller than a byte, big-endian where 16 bits. When the iterator ends,
     `header.trailing` and `header.notices` are complete and the stream stands behind IEND.
     """
-    if header.interlaced:
-        raise UnsupportedError("PNG: interlaced")
+    if not header.interlaced:
+        return _sequential(stream, header, lines)
+    if spool is None:
+        raise ValueError("an interlaced image needs a spool")
+    return _interlaced(stream, header, lines, spool)
+
+
+def _interlaced(stream: ByteStream, header: Header, lines: int, spool: Callable[[], Spool]) -> Iterator[Bytes]:
+    """The whole input first, then the lines."""
+    assert header.image_data is not None
+    compressed = spool()
+    data = ImageData(stream, header.image_data, compressed.write)
+    inflate = Inflate(data)
+    starts = interlace.survey(header, data, inflate)
+    _finish(stream, header, data, inflate)
+    yield from interlace.bands(header, starts, compressed, lines)
+
+
+def _sequential(stream: ByteStream, header: Header, lines: int) -> Iterator[Bytes]:
+    """The lines as they come in."""
     assert header.image_data is not None
     data = ImageData(stream, header.image_data)
     inflate = Inflate(data)
@@ -101,15 +77,17 @@ def scanlines(stream: ByteStream, header: Header, lines: int) -> Iterator[Bytes]
                 raise FormatError("PNG", "IDAT", inflate.offset, problem)
         above[:] = rows[-1]
         yield rows
-    following = inflate.finish()
-    if inflate.garbage_bytes:
+    _finish(stream, header, data, inflate)
+
+
+def _finish(stream: ByteStream, header: Header, data: ImageData, inflate: Inflate) -> None:
+    """The end of the image data and the chunks from there to IEND. Frames of an animation are not held."""
+    garbage_bytes = inflate.finish()
+    if garbage_bytes:
         # As libpng does: nothing of the image is missing.
-        header.notices.append(f"{inflate.garbage_bytes} bytes behind the compressed image data were dropped")
-    _read_trailing(stream, header, following)
-
-
-def _read_trailing(stream: ByteStream, header: Header, start: Start) -> None:
-    """The chunks from the end of the image data to IEND. Frames of an animation are not held."""
+        header.notices.append(f"{garbage_bytes} bytes behind the compressed image data were dropped")
+    assert data.after is not None
+    start = data.after
     left = METADATA_BYTES_MAX - header.metadata_bytes
     while start.type != b"IEND":
         if start.type == b"IDAT":

@@ -33,6 +33,7 @@ def write(
 
     header  as read, or new: its chunks come before the image data, its trailing ones behind; those are looked at
             only when the bands have ended, so both may come from the reader that is being read
+            what they say of interlacing counts for nothing: the scanlines are written as they come
     bands   unfiltered scanlines, uint8 (n, row_bytes) or (n, width, samples), any n, `header.height` in all
     """
     head = (frame(chunk.type, chunk.data) for chunk in kept(header.chunks, metadata))

@@ -1,0 +1,70 @@
+"""The pixels of an interlace pass to their places in the image (W3C PNG clause 8.1)."""
+
+import numpy as np
+from numba import njit, types
+
+SCANLINES = types.Array(types.uint8, 2, "C", readonly=True)  # takes writable arrays as well
+ROWS = types.uint8[:, ::1]
+WHERE = (types.int64,) * 6
+
+
+@njit(nogil=True)
+def _spread_bytes(source, count, size, start, step, target):
+    """Pixels of `size` bytes, `step` bytes apart in `target`. The usual sizes are constants that LLVM unrolls."""
+    if step == size:
+        for i in range(count * size):
+            target[start + i] = source[i]
+    elif size == 1:
+        for i in range(count):
+            target[start + i * step] = source[i]
+    elif size == 3:
+        for i in range(count):
+            for k in range(3):
+                target[start + i * step + k] = source[3 * i + k]
+    elif size == 4:
+        for i in range(count):
+            for k in range(4):
+                target[start + i * step + k] = source[4 * i + k]
+    else:
+        for i in range(count):
+            for k in range(size):
+                target[start + i * step + k] = source[size * i + k]
+
+
+@njit(nogil=True)
+def _spread_bits(source, count, bits, x, dx, target):
+    """Pixels smaller than a byte, leftmost in the high bits (clause 7.2)."""
+    mask = (1 << bits) - 1
+    for i in range(count):
+        at = i * bits
+        sample = (source[at >> 3] >> (8 - bits - (at & 7))) & mask
+        place = (x + i * dx) * bits
+        shift = 8 - bits - (place & 7)
+        target[place >> 3] = np.uint8((target[place >> 3] & ~(mask << shift)) | (sample << shift))
+
+
+@njit(types.int64(SCANLINES, *WHERE, ROWS), nogil=True, cache=True)
+def spread(rows, count, bits, x, dx, y, dy, out):
+    """Put scanlines of a pass into lines of the image; what belongs to other passes stays as it is.
+
+    rows   (n, w)              uint8  unfiltered, w >= ceil(count * bits / 8)
+    count  pixels of each
+    bits   of a pixel: 1, 2, 4, or a multiple of 8
+    x, dx  column of the first pixel, and from one to the next
+    y, dy  the same for lines, in `out`
+    out    (lines, row_bytes)  uint8
+
+    Returns n, or -1 where a pixel or its place would lie outside.
+    """
+    n = rows.shape[0]
+    if count < 1 or bits < 1 or min(x, dx, y, dy) < 0 or rows.shape[1] * 8 < count * bits:
+        return -1
+    if (x + (count - 1) * dx + 1) * bits > out.shape[1] * 8 or y + (n - 1) * dy >= out.shape[0]:
+        return -1
+    for r in range(n):
+        if bits < 8:
+            _spread_bits(rows[r], count, bits, x, dx, out[y + r * dy])
+        else:
+            size = bits >> 3
+            _spread_bytes(rows[r], count, size, x * size, dx * size, out[y + r * dy])
+    return n
