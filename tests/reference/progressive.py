@@ -5,11 +5,23 @@ Coefficients of a component are an int array (lines, blocks_per_line, 64) in zig
 A script is a list of scans (components, ss, se, ah, al).
 """
 
+import math
+
 import numpy as np
 
-from tests.reference.huffman import Bits, code_words, decode_block, dimensions, encode_block, segment, stuffed, value_bits
+from tests.reference.huffman import (
+    Bits,
+    code_words,
+    decode_block,
+    dimensions,
+    encode_block,
+    segment,
+    stuffed,
+    value_bits,
+)
 
-# All symbols have codes: of nearly the same length, or most of them 16 bits long.
+DC = bytes([0] * 4 + [16] + [0] * 11), bytes(range(16))
+# Of AC all symbols have codes: of nearly the same length, or most of them 16 bits long.
 FLAT = bytes([0] * 7 + [254, 2] + [0] * 7), bytes(range(256))
 LONG = bytes([0, 1, 1, 1, 1, 1] + [0] * 9 + [251]), bytes((n * 77 + 5) % 256 for n in range(256))
 
@@ -20,7 +32,7 @@ def mcus(width, height, sampling, components):
     h_max, v_max = max(h for h, v in sampling), max(v for h, v in sampling)
     if len(components) == 1:
         h, v = sampling[components[0]]
-        columns, lines = -(-(-(-width * h // h_max)) // 8), -(-(-(-height * v // v_max)) // 8)
+        columns, lines = math.ceil(math.ceil(width * h / h_max) / 8), math.ceil(math.ceil(height * v / v_max) / 8)
         return [[(components[0], y, x)] for y in range(lines) for x in range(columns)]
     return [
         [(c, my * sampling[c][1] + y, mx * sampling[c][0] + x)
@@ -58,7 +70,8 @@ def decode(file):
             interval = int.from_bytes(data)
         elif marker == 0xDA:
             components = [ids.index(id) for id in data[1:-3:2]]
-            tables = {c: (symbols.get(t >> 4), symbols.get(16 + (t & 15))) for c, t in zip(components, data[2:-3:2])}
+            selected = [(symbols.get(t >> 4), symbols.get(16 + (t & 15))) for t in data[2:-3:2]]
+            tables = dict(zip(components, selected, strict=True))
             band = data[-3], data[-2], data[-1] >> 4, data[-1] & 15
             segments = []
             while True:
@@ -217,6 +230,8 @@ def encode_interval(planes, order, scan, dc, ac, progressive, eobrun_max):
                 preds[c] = value
             elif ss == 0:
                 text += str(int(block[0]) >> al & 1)
+            elif not block[ss : se + 1].any():
+                band.end_of_band()
             elif ah == 0:
                 band.first(block[ss : se + 1], al)
             else:
@@ -238,15 +253,15 @@ def encode(planes, width, height, sampling, script, *, sof=0xC2, intervals=(0,),
         bits, huffval = tables[n % len(tables)]
         interval = intervals[n % len(intervals)]
         out += segment(0xDB, dqts[n % len(dqts)])
-        out += segment(0xC4, b"\x00" + bits + huffval + b"\x10" + bits + huffval)
+        out += segment(0xC4, b"\x00" + DC[0] + DC[1] + b"\x10" + bits + huffval)
         out += segment(0xDD, interval.to_bytes(2)) + between
         out += segment(0xDA, bytes([len(components)]) + b"".join(bytes([c + 1, 0]) for c in components)
                        + bytes([ss, se, ah * 16 + al]))  # fmt: skip
-        order, words = mcus(width, height, inside, components), code_words(bits, huffval)
+        order, dc, ac = mcus(width, height, inside, components), code_words(*DC), code_words(bits, huffval)
         step = interval or len(order)
         for number, start in enumerate(range(0, len(order), step)):
             out += bytes([0xFF, 0xD0 + (number - 1) % 8]) if number else b""
-            out += encode_interval(planes, order[start : start + step], scan, words, words, sof == 0xC2, eobrun_max)
+            out += encode_interval(planes, order[start : start + step], scan, dc, ac, sof == 0xC2, eobrun_max)
     return out + b"\xff\xd9"
 
 
