@@ -10,7 +10,7 @@ import pytest
 from tests.jpeg_files import jpeg, photo
 
 MEASURE = """
-import json, os, sys
+import ctypes, gc, json, sys
 from compressor import pipeline
 from compressor.settings import Settings
 
@@ -32,6 +32,8 @@ def status(name):
 
 small, large, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 run(small, **settings)
+gc.collect()
+ctypes.CDLL(None).malloc_trim(0)  # memory that is free already would hide what is taken
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")
 before = status("VmRSS")

@@ -115,7 +115,8 @@ class Scans:
     def _find(self) -> None:
         parser, header = self._parser, self._header
         parser.read_until(SOS)
-        before, parser.garbage_bytes = len(parser.segments), 0  # what stands in the header is known
+        parser.segments.clear()  # the header has them
+        parser.garbage_bytes = 0
         while True:
             self._take_scan()
             self._to_next_marker()
@@ -125,7 +126,7 @@ class Scans:
         self.end = parser.stream.offset
         self._check_complete("the file has no EOI marker" in parser.notices)
         header.notices.extend(parser.notices)
-        header.trailing.extend(parser.segments[before:])
+        header.trailing.extend(parser.segments)
         if self._bogus:
             # libjpeg goes on as well, with a warning (JWRN_BOGUS_PROGRESSION in jdphuff.c).
             header.notices.append(f"{self._bogus} scans refine coefficients in an order that is not that of T.81")
