@@ -120,7 +120,8 @@ def test_hostile_files_end_in_an_error_or_decode_in_little_time(cases):
         assert time.process_time() - start < SECONDS_MAX
 
 
-def test_many_scans_over_many_blocks_that_hold_nothing_are_quick():
+@pytest.mark.parametrize("ah_al", [0, 0x10], ids=["first", "refine"])
+def test_many_scans_over_many_blocks_that_hold_nothing_are_quick(ah_al):
     """A file that is whole: 16 MP of zeros, in as many scans as are taken. libjpeg takes minutes for such ones."""
     blocks = 512 * 512
     frame = b"\x08\x10\0\x10\0\x01\x01\x11\0"
@@ -131,7 +132,7 @@ def test_many_scans_over_many_blocks_that_hold_nothing_are_quick():
     run = "0" + "1" * 14  # 32767 blocks without a coefficient
     bits = run * (blocks // 32767 + 1)
     for k in [*range(1, 64), *range(1, 36)]:
-        data += huffman.segment(0xDA, b"\1\1\0" + bytes([k, k, 0])) + huffman.stuffed(bits)
+        data += huffman.segment(0xDA, b"\1\1\0" + bytes([k, k, ah_al])) + huffman.stuffed(bits)
     start = time.process_time()
 
     assert outcome(data + b"\xff\xd9") == blocks * 128

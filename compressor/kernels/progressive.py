@@ -258,6 +258,22 @@ def ac_refine(data, table, lookup, limits, huffval, state, out, n):
 
 
 @njit(**INLINED)
+def blocks_without_bits(plan, state, out):
+    """How many blocks from MCU on an EOBRUN covers with nothing coded for them: all of a first scan, and those of a
+    refinement whose bands are still zero. A file of 560 kB can hold 400 million of these: 3 ns each, not 8."""
+    count = min(state[EOBRUN], state[MCUS] - state[MCU])
+    if state[INTERVAL] > 0:
+        count = min(count, state[TODO])
+    if state[KIND] == AC_REFINE:
+        n, step = plan[0, 0] + state[MCU] * plan[0, 1], plan[0, 1]
+        band = (U(0xFFFFFFFFFFFFFFFF) >> U(63 - state[SE])) & ~((U(1) << U(state[SS])) - U(1))
+        for i in range(count):
+            if nonzero_mask(out, n + i * step) & band:
+                return i
+    return count
+
+
+@njit(**INLINED)
 def decode_unit(data, plan, lookup, limits, huffval, state, out):
     """The MCU at POSITION: the position behind it, or ~position of what is wrong."""
     if state[KIND] <= DC_REFINE:
@@ -304,14 +320,13 @@ def decode_units(data, marks, plan, lookup, limits, huffval, state, out):
             if status != DONE:
                 return status
             state[EOBRUN] = 0
-        if state[KIND] == AC_FIRST and state[EOBRUN] > 0:
-            step = min(state[EOBRUN], state[MCUS] - state[MCU])
-            if state[INTERVAL] > 0:
-                step = min(step, state[TODO])
+        if state[EOBRUN] > 0:
+            step = blocks_without_bits(plan, state, out)
             state[EOBRUN] -= step
             state[MCU] += step
             state[TODO] -= step
-            continue
+            if step > 0:
+                continue
         closed = state[MARK] < state[MARKS]
         end = 8 * (marks[state[MARK], 0] if closed else state[END])
         if not closed and state[CLOSED] == 0 and state[POSITION] + UNIT_BITS > end:
