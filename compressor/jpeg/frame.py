@@ -22,6 +22,7 @@ PROCESSES = {
     SOF10: "arithmetic progressive",
     SOF11: "arithmetic lossless",
 }
+REPEATED_IDENTIFIERS = "components with the same identifier"
 SUBSAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
 
 
@@ -190,7 +191,7 @@ class Header:
         if frame.height == 0:
             return "height given by a DNL segment"
         if len({c.id for c in frame.components}) < len(frame.components):
-            return "components with the same identifier"
+            return REPEATED_IDENTIFIERS
         return ""
 
     @property

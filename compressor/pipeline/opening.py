@@ -12,7 +12,7 @@ from compressor import png, raster
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
 from compressor.jpeg import attachments as segments
-from compressor.jpeg.frame import Header
+from compressor.jpeg.frame import REPEATED_IDENTIFIERS, Header
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import Scans
@@ -78,11 +78,16 @@ def _target(kind: str, settings: Settings) -> str:
 
 def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
     header = read_header(stream)
-    if header.obstacle:
+    settings, together = context.settings, target == "jpeg" and segments.has_other_images(header)
+    # Identifiers that repeat are the one obstacle that libjpeg knows its way around (get_sof in jdmarker.c).
+    repeated = header.obstacle == REPEATED_IDENTIFIERS and not (target == "jpeg" and settings.lossless)
+    if header.obstacle and not repeated:
         raise UnsupportedError(f"JPEG with {header.obstacle}")
-    native = target == "jpeg" and not segments.has_other_images(header)
+    native = target == "jpeg" and not together and not header.obstacle
+    if native:
+        _check_subsampling(header, settings.subsampling)
     coefficients = _coefficients(stream, header, original, context) if native else None
-    frame, settings = header.frame, context.settings
+    frame = header.frame
     source = Source(
         format="jpeg",
         description=f"{header.process} JPEG, {frame.subsampling}",
@@ -93,10 +98,9 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
         reserved_bytes=bounds.BASE_BYTES,
     )
     if coefficients is not None:
-        _check_subsampling(header, settings.subsampling)
         route: Route = JpegToJpeg(coefficients, settings, context.resources, context.stages)
         return dataclasses.replace(source, reserved_bytes=route.memory_bytes), route
-    if target == "jpeg":
+    if together:
         return source, None
     return _through_pillow(source, target, stream, original, context)
 
