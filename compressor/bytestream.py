@@ -7,15 +7,17 @@ class ByteStream:
     """Reads from an iterator of byte chunks, pulling one only when the ones before are used up.
 
     offset  of the next byte that will be taken, from the start of the input
-    size    bytes pulled from the iterator so far
+    size    offset behind the bytes pulled from the iterator so far
     copy    called with every chunk that is pulled, or None: where the source is kept for a second look
+
+    `start` is the offset of the first byte, where the chunks begin inside a file.
     """
 
-    def __init__(self, chunks: Iterable[bytes], copy: Callable[[bytes], object] | None = None) -> None:
+    def __init__(self, chunks: Iterable[bytes], copy: Callable[[bytes], object] | None = None, start: int = 0) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
         self._buffer = b""
         self._at = 0
-        self.size = 0
+        self.size = start
         self.copy = copy
 
     @property

@@ -28,6 +28,8 @@ EDGES = [
     "test_kernels_huffman_encode.py::test_an_ff_in_any_place_is_stuffed",
     "test_kernels_huffman_encode.py::test_symbols_are_counted_and_added_up",
     "test_kernels_quantize.py::test_only_the_asked_blocks_change",
+    "test_kernels_progressive.py::test_decoding_goes_on_where_the_data_ended",
+    "test_kernels_progressive.py::test_data_that_ends_too_early_is_told",
     "test_kernels_packing.py::test_every_size_of_value_survives_in_every_place",
     "test_kernels_packing.py::test_the_largest_block_takes_what_is_promised",
     "test_kernels_mcu_row.py::test_the_largest_row_fits_what_is_asked_for",

@@ -138,7 +138,11 @@ def test_a_png_stays_the_same_pixels():
     np.testing.assert_array_equal(decoded(result.data), decoded(stored))
 
 
-@pytest.mark.parametrize("source", [JPEG, PNG], ids=["jpeg", "png"])
+@pytest.mark.parametrize(
+    "source",
+    [JPEG, PNG, encoded(photograph(90, 121), "JPEG", quality=95, progressive=True)],
+    ids=["jpeg", "png", "progressive"],
+)
 @pytest.mark.parametrize("settings", [{}, {"effort": "fast"}, {"delivery": "immediate"}, {"format": "jpeg"}], ids=str)
 def test_the_chunking_of_the_input_changes_nothing(source, settings):
     chosen = Settings(**settings)
@@ -293,13 +297,28 @@ def test_keep_leaves_a_webp_alone():
         assert result.report.reason
 
 
-def test_a_progressive_jpeg_goes_through_pixels_for_now():
-    source = encoded(photograph(90, 120), "JPEG", quality=98, progressive=True)
+PROGRESSIVE = encoded(photograph(90, 121), "JPEG", quality=95, progressive=True)
 
-    result = pipeline.compress(source, quality=70)
 
-    assert result.report.path is Path.PIXELS
-    assert psnr(decoded(result.data), decoded(source)) > 28
+@pytest.mark.parametrize("settings", [{}, {"effort": "fast"}, {"delivery": "immediate"}], ids=str)
+def test_a_progressive_jpeg_becomes_what_its_baseline_twin_becomes(settings):
+    twin = encoded(photograph(90, 121), "JPEG", quality=95, optimize=True)
+    result = pipeline.compress(PROGRESSIVE + b"trailer", quality=70, **settings)
+
+    assert result.data == pipeline.compress(twin + b"trailer", quality=70, **settings).data
+    assert result.report.path is Path.COEFFICIENTS
+
+
+def test_lossless_is_exact_for_a_progressive_jpeg():
+    result = pipeline.compress(PROGRESSIVE, lossless=True, format="jpeg", min_saving=0)
+
+    np.testing.assert_array_equal(decoded(result.data), decoded(PROGRESSIVE))
+    assert result.report.path is Path.LOSSLESS
+
+
+def test_a_progressive_jpeg_that_is_cut_off_is_an_error_with_its_scan():
+    with pytest.raises(FormatError, match="scan 10 of 10 is cut off in MCU row"):
+        pipeline.compress(PROGRESSIVE[:-300])
 
 
 @pytest.mark.parametrize(

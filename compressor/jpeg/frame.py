@@ -22,6 +22,7 @@ PROCESSES = {
     SOF10: "arithmetic progressive",
     SOF11: "arithmetic lossless",
 }
+REPEATED_IDENTIFIERS = "components with the same identifier"
 SUBSAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
 
 
@@ -78,6 +79,13 @@ class Frame:
         """Blocks of a coefficient row, those that only pad it to whole MCUs included."""
         return self.mcus_per_row * sum(h * v for h, v in self.sampling)
 
+    def blocks(self, index: int) -> tuple[int, int]:
+        """Blocks across and down of a component's own samples (A.1.1), as a scan of that component alone has them
+        (A.2.2): those that only pad MCUs are not among them."""
+        h, v = self.sampling[index]
+        across, down = -(-self.width * h // self.h_max), -(-self.height * v // self.v_max)
+        return -(-across // 8), -(-down // 8)
+
     @cached_property
     def layout(self) -> NDArray[np.int64]:
         """(components, 4) int64: row c is [first_block, blocks_per_line, h, v] of component c in a coefficient row.
@@ -132,7 +140,7 @@ class Header:
     segments      APPn and COM, verbatim and in order
     offset        of the first byte of entropy-coded data from the start of the input
     hierarchical  DHP or EXP was seen
-    trailing      APPn and COM between the last scan and EOI: filled when the rows have been read
+    trailing      APPn and COM between the first scan and EOI: filled when the rows have been read
     notices       what was tolerated, for people; may grow while the rows are read
     """
 
@@ -174,21 +182,21 @@ class Header:
 
     @property
     def obstacle(self) -> str:
-        """Why the one-scan sequential reader can't take this image, for people; "" where it can."""
-        frame, scan = self.frame, self.scan
-        if self.process not in ("baseline", "extended"):
+        """Why no reader here can take this image, for people; "" where one can."""
+        frame = self.frame
+        if self.process not in ("baseline", "extended", "progressive"):
             return f"{self.process} coding process"
         if frame.precision != 8:
             return f"{frame.precision}-bit samples"
         if frame.height == 0:
             return "height given by a DNL segment"
         if len({c.id for c in frame.components}) < len(frame.components):
-            return "components with the same identifier"
-        if len(scan.components) < len(frame.components):
-            return "components in scans of their own"
+            return REPEATED_IDENTIFIERS
         return ""
 
     @property
     def streams(self) -> bool:
-        """Whether `reader.read_rows` can take it: sequential, Huffman, 8 bits, one scan, known height."""
-        return not self.obstacle
+        """Whether `reader.read_rows` can take it as it arrives: sequential, all components in the first scan. What
+        has neither this nor an obstacle is for `scans.Scans`, which needs the whole file."""
+        whole = len(self.scan.components) == len(self.frame.components)
+        return not self.obstacle and whole and self.process != "progressive"

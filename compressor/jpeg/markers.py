@@ -62,7 +62,7 @@ def read_header(stream: ByteStream) -> Header:
     if start != bytes([0xFF, SOI]):
         found = start.hex().upper() or "the end of the input"
         raise FormatError("JPEG", "SOI", stream.offset - len(start), f"expected FFD8, found {found}")
-    return _Parser(stream).header()
+    return Parser(stream).header()
 
 
 def finish_image(stream: ByteStream, header: Header) -> None:
@@ -70,7 +70,7 @@ def finish_image(stream: ByteStream, header: Header) -> None:
 
     An image without EOI is taken, with a notice: all its rows are there, and libjpeg inserts one (JWRN_JPEG_EOF).
     """
-    parser = _Parser(stream)
+    parser = Parser(stream)
     parser.frame = header.frame
     parser.kept_bytes = sum(len(segment.data) for segment in header.segments)
     if parser.read_until(EOI, SOS, end_allowed=True) == SOS:
@@ -79,7 +79,7 @@ def finish_image(stream: ByteStream, header: Header) -> None:
     header.notices.extend(parser.notices)
 
 
-class _Parser:
+class Parser:
     """Takes marker segments until one that ends its stretch of them, and keeps what they said.
 
     Functions named process_X read segment X; `self.marker` and `self.at` say which one it is and where.
@@ -98,7 +98,7 @@ class _Parser:
         self.adobe_transform: int | None = None
         self.marker = SOI
         self.at = stream.offset
-        self.kept_bytes = self._taken = self._garbage = 0
+        self.kept_bytes = self.garbage_bytes = self._taken = 0
 
     def fail(self, problem: str, offset: int | None = None) -> NoReturn:
         raise FormatError("JPEG", marker_name(self.marker), self.at if offset is None else offset, problem)
@@ -136,9 +136,9 @@ class _Parser:
             if code == TEM or RST0 <= code <= RST7:
                 continue  # no parameters; libjpeg skips them wherever they stand (read_markers in jdmarker.c)
             self.process(code)
-        if self._garbage:
+        if self.garbage_bytes:
             # As libjpeg does, with a warning (next_marker in jdmarker.c).
-            self.notices.append(f"{self._garbage} bytes between marker segments were ignored")
+            self.notices.append(f"{self.garbage_bytes} bytes between marker segments were ignored")
         return code
 
     def process(self, code: int) -> None:
@@ -191,8 +191,8 @@ class _Parser:
                 return self.marker
 
     def _skip(self, count: int) -> None:
-        self._garbage += count
-        if self._garbage > GARBAGE_BYTES_MAX:
+        self.garbage_bytes += count
+        if self.garbage_bytes > GARBAGE_BYTES_MAX:
             self.fail(f"more than {GARBAGE_BYTES_MAX} bytes that belong to no marker segment", self.stream.offset)
         self.stream.read(count)
 

@@ -3,9 +3,12 @@
 header = read_header(stream)
 if header.streams:
     for row in read_rows(stream, header): ...
+
+Files in several scans are for `scans`.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +21,7 @@ from compressor.kernels import huffman_decode as kernel
 
 __all__ = ["EntropyReader", "read_header", "read_rows"]
 
-WINDOW_BYTES = 1 << 16  # of the file, taken at once
-MARKS_MAX = 1024  # restart markers noted in one window; more wait for the next
+WINDOW = 1 << 16, 1024  # bytes of the file taken at once, restart markers noted in them; more wait for the next
 
 
 def read_rows(stream: ByteStream, header: Header) -> Iterator[NDArray[np.int16]]:
@@ -29,10 +31,10 @@ def read_rows(stream: ByteStream, header: Header) -> Iterator[NDArray[np.int16]]
     is left of the image up to EOI is read: `header.trailing` and `header.notices` are complete then, and bytes behind
     EOI are still in the stream.
     """
-    if header.obstacle:
-        raise UnsupportedError(f"JPEG with {header.obstacle}")
+    if not header.streams:
+        raise UnsupportedError(f"JPEG with {header.obstacle or 'several scans, read as it arrives'}")
     frame = header.frame
-    reader = EntropyReader(stream, header, header.scan)
+    reader = EntropyReader(stream, header)
     row = np.zeros((frame.blocks_per_row, 64), np.int16)
     for number in range(frame.mcu_rows):
         reader.read_row(row, number)
@@ -41,45 +43,74 @@ def read_rows(stream: ByteStream, header: Header) -> Iterator[NDArray[np.int16]]
     finish_image(stream, header)
 
 
-def scan_plan(frame: Frame, scan: Scan, tables: dict[tuple[int, int], int]) -> NDArray[np.int64]:
-    """The blocks of an MCU in the order of A.2.3, as `decode_mcus` takes them."""
-    plan = []
+def scan_plans(frame: Frame, scan: Scan, tables: dict[tuple[int, int], int]) -> list[NDArray[np.int64]]:
+    """The blocks of an MCU in the order of A.2.3, as `decode_mcus` takes them: one plan for an MCU row, or, where a
+    component is alone and each of its blocks is an MCU (A.2.2), one for each line of blocks."""
+    plan, lines = [], []
     for index, td, ta in scan.components:
         first, per_line, h, v = (int(n) for n in frame.layout[index])
+        dc, ac = tables.get((0, td), 0), tables.get((1, ta), 0)
+        if len(scan.components) == 1:
+            lines = [np.array([(first + line * per_line, 1, index, dc, ac)], np.int64) for line in range(v)]
         for line in range(v):
             for column in range(h):
-                plan.append((first + line * per_line + column, h, index, tables[0, td], tables[1, ta]))
-    return np.array(plan, np.int64)
+                plan.append((first + line * per_line + column, h, index, dc, ac))
+    return lines or [np.array(plan, np.int64)]
 
 
 class EntropyReader:
-    """The entropy-coded segments of one scan. Holds a window of the file without its stuffed bytes, nothing else."""
+    """The entropy-coded segments of one scan. Holds a window of the file without its stuffed bytes, nothing else.
 
-    def __init__(self, stream: ByteStream, header: Header, scan: Scan) -> None:
+    name    of the scan, for messages
+    window  bytes of the file taken at once, and how many restart markers are noted in them
+    """
+
+    _decode: Any = staticmethod(kernel.decode_mcus)
+    _lookup_bits = kernel.BITS
+    _state_size = kernel.STATE
+
+    def __init__(
+        self, stream: ByteStream, header: Header, name: str = "the scan", window: tuple[int, int] = WINDOW
+    ) -> None:
         self._stream = stream
         self._header = header
-        used = sorted({(0, td) for _, td, _ in scan.components} | {(1, ta) for _, _, ta in scan.components})
-        self._lookup = np.zeros((len(used), 1 << kernel.BITS), np.int32)
+        self._name = name
+        self._window_bytes, marks = window
+        frame, scan = header.frame, header.scan
+        used = self._tables(scan)
+        self._lookup = np.zeros((len(used), 1 << self._lookup_bits), np.int32)
         self._limits = np.zeros((len(used), 2, 17), np.int32)
         self._huffval = np.zeros((len(used), 256), np.uint8)
         for n, key in enumerate(used):
             bits, huffval = header.huffman[key]
             self._huffval[n, : len(huffval)] = np.frombuffer(huffval, np.uint8)
-            bits_array = np.frombuffer(bits, np.uint8)
-            kernel.build_table(bits_array, key[0] == 1, n, self._huffval, self._lookup, self._limits)
-        self._plan = scan_plan(header.frame, scan, {key: n for n, key in enumerate(used)})
-        self._data = np.zeros(WINDOW_BYTES + kernel.PAD, np.uint8)
-        self._marks = np.zeros((MARKS_MAX if header.restart_interval else 0, 2), np.int64)
-        self._state = np.zeros(kernel.STATE, np.int64)
-        self._state[kernel.MCUS] = header.frame.mcus_per_row
+            self._build(np.frombuffer(bits, np.uint8), key, n)
+        self._plans = scan_plans(frame, scan, {key: n for n, key in enumerate(used)})
+        self._data = np.zeros(self._window_bytes + kernel.PAD, np.uint8)
+        self._marks = np.zeros((marks if header.restart_interval else 0, 2), np.int64)
+        self._state = np.zeros(self._state_size, np.int64)
+        alone = len(scan.components) == 1
+        across, self._lines = frame.blocks(scan.components[0][0]) if alone else (frame.mcus_per_row, frame.mcu_rows)
+        self._state[kernel.MCUS] = across
         self._state[kernel.INTERVAL] = self._state[kernel.TODO] = header.restart_interval
 
+    def _tables(self, scan: Scan) -> list[tuple[int, int]]:
+        """(Tc, Th) of the Huffman tables that the scan uses."""
+        return sorted({(0, td) for _, td, _ in scan.components} | {(1, ta) for _, _, ta in scan.components})
+
+    def _build(self, bits: NDArray[np.uint8], key: tuple[int, int], n: int) -> None:
+        kernel.build_table(bits, key[0] == 1, n, self._huffval, self._lookup, self._limits)
+
     def read_row(self, row: NDArray[np.int16], number: int) -> None:
-        """Decode the next MCU row, the one of that number, into `row`."""
+        """Decode the next MCU row, the one of that number, into `row`: the blocks of it that are in this scan."""
+        for plan in self._plans[: self._lines - number * len(self._plans)]:
+            self._read_line(row, number, plan)
+
+    def _read_line(self, row: NDArray[np.int16], number: int, plan: NDArray[np.int64]) -> None:
         self._state[kernel.MCU] = 0
         while True:
-            status = kernel.decode_mcus(
-                self._data, self._marks, self._plan, self._lookup, self._limits, self._huffval, self._state, row
+            status = self._decode(
+                self._data, self._marks, plan, self._lookup, self._limits, self._huffval, self._state, row
             )
             if status == kernel.DONE:
                 return
@@ -97,7 +128,8 @@ class EntropyReader:
             state[kernel.SURPLUS] += state[kernel.END]
         if state[kernel.SURPLUS]:
             # As libjpeg does, with a warning (JWRN_EXTRANEOUS_DATA in jdmarker.c).
-            self._header.notices.append(f"{state[kernel.SURPLUS]} bytes in the scan that belong to no MCU were ignored")
+            surplus = f"{state[kernel.SURPLUS]} bytes in {self._name} that belong to no MCU were ignored"
+            self._header.notices.append(surplus)
 
     def _byte(self) -> int:
         """Index of the first byte of the window that holds nothing decoded yet."""
@@ -120,7 +152,7 @@ class EntropyReader:
             stream.read(2)
             state[kernel.CLOSED] = 1
             return
-        window = stream.peek(min(stream.size - stream.offset, WINDOW_BYTES))
+        window = stream.peek(min(stream.size - stream.offset, self._window_bytes))
         used = kernel.destuff(np.frombuffer(window, np.uint8), data, marks, state)
         stream.read(used)
 
@@ -141,10 +173,11 @@ class EntropyReader:
                 else:
                     found = "".join(f"{byte:02X}" for byte in self._stream.peek(2)) or "the end of the input"
                 wanted = f", expected {expected}" if status == kernel.NO_RESTART else ""
-                problem = f"the scan is cut off {place} by {found}{wanted}"
+                problem = f"{self._name} is cut off {place} by {found}{wanted}"
             case kernel.BAD_RESTART:
                 found = f"RST{self._marks[self._state[kernel.MARK], 1]}"
-                problem = f"{found} {place}, expected {expected}"
+                problem = f"{self._name}: {found} {place}, expected {expected}"
             case _:
-                problem = f"a Huffman code {place} that is in no table, leads out of its block or makes DC too large"
+                problem = f"{self._name}: a Huffman code {place} that is in no table, leads out of its block or makes "
+                problem += "DC or AC too large"
         return FormatError("JPEG", "SOS", self._offset(), problem)

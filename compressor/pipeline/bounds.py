@@ -16,10 +16,10 @@ CODED_BYTES = 3 * (huffman_encode.BLOCK_BYTES_MAX + 1)  # of a block: before stu
 PNG_OUTPUT_BYTES = 7 << 18  # zlib's 384 KiB; 256 KiB each: filtered rows, what is held, its chunk, the chunk framed
 
 
-def jpeg_to_jpeg(frame: Frame, metadata_bytes: int) -> int:
-    """Two rows of coefficients, one packed and one coded; the header's segments twice."""
+def jpeg_to_jpeg(frame: Frame, metadata_bytes: int, scans_bytes: int = 0) -> int:
+    """Two rows of coefficients, one packed and one coded; the header's segments twice; the windows of several scans."""
     block = 2 * COEFFICIENTS_BYTES + packing.BLOCK_BYTES_MAX + CODED_BYTES
-    return BASE_BYTES + frame.blocks_per_row * block + 2 * metadata_bytes
+    return BASE_BYTES + frame.blocks_per_row * block + 2 * metadata_bytes + scans_bytes
 
 
 def pixels_to_jpeg(frame: Frame, lines: int, channels: int) -> int:

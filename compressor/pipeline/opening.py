@@ -12,13 +12,22 @@ from compressor import png, raster
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
 from compressor.jpeg import attachments as segments
-from compressor.jpeg.frame import Header
+from compressor.jpeg.frame import REPEATED_IDENTIFIERS, Header
 from compressor.jpeg.quality import estimated_quality
-from compressor.jpeg.reader import read_header
+from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.scans import Scans
 from compressor.memory import CHUNK_BYTES, Resources, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import ArrayPixels, Pixels, PngPixels, RasterPixels, RawPixels
-from compressor.pipeline.routes import JpegToJpeg, PixelsToJpeg, PixelsToOther, PixelsToPng, PngToPng, Route
+from compressor.pipeline.routes import (
+    Coefficients,
+    JpegToJpeg,
+    PixelsToJpeg,
+    PixelsToOther,
+    PixelsToPng,
+    PngToPng,
+    Route,
+)
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
@@ -68,7 +77,16 @@ def _target(kind: str, settings: Settings) -> str:
 
 def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
     header = read_header(stream)
-    frame, settings = header.frame, context.settings
+    settings, together = context.settings, target == "jpeg" and segments.has_other_images(header)
+    # Identifiers that repeat are the one obstacle that libjpeg knows its way around (get_sof in jdmarker.c).
+    repeated = header.obstacle == REPEATED_IDENTIFIERS and not (target == "jpeg" and settings.lossless)
+    if header.obstacle and not repeated:
+        raise UnsupportedError(f"JPEG with {header.obstacle}")
+    native = target == "jpeg" and not together and not header.obstacle
+    if native:
+        _check_subsampling(header, settings.subsampling)
+    coefficients = _coefficients(stream, header, original, context) if native else None
+    frame = header.frame
     source = Source(
         format="jpeg",
         description=f"{header.process} JPEG, {frame.subsampling}",
@@ -78,17 +96,23 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
         quality=estimated_quality(header),
         reserved_bytes=bounds.BASE_BYTES,
     )
-    if header.process not in ("baseline", "extended", "progressive") or frame.precision != 8 or not frame.height:
-        raise UnsupportedError(f"JPEG with {header.obstacle}")
-    if target == "jpeg" and segments.has_other_images(header):
-        return source, None
-    if target == "jpeg" and header.streams:
-        _check_subsampling(header, settings.subsampling)
-        route: Route = JpegToJpeg(stream, header, settings, context.resources, context.stages)
+    if coefficients is not None:
+        route: Route = JpegToJpeg(coefficients, settings, context.resources, context.stages)
         return dataclasses.replace(source, reserved_bytes=route.memory_bytes), route
-    if target == "jpeg" and settings.lossless:
-        raise UnsupportedError(f"lossless is not supported yet for JPEG with {header.obstacle}")
+    if together:
+        return source, None
     return _through_pillow(source, target, stream, original, context)
+
+
+def _coefficients(stream: ByteStream, header: Header, original: Spool, context: Context) -> Coefficients:
+    """As the file arrives, or, where a row needs several scans, from the spool when all of it is there."""
+    if header.streams:
+        return Coefficients(header, read_rows(stream, header), stream.drain())
+    for _ in stream.drain():
+        pass
+    with context.stages.stage("decode"):
+        found = Scans(original, header)
+    return Coefficients(header, found.rows(), original.chunks(found.end), found.memory_bytes)
 
 
 def _check_subsampling(header: Header, asked: Subsampling) -> None:

@@ -8,6 +8,7 @@ PixelsToOther   all pixels → Pillow → bytes
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
 
@@ -42,21 +43,35 @@ class Route(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """A JPEG whose coefficient rows can be had: as it arrives, or in several scans from a spool.
+
+    rest         what follows the image, to be taken after the rows
+    scans_bytes  peak bytes of what reads several scans
+    """
+
+    header: Header
+    rows: Iterator[encoder.Row]
+    rest: Iterator[bytes]
+    scans_bytes: int = 0
+
+
 class JpegToJpeg:
     """Coefficients stay coefficients; the quantization tables become coarser where the settings ask for it."""
 
     format = "jpeg"
 
-    def __init__(
-        self, stream: ByteStream, header: Header, settings: Settings, resources: Resources, stages: Stages
-    ) -> None:
-        self._stream, self._header, self._settings, self._stages = stream, header, settings, stages
+    def __init__(self, source: Coefficients, settings: Settings, resources: Resources, stages: Stages) -> None:
+        header = source.header
+        self._source, self._header, self._settings, self._stages = source, header, settings, stages
         self._digest = blake2b(digest_size=32)
         self._notices: list[str] = []
         frame = header.frame
-        self.memory_bytes = bounds.jpeg_to_jpeg(frame, sum(len(s.data) for s in header.segments))
+        metadata_bytes = sum(len(s.data) for s in (*header.segments, *header.trailing))
+        self.memory_bytes = bounds.jpeg_to_jpeg(frame, metadata_bytes, source.scans_bytes)
         self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
-        rows = stages.timed(read_rows(stream, header), "decode")
+        rows = stages.timed(source.rows, "decode")
         coarser = (
             self._tables
             if settings.lossless
@@ -97,7 +112,7 @@ class JpegToJpeg:
         for segment in segments.kept(self._header.trailing, self._settings.metadata):
             yield writer.segment(segment.marker, segment.data)
         yield writer.END_OF_IMAGE
-        yield from self._stream.drain()  # what follows the image: thumbnails, videos, other pictures
+        yield from self._source.rest  # thumbnails, videos, other pictures
 
     def verify(self, result: Iterable[bytes]) -> bool:
         """Whether an exact result has the source's coefficients."""

@@ -1,0 +1,262 @@
+"""Reading a JPEG in several scans, progressive or not, one MCU row at a time (T.81 A.2, G): all scans in lockstep.
+
+Every scan holds its part of every MCU row, so a row needs all scans. Each gets a reader of its own, with a small window
+on the file; a row is made by letting them add their parts in the order of the file. What is held is a row and a
+window a scan, whatever the height. The file must be there as a whole.
+
+scans = Scans(spool, header)
+for row in scans.rows(): ...
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.bytestream import ByteStream
+from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.jpeg.frame import Component, Frame, Header, Scan
+from compressor.jpeg.markers import STANDARD_HUFFMAN, Parser
+from compressor.jpeg.reader import EntropyReader
+from compressor.kernels import huffman_decode, progressive
+from compressor.memory import Spool
+from compressor.t81 import EOI, SOS
+
+# Encoders write up to a dozen scans, four components with every bit in a scan of its own fewer than 100; a window is
+# held for each. libjpeg-turbo has no limit, but for 500 where the application asks for one (TJFLAG_LIMITSCANS).
+SCANS_MAX = 100
+# Coefficients of a block that all scans together may visit: each of them 16 times. All bits one by one is 14 times.
+VISITS_MAX = 64 * 16
+AL_MAX = 13
+WINDOW = 1 << 14, 256  # of each scan, as in reader.WINDOW
+SEARCH_BYTES = 1 << 16
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that ends entropy-coded data
+
+# Peak bytes of the reader of one scan: its window three times (read, cut out, destuffed), marks, tables, objects.
+SCAN_BYTES = 3 * WINDOW[0] + huffman_decode.PAD + 16 * WINDOW[1] + (8 << 10)
+SEQUENTIAL_TABLES_BYTES = 8 * (4 << huffman_decode.BITS)
+
+
+class ProgressiveReader(EntropyReader):
+    """The same for a scan of a progressive frame; rows must hold what earlier scans left."""
+
+    _decode = staticmethod(progressive.decode_units)
+    _lookup_bits = progressive.BITS
+    _state_size = progressive.STATE
+
+    def __init__(
+        self, stream: ByteStream, header: Header, name: str = "the scan", window: tuple[int, int] = WINDOW
+    ) -> None:
+        scan = header.scan
+        first, refine = (
+            (progressive.DC_FIRST, progressive.DC_REFINE)
+            if scan.ss == 0
+            else (progressive.AC_FIRST, progressive.AC_REFINE)
+        )
+        self._kind = refine if scan.ah else first
+        self._al = scan.al
+        super().__init__(stream, header, name, window)
+        self._state[progressive.KIND] = self._kind
+        self._state[progressive.SS : progressive.AL + 1] = scan.ss, scan.se, scan.al
+
+    def _tables(self, scan: Scan) -> list[tuple[int, int]]:
+        return tables_of(scan, True)
+
+    def _build(self, bits: NDArray[np.uint8], key: tuple[int, int], n: int) -> None:
+        progressive.build_table(bits, self._kind, self._al, n, self._huffval, self._lookup, self._limits)
+
+
+def tables_of(scan: Scan, is_progressive: bool) -> list[tuple[int, int]]:
+    """(Tc, Th) of the Huffman tables that a scan uses; DC refinements have none (G.1.2.1.2)."""
+    dc = {(0, td) for _, td, _ in scan.components} if not is_progressive or (scan.ss == 0 and not scan.ah) else set()
+    ac = {(1, ta) for _, _, ta in scan.components} if not is_progressive or scan.ss else set()
+    return sorted(dc | ac)
+
+
+def windows(spool: Spool, start: int, count: int) -> Iterator[bytes]:
+    """A spool's bytes from `start` on."""
+    while chunk := spool.read(start, count):
+        start += len(chunk)
+        yield chunk
+
+
+class Scans:
+    """All scans of a file: found and checked when made, decoded by `rows`.
+
+    headers  one a scan: the header with that scan, the tables and the restart interval in force there, and the offset
+    end      offset of what follows the image
+
+    Completes `header`: the tables that came between scans, `trailing`, `notices` (which grow while rows are read).
+    Components that share a Tq but not the table behind it get one each. Raises FormatError, and LimitError for more
+    scans than are taken.
+    """
+
+    def __init__(self, spool: Spool, header: Header) -> None:
+        if header.obstacle:
+            raise UnsupportedError(f"JPEG with {header.obstacle}")
+        self._spool = spool
+        self._header = header
+        self._is_progressive = header.process == "progressive"
+        self._parser = Parser(ByteStream(windows(spool, 0, SEARCH_BYTES)))
+        self._parser.stream.read(2)  # SOI
+        # Bits that are still to come of each coefficient, -1 before its first scan (coef_bits in jdphuff.c).
+        self._missing = [[-1] * 64 for _ in header.frame.components]
+        self._visits = [0] * len(header.frame.components)
+        self._tables: dict[int, NDArray[np.uint16]] = {}
+        self._bogus = 0
+        self.headers: list[Header] = []
+        self.end = 0
+        self._find()
+
+    # --- the walk along the markers
+
+    def _find(self) -> None:
+        parser, header = self._parser, self._header
+        parser.read_until(SOS)
+        parser.segments.clear()  # the header has them
+        parser.garbage_bytes = 0
+        while True:
+            self._take_scan()
+            self._to_next_marker()
+            parser.notices.clear()  # the last one says how much garbage there was in all
+            if parser.read_until(SOS, EOI, end_allowed=True) == EOI:
+                break
+        self.end = parser.stream.offset
+        self._check_complete("the file has no EOI marker" in parser.notices)
+        header.notices.extend(parser.notices)
+        header.trailing.extend(parser.segments)
+        if self._bogus:
+            # libjpeg goes on as well, with a warning (JWRN_BOGUS_PROGRESSION in jdphuff.c).
+            header.notices.append(f"{self._bogus} scans refine coefficients in an order that is not that of T.81")
+        self._name_tables()
+
+    def _take_scan(self) -> None:
+        parser, frame = self._parser, self._header.frame
+        number = len(self.headers) + 1
+        if number > SCANS_MAX:
+            raise LimitError(f"JPEG: more than {SCANS_MAX} scans")
+        if parser.frame is None:
+            parser.fail("a scan before any frame header")
+        scan = parser.process_sos(parser.frame)
+        if not self._is_progressive:
+            scan = Scan(scan.components)  # Ss, Se, Ah and Al are ignored, as in libjpeg
+        else:
+            self._check_progression(scan)
+        for index, _, _ in scan.components:
+            self._visits[index] += scan.se - scan.ss + 1
+            if self._visits[index] > VISITS_MAX:
+                raise LimitError(f"JPEG: its scans visit more than {VISITS_MAX} coefficients a block")
+            tq = frame.components[index].tq
+            if tq not in parser.quantization:
+                parser.fail(f"quantization table {tq} of component {frame.components[index].id} is missing")
+            # That in force at a component's first scan is the component's, as in libjpeg (latch_quant_tables).
+            self._tables.setdefault(index, parser.quantization[tq])
+            if not self._is_progressive:
+                self._missing[index] = [0] * 64
+        huffman = {}
+        for key in tables_of(scan, self._is_progressive):
+            if key not in parser.huffman and (self._is_progressive or key not in STANDARD_HUFFMAN):
+                parser.fail(f"Huffman table {key[0]}/{key[1]} is missing")
+            huffman[key] = parser.huffman.get(key) or STANDARD_HUFFMAN[key]  # the latter as in Parser.check_tables
+        self.headers.append(
+            dataclasses.replace(
+                self._header,
+                scan=scan,
+                huffman=huffman,
+                restart_interval=parser.restart_interval,
+                offset=parser.stream.offset,
+            )
+        )
+
+    def _check_progression(self, scan: Scan) -> None:
+        """Refuse what libjpeg refuses (JERR_BAD_PROGRESSION in jdphuff.c), count what it warns of."""
+        ss, se, ah, al = scan.ss, scan.se, scan.ah, scan.al
+        alone = len(scan.components) == 1
+        if (se != 0 if ss == 0 else se < ss or se > 63 or not alone) or (ah and al != ah - 1) or al > AL_MAX:
+            self._parser.fail(f"Ss {ss}, Se {se}, Ah {ah}, Al {al} and {len(scan.components)} components do not go")
+        bogus = False
+        for index, _, _ in scan.components:
+            missing = self._missing[index]
+            bogus |= ss > 0 and missing[0] < 0
+            for k in range(ss, se + 1):
+                bogus |= ah != max(missing[k], 0)
+                missing[k] = al
+        self._bogus += bogus
+
+    def _to_next_marker(self) -> None:
+        """Over the entropy-coded data of the scan just taken, whose size must be possible: a bit for each DC."""
+        scan, frame, start = self.headers[-1].scan, self._header.frame, self._parser.stream.offset
+        at = start
+        while window := self._spool.read(at, SEARCH_BYTES):
+            if found := MARKER.search(window):
+                at += found.start()
+                break
+            at += len(window)
+            if at < self._spool.size and window[-1] == 0xFF:
+                at -= 1
+        self._parser.stream = ByteStream(windows(self._spool, at, SEARCH_BYTES), start=at)
+        if len(scan.components) == 1:
+            across, down = frame.blocks(scan.components[0][0])
+            blocks = across * down
+        else:
+            blocks = frame.mcus_per_row * frame.mcu_rows
+            blocks *= sum(h * v for h, v in (frame.sampling[index] for index, _, _ in scan.components))
+        if scan.ss == 0 and 8 * (at - start) < blocks:
+            problem = f"scan {len(self.headers)} has {at - start} bytes for {blocks} blocks"
+            raise FormatError("JPEG", "SOS", at, problem)
+
+    def _check_complete(self, cut_off: bool) -> None:
+        """Each component must have come; and in a file without EOI every bit, or scans are missing."""
+        frame = self._header.frame
+        for component, missing in zip(frame.components, self._missing, strict=True):
+            if missing[0] < 0 or (cut_off and any(missing)):
+                problem = f"the scans end before component {component.id} is complete"
+                raise FormatError("JPEG", "EOI", self.end, f"{problem}, after {len(self.headers)} of them")
+
+    def _name_tables(self) -> None:
+        """Give the header the tables that the components have."""
+        header, frame = self._header, self._header.frame
+        tables = [self._tables[index] for index in range(len(frame.components))]
+        by_name = {component.tq: table for component, table in zip(frame.components, tables, strict=True)}
+        same = all((by_name[c.tq] == table).all() for c, table in zip(frame.components, tables, strict=True))
+        if not same:
+            by_name = dict(enumerate(tables))
+            renamed = tuple(Component(c.id, c.h, c.v, index) for index, c in enumerate(frame.components))
+            header.frame = Frame(frame.width, frame.height, renamed, frame.precision, frame.sof)
+        header.quantization.clear()
+        header.quantization.update(by_name)
+
+    # --- the rows
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all readers together."""
+        tables = 0 if self._is_progressive else SEQUENTIAL_TABLES_BYTES
+        return len(self.headers) * (SCAN_BYTES + tables)
+
+    def rows(self) -> Iterator[NDArray[np.int16]]:
+        """Coefficient rows from top to bottom, the array reused for each, as `reader.read_rows` gives them."""
+        frame = self._header.frame
+        readers = [self._reader(number, header) for number, header in enumerate(self.headers, 1)]
+        row = np.zeros((frame.blocks_per_row, 64), np.int16)
+        for number in range(frame.mcu_rows):
+            row.fill(0)
+            for reader in readers:
+                reader.read_row(row, number)
+            if row[:, 0].min() < -progressive.DC_MAX:
+                raise FormatError("JPEG", "SOS", None, f"a DC coefficient in MCU row {number} is too large")
+            yield row
+        for reader in readers:
+            reader.finish()
+
+    def _reader(self, number: int, header: Header) -> EntropyReader:
+        stream = ByteStream(windows(self._spool, header.offset, WINDOW[0]), start=header.offset)
+        kind = ProgressiveReader if self._is_progressive else EntropyReader
+        return kind(stream, header, f"scan {number} of {len(self.headers)}", WINDOW)
+
+
+def read_scans(spool: Spool, header: Header) -> Iterator[NDArray[np.int16]]:
+    """The coefficient rows of a file in any number of scans that is in `spool` as a whole."""
+    return Scans(spool, header).rows()

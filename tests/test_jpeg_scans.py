@@ -1,0 +1,276 @@
+"""JPEG in several scans: rows against the twin that holds the whole image, and against what libjpeg makes of them."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor.bytestream import ByteStream
+from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.jpeg import scans
+from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.scans import SCANS_MAX, Scans
+from tests.jpeg_files import assert_same, jpeg, planes_of, read
+from tests.reference import huffman
+from tests.reference import progressive as reference
+
+YCC = (0, 1, 2)
+# libjpeg's own script (jpeg_simple_progression), and one with every bit in a scan of its own.
+SIMPLE = [
+    (YCC, 0, 0, 0, 1), ((0,), 1, 5, 0, 2), ((2,), 1, 63, 0, 1), ((1,), 1, 63, 0, 1), ((0,), 6, 63, 0, 2),
+    ((0,), 1, 63, 2, 1), (YCC, 0, 0, 1, 0), ((2,), 1, 63, 1, 0), ((1,), 1, 63, 1, 0), ((0,), 1, 63, 1, 0),
+]  # fmt: skip
+BITWISE = [(YCC, 0, 0, 0, 9), *((YCC, 0, 0, al + 1, al) for al in range(8, -1, -1))]
+BITWISE += [((c,), 1, 63, al + 1 if al < 9 else 0, al) for al in range(9, -1, -1) for c in YCC]
+APART = [((c,), 0, 0, 0, 1) for c in YCC] + [((c,), 0, 0, 1, 0) for c in YCC] + [((c,), 1, 63, 0, 0) for c in YCC]
+
+
+class Whole:
+    """A file as `Spool` gives it."""
+
+    def __init__(self, data):
+        self.data, self.size = data, len(data)
+
+    def read(self, start, count):
+        return self.data[start : start + count]
+
+
+def found(data):
+    """The scans of a file, and its header."""
+    spool = Whole(data)
+    header = read_header(ByteStream([data]))
+    return Scans(spool, header), header
+
+
+def scanned(data):
+    made, header = found(data)
+    return planes_of(made.rows(), header.frame), header, data[made.end :]
+
+
+def fault(data):
+    with pytest.raises(FormatError) as caught:
+        scanned(data)
+    return caught.value
+
+
+def planes_for(width, height, sampling, seed=1, density=0.5):
+    return huffman.random_planes(np.random.default_rng(seed), width, height, sampling, density)
+
+
+def made(planes, width, height, sampling, script, **options):
+    return reference.encode(planes, width, height, sampling, script, **options)
+
+
+# --- coefficients
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", "4:0:0"])
+@pytest.mark.parametrize("quality", [10, 75, 100])
+@pytest.mark.parametrize("width, height", [(1, 1), (8, 8), (9, 17), (40, 24), (97, 75)])
+@pytest.mark.parametrize("restarts", [{}, {"restart_marker_blocks": 1}, {"restart_marker_rows": 1}])
+def test_progressive_files_hold_the_coefficients_of_their_baseline_twins(subsampling, quality, width, height, restarts):
+    mode, chosen = ("L", {}) if subsampling == "4:0:0" else ("RGB", {"subsampling": subsampling})
+    options = {"quality": quality, **chosen, **restarts}
+    planes, header, rest = scanned(jpeg(width, height, mode, progressive=True, **options) + b"behind")
+
+    assert (header.process, header.notices, rest) == ("progressive", [], b"behind")
+    assert_same(planes, read(jpeg(width, height, mode, **options))[0])
+
+
+@pytest.mark.parametrize("script", [SIMPLE, BITWISE, APART], ids=["simple", "bitwise", "apart"])
+@pytest.mark.parametrize("sampling", [[(1, 1)] * 3, [(2, 1), (1, 1), (1, 1)], [(2, 2), (1, 1), (1, 2)]], ids=str)
+@pytest.mark.parametrize("options", [{}, {"intervals": (3, 0, 1)}, {"tables": (reference.LONG, reference.FLAT)}])
+def test_all_scripts_decode_to_what_was_encoded(script, sampling, options):
+    planes = planes_for(41, 35, sampling)
+    data = made(planes, 41, 35, sampling, script, **options)
+    want = reference.without_padding(planes, 41, 35, sampling, dc=script is APART)
+    got, header, _ = scanned(data)
+
+    assert not header.notices
+    assert_same(got, want)
+    assert_same(reference.decode(data), want)
+
+
+@pytest.mark.parametrize("density", [0.001, 0.02, 3.0])
+@pytest.mark.parametrize("eobrun_max", [1, 5, 0x7FFF])
+@pytest.mark.parametrize("interval", [0, 7])
+def test_end_of_band_runs_of_every_length(density, eobrun_max, interval):
+    planes = planes_for(200, 90, [(1, 1)], density=density)
+    script = [((0,), 0, 0, 0, 0), ((0,), 1, 20, 0, 3), ((0,), 21, 63, 0, 1), ((0,), 21, 63, 1, 0)]
+    script += [((0,), 1, 20, al + 1, al) for al in (2, 1, 0)]
+    data = made(planes, 200, 90, [(1, 1)], script, eobrun_max=eobrun_max, intervals=(interval,))
+
+    assert_same(scanned(data)[0], planes)
+
+
+def test_an_end_of_band_run_over_a_whole_image():
+    planes = [np.zeros((170, 200, 64), int)]
+    planes[0][-1, -1, 1:] = 5
+    data = made(planes, 1600, 1360, [(1, 1)], [((0,), 0, 0, 0, 0), ((0,), 1, 63, 0, 1), ((0,), 1, 63, 1, 0)])
+
+    assert_same(scanned(data)[0], planes)
+
+
+@pytest.mark.parametrize("groups", [[(0,), (1,), (2,)], [(0,), (1, 2)], [(2, 0), (1,)]], ids=str)
+@pytest.mark.parametrize("sampling", [[(1, 1)] * 3, [(2, 2), (1, 1), (1, 1)], [(1, 1), (3, 2), (2, 1)]], ids=str)
+@pytest.mark.parametrize("interval", [0, 5])
+def test_sequential_scans_of_some_components_each(groups, sampling, interval):
+    planes = planes_for(77, 43, sampling)
+    data = made(planes, 77, 43, sampling, [(g, 0, 63, 0, 0) for g in groups], sof=0xC1, intervals=(interval,))
+    got, header, _ = scanned(data)
+    want = reference.decode(data)
+
+    assert not header.streams and not header.obstacle and not header.notices
+    assert_same(got, want)
+    assert_same([reference.without_padding(got, 77, 43, sampling, dc=True)[c] for c in YCC],
+                reference.without_padding(planes, 77, 43, sampling, dc=True))  # fmt: skip
+
+
+@pytest.mark.parametrize("script", [SIMPLE, BITWISE], ids=["simple", "bitwise"])
+def test_libjpeg_decodes_the_made_files_to_the_pixels_of_one_scan(script):
+    sampling = [(2, 2), (1, 1), (1, 1)]
+    planes = planes_for(41, 35, sampling, density=0.02)
+    several = made(planes, 41, 35, sampling, script, intervals=(0, 3))
+    one = made(planes, 41, 35, sampling, [(YCC, 0, 63, 0, 0)], sof=0xC1)
+
+    np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(data))) for data in (several, one)))
+
+
+def test_windows_end_inside_blocks_everywhere(monkeypatch):
+    """Windows hardly larger than a block, so that each row takes many of them."""
+    sampling = [(2, 1), (1, 1), (1, 1)]
+    planes = planes_for(200, 16, sampling, density=3.0)
+    data = made(planes, 200, 16, sampling, SIMPLE, intervals=(0, 2))
+    want = reference.without_padding(planes, 200, 16, sampling)
+    for window in (232, 251, 300, 1000):
+        monkeypatch.setattr(scans, "WINDOW", (window, 2))
+        assert_same(scanned(data)[0], want)
+
+
+def test_tables_that_change_between_scans_of_components_are_told_apart():
+    planes = planes_for(16, 16, [(1, 1)] * 3)
+    first, second = (b"\0" + bytes([q] * 64) for q in (3, 7))
+    data = made(planes, 16, 16, [(1, 1)] * 3, [((c,), 0, 63, 0, 0) for c in YCC], sof=0xC1, dqts=(first, second, first))
+    _, header, _ = scanned(data)
+
+    assert [int(header.quantization[c.tq][0]) for c in header.frame.components] == [3, 7, 3]
+
+
+def test_segments_between_scans_are_kept():
+    planes = planes_for(16, 16, [(1, 1)] * 3)
+    data = made(planes, 16, 16, [(1, 1)] * 3, SIMPLE, between=huffman.segment(0xFE, b"note"))
+    _, header, _ = scanned(data)
+
+    assert [s.data for s in (*header.segments, *header.trailing)] == [b"note"] * len(SIMPLE)
+
+
+def test_a_file_without_eoi_is_taken_where_all_bits_are_there():
+    data = jpeg(progressive=True)
+    planes, header, rest = scanned(data[:-2])
+
+    assert_same(planes, scanned(data)[0])
+    assert (header.notices, rest) == (["the file has no EOI marker"], b"")
+
+
+def test_ac_before_dc_is_decoded_with_a_notice():
+    planes = planes_for(16, 16, [(1, 1)])
+    script = [((0,), 1, 63, 0, 0), ((0,), 0, 0, 0, 0)]
+    got, header, _ = scanned(made(planes, 16, 16, [(1, 1)], script))
+
+    assert_same(got, planes)
+    assert header.notices == ["1 scans refine coefficients in an order that is not that of T.81"]
+
+
+# --- what is refused
+
+
+def test_every_truncation_is_an_error_that_says_where():
+    data = jpeg(17, 17, progressive=True, quality=90)
+    for end in range(4, len(data) - 2):
+        error = fault(data[:end])
+        assert error.format == "JPEG" and error.offset <= end
+
+
+def test_truncation_in_a_late_scan_names_it_and_the_row_and_the_offset():
+    data = jpeg(200, 200, progressive=True, quality=95)
+    error = fault(data[:-500])
+
+    assert error.place == "SOS" and error.offset == len(data) - 500
+    assert str(error).startswith(f"JPEG: SOS at byte {error.offset}: scan 10 of 10 is cut off in MCU row ")
+
+
+def test_truncation_between_scans_names_the_component():
+    data = jpeg(60, 60, progressive=True)
+
+    assert "before component 1 is complete, after 6 of them" in str(fault(data[: nth_scan(data, 7)]))
+
+
+def nth_scan(data, number):
+    at = -1
+    for _ in range(number):
+        at = data.index(b"\xff\xda", at + 1)
+    return at
+
+
+@pytest.mark.parametrize(
+    "scan",
+    [
+        ((0,), 0, 5, 0, 0), ((0,), 5, 4, 0, 0), ((0,), 1, 64, 0, 0), ((0, 1), 1, 5, 0, 0), ((0,), 1, 5, 3, 1),
+        ((0,), 1, 5, 2, 2), ((0,), 0, 0, 0, 14),
+    ],
+)  # fmt: skip
+def test_scans_that_libjpeg_refuses_are_refused(scan):
+    planes = planes_for(8, 8, [(1, 1)] * 3)
+    data = made(planes, 8, 8, [(1, 1)] * 3, [(YCC, 0, 0, 0, 0)])
+    components, ss, se, ah, al = scan
+    bad = bytes([len(components)]) + b"".join(bytes([c + 1, 0]) for c in components) + bytes([ss, se, ah * 16 + al])
+
+    assert "do not go" in str(fault(data[:-2] + huffman.segment(0xDA, bad) + b"\0\xff\xd9"))
+
+
+def test_too_many_scans_and_too_many_visits_are_over_a_limit():
+    planes = planes_for(8, 8, [(1, 1)], density=0)
+    many = [((0,), 0, 0, 0, 0)] + [((0,), 1, 1, 0, 0)] * SCANS_MAX
+    thick = [((0,), 0, 0, 0, 0)] + [((0,), 1, 63, 0, 0)] * 17
+    for script, problem in ((many, "more than 100 scans"), (thick, "more than 1024 coefficients")):
+        with pytest.raises(LimitError, match=problem):
+            scanned(made(planes, 8, 8, [(1, 1)], script))
+
+
+def test_a_huge_claim_ends_before_anything_is_decoded():
+    data = jpeg(16, 16, progressive=True)
+    sof = data.index(b"\xff\xc2")
+
+    error = fault(data[: sof + 5] + b"\xff" * 4 + data[sof + 9 :])
+    assert "bytes for" in str(error) and "blocks" in str(error)
+
+
+def test_coefficients_beyond_ten_bits_are_refused():
+    planes = [np.zeros((1, 1, 64), int)]
+    first = [((0,), 0, 0, 0, 0), ((0,), 1, 63, 0, 0)]
+    for value in (1023, -1023):
+        planes[0][0, 0, 5] = value
+        assert_same(scanned(made(planes, 8, 8, [(1, 1)], first))[0], planes)
+    planes[0][0, 0, 5] = 1024
+    assert "too large" in str(fault(made(planes, 8, 8, [(1, 1)], first)))
+    planes[0][0, 0, 5], planes[0][0, 0, 0] = 0, 2048
+    assert "too large" in str(fault(made(planes, 8, 8, [(1, 1)], first)))
+    planes[0][0, 0, 0] = -2048
+    assert "too large" in str(fault(made(planes, 8, 8, [(1, 1)], first)))
+
+
+def test_a_component_without_a_scan_and_missing_tables_are_said():
+    data = made(planes_for(8, 8, [(1, 1)] * 3), 8, 8, [(1, 1)] * 3, [((0, 1), 0, 0, 0, 0)])
+    assert "component 3 is complete" in str(fault(data))
+    dht = data.index(b"\xff\xc4")
+    assert "Huffman table 0/0 is missing" in str(fault(data[: dht + 1] + b"\xfe" + data[dht + 2 :]))
+    dqt = data.index(b"\xff\xdb")
+    assert "quantization table 0" in str(fault(data[: dqt + 1] + b"\xfe" + data[dqt + 2 :]))
+
+
+def test_one_pass_readers_leave_several_scans_to_others():
+    for data in (jpeg(progressive=True), made(planes_for(8, 8, [(1, 1)] * 3), 8, 8, [(1, 1)] * 3, SIMPLE)):
+        stream = ByteStream([data])
+        with pytest.raises(UnsupportedError, match="several scans"):
+            next(read_rows(stream, read_header(stream)))
