@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 
 from compressor.errors import LimitError
-from compressor.jpeg.frame import Header, Segment
+from compressor.jpeg.frame import Segment
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.settings import Metadata
 from compressor.t81 import APP0, APP1, APP2, APP14, APP15, COM, SOI
@@ -52,25 +52,23 @@ def _jfif(density: tuple[int, int] | None) -> Segment:
 
 
 def kept(segments: Sequence[Segment], policy: Metadata) -> list[Segment]:
-    """What a JPEG made from a JPEG still has; JFIF and Adobe say what the components mean and always stay."""
+    """What a JPEG made from a JPEG still has; JFIF and Adobe say what the components mean and always stay.
+
+    COLOR keeps the index of further pictures as well: a gain map among them changes how the first one looks.
+    """
     if policy is Metadata.KEEP:
         return list(segments)
     left: list[Segment] = []
     for segment in segments:
         if (segment.marker, segment.data[:5]) in ((APP0, JFIF), (APP14, ADOBE)):
             left.append(segment)
-        elif policy is Metadata.COLOR and segment.marker == APP2 and segment.data.startswith(ICC):
+        elif policy is Metadata.COLOR and segment.marker == APP2 and segment.data.startswith((ICC, MPF)):
             left.append(segment)
         elif policy is Metadata.COLOR and segment.marker == APP1 and segment.data.startswith(EXIF):
             turned = orientation(segment.data[len(EXIF) :])
             if turned != 1:
                 left.append(Segment(APP1, EXIF + orientation_exif(turned)))
     return left
-
-
-def has_other_images(header: Header) -> bool:
-    """Whether a multi-picture index (MPF) points at images behind this one: its offsets would have to be rewritten."""
-    return any(segment.marker == APP2 and segment.data.startswith(MPF) for segment in header.segments)
 
 
 def without_metadata(head: bytes, policy: Metadata) -> bytes:

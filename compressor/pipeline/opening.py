@@ -12,6 +12,7 @@ from compressor import png, raster
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
 from compressor.jpeg import attachments as segments
+from compressor.jpeg import mpf
 from compressor.jpeg.frame import REPEATED_IDENTIFIERS, Header
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header, read_rows
@@ -77,12 +78,12 @@ def _target(kind: str, settings: Settings) -> str:
 
 def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
     header = read_header(stream)
-    settings, together = context.settings, target == "jpeg" and segments.has_other_images(header)
+    settings, index = context.settings, mpf.index_of(header.segments)
     # Identifiers that repeat are the one obstacle that libjpeg knows its way around (get_sof in jdmarker.c).
     repeated = header.obstacle == REPEATED_IDENTIFIERS and not (target == "jpeg" and settings.lossless)
     if header.obstacle and not repeated:
         raise UnsupportedError(f"JPEG with {header.obstacle}")
-    native = target == "jpeg" and not together and not header.obstacle
+    native = target == "jpeg" and not header.obstacle
     if native:
         _check_subsampling(header, settings.subsampling)
     coefficients = _coefficients(stream, header, original, context) if native else None
@@ -99,20 +100,24 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
     if coefficients is not None:
         route: Route = JpegToJpeg(coefficients, settings, context.resources, context.stages)
         return dataclasses.replace(source, reserved_bytes=route.memory_bytes), route
-    if together:
+    if target == "jpeg" and index is not None:
         return source, None
     return _through_pillow(source, target, stream, original, context)
 
 
 def _coefficients(stream: ByteStream, header: Header, original: Spool, context: Context) -> Coefficients:
     """As the file arrives, or, where a row needs several scans, from the spool when all of it is there."""
+    index, at = mpf.index_of(header.segments), None
+    if index is not None:
+        mpf.check(index)
+        at = original.read(0, header.offset).index(index.data)
     if header.streams:
-        return Coefficients(header, read_rows(stream, header), stream.drain())
+        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, at)
     for _ in stream.drain():
         pass
     with context.stages.stage("decode"):
         found = Scans(original, header)
-    return Coefficients(header, found.rows(), original.chunks(found.end), found.memory_bytes)
+    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, at, found.memory_bytes)
 
 
 def _check_subsampling(header: Header, asked: Subsampling) -> None:

@@ -16,14 +16,14 @@ from compressor import png, raster
 from compressor.bytestream import ByteStream
 from compressor.errors import UnsupportedError
 from compressor.jpeg import attachments as segments
-from compressor.jpeg import encoder, output, tables, writer
+from compressor.jpeg import encoder, mpf, output, tables, writer
 from compressor.jpeg.frame import Header
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.memory import Resources, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels, without_alpha
 from compressor.pipeline.stages import Stages
-from compressor.settings import Effort, Path, Settings, Subsampling
+from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
 from compressor.tiles import band_lines
 
 
@@ -36,6 +36,8 @@ class Route(Protocol):
 
     @property
     def notices(self) -> list[str]: ...
+    @property
+    def needs_verdict(self) -> bool: ...  # whether `head` can only be made after `body`
     def prepare(self) -> None: ...
     def head(self) -> bytes: ...
     def body(self) -> Iterator[bytes | memoryview]: ...
@@ -48,12 +50,16 @@ class Coefficients:
     """A JPEG whose coefficient rows can be had: as it arrives, or in several scans from a spool.
 
     rest         what follows the image, to be taken after the rows
+    end          where in the source the image ends; asked for between the rows and the rest
+    index_at     where in the source the data of its multi-picture index begin, or None where it has none
     scans_bytes  peak bytes of what reads several scans
     """
 
     header: Header
     rows: Iterator[encoder.Row]
     rest: Iterator[bytes]
+    end: Callable[[], int]
+    index_at: int | None = None
     scans_bytes: int = 0
 
 
@@ -67,6 +73,7 @@ class JpegToJpeg:
         self._source, self._header, self._settings, self._stages = source, header, settings, stages
         self._digest = blake2b(digest_size=32)
         self._notices: list[str] = []
+        self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
         frame = header.frame
         metadata_bytes = sum(len(s.data) for s in (*header.segments, *header.trailing))
         self.memory_bytes = bounds.jpeg_to_jpeg(frame, metadata_bytes, source.scans_bytes)
@@ -105,14 +112,34 @@ class JpegToJpeg:
 
     def head(self) -> bytes:
         kept = segments.kept(self._header.segments, self._settings.metadata)
-        return writer.head(self._header.frame, self._tables, self._output.codes, kept)
+        head = writer.head(self._header.frame, self._tables, self._output.codes, kept)
+        index, was_at = mpf.index_of(kept), self._source.index_at
+        if index is None or was_at is None:
+            return head
+        at, size = head.index(index.data), len(head) + self._body_bytes
+        shift = (size - self._end) - (at - was_at)
+        return head[:at] + mpf.moved(index, size, shift) + head[at + len(index.data) :]
+
+    @property
+    def needs_verdict(self) -> bool:
+        return self._source.index_at is not None
 
     def body(self) -> Iterator[bytes | memoryview]:
+        for piece in self._image():
+            self._body_bytes += len(piece)
+            yield piece
+        self._end = self._source.end()
+        if self._source.index_at is not None and self._settings.metadata is Metadata.STRIP:
+            dropped = sum(map(len, self._source.rest))
+            self._notices.append(f"the other pictures behind the first ({dropped} bytes) were dropped with their index")
+        yield from self._source.rest  # thumbnails, videos, other pictures
+
+    def _image(self) -> Iterator[bytes | memoryview]:
+        """All that comes after the head up to EOI."""
         yield from self._stages.timed(self._output.body(), "encode")
         for segment in segments.kept(self._header.trailing, self._settings.metadata):
             yield writer.segment(segment.marker, segment.data)
         yield writer.END_OF_IMAGE
-        yield from self._source.rest  # thumbnails, videos, other pictures
 
     def verify(self, result: Iterable[bytes]) -> bool:
         """Whether an exact result has the source's coefficients."""
@@ -133,6 +160,7 @@ class PixelsToJpeg:
 
     format = "jpeg"
     path = Path.PIXELS
+    needs_verdict = False
 
     def __init__(self, pixels: Pixels, settings: Settings, resources: Resources, stages: Stages) -> None:
         if settings.lossless:
@@ -184,6 +212,7 @@ class PngToPng:
 
     format = "png"
     path = Path.LOSSLESS
+    needs_verdict = False
 
     def __init__(
         self, stream: ByteStream, header: png.Header, settings: Settings, stages: Stages, spool: Callable[[], Spool]
@@ -228,6 +257,7 @@ class PixelsToPng:
 
     format = "png"
     path = Path.PIXELS
+    needs_verdict = False
 
     def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
         self._pixels, self._settings, self._stages = pixels, settings, stages
@@ -266,6 +296,7 @@ class PixelsToOther:
     """WebP or AVIF, by Pillow: the whole image is in memory and charged."""
 
     path = Path.PIXELS
+    needs_verdict = False
 
     def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
         self._pixels, self._settings, self._stages = pixels, settings, stages
