@@ -258,6 +258,8 @@ MEMORY = """
 import sys
 from compressor import raster
 
+assert raster.PLUGINS and raster.encode  # imports Pillow
+
 def peak():
     return 1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 

@@ -87,7 +87,7 @@ class ArrayPixels:
 class RasterPixels:
     """Any other file: Pillow holds the whole image."""
 
-    def __init__(self, opened: raster.Raster) -> None:
+    def __init__(self, opened: "raster.Raster") -> None:
         self._raster = opened
         self.attachments = opened.metadata
         self.width, self.height, self.channels = opened.width, opened.height, opened.channels

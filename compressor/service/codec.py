@@ -2,7 +2,7 @@
 
 import functools
 
-from compressor import kernels, pipeline
+from compressor import kernels, pipeline, raster
 from compressor.memory import Resources
 from compressor.service.call import Codec
 from compressor.settings import Delivery, Effort, Raw, Settings, Tile
@@ -23,8 +23,9 @@ def pipeline_codec(memory_budget: int, spool_dir: str | None, spool_budget: int 
 
 
 def warm_up() -> None:
-    """Load every kernel, then run what a first call would otherwise wait for."""
+    """Load every kernel and Pillow, then run what a first call would otherwise wait for or be charged for."""
     kernels.warmup()
+    assert raster.PLUGINS
     raw = Raw(width=32, height=32, channels=3, tile_width=32, tile_height=32)
     tile = Tile(0, 0, bytes(range(256)) * 12)
     for effort in (Effort.FAST, Effort.BALANCED):
