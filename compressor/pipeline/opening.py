@@ -20,16 +20,11 @@ from compressor.jpeg.scans import Scans
 from compressor.memory import CHUNK_BYTES, Resources, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import ArrayPixels, Pixels, PngPixels, RasterPixels, RawPixels
-from compressor.pipeline.routes import (
-    Coefficients,
-    JpegToJpeg,
-    PixelsToJpeg,
-    PixelsToOther,
-    PixelsToPng,
-    PngToPng,
-    Route,
-)
+from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
+from compressor.pipeline.to_jpeg import Coefficients, JpegToJpeg, PixelsToJpeg
+from compressor.pipeline.to_other import PixelsToOther
+from compressor.pipeline.to_png import PixelsToPng, PngToPng
 from compressor.settings import Effort, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
 from compressor.t81 import DIMENSION_MAX

@@ -1,0 +1,184 @@
+"""Routes to JPEG.
+
+JpegToJpeg    bytes → coefficients → (requantized) → bytes
+PixelsToJpeg  bands of pixels → coefficients → bytes
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from compressor.bytestream import ByteStream
+from compressor.errors import UnsupportedError
+from compressor.jpeg import attachments as segments
+from compressor.jpeg import encoder, mpf, output, tables, writer
+from compressor.jpeg.frame import Header
+from compressor.jpeg.reader import read_header, read_rows
+from compressor.memory import Resources
+from compressor.pipeline import bounds
+from compressor.pipeline.pixels import Pixels, without_alpha
+from compressor.pipeline.stages import Stages
+from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
+from compressor.tiles import band_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """A JPEG whose coefficient rows can be had: as it arrives, or in several scans from a spool.
+
+    rest         what follows the image, to be taken after the rows
+    end          where in the source the image ends; asked for between the rows and the rest
+    index_at     where in the source the data of its multi-picture index begin, or None where it has none
+    scans_bytes  peak bytes of what reads several scans
+    """
+
+    header: Header
+    rows: Iterator[encoder.Row]
+    rest: Iterator[bytes]
+    end: Callable[[], int]
+    index_at: int | None = None
+    scans_bytes: int = 0
+
+
+class JpegToJpeg:
+    """Coefficients stay coefficients; the quantization tables become coarser where the settings ask for it."""
+
+    format = "jpeg"
+
+    def __init__(self, source: Coefficients, settings: Settings, resources: Resources, stages: Stages) -> None:
+        header = source.header
+        self._source, self._header, self._settings, self._stages = source, header, settings, stages
+        self._digest = blake2b(digest_size=32)
+        self._notices: list[str] = []
+        self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
+        frame = header.frame
+        metadata_bytes = sum(len(s.data) for s in (*header.segments, *header.trailing))
+        self.memory_bytes = bounds.jpeg_to_jpeg(frame, metadata_bytes, source.scans_bytes)
+        self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
+        rows = stages.timed(source.rows, "decode")
+        coarser = (
+            self._tables
+            if settings.lossless
+            else tables.coarser(self._tables, frame.components[0].tq, settings.quality, header.color)
+        )
+        self._exact = all((coarser[tq] == self._tables[tq]).all() for tq in coarser)
+        self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
+        if self._exact:
+            rows = self._digested(rows)
+            if not settings.lossless:
+                self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
+        else:
+            old, new = ([table[c.tq] for c in frame.components] for table in (self._tables, coarser))
+            rows = encoder.requantized(rows, frame, old, new)
+            self._tables = coarser
+        one_pass = settings.effort is Effort.FAST and not settings.lossless
+        self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, resources)
+
+    @property
+    def notices(self) -> list[str]:
+        return [*self._header.notices, *self._notices]
+
+    def _digested(self, rows: Iterator[encoder.Row]) -> Iterator[encoder.Row]:
+        for row in rows:
+            self._digest.update(row.data)
+            yield row
+
+    def prepare(self) -> None:
+        with self._stages.stage("encode"):
+            self._output.prepare()
+
+    def head(self) -> bytes:
+        kept = segments.kept(self._header.segments, self._settings.metadata)
+        head = writer.head(self._header.frame, self._tables, self._output.codes, kept)
+        index, was_at = mpf.index_of(kept), self._source.index_at
+        if index is None or was_at is None:
+            return head
+        at, size = head.index(index.data), len(head) + self._body_bytes
+        shift = (size - self._end) - (at - was_at)
+        return head[:at] + mpf.moved(index, size, shift) + head[at + len(index.data) :]
+
+    @property
+    def needs_verdict(self) -> bool:
+        return self._source.index_at is not None
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        for piece in self._image():
+            self._body_bytes += len(piece)
+            yield piece
+        self._end = self._source.end()
+        if self._source.index_at is not None and self._settings.metadata is Metadata.STRIP:
+            dropped = sum(map(len, self._source.rest))
+            self._notices.append(f"the other pictures behind the first ({dropped} bytes) were dropped with their index")
+        yield from self._source.rest  # thumbnails, videos, other pictures
+
+    def _image(self) -> Iterator[bytes | memoryview]:
+        """All that comes after the head up to EOI."""
+        yield from self._stages.timed(self._output.body(), "encode")
+        for segment in segments.kept(self._header.trailing, self._settings.metadata):
+            yield writer.segment(segment.marker, segment.data)
+        yield writer.END_OF_IMAGE
+
+    def verify(self, result: Iterable[bytes]) -> bool:
+        """Whether an exact result has the source's coefficients."""
+        if not self._exact:
+            return True
+        stream = ByteStream(result)
+        found = blake2b(digest_size=32)
+        for row in read_rows(stream, read_header(stream)):
+            found.update(row.data)
+        return found.digest() == self._digest.digest()
+
+    def close(self) -> None:
+        self._output.close()
+
+
+class PixelsToJpeg:
+    """Sequential JPEG with Annex K's tables at the asked quality."""
+
+    format = "jpeg"
+    path = Path.PIXELS
+    needs_verdict = False
+
+    def __init__(self, pixels: Pixels, settings: Settings, resources: Resources, stages: Stages) -> None:
+        if settings.lossless:
+            raise UnsupportedError("lossless: pixels can't be kept in JPEG, ask for PNG")
+        self._pixels, self._settings, self._stages = pixels, settings, stages
+        self._notices: list[str] = []
+        color = pixels.channels >= 3
+        asked = settings.subsampling
+        subsampling = "420" if asked is Subsampling.AUTO else asked.value
+        self._frame = writer.frame_for(pixels.width, pixels.height, 3 if color else 1, subsampling)
+        self._tables = {tq: tables.quantization_table(settings.quality, tq == 1) for tq in range(1 + color)}
+        lines = band_lines(pixels.width, 8 * self._frame.v_max)
+        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, lines, pixels.channels)
+        bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
+        self._output: output.OnePassPixels | output.TwoPass
+        if settings.effort is Effort.FAST:
+            self._output = output.OnePassPixels(self._frame, self._tables, bands)
+        else:
+            transform = encoder.Transform(self._frame, [self._tables[c.tq] for c in self._frame.components])
+            self._output = output.TwoPass(self._frame, transform.rows(bands), resources)
+
+    @property
+    def notices(self) -> list[str]:
+        return [*self._pixels.notices, *self._notices]
+
+    def prepare(self) -> None:
+        with self._stages.stage("encode"):
+            self._output.prepare()
+
+    def head(self) -> bytes:
+        attachments = self._pixels.attachments.reduced(self._settings.metadata)
+        made, self._notices = segments.segments_for(attachments)
+        return writer.head(self._frame, self._tables, self._output.codes, made)
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        yield from self._stages.timed(self._output.body(), "encode")
+        yield writer.END_OF_IMAGE
+
+    def verify(self, result: Iterable[bytes]) -> bool:
+        """Lossy: there is nothing to compare."""
+        return True
+
+    def close(self) -> None:
+        self._output.close()

@@ -1,0 +1,51 @@
+"""The route to WebP and AVIF: bands of pixels → all pixels → Pillow → bytes."""
+
+from collections.abc import Iterable, Iterator
+
+from compressor import raster
+from compressor.pipeline.pixels import Pixels
+from compressor.pipeline.stages import Stages
+from compressor.settings import Path, Settings
+
+
+class PixelsToOther:
+    """WebP or AVIF, by Pillow: the whole image is in memory and charged."""
+
+    path = Path.PIXELS
+    needs_verdict = False
+
+    def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
+        self._pixels, self._settings, self._stages = pixels, settings, stages
+        self.format = settings.format.value
+        self.memory_bytes = raster.encoding_bytes(self.format, pixels.width, pixels.height, pixels.channels)
+        self._notices: list[str] = []
+
+    @property
+    def notices(self) -> list[str]:
+        return [*self._pixels.notices, *self._notices]
+
+    def prepare(self) -> None:
+        """One call does it all."""
+
+    def head(self) -> bytes:
+        return b""
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        pixels, settings = self._pixels, self._settings
+        attachments = pixels.attachments.reduced(settings.metadata)
+        if attachments.comments:
+            self._notices.append(f"comments are not carried over to {raster.title(self.format)}")
+        self._notices += attachments.notices
+        with self._stages.stage("encode"):
+            yield raster.encode(
+                self._stages.timed(pixels.bands(64), "decode"), pixels.width, pixels.height, pixels.channels,
+                self.format, quality=settings.quality, lossless=settings.lossless, effort=settings.effort,
+                metadata=attachments,
+            )  # fmt: skip
+
+    def verify(self, result: Iterable[bytes]) -> bool:
+        """Lossy, or as lossless as libwebp is."""
+        return True
+
+    def close(self) -> None:
+        """Nothing to give back."""
