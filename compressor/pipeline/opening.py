@@ -13,7 +13,7 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import mpf
-from compressor.jpeg.frame import REPEATED_IDENTIFIERS, Header
+from compressor.jpeg.frame import Header
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import Scans
@@ -74,11 +74,9 @@ def _target(kind: str, settings: Settings) -> str:
 def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
     header = read_header(stream)
     settings, index = context.settings, mpf.index_of(header.segments)
-    # Identifiers that repeat are the one obstacle that libjpeg knows its way around (get_sof in jdmarker.c).
-    repeated = header.obstacle == REPEATED_IDENTIFIERS and not (target == "jpeg" and settings.lossless)
-    if header.obstacle and not repeated:
+    if header.obstacle:
         raise UnsupportedError(f"JPEG with {header.obstacle}")
-    native = target == "jpeg" and not header.obstacle
+    native = target == "jpeg"
     if native:
         _check_subsampling(header, settings.subsampling)
     coefficients = _coefficients(stream, header, original, context) if native else None

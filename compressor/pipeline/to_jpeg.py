@@ -13,6 +13,7 @@ from compressor.errors import UnsupportedError
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import encoder, mpf, output, tables, writer
 from compressor.jpeg.frame import Header
+from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.memory import Resources
 from compressor.pipeline import bounds
@@ -52,6 +53,9 @@ class JpegToJpeg:
         self._notices: list[str] = []
         self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
         frame = header.frame
+        blocks = sum(h * v for h, v in frame.sampling)
+        if blocks > BLOCKS_PER_MCU_MAX:  # in one scan, which is what we write; in scans of their own there is no limit
+            raise UnsupportedError(f"JPEG with sampling factors {frame.subsampling}: {blocks} blocks in an MCU")
         metadata_bytes = sum(len(s.data) for s in (*header.segments, *header.trailing))
         self.memory_bytes = bounds.jpeg_to_jpeg(frame, metadata_bytes, source.scans_bytes)
         self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
@@ -99,7 +103,7 @@ class JpegToJpeg:
 
     @property
     def needs_verdict(self) -> bool:
-        return self._source.index_at is not None
+        return self._source.index_at is not None or self._header.dnl
 
     def body(self) -> Iterator[bytes | memoryview]:
         for piece in self._image():
