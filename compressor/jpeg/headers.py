@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError
 from compressor.jpeg.frame import COMPONENTS_MAX, SOF_LS, Component, Frame, Header, Scan, Segment
-from compressor.jpeg.markers import NOT_SOF, MarkerReader
+from compressor.jpeg.markers import NOT_SOF, PARAMETERLESS, MarkerReader
 from compressor.t81 import (
     APP0,
     APP14,
@@ -27,12 +27,9 @@ from compressor.t81 import (
     K4_DC_CHROMINANCE,
     K5_AC_LUMINANCE,
     K6_AC_CHROMINANCE,
-    RST0,
-    RST7,
     SOF0,
     SOI,
     SOS,
-    TEM,
 )
 
 BLOCKS_PER_MCU_MAX = 10  # B.2.3
@@ -123,7 +120,7 @@ class Parser(MarkerReader):
             code = self.next_marker(end_allowed)
             if code in ends:
                 return code
-            if code == TEM or RST0 <= code <= RST7:
+            if code in PARAMETERLESS:
                 continue  # no parameters; libjpeg skips them wherever they stand (read_markers in jdmarker.c)
             self.process(code)
 

@@ -1,5 +1,7 @@
 """Where marker segments begin and end (T.81 B.1.1): what stands between them, and limits on all of it."""
 
+import re
+from collections.abc import Iterator
 from typing import NoReturn
 
 from compressor.bytestream import ByteStream
@@ -17,12 +19,15 @@ from compressor.t81 import (
     EOI,
     EXP,
     RST0,
+    RST7,
     SOF0,
     SOI,
     SOS,
     TEM,
 )
 
+PARAMETERLESS = (TEM, *range(RST0, RST7 + 1))  # and SOI, EOI
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that ends entropy-coded data
 METADATA_BYTES_MAX = 16 << 20  # of marker segments in one image, whatever they hold
 SEGMENTS_MAX = 4096
 GARBAGE_BYTES_MAX = 1 << 16  # between segments
@@ -36,6 +41,16 @@ NAMES |= {SOF0 + n: f"SOF{n}" for n in range(16) if SOF0 + n not in NOT_SOF}
 def marker_name(code: int) -> str:
     """The name T.81 gives a marker (Table B.1), or its bytes."""
     return NAMES.get(code, f"FF{code:02X}")
+
+
+def entropy_coded(stream: ByteStream) -> Iterator[bytes]:
+    """Take the data of a scan, restart markers included, up to the marker that ends it."""
+    while window := stream.peek(max(2, min(stream.size - stream.offset, 1 << 16))):
+        if found := MARKER.search(window):
+            yield stream.read(found.start())
+            return
+        # 0xFF at the end of what is at hand may begin a marker; at the end of the input it is alone.
+        yield stream.read(len(window) - (window[-1] == 0xFF and len(window) > 1))
 
 
 class MarkerReader:

@@ -9,7 +9,6 @@ for row in scans.rows(): ...
 """
 
 import dataclasses
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +18,7 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg.frame import Component, Header, Scan
 from compressor.jpeg.headers import STANDARD_HUFFMAN, Parser
+from compressor.jpeg.markers import entropy_coded
 from compressor.jpeg.reader import EntropyReader
 from compressor.kernels import huffman_decode, progressive
 from compressor.memory import Spool
@@ -32,7 +32,6 @@ VISITS_MAX = 64 * 16
 AL_MAX = 13
 WINDOW = 1 << 14, 256  # of each scan, as in reader.WINDOW
 SEARCH_BYTES = 1 << 16
-MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that ends entropy-coded data
 
 # Peak bytes of the reader of one scan: its window three times (read, cut out, destuffed), marks, tables, objects.
 SCAN_BYTES = 3 * WINDOW[0] + huffman_decode.PAD + 16 * WINDOW[1] + (8 << 10)
@@ -122,7 +121,8 @@ class Scans:
         while True:
             self._take_scan()
             start = parser.stream.offset
-            self._to_next_marker()
+            for _ in entropy_coded(parser.stream):
+                pass
             end = parser.stream.offset
             if header.frame.height == 0:
                 header.frame = dataclasses.replace(header.frame, height=parser.number_of_lines())
@@ -187,18 +187,6 @@ class Scans:
                 bogus |= ah != max(missing[k], 0)
                 missing[k] = al
         self._bogus += bogus
-
-    def _to_next_marker(self) -> None:
-        """Over the entropy-coded data of the scan just taken."""
-        at = self._parser.stream.offset
-        while window := self._spool.read(at, SEARCH_BYTES):
-            if found := MARKER.search(window):
-                at += found.start()
-                break
-            at += len(window)
-            if at < self._spool.size and window[-1] == 0xFF:
-                at -= 1
-        self._parser.stream = ByteStream(windows(self._spool, at, SEARCH_BYTES), start=at)
 
     def _check_size(self, start: int, end: int) -> None:
         """Whether the data of the scan just taken can be all of it: DC takes a bit of each block."""

@@ -240,9 +240,7 @@ def reduced_original(original: Spool, kind: str, policy: Metadata) -> Iterator[b
     elif kind == "png":
         yield from png.without_metadata(ByteStream(original.chunks()), policy)
     else:
-        offset = read_header(ByteStream(original.chunks())).offset
-        yield segments.without_metadata(original.read(0, offset), policy)
-        yield from original.chunks(offset)
+        yield from segments.without_metadata(original.chunks, policy)
 
 
 def source_of(image: Any) -> tuple[Raw | None, Any]:
