@@ -29,6 +29,12 @@ from compressor.t81 import EOI, SOS
 SCANS_MAX = 100
 # Coefficients of a block that all scans together may visit: each of them 16 times. All bits one by one is 14 times.
 VISITS_MAX = 64 * 16
+# What all scans together may take, in visits of a block by a scan (3 ns and less), a line of blocks counting as many as
+# the call for it takes: so much, and more the longer the file is. DC takes a bit of each block, so a byte has room for
+# at most 8 blocks, and encoders visit each block about ten times. 1 MB may thus take a second; libjpeg takes minutes.
+WORK_MAX = 1 << 27
+WORK_PER_BYTE = 192
+LINE_WORK = 800
 AL_MAX = 13
 WINDOW = 1 << 14, 256  # of each scan, as in reader.WINDOW
 SEARCH_BYTES = 1 << 16
@@ -105,7 +111,7 @@ class Scans:
         self._missing = [[-1] * 64 for _ in header.frame.components]
         self._visits = [0] * len(header.frame.components)
         self._tables: dict[int, NDArray[np.uint16]] = {}
-        self._bogus = 0
+        self._bogus = self._work = 0
         self.headers: list[Header] = []
         self.end = 0
         self._find()
@@ -189,17 +195,21 @@ class Scans:
         self._bogus += bogus
 
     def _check_size(self, start: int, end: int) -> None:
-        """Whether the data of the scan just taken can be all of it: DC takes a bit of each block."""
+        """Whether the data of the scan just taken can be all of it, a bit of DC for each block, and what it makes us
+        do is in proportion."""
         scan, frame = self.headers[-1].scan, self._header.frame
         if len(scan.components) == 1:
-            across, down = frame.blocks(scan.components[0][0])
-            blocks = across * down
+            across, lines = frame.blocks(scan.components[0][0])
         else:
-            blocks = frame.mcus_per_row * frame.mcu_rows
-            blocks *= sum(h * v for h, v in (frame.sampling[index] for index, _, _ in scan.components))
+            across = sum(h * v for h, v in (frame.sampling[index] for index, _, _ in scan.components))
+            across, lines = across * frame.mcus_per_row, frame.mcu_rows
+        blocks = across * lines
         if scan.ss == 0 and 8 * (end - start) < blocks:
             problem = f"scan {len(self.headers)} has {end - start} bytes for {blocks} blocks"
             raise FormatError("JPEG", "SOS", end, problem)
+        self._work += lines * (across + LINE_WORK)
+        if self._work > WORK_MAX + WORK_PER_BYTE * self._spool.size:
+            raise LimitError(f"JPEG: its scans visit too many blocks for a file of {self._spool.size} bytes")
 
     def _check_complete(self, cut_off: bool) -> None:
         """Each component must have come; and in a file without EOI every bit, or scans are missing."""
