@@ -35,7 +35,7 @@ VISITS_MAX = 64 * 16
 WORK_MAX = 1 << 27
 WORK_PER_BYTE = 192
 LINE_WORK = 800
-AL_MAX = 13
+AL_MAX = 13  # T.81 has no limit; this one is libjpeg's (start_pass_phuff_decoder in jdphuff.c)
 WINDOW = 1 << 14, 256  # of each scan, as in reader.WINDOW
 SEARCH_BYTES = 1 << 16
 
