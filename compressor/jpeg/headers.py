@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError
+from compressor.jpeg import mpf
 from compressor.jpeg.frame import COMPONENTS_MAX, SOF_LS, Component, Frame, Header, Scan, Segment
 from compressor.jpeg.markers import NOT_SOF, PARAMETERLESS, MarkerReader
 from compressor.t81 import (
@@ -154,6 +155,10 @@ class Parser(MarkerReader):
             self.jfif = True
         elif self.marker == APP14 and data.startswith(b"Adobe") and len(data) >= 12:
             self.adobe_transform = data[11]
+        elif mpf.is_index(self.segments[-1]) and not mpf.is_readable(self.segments[-1]):
+            self.notices.append(
+                "the index of further pictures (MPF) can't be read: it does not follow the image's size"
+            )
 
     def process_dqt(self, data: bytes) -> None:
         """B.2.4.1. 16-bit tables are taken in baseline frames, too, as libjpeg does."""
