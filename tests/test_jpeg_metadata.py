@@ -2,6 +2,8 @@
 
 import io
 import struct
+import time
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -127,6 +129,42 @@ def moved_by_hand(source, base, added):
     (offset,) = struct.unpack_from(order + "I", source, entry + 8)
     (size,) = struct.unpack_from(order + "I", source, base + offset + 4)
     return source[: base + offset + 4] + struct.pack(order + "I", size + added) + source[base + offset + 8 :]
+
+
+ULTRA_HDR = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ xmlns:GContainer="http://ns.google.com/photos/1.0/container/" dc:creator="Somebody"
+ xmlns:Item="http://ns.google.com/photos/1.0/container/item/" hdrgm:Version = "1.0"><GContainer:Directory><rdf:Seq>
+<rdf:li rdf:parseType="Resource"><GContainer:Item Item:Semantic="Primary" Item:Mime="image/jpeg"
+ Item:Padding="8"/></rdf:li>
+<rdf:li rdf:parseType="Resource"><GContainer:Item Item:Length="1234" Item:Mime="image/jpeg" Item:Semantic="GainMap"
+ Item:Label="private"/></rdf:li>
+</rdf:Seq></GContainer:Directory></rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left():
+    kept = attachments.kept([Segment(0xE1, attachments.XMP + ULTRA_HDR)], Metadata.COLOR)
+    assert len(kept) == 1
+    packet = kept[0].data.removeprefix(attachments.XMP)
+
+    assert b"Somebody" not in packet and b"private" not in packet
+    description = ElementTree.fromstring(packet)[0][0]
+    item = "{http://ns.google.com/photos/1.0/container/item/}"
+    assert description.get("{http://ns.adobe.com/hdr-gain-map/1.0/}Version") == "1.0"
+    items = [element.attrib for element in description.iter("{http://ns.google.com/photos/1.0/container/}Item")]
+    assert items == [
+        {item + "Semantic": "Primary", item + "Mime": "image/jpeg", item + "Padding": "8"},
+        {item + "Length": "1234", item + "Mime": "image/jpeg", item + "Semantic": "GainMap"},
+    ]
+    assert attachments.kept([Segment(0xE1, attachments.XMP + ULTRA_HDR)], Metadata.STRIP) == []
+
+
+@pytest.mark.parametrize("piece", [b"<a:Item ", b"<", b"a", b':Length="', b"<a:Item>", b"hdrgm:Version   "])
+def test_a_packet_that_is_nonsense_is_done_with_quickly(piece):
+    start = time.process_time()
+    packet = ULTRA_HDR.replace(b"<GContainer", piece * ((60_000) // len(piece)) + b"<GContainer", 1)
+    attachments.kept([Segment(0xE1, attachments.XMP + packet)], Metadata.COLOR)
+    assert time.process_time() - start < 0.2
 
 
 # --- the form that all formats share

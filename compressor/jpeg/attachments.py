@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from compressor.bytestream import ByteStream
 from compressor.errors import LimitError
-from compressor.jpeg import mpf, writer
+from compressor.jpeg import gainmap, mpf, writer
 from compressor.jpeg.frame import Segment
 from compressor.jpeg.markers import PARAMETERLESS, MarkerReader, entropy_coded
 from compressor.metadata import Attachments, orientation, orientation_exif
@@ -61,7 +61,8 @@ def kept(segments: Sequence[Segment], policy: Metadata) -> list[Segment]:
     """What a JPEG made from a JPEG still has; JFIF and Adobe say what the components mean and always stay, JFIF without
     its thumbnail.
 
-    COLOR keeps the index of further pictures as well: a gain map among them changes how the first one looks.
+    COLOR keeps the index of further pictures as well, and of XMP what says that there is a gain map among them: that
+    changes how the first one looks.
     """
     if policy is Metadata.KEEP:
         return list(segments)
@@ -72,14 +73,21 @@ def kept(segments: Sequence[Segment], policy: Metadata) -> list[Segment]:
             left.append(Segment(APP0, segment.data[: JFIF_BYTES - 2] + b"\0\0") if whole else segment)
         elif segment.marker == APP14 and segment.data.startswith(ADOBE):
             left.append(segment)
-        elif policy is Metadata.COLOR and segment.marker == APP2:
-            if segment.data.startswith((ICC, mpf.IDENTIFIER, GAIN_MAP)):
-                left.append(segment)
-        elif policy is Metadata.COLOR and segment.marker == APP1 and segment.data.startswith(EXIF):
-            turned = orientation(segment.data[len(EXIF) :])
-            if turned != 1:
-                left.append(Segment(APP1, EXIF + orientation_exif(turned)))
+        elif policy is Metadata.COLOR:
+            left += _color(segment)
     return left
+
+
+def _color(segment: Segment) -> list[Segment]:
+    """What COLOR keeps of a segment."""
+    marker, data = segment.marker, segment.data
+    if marker == APP2 and data.startswith((ICC, mpf.IDENTIFIER, GAIN_MAP)):
+        return [segment]
+    if marker == APP1 and data.startswith(EXIF) and (turned := orientation(data[len(EXIF) :])) != 1:
+        return [Segment(APP1, EXIF + orientation_exif(turned))]
+    if marker == APP1 and data.startswith(XMP) and (xmp := gainmap.reduced_xmp(data[len(XMP) :])) is not None:
+        return [Segment(APP1, XMP + xmp)]
+    return []
 
 
 def without_metadata(chunks: Callable[[], Iterable[bytes]], policy: Metadata) -> Iterator[bytes]:

@@ -62,6 +62,9 @@ def scan_plans(frame: Frame, scan: Scan, tables: dict[tuple[int, int], int]) -> 
 class EntropyReader:
     """The entropy-coded segments of one scan. Holds a window of the file without its stuffed bytes, nothing else.
 
+    What is missing or damaged is an error. libjpeg goes on with zeros (jpeg_fill_bit_buffer in jdhuff.c), which shows a
+    person as much as there is; a result that replaces its source must not have grey where more might be recovered.
+
     name    of the scan, for messages
     window  bytes of the file taken at once, and how many restart markers are noted in them
     """
