@@ -10,7 +10,7 @@ for row in scans.rows(): ...
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg.frame import Component, Frame, Header, Scan
 from compressor.jpeg.markers import STANDARD_HUFFMAN, Parser
-from compressor.jpeg.reader import EntropyReader
+from compressor.jpeg.reader import WINDOW, EntropyReader
 from compressor.kernels import huffman_decode, progressive
 from compressor.memory import Spool
 from compressor.t81 import EOI, SOS
@@ -30,13 +30,28 @@ SCANS_MAX = 100
 # Coefficients of a block that all scans together may visit: each of them 16 times. All bits one by one is 14 times.
 VISITS_MAX = 64 * 16
 AL_MAX = 13
-WINDOW = 1 << 14, 256  # of each scan, as in reader.WINDOW
+# Of the windows of all scans together, a window being what `EntropyReader` holds of the file.
+WINDOWS_BYTES = 1 << 18
+WINDOW_BYTES_MIN, WINDOW_BYTES_MAX, MARKS = 1 << 11, 1 << 14, 256
 SEARCH_BYTES = 1 << 16
 MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that ends entropy-coded data
 
-# Peak bytes of the reader of one scan: its window three times (read, cut out, destuffed), marks, tables, objects.
-SCAN_BYTES = 3 * WINDOW[0] + huffman_decode.PAD + 16 * WINDOW[1] + (8 << 10)
+# Peak bytes of the reader of one scan without its window: marks, tables, objects.
+SCAN_BYTES = huffman_decode.PAD + 16 * MARKS + (8 << 10)
 SEQUENTIAL_TABLES_BYTES = 8 * (4 << huffman_decode.BITS)
+
+
+def window_bytes(scans: int) -> int:
+    """Of a scan in a file of so many."""
+    return min(WINDOW_BYTES_MAX, max(WINDOW_BYTES_MIN, WINDOWS_BYTES // scans))
+
+
+def memory_bytes(header: Header) -> int:
+    """Peak bytes of all readers together, as many as there may be: the header does not say how many scans follow.
+    A window is there three times: read, cut out, destuffed."""
+    if header.process == "progressive":
+        return 3 * WINDOWS_BYTES + SCANS_MAX * SCAN_BYTES
+    return len(header.frame.components) * (3 * WINDOW_BYTES_MAX + SCAN_BYTES + SEQUENTIAL_TABLES_BYTES)
 
 
 class ProgressiveReader(EntropyReader):
@@ -93,10 +108,10 @@ class Scans:
     scans than are taken.
     """
 
-    def __init__(self, spool: Spool, header: Header) -> None:
+    def __init__(self, spool: Spool, header: Header, hold: Callable[[int], object] = lambda count: None) -> None:
         if header.obstacle:
             raise UnsupportedError(f"JPEG with {header.obstacle}")
-        self._spool = spool
+        self._spool, self._hold = spool, hold
         self._header = header
         self._is_progressive = header.process == "progressive"
         self._parser = Parser(ByteStream(windows(spool, 0, SEARCH_BYTES)))
@@ -116,6 +131,7 @@ class Scans:
         parser, header = self._parser, self._header
         parser.read_until(SOS)
         parser.segments.clear()  # the header has them
+        parser.stream.hold = self._hold
         parser.garbage_bytes = 0
         while True:
             self._take_scan()
@@ -154,6 +170,8 @@ class Scans:
             # That in force at a component's first scan is the component's, as in libjpeg (latch_quant_tables).
             self._tables.setdefault(index, parser.quantization[tq])
             if not self._is_progressive:
+                if self._missing[index][0] == 0:  # libjpeg would mix the two: it does not clear the blocks
+                    parser.fail(f"component {frame.components[index].id} comes a second time")
                 self._missing[index] = [0] * 64
         huffman = {}
         for key in tables_of(scan, self._is_progressive):
@@ -196,7 +214,7 @@ class Scans:
             at += len(window)
             if at < self._spool.size and window[-1] == 0xFF:
                 at -= 1
-        self._parser.stream = ByteStream(windows(self._spool, at, SEARCH_BYTES), start=at)
+        self._parser.stream = ByteStream(windows(self._spool, at, SEARCH_BYTES), start=at, hold=self._hold)
         if len(scan.components) == 1:
             across, down = frame.blocks(scan.components[0][0])
             blocks = across * down
@@ -230,12 +248,6 @@ class Scans:
 
     # --- the rows
 
-    @property
-    def memory_bytes(self) -> int:
-        """Of all readers together."""
-        tables = 0 if self._is_progressive else SEQUENTIAL_TABLES_BYTES
-        return len(self.headers) * (SCAN_BYTES + tables)
-
     def rows(self) -> Iterator[NDArray[np.int16]]:
         """Coefficient rows from top to bottom, the array reused for each, as `reader.read_rows` gives them."""
         frame = self._header.frame
@@ -252,9 +264,10 @@ class Scans:
             reader.finish()
 
     def _reader(self, number: int, header: Header) -> EntropyReader:
-        stream = ByteStream(windows(self._spool, header.offset, WINDOW[0]), start=header.offset)
+        size = window_bytes(len(self.headers))
+        stream = ByteStream(windows(self._spool, header.offset, size), start=header.offset)
         kind = ProgressiveReader if self._is_progressive else EntropyReader
-        return kind(stream, header, f"scan {number} of {len(self.headers)}", WINDOW)
+        return kind(stream, header, f"scan {number} of {len(self.headers)}", (size, MARKS))
 
 
 def read_scans(spool: Spool, header: Header) -> Iterator[NDArray[np.int16]]:

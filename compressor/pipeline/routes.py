@@ -12,7 +12,6 @@ class Route(Protocol):
 
     format: str
     path: Path
-    memory_bytes: int  # what it takes above the idle process
 
     @property
     def notices(self) -> list[str]: ...

@@ -29,7 +29,6 @@ class Coefficients:
     rest         what follows the image, to be taken after the rows
     end          where in the source the image ends; asked for between the rows and the rest
     index_at     where in the source the data of its multi-picture index begin, or None where it has none
-    scans_bytes  peak bytes of what reads several scans
     """
 
     header: Header
@@ -37,7 +36,6 @@ class Coefficients:
     rest: Iterator[bytes]
     end: Callable[[], int]
     index_at: int | None = None
-    scans_bytes: int = 0
 
 
 class JpegToJpeg:
@@ -52,8 +50,6 @@ class JpegToJpeg:
         self._notices: list[str] = []
         self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
         frame = header.frame
-        metadata_bytes = sum(len(s.data) for s in (*header.segments, *header.trailing))
-        self.memory_bytes = bounds.jpeg_to_jpeg(frame, metadata_bytes, source.scans_bytes)
         self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
         rows = stages.timed(source.rows, "decode")
         coarser = (
@@ -150,7 +146,8 @@ class PixelsToJpeg:
         self._frame = writer.frame_for(pixels.width, pixels.height, 3 if color else 1, subsampling)
         self._tables = {tq: tables.quantization_table(settings.quality, tq == 1) for tq in range(1 + color)}
         lines = band_lines(pixels.width, 8 * self._frame.v_max)
-        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, lines, pixels.channels)
+        band_bytes = pixels.band_bytes(lines)
+        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, settings)
         bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
         self._output: output.OnePassPixels | output.TwoPass
         if settings.effort is Effort.FAST:

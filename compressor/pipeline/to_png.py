@@ -72,7 +72,7 @@ class PixelsToPng:
         self._pixels, self._settings, self._stages = pixels, settings, stages
         self._header = png.new_header(pixels.width, pixels.height, pixels.channels)
         self._lines = band_lines(pixels.width * pixels.channels, 1)
-        self.memory_bytes = bounds.png_to_png(self._header, self._lines)
+        self.memory_bytes = bounds.BASE_BYTES + pixels.band_bytes(self._lines) + bounds.png_writing(self._header)
         self._notices: list[str] = []
 
     @property
