@@ -9,7 +9,6 @@
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from compressor.bytestream import ByteStream
@@ -18,7 +17,7 @@ from compressor.memory import Resources, Spool
 from compressor.pipeline import opening
 from compressor.pipeline.delivery import Stream, holding
 from compressor.pipeline.stages import Stages
-from compressor.settings import Format, Raw, Report, Settings, Source, Tile
+from compressor.settings import Format, Raw, Result, Settings, Source, Tile
 
 
 def refuse_what_does_not_stand(settings: Settings) -> None:
@@ -89,14 +88,6 @@ def inspect(
         finally:
             for used in spools:
                 used.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The bytes, and what was done."""
-
-    data: bytes
-    report: Report
 
 
 def compress(image: Any, *, resources: Resources | None = None, **settings: Any) -> Result:

@@ -67,6 +67,11 @@ class Stream:
             raise RuntimeError("the report is made with the last chunk: take them all first")
         return self._report
 
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """CPU time so far, by stage."""
+        return dict(self._stages.seconds)
+
     def __iter__(self) -> Self:
         return self
 
@@ -235,7 +240,7 @@ class Stream:
             height=source.height,
             path=Path.NONE if route is None else route.path,
             notices=() if route is None else tuple(route.notices),
-            stage_seconds=dict(self._stages.seconds),
+            stage_seconds=self.stage_seconds,
             reserved_bytes=self._reservation.bytes if self._reservation else source.reserved_bytes,
             settings_digest=settings.digest(),
         )
