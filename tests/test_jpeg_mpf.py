@@ -7,9 +7,12 @@ import pytest
 from PIL import Image
 
 from compressor import pipeline
+from compressor.bytestream import ByteStream
 from compressor.errors import FormatError
 from compressor.jpeg import mpf
 from compressor.jpeg.frame import Segment
+from compressor.jpeg.headers import read_header
+from tests.jpeg_files import read
 from tests.test_pipeline import photograph, psnr
 
 
@@ -77,11 +80,24 @@ def test_stripping_drops_the_other_pictures_and_says_so():
 
 @pytest.mark.parametrize("cut", range(4, 40, 3))
 def test_an_index_that_can_not_be_read_is_an_error(cut):
-    header = mpf.index_of([Segment(0xE2, b"ICC_PROFILE\0"), Segment(0xE2, b"MPF\0II*\0\x08\0\0\0\x01\0" + bytes(60))])
-    assert header is not None
+    index = mpf.index_of(read_header(ByteStream([SOURCE])).segments)
+    assert index is not None
+    broken = Segment(0xE2, index.data[:cut])
 
+    assert mpf.index_of([Segment(0xE2, b"ICC_PROFILE\0"), broken]) is None
     with pytest.raises(FormatError, match="MPF"):
-        mpf.check(Segment(0xE2, header.data[:cut]))
+        mpf.check(broken)
+
+
+def test_a_file_with_an_index_that_can_not_be_read_is_taken_with_a_notice():
+    broken = SOURCE.replace(b"MPF\0II*\0", b"MPF\0II*\1").replace(b"MPF\0MM\0*", b"MPF\0MM\1*")
+    assert broken != SOURCE
+
+    result = pipeline.compress(broken, quality=70)
+
+    assert ["MPF" in notice for notice in result.report.notices] == [True]
+    assert result.data.endswith(SOURCE[-1000:])
+    assert read(result.data)[1].segments == read(broken)[1].segments
 
 
 def test_offsets_move_in_either_byte_order():

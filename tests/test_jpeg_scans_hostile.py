@@ -20,6 +20,7 @@ from compressor.kernels import lanes
 from tests.jpeg_files import jpeg
 from tests.reference import huffman
 from tests.reference import progressive as reference
+from tests.test_jpeg_dnl import dnl_file
 from tests.test_jpeg_scans import BITWISE, SIMPLE, YCC, Whole
 
 SECONDS_MAX = 2.0
@@ -49,7 +50,8 @@ APART = [((0,), 0, 63, 0, 0), ((1, 2), 0, 63, 0, 0)]
 
 def files():
     grey = jpeg(17, 9, "L", quality=90, progressive=True)
-    return [grey, small(GREY, count=1, interval=2), small(APART, sof=0xC1, interval=1)]
+    dnl = dnl_file(small([((0,), 0, 63, 0, 0)], sof=0xC1, count=1), 9)
+    return [grey, small(GREY, count=1, interval=2), small(APART, sof=0xC1, interval=1), dnl]
 
 
 def truncations():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from compressor.t81 import SOF0, SOF1, SOF2, SOF3, SOF9, SOF10, SOF11
 
+SOF_LS = 0xF7  # of JPEG-LS (ITU-T T.87, C.2.2): no process of T.81, but a frame header of the same form
 # Table B.1. The others (5..7, 13..15) are differential frames, of the hierarchical process.
 PROCESSES = {
     SOF0: "baseline",
@@ -21,14 +22,16 @@ PROCESSES = {
     SOF9: "arithmetic",
     SOF10: "arithmetic progressive",
     SOF11: "arithmetic lossless",
+    SOF_LS: "JPEG-LS",
 }
-REPEATED_IDENTIFIERS = "components with the same identifier"
+COMPONENTS_MAX = 4  # of a scan (B.2.3), and of anything that is an image to people; libjpeg decodes 10
 SUBSAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Of a frame (B.2.2): identifier C, sampling factors H and V as they stand in the file, quantization table Tq."""
+    """Of a frame (B.2.2): identifier C, unlike that of any other, sampling factors H and V as they stand in the file,
+    quantization table Tq."""
 
     id: int
     h: int
@@ -38,7 +41,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame header (B.2.2). `height` is 0 where a DNL segment gives it later."""
+    """A frame header (B.2.2). `height` is 0 where a DNL segment gives it, and has not been read yet."""
 
     width: int
     height: int
@@ -135,11 +138,12 @@ class Scan:
 class Header:
     """All that stands before the entropy-coded data of the first scan.
 
-    quantization  Tq -> (64,) uint16 in zig-zag order, as DQT carries it; never 0
+    quantization  Tq -> (64,) uint16 in zig-zag order, as DQT carries it; those in use have no 0
     huffman       (Tc, Th) -> BITS (16 bytes), HUFFVAL, as DHT carries them (B.2.4.2); Tc is 0 for DC and 1 for AC
     segments      APPn and COM, verbatim and in order
     offset        of the first byte of entropy-coded data from the start of the input
     hierarchical  DHP or EXP was seen
+    dnl           the frame header has no height: `scans.Scans` sets it, from the DNL segment behind the first scan
     trailing      APPn and COM between the first scan and EOI: filled when the rows have been read
     notices       what was tolerated, for people; may grow while the rows are read
     """
@@ -153,6 +157,7 @@ class Header:
     jfif: bool = False
     adobe_transform: int | None = None
     hierarchical: bool = False
+    dnl: bool = False
     offset: int = 0
     trailing: list[Segment] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -177,7 +182,7 @@ class Header:
             case 3:
                 return "rgb" if bytes(ids) == b"RGB" else "ycbcr"
             case 4:
-                return "ycck" if self.adobe_transform == 2 else "cmyk"
+                return "cmyk" if self.adobe_transform in (None, 0) else "ycck"
         return "unknown"
 
     @property
@@ -188,15 +193,13 @@ class Header:
             return f"{self.process} coding process"
         if frame.precision != 8:
             return f"{frame.precision}-bit samples"
-        if frame.height == 0:
-            return "height given by a DNL segment"
-        if len({c.id for c in frame.components}) < len(frame.components):
-            return REPEATED_IDENTIFIERS
+        if len(frame.components) > COMPONENTS_MAX:
+            return f"{len(frame.components)} components"
         return ""
 
     @property
     def streams(self) -> bool:
-        """Whether `reader.read_rows` can take it as it arrives: sequential, all components in the first scan. What
-        has neither this nor an obstacle is for `scans.Scans`, which needs the whole file."""
+        """Whether `reader.read_rows` can take it as it arrives: sequential, all components in the first scan, the
+        height known. What has neither this nor an obstacle is for `scans.Scans`, which needs the whole file."""
         whole = len(self.scan.components) == len(self.frame.components)
-        return not self.obstacle and whole and self.process != "progressive"
+        return not self.obstacle and not self.dnl and whole and self.process != "progressive"

@@ -18,9 +18,22 @@ BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 
 
 def index_of(segments: Sequence[Segment]) -> Segment | None:
-    """The segment that holds the index, if there is one."""
-    held = (s for s in segments if s.marker == APP2 and s.data.startswith(IDENTIFIER))
-    return next(held, None)
+    """The segment that holds the index, if there is one that can be read."""
+    return next((s for s in segments if is_index(s) and is_readable(s)), None)
+
+
+def is_index(segment: Segment) -> bool:
+    """Whether it says that it is one."""
+    return segment.marker == APP2 and segment.data.startswith(IDENTIFIER)
+
+
+def is_readable(index: Segment) -> bool:
+    """Whether `moved` could change it. Readers of the first picture alone never look: no reason to refuse a file."""
+    try:
+        _entries(index.data)
+    except FormatError:
+        return False
+    return True
 
 
 def _entries(data: bytes) -> tuple[str, int, int]:

@@ -14,7 +14,7 @@ def estimated_quality(header: Header) -> int | None:
     Exact for files that libjpeg made. A file of another encoder gets a number that says how coarse it is, no more.
     """
     tables = [header.quantization.get(component.tq) for component in header.frame.components[:2]]
-    known = [(table, chroma) for chroma, table in enumerate(tables) if table is not None]
+    known = [(table, chroma) for chroma, table in enumerate(tables) if table is not None and table.all()]
     if not known:
         return None
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, UnsupportedError
 from compressor.jpeg.frame import Frame, Header, Scan
-from compressor.jpeg.markers import finish_image, read_header
+from compressor.jpeg.headers import finish_image, read_header
+from compressor.jpeg.markers import marker_name
 from compressor.kernels import huffman_decode as kernel
 
 __all__ = ["EntropyReader", "read_header", "read_rows"]
@@ -171,7 +172,8 @@ class EntropyReader:
                 if self._state[kernel.MARK] < self._state[kernel.MARKS]:
                     found = f"RST{self._marks[self._state[kernel.MARK], 1]}"
                 else:
-                    found = "".join(f"{byte:02X}" for byte in self._stream.peek(2)) or "the end of the input"
+                    pair = self._stream.peek(2)
+                    found = marker_name(pair[1]) if len(pair) == 2 else "the end of the input"
                 wanted = f", expected {expected}" if status == kernel.NO_RESTART else ""
                 problem = f"{self._name} is cut off {place} by {found}{wanted}"
             case kernel.BAD_RESTART:

@@ -9,7 +9,6 @@ for row in scans.rows(): ...
 """
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.jpeg.frame import Component, Frame, Header, Scan
-from compressor.jpeg.markers import STANDARD_HUFFMAN, Parser
+from compressor.jpeg.frame import Component, Header, Scan
+from compressor.jpeg.headers import STANDARD_HUFFMAN, Parser
+from compressor.jpeg.markers import entropy_coded
 from compressor.jpeg.reader import WINDOW, EntropyReader
 from compressor.kernels import huffman_decode, progressive
 from compressor.memory import Spool
@@ -29,12 +29,17 @@ from compressor.t81 import EOI, SOS
 SCANS_MAX = 100
 # Coefficients of a block that all scans together may visit: each of them 16 times. All bits one by one is 14 times.
 VISITS_MAX = 64 * 16
-AL_MAX = 13
+# What all scans together may take, in visits of a block by a scan (3 ns and less), a line of blocks counting as many as
+# the call for it takes: so much, and more the longer the file is. DC takes a bit of each block, so a byte has room for
+# at most 8 blocks, and encoders visit each block about ten times. 1 MB may thus take a second; libjpeg takes minutes.
+WORK_MAX = 1 << 27
+WORK_PER_BYTE = 192
+LINE_WORK = 800
+AL_MAX = 13  # T.81 has no limit; this one is libjpeg's (start_pass_phuff_decoder in jdphuff.c)
 # Of the windows of all scans together, a window being what `EntropyReader` holds of the file.
 WINDOWS_BYTES = 1 << 18
 WINDOW_BYTES_MIN, WINDOW_BYTES_MAX, MARKS = 1 << 11, 1 << 14, 256
 SEARCH_BYTES = 1 << 16
-MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that ends entropy-coded data
 
 # Peak bytes of the reader of one scan without its window: marks, tables, objects.
 SCAN_BYTES = huffman_decode.PAD + 16 * MARKS + (8 << 10)
@@ -103,7 +108,8 @@ class Scans:
     headers  one a scan: the header with that scan, the tables and the restart interval in force there, and the offset
     end      offset of what follows the image
 
-    Completes `header`: the tables that came between scans, `trailing`, `notices` (which grow while rows are read).
+    Completes `header`: the height where a DNL segment gives it, the tables that came between scans, `trailing`,
+    `notices` (which grow while rows are read).
     Components that share a Tq but not the table behind it get one each. Raises FormatError, and LimitError for more
     scans than are taken.
     """
@@ -120,7 +126,7 @@ class Scans:
         self._missing = [[-1] * 64 for _ in header.frame.components]
         self._visits = [0] * len(header.frame.components)
         self._tables: dict[int, NDArray[np.uint16]] = {}
-        self._bogus = 0
+        self._bogus = self._work = 0
         self.headers: list[Header] = []
         self.end = 0
         self._find()
@@ -130,15 +136,23 @@ class Scans:
     def _find(self) -> None:
         parser, header = self._parser, self._header
         parser.read_until(SOS)
-        parser.segments.clear()  # the header has them
+        parser.segments.clear()  # the header has them, and what was to be noticed there
+        parser.notices.clear()
         parser.stream.hold = self._hold
         parser.garbage_bytes = 0
         while True:
             self._take_scan()
-            self._to_next_marker()
-            parser.notices.clear()  # the last one says how much garbage there was in all
+            start = parser.stream.offset
+            for _ in entropy_coded(parser.stream):
+                pass
+            end = parser.stream.offset
+            if header.frame.height == 0:
+                header.frame = dataclasses.replace(header.frame, height=parser.number_of_lines())
+                self.headers[-1].frame = header.frame
+            self._check_size(start, end)
             if parser.read_until(SOS, EOI, end_allowed=True) == EOI:
                 break
+        parser.note_garbage()
         self.end = parser.stream.offset
         self._check_complete("the file has no EOI marker" in parser.notices)
         header.notices.extend(parser.notices)
@@ -164,20 +178,15 @@ class Scans:
             self._visits[index] += scan.se - scan.ss + 1
             if self._visits[index] > VISITS_MAX:
                 raise LimitError(f"JPEG: its scans visit more than {VISITS_MAX} coefficients a block")
-            tq = frame.components[index].tq
-            if tq not in parser.quantization:
-                parser.fail(f"quantization table {tq} of component {frame.components[index].id} is missing")
-            # That in force at a component's first scan is the component's, as in libjpeg (latch_quant_tables).
-            self._tables.setdefault(index, parser.quantization[tq])
+            if index not in self._tables:
+                # That in force at a component's first scan is the component's, as in libjpeg (latch_quant_tables).
+                self._tables[index] = parser.quantization_table(frame.components[index])
             if not self._is_progressive:
                 if self._missing[index][0] == 0:  # libjpeg would mix the two: it does not clear the blocks
                     parser.fail(f"component {frame.components[index].id} comes a second time")
                 self._missing[index] = [0] * 64
-        huffman = {}
-        for key in tables_of(scan, self._is_progressive):
-            if key not in parser.huffman and (self._is_progressive or key not in STANDARD_HUFFMAN):
-                parser.fail(f"Huffman table {key[0]}/{key[1]} is missing")
-            huffman[key] = parser.huffman.get(key) or STANDARD_HUFFMAN[key]  # the latter as in Parser.check_tables
+        standard = {} if self._is_progressive else STANDARD_HUFFMAN
+        huffman = {key: parser.huffman_table(key, standard) for key in tables_of(scan, self._is_progressive)}
         self.headers.append(
             dataclasses.replace(
                 self._header,
@@ -203,27 +212,22 @@ class Scans:
                 missing[k] = al
         self._bogus += bogus
 
-    def _to_next_marker(self) -> None:
-        """Over the entropy-coded data of the scan just taken, whose size must be possible: a bit for each DC."""
-        scan, frame, start = self.headers[-1].scan, self._header.frame, self._parser.stream.offset
-        at = start
-        while window := self._spool.read(at, SEARCH_BYTES):
-            if found := MARKER.search(window):
-                at += found.start()
-                break
-            at += len(window)
-            if at < self._spool.size and window[-1] == 0xFF:
-                at -= 1
-        self._parser.stream = ByteStream(windows(self._spool, at, SEARCH_BYTES), start=at, hold=self._hold)
+    def _check_size(self, start: int, end: int) -> None:
+        """Whether the data of the scan just taken can be all of it, a bit of DC for each block, and what it makes us
+        do is in proportion."""
+        scan, frame = self.headers[-1].scan, self._header.frame
         if len(scan.components) == 1:
-            across, down = frame.blocks(scan.components[0][0])
-            blocks = across * down
+            across, lines = frame.blocks(scan.components[0][0])
         else:
-            blocks = frame.mcus_per_row * frame.mcu_rows
-            blocks *= sum(h * v for h, v in (frame.sampling[index] for index, _, _ in scan.components))
-        if scan.ss == 0 and 8 * (at - start) < blocks:
-            problem = f"scan {len(self.headers)} has {at - start} bytes for {blocks} blocks"
-            raise FormatError("JPEG", "SOS", at, problem)
+            across = sum(h * v for h, v in (frame.sampling[index] for index, _, _ in scan.components))
+            across, lines = across * frame.mcus_per_row, frame.mcu_rows
+        blocks = across * lines
+        if scan.ss == 0 and 8 * (end - start) < blocks:
+            problem = f"scan {len(self.headers)} has {end - start} bytes for {blocks} blocks"
+            raise FormatError("JPEG", "SOS", end, problem)
+        self._work += lines * (across + LINE_WORK)
+        if self._work > WORK_MAX + WORK_PER_BYTE * self._spool.size:
+            raise LimitError(f"JPEG: its scans visit too many blocks for a file of {self._spool.size} bytes")
 
     def _check_complete(self, cut_off: bool) -> None:
         """Each component must have come; and in a file without EOI every bit, or scans are missing."""
@@ -242,7 +246,7 @@ class Scans:
         if not same:
             by_name = dict(enumerate(tables))
             renamed = tuple(Component(c.id, c.h, c.v, index) for index, c in enumerate(frame.components))
-            header.frame = Frame(frame.width, frame.height, renamed, frame.precision, frame.sof)
+            header.frame = dataclasses.replace(frame, components=renamed)
         header.quantization.clear()
         header.quantization.update(by_name)
 

@@ -167,9 +167,9 @@ def decode_block(data, position, tables, lookup, limits, huffval, out, n):
                 if entry == -1:
                     return ~(8 * at - have)
             k += entry >> 8 & 127
-            if k > 63:
+            if k > 63:  # EOB, or sixteen zeros where fewer have room: libjpeg takes these as the end, too
                 position = 8 * at - have
-                return position + (entry & 255) if entry >> 8 & 127 == RUN_EOB else ~position
+                return position + (entry & 255) if entry >> 16 == 0 else ~position
         out[n, np.uint64(k)] = entry >> 16
         word <<= np.uint64(entry & 255)
         have -= entry & 255

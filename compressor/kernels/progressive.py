@@ -182,6 +182,8 @@ def ac_first(data, table, lookup, limits, huffval, state, out, n):
             break
         k += run
         if k > se:
+            if entry >> 16 == 0:  # sixteen zeros where fewer have room, as in huffman_decode
+                break
             return ~(8 * at - have)
         if entry >> 16 != 0:
             out[n, U(k)] = entry >> 16

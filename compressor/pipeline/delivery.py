@@ -237,7 +237,7 @@ class Stream:
             source_format=source.format,
             format=source.format if outcome is Outcome.UNCHANGED or route is None else route.format,
             width=source.width,
-            height=source.height,
+            height=source.height if route is None else route.height,
             path=Path.NONE if route is None else route.path,
             notices=() if route is None else tuple(route.notices),
             stage_seconds=self.stage_seconds,

@@ -13,7 +13,8 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import mpf
-from compressor.jpeg.frame import REPEATED_IDENTIFIERS, Header
+from compressor.jpeg.frame import Header
+from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import Scans
@@ -85,11 +86,14 @@ def _target(kind: str, settings: Settings) -> str:
 def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
     header = read_header(stream)
     settings, index = context.settings, mpf.index_of(header.segments)
-    # Identifiers that repeat are the one obstacle that libjpeg knows its way around (get_sof in jdmarker.c).
-    repeated = header.obstacle == REPEATED_IDENTIFIERS and not (target == "jpeg" and settings.lossless)
-    if header.obstacle and not repeated:
+    if header.obstacle:
         raise UnsupportedError(f"JPEG with {header.obstacle}")
-    native = target == "jpeg" and not header.obstacle
+    native = target == "jpeg"
+    blocks = sum(h * v for h, v in header.frame.sampling)
+    if native and blocks > BLOCKS_PER_MCU_MAX:  # in one scan, which is what we write; scans of their own have no limit
+        raise UnsupportedError(f"JPEG with sampling factors {header.frame.subsampling}: {blocks} blocks in an MCU")
+    if header.dnl and not native:
+        raise UnsupportedError(f"JPEG with a height given by DNL can't be made {target}")
     if native:
         _check_subsampling(header, settings.subsampling)
     frame = header.frame
@@ -255,9 +259,7 @@ def reduced_original(original: Spool, kind: str, policy: Metadata) -> Iterator[b
     elif kind == "png":
         yield from png.without_metadata(ByteStream(original.chunks()), policy)
     else:
-        offset = read_header(ByteStream(original.chunks())).offset
-        yield segments.without_metadata(original.read(0, offset), policy)
-        yield from original.chunks(offset)
+        yield from segments.without_metadata(original.chunks, policy)
 
 
 def source_of(image: Any) -> tuple[Raw | None, Any]:

@@ -12,6 +12,7 @@ class Route(Protocol):
 
     format: str
     path: Path
+    height: int  # of the image, which its header need not say
 
     @property
     def notices(self) -> list[str]: ...

@@ -19,6 +19,7 @@ class PixelsToOther:
 
     def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
         self._pixels, self._settings, self._stages = pixels, settings, stages
+        self.height = pixels.height
         self.format = settings.format.value
         encoding = raster.encoding_bytes(self.format, pixels.width, pixels.height, pixels.channels)
         self.memory_bytes = bounds.BASE_BYTES + encoding + pixels.band_bytes(BAND_LINES)

@@ -65,8 +65,11 @@ def decode_block(bits, dc, ac, pred):
     k = 1
     while k < 64:
         rs = bits.symbol(ac)
-        if rs == 0x00:
-            break
+        if rs & 15 == 0:
+            if rs >> 4 < 15:
+                break
+            k += 16
+            continue
         k += rs >> 4
         block[k] = bits.value(rs & 15)
         k += 1

@@ -1,0 +1,301 @@
+"""Marker segments (T.81 Annex B): what those before, between and behind the entropy-coded data say."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.bytestream import ByteStream
+from compressor.errors import FormatError
+from compressor.jpeg import mpf
+from compressor.jpeg.frame import COMPONENTS_MAX, SOF_LS, Component, Frame, Header, Scan, Segment
+from compressor.jpeg.markers import NOT_SOF, PARAMETERLESS, MarkerReader
+from compressor.t81 import (
+    APP0,
+    APP14,
+    APP15,
+    COM,
+    DAC,
+    DHP,
+    DHT,
+    DNL,
+    DQT,
+    DRI,
+    EOI,
+    EXP,
+    K3_DC_LUMINANCE,
+    K4_DC_CHROMINANCE,
+    K5_AC_LUMINANCE,
+    K6_AC_CHROMINANCE,
+    SOF0,
+    SOI,
+    SOS,
+)
+
+BLOCKS_PER_MCU_MAX = 10  # B.2.3
+HuffmanSpec = tuple[bytes, bytes]  # BITS, HUFFVAL as DHT carries them
+SOF15 = 0xCF
+LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF, SOF_LS)
+# Motion JPEG frames leave the tables of Annex K.3 out. libjpeg-turbo puts them in place of missing ones, one by one,
+# where the frame is sequential (jinit_huff_decoder in jdhuff.c).
+STANDARD_HUFFMAN = {
+    (0, 0): K3_DC_LUMINANCE,
+    (0, 1): K4_DC_CHROMINANCE,
+    (1, 0): K5_AC_LUMINANCE,
+    (1, 1): K6_AC_CHROMINANCE,
+}
+
+
+def read_header(stream: ByteStream) -> Header:
+    """Read from SOI to the first SOS. Raises FormatError, or LimitError where there is more metadata than we hold."""
+    start = stream.read(2)
+    if start != bytes([0xFF, SOI]):
+        found = start.hex().upper() or "the end of the input"
+        raise FormatError("JPEG", "SOI", stream.offset - len(start), f"expected FFD8, found {found}")
+    return Parser(stream).header()
+
+
+def finish_image(stream: ByteStream, header: Header) -> None:
+    """Read from the end of the last scan to EOI. APPn and COM on the way go to `header.trailing`.
+
+    An image without EOI is taken, with a notice: all its rows are there, and libjpeg inserts one (JWRN_JPEG_EOF).
+    """
+    parser = Parser(stream)
+    parser.frame = header.frame
+    parser.kept_bytes = sum(len(segment.data) for segment in header.segments)
+    if parser.read_until(EOI, SOS, end_allowed=True) == SOS:
+        parser.fail("a scan after all components were complete")
+    parser.note_garbage()
+    header.trailing.extend(parser.segments)
+    header.notices.extend(parser.notices)
+
+
+class Parser(MarkerReader):
+    """Takes marker segments until one that ends its stretch of them, and keeps what they said.
+
+    Functions named process_X read segment X.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        super().__init__(stream)
+        self.frame: Frame | None = None
+        self.scan: Scan | None = None
+        self.quantization: dict[int, NDArray[np.uint16]] = {}
+        self.huffman: dict[tuple[int, int], tuple[bytes, bytes]] = {}
+        self.segments: list[Segment] = []
+        self.restart_interval = 0
+        self.jfif = self.hierarchical = self.dnl = False
+        self.adobe_transform: int | None = None
+        self._ids: bytes = b""  # of the frame's components as the file has them
+
+    def header(self) -> Header:
+        """All up to the first scan's data."""
+        if self.read_until(SOS, EOI) == EOI:
+            self.fail("the file ends before its first scan")
+        if self.frame is None:
+            self.fail("a scan before any frame header")
+        scan = self.process_sos(self.frame)
+        self.note_garbage()
+        header = Header(
+            self.frame,
+            scan,
+            self.quantization,
+            self.huffman,
+            self.segments,
+            self.restart_interval,
+            self.jfif,
+            self.adobe_transform,
+            self.hierarchical,
+            self.dnl,
+            self.stream.offset,
+            notices=self.notices,
+        )
+        if header.streams:
+            self.check_tables(self.frame, scan)
+        return header
+
+    def read_until(self, *ends: int, end_allowed: bool = False) -> int:
+        """Process segments up to a marker of `ends` (not its parameters), and return that."""
+        while True:
+            code = self.next_marker(end_allowed)
+            if code in ends:
+                return code
+            if code in PARAMETERLESS:
+                continue  # no parameters; libjpeg skips them wherever they stand (read_markers in jdmarker.c)
+            self.process(code)
+
+    def process(self, code: int) -> None:
+        if APP0 <= code <= APP15 or code == COM:
+            self.process_app_or_com(self.parameters())
+        elif code == DQT:
+            self.process_dqt(self.parameters())
+        elif code == DHT:
+            self.process_dht(self.parameters())
+        elif code == DRI:
+            data = self.parameters()
+            if len(data) != 2:
+                self.fail(f"length {len(data) + 2}, expected 4")
+            self.restart_interval = int.from_bytes(data)
+        elif code == DAC:
+            self.parameters()
+        elif code == DNL:
+            self.process_dnl(self.parameters())
+        elif code in (DHP, EXP):
+            self.hierarchical = True
+            self.parameters()
+        elif (SOF0 <= code <= SOF15 and code not in NOT_SOF) or code == SOF_LS:
+            self.process_sof(self.parameters())
+        else:
+            self.fail("a marker that has no place here")  # a second SOI among them, as in libjpeg (get_soi)
+
+    def process_app_or_com(self, data: bytes) -> None:
+        self.segments.append(Segment(self.marker, data))
+        if self.marker == APP0 and data.startswith(b"JFIF\0") and len(data) >= 14:
+            self.jfif = True
+        elif self.marker == APP14 and data.startswith(b"Adobe") and len(data) >= 12:
+            self.adobe_transform = data[11]
+        elif mpf.is_index(self.segments[-1]) and not mpf.is_readable(self.segments[-1]):
+            self.notices.append(
+                "the index of further pictures (MPF) can't be read: it does not follow the image's size"
+            )
+
+    def process_dqt(self, data: bytes) -> None:
+        """B.2.4.1. 16-bit tables are taken in baseline frames, too, as libjpeg does."""
+        at = 0
+        while at < len(data):
+            pq, tq = data[at] >> 4, data[at] & 15
+            if pq > 1 or tq > 3:
+                self.fail(f"Pq {pq}, Tq {tq}, must be at most 1 and 3")
+            size = 64 * (pq + 1)
+            if at + 1 + size > len(data):
+                self.fail(f"length {len(data) + 2} cuts off table {tq}")
+            self.quantization[tq] = np.frombuffer(data, ">u2" if pq else "u1", 64, at + 1).astype(np.uint16)
+            at += 1 + size
+
+    def process_dht(self, data: bytes) -> None:
+        """B.2.4.2. What the codes are is looked at where a scan uses them, as in libjpeg (jpeg_make_d_derived_tbl)."""
+        at = 0
+        while at < len(data):
+            tc, th, bits = data[at] >> 4, data[at] & 15, data[at + 1 : at + 17]
+            if tc > 1 or th > 3:
+                self.fail(f"Tc {tc}, Th {th}, must be at most 1 and 3")
+            count = sum(bits)
+            at += 17 + count
+            if count > 256 or at > len(data):
+                self.fail(f"table {tc}/{th} with {count} codes in a segment of length {len(data) + 2}")
+            self.huffman[tc, th] = bits, data[at - count : at]
+
+    def process_sof(self, data: bytes) -> None:
+        """B.2.2."""
+        if self.frame is not None and not self.hierarchical:
+            self.fail("a second frame header")
+        if len(data) < 6 or len(data) != 6 + 3 * data[5]:
+            self.fail(f"length {len(data) + 2} does not fit the number of components")
+        precision, height, width = data[0], int.from_bytes(data[1:3]), int.from_bytes(data[3:5])
+        if width == 0:
+            self.fail("width 0")
+        if not (2 <= precision <= 16 if self.marker in LOSSLESS else precision in (8, 12)):
+            self.fail(f"{precision}-bit samples")
+        if data[5] == 0:
+            self.fail("no components")
+        self._ids = data[6::3]
+        components: list[Component] = []
+        for id, hv, tq in zip(self._ids, data[7::3], data[8::3], strict=True):
+            if not (1 <= hv >> 4 <= 4 and 1 <= hv & 15 <= 4):
+                self.fail(f"sampling factors {hv >> 4}x{hv & 15} of component {id}, must be 1 to 4")
+            if tq > 3:
+                self.fail(f"quantization table {tq} of component {id}, must be at most 3")
+            components.append(Component(id, hv >> 4, hv & 15, tq))
+        self.frame = Frame(width, height, self._distinct(components), precision, self.marker)
+        self.dnl = height == 0
+
+    def _distinct(self, components: list[Component]) -> tuple[Component, ...]:
+        """Identifiers that repeat are against B.2.2, but there are such files. libjpeg gives new ones (get_sof in
+        jdmarker.c, from version 8d on), libjpeg-turbo goes by the order in the scan (get_sos)."""
+        free = (id for id in range(256) if id > 0 and id not in self._ids)
+        seen: set[int] = set()
+        out = []
+        for component in components[:COMPONENTS_MAX]:
+            if component.id in seen:
+                component = dataclasses.replace(component, id=next(free))
+            seen.add(component.id)
+            out.append(component)
+        if bytes(component.id for component in out) != self._ids[:COMPONENTS_MAX]:
+            self.notices.append("components with the same identifier were told apart by their order")
+        return (*out, *components[COMPONENTS_MAX:])
+
+    def process_dnl(self, data: bytes) -> None:
+        """B.2.5, but for the one place where a height is waited for, see `number_of_lines`. Elsewhere libjpeg skips it
+        (read_markers in jdmarker.c): the frame header's height counts."""
+        lines = int.from_bytes(data[:2])
+        if self.frame is None or lines == self.frame.height:
+            return
+        if self.frame.height == 0:
+            self.fail("the number of lines must follow the first scan")
+        if self.dnl:
+            self.fail(f"{lines} lines, after {self.frame.height} in the one before")
+        self.notices.append(f"a DNL segment that gives {lines} lines in place of {self.frame.height} was ignored")
+
+    def number_of_lines(self) -> int:
+        """Take the DNL segment that must be the next (B.2.5)."""
+        if self.next_marker(end_allowed=False) != DNL:
+            self.fail("expected DNL, since the frame header has no height")
+        data = self.parameters()
+        lines = int.from_bytes(data)
+        if len(data) != 2 or lines == 0 or self.frame is None:
+            self.fail(f"{lines} lines in a segment of length {len(data) + 2}, expected at least 1 and 4")
+        self.frame = dataclasses.replace(self.frame, height=lines)
+        return lines
+
+    def process_sos(self, frame: Frame) -> Scan:
+        """B.2.3."""
+        data = self.parameters()
+        count = data[0] if data else 0
+        if not 1 <= count <= 4 or len(data) != 4 + 2 * count:
+            self.fail(f"length {len(data) + 2} does not fit {count} components")
+        ids: list[int | None] = list(self._ids)
+        components = []
+        for id, td, ta in ((data[n], data[n + 1] >> 4, data[n + 1] & 15) for n in range(1, 1 + 2 * count, 2)):
+            if id not in ids:
+                self.fail(f"component {id} is not in the frame, or twice in the scan")
+            index = ids.index(id)  # the first of several that the scan has not named yet
+            ids[index] = None
+            components.append((index, td, ta))
+        blocks = sum(h * v for h, v in (frame.sampling[index] for index, _, _ in components))
+        if count > 1 and blocks > BLOCKS_PER_MCU_MAX:
+            self.fail(f"{blocks} blocks in an MCU, at most {BLOCKS_PER_MCU_MAX} are allowed")
+        ss, se, a = data[-3:]
+        return Scan(tuple(components), ss, se, a >> 4, a & 15)
+
+    def check_tables(self, frame: Frame, scan: Scan) -> None:
+        """What a sequential scan of all components names must be there. Ss, Se, Ah and Al are ignored, as in libjpeg
+        (start_pass_huff_decoder in jdhuff.c warns, since there are files with zeros in their place)."""
+        for component in frame.components:
+            self.quantization_table(component)
+        for _, td, ta in scan.components:
+            for key in ((0, td), (1, ta)):
+                self.huffman[key] = self.huffman_table(key, STANDARD_HUFFMAN)
+
+    def quantization_table(self, component: Component) -> NDArray[np.uint16]:
+        """The one in force for a component."""
+        table = self.quantization.get(component.tq)
+        if table is None:
+            self.fail(f"quantization table {component.tq} of component {component.id} is missing")
+        if not table.all():  # against Table B.4. libjpeg multiplies by it; what it would stand for, nobody can say
+            self.fail(f"quantization table {component.tq} of component {component.id} has a zero")
+        return table
+
+    def huffman_table(self, key: tuple[int, int], missing: Mapping[tuple[int, int], HuffmanSpec]) -> HuffmanSpec:
+        """The one in force for (Tc, Th), else that of `missing`. Codes must fit their lengths, and none may be all ones
+        (C.2, as libjpeg checks it)."""
+        spec = self.huffman.get(key) or missing.get(key)
+        if spec is None:
+            self.fail(f"Huffman table {key[0]}/{key[1]} is missing")
+        code = 0
+        for length, codes in enumerate(spec[0], 1):
+            code += codes
+            if codes and code >= 1 << length:
+                self.fail(f"Huffman table {key[0]}/{key[1]} has more codes of length {length} than there are")
+            code <<= 1
+        return spec
