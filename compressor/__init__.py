@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from compressor.client import AsyncClient as AsyncClient
     from compressor.client import Client as Client
     from compressor.errors import BusyError as BusyError
+    from compressor.errors import CallError as CallError
     from compressor.errors import CompressorError as CompressorError
     from compressor.errors import FormatError as FormatError
+    from compressor.errors import IdleError as IdleError
     from compressor.errors import IncompleteError as IncompleteError
     from compressor.errors import LimitError as LimitError
     from compressor.errors import SettingsError as SettingsError
     from compressor.errors import UnsupportedError as UnsupportedError
-    from compressor.pipeline import Result as Result
     from compressor.pipeline import compress as compress
     from compressor.pipeline import inspect as inspect
     from compressor.pipeline import stream as stream
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from compressor.settings import Path as Path
     from compressor.settings import Raw as Raw
     from compressor.settings import Report as Report
+    from compressor.settings import Result as Result
     from compressor.settings import Settings as Settings
     from compressor.settings import Source as Source
     from compressor.settings import Subsampling as Subsampling
@@ -44,14 +46,16 @@ _MODULES = {
     "client": ("AsyncClient", "Client"),
     "errors": (
         "BusyError",
+        "CallError",
         "CompressorError",
         "FormatError",
+        "IdleError",
         "IncompleteError",
         "LimitError",
         "SettingsError",
         "UnsupportedError",
     ),
-    "pipeline": ("Result", "compress", "inspect", "stream"),
+    "pipeline": ("compress", "inspect", "stream"),
     "settings": (
         "Delivery",
         "Effort",
@@ -61,6 +65,7 @@ _MODULES = {
         "Path",
         "Raw",
         "Report",
+        "Result",
         "Settings",
         "Source",
         "Subsampling",

@@ -9,16 +9,24 @@ class ByteStream:
     offset  of the next byte that will be taken, from the start of the input
     size    offset behind the bytes pulled from the iterator so far
     copy    called with every chunk that is pulled, or None: where the source is kept for a second look
+    hold    called with the size of what will be kept in memory, before it is read: where memory is accounted for
 
     `start` is the offset of the first byte, where the chunks begin inside a file.
     """
 
-    def __init__(self, chunks: Iterable[bytes], copy: Callable[[bytes], object] | None = None, start: int = 0) -> None:
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        copy: Callable[[bytes], object] | None = None,
+        start: int = 0,
+        hold: Callable[[int], object] = lambda count: None,
+    ) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
         self._buffer = b""
         self._at = 0
         self.size = start
         self.copy = copy
+        self.hold = hold
 
     @property
     def offset(self) -> int:
@@ -49,6 +57,15 @@ class ByteStream:
         taken = self.peek(count)
         self._at += len(taken)
         return taken
+
+    def keep(self, count: int) -> bytes:
+        """Take `count` bytes that stay in memory while the image is worked on."""
+        self.hold(count)
+        pieces = []
+        while count and (piece := self.some(count)):
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
 
     def some(self, limit: int) -> bytes:
         """Take what is at hand: at least one byte, at most `limit`; b"" where the input ends."""

@@ -5,7 +5,9 @@ rich) is imported by the command that needs it, so that `--help` answers at once
 """
 
 import contextlib
+import importlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -149,7 +151,11 @@ def compress(
         if out == STANDARD and sys.stdout.isatty():
             raise UsageError("an image does not belong on a terminal; give -o FILE")
         if server is None:
-            pass  # brings the kernels, which is not part of what an image takes
+            importlib.import_module(
+                "compressor.pipeline"
+            )  # brings the kernels, which is not part of what an image takes
+        # As an interruption: what is half written goes.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         start = time.perf_counter()
         report, name = run(source, out, settings, server, force)
         tell(report, (source, name), settings, time.perf_counter() - start, json)

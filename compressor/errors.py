@@ -6,7 +6,9 @@
     ├── UnsupportedError   valid, but not something this version does
     ├── LimitError         over a limit: the same request will never be accepted
     ├── BusyError          fits, but not right now: come back after `retry_after_seconds`
-    └── IncompleteError    the input ended before its sender said that it was finished, or its checksum differs
+    ├── IncompleteError    the input ended before its sender said that it was finished, or its checksum differs
+    ├── IdleError          the other side of a call did not move for so long that it is taken for gone
+    └── CallError          a call ended for a reason that no other error stands for
 
 Messages are one line and say what was found and what was expected.
 """
@@ -60,3 +62,19 @@ class BusyError(CompressorError):
 
 class IncompleteError(CompressorError):
     """The input was cut off, or is not what its sender said it was."""
+
+
+class IdleError(CompressorError):
+    """The other side of the call did not move for so long that it is taken for gone."""
+
+
+class CallError(CompressorError):
+    """A call that ended for a reason that no other error stands for: the deadline, the connection, a refusal.
+
+    code  the status, by its name in google.rpc.Code: "DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE", "INTERNAL", …
+    """
+
+    def __init__(self, code: str, problem: str) -> None:
+        super().__init__(f"{code}: {problem}")
+        self.code = code
+        self.problem = problem

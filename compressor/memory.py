@@ -90,16 +90,32 @@ class Spool:
 
 
 class Reservation:
-    """A share of the byte budget, given back on `close`."""
+    """A request's share of the byte budget, given back on `close`.
 
-    def __init__(self, resources: "Resources", count: int) -> None:
+    It begins with what any request takes, grows by what its header holds, and then waits once for what its image needs.
+    """
+
+    def __init__(self, resources: "Resources") -> None:
         self._resources = resources
-        self.bytes = count
+        self.bytes = 0
+        self.admitted = False  # what the image needs is there; until then others may be served first
+
+    def hold(self, count: int) -> None:
+        """Take `count` more bytes at once. Raises LimitError if they never fit, BusyError where others need them."""
+        self._resources.take(self, count)
+
+    def extend(self, total: int, still_wanted: Callable[[], None] = lambda: None) -> None:
+        """Grow to `total` bytes and the overhead, waiting for one's turn.
+
+        still_wanted  called every PATIENCE_SECONDS of waiting; what it raises ends the wait
+
+        Raises LimitError if it can never fit, BusyError if the queue is full or the wait too long.
+        """
+        self._resources.await_room(self, total + self._resources.overhead, still_wanted)
 
     def close(self) -> None:
         """Give it back; again is harmless."""
-        count, self.bytes = self.bytes, 0
-        self._resources.release(count)
+        self._resources.release(self)
 
     def __enter__(self) -> Self:
         return self
@@ -113,12 +129,16 @@ class Reservation:
 class Resources:
     """What all requests of a process share.
 
-    memory_budget  bytes that the requests under way may reserve together, or None for no limit
+    memory_budget  bytes that all requests may reserve together, those that wait included, or None for no limit
     spool_dir      where spools go once they outgrow memory; None: `default_spool_dir`
     spool_budget   bytes that all spools may hold together, or None for no limit
     queue_limit    requests that may wait for memory at the same time
     wait_seconds   how long one waits before it is told to come back
     overhead       bytes that each request takes besides what its image needs: windows, pipes, its thread
+
+    Requests that wait hold something already, so two rules keep them from starving each other: they are served in the
+    order of their coming, and nobody takes what would leave the neediest of those who wait without hope, though all
+    that are admitted had ended.
     """
 
     def __init__(
@@ -143,54 +163,81 @@ class Resources:
         self.overhead = overhead
         self.reserved_bytes = 0
         self.spooled_bytes = 0
-        self._queue: deque[object] = deque()
+        self._early_bytes = 0  # reserved by requests that are not admitted yet
+        self._queue: deque[tuple[Reservation, int]] = deque()  # who waits, and for how many bytes more
         self._changed = threading.Condition()
 
-    def reserve(self, count: int, still_wanted: Callable[[], None] = lambda: None) -> Reservation:
-        """Take `count` bytes (and the overhead) of the budget, waiting for one's turn.
+    def reservation(self) -> Reservation:
+        """Of a request that begins: the overhead. Raises BusyError where there is no room for it."""
+        reservation = Reservation(self)
+        self.take(reservation, self.overhead)
+        return reservation
 
-        still_wanted  called every PATIENCE_SECONDS of waiting; what it raises ends the wait
-
-        Raises LimitError if it can never fit, BusyError if the queue is full or the wait too long.
-        """
-        count += self.overhead
-        if self.memory_budget is None:
-            with self._changed:
-                self.reserved_bytes += count
-            return Reservation(self, count)
-        if count > self.memory_budget:
-            raise LimitError(f"needs {count} bytes of memory, more than the whole budget of {self.memory_budget}")
-        ticket = object()
+    def take(self, reservation: Reservation, count: int) -> None:
+        """`Reservation.hold`."""
         with self._changed:
-            must_wait = self._queue or self.reserved_bytes + count > self.memory_budget
-            if must_wait and len(self._queue) >= self.queue_limit:
-                raise BusyError(f"{self.queue_limit} requests are waiting for memory already", self.wait_seconds / 4)
-            self._queue.append(ticket)
-            try:
-                self._await_turn(ticket, count, still_wanted)
-                self.reserved_bytes += count
-            finally:
-                self._queue.remove(ticket)
-                self._changed.notify_all()
-        return Reservation(self, count)
+            self._check_possible(reservation, count)
+            needed = max((missing for _, missing in self._queue), default=0)
+            early = count + (0 if reservation.admitted else self._early_bytes + needed)
+            if self.memory_budget is not None and max(self.reserved_bytes + count, early) > self.memory_budget:
+                raise BusyError(f"{count} bytes of memory are not free", self.wait_seconds / 4)
+            self._add(reservation, count)
 
-    def _await_turn(self, ticket: object, count: int, still_wanted: Callable[[], None]) -> None:
+    def await_room(self, reservation: Reservation, total: int, still_wanted: Callable[[], None]) -> None:
+        """`Reservation.extend`."""
+        with self._changed:
+            missing = max(0, total - reservation.bytes)
+            if self.memory_budget is not None:
+                self._queue_up(reservation, missing, still_wanted)
+            self._add(reservation, missing)
+            self._early_bytes -= reservation.bytes
+            reservation.admitted = True
+
+    def _queue_up(self, reservation: Reservation, missing: int, still_wanted: Callable[[], None]) -> None:
+        budget = self.memory_budget or 0
+        self._check_possible(reservation, missing)
+        if self._queue or self.reserved_bytes + missing > budget:
+            if len(self._queue) >= self.queue_limit:
+                raise BusyError(f"{self.queue_limit} requests are waiting for memory already", self.wait_seconds / 4)
+            if self._early_bytes + missing > budget:
+                raise BusyError("those that wait for memory leave too little of it", self.wait_seconds / 4)
+        ticket = (reservation, missing)
+        self._queue.append(ticket)
+        try:
+            self._await_turn(ticket, still_wanted)
+        finally:
+            self._queue.remove(ticket)
+            self._changed.notify_all()
+
+    def _await_turn(self, ticket: tuple[Reservation, int], still_wanted: Callable[[], None]) -> None:
         """First come, first served: a large request is not overtaken for ever by small ones."""
         deadline = time.monotonic() + self.wait_seconds
-        budget = self.memory_budget or 0
-        while self._queue[0] is not ticket or self.reserved_bytes + count > budget:
+        budget, missing = self.memory_budget or 0, ticket[1]
+        while self._queue[0] is not ticket or self.reserved_bytes + missing > budget:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise BusyError(
-                    f"{count} bytes of memory did not become free within {self.wait_seconds:g} s", self.wait_seconds / 4
+                    f"{missing} bytes of memory did not become free within {self.wait_seconds:g} s",
+                    self.wait_seconds / 4,
                 )
             self._changed.wait(min(left, PATIENCE_SECONDS))
             still_wanted()
 
-    def release(self, count: int) -> None:
-        """Give `count` bytes back; those who wait look again."""
+    def _check_possible(self, reservation: Reservation, count: int) -> None:
+        needed = reservation.bytes + count
+        if self.memory_budget is not None and needed > self.memory_budget:
+            raise LimitError(f"needs {needed} bytes of memory, more than the whole budget of {self.memory_budget}")
+
+    def _add(self, reservation: Reservation, count: int) -> None:
+        reservation.bytes += count
+        self.reserved_bytes += count
+        if not reservation.admitted:
+            self._early_bytes += count
+
+    def release(self, reservation: Reservation) -> None:
+        """`Reservation.close`; those who wait look again."""
         with self._changed:
-            self.reserved_bytes -= count
+            self._add(reservation, -reservation.bytes)
             self._changed.notify_all()
 
     def charge_disk(self, count: int) -> None:

@@ -1,7 +1,7 @@
 """Every metric in one place, and the only door to prometheus_client (DESIGN section 6: measured drivers)."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -47,7 +47,7 @@ class Metrics:
         self.output_bytes = counter("output_bytes_total", "Bytes given out, by the result's format.", "format")
         self.duration = histogram("request_duration_seconds", "From the start of a call to its end.")
         self.first_byte = histogram("time_to_first_byte_seconds", "From the start of a call to its first output.")
-        self.cpu = counter("cpu_seconds_total", "CPU time of results that were given out, by stage.", "stage")
+        self.cpu = counter("cpu_seconds_total", "CPU time of all work, whatever came of it, by stage.", "stage")
         self.memory_budget = gauge("memory_budget_bytes", "What all calls together may reserve.")
         self.memory_reserved = gauge("memory_reserved_bytes", "What is reserved by calls right now.")
         self.in_progress = gauge("requests_in_progress", "Calls that began and did not end.")
@@ -57,6 +57,16 @@ class Metrics:
             self.cpu.labels(stage)
         for outcome in OUTCOMES:
             self.outcomes.labels(outcome)
+
+    def spent(self, stage_seconds: Mapping[str, float]) -> None:
+        """CPU time of a call's work, which has ended; from any thread."""
+        for stage, seconds in stage_seconds.items():
+            self.cpu.labels(stage).inc(seconds)
+
+    def refused(self) -> None:
+        """A call was turned away before it began: it showed no token that we know."""
+        self.requests.labels("UNAUTHENTICATED", NO_PATH).inc()
+        self.rejected.labels("unauthenticated").inc()
 
     def watch_memory(self, budget_bytes: int, reserved_bytes: Callable[[], int]) -> None:
         """Read the byte budget whenever somebody scrapes."""
@@ -109,6 +119,3 @@ class Account:
         if self._first_byte is not None:
             metrics.first_byte.observe(self._first_byte)
             metrics.output_bytes.labels(report.format if report else NO_FORMAT).inc(self._bytes_out)
-        if report is not None:
-            for stage, seconds in report.stage_seconds.items():
-                metrics.cpu.labels(stage).inc(seconds)

@@ -226,3 +226,11 @@ class Tile:
     x: int
     y: int
     pixels: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The bytes of a result, and what was done to get them."""
+
+    data: bytes
+    report: Report

@@ -11,6 +11,7 @@ from google.rpc import code_pb2
 
 from compressor.errors import (
     BusyError,
+    CallError,
     CompressorError,
     FormatError,
     IncompleteError,
@@ -28,18 +29,6 @@ MESSAGE_BYTES_MAX = TILE_BYTES_MAX + (64 << 10)  # a full tile and what surround
 E = TypeVar("E", bound=StrEnum)
 
 SCALARS = ("quality", "target_score", "max_bytes", "lossless", "min_saving")
-
-
-class CallError(CompressorError):
-    """A call that ended for a reason that no other error stands for: the deadline, the connection, a refusal.
-
-    code  the status, by its name in google.rpc.Code: "DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE", "INTERNAL", …
-    """
-
-    def __init__(self, code: str, problem: str) -> None:
-        super().__init__(f"{code}: {problem}")
-        self.code = code
-        self.problem = problem
 
 
 def _enum_to_proto(value: StrEnum) -> Any:

@@ -481,7 +481,10 @@ def test_help_and_version_need_no_kernels() -> None:
     assert all(name in commands for name in ("compress", "inspect", "serve", "warmup", "health"))
 
 
-def test_ctrl_c_leaves_nothing_behind(photo: Path) -> None:
+@pytest.mark.parametrize(
+    "number, code, said", [(signal.SIGINT, 130, "compressor: interrupted\n"), (signal.SIGTERM, 143, "")]
+)
+def test_a_signal_leaves_nothing_behind(photo: Path, number: signal.Signals, code: int, said: str) -> None:
     """Standard input stays open: it waits for more when it is told to stop."""
     command = [sys.executable, *MODULE, "compress", "-", "-o", str(photo.with_name("out.jpg"))]
     pipe = subprocess.PIPE
@@ -489,11 +492,10 @@ def test_ctrl_c_leaves_nothing_behind(photo: Path) -> None:
         deadline = time.monotonic() + 60
         while names() == ["photo.jpg"] and running.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         _, error = running.communicate(timeout=60)
 
-    assert error == "compressor: interrupted\n"
-    assert running.returncode == 130
+    assert (error, running.returncode) == (said, code)
     assert names() == ["photo.jpg"]
 
 

@@ -55,19 +55,29 @@ class Encoder:
         mcu_row.transform_row(flat, row, self.layout, self.reciprocal, self.scratch, self.tail, self.row)
         return self.row.copy()
 
-    def encode_row(self, coefficients: NDArray[np.int16]) -> bytes:
+    def encode_row(self, coefficients: NDArray[np.int16], step: int = 1 << 20) -> bytes:
+        """In parts of `step` MCUs."""
         out = np.empty(2 * self.raw.size, np.uint8)
-        codes = self.dc, self.ac, self.small
-        return out[: mcu_row.encode_row(coefficients, self.layout, *codes, self.state, self.raw, out)].tobytes()
+        codes, result = (self.dc, self.ac, self.small), b""
+        mcus = int(self.layout[0, 1] // self.layout[0, 2])
+        for first in range(0, mcus, step):
+            count = min(step, mcus - first)
+            size = mcu_row.encode_row(coefficients, self.layout, first, count, *codes, self.state, self.raw, out)
+            result += out[:size].tobytes()
+        return result
 
-    def encode_band(self, pixels: NDArray[np.uint8]) -> bytes:
-        rows = -(-len(pixels) // (8 * int(self.layout[0, 3])))
-        out = np.empty(2 * self.raw.size * rows, np.uint8)
-        size = mcu_row.encode_band(
-            pixels.reshape(len(pixels), -1), self.layout, self.segment, self.reciprocal, self.scratch, self.tail,
-            self.segment_row, self.dc, self.ac, self.small, self.state, self.segment_raw, out,
-        )  # fmt: skip
-        return out[:size].tobytes()
+    def encode_band(self, pixels: NDArray[np.uint8], segments: int = 1) -> bytes:
+        """With room for so many segments in the worst case."""
+        out = np.empty(2 * self.segment_raw.size * segments, np.uint8)
+        result, start = b"", 0
+        while start >= 0:
+            size = mcu_row.encode_band(
+                pixels.reshape(len(pixels), -1), start, self.layout, self.segment, self.reciprocal, self.scratch,
+                self.tail, self.segment_row, self.dc, self.ac, self.small, self.state, self.segment_raw, out,
+            )  # fmt: skip
+            result += out[:size].tobytes()
+            start = int(self.state[7])
+        return result
 
     def finish(self) -> bytes:
         """F.1.2.3: the last byte is filled with ones."""
@@ -158,14 +168,14 @@ def test_bands_of_any_height_and_single_rows_give_the_same_bytes(width: int, kin
     mcu_height = 8 * kind[2]
     pixels = image(mcu_height * 3 + 5, width, kind[0])
     whole = Encoder(width, *kind, quality_tables(80))
-    expected = whole.encode_band(pixels) + whole.finish()
+    expected = whole.encode_band(pixels, segments=8) + whole.finish()
     for rows in (1, 2, 3):
         banded = Encoder(width, *kind, quality_tables(80))
         bands = [pixels[y : y + rows * mcu_height] for y in range(0, len(pixels), rows * mcu_height)]
         assert b"".join(map(banded.encode_band, bands)) + banded.finish() == expected
 
     single = Encoder(width, *kind, quality_tables(80))
-    parts = [single.encode_row(single.transform(pixels, y)) for y in range(0, len(pixels), mcu_height)]
+    parts = [single.encode_row(single.transform(pixels, y), step=3) for y in range(0, len(pixels), mcu_height)]
     assert b"".join(parts) + single.finish() == expected
 
 

@@ -8,7 +8,18 @@ import pytest
 
 from compressor import memory
 from compressor.errors import BusyError, LimitError, SettingsError
-from compressor.memory import Resources
+from compressor.memory import Reservation, Resources
+
+
+def reserve(resources: Resources, count: int, still_wanted=lambda: None) -> Reservation:
+    """As a request does it."""
+    reservation = resources.reservation()
+    try:
+        reservation.extend(count, still_wanted)
+    except BaseException:
+        reservation.close()
+        raise
+    return reservation
 
 
 @pytest.fixture
@@ -18,12 +29,12 @@ def disk():
 
 def test_what_never_fits_is_refused_at_once(disk):
     with pytest.raises(LimitError, match="whole budget"):
-        Resources(memory_budget=100, spool_dir=disk).reserve(101)
+        reserve(Resources(memory_budget=100, spool_dir=disk), 101)
 
 
 def test_a_reservation_counts_the_overhead_and_is_given_back(disk):
     resources = Resources(memory_budget=100, spool_dir=disk, overhead=10)
-    with resources.reserve(50) as reservation:
+    with reserve(resources, 50) as reservation:
         assert resources.reserved_bytes == reservation.bytes == 60
     reservation.close()
     assert resources.reserved_bytes == 0
@@ -31,11 +42,11 @@ def test_a_reservation_counts_the_overhead_and_is_given_back(disk):
 
 def test_what_does_not_fit_now_waits_its_turn(disk):
     resources = Resources(memory_budget=100, spool_dir=disk)
-    first = resources.reserve(80)
+    first = reserve(resources, 80)
     order = []
 
     def ask(name, count):
-        with resources.reserve(count):
+        with reserve(resources, count):
             order.append(name)
 
     threads = [threading.Thread(target=ask, args=request) for request in (("large", 90), ("small", 10))]
@@ -51,16 +62,16 @@ def test_what_does_not_fit_now_waits_its_turn(disk):
 
 def test_a_wait_that_is_too_long_ends_in_busy_with_a_time_to_come_back(disk):
     resources = Resources(memory_budget=100, spool_dir=disk, wait_seconds=0.05)
-    with resources.reserve(80), pytest.raises(BusyError) as busy:
-        resources.reserve(30)
+    with reserve(resources, 80), pytest.raises(BusyError) as busy:
+        reserve(resources, 30)
     assert busy.value.retry_after_seconds > 0
-    resources.reserve(100).close()
+    reserve(resources, 100).close()
 
 
 def test_a_full_queue_ends_in_busy_at_once(disk):
     resources = Resources(memory_budget=100, spool_dir=disk, queue_limit=0, wait_seconds=60)
-    with resources.reserve(80), pytest.raises(BusyError):
-        resources.reserve(30)
+    with reserve(resources, 80), pytest.raises(BusyError):
+        reserve(resources, 30)
 
 
 def test_a_wait_ends_when_nobody_wants_it_any_more(disk, monkeypatch):
@@ -70,8 +81,45 @@ def test_a_wait_ends_when_nobody_wants_it_any_more(disk, monkeypatch):
     def cancelled():
         raise InterruptedError
 
-    with resources.reserve(80), pytest.raises(InterruptedError):
-        resources.reserve(30, cancelled)
+    with reserve(resources, 80), pytest.raises(InterruptedError):
+        reserve(resources, 30, cancelled)
+
+
+def test_what_is_held_early_counts_and_is_part_of_what_is_asked_for(disk):
+    resources = Resources(memory_budget=100, spool_dir=disk, overhead=10)
+    with resources.reservation() as reservation:
+        reservation.hold(20)
+        assert resources.reserved_bytes == 30
+        reservation.extend(50)
+        assert resources.reserved_bytes == reservation.bytes == 60
+        other = resources.reservation()
+        with pytest.raises(BusyError):
+            reservation.hold(31)
+        with pytest.raises(LimitError):
+            reservation.hold(41)
+        other.close()
+        reservation.hold(40)
+    assert resources.reserved_bytes == 0
+
+
+def test_those_who_wait_never_hold_so_much_that_none_of_them_could_go_on(disk):
+    resources = Resources(memory_budget=100, spool_dir=disk, overhead=10, wait_seconds=60)
+    admitted = reserve(resources, 30)
+    waiting = threading.Thread(target=lambda: reserve(resources, 60).close())
+    waiting.start()
+    while not resources._queue:
+        time.sleep(0.001)
+    early = [resources.reservation() for _ in range(3)]  # 10 each; 30 + 10 + 60 leave nothing for a fourth
+    with pytest.raises(BusyError):
+        resources.reservation()
+    with pytest.raises(BusyError, match="those that wait"):
+        early[0].extend(70)
+    admitted.close()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    for reservation in early:
+        reservation.close()
+    assert resources.reserved_bytes == resources._early_bytes == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, memory.SPOOL_MEMORY_BYTES + 1, 3 * memory.CHUNK_BYTES + 5])

@@ -330,28 +330,6 @@ def test_settings_whose_feature_does_not_stand_are_refused(settings):
         pipeline.compress(JPEG, **settings)
 
 
-def test_inspect_reads_no_further_than_the_header():
-    endless = itertools.chain([JPEG[:2000]], iter(lambda: pytest.fail("read on"), None))
-
-    source = pipeline.inspect(endless)
-
-    assert (source.format, source.width, source.height, source.quality) == ("jpeg", 175, 121, 95)
-    assert source.reserved_bytes > 0
-
-
-def test_an_error_of_the_input_passes_through_and_frees_everything():
-    resources = pipeline.shared_resources()
-    before = resources.reserved_bytes, resources.spooled_bytes
-
-    def chunks():
-        yield JPEG[:3000]
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        b"".join(pipeline.stream(chunks()))
-    assert (resources.reserved_bytes, resources.spooled_bytes) == before
-
-
 def test_cpu_time_is_reported_by_stage():
     report = pipeline.compress(JPEG, lossless=True).report
 

@@ -2,6 +2,6 @@
 
 from compressor.client.aio import AsyncClient, AsyncStream
 from compressor.client.sync import Client, Stream, health
-from compressor.client.transfer import Result
+from compressor.settings import Result
 
 __all__ = ["AsyncClient", "AsyncStream", "Client", "Result", "Stream", "health"]

@@ -16,9 +16,9 @@ import grpc
 from compressor import wire
 from compressor.client import transfer
 from compressor.client.sync import Client
-from compressor.client.transfer import Answer, Bytes, Input, Result, Upload
+from compressor.client.transfer import Answer, Bytes, Input, Upload
 from compressor.errors import BusyError, CompressorError, IncompleteError
-from compressor.settings import Raw, Report, Settings, Source, Tile
+from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 

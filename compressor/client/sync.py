@@ -10,9 +10,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from compressor import wire
 from compressor.client import transfer
-from compressor.client.transfer import Answer, Bytes, Input, M, Result, Upload
+from compressor.client.transfer import Answer, Bytes, Input, M, Upload
 from compressor.errors import BusyError, CompressorError, IncompleteError
-from compressor.settings import Raw, Report, Settings, Source, Tile
+from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 

@@ -4,7 +4,6 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeAlias, TypeVar
 
 import google_crc32c
@@ -25,14 +24,6 @@ M = TypeVar("M")  # pb.CompressRequest or pb.InspectRequest
 
 DETAILS = "grpc-status-details-bin"
 MCU_ROWS = 16  # lines of the tallest MCU (T.81 A.2.4): tiles of that height make tile rows without waiting
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The bytes of a result, and what was done to get them."""
-
-    data: bytes
-    report: Report
 
 
 def channel_options(window_bytes: int) -> list[tuple[str, int]]:

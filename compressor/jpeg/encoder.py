@@ -48,6 +48,9 @@ def coded_bytes(blocks: int) -> int:
     return 40 + BLOCK_BYTES_MAX * blocks
 
 
+CODED_BLOCKS = 1024  # of a coefficient row, coded by one call
+
+
 class Sequential:
     """Huffman coding of one interleaved sequential scan; `codes` may have been made for another image."""
 
@@ -55,33 +58,37 @@ class Sequential:
         self.layout = frame.layout
         self.codes = codes.arrays
         self.state = np.zeros(8, np.int64)
-        self.row_bytes = 2 * coded_bytes(frame.blocks_per_row)
+        self.mcus = frame.mcus_per_row
+        self.blocks_per_mcu = frame.blocks_per_row // frame.mcus_per_row
 
     def code_rows(self, rows: Iterable[Row]) -> Iterator[memoryview]:
         """Entropy-coded bytes of coefficient rows; each piece is valid until the next one is asked for."""
-        # Pages of these that no row reaches are never touched: they cost address space, not memory.
-        raw, out = np.empty(self.row_bytes // 2, np.uint8), np.empty(self.row_bytes, np.uint8)
+        step = CODED_BLOCKS // self.blocks_per_mcu
+        room = coded_bytes(CODED_BLOCKS)
+        raw, out = np.empty(room, np.uint8), np.empty(2 * room, np.uint8)
         for row in rows:
-            with cores:
-                size = encode_row(row, self.layout, *self.codes, self.state, raw, out)
-            yield out[:size].data
+            for first in range(0, self.mcus, step):
+                mcus = min(step, self.mcus - first)
+                with cores:
+                    size = encode_row(row, self.layout, first, mcus, *self.codes, self.state, raw, out)
+                yield out[:size].data
         yield memoryview(self.padding())
 
     def code_bands(self, bands: Iterable[Band], transform: Transform) -> Iterator[memoryview]:
         """The same from pixels, without a stop at the coefficients."""
         count = int((transform.segment[:, 1] * transform.segment[:, 3]).sum())
         blocks, raw = np.empty((count, 64), np.int16), np.empty(coded_bytes(count), np.uint8)
-        out = np.empty(0, np.uint8)
+        out = np.empty(2 * coded_bytes(CODED_BLOCKS), np.uint8)
         for band in bands:
-            needed = self.row_bytes * -(-len(band) // transform.lines)
-            if len(out) < needed:
-                out = np.empty(needed, np.uint8)
-            with cores:
-                size = encode_band(
-                    band, self.layout, transform.segment, transform.reciprocal, transform.scratch, transform.tail,
-                    blocks, *self.codes, self.state, raw, out,
-                )  # fmt: skip
-            yield out[:size].data
+            start = 0
+            while start >= 0:
+                with cores:
+                    size = encode_band(
+                        band, start, self.layout, transform.segment, transform.reciprocal, transform.scratch,
+                        transform.tail, blocks, *self.codes, self.state, raw, out,
+                    )  # fmt: skip
+                yield out[:size].data
+                start = int(self.state[7])
         yield memoryview(self.padding())
 
     def padding(self) -> bytes:

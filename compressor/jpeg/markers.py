@@ -9,6 +9,7 @@ from compressor.errors import FormatError, LimitError
 from compressor.jpeg.frame import SOF_LS
 from compressor.t81 import (
     APP0,
+    APP15,
     COM,
     DAC,
     DHP,
@@ -120,7 +121,8 @@ class MarkerReader:
         self.kept_bytes += length
         if self.kept_bytes > METADATA_BYTES_MAX:
             raise LimitError(f"JPEG: more than {METADATA_BYTES_MAX} bytes in marker segments")
-        data = self.stream.read(length - 2)
+        kept = APP0 <= self.marker <= APP15 or self.marker == COM
+        data = self.stream.keep(length - 2) if kept else self.stream.read(length - 2)
         if len(data) < length - 2:
             self.fail(f"the input ends inside the segment, {length - 2 - len(data)} of {length} bytes short")
         return data

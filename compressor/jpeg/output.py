@@ -1,5 +1,6 @@
 """A sequential JPEG in the making: one pass with given codes, or two passes with codes made for the image."""
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -36,37 +37,47 @@ class OnePassPixels:
         """Nothing to give back."""
 
 
+PACKED_BLOCKS = 2048  # of a coefficient row, packed by one call
+
+
 class TwoPass:
     """Coefficient rows → spool and statistics → bytes with the codes that are best for them."""
 
     codes: Codes
 
     def __init__(self, frame: Frame, rows: Iterable[Row], resources: Resources) -> None:
-        self._frame = frame
+        self._frame, blocks = frame, frame.blocks_per_row
         self._rows = rows
-        self._spool: Spool = resources.spool()
-        self._sizes: list[int] = []  # packed bytes of each row
+        self._resources = resources
+        self._spool: Spool | None = None
+        self._parts = [(at, min(PACKED_BLOCKS, blocks - at)) for at in range(0, blocks, PACKED_BLOCKS)]  # of a row
+        self._sizes = array("I")  # packed bytes of each part of each row
 
     def prepare(self) -> None:
         """The first pass."""
         statistics = Statistics(self._frame)
-        packed = np.empty(packing.BLOCK_BYTES_MAX * self._frame.blocks_per_row, np.uint8)
+        packed = np.empty(packing.BLOCK_BYTES_MAX * self._parts[0][1], np.uint8)
+        self._spool = spool = self._resources.spool()
         for row in self._rows:
             statistics.add(row)
-            with cores:
-                size = packing.pack(row, len(row), packed)
-            self._spool.write(packed[:size].data)
-            self._sizes.append(size)
+            for first, blocks in self._parts:
+                with cores:
+                    size = packing.pack(row, first, blocks, packed)
+                spool.write(packed[:size].data)
+                self._sizes.append(size)
         self.codes = optimal_codes(statistics.counts)
 
     def _spooled(self) -> Iterator[Row]:
+        assert self._spool is not None
         row = np.empty((self._frame.blocks_per_row, 64), np.int16)
-        start = 0
-        for size in self._sizes:
-            packed = np.frombuffer(self._spool.read(start, size), np.uint8)
-            with cores:
-                packing.unpack(packed, 0, len(row), row)
-            start += size
+        start, sizes = 0, iter(self._sizes)
+        for _ in range(self._frame.mcu_rows):
+            for first, blocks in self._parts:
+                size = next(sizes)
+                packed = np.frombuffer(self._spool.read(start, size), np.uint8)
+                with cores:
+                    packing.unpack(packed, first, blocks, row)
+                start += size
             yield row
 
     def body(self) -> Iterator[memoryview]:
@@ -75,7 +86,8 @@ class TwoPass:
 
     def close(self) -> None:
         """Give the spool back."""
-        self._spool.close()
+        if self._spool is not None:
+            self._spool.close()
 
 
 class OnePassRows:

@@ -9,7 +9,7 @@ for row in scans.rows(): ...
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg.frame import Component, Header, Scan
 from compressor.jpeg.headers import STANDARD_HUFFMAN, Parser
 from compressor.jpeg.markers import entropy_coded
-from compressor.jpeg.reader import EntropyReader
+from compressor.jpeg.reader import WINDOW, EntropyReader
 from compressor.kernels import huffman_decode, progressive
 from compressor.memory import Spool
 from compressor.t81 import EOI, SOS
@@ -36,12 +36,27 @@ WORK_MAX = 1 << 27
 WORK_PER_BYTE = 192
 LINE_WORK = 800
 AL_MAX = 13  # T.81 has no limit; this one is libjpeg's (start_pass_phuff_decoder in jdphuff.c)
-WINDOW = 1 << 14, 256  # of each scan, as in reader.WINDOW
+# Of the windows of all scans together, a window being what `EntropyReader` holds of the file.
+WINDOWS_BYTES = 1 << 18
+WINDOW_BYTES_MIN, WINDOW_BYTES_MAX, MARKS = 1 << 11, 1 << 14, 256
 SEARCH_BYTES = 1 << 16
 
-# Peak bytes of the reader of one scan: its window three times (read, cut out, destuffed), marks, tables, objects.
-SCAN_BYTES = 3 * WINDOW[0] + huffman_decode.PAD + 16 * WINDOW[1] + (8 << 10)
+# Peak bytes of the reader of one scan without its window: marks, tables, objects.
+SCAN_BYTES = huffman_decode.PAD + 16 * MARKS + (8 << 10)
 SEQUENTIAL_TABLES_BYTES = 8 * (4 << huffman_decode.BITS)
+
+
+def window_bytes(scans: int) -> int:
+    """Of a scan in a file of so many."""
+    return min(WINDOW_BYTES_MAX, max(WINDOW_BYTES_MIN, WINDOWS_BYTES // scans))
+
+
+def memory_bytes(header: Header) -> int:
+    """Peak bytes of all readers together, as many as there may be: the header does not say how many scans follow.
+    A window is there three times: read, cut out, destuffed."""
+    if header.process == "progressive":
+        return 3 * WINDOWS_BYTES + SCANS_MAX * SCAN_BYTES
+    return len(header.frame.components) * (3 * WINDOW_BYTES_MAX + SCAN_BYTES + SEQUENTIAL_TABLES_BYTES)
 
 
 class ProgressiveReader(EntropyReader):
@@ -99,10 +114,10 @@ class Scans:
     scans than are taken.
     """
 
-    def __init__(self, spool: Spool, header: Header) -> None:
+    def __init__(self, spool: Spool, header: Header, hold: Callable[[int], object] = lambda count: None) -> None:
         if header.obstacle:
             raise UnsupportedError(f"JPEG with {header.obstacle}")
-        self._spool = spool
+        self._spool, self._hold = spool, hold
         self._header = header
         self._is_progressive = header.process == "progressive"
         self._parser = Parser(ByteStream(windows(spool, 0, SEARCH_BYTES)))
@@ -123,6 +138,7 @@ class Scans:
         parser.read_until(SOS)
         parser.segments.clear()  # the header has them, and what was to be noticed there
         parser.notices.clear()
+        parser.stream.hold = self._hold
         parser.garbage_bytes = 0
         while True:
             self._take_scan()
@@ -166,6 +182,8 @@ class Scans:
                 # That in force at a component's first scan is the component's, as in libjpeg (latch_quant_tables).
                 self._tables[index] = parser.quantization_table(frame.components[index])
             if not self._is_progressive:
+                if self._missing[index][0] == 0:  # libjpeg would mix the two: it does not clear the blocks
+                    parser.fail(f"component {frame.components[index].id} comes a second time")
                 self._missing[index] = [0] * 64
         standard = {} if self._is_progressive else STANDARD_HUFFMAN
         huffman = {key: parser.huffman_table(key, standard) for key in tables_of(scan, self._is_progressive)}
@@ -234,12 +252,6 @@ class Scans:
 
     # --- the rows
 
-    @property
-    def memory_bytes(self) -> int:
-        """Of all readers together."""
-        tables = 0 if self._is_progressive else SEQUENTIAL_TABLES_BYTES
-        return len(self.headers) * (SCAN_BYTES + tables)
-
     def rows(self) -> Iterator[NDArray[np.int16]]:
         """Coefficient rows from top to bottom, the array reused for each, as `reader.read_rows` gives them."""
         frame = self._header.frame
@@ -256,9 +268,10 @@ class Scans:
             reader.finish()
 
     def _reader(self, number: int, header: Header) -> EntropyReader:
-        stream = ByteStream(windows(self._spool, header.offset, WINDOW[0]), start=header.offset)
+        size = window_bytes(len(self.headers))
+        stream = ByteStream(windows(self._spool, header.offset, size), start=header.offset)
         kind = ProgressiveReader if self._is_progressive else EntropyReader
-        return kind(stream, header, f"scan {number} of {len(self.headers)}", WINDOW)
+        return kind(stream, header, f"scan {number} of {len(self.headers)}", (size, MARKS))
 
 
 def read_scans(spool: Spool, header: Header) -> Iterator[NDArray[np.int16]]:

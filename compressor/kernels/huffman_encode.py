@@ -119,16 +119,16 @@ def _block(coefficients, block, diff, c, dc, ac, small, columns, raw, at, pendin
 
 
 @njit(
-    "i8(i2[:, ::1], i8[:, ::1], i8, u4[:, ::1], u4[:, ::1], u4[:, ::1], i8[::1], u1[::1])",
+    "i8(i2[:, ::1], i8[:, ::1], i8, i8, u4[:, ::1], u4[:, ::1], u4[:, ::1], i8[::1], u1[::1])",
     nogil=True,
     cache=True,
 )
-def encode_mcus(coefficients, layout, mcus, dc, ac, small, state, raw):
+def encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw):
     """Interleaved MCUs (A.2.3) → entropy-coded bits, not yet stuffed. Returns the whole bytes written.
 
     coefficients  (n, 64) int16, zig-zag; DC differences of 12 bits at most, AC of SSSS_AC_MAX, or `raw` is too small
     layout        (components, 4) int64: first block, blocks a line, h, v
-    mcus          how many, from the first of each line on
+    first, mcus   of the row: which, and how many from there on
     dc, ac        (components, 256) uint32: `code_table` of each component
     small         (components, 65 * 64) uint32: `small_table` of each component
     state         (8,) int64: pending bits, their count, then PRED of each component; carried from call to call
@@ -137,7 +137,7 @@ def encode_mcus(coefficients, layout, mcus, dc, ac, small, state, raw):
     pending, held, at = U(state[0]), U(state[1]), np.int64(0)
     columns = np.empty(65, np.uint16)
     columns[64] = 64 * 64 + SMALL  # the end: k = 64, value = 0
-    for mcu in range(mcus):
+    for mcu in range(first, first + mcus):
         for c in range(U(layout.shape[0])):
             h, v = layout[c, 2], layout[c, 3]
             for y in range(v):

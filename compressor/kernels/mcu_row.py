@@ -54,43 +54,53 @@ def transform_row(pixels, row, layout, reciprocal, scratch, tail, out):
 
 
 @njit(
-    types.int64(SAMPLES, LAYOUT, CODES, CODES, CODES, types.int64[::1], types.uint8[::1], types.uint8[::1]),
+    types.int64(
+        SAMPLES, LAYOUT, types.int64, types.int64, CODES, CODES, CODES,
+        types.int64[::1], types.uint8[::1], types.uint8[::1],
+    ),
     nogil=True,
     cache=True,
-)
-def encode_row(coefficients, layout, dc, ac, small, state, raw, out):
-    """One MCU row of coefficients → entropy-coded, stuffed bytes. Parameters as in `encode_mcus` and `stuff`,
+)  # fmt: skip
+def encode_row(coefficients, layout, first, mcus, dc, ac, small, state, raw, out):
+    """MCUs of one row of coefficients → entropy-coded, stuffed bytes. Parameters as in `encode_mcus` and `stuff`,
     but for `raw`: at least 40 + BLOCK_BYTES_MAX for every block, so that `stuff` may read on."""
-    mcus = layout[0, 1] // layout[0, 2]
-    return stuff(raw, encode_mcus(coefficients, layout, mcus, dc, ac, small, state, raw), out)
+    return stuff(raw, encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw), out)
 
 
 @njit(
     types.int64(
-        PIXELS, LAYOUT, LAYOUT, types.float32[:, ::1], SCRATCH, types.uint8[:, ::1], SAMPLES,
+        PIXELS, types.int64, LAYOUT, LAYOUT, types.float32[:, ::1], SCRATCH, types.uint8[:, ::1], SAMPLES,
         CODES, CODES, CODES, types.int64[::1], types.uint8[::1], types.uint8[::1],
     ),
     nogil=True,
     cache=True,
 )  # fmt: skip
-def encode_band(pixels, layout, segment, reciprocal, scratch, tail, blocks, dc, ac, small, state, raw, out):
-    """A band of pixels, whole MCU rows but for the image's last, → entropy-coded, stuffed bytes.
+def encode_band(pixels, start, layout, segment, reciprocal, scratch, tail, blocks, dc, ac, small, state, raw, out):
+    """A band of pixels, whole MCU rows but for the image's last, → entropy-coded, stuffed bytes. Stops where another
+    segment might not fit into `out`: then state[7] is the segment to go on with, -1 where the band is done.
 
     Coefficients of one segment at a time are all that is held: a wide image takes no more than a narrow one.
 
+    start    the segment of the band to begin with
     segment  the layout of an image that is SEGMENT pixels wide
     blocks   (blocks of `segment`, 64) int16, scratch
     raw      for the blocks of `segment`, as in `encode_row`
-    out      for all MCU rows of the band, each 2 * (40 + BLOCK_BYTES_MAX for every block)
+    out      at least twice as large as `raw`
 
-    The others as in `transform_row` and `encode_row`. Only `state` is carried from one MCU row to the next.
+    The others as in `transform_row` and `encode_row`. Only `state` is carried from one segment to the next.
     """
     written = 0
     padded = layout[0, 1] * 8
-    for first in range(0, pixels.shape[0], 8 * layout[0, 3]):
-        for x in range(0, padded, SEGMENT):
-            count = min(SEGMENT, padded - x)
-            _transform_segment(pixels, first, x, count, segment, reciprocal, scratch, tail, blocks, 0)
-            size = encode_mcus(blocks, segment, count // (8 * layout[0, 2]), dc, ac, small, state, raw)
-            written += stuff(raw, size, out[written:])
+    across = -(-padded // SEGMENT)
+    down = -(-pixels.shape[0] // (8 * layout[0, 3]))
+    for number in range(start, across * down):
+        if written + 2 * raw.shape[0] > out.shape[0]:
+            state[7] = number
+            return written
+        first, x = number // across * 8 * layout[0, 3], number % across * SEGMENT
+        count = min(SEGMENT, padded - x)
+        _transform_segment(pixels, first, x, count, segment, reciprocal, scratch, tail, blocks, 0)
+        size = encode_mcus(blocks, segment, 0, count // (8 * layout[0, 2]), dc, ac, small, state, raw)
+        written += stuff(raw, size, out[written:])
+    state[7] = -1
     return written

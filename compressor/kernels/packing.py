@@ -17,15 +17,15 @@ BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 BLOCK_BYTES_MAX = 2 + 63 * 3 + 1
 
 
-@njit("i8(i2[:, ::1], i8, u1[::1])", nogil=True, cache=True)
-def pack(coefficients, blocks, out):
-    """The first `blocks` blocks → bytes. Returns how many.
+@njit("i8(i2[:, ::1], i8, i8, u1[::1])", nogil=True, cache=True)
+def pack(coefficients, first, blocks, out):
+    """`blocks` blocks from the one numbered `first` on → bytes. Returns how many.
 
     coefficients  (n, 64) int16, zig-zag
     out           uint8, at least BLOCK_BYTES_MAX * blocks
     """
     o = 0
-    for block in range(blocks):
+    for block in range(first, first + blocks):
         dc = np.int64(coefficients[block, 0])
         out[o] = dc & 255
         out[o + 1] = (dc >> 8) & 255
@@ -60,10 +60,10 @@ def pack(coefficients, blocks, out):
 
 
 @njit(types.int64(BYTES, types.int64, types.int64, types.int16[:, ::1]), nogil=True, cache=True)
-def unpack(packed, start, blocks, out):
-    """What `pack` made, from packed[start] on → the first `blocks` blocks of `out`. Returns where it stopped."""
-    at = start
-    for block in range(blocks):
+def unpack(packed, first, blocks, out):
+    """What `pack` made → the blocks of `out` from `first` on. Returns the bytes read."""
+    at = 0
+    for block in range(first, first + blocks):
         for k in range(64):
             out[block, k] = 0
         out[block, 0] = np.int16(np.int64(packed[at]) | np.int64(packed[at + 1]) << 8)

@@ -9,17 +9,15 @@
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from compressor.bytestream import ByteStream
 from compressor.errors import UnsupportedError
 from compressor.memory import Resources, Spool
 from compressor.pipeline import opening
-from compressor.pipeline.delivery import Stream
-from compressor.pipeline.routes import Route
+from compressor.pipeline.delivery import Stream, holding
 from compressor.pipeline.stages import Stages
-from compressor.settings import Format, Raw, Report, Settings, Source, Tile
+from compressor.settings import Format, Raw, Result, Settings, Source, Tile
 
 
 def refuse_what_does_not_stand(settings: Settings) -> None:
@@ -78,29 +76,18 @@ def inspect(
         spools.append(resources.spool())
         return spools[-1]
 
-    context = opening.Context(settings, resources, Stages(), spool)
-    route: Route | None = None
-    try:
-        if raw is not None:
-            source, route = opening.open_raw(raw, iter(()), context)
-        else:
+    with resources.reservation() as reservation:
+        hold = holding(reservation)
+        context = opening.Context(settings, resources, Stages(), spool, hold)
+        try:
+            if raw is not None:
+                return opening.open_raw(raw, iter(()), context)[0]
             original = spool()
             files: Any = chunks
-            source, route = opening.open_file(ByteStream(files, original.write), original, context)
-        return source
-    finally:
-        if route is not None:
-            route.close()
-        for used in spools:
-            used.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The bytes, and what was done."""
-
-    data: bytes
-    report: Report
+            return opening.open_file(ByteStream(files, original.write, hold=hold), original, context)[0]
+        finally:
+            for used in spools:
+                used.close()
 
 
 def compress(image: Any, *, resources: Resources | None = None, **settings: Any) -> Result:

@@ -1,43 +1,73 @@
 """Peak memory of each path above the idle process, from the header alone. docs/memory.md has the formulas in words.
 
-Every term is a buffer that the path allocates, at its largest; the largest output of a block is 27 bits a coefficient.
+Every term is a buffer that the path allocates, at its largest. Metadata are no part of it: they are charged as they
+are read (`Context.hold`).
 """
 
 from compressor import png
-from compressor.jpeg.frame import Frame
-from compressor.kernels import huffman_encode, packing
+from compressor.jpeg import encoder, scans
+from compressor.jpeg.frame import Frame, Header
+from compressor.jpeg.output import PACKED_BLOCKS
+from compressor.kernels import packing
 from compressor.png.chunks import PIECE_BYTES
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
+from compressor.settings import Effort, Raw, Settings
 
 BASE_BYTES = 640 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
-CODED_BYTES = 3 * (huffman_encode.BLOCK_BYTES_MAX + 1)  # of a block: before stuffing, and after
+CODING_BYTES = 3 * encoder.coded_bytes(encoder.CODED_BLOCKS)  # before byte stuffing, and after
+PACKING_BYTES = 2 * packing.BLOCK_BYTES_MAX * PACKED_BLOCKS
+METADATA_COPIES = 2  # as read and as written
 PNG_OUTPUT_BYTES = 7 << 18  # zlib's 384 KiB; 256 KiB each: filtered rows, what is held, its chunk, the chunk framed
 
 
-def jpeg_to_jpeg(frame: Frame, metadata_bytes: int, scans_bytes: int = 0) -> int:
-    """Two rows of coefficients, one packed and one coded; the header's segments twice; the windows of several scans."""
-    block = 2 * COEFFICIENTS_BYTES + packing.BLOCK_BYTES_MAX + CODED_BYTES
-    return BASE_BYTES + frame.blocks_per_row * block + 2 * metadata_bytes + scans_bytes
+def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
+    """A row of coefficients, what codes and packs a part of one, and the windows on the scans of a file in several."""
+    row = header.frame.blocks_per_row * COEFFICIENTS_BYTES
+    return BASE_BYTES + row + coding(settings) + (0 if header.streams else scans.memory_bytes(header))
 
 
-def pixels_to_jpeg(frame: Frame, lines: int, channels: int) -> int:
-    """A band of pixels, with alpha two; coefficients and coded bytes of its MCU rows."""
-    rows = lines // (8 * frame.v_max)
-    block = 2 * COEFFICIENTS_BYTES + packing.BLOCK_BYTES_MAX + rows * CODED_BYTES
-    return BASE_BYTES + frame.blocks_per_row * block + 2 * lines * frame.width * channels
+def coding(settings: Settings) -> int:
+    """Parts of a coefficient row on their way to the spool and to the output."""
+    one_pass = settings.effort is Effort.FAST and not settings.lossless
+    return CODING_BYTES + (0 if one_pass else PACKING_BYTES)
+
+
+def pixels_to_jpeg(frame: Frame, channels: int, lines: int, band_bytes: int, settings: Settings) -> int:
+    """Bands of pixels, without alpha a second time, and in two passes a row of coefficients."""
+    row = 0 if settings.effort is Effort.FAST else frame.blocks_per_row * COEFFICIENTS_BYTES
+    flattened = lines * frame.width * (channels - 1) if channels in (2, 4) else 0
+    return BASE_BYTES + row + coding(settings) + band_bytes + flattened
 
 
 def png_to_png(header: png.Header, lines: int) -> int:
-    """A band of scanlines read and one filtered, zlib's state at its highest level, output in copies of a chunk."""
-    return BASE_BYTES + (2 * lines + 4) * (header.row_bytes + 1) + PNG_OUTPUT_BYTES + 2 * header.metadata_bytes
+    """Bands of scanlines, and what `png_writing` takes."""
+    return BASE_BYTES + png_bands(header, lines) + png_writing(header)
 
 
-def interlacing(header: png.Header) -> int:
-    """On top for an interlaced PNG: of each pass zlib's state, input that waits and a row; what zlib gives, buffers."""
+def png_writing(header: png.Header) -> int:
+    """The line above, a filtered one and one in the making, zlib's state, output in copies of a chunk."""
+    return 3 * (header.row_bytes + 1) + PNG_OUTPUT_BYTES
+
+
+def png_bands(header: png.Header, lines: int, pixels: bool = False) -> int:
+    """A band of scanlines, a filtered line and the one above; the pixels where they are not the scanlines themselves.
+
+    Interlaced: of each pass zlib's state, input that waits and a row; what zlib gives, buffers for lines.
+    """
+    lines = min(lines, header.height)
+    held = (lines + 2) * (header.row_bytes + 1)
+    if pixels:
+        held += sum(buffer.nbytes for buffer in png.pixel_buffers(header, lines))
     if not header.interlaced:
-        return 0
-    rows = 3 + 2 * ((scratch_lines(header.row_bytes) + 1) // 2)
+        return held
+    rows = 1 + 2 * ((scratch_lines(header.row_bytes) + 1) // 2)
     states = len(ADAM7) * (STATE_BYTES + 2 * PIECE_BYTES)
-    return states + 2 * INFLATE_BYTES + rows * (header.row_bytes + 1)
+    return held + states + 2 * INFLATE_BYTES + rows * (header.row_bytes + 1)
+
+
+def raw_bands(raw: Raw, lines: int) -> int:
+    """A row of tiles put together, and a band where its height is another."""
+    tall = min(raw.tile_height, raw.height)
+    return raw.width * raw.channels * (tall + (0 if tall % lines == 0 else lines))

@@ -7,7 +7,7 @@ import numpy as np
 
 from compressor.bytestream import ByteStream
 from compressor.memory import CHUNK_BYTES, Reservation, Resources, Spool
-from compressor.pipeline import opening
+from compressor.pipeline import bounds, opening
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Tile
@@ -36,6 +36,7 @@ class Stream:
         self._spools: list[Spool] = []
         self._original: Spool | None = None  # the source's bytes, where the verdict may be to give them back
         self._reservation: Reservation | None = None
+        self._start: Callable[[], Route] | None = None
         self._route: Route | None = None
         self._source: Source | None = None
         self._report: Report | None = None
@@ -66,6 +67,11 @@ class Stream:
             raise RuntimeError("the report is made with the last chunk: take them all first")
         return self._report
 
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """CPU time so far, by stage."""
+        return dict(self._stages.seconds)
+
     def __iter__(self) -> Self:
         return self
 
@@ -93,7 +99,7 @@ class Stream:
         self._spools.clear()
         # The stream pulls through a generator of ours: without this, only the garbage collector would find them.
         self._stream = ByteStream(())
-        self._route = None
+        self._route = self._start = None
         if self._reservation is not None:
             self._reservation.close()
 
@@ -128,27 +134,27 @@ class Stream:
             yield piece
 
     def _open(self) -> None:
-        context = opening.Context(self._settings, self._resources, self._stages, self._spool)
+        self._reservation = reservation = self._resources.reservation()
+        hold = holding(reservation)
+        context = opening.Context(self._settings, self._resources, self._stages, self._spool, hold)
         if self._raw is not None:
             is_array = isinstance(self._chunks, np.ndarray)
             self._counted = self._chunks.size if is_array else 0
             arriving = self._chunks if is_array else self._pull()
-            source, self._route = opening.open_raw(self._raw, arriving, context)
+            source, self._start = opening.open_raw(self._raw, arriving, context)
         else:
-            original = self._spool()
-            self._stream = ByteStream(self._pull(), original.write)
-            source, self._route = opening.open_file(self._stream, original, context)
-            if self._safe or self._route is None:
-                self._original = original
-            else:  # the spool stays: formats that do not stream are read from it
-                self._stream.copy = None
+            self._original = self._spool()
+            self._stream = ByteStream(self._pull(), self._original.write, hold=hold)
+            source, self._start = opening.open_file(self._stream, self._original, context)
         with self._stages.paused():
-            self._reservation = self._resources.reserve(source.reserved_bytes, self._still_wanted)
-        self._source = opening.with_reserved(source, self._reservation.bytes)
+            reservation.extend(source.reserved_bytes, self._still_wanted)
+        self._source = opening.with_reserved(source, reservation.bytes)
 
     def _run(self) -> Generator[bytes, None, None]:
         assert self._source is not None
-        route = self._route
+        route = self._route = None if self._start is None else self._start()
+        if route is not None and self._raw is None and not self._safe:
+            self._stream.copy = self._original = None  # the spool stays: what does not stream is read from it
         if route is None:
             yield from self._deliver_original(opening.reason_unchanged(self._source))
         elif self._safe:
@@ -231,13 +237,18 @@ class Stream:
             source_format=source.format,
             format=source.format if outcome is Outcome.UNCHANGED or route is None else route.format,
             width=source.width,
-            height=source.height,
+            height=source.height if route is None else route.height,
             path=Path.NONE if route is None else route.path,
             notices=() if route is None else tuple(route.notices),
-            stage_seconds=dict(self._stages.seconds),
-            reserved_bytes=source.reserved_bytes,
+            stage_seconds=self.stage_seconds,
+            reserved_bytes=self._reservation.bytes if self._reservation else source.reserved_bytes,
             settings_digest=settings.digest(),
         )
+
+
+def holding(reservation: Reservation) -> Callable[[int], None]:
+    """Charge metadata for all its copies."""
+    return lambda count: reservation.hold(bounds.METADATA_COPIES * count)
 
 
 def pieces_of(route: Route) -> Iterator[bytes | memoryview]:

@@ -14,6 +14,7 @@ from compressor.errors import FormatError, LimitError, SettingsError, Unsupporte
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import mpf
 from compressor.jpeg.frame import Header
+from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import Scans
@@ -37,16 +38,27 @@ COLORS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 
 @dataclass(frozen=True)
 class Context:
-    """What every route needs. spool: makes one that is given back with the request."""
+    """What every route needs.
+
+    spool  makes one that is given back with the request
+    hold   charges so many bytes of metadata; see `ByteStream.hold`
+    """
 
     settings: Settings
     resources: Resources
     stages: Stages
     spool: Callable[[], Spool]
+    hold: Callable[[int], None]
 
 
-def open_file(stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
-    """Read the header. No route: the file comes back as it is.
+PixelRoute = PixelsToJpeg | PixelsToPng | PixelsToOther
+# What is known from the header, and the route, to be begun when there is memory for it. No route: the file comes back
+# as it is.
+Opened = tuple[Source, Callable[[], Route] | None]
+
+
+def open_file(stream: ByteStream, original: Spool, context: Context) -> Opened:
+    """Read the header.
 
     original  the spool that `stream` copies to: formats that do not stream are read from it
     """
@@ -71,15 +83,19 @@ def _target(kind: str, settings: Settings) -> str:
     return target
 
 
-def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> tuple[Source, Route | None]:
+def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
     header = read_header(stream)
     settings, index = context.settings, mpf.index_of(header.segments)
     if header.obstacle:
         raise UnsupportedError(f"JPEG with {header.obstacle}")
     native = target == "jpeg"
+    blocks = sum(h * v for h, v in header.frame.sampling)
+    if native and blocks > BLOCKS_PER_MCU_MAX:  # in one scan, which is what we write; scans of their own have no limit
+        raise UnsupportedError(f"JPEG with sampling factors {header.frame.subsampling}: {blocks} blocks in an MCU")
+    if header.dnl and not native:
+        raise UnsupportedError(f"JPEG with a height given by DNL can't be made {target}")
     if native:
         _check_subsampling(header, settings.subsampling)
-    coefficients = _coefficients(stream, header, original, context) if native else None
     frame = header.frame
     source = Source(
         format="jpeg",
@@ -90,9 +106,17 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
         quality=estimated_quality(header),
         reserved_bytes=bounds.BASE_BYTES,
     )
-    if coefficients is not None:
-        route: Route = JpegToJpeg(coefficients, settings, context.resources, context.stages)
-        return dataclasses.replace(source, reserved_bytes=route.memory_bytes), route
+    if native:
+        if index is not None:
+            mpf.check(index)
+        metadata_bytes = sum(len(segment.data) for segment in header.segments)
+        needed = bounds.jpeg_to_jpeg(header, settings) + bounds.METADATA_COPIES * metadata_bytes
+
+        def start() -> Route:
+            coefficients = _coefficients(stream, header, original, context)
+            return JpegToJpeg(coefficients, settings, context.resources, context.stages)
+
+        return dataclasses.replace(source, reserved_bytes=needed), start
     if target == "jpeg" and index is not None:
         return source, None
     return _through_pillow(source, target, stream, original, context)
@@ -102,15 +126,14 @@ def _coefficients(stream: ByteStream, header: Header, original: Spool, context: 
     """As the file arrives, or, where a row needs several scans, from the spool when all of it is there."""
     index, at = mpf.index_of(header.segments), None
     if index is not None:
-        mpf.check(index)
         at = original.read(0, header.offset).index(index.data)
     if header.streams:
         return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, at)
     for _ in stream.drain():
         pass
     with context.stages.stage("decode"):
-        found = Scans(original, header)
-    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, at, found.memory_bytes)
+        found = Scans(original, header, context.hold)
+    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, at)
 
 
 def _check_subsampling(header: Header, asked: Subsampling) -> None:
@@ -119,7 +142,7 @@ def _check_subsampling(header: Header, asked: Subsampling) -> None:
         raise UnsupportedError(f"subsampling {asked} is not supported yet for a JPEG with {has}: leave it on auto")
 
 
-def _open_png(target: str, stream: ByteStream, context: Context) -> tuple[Source, Route | None]:
+def _open_png(target: str, stream: ByteStream, context: Context) -> Opened:
     header = png.read_header(stream)
     source = Source(
         format="png",
@@ -134,16 +157,14 @@ def _open_png(target: str, stream: ByteStream, context: Context) -> tuple[Source
             raise UnsupportedError(f"PNG: animated, and can't be made {target}")
         return source, None
     if target == "png":
-        route: Route = PngToPng(stream, header, context.settings, context.stages, context.spool)
+        route: PngToPng | PixelRoute = PngToPng(stream, header, context.settings, context.stages, context.spool)
     else:
         route = _route_for(PngPixels(stream, header, context.spool), target, context)
-    needed = route.memory_bytes + 2 * header.metadata_bytes + bounds.interlacing(header)
-    return dataclasses.replace(source, reserved_bytes=needed), route
+    needed = route.memory_bytes + bounds.METADATA_COPIES * header.metadata_bytes
+    return dataclasses.replace(source, reserved_bytes=needed), lambda: route
 
 
-def _open_raster(
-    kind: str, target: str, stream: ByteStream, original: Spool, context: Context
-) -> tuple[Source, Route | None]:
+def _open_raster(kind: str, target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
     source = Source(
         format=kind, description=raster.title(kind), width=0, height=0, channels=0, reserved_bytes=bounds.BASE_BYTES
     )
@@ -152,9 +173,7 @@ def _open_raster(
     return _through_pillow(source, target, stream, original, context)
 
 
-def _through_pillow(
-    source: Source, target: str, stream: ByteStream, original: Spool, context: Context
-) -> tuple[Source, Route | None]:
+def _through_pillow(source: Source, target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
     """The whole file to the spool, the whole image to memory: all of it charged."""
     for _ in stream.drain():
         pass
@@ -171,10 +190,10 @@ def _through_pillow(
     if opened.frames > 1:
         raise UnsupportedError(f"{raster.title(source.format)}: animated, and can't be made {target}")
     route = _route_for(RasterPixels(opened), target, context)
-    return dataclasses.replace(source, reserved_bytes=route.memory_bytes + opened.reserved_bytes), route
+    return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
 
 
-def _route_for(pixels: Pixels, target: str, context: Context) -> Route:
+def _route_for(pixels: Pixels, target: str, context: Context) -> PixelRoute:
     if target in ("jpeg", "png") and max(pixels.width, pixels.height) > DIMENSION_MAX:
         raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
     match target:
@@ -186,7 +205,7 @@ def _route_for(pixels: Pixels, target: str, context: Context) -> Route:
             return PixelsToOther(pixels, context.settings, context.stages)
 
 
-def open_raw(raw: Raw, arriving: Any, context: Context) -> tuple[Source, Route]:
+def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
     """Tiles, or an array (height, width, channels) uint8 in their place."""
     settings = context.settings
     if settings.format is Format.KEEP:
@@ -197,10 +216,10 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> tuple[Source, Route]:
         raise UnsupportedError("effort best is not supported yet for JPEG")
     pixels: Pixels
     if isinstance(arriving, np.ndarray):
-        pixels, assembling = ArrayPixels(arriving), 0
+        pixels = ArrayPixels(arriving)
     else:
         check_raw(raw)
-        pixels, assembling = RawPixels(raw, arriving), raw.width * raw.channels * min(raw.tile_height, raw.height)
+        pixels = RawPixels(raw, arriving)
     route = _route_for(pixels, target, context)
     description = f"raw, 8-bit {COLORS[raw.channels]}"
     source = Source(
@@ -209,9 +228,9 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> tuple[Source, Route]:
         width=raw.width,
         height=raw.height,
         channels=raw.channels,
-        reserved_bytes=route.memory_bytes + assembling,
+        reserved_bytes=route.memory_bytes,
     )
-    return source, route
+    return source, lambda: route
 
 
 def with_reserved(source: Source, reserved_bytes: int) -> Source:

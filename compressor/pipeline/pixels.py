@@ -11,6 +11,7 @@ from compressor.errors import SettingsError
 from compressor.kernels.color import flatten
 from compressor.memory import Spool
 from compressor.metadata import Attachments
+from compressor.pipeline import bounds
 from compressor.settings import Raw, Tile
 from compressor.tiles import Band
 
@@ -24,6 +25,10 @@ class Pixels(Protocol):
 
     def bands(self, lines: int) -> Iterator[Band]:
         """(n, width, channels) uint8 or the same bytes in another shape, n a multiple of `lines` but for the last."""
+        ...
+
+    def band_bytes(self, lines: int) -> int:
+        """Memory that bands of so many lines take."""
         ...
 
     @property
@@ -41,8 +46,12 @@ class PngPixels:
         self.width, self.height, self.channels = header.width, header.height, header.channels
 
     def bands(self, lines: int) -> Iterator[Band]:
+        buffers = png.pixel_buffers(self._header, lines)
         for rows in png.scanlines(self._stream, self._header, lines, self._spool):
-            yield png.to_pixels(self._header, rows)
+            yield png.to_pixels(self._header, rows, buffers)
+
+    def band_bytes(self, lines: int) -> int:
+        return bounds.png_bands(self._header, lines, pixels=True)
 
     @property
     def attachments(self) -> Attachments:
@@ -67,6 +76,9 @@ class RawPixels:
     def bands(self, lines: int) -> Iterator[Band]:
         return tiles.rebanded(tiles.tile_rows(self._raw, self._arriving), lines)
 
+    def band_bytes(self, lines: int) -> int:
+        return bounds.raw_bands(self._raw, lines)
+
 
 class ArrayPixels:
     """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it."""
@@ -83,6 +95,9 @@ class ArrayPixels:
         for top in range(0, self.height, lines):
             yield self._array[top : top + lines]
 
+    def band_bytes(self, lines: int) -> int:
+        return 0
+
 
 class RasterPixels:
     """Any other file: Pillow holds the whole image."""
@@ -94,6 +109,9 @@ class RasterPixels:
 
     def bands(self, lines: int) -> Iterator[Band]:
         return self._raster.bands(lines)
+
+    def band_bytes(self, lines: int) -> int:
+        return self._raster.reserved_bytes
 
     @property
     def notices(self) -> Sequence[str]:
@@ -114,11 +132,13 @@ def without_alpha(pixels: Pixels, background: tuple[int, int, int] | None, lines
 def flattened(bands: Callable[[int], Iterator[Band]], background: np.ndarray, width: int, lines: int) -> Iterator[Band]:
     """Bands with alpha put on a background of as many channels as there are colours."""
     channels = len(background)
+    out = np.empty((0, width * channels), np.uint8)
     for band in bands(lines):
-        out = np.empty((len(band), width * channels), np.uint8)
+        if len(band) > len(out):
+            out = np.empty((len(band), width * channels), np.uint8)
         with tiles.cores:
-            flatten(band.reshape(len(band), width, channels + 1), background, out)
-        yield out
+            flatten(band.reshape(len(band), width, channels + 1), background, out[: len(band)])
+        yield out[: len(band)]
 
 
 def grey(color: tuple[int, int, int]) -> int:

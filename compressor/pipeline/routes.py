@@ -12,7 +12,7 @@ class Route(Protocol):
 
     format: str
     path: Path
-    memory_bytes: int  # what it takes above the idle process
+    height: int  # of the image, which its header need not say
 
     @property
     def notices(self) -> list[str]: ...

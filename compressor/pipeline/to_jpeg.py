@@ -15,7 +15,6 @@ from compressor.errors import UnsupportedError
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import encoder, mpf, output, tables, writer
 from compressor.jpeg.frame import Header
-from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.kernels import packing
 from compressor.memory import Resources
@@ -35,7 +34,6 @@ class Coefficients:
     rest         what follows the image, to be taken after the rows
     end          where in the source the image ends; asked for between the rows and the rest
     index_at     where in the source the data of its multi-picture index begin, or None where it has none
-    scans_bytes  peak bytes of what reads several scans
     """
 
     header: Header
@@ -43,7 +41,6 @@ class Coefficients:
     rest: Iterator[bytes]
     end: Callable[[], int]
     index_at: int | None = None
-    scans_bytes: int = 0
 
 
 class Fingerprint:
@@ -56,9 +53,8 @@ class Fingerprint:
 
     def add(self, row: encoder.Row) -> None:
         for first in range(0, len(row), PACKED_BLOCKS):
-            blocks = row[first : first + PACKED_BLOCKS]
             with cores:
-                size = packing.pack(blocks, len(blocks), self._packed)
+                size = packing.pack(row, first, min(PACKED_BLOCKS, len(row) - first), self._packed)
                 self._hash.update(self._packed[:size].data)
 
     def digest(self) -> bytes:
@@ -77,11 +73,7 @@ class JpegToJpeg:
         self._notices: list[str] = []
         self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
         frame = header.frame
-        blocks = sum(h * v for h, v in frame.sampling)
-        if blocks > BLOCKS_PER_MCU_MAX:  # in one scan, which is what we write; in scans of their own there is no limit
-            raise UnsupportedError(f"JPEG with sampling factors {frame.subsampling}: {blocks} blocks in an MCU")
-        metadata_bytes = sum(len(s.data) for s in (*header.segments, *header.trailing))
-        self.memory_bytes = bounds.jpeg_to_jpeg(frame, metadata_bytes, source.scans_bytes)
+        self.height = frame.height
         self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
         rows = stages.timed(source.rows, "decode")
         coarser = (
@@ -172,13 +164,15 @@ class PixelsToJpeg:
             raise UnsupportedError("lossless: pixels can't be kept in JPEG, ask for PNG")
         self._pixels, self._settings, self._stages = pixels, settings, stages
         self._notices: list[str] = []
+        self.height = pixels.height
         color = pixels.channels >= 3
         asked = settings.subsampling
         subsampling = "420" if asked is Subsampling.AUTO else asked.value
         self._frame = writer.frame_for(pixels.width, pixels.height, 3 if color else 1, subsampling)
         self._tables = {tq: tables.quantization_table(settings.quality, tq == 1) for tq in range(1 + color)}
         lines = band_lines(pixels.width, 8 * self._frame.v_max)
-        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, lines, pixels.channels)
+        band_bytes = pixels.band_bytes(lines)
+        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, settings)
         bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
         self._output: output.OnePassPixels | output.TwoPass
         if settings.effort is Effort.FAST:

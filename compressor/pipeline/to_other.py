@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 from compressor import raster
+from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels
 from compressor.pipeline.stages import Stages
 from compressor.settings import Path, Settings
+
+BAND_LINES = 64
 
 
 class PixelsToOther:
@@ -16,8 +19,10 @@ class PixelsToOther:
 
     def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
         self._pixels, self._settings, self._stages = pixels, settings, stages
+        self.height = pixels.height
         self.format = settings.format.value
-        self.memory_bytes = raster.encoding_bytes(self.format, pixels.width, pixels.height, pixels.channels)
+        encoding = raster.encoding_bytes(self.format, pixels.width, pixels.height, pixels.channels)
+        self.memory_bytes = bounds.BASE_BYTES + encoding + pixels.band_bytes(BAND_LINES)
         self._notices: list[str] = []
 
     @property
@@ -38,7 +43,7 @@ class PixelsToOther:
         self._notices += attachments.notices
         with self._stages.stage("encode"):
             yield raster.encode(
-                self._stages.timed(pixels.bands(64), "decode"), pixels.width, pixels.height, pixels.channels,
+                self._stages.timed(pixels.bands(BAND_LINES), "decode"), pixels.width, pixels.height, pixels.channels,
                 self.format, quality=settings.quality, lossless=settings.lossless, effort=settings.effort,
                 metadata=attachments,
             )  # fmt: skip

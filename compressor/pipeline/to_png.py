@@ -28,6 +28,7 @@ class PngToPng:
     ) -> None:
         self._header, self._settings, self._stages = header, settings, stages
         self._digest = png.digest(header)
+        self.height = header.height
         self._lines = band_lines(header.row_bytes, 1)
         self.memory_bytes = bounds.png_to_png(header, self._lines)
         self._rows = self._digested(stages.timed(png.scanlines(stream, header, self._lines, spool), "decode"))
@@ -70,9 +71,10 @@ class PixelsToPng:
 
     def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
         self._pixels, self._settings, self._stages = pixels, settings, stages
+        self.height = pixels.height
         self._header = png.new_header(pixels.width, pixels.height, pixels.channels)
         self._lines = band_lines(pixels.width * pixels.channels, 1)
-        self.memory_bytes = bounds.png_to_png(self._header, self._lines)
+        self.memory_bytes = bounds.BASE_BYTES + pixels.band_bytes(self._lines) + bounds.png_writing(self._header)
         self._notices: list[str] = []
 
     @property

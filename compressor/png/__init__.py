@@ -3,7 +3,7 @@
 from compressor.png.container import without_metadata
 from compressor.png.header import Header, new_header, read_header
 from compressor.png.metadata import metadata_chunks, read_metadata
-from compressor.png.reader import Bytes, digest, read_digest, scanlines, to_pixels
+from compressor.png.reader import Bytes, digest, pixel_buffers, read_digest, scanlines, to_pixels
 from compressor.png.writer import write
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "digest",
     "metadata_chunks",
     "new_header",
+    "pixel_buffers",
     "read_digest",
     "read_header",
     "read_metadata",

@@ -76,7 +76,7 @@ def read_data(stream: ByteStream, start: Start, limit_bytes: int) -> tuple[Chunk
             f"PNG: {start.name} at byte {start.offset}: {start.length} bytes,"
             f" more than what is left of the {METADATA_BYTES_MAX >> 20} MiB allowed for metadata"
         )
-    data = stream.read(start.length)
+    data = stream.keep(start.length)
     crc = stream.read(4)
     if len(crc) < 4:
         raise FormatError("PNG", start.name, stream.offset, f"the input ends within its {start.length} bytes or CRC")

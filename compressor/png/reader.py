@@ -102,21 +102,28 @@ def _finish(stream: ByteStream, header: Header, data: ImageData, inflate: Inflat
     skip_data(stream, start)
 
 
-def to_pixels(header: Header, rows: Bytes) -> Bytes:
+def pixel_buffers(header: Header, lines: int) -> tuple[Bytes, Bytes]:
+    """What `to_pixels` needs for so many lines, each empty where it does not."""
+    lines = min(lines, header.height)
+    made = header.bit_depth == 16 or header.color_type == PALETTE or header.transparency is not None
+    out = np.empty((lines if made else 0, header.width, header.channels), np.uint8)
+    return out, np.empty((lines if header.bit_depth < 8 else 0, header.width), np.uint8)
+
+
+def to_pixels(header: Header, rows: Bytes, buffers: tuple[Bytes, Bytes] | None = None) -> Bytes:
     """Scanlines as 8-bit pixels, (n, width, header.channels).
 
-    16-bit samples are rounded, palettes looked up, a transparent colour becomes alpha. No gamma is applied. Where
-    samples are 8 bits already the result is a view of `rows`.
+    16-bit samples are rounded, palettes looked up, a transparent colour becomes alpha. No gamma is applied. The result
+    is a view of `rows` where samples are 8 bits already, else of the first of the `buffers`.
     """
     n, width, depth, samples = len(rows), header.width, header.bit_depth, SAMPLES[header.color_type]
-    out = np.empty((n, width, header.channels), np.uint8)
+    out, wide = (buffer[:n] for buffer in buffers or pixel_buffers(header, n))
     if depth == 16:
         key = np.frombuffer(header.transparency or b"", ">u2").astype(np.uint16)
         reduce16(rows, samples, key, out)
         return out
     if depth < 8:
         scale = 1 if header.color_type == PALETTE else 255 // ((1 << depth) - 1)
-        wide = np.empty((n, width), np.uint8)
         expand_bits(rows, depth, scale, wide)
         rows = wide
     if header.color_type == PALETTE:
@@ -159,4 +166,14 @@ def read_digest(stream: ByteStream, lines: int = 16) -> bytes:
     return result.digest()
 
 
-__all__ = ["Chunk", "Header", "colors", "digest", "read_digest", "read_header", "scanlines", "to_pixels"]
+__all__ = [
+    "Chunk",
+    "Header",
+    "colors",
+    "digest",
+    "pixel_buffers",
+    "read_digest",
+    "read_header",
+    "scanlines",
+    "to_pixels",
+]

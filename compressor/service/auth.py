@@ -18,9 +18,13 @@ def server_credentials(cert: str, key: str, client_ca: str | None) -> grpc.Serve
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):
-    """Refuses calls without `authorization: Bearer TOKEN`, but for gRPC's own services: probes have no token."""
+    """Refuses calls without `authorization: Bearer TOKEN`, but for gRPC's own services: probes have no token.
 
-    def __init__(self, token_file: str) -> None:
+    refused  called for each
+    """
+
+    def __init__(self, token_file: str, refused: Callable[[], None]) -> None:
+        self._refused = refused
         lines = Path(token_file).read_text().splitlines()
         self._tokens = [line.strip().encode() for line in lines if line.strip()]
         if not self._tokens:
@@ -36,6 +40,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         found = [hmac.compare_digest(token, known) for known in self._tokens]  # all of them, in constant time
         if any(found):
             return handler
+        self._refused()
         return _refusal(handler)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import google_crc32c
 
 from compressor import wire
-from compressor.service.pipe import ClosedError, IdleError, Inbox, Outbox
+from compressor.errors import IdleError
+from compressor.service.pipe import ClosedError, Inbox, Outbox
 from compressor.service.upload import Part, Upload
 from compressor.settings import Report, Source
 
@@ -31,6 +32,8 @@ class Stream(Protocol):
     def source(self) -> Source: ...
     @property
     def report(self) -> Report: ...
+    @property
+    def stage_seconds(self) -> Mapping[str, float]: ...
     def __iter__(self) -> Iterator[bytes]: ...
     def close(self) -> None: ...
 
@@ -65,12 +68,13 @@ class Done:
 class Call:
     """Pipes and thread of one call; leaving the context closes the pipes, which ends the thread at its next pull.
 
+    spent    told of the CPU seconds of each stage when the work has ended, whatever came of it
     inbox    parts of the upload, put by the event loop
     outbox   Source, then bytes, then Done, got by the event loop; ends with the error that ended the work
     """
 
-    def __init__(self, codec: Codec, idle_seconds: float) -> None:
-        self._codec = codec
+    def __init__(self, codec: Codec, idle_seconds: float, spent: Callable[[Mapping[str, float]], None]) -> None:
+        self._codec, self._spent = codec, spent
         self._loop = asyncio.get_running_loop()
         self.inbox: Inbox[Part] = Inbox(INBOX_BYTES, idle_seconds, self._loop)
         self.outbox: Outbox[Source | bytes | Done] = Outbox(OUTBOX_BYTES, idle_seconds, self._loop)
@@ -134,6 +138,7 @@ class Call:
             done = Done(stream.report, bytes_out, crc32c)
         finally:
             stream.close()
+            self._spent(stream.stage_seconds)
         self.outbox.put(done, 0)
 
     def _send(self, chunk: bytes) -> None:

@@ -15,14 +15,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from compressor.errors import CompressorError
+from compressor.errors import IdleError
 
 T = TypeVar("T")
 ITEM_BYTES = 256  # what an item costs beside its content, so that empty ones are bounded, too
-
-
-class IdleError(CompressorError):
-    """The other side of the call did not move for so long that it is taken for gone."""
 
 
 class ClosedError(Exception):

@@ -102,7 +102,7 @@ class Server:
     async def start(self) -> None:
         """Listen, warm up, and only then say that we serve."""
         config = self.config
-        interceptors = [auth.TokenInterceptor(config.token_file)] if config.token_file else []
+        interceptors = [auth.TokenInterceptor(config.token_file, self.metrics.refused)] if config.token_file else []
         self._server = grpc.aio.server(
             interceptors=interceptors, options=channel_options(config.window_bytes, config.calls_max)
         )

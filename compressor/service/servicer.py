@@ -11,11 +11,11 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from compressor import wire
-from compressor.errors import BusyError, IncompleteError, SettingsError
+from compressor.errors import BusyError, IdleError, IncompleteError, SettingsError
 from compressor.metrics import Account, Metrics
 from compressor.service import status
 from compressor.service.call import OUTPUT_BYTES_MAX, Call, Codec, Done
-from compressor.service.pipe import ClosedError, IdleError
+from compressor.service.pipe import ClosedError
 from compressor.service.upload import part_of
 from compressor.settings import VERSION, Source
 from compressor.v1 import compressor_pb2 as pb
@@ -100,7 +100,7 @@ class CompressorService(rpc.CompressorServiceServicer):
     @contextlib.contextmanager
     def _call(self, work: Work, context: Context, account: Account) -> Iterator[Call]:
         """A call that is fed from the wire for as long as the context is open."""
-        with Call(self._codec, self._idle_seconds) as call:
+        with Call(self._codec, self._idle_seconds, self._metrics.spent) as call:
             call.feeding = feeding = asyncio.create_task(self._feed(call, work, context, account))
             watching = asyncio.create_task(self._watch(call, context, account))
             try:

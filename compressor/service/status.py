@@ -11,12 +11,12 @@ from compressor.errors import (
     BusyError,
     CompressorError,
     FormatError,
+    IdleError,
     IncompleteError,
     LimitError,
     SettingsError,
     UnsupportedError,
 )
-from compressor.service.pipe import IdleError
 from compressor.v1 import compressor_pb2 as pb
 
 log = logging.getLogger(__name__)

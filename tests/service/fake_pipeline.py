@@ -66,6 +66,10 @@ class FakeStream:
         assert self._report is not None
         return self._report
 
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        return self._report.stage_seconds if self._report else {"decode": 0.125}
+
     def __iter__(self) -> Iterator[bytes]:
         source = self.source
         held = []  # what safe delivery keeps back; a real pipeline has a spool
@@ -112,6 +116,10 @@ class Counted:
     @property
     def source(self) -> Source:
         return self._stream.source
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        return dict(self._stream.stage_seconds)
 
     @property
     def report(self) -> Report:

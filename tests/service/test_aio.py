@@ -7,9 +7,8 @@ import pytest
 from fake_pipeline import file_of
 
 from compressor.client import AsyncClient
-from compressor.errors import BusyError, FormatError, SettingsError
+from compressor.errors import BusyError, CallError, FormatError, SettingsError
 from compressor.settings import Format, Settings
-from compressor.wire import CallError
 
 
 def run(coroutine):

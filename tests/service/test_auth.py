@@ -9,9 +9,8 @@ from fake_pipeline import fake_codec
 from running import Running
 
 from compressor.client import Client, health
-from compressor.errors import SettingsError
+from compressor.errors import CallError, SettingsError
 from compressor.service.auth import TokenInterceptor
-from compressor.wire import CallError
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +38,14 @@ def test_calls_without_the_token_are_refused_but_probes_are_not(tmp_path):
                         verb(b"FAKEhalf")
                     assert caught.value.code == "UNAUTHENTICATED"
         assert health(running.address)
+        refused = 'compressor_requests_total{code="UNAUTHENTICATED",path="none"} 6.0'
+        assert refused in running.scrape()
 
 
 def test_a_file_without_tokens_is_a_settings_error(tmp_path):
     (tmp_path / "tokens").write_text("\n")
     with pytest.raises(SettingsError, match="token_file"):
-        TokenInterceptor(str(tmp_path / "tokens"))
+        TokenInterceptor(str(tmp_path / "tokens"), lambda: None)
 
 
 def test_tls(certificate):

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from compressor.client import Client, health
-from compressor.errors import BusyError, FormatError, SettingsError
+from compressor.errors import BusyError, CallError, FormatError, SettingsError
 from compressor.settings import Delivery, Format, Outcome, Settings
-from compressor.wire import CallError
 
 
 def test_the_same_bytes_come_back_whatever_carries_them(client, service, tmp_path):

@@ -37,6 +37,7 @@ def running():
         "compressor_request_duration_seconds_count 6.0",
         "compressor_time_to_first_byte_seconds_count 1.0",
         'compressor_cpu_seconds_total{stage="encode"} 0.25',
+        'compressor_cpu_seconds_total{stage="decode"} 0.5',  # of the four that failed
         'compressor_cpu_seconds_total{stage="verify"} 0.0',
         "compressor_memory_budget_bytes 2.68435456e+08",
         "compressor_memory_reserved_bytes 7.0",

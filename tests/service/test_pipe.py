@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from compressor.service.pipe import ClosedError, IdleError, Inbox, Outbox
+from compressor.errors import IdleError
+from compressor.service.pipe import ClosedError, Inbox, Outbox
 
 KIB = 1 << 10
 
