@@ -80,8 +80,8 @@ def test_an_index_that_can_not_be_read_is_an_error(cut):
     header = mpf.index_of([Segment(0xE2, b"ICC_PROFILE\0"), Segment(0xE2, b"MPF\0II*\0\x08\0\0\0\x01\0" + bytes(60))])
     assert header is not None
 
-    with pytest.raises(FormatError, match="MPF"):
-        mpf.check(Segment(0xE2, header.data[:cut]))
+    with pytest.raises(FormatError, match="at byte 24: the index of pictures \\(MPF\\)"):
+        mpf.check(Segment(0xE2, header.data[:cut]), 24)
 
 
 def test_offsets_move_in_either_byte_order():

@@ -7,7 +7,7 @@ from compressor.errors import LimitError
 from compressor.jpeg.frame import Segment
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.settings import Metadata
-from compressor.t81 import APP0, APP1, APP2, APP14, APP15, COM, SOI
+from compressor.t81 import APP0, APP1, APP2, APP14, APP15, COM, RST0, RST7, SOI, TEM
 
 JFIF = b"JFIF\0"  # ITU-T T.871, 10.1
 EXIF = b"Exif\0\0"  # Exif 2.32, 4.7.2
@@ -16,6 +16,7 @@ ICC = b"ICC_PROFILE\0"  # ICC.1:2022, B.4
 MPF = b"MPF\0"  # CIPA DC-007, 5.1
 ADOBE = b"Adobe"  # Adobe technical note 5116, section 18
 SEGMENT_DATA_MAX = 65533
+ALONE = (0, TEM, SOI, *range(RST0, RST7 + 1))  # codes that `markers.Parser` passes over; 0 makes no marker
 ICC_PIECE_MAX = SEGMENT_DATA_MAX - len(ICC) - 2
 
 
@@ -74,15 +75,17 @@ def kept(segments: Sequence[Segment], policy: Metadata) -> list[Segment]:
 def without_metadata(head: bytes, policy: Metadata) -> bytes:
     """A file's bytes up to its first scan's entropy-coded data, reduced to what `policy` keeps, else as they are.
 
-    head  of a file that `read_header` has accepted: SOI, marker segments, fill bytes
+    head  of a file that `read_header` has accepted: SOI, marker segments; what stands between them goes, as it means
+          nothing to a reader: fill bytes (B.1.1.2), markers without parameters, bytes that belong to no segment
     """
     parts, at = [head[:2]], 2
     while at < len(head):
+        at = head.find(0xFF, at)
         marker = head[at + 1]
-        if marker == 0xFF:  # a fill byte (B.1.1.2)
+        if marker == 0xFF:
             at += 1
             continue
-        if marker == SOI:  # passed over by libjpeg as well
+        if marker in ALONE:
             at += 2
             continue
         end = at + 2 + int.from_bytes(head[at + 2 : at + 4], "big")

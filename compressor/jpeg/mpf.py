@@ -23,8 +23,11 @@ def index_of(segments: Sequence[Segment]) -> Segment | None:
     return next(held, None)
 
 
-def _entries(data: bytes) -> tuple[str, int, int]:
-    """Byte order, position of the first entry in the segment's data, and how many there are (5.2.2, 5.2.3)."""
+def _entries(data: bytes, offset: int | None = None) -> tuple[str, int, int]:
+    """Byte order, position of the first entry in the segment's data, and how many there are (5.2.2, 5.2.3).
+
+    offset  of the data in the input, for the error
+    """
     base = len(IDENTIFIER)
     order = BYTE_ORDERS.get(data[base : base + 4], "")
     try:
@@ -32,17 +35,17 @@ def _entries(data: bytes) -> tuple[str, int, int]:
             (directory,) = struct.unpack_from(order + "I", data, base + 4)
             (count,) = struct.unpack_from(order + "H", data, base + directory)
             for at in range(base + directory + 2, base + directory + 2 + 12 * count, 12):
-                tag, _, size, offset = struct.unpack_from(order + "HHII", data, at)
-                if tag == ENTRIES_TAG and size % ENTRY_BYTES == 0 and base + offset + size <= len(data):
-                    return order, base + offset, size // ENTRY_BYTES
+                tag, _, size, start = struct.unpack_from(order + "HHII", data, at)
+                if tag == ENTRIES_TAG and size % ENTRY_BYTES == 0 and base + start + size <= len(data):
+                    return order, base + start, size // ENTRY_BYTES
     except struct.error:  # an offset beyond the end
         pass
-    raise FormatError("JPEG", "APP2", None, "the index of pictures (MPF) can't be read")
+    raise FormatError("JPEG", "APP2", offset, "the index of pictures (MPF) can't be read")
 
 
-def check(index: Segment) -> None:
-    """Raises FormatError for an index that `moved` could not change."""
-    _entries(index.data)
+def check(index: Segment, offset: int) -> None:
+    """Raises FormatError for an index that `moved` could not change; its data begin at `offset` in the input."""
+    _entries(index.data, offset)
 
 
 def moved(index: Segment, first_bytes: int, shift: int) -> bytes:

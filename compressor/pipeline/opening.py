@@ -13,7 +13,7 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import mpf
-from compressor.jpeg.frame import REPEATED_IDENTIFIERS, Header
+from compressor.jpeg.frame import REPEATED_IDENTIFIERS, Header, Segment
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import Scans
@@ -104,7 +104,7 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
     )
     if native:
         if index is not None:
-            mpf.check(index)
+            mpf.check(index, _place_of(index, header, original))
         metadata_bytes = sum(len(segment.data) for segment in header.segments)
         needed = bounds.jpeg_to_jpeg(header, settings) + bounds.METADATA_COPIES * metadata_bytes
 
@@ -122,7 +122,7 @@ def _coefficients(stream: ByteStream, header: Header, original: Spool, context: 
     """As the file arrives, or, where a row needs several scans, from the spool when all of it is there."""
     index, at = mpf.index_of(header.segments), None
     if index is not None:
-        at = original.read(0, header.offset).index(index.data)
+        at = _place_of(index, header, original)
     if header.streams:
         return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, at)
     for _ in stream.drain():
@@ -130,6 +130,11 @@ def _coefficients(stream: ByteStream, header: Header, original: Spool, context: 
     with context.stages.stage("decode"):
         found = Scans(original, header, context.hold)
     return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, at)
+
+
+def _place_of(segment: Segment, header: Header, original: Spool) -> int:
+    """Offset of a segment's data in the source."""
+    return original.read(0, header.offset).index(segment.data)
 
 
 def _check_subsampling(header: Header, asked: Subsampling) -> None:
