@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install system-packages node demo test test-heavy check format proto bench clean
+.PHONY: help install system-packages node demo test test-heavy fuzz check format proto bench clean
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -41,6 +41,15 @@ test: install system-packages node ## run every test but the heavy ones
 
 test-heavy: install system-packages node ## run the tests that take minutes or gigabytes
 	$(PYTHON) -m pytest -m heavy
+
+FORMATS ?= jpeg png
+TIME ?= 600
+
+fuzz: install ## change files, guided by the code they reach, for TIME=600 seconds: FORMATS="jpeg png"
+	$(PIP) install 'atheris>=3,<4'
+	for format in $(FORMATS); do \
+	    $(PYTHON) -m tests.fuzz.guided $$format build/fuzz/$$format -max_total_time=$$(($(TIME) / $(words $(FORMATS)))) || exit 1; \
+	done
 
 check: install .venv-proto/stamp ## lint, types, layers, and generated code that is up to date
 	$(PYTHON) -m ruff check .

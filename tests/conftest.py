@@ -2,8 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 
 import pytest
+
+from tests import safety
 
 # Building an image needs a distribution's tools and root. `.ci/run` installs them and refuses to go on without.
 IMAGE_TOOLS = ("buildah", "mmdebstrap")
@@ -14,6 +17,12 @@ collect_ignore = ["test_image.py"] if NO_IMAGE else []
 
 def pytest_report_header() -> list[str]:
     return [f"left out: test_image.py, which needs {', '.join(NO_IMAGE)}"] if NO_IMAGE else []
+
+
+@pytest.fixture(scope="session")
+def safety_build() -> Mapping[str, str]:
+    """The environment of processes whose kernels check every access to an array, compiled once for all tests."""
+    return safety.compiled()
 
 
 @pytest.hookimpl(trylast=True)

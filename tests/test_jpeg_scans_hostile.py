@@ -4,7 +4,6 @@
 write outside an array is an IndexError, those of `kernels.lanes` included.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -141,10 +140,9 @@ def test_many_scans_over_many_blocks_that_hold_nothing_are_quick(ah_al):
     assert time.process_time() - start < SECONDS_MAX
 
 
-def test_no_hostile_file_reads_or_writes_outside_an_array(tmp_path):
-    environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "COMPRESSOR_CACHE_DIR": str(tmp_path)}
+def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build):
     done = subprocess.run(
-        [sys.executable, "-m", __name__], check=False, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", __name__], check=False, env=safety_build, capture_output=True, text=True, timeout=300
     )
 
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,16 +1,13 @@
 """Memory safety: kernels run again in a process where every access to an array is checked.
 
 Without NUMBA_BOUNDSCHECK neither Numba nor `lanes` sees an access that is out of bounds. The mode is read when
-kernels are compiled, so that it takes a process of its own, and a cache of its own: 15 seconds when that is empty.
+kernels are compiled, so that it takes a process of its own (tests/safety.py).
 """
 
-import hashlib
-import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -104,20 +101,10 @@ print("all caught")
 """
 
 
-@pytest.fixture
-def environment(pytestconfig: pytest.Config) -> dict[str, str]:
-    """A cache that is kept from run to run, as long as no source changes."""
-    digest = hashlib.sha256()
-    for path in [*sorted((ROOT / "compressor").glob("kernels/*.py")), ROOT / "compressor" / "t81.py"]:
-        digest.update(path.read_bytes())
-    cache = Path(str(pytestconfig.rootpath)) / ".pytest_cache" / f"boundscheck-{digest.hexdigest()[:12]}"
-    return os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
-
-
-def run(environment: dict[str, str], *arguments: str) -> str:
+def run(safety_build: Mapping[str, str], *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, *arguments],
-        env=environment,
+        env=safety_build,
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -128,11 +115,11 @@ def run(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def test_lanes_and_kernels_catch_every_access_outside_an_array(environment: dict[str, str]) -> None:
-    assert run(environment, "-c", PROBES) == "all caught\n"
+def test_lanes_and_kernels_catch_every_access_outside_an_array(safety_build: Mapping[str, str]) -> None:
+    assert run(safety_build, "-c", PROBES) == "all caught\n"
 
 
-def test_kernels_stay_inside_their_arrays(environment: dict[str, str]) -> None:
+def test_kernels_stay_inside_their_arrays(safety_build: Mapping[str, str]) -> None:
     paths = [f"tests/{edge}" for edge in EDGES]
 
-    assert " passed" in run(environment, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths)
+    assert " passed" in run(safety_build, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths)

@@ -74,6 +74,13 @@ def test_compressed_metadata_is_bounded(kind):
         reading((kind, b"a\0\0" + zlib.compress(bytes(METADATA_BYTES_MAX + 1))))
 
 
+def test_compressed_metadata_is_bounded_in_all():
+    text = (b"zTXt", b"a\0\0" + zlib.compress(bytes(METADATA_BYTES_MAX // 2)))
+    assert len(reading(text, text).comments) == 2
+    with pytest.raises(LimitError, match="16 MiB"):
+        reading(text, text, (b"zTXt", b"a\0\0" + zlib.compress(b"c")))
+
+
 def test_what_has_no_place_is_named_and_what_says_nothing_is_not():
     srgb = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
     quiet = [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", srgb), (b"tIME", bytes(7)), (b"cICP", b"\1\x0d\0\1")]

@@ -53,11 +53,6 @@ def _entries(data: bytes) -> tuple[str, int, int]:
     raise FormatError("JPEG", "APP2", None, "the index of pictures (MPF) can't be read")
 
 
-def check(index: Segment) -> None:
-    """Raises FormatError for an index that `moved` could not change."""
-    _entries(index.data)
-
-
 def moved(index: Segment, first_bytes: int, shift: int) -> bytes:
     """The index's data after the first picture got another size.
 

@@ -107,8 +107,6 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
         reserved_bytes=bounds.BASE_BYTES,
     )
     if native:
-        if index is not None:
-            mpf.check(index)
         metadata_bytes = sum(len(segment.data) for segment in header.segments)
         needed = bounds.jpeg_to_jpeg(header, settings) + bounds.METADATA_COPIES * metadata_bytes
 

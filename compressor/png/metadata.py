@@ -28,10 +28,11 @@ def read_metadata(header: Header) -> Attachments:
     comments: list[str] = []
     lost: list[str] = []
     notices: list[str] = []
+    inflate = _Inflate()
     for chunk in (*header.chunks, *header.trailing):
         try:
             if chunk.type in (b"tEXt", b"zTXt", b"iTXt"):
-                keyword, text = _text(chunk)
+                keyword, text = _text(chunk, inflate)
                 if keyword == XMP_KEYWORD:
                     found.setdefault("xmp", text.encode())
                 elif keyword.startswith(b"Raw profile type"):  # ImageMagick's way before eXIf: hexadecimal
@@ -40,7 +41,7 @@ def read_metadata(header: Header) -> Attachments:
                     name = keyword.decode("latin-1")
                     comments.append(text if name == COMMENT else f"{name}: {text}")
             elif chunk.type == b"iCCP":
-                found.setdefault("icc", _inflate(chunk.data[_keyword_end(chunk) + 2 :]))
+                found.setdefault("icc", inflate(chunk.data[_keyword_end(chunk) + 2 :]))
             elif chunk.type == b"eXIf":
                 found.setdefault("exif", chunk.data.removeprefix(b"Exif\0\0"))
             elif chunk.type == b"pHYs":
@@ -66,28 +67,34 @@ def _keyword_end(chunk: Chunk) -> int:
     return end
 
 
-def _text(chunk: Chunk) -> tuple[bytes, str]:
+def _text(chunk: Chunk, inflate: "_Inflate") -> tuple[bytes, str]:
     """Keyword and text of tEXt, zTXt or iTXt (clauses 11.3.3.2 to 11.3.3.4)."""
     end = _keyword_end(chunk)
     keyword, rest = chunk.data[:end], chunk.data[end + 1 :]
     if chunk.type == b"tEXt":
         return keyword, rest.decode("latin-1")
     if chunk.type == b"zTXt":
-        return keyword, _inflate(rest[1:]).decode("latin-1")
+        return keyword, inflate(rest[1:]).decode("latin-1")
     compressed = rest[:1] == b"\1"
     _language, _translated, text = rest[2:].split(b"\0", 2)
-    return keyword, (_inflate(text) if compressed else text).decode("utf-8")
+    return keyword, (inflate(text) if compressed else text).decode("utf-8")
 
 
-def _inflate(data: bytes) -> bytes:
-    """Inflate a complete zlib stream that may claim no more than all metadata together may."""
-    inflate = zlib.decompressobj()
-    text = inflate.decompress(data, METADATA_BYTES_MAX)
-    if inflate.unconsumed_tail:
-        raise LimitError(f"PNG: compressed metadata of more than {METADATA_BYTES_MAX >> 20} MiB")
-    if not inflate.eof:
-        raise ValueError("cut off")
-    return text
+class _Inflate:
+    """Inflates complete zlib streams that together may claim no more than all metadata may."""
+
+    def __init__(self) -> None:
+        self._left = METADATA_BYTES_MAX
+
+    def __call__(self, data: bytes) -> bytes:
+        inflate = zlib.decompressobj()
+        text = inflate.decompress(data, self._left + 1)  # a limit of 0 would be none
+        self._left -= len(text)
+        if self._left < 0:
+            raise LimitError(f"PNG: compressed metadata of more than {METADATA_BYTES_MAX >> 20} MiB")
+        if not inflate.eof:
+            raise ValueError("cut off")
+        return text
 
 
 def _is_srgb(chunk: Chunk) -> bool:

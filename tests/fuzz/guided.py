@@ -1,0 +1,50 @@
+"""Fuzzing that is guided by what code a file reaches: `python -m tests.fuzz.guided jpeg CORPUS [options of libFuzzer]`.
+
+Atheris sees the branches of Python code only: kernels are compiled and can't be instrumented. What breaks the contract
+is written to tests/fuzz/findings; give it a name that says what it does, and the suite runs it from then on.
+"""
+
+import random
+import sys
+from pathlib import Path
+
+import atheris
+
+from compressor import kernels
+
+HERE = Path(__file__).resolve().parent
+SUFFIX = {"jpeg": ".jpg", "png": ".png"}
+INSTRUMENTED = ["compressor.jpeg", "compressor.png", "compressor.pipeline", "compressor.metadata", "compressor.sniff"]
+
+kernels.warmup()  # before anything is instrumented: Numba could not compile what Atheris makes of them
+with atheris.instrument_imports(include=INSTRUMENTED):
+    from tests.fuzz import seeds
+    from tests.fuzz.contract import Contract
+    from tests.fuzz.mutate import changed
+
+
+def main(kind: str, corpus: Path, options: list[str]) -> None:
+    """Begins with the seeds and what earlier runs found; what reaches new code is kept in `corpus`."""
+    originals = {"jpeg": seeds.jpegs, "png": seeds.pngs}[kind]()
+    corpus.mkdir(parents=True, exist_ok=True)
+    findings = HERE / "findings"
+    for number, data in enumerate((*originals, *(path.read_bytes() for path in findings.glob(f"*{SUFFIX[kind]}")))):
+        (corpus / f"seed-{number}").write_bytes(data)
+    contract = Contract()
+
+    def test_one(data: bytes) -> None:
+        contract.check(kind, data, sum(data[-8:]))
+
+    def mutate(data: bytes, max_size: int, seed: int) -> bytes:
+        rng = random.Random(seed)
+        if rng.random() < 0.3:
+            return atheris.Mutate(data, max_size)
+        return changed(kind, rng, data, originals)[:max_size]
+
+    names = [f"-artifact_prefix={findings}/{kind}-", "-max_len=20000", "-timeout=10"]
+    atheris.Setup([sys.argv[0], *names, *options, str(corpus)], test_one, custom_mutator=mutate)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
