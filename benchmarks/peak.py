@@ -80,11 +80,11 @@ def by_pillow(source: Path, result: Path, settings: dict[str, Any]) -> int:
 
 
 def by_vips(source: Path, result: Path, settings: dict[str, Any]) -> int:
-    """libvips, told that rows are read in order; its wheel encodes JPEG with mozjpeg, here as `jpegsave` does by default.
+    """libvips, told that rows are read in order; encodes JPEG as its `jpegsave` does by default.
 
     Not part of any extra: measured where it is installed (`pip install "pyvips[binary]"`).
     """
-    import pyvips
+    import pyvips  # type: ignore[import-untyped, unused-ignore, import-not-found]
 
     image = pyvips.Image.new_from_file(str(source), access="sequential")
     name = f"{result}.{settings['format']}"

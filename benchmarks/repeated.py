@@ -1,7 +1,7 @@
 """Files of any height that are copied together in bounded memory: the same picture as JPEG and as PNG, in seconds.
 
-The generated picture (`generate.bands`) is drawn for a strip of 512 rows. Below it its *units*, 64 rows each, come again
-in a random order. What codes a unit does not depend on what stands before it, so that it is coded once:
+The generated picture (`generate.bands`) is drawn for a strip of 512 rows. Below it its *units*, 64 rows each, come
+again in a random order. What codes a unit does not depend on what stands before it, so that it is coded once:
 
 - JPEG: libjpeg-turbo codes the strip with a restart marker after every row of MCUs. Intervals between restart markers
   start anew (ITU-T T.81, E.1.4, and G.1.2.2 for runs of bands' ends), in each scan of a progressive file too.
