@@ -37,14 +37,15 @@ Pixels = npt.NDArray[np.uint8]
 class Picture:
     """Width x height pixels of RGB, as units.
 
-    units  of the strip, each (64, width, 3) uint8
-    order  the units from the top of the picture on; the last may be cut
+    strip_rows  how many are drawn, a multiple of 64
+    units       of the strip, each (64, width, 3) uint8
+    order       the units from the top of the picture on; the last may be cut
     """
 
-    def __init__(self, width: int, height: int, seed: int = 1) -> None:
+    def __init__(self, width: int, height: int, seed: int = 1, strip_rows: int = STRIP_ROWS) -> None:
         self.width, self.height = width, height
         count = -(-height // UNIT_ROWS)
-        self.units = list(generate.bands(width, UNIT_ROWS * min(count, STRIP_ROWS // UNIT_ROWS), seed))
+        self.units = list(generate.bands(width, UNIT_ROWS * min(count, strip_rows // UNIT_ROWS), seed))
         self.order = np.random.default_rng((seed, 100)).integers(0, len(self.units), count).tolist()
 
     def bands(self) -> Iterator[Pixels]:
