@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 FLOOR_MIB = 0.25  # less than that is noise
+LABEL_RATIO = 1.36  # between two labels, one above the other
 INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"
 # Of Okabe and Ito: told apart by colour-blind people, too.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -44,7 +45,7 @@ def draw(rows: "Sequence[Row]", path: Path) -> Path:
         handles = handles or drawn
     panels[0].set_ylabel("peak memory above the idle process, MiB", color=INK)
     figure.suptitle(
-        "Memory of a conversion does not grow with the image", x=0.01, ha="left", fontsize=16, fontweight="bold"
+        "Peak memory of a conversion over the size of the image", x=0.01, ha="left", fontsize=16, fontweight="bold"
     ).set_color(INK)
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=10)
     for text in legend.get_texts():
@@ -86,30 +87,29 @@ def _target(axes: Any, target: int, sizes: list[float]) -> None:
 
 
 def _peers(axes: Any, lines: "dict[tuple[str, str, str], list[Row]]") -> None:
-    """Grey, named where they end; the class that two of a peer share is named once."""
+    """Grey, named where they end; of those that end together one is drawn."""
+    ends: list[tuple[float, float, str]] = []
     for by, style in PEER_STYLES.items():
         placed: list[float] = []
         for name in PEER_CLASSES:
-            line = lines.get((name, by, ""))
-            if not line:
-                continue
-            x, y = [row.megapixels for row in line], [max(FLOOR_MIB, (row.peak_bytes or 0) / MIB) for row in line]
-            if any(abs(y[-1] / other - 1) < 0.2 for other in placed):
+            x, y = _points(lines.get((name, by, ""), []))
+            if not x or any(abs(y[-1] / other - 1) < 0.2 for other in placed):
                 continue
             placed.append(y[-1])
             axes.plot(x, y, color=PALE, linestyle=style, linewidth=1.6, zorder=1.5)
-            label = f"{by},\n{name.removesuffix(' → JPEG')}"
-            axes.annotate(
-                label,
-                (x[-1], y[-1]),
-                xytext=(6, -3),
-                textcoords="offset points",
-                color="#5f6b78",
-                fontsize=9,
-                va="center",
-            )
+            ends.append((y[-1], x[-1], f"{by}, {name.removesuffix(' → JPEG')}"))
+    at = 0.0
+    for y_end, x_end, label in sorted(ends):
+        at = max(y_end, at * LABEL_RATIO)
+        text = axes.annotate(label, (x_end, at), xytext=(7, 0), textcoords="offset points", fontsize=9, va="center")
+        text.set(color="#5f6b78", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+
+
+def _points(line: "list[Row]") -> tuple[list[float], list[float]]:
+    """Megapixels and MiB."""
+    return [row.megapixels for row in line], [max(FLOOR_MIB, (row.peak_bytes or 0) / MIB) for row in line]
 
 
 def _line(axes: Any, line: "list[Row]", name: str, color: str, marker: str) -> Any:
-    x, y = [row.megapixels for row in line], [max(FLOOR_MIB, (row.peak_bytes or 0) / MIB) for row in line]
+    x, y = _points(line)
     return axes.plot(x, y, color=color, marker=marker, markersize=6, linewidth=2, label=name, zorder=3)[0]
