@@ -324,7 +324,8 @@ def run(out: Path, words: Sequence[str] = ()) -> bool:
 
     chosen = options(words)
     console = record.console()
-    with tempfile.TemporaryDirectory(prefix="compressor-memory-", dir=out if out.is_dir() else None) as folder:
+    chosen.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="result-", dir=chosen.cache) as folder:
         with console.status("") as status:
             told = status.update if console.is_terminal else lambda text: print(text, file=sys.stderr, flush=True)
             benchmark = Benchmark(chosen.cache, Path(folder), told)
