@@ -1,4 +1,4 @@
-"""python -m benchmarks NAME [--out DIR]"""
+"""python -m benchmarks NAME [--out DIR] [options of that benchmark]"""
 
 import argparse
 import importlib
@@ -9,6 +9,7 @@ NAMES = {
     "demo": "real photographs and 100 megapixels through a running service",
     "speed": "encoding pixels beside Pillow, interleaved",
     "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
+    "memory": "peak memory over the size, drawn [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",
 }
 
 
@@ -20,8 +21,11 @@ def main() -> int:
     )
     parser.add_argument("name", choices=NAMES, metavar="NAME")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder for the results")
-    arguments = parser.parse_args()
-    good = importlib.import_module(f"benchmarks.{arguments.name}").run(arguments.out)
+    arguments, rest = parser.parse_known_args()
+    benchmark = importlib.import_module(f"benchmarks.{arguments.name}")
+    if rest and not hasattr(benchmark, "options"):
+        parser.error(f"{arguments.name} has no {' '.join(rest)}")
+    good = benchmark.run(arguments.out, rest) if rest else benchmark.run(arguments.out)
     return 0 if good else 1
 
 

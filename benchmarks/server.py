@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,13 +21,14 @@ class ServerProcess:
     address          host:port of gRPC
     start_seconds    from the start of the process to healthy
     code             its exit code, afterwards
+    prefix           words before the command, which become it by exec
     """
 
-    def __init__(self, *options: str) -> None:
-        self._options = options
+    def __init__(self, *options: str, prefix: Sequence[str] = ()) -> None:
+        self._options, self._prefix = options, prefix
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "compressor.cli", "serve", "--address", "127.0.0.1:0"]
+        command = [*self._prefix, sys.executable, "-m", "compressor.cli", "serve", "--address", "127.0.0.1:0"]
         command += ["--metrics-address", "127.0.0.1:0", "--drain-seconds", "0", *self._options]
         start = time.perf_counter()
         self._log = tempfile.TemporaryFile("w+")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import check, generate, photos, record
+from benchmarks import check, generate, memory, memory_plot, photos, record, repeated
 from benchmarks.proxy import CountingProxy, sink_address
 
 
@@ -98,3 +98,69 @@ def test_results_say_what_made_them(tmp_path: Path) -> None:
     text = path.read_text()
     for name in ("cpu", "numba", "pillow", "commit", "ratio"):
         assert f'"{name}"' in text
+
+
+@pytest.mark.parametrize("size", [(203, 150), (64, 64), (1, 700), (3, 65)])
+@pytest.mark.parametrize("kind", ["png", "interlaced"])
+def test_copied_png_holds_what_was_drawn(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
+    files = repeated.Files(tmp_path, *size)
+
+    with Image.open(files[kind]) as image:
+        assert bool(image.info.get("interlace")) == (kind == "interlaced")
+        np.testing.assert_array_equal(np.asarray(image), np.concatenate(list(files.picture.bands())))
+
+
+@pytest.mark.parametrize("size", [(203, 150), (64, 64), (17, 1200)])
+def test_copied_jpegs_are_twins_that_look_like_what_was_drawn(tmp_path: Path, size: tuple[int, int]) -> None:
+    files = repeated.Files(tmp_path, *size)
+
+    baseline, progressive = (check.decoded(files[kind].read_bytes()) for kind in ("baseline", "progressive"))
+
+    np.testing.assert_array_equal(baseline, progressive)
+    assert check.psnr(baseline, np.concatenate(list(files.picture.bands()))) > 30
+    assert files.picture.eighths().psnr(files["progressive"]) > 40
+
+
+def test_eighths_of_a_repeated_picture_are_those_of_its_bands() -> None:
+    picture = repeated.Picture(203, 1210)
+    eighths = check.Eighths(203, 1210)
+    for band in picture.bands():
+        eighths.add(band)
+
+    np.testing.assert_array_equal(picture.eighths().means, eighths.means)
+
+
+def row(megapixels: float, peak_bytes: int | None, effort: str = "fast", problem: str = "") -> memory.Row:
+    what = {"name": "PNG → JPEG", "by": "service", "seconds": 1.0, "bytes_in": 9, "bytes_out": 5, "psnr_db": 40.0}
+    return memory.Row(
+        **what, effort=effort, megapixels=megapixels, peak_bytes=peak_bytes, reserved_bytes=1 << 20, problem=problem
+    )
+
+
+def test_memory_that_passes_a_target_or_grows_is_a_problem() -> None:
+    assert memory.problems([row(100, 5 << 20), row(400, 6 << 20)]) == []
+    assert "1.3 MiB for 100 MP more" in memory.problems([row(100, 5 << 20), row(400, 9 << 20)])[0]
+    assert "more memory than the target" in memory.problems([row(16, 49 << 20)])[0]
+    assert memory.problems([row(16, 49 << 20, "balanced")]) == []
+    assert memory.problems([row(16, None, problem="it was refused")])[0].endswith("it was refused")
+
+
+def test_memory_is_drawn(tmp_path: Path) -> None:
+    path = memory_plot.draw([row(1, 1 << 20), row(400, 2 << 20)], tmp_path / "plot.png")
+
+    with Image.open(path) as image:
+        assert image.size == (1600, 862)
+
+
+def test_a_result_with_other_rows_or_pixels_is_noticed(tmp_path: Path) -> None:
+    picture, path = repeated.Picture(64, 128), tmp_path / "result.png"
+    right = np.concatenate(list(picture.bands()))
+    for pixels, found in ((right, None), (right[:-1], "result has"), (np.concatenate([right, right]), "more rows")):
+        Image.fromarray(pixels).save(path)
+        if found is None:
+            assert memory.psnr_of(path, "png", picture) == float("inf")
+        else:
+            with pytest.raises(ValueError, match=found):
+                memory.psnr_of(path, "png", picture)
+    assert memory.problem_of(45.0, "png", "png", 1)
+    assert not memory.problem_of(45.0, "baseline", "png", 1)

@@ -1,0 +1,77 @@
+"""A memory control group for one process, where this machine lets us make one: version 1 or 2, below our own group.
+
+Below our own, so that whatever limits and counts this process does so for the other one, too.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+def own_group() -> tuple[Path, bool] | None:
+    """The folder of the group whose memory controller counts this process, and whether it is of version 2."""
+    try:
+        lines = [line.rstrip("\n").split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    except OSError:
+        return None
+    for _, controllers, path in lines:
+        if "memory" in controllers.split(","):
+            folder = ROOT / "memory" / path.lstrip("/")
+            return folder if folder.is_dir() else ROOT / "memory", False
+    for _, controllers, path in lines:
+        folder = ROOT / path.lstrip("/")
+        if not controllers and (folder / "cgroup.subtree_control").is_file():
+            return folder, True
+    return None
+
+
+class MemoryGroup:
+    """A group with a limit. prefix: words before a command that make it run in there."""
+
+    def __init__(self, folder: Path, version2: bool) -> None:
+        self._folder, self._version2 = folder, version2
+        self.prefix = ("sh", "-c", f'echo $$ > "{folder}/cgroup.procs" && exec "$@"', "enter")
+
+    def _read(self, name: str) -> str:
+        return (self._folder / name).read_text()
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that was counted, page cache included."""
+        return int(self._read("memory.peak" if self._version2 else "memory.max_usage_in_bytes"))
+
+    @property
+    def killed(self) -> int:
+        """How many processes died for want of memory."""
+        fields = self._read("memory.events" if self._version2 else "memory.oom_control").split()
+        return int(fields[fields.index("oom_kill") + 1])
+
+
+@contextlib.contextmanager
+def memory_group(limit_bytes: int) -> Iterator[MemoryGroup | None]:
+    """A group with that limit, gone afterwards; None where none can be made."""
+    made = None
+    if (own := own_group()) is not None:
+        parent, version2 = own
+        folder = parent / f"compressor-test-{os.getpid()}"
+        limit = "memory.max" if version2 else "memory.limit_in_bytes"
+        with contextlib.suppress(OSError):
+            folder.mkdir()
+            made = MemoryGroup(folder, version2)
+            (folder / limit).write_text(str(limit_bytes))
+    if made is not None and not (folder / limit).exists():  # no memory controller there
+        folder.rmdir()
+        made = None
+    try:
+        yield made
+    finally:
+        if made is not None:
+            for _ in range(100):  # the group is busy for a moment after its last process
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+                    break
+                time.sleep(0.05)

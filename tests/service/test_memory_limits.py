@@ -1,0 +1,149 @@
+"""Many images at once where memory is short: in a control group that kills, and with a budget that most don't fit in.
+
+Where no control group can be made, the peak of the server's resident memory is held against the same limit.
+"""
+
+import dataclasses
+import functools
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cgroup import memory_group
+from running import Running
+
+from benchmarks import memory, repeated
+from benchmarks.demo import send
+from benchmarks.server import ServerProcess
+from compressor.client import Client
+from compressor.errors import BusyError
+from compressor.memory import Resources
+from compressor.pipeline import inspect, stream
+from compressor.service.codec import pipeline_codec
+
+MIB = 1 << 20
+# Kind of the source, format of the result, effort.
+EIGHT = (
+    ("baseline", "jpeg", "balanced"),
+    ("progressive", "jpeg", "balanced"),
+    ("png", "jpeg", "balanced"),
+    ("interlaced", "jpeg", "balanced"),
+    ("baseline", "jpeg", "fast"),
+    ("progressive", "jpeg", "fast"),
+    ("png", "png", "fast"),
+    ("interlaced", "jpeg", "fast"),
+)
+
+
+def all_come_back(address: str, files: repeated.Files, folder: Path, times: int = 1) -> tuple[int, int]:
+    """Send the eight (each `times` times) at once; who is told to come back does so when told. (done, told)"""
+    told = []
+    barrier = threading.Barrier(8 * times)
+
+    def one(number: int) -> None:
+        kind, format, effort = EIGHT[number % 8]
+        result = folder / f"{number}.{format}"
+        barrier.wait()
+        with Client(address, retries=0) as client:
+            while True:
+                try:
+                    report = send(client, files[kind], result, format=format, effort=effort)[0]
+                    break
+                except BusyError as error:
+                    assert error.retry_after_seconds > 0
+                    told.append(number)
+                    time.sleep(error.retry_after_seconds * random.uniform(1, 1.5))
+        assert report.bytes_out == result.stat().st_size
+
+    with ThreadPoolExecutor(8 * times) as pool:
+        done = len(list(pool.map(one, range(8 * times))))
+    return done, len(told)
+
+
+def check_results(files: repeated.Files, folder: Path, count: int) -> None:
+    """The first eight are what was drawn, and the others the same bytes again."""
+    picture = files.picture
+    for number in range(count):
+        kind, format, _ = EIGHT[number % 8]
+        path = folder / f"{number}.{format}"
+        if number < 8:
+            found = memory.psnr_of(path, format, picture)
+            assert not memory.problem_of(found, "png" if format == "png" else kind, format, picture.width**2)
+        else:
+            assert path.read_bytes() == (folder / f"{number % 8}.{format}").read_bytes()
+
+
+def files_of(side: int, folder: Path) -> repeated.Files:
+    """The four kinds, made."""
+    files = repeated.Files(folder / "sources", side, side)
+    for kind in repeated.KINDS:
+        assert files[kind].exists()
+    return files
+
+
+def eight_at_once(side: int, limit_bytes: int, folder: Path) -> None:
+    files = files_of(side, folder)
+    with memory_group(limit_bytes) as group:
+        with ServerProcess(prefix=group.prefix if group else ()) as server:
+            idle = server.resident_bytes
+            done, told = all_come_back(server.address, files, folder)
+            peak = server.peak_bytes
+        assert (done, told, server.code) == (8, 0, 0)
+        assert idle is not None and peak is not None and peak <= limit_bytes
+        counted = f", {group.peak_bytes / MIB:.0f} MiB counted by its control group" if group else ""
+        print(f"\neight of {side} x {side}: {idle / MIB:.0f} MiB idle, {peak / MIB:.0f} MiB at most{counted}")
+        assert group is None or group.killed == 0
+    check_results(files, folder, 8)
+
+
+def test_eight_images_at_once_succeed_in_little_memory(tmp_path):
+    """4 MP each; an idle server has about 200 MiB, and the pixels alone would be 96 MB more."""
+    eight_at_once(2000, 256 * MIB, tmp_path)
+
+
+@pytest.mark.heavy
+def test_eight_images_of_100_megapixels_at_once_succeed_in_512_mebibytes(tmp_path):
+    eight_at_once(10_000, 512 * MIB, tmp_path)
+
+
+def impatient_codec(budget: int, wait_seconds: float):
+    """The real pipeline with a budget for which nobody waits long."""
+    codec = pipeline_codec(budget, None, None, MIB)
+    resources = Resources(memory_budget=budget, wait_seconds=wait_seconds, overhead=MIB)
+    return dataclasses.replace(
+        codec,
+        stream=stream,
+        inspect=functools.partial(inspect, resources=resources),
+        resources=resources,
+        reserved_bytes=lambda: resources.reserved_bytes,
+    )
+
+
+def test_sixty_four_at_once_with_a_budget_for_a_few_all_come_through(tmp_path):
+    files = files_of(400, tmp_path)
+    codec = impatient_codec(8 * MIB, wait_seconds=0.1)
+    with Running(codec) as server:
+        done, told = all_come_back(server.address, files, tmp_path, times=8)
+
+    assert done == 64
+    assert told > 0
+    assert codec.reserved_bytes() == 0
+    check_results(files, tmp_path, 64)
+
+
+@pytest.mark.heavy
+def test_sixty_four_of_100_megapixels_at_once_with_a_budget_of_160_mebibytes_all_come_through(tmp_path):
+    files = files_of(10_000, tmp_path)
+    with memory_group(512 * MIB) as group:
+        options = ("--memory-budget", "160MiB", "--idle-seconds", "600")
+        with ServerProcess(*options, prefix=group.prefix if group else ()) as server:
+            done, told = all_come_back(server.address, files, tmp_path, times=8)
+            peak = server.peak_bytes
+        assert (done, server.code) == (64, 0)
+        assert peak is not None and peak <= 512 * MIB
+        assert group is None or group.killed == 0
+        print(f"\n64 at once: told to come back {told} times, {peak / MIB:.0f} MiB at most")
+    check_results(files, tmp_path, 64)

@@ -1,0 +1,91 @@
+"""Raw tiles of at most 1 MiB, the widest that JPEG holds, through a server in a process of its own."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from benchmarks import memory, repeated
+from benchmarks.server import ServerProcess
+from compressor.client import Client
+from compressor.settings import Raw, Settings, Tile
+
+MIB = 1 << 20
+WIDTH = 65_500
+TILE = (16_384, 16)
+PEAK_BYTES_MAX = 48 * MIB
+
+
+def raw_of(picture: repeated.Picture) -> Raw:
+    return Raw(width=picture.width, height=picture.height, channels=3, tile_width=TILE[0], tile_height=TILE[1])
+
+
+def tiles_of(picture: repeated.Picture) -> Iterator[Tile]:
+    """In raster order; those of a unit are cut once."""
+    columns = range(0, picture.width, TILE[0])
+    lines = range(0, repeated.UNIT_ROWS, TILE[1])
+    cut = [
+        [[unit[y : y + TILE[1], x : x + TILE[0]].tobytes() for x in columns] for y in lines] for unit in picture.units
+    ]
+    for n, unit in enumerate(picture.order):
+        for y, row in zip(lines, cut[unit], strict=True):
+            top = n * repeated.UNIT_ROWS + y
+            for x, pixels in zip(columns, row, strict=True):
+                left = picture.height - top
+                if left >= TILE[1]:
+                    yield Tile(x, top, pixels)
+                elif left > 0:
+                    yield Tile(x, top, pixels[: left * 3 * min(TILE[0], picture.width - x)])
+
+
+def sent(picture: repeated.Picture, format: str, result: Path) -> int:
+    """Send it, check the result; the peak of the server above idle."""
+    small = repeated.Picture(64, 64)
+    settings = Settings(effort="fast", format=format)
+    with ServerProcess() as server, Client(server.address) as client:
+        with client.stream(tiles_of(small), settings, raw=raw_of(small)) as stream:
+            for _ in stream:
+                pass
+        time.sleep(memory.SETTLE_SECONDS)
+        server.reset_peak()
+        idle = server.resident_bytes
+        start = time.perf_counter()
+        with client.stream(tiles_of(picture), settings, raw=raw_of(picture)) as stream, result.open("wb") as file:
+            file.writelines(stream)
+        seconds, peak = time.perf_counter() - start, server.peak_bytes
+    assert idle is not None and peak is not None
+    size = f"{picture.width} x {picture.height}"
+    reserved = stream.report.reserved_bytes
+    figures = f"{(peak - idle) / MIB:.1f} MiB at most, {reserved / MIB:.1f} reserved"
+    print(f"\nraw {size} to {format}: {figures}, {picture.width * picture.height / 1e6 / seconds:.0f} MP/s")
+    assert (stream.report.width, stream.report.height) == (picture.width, picture.height)
+    assert peak - idle <= min(reserved, PEAK_BYTES_MAX)
+    return peak - idle
+
+
+def check_result(picture: repeated.Picture, format: str, result: Path) -> None:
+    """Every row is there, and what was drawn."""
+    with Image.open(result) as image:
+        assert image.size == (picture.width, picture.height)
+    found = memory.psnr_of(result, format, picture)
+    assert not memory.problem_of(found, "png", format, picture.width * picture.height)
+
+
+@pytest.mark.parametrize("format, rows", [("jpeg", 512), ("png", 100)])
+def test_the_widest_picture_comes_as_tiles_in_little_memory(tmp_path, format, rows):
+    picture = repeated.Picture(WIDTH, rows, strip_rows=128)
+    sent(picture, format, tmp_path / "result")
+    check_result(picture, format, tmp_path / "result")
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("format, rows", [("jpeg", 8000), ("png", 8000), ("jpeg", WIDTH)])
+def test_memory_is_flat_however_high_the_picture_of_tiles_is(tmp_path, format, rows):
+    low = sent(repeated.Picture(WIDTH, 512, strip_rows=128), format, tmp_path / "low")
+    picture = repeated.Picture(WIDTH, rows)
+    high = sent(picture, format, tmp_path / "high")
+    check_result(picture, format, tmp_path / "high")
+
+    assert high - low <= 2 * MIB
