@@ -7,8 +7,12 @@ from compressor import png
 from compressor.jpeg.frame import Frame
 from compressor.kernels import huffman_encode, packing
 from compressor.png.chunks import PIECE_BYTES
+from compressor.png.deflate import PIECEWISE_BYTES
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
+from compressor.png.reduction import RUN_BYTES, RUNS
+from compressor.png.rgba16 import PIECE_PIXELS
+from compressor.settings import Effort
 
 BASE_BYTES = 640 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
@@ -29,9 +33,16 @@ def pixels_to_jpeg(frame: Frame, lines: int, channels: int) -> int:
     return BASE_BYTES + frame.blocks_per_row * block + 2 * lines * frame.width * channels
 
 
-def png_to_png(header: png.Header, lines: int) -> int:
-    """A band of scanlines read and one filtered, zlib's state at its highest level, output in copies of a chunk."""
-    return BASE_BYTES + (2 * lines + 4) * (header.row_bytes + 1) + PNG_OUTPUT_BYTES + 2 * header.metadata_bytes
+def png_to_png(header: png.Header, lines: int, effort: Effort, surveyed: bool = False) -> int:
+    """A band of scanlines read and one filtered, deflate's state, output in copies of a chunk; sample and pixels."""
+    known = BASE_BYTES + (2 * lines + 4) * (header.row_bytes + 1) + PNG_OUTPUT_BYTES + 2 * header.metadata_bytes
+    if effort is Effort.BEST:
+        known += PIECEWISE_BYTES
+    if surveyed:
+        # Pixels in both passes and once packed; the sample in parts, joined, and in the form that is tried.
+        pixels = max(header.width, min(PIECE_PIXELS, lines * header.width))
+        known += 3 * 8 * pixels + 3 * min(RUNS[effort] * RUN_BYTES, header.height * header.row_bytes)
+    return known
 
 
 def interlacing(header: png.Header) -> int:
