@@ -17,7 +17,7 @@ from compressor.settings import Effort
 BASE_BYTES = 640 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
 CODED_BYTES = 3 * (huffman_encode.BLOCK_BYTES_MAX + 1)  # of a block: before stuffing, and after
-PNG_OUTPUT_BYTES = 7 << 18  # zlib's 384 KiB; 256 KiB each: filtered rows, what is held, its chunk, the chunk framed
+PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB, what it gives; 256 KiB each: filtered, held, chunk, framed
 
 
 def jpeg_to_jpeg(frame: Frame, metadata_bytes: int, scans_bytes: int = 0) -> int:

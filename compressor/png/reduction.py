@@ -22,7 +22,7 @@ from compressor.png.rgba16 import Expander, Pixels, new_digest
 from compressor.settings import Effort, Metadata
 
 RUNS = {Effort.BALANCED: 8, Effort.BEST: 16}  # of lines in the sample
-RUN_BYTES = 1 << 16  # of one, as the source has it
+RUN_BYTES = 1 << 15  # of one, as the source has it
 RUN_PIXELS = 1 << 16
 RUN_WIDTH = 1 << 13  # of these in a line: what is to the right is not looked at
 GOLDEN, GOLDEN_ONE = 40503, 1 << 16  # the golden ratio's fraction: multiples of it fall everywhere in 0 to 1
