@@ -42,14 +42,14 @@ print(json.dumps({"peak": status("VmHWM") - before, "reserved": reserved, "size"
 """
 
 
-def measured(small: Path, large: Path, **settings: object) -> dict[str, int]:
+def measured(small: Path, large: Path, seconds: int = 300, **settings: object) -> dict[str, int]:
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(small), str(large), json.dumps(settings)],
         cwd=Path(__file__).parent.parent,
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=seconds,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)

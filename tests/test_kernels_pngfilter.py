@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.kernels.pngfilter import PAETH, filter_rows, unfilter
+from compressor.kernels.pngfilter import PAETH, unfilter
 from compressor.kernels.pngpixels import color_key, expand_bits, look_up, reduce16
+from compressor.kernels.pngrefilter import SUMS, filter_rows
 from tests.reference import pngfilter as reference
 
 DISTANCES = (1, 2, 3, 4, 6, 8)
@@ -43,7 +44,7 @@ def test_filter_rows_takes_the_cheapest_type_and_agrees_with_the_reference(image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     out = np.empty((len(data), 1 + above.size), np.uint8)
 
-    filter_rows(rows, bpp, above, out)
+    filter_rows(rows, bpp, above, SUMS, np.zeros(1024, np.uint64), out)
 
     over = [int(x) for x in above]
     for row, found in zip(rows, out, strict=True):
@@ -58,7 +59,7 @@ def test_unfilter_undoes_filter_rows(image):
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     filtered = np.empty((len(data), 1 + above.size), np.uint8)
-    filter_rows(rows, bpp, above, filtered)
+    filter_rows(rows, bpp, above, SUMS, np.zeros(1024, np.uint64), filtered)
     out = np.empty_like(rows)
 
     unfilter(filtered.reshape(-1), bpp, above.copy(), out)
@@ -161,3 +162,28 @@ def test_reduce16_compares_all_16_bits_with_the_key():
     reduce16(rows, 1, np.array([0x1234], np.uint16), out)
 
     assert out[0].tolist() == [[18, 0], [18, 255]]
+
+
+@given(images(), st.integers(0, 6))
+def test_filter_rows_does_what_it_is_told(image, choice):
+    bpp, _, above, data = image
+    rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
+    out = np.empty((len(data), 1 + above.size), np.uint8)
+
+    assert filter_rows(rows, bpp, above, choice, np.zeros(1024, np.uint64), out) == len(data)
+
+    over = [int(x) for x in above]
+    for row, found in zip(rows, out, strict=True):
+        line = [int(x) for x in row]
+        kind = {5: reference.cheapest, 6: reference.least_varied}.get(choice, lambda *_: choice)(line, over, bpp)
+        np.testing.assert_array_equal(found, [kind, *reference.filter_row(kind, line, over, bpp)])
+        over = line
+
+
+def test_filter_rows_refuses_arrays_that_are_too_short():
+    rows, above, seen = np.zeros((2, 3), np.uint8), np.zeros(3, np.uint8), np.zeros(1024, np.uint64)
+    out = np.zeros((2, 4), np.uint8)
+
+    assert filter_rows(rows, 1, above[:2].copy(), 6, seen, out) == -1
+    assert filter_rows(rows, 1, above, 6, seen[:9].copy(), out) == -1
+    assert filter_rows(rows, 1, above, 6, seen, out[:1]) == -1

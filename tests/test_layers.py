@@ -32,6 +32,8 @@ DOORS = {
     "numba": {"kernels"},
     "llvmlite": {"kernels"},
     "PIL": {"raster"},
+    "zlib_ng": {"png"},
+    "deflate": {"png"},
     "grpc": {"service", "client", "v1"},
     "grpc_health": {"service", "client"},
     "grpc_reflection": {"service"},

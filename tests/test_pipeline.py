@@ -374,7 +374,7 @@ def test_a_result_that_does_not_verify_is_never_given_out(source, kernel, monkey
             arguments[0][5, 1] += 1
             return right(*arguments)
         result = right(*arguments)
-        arguments[3][3, 4] ^= 1
+        arguments[5][3, 4] ^= 1
         return result
 
     monkeypatch.setattr(kernel, wrong)

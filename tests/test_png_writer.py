@@ -70,11 +70,29 @@ def test_output_comes_in_pieces_of_limited_size():
     assert decode(b"".join(pieces), 100)[1].tobytes() == pixels.tobytes()
 
 
-def test_packed_and_palette_images_are_not_filtered():
-    for color, depth in ((3, 8), (0, 4)):
-        data = rewritten(made(color, depth)[0])
-        inflated = zlib.decompress(data[data.index(b"IDAT") + 4 : data.index(b"IEND") - 8])
-        assert not any(inflated[:: len(inflated) // 11])
+def filter_types(data, row_bytes):
+    """Of all scanlines; the image data must be in one chunk."""
+    inflated = zlib.decompress(data[data.index(b"IDAT") + 4 : data.index(b"IEND") - 8])
+    return set(inflated[:: 1 + row_bytes])
+
+
+def test_packed_images_are_not_filtered_and_palettes_not_in_one_pass():
+    for color, depth, effort in ((0, 4, "balanced"), (3, 2, "best"), (3, 8, "fast")):
+        data, rows = made(color, depth)
+
+        assert filter_types(rewritten(data, effort=Effort(effort)), len(rows[0])) == {0}
+
+
+@pytest.mark.parametrize("effort", [Effort.BALANCED, Effort.BEST])
+def test_filters_are_chosen_by_what_deflate_makes_of_them(effort):
+    """Text repeats, whatever its neighbours are; a slope has differences that do."""
+    rng = np.random.default_rng(3)
+    letters = rng.integers(0, 256, (64, 5), dtype=np.uint8)
+    text = letters[rng.integers(0, 64, (60, 40))].reshape(60, 200, 1)
+    slope = (np.add.outer(np.arange(60) ** 2, np.arange(200) * 3) % 256).astype(np.uint8).reshape(60, 200, 1)
+
+    assert filter_types(b"".join(write(new_header(200, 60, 1), [text], effort=effort)), 200) == {0}
+    assert 0 not in filter_types(b"".join(write(new_header(200, 60, 1), [slope], effort=effort)), 200)
 
 
 def test_a_wrong_number_of_scanlines_is_noticed():

@@ -1,9 +1,9 @@
-"""PNG scanline filters (W3C PNG, third edition, clause 9), both ways.
+"""PNG scanline filters undone (W3C PNG, third edition, clause 9); `pngrefilter` has the other way.
 
 A pixel's neighbours as Figure 19 names them: a to the left, b above, c above left, x the byte itself; `bpp` bytes
 apart (1 where pixels are smaller than a byte). Undoing Sub, Average and Paeth is serial from pixel to pixel, so for
 the two usual distances, 3 and 4, one pixel is one small vector that stays in a register: <4 x i8> in a uint32, and
-<4 x i16> in a uint64 for Paeth. Filtering has no such dependency; LLVM vectorises it over the row.
+<4 x i16> in a uint64 for Paeth.
 """
 
 import numpy as np
@@ -15,7 +15,6 @@ from compressor.kernels.lanes import I8, I16, I32, I64, call, load, splat, store
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
 READONLY = types.Array(types.uint8, 1, "C", readonly=True)  # takes writable arrays as well
-READONLY_ROWS = types.Array(types.uint8, 2, "C", readonly=True)
 ROW = types.uint8[::1]
 ROWS = types.uint8[:, ::1]
 
@@ -115,7 +114,7 @@ def unpaeth4(typing, a, b, c, x):
 
 
 @njit(nogil=True)
-def _predict(a, b, c):
+def predict(a, b, c):
     """PaethPredictor (clause 9.4), any integers in 0 .. 255."""
     t = 3 * c - a - b
     lo, hi = min(a, b), max(a, b)
@@ -173,7 +172,7 @@ def _unpaeth(filtered, start, bpp, above, row):
             i += bpp
     while i < row.size:
         if i >= bpp:
-            prediction = _predict(np.int64(row[i - bpp]), np.int64(above[i]), np.int64(above[i - bpp]))
+            prediction = predict(np.int64(row[i - bpp]), np.int64(above[i]), np.int64(above[i - bpp]))
         else:
             prediction = np.int64(above[i])
         row[i] = np.uint8(filtered[start + i] + prediction)
@@ -214,89 +213,3 @@ def unfilter(filtered, bpp, previous, out):
         else:
             return -1 - r
     return out.shape[0]
-
-
-@njit(nogil=True)
-def _cost(residual):
-    """|residual| of a byte taken as signed (clause 12.7)."""
-    residual = np.uint8(residual)
-    return np.int32(min(residual, np.uint8(-residual)))
-
-
-@njit(nogil=True)
-def _cheapest(row, above, bpp):
-    """The filter type whose sum of absolute differences over a row is smallest; the lower one on a tie."""
-    none = sub = up = average = paeth = np.int32(0)  # enough for rows of 16 million bytes
-    first = min(bpp, row.size)
-    for i in range(first):
-        x, b = np.int32(row[i]), np.int32(above[i])
-        none = np.int32(none + _cost(x))
-        sub = np.int32(sub + _cost(x))
-        up = np.int32(up + _cost(x - b))
-        average = np.int32(average + _cost(x - (b >> 1)))
-        paeth = np.int32(paeth + _cost(x - b))
-    # Slices and indices from 0 on: an index that might be negative keeps LLVM from vectorising.
-    right, here = row[first:], above[first:]
-    for i in range(right.size):
-        x, a, b, c = np.int32(right[i]), np.int32(row[i]), np.int32(here[i]), np.int32(above[i])
-        none = np.int32(none + _cost(x))
-        sub = np.int32(sub + _cost(x - a))
-        up = np.int32(up + _cost(x - b))
-        average = np.int32(average + _cost(x - ((a + b) >> 1)))
-        paeth = np.int32(paeth + _cost(x - _predict(a, b, c)))
-    kind, cost = NONE, none
-    if sub < cost:
-        kind, cost = SUB, sub
-    if up < cost:
-        kind, cost = UP, up
-    if average < cost:
-        kind, cost = AVERAGE, average
-    if paeth < cost:
-        kind = PAETH
-    return kind
-
-
-@njit(nogil=True)
-def _filter(kind, row, above, bpp, out):
-    """out = row - prediction, by the filter type `kind`."""
-    first = min(bpp, row.size)
-    right, here, target = row[first:], above[first:], out[first:]
-    for i in range(first):
-        b = above[i] if kind in (UP, PAETH) else above[i] >> 1 if kind == AVERAGE else 0
-        out[i] = np.uint8(row[i] - b)
-    if kind == SUB:
-        for i in range(right.size):
-            target[i] = np.uint8(right[i] - row[i])
-    elif kind == UP:
-        for i in range(right.size):
-            target[i] = np.uint8(right[i] - here[i])
-    elif kind == AVERAGE:
-        for i in range(right.size):
-            target[i] = np.uint8(right[i] - ((np.int32(row[i]) + np.int32(here[i])) >> 1))
-    elif kind == PAETH:
-        for i in range(right.size):
-            prediction = _predict(np.int32(row[i]), np.int32(here[i]), np.int32(above[i]))
-            target[i] = np.uint8(right[i] - prediction)
-    else:
-        # Not target[:] = right: that alone costs 3.7 s of compiling, for the text of an error that can't happen.
-        for i in range(right.size):
-            target[i] = right[i]
-
-
-@njit(types.int64(READONLY_ROWS, types.int64, READONLY, ROWS), nogil=True, cache=True)
-def filter_rows(rows, bpp, previous, out):
-    """Filter scanlines, each by the type whose sum of absolute differences is smallest (clause 12.7).
-
-    rows      (n, w)     uint8  scanlines
-    bpp       bytes per complete pixel, rounded up to 1
-    previous  (w,)       uint8  the scanline above the first; zeros at the top of an image
-    out       (n, 1 + w) uint8  filled: the filter type, then the filtered bytes
-
-    Ties go to the lower type. Returns n.
-    """
-    for r in range(rows.shape[0]):
-        above = rows[r - 1] if r else previous[: rows.shape[1]]
-        kind = _cheapest(rows[r], above, bpp)
-        out[r, 0] = kind
-        _filter(kind, rows[r], above, bpp, out[r, 1:])
-    return rows.shape[0]

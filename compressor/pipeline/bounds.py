@@ -10,16 +10,20 @@ from compressor.jpeg.frame import Frame, Header
 from compressor.jpeg.output import PACKED_BLOCKS
 from compressor.kernels import packing
 from compressor.png.chunks import PIECE_BYTES
+from compressor.png.deflate import PIECEWISE_BYTES
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
+from compressor.png.reduction import RUN_BYTES, RUNS
+from compressor.png.rgba16 import PIECE_PIXELS
 from compressor.settings import Effort, Raw, Settings
 
-BASE_BYTES = 640 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
+BASE_BYTES = 768 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
 CODING_BYTES = 3 * encoder.coded_bytes(encoder.CODED_BLOCKS)  # before byte stuffing, and after
 PACKING_BYTES = 2 * packing.BLOCK_BYTES_MAX * PACKED_BLOCKS
+TILE_COPIES = 4  # on the wire, as a message, waiting, and the one that is put in its place
 METADATA_COPIES = 2  # as read and as written
-PNG_OUTPUT_BYTES = 7 << 18  # zlib's 384 KiB; 256 KiB each: filtered rows, what is held, its chunk, the chunk framed
+PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB, what it gives; 256 KiB each: filtered, held, chunk, framed
 
 
 def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
@@ -41,14 +45,20 @@ def pixels_to_jpeg(frame: Frame, channels: int, lines: int, band_bytes: int, set
     return BASE_BYTES + row + coding(settings) + band_bytes + flattened
 
 
-def png_to_png(header: png.Header, lines: int) -> int:
-    """Bands of scanlines, and what `png_writing` takes."""
-    return BASE_BYTES + png_bands(header, lines) + png_writing(header)
+def png_to_png(header: png.Header, lines: int, effort: Effort, surveyed: bool = False) -> int:
+    """Bands of scanlines, what `png_writing` takes; with a survey also the sample and pixels."""
+    known = BASE_BYTES + png_bands(header, lines) + png_writing(header, effort)
+    if surveyed:
+        # Pixels in both passes and once packed; the sample in parts, joined, and in the form that is tried.
+        pixels = max(header.width, min(PIECE_PIXELS, lines * header.width))
+        known += 3 * 8 * pixels + 3 * min(RUNS[effort] * RUN_BYTES, header.height * header.row_bytes)
+    return known
 
 
-def png_writing(header: png.Header) -> int:
-    """The line above, a filtered one and one in the making, zlib's state, output in copies of a chunk."""
-    return 3 * (header.row_bytes + 1) + PNG_OUTPUT_BYTES
+def png_writing(header: png.Header, effort: Effort) -> int:
+    """The line above, a filtered one and one in the making, deflate's state, output in copies of a chunk."""
+    deflating = PIECEWISE_BYTES if effort is Effort.BEST else 0
+    return 4 * (header.row_bytes + 1) + PNG_OUTPUT_BYTES + deflating
 
 
 def png_bands(header: png.Header, lines: int, pixels: bool = False) -> int:
@@ -68,6 +78,7 @@ def png_bands(header: png.Header, lines: int, pixels: bool = False) -> int:
 
 
 def raw_bands(raw: Raw, lines: int) -> int:
-    """A row of tiles put together, and a band where its height is another."""
-    tall = min(raw.tile_height, raw.height)
-    return raw.width * raw.channels * (tall + (0 if tall % lines == 0 else lines))
+    """A row of tiles put together, a band where its height is another, and tiles on their way here."""
+    wide, tall = min(raw.tile_width, raw.width), min(raw.tile_height, raw.height)
+    arriving = TILE_COPIES * wide * tall * raw.channels
+    return raw.width * raw.channels * (tall + (0 if tall % lines == 0 else lines)) + arriving

@@ -26,7 +26,7 @@ from compressor.pipeline.stages import Stages
 from compressor.pipeline.to_jpeg import Coefficients, JpegToJpeg, PixelsToJpeg
 from compressor.pipeline.to_other import PixelsToOther
 from compressor.pipeline.to_png import PixelsToPng, PngToPng
-from compressor.settings import Effort, Format, Metadata, Raw, Settings, Source, Subsampling
+from compressor.settings import Delivery, Effort, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
 from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
@@ -71,7 +71,7 @@ def open_file(stream: ByteStream, original: Spool, context: Context) -> Opened:
     if kind == "jpeg":
         return _open_jpeg(target, stream, original, context)
     if kind == "png":
-        return _open_png(target, stream, context)
+        return _open_png(target, stream, original, context)
     return _open_raster(kind, target, stream, original, context)
 
 
@@ -140,7 +140,7 @@ def _check_subsampling(header: Header, asked: Subsampling) -> None:
         raise UnsupportedError(f"subsampling {asked} is not supported yet for a JPEG with {has}: leave it on auto")
 
 
-def _open_png(target: str, stream: ByteStream, context: Context) -> Opened:
+def _open_png(target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
     header = png.read_header(stream)
     source = Source(
         format="png",
@@ -155,7 +155,9 @@ def _open_png(target: str, stream: ByteStream, context: Context) -> Opened:
             raise UnsupportedError(f"PNG: animated, and can't be made {target}")
         return source, None
     if target == "png":
-        route: PngToPng | PixelRoute = PngToPng(stream, header, context.settings, context.stages, context.spool)
+        settings = context.settings
+        kept = original if settings.lossless or settings.delivery is not Delivery.IMMEDIATE else None
+        route: PngToPng | PixelRoute = PngToPng(stream, header, settings, context.stages, context.spool, kept)
     else:
         route = _route_for(PngPixels(stream, header, context.spool), target, context)
     needed = route.memory_bytes + bounds.METADATA_COPIES * header.metadata_bytes

@@ -1,6 +1,6 @@
 """Routes to PNG.
 
-PngToPng     scanlines → refiltered → bytes
+PngToPng     scanlines → the smallest form that says the same → filtered → bytes
 PixelsToPng  bands of pixels → bytes
 """
 
@@ -12,51 +12,86 @@ from compressor.memory import Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels
 from compressor.pipeline.stages import Stages
-from compressor.settings import Path, Settings
+from compressor.settings import Effort, Path, Settings
 from compressor.tiles import band_lines
 
 
 class PngToPng:
-    """The same scanlines, filtered and deflated anew. Interlacing goes: it costs bytes and shows in no sample."""
+    """The same pixels, filtered and deflated anew. Interlacing goes: it costs bytes and shows in no sample.
+
+    original  the source's own bytes when all of it has been read, for a second look at them: a first pass over all
+              scanlines finds the smallest form that says the same. None: one pass, and the form stays
+    """
 
     format = "png"
     path = Path.LOSSLESS
     needs_verdict = False
 
     def __init__(
-        self, stream: ByteStream, header: png.Header, settings: Settings, stages: Stages, spool: Callable[[], Spool]
+        self,
+        stream: ByteStream,
+        header: png.Header,
+        settings: Settings,
+        stages: Stages,
+        spool: Callable[[], Spool],
+        original: Spool | None = None,
     ) -> None:
-        self._header, self._settings, self._stages = header, settings, stages
+        self._stream, self._header, self._settings, self._stages = stream, header, settings, stages
+        self._spool = spool
+        self._original = None if settings.effort is Effort.FAST else original
         self._digest = png.digest(header)
         self.height = header.height
         self._lines = band_lines(header.row_bytes, 1)
-        self.memory_bytes = bounds.png_to_png(header, self._lines)
-        self._rows = self._digested(stages.timed(png.scanlines(stream, header, self._lines, spool), "decode"))
+        self._plan: png.Plan | None = None
+        self.memory_bytes = bounds.png_to_png(header, self._lines, settings.effort, self._original is not None)
 
     @property
     def notices(self) -> list[str]:
         interlaced = ["the source is interlaced, a rewritten PNG is not"] if self._header.interlaced else []
-        return [*self._header.notices, *interlaced]
+        changed = [self._plan.notice] if self._plan is not None and self._plan.notice else []
+        return [*self._header.notices, *interlaced, *changed]
+
+    def _scanlines(self, stream: ByteStream, header: png.Header) -> Iterator[png.Bytes]:
+        return self._stages.timed(png.scanlines(stream, header, self._lines, self._spool), "decode")
+
+    def prepare(self) -> None:
+        """The first pass."""
+        if self._original is None:
+            return
+        survey = png.Survey(self._header, self._settings.effort)
+        for rows in self._scanlines(self._stream, self._header):
+            with self._stages.stage("encode"):
+                survey.add(rows)
+        for _ in self._stream.drain():  # the spool can't be read before it is complete
+            pass
+        with self._stages.stage("encode"):
+            self._plan = survey.plan(self._settings.metadata)
+            self._digest = survey.digest
+
+    def head(self) -> bytes:
+        return b""
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        effort, metadata = self._settings.effort, self._settings.metadata
+        if self._plan is None:
+            rows = self._digested(self._scanlines(self._stream, self._header))
+            made = png.write(self._header, rows, effort=effort, metadata=metadata)
+        else:
+            assert self._original is not None
+            stream = ByteStream(self._original.chunks())
+            rows = self._plan.rows(self._scanlines(stream, png.read_header(stream)))
+            made = png.write(self._plan.header, rows, effort=effort, metadata=metadata, choice=self._plan.choice)
+        return self._stages.timed(made, "encode")
 
     def _digested(self, rows: Iterator[png.Bytes]) -> Iterator[png.Bytes]:
         for band in rows:
             self._digest.update(band.data)
             yield band
 
-    def prepare(self) -> None:
-        """One pass."""
-
-    def head(self) -> bytes:
-        return b""
-
-    def body(self) -> Iterator[bytes | memoryview]:
-        settings = self._settings
-        made = png.write(self._header, self._rows, effort=settings.effort, metadata=settings.metadata)
-        return self._stages.timed(made, "encode")
-
     def verify(self, result: Iterable[bytes]) -> bool:
-        """Whether the result has the source's scanlines."""
-        return png.read_digest(ByteStream(result), self._lines) == self._digest.digest()
+        """Whether the result has the source's scanlines or, where its form may be another, shows the same pixels."""
+        read = png.read_digest if self._plan is None else png.read_pixel_digest
+        return read(ByteStream(result), self._lines) == self._digest.digest()
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -74,7 +109,8 @@ class PixelsToPng:
         self.height = pixels.height
         self._header = png.new_header(pixels.width, pixels.height, pixels.channels)
         self._lines = band_lines(pixels.width * pixels.channels, 1)
-        self.memory_bytes = bounds.BASE_BYTES + pixels.band_bytes(self._lines) + bounds.png_writing(self._header)
+        writing = bounds.png_writing(self._header, settings.effort)
+        self.memory_bytes = bounds.BASE_BYTES + pixels.band_bytes(self._lines) + writing
         self._notices: list[str] = []
 
     @property

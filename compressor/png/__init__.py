@@ -4,11 +4,15 @@ from compressor.png.container import without_metadata
 from compressor.png.header import Header, new_header, read_header
 from compressor.png.metadata import metadata_chunks, read_metadata
 from compressor.png.reader import Bytes, digest, pixel_buffers, read_digest, scanlines, to_pixels
+from compressor.png.reduction import Plan, Survey
+from compressor.png.rgba16 import read_pixel_digest
 from compressor.png.writer import write
 
 __all__ = [
     "Bytes",
     "Header",
+    "Plan",
+    "Survey",
     "digest",
     "metadata_chunks",
     "new_header",
@@ -16,6 +20,7 @@ __all__ = [
     "read_digest",
     "read_header",
     "read_metadata",
+    "read_pixel_digest",
     "scanlines",
     "to_pixels",
     "without_metadata",

@@ -16,7 +16,7 @@ COLOR = (b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV",
 PIXELS = (b"PLTE", b"tRNS")
 ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 # Nothing that another format would show or need.
-WITHOUT_LOSS = (*PIXELS, *ANIMATION, b"sRGB", b"sBIT", b"bKGD", b"hIST", b"tIME")
+WITHOUT_LOSS = (*PIXELS, *ANIMATION, b"iDOT", b"sRGB", b"sBIT", b"bKGD", b"hIST", b"tIME")
 SRGB_GAMMA = 45455  # 1 / 2.2 in units of 1 / 100000 (clause 11.3.2.2)
 SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 SRGB_CICP = (1, 13, 0, 1)
@@ -111,9 +111,10 @@ def kept(chunks: list[Chunk], policy: Metadata) -> list[Chunk]:
     """The chunks that a PNG made from a PNG still has.
 
     KEEP: all, verbatim. COLOR: what changes how it looks, and of eXIf the orientation alone. STRIP: what its samples
-    mean nothing without. Chunks of an animation go: they are about frames that are not there any more.
+    mean nothing without. Chunks of an animation go: they are about frames that are not there any more, and so does
+    Apple's iDOT, which tells where in the compressed data the lower half of the image begins.
     """
-    chunks = [chunk for chunk in chunks if chunk.type not in ANIMATION]
+    chunks = [chunk for chunk in chunks if chunk.type not in (*ANIMATION, b"iDOT")]
     if policy is Metadata.KEEP:
         return chunks
     if policy is Metadata.STRIP:

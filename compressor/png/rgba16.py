@@ -1,0 +1,94 @@
+"""Scanlines as RGBA of 16 bits: what they show, whatever the form. Two PNGs with equal pixels here lose nothing."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.bytestream import ByteStream
+from compressor.kernels.rgba16 import expand_rgba16
+from compressor.memory import Spool
+from compressor.png.header import GREY, PALETTE, SAMPLES, Header, read_header
+from compressor.png.reader import Bytes, colors, scanlines
+
+Pixels = NDArray[np.uint64]
+
+PIECE_PIXELS = 1 << 15  # at a time, or a line
+
+
+def pixel(red: int, green: int, blue: int, alpha: int = 0xFFFF) -> int:
+    """16-bit samples as the kernels have them."""
+    return red | green << 16 | blue << 32 | alpha << 48
+
+
+def rgba(value: int) -> tuple[int, int, int, int]:
+    """The samples again."""
+    return value & 0xFFFF, value >> 16 & 0xFFFF, value >> 32 & 0xFFFF, value >> 48
+
+
+def scaled(sample: int, depth: int) -> int:
+    """A sample of `depth` bits as one of 16: 65535 * sample / (2 ** depth - 1), which is exact."""
+    return sample * (0xFFFF // ((1 << depth) - 1))
+
+
+def transparent(header: Header) -> int | None:
+    """The opaque pixel that tRNS makes transparent (clause 11.3.1.1), None where there is none or a palette."""
+    if header.transparency is None or header.color_type == PALETTE:
+        return None
+    # Of 16 bits those above the depth do not count.
+    key = np.frombuffer(header.transparency, ">u2").astype(int) & ((1 << header.bit_depth) - 1)
+    samples = [scaled(int(sample), header.bit_depth) for sample in key]
+    return pixel(*(samples * 3 if header.color_type == GREY else samples))
+
+
+def meanings(header: Header) -> Pixels:
+    """The table that `expand_rgba16` takes."""
+    key = transparent(header)
+    if header.color_type == PALETTE:
+        entries = [tuple(257 * int(sample) for sample in entry) for entry in colors(header)]
+        return np.array([pixel(*entry) for entry in entries], np.uint64)
+    if header.color_type == GREY and header.bit_depth <= 8:
+        most = (1 << header.bit_depth) - 1
+        grey = [pixel(*[scaled(value & most, header.bit_depth)] * 3) for value in range(256)]
+        return np.array([value & ~(0xFFFF << 48) if value == key else value for value in grey], np.uint64)
+    return np.array([] if key is None else [key], np.uint64)
+
+
+class Expander:
+    """Scanlines of one image to pixels."""
+
+    def __init__(self, header: Header) -> None:
+        self._header, self._table = header, meanings(header)
+        self._out = np.empty((0, 0), np.uint64)
+
+    def __call__(self, rows: Bytes) -> Iterator[Pixels]:
+        """(n, width) uint64 for every n scanlines; PIECE_PIXELS or a line at a time, the array is reused.
+
+        Scanlines may be cut off on the right, all of them at the same byte.
+        """
+        width = min(self._header.width, rows.shape[1] * 8 // self._header.bits_per_pixel)
+        at_once = max(1, PIECE_PIXELS // width)
+        if self._out.shape[1:] != (width,) or len(self._out) < min(at_once, len(rows)):
+            self._out = np.empty((min(at_once, len(rows)), width), np.uint64)
+        for first in range(0, len(rows), at_once):
+            part = rows[first : first + at_once]
+            out = self._out[: len(part)]
+            status = expand_rgba16(part, SAMPLES[self._header.color_type], self._header.bit_depth, self._table, out)
+            assert status == len(part), "the reader's scanlines are long enough"
+            yield out
+
+
+def new_digest(header: Header) -> "hashlib.blake2b":
+    """To be updated with all pixels of an image."""
+    return hashlib.blake2b(f"{header.width} x {header.height}".encode(), digest_size=32)
+
+
+def read_pixel_digest(stream: ByteStream, lines: int, spool: Callable[[], Spool] | None = None) -> bytes:
+    """The digest of what a whole PNG shows."""
+    header = read_header(stream)
+    found, expand = new_digest(header), Expander(header)
+    for rows in scanlines(stream, header, lines, spool):
+        for pixels in expand(rows):
+            found.update(pixels.data)
+    return found.digest()
