@@ -14,6 +14,7 @@ EXIF = b"Exif\0\0"  # Exif 2.32, 4.7.2
 XMP = b"http://ns.adobe.com/xap/1.0/\0"  # XMP specification part 3, 1.1.3
 ICC = b"ICC_PROFILE\0"  # ICC.1:2022, B.4
 MPF = b"MPF\0"  # CIPA DC-007, 5.1
+EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"  # XMP specification part 3, 1.1.3.1
 ADOBE = b"Adobe"  # Adobe technical note 5116, section 18
 SEGMENT_DATA_MAX = 65533
 ICC_PIECE_MAX = SEGMENT_DATA_MAX - len(ICC) - 2
@@ -36,6 +37,74 @@ def segments_for(attachments: Attachments) -> tuple[list[Segment], list[str]]:
     for comment in attachments.comments:
         segments += _single(COM, comment.encode(), "a comment", notices)
     return segments, notices
+
+
+def attachments_of(segments: Sequence[Segment]) -> Attachments:
+    """What the segments of a JPEG say, for another format; what has no place in that is named in the notices.
+
+    Of repeated segments Exif is joined and the last XMP counts, as in Pillow; comments are all kept. The index of
+    further pictures (MPF) is not among what is named: whoever drops the pictures says so.
+    """
+    exif, xmp, density = b"", None, None
+    icc: dict[int, bytes] = {}
+    counts: set[int] = set()
+    comments: list[str] = []
+    lost: list[str] = []
+    for segment in segments:
+        marker, data = segment.marker, segment.data
+        if marker == COM:
+            comments.append(_text(data))
+        elif marker == APP0 and data.startswith(JFIF):
+            density = _density(data)
+        elif marker == APP1 and data.startswith(EXIF):
+            exif += data[len(EXIF) :]
+        elif marker == APP1 and data.startswith(XMP):
+            xmp = data[len(XMP) :]
+        elif marker == APP2 and data.startswith(ICC) and len(data) >= len(ICC) + 2:
+            number, count = data[len(ICC) : len(ICC) + 2]
+            icc[number] = data[len(ICC) + 2 :]
+            counts.add(count)
+        elif not (data.startswith(ADOBE) and marker == APP14) and not (data.startswith(MPF) and marker == APP2):
+            lost.append(_name(segment))
+    whole = len(counts) == 1 and sorted(icc) == list(range(1, 1 + max(counts)))
+    notices = [] if whole or not icc else ["the ICC profile is not complete: not carried over"]
+    if lost:
+        notices.append(f"not carried over from JPEG: {', '.join(sorted(set(lost)))}")
+    return Attachments(
+        icc=b"".join(icc[number] for number in sorted(icc)) or None if whole else None,
+        exif=exif or None,
+        xmp=xmp or None,
+        comments=tuple(comment for comment in comments if comment),
+        density=density,
+        notices=tuple(notices),
+    )
+
+
+def _name(segment: Segment) -> str:
+    """A segment for people: its marker and the word that it begins with, as "APP13 (Photoshop 3.0)"."""
+    marker = "COM" if segment.marker == COM else f"APP{segment.marker - APP0}"
+    if segment.marker == APP1 and segment.data.startswith(EXTENDED_XMP):
+        return f"{marker} (extended XMP)"
+    word = segment.data[:32].partition(b"\0")[0]
+    return f"{marker} ({word.decode()})" if word.isascii() and word.decode("ascii").isprintable() and word else marker
+
+
+def _text(comment: bytes) -> str:
+    """A comment, which T.81 gives no encoding: UTF-8 if it can be."""
+    try:
+        return comment.decode()
+    except UnicodeDecodeError:
+        return comment.decode("latin-1")
+
+
+def _density(jfif: bytes) -> tuple[int, int] | None:
+    """Pixels per metre from a JFIF segment; None where it says an aspect ratio alone (T.871, 10.1)."""
+    if len(jfif) < 12:
+        return None
+    unit, x, y = struct.unpack_from(">BHH", jfif, 7)
+    scale = {1: 1 / 0.0254, 2: 100.0}.get(unit, 0.0)
+    found = round(x * scale), round(y * scale)
+    return found if min(found) > 0 else None
 
 
 def _single(marker: int, data: bytes, name: str, notices: list[str]) -> list[Segment]:

@@ -1,9 +1,8 @@
 """Coefficient rows → pixels: dequantization, inverse DCT, upsampling, colour, one MCU row at a time.
 
 What libjpeg-turbo makes of a file with its default settings (accurate inverse DCT, "fancy" upsampling), byte for byte, as
-long as dequantized coefficients have the size that an encoder gives them. Two things are not done: it smooths the blocks
-of a progressive file whose last scans were never written, and it refuses no factor that it can't upsample before it sees
-the data.
+long as dequantized coefficients have the size that an encoder gives them. One thing is not done: libjpeg smooths the blocks
+of a progressive file whose last scans were never written.
 
 A component whose lines are interpolated needs the line above and the line below, so the last lines of an MCU row wait
 for the next one. What is held grows with the width, not with the height.
@@ -69,6 +68,7 @@ class Planes:
             ],
             np.int64,
         )
+        self._advance = np.array([8 * v for _, v in frame.sampling], np.int64)
         self.upsampled = np.empty((3, LEFT + 8 * frame.mcus_per_row * frame.h_max + RIGHT), np.uint8)
 
     @property
@@ -79,9 +79,9 @@ class Planes:
     def keep(self) -> None:
         """Make room for the next MCU row."""
         for array, kept in zip(self.arrays, self.kept, strict=True):
-            array[:kept] = array[len(array) - kept :]
-        for n, (array, kept) in enumerate(zip(self.arrays, self.kept, strict=True)):
-            self.plan[n, BASE] += len(array) - kept
+            if kept:
+                array[:kept] = array[len(array) - kept :]
+        self.plan[:, BASE] += self._advance
 
 
 def bands(header: Header, rows: Iterable[NDArray[np.int16]], lines: int) -> Iterator[Band]:

@@ -6,6 +6,7 @@ Every term is a buffer that the path allocates, at its largest; the largest outp
 from compressor import png
 from compressor.jpeg.frame import Frame
 from compressor.kernels import huffman_encode, packing
+from compressor.kernels.idct import LEFT, RIGHT
 from compressor.png.chunks import PIECE_BYTES
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
@@ -27,6 +28,17 @@ def pixels_to_jpeg(frame: Frame, lines: int, channels: int) -> int:
     rows = lines // (8 * frame.v_max)
     block = 2 * COEFFICIENTS_BYTES + packing.BLOCK_BYTES_MAX + rows * CODED_BYTES
     return BASE_BYTES + frame.blocks_per_row * block + 2 * lines * frame.width * channels
+
+
+def jpeg_to_pixels(frame: Frame, lines: int, metadata_bytes: int, scans_bytes: int = 0) -> int:
+    """On top for what a JPEG is decoded to: a row of coefficients, planes of samples with the lines that are kept, three
+    upsampled lines, a band of pixels; the header's segments twice; the windows of several scans."""
+    padded = 8 * frame.mcus_per_row
+    samples = sum((9 * v + 1) * (padded * h + LEFT + RIGHT) for h, v in frame.sampling)
+    upsampled = 3 * (padded * frame.h_max + LEFT + RIGHT)
+    band = lines * frame.width * len(frame.components)
+    coefficients = frame.blocks_per_row * COEFFICIENTS_BYTES
+    return coefficients + samples + upsampled + band + 2 * metadata_bytes + scans_bytes
 
 
 def png_to_png(header: png.Header, lines: int) -> int:

@@ -13,13 +13,14 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import mpf
-from compressor.jpeg.frame import REPEATED_IDENTIFIERS, Header
+from compressor.jpeg.frame import REPEATED_IDENTIFIERS, Header, Segment
+from compressor.jpeg.pixels import COLORS as COLORS_OF_JPEG
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import Scans
 from compressor.memory import CHUNK_BYTES, Resources, Spool
 from compressor.pipeline import bounds
-from compressor.pipeline.pixels import ArrayPixels, Pixels, PngPixels, RasterPixels, RawPixels
+from compressor.pipeline.pixels import ArrayPixels, JpegPixels, Pixels, PngPixels, RasterPixels, RawPixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.pipeline.to_jpeg import Coefficients, JpegToJpeg, PixelsToJpeg
@@ -28,7 +29,7 @@ from compressor.pipeline.to_png import PixelsToPng, PngToPng
 from compressor.settings import Effort, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
 from compressor.t81 import DIMENSION_MAX
-from compressor.tiles import check_raw
+from compressor.tiles import band_lines, check_raw
 
 # What `keep` makes of a format that has no route to itself: JPEG from BMP, which nobody wants to keep as it is.
 KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "jpeg"}
@@ -81,7 +82,8 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
     native = target == "jpeg" and not header.obstacle
     if native:
         _check_subsampling(header, settings.subsampling)
-    coefficients = _coefficients(stream, header, original, context) if native else None
+    as_pixels = target in ("png", "webp", "avif") and not header.obstacle and header.color in COLORS_OF_JPEG
+    coefficients = _coefficients(stream, header, index, original, context) if native else None
     frame = header.frame
     source = Source(
         format="jpeg",
@@ -92,6 +94,8 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
         quality=estimated_quality(header),
         reserved_bytes=bounds.BASE_BYTES,
     )
+    if as_pixels:
+        return _open_jpeg_pixels(source, target, stream, header, original, context)
     if coefficients is not None:
         route: Route = JpegToJpeg(coefficients, settings, context.resources, context.stages)
         return dataclasses.replace(source, reserved_bytes=route.memory_bytes), route
@@ -100,9 +104,26 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
     return _through_pillow(source, target, stream, original, context)
 
 
-def _coefficients(stream: ByteStream, header: Header, original: Spool, context: Context) -> Coefficients:
-    """As the file arrives, or, where a row needs several scans, from the spool when all of it is there."""
-    index, at = mpf.index_of(header.segments), None
+def _open_jpeg_pixels(
+    source: Source, target: str, stream: ByteStream, header: Header, original: Spool, context: Context
+) -> tuple[Source, Route]:
+    """Coefficients become pixels, band by band; of several pictures the first one does."""
+    found = _coefficients(stream, header, None, original, context)
+    route = _route_for(JpegPixels(header, found.rows, found.end, lambda: stream.size), target, context)
+    lines = band_lines(header.frame.width * COLORS_OF_JPEG[header.color], 1) if target == "png" else 64
+    metadata_bytes = sum(len(s.data) for s in (*header.segments, *header.trailing))
+    needed = route.memory_bytes + bounds.jpeg_to_pixels(header.frame, lines, metadata_bytes, found.scans_bytes)
+    return dataclasses.replace(source, reserved_bytes=needed), route
+
+
+def _coefficients(
+    stream: ByteStream, header: Header, index: Segment | None, original: Spool, context: Context
+) -> Coefficients:
+    """As the file arrives, or, where a row needs several scans, from the spool when all of it is there.
+
+    index  of further pictures, where they are kept
+    """
+    at = None
     if index is not None:
         mpf.check(index)
         at = original.read(0, header.offset).index(index.data)

@@ -4,10 +4,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compressor import png, raster, tiles
 from compressor.bytestream import ByteStream
 from compressor.errors import SettingsError
+from compressor.jpeg import mpf
+from compressor.jpeg.attachments import attachments_of
+from compressor.jpeg.frame import Header
+from compressor.jpeg.pixels import COLORS
+from compressor.jpeg.pixels import bands as jpeg_bands
 from compressor.kernels.color import flatten
 from compressor.memory import Spool
 from compressor.metadata import Attachments
@@ -52,6 +58,45 @@ class PngPixels:
     def notices(self) -> Sequence[str]:
         deep = ["16-bit samples reduced to 8"] if self._header.bit_depth == 16 else []
         return [*self._header.notices, *deep]
+
+
+class JpegPixels:
+    """A JPEG whose coefficient rows can be had.
+
+    end   where in the source the image ends; asked for when the rows have been taken
+    size  of the source; asked for when all of it has been taken
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        rows: Iterator[NDArray[np.int16]],
+        end: Callable[[], int],
+        size: Callable[[], int],
+    ) -> None:
+        self._header, self._rows, self._end, self._size = header, rows, end, size
+        self._ended: int | None = None
+        self.width, self.height = header.frame.width, header.frame.height
+        self.channels = COLORS[header.color]
+
+    def bands(self, lines: int) -> Iterator[Band]:
+        yield from jpeg_bands(self._header, self._rows, lines)
+        self._ended = self._end()
+
+    @property
+    def attachments(self) -> Attachments:
+        return attachments_of(self._header.segments)
+
+    @property
+    def notices(self) -> Sequence[str]:
+        header, notices = self._header, list(self._header.notices)
+        if mpf.index_of(header.segments) is not None:
+            notices.append("further images in the file (MPF) were dropped")
+        if header.trailing:
+            notices.append(f"{len(header.trailing)} metadata segments behind the first scan were dropped")
+        if self._ended is not None and self._size() > self._ended:
+            notices.append(f"{self._size() - self._ended} bytes behind the image were dropped")
+        return notices
 
 
 class RawPixels:
