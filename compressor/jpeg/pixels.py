@@ -1,8 +1,8 @@
 """Coefficient rows → pixels: dequantization, inverse DCT, upsampling, colour, one MCU row at a time.
 
-What libjpeg-turbo makes of a file with its default settings (accurate inverse DCT, "fancy" upsampling), byte for byte, as
-long as dequantized coefficients have the size that an encoder gives them. One thing is not done: libjpeg smooths the blocks
-of a progressive file whose last scans were never written.
+What libjpeg-turbo makes of a file with its default settings (accurate inverse DCT, "fancy" upsampling), byte for byte,
+as long as dequantized coefficients have the size that an encoder gives them. One thing is not done: libjpeg smooths the
+blocks of a progressive file whose last scans were never written.
 
 A component whose lines are interpolated needs the line above and the line below, so the last lines of an MCU row wait
 for the next one. What is held grows with the width, not with the height.
@@ -110,7 +110,15 @@ def bands(header: Header, rows: Iterable[NDArray[np.int16]], lines: int) -> Iter
             count = min(lines - filled, ready - done)
             with cores:
                 pixel_lines(
-                    planes.triple, planes.plan, ycc, done, count, frame.width, planes.upsampled, out, filled * line_bytes
+                    planes.triple,
+                    planes.plan,
+                    ycc,
+                    done,
+                    count,
+                    frame.width,
+                    planes.upsampled,
+                    out,
+                    filled * line_bytes,
                 )
             filled, done = filled + count, done + count
             if filled == lines or done == frame.height:

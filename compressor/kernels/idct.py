@@ -1,8 +1,8 @@
 """Dequantization (T.81 A.3.4) and the inverse DCT (A.3.3), sample for sample what libjpeg makes of them.
 
 The standard leaves it to the decoder how exact the transform is. This is the accurate integer one of libjpeg
-(jidctint.c, "islow"): the transform of Loeffler, Ligtenberg and Moschytz (Proc. ICASSP 1989, pp. 988-991) with constants
-of 13 bits; first the columns, rounded to two more bits than samples have, then the rows. Its two dimensions together
+(jidctint.c, "islow"): the transform of Loeffler, Ligtenberg and Moschytz (Proc. ICASSP 1989, pp. 988-991) with
+constants of 13 bits; first the columns, rounded to two more bits than samples have, then the rows. Its two dimensions together
 are off by less than a sample's unit from exact arithmetic, so that all who use it agree on every pixel.
 
 Sums that leave 16 bits, which no encoder's coefficients bring about, are treated as libjpeg-turbo's vector code does:
@@ -30,7 +30,7 @@ def _fixed(value):
 
 
 def _dot(builder, pair, factors):
-    """a * factors[0] + b * factors[1], int32, of two int16 vectors that come interleaved: LLVM makes one pmaddwd of it."""
+    """a * factors[0] + b * factors[1], int32, of two int16 vectors that come interleaved: one pmaddwd."""
     count = pair.type.count
     both = ir.Constant(vector(I32, count), list(factors) * (count // 2))
     products = builder.mul(builder.sext(pair, vector(I32, count)), both)

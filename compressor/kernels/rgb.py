@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from compressor.kernels.idct import LEFT
 from compressor.kernels.lanes import I8, I16, I32, load, shuffle, splat, store, vector
-from compressor.kernels.upsample import BOX, FULL, H1V2, H2V2, upsample
+from compressor.kernels.upsample import FULL, H1V2, H2V2, upsample
 
 LANES = 32  # pixels a step
 PLANES = types.UniTuple(types.uint8[:, ::1], 3)
@@ -27,7 +27,7 @@ def _bytes(context, builder, array_type, array, index):
 
 
 def _rounded_product(builder, x, factor):
-    """round(x * factor / 2^16), half up, of int16 lanes -128 .. 127, |factor| < 2^15: pmulhw, twice as large at first."""
+    """round(x * factor / 2^16), half up, of int16 lanes -128 .. 127, |factor| < 2^15: one pmulhw of 2 x."""
     wide = builder.sext(builder.add(x, x), vector(I32, LANES))
     high = builder.ashr(builder.mul(wide, splat(I32, LANES, factor)), splat(I32, LANES, 16))
     half = builder.add(builder.trunc(high, vector(I16, LANES)), splat(I16, LANES, 1))

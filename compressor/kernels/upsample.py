@@ -1,11 +1,11 @@
 """Upsampling (T.81 A.1.1 leaves it open): a component's samples → one line of the image's width, as libjpeg does it.
 
-Where a component has half the samples, they are interpolated by libjpeg's triangle filter ("fancy upsampling", jdsample.c):
+A component that has half the samples is interpolated by libjpeg's triangle filter ("fancy upsampling" in jdsample.c):
 3/4 of the nearest sample and 1/4 of the next nearest in each direction, ties going up and down in turns:
 
     h2v1    out[2j] = (3 s[j] + s[j - 1] + 1) >> 2      out[2j + 1] = (3 s[j] + s[j + 1] + 2) >> 2
     h1v2    out[j] = (3 near[j] + far[j] + 1 or 2) >> 2, 1 where `far` is above
-    h2v2    with t = 3 near + far:    out[2j] = (3 t[j] + t[j - 1] + 8) >> 4    out[2j + 1] = (3 t[j] + t[j + 1] + 7) >> 4
+    h2v2    out[2j] = (3 t[j] + t[j - 1] + 8) >> 4      out[2j + 1] = (3 t[j] + t[j + 1] + 7) >> 4, t = 3 near + far
 
 Samples beyond the edge repeat it, and h2v1 and h2v2 are left to replication where a line has fewer than three samples.
 All other whole ratios are replicated ("int_upsample"). The results are those of libjpeg-turbo, every one.

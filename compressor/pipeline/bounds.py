@@ -31,8 +31,8 @@ def pixels_to_jpeg(frame: Frame, lines: int, channels: int) -> int:
 
 
 def jpeg_to_pixels(frame: Frame, lines: int, metadata_bytes: int, scans_bytes: int = 0) -> int:
-    """On top for what a JPEG is decoded to: a row of coefficients, planes of samples with the lines that are kept, three
-    upsampled lines, a band of pixels; the header's segments twice; the windows of several scans."""
+    """On top for what a JPEG is decoded to: a row of coefficients, planes of samples with the lines that are kept,
+    three upsampled lines, a band of pixels; the header's segments twice; the windows of several scans."""
     padded = 8 * frame.mcus_per_row
     samples = sum((9 * v + 1) * (padded * h + LEFT + RIGHT) for h, v in frame.sampling)
     upsampled = 3 * (padded * frame.h_max + LEFT + RIGHT)

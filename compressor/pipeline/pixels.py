@@ -12,7 +12,7 @@ from compressor.errors import SettingsError
 from compressor.jpeg import mpf
 from compressor.jpeg.attachments import attachments_of
 from compressor.jpeg.frame import Header
-from compressor.jpeg.pixels import COLORS
+from compressor.jpeg.pixels import COLORS, kind_of
 from compressor.jpeg.pixels import bands as jpeg_bands
 from compressor.kernels.color import flatten
 from compressor.memory import Spool
@@ -78,6 +78,8 @@ class JpegPixels:
         self._ended: int | None = None
         self.width, self.height = header.frame.width, header.frame.height
         self.channels = COLORS[header.color]
+        for index in range(len(header.frame.components)):
+            kind_of(header.frame, index)  # refuses what can't be upsampled
 
     def bands(self, lines: int) -> Iterator[Band]:
         yield from jpeg_bands(self._header, self._rows, lines)
