@@ -2,8 +2,8 @@
 
 The standard leaves it to the decoder how exact the transform is. This is the accurate integer one of libjpeg
 (jidctint.c, "islow"): the transform of Loeffler, Ligtenberg and Moschytz (Proc. ICASSP 1989, pp. 988-991) with
-constants of 13 bits; first the columns, rounded to two more bits than samples have, then the rows. Its two dimensions together
-are off by less than a sample's unit from exact arithmetic, so that all who use it agree on every pixel.
+constants of 13 bits; first the columns, rounded to two more bits than samples have, then the rows. It is off by less
+than a sample's unit from exact arithmetic, and all who use it agree on every pixel.
 
 Sums that leave 16 bits, which no encoder's coefficients bring about, are treated as libjpeg-turbo's vector code does:
 products of dequantization wrap around, columns saturate.

@@ -14,6 +14,7 @@ from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
 BASE_BYTES = 640 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
 CODED_BYTES = 3 * (huffman_encode.BLOCK_BYTES_MAX + 1)  # of a block: before stuffing, and after
+DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
 PNG_OUTPUT_BYTES = 7 << 18  # zlib's 384 KiB; 256 KiB each: filtered rows, what is held, its chunk, the chunk framed
 
 
@@ -38,7 +39,7 @@ def jpeg_to_pixels(frame: Frame, lines: int, metadata_bytes: int, scans_bytes: i
     upsampled = 3 * (padded * frame.h_max + LEFT + RIGHT)
     band = lines * frame.width * len(frame.components)
     coefficients = frame.blocks_per_row * COEFFICIENTS_BYTES
-    return coefficients + samples + upsampled + band + 2 * metadata_bytes + scans_bytes
+    return DECODER_BYTES + coefficients + samples + upsampled + band + 2 * metadata_bytes + scans_bytes
 
 
 def png_to_png(header: png.Header, lines: int) -> int:
