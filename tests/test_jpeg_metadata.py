@@ -171,7 +171,7 @@ def test_a_packet_that_is_nonsense_is_done_with_quickly(piece):
 
 
 def attached(*segments):
-    return attachments.read_attachments(read_header(ByteStream([file(*segments)])).segments)
+    return attachments.attachments_of(read_header(ByteStream([file(*segments)])).segments)
 
 
 def test_segments_are_read_into_the_shared_form():
@@ -182,7 +182,8 @@ def test_segments_are_read_into_the_shared_form():
     assert found.xmp == b"<x:xmpmeta/>"
     assert found.comments == ("hello",)
     assert found.density == (2835, 2835)
-    assert [notice.split(",")[0] for notice in found.notices] == ["extended XMP", "Photoshop's resources (IPTC)"]
+    lost = "APP1 (extended XMP), APP13 (Photoshop 3.0), APP2 (urn:iso:std:iso:ts:21496:-1)"
+    assert found.notices == (f"not carried over from JPEG: {lost}",)
     assert attached(segment(0xE0, b"JFIF\0\1\2\2\0\x0a\0\x14\0\0")).density == (1000, 2000)
     assert attached(segment(0xE0, b"JFIF\0\1\2\0\0\1\0\1\0\0")).density is None
     assert attached(segment(0xFE, b"\xe9t\xe9")).comments == ("\xe9t\xe9",)
@@ -208,13 +209,13 @@ def test_a_profile_in_pieces_that_do_not_go_together_is_left_out_with_a_notice_a
     found = attached(*segments)
 
     assert found.icc is None
-    assert found.notices == ("the ICC profile is incomplete and was left out",)
+    assert found.notices == ("the ICC profile is incomplete: not carried over",)
     assert segments_of(pipeline.compress(file(*segments), quality=50).data) == segments_of(file(*segments))
     assert Image.open(io.BytesIO(file(*segments))).info.get("icc_profile") is None or pieces != [(1, 2)]
 
 
 def test_a_piece_without_a_number_is_no_profile():
-    assert attachments.read_attachments([Segment(0xE2, b"ICC_PROFILE\0\1")]).icc is None
+    assert attachments.attachments_of([Segment(0xE2, b"ICC_PROFILE\0\1")]).icc is None
 
 
 def test_trailing_data_is_kept():

@@ -24,6 +24,12 @@ EDGES = [
     "test_kernels_huffman_encode.py::test_bytes_that_are_all_ff_double",
     "test_kernels_huffman_encode.py::test_an_ff_in_any_place_is_stuffed",
     "test_kernels_huffman_encode.py::test_symbols_are_counted_and_added_up",
+    "test_kernels_idct.py::test_edge_samples_are_repeated_on_both_sides",
+    "test_kernels_idct.py::test_the_triangle_filter_is_linear_interpolation_with_ties_in_turns",
+    "test_kernels_idct.py::test_rgb_components_are_taken_as_they_are",
+    "test_jpeg_pixels.py::test_all_sampling_factors_decode_as_with_libjpeg",
+    "test_jpeg_pixels.py::test_grey_and_rgb_and_restarts_decode_as_with_libjpeg",
+    "test_jpeg_pixels.py::test_extreme_coefficients_stay_inside_the_arrays",
     "test_kernels_quantize.py::test_only_the_asked_blocks_change",
     "test_kernels_progressive.py::test_decoding_goes_on_where_the_data_ended",
     "test_kernels_progressive.py::test_data_that_ends_too_early_is_told",
@@ -42,7 +48,7 @@ EDGES = [
 PROBES = """
 import numpy as np
 from numba import njit
-from compressor.kernels import color, dct, huffman_encode, lanes, mcu_row, packing, quantize
+from compressor.kernels import color, dct, huffman_encode, idct, lanes, mcu_row, packing, quantize, rgb, upsample
 
 u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
 f4 = np.zeros(64, np.float32)
@@ -64,6 +70,15 @@ CASES = {
     "fdct_quantize_two": (
         lambda p, r, o, at: dct.fdct_quantize_two(p, at, 16, r, 0, o, 0), (i2(1, 132), f4, i2(2, 64)), 4
     ),
+    "idct_block": (
+        lambda c, q, p, at: idct.idct_block(c, 0, q, 0, p, at, 8), (i2(1, 64), i2(1, 64), u1(1, 68)), 4
+    ),
+    "fill_block": (lambda p, at: idct.fill_block(p, at, 8, 1), (u1(1, 68),), 4),
+    "h2v1_lanes": (lambda p, o, at: upsample.h2v1_lanes(p, at + 1, o, 0), (u1(1, 38), u1(1, 64)), 4),
+    "h1v2_lanes": (lambda p, o, at: upsample.h1v2_lanes(p, 0, at, 1, o, 0), (u1(1, 36), u1(1, 32)), 4),
+    "h2v2_lanes": (lambda p, o, at: upsample.h2v2_lanes(p, 1, at + 1, o, 0), (u1(1, 38), u1(1, 64)), 4),
+    "ycc_lanes": (lambda p, o, at: rgb.ycc_lanes(p, 0, p, at, p, 0, o, 0), (u1(1, 36), u1(96)), 4),
+    "rgb_lanes, out": (lambda p, o, at: rgb.rgb_lanes(p, 0, p, 0, p, 0, o, at), (u1(1, 32), u1(100)), 4),
     "fdct_quantize, out": (lambda p, r, o, at: dct.fdct_quantize(p, 0, 8, r, 0, o, at), (i2(1, 64), f4, i2(1, 68)), 4),
 }
 for name, (function, arrays, last) in CASES.items():

@@ -10,7 +10,7 @@ from compressor.jpeg.frame import Segment
 from compressor.jpeg.markers import PARAMETERLESS, MarkerReader, entropy_coded
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.settings import Metadata
-from compressor.t81 import APP0, APP1, APP2, APP13, APP14, APP15, COM, EOI, SOI, SOS
+from compressor.t81 import APP0, APP1, APP2, APP14, APP15, COM, EOI, SOI, SOS
 
 JFIF = b"JFIF\0"  # ITU-T T.871, 10.1
 JFIF_BYTES = 14  # ITU-T T.871, 10.1: up to the thumbnail
@@ -42,6 +42,71 @@ def segments_for(attachments: Attachments) -> tuple[list[Segment], list[str]]:
     for comment in attachments.comments:
         segments += _single(COM, comment.encode(), "a comment", notices)
     return segments, notices
+
+
+def attachments_of(segments: Sequence[Segment]) -> Attachments:
+    """What the segments of a JPEG say, for another format; what has no place in that is named in the notices.
+
+    Of repeated segments Exif is joined and the last XMP counts, as in Pillow; comments are all kept. The index of
+    further pictures (MPF) is not among what is named: whoever drops the pictures says so.
+    """
+    exif, xmp, density = b"", None, None
+    pieces: list[bytes] = []
+    comments: list[str] = []
+    lost: list[str] = []
+    for segment in segments:
+        marker, data = segment.marker, segment.data
+        if marker == COM:
+            comments.append(_text(data.rstrip(b"\0")))
+        elif marker == APP0 and data.startswith(JFIF):
+            density = _density(data)
+        elif marker == APP1 and data.startswith(EXIF):
+            exif += data[len(EXIF) :]
+        elif marker == APP1 and data.startswith(XMP):
+            xmp = data[len(XMP) :]
+        elif marker == APP2 and data.startswith(ICC):
+            pieces.append(data[len(ICC) :])
+        elif not (data.startswith(ADOBE) and marker == APP14) and not mpf.is_index(segment):
+            lost.append(_name(segment))
+    icc = joined_icc(pieces)
+    notices = ["the ICC profile is incomplete: not carried over"] if icc is None and pieces else []
+    if lost:
+        notices.append(f"not carried over from JPEG: {', '.join(sorted(set(lost)))}")
+    return Attachments(
+        icc=icc,
+        exif=exif or None,
+        xmp=xmp or None,
+        comments=tuple(comment for comment in comments if comment),
+        density=density,
+        notices=tuple(notices),
+    )
+
+
+def _name(segment: Segment) -> str:
+    """A segment for people: its marker and the word that it begins with, as "APP13 (Photoshop 3.0)"."""
+    marker = "COM" if segment.marker == COM else f"APP{segment.marker - APP0}"
+    if segment.marker == APP1 and segment.data.startswith(EXTENDED_XMP):
+        return f"{marker} (extended XMP)"
+    word = segment.data[:32].partition(b"\0")[0]
+    return f"{marker} ({word.decode()})" if word.isascii() and word.decode("ascii").isprintable() and word else marker
+
+
+def _text(comment: bytes) -> str:
+    """A comment, which T.81 gives no encoding: UTF-8 if it can be."""
+    try:
+        return comment.decode()
+    except UnicodeDecodeError:
+        return comment.decode("latin-1")
+
+
+def _density(jfif: bytes) -> tuple[int, int] | None:
+    """Pixels per metre from a JFIF segment; None where it says an aspect ratio alone (T.871, 10.1)."""
+    if len(jfif) < 12:
+        return None
+    unit, x, y = struct.unpack_from(">BHH", jfif, 7)
+    scale = {1: 1 / 0.0254, 2: 100.0}.get(unit, 0.0)
+    found = round(x * scale), round(y * scale)
+    return found if min(found) > 0 else None
 
 
 def _single(marker: int, data: bytes, name: str, notices: list[str]) -> list[Segment]:
@@ -133,31 +198,6 @@ def _reduced(stream: ByteStream, policy: Metadata) -> Iterator[tuple[bytes, int 
                 yield piece, None
 
 
-def read_attachments(segments: Sequence[Segment]) -> Attachments:
-    """What the segments of a JPEG say, in the form that all formats share; what does not fit is named."""
-    found = {
-        name: [s.data[len(start) :] for s in segments if s.marker == marker and s.data.startswith(start)]
-        for name, marker, start in (
-            ("JFIF", APP0, JFIF), ("Exif", APP1, EXIF), ("XMP", APP1, XMP), ("extended XMP", APP1, EXTENDED_XMP),
-            ("Photoshop's resources (IPTC)", APP13, PHOTOSHOP), ("ICC", APP2, ICC),
-        )
-    }  # fmt: skip
-    icc = joined_icc(found["ICC"])
-    notices = ["the ICC profile is incomplete and was left out"] if icc is None and found["ICC"] else []
-    for name in ("extended XMP", "Photoshop's resources (IPTC)"):
-        if size := sum(map(len, found[name])):
-            notices.append(f"{name}, {size} bytes, can't be carried over")
-    comments = (s.data.rstrip(b"\0") for s in segments if s.marker == COM)
-    return Attachments(
-        icc=icc,
-        exif=next(iter(found["Exif"]), None),
-        xmp=next(iter(found["XMP"]), None),
-        comments=tuple(_text(comment) for comment in comments if comment),
-        density=_density(next(iter(found["JFIF"]), b"")),
-        notices=tuple(notices),
-    )
-
-
 def joined_icc(pieces: Sequence[bytes]) -> bytes | None:
     """A profile from its pieces, each behind its number and how many there are (ICC.1:2022, B.4): in the order of their
     numbers. None where one is missing, comes twice or counts otherwise, as in libjpeg (jpeg_read_icc_profile)."""
@@ -169,20 +209,3 @@ def joined_icc(pieces: Sequence[bytes]) -> bytes | None:
     ]:
         return None
     return b"".join(piece[2:] for piece in ordered) or None
-
-
-def _text(comment: bytes) -> str:
-    """A comment, which T.81 gives no encoding: UTF-8 if it can be."""
-    try:
-        return comment.decode()
-    except UnicodeDecodeError:
-        return comment.decode("latin-1")
-
-
-def _density(jfif: bytes) -> tuple[int, int] | None:
-    """Pixels per metre, from what follows JFIF's name; None for an aspect ratio (ITU-T T.871, 10.1)."""
-    if len(jfif) < 7:
-        return None
-    unit, x, y = struct.unpack_from(">BHH", jfif, 2)
-    per_metre = {1: 10000 / 254, 2: 100}.get(unit)
-    return (round(x * per_metre), round(y * per_metre)) if per_metre and x and y else None

@@ -48,7 +48,7 @@ def _transform(builder, d):
     return [add(e0, e1), add(g, z4), add(e3, z1), sub(h, z2), sub(e0, e1), add(h, z2), sub(e3, z1), sub(g, z4)]
 
 
-def _transpose(builder, rows):
+def transpose(builder, rows):
     """8x8 transpose in 24 two-input shuffles."""
     for low, high, step in (
         ((0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15), 1),
@@ -101,7 +101,7 @@ def _side_by_side(count):
             return [builder.add(base, ir.Constant(I64, step * i)) for i in range(count)]
 
         blocks = [_samples(context, builder, signature.args[0], a[0], index, a[2]) for index in each(a[1], 8)]
-        for stage in (_transform, _transpose, _transform):  # [y], lanes x → [u], lanes v
+        for stage in (_transform, transpose, _transform):  # [y], lanes x → [u], lanes v
             blocks = [stage(builder, block) for block in blocks]
         factors = [
             load(context, builder, signature.args[3], a[3], builder.add(a[4], ir.Constant(I64, 8 * u)), F32, 8)

@@ -9,6 +9,7 @@ from compressor.jpeg import encoder, scans
 from compressor.jpeg.frame import Frame, Header
 from compressor.jpeg.output import PACKED_BLOCKS
 from compressor.kernels import packing
+from compressor.kernels.idct import LEFT, RIGHT
 from compressor.png.chunks import PIECE_BYTES
 from compressor.png.deflate import PIECEWISE_BYTES
 from compressor.png.inflate import INFLATE_BYTES
@@ -23,6 +24,7 @@ CODING_BYTES = 3 * encoder.coded_bytes(encoder.CODED_BLOCKS)  # before byte stuf
 PACKING_BYTES = 2 * packing.BLOCK_BYTES_MAX * PACKED_BLOCKS
 TILE_COPIES = 4  # on the wire, as a message, waiting, and the one that is put in its place
 METADATA_COPIES = 2  # as read and as written
+DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
 PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB, what it gives; 256 KiB each: filtered, held, chunk, framed
 
 
@@ -43,6 +45,19 @@ def pixels_to_jpeg(frame: Frame, channels: int, lines: int, band_bytes: int, set
     row = 0 if settings.effort is Effort.FAST else frame.blocks_per_row * COEFFICIENTS_BYTES
     flattened = lines * frame.width * (channels - 1) if channels in (2, 4) else 0
     return BASE_BYTES + row + coding(settings) + band_bytes + flattened
+
+
+def jpeg_bands(header: Header, lines: int) -> int:
+    """A row of coefficients, planes of samples with the lines that are kept, three upsampled lines, a band of pixels;
+    the windows on the scans of a file in several."""
+    frame = header.frame
+    padded = 8 * frame.mcus_per_row
+    samples = sum((9 * v + 1) * (padded * h + LEFT + RIGHT) for h, v in frame.sampling)
+    upsampled = 3 * (padded * frame.h_max + LEFT + RIGHT)
+    band = lines * frame.width * len(frame.components)
+    coefficients = frame.blocks_per_row * COEFFICIENTS_BYTES
+    windows = 0 if header.streams else scans.memory_bytes(header)
+    return DECODER_BYTES + coefficients + samples + upsampled + band + windows
 
 
 def png_to_png(header: png.Header, lines: int, effort: Effort, surveyed: bool = False) -> int:

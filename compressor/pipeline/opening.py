@@ -1,6 +1,7 @@
 """Which route an image takes: by what it is, and by what was asked for."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,18 +13,18 @@ from compressor import png, raster
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
 from compressor.jpeg import attachments as segments
-from compressor.jpeg import mpf
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
+from compressor.jpeg.pixels import COLORS as COLORS_OF_JPEG
 from compressor.jpeg.quality import estimated_quality
-from compressor.jpeg.reader import read_header, read_rows
-from compressor.jpeg.scans import Scans
+from compressor.jpeg.reader import read_header
 from compressor.memory import CHUNK_BYTES, Resources, Spool
 from compressor.pipeline import bounds
-from compressor.pipeline.pixels import ArrayPixels, Pixels, PngPixels, RasterPixels, RawPixels
+from compressor.pipeline.coefficients import read_coefficients
+from compressor.pipeline.pixels import ArrayPixels, JpegPixels, Pixels, PngPixels, RasterPixels, RawPixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
-from compressor.pipeline.to_jpeg import Coefficients, JpegToJpeg, PixelsToJpeg
+from compressor.pipeline.to_jpeg import JpegToJpeg, PixelsToJpeg
 from compressor.pipeline.to_other import PixelsToOther
 from compressor.pipeline.to_png import PixelsToPng, PngToPng
 from compressor.settings import Delivery, Effort, Format, Metadata, Raw, Settings, Source, Subsampling
@@ -85,7 +86,7 @@ def _target(kind: str, settings: Settings) -> str:
 
 def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
     header = read_header(stream)
-    settings, index = context.settings, mpf.index_of(header.segments)
+    settings = context.settings
     if header.obstacle:
         raise UnsupportedError(f"JPEG with {header.obstacle}")
     native = target == "jpeg"
@@ -106,32 +107,22 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
         quality=estimated_quality(header),
         reserved_bytes=bounds.BASE_BYTES,
     )
+    metadata_bytes = bounds.METADATA_COPIES * sum(len(segment.data) for segment in header.segments)
+    read = functools.partial(read_coefficients, stream, header, original, context.stages, context.hold)
     if native:
-        metadata_bytes = sum(len(segment.data) for segment in header.segments)
-        needed = bounds.jpeg_to_jpeg(header, settings) + bounds.METADATA_COPIES * metadata_bytes
+        needed = bounds.jpeg_to_jpeg(header, settings) + metadata_bytes
+        source = dataclasses.replace(source, reserved_bytes=needed)
+        return source, lambda: JpegToJpeg(read(), settings, context.resources, context.stages)
+    if target in ("png", "webp", "avif") and header.color in COLORS_OF_JPEG:
+        pixels = JpegPixels(header, lambda: stream.size)
+        route = _route_for(pixels, target, context)
 
         def start() -> Route:
-            coefficients = _coefficients(stream, header, original, context)
-            return JpegToJpeg(coefficients, settings, context.resources, context.stages)
+            pixels.coefficients = read()
+            return route
 
-        return dataclasses.replace(source, reserved_bytes=needed), start
-    if target == "jpeg" and index is not None:
-        return source, None
+        return dataclasses.replace(source, reserved_bytes=route.memory_bytes + metadata_bytes), start
     return _through_pillow(source, target, stream, original, context)
-
-
-def _coefficients(stream: ByteStream, header: Header, original: Spool, context: Context) -> Coefficients:
-    """As the file arrives, or, where a row needs several scans, from the spool when all of it is there."""
-    index, at = mpf.index_of(header.segments), None
-    if index is not None:
-        at = original.read(0, header.offset).index(index.data)
-    if header.streams:
-        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, at)
-    for _ in stream.drain():
-        pass
-    with context.stages.stage("decode"):
-        found = Scans(original, header, context.hold)
-    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, at)
 
 
 def _check_subsampling(header: Header, asked: Subsampling) -> None:
@@ -240,8 +231,6 @@ def with_reserved(source: Source, reserved_bytes: int) -> Source:
 
 def reason_unchanged(source: Source) -> str:
     """Why a file without a route comes back as it is."""
-    if source.format == "jpeg":
-        return "it holds several pictures (MPF), which are kept together"
     if source.format == "png":
         return "an animated PNG is kept as it is"
     return f"{source.description} is kept as it is: ask for a format to change it"

@@ -8,10 +8,16 @@ import numpy as np
 from compressor import png, raster, tiles
 from compressor.bytestream import ByteStream
 from compressor.errors import SettingsError
+from compressor.jpeg import mpf
+from compressor.jpeg.attachments import attachments_of
+from compressor.jpeg.frame import Header
+from compressor.jpeg.pixels import COLORS, kind_of
+from compressor.jpeg.pixels import bands as jpeg_bands
 from compressor.kernels.color import flatten
 from compressor.memory import Spool
 from compressor.metadata import Attachments
 from compressor.pipeline import bounds
+from compressor.pipeline.coefficients import Coefficients
 from compressor.settings import Raw, Tile
 from compressor.tiles import Band
 
@@ -61,6 +67,46 @@ class PngPixels:
     def notices(self) -> Sequence[str]:
         deep = ["16-bit samples reduced to 8"] if self._header.bit_depth == 16 else []
         return [*self._header.notices, *deep]
+
+
+class JpegPixels:
+    """A JPEG whose coefficient rows can be had. Of several pictures it is the first.
+
+    size          of the source; asked for when all of it has been taken
+    coefficients  to be set before bands are asked for
+    """
+
+    coefficients: Coefficients
+
+    def __init__(self, header: Header, size: Callable[[], int]) -> None:
+        self._header, self._size = header, size
+        self._ended: int | None = None
+        self.width, self.height = header.frame.width, header.frame.height
+        self.channels = COLORS[header.color]
+        for index in range(len(header.frame.components)):
+            kind_of(header.frame, index)  # refuses what can't be upsampled
+
+    def bands(self, lines: int) -> Iterator[Band]:
+        yield from jpeg_bands(self._header, self.coefficients.rows, lines)
+        self._ended = self.coefficients.end()
+
+    def band_bytes(self, lines: int) -> int:
+        return bounds.jpeg_bands(self._header, lines)
+
+    @property
+    def attachments(self) -> Attachments:
+        return attachments_of(self._header.segments)
+
+    @property
+    def notices(self) -> Sequence[str]:
+        header, notices = self._header, list(self._header.notices)
+        if mpf.index_of(header.segments) is not None:
+            notices.append("further images in the file (MPF) were dropped")
+        if header.trailing:
+            notices.append(f"{len(header.trailing)} metadata segments behind the first scan were dropped")
+        if self._ended is not None and self._size() > self._ended:
+            notices.append(f"{self._size() - self._ended} bytes behind the image were dropped")
+        return notices
 
 
 class RawPixels:

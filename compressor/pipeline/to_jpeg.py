@@ -4,61 +4,20 @@ JpegToJpeg    bytes → coefficients → (requantized) → bytes
 PixelsToJpeg  bands of pixels → coefficients → bytes
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from hashlib import blake2b
-
-import numpy as np
+from collections.abc import Iterable, Iterator
 
 from compressor.bytestream import ByteStream
 from compressor.errors import UnsupportedError
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import encoder, mpf, output, tables, writer
-from compressor.jpeg.frame import Header
 from compressor.jpeg.reader import read_header, read_rows
-from compressor.kernels import packing
 from compressor.memory import Resources
 from compressor.pipeline import bounds
+from compressor.pipeline.coefficients import Coefficients, Fingerprint
 from compressor.pipeline.pixels import Pixels, without_alpha
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
-from compressor.tiles import band_lines, cores
-
-PACKED_BLOCKS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Coefficients:
-    """A JPEG whose coefficient rows can be had: as it arrives, or in several scans from a spool.
-
-    rest         what follows the image, to be taken after the rows
-    end          where in the source the image ends; asked for between the rows and the rest
-    index_at     where in the source the data of its multi-picture index begin, or None where it has none
-    """
-
-    header: Header
-    rows: Iterator[encoder.Row]
-    rest: Iterator[bytes]
-    end: Callable[[], int]
-    index_at: int | None = None
-
-
-class Fingerprint:
-    """Of coefficient rows: those of two images are the same where all rows are. It is that of their packed form, which
-    is made faster than the whole arrays are hashed, and is a quarter of them or less."""
-
-    def __init__(self) -> None:
-        self._hash = blake2b(digest_size=32)
-        self._packed = np.empty(PACKED_BLOCKS * packing.BLOCK_BYTES_MAX, np.uint8)
-
-    def add(self, row: encoder.Row) -> None:
-        for first in range(0, len(row), PACKED_BLOCKS):
-            with cores:
-                size = packing.pack(row, first, min(PACKED_BLOCKS, len(row) - first), self._packed)
-                self._hash.update(self._packed[:size].data)
-
-    def digest(self) -> bytes:
-        return self._hash.digest()
+from compressor.tiles import band_lines
 
 
 class JpegToJpeg:

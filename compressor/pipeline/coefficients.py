@@ -1,0 +1,72 @@
+"""Where coefficient rows come from, whatever the process of a JPEG, and how two images' rows are compared."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from compressor.bytestream import ByteStream
+from compressor.jpeg import encoder, mpf
+from compressor.jpeg.frame import Header
+from compressor.jpeg.reader import read_rows
+from compressor.jpeg.scans import Scans
+from compressor.kernels import packing
+from compressor.memory import Spool
+from compressor.pipeline.stages import Stages
+from compressor.tiles import cores
+
+PACKED_BLOCKS = 1024  # of a row, by one call
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """A JPEG whose coefficient rows can be had: as it arrives, or in several scans from a spool.
+
+    rest         what follows the image, to be taken after the rows
+    end          where in the source the image ends; asked for between the rows and the rest
+    index_at     where in the source the data of its multi-picture index begin, or None where it has none
+    """
+
+    header: Header
+    rows: Iterator[encoder.Row]
+    rest: Iterator[bytes]
+    end: Callable[[], int]
+    index_at: int | None = None
+
+
+def read_coefficients(
+    stream: ByteStream, header: Header, original: Spool, stages: Stages, hold: Callable[[int], None]
+) -> Coefficients:
+    """As the file arrives, or, where a row needs several scans, from the spool when all of it is there.
+
+    stream    behind the header, copying to `original`
+    """
+    index, at = mpf.index_of(header.segments), None
+    if index is not None:
+        at = original.read(0, header.offset).index(index.data)
+    if header.streams:
+        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, at)
+    for _ in stream.drain():
+        pass
+    with stages.stage("decode"):
+        found = Scans(original, header, hold)
+    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, at)
+
+
+class Fingerprint:
+    """Of coefficient rows: those of two images are the same where all rows are. It is that of their packed form, which
+    is made faster than the whole arrays are hashed, and is a quarter of them or less."""
+
+    def __init__(self) -> None:
+        self._hash = blake2b(digest_size=32)
+        self._packed = np.empty(PACKED_BLOCKS * packing.BLOCK_BYTES_MAX, np.uint8)
+
+    def add(self, row: encoder.Row) -> None:
+        for first in range(0, len(row), PACKED_BLOCKS):
+            with cores:
+                size = packing.pack(row, first, min(PACKED_BLOCKS, len(row) - first), self._packed)
+                self._hash.update(self._packed[:size].data)
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
