@@ -269,6 +269,13 @@ def test_a_component_without_a_scan_and_missing_tables_are_said():
     assert "quantization table 0" in str(fault(data[: dqt + 1] + b"\xfe" + data[dqt + 2 :]))
 
 
+def test_a_file_whose_last_scans_were_never_made_is_taken_with_a_notice():
+    planes = planes_for(8, 8, [(1, 1)] * 3)
+    whole, short = (made(planes, 8, 8, [(1, 1)] * 3, scans) for scans in (SIMPLE, SIMPLE[:-1]))
+    notices = [found(data)[1].notices for data in (whole, short)]
+    assert notices == [[], ["the scans leave coefficients out: the image was never complete"]]
+
+
 def test_one_pass_readers_leave_several_scans_to_others():
     for data in (jpeg(progressive=True), made(planes_for(8, 8, [(1, 1)] * 3), 8, 8, [(1, 1)] * 3, SIMPLE)):
         stream = ByteStream([data])

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import struct
+import zlib
 
 import pytest
 
@@ -97,6 +98,16 @@ def test_text_chunks_of_a_png_are_charged_on_both_sides_of_the_pixels():
     plain_bytes = pipeline.compress(plain).report.reserved_bytes
     for data in (plain[:33] + text + plain[33:], plain[:end] + text + plain[end:]):
         assert 200_000 <= pipeline.compress(data).report.reserved_bytes - plain_bytes < 201_000
+
+
+def test_compressed_texts_are_charged_for_what_they_inflate_to():
+    text = frame(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2_000_000)))
+    plain = encoded(photograph(40, 40), "PNG")
+    data = plain[:33] + text + plain[33:]
+    charged = [pipeline.compress(d, format="jpeg").report.reserved_bytes for d in (plain, data)]
+    assert 8_000_000 <= charged[1] - charged[0] < 8_020_000
+    with pytest.raises(LimitError):
+        pipeline.compress(data, format="jpeg", resources=Resources(memory_budget=4 << 20))
 
 
 def test_two_pass_efforts_and_several_scans_reserve_more():

@@ -236,6 +236,8 @@ class Scans:
             if missing[0] < 0 or (cut_off and any(missing)):
                 problem = f"the scans end before component {component.id} is complete"
                 raise FormatError("JPEG", "EOI", self.end, f"{problem}, after {len(self.headers)} of them")
+        if any(map(any, self._missing)):  # libjpeg smooths what it shows of such a file, which changes no coefficient
+            self._header.notices.append("the scans leave coefficients out: the image was never complete")
 
     def _name_tables(self) -> None:
         """Give the header the tables that the components have."""

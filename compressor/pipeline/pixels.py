@@ -61,7 +61,7 @@ class PngPixels:
 
     @property
     def attachments(self) -> Attachments:
-        return png.read_metadata(self._header)
+        return png.read_metadata(self._header, self._stream.hold)
 
     @property
     def notices(self) -> Sequence[str]:

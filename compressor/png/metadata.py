@@ -3,11 +3,13 @@
 import re
 import struct
 import zlib
+from collections.abc import Callable
 
 from compressor.errors import LimitError
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk
 from compressor.png.header import Header
+from compressor.png.inflate import INFLATE_BYTES
 from compressor.settings import Metadata
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"  # XMP specification part 3, 1.1.5
@@ -22,13 +24,16 @@ SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 SRGB_CICP = (1, 13, 0, 1)
 
 
-def read_metadata(header: Header) -> Attachments:
-    """What the chunks say that are known so far; what has no place in it is named in the notices."""
+def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: None) -> Attachments:
+    """What the chunks say that are known so far; what has no place in it is named in the notices.
+
+    hold  as in `ByteStream`: told of what compressed chunks inflate to
+    """
     found: dict[str, bytes | tuple[int, int]] = {}
     comments: list[str] = []
     lost: list[str] = []
     notices: list[str] = []
-    inflate = _Inflate()
+    inflate = _Inflate(hold)
     for chunk in (*header.chunks, *header.trailing):
         try:
             if chunk.type in (b"tEXt", b"zTXt", b"iTXt"):
@@ -83,18 +88,23 @@ def _text(chunk: Chunk, inflate: "_Inflate") -> tuple[bytes, str]:
 class _Inflate:
     """Inflates complete zlib streams that together may claim no more than all metadata may."""
 
-    def __init__(self) -> None:
+    def __init__(self, hold: Callable[[int], object]) -> None:
+        self._hold = hold
         self._left = METADATA_BYTES_MAX
 
     def __call__(self, data: bytes) -> bytes:
-        inflate = zlib.decompressobj()
-        text = inflate.decompress(data, self._left + 1)  # a limit of 0 would be none
-        self._left -= len(text)
-        if self._left < 0:
-            raise LimitError(f"PNG: compressed metadata of more than {METADATA_BYTES_MAX >> 20} MiB")
+        inflate, pieces = zlib.decompressobj(), []
+        while data and not inflate.eof:
+            piece = inflate.decompress(data, INFLATE_BYTES)
+            self._left -= len(piece)
+            if self._left < 0:
+                raise LimitError(f"PNG: compressed metadata of more than {METADATA_BYTES_MAX >> 20} MiB")
+            self._hold(2 * len(piece))  # as bytes and as text
+            pieces.append(piece)
+            data = inflate.unconsumed_tail
         if not inflate.eof:
             raise ValueError("cut off")
-        return text
+        return b"".join(pieces)
 
 
 def _is_srgb(chunk: Chunk) -> bool:
