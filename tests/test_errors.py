@@ -12,6 +12,8 @@ ERRORS = [
     errors.LimitError("70000 pixels wide, the limit is 65535"),
     errors.BusyError("no room for 5 MiB", 1.5),
     errors.IncompleteError("ended after 10 of 20 bytes"),
+    errors.IdleError("nothing arrived for 60 s"),
+    errors.CallError("DEADLINE_EXCEEDED", "after 5 s"),
 ]
 
 
