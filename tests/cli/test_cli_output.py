@@ -1,0 +1,92 @@
+"""What is printed: for people, for machines, on a terminal."""
+
+import io
+import json
+import sys
+import time
+import types
+
+import pytest
+from rich.console import Console
+
+from compressor import cli_output
+from compressor.settings import Outcome, Report
+from tests.cli.fakes import FakePipeline, run
+
+
+def test_report_for_people_says_what_was_saved(fake: FakePipeline) -> None:
+    fake.changes["notices"] = ("gain map kept as it was",)
+
+    text, _ = run("compress", "photo.jpg", "--quality", "85")
+
+    assert "photo.jpg → photo.compressed.jpg" in text
+    for words in ("1.00 kB", "JPEG, 4000 × 3000", "500 B", "quality 85", "50.0%", "MP/s, requantized", "gain map"):
+        assert words in text
+
+
+def test_unchanged_is_said_with_its_reason(fake: FakePipeline) -> None:
+    fake.changes |= {"outcome": Outcome.UNCHANGED, "reason": "already small", "bytes_out": 1000}
+
+    text, _ = run("compress", "photo.jpg")
+
+    assert "unchanged: already small" in text
+    assert "quality" not in text
+
+
+def test_misleading_name_is_noted(fake: FakePipeline) -> None:
+    _, error = run("compress", "photo.jpg", "-o", "out.png")
+
+    assert "out.png holds JPEG; --format png converts" in error
+
+
+def test_json_is_the_report_alone(fake: FakePipeline) -> None:
+    text, error = run("compress", "photo.jpg", "--json")
+
+    report = json.loads(text)
+    assert error == ""
+    assert report["outcome"] == "compressed"
+    assert report["path"] == "coefficients"
+    assert (report["bytes_in"], report["bytes_out"], report["saved"]) == (1000, 500, 0.5)
+    assert report["cpu_seconds"] == 0.75
+    assert set(report) == set(Report.__slots__) | {"cpu_seconds", "saved"}
+
+
+def test_inspect_tells_people_and_machines_the_same(fake: FakePipeline) -> None:
+    text, _ = run("inspect", "photo.jpg")
+    source = json.loads(run("inspect", "photo.jpg", "--json")[0])
+
+    for words in ("baseline JPEG 4:2:0", "4000 × 3000", "12.00 MP", "about 92", "9.50 MB"):
+        assert words in text
+    assert source["quality"] == 92
+    assert source["reserved_bytes"] == 9_500_000
+
+
+@pytest.mark.parametrize(
+    "count, text",
+    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (34_200_000, "34.2 MB"), (999_600, "1.00 MB"), (-1500, "-1.50 kB")],
+)
+def test_sizes_have_three_digits(count: int, text: str) -> None:
+    assert cli_output.human_bytes(count) == text
+
+
+def test_progress_is_shown_on_a_terminal_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(cli_output, "PROGRESS_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr(cli_output, "error_console", lambda: Console(file=screen, force_terminal=True, width=100))
+    monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(isatty=lambda: True))
+
+    with cli_output.Bar("photo.jpg", 1000) as bar:
+        assert list(bar.watch([bytes(400)])) == [bytes(400)]
+        deadline = time.monotonic() + 10
+        while "photo.jpg" not in screen.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    assert "photo.jpg" in screen.getvalue()
+
+
+def test_progress_is_not_shown_for_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_output, "error_console", lambda: pytest.fail("a bar was made"))
+    monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(isatty=lambda: True))
+
+    with cli_output.Bar("photo.jpg", 1000) as bar:
+        assert list(bar.watch([bytes(400)])) == [bytes(400)]

@@ -1,0 +1,122 @@
+"""What is taken: options, environment, file, and mistakes in them."""
+
+from pathlib import Path
+
+import pytest
+
+from compressor.cli_options import share, size
+from compressor.errors import BusyError
+from compressor.settings import Settings
+from tests.cli.fakes import FakePipeline, names, run
+
+
+def test_every_setting_reaches_the_pipeline(fake: FakePipeline) -> None:
+    words = (
+        "--quality 70 --target-score 80.5 --max-bytes 20KiB --lossless --effort best --format auto "
+        "--delivery immediate --subsampling 444 --metadata strip --min-saving 5% --background 1,2,3"
+    )
+    run("compress", "photo.jpg", *words.split())
+
+    assert fake.streams[0].settings == Settings(
+        quality=70,
+        target_score=80.5,
+        max_bytes=20480,
+        lossless=True,
+        effort="best",  # type: ignore[arg-type]
+        format="auto",  # type: ignore[arg-type]
+        delivery="immediate",  # type: ignore[arg-type]
+        subsampling="444",  # type: ignore[arg-type]
+        metadata="strip",  # type: ignore[arg-type]
+        min_saving=0.05,
+        background=(1, 2, 3),
+    )
+
+
+def test_defaults_are_those_of_the_settings(fake: FakePipeline) -> None:
+    run("compress", "photo.jpg")
+
+    assert fake.streams[0].settings == Settings()
+
+
+def test_command_line_wins_over_environment_and_that_over_the_file(fake: FakePipeline) -> None:
+    Path("c.toml").write_text(
+        'quality = 10\nmin_saving = "7%"\nmax-bytes = "1MiB"\nbackground = [9, 8, 7]\neffort = "fast"\n'
+    )
+    environment = {"COMPRESSOR_CONFIG": "c.toml", "COMPRESSOR_QUALITY": "20", "COMPRESSOR_MIN_SAVING": "0.08"}
+
+    run("compress", "photo.jpg", "--quality", "30", env=environment)
+
+    assert fake.streams[0].settings == Settings(
+        quality=30,
+        min_saving=0.08,
+        max_bytes=1 << 20,
+        background=(9, 8, 7),
+        effort="fast",  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("qality = 3", "qality is not an option"),
+        ("quality = ", "Invalid value (at end of document)"),
+        ("[quality]\nx = 1", "quality is a table, must be a value"),
+    ],
+)
+def test_mistakes_in_the_file_are_named(fake: FakePipeline, text: str, problem: str) -> None:
+    Path("c.toml").write_text(text)
+
+    _, error = run("--config", "c.toml", "compress", "photo.jpg", code=2)
+
+    assert error.startswith("compressor: c.toml: ")
+    assert problem in error
+
+
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        ("--quality 101", "compressor: --quality is 101, must be a whole number from 1 to 100\n"),
+        ("--background 1,2", "compressor: --background is '1,2', must be red, green and blue such as 255,255,255\n"),
+        ("--max-bytes 3q", "'3q' is not a size"),
+        ("--min-saving x%", "'x%' is not a share"),
+        ("--effort hard", "'hard'"),
+        ("--qality 3", "--qality"),
+        ("--json -o -", "--json and the image can't both go to standard output"),
+    ],
+)
+def test_usage_errors_have_code_2_and_touch_nothing(fake: FakePipeline, words: str, problem: str) -> None:
+    _, error = run("compress", "photo.jpg", *words.split(), code=2)
+
+    assert problem in error
+    assert names() == ["photo.jpg"]
+
+
+def test_missing_input_is_one_line_and_code_1(fake: FakePipeline) -> None:
+    assert run("compress", "nope.jpg", code=1)[1] == "compressor: nope.jpg: No such file or directory\n"
+
+
+def test_errors_of_several_lines_are_told_in_one(fake: FakePipeline) -> None:
+    fake.changes["raises"] = RuntimeError("first\nsecond")
+
+    _, error = run("compress", "photo.jpg", code=1)
+
+    assert error == "compressor: RuntimeError: first second (COMPRESSOR_DEBUG=1 shows where)\n"
+    assert "Traceback" in run("compress", "photo.jpg", code=1, env={"COMPRESSOR_DEBUG": "1"})[1]
+
+
+def test_busy_is_a_failure(fake: FakePipeline) -> None:
+    fake.changes["raises"] = BusyError("no room", 1.5)
+
+    assert run("compress", "photo.jpg", code=1)[1] == "compressor: no room\n"
+
+
+@pytest.mark.parametrize(
+    "text, count", [("1", 1), (7, 7), ("64KiB", 65536), ("1.5 MiB", 1572864), ("2gib", 2 << 30), ("3MB", 3_000_000)]
+)
+def test_sizes_take_units(text: str | int, count: int) -> None:
+    assert size(text) == count
+
+
+@pytest.mark.parametrize("text, value", [("0.05", 0.05), ("5%", 0.05), ("7 %", 0.07), (0.25, 0.25), ("0", 0.0)])
+def test_shares_take_percent(text: str | float, value: float) -> None:
+    assert share(text) == value
