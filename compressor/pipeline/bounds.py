@@ -18,11 +18,11 @@ from compressor.png.reduction import RUN_BYTES, RUNS
 from compressor.png.rgba16 import PIECE_PIXELS
 from compressor.settings import Effort, Raw, Settings
 
-BASE_BYTES = 768 << 10  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
+BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
 CODING_BYTES = 3 * encoder.coded_bytes(encoder.CODED_BLOCKS)  # before byte stuffing, and after
 PACKING_BYTES = 2 * packing.BLOCK_BYTES_MAX * PACKED_BLOCKS
-TILE_COPIES = 4  # on the wire, as a message, waiting, and the one that is put in its place
+TILE_COPIES = 5  # on the wire, parsed, waiting, the one that is put in its place, and one that is given back
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
 PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB, what it gives; 256 KiB each: filtered, held, chunk, framed
