@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from heapq import heapify, heappop, heapreplace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,14 +113,15 @@ def huffman_spec(counts: Sequence[int] | NDArray[np.int64]) -> HuffmanSpec:
     """
     # Figure K.1: merge the two rarest trees until one is left. The reserved symbol 256 with its count of 1 takes the
     # code of ones only. Among equals the higher symbol is merged first, as in the figure.
-    alive = {symbol: int(count) for symbol, count in enumerate(counts) if count} | {256: 1}
-    members = {symbol: [symbol] for symbol in alive}
-    size = dict.fromkeys(alive, 0)
-    while len(alive) > 1:
-        first, second = sorted(alive, key=lambda tree: (alive[tree], -tree))[:2]
-        alive[first] += alive.pop(second)
-        members[first] += members.pop(second)
-        for symbol in members[first]:
+    trees = [(int(count), -symbol) for symbol, count in enumerate(counts) if count] + [(1, -256)]
+    heapify(trees)
+    members = {-name: [-name] for _, name in trees}
+    size = dict.fromkeys(members, 0)
+    while len(trees) > 1:
+        first, second = heappop(trees), trees[0]
+        heapreplace(trees, (first[0] + second[0], first[1]))
+        members[-first[1]] += members.pop(-second[1])
+        for symbol in members[-first[1]]:
             size[symbol] += 1
     bits = [0] * (max(*size.values(), CODE_LENGTH_MAX) + 1)
     for length in size.values():

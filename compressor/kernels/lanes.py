@@ -136,6 +136,25 @@ def nonzero_mask(typing, blocks, block):
 
 
 @intrinsic
+def magnitude_mask(typing, blocks, block, least):
+    """Bitmask of the coefficients of row `block` of a (n, 64) int16 array that are at least `least` (1 to 2^14) or at
+    most `-least`, coefficient 0 lowest."""
+
+    def codegen(context, builder, signature, arguments):
+        index = builder.mul(arguments[1], ir.Constant(I64, 64))
+        values = load(context, builder, signature.args[0], arguments[0], index, I16, 64)
+        below = builder.trunc(builder.sub(arguments[2], ir.Constant(I64, 1)), I16)
+        lanes = ir.Constant(vector(I16, 64), ir.Undefined)
+        lanes = builder.insert_element(lanes, below, ir.Constant(I32, 0))
+        lanes = builder.shuffle_vector(lanes, lanes, ir.Constant(vector(I32, 64), [0] * 64))
+        # What is between -below and below comes to lie in 0 .. 2 below, all else above.
+        found = builder.icmp_unsigned(">", builder.add(values, lanes), builder.add(lanes, lanes))
+        return builder.bitcast(found, I64)
+
+    return types.uint64(blocks, types.intp, types.int64), codegen
+
+
+@intrinsic
 def columns_and_mask(typing, blocks, block, columns):
     """64 k + min(value + 32, 63) of each coefficient k in row `block` of a (n, 64) int16 array → columns[k], uint16.
 
