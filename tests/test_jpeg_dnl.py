@@ -71,10 +71,10 @@ def test_fill_bytes_before_the_segment_and_the_same_segment_again_are_taken():
 def test_what_is_written_has_the_height_in_its_frame_header(progressive, settings):
     plain = jpeg(120, 75, quality=95, progressive=progressive)
     made = pipeline.compress(dnl_file(plain, 75), **settings)
-    planes, header, _ = read(made.data)
+    planes, header, _ = scanned(made.data)
 
     assert (header.frame.height, header.dnl) == (75, False)
-    assert_same(planes, read(pipeline.compress(plain, **settings).data)[0])
+    assert_same(planes, scanned(pipeline.compress(plain, **settings).data)[0])
     assert (made.report.height, made.report.width) == (75, 120)
 
 

@@ -52,12 +52,12 @@ def test_every_pair_of_sampling_factors_decodes_to_what_was_encoded_at_odd_sizes
 def test_fractional_factors_survive_the_pipeline(sampling, script, sof):
     planes = huffman.random_planes(np.random.default_rng(1), 51, 35, sampling, 0.02)
     data = reference.encode(planes, 51, 35, sampling, script, sof=sof)
-    want = planes if sof == 0xC1 else reference.without_padding(planes, 51, 35, sampling)
+    want = reference.without_padding(planes, 51, 35, sampling)
 
     made = pipeline.compress(data, lossless=True)
 
     assert made.report.outcome.value == "compressed"
-    got, header, _ = read(made.data)
+    got, header, _ = scanned(made.data)
     assert [(c.h, c.v) for c in header.frame.components] == sampling
     assert_same(got, want)
 
@@ -79,11 +79,11 @@ def test_one_to_four_components_pass_the_pipeline(count, settings):
     planes = huffman.random_planes(np.random.default_rng(count), 60, 40, sampling if count > 1 else [(1, 1)], 0.02)
     data = huffman.encode(planes, 60, 40, sampling)
 
-    got, header, _ = read(pipeline.compress(data, **settings).data)
+    got, header, _ = scanned(pipeline.compress(data, **settings).data)
 
     assert len(header.frame.components) == count
     if "lossless" in settings:
-        assert_same(got, planes)
+        assert_same(got, reference.without_padding(planes, 60, 40, sampling))
 
 
 def adobe(data, transform):

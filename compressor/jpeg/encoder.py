@@ -48,6 +48,14 @@ def coded_bytes(blocks: int) -> int:
     return 40 + BLOCK_BYTES_MAX * blocks
 
 
+def padding(pending: int, held: int) -> bytes:
+    """The last `held` bits of a scan, filled up with ones (F.1.2.3)."""
+    if not held:
+        return b""
+    last = (pending << (8 - held) | (1 << (8 - held)) - 1) & 255
+    return bytes([last, 0]) if last == 255 else bytes([last])
+
+
 CODED_BLOCKS = 1024  # of a coefficient row, coded by one call
 
 
@@ -72,7 +80,7 @@ class Sequential:
                 with cores:
                     size = encode_row(row, self.layout, first, mcus, *self.codes, self.state, raw, out)
                 yield out[:size].data
-        yield memoryview(self.padding())
+        yield memoryview(padding(*self.state[:2].tolist()))
 
     def code_bands(self, bands: Iterable[Band], transform: Transform) -> Iterator[memoryview]:
         """The same from pixels, without a stop at the coefficients."""
@@ -89,15 +97,7 @@ class Sequential:
                     )  # fmt: skip
                 yield out[:size].data
                 start = int(self.state[7])
-        yield memoryview(self.padding())
-
-    def padding(self) -> bytes:
-        """The last bits, filled up with ones (F.1.2.3)."""
-        pending, held = int(self.state[0]), int(self.state[1])
-        if not held:
-            return b""
-        last = (pending << (8 - held) | (1 << (8 - held)) - 1) & 255
-        return bytes([last, 0]) if last == 255 else bytes([last])
+        yield memoryview(padding(*self.state[:2].tolist()))
 
 
 class Statistics:
@@ -122,4 +122,19 @@ def requantized(rows: Iterable[Row], frame: Frame, old: Sequence[Table], new: Se
         with cores:
             for (first, per_line, _, v), ratio in zip(frame.layout.tolist(), ratios, strict=True):
                 requantize(row, first, per_line * v, ratio)
+        yield row
+
+
+def without_padding(rows: Iterable[Row], frame: Frame) -> Iterator[Row]:
+    """Rows without the AC coefficients of blocks that only pad MCUs, in place: no decoder shows them, and scans of one
+    component do not have them (A.2.2, A.2.4)."""
+    right, below = [], []
+    for index, (first, per_line, _, v) in enumerate(frame.layout.tolist()):
+        across, down = frame.blocks(index)
+        used = down - (frame.mcu_rows - 1) * v  # lines of the last row
+        right += [(first + y * per_line + across, first + (y + 1) * per_line) for y in range(v) if across < per_line]
+        below += [(first + used * per_line, first + v * per_line)]
+    for number, row in enumerate(rows, 1):
+        for start, end in right + (below if number == frame.mcu_rows else []):
+            row[start:end, 1:] = 0
         yield row

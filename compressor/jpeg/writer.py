@@ -1,10 +1,10 @@
-"""Marker segments of a sequential JPEG (T.81 Annex B), written from the model in `frame`."""
+"""Marker segments of a sequential or progressive JPEG (T.81 Annex B), written from the model in `frame`."""
 
 from collections.abc import Iterable, Mapping
 
-from compressor.jpeg.frame import Component, Frame, Segment
+from compressor.jpeg.frame import Component, Frame, Scan, Segment
 from compressor.jpeg.tables import Codes, HuffmanSpec, Table
-from compressor.t81 import DHT, DQT, SOF0, SOF1, SOI, SOS
+from compressor.t81 import DHT, DQT, SOF0, SOF1, SOF2, SOI, SOS
 
 END_OF_IMAGE = b"\xff\xd9"
 SAMPLING = {"444": (1, 1), "422": (2, 1), "420": (2, 2)}
@@ -32,9 +32,11 @@ def quantization(tables: Mapping[int, Table]) -> bytes:
     return segment(DQT, data)
 
 
-def frame_header(frame: Frame, tables: Mapping[int, Table]) -> bytes:
-    """SOF (B.2.2): baseline, or extended sequential where a quantization table has elements over 8 bits."""
+def frame_header(frame: Frame, tables: Mapping[int, Table], progressive: bool) -> bytes:
+    """SOF (B.2.2): progressive, or baseline, or extended sequential where a quantization table has elements over
+    8 bits."""
     marker = SOF1 if any(int(table.max()) > 255 for table in tables.values()) else SOF0
+    marker = SOF2 if progressive else marker
     data = bytes([frame.precision]) + frame.height.to_bytes(2, "big") + frame.width.to_bytes(2, "big")
     data += bytes([len(frame.components)])
     for component in frame.components:
@@ -47,23 +49,29 @@ def huffman(specs: Mapping[tuple[int, int], HuffmanSpec]) -> bytes:
     return segment(DHT, b"".join(bytes([tc << 4 | th]) + bits + values for (tc, th), (bits, values) in specs.items()))
 
 
-def scan_header(frame: Frame, codes: Codes) -> bytes:
-    """SOS (B.2.3) of the one interleaved scan of a sequential frame."""
-    data = bytes([len(frame.components)])
-    for component, th in zip(frame.components, codes.selector, strict=True):
-        data += bytes([component.id, th << 4 | th])
-    return segment(SOS, data + bytes([0, 63, 0]))
+def scan_header(frame: Frame, scan: Scan) -> bytes:
+    """SOS (B.2.3)."""
+    data = bytes([len(scan.components)])
+    for index, td, ta in scan.components:
+        data += bytes([frame.components[index].id, td << 4 | ta])
+    return segment(SOS, data + bytes([scan.ss, scan.se, scan.ah << 4 | scan.al]))
 
 
-def head(frame: Frame, tables: Mapping[int, Table], codes: Codes, segments: Iterable[Segment]) -> bytes:
-    """All that stands before the entropy-coded data."""
+def sequential_scan(codes: Codes) -> Scan:
+    """The one interleaved scan of a sequential frame."""
+    return Scan(tuple((index, th, th) for index, th in enumerate(codes.selector)))
+
+
+def head(frame: Frame, tables: Mapping[int, Table], codes: Codes | None, segments: Iterable[Segment]) -> bytes:
+    """All that stands before the entropy-coded data of a sequential frame; without codes all of a progressive one
+    that stands before its scans."""
+    scan = () if codes is None else (huffman(codes.specs), scan_header(frame, sequential_scan(codes)))
     return b"".join(
         [
             bytes([0xFF, SOI]),
             *(segment(kept.marker, kept.data) for kept in segments),
             quantization(tables),
-            frame_header(frame, tables),
-            huffman(codes.specs),
-            scan_header(frame, codes),
+            frame_header(frame, tables, codes is None),
+            *scan,
         ]
     )

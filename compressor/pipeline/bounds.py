@@ -7,7 +7,9 @@ are read (`Context.hold`).
 from compressor import png
 from compressor.jpeg import encoder, scans
 from compressor.jpeg.frame import Frame, Header
-from compressor.jpeg.output import PACKED_BLOCKS
+from compressor.jpeg.progressive import PIECE_BYTES as SCAN_PIECE_BYTES
+from compressor.jpeg.smallest import SCANS_MAX
+from compressor.jpeg.spooled import PACKED_BLOCKS
 from compressor.kernels import packing
 from compressor.kernels.idct import LEFT, RIGHT
 from compressor.png.chunks import PIECE_BYTES
@@ -25,13 +27,15 @@ PACKING_BYTES = 2 * packing.BLOCK_BYTES_MAX * PACKED_BLOCKS
 TILE_COPIES = 5  # on the wire, parsed, waiting, the one that is put in its place, and one that is given back
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
+PROGRESSIVE_BYTES = 3 * SCANS_MAX * SCAN_PIECE_BYTES  # what waits for the spool, as a buffer and copied; tables
 PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB, what it gives; 256 KiB each: filtered, held, chunk, framed
 
 
 def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
     """A row of coefficients, what codes and packs a part of one, and the windows on the scans of a file in several."""
     row = header.frame.blocks_per_row * COEFFICIENTS_BYTES
-    return BASE_BYTES + row + coding(settings) + (0 if header.streams else scans.memory_bytes(header))
+    progressive = PROGRESSIVE_BYTES if settings.lossless else 0
+    return BASE_BYTES + row + coding(settings) + progressive + (0 if header.streams else scans.memory_bytes(header))
 
 
 def coding(settings: Settings) -> int:

@@ -7,11 +7,14 @@ PixelsToJpeg  bands of pixels → coefficients → bytes
 from collections.abc import Iterable, Iterator
 
 from compressor.bytestream import ByteStream
-from compressor.errors import UnsupportedError
+from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import encoder, mpf, output, tables, writer
+from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.reader import read_header, read_rows
-from compressor.memory import Resources
+from compressor.jpeg.scans import read_scans
+from compressor.jpeg.smallest import Smallest
+from compressor.memory import Resources, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
 from compressor.pipeline.pixels import Pixels, without_alpha
@@ -28,6 +31,7 @@ class JpegToJpeg:
     def __init__(self, source: Coefficients, settings: Settings, resources: Resources, stages: Stages) -> None:
         header = source.header
         self._source, self._header, self._settings, self._stages = source, header, settings, stages
+        self._resources = resources
         self._fingerprint = Fingerprint()
         self._notices: list[str] = []
         self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
@@ -43,7 +47,7 @@ class JpegToJpeg:
         self._exact = all((coarser[tq] == self._tables[tq]).all() for tq in coarser)
         self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
         if self._exact:
-            rows = self._digested(rows)
+            rows = self._digested(without_padding(rows, frame) if settings.lossless else rows)
             if not settings.lossless:
                 self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
         else:
@@ -51,7 +55,11 @@ class JpegToJpeg:
             rows = encoder.requantized(rows, frame, old, new)
             self._tables = coarser
         one_pass = settings.effort is Effort.FAST and not settings.lossless
-        self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, resources)
+        self._output: output.OnePassRows | output.TwoPass | Smallest
+        if settings.lossless:
+            self._output = Smallest(frame, rows, resources)
+        else:
+            self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, resources)
 
     @property
     def notices(self) -> list[str]:
@@ -101,11 +109,25 @@ class JpegToJpeg:
         """Whether an exact result has the source's coefficients."""
         if not self._exact:
             return True
-        stream = ByteStream(result)
         found = Fingerprint()
-        for row in read_rows(stream, read_header(stream)):
-            found.add(row)
+        spool = self._resources.spool()
+        try:
+            for row in self._decoded(result, spool):
+                found.add(row)
+        except (FormatError, LimitError):
+            return False
+        finally:
+            spool.close()
         return found.digest() == self._fingerprint.digest()
+
+    def _decoded(self, result: Iterable[bytes], spool: Spool) -> Iterator[encoder.Row]:
+        """The rows of a result, which a progressive one must be in a spool for."""
+        if self._output.codes is not None:
+            stream = ByteStream(result)
+            return read_rows(stream, read_header(stream))
+        for chunk in result:
+            spool.write(chunk)
+        return read_scans(spool, read_header(ByteStream(spool.chunks())))
 
     def close(self) -> None:
         self._output.close()
