@@ -1,0 +1,142 @@
+"""Lossless JPEG → JPEG: scans made for the image, sizes known before anything is coded."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from compressor import pipeline
+from compressor.jpeg import writer
+from compressor.jpeg.frame import Component, Frame, Scan
+from compressor.jpeg.progressive import Coder, Count, Progressive, ac_scan, dc_scan, segments
+from compressor.jpeg.smallest import SCANS_MAX, Smallest
+from compressor.memory import Resources
+from compressor.settings import Settings
+from tests.corpus import CORPUS
+from tests.jpeg_files import assert_same, jpeg, pieces
+from tests.reference import huffman
+from tests.reference import progressive as reference
+from tests.test_jpeg_scans import scanned
+
+SAMPLINGS = [
+    [(1, 1)], [(1, 1)] * 3, [(2, 2), (1, 1), (1, 1)], [(2, 1), (1, 1), (1, 1)], [(1, 2), (1, 1), (1, 1)],
+    [(4, 1), (1, 1), (1, 1)], [(3, 2), (1, 1), (2, 1)], [(1, 1), (2, 2)], [(1, 1)] * 4,
+    [(2, 2), (1, 1), (1, 1), (2, 2)],
+]  # fmt: skip
+# Every kind of scan: DC and AC in two and three steps, bands of one coefficient.
+STEPS = [(1, 1, 0, 2), (2, 63, 0, 2), (1, 20, 2, 1), (21, 63, 2, 1), (1, 63, 1, 0)]
+
+
+def frame_of(width, height, sampling):
+    return Frame(width, height, tuple(Component(c + 1, h, v, 0) for c, (h, v) in enumerate(sampling)))
+
+
+def rows_of(planes, frame):
+    for number in range(frame.mcu_rows):
+        lines = [plane[number * v : number * v + v].reshape(-1, 64) for plane, (_, v) in zip(planes, frame.sampling)]  # noqa: B905
+        yield np.concatenate(lines).astype(np.int16)
+
+
+def file_of(frame, scans, rows):
+    """All of them coded, and the bits that counting promised."""
+    resources = Resources()
+    counts, coders = [Count(frame, scan) for scan in scans], []
+    for row in rows:
+        for count in counts:
+            count.add(row)
+    found = [count.finish() for count in counts]
+    coders = [Coder(frame, scan, specs) for scan, (specs, _) in zip(scans, found, strict=True)]
+    progressive = Progressive(coders, resources)
+    progressive.add(iter(rows))
+    body = b"".join(bytes(chunk) for chunk in progressive.chunks())
+    progressive.close()
+    head = writer.head(frame, {0: np.ones(64, np.uint16)}, None, [])
+    promised = [
+        len(segments(frame, scan, specs)) + -(-bits // 8) for scan, (specs, bits) in zip(scans, found, strict=True)
+    ]
+    return head + body + writer.END_OF_IMAGE, len(head) + sum(promised) + 2
+
+
+@settings(deadline=None, max_examples=4)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.3, 3.0]), st.integers(1, 70), st.integers(1, 70))
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+def test_any_scans_of_any_frame_are_decoded_to_what_they_were_made_of(sampling, seed, density, width, height):
+    frame = frame_of(width, height, sampling)
+    inside = sampling if len(sampling) > 1 else [(1, 1)]
+    planes = huffman.random_planes(np.random.default_rng(seed), width, height, inside, density)
+    planes = reference.without_padding(planes, width, height, sampling)
+    count = len(sampling)
+    scans = [dc_scan(count, 0, 1), *(ac_scan(c, *step) for step in STEPS for c in range(count)), dc_scan(count, 1, 0)]
+
+    data, promised = file_of(frame, scans, list(rows_of(planes, frame)))
+
+    assert_same(scanned(data)[0], planes)
+    assert len(data) - data.count(b"\xff\0") == promised
+
+
+def test_a_scan_of_wide_rows_is_coded_in_parts_and_spooled_in_pieces():
+    frame = frame_of(40_000, 24, [(2, 2), (1, 1), (1, 1)])
+    planes = huffman.random_planes(np.random.default_rng(1), frame.width, 24, frame.sampling, 0.3)
+    planes = reference.without_padding(planes, frame.width, 24, frame.sampling)
+    scans = [dc_scan(3), *(ac_scan(c, 1, 63, 0, 0) for c in range(3))]
+
+    data, promised = file_of(frame, scans, list(rows_of(planes, frame)))
+
+    assert_same(scanned(data)[0], planes)
+    assert len(data) - data.count(b"\xff\0") == promised
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}], ids=str)
+def test_pillow_decodes_source_and_result_to_the_same_pixels(mode, options):
+    if mode != "RGB":
+        options = {key: value for key, value in options.items() if key != "subsampling"}
+    for width, height in ((301, 203), (17, 333)):
+        source = jpeg(width, height, mode, quality=92, **options)
+        made = pipeline.compress(source, lossless=True)
+
+        assert len(made.data) < len(source)
+        for data in (source, made.data):
+            Image.open(io.BytesIO(data)).verify()
+        np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(data))) for data in (source, made.data)))
+
+
+def test_the_smaller_of_sequential_and_progressive_is_written():
+    flat, large = jpeg(8, 8, quality=30), jpeg(640, 480, quality=92)
+
+    for source, is_progressive in ((flat, 0), (large, 1)):
+        data = pipeline.compress(source, lossless=True).data
+        assert bool(Image.open(io.BytesIO(data)).info.get("progressive", 0)) is bool(is_progressive)
+    assert len(data) < len(jpeg(640, 480, quality=92, progressive=True))  # libjpeg's scans of the same coefficients
+
+
+def test_the_result_is_the_same_whatever_the_chunks_and_again():
+    source = jpeg(640, 480, quality=92)
+    want = pipeline.compress(source, lossless=True).data
+
+    for size in (1000, 77_777):
+        assert b"".join(pipeline.stream(pieces(source, size), Settings(lossless=True))) == want
+    assert pipeline.compress(want, lossless=True).report.reason == "not smaller"
+
+
+def test_no_script_has_more_scans_than_memory_is_reserved_for():
+    frame = frame_of(80, 80, [(1, 1)] * 4)
+    planes = huffman.random_planes(np.random.default_rng(3), 80, 80, [(1, 1)] * 4, 3.0)
+    made = Smallest(frame, rows_of(planes, frame), Resources())
+    made.prepare()
+    made.close()
+
+    assert made._scans == {} or len(made._scans) <= SCANS_MAX
+    assert all(isinstance(scan, Scan) for scan in made._scans)
+
+
+def test_camera_files_become_smaller_than_with_fixed_scans():
+    for path in sorted(CORPUS.glob("camera/Landscape_6.jpg")):
+        source = path.read_bytes()
+        made = pipeline.compress(source, lossless=True)
+
+        assert len(made.data) < 0.965 * len(source)
+        np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(data))) for data in (source, made.data)))
