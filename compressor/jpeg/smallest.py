@@ -25,8 +25,8 @@ Specs = dict[tuple[int, int], HuffmanSpec]
 # What is tried, as by mozjpeg (jpeg_search_progression in jcparam.c): how many bits of a coefficient come later, and
 # after which coefficient the first bits go on in a scan of their own.
 AL_MAX_FIRST, AL_MAX_OTHERS = 3, 2
-SPLITS = (2, 5, 8, 12, 18)
-SAMPLED_BLOCKS = 1 << 14  # about so many, in rows spread over the image, decide on the script
+SPLITS = (5, 2, 8, 12, 18)
+SAMPLED_BLOCKS = 1 << 13  # about so many, in rows spread over the image, decide on the script
 SCANS_MAX = 1 + COMPONENTS_MAX * (2 + AL_MAX_FIRST)
 
 
@@ -52,26 +52,26 @@ def choose_script(frame: Frame, rows: Callable[[], Iterable[Row]], share: float)
 
     components = range(len(frame.components))
     depth = [AL_MAX_FIRST if c == 0 else AL_MAX_OTHERS for c in components]
-    known = costs(
-        scan
-        for c in components
-        for al in range(depth[c] + 1)
-        for scan in [ac_scan(c, 1, 63, 0, al), *([ac_scan(c, 1, 63, al, al - 1)] if al else [])]
-    )
     refinements = [[ac_scan(c, 1, 63, al, al - 1) for al in range(depth[c], 0, -1)] for c in components]
+    # Firsts of all depths go together with the likeliest split only, the other splits with the best depth.
+    ways = [[way for al in range(depth[c] + 1) for way in firsts(c, al, SPLITS[:1])] for c in components]
+    known = costs(scan for c in components for way in [*ways[c], refinements[c]] for scan in way)
 
-    def total(c: int, al: int) -> float:
-        return known[ac_scan(c, 1, 63, 0, al)] + sum(known[scan] for scan in refinements[c] if scan.ah <= al)
+    def cost(way: list[Scan]) -> float:
+        later = [scan for scan in refinements[way[0].components[0][0]] if scan.ah <= way[0].al]
+        return sum(known[scan] for scan in way + later)
 
-    best = [min(range(depth[c] + 1), key=lambda al: total(c, al)) for c in components]
-    splits = [[[ac_scan(c, 1, k, 0, best[c]), ac_scan(c, k + 1, 63, 0, best[c])] for k in SPLITS] for c in components]
-    known |= costs(scan for c in components for pair in splits[c] for scan in pair)
-    script, late = [dc_scan(len(components))], []
-    for c in components:
-        ways = [[ac_scan(c, 1, 63, 0, best[c])], *splits[c]]
-        script += min(ways, key=lambda way: sum(known[scan] for scan in way))
-        late += [scan for scan in refinements[c] if scan.ah <= best[c]]
-    return script + sorted(late, key=lambda scan: -scan.ah)
+    best = [min(ways[c], key=cost) for c in components]
+    ways = [firsts(c, best[c][0].al, SPLITS) for c in components]
+    known |= costs({scan for c in components for way in ways[c] for scan in way} - known.keys())
+    best = [min(ways[c], key=cost) for c in components]
+    late = [scan for c in components for scan in refinements[c] if scan.ah <= best[c][0].al]
+    return [dc_scan(len(components)), *(scan for way in best for scan in way), *sorted(late, key=lambda scan: -scan.ah)]
+
+
+def firsts(c: int, al: int, splits: Iterable[int]) -> list[list[Scan]]:
+    """Ways to send the first bits of a component's AC coefficients, in one scan or two."""
+    return [[ac_scan(c, 1, 63, 0, al)], *([ac_scan(c, 1, k, 0, al), ac_scan(c, k + 1, 63, 0, al)] for k in splits)]
 
 
 def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics) -> int:
@@ -86,14 +86,21 @@ def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics) -> int:
 class Smallest:
     """Coefficient rows → spool → statistics of what is tried → bytes of the smallest.
 
-    codes  of the sequential scan; None where the frame is progressive
+    packed  as for SpooledRows
+    codes   of the sequential scan; None where the frame is progressive
     """
 
     codes: Codes | None = None
 
-    def __init__(self, frame: Frame, rows: Iterable[Row], resources: Resources) -> None:
+    def __init__(
+        self,
+        frame: Frame,
+        rows: Iterable[Row],
+        resources: Resources,
+        packed: Callable[[memoryview], object] = lambda data: None,
+    ) -> None:
         self._frame, self._rows, self._resources = frame, rows, resources
-        self._spooled = SpooledRows(frame, resources)
+        self._spooled = SpooledRows(frame, resources, packed)
         self._scans: dict[Scan, Specs] = {}
         self._progressive: Progressive | None = None
 

@@ -1,7 +1,7 @@
 """Coefficient rows that wait for a second look, packed."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -15,9 +15,15 @@ PACKED_BLOCKS = 2048  # of a coefficient row, packed by one call
 
 
 class SpooledRows:
-    """Rows are added once, from top to bottom, and then read as often as needed."""
+    """Rows are added once, from top to bottom, and then read as often as needed.
 
-    def __init__(self, frame: Frame, resources: Resources) -> None:
+    packed  is shown all bytes that are spooled, in order
+    """
+
+    def __init__(
+        self, frame: Frame, resources: Resources, packed: Callable[[memoryview], object] = lambda data: None
+    ) -> None:
+        self._show = packed
         blocks = frame.blocks_per_row
         self._blocks, self._resources = blocks, resources
         self._parts = [(at, min(PACKED_BLOCKS, blocks - at)) for at in range(0, blocks, PACKED_BLOCKS)]  # of a row
@@ -32,6 +38,7 @@ class SpooledRows:
         for first, blocks in self._parts:
             with cores:
                 size = packing.pack(row, first, blocks, self._buffer)
+            self._show(self._buffer[:size].data)
             self._spool.write(self._buffer[:size].data)
             self._starts.append(self._starts[-1] + size)
 

@@ -66,7 +66,11 @@ class Fingerprint:
         for first in range(0, len(row), PACKED_BLOCKS):
             with cores:
                 size = packing.pack(row, first, min(PACKED_BLOCKS, len(row) - first), self._packed)
-                self._hash.update(self._packed[:size].data)
+                self.add_packed(self._packed[:size].data)
+
+    def add_packed(self, data: memoryview) -> None:
+        """The same where a row's blocks are packed already."""
+        self._hash.update(data)
 
     def digest(self) -> bytes:
         return self._hash.digest()

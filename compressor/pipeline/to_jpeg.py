@@ -47,7 +47,8 @@ class JpegToJpeg:
         self._exact = all((coarser[tq] == self._tables[tq]).all() for tq in coarser)
         self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
         if self._exact:
-            rows = self._digested(without_padding(rows, frame) if settings.lossless else rows)
+            # Where `Smallest` packs rows, that is enough for the fingerprint.
+            rows = without_padding(rows, frame) if settings.lossless else self._digested(rows)
             if not settings.lossless:
                 self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
         else:
@@ -57,7 +58,7 @@ class JpegToJpeg:
         one_pass = settings.effort is Effort.FAST and not settings.lossless
         self._output: output.OnePassRows | output.TwoPass | Smallest
         if settings.lossless:
-            self._output = Smallest(frame, rows, resources)
+            self._output = Smallest(frame, rows, resources, self._fingerprint.add_packed)
         else:
             self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, resources)
 
