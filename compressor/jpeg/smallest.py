@@ -25,7 +25,7 @@ Specs = dict[tuple[int, int], HuffmanSpec]
 # What is tried, as by mozjpeg (jpeg_search_progression in jcparam.c): how many bits of a coefficient come later, and
 # after which coefficient the first bits go on in a scan of their own.
 AL_MAX_FIRST, AL_MAX_OTHERS = 3, 2
-SPLITS = (5, 2, 8, 12, 18)
+SPLITS = (2, 5, 8, 12, 18)
 SAMPLED_BLOCKS = 1 << 13  # about so many, in rows spread over the image, decide on the script
 SCANS_MAX = 1 + COMPONENTS_MAX * (2 + AL_MAX_FIRST)
 
@@ -39,39 +39,33 @@ def counted(frame: Frame, scans: Iterable[Scan], rows: Iterable[Row]) -> dict[Sc
     return {count.scan: count.finish() for count in counts}
 
 
-def choose_script(frame: Frame, rows: Callable[[], Iterable[Row]], share: float) -> list[Scan]:
+def choose_script(frame: Frame, rows: Iterable[Row], share: float) -> list[Scan]:
     """The scans that take least, component by component.
 
-    rows   gives some of the image's rows
+    rows   some of the image's rows
     share  of the image that they are
     """
-
-    def costs(scans: Iterable[Scan]) -> dict[Scan, float]:
-        found = counted(frame, scans, rows())
-        return {scan: bits / share + 8 * len(segments(frame, scan, specs)) for scan, (specs, bits) in found.items()}
 
     components = range(len(frame.components))
     depth = [AL_MAX_FIRST if c == 0 else AL_MAX_OTHERS for c in components]
     refinements = [[ac_scan(c, 1, 63, al, al - 1) for al in range(depth[c], 0, -1)] for c in components]
-    # Firsts of all depths go together with the likeliest split only, the other splits with the best depth.
-    ways = [[way for al in range(depth[c] + 1) for way in firsts(c, al, SPLITS[:1])] for c in components]
-    known = costs(scan for c in components for way in [*ways[c], refinements[c]] for scan in way)
+    ways = [[way for al in range(depth[c] + 1) for way in firsts(c, al)] for c in components]
+    tried = (scan for c in components for way in [*ways[c], refinements[c]] for scan in way)
+    found = counted(frame, tried, rows)
+    known = {scan: bits / share + 8 * len(segments(frame, scan, specs)) for scan, (specs, bits) in found.items()}
 
     def cost(way: list[Scan]) -> float:
         later = [scan for scan in refinements[way[0].components[0][0]] if scan.ah <= way[0].al]
         return sum(known[scan] for scan in way + later)
 
     best = [min(ways[c], key=cost) for c in components]
-    ways = [firsts(c, best[c][0].al, SPLITS) for c in components]
-    known |= costs({scan for c in components for way in ways[c] for scan in way} - known.keys())
-    best = [min(ways[c], key=cost) for c in components]
     late = [scan for c in components for scan in refinements[c] if scan.ah <= best[c][0].al]
     return [dc_scan(len(components)), *(scan for way in best for scan in way), *sorted(late, key=lambda scan: -scan.ah)]
 
 
-def firsts(c: int, al: int, splits: Iterable[int]) -> list[list[Scan]]:
+def firsts(c: int, al: int) -> list[list[Scan]]:
     """Ways to send the first bits of a component's AC coefficients, in one scan or two."""
-    return [[ac_scan(c, 1, 63, 0, al)], *([ac_scan(c, 1, k, 0, al), ac_scan(c, k + 1, 63, 0, al)] for k in splits)]
+    return [[ac_scan(c, 1, 63, 0, al)], *([ac_scan(c, 1, k, 0, al), ac_scan(c, k + 1, 63, 0, al)] for k in SPLITS)]
 
 
 def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics) -> int:
@@ -117,7 +111,7 @@ class Smallest:
         statistics = self._first_pass()
         step = max(1, spooled.count * frame.blocks_per_row // SAMPLED_BLOCKS)
         share = -(-spooled.count // step) / spooled.count
-        script = choose_script(frame, lambda: spooled.rows(step), share)
+        script = choose_script(frame, spooled.rows(step), share)
         found = counted(frame, script, spooled.rows())
         progressive = sum(bits + 8 * len(segments(frame, scan, specs)) for scan, (specs, bits) in found.items())
         codes = optimal_codes(statistics.counts)
