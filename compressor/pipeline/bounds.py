@@ -34,8 +34,10 @@ PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB, what it gives; 256 KiB each: fi
 def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
     """A row of coefficients, what codes and packs a part of one, and the windows on the scans of a file in several."""
     row = header.frame.blocks_per_row * COEFFICIENTS_BYTES
+    # The source's windows are given back before scans are made.
     progressive = PROGRESSIVE_BYTES if settings.lossless else 0
-    return BASE_BYTES + row + coding(settings) + progressive + (0 if header.streams else scans.memory_bytes(header))
+    windows = 0 if header.streams else scans.memory_bytes(header)
+    return BASE_BYTES + row + coding(settings) + max(progressive, windows)
 
 
 def coding(settings: Settings) -> int:
