@@ -178,6 +178,7 @@ class Stream:
         result = self._spool()
         route.prepare()
         for piece in route.body():
+            self._still_wanted()  # nothing is given out or pulled here, where a call that is over would be noticed
             result.write(piece)
         head = route.head()
         self._drain()
@@ -185,7 +186,9 @@ class Stream:
 
         def chunks() -> Iterator[bytes]:
             yield head
-            yield from result.chunks()
+            for chunk in result.chunks():
+                self._still_wanted()
+                yield chunk
 
         reason = self._objection(size)
         if not reason:
