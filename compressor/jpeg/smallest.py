@@ -27,6 +27,7 @@ Specs = dict[tuple[int, int], HuffmanSpec]
 AL_MAX_FIRST, AL_MAX_OTHERS = 3, 2
 SPLITS = (2, 5, 8, 12, 18)
 SAMPLED_BLOCKS = 1 << 13  # about so many, in rows spread over the image, decide on the script
+SAMPLED_ROWS = 512  # at most: each costs a call for every scan that is tried, however narrow the image
 SCANS_MAX = 1 + COMPONENTS_MAX * (2 + AL_MAX_FIRST)
 
 
@@ -109,7 +110,7 @@ class Smallest:
         """Decide."""
         frame, spooled = self._frame, self._spooled
         statistics = self._first_pass()
-        step = max(1, spooled.count * frame.blocks_per_row // SAMPLED_BLOCKS)
+        step = max(1, spooled.count * frame.blocks_per_row // SAMPLED_BLOCKS, -(-spooled.count // SAMPLED_ROWS))
         share = -(-spooled.count // step) / spooled.count
         script = choose_script(frame, spooled.rows(step), share)
         found = counted(frame, script, spooled.rows())
