@@ -49,10 +49,11 @@ def file_of(frame, scans, rows):
             count.add(row)
     found = [count.finish() for count in counts]
     coders = [Coder(frame, scan, specs) for scan, (specs, _) in zip(scans, found, strict=True)]
-    progressive = Progressive(coders, resources)
+    spool = resources.spool()
+    progressive = Progressive(coders, spool)
     progressive.add(iter(rows))
     body = b"".join(bytes(chunk) for chunk in progressive.chunks())
-    progressive.close()
+    spool.close()
     head = writer.head(frame, {0: np.ones(64, np.uint16)}, None, [])
     promised = [
         len(segments(frame, scan, specs)) + -(-bits // 8) for scan, (specs, bits) in zip(scans, found, strict=True)
@@ -125,9 +126,16 @@ def test_the_result_is_the_same_whatever_the_chunks_and_again():
 def test_no_script_has_more_scans_than_memory_is_reserved_for():
     frame = frame_of(80, 80, [(1, 1)] * 4)
     planes = huffman.random_planes(np.random.default_rng(3), 80, 80, [(1, 1)] * 4, 3.0)
-    made = Smallest(frame, rows_of(planes, frame), Resources())
+    spools: list = []
+
+    def spool():
+        spools.append(Resources().spool())
+        return spools[-1]
+
+    made = Smallest(frame, rows_of(planes, frame), spool)
     made.prepare()
-    made.close()
+    for used in spools:
+        used.close()
 
     assert made._scans == {} or len(made._scans) <= SCANS_MAX
     assert all(isinstance(scan, Scan) for scan in made._scans)

@@ -12,7 +12,7 @@ from compressor.jpeg.tables import HuffmanSpec, huffman_spec
 from compressor.jpeg.writer import huffman, scan_header
 from compressor.kernels import progressive_encode as kernel
 from compressor.kernels.huffman_encode import code_table
-from compressor.memory import Resources
+from compressor.memory import Spool
 from compressor.tiles import cores
 
 # Bits that follow each symbol: of AC a value of SSSS bits, or what EOBn counts (Table G.1); of DC, SSSS.
@@ -135,9 +135,8 @@ class Coder(Walk):
 class Progressive:
     """All scans of an image, coded side by side while rows pass once; their bytes wait in a spool to be joined."""
 
-    def __init__(self, coders: list[Coder], resources: Resources) -> None:
-        self._coders = coders
-        self._spool = resources.spool()
+    def __init__(self, coders: list[Coder], spool: Spool) -> None:
+        self._coders, self._spool = coders, spool
         self._held = [bytearray(coder.head) for coder in coders]
         self._pieces = [array("Q") for _ in coders]  # of each scan: where in the spool, and size, in turns
 
@@ -174,7 +173,3 @@ class Progressive:
         for pieces in self._pieces:
             for at in range(0, len(pieces), 2):
                 yield memoryview(self._spool.read(pieces[at], pieces[at + 1]))
-
-    def close(self) -> None:
-        """Give the spool back; again is harmless."""
-        self._spool.close()

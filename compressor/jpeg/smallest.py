@@ -18,7 +18,7 @@ from compressor.jpeg.progressive import (
 from compressor.jpeg.spooled import SpooledRows
 from compressor.jpeg.tables import Codes, HuffmanSpec, optimal_codes
 from compressor.jpeg.writer import huffman, scan_header, sequential_scan
-from compressor.memory import Resources
+from compressor.memory import Spool
 
 Specs = dict[tuple[int, int], HuffmanSpec]
 
@@ -81,6 +81,7 @@ def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics) -> int:
 class Smallest:
     """Coefficient rows → spool → statistics of what is tried → bytes of the smallest.
 
+    spool   makes one; two are used
     packed  as for SpooledRows
     codes   of the sequential scan; None where the frame is progressive
     """
@@ -91,13 +92,12 @@ class Smallest:
         self,
         frame: Frame,
         rows: Iterable[Row],
-        resources: Resources,
+        spool: Callable[[], Spool],
         packed: Callable[[memoryview], object] = lambda data: None,
     ) -> None:
-        self._frame, self._rows, self._resources = frame, rows, resources
-        self._spooled = SpooledRows(frame, resources, packed)
+        self._frame, self._rows, self._make = frame, rows, spool
+        self._spooled = SpooledRows(frame, spool, packed)
         self._scans: dict[Scan, Specs] = {}
-        self._progressive: Progressive | None = None
 
     def _first_pass(self) -> Statistics:
         statistics = Statistics(self._frame)
@@ -127,14 +127,7 @@ class Smallest:
             yield from Sequential(self._frame, self.codes).code_rows(self._spooled.rows())
             return
         coders = [Coder(self._frame, scan, specs) for scan, specs in self._scans.items()]
-        self._progressive = Progressive(coders, self._resources)
-        self._progressive.add(self._spooled.rows())
+        progressive = Progressive(coders, self._make())
+        progressive.add(self._spooled.rows())
         self._spooled.close()
-        yield from self._progressive.chunks()
-        self._progressive.close()
-
-    def close(self) -> None:
-        """Give the spools back."""
-        self._spooled.close()
-        if self._progressive is not None:
-            self._progressive.close()
+        yield from progressive.chunks()

@@ -8,7 +8,7 @@ import numpy as np
 from compressor.jpeg.encoder import Row
 from compressor.jpeg.frame import Frame
 from compressor.kernels import packing
-from compressor.memory import Resources, Spool
+from compressor.memory import Spool
 from compressor.tiles import cores
 
 PACKED_BLOCKS = 2048  # of a coefficient row, packed by one call
@@ -17,15 +17,15 @@ PACKED_BLOCKS = 2048  # of a coefficient row, packed by one call
 class SpooledRows:
     """Rows are added once, from top to bottom, and then read as often as needed.
 
+    spool   makes one, when the first row comes
     packed  is shown all bytes that are spooled, in order
     """
 
     def __init__(
-        self, frame: Frame, resources: Resources, packed: Callable[[memoryview], object] = lambda data: None
+        self, frame: Frame, spool: Callable[[], Spool], packed: Callable[[memoryview], object] = lambda data: None
     ) -> None:
-        self._show = packed
-        blocks = frame.blocks_per_row
-        self._blocks, self._resources = blocks, resources
+        self._show, self._make = packed, spool
+        self._blocks = blocks = frame.blocks_per_row
         self._parts = [(at, min(PACKED_BLOCKS, blocks - at)) for at in range(0, blocks, PACKED_BLOCKS)]  # of a row
         self._starts = array("Q", [0])  # of each part of each row in the spool, and where the last one ends
         self._buffer = np.empty(packing.BLOCK_BYTES_MAX * self._parts[0][1], np.uint8)
@@ -34,7 +34,7 @@ class SpooledRows:
     def add(self, row: Row) -> None:
         """Pack a row."""
         if self._spool is None:
-            self._spool = self._resources.spool()
+            self._spool = self._make()
         for first, blocks in self._parts:
             with cores:
                 size = packing.pack(row, first, blocks, self._buffer)

@@ -4,7 +4,7 @@ JpegToJpeg    bytes → coefficients → (requantized) → bytes
 PixelsToJpeg  bands of pixels → coefficients → bytes
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
@@ -14,29 +14,30 @@ from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import read_scans
 from compressor.jpeg.smallest import Smallest
-from compressor.memory import Resources, Spool
+from compressor.memory import Readable, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
 from compressor.pipeline.pixels import Pixels, without_alpha
+from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
 from compressor.tiles import band_lines
 
 
-class JpegToJpeg:
+class JpegToJpeg(Route):
     """Coefficients stay coefficients; the quantization tables become coarser where the settings ask for it."""
 
     format = "jpeg"
 
-    def __init__(self, source: Coefficients, settings: Settings, resources: Resources, stages: Stages) -> None:
+    def __init__(self, source: Coefficients, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
         header = source.header
         self._source, self._header, self._settings, self._stages = source, header, settings, stages
-        self._resources = resources
         self._fingerprint = Fingerprint()
         self._notices: list[str] = []
         self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
         frame = header.frame
         self.height = frame.height
+        self._has_index = mpf.index_of(header.segments) is not None
         self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
         rows = stages.timed(source.rows, "decode")
         coarser = (
@@ -58,9 +59,9 @@ class JpegToJpeg:
         one_pass = settings.effort is Effort.FAST and not settings.lossless
         self._output: output.OnePassRows | output.TwoPass | Smallest
         if settings.lossless:
-            self._output = Smallest(frame, rows, resources, self._fingerprint.add_packed)
+            self._output = Smallest(frame, rows, spool, self._fingerprint.add_packed)
         else:
-            self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, resources)
+            self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, spool)
 
     @property
     def notices(self) -> list[str]:
@@ -78,23 +79,24 @@ class JpegToJpeg:
     def head(self) -> bytes:
         kept = segments.kept(self._header.segments, self._settings.metadata)
         head = writer.head(self._header.frame, self._tables, self._output.codes, kept)
-        index, was_at = mpf.index_of(kept), self._source.index_at
-        if index is None or was_at is None:
+        index = mpf.index_of(kept)
+        if index is None:
             return head
-        at, size = head.index(index.data), len(head) + self._body_bytes
-        shift = (size - self._end) - (at - was_at)
+        at = 2 + sum(4 + len(segment.data) for segment in kept[: kept.index(index)]) + 4  # SOI, then segments
+        size = len(head) + self._body_bytes
+        shift = (size - self._end) - (at - index.offset)
         return head[:at] + mpf.moved(index, size, shift) + head[at + len(index.data) :]
 
     @property
     def needs_verdict(self) -> bool:
-        return self._source.index_at is not None or self._header.dnl
+        return self._has_index or self._header.dnl
 
     def body(self) -> Iterator[bytes | memoryview]:
         for piece in self._image():
             self._body_bytes += len(piece)
             yield piece
         self._end = self._source.end()
-        if self._source.index_at is not None and self._settings.metadata is Metadata.STRIP:
+        if self._has_index and self._settings.metadata is Metadata.STRIP:
             dropped = sum(map(len, self._source.rest))
             self._notices.append(f"the other pictures behind the first ({dropped} bytes) were dropped with their index")
         yield from self._source.rest  # thumbnails, videos, other pictures
@@ -106,42 +108,27 @@ class JpegToJpeg:
             yield writer.segment(segment.marker, segment.data)
         yield writer.END_OF_IMAGE
 
-    def verify(self, result: Iterable[bytes]) -> bool:
+    def verify(self, result: Readable) -> bool:
         """Whether an exact result has the source's coefficients."""
         if not self._exact:
             return True
-        found = Fingerprint()
-        spool = self._resources.spool()
+        found, stream = Fingerprint(), ByteStream(result.chunks())
         try:
-            for row in self._decoded(result, spool):
+            header = read_header(stream)
+            for row in read_rows(stream, header) if header.streams else read_scans(result, header):
                 found.add(row)
         except (FormatError, LimitError):
             return False
-        finally:
-            spool.close()
         return found.digest() == self._fingerprint.digest()
 
-    def _decoded(self, result: Iterable[bytes], spool: Spool) -> Iterator[encoder.Row]:
-        """The rows of a result, which a progressive one must be in a spool for."""
-        if self._output.codes is not None:
-            stream = ByteStream(result)
-            return read_rows(stream, read_header(stream))
-        for chunk in result:
-            spool.write(chunk)
-        return read_scans(spool, read_header(ByteStream(spool.chunks())))
 
-    def close(self) -> None:
-        self._output.close()
-
-
-class PixelsToJpeg:
+class PixelsToJpeg(Route):
     """Sequential JPEG with Annex K's tables at the asked quality."""
 
     format = "jpeg"
     path = Path.PIXELS
-    needs_verdict = False
 
-    def __init__(self, pixels: Pixels, settings: Settings, resources: Resources, stages: Stages) -> None:
+    def __init__(self, pixels: Pixels, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
         if settings.lossless:
             raise UnsupportedError("lossless: pixels can't be kept in JPEG, ask for PNG")
         self._pixels, self._settings, self._stages = pixels, settings, stages
@@ -161,7 +148,7 @@ class PixelsToJpeg:
             self._output = output.OnePassPixels(self._frame, self._tables, bands)
         else:
             transform = encoder.Transform(self._frame, [self._tables[c.tq] for c in self._frame.components])
-            self._output = output.TwoPass(self._frame, transform.rows(bands), resources)
+            self._output = output.TwoPass(self._frame, transform.rows(bands), spool)
 
     @property
     def notices(self) -> list[str]:
@@ -179,10 +166,3 @@ class PixelsToJpeg:
     def body(self) -> Iterator[bytes | memoryview]:
         yield from self._stages.timed(self._output.body(), "encode")
         yield writer.END_OF_IMAGE
-
-    def verify(self, result: Iterable[bytes]) -> bool:
-        """Lossy: there is nothing to compare."""
-        return True
-
-    def close(self) -> None:
-        self._output.close()
