@@ -103,18 +103,19 @@ def our_encoder(image: check.Pixels, effort: str) -> Callable[[], bytes]:
 
 def bare_kernels(image: check.Pixels) -> Callable[[], bytes]:
     """The kernels alone with Pillow's own tables: Annex K's, scaled, and its typical Huffman codes."""
-    from compressor.jpeg import output, tables, writer
+    from compressor.jpeg import encoder, output, tables, writer
     from compressor.tiles import band_lines
 
     height, width, channels = image.shape
     frame = writer.frame_for(width, height, channels, "420")
-    quantization = {0: tables.quantization_table(85, chroma=False), 1: tables.quantization_table(85, chroma=True)}
+    quantization = {tq: tables.quantization_table(85, chroma=tq > 0) for tq in range(3)}
     samples = image.reshape(height, width * channels)
     lines = band_lines(width, 16)
 
     def encode() -> bytes:
         bands = (samples[top : top + lines] for top in range(0, height, lines))
-        coder = output.OnePassPixels(frame, quantization, bands)
+        transform = encoder.Transform(frame, list(quantization.values()))
+        coder = output.OnePassPixels(frame, transform, tables.standard_codes(3), bands)
         head = writer.head(frame, quantization, coder.codes, ())
         return b"".join([head, *map(bytes, coder.body()), writer.END_OF_IMAGE])
 

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes, Table
-from compressor.kernels.dct import reciprocals
 from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, count_symbols
-from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_row, transform_row
-from compressor.kernels.quantize import requantize
+from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_row, scratch, transform_row
+from compressor.kernels.quantize import reciprocals, requantize
 from compressor.tiles import Band, cores
 
 Row = NDArray[np.int16]
@@ -22,14 +21,15 @@ class Transform:
 
     frame   of `writer.frame_for`
     tables  of each component, zig-zag
+    slopes  of each component's dead zone, see `quantize`; without them coefficients are rounded
     """
 
-    def __init__(self, frame: Frame, tables: Sequence[Table]) -> None:
+    def __init__(self, frame: Frame, tables: Sequence[Table], slopes: NDArray[np.float32] | None = None) -> None:
         self.layout = frame.layout
         self.lines = 8 * frame.v_max
         self.reciprocal = np.array([reciprocals(table) for table in tables])
-        self.scratch = tuple(np.empty((lines, SEGMENT), np.int16) for lines in (16, 8, 8))
-        self.tail = np.empty((1, 192), np.uint8)
+        self.slope = np.zeros_like(self.reciprocal) if slopes is None else slopes
+        self.scratch = scratch()
         self.segment = replace(frame, width=SEGMENT).layout
         self._frame = frame
 
@@ -39,7 +39,7 @@ class Transform:
         for band in bands:
             for line in range(0, len(band), self.lines):
                 with cores:
-                    transform_row(band, line, self.layout, self.reciprocal, self.scratch, self.tail, row)
+                    transform_row(band, line, self.layout, self.reciprocal, self.slope, self.scratch, row)
                 yield row
 
 
@@ -92,8 +92,8 @@ class Sequential:
             while start >= 0:
                 with cores:
                     size = encode_band(
-                        band, start, self.layout, transform.segment, transform.reciprocal, transform.scratch,
-                        transform.tail, blocks, *self.codes, self.state, raw, out,
+                        band, start, self.layout, transform.segment, transform.reciprocal, transform.slope,
+                        transform.scratch, blocks, *self.codes, self.state, raw, out,
                     )  # fmt: skip
                 yield out[:size].data
                 start = int(self.state[7])

@@ -1,11 +1,11 @@
 """A sequential JPEG in the making: one pass with given codes, or two passes with codes made for the image."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 from compressor.jpeg.encoder import Row, Sequential, Statistics, Transform
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.spooled import SpooledRows
-from compressor.jpeg.tables import Codes, Table, optimal_codes, standard_codes, standard_codes_for_any_dc
+from compressor.jpeg.tables import Codes, optimal_codes, standard_codes_for_any_dc
 from compressor.memory import Spool
 from compressor.tiles import Band
 
@@ -13,14 +13,14 @@ from compressor.tiles import Band
 class OnePassPixels:
     """Pixels → bytes, one pass: output from the first MCU row on.
 
-    bands   (lines, width * components) uint8, whole MCU rows each but for the last
-    tables  Tq → (64,) uint16 zig-zag
+    codes  with a code for every symbol
+    bands  (lines, width * components) uint8, whole MCU rows each but for the last
     """
 
-    def __init__(self, frame: Frame, tables: Mapping[int, Table], bands: Iterable[Band]) -> None:
-        self.codes = standard_codes(len(frame.components))
-        self._transform = Transform(frame, [tables[c.tq] for c in frame.components])
-        self._coder = Sequential(frame, self.codes)
+    def __init__(self, frame: Frame, transform: Transform, codes: Codes, bands: Iterable[Band]) -> None:
+        self.codes = codes
+        self._transform = transform
+        self._coder = Sequential(frame, codes)
         self._bands = bands
 
     def prepare(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import attachments as segments
-from compressor.jpeg import encoder, mpf, output, tables, writer
+from compressor.jpeg import encoder, mpf, output, perceptual, tables, trained, writer
 from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import read_scans
@@ -123,7 +123,7 @@ class JpegToJpeg(Route):
 
 
 class PixelsToJpeg(Route):
-    """Sequential JPEG with Annex K's tables at the asked quality."""
+    """Quantized for the eye; one sequential scan, coded as it comes, or what `Smallest` finds."""
 
     format = "jpeg"
     path = Path.PIXELS
@@ -138,16 +138,19 @@ class PixelsToJpeg(Route):
         asked = settings.subsampling
         subsampling = "420" if asked is Subsampling.AUTO else asked.value
         self._frame = writer.frame_for(pixels.width, pixels.height, 3 if color else 1, subsampling)
-        self._tables = {tq: tables.quantization_table(settings.quality, tq == 1) for tq in range(1 + color)}
+        count = len(self._frame.components)
+        distance = perceptual.distance_for(settings.quality, settings.effort)
+        self._tables = dict(enumerate(perceptual.quantization_tables(distance, count)))
+        transform = encoder.Transform(self._frame, list(self._tables.values()), perceptual.dead_zones(distance, count))
         lines = band_lines(pixels.width, 8 * self._frame.v_max)
         band_bytes = pixels.band_bytes(lines)
         self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, settings)
         bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
         self._output: output.OnePassPixels | output.TwoPass
         if settings.effort is Effort.FAST:
-            self._output = output.OnePassPixels(self._frame, self._tables, bands)
+            codes = trained.codes_for(distance, count)
+            self._output = output.OnePassPixels(self._frame, transform, codes, bands)
         else:
-            transform = encoder.Transform(self._frame, [self._tables[c.tq] for c in self._frame.components])
             self._output = output.TwoPass(self._frame, transform.rows(bands), spool)
 
     @property
