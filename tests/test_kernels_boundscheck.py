@@ -17,6 +17,8 @@ EDGES = [
     "test_kernels_color.py::test_grey_is_the_sample_itself_for_every_width",
     "test_kernels_color.py::test_rows_below_the_last_one_repeat_it",
     "test_kernels_color.py::test_segments_join_without_a_seam",
+    "test_kernels_sharp.py::test_planes_agree_with_the_reference_for_every_width",
+    "test_kernels_sharp.py::test_what_is_around_a_window_does_not_matter",
     "test_kernels_dct.py::test_only_the_asked_blocks_lines_and_tables_are_used",
     "test_kernels_huffman_encode.py::test_mcus_interleave_their_components",
     "test_kernels_huffman_encode.py::test_full_blocks_are_coded_bit_for_bit",
