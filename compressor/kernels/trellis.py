@@ -11,6 +11,9 @@ The trellis is the usual one (Ramchandran and Vetterli, IEEE Trans. Image Proces
 jcdctmgr.c): its states are the positions of the last non-zero value so far, and costs are relative to a block of
 zeros. A coefficient with m = 0 is no state, and a state is forgotten when a later one is as good as it for every
 continuation: 1.3 to 1.9 are left on average. The result is the optimum but for the rounding of float32.
+
+Tried in vain: the two latest states without branches (up to 8 % slower); costs in bits, which saves multiplications
+(0 %); no state where an earlier one is as good for every continuation (2 to 5 % slower).
 """
 
 import numpy as np
@@ -76,10 +79,12 @@ def last_of_best(x, block, mask, weight, end_of_block, rate, margin, prev, value
     mask      its coefficients that may be non-zero
     prev      (64,) uint64: at each of them, the one before it on the best way there
     value     (64,) int16: and its magnitude
-    position  (64,) uint64, cost (64,) float32: scratch, a stack of the states that may still go on
+    position  (64,) uint64, cost (64,) float32: scratch, the states after `base` that may still go on
+
+    Costs count from `base`, the earliest state that is left, so that large values behind it take no precision.
     """
     least, last = weight * end_of_block, U(0)
-    top, position[0], cost[0] = U(0), U(0), F(0)
+    base, states = U(0), U(0)
     while mask:
         k = trailing_zeros(mask)
         mask &= mask - U(1)
@@ -88,11 +93,10 @@ def last_of_best(x, block, mask, weight, end_of_block, rate, margin, prev, value
         high = np.int64(rounded)
         ssss = U(64) - leading_zeros(U(high))
         low = (np.int64(1) << np.int64(ssss - U(1))) - 1  # 0 where high is 1: NO_CODE keeps it from being chosen
-        before = before_low = position[top]
-        at = ((k - before) << U(4)) + ssss
-        of_high = cost[top] + weight * rate[at]
-        of_low = cost[top] + weight * rate[at - U(1)]
-        state = top
+        before = before_low = base
+        at = ((k - base) << U(4)) + ssss
+        of_high, of_low = weight * rate[at], weight * rate[at - U(1)]
+        state = states
         while state > U(0):
             state -= U(1)
             at = ((k - position[state]) << U(4)) + ssss
@@ -108,15 +112,14 @@ def last_of_best(x, block, mask, weight, end_of_block, rate, margin, prev, value
         ended = total + (weight * end_of_block if k < U(63) else F(0))
         last = k if ended < least else last
         least = min(ended, least)
-        beaten = total <= cost[top] + weight * margin[k - position[top]]
-        while beaten and top > U(0):
-            top -= U(1)
-            beaten = total <= cost[top] + weight * margin[k - position[top]]
-        top += U(not beaten)
-        if top == U(0):  # every way leads through k: count from here, so that large values cost no precision
+        while states > U(0) and total <= cost[states - U(1)] + weight * margin[k - position[states - U(1)]]:
+            states -= U(1)
+        if states == U(0) and total <= weight * margin[k - base]:
             least -= total
-            total = F(0)
-        position[top], cost[top] = k, total
+            base = k
+        else:
+            position[states], cost[states] = k, total
+            states += U(1)
     return last
 
 
