@@ -17,6 +17,8 @@ EDGES = [
     "test_kernels_color.py::test_grey_is_the_sample_itself_for_every_width",
     "test_kernels_color.py::test_rows_below_the_last_one_repeat_it",
     "test_kernels_color.py::test_segments_join_without_a_seam",
+    "test_kernels_sharp.py::test_planes_agree_with_the_reference_for_every_width",
+    "test_kernels_sharp.py::test_what_is_around_a_window_does_not_matter",
     "test_kernels_dct.py::test_only_the_asked_blocks_lines_and_tables_are_used",
     "test_kernels_huffman_encode.py::test_mcus_interleave_their_components",
     "test_kernels_huffman_encode.py::test_full_blocks_are_coded_bit_for_bit",
@@ -44,6 +46,9 @@ EDGES = [
     "test_png_deflate.py::test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside",
     "test_kernels_packing.py::test_every_size_of_value_survives_in_every_place",
     "test_kernels_packing.py::test_the_largest_block_takes_what_is_promised",
+    "test_kernels_trellis.py::test_values_end_at_1023_and_runs_at_the_last_coefficient",
+    "test_kernels_trellis.py::test_every_state_is_kept_where_none_is_the_better",
+    "test_kernels_trellis.py::test_what_is_not_a_number_stays_inside_the_arrays",
     "test_kernels_mcu_row.py::test_the_largest_row_fits_what_is_asked_for",
     "test_kernels_mcu_row.py::test_bands_of_any_height_and_single_rows_give_the_same_bytes",
 ]
@@ -52,7 +57,8 @@ EDGES = [
 PROBES = """
 import numpy as np
 from numba import njit
-from compressor.kernels import color, dct, huffman_encode, idct, lanes, mcu_row, packing, quantize, rgb, upsample
+from compressor.kernels import color, dct, huffman_encode, idct, lanes, mcu_row, packing, quantize, rgb
+from compressor.kernels import trellis, upsample
 
 u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
 f4 = np.zeros(64, np.float32)
@@ -63,6 +69,7 @@ CASES = {
     "copy32_find_ff, source": (lambda a, b, at: lanes.copy32_find_ff(a, 0, b, at), (u1(32), u1(40)), 8),
     "nonzero_mask": (lambda a, at: lanes.nonzero_mask(a, at), (i2(3, 64),), 2),
     "magnitude_mask": (lambda a, at: lanes.magnitude_mask(a, at, 4), (i2(3, 64),), 2),
+    "above_half_mask": (lambda a, at: trellis.above_half_mask(a, at), (np.zeros((3, 64), np.float32),), 2),
     "columns_and_mask": (lambda a, c, at: lanes.columns_and_mask(a, at, c), (i2(3, 64), i2(64)), 2),
     "grey_lanes": (lambda a, y, at: color.grey_lanes(a, at, y, 0), (u1(1, 40), i2(1, 32)), 8),
     "ycc444_lanes": (lambda a, y, at: color.ycc444_lanes(a, at, y, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
@@ -114,6 +121,7 @@ TOO_SMALL = {
     "pack": lambda: packing.pack(blocks, 0, 1, u1(2)),
     "unpack": lambda: packing.unpack(u1(2), 0, 1, blocks),
     "unpack, run too long": lambda: packing.unpack(np.array([0, 0, 0xF0, 0xF0, 0xF0, 0xF1, 0], np.uint8), 0, 1, blocks),
+    "trellis, lengths": lambda: trellis.trellis(f4.reshape(1, 64), 0, 1, f4, f4, blocks),
     "requantize": lambda: quantize.requantize(blocks, 0, 2, f4),
 }
 for name, call in TOO_SMALL.items():

@@ -1,0 +1,160 @@
+"""Luma that gives a pixel its own luminance under chroma that is not its own.
+
+    luminance(Y, Cb, Cr) = 0.30 lin(R) + 0.6222 lin(G) + 0.0778 lin(B)
+
+where R, G and B are what a decoder makes of the three, limited to 0 .. 255, and lin is the transfer function of sRGB
+(IEC 61966-2-1). Two steps of Newton's method solve luminance(Y, Cb', Cr') = luminance(pixel) from the pixel's own Y.
+
+All is done 8 lanes at a time in floats, even pixels apart from odd ones: as bytes of a word, then as halves of one.
+"""
+
+from numba import types
+from numba.extending import intrinsic
+
+from compressor.kernels.color import MATRIX
+from compressor.kernels.lanes import F32, I8, I16, I32, load, splat, store, vector
+
+FLOATS = 8
+WEIGHTS = (0.30, 0.6222, 0.0778)
+STEPS = 2
+STEP_MAX = 12.0
+SLOPE_MIN = 2e-4  # the least that is divided by: black's is 3.04e-4
+# lin above 0.04045: the polynomial of least |error| / lin' by Lawson's iterated least squares at 4001 Chebyshev
+# points. Its error is at most 1.1e-4, and as much as 0.0124 / 255 of x would make. Below, lin is x / 12.92.
+LIN = (
+    0.0009166735346124862, 0.032751296316962414, 0.5193447543671195,
+    0.6672652185288467, -0.307500949751138, 0.0873335253573268,
+)  # fmt: skip
+KNEE = 0.04045
+SCALED = tuple(c / 255**k for k, c in enumerate(LIN))  # of codes 0 .. 255
+ROUNDING = 1.5 * 2**23  # added to a small float, leaves its nearest integer (ties to even) in the low bits
+
+
+def fadd(builder, a, b):
+    return builder.fadd(a, b, flags=("contract",))
+
+
+def fmul(builder, a, b):
+    return builder.fmul(a, b, flags=("contract",))
+
+
+def constant(x, value):
+    return splat(F32, x.type.count, value)
+
+
+def limited(builder, x, least, most):
+    """min(max(x, least), most): one instruction each; x is no NaN."""
+    x = builder.select(builder.fcmp_ordered(">", x, constant(x, least)), x, constant(x, least))
+    return builder.select(builder.fcmp_ordered("<", x, constant(x, most)), x, constant(x, most))
+
+
+def rounded(builder, q4):
+    """Samples of Q4 → int32, rounded, of which the low 16 bits are the sample limited to 8 bits and four."""
+    return builder.bitcast(
+        builder.fadd(limited(builder, q4, -2048.0, 2047.0), constant(q4, ROUNDING)), vector(I32, q4.type.count)
+    )
+
+
+def polynomial(builder, x, coefficients):
+    total = constant(x, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        total = fadd(builder, fmul(builder, total, x), constant(x, c))
+    return total
+
+
+def _linear(builder, x):
+    """lin of codes 0 .. 255."""
+    dark = fmul(builder, x, constant(x, 1 / 255 / 12.92))
+    above = builder.fcmp_ordered(">", x, constant(x, KNEE * 255))
+    return builder.select(above, polynomial(builder, x, SCALED), dark)
+
+
+def _slope(builder, x):
+    """The derivative of `_linear`."""
+    above = builder.fcmp_ordered(">", x, constant(x, KNEE * 255))
+    slope = polynomial(builder, x, [k * c for k, c in enumerate(SCALED)][1:])
+    return builder.select(above, slope, constant(x, 1 / 255 / 12.92))
+
+
+def _weighted(builder, channels, weights):
+    total = None
+    for weight, x in zip(weights, channels, strict=True):
+        product = fmul(builder, x, constant(x, weight))
+        total = product if total is None else fadd(builder, total, product)
+    return total
+
+
+def _newton(builder, y, offsets, target):
+    """One step nearer to the luma at which luminance is `target`; channels at their limits do not count as rising."""
+    values, slopes = [], []
+    for offset in offsets:
+        free = fadd(builder, y, offset)
+        x = limited(builder, free, 0.0, 255.0)
+        slope = builder.select(builder.fcmp_ordered("==", x, free), _slope(builder, x), constant(x, 0.0))
+        values.append(_linear(builder, x))
+        slopes.append(slope)
+    missing = builder.fsub(target, _weighted(builder, values, WEIGHTS))
+    slope = _weighted(builder, slopes, WEIGHTS)
+    slope = builder.select(builder.fcmp_ordered(">", slope, constant(y, SLOPE_MIN)), slope, constant(y, SLOPE_MIN))
+    return fadd(builder, y, limited(builder, builder.fdiv(missing, slope), -STEP_MAX, STEP_MAX))
+
+
+def _solved(builder, channels, cb, cr):
+    """Luma of 8 pixels in Q4, less 128, rounded: int32. cb, cr  Q8"""
+    y = _weighted(builder, channels, MATRIX[0])
+    target = _weighted(builder, [_linear(builder, x) for x in channels], WEIGHTS)
+    offsets = [
+        fmul(builder, cr, constant(cr, 1.402 / 256)),
+        _weighted(builder, (cb, cr), (-0.344136286 / 256, -0.714136286 / 256)),
+        fmul(builder, cb, constant(cb, 1.772 / 256)),
+    ]
+    for _ in range(STEPS):
+        y = _newton(builder, y, offsets, target)
+    q4 = fadd(builder, fmul(builder, y, constant(y, 16.0)), constant(y, -2048.0))
+    return rounded(builder, q4)
+
+
+def _interpolated(context, builder, array_type, array, near, far):
+    """Of 8 samples in two lines, the 8 even and 8 odd ones between them, 16 times as much (jdsample.c)."""
+
+    def column(move):
+        nearest, next_ = (
+            load(context, builder, array_type, array, builder.add(at, at.type(move)), F32, FLOATS) for at in (near, far)
+        )
+        return fadd(builder, fmul(builder, nearest, constant(nearest, 3.0)), next_)
+
+    before, here, behind = (column(move) for move in (-1, 0, 1))
+    most = fmul(builder, here, constant(here, 3.0))
+    return [fadd(builder, most, beside) for beside in (before, behind)]
+
+
+@intrinsic
+def luma_lanes(typing, bands, at, stride, chroma, near, far, apart, y, to):
+    """16 pixels' luma, at flat y[to].
+
+    bands, at, stride  their red bytes, and how far from there green and blue are
+    chroma, near, far  8 Cb in the nearest line and in the next nearest, int16 Q11.4; `apart` from there, Cr
+    """
+
+    def codegen(context, builder, signature, a):
+        words = []
+        for c in range(3):
+            index = builder.add(a[1], builder.mul(a[2], a[2].type(c)))
+            both = load(context, builder, signature.args[0], a[0], index, I8, 2 * FLOATS)
+            words.append(builder.zext(builder.bitcast(both, vector(I16, FLOATS)), vector(I32, FLOATS)))
+        even = [builder.and_(word, splat(I32, FLOATS, 255)) for word in words]
+        odd = [builder.lshr(word, splat(I32, FLOATS, 8)) for word in words]
+        cb = _interpolated(context, builder, signature.args[3], a[3], a[4], a[5])
+        cr_lines = [builder.add(line, a[6]) for line in a[4:6]]
+        cr = _interpolated(context, builder, signature.args[3], a[3], *cr_lines)
+        halves = []
+        for n, channels in enumerate((even, odd)):
+            floats = [builder.sitofp(c, vector(F32, FLOATS)) for c in channels]
+            halves.append(_solved(builder, floats, cb[n], cr[n]))
+        low = builder.and_(halves[0], splat(I32, FLOATS, 0xFFFF))
+        high = builder.shl(halves[1], splat(I32, FLOATS, 16))
+        store(context, builder, signature.args[7], a[7], a[8], builder.bitcast(builder.or_(low, high), vector(I16, 16)))
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(bands, index, index, chroma, index, index, index, y, index), codegen
