@@ -180,6 +180,27 @@ def dead_zones(distance: float, components: int) -> NDArray[np.float32]:
     return slopes
 
 
+def trellis_weights(distance: float, components: int) -> NDArray[np.float32]:
+    """What a bit costs, in squares of a step, where the factor is 1: (components,) float32."""
+    weight = 0.08 * (distance / 2) ** 0.2
+    return np.array([weight] + [weight / 2] * (components - 1), np.float32)
+
+
+def on_lattice(source: Table, wanted: Table) -> Table:
+    """What a source's coefficients are quantized to anew, where `wanted` would be right for samples.
+
+    They lie on the lattice of multiples of `source`. A step that is no multiple, or an even one, puts many of them far
+    from the nearest of its own multiples, so that less than half as much again is not worth it.
+    """
+    ratio = wanted / source
+    return np.where(ratio < 1.5, source, wanted).astype(np.uint16)
+
+
+def worth_it(source: Sequence[Table], coarser: Sequence[Table]) -> bool:
+    """Whether there are different tables at all."""
+    return any((old != new).any() for old, new in zip(source, coarser, strict=True))
+
+
 def _table(curve: Sequence[NDArray[np.float64]], distance: float) -> Table:
     x, nodes = np.log(distance), np.log(DISTANCES)
     if x <= nodes[0]:
