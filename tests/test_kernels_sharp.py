@@ -39,10 +39,11 @@ def run_row(window: NDArray[np.uint8], row: int, h: int, v: int) -> list[NDArray
     """The planes of one MCU row; what is around them must not be written."""
     height, width, channels = window.shape
     padded = -(-width // (8 * h)) * 8 * h
-    stride = -(-padded // 32) * 32
+    stride = padded if h == 2 else -(-padded // 32) * 32
     blocks = [(padded // 8, h, v), *[(padded // 8 // h, 1, 1)] * (channels - 1)]
     layout = np.array([(0, *block) for block in blocks], np.int64)
-    y, cb, cr = (np.full((lines + 1, stride), UNTOUCHED, np.int16) for lines in (8 * v, 8, 8))
+    y = np.full((8 * v + 1, stride), UNTOUCHED, np.int16)
+    cb, cr = (np.full((9, stride // h), UNTOUCHED, np.int16) for _ in range(2))
     scratch = sharp.scratch()
     assert sum(array.nbytes for array in scratch) == sharp.SCRATCH_BYTES
     for array in scratch:
