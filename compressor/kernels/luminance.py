@@ -56,10 +56,8 @@ def limited(builder, x, least, most):
 
 
 def rounded(builder, q4):
-    """Samples of Q4 → int32, rounded, of which the low 16 bits are the sample limited to 8 bits and four."""
-    return builder.bitcast(
-        builder.fadd(limited(builder, q4, -2048.0, 2047.0), constant(q4, ROUNDING)), vector(I32, q4.type.count)
-    )
+    """Samples of Q4, limited, → int32, of which the low 16 bits are the rounded sample."""
+    return builder.bitcast(builder.fadd(q4, constant(q4, ROUNDING)), vector(I32, q4.type.count))
 
 
 def polynomial(builder, x, coefficients):
@@ -160,7 +158,7 @@ def _solved(builder, channels, cb, cr):
     y.add_incoming(leap, before)
     y.add_incoming(newton, behind)
     q4 = fadd(builder, fmul(builder, y, constant(y, 16.0)), constant(y, -2048.0))
-    return rounded(builder, q4)
+    return rounded(builder, limited(builder, q4, -2048.0, 2032.0))  # a decoder shows no sample above 127
 
 
 def _interpolated(context, builder, array_type, array, near, far):

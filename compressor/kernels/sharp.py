@@ -7,7 +7,7 @@ as [-1, 5, 5, -1], in 16-bit integers, exactly.
 Where chroma changes, a decoder shows each pixel's luma with its neighbours' chroma, too bright or too dark. Luma is
 therefore chosen such that the pixel has its own luminance under the chroma that it will get (kernels/luminance.py).
 
-Planes hold Q11.4 int16, level-shifted, as those of kernels/color.py, -128 .. 127 15/16. Beyond the image their last
+Planes hold Q11.4 int16, level-shifted, as those of kernels/color.py. Beyond the image their last
 column and row are repeated: that is what decoders interpolate with (jdsample.c, jdmainct.c of libjpeg).
 """
 

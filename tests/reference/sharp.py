@@ -79,7 +79,7 @@ def planes(pixels: NDArray[np.uint8], h: int, v: int) -> list[Plane]:
         plane = doubled(plane / 16, 1, width)
         upsampled.append(doubled(plane, 0, height) if v == 2 else plane)
     luma = preserving(y, upsampled[0], upsampled[1], luminance(pixels.astype(np.float64)))
-    return [np.clip(16 * luma, -2048, 2047), *chroma]
+    return [np.clip(16 * luma, -2048, 16 * 127), *chroma]
 
 
 def padded(plane: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
