@@ -57,11 +57,11 @@ EDGES = [
 PROBES = """
 import numpy as np
 from numba import njit
-from compressor.kernels import color, dct, huffman_encode, idct, lanes, mcu_row, packing, quantize, rgb
-from compressor.kernels import trellis, upsample
+from compressor.kernels import color, dct, huffman_encode, idct, lanes, luminance, mcu_row, packing, quantize, rgb
+from compressor.kernels import sharp, trellis, upsample
 
 u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
-f4 = np.zeros(64, np.float32)
+f4, f4s = np.zeros(64, np.float32), (lambda *shape: np.zeros(shape, np.float32))
 CASES = {
     "load_be64": (lambda a, at: lanes.load_be64(a, at), (u1(20),), 12),
     "store_be64": (lambda a, at: lanes.store_be64(a, at, np.uint64(0)), (u1(20),), 12),
@@ -77,6 +77,24 @@ CASES = {
     "ycc420_lanes": (lambda a, y, at: color.ycc420_lanes(a, 0, at, y, 0, 0, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
     "ycc420_lanes, chroma": (
         lambda a, y, c, at: color.ycc420_lanes(a, 0, 0, y, 0, 0, c, c, at), (u1(1, 96), i2(1, 32), i2(1, 20)), 4
+    ),
+    "split_lanes": (lambda p, b, at: sharp.split_lanes(p, at, b, 0, 32), (u1(1, 100), u1(3, 32)), 4),
+    "split_lanes, bands": (lambda p, b, at: sharp.split_lanes(p, 0, b, at, 32), (u1(1, 96), u1(1, 100)), 4),
+    "chroma_lanes": (
+        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, at + 1, 1, 40, c, 0, 16), (u1(3, 40), f4s(2, 16)), 6
+    ),
+    "chroma_lanes, chroma": (
+        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, 1, 1, 40, c, 0, at), (u1(3, 40), f4s(1, 20)), 4
+    ),
+    "round_lanes": (lambda c, p, at: sharp.round_lanes(c, at, p, 0), (f4s(12), i2(8)), 4),
+    "luma_lanes": (
+        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, at + 1, 1, 0, y, 0), (u1(3, 16), f4s(14), i2(16)), 4
+    ),
+    "luma_lanes, bands": (
+        lambda b, c, y, at: luminance.luma_lanes(b, at, 16, c, 1, 1, 0, y, 0), (u1(1, 52), f4s(10), i2(16)), 4
+    ),
+    "luma_lanes, y": (
+        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, 1, 1, 0, y, at), (u1(3, 16), f4s(10), i2(20)), 4
     ),
     "fdct_quantize": (lambda p, r, o, at: dct.fdct_quantize(p, at, 8, r, 0, o, 0), (i2(1, 68), f4, i2(1, 64)), 4),
     "fdct_quantize_two": (
@@ -108,7 +126,14 @@ for name, (function, arrays, last) in CASES.items():
 planes = [np.zeros((8, 31), np.int16)] * 3
 codes, small = np.full((1, 256), 33, np.uint32), np.zeros((1, 65 * 64), np.uint32)
 layout, state, blocks = np.array([[0, 1, 1, 1]]), np.zeros(8, np.int64), i2(1, 64)
+halved = np.array([[0, 4, 2, 2], [0, 2, 1, 1], [0, 2, 1, 1]])
 TOO_SMALL = {
+    "sharp_planes, y": lambda: sharp.sharp_planes(
+        u1(16, 96), 0, halved, i2(16, 31), i2(8, 16), i2(8, 16), *sharp.scratch()
+    ),
+    "sharp_planes, cr": lambda: sharp.sharp_planes(
+        u1(16, 96), 0, halved, i2(16, 32), i2(8, 16), i2(8, 15), *sharp.scratch()
+    ),
     "planes": lambda: color.planes(u1(8, 96), 0, 0, 32, 3, 1, 1, *planes, u1(1, 192)),
     "planes, tail": lambda: color.planes(u1(8, 24), 0, 0, 8, 3, 2, 2, i2(16, 32), *planes[:2], u1(1, 191)),
     "transform": lambda: dct.transform(i2(8, 15), 0, 2, f4.reshape(1, 64), 0, i2(2, 64), 0),

@@ -3,7 +3,8 @@
     luminance(Y, Cb, Cr) = 0.30 lin(R) + 0.6222 lin(G) + 0.0778 lin(B)
 
 where R, G and B are what a decoder makes of the three, limited to 0 .. 255, and lin is the transfer function of sRGB
-(IEC 61966-2-1). Two steps of Newton's method solve luminance(Y, Cb', Cr') = luminance(pixel) from the pixel's own Y.
+(IEC 61966-2-1). luminance(Y, Cb', Cr') = luminance(pixel) is solved from the pixel's own Y by two steps of Newton's
+method. Where chroma changes little, as for six vectors of seven in photographs, one step by slopes half way does it.
 
 All is done 8 lanes at a time in floats, even pixels apart from odd ones: as bytes of a word, then as halves of one.
 """
@@ -12,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from compressor.kernels.color import MATRIX
-from compressor.kernels.lanes import F32, I8, I16, I32, load, splat, store, vector
+from compressor.kernels.lanes import F32, I8, I16, I32, call, load, splat, store, vector
 
 FLOATS = 8
 WEIGHTS = (0.30, 0.6222, 0.0778)
@@ -27,6 +28,12 @@ LIN = (
 )  # fmt: skip
 KNEE = 0.04045
 SCALED = tuple(c / 255**k for k, c in enumerate(LIN))  # of codes 0 .. 255
+# lin' by the same method, least relative error: 0.5 % above the knee, and 1.7 % below, where it is as at the knee.
+# That is enough for ratios of slopes. In Newton's method it put one pixel of noise in fifty off by 1/16, not in 200.
+STEEPNESS = tuple(
+    c / 255**k for k, c in enumerate((0.03224664578422984, 1.0704252169142192, 1.7135758455901628, -0.5531768775851896))
+)
+NEAR, SLACK = 0.2, 0.05  # of a channel, and in codes of 0 .. 255
 ROUNDING = 1.5 * 2**23  # added to a small float, leaves its nearest integer (ties to even) in the low bits
 
 
@@ -49,10 +56,8 @@ def limited(builder, x, least, most):
 
 
 def rounded(builder, q4):
-    """Samples of Q4 → int32, rounded, of which the low 16 bits are the sample limited to 8 bits and four."""
-    return builder.bitcast(
-        builder.fadd(limited(builder, q4, -2048.0, 2047.0), constant(q4, ROUNDING)), vector(I32, q4.type.count)
-    )
+    """Samples of Q4, limited, → int32, of which the low 16 bits are the rounded sample."""
+    return builder.bitcast(builder.fadd(q4, constant(q4, ROUNDING)), vector(I32, q4.type.count))
 
 
 def polynomial(builder, x, coefficients):
@@ -76,12 +81,16 @@ def _slope(builder, x):
     return builder.select(above, slope, constant(x, 1 / 255 / 12.92))
 
 
-def _weighted(builder, channels, weights):
+def _sum(builder, channels, weights):
     total = None
     for weight, x in zip(weights, channels, strict=True):
-        product = fmul(builder, x, constant(x, weight))
+        product = x if weight == 1 else fmul(builder, x, constant(x, weight))
         total = product if total is None else fadd(builder, total, product)
     return total
+
+
+def _at_least(builder, x, least):
+    return builder.select(builder.fcmp_ordered(">", x, constant(x, least)), x, constant(x, least))
 
 
 def _newton(builder, y, offsets, target):
@@ -90,28 +99,66 @@ def _newton(builder, y, offsets, target):
     for offset in offsets:
         free = fadd(builder, y, offset)
         x = limited(builder, free, 0.0, 255.0)
-        slope = builder.select(builder.fcmp_ordered("==", x, free), _slope(builder, x), constant(x, 0.0))
+        moves = builder.fcmp_ordered("==", x, free)
+        slopes.append(builder.select(moves, _slope(builder, x), constant(x, 0.0)))
         values.append(_linear(builder, x))
-        slopes.append(slope)
-    missing = builder.fsub(target, _weighted(builder, values, WEIGHTS))
-    slope = _weighted(builder, slopes, WEIGHTS)
-    slope = builder.select(builder.fcmp_ordered(">", slope, constant(y, SLOPE_MIN)), slope, constant(y, SLOPE_MIN))
+    missing = builder.fsub(target, _sum(builder, values, WEIGHTS))
+    slope = _at_least(builder, _sum(builder, slopes, WEIGHTS), SLOPE_MIN)
     return fadd(builder, y, limited(builder, builder.fdiv(missing, slope), -STEP_MAX, STEP_MAX))
+
+
+def _leap(builder, y, offsets, channels):
+    """Luma, and in which lanes it is good enough, without a look at light itself.
+
+    What light gains from x to x + d is about d times the slope half way, so that it is kept by
+
+        0 = sum(w lin'(x + change / 2) (change + step))
+
+    with `change` what chroma does to a channel and `step` what luma shall do to all. It is good enough where no channel
+    changes by more than a fifth, nor beyond 255.
+    """
+    slopes, changes, products = [], [], []
+    for weight, offset, x in zip(WEIGHTS, offsets, channels, strict=True):
+        change = builder.fsub(fadd(builder, y, offset), x)
+        middle = fadd(builder, x, fmul(builder, change, constant(x, 0.5)))
+        middle = _at_least(builder, middle, KNEE * 255)
+        slopes.append(polynomial(builder, middle, [c * weight for c in STEEPNESS]))
+        products.append(fmul(builder, slopes[-1], change))
+        changes.append(change)
+    step = builder.fdiv(_sum(builder, products, (1, 1, 1)), _sum(builder, slopes, (1, 1, 1)))  # to be subtracted
+    good = None
+    for change, x in zip(changes, channels, strict=True):
+        distance = call(builder, "llvm.fabs.v8f32", x.type, [builder.fsub(change, step)])
+        most = fadd(builder, fmul(builder, x, constant(x, NEAR)), constant(x, SLACK))
+        room = builder.fsub(constant(x, 255 + SLACK), x)
+        most = builder.select(builder.fcmp_ordered("<", most, room), most, room)
+        inside = builder.fcmp_ordered("<=", distance, most)
+        good = inside if good is None else builder.and_(good, inside)
+    return builder.fsub(y, step), good
 
 
 def _solved(builder, channels, cb, cr):
     """Luma of 8 pixels in Q4, less 128, rounded: int32. cb, cr  Q8"""
-    y = _weighted(builder, channels, MATRIX[0])
-    target = _weighted(builder, [_linear(builder, x) for x in channels], WEIGHTS)
+    own = _sum(builder, channels, MATRIX[0])
     offsets = [
         fmul(builder, cr, constant(cr, 1.402 / 256)),
-        _weighted(builder, (cb, cr), (-0.344136286 / 256, -0.714136286 / 256)),
+        _sum(builder, (cb, cr), (-0.344136286 / 256, -0.714136286 / 256)),
         fmul(builder, cb, constant(cb, 1.772 / 256)),
     ]
-    for _ in range(STEPS):
-        y = _newton(builder, y, offsets, target)
+    leap, good = _leap(builder, own, offsets, channels)
+    done = builder.icmp_unsigned("==", builder.bitcast(good, I8), I8(255))
+    before = builder.block
+    with builder.if_then(builder.not_(done), likely=False):
+        target = _sum(builder, [_linear(builder, x) for x in channels], WEIGHTS)
+        newton = own
+        for _ in range(STEPS):
+            newton = _newton(builder, newton, offsets, target)
+        behind = builder.block
+    y = builder.phi(own.type)
+    y.add_incoming(leap, before)
+    y.add_incoming(newton, behind)
     q4 = fadd(builder, fmul(builder, y, constant(y, 16.0)), constant(y, -2048.0))
-    return rounded(builder, q4)
+    return rounded(builder, limited(builder, q4, -2048.0, 2032.0))  # a decoder shows no sample above 127
 
 
 def _interpolated(context, builder, array_type, array, near, far):

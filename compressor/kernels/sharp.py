@@ -7,7 +7,7 @@ as [-1, 5, 5, -1], in 16-bit integers, exactly.
 Where chroma changes, a decoder shows each pixel's luma with its neighbours' chroma, too bright or too dark. Luma is
 therefore chosen such that the pixel has its own luminance under the chroma that it will get (kernels/luminance.py).
 
-Planes hold Q11.4 int16, level-shifted, as those of kernels/color.py, -128 .. 127 15/16. Beyond the image their last
+Planes hold Q11.4 int16, level-shifted, as those of kernels/color.py. Beyond the image their last
 column and row are repeated: that is what decoders interpolate with (jdsample.c, jdmainct.c of libjpeg).
 """
 
@@ -98,17 +98,17 @@ def chroma_lanes(typing, bands, a_, b_, c_, d_, stride, chroma, cb_to, cr_to):
 
 @intrinsic
 def round_lanes(typing, chroma, index, plane, to):
-    """16 samples at flat chroma[index] → int16 at flat plane[to]. They are limited already."""
+    """8 samples at flat chroma[index] → int16 at flat plane[to]."""
 
     def codegen(context, builder, signature, a):
-        q4 = load(context, builder, signature.args[0], a[0], a[1], F32, 16)
-        store(context, builder, signature.args[2], a[2], a[3], builder.trunc(rounded(builder, q4), vector(I16, 16)))
+        q4 = load(context, builder, signature.args[0], a[0], a[1], F32, 8)
+        store(context, builder, signature.args[2], a[2], a[3], builder.trunc(rounded(builder, q4), vector(I16, 8)))
         return context.get_dummy_value()
 
     return types.void(chroma, types.intp, plane, types.intp), codegen
 
 
-@njit(nogil=True, boundscheck=False)
+@njit(nogil=True)
 def _split(pixels, line, x, count, bands, to):
     """Columns x - 3 to x + count + 3 of a line of pixels by colour, those outside the image repeating its edge."""
     width, row_bytes, stride = pixels.shape[1] // 3, pixels.shape[1], bands.shape[1]
@@ -127,7 +127,7 @@ def _split(pixels, line, x, count, bands, to):
             bands[to + c, LEFT + i - x] = pixels[line, c]
 
 
-@njit(nogil=True, boundscheck=False)
+@njit(nogil=True)
 def _chroma(bands, row, x, count, height, width, v, chroma):
     """Bands → ten lines of Cb and ten of Cr; for 4:2:0 the second is the MCU row's first, for 4:2:2 eight matter.
 
@@ -160,7 +160,7 @@ def _chroma(bands, row, x, count, height, width, v, chroma):
                 chroma[plane + k, i] = chroma[plane + last, i]
 
 
-@njit(nogil=True, boundscheck=False)
+@njit(nogil=True)
 def _luma(bands, row, x, count, height, width, v, chroma, y):
     """Bands and the chroma that their pixels will be shown with → luma."""
     stride, chroma_stride = bands.shape[1], chroma.shape[1]
@@ -195,7 +195,8 @@ def sharp_planes(pixels, row, layout, y, cb, cr, bands, chroma):
              MARGIN lines above and below it, less only where the image ends
     row      first pixel row of the MCU row within `pixels`
     layout   (1 or 3, 4) int64 as in `Frame.layout`; luma is component 0, the others have h = v = 1
-    y        (>= 8 v, stride) int16 Q11.4; strides are multiples of 32 and hold the width in whole MCUs
+    y        (>= 8 v, stride) int16 Q11.4; stride at least the width in whole MCUs, and for grey and 4:4:4 a multiple
+             of 32 (of all planes)
     cb, cr   (>= 8, stride) int16 Q11.4, filled from the left; not touched for grey
     bands, chroma  from `scratch`
 
@@ -215,7 +216,7 @@ def sharp_planes(pixels, row, layout, y, cb, cr, bands, chroma):
         _chroma(bands, row, x, count // 2, height, width, v, chroma)
         for r in range(8):
             at, to = (v - 1 + r) * CHROMA_STRIDE + LEFT, r * cb.shape[1] + x // 2
-            for i in range(0, count // 2, 16):
+            for i in range(0, count // 2, 8):
                 round_lanes(chroma, at + i, cb, to + i)
                 round_lanes(chroma, at + 10 * CHROMA_STRIDE + i, cr, to + i)
         _luma(bands, row, x, count, height, width, v, chroma, y)

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from tests.reference.color import ycc
 
 Plane = NDArray[np.float64]
+WEIGHTS = np.array([0.30, 0.6222, 0.0778])
 
 
 def halved(plane: Plane, axis: int) -> Plane:
@@ -39,7 +40,7 @@ def slope(code: Plane) -> Plane:
 
 def luminance(rgb: Plane) -> Plane:
     """rgb  (..., 3)"""
-    return np.asarray(to_linear(np.clip(rgb, 0, 255)) @ [0.30, 0.6222, 0.0778])
+    return np.asarray(to_linear(np.clip(rgb, 0, 255)) @ WEIGHTS)
 
 
 def shown(y: Plane, cb: Plane, cr: Plane) -> Plane:
@@ -51,7 +52,7 @@ def preserving(y: Plane, cb: Plane, cr: Plane, target: Plane) -> Plane:
     """Two steps of Newton's method towards the luma that has luminance `target` under the chroma given."""
     for _ in range(2):
         rgb = shown(y, cb, cr)
-        steep = np.maximum(slope(rgb) @ [0.30, 0.6222, 0.0778], 2e-4)
+        steep = np.maximum(slope(rgb) @ WEIGHTS, 2e-4)
         y = y + np.clip((target - luminance(rgb)) / steep, -12, 12)
     return y
 
@@ -78,7 +79,7 @@ def planes(pixels: NDArray[np.uint8], h: int, v: int) -> list[Plane]:
         plane = doubled(plane / 16, 1, width)
         upsampled.append(doubled(plane, 0, height) if v == 2 else plane)
     luma = preserving(y, upsampled[0], upsampled[1], luminance(pixels.astype(np.float64)))
-    return [np.clip(16 * luma, -2048, 2047), *chroma]
+    return [np.clip(16 * luma, -2048, 16 * 127), *chroma]
 
 
 def padded(plane: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
