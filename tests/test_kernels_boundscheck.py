@@ -68,6 +68,8 @@ CASES = {
     "copy32_find_ff, target": (lambda a, b, at: lanes.copy32_find_ff(a, at, b, 0), (u1(40), u1(32)), 8),
     "copy32_find_ff, source": (lambda a, b, at: lanes.copy32_find_ff(a, 0, b, at), (u1(32), u1(40)), 8),
     "nonzero_mask": (lambda a, at: lanes.nonzero_mask(a, at), (i2(3, 64),), 2),
+    "clear_block": (lambda a, at: lanes.clear_block(a, at), (i2(3, 64),), 2),
+    "magnitude_bits": (lambda a, at: lanes.magnitude_bits(a, at, 1), (i2(3, 64),), 2),
     "magnitude_mask": (lambda a, at: lanes.magnitude_mask(a, at, 4), (i2(3, 64),), 2),
     "above_half_mask": (lambda a, at: trellis.above_half_mask(a, at), (np.zeros((3, 64), np.float32),), 2),
     "columns_and_mask": (lambda a, c, at: lanes.columns_and_mask(a, at, c), (i2(3, 64), i2(64)), 2),

@@ -126,15 +126,21 @@ def requantized(rows: Iterable[Row], frame: Frame, old: Sequence[Table], new: Se
 
 
 def without_padding(rows: Iterable[Row], frame: Frame) -> Iterator[Row]:
-    """Rows without the AC coefficients of blocks that only pad MCUs, in place: no decoder shows them, and scans of one
-    component do not have them (A.2.2, A.2.4)."""
+    """Rows with nothing of their own in blocks that only pad MCUs, in place: no decoder shows them, and scans of one
+    component do not have them (A.2.2, A.2.4). No AC, and of DC what costs least in MCUs (Figure A.8): that of the
+    block to the left, below the image's last lines that of the MCU's last block above."""
     right, below = [], []
-    for index, (first, per_line, _, v) in enumerate(frame.layout.tolist()):
+    for index, (first, per_line, h, v) in enumerate(frame.layout.tolist()):
         across, down = frame.blocks(index)
         used = down - (frame.mcu_rows - 1) * v  # lines of the last row
         right += [(first + y * per_line + across, first + (y + 1) * per_line) for y in range(v) if across < per_line]
-        below += [(first + used * per_line, first + v * per_line)]
+        below += [(first + y * per_line, per_line, h) for y in range(used, v)]
     for number, row in enumerate(rows, 1):
-        for start, end in right + (below if number == frame.mcu_rows else []):
+        for start, end in right:
             row[start:end, 1:] = 0
+            row[start:end, 0] = row[start - 1, 0]
+        for start, count, h in below if number == frame.mcu_rows else []:
+            row[start : start + count, 1:] = 0
+            last = row[start - count + h - 1 : start : h, 0]
+            row[start : start + count, 0] = np.repeat(last, h)
         yield row

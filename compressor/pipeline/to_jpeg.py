@@ -132,7 +132,8 @@ class JpegToJpeg(Route):
         found, stream = Fingerprint(), ByteStream(result.chunks())
         try:
             header = read_header(stream)
-            for row in read_rows(stream, header) if header.streams else read_scans(result, header):
+            rows = read_rows(stream, header) if header.streams else read_scans(result, header)
+            for row in without_padding(rows, header.frame) if self._settings.lossless else rows:
                 found.add(row)
         except (FormatError, LimitError):
             return False
