@@ -17,13 +17,9 @@ EDGES = [
     "test_kernels_color.py::test_grey_is_the_sample_itself_for_every_width",
     "test_kernels_color.py::test_rows_below_the_last_one_repeat_it",
     "test_kernels_color.py::test_segments_join_without_a_seam",
-<<<<<<< HEAD
     "test_kernels_sharp.py::test_planes_agree_with_the_reference_for_every_width",
     "test_kernels_sharp.py::test_what_is_around_a_window_does_not_matter",
-    "test_kernels_dct.py::test_only_the_asked_blocks_lines_and_tables_are_used",
-=======
     "test_kernels_dct.py::test_only_the_asked_blocks_and_lines_are_used",
->>>>>>> fasttests
     "test_kernels_huffman_encode.py::test_mcus_interleave_their_components",
     "test_kernels_huffman_encode.py::test_full_blocks_are_coded_bit_for_bit",
     "test_kernels_huffman_encode.py::test_the_largest_block_takes_less_than_is_reserved_for_it",
@@ -64,22 +60,14 @@ EDGES = [
 PROBES = """
 import numpy as np
 from numba import njit
-<<<<<<< HEAD
-from compressor.kernels import color, dct, huffman_encode, idct, lanes, luminance, mcu_row, packing, quantize, rgb
-from compressor.kernels import sharp, trellis, upsample
-
-u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
-f4, f4s = np.zeros(64, np.float32), (lambda *shape: np.zeros(shape, np.float32))
-=======
-from compressor.kernels import color, dct, huffman_encode, idct, lanes, masking, mcu_row, packing, quantize, rgb
-from compressor.kernels import upsample
+from compressor.kernels import color, dct, huffman_encode, idct, lanes, luminance, masking, mcu_row, packing
+from compressor.kernels import quantize, rgb, sharp, trellis, upsample
 
 u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
 def f4(*shape):
     return np.zeros(shape, np.float32)
 
 table = f4(1, 64)
->>>>>>> fasttests
 CASES = {
     "load_be64": (lambda a, at: lanes.load_be64(a, at), (u1(20),), 12),
     "store_be64": (lambda a, at: lanes.store_be64(a, at, np.uint64(0)), (u1(20),), 12),
@@ -98,29 +86,24 @@ CASES = {
     "ycc420_lanes, chroma": (
         lambda a, y, c, at: color.ycc420_lanes(a, 0, 0, y, 0, 0, c, c, at), (u1(1, 96), i2(1, 32), i2(1, 20)), 4
     ),
-<<<<<<< HEAD
     "split_lanes": (lambda p, b, at: sharp.split_lanes(p, at, b, 0, 32), (u1(1, 100), u1(3, 32)), 4),
     "split_lanes, bands": (lambda p, b, at: sharp.split_lanes(p, 0, b, at, 32), (u1(1, 96), u1(1, 100)), 4),
     "chroma_lanes": (
-        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, at + 1, 1, 40, c, 0, 16), (u1(3, 40), f4s(2, 16)), 6
+        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, at + 1, 1, 40, c, 0, 16), (u1(3, 40), f4(2, 16)), 6
     ),
     "chroma_lanes, chroma": (
-        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, 1, 1, 40, c, 0, at), (u1(3, 40), f4s(1, 20)), 4
+        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, 1, 1, 40, c, 0, at), (u1(3, 40), f4(1, 20)), 4
     ),
-    "round_lanes": (lambda c, p, at: sharp.round_lanes(c, at, p, 0), (f4s(12), i2(8)), 4),
+    "round_lanes": (lambda c, p, at: sharp.round_lanes(c, at, p, 0), (f4(12), i2(8)), 4),
     "luma_lanes": (
-        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, at + 1, 1, 0, y, 0), (u1(3, 16), f4s(14), i2(16)), 4
+        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, at + 1, 1, 0, y, 0), (u1(3, 16), f4(14), i2(16)), 4
     ),
     "luma_lanes, bands": (
-        lambda b, c, y, at: luminance.luma_lanes(b, at, 16, c, 1, 1, 0, y, 0), (u1(1, 52), f4s(10), i2(16)), 4
+        lambda b, c, y, at: luminance.luma_lanes(b, at, 16, c, 1, 1, 0, y, 0), (u1(1, 52), f4(10), i2(16)), 4
     ),
     "luma_lanes, y": (
-        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, 1, 1, 0, y, at), (u1(3, 16), f4s(10), i2(20)), 4
+        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, 1, 1, 0, y, at), (u1(3, 16), f4(10), i2(20)), 4
     ),
-    "fdct_quantize": (lambda p, r, o, at: dct.fdct_quantize(p, at, 8, r, 0, o, 0), (i2(1, 68), f4, i2(1, 64)), 4),
-    "fdct_quantize_two": (
-        lambda p, r, o, at: dct.fdct_quantize_two(p, at, 16, r, 0, o, 0), (i2(1, 132), f4, i2(2, 64)), 4
-=======
     "fdct_one": (lambda p, o, at: dct.fdct_one(p, at, 8, o, 0), (i2(1, 68), f4(1, 64)), 4),
     "fdct_one, out": (lambda p, o, at: dct.fdct_one(p, 0, 8, o, at), (i2(1, 64), f4(1, 68)), 4),
     "fdct_two": (lambda p, o, at: dct.fdct_two(p, at, 16, o, 0), (i2(1, 132), f4(2, 64)), 4),
@@ -128,7 +111,6 @@ CASES = {
     "quantize_block": (
         lambda c, r, o, at: quantize.quantize_block(c, at, r, r, 0, np.float32(1), o, 0),
         (f4(1, 68), table, i2(1, 64)), 4
->>>>>>> fasttests
     ),
     "quantize_block, reciprocal": (
         lambda c, r, d, o, at: quantize.quantize_block(c, 0, r, d, at, np.float32(1), o, 0),
@@ -202,12 +184,7 @@ TOO_SMALL = {
     "pack": lambda: packing.pack(blocks, 0, 1, u1(2)),
     "unpack": lambda: packing.unpack(u1(2), 0, 1, blocks),
     "unpack, run too long": lambda: packing.unpack(np.array([0, 0, 0xF0, 0xF0, 0xF0, 0xF1, 0], np.uint8), 0, 1, blocks),
-<<<<<<< HEAD
-    "trellis, lengths": lambda: trellis.trellis(f4.reshape(1, 64), 0, 1, f4, f4, blocks),
-    "requantize": lambda: quantize.requantize(blocks, 0, 2, f4),
-=======
-    "requantize": lambda: quantize.requantize(blocks, 0, 2, f4(64)),
->>>>>>> fasttests
+    "trellis, lengths": lambda: trellis.trellis(table, 0, 1, f4(64), f4(64), blocks),
 }
 for name, call in TOO_SMALL.items():
     try:
