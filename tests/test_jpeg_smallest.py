@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from compressor import pipeline
-from compressor.jpeg import output, writer
+from compressor.jpeg import output, trained, writer
 from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.frame import Component, Frame, Scan
 from compressor.jpeg.progressive import Counts, Progressive, ac_scan, dc_alone, dc_scan, segments
@@ -109,7 +109,7 @@ def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(numbe
     ways = [ways_of(c, 3)[(number + 7 * c) % len(ways_of(c, 3))] for c in range(3)]
     scans = sorted((scan for way in ways for scan in way), key=lambda scan: (bool(scan.ah), -scan.ah))
     data, _ = file_of(frame, [*(dc_alone(c) for c in range(3)), *scans], rows)
-    plain = output.OnePassRows(frame, rows)
+    plain = output.OnePassRows(frame, trained.codes_for(1.6, len(frame.components)), rows)
     body = b"".join(bytes(piece) for piece in plain.body())
     twin = writer.head(frame, {0: np.ones(64, np.uint16)}, plain.codes, []) + body + writer.END_OF_IMAGE
 

@@ -10,7 +10,7 @@ from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes, Table
 from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, count_symbols
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_row, scratch, transform_row
-from compressor.kernels.quantize import reciprocals, requantize
+from compressor.kernels.quantize import reciprocals
 from compressor.tiles import Band, cores
 
 Row = NDArray[np.int16]
@@ -113,16 +113,6 @@ class Statistics:
         """Count one coefficient row; rows come from top to bottom."""
         with cores:
             count_symbols(row, self.layout, self.mcus, self.pred, self.counts)
-
-
-def requantized(rows: Iterable[Row], frame: Frame, old: Sequence[Table], new: Sequence[Table]) -> Iterator[Row]:
-    """Rows quantized by the tables `old` (of each component) → by the coarser `new`, in place."""
-    ratios = [(o / n).astype(np.float32) for o, n in zip(old, new, strict=True)]
-    for row in rows:
-        with cores:
-            for (first, per_line, _, v), ratio in zip(frame.layout.tolist(), ratios, strict=True):
-                requantize(row, first, per_line * v, ratio)
-        yield row
 
 
 def without_padding(rows: Iterable[Row], frame: Frame) -> Iterator[Row]:

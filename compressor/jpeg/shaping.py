@@ -22,11 +22,13 @@ from compressor.kernels import sharp, spectrum
 from compressor.kernels.huffman_encode import code_table
 from compressor.kernels.quantize import reciprocals
 from compressor.settings import Effort
-from compressor.tiles import Band, cores
+from compressor.tiles import Band, band_lines, cores
 
 TRELLIS_BLOCKS = 1024  # by one call, a millisecond or less
-# Of a block of a row: two spectra, their energies, the factor, contrast and light, the quantized block.
+# Of a block of a row: two spectra, their energies, the factor, contrast and light, the quantized block. Of a pixel of
+# a line: planes of 16 and twice 8 lines.
 BYTES_PER_BLOCK = 2 * (64 + 3) * 4 + 3 * 4 + 64 * 2
+BYTES_PER_PIXEL = (16 + 8 + 8) * 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,20 @@ class Spectrum:
         return cls(np.empty((blocks, 64), np.float32), np.empty((3, blocks), np.float32))
 
 
-def windows(bands: Iterable[Band], step: int, margin: int) -> Iterator[tuple[Band, int]]:
+def windows(bands: Iterable[Band], lines: int, step: int, margin: int) -> Iterator[tuple[Band, int]]:
     """MCU rows with what is above and below them: lines (n, samples) and the first of the row, `step` lines high.
+
+    lines  that are taken at once: longer bands are cut
 
     There are at least `margin` lines on either side but where the image ends. Valid until the next one is asked for.
     """
     held = np.empty((0, 0), np.uint8)
     top = end = 0
-    for band in bands:
+    for band in (whole[at : at + lines] for whole in bands for at in range(0, len(whole), lines)):
+        if not len(held):
+            held = np.empty((lines + step + 2 * margin, band.shape[1]), np.uint8)
         first = max(0, top - margin)
-        kept = held[first:end].copy()
-        if len(held) < len(kept) + len(band):
-            held = np.empty((len(kept) + len(band), band.shape[1]), np.uint8)
-        if len(kept):
-            held[: len(kept)] = kept
+        held[: end - first] = held[first:end].copy()
         top, end = top - first, end - first
         held[end : end + len(band)] = band
         end += len(band)
@@ -66,19 +68,25 @@ def windows(bands: Iterable[Band], step: int, margin: int) -> Iterator[tuple[Ban
         top += step
 
 
+def window_bytes(lines: int, step: int, samples: int) -> int:
+    """What `windows` holds of lines with so many samples."""
+    return (lines + 2 * (step + 2 * sharp.MARGIN)) * samples
+
+
 class PixelSpectra:
     """Bands (lines, width * components) uint8 of any height → spectra, valid until the next but one is asked for."""
 
     def __init__(self, frame: Frame, bands: Iterable[Band]) -> None:
-        self.frame, self._bands = frame, bands
+        self._frame, self._bands = frame, bands
 
     def __iter__(self) -> Iterator[Spectrum]:
-        frame = self.frame
+        frame = self._frame
         stride = -(-int(frame.layout[0, 1]) * 8 // 32) * 32
+        step = 8 * frame.v_max
         planes = tuple(np.empty((lines, stride), np.int16) for lines in (16, 8, 8))
         scratch = sharp.scratch()
         spectra = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
-        for number, (window, top) in enumerate(windows(self._bands, 8 * frame.v_max, sharp.MARGIN)):
+        for number, (window, top) in enumerate(windows(self._bands, band_lines(frame.width, step), step, sharp.MARGIN)):
             made = spectra[number % 2]
             with cores:
                 spectrum.from_pixels(window, top, frame.layout, planes, scratch, made.coefficients, made.energy)

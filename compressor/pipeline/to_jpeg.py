@@ -53,7 +53,8 @@ class JpegToJpeg(Route):
             rows = self._requantized(rows, settings)
         self._output: output.OnePassRows | Smallest
         if fast:
-            self._output = output.OnePassRows(frame, rows)
+            codes = trained.codes_for(self._distance, len(frame.components))
+            self._output = output.OnePassRows(self._frame, codes, rows)
         else:
             self._output = Smallest(self._frame, rows, spool, self._fingerprint.add_packed)
 
