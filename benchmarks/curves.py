@@ -4,6 +4,7 @@ After G. Bjøntegaard, "Calculation of average PSNR differences between RD-curve
 pieces (PCHIP) in place of one polynomial through all points, as is usual since.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,6 +73,12 @@ class Curve:
         return float(self._score(size))
 
 
+@functools.cache
+def curve(points: tuple[Point, ...], metric: str) -> Curve:
+    """Made once: each is compared with several others, over several ranges."""
+    return Curve(points, metric)
+
+
 def bd_rate(points: Sequence[Point], reference: Sequence[Point], metric: str, limits: tuple[float, float]) -> float:
     """Bytes more (a fraction; less: negative) than the reference at equal score, in the mean over the scores.
 
@@ -79,7 +86,8 @@ def bd_rate(points: Sequence[Point], reference: Sequence[Point], metric: str, li
             the limits, so that both metrics judge the same part of its curve.
     Only where both curves reach is measured; NaN where that is less than a tenth of the range.
     """
-    ours, theirs, scale = Curve(points, metric), Curve(reference, metric), Curve(reference, "ssimulacra2")
+    ours, theirs = curve(tuple(points), metric), curve(tuple(reference), metric)
+    scale = curve(tuple(reference), "ssimulacra2")
     ends = np.clip(limits, scale.scores[0], scale.scores[-1])
     low, high = (theirs.score_at(size) for size in scale.sizes(ends)) if metric != "ssimulacra2" else limits
     from_, to = max(low, ours.scores[0], theirs.scores[0]), min(high, ours.scores[-1], theirs.scores[-1])

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -30,6 +31,13 @@ def has_butteraugli() -> bool:
 def digest(pixels: Pixels) -> str:
     """Of the picture: its shape and its samples."""
     return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:24]
+
+
+def ssimulacra2(source: Path | BinaryIO, result: Path | BinaryIO) -> float:
+    """Of two image files: 100 is the same picture."""
+    from ssimulacra2 import compute_ssimulacra2
+
+    return float(compute_ssimulacra2(source, result))
 
 
 class Scores:
@@ -66,15 +74,10 @@ class Scores:
         known = self._known.get(name, [None, None])
         if known[0] is None or (known[1] is None and has_butteraugli()):
             Image.fromarray(result).save(self._paths[1])
-            known = [known[0] or self._ssimulacra2(), self._butteraugli() if has_butteraugli() else None]
+            known = [known[0] or ssimulacra2(*self._paths), self._butteraugli() if has_butteraugli() else None]
             self._known[name] = known
         assert known[0] is not None
         return known[0], known[1]
-
-    def _ssimulacra2(self) -> float:
-        from ssimulacra2 import compute_ssimulacra2
-
-        return float(compute_ssimulacra2(*map(str, self._paths)))
 
     def _butteraugli(self) -> float:
         command = [BUTTERAUGLI, *map(str, self._paths), "--pnorm", "3"]
