@@ -13,7 +13,7 @@ from benchmarks.check import Pixels
 Encode = Callable[[int], bytes]  # quality → a JPEG file of the held image
 Hold = Callable[[Pixels], Encode]
 
-EFFORTS = ("fast", "balanced")
+EFFORTS = ("fast", "balanced", "best")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Result:
 
 def bare_kernels(image: check.Pixels) -> encoders.Encode:
     """The kernels alone with Pillow's own tables: Annex K's, scaled, and its typical Huffman codes."""
-    from compressor.jpeg import output, tables, writer
+    from compressor.jpeg import encoder, output, tables, writer
     from compressor.tiles import band_lines
 
     height, width, channels = image.shape
@@ -63,9 +63,10 @@ def bare_kernels(image: check.Pixels) -> encoders.Encode:
     lines = band_lines(width, 16)
 
     def encode(quality: int) -> bytes:
-        quantization = {n: tables.quantization_table(quality, chroma=bool(n)) for n in (0, 1)}
+        quantization = {tq: tables.quantization_table(quality, chroma=tq > 0) for tq in range(3)}
         bands = (samples[top : top + lines] for top in range(0, height, lines))
-        coder = output.OnePassPixels(frame, quantization, bands)
+        transform = encoder.Transform(frame, list(quantization.values()))
+        coder = output.OnePassPixels(frame, transform, tables.standard_codes(3), bands)
         head = writer.head(frame, quantization, coder.codes, ())
         return b"".join([head, *map(bytes, coder.body()), writer.END_OF_IMAGE])
 

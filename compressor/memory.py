@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, Protocol, Self, cast
 
 from compressor.errors import BusyError, LimitError, SettingsError
 
@@ -49,16 +49,20 @@ def default_spool_dir() -> str:
 
 
 class Spool:
-    """Bytes that are written once, in order, and then read as often as needed."""
+    """Bytes that are written once, in order, and then read as often as needed.
 
-    def __init__(self, resources: "Resources") -> None:
-        self._resources = resources
+    still_wanted  called before each access: what it raises ends the work. Whatever takes long goes through a spool.
+    """
+
+    def __init__(self, resources: "Resources", still_wanted: Callable[[], None] = lambda: None) -> None:
+        self._resources, self._still_wanted = resources, still_wanted
         self._file = tempfile.SpooledTemporaryFile(max_size=SPOOL_MEMORY_BYTES, dir=resources.spool_dir)  # noqa: SIM115
         self._charged = 0
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raises LimitError where the process' disk budget is used up."""
+        self._still_wanted()
         self._resources.charge_disk(len(data))
         self._charged += len(data)
         self._file.write(data)
@@ -66,14 +70,13 @@ class Spool:
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
         """All bytes from `start` on, in chunks of CHUNK_BYTES. Several iterators may be under way at once."""
-        while start < self.size:
-            self._file.seek(start)
-            chunk = self._file.read(min(CHUNK_BYTES, self.size - start))
+        while chunk := self.read(start, CHUNK_BYTES):
             start += len(chunk)
             yield chunk
 
     def read(self, start: int, count: int) -> bytes:
         """`count` bytes from `start` on; fewer at the end."""
+        self._still_wanted()
         self._file.seek(start)
         return self._file.read(count)
 
@@ -83,10 +86,44 @@ class Spool:
         return cast(BinaryIO, self._file)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Give everything back; again is harmless."""
         self._file.close()
         self._resources.charge_disk(-self._charged)
         self._charged = 0
+
+
+class Readable(Protocol):
+    """Bytes that can be read as often as needed: `Spool`, or what begins before it."""
+
+    size: int
+
+    def read(self, start: int, count: int) -> bytes:
+        """`count` bytes from `start` on; fewer at the end."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of them."""
+        ...
+
+
+class Headed:
+    """A head that was made last, and the spool with what comes behind it."""
+
+    def __init__(self, head: bytes, rest: Spool) -> None:
+        self._head, self._rest = head, rest
+        self.size = len(head) + rest.size
+
+    def read(self, start: int, count: int) -> bytes:
+        """As `Spool.read`."""
+        first = self._head[start : start + count]
+        if len(first) == count:
+            return first
+        return first + self._rest.read(max(0, start - len(self._head)), count - len(first))
+
+    def chunks(self) -> Iterator[bytes]:
+        """As `Spool.chunks`."""
+        yield self._head
+        yield from self._rest.chunks()
 
 
 class Reservation:
@@ -104,14 +141,14 @@ class Reservation:
         """Take `count` more bytes at once. Raises LimitError if they never fit, BusyError where others need them."""
         self._resources.take(self, count)
 
-    def extend(self, total: int, still_wanted: Callable[[], None] = lambda: None) -> None:
-        """Grow to `total` bytes and the overhead, waiting for one's turn.
+    def extend(self, count: int, still_wanted: Callable[[], None] = lambda: None) -> None:
+        """Take `count` more bytes for the image, waiting for one's turn.
 
         still_wanted  called every PATIENCE_SECONDS of waiting; what it raises ends the wait
 
         Raises LimitError if it can never fit, BusyError if the queue is full or the wait too long.
         """
-        self._resources.await_room(self, total + self._resources.overhead, still_wanted)
+        self._resources.await_room(self, count, still_wanted)
 
     def close(self) -> None:
         """Give it back; again is harmless."""
@@ -183,13 +220,12 @@ class Resources:
                 raise BusyError(f"{count} bytes of memory are not free", self.wait_seconds / 4)
             self._add(reservation, count)
 
-    def await_room(self, reservation: Reservation, total: int, still_wanted: Callable[[], None]) -> None:
+    def await_room(self, reservation: Reservation, count: int, still_wanted: Callable[[], None]) -> None:
         """`Reservation.extend`."""
         with self._changed:
-            missing = max(0, total - reservation.bytes)
             if self.memory_budget is not None:
-                self._queue_up(reservation, missing, still_wanted)
-            self._add(reservation, missing)
+                self._queue_up(reservation, count, still_wanted)
+            self._add(reservation, count)
             self._early_bytes -= reservation.bytes
             reservation.admitted = True
 
@@ -247,6 +283,6 @@ class Resources:
                 raise LimitError(f"the spools' budget of {self.spool_budget} bytes is used up")
             self.spooled_bytes += count
 
-    def spool(self) -> Spool:
-        """A new, empty spool."""
-        return Spool(self)
+    def spool(self, still_wanted: Callable[[], None] = lambda: None) -> Spool:
+        """A new, empty spool; `still_wanted` as there."""
+        return Spool(self, still_wanted)

@@ -17,7 +17,9 @@ EDGES = [
     "test_kernels_color.py::test_grey_is_the_sample_itself_for_every_width",
     "test_kernels_color.py::test_rows_below_the_last_one_repeat_it",
     "test_kernels_color.py::test_segments_join_without_a_seam",
-    "test_kernels_dct.py::test_only_the_asked_blocks_lines_and_tables_are_used",
+    "test_kernels_sharp.py::test_planes_agree_with_the_reference_for_every_width",
+    "test_kernels_sharp.py::test_what_is_around_a_window_does_not_matter",
+    "test_kernels_dct.py::test_only_the_asked_blocks_and_lines_are_used",
     "test_kernels_huffman_encode.py::test_mcus_interleave_their_components",
     "test_kernels_huffman_encode.py::test_full_blocks_are_coded_bit_for_bit",
     "test_kernels_huffman_encode.py::test_the_largest_block_takes_less_than_is_reserved_for_it",
@@ -30,7 +32,10 @@ EDGES = [
     "test_jpeg_pixels.py::test_all_sampling_factors_decode_as_with_libjpeg",
     "test_jpeg_pixels.py::test_grey_and_rgb_and_restarts_decode_as_with_libjpeg",
     "test_jpeg_pixels.py::test_extreme_coefficients_stay_inside_the_arrays",
+    "test_kernels_masking.py::test_energies_of_only_the_asked_blocks_are_measured",
+    "test_kernels_masking.py::test_chroma_factors_agree_with_the_formula_and_reach_both_clips",
     "test_kernels_quantize.py::test_only_the_asked_blocks_change",
+    "test_kernels_quantize.py::test_only_the_asked_blocks_rows_and_factors_are_used",
     "test_kernels_progressive.py::test_decoding_goes_on_where_the_data_ended",
     "test_kernels_progressive.py::test_data_that_ends_too_early_is_told",
     "test_kernels_progressive_encode.py::test_runs_of_empty_bands_span_calls_and_end_where_eob14_does",
@@ -44,6 +49,9 @@ EDGES = [
     "test_png_deflate.py::test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside",
     "test_kernels_packing.py::test_every_size_of_value_survives_in_every_place",
     "test_kernels_packing.py::test_the_largest_block_takes_what_is_promised",
+    "test_kernels_trellis.py::test_values_end_at_1023_and_runs_at_the_last_coefficient",
+    "test_kernels_trellis.py::test_every_state_is_kept_where_none_is_the_better",
+    "test_kernels_trellis.py::test_what_is_not_a_number_stays_inside_the_arrays",
     "test_kernels_mcu_row.py::test_the_largest_row_fits_what_is_asked_for",
     "test_kernels_mcu_row.py::test_bands_of_any_height_and_single_rows_give_the_same_bytes",
 ]
@@ -52,17 +60,24 @@ EDGES = [
 PROBES = """
 import numpy as np
 from numba import njit
-from compressor.kernels import color, dct, huffman_encode, idct, lanes, mcu_row, packing, quantize, rgb, upsample
+from compressor.kernels import color, dct, huffman_encode, idct, lanes, luminance, masking, mcu_row, packing
+from compressor.kernels import quantize, rgb, sharp, trellis, upsample
 
 u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
-f4 = np.zeros(64, np.float32)
+def f4(*shape):
+    return np.zeros(shape, np.float32)
+
+table = f4(1, 64)
 CASES = {
     "load_be64": (lambda a, at: lanes.load_be64(a, at), (u1(20),), 12),
     "store_be64": (lambda a, at: lanes.store_be64(a, at, np.uint64(0)), (u1(20),), 12),
     "copy32_find_ff, target": (lambda a, b, at: lanes.copy32_find_ff(a, at, b, 0), (u1(40), u1(32)), 8),
     "copy32_find_ff, source": (lambda a, b, at: lanes.copy32_find_ff(a, 0, b, at), (u1(32), u1(40)), 8),
     "nonzero_mask": (lambda a, at: lanes.nonzero_mask(a, at), (i2(3, 64),), 2),
+    "clear_block": (lambda a, at: lanes.clear_block(a, at), (i2(3, 64),), 2),
+    "magnitude_bits": (lambda a, at: lanes.magnitude_bits(a, at, 1), (i2(3, 64),), 2),
     "magnitude_mask": (lambda a, at: lanes.magnitude_mask(a, at, 4), (i2(3, 64),), 2),
+    "above_half_mask": (lambda a, at: trellis.above_half_mask(a, at), (np.zeros((3, 64), np.float32),), 2),
     "columns_and_mask": (lambda a, c, at: lanes.columns_and_mask(a, at, c), (i2(3, 64), i2(64)), 2),
     "grey_lanes": (lambda a, y, at: color.grey_lanes(a, at, y, 0), (u1(1, 40), i2(1, 32)), 8),
     "ycc444_lanes": (lambda a, y, at: color.ycc444_lanes(a, at, y, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
@@ -71,10 +86,45 @@ CASES = {
     "ycc420_lanes, chroma": (
         lambda a, y, c, at: color.ycc420_lanes(a, 0, 0, y, 0, 0, c, c, at), (u1(1, 96), i2(1, 32), i2(1, 20)), 4
     ),
-    "fdct_quantize": (lambda p, r, o, at: dct.fdct_quantize(p, at, 8, r, 0, o, 0), (i2(1, 68), f4, i2(1, 64)), 4),
-    "fdct_quantize_two": (
-        lambda p, r, o, at: dct.fdct_quantize_two(p, at, 16, r, 0, o, 0), (i2(1, 132), f4, i2(2, 64)), 4
+    "split_lanes": (lambda p, b, at: sharp.split_lanes(p, at, b, 0, 32), (u1(1, 100), u1(3, 32)), 4),
+    "split_lanes, bands": (lambda p, b, at: sharp.split_lanes(p, 0, b, at, 32), (u1(1, 96), u1(1, 100)), 4),
+    "chroma_lanes": (
+        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, at + 1, 1, 40, c, 0, 16), (u1(3, 40), f4(2, 16)), 6
     ),
+    "chroma_lanes, chroma": (
+        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, 1, 1, 40, c, 0, at), (u1(3, 40), f4(1, 20)), 4
+    ),
+    "round_lanes": (lambda c, p, at: sharp.round_lanes(c, at, p, 0), (f4(12), i2(8)), 4),
+    "luma_lanes": (
+        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, at + 1, 1, 0, y, 0), (u1(3, 16), f4(14), i2(16)), 4
+    ),
+    "luma_lanes, bands": (
+        lambda b, c, y, at: luminance.luma_lanes(b, at, 16, c, 1, 1, 0, y, 0), (u1(1, 52), f4(10), i2(16)), 4
+    ),
+    "luma_lanes, y": (
+        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, 1, 1, 0, y, at), (u1(3, 16), f4(10), i2(20)), 4
+    ),
+    "fdct_one": (lambda p, o, at: dct.fdct_one(p, at, 8, o, 0), (i2(1, 68), f4(1, 64)), 4),
+    "fdct_one, out": (lambda p, o, at: dct.fdct_one(p, 0, 8, o, at), (i2(1, 64), f4(1, 68)), 4),
+    "fdct_two": (lambda p, o, at: dct.fdct_two(p, at, 16, o, 0), (i2(1, 132), f4(2, 64)), 4),
+    "fdct_two, out": (lambda p, o, at: dct.fdct_two(p, 0, 16, o, at), (i2(1, 128), f4(1, 132)), 4),
+    "quantize_block": (
+        lambda c, r, o, at: quantize.quantize_block(c, at, r, r, 0, np.float32(1), o, 0),
+        (f4(1, 68), table, i2(1, 64)), 4
+    ),
+    "quantize_block, reciprocal": (
+        lambda c, r, d, o, at: quantize.quantize_block(c, 0, r, d, at, np.float32(1), o, 0),
+        (table, f4(1, 68), f4(2, 64), i2(1, 64)), 4
+    ),
+    "quantize_block, slope": (
+        lambda c, r, d, o, at: quantize.quantize_block(c, 0, r, d, at, np.float32(1), o, 0),
+        (table, f4(2, 64), f4(1, 68), i2(1, 64)), 4
+    ),
+    "quantize_block, out": (
+        lambda c, r, o, at: quantize.quantize_block(c, 0, r, r, 0, np.float32(1), o, at), (table, table, i2(1, 68)), 4
+    ),
+    "sums": (lambda c, w, e, at: masking._sums(c, at, w, e, 0, 1), (f4(1, 68), f4(2, 64), f4(3, 1)), 4),
+    "sums, energy": (lambda c, w, e, at: masking._sums(c, 0, w, e, at, 4), (table, f4(2, 64), f4(2, 4)), 3),
     "idct_block": (
         lambda c, q, p, at: idct.idct_block(c, 0, q, 0, p, at, 8), (i2(1, 64), i2(1, 64), u1(1, 68)), 4
     ),
@@ -84,7 +134,6 @@ CASES = {
     "h2v2_lanes": (lambda p, o, at: upsample.h2v2_lanes(p, 1, at + 1, o, 0), (u1(1, 38), u1(1, 64)), 4),
     "ycc_lanes": (lambda p, o, at: rgb.ycc_lanes(p, 0, p, at, p, 0, o, 0), (u1(1, 36), u1(96)), 4),
     "rgb_lanes, out": (lambda p, o, at: rgb.rgb_lanes(p, 0, p, 0, p, 0, o, at), (u1(1, 32), u1(100)), 4),
-    "fdct_quantize, out": (lambda p, r, o, at: dct.fdct_quantize(p, 0, 8, r, 0, o, at), (i2(1, 64), f4, i2(1, 68)), 4),
 }
 for name, (function, arrays, last) in CASES.items():
     kernel = njit(function)
@@ -101,10 +150,31 @@ for name, (function, arrays, last) in CASES.items():
 planes = [np.zeros((8, 31), np.int16)] * 3
 codes, small = np.full((1, 256), 33, np.uint32), np.zeros((1, 65 * 64), np.uint32)
 layout, state, blocks = np.array([[0, 1, 1, 1]]), np.zeros(8, np.int64), i2(1, 64)
+halved = np.array([[0, 4, 2, 2], [0, 2, 1, 1], [0, 2, 1, 1]])
 TOO_SMALL = {
+    "sharp_planes, y": lambda: sharp.sharp_planes(
+        u1(16, 96), 0, halved, i2(16, 31), i2(8, 16), i2(8, 16), *sharp.scratch()
+    ),
+    "sharp_planes, cr": lambda: sharp.sharp_planes(
+        u1(16, 96), 0, halved, i2(16, 32), i2(8, 16), i2(8, 15), *sharp.scratch()
+    ),
     "planes": lambda: color.planes(u1(8, 96), 0, 0, 32, 3, 1, 1, *planes, u1(1, 192)),
     "planes, tail": lambda: color.planes(u1(8, 24), 0, 0, 8, 3, 2, 2, i2(16, 32), *planes[:2], u1(1, 191)),
-    "transform": lambda: dct.transform(i2(8, 15), 0, 2, f4.reshape(1, 64), 0, i2(2, 64), 0),
+    "fdct": lambda: dct.fdct(i2(8, 15), 0, 2, f4(2, 64), 0),
+    "fdct, out": lambda: dct.fdct(i2(8, 16), 0, 2, f4(2, 64), 1),
+    "dead_zone": lambda: quantize.dead_zone(f4(2, 64), 1, 2, table, table, 0, f4(2), 0, i2(2, 64), 0),
+    "dead_zone, component": lambda: quantize.dead_zone(f4(2, 64), 0, 2, table, table, 1, f4(2), 0, i2(2, 64), 0),
+    "dead_zone, factor": lambda: quantize.dead_zone(f4(2, 64), 0, 2, table, table, 0, f4(2), 1, i2(2, 64), 0),
+    "dead_zone, out": lambda: quantize.dead_zone(f4(2, 64), 0, 2, table, table, 0, f4(2), 0, i2(2, 64), 1),
+    "energies": lambda: masking.energies(f4(2, 64), 1, 2, masking.LUMA, f4(3, 2), 0),
+    "energies, weight": lambda: masking.energies(f4(2, 64), 0, 2, table, f4(3, 2), 0),
+    "energies, out": lambda: masking.energies(f4(2, 64), 0, 2, masking.LUMA, f4(3, 2), 1),
+    "luma": lambda: masking.luma(f4(3, 2), f4(3), 3, f4(3)),
+    "luma, contrast": lambda: masking.luma(f4(3, 3), f4(2), 3, f4(3)),
+    "luma, out": lambda: masking.luma(f4(3, 3), f4(3), 3, f4(2)),
+    "chroma": lambda: masking.chroma(f4(3, 5), 0, 3, 3, f4(3), f4(3)),
+    "chroma, light": lambda: masking.chroma(f4(3, 6), 0, 3, 3, f4(2), f4(3)),
+    "chroma, out": lambda: masking.chroma(f4(3, 6), 0, 3, 3, f4(3), f4(2)),
     "encode_mcus, raw": lambda: huffman_encode.encode_mcus(blocks, layout, 0, 1, codes, codes, small, state, u1(7)),
     "encode_mcus, blocks": lambda: huffman_encode.encode_mcus(blocks, layout, 1, 1, codes, codes, small, state, u1(99)),
     "columns_and_mask": lambda: njit(lambda a, c: lanes.columns_and_mask(a, 0, c))(blocks, i2(63)),
@@ -114,7 +184,7 @@ TOO_SMALL = {
     "pack": lambda: packing.pack(blocks, 0, 1, u1(2)),
     "unpack": lambda: packing.unpack(u1(2), 0, 1, blocks),
     "unpack, run too long": lambda: packing.unpack(np.array([0, 0, 0xF0, 0xF0, 0xF0, 0xF1, 0], np.uint8), 0, 1, blocks),
-    "requantize": lambda: quantize.requantize(blocks, 0, 2, f4),
+    "trellis, lengths": lambda: trellis.trellis(table, 0, 1, f4(64), f4(64), blocks),
 }
 for name, call in TOO_SMALL.items():
     try:

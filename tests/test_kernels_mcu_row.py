@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from compressor.kernels import dct, huffman_encode, mcu_row
+from compressor.kernels import huffman_encode, mcu_row, quantize
 from compressor.t81 import (
     K1_LUMINANCE,
     K2_CHROMINANCE,
@@ -21,6 +21,7 @@ from compressor.t81 import (
 )
 from tests.reference import huffman_encode as twin
 from tests.reference import mcu_row as reference
+from tests.reference import quantize as quantization
 from tests.test_kernels_color import TOLERANCE_Q4, WIDTHS, image
 
 KINDS = [(1, 1, 1), (3, 1, 1), (3, 2, 1), (3, 2, 2)]  # channels, h, v
@@ -32,13 +33,16 @@ RAW_SLACK = 40  # 8 for `encode_mcus`, 32 for `stuff`
 class Encoder:
     """The arrays of one image, none larger than asked for."""
 
-    def __init__(self, width: int, channels: int, h: int, v: int, tables: list[NDArray[np.uint16]]) -> None:
+    def __init__(
+        self, width: int, channels: int, h: int, v: int, tables: list[NDArray[np.uint16]], slope: float = 0
+    ) -> None:
         self.layout = reference.layout(width, channels, h, v)
         self.blocks = int((self.layout[:, 1] * self.layout[:, 3]).sum())
         self.tables = [tables[min(c, 1)] for c in range(channels)]
-        self.reciprocal = np.array([dct.reciprocals(table) for table in self.tables])
-        self.scratch = tuple(np.empty((lines, mcu_row.SEGMENT), np.int16) for lines in (16, 8, 8))
-        self.tail = np.empty((1, 192), np.uint8)
+        self.reciprocal = np.array([quantize.reciprocals(table) for table in self.tables])
+        self.slope = np.full_like(self.reciprocal, slope)
+        self.slope[:, 0] = 0
+        self.scratch = mcu_row.scratch()
         self.segment = reference.layout(mcu_row.SEGMENT, channels, h, v)
         segment_blocks = int((self.segment[:, 1] * self.segment[:, 3]).sum())
         self.segment_row: NDArray[np.int16] = np.empty((segment_blocks, 64), np.int16)
@@ -52,7 +56,7 @@ class Encoder:
 
     def transform(self, pixels: NDArray[np.uint8], row: int) -> NDArray[np.int16]:
         flat = pixels.reshape(len(pixels), -1)
-        mcu_row.transform_row(flat, row, self.layout, self.reciprocal, self.scratch, self.tail, self.row)
+        mcu_row.transform_row(flat, row, self.layout, self.reciprocal, self.slope, self.scratch, self.row)
         return self.row.copy()
 
     def encode_row(self, coefficients: NDArray[np.int16], step: int = 1 << 20) -> bytes:
@@ -72,8 +76,8 @@ class Encoder:
         result, start = b"", 0
         while start >= 0:
             size = mcu_row.encode_band(
-                pixels.reshape(len(pixels), -1), start, self.layout, self.segment, self.reciprocal, self.scratch,
-                self.tail, self.segment_row, self.dc, self.ac, self.small, self.state, self.segment_raw, out,
+                pixels.reshape(len(pixels), -1), start, self.layout, self.segment, self.reciprocal, self.slope,
+                self.scratch, self.segment_row, self.dc, self.ac, self.small, self.state, self.segment_raw, out,
             )  # fmt: skip
             result += out[:size].tobytes()
             start = int(self.state[7])
@@ -112,7 +116,7 @@ def check_transform(pixels: NDArray[np.uint8], h: int, v: int, q: int) -> None:
     colour by 8 at most; grey has none, and only the DCT's own is left (see its test)."""
     height, width, channels = pixels.shape
     encoder = Encoder(width, channels, h, v, flat_tables(q))
-    tolerance = 2**-13 / q + (8 * TOLERANCE_Q4 / 16 / q if channels == 3 else 0)
+    tolerance = 2**-11 / q + (8 * TOLERANCE_Q4 / 16 / q if channels == 3 else 0)
     for row in range(0, height, 8 * v):
         exact = reference.quotients(pixels, row, h, v, encoder.tables)
         assert abs(encoder.transform(pixels, row) - exact).max() <= 0.5 + tolerance
@@ -163,18 +167,36 @@ def test_a_band_is_its_rows_transformed_then_coded_bit_for_bit(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_dead_zone_follows_the_masking_of_each_block(kind: tuple[int, int, int]) -> None:
+    """Against the twins. Colour is off by a little, and thresholds by what that makes of factors, so that few
+    coefficients next to their thresholds may go either way; grey is exact but for float32."""
+    channels, h, v = kind
+    pixels = np.ascontiguousarray(photograph(8 * v, 600)[..., :channels])
+    encoder = Encoder(600, *kind, flat_tables(6), slope=0.3)
+    steps = reference.quotients(pixels, 0, h, v, encoder.tables)
+    expected = quantization.dead_zone(steps, reference.thresholds(pixels, 0, h, v, encoder.slope))
+    found = encoder.transform(pixels, 0)
+
+    assert (found != expected).mean() <= (0.0005 if channels == 1 else 0.002)
+    assert (found != np.rint(steps)).mean() > 0.01
+
+
+@pytest.mark.parametrize("slope", [0, 0.2])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [1, 17, 511, 512, 513, 1023, 1025])
-def test_bands_of_any_height_and_single_rows_give_the_same_bytes(width: int, kind: tuple[int, int, int]) -> None:
+def test_bands_of_any_height_and_single_rows_give_the_same_bytes(
+    width: int, kind: tuple[int, int, int], slope: float
+) -> None:
     mcu_height = 8 * kind[2]
     pixels = image(mcu_height * 3 + 5, width, kind[0])
-    whole = Encoder(width, *kind, quality_tables(80))
+    whole = Encoder(width, *kind, quality_tables(80), slope)
     expected = whole.encode_band(pixels, segments=8) + whole.finish()
     for rows in (1, 2, 3):
-        banded = Encoder(width, *kind, quality_tables(80))
+        banded = Encoder(width, *kind, quality_tables(80), slope)
         bands = [pixels[y : y + rows * mcu_height] for y in range(0, len(pixels), rows * mcu_height)]
         assert b"".join(map(banded.encode_band, bands)) + banded.finish() == expected
 
-    single = Encoder(width, *kind, quality_tables(80))
+    single = Encoder(width, *kind, quality_tables(80), slope)
     parts = [single.encode_row(single.transform(pixels, y), step=3) for y in range(0, len(pixels), mcu_height)]
     assert b"".join(parts) + single.finish() == expected
 

@@ -85,12 +85,12 @@ def test_a_wait_ends_when_nobody_wants_it_any_more(disk, monkeypatch):
         reserve(resources, 30, cancelled)
 
 
-def test_what_is_held_early_counts_and_is_part_of_what_is_asked_for(disk):
+def test_what_is_held_early_counts_beside_what_is_asked_for(disk):
     resources = Resources(memory_budget=100, spool_dir=disk, overhead=10)
     with resources.reservation() as reservation:
         reservation.hold(20)
         assert resources.reserved_bytes == 30
-        reservation.extend(50)
+        reservation.extend(30)
         assert resources.reserved_bytes == reservation.bytes == 60
         other = resources.reservation()
         with pytest.raises(BusyError):
@@ -120,6 +120,34 @@ def test_those_who_wait_never_hold_so_much_that_none_of_them_could_go_on(disk):
     for reservation in early:
         reservation.close()
     assert resources.reserved_bytes == resources._early_bytes == 0
+
+
+def test_a_spool_asks_before_each_access_whether_it_is_still_wanted(disk):
+    answers = iter([None, None])
+
+    def still_wanted():
+        if next(answers, InterruptedError):
+            raise InterruptedError
+
+    spool = Resources(spool_dir=disk).spool(still_wanted)
+    spool.write(b"abc")
+    assert spool.read(1, 5) == b"bc"
+    for access in (lambda: spool.write(b"d"), lambda: spool.read(0, 1), lambda: list(spool.chunks())):
+        with pytest.raises(InterruptedError):
+            access()
+    spool.close()
+
+
+def test_a_head_that_was_made_last_is_read_before_its_spool(disk):
+    spool = Resources(spool_dir=disk).spool()
+    spool.write(b"defgh")
+    headed = memory.Headed(b"abc", spool)
+    for start in range(10):
+        for count in range(10):
+            assert headed.read(start, count) == b"abcdefgh"[start : start + count]
+    assert b"".join(headed.chunks()) == b"abcdefgh"
+    assert headed.size == 8
+    spool.close()
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, memory.SPOOL_MEMORY_BYTES + 1, 3 * memory.CHUNK_BYTES + 5])

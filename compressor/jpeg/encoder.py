@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes, Table
-from compressor.kernels.dct import reciprocals
 from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, count_symbols
-from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_row, transform_row
-from compressor.kernels.quantize import requantize
+from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_row, scratch, transform_row
+from compressor.kernels.quantize import reciprocals, requantize
 from compressor.tiles import Band, cores
 
 Row = NDArray[np.int16]
@@ -22,14 +21,15 @@ class Transform:
 
     frame   of `writer.frame_for`
     tables  of each component, zig-zag
+    slopes  of each component's dead zone, see `quantize`; without them coefficients are rounded
     """
 
-    def __init__(self, frame: Frame, tables: Sequence[Table]) -> None:
+    def __init__(self, frame: Frame, tables: Sequence[Table], slopes: NDArray[np.float32] | None = None) -> None:
         self.layout = frame.layout
         self.lines = 8 * frame.v_max
         self.reciprocal = np.array([reciprocals(table) for table in tables])
-        self.scratch = tuple(np.empty((lines, SEGMENT), np.int16) for lines in (16, 8, 8))
-        self.tail = np.empty((1, 192), np.uint8)
+        self.slope = np.zeros_like(self.reciprocal) if slopes is None else slopes
+        self.scratch = scratch()
         self.segment = replace(frame, width=SEGMENT).layout
         self._frame = frame
 
@@ -39,7 +39,7 @@ class Transform:
         for band in bands:
             for line in range(0, len(band), self.lines):
                 with cores:
-                    transform_row(band, line, self.layout, self.reciprocal, self.scratch, self.tail, row)
+                    transform_row(band, line, self.layout, self.reciprocal, self.slope, self.scratch, row)
                 yield row
 
 
@@ -92,8 +92,8 @@ class Sequential:
             while start >= 0:
                 with cores:
                     size = encode_band(
-                        band, start, self.layout, transform.segment, transform.reciprocal, transform.scratch,
-                        transform.tail, blocks, *self.codes, self.state, raw, out,
+                        band, start, self.layout, transform.segment, transform.reciprocal, transform.slope,
+                        transform.scratch, blocks, *self.codes, self.state, raw, out,
                     )  # fmt: skip
                 yield out[:size].data
                 start = int(self.state[7])
@@ -126,15 +126,21 @@ def requantized(rows: Iterable[Row], frame: Frame, old: Sequence[Table], new: Se
 
 
 def without_padding(rows: Iterable[Row], frame: Frame) -> Iterator[Row]:
-    """Rows without the AC coefficients of blocks that only pad MCUs, in place: no decoder shows them, and scans of one
-    component do not have them (A.2.2, A.2.4)."""
+    """Rows with nothing of their own in blocks that only pad MCUs, in place: no decoder shows them, and scans of one
+    component do not have them (A.2.2, A.2.4). No AC, and of DC what costs least in MCUs (Figure A.8): that of the
+    block to the left, below the image's last lines that of the MCU's last block above."""
     right, below = [], []
-    for index, (first, per_line, _, v) in enumerate(frame.layout.tolist()):
+    for index, (first, per_line, h, v) in enumerate(frame.layout.tolist()):
         across, down = frame.blocks(index)
         used = down - (frame.mcu_rows - 1) * v  # lines of the last row
         right += [(first + y * per_line + across, first + (y + 1) * per_line) for y in range(v) if across < per_line]
-        below += [(first + used * per_line, first + v * per_line)]
+        below += [(first + y * per_line, per_line, h) for y in range(used, v)]
     for number, row in enumerate(rows, 1):
-        for start, end in right + (below if number == frame.mcu_rows else []):
+        for start, end in right:
             row[start:end, 1:] = 0
+            row[start:end, 0] = row[start - 1, 0]
+        for start, count, h in below if number == frame.mcu_rows else []:
+            row[start : start + count, 1:] = 0
+            last = row[start - count + h - 1 : start : h, 0]
+            row[start : start + count, 0] = np.repeat(last, h)
         yield row

@@ -117,10 +117,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A marker segment kept verbatim: `marker` is its code (0xE1 for APP1), `data` what follows the length."""
+    """A marker segment kept verbatim.
+
+    marker  its code (0xE1 for APP1)
+    data    what follows the length
+    offset  of `data` in the source; 0 where it is new
+    """
 
     marker: int
     data: bytes
+    offset: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class Parser(MarkerReader):
             self.fail("a marker that has no place here")  # a second SOI among them, as in libjpeg (get_soi)
 
     def process_app_or_com(self, data: bytes) -> None:
-        self.segments.append(Segment(self.marker, data))
+        self.segments.append(Segment(self.marker, data, self.at + 4))
         if self.marker == APP0 and data.startswith(b"JFIF\0") and len(data) >= 14:
             self.jfif = True
         elif self.marker == APP14 and data.startswith(b"Adobe") and len(data) >= 12:

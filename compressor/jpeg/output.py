@@ -1,26 +1,26 @@
 """A sequential JPEG in the making: one pass with given codes, or two passes with codes made for the image."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 from compressor.jpeg.encoder import Row, Sequential, Statistics, Transform
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.spooled import SpooledRows
-from compressor.jpeg.tables import Codes, Table, optimal_codes, standard_codes, standard_codes_for_any_dc
-from compressor.memory import Resources
+from compressor.jpeg.tables import Codes, optimal_codes, standard_codes_for_any_dc
+from compressor.memory import Spool
 from compressor.tiles import Band
 
 
 class OnePassPixels:
     """Pixels → bytes, one pass: output from the first MCU row on.
 
-    bands   (lines, width * components) uint8, whole MCU rows each but for the last
-    tables  Tq → (64,) uint16 zig-zag
+    codes  with a code for every symbol
+    bands  (lines, width * components) uint8, whole MCU rows each but for the last
     """
 
-    def __init__(self, frame: Frame, tables: Mapping[int, Table], bands: Iterable[Band]) -> None:
-        self.codes = standard_codes(len(frame.components))
-        self._transform = Transform(frame, [tables[c.tq] for c in frame.components])
-        self._coder = Sequential(frame, self.codes)
+    def __init__(self, frame: Frame, transform: Transform, codes: Codes, bands: Iterable[Band]) -> None:
+        self.codes = codes
+        self._transform = transform
+        self._coder = Sequential(frame, codes)
         self._bands = bands
 
     def prepare(self) -> None:
@@ -30,18 +30,15 @@ class OnePassPixels:
         """The entropy-coded data."""
         return self._coder.code_bands(self._bands, self._transform)
 
-    def close(self) -> None:
-        """Nothing to give back."""
-
 
 class TwoPass:
     """Coefficient rows → spool and statistics → bytes with the codes that are best for them."""
 
     codes: Codes
 
-    def __init__(self, frame: Frame, rows: Iterable[Row], resources: Resources) -> None:
+    def __init__(self, frame: Frame, rows: Iterable[Row], spool: Callable[[], Spool]) -> None:
         self._frame, self._rows = frame, rows
-        self._spooled = SpooledRows(frame, resources)
+        self._spooled = SpooledRows(frame, spool)
 
     def prepare(self) -> None:
         """The first pass."""
@@ -54,10 +51,6 @@ class TwoPass:
     def body(self) -> Iterator[memoryview]:
         """The entropy-coded data: the second pass."""
         return Sequential(self._frame, self.codes).code_rows(self._spooled.rows())
-
-    def close(self) -> None:
-        """Give the spool back."""
-        self._spooled.close()
 
 
 class OnePassRows:
@@ -74,6 +67,3 @@ class OnePassRows:
     def body(self) -> Iterator[memoryview]:
         """The entropy-coded data."""
         return self._coder.code_rows(self._rows)
-
-    def close(self) -> None:
-        """Nothing to give back."""

@@ -96,7 +96,7 @@ class EntropyReader:
         alone = len(scan.components) == 1
         across, self._lines = frame.blocks(scan.components[0][0]) if alone else (frame.mcus_per_row, frame.mcu_rows)
         self._state[kernel.MCUS] = across
-        self._state[kernel.INTERVAL] = self._state[kernel.TODO] = header.restart_interval
+        self._state[kernel.INTERVAL] = self._state[kernel.UNTIL_RESTART] = header.restart_interval
 
     def _tables(self, scan: Scan) -> list[tuple[int, int]]:
         """(Tc, Th) of the Huffman tables that the scan uses."""

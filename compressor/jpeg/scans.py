@@ -21,7 +21,7 @@ from compressor.jpeg.headers import STANDARD_HUFFMAN, Parser
 from compressor.jpeg.markers import entropy_coded
 from compressor.jpeg.reader import WINDOW, EntropyReader
 from compressor.kernels import huffman_decode, progressive
-from compressor.memory import Spool
+from compressor.memory import Readable
 from compressor.t81 import EOI, SOS
 
 # Encoders write up to a dozen scans, four components with every bit in a scan of its own fewer than 100; a window is
@@ -95,7 +95,7 @@ def tables_of(scan: Scan, is_progressive: bool) -> list[tuple[int, int]]:
     return sorted(dc | ac)
 
 
-def windows(spool: Spool, start: int, count: int) -> Iterator[bytes]:
+def windows(spool: Readable, start: int, count: int) -> Iterator[bytes]:
     """A spool's bytes from `start` on."""
     while chunk := spool.read(start, count):
         start += len(chunk)
@@ -114,7 +114,7 @@ class Scans:
     scans than are taken.
     """
 
-    def __init__(self, spool: Spool, header: Header, hold: Callable[[int], object] = lambda count: None) -> None:
+    def __init__(self, spool: Readable, header: Header, hold: Callable[[int], object] = lambda count: None) -> None:
         if header.obstacle:
             raise UnsupportedError(f"JPEG with {header.obstacle}")
         self._spool, self._hold = spool, hold
@@ -276,6 +276,6 @@ class Scans:
         return kind(stream, header, f"scan {number} of {len(self.headers)}", (size, MARKS))
 
 
-def read_scans(spool: Spool, header: Header) -> Iterator[NDArray[np.int16]]:
+def read_scans(spool: Readable, header: Header) -> Iterator[NDArray[np.int16]]:
     """The coefficient rows of a file in any number of scans that is in `spool` as a whole."""
     return Scans(spool, header).rows()

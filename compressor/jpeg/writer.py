@@ -11,11 +11,11 @@ SAMPLING = {"444": (1, 1), "422": (2, 1), "420": (2, 2)}
 
 
 def frame_for(width: int, height: int, channels: int, subsampling: str) -> Frame:
-    """The frame of an image that comes as pixels: grey, or YCbCr with table 0 for luma and 1 for chroma."""
+    """The frame of an image that comes as pixels: grey, or YCbCr; each component has its own quantization table."""
     if channels == 1:
         return Frame(width, height, (Component(1, 1, 1, 0),))
     h, v = SAMPLING[subsampling]
-    return Frame(width, height, (Component(1, h, v, 0), Component(2, 1, 1, 1), Component(3, 1, 1, 1)))
+    return Frame(width, height, (Component(1, h, v, 0), Component(2, 1, 1, 1), Component(3, 1, 1, 2)))
 
 
 def segment(marker: int, data: bytes) -> bytes:

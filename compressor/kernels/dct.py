@@ -1,31 +1,24 @@
-"""The forward DCT (T.81 A.3.3) and quantization (A.3.4) of sample planes, two 8x8 blocks a step.
+"""The forward DCT (T.81 A.3.3) of sample planes, two 8x8 blocks a step.
 
 The transform is the scaled one of Arai, Agui and Nakajima (Trans. IEICE E71, 1988): 5 multiplications for 8 samples,
-its outputs off by known factors which the reciprocals of the quantization table take in. In single-precision
-floats, what they round away is below 2^-13 / Q of a step (measured: 2^-14.4 / Q for noise of full scale).
+its outputs off by known factors (`SCALE`) which quantization takes in. They stay in the order they are made in, [u][v]:
+horizontal frequency u first. In single-precision floats, what they round away is below 2^-13 (measured: 2^-14.4 for
+noise of full scale).
 """
 
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from compressor.kernels.lanes import F32, I16, I32, I64, call, ir, load, shuffle, splat, store, vector
+from compressor.kernels.lanes import F32, I16, I32, I64, ir, load, shuffle, splat, store, vector
 from compressor.t81 import ZIGZAG
 
 # Output k of the scaled transform is cos(k pi / 16) * sqrt(2) times too large (1 for k = 0), and all are times sqrt(8).
 AAN_SCALE = np.array([1.0] + [np.cos(k * np.pi / 16) * np.sqrt(2) for k in range(1, 8)])
-
-
-def reciprocals(table: np.ndarray) -> np.ndarray:
-    """What the transform's outputs are multiplied by: (64,) float32, in the transform's own order [u][v].
-
-    table  (64,) uint16, Q in zig-zag order as DQT carries it
-    """
-    q = np.empty(64)
-    q[ZIGZAG] = table
-    # 16: the samples are Q11.4. 8: the two-dimensional scale sqrt(8) * sqrt(8).
-    scaled = q.reshape(8, 8) * np.outer(AAN_SCALE, AAN_SCALE) * 8 * 16
-    return np.ascontiguousarray((1 / scaled).T, np.float32).ravel()
+# [u][v]: how many times too large all outputs are. 16: the samples are Q11.4. 8: sqrt(8) for each dimension.
+SCALE = (np.outer(AAN_SCALE, AAN_SCALE) * 8 * 16).ravel()
+# The place of zig-zag coefficient k in [u][v].
+TRANSPOSED = ZIGZAG % 8 * 8 + ZIGZAG // 8
 
 
 def _transform(builder, d):
@@ -73,26 +66,6 @@ def _samples(context, builder, array_type, array, index, stride):
     return rows
 
 
-def _narrowed(builder, a, b):
-    """Two vectors of int32 → one of int16. They fit; clamping lets LLVM make one packssdw of it."""
-    both = shuffle(builder, a, b, range(16))
-    low, high = splat(I32, 16, -32768), splat(I32, 16, 32767)
-    both = builder.select(builder.icmp_signed(">", both, low), both, low)
-    both = builder.select(builder.icmp_signed("<", both, high), both, high)
-    return builder.trunc(both, vector(I16, 16))
-
-
-def _quantized(builder, columns, factors):
-    """Coefficients [u], lanes v → 64 int16 in zig-zag order."""
-    rounded = [
-        call(builder, "llvm.lrint.v8i32.v8f32", vector(I32, 8), [builder.fmul(column, factor)])
-        for column, factor in zip(columns, factors, strict=True)
-    ]
-    parts = [_narrowed(builder, *rounded[u : u + 2]) for u in range(0, 8, 2)]
-    halves = [shuffle(builder, *parts[i : i + 2], range(32)) for i in (0, 2)]
-    return shuffle(builder, *halves, [int(z) % 8 * 8 + int(z) // 8 for z in ZIGZAG])
-
-
 def _side_by_side(count):
     """Code for `count` adjacent blocks whose stages take turns."""
 
@@ -103,51 +76,45 @@ def _side_by_side(count):
         blocks = [_samples(context, builder, signature.args[0], a[0], index, a[2]) for index in each(a[1], 8)]
         for stage in (_transform, transpose, _transform):  # [y], lanes x → [u], lanes v
             blocks = [stage(builder, block) for block in blocks]
-        factors = [
-            load(context, builder, signature.args[3], a[3], builder.add(a[4], ir.Constant(I64, 8 * u)), F32, 8)
-            for u in range(8)
-        ]
-        for columns, to in zip(blocks, each(a[6], 64), strict=True):
-            store(context, builder, signature.args[5], a[5], to, _quantized(builder, columns, factors))
+        for columns, to in zip(blocks, each(a[4], 64), strict=True):
+            for u, column in enumerate(columns):
+                store(context, builder, signature.args[3], a[3], builder.add(to, ir.Constant(I64, 8 * u)), column)
         return context.get_dummy_value()
 
     return codegen
 
 
 @intrinsic
-def fdct_quantize(typing, plane, index, stride, reciprocal, first, out, to):
-    """The block at flat plane[index] → 64 quantized coefficients in zig-zag order at flat out[to].
+def fdct_one(typing, plane, index, stride, out, to):
+    """The block at flat plane[index] → 64 coefficients, [u][v] and SCALE times too large, at flat out[to].
 
-    plane       int16 Q11.4, `stride` samples a line
-    reciprocal  float32, 64 from flat [first] on: `reciprocals`
-    out         int16
+    plane  int16 Q11.4, `stride` samples a line
+    out    float32
     """
-    return types.void(plane, types.intp, types.intp, reciprocal, types.intp, out, types.intp), _side_by_side(1)
+    return types.void(plane, types.intp, types.intp, out, types.intp), _side_by_side(1)
 
 
 @intrinsic
-def fdct_quantize_two(typing, plane, index, stride, reciprocal, first, out, to):
-    """`fdct_quantize` of two adjacent blocks.
+def fdct_two(typing, plane, index, stride, out, to):
+    """`fdct_one` of two adjacent blocks.
 
-    One alone waits for its own results most of the time: 29 ns a block, 22 in pairs, no less in threes and fours.
+    One alone waits for its own results most of the time: 29 ns a block with quantization, 22 in pairs, no less in
+    threes and fours.
     """
-    return types.void(plane, types.intp, types.intp, reciprocal, types.intp, out, types.intp), _side_by_side(2)
+    return types.void(plane, types.intp, types.intp, out, types.intp), _side_by_side(2)
 
 
-@njit("void(i2[:, ::1], i8, i8, f4[:, ::1], i8, i2[:, ::1], i8)", nogil=True, cache=True)
-def transform(plane, line, blocks, reciprocal, table, out, first):
-    """FDCT and quantize a line of blocks.
+@njit("void(i2[:, ::1], i8, i8, f4[:, ::1], i8)", nogil=True, cache=True)
+def fdct(plane, line, blocks, out, first):
+    """A line of blocks.
 
-        Sq[k] = round(S[k] / Q[k])    ties to even
-
-    plane       (lines, stride) int16 Q11.4; the blocks' first line is `line`, stride >= 8 * blocks
-    reciprocal  (tables, 64) float32: rows made by `reciprocals`; row `table` is used
-    out         (n, 64) int16, zig-zag; filled from block `first` on
+    plane  (lines, stride) int16 Q11.4; the blocks' first line is `line`, stride >= 8 * blocks
+    out    (n, 64) float32, [u][v], SCALE times too large; filled from block `first` on
     """
     stride = plane.shape[1]
     at, to = line * stride, 64 * first
     for block in range(0, blocks - 1, 2):
-        fdct_quantize_two(plane, at + 8 * block, stride, reciprocal, 64 * table, out, to + 64 * block)
+        fdct_two(plane, at + 8 * block, stride, out, to + 64 * block)
     if blocks % 2:
         block = blocks - 1
-        fdct_quantize(plane, at + 8 * block, stride, reciprocal, 64 * table, out, to + 64 * block)
+        fdct_one(plane, at + 8 * block, stride, out, to + 64 * block)

@@ -37,7 +37,7 @@ CLOSED = 2  # 1: nothing comes after `END`
 MCU = 3  # index of the next one in its row
 MCUS = 4  # in a row
 INTERVAL = 5  # restart interval Ri in MCUs; 0: none
-TODO = 6  # MCUs until the next restart marker
+UNTIL_RESTART = 6  # MCUs until the next restart marker
 RESTART = 7  # number of the restart marker that comes next, 0..7
 MARK = 8  # index of the mark that comes next in `marks`
 MARKS = 9  # how many `marks` there are
@@ -194,7 +194,7 @@ def start_interval(marks, state):
         return BAD_RESTART
     state[MARK] += 1
     state[RESTART] = (state[RESTART] + 1) & 7
-    state[TODO] = state[INTERVAL]
+    state[UNTIL_RESTART] = state[INTERVAL]
     state[PRED : PRED + 4] = 0
     return DONE
 
@@ -245,7 +245,7 @@ def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
     DONE: the row is full. MORE: the next MCU is not whole, it will be decoded again. Otherwise what is wrong.
     """
     while state[MCU] < state[MCUS]:
-        if state[INTERVAL] > 0 and state[TODO] == 0:
+        if state[INTERVAL] > 0 and state[UNTIL_RESTART] == 0:
             status = start_interval(marks, state)
             if status != DONE:
                 return status
@@ -268,7 +268,7 @@ def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
             return BAD_CODE
         state[POSITION] = position
         state[MCU] += 1
-        state[TODO] -= 1
+        state[UNTIL_RESTART] -= 1
     return DONE
 
 

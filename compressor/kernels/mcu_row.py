@@ -3,54 +3,95 @@
 Pixels are worked on in segments of SEGMENT pixels, so that sample planes stay in the first-level cache.
 """
 
+import numpy as np
 from numba import njit, types
 
+from compressor.kernels import masking
 from compressor.kernels.color import PIXELS, planes
-from compressor.kernels.dct import transform
+from compressor.kernels.dct import fdct
 from compressor.kernels.huffman_encode import encode_mcus, stuff
+from compressor.kernels.quantize import dead_zone
 
 SEGMENT = 512
+SEGMENT_BLOCKS = SEGMENT // 8 * 6  # at most, with padding: 4:2:2 and 4:4:4 have three components of 64
 LAYOUT = types.int64[:, ::1]
 SAMPLES = types.int16[:, ::1]
-SCRATCH = types.UniTuple(SAMPLES, 3)
+FLOATS = types.float32[:, ::1]
 CODES = types.uint32[:, ::1]
+SCRATCH = types.Tuple((SAMPLES, SAMPLES, SAMPLES, types.uint8[:, ::1], FLOATS, FLOATS, FLOATS))
+
+
+def scratch() -> tuple[np.ndarray, ...]:
+    """What a thread needs while it transforms segments: sample planes, a tail of pixels, coefficients, what `masking`
+    finds, and the factors."""
+    samples = (np.empty((lines, SEGMENT), np.int16) for lines in (16, 8, 8))
+    energy, factors = np.empty((3, SEGMENT_BLOCKS), np.float32), np.empty((3, SEGMENT_BLOCKS), np.float32)
+    factors[0] = masking.CONTRAST
+    factors[2] = 1
+    return (*samples, np.empty((1, 192), np.uint8), np.empty((SEGMENT_BLOCKS, 64), np.float32), energy, factors)
 
 
 @njit(nogil=True)
-def _transform_segment(pixels, row, x, count, layout, reciprocal, scratch, tail, out, at):
+def _chroma_factors(count, layout, energy, factors, first):
+    """The mean luma of the blocks that each pair of chroma blocks covers, then their factors, at [first]."""
+    h, v = layout[0, 2], layout[0, 3]
+    across = count // 8
+    blocks = across // h
+    light, factor = factors[1], factors[2]
+    for i in range(blocks):
+        total = np.float32(0)
+        for y in range(v):
+            for x in range(h):
+                total += energy[2, y * across + i * h + x]
+        light[i] = total / np.float32(h * v)
+    masking.chroma(energy, first, first + blocks, blocks, light, factor)
+
+
+@njit(nogil=True)
+def _transform_segment(pixels, row, x, count, layout, reciprocal, slope, scratch, out, at):
     """`count` pixels of an MCU row from `x` on → coefficients, which lie in `out` as if they began at pixel `at`."""
-    y, cb, cr = scratch
+    y, cb, cr, tail, coefficients, energy, factors = scratch
     channels = layout.shape[0]
     h, v = layout[0, 2], layout[0, 3]
     planes(pixels, row, x, count, channels, h, v, y, cb, cr, tail)
+    across = count // 8
     for line in range(v):
-        transform(y, 8 * line, count // 8, reciprocal, 0, out, layout[0, 0] + line * layout[0, 1] + at // 8)
+        fdct(y, 8 * line, across, coefficients, line * across)
+    masked = slope[0, 63] > 0  # else all coefficients are rounded, whatever the factor
+    if masked:
+        masking.energies(coefficients, 0, v * across, masking.LUMA, energy, 0)
+        masking.luma(energy, 0, factors[0], v * across, factors[2])
+    for line in range(v):
+        to = layout[0, 0] + line * layout[0, 1] + at // 8
+        dead_zone(coefficients, line * across, across, reciprocal, slope, 0, factors[2], line * across, out, to)
     if channels == 3:
-        blocks, first = count // (8 * h), at // (8 * h)
-        transform(cb, 0, blocks, reciprocal, 1, out, layout[1, 0] + first)
-        transform(cr, 0, blocks, reciprocal, 2, out, layout[2, 0] + first)
+        blocks, first = across // h, v * across
+        fdct(cb, 0, blocks, coefficients, first)
+        fdct(cr, 0, blocks, coefficients, first + blocks)
+        if masked:
+            masking.energies(coefficients, first, 2 * blocks, masking.CHROMA, energy, first)
+            _chroma_factors(count, layout, energy, factors, first)
+        to = at // (8 * h)
+        dead_zone(coefficients, first, blocks, reciprocal, slope, 1, factors[2], 0, out, layout[1, 0] + to)
+        dead_zone(coefficients, first + blocks, blocks, reciprocal, slope, 2, factors[2], 0, out, layout[2, 0] + to)
 
 
-@njit(
-    types.void(PIXELS, types.int64, LAYOUT, types.float32[:, ::1], SCRATCH, types.uint8[:, ::1], SAMPLES),
-    nogil=True,
-    cache=True,
-)
-def transform_row(pixels, row, layout, reciprocal, scratch, tail, out):
+@njit(types.void(PIXELS, types.int64, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES), nogil=True, cache=True)
+def transform_row(pixels, row, layout, reciprocal, slope, scratch, out):
     """Pixels → the quantized coefficients of one MCU row.
 
     pixels      (rows, width * channels) uint8, grey or RGB: a layout of 1 or 3 components
     row         first pixel row of the MCU row; below the last row that one is repeated
     layout      (1 or 3, 4) int64 as in `Frame.layout`; luma is component 0, the others have h = v = 1
-    reciprocal  (components, 64) float32, rows made by `dct.reciprocals`
-    scratch     y (16, SEGMENT), cb and cr (8, SEGMENT) int16
-    tail        (1, 192) uint8, scratch
+    reciprocal  (components, 64) float32, rows made by `quantize.reciprocals`
+    slope       (components, 64) float32, [u][v]: the dead zone, see `quantize`
+    scratch     of `scratch()`
     out         (blocks, 64) int16, zig-zag
     """
     padded = layout[0, 1] * 8  # width in whole MCUs
     for x in range(0, padded, SEGMENT):
         count = min(SEGMENT, padded - x)
-        _transform_segment(pixels, row, x, count, layout, reciprocal, scratch, tail, out, x)
+        _transform_segment(pixels, row, x, count, layout, reciprocal, slope, scratch, out, x)
 
 
 @njit(
@@ -69,13 +110,13 @@ def encode_row(coefficients, layout, first, mcus, dc, ac, small, state, raw, out
 
 @njit(
     types.int64(
-        PIXELS, types.int64, LAYOUT, LAYOUT, types.float32[:, ::1], SCRATCH, types.uint8[:, ::1], SAMPLES,
+        PIXELS, types.int64, LAYOUT, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES,
         CODES, CODES, CODES, types.int64[::1], types.uint8[::1], types.uint8[::1],
     ),
     nogil=True,
     cache=True,
 )  # fmt: skip
-def encode_band(pixels, start, layout, segment, reciprocal, scratch, tail, blocks, dc, ac, small, state, raw, out):
+def encode_band(pixels, start, layout, segment, reciprocal, slope, scratch, blocks, dc, ac, small, state, raw, out):
     """A band of pixels, whole MCU rows but for the image's last, → entropy-coded, stuffed bytes. Stops where another
     segment might not fit into `out`: then state[7] is the segment to go on with, -1 where the band is done.
 
@@ -99,7 +140,7 @@ def encode_band(pixels, start, layout, segment, reciprocal, scratch, tail, block
             return written
         first, x = number // across * 8 * layout[0, 3], number % across * SEGMENT
         count = min(SEGMENT, padded - x)
-        _transform_segment(pixels, first, x, count, segment, reciprocal, scratch, tail, blocks, 0)
+        _transform_segment(pixels, first, x, count, segment, reciprocal, slope, scratch, blocks, 0)
         size = encode_mcus(blocks, segment, 0, count // (8 * layout[0, 2]), dc, ac, small, state, raw)
         written += stuff(raw, size, out[written:])
     state[7] = -1

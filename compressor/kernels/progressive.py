@@ -26,8 +26,8 @@ from compressor.kernels.huffman_decode import (
     PRED,
     RUN_EOB,
     RUN_LONG,
-    TODO,
     TRUNCATED,
+    UNTIL_RESTART,
     find_code,
     start_interval,
     symbol_of,
@@ -265,7 +265,7 @@ def blocks_without_bits(plan, state, out):
     refinement whose bands are still zero. A file of 560 kB can hold 400 million of these: 3 ns each, not 8."""
     count = min(state[EOBRUN], state[MCUS] - state[MCU])
     if state[INTERVAL] > 0:
-        count = min(count, state[TODO])
+        count = min(count, state[UNTIL_RESTART])
     if state[KIND] == AC_REFINE:
         n, step = plan[0, 0] + state[MCU] * plan[0, 1], plan[0, 1]
         band = (U(0xFFFFFFFFFFFFFFFF) >> U(63 - state[SE])) & ~((U(1) << U(state[SS])) - U(1))
@@ -317,7 +317,7 @@ def decode_units(data, marks, plan, lookup, limits, huffval, state, out):
     DONE: the line is full. MORE: the next MCU may not be whole. Otherwise what is wrong, and `out` is of no use.
     """
     while state[MCU] < state[MCUS]:
-        if state[INTERVAL] > 0 and state[TODO] == 0:
+        if state[INTERVAL] > 0 and state[UNTIL_RESTART] == 0:
             status = start_interval(marks, state)
             if status != DONE:
                 return status
@@ -326,7 +326,7 @@ def decode_units(data, marks, plan, lookup, limits, huffval, state, out):
             step = blocks_without_bits(plan, state, out)
             state[EOBRUN] -= step
             state[MCU] += step
-            state[TODO] -= step
+            state[UNTIL_RESTART] -= step
             if step > 0:
                 continue
         closed = state[MARK] < state[MARKS]
@@ -343,5 +343,5 @@ def decode_units(data, marks, plan, lookup, limits, huffval, state, out):
             return BAD_CODE
         state[POSITION] = position
         state[MCU] += 1
-        state[TODO] -= 1
+        state[UNTIL_RESTART] -= 1
     return DONE

@@ -8,6 +8,7 @@
 `delivery` leads one image along its route.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -78,13 +79,16 @@ def inspect(
 
     with resources.reservation() as reservation:
         hold = holding(reservation)
-        context = opening.Context(settings, resources, Stages(), spool, hold)
+        context = opening.Context(settings, Stages(), spool, hold)
         try:
             if raw is not None:
-                return opening.open_raw(raw, iter(()), context)[0]
-            original = spool()
-            files: Any = chunks
-            return opening.open_file(ByteStream(files, original.write, hold=hold), original, context)[0]
+                source, _ = opening.open_raw(raw, iter(()), context)
+            else:
+                original = spool()
+                files: Any = chunks
+                source, _ = opening.open_file(ByteStream(files, original.write, hold=hold), original, context)
+            metadata_bytes = reservation.bytes - resources.overhead
+            return dataclasses.replace(source, reserved_bytes=source.reserved_bytes + metadata_bytes)
         finally:
             for used in spools:
                 used.close()

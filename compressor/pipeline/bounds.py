@@ -7,7 +7,7 @@ are read (`Context.hold`).
 from compressor import png
 from compressor.jpeg import encoder, scans
 from compressor.jpeg.frame import Frame, Header
-from compressor.jpeg.progressive import PIECE_BYTES as SCAN_PIECE_BYTES
+from compressor.jpeg.progressive import AREA_BYTES
 from compressor.jpeg.smallest import SCANS_MAX
 from compressor.jpeg.spooled import PACKED_BLOCKS
 from compressor.kernels import packing
@@ -22,18 +22,22 @@ from compressor.settings import Effort, Raw, Settings
 
 BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
+MASKS_BYTES = 8 * packing.LEVELS  # of a block, where progressive scans are made
 CODING_BYTES = 3 * encoder.coded_bytes(encoder.CODED_BLOCKS)  # before byte stuffing, and after
 PACKING_BYTES = 2 * packing.BLOCK_BYTES_MAX * PACKED_BLOCKS
 TILE_COPIES = 5  # on the wire, parsed, waiting, the one that is put in its place, and one that is given back
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
-PROGRESSIVE_BYTES = 3 * SCANS_MAX * SCAN_PIECE_BYTES  # what waits for the spool, as a buffer and copied; tables
+PROGRESSIVE_BYTES = 3 * SCANS_MAX * AREA_BYTES  # what waits for the spool, as a buffer and copied; tables
 PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB, what it gives; 256 KiB each: filtered, held, chunk, framed
 
 
 def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
-    """A row of coefficients, what codes and packs a part of one, and the windows on the scans of a file in several."""
+    """A row of coefficients, with masks where scans are made, what codes and packs a part of one, and the windows on
+    the scans of a file in several."""
     row = header.frame.blocks_per_row * COEFFICIENTS_BYTES
+    if settings.lossless:
+        row += header.frame.blocks_per_row * MASKS_BYTES
     # The source's windows are given back before scans are made.
     progressive = PROGRESSIVE_BYTES if settings.lossless else 0
     windows = 0 if header.streams else scans.memory_bytes(header)

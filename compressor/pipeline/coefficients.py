@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 
 from compressor.bytestream import ByteStream
-from compressor.jpeg import encoder, mpf
+from compressor.jpeg import encoder
 from compressor.jpeg.frame import Header
 from compressor.jpeg.reader import read_rows
 from compressor.jpeg.scans import Scans
@@ -23,16 +23,14 @@ PACKED_BLOCKS = 1024  # of a row, by one call
 class Coefficients:
     """A JPEG whose coefficient rows can be had: as it arrives, or in several scans from a spool.
 
-    rest         what follows the image, to be taken after the rows
-    end          where in the source the image ends; asked for between the rows and the rest
-    index_at     where in the source the data of its multi-picture index begin, or None where it has none
+    rest  what follows the image, to be taken after the rows
+    end   where in the source the image ends; asked for between the rows and the rest
     """
 
     header: Header
     rows: Iterator[encoder.Row]
     rest: Iterator[bytes]
     end: Callable[[], int]
-    index_at: int | None = None
 
 
 def read_coefficients(
@@ -42,16 +40,13 @@ def read_coefficients(
 
     stream    behind the header, copying to `original`
     """
-    index, at = mpf.index_of(header.segments), None
-    if index is not None:
-        at = original.read(0, header.offset).index(index.data)
     if header.streams:
-        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, at)
+        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset)
     for _ in stream.drain():
         pass
     with stages.stage("decode"):
         found = Scans(original, header, hold)
-    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, at)
+    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end)
 
 
 class Fingerprint:

@@ -1,12 +1,13 @@
 """One image on its way through: header, memory, route, verdict, report."""
 
+import dataclasses
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
 
 from compressor.bytestream import ByteStream
-from compressor.memory import CHUNK_BYTES, Reservation, Resources, Spool
+from compressor.memory import CHUNK_BYTES, Headed, Reservation, Resources, Spool
 from compressor.pipeline import bounds, opening
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
@@ -92,8 +93,6 @@ class Stream:
     def close(self) -> None:
         """Give back memory and spools; the rest of the output is lost."""
         self._output.close()
-        if self._route is not None:
-            self._route.close()
         for spool in self._spools:
             spool.close()
         self._spools.clear()
@@ -112,7 +111,7 @@ class Stream:
     # --- what happens inside ------------------------------------------------------------------------------------
 
     def _spool(self) -> Spool:
-        spool = self._resources.spool()
+        spool = self._resources.spool(self._still_wanted)
         self._spools.append(spool)
         return spool
 
@@ -136,7 +135,7 @@ class Stream:
     def _open(self) -> None:
         self._reservation = reservation = self._resources.reservation()
         hold = holding(reservation)
-        context = opening.Context(self._settings, self._resources, self._stages, self._spool, hold)
+        context = opening.Context(self._settings, self._stages, self._spool, hold)
         if self._raw is not None:
             is_array = isinstance(self._chunks, np.ndarray)
             self._counted = self._chunks.size if is_array else 0
@@ -148,7 +147,7 @@ class Stream:
             source, self._start = opening.open_file(self._stream, self._original, context)
         with self._stages.paused():
             reservation.extend(source.reserved_bytes, self._still_wanted)
-        self._source = opening.with_reserved(source, reservation.bytes)
+        self._source = dataclasses.replace(source, reserved_bytes=reservation.bytes)
 
     def _run(self) -> Generator[bytes, None, None]:
         assert self._source is not None
@@ -178,28 +177,19 @@ class Stream:
         result = self._spool()
         route.prepare()
         for piece in route.body():
-            self._still_wanted()  # nothing is given out or pulled here, where a call that is over would be noticed
             result.write(piece)
-        head = route.head()
+        whole = Headed(route.head(), result)
         self._drain()
-        size = len(head) + result.size
-
-        def chunks() -> Iterator[bytes]:
-            yield head
-            for chunk in result.chunks():
-                self._still_wanted()
-                yield chunk
-
-        reason = self._objection(size)
+        reason = self._objection(whole.size)
         if not reason:
             with self._stages.stage("verify"):
-                if not route.verify(chunks()):  # ours, not the source's: what we were given is still whole
+                if not route.verify(whole):  # ours, not the source's: what we were given is still whole
                     reason = "the result did not decode to the source's own samples, which is a defect of the encoder"
         if reason:
             yield from self._deliver_original(reason)
             return
-        yield from coalesced(chunks())
-        self._finish(route, Outcome.COMPRESSED if size < self._counted else Outcome.LARGER, size)
+        yield from coalesced(whole.chunks())
+        self._finish(route, Outcome.COMPRESSED if whole.size < self._counted else Outcome.LARGER, whole.size)
 
     def _objection(self, size: int) -> str:
         """Why a result of that size is not given out and the source's bytes are, or ""."""

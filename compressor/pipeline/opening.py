@@ -18,7 +18,7 @@ from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.pixels import COLORS as COLORS_OF_JPEG
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header
-from compressor.memory import CHUNK_BYTES, Resources, Spool
+from compressor.memory import CHUNK_BYTES, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import read_coefficients
 from compressor.pipeline.pixels import ArrayPixels, JpegPixels, Pixels, PngPixels, RasterPixels, RawPixels
@@ -27,7 +27,7 @@ from compressor.pipeline.stages import Stages
 from compressor.pipeline.to_jpeg import JpegToJpeg, PixelsToJpeg
 from compressor.pipeline.to_other import PixelsToOther
 from compressor.pipeline.to_png import PixelsToPng, PngToPng
-from compressor.settings import Delivery, Effort, Format, Metadata, Raw, Settings, Source, Subsampling
+from compressor.settings import Delivery, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
 from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
@@ -46,7 +46,6 @@ class Context:
     """
 
     settings: Settings
-    resources: Resources
     stages: Stages
     spool: Callable[[], Spool]
     hold: Callable[[int], None]
@@ -78,10 +77,7 @@ def open_file(stream: ByteStream, original: Spool, context: Context) -> Opened:
 
 def _target(kind: str, settings: Settings) -> str:
     """The output format, "" for none: the file comes back as it is."""
-    target = KEPT_AS.get(kind, "") if settings.format is Format.KEEP else settings.format.value
-    if target == "jpeg" and settings.effort is Effort.BEST:
-        raise UnsupportedError("effort best is not supported yet for JPEG")
-    return target
+    return KEPT_AS.get(kind, "") if settings.format is Format.KEEP else settings.format.value
 
 
 def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
@@ -107,12 +103,10 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
         quality=estimated_quality(header),
         reserved_bytes=bounds.BASE_BYTES,
     )
-    metadata_bytes = bounds.METADATA_COPIES * sum(len(segment.data) for segment in header.segments)
     read = functools.partial(read_coefficients, stream, header, original, context.stages, context.hold)
     if native:
-        needed = bounds.jpeg_to_jpeg(header, settings) + metadata_bytes
-        source = dataclasses.replace(source, reserved_bytes=needed)
-        return source, lambda: JpegToJpeg(read(), settings, context.resources, context.stages)
+        source = dataclasses.replace(source, reserved_bytes=bounds.jpeg_to_jpeg(header, settings))
+        return source, lambda: JpegToJpeg(read(), settings, context.stages, context.spool)
     if target in ("png", "webp", "avif") and header.color in COLORS_OF_JPEG:
         pixels = JpegPixels(header, lambda: stream.size)
         route = _route_for(pixels, target, context)
@@ -121,7 +115,7 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
             pixels.coefficients = read()
             return route
 
-        return dataclasses.replace(source, reserved_bytes=route.memory_bytes + metadata_bytes), start
+        return dataclasses.replace(source, reserved_bytes=route.memory_bytes), start
     return _through_pillow(source, target, stream, original, context)
 
 
@@ -151,8 +145,7 @@ def _open_png(target: str, stream: ByteStream, original: Spool, context: Context
         route: PngToPng | PixelRoute = PngToPng(stream, header, settings, context.stages, context.spool, kept)
     else:
         route = _route_for(PngPixels(stream, header, context.spool), target, context)
-    needed = route.memory_bytes + bounds.METADATA_COPIES * header.metadata_bytes
-    return dataclasses.replace(source, reserved_bytes=needed), lambda: route
+    return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
 
 
 def _open_raster(kind: str, target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
@@ -189,7 +182,7 @@ def _route_for(pixels: Pixels, target: str, context: Context) -> PixelRoute:
         raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
     match target:
         case "jpeg":
-            return PixelsToJpeg(pixels, context.settings, context.resources, context.stages)
+            return PixelsToJpeg(pixels, context.settings, context.stages, context.spool)
         case "png":
             return PixelsToPng(pixels, context.settings, context.stages)
         case _:
@@ -203,8 +196,6 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
         target = "jpeg" if raw.channels in (1, 3) and not settings.lossless else "png"
     else:
         target = _target("raw", settings)
-    if target == "jpeg" and settings.effort is Effort.BEST:
-        raise UnsupportedError("effort best is not supported yet for JPEG")
     pixels: Pixels
     if isinstance(arriving, np.ndarray):
         pixels = ArrayPixels(arriving)
@@ -222,11 +213,6 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
         reserved_bytes=route.memory_bytes,
     )
     return source, lambda: route
-
-
-def with_reserved(source: Source, reserved_bytes: int) -> Source:
-    """The source as it is told to the caller: with what was really charged."""
-    return dataclasses.replace(source, reserved_bytes=reserved_bytes)
 
 
 def reason_unchanged(source: Source) -> str:

@@ -1,25 +1,46 @@
 """What a route is: the way from a source to a result, which knows how to make its bytes, what that takes, and how to
 check them. `to_jpeg`, `to_png` and `to_other` have them, by what comes out."""
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
+from compressor.memory import Readable
 from compressor.settings import Path
 
 
-class Route(Protocol):
-    """A result in the making. `prepare` once, then `head` and `body`; `body` before `head` where both are spooled."""
+class Route(ABC):
+    """A result in the making. `prepare` once, then `head` and `body`; `body` before `head` where both are spooled.
+
+    height  of the image, which its header need not say
+
+    What is not said here: one pass, no head of its own, and nothing to compare the result with.
+    """
 
     format: str
     path: Path
-    height: int  # of the image, which its header need not say
+    height: int
 
     @property
-    def notices(self) -> list[str]: ...
+    @abstractmethod
+    def notices(self) -> list[str]:
+        """What was not kept, or is worth knowing; complete after the body."""
+
     @property
-    def needs_verdict(self) -> bool: ...  # whether `head` can only be made after `body`
-    def prepare(self) -> None: ...
-    def head(self) -> bytes: ...
-    def body(self) -> Iterator[bytes | memoryview]: ...
-    def verify(self, result: Iterable[bytes]) -> bool: ...
-    def close(self) -> None: ...
+    def needs_verdict(self) -> bool:
+        """Whether `head` can only be made after `body`."""
+        return False
+
+    def prepare(self) -> None:  # noqa: B027
+        """What must be done before the first byte."""
+
+    def head(self) -> bytes:
+        """What comes before the body."""
+        return b""
+
+    @abstractmethod
+    def body(self) -> Iterator[bytes | memoryview]:
+        """The rest; each piece is valid until the next one is asked for."""
+
+    def verify(self, result: Readable) -> bool:
+        """Whether the result is what an exact one must be."""
+        return True

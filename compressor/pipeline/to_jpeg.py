@@ -4,63 +4,81 @@ JpegToJpeg    bytes → coefficients → (requantized) → bytes
 PixelsToJpeg  bands of pixels → coefficients → bytes
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import attachments as segments
-from compressor.jpeg import encoder, mpf, output, tables, writer
+from compressor.jpeg import encoder, mpf, output, perceptual, shaping, trained, writer
 from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import read_scans
 from compressor.jpeg.smallest import Smallest
-from compressor.memory import Resources, Spool
+from compressor.memory import Readable, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
 from compressor.pipeline.pixels import Pixels, without_alpha
+from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
 from compressor.tiles import band_lines
 
 
-class JpegToJpeg:
+class JpegToJpeg(Route):
     """Coefficients stay coefficients; the quantization tables become coarser where the settings ask for it."""
 
     format = "jpeg"
 
-    def __init__(self, source: Coefficients, settings: Settings, resources: Resources, stages: Stages) -> None:
+    def __init__(self, source: Coefficients, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
         header = source.header
         self._source, self._header, self._settings, self._stages = source, header, settings, stages
-        self._resources = resources
         self._fingerprint = Fingerprint()
         self._notices: list[str] = []
         self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
         frame = header.frame
         self.height = frame.height
-        self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
+        self._has_index = mpf.index_of(header.segments) is not None
+        self._frame, self._tables = frame, {c.tq: header.quantization[c.tq] for c in frame.components}
         rows = stages.timed(source.rows, "decode")
-        coarser = (
-            self._tables
-            if settings.lossless
-            else tables.coarser(self._tables, frame.components[0].tq, settings.quality, header.color)
-        )
-        self._exact = all((coarser[tq] == self._tables[tq]).all() for tq in coarser)
+        self._exact = settings.lossless or not self._requantize(settings)
         self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
+        fast = settings.effort is Effort.FAST and not settings.lossless
         if self._exact:
             # Where `Smallest` packs rows, that is enough for the fingerprint.
-            rows = without_padding(rows, frame) if settings.lossless else self._digested(rows)
+            rows = self._digested(rows) if fast else without_padding(rows, frame)
             if not settings.lossless:
                 self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
         else:
-            old, new = ([table[c.tq] for c in frame.components] for table in (self._tables, coarser))
-            rows = encoder.requantized(rows, frame, old, new)
-            self._tables = coarser
-        one_pass = settings.effort is Effort.FAST and not settings.lossless
-        self._output: output.OnePassRows | output.TwoPass | Smallest
-        if settings.lossless:
-            self._output = Smallest(frame, rows, resources, self._fingerprint.add_packed)
+            rows = self._requantized(rows, settings)
+        self._output: output.OnePassRows | Smallest
+        if fast:
+            self._output = output.OnePassRows(frame, rows)
         else:
-            self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, resources)
+            self._output = Smallest(self._frame, rows, spool, self._fingerprint.add_packed)
+
+    def _requantize(self, settings: Settings) -> bool:
+        """Choose coarser tables, one for each component; False where they would gain nothing."""
+        frame, header = self._frame, self._header
+        self._distance = perceptual.distance_for(settings.quality, settings.effort)
+        count = len(frame.components)
+        self._chroma = header.color == "ycbcr"
+        made = perceptual.quantization_tables(self._distance, 3 if self._chroma else 1)
+        wanted = made if self._chroma else made * count
+        source = [self._tables[c.tq] for c in frame.components]
+        coarser = [perceptual.on_lattice(old, new) for old, new in zip(source, wanted, strict=True)]
+        if not perceptual.worth_it(source, coarser):
+            return False
+        self._source_tables = source
+        self._tables = dict(enumerate(coarser))
+        components = tuple(replace(c, tq=tq) for tq, c in enumerate(frame.components))
+        self._frame = replace(frame, components=components)
+        return True
+
+    def _requantized(self, rows: Iterator[encoder.Row], settings: Settings) -> Iterator[encoder.Row]:
+        frame, tables = self._frame, list(self._tables.values())
+        spectra = shaping.CoefficientSpectra(frame, rows, self._source_tables, self._chroma)
+        return shaping.Shaper(frame, tables, self._distance, settings.effort, self._chroma).rows(spectra)
 
     @property
     def notices(self) -> list[str]:
@@ -77,24 +95,25 @@ class JpegToJpeg:
 
     def head(self) -> bytes:
         kept = segments.kept(self._header.segments, self._settings.metadata)
-        head = writer.head(self._header.frame, self._tables, self._output.codes, kept)
-        index, was_at = mpf.index_of(kept), self._source.index_at
-        if index is None or was_at is None:
+        head = writer.head(self._frame, self._tables, self._output.codes, kept)
+        index = mpf.index_of(kept)
+        if index is None:
             return head
-        at, size = head.index(index.data), len(head) + self._body_bytes
-        shift = (size - self._end) - (at - was_at)
+        at = 2 + sum(4 + len(segment.data) for segment in kept[: kept.index(index)]) + 4  # SOI, then segments
+        size = len(head) + self._body_bytes
+        shift = (size - self._end) - (at - index.offset)
         return head[:at] + mpf.moved(index, size, shift) + head[at + len(index.data) :]
 
     @property
     def needs_verdict(self) -> bool:
-        return self._source.index_at is not None or self._header.dnl
+        return self._has_index or self._header.dnl
 
     def body(self) -> Iterator[bytes | memoryview]:
         for piece in self._image():
             self._body_bytes += len(piece)
             yield piece
         self._end = self._source.end()
-        if self._source.index_at is not None and self._settings.metadata is Metadata.STRIP:
+        if self._has_index and self._settings.metadata is Metadata.STRIP:
             dropped = sum(map(len, self._source.rest))
             self._notices.append(f"the other pictures behind the first ({dropped} bytes) were dropped with their index")
         yield from self._source.rest  # thumbnails, videos, other pictures
@@ -106,42 +125,28 @@ class JpegToJpeg:
             yield writer.segment(segment.marker, segment.data)
         yield writer.END_OF_IMAGE
 
-    def verify(self, result: Iterable[bytes]) -> bool:
+    def verify(self, result: Readable) -> bool:
         """Whether an exact result has the source's coefficients."""
         if not self._exact:
             return True
-        found = Fingerprint()
-        spool = self._resources.spool()
+        found, stream = Fingerprint(), ByteStream(result.chunks())
         try:
-            for row in self._decoded(result, spool):
+            header = read_header(stream)
+            rows = read_rows(stream, header) if header.streams else read_scans(result, header)
+            for row in without_padding(rows, header.frame) if self._settings.lossless else rows:
                 found.add(row)
         except (FormatError, LimitError):
             return False
-        finally:
-            spool.close()
         return found.digest() == self._fingerprint.digest()
 
-    def _decoded(self, result: Iterable[bytes], spool: Spool) -> Iterator[encoder.Row]:
-        """The rows of a result, which a progressive one must be in a spool for."""
-        if self._output.codes is not None:
-            stream = ByteStream(result)
-            return read_rows(stream, read_header(stream))
-        for chunk in result:
-            spool.write(chunk)
-        return read_scans(spool, read_header(ByteStream(spool.chunks())))
 
-    def close(self) -> None:
-        self._output.close()
-
-
-class PixelsToJpeg:
-    """Sequential JPEG with Annex K's tables at the asked quality."""
+class PixelsToJpeg(Route):
+    """Quantized for the eye; one sequential scan, coded as it comes, or what `Smallest` finds."""
 
     format = "jpeg"
     path = Path.PIXELS
-    needs_verdict = False
 
-    def __init__(self, pixels: Pixels, settings: Settings, resources: Resources, stages: Stages) -> None:
+    def __init__(self, pixels: Pixels, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
         if settings.lossless:
             raise UnsupportedError("lossless: pixels can't be kept in JPEG, ask for PNG")
         self._pixels, self._settings, self._stages = pixels, settings, stages
@@ -151,17 +156,22 @@ class PixelsToJpeg:
         asked = settings.subsampling
         subsampling = "420" if asked is Subsampling.AUTO else asked.value
         self._frame = writer.frame_for(pixels.width, pixels.height, 3 if color else 1, subsampling)
-        self._tables = {tq: tables.quantization_table(settings.quality, tq == 1) for tq in range(1 + color)}
+        count = len(self._frame.components)
+        distance = perceptual.distance_for(settings.quality, settings.effort)
+        self._tables = dict(enumerate(perceptual.quantization_tables(distance, count)))
         lines = band_lines(pixels.width, 8 * self._frame.v_max)
         band_bytes = pixels.band_bytes(lines)
         self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, settings)
         bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
-        self._output: output.OnePassPixels | output.TwoPass
+        made = list(self._tables.values())
+        self._output: output.OnePassPixels | Smallest
         if settings.effort is Effort.FAST:
-            self._output = output.OnePassPixels(self._frame, self._tables, bands)
+            transform = encoder.Transform(self._frame, made, perceptual.dead_zones(distance, count))
+            codes = trained.codes_for(distance, count)
+            self._output = output.OnePassPixels(self._frame, transform, codes, bands)
         else:
-            transform = encoder.Transform(self._frame, [self._tables[c.tq] for c in self._frame.components])
-            self._output = output.TwoPass(self._frame, transform.rows(bands), resources)
+            shaper = shaping.Shaper(self._frame, made, distance, settings.effort, color)
+            self._output = Smallest(self._frame, shaper.rows(shaping.PixelSpectra(self._frame, bands)), spool)
 
     @property
     def notices(self) -> list[str]:
@@ -179,10 +189,3 @@ class PixelsToJpeg:
     def body(self) -> Iterator[bytes | memoryview]:
         yield from self._stages.timed(self._output.body(), "encode")
         yield writer.END_OF_IMAGE
-
-    def verify(self, result: Iterable[bytes]) -> bool:
-        """Lossy: there is nothing to compare."""
-        return True
-
-    def close(self) -> None:
-        self._output.close()

@@ -1,21 +1,21 @@
 """The route to WebP and AVIF: bands of pixels → all pixels → Pillow → bytes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from compressor import raster
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels
+from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Path, Settings
 
 BAND_LINES = 64
 
 
-class PixelsToOther:
+class PixelsToOther(Route):
     """WebP or AVIF, by Pillow: the whole image is in memory and charged."""
 
     path = Path.PIXELS
-    needs_verdict = False
 
     def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
         self._pixels, self._settings, self._stages = pixels, settings, stages
@@ -29,12 +29,6 @@ class PixelsToOther:
     def notices(self) -> list[str]:
         return [*self._pixels.notices, *self._notices]
 
-    def prepare(self) -> None:
-        """One call does it all."""
-
-    def head(self) -> bytes:
-        return b""
-
     def body(self) -> Iterator[bytes | memoryview]:
         pixels, settings = self._pixels, self._settings
         attachments = pixels.attachments.reduced(settings.metadata)
@@ -47,10 +41,3 @@ class PixelsToOther:
                 self.format, quality=settings.quality, lossless=settings.lossless, effort=settings.effort,
                 metadata=attachments,
             )  # fmt: skip
-
-    def verify(self, result: Iterable[bytes]) -> bool:
-        """Lossy, or as lossless as libwebp is."""
-        return True
-
-    def close(self) -> None:
-        """Nothing to give back."""

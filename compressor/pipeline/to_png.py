@@ -4,19 +4,20 @@ PngToPng     scanlines → the smallest form that says the same → filtered →
 PixelsToPng  bands of pixels → bytes
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from compressor import png
 from compressor.bytestream import ByteStream
-from compressor.memory import Spool
+from compressor.memory import Readable, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels
+from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Path, Settings
 from compressor.tiles import band_lines
 
 
-class PngToPng:
+class PngToPng(Route):
     """The same pixels, filtered and deflated anew. Interlacing goes: it costs bytes and shows in no sample.
 
     original  the source's own bytes when all of it has been read, for a second look at them: a first pass over all
@@ -25,7 +26,6 @@ class PngToPng:
 
     format = "png"
     path = Path.LOSSLESS
-    needs_verdict = False
 
     def __init__(
         self,
@@ -68,9 +68,6 @@ class PngToPng:
             self._plan = survey.plan(self._settings.metadata)
             self._digest = survey.digest
 
-    def head(self) -> bytes:
-        return b""
-
     def body(self) -> Iterator[bytes | memoryview]:
         effort, metadata = self._settings.effort, self._settings.metadata
         if self._plan is None:
@@ -88,21 +85,17 @@ class PngToPng:
             self._digest.update(band.data)
             yield band
 
-    def verify(self, result: Iterable[bytes]) -> bool:
+    def verify(self, result: Readable) -> bool:
         """Whether the result has the source's scanlines or, where its form may be another, shows the same pixels."""
         read = png.read_digest if self._plan is None else png.read_pixel_digest
-        return read(ByteStream(result), self._lines) == self._digest.digest()
-
-    def close(self) -> None:
-        """Nothing to give back."""
+        return read(ByteStream(result.chunks()), self._lines) == self._digest.digest()
 
 
-class PixelsToPng:
+class PixelsToPng(Route):
     """A new 8-bit PNG."""
 
     format = "png"
     path = Path.PIXELS
-    needs_verdict = False
 
     def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
         self._pixels, self._settings, self._stages = pixels, settings, stages
@@ -117,12 +110,6 @@ class PixelsToPng:
     def notices(self) -> list[str]:
         return [*self._pixels.notices, *self._notices]
 
-    def prepare(self) -> None:
-        """One pass."""
-
-    def head(self) -> bytes:
-        return b""
-
     def body(self) -> Iterator[bytes | memoryview]:
         attachments = self._pixels.attachments.reduced(self._settings.metadata)
         chunks, lost = png.metadata_chunks(attachments, grey=self._pixels.channels < 3)
@@ -130,10 +117,3 @@ class PixelsToPng:
         self._header.chunks += chunks
         bands = self._stages.timed(self._pixels.bands(self._lines), "decode")
         return self._stages.timed(png.write(self._header, bands, effort=self._settings.effort), "encode")
-
-    def verify(self, result: Iterable[bytes]) -> bool:
-        """The source was in another format: there is no second decoder to compare with."""
-        return True
-
-    def close(self) -> None:
-        """Nothing to give back."""

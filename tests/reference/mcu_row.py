@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.t81 import K3_DC_LUMINANCE, K4_DC_CHROMINANCE, K5_AC_LUMINANCE, K6_AC_CHROMINANCE
-from tests.reference import color, dct
+from tests.reference import color, dct, masking, quantize
 
 
 def layout(width: int, channels: int, h: int, v: int) -> NDArray[np.int64]:
@@ -24,6 +24,22 @@ def quotients(
     """S[k] / Q[k] of one MCU row, (blocks, 64), in the order of `layout`."""
     planes = color.planes(pixels, row, h, v)
     return np.concatenate([dct.quotients(plane, table) for plane, table in zip(planes, tables, strict=True)])
+
+
+def thresholds(pixels: NDArray[np.uint8], row: int, h: int, v: int, slope: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What coefficients of one MCU row must reach not to become zero, (blocks, 64), in steps.
+
+    slope  (components, 64), [u][v]
+    """
+    ones = np.ones(64, np.uint16)
+    coefficients = [dct.quotients(plane, ones) for plane in color.planes(pixels, row, h, v)]
+    luma = coefficients[0]
+    factors = [masking.luma(luma, np.full(len(luma), 60.0))]
+    if len(coefficients) == 3:
+        light = masking.mean(luma).reshape(v, -1, h).mean((0, 2))
+        factors += [masking.chroma(coefficients[1], coefficients[2], light)] * 2
+    slopes = quantize.slopes(slope)
+    return np.concatenate([quantize.least(*pair) for pair in zip(slopes, factors, strict=True)])
 
 
 def segment(marker: int, payload: bytes) -> bytes:

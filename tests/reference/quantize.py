@@ -1,6 +1,31 @@
-"""Requantization with exact fractions."""
+"""Quantization with a dead zone in float64; requantization with exact fractions."""
 
 from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.t81 import ZIGZAG
+
+
+def slopes(table: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(..., 64) from [u][v] to zig-zag."""
+    turned = np.asarray(table, np.float64).reshape(*table.shape[:-1], 8, 8).swapaxes(-1, -2)
+    return turned.reshape(table.shape)[..., ZIGZAG]
+
+
+def least(slope: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The smallest quotient, (blocks, 64), that does not become zero.
+
+    slope   (64,) of the component, zig-zag
+    factor  (blocks,)
+    """
+    return 0.5 + factor[:, None] * slope
+
+
+def dead_zone(quotients: NDArray[np.float64], threshold: NDArray[np.float64]) -> NDArray[np.int16]:
+    """What is below its threshold is zero, all else is rounded, ties to even."""
+    return np.where(abs(quotients) < threshold, 0, np.rint(quotients)).astype(np.int16)
 
 
 def requantized(sq: int, ratio: float) -> Fraction:
