@@ -80,11 +80,8 @@ def by_pillow(source: Path, result: Path, settings: dict[str, Any]) -> int:
 
 
 def by_vips(source: Path, result: Path, settings: dict[str, Any]) -> int:
-    """libvips, told that rows are read in order; encodes JPEG as its `jpegsave` does by default.
-
-    Not part of any extra: measured where it is installed (`pip install "pyvips[binary]"`).
-    """
-    import pyvips  # type: ignore[import-untyped, unused-ignore, import-not-found]
+    """libvips, told that rows are read in order; encodes JPEG as its `jpegsave` does by default."""
+    import pyvips
 
     image = pyvips.Image.new_from_file(str(source), access="sequential")
     name = f"{result}.{settings['format']}"

@@ -1,118 +1,69 @@
-"""JPEG beside Pillow (libjpeg-turbo), encoding and decoding, one core, in turns: A B A B …
+"""JPEG at every effort beside Pillow, jpegli and mozjpeg: one image on one core, and on all; in turns.
 
-Ratios above 1 mean that we are faster. What is timed is what a user calls: `compressor.compress(array, …)` and
-`image.save(…)` from a Pillow image made beforehand. Both results are decoded by Pillow and compared with the source.
+What is timed is what a user calls, from pixels that the library holds already. Every result is decoded by Pillow and
+compared with the source. Decoding is measured beside Pillow's, on one core.
 """
 
 import io
+import multiprocessing
 import os
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
+from rich.table import Table
 
-from benchmarks import check, photos, record
+from benchmarks import check, encoders, photos, record, scores, speed_decoding
+from benchmarks.speed_decoding import seconds
 
-ROUNDS = 15
-PSNR_LOSS_MAX_DB = 0.1
-SIZES = ((3000, 3000), (2999, 3001))
+QUALITY = 85
+ROUNDS = 9
+SIZE = (6000, 4000)
+ODD_SIZE = (2999, 3001)  # no block, vector or band fits the edges
+DECODED_SIZE = (3000, 3000)
+SCORED = (slice(1000, 1750), slice(1000, 2000))  # the part of a picture that SSIMULACRA2 looks at
+SCORE_LOSS_MAX = 3.0  # below Pillow's: quality scales differ by less
+PSNR_LOSS_MAX_DB = 0.1  # below Pillow's, with Pillow's own tables
+PSNR_MIN_DB = 30.0
 
 
 @dataclass
 class Result:
-    """Medians over all rounds; `ratio` is the median of each round's ratio, `ratios` its quartiles."""
+    """Medians over all rounds; `ratio` of each round's Pillow time to this one's, `ratios` its quartiles.
+
+    ratio  above 1: faster than Pillow's default
+    bytes  against Pillow's
+    """
 
     what: str
-    beside: str
+    scale: str
+    cores: int
     size: str
-    ours_mp_per_second: float
-    pillow_mp_per_second: float
+    mp_per_second: float
     ratio: float
     ratios: tuple[float, float]
-    bytes_ratio: float
-    ours_psnr_db: float
-    pillow_psnr_db: float
-
-    @property
-    def good(self) -> bool:
-        """Whether the picture is as good as Pillow's: a fast encoder of something else is no result."""
-        return self.ours_psnr_db >= self.pillow_psnr_db - PSNR_LOSS_MAX_DB
+    bytes: float
+    psnr_db: float
+    score: float
+    problem: str
 
 
-def seconds(call: Callable[[], bytes]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def compare(
-    what: str, beside: str, image: check.Pixels, ours: Callable[[], bytes], pillow: Callable[[], bytes]
-) -> Result:
-    """Check the output of both, then time them in turns; the order within a round alternates."""
-    data = ours(), pillow()
-    quality = [check.psnr(image, check.decoded(one)) for one in data]
-    times: list[tuple[float, float]] = []
-    for number in range(ROUNDS):
-        if number % 2:
-            first = seconds(pillow)
-            times.append((seconds(ours), first))
-        else:
-            times.append((seconds(ours), seconds(pillow)))
-    height, width = image.shape[:2]
-    megapixels = width * height / 1e6
-    ratios = statistics.quantiles([theirs / mine for mine, theirs in times], n=4)
-    return Result(
-        what=what,
-        beside=beside,
-        size=f"{width} × {height}",
-        ours_mp_per_second=megapixels / statistics.median(mine for mine, _ in times),
-        pillow_mp_per_second=megapixels / statistics.median(theirs for _, theirs in times),
-        ratio=ratios[1],
-        ratios=(ratios[0], ratios[2]),
-        bytes_ratio=len(data[0]) / len(data[1]),
-        ours_psnr_db=quality[0],
-        pillow_psnr_db=quality[1],
-    )
-
-
-def pillow_encoder(image: check.Pixels, **options: bool) -> Callable[[], bytes]:
-    """Pillow's encoder at quality 85, 4:2:0, from an image that it holds already."""
-    held = Image.fromarray(image)
-
-    def encode() -> bytes:
-        file = io.BytesIO()
-        held.save(file, "JPEG", quality=85, subsampling=2, **options)
-        return file.getvalue()
-
-    return encode
-
-
-def our_encoder(image: check.Pixels, effort: str) -> Callable[[], bytes]:
-    """The public API at quality 85, 4:2:0."""
-    import compressor
-
-    def encode() -> bytes:
-        result = compressor.compress(image, quality=85, effort=effort, subsampling="420", delivery="immediate")
-        return bytes(result.data)
-
-    return encode
-
-
-def bare_kernels(image: check.Pixels) -> Callable[[], bytes]:
+def bare_kernels(image: check.Pixels) -> encoders.Encode:
     """The kernels alone with Pillow's own tables: Annex K's, scaled, and its typical Huffman codes."""
     from compressor.jpeg import encoder, output, tables, writer
     from compressor.tiles import band_lines
 
     height, width, channels = image.shape
     frame = writer.frame_for(width, height, channels, "420")
-    quantization = {tq: tables.quantization_table(85, chroma=tq > 0) for tq in range(3)}
     samples = image.reshape(height, width * channels)
     lines = band_lines(width, 16)
 
-    def encode() -> bytes:
+    def encode(quality: int) -> bytes:
+        quantization = {tq: tables.quantization_table(quality, chroma=tq > 0) for tq in range(3)}
         bands = (samples[top : top + lines] for top in range(0, height, lines))
         transform = encoder.Transform(frame, list(quantization.values()))
         coder = output.OnePassPixels(frame, transform, tables.standard_codes(3), bands)
@@ -122,138 +73,146 @@ def bare_kernels(image: check.Pixels) -> Callable[[], bytes]:
     return encode
 
 
-@dataclass
-class Decoding:
-    """Medians over all rounds; ratios against Pillow's whole decoding. `wrong` counts samples that differ."""
+BARE = encoders.Encoder("bare kernels", bare_kernels)
+EVERY = (
+    *encoders.OURS,
+    BARE,
+    encoders.PILLOW,
+    encoders.PILLOW_OPTIMIZE,
+    encoders.PILLOW_PROGRESSIVE,
+    encoders.JPEGLI_SEQUENTIAL,
+    encoders.JPEGLI,
+    encoders.MOZJPEG,
+)
+BY_NAME = {one.name: one for one in EVERY}
 
-    what: str
-    size: str
-    pillow_mp_per_second: float
-    coefficients_ratio: float
-    pixels_ratio: float
-    wrong: int
+
+def looks(image: check.Pixels, data: bytes) -> tuple[float, float]:
+    """PSNR in dB of all of it, SSIMULACRA2 of a part of large ones."""
+    result = check.decoded(data)
+    part = SCORED if image.shape[0] >= SCORED[0].stop and image.shape[1] >= SCORED[1].stop else (slice(None),) * 2
+    files = io.BytesIO(), io.BytesIO()
+    for file, pixels in zip(files, (image, result), strict=True):
+        Image.fromarray(np.ascontiguousarray(pixels[part])).save(file, "PPM")
+    return check.psnr(image, result), scores.ssimulacra2(*files)
 
 
-def decoding(what: str, image: check.Pixels, **options: int | bool) -> Decoding:
-    """To coefficients and to pixels, in turns with Pillow, from the same bytes; all pixels are compared with its."""
-    from compressor.bytestream import ByteStream
-    from compressor.jpeg.pixels import bands
-    from compressor.jpeg.reader import read_header, read_rows
+def problem_of(name: str, found: tuple[float, float], pillow: tuple[float, float]) -> str:
+    """Why this is not the picture that Pillow makes at the same quality, or ""."""
+    if name == BARE.name and found[0] < pillow[0] - PSNR_LOSS_MAX_DB:
+        return f"{found[0] - pillow[0]:.2f} dB below Pillow's"
+    if found[0] < PSNR_MIN_DB:
+        return f"{found[0]:.1f} dB"
+    return f"SSIMULACRA2 {found[1] - pillow[1]:.1f} off Pillow's" if found[1] < pillow[1] - SCORE_LOSS_MAX else ""
 
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=85, **options)
-    data = file.getvalue()
 
-    def stream() -> ByteStream:
-        return ByteStream(data[at : at + (1 << 18)] for at in range(0, len(data), 1 << 18))
-
-    def pillow() -> bytes:
-        Image.open(io.BytesIO(data)).load()
-        return b""
-
-    def coefficients() -> bytes:
-        source = stream()
-        for _ in read_rows(source, read_header(source)):
-            pass
-        return b""
-
-    def pixels() -> bytes:
-        source = stream()
-        header = read_header(source)
-        for _ in bands(header, read_rows(source, header), 16):
-            pass
-        return b""
-
-    source, top, wrong, expected = stream(), 0, 0, check.decoded(data)
-    header = read_header(source)
-    for band in bands(header, read_rows(source, header), 16):
-        wrong += int((band != expected[top : top + len(band)]).sum())
-        top += len(band)
-    wrong += 0 if top == len(image) else image.size
-    rounds = [[seconds(call) for call in (pillow, coefficients, pixels)] for _ in range(ROUNDS)]
+def compare(image: check.Pixels, names: Sequence[str], cores: int, rounds: int) -> list[Result]:
+    """Check the output of every encoder, then time them in turns, every other round in the opposite order."""
+    held = {name: BY_NAME[name].hold(image) for name in names}
+    data = {name: encode(QUALITY) for name, encode in held.items()}
+    found = {name: looks(image, one) for name, one in data.items()}
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        for name in names if number % 2 else reversed(names):
+            times[name].append(seconds(lambda encode=held[name]: encode(QUALITY)))  # type: ignore[misc]
     height, width = image.shape[:2]
-    return Decoding(
-        what=what,
-        size=f"{width} × {height}",
-        pillow_mp_per_second=width * height / 1e6 / statistics.median(theirs for theirs, _, _ in rounds),
-        coefficients_ratio=statistics.median(theirs / ours for theirs, ours, _ in rounds),
-        pixels_ratio=statistics.median(theirs / ours for theirs, _, ours in rounds),
-        wrong=wrong,
-    )
+    pillow = encoders.PILLOW.name
+    results = []
+    for name in names:
+        each = [theirs / mine for mine, theirs in zip(times[name], times[pillow], strict=True)]
+        quartiles = statistics.quantiles(each, n=4) if rounds > 1 else each * 3
+        results.append(
+            Result(
+                what=name,
+                scale=BY_NAME[name].scale,
+                cores=cores,
+                size=f"{width} × {height}",
+                mp_per_second=width * height / 1e6 / statistics.median(times[name]),
+                ratio=quartiles[1],
+                ratios=(quartiles[0], quartiles[2]),
+                bytes=len(data[name]) / len(data[pillow]),
+                psnr_db=found[name][0],
+                score=found[name][1],
+                problem=problem_of(name, found[name], found[pillow]),
+            )
+        )
+    return results
 
 
-def decodings(size: tuple[int, int]) -> list[Decoding]:
-    """The usual kinds of baseline file."""
-    image, _ = photos.mosaic(*size)
-    kinds = {"4:2:0": 2, "4:2:2": 1, "4:4:4": 0}
-    found = [decoding(name, image, subsampling=number) for name, number in kinds.items()]
-    return [*found, decoding("4:2:0, optimized", image, subsampling=2, optimize=True)]
+def measure(size: tuple[int, int], names: Sequence[str], cores: int) -> tuple[list[Result], str]:
+    """In a process of its own, which has that many cores from its start on: libraries count them when they load."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), limit_cores, (cores,)) as pool:
+        return pool.submit(measure_here, size, names, cores).result()
 
 
-def print_decodings(results: list[Decoding]) -> None:
-    table = record.table(
-        "Decoding a baseline JPEG of quality 85, one core, Pillow's time / ours",
-        ("source", "size"),
-        ("Pillow\nMP/s", "to coefficients", "to pixels", "samples that\ndiffer"),
-        f"{ROUNDS} rounds; pixels in bands of 16 lines",
-    )
-    for one in results:
-        table.add_row(
-            one.what, one.size, f"{one.pillow_mp_per_second:.0f}", f"{one.coefficients_ratio:.2f}×",
-            f"[bold]{one.pixels_ratio:.2f}×[/]", str(one.wrong),
-        )  # fmt: skip
-    record.console().print(table)
+def limit_cores(cores: int) -> None:
+    """To the last of those that this process may use."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
+    os.environ["VIPS_CONCURRENCY"] = str(cores)
 
 
-def measure(size: tuple[int, int]) -> tuple[list[Result], str]:
-    """All comparisons on a photograph of `size`, and what it was made of."""
+def measure_here(size: tuple[int, int], names: Sequence[str], cores: int) -> tuple[list[Result], str]:
+    """All encoders on a photograph of `size`, and what it was made of."""
     image, made_of = photos.mosaic(*size)
-    results = [
-        compare("fast", "default", image, our_encoder(image, "fast"), pillow_encoder(image)),
-        compare("balanced", "optimize", image, our_encoder(image, "balanced"), pillow_encoder(image, optimize=True)),
-        compare("bare kernels", "default", image, bare_kernels(image), pillow_encoder(image)),
-    ]
-    return results, made_of
+    return compare(image, names, cores, ROUNDS), made_of
+
+
+def table_of(results: Sequence[Result], made_of: str) -> Table:
+    """A line for each encoder, a section for each size and number of cores."""
+    table = record.table(
+        f"Encoding RGB at quality {QUALITY} by each encoder's own scale, 4:2:0",
+        ("", "size", "scale"),
+        ("cores", "MP/s", "against\nPillow", "quartiles", "bytes", "PSNR\ndB", "SSIMU-\nLACRA2"),
+        f"laid out of {made_of}; {ROUNDS} rounds; bytes against Pillow's default, not at equal look: see density",
+    )
+    previous: tuple[str, int] | None = None
+    for one in results:
+        if previous != (one.size, one.cores):
+            table.add_section()
+            previous = (one.size, one.cores)
+        table.add_row(
+            one.what,
+            one.size,
+            one.scale,
+            str(one.cores),
+            f"{one.mp_per_second:.0f}" if one.mp_per_second >= 20 else f"{one.mp_per_second:.1f}",
+            f"{one.ratio:.2f}×",
+            f"{one.ratios[0]:.2f}-{one.ratios[1]:.2f}",
+            f"{one.bytes:.3f}",
+            f"{one.psnr_db:.2f}",
+            f"{one.score:.1f}",
+            style="red" if one.problem else "bold" if BY_NAME[one.what].effort else "",
+        )
+    return table
 
 
 def run(out: Path) -> bool:
-    """Measure, print, save; False where our picture is worse than Pillow's."""
+    """Measure, print, save; False where a picture is not what it should be, or decoded otherwise than by Pillow."""
     console = record.console()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core: threads must not help
+    every = [one.name for one in encoders.installed(EVERY)]
+    ours = [*(one.name for one in encoders.OURS), BARE.name, encoders.PILLOW.name]
+    cores = len(os.sched_getaffinity(0))
+    runs = [(SIZE, every, 1), *([(SIZE, every, cores)] if cores > 1 else []), (ODD_SIZE, ours, 1)]
     results: list[Result] = []
     made_of = ""
-    for size in SIZES:
-        found, made_of = measure(size)
+    for arguments in runs:
+        found, made_of = measure(*arguments)
         results += found
-    table = record.table(
-        "Encoding RGB at quality 85, 4:2:0, one core",
-        ("ours", "Pillow", "size"),
-        ("ours\nMP/s", "Pillow\nMP/s", "ratio", "quartiles", "bytes", "PSNR\ndB", "against\nPillow"),
-        f"laid out of {made_of}; {ROUNDS} rounds",
-    )
-    for result in results:
-        table.add_row(
-            result.what,
-            result.beside,
-            result.size,
-            f"{result.ours_mp_per_second:.0f}",
-            f"{result.pillow_mp_per_second:.0f}",
-            f"[bold]{result.ratio:.2f}×[/]",
-            f"{result.ratios[0]:.2f}-{result.ratios[1]:.2f}",
-            f"{result.bytes_ratio:.3f}",
-            f"{result.ours_psnr_db:.2f}",
-            f"{result.ours_psnr_db - result.pillow_psnr_db:+.2f}{'' if result.good else ' [red]worse[/]'}",
-        )
-    console.print(table)
-    decoded = decodings(SIZES[0])
-    print_decodings(decoded)
+    console.print(table_of(results, made_of))
+    limit_cores(1)
+    decoded = speed_decoding.decodings(DECODED_SIZE)
+    speed_decoding.print_decodings(decoded)
     content = {
         "photograph": made_of,
+        "quality": QUALITY,
         "rounds": ROUNDS,
-        "comparisons": [asdict(r) for r in results],
+        "encoding": [asdict(one) for one in results],
         "decoding": [asdict(one) for one in decoded],
     }
-    path = record.save(out, "speed", content)
-    console.print(f"[dim]{path}[/]", soft_wrap=True)
-    return all(result.good for result in results) and not any(one.wrong for one in decoded)
+    wrong = [f"{one.what}, {one.size}: {one.problem}" for one in results if one.problem]
+    missing = [one.name for one in EVERY if one.name not in every]
+    lines = [f"[yellow]Not measured, since not installed: {', '.join(missing)}[/]"] if missing else []
+    lines += [f"[red]{line}[/]" for line in wrong]
+    console.print("\n".join([*lines, f"[dim]{record.save(out, 'speed', content)}[/]"]), soft_wrap=True)
+    return not wrong and not any(one.wrong for one in decoded)

@@ -1,6 +1,7 @@
 """What the benchmarks measure with: a generator that lies, or a check that misses, makes every figure worthless."""
 
 import io
+import json
 import socket
 import threading
 from pathlib import Path
@@ -9,7 +10,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import check, generate, memory, memory_plot, photos, record, repeated
+from benchmarks import (
+    check,
+    curves,
+    density,
+    density_sheet,
+    density_table,
+    encoders,
+    generate,
+    memory,
+    memory_plot,
+    photos,
+    record,
+    repeated,
+    scores,
+    speed,
+)
 from benchmarks.proxy import CountingProxy, sink_address
 
 
@@ -164,3 +180,125 @@ def test_a_result_with_other_rows_or_pixels_is_noticed(tmp_path: Path) -> None:
                 memory.psnr_of(path, "png", picture)
     assert memory.problem_of(45.0, "png", "png", 1)
     assert not memory.problem_of(45.0, "baseline", "png", 1)
+
+
+def small_photographs(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int = 2) -> None:
+    """A corpus of `count` Kodak photographs, the first of the tuning set: parts of one of scikit-image's."""
+    source = photos.pixels(photos.packaged()[0])
+    (folder / "kodak").mkdir()
+    for number in range(1, count + 1):
+        part = source[32 * number : 32 * number + 64, 100:196]
+        Image.fromarray(np.ascontiguousarray(part)).save(folder / "kodak" / f"kodim{number:02}.png")
+    monkeypatch.setenv("COMPRESSOR_CORPUS", str(folder))
+    monkeypatch.setattr(photos, "PACKAGED", ())
+
+
+def curve_of(factor: float, qualities: tuple[int, ...] = (30, 50, 70, 85, 95)) -> list[curves.Point]:
+    """An encoder whose files are `factor` times as large as those of another at the same look."""
+    return [curves.Point(q, round(factor * 100 * 1.05**q), 40 + q / 2, 4 * 0.98**q) for q in qualities]
+
+
+@pytest.mark.parametrize("metric", curves.METRICS)
+def test_bd_rate_is_the_difference_of_bytes_at_equal_score(metric: str) -> None:
+    limits = curves.RANGES["50-90"]
+
+    assert curves.bd_rate(curve_of(0.8), curve_of(1), metric, limits) == pytest.approx(-0.2, abs=1e-3)
+    assert curves.bd_rate(curve_of(1.1), curve_of(1), metric, limits) == pytest.approx(0.1, abs=1e-3)
+    assert curves.bd_rate(curve_of(1, (35, 60, 90)), curve_of(1), metric, limits) == pytest.approx(0, abs=1e-3)
+
+
+def test_bd_rate_of_curves_that_do_not_meet_is_no_number() -> None:
+    low, high = curve_of(1, (1, 10, 20)), curve_of(1, (85, 90, 95))
+
+    assert np.isnan(curves.bd_rate(low, high, "ssimulacra2", (50, 90)))
+    assert np.isnan(curves.mean([float("nan")]))
+    assert curves.mean([1.0, float("nan"), 3.0]) == 2
+
+
+def test_scores_that_no_working_encoder_has_are_noticed() -> None:
+    assert density.problems_of(curve_of(1)) == []
+    worse = curves.Point(60, 900, 55.0, None)
+    assert "falls by 10.0" in density.problems_of([curves.Point(50, 800, 65.0, None), worse])[0]
+    assert "1.0 at quality 90" in density.problems_of([curves.Point(90, 800, 1.0, None)])[0]
+
+
+def test_a_quality_that_means_something_else_than_libjpegs_is_noticed() -> None:
+    points = curve_of(1)
+    off = [curves.Point(p.quality, p.bytes, p.ssimulacra2 + 2 * (p.quality == 70), p.butteraugli) for p in points]
+    results = {"Kodak": {f"{n}": {"Pillow": points, "fast": points, "balanced": off} for n in range(18)}}
+
+    scale = density_table.scale_of(results, ("fast", "balanced"))
+
+    assert density_table.scale_problems(results, scale) == [
+        "Kodak, balanced: SSIMULACRA2 at quality 70 is +2.0 off libjpeg-turbo's"
+    ]
+
+
+def test_density_is_measured_told_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All encoders on two small pictures; both of Kodak's sets, and the two together."""
+    small_photographs(tmp_path, monkeypatch)
+    words = ["--qualities", "40,70,90", "--jobs", "1", "--cache", str(tmp_path / "cache")]
+
+    assert density.run(tmp_path / "out", words)
+
+    (path,) = (tmp_path / "out").glob("density-*.json")
+    results = json.loads(path.read_text())["results"]
+    assert results["problems"] == []
+    assert set(results["points"]) == {"Kodak, tuning", "Kodak, hold-out"}
+    peers = {"Pillow", "Pillow, progressive", "mozjpeg", "jpegli", "jpegli, sequential"}
+    assert set(results["points"]["Kodak, tuning"]["kodim01"]) == peers | set(encoders.EFFORTS)
+    progressive = [rate for rate in results["bd_rates"] if rate["encoder"] == "Pillow, progressive"]
+    assert {rate["set"] for rate in progressive} == {"Kodak 2", "Kodak, tuning", "Kodak, hold-out"}
+    for name in (".png", "-crops-40.png", "-crops-60.png", "-crops-80.png"):
+        with Image.open(path.with_name(path.stem + name)) as image:
+            assert image.width > 1000
+    assert len(list((tmp_path / "cache").glob("scores-*.json"))) == 2
+
+
+def test_scores_are_kept_by_what_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here by a program that says what butteraugli would, and notes that it was asked."""
+    tool = tmp_path / scores.BUTTERAUGLI
+    tool.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\necho 2.5\necho '3-norm: 1.250000'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    source = photos.pixels(photos.packaged()[0])[:64, :64]
+    result = np.ascontiguousarray(source // 2)
+
+    for _ in range(2):
+        with scores.Scores(source, tmp_path / "cache") as known:
+            assert known.of(source)[0] > 99
+            score, distance = known.of(result)
+            assert score < 60 and distance == 1.25
+
+    assert (tmp_path / "asked").read_text().count("asked") == 2
+
+
+def test_results_of_equal_bytes_are_found() -> None:
+    def encode(quality: int) -> bytes:
+        return bytes(1000 + 10 * quality)
+
+    assert density_sheet.equal_bytes(encode, 1504)[0] == 50
+    assert density_sheet.equal_bytes(encode, 1506)[0] == 51
+    assert density_sheet.equal_bytes(encode, 1)[0] == 1
+    assert density_sheet.equal_bytes(encode, 10**6)[0] == 100
+
+
+def test_encoders_are_timed_in_turns_and_their_pictures_compared() -> None:
+    image = np.ascontiguousarray(photos.pixels(photos.packaged()[0])[:96, 100:228])
+    names = [one.name for one in speed.EVERY]
+
+    results = speed.compare(image, names, cores=1, rounds=1)
+
+    assert [one.what for one in results] == names
+    assert [one.problem for one in results] == [""] * len(names)
+    assert next(one for one in results if one.what == "Pillow").ratio == 1
+    assert all(one.mp_per_second > 0 and 0.3 < one.bytes < 1.5 for one in results)
+
+
+def test_a_fast_encoder_of_something_else_is_no_result() -> None:
+    pillow = (40.0, 80.0)
+
+    assert speed.problem_of("fast", (38.0, 78.5), pillow) == ""
+    assert speed.problem_of("fast", (38.0, 76.5), pillow) == "SSIMULACRA2 -3.5 off Pillow's"
+    assert speed.problem_of("mozjpeg", (20.0, 80.0), pillow) == "20.0 dB"
+    assert speed.problem_of("bare kernels", (39.8, 80.0), pillow) == "-0.20 dB below Pillow's"
