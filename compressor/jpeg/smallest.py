@@ -8,6 +8,7 @@ from compressor.jpeg.progressive import (
     AC_APPENDED,
     DC_APPENDED,
     Counts,
+    Masks,
     Progressive,
     Specs,
     ac_scan,
@@ -72,6 +73,19 @@ def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics, share: f
     return bits / share + 8 * len(huffman(codes.specs) + scan_header(frame, sequential_scan(codes)))
 
 
+def counted(
+    frame: Frame, scans: list[Scan], rows: Iterable[tuple[Row, Masks]], statistics: Statistics | None = None
+) -> Counts:
+    """The symbols of all scans, and of a sequential one where `statistics` are asked for."""
+    counts = Counts(frame, scans)
+    for row, masks in rows:
+        counts.add(row, masks)
+        if statistics is not None:
+            statistics.add(row)
+    counts.finish()
+    return counts
+
+
 class Smallest:
     """Coefficient rows → spool → statistics of what is tried → bytes of the smallest.
 
@@ -98,14 +112,11 @@ class Smallest:
         frame, spooled = self._frame, self._spooled
         for row in self._rows:
             spooled.add(row)
+            del row  # the last one would stay while others are counted
         step = max(1, spooled.count * frame.blocks_per_row // SAMPLED_BLOCKS, -(-spooled.count // SAMPLED_ROWS))
         share = -(-spooled.count // step) / spooled.count
         script, statistics = Script(frame), Statistics(frame)
-        counts = Counts(frame, script.scans)
-        for row, masks in spooled.masked(step):
-            statistics.add(row)
-            counts.add(row, masks)
-        counts.finish()
+        counts = counted(frame, script.scans, spooled.masked(step), statistics)
         bits = counts.bits(share)
         chosen = script.choose(bits)
         codes = optimal_codes(statistics.counts)
@@ -113,10 +124,7 @@ class Smallest:
             self.codes = codes if step == 1 else self._sequential_codes()
             return
         if step > 1:
-            counts = Counts(frame, chosen)
-            for row, masks in spooled.masked():
-                counts.add(row, masks)
-            counts.finish()
+            counts = counted(frame, chosen, spooled.masked())
         self._scans = {scan: counts.specs(scan)[0] for scan in chosen}
 
     def _sequential_codes(self) -> Codes:
