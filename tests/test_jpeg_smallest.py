@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from compressor import pipeline
-from compressor.jpeg import output, trained, writer
+from compressor.bytestream import ByteStream
+from compressor.jpeg import output, reader, trained, writer
 from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.frame import Component, Frame, Scan
 from compressor.jpeg.progressive import Counts, Progressive, ac_scan, dc_alone, dc_scan, segments
@@ -40,6 +41,15 @@ def rows_of(planes, frame):
     for number in range(frame.mcu_rows):
         lines = [plane[number * v : number * v + v].reshape(-1, 64) for plane, (_, v) in zip(planes, frame.sampling)]  # noqa: B905
         yield np.concatenate(lines).astype(np.int16)
+
+
+def header_of(data):
+    return reader.read_header(ByteStream([data]))
+
+
+def rows_in(data):
+    stream = ByteStream([data])
+    return reader.read_rows(stream, reader.read_header(stream))
 
 
 def masked(frame, rows):
@@ -167,6 +177,25 @@ def test_no_script_has_more_scans_than_memory_is_reserved_for():
     ways = [max(map(len, ways)) for ways in [Script(frame)._dc, *Script(frame)._ac]]
     assert sum(ways) <= SCANS_MAX
     assert all(isinstance(scan, Scan) for scan in made._scans)
+
+
+def test_few_scripts_take_little_more_than_all_of_them():
+    header = header_of(source := jpeg(640, 480, quality=92))
+    sizes, spools = [], []
+
+    def spool():
+        spools.append(Resources().spool())
+        return spools[-1]
+
+    for few in (False, True):
+        made = Smallest(header.frame, rows_in(source), spool, few=few)
+        made.prepare()
+        sizes.append(sum(map(len, made.body())))
+    for used in spools:
+        used.close()
+
+    assert made.codes is None
+    assert sizes[0] <= sizes[1] < 1.01 * sizes[0]
 
 
 def test_camera_files_become_smaller_than_with_fixed_scans():

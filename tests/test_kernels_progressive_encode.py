@@ -167,8 +167,9 @@ def test_dc_is_interleaved_counted_and_coded_as_the_reference_says(bits, samplin
     lines = [(y, y + 1, *part[2:]) for y in range(v_max) for part in whole]
 
     for parts in (whole, lines):
-        coded = Coded(rows, layout, (-1, 0, 0, 0, 0, 0, 0, 0, *bits), parts, len(layout))
-        coded.check(reference.dc_tokens(rows, layout, mcus, *bits))
+        coded = Coded(rows, layout, (-1, 0, 0, 0, 0, 0, 0, 0, *bits), parts, min(len(layout), 2))
+        tokens = reference.dc_tokens(rows, layout, mcus, *bits)
+        coded.check((min(c, 1), symbol, text) for c, symbol, text in tokens)
 
 
 @settings(deadline=None)

@@ -22,7 +22,7 @@ Masks = NDArray[np.uint64]
 AC_APPENDED = np.array([s & 15 or (s >> 4 if s < 0xF0 else 0) for s in range(256)])
 DC_APPENDED = np.arange(256)
 PART_BLOCKS = 2048  # of a row, counted or coded by one call for all scans
-AREA_BYTES = 1 << 13  # of a scan, that wait to be spooled together
+AREA_BYTES = 1 << 14  # of a scan, that wait to be spooled together
 
 
 def dc_scan(components: int, ah: int = 0, al: int = 0) -> Scan:
@@ -49,23 +49,27 @@ class Walk:
     def __init__(self, frame: Frame, scans: Sequence[Scan]) -> None:
         self.scans = list(scans)
         self.layout = frame.layout
-        self.first_table = np.cumsum([0, *(len(scan.components) for scan in scans)])
+        self.first_table = np.cumsum([0, *(1 + max(td for _, td, _ in scan.components) for scan in scans)])
         self.tables = int(self.first_table[-1])
         self.plan = np.zeros((len(self.scans), progressive_scans.PLAN), np.int64)
-        self._down = np.zeros(len(self.scans), np.int64)  # blocks of each scan's component below the row at hand
+        down = np.zeros(len(self.scans), np.int64)  # lines of each scan's component
         for plan, scan, (s, table) in zip(self.plan, self.scans, enumerate(self.first_table[:-1]), strict=True):
             index = scan.components[0][0]
             first, per_line, h, _ = frame.layout[index].tolist()
-            across, self._down[s] = frame.blocks(index)
+            across, down[s] = frame.blocks(index)
             alone = len(scan.components) == 1
             plan[:] = (index if alone else -1, first, per_line, 0, across, h, scan.ss, scan.se, scan.ah, scan.al, table)
-        self._lines = np.array([frame.layout[scan.components[0][0], 3] for scan in self.scans], np.int64)
+        lines = np.array([frame.layout[scan.components[0][0], 3] for scan in self.scans], np.int64)
+        self.plan[:, progressive_scans.LINES] = lines
+        self._last_lines = np.clip(down - (frame.mcu_rows - 1) * lines, 0, lines)
+        self._rows_left = frame.mcu_rows
         self._parts = parts_of(frame)
 
     def parts(self) -> list[NDArray[np.int64]]:
         """The parts of the next row, which `plan` is about from then on."""
-        self.plan[:, progressive_scans.LINES] = np.minimum(self._lines, self._down)
-        self._down -= self._lines
+        self._rows_left -= 1
+        if self._rows_left == 0:
+            self.plan[:, progressive_scans.LINES] = self._last_lines
         return self._parts
 
 
@@ -100,47 +104,25 @@ class Counts(Walk):
     def bits(self, share: float = 1.0) -> dict[Scan, float]:
         """What each scan takes with its tables and header, where what was counted is that share of it: next to what
         `specs` will lead to, without making codes."""
-        counts = np.array([self._merged(s)[n] for s, scan in enumerate(self.scans) for n in range(tables_of(scan))])
-        made = np.zeros(len(counts), np.int64)
+        counts, coded = self.counts[:, :256], np.zeros(self.tables, np.int64)
         with cores:
-            progressive_count.code_bits(counts, np.empty(257, np.int64), made)
-        found, at = {}, 0
-        for s, scan in enumerate(self.scans):
-            own = slice(at, at + tables_of(scan))
-            bits = made[own].sum() + (counts[own, :256] * appended(scan)).sum() + self._loose(s)
-            tables = sum(17 + int(np.count_nonzero(line[:256])) for line in counts[own])
-            head = (4 + tables if tables else 0) + 8 + 2 * len(scan.components)
-            found[scan], at = float(bits / share + 8 * head), own.stop
-        return found
+            progressive_count.code_bits(self.counts, np.empty(257, np.int64), coded)
+        of_ac = np.repeat([scan.ss > 0 for scan in self.scans], np.diff(self.first_table))
+        symbols = np.where(of_ac, counts @ AC_APPENDED, counts @ DC_APPENDED) + coded
+        table_bytes = np.where(coded > 0, 17 + np.count_nonzero(counts, axis=1), 0)
+        bits = (symbols + self.counts[:, progressive_count.LOOSE]) / share + 8 * table_bytes
+        heads = [8 * (12 + 2 * len(scan.components)) for scan in self.scans]  # DHT and SOS without what they hold
+        return dict(zip(self.scans, (np.add.reduceat(bits, self.first_table[:-1]) + heads).tolist(), strict=True))
 
     def specs(self, scan: Scan) -> tuple[Specs, int]:
         """The best codes of a scan, (Tc, Th) → BITS, HUFFVAL, and the bits of all that was counted."""
         s = self.scans.index(scan)
-        found, bits = {}, self._loose(s)
-        tc = 0 if scan.ss == 0 else 1
-        for th, counts in enumerate(self._merged(s)[:, :256]):
-            spec = found[tc, th] = huffman_spec(counts)
-            bits += coded_bits(counts, spec, appended(scan))
+        own = self.counts[self.first_table[s] : self.first_table[s + 1]]
+        found, bits = {}, int(own[:, progressive_count.LOOSE].sum())
+        for th, counts in enumerate(own[:, :256] if scan.ss or not scan.ah else ()):
+            spec = found[min(scan.ss, 1), th] = huffman_spec(counts)
+            bits += coded_bits(counts, spec, AC_APPENDED if scan.ss else DC_APPENDED)
         return found, bits
-
-    def _merged(self, s: int) -> NDArray[np.int64]:
-        """The counts of a scan by table; none of a refinement of DC."""
-        scan, own = self.scans[s], self.counts[self.first_table[s] : self.first_table[s + 1]]
-        tables = [th for _, th, _ in scan.components]
-        return np.array([own[np.array(tables) == th].sum(0) for th in range(tables_of(scan))]).reshape(-1, own.shape[1])
-
-    def _loose(self, s: int) -> int:
-        return int(self.counts[self.first_table[s] : self.first_table[s + 1], progressive_count.LOOSE].sum())
-
-
-def tables_of(scan: Scan) -> int:
-    """How many Huffman tables a scan has: one for AC, up to two for DC, none for what refines DC (G.1.2.1.2)."""
-    return 0 if scan.ss == 0 and scan.ah else 1 + max(td for _, td, _ in scan.components)
-
-
-def appended(scan: Scan) -> NDArray[np.int64]:
-    """Bits that follow each symbol of a scan."""
-    return AC_APPENDED if scan.ss else DC_APPENDED
 
 
 def coded_bits(counts: NDArray[np.int64], spec: HuffmanSpec, appended: NDArray[np.int64]) -> int:
@@ -164,10 +146,9 @@ class Progressive(Walk):
         self._spool = spool
         self._heads = [segments(frame, scan, specs) for scan, specs in scans.items()]
         self._codes = np.zeros((self.tables, 256), np.uint32)
-        for first, (scan, specs) in zip(self.first_table, scans.items(), strict=False):
-            tables = [code_table(*spec) for _, spec in sorted(specs.items())]
-            for c, (_, td, _) in enumerate(scan.components if tables else ()):
-                self._codes[first + c] = tables[td]
+        for first, specs in zip(self.first_table, scans.values(), strict=False):
+            for (_, th), spec in specs.items():
+                self._codes[first + th] = code_table(*spec)
         self._state = np.zeros((len(scans), progressive_encode.STATE), np.int64)
         self._pieces = [array("Q") for _ in scans]  # of each scan: where in the spool, and size, in turns
 

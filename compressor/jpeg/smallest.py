@@ -8,6 +8,7 @@ from compressor.jpeg.progressive import (
     AC_APPENDED,
     DC_APPENDED,
     Counts,
+    Masks,
     Progressive,
     Specs,
     ac_scan,
@@ -27,6 +28,7 @@ AL_MAX_FIRST, AL_MAX_OTHERS = 3, 2
 SPLITS = (2, 5, 8, 12, 18)
 EXACT_SPLITS = (2, 5)
 SAMPLED_BLOCKS = 1 << 13  # about so many, in rows spread over the image, decide on the script
+SAMPLED_BLOCKS_FEW = 1 << 12  # where few scripts are tried
 SAMPLED_ROWS = 512  # at most: each costs a call, however narrow the image
 SCANS_MAX = COMPONENTS_MAX * (3 + AL_MAX_FIRST)
 
@@ -46,15 +48,25 @@ def ways_of(c: int, depth: int) -> list[Way]:
     return ways
 
 
+def few_ways_of(c: int) -> list[Way]:
+    """Four that are within 0.1 % of all, for any component: they serve smooth ones, busy ones, and what is between."""
+    return [
+        (ac_scan(c, 1, 2, 0, 0), ac_scan(c, 3, 63, 0, 2), ac_scan(c, 3, 63, 2, 1), ac_scan(c, 3, 63, 1, 0)),
+        (ac_scan(c, 1, 2, 0, 0), ac_scan(c, 3, 63, 0, 0)),
+        (ac_scan(c, 1, 2, 0, 1), ac_scan(c, 3, 63, 0, 1), ac_scan(c, 1, 63, 1, 0)),
+        (ac_scan(c, 1, 5, 0, 0), ac_scan(c, 6, 63, 0, 1), ac_scan(c, 6, 63, 1, 0)),
+    ]
+
+
 class Script:
     """The scans that are tried, and the choice among them."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame, few: bool = False) -> None:
         count = len(frame.components)
         self._dc: list[Way] = [(dc_scan(count),)]
         if count > 1:
             self._dc.append(tuple(dc_alone(c) for c in range(count)))
-        self._ac = [ways_of(c, AL_MAX_OTHERS if c else AL_MAX_FIRST) for c in range(count)]
+        self._ac = [few_ways_of(c) if few else ways_of(c, AL_MAX_OTHERS if c else AL_MAX_FIRST) for c in range(count)]
         self.scans = list(dict.fromkeys(scan for ways in [self._dc, *self._ac] for way in ways for scan in way))
 
     def choose(self, bits: dict[Scan, float]) -> list[Scan]:
@@ -72,11 +84,25 @@ def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics, share: f
     return bits / share + 8 * len(huffman(codes.specs) + scan_header(frame, sequential_scan(codes)))
 
 
+def counted(
+    frame: Frame, scans: list[Scan], rows: Iterable[tuple[Row, Masks]], statistics: Statistics | None = None
+) -> Counts:
+    """The symbols of all scans, and of a sequential one where `statistics` are asked for."""
+    counts = Counts(frame, scans)
+    for row, masks in rows:
+        counts.add(row, masks)
+        if statistics is not None:
+            statistics.add(row)
+    counts.finish()
+    return counts
+
+
 class Smallest:
     """Coefficient rows → spool → statistics of what is tried → bytes of the smallest.
 
     spool   makes one; two are used
     packed  as for SpooledRows
+    few     scripts are tried, by a smaller sample: the search takes a fixed time, much of that of a small image
     codes   of the sequential scan; None where the frame is progressive
     """
 
@@ -88,8 +114,9 @@ class Smallest:
         rows: Iterable[Row],
         spool: Callable[[], Spool],
         packed: Callable[[memoryview], object] = lambda data: None,
+        few: bool = False,
     ) -> None:
-        self._frame, self._rows, self._make = frame, rows, spool
+        self._frame, self._rows, self._make, self._few = frame, rows, spool, few
         self._spooled = SpooledRows(frame, spool, packed)
         self._scans: dict[Scan, Specs] = {}
 
@@ -98,14 +125,12 @@ class Smallest:
         frame, spooled = self._frame, self._spooled
         for row in self._rows:
             spooled.add(row)
-        step = max(1, spooled.count * frame.blocks_per_row // SAMPLED_BLOCKS, -(-spooled.count // SAMPLED_ROWS))
+            del row  # the last one would stay while others are counted
+        blocks = SAMPLED_BLOCKS_FEW if self._few else SAMPLED_BLOCKS
+        step = max(1, spooled.count * frame.blocks_per_row // blocks, -(-spooled.count // SAMPLED_ROWS))
         share = -(-spooled.count // step) / spooled.count
-        script, statistics = Script(frame), Statistics(frame)
-        counts = Counts(frame, script.scans)
-        for row, masks in spooled.masked(step):
-            statistics.add(row)
-            counts.add(row, masks)
-        counts.finish()
+        script, statistics = Script(frame, self._few), Statistics(frame)
+        counts = counted(frame, script.scans, spooled.masked(step), statistics)
         bits = counts.bits(share)
         chosen = script.choose(bits)
         codes = optimal_codes(statistics.counts)
@@ -113,10 +138,7 @@ class Smallest:
             self.codes = codes if step == 1 else self._sequential_codes()
             return
         if step > 1:
-            counts = Counts(frame, chosen)
-            for row, masks in spooled.masked():
-                counts.add(row, masks)
-            counts.finish()
+            counts = counted(frame, chosen, spooled.masked())
         self._scans = {scan: counts.specs(scan)[0] for scan in chosen}
 
     def _sequential_codes(self) -> Codes:

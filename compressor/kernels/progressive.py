@@ -112,9 +112,10 @@ def build_table(bits, kind, al, t, huffval, lookup, limits):
         length = find_code(word, limits, t)
         lookup[t, index] = RUN_LONG << 8
         if length <= BITS:
-            entry = entry_of(symbol_of(word, length, limits, huffval, t), length, word << U(length), kind, al)
-            if entry != -1 and entry & 255 <= BITS:
-                lookup[t, index] = entry
+            symbol = symbol_of(word, length, limits, huffval, t)
+            entry = entry_of(symbol, length, word << U(length), kind, al)
+            fits = entry != -1 and entry & 255 <= BITS
+            lookup[t, index] = entry if fits else symbol << 16 | RUN_LONG << 8 | length
 
 
 @njit(**INLINED)
@@ -122,10 +123,13 @@ def next_entry(word, lookup, limits, huffval, t, kind, al):
     """The entry of the code at the top of `word`; -1 where it is in no table."""
     entry = np.int64(lookup[t, word >> U(64 - BITS)])
     if entry >> 8 & 127 == RUN_LONG:
-        length = find_code(word, limits, t)
-        if length > 16:
-            return np.int64(-1)
-        entry = entry_of(symbol_of(word, length, limits, huffval, t), length, word << U(length), kind, al)
+        length, symbol = entry & 255, entry >> 16
+        if length == 0:
+            length = find_code(word, limits, t)
+            if length > 16:
+                return np.int64(-1)
+            symbol = symbol_of(word, length, limits, huffval, t)
+        entry = entry_of(symbol, length, word << U(length), kind, al)
     return entry
 
 
@@ -192,11 +196,24 @@ def ac_first(data, table, lookup, limits, huffval, state, out, n):
 
 
 @njit(**INLINED)
-def corrected(value, bit, al):
-    """A coefficient with one bit more (G.1.2.3); as in libjpeg, a bit that is set already is not added again."""
-    if bit != 0 and value & (1 << al) == 0:
-        return value + (1 << al) if value >= 0 else value - (1 << al)
-    return value
+def correct(data, places, al, out, n, at, word, have):
+    """A bit more for each coefficient at `places` (G.1.2.3); as in libjpeg, one that is set already is not added again.
+    Returns what is wrong as well: whether one has become too large. No branch depends on the bits."""
+    largest = np.int64(0)
+    while places:
+        k = trailing_zeros(places)
+        places &= places - U(1)
+        if have < 1:
+            at, word, have = more_bits(data, at, word, have)
+        value = np.int64(out[n, k])
+        sign = value >> 63
+        added = np.int64(word >> U(63)) << al & ~value
+        value += (added ^ sign) - sign
+        out[n, k] = value
+        largest |= (value ^ sign) - sign
+        word <<= U(1)
+        have -= 1
+    return largest > AC_MAX, at, word, have
 
 
 @njit(**INLINED)
@@ -206,9 +223,12 @@ def ac_refine(data, table, lookup, limits, huffval, state, out, n):
     at = (position >> 3) + 8
     have = 64 - (position & 7)
     word = load_be64(data, position >> 3) << U(position & 7)
-    k = state[SS]
-    known = nonzero_mask(out, n) & (U(0xFFFFFFFFFFFFFFFF) >> U(63 - se))
-    while k <= se and state[EOBRUN] == 0:
+    band = (U(0xFFFFFFFFFFFFFFFF) >> U(63 - se)) & ~((U(1) << U(state[SS])) - U(1))
+    known = nonzero_mask(out, n) & band
+    left = band & ~known  # zeros that no code has passed yet; of `known` those that are not corrected yet
+    more = state[EOBRUN] == 0
+    bad = False
+    while more:
         if have < 32:
             at, word, have = more_bits(data, at, word, have)
         entry = next_entry(word, lookup, limits, huffval, table, AC_REFINE, al)
@@ -223,40 +243,21 @@ def ac_refine(data, table, lookup, limits, huffval, state, out, n):
             word <<= U(r)
             have -= r
             break
-        while k <= se:  # over `run` coefficients that are still zero, to the one after them
-            if known >> U(k) & U(1):
-                if have < 1:
-                    at, word, have = more_bits(data, at, word, have)
-                value = corrected(np.int64(out[n, U(k)]), word >> U(63), al)
-                if abs(value) > AC_MAX:
-                    return ~(8 * at - have)
-                out[n, U(k)] = value
-                word <<= U(1)
-                have -= 1
-            elif run == 0:
-                break
-            else:
-                run -= 1
-            k += 1
-        if entry >> 16 != 0:
-            if k > se:
-                return ~(8 * at - have)
-            out[n, U(k)] = entry >> 16
-        k += 1
-    if state[EOBRUN] > 0 and k <= se:
-        left = known >> U(k) << U(k)
-        while left:
-            k = np.int64(trailing_zeros(left))
+        for _ in range(run):
             left &= left - U(1)
-            if have < 1:
-                at, word, have = more_bits(data, at, word, have)
-            value = corrected(np.int64(out[n, U(k)]), word >> U(63), al)
-            if abs(value) > AC_MAX:
+        place = left & (U(0) - left)  # none where the run leads out of the band: then it is over
+        bad, at, word, have = correct(data, known & (place - U(1)), al, out, n, at, word, have)
+        known &= ~(place - U(1))
+        left ^= place
+        if entry >> 16 != 0:
+            if not place:
                 return ~(8 * at - have)
-            out[n, U(k)] = value
-            word <<= U(1)
-            have -= 1
-    return 8 * at - have
+            out[n, trailing_zeros(place)] = entry >> 16
+        more = not bad and (left | known) != U(0)
+    if state[EOBRUN] > 0:
+        bad, at, word, have = correct(data, known, al, out, n, at, word, have)
+    # A bad code may be one that is cut off, unless 8 bits follow where it begins; these bits were there.
+    return ~(8 * at - have - 8) if bad else 8 * at - have
 
 
 @njit(**INLINED)

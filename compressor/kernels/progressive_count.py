@@ -137,7 +137,7 @@ def count_dc(row, layout, plan, s, part, counts, state):
                 for y in range(layout[c, 3]):
                     for x in range(h):
                         block = layout[c, 0] + y * layout[c, 1] + mcu * h + x
-                        count_value(row, block, t + c, c, s, ah, al, counts, state)
+                        count_value(row, block, t + min(c, 1), c, s, ah, al, counts, state)
 
 
 @njit(types.void(ROW, MASKS, TABLES, TABLES, PART, TABLES, STATES), nogil=True, cache=True)

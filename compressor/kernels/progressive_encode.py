@@ -281,7 +281,7 @@ def encode_dc(row, layout, plan, s, part, codes, state, areas):
                     for x in range(h):
                         block = layout[c, 0] + y * layout[c, 1] + (part[2] + number) * h + x
                         at, pending, held = put_value(
-                            row, block, c, s, ah, al, codes, t + c, state, areas, at, pending, held
+                            row, block, c, s, ah, al, codes, t + min(c, 1), state, areas, at, pending, held
                         )
         number += 1
     state[s, NEXT] = number

@@ -23,7 +23,7 @@ LINES = 3  # of the row at hand, without those that only pad
 ACROSS = 4  # blocks of a line, without those that only pad
 H = 5  # of them in an MCU
 SS, SE, AH, AL = 6, 7, 8, 9
-TABLE = 10  # row of the counts or codes; of component c of an interleaved scan, c more
+TABLE = 10  # row of the counts or codes; of an interleaved scan that of its first component, the others have the next
 PLAN = 11
 
 AL_MAX = LEVELS - 1  # of a first scan, and Ah of a refinement

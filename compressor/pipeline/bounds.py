@@ -29,7 +29,7 @@ PACKING_BYTES = 2 * packing.BLOCK_BYTES_MAX * PACKED_BLOCKS
 TILE_COPIES = 5  # on the wire, parsed, waiting, the one that is put in its place, and one that is given back
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
-PROGRESSIVE_BYTES = 3 * SCANS_MAX * AREA_BYTES  # what waits for the spool, as a buffer and copied; tables
+PROGRESSIVE_BYTES = (SCANS_MAX + 10) * AREA_BYTES  # what waits for the spool; stuffed, and copied; tables
 PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB, what it gives; 256 KiB each: filtered, held, chunk, framed
 
 
