@@ -43,20 +43,21 @@ class JpegToJpeg(Route):
         rows = stages.timed(source.rows, "decode")
         self._exact = settings.lossless or not self._requantize(settings)
         self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
-        fast = settings.effort is Effort.FAST and not settings.lossless
+        self._fast = settings.effort is Effort.FAST and not settings.lossless
         if self._exact:
             # Where `Smallest` packs rows, that is enough for the fingerprint.
-            rows = self._digested(rows) if fast else without_padding(rows, frame)
+            rows = self._digested(rows) if self._fast else without_padding(rows, frame)
             if not settings.lossless:
                 self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
         else:
             rows = self._requantized(rows, settings)
         self._output: output.OnePassRows | Smallest
-        if fast:
+        if self._fast:
             codes = trained.codes_for(self._distance, len(frame.components))
             self._output = output.OnePassRows(self._frame, codes, rows)
         else:
-            self._output = Smallest(self._frame, rows, spool, self._fingerprint.add_packed)
+            few = settings.effort is Effort.BALANCED and not settings.lossless
+            self._output = Smallest(self._frame, rows, spool, self._fingerprint.add_packed, few)
 
     def _requantize(self, settings: Settings) -> bool:
         """Choose coarser tables, one for each component; False where they would gain nothing."""
@@ -134,7 +135,7 @@ class JpegToJpeg(Route):
         try:
             header = read_header(stream)
             rows = read_rows(stream, header) if header.streams else read_scans(result, header)
-            for row in without_padding(rows, header.frame) if self._settings.lossless else rows:
+            for row in rows if self._fast else without_padding(rows, header.frame):
                 found.add(row)
         except (FormatError, LimitError):
             return False
@@ -172,7 +173,8 @@ class PixelsToJpeg(Route):
             self._output = output.OnePassPixels(self._frame, transform, codes, bands)
         else:
             shaper = shaping.Shaper(self._frame, made, distance, settings.effort, color)
-            self._output = Smallest(self._frame, shaper.rows(shaping.PixelSpectra(self._frame, bands)), spool)
+            rows = shaper.rows(shaping.PixelSpectra(self._frame, bands))
+            self._output = Smallest(self._frame, rows, spool, few=settings.effort is Effort.BALANCED)
 
     @property
     def notices(self) -> list[str]:
