@@ -52,14 +52,14 @@ def test_every_pair_of_sampling_factors_decodes_to_what_was_encoded_at_odd_sizes
 def test_fractional_factors_survive_the_pipeline(sampling, script, sof):
     planes = huffman.random_planes(np.random.default_rng(1), 51, 35, sampling, 0.02)
     data = reference.encode(planes, 51, 35, sampling, script, sof=sof)
-    want = reference.without_padding(planes, 51, 35, sampling)
+    want = reference.without_padding(planes, 51, 35, sampling, dc=True)
 
     made = pipeline.compress(data, lossless=True)
 
     assert made.report.outcome.value == "compressed"
     got, header, _ = scanned(made.data)
     assert [(c.h, c.v) for c in header.frame.components] == sampling
-    assert_same(got, want)
+    assert_same(reference.without_padding(got, 51, 35, sampling, dc=True), want)
 
 
 def test_factors_that_only_scans_of_one_component_can_have_are_read_and_said_when_writing():
@@ -83,7 +83,8 @@ def test_one_to_four_components_pass_the_pipeline(count, settings):
 
     assert len(header.frame.components) == count
     if "lossless" in settings:
-        assert_same(got, reference.without_padding(planes, 60, 40, sampling))
+        seen = (reference.without_padding(all_of, 60, 40, sampling, dc=True) for all_of in (got, planes))
+        assert_same(*seen)
 
 
 def adobe(data, transform):
@@ -193,7 +194,8 @@ def test_tables_and_restart_intervals_that_change_between_scans(intervals, scrip
 
     made = round_trip(data)
 
-    assert_same(read(made)[0], scanned(data)[0])
+    seen = (reference.without_padding(got, 50, 41, sampling, dc=True) for got in (read(made)[0], scanned(data)[0]))
+    assert_same(*seen)
     np.testing.assert_array_equal(decoded(made), decoded(data))
 
 

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from compressor import pipeline
-from compressor.jpeg import writer
+from compressor.jpeg import output, trained, writer
+from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.frame import Component, Frame, Scan
-from compressor.jpeg.progressive import Coder, Count, Progressive, ac_scan, dc_scan, segments
-from compressor.jpeg.smallest import SCANS_MAX, Smallest
+from compressor.jpeg.progressive import Counts, Progressive, ac_scan, dc_alone, dc_scan, segments
+from compressor.jpeg.smallest import SCANS_MAX, Script, Smallest, ways_of
+from compressor.jpeg.spooled import SpooledRows
 from compressor.memory import Resources
 from compressor.settings import Settings
 from tests.corpus import CORPUS
@@ -40,24 +42,31 @@ def rows_of(planes, frame):
         yield np.concatenate(lines).astype(np.int16)
 
 
-def file_of(frame, scans, rows):
-    """All of them coded, and the bits that counting promised."""
-    resources = Resources()
-    counts, coders = [Count(frame, scan) for scan in scans], []
+def masked(frame, rows):
+    """Rows as `Smallest` has them."""
+    spooled = SpooledRows(frame, Resources().spool)
     for row in rows:
-        for count in counts:
-            count.add(row)
-    found = [count.finish() for count in counts]
-    coders = [Coder(frame, scan, specs) for scan, (specs, _) in zip(scans, found, strict=True)]
-    spool = resources.spool()
-    progressive = Progressive(coders, spool)
-    progressive.add(iter(rows))
+        spooled.add(row)
+    yield from spooled.masked()
+    spooled.close()
+
+
+def file_of(frame, scans, rows):
+    """All of them coded, and the bytes that counting promised, before stuffing."""
+    counts = Counts(frame, scans)
+    for row, masks in masked(frame, rows):
+        counts.add(row, masks)
+    counts.finish()
+    found = {scan: counts.specs(scan) for scan in scans}
+    spool = Resources().spool()
+    progressive = Progressive(frame, {scan: specs for scan, (specs, _) in found.items()}, spool)
+    progressive.add(masked(frame, rows))
     body = b"".join(bytes(chunk) for chunk in progressive.chunks())
     spool.close()
+    promised = [len(segments(frame, scan, specs)) + -(-bits // 8) for scan, (specs, bits) in found.items()]
+    guessed = counts.bits()
+    assert sum(guessed.values()) == pytest.approx(8 * sum(promised), rel=0.02, abs=100 * len(scans))
     head = writer.head(frame, {0: np.ones(64, np.uint16)}, None, [])
-    promised = [
-        len(segments(frame, scan, specs)) + -(-bits // 8) for scan, (specs, bits) in zip(scans, found, strict=True)
-    ]
     return head + body + writer.END_OF_IMAGE, len(head) + sum(promised) + 2
 
 
@@ -88,6 +97,23 @@ def test_a_scan_of_wide_rows_is_coded_in_parts_and_spooled_in_pieces():
 
     assert_same(scanned(data)[0], planes)
     assert len(data) - data.count(b"\xff\0") == promised
+
+
+@pytest.mark.parametrize("width, height, sampling", [(77, 45, (2, 2)), (40, 24, (1, 1)), (50, 130, (2, 1))], ids=str)
+@pytest.mark.parametrize("number", range(len(ways_of(0, 3))))
+def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(number, width, height, sampling):
+    """DC of components apart, each of which sends its AC in another way."""
+    frame = frame_of(width, height, [sampling, (1, 1), (1, 1)])
+    planes = huffman.random_planes(np.random.default_rng(number), width, height, frame.sampling, 0.3)
+    rows = list(without_padding([np.clip(row, -300, 300) for row in rows_of(planes, frame)], frame))
+    ways = [ways_of(c, 3)[(number + 7 * c) % len(ways_of(c, 3))] for c in range(3)]
+    scans = sorted((scan for way in ways for scan in way), key=lambda scan: (bool(scan.ah), -scan.ah))
+    data, _ = file_of(frame, [*(dc_alone(c) for c in range(3)), *scans], rows)
+    plain = output.OnePassRows(frame, trained.codes_for(1.6, len(frame.components)), rows)
+    body = b"".join(bytes(piece) for piece in plain.body())
+    twin = writer.head(frame, {0: np.ones(64, np.uint16)}, plain.codes, []) + body + writer.END_OF_IMAGE
+
+    np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(file))) for file in (data, twin)))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
@@ -138,6 +164,8 @@ def test_no_script_has_more_scans_than_memory_is_reserved_for():
         used.close()
 
     assert made._scans == {} or len(made._scans) <= SCANS_MAX
+    ways = [max(map(len, ways)) for ways in [Script(frame)._dc, *Script(frame)._ac]]
+    assert sum(ways) <= SCANS_MAX
     assert all(isinstance(scan, Scan) for scan in made._scans)
 
 

@@ -17,6 +17,8 @@ EDGES = [
     "test_kernels_color.py::test_grey_is_the_sample_itself_for_every_width",
     "test_kernels_color.py::test_rows_below_the_last_one_repeat_it",
     "test_kernels_color.py::test_segments_join_without_a_seam",
+    "test_kernels_sharp.py::test_planes_agree_with_the_reference_for_every_width",
+    "test_kernels_sharp.py::test_what_is_around_a_window_does_not_matter",
     "test_kernels_dct.py::test_only_the_asked_blocks_and_lines_are_used",
     "test_kernels_huffman_encode.py::test_mcus_interleave_their_components",
     "test_kernels_huffman_encode.py::test_full_blocks_are_coded_bit_for_bit",
@@ -47,6 +49,9 @@ EDGES = [
     "test_png_deflate.py::test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside",
     "test_kernels_packing.py::test_every_size_of_value_survives_in_every_place",
     "test_kernels_packing.py::test_the_largest_block_takes_what_is_promised",
+    "test_kernels_trellis.py::test_values_end_at_1023_and_runs_at_the_last_coefficient",
+    "test_kernels_trellis.py::test_every_state_is_kept_where_none_is_the_better",
+    "test_kernels_trellis.py::test_what_is_not_a_number_stays_inside_the_arrays",
     "test_kernels_mcu_row.py::test_the_largest_row_fits_what_is_asked_for",
     "test_kernels_mcu_row.py::test_bands_of_any_height_and_single_rows_give_the_same_bytes",
 ]
@@ -55,8 +60,8 @@ EDGES = [
 PROBES = """
 import numpy as np
 from numba import njit
-from compressor.kernels import color, dct, huffman_encode, idct, lanes, masking, mcu_row, packing, quantize, rgb
-from compressor.kernels import upsample
+from compressor.kernels import color, dct, huffman_encode, idct, lanes, luminance, masking, mcu_row, packing
+from compressor.kernels import quantize, rgb, sharp, trellis, upsample
 
 u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
 def f4(*shape):
@@ -69,7 +74,10 @@ CASES = {
     "copy32_find_ff, target": (lambda a, b, at: lanes.copy32_find_ff(a, at, b, 0), (u1(40), u1(32)), 8),
     "copy32_find_ff, source": (lambda a, b, at: lanes.copy32_find_ff(a, 0, b, at), (u1(32), u1(40)), 8),
     "nonzero_mask": (lambda a, at: lanes.nonzero_mask(a, at), (i2(3, 64),), 2),
+    "clear_block": (lambda a, at: lanes.clear_block(a, at), (i2(3, 64),), 2),
+    "magnitude_bits": (lambda a, at: lanes.magnitude_bits(a, at, 1), (i2(3, 64),), 2),
     "magnitude_mask": (lambda a, at: lanes.magnitude_mask(a, at, 4), (i2(3, 64),), 2),
+    "above_half_mask": (lambda a, at: trellis.above_half_mask(a, at), (np.zeros((3, 64), np.float32),), 2),
     "columns_and_mask": (lambda a, c, at: lanes.columns_and_mask(a, at, c), (i2(3, 64), i2(64)), 2),
     "grey_lanes": (lambda a, y, at: color.grey_lanes(a, at, y, 0), (u1(1, 40), i2(1, 32)), 8),
     "ycc444_lanes": (lambda a, y, at: color.ycc444_lanes(a, at, y, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
@@ -77,6 +85,24 @@ CASES = {
     "ycc420_lanes": (lambda a, y, at: color.ycc420_lanes(a, 0, at, y, 0, 0, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
     "ycc420_lanes, chroma": (
         lambda a, y, c, at: color.ycc420_lanes(a, 0, 0, y, 0, 0, c, c, at), (u1(1, 96), i2(1, 32), i2(1, 20)), 4
+    ),
+    "split_lanes": (lambda p, b, at: sharp.split_lanes(p, at, b, 0, 32), (u1(1, 100), u1(3, 32)), 4),
+    "split_lanes, bands": (lambda p, b, at: sharp.split_lanes(p, 0, b, at, 32), (u1(1, 96), u1(1, 100)), 4),
+    "chroma_lanes": (
+        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, at + 1, 1, 40, c, 0, 16), (u1(3, 40), f4(2, 16)), 6
+    ),
+    "chroma_lanes, chroma": (
+        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, 1, 1, 40, c, 0, at), (u1(3, 40), f4(1, 20)), 4
+    ),
+    "round_lanes": (lambda c, p, at: sharp.round_lanes(c, at, p, 0), (f4(12), i2(8)), 4),
+    "luma_lanes": (
+        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, at + 1, 1, 0, y, 0), (u1(3, 16), f4(14), i2(16)), 4
+    ),
+    "luma_lanes, bands": (
+        lambda b, c, y, at: luminance.luma_lanes(b, at, 16, c, 1, 1, 0, y, 0), (u1(1, 52), f4(10), i2(16)), 4
+    ),
+    "luma_lanes, y": (
+        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, 1, 1, 0, y, at), (u1(3, 16), f4(10), i2(20)), 4
     ),
     "fdct_one": (lambda p, o, at: dct.fdct_one(p, at, 8, o, 0), (i2(1, 68), f4(1, 64)), 4),
     "fdct_one, out": (lambda p, o, at: dct.fdct_one(p, 0, 8, o, at), (i2(1, 64), f4(1, 68)), 4),
@@ -124,7 +150,14 @@ for name, (function, arrays, last) in CASES.items():
 planes = [np.zeros((8, 31), np.int16)] * 3
 codes, small = np.full((1, 256), 33, np.uint32), np.zeros((1, 65 * 64), np.uint32)
 layout, state, blocks = np.array([[0, 1, 1, 1]]), np.zeros(8, np.int64), i2(1, 64)
+halved = np.array([[0, 4, 2, 2], [0, 2, 1, 1], [0, 2, 1, 1]])
 TOO_SMALL = {
+    "sharp_planes, y": lambda: sharp.sharp_planes(
+        u1(16, 96), 0, halved, i2(16, 31), i2(8, 16), i2(8, 16), *sharp.scratch()
+    ),
+    "sharp_planes, cr": lambda: sharp.sharp_planes(
+        u1(16, 96), 0, halved, i2(16, 32), i2(8, 16), i2(8, 15), *sharp.scratch()
+    ),
     "planes": lambda: color.planes(u1(8, 96), 0, 0, 32, 3, 1, 1, *planes, u1(1, 192)),
     "planes, tail": lambda: color.planes(u1(8, 24), 0, 0, 8, 3, 2, 2, i2(16, 32), *planes[:2], u1(1, 191)),
     "fdct": lambda: dct.fdct(i2(8, 15), 0, 2, f4(2, 64), 0),
@@ -151,7 +184,7 @@ TOO_SMALL = {
     "pack": lambda: packing.pack(blocks, 0, 1, u1(2)),
     "unpack": lambda: packing.unpack(u1(2), 0, 1, blocks),
     "unpack, run too long": lambda: packing.unpack(np.array([0, 0, 0xF0, 0xF0, 0xF0, 0xF1, 0], np.uint8), 0, 1, blocks),
-    "requantize": lambda: quantize.requantize(blocks, 0, 2, f4(64)),
+    "trellis, lengths": lambda: trellis.trellis(table, 0, 1, f4(64), f4(64), blocks),
 }
 for name, call in TOO_SMALL.items():
     try:

@@ -40,6 +40,21 @@ def nonzero_mask(blocks, block):  # type: ignore[no-untyped-def]
 
 
 @njit
+def count_ones(word):  # type: ignore[no-untyped-def]
+    return lanes.count_ones(word)  # type: ignore[call-arg]
+
+
+@njit
+def clear_block(blocks, block):  # type: ignore[no-untyped-def]
+    lanes.clear_block(blocks, block)  # type: ignore[call-arg]
+
+
+@njit
+def magnitude_bits(blocks, block, place):  # type: ignore[no-untyped-def]
+    return lanes.magnitude_bits(blocks, block, place)  # type: ignore[call-arg]
+
+
+@njit
 def columns_and_mask(blocks, block, columns):  # type: ignore[no-untyped-def]
     return lanes.columns_and_mask(blocks, block, columns)  # type: ignore[call-arg]
 
@@ -102,3 +117,26 @@ def test_columns_are_those_of_the_table_of_small_values(start: int) -> None:
     assert columns_and_mask(blocks, 1, columns) == nonzero_mask(blocks, 1)
     expected = [64 * k + (value + 32 if -32 <= value <= 30 else 63) for k, value in enumerate(range(start, start + 64))]
     assert columns.tolist() == [*expected, 7]
+
+
+@given(st.integers(0, 2**64 - 1))
+@settings(deadline=None)
+def test_one_bits_are_counted(word: int) -> None:
+    assert count_ones(np.uint64(word)) == word.bit_count()
+
+
+def test_only_the_asked_block_is_cleared() -> None:
+    blocks = np.ones((3, 64), np.int16)
+    clear_block(blocks, 1)
+
+    assert blocks.sum(1).tolist() == [64, 0, 64]
+
+
+@given(st.lists(st.integers(-32767, 32767), min_size=64, max_size=64), st.integers(0, 14))
+@settings(deadline=None)
+def test_a_bit_of_all_magnitudes_is_taken(values: list[int], place: int) -> None:
+    blocks = np.zeros((2, 64), np.int16)
+    blocks[1] = values
+
+    want = sum((abs(value) >> place & 1) << k for k, value in enumerate(values))
+    assert magnitude_bits(blocks, 1, place) == want

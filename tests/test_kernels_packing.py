@@ -104,3 +104,18 @@ def test_only_the_asked_blocks_are_packed_and_filled() -> None:
     assert packing.unpack(packed, 1, 1, out) == size
     np.testing.assert_array_equal(out[1], blocks[1])
     assert (out[::2] == 9).all()
+
+
+@given(BLOCKS)
+@settings(deadline=None)
+def test_masks_say_which_coefficients_are_how_large(blocks: list[dict[int, int]]) -> None:
+    packed = reference.pack(array(blocks))
+    out, masks = np.empty((len(blocks), 64), np.int16), np.empty((packing.LEVELS, len(blocks)), np.uint64)
+
+    size = packing.unpack_with_masks(np.frombuffer(packed, np.uint8), 0, len(blocks), out, masks)
+
+    assert size == len(packed)
+    np.testing.assert_array_equal(out, array(blocks))
+    for al, level in enumerate(masks):
+        for mask, zz in zip(level.tolist(), out.tolist(), strict=True):
+            assert mask == sum(1 << k for k, value in enumerate(zz) if abs(value) >> al)

@@ -6,20 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor.jpeg.tables import huffman_spec
+from compressor.kernels import progressive_count as count
 from compressor.kernels import progressive_encode as kernel
 from compressor.kernels.huffman_encode import code_table
+from compressor.kernels.packing import LEVELS
 from tests.reference import huffman_encode
 from tests.reference import progressive_encode as reference
 
 BANDS = [(1, 63, 0, 0), (1, 63, 0, 3), (1, 5, 0, 2), (6, 63, 0, 1), (63, 63, 0, 0), (1, 1, 0, 0)]
-BANDS += [(1, 63, 1, 0), (1, 63, 2, 1), (1, 63, 9, 8), (20, 40, 1, 0), (63, 63, 1, 0), (1, 63, 13, 12)]
+BANDS += [(1, 63, 1, 0), (1, 63, 2, 1), (1, 63, 3, 2), (20, 40, 1, 0), (63, 63, 1, 0), (6, 63, 2, 1)]
 DC = [(0, 0), (0, 1), (1, 0), (0, 13), (3, 2)]
 
 
-def random_blocks(rng, count, density, largest):
+def random_blocks(rng, number, density, largest):
     """Coefficients of which a share is non-zero, most of them small."""
-    size = np.exp(rng.uniform(0, np.log(largest + 1), (count, 64))).astype(np.int64)
-    values = size * rng.choice([-1, 1], (count, 64)) * (rng.random((count, 64)) < density)
+    size = np.exp(rng.uniform(0, np.log(largest + 1), (number, 64))).astype(np.int64)
+    values = size * rng.choice([-1, 1], (number, 64)) * (rng.random((number, 64)) < density)
     return np.clip(values, -largest, largest).astype(np.int16)
 
 
@@ -28,41 +30,58 @@ def specs_for(counts):
     return np.array([code_table(*spec) for spec in specs]), [huffman_encode.codes(*s) if s[1] else {} for s in specs]
 
 
-class Coded:
-    """Calls of `steps` blocks each, counted and coded."""
+def masks_of(blocks):
+    """(LEVELS, n): bit k where |blocks[n, k]| >> level is not 0."""
+    found = np.abs(blocks.astype(np.int64))[None] >> np.arange(LEVELS)[:, None, None]
+    return ((found != 0) * np.uint64(1) << np.arange(64, dtype=np.uint64)).sum(2, dtype=np.uint64)
 
-    def __init__(self, tables, calls):
-        self.counts = np.zeros((tables, kernel.COUNTS), np.int64)
-        state = np.zeros(kernel.STATE, np.int64)
-        for count, _, arguments, _ in calls:
-            count(*arguments, self.counts, state)
-        kernel.count_end(self.counts, state)
+
+class Coded:
+    """One scan of all `rows`, counted and coded in parts; its area is emptied when it is full.
+
+    plan    of the scan, but for its first table
+    tables  it uses
+    """
+
+    def __init__(self, rows, layout, plan, parts, tables, room=100):
+        layout, plan = np.array(layout), np.array([[*plan, 0]])
+        pairs = [(row, masks_of(row)) for row in rows]
+        calls = [(*pair, layout, plan, np.array(part)) for pair in pairs for part in parts]
+        self.counts = np.zeros((tables, count.COUNTS), np.int64)
+        state = np.zeros((1, count.STATE), np.int64)
+        for call in calls:
+            count.count_scans(*call, self.counts, state)
+        count.count_ends(plan, self.counts, state)
         self.codes, self.words = specs_for(self.counts)
-        state, data = np.zeros(kernel.STATE, np.int64), b""
-        for _, encode, arguments, blocks in calls:
-            raw = np.empty(kernel.coded_bytes(blocks), np.uint8)
-            out = np.empty(2 * len(raw), np.uint8)
-            data += out[: encode(*arguments, self.codes, state, raw, out)].tobytes()
-        raw = np.empty(kernel.coded_bytes(0), np.uint8)
-        out = np.empty(2 * len(raw), np.uint8)
-        self.data = data + out[: kernel.encode_end(self.codes, state, raw, out)].tobytes()
-        held = int(state[kernel.HELD])
-        self.rest = f"{int(state[kernel.PENDING]) & (1 << held) - 1:0{held}b}" if held else ""
+        self.state = np.zeros((1, kernel.STATE), np.int64)
+        self.areas, data = np.zeros((1, kernel.ROOM_BYTES + room), np.uint8), b""
+        for call in calls:
+            while kernel.encode_scans(*call, self.codes, self.state, self.areas, 0) == 0:
+                data += self.emptied()
+        data += self.emptied()
+        kernel.encode_ends(plan, self.codes, self.state, self.areas)
+        self.data = data + self.emptied()
+        held = int(self.state[0, kernel.HELD])
+        self.rest = f"{int(self.state[0, kernel.PENDING]) & (1 << held) - 1:0{held}b}" if held else ""
+
+    def emptied(self):
+        size = self.state[0, kernel.FILLED]
+        self.state[0, kernel.FILLED] = 0
+        return self.areas[0, :size].tobytes()
 
     def check(self, tokens):
         tokens = list(tokens)
         np.testing.assert_array_equal(self.counts, reference.count(tokens, len(self.counts)))
         bits = reference.text(tokens, self.words)
-        assert self.data == huffman_encode.stuff(huffman_encode.whole_bytes(bits))
+        assert self.data == huffman_encode.whole_bytes(bits)
         assert self.rest == bits[len(bits) // 8 * 8 :]
 
 
-def coded_ac(blocks, band, step):
-    calls = [
-        (kernel.count_ac, kernel.encode_ac, (blocks, first, min(step, len(blocks) - first), *band), step)
-        for first in range(0, len(blocks), step)
-    ]
-    return Coded(1, calls)
+def coded_ac(blocks, band, step, room=100):
+    """One component, all blocks in one line."""
+    across = len(blocks)
+    parts = [(0, 1, first, min(first + step, across)) for first in range(0, across, step)]
+    return Coded([blocks], [[0, across, 1, 1]], (0, 0, across, 1, across, 1, *band), parts, 1, room)
 
 
 @settings(deadline=None, max_examples=15)
@@ -98,20 +117,38 @@ def test_correction_bits_wait_for_their_run_up_to_a_limit(known, step):
     coded.check(reference.ac_tokens(blocks, 1, 63, 1, 0))
 
 
-def test_the_largest_blocks_take_less_than_is_reserved_for_them():
+@pytest.mark.parametrize("band, value", [((1, 63, 0, 0), 1023), ((1, 63, 1, 0), 1)], ids=str)
+def test_the_largest_blocks_take_less_than_is_reserved_for_them(band, value):
     """Codes of 16 bits before every coefficient, after a run with as many correction bits as may wait."""
     codes = np.full((1, 256), 0xFFFF << 6 | 16, np.uint32)
-    for band, value in (((1, 63, 0, 0), 1023), ((1, 63, 1, 0), 1)):
-        blocks = np.zeros((16, 64), np.int16)
-        blocks[:15, 1:63] = 3
-        blocks[15, 1:] = value
-        state, written = np.zeros(kernel.STATE, np.int64), []
-        for first, count in ((0, 15), (15, 1)):
-            raw = np.zeros(kernel.coded_bytes(count), np.uint8)
-            out = np.empty(2 * len(raw), np.uint8)
-            written.append(kernel.encode_ac(blocks, first, count, *band, codes, state, raw, out))
-            assert not raw[-32:].any()
-    assert state[kernel.WAITING] == 0
+    blocks = np.zeros((16, 64), np.int16)
+    blocks[:15, 1:63] = 3
+    blocks[15, 1:] = value
+    layout, plan = np.array([[0, 16, 1, 1]]), np.array([(0, 0, 16, 1, 16, 1, *band, 0)])
+    state, areas = np.zeros((1, kernel.STATE), np.int64), np.zeros((1, 4 * kernel.ROOM_BYTES), np.uint8)
+    for first, last in ((0, 15), (15, 16)):
+        state[0, kernel.FILLED] = 0
+        part = np.array((0, 1, first, last))
+        while kernel.encode_scans(blocks, masks_of(blocks), layout, plan, part, codes, state, areas, 0) == 0:
+            state[0, kernel.FILLED] = 0
+        assert state[0, kernel.FILLED] + 40 < (4 if first == 0 else 1) * kernel.ROOM_BYTES
+    assert state[0, kernel.WAITING] == 0
+
+
+@pytest.mark.parametrize("band", [(1, 63, 0, 0), (0, 0, 0, 0), (1, 63, 1, 0)], ids=str)
+def test_lines_come_one_after_the_other_and_padding_does_not_come(band):
+    """Three lines of a component with 2 x 3 blocks an MCU in rows of 4 MCUs; only 7 blocks by 2 lines of the last."""
+    rng = np.random.default_rng(5)
+    rows = [random_blocks(rng, 30, 0.2, 9) for _ in range(2)]
+    layout = [[0, 4, 1, 1], [4, 8, 2, 3]]
+    whole, pieces = [(0, 3, 0, 4)], [(y, y + 1, x, x + 1) for y in range(3) for x in range(4)]
+    for parts in (whole, pieces):
+        coded = Coded(rows, layout, (1, 4, 8, 2, 7, 2, *band), parts, 1)
+        used = [row[4 + 8 * y + x] for row in rows for y in range(2) for x in range(7)]
+        if band[0]:
+            coded.check(reference.ac_tokens(used, *band))
+        else:
+            coded.check(reference.dc_tokens([used], [(0, 28, 1, 1)], 28, 0, 0))
 
 
 @settings(deadline=None, max_examples=15)
@@ -125,10 +162,30 @@ def test_dc_is_interleaved_counted_and_coded_as_the_reference_says(bits, samplin
         layout.append((first, mcus * h, h, v))
         first += mcus * h * v
     rows = [random_blocks(rng, first, 1.0, largest) for _ in range(3)]
-    step, calls = int(rng.integers(1, 6)), []
-    for row in rows:
-        for mcu in range(0, mcus, step):
-            arguments = (row, np.array(layout), mcu, min(step, mcus - mcu), *bits)
-            calls.append((kernel.count_dc, kernel.encode_dc, arguments, first))
+    step, v_max = int(rng.integers(1, 6)), max(v for _, v in sampling)
+    whole = [(0, v_max, mcu, min(mcu + step, mcus)) for mcu in range(0, mcus, step)]
+    lines = [(y, y + 1, *part[2:]) for y in range(v_max) for part in whole]
 
-    Coded(len(layout), calls).check(reference.dc_tokens(rows, layout, mcus, *bits))
+    for parts in (whole, lines):
+        coded = Coded(rows, layout, (-1, 0, 0, 0, 0, 0, 0, 0, *bits), parts, len(layout))
+        coded.check(reference.dc_tokens(rows, layout, mcus, *bits))
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.integers(0, 255), st.integers(1, 1 << 40)))
+def test_the_bits_of_symbols_are_those_of_the_best_code(occurring):
+    counts, bits = np.zeros((1, count.COUNTS), np.int64), np.zeros(1, np.int64)
+    counts[0, list(occurring)] = list(occurring.values())
+
+    count.code_bits(counts, np.empty(257, np.int64), bits)
+
+    assert bits[0] == merged(sorted([1, *occurring.values()]))
+
+
+def merged(trees):
+    """The sum of all trees that Figure K.1 makes."""
+    total = 0
+    while len(trees) > 1:
+        total += trees[0] + trees[1]
+        trees = sorted([trees[0] + trees[1], *trees[2:]])
+    return total

@@ -48,12 +48,12 @@ def test_what_follows_a_jpeg_is_kept():
 def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same():
     """DC from -2047 to 2047 is category 12, for which Annex K has no code."""
     from compressor.bytestream import ByteStream
-    from compressor.jpeg import output, reader, tables, writer
+    from compressor.jpeg import output, reader, tables, trained, writer
 
     frame = writer.frame_for(16, 8, 1, "444")
     row = np.zeros((2, 64), np.int16)
     row[:, 0] = -2047, 2047
-    made = output.OnePassRows(frame, [row])
+    made = output.OnePassRows(frame, trained.codes_for(1.6, len(frame.components)), [row])
     quantization = {0: tables.quantization_table(50, False)}
     data = writer.head(frame, quantization, made.codes, []) + b"".join(map(bytes, made.body())) + writer.END_OF_IMAGE
 
@@ -66,7 +66,7 @@ def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same():
 @pytest.mark.parametrize(
     "source, kernel",
     [
-        (JPEG, "compressor.kernels.progressive_encode.encode_ac"),
+        (JPEG, "compressor.kernels.progressive_encode.encode_scans"),
         (encoded(photograph(60, 83), "PNG", compress_level=0), "compressor.png.writer.filter_rows"),
     ],
 )
@@ -78,8 +78,8 @@ def test_a_result_that_does_not_verify_is_never_given_out(source, kernel, monkey
     right = getattr(importlib.import_module(module), name)
 
     def wrong(*arguments):
-        if name == "encode_ac":
-            arguments[0][5, 1] += 1
+        if name == "encode_scans":
+            arguments[0][5, 0] += 1
             return right(*arguments)
         result = right(*arguments)
         arguments[5][3, 4] ^= 1

@@ -10,7 +10,7 @@ from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes, Table
 from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, count_symbols
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_row, scratch, transform_row
-from compressor.kernels.quantize import reciprocals, requantize
+from compressor.kernels.quantize import reciprocals
 from compressor.tiles import Band, cores
 
 Row = NDArray[np.int16]
@@ -115,26 +115,22 @@ class Statistics:
             count_symbols(row, self.layout, self.mcus, self.pred, self.counts)
 
 
-def requantized(rows: Iterable[Row], frame: Frame, old: Sequence[Table], new: Sequence[Table]) -> Iterator[Row]:
-    """Rows quantized by the tables `old` (of each component) → by the coarser `new`, in place."""
-    ratios = [(o / n).astype(np.float32) for o, n in zip(old, new, strict=True)]
-    for row in rows:
-        with cores:
-            for (first, per_line, _, v), ratio in zip(frame.layout.tolist(), ratios, strict=True):
-                requantize(row, first, per_line * v, ratio)
-        yield row
-
-
 def without_padding(rows: Iterable[Row], frame: Frame) -> Iterator[Row]:
-    """Rows without the AC coefficients of blocks that only pad MCUs, in place: no decoder shows them, and scans of one
-    component do not have them (A.2.2, A.2.4)."""
+    """Rows with nothing of their own in blocks that only pad MCUs, in place: no decoder shows them, and scans of one
+    component do not have them (A.2.2, A.2.4). No AC, and of DC what costs least in MCUs (Figure A.8): that of the
+    block to the left, below the image's last lines that of the MCU's last block above."""
     right, below = [], []
-    for index, (first, per_line, _, v) in enumerate(frame.layout.tolist()):
+    for index, (first, per_line, h, v) in enumerate(frame.layout.tolist()):
         across, down = frame.blocks(index)
         used = down - (frame.mcu_rows - 1) * v  # lines of the last row
         right += [(first + y * per_line + across, first + (y + 1) * per_line) for y in range(v) if across < per_line]
-        below += [(first + used * per_line, first + v * per_line)]
+        below += [(first + y * per_line, per_line, h) for y in range(used, v)]
     for number, row in enumerate(rows, 1):
-        for start, end in right + (below if number == frame.mcu_rows else []):
+        for start, end in right:
             row[start:end, 1:] = 0
+            row[start:end, 0] = row[start - 1, 0]
+        for start, count, h in below if number == frame.mcu_rows else []:
+            row[start : start + count, 1:] = 0
+            last = row[start - count + h - 1 : start : h, 0]
+            row[start : start + count, 0] = np.repeat(last, h)
         yield row

@@ -1,12 +1,10 @@
-"""A sequential JPEG in the making: one pass with given codes, or two passes with codes made for the image."""
+"""A sequential JPEG in one pass, with given codes."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from compressor.jpeg.encoder import Row, Sequential, Statistics, Transform
+from compressor.jpeg.encoder import Row, Sequential, Transform
 from compressor.jpeg.frame import Frame
-from compressor.jpeg.spooled import SpooledRows
-from compressor.jpeg.tables import Codes, optimal_codes, standard_codes_for_any_dc
-from compressor.memory import Spool
+from compressor.jpeg.tables import Codes
 from compressor.tiles import Band
 
 
@@ -31,34 +29,12 @@ class OnePassPixels:
         return self._coder.code_bands(self._bands, self._transform)
 
 
-class TwoPass:
-    """Coefficient rows → spool and statistics → bytes with the codes that are best for them."""
-
-    codes: Codes
-
-    def __init__(self, frame: Frame, rows: Iterable[Row], spool: Callable[[], Spool]) -> None:
-        self._frame, self._rows = frame, rows
-        self._spooled = SpooledRows(frame, spool)
-
-    def prepare(self) -> None:
-        """The first pass."""
-        statistics = Statistics(self._frame)
-        for row in self._rows:
-            statistics.add(row)
-            self._spooled.add(row)
-        self.codes = optimal_codes(statistics.counts)
-
-    def body(self) -> Iterator[memoryview]:
-        """The entropy-coded data: the second pass."""
-        return Sequential(self._frame, self.codes).code_rows(self._spooled.rows())
-
-
 class OnePassRows:
-    """Coefficient rows → bytes, one pass, with codes that have a code for every symbol."""
+    """Coefficient rows → bytes, one pass, with codes for every symbol, that of DC category 12 among them."""
 
-    def __init__(self, frame: Frame, rows: Iterable[Row]) -> None:
-        self.codes = standard_codes_for_any_dc(len(frame.components))
-        self._coder = Sequential(frame, self.codes)
+    def __init__(self, frame: Frame, codes: Codes, rows: Iterable[Row]) -> None:
+        self.codes = codes
+        self._coder = Sequential(frame, codes)
         self._rows = rows
 
     def prepare(self) -> None:

@@ -154,8 +154,8 @@ EXPONENT[[1, 2]], EXPONENT[[3, 5]], EXPONENT[4], EXPONENT[[6, 9]], EXPONENT[[7, 
 QUALITIES = (1, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 98, 100)
 SCALES = {
     Effort.FAST: (60, 32, 17.2, 10.0, 6.95, 5.32, 4.32, 3.15, 2.68, 2.14, 1.64, 1.15, 0.67, 0.32, 0.1),
-    Effort.BALANCED: (60, 32, 17.2, 10.0, 6.95, 5.32, 4.32, 3.15, 2.68, 2.14, 1.64, 1.15, 0.67, 0.32, 0.1),
-    Effort.BEST: (60, 32, 17.2, 10.0, 6.95, 5.32, 4.32, 3.15, 2.68, 2.14, 1.64, 1.15, 0.67, 0.32, 0.1),
+    Effort.BALANCED: (60, 32, 17.4, 10.05, 6.97, 5.35, 4.36, 3.2, 2.735, 2.21, 1.75, 1.24, 0.75, 0.43, 0.1),
+    Effort.BEST: (60, 33, 18.3, 10.2, 6.9, 5.25, 4.29, 3.14, 2.68, 2.17, 1.71, 1.21, 0.735, 0.42, 0.1),
 }
 
 
@@ -178,6 +178,27 @@ def dead_zones(distance: float, components: int) -> NDArray[np.float32]:
     slopes *= (distance / 2) ** 0.5  # coarse steps gain more by zeros: fitted with the rest
     slopes[:, 0] = 0
     return slopes
+
+
+def trellis_weights(distance: float, components: int) -> NDArray[np.float32]:
+    """What a bit costs, in squares of a step, where the factor is 1: (components,) float32."""
+    weight = 0.08 * (distance / 2) ** 0.2
+    return np.array([weight] + [weight / 2] * (components - 1), np.float32)
+
+
+def on_lattice(source: Table, wanted: Table) -> Table:
+    """What a source's coefficients are quantized to anew, where `wanted` would be right for samples.
+
+    They lie on the lattice of multiples of `source`. A step that is no multiple, or an even one, puts many of them far
+    from the nearest of its own multiples, so that less than half as much again is not worth it.
+    """
+    ratio = wanted / source
+    return np.where(ratio < 1.5, source, wanted).astype(np.uint16)
+
+
+def worth_it(source: Sequence[Table], coarser: Sequence[Table]) -> bool:
+    """Whether there are different tables at all."""
+    return any((old != new).any() for old, new in zip(source, coarser, strict=True))
 
 
 def _table(curve: Sequence[NDArray[np.float64]], distance: float) -> Table:

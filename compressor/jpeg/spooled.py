@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compressor.jpeg.encoder import Row
 from compressor.jpeg.frame import Frame
@@ -51,13 +52,27 @@ class SpooledRows:
         """Every `step`-th row from the first on, the array reused for each."""
         row = np.empty((self._blocks, 64), np.int16)
         for number in range(0, self.count, step):
-            assert self._spool is not None
-            for at, (first, blocks) in enumerate(self._parts, number * len(self._parts)):
-                start = self._starts[at]
-                packed = np.frombuffer(self._spool.read(start, self._starts[at + 1] - start), np.uint8)
+            for packed, (first, blocks) in self._read(number):
                 with cores:
                     packing.unpack(packed, first, blocks, row)
             yield row
+
+    def masked(self, step: int = 1) -> Iterator[tuple[Row, NDArray[np.uint64]]]:
+        """The same, each with the masks that `packing.unpack_with_masks` makes."""
+        row = np.empty((self._blocks, 64), np.int16)
+        masks = np.empty((packing.LEVELS, self._blocks), np.uint64)
+        for number in range(0, self.count, step):
+            for packed, (first, blocks) in self._read(number):
+                with cores:
+                    packing.unpack_with_masks(packed, first, blocks, row, masks)
+            yield row, masks
+
+    def _read(self, number: int) -> Iterator[tuple[NDArray[np.uint8], tuple[int, int]]]:
+        """The parts of a row: packed, and which blocks they are."""
+        assert self._spool is not None
+        for at, part in enumerate(self._parts, number * len(self._parts)):
+            start = self._starts[at]
+            yield np.frombuffer(self._spool.read(start, self._starts[at + 1] - start), np.uint8), part
 
     def close(self) -> None:
         """Give the spool back; again is harmless."""

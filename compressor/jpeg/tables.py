@@ -1,6 +1,6 @@
 """Quantization and Huffman tables: those of Annex K scaled by a quality, and codes made for one image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from heapq import heapify, heappop, heapreplace
@@ -16,7 +16,6 @@ from compressor.t81 import (
     K4_DC_CHROMINANCE,
     K5_AC_LUMINANCE,
     K6_AC_CHROMINANCE,
-    SSSS_DC_MAX,
     ZIGZAG,
 )
 
@@ -31,20 +30,6 @@ def quantization_table(quality: int, chroma: bool) -> Table:
     base = (K2_CHROMINANCE if chroma else K1_LUMINANCE).ravel()[ZIGZAG].astype(np.int64)
     table: Table = np.clip((base * scale + 50) // 100, 1, 255).astype(np.uint16)
     return table
-
-
-def coarser(tables: Mapping[int, Table], luma: int, quality: int, color: str) -> dict[int, Table]:
-    """The tables of a source, each element raised to the asked quality's where it was finer: never lowered.
-
-    tables  Tq → table
-    luma    Tq of the first component
-    color   as in `Header.color`: all components of RGB and CMYK count as luma
-    """
-    shared = color in ("rgb", "cmyk")
-    return {
-        tq: np.maximum(table, quantization_table(quality, chroma=tq != luma and not shared))
-        for tq, table in tables.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -81,19 +66,12 @@ def standard_codes(components: int) -> Codes:
     return Codes(used, tuple(min(c, 1) for c in range(components)))
 
 
-@cache
-def standard_codes_for_any_dc(components: int) -> Codes:
-    """The same with one more DC code: coefficients from a file may differ by category 12, which no samples make.
-
-    It is one bit longer than Annex K's longest and follows it, so that all others stay as they are.
-    """
-    codes = standard_codes(components)
-    specs = dict(codes.specs)
-    for key in [key for key in specs if key[0] == 0]:
-        bits, huffval = specs[key]
-        longest = max(length for length in range(CODE_LENGTH_MAX) if bits[length])
-        specs[key] = bits[: longest + 1] + b"\1" + bits[longest + 2 :], huffval + bytes([SSSS_DC_MAX + 1])
-    return Codes(specs, codes.selector)
+def with_one_more(spec: HuffmanSpec, symbol: int) -> HuffmanSpec:
+    """The same code and one more symbol: one bit longer than the longest and after it, so that all others stay as they
+    are."""
+    bits, huffval = spec
+    longest = max(length for length in range(CODE_LENGTH_MAX) if bits[length])
+    return bits[: longest + 1] + b"\1" + bits[longest + 2 :], huffval + bytes([symbol])
 
 
 def optimal_codes(counts: NDArray[np.int64]) -> Codes:

@@ -7,7 +7,8 @@ JPEG has a code, and DC has one for category 12 beside, which no samples make bu
 
 from functools import cache
 
-from compressor.jpeg.tables import Codes, HuffmanSpec
+from compressor.jpeg.tables import Codes, HuffmanSpec, with_one_more
+from compressor.t81 import SSSS_DC_MAX
 
 DISTANCES = (0.4, 0.8, 1.6, 3.2, 6.4)
 
@@ -84,6 +85,7 @@ def _codes(number: int, components: int) -> Codes:
         for th in range(min(2, components))
         for tc in (0, 1)
     }
+    specs |= {key: with_one_more(spec, SSSS_DC_MAX + 1) for key, spec in specs.items() if key[0] == 0}
     return Codes(specs, tuple(min(c, 1) for c in range(components)))
 
 

@@ -77,6 +77,16 @@ def trailing_zeros(typing, word):
 
 
 @intrinsic
+def count_ones(typing, word):
+    """One bits of a uint64."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
 def leading_zeros(typing, word):
     """Zero bits above the highest one bit of a uint64; 64 for 0."""
 
@@ -136,6 +146,18 @@ def nonzero_mask(typing, blocks, block):
 
 
 @intrinsic
+def clear_block(typing, blocks, block):
+    """Zeros into row `block` of a (n, 64) int16 array."""
+
+    def codegen(context, builder, signature, arguments):
+        index = builder.mul(arguments[1], ir.Constant(I64, 64))
+        store(context, builder, signature.args[0], arguments[0], index, ir.Constant(vector(I16, 64), None))
+        return context.get_dummy_value()
+
+    return types.void(blocks, types.intp), codegen
+
+
+@intrinsic
 def magnitude_mask(typing, blocks, block, least):
     """Bitmask of the coefficients of row `block` of a (n, 64) int16 array that are at least `least` (1 to 2^14) or at
     most `-least`, coefficient 0 lowest."""
@@ -150,6 +172,24 @@ def magnitude_mask(typing, blocks, block, least):
         # What is between -below and below comes to lie in 0 .. 2 below, all else above.
         found = builder.icmp_unsigned(">", builder.add(values, lanes), builder.add(lanes, lanes))
         return builder.bitcast(found, I64)
+
+    return types.uint64(blocks, types.intp, types.int64), codegen
+
+
+@intrinsic
+def magnitude_bits(typing, blocks, block, place):
+    """Bitmask of the coefficients of row `block` of a (n, 64) int16 array whose magnitude has the bit of that place
+    (0 to 14), coefficient 0 lowest."""
+
+    def codegen(context, builder, signature, arguments):
+        index = builder.mul(arguments[1], ir.Constant(I64, 64))
+        values = load(context, builder, signature.args[0], arguments[0], index, I16, 64)
+        sign = builder.ashr(values, splat(I16, 64, 15))
+        values = builder.sub(builder.xor(values, sign), sign)
+        bit = builder.trunc(builder.shl(ir.Constant(I64, 1), arguments[2]), I16)
+        lanes = builder.insert_element(ir.Constant(vector(I16, 64), ir.Undefined), bit, ir.Constant(I32, 0))
+        lanes = builder.shuffle_vector(lanes, lanes, ir.Constant(vector(I32, 64), [0] * 64))
+        return builder.bitcast(builder.icmp_signed("!=", builder.and_(values, lanes), splat(I16, 64, 0)), I64)
 
     return types.uint64(blocks, types.intp, types.int64), codegen
 

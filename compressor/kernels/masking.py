@@ -125,15 +125,15 @@ def energies(coefficients, first, blocks, weight, out, to):
         out[2, to + block] = coefficients[first + block, 0] * MEAN + f32(128)
 
 
-@njit("void(f4[:, ::1], f4[::1], i8, f4[::1])", nogil=True, cache=True, error_model="numpy")
-def luma(energy, contrast, blocks, out):
-    """Factors of the first `blocks` luma blocks.
+@njit("void(f4[:, ::1], i8, f4[::1], i8, f4[::1])", nogil=True, cache=True, error_model="numpy")
+def luma(energy, first, contrast, blocks, out):
+    """Factors of luma blocks.
 
-    energy    (3, n) float32 of `energies` with LUMA
-    contrast  (n,) float32: DV
-    out       (n,) float32
+    energy    (3, n) float32 of `energies` with LUMA, from [first] on
+    contrast  (blocks,) float32: DV
+    out       (blocks,) float32
     """
-    low, high, mean = energy[0], energy[1], energy[2]
+    low, high, mean = energy[0, first:], energy[1, first:], energy[2, first:]
     for i in range(blocks):
         near, far = np.sqrt(low[i]) + f32(1), np.sqrt(high[i]) + f32(0.5)
         x = f32(0.9) * log2(near) - f32(0.4) * log2(far) + f32(0.2) * log2(contrast[i] + f32(6))

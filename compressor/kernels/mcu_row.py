@@ -60,7 +60,7 @@ def _transform_segment(pixels, row, x, count, layout, reciprocal, slope, scratch
     masked = slope[0, 63] > 0  # else all coefficients are rounded, whatever the factor
     if masked:
         masking.energies(coefficients, 0, v * across, masking.LUMA, energy, 0)
-        masking.luma(energy, factors[0], v * across, factors[2])
+        masking.luma(energy, 0, factors[0], v * across, factors[2])
     for line in range(v):
         to = layout[0, 0] + line * layout[0, 1] + at // 8
         dead_zone(coefficients, line * across, across, reciprocal, slope, 0, factors[2], line * across, out, to)

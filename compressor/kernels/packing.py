@@ -10,11 +10,33 @@ coefficient after `run` zeros, then a zero byte:
 import numpy as np
 from numba import njit, types
 
-from compressor.kernels.lanes import nonzero_mask, trailing_zeros
+from compressor.kernels.huffman_decode import INLINED
+from compressor.kernels.lanes import clear_block, magnitude_mask, nonzero_mask, trailing_zeros
 
 U = np.uint64
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+# Of values from -128 on: their code, and above it how many bytes the token takes with them.
+CODES = np.array([16 + v if 0 < v < 7 else 16 + 6 - v if -7 < v < 0 else 32 + 13 for v in range(-128, 128)], np.uint8)
+LEVELS = 4  # magnitudes that masks are made for
 BLOCK_BYTES_MAX = 2 + 63 * 3 + 1
+
+
+@njit(**INLINED)
+def put_coefficient(out, o, run, value):
+    """A token and, whether it counts or not, a byte of the value: no branch but for what is rare."""
+    while run >= 16:
+        out[o] = 0xF0
+        o += 1
+        run -= 16
+    if U(value + 128) > U(255):
+        out[o] = run << 4 | 14
+        out[o + 1] = value & 255
+        out[o + 2] = (value >> 8) & 255
+        return o + 3
+    code = np.int64(CODES[U(value + 128)])
+    out[o] = run << 4 | code & 15
+    out[o + 1] = value & 255
+    return o + (code >> 4)
 
 
 @njit("i8(i2[:, ::1], i8, i8, u1[::1])", nogil=True, cache=True)
@@ -22,11 +44,11 @@ def pack(coefficients, first, blocks, out):
     """`blocks` blocks from the one numbered `first` on → bytes. Returns how many.
 
     coefficients  (n, 64) int16, zig-zag
-    out           uint8, at least BLOCK_BYTES_MAX * blocks
+    out           uint8, at least BLOCK_BYTES_MAX * blocks; what is behind the bytes that count may be overwritten
     """
     o = 0
-    for block in range(first, first + blocks):
-        dc = np.int64(coefficients[block, 0])
+    for block in range(U(first), U(first + blocks)):
+        dc = np.int64(coefficients[block, U(0)])
         out[o] = dc & 255
         out[o + 1] = (dc >> 8) & 255
         o += 2
@@ -35,58 +57,61 @@ def pack(coefficients, first, blocks, out):
         while mask:
             k = trailing_zeros(mask)
             mask &= mask - U(1)
-            run = np.int64(k - last) - 1
+            o = put_coefficient(out, o, np.int64(k - last) - 1, np.int64(coefficients[block, k]))
             last = k
-            while run >= 16:
-                out[o] = 0xF0
-                o += 1
-                run -= 16
-            value = np.int64(coefficients[block, k])
-            if -7 < value < 7:
-                out[o] = run << 4 | (value if value > 0 else 6 - value)
-                o += 1
-            elif -129 < value < 128:
-                out[o] = run << 4 | 13
-                out[o + 1] = value & 255
-                o += 2
-            else:
-                out[o] = run << 4 | 14
-                out[o + 1] = value & 255
-                out[o + 2] = (value >> 8) & 255
-                o += 3
         out[o] = 0
         o += 1
     return o
 
 
+@njit(**INLINED)
+def unpack_block(packed, at, out, block):
+    """One block. Returns where the next one begins."""
+    clear_block(out, block)
+    out[block, U(0)] = np.int16(np.int64(packed[at]) | np.int64(packed[at + U(1)]) << 8)
+    at += U(2)
+    k = U(0)
+    while True:
+        token = U(packed[at])
+        at += U(1)
+        code = np.int64(token & U(15))
+        k += (token >> U(4)) + U(1)
+        if code >= 13:
+            if code == 13:
+                value = np.int64(np.int8(packed[at]))
+                at += U(1)
+            else:
+                value = np.int64(packed[at]) | np.int64(packed[at + U(1)]) << 8
+                at += U(2)
+        elif code == 0:
+            if token == U(0):
+                return at
+            continue  # sixteen zeros
+        else:
+            value = code if code < 7 else 6 - code
+        out[block, k] = value
+
+
 @njit(types.int64(BYTES, types.int64, types.int64, types.int16[:, ::1]), nogil=True, cache=True)
 def unpack(packed, first, blocks, out):
     """What `pack` made → the blocks of `out` from `first` on. Returns the bytes read."""
-    at = 0
-    for block in range(first, first + blocks):
-        for k in range(64):
-            out[block, k] = 0
-        out[block, 0] = np.int16(np.int64(packed[at]) | np.int64(packed[at + 1]) << 8)
-        at += 2
-        k = 0
-        while True:
-            token = np.int64(packed[at])
-            at += 1
-            if token == 0:
-                break
-            if token == 0xF0:
-                k += 16
-                continue
-            k += (token >> 4) + 1
-            code = token & 15
-            if code < 7:
-                out[block, k] = code
-            elif code < 13:
-                out[block, k] = 6 - code
-            elif code == 13:
-                out[block, k] = np.int8(packed[at])
-                at += 1
-            else:
-                out[block, k] = np.int16(np.int64(packed[at]) | np.int64(packed[at + 1]) << 8)
-                at += 2
-    return at
+    at = U(0)
+    for block in range(U(first), U(first + blocks)):
+        at = unpack_block(packed, at, out, block)
+    return np.int64(at)
+
+
+@njit(types.int64(BYTES, types.int64, types.int64, types.int16[:, ::1], types.uint64[:, ::1]), nogil=True, cache=True)
+def unpack_with_masks(packed, first, blocks, out, masks):
+    """The same, and which coefficients are how large.
+
+    masks  (LEVELS, n) uint64: out: bit k of masks[al, block] is set where |out[block, k]| >> al is not 0
+    """
+    at = U(0)
+    for block in range(U(first), U(first + blocks)):
+        at = unpack_block(packed, at, out, block)
+        masks[U(0), block] = nonzero_mask(out, block)
+        masks[U(1), block] = magnitude_mask(out, block, np.int64(2))
+        masks[U(2), block] = magnitude_mask(out, block, np.int64(4))
+        masks[U(3), block] = magnitude_mask(out, block, np.int64(8))
+    return np.int64(at)

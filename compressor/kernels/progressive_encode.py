@@ -1,283 +1,322 @@
-"""Encoding progressive scans (T.81 G.1.2): the same walk counts a scan's symbols, or writes its bits.
+"""Encoding progressive scans (T.81 G.1.2), all scans of a part of a row in one call, each into an area of its own.
 
-Rows may come in any number of calls; `state` carries what spans them. Codes are uint32 `code << 6 | length` as in
-huffman_encode, and bits are written as there, stuffed behind each call.
-
-A run of blocks that end early takes 15 bits at most (Table G.1), and correction bits wait for the end of a run: both
-are bounded as in libjpeg (jcphuff.c), whose decoders others have modelled theirs on.
+Codes are uint32 `code << 6 | length` as in huffman_encode, and bits are written as there; `huffman_encode.stuff` comes
+later, when an area is emptied. `state` carries what spans parts and rows.
 """
 
 from numba import njit, types
 
 from compressor.kernels.huffman_decode import INLINED
-from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, stuff
-from compressor.kernels.lanes import leading_zeros, magnitude_mask, store_be64, trailing_zeros
+from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX
+from compressor.kernels.lanes import count_ones, leading_zeros, magnitude_bits, store_be64, trailing_zeros
+from compressor.kernels.progressive_scans import (
+    AH,
+    AL,
+    COMPONENT,
+    EOBRUN_MAX,
+    MASKS,
+    PART,
+    PER_LINE,
+    ROW,
+    SE,
+    SS,
+    STATES,
+    TABLE,
+    TABLES,
+    WAITING_MAX,
+    U,
+    band_of,
+    bit_size,
+    window,
+)
 from compressor.t81 import ZRL
 
-EOBRUN_MAX = 0x7FFF
-WAITING_MAX = 1000 - 63  # MAX_CORR_BITS in jcphuff.c, less what one block may add
-
-# state: int64 (STATE,)
+# state: int64 (scans, STATE)
 PENDING = 0  # bits that fill no byte yet
-HELD = 1  # how many they are
+HELD = 1  # how many they are, at most 7
 EOBRUN = 2  # blocks that the next EOBn stands for
 WAITING = 3  # correction bits of these blocks
 WORDS = 4  # .. 19: them, 64 a word, the first one highest
 PRED = 20  # .. 23: DC predictions
-STATE = 24
+FILLED = 24  # bytes of the scan's area
+NEXT = 25  # block, or MCU, of the part that is to be coded next
+STATE = 26
 
-LOOSE = 256  # in counts: bits that no symbol stands for, corrections and DC refinements
-COUNTS = 257
+# What a block or an MCU may add to an area: its own bits, a run with all that waits, and what is stored too far.
+ROOM_BYTES = BLOCK_BYTES_MAX + 256
 
-ROOM_BYTES = 256  # of `raw` beyond its blocks: what waited, and the 40 bytes that are stored and read too far
-
-U = types.uint64
-COEFFICIENTS = types.int16[:, ::1]
-STATE_ARRAY = types.int64[::1]
-OUT = types.uint8[::1]
-
-
-def coded_bytes(blocks: int) -> int:
-    """Room for so many coded blocks before byte stuffing; twice that after it."""
-    return ROOM_BYTES + BLOCK_BYTES_MAX * blocks
+CODES = types.uint32[:, ::1]
+AREAS = types.uint8[:, ::1]
 
 
 @njit(**INLINED)
-def put_bits(raw, bits, size, at, pending, held):
-    """Write up to 57 bits; at most 7 are held on entry and on return."""
+def put_bits(areas, bits, size, at, pending, held):
+    """Write up to 57 bits; at most 7 are held on entry and on return. `at` is flat."""
     pending, held = pending << U(size) | bits, held + U(size)
-    store_be64(raw, at, pending << (U(0) - held & U(63)))
+    store_be64(areas, at, pending << (U(0) - held & U(63)))
     return at + types.int64(held >> U(3)), pending, held & U(7)
 
 
 @njit(**INLINED)
-def put_corrections(raw, bits, size, at, pending, held):
+def put_symbol(areas, codes, t, symbol, bits, size, at, pending, held):
+    """A symbol and the low `size` bits after it."""
+    entry = U(codes[t, U(symbol)])
+    code = entry >> U(6) << U(size) | bits
+    return put_bits(areas, code, types.int64(entry & U(63)) + size, at, pending, held)
+
+
+@njit(**INLINED)
+def put_long(areas, bits, size, at, pending, held):
     """The low `size` bits, 63 at most."""
     if size > 32:
-        at, pending, held = put_bits(raw, bits >> U(32), size - 32, at, pending, held)
+        at, pending, held = put_bits(areas, bits >> U(32), size - 32, at, pending, held)
         bits, size = bits & U(0xFFFFFFFF), types.int64(32)
-    return put_bits(raw, bits, size, at, pending, held)
+    return put_bits(areas, bits, size, at, pending, held)
 
 
 @njit(**INLINED)
-def put(emit, codes, counts, t, raw, symbol, bits, size, at, pending, held):
-    """A symbol and the low `size` bits after it, or its count."""
-    if emit:
-        entry = U(codes[t, symbol])
-        code = entry >> U(6) << U(size) | bits
-        return put_bits(raw, code, types.int64(entry & U(63)) + size, at, pending, held)
-    counts[t, symbol] += 1
-    return at, pending, held
-
-
-@njit(**INLINED)
-def bit_size(value):
-    """SSSS of Tables F.1 and F.2."""
-    return 64 - types.int64(leading_zeros(U(value)))
-
-
-@njit(**INLINED)
-def wait(state, bits, size):
-    """Keep correction bits, 1 to 63 of them, until the run ends."""
-    at = state[WAITING]
-    word, room = WORDS + (at >> 6), 64 - (at & 63)
-    if room == 64:
-        state[word] = 0
-    if size <= room:
-        state[word] |= types.int64(bits << U(room - size))
-    else:
-        state[word] |= types.int64(bits >> U(size - room))
-        state[word + 1] = types.int64(bits << U(64 - (size - room)))
-    state[WAITING] = at + size
-
-
-@njit(**INLINED)
-def end_run(emit, codes, counts, raw, state, at, pending, held):
-    """EOBn for the blocks that ended early, and the correction bits that waited for it (G.1.2.2, G.1.2.3)."""
-    run = state[EOBRUN]
+def put_run(areas, codes, t, run, at, pending, held):
+    """EOBn, if there is one (G.1.2.2)."""
     if run > 0:
         n = bit_size(run) - 1
-        at, pending, held = put(emit, codes, counts, 0, raw, n << 4, U(run - (1 << n)), n, at, pending, held)
-        if emit:
-            for done in range(0, state[WAITING], 32):
-                count = min(types.int64(32), state[WAITING] - done)
-                half = U(state[WORDS + (done >> 6)]) << U(done & 32) >> U(32)
-                at, pending, held = put_bits(raw, half >> U(32 - count), count, at, pending, held)
-        state[EOBRUN] = state[WAITING] = 0
+        at, pending, held = put_symbol(areas, codes, t, n << 4, U(run - (1 << n)), n, at, pending, held)
     return at, pending, held
 
 
 @njit(**INLINED)
-def first_block(emit, coefficients, block, ss, se, al, codes, counts, state, raw, at, pending, held):
-    """The first bits of a band of a block (Figures G.3 to G.5)."""
-    band = U(0xFFFFFFFFFFFFFFFF) >> U(63 - se) & ~((U(1) << U(ss)) - U(1))
-    mask = magnitude_mask(coefficients, block, types.int64(1) << al) & band
-    last = ss - 1
-    if mask:
-        at, pending, held = end_run(emit, codes, counts, raw, state, at, pending, held)
-    while mask:
-        k = types.int64(trailing_zeros(mask))
-        mask &= mask - U(1)
-        run, last = k - last - 1, k
-        while run > 15:
-            at, pending, held = put(emit, codes, counts, 0, raw, ZRL, U(0), 0, at, pending, held)
-            run -= 16
-        value = types.int64(coefficients[block, U(k)])
-        magnitude = abs(value) >> al  # the point transform divides (G.1.2.2)
-        size = bit_size(magnitude)
-        bits = U(magnitude if value > 0 else magnitude ^ ((1 << size) - 1))
-        at, pending, held = put(emit, codes, counts, 0, raw, run << 4 | size, bits, size, at, pending, held)
-    if last < se:
-        state[EOBRUN] += 1
-        if state[EOBRUN] == EOBRUN_MAX:
-            at, pending, held = end_run(emit, codes, counts, raw, state, at, pending, held)
+def wait(state, s, bits, size):
+    """Keep correction bits, 1 to 63 of them, until the run ends."""
+    at = state[s, WAITING]
+    word, room = WORDS + (at >> 6), 64 - (at & 63)
+    if room == 64:
+        state[s, word] = 0
+    if size <= room:
+        state[s, word] |= types.int64(bits << U(room - size))
+    else:
+        state[s, word] |= types.int64(bits >> U(size - room))
+        state[s, word + 1] = types.int64(bits << U(64 - (size - room)))
+    state[s, WAITING] = at + size
+
+
+@njit(**INLINED)
+def end_run(areas, codes, t, state, s, at, pending, held):
+    """EOBn for the blocks that ended early, and the correction bits that waited for it (G.1.2.3)."""
+    at, pending, held = put_run(areas, codes, t, state[s, EOBRUN], at, pending, held)
+    for done in range(0, state[s, WAITING], 32):
+        count = min(types.int64(32), state[s, WAITING] - done)
+        half = U(state[s, WORDS + (done >> 6)]) << U(done & 32) >> U(32)
+        at, pending, held = put_bits(areas, half >> U(32 - count), count, at, pending, held)
+    state[s, EOBRUN] = state[s, WAITING] = 0
     return at, pending, held
 
 
 @njit(**INLINED)
-def refine_block(emit, coefficients, block, ss, se, al, codes, counts, state, raw, at, pending, held):
-    """One bit more of a band of a block (Figures G.7 to G.9)."""
-    band = U(0xFFFFFFFFFFFFFFFF) >> U(63 - se) & ~((U(1) << U(ss)) - U(1))
-    mask = magnitude_mask(coefficients, block, types.int64(1) << al) & band
-    known = magnitude_mask(coefficients, block, types.int64(2) << al) & band
-    end = 63 - types.int64(leading_zeros(mask & ~known))  # the last one that becomes non-zero, or -1
-    run, last, bits, size = types.int64(0), ss - 1, U(0), types.int64(0)
-    while mask:
-        k = types.int64(trailing_zeros(mask))
-        mask &= mask - U(1)
-        run, last = run + k - last - 1, k
-        while run > 15 and k <= end:
-            at, pending, held = end_run(emit, codes, counts, raw, state, at, pending, held)
-            at, pending, held = put(emit, codes, counts, 0, raw, ZRL, U(0), 0, at, pending, held)
-            if emit:
-                at, pending, held = put_corrections(raw, bits, size, at, pending, held)
-            run, bits, size = run - 16, U(0), types.int64(0)
-        value = types.int64(coefficients[block, U(k)])
-        if known >> U(k) & U(1):
-            bits, size = bits << U(1) | U(abs(value) >> al & 1), size + 1
-            if not emit:
-                counts[0, LOOSE] += 1
+def opened(areas, state, s):
+    """Where in `areas` a scan goes on, with which bits, and where the last block may begin."""
+    start = s * areas.shape[1]
+    at, end = start + state[s, FILLED], start + areas.shape[1] - ROOM_BYTES
+    return at, U(state[s, PENDING]), U(state[s, HELD]), end
+
+
+@njit(**INLINED)
+def closed(areas, state, s, at, pending, held, done):
+    """Note where the scan stopped. Returns whether the part is done."""
+    state[s, FILLED] = at - s * areas.shape[1]
+    state[s, PENDING], state[s, HELD] = types.int64(pending & U(255)), types.int64(held)
+    return done
+
+
+@njit(**INLINED)
+def encode_first(row, masks, plan, s, part, codes, state, areas):
+    """The first bits of a band (Figures G.3 to G.5). Returns whether the part is done."""
+    at, pending, held, end = opened(areas, state, s)
+    band, last_of_band, before, al, t = band_of(plan, s), plan[s, SE], plan[s, SS] - 1, plan[s, AL], plan[s, TABLE]
+    first, width, count = window(plan, s, part)
+    run, number = state[s, EOBRUN], state[s, NEXT]
+    while number < count and at <= end:
+        line, x = number // width, number % width
+        start = first + line * plan[s, PER_LINE]
+        for block in range(U(start + x), U(start + width)):
+            if at > end:
+                break
+            number += 1
+            mask = masks[U(al), block] & band
+            if mask == U(0):
+                run += 1
+                if run == EOBRUN_MAX:
+                    at, pending, held = put_run(areas, codes, t, run, at, pending, held)
+                    run = 0
+                continue
+            at, pending, held = put_run(areas, codes, t, run, at, pending, held)
+            last = before
+            while mask:
+                k = types.int64(trailing_zeros(mask))
+                mask &= mask - U(1)
+                zeros, last = k - last - 1, k
+                while zeros > 15:
+                    at, pending, held = put_symbol(areas, codes, t, ZRL, U(0), 0, at, pending, held)
+                    zeros -= 16
+                value = types.int64(row[block, U(k)])
+                sign = value >> 63
+                magnitude = ((value ^ sign) - sign) >> al  # the point transform divides (G.1.2.2)
+                size = bit_size(magnitude)
+                bits = U(magnitude ^ sign) & ((U(1) << U(size)) - U(1))
+                at, pending, held = put_symbol(areas, codes, t, zeros << 4 | size, bits, size, at, pending, held)
+            run = types.int64(last < last_of_band)
+    state[s, EOBRUN], state[s, NEXT] = run, number
+    return closed(areas, state, s, at, pending, held, number >= count)
+
+
+@njit(**INLINED)
+def gathered(values, places):
+    """The bits of `values` at `places`, the lowest one first and so highest; and their count."""
+    bits, left = U(0), places
+    while left:
+        bits = bits << U(1) | (values >> trailing_zeros(left) & U(1))
+        left &= left - U(1)
+    return bits, types.int64(count_ones(places))
+
+
+@njit(**INLINED)
+def put_zeros(areas, codes, t, zeros, known, values, at, pending, held):
+    """ZRL for every 16 of more than 15 zeros, and with each the corrections of what stands before the sixteenth.
+    Returns the zeros and the coefficients to correct that are left."""
+    while types.int64(count_ones(zeros)) > 15:
+        for _ in range(15):
+            zeros &= zeros - U(1)
+        below = (zeros & (U(0) - zeros)) - U(1)
+        zeros &= zeros - U(1)
+        bits, size = gathered(values, known & below)
+        known &= ~below
+        at, pending, held = put_symbol(areas, codes, t, ZRL, U(0), types.int64(0), at, pending, held)
+        at, pending, held = put_long(areas, bits, size, at, pending, held)
+    return zeros, known, at, pending, held
+
+
+@njit(**INLINED)
+def encode_refinement(row, masks, plan, s, part, codes, state, areas):
+    """One bit more of a band (Figures G.7 to G.9). Returns whether the part is done."""
+    at, pending, held, end = opened(areas, state, s)
+    band, al, t = band_of(plan, s), U(plan[s, AL]), plan[s, TABLE]
+    first, width, count = window(plan, s, part)
+    number = state[s, NEXT]
+    while number < count and at <= end:
+        line, x = number // width, number % width
+        start = first + line * plan[s, PER_LINE]
+        for block in range(U(start + x), U(start + width)):
+            if at > end:
+                break
+            number += 1
+            mask, known = masks[al, block] & band, masks[al + U(1), block] & band
+            if mask == U(0):
+                state[s, EOBRUN] += 1
+                if state[s, EOBRUN] == EOBRUN_MAX:
+                    at, pending, held = end_run(areas, codes, t, state, s, at, pending, held)
+                continue
+            values = magnitude_bits(row, block, types.int64(al))
+            new, zeros = mask & ~known, band & ~mask
+            if new and state[s, EOBRUN] > 0:
+                at, pending, held = end_run(areas, codes, t, state, s, at, pending, held)
+            while new:
+                k = trailing_zeros(new)
+                below = (U(1) << k) - U(1)
+                new &= new - U(1)
+                passed, corrected = zeros & below, known & below
+                zeros, known = zeros & ~below, known & ~below
+                if count_ones(passed) > U(15):
+                    passed, corrected, at, pending, held = put_zeros(
+                        areas, codes, t, passed, corrected, values, at, pending, held
+                    )
+                bits, size = gathered(values, corrected)
+                symbol, sign = types.int64(count_ones(passed)) << 4 | 1, U(row[block, k] > 0)
+                if size > 40:
+                    at, pending, held = put_symbol(areas, codes, t, symbol, sign, types.int64(1), at, pending, held)
+                    at, pending, held = put_long(areas, bits, size, at, pending, held)
+                else:
+                    bits |= sign << U(size)
+                    at, pending, held = put_symbol(areas, codes, t, symbol, bits, size + 1, at, pending, held)
+            if zeros | known:
+                state[s, EOBRUN] += 1
+                if known:
+                    bits, size = gathered(values, known)
+                    wait(state, s, bits, size)
+                if state[s, EOBRUN] == EOBRUN_MAX or state[s, WAITING] > WAITING_MAX:
+                    at, pending, held = end_run(areas, codes, t, state, s, at, pending, held)
+    state[s, NEXT] = number
+    return closed(areas, state, s, at, pending, held, number >= count)
+
+
+@njit(**INLINED)
+def put_value(row, block, c, s, ah, al, codes, t, state, areas, at, pending, held):
+    """A DC coefficient (G.1.2.1)."""
+    value = types.int64(row[U(block), U(0)]) >> al
+    if ah != 0:
+        return put_bits(areas, U(value & 1), types.int64(1), at, pending, held)
+    diff = value - state[s, PRED + c]
+    state[s, PRED + c] = value
+    size = 64 - types.int64(leading_zeros(U(abs(diff))))
+    bits = U(diff + (diff >> 63)) & ((U(1) << U(size)) - U(1))
+    return put_symbol(areas, codes, t, size, bits, size, at, pending, held)
+
+
+@njit(**INLINED)
+def encode_dc(row, layout, plan, s, part, codes, state, areas):
+    """DC coefficients, of one component or of all in turns. Returns whether the part is done."""
+    at, pending, held, end = opened(areas, state, s)
+    t, ah, al = plan[s, TABLE], plan[s, AH], plan[s, AL]
+    first, width, count = window(plan, s, part)
+    number = state[s, NEXT]
+    if plan[s, COMPONENT] < 0:
+        count = part[3] - part[2] if part[0] == 0 else types.int64(0)
+    while number < count and at <= end:
+        if plan[s, COMPONENT] >= 0:
+            block = first + number // width * plan[s, PER_LINE] + number % width
+            at, pending, held = put_value(
+                row, block, types.int64(0), s, ah, al, codes, t, state, areas, at, pending, held
+            )
         else:
-            at, pending, held = end_run(emit, codes, counts, raw, state, at, pending, held)
-            at, pending, held = put(
-                emit, codes, counts, 0, raw, run << 4 | 1, U(value > 0), types.int64(1), at, pending, held
-            )
-            if emit:
-                at, pending, held = put_corrections(raw, bits, size, at, pending, held)
-            run, bits, size = types.int64(0), U(0), types.int64(0)
-    if last < se or run > 0 or size > 0:
-        state[EOBRUN] += 1
-        if size > 0:
-            wait(state, bits, size)
-        if state[EOBRUN] == EOBRUN_MAX or state[WAITING] > WAITING_MAX:
-            at, pending, held = end_run(emit, codes, counts, raw, state, at, pending, held)
-    return at, pending, held
+            for c in range(layout.shape[0]):
+                h = layout[c, 2]
+                for y in range(layout[c, 3]):
+                    for x in range(h):
+                        block = layout[c, 0] + y * layout[c, 1] + (part[2] + number) * h + x
+                        at, pending, held = put_value(
+                            row, block, c, s, ah, al, codes, t + c, state, areas, at, pending, held
+                        )
+        number += 1
+    state[s, NEXT] = number
+    return closed(areas, state, s, at, pending, held, number >= count)
 
 
-@njit(**INLINED)
-def walk_ac(emit, coefficients, first, blocks, ss, se, ah, al, codes, counts, state, raw):
-    """Blocks of one component. Returns the bytes written."""
-    at, pending, held = types.int64(0), U(state[PENDING]), U(state[HELD])
-    for block in range(first, first + blocks):
-        if ah == 0:
-            at, pending, held = first_block(
-                emit, coefficients, block, ss, se, al, codes, counts, state, raw, at, pending, held
-            )
+@njit(types.int64(ROW, MASKS, TABLES, TABLES, PART, CODES, STATES, AREAS, types.int64), nogil=True, cache=True)
+def encode_scans(row, masks, layout, plan, part, codes, state, areas, first):
+    """A part of a row → entropy-coded bytes, not yet stuffed: state[s, FILLED] of each scan's area.
+
+    row, masks, layout, plan, part   as for `count_scans`; AC of SSSS_AC_MAX, or ROOM_BYTES are not enough
+    codes  (tables, 256) uint32: with a code for all that `count_scans` counted
+    state  (scans, STATE) int64, zeros before the first row
+    areas  (scans, n) uint8, n at least ROOM_BYTES
+    first  scan to begin with: 0, or the one whose area was full
+
+    Returns the number of the scan whose area is full, to be emptied before the part is gone on with, or of all scans.
+    """
+    for s in range(first, plan.shape[0]):
+        if plan[s, SS] == 0:
+            done = encode_dc(row, layout, plan, s, part, codes, state, areas)
+        elif plan[s, AH] == 0:
+            done = encode_first(row, masks, plan, s, part, codes, state, areas)
         else:
-            at, pending, held = refine_block(
-                emit, coefficients, block, ss, se, al, codes, counts, state, raw, at, pending, held
-            )
-    state[PENDING], state[HELD] = types.int64(pending & U(255)), types.int64(held)
-    return at
+            done = encode_refinement(row, masks, plan, s, part, codes, state, areas)
+        if not done:
+            return s
+        state[s, NEXT] = 0
+    return plan.shape[0]
 
 
-@njit(**INLINED)
-def walk_dc(emit, coefficients, layout, first, mcus, ah, al, codes, counts, state, raw):
-    """DC coefficients of interleaved MCUs (G.1.2.1). Returns the bytes written."""
-    at, pending, held = types.int64(0), U(state[PENDING]), U(state[HELD])
-    for mcu in range(first, first + mcus):
-        for c in range(layout.shape[0]):
-            h = layout[c, 2]
-            for y in range(layout[c, 3]):
-                for x in range(h):
-                    block = layout[c, 0] + y * layout[c, 1] + mcu * h + x
-                    value = types.int64(coefficients[block, 0]) >> al
-                    if ah == 0:
-                        diff = value - state[PRED + c]
-                        state[PRED + c] = value
-                        size = bit_size(abs(diff))
-                        bits = U(diff if diff >= 0 else diff + (1 << size) - 1)
-                        at, pending, held = put(emit, codes, counts, c, raw, size, bits, size, at, pending, held)
-                    elif emit:
-                        at, pending, held = put_bits(raw, U(value & 1), types.int64(1), at, pending, held)
-                    else:
-                        counts[c, LOOSE] += 1
-    state[PENDING], state[HELD] = types.int64(pending & U(255)), types.int64(held)
-    return at
-
-
-SCAN = (types.int64,) * 4
-CODES, COUNTS_ARRAY = types.uint32[:, ::1], types.int64[:, ::1]
-
-
-@njit(types.void(COEFFICIENTS, types.int64, types.int64, *SCAN, COUNTS_ARRAY, STATE_ARRAY), nogil=True, cache=True)
-def count_ac(coefficients, first, blocks, ss, se, ah, al, counts, state):
-    """Count what `encode_ac` would write.
-
-    counts  (1, COUNTS) int64: of each symbol, then of loose bits
-
-    The others as there.
-    """
-    walk_ac(False, coefficients, first, blocks, ss, se, ah, al, counts, counts, state, counts)
-
-
-@njit(types.int64(COEFFICIENTS, types.int64, types.int64, *SCAN, CODES, STATE_ARRAY, OUT, OUT), nogil=True, cache=True)
-def encode_ac(coefficients, first, blocks, ss, se, ah, al, codes, state, raw, out):
-    """A band of one component's blocks → entropy-coded, stuffed bytes. Returns how many.
-
-    coefficients    (n, 64) int16, zig-zag; AC of SSSS_AC_MAX, or `raw` is too small
-    first, blocks   which, and how many from there on
-    ss, se, ah, al  of the scan header, 1 <= ss <= se; ah is 0 or al + 1
-    codes           (1, 256) uint32: its code table, with a code for all that `count_ac` counted
-    state           (STATE,) int64, zeros before the first row
-    raw             uint8, at least `coded_bytes(blocks)`
-    out             uint8, twice that
-    """
-    return stuff(raw, walk_ac(True, coefficients, first, blocks, ss, se, ah, al, codes, codes, state, raw), out)
-
-
-@njit(types.void(COEFFICIENTS, types.int64[:, ::1], *SCAN, COUNTS_ARRAY, STATE_ARRAY), nogil=True, cache=True)
-def count_dc(coefficients, layout, first, mcus, ah, al, counts, state):
-    """Count what `encode_dc` would write: counts (components, COUNTS) int64."""
-    walk_dc(False, coefficients, layout, first, mcus, ah, al, counts, counts, state, counts)
-
-
-@njit(types.int64(COEFFICIENTS, types.int64[:, ::1], *SCAN, CODES, STATE_ARRAY, OUT, OUT), nogil=True, cache=True)
-def encode_dc(coefficients, layout, first, mcus, ah, al, codes, state, raw, out):
-    """The DC coefficients of interleaved MCUs → entropy-coded, stuffed bytes. Returns how many.
-
-    layout       (components, 4) int64 as in `Frame.layout`
-    first, mcus  of the row: which, and how many from there on
-    codes        (components, 256) uint32
-
-    The others as in `encode_ac`, of the blocks of all these MCUs.
-    """
-    return stuff(raw, walk_dc(True, coefficients, layout, first, mcus, ah, al, codes, codes, state, raw), out)
-
-
-@njit(types.void(COUNTS_ARRAY, STATE_ARRAY), nogil=True, cache=True)
-def count_end(counts, state):
-    """Count what `encode_end` would write."""
-    end_run(False, counts, counts, counts, state, types.int64(0), U(0), U(0))
-
-
-@njit(types.int64(CODES, STATE_ARRAY, OUT, OUT), nogil=True, cache=True)
-def encode_end(codes, state, raw, out):
-    """The run that the scan ends with, if there is one. Returns the bytes written; bits may still be PENDING.
-
-    raw  uint8, at least `coded_bytes(0)`
-    out  uint8, twice that
-    """
-    at, pending, held = end_run(True, codes, codes, raw, state, types.int64(0), U(state[PENDING]), U(state[HELD]))
-    state[PENDING], state[HELD] = types.int64(pending & U(255)), types.int64(held)
-    return stuff(raw, at, out)
+@njit(types.void(TABLES, CODES, STATES, AREAS), nogil=True, cache=True)
+def encode_ends(plan, codes, state, areas):
+    """The runs that scans end with. There must be room in all areas, and bits may still be PENDING."""
+    for s in range(plan.shape[0]):
+        at, pending, held, _ = opened(areas, state, s)
+        at, pending, held = end_run(areas, codes, plan[s, TABLE], state, s, at, pending, held)
+        closed(areas, state, s, at, pending, held, True)

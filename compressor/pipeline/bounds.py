@@ -7,7 +7,8 @@ are read (`Context.hold`).
 from compressor import png
 from compressor.jpeg import encoder, scans
 from compressor.jpeg.frame import Frame, Header
-from compressor.jpeg.progressive import PIECE_BYTES as SCAN_PIECE_BYTES
+from compressor.jpeg.progressive import AREA_BYTES
+from compressor.jpeg.shaping import BYTES_PER_BLOCK, BYTES_PER_PIXEL, window_bytes
 from compressor.jpeg.smallest import SCANS_MAX
 from compressor.jpeg.spooled import PACKED_BLOCKS
 from compressor.kernels import packing
@@ -22,35 +23,41 @@ from compressor.settings import Effort, Raw, Settings
 
 BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
+MASKS_BYTES = 8 * packing.LEVELS  # of a block, where progressive scans are made
 CODING_BYTES = 3 * encoder.coded_bytes(encoder.CODED_BLOCKS)  # before byte stuffing, and after
 PACKING_BYTES = 2 * packing.BLOCK_BYTES_MAX * PACKED_BLOCKS
 TILE_COPIES = 5  # on the wire, parsed, waiting, the one that is put in its place, and one that is given back
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
-PROGRESSIVE_BYTES = 3 * SCANS_MAX * SCAN_PIECE_BYTES  # what waits for the spool, as a buffer and copied; tables
+PROGRESSIVE_BYTES = 3 * SCANS_MAX * AREA_BYTES  # what waits for the spool, as a buffer and copied; tables
 PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB, what it gives; 256 KiB each: filtered, held, chunk, framed
 
 
 def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
-    """A row of coefficients, what codes and packs a part of one, and the windows on the scans of a file in several."""
-    row = header.frame.blocks_per_row * COEFFICIENTS_BYTES
+    """Rows of coefficients, what codes them, and the windows on the scans of a file in several."""
+    blocks = header.frame.blocks_per_row
+    row = blocks * (COEFFICIENTS_BYTES + (0 if settings.lossless else BYTES_PER_BLOCK))
     # The source's windows are given back before scans are made.
-    progressive = PROGRESSIVE_BYTES if settings.lossless else 0
     windows = 0 if header.streams else scans.memory_bytes(header)
-    return BASE_BYTES + row + coding(settings) + max(progressive, windows)
+    return BASE_BYTES + row + coding(blocks, settings, windows)
 
 
-def coding(settings: Settings) -> int:
-    """Parts of a coefficient row on their way to the spool and to the output."""
-    one_pass = settings.effort is Effort.FAST and not settings.lossless
-    return CODING_BYTES + (0 if one_pass else PACKING_BYTES)
+def coding(blocks: int, settings: Settings, windows: int = 0) -> int:
+    """Parts of a row of so many blocks on their way to the output; to the spool, and masks, where scans are made."""
+    if settings.effort is Effort.FAST and not settings.lossless:
+        return CODING_BYTES + windows
+    return CODING_BYTES + PACKING_BYTES + blocks * MASKS_BYTES + max(PROGRESSIVE_BYTES, windows)
 
 
 def pixels_to_jpeg(frame: Frame, channels: int, lines: int, band_bytes: int, settings: Settings) -> int:
-    """Bands of pixels, without alpha a second time, and in two passes a row of coefficients."""
-    row = 0 if settings.effort is Effort.FAST else frame.blocks_per_row * COEFFICIENTS_BYTES
+    """Bands of pixels, without alpha a second time; unless all goes in one pass, also what looks at neighbours."""
     flattened = lines * frame.width * (channels - 1) if channels in (2, 4) else 0
-    return BASE_BYTES + row + coding(settings) + band_bytes + flattened
+    known = BASE_BYTES + coding(frame.blocks_per_row, settings) + band_bytes + flattened
+    if settings.effort is Effort.FAST:
+        return known
+    window = window_bytes(lines, 8 * frame.v_max, frame.width * len(frame.components))
+    planes = 8 * frame.mcus_per_row * frame.h_max * BYTES_PER_PIXEL
+    return known + window + planes + frame.blocks_per_row * BYTES_PER_BLOCK
 
 
 def jpeg_bands(header: Header, lines: int) -> int:

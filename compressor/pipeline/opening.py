@@ -27,7 +27,7 @@ from compressor.pipeline.stages import Stages
 from compressor.pipeline.to_jpeg import JpegToJpeg, PixelsToJpeg
 from compressor.pipeline.to_other import PixelsToOther
 from compressor.pipeline.to_png import PixelsToPng, PngToPng
-from compressor.settings import Delivery, Effort, Format, Metadata, Raw, Settings, Source, Subsampling
+from compressor.settings import Delivery, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
 from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
@@ -77,10 +77,7 @@ def open_file(stream: ByteStream, original: Spool, context: Context) -> Opened:
 
 def _target(kind: str, settings: Settings) -> str:
     """The output format, "" for none: the file comes back as it is."""
-    target = KEPT_AS.get(kind, "") if settings.format is Format.KEEP else settings.format.value
-    if target == "jpeg" and settings.effort is Effort.BEST:
-        raise UnsupportedError("effort best is not supported yet for JPEG")
-    return target
+    return KEPT_AS.get(kind, "") if settings.format is Format.KEEP else settings.format.value
 
 
 def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
@@ -199,8 +196,6 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
         target = "jpeg" if raw.channels in (1, 3) and not settings.lossless else "png"
     else:
         target = _target("raw", settings)
-    if target == "jpeg" and settings.effort is Effort.BEST:
-        raise UnsupportedError("effort best is not supported yet for JPEG")
     pixels: Pixels
     if isinstance(arriving, np.ndarray):
         pixels = ArrayPixels(arriving)

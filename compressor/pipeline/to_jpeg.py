@@ -5,11 +5,12 @@ PixelsToJpeg  bands of pixels → coefficients → bytes
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import attachments as segments
-from compressor.jpeg import encoder, mpf, output, perceptual, tables, trained, writer
+from compressor.jpeg import encoder, mpf, output, perceptual, shaping, trained, writer
 from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import read_scans
@@ -38,30 +39,47 @@ class JpegToJpeg(Route):
         frame = header.frame
         self.height = frame.height
         self._has_index = mpf.index_of(header.segments) is not None
-        self._tables = {c.tq: header.quantization[c.tq] for c in frame.components}
+        self._frame, self._tables = frame, {c.tq: header.quantization[c.tq] for c in frame.components}
         rows = stages.timed(source.rows, "decode")
-        coarser = (
-            self._tables
-            if settings.lossless
-            else tables.coarser(self._tables, frame.components[0].tq, settings.quality, header.color)
-        )
-        self._exact = all((coarser[tq] == self._tables[tq]).all() for tq in coarser)
+        self._exact = settings.lossless or not self._requantize(settings)
         self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
+        fast = settings.effort is Effort.FAST and not settings.lossless
         if self._exact:
             # Where `Smallest` packs rows, that is enough for the fingerprint.
-            rows = without_padding(rows, frame) if settings.lossless else self._digested(rows)
+            rows = self._digested(rows) if fast else without_padding(rows, frame)
             if not settings.lossless:
                 self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
         else:
-            old, new = ([table[c.tq] for c in frame.components] for table in (self._tables, coarser))
-            rows = encoder.requantized(rows, frame, old, new)
-            self._tables = coarser
-        one_pass = settings.effort is Effort.FAST and not settings.lossless
-        self._output: output.OnePassRows | output.TwoPass | Smallest
-        if settings.lossless:
-            self._output = Smallest(frame, rows, spool, self._fingerprint.add_packed)
+            rows = self._requantized(rows, settings)
+        self._output: output.OnePassRows | Smallest
+        if fast:
+            codes = trained.codes_for(self._distance, len(frame.components))
+            self._output = output.OnePassRows(self._frame, codes, rows)
         else:
-            self._output = output.OnePassRows(frame, rows) if one_pass else output.TwoPass(frame, rows, spool)
+            self._output = Smallest(self._frame, rows, spool, self._fingerprint.add_packed)
+
+    def _requantize(self, settings: Settings) -> bool:
+        """Choose coarser tables, one for each component; False where they would gain nothing."""
+        frame, header = self._frame, self._header
+        self._distance = perceptual.distance_for(settings.quality, settings.effort)
+        count = len(frame.components)
+        self._chroma = header.color == "ycbcr"
+        made = perceptual.quantization_tables(self._distance, 3 if self._chroma else 1)
+        wanted = made if self._chroma else made * count
+        source = [self._tables[c.tq] for c in frame.components]
+        coarser = [perceptual.on_lattice(old, new) for old, new in zip(source, wanted, strict=True)]
+        if not perceptual.worth_it(source, coarser):
+            return False
+        self._source_tables = source
+        self._tables = dict(enumerate(coarser))
+        components = tuple(replace(c, tq=tq) for tq, c in enumerate(frame.components))
+        self._frame = replace(frame, components=components)
+        return True
+
+    def _requantized(self, rows: Iterator[encoder.Row], settings: Settings) -> Iterator[encoder.Row]:
+        frame, tables = self._frame, list(self._tables.values())
+        spectra = shaping.CoefficientSpectra(frame, rows, self._source_tables, self._chroma)
+        return shaping.Shaper(frame, tables, self._distance, settings.effort, self._chroma).rows(spectra)
 
     @property
     def notices(self) -> list[str]:
@@ -78,7 +96,7 @@ class JpegToJpeg(Route):
 
     def head(self) -> bytes:
         kept = segments.kept(self._header.segments, self._settings.metadata)
-        head = writer.head(self._header.frame, self._tables, self._output.codes, kept)
+        head = writer.head(self._frame, self._tables, self._output.codes, kept)
         index = mpf.index_of(kept)
         if index is None:
             return head
@@ -115,7 +133,8 @@ class JpegToJpeg(Route):
         found, stream = Fingerprint(), ByteStream(result.chunks())
         try:
             header = read_header(stream)
-            for row in read_rows(stream, header) if header.streams else read_scans(result, header):
+            rows = read_rows(stream, header) if header.streams else read_scans(result, header)
+            for row in without_padding(rows, header.frame) if self._settings.lossless else rows:
                 found.add(row)
         except (FormatError, LimitError):
             return False
@@ -141,17 +160,19 @@ class PixelsToJpeg(Route):
         count = len(self._frame.components)
         distance = perceptual.distance_for(settings.quality, settings.effort)
         self._tables = dict(enumerate(perceptual.quantization_tables(distance, count)))
-        transform = encoder.Transform(self._frame, list(self._tables.values()), perceptual.dead_zones(distance, count))
         lines = band_lines(pixels.width, 8 * self._frame.v_max)
         band_bytes = pixels.band_bytes(lines)
         self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, settings)
         bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
-        self._output: output.OnePassPixels | output.TwoPass
+        made = list(self._tables.values())
+        self._output: output.OnePassPixels | Smallest
         if settings.effort is Effort.FAST:
+            transform = encoder.Transform(self._frame, made, perceptual.dead_zones(distance, count))
             codes = trained.codes_for(distance, count)
             self._output = output.OnePassPixels(self._frame, transform, codes, bands)
         else:
-            self._output = output.TwoPass(self._frame, transform.rows(bands), spool)
+            shaper = shaping.Shaper(self._frame, made, distance, settings.effort, color)
+            self._output = Smallest(self._frame, shaper.rows(shaping.PixelSpectra(self._frame, bands)), spool)
 
     @property
     def notices(self) -> list[str]:

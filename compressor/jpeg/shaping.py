@@ -1,0 +1,177 @@
+"""Quantization that looks twice: rows of unquantized coefficients, weighed beside their neighbours, then quantized with
+a dead zone or by a trellis.
+
+    PixelSpectra         bands of pixels → spectra        \\
+                                                           Shaper → coefficient rows
+    CoefficientSpectra   a file's coefficient rows → spectra  /
+
+A row is quantized when the one below it is known: masking looks at the mean of all neighbours.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.jpeg import perceptual, trained
+from compressor.jpeg.encoder import Row
+from compressor.jpeg.frame import Frame
+from compressor.jpeg.tables import Table
+from compressor.kernels import sharp, spectrum
+from compressor.kernels.huffman_encode import code_table
+from compressor.kernels.quantize import reciprocals
+from compressor.settings import Effort
+from compressor.tiles import Band, band_lines, cores
+
+TRELLIS_BLOCKS = 1024  # by one call, a millisecond or less
+# Of a block of a row: two spectra, their energies, the factor, contrast and light, the quantized block. Of a pixel of
+# a line: planes of 16 and twice 8 lines.
+BYTES_PER_BLOCK = 2 * (64 + 3) * 4 + 3 * 4 + 64 * 2
+BYTES_PER_PIXEL = (16 + 8 + 8) * 2
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """Coefficients (n, 64) and energy (3, n) of an MCU row, float32, as kernels/spectrum.py has them."""
+
+    coefficients: NDArray[np.float32]
+    energy: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, blocks: int) -> "Spectrum":
+        return cls(np.empty((blocks, 64), np.float32), np.empty((3, blocks), np.float32))
+
+
+def windows(bands: Iterable[Band], lines: int, step: int, margin: int) -> Iterator[tuple[Band, int]]:
+    """MCU rows with what is above and below them: lines (n, samples) and the first of the row, `step` lines high.
+
+    lines  that are taken at once: longer bands are cut
+
+    There are at least `margin` lines on either side but where the image ends. Valid until the next one is asked for.
+    """
+    held = np.empty((0, 0), np.uint8)
+    top = end = 0
+    for band in (whole[at : at + lines] for whole in bands for at in range(0, len(whole), lines)):
+        if not len(held):
+            held = np.empty((lines + step + 2 * margin, band.shape[1]), np.uint8)
+        first = max(0, top - margin)
+        held[: end - first] = held[first:end].copy()
+        top, end = top - first, end - first
+        held[end : end + len(band)] = band
+        end += len(band)
+        while top + step + margin <= end:
+            yield held[:end], top
+            top += step
+    while top < end:
+        yield held[:end], top
+        top += step
+
+
+def window_bytes(lines: int, step: int, samples: int) -> int:
+    """What `windows` holds of lines with so many samples."""
+    return (lines + 2 * (step + 2 * sharp.MARGIN)) * samples
+
+
+class PixelSpectra:
+    """Bands (lines, width * components) uint8 of any height → spectra, valid until the next but one is asked for."""
+
+    def __init__(self, frame: Frame, bands: Iterable[Band]) -> None:
+        self._frame, self._bands = frame, bands
+
+    def __iter__(self) -> Iterator[Spectrum]:
+        frame = self._frame
+        stride = -(-int(frame.layout[0, 1]) * 8 // 32) * 32
+        step = 8 * frame.v_max
+        planes = tuple(np.empty((lines, stride), np.int16) for lines in (16, 8, 8))
+        scratch = sharp.scratch()
+        spectra = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
+        for number, (window, top) in enumerate(windows(self._bands, band_lines(frame.width, step), step, sharp.MARGIN)):
+            made = spectra[number % 2]
+            with cores:
+                spectrum.from_pixels(window, top, frame.layout, planes, scratch, made.coefficients, made.energy)
+            yield made
+
+
+class CoefficientSpectra:
+    """Coefficient rows quantized by `tables`, one for each component, → spectra, as above."""
+
+    def __init__(self, frame: Frame, rows: Iterable[Row], tables: Sequence[Table], chroma: bool) -> None:
+        self._frame, self._rows, self._chroma = frame, rows, chroma
+        self._tables = np.array(tables, np.float32)
+
+    def __iter__(self) -> Iterator[Spectrum]:
+        spectra = [Spectrum.empty(self._frame.blocks_per_row) for _ in range(2)]
+        for number, row in enumerate(self._rows):
+            made = spectra[number % 2]
+            with cores:
+                spectrum.from_quantized(
+                    row, self._frame.layout, self._chroma, self._tables, made.coefficients, made.energy
+                )
+            yield made
+
+
+class Shaper:
+    """Spectra → coefficient rows.
+
+    tables  of each component, zig-zag
+    chroma  whether the second and the third component are chroma
+    """
+
+    def __init__(self, frame: Frame, tables: Sequence[Table], distance: float, effort: Effort, chroma: bool) -> None:
+        self._frame, self._chroma, self._best = frame, chroma, effort is Effort.BEST
+        count = len(frame.components)
+        self._reciprocal = np.array([reciprocals(table) for table in tables])
+        self._slope = perceptual.dead_zones(distance, count)
+        self._weights = perceptual.trellis_weights(distance, count)
+        codes = trained.codes_for(distance, 3)
+        self._lengths = [
+            (code_table(*codes.specs[1, int(chroma and c > 0)]) & 63).astype(np.float32) for c in range(count)
+        ]
+        blocks = frame.blocks_per_row
+        self._factor, self._scratch = np.empty(blocks, np.float32), np.empty((2, blocks), np.float32)
+        self._steps, self._lambda = np.empty((TRELLIS_BLOCKS, 64), np.float32), np.empty(TRELLIS_BLOCKS, np.float32)
+
+    def rows(self, spectra: Iterable[Spectrum]) -> Iterator[Row]:
+        """Coefficient rows, the array reused for each."""
+        layout = self._frame.layout
+        across = int(layout[:, 1].max())
+        above, below = (np.empty((len(layout), across), np.float32) for _ in range(2))
+        row = np.empty((self._frame.blocks_per_row, 64), np.int16)
+        waiting: Spectrum | None = None
+        for made in spectra:
+            if waiting is None:
+                self._line(made, 0, above)
+            else:
+                self._line(made, 0, below)
+                yield from self._quantized(waiting, above, below, row)
+                self._line(waiting, -1, above)
+            waiting = made
+        if waiting is not None:
+            self._line(waiting, -1, below)
+            yield from self._quantized(waiting, above, below, row)
+
+    def _line(self, made: Spectrum, number: int, out: NDArray[np.float32]) -> None:
+        """The means of the first (0) or the last (-1) line of blocks of each component."""
+        for c, (first, across, _, down) in enumerate(self._frame.layout.tolist()):
+            at = first + (number % down) * across
+            out[c, :across] = made.energy[2, at : at + across]
+
+    def _quantized(
+        self, made: Spectrum, above: NDArray[np.float32], below: NDArray[np.float32], row: Row
+    ) -> Iterator[Row]:
+        layout = self._frame.layout
+        with cores:
+            spectrum.factors(layout, self._chroma, above, made.energy, below, self._scratch, self._factor)
+            if not self._best:
+                spectrum.quantize_row(made.coefficients, layout, self._reciprocal, self._slope, self._factor, row)
+        if self._best:
+            for c, (first, across, _, down) in enumerate(layout.tolist()):
+                for at in range(first, first + across * down, TRELLIS_BLOCKS):
+                    count = min(TRELLIS_BLOCKS, first + across * down - at)
+                    with cores:
+                        spectrum.trellis_part(
+                            made.coefficients, at, count, self._reciprocal, c, self._factor, self._weights[c],
+                            self._lengths[c], self._steps, self._lambda, row,
+                        )  # fmt: skip
+        yield row

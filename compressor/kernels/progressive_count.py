@@ -1,0 +1,200 @@
+"""Counting the symbols of progressive scans (T.81 G.1.2), all scans of a part of a row in one call."""
+
+from numba import njit, types
+
+from compressor.kernels.huffman_decode import INLINED
+from compressor.kernels.lanes import count_ones, leading_zeros, trailing_zeros
+from compressor.kernels.progressive_scans import (
+    AH,
+    AL,
+    COMPONENT,
+    EOBRUN_MAX,
+    MASKS,
+    PART,
+    PER_LINE,
+    ROW,
+    SE,
+    SS,
+    STATES,
+    TABLE,
+    TABLES,
+    WAITING_MAX,
+    U,
+    band_of,
+    bit_size,
+    window,
+)
+from compressor.t81 import ZRL
+
+# state: int64 (scans, STATE)
+EOBRUN = 0  # blocks that the next EOBn stands for
+WAITING = 1  # correction bits of these blocks
+PRED = 2  # .. 5: DC predictions
+STATE = 6
+
+LOOSE = 256  # in counts: bits that no symbol stands for, corrections and DC refinements
+COUNTS = 257
+
+
+@njit(**INLINED)
+def count_run(counts, t, run):
+    """EOBn, if there is one (G.1.2.2)."""
+    if run > 0:
+        counts[t, U((bit_size(run) - 1) << 4)] += 1
+
+
+@njit(**INLINED)
+def count_first(row, masks, plan, s, part, counts, state):
+    """The first bits of a band (Figures G.3 to G.5)."""
+    band, last_of_band, before, al, t = band_of(plan, s), plan[s, SE], plan[s, SS] - 1, plan[s, AL], plan[s, TABLE]
+    first, width, count = window(plan, s, part)
+    run = state[s, EOBRUN]
+    for line in range(count // max(width, 1)):
+        start = first + line * plan[s, PER_LINE]
+        for block in range(U(start), U(start + width)):
+            mask = masks[U(al), block] & band
+            if mask == U(0):
+                run += 1
+                if run == EOBRUN_MAX:
+                    count_run(counts, t, run)
+                    run = 0
+                continue
+            count_run(counts, t, run)
+            last = before
+            while mask:
+                k = types.int64(trailing_zeros(mask))
+                mask &= mask - U(1)
+                zeros, last = k - last - 1, k
+                if zeros > 15:
+                    counts[t, ZRL] += zeros >> 4
+                    zeros &= 15
+                counts[t, U(zeros << 4 | bit_size(abs(types.int64(row[block, U(k)])) >> al))] += 1
+            run = types.int64(last < last_of_band)
+    state[s, EOBRUN] = run
+
+
+@njit(**INLINED)
+def count_refinement(masks, plan, s, part, counts, state):
+    """One bit more of a band (Figures G.7 to G.9). Zeros between two new coefficients are counted, not walked over."""
+    band, al, t = band_of(plan, s), U(plan[s, AL]), plan[s, TABLE]
+    first, width, count = window(plan, s, part)
+    run, waiting, loose = state[s, EOBRUN], state[s, WAITING], types.int64(0)
+    for line in range(count // max(width, 1)):
+        start = first + line * plan[s, PER_LINE]
+        for block in range(U(start), U(start + width)):
+            mask, known = masks[al, block] & band, masks[al + U(1), block] & band
+            loose += types.int64(count_ones(known))
+            new, zeros = mask & ~known, band & ~mask
+            if new:
+                count_run(counts, t, run)
+                run = waiting = types.int64(0)
+            while new:
+                below = (new & (U(0) - new)) - U(1)
+                new &= new - U(1)
+                length = types.int64(count_ones(zeros & below))
+                zeros &= ~below
+                known &= ~below
+                if length > 15:
+                    counts[t, ZRL] += length >> 4
+                    length &= 15
+                counts[t, U(length << 4 | 1)] += 1
+            if zeros | known:
+                run += 1
+                waiting += types.int64(count_ones(known))
+                if run == EOBRUN_MAX or waiting > WAITING_MAX:
+                    count_run(counts, t, run)
+                    run = waiting = types.int64(0)
+    state[s, EOBRUN], state[s, WAITING] = run, waiting
+    counts[t, LOOSE] += loose
+
+
+@njit(**INLINED)
+def count_value(row, block, t, c, s, ah, al, counts, state):
+    """A DC coefficient (G.1.2.1)."""
+    if ah != 0:
+        counts[t, LOOSE] += 1
+        return
+    value = types.int64(row[U(block), U(0)]) >> al
+    diff = value - state[s, PRED + c]
+    state[s, PRED + c] = value
+    counts[t, U(64 - types.int64(leading_zeros(U(abs(diff)))))] += 1
+
+
+@njit(**INLINED)
+def count_dc(row, layout, plan, s, part, counts, state):
+    """DC coefficients, of one component or of all in turns."""
+    t, ah, al = plan[s, TABLE], plan[s, AH], plan[s, AL]
+    if plan[s, COMPONENT] >= 0:
+        first, width, count = window(plan, s, part)
+        for line in range(count // max(width, 1)):
+            start = first + line * plan[s, PER_LINE]
+            for block in range(start, start + width):
+                count_value(row, block, t, types.int64(0), s, ah, al, counts, state)
+    elif part[0] == 0:
+        for mcu in range(part[2], part[3]):
+            for c in range(layout.shape[0]):
+                h = layout[c, 2]
+                for y in range(layout[c, 3]):
+                    for x in range(h):
+                        block = layout[c, 0] + y * layout[c, 1] + mcu * h + x
+                        count_value(row, block, t + c, c, s, ah, al, counts, state)
+
+
+@njit(types.void(ROW, MASKS, TABLES, TABLES, PART, TABLES, STATES), nogil=True, cache=True)
+def count_scans(row, masks, layout, plan, part, counts, state):
+    """Count what `encode_scans` would write.
+
+    row     (n, 64) int16, zig-zag
+    masks   (LEVELS, n) uint64 of these blocks
+    layout  (components, 4) int64 as in `Frame.layout`
+    plan    (scans, PLAN) int64
+    part    (4,) int64
+    counts  (tables, COUNTS) int64: of each symbol, then of loose bits
+    state   (scans, STATE) int64, zeros before the first row
+    """
+    for s in range(plan.shape[0]):
+        if plan[s, SS] == 0:
+            count_dc(row, layout, plan, s, part, counts, state)
+        elif plan[s, AH] == 0:
+            count_first(row, masks, plan, s, part, counts, state)
+        else:
+            count_refinement(masks, plan, s, part, counts, state)
+
+
+@njit(types.void(TABLES, TABLES, STATES), nogil=True, cache=True)
+def count_ends(plan, counts, state):
+    """Count the runs that scans end with."""
+    for s in range(plan.shape[0]):
+        count_run(counts, plan[s, TABLE], state[s, EOBRUN])
+        state[s, EOBRUN] = state[s, WAITING] = 0
+
+
+@njit(types.void(TABLES, types.int64[::1], types.int64[::1]), nogil=True, cache=True)
+def code_bits(counts, trees, bits):
+    """What the symbols take in the best code for them (Figure K.1), each one that is reserved with them, but no code
+    too long: the sum of all trees that are merged.
+
+    counts  (tables, COUNTS) int64
+    trees   (257,) int64, scratch
+    bits    (tables,) int64: out
+    """
+    for t in range(counts.shape[0]):
+        trees[0] = 1
+        left = 1
+        for symbol in range(256):
+            if counts[t, symbol] > 0:
+                trees[left] = counts[t, symbol]
+                left += 1
+        total = types.int64(0)
+        while left > 1:
+            for to in range(2):  # the two rarest to the end
+                best = 0
+                for at in range(left - to):
+                    if trees[at] < trees[best]:
+                        best = at
+                end = left - 1 - to
+                trees[best], trees[end] = trees[end], trees[best]
+            trees[left - 2] += trees[left - 1]
+            total += trees[left - 2]
+            left -= 1
+        bits[t] = total

@@ -1,0 +1,160 @@
+"""MCU rows of unquantized coefficients: made from pixels or from a file's own, weighed by what the eye sees, quantized.
+
+A row's coefficients lie as those of `Frame.layout`, but float32 and as `dct.fdct` leaves them; `energy` beside them is
+what `masking.energies` finds in each block.
+"""
+
+import numpy as np
+from numba import njit, types
+
+from compressor.kernels import masking
+from compressor.kernels.color import PIXELS
+from compressor.kernels.dct import SCALE, TRANSPOSED, fdct
+from compressor.kernels.mcu_row import FLOATS, LAYOUT, SAMPLES
+from compressor.kernels.quantize import dead_zone
+from compressor.kernels.sharp import sharp_planes
+from compressor.kernels.trellis import trellis
+
+f32 = np.float32
+PLACES = TRANSPOSED.astype(np.int64)  # of zig-zag coefficients
+UNIT = SCALE.astype(np.float32)
+
+
+@njit(nogil=True)
+def _energies(layout, chroma, coefficients, energy):
+    for c in range(layout.shape[0]):
+        weight = masking.CHROMA if chroma and c > 0 else masking.LUMA
+        masking.energies(coefficients, layout[c, 0], layout[c, 1] * layout[c, 3], weight, energy, layout[c, 0])
+
+
+@njit(
+    types.void(
+        PIXELS, types.int64, LAYOUT, types.UniTuple(SAMPLES, 3), types.Tuple((types.uint8[:, ::1], FLOATS)),
+        FLOATS, FLOATS,
+    ),
+    nogil=True,
+    cache=True,
+)  # fmt: skip
+def from_pixels(pixels, row, layout, planes, scratch, coefficients, energy):
+    """One MCU row of pixels.
+
+    pixels, row, layout  as in `sharp.sharp_planes`
+    planes               y (16, stride), cb and cr (8, stride) int16
+    scratch              of `sharp.scratch`
+    coefficients         (n, 64) float32, energy (3, n) float32: filled
+    """
+    y, cb, cr = planes
+    sharp_planes(pixels, row, layout, y, cb, cr, *scratch)
+    for line in range(layout[0, 3]):
+        fdct(y, 8 * line, layout[0, 1], coefficients, layout[0, 0] + line * layout[0, 1])
+    if layout.shape[0] == 3:
+        fdct(cb, 0, layout[1, 1], coefficients, layout[1, 0])
+        fdct(cr, 0, layout[2, 1], coefficients, layout[2, 0])
+    _energies(layout, True, coefficients, energy)
+
+
+@njit(types.void(SAMPLES, LAYOUT, types.boolean, FLOATS, FLOATS, FLOATS), nogil=True, cache=True)
+def from_quantized(row, layout, chroma, tables, coefficients, energy):
+    """One MCU row of a file's coefficients.
+
+    row     (n, 64) int16, zig-zag
+    chroma  whether all components but the first are chroma
+    tables  (components, 64) float32, zig-zag: Q of each component
+
+    The others as in `from_pixels`.
+    """
+    for c in range(layout.shape[0]):
+        first = layout[c, 0]
+        for block in range(first, first + layout[c, 1] * layout[c, 3]):
+            for k in range(64):
+                place = PLACES[k]
+                coefficients[block, place] = f32(row[block, k]) * tables[c, k] * UNIT[place]
+    _energies(layout, chroma, coefficients, energy)
+
+
+@njit(nogil=True, error_model="numpy")
+def _contrast(upper, middle, lower, blocks, out):
+    """The standard deviation of DC, eight times the mean, over 3 x 3 blocks; beyond the edge they are repeated."""
+    for i in range(blocks):
+        left, right = max(i - 1, 0), min(i + 1, blocks - 1)
+        total = squares = f32(0)
+        for line in (upper, middle, lower):
+            for j in (left, i, right):
+                d = line[j] - middle[i]
+                total += d
+                squares += d * d
+        variance = squares / f32(9) - total * total / f32(81)
+        out[i] = f32(8) * np.sqrt(max(variance, f32(0)))
+
+
+@njit(nogil=True, error_model="numpy")
+def _light(layout, c, mean, out):
+    """The mean luma where each block of a component is, in its order; a middle grey where the grids do not match."""
+    h, v = layout[0, 2] // layout[c, 2], layout[0, 3] // layout[c, 3]
+    matching = h * layout[c, 2] == layout[0, 2] and v * layout[c, 3] == layout[0, 3]
+    for line in range(layout[c, 3]):
+        for i in range(layout[c, 1]):
+            total = f32(0)
+            for y in range(line * v, line * v + v):
+                for x in range(i * h, i * h + h):
+                    total += mean[layout[0, 0] + y * layout[0, 1] + x]
+            out[line * layout[c, 1] + i] = total / f32(h * v) if matching else f32(128)
+
+
+@njit(
+    types.void(LAYOUT, types.boolean, FLOATS, FLOATS, FLOATS, FLOATS, types.float32[::1]),
+    nogil=True, cache=True, error_model="numpy",
+)  # fmt: skip
+def factors(layout, chroma, above, energy, below, scratch, out):
+    """How much error each block of a row forgives, see `masking`.
+
+    above, below  (components, blocks a line) float32: mean samples of the lines of blocks before and after the row
+    scratch       (2, n) float32
+    out           (n,) float32
+    """
+    for c in range(layout.shape[0]):
+        first, across, down = layout[c, 0], layout[c, 1], layout[c, 3]
+        count = across * down
+        if chroma and c > 0:
+            other = layout[3 - c, 0]
+            same = layout[1, 2] == layout[2, 2] and layout[1, 3] == layout[2, 3]
+            _light(layout, c, energy[2], scratch[0])
+            masking.chroma(energy, first, other if same else first, count, scratch[0], out[first : first + count])
+            continue
+        for line in range(down):
+            at = first + line * across
+            upper = above[c] if line == 0 else energy[2, at - across : at]
+            lower = below[c] if line == down - 1 else energy[2, at + across : at + 2 * across]
+            _contrast(upper, energy[2, at : at + across], lower, across, scratch[0, line * across :])
+        masking.luma(energy, first, scratch[0], count, out[first : first + count])
+
+
+@njit(types.void(FLOATS, LAYOUT, FLOATS, FLOATS, types.float32[::1], SAMPLES), nogil=True, cache=True)
+def quantize_row(coefficients, layout, reciprocal, slope, factor, out):
+    """A row through `quantize.dead_zone`."""
+    for c in range(layout.shape[0]):
+        first, count = layout[c, 0], layout[c, 1] * layout[c, 3]
+        dead_zone(coefficients, first, count, reciprocal, slope, c, factor, first, out, first)
+
+
+@njit(
+    types.void(
+        FLOATS, types.int64, types.int64, FLOATS, types.int64, types.float32[::1], types.float32, types.float32[::1],
+        FLOATS, types.float32[::1], SAMPLES,
+    ),
+    nogil=True, cache=True,
+)  # fmt: skip
+def trellis_part(coefficients, first, blocks, reciprocal, component, factor, weight, lengths, steps, weights, out):
+    """Blocks of one component through `trellis.trellis`.
+
+    weight   lambda where the factor is 1
+    lengths  (256,) float32 as there
+    steps    (>= blocks, 64) float32, weights (>= blocks,) float32: scratch
+    out      (n, 64) int16, zig-zag
+    """
+    for block in range(blocks):
+        for k in range(64):
+            place = PLACES[k]
+            steps[block, k] = coefficients[first + block, place] * reciprocal[component, place]
+        weights[block] = weight * factor[first + block]
+    trellis(steps, 0, blocks, weights, lengths, out[first : first + blocks])

@@ -1,0 +1,54 @@
+"""The rate-distortion trellis as the docstring of `compressor.kernels.trellis` has it: in float64, nothing left out."""
+
+import math
+from collections.abc import Sequence
+
+
+def symbols(values: Sequence[int]) -> list[tuple[int, int]]:
+    """(symbol, bits appended to its code) of the values of positions 1 .. 63 (T.81 F.1.2.2)."""
+    out, run = [], 0
+    for value in values:
+        if value == 0:
+            run += 1
+            continue
+        while run > 15:
+            out.append((0xF0, 0))
+            run -= 16
+        ssss = math.floor(math.log2(abs(value))) + 1
+        out.append((16 * run + ssss, ssss))
+        run = 0
+    return [*out, (0x00, 0)] if run else out
+
+
+def distortion(x: float, value: int) -> float:
+    return (abs(x) - abs(value)) ** 2 * (1.1 if value == 0 else 1.0)
+
+
+def cost(x: Sequence[float], values: Sequence[int], weight: float, lengths: Sequence[float]) -> float:
+    """What is to be the least, of a block of 64; DC counts nothing."""
+    bits = sum(lengths[symbol] + appended for symbol, appended in symbols(values[1:]))
+    return sum(map(distortion, x[1:], values[1:])) + weight * bits
+
+
+def candidates(x: float) -> set[int]:
+    """The values other than zero that are tried for a coefficient."""
+    m = min(round(abs(x)), 1023)
+    if m == 0:
+        return set()
+    sizes_less = {2**ssss - 1 for ssss in range(1, 11) if 2**ssss <= m < 2 ** (ssss + 1)}
+    return {int(math.copysign(v, x)) for v in {m, m - 1} | sizes_less if v}
+
+
+def least_cost(x: Sequence[float], weight: float, lengths: Sequence[float]) -> float:
+    """The cost of the best values: over all positions of the last non-zero value, and all of the one before it."""
+    zeroed = [0.0, *(distortion(x[k], 0) for k in range(1, 64))]
+    ending = {0: 0.0}  # position of the last non-zero value → least cost of all up to it
+    for k in range(1, 64):
+        for v in candidates(x[k]):
+            for j in range(k):
+                if j in ending:
+                    run = [0] * (k - j - 1)
+                    bits = sum(lengths[symbol] + appended for symbol, appended in symbols([*run, v]))
+                    total = ending[j] + sum(zeroed[j + 1 : k]) + distortion(x[k], v) + weight * bits
+                    ending[k] = min(ending.get(k, math.inf), total)
+    return min(total + sum(zeroed[k + 1 :]) + (weight * lengths[0x00] if k < 63 else 0) for k, total in ending.items())
