@@ -9,7 +9,7 @@ from compressor.kernels.huffman_encode import code_table
 from compressor.settings import Effort
 from tests.test_pipeline import cat
 
-DC = set(range(12))  # Table F.1
+DC = set(range(13))  # Table F.1, and category 12, which coefficients of a file may have
 AC = {0x00, 0xF0} | {run << 4 | ssss for run in range(16) for ssss in range(1, 11)}  # Table F.2
 
 

@@ -42,7 +42,7 @@ def psnr(a, b):
     return 10 * np.log10(255**2 / max(1e-9, np.mean((a - b) ** 2)))
 
 
-EFFORTS = ["fast", "balanced"]  # those that JPEG has
+EFFORTS = list(Effort)
 JPEG = encoded(photograph(121, 175), "JPEG", quality=95)
 PNG = encoded(photograph(60, 83), "PNG")
 
