@@ -70,12 +70,3 @@ def test_quantization_tables_are_libjpegs(quality):
         natural = np.empty(64, int)
         natural[ZIGZAG] = tables.quantization_table(quality, chroma)
         assert natural.tolist() == list(theirs[tq])
-
-
-def test_coarser_tables_are_never_finer_than_the_source():
-    source = {0: np.full(64, 10, np.uint16), 1: np.full(64, 3, np.uint16)}
-
-    made = tables.coarser(source, 0, 80, "ycbcr")
-
-    assert all((made[tq] >= source[tq]).all() for tq in source)
-    assert (made[1] >= tables.quantization_table(80, True)).all()

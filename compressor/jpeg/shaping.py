@@ -128,6 +128,7 @@ class Shaper:
         self._lengths = [
             (code_table(*codes.specs[1, int(chroma and c > 0)]) & 63).astype(np.float32) for c in range(count)
         ]
+        self._lines = frame.layout.tolist()[: 1 if chroma else count]
         blocks = frame.blocks_per_row
         self._factor, self._scratch = np.empty(blocks, np.float32), np.empty((2, blocks), np.float32)
         self._steps, self._lambda = np.empty((TRELLIS_BLOCKS, 64), np.float32), np.empty(TRELLIS_BLOCKS, np.float32)
@@ -152,8 +153,8 @@ class Shaper:
             yield from self._quantized(waiting, above, below, row)
 
     def _line(self, made: Spectrum, number: int, out: NDArray[np.float32]) -> None:
-        """The means of the first (0) or the last (-1) line of blocks of each component."""
-        for c, (first, across, _, down) in enumerate(self._frame.layout.tolist()):
+        """The means of the first (0) or the last (-1) line of blocks of each component; of chroma nobody asks."""
+        for c, (first, across, _, down) in enumerate(self._lines):
             at = first + (number % down) * across
             out[c, :across] = made.energy[2, at : at + across]
 

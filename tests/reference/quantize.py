@@ -1,6 +1,4 @@
-"""Quantization with a dead zone in float64; requantization with exact fractions."""
-
-from fractions import Fraction
+"""Quantization with a dead zone in float64."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +24,3 @@ def least(slope: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np
 def dead_zone(quotients: NDArray[np.float64], threshold: NDArray[np.float64]) -> NDArray[np.int16]:
     """What is below its threshold is zero, all else is rounded, ties to even."""
     return np.where(abs(quotients) < threshold, 0, np.rint(quotients)).astype(np.int16)
-
-
-def requantized(sq: int, ratio: float) -> Fraction:
-    """Sq * ratio before it is rounded; a float is a fraction too."""
-    return sq * Fraction(ratio)
