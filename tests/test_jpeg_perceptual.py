@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from compressor.jpeg import perceptual
+from compressor.jpeg.tables import quantization_table
 from compressor.kernels.dct import TRANSPOSED
 from compressor.settings import Effort
 from compressor.t81 import ZIGZAG
@@ -105,3 +106,14 @@ def test_dead_zones_spare_dc_and_grow_with_frequency_and_distance(components: in
     order = np.argsort(frequency, kind="stable")
     assert (np.diff(slopes[0, TRANSPOSED][1:][order]) >= 0).all()
     assert (perceptual.dead_zones(4.0, components)[:, 1:] > slopes[:, 1:]).all()
+
+
+@pytest.mark.parametrize("effort", list(Effort))
+@pytest.mark.parametrize("quality", [20, 30, 50, 60, 75, 80, 85, 90, 95])
+def test_what_is_no_finer_than_asked_for_is_not_worth_a_second_loss(effort, quality):
+    wanted = perceptual.quantization_tables(perceptual.distance_for(quality, effort), 1)[0]
+
+    assert not perceptual.worth_it(wanted, wanted, quality)
+    assert not perceptual.worth_it(quantization_table(quality, False), wanted, quality)
+    assert not perceptual.worth_it(quantization_table(quality - 5, False), wanted, quality)
+    assert perceptual.worth_it(quantization_table(min(100, quality + 15), False), wanted, quality)

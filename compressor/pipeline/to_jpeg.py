@@ -56,7 +56,7 @@ class JpegToJpeg(Route):
             codes = trained.codes_for(self._distance, len(frame.components))
             self._output = output.OnePassRows(self._frame, codes, rows)
         else:
-            few = settings.effort is Effort.BALANCED and not settings.lossless
+            few = settings.effort is Effort.BALANCED and not self._exact
             self._output = Smallest(self._frame, rows, spool, self._fingerprint.add_packed, few)
 
     def _requantize(self, settings: Settings) -> bool:
@@ -68,11 +68,10 @@ class JpegToJpeg(Route):
         made = perceptual.quantization_tables(self._distance, 3 if self._chroma else 1)
         wanted = made if self._chroma else made * count
         source = [self._tables[c.tq] for c in frame.components]
-        coarser = [perceptual.on_lattice(old, new) for old, new in zip(source, wanted, strict=True)]
-        if not perceptual.worth_it(source, coarser):
+        if not perceptual.worth_it(source[0], wanted[0], settings.quality):
             return False
         self._source_tables = source
-        self._tables = dict(enumerate(coarser))
+        self._tables = dict(enumerate(map(perceptual.on_lattice, source, wanted)))
         components = tuple(replace(c, tq=tq) for tq, c in enumerate(frame.components))
         self._frame = replace(frame, components=components)
         return True
