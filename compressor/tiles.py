@@ -1,8 +1,13 @@
-"""Tiles → tile rows, and the permits that keep kernels from outnumbering the cores."""
+"""Tiles → tile rows, the permits that keep kernels from outnumbering the cores, and work done ahead on idle ones."""
 
 import os
-from collections.abc import Iterable, Iterator
-from queue import SimpleQueue
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +26,166 @@ class Permits:
     """A semaphore. The standard library's is written in Python and takes 7 µs each time, this one 0.3."""
 
     def __init__(self, count: int) -> None:
+        self.count = count
         self._free: SimpleQueue[None] = SimpleQueue()
+        self._waiting: deque[None] = deque()  # one for each who waits: its operations are atomic, those of int are not
         for _ in range(count):
             self._free.put(None)
 
     def __enter__(self) -> None:
-        self._free.get()
+        try:
+            self._free.get_nowait()
+        except Empty:
+            self._waiting.append(None)
+            try:
+                self._free.get()
+            finally:
+                self._waiting.pop()
 
     def __exit__(self, *_: object) -> None:
+        self._free.put(None)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is a permit that nobody waits for."""
+        return not self._waiting and not self._free.empty()
+
+    def take(self) -> bool:
+        """Whether a permit could be had that nobody waits for; `give` gives it back."""
+        if self._waiting:
+            return False
+        try:
+            self._free.get_nowait()
+        except Empty:
+            return False
+        return True
+
+    def give(self) -> None:
+        """Give back what `take` took."""
         self._free.put(None)
 
 
 # Taken around kernel calls: as many run at once as there are cores, and a thread that waits for its client holds none.
 cores = Permits(len(os.sched_getaffinity(0)))
+
+_pool: list[ThreadPoolExecutor] = []  # of the process, made when it is first needed
+os.register_at_fork(after_in_child=_pool.clear)  # a child has none of its threads
+
+Tools_contra = TypeVar("Tools_contra", contravariant=True)
+Tools = TypeVar("Tools")
+
+
+def _helper_threads() -> ThreadPoolExecutor:
+    if not _pool:
+        _pool.append(ThreadPoolExecutor(len(os.sched_getaffinity(0)), "helper"))
+    return _pool[0]
+
+
+class Job(Protocol[Tools_contra]):
+    """Work that any thread may do, of not more than one kernel call.
+
+    done   set when it has been done
+    error  what came of it on another thread
+    """
+
+    done: bool
+    error: BaseException | None
+
+    def work(self, tools: Tools_contra) -> None: ...
+
+
+class Ahead(Generic[Tools]):
+    """Jobs that the caller wants done in order, done before their turn by other threads while cores are idle.
+
+    A helper holds a permit, and gives up when somebody waits for one: a busy process works as if there were none.
+    Leaving the context waits for the jobs that helpers are at, a kernel call each, and drops the others.
+
+    tools    makes what each thread needs for itself
+    helpers  at most
+    spent    told of the CPU seconds that helpers took
+    """
+
+    def __init__(
+        self, tools: Callable[[], Tools], helpers: int, spent: Callable[[float], None], permits: Permits
+    ) -> None:
+        self._make_tools, self._helpers, self._spent, self._permits = tools, helpers, spent, permits
+        self.tools = tools()  # of the caller
+        self._spare: list[Tools] = []
+        self._todo: deque[Job[Tools]] = deque()
+        self._some_done: SimpleQueue[None] = SimpleQueue()
+        self._seconds: deque[float] = deque()
+        self._running: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._todo.clear()
+        for helper in self._running:
+            helper.result()
+        self._charge()
+
+    @property
+    def possible(self) -> bool:
+        """Whether somebody helps, or would."""
+        self._running = [helper for helper in self._running if not helper.done()]
+        return bool(self._running) or (self._helpers > 0 and self._permits.idle)
+
+    def add(self, job: Job[Tools]) -> None:
+        """Have it done, when a core is idle or `finish` is called."""
+        job.done, job.error = False, None
+        self._todo.append(job)
+        self._running = [helper for helper in self._running if not helper.done()]
+        if len(self._running) < self._helpers and self._permits.take():
+            tools = self._spare.pop() if self._spare else self._make_tools()
+            try:
+                self._running.append(_helper_threads().submit(self._help, tools))
+            except BaseException:
+                self._permits.give()
+                raise
+
+    def finish(self, job: Job[Tools]) -> None:
+        """Return when it is done; meanwhile do what nobody has begun."""
+        while not job.done:
+            try:
+                mine = self._todo.popleft()
+            except IndexError:
+                self._some_done.get()
+                continue
+            with self._permits:
+                mine.work(self.tools)
+            mine.done = True
+        self._charge()
+        if job.error is not None:
+            raise job.error
+
+    def _charge(self) -> None:
+        while self._seconds:
+            self._spent(self._seconds.popleft())
+
+    def _help(self, tools: Tools) -> None:
+        """On another thread, which holds a permit: jobs until there are none, or somebody waits for the permit."""
+        held = True
+        while held and self._todo:
+            try:
+                job = self._todo.popleft()
+            except IndexError:
+                break
+            before = time.thread_time()
+            try:
+                job.work(tools)
+            except BaseException as error:
+                job.error = error
+            self._seconds.append(time.thread_time() - before)
+            job.done = True
+            self._some_done.put(None)
+            self._permits.give()
+            held = self._permits.take()
+        if held:
+            self._permits.give()
+        self._spare.append(tools)
 
 
 def band_lines(width: int, mcu_lines: int) -> int:

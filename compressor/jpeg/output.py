@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from compressor.jpeg.encoder import Row, Sequential, Statistics, Transform
 from compressor.jpeg.frame import Frame
+from compressor.jpeg.parallel import PixelCoder
 from compressor.jpeg.spooled import SpooledRows
 from compressor.jpeg.tables import Codes, optimal_codes, standard_codes_for_any_dc
 from compressor.memory import Spool
@@ -13,14 +14,23 @@ from compressor.tiles import Band
 class OnePassPixels:
     """Pixels → bytes, one pass: output from the first MCU row on.
 
-    codes  with a code for every symbol
-    bands  (lines, width * components) uint8, whole MCU rows each but for the last
+    codes    with a code for every symbol
+    bands    (lines, width * components) uint8, whole MCU rows each but for the last
+    lasting  whether a band stays as it is when the next one is asked for
+    spent    told of the CPU seconds that other threads took
     """
 
-    def __init__(self, frame: Frame, transform: Transform, codes: Codes, bands: Iterable[Band]) -> None:
+    def __init__(
+        self,
+        frame: Frame,
+        transform: Transform,
+        codes: Codes,
+        bands: Iterable[Band],
+        lasting: bool = False,
+        spent: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self.codes = codes
-        self._transform = transform
-        self._coder = Sequential(frame, codes)
+        self._coder = PixelCoder(frame, codes, transform, lasting, spent)
         self._bands = bands
 
     def prepare(self) -> None:
@@ -28,7 +38,7 @@ class OnePassPixels:
 
     def body(self) -> Iterator[memoryview]:
         """The entropy-coded data."""
-        return self._coder.code_bands(self._bands, self._transform)
+        return self._coder.code_bands(self._bands)
 
 
 class TwoPass:

@@ -5,7 +5,7 @@ are read (`Context.hold`).
 """
 
 from compressor import png
-from compressor.jpeg import encoder, scans
+from compressor.jpeg import encoder, parallel, scans
 from compressor.jpeg.frame import Frame, Header
 from compressor.jpeg.progressive import PIECE_BYTES as SCAN_PIECE_BYTES
 from compressor.jpeg.smallest import SCANS_MAX
@@ -46,11 +46,15 @@ def coding(settings: Settings) -> int:
     return CODING_BYTES + (0 if one_pass else PACKING_BYTES)
 
 
-def pixels_to_jpeg(frame: Frame, channels: int, lines: int, band_bytes: int, settings: Settings) -> int:
-    """Bands of pixels, without alpha a second time, and in two passes a row of coefficients."""
-    row = 0 if settings.effort is Effort.FAST else frame.blocks_per_row * COEFFICIENTS_BYTES
+def pixels_to_jpeg(frame: Frame, channels: int, lines: int, band_bytes: int, lasting: bool, settings: Settings) -> int:
+    """Bands of pixels, without alpha a second time; in one pass parts of them on several threads, copied where bands do
+    not last, in two a row of coefficients."""
+    if settings.effort is Effort.FAST:
+        more = parallel.memory_bytes(frame, lasting)
+    else:
+        more = frame.blocks_per_row * COEFFICIENTS_BYTES
     flattened = lines * frame.width * (channels - 1) if channels in (2, 4) else 0
-    return BASE_BYTES + row + coding(settings) + band_bytes + flattened
+    return BASE_BYTES + more + coding(settings) + band_bytes + flattened
 
 
 def jpeg_bands(header: Header, lines: int) -> int:

@@ -1,0 +1,204 @@
+"""Bands of pixels → entropy-coded data, on all cores that are idle.
+
+A part of a band needs to know of those before it only their last DC coefficients, which `last_dc` finds without coding
+them. Its bits are joined to theirs by shifting (`huffman_encode.join`): no restart markers, and the bytes are the same
+whoever codes what.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from compressor.jpeg.encoder import CODED_BLOCKS, Sequential, Transform, coded_bytes, padding
+from compressor.jpeg.frame import Frame
+from compressor.jpeg.tables import Codes
+from compressor.kernels.huffman_encode import join
+from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
+from compressor.tiles import Ahead, Band, Permits, cores
+
+PART_SEGMENTS = 24  # of a part, about 0.5 ms; to hand it over takes some 20 µs
+PART_BYTES = coded_bytes(CODED_BLOCKS)  # of a part's bits; what does not fit follows when its turn has come
+THREADS_MAX = 8
+COPYING_THREADS_MAX = 3  # one of them decodes, and no source gives bands faster than two others code them
+NO_BITS = np.zeros(2, np.int64)
+
+
+def threads(lasting: bool, permits: Permits) -> int:
+    """How many may work on an image whose bands last, the caller's among them."""
+    return min(permits.count, THREADS_MAX if lasting else COPYING_THREADS_MAX)
+
+
+def parts_max(count: int) -> int:
+    """How many parts so many threads may have begun: some more than they work on, so that none has to wait."""
+    return count + 2 if count > 1 else 0
+
+
+def memory_bytes(frame: Frame, lasting: bool, permits: Permits = cores) -> int:
+    """What takes more than one thread: parts, and what helpers need for themselves."""
+    count = threads(lasting, permits)
+    helper = sum(array.nbytes for array in scratch()) + SEGMENT * 3 * 64 * 2 // 8
+    copy_bytes = 0 if lasting else part_pixels_bytes(frame)
+    return parts_max(count) * (PART_BYTES + copy_bytes) + (count - 1) * helper
+
+
+def part_pixels_bytes(frame: Frame) -> int:
+    """The pixels of a part."""
+    return PART_SEGMENTS * SEGMENT * 8 * frame.v_max * len(frame.components)
+
+
+class Tools:
+    """What each thread needs for itself."""
+
+    def __init__(self, transform: Transform) -> None:
+        count = int((transform.segment[:, 1] * transform.segment[:, 3]).sum())
+        self.scratch, self.blocks = scratch(), np.empty((count, 64), np.int16)
+
+
+class Part:
+    """Some segments of a band on their way to bits; used again for others when these have been written.
+
+    raw    its bits, not stuffed: `size` bytes
+    state  as of `encode_part`
+    """
+
+    done = False
+    error: BaseException | None = None
+
+    def __init__(self, coder: "PixelCoder", copy_bytes: int) -> None:
+        self._coder = coder
+        self.raw, self.state, self.size = np.empty(PART_BYTES, np.uint8), np.zeros(8, np.int64), 0
+        self._copy = np.empty(copy_bytes, np.uint8)
+
+    def take(self, pixels: Band, first: int, count: int, tools: Tools) -> None:
+        """Begin with `count` segments of each of some MCU rows, from segment `first` on: all of a row, or some of one.
+        The coder's PRED becomes that of what comes next."""
+        coder, transform = self._coder, self._coder.transform
+        self.layout, self.start = coder.layout, first
+        if self._copy.size:
+            left, step = first * SEGMENT, SEGMENT * coder.channels
+            view = pixels[:, first * step : (first + count) * step]
+            pixels = self._copy[: view.size].reshape(view.shape)
+            pixels[...] = view
+            self.layout, self.start = coder.layout.copy(), 0
+            self.layout[0, 1] = min(int(coder.layout[0, 1]) - left // 8, count * SEGMENT // 8)
+        self.pixels, self.stop = pixels, self.start + count * -(-len(pixels) // transform.lines)
+        self.state[:2], self.state[2:], self.state[7] = 0, coder.state[2:], self.start
+        last_dc(
+            pixels, self.stop - 1, self.layout, transform.segment, transform.reciprocal, transform.slope,
+            tools.scratch, tools.blocks, coder.state,
+        )  # fmt: skip
+
+    def work(self, tools: Tools) -> None:
+        """Code as much as fits."""
+        transform = self._coder.transform
+        self.size = encode_part(
+            self.pixels, int(self.state[7]), self.stop, self.layout, transform.segment, transform.reciprocal,
+            transform.slope, tools.scratch, tools.blocks, *self._coder.codes, self.state, self.raw,
+        )  # fmt: skip
+
+    @property
+    def complete(self) -> bool:
+        return int(self.state[7]) == self.stop
+
+
+class PixelCoder(Sequential):
+    """One interleaved sequential scan of pixels, coded without a stop at the coefficients.
+
+    lasting  whether bands stay as they are when the next one is asked for; parts of others are copied
+    spent    told of the CPU seconds that other threads took
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        codes: Codes,
+        transform: Transform,
+        lasting: bool = False,
+        spent: Callable[[float], None] = lambda seconds: None,
+        permits: Permits = cores,
+    ) -> None:
+        super().__init__(frame, codes)
+        self.transform, self.channels = transform, len(frame.components)
+        self._height, self._spent, self._permits = frame.height, spent, permits
+        self._threads = threads(lasting, permits)
+        self._copy_bytes = 0 if lasting else part_pixels_bytes(frame)
+        self._across = -(-8 * int(self.layout[0, 1]) // SEGMENT)
+        self._window: deque[Part] = deque()  # those that were begun, in order
+        self._spare: list[Part] = []
+        self._parts = 0
+
+    def code_bands(self, bands: Iterable[Band]) -> Iterator[memoryview]:
+        """Entropy-coded bytes; each piece is valid until the next one is asked for.
+
+        bands  (lines, width * components) uint8, whole MCU rows each but for the last
+        """
+        raw = np.empty(coded_bytes(int((self.transform.segment[:, 1] * self.transform.segment[:, 3]).sum())), np.uint8)
+        out = np.empty(2 * PART_BYTES, np.uint8)
+        left = self._height
+        with Ahead(lambda: Tools(self.transform), self._threads - 1, self._spent, self._permits) as ahead:
+            for band in bands:
+                left -= len(band)
+                while self._window and self._window[0].done:
+                    yield from self._oldest(ahead, out)
+                alone = left <= 0 and not self._window and self._segments(band) <= PART_SEGMENTS
+                if ahead.possible and not alone:
+                    for pixels, first, count in self._cut(band):
+                        while len(self._window) >= parts_max(self._threads):
+                            yield from self._oldest(ahead, out)
+                        self._begin(ahead, pixels, first, count)
+                else:
+                    yield from self._rest(ahead, out)
+                    yield from self._band(band, ahead.tools, raw, out)
+            yield from self._rest(ahead, out)
+        yield memoryview(padding(*self.state[:2].tolist()))
+
+    def _segments(self, band: Band) -> int:
+        return self._across * -(-len(band) // self.transform.lines)
+
+    def _cut(self, band: Band) -> Iterator[tuple[Band, int, int]]:
+        """Whole MCU rows, first segment, segments of each row: about PART_SEGMENTS in all."""
+        step = min(self._across, PART_SEGMENTS)
+        lines = self.transform.lines * (PART_SEGMENTS // step)
+        for top in range(0, len(band), lines):
+            for first in range(0, self._across, step):
+                yield band[top : top + lines], first, min(step, self._across - first)
+
+    def _begin(self, ahead: Ahead[Tools], pixels: Band, first: int, count: int) -> None:
+        part = self._spare.pop() if self._spare else Part(self, self._copy_bytes)
+        with self._permits:
+            part.take(pixels, first, count, ahead.tools)
+        self._window.append(part)
+        ahead.add(part)
+
+    def _rest(self, ahead: Ahead[Tools], out: Band) -> Iterator[memoryview]:
+        """All parts that were begun."""
+        while self._window:
+            yield from self._oldest(ahead, out)
+
+    def _oldest(self, ahead: Ahead[Tools], out: Band) -> Iterator[memoryview]:
+        """The part whose turn it is."""
+        part = self._window[0]
+        ahead.finish(part)
+        while True:
+            complete = part.complete
+            with self._permits:
+                size = join(part.raw, part.size, part.state if complete else NO_BITS, self.state, out)
+            yield out[:size].data
+            if complete:
+                break
+            with self._permits:
+                part.work(ahead.tools)
+        self._spare.append(self._window.popleft())
+
+    def _band(self, band: Band, tools: Tools, raw: Band, out: Band) -> Iterator[memoryview]:
+        """A band as a whole, by the caller."""
+        transform, start = self.transform, 0
+        while start >= 0:
+            with self._permits:
+                size = encode_band(
+                    band, start, self.layout, transform.segment, transform.reciprocal, transform.slope,
+                    tools.scratch, tools.blocks, *self.codes, self.state, raw, out,
+                )  # fmt: skip
+            yield out[:size].data
+            start = int(self.state[7])
