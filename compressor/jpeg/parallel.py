@@ -17,7 +17,9 @@ from compressor.kernels.huffman_encode import join
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
 from compressor.tiles import Ahead, Band, Permits, cores
 
-PART_SEGMENTS = 24  # of a part, about 0.5 ms; to hand it over takes some 20 µs
+PART_SEGMENTS_MAX = 64  # of a part: 1.3 ms of coding; to hand it over takes some 50 µs
+COPIED_SEGMENTS_MAX = 16
+PARTS_MIN = 8  # for each thread, where the image is large enough, so that all end at about the same time
 PART_BYTES = coded_bytes(CODED_BLOCKS)  # of a part's bits; what does not fit follows when its turn has come
 THREADS_MAX = 8
 COPYING_THREADS_MAX = 3  # one of them decodes, and no source gives bands faster than two others code them
@@ -44,7 +46,7 @@ def memory_bytes(frame: Frame, lasting: bool, permits: Permits = cores) -> int:
 
 def part_pixels_bytes(frame: Frame) -> int:
     """The pixels of a part."""
-    return PART_SEGMENTS * SEGMENT * 8 * frame.v_max * len(frame.components)
+    return COPIED_SEGMENTS_MAX * SEGMENT * 8 * frame.v_max * len(frame.components)
 
 
 class Tools:
@@ -53,12 +55,13 @@ class Tools:
     def __init__(self, transform: Transform) -> None:
         count = int((transform.segment[:, 1] * transform.segment[:, 3]).sum())
         self.scratch, self.blocks = scratch(), np.empty((count, 64), np.int16)
+        self.raw = np.empty(coded_bytes(count), np.uint8)
 
 
 class Part:
     """Some segments of a band on their way to bits; used again for others when these have been written.
 
-    raw    its bits, not stuffed: `size` bytes
+    bits   not stuffed: `size` bytes
     state  as of `encode_part`
     """
 
@@ -67,7 +70,7 @@ class Part:
 
     def __init__(self, coder: "PixelCoder", copy_bytes: int) -> None:
         self._coder = coder
-        self.raw, self.state, self.size = np.empty(PART_BYTES, np.uint8), np.zeros(8, np.int64), 0
+        self.bits, self.state, self.size = np.empty(PART_BYTES, np.uint8), np.zeros(8, np.int64), 0
         self._copy = np.empty(copy_bytes, np.uint8)
 
     def take(self, pixels: Band, first: int, count: int, tools: Tools) -> None:
@@ -94,7 +97,7 @@ class Part:
         transform = self._coder.transform
         self.size = encode_part(
             self.pixels, int(self.state[7]), self.stop, self.layout, transform.segment, transform.reciprocal,
-            transform.slope, tools.scratch, tools.blocks, *self._coder.codes, self.state, self.raw,
+            transform.slope, tools.scratch, tools.blocks, *self._coder.codes, self.state, tools.raw, self.bits,
         )  # fmt: skip
 
     @property
@@ -124,6 +127,8 @@ class PixelCoder(Sequential):
         self._threads = threads(lasting, permits)
         self._copy_bytes = 0 if lasting else part_pixels_bytes(frame)
         self._across = -(-8 * int(self.layout[0, 1]) // SEGMENT)
+        share = self._across * frame.mcu_rows // (PARTS_MIN * self._threads)
+        self._part_segments = max(8, min(share, PART_SEGMENTS_MAX if lasting else COPIED_SEGMENTS_MAX))
         self._window: deque[Part] = deque()  # those that were begun, in order
         self._spare: list[Part] = []
         self._parts = 0
@@ -133,7 +138,6 @@ class PixelCoder(Sequential):
 
         bands  (lines, width * components) uint8, whole MCU rows each but for the last
         """
-        raw = np.empty(coded_bytes(int((self.transform.segment[:, 1] * self.transform.segment[:, 3]).sum())), np.uint8)
         out = np.empty(2 * PART_BYTES, np.uint8)
         left = self._height
         with Ahead(lambda: Tools(self.transform), self._threads - 1, self._spent, self._permits) as ahead:
@@ -141,7 +145,7 @@ class PixelCoder(Sequential):
                 left -= len(band)
                 while self._window and self._window[0].done:
                     yield from self._oldest(ahead, out)
-                alone = left <= 0 and not self._window and self._segments(band) <= PART_SEGMENTS
+                alone = left <= 0 and not self._window and self._segments(band) <= self._part_segments
                 if ahead.possible and not alone:
                     for pixels, first, count in self._cut(band):
                         while len(self._window) >= parts_max(self._threads):
@@ -149,7 +153,7 @@ class PixelCoder(Sequential):
                         self._begin(ahead, pixels, first, count)
                 else:
                     yield from self._rest(ahead, out)
-                    yield from self._band(band, ahead.tools, raw, out)
+                    yield from self._band(band, ahead.tools, out)
             yield from self._rest(ahead, out)
         yield memoryview(padding(*self.state[:2].tolist()))
 
@@ -157,9 +161,9 @@ class PixelCoder(Sequential):
         return self._across * -(-len(band) // self.transform.lines)
 
     def _cut(self, band: Band) -> Iterator[tuple[Band, int, int]]:
-        """Whole MCU rows, first segment, segments of each row: about PART_SEGMENTS in all."""
-        step = min(self._across, PART_SEGMENTS)
-        lines = self.transform.lines * (PART_SEGMENTS // step)
+        """Whole MCU rows, first segment, segments of each row."""
+        step = min(self._across, self._part_segments)
+        lines = self.transform.lines * (self._part_segments // step)
         for top in range(0, len(band), lines):
             for first in range(0, self._across, step):
                 yield band[top : top + lines], first, min(step, self._across - first)
@@ -183,7 +187,7 @@ class PixelCoder(Sequential):
         while True:
             complete = part.complete
             with self._permits:
-                size = join(part.raw, part.size, part.state if complete else NO_BITS, self.state, out)
+                size = join(part.bits, part.size, part.state if complete else NO_BITS, self.state, out)
             yield out[:size].data
             if complete:
                 break
@@ -191,14 +195,14 @@ class PixelCoder(Sequential):
                 part.work(ahead.tools)
         self._spare.append(self._window.popleft())
 
-    def _band(self, band: Band, tools: Tools, raw: Band, out: Band) -> Iterator[memoryview]:
+    def _band(self, band: Band, tools: Tools, out: Band) -> Iterator[memoryview]:
         """A band as a whole, by the caller."""
         transform, start = self.transform, 0
         while start >= 0:
             with self._permits:
                 size = encode_band(
                     band, start, self.layout, transform.segment, transform.reciprocal, transform.slope,
-                    tools.scratch, tools.blocks, *self.codes, self.state, raw, out,
+                    tools.scratch, tools.blocks, *self.codes, self.state, tools.raw, out,
                 )  # fmt: skip
             yield out[:size].data
             start = int(self.state[7])

@@ -9,7 +9,7 @@ from numba import njit, types
 from compressor.kernels import masking
 from compressor.kernels.color import LANES, PIXELS, planes
 from compressor.kernels.dct import fdct
-from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, encode_mcus, stuff
+from compressor.kernels.huffman_encode import encode_mcus, stuff
 from compressor.kernels.quantize import dead_zone
 
 SEGMENT = 512
@@ -158,28 +158,33 @@ def encode_band(pixels, start, layout, segment, reciprocal, slope, scratch, bloc
 @njit(
     types.int64(
         PIXELS, types.int64, types.int64, LAYOUT, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES,
-        CODES, CODES, CODES, types.int64[::1], types.uint8[::1],
+        CODES, CODES, CODES, types.int64[::1], types.uint8[::1], types.uint8[::1],
     ),
     nogil=True,
     cache=True,
 )  # fmt: skip
-def encode_part(pixels, start, stop, layout, segment, reciprocal, slope, scratch, blocks, dc, ac, small, state, raw):
+def encode_part(
+    pixels, start, stop, layout, segment, reciprocal, slope, scratch, blocks, dc, ac, small, state, raw, out
+):
     """Segments `start` to `stop - 1` of a band → entropy-coded bits, not stuffed, for `huffman_encode.join`. Stops
-    where another segment might not fit into `raw`: then state[7] is the segment to go on with, else `stop`.
+    where another segment might not fit into `out`: then state[7] is the segment to go on with, else `stop`.
 
-    raw    at least 40 + BLOCK_BYTES_MAX for every block of `segment`; 32 more than the bytes returned are readable
+    out    at least as large as `raw`; 40 bytes behind those that are returned are free
     state  as in `encode_mcus`; PRED is what `last_dc` finds of the segment before `start`
 
     The others as in `encode_band`.
     """
     written = 0
-    least = raw.shape[0] - (40 + BLOCK_BYTES_MAX * blocks.shape[0])
     for number in range(start, stop):
-        if written > least:
+        if written + raw.shape[0] > out.shape[0]:
             state[7] = number
             return written
         mcus = _segment(pixels, number, layout, segment, reciprocal, slope, scratch, blocks)
-        written += encode_mcus(blocks, segment, 0, mcus, dc, ac, small, state, raw[written:])
+        size = encode_mcus(blocks, segment, 0, mcus, dc, ac, small, state, raw)
+        # Not coded in place: a part of an array made in the loop costs 20 %, for its references are counted.
+        for i in range(size):
+            out[written + i] = raw[i]
+        written += size
     state[7] = stop
     return written
 
