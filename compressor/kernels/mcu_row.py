@@ -10,6 +10,7 @@ from compressor.kernels import masking
 from compressor.kernels.color import LANES, PIXELS, planes
 from compressor.kernels.dct import fdct
 from compressor.kernels.huffman_encode import encode_mcus, stuff
+from compressor.kernels.lanes import copy32_find_ff
 from compressor.kernels.quantize import dead_zone
 
 SEGMENT = 512
@@ -182,8 +183,8 @@ def encode_part(
         mcus = _segment(pixels, number, layout, segment, reciprocal, slope, scratch, blocks)
         size = encode_mcus(blocks, segment, 0, mcus, dc, ac, small, state, raw)
         # Not coded in place: a part of an array made in the loop costs 20 %, for its references are counted.
-        for i in range(size):
-            out[written + i] = raw[i]
+        for i in range(0, size, 32):
+            copy32_find_ff(out, written + i, raw, i)
         written += size
     state[7] = stop
     return written
