@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
@@ -18,6 +19,7 @@ from compressor.t81 import DIMENSION_MAX
 
 TILE_BYTES_MAX = 1 << 20
 BAND_PIXELS = 1 << 16
+LINGER_SECONDS = 0.004  # a helper waits so long for its next job: to start one takes 60 µs, to wake one 10
 
 Band = NDArray[np.uint8]
 
@@ -46,23 +48,14 @@ class Permits:
         self._free.put(None)
 
     @property
+    def contended(self) -> bool:
+        """Whether somebody waits for one."""
+        return bool(self._waiting)
+
+    @property
     def idle(self) -> bool:
-        """Whether there is a permit that nobody waits for."""
+        """Whether one is there that nobody waits for."""
         return not self._waiting and not self._free.empty()
-
-    def take(self) -> bool:
-        """Whether a permit could be had that nobody waits for; `give` gives it back."""
-        if self._waiting:
-            return False
-        try:
-            self._free.get_nowait()
-        except Empty:
-            return False
-        return True
-
-    def give(self) -> None:
-        """Give back what `take` took."""
-        self._free.put(None)
 
 
 # Taken around kernel calls: as many run at once as there are cores, and a thread that waits for its client holds none.
@@ -82,11 +75,7 @@ def _helper_threads() -> ThreadPoolExecutor:
 
 
 class Job(Protocol[Tools_contra]):
-    """Work that any thread may do, of not more than one kernel call.
-
-    done   set when it has been done
-    error  what came of it on another thread
-    """
+    """Work that any thread may do: a kernel call. `done` is set after it, with the error that came of it elsewhere."""
 
     done: bool
     error: BaseException | None
@@ -97,8 +86,9 @@ class Job(Protocol[Tools_contra]):
 class Ahead(Generic[Tools]):
     """Jobs that the caller wants done in order, done before their turn by other threads while cores are idle.
 
-    A helper holds a permit, and gives up when somebody waits for one: a busy process works as if there were none.
-    Leaving the context waits for the jobs that helpers are at, a kernel call each, and drops the others.
+    A helper works with a permit as any other thread, and goes when somebody else waits for one, so that a busy process
+    works as if there were none. Leaving the context waits for what helpers are at, a kernel call each, and drops the
+    other jobs.
 
     tools    makes what each thread needs for itself
     helpers  at most
@@ -111,7 +101,7 @@ class Ahead(Generic[Tools]):
         self._make_tools, self._helpers, self._spent, self._permits = tools, helpers, spent, permits
         self.tools = tools()  # of the caller
         self._spare: list[Tools] = []
-        self._todo: deque[Job[Tools]] = deque()
+        self._todo: SimpleQueue[Job[Tools] | None] = SimpleQueue()
         self._some_done: SimpleQueue[None] = SimpleQueue()
         self._seconds: deque[float] = deque()
         self._running: list[Future[None]] = []
@@ -122,69 +112,74 @@ class Ahead(Generic[Tools]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._todo.clear()
+        while self._next() is not None:
+            pass
+        for _ in self._running:
+            self._todo.put(None)
         for helper in self._running:
-            helper.result()
+            if not helper.cancel():
+                helper.result()
         self._charge()
 
     @property
     def possible(self) -> bool:
         """Whether somebody helps, or would."""
-        self._running = [helper for helper in self._running if not helper.done()]
-        return bool(self._running) or (self._helpers > 0 and self._permits.idle)
+        if not self._helpers or self._permits.contended:
+            return False
+        return self._permits.idle or self._helping() > 0
 
     def add(self, job: Job[Tools]) -> None:
-        """Have it done, when a core is idle or `finish` is called."""
+        """Have it done, by a helper or when `finish` is called."""
         job.done, job.error = False, None
-        self._todo.append(job)
-        self._running = [helper for helper in self._running if not helper.done()]
-        if len(self._running) < self._helpers and self._permits.take():
+        self._todo.put(job)
+        if self._helping() < self._helpers and self._permits.idle:
             tools = self._spare.pop() if self._spare else self._make_tools()
-            try:
-                self._running.append(_helper_threads().submit(self._help, tools))
-            except BaseException:
-                self._permits.give()
-                raise
+            self._running.append(_helper_threads().submit(self._help, tools))
 
     def finish(self, job: Job[Tools]) -> None:
         """Return when it is done; meanwhile do what nobody has begun."""
         while not job.done:
-            try:
-                mine = self._todo.popleft()
-            except IndexError:
+            mine = self._next()
+            if mine is None:
                 self._some_done.get()
-                continue
-            with self._permits:
-                mine.work(self.tools)
-            mine.done = True
+            else:
+                with self._permits:
+                    mine.work(self.tools)
+                mine.done = True
         self._charge()
         if job.error is not None:
             raise job.error
+
+    def _next(self) -> Job[Tools] | None:
+        """A job that nobody has begun; None where there is none."""
+        try:
+            return self._todo.get_nowait()
+        except Empty:
+            return None
+
+    def _helping(self) -> int:
+        self._running = [helper for helper in self._running if not helper.done()]
+        return len(self._running)
 
     def _charge(self) -> None:
         while self._seconds:
             self._spent(self._seconds.popleft())
 
     def _help(self, tools: Tools) -> None:
-        """On another thread, which holds a permit: jobs until there are none, or somebody waits for the permit."""
-        held = True
-        while held and self._todo:
-            try:
-                job = self._todo.popleft()
-            except IndexError:
-                break
-            before = time.thread_time()
-            try:
-                job.work(tools)
-            except BaseException as error:
-                job.error = error
-            self._seconds.append(time.thread_time() - before)
-            job.done = True
-            self._some_done.put(None)
-            self._permits.give()
-            held = self._permits.take()
-        if held:
-            self._permits.give()
+        """On another thread: jobs until none has come for a while, or somebody else waits for a core."""
+        with suppress(Empty):
+            while (job := self._todo.get(timeout=LINGER_SECONDS)) is not None:
+                before = time.thread_time()
+                try:
+                    with self._permits:
+                        job.work(tools)
+                except BaseException as error:
+                    job.error = error
+                self._seconds.append(time.thread_time() - before)
+                job.done = True
+                self._some_done.put(None)
+                if self._permits.contended:
+                    break
         self._spare.append(tools)
 
 

@@ -15,7 +15,7 @@ from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes
 from compressor.kernels.huffman_encode import join
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
-from compressor.tiles import Ahead, Band, Permits, cores
+from compressor.tiles import Ahead, Band, cores
 
 PART_SEGMENTS_MAX = 64  # of a part: 1.3 ms of coding; to hand it over takes some 50 µs
 COPIED_SEGMENTS_MAX = 16
@@ -26,9 +26,9 @@ COPYING_THREADS_MAX = 3  # one of them decodes, and no source gives bands faster
 NO_BITS = np.zeros(2, np.int64)
 
 
-def threads(lasting: bool, permits: Permits) -> int:
+def threads(lasting: bool) -> int:
     """How many may work on an image whose bands last, the caller's among them."""
-    return min(permits.count, THREADS_MAX if lasting else COPYING_THREADS_MAX)
+    return min(cores.count, THREADS_MAX if lasting else COPYING_THREADS_MAX)
 
 
 def parts_max(count: int) -> int:
@@ -36,9 +36,9 @@ def parts_max(count: int) -> int:
     return count + 2 if count > 1 else 0
 
 
-def memory_bytes(frame: Frame, lasting: bool, permits: Permits = cores) -> int:
+def memory_bytes(frame: Frame, lasting: bool) -> int:
     """What takes more than one thread: parts, and what helpers need for themselves."""
-    count = threads(lasting, permits)
+    count = threads(lasting)
     helper = sum(array.nbytes for array in scratch()) + SEGMENT * 3 * 64 * 2 // 8
     copy_bytes = 0 if lasting else part_pixels_bytes(frame)
     return parts_max(count) * (PART_BYTES + copy_bytes) + (count - 1) * helper
@@ -119,12 +119,11 @@ class PixelCoder(Sequential):
         transform: Transform,
         lasting: bool = False,
         spent: Callable[[float], None] = lambda seconds: None,
-        permits: Permits = cores,
     ) -> None:
         super().__init__(frame, codes)
         self.transform, self.channels = transform, len(frame.components)
-        self._height, self._spent, self._permits = frame.height, spent, permits
-        self._threads = threads(lasting, permits)
+        self._height, self._spent = frame.height, spent
+        self._threads = threads(lasting)
         self._copy_bytes = 0 if lasting else part_pixels_bytes(frame)
         self._across = -(-8 * int(self.layout[0, 1]) // SEGMENT)
         share = self._across * frame.mcu_rows // (PARTS_MIN * self._threads)
@@ -140,7 +139,7 @@ class PixelCoder(Sequential):
         """
         out = np.empty(2 * PART_BYTES, np.uint8)
         left = self._height
-        with Ahead(lambda: Tools(self.transform), self._threads - 1, self._spent, self._permits) as ahead:
+        with Ahead(lambda: Tools(self.transform), self._threads - 1, self._spent, cores) as ahead:
             for band in bands:
                 left -= len(band)
                 while self._window and self._window[0].done:
@@ -170,7 +169,7 @@ class PixelCoder(Sequential):
 
     def _begin(self, ahead: Ahead[Tools], pixels: Band, first: int, count: int) -> None:
         part = self._spare.pop() if self._spare else Part(self, self._copy_bytes)
-        with self._permits:
+        with cores:
             part.take(pixels, first, count, ahead.tools)
         self._window.append(part)
         ahead.add(part)
@@ -186,12 +185,12 @@ class PixelCoder(Sequential):
         ahead.finish(part)
         while True:
             complete = part.complete
-            with self._permits:
+            with cores:
                 size = join(part.bits, part.size, part.state if complete else NO_BITS, self.state, out)
             yield out[:size].data
             if complete:
                 break
-            with self._permits:
+            with cores:
                 part.work(ahead.tools)
         self._spare.append(self._window.popleft())
 
@@ -199,7 +198,7 @@ class PixelCoder(Sequential):
         """A band as a whole, by the caller."""
         transform, start = self.transform, 0
         while start >= 0:
-            with self._permits:
+            with cores:
                 size = encode_band(
                     band, start, self.layout, transform.segment, transform.reciprocal, transform.slope,
                     tools.scratch, tools.blocks, *self.codes, self.state, tools.raw, out,
