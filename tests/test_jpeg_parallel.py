@@ -1,8 +1,10 @@
 """One image on several threads: the bytes of one thread, whoever codes what, however bands come and however it ends."""
 
+import gc
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from unittest import mock
 
@@ -79,7 +81,7 @@ def test_any_number_of_threads_gives_the_same_bytes(height, width, channels, sub
 def test_parts_that_do_not_fit_follow_when_their_turn_has_come(monkeypatch):
     source = Image(np.random.default_rng(1).integers(0, 256, (200, 700, 3), dtype=np.uint8), "420", 100)
     expected = source.coded(1)
-    monkeypatch.setattr(parallel, "PART_BYTES", parallel.coded_bytes(6 * 32))  # of one segment
+    monkeypatch.setattr(parallel, "part_bytes", lambda lasting: parallel.coded_bytes(6 * 32))  # of one segment
     for threads, lasting in itertools.product((2, 3), (True, False)):
         assert source.coded(threads, lasting) == expected
 
@@ -170,6 +172,43 @@ def test_a_stream_that_is_closed_early_gives_everything_back(monkeypatch):
             next(pieces)
         pieces.close()
         assert parallel.cores._free.qsize() == 2
+
+
+@pytest.mark.parametrize("taken", [3, 1000])
+def test_nothing_is_kept_afterwards_without_a_garbage_collection(taken, monkeypatch):
+    monkeypatch.setattr(parallel, "cores", Permits(2))
+    source = Image(image(800, 900, 3), "420")
+    kept = [weakref.ref(source.pixels)]
+    coder = source.coder(lasting=True)
+    pieces = coder.code_bands(source.bands(4))
+    for _ in itertools.islice(pieces, taken):
+        pass
+    gc.disable()
+    try:
+        pieces.close()
+        del pieces, source
+        assert kept[0]() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_other_threads_do_code(lasting, monkeypatch):
+    who = set()
+    code = parallel.Part.work
+
+    def work(part: parallel.Part, tools: parallel.Tools) -> None:
+        who.add(threading.current_thread().name.split("_")[0])
+        code(part, tools)
+
+    monkeypatch.setattr(parallel.Part, "work", work)
+    source = Image(image(2000, 900, 3), "420")
+    expected = source.coded(1)
+    assert not who
+    until = time.monotonic() + 20  # other programs may have all cores for a while
+    while not any(name.startswith("helper") for name in who) and time.monotonic() < until:
+        assert source.coded(2, lasting) == expected
+    assert "helper" in who
 
 
 def test_what_helpers_raise_comes_out_where_the_job_is_due():

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compressor.jpeg.encoder import CODED_BLOCKS, Sequential, Transform, coded_bytes, padding
 from compressor.jpeg.frame import Frame
@@ -20,33 +21,39 @@ from compressor.tiles import Ahead, Band, cores
 PART_SEGMENTS_MAX = 64  # of a part: 1.3 ms of coding; to hand it over takes some 50 µs
 COPIED_SEGMENTS_MAX = 16
 PARTS_MIN = 8  # for each thread, where the image is large enough, so that all end at about the same time
-PART_BYTES = coded_bytes(CODED_BLOCKS)  # of a part's bits; what does not fit follows when its turn has come
 THREADS_MAX = 8
 COPYING_THREADS_MAX = 3  # one of them decodes, and no source gives bands faster than two others code them
+SEGMENT_BLOCKS = SEGMENT // 8 * 3  # at most
+OUT_BYTES = 2 * coded_bytes(CODED_BLOCKS)
 NO_BITS = np.zeros(2, np.int64)
 
 
 def threads(lasting: bool) -> int:
-    """How many may work on an image whose bands last, the caller's among them."""
+    """How many may work on an image, the caller's among them."""
     return min(cores.count, THREADS_MAX if lasting else COPYING_THREADS_MAX)
 
 
-def parts_max(count: int) -> int:
-    """How many parts so many threads may have begun: some more than they work on, so that none has to wait."""
-    return count + 2 if count > 1 else 0
+def parts_max(lasting: bool) -> int:
+    """How many parts may be there at once: more than threads, so that none has to wait for the next."""
+    count = threads(lasting)
+    return 0 if count == 1 else count + (2 if lasting else 1)
+
+
+def part_bytes(lasting: bool) -> int:
+    """Room for the bits of a part; what does not fit follows when its turn has come."""
+    return coded_bytes(CODED_BLOCKS if lasting else CODED_BLOCKS // 2)
+
+
+def copy_bytes(frame: Frame, lasting: bool) -> int:
+    """Room for the pixels of a part."""
+    return 0 if lasting else COPIED_SEGMENTS_MAX * SEGMENT * 8 * frame.v_max * len(frame.components)
 
 
 def memory_bytes(frame: Frame, lasting: bool) -> int:
-    """What takes more than one thread: parts, and what helpers need for themselves."""
-    count = threads(lasting)
-    helper = sum(array.nbytes for array in scratch()) + SEGMENT * 3 * 64 * 2 // 8
-    copy_bytes = 0 if lasting else part_pixels_bytes(frame)
-    return parts_max(count) * (PART_BYTES + copy_bytes) + (count - 1) * helper
-
-
-def part_pixels_bytes(frame: Frame) -> int:
-    """The pixels of a part."""
-    return COPIED_SEGMENTS_MAX * SEGMENT * 8 * frame.v_max * len(frame.components)
+    """What more than one thread takes: parts, and what each helper needs for itself."""
+    helper = sum(array.nbytes for array in scratch()) + SEGMENT_BLOCKS * 64 * 2 + coded_bytes(SEGMENT_BLOCKS)
+    parts = parts_max(lasting) * (part_bytes(lasting) + copy_bytes(frame, lasting))
+    return parts + (threads(lasting) - 1) * helper
 
 
 class Tools:
@@ -68,36 +75,39 @@ class Part:
     done = False
     error: BaseException | None = None
 
-    def __init__(self, coder: "PixelCoder", copy_bytes: int) -> None:
-        self._coder = coder
-        self.bits, self.state, self.size = np.empty(PART_BYTES, np.uint8), np.zeros(8, np.int64), 0
-        self._copy = np.empty(copy_bytes, np.uint8)
+    def __init__(self, frame: Frame, transform: Transform, codes: Codes, lasting: bool) -> None:
+        self._transform, self._codes, self._channels = transform, codes.arrays, len(frame.components)
+        self.bits, self.state, self.size = np.empty(part_bytes(lasting), np.uint8), np.zeros(8, np.int64), 0
+        self._copy = np.empty(copy_bytes(frame, lasting), np.uint8)
 
-    def take(self, pixels: Band, first: int, count: int, tools: Tools) -> None:
+    def take(self, pixels: Band, first: int, count: int, state: NDArray[np.int64], tools: Tools) -> None:
         """Begin with `count` segments of each of some MCU rows, from segment `first` on: all of a row, or some of one.
-        The coder's PRED becomes that of what comes next."""
-        coder, transform = self._coder, self._coder.transform
-        self.layout, self.start = coder.layout, first
+
+        state  PRED in [2:]: of the first segment, and then of the one that comes next
+        """
+        transform = self._transform
+        self.layout, self.start = transform.layout, first
         if self._copy.size:
-            left, step = first * SEGMENT, SEGMENT * coder.channels
+            step = SEGMENT * self._channels
             view = pixels[:, first * step : (first + count) * step]
             pixels = self._copy[: view.size].reshape(view.shape)
             pixels[...] = view
-            self.layout, self.start = coder.layout.copy(), 0
-            self.layout[0, 1] = min(int(coder.layout[0, 1]) - left // 8, count * SEGMENT // 8)
+            blocks = int(transform.layout[0, 1]) - first * SEGMENT // 8
+            self.layout, self.start = transform.layout.copy(), 0
+            self.layout[0, 1] = min(blocks, count * SEGMENT // 8)
         self.pixels, self.stop = pixels, self.start + count * -(-len(pixels) // transform.lines)
-        self.state[:2], self.state[2:], self.state[7] = 0, coder.state[2:], self.start
+        self.state[:2], self.state[2:], self.state[7] = 0, state[2:], self.start
         last_dc(
             pixels, self.stop - 1, self.layout, transform.segment, transform.reciprocal, transform.slope,
-            tools.scratch, tools.blocks, coder.state,
+            tools.scratch, tools.blocks, state,
         )  # fmt: skip
 
     def work(self, tools: Tools) -> None:
         """Code as much as fits."""
-        transform = self._coder.transform
+        transform = self._transform
         self.size = encode_part(
             self.pixels, int(self.state[7]), self.stop, self.layout, transform.segment, transform.reciprocal,
-            transform.slope, tools.scratch, tools.blocks, *self._coder.codes, self.state, tools.raw, self.bits,
+            transform.slope, tools.scratch, tools.blocks, *self._codes, self.state, tools.raw, self.bits,
         )  # fmt: skip
 
     @property
@@ -121,40 +131,45 @@ class PixelCoder(Sequential):
         spent: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         super().__init__(frame, codes)
-        self.transform, self.channels = transform, len(frame.components)
-        self._height, self._spent = frame.height, spent
+        self.transform, self._frame, self._codes = transform, frame, codes
+        self._lasting, self._spent = lasting, spent
         self._threads = threads(lasting)
-        self._copy_bytes = 0 if lasting else part_pixels_bytes(frame)
+        self._parts_max = parts_max(lasting)
         self._across = -(-8 * int(self.layout[0, 1]) // SEGMENT)
         share = self._across * frame.mcu_rows // (PARTS_MIN * self._threads)
         self._part_segments = max(8, min(share, PART_SEGMENTS_MAX if lasting else COPIED_SEGMENTS_MAX))
         self._window: deque[Part] = deque()  # those that were begun, in order
         self._spare: list[Part] = []
-        self._parts = 0
 
     def code_bands(self, bands: Iterable[Band]) -> Iterator[memoryview]:
         """Entropy-coded bytes; each piece is valid until the next one is asked for.
 
         bands  (lines, width * components) uint8, whole MCU rows each but for the last
         """
-        out = np.empty(2 * PART_BYTES, np.uint8)
-        left = self._height
-        with Ahead(lambda: Tools(self.transform), self._threads - 1, self._spent, cores) as ahead:
-            for band in bands:
-                left -= len(band)
-                while self._window and self._window[0].done:
-                    yield from self._oldest(ahead, out)
-                alone = left <= 0 and not self._window and self._segments(band) <= self._part_segments
-                if ahead.possible and not alone:
-                    for pixels, first, count in self._cut(band):
-                        while len(self._window) >= parts_max(self._threads):
-                            yield from self._oldest(ahead, out)
-                        self._begin(ahead, pixels, first, count)
-                else:
-                    yield from self._rest(ahead, out)
-                    yield from self._band(band, ahead.tools, out)
-            yield from self._rest(ahead, out)
+        try:
+            with Ahead(lambda: Tools(self.transform), self._threads - 1, self._spent, cores) as ahead:
+                yield from self._code(bands, ahead, np.empty(OUT_BYTES, np.uint8))
+        finally:
+            self._window.clear()
+            self._spare.clear()
         yield memoryview(padding(*self.state[:2].tolist()))
+
+    def _code(self, bands: Iterable[Band], ahead: Ahead[Tools], out: Band) -> Iterator[memoryview]:
+        left = self._frame.height
+        for band in bands:
+            left -= len(band)
+            while self._window and self._window[0].done:
+                yield from self._oldest(ahead, out)
+            alone = left <= 0 and not self._window and self._segments(band) <= self._part_segments
+            if ahead.possible and not alone:
+                for pixels, first, count in self._cut(band):
+                    while len(self._window) >= self._parts_max:
+                        yield from self._oldest(ahead, out)
+                    self._begin(ahead, pixels, first, count)
+            else:
+                yield from self._rest(ahead, out)
+                yield from self._band(band, ahead.tools, out)
+        yield from self._rest(ahead, out)
 
     def _segments(self, band: Band) -> int:
         return self._across * -(-len(band) // self.transform.lines)
@@ -168,9 +183,9 @@ class PixelCoder(Sequential):
                 yield band[top : top + lines], first, min(step, self._across - first)
 
     def _begin(self, ahead: Ahead[Tools], pixels: Band, first: int, count: int) -> None:
-        part = self._spare.pop() if self._spare else Part(self, self._copy_bytes)
+        part = self._spare.pop() if self._spare else Part(self._frame, self.transform, self._codes, self._lasting)
         with cores:
-            part.take(pixels, first, count, ahead.tools)
+            part.take(pixels, first, count, self.state, ahead.tools)
         self._window.append(part)
         ahead.add(part)
 
