@@ -1,8 +1,14 @@
-"""Tiles → tile rows, and the permits that keep kernels from outnumbering the cores."""
+"""Tiles → tile rows, the permits that keep kernels from outnumbering the cores, and work done ahead on idle ones."""
 
 import os
-from collections.abc import Iterable, Iterator
-from queue import SimpleQueue
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +19,7 @@ from compressor.t81 import DIMENSION_MAX
 
 TILE_BYTES_MAX = 1 << 20
 BAND_PIXELS = 1 << 16
+LINGER_SECONDS = 0.004  # a helper waits so long for its next job: to start one takes 60 µs, to wake one 10
 
 Band = NDArray[np.uint8]
 
@@ -21,19 +28,159 @@ class Permits:
     """A semaphore. The standard library's is written in Python and takes 7 µs each time, this one 0.3."""
 
     def __init__(self, count: int) -> None:
+        self.count = count
         self._free: SimpleQueue[None] = SimpleQueue()
+        self._waiting: deque[None] = deque()  # one for each who waits: its operations are atomic, those of int are not
         for _ in range(count):
             self._free.put(None)
 
     def __enter__(self) -> None:
-        self._free.get()
+        try:
+            self._free.get_nowait()
+        except Empty:
+            self._waiting.append(None)
+            try:
+                self._free.get()
+            finally:
+                self._waiting.pop()
 
     def __exit__(self, *_: object) -> None:
         self._free.put(None)
 
+    @property
+    def contended(self) -> bool:
+        """Whether somebody waits for one."""
+        return bool(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Whether one is there that nobody waits for."""
+        return not self._waiting and not self._free.empty()
+
 
 # Taken around kernel calls: as many run at once as there are cores, and a thread that waits for its client holds none.
 cores = Permits(len(os.sched_getaffinity(0)))
+
+_pool: list[ThreadPoolExecutor] = []  # of the process, made when it is first needed
+os.register_at_fork(after_in_child=_pool.clear)  # a child has none of its threads
+
+Tools_contra = TypeVar("Tools_contra", contravariant=True)
+Tools = TypeVar("Tools")
+
+
+def _helper_threads() -> ThreadPoolExecutor:
+    if not _pool:
+        _pool.append(ThreadPoolExecutor(len(os.sched_getaffinity(0)), "helper"))
+    return _pool[0]
+
+
+class Job(Protocol[Tools_contra]):
+    """Work that any thread may do: a kernel call. `done` is set after it, with the error that came of it elsewhere."""
+
+    done: bool
+    error: BaseException | None
+
+    def work(self, tools: Tools_contra) -> None: ...
+
+
+class Ahead(Generic[Tools]):
+    """Jobs that the caller wants done in order, done before their turn by other threads while cores are idle.
+
+    A helper works with a permit as any other thread, and goes when somebody else waits for one, so that a busy process
+    works as if there were none. Leaving the context waits for what helpers are at, a kernel call each, and drops the
+    other jobs.
+
+    tools    makes what each thread needs for itself
+    helpers  at most
+    spent    told of the CPU seconds that helpers took
+    """
+
+    def __init__(
+        self, tools: Callable[[], Tools], helpers: int, spent: Callable[[float], None], permits: Permits
+    ) -> None:
+        self._make_tools, self._helpers, self._spent, self._permits = tools, helpers, spent, permits
+        self.tools = tools()  # of the caller
+        self._spare: list[Tools] = []
+        self._todo: SimpleQueue[Job[Tools] | None] = SimpleQueue()
+        self._some_done: SimpleQueue[None] = SimpleQueue()
+        self._seconds: deque[float] = deque()
+        self._running: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._next() is not None:
+            pass
+        for _ in self._running:
+            self._todo.put(None)
+        for helper in self._running:
+            if not helper.cancel():
+                helper.result()
+        self._charge()
+
+    @property
+    def possible(self) -> bool:
+        """Whether somebody helps, or would."""
+        if not self._helpers or self._permits.contended:
+            return False
+        return self._permits.idle or self._helping() > 0
+
+    def add(self, job: Job[Tools]) -> None:
+        """Have it done, by a helper or when `finish` is called."""
+        job.done, job.error = False, None
+        self._todo.put(job)
+        if self._helping() < self._helpers and self._permits.idle:
+            tools = self._spare.pop() if self._spare else self._make_tools()
+            self._running.append(_helper_threads().submit(self._help, tools))
+
+    def finish(self, job: Job[Tools]) -> None:
+        """Return when it is done; meanwhile do what nobody has begun."""
+        while not job.done:
+            mine = self._next()
+            if mine is None:
+                self._some_done.get()
+            else:
+                with self._permits:
+                    mine.work(self.tools)
+                mine.done = True
+        self._charge()
+        if job.error is not None:
+            raise job.error
+
+    def _next(self) -> Job[Tools] | None:
+        """A job that nobody has begun; None where there is none."""
+        try:
+            return self._todo.get_nowait()
+        except Empty:
+            return None
+
+    def _helping(self) -> int:
+        self._running = [helper for helper in self._running if not helper.done()]
+        return len(self._running)
+
+    def _charge(self) -> None:
+        while self._seconds:
+            self._spent(self._seconds.popleft())
+
+    def _help(self, tools: Tools) -> None:
+        """On another thread: jobs until none has come for a while, or somebody else waits for a core."""
+        with suppress(Empty):
+            while (job := self._todo.get(timeout=LINGER_SECONDS)) is not None:
+                before = time.thread_time()
+                try:
+                    with self._permits:
+                        job.work(tools)
+                except BaseException as error:
+                    job.error = error
+                self._seconds.append(time.thread_time() - before)
+                job.done = True
+                self._some_done.put(None)
+                if self._permits.contended:
+                    break
+        self._spare.append(tools)
 
 
 def band_lines(width: int, mcu_lines: int) -> int:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes, Table
 from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, count_symbols
-from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_row, scratch, transform_row
+from compressor.kernels.mcu_row import SEGMENT, encode_row, scratch, transform_row
 from compressor.kernels.quantize import reciprocals
 from compressor.tiles import Band, cores
 
@@ -29,17 +29,16 @@ class Transform:
         self.lines = 8 * frame.v_max
         self.reciprocal = np.array([reciprocals(table) for table in tables])
         self.slope = np.zeros_like(self.reciprocal) if slopes is None else slopes
-        self.scratch = scratch()
         self.segment = replace(frame, width=SEGMENT).layout
         self._frame = frame
 
     def rows(self, bands: Iterable[Band]) -> Iterator[Row]:
         """Coefficient rows, the array reused for each."""
-        row = np.empty((self._frame.blocks_per_row, 64), np.int16)
+        row, working = np.empty((self._frame.blocks_per_row, 64), np.int16), scratch()
         for band in bands:
             for line in range(0, len(band), self.lines):
                 with cores:
-                    transform_row(band, line, self.layout, self.reciprocal, self.slope, self.scratch, row)
+                    transform_row(band, line, self.layout, self.reciprocal, self.slope, working, row)
                 yield row
 
 
@@ -80,23 +79,6 @@ class Sequential:
                 with cores:
                     size = encode_row(row, self.layout, first, mcus, *self.codes, self.state, raw, out)
                 yield out[:size].data
-        yield memoryview(padding(*self.state[:2].tolist()))
-
-    def code_bands(self, bands: Iterable[Band], transform: Transform) -> Iterator[memoryview]:
-        """The same from pixels, without a stop at the coefficients."""
-        count = int((transform.segment[:, 1] * transform.segment[:, 3]).sum())
-        blocks, raw = np.empty((count, 64), np.int16), np.empty(coded_bytes(count), np.uint8)
-        out = np.empty(2 * coded_bytes(CODED_BLOCKS), np.uint8)
-        for band in bands:
-            start = 0
-            while start >= 0:
-                with cores:
-                    size = encode_band(
-                        band, start, self.layout, transform.segment, transform.reciprocal, transform.slope,
-                        transform.scratch, blocks, *self.codes, self.state, raw, out,
-                    )  # fmt: skip
-                yield out[:size].data
-                start = int(self.state[7])
         yield memoryview(padding(*self.state[:2].tolist()))
 
 

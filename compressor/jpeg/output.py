@@ -1,9 +1,10 @@
 """A sequential JPEG in one pass, with given codes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from compressor.jpeg.encoder import Row, Sequential, Transform
 from compressor.jpeg.frame import Frame
+from compressor.jpeg.parallel import PixelCoder
 from compressor.jpeg.tables import Codes
 from compressor.tiles import Band
 
@@ -11,14 +12,23 @@ from compressor.tiles import Band
 class OnePassPixels:
     """Pixels → bytes, one pass: output from the first MCU row on.
 
-    codes  with a code for every symbol
-    bands  (lines, width * components) uint8, whole MCU rows each but for the last
+    codes    with a code for every symbol
+    bands    (lines, width * components) uint8, whole MCU rows each but for the last
+    lasting  whether a band stays as it is when the next one is asked for
+    spent    told of the CPU seconds that other threads took
     """
 
-    def __init__(self, frame: Frame, transform: Transform, codes: Codes, bands: Iterable[Band]) -> None:
+    def __init__(
+        self,
+        frame: Frame,
+        transform: Transform,
+        codes: Codes,
+        bands: Iterable[Band],
+        lasting: bool = False,
+        spent: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self.codes = codes
-        self._transform = transform
-        self._coder = Sequential(frame, codes)
+        self._coder = PixelCoder(frame, codes, transform, lasting, spent)
         self._bands = bands
 
     def prepare(self) -> None:
@@ -26,7 +36,7 @@ class OnePassPixels:
 
     def body(self) -> Iterator[memoryview]:
         """The entropy-coded data."""
-        return self._coder.code_bands(self._bands, self._transform)
+        return self._coder.code_bands(self._bands)
 
 
 class OnePassRows:

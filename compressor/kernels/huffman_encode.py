@@ -11,6 +11,7 @@ from compressor.kernels.lanes import (
     columns_and_mask,
     copy32_find_ff,
     leading_zeros,
+    load_be64,
     nonzero_mask,
     store_be64,
     trailing_zeros,
@@ -172,6 +173,30 @@ def stuff(raw, size, out):
             o += 1
         i, o = i + step, o + step
     return o
+
+
+@njit("i8(u1[::1], i8, i8[::1], i8[::1], u1[::1])", nogil=True, cache=True)
+def join(raw, size, tail, state, out):
+    """Bits that were coded apart, from the beginning of a byte on, → behind those that `state` holds, stuffed. Returns
+    the bytes written.
+
+    raw    uint8, `size` bytes, size + 40 readable; shifted in place
+    tail   (>= 2,) int64: pending bits behind `raw`, and their count, at most 7
+    state  (>= 2,) int64: pending bits and their count, carried from call to call
+    out    uint8, 2 * size + 34
+    """
+    held, bits = U(state[1]), U(tail[1])
+    raw[size] = np.uint8(U(tail[0]) << (U(8) - bits) & U(255))
+    if held:
+        carry = U(state[0])
+        for i in range(0, size + 2, 8):
+            word = load_be64(raw, i)
+            store_be64(raw, i, carry << (U(64) - held) | word >> held)
+            carry = word
+    whole = size + np.int64(held + bits >> U(3))
+    left = held + bits & U(7)
+    state[0], state[1] = np.int64(U(raw[whole]) >> (U(8) - left)), np.int64(left)
+    return stuff(raw, whole, out)
 
 
 @njit("void(i2[:, ::1], i8[:, ::1], i8, i8[::1], i8[:, :, ::1])", nogil=True, cache=True)

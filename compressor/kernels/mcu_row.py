@@ -7,9 +7,10 @@ import numpy as np
 from numba import njit, types
 
 from compressor.kernels import masking
-from compressor.kernels.color import PIXELS, planes
+from compressor.kernels.color import LANES, PIXELS, planes
 from compressor.kernels.dct import fdct
 from compressor.kernels.huffman_encode import encode_mcus, stuff
+from compressor.kernels.lanes import copy32_find_ff
 from compressor.kernels.quantize import dead_zone
 
 SEGMENT = 512
@@ -76,6 +77,17 @@ def _transform_segment(pixels, row, x, count, layout, reciprocal, slope, scratch
         dead_zone(coefficients, first + blocks, blocks, reciprocal, slope, 2, factors[2], 0, out, layout[2, 0] + to)
 
 
+@njit(nogil=True)
+def _segment(pixels, number, layout, segment, reciprocal, slope, scratch, blocks):
+    """A segment of a band, of which there are as many in each MCU row → `blocks`. Returns its MCUs."""
+    padded = layout[0, 1] * 8
+    across = -(-padded // SEGMENT)
+    row, x = number // across * 8 * layout[0, 3], number % across * SEGMENT
+    count = min(SEGMENT, padded - x)
+    _transform_segment(pixels, row, x, count, segment, reciprocal, slope, scratch, blocks, 0)
+    return count // (8 * layout[0, 2])
+
+
 @njit(types.void(PIXELS, types.int64, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES), nogil=True, cache=True)
 def transform_row(pixels, row, layout, reciprocal, slope, scratch, out):
     """Pixels → the quantized coefficients of one MCU row.
@@ -131,17 +143,76 @@ def encode_band(pixels, start, layout, segment, reciprocal, slope, scratch, bloc
     The others as in `transform_row` and `encode_row`. Only `state` is carried from one segment to the next.
     """
     written = 0
-    padded = layout[0, 1] * 8
-    across = -(-padded // SEGMENT)
+    across = -(-layout[0, 1] * 8 // SEGMENT)
     down = -(-pixels.shape[0] // (8 * layout[0, 3]))
     for number in range(start, across * down):
         if written + 2 * raw.shape[0] > out.shape[0]:
             state[7] = number
             return written
-        first, x = number // across * 8 * layout[0, 3], number % across * SEGMENT
-        count = min(SEGMENT, padded - x)
-        _transform_segment(pixels, first, x, count, segment, reciprocal, slope, scratch, blocks, 0)
-        size = encode_mcus(blocks, segment, 0, count // (8 * layout[0, 2]), dc, ac, small, state, raw)
+        mcus = _segment(pixels, number, layout, segment, reciprocal, slope, scratch, blocks)
+        size = encode_mcus(blocks, segment, 0, mcus, dc, ac, small, state, raw)
         written += stuff(raw, size, out[written:])
     state[7] = -1
     return written
+
+
+@njit(
+    types.int64(
+        PIXELS, types.int64, types.int64, LAYOUT, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES,
+        CODES, CODES, CODES, types.int64[::1], types.uint8[::1], types.uint8[::1],
+    ),
+    nogil=True,
+    cache=True,
+)  # fmt: skip
+def encode_part(
+    pixels, start, stop, layout, segment, reciprocal, slope, scratch, blocks, dc, ac, small, state, raw, out
+):
+    """Segments `start` to `stop - 1` of a band → entropy-coded bits, not stuffed, for `huffman_encode.join`. Stops
+    where another segment might not fit into `out`: then state[7] is the segment to go on with, else `stop`.
+
+    out    at least as large as `raw`; 40 bytes behind those that are returned are free
+    state  as in `encode_mcus`; PRED is what `last_dc` finds of the segment before `start`
+
+    The others as in `encode_band`.
+    """
+    written = 0
+    for number in range(start, stop):
+        if written + raw.shape[0] > out.shape[0]:
+            state[7] = number
+            return written
+        mcus = _segment(pixels, number, layout, segment, reciprocal, slope, scratch, blocks)
+        size = encode_mcus(blocks, segment, 0, mcus, dc, ac, small, state, raw)
+        # Not coded in place: a part of an array made in the loop costs 20 %, for its references are counted.
+        for i in range(0, size, 32):
+            copy32_find_ff(out, written + i, raw, i)
+        written += size
+    state[7] = stop
+    return written
+
+
+@njit(
+    types.void(
+        PIXELS, types.int64, LAYOUT, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES, types.int64[::1]
+    ),
+    nogil=True,
+    cache=True,
+)  # fmt: skip
+def last_dc(pixels, number, layout, segment, reciprocal, slope, scratch, blocks, state):
+    """The DC coefficients of the last MCU of a segment, PRED of what follows (F.1.1.5.1), → state[2:]. They are rounded
+    and nothing else, whatever stands around them, so that this one MCU is enough.
+
+    number  of the segment in the band
+
+    The others as in `encode_part`.
+    """
+    mcu = 8 * layout[0, 2]
+    padded = layout[0, 1] * 8
+    across = -(-padded // SEGMENT)
+    end = min(padded, (number % across + 1) * SEGMENT)
+    x = (end - mcu) // LANES * LANES
+    row = number // across * 8 * layout[0, 3]
+    _transform_segment(pixels, row, x, end - x, segment, reciprocal, slope, scratch, blocks, 0)
+    last = (end - x) // mcu - 1
+    for c in range(layout.shape[0]):
+        h, v = layout[c, 2], layout[c, 3]
+        state[2 + c] = blocks[segment[c, 0] + (v - 1) * segment[c, 1] + last * h + h - 1, 0]

@@ -35,6 +35,10 @@ class Stages:
         self._charge()
         self._since = None
 
+    def add(self, name: str, seconds: float) -> None:
+        """Charge what another thread took."""
+        self.seconds[name] += seconds
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Charge `name` inside the block."""

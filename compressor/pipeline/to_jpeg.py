@@ -18,7 +18,7 @@ from compressor.jpeg.smallest import Smallest
 from compressor.memory import Readable, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
-from compressor.pipeline.pixels import Pixels, without_alpha
+from compressor.pipeline.pixels import ArrayPixels, Pixels, without_alpha
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
@@ -162,14 +162,17 @@ class PixelsToJpeg(Route):
         self._tables = dict(enumerate(perceptual.quantization_tables(distance, count)))
         lines = band_lines(pixels.width, 8 * self._frame.v_max)
         band_bytes = pixels.band_bytes(lines)
-        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, settings)
+        lasting = isinstance(pixels, ArrayPixels) and pixels.channels in (1, 3)  # the caller's own
+        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, lasting, settings)
         bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
         made = list(self._tables.values())
         self._output: output.OnePassPixels | Smallest
         if settings.effort is Effort.FAST:
             transform = encoder.Transform(self._frame, made, perceptual.dead_zones(distance, count))
             codes = trained.codes_for(distance, count)
-            self._output = output.OnePassPixels(self._frame, transform, codes, bands)
+            self._output = output.OnePassPixels(
+                self._frame, transform, codes, bands, lasting, lambda seconds: stages.add("encode", seconds)
+            )
         else:
             shaper = shaping.Shaper(self._frame, made, distance, settings.effort, color)
             rows = shaper.rows(shaping.PixelSpectra(self._frame, bands))
