@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -40,6 +40,7 @@ def test_entries_are_where_they_were_read_from() -> None:
     assert cb[6, 2] == cb[2, 6] == pytest.approx(400.9) and cr[4, 3] == cr[3, 4] == pytest.approx(40.6)
 
 
+@settings(deadline=None)
 @given(DISTANCES)
 def test_tables_are_symmetric_and_fit_eight_bits(distance: float) -> None:
     for table in perceptual.quantization_tables(distance, 3):
@@ -48,6 +49,7 @@ def test_tables_are_symmetric_and_fit_eight_bits(distance: float) -> None:
         np.testing.assert_array_equal(natural(table), natural(table).T)
 
 
+@settings(deadline=None)
 @given(DISTANCES, st.floats(1, 3))
 def test_a_larger_distance_has_no_finer_step(distance: float, times: float) -> None:
     near = perceptual.quantization_tables(distance, 3)
