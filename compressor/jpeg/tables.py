@@ -92,15 +92,20 @@ def huffman_spec(counts: Sequence[int] | NDArray[np.int64]) -> HuffmanSpec:
     # Figure K.1: merge the two rarest trees until one is left. The reserved symbol 256 with its count of 1 takes the
     # code of ones only. Among equals the higher symbol is merged first, as in the figure.
     trees = [(int(count), -symbol) for symbol, count in enumerate(counts) if count] + [(1, -256)]
+    symbols = [-name for _, name in trees]
+    node = {name: number for number, (_, name) in enumerate(trees)}  # of each tree its root
+    parent: list[int] = [0] * len(trees)
     heapify(trees)
-    members = {-name: [-name] for _, name in trees}
-    size = dict.fromkeys(members, 0)
     while len(trees) > 1:
         first, second = heappop(trees), trees[0]
+        parent[node[first[1]]] = parent[node[second[1]]] = len(parent)
+        node[first[1]] = len(parent)
+        parent.append(0)
         heapreplace(trees, (first[0] + second[0], first[1]))
-        members[-first[1]] += members.pop(-second[1])
-        for symbol in members[-first[1]]:
-            size[symbol] += 1
+    depth = [0] * len(parent)
+    for number in range(len(parent) - 2, -1, -1):
+        depth[number] = depth[parent[number]] + 1
+    size = dict(zip(symbols, depth, strict=False))
     bits = [0] * (max(*size.values(), CODE_LENGTH_MAX) + 1)
     for length in size.values():
         bits[length] += 1
