@@ -196,7 +196,18 @@ def test_a_png_stays_the_same_pixels():
     [JPEG, PNG, encoded(photograph(90, 121), "JPEG", quality=95, progressive=True)],
     ids=["jpeg", "png", "progressive"],
 )
-@pytest.mark.parametrize("settings", [{}, {"effort": "fast"}, {"delivery": "immediate"}, {"format": "jpeg"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"effort": "fast"},
+        {"effort": "best"},
+        {"delivery": "immediate"},
+        {"format": "jpeg"},
+        {"format": "jpeg", "effort": "best"},
+    ],
+    ids=str,
+)
 def test_the_chunking_of_the_input_changes_nothing(source, settings):
     chosen = Settings(**settings)
     outputs = set()
