@@ -155,13 +155,13 @@ class PixelCoder(Sequential):
         yield memoryview(padding(*self.state[:2].tolist()))
 
     def _code(self, bands: Iterable[Band], ahead: Ahead[Tools], out: Band) -> Iterator[memoryview]:
-        left = self._frame.height
+        left, at_once = self._frame.height, not self._lasting  # the first bytes wait for no second band
         for band in bands:
             left -= len(band)
             while self._window and self._window[0].done:
                 yield from self._oldest(ahead, out)
             alone = left <= 0 and not self._window and self._segments(band) <= self._part_segments
-            if ahead.possible and not alone:
+            if ahead.possible and not alone and not at_once:
                 for pixels, first, count in self._cut(band):
                     while len(self._window) >= self._parts_max:
                         yield from self._oldest(ahead, out)
@@ -169,6 +169,7 @@ class PixelCoder(Sequential):
             else:
                 yield from self._rest(ahead, out)
                 yield from self._band(band, ahead.tools, out)
+            at_once = False
         yield from self._rest(ahead, out)
 
     def _segments(self, band: Band) -> int:
