@@ -53,6 +53,11 @@ EDGES = [
     "test_kernels_trellis.py::test_what_is_not_a_number_stays_inside_the_arrays",
     "test_kernels_mcu_row.py::test_the_largest_row_fits_what_is_asked_for",
     "test_kernels_mcu_row.py::test_bands_of_any_height_and_single_rows_give_the_same_bytes",
+    "test_jpeg_parallel.py::test_the_last_dc_is_found_without_coding",
+    "test_jpeg_parallel.py::test_bits_coded_apart_are_joined_and_stuffed_as_if_coded_together",
+    "test_jpeg_shaping.py::test_factors_look_at_all_neighbours_across_rows",
+    "test_jpeg_shaping.py::test_best_is_the_trellis_of_the_reference",
+    "test_jpeg_shaping.py::test_a_files_coefficients_become_what_they_stand_for",
 ]
 
 # Each operation of `lanes` just inside an array, then one element past its end and before its start.

@@ -18,9 +18,10 @@ from compressor.kernels.huffman_encode import join
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
 from compressor.tiles import Ahead, Band, cores
 
-PART_SEGMENTS_MAX = 64  # of a part: 1.3 ms of coding; to hand it over takes some 50 µs
+PART_SEGMENTS_MAX = 128  # of a part: 2.6 ms of coding; to hand it over takes some 100 µs
+PART_SEGMENTS_MIN = 8
 COPIED_SEGMENTS_MAX = 16
-PARTS_MIN = 8  # for each thread, where the image is large enough, so that all end at about the same time
+PARTS_MIN = 4  # of what is left, for each thread: parts become smaller, so that all end at about the same time
 THREADS_MAX = 8
 COPYING_THREADS_MAX = 3  # one of them decodes, and no source gives bands faster than two others code them
 SEGMENT_BLOCKS = SEGMENT // 8 * 3  # at most
@@ -136,8 +137,7 @@ class PixelCoder(Sequential):
         self._threads = threads(lasting)
         self._parts_max = parts_max(lasting)
         self._across = -(-8 * int(self.layout[0, 1]) // SEGMENT)
-        share = self._across * frame.mcu_rows // (PARTS_MIN * self._threads)
-        self._part_segments = max(8, min(share, PART_SEGMENTS_MAX if lasting else COPIED_SEGMENTS_MAX))
+        self._segments_max = PART_SEGMENTS_MAX if lasting else COPIED_SEGMENTS_MAX
         self._window: deque[Part] = deque()  # those that were begun, in order
         self._spare: list[Part] = []
 
@@ -155,32 +155,34 @@ class PixelCoder(Sequential):
         yield memoryview(padding(*self.state[:2].tolist()))
 
     def _code(self, bands: Iterable[Band], ahead: Ahead[Tools], out: Band) -> Iterator[memoryview]:
-        left = self._frame.height
+        left, at_once = self._frame.mcu_rows, not self._lasting  # the first bytes wait for no second band
         for band in bands:
-            left -= len(band)
             while self._window and self._window[0].done:
                 yield from self._oldest(ahead, out)
-            alone = left <= 0 and not self._window and self._segments(band) <= self._part_segments
-            if ahead.possible and not alone:
-                for pixels, first, count in self._cut(band):
+            alone = not self._window and left * self._across <= PART_SEGMENTS_MIN
+            if ahead.possible and not alone and not at_once:
+                for pixels, first, count in self._cut(band, left):
                     while len(self._window) >= self._parts_max:
                         yield from self._oldest(ahead, out)
                     self._begin(ahead, pixels, first, count)
             else:
                 yield from self._rest(ahead, out)
                 yield from self._band(band, ahead.tools, out)
+            left -= -(-len(band) // self.transform.lines)
+            at_once = False
         yield from self._rest(ahead, out)
 
-    def _segments(self, band: Band) -> int:
-        return self._across * -(-len(band) // self.transform.lines)
-
-    def _cut(self, band: Band) -> Iterator[tuple[Band, int, int]]:
-        """Whole MCU rows, first segment, segments of each row."""
-        step = min(self._across, self._part_segments)
-        lines = self.transform.lines * (self._part_segments // step)
-        for top in range(0, len(band), lines):
+    def _cut(self, band: Band, left: int) -> Iterator[tuple[Band, int, int]]:
+        """Whole MCU rows, first segment, segments of each row; `left` rows from the beginning of the band on."""
+        top = 0
+        while top < len(band):
+            share = left * self._across // (PARTS_MIN * self._threads)
+            size = max(PART_SEGMENTS_MIN, min(share, self._segments_max))
+            step, rows = min(self._across, size), max(1, size // self._across)
+            lines = self.transform.lines * rows
             for first in range(0, self._across, step):
                 yield band[top : top + lines], first, min(step, self._across - first)
+            top, left = top + lines, left - rows
 
     def _begin(self, ahead: Ahead[Tools], pixels: Band, first: int, count: int) -> None:
         part = self._spare.pop() if self._spare else Part(self._frame, self.transform, self._codes, self._lasting)
