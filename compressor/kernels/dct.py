@@ -2,8 +2,8 @@
 
 The transform is the scaled one of Arai, Agui and Nakajima (Trans. IEICE E71, 1988): 5 multiplications for 8 samples,
 its outputs off by known factors (`SCALE`) which quantization takes in. They stay in the order they are made in, [u][v]:
-horizontal frequency u first. In single-precision floats, what they round away is below 2^-11 of S (measured: 2^-12.9 for
-noise, 2^-11.9 for samples that are all lowest or highest).
+horizontal frequency u first. In single-precision floats, what they round away is below 2^-11 of S (measured: 2^-12.9
+for noise, 2^-11.9 for samples that are all lowest or highest).
 """
 
 import numpy as np
