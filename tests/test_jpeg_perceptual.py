@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compressor.jpeg import perceptual
+from compressor.jpeg import perceptual, requantize
 from compressor.jpeg.tables import quantization_table
 from compressor.kernels.dct import TRANSPOSED
 from compressor.settings import Effort
@@ -115,7 +115,7 @@ def test_dead_zones_spare_dc_and_grow_with_frequency_and_distance(components: in
 def test_what_is_no_finer_than_asked_for_is_not_worth_a_second_loss(effort, quality):
     wanted = perceptual.quantization_tables(perceptual.distance_for(quality, effort), 1)[0]
 
-    assert not perceptual.worth_it(wanted, wanted, quality)
-    assert not perceptual.worth_it(quantization_table(quality, False), wanted, quality)
-    assert not perceptual.worth_it(quantization_table(quality - 5, False), wanted, quality)
-    assert perceptual.worth_it(quantization_table(min(100, quality + 15), False), wanted, quality)
+    assert not requantize.worth_it(wanted, wanted, quality)
+    assert not requantize.worth_it(quantization_table(quality, False), wanted, quality)
+    assert not requantize.worth_it(quantization_table(quality - 5, False), wanted, quality)
+    assert requantize.worth_it(quantization_table(min(100, quality + 15), False), wanted, quality)

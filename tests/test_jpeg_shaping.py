@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from compressor.jpeg import perceptual, shaping, trained, writer
+from compressor.jpeg import perceptual, requantize, shaping, trained, writer
 from compressor.jpeg.frame import Component, Frame
 from compressor.kernels.dct import SCALE, TRANSPOSED
 from compressor.kernels.huffman_encode import code_table
@@ -124,7 +124,7 @@ def test_a_files_coefficients_become_what_they_stand_for():
 
 def test_a_lattice_is_kept_where_coarser_steps_would_miss_it():
     source, wanted = np.full(64, 10, np.uint16), np.arange(1, 65, dtype=np.uint16)
-    kept = perceptual.on_lattice(source, wanted)
+    kept = requantize.on_lattice(source, wanted)
 
     assert (kept >= source).all()
     assert (kept[:10] == 10).all()

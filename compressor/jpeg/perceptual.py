@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.jpeg.tables import Table, quantization_table
+from compressor.jpeg.tables import Table
 from compressor.kernels.dct import TRANSPOSED
 from compressor.settings import Effort
 from compressor.t81 import ZIGZAG
@@ -184,31 +184,6 @@ def trellis_weights(distance: float, components: int) -> NDArray[np.float32]:
     """What a bit costs, in squares of a step, where the factor is 1: (components,) float32."""
     weight = 0.08 * (distance / 2) ** 0.2
     return np.array([weight] + [weight / 2] * (components - 1), np.float32)
-
-
-def on_lattice(source: Table, wanted: Table) -> Table:
-    """What a source's coefficients are quantized to anew, where `wanted` would be right for samples.
-
-    They lie on the lattice of multiples of `source`. A step that is no multiple, or an even one, puts many of them far
-    from the nearest of its own multiples, so that less than half as much again is not worth it.
-    """
-    ratio = wanted / source
-    return np.where(ratio < 1.5, source, wanted).astype(np.uint16)
-
-
-WORTH = 0.4  # of the mean logarithm: steps half as large again, or some 15 % of the bytes
-
-
-def worth_it(source: Table, wanted: Table, quality: int) -> bool:
-    """Whether the luma of a source is so much finer than what was asked for that a second loss pays.
-
-    Judged by the steps that nearly all bits are spent with, of AC coefficients 1 to 27. `wanted` is coarser there than
-    libjpeg's table of the same look; a file that has that table, or one coarser, would lose three to six points of
-    SSIMULACRA2 for a fifth of its bytes. One of a quality five higher ends within a point or so of what was asked for.
-    """
-    wide = slice(1, 28)
-    libjpegs = np.log(wanted[wide] / quantization_table(quality, False)[wide]).mean() + 0.05
-    return bool(np.log(wanted[wide] / source[wide]).mean() > max(WORTH, libjpegs))
 
 
 def _table(curve: Sequence[NDArray[np.float64]], distance: float) -> Table:

@@ -5,12 +5,11 @@ PixelsToJpeg  bands of pixels → coefficients → bytes
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import attachments as segments
-from compressor.jpeg import encoder, mpf, output, perceptual, shaping, trained, writer
+from compressor.jpeg import encoder, mpf, output, perceptual, requantize, shaping, trained, writer
 from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import read_scans
@@ -41,45 +40,26 @@ class JpegToJpeg(Route):
         self._has_index = mpf.index_of(header.segments) is not None
         self._frame, self._tables = frame, {c.tq: header.quantization[c.tq] for c in frame.components}
         rows = stages.timed(source.rows, "decode")
-        self._exact = settings.lossless or not self._requantize(settings)
+        anew = None if settings.lossless else requantize.planned(header, settings.quality, settings.effort)
+        self._exact = anew is None
         self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
-        self._fast = settings.effort is Effort.FAST and not settings.lossless
-        if self._exact:
+        self._one_pass = settings.effort is Effort.FAST and not settings.lossless
+        if anew is not None:
+            self._frame, self._tables = anew.frame, dict(enumerate(anew.tables))
+            rows = anew.rows(rows, settings.effort)
+        else:
             # Where `Smallest` packs rows, that is enough for the fingerprint.
-            rows = self._digested(rows) if self._fast else without_padding(rows, frame)
+            rows = self._digested(rows) if self._one_pass else without_padding(rows, frame)
             if not settings.lossless:
                 self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
-        else:
-            rows = self._requantized(rows, settings)
         self._output: output.OnePassRows | Smallest
-        if self._fast:
-            codes = trained.codes_for(self._distance, len(frame.components))
+        if self._one_pass:
+            distance = perceptual.distance_for(settings.quality, settings.effort)
+            codes = trained.codes_for(distance, len(frame.components))
             self._output = output.OnePassRows(self._frame, codes, rows)
         else:
             few = settings.effort is Effort.BALANCED and not self._exact
             self._output = Smallest(self._frame, rows, spool, self._fingerprint.add_packed, few)
-
-    def _requantize(self, settings: Settings) -> bool:
-        """Choose coarser tables, one for each component; False where they would gain nothing."""
-        frame, header = self._frame, self._header
-        self._distance = perceptual.distance_for(settings.quality, settings.effort)
-        count = len(frame.components)
-        self._chroma = header.color == "ycbcr"
-        made = perceptual.quantization_tables(self._distance, 3 if self._chroma else 1)
-        wanted = made if self._chroma else made * count
-        source = [self._tables[c.tq] for c in frame.components]
-        if not perceptual.worth_it(source[0], wanted[0], settings.quality):
-            return False
-        self._source_tables = source
-        self._tables = dict(enumerate(map(perceptual.on_lattice, source, wanted)))
-        components = tuple(replace(c, tq=tq) for tq, c in enumerate(frame.components))
-        self._frame = replace(frame, components=components)
-        return True
-
-    def _requantized(self, rows: Iterator[encoder.Row], settings: Settings) -> Iterator[encoder.Row]:
-        frame, tables = self._frame, list(self._tables.values())
-        spectra = shaping.CoefficientSpectra(frame, rows, self._source_tables, self._chroma)
-        return shaping.Shaper(frame, tables, self._distance, settings.effort, self._chroma).rows(spectra)
 
     @property
     def notices(self) -> list[str]:
@@ -134,7 +114,7 @@ class JpegToJpeg(Route):
         try:
             header = read_header(stream)
             rows = read_rows(stream, header) if header.streams else read_scans(result, header)
-            for row in rows if self._fast else without_padding(rows, header.frame):
+            for row in rows if self._one_pass else without_padding(rows, header.frame):
                 found.add(row)
         except (FormatError, LimitError):
             return False
