@@ -352,7 +352,7 @@ def test_a_progressive_jpeg_that_is_cut_off_is_an_error_with_its_scan():
 
 @pytest.mark.parametrize(
     "settings",
-    [{"target_score": 80}, {"max_bytes": 1000}, {"format": "auto"}, {"effort": "best"}, {"subsampling": "422"}],
+    [{"target_score": 80}, {"max_bytes": 1000}, {"format": "auto"}, {"subsampling": "422"}],
 )
 def test_settings_whose_feature_does_not_stand_are_refused(settings):
     with pytest.raises(UnsupportedError):
