@@ -57,6 +57,7 @@ def masked(frame, rows):
     spooled = SpooledRows(frame, Resources().spool)
     for row in rows:
         spooled.add(row)
+    spooled.finish()
     yield from spooled.masked()
     spooled.close()
 

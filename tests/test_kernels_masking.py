@@ -49,7 +49,7 @@ def measured(coefficients: Array, weight: NDArray[np.float32]) -> NDArray[np.flo
 
 def luma(coefficients: Array, contrast: Array) -> NDArray[np.float32]:
     out = np.empty(len(coefficients), np.float32)
-    masking.luma(measured(coefficients, masking.LUMA), contrast.astype(np.float32), len(out), out)
+    masking.luma(measured(coefficients, masking.LUMA), 0, contrast.astype(np.float32), len(out), out)
     return out
 
 

@@ -126,6 +126,7 @@ class Smallest:
         for row in self._rows:
             spooled.add(row)
             del row  # the last one would stay while others are counted
+        spooled.finish()
         blocks = SAMPLED_BLOCKS_FEW if self._few else SAMPLED_BLOCKS
         step = max(1, spooled.count * frame.blocks_per_row // blocks, -(-spooled.count // SAMPLED_ROWS))
         share = -(-spooled.count // step) / spooled.count

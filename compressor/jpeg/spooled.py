@@ -13,6 +13,9 @@ from compressor.memory import Spool
 from compressor.tiles import cores
 
 PACKED_BLOCKS = 2048  # of a coefficient row, packed by one call
+TOGETHER_BYTES = 1 << 15  # of packed rows, about so many are written and read at once: each access has its price
+# While rows are packed, and while they are unpacked.
+MEMORY_BYTES = 2 * (packing.BLOCK_BYTES_MAX * PACKED_BLOCKS + TOGETHER_BYTES)
 
 
 class SpooledRows:
@@ -29,19 +32,33 @@ class SpooledRows:
         self._blocks = blocks = frame.blocks_per_row
         self._parts = [(at, min(PACKED_BLOCKS, blocks - at)) for at in range(0, blocks, PACKED_BLOCKS)]  # of a row
         self._starts = array("Q", [0])  # of each part of each row in the spool, and where the last one ends
-        self._buffer = np.empty(packing.BLOCK_BYTES_MAX * self._parts[0][1], np.uint8)
+        self._room = packing.BLOCK_BYTES_MAX * self._parts[0][1]
+        self._buffer = np.empty(self._room + TOGETHER_BYTES, np.uint8)
+        self._waiting = 0  # bytes of it, not yet written
         self._spool: Spool | None = None
 
     def add(self, row: Row) -> None:
         """Pack a row."""
+        for first, blocks in self._parts:
+            if self._waiting > TOGETHER_BYTES:
+                self._write()
+            with cores:
+                size = packing.pack(row, first, blocks, self._buffer[self._waiting :])
+            self._waiting += size
+            self._starts.append(self._starts[-1] + size)
+
+    def _write(self) -> None:
         if self._spool is None:
             self._spool = self._make()
-        for first, blocks in self._parts:
-            with cores:
-                size = packing.pack(row, first, blocks, self._buffer)
-            self._show(self._buffer[:size].data)
-            self._spool.write(self._buffer[:size].data)
-            self._starts.append(self._starts[-1] + size)
+        data = self._buffer[: self._waiting].data
+        self._show(data)
+        self._spool.write(data)
+        self._waiting = 0
+
+    def finish(self) -> None:
+        """After the last row, before any is read."""
+        self._write()
+        self._buffer = np.empty(0, np.uint8)
 
     @property
     def count(self) -> int:
@@ -51,8 +68,8 @@ class SpooledRows:
     def rows(self, step: int = 1) -> Iterator[Row]:
         """Every `step`-th row from the first on, the array reused for each."""
         row = np.empty((self._blocks, 64), np.int16)
-        for number in range(0, self.count, step):
-            for packed, (first, blocks) in self._read(number):
+        for parts in self._packed(step):
+            for packed, (first, blocks) in zip(parts, self._parts, strict=True):
                 with cores:
                     packing.unpack(packed, first, blocks, row)
             yield row
@@ -61,18 +78,28 @@ class SpooledRows:
         """The same, each with the masks that `packing.unpack_with_masks` makes."""
         row = np.empty((self._blocks, 64), np.int16)
         masks = np.empty((packing.LEVELS, self._blocks), np.uint64)
-        for number in range(0, self.count, step):
-            for packed, (first, blocks) in self._read(number):
+        for parts in self._packed(step):
+            for packed, (first, blocks) in zip(parts, self._parts, strict=True):
                 with cores:
                     packing.unpack_with_masks(packed, first, blocks, row, masks)
             yield row, masks
 
-    def _read(self, number: int) -> Iterator[tuple[NDArray[np.uint8], tuple[int, int]]]:
-        """The parts of a row: packed, and which blocks they are."""
-        assert self._spool is not None
-        for at, part in enumerate(self._parts, number * len(self._parts)):
-            start = self._starts[at]
-            yield np.frombuffer(self._spool.read(start, self._starts[at + 1] - start), np.uint8), part
+    def _packed(self, step: int) -> Iterator[Iterator[NDArray[np.uint8]]]:
+        """Of every `step`-th row its parts."""
+        per_row = len(self._parts)
+        held, begin = np.empty(0, np.uint8), 0  # bytes of the spool from `begin` on
+
+        def part(at: int) -> NDArray[np.uint8]:
+            nonlocal held, begin
+            assert self._spool is not None
+            start, end = self._starts[at], self._starts[at + 1]
+            if not begin <= start <= end <= begin + len(held):
+                count = end - start if step > 1 else max(end - start, TOGETHER_BYTES)
+                held, begin = np.frombuffer(self._spool.read(start, count), np.uint8), start
+            return held[start - begin : end - begin]
+
+        for number in range(0, self.count, step):
+            yield (part(at) for at in range(number * per_row, (number + 1) * per_row))
 
     def close(self) -> None:
         """Give the spool back; again is harmless."""

@@ -10,7 +10,7 @@ from compressor.jpeg.frame import Frame, Header
 from compressor.jpeg.progressive import AREA_BYTES
 from compressor.jpeg.shaping import BYTES_PER_BLOCK, BYTES_PER_PIXEL, window_bytes
 from compressor.jpeg.smallest import SCANS_MAX
-from compressor.jpeg.spooled import PACKED_BLOCKS
+from compressor.jpeg.spooled import MEMORY_BYTES as PACKING_BYTES
 from compressor.kernels import packing
 from compressor.kernels.idct import LEFT, RIGHT
 from compressor.png.chunks import PIECE_BYTES
@@ -25,7 +25,6 @@ BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entr
 COEFFICIENTS_BYTES = 64 * 2  # of a block
 MASKS_BYTES = 8 * packing.LEVELS  # of a block, where progressive scans are made
 CODING_BYTES = 3 * encoder.coded_bytes(encoder.CODED_BLOCKS)  # before byte stuffing, and after
-PACKING_BYTES = 2 * packing.BLOCK_BYTES_MAX * PACKED_BLOCKS
 TILE_COPIES = 5  # on the wire, parsed, waiting, the one that is put in its place, and one that is given back
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
