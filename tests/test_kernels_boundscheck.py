@@ -19,6 +19,7 @@ EDGES = [
     "test_kernels_color.py::test_segments_join_without_a_seam",
     "test_kernels_sharp.py::test_planes_agree_with_the_reference_for_every_width",
     "test_kernels_sharp.py::test_what_is_around_a_window_does_not_matter",
+    "test_kernels_dering.py::test_only_the_asked_blocks_and_lines_are_touched",
     "test_kernels_dct.py::test_only_the_asked_blocks_and_lines_are_used",
     "test_kernels_huffman_encode.py::test_mcus_interleave_their_components",
     "test_kernels_huffman_encode.py::test_full_blocks_are_coded_bit_for_bit",
@@ -64,7 +65,7 @@ EDGES = [
 PROBES = """
 import numpy as np
 from numba import njit
-from compressor.kernels import color, dct, huffman_encode, idct, lanes, luminance, masking, mcu_row, packing
+from compressor.kernels import color, dct, dering, huffman_encode, idct, lanes, luminance, masking, mcu_row, packing
 from compressor.kernels import quantize, rgb, sharp, trellis, upsample
 
 u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
@@ -108,6 +109,9 @@ CASES = {
     "luma_lanes, y": (
         lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, 1, 1, 0, y, at), (u1(3, 16), f4(10), i2(20)), 4
     ),
+    "below_mask": (lambda p, at: dering.below_mask(p, at, 8, 5), (i2(1, 68),), 4),
+    "weighted_rows": (lambda w, r, o, at: dering.weighted_rows(w, at, r, o), (f4(12), f4(64), f4(64)), 4),
+    "weighted_rows, out": (lambda w, r, o, at: dering.weighted_rows(w, at, r, o), (f4(64), f4(64), f4(12)), 4),
     "fdct_one": (lambda p, o, at: dct.fdct_one(p, at, 8, o, 0), (i2(1, 68), f4(1, 64)), 4),
     "fdct_one, out": (lambda p, o, at: dct.fdct_one(p, 0, 8, o, at), (i2(1, 64), f4(1, 68)), 4),
     "fdct_two": (lambda p, o, at: dct.fdct_two(p, at, 16, o, 0), (i2(1, 132), f4(2, 64)), 4),
@@ -166,6 +170,8 @@ TOO_SMALL = {
     "planes, tail": lambda: color.planes(u1(8, 24), 0, 0, 8, 3, 2, 2, i2(16, 32), *planes[:2], u1(1, 191)),
     "fdct": lambda: dct.fdct(i2(8, 15), 0, 2, f4(2, 64), 0),
     "fdct, out": lambda: dct.fdct(i2(8, 16), 0, 2, f4(2, 64), 1),
+    "dering": lambda: dering.dering(i2(8, 15), 0, 2, f4(64), f4(7, 64)),
+    "dering, scratch": lambda: dering.dering(i2(8, 16) - np.eye(8, 16, dtype=np.int16) * 2048, 0, 1, f4(64), f4(6, 64)),
     "dead_zone": lambda: quantize.dead_zone(f4(2, 64), 1, 2, table, table, 0, f4(2), 0, i2(2, 64), 0),
     "dead_zone, component": lambda: quantize.dead_zone(f4(2, 64), 0, 2, table, table, 1, f4(2), 0, i2(2, 64), 0),
     "dead_zone, factor": lambda: quantize.dead_zone(f4(2, 64), 0, 2, table, table, 0, f4(2), 1, i2(2, 64), 0),

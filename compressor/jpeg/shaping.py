@@ -18,7 +18,7 @@ from compressor.jpeg import perceptual, trained
 from compressor.jpeg.encoder import Row
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Table
-from compressor.kernels import sharp, spectrum
+from compressor.kernels import dering, sharp, spectrum
 from compressor.kernels.huffman_encode import code_table
 from compressor.kernels.quantize import reciprocals
 from compressor.settings import Effort
@@ -74,22 +74,28 @@ def window_bytes(lines: int, step: int, samples: int) -> int:
 
 
 class PixelSpectra:
-    """Bands (lines, width * components) uint8 of any height → spectra, valid until the next but one is asked for."""
+    """Bands (lines, width * components) uint8 of any height → spectra, valid until the next but one is asked for.
 
-    def __init__(self, frame: Frame, bands: Iterable[Band]) -> None:
+    overshoot  luma's table where samples may leave the range for it (kernels/dering.py)
+    """
+
+    def __init__(self, frame: Frame, bands: Iterable[Band], overshoot: Table | None = None) -> None:
         self._frame, self._bands = frame, bands
+        self._shrink = np.zeros(64, np.float32) if overshoot is None else dering.shrinkage(overshoot)
 
     def __iter__(self) -> Iterator[Spectrum]:
         frame = self._frame
         stride = -(-int(frame.layout[0, 1]) * 8 // 32) * 32
         step = 8 * frame.v_max
         planes = tuple(np.empty((lines, stride), np.int16) for lines in (16, 8, 8))
-        scratch = sharp.scratch()
+        scratch, turns = sharp.scratch(), np.empty((7, 64), np.float32)
         spectra = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
         for number, (window, top) in enumerate(windows(self._bands, band_lines(frame.width, step), step, sharp.MARGIN)):
             made = spectra[number % 2]
             with cores:
-                spectrum.from_pixels(window, top, frame.layout, planes, scratch, made.coefficients, made.energy)
+                spectrum.from_pixels(
+                    window, top, frame.layout, planes, scratch, self._shrink, turns, made.coefficients, made.energy
+                )
             yield made
 
 

@@ -155,7 +155,8 @@ class PixelsToJpeg(Route):
             )
         else:
             shaper = shaping.Shaper(self._frame, made, distance, settings.effort, color)
-            rows = shaper.rows(shaping.PixelSpectra(self._frame, bands))
+            overshoot = made[0] if settings.effort is Effort.BEST else None
+            rows = shaper.rows(shaping.PixelSpectra(self._frame, bands, overshoot))
             self._output = Smallest(self._frame, rows, spool, few=settings.effort is Effort.BALANCED)
 
     @property
