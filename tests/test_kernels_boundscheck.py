@@ -159,6 +159,7 @@ planes = [np.zeros((8, 31), np.int16)] * 3
 codes, small = np.full((1, 256), 33, np.uint32), np.zeros((1, 65 * 64), np.uint32)
 layout, state, blocks = np.array([[0, 1, 1, 1]]), np.zeros(8, np.int64), i2(1, 64)
 halved = np.array([[0, 4, 2, 2], [0, 2, 1, 1], [0, 2, 1, 1]])
+black = np.eye(8, 16, dtype=np.int16) * -2048
 TOO_SMALL = {
     "sharp_planes, y": lambda: sharp.sharp_planes(
         u1(16, 96), 0, halved, i2(16, 31), i2(8, 16), i2(8, 16), *sharp.scratch()
@@ -170,8 +171,8 @@ TOO_SMALL = {
     "planes, tail": lambda: color.planes(u1(8, 24), 0, 0, 8, 3, 2, 2, i2(16, 32), *planes[:2], u1(1, 191)),
     "fdct": lambda: dct.fdct(i2(8, 15), 0, 2, f4(2, 64), 0),
     "fdct, out": lambda: dct.fdct(i2(8, 16), 0, 2, f4(2, 64), 1),
-    "dering": lambda: dering.dering(i2(8, 15), 0, 2, f4(64), f4(7, 64)),
-    "dering, scratch": lambda: dering.dering(i2(8, 16) - np.eye(8, 16, dtype=np.int16) * 2048, 0, 1, f4(64), f4(6, 64)),
+    "dering": lambda: dering.dering(i2(8, 15), 0, 0, 2, f4(64), f4(7, 64)),
+    "dering, scratch": lambda: dering.dering(black, 0, 0, 1, f4(64), f4(6, 64)),
     "dead_zone": lambda: quantize.dead_zone(f4(2, 64), 1, 2, table, table, 0, f4(2), 0, i2(2, 64), 0),
     "dead_zone, component": lambda: quantize.dead_zone(f4(2, 64), 0, 2, table, table, 1, f4(2), 0, i2(2, 64), 0),
     "dead_zone, factor": lambda: quantize.dead_zone(f4(2, 64), 0, 2, table, table, 0, f4(2), 1, i2(2, 64), 0),

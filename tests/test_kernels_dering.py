@@ -23,7 +23,7 @@ def strokes(blocks: int, seed: int = 0) -> NDArray[np.int16]:
 
 def run(plane: NDArray[np.int16], table: NDArray[np.uint16] = TABLE) -> NDArray[np.int16]:
     out = plane.copy()
-    dering.dering(out, 0, plane.shape[1] // 8, dering.shrinkage(table), np.full((7, 64), np.nan, np.float32))
+    dering.dering(out, 0, 0, plane.shape[1] // 8, dering.shrinkage(table), np.full((7, 64), np.nan, np.float32))
     return out
 
 
@@ -80,7 +80,7 @@ def test_only_the_asked_blocks_and_lines_are_touched():
     plane[8:16, :32] = strokes(4)
     expected = plane.copy()
     expected[8:16, :24] = run(np.ascontiguousarray(plane[8:16, :24]))
-    dering.dering(plane, 8, 3, dering.shrinkage(TABLE), np.empty((7, 64), np.float32))
+    dering.dering(plane, 8, 0, 3, dering.shrinkage(TABLE), np.empty((7, 64), np.float32))
     np.testing.assert_array_equal(plane, expected)
 
 

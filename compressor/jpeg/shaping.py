@@ -25,6 +25,7 @@ from compressor.settings import Effort
 from compressor.tiles import Band, band_lines, cores
 
 TRELLIS_BLOCKS = 1024  # by one call, a millisecond or less
+DERINGED_BLOCKS = 512  # by one call, five milliseconds or less
 # Of a block of a row: two spectra, their energies, the factor, contrast and light, the quantized block. Of a pixel of
 # a line: planes of 16 and twice 8 lines.
 BYTES_PER_BLOCK = 2 * (64 + 3) * 4 + 3 * 4 + 64 * 2
@@ -81,22 +82,33 @@ class PixelSpectra:
 
     def __init__(self, frame: Frame, bands: Iterable[Band], overshoot: Table | None = None) -> None:
         self._frame, self._bands = frame, bands
-        self._shrink = np.zeros(64, np.float32) if overshoot is None else dering.shrinkage(overshoot)
+        self._shrink = None if overshoot is None else dering.shrinkage(overshoot)
 
     def __iter__(self) -> Iterator[Spectrum]:
         frame = self._frame
         stride = -(-int(frame.layout[0, 1]) * 8 // 32) * 32
         step = 8 * frame.v_max
-        planes = tuple(np.empty((lines, stride), np.int16) for lines in (16, 8, 8))
-        scratch, turns = sharp.scratch(), np.empty((7, 64), np.float32)
+        y, cb, cr = (np.empty((lines, stride), np.int16) for lines in (16, 8, 8))
+        pixels, chroma = sharp.scratch()
         spectra = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
         for number, (window, top) in enumerate(windows(self._bands, band_lines(frame.width, step), step, sharp.MARGIN)):
             made = spectra[number % 2]
             with cores:
-                spectrum.from_pixels(
-                    window, top, frame.layout, planes, scratch, self._shrink, turns, made.coefficients, made.energy
-                )
+                sharp.sharp_planes(window, top, frame.layout, y, cb, cr, pixels, chroma)
+            self._let_overshoot(y)
+            with cores:
+                spectrum.from_planes((y, cb, cr), frame.layout, made.coefficients, made.energy)
             yield made
+
+    def _let_overshoot(self, luma: NDArray[np.int16]) -> None:
+        if self._shrink is None or not self._shrink.any():
+            return
+        turns = np.empty((7, 64), np.float32)
+        across, down = int(self._frame.layout[0, 1]), int(self._frame.layout[0, 3])
+        for line in range(down):
+            for first in range(0, across, DERINGED_BLOCKS):
+                with cores:
+                    dering.dering(luma, 8 * line, first, min(DERINGED_BLOCKS, across - first), self._shrink, turns)
 
 
 class CoefficientSpectra:

@@ -139,20 +139,21 @@ def _turn(shrink, share, scratch):
         sample[i] = high[i] if value > high[i] else value  # noqa: FURB136
 
 
-@njit("void(i2[:, ::1], i8, i8, f4[::1], f4[:, ::1])", nogil=True, cache=True)
-def dering(plane, line, blocks, shrink, scratch):
-    """A line of blocks, in place.
+@njit("void(i2[:, ::1], i8, i8, i8, f4[::1], f4[:, ::1])", nogil=True, cache=True)
+def dering(plane, line, first, blocks, shrink, scratch):
+    """Some of a line of blocks, in place: up to 10 µs for each.
 
-    plane    (lines, stride) int16 Q11.4, BLACK to WHITE; the blocks' first line is `line`, stride >= 8 * blocks
-    shrink   (64,) float32 of `shrinkage`
-    scratch  (7, 64) float32
+    plane          (lines, stride) int16 Q11.4, BLACK to WHITE; the blocks' first line is `line`
+    first, blocks  which, and how many from there on
+    shrink         (64,) float32 of `shrinkage`
+    scratch        (7, 64) float32
 
     Blocks without extreme samples stay as they are, and those that are all black or all white.
     """
     stride = plane.shape[1]
     for i in range(64):
         scratch[5, i], scratch[6, i] = FORWARD[i], INVERSE[i]
-    for block in range(blocks):
+    for block in range(first, first + blocks):
         at = line * stride + 8 * block
         bright = ~below_mask(plane, at, stride, WHITE - ROUNDS)
         dark = below_mask(plane, at, stride, BLACK + ROUNDS + 1)

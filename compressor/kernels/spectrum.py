@@ -8,12 +8,9 @@ import numpy as np
 from numba import njit, types
 
 from compressor.kernels import masking
-from compressor.kernels.color import PIXELS
 from compressor.kernels.dct import SCALE, TRANSPOSED, fdct
-from compressor.kernels.dering import dering
 from compressor.kernels.mcu_row import FLOATS, LAYOUT, SAMPLES
 from compressor.kernels.quantize import dead_zone
-from compressor.kernels.sharp import sharp_planes
 from compressor.kernels.trellis import trellis
 
 f32 = np.float32
@@ -28,28 +25,16 @@ def _energies(layout, chroma, coefficients, energy):
         masking.energies(coefficients, layout[c, 0], layout[c, 1] * layout[c, 3], weight, energy, layout[c, 0])
 
 
-@njit(
-    types.void(
-        PIXELS, types.int64, LAYOUT, types.UniTuple(SAMPLES, 3), types.Tuple((types.uint8[:, ::1], FLOATS)),
-        types.float32[::1], FLOATS, FLOATS, FLOATS,
-    ),
-    nogil=True,
-    cache=True,
-)  # fmt: skip
-def from_pixels(pixels, row, layout, planes, scratch, shrink, turns, coefficients, energy):
-    """One MCU row of pixels.
+@njit(types.void(types.UniTuple(SAMPLES, 3), LAYOUT, FLOATS, FLOATS), nogil=True, cache=True)
+def from_planes(planes, layout, coefficients, energy):
+    """One MCU row of sample planes.
 
-    pixels, row, layout  as in `sharp.sharp_planes`
-    planes               y (16, stride), cb and cr (8, stride) int16
-    scratch              of `sharp.scratch`
-    shrink, turns        `dering.shrinkage` and scratch of `dering.dering`; not for a shrink of zeros
-    coefficients         (n, 64) float32, energy (3, n) float32: filled
+    planes        y (16, stride), cb and cr (8, stride) int16 Q11.4, of `sharp.sharp_planes`
+    layout        as there
+    coefficients  (n, 64) float32, energy (3, n) float32: filled
     """
     y, cb, cr = planes
-    sharp_planes(pixels, row, layout, y, cb, cr, *scratch)
     for line in range(layout[0, 3]):
-        if shrink[63] > 0:
-            dering(y, 8 * line, layout[0, 1], shrink, turns)
         fdct(y, 8 * line, layout[0, 1], coefficients, layout[0, 0] + line * layout[0, 1])
     if layout.shape[0] == 3:
         fdct(cb, 0, layout[1, 1], coefficients, layout[1, 0])
@@ -65,7 +50,7 @@ def from_quantized(row, layout, chroma, tables, coefficients, energy):
     chroma  whether all components but the first are chroma
     tables  (components, 64) float32, zig-zag: Q of each component
 
-    The others as in `from_pixels`.
+    The others as in `from_planes`.
     """
     for c in range(layout.shape[0]):
         first = layout[c, 0]
