@@ -9,7 +9,8 @@ from compressor.jpeg.frame import Component, Frame
 from compressor.kernels.dct import SCALE, TRANSPOSED
 from compressor.kernels.huffman_encode import code_table
 from compressor.settings import Effort
-from tests.reference import dct, sharp, spectrum, trellis
+from compressor.t81 import ZIGZAG
+from tests.reference import dct, dering, sharp, spectrum, trellis
 from tests.test_pipeline import photograph
 
 Array = NDArray[np.float64]
@@ -47,6 +48,19 @@ def test_windows_show_each_mcu_row_with_its_margins_however_the_lines_arrive(lin
         above, below = min(3, top), min(16 + 3, height - top)
         np.testing.assert_array_equal(window[at - above : at + below], image[top - above : top + below])
         assert at >= above and len(window) >= at + below
+
+
+def test_extreme_samples_leave_the_range_where_a_table_is_given():
+    page = np.tile(np.where(np.arange(64) % 11 < 3, 0, 255).astype(np.uint8), (8, 1))
+    frame = writer.frame_for(64, 8, 1, "444")
+
+    for overshoot in (None, np.full(64, 20, np.uint16)):
+        (made,) = [one.coefficients.copy() for one in shaping.PixelSpectra(frame, [page], overshoot)]
+        blocks = np.empty((8, 64))
+        blocks[:, ZIGZAG] = unscaled(made)
+        samples = np.hstack(list(dering.DCT.T @ blocks.reshape(8, 8, 8) @ dering.DCT)) + 128
+        np.testing.assert_allclose(np.clip(samples, 0, 255), page, atol=0.5)
+        assert (samples.max() > 265) == (overshoot is not None)
 
 
 @pytest.mark.parametrize("subsampling, h, v", [("420", 2, 2), ("422", 2, 1), ("444", 1, 1)])
