@@ -59,7 +59,8 @@ class Image:
             buffer[...] = 77
 
     def coder(self, lasting: bool) -> parallel.PixelCoder:
-        return parallel.PixelCoder(self.frame, self.codes, self.transform, lasting)
+        come = parallel.Bands.LASTING if lasting else parallel.Bands.REUSED
+        return parallel.PixelCoder(self.frame, self.codes, self.transform, come)
 
     def coded(self, threads: int, lasting: bool = True, mcu_rows: int = 4) -> bytes:
         bands = self.bands(mcu_rows) if lasting else self.reused(mcu_rows)
@@ -81,7 +82,7 @@ def test_any_number_of_threads_gives_the_same_bytes(height, width, channels, sub
 def test_parts_that_do_not_fit_follow_when_their_turn_has_come(monkeypatch):
     source = Image(np.random.default_rng(1).integers(0, 256, (200, 700, 3), dtype=np.uint8), "420", 100)
     expected = source.coded(1)
-    monkeypatch.setattr(parallel, "part_bytes", lambda lasting: parallel.coded_bytes(6 * 32))  # of one segment
+    monkeypatch.setattr(parallel, "part_bytes", lambda come: parallel.coded_bytes(6 * 32))  # of one segment
     for threads, lasting in itertools.product((2, 3), (True, False)):
         assert source.coded(threads, lasting) == expected
 

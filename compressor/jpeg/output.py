@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from compressor.jpeg.encoder import Row, Sequential, Transform
 from compressor.jpeg.frame import Frame
-from compressor.jpeg.parallel import PixelCoder
+from compressor.jpeg.parallel import Bands, PixelCoder
 from compressor.jpeg.tables import Codes
 from compressor.tiles import Band
 
@@ -12,10 +12,10 @@ from compressor.tiles import Band
 class OnePassPixels:
     """Pixels → bytes, one pass: output from the first MCU row on.
 
-    codes    with a code for every symbol
-    bands    (lines, width * components) uint8, whole MCU rows each but for the last
-    lasting  whether a band stays as it is when the next one is asked for
-    spent    told of the CPU seconds that other threads took
+    codes  with a code for every symbol
+    bands  (lines, width * components) uint8, whole MCU rows each but for the last
+    come   how they do
+    spent  told of the CPU seconds that other threads took
     """
 
     def __init__(
@@ -24,11 +24,11 @@ class OnePassPixels:
         transform: Transform,
         codes: Codes,
         bands: Iterable[Band],
-        lasting: bool = False,
+        come: Bands = Bands.REUSED,
         spent: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.codes = codes
-        self._coder = PixelCoder(frame, codes, transform, lasting, spent)
+        self._coder = PixelCoder(frame, codes, transform, come, spent)
         self._bands = bands
 
     def prepare(self) -> None:

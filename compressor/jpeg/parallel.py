@@ -7,6 +7,7 @@ whoever codes what.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,43 +19,58 @@ from compressor.kernels.huffman_encode import join
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
 from compressor.tiles import Ahead, Band, cores
 
-PART_SEGMENTS_MAX = 128  # of a part: 2.6 ms of coding; to hand it over takes some 100 µs
-PART_SEGMENTS_MIN = 8
-COPIED_SEGMENTS_MAX = 16
+PART_SEGMENTS_MAX = 256  # of a part: 2.6 ms of coding; to hand it over takes some 100 µs
+PART_SEGMENTS_MIN = 16
+COPIED_SEGMENTS_MAX = 32
 PARTS_MIN = 4  # of what is left, for each thread: parts become smaller, so that all end at about the same time
-THREADS_MAX = 8
-COPYING_THREADS_MAX = 3  # one of them decodes, and no source gives bands faster than two others code them
 SEGMENT_BLOCKS = SEGMENT // 8 * 3  # at most
 OUT_BYTES = 2 * coded_bytes(CODED_BLOCKS)
 NO_BITS = np.zeros(2, np.int64)
 
 
-def threads(lasting: bool) -> int:
+class Bands(Enum):
+    """How bands come.
+
+    LASTING  each stays as it is when the next one is asked for
+    REUSED   it does not: parts of it are copied
+    SLOW     as REUSED, and decoding takes longer than coding: others could only wait
+    """
+
+    LASTING = auto()
+    REUSED = auto()
+    SLOW = auto()
+
+
+THREADS_MAX = {Bands.LASTING: 8, Bands.REUSED: 3, Bands.SLOW: 1}  # of three one makes bands, for two that code
+
+
+def threads(come: Bands) -> int:
     """How many may work on an image, the caller's among them."""
-    return min(cores.count, THREADS_MAX if lasting else COPYING_THREADS_MAX)
+    return min(cores.count, THREADS_MAX[come])
 
 
-def parts_max(lasting: bool) -> int:
+def parts_max(come: Bands) -> int:
     """How many parts may be there at once: more than threads, so that none has to wait for the next."""
-    count = threads(lasting)
-    return 0 if count == 1 else count + (2 if lasting else 1)
+    count = threads(come)
+    return 0 if count == 1 else count + (2 if come is Bands.LASTING else 1)
 
 
-def part_bytes(lasting: bool) -> int:
+def part_bytes(come: Bands) -> int:
     """Room for the bits of a part; what does not fit follows when its turn has come."""
-    return coded_bytes(CODED_BLOCKS if lasting else CODED_BLOCKS // 2)
+    return coded_bytes(CODED_BLOCKS if come is Bands.LASTING else CODED_BLOCKS // 2)
 
 
-def copy_bytes(frame: Frame, lasting: bool) -> int:
+def copy_bytes(frame: Frame, come: Bands) -> int:
     """Room for the pixels of a part."""
-    return 0 if lasting else COPIED_SEGMENTS_MAX * SEGMENT * 8 * frame.v_max * len(frame.components)
+    copied = COPIED_SEGMENTS_MAX * SEGMENT * 8 * frame.v_max * len(frame.components)
+    return 0 if come is Bands.LASTING else copied
 
 
-def memory_bytes(frame: Frame, lasting: bool) -> int:
+def memory_bytes(frame: Frame, come: Bands) -> int:
     """What more than one thread takes: parts, and what each helper needs for itself."""
     helper = sum(array.nbytes for array in scratch()) + SEGMENT_BLOCKS * 64 * 2 + coded_bytes(SEGMENT_BLOCKS)
-    parts = parts_max(lasting) * (part_bytes(lasting) + copy_bytes(frame, lasting))
-    return parts + (threads(lasting) - 1) * helper
+    parts = parts_max(come) * (part_bytes(come) + copy_bytes(frame, come))
+    return parts + (threads(come) - 1) * helper
 
 
 class Tools:
@@ -76,10 +92,10 @@ class Part:
     done = False
     error: BaseException | None = None
 
-    def __init__(self, frame: Frame, transform: Transform, codes: Codes, lasting: bool) -> None:
+    def __init__(self, frame: Frame, transform: Transform, codes: Codes, come: Bands) -> None:
         self._transform, self._codes, self._channels = transform, codes.arrays, len(frame.components)
-        self.bits, self.state, self.size = np.empty(part_bytes(lasting), np.uint8), np.zeros(8, np.int64), 0
-        self._copy = np.empty(copy_bytes(frame, lasting), np.uint8)
+        self.bits, self.state, self.size = np.empty(part_bytes(come), np.uint8), np.zeros(8, np.int64), 0
+        self._copy = np.empty(copy_bytes(frame, come), np.uint8)
 
     def take(self, pixels: Band, first: int, count: int, state: NDArray[np.int64], tools: Tools) -> None:
         """Begin with `count` segments of each of some MCU rows, from segment `first` on: all of a row, or some of one.
@@ -119,8 +135,8 @@ class Part:
 class PixelCoder(Sequential):
     """One interleaved sequential scan of pixels, coded without a stop at the coefficients.
 
-    lasting  whether bands stay as they are when the next one is asked for; parts of others are copied
-    spent    told of the CPU seconds that other threads took
+    come   how bands do
+    spent  told of the CPU seconds that other threads took
     """
 
     def __init__(
@@ -128,16 +144,16 @@ class PixelCoder(Sequential):
         frame: Frame,
         codes: Codes,
         transform: Transform,
-        lasting: bool = False,
+        come: Bands = Bands.REUSED,
         spent: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         super().__init__(frame, codes)
         self.transform, self._frame, self._codes = transform, frame, codes
-        self._lasting, self._spent = lasting, spent
-        self._threads = threads(lasting)
-        self._parts_max = parts_max(lasting)
+        self._come, self._spent = come, spent
+        self._threads = threads(come)
+        self._parts_max = parts_max(come)
         self._across = -(-8 * int(self.layout[0, 1]) // SEGMENT)
-        self._segments_max = PART_SEGMENTS_MAX if lasting else COPIED_SEGMENTS_MAX
+        self._segments_max = PART_SEGMENTS_MAX if come is Bands.LASTING else COPIED_SEGMENTS_MAX
         self._window: deque[Part] = deque()  # those that were begun, in order
         self._spare: list[Part] = []
 
@@ -155,7 +171,7 @@ class PixelCoder(Sequential):
         yield memoryview(padding(*self.state[:2].tolist()))
 
     def _code(self, bands: Iterable[Band], ahead: Ahead[Tools], out: Band) -> Iterator[memoryview]:
-        left, at_once = self._frame.mcu_rows, not self._lasting  # the first bytes wait for no second band
+        left, at_once = self._frame.mcu_rows, self._come is not Bands.LASTING  # the first bytes wait for no second band
         for band in bands:
             while self._window and self._window[0].done:
                 yield from self._oldest(ahead, out)
@@ -185,7 +201,7 @@ class PixelCoder(Sequential):
             top, left = top + lines, left - rows
 
     def _begin(self, ahead: Ahead[Tools], pixels: Band, first: int, count: int) -> None:
-        part = self._spare.pop() if self._spare else Part(self._frame, self.transform, self._codes, self._lasting)
+        part = self._spare.pop() if self._spare else Part(self._frame, self.transform, self._codes, self._come)
         with cores:
             part.take(pixels, first, count, self.state, ahead.tools)
         self._window.append(part)

@@ -13,8 +13,8 @@ from compressor.kernels.huffman_encode import encode_mcus, stuff
 from compressor.kernels.lanes import copy32_find_ff
 from compressor.kernels.quantize import dead_zone
 
-SEGMENT = 512
-SEGMENT_BLOCKS = SEGMENT // 8 * 6  # at most, with padding: 4:2:2 and 4:4:4 have three components of 64
+SEGMENT = 256
+SEGMENT_BLOCKS = SEGMENT // 8 * 3  # at most: 4:4:4, and 4:2:0 with two lines of luma
 LAYOUT = types.int64[:, ::1]
 SAMPLES = types.int16[:, ::1]
 FLOATS = types.float32[:, ::1]

@@ -7,6 +7,7 @@ are read (`Context.hold`).
 from compressor import png
 from compressor.jpeg import encoder, parallel, scans
 from compressor.jpeg.frame import Frame, Header
+from compressor.jpeg.parallel import Bands
 from compressor.jpeg.progressive import AREA_BYTES
 from compressor.jpeg.shaping import BYTES_PER_BLOCK, BYTES_PER_PIXEL, window_bytes
 from compressor.jpeg.smallest import SCANS_MAX
@@ -48,13 +49,13 @@ def coding(blocks: int, settings: Settings, windows: int = 0) -> int:
     return CODING_BYTES + PACKING_BYTES + blocks * MASKS_BYTES + max(PROGRESSIVE_BYTES, windows)
 
 
-def pixels_to_jpeg(frame: Frame, channels: int, lines: int, band_bytes: int, lasting: bool, settings: Settings) -> int:
+def pixels_to_jpeg(frame: Frame, channels: int, lines: int, band_bytes: int, come: Bands, settings: Settings) -> int:
     """Bands of pixels, without alpha a second time; in one pass parts of them on several threads, copied where bands do
     not last, else what looks at neighbours."""
     flattened = lines * frame.width * (channels - 1) if channels in (2, 4) else 0
     known = BASE_BYTES + coding(frame.blocks_per_row, settings) + band_bytes + flattened
     if settings.effort is Effort.FAST:
-        return known + parallel.memory_bytes(frame, lasting)
+        return known + parallel.memory_bytes(frame, come)
     window = window_bytes(lines, 8 * frame.v_max, frame.width * len(frame.components))
     planes = 8 * frame.mcus_per_row * frame.h_max * BYTES_PER_PIXEL
     return known + window + planes + frame.blocks_per_row * BYTES_PER_BLOCK

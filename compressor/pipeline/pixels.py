@@ -11,6 +11,7 @@ from compressor.errors import SettingsError
 from compressor.jpeg import mpf
 from compressor.jpeg.attachments import attachments_of
 from compressor.jpeg.frame import Header
+from compressor.jpeg.parallel import Bands
 from compressor.jpeg.pixels import COLORS, kind_of
 from compressor.jpeg.pixels import bands as jpeg_bands
 from compressor.kernels.color import flatten
@@ -23,11 +24,15 @@ from compressor.tiles import Band
 
 
 class Pixels(Protocol):
-    """channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Attachments and notices are complete after the bands."""
+    """channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Attachments and notices are complete after the bands.
+
+    come  how bands do
+    """
 
     width: int
     height: int
     channels: int
+    come: Bands
 
     def bands(self, lines: int) -> Iterator[Band]:
         """(n, width, channels) uint8 or the same bytes in another shape, n a multiple of `lines` but for the last."""
@@ -46,6 +51,8 @@ class Pixels(Protocol):
 
 class PngPixels:
     """A PNG as it streams in; where it is interlaced, all of it waits in a spool first."""
+
+    come = Bands.SLOW
 
     def __init__(self, stream: ByteStream, header: png.Header, spool: Callable[[], Spool]) -> None:
         self._stream, self._header, self._spool = stream, header, spool
@@ -77,6 +84,7 @@ class JpegPixels:
     """
 
     coefficients: Coefficients
+    come = Bands.SLOW
 
     def __init__(self, header: Header, size: Callable[[], int]) -> None:
         self._header, self._size = header, size
@@ -112,6 +120,7 @@ class JpegPixels:
 class RawPixels:
     """Tiles that stream in."""
 
+    come = Bands.REUSED
     notices: Sequence[str] = ()
     attachments = Attachments()
 
@@ -129,6 +138,7 @@ class RawPixels:
 class ArrayPixels:
     """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it."""
 
+    come = Bands.LASTING
     notices: Sequence[str] = ()
     attachments = Attachments()
 
@@ -147,6 +157,8 @@ class ArrayPixels:
 
 class RasterPixels:
     """Any other file: Pillow holds the whole image."""
+
+    come = Bands.REUSED
 
     def __init__(self, opened: "raster.Raster") -> None:
         self._raster = opened

@@ -11,13 +11,14 @@ from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import attachments as segments
 from compressor.jpeg import encoder, mpf, output, perceptual, requantize, shaping, trained, writer
 from compressor.jpeg.encoder import without_padding
+from compressor.jpeg.parallel import Bands
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import read_scans
 from compressor.jpeg.smallest import Smallest
 from compressor.memory import Readable, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
-from compressor.pipeline.pixels import ArrayPixels, Pixels, without_alpha
+from compressor.pipeline.pixels import Pixels, without_alpha
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
@@ -142,8 +143,8 @@ class PixelsToJpeg(Route):
         self._tables = dict(enumerate(perceptual.quantization_tables(distance, count)))
         lines = band_lines(pixels.width, 8 * self._frame.v_max)
         band_bytes = pixels.band_bytes(lines)
-        lasting = isinstance(pixels, ArrayPixels) and pixels.channels in (1, 3)  # the caller's own
-        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, lasting, settings)
+        come = pixels.come if pixels.channels in (1, 3) or pixels.come is not Bands.LASTING else Bands.REUSED
+        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, come, settings)
         bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
         made = list(self._tables.values())
         self._output: output.OnePassPixels | Smallest
@@ -151,7 +152,7 @@ class PixelsToJpeg(Route):
             transform = encoder.Transform(self._frame, made, perceptual.dead_zones(distance, count))
             codes = trained.codes_for(distance, count)
             self._output = output.OnePassPixels(
-                self._frame, transform, codes, bands, lasting, lambda seconds: stages.add("encode", seconds)
+                self._frame, transform, codes, bands, come, lambda seconds: stages.add("encode", seconds)
             )
         else:
             shaper = shaping.Shaper(self._frame, made, distance, settings.effort, color)
