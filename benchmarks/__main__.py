@@ -9,6 +9,7 @@ NAMES = {
     "demo": "real photographs and 100 megapixels through a running service",
     "speed": "encoding pixels beside Pillow, jpegli and mozjpeg, interlaced",
     "density": "bytes at equal look beside them, drawn, with crops [--efforts fast,best] [--images N]",
+    "codes": "train the Huffman codes of compressor/jpeg/trained.py, and compare",
     "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
     "memory": "peak memory over the size, drawn [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",
 }

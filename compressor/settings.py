@@ -154,7 +154,7 @@ class Source:
 
     format          "jpeg", "png", "raw", "webp", …
     description     for people: "baseline JPEG 4:2:0", "PNG, 8-bit RGB", …
-    quality         estimated libjpeg quality of a JPEG source, else None
+    quality         of a JPEG source: as asked for where it is ours, else libjpeg's, estimated; None for others
     reserved_bytes  what admission charges to the byte budget
     """
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from compressor.jpeg import tables
-from tests.reference.huffman_code import least_total_bits
+from tests.reference.huffman_code import huffman_spec, least_total_bits
 
 COUNTS = st.dictionaries(st.integers(0, 255), st.integers(1, 1 << 30), min_size=1, max_size=256)
 
@@ -29,6 +29,11 @@ def lengths_of(spec):
             lengths[symbol] = length
         k += count
     return lengths
+
+
+@given(COUNTS | st.integers(0, 60).map(lambda steps: {symbol: 1 << symbol for symbol in range(steps)}))
+def test_codes_are_those_of_the_figures(chosen):
+    assert tables.huffman_spec(counts_of(chosen)) == huffman_spec(counts_of(chosen))
 
 
 @given(COUNTS)

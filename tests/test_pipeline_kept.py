@@ -7,7 +7,40 @@ import pytest
 from PIL import Image
 
 from compressor import pipeline
-from tests.test_pipeline import JPEG, encoded, photograph
+from compressor.settings import Path
+from tests.test_pipeline import JPEG, decoded, encoded, photograph
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        JPEG,
+        encoded(photograph(64, 64, 1), "JPEG", quality=80),
+        encoded(photograph(90, 70), "JPEG", quality=75, subsampling=0, restart_marker_blocks=3),
+    ],
+)
+def test_lossless_is_exact_to_the_last_coefficient(source):
+    result = pipeline.compress(source, lossless=True)
+
+    assert result.report.path is Path.LOSSLESS
+    assert len(result.data) < len(source)
+    np.testing.assert_array_equal(decoded(result.data), decoded(source))
+
+
+def test_a_second_run_with_the_same_settings_loses_nothing_more():
+    once = pipeline.compress(JPEG, quality=75).data
+    twice = pipeline.compress(once, quality=75)
+
+    np.testing.assert_array_equal(decoded(twice.data), decoded(once))
+    assert twice.report.path is Path.LOSSLESS
+
+
+def test_a_jpeg_is_never_requantized_finer():
+    coarse = encoded(photograph(64, 80), "JPEG", quality=40)
+
+    result = pipeline.compress(coarse, quality=90)
+
+    np.testing.assert_array_equal(decoded(result.data), decoded(coarse))
 
 
 def test_metadata_travels_from_png_to_jpeg():

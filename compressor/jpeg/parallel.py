@@ -19,8 +19,8 @@ from compressor.kernels.huffman_encode import join
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
 from compressor.tiles import Ahead, Band, cores
 
-PART_SEGMENTS_MAX = 256  # of a part: 2.6 ms of coding; to hand it over takes some 100 µs
-PART_SEGMENTS_MIN = 16
+PART_SEGMENTS_MAX = 384  # of a part: 4 ms of coding; to hand it over takes some 100 µs
+PART_SEGMENTS_MIN = 24
 COPIED_SEGMENTS_MAX = 32
 PARTS_MIN = 4  # of what is left, for each thread: parts become smaller, so that all end at about the same time
 SEGMENT_BLOCKS = SEGMENT // 8 * 3  # at most
@@ -57,7 +57,7 @@ def parts_max(come: Bands) -> int:
 
 def part_bytes(come: Bands) -> int:
     """Room for the bits of a part; what does not fit follows when its turn has come."""
-    return coded_bytes(CODED_BLOCKS if come is Bands.LASTING else CODED_BLOCKS // 2)
+    return coded_bytes(2 * CODED_BLOCKS if come is Bands.LASTING else CODED_BLOCKS // 2)
 
 
 def copy_bytes(frame: Frame, come: Bands) -> int:

@@ -150,7 +150,8 @@ EXPONENT[[1, 2]], EXPONENT[[3, 5]], EXPONENT[4], EXPONENT[[6, 9]], EXPONENT[[7, 
 
 
 # The distance at which photographs have, in the mean, the SSIMULACRA2 that libjpeg-turbo gives them with 4:2:0 at each
-# quality; found by bisection on Kodak's 24 and 20 others, see `python -m benchmarks scale`.
+# quality: interpolated between measured scores of Kodak's 24 and of 20 others (cameras', reduced, and scikit-image's),
+# both sets weighing the same. `python -m benchmarks density` tells how far off each effort is.
 QUALITIES = (1, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 98, 100)
 SCALES = {
     Effort.FAST: (60, 32, 17.2, 10.0, 6.95, 5.32, 4.32, 3.15, 2.68, 2.14, 1.64, 1.15, 0.67, 0.32, 0.1),

@@ -58,7 +58,7 @@ def on_lattice(source: Table, wanted: Table) -> Table:
     return np.where(ratio < 1.5, source, wanted).astype(np.uint16)
 
 
-WORTH = 0.4  # of the mean logarithm: steps half as large again, or some 15 % of the bytes
+WORTH = 0.4  # of the mean logarithm: steps half as large again
 
 
 def worth_it(source: Table, wanted: Table, quality: int) -> bool:

@@ -47,25 +47,33 @@ class Spectrum:
 def windows(bands: Iterable[Band], lines: int, step: int, margin: int) -> Iterator[tuple[Band, int]]:
     """MCU rows with what is above and below them: lines (n, samples) and the first of the row, `step` lines high.
 
-    lines  that are taken at once: longer bands are cut
+    lines  that are copied at once
 
     There are at least `margin` lines on either side but where the image ends. Valid until the next one is asked for.
+    Lines are copied only where a row and its margins lie in two bands.
     """
     held = np.empty((0, 0), np.uint8)
-    top = end = 0
-    for band in (whole[at : at + lines] for whole in bands for at in range(0, len(whole), lines)):
+    top = base = start = end = 0  # of the next row, of the band, of what is held and behind it: lines of the image
+    for band in bands:
+        stop = base + len(band)
         if not len(held):
             held = np.empty((lines + step + 2 * margin, band.shape[1]), np.uint8)
-        first = max(0, top - margin)
-        held[: end - first] = held[first:end].copy()
-        top, end = top - first, end - first
-        held[end : end + len(band)] = band
-        end += len(band)
-        while top + step + margin <= end:
-            yield held[:end], top
-            top += step
+        while end < stop:
+            while base <= max(0, top - margin) and top + step + margin <= stop:
+                yield band, top - base
+                top += step
+                start = end = max(0, top - margin)
+            first = min(max(0, top - margin), end)
+            held[: end - first] = held[first - start : end - start].copy()
+            start, count = first, min(lines, stop - end)
+            held[end - start : end - start + count] = band[end - base : end - base + count]
+            end += count
+            while top + step + margin <= end:
+                yield held[: end - start], top - start
+                top += step
+        base = stop
     while top < end:
-        yield held[:end], top
+        yield held[: end - start], top - start
         top += step
 
 
@@ -163,12 +171,14 @@ class Shaper:
                 self._line(made, 0, above)
             else:
                 self._line(made, 0, below)
-                yield from self._quantized(waiting, above, below, row)
+                self._quantize(waiting, above, below, row)
+                yield row
                 self._line(waiting, -1, above)
             waiting = made
         if waiting is not None:
             self._line(waiting, -1, below)
-            yield from self._quantized(waiting, above, below, row)
+            self._quantize(waiting, above, below, row)
+            yield row
 
     def _line(self, made: Spectrum, number: int, out: NDArray[np.float32]) -> None:
         """The means of the first (0) or the last (-1) line of blocks of each component; of chroma nobody asks."""
@@ -176,21 +186,22 @@ class Shaper:
             at = first + (number % down) * across
             out[c, :across] = made.energy[2, at : at + across]
 
-    def _quantized(
-        self, made: Spectrum, above: NDArray[np.float32], below: NDArray[np.float32], row: Row
-    ) -> Iterator[Row]:
+    def _quantize(self, made: Spectrum, above: NDArray[np.float32], below: NDArray[np.float32], row: Row) -> None:
         layout = self._frame.layout
         with cores:
             spectrum.factors(layout, self._chroma, above, made.energy, below, self._scratch, self._factor)
             if not self._best:
                 spectrum.quantize_row(made.coefficients, layout, self._reciprocal, self._slope, self._factor, row)
         if self._best:
-            for c, (first, across, _, down) in enumerate(layout.tolist()):
-                for at in range(first, first + across * down, TRELLIS_BLOCKS):
-                    count = min(TRELLIS_BLOCKS, first + across * down - at)
-                    with cores:
-                        spectrum.trellis_part(
-                            made.coefficients, at, count, self._reciprocal, c, self._factor, self._weights[c],
-                            self._lengths[c], self._steps, self._lambda, row,
-                        )  # fmt: skip
-        yield row
+            self._search(made, row)
+
+    def _search(self, made: Spectrum, row: Row) -> None:
+        """The trellis, in parts."""
+        for c, (first, across, _, down) in enumerate(self._frame.layout.tolist()):
+            for at in range(first, first + across * down, TRELLIS_BLOCKS):
+                count = min(TRELLIS_BLOCKS, first + across * down - at)
+                with cores:
+                    spectrum.trellis_part(
+                        made.coefficients, at, count, self._reciprocal, c, self._factor, self._weights[c],
+                        self._lengths[c], self._steps, self._lambda, row,
+                    )  # fmt: skip

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from heapq import heapify, heappop, heapreplace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.kernels.huffman_code import CODE_LENGTH_MAX, best_code
 from compressor.kernels.huffman_encode import code_table, small_table
 from compressor.t81 import (
     K1_LUMINANCE,
@@ -21,7 +21,6 @@ from compressor.t81 import (
 
 Table = NDArray[np.uint16]
 HuffmanSpec = tuple[bytes, bytes]  # BITS, HUFFVAL as DHT carries them (B.2.4.2)
-CODE_LENGTH_MAX = 16
 
 
 def quantization_table(quality: int, chroma: bool) -> Table:
@@ -87,40 +86,8 @@ def optimal_codes(counts: NDArray[np.int64]) -> Codes:
 def huffman_spec(counts: Sequence[int] | NDArray[np.int64]) -> HuffmanSpec:
     """Annex K.2: the code of least total length that has no code over 16 bits and none of ones only.
 
-    counts  how often each symbol occurs, up to 256 of them
+    counts  how often each of 256 symbols occurs
     """
-    # Figure K.1: merge the two rarest trees until one is left. The reserved symbol 256 with its count of 1 takes the
-    # code of ones only. Among equals the higher symbol is merged first, as in the figure.
-    trees = [(int(count), -symbol) for symbol, count in enumerate(counts) if count] + [(1, -256)]
-    symbols = [-name for _, name in trees]
-    node = {name: number for number, (_, name) in enumerate(trees)}  # of each tree its root
-    parent: list[int] = [0] * len(trees)
-    heapify(trees)
-    while len(trees) > 1:
-        first, second = heappop(trees), trees[0]
-        parent[node[first[1]]] = parent[node[second[1]]] = len(parent)
-        node[first[1]] = len(parent)
-        parent.append(0)
-        heapreplace(trees, (first[0] + second[0], first[1]))
-    depth = [0] * len(parent)
-    for number in range(len(parent) - 2, -1, -1):
-        depth[number] = depth[parent[number]] + 1
-    size = dict(zip(symbols, depth, strict=False))
-    bits = [0] * (max(*size.values(), CODE_LENGTH_MAX) + 1)
-    for length in size.values():
-        bits[length] += 1
-    _limit(bits)
-    bits[max(length for length in range(CODE_LENGTH_MAX + 1) if bits[length])] -= 1  # the reserved symbol's
-    order = sorted((symbol for symbol in size if symbol != 256), key=lambda symbol: (size[symbol], symbol))
-    return bytes(bits[1 : CODE_LENGTH_MAX + 1]), bytes(order)
-
-
-def _limit(bits: list[int]) -> None:
-    """Figure K.3: shorten codes over 16 bits in pairs, at the cost of lengthening a shorter one."""
-    for length in range(len(bits) - 1, CODE_LENGTH_MAX, -1):
-        while bits[length] > 0:
-            shorter = max(n for n in range(1, length - 1) if bits[n])
-            bits[length] -= 2
-            bits[length - 1] += 1
-            bits[shorter + 1] += 2
-            bits[shorter] -= 1
+    bits, huffval = np.empty(CODE_LENGTH_MAX, np.uint8), np.empty(256, np.uint8)
+    count = best_code(np.ascontiguousarray(counts, np.int64), bits, huffval)
+    return bits.tobytes(), huffval[:count].tobytes()

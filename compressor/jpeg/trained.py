@@ -1,8 +1,9 @@
 """Huffman codes for images that are coded in one pass, before their symbols can be counted.
 
 Trained by `python -m benchmarks codes` on photographs of several cameras, with the quantization of `perceptual`. On
-others they cost 1 to 2 % over the image's own codes, where Annex K's cost 2 to 7 %. Every symbol of an 8-bit sequential
-JPEG has a code, and DC has one for category 12 beside, which no samples make but coefficients of a file may.
+Kodak's other half they cost 2.1 % over the images' own codes at equal SSIMULACRA2, and Annex K's 5.4 %. Every symbol of
+an 8-bit sequential JPEG has a code, and DC has one for category 12 beside, which no samples make but coefficients of a
+file may.
 """
 
 from functools import cache

@@ -3,8 +3,8 @@
     luminance(Y, Cb, Cr) = 0.30 lin(R) + 0.6222 lin(G) + 0.0778 lin(B)
 
 where R, G and B are what a decoder makes of the three, limited to 0 .. 255, and lin is the transfer function of sRGB
-(IEC 61966-2-1). luminance(Y, Cb', Cr') = luminance(pixel) is solved from the pixel's own Y by two steps of Newton's
-method. Where chroma changes little, as for six vectors of seven in photographs, one step by slopes half way does it.
+(IEC 61966-2-1). luminance(Y, Cb', Cr') = luminance(pixel) is solved from the pixel's own Y by one step by slopes half
+way. Where chroma changes much, as for one vector of seven in photographs, a step of Newton's method follows.
 
 All is done 8 lanes at a time in floats, even pixels apart from odd ones: as bytes of a word, then as halves of one.
 """
@@ -17,7 +17,6 @@ from compressor.kernels.lanes import F32, I8, I16, I32, call, load, splat, store
 
 FLOATS = 8
 WEIGHTS = (0.30, 0.6222, 0.0778)
-STEPS = 2
 STEP_MAX = 12.0
 SLOPE_MIN = 2e-4  # the least that is divided by: black's is 3.04e-4
 # lin above 0.04045: the polynomial of least |error| / lin' by Lawson's iterated least squares at 4001 Chebyshev
@@ -150,9 +149,8 @@ def _solved(builder, channels, cb, cr):
     before = builder.block
     with builder.if_then(builder.not_(done), likely=False):
         target = _sum(builder, [_linear(builder, x) for x in channels], WEIGHTS)
-        newton = own
-        for _ in range(STEPS):
-            newton = _newton(builder, newton, offsets, target)
+        near = limited(builder, builder.fsub(leap, own), -STEP_MAX, STEP_MAX)
+        newton = _newton(builder, fadd(builder, own, near), offsets, target)
         behind = builder.block
     y = builder.phi(own.type)
     y.add_incoming(leap, before)

@@ -147,7 +147,7 @@ class ArrayPixels:
         self.height, self.width, self.channels = array.shape
 
     def bands(self, lines: int) -> Iterator[Band]:
-        lines *= 8  # nothing is copied, so fewer calls cost nothing
+        lines *= 16  # nothing is copied, so fewer calls cost nothing
         for top in range(0, self.height, lines):
             yield self._array[top : top + lines]
 

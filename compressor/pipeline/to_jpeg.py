@@ -59,8 +59,12 @@ class JpegToJpeg(Route):
             codes = trained.codes_for(distance, len(frame.components))
             self._output = output.OnePassRows(self._frame, codes, rows)
         else:
-            few = settings.effort is Effort.BALANCED and not self._exact
-            self._output = Smallest(self._frame, rows, spool, self._fingerprint.add_packed, few)
+            # A lossy result is compared with nothing, and its search need not be the longest.
+            self._output = (
+                Smallest(frame, rows, spool, self._fingerprint.add_packed)
+                if anew is None
+                else Smallest(self._frame, rows, spool, few=settings.effort is Effort.BALANCED)
+            )
 
     @property
     def notices(self) -> list[str]:

@@ -1,8 +1,11 @@
-"""The best possible length-limited code, by package-merge (Larmore and Hirschberg, 1990): slow and obvious."""
+"""Codes for given counts: that of T.81 K.2, with a heap and a tree, and the best possible length-limited one."""
+
+from heapq import heapify, heappop, heapreplace
 
 
 def least_total_bits(counts, limit):
-    """Total bits of the best prefix code with no code over `limit` bits, one code point of ones only kept free."""
+    """Total bits of the best prefix code with no code over `limit` bits, one code point of ones only kept free; by
+    package-merge (Larmore and Hirschberg, 1990)."""
     leaves = sorted([(count, (symbol,)) for symbol, count in enumerate(counts) if count] + [(0, ("reserved",))])
     packages = []
     for _ in range(limit):
@@ -11,3 +14,45 @@ def least_total_bits(counts, limit):
             (merged[i][0] + merged[i + 1][0], merged[i][1] + merged[i + 1][1]) for i in range(0, len(merged) - 1, 2)
         ]
     return sum(weight for weight, _ in packages[: len(leaves) - 1])
+
+
+def huffman_spec(counts):
+    """Annex K.2: the code of least total length that has no code over 16 bits and none of ones only.
+
+    counts  how often each symbol occurs, up to 256 of them
+    """
+    # Figure K.1: merge the two rarest trees until one is left. The reserved symbol 256 with its count of 1 takes the
+    # code of ones only. Among equals the higher symbol is merged first, as in the figure.
+    trees = [(int(count), -symbol) for symbol, count in enumerate(counts) if count] + [(1, -256)]
+    symbols = [-name for _, name in trees]
+    node = {name: number for number, (_, name) in enumerate(trees)}  # of each tree its root
+    parent = [0] * len(trees)
+    heapify(trees)
+    while len(trees) > 1:
+        first, second = heappop(trees), trees[0]
+        parent[node[first[1]]] = parent[node[second[1]]] = len(parent)
+        node[first[1]] = len(parent)
+        parent.append(0)
+        heapreplace(trees, (first[0] + second[0], first[1]))
+    depth = [0] * len(parent)
+    for number in range(len(parent) - 2, -1, -1):
+        depth[number] = depth[parent[number]] + 1
+    size = dict(zip(symbols, depth, strict=False))
+    bits = [0] * (max(*size.values(), 16) + 1)
+    for length in size.values():
+        bits[length] += 1
+    _limit(bits)
+    bits[max(length for length in range(16 + 1) if bits[length])] -= 1  # the reserved symbol's
+    order = sorted((symbol for symbol in size if symbol != 256), key=lambda symbol: (size[symbol], symbol))
+    return bytes(bits[1 : 16 + 1]), bytes(order)
+
+
+def _limit(bits):
+    """Figure K.3: shorten codes over 16 bits in pairs, at the cost of lengthening a shorter one."""
+    for length in range(len(bits) - 1, 16, -1):
+        while bits[length] > 0:
+            shorter = max(n for n in range(1, length - 1) if bits[n])
+            bits[length] -= 2
+            bits[length - 1] += 1
+            bits[shorter + 1] += 2
+            bits[shorter] -= 1

@@ -31,11 +31,15 @@ def to_linear(code: Plane) -> Plane:
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
+def steepness(code: Plane) -> Plane:
+    """Its derivative."""
+    x = code / 255
+    return np.where(x <= 0.04045, 1 / 12.92, 2.4 / 1.055 * ((np.maximum(x, 0) + 0.055) / 1.055) ** 1.4) / 255
+
+
 def slope(code: Plane) -> Plane:
-    """Its derivative; nought outside 0 .. 255, where a decoder limits what it shows."""
-    x = np.clip(code, 0, 255) / 255
-    steep = np.where(x <= 0.04045, 1 / 12.92, 2.4 / 1.055 * ((x + 0.055) / 1.055) ** 1.4)
-    return np.where((code < 0) | (code > 255), 0, steep / 255)
+    """The same; nought outside 0 .. 255, where a decoder limits what it shows."""
+    return np.where((code < 0) | (code > 255), 0, steepness(code))
 
 
 def luminance(rgb: Plane) -> Plane:
@@ -48,13 +52,23 @@ def shown(y: Plane, cb: Plane, cr: Plane) -> Plane:
     return np.stack([y + 1.402 * cr, y - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587, y + 1.772 * cb], -1) + 128
 
 
-def preserving(y: Plane, cb: Plane, cr: Plane, target: Plane) -> Plane:
-    """Two steps of Newton's method towards the luma that has luminance `target` under the chroma given."""
-    for _ in range(2):
-        rgb = shown(y, cb, cr)
-        steep = np.maximum(slope(rgb) @ WEIGHTS, 2e-4)
-        y = y + np.clip((target - luminance(rgb)) / steep, -12, 12)
-    return y
+def leap(y: Plane, cb: Plane, cr: Plane, rgb: Plane) -> Plane:
+    """Luma after a step by slopes half way."""
+    change = shown(y, cb, cr) - rgb
+    weights = WEIGHTS * steepness(np.maximum(rgb + change / 2, 0.04045 * 255))
+    return np.asarray(y - np.clip((weights * change).sum(-1) / weights.sum(-1), -12, 12))
+
+
+def newton(y: Plane, cb: Plane, cr: Plane, target: Plane) -> Plane:
+    """A step of Newton's method towards the luma that has luminance `target` under the chroma given."""
+    rgb = shown(y, cb, cr)
+    steep = np.maximum(slope(rgb) @ WEIGHTS, 2e-4)
+    return np.asarray(y + np.clip((target - luminance(rgb)) / steep, -12, 12))
+
+
+def preserving(y: Plane, cb: Plane, cr: Plane, pixels: Plane) -> Plane:
+    """The luma that has nearly the luminance of `pixels` under the chroma given."""
+    return newton(leap(y, cb, cr, pixels), cb, cr, luminance(pixels))
 
 
 def planes(pixels: NDArray[np.uint8], h: int, v: int) -> list[Plane]:
@@ -78,7 +92,7 @@ def planes(pixels: NDArray[np.uint8], h: int, v: int) -> list[Plane]:
     for plane in chroma:
         plane = doubled(plane / 16, 1, width)
         upsampled.append(doubled(plane, 0, height) if v == 2 else plane)
-    luma = preserving(y, upsampled[0], upsampled[1], luminance(pixels.astype(np.float64)))
+    luma = preserving(y, upsampled[0], upsampled[1], pixels.astype(np.float64))
     return [np.clip(16 * luma, -2048, 16 * 127), *chroma]
 
 

@@ -1,0 +1,103 @@
+"""The Huffman code for given counts (T.81 K.2): a progressive image takes a dozen."""
+
+import numpy as np
+from numba import njit, types
+
+CODE_LENGTH_MAX = 16
+RESERVED = 256  # with a count of 1: takes the code of ones only, which no symbol may have
+
+
+@njit(nogil=True)
+def _rarest(left, symbols, count_of):
+    """Where among the `left` first of `symbols` the rarest is; among equals the highest."""
+    best = 0
+    for at in range(1, left):
+        here, least = count_of[symbols[at]], count_of[symbols[best]]
+        if here < least or (here == least and symbols[at] > symbols[best]):
+            best = at
+    return best
+
+
+@njit(nogil=True)
+def _merge(counts, sizes, symbols):
+    """Figure K.1: how long the code of each symbol is."""
+    count_of, others = np.zeros(257, np.int64), np.full(257, -1, np.int64)
+    count_of[:256] = counts
+    count_of[RESERVED] = 1
+    used = 0
+    for symbol in range(257):
+        sizes[symbol] = 0
+        if count_of[symbol] > 0:
+            symbols[used] = symbol
+            used += 1
+    left = used
+    while left > 1:
+        at = _rarest(left, symbols, count_of)
+        first = symbols[at]
+        left -= 1
+        symbols[at] = symbols[left]
+        second = symbols[_rarest(left, symbols, count_of)]
+        # The tree keeps the name of its rarer half.
+        for to in range(left):
+            if symbols[to] == second:
+                symbols[to] = first
+        count_of[first] += count_of[second]
+        tail = first
+        sizes[tail] += 1
+        while others[tail] >= 0:
+            tail = others[tail]
+            sizes[tail] += 1
+        others[tail] = second
+        sizes[second] += 1
+        while others[second] >= 0:
+            second = others[second]
+            sizes[second] += 1
+
+
+@njit(nogil=True)
+def _limit(lengths):
+    """Figure K.3: shorten codes over 16 bits in pairs, at the cost of lengthening a shorter one."""
+    for length in range(lengths.shape[0] - 1, CODE_LENGTH_MAX, -1):
+        while lengths[length] > 0:
+            shorter = length - 2
+            while lengths[shorter] == 0:
+                shorter -= 1
+            lengths[length] -= 2
+            lengths[length - 1] += 1
+            lengths[shorter + 1] += 2
+            lengths[shorter] -= 1
+
+
+@njit(types.int64(types.int64[::1], types.uint8[::1], types.uint8[::1]), nogil=True, cache=True)
+def best_code(counts, bits, huffval):
+    """The code of least total length that has no code over 16 bits and none of ones only.
+
+    counts   (256,) int64, how often each symbol occurs
+    bits     (16,) uint8: out: BITS
+    huffval  (256,) uint8: out: HUFFVAL
+
+    Returns how many symbols there are.
+    """
+    sizes, symbols = np.empty(257, np.int64), np.empty(257, np.int64)
+    _merge(counts, sizes, symbols)
+    lengths = np.zeros(258, np.int64)
+    for symbol in range(257):
+        lengths[sizes[symbol]] += 1
+    lengths[0] = 0
+    _limit(lengths)
+    longest = CODE_LENGTH_MAX
+    while lengths[longest] == 0 and longest > 0:
+        longest -= 1
+    lengths[longest] -= 1  # the reserved symbol's
+    for length in range(CODE_LENGTH_MAX):
+        bits[length] = lengths[length + 1]
+    # Figure K.4: by the length before the limit, then by symbol.
+    found, length = 0, 1
+    count = np.count_nonzero(sizes[:RESERVED])
+    while found < count:
+        for symbol in range(RESERVED):
+            if sizes[symbol] == length:
+                huffval[found] = symbol
+                found += 1
+        length += 1
+    return found
