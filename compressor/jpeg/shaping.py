@@ -26,10 +26,8 @@ from compressor.tiles import Band, band_lines, cores
 
 TRELLIS_BLOCKS = 1024  # by one call, a millisecond or less
 DERINGED_BLOCKS = 512  # by one call, five milliseconds or less
-# Of a block of a row: two spectra, their energies, the factor, contrast and light, the quantized block. Of a pixel of
-# a line: planes of 16 and twice 8 lines.
+# Of a block of a row: two spectra, their energies, the factor, contrast and light, the quantized block.
 BYTES_PER_BLOCK = 2 * (64 + 3) * 4 + 3 * 4 + 64 * 2
-BYTES_PER_PIXEL = (16 + 8 + 8) * 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +80,18 @@ def window_bytes(lines: int, step: int, samples: int) -> int:
     return (lines + 2 * (step + 2 * sharp.MARGIN)) * samples
 
 
+def plane_shapes(frame: Frame) -> list[tuple[int, int]]:
+    """Of Y, Cb and Cr for an MCU row; those that grey has not are as small as may be."""
+    stride = -(-int(frame.layout[0, 1]) * 8 // 32) * 32
+    chroma = (8, stride // frame.h_max) if len(frame.components) == 3 else (1, 32)
+    return [(8 * frame.v_max, stride), chroma, chroma]
+
+
+def plane_bytes(frame: Frame) -> int:
+    """What these take."""
+    return 2 * sum(lines * stride for lines, stride in plane_shapes(frame))
+
+
 class PixelSpectra:
     """Bands (lines, width * components) uint8 of any height → spectra, valid until the next but one is asked for.
 
@@ -94,9 +104,8 @@ class PixelSpectra:
 
     def __iter__(self) -> Iterator[Spectrum]:
         frame = self._frame
-        stride = -(-int(frame.layout[0, 1]) * 8 // 32) * 32
         step = 8 * frame.v_max
-        y, cb, cr = (np.empty((lines, stride), np.int16) for lines in (16, 8, 8))
+        y, cb, cr = (np.empty(shape, np.int16) for shape in plane_shapes(frame))
         pixels, chroma = sharp.scratch()
         spectra = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
         for number, (window, top) in enumerate(windows(self._bands, band_lines(frame.width, step), step, sharp.MARGIN)):

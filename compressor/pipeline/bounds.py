@@ -9,7 +9,7 @@ from compressor.jpeg import encoder, parallel, scans
 from compressor.jpeg.frame import Frame, Header
 from compressor.jpeg.parallel import Bands
 from compressor.jpeg.progressive import AREA_BYTES
-from compressor.jpeg.shaping import BYTES_PER_BLOCK, BYTES_PER_PIXEL, window_bytes
+from compressor.jpeg.shaping import BYTES_PER_BLOCK, plane_bytes, window_bytes
 from compressor.jpeg.smallest import SCANS_MAX
 from compressor.jpeg.spooled import MEMORY_BYTES as PACKING_BYTES
 from compressor.kernels import packing
@@ -57,8 +57,7 @@ def pixels_to_jpeg(frame: Frame, channels: int, lines: int, band_bytes: int, com
     if settings.effort is Effort.FAST:
         return known + parallel.memory_bytes(frame, come)
     window = window_bytes(lines, 8 * frame.v_max, frame.width * len(frame.components))
-    planes = 8 * frame.mcus_per_row * frame.h_max * BYTES_PER_PIXEL
-    return known + window + planes + frame.blocks_per_row * BYTES_PER_BLOCK
+    return known + window + plane_bytes(frame) + frame.blocks_per_row * BYTES_PER_BLOCK
 
 
 def jpeg_bands(header: Header, lines: int) -> int:
