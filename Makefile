@@ -40,6 +40,7 @@ test: install system-packages node ## run every test but the heavy ones
 	$(PYTHON) -m pytest
 
 test-heavy: install system-packages node ## run the tests that take minutes or gigabytes
+	-@.ci/system-packages s3
 	$(PYTHON) -m pytest -m heavy
 
 FORMATS ?= jpeg png

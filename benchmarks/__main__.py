@@ -12,6 +12,8 @@ NAMES = {
     "codes": "train the Huffman codes of compressor/jpeg/trained.py, and compare",
     "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
     "memory": "peak memory over the size, drawn [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",
+    "batch": "whole buckets: objects/s, CPU time beside the codec, memory over the keys [--objects N] [--endpoint URL]",
+    "footprint": "what the estimate of carbon depends on, drawn; break-evens [--page docs/methodology.md]",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: compress, inspect, serve, warmup, health.
+"""The command line: compress, batch, footprint, inspect, serve, warmup, health.
 
 Exit codes: 0 done, 1 failed, 2 not meant like that (usage), 130 interrupted. What is slow to import (kernels, gRPC,
 rich) is imported by the command that needs it, so that `--help` answers at once.
@@ -19,9 +19,12 @@ import typer
 
 from compressor import cli_options as opt
 from compressor import cli_output as output
+from compressor.cli_batch import batch
+from compressor.cli_footprint import footprint
 from compressor.cli_options import UsageError
 from compressor.cli_output import STANDARD
 from compressor.errors import SettingsError
+from compressor.legible import human_format, human_seconds
 from compressor.settings import VERSION, Report, Settings
 
 CHUNK_BYTES = 1 << 18
@@ -211,7 +214,7 @@ def tell(report: Report, names: tuple[str, str], settings: Settings, seconds: fl
     suffixes = {suffix: format for format, suffixes in output.SUFFIXES.items() for suffix in suffixes}
     promised = suffixes.get(Path(names[1]).suffix.lower(), report.format)
     if promised != report.format:
-        text = f"{names[1]} holds {output.human_format(report.format)}; --format {promised} converts"
+        text = f"{names[1]} holds {human_format(report.format)}; --format {promised} converts"
         output.error_console().print(f"  [yellow]note[/]  {text}", soft_wrap=True)
 
 
@@ -243,6 +246,10 @@ def mode_of(file: BufferedIOBase) -> int:
         if size_of(file) is not None:
             return os.fstat(file.fileno()).st_mode & 0o666
     return 0o666
+
+
+app.command()(batch)
+app.command()(footprint)
 
 
 # --- the others ---------------------------------------------------------------------------------------------------
@@ -310,7 +317,7 @@ def warmup() -> None:
         from compressor.service.codec import warm_up
 
         warm_up()
-        typer.echo(f"kernels ready in {output.human_seconds(time.perf_counter() - start)}", err=True)
+        typer.echo(f"kernels ready in {human_seconds(time.perf_counter() - start)}", err=True)
 
 
 @app.command()

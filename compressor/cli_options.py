@@ -11,7 +11,9 @@ from compressor.errors import CompressorError, SettingsError
 from compressor.settings import Delivery, Effort, Format, Metadata, Subsampling
 
 PREFIX = "COMPRESSOR_"
-UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+UNITS = {"": 1, "b": 1}
+UNITS |= {f"{prefix}ib": 1 << 10 * power for power, prefix in enumerate("kmgt", 1)}
+UNITS |= {f"{prefix}b": 10 ** (3 * power) for power, prefix in enumerate("kmgt", 1)}
 
 
 class UsageError(CompressorError):

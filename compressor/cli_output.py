@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from compressor.cli_options import UsageError
+from compressor.legible import human_bytes, human_format, human_seconds
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as Way
 
@@ -212,31 +213,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def human_bytes(count: int) -> str:
-    """Three digits and a decimal unit: 17 B, 3.42 MB."""
-    if abs(count) < 1000:
-        return f"{count} B"
-    units = ["TB", "GB", "MB", "kB"]
-    value = count / 1000
-    while abs(value) >= 999.5 and len(units) > 1:
-        value /= 1000
-        units.pop()
-    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-    return f"{value:.{digits}f} {units[-1]}"
-
-
-def human_seconds(seconds: float) -> str:
-    """0.21 s, 12.3 s, 2 min 05 s."""
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
-
-
-def human_format(format: str) -> str:
-    """A format as people write it."""
-    return {"webp": "WebP"}.get(format, format.upper())
 
 
 def facts(console: "Console", rows: Iterable[tuple[str, str, str]]) -> None:

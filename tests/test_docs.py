@@ -10,9 +10,11 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 import typer
 from google.protobuf.descriptor import FileDescriptor
+from prometheus_client import generate_latest
 
+from compressor.batch.summary import Summary
 from compressor.cli import app
-from compressor.metrics import Metrics
+from compressor.metrics import Metrics, batch_metrics
 from compressor.service.server import ServerConfig
 from compressor.settings import Report, Settings
 from compressor.v1 import compressor_pb2
@@ -58,6 +60,8 @@ def metrics() -> list[str]:
     request: dict[str, object] = {}
     setup_testing_defaults(request)
     page = b"".join(Metrics().wsgi(request, lambda status, headers: None)).decode()
+    run = Summary(source="", target="", mode="copy", settings=Settings(), started=0, ended=1, wall_seconds=1)
+    page += generate_latest(batch_metrics(run)).decode()
     names = re.findall(r"^# TYPE (compressor_\w+) ", page, re.MULTILINE)
     return [name for name in names if not name.endswith("_created")]
 
@@ -106,4 +110,4 @@ def test_the_examples_that_are_found_are_real() -> None:
     """The search itself: at least the things that no version can be without."""
     assert "compress --quality" in list(flags())
     assert "CompressorService.Compress" in methods(compressor_pb2.DESCRIPTOR)
-    assert "compressor_requests_total" in metrics()
+    assert {"compressor_requests_total", "compressor_batch_objects_total"} <= set(metrics())

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "compressor"
 # From the bottom up. A unit (a module or a package of `compressor`) imports those of lower layers only. Units of one
 # layer do not import each other, but for `errors`; modules within a unit may.
 LAYERS = (
-    {"errors", "t81", "settings"},
+    {"errors", "t81", "settings", "legible"},
     {"kernels"},
     {"memory", "tiles", "bytestream"},
     {"metadata", "sniff"},
@@ -41,7 +41,10 @@ DOORS = {
     "prometheus_client": {"metrics"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "boto3": {"batch"},
+    "botocore": {"batch"},
     "obstore": {"batch"},
+    "distributed": {"batch"},
     "sqlite3": {"batch"},
 }
 

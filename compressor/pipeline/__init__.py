@@ -5,7 +5,7 @@
     inspect(chunks) → Source               the header only
 
 `opening` chooses the route by what the source is and what was asked for, `routes` are the ways from bytes to bytes, and
-`delivery` leads one image along its route.
+`delivery` leads one image along its route. `examining` looks at a file that is there as a whole.
 """
 
 import dataclasses

@@ -61,14 +61,6 @@ def test_inspect_tells_people_and_machines_the_same(fake: FakePipeline) -> None:
     assert source["reserved_bytes"] == 9_500_000
 
 
-@pytest.mark.parametrize(
-    "count, text",
-    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (34_200_000, "34.2 MB"), (999_600, "1.00 MB"), (-1500, "-1.50 kB")],
-)
-def test_sizes_have_three_digits(count: int, text: str) -> None:
-    assert cli_output.human_bytes(count) == text
-
-
 def test_progress_is_shown_on_a_terminal_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(cli_output, "PROGRESS_AFTER_SECONDS", 0.01)

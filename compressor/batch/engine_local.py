@@ -1,0 +1,163 @@
+"""Worker processes on this machine, started anew, so that one that dies takes nothing with it but its own objects.
+
+Each has some threads, so that while the codec works on one object, others are read and written; kernels of all of them
+together take the process' cores, divided among the workers.
+"""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from queue import SimpleQueue
+from typing import Any
+
+from compressor.batch.engine import Answer, Lost
+from compressor.batch.job import Job, Prepared
+from compressor.batch.store import Entry
+
+THREADS = 4  # of a worker
+END_SECONDS = 5.0  # for one that has died to be gone
+GONE_SECONDS = 0.5  # for one that was told to
+
+Order = tuple[str, int, Any]  # "prepare", number, entry; "commit" or "drop", number, token; "end", 0, None
+
+
+def main(connection: Connection, job: Job) -> None:
+    """A worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator decides what a Ctrl-C means
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    from compressor import kernels
+    from compressor.batch.work import Worker
+
+    worker, sending = Worker(job), threading.Lock()
+    kernels.warmup()
+    orders: SimpleQueue[Order | None] = SimpleQueue()
+
+    def serve() -> None:
+        while (order := orders.get()) is not None:
+            what, number, subject = order
+            answer: Answer
+            try:
+                answer = worker.prepare(subject) if what == "prepare" else worker.commit(subject)
+            except KeyError:
+                answer = Lost()
+            with sending:
+                connection.send((number, answer))
+
+    threads = [threading.Thread(target=serve, daemon=True) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    with contextlib.suppress(EOFError, OSError):
+        while (order := connection.recv())[0] != "end":
+            if order[0] == "drop":
+                worker.drop(order[2])
+            else:
+                orders.put(order)
+    os._exit(0)  # what is under way is of no use to anybody
+
+
+def end_with(parent: int) -> None:
+    """End when the coordinator does, however it does."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+@dataclass
+class Process:
+    """A worker, and what it is at."""
+
+    connection: Connection
+    process: SpawnProcess
+    numbers: set[int] = field(default_factory=set)
+    alone: bool = False
+
+
+class Local:
+    """`count` worker processes."""
+
+    def __init__(self, job: Job, count: int) -> None:
+        self._job, self._count = job, count
+        self._context = multiprocessing.get_context("spawn")
+        self._processes: list[Process] = []  # begun with the first object: a run that is done needs none
+        self._held: dict[str, Process] = {}  # by token: who prepared it
+        self._lost: list[tuple[int, Answer]] = []
+        self.slots = count * THREADS
+
+    def _start(self) -> Process:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=main, args=(theirs, self._job), daemon=True)
+        process.start()
+        theirs.close()
+        return Process(ours, process)
+
+    def prepare(self, number: int, entry: Entry, alone: bool = False) -> None:
+        if not self._processes:
+            self._processes = [self._start() for _ in range(self._count)]
+        process = min(self._processes, key=lambda one: len(one.numbers))
+        process.alone = alone
+        self._send(process, ("prepare", number, entry))
+
+    def commit(self, number: int, prepared: Prepared) -> None:
+        process = self._held.pop(prepared.token, None)
+        if process is None:
+            self._lost.append((number, Lost()))
+        else:
+            self._send(process, ("commit", number, prepared.token))
+
+    def drop(self, prepared: Prepared) -> None:
+        process = self._held.pop(prepared.token, None)
+        if process is not None:
+            with contextlib.suppress(OSError):
+                process.connection.send(("drop", 0, prepared.token))
+
+    def _send(self, process: Process, order: Order) -> None:
+        process.numbers.add(order[1])
+        with contextlib.suppress(OSError):  # that it is dead is seen when its answers are asked for
+            process.connection.send(order)
+
+    def answers(self, timeout: float) -> list[tuple[int, Answer]]:
+        found, self._lost = self._lost, []
+        if not self._processes:
+            time.sleep(timeout)
+            return found
+        ready = multiprocessing.connection.wait([one.connection for one in self._processes], 0 if found else timeout)
+        for process in [one for one in self._processes if one.connection in ready]:
+            try:
+                while process.connection.poll():
+                    number, answer = process.connection.recv()
+                    process.numbers.discard(number)
+                    if isinstance(answer, Prepared):
+                        self._held[answer.token] = process
+                    found.append((number, answer))
+            except (EOFError, OSError):
+                found += self._buried(process)
+        return found
+
+    def _buried(self, process: Process) -> list[tuple[int, Answer]]:
+        """A worker died: another takes its place, and what it was at is lost."""
+        process.process.join(END_SECONDS)
+        alone = process.alone or len(process.numbers) == 1
+        found: list[tuple[int, Answer]] = [(number, Lost(alone=alone)) for number in sorted(process.numbers)]
+        for token in [token for token, holder in self._held.items() if holder is process]:
+            del self._held[token]
+        process.connection.close()
+        self._processes[self._processes.index(process)] = self._start()
+        return found
+
+    def close(self) -> None:
+        for process in self._processes:
+            with contextlib.suppress(OSError):
+                process.connection.send(("end", 0, None))
+        for process in self._processes:
+            process.process.join(GONE_SECONDS)
+            if process.process.is_alive():  # it is still loading kernels
+                process.process.kill()
+                process.process.join()
+            process.connection.close()

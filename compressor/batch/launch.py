@@ -1,0 +1,242 @@
+"""From what was asked for to a summary: stores, ledger, engine and run put together."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compressor.batch.engine import Engine
+from compressor.batch.job import Done, Job
+from compressor.batch.ledger import Ledger, LedgerError
+from compressor.batch.pace import Pace
+from compressor.batch.plan import Filters, Keys, Listing, Manifest
+from compressor.batch.restore import RESTORED, restore
+from compressor.batch.run import Run
+from compressor.batch.store import Store, StoreError, Trouble, open_store
+from compressor.batch.summary import PROBLEMS_MAX, Progress, Sample, Summary, Total, project
+from compressor.batch.tally import SAMPLE_BYTES_MAX, Tally, problem
+from compressor.batch.trial import Trial
+from compressor.errors import SettingsError
+from compressor.settings import VERSION
+
+Stopped = Callable[[], bool]
+Told = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A whole run.
+
+    ledger      None: `default_ledger`
+    manifest    URL of a file that lists the objects; None: the store does
+    sample      of a dry run: objects, None for all
+    workers     processes of the local engine
+    scheduler   address of a Dask scheduler; "" for the local engine
+    samples     whether the summary is to have pictures
+    """
+
+    job: Job
+    filters: Filters = field(default_factory=Filters)
+    ledger: Path | None = None
+    manifest: str | None = None
+    dry_run: bool = False
+    sample: int | None = None
+    workers: int = 1
+    scheduler: str = ""
+    objects_per_second: float | None = None
+    bytes_per_second: float | None = None
+    samples: bool = False
+
+
+def default_ledger(job: Job) -> Path:
+    """In the working directory, by source and target: the same command goes on where it was."""
+    names = "\0".join((job.source, job.target, str(job.in_place)))
+    return Path(f"compressor-{hashlib.sha256(names.encode(errors='surrogateescape')).hexdigest()[:12]}.ledger")
+
+
+def check(request: Request) -> None:
+    """Raises SettingsError for what can't be meant."""
+    job = request.job
+    if job.in_place and job.target != job.source:
+        raise SettingsError("in_place", "takes no DST: objects are replaced where they are")
+    if not job.in_place and not request.dry_run and job.target == job.source:
+        raise SettingsError("dst", "is SRC: to replace objects where they are say --in-place")
+    ledger = request.ledger or default_ledger(job)
+    if not request.dry_run and below(str(ledger), job.source) is not None:
+        raise SettingsError("ledger", f"{ledger} would lie in SRC, among the objects: name another place")
+    if job.keep is not None and not job.keep.strip("/"):
+        raise SettingsError("keep_originals", "must be a prefix such as originals/")
+
+
+def below(url: str, other: str) -> str | None:
+    """The prefix that a URL has below another one, "" where they are the same; None where it is not below it."""
+    places = [place if "://" in place else os.path.abspath(place) for place in (url, other)]
+    inner, outer = (place.removeprefix("file://").rstrip("/") + "/" for place in places)
+    return inner[len(outer) :] if inner.startswith(outer) else None
+
+
+def without(filters: Filters, prefix: str) -> Filters:
+    return dataclasses.replace(filters, but=(*filters.but, prefix))
+
+
+def engine_for(request: Request) -> Engine:
+    """Local processes, or a Dask cluster."""
+    if request.scheduler:
+        try:
+            from compressor.batch.engine_dask import Distributed
+        except ImportError:
+            raise SettingsError(
+                "engine", "dask needs: pip install 'compressor[dask]', here and on its workers"
+            ) from None
+        return Distributed(request.job, request.scheduler)
+    from compressor.batch.engine_local import Local
+
+    return Local(request.job, request.workers)
+
+
+def listing_for(request: Request, source: Store) -> Listing:
+    return Keys(source) if request.manifest is None else Manifest(request.manifest, prefix_of(request.job.source))
+
+
+def prefix_of(url: str) -> str:
+    """What a store's own keys begin with in its bucket, which manifests have and its listing has not."""
+    scheme, _, rest = url.partition("://")
+    prefix = rest.partition("/")[2] if rest and scheme != "file" else ""
+    return prefix if not prefix or prefix.endswith("/") else prefix + "/"
+
+
+def launch(request: Request, stopped: Stopped = lambda: False, told: Told = lambda progress: None) -> Summary:
+    """Do what is left to do of a run. Raises CompressorError where it can't begin, or its ledger or listing fails."""
+    check(request)
+    job, filters = request.job, request.filters
+    if job.keep is not None:
+        keep = job.keep.rstrip("/") + "/"
+        job, filters = dataclasses.replace(job, keep=keep), without(filters, keep)
+    elif not job.in_place and (inside := below(job.target, job.source)):
+        filters = without(filters, inside)  # results are not to be compressed again
+    request = dataclasses.replace(request, job=job, filters=filters)
+    source = open_store(request.job.source, request.job.conditional_bytes)
+    return trial(request, source, stopped, told) if request.dry_run else real(request, source, stopped, told)
+
+
+def trial(request: Request, source: Store, stopped: Stopped, told: Told) -> Summary:
+    """A dry run."""
+    started, clock = time.time(), time.perf_counter()
+    with closing(engine_for(request)) as engine:
+        trial = Trial(engine, listing_for(request, source), request.filters, request.sample)
+        whole = trial.run(stopped, told)
+    tally = trial.tally
+    sample = trial.sample if request.sample is not None else [(tally.bytes_in, tally.bytes_in - tally.bytes_out)]
+    objects = trial.objects if request.sample is not None else min(1, trial.objects)
+    found = dataclasses.replace(
+        project(sample, objects, trial.size), objects=trial.objects, sampled_objects=tally.objects
+    )
+    return dataclasses.replace(
+        summary_of(request.job, tally, started, clock, not whole), mode="dry run", projection=found if whole else None
+    )
+
+
+def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summary:
+    """A run that writes."""
+    job = request.job
+    started, clock = time.time(), time.perf_counter()
+    target = source if job.in_place else open_store(job.target, job.conditional_bytes)
+    path = request.ledger or default_ledger(job)
+    with Ledger(path) as ledger:
+        ledger.begin(facts_of(request))
+        if RESTORED in ledger.facts():
+            raise LedgerError(f"{path} is of a run that was restored: name another with --ledger")
+        ledger.commit()
+        with closing(engine_for(request)) as engine:
+            pace = Pace(request.objects_per_second, request.bytes_per_second)
+            listing = listing_for(request, source)
+            run = Run(job, ledger, engine, listing, request.filters, source, target, pace, stopped, told)
+            whole = run.work()
+        tally = run.tally
+        totals = tuple(Total(*dataclasses.astuple(row)) for row in ledger.totals())
+        problems = tuple(problem(done) for done in ledger.failures(PROBLEMS_MAX))
+        failed = sum(total.objects for total in totals if total.outcome == "failed")
+        summary = dataclasses.replace(
+            summary_of(job, tally, started, clock, not whole),
+            totals=totals, problems=problems, problems_more=failed - len(problems), ledger=str(path),
+            samples=tuple(samples_of(tally.samples, job, source, target)) if request.samples else (),
+        )  # fmt: skip
+        for notice in source.notices if job.in_place else target.notices:
+            summary = dataclasses.replace(summary, notices={notice: 0, **summary.notices})
+        return summary
+
+
+def facts_of(request: Request) -> dict[str, str]:
+    """What a run is, for its ledger: nothing of it may differ when the run is gone on with."""
+    job = request.job
+    settings = {name: value for name, value in dataclasses.asdict(job.settings).items() if value is not None}
+    return {
+        "source": job.source,
+        "target": job.target,
+        "mode": "in place" if job.in_place else "copy",
+        "keep": job.keep or "",
+        "manifest": request.manifest or "",
+        "settings": json.dumps(settings, sort_keys=True),
+        "version": VERSION,
+    }
+
+
+def summary_of(job: Job, tally: Tally, started: float, clock: float, interrupted: bool) -> Summary:
+    return Summary(
+        source=job.source,
+        target=job.target,
+        mode="in place" if job.in_place else "copy",
+        settings=job.settings,
+        started=started,
+        ended=time.time(),
+        wall_seconds=time.perf_counter() - clock,
+        interrupted=interrupted,
+        totals=tally.totals,
+        problems=tuple(tally.problems),
+        problems_more=tally.failed - len(tally.problems),
+        notices=dict(tally.notices),
+        stage_seconds=dict(tally.stage_seconds),
+        other_seconds=tally.other_seconds,
+        keep=job.keep,
+        histogram=tuple(tally.histogram),
+    )
+
+
+def samples_of(chosen: Iterable[Done], job: Job, source: Store, target: Store) -> list[Sample]:
+    """Files before and after, where both are still there."""
+    found = []
+    for done in chosen:
+        before = done.kept if job.in_place else done.key
+        if before:
+            with suppress(StoreError):
+                found.append(Sample(done.key, whole(source, before), whole(target, done.key), done.score))
+    return found
+
+
+def whole(store: Store, key: str) -> bytes:
+    """A file that is known to be small."""
+    data = bytearray()
+    with store.open(key) as opened:
+        for chunk in opened.chunks():
+            data += chunk
+            if len(data) > SAMPLE_BYTES_MAX:
+                raise StoreError(Trouble.CHANGED, f"{key!r} is larger than it was")
+    return bytes(data)
+
+
+def put_back(path: Path, stopped: Stopped, told: Told) -> Summary:
+    """Restore the originals that a run kept."""
+    started, clock = time.time(), time.perf_counter()
+    if not path.exists():
+        raise LedgerError(f"{path} is not there")
+    with Ledger(path) as ledger:
+        facts = ledger.facts()
+        job = Job(source=facts.get("source", ""), target=facts.get("target", ""), in_place=True)
+        tally = restore(ledger, open_store(job.source), stopped, told)
+    summary = summary_of(job, tally, started, clock, stopped())
+    return dataclasses.replace(summary, mode="restore", ledger=str(path))

@@ -1,0 +1,300 @@
+"""What was done, and what is about to be: a SQLite file, and beside it a part for each finished shard.
+
+A **shard** is a range of the listing, some ten thousand keys. Each object of an open shard has a row; when the shard is
+done, its rows go to `LEDGER.parts/NUMBER.jsonl.gz`, a line each, and only failures stay. So a ledger of 10⁸ objects is
+some 10⁴ parts and a small database.
+
+An **intent** is written down before a worker may write an object: its ETag as it was read, and the SHA-256 of what
+comes in its place. Whatever happens then, what is there can be told: the original, our result, or somebody else's.
+"""
+
+import gzip
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from compressor.batch.job import Done, Outcome, Reason
+from compressor.errors import CompressorError
+
+SCHEMA = """
+CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE shards (
+    number INTEGER PRIMARY KEY, after TEXT NOT NULL, last TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE objects (
+    key BLOB PRIMARY KEY, shard INTEGER NOT NULL, state TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL,
+    time REAL NOT NULL, done TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX by_shard ON objects (shard);
+CREATE TABLE totals (
+    shard INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, format TEXT NOT NULL, path TEXT NOT NULL,
+    objects INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL, cpu_seconds REAL NOT NULL,
+    PRIMARY KEY (shard, outcome, reason, format, path)) WITHOUT ROWID;
+"""
+VERSION = "1"
+INTENT, FINAL = "intent", "final"
+
+
+class LedgerError(CompressorError):
+    """A ledger that is not this run's, or that somebody else is using."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Of the listing: what comes behind `after`, up to `last` and with it. Keys, or numbers of a manifest's rows."""
+
+    number: int
+    after: str
+    last: str
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Objects that ended the same way."""
+
+    outcome: Outcome
+    reason: Reason
+    format: str
+    path: str
+    objects: int
+    bytes_in: int
+    bytes_out: int
+    cpu_seconds: float
+
+
+class Ledger:
+    """Of one run; held by one process at a time.
+
+    Writes gather in a transaction until `commit`, which is on disk when it returns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.parts = path.with_name(path.name + ".parts")
+        self._database = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
+        try:
+            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.execute("BEGIN IMMEDIATE")
+            if not self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'run'").fetchone():
+                for statement in filter(str.strip, SCHEMA.split(";")):
+                    self._database.execute(statement)
+                self._database.execute("INSERT INTO run VALUES ('ledger version', ?)", (VERSION,))
+        except sqlite3.OperationalError as error:
+            self._database.close()
+            if "locked" in str(error):
+                raise LedgerError(f"{path} is in use by another run") from None
+            raise LedgerError(f"{path}: {error}") from None
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise LedgerError(f"{path} is no ledger: {error}") from None
+        if (found := self.facts().get("ledger version")) != VERSION:
+            self._database.close()
+            raise LedgerError(f"{path} is a ledger of version {found}, this program knows version {VERSION}")
+
+    def commit(self) -> None:
+        """Everything so far is on disk."""
+        self._database.execute("COMMIT")
+        self._database.execute("BEGIN IMMEDIATE")
+
+    def close(self) -> None:
+        """Keep everything so far."""
+        self._database.execute("COMMIT")
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- the run ---------------------------------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, str]:
+        """What is known of the run: source, target, mode, settings, version …"""
+        return dict(self._database.execute("SELECT name, value FROM run"))
+
+    def begin(self, facts: dict[str, str]) -> None:
+        """Note what the run is, or raise LedgerError where the ledger is of a run that differs."""
+        known = self.facts()
+        for name, value in facts.items():
+            if known.setdefault(name, value) != value:
+                raise LedgerError(f"{self.path} is of a run whose {name} is {known[name]}, not {value}: name another")
+            self.note(name, value)
+
+    def note(self, name: str, value: str) -> None:
+        self._database.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, value))
+
+    # --- shards ----------------------------------------------------------------------------------------------------
+
+    def shards(self) -> list[Shard]:
+        """In the order of the listing."""
+        found = self._database.execute("SELECT number, after, last, done FROM shards ORDER BY number").fetchall()
+        return [Shard(number, text(after), text(last), bool(done)) for number, after, last, done in found]
+
+    def add_shard(self, after: str, last: str) -> Shard:
+        """The next one."""
+        (number,) = self._database.execute("SELECT coalesce(max(number), 0) + 1 FROM shards").fetchone()
+        self._database.execute("INSERT INTO shards VALUES (?, ?, ?, 0)", (number, blob(after), blob(last)))
+        return Shard(number, after, last)
+
+    def reopen(self, shard: Shard) -> None:
+        """Something of a finished shard is to be done again: its objects get their rows back."""
+        if not shard.done:
+            return
+        for done in self.part(shard.number):
+            if not self._database.execute("SELECT 1 FROM objects WHERE key = ?", (blob(done.key),)).fetchone():
+                self._put(done, shard.number, FINAL)
+        self._database.execute("UPDATE shards SET done = 0 WHERE number = ?", (shard.number,))
+
+    def finish_shard(self, number: int) -> None:
+        """Its rows become a part; failures keep theirs. Commits."""
+        rows = [done for done, _ in self._of(number, FINAL)]
+        self._write_part(number, rows)
+        self._database.execute("UPDATE shards SET done = 1 WHERE number = ?", (number,))
+        self._database.execute("DELETE FROM objects WHERE shard = ? AND outcome <> 'failed'", (number,))
+        self._retotal(number, rows)
+        self.commit()
+
+    def _write_part(self, number: int, rows: list[Done]) -> None:
+        self.parts.mkdir(exist_ok=True)
+        path = self._part_path(number)
+        draft = path.with_suffix(".part")
+        with open(draft, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as file:
+            for done in rows:
+                file.write(as_line(done).encode() + b"\n")
+            file.close()
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(draft, path)
+        folder = os.open(self.parts, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _part_path(self, number: int) -> Path:
+        return self.parts / f"{number:08d}.jsonl.gz"
+
+    def part(self, number: int) -> Iterator[Done]:
+        """The objects of a finished shard."""
+        try:
+            with gzip.open(self._part_path(number), "rt", encoding="utf-8") as file:
+                for line in file:
+                    yield from_line(line)
+        except (OSError, EOFError, ValueError) as error:
+            raise LedgerError(f"{self._part_path(number)} can't be read: {error}") from None
+
+    def known(self, shard: Shard) -> dict[str, Done]:
+        """What is known of a shard's objects, by key; intents excepted."""
+        found = {done.key: done for done in self.part(shard.number)} if shard.done else {}
+        return found | {done.key: done for done, _ in self._of(shard.number, FINAL)}
+
+    # --- objects ---------------------------------------------------------------------------------------------------
+
+    def intend(self, shard: int, done: Done) -> None:
+        """Note what is about to be written; to be committed before it is."""
+        self._put(done, shard, INTENT)
+
+    def finish(self, shard: int, done: Done) -> None:
+        """Note what became of an object."""
+        self._put(done, shard, FINAL)
+
+    def forget(self, key: str) -> None:
+        """An intent that came to nothing."""
+        self._database.execute("DELETE FROM objects WHERE key = ?", (blob(key),))
+
+    def intents(self) -> list[tuple[Done, int]]:
+        """What was about to be written when the run ended, with the shard."""
+        return list(self._select("WHERE state = ?", INTENT))
+
+    def intent(self, key: str) -> Done | None:
+        """What was about to be written there."""
+        return next((done for done, _ in self._select("WHERE key = ? AND state = ?", blob(key), INTENT)), None)
+
+    def objects(self) -> Iterator[Done]:
+        """All that is known, shard by shard."""
+        for shard in self.shards():
+            yield from self.known(shard).values()
+
+    def failures(self, limit: int) -> list[Done]:
+        """The first of them, and of what may or may not have been written."""
+        found = self._select("WHERE outcome = 'failed' AND state = ? LIMIT ?", FINAL, limit)
+        open_ends = [unsure(done) for done, _ in self.intents()]
+        return [*open_ends, *(done for done, _ in found)][:limit]
+
+    def totals(self) -> list[Row]:
+        """Of finished shards as they were counted, of open ones by their rows."""
+        for (number,) in self._database.execute("SELECT number FROM shards WHERE done = 0").fetchall():
+            rows = [done for done, _ in self._of(number, FINAL)]
+            self._retotal(number, rows + [unsure(done) for done, _ in self._of(number, INTENT)])
+        found = self._database.execute(
+            "SELECT outcome, reason, format, path, sum(objects), sum(bytes_in), sum(bytes_out), sum(cpu_seconds)"
+            " FROM totals GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC"
+        )
+        return [Row(Outcome(outcome), Reason(reason), *rest) for outcome, reason, *rest in found]
+
+    def _retotal(self, number: int, rows: Iterable[Done]) -> None:
+        found: dict[tuple[str, str, str, str], list[float]] = {}
+        for done in rows:
+            of = found.setdefault((done.outcome.value, done.reason.value, done.format, done.path), [0, 0, 0, 0.0])
+            seconds = sum(done.stage_seconds.values()) + done.other_seconds
+            for at, value in enumerate((1, done.size, done.bytes_out or done.size, seconds)):
+                of[at] += value
+        self._database.execute("DELETE FROM totals WHERE shard = ?", (number,))
+        self._database.executemany(
+            "INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(number, *key, *sums) for key, sums in found.items()],
+        )
+
+    def _put(self, done: Done, shard: int, state: str) -> None:
+        values = (blob(done.key), shard, state, done.outcome.value, done.reason.value, time.time(), as_line(done))
+        self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def _of(self, shard: int, state: str) -> Iterator[tuple[Done, int]]:
+        return self._select("WHERE shard = ? AND state = ? ORDER BY key", shard, state)
+
+    def _select(self, where: str, *values: Any) -> Iterator[tuple[Done, int]]:
+        for line, shard in self._database.execute(f"SELECT done, shard FROM objects {where}", values).fetchall():
+            yield from_line(line), shard
+
+
+def unsure(intent: Done) -> Done:
+    """What is told of an object of which nobody knows whether it was written."""
+    problem = "the store does not say whether it was written: the next run will ask again"
+    return replace(
+        intent, outcome=Outcome.FAILED, reason=Reason.UNAVAILABLE, error=problem, bytes_out=0, result_etag="",
+        retry=True,
+    )  # fmt: skip
+
+
+def blob(key: str) -> bytes:
+    """A key as SQLite keeps it: names of files need not be UTF-8."""
+    return key.encode("utf-8", "surrogateescape")
+
+
+def text(key: bytes | str) -> str:
+    return key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
+
+
+def as_line(done: Done) -> str:
+    """One line of JSON; what is empty is left out."""
+    return json.dumps({name: value for name, value in asdict(done).items() if value or name == "size"})
+
+
+FIELDS = {field.name for field in fields(Done)}
+
+
+def from_line(line: str) -> Done:
+    """What `as_line` made."""
+    values = {name: value for name, value in json.loads(line).items() if name in FIELDS}
+    values["notices"] = tuple(values.get("notices", ()))
+    return Done(**values | {"outcome": Outcome(values["outcome"]), "reason": Reason(values.get("reason", ""))})

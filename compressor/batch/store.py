@@ -1,0 +1,196 @@
+"""What is asked of a store: a bucket, a prefix of one, or a folder. Keys are below what its URL names."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, Self
+
+from compressor.errors import CompressorError
+
+CHUNK_BYTES = 1 << 18
+
+
+class Trouble(StrEnum):
+    """Why a store refused; those of RETRIED may go away by themselves.
+
+    MISSING      there is no such object (any more)
+    CHANGED      the object is not the one that was read
+    EXISTS       there is an object already, and there should be none
+    DENIED       not allowed to
+    ARCHIVED     in a tier that must be restored before it can be read
+    HELD         under a legal hold, or retained
+    THROTTLED    asked to slow down
+    UNAVAILABLE  time-outs, broken connections, errors of the server
+    IMPOSSIBLE   this store can't do that, or not with such a key
+    OTHER        anything else
+    """
+
+    MISSING = "missing"
+    CHANGED = "changed"
+    EXISTS = "exists"
+    DENIED = "denied"
+    ARCHIVED = "archived"
+    HELD = "held"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    IMPOSSIBLE = "impossible"
+    OTHER = "other"
+
+
+RETRIED = frozenset({Trouble.THROTTLED, Trouble.UNAVAILABLE})
+
+
+class StoreError(CompressorError):
+    """A store refused."""
+
+    def __init__(self, trouble: Trouble, problem: str) -> None:
+        super().__init__(problem)
+        self.trouble = trouble
+
+    def __reduce__(self) -> tuple[type["StoreError"], tuple[Trouble, str]]:
+        return StoreError, (self.trouble, str(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An object as a listing or a look at it has it.
+
+    etag           of this very content; never "", for a store without it what changes with the content
+    modified       Unix time
+    storage_class  "" for the usual one
+    """
+
+    key: str
+    size: int
+    etag: str
+    modified: float = 0.0
+    storage_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What an object carries beside its bytes.
+
+    headers   "content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"
+    metadata  the user's own
+    lost      what the API does not give or does not take, in words: "ACL", "2 tags"
+    local     of a file: (mode, owner, group, modification time in ns, extended attributes); else None
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    storage_class: str = ""
+    lost: tuple[str, ...] = ()
+    local: tuple[int, int, int, int, tuple[tuple[str, bytes], ...]] | None = None
+
+
+class Opened(Protocol):
+    """An object that is being read.
+
+    entry  as of this very content
+    held   why it must not be replaced or deleted; "" where it may be
+    """
+
+    entry: Entry
+    attributes: Attributes
+    held: str
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, at most CHUNK_BYTES each; once."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Body(Protocol):
+    """Bytes to be written, as often as it takes: a retry begins anew."""
+
+    size: int
+
+    def chunks(self) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """On which condition a write may happen.
+
+    etag    only where this is still there; None: only where nothing is
+    """
+
+    etag: str | None
+
+
+class Store(Protocol):
+    """All methods raise StoreError, may be called from several threads, and retry what a client usually retries.
+
+    url                as given, without secrets
+    conditional_bytes  up to this size `write` on an etag is atomic: whoever writes meanwhile wins. 0: never
+    notices            what is worth knowing of it: "versioned: replaced objects stay as versions"
+    """
+
+    url: str
+
+    @property
+    def conditional_bytes(self) -> int: ...
+
+    @property
+    def notices(self) -> tuple[str, ...]: ...
+
+    def entries(self, after: str = "", prefix: str = "") -> Iterator[Entry]:
+        """All objects in the order of their keys as UTF-8, from behind `after`; in memory one page at a time.
+
+        Folders, markers of such (keys that end in "/"), links and what this module's writes leave while they are under
+        way are not listed.
+        """
+
+    def open(self, key: str) -> Opened:
+        """Begin to read. MISSING, ARCHIVED, DENIED …"""
+
+    def look(self, key: str) -> Entry | None:
+        """What is there; None where there is nothing."""
+
+    def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
+        """Write whole or not at all, with all attributes that the store takes; then make sure that it is there.
+
+        only  None: whatever is there. On an etag: CHANGED where another content is there, however it comes about; above
+              `conditional_bytes` it is looked at before and behind, which is not atomic
+        """
+
+    def drops(self, attributes: Attributes) -> tuple[str, ...]:
+        """What of them `write` would not carry over, in words."""
+
+    def copy(self, key: str, etag: str, to: str) -> Entry:
+        """Copy within the store, attributes and all, what is at `key` if it has that etag (CHANGED), to where nothing
+        is (EXISTS)."""
+
+    def delete(self, key: str, etag: str) -> None:
+        """Delete what has that etag (CHANGED); nothing there is no error."""
+
+
+def open_store(url: str, conditional_bytes: int = 64 << 20) -> Store:
+    """By URL: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, file:///FOLDER, or a folder's path.
+
+    conditional_bytes  largest object that is replaced by one conditional request, which holds it in memory
+    """
+    scheme, _, rest = url.partition("://")
+    if not rest:
+        from compressor.batch.store_files import Files
+
+        return Files(url)
+    if scheme == "file":
+        from urllib.parse import unquote
+
+        from compressor.batch.store_files import Files
+
+        return Files(unquote(rest))
+    if scheme == "s3":
+        from compressor.batch.store_s3 import Bucket
+
+        return Bucket(url, conditional_bytes)
+    from compressor.batch.store_objects import Objects
+
+    return Objects(url, conditional_bytes)

@@ -1,0 +1,267 @@
+"""A folder as a store, by plain system calls. No obstore: its LocalStore has neither attributes nor conditions, and not
+every name of a file is a key to it.
+
+A key is the path below the folder. Bytes of a name that are not UTF-8 are in it as `os.fsdecode` has them (surrogates);
+the order of a listing is that of the names' bytes. No part of a key is ever followed as a link, so none leads outside.
+"""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from compressor.batch.file_read import TROUBLES, OpenFile, content, entry_of, require, require_file, state_of
+from compressor.batch.file_write import Part, exchange, part_name
+from compressor.batch.store import Attributes, Body, Entry, Only, StoreError, Trouble
+
+PART = re.compile(rb"\..*\.compressor-[0-9a-f]{16}\.part", re.DOTALL)
+STATS_AT_ONCE = 1024  # files of a folder that are looked at before the first of them is given out
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a pipe must not hold us up
+
+
+class Files:
+    """A folder; it need not be there for `write`, which makes it.
+
+    An etag is of a file's inode, size and times of modification and change, so it also changes with its mode, owner or
+    extended attributes, and with a new hard link. `write` keeps mode, owner (as far as the system lets us), extended
+    attributes and the modification time: another encoding of a picture is not a new picture. The etag differs all the
+    same, by the inode.
+
+    A replacement is never in place of bytes: readers that have the old file open go on reading it, and other hard links
+    to it keep the old content. Where the kernel can exchange two names (Linux, most file systems) what was swapped out
+    is compared once more, and swapped back if someone has written meanwhile. Nothing tells of a writer that keeps the
+    file open and writes later, so `conditional_bytes` is 0.
+
+    What is being written lies beside its target as .NAME.compressor-DIGEST.part, locked (flock) as long as its writer
+    lives. The name depends on the key alone: what a killed run has left goes when that key is written the next time.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.url = path
+        self.conditional_bytes = 0
+        self.notices: tuple[str, ...] = ()
+        self._root = os.path.abspath(os.fsencode(path))
+
+    def entries(self, after: str = "", prefix: str = "") -> Iterator[Entry]:
+        """As `Store` has it; the names of one folder, and of those above it, are in memory."""
+        start, behind = os.fsencode(prefix), os.fsencode(after)
+        base = start[: start.rfind(b"/") + 1]
+        yield from self._below(base, behind, start)
+
+    def _below(self, base: bytes, after: bytes, prefix: bytes) -> Iterator[Entry]:
+        """Entries in the folder `base`, which is b"" or ends in b"/"."""
+        files: list[bytes] = []
+        for name in self._names(base):
+            key = base + name
+            if name.endswith(b"/"):
+                # All keys below begin with `key`: are they behind `after`, is any of them below `prefix`?
+                if (key > after or after.startswith(key)) and (key.startswith(prefix) or prefix.startswith(key)):
+                    yield from self._stats(base, files)
+                    files = []
+                    yield from self._below(key, after, prefix)
+            elif key > after and key.startswith(prefix):
+                files.append(name)
+                if len(files) == STATS_AT_ONCE:
+                    yield from self._stats(base, files)
+                    files = []
+        yield from self._stats(base, files)
+
+    def _names(self, base: bytes) -> list[bytes]:
+        """Files and folders, these with b"/" behind, in the order of the keys they stand for."""
+        names = []
+        with self._troubles(os.fsdecode(base)):
+            try:
+                with self._folder(base) as folder, os.scandir(folder) as found:
+                    for item in found:
+                        if item.is_dir(follow_symlinks=False):
+                            names.append(os.fsencode(item.name) + b"/")
+                        elif item.is_file(follow_symlinks=False):
+                            name = os.fsencode(item.name)
+                            if PART.fullmatch(name) is None:
+                                names.append(name)
+            except FileNotFoundError:
+                if not base:
+                    raise
+        names.sort()
+        return names
+
+    def _stats(self, base: bytes, names: list[bytes]) -> list[Entry]:
+        """Of those that are still there, and still files."""
+        found: list[Entry] = []
+        if not names:
+            return found
+        with self._troubles(os.fsdecode(base)):
+            try:
+                with self._folder(base) as folder:
+                    for name in names:
+                        state = state_of(folder, name)
+                        if state is not None and stat.S_ISREG(state.st_mode):
+                            found.append(entry_of(os.fsdecode(base + name), state))
+            except FileNotFoundError:
+                pass
+        return found
+
+    def open(self, key: str) -> OpenFile:
+        with self._troubles(key), self._place(key) as (folder, name):
+            file = os.open(name, FILE_FLAGS, dir_fd=folder)
+            try:
+                state = os.fstat(file)
+                require_file(state)
+                return OpenFile(self.url, key, file, state)
+            except BaseException:
+                os.close(file)
+                raise
+
+    def look(self, key: str) -> Entry | None:
+        try:
+            with self._troubles(key), self._place(key) as (folder, name):
+                state = state_of(folder, name)
+                if state is None:
+                    return None
+                require_file(state)
+                return entry_of(key, state)
+        except StoreError as error:
+            if error.trouble is Trouble.MISSING:
+                return None
+            raise
+
+    def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
+        with self._troubles(key), self._place(key, make=True) as (folder, name):
+            if PART.fullmatch(name) is not None:
+                raise StoreError(Trouble.IMPOSSIBLE, "a name that is kept for files being written")
+            was = state_of(folder, name)
+            if was is not None:
+                require_file(was)
+            require(only, was)
+            with Part(folder, part_name(name)) as part:
+                part.fill(body)
+                part.take(attributes)
+                if only is None:
+                    part.replace(name)
+                elif only.etag is None:
+                    part.appear(name)
+                else:
+                    self._replace_only(part, name, only.etag)
+                os.fsync(folder)
+                state = state_of(folder, name)
+                if state is None or state.st_ino != part.inode or state.st_size != body.size:
+                    raise StoreError(Trouble.CHANGED, "was written, and changed again at once")
+                return entry_of(key, state)
+
+    def _replace_only(self, part: Part, name: bytes, etag: str) -> None:
+        """Put `part` in the place of the file that has this etag; that one is `part` then, and goes with it."""
+        was = state_of(part.folder, name)
+        require(Only(etag), was)
+        assert was is not None
+        if not exchange(part.folder, part.name, name):
+            part.replace(name)
+            return
+        # `part` now names the old file, and removes it at its end.
+        out = state_of(part.folder, part.name)
+        if out is None or content(out) != content(was):
+            exchange(part.folder, part.name, name)
+            now = state_of(part.folder, part.name)
+            if now is not None and now.st_ino != part.inode:
+                part.replace(name)  # written once more between the two exchanges: that is the newest
+            raise StoreError(Trouble.CHANGED, "changed while it was being replaced")
+
+    def copy(self, key: str, etag: str, to: str) -> Entry:
+        """As `Store` has it. Blocks are shared where the file system can do that. No hard link: it would change the
+        etag of the original (by its time of change), and whoever writes to that would write to the copy."""
+        with self.open(key) as opened:
+            if opened.entry.etag != etag:
+                raise StoreError(Trouble.CHANGED, f"{self.url}: {key!r}: changed meanwhile")
+            return self.write(to, opened, opened.attributes, Only(None))
+
+    def delete(self, key: str, etag: str) -> None:
+        try:
+            with self._troubles(key), self._place(key) as (folder, name):
+                state = state_of(folder, name)
+                if state is not None:
+                    require_file(state)
+                    require(Only(etag), state)
+                    os.unlink(name, dir_fd=folder)
+                    os.fsync(folder)
+        except StoreError as error:
+            if error.trouble is not Trouble.MISSING:
+                raise
+
+    def drops(self, attributes: Attributes) -> tuple[str, ...]:
+        """What `write` would not carry over, in words."""
+        metadata, tags = len(attributes.metadata), len(attributes.tags)
+        return (
+            *sorted(attributes.headers),
+            *([f"{metadata} metadata entries"] if metadata else []),
+            *([f"{tags} tags"] if tags else []),
+            *([f"storage class {attributes.storage_class}"] if attributes.storage_class else []),
+        )
+
+    @contextmanager
+    def _place(self, key: str, make: bool = False) -> Iterator[tuple[int, bytes]]:
+        """The open folder that a key's file is in, and its name there; `make`: folders that are missing."""
+        try:
+            path = os.fsencode(key)
+        except UnicodeEncodeError:
+            raise StoreError(Trouble.IMPOSSIBLE, "not a name that a file can have") from None
+        name = path[path.rfind(b"/") + 1 :]
+        require_path(path)
+        with self._folder(path[: len(path) - len(name)], make) as folder:
+            yield folder, name
+
+    @contextmanager
+    def _folder(self, base: bytes, make: bool = False) -> Iterator[int]:
+        """The folder `base`, which is b"" or ends in b"/", open; no link on the way to it is followed."""
+        if base:
+            require_path(base[:-1])
+        if make:
+            os.makedirs(self._root, exist_ok=True)
+        folder = os.open(self._root, FOLDER_FLAGS & ~os.O_NOFOLLOW)
+        try:
+            for name in base.split(b"/")[:-1]:
+                below = enter(folder, name, make)
+                os.close(folder)
+                folder = below
+            yield folder
+        finally:
+            os.close(folder)
+
+    @contextmanager
+    def _troubles(self, key: str) -> Iterator[None]:
+        """Errors of the system, and our own of the inside, with store and key in front."""
+        try:
+            yield
+        except StoreError as error:
+            raise StoreError(error.trouble, f"{self.url}: {key!r}: {error}") from error
+        except OSError as error:
+            trouble = TROUBLES.get(error.errno or 0, Trouble.OTHER)
+            raise StoreError(trouble, f"{self.url}: {key!r}: {error.strerror or error}") from error
+
+
+def require_path(path: bytes) -> None:
+    if b"\0" in path or any(part in (b"", b".", b"..") for part in path.split(b"/")):
+        raise StoreError(Trouble.IMPOSSIBLE, "not a path below the folder")
+
+
+def enter(folder: int, name: bytes, make: bool) -> int:
+    """Open the folder `name` in `folder`; IMPOSSIBLE where that is a link."""
+    try:
+        return os.open(name, FOLDER_FLAGS, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+        try:
+            os.mkdir(name, dir_fd=folder)
+            os.fsync(folder)
+        except FileExistsError:
+            pass
+        return os.open(name, FOLDER_FLAGS, dir_fd=folder)
+    except NotADirectoryError:
+        # A link too: it is not followed to see what it leads to.
+        state = state_of(folder, name)
+        if not make and state is not None and not stat.S_ISLNK(state.st_mode):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+        raise

@@ -1,0 +1,78 @@
+"""What a run has seen so far: for its display, and for its summary at the end."""
+
+import random
+from collections import Counter
+
+from compressor.batch.job import Done, Outcome, Reason
+from compressor.batch.summary import PROBLEMS_MAX, Problem, Progress, Total
+
+STEPS = 20  # of 5 % each: shares that compressed objects saved
+SAMPLES = 12
+SAMPLE_BYTES_MAX = 8 << 20
+NOTICES_MAX = 100  # kinds
+
+
+class Tally:
+    """Of objects that are done, whenever that was."""
+
+    def __init__(self) -> None:
+        self.objects = self.bytes_in = self.bytes_out = self.failed = self.already = 0
+        self.listed_all = False
+        self.waiting = ""
+        self.stage_seconds: Counter[str] = Counter()
+        self.other_seconds = 0.0
+        self.notices: Counter[str] = Counter()
+        self.histogram = [0] * STEPS
+        self.samples: list[Done] = []
+        self.problems: list[Problem] = []  # the first of them
+        self._totals: dict[tuple[Outcome, Reason, str, str], list[float]] = {}
+        self._compressed = 0
+        self._random = random.Random(0)
+
+    def add(self, done: Done) -> None:
+        """An object that is done."""
+        self.objects += 1
+        self.bytes_in += done.size
+        seconds = sum(done.stage_seconds.values()) + done.other_seconds
+        sums = self._totals.setdefault((done.outcome, done.reason, done.format, done.path), [0, 0, 0, 0.0])
+        sums[:] = (sums[0] + 1, sums[1] + done.size, sums[2] + (done.bytes_out or done.size), sums[3] + seconds)
+        if done.outcome is Outcome.FAILED:
+            self.failed += 1
+            if len(self.problems) < PROBLEMS_MAX:
+                self.problems.append(problem(done))
+        self.stage_seconds.update(done.stage_seconds)
+        self.other_seconds += done.other_seconds
+        for notice in done.notices:
+            if notice in self.notices or len(self.notices) < NOTICES_MAX:
+                self.notices[notice] += 1
+        if done.outcome is not Outcome.COMPRESSED:
+            self.bytes_out += done.size
+            return
+        self.bytes_out += done.bytes_out
+        self.histogram[min(STEPS - 1, max(0, int(STEPS * (1 - done.bytes_out / done.size))))] += 1
+        if done.size <= SAMPLE_BYTES_MAX:
+            self._sample(done)
+
+    def _sample(self, done: Done) -> None:
+        """Each as likely as any other: algorithm R (Vitter 1985)."""
+        self._compressed += 1
+        if len(self.samples) < SAMPLES:
+            self.samples.append(done)
+        elif (at := self._random.randrange(self._compressed)) < SAMPLES:
+            self.samples[at] = done
+
+    @property
+    def totals(self) -> tuple[Total, ...]:
+        """Objects by what became of them."""
+        return tuple(
+            Total(*key, int(objects), int(size), int(out), seconds)
+            for key, (objects, size, out, seconds) in self._totals.items()
+        )
+
+    def progress(self) -> Progress:
+        return Progress(self.objects, self.bytes_in, self.bytes_out, self.failed, self.listed_all, self.waiting)
+
+
+def problem(done: Done) -> Problem:
+    """An object that deserves a look."""
+    return Problem(done.key, done.size, done.reason, done.error, done.notices)

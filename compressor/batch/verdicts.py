@@ -1,0 +1,65 @@
+"""What a store's answers mean for an object; what bytes are, in a word; what time was taken."""
+
+import hashlib
+import time
+from dataclasses import replace
+
+from compressor.batch.job import Done, Outcome, Reason
+from compressor.batch.store import RETRIED, Store, StoreError, Trouble
+from compressor.memory import Spool
+
+# What a store's refusal means for an object.
+MEANING = {
+    Trouble.MISSING: (Outcome.SKIPPED, Reason.GONE),
+    Trouble.CHANGED: (Outcome.SKIPPED, Reason.CHANGED),
+    Trouble.EXISTS: (Outcome.SKIPPED, Reason.EXISTS),
+    Trouble.ARCHIVED: (Outcome.SKIPPED, Reason.ARCHIVED),
+    Trouble.HELD: (Outcome.SKIPPED, Reason.HELD),
+    Trouble.DENIED: (Outcome.FAILED, Reason.DENIED),
+    Trouble.THROTTLED: (Outcome.FAILED, Reason.THROTTLED),
+    Trouble.UNAVAILABLE: (Outcome.FAILED, Reason.UNAVAILABLE),
+}
+
+
+class Clock:
+    """CPU seconds of this thread that are not the codec's."""
+
+    def __init__(self) -> None:
+        self._start = time.thread_time()
+
+    def seconds(self, stages: dict[str, float] | None = None) -> float:
+        return max(0.0, time.thread_time() - self._start - sum((stages or {}).values()))
+
+
+def refused(done: Done, error: StoreError, clock: Clock) -> Done:
+    """What becomes of an object whose store refused something."""
+    outcome, reason = MEANING.get(error.trouble, (Outcome.FAILED, Reason.OTHER))
+    return replace(
+        done, outcome=outcome, reason=reason, error=str(error), bytes_out=0, digest="",
+        retry=error.trouble in RETRIED, other_seconds=done.other_seconds + clock.seconds(),
+    )  # fmt: skip
+
+
+def digest(spool: Spool) -> str:
+    """SHA-256 of all of it."""
+    found = hashlib.sha256()
+    for chunk in spool.chunks():
+        found.update(chunk)
+    return found.hexdigest()
+
+
+def store_digest(store: Store, key: str) -> str:
+    """SHA-256 of what is at `key`."""
+    found, size = hashlib.sha256(), 0
+    with store.open(key) as opened:
+        for chunk in opened.chunks():
+            found.update(chunk)
+            size += len(chunk)
+        if size != opened.entry.size:
+            raise StoreError(Trouble.UNAVAILABLE, f"{size} bytes came of {opened.entry.size}")
+    return found.hexdigest()
+
+
+def in_one_line(error: BaseException) -> str:
+    """An error of the system's."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,300 @@
+"""One object: read, compressed, verified, and, when the ledger knows of it, replaced. Runs in any process."""
+
+import os
+import threading
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from mimetypes import guess_type
+from typing import Any
+
+from compressor import pipeline
+from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
+from compressor.batch.store import RETRIED, Attributes, Entry, Only, Opened, Store, StoreError, Trouble, open_store
+from compressor.batch.verdicts import Clock, digest, in_one_line, refused, store_digest
+from compressor.errors import (
+    BusyError,
+    CallError,
+    CompressorError,
+    FormatError,
+    IdleError,
+    IncompleteError,
+    LimitError,
+    UnsupportedError,
+)
+from compressor.memory import Resources, Spool
+from compressor.pipeline.examining import examine
+from compressor.settings import Outcome as Verdict
+from compressor.settings import Path, Report
+from compressor.sniff import PREFIX, sniff
+
+
+class WrongResultError(CompressorError):
+    """A result that is not what it should be."""
+
+
+@dataclass
+class Result:
+    """What waits for the word to be written: one of the two is there."""
+
+    done: Done
+    attributes: Attributes
+    source: Spool | None
+    result: Spool | None
+
+    @property
+    def body(self) -> Spool:
+        body = self.result or self.source
+        assert body is not None
+        return body
+
+    def close(self) -> None:
+        for spool in (self.source, self.result):
+            if spool is not None:
+                spool.close()
+
+
+class Worker:
+    """Does a job's work on any object. May be used from several threads."""
+
+    def __init__(self, job: Job, source: Store | None = None, target: Store | None = None) -> None:
+        self.job = job
+        self.source = source or open_store(job.source, job.conditional_bytes)
+        if job.in_place:
+            self.target = self.source
+        else:
+            self.target = target or open_store(job.target, job.conditional_bytes)
+        self.resources = Resources(memory_budget=job.memory_budget, spool_dir=job.spool_dir, wait_seconds=3600)
+        self._ready: dict[str, Result] = {}
+        self._lock = threading.Lock()
+        self._number = 0
+        self._client: Any = None
+
+    def prepare(self, entry: Entry) -> Prepared | Done:
+        """Read, compress and verify. Nothing is written. Done where there is nothing to write."""
+        clock = Clock()
+        blank = Done(key=entry.key, etag=entry.etag, size=entry.size, outcome=Outcome.FAILED)
+        try:
+            with self.source.open(entry.key) as opened:
+                entry = opened.entry
+                blank = replace(blank, etag=entry.etag, size=entry.size)
+                if not self._asked_for(opened):
+                    return replace(blank, outcome=Outcome.SKIPPED, reason=Reason.FILTERED)
+                if self.job.in_place and (reason := self._untouchable(opened)):
+                    return replace(blank, outcome=Outcome.SKIPPED, reason=reason[0], error=reason[1])
+                made = self._made(opened, blank)
+        except StoreError as error:
+            return refused(blank, error, clock)
+        except (OSError, MemoryError) as error:
+            return replace(blank, reason=Reason.OTHER, error=in_one_line(error), other_seconds=clock.seconds())
+        if isinstance(made, Done):
+            return replace(made, other_seconds=clock.seconds(self._here(made)))
+        made.done = replace(made.done, other_seconds=clock.seconds(self._here(made.done)))
+        with self._lock:
+            self._number += 1
+            token = f"{os.getpid()}-{self._number}"
+            self._ready[token] = made
+        return Prepared(token, made.done)
+
+    def _here(self, done: Done) -> dict[str, float]:
+        """The codec's time in this thread: none where a service compresses."""
+        return {} if self.job.server else dict(done.stage_seconds)
+
+    def _asked_for(self, opened: Opened) -> bool:
+        kind = opened.attributes.headers.get("content-type", "")
+        return not self.job.content_types or any(fnmatchcase(kind, asked) for asked in self.job.content_types)
+
+    def _untouchable(self, opened: Opened) -> tuple[Reason, str] | None:
+        """Why an object must not be replaced."""
+        if opened.held:
+            return Reason.HELD, opened.held
+        if opened.attributes.lost:
+            return Reason.UNREADABLE, f"would lose: {', '.join(opened.attributes.lost)}"
+        size, most = opened.entry.size, self.source.conditional_bytes
+        if size > most and not self.job.allow_not_atomic:
+            where = "this store can't replace" if not most else f"above {most} bytes this store can't replace"
+            return Reason.NOT_ATOMIC, f"{where} an object on a condition: --allow-not-atomic looks before and after"
+        return None
+
+    def _made(self, opened: Opened, blank: Done) -> Result | Done:
+        """The source in a spool and, where there is one, the result in another."""
+        with ExitStack() as stack:
+            source = self.resources.spool()
+            stack.callback(source.close)
+            head = b""
+            for chunk in opened.chunks():
+                if len(head) < PREFIX:
+                    head += chunk[: PREFIX - len(head)]
+                    if self.job.in_place and len(head) == PREFIX and sniff(head) == "unknown":
+                        return replace(blank, outcome=Outcome.KEPT, reason=Reason.NOT_AN_IMAGE)
+                source.write(chunk)
+            if source.size != opened.entry.size:
+                problem = f"{source.size} bytes came of {opened.entry.size}"
+                raise StoreError(Trouble.UNAVAILABLE, problem)
+            result = self.resources.spool()
+            stack.callback(result.close)
+            done = self._coded(source, result, sniff(head), blank)
+            if done.outcome is Outcome.COMPRESSED:
+                made = Result(done, opened.attributes, source, result)
+            elif self.job.in_place:
+                return done
+            else:
+                result.close()
+                outcome = Outcome.FAILED if done.outcome is Outcome.FAILED else Outcome.COPIED
+                done = replace(done, outcome=outcome, bytes_out=source.size, digest=digest(source))
+                made = Result(done, opened.attributes, source, None)
+            stack.pop_all()
+            return made
+
+    def _coded(self, source: Spool, result: Spool, kind: str, blank: Done) -> Done:
+        """Compress from one spool to the other and verify it: what becomes of the object, in place."""
+        kept = replace(blank, outcome=Outcome.KEPT, format="" if kind == "unknown" else kind)
+        if source.size == 0:
+            return replace(kept, reason=Reason.EMPTY)
+        if kind == "unknown":
+            return replace(kept, reason=Reason.NOT_AN_IMAGE)
+        failed = replace(kept, outcome=Outcome.FAILED)
+        try:
+            report = self._compress(source, result)
+            stages = dict(report.stage_seconds)
+            if report.outcome is Verdict.UNCHANGED or report.bytes_out >= report.bytes_in:
+                told = replace(kept, reason=Reason.NOT_SMALLER, error=report.reason)
+            elif report.format != report.source_format:  # a BMP: its key and its content type would be wrong
+                told = replace(kept, reason=Reason.UNSUPPORTED, error=f"would become {report.format}")
+            else:
+                began = time.thread_time()
+                self._verify(source, result, report)
+                stages["verify"] = stages.get("verify", 0.0) + time.thread_time() - began
+                told = replace(
+                    kept, outcome=Outcome.COMPRESSED, bytes_out=result.size, digest=digest(result),
+                    notices=report.notices, score=report.score,
+                )  # fmt: skip
+            return replace(told, path=report.path.value, stage_seconds=stages)
+        except FormatError as error:
+            return replace(failed, reason=Reason.BROKEN, error=str(error))
+        except UnsupportedError as error:
+            return replace(kept, reason=Reason.UNSUPPORTED, error=str(error))
+        except LimitError as error:
+            return replace(failed, reason=Reason.LIMIT, error=str(error))
+        except WrongResultError as error:
+            return replace(failed, reason=Reason.VERIFY, error=str(error))
+        except (BusyError, IdleError, IncompleteError, CallError) as error:
+            return replace(failed, reason=Reason.UNAVAILABLE, error=str(error), retry=True)
+
+    def _compress(self, source: Spool, result: Spool) -> Report:
+        settings = self.job.settings
+        if not self.job.server:
+            with pipeline.stream(source.chunks(), settings, resources=self.resources) as stream:
+                for chunk in stream:
+                    result.write(chunk)
+                return stream.report
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    from compressor.client import Client
+
+                    self._client = Client(self.job.server)
+        with self._client.stream(source.chunks(), settings) as stream:
+            for chunk in stream:
+                result.write(chunk)
+            report: Report = stream.report
+            return report
+
+    def _verify(self, source: Spool, result: Spool, report: Report) -> None:
+        """Decode all of the result. What is lossless has been compared with its source already."""
+        try:
+            decode = report.path is not Path.LOSSLESS or self.job.server != ""
+            after = examine(result, self.resources, decode=decode)
+            before = examine(source, self.resources, decode=False)
+        except (FormatError, UnsupportedError, LimitError) as error:
+            raise WrongResultError(f"the result can't be decoded: {error}") from None
+        if (after.width, after.height) != (report.width, report.height):
+            raise WrongResultError(
+                f"the result is {after.width} x {after.height}, the source {report.width} x {report.height}"
+            )
+        if self.job.settings.metadata != "strip":
+            if after.orientation != before.orientation:
+                raise WrongResultError(f"the result's orientation is {after.orientation}, not {before.orientation}")
+            if after.icc != before.icc:
+                raise WrongResultError("the result's ICC profile is not the source's")
+
+    def commit(self, token: str) -> Done:
+        """Write what was prepared, in its place or at the destination. KeyError where it is not (or no longer) here."""
+        with self._lock:
+            ready = self._ready.pop(token)
+        clock = Clock()
+        done, kept = ready.done, None
+        try:
+            if self.job.in_place:
+                kept = self._keep(done)
+                written = self.source.write(done.key, ready.body, ready.attributes, Only(done.etag))
+                done = replace(done, result_etag=written.etag, kept="" if kept is None else kept.key)
+            else:
+                attributes = self._attributes(ready)
+                written = self._deliver(ready, attributes)
+                lost = tuple(f"not carried over: {name}" for name in (*attributes.lost, *self.target.drops(attributes)))
+                done = replace(done, result_etag=written.etag, notices=(*done.notices, *lost))
+        except StoreError as error:
+            if kept is not None and error.trouble not in RETRIED:  # else it may have been written after all
+                with suppress(StoreError):
+                    self.source.delete(kept.key, kept.etag)
+            return refused(done, error, clock)
+        finally:
+            ready.close()
+        return replace(done, other_seconds=done.other_seconds + clock.seconds())
+
+    def _keep(self, done: Done) -> Entry | None:
+        """The original to its place, unless it is there already: from a run that was killed."""
+        if self.job.keep is None:
+            return None
+        to = self.job.keep + done.key
+        try:
+            return self.source.copy(done.key, done.etag, to)
+        except StoreError as error:
+            if error.trouble is not Trouble.EXISTS:
+                raise
+            there = self.source.look(to)
+            if there is None or there.size != done.size or not self._same(done, to):
+                raise StoreError(Trouble.EXISTS, f"{to!r} is there already and is another object") from None
+            return there
+
+    def _same(self, done: Done, to: str) -> bool:
+        """Whether two objects have the same bytes, those of the first being what was read."""
+        there = self.source.look(done.key)
+        if there is None or there.etag != done.etag:
+            raise StoreError(Trouble.CHANGED, "changed while its original was being kept")
+        return store_digest(self.source, done.key) == store_digest(self.source, to)
+
+    def _attributes(self, ready: Result) -> Attributes:
+        """What goes with a copy: where nothing says what it is, and the destination takes that, it is said."""
+        kind = f"image/{ready.done.format}" if ready.done.format else guess_type(ready.done.key)[0]
+        headers = {"content-type": kind or "application/octet-stream"} | dict(ready.attributes.headers)
+        if headers == ready.attributes.headers or self.target.drops(Attributes(headers=headers)):
+            return ready.attributes
+        return replace(ready.attributes, headers=headers)
+
+    def _deliver(self, ready: Result, attributes: Attributes) -> Entry:
+        """To the destination, where nothing may be but the very same bytes."""
+        done, only = ready.done, None if self.job.overwrite else Only(None)
+        try:
+            return self.target.write(done.key, ready.body, attributes, only)
+        except StoreError as error:
+            there = self.target.look(done.key) if error.trouble is Trouble.EXISTS else None
+            if there is None or there.size != ready.body.size or store_digest(self.target, done.key) != done.digest:
+                raise
+            return there
+
+    def drop(self, token: str) -> None:
+        """Forget what was prepared."""
+        with self._lock:
+            ready = self._ready.pop(token, None)
+        if ready is not None:
+            ready.close()
+
+    def close(self) -> None:
+        """Give everything back."""
+        for token in list(self._ready):
+            self.drop(token)
+        if self._client is not None:
+            self._client.close()

@@ -1,0 +1,230 @@
+"""`compressor batch`: whole buckets."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from compressor import cli_batch_options as of
+from compressor import cli_options as opt
+from compressor.cli_options import UsageError
+from compressor.settings import Delivery, Settings
+
+if TYPE_CHECKING:
+    from compressor.batch.launch import Request
+    from compressor.batch.plan import Filters
+    from compressor.batch.summary import Summary
+
+DEFAULTS = Settings()
+SAMPLE = 200
+
+
+def batch(
+    source: of.Src,
+    target: of.Dst = None,
+    dry_run: of.DryRun = False,
+    sample: of.SampleSize = SAMPLE,
+    in_place: of.InPlace = False,
+    keep_originals: of.KeepOriginals = None,
+    discard_originals: of.DiscardOriginals = False,
+    allow_not_atomic: of.AllowNotAtomic = False,
+    overwrite: of.Overwrite = False,
+    ledger: of.LedgerPath = None,
+    manifest: of.ManifestUrl = None,
+    include: of.Include = None,
+    exclude: of.Exclude = None,
+    min_size: of.MinSize = 0,
+    max_size: of.MaxSize = None,
+    older_than: of.OlderThan = None,
+    newer_than: of.NewerThan = None,
+    content_type: of.ContentType = None,
+    quality: of.LossyQuality = None,
+    lossless: opt.Lossless = False,
+    effort: opt.Effort_ = DEFAULTS.effort,
+    metadata: opt.Metadata_ = DEFAULTS.metadata,
+    min_saving: of.BatchMinSaving = 0.05,
+    workers: of.Workers = None,
+    engine: of.EngineName = of.Engine.LOCAL,
+    scheduler: of.Scheduler = None,
+    server: opt.Server = None,
+    memory_budget: of.BatchMemory = 512 << 20,
+    spool_dir: opt.SpoolDir = None,
+    objects_per_second: of.ObjectsPerSecond = None,
+    bandwidth: of.Bandwidth = None,
+    conditional_size: of.ConditionalSize = 64 << 20,
+    report: of.ReportPath = None,
+    metrics_textfile: of.MetricsTextfile = None,
+    metrics_push: of.MetricsPush = None,
+    json: of.BatchJson = False,
+) -> None:
+    """Make all images of a bucket or a folder smaller.
+
+    Results go to DST under the same keys, and what can't be made smaller goes there as it is. With --in-place, objects
+    are replaced where they are, each only by a verified smaller one, and only if nobody has changed it meanwhile. What
+    was done is in the ledger: a run that was killed goes on where it was when the same command is given again.
+
+    compressor batch restore --ledger FILE puts kept originals back.
+    """
+    options = dict(locals())
+    from compressor.cli import one_line_errors
+
+    with one_line_errors():
+        summary = restored(options) if source == "restore" else launched(options)
+        tell(summary, options)
+        if summary.interrupted:
+            raise typer.Exit(130)
+        raise typer.Exit(1 if summary.failed else 0)
+
+
+def request_of(options: Mapping[str, Any]) -> "Request":
+    """Raises UsageError for what can't be meant."""
+    from compressor.batch.job import Job
+    from compressor.batch.launch import Request
+
+    source, target, in_place = options["source"], options["target"], options["in_place"]
+    if target is None and not in_place and not options["dry_run"]:
+        raise UsageError("give DST, or --in-place to replace objects where they are, or --dry-run to write nothing")
+    if in_place and target is not None:
+        raise UsageError("--in-place takes no DST: objects are replaced where they are")
+    keep, discard = options["keep_originals"], options["discard_originals"]
+    if in_place and not options["dry_run"] and (keep is None) != discard:
+        raise UsageError(
+            "--in-place needs --keep-originals PREFIX, or --discard-originals, after which nothing is left"
+        )
+    if not in_place and (keep is not None or discard):
+        raise UsageError("--keep-originals and --discard-originals are for --in-place")
+    if (options["engine"] == of.Engine.DASK) != (options["scheduler"] is not None):
+        raise UsageError("--engine dask and --scheduler tcp://HOST:PORT go together")
+    if options["lossless"] and options["quality"] is not None:
+        raise UsageError("--lossless and --quality contradict each other")
+    workers = options["workers"] or len(os.sched_getaffinity(0))
+    dask = options["engine"] == of.Engine.DASK
+    if dask:  # its workers have folders of their own to work in
+        source, target = (
+            place if place is None or "://" in place else os.path.abspath(place) for place in (source, target)
+        )
+    job = Job(
+        source=source,
+        target=source if in_place or target is None else target,
+        in_place=in_place,
+        keep=keep,
+        settings=settings_of(options),
+        allow_not_atomic=options["allow_not_atomic"],
+        overwrite=options["overwrite"],
+        content_types=tuple(options["content_type"] or ()),
+        server=options["server"] or "",
+        memory_budget=options["memory_budget"] // (1 if dask else workers),
+        spool_dir=options["spool_dir"],
+        conditional_bytes=options["conditional_size"],
+    )
+    return Request(
+        job=job,
+        filters=filters_of(options),
+        ledger=options["ledger"],
+        manifest=options["manifest"],
+        dry_run=options["dry_run"],
+        sample=options["sample"] or None,
+        workers=workers,
+        scheduler=options["scheduler"] or "",
+        objects_per_second=options["objects_per_second"],
+        bytes_per_second=options["bandwidth"],
+        samples=options["report"] is not None,
+    )
+
+
+def filters_of(options: Mapping[str, Any]) -> "Filters":
+    from compressor.batch.plan import Filters
+
+    return Filters(
+        include=tuple(options["include"] or ()),
+        exclude=tuple(options["exclude"] or ()),
+        size_min=options["min_size"],
+        size_max=options["max_size"],
+        older_than=options["older_than"],
+        newer_than=options["newer_than"],
+    )
+
+
+def settings_of(options: Mapping[str, Any]) -> Settings:
+    """In place losslessly, unless a quality is given."""
+    quality = options["quality"]
+    return Settings(
+        quality=DEFAULTS.quality if quality is None else quality,
+        lossless=options["lossless"] or (options["in_place"] and quality is None),
+        effort=options["effort"],
+        metadata=options["metadata"],
+        min_saving=options["min_saving"],
+        delivery=Delivery.SAFE,
+    )
+
+
+def launched(options: Mapping[str, Any]) -> "Summary":
+    request = request_of(options)
+    from compressor.batch.launch import launch
+    from compressor.cli_batch_output import Live
+
+    with Live(None, None) as live, until_stopped() as stopped:
+        return launch(request, stopped, live.update)
+
+
+def restored(options: Mapping[str, Any]) -> "Summary":
+    ledger: Path | None = options["ledger"]
+    if ledger is None or options["target"] is not None:
+        raise UsageError("restore takes --ledger FILE and nothing else; a folder of that name is ./restore")
+    from compressor.batch.launch import put_back
+    from compressor.cli_batch_output import Live
+
+    with Live(None, None) as live, until_stopped() as stopped:
+        return put_back(ledger, stopped, live.update)
+
+
+@contextmanager
+def until_stopped() -> Iterator[Callable[[], bool]]:
+    """Whether somebody asked us to end: the first Ctrl-C or SIGTERM lets what is being written end, the second does
+    not."""
+    asked: list[int] = []
+
+    def ask(number: int, _: object) -> None:
+        if asked:
+            os._exit(128 + number)
+        asked.append(number)
+        typer.echo("compressor: ending what is under way; once more to end at once", err=True)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def tell(summary: "Summary", options: Mapping[str, Any]) -> None:
+    """Print, and write what was asked for."""
+    if options["report"] is not None:
+        from compressor.batch import report
+
+        report.write(summary, options["report"])
+    if options["metrics_textfile"] is not None or options["metrics_push"] is not None:
+        from compressor import metrics
+
+        made = metrics.batch_metrics(summary)
+        if options["metrics_textfile"] is not None:
+            metrics.write_textfile(made, options["metrics_textfile"])
+        if options["metrics_push"] is not None:
+            metrics.push(made, options["metrics_push"])
+    if options["json"]:
+        from compressor.batch.summary import as_json
+
+        typer.echo(as_json(summary))
+        return
+    from rich.console import Console
+
+    from compressor.cli_batch_output import print_summary
+
+    print_summary(Console(highlight=False), summary)
+    sys.stdout.flush()

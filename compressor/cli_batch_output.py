@@ -1,0 +1,333 @@
+"""What people see of a batch run: how far it is, and at the end what it did."""
+
+import shlex
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import typer
+
+from compressor.batch.job import Outcome, Reason
+from compressor.batch.summary import Problem, Progress, Projection, Summary, Total
+from compressor.cli_output import error_console, facts
+from compressor.legible import human_bytes, human_format, human_seconds, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live as RichLive
+    from rich.table import Table
+
+LINE_SECONDS = 10.0  # between log lines
+FRAMES_A_SECOND = 4
+RATE_SECONDS = 60.0  # the rate is that of the last minute
+RATE_SECONDS_MIN = 1.0  # sooner than that there is none
+BAR_COLUMNS = 24
+EXAMPLES_MAX = 3  # of each class of failures
+COLORS = {
+    Outcome.COMPRESSED: "green",
+    Outcome.COPIED: "default",
+    Outcome.KEPT: "default",
+    Outcome.SKIPPED: "yellow",
+    Outcome.FAILED: "red",
+}
+
+
+# --- while it runs ------------------------------------------------------------------------------------------------
+
+
+class Rate:
+    """Objects and bytes a second, over the last minute, and how long the rest takes at that rate."""
+
+    def __init__(self, total_objects: int | None, total_bytes: int | None) -> None:
+        self.objects = self.bytes = 0.0
+        self._totals = total_objects, total_bytes
+        self._past: deque[tuple[float, Progress]] = deque()
+
+    def look(self, now: float, progress: Progress) -> None:
+        """Take a reading; a few a second at most."""
+        self._past.append((now, progress))
+        while len(self._past) > 2 and now - self._past[1][0] >= RATE_SECONDS:
+            self._past.popleft()
+        then, before = self._past[0]
+        if now - then >= RATE_SECONDS_MIN:
+            self.objects = (progress.objects - before.objects) / (now - then)
+            self.bytes = (progress.bytes_in - before.bytes_in) / (now - then)
+
+    def left_seconds(self, progress: Progress) -> float | None:
+        """By bytes where their total is known, for objects differ in size; None where nothing is known or done."""
+        objects, bytes_ = self._totals
+        if bytes_ is not None and self.bytes > 0:
+            return max(0, bytes_ - progress.bytes_in) / self.bytes
+        if objects is not None and self.objects > 0:
+            return max(0, objects - progress.objects) / self.objects
+        return None
+
+
+class Live:
+    """How far a run is, on standard error: a display where that is a terminal, else a line every ten seconds.
+
+    total_objects, total_bytes  of the whole run, or None where the listing has yet to tell
+    """
+
+    def __init__(self, total_objects: int | None, total_bytes: int | None) -> None:
+        self._total_objects = total_objects
+        self._total_bytes = total_bytes
+        self._progress: Progress | None = None
+        self._rate = Rate(total_objects, total_bytes)
+        self._started = time.monotonic()
+        self._display: RichLive | None = None
+        self._ended = threading.Event()
+        self._lines = threading.Thread(target=self._write_lines, daemon=True)
+
+    def update(self, progress: Progress) -> None:
+        """Show this from now on. Costs next to nothing: what is shown is made by the clock."""
+        if self._progress is None:  # what earlier runs did is no speed of this one
+            self._rate.look(time.monotonic(), progress)
+        self._progress = progress
+
+    def __enter__(self) -> Self:
+        if not sys.stderr.isatty():
+            self._lines.start()
+            return self
+        from rich.live import Live as RichLive
+
+        self._display = RichLive(
+            console=error_console(),
+            get_renderable=self._frame,
+            refresh_per_second=FRAMES_A_SECOND,
+            transient=True,
+            redirect_stdout=False,  # that may be a pipe, which wants what is written to it
+        )
+        self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._display is not None:
+            self._display.stop()
+            return
+        self._ended.set()
+        self._lines.join()
+        typer.echo(self._line(), err=True)
+
+    # A look at the latest progress, by the display's thread or by ours; never by two at a time.
+
+    def _now(self) -> Progress:
+        progress = self._progress
+        if progress is None:
+            return Progress()
+        self._rate.look(time.monotonic(), progress)
+        return progress
+
+    def _write_lines(self) -> None:
+        while not self._ended.wait(LINE_SECONDS):
+            typer.echo(self._line(), err=True)
+
+    def _line(self) -> str:
+        """For a log: one line, the same words in the same order."""
+        progress = self._now()
+        left = self._rate.left_seconds(progress)
+        words = [
+            f"{counted(progress, self._total_objects)}",
+            f"{human_bytes(progress.bytes_in)} → {human_bytes(progress.bytes_out)}, saved {saved(progress)}",
+            f"{speed(self._rate)}",
+            *([f"{whole_seconds(left)} left"] if left is not None else []),
+            f"{progress.failed:,} failed",
+            *([f"waiting: {printable(progress.waiting)}"] if progress.waiting else []),
+        ]
+        return f"{time.strftime('%H:%M:%S')} batch: {'; '.join(words)}"
+
+    def _frame(self) -> "RenderableType":
+        """For a terminal of 80 columns or more: three lines."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        progress = self._now()
+        share = self._share(progress)
+        head = Table.grid(padding=(0, 2, 0, 0))
+        cells: list[RenderableType] = [
+            Text("●" if int(time.monotonic() * 2) % 2 else "○", "green"),
+            Text(counted(progress, self._total_objects), "bold"),
+        ]
+        if share is not None:
+            left = self._rate.left_seconds(progress)
+            cells += [ProgressBar(1.0, share, width=BAR_COLUMNS), Text(f"{share:.0%}")]
+            cells += [Text(f"{whole_seconds(left)} left" if left is not None else "")]
+        head.add_row(*cells)
+        sizes = Text("   ").append(f"{human_bytes(progress.bytes_in)} → {human_bytes(progress.bytes_out)}")
+        sizes.append(f"   saved {saved(progress)}", "green" if progress.bytes_out < progress.bytes_in else "default")
+        last = Text("   ").append(f"{speed(self._rate)}, {whole_seconds(time.monotonic() - self._started)}", "dim")
+        if progress.failed:
+            last.append(f"   {progress.failed:,} failed", "red")
+        if progress.waiting:
+            last.append(f"   waiting: {printable(progress.waiting)}", "yellow")
+        return Group(head, sizes, last)
+
+    def _share(self, progress: Progress) -> float | None:
+        """How much is done, of the bytes where they are known."""
+        for done, total in (
+            (progress.bytes_in, self._total_bytes),
+            (progress.objects, self._total_objects),
+        ):
+            if total:
+                return min(1.0, done / total)
+        return None
+
+
+def counted(progress: Progress, total_objects: int | None) -> str:
+    if total_objects is not None:
+        return f"{progress.objects:,} of {many(total_objects)}"
+    return f"{many(progress.objects)}{'' if progress.listed_all else ', listing goes on'}"
+
+
+def saved(progress: Progress) -> str:
+    """In bytes and as a share."""
+    less = progress.bytes_in - progress.bytes_out
+    return f"{human_bytes(less)} ({less / max(1, progress.bytes_in):.1%})"
+
+
+def speed(rate: Rate) -> str:
+    digits = 1 if rate.objects < 10 else 0
+    return f"{rate.objects:,.{digits}f} objects/s, {human_bytes(rate.bytes)}/s"
+
+
+def whole_seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else human_seconds(seconds)
+
+
+def many(objects: int) -> str:
+    return f"{objects:,} object{'' if objects == 1 else 's'}"
+
+
+# --- when it has ended --------------------------------------------------------------------------------------------
+
+
+def print_summary(console: "Console", summary: Summary) -> None:
+    """Say what a run did: what was saved, what became of the objects, what failed, and what can be done about it."""
+    from rich.markup import escape
+
+    places = f"[bold]{escape(printable(summary.source))}[/]"
+    if summary.target and summary.target != summary.source:
+        places += f" → [bold]{escape(printable(summary.target))}[/]"
+    remark = {"dry run": "  dry run: nothing was written", "in place": "  in place", "restore": "  restored"}
+    ended = "  [yellow]interrupted[/]" if summary.interrupted else ""
+    console.print(f"{places}{remark.get(summary.mode, '')}{ended}", soft_wrap=True)
+    facts(console, headline(summary))
+    if summary.totals:
+        console.print()
+        console.print(outcome_table(summary))
+    if summary.failed:
+        console.print()
+        print_failures(console, summary)
+    notices = sorted(summary.notices.items(), key=lambda item: -item[1])
+    lines = [f"  [yellow]lost[/]  {escape(printable(what))}, {many(objects)}" for what, objects in notices]
+    lines += [f"  [cyan]next[/]  {escape(step)}" for step in next_steps(summary)]
+    for line in ("", *lines) if lines else ():
+        console.print(line, soft_wrap=True)
+
+
+def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
+    """Names, values and remarks of the first lines."""
+    if summary.mode == "restore":
+        yield "restored", f"[bold]{summary.count(Outcome.COPIED):,}[/]", f"of {many(summary.objects)}"
+    elif summary.projection is not None:
+        yield projected(summary.projection)
+    else:
+        color = "green" if summary.saved_bytes > 0 else "yellow"
+        yield "before", human_bytes(summary.bytes_in), many(summary.objects)
+        yield "after", human_bytes(summary.bytes_out), f"{summary.count(Outcome.COMPRESSED):,} of them compressed"
+        yield "saved", f"[{color} bold]{summary.saved:.1%}[/]", human_bytes(summary.saved_bytes)
+    seconds = max(summary.wall_seconds, 1e-9)
+    codec = sum(summary.stage_seconds.values())
+    pace = f"{summary.objects / seconds:,.1f} objects/s, {human_bytes(summary.bytes_in / seconds)}/s"
+    yield "took", human_seconds(summary.wall_seconds), pace
+    spent = f"{human_seconds(codec)} in the codec, {human_seconds(summary.other_seconds)} in everything else"
+    yield "CPU", human_seconds(codec + summary.other_seconds), spent
+
+
+def projected(projection: Projection) -> tuple[str, str, str]:
+    """ "saves 31% ± 2%: 1.20 TB of 3.90 TB (1.13 to 1.28 TB), from 1,000 of 48,000 objects"."""
+    share, margin, others = projection.rounded().partition(" ± ")
+    value = f"[green bold]{share}[/]{margin}{others}"
+    size = f"{human_bytes(projection.saved_bytes)} of {human_bytes(projection.bytes_in)}"
+    if projection.low == projection.high:
+        return "saves", value, f"{size}, from all {many(projection.objects)}"
+    span = f"{human_bytes(projection.low)} to {human_bytes(projection.high)}"
+    sampled = f"from {projection.sampled_objects:,} of {many(projection.objects)}"
+    return "saves", value, f"{size} ({span}), {sampled}"
+
+
+def outcome_table(summary: Summary) -> "Table":
+    """By outcome, reason and format."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for name in ("  outcome", "format"):
+        table.add_column(name)
+    numbers = ("objects", "bytes") if summary.mode == "restore" else ("objects", "before", "after", "saved", "")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for total in summary.by_outcome():
+        table.add_row(Text(f"  {reasoned(total)}", COLORS[total.outcome]), *figures(total)[: 1 + len(numbers)])
+    return table
+
+
+def reasoned(total: Total) -> str:
+    return f"{total.outcome}: {total.reason}" if total.reason else str(total.outcome)
+
+
+def figures(total: Total) -> tuple[str, ...]:
+    """Of a row: format, objects, bytes before; and of what was compressed bytes after, saved, and the share."""
+    row = human_format(printable(total.format)) or "other", f"{total.objects:,}", human_bytes(total.bytes_in)
+    if total.outcome is not Outcome.COMPRESSED:
+        return (*row, "", "", "")
+    share = total.saved_bytes / max(1, total.bytes_in)
+    return (*row, human_bytes(total.bytes_out), human_bytes(total.saved_bytes), f"{share:.1%}")
+
+
+def print_failures(console: "Console", summary: Summary) -> None:
+    """Each class with its number and a few examples."""
+    from rich.markup import escape
+
+    examples: dict[Reason, list[Problem]] = {}
+    for problem in summary.problems:
+        examples.setdefault(problem.reason, []).append(problem)
+    for total in summary.by_failure():
+        console.print(f"  [red]failed[/]  {total.objects:,}  [bold]{escape(total.reason or 'unknown')}[/]")
+        shown = examples.get(total.reason, [])[:EXAMPLES_MAX]
+        for problem in shown:
+            console.print(f"    {escape(printable(problem.key))}", soft_wrap=True)
+            console.print(f"      [dim]{escape(printable(problem.error))}[/]", soft_wrap=True)
+        if shown and total.objects > len(shown):
+            console.print(f"    [dim]and {total.objects - len(shown):,} more[/]")
+
+
+def next_steps(summary: Summary) -> Iterable[str]:
+    """What can be done now, in the order of its urgency."""
+
+    def of(*reasons: Reason) -> int:
+        return sum(total.objects for total in summary.totals if total.reason in reasons)
+
+    if summary.interrupted:
+        yield "the same command again goes on where this one stopped"
+    elif again := of(Reason.THROTTLED, Reason.UNAVAILABLE):
+        yield f"the store was not to be had for {many(again)}: try the same command again later"
+    if denied := of(Reason.DENIED):
+        yield f"access to {many(denied)} was denied: the credentials must be allowed to read and to write them"
+    if exists := of(Reason.EXISTS):
+        yield f"something else was in the place of {many(exists)}: --overwrite replaces it"
+    if not_atomic := of(Reason.NOT_ATOMIC):
+        yield f"this store can't replace {many(not_atomic)} atomically: --allow-not-atomic replaces them all the same"
+    if summary.mode == "in place" and summary.keep is not None and summary.count(Outcome.COMPRESSED):
+        ledger, kept = printable(shlex.quote(summary.ledger)), printable(summary.keep)
+        yield f"compressor batch restore --ledger {ledger}  puts back the originals, kept under {kept}"
+    if summary.mode == "dry run" and not summary.interrupted:
+        yield "without --dry-run it is done"

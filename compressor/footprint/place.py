@@ -1,0 +1,97 @@
+"""Where bytes are kept and work is done: what a facility adds, and how much its grid emits."""
+
+import dataclasses
+from dataclasses import dataclass
+from enum import StrEnum
+
+from compressor.errors import SettingsError
+from compressor.footprint.coefficients import JOULES_PER_KWH, Bound, Coefficient, Model, Region, load
+
+
+class Profile(StrEnum):
+    """Whose numbers. All give low, central and high; a profile also says which of them is the one to show first.
+
+    off           nothing is estimated
+    conservative  this model; low first: benefits at low, costs at high
+    central       this model; central first
+    ccf           Cloud Carbon Footprint's for AWS: points; for comparison
+    swdm4         Sustainable Web Design Model v4, average energy a byte sent; own costs by this model; for comparison
+    """
+
+    OFF = "off"
+    CONSERVATIVE = "conservative"
+    CENTRAL = "central"
+    CCF = "ccf"
+    SWDM4 = "swdm4"
+
+
+@dataclass(frozen=True)
+class Place:
+    """PUE of what is avoided and of what is spent, and the grids' intensities, in g/J; None: joules only, no grams."""
+
+    pue_benefit: Coefficient
+    pue_cost: Coefficient
+    storage_grid: Coefficient | None = None
+    network_grid: Coefficient | None = None
+    compute_grid: Coefficient | None = None
+
+
+def place(
+    region: str | None = None,
+    grid_grams_per_kwh: float | None = None,
+    profile: Profile = Profile.CONSERVATIVE,
+    model: Model | None = None,
+) -> Place:
+    """One place for storage, network and compute.
+
+    region              key of a region or grid of the model; None: the PUE of the model, and no grid
+    grid_grams_per_kwh  location-based intensity that wins over the region's
+
+    The grid is the annual average of the location, one number for low, central and high (ISO/IEC 21031:2024, SCI: no
+    market-based factors). SettingsError for what is not known or can't be.
+    """
+    model = model or load()
+    found = None if region is None else _region(region, model)
+    grid = None if found is None else _grid_of(found, profile)
+    if grid_grams_per_kwh is not None:
+        if not 0 <= grid_grams_per_kwh < float("inf"):
+            raise SettingsError("grid", f"is {grid_grams_per_kwh:g}, must be grams of CO2e a kWh, 0 or more")
+        given = Bound(grid_grams_per_kwh / JOULES_PER_KWH, grid_grams_per_kwh, "given", "given")
+        grid = _grid("intensity of the grid, as given", given)
+    if profile is Profile.CCF:
+        benefit = cost = model.coefficients["ccf_pue"]
+    else:
+        benefit, cost = _pue(None if found is None else found.pue, model)
+    return Place(benefit, cost, grid, grid, grid)
+
+
+def _region(name: str, model: Model) -> Region:
+    try:
+        return model.regions[name.lower()]
+    except KeyError:
+        raise SettingsError("region", f"is {name!r}; known are {', '.join(sorted(model.regions))}") from None
+
+
+def _grid_of(region: Region, profile: Profile) -> Coefficient:
+    bound = region.ccf if profile is Profile.CCF and region.ccf is not None else region.average
+    return _grid(f"intensity of the grid, {region.what}, annual average", bound)
+
+
+def _grid(what: str, bound: Bound) -> Coefficient:
+    return Coefficient("grid", "grid", what, "g/J", "g/kWh", bound, bound, bound)
+
+
+def _pue(known: Bound | None, model: Model) -> tuple[Coefficient, Coefficient]:
+    """On benefits 1.0, the region's, and that or more; on costs 1.10 or less, the region's, and 1.35 or more."""
+    benefit, cost = model.coefficients["pue_benefit"], model.coefficients["pue_cost"]
+    if known is None:
+        return benefit, cost
+    low = min(cost.low, known, key=_value)
+    return (
+        dataclasses.replace(benefit, central=known, high=max(known, benefit.high, key=_value)),
+        dataclasses.replace(cost, low=low, central=known, high=max(known, cost.high, key=_value)),
+    )
+
+
+def _value(bound: Bound) -> float:
+    return bound.value

@@ -1,0 +1,76 @@
+"""A look at a file that is there as a whole: what it is, and whether all of it can be decoded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from compressor import png, raster
+from compressor.bytestream import ByteStream
+from compressor.errors import FormatError
+from compressor.jpeg.attachments import attachments_of
+from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.scans import read_scans
+from compressor.memory import Resources, Spool
+from compressor.metadata import Attachments, orientation
+from compressor.sniff import PREFIX, sniff
+from compressor.tiles import band_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What must be the same in every picture that is made of another.
+
+    orientation  1 … 8, as Exif has it
+    icc          the ICC profile
+    """
+
+    format: str
+    width: int
+    height: int
+    orientation: int
+    icc: bytes | None
+
+
+def examine(spool: Spool, resources: Resources, *, decode: bool) -> Examined:
+    """Read the header, and with `decode` everything to the end of the image.
+
+    Not charged to the byte budget: whoever made the file may keep what that was charged until it has been looked at.
+    Raises FormatError, UnsupportedError, LimitError.
+    """
+    spools: list[Spool] = []
+
+    def another() -> Spool:
+        spools.append(resources.spool())
+        return spools[-1]
+
+    try:
+        stream = ByteStream(spool.chunks())
+        kind = sniff(stream.peek(PREFIX))
+        if kind == "jpeg":
+            header = read_header(stream)
+            rows: Iterator[Any] = read_rows(stream, header) if header.streams else read_scans(spool, header)
+            _take(rows, decode)
+            frame = header.frame
+            return _examined(kind, frame.width, frame.height, attachments_of(header.segments))
+        if kind == "png":
+            found = png.read_header(stream)
+            _take(png.scanlines(stream, found, band_lines(found.width, 1), another), decode)
+            return _examined(kind, found.width, found.height, png.read_metadata(found, lambda count: None))
+        if kind not in raster.PLUGINS:
+            raise FormatError("image", "signature", 0, "no format that can be read")
+        opened = raster.open(spool.file(), kind)
+        _take(opened.bands(band_lines(opened.width, 1)), decode)
+        return _examined(kind, opened.width, opened.height, opened.metadata)
+    finally:
+        for used in spools:
+            used.close()
+
+
+def _take(items: Iterator[Any], decode: bool) -> None:
+    if decode:
+        for _ in items:
+            pass
+
+
+def _examined(kind: str, width: int, height: int, attachments: Attachments) -> Examined:
+    return Examined(kind, width, height, orientation(attachments.exif), attachments.icc)

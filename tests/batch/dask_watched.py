@@ -1,0 +1,40 @@
+"""Preloaded by the workers of test clusters: they note what they do, and die or dawdle where a key says so.
+
+A line for each call goes to the file that COMPRESSOR_TEST_NOTES names: JSON of PID, call, key or token.
+"""
+
+import json
+import os
+import signal
+import time
+
+
+def dask_setup(_):
+    from compressor.batch import work
+
+    class Watched(work.Worker):
+        def prepare(self, entry):
+            note("prepare", entry.key)
+            if "poison" in entry.key:
+                time.sleep(0.3)  # the others are at something meanwhile
+                os.kill(os.getpid(), signal.SIGKILL)
+            if "slow" in entry.key:
+                time.sleep(1)
+            if "broken" in entry.key:
+                raise RuntimeError("two\nlines")
+            return super().prepare(entry)
+
+        def commit(self, token):
+            note("commit", token)
+            return super().commit(token)
+
+        def close(self):
+            note("close", "")
+            super().close()
+
+    work.Worker = Watched
+
+
+def note(what, subject):
+    with open(os.environ["COMPRESSOR_TEST_NOTES"], "a") as notes:
+        notes.write(json.dumps([os.getpid(), what, subject]) + "\n")

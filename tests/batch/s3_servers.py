@@ -1,0 +1,59 @@
+"""S3 servers for tests, and what a test wants to do to a bucket behind a store's back."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testak", "AWS_SECRET_ACCESS_KEY": "testsk", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@dataclass
+class Server:
+    """A running one, which boto3's environment names; `client` is without our settings."""
+
+    address: str
+    client: Any
+
+    def bucket(self, **settings: Any) -> str:
+        name = f"b-{uuid4().hex}"
+        self.client.create_bucket(Bucket=name, **settings)
+        return name
+
+    def leftovers(self, bucket: str) -> list[str]:
+        """Objects that are being written, and uploads that were not ended."""
+        objects = self.client.list_objects_v2(Bucket=bucket).get("Contents", [])
+        uploads = self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        return [item["Key"] for item in [*objects, *uploads] if ".compressor-" in item["Key"] or "UploadId" in item]
+
+
+@contextmanager
+def server_at(address: str) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": address}.items():
+            environment.setenv(name, value)
+        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "http_proxy", "HTTP_PROXY"):
+            environment.delenv(name, raising=False)
+        environment.setenv("AWS_CONFIG_FILE", "/nonexistent")
+        client = boto3.session.Session().client("s3")
+        yield Server(address, client)
+        client.close()
+
+
+@contextmanager
+def moto_server() -> Iterator[Server]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        with server_at(f"http://{host}:{port}") as running:
+            yield running
+    finally:
+        server.stop()

@@ -1,0 +1,222 @@
+"""A store in memory, one that fails, an engine without processes, and pictures."""
+
+import dataclasses
+import hashlib
+import io
+import itertools
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from compressor.batch import work
+from compressor.batch.engine import Lost
+from compressor.batch.job import Job, Prepared
+from compressor.batch.ledger import Ledger
+from compressor.batch.pace import Pace
+from compressor.batch.plan import Filters, Keys
+from compressor.batch.run import Run
+from compressor.batch.store import Attributes, Entry, StoreError, Trouble
+
+
+class Memory:
+    """Conditional, versionless, with attributes. `objects`: key → (data, attributes, etag)."""
+
+    conditional_bytes = 1 << 40
+    notices: tuple[str, ...] = ()
+    numbers = itertools.count(1)
+
+    def __init__(self, files: dict[str, bytes] | None = None, url: str = "memory") -> None:
+        self.url = url
+        self.objects: dict[str, tuple[bytes, Attributes, str]] = {}
+        self.held: dict[str, str] = {}
+        for key, data in (files or {}).items():
+            self.put(key, data)
+
+    def put(self, key: str, data: bytes, attributes: Attributes | None = None) -> Entry:
+        etag = f"{hashlib.md5(data).hexdigest()}-{next(self.numbers)}"
+        self.objects[key] = (data, attributes or Attributes(), etag)
+        return Entry(key, len(data), etag)
+
+    def data(self) -> dict[str, bytes]:
+        return {key: data for key, (data, _, _) in self.objects.items()}
+
+    def entries(self, after: str = "", prefix: str = "") -> Iterator[Entry]:
+        for key in sorted(self.objects, key=lambda key: key.encode("utf-8", "surrogateescape")):
+            if key > after and key.startswith(prefix) and (there := self.look(key)) is not None:
+                yield there
+
+    def look(self, key: str) -> Entry | None:
+        if key not in self.objects:
+            return None
+        data, _, etag = self.objects[key]
+        return Entry(key, len(data), etag)
+
+    def _must(self, key: str, etag: str) -> Entry:
+        there = self.look(key)
+        if there is None or there.etag != etag:
+            raise StoreError(Trouble.CHANGED, f"{key} is not what was read")
+        return there
+
+    def open(self, key: str) -> "Reading":
+        there = self.look(key)
+        if there is None:
+            raise StoreError(Trouble.MISSING, f"{key} is not there")
+        return Reading(there, self.objects[key][1], self.held.get(key, ""), self.objects[key][0])
+
+    def write(self, key, body, attributes, only) -> Entry:  # type: ignore[no-untyped-def]
+        if only is not None:
+            if only.etag is None and key in self.objects:
+                raise StoreError(Trouble.EXISTS, f"{key} is there")
+            if only.etag is not None:
+                self._must(key, only.etag)
+        return self.put(key, b"".join(body.chunks()), attributes)
+
+    def copy(self, key: str, etag: str, to: str) -> Entry:
+        self._must(key, etag)
+        if to in self.objects:
+            raise StoreError(Trouble.EXISTS, f"{to} is there")
+        data, attributes, _ = self.objects[key]
+        return self.put(to, data, attributes)
+
+    def drops(self, attributes: Attributes) -> tuple[str, ...]:
+        return ()
+
+    def delete(self, key: str, etag: str) -> None:
+        if key in self.objects:
+            self._must(key, etag)
+            del self.objects[key]
+
+
+@dataclasses.dataclass
+class Reading:
+    entry: Entry
+    attributes: Attributes
+    held: str
+    data: bytes
+
+    def chunks(self) -> Iterator[bytes]:
+        for at in range(0, len(self.data), 1000):
+            yield self.data[at : at + 1000]
+
+    def close(self) -> None: ...
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Faulty:
+    """A store behind a bad network: `dice(what, key)` says "", "before", "after" (done, but nobody hears of it) or
+    "cut" (a body that ends early)."""
+
+    def __init__(self, store: Memory, dice) -> None:  # type: ignore[no-untyped-def]
+        self._store, self._dice = store, dice
+        self.url, self.conditional_bytes, self.notices = store.url, store.conditional_bytes, store.notices
+
+    def entries(self, after: str = "", prefix: str = "") -> Iterator[Entry]:
+        return self._store.entries(after, prefix)
+
+    def _do(self, what: str, key: str, *arguments):  # type: ignore[no-untyped-def]
+        fault = self._dice(what, key)
+        if fault == "before":
+            raise StoreError(Trouble.UNAVAILABLE, "500 Internal Server Error")
+        if fault == "throttled":
+            raise StoreError(Trouble.THROTTLED, "503 SlowDown")
+        result = getattr(self._store, what)(key, *arguments)
+        if fault == "after":
+            raise StoreError(Trouble.UNAVAILABLE, "timed out")
+        if fault == "cut" and what == "open":
+            result.data = result.data[: len(result.data) // 2]
+        return result
+
+    def drops(self, attributes: Attributes) -> tuple[str, ...]:
+        return self._store.drops(attributes)
+
+    def open(self, key: str):  # type: ignore[no-untyped-def]
+        return self._do("open", key)
+
+    def look(self, key: str):  # type: ignore[no-untyped-def]
+        return self._store.look(key)
+
+    def write(self, key, body, attributes, only):  # type: ignore[no-untyped-def]
+        return self._do("write", key, body, attributes, only)
+
+    def copy(self, key: str, etag: str, to: str):  # type: ignore[no-untyped-def]
+        return self._do("copy", key, etag, to)
+
+    def delete(self, key: str, etag: str):  # type: ignore[no-untyped-def]
+        return self._do("delete", key, etag)
+
+
+class Inline:
+    """An engine that works when it is asked for answers. `dies(number of the order)`: the worker dies instead."""
+
+    slots = 4
+
+    def __init__(self, job: Job, source, target, dies=lambda what, key: False) -> None:  # type: ignore[no-untyped-def]
+        self.worker = work.Worker(job, source, target)
+        self._dies = dies
+        self._orders: deque = deque()
+        self.log: list[tuple[str, str]] = []
+
+    def prepare(self, number, entry, alone=False):  # type: ignore[no-untyped-def]
+        self._orders.append(("prepare", number, entry, alone))
+
+    def commit(self, number, prepared):  # type: ignore[no-untyped-def]
+        self._orders.append(("commit", number, prepared, False))
+
+    def drop(self, prepared: Prepared) -> None:
+        self.worker.drop(prepared.token)
+
+    def answers(self, timeout: float):  # type: ignore[no-untyped-def]
+        found = []
+        while self._orders:
+            what, number, subject, alone = self._orders.popleft()
+            key = subject.key if what == "prepare" else subject.done.key
+            self.log.append((what, key))
+            if self._dies(what, key):
+                found.append((number, Lost(alone=alone)))
+            else:
+                found.append(
+                    (number, self.worker.prepare(subject) if what == "prepare" else self.worker.commit(subject.token))
+                )
+        return found
+
+    def close(self) -> None:
+        self.worker.close()
+
+
+def run_of(job, source, target, path, *, engine=None, filters=None, **more):  # type: ignore[no-untyped-def]
+    """Run a job on stores in memory; the run, and its totals by (outcome, reason)."""
+    engine = engine or Inline(job, source, target)
+    with Ledger(path) as ledger:
+        run = Run(job, ledger, engine, Keys(source), filters or Filters(), source, target, Pace(), **more)
+        whole = run.work()
+        totals = {(row.outcome.value, row.reason.value): 0 for row in ledger.totals()}
+        for row in ledger.totals():
+            totals[row.outcome.value, row.reason.value] += row.objects
+    engine.close()
+    return whole, totals, engine
+
+
+def picture(seed: int, size: tuple[int, int] = (64, 80)) -> np.ndarray:
+    """Something with grain: (height, width, 3)."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[: size[0], : size[1]]
+    planes = [128 + 90 * np.sin((x + seed) / (9 + c)) * np.cos(y / (7 + c)) for c in range(3)]
+    return np.clip(np.stack(planes, 2) + generator.normal(0, 6, (*size, 3)), 0, 255).astype(np.uint8)
+
+
+def jpeg(seed: int, quality: int = 95, **options) -> bytes:  # type: ignore[no-untyped-def]
+    sink = io.BytesIO()
+    Image.fromarray(picture(seed)).save(sink, "JPEG", quality=quality, **options)
+    return sink.getvalue()
+
+
+def png(seed: int) -> bytes:
+    sink = io.BytesIO()
+    Image.fromarray(picture(seed) // 32 * 32).save(sink, "PNG", compress_level=0)
+    return sink.getvalue()

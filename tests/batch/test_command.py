@@ -1,0 +1,128 @@
+"""`compressor batch` as people use it: in a process of its own, on folders."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.server import ServerProcess
+from compressor.cli import app
+from tests.batch.support import jpeg, png
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = {"a b.jpg": jpeg(1), "sub/ü\n.jpg": jpeg(2), "flat.png": png(1), "notes.txt": b"text", "empty.png": b""}
+
+
+def batch(*arguments: object, folder: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "compressor.cli", "batch", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for key, data in FILES.items():
+        path = tmp_path / "in" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return tmp_path / "in"
+
+
+def test_a_copy_with_report_metrics_and_ledger_and_then_nothing_is_left_to_do(source: Path, tmp_path: Path) -> None:
+    more = ["--report", "report.html", "--metrics-textfile", "batch.prom", "--json"]
+    first = batch("in", "out", *more, folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    summary = json.loads(first.stdout)
+
+    assert (summary["objects"], summary["failed"], summary["mode"]) == (5, 0, "copy")
+    out = {
+        path.relative_to(tmp_path / "out").as_posix(): path for path in (tmp_path / "out").rglob("*") if path.is_file()
+    }
+    assert out.keys() == FILES.keys()
+    assert summary["bytes_out"] == sum(path.stat().st_size for path in out.values())
+    assert "a b.jpg" in (tmp_path / "report.html").read_text()
+    assert "compressor_batch_objects" in (tmp_path / "batch.prom").read_text()
+    assert len(list(tmp_path.glob("compressor-*.ledger"))) == 1
+
+    before = {key: path.stat().st_mtime_ns for key, path in out.items()}
+    again = batch("in", "out", "--json", folder=tmp_path)
+    assert json.loads(again.stdout)["objects"] == 5
+    assert {key: path.stat().st_mtime_ns for key, path in out.items()} == before
+
+
+def test_in_place_and_restore(source: Path, tmp_path: Path) -> None:
+    options = ["--in-place", "--keep-originals", "kept", "--quality", 60, "--ledger", "l"]
+    refused = batch("in", *options, folder=tmp_path)
+    assert refused.returncode == 0 and "not atomic" in refused.stdout
+    assert {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}.keys() == {
+        source / key for key in FILES
+    }
+
+    done = batch("in", *options[:-1], "m", "--allow-not-atomic", folder=tmp_path)
+    assert done.returncode == 0 and "restore --ledger m" in done.stdout
+    assert len((source / "a b.jpg").read_bytes()) < len(FILES["a b.jpg"])
+    assert (source / "kept/a b.jpg").read_bytes() == FILES["a b.jpg"]
+
+    assert batch("restore", "--ledger", "m", folder=tmp_path).returncode == 0
+    assert {
+        path.relative_to(source).as_posix(): path.read_bytes() for path in source.rglob("*") if path.is_file()
+    } == FILES
+    again = batch("in", *options[:-1], "m", "--allow-not-atomic", folder=tmp_path)
+    assert again.returncode == 1 and "was restored" in again.stderr
+
+
+def test_a_destination_below_the_source_is_no_source(source: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        found = batch("in", "in/out", "--ledger", "l", "--json", folder=tmp_path)
+        assert json.loads(found.stdout)["objects"] == 5
+    assert sum(path.is_file() for path in (source / "out").rglob("*")) == 5
+
+
+def test_a_dry_run_leaves_no_trace(source: Path, tmp_path: Path) -> None:
+    found = batch("in", "--dry-run", "--sample", "all", "--quality", 60, "--json", folder=tmp_path)
+
+    projection = json.loads(found.stdout)["projection"]
+    assert projection["objects"] == 5 and projection["low"] == projection["high"] == projection["saved_bytes"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_service_can_do_the_codecs_part(source: Path, tmp_path: Path) -> None:
+    with ServerProcess("--memory-budget", "64MiB") as server:
+        found = batch("in", "out", "--server", server.address, "--json", folder=tmp_path)
+
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["saved_bytes"] > 0
+    assert len((tmp_path / "out/a b.jpg").read_bytes()) < len(FILES["a b.jpg"])
+
+
+@pytest.mark.parametrize(
+    "arguments, problem",
+    [
+        (["in"], "give DST"),
+        (["in", "--in-place"], "--keep-originals"),
+        (["in", "--in-place", "--keep-originals", "k", "--discard-originals"], "--keep-originals"),
+        (["in", "out", "--in-place", "--discard-originals"], "takes no DST"),
+        (["in", "in"], "is SRC"),
+        (["in", "out", "--ledger", "in/l"], "would lie in SRC"),
+        ([".", "out"], "would lie in SRC"),
+        (["in", "out", "--keep-originals", "k"], "are for --in-place"),
+        (["in", "out", "--engine", "dask"], "--scheduler"),
+        (["in", "out", "--lossless", "--quality", "5"], "contradict"),
+        (["in", "out", "--sample", "x"], "is not a number of objects"),
+        (["in", "out", "--older-than", "x"], "is not an age"),
+        (["restore"], "restore takes --ledger"),
+    ],
+    ids=str,
+)
+def test_what_can_not_be_meant_is_refused(
+    arguments: list[str], problem: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(app, ["batch", *arguments])
+
+    assert found.exit_code == 2 and problem in " ".join(found.stderr.split()) and not found.stdout
+    assert len(list(tmp_path.iterdir())) == 1

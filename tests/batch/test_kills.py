@@ -1,0 +1,149 @@
+"""Runs and workers that are killed, for real: what is in a folder at that moment, and at the end."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from compressor.batch.job import Job
+from compressor.batch.ledger import Ledger
+from compressor.batch.store import Entry
+from compressor.settings import Settings
+from tests.batch.support import jpeg, png
+
+ROOT = Path(__file__).resolve().parents[2]
+BATCH = [sys.executable, "-m", "compressor.cli", "batch"]
+IN_PLACE = [
+    "--in-place",
+    "--keep-originals",
+    "kept",
+    "--allow-not-atomic",
+    "--quality",
+    "60",
+    "--workers",
+    "2",
+    "--json",
+]
+
+
+def fill(folder: Path, count: int) -> dict[str, bytes]:
+    files = {f"{n % 7}/{n}.jpg": jpeg(n) for n in range(count)}
+    files |= {"flat.png": png(1), "text.txt": b"text", "empty": b"", "cut.jpg": jpeg(1)[:700]}
+    for key, data in files.items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return files
+
+
+def start(folder: Path, ledger: Path) -> subprocess.Popen:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [*BATCH, str(folder), *IN_PLACE, "--ledger", str(ledger)],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(folder: Path, ledger: Path) -> dict:
+    process = start(folder, ledger)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 1  # the cut file
+    return json.loads(out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.endswith(".part")
+    }
+
+
+def killed_at(process: subprocess.Popen, kept: Path, count: int, delay: float) -> bool:
+    """Kill the run and its workers when so many originals have been kept; False where it ended before."""
+    while process.poll() is None:
+        if sum(len(files) for _, _, files in os.walk(kept)) >= count:
+            time.sleep(delay)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return True
+        time.sleep(0.002)
+    process.communicate()
+    return False
+
+
+def kill_and_resume(tmp_path: Path, count: int, kills: int) -> None:
+    calm, folder = tmp_path / "calm", tmp_path / "folder"
+    files = fill(calm, count)
+    fill(folder, count)
+    expected = finish(calm, tmp_path / "calm.ledger")
+    result = contents(calm)
+    dice, ledger, done = random.Random(7), tmp_path / "ledger", 0
+    for number in range(kills):
+        # Originals are kept one by one: so each kill comes a little later.
+        if not killed_at(start(folder, ledger), folder / "kept", done + dice.randint(1, 3), dice.random() * 0.02):
+            break
+        now = contents(folder)
+        done = sum(key.startswith("kept/") for key in now)
+        shutil.copytree(tmp_path, tmp_path.with_name("look"), ignore=shutil.ignore_patterns("calm", "folder"))
+        with Ledger(tmp_path.with_name("look") / "ledger") as looked:
+            told = {row.key: row for row in looked.objects()} | {row.key: row for row, _ in looked.intents()}
+        shutil.rmtree(tmp_path.with_name("look"))
+        for key, data in files.items():
+            assert now[key] in (data, result[key]), f"{key} after kill {number}"
+            if now[key] != data:
+                assert told[key].digest and told[key].etag and now["kept/" + key] == data
+    found = finish(folder, ledger)
+    assert contents(folder) == result
+    assert [found[name] for name in ("objects", "bytes_in", "bytes_out", "failed")] == [
+        expected[name] for name in ("objects", "bytes_in", "bytes_out", "failed")
+    ]
+
+
+def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path):
+    kill_and_resume(tmp_path, 24, 3)
+
+
+@pytest.mark.heavy
+def test_a_run_killed_fifty_times_ends_as_an_undisturbed_one(tmp_path):
+    kill_and_resume(tmp_path, 160, 50)
+
+
+def test_a_worker_that_dies_is_replaced_and_what_it_had_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    from compressor.batch.engine import Lost
+    from compressor.batch.engine_local import Local
+    from compressor.batch.job import Prepared
+
+    fill(tmp_path / "a", 6)
+    engine = Local(Job(source=str(tmp_path / "a"), target=str(tmp_path / "b"), settings=Settings(quality=60)), 1)
+    entry = Entry("0/0.jpg", 1, "")
+    try:
+        engine.prepare(1, entry)
+        (first,) = collect(engine, 1)
+        assert isinstance(first[1], Prepared)
+        os.kill(engine._processes[0].process.pid, signal.SIGKILL)
+        engine.commit(2, first[1])
+        assert collect(engine, 1) == [(2, Lost(alone=True))]
+        engine.prepare(3, entry)
+        (again,) = collect(engine, 1)
+        engine.commit(4, again[1])
+        assert collect(engine, 1)[0][1].result_etag
+        assert (tmp_path / "b/0/0.jpg").stat().st_size < (tmp_path / "a/0/0.jpg").stat().st_size
+    finally:
+        engine.close()
+
+
+def collect(engine, count: int) -> list:
+    found = []
+    end = time.monotonic() + 60
+    while len(found) < count and time.monotonic() < end:
+        found += engine.answers(0.2)
+    return found

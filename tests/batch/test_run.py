@@ -1,0 +1,315 @@
+"""A run: what becomes of every object, whatever happens on the way."""
+
+import dataclasses
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor import pipeline
+from compressor.batch import run as running
+from compressor.batch.job import Job
+from compressor.batch.ledger import Ledger
+from compressor.batch.plan import Filters
+from compressor.batch.store import Attributes
+from compressor.settings import Settings
+from tests.batch.support import Faulty, Inline, Memory, jpeg, png, run_of
+
+COPY = Job(source="a", target="b", settings=Settings(min_saving=0.05))
+IN_PLACE = Job(
+    source="a", target="a", in_place=True, keep="kept/", settings=Settings(min_saving=0.05, quality=60, effort="fast")
+)
+FILES = {
+    **{f"photos/{n}.jpg": jpeg(n) for n in range(6)},
+    "png/flat.png": png(1),
+    "small already.jpg": pipeline.compress(jpeg(9), quality=40).data,
+    "text\nof two lines.txt": b"no image",
+    "empty": b"",
+    "broken.jpg": jpeg(3)[:900],
+    "ünïcode/😀 %41+#?.jpg": jpeg(12),
+}
+GLOB = Filters(but=("kept/",))
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+
+def test_all_of_a_bucket_arrives_and_what_is_an_image_is_smaller(tmp_path):
+    source, target = Memory(FILES), Memory()
+
+    whole, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
+
+    assert whole and source.data() == FILES
+    assert target.data().keys() == FILES.keys()
+    assert totals == {
+        ("compressed", ""): 8,
+        ("copied", "not smaller"): 1,
+        ("copied", "not an image"): 1,
+        ("copied", "empty"): 1,
+        ("failed", "broken image"): 1,
+    }
+    for key, data in target.data().items():
+        if "photos" in key or "png" in key:
+            assert len(data) < 0.95 * len(FILES[key])
+            assert np.abs(pixels(data) - pixels(FILES[key])).mean() < 8
+        elif "😀" not in key:
+            assert data == FILES[key]
+
+
+def test_in_place_each_object_is_smaller_or_untouched_and_originals_are_kept(tmp_path):
+    store = Memory(FILES)
+
+    run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
+
+    now = store.data()
+    replaced = {key for key in FILES if now[key] != FILES[key]}
+    assert replaced == {*(f"photos/{n}.jpg" for n in range(6)), "png/flat.png", "ünïcode/😀 %41+#?.jpg"}
+    assert {key[len("kept/") :]: data for key, data in now.items() if key.startswith("kept/")} == {
+        key: FILES[key] for key in replaced
+    }
+
+
+def test_attributes_go_with_the_object(tmp_path):
+    attributes = Attributes(
+        headers={"content-type": "image/jpeg", "cache-control": "max-age=9"}, metadata={"k": "v"}, tags={"t": "1"}
+    )
+    source, target = Memory(), Memory()
+    source.put("a.jpg", jpeg(1), attributes)
+    source.put("b.txt", b"text", attributes)
+
+    run_of(COPY, source, target, tmp_path / "ledger")
+
+    assert {key: found[1] for key, found in target.objects.items()} == {"a.jpg": attributes, "b.txt": attributes}
+
+
+def test_a_finished_run_does_nothing_and_sees_what_has_changed(tmp_path):
+    source, target = Memory(FILES), Memory()
+    run_of(COPY, source, target, tmp_path / "ledger")
+    job = dataclasses.replace(COPY, overwrite=True)
+
+    _, totals, engine = run_of(COPY, source, target, tmp_path / "ledger")
+    assert engine.log == []
+
+    source.put("photos/3.jpg", jpeg(33))
+    source.put("photos/new.jpg", jpeg(34))
+    _, again, engine = run_of(job, source, target, tmp_path / "ledger")
+    assert {key for _, key in engine.log} == {"photos/3.jpg", "photos/new.jpg"}
+    assert again["compressed", ""] == totals["compressed", ""] + 1
+
+
+def test_in_place_a_second_run_changes_nothing(tmp_path):
+    store = Memory(FILES)
+    run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
+    before = dict(store.objects)
+
+    _, _, engine = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
+    assert engine.log == [] and store.objects == before
+
+    run_of(IN_PLACE, store, store, tmp_path / "another ledger", filters=GLOB)
+    assert store.objects == before
+
+
+def test_who_writes_meanwhile_wins(tmp_path):
+    store = Memory(FILES)
+
+    class Busy(Memory):
+        def write(self, key, body, attributes, only):
+            if key == "photos/2.jpg":
+                store.put(key, b"somebody else's")
+            return store.write(key, body, attributes, only)
+
+    busy = Busy()
+    busy.objects = store.objects
+    _, totals, _ = run_of(IN_PLACE, busy, busy, tmp_path / "ledger", filters=GLOB)
+
+    assert store.data()["photos/2.jpg"] == b"somebody else's"
+    assert "kept/photos/2.jpg" not in store.objects
+    assert totals["skipped", "changed meanwhile"] == 1
+
+
+def test_a_worker_that_outlives_its_run_does_no_harm(tmp_path):
+    """It writes what this run is about to write, before it."""
+    store = Memory({"a.jpg": jpeg(1)})
+    late = Inline(IN_PLACE, store, store)
+    late.prepare(1, store.look("a.jpg"))
+    ((_, prepared),) = late.answers(0)
+
+    class Overtaken(Memory):
+        def copy(self, key, etag, to):
+            if prepared.token in late.worker._ready:
+                late.commit(2, prepared)
+                assert late.answers(0)[0][1].result_etag
+            return store.copy(key, etag, to)
+
+    overtaken = Overtaken()
+    overtaken.objects = store.objects
+    _, totals, _ = run_of(IN_PLACE, overtaken, overtaken, tmp_path / "ledger", filters=GLOB)
+
+    assert totals == {("compressed", ""): 1}
+    assert store.data()["kept/a.jpg"] == jpeg(1)
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert [done.kept for done in ledger.objects()] == ["kept/a.jpg"]
+    late.close()
+
+
+def test_nothing_is_written_over_at_the_destination_unless_asked(tmp_path):
+    source, target = Memory(FILES), Memory({"photos/1.jpg": b"precious", "empty": b""})
+
+    _, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
+    assert target.data()["photos/1.jpg"] == b"precious"
+    assert totals["skipped", "exists at the destination"] == 1
+
+    run_of(dataclasses.replace(COPY, overwrite=True), source, target, tmp_path / "another")
+    assert len(target.data()["photos/1.jpg"]) > 100
+
+
+def test_what_is_held_or_would_lose_something_is_left_alone_in_place(tmp_path):
+    store = Memory({"held.jpg": jpeg(1), "acl.jpg": jpeg(2), "free.jpg": jpeg(3)})
+    store.held["held.jpg"] = "under a legal hold"
+    data, _, etag = store.objects["acl.jpg"]
+    store.objects["acl.jpg"] = (data, Attributes(lost=("ACL",)), etag)
+
+    _, totals, _ = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
+
+    assert totals == {("skipped", "held"): 1, ("skipped", "attributes can't be read"): 1, ("compressed", ""): 1}
+
+
+def test_a_store_that_is_not_atomic_needs_a_word(tmp_path):
+    store = Memory({"a.jpg": jpeg(1)})
+    store.conditional_bytes = 0
+
+    _, totals, _ = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
+    assert totals == {("skipped", "not atomic"): 1}
+
+    allowed = dataclasses.replace(IN_PLACE, allow_not_atomic=True)
+    _, totals, _ = run_of(allowed, store, store, tmp_path / "another", filters=GLOB)
+    assert totals == {("compressed", ""): 1}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_faults_lose_nothing_and_every_object_is_accounted_for(seed, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
+    dice = random.Random(seed)
+    store = Memory(FILES)
+
+    def roll(what, key):
+        return dice.choice(["before", "after", "cut", "throttled"]) if dice.random() < 0.25 else ""
+
+    faulty = Faulty(store, roll)
+    engine = Inline(IN_PLACE, faulty, faulty)
+    _, totals, _ = run_of(IN_PLACE, faulty, store, tmp_path / "ledger", engine=engine, filters=GLOB)
+    calm = Memory(FILES)
+    _, expected, _ = run_of(IN_PLACE, calm, calm, tmp_path / "calm", filters=GLOB)
+
+    assert sum(totals.values()) == len(FILES)
+    for key, data in FILES.items():  # each is its original or the verified result
+        assert store.data()[key] in (data, calm.data()[key])
+        if store.data()[key] != data:
+            assert store.data()["kept/" + key] == data
+    # What failed for a passing reason is done by the next run.
+    _, again, _ = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
+    assert again == expected and store.data() == calm.data()
+
+
+def test_a_poison_image_is_found_and_set_aside(tmp_path):
+    source, target = Memory(FILES), Memory()
+    engine = Inline(COPY, source, target, dies=lambda what, key: key == "photos/3.jpg")
+
+    _, totals, _ = run_of(COPY, source, target, tmp_path / "ledger", engine=engine)
+
+    assert totals["failed", "poison"] == 1
+    assert sum(totals.values()) == len(FILES) and "photos/3.jpg" not in target.objects
+
+
+@pytest.mark.parametrize("after", range(1, 40, 3))
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_run_that_is_killed_goes_on_where_it_was(after, moment, tmp_path):
+    """Killed with the worker in the middle of an order: what the ledger holds on disk is all that is left."""
+    store = Memory(FILES)
+
+    class KilledError(BaseException):
+        pass
+
+    class Killed(Inline):
+        def answers(self, timeout):
+            found = []
+            for _ in range(len(self._orders)):
+                killed = len(self.log) == after
+                if killed and moment == "before":
+                    raise KilledError
+                what, number, subject, _ = self._orders.popleft()
+                key = subject.key if what == "prepare" else subject.done.key
+                self.log.append((what, key))
+                answer = self.worker.prepare(subject) if what == "prepare" else self.worker.commit(subject.token)
+                if killed:
+                    raise KilledError
+                found.append((number, answer))
+            return found
+
+    class Dropped(Ledger):
+        """Nothing that was not committed is there afterwards."""
+
+        def close(self) -> None:
+            self._database.close()
+
+    run_of_killed(IN_PLACE, store, Killed(IN_PLACE, store, store), Dropped(tmp_path / "ledger"), KilledError)
+    _, totals, engine = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
+
+    calm = Memory(FILES)
+    _, expected, _ = run_of(IN_PLACE, calm, calm, tmp_path / "calm", filters=GLOB)
+    assert store.data() == calm.data() and totals == expected
+    assert len({key for what, key in engine.log if what == "commit"}) == sum(what == "commit" for what, _ in engine.log)
+
+
+def run_of_killed(job, store, engine, ledger, killed):
+    from compressor.batch.pace import Pace
+    from compressor.batch.plan import Keys
+
+    with ledger:
+        run = running.Run(job, ledger, engine, Keys(store), GLOB, store, store, Pace())
+        try:
+            run.work()
+        except killed:
+            return
+        finally:
+            engine.close()
+
+
+def test_shards_become_parts_and_failures_stay_rows(tmp_path, monkeypatch):
+    from compressor.batch import plan
+
+    monkeypatch.setattr(plan, "SHARD_KEYS", 5)
+    source, target = Memory(FILES), Memory()
+
+    _, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
+    assert sorted(path.name for path in (tmp_path / "ledger.parts").iterdir()) == [
+        f"{n:08d}.jsonl.gz" for n in (1, 2, 3)
+    ]
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert {done.key for done in ledger.objects()} == FILES.keys()
+        assert [done.key for done in ledger.failures(9)] == ["broken.jpg"]
+        assert ledger._database.execute("SELECT count(*) FROM objects").fetchone() == (1,)
+
+    source.put("b in the middle.jpg", jpeg(44))
+    del source.objects["empty"]
+    _, again, engine = run_of(COPY, source, target, tmp_path / "ledger")
+    assert {key for _, key in engine.log} == {"b in the middle.jpg"}
+    assert sum(again.values()) == sum(totals.values()) + 1
+
+
+def test_a_ledger_is_of_one_run(tmp_path):
+    from compressor.batch.ledger import LedgerError
+
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.begin({"source": "a"})
+        ledger.commit()
+        with pytest.raises(LedgerError, match="in use"):
+            Ledger(tmp_path / "ledger")
+        with pytest.raises(LedgerError, match="whose source is a, not b"):
+            ledger.begin({"source": "b"})
+    (tmp_path / "other").write_bytes(b"no database at all, but long enough to look at" * 9)
+    with pytest.raises(LedgerError, match="no ledger"):
+        Ledger(tmp_path / "other")
