@@ -1,0 +1,119 @@
+"""The command on a real S3 server, Ceph's gateway: in place, killed again and again, and back."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.batch import mixed
+from tests.batch.rgw import rados_gateway
+from tests.batch.s3_servers import Server
+from tests.batch.test_scenarios import ROOT, Objects, assert_as_expected, batch
+
+pytestmark = pytest.mark.heavy
+
+COUNT = 2000
+KILLS = 50
+CARRIED = {
+    "ContentType": "image/x-any",
+    "CacheControl": "public, max-age=31536000",
+    "ContentDisposition": 'inline; filename="a b.jpg"',
+    "ContentEncoding": "identity",
+    "ContentLanguage": "de",
+    "Metadata": {"owner": "me", "number": "7"},
+}
+TAGS = {"team": "photo", "kind": "original"}
+
+
+def filled(server: Server, bucket: str, count: int) -> Objects:
+    """Put mixed objects into a bucket, below in/, each with all that one can carry."""
+
+    def put(made: tuple[str, bytes, str]) -> tuple[str, tuple[bytes, str]]:
+        key, data, expected = made
+        server.client.put_object(Bucket=bucket, Key=f"in/{key}", Body=data, **CARRIED)
+        server.client.put_object_tagging(
+            Bucket=bucket, Key=f"in/{key}", Tagging={"TagSet": [{"Key": k, "Value": v} for k, v in TAGS.items()]}
+        )
+        return key, (data, expected)
+
+    with ThreadPoolExecutor(8) as pool:
+        return dict(pool.map(put, mixed.mixed(count)))
+
+
+def found(server: Server, bucket: str, prefix: str) -> dict[str, tuple[bytes, dict[str, Any]]]:
+    """Bytes and everything else of all objects below a prefix."""
+    pages = server.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+
+    def get(key: str) -> tuple[str, tuple[bytes, dict[str, Any]]]:
+        answer = server.client.get_object(Bucket=bucket, Key=key)
+        tags = server.client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+        carried = {name: answer.get(name) for name in CARRIED} | {"tags": {tag["Key"]: tag["Value"] for tag in tags}}
+        return key.removeprefix(prefix), (answer["Body"].read(), carried)
+
+    with ThreadPoolExecutor(8) as pool:
+        return dict(pool.map(get, keys))
+
+
+def killed(words: list[str], after: float) -> bool:
+    """Begin a run and kill it and its workers; False where it ended before."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "compressor.cli", "batch", *words],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        process.wait(after)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def replaced_though_killed(tmp_path: Path, count: int, kills: int) -> None:
+    with rados_gateway() as server:
+        bucket, dice = server.bucket(), random.Random(3)
+        objects = filled(server, bucket, count)
+        words = [f"s3://{bucket}/in", "--in-place", "--keep-originals", "kept", "--ledger", str(tmp_path / "ledger")]
+
+        begun = time.monotonic()
+        undisturbed = batch(f"s3://{bucket}/in", f"s3://{bucket}/calm", "--lossless", "--ledger", tmp_path / "calm")
+        whole = time.monotonic() - begun
+        for _ in range(kills):
+            if not killed(words, 2 + dice.random() * max(2, 2 * whole / kills)):
+                break
+        summary = batch(*words)
+
+        now = found(server, bucket, "in/")
+        kept = {key.removeprefix("kept/"): now.pop(key) for key in list(now) if key.startswith("kept/")}
+        assert_as_expected(summary, objects, {key: data for key, (data, _) in now.items()}, exact=True)
+        calm = found(server, bucket, "calm/")
+        assert {key: data for key, (data, _) in now.items()} == {key: data for key, (data, _) in calm.items()}
+        for there in (*now.values(), *kept.values(), *calm.values()):
+            assert there[1] == CARRIED | {"tags": TAGS}
+        assert {key: data for key, (data, _) in kept.items()} == {
+            key: data for key, (data, _) in objects.items() if now[key][0] != data
+        }
+        same = ("objects", "bytes_in", "bytes_out", "failed")
+        assert {name: summary[name] for name in same} == {name: undisturbed[name] for name in same}
+
+        batch("restore", "--ledger", tmp_path / "ledger")
+        assert found(server, bucket, "in/") == {
+            key: (data, CARRIED | {"tags": TAGS}) for key, (data, _) in objects.items()
+        }
+        assert not [key for key in server.leftovers(bucket) if ".compressor-" in key]
+        assert summary["notices"] == {}
+
+
+def test_two_thousand_objects_are_replaced_and_put_back_though_killed_fifty_times(tmp_path: Path) -> None:
+    replaced_though_killed(tmp_path, COUNT, KILLS)
