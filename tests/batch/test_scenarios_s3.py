@@ -112,7 +112,7 @@ def replaced_though_killed(tmp_path: Path, count: int, kills: int) -> None:
             key: (data, CARRIED | {"tags": TAGS}) for key, (data, _) in objects.items()
         }
         assert not [key for key in server.leftovers(bucket) if ".compressor-" in key]
-        assert summary["notices"] == {}
+        assert not any("not carried over" in notice for notice in summary["notices"])
 
 
 def test_two_thousand_objects_are_replaced_and_put_back_though_killed_fifty_times(tmp_path: Path) -> None:
