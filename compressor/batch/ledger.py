@@ -14,7 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -287,10 +287,11 @@ def text(key: bytes | str) -> str:
 
 def as_line(done: Done) -> str:
     """One line of JSON; what is empty is left out."""
-    return json.dumps({name: value for name, value in asdict(done).items() if value or name == "size"})
+    values = ((name, getattr(done, name)) for name in FIELDS)  # `asdict` takes ten times as long
+    return json.dumps({name: value for name, value in values if value or name == "size"})
 
 
-FIELDS = {field.name for field in fields(Done)}
+FIELDS = tuple(field.name for field in fields(Done))
 
 
 def from_line(line: str) -> Done:
