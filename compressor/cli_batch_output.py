@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Self
 import typer
 
 from compressor.batch.job import Outcome, Reason
-from compressor.batch.summary import Problem, Progress, Projection, Summary
-from compressor.batch.totals import Total
+from compressor.batch.summary import Problem, Progress, Projection, Summary, Total
 from compressor.cli_output import error_console, facts
 from compressor.legible import human_bytes, human_format, human_seconds, printable
 

@@ -175,7 +175,6 @@ class Report:
     stage_seconds  CPU seconds by stage: decode, encode, verify, container
     score          SSIMULACRA2, when it was measured
     notices        what was not kept, or is worth knowing
-    memory_byte_seconds  what was reserved, over the time that it was
     """
 
     outcome: Outcome
@@ -191,7 +190,6 @@ class Report:
     notices: tuple[str, ...] = ()
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     reserved_bytes: int = 0
-    memory_byte_seconds: float = 0.0
     version: str = VERSION
     settings_digest: str = ""
 

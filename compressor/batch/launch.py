@@ -18,7 +18,7 @@ from compressor.batch.plan import Filters, Keys, Listing, Manifest
 from compressor.batch.restore import RESTORED, restore
 from compressor.batch.run import Run
 from compressor.batch.store import Store, StoreError, Trouble, open_store
-from compressor.batch.summary import PROBLEMS_MAX, Progress, Sample, Summary, project
+from compressor.batch.summary import PROBLEMS_MAX, Progress, Sample, Summary, Total, project
 from compressor.batch.tally import SAMPLE_BYTES_MAX, Tally, problem
 from compressor.batch.trial import Trial
 from compressor.errors import SettingsError
@@ -158,7 +158,7 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
             run = Run(job, ledger, engine, listing, request.filters, source, target, pace, stopped, told)
             whole = run.work()
         tally = run.tally
-        totals = tuple(ledger.totals())
+        totals = tuple(Total(*dataclasses.astuple(row)) for row in ledger.totals())
         problems = tuple(problem(done) for done in ledger.failures(PROBLEMS_MAX))
         failed = sum(total.objects for total in totals if total.outcome == "failed")
         summary = dataclasses.replace(

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from compressor.batch.job import Outcome
 from compressor.batch.report_plots import STEP, formats_plot, histogram_plot, median_step, share_bar
-from compressor.batch.summary import Problem, Sample, Summary
-from compressor.batch.totals import Total
+from compressor.batch.summary import Problem, Sample, Summary, Total
 from compressor.errors import CompressorError
 from compressor.legible import human_bytes, human_format, human_seconds, printable
 from compressor.settings import VERSION

@@ -9,7 +9,6 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 from compressor.batch.job import Outcome, Reason
-from compressor.batch.totals import Total
 from compressor.settings import VERSION, Settings
 
 Mode = Literal["copy", "in place", "dry run", "restore"]
@@ -38,6 +37,28 @@ class Progress:
     failed: int = 0
     listed_all: bool = False
     waiting: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Objects of which the same became.
+
+    format, path  as in Done; "" for a format that is none of ours
+    bytes_out     of what is there now, or would be; of no account but where the outcome is COMPRESSED
+    """
+
+    outcome: Outcome
+    reason: Reason
+    format: str
+    path: str
+    objects: int
+    bytes_in: int
+    bytes_out: int
+    cpu_seconds: float
+
+    @property
+    def saved_bytes(self) -> int:
+        return self.bytes_in - self.bytes_out if self.outcome is Outcome.COMPRESSED else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +209,6 @@ def _sum(outcome: Outcome, reason: Reason, format: str, totals: list[Total]) -> 
         sum(total.bytes_in for total in totals),
         sum(total.bytes_out for total in totals),
         sum(total.cpu_seconds for total in totals),
-        sum(total.memory_byte_seconds for total in totals),
     )
 
 

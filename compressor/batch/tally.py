@@ -3,9 +3,8 @@
 import random
 from collections import Counter
 
-from compressor.batch.job import Done, Outcome
-from compressor.batch.summary import PROBLEMS_MAX, Problem, Progress
-from compressor.batch.totals import Total, Totals
+from compressor.batch.job import Done, Outcome, Reason
+from compressor.batch.summary import PROBLEMS_MAX, Problem, Progress, Total
 
 STEPS = 20  # of 5 % each: shares that compressed objects saved
 SAMPLES = 12
@@ -26,7 +25,7 @@ class Tally:
         self.histogram = [0] * STEPS
         self.samples: list[Done] = []
         self.problems: list[Problem] = []  # the first of them
-        self._totals = Totals()
+        self._totals: dict[tuple[Outcome, Reason, str, str], list[float]] = {}
         self._compressed = 0
         self._random = random.Random(0)
 
@@ -34,7 +33,9 @@ class Tally:
         """An object that is done."""
         self.objects += 1
         self.bytes_in += done.size
-        self._totals.add(done)
+        seconds = sum(done.stage_seconds.values()) + done.other_seconds
+        sums = self._totals.setdefault((done.outcome, done.reason, done.format, done.path), [0, 0, 0, 0.0])
+        sums[:] = (sums[0] + 1, sums[1] + done.size, sums[2] + (done.bytes_out or done.size), sums[3] + seconds)
         if done.outcome is Outcome.FAILED:
             self.failed += 1
             if len(self.problems) < PROBLEMS_MAX:
@@ -63,7 +64,10 @@ class Tally:
     @property
     def totals(self) -> tuple[Total, ...]:
         """Objects by what became of them."""
-        return tuple(self._totals)
+        return tuple(
+            Total(*key, int(objects), int(size), int(out), seconds)
+            for key, (objects, size, out, seconds) in self._totals.items()
+        )
 
     def progress(self) -> Progress:
         return Progress(self.objects, self.bytes_in, self.bytes_out, self.failed, self.listed_all, self.waiting)

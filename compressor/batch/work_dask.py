@@ -88,7 +88,10 @@ def commit(run: str, process: str, job: Job, token: str) -> Done | Lost | None:
         return None
     secede()
     with part_of(run, job) as worker:
-        return worker.commit(token) or Lost()
+        try:
+            return worker.commit(token)
+        except KeyError:
+            return Lost()
 
 
 def drop(run: str, process: str, job: Job, token: str) -> None:

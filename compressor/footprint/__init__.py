@@ -1,5 +1,7 @@
 """Joules and grams: what saved bytes avoid, less what saving them took, as a range whose numbers have sources."""
 
+from compressor.footprint.basis import Basis as Basis
+from compressor.footprint.basis import amounts as amounts
 from compressor.footprint.coefficients import Bound as Bound
 from compressor.footprint.coefficients import Coefficient as Coefficient
 from compressor.footprint.coefficients import Model as Model

@@ -6,6 +6,7 @@ import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from compressor.footprint.ranges import Range
@@ -99,10 +100,14 @@ class Region:
 
 @dataclass(frozen=True)
 class Model:
-    """All numbers of one version. sha256 is the file's: two estimates compare only where it is the same."""
+    """All numbers of one version. sha256 is the file's: two estimates compare only where it is the same.
+
+    reviewed  when somebody last looked whether the sources have newer numbers
+    """
 
     version: str
     sha256: str
+    reviewed: date
     sources: Mapping[str, Source]
     coefficients: Mapping[str, Coefficient]
     regions: Mapping[str, Region]
@@ -124,6 +129,7 @@ def parse(text: bytes) -> Model:
     model = Model(
         version=tables["version"],
         sha256=hashlib.sha256(text).hexdigest(),
+        reviewed=tables["reviewed"],
         sources=sources,
         coefficients={key: _coefficient(key, table) for key, table in tables["coefficients"].items()},
         regions={key: _region(key, table) for key, table in tables["regions"].items()},

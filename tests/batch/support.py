@@ -180,8 +180,9 @@ class Inline:
             if self._dies(what, key):
                 found.append((number, Lost(alone=alone)))
             else:
-                answer = self.worker.prepare(subject) if what == "prepare" else self.worker.commit(subject.token)
-                found.append((number, answer or Lost()))
+                found.append(
+                    (number, self.worker.prepare(subject) if what == "prepare" else self.worker.commit(subject.token))
+                )
         return found
 
     def close(self) -> None:

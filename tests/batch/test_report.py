@@ -15,8 +15,7 @@ from PIL import Image
 from compressor.batch import report
 from compressor.batch.job import Outcome, Reason
 from compressor.batch.report_plots import formats_plot, histogram_plot, median_step
-from compressor.batch.summary import Problem, Sample, Summary
-from compressor.batch.totals import Total
+from compressor.batch.summary import Problem, Sample, Summary, Total
 from compressor.legible import printable
 from tests.batch.summaries import HOSTILE, PROJECTION, summary
 

@@ -1,0 +1,144 @@
+"""What estimates that go on for as long as a process does stand on: what an operator has said, once."""
+
+import datetime
+from dataclasses import dataclass
+from functools import cached_property
+
+from compressor.errors import SettingsError
+from compressor.footprint.coefficients import BOUNDS, Coefficient, load
+from compressor.footprint.model import ACCESSES, STORAGE_CLASSES, Drivers, Estimate, estimate
+from compressor.footprint.place import Place, Profile, place
+from compressor.footprint.ranges import Range
+
+UNIT_WORDS = {
+    "1": "ratio",
+    "J/B": "joules_per_byte",
+    "W/B": "watts_per_byte",
+    "W/vCPU": "watts_per_vcpu",
+    "g/(vCPU s)": "grams_per_vcpu_second",
+    "g/(B s)": "grams_per_byte_second",
+    "g/J": "grams_per_joule",
+}
+SOURCE_TIME = "compressor_coefficient_source_timestamp_seconds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """How to estimate.
+
+    profile             None: conservative where originals are replaced in a known storage class, else off
+    storage_class       one of STORAGE_CLASSES; what is stored there is credited only where `original_replaced`
+    original_replaced   the original is gone when its result is there: its versions, replicas and backups, too
+    network             one of ACCESSES: what counted downloads come over; None: no network term
+    region              key of a region or a grid; without it and `grid_grams_per_kwh` joules alone, no grams
+    reserved_vcpus      held for this alone, idle or not; None: a shared node, no idle share
+    """
+
+    profile: Profile | None = None
+    storage_class: str | None = None
+    original_replaced: bool = False
+    network: str | None = None
+    region: str | None = None
+    grid_grams_per_kwh: float | None = None
+    reserved_vcpus: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.storage_class is not None and self.storage_class not in STORAGE_CLASSES:
+            raise SettingsError("storage", f"is {self.storage_class!r}, must be one of {', '.join(STORAGE_CLASSES)}")
+        if self.network is not None and self.network not in ACCESSES:
+            raise SettingsError("network", f"is {self.network!r}, must be one of {', '.join(ACCESSES)}")
+        if self.original_replaced and self.storage_class is None:
+            raise SettingsError("original_replaced", "needs the storage class that originals were in: storage")
+        if self.reserved_vcpus is not None and not 0 < self.reserved_vcpus < float("inf"):
+            raise SettingsError("reserved_vcpus", f"is {self.reserved_vcpus:g}, must be more than 0")
+        _ = self.place
+
+    @property
+    def chosen(self) -> Profile:
+        """The profile that is meant."""
+        if self.profile is not None:
+            return self.profile
+        return Profile.CONSERVATIVE if self.original_replaced else Profile.OFF
+
+    @property
+    def is_off(self) -> bool:
+        return self.chosen is Profile.OFF
+
+    @cached_property
+    def place(self) -> Place:
+        return place(self.region, self.grid_grams_per_kwh, self.profile or Profile.CONSERVATIVE)
+
+    def estimate(self, drivers: Drivers) -> Estimate:
+        """The balance; SettingsError where the profile is off."""
+        return estimate(drivers, self.place, self.chosen)
+
+    def coefficients(self) -> dict[str, Coefficient]:
+        """Those that estimates on this basis rest on, by what a gauge of each is called."""
+        whole = Drivers(
+            1.0,
+            1.0,
+            reserved_vcpu_seconds=None if self.reserved_vcpus is None else 1.0,
+            stored_byte_seconds=1.0 if self.original_replaced else None,
+            storage_class=self.storage_class or STORAGE_CLASSES[0],
+            unsent_bytes=None if self.network is None else 1.0,
+            access=self.network or ACCESSES[0],
+        )
+        found = {one.key: one for term in self.estimate(whole).terms for one in term.coefficients}
+        return {name: one for name, one in found.items() if one.key != "grid"}
+
+    def gauges(self) -> list[tuple[str, str, float, dict[str, str]]]:
+        """The coefficients, the grid and the age of both, as gauges: name, text, value, labels."""
+        model = load()
+        found: list[tuple[str, str, float, dict[str, str]]] = []
+        for key, one in self.coefficients().items():
+            for name, bound in zip(BOUNDS, one.bounds, strict=True):
+                text = f"Coefficient of the estimates: {one.what}; {name}."
+                found.append((f"compressor_coefficient_{key}_{name}_{UNIT_WORDS[one.unit]}", text, bound.value, {}))
+        if (grid := self.place.compute_grid) is not None:
+            text = "Intensity of the grid, annual average of the location."
+            zone = {"zone": "given" if self.region is None or self.grid_grams_per_kwh is not None else self.region}
+            found.append(("compressor_grid_intensity_grams_per_joule", text, grid.central.value, zone))
+        text = "Unix time of the end of the year that the oldest source of a coefficient is of."
+        for key, one in self.coefficients().items():
+            year = min(bound.year or model.sources[bound.source].year for bound in one.bounds)
+            found.append((SOURCE_TIME, text, end_of(year), {"coefficient": key}))
+        text = "Unix time when somebody last looked whether sources have newer numbers."
+        found.append(("compressor_methodology_reviewed_timestamp_seconds", text, timestamp(model.reviewed), {}))
+        return found
+
+    def info(self) -> dict[str, str]:
+        """Labels of compressor_methodology_info."""
+        model, grid = load(), self.place.compute_grid
+        bound = None if grid is None else grid.central
+        known = None if bound is None else model.sources.get(bound.source)
+        year = "" if bound is None or known is None else str(bound.year or known.year)
+        return {
+            "version": model.version,
+            "sha256": model.sha256,
+            "profile": self.chosen.value,
+            "region": self.region or "",
+            "ci_source": "" if bound is None else bound.source,
+            "ci_year": year,
+            "ci_kind": "" if bound is None else "average",
+            "network_term": self.network or "off",
+            "original_deleted": str(self.original_replaced).lower(),
+        }
+
+
+def amounts(balance: Estimate) -> dict[tuple[str, str, str], Range]:
+    """A balance by side, quantity (energy in joules, co2e in grams) and component."""
+    found: dict[tuple[str, str, str], Range] = {}
+    for term in balance.terms:
+        if term.energy_joules is not None:
+            found[term.side.value, "energy", term.name] = term.energy_joules
+        if term.co2e_grams is not None:
+            found[term.side.value, "co2e", term.name] = term.co2e_grams
+    return found
+
+
+def end_of(year: int) -> float:
+    return timestamp(datetime.date(year, 12, 31))
+
+
+def timestamp(day: datetime.date) -> float:
+    return datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp()

@@ -1,0 +1,10 @@
+"""Every metric in one place, and the only door to prometheus_client: what is measured first, then estimates."""
+
+from compressor.metrics.batch import LAST_SUCCESS as LAST_SUCCESS
+from compressor.metrics.batch import TEXTFILE_BYTES_MAX as TEXTFILE_BYTES_MAX
+from compressor.metrics.batch import batch_metrics as batch_metrics
+from compressor.metrics.batch import push as push
+from compressor.metrics.batch import write_textfile as write_textfile
+from compressor.metrics.estimates import Estimates as Estimates
+from compressor.metrics.service import Account as Account
+from compressor.metrics.service import Metrics as Metrics

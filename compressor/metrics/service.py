@@ -1,0 +1,121 @@
+"""What a server measures: the drivers of everything else."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    make_wsgi_app,
+)
+
+from compressor.settings import Report, Source
+
+# From a thumbnail to a hundred megapixels; a call may well wait for its sender.
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
+STAGES = ("decode", "encode", "verify", "container")
+OUTCOMES = ("compressed", "unchanged", "larger", "failed")
+NO_FORMAT = NO_PATH = "none"  # it failed before one was recognised or chosen
+
+
+class Metrics:
+    """The metrics of one server, in a registry of its own: two servers in one process do not mix."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self.wsgi: Callable[..., Iterable[bytes]] = make_wsgi_app(registry)  # what answers a scrape
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, namespace="compressor", registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(name, text, namespace="compressor", registry=registry)
+
+        def histogram(name: str, text: str) -> Histogram:
+            return Histogram(name, text, namespace="compressor", registry=registry, buckets=SECONDS)
+
+        self.requests = counter("requests_total", "Calls that ended, by gRPC status and path.", "code", "path")
+        self.input_bytes = counter("input_bytes_total", "Bytes received, by the source's format.", "format")
+        self.output_bytes = counter("output_bytes_total", "Bytes given out, by the result's format.", "format")
+        self.duration = histogram("request_duration_seconds", "From the start of a call to its end.")
+        self.first_byte = histogram("time_to_first_byte_seconds", "From the start of a call to its first output.")
+        self.cpu = counter("cpu_seconds_total", "CPU time of all work, whatever came of it, by stage.", "stage")
+        self.memory_budget = gauge("memory_budget_bytes", "What all calls together may reserve.")
+        self.memory_reserved = gauge("memory_reserved_bytes", "What is reserved by calls right now.")
+        self.in_progress = gauge("requests_in_progress", "Calls that began and did not end.")
+        self.rejected = counter("requests_rejected_total", "Calls turned away without work.", "reason")
+        self.outcomes = counter("outcomes_total", "Images that were to be compressed, by what came of it.", "outcome")
+        for stage in STAGES:
+            self.cpu.labels(stage)
+        for outcome in OUTCOMES:
+            self.outcomes.labels(outcome)
+
+    def spent(self, stage_seconds: Mapping[str, float]) -> None:
+        """CPU time of a call's work, which has ended; from any thread."""
+        for stage, seconds in stage_seconds.items():
+            self.cpu.labels(stage).inc(seconds)
+
+    def refused(self) -> None:
+        """A call was turned away before it began: it showed no token that we know."""
+        self.requests.labels("UNAUTHENTICATED", NO_PATH).inc()
+        self.rejected.labels("unauthenticated").inc()
+
+    def watch_memory(self, budget_bytes: int, reserved_bytes: Callable[[], int]) -> None:
+        """Read the byte budget whenever somebody scrapes."""
+        self.memory_budget.set(budget_bytes)
+        self.memory_reserved.set_function(lambda: float(reserved_bytes()))
+
+
+class Account:
+    """What one call did. Made when it begins, added up when it ends."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._started = time.perf_counter()
+        self._first_byte: float | None = None
+        self.source: Source | None = None
+        self.report: Report | None = None
+        self.bytes_in = 0
+        self._bytes_out = 0
+        self._code: str | None = None
+        metrics.in_progress.inc()
+
+    def sent(self, size: int) -> None:
+        """Some bytes of the result are leaving."""
+        if self._first_byte is None:
+            self._first_byte = time.perf_counter() - self._started
+        self._bytes_out += size
+
+    def end(self, code: str, rejected: str | None = None) -> None:
+        """The call ends with the gRPC status `code`, unless another was named before.
+
+        rejected  why it was turned away without work, if it was
+        """
+        if self._code is None:
+            self._code = code
+            if rejected is not None:
+                self._metrics.rejected.labels(rejected).inc()
+
+    def count_outcome(self) -> None:
+        """Count what came of an image that was to be compressed."""
+        outcome = self.report.outcome.value if self.report else "failed"
+        self._metrics.outcomes.labels(outcome).inc()
+
+    def close(self) -> None:
+        """Add everything up."""
+        metrics, report = self._metrics, self.report
+        metrics.in_progress.dec()
+        metrics.requests.labels(self._code, report.path.value if report else NO_PATH).inc()
+        metrics.input_bytes.labels(self.source.format if self.source else NO_FORMAT).inc(self.bytes_in)
+        metrics.duration.observe(time.perf_counter() - self._started)
+        if self._first_byte is not None:
+            metrics.first_byte.observe(self._first_byte)
+            metrics.output_bytes.labels(report.format if report else NO_FORMAT).inc(self._bytes_out)
