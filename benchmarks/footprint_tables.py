@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from benchmarks.footprint import Bar, break_evens, sensitivity
-from compressor.cli_footprint_output import two_digits
 from compressor.footprint import Bound, Coefficient, load
 from compressor.footprint.coefficients import BOUNDS
+from compressor.legible import two_digits
 
 MARK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

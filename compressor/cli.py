@@ -5,6 +5,7 @@ rich) is imported by the command that needs it, so that `--help` answers at once
 """
 
 import contextlib
+import dataclasses
 import importlib
 import os
 import signal
@@ -23,8 +24,9 @@ from compressor.cli_batch import batch
 from compressor.cli_footprint import footprint
 from compressor.cli_options import UsageError
 from compressor.cli_output import STANDARD
+from compressor.cli_serve import health, serve, warmup
 from compressor.errors import SettingsError
-from compressor.legible import human_format, human_seconds
+from compressor.legible import human_format
 from compressor.settings import VERSION, Report, Settings
 
 CHUNK_BYTES = 1 << 18
@@ -203,7 +205,12 @@ def stream_of(chunks: Iterator[bytes], settings: Settings, server: str | None) -
 
 
 def tell(report: Report, names: tuple[str, str], settings: Settings, seconds: float, json: bool) -> None:
-    """Print the report where it does not mix with the image."""
+    """Print the report where it does not mix with the image; what a service did, it has estimated itself."""
+    if report.footprint is None:
+        from compressor.footprint import Basis
+
+        footprint = Basis().of(report.cpu_seconds, report.memory_byte_seconds)
+        report = dataclasses.replace(report, footprint=footprint)
     if json:
         typer.echo(output.as_json(report))
         return
@@ -248,13 +255,6 @@ def mode_of(file: BufferedIOBase) -> int:
     return 0o666
 
 
-app.command()(batch)
-app.command()(footprint)
-
-
-# --- the others ---------------------------------------------------------------------------------------------------
-
-
 @app.command()
 def inspect(source: opt.In, json: opt.Json = False) -> None:
     """Say what an image is, from its header."""
@@ -272,66 +272,11 @@ def inspect(source: opt.In, json: opt.Json = False) -> None:
         output.print_source(Console(highlight=False), source, found, bytes_in)
 
 
-@app.command()
-def serve(
-    address: opt.Address = "127.0.0.1:50051",
-    metrics_address: opt.MetricsAddress = "127.0.0.1:9464",
-    memory_budget: opt.MemoryBudget = 256 << 20,
-    spool_dir: opt.SpoolDir = None,
-    spool_budget: opt.SpoolBudget = None,
-    window_bytes: opt.WindowBytes = 128 << 10,
-    idle_seconds: opt.IdleSeconds = 60.0,
-    calls_max: opt.CallsMax = 256,
-    drain_seconds: opt.DrainSeconds = 2.0,
-    grace_seconds: opt.GraceSeconds = 30.0,
-    tls_cert: opt.TlsCert = None,
-    tls_key: opt.TlsKey = None,
-    tls_client_ca: opt.TlsClientCa = None,
-    token_file: opt.TokenFile = None,
-) -> None:
-    """Run the service until SIGTERM or Ctrl-C."""
-    options = dict(locals())
-    with one_line_errors():
-        import logging
-
-        from compressor.service.server import Server, ServerConfig
-        from compressor.service.server import serve as run_service
-
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-
-        def say_where(server: Server) -> None:
-            host = address.rpartition(":")[0]
-            metrics = "" if metrics_address is None else f", metrics on http://{metrics_address.rpartition(':')[0]}"
-            metrics += f":{server.metrics_port}/metrics" if metrics else ""
-            typer.echo(f"serving on {host}:{server.port}{metrics}")
-            sys.stdout.flush()
-
-        run_service(ServerConfig(**options), on_ready=say_where)
-
-
-@app.command()
-def warmup() -> None:
-    """Compile the kernels ahead of the first image."""
-    with one_line_errors():
-        start = time.perf_counter()
-        from compressor.service.codec import warm_up
-
-        warm_up()
-        typer.echo(f"kernels ready in {human_seconds(time.perf_counter() - start)}", err=True)
-
-
-@app.command()
-def health(
-    address: opt.Address = "127.0.0.1:50051",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 3.0,
-) -> None:
-    """Ask a service whether it takes requests: exit code 0 or 1."""
-    with one_line_errors():
-        from compressor import client
-
-        serving = client.health(address, timeout)
-        typer.echo(f"{address}: {'serving' if serving else 'not serving'}", err=not serving)
-        raise typer.Exit(0 if serving else 1)
+app.command()(batch)
+app.command()(footprint)
+app.command()(serve)
+app.command()(warmup)
+app.command()(health)
 
 
 def main() -> None:

@@ -12,6 +12,8 @@ import typer
 
 from compressor import cli_batch_options as of
 from compressor import cli_options as opt
+from compressor.cli_basis import BasisStorage, ScenarioProfile, basis_of
+from compressor.cli_footprint import Grid, Region
 from compressor.cli_options import UsageError
 from compressor.settings import Delivery, Settings
 
@@ -57,6 +59,10 @@ def batch(
     objects_per_second: of.ObjectsPerSecond = None,
     bandwidth: of.Bandwidth = None,
     conditional_size: of.ConditionalSize = 64 << 20,
+    profile: ScenarioProfile = "conservative",
+    storage: BasisStorage = None,
+    region: Region = None,
+    grid: Grid = None,
     report: of.ReportPath = None,
     metrics_textfile: of.MetricsTextfile = None,
     metrics_push: of.MetricsPush = None,
@@ -134,6 +140,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         objects_per_second=options["objects_per_second"],
         bytes_per_second=options["bandwidth"],
         samples=options["report"] is not None,
+        footprint=basis_of({name: options[name] for name in ("profile", "storage", "region", "grid")}),
     )
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Self
 import typer
 
 from compressor.batch.job import Outcome, Reason
-from compressor.batch.summary import Problem, Progress, Projection, Summary, Total
+from compressor.batch.summary import Problem, Progress, Projection, Summary
+from compressor.batch.totals import Total
 from compressor.cli_output import error_console, facts
-from compressor.legible import human_bytes, human_format, human_seconds, printable
+from compressor.legible import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -250,6 +251,13 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
     yield "took", human_seconds(summary.wall_seconds), pace
     spent = f"{human_seconds(codec)} in the codec, {human_seconds(summary.other_seconds)} in everything else"
     yield "CPU", human_seconds(codec + summary.other_seconds), spent
+    if summary.footprint is not None:
+        used = summary.footprint.used_energy_joules
+        avoided = summary.a_year_of(summary.footprint.avoided_energy_joules_per_gb_year)
+        yield "used", human_range(used.low, used.high, ENERGY_UNITS), "estimated, not measured: CPU and memory"
+        if avoided.high > 0:
+            text = f"a year, estimated, once originals are gone from {summary.footprint.storage_class}"
+            yield "avoids", human_range(avoided.low, avoided.high, ENERGY_UNITS), text
 
 
 def projected(projection: Projection) -> tuple[str, str, str]:

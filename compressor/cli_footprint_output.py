@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from compressor.footprint import (
@@ -19,14 +18,12 @@ from compressor.footprint import (
     estimate,
     load,
 )
-from compressor.legible import human_bytes
+from compressor.legible import ENERGY_UNITS, MASS_UNITS, human_bytes, two_digits
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 GIGABYTE = 1e9
-ENERGY_UNITS = ((1.0, "J"), (3.6e3, "Wh"), (3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"))
-MASS_UNITS = ((1e-6, "µg"), (1e-3, "mg"), (1.0, "g"), (1e3, "kg"), (1e6, "t"), (1e9, "kt"))
 NAME_WIDTH, NUMBER_WIDTH = 26, 9
 OVER = {"fixed": "fixed lines", "mobile": "4G"}
 DISCLOSURE = (
@@ -157,14 +154,6 @@ def break_even_record(case: WhatIf) -> dict[str, Any] | None:
 
 
 # --- for people ---------------------------------------------------------------------------------------------------
-
-
-def two_digits(value: float) -> str:
-    """Two significant digits, narrower than a column: 1.6, 35, 1,500, 0.00021, 9.5e-06."""
-    rounded = Decimal(f"{value:.2g}")
-    if rounded == 0:
-        return "0"
-    return f"{rounded:,f}" if Decimal("1e-4") <= abs(rounded) < 10**6 else f"{value:.1e}"
 
 
 def show(console: "Console", case: WhatIf) -> None:

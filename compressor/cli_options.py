@@ -182,7 +182,7 @@ WindowBytes = Annotated[
         "HTTP/2 window of a call; a call moves at most one a round trip.",
         parser=size,
         metavar="SIZE",
-        show_default="256KiB",
+        show_default="128KiB",
     ),
 ]
 IdleSeconds = Annotated[float, option("idle_seconds", "A call whose client does not move for so long is ended.")]

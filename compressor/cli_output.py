@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from compressor.cli_options import UsageError
-from compressor.legible import human_bytes, human_format, human_seconds
+from compressor.legible import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as Way
 
@@ -251,6 +251,9 @@ def print_report(
     ]
     if report.score is not None:
         rows.append(("score", f"{report.score:.1f}", "SSIMULACRA2"))
+    if report.footprint is not None:
+        used = report.footprint.used_energy_joules
+        rows.append(("used", human_range(used.low, used.high, ENERGY_UNITS), "estimated, not measured"))
     facts(console, rows)
     for notice in report.notices:
         console.print(f"  [yellow]note[/]  {escape(notice)}", soft_wrap=True)

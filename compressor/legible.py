@@ -1,5 +1,10 @@
 """Sizes, times and other people's words in a form that people can read, on a terminal and on a page."""
 
+from decimal import Decimal
+
+ENERGY_UNITS = ((1.0, "J"), (3.6e3, "Wh"), (3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"))
+MASS_UNITS = ((1e-6, "µg"), (1e-3, "mg"), (1.0, "g"), (1e3, "kg"), (1e6, "t"), (1e9, "kt"))
+
 
 def human_bytes(count: float) -> str:
     """Three digits and a decimal unit: 17 B, 3.42 MB."""
@@ -33,3 +38,17 @@ def printable(text: str) -> str:
     """The text on one line, with an escape for whatever does not show as itself: control characters, lone surrogates,
     marks that turn the direction of writing around."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
+def two_digits(value: float) -> str:
+    """Two significant digits, no longer than ten characters: 1.6, 35, 1,500, 0.00021, 9.5e-06."""
+    rounded = Decimal(f"{value:.2g}")
+    if rounded == 0:
+        return "0"
+    return f"{rounded:,f}" if Decimal("1e-4") <= abs(rounded) < 10**6 else f"{value:.1e}"
+
+
+def human_range(low: float, high: float, units: tuple[tuple[float, str], ...]) -> str:
+    """Two digits, in the largest unit in which the high end is at least 1: 12 to 97 kWh."""
+    size, name = next((unit for unit in reversed(units) if abs(high) >= unit[0]), units[0])
+    return f"{two_digits(low / size)} to {two_digits(high / size)} {name}"

@@ -39,6 +39,15 @@ def file_system(directory: str) -> str:
     return kind
 
 
+def resident_bytes() -> int:
+    """Memory that this process holds right now, of the system's; 0 where that can't be known."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 def default_spool_dir() -> str:
     """The first of /var/tmp and the system's temporary directory that is on a disk and can be written."""
     candidates = ["/var/tmp", tempfile.gettempdir()]
@@ -126,6 +135,28 @@ class Headed:
         yield from self._rest.chunks()
 
 
+class Held:
+    """A number of bytes that changes now and then, and its integral over time."""
+
+    def __init__(self) -> None:
+        self._state = (0, 0.0, time.monotonic())  # bytes, their integral, until when; one object, for other threads
+
+    @property
+    def bytes(self) -> int:
+        return self._state[0]
+
+    def add(self, count: int) -> None:
+        """By one thread at a time."""
+        held, integral, since = self._state
+        now = time.monotonic()
+        self._state = (held + count, integral + held * (now - since), now)
+
+    def byte_seconds(self) -> float:
+        """From the beginning until now."""
+        held, integral, since = self._state
+        return integral + held * max(0.0, time.monotonic() - since)
+
+
 class Reservation:
     """A request's share of the byte budget, given back on `close`.
 
@@ -134,8 +165,12 @@ class Reservation:
 
     def __init__(self, resources: "Resources") -> None:
         self._resources = resources
-        self.bytes = 0
+        self.held = Held()
         self.admitted = False  # what the image needs is there; until then others may be served first
+
+    @property
+    def bytes(self) -> int:
+        return self.held.bytes
 
     def hold(self, count: int) -> None:
         """Take `count` more bytes at once. Raises LimitError if they never fit, BusyError where others need them."""
@@ -198,11 +233,16 @@ class Resources:
         self.queue_limit = queue_limit
         self.wait_seconds = wait_seconds
         self.overhead = overhead
-        self.reserved_bytes = 0
+        self.held = Held()
         self.spooled_bytes = 0
         self._early_bytes = 0  # reserved by requests that are not admitted yet
         self._queue: deque[tuple[Reservation, int]] = deque()  # who waits, and for how many bytes more
         self._changed = threading.Condition()
+
+    @property
+    def reserved_bytes(self) -> int:
+        """Of all requests together."""
+        return self.held.bytes
 
     def reservation(self) -> Reservation:
         """Of a request that begins: the overhead. Raises BusyError where there is no room for it."""
@@ -265,8 +305,8 @@ class Resources:
             raise LimitError(f"needs {needed} bytes of memory, more than the whole budget of {self.memory_budget}")
 
     def _add(self, reservation: Reservation, count: int) -> None:
-        reservation.bytes += count
-        self.reserved_bytes += count
+        reservation.held.add(count)
+        self.held.add(count)
         if not reservation.admitted:
             self._early_bytes += count
 

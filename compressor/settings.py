@@ -167,6 +167,35 @@ class Source:
     reserved_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """An estimate: never one number alone."""
+
+    low: float
+    central: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """An ESTIMATE, not measured: what some work used, and, as a scenario, what saved bytes would avoid.
+
+    profile, model      whose numbers, and their version
+    used_*              by the work: CPU and memory, and in grams what its servers took to make
+    storage_class       of the scenario: where originals were, and are no more
+    avoided_*_per_gb_year  by each 10^9 bytes that are not stored there for a year; nothing of it has been counted
+    *_co2e_grams        None where no grid is configured
+    """
+
+    profile: str
+    model: str
+    used_energy_joules: Bounds
+    used_co2e_grams: Bounds | None = None
+    storage_class: str
+    avoided_energy_joules_per_gb_year: Bounds
+    avoided_co2e_grams_per_gb_year: Bounds | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What was done.
@@ -175,6 +204,8 @@ class Report:
     stage_seconds  CPU seconds by stage: decode, encode, verify, container
     score          SSIMULACRA2, when it was measured
     notices        what was not kept, or is worth knowing
+    memory_byte_seconds  what was reserved, over the time that it was
+    footprint      added by whoever reports to people: the service, the command line; None from the core
     """
 
     outcome: Outcome
@@ -190,8 +221,10 @@ class Report:
     notices: tuple[str, ...] = ()
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     reserved_bytes: int = 0
+    memory_byte_seconds: float = 0.0
     version: str = VERSION
     settings_digest: str = ""
+    footprint: Footprint | None = None
 
     @property
     def cpu_seconds(self) -> float:

@@ -19,7 +19,7 @@ from compressor.errors import (
     SettingsError,
     UnsupportedError,
 )
-from compressor.settings import ENUMS, Outcome, Path, Raw, Report, Settings, Source, Tile
+from compressor.settings import ENUMS, Bounds, Footprint, Outcome, Path, Raw, Report, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
 CHUNK_BYTES = 256 << 10  # the size of chunks that both sides aim at
@@ -148,6 +148,8 @@ def report_to_proto(report: Report, bytes_out: int, crc32c: int) -> pb.Report:
         reserved_bytes=report.reserved_bytes,
         version=report.version,
         settings_digest=report.settings_digest,
+        memory_byte_seconds=report.memory_byte_seconds,
+        footprint=None if report.footprint is None else _footprint_to_proto(report.footprint),
     )
 
 
@@ -169,7 +171,34 @@ def report_from_proto(message: pb.Report) -> Report:
         reserved_bytes=message.reserved_bytes,
         version=message.version,
         settings_digest=message.settings_digest,
+        memory_byte_seconds=message.memory_byte_seconds,
+        footprint=_footprint_from_proto(message.footprint) if message.HasField("footprint") else None,
     )
+
+
+FOOTPRINT_WORDS = ("profile", "model", "storage_class")
+FOOTPRINT_BOUNDS = (
+    "used_energy_joules",
+    "used_co2e_grams",
+    "avoided_energy_joules_per_gb_year",
+    "avoided_co2e_grams_per_gb_year",
+)
+
+
+def _footprint_to_proto(footprint: Footprint) -> pb.Footprint:
+    message = pb.Footprint(**{name: getattr(footprint, name) for name in FOOTPRINT_WORDS})
+    for name in FOOTPRINT_BOUNDS:
+        if (bounds := getattr(footprint, name)) is not None:
+            getattr(message, name).CopyFrom(pb.Bounds(low=bounds.low, central=bounds.central, high=bounds.high))
+    return message
+
+
+def _footprint_from_proto(message: pb.Footprint) -> Footprint:
+    values: dict[str, Any] = {name: getattr(message, name) for name in FOOTPRINT_WORDS}
+    for name in FOOTPRINT_BOUNDS:
+        found = getattr(message, name)
+        values[name] = Bounds(found.low, found.central, found.high) if message.HasField(name) else None
+    return Footprint(**values)
 
 
 def failure_to_proto(code: int, error: Exception) -> pb.Failure:

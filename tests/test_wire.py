@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from compressor import wire
 from compressor.errors import SettingsError
+from compressor.footprint import Basis
 from compressor.settings import (
     ENUMS,
     Delivery,
@@ -83,8 +84,8 @@ def test_sources_survive_the_way(quality):
     assert wire.source_from_proto(wire.source_to_proto(source)) == source
 
 
-@pytest.mark.parametrize("score", [None, 0.0, 91.5])
-def test_reports_survive_the_way_with_the_length_that_was_sent(score):
+@pytest.mark.parametrize("score, region", [(None, None), (0.0, None), (91.5, "de")])
+def test_reports_survive_the_way_with_the_length_that_was_sent(score, region):
     report = Report(
         outcome=Outcome.LARGER,
         reason="asked for",
@@ -100,6 +101,8 @@ def test_reports_survive_the_way_with_the_length_that_was_sent(score):
         stage_seconds={"decode": 0.5, "encode": 0.25},
         reserved_bytes=9,
         settings_digest="abc",
+        memory_byte_seconds=1.5,
+        footprint=Basis(region=region).of(1.0, 2e9),
     )
     message = wire.report_to_proto(report, 8, 0xFFFFFFFF)
 

@@ -20,33 +20,38 @@ from typing import Any
 from compressor.batch.engine import Answer, Lost
 from compressor.batch.job import Job, Prepared
 from compressor.batch.store import Entry
+from compressor.errors import CompressorError
 
 THREADS = 4  # of a worker
 END_SECONDS = 5.0  # for one that has died to be gone
 GONE_SECONDS = 0.5  # for one that was told to
 
+STILLBORN_MAX = 3  # workers that may end before they have begun
+HELLO = -1  # the number of a worker's first answer: "", or why it can't work
+
 Order = tuple[str, int, Any]  # "prepare", number, entry; "commit" or "drop", number, token; "end", 0, None
 
 
 def main(connection: Connection, job: Job) -> None:
-    """A worker process."""
+    """A worker process; it ends when its coordinator does, however that does: nobody has the pipe's other end then."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator decides what a Ctrl-C means
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     from compressor import kernels
     from compressor.batch.work import Worker
 
-    worker, sending = Worker(job), threading.Lock()
-    kernels.warmup()
+    try:
+        worker, sending = Worker(job), threading.Lock()
+        kernels.warmup()
+        worker.ready()
+    except Exception as error:
+        connection.send((HELLO, str(error) or type(error).__name__))
+        return
+    connection.send((HELLO, ""))
     orders: SimpleQueue[Order | None] = SimpleQueue()
 
     def serve() -> None:
         while (order := orders.get()) is not None:
             what, number, subject = order
-            answer: Answer
-            try:
-                answer = worker.prepare(subject) if what == "prepare" else worker.commit(subject)
-            except KeyError:
-                answer = Lost()
+            answer = worker.prepare(subject) if what == "prepare" else worker.commit(subject) or Lost()
             with sending:
                 connection.send((number, answer))
 
@@ -62,13 +67,6 @@ def main(connection: Connection, job: Job) -> None:
     os._exit(0)  # what is under way is of no use to anybody
 
 
-def end_with(parent: int) -> None:
-    """End when the coordinator does, however it does."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
 @dataclass
 class Process:
     """A worker, and what it is at."""
@@ -77,10 +75,11 @@ class Process:
     process: SpawnProcess
     numbers: set[int] = field(default_factory=set)
     alone: bool = False
+    begun: bool = False
 
 
 class Local:
-    """`count` worker processes."""
+    """`count` worker processes. `answers` raises CompressorError where they can't begin."""
 
     def __init__(self, job: Job, count: int) -> None:
         self._job, self._count = job, count
@@ -88,6 +87,7 @@ class Local:
         self._processes: list[Process] = []  # begun with the first object: a run that is done needs none
         self._held: dict[str, Process] = {}  # by token: who prepared it
         self._lost: list[tuple[int, Answer]] = []
+        self._stillborn = 0
         self.slots = count * THREADS
 
     def _start(self) -> Process:
@@ -132,6 +132,11 @@ class Local:
             try:
                 while process.connection.poll():
                     number, answer = process.connection.recv()
+                    if number == HELLO:
+                        process.begun = True
+                        if answer:
+                            raise CompressorError(f"a worker process can't begin: {answer}")
+                        continue
                     process.numbers.discard(number)
                     if isinstance(answer, Prepared):
                         self._held[answer.token] = process
@@ -143,6 +148,9 @@ class Local:
     def _buried(self, process: Process) -> list[tuple[int, Answer]]:
         """A worker died: another takes its place, and what it was at is lost."""
         process.process.join(END_SECONDS)
+        self._stillborn = 0 if process.begun else self._stillborn + 1
+        if self._stillborn == STILLBORN_MAX:
+            raise CompressorError(f"worker processes end before they begin, with status {process.process.exitcode}")
         alone = process.alone or len(process.numbers) == 1
         found: list[tuple[int, Answer]] = [(number, Lost(alone=alone)) for number in sorted(process.numbers)]
         for token in [token for token, holder in self._held.items() if holder is process]:

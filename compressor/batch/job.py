@@ -98,6 +98,7 @@ class Done:
     path            lossless, coefficients, pixels, none
     stage_seconds   CPU time of the codec, by stage
     other_seconds   CPU time of the rest: store, digests
+    memory_byte_seconds  what the object had reserved, over time, and the idle worker since its last object
     notices         what was not carried over
     retry           whether to try again may help
     """
@@ -117,6 +118,7 @@ class Done:
     score: float | None = None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     other_seconds: float = 0.0
+    memory_byte_seconds: float = 0.0
     notices: tuple[str, ...] = ()
     retry: bool = False
 

@@ -18,10 +18,12 @@ from compressor.batch.plan import Filters, Keys, Listing, Manifest
 from compressor.batch.restore import RESTORED, restore
 from compressor.batch.run import Run
 from compressor.batch.store import Store, StoreError, Trouble, open_store
-from compressor.batch.summary import PROBLEMS_MAX, Progress, Sample, Summary, Total, project
+from compressor.batch.summary import PROBLEMS_MAX, Progress, Sample, Summary, project
 from compressor.batch.tally import SAMPLE_BYTES_MAX, Tally, problem
 from compressor.batch.trial import Trial
 from compressor.errors import SettingsError
+from compressor.footprint import Basis
+from compressor.memory import resident_bytes
 from compressor.settings import VERSION
 
 Stopped = Callable[[], bool]
@@ -38,6 +40,7 @@ class Request:
     workers     processes of the local engine
     scheduler   address of a Dask scheduler; "" for the local engine
     samples     whether the summary is to have pictures
+    footprint   what the estimates of the summary stand on
     """
 
     job: Job
@@ -51,6 +54,22 @@ class Request:
     objects_per_second: float | None = None
     bytes_per_second: float | None = None
     samples: bool = False
+    footprint: Basis = field(default_factory=Basis)
+
+
+class Watch:
+    """When a run began, and what this process takes from then on."""
+
+    def __init__(self) -> None:
+        self.started = time.time()
+        self._clock, self._cpu = time.perf_counter(), time.process_time()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._clock
+
+    def spent(self) -> tuple[float, float]:
+        """CPU seconds, and byte-seconds of memory as if all that is held now had been held from the start."""
+        return time.process_time() - self._cpu, resident_bytes() * self.seconds()
 
 
 def default_ledger(job: Job) -> Path:
@@ -126,7 +145,7 @@ def launch(request: Request, stopped: Stopped = lambda: False, told: Told = lamb
 
 def trial(request: Request, source: Store, stopped: Stopped, told: Told) -> Summary:
     """A dry run."""
-    started, clock = time.time(), time.perf_counter()
+    watch = Watch()
     with closing(engine_for(request)) as engine:
         trial = Trial(engine, listing_for(request, source), request.filters, request.sample)
         whole = trial.run(stopped, told)
@@ -136,15 +155,14 @@ def trial(request: Request, source: Store, stopped: Stopped, told: Told) -> Summ
     found = dataclasses.replace(
         project(sample, objects, trial.size), objects=trial.objects, sampled_objects=tally.objects
     )
-    return dataclasses.replace(
-        summary_of(request.job, tally, started, clock, not whole), mode="dry run", projection=found if whole else None
-    )
+    summary = summary_of(request.job, tally, watch, not whole)
+    summary = dataclasses.replace(summary, mode="dry run", projection=found if whole else None)
+    return estimated(summary, watch.spent(), request.footprint)
 
 
 def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summary:
     """A run that writes."""
-    job = request.job
-    started, clock = time.time(), time.perf_counter()
+    job, watch = request.job, Watch()
     target = source if job.in_place else open_store(job.target, job.conditional_bytes)
     path = request.ledger or default_ledger(job)
     with Ledger(path) as ledger:
@@ -158,14 +176,15 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
             run = Run(job, ledger, engine, listing, request.filters, source, target, pace, stopped, told)
             whole = run.work()
         tally = run.tally
-        totals = tuple(Total(*dataclasses.astuple(row)) for row in ledger.totals())
+        totals = tuple(ledger.totals())
         problems = tuple(problem(done) for done in ledger.failures(PROBLEMS_MAX))
         failed = sum(total.objects for total in totals if total.outcome == "failed")
         summary = dataclasses.replace(
-            summary_of(job, tally, started, clock, not whole),
+            summary_of(job, tally, watch, not whole),
             totals=totals, problems=problems, problems_more=failed - len(problems), ledger=str(path),
             samples=tuple(samples_of(tally.samples, job, source, target)) if request.samples else (),
         )  # fmt: skip
+        summary = estimated(summary, ledger.spend(*watch.spent()), request.footprint)
         for notice in source.notices if job.in_place else target.notices:
             summary = dataclasses.replace(summary, notices={notice: 0, **summary.notices})
         return summary
@@ -186,15 +205,22 @@ def facts_of(request: Request) -> dict[str, str]:
     }
 
 
-def summary_of(job: Job, tally: Tally, started: float, clock: float, interrupted: bool) -> Summary:
+def estimated(summary: Summary, spent: tuple[float, float], footprint: Basis) -> Summary:
+    """With what the coordinator took beside the objects, and what all of it is estimated to have used."""
+    other, memory = summary.other_seconds + spent[0], summary.memory_byte_seconds + spent[1]
+    used = footprint.of(sum(summary.stage_seconds.values()) + other, memory)
+    return dataclasses.replace(summary, other_seconds=other, memory_byte_seconds=memory, footprint=used)
+
+
+def summary_of(job: Job, tally: Tally, watch: Watch, interrupted: bool) -> Summary:
     return Summary(
         source=job.source,
         target=job.target,
         mode="in place" if job.in_place else "copy",
         settings=job.settings,
-        started=started,
+        started=watch.started,
         ended=time.time(),
-        wall_seconds=time.perf_counter() - clock,
+        wall_seconds=watch.seconds(),
         interrupted=interrupted,
         totals=tally.totals,
         problems=tuple(tally.problems),
@@ -202,6 +228,7 @@ def summary_of(job: Job, tally: Tally, started: float, clock: float, interrupted
         notices=dict(tally.notices),
         stage_seconds=dict(tally.stage_seconds),
         other_seconds=tally.other_seconds,
+        memory_byte_seconds=tally.memory_byte_seconds,
         keep=job.keep,
         histogram=tuple(tally.histogram),
     )
@@ -231,12 +258,13 @@ def whole(store: Store, key: str) -> bytes:
 
 def put_back(path: Path, stopped: Stopped, told: Told) -> Summary:
     """Restore the originals that a run kept."""
-    started, clock = time.time(), time.perf_counter()
+    watch = Watch()
     if not path.exists():
         raise LedgerError(f"{path} is not there")
     with Ledger(path) as ledger:
         facts = ledger.facts()
         job = Job(source=facts.get("source", ""), target=facts.get("target", ""), in_place=True)
         tally = restore(ledger, open_store(job.source), stopped, told)
-    summary = summary_of(job, tally, started, clock, stopped())
-    return dataclasses.replace(summary, mode="restore", ledger=str(path))
+        ledger.spend(*watch.spent())
+    summary = dataclasses.replace(summary_of(job, tally, watch, stopped()), mode="restore", ledger=str(path))
+    return dataclasses.replace(summary, other_seconds=summary.other_seconds + watch.spent()[0])

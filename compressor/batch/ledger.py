@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from compressor.batch.job import Done, Outcome, Reason
+from compressor.batch.totals import Total, Totals
 from compressor.errors import CompressorError
 
 SCHEMA = """
@@ -33,9 +34,10 @@ CREATE INDEX by_shard ON objects (shard);
 CREATE TABLE totals (
     shard INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, format TEXT NOT NULL, path TEXT NOT NULL,
     objects INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL, cpu_seconds REAL NOT NULL,
-    PRIMARY KEY (shard, outcome, reason, format, path)) WITHOUT ROWID;
+    memory_byte_seconds REAL NOT NULL, PRIMARY KEY (shard, outcome, reason, format, path)) WITHOUT ROWID;
 """
 VERSION = "1"
+SPENT = ("coordinator cpu_seconds", "coordinator memory_byte_seconds")
 INTENT, FINAL = "intent", "final"
 
 
@@ -51,20 +53,6 @@ class Shard:
     after: str
     last: str
     done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Objects that ended the same way."""
-
-    outcome: Outcome
-    reason: Reason
-    format: str
-    path: str
-    objects: int
-    bytes_in: int
-    bytes_out: int
-    cpu_seconds: float
 
 
 class Ledger:
@@ -130,6 +118,15 @@ class Ledger:
                 raise LedgerError(f"{self.path} is of a run whose {name} is {known[name]}, not {value}: name another")
             self.note(name, value)
 
+    def spend(self, cpu_seconds: float, memory_byte_seconds: float) -> tuple[float, float]:
+        """Add what a run took beside its objects; what all runs of this ledger took so."""
+        spent = (cpu_seconds, memory_byte_seconds)
+        known = self.facts()
+        sums = [float(known.get(name, 0)) + value for name, value in zip(SPENT, spent, strict=True)]
+        for name, value in zip(SPENT, sums, strict=True):
+            self.note(name, repr(value))
+        return sums[0], sums[1]
+
     def note(self, name: str, value: str) -> None:
         self._database.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, value))
 
@@ -160,7 +157,8 @@ class Ledger:
         rows = [done for done, _ in self._of(number, FINAL)]
         self._write_part(number, rows)
         self._database.execute("UPDATE shards SET done = 1 WHERE number = ?", (number,))
-        self._database.execute("DELETE FROM objects WHERE shard = ? AND outcome <> 'failed'", (number,))
+        done = "state = ? AND outcome <> 'failed'"  # of an intent nobody knows yet what became of it
+        self._database.execute(f"DELETE FROM objects WHERE shard = ? AND {done}", (number, FINAL))
         self._retotal(number, rows)
         self.commit()
 
@@ -231,28 +229,26 @@ class Ledger:
         open_ends = [unsure(done) for done, _ in self.intents()]
         return [*open_ends, *(done for done, _ in found)][:limit]
 
-    def totals(self) -> list[Row]:
+    def totals(self) -> list[Total]:
         """Of finished shards as they were counted, of open ones by their rows."""
         for (number,) in self._database.execute("SELECT number FROM shards WHERE done = 0").fetchall():
             rows = [done for done, _ in self._of(number, FINAL)]
             self._retotal(number, rows + [unsure(done) for done, _ in self._of(number, INTENT)])
         found = self._database.execute(
-            "SELECT outcome, reason, format, path, sum(objects), sum(bytes_in), sum(bytes_out), sum(cpu_seconds)"
+            "SELECT outcome, reason, format, path, sum(objects), sum(bytes_in), sum(bytes_out), sum(cpu_seconds),"
+            " sum(memory_byte_seconds)"
             " FROM totals GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC"
         )
-        return [Row(Outcome(outcome), Reason(reason), *rest) for outcome, reason, *rest in found]
+        return [Total(Outcome(outcome), Reason(reason), *rest) for outcome, reason, *rest in found]
 
     def _retotal(self, number: int, rows: Iterable[Done]) -> None:
-        found: dict[tuple[str, str, str, str], list[float]] = {}
+        found = Totals()
         for done in rows:
-            of = found.setdefault((done.outcome.value, done.reason.value, done.format, done.path), [0, 0, 0, 0.0])
-            seconds = sum(done.stage_seconds.values()) + done.other_seconds
-            for at, value in enumerate((1, done.size, done.bytes_out or done.size, seconds)):
-                of[at] += value
+            found.add(done)
         self._database.execute("DELETE FROM totals WHERE shard = ?", (number,))
         self._database.executemany(
-            "INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(number, *key, *sums) for key, sums in found.items()],
+            "INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(number, *(getattr(total, name) for name in TOTAL_FIELDS)) for total in found],
         )
 
     def _put(self, done: Done, shard: int, state: str) -> None:
@@ -292,6 +288,7 @@ def as_line(done: Done) -> str:
 
 
 FIELDS = tuple(field.name for field in fields(Done))
+TOTAL_FIELDS = tuple(field.name for field in fields(Total))
 
 
 def from_line(line: str) -> Done:

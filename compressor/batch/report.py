@@ -1,19 +1,21 @@
 """A run as a page that can be sent to somebody: one file, no network, no scripts."""
 
 import base64
-import html
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 
 from compressor.batch.job import Outcome
+from compressor.batch.report_footprint import worth
+from compressor.batch.report_parts import section, table, text
 from compressor.batch.report_plots import STEP, formats_plot, histogram_plot, median_step, share_bar
-from compressor.batch.summary import Problem, Sample, Summary, Total
+from compressor.batch.summary import Problem, Sample, Summary
+from compressor.batch.totals import Total
 from compressor.errors import CompressorError
-from compressor.legible import human_bytes, human_format, human_seconds, printable
+from compressor.legible import human_bytes, human_format, human_seconds
 from compressor.settings import VERSION
 
 SAMPLES_MAX = 12
@@ -46,12 +48,13 @@ def page(summary: Summary) -> str:
         _head(summary),
         _warning(summary),
         _facts(summary),
-        _section(f"What {became} of the objects", _outcomes(summary)),
-        _section(f"Where bytes {saved}", _plots(summary)),
-        _section("Before and after", _samples(summary.samples[:SAMPLES_MAX])),
-        _section("What failed", _failures(summary)),
-        _section("What was not carried over", _notices(summary)),
-        _section("How it was done", _provenance(summary)),
+        section(f"What {became} of the objects", _outcomes(summary)),
+        section("What it is estimated to be worth", worth(summary)),
+        section(f"Where bytes {saved}", _plots(summary)),
+        section("Before and after", _samples(summary.samples[:SAMPLES_MAX])),
+        section("What failed", _failures(summary)),
+        section("What was not carried over", _notices(summary)),
+        section("How it was done", _provenance(summary)),
     )
     body = "\n".join(section for section in sections if section)
     return f"""<!DOCTYPE html>
@@ -70,15 +73,6 @@ def page(summary: Summary) -> str:
 </body>
 </html>
 """
-
-
-def text(words: object) -> str:
-    """Anything, safe between tags and in attributes."""
-    return html.escape(printable(str(words)))
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section>\n<h2>{title}</h2>\n{content}\n</section>" if content else ""
 
 
 def _moment(unix: float) -> str:
@@ -156,33 +150,16 @@ def _facts(summary: Summary) -> str:
 # --- tables -------------------------------------------------------------------------------------------------------
 
 
-def _table(
-    names: Sequence[str], numbers: int, rows: Iterable[Sequence[str]], foot: Sequence[str] = (), name: str = "totals"
-) -> str:
-    """Cells are HTML; the last `numbers` columns are numbers."""
-    first = len(names) - numbers
-
-    def line(cells: Sequence[str], tag: str) -> str:
-        marks = (' class="number"' if column >= first else "" for column in range(len(cells)))
-        return f"<tr>{''.join(f'<{tag}{mark}>{cell}</{tag}>' for cell, mark in zip(cells, marks, strict=True))}</tr>\n"
-
-    body = "".join(line(row, "td") for row in rows)
-    end = f"<tfoot>\n{line(foot, 'td')}</tfoot>\n" if foot else ""
-    head = line(names, "th")
-    inside = f"<thead>\n{head}</thead>\n<tbody>\n{body}</tbody>\n{end}"
-    return f'<div class="wide"><table class="{name}">\n{inside}</table></div>'
-
-
 def _outcomes(summary: Summary) -> str:
     totals = summary.by_outcome()
     if not totals:
         return '<p class="quiet">There were none.</p>'
     if summary.mode == "restore":
-        return _table(("Outcome", "Format", "Objects", "Bytes"), 2, (_outcome_row(total)[:4] for total in totals))
+        return table(("Outcome", "Format", "Objects", "Bytes"), 2, (_outcome_row(total)[:4] for total in totals))
     names = ("Outcome", "Format", "Objects", "Before", "After", "Saved", "")
     foot = ("All", "", f"{summary.objects:,}", human_bytes(summary.bytes_in), human_bytes(summary.bytes_out))
     saved = (human_bytes(summary.saved_bytes), f"{summary.saved:.1%}")
-    return _table(names, 5, map(_outcome_row, totals), (*foot, *saved))
+    return table(names, 5, map(_outcome_row, totals), (*foot, *saved))
 
 
 def _outcome_row(total: Total) -> tuple[str, ...]:
@@ -211,10 +188,10 @@ def _failures(summary: Summary) -> str:
         )
         for total in summary.by_failure()
     ]
-    parts = [_table(("Class", "Objects", "Bytes"), 2, classes) if classes else "<p>Nothing failed.</p>"]
+    parts = [table(("Class", "Objects", "Bytes"), 2, classes) if classes else "<p>Nothing failed.</p>"]
     if summary.problems:
         rows = map(_problem_row, summary.problems)
-        parts.append(f"<h3>{_listed(summary)}</h3>\n{_table(('Object', 'Why', 'Size'), 1, rows, name='problems')}")
+        parts.append(f"<h3>{_listed(summary)}</h3>\n{table(('Object', 'Why', 'Size'), 1, rows, name='problems')}")
     return "\n".join(parts)
 
 
@@ -236,7 +213,7 @@ def _problem_row(problem: Problem) -> tuple[str, str, str]:
 
 def _notices(summary: Summary) -> str:
     rows = sorted(summary.notices.items(), key=lambda item: (-item[1], item[0]))
-    return _table(("What", "Objects"), 1, ((text(what), f"{count:,}") for what, count in rows)) if rows else ""
+    return table(("What", "Objects"), 1, ((text(what), f"{count:,}") for what, count in rows)) if rows else ""
 
 
 # --- pictures -----------------------------------------------------------------------------------------------------

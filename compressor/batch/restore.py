@@ -54,7 +54,9 @@ def _restored(store: Store, done: Done) -> Done:
     """The original back in its place, with what it carried, and gone from where it was kept."""
     there, kept = store.look(done.key), store.look(done.kept)
     back = replace(done, outcome=Outcome.COPIED, reason=Reason.NONE, bytes_out=done.size)
-    back = replace(back, stage_seconds={}, other_seconds=0.0)  # those of the run that replaced it
+    back = replace(
+        back, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0
+    )  # those of the run that replaced it
     if kept is None:
         if there is not None and there.size == done.size:
             return back  # by an earlier run

@@ -112,10 +112,14 @@ class Run:
             known = self.ledger.known(shard)
             todo: list[Entry] = []
             seen: set[str] = set()
+            unsure = 0
             for entry in entries:
-                if entry.key in seen or entry.key in self._unsure or not self.filters.match(entry, self._now):
+                if entry.key in seen or not self.filters.match(entry, self._now):
                     continue
                 seen.add(entry.key)  # a manifest may name an object twice
+                if entry.key in self._unsure:
+                    unsure += 1
+                    continue
                 done = known.get(entry.key)
                 if done is not None and self._settled(entry, done):
                     self.tally.add(done)
@@ -125,7 +129,8 @@ class Run:
             if not todo and shard.done:
                 continue
             self.ledger.reopen(shard)
-            opened = self._open[shard.number] = Open(replace(shard, done=False))
+            # What nobody knows the end of keeps its shard open: the next run asks again.
+            opened = self._open[shard.number] = Open(replace(shard, done=False), left=unsure)
             for entry in todo:
                 opened.left += 1
                 yield Ticket(entry, shard.number)

@@ -9,7 +9,8 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 from compressor.batch.job import Outcome, Reason
-from compressor.settings import VERSION, Settings
+from compressor.batch.totals import Total
+from compressor.settings import VERSION, Bounds, Footprint, Settings
 
 Mode = Literal["copy", "in place", "dry run", "restore"]
 
@@ -37,28 +38,6 @@ class Progress:
     failed: int = 0
     listed_all: bool = False
     waiting: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """Objects of which the same became.
-
-    format, path  as in Done; "" for a format that is none of ours
-    bytes_out     of what is there now, or would be; of no account but where the outcome is COMPRESSED
-    """
-
-    outcome: Outcome
-    reason: Reason
-    format: str
-    path: str
-    objects: int
-    bytes_in: int
-    bytes_out: int
-    cpu_seconds: float
-
-    @property
-    def saved_bytes(self) -> int:
-        return self.bytes_in - self.bytes_out if self.outcome is Outcome.COMPRESSED else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +100,8 @@ class Summary:
     problems        at most PROBLEMS_MAX; `problems_more` others there are
     notices         what was not carried over, and of how many objects
     stage_seconds   CPU time of the codec by stage, and `other_seconds` of everything else
+    memory_byte_seconds  what objects had reserved and processes held, over time
+    footprint       what that is estimated to have used; None where it was not asked for
     keep            prefix of the originals that were kept; None where there are none
     histogram       compressed objects by what they saved, in steps of 5 %: the first saved less than 5 %; () where
                     that was not counted
@@ -140,6 +121,8 @@ class Summary:
     notices: Mapping[str, int] = field(default_factory=dict)
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     other_seconds: float = 0.0
+    memory_byte_seconds: float = 0.0
+    footprint: Footprint | None = None
     projection: Projection | None = None
     ledger: str = ""
     keep: str | None = None
@@ -171,6 +154,12 @@ class Summary:
     @property
     def failed(self) -> int:
         return self.count(Outcome.FAILED)
+
+    def a_year_of(self, rate: Bounds) -> Bounds:
+        """Of what avoids `rate` a GB and year: a scenario for all that was saved, or would be."""
+        saved = self.saved_bytes if self.projection is None else self.projection.saved_bytes
+        gigabytes = max(0, saved) / 1e9
+        return Bounds(rate.low * gigabytes, rate.central * gigabytes, rate.high * gigabytes)
 
     def count(self, *outcomes: Outcome) -> int:
         """Objects of which one of these became."""
@@ -209,6 +198,7 @@ def _sum(outcome: Outcome, reason: Reason, format: str, totals: list[Total]) -> 
         sum(total.bytes_in for total in totals),
         sum(total.bytes_out for total in totals),
         sum(total.cpu_seconds for total in totals),
+        sum(total.memory_byte_seconds for total in totals),
     )
 
 
@@ -274,7 +264,7 @@ def as_json(summary: Summary) -> str:
     }
     for name in Summary.__slots__:
         value = getattr(summary, name)
-        if name == "settings" or name == "projection":
+        if name in ("settings", "projection", "footprint"):
             fields[name] = None if value is None else asdict(value)
         elif name in ("totals", "problems"):
             fields[name] = [asdict(item) for item in value]

@@ -3,8 +3,9 @@
 import random
 from collections import Counter
 
-from compressor.batch.job import Done, Outcome, Reason
-from compressor.batch.summary import PROBLEMS_MAX, Problem, Progress, Total
+from compressor.batch.job import Done, Outcome
+from compressor.batch.summary import PROBLEMS_MAX, Problem, Progress
+from compressor.batch.totals import Total, Totals
 
 STEPS = 20  # of 5 % each: shares that compressed objects saved
 SAMPLES = 12
@@ -20,12 +21,12 @@ class Tally:
         self.listed_all = False
         self.waiting = ""
         self.stage_seconds: Counter[str] = Counter()
-        self.other_seconds = 0.0
+        self.other_seconds = self.memory_byte_seconds = 0.0
         self.notices: Counter[str] = Counter()
         self.histogram = [0] * STEPS
         self.samples: list[Done] = []
         self.problems: list[Problem] = []  # the first of them
-        self._totals: dict[tuple[Outcome, Reason, str, str], list[float]] = {}
+        self._totals = Totals()
         self._compressed = 0
         self._random = random.Random(0)
 
@@ -33,15 +34,14 @@ class Tally:
         """An object that is done."""
         self.objects += 1
         self.bytes_in += done.size
-        seconds = sum(done.stage_seconds.values()) + done.other_seconds
-        sums = self._totals.setdefault((done.outcome, done.reason, done.format, done.path), [0, 0, 0, 0.0])
-        sums[:] = (sums[0] + 1, sums[1] + done.size, sums[2] + (done.bytes_out or done.size), sums[3] + seconds)
+        self._totals.add(done)
         if done.outcome is Outcome.FAILED:
             self.failed += 1
             if len(self.problems) < PROBLEMS_MAX:
                 self.problems.append(problem(done))
         self.stage_seconds.update(done.stage_seconds)
         self.other_seconds += done.other_seconds
+        self.memory_byte_seconds += done.memory_byte_seconds
         for notice in done.notices:
             if notice in self.notices or len(self.notices) < NOTICES_MAX:
                 self.notices[notice] += 1
@@ -64,10 +64,7 @@ class Tally:
     @property
     def totals(self) -> tuple[Total, ...]:
         """Objects by what became of them."""
-        return tuple(
-            Total(*key, int(objects), int(size), int(out), seconds)
-            for key, (objects, size, out, seconds) in self._totals.items()
-        )
+        return tuple(self._totals)
 
     def progress(self) -> Progress:
         return Progress(self.objects, self.bytes_in, self.bytes_out, self.failed, self.listed_all, self.waiting)

@@ -23,11 +23,13 @@ from compressor.errors import (
     LimitError,
     UnsupportedError,
 )
-from compressor.memory import Resources, Spool
+from compressor.memory import Held, Resources, Spool, resident_bytes
 from compressor.pipeline.examining import examine
 from compressor.settings import Outcome as Verdict
 from compressor.settings import Path, Report
 from compressor.sniff import PREFIX, sniff
+
+SUBTYPES = {"pnm": "x-portable-anymap"}  # where a format is not registered by its name
 
 
 class WrongResultError(CompressorError):
@@ -70,6 +72,16 @@ class Worker:
         self._lock = threading.Lock()
         self._number = 0
         self._client: Any = None
+        self._idle_bytes = resident_bytes()
+        self._idle = Held()
+        self._idle.add(self._idle_bytes)
+        self._start_seconds = 0.0
+
+    def ready(self) -> None:
+        """Everything is loaded that objects need; what that took is charged to the first of them."""
+        with self._lock:
+            self._idle_bytes, self._start_seconds = resident_bytes(), time.process_time()
+            self._idle.add(self._idle_bytes - self._idle.bytes)
 
     def prepare(self, entry: Entry) -> Prepared | Done:
         """Read, compress and verify. Nothing is written. Done where there is nothing to write."""
@@ -86,16 +98,28 @@ class Worker:
                 made = self._made(opened, blank)
         except StoreError as error:
             return refused(blank, error, clock)
-        except (OSError, MemoryError) as error:
+        except Exception as error:  # whatever is wrong with an object must not end the run
             return replace(blank, reason=Reason.OTHER, error=in_one_line(error), other_seconds=clock.seconds())
         if isinstance(made, Done):
-            return replace(made, other_seconds=clock.seconds(self._here(made)))
-        made.done = replace(made.done, other_seconds=clock.seconds(self._here(made.done)))
+            return self._accounted(made, clock)
+        made.done = self._accounted(made.done, clock)
         with self._lock:
             self._number += 1
             token = f"{os.getpid()}-{self._number}"
             self._ready[token] = made
         return Prepared(token, made.done)
+
+    def _accounted(self, done: Done, clock: Clock) -> Done:
+        """With the time that was not the codec's, and what the process itself has held since the object before."""
+        with self._lock:
+            idle, self._idle = self._idle, Held()
+            self._idle.add(self._idle_bytes)
+            start, self._start_seconds = self._start_seconds, 0.0
+        return replace(
+            done,
+            other_seconds=start + clock.seconds(self._here(done)),
+            memory_byte_seconds=done.memory_byte_seconds + idle.byte_seconds(),
+        )
 
     def _here(self, done: Done) -> dict[str, float]:
         """The codec's time in this thread: none where a service compresses."""
@@ -157,20 +181,20 @@ class Worker:
         failed = replace(kept, outcome=Outcome.FAILED)
         try:
             report = self._compress(source, result)
-            stages = dict(report.stage_seconds)
+            stages, held = dict(report.stage_seconds), report.memory_byte_seconds
             if report.outcome is Verdict.UNCHANGED or report.bytes_out >= report.bytes_in:
                 told = replace(kept, reason=Reason.NOT_SMALLER, error=report.reason)
             elif report.format != report.source_format:  # a BMP: its key and its content type would be wrong
                 told = replace(kept, reason=Reason.UNSUPPORTED, error=f"would become {report.format}")
             else:
                 began = time.thread_time()
-                self._verify(source, result, report)
+                held += self._verify(source, result, report)
                 stages["verify"] = stages.get("verify", 0.0) + time.thread_time() - began
                 told = replace(
                     kept, outcome=Outcome.COMPRESSED, bytes_out=result.size, digest=digest(result),
                     notices=report.notices, score=report.score,
                 )  # fmt: skip
-            return replace(told, path=report.path.value, stage_seconds=stages)
+            return replace(told, path=report.path.value, stage_seconds=stages, memory_byte_seconds=held)
         except FormatError as error:
             return replace(failed, reason=Reason.BROKEN, error=str(error))
         except UnsupportedError as error:
@@ -201,10 +225,17 @@ class Worker:
             report: Report = stream.report
             return report
 
-    def _verify(self, source: Spool, result: Spool, report: Report) -> None:
-        """Decode all of the result. What is lossless has been compared with its source already."""
+    def _verify(self, source: Spool, result: Spool, report: Report) -> float:
+        """Decode all of the result; what is lossless has been compared with its source already. The byte-seconds."""
+        decode = report.path is not Path.LOSSLESS or self.job.server != ""
+        with self.resources.reservation() as reservation:
+            if decode:  # takes less than to encode did; a service may have had more than we have
+                reservation.extend(min(report.reserved_bytes, self.job.memory_budget - self.resources.overhead))
+            self._compare(source, result, report, decode)
+            return reservation.held.byte_seconds()
+
+    def _compare(self, source: Spool, result: Spool, report: Report, decode: bool) -> None:
         try:
-            decode = report.path is not Path.LOSSLESS or self.job.server != ""
             after = examine(result, self.resources, decode=decode)
             before = examine(source, self.resources, decode=False)
         except (FormatError, UnsupportedError, LimitError) as error:
@@ -219,10 +250,12 @@ class Worker:
             if after.icc != before.icc:
                 raise WrongResultError("the result's ICC profile is not the source's")
 
-    def commit(self, token: str) -> Done:
-        """Write what was prepared, in its place or at the destination. KeyError where it is not (or no longer) here."""
+    def commit(self, token: str) -> Done | None:
+        """Write what was prepared, in its place or at the destination. None where it is not (or no longer) here."""
         with self._lock:
-            ready = self._ready.pop(token)
+            ready = self._ready.pop(token, None)
+        if ready is None:
+            return None
         clock = Clock()
         done, kept = ready.done, None
         try:
@@ -240,6 +273,12 @@ class Worker:
                 with suppress(StoreError):
                     self.source.delete(kept.key, kept.etag)
             return refused(done, error, clock)
+        except Exception as error:  # nobody knows how far it came: asked for again, the run looks what is there
+            spent = done.other_seconds + clock.seconds()
+            return replace(
+                done, outcome=Outcome.FAILED, reason=Reason.OTHER, error=in_one_line(error), bytes_out=0, digest="",
+                retry=True, other_seconds=spent,
+            )  # fmt: skip
         finally:
             ready.close()
         return replace(done, other_seconds=done.other_seconds + clock.seconds())
@@ -268,7 +307,8 @@ class Worker:
 
     def _attributes(self, ready: Result) -> Attributes:
         """What goes with a copy: where nothing says what it is, and the destination takes that, it is said."""
-        kind = f"image/{ready.done.format}" if ready.done.format else guess_type(ready.done.key)[0]
+        format = ready.done.format
+        kind = f"image/{SUBTYPES.get(format, format)}" if format else guess_type(ready.done.key)[0]
         headers = {"content-type": kind or "application/octet-stream"} | dict(ready.attributes.headers)
         if headers == ready.attributes.headers or self.target.drops(Attributes(headers=headers)):
             return ready.attributes

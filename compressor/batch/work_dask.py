@@ -88,10 +88,7 @@ def commit(run: str, process: str, job: Job, token: str) -> Done | Lost | None:
         return None
     secede()
     with part_of(run, job) as worker:
-        try:
-            return worker.commit(token)
-        except KeyError:
-            return Lost()
+        return worker.commit(token) or Lost()
 
 
 def drop(run: str, process: str, job: Job, token: str) -> None:

@@ -1,5 +1,6 @@
 """Joules and grams: what saved bytes avoid, less what saving them took, as a range whose numbers have sources."""
 
+from compressor.footprint.accrued import Accrued as Accrued
 from compressor.footprint.basis import Basis as Basis
 from compressor.footprint.basis import amounts as amounts
 from compressor.footprint.coefficients import Bound as Bound
@@ -18,3 +19,4 @@ from compressor.footprint.place import Place as Place
 from compressor.footprint.place import Profile as Profile
 from compressor.footprint.place import place as place
 from compressor.footprint.ranges import Range as Range
+from compressor.footprint.rapl import Rapl as Rapl

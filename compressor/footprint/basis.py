@@ -6,9 +6,10 @@ from functools import cached_property
 
 from compressor.errors import SettingsError
 from compressor.footprint.coefficients import BOUNDS, Coefficient, load
-from compressor.footprint.model import ACCESSES, STORAGE_CLASSES, Drivers, Estimate, estimate
+from compressor.footprint.model import ACCESSES, STORAGE_CLASSES, Drivers, Estimate, Side, estimate
 from compressor.footprint.place import Place, Profile, place
 from compressor.footprint.ranges import Range
+from compressor.settings import Bounds, Footprint
 
 UNIT_WORDS = {
     "1": "ratio",
@@ -19,6 +20,7 @@ UNIT_WORDS = {
     "g/(B s)": "grams_per_byte_second",
     "g/J": "grams_per_joule",
 }
+GB_YEAR = 1e9 * 8760 * 3600.0
 SOURCE_TIME = "compressor_coefficient_source_timestamp_seconds"
 
 
@@ -71,6 +73,27 @@ class Basis:
     def estimate(self, drivers: Drivers) -> Estimate:
         """The balance; SettingsError where the profile is off."""
         return estimate(drivers, self.place, self.chosen)
+
+    def of(self, cpu_seconds: float, memory_byte_seconds: float) -> Footprint | None:
+        """For a report: what some work used, and what a gigabyte of savings would avoid. None where `profile` is off.
+
+        Where nothing is configured it is a scenario by the conservative profile, on the storage class of most buckets.
+        """
+        profile = self.profile or Profile.CONSERVATIVE
+        if profile is Profile.OFF:
+            return None
+        storage = self.storage_class or STORAGE_CLASSES[0]
+        drivers = Drivers(cpu_seconds, memory_byte_seconds, stored_byte_seconds=GB_YEAR, storage_class=storage)
+        balance = estimate(drivers, self.place, profile)
+        return Footprint(
+            profile=profile.value,
+            model=balance.version,
+            used_energy_joules=_bounds(balance.energy_joules(Side.USED)),
+            used_co2e_grams=_bounds_or_none(balance.co2e_grams(Side.USED)),
+            storage_class=storage,
+            avoided_energy_joules_per_gb_year=_bounds(balance.energy_joules(Side.AVOIDED)),
+            avoided_co2e_grams_per_gb_year=_bounds_or_none(balance.co2e_grams(Side.AVOIDED)),
+        )
 
     def coefficients(self) -> dict[str, Coefficient]:
         """Those that estimates on this basis rest on, by what a gauge of each is called."""
@@ -134,6 +157,14 @@ def amounts(balance: Estimate) -> dict[tuple[str, str, str], Range]:
         if term.co2e_grams is not None:
             found[term.side.value, "co2e", term.name] = term.co2e_grams
     return found
+
+
+def _bounds(found: Range) -> Bounds:
+    return Bounds(*found)
+
+
+def _bounds_or_none(found: Range | None) -> Bounds | None:
+    return None if found is None else Bounds(*found)
 
 
 def end_of(year: int) -> float:

@@ -46,6 +46,8 @@ class BatchSummary(Protocol):
     @property
     def other_seconds(self) -> float: ...
     @property
+    def memory_byte_seconds(self) -> float: ...
+    @property
     def wall_seconds(self) -> float: ...
     @property
     def ended(self) -> float: ...
@@ -78,6 +80,8 @@ class _Batch(Collector):
         yield _counter("input_bytes", "Bytes of the objects, by the source's format.", ("format",), bytes_in)
         yield _counter("output_bytes", "Their bytes afterwards, by the source's format.", ("format",), bytes_out)
         yield _counter("cpu_seconds", "CPU time of all work, by stage.", ("stage",), stages)
+        text = "Memory, times how long it was held."
+        yield _counter("memory_byte_seconds", text, (), {(): summary.memory_byte_seconds})
         yield _gauge("compressor_batch_duration_seconds", "How long the run took.", summary.wall_seconds)
         yield _gauge("compressor_batch_interrupted", "1 where it did not come to its end.", float(summary.interrupted))
         if not summary.failed and not summary.interrupted:

@@ -1,7 +1,7 @@
 """What a server measures: the drivers of everything else."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,7 +13,10 @@ from prometheus_client import (
     ProcessCollector,
     make_wsgi_app,
 )
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from compressor.metrics.estimates import Estimates
 from compressor.settings import Report, Source
 
 # From a thumbnail to a hundred megapixels; a call may well wait for its sender.
@@ -27,7 +30,7 @@ class Metrics:
     """The metrics of one server, in a registry of its own: two servers in one process do not mix."""
 
     def __init__(self) -> None:
-        registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
         self.wsgi: Callable[..., Iterable[bytes]] = make_wsgi_app(registry)  # what answers a scrape
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -68,10 +71,40 @@ class Metrics:
         self.requests.labels("UNAUTHENTICATED", NO_PATH).inc()
         self.rejected.labels("unauthenticated").inc()
 
-    def watch_memory(self, budget_bytes: int, reserved_bytes: Callable[[], int]) -> None:
-        """Read the byte budget whenever somebody scrapes."""
+    def watch_memory(
+        self, budget_bytes: int, reserved_bytes: Callable[[], int], byte_seconds: Callable[[], float]
+    ) -> None:
+        """Read the byte budget, and what was held over time, whenever somebody scrapes."""
         self.memory_budget.set(budget_bytes)
         self.memory_reserved.set_function(lambda: float(reserved_bytes()))
+        text = "Memory of the process, calls and what it holds without any, times how long it was held."
+        self._registry.register(Reading("compressor_memory_byte_seconds", text, byte_seconds, {}))
+
+    def watch_energy(self, joules: Callable[[], float]) -> None:
+        """Read what the processor counts, whenever somebody scrapes."""
+        text = "Energy by the processor's own counters: of the whole machine, to check the model by."
+        self._registry.register(Reading("compressor_cpu_energy_joules", text, joules, {"source": "rapl"}))
+
+    def estimate(self, estimates: Estimates, reserved_vcpus: float | None) -> None:
+        """Export estimates, and the vCPU that are held for this process alone."""
+        self._registry.register(estimates)
+        if reserved_vcpus is not None:
+            text = "vCPU that are held for this process alone, as configured."
+            Gauge("reserved_vcpus", text, namespace="compressor", registry=self._registry).set(reserved_vcpus)
+
+
+class Reading(Collector):
+    """A counter that somebody else keeps."""
+
+    def __init__(
+        self, name: str, text: str, read: Callable[[], float], labels: Mapping[str, str] | None = None
+    ) -> None:
+        self._name, self._text, self._read, self._labels = name, text, read, labels or {}
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(self._name, self._text, labels=list(self._labels))
+        family.add_metric(list(self._labels.values()), self._read())
+        yield family
 
 
 class Account:

@@ -235,6 +235,7 @@ class Stream:
             notices=() if route is None else tuple(route.notices),
             stage_seconds=self.stage_seconds,
             reserved_bytes=self._reservation.bytes if self._reservation else source.reserved_bytes,
+            memory_byte_seconds=self._reservation.held.byte_seconds() if self._reservation else 0.0,
             settings_digest=settings.digest(),
         )
 

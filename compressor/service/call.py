@@ -47,6 +47,7 @@ class Codec:
     resources       handed to `stream`: the byte budget and the spool
     warm_up         loads and compiles every kernel
     reserved_bytes  what is reserved right now
+    byte_seconds    what was reserved until now, times how long it was
     """
 
     stream: Callable[..., Stream]
@@ -54,6 +55,7 @@ class Codec:
     resources: Any
     warm_up: Callable[[], None]
     reserved_bytes: Callable[[], int]
+    byte_seconds: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)

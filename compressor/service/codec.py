@@ -19,6 +19,7 @@ def pipeline_codec(memory_budget: int, spool_dir: str | None, spool_budget: int 
         resources=resources,
         warm_up=warm_up,
         reserved_bytes=lambda: resources.reserved_bytes,
+        byte_seconds=resources.held.byte_seconds,
     )
 
 

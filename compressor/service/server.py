@@ -5,17 +5,19 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from compressor import wire
-from compressor.metrics import Metrics
+from compressor.footprint import Basis, Rapl, load
+from compressor.metrics import Estimates, Metrics
 from compressor.service import auth, malloc
 from compressor.service.admin import Admin
 from compressor.service.call import CALL_BYTES, Codec
+from compressor.service.own import Own
 from compressor.service.servicer import CompressorService
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -44,6 +46,7 @@ class ServerConfig:
     grace_seconds    for calls that run when the server stops
     tls_*            files in PEM; with `tls_client_ca` clients must show a certificate
     token_file       a bearer token a line; calls without one of them are UNAUTHENTICATED
+    footprint        what estimates of energy and carbon stand on
     """
 
     address: str = "127.0.0.1:50051"
@@ -60,6 +63,7 @@ class ServerConfig:
     tls_key: str | None = None
     tls_client_ca: str | None = None
     token_file: str | None = None
+    footprint: Basis = field(default_factory=Basis)
 
 
 def channel_options(window_bytes: int, calls_max: int) -> list[tuple[str, int]]:
@@ -88,7 +92,14 @@ class Server:
     def __init__(self, config: ServerConfig, codec: Codec) -> None:
         self.config = config
         self.metrics = Metrics()
-        self.metrics.watch_memory(config.memory_budget, codec.reserved_bytes)
+        self._own = Own(config.footprint, codec.byte_seconds)
+        self.metrics.watch_memory(config.memory_budget, codec.reserved_bytes, self._own.memory_byte_seconds)
+        if rapl := Rapl():
+            self.metrics.watch_energy(rapl.joules)
+        if not config.footprint.is_off:
+            basis = config.footprint
+            estimates = Estimates(load().version, self._own.amounts, basis.gauges(), basis.info())
+            self.metrics.estimate(estimates, basis.reserved_vcpus)
         self.ready = False
         self.port = 0
         self.metrics_port: int | None = None
@@ -96,7 +107,11 @@ class Server:
         self._admin: Admin | None = None
         self._health = health.aio.HealthServicer()
         self._service = CompressorService(
-            codec, self.metrics, idle_seconds=config.idle_seconds, calls_max=config.calls_max
+            codec,
+            self.metrics,
+            config.footprint,
+            idle_seconds=config.idle_seconds,
+            calls_max=config.calls_max,
         )
 
     async def start(self) -> None:
@@ -122,6 +137,7 @@ class Server:
         await self._server.start()
         await asyncio.to_thread(self._codec.warm_up)
         malloc.freeze()
+        self._own.ready()
         self._tidying = asyncio.create_task(self._tidy())
         await self._say(health_pb2.HealthCheckResponse.SERVING)
         self.ready = True

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import cast
@@ -12,6 +13,7 @@ from grpc_status import rpc_status
 
 from compressor import wire
 from compressor.errors import BusyError, IdleError, IncompleteError, SettingsError
+from compressor.footprint import Basis
 from compressor.metrics import Account, Metrics
 from compressor.service import status
 from compressor.service.call import OUTPUT_BYTES_MAX, Call, Codec, Done
@@ -36,8 +38,11 @@ class CompressorService(rpc.CompressorServiceServicer):
     moved         whether anything arrived or ended since somebody set it to False
     """
 
-    def __init__(self, codec: Codec, metrics: Metrics, *, idle_seconds: float, calls_max: int) -> None:
+    def __init__(
+        self, codec: Codec, metrics: Metrics, footprint: Basis, *, idle_seconds: float, calls_max: int
+    ) -> None:
         self._codec = codec
+        self._footprint = footprint
         self._metrics = metrics
         self._idle_seconds = idle_seconds
         self._threads = threading.BoundedSemaphore(calls_max)
@@ -52,7 +57,7 @@ class CompressorService(rpc.CompressorServiceServicer):
             await context.send_initial_metadata(self._identity())
             try:
                 while (item := await call.outbox.get(OUTPUT_BYTES_MAX)) is not None:
-                    response = _response(item, account)
+                    response = self._response(item, account)
                     del item
                     yield response
                     del response
@@ -81,6 +86,19 @@ class CompressorService(rpc.CompressorServiceServicer):
                 await call.linger()
                 await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
                 raise
+
+    def _response(self, item: Source | bytes | Done, account: Account) -> pb.CompressResponse:
+        """What the thread has put into the outbox, as a message and in the account."""
+        if isinstance(item, bytes):
+            account.sent(len(item))
+            return pb.CompressResponse(chunk=item)
+        if isinstance(item, Source):
+            account.source = item
+            return pb.CompressResponse(source=wire.source_to_proto(item))
+        account.report = item.report
+        footprint = self._footprint.of(item.report.cpu_seconds, item.report.memory_byte_seconds)
+        report = dataclasses.replace(item.report, footprint=footprint)
+        return pb.CompressResponse(report=wire.report_to_proto(report, item.bytes_out, item.crc32c))
 
     def _identity(self) -> tuple[tuple[str, str], ...]:
         return (("compressor-version", VERSION), ("compressor-draining", str(self.draining).lower()))
@@ -163,18 +181,6 @@ async def _drop(context: Context) -> None:
         while (request := await context.read()) is not grpc.aio.EOF:  # type: ignore[comparison-overlap]
             if request.HasField("finish"):
                 return
-
-
-def _response(item: Source | bytes | Done, account: Account) -> pb.CompressResponse:
-    """What the thread has put into the outbox, as a message and in the account."""
-    if isinstance(item, bytes):
-        account.sent(len(item))
-        return pb.CompressResponse(chunk=item)
-    if isinstance(item, Source):
-        account.source = item
-        return pb.CompressResponse(source=wire.source_to_proto(item))
-    account.report = item.report
-    return pb.CompressResponse(report=wire.report_to_proto(item.report, item.bytes_out, item.crc32c))
 
 
 def _failure(error: Exception, account: Account) -> pb.Failure:

@@ -225,7 +225,7 @@ class Source(_message.Message):
     def __init__(self, format: _Optional[str] = ..., description: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., channels: _Optional[int] = ..., quality: _Optional[int] = ..., reserved_bytes: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("outcome", "reason", "bytes_in", "bytes_out", "crc32c", "source_format", "format", "width", "height", "path", "score", "notices", "stage_seconds", "reserved_bytes", "version", "settings_digest")
+    __slots__ = ("outcome", "reason", "bytes_in", "bytes_out", "crc32c", "source_format", "format", "width", "height", "path", "score", "notices", "stage_seconds", "reserved_bytes", "version", "settings_digest", "memory_byte_seconds", "footprint")
     class StageSecondsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -249,6 +249,8 @@ class Report(_message.Message):
     RESERVED_BYTES_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FOOTPRINT_FIELD_NUMBER: _ClassVar[int]
     outcome: Outcome
     reason: str
     bytes_in: int
@@ -265,7 +267,37 @@ class Report(_message.Message):
     reserved_bytes: int
     version: str
     settings_digest: str
-    def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., crc32c: _Optional[int] = ..., source_format: _Optional[str] = ..., format: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., path: _Optional[_Union[Path, str]] = ..., score: _Optional[float] = ..., notices: _Optional[_Iterable[str]] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., reserved_bytes: _Optional[int] = ..., version: _Optional[str] = ..., settings_digest: _Optional[str] = ...) -> None: ...
+    memory_byte_seconds: float
+    footprint: Footprint
+    def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., crc32c: _Optional[int] = ..., source_format: _Optional[str] = ..., format: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., path: _Optional[_Union[Path, str]] = ..., score: _Optional[float] = ..., notices: _Optional[_Iterable[str]] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., reserved_bytes: _Optional[int] = ..., version: _Optional[str] = ..., settings_digest: _Optional[str] = ..., memory_byte_seconds: _Optional[float] = ..., footprint: _Optional[_Union[Footprint, _Mapping]] = ...) -> None: ...
+
+class Footprint(_message.Message):
+    __slots__ = ("profile", "model", "used_energy_joules", "used_co2e_grams", "storage_class", "avoided_energy_joules_per_gb_year", "avoided_co2e_grams_per_gb_year")
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    USED_ENERGY_JOULES_FIELD_NUMBER: _ClassVar[int]
+    USED_CO2E_GRAMS_FIELD_NUMBER: _ClassVar[int]
+    STORAGE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    AVOIDED_ENERGY_JOULES_PER_GB_YEAR_FIELD_NUMBER: _ClassVar[int]
+    AVOIDED_CO2E_GRAMS_PER_GB_YEAR_FIELD_NUMBER: _ClassVar[int]
+    profile: str
+    model: str
+    used_energy_joules: Bounds
+    used_co2e_grams: Bounds
+    storage_class: str
+    avoided_energy_joules_per_gb_year: Bounds
+    avoided_co2e_grams_per_gb_year: Bounds
+    def __init__(self, profile: _Optional[str] = ..., model: _Optional[str] = ..., used_energy_joules: _Optional[_Union[Bounds, _Mapping]] = ..., used_co2e_grams: _Optional[_Union[Bounds, _Mapping]] = ..., storage_class: _Optional[str] = ..., avoided_energy_joules_per_gb_year: _Optional[_Union[Bounds, _Mapping]] = ..., avoided_co2e_grams_per_gb_year: _Optional[_Union[Bounds, _Mapping]] = ...) -> None: ...
+
+class Bounds(_message.Message):
+    __slots__ = ("low", "central", "high")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    CENTRAL_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    central: float
+    high: float
+    def __init__(self, low: _Optional[float] = ..., central: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("code", "message", "field", "format", "place", "offset", "retry_after_seconds")

@@ -3,7 +3,8 @@
 from typing import Any
 
 from compressor.batch.job import Outcome, Reason
-from compressor.batch.summary import Problem, Projection, Summary, Total
+from compressor.batch.summary import Problem, Projection, Summary
+from compressor.batch.totals import Total
 from compressor.settings import Settings
 
 TOTALS = (

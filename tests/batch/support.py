@@ -180,9 +180,8 @@ class Inline:
             if self._dies(what, key):
                 found.append((number, Lost(alone=alone)))
             else:
-                found.append(
-                    (number, self.worker.prepare(subject) if what == "prepare" else self.worker.commit(subject.token))
-                )
+                answer = self.worker.prepare(subject) if what == "prepare" else self.worker.commit(subject.token)
+                found.append((number, answer or Lost()))
         return found
 
     def close(self) -> None:

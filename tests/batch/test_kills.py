@@ -147,3 +147,84 @@ def collect(engine, count: int) -> list:
     while len(found) < count and time.monotonic() < end:
         found += engine.answers(0.2)
     return found
+
+
+def test_workers_that_cannot_begin_end_the_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    from compressor.batch.engine_local import Local
+    from compressor.errors import CompressorError
+
+    fill(tmp_path / "a", 1)
+    nowhere = str(tmp_path / "nowhere")
+    engine = Local(Job(source=str(tmp_path / "a"), target=str(tmp_path / "b"), spool_dir=nowhere), 1)
+    try:
+        engine.prepare(1, Entry("0/0.jpg", 1, ""))
+        with pytest.raises(CompressorError, match=r"can't begin: spool_dir: .* is not a writable directory"):
+            collect(engine, 1)
+    finally:
+        engine.close()
+
+
+def test_workers_that_end_before_they_begin_are_not_started_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    from compressor.batch.engine_local import Local
+    from compressor.errors import CompressorError
+
+    engine = Local(Job(source=str(tmp_path), target=str(tmp_path / "b")), 1)
+    started = []
+
+    def dying():
+        started.append(process := begin())
+        process.process.kill()
+        return process
+
+    begin, engine._start = engine._start, dying
+    try:
+        engine.prepare(1, Entry("0/0.jpg", 1, ""))
+        with pytest.raises(CompressorError, match="end before they begin"):
+            collect(engine, 9)
+        assert len(started) <= 4
+    finally:
+        engine.close()
+
+
+def test_workers_end_when_their_coordinator_is_killed(tmp_path):
+    fill(tmp_path / "a", 30)
+    command = [sys.executable, "-c", COORDINATOR, str(tmp_path / "a"), str(tmp_path / "b")]
+    coordinator = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
+    )
+    assert coordinator.stdout is not None
+    worker = int(coordinator.stdout.readline())
+    coordinator.kill()
+    coordinator.wait()
+    coordinator.stdout.close()
+    end = time.monotonic() + 20
+    while os.path.exists(f"/proc/{worker}/fd") and alive(worker) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not alive(worker)
+
+
+def alive(process: int) -> bool:
+    """A zombie that nobody has waited for is none."""
+    try:
+        with open(f"/proc/{process}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+COORDINATOR = """
+import sys, time
+from compressor.batch.engine_local import Local
+from compressor.batch.job import Job
+from compressor.batch.store import Entry
+
+if __name__ == "__main__":
+    engine = Local(Job(source=sys.argv[1], target=sys.argv[2]), 2)
+    engine.prepare(1, Entry("0/0.jpg", 1, ""))
+    while not engine.answers(0.2):
+        pass
+    print(engine._processes[1].process.pid, flush=True)
+    time.sleep(600)
+"""

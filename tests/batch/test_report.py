@@ -15,8 +15,11 @@ from PIL import Image
 from compressor.batch import report
 from compressor.batch.job import Outcome, Reason
 from compressor.batch.report_plots import formats_plot, histogram_plot, median_step
-from compressor.batch.summary import Problem, Sample, Summary, Total
+from compressor.batch.summary import Problem, Sample, Summary
+from compressor.batch.totals import Total
+from compressor.footprint import Basis
 from compressor.legible import printable
+from compressor.settings import Bounds
 from tests.batch.summaries import HOSTILE, PROJECTION, summary
 
 VOID = {"meta", "img", "br"}
@@ -87,6 +90,7 @@ KINDS: list[Callable[[], Summary]] = [
     summary,
     hostile,
     lambda: summary(mode="dry run", projection=PROJECTION),
+    lambda: summary(footprint=Basis(region="de").of(1.0, 1e9)),
     lambda: summary(mode="in place", keep="before/", interrupted=True, problems_more=1_000),
     lambda: summary(mode="restore", totals=(Total(Outcome.COPIED, Reason.NONE, "jpeg", "", 9, 90, 90, 0.0),)),
     lambda: summary(totals=(), problems=(), notices={}, stage_seconds={}, histogram=(), wall_seconds=0.0),
@@ -240,3 +244,24 @@ def test_the_page_appears_when_it_is_complete(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OSError, match="disk full"):
         report.write(summary(), path)
     assert [found.name for found in tmp_path.iterdir()] == ["run.html"]
+
+
+def words_of(run: Summary) -> str:
+    return Page(report.page(run)).text
+
+
+def test_what_it_is_worth_is_a_range_with_its_disclosure_or_not_there() -> None:
+    words = words_of(summary(footprint=Basis(grid_grams_per_kwh=383.55).of(6.5, 1e9)))
+
+    assert "ESTIMATES, not measured: profile conservative, model" in words and "Not an offset." in words
+    assert "mg CO2e" in words and "hdd-3az" in words
+    without = words_of(summary(footprint=Basis().of(6.5, 1e9)))
+    assert "CO2e." in without and "mg CO2e" not in without
+    assert "ESTIMATES" not in words_of(summary())
+
+
+def test_a_scenario_is_of_what_was_saved_or_would_be() -> None:
+    rate = Bounds(1e9, 2e9, 3e9)
+
+    assert summary().a_year_of(rate) == Bounds(*(pytest.approx(x * summary().saved_bytes) for x in (1, 2, 3)))
+    assert summary(projection=PROJECTION).a_year_of(rate).low == pytest.approx(PROJECTION.saved_bytes)

@@ -13,7 +13,7 @@ from compressor.batch import run as running
 from compressor.batch.job import Job
 from compressor.batch.ledger import Ledger
 from compressor.batch.plan import Filters
-from compressor.batch.store import Attributes
+from compressor.batch.store import Attributes, StoreError, Trouble
 from compressor.settings import Settings
 from tests.batch.support import Faulty, Inline, Memory, jpeg, png, run_of
 
@@ -313,3 +313,81 @@ def test_a_ledger_is_of_one_run(tmp_path):
     (tmp_path / "other").write_bytes(b"no database at all, but long enough to look at" * 9)
     with pytest.raises(LedgerError, match="no ledger"):
         Ledger(tmp_path / "other")
+
+
+@pytest.mark.parametrize("moment", ["prepare", "before", "after"])
+def test_a_defect_fails_one_object_and_not_the_run(moment, tmp_path, monkeypatch):
+    """An exception that nobody has thought of, while an object is read or written; written it may be all the same."""
+    monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
+    store, odd = Memory(FILES), "photos/3.jpg"
+
+    class Odd(Memory):
+        def open(self, key):
+            if moment == "prepare" and key == odd:
+                raise ZeroDivisionError("two\nlines")
+            return super().open(key)
+
+        def write(self, key, body, attributes, only):
+            if moment == "before" and key == odd:
+                raise ZeroDivisionError("two\nlines")
+            written = super().write(key, body, attributes, only)
+            if moment == "after" and key == odd:
+                raise ZeroDivisionError("two\nlines")
+            return written
+
+    target = Odd({}) if moment != "prepare" else Memory({})
+    source = Odd(FILES) if moment == "prepare" else store
+    whole, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
+
+    assert whole and sum(totals.values()) == len(FILES)
+    if moment == "after":
+        assert totals["compressed", ""] == 8 and odd in target.data()
+    else:
+        assert totals["failed", "other"] == 1 and odd not in target.data()
+        with Ledger(tmp_path / "ledger") as ledger:
+            assert "ZeroDivisionError: two lines" in [done.error for done in ledger.failures(9)]
+
+
+def test_an_intent_that_cannot_be_settled_keeps_its_shard_open(tmp_path):
+    """Nothing is known of it while the store does not answer; the next run finds out."""
+    store, key = Memory(FILES), "photos/3.jpg"
+
+    class Silent(Memory):
+        silent = False
+
+        def look(self, asked):
+            if self.silent and asked == key:
+                raise StoreError(Trouble.UNAVAILABLE, "503")
+            return super().look(asked)
+
+    target = Silent({})
+    run_of(COPY, store, target, tmp_path / "ledger")
+    with Ledger(tmp_path / "ledger") as ledger:
+        (shard,) = ledger.shards()
+        ledger.reopen(shard)
+        ledger.intend(shard.number, next(done for done in ledger.known(shard).values() if done.key == key))
+    target.silent = True
+    _, totals, _ = run_of(COPY, store, target, tmp_path / "ledger")
+    assert totals["failed", "unavailable"] == 1 and totals["compressed", ""] == 7
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert [done.key for done, _ in ledger.intents()] == [key] and not ledger.shards()[0].done
+
+    target.silent = False
+    _, totals, _ = run_of(COPY, store, target, tmp_path / "ledger")
+    assert totals["compressed", ""] == 8 and ("failed", "unavailable") not in totals
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert not ledger.intents() and ledger.shards()[0].done
+
+
+def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_path):
+    source, target = Memory(FILES), Memory()
+    run_of(COPY, source, target, tmp_path / "ledger")
+
+    with Ledger(tmp_path / "ledger") as ledger:
+        done = list(ledger.objects())
+        assert all(one.memory_byte_seconds > 0 for one in done)
+        assert sum(total.memory_byte_seconds for total in ledger.totals()) == pytest.approx(
+            sum(one.memory_byte_seconds for one in done)
+        )
+        assert ledger.spend(1.5, 100.0) == (1.5, 100.0)
+        assert ledger.spend(0.5, 11.0) == (2.0, 111.0)

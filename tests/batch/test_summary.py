@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from compressor.batch.job import Outcome, Reason
-from compressor.batch.summary import Projection, Sample, Summary, Total, as_json, project, t_quantile
+from compressor.batch.summary import Projection, Sample, Summary, as_json, project, t_quantile
+from compressor.batch.totals import Total
 from tests.batch.summaries import HOSTILE, PROJECTION, summary
 
 Objects = NDArray[np.int64]  # (n, 2): size and saving
@@ -167,6 +168,7 @@ def test_json_has_every_field_and_what_is_computed() -> None:
         "bytes_in": 1_000_000,
         "bytes_out": 800_000,
         "cpu_seconds": 3.0,
+        "memory_byte_seconds": 0.0,
     }
     assert fields["problems"][0]["reason"] == "broken image"
     assert fields["settings"]["min_saving"] == 0.05

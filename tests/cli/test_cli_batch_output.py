@@ -12,7 +12,8 @@ from rich.console import Console
 
 from compressor import cli_batch_output as output
 from compressor.batch.job import Outcome, Reason
-from compressor.batch.summary import Problem, Progress, Projection, Total
+from compressor.batch.summary import Problem, Progress, Projection
+from compressor.batch.totals import Total
 from compressor.cli_batch_output import Live, Rate, print_summary
 from compressor.legible import printable
 from tests.batch.summaries import HOSTILE, PROJECTION, TOTALS, summary

@@ -66,12 +66,14 @@ def test_a_signal_leaves_nothing_behind(photo: Path, number: signal.Signals, cod
 
 
 def test_serve_takes_the_options_of_the_server_config() -> None:
+    from compressor.cli_basis import BASIS, basis_of
     from compressor.service.server import ServerConfig
 
-    options = inspect.signature(cli.serve).parameters
+    options = {name: parameter.default for name, parameter in inspect.signature(cli.serve).parameters.items()}
+    footprint = {name: options.pop(name) for name in BASIS}
 
-    assert {name: parameter.default for name, parameter in options.items()} == {
-        field.name: field.default for field in dataclasses.fields(ServerConfig)
+    assert options | {"footprint": basis_of(footprint)} == {
+        field.name: getattr(ServerConfig(), field.name) for field in dataclasses.fields(ServerConfig)
     }
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from compressor.cli_footprint_output import NUMBER_WIDTH, two_digits
+from compressor.cli_footprint_output import NUMBER_WIDTH
+from compressor.legible import two_digits
 from tests.cli.fakes import run
 
 CASE = "--saved-bytes 1e9 --retention-days 365 --storage hdd-3az --downloads 10 --cpu-seconds 60 --memory-bytes 1e9"

@@ -155,4 +155,11 @@ def fake_codec() -> Codec:
     def inspect(chunks, settings, *, raw=None):
         return FakeStream(chunks, settings, raw).source
 
-    return Codec(stream=stream, inspect=inspect, resources=None, warm_up=lambda: None, reserved_bytes=lambda: 7)
+    return Codec(
+        stream=stream,
+        inspect=inspect,
+        resources=None,
+        warm_up=lambda: None,
+        reserved_bytes=lambda: 7,
+        byte_seconds=lambda: 0.5,
+    )

@@ -119,6 +119,7 @@ def impatient_codec(budget: int, wait_seconds: float):
         inspect=functools.partial(inspect, resources=resources),
         resources=resources,
         reserved_bytes=lambda: resources.reserved_bytes,
+        byte_seconds=resources.held.byte_seconds,
     )
 
 

@@ -8,6 +8,7 @@ from running import Running, eventually
 
 from compressor.client import Client
 from compressor.errors import CompressorError
+from compressor.footprint import Basis, Profile
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,48 @@ def test_promtool_has_nothing_to_say(running):
     )
 
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_without_a_profile_nothing_is_estimated_but_memory_is_measured(running):
+    page = running.scrape()
+
+    assert "compressor_estimated" not in page and "compressor_methodology" not in page
+    assert float(value_of(page, "compressor_memory_byte_seconds_total")) > 0.5
+
+
+def test_what_the_process_uses_is_estimated_and_never_falls():
+    basis = Basis(storage_class="hdd-3az", original_replaced=True, region="us-east-1", reserved_vcpus=2.0)
+    with Running(fake_codec(), footprint=basis) as running:
+        first = running.scrape()
+        with Client(running.address) as client:
+            report = client.compress(file_of(1000)).report
+        second = running.scrape()
+        checked = subprocess.run(
+            ["promtool", "check", "metrics"], input=second, capture_output=True, text=True, timeout=60
+        )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    for quantity, unit, components in (
+        ("energy", "joules", ("cpu", "memory", "idle")),
+        ("co2e", "grams", ("cpu", "memory", "idle", "embodied")),
+    ):
+        for component in components:
+            name = f'compressor_estimated_used_{quantity}_{{}}_{unit}_total{{{{component="{component}"}}}}'
+            low, central, high = (float(value_of(second, name.format(b))) for b in ("low", "central", "high"))
+            assert 0 < low <= central <= high
+            assert float(value_of(first, name.format("high"))) <= high
+    assert "compressor_estimated_avoided" in second and "avoided_energy_low_joules_total{" not in second
+    assert float(value_of(second, "compressor_reserved_vcpus")) == 2
+    assert 'profile="conservative"' in second and 'original_deleted="true"' in second
+    assert report.footprint.used_co2e_grams.low > 0 and report.footprint.storage_class == "hdd-3az"
+
+
+def test_reports_have_a_footprint_unless_the_profile_is_off(running):
+    with Client(running.address) as client:
+        footprint = client.compress(file_of(1000)).report.footprint
+    assert footprint.profile == "conservative" and footprint.used_co2e_grams is None
+    with Running(fake_codec(), footprint=Basis(profile=Profile.OFF)) as silent, Client(silent.address) as client:
+        assert client.compress(file_of(1000)).report.footprint is None
+
+
+def value_of(page, series):
+    return next(line.rpartition(" ")[2] for line in page.splitlines() if line.rpartition(" ")[0] == series)

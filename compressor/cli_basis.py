@@ -1,0 +1,48 @@
+"""What estimates of energy and carbon stand on, as options of what runs for long: `serve`, `exporter`, `batch`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from compressor.cli_options import UsageError, option
+
+if TYPE_CHECKING:
+    from compressor.footprint import Basis
+
+BasisProfile = Annotated[
+    str | None,
+    option(
+        "profile",
+        "Whose numbers: conservative, central, ccf, swdm4 or off.",
+        metavar="PROFILE",
+        show_default="conservative where originals are replaced, else off",
+    ),
+]
+ScenarioProfile = Annotated[
+    str, option("profile", "Whose numbers: conservative, central, ccf, swdm4 or off.", metavar="PROFILE")
+]
+BasisStorage = Annotated[
+    str | None,
+    option("storage", "Where originals were kept: hdd-3az, hdd-1az, ssd-3az or ssd-1az.", metavar="CLASS"),
+]
+OriginalReplaced = Annotated[
+    bool,
+    option("original_replaced", "They are gone when results are there: versions, replicas and backups, too."),
+]
+BASIS = ("profile", "storage", "original_replaced", "region", "grid", "reserved_vcpus")
+
+
+def basis_of(options: dict[str, Any]) -> "Basis":
+    """What options mean; names that are missing are not said. Raises UsageError or SettingsError."""
+    from compressor.footprint import Basis, Profile
+
+    profile = options.get("profile")
+    if profile is not None and profile not in list(Profile):
+        raise UsageError(f"--profile is {profile!r}, must be one of {', '.join(Profile)}")
+    return Basis(
+        profile=None if profile is None else Profile(profile),
+        storage_class=options.get("storage"),
+        original_replaced=options.get("original_replaced", False),
+        network=options.get("network"),
+        region=options.get("region"),
+        grid_grams_per_kwh=options.get("grid"),
+        reserved_vcpus=options.get("reserved_vcpus"),
+    )

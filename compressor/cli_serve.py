@@ -1,0 +1,84 @@
+"""`compressor serve`, and what operators run beside it: `warmup`, `health`."""
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from compressor import cli_options as opt
+from compressor.cli_basis import BASIS, BasisProfile, BasisStorage, OriginalReplaced, basis_of
+from compressor.cli_footprint import Grid, Region, ReservedVcpus
+from compressor.legible import human_seconds
+
+
+def serve(
+    address: opt.Address = "127.0.0.1:50051",
+    metrics_address: opt.MetricsAddress = "127.0.0.1:9464",
+    memory_budget: opt.MemoryBudget = 256 << 20,
+    spool_dir: opt.SpoolDir = None,
+    spool_budget: opt.SpoolBudget = None,
+    window_bytes: opt.WindowBytes = 128 << 10,
+    idle_seconds: opt.IdleSeconds = 60.0,
+    calls_max: opt.CallsMax = 256,
+    drain_seconds: opt.DrainSeconds = 2.0,
+    grace_seconds: opt.GraceSeconds = 30.0,
+    tls_cert: opt.TlsCert = None,
+    tls_key: opt.TlsKey = None,
+    tls_client_ca: opt.TlsClientCa = None,
+    token_file: opt.TokenFile = None,
+    profile: BasisProfile = None,
+    storage: BasisStorage = None,
+    original_replaced: OriginalReplaced = False,
+    region: Region = None,
+    grid: Grid = None,
+    reserved_vcpus: ReservedVcpus = None,
+) -> None:
+    """Run the service until SIGTERM or Ctrl-C."""
+    options = dict(locals())
+    from compressor.cli import one_line_errors
+
+    with one_line_errors():
+        import logging
+
+        from compressor.service.server import Server, ServerConfig
+        from compressor.service.server import serve as run_service
+
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+
+        def say_where(server: Server) -> None:
+            host = address.rpartition(":")[0]
+            metrics = "" if metrics_address is None else f", metrics on http://{metrics_address.rpartition(':')[0]}"
+            metrics += f":{server.metrics_port}/metrics" if metrics else ""
+            typer.echo(f"serving on {host}:{server.port}{metrics}")
+            sys.stdout.flush()
+
+        footprint = basis_of({name: options.pop(name) for name in BASIS})
+        run_service(ServerConfig(**options, footprint=footprint), on_ready=say_where)
+
+
+def warmup() -> None:
+    """Compile the kernels ahead of the first image."""
+    from compressor.cli import one_line_errors
+
+    with one_line_errors():
+        start = time.perf_counter()
+        from compressor.service.codec import warm_up
+
+        warm_up()
+        typer.echo(f"kernels ready in {human_seconds(time.perf_counter() - start)}", err=True)
+
+
+def health(
+    address: opt.Address = "127.0.0.1:50051",
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 3.0,
+) -> None:
+    """Ask a service whether it takes requests: exit code 0 or 1."""
+    from compressor.cli import one_line_errors
+
+    with one_line_errors():
+        from compressor import client
+
+        serving = client.health(address, timeout)
+        typer.echo(f"{address}: {'serving' if serving else 'not serving'}", err=not serving)
+        raise typer.Exit(0 if serving else 1)
