@@ -1,4 +1,4 @@
-"""The command line: compress, batch, footprint, inspect, serve, warmup, health.
+"""The command line: compress, batch, exporter, footprint, inspect, serve, warmup, health.
 
 Exit codes: 0 done, 1 failed, 2 not meant like that (usage), 130 interrupted. What is slow to import (kernels, gRPC,
 rich) is imported by the command that needs it, so that `--help` answers at once.
@@ -21,6 +21,7 @@ import typer
 from compressor import cli_options as opt
 from compressor import cli_output as output
 from compressor.cli_batch import batch
+from compressor.cli_exporter import exporter
 from compressor.cli_footprint import footprint
 from compressor.cli_options import UsageError
 from compressor.cli_output import STANDARD
@@ -102,11 +103,13 @@ def root(
     if config is not None:
         commands: dict[str, Any] = context.command.commands  # type: ignore[attr-defined]
         with one_line_errors():
-            options = {
-                name: {str(p.name) for p in command.params if str(p.envvar).startswith(opt.PREFIX)}
+            params = {
+                name: [p for p in command.params if str(p.envvar).startswith(opt.PREFIX)]
                 for name, command in commands.items()
             }
-            context.default_map = opt.configuration(config, options)
+            options = {name: {str(p.name) for p in found} for name, found in params.items()}
+            repeatable = {name: {str(p.name) for p in found if p.multiple} for name, found in params.items()}
+            context.default_map = opt.configuration(config, options, repeatable)
 
 
 # --- compress -----------------------------------------------------------------------------------------------------
@@ -273,6 +276,7 @@ def inspect(source: opt.In, json: opt.Json = False) -> None:
 
 
 app.command()(batch)
+app.command()(exporter)
 app.command()(footprint)
 app.command()(serve)
 app.command()(warmup)

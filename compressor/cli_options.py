@@ -55,11 +55,14 @@ def color(text: str | None) -> tuple[int, int, int] | None:
     return red, green, blue
 
 
-def configuration(path: Path, options: Mapping[str, set[str]]) -> dict[str, dict[str, Any]]:
+def configuration(
+    path: Path, options: Mapping[str, set[str]], repeatable: Mapping[str, set[str]]
+) -> dict[str, dict[str, Any]]:
     """Defaults for every command from a TOML file of `name = value` lines.
 
-    options  the names that each command takes; a name that no command takes is an error, since it would
-             otherwise be ignored silently
+    options     the names that each command takes; a name that no command takes is an error, since it would
+                otherwise be ignored silently
+    repeatable  those of them that may be given more than once: a list in the file
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -74,9 +77,17 @@ def configuration(path: Path, options: Mapping[str, set[str]]) -> dict[str, dict
             raise UsageError(f"{path}: {name} is not an option; there are {', '.join(sorted(known))}")
         if isinstance(value, dict):
             raise UsageError(f"{path}: {name} is a table, must be a value")
-        if isinstance(value, list):
-            values[name] = ",".join(map(str, value))
-    return {command: {name: values[name] for name in names & values.keys()} for command, names in options.items()}
+
+    def given(name: str, several: bool) -> Any:
+        value = values[name]
+        if several:
+            return value if isinstance(value, list) else [value]
+        return ",".join(map(str, value)) if isinstance(value, list) else value
+
+    return {
+        command: {name: given(name, name in repeatable[command]) for name in names & values.keys()}
+        for command, names in options.items()
+    }
 
 
 def option(name: str, help: str, **more: Any) -> Any:

@@ -14,8 +14,9 @@ from prometheus_client import generate_latest
 
 from compressor.batch.summary import Summary
 from compressor.cli import app
+from compressor.exporter.accounting import Readings
 from compressor.footprint import Accrued, Basis
-from compressor.metrics import Estimates, Metrics, batch_metrics
+from compressor.metrics import Estimates, ExporterMetrics, Metrics, batch_metrics
 from compressor.service.server import ServerConfig
 from compressor.settings import Report, Settings
 from compressor.v1 import compressor_pb2
@@ -69,6 +70,7 @@ def metrics() -> list[str]:
     server.watch_energy(lambda: 1.0)
     server.estimate(Estimates("1", lambda: energy, basis.gauges(), basis.info()), 1.0)
     page += b"".join(server.wsgi(request, lambda status, headers: None)).decode()
+    page += b"".join(ExporterMetrics(Readings).wsgi(request, lambda status, headers: None)).decode()
     names = re.findall(r"^# TYPE (compressor_\w+) ", page, re.MULTILINE)
     numbered = re.compile(r"compressor_coefficient_\w+_(low|central|high)_\w+")  # one for each number of the model
     return [name for name in dict.fromkeys(names) if not name.endswith("_created") and not numbered.fullmatch(name)]
@@ -118,4 +120,6 @@ def test_the_examples_that_are_found_are_real() -> None:
     """The search itself: at least the things that no version can be without."""
     assert "compress --quality" in list(flags())
     assert "CompressorService.Compress" in methods(compressor_pb2.DESCRIPTOR)
-    assert {"compressor_requests_total", "compressor_batch_objects_total"} <= set(metrics())
+    assert {"compressor_requests_total", "compressor_batch_objects_total", "compressor_feed_events_total"} <= set(
+        metrics()
+    )

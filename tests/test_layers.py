@@ -23,6 +23,7 @@ LAYERS = (
     {"wire"},
     {"client"},
     {"service", "batch"},
+    {"exporter"},
     {"cli"},
 )
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}
@@ -45,7 +46,7 @@ DOORS = {
     "botocore": {"batch"},
     "obstore": {"batch"},
     "distributed": {"batch"},
-    "sqlite3": {"batch"},
+    "sqlite3": {"batch", "exporter"},
 }
 
 FILE_LINES_MAX = 350

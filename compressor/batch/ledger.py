@@ -13,6 +13,7 @@ import json
 import os
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -63,7 +64,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.parts = path.with_name(path.name + ".parts")
+        self.parts = part_path(path, 0).parent
         self._database = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
         try:
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -74,6 +75,7 @@ class Ledger:
                 for statement in filter(str.strip, SCHEMA.split(";")):
                     self._database.execute(statement)
                 self._database.execute("INSERT INTO run VALUES ('ledger version', ?)", (VERSION,))
+                self._database.execute("INSERT INTO run VALUES ('id', ?)", (uuid.uuid4().hex,))
         except sqlite3.OperationalError as error:
             self._database.close()
             if "locked" in str(error):
@@ -180,7 +182,7 @@ class Ledger:
             os.close(folder)
 
     def _part_path(self, number: int) -> Path:
-        return self.parts / f"{number:08d}.jsonl.gz"
+        return part_path(self.path, number)
 
     def part(self, number: int) -> Iterator[Done]:
         """The objects of a finished shard."""
@@ -261,6 +263,11 @@ class Ledger:
     def _select(self, where: str, *values: Any) -> Iterator[tuple[Done, int]]:
         for line, shard in self._database.execute(f"SELECT done, shard FROM objects {where}", values).fetchall():
             yield from_line(line), shard
+
+
+def part_path(ledger: Path, number: int) -> Path:
+    """Where the objects of a finished shard are."""
+    return ledger.with_name(ledger.name + ".parts") / f"{number:08d}.jsonl.gz"
 
 
 def unsure(intent: Done) -> Done:

@@ -6,5 +6,6 @@ from compressor.metrics.batch import batch_metrics as batch_metrics
 from compressor.metrics.batch import push as push
 from compressor.metrics.batch import write_textfile as write_textfile
 from compressor.metrics.estimates import Estimates as Estimates
+from compressor.metrics.exporter import ExporterMetrics as ExporterMetrics
 from compressor.metrics.service import Account as Account
 from compressor.metrics.service import Metrics as Metrics

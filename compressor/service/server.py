@@ -14,8 +14,8 @@ from grpc_reflection.v1alpha import reflection
 from compressor import wire
 from compressor.footprint import Basis, Rapl, load
 from compressor.metrics import Estimates, Metrics
+from compressor.metrics.admin import Admin
 from compressor.service import auth, malloc
-from compressor.service.admin import Admin
 from compressor.service.call import CALL_BYTES, Codec
 from compressor.service.own import Own
 from compressor.service.servicer import CompressorService
@@ -132,7 +132,7 @@ class Server:
             self.port = self._server.add_insecure_port(config.address)
         if config.metrics_address is not None:
             host, _, port = config.metrics_address.rpartition(":")
-            self._admin = Admin(host.strip("[]"), int(port), self.metrics, lambda: self.ready)
+            self._admin = Admin(host.strip("[]"), int(port), self.metrics.wsgi, lambda: self.ready)
             self.metrics_port = self._admin.port
         await self._server.start()
         await asyncio.to_thread(self._codec.warm_up)

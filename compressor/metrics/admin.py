@@ -1,4 +1,4 @@
-"""The HTTP side: /metrics for Prometheus, /healthz (the process is there) and /readyz (it takes calls)."""
+"""The HTTP side: /metrics for Prometheus, /healthz (the process is there) and /readyz (it does its work)."""
 
 import logging
 import socketserver
@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-
-from compressor.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +22,15 @@ class _Handler(WSGIRequestHandler):
 
 
 class Admin:
-    """A small HTTP server on threads of its own; `port` is the one it got."""
+    """A small HTTP server on threads of its own; `port` is the one it got.
 
-    def __init__(self, host: str, port: int, metrics: Metrics, ready: Callable[[], bool]) -> None:
-        self._metrics = metrics.wsgi
+    metrics  what answers a scrape
+    """
+
+    def __init__(
+        self, host: str, port: int, metrics: Callable[..., Iterable[bytes]], ready: Callable[[], bool]
+    ) -> None:
+        self._metrics = metrics
         self._ready = ready
         self._server = make_server(host, port, self._answer, server_class=_Server, handler_class=_Handler)
         self.port: int = self._server.server_port

@@ -1,0 +1,110 @@
+"""`compressor exporter`: what batch runs saved, accrued for as long as it is stored."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compressor import cli_options as opt
+from compressor.cli_footprint import Grid, Network, Region, not_negative
+from compressor.cli_options import UsageError, option
+
+LedgerPaths = Annotated[
+    list[Path],
+    option(
+        "ledger",
+        "What a batch run wrote, or a folder: every *.ledger in it. May be repeated.",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
+StatePath = Annotated[
+    Path, option("state", "Where counters are kept, over restarts.", metavar="FILE", show_default=False)
+]
+Storage = Annotated[
+    str | None,
+    option("storage", "Where results are kept: hdd-3az, hdd-1az, ssd-3az or ssd-1az.", metavar="CLASS"),
+]
+OriginalReplaced = Annotated[
+    bool,
+    option(
+        "original_replaced",
+        "Originals are gone when results are there: versions, replicas and backups, too. Else nothing is credited.",
+    ),
+]
+ProfileName = Annotated[
+    str | None,
+    option(
+        "profile",
+        "Whose numbers: conservative, central, ccf, swdm4 or off.",
+        metavar="PROFILE",
+        show_default="conservative with --original-replaced, else off",
+    ),
+]
+FeedPaths = Annotated[
+    list[Path] | None,
+    option("feed", "Events of results, JSON lines. May be repeated.", metavar="FILE", show_default=False),
+]
+MaxCreditDays = Annotated[
+    float,
+    option(
+        "max_credit_days",
+        "For how long a saving is credited, unless an event confirms that results are still there.",
+        parser=not_negative,
+        metavar="DAYS",
+    ),
+]
+ExporterAddress = Annotated[
+    str,
+    option("metrics_address", "Of /metrics, /healthz, /readyz.", parser=opt.address, metavar="HOST:PORT"),
+]
+
+
+def exporter(
+    ledger: LedgerPaths,
+    state: StatePath,
+    storage: Storage = None,
+    original_replaced: OriginalReplaced = False,
+    profile: ProfileName = None,
+    region: Region = None,
+    grid: Grid = None,
+    network: Network = None,
+    feed: FeedPaths = None,
+    max_credit_days: MaxCreditDays = 365.0,
+    metrics_address: ExporterAddress = "127.0.0.1:9465",
+) -> None:
+    """Accrue what batch runs saved, from their ledgers, until SIGTERM or Ctrl-C.
+
+    A batch run ends, but what it saved is saved for as long as its results are stored: that is counted here, over
+    restarts, and told at /metrics. It is an estimate with a range; it is no offset.
+    """
+    from compressor.cli import one_line_errors
+
+    with one_line_errors():
+        import logging
+
+        from compressor.exporter.accounting import ExporterConfig
+        from compressor.exporter.serve import serve
+        from compressor.footprint import Basis, Profile
+
+        if profile is not None and profile not in list(Profile):
+            raise UsageError(f"--profile is {profile!r}, must be one of {', '.join(Profile)}")
+        basis = Basis(
+            profile=None if profile is None else Profile(profile),
+            storage_class=storage,
+            original_replaced=original_replaced,
+            network=network,
+            region=region,
+            grid_grams_per_kwh=grid,
+        )
+        config = ExporterConfig(
+            ledgers=tuple(ledger), state=state, basis=basis, feeds=tuple(feed or ()), max_credit_days=max_credit_days
+        )
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+
+        def say_where(port: int) -> None:
+            typer.echo(f"metrics on http://{metrics_address.rpartition(':')[0]}:{port}/metrics")
+            sys.stdout.flush()
+
+        serve(config, metrics_address, say_where)

@@ -1,0 +1,1 @@
+"""Accrues what stored savings are worth, for as long as they are stored: batch runs end, somebody must count on."""

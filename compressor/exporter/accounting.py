@@ -1,0 +1,237 @@
+"""The accounts: what happened since the last tick is added to counters, with the coefficients of that moment."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compressor.errors import SettingsError
+from compressor.exporter import credit, index
+from compressor.exporter.events import EVENTS, RESULTS, Events
+from compressor.exporter.feed import Feeds
+from compressor.exporter.ledgers import Ledgers, Sight
+from compressor.exporter.state import State
+from compressor.footprint import Basis, Drivers, amounts
+
+log = logging.getLogger(__name__)
+
+DAY_SECONDS = 86400.0
+CREDIT_DAYS = 365.0
+NO_ACCESS = "unknown"
+PENDING = ("pending cpu seconds", "pending memory byte-seconds", "pending added byte-seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExporterConfig:
+    """What is accounted for.
+
+    ledgers          files, or folders of which every *.ledger is meant
+    state            file that counters are kept in, over restarts
+    feeds            files of events
+    max_credit_days  for how long a saving is credited unless an event confirms that results are still there
+    """
+
+    ledgers: tuple[Path, ...]
+    state: Path
+    basis: Basis = field(default_factory=Basis)
+    feeds: tuple[Path, ...] = ()
+    max_credit_days: float = CREDIT_DAYS
+
+    def __post_init__(self) -> None:
+        if not self.ledgers:
+            raise SettingsError("ledger", "must be given: what a batch run wrote, or a folder of them")
+        if not 0 < self.max_credit_days <= 36525:
+            raise SettingsError("max_credit_days", f"is {self.max_credit_days:g}, must be more than 0, at most 36525")
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """For a scrape; as metrics.exporter wants it."""
+
+    counters: dict[tuple[str, str], float] = field(default_factory=dict)
+    amounts: dict[tuple[str, str, str], tuple[float, float, float]] = field(default_factory=dict)
+    saved_bytes: int = 0
+    expired_bytes: int = 0
+    read_timestamp: float = 0.0
+
+
+class Own:
+    """What this process takes itself: CPU time, and memory × time."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._cpu = 0.0  # what it took to start belongs to it
+
+    def spent(self) -> tuple[float, float]:
+        """CPU seconds and byte-seconds since they were last `counted`."""
+        self._now, self._cpu_now = time.monotonic(), time.process_time()
+        return self._cpu_now - self._cpu, resident_bytes() * (self._now - self._since)
+
+    def counted(self) -> None:
+        """What `spent` said is on disk."""
+        self._since, self._cpu = self._now, self._cpu_now
+
+
+def resident_bytes() -> int:
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Exporter:
+    """All that is counted, in a state that one of these holds at a time. From any thread.
+
+    clock  Unix time; when it goes backwards nothing accrues until it has caught up
+    """
+
+    def __init__(self, config: ExporterConfig, clock: Callable[[], float] = time.time, own: Own | None = None) -> None:
+        self._config, self._basis, self._clock = config, config.basis, clock
+        self._own = own or Own()
+        self._lock = threading.RLock()
+        self._ledgers = Ledgers(config.ledgers)
+        self._feeds = Feeds(config.feeds)
+        self._credit_seconds = config.max_credit_days * DAY_SECONDS
+        self._state = State(config.state)
+        self.well = True
+        try:
+            self._prepare()
+        except BaseException:
+            self._state.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._feeds.close()
+            self._state.close()
+
+    # --- ticks -------------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Account for the time since the last one. Nothing is before a first scrape has seen where counters begin."""
+        with self._lock:
+            if self._state.fact("unscraped"):
+                return
+            try:
+                self._tick(list(self._ledgers.look()))
+            except BaseException:
+                self._ledgers.forget()
+                self.well = False
+                raise
+            self.well = True
+
+    def _tick(self, sights: list[Sight]) -> None:
+        state = self._state
+        spent = self._own.spent()
+        with state.transaction():
+            last = float(state.fact("last tick", now := self._clock()))
+            now = max(now, last)
+            accrued = credit.accrue(state, self._basis, sights, last, now, self._credit_seconds)
+            state.note("last tick", now)
+            if (storage := self._basis.storage_class) is not None:
+                state.count("storage_avoided_byte_seconds", storage, accrued.avoided_byte_seconds)
+                state.count("storage_added_byte_seconds", storage, accrued.added_byte_seconds)
+            state.count("ledger_cpu_seconds", "", accrued.cpu_seconds)
+            state.count("ledger_memory_byte_seconds", "", accrued.memory_byte_seconds)
+            used = (accrued.cpu_seconds + spent[0], accrued.memory_byte_seconds + spent[1], accrued.added_byte_seconds)
+            self._estimate(accrued.avoided_byte_seconds, 0.0, used)
+        self._own.counted()
+
+    def follow(self) -> bool:
+        """Read on in ledgers' parts and in feeds, for a moment; True where there is more right now."""
+        with self._lock:
+            if not self._config.feeds or self._state.fact("unscraped"):
+                return False
+            if index.index_one(self._state):
+                return True  # feeds wait: a deletion that is not understood would be credited
+            return self._feeds.step(self._state, self._take)
+
+    def _take(self, lines: list[bytes]) -> None:
+        state = self._state
+        now = float(state.fact("last tick", 0.0))
+        events = Events(state, now, self._credit_seconds, credit.credits(self._basis))
+        for line in lines:
+            state.count("feed_events", ",".join(events.take(line)), 1)
+        state.count("egress_avoided_bytes", self._basis.network or NO_ACCESS, events.unsent_bytes)
+        self._estimate(0.0, events.unsent_bytes, (0.0, 0.0, 0.0))
+
+    def _estimate(self, avoided: float, unsent: float, used: tuple[float, float, float]) -> None:
+        """Let the estimates rise. While the profile is off, what was used waits: it is not forgotten."""
+        state, basis = self._state, self._basis
+        cpu, memory, added = (state.fact(name, 0.0) + amount for name, amount in zip(PENDING, used, strict=True))
+        used = (cpu, memory, added)
+        for name, amount in zip(PENDING, used if basis.is_off else (0.0, 0.0, 0.0), strict=True):
+            state.note(name, amount)
+        if not basis.is_off:
+            for drivers in self._drivers(avoided, unsent, used):
+                state.estimate(amounts(basis.estimate(drivers)))
+
+    def _drivers(self, avoided: float, unsent: float, used: tuple[float, float, float]) -> tuple[Drivers, Drivers]:
+        """Benefits and costs apart: they have separate counters."""
+        basis = self._basis
+        storage = basis.storage_class
+        cpu_seconds, memory_byte_seconds, added = used
+        gains = Drivers(
+            0.0,
+            0.0,
+            stored_byte_seconds=avoided if credit.credits(basis) else None,
+            storage_class=storage or "hdd-3az",
+            unsent_bytes=None if basis.network is None else unsent,
+            access=basis.network or "fixed",
+        )
+        costs = Drivers(
+            cpu_seconds,
+            memory_byte_seconds,
+            stored_byte_seconds=-added if storage is not None and added else None,
+            storage_class=storage or "hdd-3az",
+        )
+        return gains, costs
+
+    def _prepare(self) -> None:
+        """Every counter that can occur is there, with 0. Where one is new, a scrape has to see that first."""
+        state, basis = self._state, self._basis
+        counters = [("ledger_cpu_seconds", ""), ("ledger_memory_byte_seconds", "")]
+        counters += [("egress_avoided_bytes", basis.network or NO_ACCESS)]
+        counters += [("feed_events", f"{event},{result}") for event in EVENTS for result in RESULTS]
+        if basis.storage_class is not None:
+            counters += [(f"storage_{side}_byte_seconds", basis.storage_class) for side in ("avoided", "added")]
+        found: set[tuple[str, str, str]] = set()
+        if not basis.is_off:
+            for drivers in self._drivers(0.0, 0.0, (0.0, 0.0, 1.0)):
+                found |= amounts(basis.estimate(drivers)).keys()
+        with state.transaction():
+            if set(counters) - state.counters().keys() or found - state.estimates().keys():
+                state.note("unscraped", 1)
+            for name, labels in counters:
+                state.count(name, labels, 0.0)
+            state.estimate(dict.fromkeys(found, (0.0, 0.0, 0.0)))
+
+    # --- scrapes -----------------------------------------------------------------------------------------------------
+
+    def readings(self) -> Readings:
+        """What is true now; after a tick, but for the first ones, which say where counters begin."""
+        with self._lock:
+            self.tick()
+            state = self._state
+            now = max(self._clock(), float(state.fact("last tick", 0.0)))
+            saved, expired = credit.credited_bytes(state, now)
+            counters = state.counters()
+            found = Readings(
+                counters=counters,
+                amounts=state.estimates(),
+                saved_bytes=saved if credit.credits(self._basis) else 0,
+                expired_bytes=expired if credit.credits(self._basis) else 0,
+                read_timestamp=self._read_timestamp(),
+            )
+            if state.fact("unscraped"):
+                with state.transaction():
+                    state.note("unscraped", 0)
+                    state.note("last tick", state.fact("last tick", now))
+            return found
+
+    def _read_timestamp(self) -> float:
+        """When the ledger was last read that waits for longest; 0 where one was never read."""
+        read = dict(self._state.run("SELECT path, read FROM ledgers"))
+        named = set(self._ledgers.paths()) | {path for path in read if self._ledgers.names(path)}
+        return min((read.get(path, 0.0) for path in named), default=0.0)

@@ -1,0 +1,102 @@
+"""Ledgers as they are found: which there are, and how each stands, read only when it has changed."""
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from compressor.batch.ledger import LedgerError
+from compressor.batch.standing import LedgerHeldError, Standing, standing
+
+log = logging.getLogger(__name__)
+
+Stamp = tuple[int, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A ledger that is there.
+
+    id        "" where a run holds it that we have not read since we began
+    standing  None where nothing has changed, or a run holds it
+    read      whether we know how it stands now
+    """
+
+    path: str
+    id: str
+    standing: Standing | None
+    read: bool
+
+
+class Ledgers:
+    """Those that were named: files, and folders of which every *.ledger is meant."""
+
+    def __init__(self, named: tuple[Path, ...]) -> None:
+        self._named = named
+        self._known: dict[str, tuple[Stamp, str]] = {}
+        self._told: dict[str, str] = {}
+
+    def paths(self) -> list[str]:
+        """Of all that are meant now, each once, links followed."""
+        found: dict[str, None] = {}
+        for path in self._named:
+            for file in sorted(path.glob("*.ledger")) if path.is_dir() else [path]:
+                found[os.path.realpath(file)] = None
+        return list(found)
+
+    def names(self, path: str) -> bool:
+        """Whether it is meant, there or not."""
+        return any(
+            path == os.path.realpath(one) or os.path.dirname(path) == os.path.realpath(one) for one in self._named
+        )
+
+    def look(self) -> Iterator[Sight]:
+        """What is there. One that can't be read is as good as gone, and told once."""
+        seen: dict[str, str] = {}
+        for path in self.paths():
+            sight = self._look(path)
+            if sight is None:
+                continue
+            if sight.id and sight.id in seen:
+                self._tell(path, f"{path} is a copy of {seen[sight.id]}: it counts once")
+                continue
+            seen[sight.id] = path
+            yield sight
+
+    def _look(self, path: str) -> Sight | None:
+        try:
+            stamp = stamp_of(path)
+            known, id = self._known.get(path, (None, ""))
+            if stamp == known:
+                return Sight(path, id, None, read=True)
+            found = standing(Path(path))
+        except LedgerHeldError:
+            return Sight(path, id, None, read=False)
+        except (LedgerError, OSError) as error:
+            self._known.pop(path, None)
+            self._tell(path, str(error))
+            return None
+        self._known[path] = stamp, found.id
+        self._told.pop(path, None)
+        return Sight(path, found.id, found, read=True)
+
+    def forget(self) -> None:
+        """What was read did not get into the state: it is to be read again."""
+        self._known.clear()
+
+    def _tell(self, path: str, what: str) -> None:
+        if self._told.get(path) != what:
+            self._told[path] = what
+            log.warning("%s", what)
+
+
+def stamp_of(path: str) -> Stamp:
+    """What changes when a ledger does. A journal that is empty is our own reading's."""
+    there = os.stat(path)
+    try:
+        wal = os.stat(path + "-wal")
+        journal = (wal.st_size, wal.st_mtime_ns) if wal.st_size else (0, 0)
+    except FileNotFoundError:
+        journal = (0, 0)
+    return there.st_ino, there.st_size, there.st_mtime_ns, *journal

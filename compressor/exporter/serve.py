@@ -1,0 +1,84 @@
+"""The process: a tick at every scrape and every few seconds, until it is told to end."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from compressor.exporter.accounting import Exporter, ExporterConfig
+from compressor.footprint import load
+from compressor.metrics import ExporterMetrics
+from compressor.metrics.admin import Admin
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 15.0
+FOLLOW_SECONDS = 5.0  # between ticks, while there is much to read
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def metrics_of(exporter: Exporter, config: ExporterConfig) -> ExporterMetrics:
+    """What a scrape answers: measured numbers, and estimates unless their profile is off."""
+    metrics, basis = ExporterMetrics(exporter.readings), config.basis
+    if not basis.is_off:
+        metrics.estimate(load().version, basis.gauges(), basis.info())
+    return metrics
+
+
+def serve(
+    config: ExporterConfig,
+    metrics_address: str,
+    on_ready: Callable[[int], None] = lambda port: None,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Until SIGTERM or SIGINT; in the main thread.
+
+    on_ready  is given the port of /metrics, /healthz and /readyz
+    """
+    stop = threading.Event()
+    with stopping(stop):
+        exporter = Exporter(config, clock)
+        try:
+            host, _, port = metrics_address.rpartition(":")
+            admin = Admin(host.strip("[]"), int(port), metrics_of(exporter, config).wsgi, lambda: exporter.well)
+            try:
+                on_ready(admin.port)
+                while not stop.is_set():
+                    turn(exporter, stop)
+                    stop.wait(TICK_SECONDS)
+            finally:
+                admin.close()
+            exporter.tick()
+        finally:
+            exporter.close()
+
+
+def turn(exporter: Exporter, stop: threading.Event) -> None:
+    """A tick, and what there is to read; what goes wrong (a full disk, say) is told, and tried again at the next."""
+    try:
+        more = True
+        while more and not stop.is_set():
+            exporter.tick()
+            end = time.monotonic() + FOLLOW_SECONDS
+            while (more := exporter.follow()) and time.monotonic() < end and not stop.is_set():
+                pass
+    except Exception:
+        log.exception("nothing was accrued; tried again in %g s", TICK_SECONDS)
+
+
+@contextmanager
+def stopping(stop: threading.Event) -> Iterator[None]:
+    """Signals set the event."""
+
+    def told(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, told) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

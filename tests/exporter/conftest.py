@@ -1,0 +1,10 @@
+import pytest
+
+from tests.exporter.support import Bench
+
+
+@pytest.fixture(autouse=True)
+def benches_are_closed():
+    yield
+    while Bench.open:
+        Bench.open.pop().exporter.close()

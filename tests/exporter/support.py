@@ -1,0 +1,102 @@
+"""Ledgers without a run, a clock that is told the time, and an exporter between them."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+from compressor.batch.job import Done, Outcome
+from compressor.batch.ledger import Ledger
+from compressor.exporter.accounting import Exporter, ExporterConfig, Own, Readings
+from compressor.footprint import Basis
+
+DAY = 86400.0
+CREDITED = Basis(storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=383.55)
+IN_PLACE = {"mode": "in place", "keep": "", "source": "s3://photos"}
+KEPT = IN_PLACE | {"keep": "originals/"}
+COPY = IN_PLACE | {"mode": "copy", "target": "s3://small"}
+
+
+def write(path: Path, objects: dict[str, tuple[int, int]], facts: dict[str, str] = IN_PLACE, **more: Any) -> None:
+    """A shard of a ledger: size and bytes_out by key. The first time it is made, then it is gone on with.
+
+    shard  its number, the next or one that is there; done: whether it is finished; cpu: seconds of each object
+    """
+    number, done, cpu = more.get("shard", 1), more.get("done", True), more.get("cpu", 1.0)
+    with Ledger(path) as ledger:
+        ledger.begin(facts)
+        shards = {shard.number: shard for shard in ledger.shards()}
+        if number in shards:
+            ledger.reopen(shards[number])
+        else:
+            ledger.add_shard(f"{number:03d}", f"{number:03d}~")
+        for key, (size, out) in objects.items():
+            outcome = Outcome.COMPRESSED if out < size else Outcome.KEPT
+            found = Done(key=key, etag="e", size=size, outcome=outcome, bytes_out=out if out < size else 0)
+            ledger.finish(number, with_cpu(found, cpu))
+        if done:
+            ledger.finish_shard(number)
+        ledger.totals()
+
+
+def with_cpu(done: Done, seconds: float) -> Done:
+    return dataclasses.replace(done, stage_seconds={"encode": seconds * 0.75}, other_seconds=seconds * 0.25)
+
+
+class NothingOwn(Own):
+    """A process that takes nothing."""
+
+    def spent(self) -> tuple[float, float]:
+        return 0.0, 0.0
+
+    def counted(self) -> None:
+        pass
+
+
+class Bench:
+    """An exporter in a folder, at a time that tests set; `restart` is as a kill."""
+
+    open: ClassVar[list["Bench"]] = []
+
+    def __init__(self, folder: Path, basis: Basis = CREDITED, *, scraped: bool = True, **config: Any) -> None:
+        self.open.append(self)
+        self.folder, self.now = folder, 1_000_000_000.0
+        self.feed = folder / "feed.jsonl"
+        self._config = {"ledgers": (folder,), "state": folder / "state", "basis": basis, **config}
+        self.exporter = self.start()
+        if scraped:
+            self.exporter.readings()
+
+    def start(self, **changed: Any) -> Exporter:
+        self._config |= changed
+        self.exporter = Exporter(ExporterConfig(**self._config), lambda: self.now, NothingOwn())
+        return self.exporter
+
+    def restart(self, **changed: Any) -> Exporter:
+        self.exporter.close()
+        return self.start(**changed)
+
+    def wait(self, days: float) -> Readings:
+        """Let time go by, and see."""
+        self.now += days * DAY
+        return self.see()
+
+    def see(self) -> Readings:
+        self.exporter.tick()
+        while self.exporter.follow():
+            pass
+        return self.exporter.readings()
+
+    def tell(self, event: str, **more: Any) -> None:
+        """Append to the feed."""
+        with self.feed.open("a") as file:
+            file.write(json.dumps({"time": self.now, "event": event, **more}) + "\n")
+
+
+def avoided(found: Readings, storage: str = "hdd-3az") -> float:
+    """Byte-days."""
+    return found.counters["storage_avoided_byte_seconds", storage] / DAY
+
+
+def added(found: Readings, storage: str = "hdd-3az") -> float:
+    return found.counters["storage_added_byte_seconds", storage] / DAY

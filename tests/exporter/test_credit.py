@@ -1,0 +1,438 @@
+"""What is credited, for how long, and what is not."""
+
+import contextlib
+import logging
+import random
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compressor.batch.ledger import Ledger
+from compressor.batch.restore import RESTORED
+from compressor.exporter.accounting import PENDING
+from compressor.exporter.state import State, StateError
+from compressor.footprint import Basis, Drivers, Profile, amounts
+from tests.exporter.support import COPY, CREDITED, DAY, IN_PLACE, KEPT, Bench, added, avoided, write
+from tests.reference.accrual import Slow
+
+
+def test_a_saving_is_credited_for_as_long_as_it_is_stored(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600), "b.jpg": (500, 500)}, cpu=3.0)
+    bench = Bench(tmp_path)
+
+    first = bench.see()
+    assert (avoided(first), first.saved_bytes, first.expired_bytes) == (0, 400, 0)
+    assert first.counters["ledger_cpu_seconds", ""] == 6.0
+    assert avoided(bench.wait(10)) == 4000
+    assert avoided(bench.wait(0.5)) == 4200
+
+
+def test_credit_ends_after_a_year_and_time_between_is_not_made_good_by_a_confirmation(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    bench = Bench(tmp_path, feeds=(tmp_path / "feed.jsonl",))
+    bench.see()
+
+    assert avoided(bench.wait(400)) == 365 * 400
+    found = bench.wait(10)
+    assert (avoided(found), found.saved_bytes, found.expired_bytes) == (365 * 400, 0, 400)
+
+    bench.tell("confirm")
+    found = bench.see()
+    assert (avoided(found), found.saved_bytes, found.expired_bytes) == (365 * 400, 400, 0)
+    assert avoided(bench.wait(1000)) == 2 * 365 * 400
+
+
+@pytest.mark.parametrize("facts", [KEPT, COPY])
+def test_where_originals_stay_results_are_a_cost(tmp_path: Path, facts: dict[str, str]) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)}, facts)
+    bench = Bench(tmp_path)
+    bench.see()
+
+    found = bench.wait(10)
+
+    assert (avoided(found), added(found), found.saved_bytes) == (0, 6000, 0)
+    assert found.amounts["used", "energy", "storage"][2] > 0
+    assert found.amounts["avoided", "energy", "storage"] == (0, 0, 0)
+
+
+def test_without_the_word_that_originals_are_gone_nothing_is_credited(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    bench = Bench(tmp_path, Basis(storage_class="hdd-3az"))
+    bench.see()
+
+    found = bench.wait(10)
+
+    assert (avoided(found), added(found), found.amounts) == (0, 6000, {})
+
+    bench.restart(basis=CREDITED)  # from now on, not for the time before
+    bench.exporter.readings()
+    found = bench.wait(1)
+    assert (avoided(found), added(found)) == (0, 6600)
+    assert (avoided(bench.wait(1)), added(bench.see())) == (400, 6600)
+
+
+def test_without_a_storage_class_only_work_is_counted(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    bench = Bench(tmp_path, Basis())
+    bench.see()
+
+    found = bench.wait(10)
+
+    assert found.counters["ledger_cpu_seconds", ""] == 1.0
+    assert not [name for name, _ in found.counters if name.startswith("storage")]
+
+
+def test_what_was_used_while_the_profile_was_off_is_not_forgotten(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)}, cpu=100.0)
+    bench = Bench(tmp_path, Basis())
+    bench.see()
+    assert bench.wait(1).amounts == {}
+
+    bench.restart(basis=CREDITED)
+    bench.exporter.readings()
+    found = bench.see()
+
+    assert found.amounts["used", "energy", "cpu"] == pytest.approx(tuple(cpu_energy(100.0)))
+    assert set(PENDING) == {"pending cpu seconds", "pending memory byte-seconds", "pending added byte-seconds"}
+
+
+def cpu_energy(seconds: float) -> Any:
+    return amounts(CREDITED.estimate(Drivers(seconds, 0.0)))["used", "energy", "cpu"]
+
+
+def test_a_run_that_is_gone_on_with_gives_a_cohort_of_the_difference(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    bench = Bench(tmp_path)
+    bench.see()
+    bench.wait(300)
+
+    write(tmp_path / "a.ledger", {"b.jpg": (1000, 900)})
+    bench.see()
+    assert avoided(bench.wait(100)) == 400 * 365 + 100 * 100
+    assert bench.see().counters["ledger_cpu_seconds", ""] == 2.0
+
+    write(tmp_path / "a.ledger", {"b.jpg": (1000, 950)})  # it was written anew, and less could be saved
+    found = bench.see()
+    assert (found.saved_bytes, found.expired_bytes) == (50, 400)
+    assert avoided(bench.wait(10)) == 400 * 365 + 100 * 100 + 10 * 50
+
+
+def test_a_shard_is_credited_when_it_is_done_but_costs_from_the_start(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)}, done=False)
+    write(tmp_path / "b.ledger", {"a.jpg": (1000, 600)}, COPY, done=False)
+    bench = Bench(tmp_path)
+    bench.see()
+
+    found = bench.wait(1)
+    assert (avoided(found), added(found), found.counters["ledger_cpu_seconds", ""]) == (0, 600, 2.0)
+
+    write(tmp_path / "a.ledger", {"b.jpg": (1000, 700)}, done=True)
+    bench.see()
+    found = bench.wait(1)
+    assert (avoided(found), added(found), found.counters["ledger_cpu_seconds", ""]) == (700, 1200, 3.0)
+
+
+def test_a_shard_that_is_opened_again_keeps_its_credit(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    bench = Bench(tmp_path)
+    bench.see()
+
+    write(tmp_path / "a.ledger", {"b.jpg": (1000, 600)}, done=False)
+    assert avoided(bench.wait(10)) == 4000
+    assert bench.see().saved_bytes == 400
+
+
+def test_a_ledger_that_a_run_holds_goes_on_being_credited_and_is_read_later(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    bench = Bench(tmp_path)
+    seen = bench.see().read_timestamp
+    with Ledger(tmp_path / "a.ledger") as ledger:
+        ledger.add_shard("b", "c")
+        ledger.commit()
+
+        found = bench.wait(10)
+        assert (avoided(found), found.read_timestamp) == (4000, seen)
+        bench.restart()
+        assert avoided(bench.wait(10)) == 8000
+    assert bench.wait(1).read_timestamp == bench.now
+
+
+def test_a_ledger_that_goes_away_is_not_credited_any_more_but_what_it_added_is_counted(tmp_path: Path) -> None:
+    for name, facts in (("a.ledger", IN_PLACE), ("b.ledger", COPY)):
+        write(tmp_path / name, {"a.jpg": (1000, 600)}, facts)
+    bench = Bench(tmp_path)
+    bench.see()
+    bench.wait(10)
+    (tmp_path / "away").mkdir()
+    for name in ("a.ledger", "b.ledger"):
+        (tmp_path / name).rename(tmp_path / "away" / name)
+
+    found = bench.wait(10)
+    assert (avoided(found), added(found), found.saved_bytes) == (4000, 12000, 0)
+
+    (tmp_path / "away" / "a.ledger").rename(tmp_path / "c.ledger")  # back, under another name
+    assert avoided(bench.wait(10)) == 4000
+    found = bench.wait(10)
+    assert (avoided(found), found.counters["ledger_cpu_seconds", ""]) == (8000, 2.0)
+
+
+def test_a_ledger_and_its_copy_count_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    (tmp_path / "b.ledger").write_bytes((tmp_path / "a.ledger").read_bytes())
+    (tmp_path / "c.ledger").symlink_to(tmp_path / "a.ledger")
+    bench = Bench(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        bench.see()
+        bench.see()
+
+    assert avoided(bench.wait(1)) == 400
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path}/b.ledger is a copy of {tmp_path}/a.ledger: it counts once"
+    ]
+
+
+def test_a_restored_ledger_is_not_credited_any_more(tmp_path: Path) -> None:
+    for name, facts in (("a.ledger", IN_PLACE), ("b.ledger", KEPT)):
+        write(tmp_path / name, {"a.jpg": (1000, 600)}, facts)
+    bench = Bench(tmp_path)
+    bench.see()
+    bench.wait(10)
+    for name in ("a.ledger", "b.ledger"):
+        with Ledger(tmp_path / name) as ledger:
+            ledger.note(RESTORED, "begun")
+
+    found = bench.wait(10)
+
+    assert avoided(found) == 4000  # nor for the time in which it was restored
+    assert added(bench.wait(10)) == added(found) == 12000
+
+
+def test_time_that_goes_backwards_accrues_nothing_twice(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    bench = Bench(tmp_path)
+    bench.see()
+    bench.wait(10)
+
+    assert avoided(bench.wait(-5)) == 4000
+    assert avoided(bench.wait(5)) == 4000
+    assert avoided(bench.wait(1)) == 4400
+
+
+def test_the_first_scrape_sees_where_counters_begin(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    bench = Bench(tmp_path, scraped=False)
+    for _ in range(3):
+        bench.exporter.tick()
+        bench.exporter.follow()
+        bench.now += DAY
+
+    first = bench.exporter.readings()
+
+    assert set(first.counters.values()) == {0.0}
+    assert set(first.amounts.values()) == {(0.0, 0.0, 0.0)}
+    assert {of for of in first.amounts if of[0] == "avoided"} == {
+        ("avoided", "energy", "storage"),
+        ("avoided", "co2e", "storage"),
+    }
+    assert bench.exporter.readings().counters["ledger_cpu_seconds", ""] == 1.0
+    bench.restart()
+    assert bench.exporter.readings().counters["ledger_cpu_seconds", ""] == 1.0  # only once
+
+
+def test_history_is_not_rewritten_when_the_profile_or_the_grid_changes(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (10**9, 6 * 10**8)}, cpu=0.0)
+    bench = Bench(tmp_path)
+    bench.see()
+    before = bench.wait(10).amounts["avoided", "co2e", "storage"]
+    changed = Basis(profile=Profile.CCF, storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=2 * 383.55)
+    bench.restart(basis=changed)
+
+    assert bench.see().amounts["avoided", "co2e", "storage"] == before
+    found = bench.wait(10).amounts["avoided", "co2e", "storage"]
+    grown = amounts(
+        changed.estimate(Drivers(0.0, 0.0, stored_byte_seconds=4e8 * 10 * DAY))
+    )["avoided", "co2e", "storage"]  # fmt: skip
+    assert [now - was for now, was in zip(found, before, strict=True)] == pytest.approx(list(grown))
+
+
+def test_the_worked_example_accrues_to_its_published_figure(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (2 * 10**9, 10**9)}, cpu=60.0)
+    bench = Bench(tmp_path)
+    bench.see()
+
+    found = bench.wait(365).amounts
+
+    kwh = [joules / 3.6e6 for joules in found["avoided", "energy", "storage"]]
+    assert kwh == pytest.approx([0.00329, 0.01179, 0.02690], rel=0.002)
+
+
+def test_one_exporter_at_a_time_holds_a_state(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    with pytest.raises(StateError, match="in use by another exporter"):
+        State(tmp_path / "state")
+    bench.exporter.close()
+    (tmp_path / "other").write_bytes(b"no database at all" * 100)
+    with pytest.raises(StateError, match="is no state"):
+        State(tmp_path / "other")
+    with pytest.raises(StateError, match="unable to open"):
+        State(tmp_path / "nowhere" / "state")
+
+
+# --- against a slow reference ----------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    pass
+
+
+class Mortal:
+    """A connection whose process is killed before one of its next statements."""
+
+    def __init__(self, database: sqlite3.Connection, statements: int) -> None:
+        self._database, self._left = database, statements
+
+    def _live(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self._database.close()  # what was not committed is lost, as it would be
+            raise Killed
+
+    def execute(self, *values: Any) -> sqlite3.Cursor:
+        self._live()
+        return self._database.execute(*values)
+
+    def executemany(self, *values: Any) -> sqlite3.Cursor:
+        self._live()
+        return self._database.executemany(*values)
+
+    @property
+    def in_transaction(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._database.close()
+
+
+class World:
+    """Ledgers that grow, shrink, go away and come back; what is true of each."""
+
+    def __init__(self, folder: Path, dice: random.Random) -> None:
+        self.folder, self.dice = folder, dice
+        self.objects: dict[str, dict[str, tuple[int, int]]] = {}
+        self.facts = {"a": IN_PLACE, "b": COPY, "c": IN_PLACE}
+        self.ended: set[str] = set()
+        self.away: set[str] = set()
+        self.deleted: set[tuple[str, str]] = set()
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}.{'away' if name in self.away else 'ledger'}"
+
+    def change(self) -> None:
+        """One thing, at random."""
+        name, dice = self.dice.choice("abc"), self.dice
+        chance = dice.random()
+        if name in self.objects and chance < 0.15:
+            before = self.path(name)
+            self.away ^= {name}
+            before.rename(self.path(name))
+        elif name in self.objects and chance < 0.18 and name not in self.ended:
+            self.ended.add(name)
+            with Ledger(self.path(name)) as ledger:
+                ledger.note(RESTORED, "begun")
+        elif name not in self.away and name not in self.ended:
+            shard = dice.choice([number for number in (1, 2, 3) if number <= 1 + self.shards(name)])
+            size = dice.randrange(100, 1000)
+            self.write(name, f"{shard}/{dice.randrange(4)}-{name}", size, dice.choice([size, size // 2, size // 3]))
+
+    def write(self, name: str, key: str, size: int, out: int) -> None:
+        if (name, key) not in self.deleted:
+            self.objects.setdefault(name, {})[key] = (size, out)
+            write(self.path(name), {key: (size, out)}, self.facts[name], shard=int(key[0]), cpu=self.dice.random())
+
+    def shards(self, name: str) -> int:
+        return max((int(key[0]) for key in self.objects.get(name, {})), default=0)
+
+    def found(self) -> dict[str, tuple[str, dict[int, tuple[int, int]]] | None]:
+        """What a reader of the ledgers finds."""
+        result: dict[str, tuple[str, dict[int, tuple[int, int]]] | None] = {}
+        for name, objects in self.objects.items():
+            if name in self.away:
+                continue
+            kind = "ended" if name in self.ended else "added" if self.facts[name] is COPY else "avoided"
+            shards = {}
+            for shard in range(1, 1 + self.shards(name)):
+                mine = [(size, out) for key, (size, out) in objects.items() if key[0] == str(shard) and out < size]
+                shards[shard] = (sum(size - out for size, out in mine), sum(out for _, out in mine))
+            result[name] = (kind, shards)
+        return result
+
+
+SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.heavy) for seed in range(4, 200))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_history_accrues_as_the_slow_reference_says(tmp_path: Path, seed: int) -> None:
+    """Ticks at any time, restarts, kills between any two statements, runs gone on with, ledgers that go away and come
+    back, deletions, confirmations, clocks that go back: the same byte-seconds, and no counter ever falls."""
+    dice = random.Random(seed)
+    bench = Bench(tmp_path, feeds=(tmp_path / "feed.jsonl",), max_credit_days=30)
+    world, slow, day, before = World(tmp_path, dice), Slow(30), 0, bench.exporter.readings()
+    start = bench.now
+    for name in "abc":
+        world.write(name, f"1/0-{name}", 1000, 400)
+    for _ in range(50):
+        day = max(0, day + dice.choice([0, 1, 2, 5, 20, -3]))
+        bench.now = start + day * DAY
+        for _ in range(dice.randrange(3)):
+            world.change()
+        slow.tick(day, world.found())
+        events(bench, world, slow, day, dice)
+        found = survive(bench, dice)
+
+        assert avoided(found) == pytest.approx(slow.avoided, rel=1e-9)
+        assert added(found) == pytest.approx(slow.added, rel=1e-9)
+        assert all(found.counters[of] >= value for of, value in before.counters.items())
+        for of, bounds in before.amounts.items():
+            assert all(now >= was for now, was in zip(found.amounts[of], bounds, strict=True))
+        before = found
+    assert slow.avoided + slow.added > 0
+    whole = amounts(CREDITED.estimate(Drivers(0.0, 0.0, stored_byte_seconds=avoided(before) * DAY)))
+    expected = list(whole["avoided", "energy", "storage"])
+    assert list(before.amounts["avoided", "energy", "storage"]) == pytest.approx(expected, rel=1e-9)
+
+
+def events(bench: Bench, world: World, slow: Slow, day: int, dice: random.Random) -> None:
+    """Told after the ledgers were seen, so that what they hold from is the same day."""
+    if dice.random() < 0.15:
+        name = dice.choice(["a", "c", None])
+        if name is None or name in world.found():
+            bench.tell("confirm", **({} if name is None else {"ledger": str(world.path(name))}))
+            slow.confirm(day, name)
+    if dice.random() < 0.3:
+        present = {of: seen for of, seen in world.found().items() if seen is not None and seen[0] != "ended"}
+        choices = [
+            (name, key)
+            for name in present
+            for key, (size, out) in world.objects[name].items()
+            if out < size and (name, key) not in world.deleted
+        ]
+        if choices:
+            name, key = dice.choice(choices)
+            world.deleted.add((name, key))
+            size, out = world.objects[name][key]
+            bench.tell("delete", key=key)
+            slow.delete(name, int(key[0]), size - out, out)
+
+
+def survive(bench: Bench, dice: random.Random) -> Any:
+    """See what is true now, though killed a few times on the way."""
+    for _ in range(dice.randrange(4)):
+        state: Any = bench.exporter._state
+        state._database = Mortal(state._database, dice.randrange(60))
+        with contextlib.suppress(Killed):
+            bench.see()
+        bench.restart()
+    return bench.see()
