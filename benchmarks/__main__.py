@@ -14,6 +14,7 @@ NAMES = {
     "memory": "peak memory over the size, drawn [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",
     "batch": "whole buckets: objects/s, CPU time beside the codec, memory over the keys [--objects N] [--endpoint URL]",
     "footprint": "what the estimate of carbon depends on, drawn; break-evens [--page docs/methodology.md]",
+    "dashboard": "the panels of deploy/grafana on one sheet --prometheus URL [--minutes N]",
 }
 
 

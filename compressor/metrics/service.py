@@ -23,6 +23,7 @@ from compressor.settings import Report, Source
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
 STAGES = ("decode", "encode", "verify", "container")
 OUTCOMES = ("compressed", "unchanged", "larger", "failed")
+REASONS = ("limit", "busy", "unsupported", "unauthenticated")  # of a call that is turned away
 NO_FORMAT = NO_PATH = "none"  # it failed before one was recognised or chosen
 
 
@@ -48,6 +49,11 @@ class Metrics:
         self.requests = counter("requests_total", "Calls that ended, by gRPC status and path.", "code", "path")
         self.input_bytes = counter("input_bytes_total", "Bytes received, by the source's format.", "format")
         self.output_bytes = counter("output_bytes_total", "Bytes given out, by the result's format.", "format")
+        # What was saved is their difference: of failed, cancelled and inspected images there is only input.
+        text = "Bytes of the images whose result was delivered whole, by the source's format."
+        self.delivered_source = counter("delivered_source_bytes_total", text, "format")
+        text = "Bytes of those results, by the source's format."
+        self.delivered_result = counter("delivered_result_bytes_total", text, "format")
         self.duration = histogram("request_duration_seconds", "From the start of a call to its end.")
         self.first_byte = histogram("time_to_first_byte_seconds", "From the start of a call to its first output.")
         self.cpu = counter("cpu_seconds_total", "CPU time of all work, whatever came of it, by stage.", "stage")
@@ -60,6 +66,9 @@ class Metrics:
             self.cpu.labels(stage)
         for outcome in OUTCOMES:
             self.outcomes.labels(outcome)
+        for reason in REASONS:  # from 0 on: a rate over a counter that begins at 1 does not see the first
+            self.rejected.labels(reason)
+        self.requests.labels("INTERNAL", NO_PATH)
 
     def spent(self, stage_seconds: Mapping[str, float]) -> None:
         """CPU time of a call's work, which has ended; from any thread."""
@@ -152,3 +161,6 @@ class Account:
         if self._first_byte is not None:
             metrics.first_byte.observe(self._first_byte)
             metrics.output_bytes.labels(report.format if report else NO_FORMAT).inc(self._bytes_out)
+        if self._code == "OK" and report is not None and self.source is not None:
+            metrics.delivered_source.labels(self.source.format).inc(self.bytes_in)
+            metrics.delivered_result.labels(self.source.format).inc(self._bytes_out)

@@ -35,6 +35,9 @@ def running():
         'compressor_input_bytes_total{format="fake"} 2000.0',
         'compressor_input_bytes_total{format="none"} 2000.0',
         'compressor_output_bytes_total{format="jpeg"} 500.0',
+        'compressor_delivered_source_bytes_total{format="fake"} 1000.0',  # not of what failed or was inspected
+        'compressor_delivered_result_bytes_total{format="fake"} 500.0',
+        'compressor_requests_rejected_total{reason="unauthenticated"} 0.0',
         "compressor_request_duration_seconds_count 6.0",
         "compressor_time_to_first_byte_seconds_count 1.0",
         'compressor_cpu_seconds_total{stage="encode"} 0.25',

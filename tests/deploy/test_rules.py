@@ -1,0 +1,119 @@
+"""The rules and the dashboard as files: what promtool says, and whether what they name exists."""
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy import exposition, expressions
+from tests.deploy.real_prometheus import DEPLOY, RULES, tool
+
+DOCS = DEPLOY.parent / "docs"
+ALERTS = {rule["alert"]: rule for rule in expressions.rules_of("alerting.rules.yml")}
+RECORDED = [rule["record"] for rule in expressions.rules_of("recording.rules.yml")]
+SERIES = re.compile(r"([a-z_:0-9]+)(?:\{([^}]*)\})?")
+# Labels of Prometheus itself, and those that our rules make.
+OTHER_LABELS = {"job", "instance", "le", "side", "coefficient", "unit"}
+
+
+def promtool(*words: str) -> str:
+    """What it prints to standard error, after it was content."""
+    folder = DEPLOY / "prometheus"
+    done = subprocess.run([tool("promtool"), *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """Labels of all that is exported, by name; once with everything in order, once with nothing."""
+    found: dict[str, set[str]] = {"up": set()}
+    for installation in (exposition.healthy, exposition.troubled):
+        for page in installation(tmp_path_factory.mktemp("run")).values():
+            for line in page().decode().splitlines():
+                if not line.startswith("#"):
+                    name, labels = SERIES.match(line).groups()
+                    found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels or ""))
+    return found
+
+
+@pytest.mark.parametrize(
+    "words", [("check", "rules", *RULES), ("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")]
+)
+def test_promtool_is_content(words: tuple[str, ...]) -> None:
+    assert promtool(*words) == ""
+
+
+@pytest.mark.parametrize("where, expression", list(expressions.expressions()))
+def test_every_metric_and_label_that_is_asked_for_exists(
+    where: str, expression: str, known: dict[str, set[str]]
+) -> None:
+    labels = OTHER_LABELS.union(*known.values())
+
+    assert expressions.names_in(expression) - set(known) - set(RECORDED) == set()
+    assert expressions.labels_in(expression) - labels == set()
+    for pattern in expressions.PATTERN.findall(expression):
+        assert any(re.fullmatch(pattern, name) for name in known), where
+
+
+def test_the_unit_tests_are_about_metrics_and_labels_that_exist(known: dict[str, set[str]]) -> None:
+    tests = yaml.safe_load((DEPLOY / "prometheus" / "rules_test.yml").read_text())["tests"]
+
+    for series in [one["series"] for test in tests for one in test["input_series"]]:
+        name, labels = SERIES.match(series).groups()
+        assert name in known, series
+        assert set(re.findall(r"(\w+)=", labels or "")) <= known[name] | {"job", "instance"}, series
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_what_it_means_and_what_to_do(name: str) -> None:
+    alert = ALERTS[name]
+    page, _, anchor = alert["annotations"]["runbook"].removeprefix("docs/").partition("#")
+    headings = re.findall(r"(?m)^#+ (\S+)$", (DOCS / page).read_text())
+
+    assert alert["for"]
+    assert alert["labels"]["severity"] in ("critical", "warning", "info")
+    assert set(alert["annotations"]) == {"summary", "description", "runbook"}
+    assert anchor == name.lower()
+    assert name in headings
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_is_tested_where_it_fires_and_where_it_does_not(name: str) -> None:
+    tests = yaml.safe_load((DEPLOY / "prometheus" / "rules_test.yml").read_text())["tests"]
+    of_it = [one for test in tests for one in test.get("alert_rule_test", ()) if one["alertname"] == name]
+
+    assert {bool(one["exp_alerts"]) for one in of_it} == {True, False}
+
+
+def test_every_recorded_metric_is_documented() -> None:
+    page = (DOCS / "monitoring.md").read_text()
+
+    assert [name for name in RECORDED if f"`{name}`" not in page] == []
+
+
+def test_the_dashboard_fits_one_screen_and_a_half_and_needs_no_plugin() -> None:
+    panels: list[dict[str, Any]] = expressions.dashboard()["panels"]
+    cells = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+
+    assert {panel["type"] for panel in panels} <= {"stat", "timeseries", "table", "bargauge", "text"}
+    assert {panel["datasource"]["uid"] for panel in panels if "targets" in panel} == {"${datasource}"}
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len(set(cells)) == len(cells)  # none lies on another
+    assert max(x for x, _ in cells) < 24 and max(y for _, y in cells) < 36  # 24 rows are a screen of 1080 lines
+
+
+def test_no_estimate_is_shown_without_its_range() -> None:
+    """A panel with a low has a high, and one with a central value has both."""
+    for panel in expressions.dashboard()["panels"]:
+        text = " ".join(target["expr"] for target in panel.get("targets", ()))
+        if re.search(r"net_|side_component|_power_", text):
+            low, high = ("conservative", "optimistic") if "net_" in text else ("_low_", "_high_")
+            assert low in text and high in text, panel["title"]
