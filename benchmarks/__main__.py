@@ -15,6 +15,7 @@ NAMES = {
     "batch": "whole buckets: objects/s, CPU time beside the codec, memory over the keys [--objects N] [--endpoint URL]",
     "footprint": "what the estimate of carbon depends on, drawn; break-evens [--page docs/methodology.md]",
     "dashboard": "the panels of deploy/grafana on one sheet --prometheus URL [--minutes N]",
+    "savings": "CPU time, joules and days until it pays for a GB saved, at equal look [--images N] [--repeats N]",
 }
 
 
