@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ from benchmarks import check, photos, record
 ROOT = Path(__file__).parents[1]
 SIDE = 512
 FEW = 16  # results from which on all workers are taken to be at work
+AT_ONCE = 4  # objects that a worker has; the last ones are not the same work any more
+TICKS = 0.05  # seconds by which clocks of several processes may differ
 QUALITY = 92  # of the sources
 LOOKS_FINE_DB = 28.0
 OTHER_SECONDS_MAX = 3e-3  # CPU time of an object of local files, beside the codec
@@ -39,7 +42,8 @@ NOTHING: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class Look:
-    """At a run: how many results there are, and the CPU time that its processes had until then."""
+    """At a run: how many results there are, and the CPU time that its processes had until then, also those that have
+    ended."""
 
     seconds: float
     results: int
@@ -50,13 +54,15 @@ class Look:
 class Command:
     """One run of it.
 
-    looks       some a second
-    peak_bytes  of the coordinator; 0 where the system does not tell
+    looks        some a second
+    cpu_seconds  of all its processes, from beginning to end
+    peak_bytes   of the coordinator; 0 where the system does not tell
     """
 
     summary: dict[str, Any]
     seconds: float
     looks: list[Look]
+    cpu_seconds: float
     peak_bytes: int
 
 
@@ -96,12 +102,14 @@ def batch(*words: object, environment: Mapping[str, str] = NOTHING, results: Cal
     """Run the command. Raises RuntimeError where it fails. `results` counts what there is so far."""
     command = [sys.executable, "-m", "compressor.cli", "batch", *map(str, words), "--json"]
     around = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    start, looks, peak = time.perf_counter(), list[Look](), 0
+    start, looks, peak, spent = time.perf_counter(), list[Look](), 0, ended_seconds()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=out, stderr=errors, cwd=ROOT, env=around)
         try:
             while process.poll() is None:
-                looks.append(Look(time.perf_counter() - start, results(), cpu_seconds(process.pid)))
+                count, seconds = results(), cpu_seconds(process.pid)
+                if seconds is not None:
+                    looks.append(Look(time.perf_counter() - start, count, seconds))
                 peak = max(peak, peak_of(process.pid))
                 time.sleep(LOOK_SECONDS)
         finally:
@@ -112,7 +120,7 @@ def batch(*words: object, environment: Mapping[str, str] = NOTHING, results: Cal
         errors.seek(0)
         if process.returncode:
             raise RuntimeError(f"compressor batch ended with code {process.returncode}: {errors.read()[-500:]}")
-        return Command(json.loads(out.read()), seconds, looks, peak)
+        return Command(json.loads(out.read()), seconds, looks, ended_seconds() - spent, peak)
 
 
 def peak_of(pid: int) -> int:
@@ -124,16 +132,41 @@ def peak_of(pid: int) -> int:
         return 0
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and all below it that live."""
-    own, children = 0.0, list[int]()
-    with suppress(OSError), open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-        own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def ended_seconds() -> float:
+    """CPU time of all processes that this one has started and waited for, with those that they have."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """User and system time of a process and all below it, with those that they have waited for; None where some came or
+    went meanwhile, and might have been missed or counted twice."""
+    before = processes(pid)
+    ticks = [ticks_of(number) for number, _ in before]
+    if not before or None in ticks or processes(pid) != before:
+        return None
+    return sum(filter(None, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def processes(pid: int) -> list[tuple[int, str]]:
+    """A process and all below it, with the times at which they began."""
+    found = [(pid, fields[19])] if (fields := stat_of(pid)) else []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):  # a thread that has ended meanwhile
-            children += map(int, path.read_text().split())
-    return own + sum(map(cpu_seconds, children))
+            for child in path.read_text().split():
+                found += processes(int(child))
+    return sorted(found)
+
+
+def ticks_of(pid: int) -> int | None:
+    return sum(map(int, fields[11:15])) if (fields := stat_of(pid)) else None
+
+
+def stat_of(pid: int) -> list[str]:
+    """Of proc_pid_stat(5), from the state on; [] where the process is gone."""
+    with suppress(OSError), open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()
+    return []
 
 
 def objects_of(count: int) -> dict[str, bytes]:
@@ -169,18 +202,32 @@ def problem_of(command: Command, objects: Mapping[str, bytes], place: places.Pla
     return "" if written == summary["bytes_out"] else f"{summary['bytes_out']} bytes were told, {written} are there"
 
 
+def steady_of(command: Command, objects: int, workers: int) -> tuple[Look, Look]:
+    """The first and the last look at which all workers had as much to do as they take. Raises RuntimeError where CPU
+    time was missed: it never becomes less, nor more than what it is at the end."""
+    steady = [look for look in command.looks if FEW <= look.results <= objects - AT_ONCE * workers]
+    if len(steady) < 2 or steady[0].results == steady[-1].results:
+        raise RuntimeError(f"{objects} objects are too few: they were done within {LOOK_SECONDS} s")
+    times = [*(look.cpu_seconds for look in command.looks), command.cpu_seconds]
+    if any(later < earlier - TICKS for earlier, later in itertools.pairwise(times)):
+        raise RuntimeError("CPU time was lost: processes ended that nobody has waited for")
+    return steady[0], steady[-1]
+
+
 def measure(place: places.Place, objects: Mapping[str, bytes], engine: str, workers: int, *words: object) -> Row:
     """Have all objects done."""
     source, target = place.filled(objects), place.empty()
     with tempfile.TemporaryDirectory() as folder:
         words = (source, target, "--ledger", Path(folder) / "ledger", "--workers", workers, *words)
         command = batch(*words, environment=place.environment, results=lambda: place.count(target))
-    steady = [look for look in command.looks if FEW <= look.results < len(objects)]
-    if len(steady) < 2:
-        raise RuntimeError(f"{len(objects)} objects are too few: they were done within {LOOK_SECONDS} s")
-    first, last = steady[0], steady[-1]
+    first, last = steady_of(command, len(objects), workers)
     count, seconds = last.results - first.results, last.seconds - first.seconds
     codec = sum(command.summary["stage_seconds"].values()) / len(objects)
+    other = (last.cpu_seconds - first.cpu_seconds) / count - codec if engine == "local" else None
+    if other is not None and other <= 0:
+        raise RuntimeError(
+            f"{place.name}: {other * 1e3:.1f} ms beside the codec can't be, of {count} objects: try more"
+        )
     return Row(
         place=place.name,
         engine=engine,
@@ -191,7 +238,7 @@ def measure(place: places.Place, objects: Mapping[str, bytes], engine: str, work
         seconds=command.seconds,
         start_seconds=next(look.seconds for look in command.looks if look.results),
         codec_seconds=codec,
-        other_seconds=(last.cpu_seconds - first.cpu_seconds) / count - codec if engine == "local" else None,
+        other_seconds=other,
         problem=problem_of(command, objects, place, target),
     )
 

@@ -60,7 +60,7 @@ class Folders:
         return str(folder)
 
     def count(self, url: str) -> int:
-        return sum(".part" not in name for _, _, names in os.walk(url) for name in names)
+        return sum(".compressor-" not in name for _, _, names in os.walk(url) for name in names)
 
     def contents(self, url: str) -> Iterator[tuple[str, bytes]]:
         for path in Path(url).rglob("*"):

@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from compressor.batch.store import CHUNK_BYTES, Attributes, Entry, Only, StoreError, Trouble
+from compressor.batch.store import CHUNK_BYTES, Attributes, Entry, StoreError, Trouble
 
 TROUBLES = {
     errno.ENOENT: Trouble.MISSING,
@@ -76,18 +76,6 @@ def state_of(folder: int, name: bytes) -> os.stat_result | None:
 def require_file(state: os.stat_result) -> None:
     if not stat.S_ISREG(state.st_mode):
         raise StoreError(Trouble.IMPOSSIBLE, "not a regular file")
-
-
-def require(only: Only | None, state: os.stat_result | None) -> None:
-    if only is None:
-        return
-    if only.etag is None:
-        if state is not None:
-            raise StoreError(Trouble.EXISTS, "there is a file already")
-    elif state is None:
-        raise StoreError(Trouble.MISSING, "gone meanwhile")
-    elif etag_of(state) != only.etag:
-        raise StoreError(Trouble.CHANGED, "changed meanwhile")
 
 
 def content(state: os.stat_result) -> tuple[int, int, int]:

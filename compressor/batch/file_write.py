@@ -5,13 +5,18 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
+from contextlib import ExitStack, suppress
 
-from compressor.batch.file_read import OpenFile
+from compressor.batch.file_read import OpenFile, content, require_file, state_of
 from compressor.batch.store import Attributes, Body, StoreError, Trouble
 
+BESIDE = re.compile(rb"\..*\.compressor-[0-9a-f]{16}\.(lock|part)", re.DOTALL)  # what `lock_name`, `part_name` give
 NAME_BYTES = 255  # NAME_MAX of Linux
+LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # to write: NFS locks no others
 PART_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 TRIES = 8
+WRITING = "somebody else is writing it"
 CLONE_BYTES = 1 << 30
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2  # linux/fs.h
 NOT_HERE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EXDEV}  # of what a file system can't do
@@ -19,9 +24,18 @@ NOT_HERE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EXDEV}
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
+def lock_name(name: bytes) -> bytes:
+    """Of the file that whoever writes `name` has locked."""
+    return _beside(name, b".lock")
+
+
 def part_name(name: bytes) -> bytes:
     """Of the file that is being written for `name`: always the same, so that what a killed run left is found."""
-    ending = b".compressor-" + hashlib.sha256(name).hexdigest()[:16].encode() + b".part"
+    return _beside(name, b".part")
+
+
+def _beside(name: bytes, kind: bytes) -> bytes:
+    ending = b".compressor-" + hashlib.sha256(name).hexdigest()[:16].encode() + kind
     return b"." + name[: NAME_BYTES - 1 - len(ending)] + ending
 
 
@@ -42,51 +56,86 @@ def exchange(folder: int, one: bytes, other: bytes) -> bool:
     return rename(folder, one, other, RENAME_EXCHANGE)
 
 
+def _locked(folder: int, name: bytes) -> int:
+    """An empty file of this name, locked. A holder that ends takes its name away, and then unlocks it: so that it has
+    its name still is looked for behind the lock. One that was killed leaves it to the next."""
+    for _ in range(TRIES):
+        with ExitStack() as refused:
+            lock = os.open(name, LOCK_FLAGS, 0o600, dir_fd=folder)
+            refused.callback(os.close, lock)
+            state = os.fstat(lock)
+            require_file(state)
+            _flock(lock, fcntl.LOCK_EX)
+            now = state_of(folder, name)
+            if now is not None and now.st_ino == state.st_ino:
+                refused.pop_all()
+                return lock
+    raise StoreError(Trouble.UNAVAILABLE, WRITING)
+
+
+def _flock(file: int, kind: int) -> None:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreError(Trouble.UNAVAILABLE, WRITING) from None
+
+
 class Part:
-    """A new file `name` in `folder`, locked. At the end whatever has that name then is removed.
+    """A new file beside the one, `name` in `folder`, that it will become, and a lock: of all that write `name` in this
+    way one has both, for the others it is UNAVAILABLE.
+
+    Nobody else makes, moves or removes what has the part's name, not even when that is what the new file was exchanged
+    for. What a killed writer left there goes at the beginning, what is there at the end goes then. Where the new file
+    is renamed its lock goes before: a writer that is killed when it has written has left nothing.
 
     inode  of the new file, under whichever name
     """
 
     def __init__(self, folder: int, name: bytes) -> None:
-        self.folder = folder
-        self.name = name
-        self._left = True
-        self._file = self._make()
-        self.inode = os.fstat(self._file).st_ino
-
-    def _make(self) -> int:
-        for _ in range(TRIES):
+        self._folder, self._name = folder, name
+        self._part, self._lock_name = part_name(name), lock_name(name)
+        with ExitStack() as ends:
+            self._lock = _locked(folder, self._lock_name)
+            ends.callback(self._unlock)
+            self._clear()
             try:
-                file = os.open(self.name, PART_FLAGS, 0o600, dir_fd=self.folder)
-            except FileExistsError:
-                self._clear()
-                continue
-            if self._locked(file):
-                return file
-            os.close(file)
-        raise StoreError(Trouble.UNAVAILABLE, "somebody else is writing it")
+                self._file = os.open(self._part, PART_FLAGS, 0o600, dir_fd=folder)
+            except FileExistsError:  # on another machine, of whose locks the file system does not tell
+                raise StoreError(Trouble.UNAVAILABLE, WRITING) from None
+            ends.callback(os.close, self._file)
+            self._left = True
+            ends.callback(self._remove)
+            _flock(self._file, fcntl.LOCK_EX)
+            self.inode = os.fstat(self._file).st_ino
+            self._ends = ends.pop_all()
 
     def _clear(self) -> None:
-        """Remove what a killed run left, which is never of use: its lock went with it."""
+        """Remove what a killed writer left. One that lives, and has given up the lock to rename it, has locked this."""
         try:
-            file = os.open(self.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.folder)
+            file = os.open(self._part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._folder)
         except FileNotFoundError:
             return
         try:
-            if not self._locked(file):
-                raise StoreError(Trouble.UNAVAILABLE, "somebody else is writing it")
-            os.unlink(self.name, dir_fd=self.folder)
+            _flock(file, fcntl.LOCK_SH)
+            self._left = True
+            self._remove()
         finally:
             os.close(file)
 
-    def _locked(self, file: int) -> bool:
-        """Whether the lock could be had, and the name still is that of this file."""
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False).st_ino == os.fstat(file).st_ino
-        except (BlockingIOError, FileNotFoundError):
-            return False
+    def _remove(self) -> None:
+        if self._left:
+            self._left = False
+            with suppress(FileNotFoundError):
+                os.unlink(self._part, dir_fd=self._folder)
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            try:
+                with suppress(FileNotFoundError):
+                    os.unlink(self._lock_name, dir_fd=self._folder)  # first: see `_locked`
+            finally:
+                os.close(self._lock)
+                self._lock = -1
 
     def fill(self, body: Body) -> None:
         written = self._clone(body)
@@ -134,22 +183,43 @@ class Part:
             os.utime(self._file, ns=(modified_ns, modified_ns))
         os.fsync(self._file)
 
-    def replace(self, name: bytes) -> None:
-        """Give `name` to this, or to what has been swapped for it."""
-        os.replace(self.name, name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
+    def replace(self) -> None:
+        """Give it the name, whatever has that."""
+        self._unlock()
+        self._rename()
+
+    def _rename(self) -> None:
+        os.replace(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._left = False
 
-    def appear(self, name: bytes) -> None:
-        """Give it `name`, which nothing may have: FileExistsError."""
-        if not rename(self.folder, self.name, name, RENAME_NOREPLACE):
-            os.link(self.name, name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
-            os.unlink(self.name, dir_fd=self.folder)
+    def appear(self) -> None:
+        """Give it the name, which nothing may have: FileExistsError."""
+        self._unlock()
+        if not rename(self._folder, self._part, self._name, RENAME_NOREPLACE):
+            os.link(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            os.unlink(self._part, dir_fd=self._folder)
         self._left = False
+
+    def replace_only(self, was: os.stat_result) -> None:
+        """Give it the name, which this file must have: CHANGED, and what another program has given the name to, or has
+        written to the new file, stays. By a look before only, where names can't be exchanged."""
+        meant, given, changed = content(was), content(os.fstat(self._file)), False
+        for _ in range(TRIES):
+            if not exchange(self._folder, self._part, self._name):
+                self.replace()
+                break
+            out = state_of(self._folder, self._part)
+            if out is None or content(out) == meant:
+                break
+            # Newer than what it was exchanged for: it goes back there.
+            meant, given, changed = given, content(out), True
+        else:
+            self._rename()
+        if changed:
+            raise StoreError(Trouble.CHANGED, "changed while it was being replaced")
 
     def close(self) -> None:
-        if self._left:
-            os.unlink(self.name, dir_fd=self.folder)
-        os.close(self._file)
+        self._ends.close()
 
     def __enter__(self) -> "Part":
         return self

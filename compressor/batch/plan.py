@@ -3,21 +3,31 @@
 import csv
 import gzip
 import io
-import itertools
 import json
+import math
 import re
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Any, Protocol, TextIO
 from urllib.parse import unquote_plus
 
 from compressor.batch.ledger import Ledger, LedgerError, Shard
-from compressor.batch.store import Entry, Store, open_store
+from compressor.batch.store import Entry, Opened, Store, open_store
 
 SHARD_KEYS = 10_000
-COLUMNS = {"key": "key", "size": "size", "etag": "etag", "e_tag": "etag"}  # names in a header, in lower case
+COLUMNS = {  # names in a header, in lower case
+    "key": "key",
+    "size": "size",
+    "etag": "etag",
+    "e_tag": "etag",
+    "lastmodifieddate": "modified",
+    "last_modified_date": "modified",
+    "lastmodified": "modified",
+    "last_modified": "modified",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +65,7 @@ class Filters:
 class Listing(Protocol):
     """Objects in an order that stays, and the place of each in it."""
 
-    def entries(self, after: str) -> Iterator[tuple[str, Entry]]:
-        """Those behind a place; "" is the beginning."""
+    def entries(self) -> Iterator[tuple[str, Entry]]: ...
 
     def behind(self, place: str, other: str) -> bool:
         """Whether a place comes behind another."""
@@ -68,16 +77,16 @@ class Keys:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def entries(self, after: str) -> Iterator[tuple[str, Entry]]:
-        return ((entry.key, entry) for entry in self._store.entries(after))
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        return ((entry.key, entry) for entry in self._store.entries())
 
     def behind(self, place: str, other: str) -> bool:
         return place.encode("utf-8", "surrogateescape") > other.encode("utf-8", "surrogateescape")
 
 
 class Manifest:
-    """What a file lists: CSV or Parquet with columns key, size, etag, or an S3 inventory's manifest.json. Places are
-    numbers of rows. Only the key is needed: the rest is what it says when the object is read.
+    """What a file lists: CSV or Parquet with columns key, size, etag, last_modified, or an S3 inventory's
+    manifest.json. Places are numbers of rows. Only the key is needed: the rest is what it says when the object is read.
 
     prefix  that all keys have, and that is not part of a store's own
     """
@@ -85,9 +94,8 @@ class Manifest:
     def __init__(self, url: str, prefix: str = "") -> None:
         self._url, self._prefix = url, prefix
 
-    def entries(self, after: str) -> Iterator[tuple[str, Entry]]:
-        rows = itertools.islice(rows_of(self._url), int(after or 0), None)
-        for number, entry in enumerate(rows, int(after or 0) + 1):
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        for number, entry in enumerate(rows_of(self._url), 1):
             if entry.key.startswith(self._prefix) and not entry.key.endswith("/"):
                 key = entry.key[len(self._prefix) :]
                 yield str(number), Entry(key, entry.size, entry.etag, entry.modified, entry.storage_class)
@@ -95,32 +103,66 @@ class Manifest:
     def behind(self, place: str, other: str) -> bool:
         return int(place) > int(other)
 
+    def dated(self) -> bool:
+        """Whether it says when objects were last modified; else none of its entries does."""
+        return "modified" in columns_of(self._url)
+
 
 def rows_of(url: str) -> Iterator[Entry]:
     """The rows of a manifest, whatever it is."""
-    name = url.rpartition("/")[2]
-    if name.endswith(".json"):
-        yield from _inventory(url)
-    elif name.endswith((".parquet", ".pq")):
+    if is_inventory(url):
+        columns, files = _inventory(url)
+        for file in files:
+            with closing(lines_of(file)) as lines:
+                yield from _csv(lines, columns)
+    elif is_parquet(url):
         yield from _parquet(url)
     else:
-        yield from _csv(lines_of(url), None)
+        with closing(lines_of(url)) as lines:
+            yield from _csv(lines, None)
 
 
-def lines_of(url: str) -> Iterable[str]:
+def columns_of(url: str) -> list[str]:
+    """What the rows of a manifest have, as COLUMNS calls it; "" for anything else."""
+    if is_inventory(url):
+        return _inventory(url)[0]
+    if is_parquet(url):
+        return named(_parquet_file(url).schema_arrow.names)
+    with closing(lines_of(url)) as lines:
+        return header_of(next(csv.reader(lines), []))[0]
+
+
+def is_inventory(url: str) -> bool:
+    return url.endswith(".json")
+
+
+def is_parquet(url: str) -> bool:
+    return url.endswith((".parquet", ".pq"))
+
+
+def named(cells: Iterable[str]) -> list[str]:
+    return [COLUMNS.get(cell.strip().lower(), "") for cell in cells]
+
+
+def header_of(row: list[str]) -> tuple[list[str], bool]:
+    """The columns of a CSV whose first row this is, and whether that names them; else they are key, size, etag."""
+    names = named(row)
+    return (names, True) if "key" in names else (["key", "size", "etag"], False)
+
+
+def lines_of(url: str) -> TextIO:
     """Of a file or an object, unpacked where its name ends in .gz."""
     folder, _, name = url.rpartition("/")
-    opened = open_store(folder or ".").open(name)
-    raw = io.BufferedReader(Chunks(opened.chunks()))
+    raw = io.BufferedReader(Chunks(open_store(folder or ".").open(name)))
     file = gzip.GzipFile(fileobj=raw) if name.endswith(".gz") else raw
     return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 class Chunks(io.RawIOBase):
-    """Chunks as a file."""
+    """What is being read, as a file."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._held = chunks, b""
+    def __init__(self, opened: Opened) -> None:
+        self._opened, self._chunks, self._held = opened, opened.chunks(), b""
 
     def readable(self) -> bool:
         return True
@@ -133,29 +175,50 @@ class Chunks(io.RawIOBase):
         self._held = self._held[count:]
         return count
 
+    def close(self) -> None:
+        self._opened.close()
+        super().close()
+
 
 def _csv(lines: Iterable[str], columns: list[str] | None) -> Iterator[Entry]:
     """columns  of an inventory, whose keys are URL-encoded; None: a header names them, or key, size, etag"""
     encoded = columns is not None
-    for number, row in enumerate(csv.reader(lines)):
+    for number, row in enumerate(csv.reader(lines), 1):
         if columns is None:
-            names = [COLUMNS.get(cell.strip().lower(), "") for cell in row]
-            columns = names if "key" in names else ["key", "size", "etag"]
-            if columns is names:
+            columns, header = header_of(row)
+            if header:
                 continue
         values = dict(zip(columns, row, strict=False))
         try:
-            key = unquote_plus(values["key"], errors="surrogateescape") if encoded else values["key"]
-            yield Entry(key, int(values.get("size") or 0), values.get("etag", "").strip('"'))
-        except (KeyError, ValueError):
-            raise LedgerError(f"row {number + 1} of the manifest is not key, size, etag: {row!r:.100}") from None
+            if encoded:
+                values["key"] = unquote_plus(values["key"], errors="surrogateescape")
+            yield _entry(values, "modified" in columns)
+        except (KeyError, TypeError, ValueError):
+            names = ", ".join(filter(None, columns))
+            raise LedgerError(f"row {number} of the manifest is not {names}: {row!r:.100}") from None
 
 
-def _inventory(url: str) -> Iterator[Entry]:
+def _entry(values: Mapping[str, Any], dated: bool) -> Entry:
+    modified = time_of(values.get("modified")) if dated else 0.0
+    if not isinstance(values["key"], str):
+        raise TypeError
+    return Entry(values["key"], int(values.get("size") or 0), str(values.get("etag") or "").strip('"'), modified)
+
+
+def time_of(said: str | datetime | None) -> float:
+    """Unix time of ISO 8601, or of what Parquet has; NaN of nothing, which is neither older nor newer than anything."""
+    if not said:
+        return math.nan
+    moment = said if isinstance(said, datetime) else datetime.fromisoformat(said)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _inventory(url: str) -> tuple[list[str], list[str]]:
     """S3 inventory: manifest.json names the schema and the files, beside it in the bucket."""
     try:
-        found = json.loads("".join(lines_of(url)))
-        columns = [COLUMNS.get(name.strip().lower(), "") for name in found["fileSchema"].split(",")]
+        with closing(lines_of(url)) as lines:
+            found = json.loads("".join(lines))
+        columns = named(found["fileSchema"].split(","))
         files = [file["key"] for file in found["files"]]
         bucket = found["destinationBucket"].rpartition(":")[2]
         if found["fileFormat"] != "CSV":
@@ -163,22 +226,36 @@ def _inventory(url: str) -> Iterator[Entry]:
     except (KeyError, TypeError, ValueError) as error:
         raise LedgerError(f"{url} is no manifest of an S3 inventory: {error!r}") from None
     scheme, _, rest = url.partition("://")
-    for file in files:
-        # In the bucket, or where the manifest was copied to, with its files beside it.
-        where = f"{scheme}://{bucket}/{file}" if rest else url.rpartition("/")[0] + "/" + file.rpartition("/")[2]
-        yield from _csv(lines_of(where), columns)
+    # In the bucket, or where the manifest was copied to, with its files beside it.
+    if rest:
+        return columns, [f"{scheme}://{bucket}/{file}" for file in files]
+    return columns, [url.rpartition("/")[0] + "/" + file.rpartition("/")[2] for file in files]
 
 
-def _parquet(url: str) -> Iterator[Entry]:
+def _parquet_file(url: str) -> Any:
     try:
         import pyarrow.parquet
     except ImportError:
         raise LedgerError(f"{url}: Parquet needs pyarrow, which is not installed") from None
-    for batch in pyarrow.parquet.ParquetFile(url.removeprefix("file://")).iter_batches(columns=None):
-        names = [COLUMNS.get(name.lower(), "") for name in batch.schema.names]
+    try:
+        return pyarrow.parquet.ParquetFile(url.removeprefix("file://"))
+    except (OSError, ValueError) as error:
+        raise LedgerError(f"{url}: {str(error).partition(chr(10))[0]}") from None
+
+
+def _parquet(url: str) -> Iterator[Entry]:
+    file = _parquet_file(url)
+    meant = [name for name in file.schema_arrow.names if name.lower() in COLUMNS]
+    columns = named(meant)
+    number = 0
+    for batch in file.iter_batches(columns=meant):
         for row in batch.to_pylist():
-            values = dict(zip(names, row.values(), strict=True))
-            yield Entry(values["key"], int(values.get("size") or 0), str(values.get("etag") or "").strip('"'))
+            number += 1
+            try:
+                yield _entry(dict(zip(columns, row.values(), strict=True)), "modified" in columns)
+            except (KeyError, TypeError, ValueError):
+                names = ", ".join(columns)
+                raise LedgerError(f"row {number} of the manifest is not {names}: {row!r:.100}") from None
 
 
 def shards(listing: Listing, ledger: Ledger) -> Iterator[tuple[Shard, list[Entry]]]:
@@ -189,7 +266,7 @@ def shards(listing: Listing, ledger: Ledger) -> Iterator[tuple[Shard, list[Entry
     """
     known = ledger.shards()
     place = ""
-    arriving = listing.entries("")
+    arriving = listing.entries()
     held = next(arriving, None)
     for shard in known:
         found: list[Entry] = []
@@ -216,7 +293,3 @@ def seconds_of(age: str) -> float:
     if match is None:
         raise ValueError(f"{age!r} is not an age such as 12h, 30d or 4w")
     return float(match[1]) * AGES[match[2]]
-
-
-def now() -> float:
-    return time.time()

@@ -1,5 +1,7 @@
 """The client of S3 stores: how it is set up, and what its errors mean."""
 
+import os
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -7,15 +9,19 @@ from compressor.batch.store import StoreError, Trouble
 
 try:
     import boto3
+    import botocore.session
     import urllib3.exceptions
     from botocore import exceptions as boto
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
     from botocore.config import Config
     from botocore.exceptions import ClientError
+    from botocore.httpsession import get_cert_path
     from botocore.utils import parse_timestamp
 except ImportError as missing:
     raise StoreError(Trouble.IMPOSSIBLE, "s3:// needs more: pip install 'compressor[batch]'") from missing
 
-__all__ = ["ERRORS", "ClientError", "connect", "retried", "status_of", "store_error"]
+__all__ = ["ERRORS", "ClientError", "Signer", "certificates", "connect", "retried", "status_of", "store_error"]
 
 # All that a request, or a body that is being read, can fail with.
 ERRORS = (boto.BotoCoreError, ClientError, urllib3.exceptions.HTTPError, OSError)
@@ -76,10 +82,10 @@ def connect() -> Any:
     Checksums beyond the request's signature, which has the body's SHA-256, are left out: they take CPU, and not every
     server takes the form in which they are sent.
     """
-    session = boto3.session.Session()
-    session._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
-    configured = session._session.get_config_variable("max_attempts") is not None
-    return session.client(
+    session = botocore.session.get_session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
+    configured = session.get_config_variable("max_attempts") is not None
+    return boto3.session.Session(botocore_session=session).client(
         "s3",
         config=Config(
             retries=None if configured else {"total_max_attempts": ATTEMPTS, "mode": "standard"},
@@ -91,6 +97,26 @@ def connect() -> Any:
             response_checksum_validation="when_required",
         ),
     )
+
+
+def certificates() -> str:
+    """The file with those that such a client trusts."""
+    configured = botocore.session.get_session().get_config_variable("ca_bundle")
+    return str(get_cert_path(configured or os.environ.get("REQUESTS_CA_BUNDLE") or True))
+
+
+class Signer(S3SigV4Auth):  # type: ignore[misc]
+    """Signs a request whose body's SHA-256 is known."""
+
+    def headers(self, method: str, url: str, digest: str, headers: Mapping[str, str]) -> dict[str, str]:
+        """These, and those of the signature, which covers all of them."""
+        request = AWSRequest(method, url, headers=headers)
+        request.context["digest"] = digest
+        self.add_auth(request)
+        return dict(request.headers.items())
+
+    def payload(self, request: AWSRequest) -> str:
+        return str(request.context["digest"])
 
 
 def moment(text: str) -> datetime:

@@ -1,12 +1,10 @@
 """GetObject, HeadObject and PutObject as bare requests, while all goes well: a third of the CPU time that boto3 takes.
-What it does better stays its own: addresses, regions and credentials are learned from it, and whatever is not answered
-by success is asked again through it, with its retries and its errors.
+What it does better stays its own: addresses, regions and credentials are learned from it, it signs, and whatever is not
+answered by success is asked again through it, with its retries and its errors.
 """
 
 import hashlib
-import hmac
 import re
-import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from compressor.batch.s3_client import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, ClientError
+from compressor.batch.s3_client import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, ClientError, Signer, certificates
 from compressor.batch.store import Body, StoreError, Trouble
 
 # Fields of boto3's replies and parameters, and the headers they stand for.
@@ -69,8 +67,8 @@ class Quick:
         self._bucket = bucket
         self._pool: Any = None
         self._learned = False
-        self._region = self._host = self._base = ""
-        self._key: tuple[str, str, bytes] = ("", "", b"")
+        self._region = self._origin = self._base = ""
+        self._signer: Any = None
 
     def learn(self, name: str) -> bool:
         """Whether requests can be made here. `name`: of an object that is not there."""
@@ -83,7 +81,11 @@ class Quick:
             if request.url.endswith(path):
                 seen.append(request)
 
+        def take(request_signer: Any, **_: object) -> None:
+            self._signer = request_signer
+
         events = self._client.meta.events
+        events.register("before-sign.s3.HeadObject", take)
         events.register("before-send.s3.HeadObject", look)
         try:
             self._client.head_object(Bucket=self._bucket, Key=name)
@@ -91,6 +93,7 @@ class Quick:
             pass  # not there, or not for us to see
         finally:
             events.unregister("before-send.s3.HeadObject", look)
+            events.unregister("before-sign.s3.HeadObject", take)
         if seen:
             self._take(seen[-1].url.removesuffix(path), str_of(seen[-1].headers.get("Authorization", "")))
         self._learned = True
@@ -98,20 +101,15 @@ class Quick:
 
     def _take(self, url: str, authorization: str) -> None:
         signed, parts = CREDENTIAL.match(authorization), urlsplit(url)
-        session = self._client._endpoint.http_session
-        verify = getattr(session, "_verify", False)
         proxied = parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
-        unusual = verify is False or getattr(session, "_cert_file", None) or self._client.meta.config.proxies
-        if signed is None or parts.query or proxied or unusual:
+        if signed is None or parts.query or proxied:
             return
-        self._region, self._host, self._base = signed[1], parts.netloc, parts.path
+        self._region, self._origin, self._base = signed[1], f"{parts.scheme}://{parts.netloc}", parts.path
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
         options: dict[str, Any] = {"maxsize": CONNECTIONS, "timeout": timeout, "retries": False}
         if parts.scheme == "https":
-            from botocore.httpsession import get_cert_path
-
-            options |= {"ca_certs": get_cert_path(verify), "cert_reqs": "CERT_REQUIRED"}
-        self._pool = urllib3.connectionpool.connection_from_url(f"{parts.scheme}://{parts.netloc}", **options)
+            options |= {"ca_certs": certificates(), "cert_reqs": "CERT_REQUIRED"}
+        self._pool = urllib3.connectionpool.connection_from_url(self._origin, **options)
 
     def get(self, name: str) -> dict[str, Any] | None:
         response = self._send("GET", name, {})
@@ -157,13 +155,10 @@ class Quick:
 
     def _send(self, method: str, name: str, headers: dict[str, str], body: Body | None = None, query: str = "") -> Any:
         """The response with its body unread; None where there is none."""
-        path = self._base + quote(name, safe="/~")
-        digest = EMPTY
+        target = self._base + quote(name, safe="/~") + (f"?{query}" if query else "")
+        headers = self._signed(method, target, EMPTY if body is None else digest_of(body), headers)
         if body is not None:
-            digest = digest_of(body)
-            headers = {**headers, "content-length": str(body.size)}
-        headers = self._signed(method, path, query, digest, headers)
-        target = f"{path}?{query}" if query else path
+            headers["content-length"] = str(body.size)
         chunks: Iterator[bytes] | bytes | None = None if body is None else body.chunks() if body.size else b""
         try:
             return self._pool.urlopen(
@@ -178,33 +173,10 @@ class Quick:
         except (urllib3.exceptions.HTTPError, OSError):
             return None
 
-    def _signed(self, method: str, path: str, query: str, digest: str, headers: dict[str, str]) -> dict[str, str]:
-        """With what AWS's Signature Version 4 adds: the headers that begin with x-amz-, the host and the digest of the
-        body are signed."""
-        credentials = self._client._request_signer._credentials.get_frozen_credentials()
-        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        headers = {**headers, "x-amz-content-sha256": digest, "x-amz-date": moment}
-        if credentials.token:
-            headers["x-amz-security-token"] = credentials.token
-        covered = {name.lower(): value for name, value in headers.items() if name.lower().startswith("x-amz-")}
-        covered["host"] = self._host
-        names = ";".join(sorted(covered))
-        lines = "".join(f"{name}:{' '.join(covered[name].split())}\n" for name in sorted(covered))
-        request = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{digest}"
-        scope = f"{moment[:8]}/{self._region}/s3/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-        signature = hmac.digest(self._signing_key(credentials.secret_key, moment[:8]), text.encode(), "sha256").hex()
-        credential = f"Credential={credentials.access_key}/{scope}"
-        headers["Authorization"] = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature={signature}"
-        return headers
-
-    def _signing_key(self, secret: str, day: str) -> bytes:
-        if self._key[:2] != (secret, day):
-            key = f"AWS4{secret}".encode()
-            for part in (day, self._region, "s3", "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
-            self._key = (secret, day, key)
-        return self._key[2]
+    def _signed(self, method: str, target: str, digest: str, headers: dict[str, str]) -> dict[str, str]:
+        """With what AWS's Signature Version 4 adds. Credentials may be others than the last time."""
+        credentials = self._signer.get_auth_instance("s3", self._region, "s3v4").credentials
+        return Signer(credentials, "s3", self._region).headers(method, self._origin + target, digest, headers)
 
 
 def reply_of(headers: Mapping[str, str]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What is asked of a store: a bucket, a prefix of one, or a folder. Keys are below what its URL names."""
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,6 +10,7 @@ from typing import Protocol, Self
 from compressor.errors import CompressorError
 
 CHUNK_BYTES = 1 << 18
+PART = re.compile(r"(?:.*/)?\.compressor-[0-9a-f]{32}\.part", re.DOTALL)
 
 
 class Trouble(StrEnum):
@@ -46,6 +49,11 @@ class StoreError(CompressorError):
     def __init__(self, trouble: Trouble, problem: str) -> None:
         super().__init__(problem)
         self.trouble = trouble
+
+    def at(self, where: str) -> "StoreError":
+        """With the place in front, if it is not there yet."""
+        said = str(self)
+        return self if said.startswith(where) else StoreError(self.trouble, f"{where}: {said}")
 
     def __reduce__(self) -> tuple[type["StoreError"], tuple[Trouble, str]]:
         return StoreError, (self.trouble, str(self))
@@ -124,6 +132,25 @@ class Only:
     etag: str | None
 
 
+def require(only: Only | None, etag: str | None) -> None:
+    """Raise EXISTS, MISSING or CHANGED unless a write may happen where this etag is; None: where nothing is."""
+    if only is None:
+        return
+    if only.etag is None:
+        if etag is not None:
+            raise StoreError(Trouble.EXISTS, "there is an object already")
+    elif etag is None:
+        raise StoreError(Trouble.MISSING, "gone meanwhile")
+    elif etag != only.etag:
+        raise StoreError(Trouble.CHANGED, "changed meanwhile")
+
+
+def part_name(root: str, name: str) -> str:
+    """What is uploaded on its way to `name` in a bucket, below `root`: always the same, so that what a killed run left
+    is found. What has such a name is no object (PART)."""
+    return f"{root}.compressor-{hashlib.sha256(name.encode()).hexdigest()[:32]}.part"
+
+
 class Store(Protocol):
     """All methods raise StoreError, may be called from several threads, and retry what a client usually retries.
 
@@ -140,8 +167,8 @@ class Store(Protocol):
     @property
     def notices(self) -> tuple[str, ...]: ...
 
-    def entries(self, after: str = "", prefix: str = "") -> Iterator[Entry]:
-        """All objects in the order of their keys as UTF-8, from behind `after`; in memory one page at a time.
+    def entries(self) -> Iterator[Entry]:
+        """All objects in the order of their keys as UTF-8; in memory one page at a time.
 
         Folders, markers of such (keys that end in "/"), links and what this module's writes leave while they are under
         way are not listed.

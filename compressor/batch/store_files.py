@@ -7,16 +7,14 @@ the order of a listing is that of the names' bytes. No part of a key is ever fol
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from compressor.batch.file_read import TROUBLES, OpenFile, content, entry_of, require, require_file, state_of
-from compressor.batch.file_write import Part, exchange, part_name
-from compressor.batch.store import Attributes, Body, Entry, Only, StoreError, Trouble
+from compressor.batch.file_read import TROUBLES, OpenFile, entry_of, etag_of, require_file, state_of
+from compressor.batch.file_write import BESIDE, Part
+from compressor.batch.store import Attributes, Body, Entry, Only, StoreError, Trouble, require
 
-PART = re.compile(rb"\..*\.compressor-[0-9a-f]{16}\.part", re.DOTALL)
 STATS_AT_ONCE = 1024  # files of a folder that are looked at before the first of them is given out
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,11 +31,14 @@ class Files:
 
     A replacement is never in place of bytes: readers that have the old file open go on reading it, and other hard links
     to it keep the old content. Where the kernel can exchange two names (Linux, most file systems) what was swapped out
-    is compared once more, and swapped back if someone has written meanwhile. Nothing tells of a writer that keeps the
-    file open and writes later, so `conditional_bytes` is 0.
+    is compared once more, and swapped back if another program has written meanwhile; that is lost only if this one is
+    killed between the two. Elsewhere there is a look before, and no more. Nothing tells of a writer that keeps the file
+    open and writes later, so `conditional_bytes` is 0.
 
-    What is being written lies beside its target as .NAME.compressor-DIGEST.part, locked (flock) as long as its writer
-    lives. The name depends on the key alone: what a killed run has left goes when that key is written the next time.
+    Of those who write a key by this class one does so at a time, for the others it is UNAVAILABLE: it holds a lock
+    (flock) on .NAME.compressor-DIGEST.lock, beside the target, and alone handles .NAME.compressor-DIGEST.part, which is
+    what it writes. These names depend on the key alone: what a killed run has left goes when that key is written the
+    next time, and is never listed. What was killed behind an exchange stays until then.
     """
 
     def __init__(self, path: str) -> None:
@@ -46,24 +47,19 @@ class Files:
         self.notices: tuple[str, ...] = ()
         self._root = os.path.abspath(os.fsencode(path))
 
-    def entries(self, after: str = "", prefix: str = "") -> Iterator[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """As `Store` has it; the names of one folder, and of those above it, are in memory."""
-        start, behind = os.fsencode(prefix), os.fsencode(after)
-        base = start[: start.rfind(b"/") + 1]
-        yield from self._below(base, behind, start)
+        return self._below(b"")
 
-    def _below(self, base: bytes, after: bytes, prefix: bytes) -> Iterator[Entry]:
+    def _below(self, base: bytes) -> Iterator[Entry]:
         """Entries in the folder `base`, which is b"" or ends in b"/"."""
         files: list[bytes] = []
         for name in self._names(base):
-            key = base + name
             if name.endswith(b"/"):
-                # All keys below begin with `key`: are they behind `after`, is any of them below `prefix`?
-                if (key > after or after.startswith(key)) and (key.startswith(prefix) or prefix.startswith(key)):
-                    yield from self._stats(base, files)
-                    files = []
-                    yield from self._below(key, after, prefix)
-            elif key > after and key.startswith(prefix):
+                yield from self._stats(base, files)
+                files = []
+                yield from self._below(base + name)
+            else:
                 files.append(name)
                 if len(files) == STATS_AT_ONCE:
                     yield from self._stats(base, files)
@@ -81,7 +77,7 @@ class Files:
                             names.append(os.fsencode(item.name) + b"/")
                         elif item.is_file(follow_symlinks=False):
                             name = os.fsencode(item.name)
-                            if PART.fullmatch(name) is None:
+                            if BESIDE.fullmatch(name) is None:
                                 names.append(name)
             except FileNotFoundError:
                 if not base:
@@ -131,43 +127,29 @@ class Files:
 
     def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
         with self._troubles(key), self._place(key, make=True) as (folder, name):
-            if PART.fullmatch(name) is not None:
+            if BESIDE.fullmatch(name) is not None:
                 raise StoreError(Trouble.IMPOSSIBLE, "a name that is kept for files being written")
             was = state_of(folder, name)
             if was is not None:
                 require_file(was)
-            require(only, was)
-            with Part(folder, part_name(name)) as part:
+            require(only, None if was is None else etag_of(was))
+            with Part(folder, name) as part:
                 part.fill(body)
                 part.take(attributes)
                 if only is None:
-                    part.replace(name)
+                    part.replace()
                 elif only.etag is None:
-                    part.appear(name)
+                    part.appear()
                 else:
-                    self._replace_only(part, name, only.etag)
-                os.fsync(folder)
-                state = state_of(folder, name)
-                if state is None or state.st_ino != part.inode or state.st_size != body.size:
-                    raise StoreError(Trouble.CHANGED, "was written, and changed again at once")
-                return entry_of(key, state)
-
-    def _replace_only(self, part: Part, name: bytes, etag: str) -> None:
-        """Put `part` in the place of the file that has this etag; that one is `part` then, and goes with it."""
-        was = state_of(part.folder, name)
-        require(Only(etag), was)
-        assert was is not None
-        if not exchange(part.folder, part.name, name):
-            part.replace(name)
-            return
-        # `part` now names the old file, and removes it at its end.
-        out = state_of(part.folder, part.name)
-        if out is None or content(out) != content(was):
-            exchange(part.folder, part.name, name)
-            now = state_of(part.folder, part.name)
-            if now is not None and now.st_ino != part.inode:
-                part.replace(name)  # written once more between the two exchanges: that is the newest
-            raise StoreError(Trouble.CHANGED, "changed while it was being replaced")
+                    was = state_of(folder, name)
+                    require(only, None if was is None else etag_of(was))
+                    assert was is not None
+                    part.replace_only(was)
+            os.fsync(folder)
+            state = state_of(folder, name)
+            if state is None or state.st_ino != part.inode or state.st_size != body.size:
+                raise StoreError(Trouble.CHANGED, "was written, and changed again at once")
+            return entry_of(key, state)
 
     def copy(self, key: str, etag: str, to: str) -> Entry:
         """As `Store` has it. Blocks are shared where the file system can do that. No hard link: it would change the
@@ -183,7 +165,7 @@ class Files:
                 state = state_of(folder, name)
                 if state is not None:
                     require_file(state)
-                    require(Only(etag), state)
+                    require(Only(etag), etag_of(state))
                     os.unlink(name, dir_fd=folder)
                     os.fsync(folder)
         except StoreError as error:
@@ -235,7 +217,7 @@ class Files:
         try:
             yield
         except StoreError as error:
-            raise StoreError(error.trouble, f"{self.url}: {key!r}: {error}") from error
+            raise error.at(f"{self.url}: {key!r}") from error
         except OSError as error:
             trouble = TROUBLES.get(error.errno or 0, Trouble.OTHER)
             raise StoreError(trouble, f"{self.url}: {key!r}: {error.strerror or error}") from error

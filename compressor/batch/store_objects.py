@@ -4,7 +4,6 @@ Azure's own emulator has been worked with; Google's store never: none could be h
 """
 
 import contextlib
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,18 @@ from queue import Full, Queue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
-from compressor.batch.store import CHUNK_BYTES, Attributes, Body, Entry, Only, StoreError, Trouble
+from compressor.batch.store import (
+    CHUNK_BYTES,
+    PART,
+    Attributes,
+    Body,
+    Entry,
+    Only,
+    StoreError,
+    Trouble,
+    part_name,
+    require,
+)
 
 try:
     import obstore
@@ -24,7 +34,6 @@ except ImportError as missing:
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore
 
-PART = re.compile(r"(^|.*/)\.compressor-[0-9a-f]{32}\.part", re.DOTALL)
 PIECE_BYTES = 8 << 20  # of an upload in parts, two of which are under way at a time
 UPLOADS = 2
 CHUNKS_AHEAD = 4
@@ -83,12 +92,10 @@ class Objects:
         notice = NOTICES.get("az" if self._azure else self.url.partition(":")[0])
         self.notices: tuple[str, ...] = (notice,) if notice else ()
 
-    def entries(self, after: str = "", prefix: str = "") -> Iterator[Entry]:
-        # obstore takes whole folders for a prefix, and not every server begins behind `offset`.
-        folder = self._root + prefix[: prefix.rfind("/") + 1]
-        before = after
+    def entries(self) -> Iterator[Entry]:
+        before = ""
         with self._troubles(""):
-            pages = iter(obstore.list(self._store, folder or None, offset=self._root + after if after else None))
+            pages = iter(obstore.list(self._store, self._root or None))
         while True:
             with self._troubles(""):
                 page = next(pages, None)
@@ -96,7 +103,7 @@ class Objects:
                 return
             for item in page:
                 key = item["path"][len(self._root) :]
-                if not key.startswith(prefix) or key <= after or PART.fullmatch(key) is not None:
+                if not key or PART.fullmatch(key) is not None:
                     continue
                 if key <= before:  # code points, which are in the order of UTF-8
                     raise StoreError(Trouble.IMPOSSIBLE, f"{self.url}: {key!r}: listed behind {before!r}")
@@ -118,6 +125,12 @@ class Objects:
             return obstore.head(self._store, name)
         except FileNotFoundError:
             return None
+
+    def _required(self, name: str, only: Only) -> Any:
+        """What is there, which must be as a condition has it."""
+        found = self._head(name)
+        require(only, None if found is None else etag_of(found))
+        return found
 
     def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
         with self._troubles(key) as name:
@@ -144,18 +157,17 @@ class Objects:
         if only.etag is None:
             return obstore.put(self._store, name, data, mode="create", **sent)["e_tag"]
         # Google's condition is on the version, which listings do not have.
-        found = self._head(name)
-        self._require(found, only)
+        found = self._required(name, only)
         mode = {name: found[name] for name in ("e_tag", "version") if found[name] is not None}
         return obstore.put(self._store, name, data, mode=mode, **sent)["e_tag"]  # type: ignore[arg-type]
 
     def _replace_only(self, name: str, body: Body, sent: dict[str, Any], only: Only) -> str | None:
         """In parts to a name beside, then over the target: not atomic on an etag, but for a moment only."""
-        self._require(self._head(name), only)
-        part = f"{self._root}.compressor-{hashlib.sha256(name.encode()).hexdigest()[:32]}.part"
+        self._required(name, only)
+        part = part_name(self._root, name)
         try:
             self._put(part, body, sent)
-            self._require(self._head(name), only)
+            self._required(name, only)
             obstore.copy(self._store, part, name, overwrite=only.etag is not None)
         finally:
             with contextlib.suppress(Exception):  # else it is overwritten the next time, and not listed until then
@@ -174,16 +186,16 @@ class Objects:
     def copy(self, key: str, etag: str, to: str) -> Entry:
         """As `Store` has it; the original is looked at before and behind, which is not atomic."""
         with self._troubles(to) as target:
-            self._require(self._head(target), Only(None))
+            self._required(target, Only(None))
         with self._troubles(key) as name:
-            found = self._head(name)
-            self._require(found, Only(etag))
+            found = self._required(name, Only(etag))
             obstore.copy(self._store, name, target, overwrite=False)
             try:
-                self._require(self._head(name), Only(etag))
+                self._required(name, Only(etag))
             except StoreError:
                 obstore.delete(self._store, target)
                 raise
+        with self._troubles(to):
             return self._written(to, target, found["size"], None)
 
     def delete(self, key: str, etag: str) -> None:
@@ -191,7 +203,7 @@ class Objects:
         with self._troubles(key) as name:
             found = self._head(name)
             if found is not None:
-                self._require(found, Only(etag))
+                require(Only(etag), etag_of(found))
                 obstore.delete(self._store, name)
 
     def drops(self, attributes: Attributes) -> tuple[str, ...]:
@@ -217,15 +229,6 @@ class Objects:
     def _entry(self, key: str, item: Any) -> Entry:
         return Entry(key, item["size"], etag_of(item), item["last_modified"].timestamp())
 
-    def _require(self, now: Any, only: Only) -> None:
-        if only.etag is None:
-            if now is not None:
-                raise StoreError(Trouble.EXISTS, "there is an object already")
-        elif now is None:
-            raise StoreError(Trouble.MISSING, "gone meanwhile")
-        elif etag_of(now) != only.etag:
-            raise StoreError(Trouble.CHANGED, "changed meanwhile")
-
     @contextmanager
     def _troubles(self, key: str) -> Iterator[str]:
         """The name of a key in the container, and what errors are to us, with store and key in front."""
@@ -236,9 +239,7 @@ class Objects:
                 raise StoreError(Trouble.IMPOSSIBLE, "begins or ends with `/`, or has `\\` in it")
             yield getattr(self, "_root", "") + key
         except StoreError as error:
-            raise StoreError(
-                error.trouble, str(error) if str(error).startswith(where) else f"{where}: {error}"
-            ) from error
+            raise error.at(where) from error
         except (exceptions.BaseError, OSError, ValueError, NotImplementedError) as error:
             raise StoreError(trouble_of(error), f"{where}: {first_line(error)}") from error
 

@@ -3,8 +3,6 @@ whole bucket ends in an error at the first key with a tab, a newline, `//` or `.
 or storage classes (0.12)."""
 
 import contextlib
-import hashlib
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -24,9 +22,8 @@ from compressor.batch.s3_objects import (
 )
 from compressor.batch.s3_quick import Quick
 from compressor.batch.s3_upload import abort_leftovers, copy_within, upload
-from compressor.batch.store import Attributes, Body, Entry, Only, StoreError, Trouble
+from compressor.batch.store import PART, Attributes, Body, Entry, Only, StoreError, Trouble, part_name, require
 
-PART = re.compile(r"(^|.*/)\.compressor-[0-9a-f]{32}\.part", re.DOTALL)
 PUT_BYTES = 64 << 20  # up to here one request, where no condition asks for more
 CONFLICTS = 3
 PAGE_KEYS = 1000  # the most that is given
@@ -61,7 +58,7 @@ class Bucket:
 
     @cached_property
     def conditional_bytes(self) -> int:
-        name = self._part_name("")
+        name = part_name(self._root, "")
         with self._troubles(""):
             try:
                 self._client.put_object(Bucket=self._bucket, Key=name, Body=b"", IfMatch='"of nothing"')
@@ -82,17 +79,15 @@ class Bucket:
                 return ("whether it is versioned can't be seen",) if status_of(error) == 403 else ()
         return ("versioned: replaced and deleted objects stay as versions",) if status == "Enabled" else ()
 
-    def entries(self, after: str = "", prefix: str = "") -> Iterator[Entry]:
-        asked: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._root + prefix, "MaxKeys": PAGE_KEYS}
-        if after:
-            asked["StartAfter"] = self._root + after
-        before = after
+    def entries(self) -> Iterator[Entry]:
+        asked: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._root, "MaxKeys": PAGE_KEYS}
+        before = ""
         while True:
-            with self._troubles(prefix):
+            with self._troubles(""):
                 page = self._client.list_objects_v2(**asked)
             for item in page.get("Contents", ()):
                 key = item["Key"][len(self._root) :]
-                if key.endswith("/") or PART.fullmatch(key) is not None or key <= after:
+                if not key or key.endswith("/") or PART.fullmatch(key) is not None:
                     continue
                 if key <= before:  # code points, which are in the order of UTF-8
                     raise StoreError(Trouble.IMPOSSIBLE, f"{self.url}: {key!r}: listed out of order, behind {before!r}")
@@ -146,7 +141,7 @@ class Bucket:
     def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
         with self._troubles(key) as name:
             if PART.fullmatch(name) is not None:
-                raise StoreError(Trouble.IMPOSSIBLE, f"{self._where(key)}: a name kept for objects being written")
+                raise StoreError(Trouble.IMPOSSIBLE, "a name kept for objects being written")
             sent = parameters(attributes, replacing=only is not None and only.etag is not None)
             if only is not None and only.etag is not None:
                 sent |= self._grants(name)
@@ -184,7 +179,7 @@ class Bucket:
                 now = self._head(key, name)
                 if now is not None and now.size == body.size and retried(error) and self._same(name, now.etag, body):
                     return now.etag  # the first try had arrived, its answer had not
-                self._require(key, now, only)
+                require(only, etag_of(now))
                 raise
         raise AssertionError("the last try returns or raises")
 
@@ -207,15 +202,15 @@ class Bucket:
         """Without a condition in the request; a look at the target comes before, where there is one. What takes more
         than a request is uploaded beside the target, and copied over it when it is whole."""
         if only is not None:
-            self._require(key, self._head(key, name), only)
+            require(only, etag_of(self._head(key, name)))
         if body.size <= PUT_BYTES:
             return self._put(name, body, sent)
-        part = self._part_name(name)
+        part = part_name(self._root, name)
         abort_leftovers(self._client, self._bucket, part)
         try:
             etag = upload(self._client, self._bucket, part, body, sent)
             if only is not None:
-                self._require(key, self._head(key, name), only)
+                require(only, etag_of(self._head(key, name)))
             return self._copied(part, etag, body.size, name, sent)
         finally:
             with contextlib.suppress(*ERRORS):  # else it is overwritten the next time, and not listed until then
@@ -230,28 +225,30 @@ class Bucket:
         """Look at what was written."""
         now = self._head(key, name)
         if now is None or now.etag != etag:
-            raise StoreError(Trouble.CHANGED, f"{self._where(key)}: was written, and changed again at once")
+            raise StoreError(Trouble.CHANGED, "was written, and changed again at once")
         if now.size != size:
-            raise StoreError(Trouble.OTHER, f"{self._where(key)}: {size} bytes written, {now.size} there")
+            raise StoreError(Trouble.OTHER, f"{size} bytes written, {now.size} there")
         return now
 
     def copy(self, key: str, etag: str, to: str) -> Entry:
         """As `Store` has it; that nothing is at `to` is looked for before, which is not atomic."""
         with self._troubles(to) as target:
-            self._require(to, self._head(to, target), Only(None))
+            require(Only(None), etag_of(self._head(to, target)))
         with self._troubles(key) as name:
             reply = self._client.head_object(Bucket=self._bucket, Key=name)
             entry = entry_of(key, reply)
-            self._require(key, entry, Only(etag))
+            require(Only(etag), entry.etag)
             sent = parameters(attributes_of(reply, *self._tags(name, reply)), replacing=True)
-            return self._written(to, target, entry.size, self._copied(name, etag, entry.size, target, sent))
+            copied = self._copied(name, etag, entry.size, target, sent)
+        with self._troubles(to):
+            return self._written(to, target, entry.size, copied)
 
     def delete(self, key: str, etag: str) -> None:
         with self._troubles(key) as name:
             now = self._head(key, name)
             if now is None:
                 return
-            self._require(key, now, Only(etag))
+            require(Only(etag), now.etag)
             try:
                 self._matching(
                     name, etag, lambda form: self._client.delete_object(Bucket=self._bucket, Key=name, IfMatch=form)
@@ -295,21 +292,9 @@ class Bucket:
         with contextlib.closing(reply["Body"]) as stream:
             return all(stream.read(len(chunk)) == chunk for chunk in body.chunks()) and not stream.read(1)
 
-    def _require(self, key: str, now: Entry | None, only: Only) -> None:
-        if only.etag is None:
-            if now is not None:
-                raise StoreError(Trouble.EXISTS, f"{self._where(key)}: there is an object already")
-        elif now is None:
-            raise StoreError(Trouble.MISSING, f"{self._where(key)}: gone meanwhile")
-        elif now.etag != only.etag:
-            raise StoreError(Trouble.CHANGED, f"{self._where(key)}: changed meanwhile")
-
     def _learned(self) -> bool:
         """Whether the quick way can be gone."""
-        return self._quick.learn(self._part_name(""))
-
-    def _part_name(self, name: str) -> str:
-        return f"{self._root}.compressor-{hashlib.sha256(name.encode()).hexdigest()[:32]}.part"
+        return self._quick.learn(part_name(self._root, ""))
 
     def _where(self, key: str) -> str:
         return f"{self.url}: {key!r}" if key else self.url
@@ -324,5 +309,11 @@ class Bucket:
             raise StoreError(Trouble.IMPOSSIBLE, f"{self._where(key)}: not UTF-8") from None
         try:
             yield name
+        except StoreError as error:
+            raise error.at(self._where(key)) from error
         except ERRORS as error:
             raise store_error(self._where(key), error) from error
+
+
+def etag_of(entry: Entry | None) -> str | None:
+    return None if entry is None else entry.etag

@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import os
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -19,7 +21,7 @@ def objects() -> dict[str, bytes]:
 
 def command(objects: dict[str, bytes], bytes_out: int) -> batch.Command:
     totals = [{"objects": len(objects), "outcome": "compressed", "reason": ""}]
-    return batch.Command({"objects": len(objects), "totals": totals, "bytes_out": bytes_out}, 1.0, [], 1)
+    return batch.Command({"objects": len(objects), "totals": totals, "bytes_out": bytes_out}, 1.0, [], 1.0, 1)
 
 
 def smaller(data: bytes) -> bytes:
@@ -81,10 +83,53 @@ def test_tables_can_be_printed(capsys) -> None:
     assert "1.75" in printed and "10,000" in printed
 
 
-def test_the_time_of_processes_below_counts() -> None:
-    assert batch.cpu_seconds(os.getpid()) > 0
-    assert batch.cpu_seconds(1 << 30) == 0 == batch.peak_of(1 << 30)
+BURN = "import time\nwhile time.process_time() < 0.3: pass\n"
+
+
+def test_the_time_of_processes_below_counts_when_they_have_ended() -> None:
+    """Also that of a process below a process; nobody has waited for the one that is asked about."""
+    below = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BURN!r}])\n{BURN}print('done')\ninput()"
+    before = batch.ended_seconds()
+    with subprocess.Popen([sys.executable, "-c", below], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"done\n"
+        seconds = batch.cpu_seconds(process.pid)
+        assert seconds is not None and seconds + batch.TICKS >= 0.6
+        assert batch.ended_seconds() == before
+        process.communicate(b"\n")
+    assert batch.ended_seconds() - before >= seconds - batch.TICKS
+
+
+def test_a_look_while_processes_come_or_go_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = iter([[(os.getpid(), "1")], []])
+    monkeypatch.setattr(batch, "processes", lambda pid: next(seen))
+
+    assert batch.cpu_seconds(os.getpid()) is None
+
+
+def test_what_is_gone_has_neither_time_nor_memory() -> None:
+    assert batch.cpu_seconds(1 << 30) is None
+    assert batch.peak_of(1 << 30) == 0
     assert batch.peak_of(os.getpid()) > 10 << 20
+
+
+@pytest.mark.parametrize("times", [(1.0, 0.9, 1.2), (1.0, 1.2, 1.1)], ids=["while it ran", "at the end"])
+def test_cpu_time_that_becomes_less_is_refused(times: tuple[float, float, float]) -> None:
+    looks = [batch.Look(number, 20 + number, seconds) for number, seconds in enumerate(times[:2])]
+    run = batch.Command({}, 1.0, looks, times[2], 1)
+
+    with pytest.raises(RuntimeError, match="CPU time was lost"):
+        batch.steady_of(run, 100, 1)
+
+
+def test_looks_while_not_all_workers_are_busy_do_not_count() -> None:
+    looks = [batch.Look(float(number), number, number / 10) for number in range(1, 100, 5)]
+    run = batch.Command({}, 20.0, looks, 12.0, 1)
+
+    first, last = batch.steady_of(run, 100, 2)
+
+    assert (first.results, last.results) == (16, 91)
+    with pytest.raises(RuntimeError, match="20 objects are too few"):
+        batch.steady_of(run, 20, 1)
 
 
 def test_a_run_is_measured_and_its_output_checked(tmp_path) -> None:

@@ -5,6 +5,8 @@ import gzip
 import io
 import itertools
 import json
+import math
+from datetime import UTC, datetime
 
 import pyarrow
 import pyarrow.parquet
@@ -12,11 +14,13 @@ import pytest
 
 from compressor.batch import plan
 from compressor.batch.job import Done, Job, Outcome
+from compressor.batch.launch import Request, launch
 from compressor.batch.ledger import Ledger, LedgerError
 from compressor.batch.pace import Pace
 from compressor.batch.plan import Filters, Keys, Manifest, seconds_of, shards
 from compressor.batch.store import Entry
 from compressor.batch.trial import Trial
+from compressor.errors import SettingsError
 from compressor.settings import Settings
 from tests.batch.support import Inline, Memory, jpeg
 
@@ -25,7 +29,7 @@ MEANT = [Entry("a b.jpg", 10, "e1"), Entry("ü\n.jpg", 20, "e2")]
 
 
 def listed(url: str) -> list[Entry]:
-    return [entry for _, entry in Manifest(url, "pre/").entries("")]
+    return [entry for _, entry in Manifest(url, "pre/").entries()]
 
 
 def as_csv(header: list[str] | None, rows=ROWS) -> bytes:
@@ -55,6 +59,82 @@ def test_a_parquet_file_lists_objects(tmp_path):
     pyarrow.parquet.write_table(table, tmp_path / "list.parquet")
 
     assert listed(f"{tmp_path}/list.parquet") == MEANT
+
+
+def test_a_parquet_file_that_is_none_is_refused(tmp_path):
+    (tmp_path / "list.parquet").write_bytes(b"key,size")
+    pyarrow.parquet.write_table(pyarrow.table({"key": [b"a"]}), tmp_path / "binary.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"name": ["a"]}), tmp_path / "nameless.parquet")
+
+    for name, problem in (("list", "list.parquet"), ("no", "no.parquet"), ("binary", "row 1"), ("nameless", "row 1")):
+        with pytest.raises(LedgerError, match=problem) as caught:
+            listed(f"{tmp_path}/{name}.parquet")
+        assert "\n" not in str(caught.value)
+
+
+TIMES = ["2023-11-14T22:13:20.000Z", "", "2023-11-14T23:13:20+01:00"]
+
+
+def inventory(folder, schema: str, rows) -> str:
+    folder.mkdir()
+    (folder / "1.csv").write_bytes(as_csv(None, rows))
+    files = [{"key": "x/data/1.csv"}]
+    manifest = {"destinationBucket": "b", "fileFormat": "CSV", "fileSchema": schema, "files": files}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return f"{folder}/manifest.json"
+
+
+def test_manifests_that_say_when_objects_were_modified(tmp_path):
+    rows = [(f"pre/{number}", time) for number, time in enumerate(TIMES)]
+    for name in ("LastModifiedDate", "last_modified_date", "Last_Modified"):
+        (tmp_path / f"{name}.csv").write_bytes(as_csv(["Key", name], rows))
+    times = [datetime.fromisoformat(time).astimezone(UTC) if time else None for time in TIMES]
+    for unit in ("s", "ms", "us"):
+        for zone in (None, "UTC", "+01:00"):
+            column = pyarrow.array(times, pyarrow.timestamp(unit, zone))
+            table = pyarrow.table({"key": [row[0] for row in rows], "last_modified_date": column})
+            pyarrow.parquet.write_table(table, tmp_path / f"{unit}-{len(zone or '')}.parquet")
+    urls = [str(path) for path in tmp_path.iterdir()]
+    urls.append(inventory(tmp_path / "inventory", "Key, LastModifiedDate", rows))
+
+    assert len(urls) == 13
+    for url in urls:
+        assert Manifest(url).dated()
+        found = [entry.modified for entry in listed(url)]
+        assert found[::2] == [1_700_000_000] * 2 and math.isnan(found[1]), url
+
+
+def test_an_object_without_a_time_is_neither_older_nor_newer_than_any():
+    entry = Entry("a", 1, "", math.nan)
+
+    assert Filters().match(entry, 1000)
+    assert not Filters(older_than=0).match(entry, 1000) and not Filters(newer_than=10**9).match(entry, 1000)
+
+
+def test_filters_by_age_need_a_manifest_that_knows_it(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "list.csv").write_bytes(as_csv(["key", "size", "etag"]))
+    (tmp_path / "bare.csv").write_bytes(as_csv(None))
+    (tmp_path / "empty.csv").write_bytes(b"")
+    pyarrow.parquet.write_table(pyarrow.table({"key": ["a"]}), tmp_path / "list.parquet")
+    urls = [str(path) for path in tmp_path.iterdir() if path.suffix]
+    urls.append(inventory(tmp_path / "inventory", "Bucket, Key, Size", []))
+    assert len(urls) == 5
+    job = Job(source=str(tmp_path / "in"), target=str(tmp_path / "out"))
+
+    for url, age in itertools.product(urls, ("older_than", "newer_than")):
+        request = Request(job=job, manifest=url, filters=Filters(**{age: 1.0}), ledger=tmp_path / "ledger")
+        with pytest.raises(SettingsError, match=f"{age}: .* does not say when") as caught:
+            launch(request)
+        assert caught.value.field == age
+    assert not (tmp_path / "out").exists() and not (tmp_path / "ledger").exists()
+
+
+def test_a_time_that_is_none_is_refused(tmp_path):
+    (tmp_path / "list.csv").write_text("key,last_modified\na,yesterday\n")
+
+    with pytest.raises(LedgerError, match="row 2 of the manifest is not key, modified"):
+        listed(f"{tmp_path}/list.csv")
 
 
 def test_an_inventory_lists_objects_with_its_files_beside_it(tmp_path):

@@ -6,8 +6,9 @@ import pytest
 from botocore import auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.httpsession import get_cert_path
 
-from compressor.batch import s3_client, s3_quick
+from compressor.batch import s3_client
 from compressor.batch.s3_quick import USUAL_ACL, Quick
 from compressor.batch.store import Only, Trouble
 from compressor.batch.store_s3 import Bucket
@@ -58,18 +59,29 @@ def test_requests_are_signed_as_botocore_signs_them(
 ) -> None:
     server.answers = [written("1"), there("1", 3)]
     attributes = {"one": "a  b", "two": "c"}
-    monkeypatch.setattr(s3_quick.time, "strftime", lambda *_: "20261123T060000Z")
     monkeypatch.setattr(auth, "get_current_datetime", lambda: auth.datetime.datetime(2026, 11, 23, 6))
 
     reply, unanswered = store._quick.put(KEY, Bytes(b"new"), {"Metadata": attributes, "ContentType": "image/png"})
     assert reply is not None and not unanswered
 
     asked = server.asked[0]
-    covered = {name: value for name, value in asked.headers.items() if name.lower().startswith("x-amz-")}
+    names = ("x-amz-meta-one", "x-amz-meta-two", "content-type")
+    covered = {name: value for name, value in asked.headers.items() if name.lower() in names}
     request = AWSRequest("PUT", server.address + asked.path, data=b"new", headers=covered)
     auth.S3SigV4Auth(Credentials("testak", "testsk", "a token"), "s3", "us-east-1").add_auth(request)
     assert request.headers["Authorization"] == asked.headers["Authorization"]
     server.answers.pop()
+
+
+@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", ""])
+def test_certificates_are_those_that_boto3_trusts(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for other in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(other, raising=False)
+    if name:
+        monkeypatch.setenv(name, "/some/bundle.pem")
+        assert s3_client.certificates() == "/some/bundle.pem"
+    else:
+        assert s3_client.certificates() == get_cert_path(True)
 
 
 @pytest.mark.parametrize("first", [refusal(503, "SlowDown"), refusal(301), Answer(0)])

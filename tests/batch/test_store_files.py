@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from compressor.batch import file_write
-from compressor.batch.file_write import part_name
 from compressor.batch.store import Attributes, Only, Store, Trouble, open_store
 from compressor.batch.store_files import Files
 from tests.batch.store_contract import (
@@ -16,7 +15,6 @@ from tests.batch.store_contract import (
     Broken,
     Bytes,
     Leftovers,
-    Meddled,
     Rival,
     StoreContract,
     keys,
@@ -99,21 +97,12 @@ def test_no_link_is_followed_or_listed(store: Files, folder: Path) -> None:
     assert [path.name for path in outside.iterdir()] == ["secret"]
 
 
-def test_prefixes_do_not_lead_outside(store: Files, folder: Path) -> None:
-    (folder.parent / "x").write_bytes(b"x")
-    (folder / "link").symlink_to(folder.parent)
-
-    for prefix in ("../", "link/", "/"):
-        assert trouble(keys, store, "", prefix) is Trouble.IMPOSSIBLE
-
-
 def test_a_file_in_the_place_of_a_folder_is_no_folder(store: Files) -> None:
     store.write("a", Bytes(b"x"), NOTHING, None)
 
     assert store.look("a/b") is None
     assert trouble(store.open, "a/b") is Trouble.MISSING
     assert trouble(store.write, "a/b", Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
-    assert keys(store, prefix="a/") == []
 
 
 @pytest.mark.parametrize("change", ["bytes", "mode", "name"])
@@ -145,25 +134,6 @@ def test_a_file_that_changes_while_it_is_read_is_refused(store: Files, folder: P
         assert trouble(list, chunks) is Trouble.CHANGED
 
 
-def test_who_writes_between_the_look_and_the_exchange_wins(
-    store: Files, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The last look is before the exchange; what comes out of that is compared again."""
-    entry = store.write("a", Bytes(b"first"), NOTHING, None)
-    exchange = file_write.exchange
-
-    def late(at: int, one: bytes, other: bytes) -> bool:
-        monkeypatch.setattr("compressor.batch.store_files.exchange", exchange)
-        (folder / "a").write_bytes(b"theirs")
-        return exchange(at, one, other)
-
-    monkeypatch.setattr("compressor.batch.store_files.exchange", late)
-
-    assert trouble(store.write, "a", Bytes(b"ours"), NOTHING, Only(entry.etag)) is Trouble.CHANGED
-    assert read(store, "a") == b"theirs"
-    assert [path.name for path in folder.iterdir()] == ["a"]
-
-
 def test_readers_go_on_with_the_old_file(store: Files) -> None:
     entry = store.write("a", Bytes(b"first"), NOTHING, None)
 
@@ -171,26 +141,6 @@ def test_readers_go_on_with_the_old_file(store: Files) -> None:
         store.write("a", Bytes(b"second"), NOTHING, Only(entry.etag))
         assert opened.entry == entry
         assert os.pread(opened.file, 100, 0) == b"first"
-
-
-def test_what_a_killed_run_left_is_not_listed_and_goes_with_the_next_write(store: Files, folder: Path) -> None:
-    left = folder / os.fsdecode(part_name(b"a"))
-    left.write_bytes(b"half a pic")
-
-    assert keys(store) == []
-    assert trouble(store.write, left.name, Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
-    store.write("a", Bytes(b"x"), NOTHING, None)
-    assert [path.name for path in folder.iterdir()] == ["a"]
-
-
-def test_what_another_is_writing_is_left_to_it(store: Files, folder: Path) -> None:
-    body = Meddled(b"ours", lambda: problems.append(trouble(store.write, "a", Bytes(b"theirs"), NOTHING, None)))
-    problems: list[Trouble] = []
-
-    store.write("a", body, NOTHING, None)
-
-    assert problems == [Trouble.UNAVAILABLE]
-    assert read(store, "a") == b"ours"
 
 
 def test_a_body_of_another_size_is_not_written(store: Files, folder: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from compressor.batch import s3_client, s3_upload, store_s3
-from compressor.batch.store import Attributes, Only, Trouble
+from compressor.batch.store import Attributes, Only, Trouble, part_name
 from compressor.batch.store_s3 import Bucket
 from tests.batch.s3_servers import Server, moto_server
 from tests.batch.store_contract import (
@@ -175,7 +175,7 @@ def test_archived_objects_say_so(server: Server, bucket: str, store: Bucket) -> 
 
 def test_what_is_being_written_is_not_listed(server: Server, bucket: str, store: Bucket) -> None:
     """Not by this store, nor by one of a folder above or below."""
-    name = store._part_name("x")
+    name = part_name("some/prefix/", "x")
     server.client.put_object(Bucket=bucket, Key=name, Body=b"half")
 
     assert keys(store) == keys(Bucket(f"s3://{bucket}", 1)) == []
@@ -184,7 +184,7 @@ def test_what_is_being_written_is_not_listed(server: Server, bucket: str, store:
 
 def test_uploads_of_a_killed_run_are_aborted(server: Server, bucket: str, store: Bucket, leftovers: Leftovers) -> None:
     for key in ("a", "b"):
-        name = store._part_name(f"some/prefix/{key}")
+        name = part_name("some/prefix/", f"some/prefix/{key}")
         server.client.create_multipart_upload(Bucket=bucket, Key=name)
         server.client.put_object(Bucket=bucket, Key=name, Body=b"half")
     assert len(leftovers()) == 4
