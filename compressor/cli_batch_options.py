@@ -89,7 +89,7 @@ ManifestUrl = Annotated[
     str | None,
     option(
         "manifest",
-        "List of objects: CSV or Parquet with key, size, etag, or an S3 inventory's manifest.json.",
+        "List of objects: CSV or Parquet with key, size, etag, last_modified, or an S3 inventory's manifest.json.",
         metavar="FILE",
         show_default=False,
     ),

@@ -179,8 +179,8 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
             run = Run(job, ledger, engine, listing, request.filters, source, target, pace, stopped, told)
             whole = run.work()
         tally = run.tally
-        totals = tuple(ledger.totals())
-        problems = tuple(problem(done) for done in ledger.failures(PROBLEMS_MAX))
+        totals = (*ledger.totals(), *tally.unlisted_total)
+        problems = (*tally.unlisted, *map(problem, ledger.failures(PROBLEMS_MAX)))[:PROBLEMS_MAX]
         failed = sum(total.objects for total in totals if total.outcome == "failed")
         summary = dataclasses.replace(
             summary_of(job, tally, watch, not whole),
@@ -226,8 +226,8 @@ def summary_of(job: Job, tally: Tally, watch: Watch, interrupted: bool) -> Summa
         wall_seconds=watch.seconds(),
         interrupted=interrupted,
         totals=tally.totals,
-        problems=tuple(tally.problems),
-        problems_more=tally.failed - len(tally.problems),
+        problems=(*tally.unlisted, *tally.problems)[:PROBLEMS_MAX],
+        problems_more=max(0, tally.failed - len(tally.unlisted) - len(tally.problems)),
         notices=dict(tally.notices),
         stage_seconds=dict(tally.stage_seconds),
         other_seconds=tally.other_seconds,

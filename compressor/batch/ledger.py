@@ -27,7 +27,7 @@ from compressor.errors import CompressorError
 SCHEMA = """
 CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE shards (
-    number INTEGER PRIMARY KEY, after TEXT NOT NULL, last TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0);
+    number INTEGER PRIMARY KEY, last TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE objects (
     key BLOB PRIMARY KEY, shard INTEGER NOT NULL, state TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL,
     time REAL NOT NULL, done TEXT NOT NULL) WITHOUT ROWID;
@@ -48,10 +48,9 @@ class LedgerError(CompressorError):
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Of the listing: what comes behind `after`, up to `last` and with it. Keys, or numbers of a manifest's rows."""
+    """Of the listing: what comes behind the shard before, up to `last` and with it, a key or number of a row."""
 
     number: int
-    after: str
     last: str
     done: bool = False
 
@@ -136,14 +135,14 @@ class Ledger:
 
     def shards(self) -> list[Shard]:
         """In the order of the listing."""
-        found = self._database.execute("SELECT number, after, last, done FROM shards ORDER BY number").fetchall()
-        return [Shard(number, text(after), text(last), bool(done)) for number, after, last, done in found]
+        found = self._database.execute("SELECT number, last, done FROM shards ORDER BY number").fetchall()
+        return [Shard(number, text(last), bool(done)) for number, last, done in found]
 
-    def add_shard(self, after: str, last: str) -> Shard:
+    def add_shard(self, last: str) -> Shard:
         """The next one."""
         (number,) = self._database.execute("SELECT coalesce(max(number), 0) + 1 FROM shards").fetchone()
-        self._database.execute("INSERT INTO shards VALUES (?, ?, ?, 0)", (number, blob(after), blob(last)))
-        return Shard(number, after, last)
+        self._database.execute("INSERT INTO shards VALUES (?, ?, 0)", (number, blob(last)))
+        return Shard(number, last)
 
     def reopen(self, shard: Shard) -> None:
         """Something of a finished shard is to be done again: its objects get their rows back."""

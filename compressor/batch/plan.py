@@ -15,7 +15,7 @@ from typing import Any, Protocol, TextIO
 from urllib.parse import unquote_plus
 
 from compressor.batch.ledger import Ledger, LedgerError, Shard
-from compressor.batch.store import Entry, Opened, Store, open_store
+from compressor.batch.store import Entry, Opened, Refused, Store, open_store
 
 SHARD_KEYS = 10_000
 COLUMNS = {  # names in a header, in lower case
@@ -65,7 +65,8 @@ class Filters:
 class Listing(Protocol):
     """Objects in an order that stays, and the place of each in it."""
 
-    def entries(self) -> Iterator[tuple[str, Entry]]: ...
+    def entries(self, refused: Refused | None = None) -> Iterator[tuple[str, Entry]]:
+        """`refused` as `Store.entries` has it."""
 
     def behind(self, place: str, other: str) -> bool:
         """Whether a place comes behind another."""
@@ -77,8 +78,8 @@ class Keys:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def entries(self) -> Iterator[tuple[str, Entry]]:
-        return ((entry.key, entry) for entry in self._store.entries())
+    def entries(self, refused: Refused | None = None) -> Iterator[tuple[str, Entry]]:
+        return ((entry.key, entry) for entry in self._store.entries(refused))
 
     def behind(self, place: str, other: str) -> bool:
         return place.encode("utf-8", "surrogateescape") > other.encode("utf-8", "surrogateescape")
@@ -94,7 +95,7 @@ class Manifest:
     def __init__(self, url: str, prefix: str = "") -> None:
         self._url, self._prefix = url, prefix
 
-    def entries(self) -> Iterator[tuple[str, Entry]]:
+    def entries(self, refused: Refused | None = None) -> Iterator[tuple[str, Entry]]:
         for number, entry in enumerate(rows_of(self._url), 1):
             if entry.key.startswith(self._prefix) and not entry.key.endswith("/"):
                 key = entry.key[len(self._prefix) :]
@@ -258,7 +259,7 @@ def _parquet(url: str) -> Iterator[Entry]:
                 raise LedgerError(f"row {number} of the manifest is not {names}: {row!r:.100}") from None
 
 
-def shards(listing: Listing, ledger: Ledger) -> Iterator[tuple[Shard, list[Entry]]]:
+def shards(listing: Listing, ledger: Ledger, refused: Refused | None = None) -> Iterator[tuple[Shard, list[Entry]]]:
     """The listing in pieces: first those that the ledger knows, as they are now, then new ones behind them.
 
     What was put between two known keys since belongs to the shard around it. Each is in memory as a whole; the next one
@@ -266,22 +267,21 @@ def shards(listing: Listing, ledger: Ledger) -> Iterator[tuple[Shard, list[Entry
     """
     known = ledger.shards()
     place = ""
-    arriving = listing.entries()
+    arriving = listing.entries(refused)
     held = next(arriving, None)
     for shard in known:
         found: list[Entry] = []
         while held is not None and not listing.behind(held[0], shard.last):
             found.append(held[1])
             held = next(arriving, None)
-        place = shard.last
         yield shard, found
     while held is not None:
-        found, after = [], place
+        found = []
         while held is not None and len(found) < SHARD_KEYS:
             place = held[0]
             found.append(held[1])
             held = next(arriving, None)
-        yield ledger.add_shard(after, place), found
+        yield ledger.add_shard(place), found
 
 
 AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

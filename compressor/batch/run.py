@@ -108,7 +108,7 @@ class Run:
 
     def _entries(self) -> Iterator[Ticket]:
         """All objects that are not done yet. Known shards are opened again where something in them is not."""
-        for shard, entries in shards(self.listing, self.ledger):
+        for shard, entries in shards(self.listing, self.ledger, self.tally.refuse):
             known = self.ledger.known(shard)
             todo: list[Entry] = []
             seen: set[str] = set()

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, Self
@@ -151,6 +151,9 @@ def part_name(root: str, name: str) -> str:
     return f"{root}.compressor-{hashlib.sha256(name.encode()).hexdigest()[:32]}.part"
 
 
+Refused = Callable[[str, StoreError], None]  # the key, "folder/", and why
+
+
 class Store(Protocol):
     """All methods raise StoreError, may be called from several threads, and retry what a client usually retries.
 
@@ -167,8 +170,10 @@ class Store(Protocol):
     @property
     def notices(self) -> tuple[str, ...]: ...
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
         """All objects in the order of their keys as UTF-8; in memory one page at a time.
+
+        refused  told of what is below here and may not be listed, which is left out then; None: that is raised
 
         Folders, markers of such (keys that end in "/"), links and what this module's writes leave while they are under
         way are not listed.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from compressor.batch.file_read import TROUBLES, OpenFile, entry_of, etag_of, require_file, state_of
 from compressor.batch.file_write import BESIDE, Part
-from compressor.batch.store import Attributes, Body, Entry, Only, StoreError, Trouble, require
+from compressor.batch.store import Attributes, Body, Entry, Only, Refused, StoreError, Trouble, require
 
 STATS_AT_ONCE = 1024  # files of a folder that are looked at before the first of them is given out
 
@@ -47,18 +47,25 @@ class Files:
         self.notices: tuple[str, ...] = ()
         self._root = os.path.abspath(os.fsencode(path))
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
         """As `Store` has it; the names of one folder, and of those above it, are in memory."""
-        return self._below(b"")
+        return self._below(b"", refused)
 
-    def _below(self, base: bytes) -> Iterator[Entry]:
+    def _below(self, base: bytes, refused: Refused | None) -> Iterator[Entry]:
         """Entries in the folder `base`, which is b"" or ends in b"/"."""
         files: list[bytes] = []
-        for name in self._names(base):
+        try:
+            names = self._names(base)
+        except StoreError as error:
+            if not base or refused is None or error.trouble is not Trouble.DENIED:
+                raise
+            refused(os.fsdecode(base), error)
+            return
+        for name in names:
             if name.endswith(b"/"):
                 yield from self._stats(base, files)
                 files = []
-                yield from self._below(base + name)
+                yield from self._below(base + name, refused)
             else:
                 files.append(name)
                 if len(files) == STATS_AT_ONCE:

@@ -18,6 +18,7 @@ from compressor.batch.store import (
     Body,
     Entry,
     Only,
+    Refused,
     StoreError,
     Trouble,
     part_name,
@@ -92,7 +93,7 @@ class Objects:
         notice = NOTICES.get("az" if self._azure else self.url.partition(":")[0])
         self.notices: tuple[str, ...] = (notice,) if notice else ()
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
         before = ""
         with self._troubles(""):
             pages = iter(obstore.list(self._store, self._root or None))

@@ -22,7 +22,7 @@ from compressor.batch.s3_objects import (
 )
 from compressor.batch.s3_quick import Quick
 from compressor.batch.s3_upload import abort_leftovers, copy_within, upload
-from compressor.batch.store import PART, Attributes, Body, Entry, Only, StoreError, Trouble, part_name, require
+from compressor.batch.store import PART, Attributes, Body, Entry, Only, Refused, StoreError, Trouble, part_name, require
 
 PUT_BYTES = 64 << 20  # up to here one request, where no condition asks for more
 CONFLICTS = 3
@@ -79,7 +79,7 @@ class Bucket:
                 return ("whether it is versioned can't be seen",) if status_of(error) == 403 else ()
         return ("versioned: replaced and deleted objects stay as versions",) if status == "Enabled" else ()
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
         asked: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._root, "MaxKeys": PAGE_KEYS}
         before = ""
         while True:

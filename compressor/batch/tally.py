@@ -3,9 +3,11 @@
 import random
 from collections import Counter
 
-from compressor.batch.job import Done, Outcome
+from compressor.batch.job import Done, Outcome, Reason
+from compressor.batch.store import StoreError
 from compressor.batch.summary import PROBLEMS_MAX, Problem, Progress
 from compressor.batch.totals import Total, Totals
+from compressor.batch.verdicts import MEANING
 
 STEPS = 20  # of 5 % each: shares that compressed objects saved
 SAMPLES = 12
@@ -26,6 +28,8 @@ class Tally:
         self.histogram = [0] * STEPS
         self.samples: list[Done] = []
         self.problems: list[Problem] = []  # the first of them
+        self.unlisted: list[Problem] = []  # likewise, of folders that could not be looked into
+        self.unlisted_folders = 0
         self._totals = Totals()
         self._compressed = 0
         self._random = random.Random(0)
@@ -53,6 +57,13 @@ class Tally:
         if done.size <= SAMPLE_BYTES_MAX:
             self._sample(done)
 
+    def refuse(self, key: str, error: StoreError) -> None:
+        """A folder that may not be listed: what is in it fails, whatever that is."""
+        self.unlisted_folders += 1
+        self.failed += 1
+        if len(self.unlisted) < PROBLEMS_MAX:
+            self.unlisted.append(Problem(key, 0, MEANING[error.trouble][1], str(error)))
+
     def _sample(self, done: Done) -> None:
         """Each as likely as any other: algorithm R (Vitter 1985)."""
         self._compressed += 1
@@ -64,7 +75,13 @@ class Tally:
     @property
     def totals(self) -> tuple[Total, ...]:
         """Objects by what became of them."""
-        return tuple(self._totals)
+        return (*self._totals, *self.unlisted_total)
+
+    @property
+    def unlisted_total(self) -> tuple[Total, ...]:
+        """None or one, of folders."""
+        folders = self.unlisted_folders
+        return (Total(Outcome.FAILED, Reason.DENIED, "", "none", folders, 0, 0, 0.0),) if folders else ()
 
     def progress(self) -> Progress:
         return Progress(self.objects, self.bytes_in, self.bytes_out, self.failed, self.listed_all, self.waiting)

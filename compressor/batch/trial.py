@@ -30,7 +30,7 @@ class Trial:
 
     def _meant(self) -> Iterator[Entry]:
         now = time.time()
-        for _, entry in self._listing.entries():
+        for _, entry in self._listing.entries(self.tally.refuse):
             if self._filters.match(entry, now):
                 self.objects += 1
                 self.size += entry.size

@@ -42,7 +42,7 @@ class Memory:
     def data(self) -> dict[str, bytes]:
         return {key: data for key, (data, _, _) in self.objects.items()}
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, refused=None) -> Iterator[Entry]:
         for key in sorted(self.objects, key=lambda key: key.encode("utf-8", "surrogateescape")):
             if (there := self.look(key)) is not None:
                 yield there
@@ -116,8 +116,8 @@ class Faulty:
         self._store, self._dice = store, dice
         self.url, self.conditional_bytes, self.notices = store.url, store.conditional_bytes, store.notices
 
-    def entries(self) -> Iterator[Entry]:
-        return self._store.entries()
+    def entries(self, refused=None) -> Iterator[Entry]:
+        return self._store.entries(refused)
 
     def _do(self, what: str, key: str, *arguments):  # type: ignore[no-untyped-def]
         fault = self._dice(what, key)

@@ -12,7 +12,8 @@ from compressor import pipeline
 from compressor.batch import run as running
 from compressor.batch.job import Job
 from compressor.batch.ledger import Ledger
-from compressor.batch.plan import Filters
+from compressor.batch.pace import Pace
+from compressor.batch.plan import Filters, Keys
 from compressor.batch.store import Attributes, StoreError, Trouble
 from compressor.settings import Settings
 from tests.batch.support import Faulty, Inline, Memory, jpeg, png, run_of
@@ -265,9 +266,6 @@ def test_a_run_that_is_killed_goes_on_where_it_was(after, moment, tmp_path):
 
 
 def run_of_killed(job, store, engine, ledger, killed):
-    from compressor.batch.pace import Pace
-    from compressor.batch.plan import Keys
-
     with ledger:
         run = running.Run(job, ledger, engine, Keys(store), GLOB, store, store, Pace())
         try:
@@ -391,3 +389,21 @@ def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_pat
         )
         assert ledger.spend(1.5, 100.0) == (1.5, 100.0)
         assert ledger.spend(0.5, 11.0) == (2.0, 111.0)
+
+
+def test_a_folder_that_may_not_be_listed_is_told_and_the_rest_is_done(tmp_path):
+    class Private(Memory):
+        def entries(self, refused=None):
+            refused("private/", StoreError(Trouble.DENIED, "a: 'private/': Permission denied"))
+            return super().entries(refused)
+
+    source, target = Private(FILES), Memory()
+    engine = Inline(COPY, source, target)
+    with Ledger(tmp_path / "ledger") as ledger:
+        run = running.Run(COPY, ledger, engine, Keys(source), Filters(), source, target, Pace())
+        assert run.work() and target.data().keys() == FILES.keys()
+        (total,) = run.tally.unlisted_total
+        assert (total.reason.value, total.objects) == ("denied", 1) and run.tally.failed == 2  # and a broken image
+        assert [problem.key for problem in run.tally.unlisted] == ["private/"]
+        assert "private/" not in {done.key for done in ledger.objects()}  # nothing stale when it is readable again
+    engine.close()

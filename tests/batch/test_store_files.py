@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compressor.batch import file_write
-from compressor.batch.store import Attributes, Only, Store, Trouble, open_store
+from compressor.batch.store import Attributes, Only, Store, StoreError, Trouble, open_store
 from compressor.batch.store_files import Files
 from tests.batch.store_contract import (
     NOTHING,
@@ -194,3 +194,24 @@ def test_a_failing_body_leaves_the_folder_as_it_was(store: Files, folder: Path) 
         store.write("a", Broken(noise(1 << 20)), NOTHING, None)
 
     assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_listed_ends_the_listing_or_is_told(tmp_path, monkeypatch):
+    """By a stand-in for the system's refusal: root is refused nothing."""
+    for name in ("a/1", "private/2", "z/3"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+    really = Files._names
+
+    def names(self, base):
+        if base == b"private/":
+            raise StoreError(Trouble.DENIED, "private/: Permission denied")
+        return really(self, base)
+
+    monkeypatch.setattr(Files, "_names", names)
+    told = []
+    found = list(Files(str(tmp_path)).entries(lambda key, error: told.append((key, error.trouble))))
+
+    assert [entry.key for entry in found] == ["a/1", "z/3"] and told == [("private/", Trouble.DENIED)]
+    with pytest.raises(StoreError, match="Permission denied"):
+        list(Files(str(tmp_path)).entries())

@@ -29,7 +29,7 @@ def write(path: Path, objects: dict[str, tuple[int, int]], facts: dict[str, str]
         if number in shards:
             ledger.reopen(shards[number])
         else:
-            ledger.add_shard(f"{number:03d}", f"{number:03d}~")
+            ledger.add_shard(f"{number:03d}~")
         for key, (size, out) in objects.items():
             outcome = Outcome.COMPRESSED if out < size else Outcome.KEPT
             found = Done(key=key, etag="e", size=size, outcome=outcome, bytes_out=out if out < size else 0)

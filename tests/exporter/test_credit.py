@@ -149,7 +149,7 @@ def test_a_ledger_that_a_run_holds_goes_on_being_credited_and_is_read_later(tmp_
     bench = Bench(tmp_path)
     seen = bench.see().read_timestamp
     with Ledger(tmp_path / "a.ledger") as ledger:
-        ledger.add_shard("b", "c")
+        ledger.add_shard("c")
         ledger.commit()
 
         found = bench.wait(10)
