@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from compressor import cli_options as opt
+from compressor.cli_basis import BasisProfile, BasisStorage, OriginalReplaced, basis_of
 from compressor.cli_footprint import Grid, Network, Region, not_negative
-from compressor.cli_options import UsageError, option
+from compressor.cli_options import option
 
 LedgerPaths = Annotated[
     list[Path],
@@ -21,26 +22,6 @@ LedgerPaths = Annotated[
 ]
 StatePath = Annotated[
     Path, option("state", "Where counters are kept, over restarts.", metavar="FILE", show_default=False)
-]
-Storage = Annotated[
-    str | None,
-    option("storage", "Where results are kept: hdd-3az, hdd-1az, ssd-3az or ssd-1az.", metavar="CLASS"),
-]
-OriginalReplaced = Annotated[
-    bool,
-    option(
-        "original_replaced",
-        "Originals are gone when results are there: versions, replicas and backups, too. Else nothing is credited.",
-    ),
-]
-ProfileName = Annotated[
-    str | None,
-    option(
-        "profile",
-        "Whose numbers: conservative, central, ccf, swdm4 or off.",
-        metavar="PROFILE",
-        show_default="conservative with --original-replaced, else off",
-    ),
 ]
 FeedPaths = Annotated[
     list[Path] | None,
@@ -64,9 +45,9 @@ ExporterAddress = Annotated[
 def exporter(
     ledger: LedgerPaths,
     state: StatePath,
-    storage: Storage = None,
+    storage: BasisStorage = None,
     original_replaced: OriginalReplaced = False,
-    profile: ProfileName = None,
+    profile: BasisProfile = None,
     region: Region = None,
     grid: Grid = None,
     network: Network = None,
@@ -86,18 +67,9 @@ def exporter(
 
         from compressor.exporter.accounting import ExporterConfig
         from compressor.exporter.serve import serve
-        from compressor.footprint import Basis, Profile
 
-        if profile is not None and profile not in list(Profile):
-            raise UsageError(f"--profile is {profile!r}, must be one of {', '.join(Profile)}")
-        basis = Basis(
-            profile=None if profile is None else Profile(profile),
-            storage_class=storage,
-            original_replaced=original_replaced,
-            network=network,
-            region=region,
-            grid_grams_per_kwh=grid,
-        )
+        of = {"profile": profile, "storage": storage, "original_replaced": original_replaced, "network": network}
+        basis = basis_of(of | {"region": region, "grid": grid})
         config = ExporterConfig(
             ledgers=tuple(ledger), state=state, basis=basis, feeds=tuple(feed or ()), max_credit_days=max_credit_days
         )

@@ -122,6 +122,11 @@ class Done:
     notices: tuple[str, ...] = ()
     retry: bool = False
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all of it."""
+        return sum(self.stage_seconds.values()) + self.other_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

@@ -201,11 +201,18 @@ class Ledger:
 
     def intend(self, shard: int, done: Done) -> None:
         """Note what is about to be written; to be committed before it is."""
+        self._keep_spent(done.key)
         self._put(done, shard, INTENT)
 
     def finish(self, shard: int, done: Done) -> None:
         """Note what became of an object."""
+        self._keep_spent(done.key)
         self._put(done, shard, FINAL)
+
+    def _keep_spent(self, key: str) -> None:
+        """What was done to an object before stays spent when it is done anew."""
+        for done, _ in self._select("WHERE key = ? AND state = ?", blob(key), FINAL):
+            self.spend(done.cpu_seconds, done.memory_byte_seconds)
 
     def forget(self, key: str) -> None:
         """An intent that came to nothing."""

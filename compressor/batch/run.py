@@ -35,6 +35,8 @@ class Ticket:
     deaths: int = 0
     intended: bool = False  # it may have been written
     suspect: bool = False  # a worker died while it had it
+    spent: float = 0.0  # CPU seconds of tries that came to nothing, and `held`: byte-seconds of memory
+    held: float = 0.0
 
 
 @dataclass
@@ -268,6 +270,8 @@ class Run:
                 pass
         if ticket.tries < TRIES_MAX:
             delay = 0.0 if ticket.suspect and not ticket.intended else BACK_OFF_SECONDS * 2 ** (ticket.tries - 1)
+            ticket.spent += failed.cpu_seconds
+            ticket.held += failed.memory_byte_seconds
             self._pushed += 1
             heapq.heappush(self._later, (time.monotonic() + delay, self._pushed, ticket, failed))
         elif ticket.intended:  # the intent stays: the next run will find out
@@ -285,6 +289,8 @@ class Run:
         return True
 
     def _finish(self, ticket: Ticket, done: Done) -> None:
+        spent, held = done.other_seconds + ticket.spent, done.memory_byte_seconds + ticket.held
+        done = replace(done, other_seconds=spent, memory_byte_seconds=held)
         self.ledger.finish(ticket.shard, done)
         self.tally.add(done)
         opened = self._open[ticket.shard]

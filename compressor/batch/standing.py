@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compressor.batch.job import Done, Outcome
-from compressor.batch.ledger import FINAL, LedgerError, from_line, part_path
+from compressor.batch.ledger import FINAL, SPENT, LedgerError, from_line, part_path
 from compressor.batch.restore import RESTORED
 
 WAIT_SECONDS = 0.2
@@ -44,6 +44,7 @@ class Standing:
     id        stays when the file is moved, and differs where another ledger takes its place; the path of old ones
     in_place  results stand in the place of their originals, and `kept` says whether these were kept elsewhere
     restored  originals were put back, at least in part: what is there now the ledger does not say
+    cpu_seconds, memory_byte_seconds   what its runs took beside the work on objects
     """
 
     id: str
@@ -51,34 +52,30 @@ class Standing:
     kept: bool
     restored: bool
     shards: dict[int, ShardSum]
+    cpu_seconds: float
+    memory_byte_seconds: float
 
 
 def standing(path: Path) -> Standing:
     """How a ledger stands. LedgerHeldError where a run is at work on it, LedgerError where it can't be read.
 
-    Takes no lock that a run would notice for longer than a moment, and writes nothing to it.
+    Takes no lock, and leaves nothing beside it that a run of another user could stumble over.
     """
     path = Path(os.path.realpath(path))
     if not path.is_file():
         raise LedgerError(f"{path} is not there")
-    try:
-        return _read(path, "mode=ro")
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise LedgerHeldError(f"{path} is in use by a run") from None
-        if (before := _untouched(path)) is None:
-            raise LedgerError(f"{path} can't be read: {error}") from None
-    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"{path} is no ledger: {error}") from None
-    # On a read-only mount SQLite can't even look. Where no journal lies beside it, and nothing changed meanwhile, the
-    # file is all there is.
-    try:
-        found = _read(path, "mode=ro&immutable=1")
-    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"{path} can't be read: {error}") from None
-    if _untouched(path) != before:
+    if (before := _untouched(path)) is not None:
+        # No journal: the file is all there is, also on a read-only mount, if nobody writes to it meanwhile.
+        try:
+            found = _read(path, "mode=ro&immutable=1")
+        except LedgerError:
+            if _untouched(path) == before:
+                raise
+        else:
+            if _untouched(path) == before:
+                return found
         raise LedgerHeldError(f"{path} is in use by a run")
-    return found
+    return _read(path, "mode=ro")  # of a run that is at work, or was killed
 
 
 def _untouched(path: Path) -> tuple[int, int, int] | None:
@@ -91,6 +88,17 @@ def _untouched(path: Path) -> tuple[int, int, int] | None:
 
 
 def _read(path: Path, how: str) -> Standing:
+    try:
+        return _standing(path, how)
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise LedgerHeldError(f"{path} is in use by a run") from None
+        raise LedgerError(f"{path} can't be read: {error}") from None
+    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+        raise LedgerError(f"{path} is no ledger: {error}") from None
+
+
+def _standing(path: Path, how: str) -> Standing:
     with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=WAIT_SECONDS)) as database:
         database.execute("BEGIN")  # one state of it, whatever a run begins to write
         facts = dict(database.execute("SELECT name, value FROM run"))
@@ -102,13 +110,15 @@ def _read(path: Path, how: str) -> Standing:
             kept=bool(facts.get("keep")),
             restored=RESTORED in facts,
             shards=_shards(database),
+            cpu_seconds=float(facts.get(SPENT[0], 0.0)),
+            memory_byte_seconds=float(facts.get(SPENT[1], 0.0)),
         )
 
 
 def _shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
     """Of finished shards as they were counted, of open ones by their rows: totals of those may be of an earlier run."""
     columns = {name for _, name, *_ in database.execute("PRAGMA table_info(totals)")}
-    memory = "coalesce(sum(memory_byte_seconds), 0)" if "memory_byte_seconds" in columns else "0"
+    memory = "sum(memory_byte_seconds)" if "memory_byte_seconds" in columns else "0.0"  # older ones lack it
     found = database.execute(
         "SELECT shard, sum((outcome = :compressed) * (bytes_in - bytes_out)), sum((outcome = :compressed) * bytes_out),"
         f" sum(cpu_seconds), {memory}"
@@ -120,8 +130,8 @@ def _shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
     rows = "SELECT shard, objects.state, objects.done FROM objects JOIN shards ON number = shard AND shards.done = 0"
     for number, state, line in database.execute(rows):
         done, sums = from_line(line), opened[number]
-        sums.cpu_seconds += sum(done.stage_seconds.values()) + done.other_seconds
-        sums.memory_byte_seconds += getattr(done, "memory_byte_seconds", 0.0)  # ledgers of older versions lack it
+        sums.cpu_seconds += done.cpu_seconds
+        sums.memory_byte_seconds += done.memory_byte_seconds
         if done.outcome is Outcome.COMPRESSED and state == FINAL:
             sums.saved_bytes += done.size - done.bytes_out
             sums.bytes_out += done.bytes_out
@@ -136,4 +146,4 @@ def part(path: Path, number: int) -> Iterator[Done]:
             while line := lines.readline(LINE_BYTES_MAX):
                 yield from_line(line.decode())
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"{file} can't be read: {error}") from None
+        raise LedgerError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}") from None

@@ -39,8 +39,7 @@ class Totals:
 
     def add(self, done: Done) -> None:
         sums = self._sums.setdefault((done.outcome, done.reason, done.format, done.path), [0, 0, 0, 0.0, 0.0])
-        seconds = sum(done.stage_seconds.values()) + done.other_seconds
-        values = (1, done.size, done.bytes_out or done.size, seconds, done.memory_byte_seconds)
+        values = (1, done.size, done.bytes_out or done.size, done.cpu_seconds, done.memory_byte_seconds)
         for at, value in enumerate(values):
             sums[at] += value
 

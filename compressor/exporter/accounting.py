@@ -1,7 +1,6 @@
 """The accounts: what happened since the last tick is added to counters, with the coefficients of that moment."""
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from compressor.exporter.feed import Feeds
 from compressor.exporter.ledgers import Ledgers, Sight
 from compressor.exporter.state import State
 from compressor.footprint import Basis, Drivers, amounts
+from compressor.memory import resident_bytes
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +75,6 @@ class Own:
         self._since, self._cpu = self._now, self._cpu_now
 
 
-def resident_bytes() -> int:
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 class Exporter:
     """All that is counted, in a state that one of these holds at a time. From any thread.
 
@@ -114,7 +109,7 @@ class Exporter:
             if self._state.fact("unscraped"):
                 return
             try:
-                self._tick(list(self._ledgers.look()))
+                self._tick(self._ledgers.look())
             except BaseException:
                 self._ledgers.forget()
                 self.well = False
@@ -127,15 +122,19 @@ class Exporter:
         with state.transaction():
             last = float(state.fact("last tick", now := self._clock()))
             now = max(now, last)
-            accrued = credit.accrue(state, self._basis, sights, last, now, self._credit_seconds)
+            interval = credit.accrue(state, self._basis, sights, last, now, self._credit_seconds)
             state.note("last tick", now)
             if (storage := self._basis.storage_class) is not None:
-                state.count("storage_avoided_byte_seconds", storage, accrued.avoided_byte_seconds)
-                state.count("storage_added_byte_seconds", storage, accrued.added_byte_seconds)
-            state.count("ledger_cpu_seconds", "", accrued.cpu_seconds)
-            state.count("ledger_memory_byte_seconds", "", accrued.memory_byte_seconds)
-            used = (accrued.cpu_seconds + spent[0], accrued.memory_byte_seconds + spent[1], accrued.added_byte_seconds)
-            self._estimate(accrued.avoided_byte_seconds, 0.0, used)
+                state.count("storage_avoided_byte_seconds", storage, interval.avoided_byte_seconds)
+                state.count("storage_added_byte_seconds", storage, interval.added_byte_seconds)
+            state.count("ledger_cpu_seconds", "", interval.cpu_seconds)
+            state.count("ledger_memory_byte_seconds", "", interval.memory_byte_seconds)
+            used = (
+                interval.cpu_seconds + spent[0],
+                interval.memory_byte_seconds + spent[1],
+                interval.added_byte_seconds,
+            )
+            self._estimate(interval.avoided_byte_seconds, 0.0, used)
         self._own.counted()
 
     def follow(self) -> bool:
@@ -150,7 +149,7 @@ class Exporter:
     def _take(self, lines: list[bytes]) -> None:
         state = self._state
         now = float(state.fact("last tick", 0.0))
-        events = Events(state, now, self._credit_seconds, credit.credits(self._basis))
+        events = Events(state, now, self._credit_seconds, credit.may_credit(self._basis))
         for line in lines:
             state.count("feed_events", ",".join(events.take(line)), 1)
         state.count("egress_avoided_bytes", self._basis.network or NO_ACCESS, events.unsent_bytes)
@@ -175,7 +174,7 @@ class Exporter:
         gains = Drivers(
             0.0,
             0.0,
-            stored_byte_seconds=avoided if credit.credits(basis) else None,
+            stored_byte_seconds=avoided if credit.may_credit(basis) else None,
             storage_class=storage or "hdd-3az",
             unsent_bytes=None if basis.network is None else unsent,
             access=basis.network or "fixed",
@@ -220,8 +219,8 @@ class Exporter:
             found = Readings(
                 counters=counters,
                 amounts=state.estimates(),
-                saved_bytes=saved if credit.credits(self._basis) else 0,
-                expired_bytes=expired if credit.credits(self._basis) else 0,
+                saved_bytes=saved if credit.may_credit(self._basis) else 0,
+                expired_bytes=expired if credit.may_credit(self._basis) else 0,
                 read_timestamp=self._read_timestamp(),
             )
             if state.fact("unscraped"):
@@ -233,5 +232,4 @@ class Exporter:
     def _read_timestamp(self) -> float:
         """When the ledger was last read that waits for longest; 0 where one was never read."""
         read = dict(self._state.run("SELECT path, read FROM ledgers"))
-        named = set(self._ledgers.paths()) | {path for path in read if self._ledgers.names(path)}
-        return min((read.get(path, 0.0) for path in named), default=0.0)
+        return min((read.get(path, 0.0) for path in self._ledgers.meant(read)), default=0.0)

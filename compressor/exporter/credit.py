@@ -16,12 +16,11 @@ from compressor.footprint import Basis
 log = logging.getLogger(__name__)
 
 AVOIDED, ADDED, ENDED = "avoided", "added", "ended"
-ROUNDING = 1e-6  # of sums of the same numbers in another order
 
 
 @dataclass(slots=True)
-class Accrued:
-    """Since the tick before."""
+class Interval:
+    """What came together since the tick before."""
 
     avoided_byte_seconds: float = 0.0
     added_byte_seconds: float = 0.0
@@ -29,7 +28,7 @@ class Accrued:
     memory_byte_seconds: float = 0.0
 
 
-def credits(basis: Basis) -> bool:
+def may_credit(basis: Basis) -> bool:
     """Whether anything stored may be credited at all."""
     return basis.original_replaced and basis.storage_class is not None
 
@@ -40,14 +39,14 @@ def kind_of(found: Standing) -> str:
     return AVOIDED if found.in_place and not found.kept else ADDED
 
 
-def accrue(state: State, basis: Basis, sights: list[Sight], last: float, now: float, credit_seconds: float) -> Accrued:
+def accrue(state: State, basis: Basis, sights: list[Sight], last: float, now: float, credit_seconds: float) -> Interval:
     """What came together from `last` to `now`, ledgers being as they are found now; in a transaction.
 
     What shrank, ended or went away meanwhile is not credited for that time, and what grew not yet.
     """
-    accrued = Accrued()
+    interval = Interval()
     # What is stored elsewhere than it was, or was not meant to be credited until now, was not all of the time.
-    where = f"{basis.storage_class or 'nowhere'} {'credited' if credits(basis) else 'kept'}"
+    where = f"{basis.storage_class or 'nowhere'} {'credited' if may_credit(basis) else 'kept'}"
     where_before = state.fact("where", where)
     state.note("where", where)
     if basis.storage_class is not None:
@@ -56,7 +55,7 @@ def accrue(state: State, basis: Basis, sights: list[Sight], last: float, now: fl
             "SELECT total(max(0, out - deleted_out)) FROM shards JOIN ledgers ON ledgers.number = ledger"
             " WHERE kind IN (?, ?)", *kinds,
         ).fetchone()  # fmt: skip
-        accrued.added_byte_seconds = added * (now - last)
+        interval.added_byte_seconds = added * (now - last)
     before = {number for (number,) in state.run("SELECT number FROM ledgers WHERE present")}
     state.run("UPDATE ledgers SET present = 0")
     for sight in sights:
@@ -64,17 +63,17 @@ def accrue(state: State, basis: Basis, sights: list[Sight], last: float, now: fl
         if number is None:
             continue
         if sight.standing is not None:
-            _apply(state, number, sight.standing, accrued, now, now + credit_seconds)
+            _apply(state, number, sight.standing, interval, now, now + credit_seconds)
         state.run("UPDATE ledgers SET present = 1, read = iif(?, ?, read) WHERE number = ?", sight.read, now, number)
-    if credits(basis) and where_before == where:
+    if may_credit(basis) and where_before == where:
         for number in before:
             (avoided,) = state.run(
                 "SELECT total(bytes * max(0, min(until, ?) - max(since, ?))) FROM cohorts"
                 " JOIN ledgers ON ledgers.number = ledger WHERE ledger = ? AND present AND kind = ?",
                 now, last, number, AVOIDED,
             ).fetchone()  # fmt: skip
-            accrued.avoided_byte_seconds += avoided
-    return accrued
+            interval.avoided_byte_seconds += avoided
+    return interval
 
 
 def _row(state: State, sight: Sight, now: float) -> int | None:
@@ -93,18 +92,27 @@ def _row(state: State, sight: Sight, now: float) -> int | None:
     return int(state.run("SELECT number FROM ledgers WHERE id = ?", id).fetchone()[0])
 
 
-def _apply(state: State, ledger: int, found: Standing, accrued: Accrued, now: float, until: float) -> None:
+def _apply(state: State, ledger: int, found: Standing, interval: Interval, now: float, until: float) -> None:
     """Take over a ledger's sums, shard by shard: differences become cohorts, and work that was done is counted."""
     rows = state.run(
         "SELECT number, done, saved, out, cpu_seconds, memory_byte_seconds FROM shards WHERE ledger = ?", ledger
     )
     known = {number: ShardSum(bool(done), *sums) for number, done, *sums in rows}
+    (cpu, memory) = state.run(
+        "SELECT cpu_seconds, memory_byte_seconds FROM ledgers WHERE number = ?", ledger
+    ).fetchone()
+    interval.cpu_seconds += risen(cpu, found.cpu_seconds)
+    interval.memory_byte_seconds += risen(memory, found.memory_byte_seconds)
+    state.run(
+        "UPDATE ledgers SET cpu_seconds = ?, memory_byte_seconds = ? WHERE number = ?",
+        found.cpu_seconds, found.memory_byte_seconds, ledger,
+    )  # fmt: skip
     for number in known.keys() | found.shards.keys():
         was, sums = known.get(number, ShardSum()), found.shards.get(number, ShardSum(done=True))
         if was == sums and number in known:
             continue
-        accrued.cpu_seconds += risen(was.cpu_seconds, sums.cpu_seconds)
-        accrued.memory_byte_seconds += risen(was.memory_byte_seconds, sums.memory_byte_seconds)
+        interval.cpu_seconds += risen(was.cpu_seconds, sums.cpu_seconds)
+        interval.memory_byte_seconds += risen(was.memory_byte_seconds, sums.memory_byte_seconds)
         # Keys of an open shard are not in a part yet, where feeds find them: what it saved is credited when it is done.
         saved = sums.saved_bytes if sums.done else was.saved_bytes
         if saved > was.saved_bytes:
@@ -113,11 +121,12 @@ def _apply(state: State, ledger: int, found: Standing, accrued: Accrued, now: fl
                 ledger, number, saved - was.saved_bytes, now, until,
             )  # fmt: skip
         elif saved < was.saved_bytes:
-            reduce(state, ledger, number, was.saved_bytes - saved)
+            withdraw(state, ledger, number, was.saved_bytes - saved)
         state.run(
             "INSERT INTO shards (ledger, number, done, indexed, saved, out, cpu_seconds, memory_byte_seconds)"
-            " VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET done = ?3, indexed = 0, saved = ?4,"
-            " out = ?5, cpu_seconds = ?6, memory_byte_seconds = ?7",
+            " VALUES (?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET done = excluded.done, indexed = 0,"
+            " saved = excluded.saved, out = excluded.out, cpu_seconds = excluded.cpu_seconds,"
+            " memory_byte_seconds = excluded.memory_byte_seconds",
             ledger, number, sums.done, saved, sums.bytes_out, sums.cpu_seconds, sums.memory_byte_seconds,
         )  # fmt: skip
 
@@ -127,7 +136,7 @@ def risen(was: float, now: float) -> float:
     return max(0.0, now - was)
 
 
-def reduce(state: State, ledger: int, shard: int, bytes: int) -> None:
+def withdraw(state: State, ledger: int, shard: int, bytes: int) -> None:
     """So many bytes are not saved any more: they leave the newest cohorts, which would be credited for longest."""
     rows = state.run(
         "SELECT number, bytes FROM cohorts WHERE ledger = ? AND shard = ? ORDER BY until DESC, number DESC",

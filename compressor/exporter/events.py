@@ -67,7 +67,7 @@ class Events:
             return name, "invalid"
 
     def _download(self, key: str, count: float, ledger: int | None) -> str:
-        found = self._find(key, ledger)
+        found = self._find(key, ledger, gone=False)
         if len(found) != 1:
             return "ambiguous" if found else "unknown"
         self.unsent_bytes += count * found[0].saved
@@ -88,15 +88,15 @@ class Events:
 
     def _delete(self, key: str, ledger: int | None) -> str:
         """Where several ledgers know the key, it is gone from all: that errs against us."""
-        found = self._find(key, ledger)
+        found = self._find(key, ledger, gone=True)
         for one in found:
             index.delete(self.state, one)
         return "counted" if found else "unknown"
 
-    def _find(self, key: str, ledger: int | None) -> list[index.Found]:
+    def _find(self, key: str, ledger: int | None, *, gone: bool) -> list[index.Found]:
         """A key, or what it is when it was taken from a URL."""
-        found = index.look_up(self.state, blob(key), ledger)
-        return found or (index.look_up(self.state, unquote_to_bytes(key), ledger) if "%" in key else [])
+        found = index.look_up(self.state, blob(key), ledger, gone=gone)
+        return found or (index.look_up(self.state, unquote_to_bytes(key), ledger, gone=gone) if "%" in key else [])
 
     def _ledger(self, event: dict[str, Any]) -> int | None:
         """The one that an event names."""

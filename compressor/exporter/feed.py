@@ -85,7 +85,7 @@ class Feeds:
             there = None
         place = following.place
         same = mine.st_size >= place.offset and tail_of(following.file.fileno(), place.offset) == place.tail
-        if there is not None and there.st_ino == mine.st_ino and same:
+        if there is not None and os.path.samestat(there, mine) and same:
             return False
         following.file.close()
         del self._open[path]
@@ -102,16 +102,20 @@ class Feeds:
         with ExitStack() as stack:
             stack.enter_context(file)
             there = os.fstat(file.fileno())
-            others = {os.fstat(one.file.fileno()).st_ino for one in self._open.values()}
-            if not there.st_size or there.st_ino in others:
+            if not there.st_size or any(
+                os.path.sameopenfile(file.fileno(), o.file.fileno()) for o in self._open.values()
+            ):
                 return None
             place = self._place_of(state, path, file, there.st_ino, there.st_size)
+            if place is None:
+                return None
             following = self._open[path] = Following(file, place)
             stack.pop_all()
         return following
 
-    def _place_of(self, state: State, path: str, file: BinaryIO, inode: int, size: int) -> Place:
-        """How far it was read; from its start on where it is another file than any before."""
+    def _place_of(self, state: State, path: str, file: BinaryIO, inode: int, size: int) -> Place | None:
+        """How far it was read; from its start on where it is another file than any before; None where it has become
+        shorter: it may be just about to be written again."""
         descriptor = file.fileno()
         rows = state.run(
             "SELECT number, offset, head, tail, skipping FROM feeds ORDER BY inode <> ?, number DESC", inode
@@ -125,10 +129,15 @@ class Feeds:
                 return place
         if not alike:
             return Place()
+        longer = [place for place in alike if place.offset <= size]
+        if not longer:
+            self._tell(path, f"{path} is shorter than when it was read: what is added counts when it is longer again")
+            return None
         self._tell(path, f"{path} is a file that was read, but changed: only what is added from now on counts")
         end = os.pread(descriptor, min(size, LINE_BYTES_MAX), max(0, size - LINE_BYTES_MAX)).rfind(b"\n")
         offset = max(0, size - LINE_BYTES_MAX) + end + 1
-        return replace(alike[0], offset=offset, tail=tail_of(descriptor, offset), skipping=False)
+        with state.transaction():
+            return self._kept(state, path, file, replace(longer[0], offset=offset, skipping=False))
 
     def _kept(self, state: State, path: str, file: BinaryIO, place: Place) -> Place:
         descriptor = file.fileno()

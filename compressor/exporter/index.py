@@ -8,7 +8,7 @@ from pathlib import Path
 from compressor.batch.job import Outcome
 from compressor.batch.ledger import LedgerError, blob
 from compressor.batch.standing import part
-from compressor.exporter.credit import ENDED, reduce
+from compressor.exporter.credit import ENDED, withdraw
 from compressor.exporter.state import State
 
 log = logging.getLogger(__name__)
@@ -63,12 +63,15 @@ def _rows(path: str, ledger: int, shard: int) -> Iterator[tuple[bytes, int, int,
         yield blob(done.key), ledger, shard, saved, out
 
 
-def look_up(state: State, key: bytes, ledger: int | None) -> list[Found]:
-    """What ledgers that still count say of a key, or the one that is meant; not of one that was deleted."""
+def look_up(state: State, key: bytes, ledger: int | None, *, gone: bool) -> list[Found]:
+    """What ledgers that still count say of a key, or the one that is meant; not of one that was deleted.
+
+    gone  whether also those that are not there at the moment
+    """
     rows = state.run(
         "SELECT ledger, shard, saved, out FROM objects JOIN ledgers ON ledgers.number = ledger"
-        " WHERE key = ? AND NOT deleted AND out > 0 AND kind <> ? AND (ledger = ? OR ? IS NULL)",
-        key, ENDED, ledger, ledger,
+        " WHERE key = ? AND NOT deleted AND out > 0 AND kind <> ? AND (present OR ?) AND (ledger = ? OR ? IS NULL)",
+        key, ENDED, gone, ledger, ledger,
     )  # fmt: skip
     return [Found(key, *row) for row in rows]
 
@@ -80,4 +83,4 @@ def delete(state: State, found: Found) -> None:
         "UPDATE shards SET deleted_out = deleted_out + ? WHERE ledger = ? AND number = ?",
         found.out, found.ledger, found.shard,
     )  # fmt: skip
-    reduce(state, found.ledger, found.shard, found.saved)
+    withdraw(state, found.ledger, found.shard, found.saved)

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,14 @@ class Sight:
     """A ledger that is there.
 
     id        "" where a run holds it that we have not read since we began
+    changed   when; ns
     standing  None where nothing has changed, or a run holds it
     read      whether we know how it stands now
     """
 
     path: str
     id: str
+    changed: int
     standing: Standing | None
     read: bool
 
@@ -36,6 +38,7 @@ class Ledgers:
         self._named = named
         self._known: dict[str, tuple[Stamp, str]] = {}
         self._told: dict[str, str] = {}
+        self._copies: set[str] = set()
 
     def paths(self) -> list[str]:
         """Of all that are meant now, each once, links followed."""
@@ -45,41 +48,40 @@ class Ledgers:
                 found[os.path.realpath(file)] = None
         return list(found)
 
-    def names(self, path: str) -> bool:
-        """Whether it is meant, there or not."""
-        return any(
-            path == os.path.realpath(one) or os.path.dirname(path) == os.path.realpath(one) for one in self._named
-        )
+    def meant(self, known: Iterable[str]) -> set[str]:
+        """Of all that count, there or not; those of the known ones that are gone from their folder included."""
+        named = set(map(os.path.realpath, self._named))
+        gone = {path for path in known if not named.isdisjoint((path, os.path.dirname(path)))}
+        return gone.union(self.paths()) - self._copies
 
-    def look(self) -> Iterator[Sight]:
-        """What is there. One that can't be read is as good as gone, and told once."""
-        seen: dict[str, str] = {}
-        for path in self.paths():
-            sight = self._look(path)
-            if sight is None:
-                continue
-            if sight.id and sight.id in seen:
-                self._tell(path, f"{path} is a copy of {seen[sight.id]}: it counts once")
-                continue
-            seen[sight.id] = path
-            yield sight
+    def look(self) -> list[Sight]:
+        """What is there. One that can't be read is as good as gone, and told once; of copies the newest counts."""
+        found: dict[str, Sight] = {}
+        self._copies.clear()
+        for sight in sorted(filter(None, map(self._look, self.paths())), key=lambda one: one.changed, reverse=True):
+            same = found.setdefault(sight.id or sight.path, sight)
+            if same is not sight:
+                self._copies.add(sight.path)
+                self._tell(sight.path, f"{sight.path} is a copy of {same.path}: it counts once")
+        return list(found.values())
 
     def _look(self, path: str) -> Sight | None:
         try:
             stamp = stamp_of(path)
             known, id = self._known.get(path, (None, ""))
+            changed = max(stamp[2], stamp[4])
             if stamp == known:
-                return Sight(path, id, None, read=True)
+                return Sight(path, id, changed, None, read=True)
             found = standing(Path(path))
         except LedgerHeldError:
-            return Sight(path, id, None, read=False)
+            return Sight(path, id, changed, None, read=False)
         except (LedgerError, OSError) as error:
             self._known.pop(path, None)
             self._tell(path, str(error))
             return None
         self._known[path] = stamp, found.id
         self._told.pop(path, None)
-        return Sight(path, found.id, found, read=True)
+        return Sight(path, found.id, changed, found, read=True)
 
     def forget(self) -> None:
         """What was read did not get into the state: it is to be read again."""

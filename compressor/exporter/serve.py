@@ -2,12 +2,14 @@
 
 import logging
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from compressor.errors import CompressorError
 from compressor.exporter.accounting import Exporter, ExporterConfig
 from compressor.footprint import load
 from compressor.metrics import ExporterMetrics
@@ -65,8 +67,10 @@ def turn(exporter: Exporter, stop: threading.Event) -> None:
             end = time.monotonic() + FOLLOW_SECONDS
             while (more := exporter.follow()) and time.monotonic() < end and not stop.is_set():
                 pass
+    except (CompressorError, OSError, sqlite3.Error) as error:
+        log.error("nothing was accrued, tried again in %g s: %s", TICK_SECONDS, error)
     except Exception:
-        log.exception("nothing was accrued; tried again in %g s", TICK_SECONDS)
+        log.exception("nothing was accrued, tried again in %g s", TICK_SECONDS)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ CREATE TABLE estimates (
     PRIMARY KEY (side, quantity, component)) WITHOUT ROWID;
 CREATE TABLE ledgers (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, path TEXT NOT NULL, kind TEXT NOT NULL,
-    present INTEGER NOT NULL, read REAL NOT NULL);
+    present INTEGER NOT NULL, read REAL NOT NULL,
+    cpu_seconds REAL NOT NULL DEFAULT 0, memory_byte_seconds REAL NOT NULL DEFAULT 0);
 CREATE TABLE shards (
     ledger INTEGER, number INTEGER, done INTEGER NOT NULL, indexed INTEGER NOT NULL,
     saved INTEGER NOT NULL, out INTEGER NOT NULL, cpu_seconds REAL NOT NULL, memory_byte_seconds REAL NOT NULL,
@@ -44,7 +45,8 @@ class StateError(CompressorError):
 class State:
     """Held by one process at a time. What a `transaction` did is on disk when it ends, or did not happen.
 
-    ledgers   those ever seen. kind: AVOIDED, ADDED or ENDED; present: whether it was there at the last tick
+    ledgers   those ever seen. kind: AVOIDED, ADDED or ENDED; present: whether it was there at the last tick;
+              cpu_seconds, memory_byte_seconds: beside those of its shards
     shards    their sums as they were last read; indexed: whether its keys are in `objects` as they are now
     cohorts   bytes that were first seen saved at the same moment: credited from `since` to `until`
     objects   what is known of a key, for feeds

@@ -407,3 +407,42 @@ def test_a_folder_that_may_not_be_listed_is_told_and_the_rest_is_done(tmp_path):
         assert [problem.key for problem in run.tally.unlisted] == ["private/"]
         assert "private/" not in {done.key for done in ledger.objects()}  # nothing stale when it is readable again
     engine.close()
+
+
+def test_what_was_spent_on_an_object_stays_spent_when_it_is_done_anew(tmp_path):
+    source, target = Memory(FILES), Memory()
+    run_of(COPY, source, target, tmp_path / "ledger")
+    with Ledger(tmp_path / "ledger") as ledger:
+        before = sum(total.cpu_seconds for total in ledger.totals())
+        first = next(done for done in ledger.objects() if done.key == "photos/3.jpg")
+    source.put("photos/3.jpg", jpeg(77))
+    del target.objects["photos/3.jpg"]
+    run_of(COPY, source, target, tmp_path / "ledger")
+
+    with Ledger(tmp_path / "ledger") as ledger:
+        second = next(done for done in ledger.objects() if done.key == "photos/3.jpg")
+        spent, held = ledger.spend(0.0, 0.0)
+        after = sum(total.cpu_seconds for total in ledger.totals()) + spent
+    assert second.etag != first.etag and spent == pytest.approx(first.cpu_seconds) and held > 0
+    assert after == pytest.approx(before + second.cpu_seconds)
+
+
+def test_tries_that_came_to_nothing_are_paid_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
+    tried = []
+
+    def dice(what, key):
+        tried.append(key)
+        return "before" if what == "write" and tried.count(key) < 3 else ""
+
+    target = Memory()
+    run_of(COPY, Memory(FILES), Faulty(target, dice), tmp_path / "ledger")
+    calm = Memory()
+    run_of(COPY, Memory(FILES), calm, tmp_path / "calm")
+
+    assert target.data() == calm.data()
+    costs = []
+    for name in ("ledger", "calm"):
+        with Ledger(tmp_path / name) as ledger:
+            costs.append(sum(total.cpu_seconds for total in ledger.totals()))
+    assert costs[0] > 1.5 * costs[1]  # each was done three times

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from compressor.cli_options import share, size
+from compressor.cli_options import configuration, share, size
 from compressor.errors import BusyError
 from compressor.settings import Settings
 from tests.cli.fakes import FakePipeline, names, run
@@ -120,3 +120,15 @@ def test_sizes_take_units(text: str | int, count: int) -> None:
 @pytest.mark.parametrize("text, value", [("0.05", 0.05), ("5%", 0.05), ("7 %", 0.07), (0.25, 0.25), ("0", 0.0)])
 def test_shares_take_percent(text: str | float, value: float) -> None:
     assert share(text) == value
+
+
+def test_what_may_be_given_more_than_once_is_a_list_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('include = ["*.jpg", "*.png"]\nledger = "a.ledger"\nbackground = [1, 2, 3]\n')
+    options = {"batch": {"include", "ledger"}, "exporter": {"ledger"}, "compress": {"background"}}
+    repeatable = {"batch": {"include"}, "exporter": {"ledger"}, "compress": set[str]()}
+
+    assert configuration(tmp_path / "c.toml", options, repeatable) == {
+        "batch": {"include": ["*.jpg", "*.png"], "ledger": "a.ledger"},
+        "exporter": {"ledger": ["a.ledger"]},
+        "compress": {"background": "1,2,3"},
+    }

@@ -182,14 +182,16 @@ def test_a_ledger_and_its_copy_count_once(tmp_path: Path, caplog: pytest.LogCapt
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
     (tmp_path / "b.ledger").write_bytes((tmp_path / "a.ledger").read_bytes())
     (tmp_path / "c.ledger").symlink_to(tmp_path / "a.ledger")
+    write(tmp_path / "b.ledger", {"b.jpg": (1000, 900)}, shard=2)  # the run goes on with this one
     bench = Bench(tmp_path)
     with caplog.at_level(logging.WARNING):
         bench.see()
         bench.see()
 
-    assert avoided(bench.wait(1)) == 400
+    found = bench.wait(1)
+    assert (avoided(found), found.read_timestamp) == (500, bench.now)
     assert [record.message for record in caplog.records] == [
-        f"{tmp_path}/b.ledger is a copy of {tmp_path}/a.ledger: it counts once"
+        f"{tmp_path}/a.ledger is a copy of {tmp_path}/b.ledger: it counts once"
     ]
 
 
@@ -370,7 +372,7 @@ class World:
         return result
 
 
-SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.heavy) for seed in range(4, 200))]
+SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.heavy) for seed in range(3, 60))]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -383,22 +385,24 @@ def test_any_history_accrues_as_the_slow_reference_says(tmp_path: Path, seed: in
     start = bench.now
     for name in "abc":
         world.write(name, f"1/0-{name}", 1000, 400)
-    for _ in range(50):
+    for number in range(50):
         day = max(0, day + dice.choice([0, 1, 2, 5, 20, -3]))
         bench.now = start + day * DAY
-        for _ in range(dice.randrange(3)):
+        for _ in range(dice.randrange(3) if number > 8 else 0):
             world.change()
         slow.tick(day, world.found())
-        events(bench, world, slow, day, dice)
+        if number > 8:
+            events(bench, world, slow, day, dice)
         found = survive(bench, dice)
 
         assert avoided(found) == pytest.approx(slow.avoided, rel=1e-9)
         assert added(found) == pytest.approx(slow.added, rel=1e-9)
+        assert found.counters["egress_avoided_bytes", "unknown"] == slow.unsent
         assert all(found.counters[of] >= value for of, value in before.counters.items())
         for of, bounds in before.amounts.items():
             assert all(now >= was for now, was in zip(found.amounts[of], bounds, strict=True))
         before = found
-    assert slow.avoided + slow.added > 0
+    assert slow.avoided > 0 and slow.added > 0
     whole = amounts(CREDITED.estimate(Drivers(0.0, 0.0, stored_byte_seconds=avoided(before) * DAY)))
     expected = list(whole["avoided", "energy", "storage"])
     assert list(before.amounts["avoided", "energy", "storage"]) == pytest.approx(expected, rel=1e-9)
@@ -423,6 +427,9 @@ def events(bench: Bench, world: World, slow: Slow, day: int, dice: random.Random
             name, key = dice.choice(choices)
             world.deleted.add((name, key))
             size, out = world.objects[name][key]
+            for count in range(dice.randrange(4)):
+                bench.tell("download", key=key, count=count)
+                slow.unsent += count * (size - out)
             bench.tell("delete", key=key)
             slow.delete(name, int(key[0]), size - out, out)
 

@@ -37,6 +37,7 @@ class Slow:
     last: int | None = None
     avoided: int = 0  # byte-days
     added: int = 0
+    unsent: int = 0  # bytes
     ledgers: dict[str, SlowLedger] = field(default_factory=dict)
 
     def tick(self, day: int, found: dict[str, tuple[str, dict[int, tuple[int, int]]] | None]) -> None:

@@ -1,0 +1,316 @@
+"""The exporter as people run it: a real run's ledger, a process of its own, a scrape over HTTP."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+
+from compressor.batch.job import Done, Outcome
+from compressor.batch.ledger import Ledger, LedgerError
+from compressor.batch.standing import LedgerHeldError, standing
+from compressor.cli import app
+from compressor.exporter.accounting import Exporter, ExporterConfig, Own
+from compressor.exporter.serve import metrics_of
+from compressor.footprint import Basis, Drivers, Side
+from tests.batch.support import jpeg, png
+from tests.exporter.support import CREDITED, DAY, Bench, write
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+CREDIT = ["--storage", "hdd-3az", "--original-replaced", "--grid", 383.55]
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Of a real run in place, and what the run said at its end."""
+    folder = tmp_path_factory.mktemp("run")
+    files = {"a.jpg": jpeg(1), "b.png": png(1), "c.txt": b"text", "broken.jpg": jpeg(2)[:900]}
+    for key, data in files.items():
+        (folder / "in").mkdir(exist_ok=True)
+        (folder / "in" / key).write_bytes(data)
+    how = ["--in-place", "--discard-originals", "--allow-not-atomic", "--ledger", "ledgers/run.ledger"]
+    (folder / "ledgers").mkdir()
+    command = [
+        sys.executable,
+        "-m",
+        "compressor.cli",
+        "batch",
+        "in",
+        *how,
+        "--workers",
+        "1",
+        "--quality",
+        "70",
+        "--json",
+    ]
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr  # one is broken
+    return folder / "ledgers" / "run.ledger", json.loads(done.stdout)
+
+
+def used(summary: dict[str, Any]) -> tuple[float, float]:
+    """CPU seconds and byte-seconds of memory, as the run said."""
+    return sum(summary["stage_seconds"].values()) + summary["other_seconds"], summary["memory_byte_seconds"]
+
+
+@contextmanager
+def running(folder: Path, *options: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`compressor exporter`, and where it is."""
+    command = [sys.executable, "-m", "compressor.cli", "exporter", "--state", "state", *map(str, options)]
+    command += ["--metrics-address", "127.0.0.1:0"]
+    process = subprocess.Popen(
+        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        found = re.fullmatch(r"metrics on (http://127\.0\.0\.1:\d+)/metrics\n", said)
+        assert found, said + process.communicate(timeout=10)[1]
+        yield process, found[1]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def scrape(url: str) -> dict[str, float]:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        return samples(answer.read().decode())
+
+
+def samples(text: str) -> dict[str, float]:
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+def test_a_real_run_is_scraped_and_counted_once_over_restarts(
+    ledger: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    path, summary = ledger
+    with running(tmp_path, "--ledger", path.parent, *CREDIT) as (process, url):
+        first = scrape(url)
+        assert not any(value for name, value in first.items() if name.startswith("compressor_") and "_total" in name)
+        second = scrape(url)
+        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+    assert second["compressor_ledger_saved_bytes"] == summary["saved_bytes"] > 0
+    cpu, memory = used(summary)
+    assert second["compressor_ledger_cpu_seconds_total"] == pytest.approx(cpu) and cpu > 0
+    assert second["compressor_ledger_memory_byte_seconds_total"] == pytest.approx(memory) and memory > 0
+    assert second["compressor_ledger_read_timestamp_seconds"] == pytest.approx(time.time(), abs=60)
+
+    with running(tmp_path, "--ledger", path, *CREDIT) as (process, url):
+        third = scrape(url)
+        checked = subprocess.run(
+            ["promtool", "check", "metrics"], input=page(url), capture_output=True, text=True, timeout=60
+        )
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+    assert third["compressor_ledger_cpu_seconds_total"] == second["compressor_ledger_cpu_seconds_total"]
+    assert third["compressor_storage_avoided_byte_seconds_total{storage_class=hdd-3az}"] > 0
+    assert all(third[name] >= value for name, value in second.items() if re.match(r"compressor_\w+_total", name))
+    own = "compressor_estimated_used_energy_high_joules_total{component=cpu}"
+    assert third[own] > second[own]  # the exporter's own
+
+
+def page(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.mark.heavy
+def test_an_exporter_that_is_killed_again_and_again_counts_every_event_once(tmp_path: Path) -> None:
+    dice = random.Random(0)
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    options = ["--ledger", ".", "--feed", "feed.jsonl", "--network", "fixed", *CREDIT]
+    with running(tmp_path, *options) as (_, url):
+        scrape(url)
+    told, seen = 0, 0.0
+    for _ in range(12):
+        with running(tmp_path, *options) as (process, url), (tmp_path / "feed.jsonl").open("a") as feed:
+            end = time.monotonic() + dice.random()
+            while time.monotonic() < end:
+                for _ in range(1000):
+                    feed.write(json.dumps({"time": time.time(), "event": "download", "key": "a.jpg"}) + "\n")
+                feed.flush()
+                told += 1000
+            process.kill()
+    with running(tmp_path, *options) as (_, url):
+        end = time.monotonic() + 60
+        while time.monotonic() < end and seen < 400 * told:
+            time.sleep(0.5)
+            seen = scrape(url)["compressor_egress_avoided_bytes_total{access=fixed}"]
+        time.sleep(2)
+        assert scrape(url)["compressor_egress_avoided_bytes_total{access=fixed}"] == 400 * told > 0
+
+
+def test_a_year_of_a_real_run_is_what_the_model_says_of_its_ledger(
+    ledger: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    path, summary = ledger
+    bench = Bench(tmp_path, ledgers=(path,), scraped=False)
+    metrics = metrics_of(bench.exporter, bench.exporter._config)
+
+    def scraped() -> dict[str, float]:
+        request = {"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "QUERY_STRING": ""}
+        return samples(b"".join(metrics.wsgi(request, lambda status, headers: None)).decode())
+
+    first = scraped()
+    bench.exporter.tick()
+    for _ in range(73):
+        bench.now += 5 * DAY
+        last = scraped()
+    grown = {name: value - first.get(name, 0) for name, value in last.items()}
+
+    cpu, memory = used(summary)
+    whole = CREDITED.estimate(
+        Drivers(cpu, memory, stored_byte_seconds=summary["saved_bytes"] * 365 * DAY, storage_class="hdd-3az")
+    )
+    for side in Side:
+        for quantity, unit in (("energy", "joules"), ("co2e", "grams")):
+            bounds = whole.energy_joules(side) if quantity == "energy" else whole.co2e_grams(side)
+            assert bounds is not None
+            for bound, expected in zip(("low", "central", "high"), bounds, strict=True):
+                name = f"compressor_estimated_{side}_{quantity}_{bound}_{unit}_total"
+                assert sum(value for of, value in grown.items() if of.startswith(name)) == pytest.approx(expected)
+
+
+def test_a_second_exporter_and_what_can_not_be_meant_are_one_line(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+
+    def refused(*options: object) -> str:
+        done = CliRunner().invoke(app, ["exporter", *map(str, options)])
+        assert done.exit_code
+        return done.stderr.splitlines()[-1]
+
+    with running(tmp_path, "--ledger", "."):
+        said = refused("--ledger", ".", "--state", tmp_path / "state")
+    assert said == f"compressor: {tmp_path}/state is in use by another exporter"
+    assert "storage class" in refused("--ledger", ".", "--state", tmp_path / "s", "--original-replaced")
+    assert "--profile is 'x'" in refused("--ledger", ".", "--state", tmp_path / "s", "--profile", "x")
+    assert "max-credit-days" in refused("--ledger", ".", "--state", tmp_path / "s", "--max-credit-days", 0)
+    assert "--ledger" in refused("--state", tmp_path / "s")
+
+
+def test_where_the_state_can_not_be_written_nothing_is_lost_and_readyz_says_so(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    bench = Bench(tmp_path)
+    bench.see()
+    state = bench.exporter._state
+    run = state.run
+
+    def full(statement: str, *values: Any) -> Any:
+        if statement == "COMMIT":
+            raise OSError(28, "No space left on device")
+        return run(statement, *values)
+
+    state.run = full  # type: ignore[method-assign]
+    write(tmp_path / "a.ledger", {"b.jpg": (1000, 600)})
+    bench.now += DAY
+    with pytest.raises(OSError, match="No space"):
+        bench.exporter.tick()
+    assert not bench.exporter.well
+
+    state.run = run  # type: ignore[method-assign]
+    found = bench.wait(1)
+    assert bench.exporter.well and found.saved_bytes == 800
+    assert found.counters["ledger_cpu_seconds", ""] == 2.0
+    assert found.counters["storage_avoided_byte_seconds", "hdd-3az"] == 2 * 400 * DAY
+
+
+def test_the_exporters_own_time_and_memory_are_used(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)}, cpu=0.0)
+    config = ExporterConfig(ledgers=(tmp_path,), state=tmp_path / "state", basis=CREDITED)
+    exporter = Exporter(config, lambda: 1e9, Own())
+    exporter.readings()
+    before = time.monotonic()
+    while time.monotonic() < before + 0.2:
+        sum(range(1000))
+    used = exporter.readings().amounts
+
+    assert used["used", "energy", "cpu"][0] > 0.1 * 1.7
+    assert used["used", "energy", "memory"][0] > 0.2 * 2e7 * 0.284e-9
+    assert exporter.readings().counters["ledger_cpu_seconds", ""] == 0
+    exporter.close()
+
+
+def test_a_ledger_can_be_read_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """Nor is anything left beside it that a run of another user could not open."""
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    before = sorted(tmp_path.iterdir())
+
+    found = standing(tmp_path / "a.ledger")
+
+    assert (found.in_place, found.kept, found.restored) == (True, False, False)
+    assert found.shards[1].saved_bytes == 400
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_ledger_of_a_run_that_was_killed_is_read_with_its_journal(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    with Ledger(tmp_path / "a.ledger") as ledger:
+        ledger.add_shard("1", "2")
+        ledger.finish(2, Done(key="b", etag="e", size=10, outcome=Outcome.COMPRESSED, bytes_out=4, other_seconds=2.5))
+        ledger.commit()
+        with pytest.raises(LedgerHeldError, match="is in use by a run"):
+            standing(tmp_path / "a.ledger")
+        for name in ("a.ledger", "a.ledger-wal"):
+            (tmp_path / f"killed-{name}").write_bytes((tmp_path / name).read_bytes())
+
+    found = standing(tmp_path / "killed-a.ledger").shards
+
+    assert (found[1].done, found[1].saved_bytes) == (True, 400)
+    assert (found[2].done, found[2].saved_bytes, found[2].bytes_out, found[2].cpu_seconds) == (False, 6, 4, 2.5)
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"SQLite format 3\0" + bytes(4000)])
+def test_what_is_no_ledger_is_an_error_of_one_line(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.ledger").write_bytes(data)
+
+    with pytest.raises(LedgerError, match=r"a\.ledger (is no ledger|can't be read)") as caught:
+        standing(tmp_path / "a.ledger")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_ledger_of_an_older_version_is_known_by_its_path(tmp_path: Path) -> None:
+    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
+    with Ledger(tmp_path / "a.ledger") as ledger:
+        ledger._database.execute("DELETE FROM run WHERE name = 'id'")
+
+    assert standing(tmp_path / "a.ledger").id == str(tmp_path / "a.ledger")
+
+
+def test_the_network_and_the_region_show_in_what_is_told_of_the_model(tmp_path: Path) -> None:
+    bench = Bench(
+        tmp_path,
+        Basis(storage_class="ssd-1az", original_replaced=True, network="mobile", region="us-east-1"),
+        scraped=False,
+    )
+    metrics = metrics_of(bench.exporter, bench.exporter._config)
+    request = {"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "QUERY_STRING": ""}
+    found = samples(b"".join(metrics.wsgi(request, lambda status, headers: None)).decode())
+
+    assert found["compressor_estimated_avoided_co2e_low_grams_total{component=network}"] == 0
+    assert found["compressor_egress_avoided_bytes_total{access=mobile}"] == 0
+    info = next(name for name in found if name.startswith("compressor_methodology_info"))
+    assert "region=us-east-1" in info and "network_term=mobile" in info
