@@ -13,7 +13,7 @@ from google.protobuf.descriptor import FileDescriptor
 from prometheus_client import generate_latest
 
 from compressor.batch.summary import Summary
-from compressor.cli import app
+from compressor.cli.app import app
 from compressor.exporter.accounting import Readings
 from compressor.footprint import Accrued, Basis
 from compressor.metrics import Estimates, ExporterMetrics, Metrics, batch_metrics

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.server import ServerProcess
-from compressor.cli import app
+from compressor.cli.app import app
 from tests.batch.support import jpeg, png
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from typing import Self
 
 from typer.testing import CliRunner
 
-from compressor import cli
+from compressor.cli import app as cli
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as Way
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from compressor import cli_batch_output as output
 from compressor.batch.job import Outcome, Reason
 from compressor.batch.summary import Problem, Progress, Projection
 from compressor.batch.totals import Total
-from compressor.cli_batch_output import Live, Rate, print_summary
+from compressor.cli import batch_output as output
+from compressor.cli.batch_output import Live, Rate, print_summary
 from compressor.legible import printable
 from tests.batch.summaries import HOSTILE, PROJECTION, TOTALS, summary
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compressor import cli, cli_output
+from compressor.cli import app as cli
+from compressor.cli import output
 from compressor.errors import FormatError
 from tests.cli.fakes import RUNNER, FakePipeline, names, run
 
@@ -32,7 +33,7 @@ def test_result_is_named_after_its_format(fake: FakePipeline) -> None:
     [("a.jpeg", "jpeg", "a.jpeg"), ("a.bmp", "jpeg", "a.jpg"), ("a.tif", "tiff", "a.tif"), ("a", "png", "a.png")],
 )
 def test_suffix_stays_where_it_says_the_right_thing(name: str, format: str, expected: str) -> None:
-    assert cli_output.with_suffix_of(name, format) == expected
+    assert output.with_suffix_of(name, format) == expected
 
 
 def test_folder_as_output_keeps_the_name(fake: FakePipeline) -> None:

@@ -9,7 +9,7 @@ import types
 import pytest
 from rich.console import Console
 
-from compressor import cli_output
+from compressor.cli import output
 from compressor.settings import Outcome, Report
 from tests.cli.fakes import FakePipeline, run
 
@@ -63,11 +63,11 @@ def test_inspect_tells_people_and_machines_the_same(fake: FakePipeline) -> None:
 
 def test_progress_is_shown_on_a_terminal_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
-    monkeypatch.setattr(cli_output, "PROGRESS_AFTER_SECONDS", 0.01)
-    monkeypatch.setattr(cli_output, "error_console", lambda: Console(file=screen, force_terminal=True, width=100))
+    monkeypatch.setattr(output, "PROGRESS_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr(output, "error_console", lambda: Console(file=screen, force_terminal=True, width=100))
     monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(isatty=lambda: True))
 
-    with cli_output.Bar("photo.jpg", 1000) as bar:
+    with output.Bar("photo.jpg", 1000) as bar:
         assert list(bar.watch([bytes(400)])) == [bytes(400)]
         deadline = time.monotonic() + 10
         while "photo.jpg" not in screen.getvalue() and time.monotonic() < deadline:
@@ -77,8 +77,8 @@ def test_progress_is_shown_on_a_terminal_after_a_while(monkeypatch: pytest.Monke
 
 
 def test_progress_is_not_shown_for_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_output, "error_console", lambda: pytest.fail("a bar was made"))
+    monkeypatch.setattr(output, "error_console", lambda: pytest.fail("a bar was made"))
     monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(isatty=lambda: True))
 
-    with cli_output.Bar("photo.jpg", 1000) as bar:
+    with output.Bar("photo.jpg", 1000) as bar:
         assert list(bar.watch([bytes(400)])) == [bytes(400)]

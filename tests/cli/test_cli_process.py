@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.server import ServerProcess
-from compressor import cli
+from compressor.cli import app as cli
 from tests.cli.fakes import MODULE, ROOT, names, process, run
 
 
@@ -40,7 +40,7 @@ def test_broken_image_is_told_with_place_and_offset_in_one_line(photo: Path) -> 
 def test_help_and_version_need_no_kernels() -> None:
     """What is slow to import must not be imported to say what there is."""
     heavy = "{'numba', 'numpy', 'grpc', 'PIL', 'rich.console'}"
-    code = f"import sys, compressor.cli; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, compressor.cli.app; print(sorted({heavy} & set(sys.modules)))"
     assert process("-c", code).stdout == "[]\n"
     assert re.fullmatch(r"compressor \d\S*\n", process(*MODULE, "--version").stdout)
     commands = process(*MODULE, "--help").stdout
@@ -66,7 +66,7 @@ def test_a_signal_leaves_nothing_behind(photo: Path, number: signal.Signals, cod
 
 
 def test_serve_takes_the_options_of_the_server_config() -> None:
-    from compressor.cli_basis import BASIS, basis_of
+    from compressor.cli.basis import BASIS, basis_of
     from compressor.service.server import ServerConfig
 
     options = {name: parameter.default for name, parameter in inspect.signature(cli.serve).parameters.items()}

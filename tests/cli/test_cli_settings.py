@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from compressor.cli_options import configuration, share, size
+from compressor.cli.options import configuration, share, size
 from compressor.errors import BusyError
 from compressor.settings import Settings
 from tests.cli.fakes import FakePipeline, names, run

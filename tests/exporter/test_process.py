@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from compressor.batch.job import Done, Outcome
 from compressor.batch.ledger import Ledger, LedgerError
 from compressor.batch.standing import LedgerHeldError, standing
-from compressor.cli import app
+from compressor.cli.app import app
 from compressor.exporter.accounting import Exporter, ExporterConfig, Own
 from compressor.exporter.serve import metrics_of
 from compressor.footprint import Basis, Drivers, Side
@@ -269,7 +269,7 @@ def test_a_ledger_can_be_read_where_nothing_can_be_written(tmp_path: Path) -> No
 def test_a_ledger_of_a_run_that_was_killed_is_read_with_its_journal(tmp_path: Path) -> None:
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
     with Ledger(tmp_path / "a.ledger") as ledger:
-        ledger.add_shard("1", "2")
+        ledger.add_shard("2")
         ledger.finish(2, Done(key="b", etag="e", size=10, outcome=Outcome.COMPRESSED, bytes_out=4, other_seconds=2.5))
         ledger.commit()
         with pytest.raises(LedgerHeldError, match="is in use by a run"):

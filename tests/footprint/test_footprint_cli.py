@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compressor.cli_footprint_output import NUMBER_WIDTH
+from compressor.cli.footprint_output import NUMBER_WIDTH
 from compressor.legible import two_digits
 from tests.cli.fakes import run
 

@@ -14,7 +14,7 @@ import typer
 from compressor.batch.job import Outcome, Reason
 from compressor.batch.summary import Problem, Progress, Projection, Summary
 from compressor.batch.totals import Total
-from compressor.cli_output import error_console, facts
+from compressor.cli.output import error_console, facts
 from compressor.legible import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds, printable
 
 if TYPE_CHECKING:

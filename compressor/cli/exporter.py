@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from compressor import cli_options as opt
-from compressor.cli_basis import BasisProfile, BasisStorage, OriginalReplaced, basis_of
-from compressor.cli_footprint import Grid, Network, Region, not_negative
-from compressor.cli_options import option
+from compressor.cli import options as opt
+from compressor.cli.basis import BasisProfile, BasisStorage, OriginalReplaced, basis_of
+from compressor.cli.errors import one_line_errors
+from compressor.cli.footprint import Grid, Network, Region, not_negative
+from compressor.cli.options import option
 
 LedgerPaths = Annotated[
     list[Path],
@@ -60,8 +61,6 @@ def exporter(
     A batch run ends, but what it saved is saved for as long as its results are stored: that is counted here, over
     restarts, and told at /metrics. It is an estimate with a range; it is no offset.
     """
-    from compressor.cli import one_line_errors
-
     with one_line_errors():
         import logging
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from compressor import cli_batch_options as of
-from compressor import cli_options as opt
-from compressor.cli_basis import BasisStorage, ScenarioProfile, basis_of
-from compressor.cli_footprint import Grid, Region
-from compressor.cli_options import UsageError
+from compressor.cli import batch_options as of
+from compressor.cli import options as opt
+from compressor.cli.basis import BasisStorage, ScenarioProfile, basis_of
+from compressor.cli.errors import one_line_errors
+from compressor.cli.footprint import Grid, Region
+from compressor.cli.options import UsageError
 from compressor.settings import Delivery, Settings
 
 if TYPE_CHECKING:
@@ -77,8 +78,6 @@ def batch(
     compressor batch restore --ledger FILE puts kept originals back.
     """
     options = dict(locals())
-    from compressor.cli import one_line_errors
-
     with one_line_errors():
         summary = restored(options) if source == "restore" else launched(options)
         tell(summary, options)
@@ -173,7 +172,7 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
 def launched(options: Mapping[str, Any]) -> "Summary":
     request = request_of(options)
     from compressor.batch.launch import launch
-    from compressor.cli_batch_output import Live
+    from compressor.cli.batch_output import Live
 
     with Live(None, None) as live, until_stopped() as stopped:
         return launch(request, stopped, live.update)
@@ -184,7 +183,7 @@ def restored(options: Mapping[str, Any]) -> "Summary":
     if ledger is None or options["target"] is not None:
         raise UsageError("restore takes --ledger FILE and nothing else; a folder of that name is ./restore")
     from compressor.batch.launch import put_back
-    from compressor.cli_batch_output import Live
+    from compressor.cli.batch_output import Live
 
     with Live(None, None) as live, until_stopped() as stopped:
         return put_back(ledger, stopped, live.update)
@@ -231,7 +230,7 @@ def tell(summary: "Summary", options: Mapping[str, Any]) -> None:
         return
     from rich.console import Console
 
-    from compressor.cli_batch_output import print_summary
+    from compressor.cli.batch_output import print_summary
 
     print_summary(Console(highlight=False), summary)
     sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from compressor.cli_options import UsageError, option
+from compressor.cli.options import UsageError, option
 
 if TYPE_CHECKING:
     from compressor.footprint import Basis

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from compressor import cli_options as opt
-from compressor.cli_basis import BASIS, BasisProfile, BasisStorage, OriginalReplaced, basis_of
-from compressor.cli_footprint import Grid, Region, ReservedVcpus
+from compressor.cli import options as opt
+from compressor.cli.basis import BASIS, BasisProfile, BasisStorage, OriginalReplaced, basis_of
+from compressor.cli.errors import one_line_errors
+from compressor.cli.footprint import Grid, Region, ReservedVcpus
 from compressor.legible import human_seconds
 
 
@@ -36,8 +37,6 @@ def serve(
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C."""
     options = dict(locals())
-    from compressor.cli import one_line_errors
-
     with one_line_errors():
         import logging
 
@@ -59,8 +58,6 @@ def serve(
 
 def warmup() -> None:
     """Compile the kernels ahead of the first image."""
-    from compressor.cli import one_line_errors
-
     with one_line_errors():
         start = time.perf_counter()
         from compressor.service.codec import warm_up
@@ -74,8 +71,6 @@ def health(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 3.0,
 ) -> None:
     """Ask a service whether it takes requests: exit code 0 or 1."""
-    from compressor.cli import one_line_errors
-
     with one_line_errors():
         from compressor import client
 

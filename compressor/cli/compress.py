@@ -1,8 +1,4 @@
-"""The command line: compress, batch, exporter, footprint, inspect, serve, warmup, health.
-
-Exit codes: 0 done, 1 failed, 2 not meant like that (usage), 130 interrupted. What is slow to import (kernels, gRPC,
-rich) is imported by the command that needs it, so that `--help` answers at once.
-"""
+"""`compressor compress` and `compressor inspect`."""
 
 import contextlib
 import dataclasses
@@ -14,108 +10,22 @@ import time
 from collections.abc import Iterator
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import typer
 
-from compressor import cli_options as opt
-from compressor import cli_output as output
-from compressor.cli_batch import batch
-from compressor.cli_exporter import exporter
-from compressor.cli_footprint import footprint
-from compressor.cli_options import UsageError
-from compressor.cli_output import STANDARD
-from compressor.cli_serve import health, serve, warmup
-from compressor.errors import SettingsError
+from compressor.cli import options as opt
+from compressor.cli import output
+from compressor.cli.errors import one_line_errors
+from compressor.cli.options import UsageError
+from compressor.cli.output import STANDARD
 from compressor.legible import human_format
-from compressor.settings import VERSION, Report, Settings
+from compressor.settings import Report, Settings
 
 CHUNK_BYTES = 1 << 18
 DEFAULTS = Settings()
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # half the time of `--help`
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
-
-@contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn what goes wrong into a line on standard error and an exit code; COMPRESSOR_DEBUG=1 shows the traceback."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("compressor: interrupted", err=True)
-        raise typer.Exit(130) from None
-    except BrokenPipeError:  # the reader of our standard output went away; what is left in the buffer has nowhere to go
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
-    except (typer.Exit, typer.BadParameter):
-        raise
-    except Exception as error:  # the last door: nothing reaches people as a traceback
-        if os.environ.get("COMPRESSOR_DEBUG"):
-            import traceback
-
-            traceback.print_exc()
-        typer.echo(f"compressor: {in_one_line(error)}", err=True)
-        raise typer.Exit(2 if isinstance(error, UsageError | SettingsError) else 1) from None
-
-
-def in_one_line(error: Exception) -> str:
-    """What people are told. Our own errors say it themselves; others are named, being bugs or the system's."""
-    from compressor.errors import CompressorError
-
-    if isinstance(error, SettingsError):
-        return f"--{error.field.replace('_', '-')} {error.problem}"
-    if isinstance(error, CompressorError):
-        text = str(error)
-    elif isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    else:
-        text = f"{type(error).__name__}: {error} (COMPRESSOR_DEBUG=1 shows where)"
-    return " ".join(text.split())
-
-
-def show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"compressor {VERSION}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    context: typer.Context,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="COMPRESSOR_CONFIG", help="TOML file with defaults: the options' names, as in `quality = 85`."
-        ),
-    ] = None,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show it.")] = False,
-) -> None:
-    """Fewer bytes for the same picture, in bounded memory.
-
-    Every option of a command can also be given in the environment (--min-saving as COMPRESSOR_MIN_SAVING) or in
-    a TOML file (as min_saving = "5%"). The command line wins over the environment, and that over the file.
-    """
-    if config is not None:
-        commands: dict[str, Any] = context.command.commands  # type: ignore[attr-defined]
-        with one_line_errors():
-            params = {
-                name: [p for p in command.params if str(p.envvar).startswith(opt.PREFIX)]
-                for name, command in commands.items()
-            }
-            options = {name: {str(p.name) for p in found} for name, found in params.items()}
-            repeatable = {name: {str(p.name) for p in found if p.multiple} for name, found in params.items()}
-            context.default_map = opt.configuration(config, options, repeatable)
-
-
-# --- compress -----------------------------------------------------------------------------------------------------
-
-
-@app.command()
 def compress(
     source: opt.In,
     out: opt.Out = None,
@@ -258,7 +168,6 @@ def mode_of(file: BufferedIOBase) -> int:
     return 0o666
 
 
-@app.command()
 def inspect(source: opt.In, json: opt.Json = False) -> None:
     """Say what an image is, from its header."""
     with one_line_errors():
@@ -273,20 +182,3 @@ def inspect(source: opt.In, json: opt.Json = False) -> None:
         from rich.console import Console
 
         output.print_source(Console(highlight=False), source, found, bytes_in)
-
-
-app.command()(batch)
-app.command()(exporter)
-app.command()(footprint)
-app.command()(serve)
-app.command()(warmup)
-app.command()(health)
-
-
-def main() -> None:
-    """The console script."""
-    app(prog_name="compressor")
-
-
-if __name__ == "__main__":
-    main()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from compressor.cli_options import option, share, size
+from compressor.cli.options import option, share, size
 
 
 class Engine(StrEnum):

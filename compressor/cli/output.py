@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from compressor.cli_options import UsageError
+from compressor.cli.options import UsageError
 from compressor.legible import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as Way

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compressor.cli_options import Json, UsageError, option, size
+from compressor.cli.errors import one_line_errors
+from compressor.cli.options import Json, UsageError, option, size
 
 if TYPE_CHECKING:
-    from compressor.cli_footprint_output import WhatIf
+    from compressor.cli.footprint_output import WhatIf
 
 DAY_SECONDS = 86400.0
 NUMBER_MAX = 1e24  # the bytes of the world fit, and no product overflows
@@ -127,10 +128,8 @@ def footprint(
     a range, which may be negative; it is no offset.
     """
     options = dict(locals())
-    from compressor.cli import one_line_errors
-
     with one_line_errors():
-        from compressor import cli_footprint_output as output
+        from compressor.cli import footprint_output as output
 
         case = what_if(options)
         if json:
@@ -143,7 +142,7 @@ def footprint(
 
 def what_if(options: dict[str, Any]) -> "WhatIf":
     """The case that the options mean. Raises UsageError or SettingsError where they mean none."""
-    from compressor.cli_footprint_output import WhatIf
+    from compressor.cli.footprint_output import WhatIf
     from compressor.footprint import Drivers, Place, Profile, place, stored_byte_seconds
 
     together(options, "reserved_vcpus", "reserved_seconds")

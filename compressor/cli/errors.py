@@ -1,0 +1,46 @@
+"""What goes wrong, as a line for people and an exit code for scripts."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+import typer
+
+from compressor.cli.options import UsageError
+from compressor.errors import CompressorError, SettingsError
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what goes wrong into a line on standard error and an exit code; COMPRESSOR_DEBUG=1 shows the traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("compressor: interrupted", err=True)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:  # the reader of our standard output went away; what is left in the buffer has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except (typer.Exit, typer.BadParameter):
+        raise
+    except Exception as error:  # the last door: nothing reaches people as a traceback
+        if os.environ.get("COMPRESSOR_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        typer.echo(f"compressor: {in_one_line(error)}", err=True)
+        raise typer.Exit(2 if isinstance(error, UsageError | SettingsError) else 1) from None
+
+
+def in_one_line(error: Exception) -> str:
+    """What people are told. Our own errors say it themselves; others are named, being bugs or the system's."""
+    if isinstance(error, SettingsError):
+        return f"--{error.field.replace('_', '-')} {error.problem}"
+    if isinstance(error, CompressorError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = f"{type(error).__name__}: {error} (COMPRESSOR_DEBUG=1 shows where)"
+    return " ".join(text.split())
