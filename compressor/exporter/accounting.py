@@ -55,6 +55,7 @@ class Readings:
     amounts: dict[tuple[str, str, str], tuple[float, float, float]] = field(default_factory=dict)
     saved_bytes: int = 0
     expired_bytes: int = 0
+    result_bytes: int = 0
     read_timestamp: float = 0.0
 
 
@@ -221,6 +222,7 @@ class Exporter:
                 amounts=state.estimates(),
                 saved_bytes=saved if credit.may_credit(self._basis) else 0,
                 expired_bytes=expired if credit.may_credit(self._basis) else 0,
+                result_bytes=credit.result_bytes(state),
                 read_timestamp=self._read_timestamp(),
             )
             if state.fact("unscraped"):

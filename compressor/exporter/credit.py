@@ -169,3 +169,12 @@ def credited_bytes(state: State, now: float) -> tuple[int, int]:
         " JOIN ledgers ON ledgers.number = ledger WHERE kind = ? AND present", now, now, AVOIDED,
     ).fetchone()  # fmt: skip
     return int(saved), int(expired)
+
+
+def result_bytes(state: State) -> int:
+    """What results take that are there: beside what is avoided, whether what is stored grows all the same."""
+    (bytes_out,) = state.run(
+        "SELECT total(max(0, out - deleted_out)) FROM shards JOIN ledgers ON ledgers.number = ledger"
+        " WHERE kind <> ? AND present", ENDED,
+    ).fetchone()  # fmt: skip
+    return int(bytes_out)

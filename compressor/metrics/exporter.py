@@ -32,6 +32,8 @@ class ExporterReadings(Protocol):
     @property
     def expired_bytes(self) -> int: ...
     @property
+    def result_bytes(self) -> int: ...
+    @property
     def read_timestamp(self) -> float: ...
 
 
@@ -64,6 +66,7 @@ class ExporterMetrics(Collector):
         for name, text, value in (
             ("ledger_saved_bytes", "Bytes that are credited as not stored right now.", found.saved_bytes),
             ("ledger_expired_bytes", "Bytes whose credit ended for want of a confirmation.", found.expired_bytes),
+            ("ledger_result_bytes", "Bytes of results that are stored right now.", found.result_bytes),
             (
                 "ledger_read_timestamp_seconds",
                 "Unix time when the ledger that waits for longest was read; 0: never.",

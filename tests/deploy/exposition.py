@@ -58,6 +58,7 @@ class Ledger:
     amounts_of: Callable[[], Amounts]
     saved_bytes: int
     expired_bytes: int = 0
+    result_bytes: int = 0
     read_seconds_ago: float = 0.0
     invalid_lines: float = 0.0
 

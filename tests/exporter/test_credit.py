@@ -23,7 +23,7 @@ def test_a_saving_is_credited_for_as_long_as_it_is_stored(tmp_path: Path) -> Non
     bench = Bench(tmp_path)
 
     first = bench.see()
-    assert (avoided(first), first.saved_bytes, first.expired_bytes) == (0, 400, 0)
+    assert (avoided(first), first.saved_bytes, first.expired_bytes, first.result_bytes) == (0, 400, 0, 600)
     assert first.counters["ledger_cpu_seconds", ""] == 6.0
     assert avoided(bench.wait(10)) == 4000
     assert avoided(bench.wait(0.5)) == 4200
@@ -37,6 +37,7 @@ def test_credit_ends_after_a_year_and_time_between_is_not_made_good_by_a_confirm
     assert avoided(bench.wait(400)) == 365 * 400
     found = bench.wait(10)
     assert (avoided(found), found.saved_bytes, found.expired_bytes) == (365 * 400, 0, 400)
+    assert found.result_bytes == 600  # it is there all the same
 
     bench.tell("confirm")
     found = bench.see()
@@ -116,6 +117,7 @@ def test_a_run_that_is_gone_on_with_gives_a_cohort_of_the_difference(tmp_path: P
     write(tmp_path / "a.ledger", {"b.jpg": (1000, 950)})  # it was written anew, and less could be saved
     found = bench.see()
     assert (found.saved_bytes, found.expired_bytes) == (50, 400)
+    assert bench.see().counters["ledger_cpu_seconds", ""] == 3.0  # b.jpg was done twice
     assert avoided(bench.wait(10)) == 400 * 365 + 100 * 100 + 10 * 50
 
 
