@@ -228,6 +228,12 @@ class Part:
         self.close()
 
 
+def tidy(folder: int, name: bytes) -> None:
+    """Remove what a killed writer left beside `name`: whoever has the lock may."""
+    if any(state_of(folder, beside) is not None for beside in (lock_name(name), part_name(name))):
+        Part(folder, name).close()
+
+
 def umask() -> int:
     """Of this process, without changing it."""
     with open("/proc/self/status") as status:

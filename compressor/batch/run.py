@@ -161,7 +161,19 @@ class Run:
                 self.ledger.forget(intent.key)
             else:
                 self.ledger.finish(shard, done)
+            self._tidy(intent.key)
         self.ledger.commit()
+
+    def _tidy(self, key: str) -> None:
+        """Whoever was to write it may have been killed at that. Where it lives, it does so itself."""
+        for store, beside in ((self.source if self.job.in_place else self.target, key), (self.source, self._kept(key))):
+            with suppress(StoreError):
+                if beside:
+                    store.tidy(beside)
+
+    def _kept(self, key: str) -> str:
+        """Where the original of a key is kept; "" where none is."""
+        return self.job.keep + key if self.job.in_place and self.job.keep is not None else ""
 
     def _written(self, intent: Done) -> Done | None:
         """An intent as it is when it has been carried out; None where it has not."""
@@ -169,8 +181,7 @@ class Run:
         there = store.look(intent.key)
         if there is None or there.size != intent.bytes_out or store_digest(store, intent.key) != intent.digest:
             return None
-        kept = self.job.keep + intent.key if self.job.in_place and self.job.keep is not None else ""
-        return replace(intent, result_etag=there.etag, kept=kept)
+        return replace(intent, result_etag=there.etag, kept=self._kept(intent.key))
 
     # --- giving and taking -----------------------------------------------------------------------------------------
 
@@ -285,6 +296,7 @@ class Run:
         done = None if intent is None else self._written(intent)
         if done is None:
             return False
+        self._tidy(ticket.entry.key)
         self._finish(ticket, done)
         return True
 

@@ -199,6 +199,9 @@ class Store(Protocol):
         """Copy within the store, attributes and all, what is at `key` if it has that etag (CHANGED), to where nothing
         is (EXISTS)."""
 
+    def tidy(self, key: str) -> None:
+        """Remove what a writer of this key that was killed has left beside it. UNAVAILABLE while one writes it."""
+
     def delete(self, key: str, etag: str) -> None:
         """Delete what has that etag (CHANGED); nothing there is no error."""
 

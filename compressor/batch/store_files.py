@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from compressor.batch.file_read import TROUBLES, OpenFile, entry_of, etag_of, require_file, state_of
-from compressor.batch.file_write import BESIDE, Part
+from compressor.batch.file_write import BESIDE, Part, tidy
 from compressor.batch.store import Attributes, Body, Entry, Only, Refused, StoreError, Trouble, require
 
 STATS_AT_ONCE = 1024  # files of a folder that are looked at before the first of them is given out
@@ -38,7 +38,7 @@ class Files:
     Of those who write a key by this class one does so at a time, for the others it is UNAVAILABLE: it holds a lock
     (flock) on .NAME.compressor-DIGEST.lock, beside the target, and alone handles .NAME.compressor-DIGEST.part, which is
     what it writes. These names depend on the key alone: what a killed run has left goes when that key is written the
-    next time, and is never listed. What was killed behind an exchange stays until then.
+    next time, or by `tidy`, and is never listed.
     """
 
     def __init__(self, path: str) -> None:
@@ -165,6 +165,14 @@ class Files:
             if opened.entry.etag != etag:
                 raise StoreError(Trouble.CHANGED, f"{self.url}: {key!r}: changed meanwhile")
             return self.write(to, opened, opened.attributes, Only(None))
+
+    def tidy(self, key: str) -> None:
+        try:
+            with self._troubles(key), self._place(key) as (folder, name):
+                tidy(folder, name)
+        except StoreError as error:
+            if error.trouble is not Trouble.MISSING:
+                raise
 
     def delete(self, key: str, etag: str) -> None:
         try:

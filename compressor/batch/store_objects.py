@@ -7,10 +7,9 @@ import contextlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import Full, Queue
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
+from compressor.batch.feeding import fed
 from compressor.batch.store import (
     CHUNK_BYTES,
     PART,
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 8 << 20  # of an upload in parts, two of which are under way at a time
 UPLOADS = 2
-CHUNKS_AHEAD = 4
-LOOK_SECONDS = 0.1
 HEADERS = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language")
 SENT_AS = {name: name.title() for name in HEADERS}
 AZURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of metadata: an identifier of C#
@@ -199,6 +196,10 @@ class Objects:
         with self._troubles(to):
             return self._written(to, target, found["size"], None)
 
+    def tidy(self, key: str) -> None:
+        with self._troubles(key) as name, contextlib.suppress(FileNotFoundError):
+            obstore.delete(self._store, part_name(self._root, name))
+
     def delete(self, key: str, etag: str) -> None:
         """As `Store` has it; the object is looked at before, which is not atomic."""
         with self._troubles(key) as name:
@@ -285,44 +286,6 @@ class OpenStream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@contextmanager
-def fed(body: Body) -> Iterator[Iterator[bytes]]:
-    """The chunks of a body, made by a thread of its own: obstore asks for them in one of its threads, in which nothing
-    may call obstore, as the chunks of an object that is being read do."""
-    waiting: Queue[bytes | BaseException | None] = Queue(CHUNKS_AHEAD)
-    over = Event()
-
-    def give(item: bytes | BaseException | None) -> bool:
-        while not over.is_set():
-            with contextlib.suppress(Full):
-                waiting.put(item, timeout=LOOK_SECONDS)
-                return True
-        return False
-
-    def feed() -> None:
-        try:
-            for chunk in body.chunks():
-                if not give(chunk):
-                    return
-            give(None)
-        except BaseException as error:
-            give(error)
-
-    def taken() -> Iterator[bytes]:
-        while (item := waiting.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    thread = Thread(target=feed, name="body", daemon=True)
-    thread.start()
-    try:
-        yield taken()
-    finally:
-        over.set()
-        thread.join()
 
 
 def first_line(error: Exception) -> str:

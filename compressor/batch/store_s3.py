@@ -243,6 +243,12 @@ class Bucket:
         with self._troubles(to):
             return self._written(to, target, entry.size, copied)
 
+    def tidy(self, key: str) -> None:
+        with self._troubles(key) as name:
+            part = part_name(self._root, name)
+            abort_leftovers(self._client, self._bucket, part)
+            self._client.delete_object(Bucket=self._bucket, Key=part)
+
     def delete(self, key: str, etag: str) -> None:
         with self._troubles(key) as name:
             now = self._head(key, name)

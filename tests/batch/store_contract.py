@@ -251,6 +251,14 @@ class StoreContract:
             assert all(pool.map(one, range(32)))
         assert keys(store) == [f"{number:02}" for number in range(32)]
 
+    def test_to_tidy_up_where_nothing_was_left_changes_nothing(self, store: Store) -> None:
+        entry = self.write(store, "folder/a", b"first")
+
+        for key in ("folder/a", "folder/b", "nowhere/c"):
+            store.tidy(key)
+
+        assert list(store.entries()) == [entry] and read(store, "folder/a") == b"first"
+
     def test_one_of_many_replaces(self, store: Store) -> None:
         first = self.write(store, "a", b"first")
 

@@ -83,6 +83,8 @@ class Memory:
     def drops(self, attributes: Attributes) -> tuple[str, ...]:
         return ()
 
+    def tidy(self, key: str) -> None: ...
+
     def delete(self, key: str, etag: str) -> None:
         if key in self.objects:
             self._must(key, etag)
@@ -140,6 +142,9 @@ class Faulty:
 
     def look(self, key: str):  # type: ignore[no-untyped-def]
         return self._store.look(key)
+
+    def tidy(self, key: str) -> None:
+        self._do("tidy", key)
 
     def write(self, key, body, attributes, only):  # type: ignore[no-untyped-def]
         return self._do("write", key, body, attributes, only)

@@ -11,7 +11,7 @@ from threading import Event, Thread
 import pytest
 
 from compressor.batch import file_write
-from compressor.batch.file_write import lock_name, part_name
+from compressor.batch.file_write import Part, lock_name, part_name
 from compressor.batch.store import CHUNK_BYTES, Only, StoreError, Trouble
 from compressor.batch.store_files import Files
 from tests.batch.store_contract import NOTHING, Bytes, Meddled, keys, noise, read, trouble
@@ -259,6 +259,25 @@ def test_what_a_killed_run_left_is_not_listed_and_goes_with_the_next_write(
     assert names(folder) == ["a"]
 
 
+@pytest.mark.parametrize("name", [part_name(b"a"), lock_name(b"a")], ids=["part", "lock"])
+def test_what_a_killed_run_left_is_tidied_up_though_the_key_is_gone(store: Files, folder: Path, name: bytes) -> None:
+    (folder / os.fsdecode(name)).write_bytes(b"half a pic")
+
+    store.tidy("a")
+    assert names(folder) == []
+
+
+def test_what_somebody_is_writing_is_not_tidied_up(store: Files, folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with Part(handle, b"a"):
+            before = names(folder)
+            assert trouble(store.tidy, "a") is Trouble.UNAVAILABLE
+            assert names(folder) == before
+    finally:
+        os.close(handle)
+
+
 def test_what_has_the_name_of_a_lock_and_is_no_file_is_left_alone(store: Files, folder: Path) -> None:
     lock = folder / os.fsdecode(lock_name(b"a"))
 
@@ -285,6 +304,9 @@ def test_a_writer_killed_at_any_point_leaves_the_object_whole(store: Files, fold
         if code == -signal.SIGTERM:  # it came to its end
             break
         assert code == -signal.SIGKILL
+        if number % 2:
+            store.tidy("a")
+            assert (read(store, "a"), names(folder)) == (found[-1], ["a"])
         store.write("a", Bytes(b"third"), NOTHING, Only(entry.etag if (entry := store.look("a")) else ""))
         assert (read(store, "a"), names(folder)) == (b"third", ["a"])
 

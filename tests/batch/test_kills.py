@@ -66,6 +66,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def left_behind(folder: Path) -> list[str]:
+    """By writers that were killed."""
+    return [path.name for path in folder.rglob(".*.compressor-*")]
+
+
 def killed_at(process: subprocess.Popen, kept: Path, count: int, delay: float) -> bool:
     """Kill the run and its workers when so many originals have been kept; False where it ended before."""
     while process.poll() is None:
@@ -102,6 +107,7 @@ def kill_and_resume(tmp_path: Path, count: int, kills: int) -> None:
                 assert told[key].digest and told[key].etag and now["kept/" + key] == data
     found = finish(folder, ledger)
     assert contents(folder) == result
+    assert left_behind(folder) == []
     assert [found[name] for name in ("objects", "bytes_in", "bytes_out", "failed")] == [
         expected[name] for name in ("objects", "bytes_in", "bytes_out", "failed")
     ]

@@ -194,6 +194,9 @@ def test_uploads_of_a_killed_run_are_aborted(server: Server, bucket: str, store:
     assert len(leftovers()) == 2
     assert read(store, "a") == noise(7 << 20)
 
+    store.tidy("b")
+    assert not leftovers() and keys(store) == ["a"]
+
 
 def test_a_bucket_that_is_not_there_is_not_an_empty_one(server: Server) -> None:
     store = Bucket("s3://no-such-bucket", 1 << 20)
