@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,8 @@ from benchmarks import check, photos, record
 
 ROOT = Path(__file__).parents[1]
 SIDE = 512
-FEW = 16  # results from which on all workers are taken to be at work
+FEW = 16  # objects of a run that only begins: from as many results on all workers are taken to be at work
 AT_ONCE = 4  # objects that a worker has; the last ones are not the same work any more
-TICKS = 0.05  # seconds by which clocks of several processes may differ
 QUALITY = 92  # of the sources
 LOOKS_FINE_DB = 28.0
 OTHER_SECONDS_MAX = 3e-3  # CPU time of an object of local files, beside the codec
@@ -42,12 +40,10 @@ NOTHING: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class Look:
-    """At a run: how many results there are, and the CPU time that its processes had until then, also those that have
-    ended."""
+    """At a run: how many results there are so far."""
 
     seconds: float
     results: int
-    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,8 @@ class Command:
 
 @dataclass(frozen=True)
 class Row:
-    """A way to do all objects. Rates and CPU times are those between the first results and the last.
+    """A way to do all objects. Rates are those between the first results and the last, CPU times what all objects take
+    more than a few: without beginning and ending.
 
     start_seconds  to the first result
     codec_seconds  CPU time of an object in the codec
@@ -107,9 +104,8 @@ def batch(*words: object, environment: Mapping[str, str] = NOTHING, results: Cal
         process = subprocess.Popen(command, stdout=out, stderr=errors, cwd=ROOT, env=around)
         try:
             while process.poll() is None:
-                count, seconds = results(), cpu_seconds(process.pid)
-                if seconds is not None:
-                    looks.append(Look(time.perf_counter() - start, count, seconds))
+                count = results()
+                looks.append(Look(time.perf_counter() - start, count))
                 peak = max(peak, peak_of(process.pid))
                 time.sleep(LOOK_SECONDS)
         finally:
@@ -136,37 +132,6 @@ def ended_seconds() -> float:
     """CPU time of all processes that this one has started and waited for, with those that they have."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def cpu_seconds(pid: int) -> float | None:
-    """User and system time of a process and all below it, with those that they have waited for; None where some came or
-    went meanwhile, and might have been missed or counted twice."""
-    before = processes(pid)
-    ticks = [ticks_of(number) for number, _ in before]
-    if not before or None in ticks or processes(pid) != before:
-        return None
-    return sum(filter(None, ticks)) / os.sysconf("SC_CLK_TCK")
-
-
-def processes(pid: int) -> list[tuple[int, str]]:
-    """A process and all below it, with the times at which they began."""
-    found = [(pid, fields[19])] if (fields := stat_of(pid)) else []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # a thread that has ended meanwhile
-            for child in path.read_text().split():
-                found += processes(int(child))
-    return sorted(found)
-
-
-def ticks_of(pid: int) -> int | None:
-    return sum(map(int, fields[11:15])) if (fields := stat_of(pid)) else None
-
-
-def stat_of(pid: int) -> list[str]:
-    """Of proc_pid_stat(5), from the state on; [] where the process is gone."""
-    with suppress(OSError), open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()
-    return []
 
 
 def objects_of(count: int) -> dict[str, bytes]:
@@ -203,44 +168,52 @@ def problem_of(command: Command, objects: Mapping[str, bytes], place: places.Pla
 
 
 def steady_of(command: Command, objects: int, workers: int) -> tuple[Look, Look]:
-    """The first and the last look at which all workers had as much to do as they take. Raises RuntimeError where CPU
-    time was missed: it never becomes less, nor more than what it is at the end."""
+    """The first and the last look at which all workers had as much to do as they take. Raises RuntimeError where there
+    are no two."""
     steady = [look for look in command.looks if FEW <= look.results <= objects - AT_ONCE * workers]
     if len(steady) < 2 or steady[0].results == steady[-1].results:
         raise RuntimeError(f"{objects} objects are too few: they were done within {LOOK_SECONDS} s")
-    times = [*(look.cpu_seconds for look in command.looks), command.cpu_seconds]
-    if any(later < earlier - TICKS for earlier, later in itertools.pairwise(times)):
-        raise RuntimeError("CPU time was lost: processes ended that nobody has waited for")
     return steady[0], steady[-1]
 
 
 def measure(place: places.Place, objects: Mapping[str, bytes], engine: str, workers: int, *words: object) -> Row:
-    """Have all objects done."""
-    source, target = place.filled(objects), place.empty()
-    with tempfile.TemporaryDirectory() as folder:
-        words = (source, target, "--ledger", Path(folder) / "ledger", "--workers", workers, *words)
-        command = batch(*words, environment=place.environment, results=lambda: place.count(target))
+    """Have a few objects done, then all."""
+    few = dict(itertools.islice(objects.items(), FEW))
+    begun, _ = done_of(place, few, workers, *words)
+    command, target = done_of(place, objects, workers, *words)
     first, last = steady_of(command, len(objects), workers)
-    count, seconds = last.results - first.results, last.seconds - first.seconds
-    codec = sum(command.summary["stage_seconds"].values()) / len(objects)
-    other = (last.cpu_seconds - first.cpu_seconds) / count - codec if engine == "local" else None
-    if other is not None and other <= 0:
-        raise RuntimeError(
-            f"{place.name}: {other * 1e3:.1f} ms beside the codec can't be, of {count} objects: try more"
-        )
+    rate, more = (last.results - first.results) / (last.seconds - first.seconds), len(objects) - len(few)
+    other = None
+    if engine == "local":
+        codec = (codec_seconds(command) - codec_seconds(begun)) / more
+        other = (command.cpu_seconds - begun.cpu_seconds) / more - codec
+    else:  # these workers stay: they had begun before the objects that count
+        codec = codec_seconds(command) / len(objects)
     return Row(
         place=place.name,
         engine=engine,
         workers=workers,
         objects=len(objects),
-        objects_per_second=count / seconds,
-        bytes_per_second=count / seconds * command.summary["bytes_in"] / len(objects),
+        objects_per_second=rate,
+        bytes_per_second=rate * command.summary["bytes_in"] / len(objects),
         seconds=command.seconds,
         start_seconds=next(look.seconds for look in command.looks if look.results),
         codec_seconds=codec,
         other_seconds=other,
         problem=problem_of(command, objects, place, target),
     )
+
+
+def done_of(place: places.Place, objects: Mapping[str, bytes], workers: int, *words: object) -> tuple[Command, str]:
+    """A run over objects that are new in place, and where their results are."""
+    source, target = place.filled(objects), place.empty()
+    with tempfile.TemporaryDirectory() as folder:
+        words = (source, target, "--ledger", Path(folder) / "ledger", "--workers", workers, *words)
+        return batch(*words, environment=place.environment, results=lambda: place.count(target)), target
+
+
+def codec_seconds(command: Command) -> float:
+    return float(sum(command.summary["stage_seconds"].values()))
 
 
 def listed(root: Path, count: int) -> Listed:
@@ -265,8 +238,11 @@ def problems_of(rows: Sequence[Row], lists: Sequence[Listed]) -> list[str]:
     found = [f"{one.place}, {one.engine}: {one.problem}" for one in rows if one.problem]
     found += [f"{one.keys} keys: {one.problem}" for one in lists if one.problem]
     for row in rows:
-        if row.place == places.Folders.name and row.other_seconds is not None and row.other_seconds > OTHER_SECONDS_MAX:
-            found.append(f"{row.place}, {row.workers} workers: {row.other_seconds * 1e3:.1f} ms beside the codec")
+        told = f"{row.place}, {row.workers} workers: {(row.other_seconds or 0) * 1e3:.1f} ms beside the codec"
+        if row.other_seconds is not None and row.other_seconds <= 0:
+            found.append(f"{told} can't be: more objects would tell")
+        elif row.place == places.Folders.name and row.other_seconds and row.other_seconds > OTHER_SECONDS_MAX:
+            found.append(told)
     if len(lists) > 1 and (grown := lists[-1].peak_bytes - lists[0].peak_bytes) > GROWTH_BYTES_MAX:
         found.append(f"the coordinator grows by {grown / MIB:.1f} MiB from {lists[0].keys} to {lists[-1].keys} keys")
     return found
