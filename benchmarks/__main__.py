@@ -10,6 +10,7 @@ NAMES = {
     "speed": "encoding pixels beside Pillow, jpegli and mozjpeg, interlaced",
     "density": "bytes at equal look beside them, drawn, with crops [--efforts fast,best] [--images N]",
     "codes": "train the Huffman codes of compressor/jpeg/trained.py, and compare",
+    "together": "many images at once in one process: MP/s and CPU time [--sides N,N] [--threads N,N]",
     "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
     "memory": "peak memory over the size, drawn [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",
     "batch": "whole buckets: objects/s, CPU time beside the codec, memory over the keys [--objects N] [--endpoint URL]",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import compressor
 from benchmarks import (
     check,
     curves,
@@ -25,6 +26,7 @@ from benchmarks import (
     repeated,
     scores,
     speed,
+    together,
 )
 from benchmarks.proxy import CountingProxy, sink_address
 
@@ -302,3 +304,24 @@ def test_a_fast_encoder_of_something_else_is_no_result() -> None:
     assert speed.problem_of("fast", (38.0, 76.5), pillow) == "SSIMULACRA2 -3.5 off Pillow's"
     assert speed.problem_of("mozjpeg", (20.0, 80.0), pillow) == "20.0 dB"
     assert speed.problem_of("bare kernels", (39.8, 80.0), pillow) == "-0.20 dB below Pillow's"
+
+
+def test_images_at_once_are_timed_and_compared() -> None:
+    results = together.compare("JPEG, lossless", 64, (1, 2), rounds=2)
+
+    assert [(one.threads, one.problem) for one in results] == [(1, ""), (2, "")]
+    assert results[0].ratio == 1 and all(one.mp_per_second > 0 for one in results)
+
+
+def test_images_at_once_that_are_wrong_are_noticed() -> None:
+    data = together.source(64, "JPEG")
+    smaller = compressor.compress(data, quality=70).data
+
+    assert together.problem_of(data, [smaller, smaller], lossless=False) == ""
+    assert together.problem_of(data, [smaller, smaller], lossless=True) == "not lossless"
+    assert (
+        together.problem_of(data, [smaller, smaller + b"\0"], lossless=False) == "images that were made together differ"
+    )
+    assert together.problem_of(data, [data], lossless=False) == "not smaller"
+    grey = compressor.compress(np.full((64, 64), 128, np.uint8)).data
+    assert together.problem_of(data, [grey, grey], lossless=False).endswith(" dB")

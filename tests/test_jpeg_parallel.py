@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor import pipeline, tiles
+from compressor import pipeline
 from compressor.jpeg import parallel, perceptual, trained, writer
 from compressor.jpeg.encoder import Transform, padding
 from compressor.kernels import huffman_encode, mcu_row
 from compressor.settings import Effort, Settings
-from compressor.tiles import Ahead, Band, Permits
+from compressor.tiles import Band
+from compressor.turns import Turns
 from tests.reference import huffman_encode as twin
 from tests.test_pipeline import encoded, photograph, tiled
 
@@ -64,7 +65,7 @@ class Image:
 
     def coded(self, threads: int, lasting: bool = True, mcu_rows: int = 4) -> bytes:
         bands = self.bands(mcu_rows) if lasting else self.reused(mcu_rows)
-        with mock.patch.object(parallel, "cores", Permits(threads)):
+        with mock.patch.object(parallel, "cores", Turns(threads)):
             return b"".join(map(bytes, self.coder(lasting).code_bands(bands)))
 
 
@@ -132,7 +133,7 @@ def test_bits_coded_apart_are_joined_and_stuffed_as_if_coded_together(pieces):
 
 @pytest.mark.parametrize("lasting", [True, False])
 def test_an_error_of_the_source_passes_through_and_no_thread_works_on(lasting, monkeypatch):
-    monkeypatch.setattr(parallel, "cores", Permits(3))
+    monkeypatch.setattr(parallel, "cores", Turns(3))
     source = Image(image(400, 900, 3), "420")
 
     def bands() -> Iterator[Band]:
@@ -141,43 +142,23 @@ def test_an_error_of_the_source_passes_through_and_no_thread_works_on(lasting, m
 
     with pytest.raises(ZeroDivisionError):
         b"".join(map(bytes, source.coder(lasting).code_bands(bands())))
-    assert parallel.cores._free.qsize() == 3
-
-
-def test_closing_waits_for_helpers_and_drops_what_nobody_has_begun():
-    started, worked = threading.Event(), []
-
-    class Slow:
-        done, error = False, None
-
-        def work(self, tools: object) -> None:
-            started.set()
-            time.sleep(0.02)
-            worked.append(self)
-
-    with Ahead(object, 1, lambda seconds: None, Permits(2)) as ahead:
-        for _ in range(5):
-            ahead.add(Slow())
-        assert started.wait(5)
-    assert len(worked) == 1
-    time.sleep(0.03)
-    assert len(worked) == 1
+    assert parallel.cores.idle == 3
 
 
 def test_a_stream_that_is_closed_early_gives_everything_back(monkeypatch):
-    monkeypatch.setattr(parallel, "cores", Permits(2))
+    monkeypatch.setattr(parallel, "cores", Turns(2))
     source = Image(image(800, 900, 3), "420")
     for taken in (1, 3):
         pieces = source.coder(lasting=True).code_bands(source.bands(4))
         for _ in range(taken):
             next(pieces)
         pieces.close()
-        assert parallel.cores._free.qsize() == 2
+        assert parallel.cores.idle == 2
 
 
 @pytest.mark.parametrize("taken", [3, 1000])
 def test_nothing_is_kept_afterwards_without_a_garbage_collection(taken, monkeypatch):
-    monkeypatch.setattr(parallel, "cores", Permits(2))
+    monkeypatch.setattr(parallel, "cores", Turns(2))
     source = Image(image(800, 900, 3), "420")
     kept = [weakref.ref(source.pixels)]
     coder = source.coder(lasting=True)
@@ -212,59 +193,13 @@ def test_other_threads_do_code(lasting, monkeypatch):
     assert "helper" in who
 
 
-def test_what_helpers_raise_comes_out_where_the_job_is_due():
-    class Bad:
-        done, error = False, None
-
-        def work(self, tools: object) -> None:
-            raise IndexError
-
-    bad, permits = Bad(), Permits(2)
-    with Ahead(object, 1, lambda seconds: None, permits) as ahead:
-        ahead.add(bad)
-        with pytest.raises(IndexError):
-            ahead.finish(bad)
-    assert permits._free.qsize() == 2
-
-
-def test_nobody_helps_where_somebody_waits_for_a_core():
-    permits = Permits(1)
-    with Ahead(object, 1, lambda seconds: None, permits) as ahead, permits:
-        assert not ahead.possible
-        waiting = threading.Thread(target=permits.__enter__)
-        waiting.start()
-        while not permits.contended:
-            time.sleep(0.001)
-        assert not permits.idle
-    waiting.join()
-    assert not permits.contended and not permits.idle
-
-
-def test_what_helpers_take_is_counted():
-    seconds: list[float] = []
-
-    class Busy:
-        done, error = False, None
-
-        def work(self, tools: object) -> None:
-            until = time.thread_time() + 0.01
-            while time.thread_time() < until:
-                pass
-
-    with Ahead(object, 1, seconds.append, Permits(2)) as ahead:
-        ahead.add(Busy())
-        while not seconds and not ahead._seconds:
-            time.sleep(0.001)
-    assert 0.01 <= sum(seconds) < 1
-
-
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_every_source_gives_the_same_jpeg_on_any_number_of_cores(count, monkeypatch):
     pixels = photograph(300, 700)
     raw, parts = tiled(pixels, 64, 40)
     chosen = Settings(effort="fast", format="jpeg", delivery="immediate")
     expected = pipeline.compress(pixels, effort="fast").data
-    monkeypatch.setattr(parallel, "cores", Permits(count))
+    monkeypatch.setattr(parallel, "cores", Turns(count))
 
     found = [
         pipeline.compress(pixels, effort="fast"),
@@ -273,8 +208,3 @@ def test_every_source_gives_the_same_jpeg_on_any_number_of_cores(count, monkeypa
     ]
     assert {b"".join(pipeline.stream(parts, chosen, raw=raw)), *(result.data for result in found)} == {expected}
     assert all(result.report.cpu_seconds > 0 for result in found)
-
-
-def test_the_threads_of_a_process_are_no_more_than_its_cores():
-    assert tiles._helper_threads() is tiles._helper_threads()
-    assert tiles._helper_threads()._max_workers == tiles.cores.count

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "compressor"
 LAYERS = (
     {"errors", "t81", "settings", "legible"},
     {"kernels"},
-    {"memory", "tiles", "bytestream"},
+    {"memory", "tiles", "turns", "bytestream"},
     {"metadata", "sniff"},
     {"jpeg", "png", "raster"},
     {"pipeline"},

@@ -28,6 +28,7 @@ from compressor.pipeline.examining import examine
 from compressor.settings import Outcome as Verdict
 from compressor.settings import Path, Report
 from compressor.sniff import PREFIX, sniff
+from compressor.turns import BRIEF_WIDTH, cores
 
 SUBTYPES = {"pnm": "x-portable-anymap"}  # where a format is not registered by its name
 
@@ -231,7 +232,8 @@ class Worker:
         with self.resources.reservation() as reservation:
             if decode:  # takes less than to encode did; a service may have had more than we have
                 reservation.extend(min(report.reserved_bytes, self.job.memory_budget - self.resources.overhead))
-            self._compare(source, result, report, decode)
+            with cores.turn(brief=report.format == "jpeg" and report.width <= BRIEF_WIDTH):
+                self._compare(source, result, report, decode)
             return reservation.held.byte_seconds()
 
     def _compare(self, source: Spool, result: Spool, report: Report, decode: bool) -> None:

@@ -11,7 +11,7 @@ from compressor.jpeg.tables import Codes, Table
 from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, count_symbols
 from compressor.kernels.mcu_row import SEGMENT, encode_row, scratch, transform_row
 from compressor.kernels.quantize import reciprocals
-from compressor.tiles import Band, cores
+from compressor.tiles import Band
 
 Row = NDArray[np.int16]
 
@@ -37,8 +37,7 @@ class Transform:
         row, working = np.empty((self._frame.blocks_per_row, 64), np.int16), scratch()
         for band in bands:
             for line in range(0, len(band), self.lines):
-                with cores:
-                    transform_row(band, line, self.layout, self.reciprocal, self.slope, working, row)
+                transform_row(band, line, self.layout, self.reciprocal, self.slope, working, row)
                 yield row
 
 
@@ -76,8 +75,7 @@ class Sequential:
         for row in rows:
             for first in range(0, self.mcus, step):
                 mcus = min(step, self.mcus - first)
-                with cores:
-                    size = encode_row(row, self.layout, first, mcus, *self.codes, self.state, raw, out)
+                size = encode_row(row, self.layout, first, mcus, *self.codes, self.state, raw, out)
                 yield out[:size].data
         yield memoryview(padding(*self.state[:2].tolist()))
 
@@ -93,8 +91,7 @@ class Statistics:
 
     def add(self, row: Row) -> None:
         """Count one coefficient row; rows come from top to bottom."""
-        with cores:
-            count_symbols(row, self.layout, self.mcus, self.pred, self.counts)
+        count_symbols(row, self.layout, self.mcus, self.pred, self.counts)
 
 
 def without_padding(rows: Iterable[Row], frame: Frame) -> Iterator[Row]:

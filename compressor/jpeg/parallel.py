@@ -17,7 +17,8 @@ from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes
 from compressor.kernels.huffman_encode import join
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
-from compressor.tiles import Ahead, Band, cores
+from compressor.tiles import Band
+from compressor.turns import Ahead, cores
 
 PART_SEGMENTS_MAX = 384  # of a part: 4 ms of coding; to hand it over takes some 100 µs
 PART_SEGMENTS_MIN = 24
@@ -202,8 +203,7 @@ class PixelCoder(Sequential):
 
     def _begin(self, ahead: Ahead[Tools], pixels: Band, first: int, count: int) -> None:
         part = self._spare.pop() if self._spare else Part(self._frame, self.transform, self._codes, self._come)
-        with cores:
-            part.take(pixels, first, count, self.state, ahead.tools)
+        part.take(pixels, first, count, self.state, ahead.tools)
         self._window.append(part)
         ahead.add(part)
 
@@ -218,23 +218,20 @@ class PixelCoder(Sequential):
         ahead.finish(part)
         while True:
             complete = part.complete
-            with cores:
-                size = join(part.bits, part.size, part.state if complete else NO_BITS, self.state, out)
+            size = join(part.bits, part.size, part.state if complete else NO_BITS, self.state, out)
             yield out[:size].data
             if complete:
                 break
-            with cores:
-                part.work(ahead.tools)
+            part.work(ahead.tools)
         self._spare.append(self._window.popleft())
 
     def _band(self, band: Band, tools: Tools, out: Band) -> Iterator[memoryview]:
         """A band as a whole, by the caller."""
         transform, start = self.transform, 0
         while start >= 0:
-            with cores:
-                size = encode_band(
-                    band, start, self.layout, transform.segment, transform.reciprocal, transform.slope,
-                    tools.scratch, tools.blocks, *self.codes, self.state, tools.raw, out,
-                )  # fmt: skip
+            size = encode_band(
+                band, start, self.layout, transform.segment, transform.reciprocal, transform.slope,
+                tools.scratch, tools.blocks, *self.codes, self.state, tools.raw, out,
+            )  # fmt: skip
             yield out[:size].data
             start = int(self.state[7])

@@ -18,7 +18,7 @@ from compressor.jpeg.frame import Frame, Header
 from compressor.kernels.idct import LEFT, RIGHT, inverse
 from compressor.kernels.rgb import BASE, LANES, pixel_lines
 from compressor.kernels.upsample import BOX, FULL, H1V2, H2V1, H2V2
-from compressor.tiles import Band, cores
+from compressor.tiles import Band
 
 COLORS = {"grey": 1, "ycbcr": 3, "rgb": 3}  # Header.color → channels of the pixels
 
@@ -108,18 +108,17 @@ def bands(header: Header, rows: Iterable[NDArray[np.int16]], lines: int) -> Iter
         ready = frame.height if number == frame.mcu_rows else 8 * number * frame.v_max - planes.delay
         while done < ready:
             count = min(lines - filled, ready - done)
-            with cores:
-                pixel_lines(
-                    planes.triple,
-                    planes.plan,
-                    ycc,
-                    done,
-                    count,
-                    frame.width,
-                    planes.upsampled,
-                    out,
-                    filled * line_bytes,
-                )
+            pixel_lines(
+                planes.triple,
+                planes.plan,
+                ycc,
+                done,
+                count,
+                frame.width,
+                planes.upsampled,
+                out,
+                filled * line_bytes,
+            )
             filled, done = filled + count, done + count
             if filled == lines or done == frame.height:
                 yield out[: filled * line_bytes].reshape(filled, frame.width, channels)
@@ -132,5 +131,4 @@ def _invert(planes: Planes, frame: Frame, row: NDArray[np.int16], tables: NDArra
     for n, (array, kept, (first, across, _, v)) in enumerate(zip(planes.arrays, planes.kept, layout, strict=True)):
         samples = int(samples_of(frame, n)[0])
         for line in range(v):
-            with cores:
-                inverse(row, first + line * across, across, tables, n, array, kept + 8 * line, samples)
+            inverse(row, first + line * across, across, tables, n, array, kept + 8 * line, samples)

@@ -13,7 +13,6 @@ from compressor.jpeg.writer import huffman, scan_header
 from compressor.kernels import progressive_count, progressive_encode, progressive_scans
 from compressor.kernels.huffman_encode import code_table, stuff
 from compressor.memory import Spool
-from compressor.tiles import cores
 
 Specs = dict[tuple[int, int], HuffmanSpec]
 Masks = NDArray[np.uint64]
@@ -94,8 +93,7 @@ class Counts(Walk):
     def add(self, row: Row, masks: Masks) -> None:
         """Count a row; rows come from top to bottom."""
         for part in self.parts():
-            with cores:
-                progressive_count.count_scans(row, masks, self.layout, self.plan, part, self.counts, self._state)
+            progressive_count.count_scans(row, masks, self.layout, self.plan, part, self.counts, self._state)
 
     def finish(self) -> None:
         """Count what comes after the last row."""
@@ -105,8 +103,7 @@ class Counts(Walk):
         """What each scan takes with its tables and header, where what was counted is that share of it: next to what
         `specs` will lead to, without making codes."""
         counts, coded = self.counts[:, :256], np.zeros(self.tables, np.int64)
-        with cores:
-            progressive_count.code_bits(self.counts, np.empty(257, np.int64), coded)
+        progressive_count.code_bits(self.counts, np.empty(257, np.int64), coded)
         of_ac = np.repeat([scan.ss > 0 for scan in self.scans], np.diff(self.first_table))
         symbols = np.where(of_ac, counts @ AC_APPENDED, counts @ DC_APPENDED) + coded
         table_bytes = np.where(coded > 0, 17 + np.count_nonzero(counts, axis=1), 0)
@@ -161,10 +158,9 @@ class Progressive(Walk):
             for part in self.parts():
                 scan = 0
                 while scan < count:
-                    with cores:
-                        scan = progressive_encode.encode_scans(
-                            row, masks, self.layout, self.plan, part, self._codes, self._state, self._areas, scan
-                        )
+                    scan = progressive_encode.encode_scans(
+                        row, masks, self.layout, self.plan, part, self._codes, self._state, self._areas, scan
+                    )
                     if scan < count:
                         self._empty(scan)
         for scan in range(count):
@@ -179,8 +175,7 @@ class Progressive(Walk):
         """An area to the spool."""
         size = int(self._state[scan, progressive_encode.FILLED])
         if size:
-            with cores:
-                count = stuff(self._areas[scan], size, self._stuffed)
+            count = stuff(self._areas[scan], size, self._stuffed)
             self._write(scan, self._stuffed[:count].data)
             self._state[scan, progressive_encode.FILLED] = 0
 

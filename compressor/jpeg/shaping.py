@@ -22,7 +22,7 @@ from compressor.kernels import dering, sharp, spectrum
 from compressor.kernels.huffman_encode import code_table
 from compressor.kernels.quantize import reciprocals
 from compressor.settings import Effort
-from compressor.tiles import Band, band_lines, cores
+from compressor.tiles import Band, band_lines
 
 TRELLIS_BLOCKS = 1024  # by one call, a millisecond or less
 DERINGED_BLOCKS = 512  # by one call, five milliseconds or less
@@ -110,11 +110,9 @@ class PixelSpectra:
         spectra = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
         for number, (window, top) in enumerate(windows(self._bands, band_lines(frame.width, step), step, sharp.MARGIN)):
             made = spectra[number % 2]
-            with cores:
-                sharp.sharp_planes(window, top, frame.layout, y, cb, cr, pixels, chroma)
+            sharp.sharp_planes(window, top, frame.layout, y, cb, cr, pixels, chroma)
             self._let_overshoot(y)
-            with cores:
-                spectrum.from_planes((y, cb, cr), frame.layout, made.coefficients, made.energy)
+            spectrum.from_planes((y, cb, cr), frame.layout, made.coefficients, made.energy)
             yield made
 
     def _let_overshoot(self, luma: NDArray[np.int16]) -> None:
@@ -124,8 +122,7 @@ class PixelSpectra:
         across, down = int(self._frame.layout[0, 1]), int(self._frame.layout[0, 3])
         for line in range(down):
             for first in range(0, across, DERINGED_BLOCKS):
-                with cores:
-                    dering.dering(luma, 8 * line, first, min(DERINGED_BLOCKS, across - first), self._shrink, turns)
+                dering.dering(luma, 8 * line, first, min(DERINGED_BLOCKS, across - first), self._shrink, turns)
 
 
 class CoefficientSpectra:
@@ -139,10 +136,7 @@ class CoefficientSpectra:
         spectra = [Spectrum.empty(self._frame.blocks_per_row) for _ in range(2)]
         for number, row in enumerate(self._rows):
             made = spectra[number % 2]
-            with cores:
-                spectrum.from_quantized(
-                    row, self._frame.layout, self._chroma, self._tables, made.coefficients, made.energy
-                )
+            spectrum.from_quantized(row, self._frame.layout, self._chroma, self._tables, made.coefficients, made.energy)
             yield made
 
 
@@ -197,10 +191,9 @@ class Shaper:
 
     def _quantize(self, made: Spectrum, above: NDArray[np.float32], below: NDArray[np.float32], row: Row) -> None:
         layout = self._frame.layout
-        with cores:
-            spectrum.factors(layout, self._chroma, above, made.energy, below, self._scratch, self._factor)
-            if not self._best:
-                spectrum.quantize_row(made.coefficients, layout, self._reciprocal, self._slope, self._factor, row)
+        spectrum.factors(layout, self._chroma, above, made.energy, below, self._scratch, self._factor)
+        if not self._best:
+            spectrum.quantize_row(made.coefficients, layout, self._reciprocal, self._slope, self._factor, row)
         if self._best:
             self._search(made, row)
 
@@ -209,8 +202,7 @@ class Shaper:
         for c, (first, across, _, down) in enumerate(self._frame.layout.tolist()):
             for at in range(first, first + across * down, TRELLIS_BLOCKS):
                 count = min(TRELLIS_BLOCKS, first + across * down - at)
-                with cores:
-                    spectrum.trellis_part(
-                        made.coefficients, at, count, self._reciprocal, c, self._factor, self._weights[c],
-                        self._lengths[c], self._steps, self._lambda, row,
-                    )  # fmt: skip
+                spectrum.trellis_part(
+                    made.coefficients, at, count, self._reciprocal, c, self._factor, self._weights[c],
+                    self._lengths[c], self._steps, self._lambda, row,
+                )  # fmt: skip

@@ -10,7 +10,7 @@ from compressor.jpeg.encoder import Row
 from compressor.jpeg.frame import Frame
 from compressor.kernels import packing
 from compressor.memory import Spool
-from compressor.tiles import cores
+from compressor.turns import cores
 
 PACKED_BLOCKS = 2048  # of a coefficient row, packed by one call
 TOGETHER_BYTES = 1 << 15  # of packed rows, about so many are written and read at once: each access has its price
@@ -42,8 +42,7 @@ class SpooledRows:
         for first, blocks in self._parts:
             if self._waiting > TOGETHER_BYTES:
                 self._write()
-            with cores:
-                size = packing.pack(row, first, blocks, self._buffer[self._waiting :])
+            size = packing.pack(row, first, blocks, self._buffer[self._waiting :])
             self._waiting += size
             self._starts.append(self._starts[-1] + size)
 
@@ -70,8 +69,7 @@ class SpooledRows:
         row = np.empty((self._blocks, 64), np.int16)
         for parts in self._packed(step):
             for packed, (first, blocks) in zip(parts, self._parts, strict=True):
-                with cores:
-                    packing.unpack(packed, first, blocks, row)
+                packing.unpack(packed, first, blocks, row)
             yield row
 
     def masked(self, step: int = 1) -> Iterator[tuple[Row, NDArray[np.uint64]]]:
@@ -80,8 +78,7 @@ class SpooledRows:
         masks = np.empty((packing.LEVELS, self._blocks), np.uint64)
         for parts in self._packed(step):
             for packed, (first, blocks) in zip(parts, self._parts, strict=True):
-                with cores:
-                    packing.unpack_with_masks(packed, first, blocks, row, masks)
+                packing.unpack_with_masks(packed, first, blocks, row, masks)
             yield row, masks
 
     def _packed(self, step: int) -> Iterator[Iterator[NDArray[np.uint8]]]:
@@ -99,6 +96,7 @@ class SpooledRows:
             return held[start - begin : end - begin]
 
         for number in range(0, self.count, step):
+            cores.pass_on()
             yield (part(at) for at in range(number * per_row, (number + 1) * per_row))
 
     def close(self) -> None:

@@ -14,7 +14,6 @@ from compressor.jpeg.scans import Scans
 from compressor.kernels import packing
 from compressor.memory import Spool
 from compressor.pipeline.stages import Stages
-from compressor.tiles import cores
 
 PACKED_BLOCKS = 1024  # of a row, by one call
 
@@ -59,9 +58,8 @@ class Fingerprint:
 
     def add(self, row: encoder.Row) -> None:
         for first in range(0, len(row), PACKED_BLOCKS):
-            with cores:
-                size = packing.pack(row, first, min(PACKED_BLOCKS, len(row) - first), self._packed)
-                self.add_packed(self._packed[:size].data)
+            size = packing.pack(row, first, min(PACKED_BLOCKS, len(row) - first), self._packed)
+            self.add_packed(self._packed[:size].data)
 
     def add_packed(self, data: memoryview) -> None:
         """The same where a row's blocks are packed already."""

@@ -14,6 +14,7 @@ from compressor.memory import Resources, Spool
 from compressor.metadata import Attachments, orientation
 from compressor.sniff import PREFIX, sniff
 from compressor.tiles import band_lines
+from compressor.turns import cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def examine(spool: Spool, resources: Resources, *, decode: bool) -> Examined:
 def _take(items: Iterator[Any], decode: bool) -> None:
     if decode:
         for _ in items:
-            pass
+            cores.pass_on()
 
 
 def _examined(kind: str, width: int, height: int, attachments: Attachments) -> Examined:

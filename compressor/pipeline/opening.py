@@ -31,6 +31,7 @@ from compressor.settings import Delivery, Format, Metadata, Raw, Settings, Sourc
 from compressor.sniff import PREFIX, sniff
 from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
+from compressor.turns import BRIEF_WIDTH
 
 # What `keep` makes of a format that has no route to itself: JPEG from BMP, which nobody wants to keep as it is.
 KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "jpeg"}
@@ -103,6 +104,7 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
         quality=estimated_quality(header),
         reserved_bytes=bounds.BASE_BYTES,
     )
+    context.stages.brief = native and frame.width <= BRIEF_WIDTH
     read = functools.partial(read_coefficients, stream, header, original, context.stages, context.hold)
     if native:
         source = dataclasses.replace(source, reserved_bytes=bounds.jpeg_to_jpeg(header, settings))

@@ -194,8 +194,7 @@ def flattened(bands: Callable[[int], Iterator[Band]], background: np.ndarray, wi
     for band in bands(lines):
         if len(band) > len(out):
             out = np.empty((len(band), width * channels), np.uint8)
-        with tiles.cores:
-            flatten(band.reshape(len(band), width, channels + 1), background, out[: len(band)])
+        flatten(band.reshape(len(band), width, channels + 1), background, out[: len(band)])
         yield out[: len(band)]
 
 

@@ -1,0 +1,292 @@
+"""Turns on the cores, and helpers on those that are idle."""
+
+import os
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from compressor import turns
+from compressor.turns import Ahead, Turns
+
+PATIENCE = 20.0  # seconds; other programs may have all cores for a while
+
+
+class Working:
+    """A thread that takes a turn, and gives it back when told."""
+
+    def __init__(self, cores: Turns, brief: bool = False) -> None:
+        self.has, self._end = threading.Event(), threading.Event()
+        self._cores, self._brief = cores, brief
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        with self._cores.turn(self._brief):
+            self.has.set()
+            self._end.wait(PATIENCE)
+
+    def end(self) -> None:
+        self._end.set()
+        self._thread.join(PATIENCE)
+
+
+def waiting(cores: Turns) -> int:
+    return sum(map(len, cores._waiting.values()))
+
+
+def until(condition) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def queued(cores: Turns, *kinds: bool) -> list[Working]:
+    """Threads that wait, in this order."""
+    found = []
+    for brief in kinds:
+        before = waiting(cores)
+        found.append(Working(cores, brief))
+        until(lambda before=before: waiting(cores) == before + 1)
+    return found
+
+
+def test_as_many_have_a_turn_as_there_are_cores_and_the_others_in_order():
+    cores = Turns(2)
+    first, second = Working(cores), Working(cores)
+    assert first.has.wait(PATIENCE) and second.has.wait(PATIENCE)
+    third, fourth = queued(cores, False, False)
+
+    second.end()
+
+    assert third.has.wait(PATIENCE) and not fourth.has.is_set()
+    first.end()
+    assert fourth.has.wait(PATIENCE)
+    third.end(), fourth.end()
+    assert cores.idle == 2
+
+
+def test_of_brief_turns_there_is_one_and_the_other_cores_are_free_for_others():
+    cores = Turns(3)
+    first = Working(cores, brief=True)
+    assert first.has.wait(PATIENCE)
+    second, third = queued(cores, True, True)
+    assert cores.idle == 2
+    other = Working(cores)
+    assert other.has.wait(PATIENCE)
+
+    first.end()
+    assert second.has.wait(PATIENCE) and not third.has.is_set()
+    other.end()
+    assert not third.has.is_set()
+    second.end()
+    assert third.has.wait(PATIENCE)
+    third.end()
+    assert cores.idle == 3
+
+
+def test_those_that_came_first_are_first_whatever_they_want():
+    cores = Turns(1)
+    with cores.turn():
+        found = queued(cores, True, False, True, False)
+    for number, one in enumerate(found):
+        assert one.has.wait(PATIENCE)
+        assert not any(later.has.is_set() for later in found[number + 1 :])
+        one.end()
+    assert cores.idle == 1
+
+
+def test_a_turn_is_taken_once_and_given_once():
+    cores = Turns(2)
+    cores.take()
+    cores.take(brief=True)
+    assert cores.idle == 1
+    cores.give()
+    cores.give()
+    assert cores.idle == 2
+
+
+def test_who_has_worked_for_a_while_lets_others(monkeypatch):
+    cores = Turns(1)
+    cores.take(brief=True)
+    (other,) = queued(cores, False)
+    monkeypatch.setattr(turns, "TURN_SECONDS", 3600)
+    cores.pass_on()
+    assert not other.has.is_set()
+
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
+    threading.Timer(0.05, other.end).start()
+    cores.pass_on()
+
+    assert other.has.is_set()
+    assert cores.idle == 0
+    cores.give()
+    assert cores.idle == 1
+
+
+def test_who_has_a_turn_of_another_kind_than_is_wanted_keeps_it(monkeypatch):
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
+    cores = Turns(2)
+    first = Working(cores, brief=True)
+    assert first.has.wait(PATIENCE)
+    (second,) = queued(cores, True)
+    cores.take()
+    assert not cores.wanted() and cores.wanted(brief=True)
+    cores.pass_on()
+    assert not second.has.is_set()
+    first.end()
+    second.end()
+    cores.give()
+    assert cores.idle == 2
+
+
+def test_who_has_no_turn_passes_nothing_on():
+    cores = Turns(1)
+    cores.pass_on()
+    cores.give()
+    assert cores.idle == 1
+
+
+def test_an_interrupt_while_waiting_leaves_nothing_behind(monkeypatch):
+    """Before the turn is granted, and just when it has been."""
+
+    class Interrupted:
+        def __init__(self, then) -> None:
+            self._then, self._first = then, True
+
+        def acquire(self) -> None:
+            if self._first:
+                self._first = False
+                return
+            self._then()
+            raise KeyboardInterrupt
+
+        def release(self) -> None:
+            pass
+
+    cores = Turns(1)
+    first = Working(cores)
+    assert first.has.wait(PATIENCE)
+    real = threading.Lock
+    for then in (lambda: None, first.end):
+        monkeypatch.setattr(threading, "Lock", lambda then=then: Interrupted(then))
+        with pytest.raises(KeyboardInterrupt):
+            cores.take(brief=True)
+        monkeypatch.setattr(threading, "Lock", real)
+        assert waiting(cores) == 0
+    assert cores.idle == 1
+    with cores.turn(brief=True):
+        assert cores.idle == 0
+
+
+def test_a_child_that_forks_has_all_turns():
+    other = Working(turns.cores)
+    assert other.has.wait(PATIENCE)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        with suppress(BaseException):
+            for _ in range(turns.cores.count):
+                assert turns.cores.take_idle()
+            status = 0
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    other.end()
+
+
+def test_closing_waits_for_helpers_and_drops_what_nobody_has_begun():
+    started, worked = threading.Event(), []
+
+    class Slow:
+        done, error = False, None
+
+        def work(self, tools: object) -> None:
+            started.set()
+            time.sleep(0.02)
+            worked.append(self)
+
+    with Ahead(object, 1, lambda seconds: None, Turns(2)) as ahead:
+        for _ in range(5):
+            ahead.add(Slow())
+        assert started.wait(5)
+    assert len(worked) == 1
+    time.sleep(0.03)
+    assert len(worked) == 1
+
+
+def test_what_helpers_raise_comes_out_where_the_job_is_due():
+    class Bad:
+        done, error = False, None
+
+        def work(self, tools: object) -> None:
+            raise IndexError
+
+    bad, cores = Bad(), Turns(2)
+    with Ahead(object, 1, lambda seconds: None, cores) as ahead:
+        ahead.add(bad)
+        with pytest.raises(IndexError):
+            ahead.finish(bad)
+    assert cores.idle == 2
+
+
+def test_nobody_helps_where_somebody_waits_for_a_core():
+    cores = Turns(2)
+    with Ahead(object, 1, lambda seconds: None, cores) as ahead, cores.turn():
+        assert ahead.possible
+        other = Working(cores)
+        assert other.has.wait(PATIENCE)
+        assert not ahead.possible
+        (third,) = queued(cores, False)
+        other.end()
+        assert third.has.wait(PATIENCE) and not ahead.possible
+        third.end()
+        assert ahead.possible
+
+
+def test_what_helpers_take_is_counted():
+    seconds: list[float] = []
+
+    class Busy:
+        done, error = False, None
+
+        def work(self, tools: object) -> None:
+            until = time.thread_time() + 0.01
+            while time.thread_time() < until:
+                pass
+
+    with Ahead(object, 1, seconds.append, Turns(2)) as ahead:
+        ahead.add(Busy())
+        while not seconds and not ahead._seconds:
+            time.sleep(0.001)
+    assert 0.01 <= sum(seconds) < 1
+
+
+def test_the_threads_of_a_process_are_no_more_than_its_cores():
+    assert turns._helper_threads() is turns._helper_threads()
+    assert turns._helper_threads()._max_workers == turns.cores.count
+
+
+def test_a_helper_that_finds_no_turn_leaves_the_job_to_the_caller():
+    """Or each of two callers with a turn would wait for a helper that waits for a turn."""
+    done = []
+
+    class Job:
+        done, error = False, None
+
+        def work(self, tools: object) -> None:
+            done.append(threading.current_thread().name)
+
+    cores, job = Turns(2), Job()
+    with Ahead(object, 1, lambda seconds: None, cores) as ahead, cores.turn():
+        other = Working(cores)
+        assert other.has.wait(PATIENCE)
+        ahead._running.append(turns._helper_threads().submit(ahead._help, object()))
+        ahead.add(job)
+        until(lambda: not ahead._helping())
+        ahead.finish(job)
+        other.end()
+
+    assert done == [threading.current_thread().name] and job.done
+    assert cores.idle == 2
