@@ -96,6 +96,14 @@ class Exporter:
         except BaseException:
             self._state.close()
             raise
+        self._tell_what_is_missing()
+
+    def _tell_what_is_missing(self) -> None:
+        """Now, and not with the first scrape: who has misspelt a path is still looking."""
+        self._ledgers.check()
+        for path in self._config.feeds:
+            if not path.exists():
+                log.warning("%s is not there yet", path)
 
     def close(self) -> None:
         with self._lock:

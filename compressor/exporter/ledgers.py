@@ -83,6 +83,16 @@ class Ledgers:
         self._told.pop(path, None)
         return Sight(path, found.id, changed, found, read=True)
 
+    def check(self) -> None:
+        """Tell of those that can't be read."""
+        for path in self.paths():
+            try:
+                standing(Path(path))
+            except LedgerHeldError:
+                pass
+            except (LedgerError, OSError) as error:
+                self._tell(path, str(error))
+
     def forget(self) -> None:
         """What was read did not get into the state: it is to be read again."""
         self._known.clear()

@@ -11,8 +11,8 @@ Item = TypeVar("Item")
 
 
 class Stages:
-    """A clock that always charges one stage, the innermost one entered. It runs between `resume` and `pause`, and while it
-    runs the calling thread has a turn on the cores: none while it waits for its client, or for memory.
+    """A clock that always charges one stage, the innermost one entered. It runs between `resume` and `pause`, and
+    while it runs the calling thread has a turn on the cores: none while it waits for its client, or for memory.
 
     What it reads is the CPU time of the calling thread, so waiting costs nothing.
 
