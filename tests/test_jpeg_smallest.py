@@ -10,7 +10,7 @@ from PIL import Image
 
 from compressor import pipeline
 from compressor.bytestream import ByteStream
-from compressor.jpeg import output, reader, trained, writer
+from compressor.jpeg import output, reader, smallest, trained, writer
 from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.frame import Component, Frame, Scan
 from compressor.jpeg.progressive import Counts, Progressive, ac_scan, dc_alone, dc_scan, segments
@@ -197,6 +197,52 @@ def test_few_scripts_take_little_more_than_all_of_them():
 
     assert made.codes is None
     assert sizes[0] <= sizes[1] < 1.01 * sizes[0]
+
+
+def test_codes_made_by_some_rows_serve_all(monkeypatch):
+    """Those that are counted are flat, the others have whatever samples can make, and long runs of nothing."""
+    monkeypatch.setattr(smallest, "COUNTED_BLOCKS", 1)
+    monkeypatch.setattr(smallest, "SAMPLED_BLOCKS_FEW", 1)
+    dice = np.random.default_rng(5)
+    frame = frame_of(640, 320, [(1, 1)] * 3)
+    rows = [np.zeros((frame.blocks_per_row, 64), np.int16) for _ in range(frame.mcu_rows)]
+    for row in rows[1:]:
+        kept = dice.random((frame.blocks_per_row, 64)) < dice.choice([0.0, 0.02, 0.2, 1.0], (frame.blocks_per_row, 1))
+        row[kept] = (dice.integers(-1023, 1024, row.shape) >> dice.integers(0, 10, row.shape))[kept]
+        row[:, 0] = dice.integers(-1024, 1024, len(row))
+    rows[0][::7, 1] = 1  # a progressive frame is smaller
+    spools: list = []
+
+    def spool():
+        spools.append(Resources().spool())
+        return spools[-1]
+
+    made = Smallest(frame, iter(rows), spool, few=True)
+    made.prepare()
+    head = writer.head(frame, {0: np.ones(64, np.uint16)}, made.codes, ())
+    data = b"".join([head, *map(bytes, made.body()), writer.END_OF_IMAGE])
+    for used in spools:
+        used.close()
+
+    assert made.codes is None
+    for want, found in zip(rows, rows_of(scanned(data)[0], frame), strict=True):
+        np.testing.assert_array_equal(want, found)
+
+
+@pytest.mark.parametrize("al", [0, 2])
+def test_symbols_that_may_come_have_a_code(al):
+    frame = frame_of(80, 80, [(1, 1)])
+    scans = [dc_scan(1), ac_scan(0, 1, 63, 0, al), ac_scan(0, 1, 63, 2, 1)]
+    counts = Counts(frame, scans)
+    counts.counts[1, 0x55] = 7
+    counts.admit_all()
+
+    dc, first, refined = (set(counts.specs(scan)[0][min(scan.ss, 1), 0][1]) for scan in scans)
+    assert dc == set(range(13))
+    ends = {n << 4 for n in range(16)}  # EOBn and ZRL
+    assert first == ends | {run << 4 | size for run in range(16) for size in range(1, 11 - al)}
+    assert refined == ends | {run << 4 | 1 for run in range(16)}
+    assert counts.counts[1, 0x55] == 7
 
 
 def test_camera_files_become_smaller_than_with_fixed_scans():

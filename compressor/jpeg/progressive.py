@@ -13,6 +13,7 @@ from compressor.jpeg.writer import huffman, scan_header
 from compressor.kernels import progressive_count, progressive_encode, progressive_scans
 from compressor.kernels.huffman_encode import code_table, stuff
 from compressor.memory import Spool
+from compressor.t81 import SSSS_AC_MAX, SSSS_DC_MAX
 
 Specs = dict[tuple[int, int], HuffmanSpec]
 Masks = NDArray[np.uint64]
@@ -99,6 +100,12 @@ class Counts(Walk):
         """Count what comes after the last row."""
         progressive_count.count_ends(self.plan, self.counts, self._state)
 
+    def admit_all(self) -> None:
+        """Count once what has not come but could in rows that were left out: all that 8-bit samples make has a code."""
+        for s, scan in enumerate(self.scans):
+            tables = self.counts[self.first_table[s] : self.first_table[s + 1], :256]
+            np.maximum(tables, possible(scan), out=tables)
+
     def bits(self, share: float = 1.0) -> dict[Scan, float]:
         """What each scan takes with its tables and header, where what was counted is that share of it: next to what
         `specs` will lead to, without making codes."""
@@ -120,6 +127,15 @@ class Counts(Walk):
             spec = found[min(scan.ss, 1), th] = huffman_spec(counts)
             bits += coded_bits(counts, spec, AC_APPENDED if scan.ss else DC_APPENDED)
         return found, bits
+
+
+def possible(scan: Scan) -> NDArray[np.bool_]:
+    """Which symbols a scan may have (G.1.2): differences of DC as `kernels` take them, runs before AC, EOBn."""
+    symbols = np.arange(256)
+    if scan.ss == 0:
+        return symbols <= SSSS_DC_MAX + 1
+    ssss = symbols & 15
+    return np.where(ssss == 0, True, ssss <= (1 if scan.ah else SSSS_AC_MAX - scan.al))
 
 
 def coded_bits(counts: NDArray[np.int64], spec: HuffmanSpec, appended: NDArray[np.int64]) -> int:

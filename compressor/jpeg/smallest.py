@@ -30,6 +30,9 @@ EXACT_SPLITS = (2, 5)
 SAMPLED_BLOCKS = 1 << 13  # about so many, in rows spread over the image, decide on the script
 SAMPLED_BLOCKS_FEW = 1 << 12  # where few scripts are tried
 SAMPLED_ROWS = 512  # at most: each costs a call, however narrow the image
+# By about so many, in rows as above, codes are made where few scripts are tried. All blocks would save another 0.1 % of
+# 9 MP and 0.05 % of 16 MP, in a tenth more time.
+COUNTED_BLOCKS = 1 << 16
 SCANS_MAX = COMPONENTS_MAX * (3 + AL_MAX_FIRST)
 
 Way = tuple[Scan, ...]  # to send the AC coefficients of a component
@@ -121,7 +124,7 @@ class Smallest:
         self._scans: dict[Scan, Specs] = {}
 
     def prepare(self) -> None:
-        """Decide: by some rows, spread over the image; then count all of them."""
+        """Decide: by some rows, spread over the image; then count all of them, or more."""
         frame, spooled = self._frame, self._spooled
         for row in self._rows:
             spooled.add(row)
@@ -139,7 +142,10 @@ class Smallest:
             self.codes = codes if step == 1 else self._sequential_codes()
             return
         if step > 1:
-            counts = counted(frame, chosen, spooled.masked())
+            step = max(1, spooled.count * frame.blocks_per_row // COUNTED_BLOCKS) if self._few else 1
+            counts = counted(frame, chosen, spooled.masked(step))
+            if step > 1:
+                counts.admit_all()
         self._scans = {scan: counts.specs(scan)[0] for scan in chosen}
 
     def _sequential_codes(self) -> Codes:
