@@ -72,9 +72,13 @@ class Stages:
         """The same items; making each is charged to `name`."""
         iterator = iter(items)
         while True:
-            with self.stage(name):
-                try:
-                    item = next(iterator)
-                except StopIteration:
-                    return
+            self._charge()
+            outer, self._stage = self._stage, name
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self._charge()
+                self._stage = outer
             yield item
