@@ -42,7 +42,7 @@ class OpenFile:
     def chunks(self) -> Iterator[bytes]:
         offset = 0
         try:
-            while chunk := os.pread(self.file, CHUNK_BYTES, offset):
+            while offset < self.size and (chunk := os.pread(self.file, CHUNK_BYTES, offset)):
                 yield chunk
                 offset += len(chunk)
             self.require_unchanged()

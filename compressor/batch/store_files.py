@@ -214,9 +214,13 @@ class Files:
         """The folder `base`, which is b"" or ends in b"/", open; no link on the way to it is followed."""
         if base:
             require_path(base[:-1])
-        if make:
+        try:
+            folder = os.open(self._root, FOLDER_FLAGS & ~os.O_NOFOLLOW)
+        except FileNotFoundError:
+            if not make:
+                raise
             os.makedirs(self._root, exist_ok=True)
-        folder = os.open(self._root, FOLDER_FLAGS & ~os.O_NOFOLLOW)
+            folder = os.open(self._root, FOLDER_FLAGS & ~os.O_NOFOLLOW)
         try:
             for name in base.split(b"/")[:-1]:
                 below = enter(folder, name, make)
