@@ -9,6 +9,7 @@
 """
 
 import dataclasses
+import io
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -105,7 +106,7 @@ def compress(image: Any, *, resources: Resources | None = None, **settings: Any)
     chosen = Settings(**settings)
     raw, chunks = opening.source_of(image)
     with stream(chunks, chosen, raw=raw, resources=resources) as job:
-        data = bytearray()  # of all ways to put pieces together the one that touches least fresh memory
+        data = io.BytesIO()  # of all ways to put pieces together the one that copies least: its own bytes come out
         for piece in job:
-            data += piece
-        return Result(bytes(data), job.report)
+            data.write(piece)
+        return Result(data.getvalue(), job.report)
