@@ -1,7 +1,7 @@
 """What a process of a Dask cluster does for the engine in engine_dask.py: calls into `work.Worker`, one for each run.
 
 A task leaves its process's pool of threads as soon as it starts: the engine decides how many objects a process has at
-once, so that some are transferred while others are coded, and the permits of the codec bound what its cores do.
+once, so that some are transferred while others are coded, and the turns of the codec bound what its cores do.
 """
 
 import threading
