@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Mapping
 
 import pytest
@@ -13,6 +14,11 @@ IMAGE_TOOLS = ("buildah", "mmdebstrap")
 NO_IMAGE = [tool for tool in IMAGE_TOOLS if shutil.which(tool) is None] + (["root"] if os.getuid() else [])
 
 collect_ignore = ["test_image.py"] if NO_IMAGE else []
+
+
+# A shell's background job ignores SIGINT, and so would every process that a test starts and then interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
