@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 15.0
 FOLLOW_SECONDS = 5.0  # between ticks, while there is much to read
+APART_SECONDS = 0.001  # between readings: who goes on at once never lets a scrape have the lock
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -66,7 +67,7 @@ def turn(exporter: Exporter, stop: threading.Event) -> None:
             exporter.tick()
             end = time.monotonic() + FOLLOW_SECONDS
             while (more := exporter.follow()) and time.monotonic() < end and not stop.is_set():
-                pass
+                time.sleep(APART_SECONDS)
     except (CompressorError, OSError, sqlite3.Error) as error:
         log.error("nothing was accrued, tried again in %g s: %s", TICK_SECONDS, error)
     except Exception:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from compressor.batch.ledger import Ledger, LedgerError
 from compressor.batch.standing import LedgerHeldError, standing
 from compressor.cli.app import app
 from compressor.exporter.accounting import Exporter, ExporterConfig, Own
-from compressor.exporter.serve import metrics_of
+from compressor.exporter.serve import metrics_of, turn
 from compressor.footprint import Basis, Drivers, Side
 from tests.batch.support import jpeg, png
 from tests.exporter.support import CREDITED, DAY, Bench, write
@@ -162,6 +163,33 @@ def test_an_exporter_that_is_killed_again_and_again_counts_every_event_once(tmp_
             seen = scrape(url)["compressor_egress_avoided_bytes_total{access=fixed}"]
         time.sleep(2)
         assert scrape(url)["compressor_egress_avoided_bytes_total{access=fixed}"] == 400 * told > 0
+
+
+def test_a_scrape_is_answered_while_there_is_much_to_read() -> None:
+    lock, stop = threading.RLock(), threading.Event()
+
+    class Busy:
+        """As an exporter that has a feed without an end."""
+
+        def tick(self) -> None:
+            pass
+
+        def follow(self) -> bool:
+            with lock:
+                time.sleep(0.01)
+            return True
+
+    busy: Any = Busy()
+    reading = threading.Thread(target=turn, args=(busy, stop), daemon=True)
+    reading.start()
+    try:
+        for _ in range(20):
+            assert lock.acquire(timeout=5)
+            lock.release()
+    finally:
+        stop.set()
+        reading.join(20)
+    assert not reading.is_alive()
 
 
 def test_a_year_of_a_real_run_is_what_the_model_says_of_its_ledger(
