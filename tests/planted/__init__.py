@@ -1,0 +1,58 @@
+"""Files with a mark in every place where their format can hold metadata, to see which marks a policy leaves."""
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ZLIB_START = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
+INFLATED_MAX = 1 << 20
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A valid file of any format.
+
+    name         of what is special about it, unique among all: "webp-lossy-vp8x"
+    format       as `sniff` names it
+    data         the file
+    marks        for each place ("EXIF chunk", "behind the end", …) the mark that `visible` finds there
+    color        places whose content colour needs, so that COLOR may keep it (an ICC profile's description, …)
+    orientation  1 … 8, as a viewer would turn the picture
+    """
+
+    name: str
+    format: str
+    data: bytes = field(repr=False)
+    marks: Mapping[str, bytes]
+    color: frozenset[str] = frozenset()
+    orientation: int = 1
+
+
+def mark(place: str) -> bytes:
+    """Return an ASCII mark for a place, 16 bytes, different for each."""
+    return b"MARK%08xMARK" % zlib.crc32(place.encode())
+
+
+def visible(data: bytes) -> bytes:
+    """Return the bytes of a file, and behind them all that zlib streams in it inflate to."""
+    found = [data]
+    for start in ZLIB_START.finditer(data):
+        try:
+            found.append(zlib.decompressobj().decompress(data[start.start() :], INFLATED_MAX))
+        except zlib.error:
+            continue
+    return b"\0".join(found)
+
+
+def marks_in(planted: Planted, data: bytes) -> set[str]:
+    """Return the places whose marks are still somewhere in `data`; UTF-16 and hexadecimal count as well."""
+    seen = visible(data)
+    return {
+        place
+        for place, marked in planted.marks.items()
+        if any(
+            form in seen for form in (marked, marked.decode().encode("utf-16-be"), marked.decode().encode("utf-16-le"))
+        )
+        or marked.hex().encode() in seen.lower()
+    }
