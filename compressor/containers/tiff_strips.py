@@ -52,7 +52,7 @@ def strips_of(file: File, page: Directory) -> Strips:
         raise LimitError(f"TIFF: {each * planes} strips or tiles, at most {STRIPS_MAX}")
     starts = file.integers(page, tag)
     if len(starts) > each * planes:  # readers do not agree on which of them they show
-        raise FormatError("TIFF", f"tag {tag}", page.offset, f"{len(starts)} offsets for {each * planes} strips or tiles")
+        raise FormatError("TIFF", f"tag {tag}", page.offset, f"{len(starts)} offsets for {each * planes} strips")
     counts = file.integers(page, BYTE_COUNTS[tag])[: len(starts)]
     if file.number(page, COMPRESSION, 1) == UNCOMPRESSED:
         sizes = [_sample_bytes(file, page, across, some, planes) for some in (rows, last_rows)]
