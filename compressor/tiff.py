@@ -17,6 +17,7 @@ INTEGER_TYPES = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4",
 
 NEW_SUBFILE_TYPE, SUBFILE_TYPE, SUB_IFDS = 254, 255, 330
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANAR = 256, 257, 258, 259, 262, 277, 284
+RATIONAL = 5  # a type
 OLD_JPEG = 6  # a compression of TIFF 6.0 that Exif uses for thumbnails
 
 ENTRIES_MAX = 1 << 17  # of all directories that are read
@@ -172,3 +173,8 @@ class File:
             and self.number(page, WIDTH, 0) < self.number(first, WIDTH, 0)
             and self.number(page, LENGTH, 0) < self.number(first, LENGTH, 0)
         )
+
+    def sides(self) -> tuple[int, int, int]:
+        """Return width and height of the first page and its samples for each pixel."""
+        page = next(self.pages())
+        return self.number(page, WIDTH, 0), self.number(page, LENGTH, 0), self.number(page, SAMPLES, 1)

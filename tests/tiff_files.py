@@ -101,9 +101,7 @@ def lzw(data: bytes) -> bytes:
     codes = []
     for at in range(0, len(data), 250):
         codes += [256, *data[at : at + 250]]
-    bits = "".join(f"{code:09b}" for code in [*codes, 257])
-    bits += "0" * (-len(bits) % 8)
-    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return packed_bits(np.array([*codes, 257], np.uint16).reshape(1, -1, 1), 9).tobytes()
 
 
 def packbits(data: bytes, row_bytes: int) -> bytes:
@@ -129,7 +127,7 @@ def compressed(samples: np.ndarray, compression: int) -> bytes:
 
 
 def packed_bits(samples: np.ndarray, bits: int) -> np.ndarray:
-    """Return samples (rows, width, channels) of 1, 2, 4 or 12 bits as bytes (rows, row bytes)."""
+    """Return samples (rows, width, channels) of up to 16 bits as bytes (rows, row bytes)."""
     flat = samples.reshape(len(samples), -1).astype(np.uint16)
     each = np.unpackbits(flat[..., None].astype(">u2").view(np.uint8), axis=-1)[..., 16 - bits :]
     return np.packbits(each.reshape(len(flat), -1), axis=1)

@@ -27,12 +27,14 @@ class Pixels(Protocol):
     """channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Attachments and notices are complete after the bands.
 
     come  how bands do
+    loss  what of the source's samples the bands can't hold ("more than 8 bits a sample"), or ""
     """
 
     width: int
     height: int
     channels: int
     come: Bands
+    loss: str
 
     def bands(self, lines: int) -> Iterator[Band]:
         """(n, width, channels) uint8 or the same bytes in another shape, n a multiple of `lines` but for the last."""
@@ -57,6 +59,7 @@ class PngPixels:
     def __init__(self, stream: ByteStream, header: png.Header, spool: Callable[[], Spool]) -> None:
         self._stream, self._header, self._spool = stream, header, spool
         self.width, self.height, self.channels = header.width, header.height, header.channels
+        self.loss = "more than 8 bits a sample" if header.bit_depth == 16 else ""
 
     def bands(self, lines: int) -> Iterator[Band]:
         buffers = png.pixel_buffers(self._header, lines)
@@ -85,6 +88,7 @@ class JpegPixels:
 
     coefficients: Coefficients
     come = Bands.SLOW
+    loss = ""
 
     def __init__(self, header: Header, size: Callable[[], int]) -> None:
         self._header, self._size = header, size
@@ -121,6 +125,7 @@ class RawPixels:
     """Tiles that stream in."""
 
     come = Bands.REUSED
+    loss = ""
     notices: Sequence[str] = ()
     attachments = Attachments()
 
@@ -139,6 +144,7 @@ class ArrayPixels:
     """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it."""
 
     come = Bands.LASTING
+    loss = ""
     notices: Sequence[str] = ()
     attachments = Attachments()
 
@@ -163,6 +169,7 @@ class RasterPixels:
     def __init__(self, opened: "raster.Raster") -> None:
         self._raster = opened
         self.attachments = opened.metadata
+        self.loss = opened.loss
         self.width, self.height, self.channels = opened.width, opened.height, opened.channels
 
     def bands(self, lines: int) -> Iterator[Band]:

@@ -31,6 +31,7 @@ from PIL import (
     Image,
     ImageCms,
     ImageFile,
+    ImagePalette,
     Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
@@ -41,6 +42,7 @@ from PIL import (
 
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import Attachments
+from compressor.raster import tiff
 from compressor.sniff import PREFIX, sniff
 
 Bytes = NDArray[np.uint8]
@@ -108,8 +110,10 @@ def open(file: BinaryIO, format: str | None = None) -> "Raster":
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     try:
+        facts = tiff.examined(file) if format == "tiff" else None
+        file.seek(0)
         image = PLUGINS[format](file)
-        return Raster(image, format, size)
+        return Raster(image, format, size, facts)
     except Exception as error:  # any of a dozen kinds, see _translate
         _translate(error, format, "header")
 
@@ -130,13 +134,18 @@ class Raster:
     """An image whose header has been read; its pixels are decoded when the first band is asked for.
 
     width, height, channels   of the bands: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
-    frames                    1, or 2 where there are more (they are not counted); only the first is read
+    frames                    1, or 2 where there are more (they are not counted); only the first is read. Of a TIFF,
+                              thumbnails do not count
+    loss                      what of the file's samples the bands can't hold ("more than 8 bits a sample"), or ""
     reserved_bytes            peak memory above idle, with the bands, by the table above
     notices                   what the pixels or the metadata lose on the way; complete after the bands
     """
 
-    def __init__(self, image: ImageFile.ImageFile, format: str, file_bytes: int) -> None:
+    def __init__(
+        self, image: ImageFile.ImageFile, format: str, file_bytes: int, facts: tiff.Facts | None = None
+    ) -> None:
         self._image: ImageFile.ImageFile = image
+        self._facts = facts
         self.format = format
         self.width, self.height = image.size
         if self.width * self.height > PIXELS_MAX:
@@ -147,7 +156,12 @@ class Raster:
             raise UnsupportedError(f"{title(format)}: pixels of type {image.mode} (as Pillow calls it)")
         self._mode, self.channels = modes[image.mode]
         self.frames = 2 if format not in ("jpeg", "jp2") and getattr(image, "is_animated", False) else 1
+        if facts is not None:
+            self.frames = facts.pages
+            if facts.color_map is not None:
+                image.palette = ImagePalette.raw("RGB;L", facts.color_map)
         self.reserved_bytes = self._decoding_bytes(file_bytes)
+        self.loss = self._pixel_loss()
         self.notices: list[str] = self._pixel_notices(transparent)
         self._transform: ImageCms.ImageCmsTransform | None = None
         self.metadata = self._metadata()
@@ -173,10 +187,21 @@ class Raster:
         bands = 64 * self.width * 8
         return int(pixels * each) + bands + copies * file_bytes + (1 << 20)
 
+    def _pixel_loss(self) -> str:
+        if self._image.mode.startswith("I") or self._deep():
+            return "more than 8 bits a sample"
+        if self._image.mode in ("CMYK", "LAB", "HSV"):
+            return self._image.mode
+        return "premultiplied alpha" if self._facts is not None and self._facts.premultiplied else ""
+
     def _pixel_notices(self, transparent: bool) -> list[str]:
         mode, notices = self._image.mode, []
-        if mode.startswith("I") or self._deep():
-            notices.append("more than 8 bits a sample reduced to 8")
+        if self.loss == "more than 8 bits a sample":
+            notices.append(f"{self.loss} reduced to 8")
+        if self._facts is not None and self._facts.thumbnails:
+            notices.append(f"thumbnails in the file were dropped: {self._facts.thumbnails}")
+        if self._facts is not None and self._facts.unnamed:
+            notices.append(f"samples of no stated meaning were dropped: {self._facts.unnamed} of each pixel")
         if transparent and mode.startswith("I"):
             notices.append("the transparent colour was dropped")
         if mode in ("YCbCr", "LAB", "HSV"):
@@ -196,8 +221,9 @@ class Raster:
             if self.format == "avif":  # AV1 in ISOBMFF 2.3.3: high_bitdepth, in the third byte of av1C
                 at = head.find(b"av1C")
                 return at >= 0 and bool(head[at + 6 : at + 7] > b"" and head[at + 6] & 0x40)
-            at = head.find(b"\xff\x4f\xff\x51")  # SOC and SIZ; T.800 A.5.1: Ssiz of the first component
-            return at >= 0 and len(head) > at + 42 and (head[at + 42] & 0x7F) >= 8
+            at = head.find(b"\xff\x4f\xff\x51")  # SOC and SIZ; T.800 A.5.1: Csiz, and Ssiz of each component
+            sizes = head[at + 42 :: 3][: int.from_bytes(head[at + 40 : at + 42], "big")]
+            return at >= 0 and any((size & 0x7F) >= 8 for size in sizes)
         for tile in self._image.tile:
             arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
             if any(isinstance(word, str) and ";16" in word for word in arguments):
@@ -212,8 +238,8 @@ class Raster:
         if image.mode == "CMYK":
             self._prepare_cmyk(icc)
             icc = None  # the pixels are sRGB now
-        elif image.mode in ("LAB", "YCbCr", "HSV") and self.format != "jpeg":
-            icc = None
+        elif image.mode in ("LAB", "HSV"):
+            icc = None  # of YCbCr it is that of the RGB that it becomes
         exif = self._tiff_exif() if self.format == "tiff" else info.get("exif")
         xmp = info.get("xmp")
         comment = _text(info.get("comment"))
@@ -264,7 +290,7 @@ class Raster:
 
     def _convert(self, band: Image.Image) -> Bytes:
         if band.mode.startswith("I"):
-            return _reduced(band)
+            return _reduced(band, self._facts)
         if self._transform is not None:
             band = ImageCms.applyTransform(band, self._transform) or band
         elif band.mode != self._mode:
@@ -277,11 +303,12 @@ class Raster:
         self._image.close()
 
 
-def _reduced(band: Image.Image) -> Bytes:
+def _reduced(band: Image.Image, facts: tiff.Facts | None) -> Bytes:
     """16-bit grey to 8 bits, rounded; Pillow's own conversion would clip."""
     kind = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2"}.get(band.mode, "i4")
-    samples = np.frombuffer(band.tobytes(), kind).astype(np.int64).clip(0, 65535)
-    return ((samples * 255 + 32895) >> 16).astype(np.uint8)
+    white = 65535 if facts is None else facts.white
+    samples = np.frombuffer(band.tobytes(), kind).astype(np.int64).clip(0, white)
+    return ((samples * 255 + white // 2) // white).astype(np.uint8)
 
 
 def _text(comment: object) -> str:
