@@ -16,6 +16,7 @@ from compressor.containers import tiff_jpeg, tiff_tags
 from compressor.containers.tiff_strips import Strips, strips_of
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.memory import CHUNK_BYTES, Readable
+from compressor.metadata import ADOBE_RGB, ADOBE_RGB_REMOVED
 from compressor.settings import Metadata
 from compressor.tiff import COMPRESSION, PHOTOMETRIC, SUB_IFDS, Directory, Entry, File, Integers
 
@@ -66,6 +67,8 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
     if len(pages) > len(kept):
         notices.append(f"thumbnails in the file were removed: {len(pages) - len(kept)}")
     notices += _losses(file, removed, policy)
+    if pages[0].find(ICC) is None and _is_adobe_rgb(file, pages[0]):
+        notices.append(ADOBE_RGB_REMOVED)
     if source.size > plan.end:
         notices.append(f"{source.size - plan.end} bytes behind the image were removed")
     yield from _written(source, plan, starts, ends)
@@ -244,6 +247,16 @@ def _losses(file: File, removed: dict[int, Entry], policy: Metadata) -> list[str
     if lost:
         notices.append(f"{', '.join(lost)} removed: colours may differ")
     return notices
+
+
+def _is_adobe_rgb(file: File, page: Directory) -> bool:
+    """Return whether Exif names Adobe RGB as the colour space, by DCF's option file R03."""
+    for exif in _nested(file, page, (tiff_tags.EXIF_IFD,), 1, [1]):
+        for interoperability in _nested(file, exif, (tiff_tags.INTEROPERABILITY_IFD,), 1, [1]):
+            index = interoperability.find(1)
+            if index is not None and 3 <= index.bytes <= 4:
+                return file.values(index)[:3] == ADOBE_RGB
+    return False
 
 
 def _written(source: Readable, plan: Plan, starts: Integers, ends: Integers) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from compressor import containers
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.memory import CHUNK_BYTES
+from compressor.metadata import ADOBE_RGB_REMOVED
 from compressor.settings import Metadata
 from compressor.tiff import File
 from tests.planted import Planted, mark, marks_in
@@ -126,6 +127,14 @@ def test_an_srgb_profile_goes_without_a_word_and_what_follows_a_profile_goes_too
     colored, notices = reduced(build([page]), Metadata.COLOR)
     assert mark("not a profile") not in colored
     assert notices == ["the ICC profile was removed: it is damaged"]
+
+
+def test_a_colour_space_that_only_exif_names_is_named_when_it_goes() -> None:
+    page = picture(SAMPLES, 8, photometric=2)
+    for index, said in ((b"R03\0", [ADOBE_RGB_REMOVED]), (b"R98\0", [])):
+        page.nested[34665] = [Page({}, nested={40965: [Page({1: (ASCII, index)})]})]
+        for policy in POLICIES:
+            assert reduced(build([page]), policy)[1] == said
 
 
 def test_resolution_stays_only_where_pixels_are_not_square() -> None:
