@@ -198,7 +198,7 @@ def _through_pillow(source: Source, target: str, stream: ByteStream, original: S
     uncarried = containers.uncarried(source.format, original)
     if any("C2PA" in name for name in uncarried) and _keeps_credentials(source.format, context.settings):
         return source, HAS_CREDENTIALS
-    route = _route_for(RasterPixels(opened, uncarried), target, context)
+    route = _route_for(RasterPixels(opened, uncarried, deep=target == "png"), target, context)
     return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
 
 

@@ -27,8 +27,9 @@ from compressor.tiles import Band
 class Pixels(Protocol):
     """channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Attachments and notices are complete after the bands.
 
-    come  how bands do
-    loss  what of the source's samples the bands can't hold ("more than 8 bits a sample"), or ""
+    come       how bands do
+    loss       what of the source's samples the bands can't hold ("more than 8 bits a sample"), or ""
+    bit_depth  of the samples in bands: 8, or 16 where PNG is made, the more significant byte first
     """
 
     width: int
@@ -36,6 +37,7 @@ class Pixels(Protocol):
     channels: int
     come: Bands
     loss: str
+    bit_depth: int
 
     def bands(self, lines: int) -> Iterator[Band]:
         """(n, width, channels) uint8 or the same bytes in another shape, n a multiple of `lines` but for the last."""
@@ -56,6 +58,7 @@ class PngPixels:
     """A PNG as it streams in; where it is interlaced, all of it waits in a spool first."""
 
     come = Bands.SLOW
+    bit_depth = 8
 
     def __init__(self, stream: ByteStream, header: png.Header, spool: Callable[[], Spool]) -> None:
         self._stream, self._header, self._spool = stream, header, spool
@@ -93,6 +96,7 @@ class JpegPixels:
     coefficients: Coefficients
     come = Bands.SLOW
     loss = ""
+    bit_depth = 8
 
     def __init__(self, header: Header, size: Callable[[], int]) -> None:
         self._header, self._size = header, size
@@ -130,6 +134,7 @@ class RawPixels:
 
     come = Bands.REUSED
     loss = ""
+    bit_depth = 8
     notices: Sequence[str] = ()
     attachments = Attachments()
 
@@ -149,6 +154,7 @@ class ArrayPixels:
 
     come = Bands.LASTING
     loss = ""
+    bit_depth = 8
     notices: Sequence[str] = ()
     attachments = Attachments()
 
@@ -169,13 +175,16 @@ class RasterPixels:
     """Any other file: Pillow holds the whole image.
 
     uncarried  names of metadata that the attachments have no field for
+    deep       whether bands of grey with more than 8 bits are to be of 16 bits
     """
 
     come = Bands.REUSED
 
-    def __init__(self, opened: "raster.Raster", uncarried: Sequence[str] = ()) -> None:
+    def __init__(self, opened: "raster.Raster", uncarried: Sequence[str] = (), *, deep: bool = False) -> None:
+        if deep:
+            opened.keep_depth()
         self._raster = opened
-        self.loss = opened.loss
+        self.loss, self.bit_depth = opened.loss, opened.bit_depth
         lost = [f"not carried over from {raster.title(opened.format)}: {', '.join(uncarried)}"] if uncarried else []
         self.attachments = opened.metadata.noting(*lost)
         self.width, self.height, self.channels = opened.width, opened.height, opened.channels

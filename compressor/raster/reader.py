@@ -43,6 +43,7 @@ from PIL import (
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import Attachments
 from compressor.raster import tiff
+from compressor.raster.depth import is_deep
 from compressor.sniff import PREFIX, sniff
 
 Bytes = NDArray[np.uint8]
@@ -61,6 +62,8 @@ PLUGINS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "pnm": PpmImagePlugin.PpmImageFile,
 }
 TITLES = {"jp2": "JPEG 2000", "webp": "WebP"}
+DEEP = "more than 8 bits a sample"
+REDUCED = f"{DEEP} reduced to 8"
 PIXELS_MAX = 1 << 28  # 1 GiB at 4 bytes each; the byte budget is usually nearer
 
 # What a mode becomes: the mode of the bands, and its channels.
@@ -137,6 +140,7 @@ class Raster:
     frames                    1, or 2 where there are more (they are not counted); only the first is read. Of a TIFF,
                               thumbnails do not count
     loss                      what of the file's samples the bands can't hold ("more than 8 bits a sample"), or ""
+    bit_depth                 of the bands' samples: 8, or 16 after `keep_depth`
     reserved_bytes            peak memory above idle, with the bands, by the table above
     notices                   what the pixels or the metadata lose on the way; complete after the bands
     """
@@ -161,6 +165,7 @@ class Raster:
             if facts.color_map is not None:
                 image.palette = ImagePalette.raw("RGB;L", facts.color_map)
         self.reserved_bytes = self._decoding_bytes(file_bytes)
+        self.bit_depth = 8
         self.loss = self._pixel_loss()
         self.notices: list[str] = self._pixel_notices(transparent)
         self._transform: ImageCms.ImageCmsTransform | None = None
@@ -188,16 +193,16 @@ class Raster:
         return int(pixels * each) + bands + copies * file_bytes + (1 << 20)
 
     def _pixel_loss(self) -> str:
-        if self._image.mode.startswith("I") or self._deep():
-            return "more than 8 bits a sample"
+        if self._image.mode.startswith("I") or is_deep(self._image, self.format):
+            return DEEP
         if self._image.mode in ("CMYK", "LAB", "HSV"):
             return self._image.mode
         return "premultiplied alpha" if self._facts is not None and self._facts.premultiplied else ""
 
     def _pixel_notices(self, transparent: bool) -> list[str]:
         mode, notices = self._image.mode, []
-        if self.loss == "more than 8 bits a sample":
-            notices.append(f"{self.loss} reduced to 8")
+        if self.loss == DEEP:
+            notices.append(REDUCED)
         if self._facts is not None and self._facts.thumbnails:
             notices.append(f"thumbnails in the file were dropped: {self._facts.thumbnails}")
         if self._facts is not None and self._facts.unnamed:
@@ -209,28 +214,6 @@ class Raster:
         if self.format == "jpeg" and "mp" in self._image.info:
             notices.append("further images in the file (MPF) were dropped")
         return notices
-
-    def _deep(self) -> bool:
-        """Whether the file has more bits than the mode that Pillow gives it."""
-        if self.format in ("avif", "jp2"):
-            file = self._image.fp
-            head = b""
-            if file is not None:
-                file.seek(0)
-                head = file.read(1 << 16)
-            if self.format == "avif":  # AV1 in ISOBMFF 2.3.3: high_bitdepth, in the third byte of av1C
-                at = head.find(b"av1C")
-                return at >= 0 and bool(head[at + 6 : at + 7] > b"" and head[at + 6] & 0x40)
-            at = head.find(b"\xff\x4f\xff\x51")  # SOC and SIZ; T.800 A.5.1: Csiz, and Ssiz of each component
-            sizes = head[at + 42 :: 3][: int.from_bytes(head[at + 40 : at + 42], "big")]
-            return at >= 0 and any((size & 0x7F) >= 8 for size in sizes)
-        for tile in self._image.tile:
-            arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-            if any(isinstance(word, str) and ";16" in word for word in arguments):
-                return True
-            if self.format == "pnm" and isinstance(arguments[-1], int) and arguments[-1] > 255:
-                return True
-        return False
 
     def _metadata(self) -> Attachments:
         info, image = self._image.info, self._image
@@ -277,20 +260,30 @@ class Raster:
                 exif.get_ifd(directory).update(found)
         return exif.tobytes() if len(exif) or source.get_ifd(EXIF_IFD) or source.get_ifd(GPS_IFD) else None
 
+    def keep_depth(self) -> None:
+        """Make the bands of grey with more than 8 bits hold all of them. Of colours Pillow itself keeps only 8."""
+        if self._image.mode.startswith("I"):
+            self.bit_depth, self.loss = 16, ""
+            self.notices.remove(REDUCED)
+
     def bands(self, lines: int) -> Iterator[Bytes]:
-        """The pixels of the first frame, uint8 (n, width, channels), n = `lines` but for the last. Read-only."""
+        """The pixels of the first frame, uint8 (n, width, channels), n = `lines` but for the last. Read-only.
+
+        With a `bit_depth` of 16 they are (n, width, 2), the more significant byte first.
+        """
         try:
             self._image.load()
             for top in range(0, self.height, lines):
                 band = self._image.crop((0, top, self.width, min(top + lines, self.height)))
                 pixels = self._convert(band)
-                yield pixels.reshape(-1, self.width, self.channels)
+                yield pixels.reshape(-1, self.width, self.channels * self.bit_depth // 8)
         except Exception as error:
             _translate(error, self.format, "pixels")
 
     def _convert(self, band: Image.Image) -> Bytes:
         if band.mode.startswith("I"):
-            return _reduced(band, self._facts)
+            white = 65535 if self._facts is None else self._facts.white
+            return _scaled(band, white, (1 << self.bit_depth) - 1)
         if self._transform is not None:
             band = ImageCms.applyTransform(band, self._transform) or band
         elif band.mode != self._mode:
@@ -303,12 +296,13 @@ class Raster:
         self._image.close()
 
 
-def _reduced(band: Image.Image, facts: tiff.Facts | None) -> Bytes:
-    """16-bit grey to 8 bits, rounded; Pillow's own conversion would clip."""
+def _scaled(band: Image.Image, white: int, peak: int) -> Bytes:
+    """Return grey of 0 … white as 0 … peak, rounded, in one byte or two; Pillow's own conversion would clip."""
     kind = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2"}.get(band.mode, "i4")
-    white = 65535 if facts is None else facts.white
-    samples = np.frombuffer(band.tobytes(), kind).astype(np.int64).clip(0, white)
-    return ((samples * 255 + white // 2) // white).astype(np.uint8)
+    samples = np.frombuffer(band.tobytes(), kind)
+    if white != peak:
+        samples = (samples.astype(np.int64).clip(0, white) * peak + white // 2) // white
+    return samples.clip(0, peak).astype(">u2" if peak > 255 else np.uint8).view(np.uint8)
 
 
 def _text(comment: object) -> str:
