@@ -13,6 +13,7 @@ import numpy as np
 
 from compressor import icc
 from compressor.containers import tiff_jpeg, tiff_tags
+from compressor.containers.tiff_extent import DEPTH_MAX, NESTED_MAX, end_of, nested, unnamed
 from compressor.containers.tiff_strips import Strips, strips_of
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.memory import CHUNK_BYTES, Readable
@@ -24,8 +25,6 @@ JPEG, JPEG_TABLES, WEBP = 7, 347, 50001
 STRIP_OFFSETS = 273
 ICC = 34675
 FILLS_MAX = 1 << 20
-DEPTH_MAX = 3  # of directories within directories: SubIFDs, Exif and what Exif refers to
-NESTED_MAX = 64  # of them, for each page
 
 
 @dataclass
@@ -63,7 +62,7 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
     plan.blocks.append((0, source.read(0, offset_bytes) + file.packed(file.first, offset_bytes)))
     starts, ends = _checked(plan, source.size)
     for page in pages:
-        plan.end = max(plan.end, _end(file, page, DEPTH_MAX, [NESTED_MAX]))
+        plan.end = max(plan.end, end_of(file, page, DEPTH_MAX, [NESTED_MAX]))
     if len(pages) > len(kept):
         notices.append(f"thumbnails in the file were removed: {len(pages) - len(kept)}")
     notices += _losses(file, removed, policy)
@@ -90,30 +89,11 @@ def _camera_raw(file: File, source: Readable, page: Directory, depth: int, left:
     photometric = file.number(page, PHOTOMETRIC, 0)
     if photometric in tiff_tags.RAW_PHOTOMETRICS:
         yield f"camera raw ({tiff_tags.RAW_PHOTOMETRICS[photometric]})"
-    nested = list(_nested(file, page, (SUB_IFDS,), depth, left))
-    if nested and page.offset == file.first and file.is_reduced(page):
+    found = list(nested(file, page, (SUB_IFDS,), depth, left))
+    if found and page.offset == file.first and file.is_reduced(page):
         yield "camera raw (the picture itself is in a SubIFD)"
-    for inner in nested:
+    for inner in found:
         yield from _camera_raw(file, source, inner, depth - 1, left)
-
-
-def _nested(file: File, page: Directory, tags: tuple[int, ...], depth: int, left: list[int]) -> Iterator[Directory]:
-    """Yield the directories that entries of a directory point to, but for those that can't be read: all of them go."""
-    for tag in tags:
-        if depth == 0 or page.find(tag) is None:
-            continue
-        try:
-            offsets = file.integers(page, tag).tolist()
-        except FormatError:
-            continue
-        for offset in offsets:
-            if left[0] == 0:
-                raise LimitError(f"TIFF: more than {NESTED_MAX} directories within one page")
-            left[0] -= 1
-            try:
-                yield file.directory(offset)
-            except FormatError:
-                continue
 
 
 def _plan_page(
@@ -215,21 +195,6 @@ def _checked(plan: Plan, size: int) -> tuple[Integers, Integers]:
     return starts, ends
 
 
-def _end(file: File, page: Directory, depth: int, left: list[int]) -> int:
-    """Return where all that a directory refers to ends, as far as that can be read and lies in the file."""
-    found = [page.end, *(entry.at + entry.bytes for entry in page.entries if not entry.inline)]
-    for offsets, counts in ((273, 279), (324, 325), (513, 514)):
-        try:
-            starts, sizes = file.integers(page, offsets), file.integers(page, counts)
-        except FormatError:
-            continue
-        least = min(len(starts), len(sizes))
-        found += (starts[:least] + sizes[:least]).tolist()
-    for inner in _nested(file, page, tiff_tags.POINTERS, depth, left):
-        found.append(_end(file, inner, depth - 1, left))
-    return max(end for end in found if end <= file.size)
-
-
 def _losses(file: File, removed: dict[int, Entry], policy: Metadata) -> list[str]:
     """Name what was removed and is missed by who sees the picture."""
     notices = []
@@ -251,8 +216,8 @@ def _losses(file: File, removed: dict[int, Entry], policy: Metadata) -> list[str
 
 def _is_adobe_rgb(file: File, page: Directory) -> bool:
     """Return whether Exif names Adobe RGB as the colour space, by DCF's option file R03."""
-    for exif in _nested(file, page, (tiff_tags.EXIF_IFD,), 1, [1]):
-        for interoperability in _nested(file, exif, (tiff_tags.INTEROPERABILITY_IFD,), 1, [1]):
+    for exif in nested(file, page, (tiff_tags.EXIF_IFD,), 1, [1]):
+        for interoperability in nested(file, exif, (tiff_tags.INTEROPERABILITY_IFD,), 1, [1]):
             index = interoperability.find(1)
             if index is not None and 3 <= index.bytes <= 4:
                 return file.values(index)[:3] == ADOBE_RGB
@@ -289,8 +254,13 @@ def uncarried(source: Readable) -> list[str]:
     names: list[str] = []
     try:
         file = File(source.read, source.size)
-        page = next(file.pages())
-        names = [tiff_tags.name(entry.tag) for entry in page.entries if not tiff_tags.is_carried(entry.tag)]
-    except CompressorError:
+        pages = list(file.pages())
+        names += unnamed(file, source, pages)
+        limits = tiff_tags.Limits(file, pages[0], strips_of(file, pages[0]), True)
+        for entry in pages[0].entries:
+            spare = tiff_tags.is_of_samples(entry.tag) and limits.count(entry) < entry.count
+            if spare or not tiff_tags.is_carried(entry.tag):
+                names.append(tiff_tags.name(entry.tag))
+    except CompressorError:  # what is broken is named where pixels are read
         pass
     return list(dict.fromkeys(names))[:20]

@@ -81,10 +81,15 @@ def name(tag: int) -> str:
     return NAMES.get(tag, f"tag {tag}")
 
 
+def is_of_samples(tag: int) -> bool:
+    """Return whether samples mean nothing without a tag."""
+    tables = (*BYTE_COUNTS, *BYTE_COUNTS.values(), COLOR_MAP, JPEG_TABLES)
+    return tag in FIXED or tag in PER_SAMPLE or tag in tables
+
+
 def is_carried(tag: int) -> bool:
     """Return whether what a tag says reaches a new file, or means nothing there."""
-    described = tag in FIXED or tag in PER_SAMPLE or tag in BYTE_COUNTS or tag in BYTE_COUNTS.values()
-    return described or tag in (COLOR_MAP, JPEG_TABLES) or tag in CARRIED or tag in INDIFFERENT
+    return is_of_samples(tag) or tag in CARRIED or tag in INDIFFERENT
 
 
 class Limits:

@@ -79,7 +79,7 @@ PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 
 # Tags of a TIFF that say something about the picture, not about the file (TIFF 6.0 section 8, Exif 2.32).
 TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 33432)
-EXIF_IFD, GPS_IFD = 0x8769, 0x8825
+EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
 
 
 def is_pillow(image: object) -> bool:
@@ -258,6 +258,8 @@ class Raster:
         for directory in (EXIF_IFD, GPS_IFD):
             if found := source.get_ifd(directory):
                 exif.get_ifd(directory).update(found)
+        if interoperability := source.get_ifd(INTEROPERABILITY_IFD):
+            exif.get_ifd(EXIF_IFD)[INTEROPERABILITY_IFD] = dict(interoperability)
         return exif.tobytes() if len(exif) or source.get_ifd(EXIF_IFD) or source.get_ifd(GPS_IFD) else None
 
     def keep_depth(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 import pyvips
 from PIL import Image, ImageCms
 
-from compressor import containers
+from compressor import containers, pipeline
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.memory import CHUNK_BYTES
 from compressor.metadata import ADOBE_RGB_REMOVED
@@ -23,6 +23,26 @@ from tests.tiff_files import ASCII, BYTE, LONG, LZW, SHORT, UNDEFINED, Page, bui
 
 PLANTED = files()
 POLICIES = (Metadata.COLOR, Metadata.STRIP)
+
+
+# What notices call a place, where not by its own name.
+NAMED = {
+    "SubIFD samples": "SubIFDs",
+    "SubIFD text": "SubIFDs",
+    "GeoAsciiParams": "GeoTIFF",
+    "private tag": "tag 65000",
+    "spare values of a tag": "tag 280",
+    "TargetPrinter": "tag 337",
+    "behind the end": "bytes behind the image",
+    "between header and strips": "bytes that no tag refers to",
+    "behind the samples of a strip": "bytes that no tag refers to",
+    "behind EOI": "bytes that no tag refers to",
+    "COM in a strip": "COM segments in JPEG strips",
+    "APP1 in a strip": "APPn and COM segments in JPEG strips",
+    "COM in the tables": "COM segments in JPEG strips",
+    "thumbnail samples": "thumbnails",
+    "thumbnail text": "thumbnails",
+}
 
 
 class Held:
@@ -308,3 +328,15 @@ def test_what_a_new_file_would_not_have_is_named_once() -> None:
     assert len(named) == len(set(named)) <= 20
     assert containers.uncarried("tiff", Held(build([picture(SAMPLES, 8, photometric=2)]))) == []
     assert containers.uncarried("tiff", Held(b"II*\0")) == []
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
+def test_what_another_format_does_not_have_is_named(planted: Planted) -> None:
+    try:
+        result = pipeline.compress(planted.data, format="webp")
+    except UnsupportedError as error:
+        assert "several pages" in str(error)
+        return
+    said = " ".join(result.report.notices)
+    for place in set(planted.marks) - marks_in(planted, result.data):
+        assert NAMED.get(place, place) in said, place
