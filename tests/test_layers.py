@@ -15,7 +15,7 @@ LAYERS = (
     {"errors", "t81", "settings", "legible", "icc"},
     {"kernels"},
     {"memory", "tiles", "turns", "bytestream"},
-    {"metadata", "sniff"},
+    {"metadata", "sniff", "tiff"},
     {"jpeg", "png", "raster", "containers"},
     {"pipeline"},
     {"footprint", "metrics"},
