@@ -14,8 +14,8 @@ PACKAGE = ROOT / "compressor"
 LAYERS = (
     {"errors", "t81", "settings", "legible"},
     {"kernels"},
-    {"memory", "tiles", "turns", "bytestream"},
-    {"metadata", "sniff", "icc"},
+    {"memory", "tiles", "turns", "bytestream", "window"},
+    {"metadata", "sniff", "icc", "gif", "bmp"},
     {"jpeg", "png", "raster", "containers"},
     {"pipeline"},
     {"footprint", "metrics"},

@@ -1,0 +1,32 @@
+"""ICC profiles for planted files."""
+
+import struct
+
+ROUGHLY_P3 = ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))
+
+
+def wide_profile(description: bytes) -> bytes:
+    """Build an RGB profile of version 2 with other colours than sRGB's, valid for littleCMS.
+
+    In sub-blocks of 255 bytes, as GIF has them, the description is not divided.
+    """
+    description = b"Wide gamut " + description
+    tags = {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(description) + 1) + description + b"\0" + bytes(78),
+        b"cprt": b"text\0\0\0\0none\0",
+        b"wtpt": _xyz((0.9642, 1.0, 0.8249)),
+    }
+    tags |= {name: _xyz(values) for name, values in zip((b"rXYZ", b"gXYZ", b"bXYZ"), ROUGHLY_P3, strict=True)}
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), b"curv\0\0\0\0" + struct.pack(">IHH", 1, 461, 0))
+    table, data, offset = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
+    for signature, value in tags.items():
+        table += struct.pack(">4sII", signature, offset + len(data), len(value))
+        data += value + bytes(-len(value) % 4)
+    header = struct.pack(">I4sI4s4s4s", offset + len(data), bytes(4), 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
+    header += struct.pack(">3i", *(round(65536 * value) for value in (0.9642, 1.0, 0.8249)))
+    return header.ljust(128, b"\0") + table + data
+
+
+def _xyz(values: tuple[float, ...]) -> bytes:
+    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(65536 * value) for value in values))
