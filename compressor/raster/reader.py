@@ -41,6 +41,7 @@ from PIL import (
 
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import Attachments
+from compressor.raster import embedded
 from compressor.sniff import PREFIX, sniff
 
 Bytes = NDArray[np.uint8]
@@ -198,6 +199,8 @@ class Raster:
                 return at >= 0 and bool(head[at + 6 : at + 7] > b"" and head[at + 6] & 0x40)
             at = head.find(b"\xff\x4f\xff\x51")  # SOC and SIZ; T.800 A.5.1: Ssiz of the first component
             return at >= 0 and len(head) > at + 42 and (head[at + 42] & 0x7F) >= 8
+        if self.format == "bmp":  # BGR;16 is five or six bits a sample
+            return False
         for tile in self._image.tile:
             arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
             if any(isinstance(word, str) and ";16" in word for word in arguments):
@@ -214,9 +217,14 @@ class Raster:
             icc = None  # the pixels are sRGB now
         elif image.mode in ("LAB", "YCbCr", "HSV") and self.format != "jpeg":
             icc = None
+        if self.format == "gif" and image.fp is not None:
+            return embedded.gif_attachments(image.fp)
+        if self.format == "bmp" and image.fp is not None:
+            icc, notices = embedded.bmp_profile(image.fp)
+            self.notices += notices
         exif = self._tiff_exif() if self.format == "tiff" else info.get("exif")
         xmp = info.get("xmp")
-        comment = _text(info.get("comment"))
+        comment = embedded.text(info.get("comment"))
         return Attachments(
             icc=icc,
             exif=exif.removeprefix(b"Exif\0\0") if exif else None,
@@ -282,16 +290,6 @@ def _reduced(band: Image.Image) -> Bytes:
     kind = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2"}.get(band.mode, "i4")
     samples = np.frombuffer(band.tobytes(), kind).astype(np.int64).clip(0, 65535)
     return ((samples * 255 + 32895) >> 16).astype(np.uint8)
-
-
-def _text(comment: object) -> str:
-    """A comment, which no format gives an encoding: UTF-8 if it can be."""
-    if not isinstance(comment, bytes):
-        return str(comment or "")
-    try:
-        return comment.decode()
-    except UnicodeDecodeError:
-        return comment.decode("latin-1")
 
 
 def _density(dpi: object) -> tuple[int, int] | None:
