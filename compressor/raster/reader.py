@@ -42,7 +42,7 @@ from PIL import (
 
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import Attachments
-from compressor.raster import tiff
+from compressor.raster import embedded, tiff
 from compressor.raster.depth import is_deep
 from compressor.sniff import PREFIX, sniff
 
@@ -223,9 +223,14 @@ class Raster:
             icc = None  # the pixels are sRGB now
         elif image.mode in ("LAB", "HSV"):
             icc = None  # of YCbCr it is that of the RGB that it becomes
+        if self.format == "gif" and image.fp is not None:
+            return embedded.gif_attachments(image.fp)
+        if self.format == "bmp" and image.fp is not None:
+            icc, notices = embedded.bmp_profile(image.fp)
+            self.notices += notices
         exif = self._tiff_exif() if self.format == "tiff" else info.get("exif")
         xmp = info.get("xmp")
-        comment = _text(info.get("comment"))
+        comment = embedded.text(info.get("comment"))
         return Attachments(
             icc=icc,
             exif=exif.removeprefix(b"Exif\0\0") if exif else None,
@@ -305,16 +310,6 @@ def _scaled(band: Image.Image, white: int, peak: int) -> Bytes:
     if white != peak:
         samples = (samples.astype(np.int64).clip(0, white) * peak + white // 2) // white
     return samples.clip(0, peak).astype(">u2" if peak > 255 else np.uint8).view(np.uint8)
-
-
-def _text(comment: object) -> str:
-    """A comment, which no format gives an encoding: UTF-8 if it can be."""
-    if not isinstance(comment, bytes):
-        return str(comment or "")
-    try:
-        return comment.decode()
-    except UnicodeDecodeError:
-        return comment.decode("latin-1")
 
 
 def _density(dpi: object) -> tuple[int, int] | None:
