@@ -3,7 +3,7 @@
 from compressor.containers.boxes import Part, Pieces, joined
 from compressor.errors import FormatError, LimitError
 
-UNITS_MAX = 1 << 16  # OBUs or NAL units of an image
+UNITS_MAX = 1 << 16  # OBUs and NAL units of a file
 SEI_BYTES_MAX = 1 << 16
 
 # AV1, 6.2.2: sequence header, temporal delimiter, frame header, tile group, frame, redundant frame header. What goes:
@@ -18,35 +18,81 @@ NAL_KEPT = {*range(10), *range(16, 22), *range(32, 38)}
 NAL_SEI = {39, 40}
 # Annex D: mastering display, content light level, alternative transfer characteristics, ambient viewing environment.
 SEI_OF_COLOR = {137, 144, 147, 148}
+SEI_T35 = 4
+MALFORMED = -1
 SEI_OF_SAMPLES = {165}  # alpha channel information: how the samples of an alpha plane are meant
 
 HDR_REMOVED = "HDR metadata (mastering display, light levels and the like) were removed: brightness may differ"
 
 
-def av1(coded: Pieces, color: bool, notices: list[str]) -> list[Part]:
-    """Return the parts of an AV1 image (a sequence of OBUs) that are kept.
+class Messages:
+    """What of the messages in the coded pictures of one file is left out.
 
-    color    whether HDR metadata are
+    color    whether HDR metadata are kept
     notices  receives one where metadata that a display may use are left out
     """
-    kept: list[Part] = []
-    at = 0
-    for _ in range(UNITS_MAX):
-        if at >= coded.size:
-            return joined(kept)
-        kind, start, end = _obu(coded, at)
-        if kind == OBU_METADATA:
-            metadata = coded.read(start, 1)[:1]
-            of_color = bool(metadata) and metadata[0] in METADATA_OF_COLOR
-            stays = color and of_color
-            if not stays and (of_color or metadata == bytes([METADATA_T35])):
-                notices.append(HDR_REMOVED)
-        else:
-            stays = kind in OBU_KEPT
-        if stays:
-            kept += coded.parts(at, end - at)
-        at = end
-    raise LimitError(f"AV1: more than {UNITS_MAX} OBUs in an image")
+
+    def __init__(self, color: bool, notices: list[str]) -> None:
+        self._color, self._notices = color, notices
+        self._units = 0
+
+    def av1(self, coded: Pieces) -> list[Part]:
+        """Return the parts of an AV1 image (a sequence of OBUs) that are kept."""
+        kept: list[Part] = []
+        at = 0
+        while at < coded.size:
+            self._count()
+            kind, start, end = _obu(coded, at)
+            if kind in OBU_KEPT or (kind == OBU_METADATA and self._keeps_metadata(coded.read(start, 1))):
+                kept += coded.parts(at, end - at)
+            at = end
+        return joined(kept)
+
+    def hevc(self, coded: Pieces, length_bytes: int) -> list[Part]:
+        """Return the parts of an HEVC image (NAL units, each after its length) that are kept."""
+        kept: list[Part] = []
+        at = 0
+        while at < coded.size:
+            self._count()
+            head = coded.read(at, length_bytes + 2)
+            size, unit = int.from_bytes(head[:length_bytes], "big"), head[length_bytes:]
+            end = at + length_bytes + size
+            if end > coded.size:
+                raise FormatError("HEVC", "NAL unit", None, f"ends behind the image, {at} bytes into it")
+            if unit and _nal_type(unit) in NAL_SEI:
+                unit = coded.read(at + length_bytes, min(size, SEI_BYTES_MAX + 1))
+            if size >= 2 and self.keeps_nal(unit):
+                kept += coded.parts(at, end - at)
+            at = end
+        return joined(kept)
+
+    def keeps_nal(self, unit: bytes) -> bool:
+        """Return whether a NAL unit is kept; of an SEI unit all is needed, of others the first two bytes."""
+        if len(unit) < 2:
+            return False
+        if _nal_type(unit) not in NAL_SEI:
+            return _nal_type(unit) in NAL_KEPT
+        found = _sei_messages(unit[2:]) if len(unit) <= SEI_BYTES_MAX else {MALFORMED}
+        stays = found <= (SEI_OF_SAMPLES | SEI_OF_COLOR if self._color else SEI_OF_SAMPLES)
+        if not stays and found & (SEI_OF_COLOR | {SEI_T35}):
+            self._notices.append(HDR_REMOVED)
+        return stays
+
+    def _keeps_metadata(self, kind: bytes) -> bool:
+        of_color = kind != b"" and kind[0] in METADATA_OF_COLOR
+        stays = self._color and of_color
+        if not stays and (of_color or kind == bytes([METADATA_T35])):
+            self._notices.append(HDR_REMOVED)
+        return stays
+
+    def _count(self) -> None:
+        self._units += 1
+        if self._units > UNITS_MAX:
+            raise LimitError(f"more than {UNITS_MAX} OBUs or NAL units in the coded pictures of a file")
+
+
+def _nal_type(unit: bytes) -> int:
+    return unit[0] >> 1 & 63
 
 
 def _obu(coded: Pieces, at: int) -> tuple[int, int, int]:
@@ -72,45 +118,8 @@ def _obu(coded: Pieces, at: int) -> tuple[int, int, int]:
     raise FormatError("AV1", "OBU", None, f"ends behind the image, {at} bytes into it")
 
 
-def hevc(coded: Pieces, length_bytes: int, color: bool, notices: list[str]) -> list[Part]:
-    """Return the parts of an HEVC image (NAL units, each after its length) that are kept; arguments as of `av1`."""
-    kept: list[Part] = []
-    at = 0
-    for _ in range(UNITS_MAX):
-        if at >= coded.size:
-            return joined(kept)
-        size = int.from_bytes(coded.read(at, length_bytes), "big")
-        end = at + length_bytes + size
-        if end > coded.size:
-            raise FormatError("HEVC", "NAL unit", None, f"ends behind the image, {at} bytes into it")
-        unit = coded.read(at + length_bytes, min(size, SEI_BYTES_MAX if _is_sei(coded, at + length_bytes) else 2))
-        if keeps_nal(unit, size, color, notices):
-            kept += coded.parts(at, end - at)
-        at = end
-    raise LimitError(f"HEVC: more than {UNITS_MAX} NAL units in an image")
-
-
-def _is_sei(coded: Pieces, at: int) -> bool:
-    first = coded.read(at, 1)
-    return bool(first) and first[0] >> 1 & 63 in NAL_SEI
-
-
-def keeps_nal(unit: bytes, size: int, color: bool, notices: list[str]) -> bool:
-    """Return whether a NAL unit of `size` bytes is kept; unit: its first bytes, all of them where it is an SEI unit."""
-    if size < 2 or len(unit) < 2:
-        return False
-    kind = unit[0] >> 1 & 63
-    if kind not in NAL_SEI:
-        return kind in NAL_KEPT
-    messages = _sei_messages(unit[2:]) if size <= SEI_BYTES_MAX else {-1}
-    stays = messages <= (SEI_OF_SAMPLES | SEI_OF_COLOR if color else SEI_OF_SAMPLES)
-    if not stays and messages & (SEI_OF_COLOR | {4}):  # 4: of a registered maker (ITU-T T.35)
-        notices.append(HDR_REMOVED)
-    return stays
-
-
 def _sei_messages(payload: bytes) -> set[int]:
-    """Return the types of the messages in an SEI unit (H.265 7.3.5), -1 among them where it is not well formed."""
+    """Return the types of the messages in an SEI unit (H.265 7.3.5), MALFORMED among them where it is broken."""
     payload = payload.replace(b"\0\0\3", b"\0\0").rstrip(b"\0")
     found: set[int] = set()
     at = 0
@@ -122,9 +131,9 @@ def _sei_messages(payload: bytes) -> set[int]:
                 value += 255
                 at += 1
             if at >= len(payload):
-                return found | {-1}
+                return found | {MALFORMED}
             values.append(value + payload[at])
             at += 1
         found.add(values[0])
         at += values[1]
-    return found if payload[-1:] == b"\x80" and at == len(payload) - 1 else found | {-1}
+    return found if payload[-1:] == b"\x80" and at == len(payload) - 1 else found | {MALFORMED}

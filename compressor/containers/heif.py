@@ -10,8 +10,9 @@ maps. COLOR keeps ICC profiles, HDR metadata and gain maps (`tmap`) as well. Ori
 
 from collections.abc import Iterator
 
-from compressor.containers import boxes, coded, heif_meta, heif_properties, heif_writer
+from compressor.containers import boxes, heif_meta, heif_properties, heif_writer
 from compressor.containers.boxes import Box, Part, Pieces
+from compressor.containers.coded import Messages
 from compressor.containers.heif_meta import Heif, Item
 from compressor.errors import CompressorError, FormatError, UnsupportedError
 from compressor.memory import Readable
@@ -35,13 +36,13 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
     said: list[str] = []
     pictures = _pictures(heif, color, said)
     mdats = [box for box in heif.top if box.kind == b"mdat"]
-    data: dict[int, list[Part]] = {}
     for item in pictures:
         _check_data(heif, item, mdats)
-        data[item.number] = _needed_parts(heif, item, source, color, said)
-    if sum(length for parts in data.values() for _, length in parts) > source.size:
+    if sum(length for parts in {tuple(item.parts) for item in pictures} for _, length in parts) > source.size:
         raise UnsupportedError(f"{heif.title}: the data of its items overlap")
-    properties = heif_properties.reduced(heif, pictures, data, color, said)
+    messages = Messages(color, said)
+    data = {item.number: _needed_parts(heif, item, source, messages) for item in pictures}
+    properties = heif_properties.reduced(heif, pictures, data, color, messages, said)
     if any(box.kind == b"uuid" and source.read(box.content, 16) == boxes.C2PA_UUID for box in heif.top):
         said.append(C2PA_REMOVED)
     if behind := _behind(heif, source, data):
@@ -127,16 +128,16 @@ def _check_data(heif: Heif, item: Item, mdats: list[Box]) -> None:
     item.parts = found
 
 
-def _needed_parts(heif: Heif, item: Item, source: Readable, color: bool, said: list[str]) -> list[Part]:
+def _needed_parts(heif: Heif, item: Item, source: Readable, messages: Messages) -> list[Part]:
     """Return where the data of a picture are that are kept."""
     data = Pieces(source, item.parts)
     if item.kind == b"av01":
-        found = coded.av1(data, color, said)
+        found = messages.av1(data)
     elif item.kind == b"hvc1":
         configuration = heif.find(item, b"hvcC")
         if configuration is None or len(configuration) < 22:
             raise FormatError(heif.title, "hvcC", None, f"item {item.number} has no complete decoder configuration")
-        found = coded.hevc(data, (configuration[21] & 3) + 1, color, said)
+        found = messages.hevc(data, (configuration[21] & 3) + 1)
     else:
         return _derivation(heif, item, data)
     if not found:
@@ -166,13 +167,13 @@ def _derivation(heif: Heif, item: Item, data: Pieces) -> list[Part]:
 
 
 def _behind(heif: Heif, source: Readable, data: dict[int, list[Part]]) -> int:
-    """Return how many bytes follow the boxes that hold the pictures, 0 where they are known to be padding."""
+    """Return how many bytes follow the boxes that hold the pictures, 0 where these are padding or named otherwise."""
     ends = [box.end for box in heif.top if box.kind == b"meta"][:1]
     last = max((start for parts in data.values() for start, _ in parts), default=0)
     ends += [box.end for box in heif.top if box.start <= last < box.end]
     rest = [box for box in heif.top if box.start >= max(ends)]
     if heif.end == source.size and all(
-        box.kind in (b"free", b"skip") or source.read(box.content, 16) == boxes.C2PA_UUID for box in rest
+        box.kind in (b"free", b"skip", b"mdat") or source.read(box.content, 16) == boxes.C2PA_UUID for box in rest
     ):
         return 0
     return source.size - max(ends)

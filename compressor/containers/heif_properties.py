@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compressor import icc
-from compressor.containers import boxes, coded
+from compressor.containers import boxes
 from compressor.containers.boxes import Fields, Held, Part, Pieces
+from compressor.containers.coded import HDR_REMOVED, Messages
 from compressor.containers.heif_meta import Heif, Item
 from compressor.errors import FormatError, UnsupportedError
 
@@ -39,15 +40,23 @@ def descriptive(heif: Heif) -> list[bytes]:
     return [kind for kind, _ in heif.properties if kind not in needed]
 
 
-def reduced(heif: Heif, pictures: Sequence[Item], data: dict[int, list[Part]], color: bool, said: list[str]) -> Reduced:
+def reduced(
+    heif: Heif,
+    pictures: Sequence[Item],
+    data: dict[int, list[Part]],
+    color: bool,
+    messages: Messages,
+    said: list[str],
+) -> Reduced:
     """Return the properties of the pictures that are kept.
 
-    data   by item the parts of its data that are kept
-    color  whether ICC profiles and HDR metadata are kept
-    said   receives notices
+    data      by item the parts of its data that are kept
+    color     whether ICC profiles and HDR metadata are kept
+    messages  says what of the coded data in properties is kept
+    said      receives notices
     """
     used = sorted({index for item in pictures for index, _ in item.properties})
-    contents = {index: _content(heif, *heif.properties[index], color, said) for index in used}
+    contents = {index: _content(heif, *heif.properties[index], color, messages, said) for index in used}
     associations: dict[int, list[tuple[int, bool]]] = {}
     for item in pictures:
         found = []
@@ -71,7 +80,7 @@ def reduced(heif: Heif, pictures: Sequence[Item], data: dict[int, list[Part]], c
     )
 
 
-def _content(heif: Heif, kind: bytes, content: bytes, color: bool, said: list[str]) -> bytes | None:
+def _content(heif: Heif, kind: bytes, content: bytes, color: bool, messages: Messages, said: list[str]) -> bytes | None:
     """Return what is kept of a property, None where all of it goes."""
     fields = Fields(heif.title, boxes.name(kind), content)
     if kind in SIZES:
@@ -90,11 +99,11 @@ def _content(heif: Heif, kind: bytes, content: bytes, color: bool, said: list[st
         case b"a1lx":
             return content[: 13 if fields.number(1) & 1 else 7]
         case b"av1C":
-            return fields.take(4) + _without_messages(content, coded.av1(_held(content, 4), color, said))
+            return fields.take(4) + _without_messages(content, messages.av1(_held(content, 4)))
         case b"hvcC":
-            return _hvcc(fields, color, said)
+            return _hvcc(fields, messages)
     if kind in HDR_SIZES or kind == b"cclv":
-        said.append(coded.HDR_REMOVED)
+        said.append(HDR_REMOVED)
     return None
 
 
@@ -120,7 +129,7 @@ def _without_messages(content: bytes, parts: Sequence[Part]) -> bytes:
     return b"".join(content[start : start + length] for start, length in parts)
 
 
-def _hvcc(fields: Fields, color: bool, said: list[str]) -> bytes:
+def _hvcc(fields: Fields, messages: Messages) -> bytes:
     """Return an HEVC decoder configuration (ISO/IEC 14496-15, 8.3.3.1) with its parameter sets alone."""
     head = fields.take(22)
     arrays = []
@@ -129,7 +138,7 @@ def _hvcc(fields: Fields, color: bool, said: list[str]) -> bytes:
         units = []
         for _ in range(fields.number(2)):
             unit = fields.take(fields.number(2))
-            if coded.keeps_nal(unit, len(unit), color, said):
+            if messages.keeps_nal(unit):
                 units.append(len(unit).to_bytes(2, "big") + unit)
         if units:
             arrays.append(kind + len(units).to_bytes(2, "big") + b"".join(units))
