@@ -1,6 +1,6 @@
 """Which parts of an image coded by AV1 or HEVC are needed to show it: both can hold messages beside the samples."""
 
-from compressor.containers.boxes import Part, Pieces, joined
+from compressor.boxes import Part, Pieces, joined
 from compressor.errors import FormatError, LimitError
 
 UNITS_MAX = 1 << 16  # OBUs and NAL units of a file

@@ -10,10 +10,11 @@ maps. COLOR keeps ICC profiles, HDR metadata and gain maps (`tmap`) as well. Ori
 
 from collections.abc import Iterator
 
-from compressor.containers import boxes, heif_meta, heif_properties, heif_writer
-from compressor.containers.boxes import Box, Part, Pieces
+from compressor import boxes
+from compressor.boxes import Box, Part, Pieces
+from compressor.boxes.heif import Heif, Item, read
+from compressor.containers import heif_properties, heif_writer
 from compressor.containers.coded import Messages
-from compressor.containers.heif_meta import Heif, Item
 from compressor.errors import CompressorError, FormatError, UnsupportedError
 from compressor.memory import Readable
 from compressor.settings import Metadata
@@ -31,7 +32,7 @@ C2PA_REMOVED = "content credentials (C2PA) were removed"
 
 def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
     """Yield the file with its pictures alone; see `compressor.containers.without_metadata`."""
-    heif = heif_meta.read(source)
+    heif = read(source)
     color = policy is Metadata.COLOR
     said: list[str] = []
     pictures = _pictures(heif, color, said)
@@ -182,7 +183,7 @@ def _behind(heif: Heif, source: Readable, data: dict[int, list[Part]]) -> int:
 def uncarried(source: Readable) -> list[str]:
     """Name what the file has besides the pixels, ICC profile, Exif and XMP of its primary picture."""
     try:
-        heif = heif_meta.read(source)
+        heif = read(source)
         pictures = {item.number for item in _pictures(heif, True, [])}
     except CompressorError:
         return []

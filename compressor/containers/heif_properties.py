@@ -4,11 +4,10 @@ and with what in them."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compressor import icc
-from compressor.containers import boxes
-from compressor.containers.boxes import Fields, Held, Part, Pieces
+from compressor import boxes, icc
+from compressor.boxes import Fields, Held, Part, Pieces
+from compressor.boxes.heif import Heif, Item
 from compressor.containers.coded import HDR_REMOVED, Messages
-from compressor.containers.heif_meta import Heif, Item
 from compressor.errors import FormatError, UnsupportedError
 
 # Bytes of the properties that are always kept: size, pixel aspect ratio, turning, mirroring, cropping, scaling,

@@ -4,8 +4,8 @@ import struct
 from collections.abc import Sequence
 from itertools import chain
 
-from compressor.containers.boxes import Part, joined, make, make_full
-from compressor.containers.heif_meta import Heif, Item
+from compressor.boxes import Part, joined, make, make_full
+from compressor.boxes.heif import Heif, Item
 from compressor.containers.heif_properties import Reduced
 
 # File types that say how to read the file. Others are names that anybody may give.

@@ -10,7 +10,7 @@ import pyvips
 from PIL import Image
 
 from compressor import containers
-from compressor.containers.boxes import Held
+from compressor.boxes import Held
 from compressor.errors import CompressorError
 from compressor.settings import Metadata
 from compressor.sniff import sniff

@@ -7,7 +7,7 @@ import pytest
 from PIL import ImageCms
 
 from compressor import containers
-from compressor.containers.boxes import Held
+from compressor.boxes import Held
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.settings import Metadata
 from tests.containers.box_support import POLICIES, mutants, peak_bytes, reduced, shown, shown_by_vips, survives

@@ -4,14 +4,14 @@ them."""
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from compressor.containers import boxes
-from compressor.containers.boxes import Box, Fields, Part
+from compressor import boxes
+from compressor.boxes import Box, Fields, Part
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.memory import Readable
-from compressor.sniff import PREFIX, sniff
 
 EXTENTS_MAX = 1 << 16  # of all items together
 LINKS_MAX = 1 << 18  # references and properties of all items together
+AVIF_BRANDS = {b"avif", b"avis"}
 IDENTICAL_FILE = 0  # data_reference_index of items in the file itself
 
 
@@ -86,7 +86,6 @@ class Heif:
 
 def read(source: Readable) -> Heif:
     """Read the meta box. Raises FormatError, LimitError, and UnsupportedError for image sequences."""
-    title = sniff(source.read(0, PREFIX)).upper()
     top, end = boxes.top_level(source)
     for number, box in enumerate(top):
         if box.kind == b"ftyp" and number:  # another file begins, such as the film of a motion photo
@@ -94,7 +93,10 @@ def read(source: Readable) -> Heif:
             break
     kinds = [box.kind for box in top]
     if kinds[:1] != [b"ftyp"]:
-        raise FormatError(title, "ftyp", 0, "the first box is no complete file type box")
+        raise FormatError("HEIF", "ftyp", 0, "the first box is no complete file type box")
+    ftyp = boxes.content("HEIF", source, top[0])
+    brands = [ftyp[at : at + 4] for at in (0, *range(8, len(ftyp) - 3, 4))]
+    title = "AVIF" if AVIF_BRANDS.intersection(brands) else "HEIF"
     if b"moov" in kinds:
         raise UnsupportedError(f"{title}: metadata can't be removed from an image sequence (box moov)")
     if b"meta" not in kinds:
@@ -102,8 +104,7 @@ def read(source: Readable) -> Heif:
             raise UnsupportedError(f"{title}: metadata can't be removed from a file with a box mini")
         raise FormatError(title, "meta", None, "there is no complete meta box")
     meta = top[kinds.index(b"meta")]
-    brands = boxes.content(title, source, top[0])
-    heif = Heif(title, [brands[at : at + 4] for at in (0, *range(8, len(brands) - 3, 4))], top, end, -1, {}, [], [], [])
+    heif = Heif(title, brands, top, end, -1, {}, [], [], [])
     _read_meta(heif, source, meta)
     return heif
 
