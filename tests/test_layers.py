@@ -15,7 +15,7 @@ LAYERS = (
     {"errors", "t81", "settings", "legible"},
     {"kernels"},
     {"memory", "tiles", "turns", "bytestream"},
-    {"metadata", "sniff", "icc", "boxes"},
+    {"metadata", "sniff", "icc", "cicp", "boxes"},
     {"jpeg", "png", "raster", "containers"},
     {"pipeline"},
     {"footprint", "metrics"},

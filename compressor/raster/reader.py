@@ -41,6 +41,7 @@ from PIL import (
 
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import Attachments
+from compressor.raster import boxed
 from compressor.sniff import PREFIX, sniff
 
 Bytes = NDArray[np.uint8]
@@ -146,6 +147,7 @@ class Raster:
         if image.mode not in modes or (image.mode == "I" and format == "tiff"):
             raise UnsupportedError(f"{title(format)}: pixels of type {image.mode} (as Pillow calls it)")
         self._mode, self.channels = modes[image.mode]
+        self._boxed = boxed.colors(image, format, self.channels)
         self.frames = 2 if format not in ("jpeg", "jp2") and getattr(image, "is_animated", False) else 1
         self.reserved_bytes = self._decoding_bytes(file_bytes)
         self.notices: list[str] = self._pixel_notices(transparent)
@@ -187,6 +189,8 @@ class Raster:
 
     def _deep(self) -> bool:
         """Whether the file has more bits than the mode that Pillow gives it."""
+        if self._boxed.deep is not None:
+            return self._boxed.deep
         if self.format in ("avif", "jp2"):
             file = self._image.fp
             head = b""
@@ -208,7 +212,8 @@ class Raster:
 
     def _metadata(self) -> Attachments:
         info, image = self._image.info, self._image
-        icc = info.get("icc_profile") or None
+        icc = info.get("icc_profile") or self._boxed.icc
+        self.notices += self._boxed.notices
         if image.mode == "CMYK":
             self._prepare_cmyk(icc)
             icc = None  # the pixels are sRGB now
