@@ -8,12 +8,13 @@ from typing import IO
 from PIL import ImageFile
 
 from compressor import cicp, icc
-from compressor.boxes import Fields, heif, jp2
+from compressor.boxes import Fields, Pieces, av1, heif, jp2
 from compressor.errors import CompressorError, UnsupportedError
 from compressor.memory import CHUNK_BYTES
 
 # Colour spaces of profiles that fit the pixels, by how many channels these have without alpha.
 SPACES = {1: "GRAY", 3: "RGB"}
+UNSPECIFIED = (cicp.UNSPECIFIED, cicp.UNSPECIFIED)
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,9 @@ def _of_avif(source: _File, profile: bytes | None, channels: int) -> Colors:
     notices = []
     if any(kind == b"clap" for kind, _ in properties):
         notices.append("the clean aperture (clap) is not applied: the whole picture is shown")
-    code_points = next((content for kind, content in properties if kind == b"colr" and content[:4] == b"nclx"), None)
-    if profile is not None or code_points is None:
+    if profile is not None:
         return Colors(profile, deep, tuple(notices))
-    fields = Fields("AVIF", "colr", code_points)
-    fields.take(4)
-    primaries, transfer = fields.number(2), fields.number(2)
+    primaries, transfer = _code_points(source, found, pictures, properties)
     grey = channels < 3
     if cicp.is_srgb(1 if grey else primaries, transfer):
         return Colors(None, deep, tuple(notices))
@@ -95,6 +93,21 @@ def _of_avif(source: _File, profile: bytes | None, channels: int) -> Colors:
             f"the samples are meant as {cicp.title(primaries, transfer)}, which is not carried over: {what} will differ"
         )
     return Colors(profile, deep, tuple(notices))
+
+
+def _code_points(
+    source: _File, found: heif.Heif, pictures: list[int], properties: list[tuple[bytes, bytes]]
+) -> tuple[int, int]:
+    """Return primaries and transfer characteristics by `nclx` or, without it, by the coded picture."""
+    nclx = next((content for kind, content in properties if kind == b"colr" and content[:4] == b"nclx"), None)
+    if nclx is not None:
+        fields = Fields("AVIF", "colr", nclx)
+        fields.take(4)
+        return fields.number(2), fields.number(2)
+    for number in pictures:
+        if number in found.items and found.items[number].kind == b"av01" and not found.items[number].obstacle:
+            return av1.code_points(Pieces(source, found.items[number].parts)) or UNSPECIFIED
+    return UNSPECIFIED
 
 
 def _of_jp2(source: _File, channels: int, mode: str) -> Colors:

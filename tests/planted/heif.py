@@ -104,7 +104,7 @@ def heif(
         for entry in item.properties:
             if entry not in properties:
                 properties.append(entry)
-            essential = entry[0] in (b"av1C", b"hvcC", b"irot", b"imir", b"lsel")
+            essential = entry[0] in (b"av1C", b"hvcC", b"irot", b"imir", b"clap", b"lsel")
             indices.append(properties.index(entry) + 1 | essential << 7)
         ipma.append(struct.pack(">HB", number, len(indices)) + bytes(indices))
         infe = struct.pack(">HH", number, 0) + item.kind + item.name + b"\0" + item.more
