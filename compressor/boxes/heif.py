@@ -11,6 +11,7 @@ from compressor.memory import Readable
 
 EXTENTS_MAX = 1 << 16  # of all items together
 LINKS_MAX = 1 << 18  # references and properties of all items together
+PROPERTIES_MAX = 255  # of an item
 AVIF_BRANDS = {b"avif", b"avis"}
 IDENTICAL_FILE = 0  # data_reference_index of items in the file itself
 
@@ -67,9 +68,13 @@ class Heif:
     properties: list[tuple[bytes, bytes]]
     groups: list[tuple[bytes, int, list[int]]]
 
-    def targets(self, kind: bytes, origin: int) -> list[int]:
-        """Return the items that an item refers to."""
-        return [to for link in self.references if (link.kind, link.origin) == (kind, origin) for to in link.targets]
+    def inputs(self) -> dict[int, list[int]]:
+        """Return for each derived picture the items that it is derived from."""
+        found: dict[int, list[int]] = {}
+        for link in self.references:
+            if link.kind == b"dimg":
+                found.setdefault(link.origin, []).extend(link.targets)
+        return found
 
     def find(self, item: Item, kind: bytes) -> bytes | None:
         """Return the content of an item's first property of a type."""
@@ -234,6 +239,8 @@ def _read_properties(heif: Heif, data: bytes) -> None:
                 essential, index = divmod(word, 1 << (15 if wide else 7))
                 if index > len(heif.properties):
                     raise fields.broken(f"there is no property {index}")
+                if index and len(item.properties) == PROPERTIES_MAX:
+                    raise fields.broken(f"item {item.number} has more than {PROPERTIES_MAX} properties")
                 if index:
                     item.properties.append((index - 1, bool(essential)))
 

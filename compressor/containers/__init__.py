@@ -15,7 +15,7 @@ from compressor.memory import Readable
 from compressor.settings import Metadata
 
 # The module of each format that can be reduced.
-MODULES: dict[str, str] = {"avif": "heif", "heif": "heif", "jp2": "jp2"}
+MODULES: dict[str, str] = {"avif": "heif", "heif": "heif", "jp2": "jp2", "jxl": "jxl"}
 
 
 def without_metadata(format: str, source: Readable, policy: Metadata, notices: list[str]) -> Iterator[bytes]:

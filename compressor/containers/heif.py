@@ -8,6 +8,7 @@ maps. COLOR keeps ICC profiles, HDR metadata and gain maps (`tmap`) as well. Ori
 `imir`, which stay; that of Exif is one that HEIF readers ignore.
 """
 
+import bisect
 from collections.abc import Iterator
 
 from compressor import boxes
@@ -42,7 +43,11 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
     if sum(length for parts in {tuple(item.parts) for item in pictures} for _, length in parts) > source.size:
         raise UnsupportedError(f"{heif.title}: the data of its items overlap")
     messages = Messages(color, said)
-    data = {item.number: _needed_parts(heif, item, source, messages) for item in pictures}
+    inputs_of = heif.inputs()
+    data = {
+        item.number: _needed_parts(heif, item, len(inputs_of.get(item.number, [])), source, messages)
+        for item in pictures
+    }
     properties = heif_properties.reduced(heif, pictures, data, color, messages, said)
     if any(box.kind == b"uuid" and source.read(box.content, 16) == boxes.C2PA_UUID for box in heif.top):
         said.append(C2PA_REMOVED)
@@ -74,28 +79,26 @@ def _pictures(heif: Heif, color: bool, said: list[str]) -> list[Item]:
             raise UnsupportedError(f"{heif.title}: its gain map can't be removed, since it is the primary picture")
         wanted = [number for number in wanted if number not in gain_maps]
         said.append(GAIN_MAP_REMOVED)
-    kept = _closed(heif, wanted)
-    others = 0
-    for link in heif.references:
-        if link.kind == b"auxl" and link.origin in heif.items and kept.intersection(link.targets):
-            what = heif.auxiliary_type(heif.items[link.origin])
-            if what in ALPHA | DEPTH:
-                kept |= _closed(heif, [link.origin])
-            elif b"gainmap" in what:
-                said.append(GAIN_MAP_REMOVED)
-            else:
-                others += 1
-    if others:
-        said.append(f"auxiliary images other than alpha and depth were removed: {others}")
+    inputs_of = heif.inputs()
+    kept = _closed(heif, inputs_of, wanted)
+    others = {
+        link.origin
+        for link in heif.references
+        if link.kind == b"auxl" and link.origin in heif.items and kept.intersection(link.targets)
+    } - kept
+    purposes = {number: heif.auxiliary_type(heif.items[number]) for number in others}
+    used = [number for number, purpose in purposes.items() if purpose in ALPHA | DEPTH]
+    gains = [number for number, purpose in purposes.items() if b"gainmap" in purpose]
+    kept |= _closed(heif, inputs_of, used)
+    if gains:
+        said.append(GAIN_MAP_REMOVED)
+    if unknown := len(others) - len(used) - len(gains):
+        said.append(f"auxiliary images other than alpha and depth were removed: {unknown}")
     return [item for number, item in heif.items.items() if number in kept]
 
 
-def _closed(heif: Heif, wanted: list[int]) -> set[int]:
+def _closed(heif: Heif, inputs_of: dict[int, list[int]], wanted: list[int]) -> set[int]:
     """Return the items with those that they are derived from."""
-    inputs: dict[int, list[int]] = {}
-    for link in heif.references:
-        if link.kind == b"dimg":
-            inputs.setdefault(link.origin, []).extend(link.targets)
     found: set[int] = set()
     waiting = list(wanted)
     while waiting:
@@ -105,7 +108,7 @@ def _closed(heif: Heif, wanted: list[int]) -> set[int]:
         if number not in heif.items:
             raise FormatError(heif.title, "iref", None, f"there is no item {number}")
         found.add(number)
-        waiting += inputs.get(number, [])
+        waiting += inputs_of.get(number, [])
     return found
 
 
@@ -122,15 +125,16 @@ def _check_data(heif: Heif, item: Item, mdats: list[Box]) -> None:
         return
     found = []
     for start, length in item.parts:
-        box = next((box for box in mdats if box.content <= start <= box.end), None)
-        if box is None or (start + length > box.end and start + length != heif.end):
+        number = bisect.bisect_right(mdats, start, key=lambda box: box.content) - 1
+        box = mdats[number] if number >= 0 else None
+        if box is None or start > box.end or (start + length > box.end and start + length != heif.end):
             raise FormatError(heif.title, "iloc", start, f"data of item {item.number} lie outside the mdat boxes")
         found.append((start, min(length, box.end - start)))
     item.parts = found
 
 
-def _needed_parts(heif: Heif, item: Item, source: Readable, messages: Messages) -> list[Part]:
-    """Return where the data of a picture are that are kept."""
+def _needed_parts(heif: Heif, item: Item, inputs: int, source: Readable, messages: Messages) -> list[Part]:
+    """Return where the data of a picture are that are kept. inputs: of how many others it is derived."""
     data = Pieces(source, item.parts)
     if item.kind == b"av01":
         found = messages.av1(data)
@@ -140,13 +144,13 @@ def _needed_parts(heif: Heif, item: Item, source: Readable, messages: Messages) 
             raise FormatError(heif.title, "hvcC", None, f"item {item.number} has no complete decoder configuration")
         found = messages.hevc(data, (configuration[21] & 3) + 1)
     else:
-        return _derivation(heif, item, data)
+        return _derivation(heif, item, inputs, data)
     if not found:
         raise FormatError(heif.title, "mdat", None, f"item {item.number} has no coded picture")
     return found
 
 
-def _derivation(heif: Heif, item: Item, data: Pieces) -> list[Part]:
+def _derivation(heif: Heif, item: Item, inputs: int, data: Pieces) -> list[Part]:
     """Return where the description of a derived picture is (ISO/IEC 23008-12, 6.6.2)."""
     head = data.read(0, 8)
     wide = bool(head[1:2]) and head[1] & 1
@@ -154,7 +158,7 @@ def _derivation(heif: Heif, item: Item, data: Pieces) -> list[Part]:
         case b"grid":
             size = 12 if wide else 8
         case b"iovl":
-            size = 10 + (8 if wide else 4) * (1 + len(heif.targets(b"dimg", item.number)))
+            size = 10 + (8 if wide else 4) * (1 + inputs)
         case b"tmap":  # ISO 21496-1: a version, headrooms, and 40 bytes for each channel
             channels = 3 if len(head) > 5 and head[5] & 0x80 else 1
             size = min(22 + 40 * channels, data.size)
@@ -189,7 +193,7 @@ def uncarried(source: Readable) -> list[str]:
         return []
     found = []
     thumbnails = {link.origin for link in heif.references if link.kind == b"thmb"}
-    primary = _closed(heif, [heif.primary])
+    primary = _closed(heif, heif.inputs(), [heif.primary])
     for number, item in heif.items.items():
         purpose = heif.auxiliary_type(item)
         if item.kind == b"tmap" or b"gainmap" in purpose:

@@ -8,7 +8,7 @@ from compressor import boxes, icc
 from compressor.boxes import Fields, Held, Part, Pieces
 from compressor.boxes.heif import Heif, Item
 from compressor.containers.coded import HDR_REMOVED, Messages
-from compressor.errors import FormatError, UnsupportedError
+from compressor.errors import UnsupportedError
 
 # Bytes of the properties that are always kept: size, pixel aspect ratio, turning, mirroring, cropping, scaling,
 # choice of layers and operating point.
@@ -68,8 +68,6 @@ def reduced(
                 raise UnsupportedError(
                     f"{heif.title}: item {item.number}: the property {boxes.name(kind)} is needed and not known"
                 )
-        if len(found) > 255:
-            raise FormatError(heif.title, "ipma", None, f"item {item.number} has more than 255 properties")
         associations[item.number] = found
     still = sorted({index for found in associations.values() for index, _ in found})
     place = {index: number for number, index in enumerate(still)}

@@ -14,6 +14,7 @@ from compressor.memory import CHUNK_BYTES
 
 # Colour spaces of profiles that fit the pixels, by how many channels these have without alpha.
 SPACES = {1: "GRAY", 3: "RGB"}
+INPUTS_MAX = 256  # of the pictures that one is derived from, so many are looked at
 UNSPECIFIED = (cicp.UNSPECIFIED, cicp.UNSPECIFIED)
 
 
@@ -69,7 +70,7 @@ def _of_avif(source: _File, profile: bytes | None, channels: int) -> Colors:
         found = heif.read(source)
     except CompressorError:  # an image sequence, or one that libavif takes all the same
         return Colors(icc=profile)
-    pictures = [found.primary, *found.targets(b"dimg", found.primary)]
+    pictures = [found.primary, *found.inputs().get(found.primary, [])[:INPUTS_MAX]]
     properties = [
         found.properties[index]
         for number in pictures

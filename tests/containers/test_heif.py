@@ -1,6 +1,7 @@
 """AVIF and HEIF without metadata: what is left, that pixels stay, what is refused, and broken files."""
 
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -217,6 +218,18 @@ def test_counts_beyond_their_limits_are_refused():
     large = heif({1: PLAIN}, in_meta=box(b"free", bytes(17 << 20)))
     with pytest.raises(LimitError, match="at most 16 MiB"):
         reduced(large, Metadata.STRIP)
+
+
+def test_many_references_and_items_take_no_more_than_seconds():
+    items = {number: Item(b"iden", b"", PROPERTIES[:1], hidden=number > 1) for number in range(1, 20_001)}
+    links = [(b"dimg", 1, list(range(2, 20_001)))]
+    links += [(b"auxl", number, [1, 2, 3]) for number in range(2, 20_001)]
+    data = heif(items, links)
+    begun = time.process_time()
+    result, _ = reduced(data, Metadata.STRIP)
+
+    assert time.process_time() - begun < 5
+    assert result.count(b"infe") == 20_000
 
 
 def test_memory_does_not_grow_with_the_picture():
