@@ -15,7 +15,7 @@ LAYERS = (
     {"errors", "t81", "settings", "legible", "icc"},
     {"kernels"},
     {"memory", "tiles", "turns", "bytestream", "window"},
-    {"metadata", "sniff", "tiff", "gif", "bmp"},
+    {"metadata", "sniff", "cicp", "boxes", "tiff", "gif", "bmp"},
     {"jpeg", "png", "raster", "containers"},
     {"pipeline"},
     {"footprint", "metrics"},

@@ -42,7 +42,7 @@ from PIL import (
 
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import Attachments
-from compressor.raster import embedded, tiff
+from compressor.raster import boxed, embedded, tiff
 from compressor.raster.depth import is_deep
 from compressor.sniff import PREFIX, sniff
 
@@ -159,6 +159,7 @@ class Raster:
         if image.mode not in modes or (image.mode == "I" and format == "tiff"):
             raise UnsupportedError(f"{title(format)}: pixels of type {image.mode} (as Pillow calls it)")
         self._mode, self.channels = modes[image.mode]
+        self._boxed = boxed.colors(image, format, self.channels)
         self.frames = 2 if format not in ("jpeg", "jp2") and getattr(image, "is_animated", False) else 1
         if facts is not None:
             self.frames = facts.pages
@@ -193,7 +194,8 @@ class Raster:
         return int(pixels * each) + bands + copies * file_bytes + (1 << 20)
 
     def _pixel_loss(self) -> str:
-        if self._image.mode.startswith("I") or is_deep(self._image, self.format):
+        deep = is_deep(self._image, self.format) if self._boxed.deep is None else self._boxed.deep
+        if self._image.mode.startswith("I") or deep:
             return DEEP
         if self._image.mode in ("CMYK", "LAB", "HSV"):
             return self._image.mode
@@ -217,7 +219,8 @@ class Raster:
 
     def _metadata(self) -> Attachments:
         info, image = self._image.info, self._image
-        icc = info.get("icc_profile") or None
+        icc = info.get("icc_profile") or self._boxed.icc
+        self.notices += self._boxed.notices
         if image.mode == "CMYK":
             self._prepare_cmyk(icc)
             icc = None  # the pixels are sRGB now
