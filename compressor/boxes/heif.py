@@ -90,7 +90,7 @@ class Heif:
 
 
 def read(source: Readable) -> Heif:
-    """Read the meta box. Raises FormatError, LimitError, and UnsupportedError for image sequences."""
+    """Read the meta box. Raises FormatError, LimitError, and UnsupportedError for what can't be read."""
     top, end = boxes.top_level(source)
     for number, box in enumerate(top):
         if box.kind == b"ftyp" and number:  # another file begins, such as the film of a motion photo
@@ -102,8 +102,6 @@ def read(source: Readable) -> Heif:
     ftyp = boxes.content("HEIF", source, top[0])
     brands = [ftyp[at : at + 4] for at in (0, *range(8, len(ftyp) - 3, 4))]
     title = "AVIF" if AVIF_BRANDS.intersection(brands) else "HEIF"
-    if b"moov" in kinds:
-        raise UnsupportedError(f"{title}: metadata can't be removed from an image sequence (box moov)")
     if b"meta" not in kinds:
         if b"mini" in kinds:
             raise UnsupportedError(f"{title}: metadata can't be removed from a file with a box mini")

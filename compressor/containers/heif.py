@@ -1,4 +1,4 @@
-"""HEIF and AVIF still images (ISO/IEC 23008-12, AV1 Image File Format), reduced to what a metadata policy keeps.
+"""HEIF and AVIF pictures and films (ISO/IEC 23008-12, AV1 Image File Format), reduced to what a metadata policy keeps.
 
 The file is put together anew from what is known to be needed: the file type box, a meta box with the pictures alone,
 and their coded data. Coded data are copied as they are, but for messages in them (`coded`).
@@ -9,13 +9,15 @@ maps. COLOR keeps ICC profiles, HDR metadata and gain maps (`tmap`) as well. Ori
 """
 
 import bisect
+import functools
 from collections.abc import Iterator
 
 from compressor import boxes
 from compressor.boxes import Box, Part, Pieces
 from compressor.boxes.heif import Heif, Item, read
-from compressor.containers import heif_properties, heif_writer
+from compressor.containers import heif_properties, heif_tracks, heif_writer
 from compressor.containers.coded import Messages
+from compressor.containers.heif_tracks import Film
 from compressor.errors import CompressorError, FormatError, UnsupportedError
 from compressor.memory import Readable
 from compressor.settings import Metadata
@@ -48,12 +50,13 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
         item.number: _needed_parts(heif, item, len(inputs_of.get(item.number, [])), source, messages)
         for item in pictures
     }
+    film = heif_tracks.read(heif, source, color, messages, said, functools.partial(_inside, heif, mdats))
     properties = heif_properties.reduced(heif, pictures, data, color, messages, said)
     if any(box.kind == b"uuid" and source.read(box.content, 16) == boxes.C2PA_UUID for box in heif.top):
         said.append(C2PA_REMOVED)
-    if behind := _behind(heif, source, data):
+    if behind := _behind(heif, source, data, film):
         said.append(f"{behind} bytes behind the image were removed")
-    result = heif_writer.Result(heif, pictures, data, properties)
+    result = heif_writer.Result(heif, pictures, data, properties, film)
     notices += dict.fromkeys(said)
     idat = b"".join(boxes.copied(source, result.idat_parts))
     yield result.finish(idat)
@@ -121,16 +124,20 @@ def _check_data(heif: Heif, item: Item, mdats: list[Box]) -> None:
         raise UnsupportedError(f"{what}: {item.obstacle}")
     if not item.parts and item.kind != b"iden":
         raise FormatError(heif.title, "iloc", None, f"item {item.number} has no data")
-    if item.in_idat:
-        return
+    if not item.in_idat:
+        item.parts = _inside(heif, mdats, item.parts, f"item {item.number}")
+
+
+def _inside(heif: Heif, mdats: list[Box], parts: list[Part], what: str) -> list[Part]:
+    """Return the parts that data lie in, or raise FormatError where these are outside the mdat boxes."""
     found = []
-    for start, length in item.parts:
+    for start, length in parts:
         number = bisect.bisect_right(mdats, start, key=lambda box: box.content) - 1
         box = mdats[number] if number >= 0 else None
         if box is None or start > box.end or (start + length > box.end and start + length != heif.end):
-            raise FormatError(heif.title, "iloc", start, f"data of item {item.number} lie outside the mdat boxes")
+            raise FormatError(heif.title, "iloc", start, f"data of {what} lie outside the mdat boxes")
         found.append((start, min(length, box.end - start)))
-    item.parts = found
+    return found
 
 
 def _needed_parts(heif: Heif, item: Item, inputs: int, source: Readable, messages: Messages) -> list[Part]:
@@ -171,11 +178,12 @@ def _derivation(heif: Heif, item: Item, inputs: int, data: Pieces) -> list[Part]
     return boxes.joined(data.parts(0, size))
 
 
-def _behind(heif: Heif, source: Readable, data: dict[int, list[Part]]) -> int:
+def _behind(heif: Heif, source: Readable, data: dict[int, list[Part]], film: Film | None) -> int:
     """Return how many bytes follow the boxes that hold the pictures, 0 where these are padding or named otherwise."""
-    ends = [box.end for box in heif.top if box.kind == b"meta"][:1]
-    last = max((start for parts in data.values() for start, _ in parts), default=0)
-    ends += [box.end for box in heif.top if box.start <= last < box.end]
+    ends = [box.end for box in heif.top if box.kind in (b"meta", b"moov")][: 2 if film else 1]
+    starts = [start for parts in data.values() for start, _ in parts]
+    starts += [part[0] for track in (film.tracks if film else ()) for sample in track.samples for part in sample]
+    ends += [box.end for box in heif.top if box.start <= max(starts, default=0) < box.end]
     rest = [box for box in heif.top if box.start >= max(ends)]
     if heif.end == source.size and all(
         box.kind in (b"free", b"skip", b"mdat") or source.read(box.content, 16) == boxes.C2PA_UUID for box in rest
@@ -213,7 +221,7 @@ def uncarried(source: Readable) -> list[str]:
     for box in heif.top:
         if box.kind == b"uuid" and source.read(box.content, 16) == boxes.C2PA_UUID:
             found.append("content credentials (C2PA)")
-        elif box.kind not in (b"ftyp", b"meta", b"mdat", b"free", b"skip"):
+        elif box.kind not in (b"ftyp", b"meta", b"moov", b"mdat", b"free", b"skip"):
             found.append(f"box {boxes.name(box.kind)}")
     found += [f"property {boxes.name(kind)}" for kind in heif_properties.descriptive(heif)]
     if heif.end < source.size:

@@ -153,7 +153,6 @@ def test_an_extent_of_length_zero_goes_on_to_the_end():
         (PLAIN, {b"\x44\x40\0\1\0\1\0\0": b"\x44\x40\0\1\0\1\0\1"}, "it lies in another"),
         (Item(b"av01", CODED, PROPERTIES, in_idat=True), {b"\x44\x40\0\1\0\1\0\1": b"\x44\x40\0\1\0\1\0\2"},
          "it is constructed from other items"),
-        (PLAIN, {b"avifmif1": b"avismif1", b"mdat": b"moov"}, "an image sequence"),
         (PLAIN, {b"meta": b"mini"}, "a file with a box mini"),
     ],
 )  # fmt: skip
