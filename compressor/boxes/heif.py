@@ -9,8 +9,9 @@ from compressor.boxes import Box, Fields, Part
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.memory import Readable
 
+ITEMS_MAX = 1 << 14
 EXTENTS_MAX = 1 << 16  # of all items together
-LINKS_MAX = 1 << 18  # references and properties of all items together
+LINKS_MAX = 1 << 17  # references and properties of all items together
 PROPERTIES_MAX = 255  # of an item
 AVIF_BRANDS = {b"avif", b"avis"}
 IDENTICAL_FILE = 0  # data_reference_index of items in the file itself
@@ -154,6 +155,8 @@ def _read_items(heif: Heif, fields: Fields) -> None:
         item = Item(number, entry.take(4), hidden=bool(flags & 1))
         entry.text()
         item.media = entry.text() if item.kind == b"mime" else b""
+        if len(heif.items) == ITEMS_MAX:
+            raise LimitError(f"{heif.title}: more than {ITEMS_MAX} items")
         if number in heif.items:
             raise FormatError(heif.title, "infe", None, f"there are two items {number}")
         heif.items[number] = item
