@@ -123,6 +123,8 @@ def _read_meta(heif: Heif, source: Readable, meta: Box) -> None:
             raise FormatError(heif.title, boxes.name(kind), found[kind][1], "there are two of these boxes")
     for kind in (b"pitm", b"iinf", b"iloc", b"iprp"):
         if kind not in found:
+            if any(box.kind == b"moov" for box in heif.top):
+                raise UnsupportedError(f"{heif.title}: a film without a picture that stands for it is not examined")
             raise FormatError(heif.title, "meta", meta.start, f"there is no box {boxes.name(kind)}")
     fields = {kind: Fields(heif.title, boxes.name(kind), content) for kind, (content, _) in found.items()}
     if b"hdlr" in fields and fields[b"hdlr"].data[8:12] != b"pict":
