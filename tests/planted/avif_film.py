@@ -64,7 +64,7 @@ def described(data: bytes, marks: Marks, track: int) -> bytes:
 
 
 def everywhere() -> Planted:
-    marks = Marks("avif-film")
+    marks = Marks("avif-animated")
     found = dict(boxes_of(film()))
     moov = planted(box(b"moov", found[b"moov"]), marks)
 
@@ -73,7 +73,7 @@ def everywhere() -> Planted:
     message = obu(15, marks("OBU of padding in a gap") + b"\x80")
     delta = len(moov) - (len(found[b"moov"]) + 8) + len(message)
     data = moved(head + moov, old + 8, delta) + box(b"mdat", message, found[b"mdat"])
-    return Planted("avif-film", "avif", data, marks, frozenset({"ICC profile of the track"}))
+    return Planted("avif-animated", "avif", data, marks, frozenset({"ICC profile of the track"}))
 
 
 def moved(head: bytes, first: int, delta: int) -> bytes:
