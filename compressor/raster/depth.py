@@ -22,6 +22,8 @@ def is_deep(image: ImageFile.ImageFile, format: str) -> bool:
             sizes = found[SSIZ::3][: int.from_bytes(found[CSIZ : CSIZ + 2], "big")]
             return any((size & SSIZ_DEPTH) >= 8 for size in sizes)
         return False
+    if format == "bmp":  # BGR;16 is five or six bits a sample
+        return False
     for tile in image.tile:
         arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
         if any(isinstance(word, str) and ";16" in word for word in arguments):

@@ -42,7 +42,7 @@ from PIL import (
 
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import Attachments
-from compressor.raster import tiff
+from compressor.raster import boxed, embedded, tiff
 from compressor.raster.depth import is_deep
 from compressor.sniff import PREFIX, sniff
 
@@ -159,6 +159,7 @@ class Raster:
         if image.mode not in modes or (image.mode == "I" and format == "tiff"):
             raise UnsupportedError(f"{title(format)}: pixels of type {image.mode} (as Pillow calls it)")
         self._mode, self.channels = modes[image.mode]
+        self._boxed = boxed.colors(image, format, self.channels)
         self.frames = 2 if format not in ("jpeg", "jp2") and getattr(image, "is_animated", False) else 1
         if facts is not None:
             self.frames = facts.pages
@@ -193,7 +194,8 @@ class Raster:
         return int(pixels * each) + bands + copies * file_bytes + (1 << 20)
 
     def _pixel_loss(self) -> str:
-        if self._image.mode.startswith("I") or is_deep(self._image, self.format):
+        deep = is_deep(self._image, self.format) if self._boxed.deep is None else self._boxed.deep
+        if self._image.mode.startswith("I") or deep:
             return DEEP
         if self._image.mode in ("CMYK", "LAB", "HSV"):
             return self._image.mode
@@ -217,15 +219,21 @@ class Raster:
 
     def _metadata(self) -> Attachments:
         info, image = self._image.info, self._image
-        icc = info.get("icc_profile") or None
+        icc = info.get("icc_profile") or self._boxed.icc
+        self.notices += self._boxed.notices
         if image.mode == "CMYK":
             self._prepare_cmyk(icc)
             icc = None  # the pixels are sRGB now
         elif image.mode in ("LAB", "HSV"):
             icc = None  # of YCbCr it is that of the RGB that it becomes
+        if self.format == "gif" and image.fp is not None:
+            return embedded.gif_attachments(image.fp)
+        if self.format == "bmp" and image.fp is not None:
+            icc, notices = embedded.bmp_profile(image.fp)
+            self.notices += notices
         exif = self._tiff_exif() if self.format == "tiff" else info.get("exif")
         xmp = info.get("xmp")
-        comment = _text(info.get("comment"))
+        comment = embedded.text(info.get("comment"))
         return Attachments(
             icc=icc,
             exif=exif.removeprefix(b"Exif\0\0") if exif else None,
@@ -305,16 +313,6 @@ def _scaled(band: Image.Image, white: int, peak: int) -> Bytes:
     if white != peak:
         samples = (samples.astype(np.int64).clip(0, white) * peak + white // 2) // white
     return samples.clip(0, peak).astype(">u2" if peak > 255 else np.uint8).view(np.uint8)
-
-
-def _text(comment: object) -> str:
-    """A comment, which no format gives an encoding: UTF-8 if it can be."""
-    if not isinstance(comment, bytes):
-        return str(comment or "")
-    try:
-        return comment.decode()
-    except UnicodeDecodeError:
-        return comment.decode("latin-1")
 
 
 def _density(dpi: object) -> tuple[int, int] | None:
