@@ -446,3 +446,18 @@ def test_tries_that_came_to_nothing_are_paid_for(tmp_path, monkeypatch):
         with Ledger(tmp_path / name) as ledger:
             costs.append(sum(total.cpu_seconds for total in ledger.totals()))
     assert costs[0] > 1.5 * costs[1]  # each was done three times
+
+
+def test_a_run_under_two_caps_sleeps_until_an_object_may_begin(tmp_path):
+    """Each pass commits the ledger: there are a few for each object, not thousands."""
+    files = {f"{n}.txt": b"x" * 100 for n in range(12)}
+    source, target, passes = Memory(files), Memory(), []
+    engine = Inline(COPY, source, target)
+    engine.patient = True
+
+    whole, _, _ = run_of(
+        COPY, source, target, tmp_path / "ledger", engine=engine, pace=Pace(1000, 3000), told=passes.append
+    )
+
+    assert whole and target.data() == files
+    assert len(passes) < 6 * len(files)
