@@ -279,7 +279,7 @@ def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path):
 
 
 def test_a_line_of_a_part_comes_back_as_it_was():
-    from compressor.batch.ledger import as_line, from_line
+    from compressor.batch.records import as_line, from_line
 
     done = Done(
         key="a\n\udcff",

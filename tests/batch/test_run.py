@@ -288,7 +288,7 @@ def test_shards_become_parts_and_failures_stay_rows(tmp_path, monkeypatch):
     ]
     with Ledger(tmp_path / "ledger") as ledger:
         assert {done.key for done in ledger.objects()} == FILES.keys()
-        assert [done.key for done in ledger.failures(9)] == ["broken.jpg"]
+        assert [(done.key, known) for done, known in ledger.failures(9)] == [("broken.jpg", False)]
         assert ledger._database.execute("SELECT count(*) FROM objects").fetchone() == (1,)
 
     source.put("b in the middle.jpg", jpeg(44))
@@ -343,7 +343,7 @@ def test_a_defect_fails_one_object_and_not_the_run(moment, tmp_path, monkeypatch
     else:
         assert totals["failed", "other"] == 1 and odd not in target.data()
         with Ledger(tmp_path / "ledger") as ledger:
-            assert "ZeroDivisionError: two lines" in [done.error for done in ledger.failures(9)]
+            assert "ZeroDivisionError: two lines" in [done.error for done, _ in ledger.failures(9)]
 
 
 def test_an_intent_that_cannot_be_settled_keeps_its_shard_open(tmp_path):
