@@ -219,7 +219,7 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
 def refuse_restored(ledger: Ledger) -> None:
     """Raise LedgerError where originals were put back: to go on would replace them again."""
     said, path = ledger.facts().get(RESTORED), ledger.path
-    if said == ALL:
+    if said == ALL or (said is not None and not ledger.restored()):
         raise LedgerError(f"{path} is of a run that was restored: name another with --ledger")
     if said is not None:
         part = f"{path} is of a run of which a part was restored, {ledger.restored():,} originals"

@@ -12,7 +12,7 @@ from compressor.batch.launch import FINISHED
 from compressor.batch.ledger import FINAL, INTENT
 from compressor.batch.ledger_read import columns_of, facts_in, reading
 from compressor.batch.records import from_line, unsure
-from compressor.batch.restore import RESTORED
+from compressor.batch.restore import ALL, RESTORED
 from compressor.batch.totals import Total, Totals
 
 
@@ -90,7 +90,7 @@ def status(path: Path) -> Status:
             totals=_totals(database),
             open_intents=database.execute("SELECT count(*) FROM objects WHERE state = ?", (INTENT,)).fetchone()[0],
             known_failures=_known_failures(database),
-            restored=facts.get(RESTORED, "no"),
+            restored=("all" if facts[RESTORED] == ALL else "part") if RESTORED in facts else "no",
             restored_objects=restored,
         )
 

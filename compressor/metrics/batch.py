@@ -86,7 +86,7 @@ class _Batch(Collector):
         yield _counter("memory_byte_seconds", text, (), {(): summary.memory_byte_seconds})
         yield _gauge("compressor_batch_duration_seconds", "How long the run took.", summary.wall_seconds)
         yield _gauge("compressor_batch_interrupted", "1 where it did not come to its end.", float(summary.interrupted))
-        accepted = {
+        accepted: dict[tuple[str, ...], float] = {
             (str(total.reason) or NO_REASON,): float(summary.accepted_failures.get(total.reason, 0))
             for total in summary.totals
             if total.outcome == FAILED
