@@ -108,6 +108,11 @@ def check(request: Request) -> None:
         raise SettingsError("ledger", f"{ledger} would lie in SRC, among the objects: name another place")
     if job.keep is not None and not job.keep.strip("/"):
         raise SettingsError("keep_originals", "must be a prefix such as originals/")
+    for name, cap in (("objects_per_second", request.objects_per_second), ("bandwidth", request.bytes_per_second)):
+        if cap is not None and not cap > 0:
+            raise SettingsError(name, f"is {cap}, must be above 0")
+    if request.workers < 1:
+        raise SettingsError("workers", f"is {request.workers}, must be at least 1")
     ages = [name for name in ("older_than", "newer_than") if getattr(request.filters, name) is not None]
     if ages and request.manifest is not None and not Manifest(request.manifest).dated():
         raise SettingsError(ages[0], f"{request.manifest} does not say when objects were last modified")

@@ -53,13 +53,17 @@ class Original:
             yield held
 
 
+class StoppedError(Exception):
+    """Somebody asked the restore to end; nothing was written."""
+
+
 @dataclass
 class Restorer:
     """Puts one original back, or says what would be done. May be used from several threads.
 
     store      has the objects, `originals` what was kept of them
     dry_run    write nothing
-    stopped    asked before anything is written
+    stopped    asked while objects are compared, and before anything is written
     """
 
     store: Store
@@ -73,6 +77,8 @@ class Restorer:
         back = put_back(done)
         try:
             return back if self._restore(done, open_end) else None
+        except StoppedError:
+            return None
         except StoreError as error:
             outcome, reason = MEANING.get(error.trouble, (Outcome.FAILED, Reason.OTHER))
             return replace(back, outcome=outcome, reason=reason, error=str(error))
@@ -86,14 +92,14 @@ class Restorer:
         if there is None:
             raise StoreError(Trouble.MISSING, f"deleted since it was replaced; its original is at {done.kept!r}")
         if there.etag != done.result_etag:
-            original = done.source_digest or store_digest(self.originals, done.kept)
-            found = store_digest(self.store, done.key)
+            original = done.source_digest or self._digest(self.originals, done.kept)
+            found = self._digest(self.store, done.key)
             if found == original:
-                return self._back_already(done, kept, original)
+                self._back_already(done, kept, original)
+                return True
             if found != done.digest:
                 raise StoreError(Trouble.CHANGED, f"changed since it was replaced; its original is at {done.kept!r}")
-        if self.stopped():
-            return False
+        self._go_on()
         if not self.dry_run:
             self._write(done, there, kept)
         return True
@@ -102,26 +108,29 @@ class Restorer:
         """No copy is kept: the original is back by its digest, was never replaced, or is lost."""
         if there is not None and there.size == done.size and self._is_original(there, done):
             return not open_end
-        if open_end and (there is None or there.size != done.bytes_out or self._digest(there) != done.digest):
+        if open_end and (there is None or self._digest(self.store, done.key) != done.digest):
             return False  # the run was killed before it kept this one
         what = "it is deleted" if there is None else "what stands in its place is not the original"
         raise StoreError(Trouble.OTHER, f"{what}, and no original is at {done.kept!r} any more")
 
     def _is_original(self, there: Entry, done: Done) -> bool:
-        return there.etag == done.etag or bool(done.source_digest and self._digest(there) == done.source_digest)
+        if there.etag == done.etag:
+            return True
+        return bool(done.source_digest) and self._digest(self.store, done.key) == done.source_digest
 
-    def _digest(self, entry: Entry) -> str:
-        return store_digest(self.store, entry.key)
+    def _digest(self, store: Store, key: str) -> str:
+        return store_digest(store, key, self._go_on)
 
-    def _back_already(self, done: Done, kept: Entry, original: str) -> bool:
-        """By a run that was killed then, or by somebody else: only the copy has to go, if it is one."""
+    def _go_on(self) -> None:
         if self.stopped():
-            return False
+            raise StoppedError
+
+    def _back_already(self, done: Done, kept: Entry, original: str) -> None:
+        """Delete the copy, if it is one: a run that was killed then has put the original back, or somebody else has."""
         if not self.dry_run:
             self.store.tidy(done.key)
-            if store_digest(self.originals, done.kept) == original:
+            if self._digest(self.originals, done.kept) == original:
                 self._delete(done, kept)
-        return True
 
     def _write(self, done: Done, there: Entry, kept: Entry) -> None:
         if kept.size != done.size:

@@ -119,6 +119,9 @@ def test_a_service_can_do_the_codecs_part(source: Path, tmp_path: Path) -> None:
         (["in", "out", "--sample", "x"], "is not a number of objects"),
         (["in", "out", "--older-than", "x"], "is not an age"),
         (["restore"], "give DST"),
+        (["in", "out", "--objects-per-second", "0"], "--objects-per-second is 0.0, must be above 0"),
+        (["in", "out", "--bandwidth", "0"], "--bandwidth is 0, must be above 0"),
+        (["in", "out", "--workers", "-1"], "--workers is -1, must be at least 1"),
     ],
     ids=str,
 )

@@ -243,6 +243,29 @@ def test_stopped_it_finishes_what_it_is_writing_and_begins_nothing(store, tmp_pa
     assert store.data() == FILES
 
 
+def test_stopped_it_does_not_read_an_object_to_its_end(store, tmp_path):
+    """To compare one of 100 GB takes its time."""
+    asked = threading.Event()
+
+    class Endless(Over):
+        def open(self, key):
+            opened = super().open(key)
+            data = opened.chunks
+
+            def chunks():
+                asked.set()
+                while True:
+                    yield from data()
+
+            opened.chunks = chunks
+            return opened
+
+    store.put("photos/1.jpg", store.data()["photos/1.jpg"])  # its etag is another
+    only = Filters(include=("photos/1.jpg",))
+    assert restored(tmp_path / "ledger", Endless(store), stopped=asked.is_set, filters=only) == ({}, False)
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
+
+
 class Dead(BaseException):
     """What ends a process wherever it is."""
 
