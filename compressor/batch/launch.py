@@ -25,7 +25,7 @@ from compressor.batch.trial import Trial
 from compressor.errors import SettingsError
 from compressor.footprint import Basis
 from compressor.memory import resident_bytes
-from compressor.settings import VERSION
+from compressor.settings import VERSION, Metadata
 
 FINISHED = "finished"  # a fact of the ledger: when the last run came to its end, "" while one has yet to
 Stopped = Callable[[], bool]
@@ -216,7 +216,7 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
             ledger.report_failures()
             ledger.note(FINISHED, repr(summary.ended))
         summary = estimated(summary, ledger.spend(*watch.spent()), request.footprint)
-        for notice in source.notices if job.in_place else target.notices:
+        for notice in (*_notices_of(job), *(source.notices if job.in_place else target.notices)):
             summary = dataclasses.replace(summary, notices={notice: 0, **summary.notices})
         return summary
 
@@ -229,6 +229,13 @@ def refuse_restored(ledger: Ledger) -> None:
     if said is not None:
         part = f"{path} is of a run of which a part was restored, {ledger.restored():,} originals"
         raise LedgerError(f"{part}: name another with --ledger, or have compressor ledger restore put back the rest")
+
+
+def _notices_of(job: Job) -> list[str]:
+    """What an operator would not expect of a run."""
+    if job.keep is not None and job.settings.metadata is not Metadata.KEEP:
+        return [f"the originals kept under {job.keep} are as they were: their metadata remain"]
+    return []
 
 
 def facts_of(request: Request) -> dict[str, str]:

@@ -74,10 +74,11 @@ def _shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
     """Of finished shards as they were counted, of open ones by their rows: totals of those may be of an earlier run."""
     memory = "sum(memory_byte_seconds)" if "memory_byte_seconds" in columns_of(database, "totals") else "0.0"
     found = database.execute(
-        "SELECT shard, sum((outcome = :compressed) * (bytes_in - bytes_out)), sum((outcome = :compressed) * bytes_out),"
+        "SELECT shard, sum((outcome IN (:compressed, :stripped)) * (bytes_in - bytes_out)),"
+        " sum((outcome IN (:compressed, :stripped)) * bytes_out),"
         f" sum(cpu_seconds), {memory}"
         " FROM totals JOIN shards ON number = shard AND done = 1 GROUP BY shard",
-        {"compressed": Outcome.COMPRESSED.value},
+        {"compressed": Outcome.COMPRESSED.value, "stripped": Outcome.STRIPPED.value},
     )
     shards = {number: ShardSum(True, *sums) for number, *sums in found}
     opened: defaultdict[int, ShardSum] = defaultdict(ShardSum)
@@ -86,7 +87,7 @@ def _shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
         done, sums = from_line(line), opened[number]
         sums.cpu_seconds += done.cpu_seconds
         sums.memory_byte_seconds += done.memory_byte_seconds
-        if done.outcome is Outcome.COMPRESSED and state == FINAL:
+        if done.outcome.changed and state == FINAL:
             sums.saved_bytes += done.size - done.bytes_out
             sums.bytes_out += done.bytes_out
     return shards | opened

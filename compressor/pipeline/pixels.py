@@ -14,9 +14,10 @@ from compressor.jpeg.frame import Header
 from compressor.jpeg.parallel import Bands
 from compressor.jpeg.pixels import COLORS, kind_of
 from compressor.jpeg.pixels import bands as jpeg_bands
+from compressor.jpeg.policy import PICTURES_REMOVED
 from compressor.kernels.color import flatten
 from compressor.memory import Spool
-from compressor.metadata import Attachments
+from compressor.metadata import Attachments, removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients
 from compressor.settings import Raw, Tile
@@ -26,13 +27,17 @@ from compressor.tiles import Band
 class Pixels(Protocol):
     """channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Attachments and notices are complete after the bands.
 
-    come  how bands do
+    come       how bands do
+    loss       what of the source's samples the bands can't hold ("more than 8 bits a sample"), or ""
+    bit_depth  of the samples in bands: 8, or 16 where PNG is made, the more significant byte first
     """
 
     width: int
     height: int
     channels: int
     come: Bands
+    loss: str
+    bit_depth: int
 
     def bands(self, lines: int) -> Iterator[Band]:
         """(n, width, channels) uint8 or the same bytes in another shape, n a multiple of `lines` but for the last."""
@@ -53,15 +58,19 @@ class PngPixels:
     """A PNG as it streams in; where it is interlaced, all of it waits in a spool first."""
 
     come = Bands.SLOW
+    bit_depth = 8
 
     def __init__(self, stream: ByteStream, header: png.Header, spool: Callable[[], Spool]) -> None:
         self._stream, self._header, self._spool = stream, header, spool
         self.width, self.height, self.channels = header.width, header.height, header.channels
+        self.loss = "more than 8 bits a sample" if header.bit_depth == 16 else ""
+        self._end: int | None = None
 
     def bands(self, lines: int) -> Iterator[Band]:
         buffers = png.pixel_buffers(self._header, lines)
         for rows in png.scanlines(self._stream, self._header, lines, self._spool):
             yield png.to_pixels(self._header, rows, buffers)
+        self._end = self._stream.offset
 
     def band_bytes(self, lines: int) -> int:
         return bounds.png_bands(self._header, lines, pixels=True)
@@ -73,7 +82,8 @@ class PngPixels:
     @property
     def notices(self) -> Sequence[str]:
         deep = ["16-bit samples reduced to 8"] if self._header.bit_depth == 16 else []
-        return [*self._header.notices, *deep]
+        behind = removed_behind(0 if self._end is None else self._stream.size - self._end)
+        return [*self._header.notices, *deep, *png.removed_credentials(self._header.credentials), *behind]
 
 
 class JpegPixels:
@@ -85,6 +95,8 @@ class JpegPixels:
 
     coefficients: Coefficients
     come = Bands.SLOW
+    loss = ""
+    bit_depth = 8
 
     def __init__(self, header: Header, size: Callable[[], int]) -> None:
         self._header, self._size = header, size
@@ -107,13 +119,13 @@ class JpegPixels:
 
     @property
     def notices(self) -> Sequence[str]:
-        header, notices = self._header, list(self._header.notices)
+        header, notices = self._header, [*self._header.notices, *self._header.removed]
         if mpf.index_of(header.segments) is not None:
-            notices.append("further images in the file (MPF) were dropped")
+            notices.append(PICTURES_REMOVED)
         if header.trailing:
             notices.append(f"{len(header.trailing)} metadata segments behind the first scan were dropped")
         if self._ended is not None and self._size() > self._ended:
-            notices.append(f"{self._size() - self._ended} bytes behind the image were dropped")
+            notices += removed_behind(self._size() - self._ended)
         return notices
 
 
@@ -121,6 +133,8 @@ class RawPixels:
     """Tiles that stream in."""
 
     come = Bands.REUSED
+    loss = ""
+    bit_depth = 8
     notices: Sequence[str] = ()
     attachments = Attachments()
 
@@ -139,6 +153,8 @@ class ArrayPixels:
     """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it."""
 
     come = Bands.LASTING
+    loss = ""
+    bit_depth = 8
     notices: Sequence[str] = ()
     attachments = Attachments()
 
@@ -156,13 +172,21 @@ class ArrayPixels:
 
 
 class RasterPixels:
-    """Any other file: Pillow holds the whole image."""
+    """Any other file: Pillow holds the whole image.
+
+    uncarried  names of metadata that the attachments have no field for
+    deep       whether bands of grey with more than 8 bits are to be of 16 bits
+    """
 
     come = Bands.REUSED
 
-    def __init__(self, opened: "raster.Raster") -> None:
+    def __init__(self, opened: "raster.Raster", uncarried: Sequence[str] = (), *, deep: bool = False) -> None:
+        if deep:
+            opened.keep_depth()
         self._raster = opened
-        self.attachments = opened.metadata
+        self.loss, self.bit_depth = opened.loss, opened.bit_depth
+        lost = [f"not carried over from {raster.title(opened.format)}: {', '.join(uncarried)}"] if uncarried else []
+        self.attachments = opened.metadata.noting(*lost)
         self.width, self.height, self.channels = opened.width, opened.height, opened.channels
 
     def bands(self, lines: int) -> Iterator[Band]:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from compressor.batch import restore as restoring
 from compressor.batch.job import Job, Outcome
@@ -19,7 +20,7 @@ from compressor.batch.ledger_read import LedgerHeldError
 from compressor.batch.plan import Filters
 from compressor.batch.restore import ALL, PART, RESTORED, restore, would_restore
 from compressor.batch.store import StoreError, Trouble
-from compressor.settings import Settings
+from compressor.settings import Metadata, Settings
 from tests.batch.support import Inline, Memory, jpeg, run_of
 
 JOB = Job(
@@ -99,6 +100,23 @@ def test_several_go_back_at_a_time(store, tmp_path):
 
     assert restored(tmp_path / "ledger", Slow(store), workers=3) == ({("copied", ""): 6}, True)
     assert store.data() == FILES
+
+
+def test_originals_of_what_was_only_stripped_go_back_with_their_metadata(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    original = jpeg(1, quality=60, exif=exif)
+    store = Memory({"a.jpg": original})
+    settings = Settings(min_saving=0.99, lossless=True, metadata=Metadata.STRIP)
+    job = dataclasses.replace(JOB, settings=settings)
+    _, totals, _ = run_of(job, store, store, tmp_path / "ledger", filters=GLOB)
+    assert sum(totals[kind] for kind in totals if kind[0] == "stripped") == 1
+    assert b"a description" not in store.data()["a.jpg"]
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.begin(facts_of(RunRequest(job=job)))
+
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 1}, True)
+    assert store.data() == {"a.jpg": original}
 
 
 def test_a_part_can_be_restored_and_then_the_rest(store, tmp_path):
