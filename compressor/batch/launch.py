@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from compressor.batch.atomic import require_conditions, require_single_links
 from compressor.batch.engine import Engine
 from compressor.batch.job import Done, Job
 from compressor.batch.ledger import Ledger, LedgerError
@@ -142,7 +143,9 @@ def launch(request: Request, stopped: Stopped = lambda: False, told: Told = lamb
     elif not job.in_place and (inside := below(job.target, job.source)):
         filters = without(filters, inside)  # results are not to be compressed again
     request = dataclasses.replace(request, job=job, filters=filters)
-    source = open_store(request.job.source, request.job.conditional_bytes)
+    source = open_store(job.source, job.conditional_bytes, probed=request.dry_run)
+    if request.manifest is None:
+        require_single_links(job, source, filters)
     return trial(request, source, stopped, told) if request.dry_run else real(request, source, stopped, told)
 
 
@@ -167,6 +170,9 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
     """A run that writes."""
     job, watch = request.job, Watch()
     target = source if job.in_place else open_store(job.target, job.conditional_bytes)
+    # Found out once, here: workers take it from the job.
+    job = dataclasses.replace(job, conditional_bytes=require_conditions(job, target))
+    request = dataclasses.replace(request, job=job)
     path = request.ledger or default_ledger(job)
     with Ledger(path) as ledger:
         ledger.begin(facts_of(request))

@@ -141,7 +141,7 @@ class Run:
 
     def _settled(self, entry: Entry, done: Done) -> bool:
         """Whether an object needs nothing more: it is as we left it, and was not left for a passing reason."""
-        if done.retry:
+        if done.retry or (done.reason is Reason.NOT_ATOMIC and self.job.allow_not_atomic):
             return False
         same = entry.etag in (done.etag, done.result_etag) if entry.etag else entry.size in (done.size, done.bytes_out)
         if done.outcome is Outcome.COMPRESSED and self.job.in_place:

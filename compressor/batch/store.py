@@ -25,6 +25,7 @@ class Trouble(StrEnum):
     THROTTLED    asked to slow down
     UNAVAILABLE  time-outs, broken connections, errors of the server
     IMPOSSIBLE   this store can't do that, or not with such a key
+    NOT_ATOMIC   this can't be replaced on a condition, which was asked for
     OTHER        anything else
     """
 
@@ -37,6 +38,7 @@ class Trouble(StrEnum):
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     IMPOSSIBLE = "impossible"
+    NOT_ATOMIC = "not atomic"
     OTHER = "other"
 
 
@@ -66,6 +68,7 @@ class Entry:
     etag           of this very content; never "", for a store without it what changes with the content
     modified       Unix time
     storage_class  "" for the usual one
+    links          names that a file has: hard links, itself included
     """
 
     key: str
@@ -73,6 +76,7 @@ class Entry:
     etag: str
     modified: float = 0.0
     storage_class: str = ""
+    links: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +131,11 @@ class Only:
     """On which condition a write may happen.
 
     etag    only where this is still there; None: only where nothing is
+    atomic  NOT_ATOMIC where that can't be had in one step; otherwise a look before it has to do
     """
 
     etag: str | None
+    atomic: bool = False
 
 
 def require(only: Only | None, etag: str | None) -> None:
@@ -158,7 +164,8 @@ class Store(Protocol):
     """All methods raise StoreError, may be called from several threads, and retry what a client usually retries.
 
     url                as given, without secrets
-    conditional_bytes  up to this size `write` on an etag is atomic: whoever writes meanwhile wins. 0: never
+    conditional_bytes  up to this size `write` on an etag is atomic: whoever writes meanwhile wins. 0: never. Tried out
+                       when it is first asked for, which may write, unless the store was opened with `probed`
     notices            what is worth knowing of it: "versioned: replaced objects stay as versions"
     """
 
@@ -206,26 +213,27 @@ class Store(Protocol):
         """Delete what has that etag (CHANGED); nothing there is no error."""
 
 
-def open_store(url: str, conditional_bytes: int = 64 << 20) -> Store:
+def open_store(url: str, conditional_bytes: int = 64 << 20, probed: bool = False) -> Store:
     """By URL: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, file:///FOLDER, or a folder's path.
 
     conditional_bytes  largest object that is replaced by one conditional request, which holds it in memory
+    probed             this is what another process has found out, or nothing will be written: nothing is tried out
     """
     scheme, _, rest = url.partition("://")
     if not rest:
         from compressor.batch.store_files import Files
 
-        return Files(url)
+        return Files(url, conditional_bytes if probed else None)
     if scheme == "file":
         from urllib.parse import unquote
 
         from compressor.batch.store_files import Files
 
-        return Files(unquote(rest))
+        return Files(unquote(rest), conditional_bytes if probed else None)
     if scheme == "s3":
         from compressor.batch.store_s3 import Bucket
 
-        return Bucket(url, conditional_bytes)
+        return Bucket(url, conditional_bytes, probed)
     from compressor.batch.store_objects import Objects
 
     return Objects(url, conditional_bytes)

@@ -10,11 +10,13 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 from compressor.batch.file_read import TROUBLES, OpenFile, entry_of, etag_of, require_file, state_of
-from compressor.batch.file_write import BESIDE, Part, tidy
+from compressor.batch.file_write import BESIDE, Part, exchanges, tidy
 from compressor.batch.store import Attributes, Body, Entry, Only, Refused, StoreError, Trouble, require
 
+UNLIMITED = 1 << 62
 STATS_AT_ONCE = 1024  # files of a folder that are looked at before the first of them is given out
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,8 +34,9 @@ class Files:
     A replacement is never in place of bytes: readers that have the old file open go on reading it, and other hard links
     to it keep the old content. Where the kernel can exchange two names (Linux, most file systems) what was swapped out
     is compared once more, and swapped back if another program has written meanwhile; that is lost only if this one is
-    killed between the two. Elsewhere there is a look before, and no more. Nothing tells of a writer that keeps the file
-    open and writes later, so `conditional_bytes` is 0.
+    killed between the two. This counts as a condition: `conditional_bytes` is without a limit where the root's file
+    system can do it, and 0 elsewhere, where there is a look before and no more. Nothing tells of a program that has the
+    file open already and writes later.
 
     Of those who write a key by this class one does so at a time, for the others it is UNAVAILABLE: it holds a lock
     (flock) on .NAME.compressor-DIGEST.lock, beside the target, and alone handles .NAME.compressor-DIGEST.part, which is
@@ -41,11 +44,22 @@ class Files:
     next time, or by `tidy`, and is never listed.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, conditional_bytes: int | None = None) -> None:
+        """conditional_bytes: 0, or anything for no limit, where that is known; None: it is tried out."""
         self.url = path
-        self.conditional_bytes = 0
         self.notices: tuple[str, ...] = ()
+        self._known = conditional_bytes
         self._root = os.path.abspath(os.fsencode(path))
+
+    @cached_property
+    def conditional_bytes(self) -> int:
+        if self._known is not None:
+            return UNLIMITED if self._known else 0
+        try:
+            with self._folder(b"") as folder:
+                return UNLIMITED if exchanges(folder) else 0
+        except OSError:
+            return UNLIMITED  # nothing can be written here, or nothing is here yet: the write will say so
 
     def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
         """As `Store` has it; the names of one folder, and of those above it, are in memory."""
@@ -151,7 +165,7 @@ class Files:
                     was = state_of(folder, name)
                     require(only, None if was is None else etag_of(was))
                     assert was is not None
-                    part.replace_only(was)
+                    part.replace_only(was, only.atomic)
             os.fsync(folder)
             state = state_of(folder, name)
             if state is None or state.st_ino != part.inode or state.st_size != body.size:

@@ -37,6 +37,7 @@ class Bucket:
 
     Up to `conditional_bytes` an object is written by one PutObject with If-Match or If-None-Match, of which nothing is
     held in memory. 0 where the server does not heed these, which is tried out once: by a request that must be refused.
+    With `probed` it is not: what was given holds.
     Larger ones are uploaded in parts beside their target, as PREFIX.compressor-DIGEST.part, which is copied over it
     within the store when a look at the target has shown what is expected there; what a killed run left of that goes
     when the same key is written the next time.
@@ -46,18 +47,20 @@ class Bucket:
     again.
     """
 
-    def __init__(self, url: str, conditional_bytes: int) -> None:
+    def __init__(self, url: str, conditional_bytes: int, probed: bool = False) -> None:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self.url = url
         self._bucket = bucket
         self._root = prefix.strip("/") + "/" if prefix.strip("/") else ""
-        self._limit = conditional_bytes
+        self._limit, self._probed = conditional_bytes, probed
         self._quoted = True  # etags in conditions
         self._client = s3_client.connect()
         self._quick = Quick(self._client, self._bucket)
 
     @cached_property
     def conditional_bytes(self) -> int:
+        if self._probed:
+            return self._limit
         name = part_name(self._root, "")
         with self._troubles(""):
             try:

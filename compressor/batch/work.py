@@ -10,6 +10,7 @@ from mimetypes import guess_type
 from typing import Any
 
 from compressor import pipeline
+from compressor.batch.file_write import further_links
 from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
 from compressor.batch.store import RETRIED, Attributes, Entry, Only, Opened, Store, StoreError, Trouble, open_store
 from compressor.batch.verdicts import Clock, digest, in_one_line, refused, store_digest
@@ -63,11 +64,11 @@ class Worker:
 
     def __init__(self, job: Job, source: Store | None = None, target: Store | None = None) -> None:
         self.job = job
-        self.source = source or open_store(job.source, job.conditional_bytes)
+        self.source = source or open_store(job.source, job.conditional_bytes, probed=True)
         if job.in_place:
             self.target = self.source
         else:
-            self.target = target or open_store(job.target, job.conditional_bytes)
+            self.target = target or open_store(job.target, job.conditional_bytes, probed=True)
         self.resources = Resources(memory_budget=job.memory_budget, spool_dir=job.spool_dir, wait_seconds=3600)
         self._ready: dict[str, Result] = {}
         self._lock = threading.Lock()
@@ -137,6 +138,9 @@ class Worker:
         if opened.attributes.lost:
             return Reason.UNREADABLE, f"would lose: {', '.join(opened.attributes.lost)}"
         size, most = opened.entry.size, self.source.conditional_bytes
+        if opened.entry.links > 1 and not self.job.allow_not_atomic:
+            problem = further_links(opened.entry.links)
+            return Reason.NOT_ATOMIC, f"{problem}: --allow-not-atomic replaces it all the same"
         if size > most and not self.job.allow_not_atomic:
             where = "this store can't replace" if not most else f"above {most} bytes this store can't replace"
             return Reason.NOT_ATOMIC, f"{where} an object on a condition: --allow-not-atomic looks before and after"
@@ -263,7 +267,8 @@ class Worker:
         try:
             if self.job.in_place:
                 kept = self._keep(done)
-                written = self.source.write(done.key, ready.body, ready.attributes, Only(done.etag))
+                only = Only(done.etag, atomic=not self.job.allow_not_atomic)
+                written = self.source.write(done.key, ready.body, ready.attributes, only)
                 done = replace(done, result_etag=written.etag, kept="" if kept is None else kept.key)
             else:
                 attributes = self._attributes(ready)

@@ -333,7 +333,7 @@ def next_steps(summary: Summary) -> Iterable[str]:
     if exists := of(Reason.EXISTS):
         yield f"something else was in the place of {many(exists)}: --overwrite replaces it"
     if not_atomic := of(Reason.NOT_ATOMIC):
-        yield f"this store can't replace {many(not_atomic)} atomically: --allow-not-atomic replaces them all the same"
+        yield f"{many(not_atomic)} can't be replaced atomically: --allow-not-atomic replaces them all the same"
     if summary.mode == "in place" and summary.keep is not None and summary.count(Outcome.COMPRESSED):
         ledger, kept = printable(shlex.quote(summary.ledger)), printable(summary.keep)
         yield f"compressor batch restore --ledger {ledger}  puts back the originals, kept under {kept}"

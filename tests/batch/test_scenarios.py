@@ -146,7 +146,7 @@ def replaced_in_place(tmp_path: Path, count: int) -> None:
     folder, ledger = tmp_path / "folder", tmp_path / "ledger"
     objects = filled(folder, count)
 
-    summary = batch(folder, "--in-place", "--keep-originals", "kept", "--allow-not-atomic", "--ledger", ledger)
+    summary = batch(folder, "--in-place", "--keep-originals", "kept", "--ledger", ledger)
 
     now = contents(folder)
     kept = {key.removeprefix("kept/"): now.pop(key) for key in list(now) if key.startswith("kept/")}
