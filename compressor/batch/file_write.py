@@ -58,7 +58,7 @@ def exchange(folder: int, one: bytes, other: bytes) -> bool:
 
 def exchanges(folder: int) -> bool:
     """Whether names can be exchanged in this folder: tried out with two new files, which are removed again."""
-    names = [part_name(os.urandom(8)) for _ in range(2)]
+    names = [part_name(os.urandom(8).hex().encode()) for _ in range(2)]
     try:
         for name in names:
             os.close(os.open(name, PART_FLAGS, 0o600, dir_fd=folder))

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
@@ -14,7 +13,9 @@ from compressor.batch.atomic import require_conditions, require_single_links
 from compressor.batch.engine import Engine
 from compressor.batch.job import Done, Job
 from compressor.batch.ledger import Ledger, LedgerError
+from compressor.batch.originals import mark, originals_of, refuse_kept
 from compressor.batch.pace import Pace
+from compressor.batch.places import below, keep_place, prefix_of
 from compressor.batch.plan import Filters, Keys, Listing, Manifest
 from compressor.batch.restore import RESTORED, restore
 from compressor.batch.run import Run
@@ -89,18 +90,9 @@ def check(request: Request) -> None:
     ledger = request.ledger or default_ledger(job)
     if not request.dry_run and below(str(ledger), job.source) is not None:
         raise SettingsError("ledger", f"{ledger} would lie in SRC, among the objects: name another place")
-    if job.keep is not None and not job.keep.strip("/"):
-        raise SettingsError("keep_originals", "must be a prefix such as originals/")
     ages = [name for name in ("older_than", "newer_than") if getattr(request.filters, name) is not None]
     if ages and request.manifest is not None and not Manifest(request.manifest).dated():
         raise SettingsError(ages[0], f"{request.manifest} does not say when objects were last modified")
-
-
-def below(url: str, other: str) -> str | None:
-    """The prefix that a URL has below another one, "" where they are the same; None where it is not below it."""
-    places = [place if "://" in place else os.path.abspath(place) for place in (url, other)]
-    inner, outer = (place.removeprefix("file://").rstrip("/") + "/" for place in places)
-    return inner[len(outer) :] if inner.startswith(outer) else None
 
 
 def without(filters: Filters, prefix: str) -> Filters:
@@ -123,14 +115,9 @@ def engine_for(request: Request) -> Engine:
 
 
 def listing_for(request: Request, source: Store) -> Listing:
-    return Keys(source) if request.manifest is None else Manifest(request.manifest, prefix_of(request.job.source))
-
-
-def prefix_of(url: str) -> str:
-    """What a store's own keys begin with in its bucket, which manifests have and its listing has not."""
-    scheme, _, rest = url.partition("://")
-    prefix = rest.partition("/")[2] if rest and scheme != "file" else ""
-    return prefix if not prefix or prefix.endswith("/") else prefix + "/"
+    if request.manifest is None:
+        return Keys(source)
+    return Manifest(request.manifest, prefix_of(request.job.source), source)
 
 
 def launch(request: Request, stopped: Stopped = lambda: False, told: Told = lambda progress: None) -> Summary:
@@ -138,10 +125,12 @@ def launch(request: Request, stopped: Stopped = lambda: False, told: Told = lamb
     check(request)
     job, filters = request.job, request.filters
     if job.keep is not None:
-        keep = job.keep.rstrip("/") + "/"
-        job, filters = dataclasses.replace(job, keep=keep), without(filters, keep)
+        keep = keep_place(job.keep, job.source)
+        job, inside = dataclasses.replace(job, keep=keep), below(keep, job.source)
+        filters = filters if inside is None else without(filters, inside)
     elif not job.in_place and (inside := below(job.target, job.source)):
         filters = without(filters, inside)  # results are not to be compressed again
+    refuse_kept(job.source, job.target, job.keep)
     request = dataclasses.replace(request, job=job, filters=filters)
     source = open_store(job.source, job.conditional_bytes, probed=request.dry_run)
     if request.manifest is None:
@@ -153,7 +142,8 @@ def trial(request: Request, source: Store, stopped: Stopped, told: Told) -> Summ
     """A dry run."""
     watch = Watch()
     with closing(engine_for(request)) as engine:
-        trial = Trial(engine, listing_for(request, source), request.filters, request.sample)
+        listing = listing_for(request, source)
+        trial = Trial(engine, listing, request.filters, request.sample)
         whole = trial.run(stopped, told)
     tally = trial.tally
     sample = trial.sample if request.sample is not None else [(tally.bytes_in, tally.bytes_in - tally.bytes_out)]
@@ -162,7 +152,11 @@ def trial(request: Request, source: Store, stopped: Stopped, told: Told) -> Summ
         project(sample, objects, trial.size), objects=trial.objects, sampled_objects=tally.objects
     )
     summary = summary_of(request.job, tally, watch, not whole)
-    summary = dataclasses.replace(summary, mode="dry run", projection=found if whole else None)
+    summary = dataclasses.replace(
+        summary,
+        mode="dry run", projection=found if whole else None,
+        notices={**dict.fromkeys(listing.left_out, 0), **summary.notices},
+    )  # fmt: skip
     return estimated(summary, watch.spent(), request.footprint)
 
 
@@ -179,6 +173,8 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
         if RESTORED in ledger.facts():
             raise LedgerError(f"{path} is of a run that was restored: name another with --ledger")
         ledger.commit()
+        if job.keep is not None:
+            mark(job.keep, job.source)
         with closing(engine_for(request)) as engine:
             pace = Pace(request.objects_per_second, request.bytes_per_second)
             listing = listing_for(request, source)
@@ -194,7 +190,7 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
             samples=tuple(samples_of(tally.samples, job, source, target)) if request.samples else (),
         )  # fmt: skip
         summary = estimated(summary, ledger.spend(*watch.spent()), request.footprint)
-        for notice in source.notices if job.in_place else target.notices:
+        for notice in (*(source.notices if job.in_place else target.notices), *listing.left_out):
             summary = dataclasses.replace(summary, notices={notice: 0, **summary.notices})
         return summary
 
@@ -245,12 +241,14 @@ def summary_of(job: Job, tally: Tally, watch: Watch, interrupted: bool) -> Summa
 
 def samples_of(chosen: Iterable[Done], job: Job, source: Store, target: Store) -> list[Sample]:
     """Files before and after, where both are still there."""
-    found = []
+    found, originals = [], source
+    if job.in_place and job.keep is not None:
+        originals = originals_of(job.keep, source).store
     for done in chosen:
         before = done.kept if job.in_place else done.key
         if before:
             with suppress(StoreError):
-                found.append(Sample(done.key, whole(source, before), whole(target, done.key), done.score))
+                found.append(Sample(done.key, whole(originals, before), whole(target, done.key), done.score))
     return found
 
 

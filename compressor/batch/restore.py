@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from compressor.batch.job import Done, Outcome, Reason
 from compressor.batch.ledger import Ledger, LedgerError
+from compressor.batch.originals import originals_of
 from compressor.batch.store import Only, Store, StoreError, Trouble
 from compressor.batch.summary import Progress
 from compressor.batch.tally import Tally
@@ -33,6 +34,7 @@ def restore(ledger: Ledger, store: Store, stopped: Callable[[], bool], told: Cal
     """
     if ledger.facts().get("mode") != "in place" or not ledger.facts().get("keep"):
         raise LedgerError(f"{ledger.path}: originals were not kept, there is nothing to restore")
+    originals = originals_of(ledger.facts()["keep"], store).store
     tally = Tally()
     ledger.note(RESTORED, "begun")  # from now on the ledger does not say what is there
     ledger.commit()
@@ -40,7 +42,7 @@ def restore(ledger: Ledger, store: Store, stopped: Callable[[], bool], told: Cal
         if not done.kept or stopped():
             continue
         try:
-            now = _restored(store, done)
+            now = _restored(store, originals, done)
         except StoreError as error:
             outcome, reason = MEANING.get(error.trouble, (Outcome.FAILED, Reason.OTHER))
             now = replace(done, outcome=outcome, reason=reason, error=str(error))
@@ -50,9 +52,9 @@ def restore(ledger: Ledger, store: Store, stopped: Callable[[], bool], told: Cal
     return tally
 
 
-def _restored(store: Store, done: Done) -> Done:
+def _restored(store: Store, originals: Store, done: Done) -> Done:
     """The original back in its place, with what it carried, and gone from where it was kept."""
-    there, kept = store.look(done.key), store.look(done.kept)
+    there, kept = store.look(done.key), originals.look(done.kept)
     back = replace(done, outcome=Outcome.COPIED, reason=Reason.NONE, bytes_out=done.size)
     back = replace(
         back, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0
@@ -64,14 +66,14 @@ def _restored(store: Store, done: Done) -> Done:
     if there is None:
         raise StoreError(Trouble.MISSING, f"deleted since it was replaced; its original is at {done.kept!r}")
     if there.etag != done.result_etag:
-        same = there.size == kept.size and store_digest(store, done.key) == store_digest(store, done.kept)
+        same = there.size == kept.size and store_digest(store, done.key) == store_digest(originals, done.kept)
         if not same:
             raise StoreError(Trouble.CHANGED, f"changed since it was replaced; its original is at {done.kept!r}")
     else:
-        with store.open(done.kept) as opened:
+        with originals.open(done.kept) as opened:
             attributes = opened.attributes
-        written = store.write(done.key, Kept(store, done.kept, kept.size), attributes, Only(there.etag))
+        written = store.write(done.key, Kept(originals, done.kept, kept.size), attributes, Only(there.etag))
         if written.size != kept.size:
             raise StoreError(Trouble.OTHER, f"{written.size} bytes arrived of {kept.size}")
-    store.delete(done.kept, kept.etag)
+    originals.delete(done.kept, kept.etag)
     return back

@@ -167,6 +167,7 @@ class Store(Protocol):
     conditional_bytes  up to this size `write` on an etag is atomic: whoever writes meanwhile wins. 0: never. Tried out
                        when it is first asked for, which may write, unless the store was opened with `probed`
     notices            what is worth knowing of it: "versioned: replaced objects stay as versions"
+    left_out           what its listings have left out so far, in words
     """
 
     url: str
@@ -177,13 +178,16 @@ class Store(Protocol):
     @property
     def notices(self) -> tuple[str, ...]: ...
 
+    @property
+    def left_out(self) -> list[str]: ...
+
     def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
         """All objects in the order of their keys as UTF-8; in memory one page at a time.
 
         refused  told of what is below here and may not be listed, which is left out then; None: that is raised
 
-        Folders, markers of such (keys that end in "/"), links and what this module's writes leave while they are under
-        way are not listed.
+        Folders, markers of such (keys that end in "/"), links, what this module's writes leave while they are under
+        way, and kept originals (`originals.MARKER`) are not listed.
         """
 
     def open(self, key: str) -> Opened:
@@ -202,9 +206,9 @@ class Store(Protocol):
     def drops(self, attributes: Attributes) -> tuple[str, ...]:
         """What of them `write` would not carry over, in words."""
 
-    def copy(self, key: str, etag: str, to: str) -> Entry:
-        """Copy within the store, attributes and all, what is at `key` if it has that etag (CHANGED), to where nothing
-        is (EXISTS)."""
+    def copy(self, key: str, etag: str, to: str, place: "Store | None" = None) -> Entry:
+        """Copy, attributes and all, what is at `key` if it has that etag (CHANGED), to where nothing is (EXISTS): to
+        the key `to` of this store or of `place`, a store of the same kind in the same bucket."""
 
     def tidy(self, key: str) -> None:
         """Remove what a writer of this key that was killed has left beside it. UNAVAILABLE while one writes it."""

@@ -14,7 +14,8 @@ from functools import cached_property
 
 from compressor.batch.file_read import TROUBLES, OpenFile, entry_of, etag_of, require_file, state_of
 from compressor.batch.file_write import BESIDE, Part, exchanges, tidy
-from compressor.batch.store import Attributes, Body, Entry, Only, Refused, StoreError, Trouble, require
+from compressor.batch.markers import MARKER, leave_out
+from compressor.batch.store import Attributes, Body, Entry, Only, Refused, Store, StoreError, Trouble, require
 
 UNLIMITED = 1 << 62
 STATS_AT_ONCE = 1024  # files of a folder that are looked at before the first of them is given out
@@ -48,6 +49,7 @@ class Files:
         """conditional_bytes: 0, or anything for no limit, where that is known; None: it is tried out."""
         self.url = path
         self.notices: tuple[str, ...] = ()
+        self.left_out: list[str] = []
         self._known = conditional_bytes
         self._root = os.path.abspath(os.fsencode(path))
 
@@ -74,6 +76,9 @@ class Files:
             if not base or refused is None or error.trouble is not Trouble.DENIED:
                 raise
             refused(os.fsdecode(base), error)
+            return
+        if base and os.fsencode(MARKER) in names:
+            leave_out(os.fsdecode(base), self.left_out)
             return
         for name in names:
             if name.endswith(b"/"):
@@ -172,13 +177,14 @@ class Files:
                 raise StoreError(Trouble.CHANGED, "was written, and changed again at once")
             return entry_of(key, state)
 
-    def copy(self, key: str, etag: str, to: str) -> Entry:
-        """As `Store` has it. Blocks are shared where the file system can do that. No hard link: it would change the
-        etag of the original (by its time of change), and whoever writes to that would write to the copy."""
+    def copy(self, key: str, etag: str, to: str, place: Store | None = None) -> Entry:
+        """As `Store` has it; `place` is any folder. Blocks are shared where the file system can do that. No hard link:
+        it would change the etag of the original (by its time of change), and whoever writes to that would write to the
+        copy."""
         with self.open(key) as opened:
             if opened.entry.etag != etag:
                 raise StoreError(Trouble.CHANGED, f"{self.url}: {key!r}: changed meanwhile")
-            return self.write(to, opened, opened.attributes, Only(None))
+            return (place or self).write(to, opened, opened.attributes, Only(None))
 
     def tidy(self, key: str) -> None:
         try:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from compressor.batch.feeding import fed
+from compressor.batch.markers import outside
 from compressor.batch.store import (
     CHUNK_BYTES,
     PART,
@@ -18,6 +19,7 @@ from compressor.batch.store import (
     Entry,
     Only,
     Refused,
+    Store,
     StoreError,
     Trouble,
     part_name,
@@ -89,8 +91,12 @@ class Objects:
         self.conditional_bytes = conditional_bytes
         notice = NOTICES.get("az" if self._azure else self.url.partition(":")[0])
         self.notices: tuple[str, ...] = (notice,) if notice else ()
+        self.left_out: list[str] = []
 
     def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
+        return outside(self, self._listed())
+
+    def _listed(self) -> Iterator[Entry]:
         before = ""
         with self._troubles(""):
             pages = iter(obstore.list(self._store, self._root or None))
@@ -181,10 +187,12 @@ class Objects:
             raise StoreError(Trouble.OTHER, f"{size} bytes written, {now['size']} there")
         return self._entry(key, now)
 
-    def copy(self, key: str, etag: str, to: str) -> Entry:
+    def copy(self, key: str, etag: str, to: str, place: Store | None = None) -> Entry:
         """As `Store` has it; the original is looked at before and behind, which is not atomic."""
-        with self._troubles(to) as target:
-            self._required(target, Only(None))
+        place = place or self
+        assert isinstance(place, Objects)
+        with place._troubles(to) as target:
+            place._required(target, Only(None))
         with self._troubles(key) as name:
             found = self._required(name, Only(etag))
             obstore.copy(self._store, name, target, overwrite=False)
@@ -193,8 +201,8 @@ class Objects:
             except StoreError:
                 obstore.delete(self._store, target)
                 raise
-        with self._troubles(to):
-            return self._written(to, target, found["size"], None)
+        with place._troubles(to):
+            return place._written(to, target, found["size"], None)
 
     def tidy(self, key: str) -> None:
         with self._troubles(key) as name, contextlib.suppress(FileNotFoundError):

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from compressor.batch import s3_client
+from compressor.batch.markers import outside
 from compressor.batch.s3_client import ERRORS, ClientError, retried, status_of, store_error
 from compressor.batch.s3_objects import (
     BodyFile,
@@ -22,7 +23,19 @@ from compressor.batch.s3_objects import (
 )
 from compressor.batch.s3_quick import Quick
 from compressor.batch.s3_upload import abort_leftovers, copy_within, upload
-from compressor.batch.store import PART, Attributes, Body, Entry, Only, Refused, StoreError, Trouble, part_name, require
+from compressor.batch.store import (
+    PART,
+    Attributes,
+    Body,
+    Entry,
+    Only,
+    Refused,
+    Store,
+    StoreError,
+    Trouble,
+    part_name,
+    require,
+)
 
 PUT_BYTES = 64 << 20  # up to here one request, where no condition asks for more
 CONFLICTS = 3
@@ -53,6 +66,7 @@ class Bucket:
         self._bucket = bucket
         self._root = prefix.strip("/") + "/" if prefix.strip("/") else ""
         self._limit, self._probed = conditional_bytes, probed
+        self.left_out: list[str] = []
         self._quoted = True  # etags in conditions
         self._client = s3_client.connect()
         self._quick = Quick(self._client, self._bucket)
@@ -83,6 +97,9 @@ class Bucket:
         return ("versioned: replaced and deleted objects stay as versions",) if status == "Enabled" else ()
 
     def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
+        return outside(self, self._listed())
+
+    def _listed(self) -> Iterator[Entry]:
         asked: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._root, "MaxKeys": PAGE_KEYS}
         before = ""
         while True:
@@ -233,18 +250,20 @@ class Bucket:
             raise StoreError(Trouble.OTHER, f"{size} bytes written, {now.size} there")
         return now
 
-    def copy(self, key: str, etag: str, to: str) -> Entry:
+    def copy(self, key: str, etag: str, to: str, place: Store | None = None) -> Entry:
         """As `Store` has it; that nothing is at `to` is looked for before, which is not atomic."""
-        with self._troubles(to) as target:
-            require(Only(None), etag_of(self._head(to, target)))
+        place = place or self
+        assert isinstance(place, Bucket) and place._bucket == self._bucket
+        with place._troubles(to) as target:
+            require(Only(None), etag_of(place._head(to, target)))
         with self._troubles(key) as name:
             reply = self._client.head_object(Bucket=self._bucket, Key=name)
             entry = entry_of(key, reply)
             require(Only(etag), entry.etag)
             sent = parameters(attributes_of(reply, *self._tags(name, reply)), replacing=True)
             copied = self._copied(name, etag, entry.size, target, sent)
-        with self._troubles(to):
-            return self._written(to, target, entry.size, copied)
+        with place._troubles(to):
+            return place._written(to, target, entry.size, copied)
 
     def tidy(self, key: str) -> None:
         with self._troubles(key) as name:

@@ -220,6 +220,9 @@ def print_summary(console: "Console", summary: Summary) -> None:
     remark = {"dry run": "  dry run: nothing was written", "in place": "  in place", "restore": "  restored"}
     ended = "  [yellow]interrupted[/]" if summary.interrupted else ""
     console.print(f"{places}{remark.get(summary.mode, '')}{ended}", soft_wrap=True)
+    if summary.keep is not None and summary.mode == "in place":
+        kept = f"originals are in [bold]{escape(printable(summary.keep))}[/], as they were, with their metadata"
+        console.print(kept, soft_wrap=True)
     facts(console, headline(summary))
     if summary.totals:
         console.print()
@@ -228,7 +231,9 @@ def print_summary(console: "Console", summary: Summary) -> None:
         console.print()
         print_failures(console, summary)
     notices = sorted(summary.notices.items(), key=lambda item: -item[1])
-    lines = [f"  [yellow]lost[/]  {escape(printable(what))}, {many(objects)}" for what, objects in notices]
+    kinds = {False: "[cyan]note[/]", True: "[yellow]lost[/]"}  # of the run, or of so many objects
+    counts = [(kinds[objects > 0], what, f", {many(objects)}" if objects else "") for what, objects in notices]
+    lines = [f"  {kind}  {escape(printable(what))}{count}" for kind, what, count in counts]
     lines += [f"  [cyan]next[/]  {escape(step)}" for step in next_steps(summary)]
     for line in ("", *lines) if lines else ():
         console.print(line, soft_wrap=True)
@@ -333,7 +338,7 @@ def next_steps(summary: Summary) -> Iterable[str]:
     if exists := of(Reason.EXISTS):
         yield f"something else was in the place of {many(exists)}: --overwrite replaces it"
     if not_atomic := of(Reason.NOT_ATOMIC):
-        yield f"{many(not_atomic)} can't be replaced atomically: --allow-not-atomic replaces them all the same"
+        yield f"this store can't replace {many(not_atomic)} atomically: --allow-not-atomic replaces them all the same"
     if summary.mode == "in place" and summary.keep is not None and summary.count(Outcome.COMPRESSED):
         ledger, kept = printable(shlex.quote(summary.ledger)), printable(summary.keep)
         yield f"compressor batch restore --ledger {ledger}  puts back the originals, kept under {kept}"

@@ -59,7 +59,8 @@ def test_in_place_and_restore(source: Path, tmp_path: Path) -> None:
     done = batch("in", *options, folder=tmp_path)
     assert done.returncode == 0 and "restore --ledger m" in done.stdout
     assert len((source / "a b.jpg").read_bytes()) < len(FILES["a b.jpg"])
-    assert (source / "kept/a b.jpg").read_bytes() == FILES["a b.jpg"]
+    assert f"originals are in {tmp_path / 'kept'}," in done.stdout
+    assert (tmp_path / "kept/a b.jpg").read_bytes() == FILES["a b.jpg"]
 
     assert batch("restore", "--ledger", "m", folder=tmp_path).returncode == 0
     assert {
