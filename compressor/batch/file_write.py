@@ -177,23 +177,11 @@ class Part:
         return written
 
     def take(self, attributes: Attributes) -> None:
-        """Owner, mode, extended attributes and time, in this order: a change of owner takes bits off the mode. What the
-        system refuses is left out; without its owner a file does not get the right to run as that."""
+        """All of them, or those of a file that nobody has said anything about."""
         if attributes.local is None:
             os.fchmod(self._file, 0o666 & ~umask())
         else:
-            mode, owner, group, modified_ns, extended = attributes.local
-            try:
-                os.fchown(self._file, owner, group)
-            except OSError:
-                mode &= 0o777
-            os.fchmod(self._file, mode)
-            for name, value in extended:
-                try:
-                    os.setxattr(self._file, name, value)
-                except OSError:
-                    continue
-            os.utime(self._file, ns=(modified_ns, modified_ns))
+            take_on(self._file, attributes)
         os.fsync(self._file)
 
     def replace(self) -> None:
@@ -244,6 +232,25 @@ class Part:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def take_on(file: int, attributes: Attributes) -> None:
+    """Give a file or a folder these local attributes: owner, mode, extended attributes and time, in this order, since a
+    change of owner takes bits off the mode. What the system refuses is left out; without its owner a file does not get
+    the right to run as that."""
+    assert attributes.local is not None
+    mode, owner, group, modified_ns, extended = attributes.local
+    try:
+        os.fchown(file, owner, group)
+    except OSError:
+        mode &= 0o777
+    os.fchmod(file, mode)
+    for name, value in extended:
+        try:
+            os.setxattr(file, name, value)
+        except OSError:
+            continue
+    os.utime(file, ns=(modified_ns, modified_ns))
 
 
 def further_links(links: int) -> str:

@@ -20,8 +20,10 @@ from compressor.batch.plan import Filters, Keys, Listing, Manifest
 from compressor.batch.restore import RESTORED, restore
 from compressor.batch.run import Run
 from compressor.batch.store import Store, StoreError, Trouble, open_store
+from compressor.batch.store_files import Files
 from compressor.batch.summary import PROBLEMS_MAX, Progress, Sample, Summary, project
 from compressor.batch.tally import SAMPLE_BYTES_MAX, Tally, problem
+from compressor.batch.tree import Carrier
 from compressor.batch.trial import Trial
 from compressor.errors import SettingsError
 from compressor.footprint import Basis
@@ -180,6 +182,7 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
             listing = listing_for(request, source)
             run = Run(job, ledger, engine, listing, request.filters, source, target, pace, stopped, told)
             whole = run.work()
+        left = carried(request, source, target, stopped) if whole else ()
         tally = run.tally
         totals = (*ledger.totals(), *tally.unlisted_total)
         problems = (*tally.unlisted, *map(problem, ledger.failures(PROBLEMS_MAX)))[:PROBLEMS_MAX]
@@ -190,9 +193,17 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
             samples=tuple(samples_of(tally.samples, job, source, target)) if request.samples else (),
         )  # fmt: skip
         summary = estimated(summary, ledger.spend(*watch.spent()), request.footprint)
-        for notice in (*(source.notices if job.in_place else target.notices), *listing.left_out):
+        for notice in (*(source.notices if job.in_place else target.notices), *listing.left_out, *left):
             summary = dataclasses.replace(summary, notices={notice: 0, **summary.notices})
         return summary
+
+
+def carried(request: Request, source: Store, target: Store, stopped: Stopped) -> tuple[str, ...]:
+    """Carry what a folder that was copied has beside files; what of it could not be, in words."""
+    job = request.job
+    if job.in_place or request.manifest is not None or not isinstance(source, Files):
+        return ()
+    return Carrier(source, target, request.filters, job.overwrite, stopped).carry()
 
 
 def facts_of(request: Request) -> dict[str, str]:

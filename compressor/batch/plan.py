@@ -47,13 +47,17 @@ class Filters:
     older_than: float | None = None
     newer_than: float | None = None
 
+    def match_key(self, key: str) -> bool:
+        """Whether a key is meant, of whatever object."""
+        if any(key.startswith(prefix) for prefix in self.but):
+            return False
+        if self.include and not any(fnmatchcase(key, pattern) for pattern in self.include):
+            return False
+        return not any(fnmatchcase(key, pattern) for pattern in self.exclude)
+
     def match(self, entry: Entry, now: float) -> bool:
         """Whether an object is meant."""
-        if any(entry.key.startswith(prefix) for prefix in self.but):
-            return False
-        if self.include and not any(fnmatchcase(entry.key, pattern) for pattern in self.include):
-            return False
-        if any(fnmatchcase(entry.key, pattern) for pattern in self.exclude):
+        if not self.match_key(entry.key):
             return False
         if entry.size < self.size_min or (self.size_max is not None and entry.size > self.size_max):
             return False

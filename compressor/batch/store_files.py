@@ -58,7 +58,7 @@ class Files:
         if self._known is not None:
             return UNLIMITED if self._known else 0
         try:
-            with self._folder(b"") as folder:
+            with self.folder(b"") as folder:
                 return UNLIMITED if exchanges(folder) else 0
         except OSError:
             return UNLIMITED  # nothing can be written here, or nothing is here yet: the write will say so
@@ -95,9 +95,9 @@ class Files:
     def _names(self, base: bytes) -> list[bytes]:
         """Files and folders, these with b"/" behind, in the order of the keys they stand for."""
         names = []
-        with self._troubles(os.fsdecode(base)):
+        with self.troubles(os.fsdecode(base)):
             try:
-                with self._folder(base) as folder, os.scandir(folder) as found:
+                with self.folder(base) as folder, os.scandir(folder) as found:
                     for item in found:
                         if item.is_dir(follow_symlinks=False):
                             names.append(os.fsencode(item.name) + b"/")
@@ -116,9 +116,9 @@ class Files:
         found: list[Entry] = []
         if not names:
             return found
-        with self._troubles(os.fsdecode(base)):
+        with self.troubles(os.fsdecode(base)):
             try:
-                with self._folder(base) as folder:
+                with self.folder(base) as folder:
                     for name in names:
                         state = state_of(folder, name)
                         if state is not None and stat.S_ISREG(state.st_mode):
@@ -128,7 +128,7 @@ class Files:
         return found
 
     def open(self, key: str) -> OpenFile:
-        with self._troubles(key), self._place(key) as (folder, name):
+        with self.troubles(key), self._place(key) as (folder, name):
             file = os.open(name, FILE_FLAGS, dir_fd=folder)
             try:
                 state = os.fstat(file)
@@ -140,7 +140,7 @@ class Files:
 
     def look(self, key: str) -> Entry | None:
         try:
-            with self._troubles(key), self._place(key) as (folder, name):
+            with self.troubles(key), self._place(key) as (folder, name):
                 state = state_of(folder, name)
                 if state is None:
                     return None
@@ -152,7 +152,7 @@ class Files:
             raise
 
     def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
-        with self._troubles(key), self._place(key, make=True) as (folder, name):
+        with self.troubles(key), self._place(key, make=True) as (folder, name):
             if BESIDE.fullmatch(name) is not None:
                 raise StoreError(Trouble.IMPOSSIBLE, "a name that is kept for files being written")
             was = state_of(folder, name)
@@ -188,7 +188,7 @@ class Files:
 
     def tidy(self, key: str) -> None:
         try:
-            with self._troubles(key), self._place(key) as (folder, name):
+            with self.troubles(key), self._place(key) as (folder, name):
                 tidy(folder, name)
         except StoreError as error:
             if error.trouble is not Trouble.MISSING:
@@ -196,7 +196,7 @@ class Files:
 
     def delete(self, key: str, etag: str) -> None:
         try:
-            with self._troubles(key), self._place(key) as (folder, name):
+            with self.troubles(key), self._place(key) as (folder, name):
                 state = state_of(folder, name)
                 if state is not None:
                     require_file(state)
@@ -226,11 +226,11 @@ class Files:
             raise StoreError(Trouble.IMPOSSIBLE, "not a name that a file can have") from None
         name = path[path.rfind(b"/") + 1 :]
         require_path(path)
-        with self._folder(path[: len(path) - len(name)], make) as folder:
+        with self.folder(path[: len(path) - len(name)], make) as folder:
             yield folder, name
 
     @contextmanager
-    def _folder(self, base: bytes, make: bool = False) -> Iterator[int]:
+    def folder(self, base: bytes, make: bool = False) -> Iterator[int]:
         """The folder `base`, which is b"" or ends in b"/", open; no link on the way to it is followed."""
         if base:
             require_path(base[:-1])
@@ -251,7 +251,7 @@ class Files:
             os.close(folder)
 
     @contextmanager
-    def _troubles(self, key: str) -> Iterator[None]:
+    def troubles(self, key: str) -> Iterator[None]:
         """Errors of the system, and our own of the inside, with store and key in front."""
         try:
             yield

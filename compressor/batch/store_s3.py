@@ -101,12 +101,13 @@ class Bucket:
 
     def _listed(self) -> Iterator[Entry]:
         asked: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._root, "MaxKeys": PAGE_KEYS}
-        before = ""
+        before, folders = "", 0
         while True:
             with self._troubles(""):
                 page = self._client.list_objects_v2(**asked)
             for item in page.get("Contents", ()):
                 key = item["Key"][len(self._root) :]
+                folders += key.endswith("/")
                 if not key or key.endswith("/") or PART.fullmatch(key) is not None:
                     continue
                 if key <= before:  # code points, which are in the order of UTF-8
@@ -114,6 +115,7 @@ class Bucket:
                 before = key
                 yield entry_of(key, item)
             if not page.get("IsTruncated"):
+                self.left_out += [f"{folders:,} keys end in /, as marks of folders: they are left out"] * bool(folders)
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]
 
