@@ -87,7 +87,7 @@ def check(request: Request) -> None:
     job = request.job
     if job.in_place and job.target != job.source:
         raise SettingsError("in_place", "takes no DST: objects are replaced where they are")
-    if not job.in_place and not request.dry_run and job.target == job.source:
+    if not job.in_place and not request.dry_run and below(job.target, job.source) == "":
         raise SettingsError("dst", "is SRC: to replace objects where they are say --in-place")
     ledger = request.ledger or default_ledger(job)
     if not request.dry_run and below(str(ledger), job.source) is not None:

@@ -40,13 +40,16 @@ def outside(store: Store, entries: Iterable[Entry]) -> Iterator[Entry]:
     A folder that has one is noted in the store's `left_out`. The marker is asked for only where the listing does not
     tell whether it is there.
     """
-    folders: list[str] = []  # of the key before
-    kept = ""
+    folders: list[str] = []  # of the key before, and `inside` as it begins
+    inside = kept = ""
     for entry in entries:
         if kept and entry.key.startswith(kept):
             continue
-        kept = ""
-        parts = entry.key.split("/")[:-1]
+        kept, base = "", entry.key[: entry.key.rfind("/") + 1]
+        if base == inside:
+            yield entry
+            continue
+        parts = base.split("/")[:-1]
         new = next((at for at, part in enumerate(parts) if at >= len(folders) or folders[at] != part), len(parts))
         for at in range(new, len(parts)):
             folder = "/".join(parts[: at + 1]) + "/"
@@ -55,7 +58,7 @@ def outside(store: Store, entries: Iterable[Entry]) -> Iterator[Entry]:
                 leave_out(folder, store.left_out)
                 kept = folder
                 break
-        folders = parts
+        folders, inside = parts, "" if kept else base
         if not kept:
             yield entry
 

@@ -77,15 +77,11 @@ class Note:
 
 
 def mark(keep: str, source: str) -> None:
-    """Make sure that the place `keep` is marked as that of the originals of `source`. SettingsError where it has those
-    of another source, or holds anything else."""
+    """Make sure that the place `keep`, which `refuse_kept` has let pass, is marked as that of the originals of
+    `source`."""
     store = open_store(keep, probed=True)
     if has_marker(store, ""):
-        require_source(store, keep, source)
         return
-    if first_entries(store, 1):
-        problem = f"{printable(keep)} holds objects already, and they are no kept originals: name a place of their own"
-        raise SettingsError("keep_originals", problem)
     text = f"{TEXT}{SOURCE}{json.dumps(normal(source))}\n".encode()
     try:
         attributes = Attributes(headers={"content-type": "text/plain; charset=utf-8"})
@@ -139,8 +135,8 @@ def source_in(store: Store) -> str:
 
 
 def refuse_kept(source: str, target: str, keep: str | None) -> None:
-    """Raise SettingsError where SRC or DST lies among kept originals, or the place for originals among others' or with
-    those of another source. Reads only."""
+    """Raise SettingsError where SRC or DST lies among kept originals, or where the place for originals lies among
+    others, has those of another source, or holds anything else. Reads only."""
     buckets: dict[str, Store] = {}
     for field, place in (("src", source), ("dst", target), ("keep_originals", keep)):
         if place is None or (field == "dst" and target == source):
@@ -150,6 +146,9 @@ def refuse_kept(source: str, target: str, keep: str | None) -> None:
             require_source(open_store(place, probed=True), place, source)
         elif marked is not None:
             problem = f"{printable(place)} lies among kept originals: {printable(marked)}/{MARKER} marks them"
+            raise SettingsError(field, problem)
+        elif field == "keep_originals" and first_entries(open_store(place, probed=True), 1):
+            problem = f"{printable(place)} has objects in it that are no kept originals: name a place of their own"
             raise SettingsError(field, problem)
 
 

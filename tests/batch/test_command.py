@@ -102,6 +102,7 @@ def test_a_service_can_do_the_codecs_part(source: Path, tmp_path: Path) -> None:
         (["in", "--in-place", "--keep-originals", "k", "--discard-originals"], "--keep-originals"),
         (["in", "out", "--in-place", "--discard-originals"], "takes no DST"),
         (["in", "in"], "is SRC"),
+        (["in", "./in/", "--overwrite"], "is SRC"),
         (["in", "out", "--ledger", "in/l"], "would lie in SRC"),
         ([".", "out"], "would lie in SRC"),
         (["in", "out", "--keep-originals", "k"], "are for --in-place"),

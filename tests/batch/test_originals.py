@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from compressor.batch import launch, originals, s3_client
 from compressor.batch import store as stores
 from compressor.batch.markers import MARKER, Marks
-from compressor.batch.originals import mark, marked_above, source_in, unmark
+from compressor.batch.originals import mark, marked_above, refuse_kept, source_in, unmark
 from compressor.batch.plan import Manifest
 from compressor.batch.store import Store, StoreError, Trouble, open_store
 from compressor.batch.store_files import Files
@@ -168,10 +168,11 @@ def test_the_same_source_may_keep_more_of_its_originals_there(root: Store, place
 
 
 def test_a_place_that_holds_something_else_is_refused(root: Store, place: Place, contents: Contents) -> None:
-    found = in_place(place("2024"), place("2025"))
-
-    assert found.exit_code == 2 and "--keep-originals" in found.stderr
+    for more in ((), ("--dry-run",)):
+        found = in_place(place("2024"), place("2025"), *more)
+        assert found.exit_code == 2 and "--keep-originals" in found.stderr
     assert contents() == FILES
+    assert list(Path().iterdir()) == []  # no ledger either, which would be of this place for good
 
 
 def test_what_would_be_copied_among_them_is_skipped(root: Store, place: Place, contents: Contents) -> None:
@@ -255,11 +256,12 @@ def test_a_listing_asks_for_no_marker_where_its_order_tells(server: Server, monk
 def test_a_place_is_marked_before_anything_is_kept_there(root: Store, place: Place) -> None:
     mark(place("kept"), place("2024"))
     mark(place("kept"), place("2024/"))
+    refuse_kept(place("2024"), place("2024"), place("kept"))
 
     assert source_in(originals.open_store(place("kept"))) == place("2024")
     assert marked_above(place("kept/a/b"), {}) == place("kept") and marked_above(place("keptother"), {}) is None
     with pytest.raises(SettingsError, match="2024"):
-        mark(place("kept"), place("2025"))
+        refuse_kept(place("2025"), place("2025"), place("kept"))
 
 
 def test_a_marker_that_names_no_source_is_nobodys(root: Store, place: Place) -> None:
@@ -268,7 +270,7 @@ def test_a_marker_that_names_no_source_is_nobodys(root: Store, place: Place) -> 
         store.write(MARKER, Bytes(text), NOTHING, None)
         assert source_in(store) == ""
         with pytest.raises(SettingsError, match="another source"):
-            mark(place("kept"), place("2024"))
+            refuse_kept(place("2024"), place("2024"), place("kept"))
 
 
 def test_markers_that_may_not_be_looked_for_are_not_there(root: Store, monkeypatch: pytest.MonkeyPatch) -> None:
