@@ -78,7 +78,12 @@ class Note:
 
 def mark(keep: str, source: str) -> None:
     """Make sure that the place `keep`, which `refuse_kept` has let pass, is marked as that of the originals of
-    `source`."""
+    `source`.
+
+    A folder that is made for it is its owner's alone: what protects the source may lie above that.
+    """
+    if (folder := folder_of(keep)) is not None:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
     store = open_store(keep, probed=True)
     if has_marker(store, ""):
         return

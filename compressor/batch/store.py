@@ -138,10 +138,15 @@ class Only:
     atomic: bool = False
 
 
-def require(only: Only | None, etag: str | None) -> None:
-    """Raise EXISTS, MISSING or CHANGED unless a write may happen where this etag is; None: where nothing is."""
+def require(only: Only | None, etag: str | None, one_step: bool = True) -> None:
+    """Raise EXISTS, MISSING or CHANGED unless a write may happen where this etag is; None: where nothing is.
+
+    one_step  the condition is part of the write itself: NOT_ATOMIC where it is not and has to be
+    """
     if only is None:
         return
+    if only.atomic and only.etag is not None and not one_step:
+        raise StoreError(Trouble.NOT_ATOMIC, "this can't be replaced on a condition")
     if only.etag is None:
         if etag is not None:
             raise StoreError(Trouble.EXISTS, "there is an object already")

@@ -130,10 +130,10 @@ class Objects:
         except FileNotFoundError:
             return None
 
-    def _required(self, name: str, only: Only) -> Any:
+    def _required(self, name: str, only: Only, one_step: bool = True) -> Any:
         """What is there, which must be as a condition has it."""
         found = self._head(name)
-        require(only, None if found is None else etag_of(found))
+        require(only, None if found is None else etag_of(found), one_step)
         return found
 
     def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
@@ -167,7 +167,7 @@ class Objects:
 
     def _replace_only(self, name: str, body: Body, sent: dict[str, Any], only: Only) -> str | None:
         """In parts to a name beside, then over the target: not atomic on an etag, but for a moment only."""
-        self._required(name, only)
+        self._required(name, only, one_step=False)
         part = part_name(self._root, name)
         try:
             self._put(part, body, sent)

@@ -224,7 +224,7 @@ class Bucket:
         """Without a condition in the request; a look at the target comes before, where there is one. What takes more
         than a request is uploaded beside the target, and copied over it when it is whole."""
         if only is not None:
-            require(only, etag_of(self._head(key, name)))
+            require(only, etag_of(self._head(key, name)), one_step=False)
         if body.size <= PUT_BYTES:
             return self._put(name, body, sent)
         part = part_name(self._root, name)

@@ -264,6 +264,15 @@ def test_a_place_is_marked_before_anything_is_kept_there(root: Store, place: Pla
         refuse_kept(place("2025"), place("2025"), place("kept"))
 
 
+def test_a_folder_that_is_made_for_originals_is_its_owners_alone(tmp_path: Path) -> None:
+    mark(str(tmp_path / "of/originals"), str(tmp_path / "in"))
+    assert (tmp_path / "of/originals").stat().st_mode & 0o777 == 0o700
+
+    (tmp_path / "mine").mkdir(mode=0o755)
+    mark(str(tmp_path / "mine"), str(tmp_path / "in"))
+    assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o755
+
+
 def test_a_marker_that_names_no_source_is_nobodys(root: Store, place: Place) -> None:
     store = originals.open_store(place("kept"))
     for text in (b"", b"Source: not JSON\n", b"\xff" * 100, b"x" * (1 << 17)):
