@@ -6,6 +6,7 @@ spool would be memory that no budget sees.
 """
 
 import os
+import re
 import tempfile
 import threading
 import time
@@ -21,19 +22,23 @@ SPOOL_MEMORY_BYTES = 1 << 16
 PATIENCE_SECONDS = 0.25
 MEMORY_BACKED = {"tmpfs", "ramfs", "devtmpfs", "hugetlbfs"}
 MOUNTINFO = "/proc/self/mountinfo"
+ESCAPED = re.compile(rb"\\([0-7]{3})")  # how mountinfo writes a space, a tab, a newline and a backslash
 
 
 def file_system(directory: str) -> str:
-    """Type of the file system that holds `directory`, "" where it can't be known."""
-    path, best, kind = os.path.realpath(directory), -1, ""
+    """Type of the file system that holds `directory`, "" where it can't be known.
+
+    Paths are compared as bytes: the name of a mount point need not be text.
+    """
+    path, best, kind = os.path.realpath(os.fsencode(directory)), -1, ""
     try:
-        with open(MOUNTINFO, encoding="utf-8", errors="surrogateescape") as mounts:
+        with open(MOUNTINFO, "rb") as mounts:
             for line in mounts:
-                fields, _, rest = line.partition(" - ")
-                mount = fields.split()[4].encode().decode("unicode_escape")  # a space is written \040
-                inside = path == mount or path.startswith(mount.rstrip("/") + "/")
+                fields, _, rest = line.partition(b" - ")
+                mount = ESCAPED.sub(lambda escape: bytes([int(escape[1], 8) & 0xFF]), fields.split(b" ")[4])
+                inside = path == mount or path.startswith(mount.rstrip(b"/") + b"/")
                 if inside and len(mount) >= best:
-                    best, kind = len(mount), rest.split()[0]
+                    best, kind = len(mount), rest.split(b" ")[0].decode("ascii", "replace")
     except OSError:
         return ""
     return kind

@@ -197,3 +197,30 @@ def test_a_spool_directory_in_memory_is_refused(tmp_path, monkeypatch):
 def test_a_spool_directory_that_is_not_there_is_refused():
     with pytest.raises(SettingsError, match="spool_dir"):
         Resources(spool_dir="/nowhere/at/all")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "größe 日本".encode(),
+        b"caf\xe9",
+        b"a b\tc\nd\\e#f",
+        b"\\040",
+        b"\\x41",
+        "\N{NO-BREAK SPACE}\x85".encode(),
+        b"r\rs",
+    ],
+    ids=repr,
+)
+def test_a_mount_point_is_recognised_whatever_bytes_its_name_has(name, tmp_path, monkeypatch):
+    directory = os.fsencode(tmp_path) + b"/" + name
+    os.mkdir(directory)
+    escaped = b"".join(b"\\%03o" % byte if byte in b" \t\n\\#" else bytes([byte]) for byte in directory)
+    mounts = tmp_path / "mountinfo"
+    mounts.write_bytes(b"1 0 0:1 / / rw - ext4 /dev/x rw\n2 1 0:2 / " + escaped + b" rw - tmpfs tmpfs rw\n")
+    monkeypatch.setattr(memory, "MOUNTINFO", str(mounts))
+
+    assert memory.file_system(os.fsdecode(directory)) == "tmpfs"
+    assert memory.file_system(str(tmp_path)) == "ext4"
+    with pytest.raises(SettingsError, match="in memory"):
+        Resources(spool_dir=os.fsdecode(directory))

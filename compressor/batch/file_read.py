@@ -88,7 +88,7 @@ def etag_of(state: os.stat_result) -> str:
 
 
 def entry_of(key: str, state: os.stat_result) -> Entry:
-    return Entry(key, state.st_size, etag_of(state), state.st_mtime)
+    return Entry(key, state.st_size, etag_of(state), state.st_mtime, links=state.st_nlink)
 
 
 def attributes_of(file: int, state: os.stat_result) -> Attributes:

@@ -56,6 +56,19 @@ def exchange(folder: int, one: bytes, other: bytes) -> bool:
     return rename(folder, one, other, RENAME_EXCHANGE)
 
 
+def exchanges(folder: int) -> bool:
+    """Whether names can be exchanged in this folder: tried out with two new files, which are removed again."""
+    names = [part_name(os.urandom(8).hex().encode()) for _ in range(2)]
+    try:
+        for name in names:
+            os.close(os.open(name, PART_FLAGS, 0o600, dir_fd=folder))
+        return exchange(folder, *names)
+    finally:
+        for name in names:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+
+
 def _locked(folder: int, name: bytes) -> int:
     """An empty file of this name, locked. A holder that ends takes its name away, and then unlocks it: so that it has
     its name still is looked for behind the lock. One that was killed leaves it to the next."""
@@ -164,23 +177,11 @@ class Part:
         return written
 
     def take(self, attributes: Attributes) -> None:
-        """Owner, mode, extended attributes and time, in this order: a change of owner takes bits off the mode. What the
-        system refuses is left out; without its owner a file does not get the right to run as that."""
+        """All of them, or those of a file that nobody has said anything about."""
         if attributes.local is None:
             os.fchmod(self._file, 0o666 & ~umask())
         else:
-            mode, owner, group, modified_ns, extended = attributes.local
-            try:
-                os.fchown(self._file, owner, group)
-            except OSError:
-                mode &= 0o777
-            os.fchmod(self._file, mode)
-            for name, value in extended:
-                try:
-                    os.setxattr(self._file, name, value)
-                except OSError:
-                    continue
-            os.utime(self._file, ns=(modified_ns, modified_ns))
+            take_on(self._file, attributes)
         os.fsync(self._file)
 
     def replace(self) -> None:
@@ -200,12 +201,17 @@ class Part:
             os.unlink(self._part, dir_fd=self._folder)
         self._left = False
 
-    def replace_only(self, was: os.stat_result) -> None:
+    def replace_only(self, was: os.stat_result, atomic: bool) -> None:
         """Give it the name, which this file must have: CHANGED, and what another program has given the name to, or has
-        written to the new file, stays. By a look before only, where names can't be exchanged."""
+        written to the new file, stays. By a look before only, where names can't be exchanged; with `atomic` it is
+        NOT_ATOMIC then, as for a file with further hard links, which would go on having the old content."""
+        if atomic and was.st_nlink > 1:
+            raise StoreError(Trouble.NOT_ATOMIC, further_links(was.st_nlink))
         meant, given, changed = content(was), content(os.fstat(self._file)), False
         for _ in range(TRIES):
             if not exchange(self._folder, self._part, self._name):
+                if atomic:
+                    raise StoreError(Trouble.NOT_ATOMIC, "this file system can't exchange two names")
                 self.replace()
                 break
             out = state_of(self._folder, self._part)
@@ -226,6 +232,31 @@ class Part:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def take_on(file: int, attributes: Attributes) -> None:
+    """Give a file or a folder these local attributes: owner, mode, extended attributes and time, in this order, since a
+    change of owner takes bits off the mode. What the system refuses is left out; without its owner a file does not get
+    the right to run as that."""
+    assert attributes.local is not None
+    mode, owner, group, modified_ns, extended = attributes.local
+    try:
+        os.fchown(file, owner, group)
+    except OSError:
+        mode &= 0o777
+    os.fchmod(file, mode)
+    for name, value in extended:
+        try:
+            os.setxattr(file, name, value)
+        except OSError:
+            continue
+    os.utime(file, ns=(modified_ns, modified_ns))
+
+
+def further_links(links: int) -> str:
+    """Why a file with more names than one is not replaced."""
+    others = "a further hard link" if links == 2 else f"{links - 1} further hard links"
+    return f"has {others}, which would keep the old content"
 
 
 def tidy(folder: int, name: bytes) -> None:

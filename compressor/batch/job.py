@@ -73,7 +73,8 @@ class Job:
     """What is done to every object.
 
     source, target   URLs; the same for in place
-    keep             in place: prefix within the store for the originals, None where they are discarded
+    keep             in place: the place for the originals, a URL or a folder's whole path (`places.keep_place`); in
+                     ledgers of earlier versions a prefix below the source. None where they are discarded
     allow_not_atomic replace in place also where the store can't do it atomically
     overwrite        write over what is at the destination
     content_types    patterns such as image/*; others are skipped. Empty: any
@@ -105,7 +106,7 @@ class Done:
     bytes_out       of what is now there; of what would be, in a dry run
     result_etag     of what was written; "" where nothing was
     digest          SHA-256 of what was written or is about to be
-    kept            key of the original that was kept
+    kept            key of the original that was kept, in the place that the ledger names as `keep`
     format          of the source, "" where it is none of ours
     path            lossless, coefficients, pixels, none
     stage_seconds   CPU time of the codec, by stage

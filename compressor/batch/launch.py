@@ -3,24 +3,28 @@
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from compressor.batch.atomic import require_conditions, require_single_links
 from compressor.batch.engine import Engine
 from compressor.batch.job import Done, Job
 from compressor.batch.ledger import Ledger, LedgerError
 from compressor.batch.ledger_read import facts_in, reading
+from compressor.batch.originals import mark, originals_of, refuse_kept
 from compressor.batch.pace import Pace
+from compressor.batch.places import below, keep_place, prefix_of
 from compressor.batch.plan import Filters, Keys, Listing, Manifest
 from compressor.batch.restore import ALL, RESTORED, WORKERS, require_kept, restore, would_restore
 from compressor.batch.run import Run
 from compressor.batch.store import Store, StoreError, Trouble, open_store
+from compressor.batch.store_files import Files
 from compressor.batch.summary import PROBLEMS_MAX, Mode, Progress, Sample, Summary, project
 from compressor.batch.tally import SAMPLE_BYTES_MAX, Tally, problem
+from compressor.batch.tree import Carrier
 from compressor.batch.trial import Trial
 from compressor.errors import SettingsError
 from compressor.footprint import Basis
@@ -101,13 +105,11 @@ def check(request: Request) -> None:
     job = request.job
     if job.in_place and job.target != job.source:
         raise SettingsError("in_place", "takes no DST: objects are replaced where they are")
-    if not job.in_place and not request.dry_run and job.target == job.source:
+    if not job.in_place and not request.dry_run and below(job.target, job.source) == "":
         raise SettingsError("dst", "is SRC: to replace objects where they are say --in-place")
     ledger = request.ledger or default_ledger(job)
     if not request.dry_run and below(str(ledger), job.source) is not None:
         raise SettingsError("ledger", f"{ledger} would lie in SRC, among the objects: name another place")
-    if job.keep is not None and not job.keep.strip("/"):
-        raise SettingsError("keep_originals", "must be a prefix such as originals/")
     for name, cap in (("objects_per_second", request.objects_per_second), ("bandwidth", request.bytes_per_second)):
         if cap is not None and not cap > 0:
             raise SettingsError(name, f"is {cap}, must be above 0")
@@ -116,13 +118,6 @@ def check(request: Request) -> None:
     ages = [name for name in ("older_than", "newer_than") if getattr(request.filters, name) is not None]
     if ages and request.manifest is not None and not Manifest(request.manifest).dated():
         raise SettingsError(ages[0], f"{request.manifest} does not say when objects were last modified")
-
-
-def below(url: str, other: str) -> str | None:
-    """The prefix that a URL has below another one, "" where they are the same; None where it is not below it."""
-    places = [place if "://" in place else os.path.abspath(place) for place in (url, other)]
-    inner, outer = (place.removeprefix("file://").rstrip("/") + "/" for place in places)
-    return inner[len(outer) :] if inner.startswith(outer) else None
 
 
 def without(filters: Filters, prefix: str) -> Filters:
@@ -145,14 +140,9 @@ def engine_for(request: Request) -> Engine:
 
 
 def listing_for(request: Request, source: Store) -> Listing:
-    return Keys(source) if request.manifest is None else Manifest(request.manifest, prefix_of(request.job.source))
-
-
-def prefix_of(url: str) -> str:
-    """What a store's own keys begin with in its bucket, which manifests have and its listing has not."""
-    scheme, _, rest = url.partition("://")
-    prefix = rest.partition("/")[2] if rest and scheme != "file" else ""
-    return prefix if not prefix or prefix.endswith("/") else prefix + "/"
+    if request.manifest is None:
+        return Keys(source)
+    return Manifest(request.manifest, prefix_of(request.job.source), source)
 
 
 def launch(request: Request, stopped: Stopped = lambda: False, told: Told = lambda progress: None) -> Summary:
@@ -160,12 +150,16 @@ def launch(request: Request, stopped: Stopped = lambda: False, told: Told = lamb
     check(request)
     job, filters = request.job, request.filters
     if job.keep is not None:
-        keep = job.keep.rstrip("/") + "/"
-        job, filters = dataclasses.replace(job, keep=keep), without(filters, keep)
+        keep = keep_place(job.keep, job.source)
+        job, inside = dataclasses.replace(job, keep=keep), below(keep, job.source)
+        filters = filters if inside is None else without(filters, inside)
     elif not job.in_place and (inside := below(job.target, job.source)):
         filters = without(filters, inside)  # results are not to be compressed again
+    refuse_kept(job.source, job.target, job.keep)
     request = dataclasses.replace(request, job=job, filters=filters)
-    source = open_store(request.job.source, request.job.conditional_bytes)
+    source = open_store(job.source, job.conditional_bytes, probed=request.dry_run)
+    if request.manifest is None:
+        require_single_links(job, source, filters)
     return trial(request, source, stopped, told) if request.dry_run else real(request, source, stopped, told)
 
 
@@ -173,7 +167,8 @@ def trial(request: Request, source: Store, stopped: Stopped, told: Told) -> Summ
     """A dry run."""
     watch = Watch()
     with closing(engine_for(request)) as engine:
-        trial = Trial(engine, listing_for(request, source), request.filters, request.sample)
+        listing = listing_for(request, source)
+        trial = Trial(engine, listing, request.filters, request.sample)
         whole = trial.run(stopped, told)
     tally = trial.tally
     sample = trial.sample if request.sample is not None else [(tally.bytes_in, tally.bytes_in - tally.bytes_out)]
@@ -182,7 +177,11 @@ def trial(request: Request, source: Store, stopped: Stopped, told: Told) -> Summ
         project(sample, objects, trial.size), objects=trial.objects, sampled_objects=tally.objects
     )
     summary = summary_of(request.job, tally, watch, not whole)
-    summary = dataclasses.replace(summary, mode="dry run", projection=found if whole else None)
+    summary = dataclasses.replace(
+        summary,
+        mode="dry run", projection=found if whole else None,
+        notices={**dict.fromkeys(listing.left_out, 0), **summary.notices},
+    )  # fmt: skip
     return estimated(summary, watch.spent(), request.footprint)
 
 
@@ -190,17 +189,23 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
     """A run that writes."""
     job, watch = request.job, Watch()
     target = source if job.in_place else open_store(job.target, job.conditional_bytes)
+    # Found out once, here: workers take it from the job.
+    job = dataclasses.replace(job, conditional_bytes=require_conditions(job, target))
+    request = dataclasses.replace(request, job=job)
     path = request.ledger or default_ledger(job)
     with Ledger(path) as ledger:
         ledger.begin(facts_of(request))
         refuse_restored(ledger)
         ledger.note(FINISHED, "")
         ledger.commit()
+        if job.keep is not None:
+            mark(job.keep, job.source)
         with closing(engine_for(request)) as engine:
             pace = Pace(request.objects_per_second, request.bytes_per_second)
             listing = listing_for(request, source)
             run = Run(job, ledger, engine, listing, request.filters, source, target, pace, stopped, told)
             whole = run.work()
+        left = carried(request, source, target, stopped) if whole else ()
         tally = run.tally
         totals = (*ledger.totals(), *tally.unlisted_total)
         failures = (problem(done, known) for done, known in ledger.failures(PROBLEMS_MAX))
@@ -216,7 +221,8 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
             ledger.report_failures()
             ledger.note(FINISHED, repr(summary.ended))
         summary = estimated(summary, ledger.spend(*watch.spent()), request.footprint)
-        for notice in (*_notices_of(job), *(source.notices if job.in_place else target.notices)):
+        store = source if job.in_place else target
+        for notice in (*_notices_of(job), *store.notices, *listing.left_out, *left):
             summary = dataclasses.replace(summary, notices={notice: 0, **summary.notices})
         return summary
 
@@ -236,6 +242,14 @@ def _notices_of(job: Job) -> list[str]:
     if job.keep is not None and job.settings.metadata is not Metadata.KEEP:
         return [f"the originals kept under {job.keep} are as they were: their metadata remain"]
     return []
+
+
+def carried(request: Request, source: Store, target: Store, stopped: Stopped) -> tuple[str, ...]:
+    """Carry what a folder that was copied has beside files; what of it could not be, in words."""
+    job = request.job
+    if job.in_place or request.manifest is not None or not isinstance(source, Files):
+        return ()
+    return Carrier(source, target, request.filters, job.overwrite, stopped).carry()
 
 
 def facts_of(request: Request) -> dict[str, str]:
@@ -284,12 +298,14 @@ def summary_of(job: Job, tally: Tally, watch: Watch, interrupted: bool) -> Summa
 
 def samples_of(chosen: Iterable[Done], job: Job, source: Store, target: Store) -> list[Sample]:
     """Files before and after, where both are still there."""
-    found = []
+    found, originals = [], source
+    if job.in_place and job.keep is not None:
+        originals = originals_of(job.keep, source).store
     for done in chosen:
         before = done.kept if job.in_place else done.key
         if before:
             with suppress(StoreError):
-                found.append(Sample(done.key, whole(source, before), whole(target, done.key), done.score))
+                found.append(Sample(done.key, whole(originals, before), whole(target, done.key), done.score))
     return found
 
 

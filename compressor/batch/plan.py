@@ -15,6 +15,7 @@ from typing import Any, Protocol, TextIO
 from urllib.parse import unquote_plus
 
 from compressor.batch.ledger import Ledger, LedgerError, Shard
+from compressor.batch.markers import Marks
 from compressor.batch.store import Entry, Opened, Refused, Store, open_store
 
 SHARD_KEYS = 10_000
@@ -46,13 +47,17 @@ class Filters:
     older_than: float | None = None
     newer_than: float | None = None
 
+    def match_key(self, key: str) -> bool:
+        """Whether a key is meant, of whatever object."""
+        if any(key.startswith(prefix) for prefix in self.but):
+            return False
+        if self.include and not any(fnmatchcase(key, pattern) for pattern in self.include):
+            return False
+        return not any(fnmatchcase(key, pattern) for pattern in self.exclude)
+
     def match(self, entry: Entry, now: float) -> bool:
         """Whether an object is meant."""
-        if any(entry.key.startswith(prefix) for prefix in self.but):
-            return False
-        if self.include and not any(fnmatchcase(entry.key, pattern) for pattern in self.include):
-            return False
-        if any(fnmatchcase(entry.key, pattern) for pattern in self.exclude):
+        if not self.match_key(entry.key):
             return False
         if entry.size < self.size_min or (self.size_max is not None and entry.size > self.size_max):
             return False
@@ -71,6 +76,10 @@ class Listing(Protocol):
     def behind(self, place: str, other: str) -> bool:
         """Whether a place comes behind another."""
 
+    @property
+    def left_out(self) -> list[str]:
+        """What was left out so far, in words."""
+
 
 class Keys:
     """What a store lists; places are keys."""
@@ -81,6 +90,10 @@ class Keys:
     def entries(self, refused: Refused | None = None) -> Iterator[tuple[str, Entry]]:
         return ((entry.key, entry) for entry in self._store.entries(refused))
 
+    @property
+    def left_out(self) -> list[str]:
+        return self._store.left_out
+
     def behind(self, place: str, other: str) -> bool:
         return place.encode("utf-8", "surrogateescape") > other.encode("utf-8", "surrogateescape")
 
@@ -90,15 +103,23 @@ class Manifest:
     manifest.json. Places are numbers of rows. Only the key is needed: the rest is what it says when the object is read.
 
     prefix  that all keys have, and that is not part of a store's own
+    store   that they are of: what lies below a marker of kept originals there is left out
     """
 
-    def __init__(self, url: str, prefix: str = "") -> None:
+    def __init__(self, url: str, prefix: str = "", store: Store | None = None) -> None:
         self._url, self._prefix = url, prefix
+        self._marks = None if store is None else Marks(store)
+
+    @property
+    def left_out(self) -> list[str]:
+        return [] if self._marks is None else self._marks.left_out
 
     def entries(self, refused: Refused | None = None) -> Iterator[tuple[str, Entry]]:
         for number, entry in enumerate(rows_of(self._url), 1):
             if entry.key.startswith(self._prefix) and not entry.key.endswith("/"):
                 key = entry.key[len(self._prefix) :]
+                if self._marks is not None and self._marks.cover(key):
+                    continue
                 yield str(number), Entry(key, entry.size, entry.etag, entry.modified, entry.storage_class)
 
     def behind(self, place: str, other: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from compressor.batch.job import Done, Outcome, Reason
 from compressor.batch.ledger import Ledger, LedgerError
 from compressor.batch.ledger_read import facts_in, is_restored, objects_in, reading
+from compressor.batch.originals import Originals, originals_of, unmark
 from compressor.batch.plan import Filters
 from compressor.batch.store import Entry, Only, Store, StoreError, Trouble
 from compressor.batch.summary import PROBLEMS_MAX, Progress
@@ -156,10 +157,10 @@ def put_back(done: Done) -> Done:
     return replace(back, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0, notices=())
 
 
-def candidates(objects: Iterable[Candidate], facts: dict[str, str], filters: Filters) -> Iterator[Candidate]:
-    """Objects whose originals may have been kept, of those that are meant."""
+def candidates(objects: Iterable[Candidate], originals: Originals, filters: Filters) -> Iterator[Candidate]:
+    """Yield objects whose originals may have been kept, of those that are meant."""
     for done, open_end in objects:
-        kept = facts["keep"] + done.key if open_end else done.kept
+        kept = originals.key(done.key) if open_end else done.kept
         if kept and filters.match(Entry(done.key, done.size, done.etag), 0.0):
             yield replace(done, kept=kept), open_end
 
@@ -274,15 +275,20 @@ def restore(
     facts = ledger.facts()
     require_kept(ledger.path, facts)
     marks = Marks(ledger)
-    restoring = Restoring(Restorer(store, store, stopped=stopped), workers, told, ledger.is_restored, marks.finished)
+    originals = originals_of(facts["keep"], store)
+    restorer = Restorer(store, originals.store, stopped=stopped)
+    restoring = Restoring(restorer, workers, told, ledger.is_restored, marks.finished)
     open_ends = [(done, True) for done, _ in ledger.intents()]
     objects = chain(open_ends, ((done, False) for done in ledger.objects()))
     tally, whole = restoring.tally, False
     try:
-        whole = restoring.work(marks.begin(candidates(objects, facts, filters or Filters())))
+        whole = restoring.work(marks.begin(candidates(objects, originals, filters or Filters())))
     finally:
         back = sum(total.objects for total in tally.totals if total.outcome is Outcome.COPIED)
-        marks.end(whole and filters is None and back == tally.objects)
+        all_back = whole and filters is None and back == tally.objects
+        marks.end(all_back)
+    if all_back and not originals.prefix:
+        unmark(originals.store)
     return tally, whole
 
 
@@ -298,7 +304,8 @@ def would_restore(
     with reading(path) as database:
         facts = facts_in(database)
         require_kept(path, facts)
-        restorer = Restorer(store, store, dry_run=True, stopped=stopped)
+        originals = originals_of(facts["keep"], store)
+        restorer = Restorer(store, originals.store, dry_run=True, stopped=stopped)
         restoring = Restoring(restorer, workers, told, lambda key: is_restored(database, key))
-        whole = restoring.work(candidates(objects_in(database, path), facts, filters or Filters()))
+        whole = restoring.work(candidates(objects_in(database, path), originals, filters or Filters()))
     return restoring.tally, whole

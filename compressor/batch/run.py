@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from compressor.batch.engine import Answer, Engine, Lost
 from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
 from compressor.batch.ledger import Ledger, Shard
+from compressor.batch.originals import originals_of
 from compressor.batch.pace import Pace
 from compressor.batch.plan import Filters, Listing, shards
 from compressor.batch.records import unsure
@@ -78,6 +79,8 @@ class Run:
         self._pushed = 0
         self._unsure: set[str] = set()  # intents of which nobody knows yet what became of them
         self._suspects: deque[Ticket] = deque()  # a worker died while it had them: one at a time
+        keep = self.job.keep if self.job.in_place else None
+        self._originals = None if keep is None else originals_of(keep, self.source)
         self._now = time.time()
 
     def work(self) -> bool:
@@ -142,7 +145,7 @@ class Run:
 
     def _settled(self, entry: Entry, done: Done) -> bool:
         """Whether an object needs nothing more: it is as we left it, and was not left for a passing reason."""
-        if done.retry:
+        if done.retry or (done.reason is Reason.NOT_ATOMIC and self.job.allow_not_atomic):
             return False
         same = entry.etag in (done.etag, done.result_etag) if entry.etag else entry.size in (done.size, done.bytes_out)
         if done.outcome.changed and self.job.in_place:
@@ -167,14 +170,15 @@ class Run:
 
     def _tidy(self, key: str) -> None:
         """Whoever was to write it may have been killed at that. Where it lives, it does so itself."""
-        for store, beside in ((self.source if self.job.in_place else self.target, key), (self.source, self._kept(key))):
-            with suppress(StoreError):
-                if beside:
-                    store.tidy(beside)
+        with suppress(StoreError):
+            (self.source if self.job.in_place else self.target).tidy(key)
+        with suppress(StoreError):
+            if self._originals is not None:
+                self._originals.store.tidy(self._kept(key))
 
     def _kept(self, key: str) -> str:
         """Where the original of a key is kept; "" where none is."""
-        return self.job.keep + key if self.job.in_place and self.job.keep is not None else ""
+        return "" if self._originals is None else self._originals.key(key)
 
     def _written(self, intent: Done) -> Done | None:
         """An intent as it is when it has been carried out; None where it has not."""

@@ -25,6 +25,7 @@ class Trouble(StrEnum):
     THROTTLED    asked to slow down
     UNAVAILABLE  time-outs, broken connections, errors of the server
     IMPOSSIBLE   this store can't do that, or not with such a key
+    NOT_ATOMIC   this can't be replaced on a condition, which was asked for
     OTHER        anything else
     """
 
@@ -37,6 +38,7 @@ class Trouble(StrEnum):
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     IMPOSSIBLE = "impossible"
+    NOT_ATOMIC = "not atomic"
     OTHER = "other"
 
 
@@ -66,6 +68,7 @@ class Entry:
     etag           of this very content; never "", for a store without it what changes with the content
     modified       Unix time
     storage_class  "" for the usual one
+    links          names that a file has: hard links, itself included
     """
 
     key: str
@@ -73,6 +76,7 @@ class Entry:
     etag: str
     modified: float = 0.0
     storage_class: str = ""
+    links: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +131,22 @@ class Only:
     """On which condition a write may happen.
 
     etag    only where this is still there; None: only where nothing is
+    atomic  NOT_ATOMIC where that can't be had in one step; otherwise a look before it has to do
     """
 
     etag: str | None
+    atomic: bool = False
 
 
-def require(only: Only | None, etag: str | None) -> None:
-    """Raise EXISTS, MISSING or CHANGED unless a write may happen where this etag is; None: where nothing is."""
+def require(only: Only | None, etag: str | None, one_step: bool = True) -> None:
+    """Raise EXISTS, MISSING or CHANGED unless a write may happen where this etag is; None: where nothing is.
+
+    one_step  the condition is part of the write itself: NOT_ATOMIC where it is not and has to be
+    """
     if only is None:
         return
+    if only.atomic and only.etag is not None and not one_step:
+        raise StoreError(Trouble.NOT_ATOMIC, "this can't be replaced on a condition")
     if only.etag is None:
         if etag is not None:
             raise StoreError(Trouble.EXISTS, "there is an object already")
@@ -158,8 +169,10 @@ class Store(Protocol):
     """All methods raise StoreError, may be called from several threads, and retry what a client usually retries.
 
     url                as given, without secrets
-    conditional_bytes  up to this size `write` on an etag is atomic: whoever writes meanwhile wins. 0: never
+    conditional_bytes  up to this size `write` on an etag is atomic: whoever writes meanwhile wins. 0: never. Tried out
+                       when it is first asked for, which may write, unless the store was opened with `probed`
     notices            what is worth knowing of it: "versioned: replaced objects stay as versions"
+    left_out           what its listings have left out so far, in words
     """
 
     url: str
@@ -170,13 +183,16 @@ class Store(Protocol):
     @property
     def notices(self) -> tuple[str, ...]: ...
 
+    @property
+    def left_out(self) -> list[str]: ...
+
     def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
         """All objects in the order of their keys as UTF-8; in memory one page at a time.
 
         refused  told of what is below here and may not be listed, which is left out then; None: that is raised
 
-        Folders, markers of such (keys that end in "/"), links and what this module's writes leave while they are under
-        way are not listed.
+        Folders, markers of such (keys that end in "/"), links, what this module's writes leave while they are under
+        way, and kept originals (`originals.MARKER`) are not listed.
         """
 
     def open(self, key: str) -> Opened:
@@ -195,9 +211,9 @@ class Store(Protocol):
     def drops(self, attributes: Attributes) -> tuple[str, ...]:
         """What of them `write` would not carry over, in words."""
 
-    def copy(self, key: str, etag: str, to: str) -> Entry:
-        """Copy within the store, attributes and all, what is at `key` if it has that etag (CHANGED), to where nothing
-        is (EXISTS)."""
+    def copy(self, key: str, etag: str, to: str, place: "Store | None" = None) -> Entry:
+        """Copy, attributes and all, what is at `key` if it has that etag (CHANGED), to where nothing is (EXISTS): to
+        the key `to` of this store or of `place`, a store of the same kind in the same bucket."""
 
     def tidy(self, key: str) -> None:
         """Remove what a writer of this key that was killed has left beside it. UNAVAILABLE while one writes it."""
@@ -206,26 +222,27 @@ class Store(Protocol):
         """Delete what has that etag (CHANGED); nothing there is no error."""
 
 
-def open_store(url: str, conditional_bytes: int = 64 << 20) -> Store:
+def open_store(url: str, conditional_bytes: int = 64 << 20, probed: bool = False) -> Store:
     """By URL: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, file:///FOLDER, or a folder's path.
 
     conditional_bytes  largest object that is replaced by one conditional request, which holds it in memory
+    probed             this is what another process has found out, or nothing will be written: nothing is tried out
     """
     scheme, _, rest = url.partition("://")
     if not rest:
         from compressor.batch.store_files import Files
 
-        return Files(url)
+        return Files(url, conditional_bytes if probed else None)
     if scheme == "file":
         from urllib.parse import unquote
 
         from compressor.batch.store_files import Files
 
-        return Files(unquote(rest))
+        return Files(unquote(rest), conditional_bytes if probed else None)
     if scheme == "s3":
         from compressor.batch.store_s3 import Bucket
 
-        return Bucket(url, conditional_bytes)
+        return Bucket(url, conditional_bytes, probed)
     from compressor.batch.store_objects import Objects
 
     return Objects(url, conditional_bytes)

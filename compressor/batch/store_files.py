@@ -10,11 +10,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 from compressor.batch.file_read import TROUBLES, OpenFile, entry_of, etag_of, require_file, state_of
-from compressor.batch.file_write import BESIDE, Part, tidy
-from compressor.batch.store import Attributes, Body, Entry, Only, Refused, StoreError, Trouble, require
+from compressor.batch.file_write import BESIDE, Part, exchanges, tidy
+from compressor.batch.markers import MARKER, leave_out
+from compressor.batch.store import Attributes, Body, Entry, Only, Refused, Store, StoreError, Trouble, require
 
+UNLIMITED = 1 << 62
 STATS_AT_ONCE = 1024  # files of a folder that are looked at before the first of them is given out
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,8 +35,9 @@ class Files:
     A replacement is never in place of bytes: readers that have the old file open go on reading it, and other hard links
     to it keep the old content. Where the kernel can exchange two names (Linux, most file systems) what was swapped out
     is compared once more, and swapped back if another program has written meanwhile; that is lost only if this one is
-    killed between the two. Elsewhere there is a look before, and no more. Nothing tells of a writer that keeps the file
-    open and writes later, so `conditional_bytes` is 0.
+    killed between the two. This counts as a condition: `conditional_bytes` is without a limit where the root's file
+    system can do it, and 0 elsewhere, where there is a look before and no more. Nothing tells of a program that has the
+    file open already and writes later.
 
     Of those who write a key by this class one does so at a time, for the others it is UNAVAILABLE: it holds a lock
     (flock) on .NAME.compressor-DIGEST.lock, beside the target, and alone handles .NAME.compressor-DIGEST.part, which is
@@ -41,11 +45,23 @@ class Files:
     next time, or by `tidy`, and is never listed.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, conditional_bytes: int | None = None) -> None:
+        """conditional_bytes: 0, or anything for no limit, where that is known; None: it is tried out."""
         self.url = path
-        self.conditional_bytes = 0
         self.notices: tuple[str, ...] = ()
+        self.left_out: list[str] = []
+        self._known = conditional_bytes
         self._root = os.path.abspath(os.fsencode(path))
+
+    @cached_property
+    def conditional_bytes(self) -> int:
+        if self._known is not None:
+            return UNLIMITED if self._known else 0
+        try:
+            with self.folder(b"") as folder:
+                return UNLIMITED if exchanges(folder) else 0
+        except OSError:
+            return UNLIMITED  # nothing can be written here, or nothing is here yet: the write will say so
 
     def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
         """As `Store` has it; the names of one folder, and of those above it, are in memory."""
@@ -60,6 +76,9 @@ class Files:
             if not base or refused is None or error.trouble is not Trouble.DENIED:
                 raise
             refused(os.fsdecode(base), error)
+            return
+        if base and os.fsencode(MARKER) in names:
+            leave_out(os.fsdecode(base), self.left_out)
             return
         for name in names:
             if name.endswith(b"/"):
@@ -76,9 +95,9 @@ class Files:
     def _names(self, base: bytes) -> list[bytes]:
         """Files and folders, these with b"/" behind, in the order of the keys they stand for."""
         names = []
-        with self._troubles(os.fsdecode(base)):
+        with self.troubles(os.fsdecode(base)):
             try:
-                with self._folder(base) as folder, os.scandir(folder) as found:
+                with self.folder(base) as folder, os.scandir(folder) as found:
                     for item in found:
                         if item.is_dir(follow_symlinks=False):
                             names.append(os.fsencode(item.name) + b"/")
@@ -97,9 +116,9 @@ class Files:
         found: list[Entry] = []
         if not names:
             return found
-        with self._troubles(os.fsdecode(base)):
+        with self.troubles(os.fsdecode(base)):
             try:
-                with self._folder(base) as folder:
+                with self.folder(base) as folder:
                     for name in names:
                         state = state_of(folder, name)
                         if state is not None and stat.S_ISREG(state.st_mode):
@@ -109,7 +128,7 @@ class Files:
         return found
 
     def open(self, key: str) -> OpenFile:
-        with self._troubles(key), self._place(key) as (folder, name):
+        with self.troubles(key), self._place(key) as (folder, name):
             file = os.open(name, FILE_FLAGS, dir_fd=folder)
             try:
                 state = os.fstat(file)
@@ -121,7 +140,7 @@ class Files:
 
     def look(self, key: str) -> Entry | None:
         try:
-            with self._troubles(key), self._place(key) as (folder, name):
+            with self.troubles(key), self._place(key) as (folder, name):
                 state = state_of(folder, name)
                 if state is None:
                     return None
@@ -133,7 +152,7 @@ class Files:
             raise
 
     def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
-        with self._troubles(key), self._place(key, make=True) as (folder, name):
+        with self.troubles(key), self._place(key, make=True) as (folder, name):
             if BESIDE.fullmatch(name) is not None:
                 raise StoreError(Trouble.IMPOSSIBLE, "a name that is kept for files being written")
             was = state_of(folder, name)
@@ -151,24 +170,25 @@ class Files:
                     was = state_of(folder, name)
                     require(only, None if was is None else etag_of(was))
                     assert was is not None
-                    part.replace_only(was)
+                    part.replace_only(was, only.atomic)
             os.fsync(folder)
             state = state_of(folder, name)
             if state is None or state.st_ino != part.inode or state.st_size != body.size:
                 raise StoreError(Trouble.CHANGED, "was written, and changed again at once")
             return entry_of(key, state)
 
-    def copy(self, key: str, etag: str, to: str) -> Entry:
-        """As `Store` has it. Blocks are shared where the file system can do that. No hard link: it would change the
-        etag of the original (by its time of change), and whoever writes to that would write to the copy."""
+    def copy(self, key: str, etag: str, to: str, place: Store | None = None) -> Entry:
+        """As `Store` has it; `place` is any folder. Blocks are shared where the file system can do that. No hard link:
+        it would change the etag of the original (by its time of change), and whoever writes to that would write to the
+        copy."""
         with self.open(key) as opened:
             if opened.entry.etag != etag:
                 raise StoreError(Trouble.CHANGED, f"{self.url}: {key!r}: changed meanwhile")
-            return self.write(to, opened, opened.attributes, Only(None))
+            return (place or self).write(to, opened, opened.attributes, Only(None))
 
     def tidy(self, key: str) -> None:
         try:
-            with self._troubles(key), self._place(key) as (folder, name):
+            with self.troubles(key), self._place(key) as (folder, name):
                 tidy(folder, name)
         except StoreError as error:
             if error.trouble is not Trouble.MISSING:
@@ -176,7 +196,7 @@ class Files:
 
     def delete(self, key: str, etag: str) -> None:
         try:
-            with self._troubles(key), self._place(key) as (folder, name):
+            with self.troubles(key), self._place(key) as (folder, name):
                 state = state_of(folder, name)
                 if state is not None:
                     require_file(state)
@@ -206,11 +226,11 @@ class Files:
             raise StoreError(Trouble.IMPOSSIBLE, "not a name that a file can have") from None
         name = path[path.rfind(b"/") + 1 :]
         require_path(path)
-        with self._folder(path[: len(path) - len(name)], make) as folder:
+        with self.folder(path[: len(path) - len(name)], make) as folder:
             yield folder, name
 
     @contextmanager
-    def _folder(self, base: bytes, make: bool = False) -> Iterator[int]:
+    def folder(self, base: bytes, make: bool = False) -> Iterator[int]:
         """The folder `base`, which is b"" or ends in b"/", open; no link on the way to it is followed."""
         if base:
             require_path(base[:-1])
@@ -231,7 +251,7 @@ class Files:
             os.close(folder)
 
     @contextmanager
-    def _troubles(self, key: str) -> Iterator[None]:
+    def troubles(self, key: str) -> Iterator[None]:
         """Errors of the system, and our own of the inside, with store and key in front."""
         try:
             yield

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from compressor.batch.feeding import fed
+from compressor.batch.markers import outside
 from compressor.batch.store import (
     CHUNK_BYTES,
     PART,
@@ -18,6 +19,7 @@ from compressor.batch.store import (
     Entry,
     Only,
     Refused,
+    Store,
     StoreError,
     Trouble,
     part_name,
@@ -89,8 +91,12 @@ class Objects:
         self.conditional_bytes = conditional_bytes
         notice = NOTICES.get("az" if self._azure else self.url.partition(":")[0])
         self.notices: tuple[str, ...] = (notice,) if notice else ()
+        self.left_out: list[str] = []
 
     def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
+        return outside(self, self._listed())
+
+    def _listed(self) -> Iterator[Entry]:
         before = ""
         with self._troubles(""):
             pages = iter(obstore.list(self._store, self._root or None))
@@ -124,10 +130,10 @@ class Objects:
         except FileNotFoundError:
             return None
 
-    def _required(self, name: str, only: Only) -> Any:
+    def _required(self, name: str, only: Only, one_step: bool = True) -> Any:
         """What is there, which must be as a condition has it."""
         found = self._head(name)
-        require(only, None if found is None else etag_of(found))
+        require(only, None if found is None else etag_of(found), one_step)
         return found
 
     def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
@@ -161,7 +167,7 @@ class Objects:
 
     def _replace_only(self, name: str, body: Body, sent: dict[str, Any], only: Only) -> str | None:
         """In parts to a name beside, then over the target: not atomic on an etag, but for a moment only."""
-        self._required(name, only)
+        self._required(name, only, one_step=False)
         part = part_name(self._root, name)
         try:
             self._put(part, body, sent)
@@ -181,10 +187,12 @@ class Objects:
             raise StoreError(Trouble.OTHER, f"{size} bytes written, {now['size']} there")
         return self._entry(key, now)
 
-    def copy(self, key: str, etag: str, to: str) -> Entry:
+    def copy(self, key: str, etag: str, to: str, place: Store | None = None) -> Entry:
         """As `Store` has it; the original is looked at before and behind, which is not atomic."""
-        with self._troubles(to) as target:
-            self._required(target, Only(None))
+        place = place or self
+        assert isinstance(place, Objects)
+        with place._troubles(to) as target:
+            place._required(target, Only(None))
         with self._troubles(key) as name:
             found = self._required(name, Only(etag))
             obstore.copy(self._store, name, target, overwrite=False)
@@ -193,8 +201,8 @@ class Objects:
             except StoreError:
                 obstore.delete(self._store, target)
                 raise
-        with self._troubles(to):
-            return self._written(to, target, found["size"], None)
+        with place._troubles(to):
+            return place._written(to, target, found["size"], None)
 
     def tidy(self, key: str) -> None:
         with self._troubles(key) as name, contextlib.suppress(FileNotFoundError):

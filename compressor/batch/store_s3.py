@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from compressor.batch import s3_client
+from compressor.batch.markers import outside
 from compressor.batch.s3_client import ERRORS, ClientError, retried, status_of, store_error
 from compressor.batch.s3_objects import (
     BodyFile,
@@ -22,7 +23,19 @@ from compressor.batch.s3_objects import (
 )
 from compressor.batch.s3_quick import Quick
 from compressor.batch.s3_upload import abort_leftovers, copy_within, upload
-from compressor.batch.store import PART, Attributes, Body, Entry, Only, Refused, StoreError, Trouble, part_name, require
+from compressor.batch.store import (
+    PART,
+    Attributes,
+    Body,
+    Entry,
+    Only,
+    Refused,
+    Store,
+    StoreError,
+    Trouble,
+    part_name,
+    require,
+)
 
 PUT_BYTES = 64 << 20  # up to here one request, where no condition asks for more
 CONFLICTS = 3
@@ -37,6 +50,7 @@ class Bucket:
 
     Up to `conditional_bytes` an object is written by one PutObject with If-Match or If-None-Match, of which nothing is
     held in memory. 0 where the server does not heed these, which is tried out once: by a request that must be refused.
+    With `probed` it is not: what was given holds.
     Larger ones are uploaded in parts beside their target, as PREFIX.compressor-DIGEST.part, which is copied over it
     within the store when a look at the target has shown what is expected there; what a killed run left of that goes
     when the same key is written the next time.
@@ -46,18 +60,21 @@ class Bucket:
     again.
     """
 
-    def __init__(self, url: str, conditional_bytes: int) -> None:
+    def __init__(self, url: str, conditional_bytes: int, probed: bool = False) -> None:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self.url = url
         self._bucket = bucket
         self._root = prefix.strip("/") + "/" if prefix.strip("/") else ""
-        self._limit = conditional_bytes
+        self._limit, self._probed = conditional_bytes, probed
+        self.left_out: list[str] = []
         self._quoted = True  # etags in conditions
         self._client = s3_client.connect()
         self._quick = Quick(self._client, self._bucket)
 
     @cached_property
     def conditional_bytes(self) -> int:
+        if self._probed:
+            return self._limit
         name = part_name(self._root, "")
         with self._troubles(""):
             try:
@@ -80,13 +97,17 @@ class Bucket:
         return ("versioned: replaced and deleted objects stay as versions",) if status == "Enabled" else ()
 
     def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
+        return outside(self, self._listed())
+
+    def _listed(self) -> Iterator[Entry]:
         asked: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._root, "MaxKeys": PAGE_KEYS}
-        before = ""
+        before, folders = "", 0
         while True:
             with self._troubles(""):
                 page = self._client.list_objects_v2(**asked)
             for item in page.get("Contents", ()):
                 key = item["Key"][len(self._root) :]
+                folders += key.endswith("/")
                 if not key or key.endswith("/") or PART.fullmatch(key) is not None:
                     continue
                 if key <= before:  # code points, which are in the order of UTF-8
@@ -94,6 +115,7 @@ class Bucket:
                 before = key
                 yield entry_of(key, item)
             if not page.get("IsTruncated"):
+                self.left_out += [f"{folders:,} keys end in /, as marks of folders: they are left out"] * bool(folders)
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]
 
@@ -202,7 +224,7 @@ class Bucket:
         """Without a condition in the request; a look at the target comes before, where there is one. What takes more
         than a request is uploaded beside the target, and copied over it when it is whole."""
         if only is not None:
-            require(only, etag_of(self._head(key, name)))
+            require(only, etag_of(self._head(key, name)), one_step=False)
         if body.size <= PUT_BYTES:
             return self._put(name, body, sent)
         part = part_name(self._root, name)
@@ -230,18 +252,20 @@ class Bucket:
             raise StoreError(Trouble.OTHER, f"{size} bytes written, {now.size} there")
         return now
 
-    def copy(self, key: str, etag: str, to: str) -> Entry:
+    def copy(self, key: str, etag: str, to: str, place: Store | None = None) -> Entry:
         """As `Store` has it; that nothing is at `to` is looked for before, which is not atomic."""
-        with self._troubles(to) as target:
-            require(Only(None), etag_of(self._head(to, target)))
+        place = place or self
+        assert isinstance(place, Bucket) and place._bucket == self._bucket
+        with place._troubles(to) as target:
+            require(Only(None), etag_of(place._head(to, target)))
         with self._troubles(key) as name:
             reply = self._client.head_object(Bucket=self._bucket, Key=name)
             entry = entry_of(key, reply)
             require(Only(etag), entry.etag)
             sent = parameters(attributes_of(reply, *self._tags(name, reply)), replacing=True)
             copied = self._copied(name, etag, entry.size, target, sent)
-        with self._troubles(to):
-            return self._written(to, target, entry.size, copied)
+        with place._troubles(to):
+            return place._written(to, target, entry.size, copied)
 
     def tidy(self, key: str) -> None:
         with self._troubles(key) as name:

@@ -25,6 +25,7 @@ MEANING = {
     Trouble.EXISTS: (Outcome.SKIPPED, Reason.EXISTS),
     Trouble.ARCHIVED: (Outcome.SKIPPED, Reason.ARCHIVED),
     Trouble.HELD: (Outcome.SKIPPED, Reason.HELD),
+    Trouble.NOT_ATOMIC: (Outcome.SKIPPED, Reason.NOT_ATOMIC),
     Trouble.DENIED: (Outcome.FAILED, Reason.DENIED),
     Trouble.THROTTLED: (Outcome.FAILED, Reason.THROTTLED),
     Trouble.UNAVAILABLE: (Outcome.FAILED, Reason.UNAVAILABLE),

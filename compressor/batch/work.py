@@ -10,7 +10,10 @@ from mimetypes import guess_type
 from typing import Any
 
 from compressor import pipeline
+from compressor.batch.file_write import further_links
 from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
+from compressor.batch.markers import Marks
+from compressor.batch.originals import originals_of
 from compressor.batch.store import RETRIED, Attributes, Entry, Only, Opened, Store, StoreError, Trouble, open_store
 from compressor.batch.verdicts import Clock, WrongResultError, digest, failed, in_one_line, refused, store_digest
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
@@ -51,11 +54,13 @@ class Worker:
 
     def __init__(self, job: Job, source: Store | None = None, target: Store | None = None) -> None:
         self.job = job
-        self.source = source or open_store(job.source, job.conditional_bytes)
+        self.source = source or open_store(job.source, job.conditional_bytes, probed=True)
         if job.in_place:
             self.target = self.source
         else:
-            self.target = target or open_store(job.target, job.conditional_bytes)
+            self.target = target or open_store(job.target, job.conditional_bytes, probed=True)
+        self._marks = Marks(self.target)
+        self._originals = originals_of(job.keep, self.source) if job.in_place and job.keep is not None else None
         self.resources = Resources(memory_budget=job.memory_budget, spool_dir=job.spool_dir, wait_seconds=3600)
         self._ready: dict[str, Result] = {}
         self._lock = threading.Lock()
@@ -127,6 +132,9 @@ class Worker:
         if opened.attributes.lost:
             return Reason.UNREADABLE, f"would lose: {', '.join(opened.attributes.lost)}"
         size, most = opened.entry.size, self.source.conditional_bytes
+        if opened.entry.links > 1 and not self.job.allow_not_atomic:
+            problem = further_links(opened.entry.links)
+            return Reason.NOT_ATOMIC, f"{problem}: --allow-not-atomic replaces it all the same"
         if size > most and not self.job.allow_not_atomic:
             where = "this store can't replace" if not most else f"above {most} bytes this store can't replace"
             return Reason.NOT_ATOMIC, f"{where} an object on a condition: --allow-not-atomic looks before and after"
@@ -284,8 +292,9 @@ class Worker:
         done, kept = ready.done, None
         try:
             if self.job.in_place:
-                kept = self._keep(done)
-                written = self.source.write(done.key, ready.body, ready.attributes, Only(done.etag))
+                kept = self._originals.keep(self.source, done) if self._originals else None
+                only = Only(done.etag, atomic=not self.job.allow_not_atomic)
+                written = self.source.write(done.key, ready.body, ready.attributes, only)
                 done = replace(done, result_etag=written.etag, kept="" if kept is None else kept.key)
             else:
                 attributes = self._attributes(ready)
@@ -293,9 +302,9 @@ class Worker:
                 lost = tuple(f"not carried over: {name}" for name in (*attributes.lost, *self.target.drops(attributes)))
                 done = replace(done, result_etag=written.etag, notices=(*done.notices, *lost))
         except StoreError as error:
-            if kept is not None and error.trouble not in RETRIED:  # else it may have been written after all
+            if self._originals and kept and error.trouble not in RETRIED:  # else it may have been written after all
                 with suppress(StoreError):
-                    self.source.delete(kept.key, kept.etag)
+                    self._originals.store.delete(kept.key, kept.etag)
             return refused(done, error, clock)
         except Exception as error:  # nobody knows how far it came: asked for again, the run looks what is there
             spent = done.other_seconds + clock.seconds()
@@ -306,28 +315,6 @@ class Worker:
         finally:
             ready.close()
         return replace(done, other_seconds=done.other_seconds + clock.seconds())
-
-    def _keep(self, done: Done) -> Entry | None:
-        """The original to its place, unless it is there already: from a run that was killed."""
-        if self.job.keep is None:
-            return None
-        to = self.job.keep + done.key
-        try:
-            return self.source.copy(done.key, done.etag, to)
-        except StoreError as error:
-            if error.trouble is not Trouble.EXISTS:
-                raise
-            there = self.source.look(to)
-            if there is None or there.size != done.size or not self._same(done, to):
-                raise StoreError(Trouble.EXISTS, f"{to!r} is there already and is another object") from None
-            return there
-
-    def _same(self, done: Done, to: str) -> bool:
-        """Whether two objects have the same bytes, those of the first being what was read."""
-        there = self.source.look(done.key)
-        if there is None or there.etag != done.etag:
-            raise StoreError(Trouble.CHANGED, "changed while its original was being kept")
-        return store_digest(self.source, done.key) == store_digest(self.source, to)
 
     def _attributes(self, ready: Result) -> Attributes:
         """What goes with a copy: where nothing says what it is, and the destination takes that, it is said."""
@@ -341,6 +328,8 @@ class Worker:
     def _deliver(self, ready: Result, attributes: Attributes) -> Entry:
         """To the destination, where nothing may be but the very same bytes."""
         done, only = ready.done, None if self.job.overwrite else Only(None)
+        if self._marks.cover(done.key):
+            raise StoreError(Trouble.HELD, f"{self.target.url}: {done.key!r}: would lie among kept originals")
         try:
             return self.target.write(done.key, ready.body, attributes, only)
         except StoreError as error:

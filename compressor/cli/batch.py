@@ -100,9 +100,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         raise UsageError("--in-place takes no DST: objects are replaced where they are")
     keep, discard = options["keep_originals"], options["discard_originals"]
     if in_place and not options["dry_run"] and (keep is None) != discard:
-        raise UsageError(
-            "--in-place needs --keep-originals PREFIX, or --discard-originals, after which nothing is left"
-        )
+        raise UsageError("--in-place needs --keep-originals PLACE, or --discard-originals, after which nothing is left")
     if not in_place and (keep is not None or discard):
         raise UsageError("--keep-originals and --discard-originals are for --in-place")
     if (options["engine"] == of.Engine.DASK) != (options["scheduler"] is not None):

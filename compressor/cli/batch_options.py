@@ -71,7 +71,11 @@ InPlace = Annotated[bool, option("in_place", "Replace objects where they are; lo
 KeepOriginals = Annotated[
     str | None,
     option(
-        "keep_originals", "In place: copy each original to this prefix first.", metavar="PREFIX", show_default=False
+        "keep_originals",
+        "In place: copy each original to the same key in this place first: a folder's path, or a prefix of SRC's "
+        "bucket, not of SRC (originals/ is s3://BUCKET/originals/).",
+        metavar="PLACE",
+        show_default=False,
     ),
 ]
 DiscardOriginals = Annotated[bool, option("discard_originals", "In place: keep none. There is no way back.")]
@@ -79,7 +83,8 @@ AllowNotAtomic = Annotated[
     bool,
     option(
         "allow_not_atomic",
-        "Replace in place also where the store can't do it on a condition: who writes meanwhile may lose.",
+        "Replace in place also where the store can't do it on a condition, and files with further hard links: who "
+        "writes meanwhile may lose.",
     ),
 ]
 Unstrippable_ = Annotated[

@@ -221,6 +221,9 @@ def print_summary(console: "Console", summary: Summary) -> None:
     remark = {"dry run": "  dry run: nothing was written", "in place": "  in place"}
     ended = "  [yellow]interrupted[/]" if summary.interrupted else ""
     console.print(f"{places}{remark.get(summary.mode, '')}{ended}", soft_wrap=True)
+    if summary.keep is not None and summary.mode == "in place":
+        kept = f"originals are in [bold]{escape(printable(summary.keep))}[/], as they were, with their metadata"
+        console.print(kept, soft_wrap=True)
     facts(console, headline(summary))
     if summary.totals:
         console.print()
@@ -229,7 +232,9 @@ def print_summary(console: "Console", summary: Summary) -> None:
         console.print()
         print_failures(console, summary)
     notices = sorted(summary.notices.items(), key=lambda item: -item[1])
-    lines = [f"  [yellow]lost[/]  {escape(printable(what))}, {many(objects)}" for what, objects in notices]
+    kinds = {False: "[cyan]note[/]", True: "[yellow]lost[/]"}  # of the run, or of so many objects
+    counts = [(kinds[objects > 0], what, f", {many(objects)}" if objects else "") for what, objects in notices]
+    lines = [f"  {kind}  {escape(printable(what))}{count}" for kind, what, count in counts]
     lines += [f"  [cyan]next[/]  {escape(step)}" for step in next_steps(summary)]
     for line in ("", *lines) if lines else ():
         console.print(line, soft_wrap=True)

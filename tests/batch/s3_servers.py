@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import boto3
 import pytest
+from moto.moto_server import threaded_moto_server as moto
 from moto.server import ThreadedMotoServer
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testak", "AWS_SECRET_ACCESS_KEY": "testsk", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -16,10 +17,14 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testak", "AWS_SECRET_ACCESS_KEY": "testsk",
 
 @dataclass
 class Server:
-    """A running one, which boto3's environment names; `client` is without our settings."""
+    """A running one, which boto3's environment names; `client` is without our settings.
+
+    writes  method and path of every request that is none to read, where the server records them
+    """
 
     address: str
     client: Any
+    writes: list[str] = field(default_factory=list)
 
     def bucket(self, **settings: Any) -> str:
         name = f"b-{uuid4().hex}"
@@ -46,14 +51,37 @@ def server_at(address: str) -> Iterator[Server]:
         client.close()
 
 
+class Dispatcher(moto.DomainDispatcherApplication):
+    """Moto's, with a record of requests that may write.
+
+    heeds_conditions  otherwise it takes a PutObject whatever its conditions
+    """
+
+    writes: list[str]
+    heeds_conditions = True
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            self.writes.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        if not self.heeds_conditions:
+            for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"):
+                environ.pop(name, None)
+        return super().__call__(environ, start_response)
+
+
 @contextmanager
-def moto_server() -> Iterator[Server]:
+def moto_server(heeds_conditions: bool = True) -> Iterator[Server]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    writes: list[str] = []
+    made = type("Recording", (Dispatcher,), {"writes": writes, "heeds_conditions": heeds_conditions})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moto, "DomainDispatcherApplication", made)
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
     host, port = server.get_host_and_port()
     try:
         with server_at(f"http://{host}:{port}") as running:
+            running.writes = writes
             yield running
     finally:
         server.stop()

@@ -30,6 +30,7 @@ class Memory:
 
     def __init__(self, files: dict[str, bytes] | None = None, url: str = "memory") -> None:
         self.url = url
+        self.left_out: list[str] = []
         self.objects: dict[str, tuple[bytes, Attributes, str]] = {}
         self.held: dict[str, str] = {}
         for key, data in (files or {}).items():
@@ -74,12 +75,13 @@ class Memory:
                 self._must(key, only.etag)
         return self.put(key, b"".join(body.chunks()), attributes)
 
-    def copy(self, key: str, etag: str, to: str) -> Entry:
+    def copy(self, key: str, etag: str, to: str, place: "Memory | None" = None) -> Entry:
         self._must(key, etag)
-        if to in self.objects:
+        place = place or self
+        if to in place.objects:
             raise StoreError(Trouble.EXISTS, f"{to} is there")
         data, attributes, _ = self.objects[key]
-        return self.put(to, data, attributes)
+        return place.put(to, data, attributes)
 
     def drops(self, attributes: Attributes) -> tuple[str, ...]:
         return ()
@@ -150,7 +152,7 @@ class Faulty:
     def write(self, key, body, attributes, only):  # type: ignore[no-untyped-def]
         return self._do("write", key, body, attributes, only)
 
-    def copy(self, key: str, etag: str, to: str):  # type: ignore[no-untyped-def]
+    def copy(self, key: str, etag: str, to: str, place=None):  # type: ignore[no-untyped-def]
         return self._do("copy", key, etag, to)
 
     def delete(self, key: str, etag: str):  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ import pytest
 
 from compressor.batch.job import Job
 from compressor.batch.ledger import Ledger
+from compressor.batch.markers import MARKER
 from compressor.batch.store import Entry
 from compressor.settings import Settings
 from tests.batch.support import jpeg, png
@@ -22,9 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BATCH = [sys.executable, "-m", "compressor.cli", "batch"]
 IN_PLACE = [
     "--in-place",
-    "--keep-originals",
-    "kept",
-    "--allow-not-atomic",
     "--quality",
     "60",
     "--workers",
@@ -46,7 +44,7 @@ def fill(folder: Path, count: int) -> dict[str, bytes]:
 def start(folder: Path, ledger: Path) -> subprocess.Popen:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [*BATCH, str(folder), *IN_PLACE, "--ledger", str(ledger)],
+        [*BATCH, str(folder), *IN_PLACE, "--keep-originals", str(folder / "kept"), "--ledger", str(ledger)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
 
@@ -62,7 +60,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not path.name.endswith((".part", ".lock"))
+        if path.is_file() and not path.name.endswith((".part", ".lock")) and path.name != MARKER
     }
 
 
@@ -74,7 +72,7 @@ def left_behind(folder: Path) -> list[str]:
 def killed_at(process: subprocess.Popen, kept: Path, count: int, delay: float) -> bool:
     """Kill the run and its workers when so many originals have been kept; False where it ended before."""
     while process.poll() is None:
-        if sum(len(files) for _, _, files in os.walk(kept)) >= count:
+        if sum(len({*files} - {MARKER}) for _, _, files in os.walk(kept)) >= count:
             time.sleep(delay)
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()

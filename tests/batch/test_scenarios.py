@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from compressor.batch.markers import MARKER
 from tests.batch import mixed
 from tests.batch.dask_cluster import ROOT, Cluster, until
 
@@ -148,13 +149,13 @@ def copied_and_copied_by_dask(tmp_path: Path, count: int) -> None:
 
 
 def replaced_in_place(tmp_path: Path, count: int) -> None:
-    folder, ledger = tmp_path / "folder", tmp_path / "ledger"
+    folder, ledger, originals = tmp_path / "folder", tmp_path / "ledger", tmp_path / "kept"
     objects = filled(folder, count)
 
-    summary = batch(folder, "--in-place", "--keep-originals", "kept", "--allow-not-atomic", "--ledger", ledger)
+    summary = batch(folder, "--in-place", "--keep-originals", originals, "--ledger", ledger)
 
-    now = contents(folder)
-    kept = {key.removeprefix("kept/"): now.pop(key) for key in list(now) if key.startswith("kept/")}
+    now, kept = contents(folder), contents(originals)
+    assert summary["keep"] == str(originals) and kept.pop(MARKER)
     assert_as_expected(summary, objects, now, exact=True)
     assert kept == {key: data for key, (data, _) in objects.items() if now[key] != data}
     assert len(kept) > count // 4

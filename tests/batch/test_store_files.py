@@ -52,6 +52,45 @@ class TestFiles(StoreContract):
     attributes = Attributes(local=(0o640, os.getuid(), os.getgid(), NOW_NS, (("user.note", b"a\0b"),)))
 
 
+def test_an_exchange_of_names_is_a_condition_of_any_size(store: Files, folder: Path) -> None:
+    assert store.conditional_bytes >= 1 << 62
+    assert list(folder.iterdir()) == []
+
+
+def test_where_names_can_not_be_exchanged_nothing_is_replaced_on_a_condition(
+    store: Files, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_write, "_renameat2", None)
+    first = store.write("a", Bytes(b"first"), NOTHING, None)
+
+    assert store.conditional_bytes == 0
+    assert trouble(store.write, "a", Bytes(b"second"), NOTHING, Only(first.etag, atomic=True)) is Trouble.NOT_ATOMIC
+    assert read(store, "a") == b"first"
+    assert [path.name for path in folder.iterdir()] == ["a"]
+    store.write("a", Bytes(b"second"), NOTHING, Only(first.etag))
+    assert read(store, "a") == b"second"
+
+
+def test_to_know_that_nothing_will_be_written_leaves_even_the_trial_out(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    before = tmp_path.stat().st_mtime_ns
+
+    assert Files(str(tmp_path), 64 << 20).conditional_bytes >= 1 << 62
+    assert Files(str(tmp_path), 0).conditional_bytes == 0
+    assert tmp_path.stat().st_mtime_ns == before
+
+
+def test_a_file_with_further_hard_links_is_not_replaced_atomically(store: Files, folder: Path) -> None:
+    store.write("a", Bytes(b"first"), NOTHING, None)
+    (folder / "b").hardlink_to(folder / "a")
+    entry = store.look("a")
+    assert entry is not None and entry.links == 2
+
+    assert trouble(store.write, "a", Bytes(b"second"), NOTHING, Only(entry.etag, atomic=True)) is Trouble.NOT_ATOMIC
+    assert read(store, "a") == read(store, "b") == b"first"
+    assert [path.name for path in folder.rglob(".*")] == []
+
+
 class TestFilesWithoutExchange(TestFiles):
     """As on a kernel or a file system that can't swap names."""
 

@@ -124,3 +124,13 @@ def test_a_version_of_the_same_bytes_is_another(store: Objects) -> None:
 
     assert first.etag != second.etag
     assert read(store, "a") == noise(9)
+
+
+def test_what_is_too_large_for_a_condition_is_not_replaced_atomically(store: Objects, leftovers: Leftovers) -> None:
+    first = store.write("a", Bytes(b"first"), NOTHING, None)
+
+    assert (
+        trouble(store.write, "a", Bytes(noise(7 << 20)), NOTHING, Only(first.etag, atomic=True)) is Trouble.NOT_ATOMIC
+    )
+    assert read(store, "a") == b"first" and leftovers() == []
+    store.write("a", Bytes(noise(1000)), NOTHING, Only(first.etag, atomic=True))

@@ -111,6 +111,17 @@ def test_what_is_too_large_for_one_copy_is_copied_in_pieces(
     assert leftovers() == []
 
 
+def test_what_is_too_large_for_a_condition_is_not_replaced_atomically(store: Bucket, leftovers: Leftovers) -> None:
+    first = store.write("a", Bytes(b"first"), NOTHING, None)
+
+    assert (
+        trouble(store.write, "a", Bytes(noise(7 << 20)), NOTHING, Only(first.etag, atomic=True)) is Trouble.NOT_ATOMIC
+    )
+    assert read(store, "a") == b"first" and leftovers() == []
+    second = store.write("a", Bytes(noise(1000)), NOTHING, Only(first.etag, atomic=True))
+    assert store.look("a") == second
+
+
 def test_a_prefix_is_a_folder(server: Server, bucket: str) -> None:
     for key in ("a", "a/", "a/b", "a/b/", "ab", "b"):
         server.client.put_object(Bucket=bucket, Key=key, Body=b"")

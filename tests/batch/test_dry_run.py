@@ -1,0 +1,106 @@
+"""A dry run writes nothing anywhere: to no bucket, to no folder."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from compressor.batch import launch
+from compressor.cli.app import app
+from tests.batch.s3_servers import Server, moto_server
+from tests.batch.support import Inline, jpeg
+
+FILES = {"a.jpg": jpeg(1), "sub/b.jpg": jpeg(2), "notes.txt": b"text"}
+DRY_RUNS = {
+    "no target": [],
+    "in place": ["--in-place"],
+    "in place, kept": ["--in-place", "--keep-originals", "kept"],
+    "in place, discarded": ["--in-place", "--discard-originals", "--quality", "60"],
+}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder of its own, with a worker in this process, which opens its stores as others do."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr(launch, "engine_for", lambda request: Inline(request.job, None, None))
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["conditions are heeded", "conditions are ignored"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with moto_server(heeds_conditions=request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(server: Server) -> str:
+    name = server.bucket()
+    server.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    for key, data in FILES.items():
+        server.client.put_object(Bucket=name, Key=f"in/{key}", Body=data)
+    server.writes.clear()
+    return name
+
+
+def batch(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["batch", *arguments, "--json"])
+
+
+@pytest.mark.parametrize("more", DRY_RUNS.values(), ids=DRY_RUNS)
+def test_no_request_of_a_dry_run_writes_to_a_bucket(server: Server, bucket: str, more: list[str]) -> None:
+    found = batch(f"s3://{bucket}/in", "--dry-run", *more)
+
+    assert found.exit_code == 0, found.stderr
+    assert json.loads(found.stdout)["projection"]["saved_bytes"] > 0
+    assert server.writes == []
+    versions = server.client.list_object_versions(Bucket=bucket)
+    assert len(versions["Versions"]) == len(FILES) and "DeleteMarkers" not in versions
+    assert os.listdir() == []
+
+
+def test_no_request_of_a_dry_run_to_another_bucket_writes(server: Server, bucket: str) -> None:
+    other = server.bucket()
+    server.writes.clear()
+
+    assert batch(f"s3://{bucket}/in", f"s3://{other}/out", "--dry-run").exit_code == 0
+    assert server.writes == []
+
+
+def test_that_requests_which_write_are_recorded(server: Server, bucket: str) -> None:
+    assert batch(f"s3://{bucket}/in", f"s3://{bucket}/out").exit_code == 0
+    assert f"PUT /{bucket}/out/a.jpg" in server.writes
+
+
+@pytest.mark.parametrize("more", DRY_RUNS.values(), ids=DRY_RUNS)
+def test_a_dry_run_leaves_a_folder_as_it_was(tmp_path: Path, more: list[str]) -> None:
+    for key, data in FILES.items():
+        (tmp_path / "in" / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / key).write_bytes(data)
+
+    def seen() -> dict[str, tuple[int, int]]:
+        places = [tmp_path / "in", *(tmp_path / "in").rglob("*")]
+        return {str(path): (path.stat().st_mtime_ns, path.stat().st_ctime_ns) for path in places}
+
+    before = seen()
+    assert batch(str(tmp_path / "in"), "--dry-run", *more).exit_code == 0
+    assert seen() == before
+    assert os.listdir() == [] and sorted(os.listdir(tmp_path)) == ["in", "work"]
+
+
+def test_a_server_that_ignores_conditions_is_refused_in_place_before_anything_is_done(
+    server: Server, bucket: str
+) -> None:
+    found = batch(f"s3://{bucket}/in", "--in-place", "--discard-originals", "--quality", "60")
+    probes = [write for write in server.writes if ".compressor-" in write]
+
+    if any(write.startswith("DELETE") for write in probes):
+        assert found.exit_code == 2 and "--allow-not-atomic" in found.stderr
+        assert len(probes) == len(server.writes) == 2
+    else:
+        assert found.exit_code == 0, found.stderr
+        assert len(probes) == 1

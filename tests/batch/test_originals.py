@@ -1,0 +1,293 @@
+"""Kept originals: no other run touches them, whatever it is asked to do."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from obstore.store import MemoryStore
+from typer.testing import CliRunner
+
+from compressor.batch import launch, originals, s3_client
+from compressor.batch import store as stores
+from compressor.batch.markers import MARKER, Marks
+from compressor.batch.originals import mark, marked_above, refuse_kept, source_in, unmark
+from compressor.batch.plan import Manifest
+from compressor.batch.store import Store, StoreError, Trouble, open_store
+from compressor.batch.store_files import Files
+from compressor.batch.store_objects import Objects
+from compressor.cli.app import app
+from compressor.errors import SettingsError
+from tests.batch.s3_servers import Server, moto_server
+from tests.batch.store_contract import NOTHING, Bytes, keys, read
+from tests.batch.support import Inline, jpeg
+
+FILES = {"2024/a.jpg": jpeg(1), "2024/ b.jpg": jpeg(2), "2024/sub/c.jpg": jpeg(3), "2025/d.jpg": jpeg(4)}
+ODD = ("\x01", " a", "!a", "#", "(1)/x", "-", ".DS_Store", ".a/b", "0", "a", "é")  # before and behind the marker
+Place = Callable[[str], str]
+Contents = Callable[[], dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """With one connection for all: to set one up takes longer than a test."""
+    with moto_server() as running, pytest.MonkeyPatch.context() as patch:
+        connection = s3_client.connect()
+        patch.setattr(s3_client, "connect", lambda: connection)
+        yield running
+
+
+@pytest.fixture(params=["folder", "s3", "obstore"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The URL of what lies below a root, empty at first."""
+    if request.param == "folder":
+        (tmp_path / "root").mkdir()
+        return lambda below: str(tmp_path / "root" / below)
+    if request.param == "s3":
+        server: Server = request.getfixturevalue("server")
+        name = server.bucket()
+        return lambda below: f"s3://{name}/{below}"
+    memory = MemoryStore()
+
+    def opened(url: str, conditional_bytes: int = 64 << 20, probed: bool = False) -> Store:
+        assert url.startswith("az://container")
+        return Objects.over(memory, url, conditional_bytes)
+
+    for module in (stores, originals, launch):
+        monkeypatch.setattr(module, "open_store", opened)
+    monkeypatch.setattr("compressor.batch.work.open_store", opened)
+    return lambda below: f"az://container/{below}"
+
+
+@pytest.fixture
+def root(place: Place) -> Store:
+    """Opened as the runs do it, filled."""
+    store = originals.open_store(place(""))
+    for key, data in FILES.items():
+        store.write(key, Bytes(data), NOTHING, None)
+    return store
+
+
+@pytest.fixture
+def contents(place: Place) -> Contents:
+    """All there is, whatever a listing leaves out."""
+
+    def read_all() -> dict[str, bytes]:
+        store = originals.open_store(place(""))
+        if isinstance(store, Files):
+            root = Path(place(""))
+            found = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+            return {key: path.read_bytes() for key, path in found.items()}
+        return {entry.key: read(store, entry.key) for entry in store._listed()}  # type: ignore[attr-defined]
+
+    return read_all
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ledgers go to a folder of their own; workers are in this process."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr(launch, "engine_for", lambda request: Inline(request.job, None, None))
+
+
+def batch(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["batch", *arguments, "--json"])
+
+
+def in_place(source: str, keep: str | None, *more: str, quality: int = 60) -> Result:
+    kept = ["--discard-originals"] if keep is None else ["--keep-originals", keep]
+    return batch(source, "--in-place", *kept, "--quality", str(quality), *more)
+
+
+def below(found: dict[str, bytes], prefix: str) -> dict[str, bytes]:
+    return {key.removeprefix(prefix): data for key, data in found.items() if key.startswith(prefix)}
+
+
+def test_originals_are_kept_where_it_is_said_and_no_later_run_touches_them(
+    root: Store, place: Place, contents: Contents
+) -> None:
+    found = in_place(place("2024"), place("kept"))
+
+    assert found.exit_code == 0, found.stderr
+    assert json.loads(found.stdout)["keep"].rstrip("/") == place("kept")
+    kept = below(contents(), "kept/")
+    text = kept.pop(MARKER).decode()
+    assert kept == below(FILES, "2024/")
+    assert "originals" in text and json.dumps(place("2024")) in text
+
+    before = below(contents(), "kept/")
+    for quality, more in ((50, ()), (40, ("--overwrite",))):
+        found = in_place(place(""), None, *more, "--ledger", f"l{quality}", quality=quality)
+        assert found.exit_code == 0, found.stderr
+        summary = json.loads(found.stdout)
+        assert summary["objects"] == len(FILES)
+        assert any("kept/" in notice for notice in summary["notices"])
+        assert below(contents(), "kept/") == before
+    assert all(data != FILES[key] for key, data in contents().items() if key in FILES)
+
+
+def test_a_dry_run_leaves_them_out_too(root: Store, place: Place, contents: Contents) -> None:
+    assert in_place(place("2024"), place("kept")).exit_code == 0
+    before = contents()
+
+    summary = json.loads(batch(place(""), "--dry-run").stdout)
+
+    assert summary["projection"]["objects"] == len(FILES)
+    assert any("kept/" in notice for notice in summary["notices"])
+    assert contents() == before
+
+
+@pytest.mark.parametrize("inside", ["kept", "kept/sub"])
+def test_a_run_from_within_or_into_them_is_refused(inside: str, root: Store, place: Place, contents: Contents) -> None:
+    assert in_place(place("2024"), place("kept")).exit_code == 0
+    before = contents()
+
+    for found in (
+        in_place(place(inside), None),
+        in_place(place("2025"), place("kept/others")),
+        in_place(place("2025"), place("kept")),
+        batch(place(inside), place("copy")),
+        batch(place("2025"), place(inside)),
+        batch(place(inside), "--dry-run"),
+    ):
+        assert found.exit_code == 2, found.stdout
+        assert "kept" in found.stderr.splitlines()[-1]
+    assert contents() == before
+
+
+def test_the_same_source_may_keep_more_of_its_originals_there(root: Store, place: Place, contents: Contents) -> None:
+    assert in_place(place("2024"), place("kept")).exit_code == 0
+    root.write("2024/new.jpg", Bytes(jpeg(9)), NOTHING, None)
+
+    found = in_place(place("2024"), place("kept"))
+
+    assert found.exit_code == 0, found.stderr
+    assert below(contents(), "kept/")["new.jpg"] == jpeg(9)
+
+
+def test_a_place_that_holds_something_else_is_refused(root: Store, place: Place, contents: Contents) -> None:
+    for more in ((), ("--dry-run",)):
+        found = in_place(place("2024"), place("2025"), *more)
+        assert found.exit_code == 2 and "--keep-originals" in found.stderr
+    assert contents() == FILES
+    assert list(Path().iterdir()) == []  # no ledger either, which would be of this place for good
+
+
+def test_what_would_be_copied_among_them_is_skipped(root: Store, place: Place, contents: Contents) -> None:
+    assert in_place(place("2025"), place("copy/sub")).exit_code == 0
+    before = below(contents(), "copy/sub/")
+
+    found = batch(place("2024"), place("copy"), "--overwrite")
+
+    assert found.exit_code == 0, found.stderr
+    skipped = [total for total in json.loads(found.stdout)["totals"] if total["outcome"] == "skipped"]
+    assert [(total["reason"], total["objects"]) for total in skipped] == [("held", 1)]
+    assert below(contents(), "copy/sub/") == before
+
+
+def test_a_manifest_leaves_them_out(root: Store, place: Place, contents: Contents, tmp_path: Path) -> None:
+    assert in_place(place("2024"), place("kept")).exit_code == 0
+    rows = [*FILES, *(f"kept/{key.removeprefix('2024/')}" for key in FILES), f"kept/{MARKER}"]
+    (tmp_path / "list.csv").write_text("key\n" + "".join(f"{key}\n" for key in reversed(rows)))
+
+    listing = Manifest(str(tmp_path / "list.csv"), "", originals.open_store(place("")))
+
+    assert sorted(entry.key for _, entry in listing.entries()) == sorted(FILES)
+    assert len(listing.left_out) == 1 and "kept/" in listing.left_out[0]
+    before = below(contents(), "kept/")
+    assert in_place(place(""), None, "--manifest", str(tmp_path / "list.csv"), quality=40).exit_code == 0
+    assert below(contents(), "kept/") == before
+
+
+def test_originals_are_put_back_from_where_they_are(root: Store, place: Place, contents: Contents) -> None:
+    assert in_place(place("2024"), place("kept"), "--ledger", "l").exit_code == 0
+
+    assert batch("restore", "--ledger", "l").exit_code == 0
+
+    assert {key: data for key, data in contents().items() if key != f"kept/{MARKER}"} == FILES
+    unmark(originals.open_store(place("kept")))
+    assert contents() == FILES
+
+
+def test_a_marker_goes_only_when_nothing_else_is_there(root: Store, place: Place, contents: Contents) -> None:
+    assert in_place(place("2024"), place("kept")).exit_code == 0
+    before = contents()
+
+    unmark(originals.open_store(place("kept")))
+
+    assert contents() == before
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_marker_is_found_whatever_comes_before_it_in_the_listing(name: str, place: Place) -> None:
+    store = originals.open_store(place(""))
+    covered = ("a/kept/" + name, "a/kept/z", "a/kept/" + MARKER)
+    others = ("a/" + name, "a/kept", "a/kept.jpg", "a/kept /x", "a/kept0", "b/" + name)
+    written = []
+    for key in (*covered, *others):
+        try:
+            store.write(key, Bytes(b"x"), NOTHING, None)
+            written.append(key)
+        except StoreError as error:  # a control character, or a file and a folder of the same name
+            assert error.trouble in (Trouble.IMPOSSIBLE, Trouble.EXISTS, Trouble.MISSING, Trouble.OTHER)
+
+    assert keys(store) == sorted(key for key in written if key in others)
+    assert len(store.left_out) == 1 and "a/kept/" in store.left_out[0]
+    marks = Marks(store)
+    assert [key for key in written if not marks.cover(key)] == [key for key in written if key in others]
+
+
+def test_a_listing_asks_for_no_marker_where_its_order_tells(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = server.bucket()
+    for number in range(30):
+        server.client.put_object(Bucket=name, Key=f"{number % 10}/sub/{number}.jpg", Body=b"")
+    server.client.put_object(Bucket=name, Key="3/ first.jpg", Body=b"")
+    store = open_store(f"s3://{name}")
+    asked = []
+    look = store.look
+    monkeypatch.setattr(store, "look", lambda key: asked.append(key) or look(key))
+
+    assert len(keys(store)) == 31
+    assert asked == [f"3/{MARKER}"]
+
+
+def test_a_place_is_marked_before_anything_is_kept_there(root: Store, place: Place) -> None:
+    mark(place("kept"), place("2024"))
+    mark(place("kept"), place("2024/"))
+    refuse_kept(place("2024"), place("2024"), place("kept"))
+
+    assert source_in(originals.open_store(place("kept"))) == place("2024")
+    assert marked_above(place("kept/a/b"), {}) == place("kept") and marked_above(place("keptother"), {}) is None
+    with pytest.raises(SettingsError, match="2024"):
+        refuse_kept(place("2025"), place("2025"), place("kept"))
+
+
+def test_a_folder_that_is_made_for_originals_is_its_owners_alone(tmp_path: Path) -> None:
+    mark(str(tmp_path / "of/originals"), str(tmp_path / "in"))
+    assert (tmp_path / "of/originals").stat().st_mode & 0o777 == 0o700
+
+    (tmp_path / "mine").mkdir(mode=0o755)
+    mark(str(tmp_path / "mine"), str(tmp_path / "in"))
+    assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_marker_that_names_no_source_is_nobodys(root: Store, place: Place) -> None:
+    store = originals.open_store(place("kept"))
+    for text in (b"", b"Source: not JSON\n", b"\xff" * 100, b"x" * (1 << 17)):
+        store.write(MARKER, Bytes(text), NOTHING, None)
+        assert source_in(store) == ""
+        with pytest.raises(SettingsError, match="another source"):
+            refuse_kept(place("2024"), place("2024"), place("kept"))
+
+
+def test_markers_that_may_not_be_looked_for_are_not_there(root: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(key: str) -> None:
+        raise StoreError(troubles.pop(), key)
+
+    troubles = [Trouble.UNAVAILABLE, Trouble.IMPOSSIBLE, Trouble.DENIED]
+    monkeypatch.setattr(root, "look", refuse)
+    assert not Marks(root).cover("a/b") and not Marks(root).cover("a/b")
+    with pytest.raises(StoreError):
+        Marks(root).cover("a/b")
