@@ -156,11 +156,19 @@ def put_back(done: Done) -> Done:
     return replace(back, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0, notices=())
 
 
-def candidates(objects: Iterable[Candidate], facts: dict[str, str], filters: Filters) -> Iterator[Candidate]:
-    """Objects whose originals may have been kept, of those that are meant."""
+def originals_in(facts: dict[str, str], store: Store) -> tuple[Store, Callable[[str], str]]:
+    """Return the store that has a run's originals, and what tells the key there of an object's original."""
+    return store, lambda key: facts["keep"] + key
+
+
+def candidates(
+    objects: Iterable[Candidate], kept_key: Callable[[str], str], filters: Filters | None
+) -> Iterator[Candidate]:
+    """Objects whose originals may have been kept, of those that are meant: None for all."""
+    chosen = filters or Filters()
     for done, open_end in objects:
-        kept = facts["keep"] + done.key if open_end else done.kept
-        if kept and filters.match(Entry(done.key, done.size, done.etag), 0.0):
+        kept = kept_key(done.key) if open_end else done.kept
+        if kept and chosen.match(Entry(done.key, done.size, done.etag), 0.0):
             yield replace(done, kept=kept), open_end
 
 
@@ -273,13 +281,14 @@ def restore(
     """
     facts = ledger.facts()
     require_kept(ledger.path, facts)
-    marks = Marks(ledger)
-    restoring = Restoring(Restorer(store, store, stopped=stopped), workers, told, ledger.is_restored, marks.finished)
+    marks, (originals, kept_key) = Marks(ledger), originals_in(facts, store)
+    restorer = Restorer(store, originals, stopped=stopped)
+    restoring = Restoring(restorer, workers, told, ledger.is_restored, marks.finished)
     open_ends = [(done, True) for done, _ in ledger.intents()]
     objects = chain(open_ends, ((done, False) for done in ledger.objects()))
     tally, whole = restoring.tally, False
     try:
-        whole = restoring.work(marks.begin(candidates(objects, facts, filters or Filters())))
+        whole = restoring.work(marks.begin(candidates(objects, kept_key, filters)))
     finally:
         back = sum(total.objects for total in tally.totals if total.outcome is Outcome.COPIED)
         marks.end(whole and filters is None and back == tally.objects)
@@ -298,7 +307,8 @@ def would_restore(
     with reading(path) as database:
         facts = facts_in(database)
         require_kept(path, facts)
-        restorer = Restorer(store, store, dry_run=True, stopped=stopped)
+        originals, kept_key = originals_in(facts, store)
+        restorer = Restorer(store, originals, dry_run=True, stopped=stopped)
         restoring = Restoring(restorer, workers, told, lambda key: is_restored(database, key))
-        whole = restoring.work(candidates(objects_in(database, path), facts, filters or Filters()))
+        whole = restoring.work(candidates(objects_in(database, path), kept_key, filters))
     return restoring.tally, whole
