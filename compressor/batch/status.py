@@ -21,7 +21,7 @@ class Status:
     """A ledger's run.
 
     mode            "copy" or "in place"
-    keep            prefix of the originals that were kept, below the source; "" where there are none
+    keep            where originals were kept, as the run has it; "" where there are none
     settings        those that objects are compressed with
     version         of the program that began it
     finished        when the last run came to its end, Unix time; None where one has yet to

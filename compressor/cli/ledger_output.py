@@ -75,7 +75,8 @@ def status_facts(status: Status) -> Iterator[tuple[str, str, str]]:
     yield "mode", status.mode, f"begun by compressor {status.version}"
     yield "settings", ", ".join(f"{name} {value}" for name, value in status.settings.items()), ""
     if status.mode == "in place":
-        kept = (status.keep, "a prefix below the source") if status.keep else ("discarded", "there is no way back")
+        back = "compressor ledger restore puts them back"
+        kept = (status.keep, back) if status.keep else ("discarded", "there is no way back")
         yield "originals", *kept
     if status.finished is None:
         yield "finished", "no", "the same command again goes on where it stopped"
