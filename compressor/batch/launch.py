@@ -328,7 +328,7 @@ def put_back(restoring: Restoration, stopped: Stopped = lambda: False, told: Tol
     job = Job(source=facts["source"], target=facts["target"], in_place=True, keep=facts.get("keep") or None)
     chosen, workers = restoring.filters, restoring.workers
     if restoring.dry_run:
-        tally, whole = would_restore(path, open_store(job.source), stopped, told, chosen, workers)
+        tally, whole = would_restore(path, open_store(job.source, probed=True), stopped, told, chosen, workers)
     else:
         with Ledger(path) as ledger:
             require_kept(path, ledger.facts())

@@ -120,6 +120,7 @@ class Faulty:
     def __init__(self, store: Memory, dice) -> None:  # type: ignore[no-untyped-def]
         self._store, self._dice = store, dice
         self.url, self.conditional_bytes, self.notices = store.url, store.conditional_bytes, store.notices
+        self.left_out = store.left_out
 
     def entries(self, refused=None) -> Iterator[Entry]:
         return self._store.entries(refused)

@@ -34,7 +34,7 @@ class Bench:
         self.source, self.target = Memory(FILES), Memory()
         self.throttled = ""  # a key
         stores = {JOB.source: Faulty(self.source, self._dice), JOB.target: self.target}
-        monkeypatch.setattr(launching, "open_store", lambda url, conditional_bytes=0: stores[url])
+        monkeypatch.setattr(launching, "open_store", lambda url, conditional_bytes=0, probed=False: stores[url])
         monkeypatch.setattr(
             launching, "engine_for", lambda request: Inline(JOB, stores[JOB.source], stores[JOB.target])
         )

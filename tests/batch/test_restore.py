@@ -403,7 +403,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def request(tmp_path: Path) -> RunRequest:
-    job = dataclasses.replace(JOB, source=str(tmp_path / "in"), target=str(tmp_path / "in"), allow_not_atomic=True)
+    job = dataclasses.replace(JOB, source=str(tmp_path / "in"), target=str(tmp_path / "in"))
+    job = dataclasses.replace(job, keep=str(tmp_path / "kept"))
     return RunRequest(job=job, ledger=tmp_path / "ledger")
 
 

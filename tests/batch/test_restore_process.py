@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from compressor.batch import launch as launching
 from compressor.batch.job import Job
 from compressor.batch.launch import Request, launch
+from compressor.batch.markers import MARKER
 from compressor.batch.store import open_store
 from compressor.cli.app import app, commands_of
 from compressor.settings import Settings
@@ -29,8 +30,9 @@ COUNT = 200
 
 @pytest.fixture(scope="module")
 def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """A folder with "in", whose pictures have been replaced, and "ledger"; and the originals."""
-    home = tmp_path_factory.mktemp("replaced")
+    """A folder with "in", whose pictures have been replaced, "kept" and "ledger"; and the originals."""
+    home = tmp_path_factory.mktemp("replaced") / "home"
+    home.mkdir()
     data = [jpeg(n) for n in range(5)]
     files = {f"{n % 7}/{n}.jpg": data[n % 5] for n in range(COUNT)}
     for key, original in files.items():
@@ -38,9 +40,9 @@ def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
         (home / "in" / key).write_bytes(original)
     settings = Settings(quality=60, effort="fast", min_saving=0.05)  # type: ignore[arg-type]
     here = os.getcwd()
-    os.chdir(home)  # the ledger names the folder "in", wherever it is copied to
+    os.chdir(home)
     try:
-        job = Job(source="in", target="in", in_place=True, keep="kept", settings=settings, allow_not_atomic=True)
+        job = Job(source="in", target="in", in_place=True, keep="kept", settings=settings)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
                 launching, "engine_for", lambda request: Inline(request.job, store := open_store("in"), store)
@@ -48,14 +50,19 @@ def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
             assert launch(Request(job=job, ledger=Path("ledger"))).failed == 0
     finally:
         os.chdir(here)
-    assert len(contents(home / "in" / "kept")) == COUNT
+    assert len(contents(home / "kept")) == COUNT + 1  # the marker
+    shutil.copytree(home, home.with_name("pristine"))
     return home, files
 
 
 @pytest.fixture
-def home(replaced: tuple[Path, dict[str, bytes]], tmp_path: Path) -> Path:
-    """A copy of it: other inodes, so that every etag differs from that in the ledger, and content decides."""
-    return Path(shutil.copytree(replaced[0], tmp_path / "home"))
+def home(replaced: tuple[Path, dict[str, bytes]]) -> Path:
+    """The folder as it was: with other inodes, so that every etag differs from that in the ledger, and content decides.
+
+    At the same path, since the ledger has that of the originals.
+    """
+    shutil.rmtree(replaced[0])
+    return Path(shutil.copytree(replaced[0].with_name("pristine"), replaced[0]))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -70,7 +77,7 @@ def start(home: Path, *words: str) -> subprocess.Popen:
 
 def left(home: Path) -> int:
     """Originals that are still kept."""
-    return sum(len(files) for _, _, files in os.walk(home / "in" / "kept"))
+    return sum(name != MARKER for _, _, files in os.walk(home / "kept") for name in files)
 
 
 def ended(process: subprocess.Popen, home: Path, at: int) -> bool:
@@ -102,10 +109,10 @@ def test_killed_again_and_again_it_puts_everything_back(home, replaced):
         time.sleep(dice.random() * 0.02)
         process.kill()
         process.communicate()
-        now = contents(home / "in")
+        now, kept = contents(home / "in"), contents(home / "kept")
         for key, original in files.items():
             assert now[key] in (original, results[key])
-            assert now[key] == original or now[f"kept/{key}"] == original
+            assert now[key] == original or kept[key] == original
     restore(home, files)
 
 
