@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from compressor.batch.store import Entry
-from compressor.settings import Settings
+from compressor.settings import Access, Settings
 
 
 class Outcome(StrEnum):
@@ -69,6 +69,7 @@ class Job:
     content_types    patterns such as image/*; others are skipped. Empty: any
     server           host:port of a service that compresses; "" here
     memory_budget    bytes that all objects of one worker together may reserve
+    access           files that workers connect to the service with: paths, which each of them reads for itself
     """
 
     source: str
@@ -83,6 +84,7 @@ class Job:
     memory_budget: int = 256 << 20
     spool_dir: str | None = None
     conditional_bytes: int = 64 << 20
+    access: Access = field(default_factory=Access)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,10 @@ def check(request: Request) -> None:
         raise SettingsError("ledger", f"{ledger} would lie in SRC, among the objects: name another place")
     if job.keep is not None and not job.keep.strip("/"):
         raise SettingsError("keep_originals", "must be a prefix such as originals/")
+    if job.server:
+        from compressor.client import check_access
+
+        check_access(job.access)
     ages = [name for name in ("older_than", "newer_than") if getattr(request.filters, name) is not None]
     if ages and request.manifest is not None and not Manifest(request.manifest).dated():
         raise SettingsError(ages[0], f"{request.manifest} does not say when objects were last modified")

@@ -55,6 +55,10 @@ def batch(
     engine: of.EngineName = of.Engine.LOCAL,
     scheduler: of.Scheduler = None,
     server: opt.Server = None,
+    tls_ca: opt.TlsCa = None,
+    tls_cert: opt.TlsCert = None,
+    tls_key: opt.TlsKey = None,
+    token_file: opt.ClientTokenFile = None,
     memory_budget: of.BatchMemory = 512 << 20,
     spool_dir: opt.SpoolDir = None,
     objects_per_second: of.ObjectsPerSecond = None,
@@ -77,9 +81,13 @@ def batch(
 
     compressor batch restore --ledger FILE puts kept originals back.
     """
-    options = dict(locals())
+    carry_out(dict(locals()))
+
+
+def carry_out(options: Mapping[str, Any]) -> None:
+    """Run the command, tell what came of it, and exit."""
     with one_line_errors():
-        summary = restored(options) if source == "restore" else launched(options)
+        summary = restored(options) if options["source"] == "restore" else launched(options)
         tell(summary, options)
         if summary.interrupted:
             raise typer.Exit(130)
@@ -126,6 +134,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         memory_budget=options["memory_budget"] // (1 if dask else workers),
         spool_dir=options["spool_dir"],
         conditional_bytes=options["conditional_size"],
+        access=opt.access(**{name: options[name] for name in ("tls_ca", "tls_cert", "tls_key", "token_file")}),
     )
     return Request(
         job=job,
