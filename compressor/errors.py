@@ -20,7 +20,7 @@ class CompressorError(Exception):
     """The root of the tree: everything raised on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the message and the attributes, for process pools: the arguments of most classes are not the message."""
+        """Pickle message and attributes, for process pools: by default only the message would be given to the class."""
         return _unpickled, (type(self), self.args), self.__dict__
 
 

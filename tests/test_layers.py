@@ -14,7 +14,7 @@ PACKAGE = ROOT / "compressor"
 LAYERS = (
     {"errors", "t81", "settings", "legible"},
     {"kernels"},
-    {"memory", "tiles", "turns", "bytestream"},
+    {"memory", "tiles", "turns", "bytestream", "inputs"},
     {"metadata", "sniff", "icc"},
     {"jpeg", "png", "raster", "containers"},
     {"pipeline"},

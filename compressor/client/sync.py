@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from compressor import wire
+from compressor import inputs, wire
 from compressor.client import transfer
 from compressor.client.transfer import Answer, Bytes, Input, M, Upload
 from compressor.errors import BusyError, CompressorError, IncompleteError
@@ -139,9 +139,9 @@ class Client:
         self._metadata = transfer.metadata_of(token)
 
     def compress(self, source: Input, **settings: Any) -> Result:
-        """Compress a path, bytes, a file or a NumPy array (h, w, c) of uint8.
+        """Compress bytes, a path, a binary file, a NumPy array (h, w) or (h, w, c) of uint8, a Pillow image, or chunks.
 
-        Where the service is full, the call is made again, unless the source is a file that was read from.
+        Where the service is full, the call is made again, unless the source is a file or an iterator, which is used up.
         Raises the errors of compressor.errors as the service raised them, and CallError for the rest.
         """
         wanted = Settings(**settings)
@@ -152,13 +152,17 @@ class Client:
                 data = b"".join(stream)
                 return Result(data, stream.report)
 
-        return self._again(once, transfer.is_replayable(source))
+        return self._again(once, inputs.is_replayable(source))
 
     def stream(
-        self, chunks: Iterable[Bytes] | Iterable[Tile], settings: Settings | None = None, *, raw: Raw | None = None
+        self, chunks: "Input | Iterable[Tile]", settings: Settings | None = None, *, raw: Raw | None = None
     ) -> Stream:
-        """Compress chunks, or with `raw` tiles, as they come; use it as a context. A failed call is not repeated."""
-        return self._stream(chunks, settings or Settings(), raw, self._timeout)
+        """Compress chunks, or with `raw` tiles, as they come, or what `compress` takes; use it as a context.
+
+        A failed call is not repeated.
+        """
+        raw, parts = transfer.cut(chunks, self._chunk_bytes, raw)
+        return self._stream(parts, settings or Settings(), raw, self._timeout)
 
     def _stream(
         self, parts: Iterable[Bytes] | Iterable[Tile], settings: Settings, raw: Raw | None, timeout: float | None
@@ -179,7 +183,7 @@ class Client:
                 raise requests.reason or transfer.error_of(error) from None
             return wire.source_from_proto(response.source)
 
-        return self._again(once, transfer.is_replayable(source))
+        return self._again(once, inputs.is_replayable(source))
 
     def _again(self, once: Callable[[float | None], T], replayable: bool) -> T:
         """Call, and call again as long as the service is full and time is left."""
