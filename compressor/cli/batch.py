@@ -15,6 +15,7 @@ from compressor.cli import options as opt
 from compressor.cli.basis import BasisStorage, ScenarioProfile, basis_of
 from compressor.cli.errors import one_line_errors
 from compressor.cli.footprint import Grid, Region
+from compressor.cli.interruption import leave
 from compressor.cli.options import UsageError
 from compressor.settings import Delivery, Settings
 
@@ -206,7 +207,7 @@ def until_stopped() -> Iterator[Callable[[], bool]]:
 
     def ask(number: int, _: object) -> None:
         if asked:
-            os._exit(128 + number)
+            leave(number)
         asked.append(number)
         typer.echo("compressor: ending what is under way; once more to end at once", err=True)
 

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import importlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import typer
 from compressor.cli import options as opt
 from compressor.cli import output
 from compressor.cli.errors import one_line_errors
+from compressor.cli.interruption import undoing
 from compressor.cli.options import UsageError
 from compressor.cli.output import STANDARD
 from compressor.legible import human_format
@@ -78,8 +78,6 @@ def compress(
             importlib.import_module(
                 "compressor.pipeline"
             )  # brings the kernels, which is not part of what an image takes
-        # As an interruption: what is half written goes.
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         start = time.perf_counter()
         service = None if server is None else (server, opt.access(tls_ca, tls_cert, tls_key, token_file))
         report, name = run(source, out, settings, service, force)
@@ -100,6 +98,7 @@ def run(source: str, out: str | None, settings: Settings, service: Service | Non
             return stream.report, streamed
         folder = output.target(source, out, settings.format).parent
         draft = stack.enter_context(output.Draft(folder, mode_of(file)))
+        stack.enter_context(undoing(draft.discard))
         draft.open()
         for chunk in stream:
             draft.write(chunk)

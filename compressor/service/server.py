@@ -173,18 +173,20 @@ class Server:
 
 
 async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Server], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then drain."""
+    """Serve until SIGTERM or SIGINT, then drain. While it starts, SIGINT is left to its handler: nobody is served."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    loop.add_signal_handler(signal.SIGTERM, told.set)
     server = Server(config, codec)
     await server.start()
+    loop.add_signal_handler(signal.SIGINT, told.set)
     if on_ready is not None:
         on_ready(server)
     await told.wait()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(number)  # a second signal does not wait
+    for number, handler in before.items():  # a second signal does not wait
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
     await server.stop()
 
 
