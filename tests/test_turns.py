@@ -146,7 +146,9 @@ for seed in range(int(sys.argv[1])):
 
 @pytest.mark.parametrize("exits", [8, pytest.param(200, marks=pytest.mark.heavy)])
 def test_many_exits_under_work_end_well(exits):
-    ran = subprocess.run([sys.executable, "-c", EXITS, str(exits)], capture_output=True, text=True, timeout=900)
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", EXITS, str(exits)], capture_output=True, text=True, timeout=900
+    )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 

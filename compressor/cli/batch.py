@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +209,9 @@ def until_stopped() -> Iterator[Callable[[], bool]]:
         if asked:
             leave(number)
         asked.append(number)
-        typer.echo("compressor: ending what is under way; once more to end at once", err=True)
+        # Not by way of sys.stderr: this may be in the middle of a write to it, which can't be entered twice.
+        with suppress(OSError):
+            os.write(2, b"compressor: ending what is under way; once more to end at once\n")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
