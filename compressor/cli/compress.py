@@ -16,7 +16,7 @@ import typer
 from compressor.cli import options as opt
 from compressor.cli import output
 from compressor.cli.errors import one_line_errors
-from compressor.cli.interruption import undoing
+from compressor.cli.interruption import Undoing
 from compressor.cli.options import UsageError
 from compressor.cli.output import STANDARD
 from compressor.legible import human_format
@@ -98,7 +98,7 @@ def run(source: str, out: str | None, settings: Settings, service: Service | Non
             return stream.report, streamed
         folder = output.target(source, out, settings.format).parent
         draft = stack.enter_context(output.Draft(folder, mode_of(file)))
-        stack.enter_context(undoing(draft.discard))
+        stack.enter_context(Undoing(draft.discard))
         draft.open()
         for chunk in stream:
             draft.write(chunk)

@@ -72,6 +72,14 @@ def interrupted(words: list[str], folder: Path, after: float, number: int = sign
         return running.returncode, out, error
 
 
+def test_little_is_imported_before_signals_are_heard() -> None:
+    slow = {"contextlib", "enum", "importlib", "re", "signal", "typing", "typer"}
+    code = f"import sys; import compressor.cli.start; print(sorted({slow} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "[]\n"
+
+
 def check(name: str, folder: Path, after: float) -> None:
     code, _, error = interrupted(COMMANDS[name], folder, after)
     said = [line for line in error.splitlines() if line.startswith("compressor: ")]
