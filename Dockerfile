@@ -12,6 +12,7 @@ RUN python3 -m venv /opt/compressor \
 print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']))" > dependencies.txt \
     && /opt/compressor/bin/pip install hatchling -r dependencies.txt
 COPY README.md LICENSE ./
+COPY scripts scripts
 COPY compressor compressor
 # Afterwards out again with what only building needs. Then once for each CPU that the image carries kernels for.
 RUN /opt/compressor/bin/pip install --no-build-isolation --no-deps . \

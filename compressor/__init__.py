@@ -9,10 +9,12 @@ Names are loaded when they are first used: Numba and gRPC cost a quarter of a se
 the two.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = (
+    False  # as type checkers understand it, too: typing takes longer to import than the interpreter to start
+)
 if TYPE_CHECKING:
+    from typing import Any
+
     from compressor.client import AsyncClient as AsyncClient
     from compressor.client import Client as Client
     from compressor.errors import BusyError as BusyError
@@ -75,8 +77,10 @@ _MODULES = {
 _HOME = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Load a public name (PEP 562), and keep it so that this is called once for each; `__version__` among them."""
+    import importlib
+
     if name == "__version__":
         value = importlib.import_module(f"{__name__}.settings").VERSION
     elif name in _HOME:

@@ -13,9 +13,20 @@
 Messages are one line and say what was found and what was expected.
 """
 
+from typing import Any
+
 
 class CompressorError(Exception):
     """The root of the tree: everything raised on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle message and attributes, for process pools: by default only the message would be given to the class."""
+        return _unpickled, (type(self), self.args), self.__dict__
+
+
+def _unpickled(kind: type[CompressorError], args: tuple[object, ...]) -> CompressorError:
+    """Make one without its constructor, which would compose its message again."""
+    return kind.__new__(kind, *args)
 
 
 class FormatError(CompressorError):

@@ -279,3 +279,19 @@ class Result:
 
     data: bytes
     report: Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Files that a client needs in order to connect to a service. They are paths: this can be logged and sent around.
+
+    tls_ca      certificates of the authorities that the server's certificate is checked against; None: no TLS
+    tls_cert    certificate chain that the client shows
+    tls_key     its private key
+    token_file  its first line is sent as bearer token
+    """
+
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    token_file: str | None = None

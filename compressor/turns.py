@@ -1,5 +1,6 @@
 """Whose turn it is to work, and work done ahead on cores that are idle."""
 
+import atexit
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Generic, Protocol, Self, TypeVar
 # what two do, at 2048 as much for 0.7 times the CPU time, at 3072 0.7 times as much (`python -m benchmarks together`).
 BRIEF_WIDTH = 2048
 TURN_SECONDS = 0.01  # of one that others wait for: as long as a small image takes
+END_SECONDS = 2.0  # at the end of the process, for threads to come to the end of their turn
 LINGER_SECONDS = 0.004  # a helper waits so long for its next job: to start one takes 60 µs, to wake one 10
 
 
@@ -49,6 +51,7 @@ class Turns:
         self._lock = threading.Lock()
         self._free = self.count
         self._brief = False  # one is taken
+        self._last: int | None = None  # the only thread that is given a turn, after `end`
         self._came = 0
         self._waiting: dict[bool, deque[tuple[int, threading.Lock]]] = {False: deque(), True: deque()}
 
@@ -84,7 +87,7 @@ class Turns:
     def take_idle(self) -> bool:
         """Take a turn that nobody else wants, if there is one."""
         with self._lock:
-            found = self._free > 0
+            found = self._free > 0 and self._last is None
             if found:
                 self._grant(False)
         if found:
@@ -93,16 +96,31 @@ class Turns:
 
     def wanted(self, brief: bool = False) -> bool:
         """Whether somebody waits for what is given back with such a turn."""
-        return bool(self._waiting[False]) or bool(self._waiting[True] and (brief or not self._brief))
+        waiting = self._waiting
+        return self._last is not None or bool(waiting[False]) or bool(waiting[True] and (brief or not self._brief))
 
     @property
     def idle(self) -> int:
         """How many turns nobody has or could have."""
         return self._free
 
+    def end(self) -> None:
+        """Give no turn to any other thread from now on, and wait until those that have one are done with it.
+
+        For the end of the process, which frees the code of kernels and the memory that they work on: a daemon thread
+        that is inside a kernel by then crashes the process. Those that ask for a turn wait until they are gone with it.
+        """
+        with self._lock:
+            self._last = threading.get_ident()
+        end = time.monotonic() + END_SECONDS
+        taken = 1 if self._mine.has else 0
+        while self._free < self.count - taken and time.monotonic() < end:
+            time.sleep(0.001)
+
     def _await(self, brief: bool) -> None:
         with self._lock:
-            if self._free and not (brief and self._brief):
+            is_last = self._last == threading.get_ident()
+            if is_last or (self._last is None and self._free and not (brief and self._brief)):
                 self._grant(brief)
                 return
             granted = threading.Lock()
@@ -126,7 +144,7 @@ class Turns:
             self._free += 1
             if brief:
                 self._brief = False
-            while self._free:
+            while self._free and self._last is None:
                 possible = [kind for kind, queue in self._waiting.items() if queue and not (kind and self._brief)]
                 if not possible:
                     break
@@ -142,6 +160,7 @@ class Turns:
 # Of the process. A child that forks has none of the threads that have a turn.
 cores = Turns(len(os.sched_getaffinity(0)))
 os.register_at_fork(after_in_child=cores.reset)
+atexit.register(cores.end)  # after threads that are no daemons have ended
 
 _pool: list[ThreadPoolExecutor] = []  # of the process, made when it is first needed
 os.register_at_fork(after_in_child=_pool.clear)  # a child has none of its threads
@@ -213,7 +232,8 @@ class Ahead(Generic[Tools]):
         self._todo.put(job)
         if self._helping() < self._helpers and self._turns.idle:
             tools = self._spare.pop() if self._spare else self._make_tools()
-            self._running.append(_helper_threads().submit(self._help, tools))
+            with suppress(RuntimeError):  # while the process ends no thread is started: `finish` does what is left
+                self._running.append(_helper_threads().submit(self._help, tools))
 
     def finish(self, job: Job[Tools]) -> None:
         """Return when it is done; meanwhile do what nobody has begun. The caller has a turn."""

@@ -48,6 +48,12 @@ def test_scripts_can_be_run(script: str) -> None:
     assert subprocess.run(["bash", "-n", ROOT / script]).returncode == 0
 
 
+def test_the_console_script_can_be_run() -> None:
+    assert os.access(ROOT / "scripts/compressor", os.X_OK)
+    ran = subprocess.run([Path(sys.executable).with_name("compressor"), "--version"], capture_output=True, text=True)
+    assert ran.returncode == 0 and ran.stdout.startswith("compressor ")
+
+
 def test_what_is_missing_is_named_with_what_needs_it(tmp_path: Path) -> None:
     """Without apt-get on the path nothing can be installed; the message has to do."""
     for tool in ("bash", "id"):

@@ -62,6 +62,105 @@ def test_a_limit_is_how_many_have_a_turn_from_then_on():
     assert cores.take_idle()
 
 
+def test_after_the_end_only_the_thread_that_ended_it_has_turns():
+    cores = Turns(2)
+    first = Working(cores)
+    assert first.has.wait(PATIENCE)
+    ended = threading.Event()
+    ending = threading.Thread(target=lambda: (cores.end(), ended.set(), cores.take(), cores.give()), daemon=True)
+    ending.start()
+    until(cores.wanted)
+    late = Working(cores)
+    until(lambda: waiting(cores) == 1)
+    assert not ended.is_set()  # the first one is not done yet
+    first.end()
+    ending.join(PATIENCE)
+    assert ended.is_set() and not ending.is_alive()
+    assert not late.has.wait(0.05) and not cores.take_idle()
+
+
+def test_the_end_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(turns, "END_SECONDS", 0.05)
+    cores = Turns(1)
+    stuck = Working(cores)
+    assert stuck.has.wait(PATIENCE)
+    cores.end()
+    with cores.turn():  # and who ends gets turns nevertheless
+        pass
+    stuck.end()
+
+
+UNDER_WAY = """
+import atexit, threading, time
+inside = []
+def look():  # is registered first, so it runs last, just before the interpreter is taken apart
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        if inside:
+            print("a thread works while the interpreter ends")
+            break
+        time.sleep(0.0001)
+atexit.register(look)
+from compressor.turns import cores
+def work():
+    while True:
+        with cores.turn():
+            for _ in range(5):
+                inside.append(1)
+                time.sleep(0.004)  # as a kernel does: without the lock of the interpreter
+                inside.pop()
+                cores.pass_on()
+for _ in range(2 * cores.count):
+    threading.Thread(target=work, daemon=True).start()
+while not inside:
+    time.sleep(0.001)
+"""
+
+
+def test_no_thread_works_while_the_interpreter_ends():
+    for _ in range(5):
+        ran = subprocess.run([sys.executable, "-c", UNDER_WAY], capture_output=True, text=True, timeout=60)
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+EXITS = """
+import io, os, random, sys, threading, time
+import numpy as np
+from PIL import Image
+import compressor
+def file_of(kind, height, width):
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (height, width, 3), np.uint8)).save(file, kind)
+    return file.getvalue()
+wide, png, small = file_of("JPEG", 256, 2400), file_of("PNG", 200, 300), file_of("JPEG", 96, 96)
+sources = [(wide, "fast"), (png, "balanced"), (small, "best")]
+for source, effort in sources:
+    compressor.compress(source, quality=60, effort=effort, format="jpeg")
+def work(source, effort):
+    while True:
+        compressor.compress(source, quality=60, effort=effort, format="jpeg")
+def attempt(seed):
+    for source in sources * 2:
+        threading.Thread(target=work, args=source, daemon=True).start()
+    time.sleep(random.Random(seed).random() / 4)
+    sys.exit(0)
+for seed in range(int(sys.argv[1])):
+    if not (child := os.fork()):
+        attempt(seed)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status:
+        print(f"exit {seed} ended with {status}")
+"""
+
+
+@pytest.mark.parametrize("exits", [8, pytest.param(200, marks=pytest.mark.heavy)])
+def test_many_exits_under_work_end_well(exits):
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", EXITS, str(exits)], capture_output=True, text=True, timeout=900
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
 def test_as_many_have_a_turn_as_there_are_cores_and_the_others_in_order():
     cores = Turns(2)
     first, second = Working(cores), Working(cores)

@@ -11,7 +11,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
@@ -77,6 +79,20 @@ def main(connection: Connection, job: Job, share: int) -> None:
     os._exit(0)  # what is under way is of no use to anybody
 
 
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started inside does not get SIGINT, as a terminal sends it to all: not even before its `main`.
+
+    The tracker that multiprocessing starts with the first process unblocks SIGINT, so it must be there before.
+    """
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @dataclass
 class Process:
     """A worker, and what it is at."""
@@ -104,7 +120,8 @@ class Local:
     def _start(self, share: int) -> Process:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=main, args=(theirs, self._job, share), daemon=True)
-        process.start()
+        with _deaf_to_interrupts():
+            process.start()
         theirs.close()
         return Process(ours, process, share)
 

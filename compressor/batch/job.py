@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from compressor.batch.store import Entry
-from compressor.settings import Settings
+from compressor.settings import Access, Settings
 
 
 class Outcome(StrEnum):
@@ -81,6 +81,7 @@ class Job:
     server           host:port of a service that compresses; "" here
     memory_budget    bytes that all objects of one worker together may reserve
     copy_unstrippable  give images whose metadata can't be removed out as they are, in place of failing
+    access           files that workers connect to the service with: paths, which each of them reads for itself
     """
 
     source: str
@@ -96,6 +97,7 @@ class Job:
     spool_dir: str | None = None
     conditional_bytes: int = 64 << 20
     copy_unstrippable: bool = False
+    access: Access = field(default_factory=Access)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,10 @@ def check(request: Request) -> None:
             raise SettingsError(name, f"is {cap}, must be above 0")
     if request.workers < 1:
         raise SettingsError("workers", f"is {request.workers}, must be at least 1")
+    if job.server:
+        from compressor.client import check_access
+
+        check_access(job.access)
     ages = [name for name in ("older_than", "newer_than") if getattr(request.filters, name) is not None]
     if ages and request.manifest is not None and not Manifest(request.manifest).dated():
         raise SettingsError(ages[0], f"{request.manifest} does not say when objects were last modified")

@@ -57,9 +57,6 @@ class StoreError(CompressorError):
         said = str(self)
         return self if said.startswith(where) else StoreError(self.trouble, f"{where}: {said}")
 
-    def __reduce__(self) -> tuple[type["StoreError"], tuple[Trouble, str]]:
-        return StoreError, (self.trouble, str(self))
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -246,9 +246,9 @@ class Worker:
         if self._client is None:
             with self._lock:
                 if self._client is None:
-                    from compressor.client import Client
+                    from compressor.client import connect
 
-                    self._client = Client(self.job.server)
+                    self._client = connect(self.job.server, self.job.access)
         with self._client.stream(source.chunks(), settings) as stream:
             for chunk in stream:
                 result.write(chunk)

@@ -1,5 +1,5 @@
 """`python -m compressor.cli`."""
 
-from compressor.cli.app import main
+from compressor.cli.start import main
 
 main()

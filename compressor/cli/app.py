@@ -86,5 +86,5 @@ app.command()(health)
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command that the arguments name; `start` calls this."""
     app(prog_name="compressor")

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,6 +14,7 @@ from compressor.cli import options as opt
 from compressor.cli.basis import BasisStorage, ScenarioProfile, basis_of
 from compressor.cli.errors import one_line_errors
 from compressor.cli.footprint import Grid, Region
+from compressor.cli.interruption import leave
 from compressor.cli.options import UsageError
 from compressor.settings import Delivery, Settings
 
@@ -57,6 +58,10 @@ def batch(
     engine: of.EngineName = of.Engine.LOCAL,
     scheduler: of.Scheduler = None,
     server: opt.Server = None,
+    tls_ca: opt.TlsCa = None,
+    tls_cert: opt.TlsCert = None,
+    tls_key: opt.TlsKey = None,
+    token_file: opt.ClientTokenFile = None,
     memory_budget: of.BatchMemory = 512 << 20,
     spool_dir: opt.SpoolDir = None,
     objects_per_second: of.ObjectsPerSecond = None,
@@ -79,7 +84,11 @@ def batch(
 
     compressor ledger restore LEDGER puts kept originals back.
     """
-    options = dict(locals())
+    carry_out(dict(locals()))
+
+
+def carry_out(options: Mapping[str, Any]) -> None:
+    """Run the command, tell what came of it, and exit."""
     with one_line_errors():
         summary = launched(options)
         tell(summary, options)
@@ -127,6 +136,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         memory_budget=options["memory_budget"] // (1 if dask else workers),
         spool_dir=options["spool_dir"],
         conditional_bytes=options["conditional_size"],
+        access=opt.access(**{name: options[name] for name in ("tls_ca", "tls_cert", "tls_key", "token_file")}),
     )
     return Request(
         job=job,
@@ -189,9 +199,11 @@ def until_stopped() -> Iterator[Callable[[], bool]]:
 
     def ask(number: int, _: object) -> None:
         if asked:
-            os._exit(128 + number)
+            leave(number)
         asked.append(number)
-        typer.echo("compressor: ending what is under way; once more to end at once", err=True)
+        # Not by way of sys.stderr: this may be in the middle of a write to it, which can't be entered twice.
+        with suppress(OSError):
+            os.write(2, b"compressor: ending what is under way; once more to end at once\n")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

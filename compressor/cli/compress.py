@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import importlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -17,13 +16,16 @@ import typer
 from compressor.cli import options as opt
 from compressor.cli import output
 from compressor.cli.errors import one_line_errors
+from compressor.cli.interruption import Undoing
 from compressor.cli.options import UsageError
 from compressor.cli.output import STANDARD
 from compressor.legible import human_format
-from compressor.settings import Report, Settings
+from compressor.settings import Access, Report, Settings
 
 CHUNK_BYTES = 1 << 18
 DEFAULTS = Settings()
+
+Service = tuple[str, Access]  # its address, and what is needed to connect
 
 
 def compress(
@@ -42,6 +44,10 @@ def compress(
     min_saving: opt.MinSaving = DEFAULTS.min_saving,
     delivery: opt.Delivery_ = DEFAULTS.delivery,
     server: opt.Server = None,
+    tls_ca: opt.TlsCa = None,
+    tls_cert: opt.TlsCert = None,
+    tls_key: opt.TlsKey = None,
+    token_file: opt.ClientTokenFile = None,
     force: opt.Force = False,
     json: opt.Json = False,
 ) -> None:
@@ -74,14 +80,13 @@ def compress(
             importlib.import_module(
                 "compressor.pipeline"
             )  # brings the kernels, which is not part of what an image takes
-        # As an interruption: what is half written goes.
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         start = time.perf_counter()
-        report, name = run(source, out, settings, server, force)
+        service = None if server is None else (server, opt.access(tls_ca, tls_cert, tls_key, token_file))
+        report, name = run(source, out, settings, service, force)
         tell(report, (source, name), settings, time.perf_counter() - start, json)
 
 
-def run(source: str, out: str | None, settings: Settings, server: str | None, force: bool) -> tuple[Report, str]:
+def run(source: str, out: str | None, settings: Settings, service: Service | None, force: bool) -> tuple[Report, str]:
     """Compress into the place that `out` means; the report, and the name of what was written."""
     streamed = out if output.is_stream(out) else None
     if streamed is None:
@@ -89,12 +94,13 @@ def run(source: str, out: str | None, settings: Settings, server: str | None, fo
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(opened(source))
         bar = stack.enter_context(output.Bar("stdin" if source == STANDARD else Path(source).name, size_of(file)))
-        stream = stack.enter_context(stream_of(bar.watch(chunks_of(file)), settings, server))
+        stream = stack.enter_context(stream_of(bar.watch(chunks_of(file)), settings, service))
         if streamed is not None:
             output.write_stream(stream, streamed)
             return stream.report, streamed
         folder = output.target(source, out, settings.format).parent
         draft = stack.enter_context(output.Draft(folder, mode_of(file)))
+        stack.enter_context(Undoing(draft.discard))
         draft.open()
         for chunk in stream:
             draft.write(chunk)
@@ -105,17 +111,17 @@ def run(source: str, out: str | None, settings: Settings, server: str | None, fo
 
 
 @contextlib.contextmanager
-def stream_of(chunks: Iterator[bytes], settings: Settings, server: str | None) -> Iterator[Any]:
+def stream_of(chunks: Iterator[bytes], settings: Settings, service: Service | None) -> Iterator[Any]:
     """An iterator of output chunks with a `.report` after the last, made here or by a service."""
-    if server is None:
+    if service is None:
         from compressor import pipeline
 
         with pipeline.stream(chunks, settings) as stream:
             yield stream
     else:
-        from compressor.client import Client
+        from compressor.client import connect
 
-        with Client(server) as client, client.stream(chunks, settings) as stream:
+        with connect(*service) as client, client.stream(chunks, settings) as stream:
             yield stream
 
 

@@ -1,5 +1,6 @@
 """What the command line takes: sizes, shares and colours as people write them, and the configuration file."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from compressor.errors import CompressorError, SettingsError
-from compressor.settings import ContentCredentials, Delivery, Effort, Format, Metadata, Subsampling
+from compressor.settings import Access, ContentCredentials, Delivery, Effort, Format, Metadata, Subsampling
 
 PREFIX = "COMPRESSOR_"
 UNITS = {"": 1, "b": 1}
@@ -206,7 +207,7 @@ IdleSeconds = Annotated[float, option("idle_seconds", "A call whose client does 
 CallsMax = Annotated[int, option("calls_max", "Calls at work at a time.")]
 DrainSeconds = Annotated[float, option("drain_seconds", "From not serving to refusing calls, on SIGTERM.")]
 GraceSeconds = Annotated[float, option("grace_seconds", "For calls that run then.")]
-TlsCert = Annotated[str | None, option("tls_cert", "Certificate chain, PEM.", metavar="FILE")]
+TlsCert = Annotated[str | None, option("tls_cert", "Certificate chain to show, PEM.", metavar="FILE")]
 TlsKey = Annotated[str | None, option("tls_key", "Its private key, PEM.", metavar="FILE")]
 TlsClientCa = Annotated[
     str | None, option("tls_client_ca", "Clients must show a certificate of this authority, PEM.", metavar="FILE")
@@ -214,3 +215,18 @@ TlsClientCa = Annotated[
 TokenFile = Annotated[
     str | None, option("token_file", "Calls need one of its bearer tokens, a line each.", metavar="FILE")
 ]
+
+
+# --- of those who connect to a service, together with tls_cert and tls_key ------------------------------------------
+
+TlsCa = Annotated[
+    str | None,
+    option("tls_ca", "TLS, with a service whose certificate comes from this authority, PEM.", metavar="FILE"),
+]
+ClientTokenFile = Annotated[str | None, option("token_file", "Its first line is sent as bearer token.", metavar="FILE")]
+
+
+def access(tls_ca: str | None, tls_cert: str | None, tls_key: str | None, token_file: str | None) -> Access:
+    """The files to connect with, by paths that hold in other processes, too."""
+    paths = {"tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key, "token_file": token_file}
+    return Access(**{name: path and os.path.abspath(path) for name, path in paths.items()})

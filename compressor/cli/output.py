@@ -111,6 +111,10 @@ class Draft:
         if self._file is not None:
             with contextlib.suppress(OSError):  # a full disk fails here again
                 self._file.close()
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove it, if it is there under the name it has while it is written."""
         self.path.unlink(missing_ok=True)
 
 

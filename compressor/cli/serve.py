@@ -69,11 +69,19 @@ def warmup() -> None:
 def health(
     address: opt.Address = "127.0.0.1:50051",
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 3.0,
+    tls_ca: opt.TlsCa = None,
+    tls_cert: opt.TlsCert = None,
+    tls_key: opt.TlsKey = None,
+    token_file: opt.ClientTokenFile = None,
 ) -> None:
-    """Ask a service whether it takes requests: exit code 0 or 1."""
+    """Ask a service whether it takes requests: exit code 0 or 1.
+
+    With --tls-cert and --tls-key but without --tls-ca, the service must show that very certificate: beside a server,
+    its own settings are enough.
+    """
     with one_line_errors():
         from compressor import client
 
-        serving = client.health(address, timeout)
+        serving = client.health(address, timeout, opt.access(tls_ca, tls_cert, tls_key, token_file))
         typer.echo(f"{address}: {'serving' if serving else 'not serving'}", err=not serving)
         raise typer.Exit(0 if serving else 1)

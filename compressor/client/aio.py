@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from compressor import wire
+from compressor import inputs, wire
 from compressor.client import transfer
 from compressor.client.sync import Client
 from compressor.client.transfer import Answer, Bytes, Input, Upload
@@ -185,16 +185,23 @@ class AsyncClient:
         wanted = Settings(**settings)
 
         async def once(timeout: float | None) -> Result:
-            raw, parts = transfer.cut(source, self._chunk_bytes)
+            raw, parts = self._cut(source)
             async with self._stream(parts, wanted, raw, timeout) as stream:
                 data = b"".join([chunk async for chunk in stream])
                 return Result(data, stream.report)
 
-        return await self._again(once, transfer.is_replayable(source))
+        replayable = not isinstance(source, AsyncIterable) and inputs.is_replayable(source)
+        return await self._again(once, replayable)
 
-    def stream(self, chunks: Parts, settings: Settings | None = None, *, raw: Raw | None = None) -> AsyncStream:
+    def stream(
+        self, chunks: "Input | Parts", settings: Settings | None = None, *, raw: Raw | None = None
+    ) -> AsyncStream:
         """As `Client.stream`; the chunks may come from an asynchronous iterator, too."""
-        return self._stream(chunks, settings or Settings(), raw, self._timeout)
+        raw, parts = self._cut(chunks, raw)
+        return self._stream(parts, settings or Settings(), raw, self._timeout)
+
+    def _cut(self, source: "Input | Parts", raw: Raw | None = None) -> tuple[Raw | None, Parts]:
+        return (raw, source) if isinstance(source, AsyncIterable) else transfer.cut(source, self._chunk_bytes, raw)
 
     def _stream(self, parts: Parts, settings: Settings, raw: Raw | None, timeout: float | None) -> AsyncStream:
         call = self._stub.Compress(timeout=timeout, metadata=self._metadata)

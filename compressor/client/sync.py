@@ -6,9 +6,8 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from compressor import wire
+from compressor import inputs, wire
 from compressor.client import transfer
 from compressor.client.transfer import Answer, Bytes, Input, M, Upload
 from compressor.errors import BusyError, CompressorError, IncompleteError
@@ -140,9 +139,9 @@ class Client:
         self._metadata = transfer.metadata_of(token)
 
     def compress(self, source: Input, **settings: Any) -> Result:
-        """Compress a path, bytes, a file or a NumPy array (h, w, c) of uint8.
+        """Compress bytes, a path, a binary file, a NumPy array (h, w) or (h, w, c) of uint8, a Pillow image, or chunks.
 
-        Where the service is full, the call is made again, unless the source is a file that was read from.
+        Where the service is full, the call is made again, unless the source is a file or an iterator, which is used up.
         Raises the errors of compressor.errors as the service raised them, and CallError for the rest.
         """
         wanted = Settings(**settings)
@@ -153,13 +152,17 @@ class Client:
                 data = b"".join(stream)
                 return Result(data, stream.report)
 
-        return self._again(once, transfer.is_replayable(source))
+        return self._again(once, inputs.is_replayable(source))
 
     def stream(
-        self, chunks: Iterable[Bytes] | Iterable[Tile], settings: Settings | None = None, *, raw: Raw | None = None
+        self, chunks: "Input | Iterable[Tile]", settings: Settings | None = None, *, raw: Raw | None = None
     ) -> Stream:
-        """Compress chunks, or with `raw` tiles, as they come; use it as a context. A failed call is not repeated."""
-        return self._stream(chunks, settings or Settings(), raw, self._timeout)
+        """Compress chunks, or with `raw` tiles, as they come, or what `compress` takes; use it as a context.
+
+        A failed call is not repeated.
+        """
+        raw, parts = transfer.cut(chunks, self._chunk_bytes, raw)
+        return self._stream(parts, settings or Settings(), raw, self._timeout)
 
     def _stream(
         self, parts: Iterable[Bytes] | Iterable[Tile], settings: Settings, raw: Raw | None, timeout: float | None
@@ -180,7 +183,7 @@ class Client:
                 raise requests.reason or transfer.error_of(error) from None
             return wire.source_from_proto(response.source)
 
-        return self._again(once, transfer.is_replayable(source))
+        return self._again(once, inputs.is_replayable(source))
 
     def _again(self, once: Callable[[float | None], T], replayable: bool) -> T:
         """Call, and call again as long as the service is full and time is left."""
@@ -205,13 +208,3 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def health(address: str, timeout: float = 3.0) -> bool:
-    """Whether the service at `address` takes calls."""
-    with grpc.insecure_channel(address) as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout)
-        except grpc.RpcError:
-            return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -10,8 +10,9 @@ import google_crc32c
 import grpc
 from google.rpc import status_pb2
 
-from compressor import wire
-from compressor.errors import BusyError, CompressorError, IncompleteError, SettingsError
+from compressor import inputs, wire
+from compressor.errors import BusyError, CompressorError, IncompleteError
+from compressor.inputs import Kind
 from compressor.settings import Raw, Report, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
-Input: TypeAlias = "str | os.PathLike[str] | Bytes | BinaryIO | numpy.ndarray"
+Input: TypeAlias = "str | os.PathLike[str] | Bytes | BinaryIO | numpy.ndarray | Iterable[Bytes] | Any"  # or of Pillow
 M = TypeVar("M")  # pb.CompressRequest or pb.InspectRequest
 
 DETAILS = "grpc-status-details-bin"
@@ -45,34 +46,21 @@ def metadata_of(token: str | None) -> tuple[tuple[str, str], ...] | None:
 # --- up -----------------------------------------------------------------------------------------------------------
 
 
-def is_array(source: object) -> bool:
-    """Whether it is a NumPy array; asked without importing NumPy."""
-    return type(source).__module__.startswith("numpy") and hasattr(source, "__array_interface__")
+def cut(source: Any, chunk_bytes: int, raw: Raw | None = None) -> tuple[Raw | None, Iterator[Bytes] | Iterator[Tile]]:
+    """Return a source as chunks, or as raw tiles with their geometry. A path is opened when a chunk is pulled."""
+    if raw is not None:
+        return raw, inputs.tiles_of(source)
+    kind = inputs.kind_of(source)
+    if kind is Kind.ARRAY:
+        array = source
+    elif kind is Kind.PICTURE:
+        from compressor import raster
 
-
-def is_replayable(source: object) -> bool:
-    """Whether a call can be made again: a file that is open can be read only once."""
-    return not hasattr(source, "read")
-
-
-def cut(source: Any, chunk_bytes: int) -> tuple[Raw | None, Iterator[Bytes] | Iterator[Tile]]:
-    """A source as chunks, or as raw tiles with their announcement. Paths are opened when the first chunk is pulled."""
-    if is_array(source):
-        raw = raw_of(source, chunk_bytes)
-        return raw, tiles_of(source, raw)
-    if isinstance(source, str | os.PathLike):
-        return None, _chunks_of_path(source, chunk_bytes)
-    if isinstance(source, bytes | bytearray | memoryview):
-        return None, iter([source])
-    if hasattr(source, "read"):
-        return None, iter(lambda: source.read(chunk_bytes), b"")
-    raise SettingsError("source", f"is {type(source).__name__}, must be a path, bytes, a file or a NumPy array")
-
-
-def _chunks_of_path(path: str | os.PathLike[str], chunk_bytes: int) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while chunk := file.read(chunk_bytes):
-            yield chunk
+        array = raster.array_of(source)
+    else:
+        return None, inputs.chunks_of(source, kind, chunk_bytes)
+    raw = raw_of(array, chunk_bytes)
+    return raw, tiles_of(array, raw)
 
 
 def raw_of(array: "numpy.ndarray[Any, Any]", chunk_bytes: int) -> Raw:
@@ -81,11 +69,7 @@ def raw_of(array: "numpy.ndarray[Any, Any]", chunk_bytes: int) -> Raw:
     Tiles are as wide as the image and as tall as about `chunk_bytes` make them; where 16 rows would pass 1 MiB,
     they are narrower.
     """
-    if array.dtype != "uint8" or array.ndim not in (2, 3) or 0 in array.shape:
-        found = f"{array.dtype} {array.shape}"
-        raise SettingsError("source", f"is an array of {found}, must be of uint8 and (height, width, channels)")
-    height, width = array.shape[:2]
-    channels = array.shape[2] if array.ndim == 3 else 1
+    height, width, channels = inputs.shape_of(array)
     row_bytes = width * channels
     tile_width, tile_height = width, max(MCU_ROWS, chunk_bytes // row_bytes // MCU_ROWS * MCU_ROWS)
     if row_bytes * tile_height > wire.TILE_BYTES_MAX:
@@ -132,7 +116,7 @@ class Upload(Generic[M]):
             self._count(part.pixels)
             yield self._kind(tile=wire.tile_to_proto(part))
             return
-        view = memoryview(part).cast("B")
+        view = memoryview(inputs.chunk_in(part))
         for start in range(0, len(view), self._chunk_bytes):
             chunk = bytes(view[start : start + self._chunk_bytes])
             self._count(chunk)

@@ -79,7 +79,8 @@ def stopping(stop: threading.Event) -> Iterator[None]:
     """Signals set the event."""
 
     def told(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        # On another thread: this one may hold the event's lock just now, and would wait for itself.
+        threading.Thread(target=stop.set).start()
 
     before = {number: signal.signal(number, told) for number in SIGNALS}
     try:

@@ -4,13 +4,15 @@
     compress(image, quality=…) → Result    the same for what fits in memory
     inspect(chunks) → Source               the header only
 
+All three take any of `inputs`.
+
 `opening` chooses the route by what the source is and what was asked for, `routes` are the ways from bytes to bytes, and
 `delivery` leads one image along its route. `examining` looks at a file that is there as a whole.
 """
 
 import dataclasses
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from compressor.bytestream import ByteStream
@@ -19,7 +21,7 @@ from compressor.memory import Resources, Spool
 from compressor.pipeline import opening
 from compressor.pipeline.delivery import Stream, holding
 from compressor.pipeline.stages import Stages
-from compressor.settings import Format, Raw, Result, Settings, Source, Tile
+from compressor.settings import Format, Raw, Result, Settings, Source
 
 
 def refuse_what_does_not_stand(settings: Settings) -> None:
@@ -43,7 +45,7 @@ def shared_resources() -> Resources:
 
 
 def stream(
-    chunks: Iterable[bytes] | Iterable[Tile],
+    chunks: Any,
     settings: Settings | None = None,
     *,
     raw: Raw | None = None,
@@ -52,26 +54,29 @@ def stream(
 ) -> Stream:
     """Compress an image of any size in bounded memory.
 
-    chunks        of an encoded file; with `raw`, tiles in raster order
+    chunks        of an encoded file, or any other of `inputs`; with `raw`, tiles in raster order
     raw           geometry of the tiles
     resources     budgets and spool directory; None: those of `shared_resources`
     still_wanted  called now and then while memory is waited for; what it raises ends the wait
     """
     settings = settings or Settings()
     refuse_what_does_not_stand(settings)
-    return Stream(chunks, settings, raw, resources or shared_resources(), still_wanted)
+    raw, parts = opening.source_of(chunks, raw)
+    return Stream(parts, settings, raw, resources or shared_resources(), still_wanted)
 
 
 def inspect(
-    chunks: Iterable[bytes] | Iterable[Tile],
+    chunks: Any,
     settings: Settings | None = None,
     *,
     raw: Raw | None = None,
     resources: Resources | None = None,
 ) -> Source:
-    """What an image is and what compressing it would reserve; reads no further than it must."""
+    """Return what an image is and what compressing it would reserve. Takes what `stream` takes, and reads no further
+    than it must."""
     settings = settings or Settings()
     refuse_what_does_not_stand(settings)
+    raw, parts = opening.source_of(chunks, raw)
     resources, spools = resources or shared_resources(), []
 
     def spool() -> Spool:
@@ -83,11 +88,10 @@ def inspect(
         context = opening.Context(settings, Stages(), spool, hold)
         try:
             if raw is not None:
-                source, _ = opening.open_raw(raw, iter(()), context)
+                source, _ = opening.open_raw(raw, parts, context)
             else:
                 original = spool()
-                files: Any = chunks
-                source, _ = opening.open_file(ByteStream(files, original.write, hold=hold), original, context)
+                source, _ = opening.open_file(ByteStream(parts, original.write, hold=hold), original, context)
             metadata_bytes = reservation.bytes - resources.overhead
             return dataclasses.replace(source, reserved_bytes=source.reserved_bytes + metadata_bytes)
         finally:
@@ -98,14 +102,13 @@ def inspect(
 def compress(image: Any, *, resources: Resources | None = None, **settings: Any) -> Result:
     """Compress one image.
 
-    image     bytes, a path, a binary file, a NumPy array (h, w) or (h, w, channels) uint8, or a Pillow image
+    image     bytes, a path, a binary file, a NumPy array (h, w) or (h, w, channels) uint8, a Pillow image, or chunks
     settings  fields of `Settings`
 
     Raises CompressorError; see `errors`.
     """
     chosen = Settings(**settings)
-    raw, chunks = opening.source_of(image)
-    with stream(chunks, chosen, raw=raw, resources=resources) as job:
+    with stream(image, chosen, resources=resources) as job:
         data = io.BytesIO()  # of all ways to put pieces together the one that copies least: its own bytes come out
         for piece in job:
             data.write(piece)

@@ -2,16 +2,16 @@
 
 import dataclasses
 import functools
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from compressor import containers, png, raster
+from compressor import containers, inputs, png, raster
 from compressor.bytestream import ByteStream
-from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
+from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.inputs import Kind
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.pixels import COLORS as COLORS_OF_JPEG
@@ -251,28 +251,18 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
     return source, lambda: route
 
 
-def source_of(image: Any) -> tuple[Raw | None, Any]:
-    """What `compress` was given, as `stream` takes it: the geometry of raw samples or None, and chunks or the array."""
-    if isinstance(image, bytes | bytearray | memoryview):
-        data = bytes(image)
-        return None, (data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES))
-    if isinstance(image, str | os.PathLike):
-        return None, _file_chunks(image)
-    if hasattr(image, "read"):
-        return None, iter(lambda: image.read(CHUNK_BYTES), b"")
-    array = raster.array_of(image) if raster.is_pillow(image) else image
-    if not isinstance(array, np.ndarray):
-        raise SettingsError(
-            "image", f"is a {type(image).__name__}, must be bytes, a path, a file, an array or a picture"
-        )
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
-        raise SettingsError("image", f"is {array.dtype}{list(array.shape)}, must be uint8 (h, w) or (h, w, 1 to 4)")
-    pixels = np.ascontiguousarray(array.reshape(*array.shape[:2], -1))
-    height, width, channels = pixels.shape
+def source_of(image: Any, raw: Raw | None = None) -> tuple[Raw | None, Any]:
+    """Return what a caller gave as the pipeline takes it: the geometry of raw samples or None, and chunks, tiles or the
+    array."""
+    if raw is not None:
+        return raw, inputs.tiles_of(image)
+    kind = inputs.kind_of(image)
+    if kind is Kind.ARRAY:
+        array = image
+    elif kind is Kind.PICTURE:
+        array = raster.array_of(image)
+    else:
+        return None, inputs.chunks_of(image, kind, CHUNK_BYTES)
+    height, width, channels = inputs.shape_of(array)
+    pixels = np.ascontiguousarray(array).reshape(height, width, channels)
     return Raw(width=width, height=height, channels=channels, tile_width=width, tile_height=height), pixels
-
-
-def _file_chunks(path: str | os.PathLike[str]) -> Iterable[bytes]:
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk

@@ -2,19 +2,27 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
 
+from compressor import credentials
 from compressor.errors import SettingsError
 
 
-def server_credentials(cert: str, key: str, client_ca: str | None) -> grpc.ServerCredentials:
-    """TLS; with `client_ca`, for clients that show a certificate of that authority."""
-    authority = Path(client_ca).read_bytes() if client_ca else None
-    pair = (Path(key).read_bytes(), Path(cert).read_bytes())
-    return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
+def server_credentials(cert: str | None, key: str | None, client_ca: str | None) -> grpc.ServerCredentials | None:
+    """Return what the port speaks TLS with, or None where none of the three is given. Raises SettingsError for half a
+    configuration, and for files that can't serve.
+
+    client_ca  clients must show a certificate of one of these authorities
+    """
+    own = credentials.identity(cert, key)
+    if own is None:
+        if client_ca is not None:
+            raise SettingsError("tls_client_ca", "needs tls_cert and tls_key: without them the port does not speak TLS")
+        return None
+    authority = None if client_ca is None else credentials.authorities("tls_client_ca", client_ca)
+    return grpc.ssl_server_credentials([(own.key, own.chain)], authority, require_client_auth=authority is not None)
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):
@@ -25,10 +33,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, token_file: str, refused: Callable[[], None]) -> None:
         self._refused = refused
-        lines = Path(token_file).read_text().splitlines()
-        self._tokens = [line.strip().encode() for line in lines if line.strip()]
-        if not self._tokens:
-            raise SettingsError("token_file", f"{token_file} has no token in it")
+        self._tokens = [token.encode() for token in credentials.tokens(token_file)]
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
         """The call's own handler, or one that refuses."""

@@ -44,7 +44,8 @@ class ServerConfig:
     calls_max        calls at work at a time
     drain_seconds    between NOT_SERVING and refusing calls, for load balancers to notice
     grace_seconds    for calls that run when the server stops
-    tls_*            files in PEM; with `tls_client_ca` clients must show a certificate
+    tls_*            files in PEM; with `tls_client_ca` clients must show a certificate. All of them must be whole, fit
+                     and be in date, or the server does not start
     token_file       a bearer token a line; calls without one of them are UNAUTHENTICATED
     footprint        what estimates of energy and carbon stand on
     """
@@ -92,6 +93,11 @@ class Server:
     def __init__(self, config: ServerConfig, codec: Codec) -> None:
         self.config = config
         self.metrics = Metrics()
+        # Read first: a server whose settings of TLS or tokens are not whole must not come to listen.
+        self._credentials = auth.server_credentials(config.tls_cert, config.tls_key, config.tls_client_ca)
+        self._interceptors = (
+            [] if config.token_file is None else [auth.TokenInterceptor(config.token_file, self.metrics.refused)]
+        )
         self._own = Own(config.footprint, codec.byte_seconds)
         self.metrics.watch_memory(config.memory_budget, codec.reserved_bytes, self._own.memory_byte_seconds)
         if rapl := Rapl():
@@ -117,19 +123,17 @@ class Server:
     async def start(self) -> None:
         """Listen, warm up, and only then say that we serve."""
         config = self.config
-        interceptors = [auth.TokenInterceptor(config.token_file, self.metrics.refused)] if config.token_file else []
         self._server = grpc.aio.server(
-            interceptors=interceptors, options=channel_options(config.window_bytes, config.calls_max)
+            interceptors=self._interceptors, options=channel_options(config.window_bytes, config.calls_max)
         )
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server)
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
-        if config.tls_cert and config.tls_key:
-            credentials = auth.server_credentials(config.tls_cert, config.tls_key, config.tls_client_ca)
-            self.port = self._server.add_secure_port(config.address, credentials)
-        else:
+        if self._credentials is None:
             self.port = self._server.add_insecure_port(config.address)
+        else:
+            self.port = self._server.add_secure_port(config.address, self._credentials)
         if config.metrics_address is not None:
             host, _, port = config.metrics_address.rpartition(":")
             self._admin = Admin(host.strip("[]"), int(port), self.metrics.wsgi, lambda: self.ready)
@@ -169,18 +173,20 @@ class Server:
 
 
 async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Server], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then drain."""
+    """Serve until SIGTERM or SIGINT, then drain. While it starts, SIGINT is left to its handler: nobody is served."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    loop.add_signal_handler(signal.SIGTERM, told.set)
     server = Server(config, codec)
     await server.start()
+    loop.add_signal_handler(signal.SIGINT, told.set)
     if on_ready is not None:
         on_ready(server)
     await told.wait()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(number)  # a second signal does not wait
+    for number, handler in before.items():  # a second signal does not wait
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
     await server.stop()
 
 

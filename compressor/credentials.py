@@ -1,0 +1,81 @@
+"""Files of certificates, private keys and bearer tokens, for both sides of a connection.
+
+Half a configuration, or a file that can't serve, is a SettingsError that names the setting: nothing falls back to
+plaintext.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from compressor.errors import SettingsError
+
+if TYPE_CHECKING:  # the library takes 10 MB, and most servers and clients have no TLS
+    from compressor.certificates import Identity
+
+FILE_BYTES_MAX = 4 << 20  # a bundle of all public authorities has 0.25 MB
+TOKEN = re.compile(rb"[!-~]+")  # what an HTTP/2 header carries as it is
+
+
+def identity(cert: str | None, key: str | None) -> "Identity | None":
+    """Read `tls_cert` and `tls_key`; None where neither is given."""
+    if cert is None and key is None:
+        return None
+    if key is None:
+        raise SettingsError("tls_key", "is missing: tls_cert needs its private key")
+    if cert is None:
+        raise SettingsError("tls_cert", "is missing: tls_key needs its certificate")
+    chain, private = _read("tls_cert", cert), _read("tls_key", key)
+    from compressor import certificates
+
+    with _told_of_files({"tls_cert": cert, "tls_key": key}):
+        return certificates.identity(chain, private)
+
+
+def authorities(field: str, path: str) -> bytes:
+    """Read the certificates that the other side's is checked against."""
+    data = _read(field, path)
+    from compressor import certificates
+
+    with _told_of_files({field: path}):
+        certificates.check_authorities(field, data)
+    return data
+
+
+def tokens(path: str) -> list[str]:
+    """Read bearer tokens, a line each; at least one."""
+    found = []
+    for number, line in enumerate(_read("token_file", path).splitlines(), 1):
+        if token := line.strip():
+            if not TOKEN.fullmatch(token):
+                problem = f"{path}: line {number} has a space or a character that is not visible ASCII"
+                raise SettingsError("token_file", problem)
+            found.append(token.decode())
+    return found
+
+
+def _read(field: str, path: str) -> bytes:
+    """The bytes of a file that has some."""
+    if not path:
+        raise SettingsError(field, "is empty, must name a file")
+    try:
+        with open(path, "rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except (OSError, ValueError) as error:
+        problem = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise SettingsError(field, f"{path}: can't be read: {problem}") from None
+    if len(data) > FILE_BYTES_MAX:
+        raise SettingsError(field, f"{path}: is larger than {FILE_BYTES_MAX} bytes")
+    if not data.strip():
+        raise SettingsError(field, f"{path}: is empty")
+    return data
+
+
+@contextmanager
+def _told_of_files(paths: dict[str, str]) -> Iterator[None]:
+    """Name the file, too, in an error of a setting."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(error.field, f"{paths[error.field]}: {error.problem}") from None

@@ -1,0 +1,146 @@
+"""Settings of TLS and tokens that can't be meant: nothing starts with them, on either side; the setting is named."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from fake_pipeline import fake_codec
+from running import free_port
+
+from compressor.client import Access, connect, health
+from compressor.errors import SettingsError
+from compressor.service.server import Server, ServerConfig
+from tests.pem import write
+
+SERVER = {"tls_cert": "server.crt", "tls_key": "server.key"}
+CLIENT = {"tls_ca": "ca.crt", "tls_cert": "client.crt", "tls_key": "client.key"}
+BROKEN = ["missing", "bad-empty", "bad-blank", "bad-text", "bad-der", "."]
+
+CERTIFICATES = [*BROKEN, "bad-cut.crt", "bad-expired.crt", "bad-future.crt", "server.key"]
+CHAINS = [*CERTIFICATES, "bad-chain-cut.crt", "bad-chain-expired.crt", "bad-odd.crt"]
+KEYS = [*BROKEN, "bad-cut.key", "bad-encrypted.key", "server.crt", "stranger.key", "bad-odd.key"]
+TOKENS = ["missing", "bad-empty", "bad-blank", "bad-tokens", "bad-der", "bad-text", "."]
+
+# What is set, and the setting that is at fault.
+REFUSED_BY_SERVER = [
+    ({"tls_cert": "server.crt"}, "tls_key"),
+    ({"tls_key": "server.key"}, "tls_cert"),
+    ({"tls_client_ca": "ca.crt"}, "tls_client_ca"),
+    ({"tls_client_ca": "ca.crt", "tls_cert": "server.crt"}, "tls_key"),
+    ({"tls_client_ca": "ca.crt", "tls_key": "server.key"}, "tls_cert"),
+    ({"tls_cert": "", "tls_key": ""}, "tls_cert"),
+    (SERVER | {"tls_key": ""}, "tls_key"),
+    (SERVER | {"tls_client_ca": ""}, "tls_client_ca"),
+    ({"token_file": ""}, "token_file"),
+    ({"tls_cert": "bad-expired.crt", "tls_key": "bad-expired.key"}, "tls_cert"),
+    ({"tls_cert": "bad-future.crt", "tls_key": "bad-future.key"}, "tls_cert"),
+    ({"tls_cert": "bad-odd.crt", "tls_key": "bad-odd.key"}, "tls_cert"),
+    *((SERVER | {"tls_cert": name}, "tls_cert") for name in CHAINS),
+    *((SERVER | {"tls_key": name}, "tls_key") for name in KEYS),
+    *((SERVER | {"tls_client_ca": name}, "tls_client_ca") for name in CERTIFICATES),
+    *(({"token_file": name}, "token_file") for name in TOKENS),
+    *((SERVER | {"token_file": name}, "token_file") for name in TOKENS),
+]
+REFUSED_BY_CLIENT = [
+    ({"tls_cert": "client.crt", "tls_key": "client.key"}, "tls_ca"),
+    ({"tls_cert": "client.crt"}, "tls_key"),
+    ({"tls_key": "client.key"}, "tls_cert"),
+    ({"tls_ca": "ca.crt", "tls_cert": "client.crt"}, "tls_key"),
+    ({"tls_ca": "ca.crt", "tls_key": "client.key"}, "tls_cert"),
+    ({"tls_ca": ""}, "tls_ca"),
+    *((CLIENT | {"tls_cert": name}, "tls_cert") for name in CHAINS),
+    *((CLIENT | {"tls_key": name}, "tls_key") for name in KEYS),
+    *((CLIENT | {"tls_ca": name}, "tls_ca") for name in CERTIFICATES),
+    *(({"token_file": name}, "token_file") for name in TOKENS),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+
+@pytest.mark.parametrize("config, field", REFUSED_BY_SERVER, ids=str)
+def test_a_server_does_not_start_with_it(config, field):
+    with pytest.raises(SettingsError) as caught:
+        Server(ServerConfig(**config), fake_codec())
+    assert caught.value.field == field
+    assert "\n" not in str(caught.value)
+    assert "BEGIN" not in str(caught.value)
+
+
+@pytest.mark.parametrize("access, field", REFUSED_BY_CLIENT, ids=str)
+def test_a_client_does_not_connect_with_it(access, field):
+    with pytest.raises(SettingsError) as caught:
+        connect("127.0.0.1:1", Access(**access))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("access", [{"tls_key": "client.key"}, {"tls_cert": "server.crt", "tls_key": "client.key"}])
+def test_a_probe_does_not_ask_with_it(access):
+    with pytest.raises(SettingsError):
+        health("127.0.0.1:1", 1.0, Access(**access))
+
+
+def test_a_chain_and_authorities_that_overlap_are_fine(folder):
+    (folder / "chain.crt").write_bytes((folder / "server.crt").read_bytes() + (folder / "ca.crt").read_bytes())
+    config = {"tls_cert": "chain.crt", "tls_key": "server.key", "tls_client_ca": "overlapping-authorities.crt"}
+    Server(ServerConfig(**config), fake_codec())
+    Server(ServerConfig(tls_cert="both-in-one", tls_key="both-in-one"), fake_codec())
+
+
+def test_no_secret_is_shown_by_what_holds_it():
+    from compressor import credentials
+
+    assert b"PRIVATE" in credentials.identity("server.crt", "server.key").key
+    assert "PRIVATE" not in repr(credentials.identity("server.crt", "server.key"))
+
+
+def run(*words, **environment):
+    command = [sys.executable, "-m", "compressor.cli", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=os.environ | environment, stdin=subprocess.DEVNULL
+    )
+
+
+@pytest.mark.parametrize(
+    "words, environment, flag",
+    [
+        (["--tls-cert", "server.crt"], {}, "--tls-key"),
+        (["--tls-client-ca", "ca.crt"], {}, "--tls-client-ca"),
+        ([], {"COMPRESSOR_TLS_KEY": "server.key"}, "--tls-cert"),
+    ],
+    ids=str,
+)
+def test_the_command_ends_with_2_and_never_listens(words, environment, flag):
+    port = free_port()
+    ran = run("serve", "--address", f"127.0.0.1:{port}", "--metrics-address", "none", *words, **environment)
+
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"compressor: {flag} ") and ran.stderr.count("\n") == 1
+    assert ran.stdout == ""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 1)
+
+
+def test_a_configuration_file_can_be_half_too(folder):
+    (folder / "half.toml").write_text('tls_cert = "server.crt"\n')
+    assert run("--config", "half.toml", "serve").returncode == 2
+
+
+@pytest.mark.parametrize("command", [["compress", "in.jpg", "--server"], ["batch", "in", "out", "--server"]])
+def test_commands_refuse_half_a_configuration_before_they_begin(folder, command):
+    (folder / "in.jpg").write_bytes(b"")
+    (folder / "in").mkdir(exist_ok=True)
+    ran = run(*command, "127.0.0.1:1", "--tls-ca", "ca.crt", "--tls-key", "client.key")
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.endswith("compressor: --tls-cert is missing: tls_key needs its certificate\n")
+    assert not list(folder.glob("*.ledger"))

@@ -1,0 +1,79 @@
+"""Errors come through to other processes as they were raised: all classes of the package, found by looking."""
+
+import copy
+import importlib
+import inspect
+import pickle
+import pkgutil
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+import compressor
+from compressor.batch.store import Trouble
+from compressor.errors import CompressorError, FormatError
+
+for found in pkgutil.walk_packages(compressor.__path__, "compressor."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+
+
+def below(kind: type) -> list[type]:
+    return [kind, *(one for child in kind.__subclasses__() for one in below(child))]
+
+
+def classes() -> list[type]:
+    """Of the package: those of the tree, and those that hang elsewhere."""
+    all_ = [kind for kind in below(Exception) if kind.__module__.partition(".")[0] == "compressor"]
+    return sorted(set(all_), key=lambda kind: f"{kind.__module__}.{kind.__name__}")
+
+
+# A value for each parameter of a constructor, by its name.
+VALUES = {
+    "format": "JPEG",
+    "place": "SOS",
+    "offset": 4711,
+    "problem": "is 7: expected\N{NO-BREAK SPACE}8",
+    "field": "quality",
+    "retry_after_seconds": 2.5,
+    "code": "DEADLINE_EXCEEDED",
+    "trouble": Trouble.CHANGED,
+}
+
+
+def example(kind: type) -> Exception:
+    if "__init__" not in vars(kind) and all("__init__" not in vars(one) for one in kind.__mro__[:-3]):
+        return kind("what was found", 4)
+    parameters = list(inspect.signature(kind).parameters.values())
+    return kind(*(VALUES[one.name] for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD))
+
+
+def test_the_tree_and_its_branches_are_found() -> None:
+    names = {kind.__name__ for kind in classes()}
+
+    assert {"FormatError", "StoreError", "LedgerError", "LedgerHeldError", "WrongResultError", "UsageError"} <= names
+    assert len([kind for kind in classes() if issubclass(kind, CompressorError)]) >= 14
+
+
+@pytest.mark.parametrize("kind", classes(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_an_error_survives_pickle(kind: type, protocol: int) -> None:
+    error = example(kind)
+    error.add_note("while it was read")
+    error.beside = [1, 2]  # type: ignore[attr-defined]
+    for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error), copy.deepcopy(error)):
+        assert type(again) is kind
+        assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
+
+
+def broken() -> None:
+    compressor.compress(b"\xff\xd8\xff\xc0\x00\x03" + bytes(96))
+
+
+def test_a_broken_image_does_not_break_a_pool_of_processes() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        for _ in range(2):
+            with pytest.raises(FormatError) as caught:
+                pool.submit(broken).result()
+            assert caught.value.format == "JPEG" and caught.value.offset is not None
