@@ -39,6 +39,7 @@ D50 = (0.9642, 1.0, 0.8249)
 def title(primaries: int, transfer: int) -> str:
     """Return what a pair of code points is called: "BT.2020 with PQ"."""
     name = PRIMARIES[primaries][0] if primaries in PRIMARIES else f"primaries {primaries} of H.273"
+    name = "unspecified primaries" if primaries == UNSPECIFIED else name
     if transfer in SRGB_LIKE:
         return name
     if transfer in HDR:

@@ -69,6 +69,7 @@ def test_gammas(transfer, gamma, grey):
         (9, 16, "BT.2020 with PQ"),
         (9, 18, "BT.2020 with HLG"),
         (12, 16, "Display P3 with PQ"),
+        (2, 16, "unspecified primaries with PQ"),
         (77, 13, "primaries 77 of H.273"),
         (1, 99, "BT.709 with curve 99 of H.273"),
     ],

@@ -9,8 +9,10 @@ from compressor.boxes import Box, Fields, Part
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.memory import Readable
 
+ITEMS_MAX = 1 << 14
 EXTENTS_MAX = 1 << 16  # of all items together
-LINKS_MAX = 1 << 18  # references and properties of all items together
+LINKS_MAX = 1 << 17  # references and properties of all items together
+READ = {b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"grpl", b"dinf", b"free", b"skip"}
 PROPERTIES_MAX = 255  # of an item
 AVIF_BRANDS = {b"avif", b"avis"}
 IDENTICAL_FILE = 0  # data_reference_index of items in the file itself
@@ -21,6 +23,7 @@ class Item:
     """An item: a picture, part of one, or metadata.
 
     kind        its type: b"av01", b"grid", b"Exif", …
+    name        what it is called, or more than that where there is
     media       the content type of a `mime` item, else b""
     parts       where its data lie in the file
     in_idat     whether they lie in the idat box of the meta box
@@ -30,6 +33,7 @@ class Item:
 
     number: int
     kind: bytes
+    name: bytes = b""
     media: bytes = b""
     hidden: bool = False
     parts: list[Part] = field(default_factory=list)
@@ -56,6 +60,8 @@ class Heif:
     end         where these end
     properties  type and content of each
     groups      entity groups (8.18.3): type, number, and numbers of items
+    idat        where the content of the idat box is, or None
+    others      names of what else is in the meta box
     """
 
     title: str
@@ -67,6 +73,8 @@ class Heif:
     references: list[Reference]
     properties: list[tuple[bytes, bytes]]
     groups: list[tuple[bytes, int, list[int]]]
+    idat: Part | None = None
+    others: list[str] = field(default_factory=list)
 
     def inputs(self) -> dict[int, list[int]]:
         """Return for each derived picture the items that it is derived from."""
@@ -90,7 +98,7 @@ class Heif:
 
 
 def read(source: Readable) -> Heif:
-    """Read the meta box. Raises FormatError, LimitError, and UnsupportedError for image sequences."""
+    """Read the meta box. Raises FormatError, LimitError, and UnsupportedError for what can't be read."""
     top, end = boxes.top_level(source)
     for number, box in enumerate(top):
         if box.kind == b"ftyp" and number:  # another file begins, such as the film of a motion photo
@@ -102,8 +110,6 @@ def read(source: Readable) -> Heif:
     ftyp = boxes.content("HEIF", source, top[0])
     brands = [ftyp[at : at + 4] for at in (0, *range(8, len(ftyp) - 3, 4))]
     title = "AVIF" if AVIF_BRANDS.intersection(brands) else "HEIF"
-    if b"moov" in kinds:
-        raise UnsupportedError(f"{title}: metadata can't be removed from an image sequence (box moov)")
     if b"meta" not in kinds:
         if b"mini" in kinds:
             raise UnsupportedError(f"{title}: metadata can't be removed from a file with a box mini")
@@ -124,15 +130,19 @@ def _read_meta(heif: Heif, source: Readable, meta: Box) -> None:
             raise FormatError(heif.title, boxes.name(kind), found[kind][1], "there are two of these boxes")
     for kind in (b"pitm", b"iinf", b"iloc", b"iprp"):
         if kind not in found:
+            if any(box.kind == b"moov" for box in heif.top):
+                raise UnsupportedError(f"{heif.title}: a film without a picture that stands for it is not examined")
             raise FormatError(heif.title, "meta", meta.start, f"there is no box {boxes.name(kind)}")
     fields = {kind: Fields(heif.title, boxes.name(kind), content) for kind, (content, _) in found.items()}
     if b"hdlr" in fields and fields[b"hdlr"].data[8:12] != b"pict":
         raise FormatError(heif.title, "hdlr", None, "the meta box is not one of pictures")
+    _note_others(heif, {kind: content for kind, (content, _) in found.items()})
     version, _ = fields[b"pitm"].version()
     heif.primary = fields[b"pitm"].number(4 if version else 2)
     _read_items(heif, fields[b"iinf"])
-    idat = found.get(b"idat")
-    _read_locations(heif, fields[b"iloc"], source.size, (idat[1], len(idat[0])) if idat else None)
+    if b"idat" in found:
+        heif.idat = found[b"idat"][1], len(found[b"idat"][0])
+    _read_locations(heif, fields[b"iloc"], source.size)
     if b"iref" in fields:
         _read_references(heif, fields[b"iref"])
     _read_properties(heif, fields[b"iprp"].data)
@@ -140,6 +150,19 @@ def _read_meta(heif: Heif, source: Readable, meta: Box) -> None:
         _read_groups(heif, fields[b"grpl"].data)
     if heif.primary not in heif.items:
         raise FormatError(heif.title, "pitm", None, f"there is no item {heif.primary}")
+
+
+def _note_others(heif: Heif, found: dict[bytes, bytes]) -> None:
+    """Note what of the meta box is not read, unless it is empty."""
+    for kind, content in found.items():
+        if kind == b"hdlr" and content[24:].strip(b" \0"):
+            heif.others.append("name of the handler")
+        elif kind in (b"free", b"skip") and content.strip(b"\0"):
+            heif.others.append("padding that is not empty")
+        elif kind == b"dinf" and len(content) > 28:
+            heif.others.append("box dinf")
+        elif kind not in READ:
+            heif.others.append(f"box {boxes.name(kind)}")
 
 
 def _read_items(heif: Heif, fields: Fields) -> None:
@@ -154,8 +177,11 @@ def _read_items(heif: Heif, fields: Fields) -> None:
             raise UnsupportedError(f"{heif.title}: item information of version {version}")
         number, protection = entry.number(2 if version == 2 else 4), entry.number(2)
         item = Item(number, entry.take(4), hidden=bool(flags & 1))
-        entry.text()
+        item.name = entry.text()
         item.media = entry.text() if item.kind == b"mime" else b""
+        item.name += b"" if item.kind in (b"mime", b"uri ") else entry.take(entry.left)
+        if len(heif.items) == ITEMS_MAX:
+            raise LimitError(f"{heif.title}: more than {ITEMS_MAX} items")
         if number in heif.items:
             raise FormatError(heif.title, "infe", None, f"there are two items {number}")
         heif.items[number] = item
@@ -163,7 +189,7 @@ def _read_items(heif: Heif, fields: Fields) -> None:
             item.obstacle = "it is protected"
 
 
-def _read_locations(heif: Heif, fields: Fields, file_bytes: int, idat: Part | None) -> None:
+def _read_locations(heif: Heif, fields: Fields, file_bytes: int) -> None:
     """Read the iloc box (8.11.3)."""
     version, _ = fields.version()
     if version > 2:
@@ -190,7 +216,7 @@ def _read_locations(heif: Heif, fields: Fields, file_bytes: int, idat: Part | No
             item.obstacle = "it lies in another file"
         elif method > 1:
             item.obstacle = "it is constructed from other items"
-        first, limit = (0, file_bytes) if method != 1 else idat or (0, 0)
+        first, limit = (0, file_bytes) if method != 1 else heif.idat or (0, 0)
         item.parts = []
         for _ in range(count):
             if version:

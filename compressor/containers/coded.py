@@ -98,8 +98,8 @@ def _nal_type(unit: bytes) -> int:
 def _obu(coded: Pieces, at: int) -> tuple[int, int, int]:
     """Return type, start of the payload and end of the OBU (5.3.1) at `at`."""
     head = coded.read(at, 10)
-    if head[0] & 0x80:
-        raise FormatError("AV1", "OBU", None, f"the forbidden bit is set, {at} bytes into the image")
+    if not head or head[0] & 0x80:
+        raise FormatError("AV1", "OBU", None, f"no header of one is {at} bytes into the image")
     kind, extended, sized = head[0] >> 3 & 15, head[0] >> 2 & 1, head[0] & 2
     position = 1 + extended
     if not sized:

@@ -11,9 +11,9 @@ from compressor.containers.coded import HDR_REMOVED, Messages
 from compressor.errors import UnsupportedError
 
 # Bytes of the properties that are always kept: size, pixel aspect ratio, turning, mirroring, cropping, scaling,
-# choice of layers and operating point.
+# choice of layers and operating point; in films, constraints of coding.
 SIZES = {
-    b"ispe": 12, b"pasp": 8, b"irot": 1, b"imir": 1, b"clap": 32, b"iscl": 12, b"lsel": 2, b"a1op": 1,
+    b"ispe": 12, b"pasp": 8, b"irot": 1, b"imir": 1, b"clap": 32, b"iscl": 12, b"lsel": 2, b"a1op": 1, b"ccst": 8,
 }  # fmt: skip
 # Light levels, mastering display, ambient light: kept by COLOR.
 HDR_SIZES = {b"clli": 4, b"mdcv": 24, b"amve": 8}
@@ -55,7 +55,7 @@ def reduced(
     said      receives notices
     """
     used = sorted({index for item in pictures for index, _ in item.properties})
-    contents = {index: _content(heif, *heif.properties[index], color, messages, said) for index in used}
+    contents = {index: content(heif, *heif.properties[index], color, messages, said) for index in used}
     associations: dict[int, list[tuple[int, bool]]] = {}
     for item in pictures:
         found = []
@@ -77,9 +77,9 @@ def reduced(
     )
 
 
-def _content(heif: Heif, kind: bytes, content: bytes, color: bool, messages: Messages, said: list[str]) -> bytes | None:
+def content(heif: Heif, kind: bytes, data: bytes, color: bool, messages: Messages, said: list[str]) -> bytes | None:
     """Return what is kept of a property, None where all of it goes."""
-    fields = Fields(heif.title, boxes.name(kind), content)
+    fields = Fields(heif.title, boxes.name(kind), data)
     if kind in SIZES:
         return fields.take(SIZES[kind])
     if kind in HDR_SIZES and color:
@@ -90,13 +90,13 @@ def _content(heif: Heif, kind: bytes, content: bytes, color: bool, messages: Mes
         case b"pixi":
             _, flags = fields.version()
             size = PIXI_BYTES_MAX if flags else 5 + fields.number(1)
-            return content[:size]
-        case b"auxC":
+            return data[:size]
+        case b"auxC" | b"auxi":
             return fields.take(4) + fields.text() + b"\0"
         case b"a1lx":
-            return content[: 13 if fields.number(1) & 1 else 7]
+            return data[: 13 if fields.number(1) & 1 else 7]
         case b"av1C":
-            return fields.take(4) + _without_messages(content, messages.av1(_held(content, 4)))
+            return fields.take(4) + _without_messages(data, messages.av1(_held(data, 4)))
         case b"hvcC":
             return _hvcc(fields, messages)
     if kind in HDR_SIZES or kind == b"cclv":

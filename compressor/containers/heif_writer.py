@@ -2,11 +2,11 @@
 
 import struct
 from collections.abc import Sequence
-from itertools import chain
 
 from compressor.boxes import Part, joined, make, make_full
 from compressor.boxes.heif import Heif, Item
 from compressor.containers.heif_properties import Reduced
+from compressor.containers.heif_tracks import Film
 
 # File types that say how to read the file. Others are names that anybody may give.
 BRANDS = {
@@ -22,14 +22,34 @@ WIDE = 1 << 32
 class Result:
     """The new file: what `finish` makes, and then the parts of the source in `media`."""
 
-    def __init__(self, heif: Heif, pictures: Sequence[Item], data: dict[int, list[Part]], properties: Reduced) -> None:
+    def __init__(
+        self,
+        heif: Heif,
+        pictures: Sequence[Item],
+        data: dict[int, list[Part]],
+        properties: Reduced,
+        film: Film | None,
+    ) -> None:
         self._heif, self._pictures, self._properties = heif, pictures, properties
         self._wide_numbers = max(item.number for item in pictures) >= 1 << 16
         ordered = sorted(pictures, key=lambda item: (data[item.number][:1], item.number))
         outside = {item.number: data[item.number] for item in ordered if data[item.number] and not item.in_idat}
         inside = {item.number: data[item.number] for item in ordered if data[item.number] and item.in_idat}
-        self._extents, self.media, media_bytes = _laid_out(outside)
-        self._idat_extents, self._idat, _ = _laid_out(inside)
+        self._film = film
+        self._places: dict[tuple[Part, ...], Part] = {}  # of samples and of data, in what follows
+        self._tracks: list[int] = []
+        self.media: list[Part] = []
+        media_bytes = 0
+        for track in film.tracks if film else ():
+            self._tracks.append(media_bytes)
+            for sample in track.samples:
+                length = sum(part[1] for part in sample)
+                self._places.setdefault(tuple(sample), (media_bytes, length))
+                self.media += sample
+                media_bytes += length
+        self._extents, parts, media_bytes = _laid_out(outside, self._places, media_bytes)
+        self.media = joined(self.media + parts)
+        self._idat_extents, self._idat, _ = _laid_out(inside, {}, 0)
         self._offset_bytes = 8 if media_bytes + (64 << 20) >= WIDE else 4
         size = media_bytes + 8
         header = struct.pack(">I4s", size, b"mdat") if size < WIDE else struct.pack(">I4sQ", 1, b"mdat", size + 8)
@@ -38,9 +58,13 @@ class Result:
     def finish(self, idat: bytes) -> bytes:
         """Return all that precedes the media data. idat: the bytes of `idat_parts`."""
         ftyp = self._ftyp()
-        meta_bytes = len(self._meta(0, idat))
-        first = len(ftyp) + meta_bytes + len(self._header)
-        return ftyp + self._meta(first, idat) + self._header
+        first = len(ftyp + self._meta(0, idat) + self._moov(0) + self._header)
+        return ftyp + self._meta(first, idat) + self._moov(first) + self._header
+
+    def _moov(self, first: int) -> bytes:
+        if self._film is None:
+            return b""
+        return self._film.box([first + at for at in self._tracks], wide=self._offset_bytes == 8)
 
     @property
     def idat_parts(self) -> list[Part]:
@@ -132,16 +156,22 @@ class Result:
         return make(b"grpl", *entries) if entries else b""
 
 
-def _laid_out(data: dict[int, list[Part]]) -> tuple[dict[int, Part], list[Part], int]:
-    """Return where the data of each item come to lie, the parts of the source in that order, and their bytes."""
-    places: dict[tuple[Part, ...], Part] = {}
+def _laid_out(
+    data: dict[int, list[Part]], places: dict[tuple[Part, ...], Part], size: int
+) -> tuple[dict[int, Part], list[Part], int]:
+    """Return where the data of each item come to lie, the parts of the source to add for that, and all bytes then.
+
+    places  where data lie that are there already; receives the others
+    size    how many bytes are there already
+    """
     extents: dict[int, Part] = {}
-    size = 0
+    added: list[Part] = []
     for number, parts in data.items():
         key = tuple(parts)
         if key not in places:
             length = sum(part[1] for part in parts)
             places[key] = size, length
             size += length
+            added += parts
         extents[number] = places[key]
-    return extents, joined(list(chain.from_iterable(places))), size
+    return extents, joined(added), size

@@ -8,6 +8,7 @@ from compressor.errors import FormatError, LimitError
 from compressor.memory import CHUNK_BYTES, Readable
 
 SOC, SIZ, SOT, SOD, EOC, TLM = 0xFF4F, 0xFF51, 0xFF90, 0xFF93, 0xFFD9, 0xFF55
+CME = 0xFF64
 # Table A.2 and, in the second row, ISO/IEC 15444-2 table A.2: segments with parameters of coding. CME, a comment, and
 # whatever else there is go.
 KEPT = {
@@ -24,6 +25,15 @@ Piece = Part | bytes
 def reduced(source: Readable, start: int, end: int) -> tuple[list[Piece], int]:
     """Return what is kept of the codestream that begins at `start`, and where it ends: `end` at most."""
     return _Codestream(source, start, end).reduced()
+
+
+def uncarried(source: Readable, start: int, end: int) -> list[str]:
+    """Name what the codestream has besides coded data and one comment."""
+    codestream = _Codestream(source, start, end)
+    _, last = codestream.reduced()
+    found = ["further comments"] if codestream.dropped.pop(CME, 0) > 1 else []
+    found += [f"marker segment {marker:04X}" for marker in codestream.dropped]
+    return found + ([f"{end - last} bytes behind the image"] if last < end else [])
 
 
 def copied(source: Readable, pieces: Sequence[Piece]) -> Iterator[bytes]:
@@ -48,6 +58,7 @@ class _Codestream:
         self._main: list[tuple[int, Part]] = []
         self._rest: list[Piece] = []
         self._shorter = False  # whether a tile-part is
+        self.dropped: dict[int, int] = {}  # by marker, how many segments
 
     def reduced(self) -> tuple[list[Piece], int]:
         if self._word(self._at) != SOC or self._word(self._at + 2) != SIZ:
@@ -77,6 +88,8 @@ class _Codestream:
                 raise self._broken("SIZ", "its length does not fit the number of components")
             if marker in KEPT:
                 kept.append((marker, (self._at, 2 + length)))
+            else:
+                self.dropped[marker] = self.dropped.get(marker, 0) + 1
             self._at += 2 + length
         return kept
 

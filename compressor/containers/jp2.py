@@ -153,20 +153,26 @@ def _uuid(source: Readable, box: Box) -> bytes:
 
 def uncarried(source: Readable) -> list[str]:
     """Name what the file has besides the pixels, the ICC profile, the resolution and a comment."""
-    if source.read(0, 4) == J2K_CODESTREAM:
-        return []
     found: list[str] = []
     try:
+        if source.read(0, 4) == J2K_CODESTREAM:
+            return j2k.uncarried(source, 0, source.size)
         top, end = boxes.top_level(source)
+        for box in top:
+            if uuid := _uuid(source, box):
+                found.append(UUIDS.get(uuid, "box uuid"))
+            elif box.kind == b"jp2c" and any(box.kind == other.kind and other.start < box.start for other in top):
+                found.append("further codestreams")
+            elif box.kind == b"jp2c":
+                found += j2k.uncarried(source, box.content, box.end)
+            elif box.kind == b"jp2h":
+                data = boxes.content("JPEG 2000", source, box)
+                if len(_header(data, True, [])) < len(data) + 8:
+                    found.append("what the header has besides size, colours and resolution")
+            elif box.kind not in (b"jP  ", b"ftyp"):
+                found.append(f"box {boxes.name(box.kind)}")
+        if end < source.size:
+            found.append(f"{source.size - end} bytes behind the image")
     except CompressorError:
-        return []
-    for box in top:
-        if uuid := _uuid(source, box):
-            found.append(UUIDS.get(uuid, "box uuid"))
-        elif box.kind == b"jp2c" and any(box.kind == other.kind and other.start < box.start for other in top):
-            found.append("further codestreams")
-        elif box.kind not in (b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"rreq", b"free", b"skip"):
-            found.append(f"box {boxes.name(box.kind)}")
-    if end < source.size:
-        found.append(f"{source.size - end} bytes behind the image")
+        pass
     return list(dict.fromkeys(found))[:20]

@@ -137,7 +137,20 @@ def test_broken_files_give_an_error_or_a_result(planted):
 
 def test_names_of_what_a_new_file_would_lose():
     assert containers.uncarried("jp2", Held(FILES["jp2-everywhere"].data)) == [
-        "box xml", "XMP", "Exif", "content credentials (C2PA)", "box uinf", "box jp2i", "box asoc",
-        "16 bytes behind the image",
+        "what the header has besides size, colours and resolution", "box xml", "XMP", "Exif",
+        "content credentials (C2PA)", "box uinf", "box jp2i", "box rreq", "box free", "further comments",
+        "marker segment FF6F", "16 bytes behind the image", "box asoc",
     ]  # fmt: skip
+    assert containers.uncarried("jp2", Held(FILES["j2k-bare"].data)) == [
+        "further comments",
+        "16 bytes behind the image",
+    ]
     assert containers.uncarried("jp2", Held(codestream())) == []
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_plain_file_has_nothing_that_a_new_file_would_lose(bare):
+    out = io.BytesIO()
+    Image.linear_gradient("L").save(out, "JPEG2000", no_jp2=bare)
+
+    assert containers.uncarried("jp2", Held(out.getvalue())) == []
