@@ -74,7 +74,7 @@ def _is_srgb_curve(data: bytes) -> bool:
     """Return whether a tone curve (curveType 10.6, parametricCurveType 10.18) is sRGB's at a quarter, half, 3/4."""
     try:
         return all(abs(_evaluate(data, x) - ((x + 0.055) / 1.055) ** 2.4) <= CURVE_TOLERANCE for x in (0.25, 0.5, 0.75))
-    except (struct.error, ValueError, ZeroDivisionError, OverflowError):
+    except (struct.error, ValueError, IndexError, ZeroDivisionError, OverflowError):
         return False
 
 

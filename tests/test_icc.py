@@ -29,6 +29,12 @@ def test_other_colorants_or_another_curve_are_not_srgb() -> None:
     assert not icc.is_srgb(rgb_profile(b"Test", icc.SRGB_COLORANTS, LINEAR))
 
 
+def test_a_curve_of_a_kind_that_is_not_known_is_not_srgb() -> None:
+    for kind in (5, 0xFFFF):
+        curve = b"para\0\0\0\0" + struct.pack(">HH7i", kind, 0, *[1] * 7)
+        assert not icc.is_srgb(rgb_profile(b"Test", icc.SRGB_COLORANTS, curve))
+
+
 def test_the_name_is_the_description() -> None:
     assert icc.name(rgb_profile(b"Display P3")) == "Display P3"
 
