@@ -5,20 +5,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-FORMATS = (
-    "jpeg",
-    "png",
-    "webp",
-    "gif",
-    "bmp",
-    "tiff",
-    "avif",
-    "heif",
-    "avif_film",
-    "jp2",
-    "jxl",
-    "pnm",
-)  # all that `sniff` names
+FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heif", "jp2", "jxl", "pnm")  # all that `sniff` names
 MODULES = (
     "jpeg",
     "png",
