@@ -21,7 +21,8 @@ RATIONAL = 5  # a type
 OLD_JPEG = 6  # a compression of TIFF 6.0 that Exif uses for thumbnails
 
 ENTRIES_MAX = 1 << 17  # of all directories that are read
-TABLES_BYTES_MAX = 1 << 24  # of all values that are read
+VALUES_BYTES_MAX = 1 << 24  # of one tag
+TABLES_BYTES_MAX = 1 << 26  # of all values that are read, one tag's after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,9 @@ class File:
 
     def values(self, entry: Entry) -> bytes:
         """Return the values of an entry as they are in the file."""
-        if entry.bytes > self._bytes_left:
-            raise LimitError(f"TIFF: tag {entry.tag}: more than {TABLES_BYTES_MAX} bytes of tables")
+        if entry.bytes > min(VALUES_BYTES_MAX, self._bytes_left):
+            problem = f"{entry.bytes} bytes, at most {VALUES_BYTES_MAX}, and {TABLES_BYTES_MAX} of all tags"
+            raise LimitError(f"TIFF: tag {entry.tag}: {problem}")
         self._bytes_left -= entry.bytes
         data = self._read(entry.at, entry.bytes) if entry.at + entry.bytes <= self.size else b""
         if len(data) != entry.bytes:

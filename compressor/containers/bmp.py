@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from compressor import bmp
+from compressor import bmp, icc
 from compressor.containers import notes
 from compressor.errors import CompressorError, FormatError, LimitError
 from compressor.memory import Readable
@@ -150,7 +150,7 @@ def _palette(window: Window, header: bmp.Header) -> bytes:
 def _profile(window: Window, header: bmp.Header, policy: Metadata, notices: list[str]) -> bytes:
     """Return the profile that stays, b"" for none, and say which colours will differ."""
     if header.space == bmp.EMBEDDED:
-        profile = notes.whole_profile(bmp.embedded_profile(window, header))
+        profile = icc.whole(bmp.embedded_profile(window, header))
         if profile and policy is Metadata.COLOR:
             return profile
         if profile:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from compressor import gif
+from compressor import gif, icc
 from compressor.containers import notes
 from compressor.containers.kept import Kept
 from compressor.errors import CompressorError, FormatError
@@ -92,7 +92,7 @@ def _keep_loops(kept: Kept, window: Window, block: gif.Block) -> None:
 
 
 def _keep_profile(kept: Kept, window: Window, block: gif.Block, policy: Metadata, notices: list[str]) -> None:
-    profile = notes.whole_profile(gif.joined(window, block, notes.ICC_BYTES_MAX))
+    profile = icc.whole(gif.joined(window, block, notes.ICC_BYTES_MAX))
     if policy is Metadata.STRIP:
         notes.note_profile(profile, notices)
         return

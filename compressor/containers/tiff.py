@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compressor import icc
-from compressor.containers import tiff_jpeg, tiff_tags
+from compressor.containers import tiff_tags
 from compressor.containers.tiff_extent import DEPTH_MAX, NESTED_MAX, end_of, nested, unnamed
-from compressor.containers.tiff_strips import Strips, strips_of
+from compressor.containers.tiff_streams import trim
+from compressor.containers.tiff_strips import strips_of
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.memory import CHUNK_BYTES, Readable
 from compressor.metadata import ADOBE_RGB, ADOBE_RGB_REMOVED
 from compressor.settings import Metadata
 from compressor.tiff import COMPRESSION, PHOTOMETRIC, SUB_IFDS, Directory, Entry, File, Integers
 
-JPEG, JPEG_TABLES, WEBP = 7, 347, 50001
 STRIP_OFFSETS = 273
 ICC = 34675
 FILLS_MAX = 1 << 20
@@ -123,7 +123,9 @@ def _plan_page(
     count_bytes, word = (8, 8) if file.big else (2, 4)
     chained = file.packed(following.offset if following else 0, word)
     plan.blocks.append((page.offset, file.packed(len(made), count_bytes) + b"".join(made) + chained))
-    _plan_streams(source, compression, strips, page.find(JPEG_TABLES), plan)
+    plan.fills += trim(file, source.read, page, strips)
+    if len(plan.fills) > FILLS_MAX:
+        raise LimitError(f"TIFF: more than {FILLS_MAX} metadata segments in JPEG strips")
     plan.starts.append(strips.starts)
     plan.ends.append(strips.ends)
 
@@ -140,35 +142,6 @@ def _entry(file: File, source: Readable, entry: Entry, count: int, plan: Plan) -
         field = file.packed(entry.at, word)
         plan.copy(entry.at, entry.at + size)
     return file.packed(entry.tag, 2) + file.packed(entry.kind, 2) + file.packed(count, word) + field
-
-
-def _plan_streams(source: Readable, compression: int, strips: Strips, tables: Entry | None, plan: Plan) -> None:
-    """Leave out of a page's compressed data what codecs with a container of their own may hold besides samples."""
-    if compression not in (JPEG, WEBP):
-        return
-    if compression == JPEG and tables is not None and not tables.inline:
-        _, fills = tiff_jpeg.examined(source.read, tables.at, tables.at + tables.bytes)
-        plan.fills += fills
-    for index, (start, end) in enumerate(zip(strips.starts.tolist(), strips.ends.tolist(), strict=True)):
-        if end == start:
-            continue
-        if compression == JPEG:
-            strips.ends[index], fills = tiff_jpeg.examined(source.read, start, end)
-            plan.fills += fills
-        else:
-            strips.ends[index] = _webp_end(source.read(start, 20), start, end)
-        if len(plan.fills) > FILLS_MAX:
-            raise LimitError(f"TIFF: more than {FILLS_MAX} metadata segments in JPEG strips")
-
-
-def _webp_end(head: bytes, start: int, end: int) -> int:
-    """Return the end of a WebP file that is nothing but one lossy or lossless picture."""
-    chunk = int.from_bytes(head[16:20], "little")
-    behind = start + 20 + chunk + chunk % 2
-    simple = head[:4] == b"RIFF" and head[8:12] == b"WEBP" and head[12:16] in (b"VP8 ", b"VP8L")
-    if not simple or behind > end or start + 8 + int.from_bytes(head[4:8], "little") != behind:
-        raise UnsupportedError("TIFF: WebP strips with more chunks than their samples can't be stripped")
-    return behind
 
 
 def _checked(plan: Plan, size: int) -> tuple[Integers, Integers]:

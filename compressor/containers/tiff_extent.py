@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from compressor.containers import tiff_jpeg, tiff_tags
+from compressor.containers import tiff_tags
+from compressor.containers.tiff_streams import trim
 from compressor.containers.tiff_strips import strips_of
 from compressor.errors import CompressorError, FormatError, LimitError
 from compressor.memory import CHUNK_BYTES, Readable
-from compressor.tiff import COMPRESSION, Directory, File
+from compressor.tiff import Directory, File
 
 DEPTH_MAX = 3  # of directories within directories: SubIFDs, Exif and what Exif refers to
 NESTED_MAX = 64  # of them, for each page
 GAPS_BYTES_MAX = 1 << 24  # that are looked at
-JPEG = 7
 
 
 def nested(file: File, page: Directory, tags: tuple[int, ...], depth: int, left: list[int]) -> Iterator[Directory]:
@@ -55,17 +55,10 @@ def unnamed(file: File, source: Readable, pages: list[Directory]) -> list[str]:
     for page in pages:
         ranges += _ranges(file, page, DEPTH_MAX, [NESTED_MAX])
         strips = strips_of(file, page)
-        found = list(zip(strips.starts.tolist(), strips.ends.tolist(), strict=True))
-        if file.number(page, COMPRESSION, 1) == JPEG:
-            tables = page.find(tiff_tags.JPEG_TABLES)
-            streams = [*found, *([(tables.at, tables.at + tables.bytes)] if tables else [])]
-            examined = [tiff_jpeg.examined(source.read, start, end) for start, end in streams if end > start]
-            found = [(start, end) for (start, _), (end, _) in zip(streams, examined, strict=False)]
-            if any(fills for _, fills in examined):
-                names.append("APPn and COM segments in JPEG strips")
-        ranges += found
-    behind = 0
-    left = GAPS_BYTES_MAX
+        if trim(file, source.read, page, strips):
+            names.append("APPn and COM segments in JPEG strips")
+        ranges += zip(strips.starts.tolist(), strips.ends.tolist(), strict=True)
+    behind, left = 0, GAPS_BYTES_MAX
     for start, end in sorted(ranges):
         for at in range(behind, min(start, behind + left), CHUNK_BYTES):
             gap = source.read(at, min(CHUNK_BYTES, start - at))
@@ -73,6 +66,7 @@ def unnamed(file: File, source: Readable, pages: list[Directory]) -> list[str]:
             if any(gap):
                 names.append("bytes that no tag refers to")
                 left = 0
+                break
         behind = max(behind, end)
     if source.size > behind:
         names.append(f"{source.size - behind} bytes behind the image")

@@ -22,11 +22,13 @@ class Strips:
 
     tags          of the offsets and of the byte counts
     starts, ends  ranges in the file; the same twice where there is no data
+    most          bytes of samples that one can hold
     """
 
     tags: tuple[int, int]
     starts: Integers
     ends: Integers
+    most: int
 
 
 def strips_of(file: File, page: Directory) -> Strips:
@@ -41,12 +43,12 @@ def strips_of(file: File, page: Directory) -> Strips:
     planes = samples if file.number(page, PLANAR, 1) == SEPARATE else 1
     if page.find(TILE_WIDTH) is not None:
         across, rows = _side(file, page, TILE_WIDTH), _side(file, page, TILE_LENGTH)
-        depth = -(-file.number(page, IMAGE_DEPTH, 1) // max(1, file.number(page, TILE_DEPTH, 1)))
-        each = -(-width // across) * -(-length // rows) * depth
+        deep = max(1, file.number(page, TILE_DEPTH, 1))
+        each = -(-width // across) * -(-length // rows) * -(-file.number(page, IMAGE_DEPTH, 1) // deep)
         last_rows = rows
     else:
         across, rows = width, min(max(1, file.number(page, ROWS_PER_STRIP, length)), length)
-        each = -(-length // rows)
+        deep, each = 1, -(-length // rows)
         last_rows = length - (each - 1) * rows
     if not 0 < each * planes <= STRIPS_MAX:
         raise LimitError(f"TIFF: {each * planes} strips or tiles, at most {STRIPS_MAX}")
@@ -54,8 +56,8 @@ def strips_of(file: File, page: Directory) -> Strips:
     if len(starts) > each * planes:  # readers do not agree on which of them they show
         raise FormatError("TIFF", f"tag {tag}", page.offset, f"{len(starts)} offsets for {each * planes} strips")
     counts = file.integers(page, BYTE_COUNTS[tag])[: len(starts)]
+    sizes = [deep * _sample_bytes(file, page, across, some, planes) for some in (rows, last_rows)]
     if file.number(page, COMPRESSION, 1) == UNCOMPRESSED:
-        sizes = [_sample_bytes(file, page, across, some, planes) for some in (rows, last_rows)]
         needed = np.full(len(starts), min(sizes[0], file.size), np.int64)
         needed[each - 1 :: each] = min(sizes[1], file.size)
         given = np.zeros_like(needed)
@@ -64,7 +66,7 @@ def strips_of(file: File, page: Directory) -> Strips:
     elif len(counts) < len(starts):
         raise FormatError("TIFF", "IFD", page.offset, "strips or tiles without their byte counts")
     counts[starts == 0] = 0  # of a sparse file: nothing is there
-    return Strips((tag, BYTE_COUNTS[tag]), starts, starts + counts)
+    return Strips((tag, BYTE_COUNTS[tag]), starts, starts + counts, sizes[0])
 
 
 def _side(file: File, page: Directory, tag: int) -> int:

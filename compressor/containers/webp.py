@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from compressor import icc
 from compressor.containers import notes
 from compressor.containers.kept import Kept
 from compressor.errors import FormatError, LimitError
@@ -240,7 +241,7 @@ def _profile(window: Window, layout: Layout, policy: Metadata, notices: list[str
         return b""
     if policy is Metadata.COLOR and layout.profile.size > notes.ICC_BYTES_MAX:
         raise LimitError(f"{TITLE}: an ICC profile of {layout.profile.size} bytes, at most {notes.ICC_BYTES_MAX}")
-    profile = notes.whole_profile(window.at(layout.profile.start, min(layout.profile.size, notes.ICC_BYTES_MAX)))
+    profile = icc.whole(window.at(layout.profile.start, min(layout.profile.size, notes.ICC_BYTES_MAX)))
     if policy is Metadata.COLOR:
         return profile
     notes.note_profile(profile, notices)

@@ -4,6 +4,7 @@ import io
 import struct
 import time
 import warnings
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyvips
 from PIL import Image, ImageCms
 
 from compressor import containers, pipeline
+from compressor.containers.tiff_streams import REVERSED, end_of
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.memory import CHUNK_BYTES
 from compressor.metadata import ADOBE_RGB_REMOVED
@@ -19,7 +21,7 @@ from compressor.settings import Metadata
 from compressor.tiff import File
 from tests.planted import Planted, mark, marks_in
 from tests.planted.tiff import SAMPLES, files, jpeg_page, profile
-from tests.tiff_files import ASCII, BYTE, LONG, LZW, SHORT, UNDEFINED, Page, build, picture
+from tests.tiff_files import ASCII, BYTE, DEFLATE, LONG, LZW, NONE, SHORT, UNDEFINED, Page, build, picture
 
 PLANTED = files()
 POLICIES = (Metadata.COLOR, Metadata.STRIP)
@@ -36,6 +38,7 @@ NAMED = {
     "behind the end": "bytes behind the image",
     "between header and strips": "bytes that no tag refers to",
     "behind the samples of a strip": "bytes that no tag refers to",
+    "behind the data of a strip": "bytes that no tag refers to",
     "behind EOI": "bytes that no tag refers to",
     "COM in a strip": "COM segments in JPEG strips",
     "APP1 in a strip": "APPn and COM segments in JPEG strips",
@@ -201,6 +204,37 @@ def test_webp_strips_of_one_chunk_stay_and_others_are_refused() -> None:
         reduced(build([page]))
 
 
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("noise", [1, 8, 255])
+def test_the_end_of_real_streams_is_found(compression: str, noise: int) -> None:
+    samples = np.random.default_rng(2).integers(0, noise + 1, (300, 400, 3)).astype(np.uint8)
+    Image.fromarray(samples).save(out := io.BytesIO(), "TIFF", compression=compression)
+    file = File(Held(out.getvalue()).read, len(out.getvalue()))
+    page = next(file.pages())
+    starts, counts = file.integers(page, 273).tolist(), file.integers(page, 279).tolist()
+    for start, count in zip(starts, counts, strict=True):
+        strip = out.getvalue()[start : start + count]
+        held = Held(strip + b"more")
+        assert end_of(file.number(page, 259, 1), held.read, 0, held.size, 1 << 20) == count
+
+
+def test_reversed_bits_hide_nothing() -> None:
+    page = picture(SAMPLES, 8, photometric=2, compression=LZW, tags={266: (SHORT, [2])})
+    page.strips = [strip.translate(REVERSED) for strip in page.strips]
+    page.spare = mark("behind")
+    made, _ = reduced(build([page]))
+
+    assert mark("behind") not in made
+    assert pillow_pages(made) == pillow_pages(build([page]))
+
+
+def test_more_samples_than_there_can_be_are_an_error() -> None:
+    page = picture(SAMPLES, 8, photometric=2, compression=DEFLATE)
+    page.strips = [zlib.compress(SAMPLES.tobytes() + mark("in the stream"))]
+    with pytest.raises(FormatError, match="more than 2304 bytes of samples"):
+        reduced(build([page]))
+
+
 RAW = {
     "DNG": {50706: (BYTE, b"\1\4\0\0")},
     "a colour filter array": {262: (SHORT, [32803])},
@@ -327,6 +361,10 @@ def test_what_a_new_file_would_not_have_is_named_once() -> None:
     assert not {"tag 270", "tag 700", "tag 34665"} & set(named)
     assert len(named) == len(set(named)) <= 20
     assert containers.uncarried("tiff", Held(build([picture(SAMPLES, 8, photometric=2)]))) == []
+    for compression in (NONE, LZW, DEFLATE):
+        page = picture(SAMPLES, 8, photometric=2, compression=compression)
+        page.spare = mark("spare")
+        assert containers.uncarried("tiff", Held(build([page]))) == ["bytes that no tag refers to"]
     assert containers.uncarried("tiff", Held(b"II*\0")) == []
 
 

@@ -116,6 +116,12 @@ def files() -> list[Planted]:
     rgb = {"photometric": 2}
     spare = picture(SAMPLES, 8, photometric=2, rows_per_strip=10, order=">")
     spare.spare = mark("behind the samples of a strip")
+    ended = [
+        picture(SAMPLES, 8, photometric=2, compression=LZW, rows_per_strip=5),
+        picture(SAMPLES, 8, photometric=2, compression=DEFLATE, tile=16),
+    ]
+    for page in ended:
+        page.spare = mark("behind the data of a strip")
     second = picture(SAMPLES[::-1], 8, photometric=2, compression=DEFLATE)
     second.tags[270] = (ASCII, mark("text of the second page"))
     index = (SAMPLES[..., :1] >> 4).copy()
@@ -132,6 +138,8 @@ def files() -> list[Planted]:
     return [
         planted("tiff-little-endian", picture(SAMPLES, 8, compression=LZW, **rgb)),
         planted("tiff-big-endian-turned", spare, order=">", orientation=6, more=("behind the samples of a strip",)),
+        planted("tiff-lzw-ends-early", ended[0], more=("behind the data of a strip",)),
+        planted("tiff-deflate-ends-early", ended[1], more=("behind the data of a strip",)),
         planted("tiff-without-profile", picture(SAMPLES, 8, **rgb), icc=False, orientation=3),
         planted("tiff-ends-with-its-directory", picture(SAMPLES, 8, **rgb), tail=b""),
         planted("tiff-tiles-predictor", picture(SAMPLES, 8, compression=DEFLATE, predictor=2, tile=16, **rgb)),
