@@ -12,6 +12,8 @@ from compressor.memory import Readable
 ITEMS_MAX = 1 << 14
 EXTENTS_MAX = 1 << 16  # of all items together
 LINKS_MAX = 1 << 17  # references and properties of all items together
+# Names that writers give to every file.
+COMMON_HANDLERS = {b"", b"GPAC pict Handler", b"libavif", b"AVIF Still Picture", b"PictureHandler"}
 READ = {b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"grpl", b"dinf", b"free", b"skip"}
 PROPERTIES_MAX = 255  # of an item
 AVIF_BRANDS = {b"avif", b"avis"}
@@ -155,7 +157,7 @@ def _read_meta(heif: Heif, source: Readable, meta: Box) -> None:
 def _note_others(heif: Heif, found: dict[bytes, bytes]) -> None:
     """Note what of the meta box is not read, unless it is empty."""
     for kind, content in found.items():
-        if kind == b"hdlr" and content[24:].strip(b" \0"):
+        if kind == b"hdlr" and content[24:].strip(b" \0") not in COMMON_HANDLERS:
             heif.others.append("name of the handler")
         elif kind in (b"free", b"skip") and content.strip(b"\0"):
             heif.others.append("padding that is not empty")

@@ -24,6 +24,7 @@ def pictures(heif: Heif, color: bool, said: list[str]) -> list[Item]:
         for number, item in heif.items.items()
         if number not in apart and not item.hidden and item.kind in CODED | DERIVED | OTHER_PICTURES
     ]
+    shown += [number for number in _alternatives(heif) if number in heif.items and number not in apart]
     gain_maps = [number for number, item in heif.items.items() if item.kind == b"tmap"]
     wanted = [heif.primary, *shown, *(gain_maps if color else [])]
     if not color and gain_maps:
@@ -47,6 +48,12 @@ def pictures(heif: Heif, color: bool, said: list[str]) -> list[Item]:
     if unknown := len(others) - len(used) - len(gains):
         said.append(f"auxiliary images other than alpha and depth were removed: {unknown}")
     return [item for number, item in heif.items.items() if number in kept]
+
+
+def _alternatives(heif: Heif) -> list[int]:
+    """Return what a reader may show in place of the primary picture; if its type is not known, it is refused later."""
+    groups = [members for kind, _, members in heif.groups if kind == b"altr" and heif.primary in members]
+    return [member for members in groups for member in members]
 
 
 def closed(heif: Heif, inputs_of: dict[int, list[int]], wanted: list[int]) -> set[int]:

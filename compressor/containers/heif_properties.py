@@ -112,7 +112,7 @@ def _colr(fields: Fields, color: bool, said: list[str]) -> bytes | None:
         return None
     profile = fields.take(fields.left)
     if color:
-        return kind + profile
+        return kind + icc.whole(profile)
     if not icc.is_srgb(profile):
         said.append(f"the ICC profile ({icc.name(profile)}) was removed: colours will differ")
     return None

@@ -12,7 +12,7 @@ from compressor.memory import Readable
 
 NAMES_MAX = 20
 # Names that encoders give to every picture.
-COMMON_NAMES = {b"", b"Color", b"Alpha", b"Exif", b"XMP", b"GMap"}
+COMMON_NAMES = {b"", b"Color", b"Alpha", b"Exif", b"XMP", b"GMap", b"Image", b"HEVC Image", b"SampleTransform"}
 PADDING_BYTES_MAX = 1 << 20  # so many of a box that is to be ignored are looked at
 
 

@@ -136,7 +136,7 @@ def _colr(fields: Fields, color: bool, said: list[str]) -> bytes | None:
         return None
     profile = fields.take(fields.left)
     if color:
-        return bytes([method]) + precedence + profile
+        return bytes([method]) + precedence + icc.whole(profile)
     space_name = icc.color_space(profile)
     if space_name not in IN_PLACE:
         raise UnsupportedError(

@@ -14,7 +14,7 @@ from compressor.errors import CompressorError, FormatError, LimitError, Unsuppor
 from compressor.settings import Metadata
 from tests.containers.box_support import POLICIES, mutants, peak_bytes, reduced, shown, shown_by_vips, survives
 from tests.planted import marks_in
-from tests.planted.box import box
+from tests.planted.box import box, full_box
 from tests.planted.heif import HEVC_CONFIGURATION, HEVC_PICTURE, NCLX, Item, files, heif, obu, picture, profile
 
 FILES = {planted.name: planted for planted in files()}
@@ -118,6 +118,14 @@ def test_further_pictures_stay_and_pictures_that_nobody_shows_go():
     assert items[2].data in result
     assert items[3].data not in result
     assert containers.uncarried("avif", Held(heif(items))) == ["further images"]
+
+
+def test_an_alternative_of_an_unknown_type_is_refused():
+    items = {1: Item(b"av01", CODED, PROPERTIES), 2: Item(b"sato", b"\0", PROPERTIES[:1])}
+    group = full_box(b"altr", 0, 0, struct.pack(">IIII", 100, 2, 2, 1))
+
+    with pytest.raises(UnsupportedError, match=r"item 2 \(sato\)"):
+        reduced(heif(items, in_meta=box(b"grpl", group)), Metadata.STRIP)
 
 
 def test_data_that_two_pictures_share_are_written_once():

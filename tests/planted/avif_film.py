@@ -25,16 +25,14 @@ def film(mode: str = "RGBA") -> bytes:
     return out.getvalue()
 
 
-def planted(data: bytes, marks: Marks, place: str = "", track: int = 0) -> bytes:
+def planted(data: bytes, marks: Marks, track: int = 0) -> bytes:
     """Boxes with marks in them and between them."""
     out = b""
     for kind, content in boxes_of(data):
-        where = f"{kind.decode()} of track {track}"
-        if kind == b"trak":
-            track += 1
-            where = f"{kind.decode()} of track {track}"
+        where = kind.decode()
+        track += kind == b"trak"
         if kind in INSIDE:
-            content = planted(content, marks, kind.decode(), track)
+            content = planted(content, marks, track)
             content += box(b"udta", box(b"name", marks(f"udta in {where}"))) + box(b"free", marks(f"free in {where}"))
             if kind == b"trak":
                 handler = full_box(b"hdlr", 0, 0, bytes(4), b"pict", bytes(13))
@@ -53,14 +51,14 @@ def planted(data: bytes, marks: Marks, place: str = "", track: int = 0) -> bytes
 
 def described(data: bytes, marks: Marks, track: int) -> bytes:
     ((kind, entry),) = boxes_of(data)
-    entry = entry[:42] + b"\x10" + marks(f"compressor of track {track}") + bytes(15) + entry[74:]
+    entry = entry[:42] + b"\x10" + marks("compressor of a track") + bytes(15) + entry[74:]
     if track == 1:
         entry += box(b"colr", b"prof", profile(marks("ICC profile of the track")))
     else:
         entry = entry.replace(b"alpha\0", b"alpha\0" + bytes(16))
         at = entry.index(b"auxi") - 4
         entry = entry[:at] + box(b"auxi", entry[at + 8 :].rstrip(b"\0") + b"\0" + marks("slack of auxi"))
-    return box(kind, entry, box(b"zzzz", marks(f"unknown box of track {track}")))
+    return box(kind, entry, box(b"zzzz", marks("unknown box in a description of samples")))
 
 
 def everywhere() -> Planted:

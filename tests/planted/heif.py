@@ -167,9 +167,10 @@ def everywhere() -> Planted:
     messages = obu(5, b"\4\xb5" + marks("OBU of ITU-T T.35") + b"\x80") + obu(15, marks("OBU of padding") + b"\x80")
     configuration = properties[2][1] + obu(5, b"\4\xb5" + marks("OBU in av1C") + b"\x80")
     thumbnail, small = picture((16, 16))
+    colors = profile(marks("ICC profile")) + marks("behind the ICC profile")
     items = {
         1: Item(b"av01", coded[:2] + messages + coded[2:], [
-            *properties[:2], (b"av1C", configuration), (b"colr", b"prof" + profile(marks("ICC profile"))),
+            *properties[:2], (b"av1C", configuration), (b"colr", b"prof" + colors),
             (b"colr", NCLX), TURNED, (b"udes", bytes(4) + marks("udes") + b"\0a\0b\0c\0"),
             (b"altt", bytes(4) + marks("altt") + b"\0en\0"), (b"abcd", marks("unknown property")),
             (b"free", marks("free property")), (b"uuid", marks("uuid property") + bytes(16)),

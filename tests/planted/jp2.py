@@ -69,6 +69,7 @@ def everywhere() -> Planted:
         segment(0xFF64, b"\0\0" + marks("comment in tile-parts")),
     )
     coded += marks("behind EOC")
+    colors = b"\2\0\0" + profile(marks("ICC profile")) + marks("behind the ICC profile")
     resolution = box(b"res ", box(b"resc", struct.pack(">HHHHBB", 300, 1, 300, 1, 2, 2), marks("slack in resc")))
     in_header = resolution + box(b"lbl ", marks("label")) + box(b"colr", b"\4\0\0" + marks("colr of a vendor"))
     before = (
@@ -82,7 +83,7 @@ def everywhere() -> Planted:
         + box(b"free", marks("free"))
     )
     data = jp2(
-        coded, b"\2\0\0" + profile(marks("ICC profile")), brands=b"jpx " + bytes(4) + b"jpx jp2 " + marks("brands"),
+        coded, colors, brands=b"jpx " + bytes(4) + b"jpx jp2 " + marks("brands"),
         in_header=in_header, before=before, after=box(b"asoc", marks("asoc")) + marks("behind the end"),
     )  # fmt: skip
     return Planted("jp2-everywhere", "jp2", data, marks, frozenset({"ICC profile"}))
