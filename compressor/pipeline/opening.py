@@ -192,14 +192,16 @@ def _route_for(pixels: Pixels, target: str, context: Context) -> PixelRoute:
 
 
 def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
-    """Tiles, or an array (height, width, channels) uint8 in their place."""
+    """Tiles, or in their place an array (height, width, channels) uint8 or the pixels of a picture."""
     settings = context.settings
     if settings.format is Format.KEEP:
         target = "jpeg" if raw.channels in (1, 3) and not settings.lossless else "png"
     else:
         target = _target("raw", settings)
     pixels: Pixels
-    if isinstance(arriving, np.ndarray):
+    if isinstance(arriving, ArrayPixels):
+        pixels = arriving
+    elif isinstance(arriving, np.ndarray):
         pixels = ArrayPixels(arriving)
     else:
         check_raw(raw)
@@ -240,7 +242,9 @@ def reduced_original(original: Spool, kind: str, policy: Metadata) -> Iterator[b
 
 
 def source_of(image: Any) -> tuple[Raw | None, Any]:
-    """What `compress` was given, as `stream` takes it: the geometry of raw samples or None, and chunks or the array."""
+    """What `compress` was given, as `stream` takes it: the geometry of raw samples or None, and chunks, an array, or the
+    pixels of a Pillow image with its metadata.
+    """
     if isinstance(image, bytes | bytearray | memoryview):
         data = bytes(image)
         return None, (data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES))
@@ -248,7 +252,8 @@ def source_of(image: Any) -> tuple[Raw | None, Any]:
         return None, _file_chunks(image)
     if hasattr(image, "read"):
         return None, iter(lambda: image.read(CHUNK_BYTES), b"")
-    array = raster.array_of(image) if raster.is_pillow(image) else image
+    picture = raster.read_picture(image) if raster.is_pillow(image) else None
+    array = image if picture is None else picture.pixels
     if not isinstance(array, np.ndarray):
         raise SettingsError(
             "image", f"is a {type(image).__name__}, must be bytes, a path, a file, an array or a picture"
@@ -257,7 +262,8 @@ def source_of(image: Any) -> tuple[Raw | None, Any]:
         raise SettingsError("image", f"is {array.dtype}{list(array.shape)}, must be uint8 (h, w) or (h, w, 1 to 4)")
     pixels = np.ascontiguousarray(array.reshape(*array.shape[:2], -1))
     height, width, channels = pixels.shape
-    return Raw(width=width, height=height, channels=channels, tile_width=width, tile_height=height), pixels
+    raw = Raw(width=width, height=height, channels=channels, tile_width=width, tile_height=height)
+    return raw, pixels if picture is None else ArrayPixels(pixels, picture.attachments, picture.notices)
 
 
 def _file_chunks(path: str | os.PathLike[str]) -> Iterable[bytes]:

@@ -22,6 +22,8 @@ from compressor.pipeline.coefficients import Coefficients
 from compressor.settings import Raw, Tile
 from compressor.tiles import Band
 
+NO_ATTACHMENTS = Attachments()
+
 
 class Pixels(Protocol):
     """channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Attachments and notices are complete after the bands.
@@ -136,15 +138,17 @@ class RawPixels:
 
 
 class ArrayPixels:
-    """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it."""
+    """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it.
+
+    attachments, notices  of the picture that the array was made from
+    """
 
     come = Bands.LASTING
-    notices: Sequence[str] = ()
-    attachments = Attachments()
 
-    def __init__(self, array: Band) -> None:
-        self._array = array
+    def __init__(self, array: Band, attachments: Attachments = NO_ATTACHMENTS, notices: Sequence[str] = ()) -> None:
+        self._array, self.attachments, self.notices = array, attachments, notices
         self.height, self.width, self.channels = array.shape
+        self.size = array.size
 
     def bands(self, lines: int) -> Iterator[Band]:
         lines *= 16  # nothing is copied, so fewer calls cost nothing
