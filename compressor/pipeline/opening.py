@@ -242,8 +242,8 @@ def reduced_original(original: Spool, kind: str, policy: Metadata) -> Iterator[b
 
 
 def source_of(image: Any) -> tuple[Raw | None, Any]:
-    """What `compress` was given, as `stream` takes it: the geometry of raw samples or None, and chunks, an array, or the
-    pixels of a Pillow image with its metadata.
+    """Return what `compress` was given as `stream` takes it: the geometry of raw samples or None, and chunks, an array
+    or the pixels of a Pillow image with its metadata.
     """
     if isinstance(image, bytes | bytearray | memoryview):
         data = bytes(image)

@@ -14,7 +14,7 @@ from compressor.settings import Effort, Subsampling
 
 Bytes = NDArray[np.uint8]
 
-AVIF_MORE_BYTES = {Subsampling.AUTO: 0, Subsampling.S420: 0, Subsampling.S422: 12, Subsampling.S444: 24}
+AVIF_MORE_BYTES = {Subsampling.AUTO: 0, Subsampling.S420: 0, Subsampling.S422: 12, Subsampling.S444: 28}
 SIDES_MAX = {"webp": 16383, "avif": 65536}  # of the formats themselves
 
 
@@ -39,7 +39,7 @@ def encoding_bytes(
     """Peak memory above idle of `encode`, measured likewise, the image included.
 
     Bytes per pixel: WebP 14.4, lossless 22.6, with alpha 29.3; AVIF 20 grey, 30 RGB, 35 with alpha, and 42 for `best`;
-    AVIF_MORE_BYTES more where chroma has more samples.
+    AVIF_MORE_BYTES more where chroma has more samples: `best` with alpha takes 50 (4:2:0), 55 (4:2:2), 74 (4:4:4).
     """
     alpha = channels in (2, 4)
     each = (32 if alpha else 24) if format == "webp" else 48 + AVIF_MORE_BYTES[subsampling]
