@@ -56,7 +56,7 @@ def cut(source: Any, chunk_bytes: int, raw: Raw | None = None) -> tuple[Raw | No
     elif kind is Kind.PICTURE:
         from compressor import raster
 
-        array = raster.array_of(source)
+        array = raster.read_picture(source).pixels
     else:
         return None, inputs.chunks_of(source, kind, chunk_bytes)
     raw = raw_of(array, chunk_bytes)

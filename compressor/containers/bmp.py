@@ -7,7 +7,7 @@ import numpy as np
 
 from compressor import bmp, icc
 from compressor.containers import notes
-from compressor.errors import CompressorError, FormatError, LimitError
+from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.memory import Readable
 from compressor.settings import Metadata
 from compressor.window import Window
@@ -15,7 +15,7 @@ from compressor.window import Window
 TITLE = "BMP"
 PIECE_BYTES = 1 << 18
 SIZE_MAX = 0xFFFFFFFF
-END_OF_LINE, END_OF_BITMAP = b"\0\0", b"\0\1"
+END_OF_BITMAP, LAST_LINE = b"\0\1", b"\0\0\0\1"
 INTENTS = (1, 2, 4, 8)
 
 
@@ -83,22 +83,26 @@ def _pixels_end(window: Window, header: bmp.Header) -> int:
 
 def _codes_end(window: Window, header: bmp.Header) -> int:
     """Return where the run lengths end: before their end of bitmap, or where all rows are full."""
-    at, x, y, width, height = header.pixels, 0, 0, header.width, header.height
+    at, x, y, width, height, skipped = header.pixels, 0, 0, header.width, header.height, False
     for _ in range(width * height + 2 * height + 2):
-        if y >= height or (y == height - 1 and x >= width):
-            return at
         code = window.at(at, 4)
+        if y >= height or (y == height - 1 and x >= width):
+            if (skipped or y >= height) and code[:2] not in (b"", END_OF_BITMAP) and code != LAST_LINE:
+                raise UnsupportedError(f"{TITLE}: run lengths behind the last row, which readers take differently")
+            return at
         if len(code) < 2:
             raise FormatError(TITLE, "pixels", at, "the file ends before the end of the bitmap")
         if code[0]:
             x, at = x + code[0], at + 2
         elif code[1] == 0:  # end of line
+            skipped |= x < width  # some readers count an empty row as none
             x, y, at = 0, y + 1, at + 2
         elif code[1] == 1:
             return at
         elif code[1] == 2:  # delta
             if len(code) < 4:
                 raise FormatError(TITLE, "pixels", at, "the file ends within a delta")
+            skipped = True
             x, y, at = x + code[2], y + code[3], at + 4
         else:
             data = code[1] if header.bits == 8 else (code[1] + 1) // 2
@@ -110,7 +114,7 @@ def _codes_end(window: Window, header: bmp.Header) -> int:
 
 def _behind_codes(window: Window, end: int) -> int:
     """Return where the end of bitmap ends that follows the last code, behind an end of line or not."""
-    for code in (END_OF_LINE + END_OF_BITMAP, END_OF_BITMAP):
+    for code in (LAST_LINE, END_OF_BITMAP):
         if window.at(end, len(code)) == code:
             return end + len(code)
     return end

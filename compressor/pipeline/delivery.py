@@ -11,6 +11,7 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.memory import CHUNK_BYTES, Headed, Reservation, Resources, Spool
 from compressor.pipeline import bounds, opening
+from compressor.pipeline.pixels import ArrayPixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.pipeline.unchanged import may_stay, same, without_metadata
@@ -153,7 +154,7 @@ class Stream:
         hold = holding(reservation)
         context = opening.Context(self._settings, self._stages, self._spool, hold)
         if self._raw is not None:
-            is_array = isinstance(self._chunks, np.ndarray)
+            is_array = isinstance(self._chunks, np.ndarray | ArrayPixels)
             self._counted = self._chunks.size if is_array else 0
             arriving = self._chunks if is_array else self._pull()
             source, self._start = opening.open_raw(self._raw, arriving, context)

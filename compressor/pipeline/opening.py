@@ -226,14 +226,16 @@ def _route_for(pixels: Pixels, target: str, context: Context) -> PixelRoute:
 
 
 def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
-    """Tiles, or an array (height, width, channels) uint8 in their place."""
+    """Tiles, or in their place an array (height, width, channels) uint8 or the pixels of a picture."""
     settings = context.settings
     if settings.format is Format.KEEP:
         target = "jpeg" if raw.channels in (1, 3) and not settings.lossless else "png"
     else:
         target = _target("raw", settings)
     pixels: Pixels
-    if isinstance(arriving, np.ndarray):
+    if isinstance(arriving, ArrayPixels):
+        pixels = arriving
+    elif isinstance(arriving, np.ndarray):
         pixels = ArrayPixels(arriving)
     else:
         check_raw(raw)
@@ -252,17 +254,20 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
 
 
 def source_of(image: Any, raw: Raw | None = None) -> tuple[Raw | None, Any]:
-    """Return what a caller gave as the pipeline takes it: the geometry of raw samples or None, and chunks, tiles or the
-    array."""
+    """Return what a caller gave as the pipeline takes it: the geometry of raw samples or None, and chunks, tiles, the
+    array, or the pixels of a Pillow image with its metadata."""
     if raw is not None:
         return raw, inputs.tiles_of(image)
     kind = inputs.kind_of(image)
+    picture = None
     if kind is Kind.ARRAY:
         array = image
     elif kind is Kind.PICTURE:
-        array = raster.array_of(image)
+        picture = raster.read_picture(image)
+        array = picture.pixels
     else:
         return None, inputs.chunks_of(image, kind, CHUNK_BYTES)
     height, width, channels = inputs.shape_of(array)
     pixels = np.ascontiguousarray(array).reshape(height, width, channels)
-    return Raw(width=width, height=height, channels=channels, tile_width=width, tile_height=height), pixels
+    raw = Raw(width=width, height=height, channels=channels, tile_width=width, tile_height=height)
+    return raw, pixels if picture is None else ArrayPixels(pixels, picture)

@@ -150,17 +150,21 @@ class RawPixels:
 
 
 class ArrayPixels:
-    """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it."""
+    """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it.
+
+    picture  that the array was made from, with its metadata and what was lost
+    """
 
     come = Bands.LASTING
-    loss = ""
     bit_depth = 8
-    notices: Sequence[str] = ()
-    attachments = Attachments()
 
-    def __init__(self, array: Band) -> None:
+    def __init__(self, array: Band, picture: "raster.Picture | None" = None) -> None:
         self._array = array
+        self.attachments = Attachments() if picture is None else picture.attachments
+        self.notices: Sequence[str] = () if picture is None else picture.notices
+        self.loss = "" if picture is None else picture.loss
         self.height, self.width, self.channels = array.shape
+        self.size = array.size
 
     def bands(self, lines: int) -> Iterator[Band]:
         lines *= 16  # nothing is copied, so fewer calls cost nothing

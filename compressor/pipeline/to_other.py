@@ -21,7 +21,10 @@ class PixelsToOther(Route):
         self._pixels, self._settings, self._stages = pixels, settings, stages
         self.height = pixels.height
         self.format = settings.format.value
-        encoding = raster.encoding_bytes(self.format, pixels.width, pixels.height, pixels.channels)
+        raster.check_subsampling(self.format, settings.subsampling, lossless=settings.lossless)
+        encoding = raster.encoding_bytes(
+            self.format, pixels.width, pixels.height, pixels.channels, settings.subsampling
+        )  # fmt: skip
         self.memory_bytes = bounds.BASE_BYTES + encoding + pixels.band_bytes(BAND_LINES)
         self._notices: list[str] = []
 
@@ -39,5 +42,6 @@ class PixelsToOther(Route):
             yield raster.encode(
                 self._stages.timed(pixels.bands(BAND_LINES), "decode"), pixels.width, pixels.height, pixels.channels,
                 self.format, quality=settings.quality, lossless=settings.lossless, effort=settings.effort,
+                subsampling=settings.subsampling,
                 metadata=attachments,
             )  # fmt: skip

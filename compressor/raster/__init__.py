@@ -7,16 +7,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compressor.raster.reader import PLUGINS, Raster, array_of, is_pillow, open, title
-    from compressor.raster.writer import encode, encoding_bytes
+    from compressor.raster.picture import Picture, read_picture
+    from compressor.raster.reader import PLUGINS, Raster, open, title
+    from compressor.raster.writer import check_subsampling, encode, encoding_bytes
 
-__all__ = ["PLUGINS", "Raster", "array_of", "encode", "encoding_bytes", "is_pillow", "open", "title"]
+__all__ = [
+    "PLUGINS",
+    "Picture",
+    "Raster",
+    "check_subsampling",
+    "encode",
+    "encoding_bytes",
+    "open",
+    "read_picture",
+    "title",
+]
 
-WRITER = ("encode", "encoding_bytes")
+MODULES = {
+    **dict.fromkeys(("check_subsampling", "encode", "encoding_bytes"), "writer"),
+    **dict.fromkeys(("Picture", "read_picture"), "picture"),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "writer" if name in WRITER else "reader"
-    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{MODULES.get(name, 'reader')}"), name)

@@ -82,22 +82,6 @@ TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 33432)
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
 
 
-def is_pillow(image: object) -> bool:
-    """Whether it is a picture of Pillow's."""
-    return isinstance(image, Image.Image)
-
-
-def array_of(image: Image.Image) -> Bytes:
-    """A picture of Pillow's as (height, width, channels) uint8."""
-    transparent = "transparency" in image.info
-    modes = WITH_ALPHA if transparent and image.mode in WITH_ALPHA else BAND_MODES
-    if image.mode not in modes:
-        raise UnsupportedError(f"pixels of type {image.mode} (as Pillow calls it)")
-    mode, channels = modes[image.mode]
-    converted = image if image.mode == mode else image.convert(mode)
-    return np.asarray(converted).reshape(image.height, image.width, channels)
-
-
 def title(format: str) -> str:
     """A format's name in messages."""
     return TITLES.get(format, format.upper())
@@ -117,11 +101,11 @@ def open(file: BinaryIO, format: str | None = None) -> "Raster":
         file.seek(0)
         image = PLUGINS[format](file)
         return Raster(image, format, size, facts)
-    except Exception as error:  # any of a dozen kinds, see _translate
-        _translate(error, format, "header")
+    except Exception as error:  # any of a dozen kinds, see translate
+        translate(error, format, "header")
 
 
-def _translate(error: Exception, format: str, place: str) -> NoReturn:
+def translate(error: Exception, format: str, place: str) -> NoReturn:
     """Pillow raises SyntaxError, OSError, ValueError, struct.error and more for broken input: make it one of ours."""
     if isinstance(error, CompressorError):
         raise error
@@ -222,7 +206,8 @@ class Raster:
         icc = info.get("icc_profile") or self._boxed.icc
         self.notices += self._boxed.notices
         if image.mode == "CMYK":
-            self._prepare_cmyk(icc)
+            self._transform, notice = cmyk_transform(icc)
+            self.notices.append(notice)
             icc = None  # the pixels are sRGB now
         elif image.mode in ("LAB", "HSV"):
             icc = None  # of YCbCr it is that of the RGB that it becomes
@@ -231,7 +216,7 @@ class Raster:
         if self.format == "bmp" and image.fp is not None:
             icc, notices = embedded.bmp_profile(image.fp)
             self.notices += notices
-        exif = self._tiff_exif() if self.format == "tiff" else info.get("exif")
+        exif = tiff_exif(image) if self.format == "tiff" else info.get("exif")
         xmp = info.get("xmp")
         comment = embedded.text(info.get("comment"))
         return Attachments(
@@ -239,36 +224,8 @@ class Raster:
             exif=exif.removeprefix(b"Exif\0\0") if exif else None,
             xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
             comments=(comment,) if comment else (),
-            density=_density(info.get("dpi")),
+            density=density(info.get("dpi")),
         )
-
-    def _prepare_cmyk(self, icc: bytes | None) -> None:
-        """Pillow has undone Adobe's inversion already; what is left is to know which inks these are."""
-        if icc:
-            try:
-                self._transform = ImageCms.buildTransform(
-                    ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB"), "CMYK", "RGB"
-                )
-                self.notices.append("CMYK converted to sRGB by its ICC profile")
-                return
-            except (ImageCms.PyCMSError, OSError, ValueError, ImportError):
-                self.notices.append("CMYK converted to RGB without its ICC profile, which is damaged")
-                return
-        self.notices.append("CMYK converted to RGB without a profile: colours may differ")
-
-    def _tiff_exif(self) -> bytes | None:
-        """Exif from a TIFF's directories, without what describes the file and the orientation: that one is undone."""
-        assert isinstance(self._image, TiffImagePlugin.TiffImageFile)
-        source, exif = self._image.getexif(), Image.Exif()
-        for tag in TIFF_TEXTS:
-            if tag in source:
-                exif[tag] = source[tag]
-        for directory in (EXIF_IFD, GPS_IFD):
-            if found := source.get_ifd(directory):
-                exif.get_ifd(directory).update(found)
-        if interoperability := source.get_ifd(INTEROPERABILITY_IFD):
-            exif.get_ifd(EXIF_IFD)[INTEROPERABILITY_IFD] = dict(interoperability)
-        return exif.tobytes() if len(exif) or source.get_ifd(EXIF_IFD) or source.get_ifd(GPS_IFD) else None
 
     def keep_depth(self) -> None:
         """Make the bands of grey with more than 8 bits hold all of them. Of colours Pillow itself keeps only 8."""
@@ -288,12 +245,12 @@ class Raster:
                 pixels = self._convert(band)
                 yield pixels.reshape(-1, self.width, self.channels * self.bit_depth // 8)
         except Exception as error:
-            _translate(error, self.format, "pixels")
+            translate(error, self.format, "pixels")
 
     def _convert(self, band: Image.Image) -> Bytes:
         if band.mode.startswith("I"):
             white = 65535 if self._facts is None else self._facts.white
-            return _scaled(band, white, (1 << self.bit_depth) - 1)
+            return scaled(band, white, (1 << self.bit_depth) - 1)
         if self._transform is not None:
             band = ImageCms.applyTransform(band, self._transform) or band
         elif band.mode != self._mode:
@@ -306,7 +263,35 @@ class Raster:
         self._image.close()
 
 
-def _scaled(band: Image.Image, white: int, peak: int) -> Bytes:
+def cmyk_transform(icc: bytes | None) -> tuple[ImageCms.ImageCmsTransform | None, str]:
+    """Return how CMYK becomes sRGB, None for Pillow's own formula, and a notice that says so.
+
+    Pillow has undone Adobe's inversion already; what is left is to know which inks these are.
+    """
+    if not icc:
+        return None, "CMYK converted to RGB without a profile: colours may differ"
+    try:
+        inks, srgb = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
+        return ImageCms.buildTransform(inks, srgb, "CMYK", "RGB"), "CMYK converted to sRGB by its ICC profile"
+    except (ImageCms.PyCMSError, OSError, ValueError, ImportError):
+        return None, "CMYK converted to RGB without its ICC profile, which is damaged"
+
+
+def tiff_exif(image: Image.Image) -> bytes | None:
+    """Exif from a TIFF's directories, without what describes the file and the orientation: that one is undone."""
+    source, exif = image.getexif(), Image.Exif()
+    for tag in TIFF_TEXTS:
+        if tag in source:
+            exif[tag] = source[tag]
+    for directory in (EXIF_IFD, GPS_IFD):
+        if found := source.get_ifd(directory):
+            exif.get_ifd(directory).update(found)
+    if interoperability := source.get_ifd(INTEROPERABILITY_IFD):
+        exif.get_ifd(EXIF_IFD)[INTEROPERABILITY_IFD] = dict(interoperability)
+    return exif.tobytes() if len(exif) or source.get_ifd(EXIF_IFD) or source.get_ifd(GPS_IFD) else None
+
+
+def scaled(band: Image.Image, white: int, peak: int) -> Bytes:
     """Return grey of 0 … white as 0 … peak, rounded, in one byte or two; Pillow's own conversion would clip."""
     kind = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2"}.get(band.mode, "i4")
     samples = np.frombuffer(band.tobytes(), kind)
@@ -315,7 +300,7 @@ def _scaled(band: Image.Image, white: int, peak: int) -> Bytes:
     return samples.clip(0, peak).astype(">u2" if peak > 255 else np.uint8).view(np.uint8)
 
 
-def _density(dpi: object) -> tuple[int, int] | None:
+def density(dpi: object) -> tuple[int, int] | None:
     """Pixels per metre from Pillow's pair of pixels per inch."""
     try:
         x, y = (round(float(value) / 0.0254) for value in dpi)  # type: ignore[attr-defined]

@@ -7,26 +7,42 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from compressor.errors import LimitError, UnsupportedError
+from compressor.errors import LimitError, SettingsError, UnsupportedError
 from compressor.metadata import Attachments
 from compressor.raster.reader import title
-from compressor.settings import Effort
+from compressor.settings import Effort, Subsampling
 
 Bytes = NDArray[np.uint8]
 
+AVIF_MORE_BYTES = {Subsampling.AUTO: 0, Subsampling.S420: 0, Subsampling.S422: 12, Subsampling.S444: 28}
 SIDES_MAX = {"webp": 16383, "avif": 65536}  # of the formats themselves
 
 
 NOTHING = Attachments()
 
 
-def encoding_bytes(format: str, width: int, height: int, channels: int) -> int:
+def check_subsampling(format: str, subsampling: Subsampling, *, lossless: bool) -> None:
+    """Refuse a chroma subsampling that the format does not have: lossy WebP is 4:2:0 (RFC 9649, 2.5), lossless WebP
+    keeps all samples.
+    """
+    if format != "webp" or subsampling is Subsampling.AUTO:
+        return
+    if lossless and subsampling is not Subsampling.S444:
+        raise SettingsError("subsampling", f"is {subsampling.value}, but lossless WebP keeps all samples of chroma")
+    if not lossless and subsampling is not Subsampling.S420:
+        raise UnsupportedError(f"subsampling {subsampling.value} is not possible in WebP: lossy WebP is always 4:2:0")
+
+
+def encoding_bytes(
+    format: str, width: int, height: int, channels: int, subsampling: Subsampling = Subsampling.AUTO
+) -> int:
     """Peak memory above idle of `encode`, measured likewise, the image included.
 
-    Bytes per pixel: WebP 14.4, lossless 22.6, with alpha 29.3; AVIF 20 grey, 30 RGB, 35 with alpha, and 42 for `best`.
+    Bytes per pixel: WebP 14.4, lossless 22.6, with alpha 29.3; AVIF 20 grey, 30 RGB, 35 with alpha, and 42 for `best`;
+    AVIF_MORE_BYTES more where chroma has more samples: `best` with alpha takes 50 (4:2:0), 55 (4:2:2), 74 (4:4:4).
     """
     alpha = channels in (2, 4)
-    each = (32 if alpha else 24) if format == "webp" else 48
+    each = (32 if alpha else 24) if format == "webp" else 48 + AVIF_MORE_BYTES[subsampling]
     return width * height * each + (8 << 20)
 
 
@@ -40,6 +56,7 @@ def encode(
     quality: int = 80,
     lossless: bool = False,
     effort: Effort = Effort.BALANCED,
+    subsampling: Subsampling = Subsampling.AUTO,
     metadata: Attachments = NOTHING,
 ) -> bytes:
     """A whole WebP or AVIF file from bands of pixels, uint8 (n, width, channels); one thread, whole image in memory."""
@@ -47,6 +64,7 @@ def encode(
         raise UnsupportedError(f"{title(format)}: {width} x {height} pixels, at most {SIDES_MAX[format]} a side")
     if lossless and format == "avif":
         raise UnsupportedError("AVIF: lossless")
+    check_subsampling(format, subsampling, lossless=lossless)
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     image = Image.new("RGBA" if channels == 2 else mode, (width, height))
     top = 0
@@ -61,6 +79,8 @@ def encode(
         options |= {"method": {Effort.FAST: 2, Effort.BALANCED: 4, Effort.BEST: 6}[effort], "lossless": lossless}
         options |= {"exact": lossless}  # keep colours that alpha hides
     else:
+        if channels > 1 and subsampling is not Subsampling.AUTO:  # grey has no chroma: 4:0:0
+            options["subsampling"] = ":".join(subsampling.value)
         options |= {"speed": {Effort.FAST: 9, Effort.BALANCED: 6, Effort.BEST: 4}[effort], "max_threads": 1}
     options |= {"icc_profile": metadata.icc, "exif": metadata.exif or b"", "xmp": metadata.xmp or b""}
     out = io.BytesIO()

@@ -185,3 +185,13 @@ def test_long_run_lengths_and_narrow_pictures_take_little_time():
 
 def test_large_pictures_are_not_held():
     assert peak_bytes("bmp", file(info(40, 2000, 2000, 24), pixels=bytes(12_000_000), behind=bytes(1 << 20))) < 2 << 20
+
+
+def test_run_lengths_behind_the_last_row_are_refused():
+    """Some readers count an empty row as none, and draw what follows."""
+    codes = b"\0\0" + b"\x20\x12\0\0" * 22 + b"\5\7\0\0"
+    header = info(40, 32, 24, 8, compression=1, colors=256)
+
+    assert reduced("bmp", file(header, palette(256), codes + b"\0\1"))[-2:] == b"\0\1"
+    with pytest.raises(UnsupportedError, match="behind the last row"):
+        reduced("bmp", file(header, palette(256), codes + b"\x20\x12\0\1"))

@@ -1,0 +1,99 @@
+"""Pictures that Pillow has opened or made: their pixels and metadata, taken as those of a file of the same kind are."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from compressor.errors import UnsupportedError
+from compressor.metadata import ORIENTATION, Attachments
+from compressor.raster import embedded, reader
+
+DIRECTORIES = (reader.EXIF_IFD, reader.GPS_IFD)
+XMP_KEYWORD = "XML:com.adobe.xmp"
+
+
+class Picture(NamedTuple):
+    """A picture in memory.
+
+    pixels   (height, width, channels) uint8
+    notices  what pixels and metadata lost
+    loss     why the pixels are not those of the picture, so that `lossless` can't be had; "" where they are
+    """
+
+    pixels: NDArray[np.uint8]
+    attachments: Attachments
+    notices: list[str]
+    loss: str
+
+
+def read_picture(image: Image.Image) -> Picture:
+    """Return the pixels of the current frame and the metadata. UnsupportedError for pixels that have no 8-bit form."""
+    format = (image.format or "").lower()
+    try:
+        image.load()
+    except Exception as error:  # a file that is opened but not decoded yet can be broken
+        reader.translate(error, format or "image", "pixels")
+    transparent = "transparency" in image.info
+    modes = reader.WITH_ALPHA if transparent and image.mode in reader.WITH_ALPHA else reader.BAND_MODES
+    if image.mode not in modes or (image.mode == "I" and format not in ("png", "ppm")):  # of unknown range
+        raise UnsupportedError(f"pixels of type {image.mode} (as Pillow calls it)")
+    mode, channels = modes[image.mode]
+    notices, loss, icc = [], "", image.info.get("icc_profile") or None
+    if image.mode.startswith("I"):
+        notices.append("more than 8 bits a sample reduced to 8")
+        if transparent:
+            notices.append("the transparent colour was dropped")
+        loss = "more than 8 bits a sample"
+        pixels = reader.scaled(image, 65535, 255).reshape(image.height, image.width)
+    elif image.mode == "CMYK":
+        transform, notice = reader.cmyk_transform(icc)
+        notices.append(notice)
+        loss = image.mode
+        converted = ImageCms.applyTransform(image, transform) if transform else image.convert("RGB")
+        pixels = np.asarray(converted)
+    else:
+        if image.mode in ("YCbCr", "LAB", "HSV"):
+            notices.append(f"{image.mode} converted to RGB")
+            loss = image.mode
+        pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        icc = None  # it was not for RGB
+    if getattr(image, "is_animated", False):
+        notices.append("only the current frame of several was taken")
+    return Picture(pixels.reshape(image.height, image.width, channels), _attachments(image, icc), notices, loss)
+
+
+def _attachments(image: Image.Image, icc: bytes | None) -> Attachments:
+    info = image.info
+    xmp = info.get("xmp") or info.get(XMP_KEYWORD)
+    comment = embedded.text(info.get("comment"))
+    texts = [f"{keyword}: {text}" for keyword, text in getattr(image, "text", {}).items() if keyword != XMP_KEYWORD]
+    return Attachments(
+        icc=icc,
+        exif=_exif(image),
+        xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
+        comments=(*([comment] if comment else []), *texts),
+        density=reader.density(info.get("dpi")),
+    )
+
+
+def _exif(image: Image.Image) -> bytes | None:
+    """Return Exif as it was read where nobody has changed it since, else as Pillow writes it."""
+    if hasattr(image, "tag_v2"):
+        return reader.tiff_exif(image)
+    stored: bytes | None = image.info.get("exif")
+    found = stored
+    try:
+        was, now = Image.Exif(), image.getexif()
+        was.load(stored or b"")
+        changed = {tag for tag in {*was, *now} if was.get(tag) != now.get(tag)}
+        changed |= {tag for tag in DIRECTORIES if was.get_ifd(tag) != now.get_ifd(tag)}
+        if changed == {ORIENTATION} and ORIENTATION not in was and {"xmp", XMP_KEYWORD} & image.info.keys():
+            changed = set()  # Pillow takes an orientation from XMP, which viewers do not
+        if changed:
+            found = now.tobytes() if len(now) else None
+    except Exception:  # damaged, in any of a dozen ways: it stays as it is
+        found = stored
+    return found.removeprefix(b"Exif\0\0") if found else None

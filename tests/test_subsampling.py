@@ -1,0 +1,59 @@
+"""The setting `subsampling` where the output is WebP or AVIF: heeded or refused, never ignored."""
+
+import numpy as np
+import pytest
+
+from compressor import pipeline
+from compressor.errors import SettingsError, UnsupportedError
+from compressor.settings import Settings, Subsampling
+
+RNG = np.random.default_rng(3)
+PIXELS = RNG.integers(0, 256, (40, 64, 4), np.uint8)
+
+
+def chroma(avif: bytes) -> tuple[int, int, int]:
+    """Return monochrome, subsampling_x and subsampling_y of av1C (AV1 in ISOBMFF 2.3.3)."""
+    flags = avif[avif.index(b"av1C") + 6]
+    return flags >> 4 & 1, flags >> 3 & 1, flags >> 2 & 1
+
+
+@pytest.mark.parametrize("asked, expected", [("auto", (1, 1)), ("420", (1, 1)), ("422", (1, 0)), ("444", (0, 0))])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_avif_has_the_chroma_that_was_asked_for(asked, expected, channels):
+    data = pipeline.compress(PIXELS[:, :, :channels], format="avif", subsampling=asked).data
+
+    assert chroma(data) == (0, *expected)
+
+
+@pytest.mark.parametrize("asked", Subsampling)
+def test_grey_avif_has_no_chroma_whatever_was_asked_for(asked):
+    assert chroma(pipeline.compress(PIXELS[:, :, 0], format="avif", subsampling=asked).data)[0] == 1
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("asked", Subsampling)
+def test_webp_is_made_only_with_the_chroma_it_has(asked, lossless):
+    settings = {"format": "webp", "subsampling": asked, "lossless": lossless}
+    possible = {Subsampling.AUTO, Subsampling.S444 if lossless else Subsampling.S420}
+    if asked in possible:
+        assert pipeline.compress(PIXELS, **settings).report.format == "webp"
+        return
+    with pytest.raises(SettingsError if lossless else UnsupportedError, match=f"subsampling.*{asked}"):
+        pipeline.compress(PIXELS, **settings)
+
+
+def test_a_refusal_comes_with_the_header():
+    png = pipeline.compress(PIXELS, format="png").data
+
+    with pytest.raises(UnsupportedError, match="always 4:2:0"):
+        pipeline.inspect([png], Settings(format="webp", subsampling="444"))
+
+
+def test_more_chroma_is_charged():
+    png = pipeline.compress(PIXELS, format="png").data
+    charged = [
+        pipeline.inspect([png], Settings(format="avif", subsampling=asked)).reserved_bytes
+        for asked in ("auto", "420", "422", "444")
+    ]
+
+    assert charged[0] == charged[1] < charged[2] < charged[3]
