@@ -18,7 +18,7 @@ from compressor.png.chunks import PIECE_BYTES
 from compressor.png.deflate import PIECEWISE_BYTES
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
-from compressor.png.reduction import RUN_BYTES, RUNS
+from compressor.png.reduction import RUN_PIXELS, RUNS
 from compressor.png.rgba16 import PIECE_PIXELS
 from compressor.settings import Effort, Raw, Settings
 
@@ -76,11 +76,26 @@ def jpeg_bands(header: Header, lines: int) -> int:
 def png_to_png(header: png.Header, lines: int, effort: Effort, surveyed: bool = False) -> int:
     """Bands of scanlines, what `png_writing` takes; with a survey also the sample and pixels."""
     known = BASE_BYTES + png_bands(header, lines) + png_writing(header, effort)
-    if surveyed:
-        # Pixels in both passes and once packed; the sample in parts, joined, and in the form that is tried.
-        pixels = max(header.width, min(PIECE_PIXELS, lines * header.width))
-        known += 3 * 8 * pixels + 3 * min(RUNS[effort] * RUN_BYTES, header.height * header.row_bytes)
-    return known
+    return known + (surveying(header, lines, effort) if surveyed else 0)
+
+
+def pixels_to_png(header: png.Header, lines: int, band_bytes: int, effort: Effort, *, surveyed: bool) -> int:
+    """Return bands of pixels and what `png_writing` takes; with a survey that and the bands of the spooled PNG.
+
+    header  of the PNG in the form of the pixels
+    """
+    known = BASE_BYTES + band_bytes + png_writing(header, effort)
+    return known + (surveying(header, lines, effort) + png_bands(header, lines) if surveyed else 0)
+
+
+def surveying(header: png.Header, lines: int, effort: Effort) -> int:
+    """Return what a first pass that seeks the smallest form takes, and the second that writes it.
+
+    Pixels in both passes and once packed; the sample in parts, joined, and in the form that is tried.
+    """
+    pixels = max(header.width, min(PIECE_PIXELS, lines * header.width))
+    sample = min(RUNS[effort] * RUN_PIXELS * header.bits_per_pixel // 8, header.height * header.row_bytes)
+    return 3 * 8 * pixels + 3 * sample
 
 
 def png_writing(header: png.Header, effort: Effort) -> int:

@@ -117,9 +117,8 @@ class Stream:
 
     @property
     def _safe(self) -> bool:
-        asked = self._settings.delivery or (Delivery.IMMEDIATE if self._raw else Delivery.SAFE)
-        forced = self._settings.lossless and self._raw is None
-        return asked is Delivery.SAFE or forced or (self._route is not None and self._route.needs_verdict)
+        asked = self._settings.delivery_of(raw=self._raw is not None)
+        return asked is Delivery.SAFE or (self._route is not None and self._route.needs_verdict)
 
     def _pull(self) -> Iterator[Any]:
         """The input, without the time that the caller takes to give it."""

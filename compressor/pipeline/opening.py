@@ -143,7 +143,7 @@ def _open_png(target: str, stream: ByteStream, original: Spool, context: Context
         return source, None
     if target == "png":
         settings = context.settings
-        kept = original if settings.lossless or settings.delivery is not Delivery.IMMEDIATE else None
+        kept = original if settings.delivery_of(raw=False) is Delivery.SAFE else None
         route: PngToPng | PixelRoute = PngToPng(stream, header, settings, context.stages, context.spool, kept)
     else:
         route = _route_for(PngPixels(stream, header, context.spool), target, context)
@@ -179,16 +179,18 @@ def _through_pillow(source: Source, target: str, stream: ByteStream, original: S
     return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
 
 
-def _route_for(pixels: Pixels, target: str, context: Context) -> PixelRoute:
-    if target in ("jpeg", "png") and max(pixels.width, pixels.height) > DIMENSION_MAX:
-        raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
+def _route_for(pixels: Pixels, target: str, context: Context, *, raw: bool = False) -> PixelRoute:
+    settings, stages = context.settings, context.stages
     match target:
         case "jpeg":
-            return PixelsToJpeg(pixels, context.settings, context.stages, context.spool)
+            if max(pixels.width, pixels.height) > DIMENSION_MAX:
+                raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
+            return PixelsToJpeg(pixels, settings, stages, context.spool)
         case "png":
-            return PixelsToPng(pixels, context.settings, context.stages)
+            safe = settings.delivery_of(raw=raw) is Delivery.SAFE
+            return PixelsToPng(pixels, settings, stages, context.spool, in_two_passes=safe)
         case _:
-            return PixelsToOther(pixels, context.settings, context.stages)
+            return PixelsToOther(pixels, settings, stages)
 
 
 def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
@@ -204,7 +206,7 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
     else:
         check_raw(raw)
         pixels = RawPixels(raw, arriving)
-    route = _route_for(pixels, target, context)
+    route = _route_for(pixels, target, context, raw=True)
     description = f"raw, 8-bit {COLORS[raw.channels]}"
     source = Source(
         format="raw",
