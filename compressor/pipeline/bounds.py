@@ -76,26 +76,33 @@ def jpeg_bands(header: Header, lines: int) -> int:
 def png_to_png(header: png.Header, lines: int, effort: Effort, surveyed: bool = False) -> int:
     """Bands of scanlines, what `png_writing` takes; with a survey also the sample and pixels."""
     known = BASE_BYTES + png_bands(header, lines) + png_writing(header, effort)
-    return known + (surveying(header, lines, effort) if surveyed else 0)
+    return known + (3 * sum(survey_bytes(header, lines, effort)) if surveyed else 0)
 
 
-def pixels_to_png(header: png.Header, lines: int, band_bytes: int, effort: Effort, *, surveyed: bool) -> int:
-    """Return bands of pixels and what `png_writing` takes; with a survey that and the bands of the spooled PNG.
+def pixels_to_png(
+    header: png.Header, lines: int, band_bytes: int, lasting_bytes: int, effort: Effort, *, surveyed: bool
+) -> int:
+    """Return bands of pixels and what `png_writing` takes; with a survey the larger of its two passes.
 
-    header  of the PNG in the form of the pixels
+    header         of the PNG in the form of the pixels
+    lasting_bytes  of those for bands, what is still held when the bands have ended
     """
-    known = BASE_BYTES + band_bytes + png_writing(header, effort)
-    return known + (surveying(header, lines, effort) + png_bands(header, lines) if surveyed else 0)
+    if not surveyed:
+        return BASE_BYTES + band_bytes + png_writing(header, effort)
+    pixels, sample = survey_bytes(header, lines, effort)
+    first = band_bytes + png_writing(header, Effort.FAST) + pixels + sample
+    second = lasting_bytes + png_bands(header, lines) + png_writing(header, effort) + 3 * (pixels + sample)
+    return BASE_BYTES + max(first, second)
 
 
-def surveying(header: png.Header, lines: int, effort: Effort) -> int:
-    """Return what a first pass that seeks the smallest form takes, and the second that writes it.
+def survey_bytes(header: png.Header, lines: int, effort: Effort) -> tuple[int, int]:
+    """Return what the pixels take that a survey looks at together, and what its sample takes.
 
-    Pixels in both passes and once packed; the sample in parts, joined, and in the form that is tried.
+    When all of an image has been seen there are three of each: pixels in both passes and once packed; the sample in
+    parts, joined, and in the form that is tried.
     """
-    pixels = max(header.width, min(PIECE_PIXELS, lines * header.width))
-    sample = min(RUNS[effort] * RUN_PIXELS * header.bits_per_pixel // 8, header.height * header.row_bytes)
-    return 3 * 8 * pixels + 3 * sample
+    pixels = 8 * max(header.width, min(PIECE_PIXELS, lines * header.width))
+    return pixels, min(RUNS[effort] * RUN_PIXELS * header.bits_per_pixel // 8, header.height * header.row_bytes)
 
 
 def png_writing(header: png.Header, effort: Effort) -> int:

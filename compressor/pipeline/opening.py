@@ -33,8 +33,8 @@ from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
 from compressor.turns import BRIEF_WIDTH
 
-# What `keep` makes of a format that has no route to itself: JPEG from BMP, which nobody wants to keep as it is.
-KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "jpeg"}
+# The output formats under `keep`. Nobody wants a BMP kept as it is; what it becomes depends on its pixels.
+KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "jpeg or png"}
 COLORS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 
 
@@ -175,8 +175,27 @@ def _through_pillow(source: Source, target: str, stream: ByteStream, original: S
         return source, None
     if opened.frames > 1:
         raise UnsupportedError(f"{raster.title(source.format)}: animated, and can't be made {target}")
+    if target == KEPT_AS["bmp"]:
+        return _open_kept_bmp(opened, source, context)
     route = _route_for(RasterPixels(opened), target, context)
     return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
+
+
+def _open_kept_bmp(opened: "raster.Raster", source: Source, context: Context) -> Opened:
+    """PNG for a BMP of at most 256 colours, since JPEG blurs the edges of what is drawn, and for one that JPEG can't
+    take: lossless, with alpha, or too long. JPEG for others. Colours are counted when there is memory for the image."""
+    pixels = RasterPixels(opened)
+    to_png = _route_for(pixels, "png", context)
+    too_long = max(opened.width, opened.height) > DIMENSION_MAX
+    if context.settings.lossless or opened.channels in (2, 4) or too_long:
+        return dataclasses.replace(source, reserved_bytes=to_png.memory_bytes), lambda: to_png
+    to_jpeg = _route_for(pixels, "jpeg", context)
+
+    def start() -> Route:
+        with context.stages.stage("decode"):
+            return to_png if opened.has_few_colors() else to_jpeg
+
+    return dataclasses.replace(source, reserved_bytes=max(to_png.memory_bytes, to_jpeg.memory_bytes)), start
 
 
 def _route_for(pixels: Pixels, target: str, context: Context, *, raw: bool = False) -> PixelRoute:

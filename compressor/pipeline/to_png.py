@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from compressor import png
 from compressor.bytestream import ByteStream
+from compressor.jpeg.parallel import Bands
 from compressor.memory import Readable, Spool
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels
@@ -124,8 +125,11 @@ class PixelsToPng(ToPng):
         self._pixels = pixels
         self._compact = spool() if in_two_passes and settings.effort is not Effort.FAST else None
         self.height = pixels.height
+        band_bytes = pixels.band_bytes(self._lines)
+        lasting_bytes = 0 if pixels.come is Bands.SLOW else band_bytes  # Pillow's image stays, a decoder does not
+        surveyed = self._compact is not None
         self.memory_bytes = bounds.pixels_to_png(
-            header, self._lines, pixels.band_bytes(self._lines), settings.effort, surveyed=self._compact is not None
+            header, self._lines, band_bytes, lasting_bytes, settings.effort, surveyed=surveyed
         )
         self._notices: list[str] = []
 

@@ -251,6 +251,14 @@ class Raster:
                 exif.get_ifd(directory).update(found)
         return exif.tobytes() if len(exif) or source.get_ifd(EXIF_IFD) or source.get_ifd(GPS_IFD) else None
 
+    def has_few_colors(self, most: int = 256) -> bool:
+        """Decode the first frame and return whether it has at most so many colours."""
+        try:
+            self._image.load()
+            return self._image.getcolors(most) is not None
+        except Exception as error:
+            _translate(error, self.format, "pixels")
+
     def bands(self, lines: int) -> Iterator[Bytes]:
         """The pixels of the first frame, uint8 (n, width, channels), n = `lines` but for the last. Read-only."""
         try:
