@@ -22,14 +22,16 @@ PACKED_BLOCKS = 1024  # of a row, by one call
 class Coefficients:
     """A JPEG whose coefficient rows can be had: as it arrives, or in several scans from a spool.
 
-    rest  what follows the image, to be taken after the rows
-    end   where in the source the image ends; asked for between the rows and the rest
+    rest    what follows the image, to be taken after the rows
+    end     where in the source the image ends; asked for between the rows and the rest
+    source  the whole file, once the rest has been taken; where delivery is immediate it is not there
     """
 
     header: Header
     rows: Iterator[encoder.Row]
     rest: Iterator[bytes]
     end: Callable[[], int]
+    source: Spool
 
 
 def read_coefficients(
@@ -40,12 +42,12 @@ def read_coefficients(
     stream    behind the header, copying to `original`
     """
     if header.streams:
-        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset)
+        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, original)
     for _ in stream.drain():
         pass
     with stages.stage("decode"):
         found = Scans(original, header, hold)
-    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end)
+    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, original)
 
 
 class Fingerprint:

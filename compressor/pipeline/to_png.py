@@ -10,6 +10,7 @@ from compressor import png
 from compressor.bytestream import ByteStream
 from compressor.jpeg.parallel import Bands
 from compressor.memory import Readable, Spool
+from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels
 from compressor.pipeline.routes import Route
@@ -41,10 +42,9 @@ class ToPng(Route):
     def _scanlines(self, stream: ByteStream, header: png.Header) -> Iterator[png.Bytes]:
         return self._stages.timed(png.scanlines(stream, header, self._lines, self._spool), "decode")
 
-    def _planned(self, plan: png.Plan, again: Spool, metadata: Metadata) -> Iterator[bytes]:
+    def _planned(self, plan: png.Plan, again: ByteStream, metadata: Metadata) -> Iterator[bytes]:
         """Yield the result of the second pass. again: a PNG with the scanlines that the first one has seen."""
-        stream = ByteStream(again.chunks())
-        rows = plan.rows(self._scanlines(stream, png.read_header(stream)))
+        rows = plan.rows(self._scanlines(again, png.read_header(again, metadata)))
         return png.write(plan.header, rows, effort=self._settings.effort, metadata=metadata, choice=plan.choice)
 
     def verify(self, result: Readable) -> bool:
@@ -75,13 +75,20 @@ class PngToPng(ToPng):
         self._stream = stream
         self._original = None if settings.effort is Effort.FAST else original
         self.height = header.height
+        self._behind: list[str] = []  # notices of what followed the image
         self.memory_bytes = bounds.png_to_png(header, self._lines, settings.effort, self._original is not None)
 
     @property
     def notices(self) -> list[str]:
         interlaced = ["the source is interlaced, a rewritten PNG is not"] if self._header.interlaced else []
         changed = [self._plan.notice] if self._plan is not None and self._plan.notice else []
-        return [*self._header.notices, *interlaced, *changed]
+        removed = png.removed(self._header.chunks, self._settings.metadata)
+        credentials = png.removed_credentials(self._header.credentials)
+        return [*self._header.notices, *interlaced, *changed, *credentials, *removed, *self._behind]
+
+    @property
+    def tolerated(self) -> list[str]:
+        return self._header.notices
 
     def prepare(self) -> None:
         """The first pass."""
@@ -99,13 +106,19 @@ class PngToPng(ToPng):
 
     def body(self) -> Iterator[bytes | memoryview]:
         effort, metadata = self._settings.effort, self._settings.metadata
+        stream = self._stream
         if self._plan is None:
-            rows = self._digested(self._scanlines(self._stream, self._header))
+            rows = self._digested(self._scanlines(stream, self._header))
             made = png.write(self._header, rows, effort=effort, metadata=metadata)
         else:
             assert self._original is not None
-            made = self._planned(self._plan, self._original, metadata)
-        return self._stages.timed(made, "encode")
+            stream = ByteStream(self._original.chunks())
+            made = self._planned(self._plan, stream, metadata)
+        yield from self._stages.timed(made, "encode")
+        if metadata is Metadata.KEEP:
+            yield from stream.drain()  # what follows IEND
+        else:
+            self._behind = removed_behind(sum(map(len, stream.drain())))
 
 
 class PixelsToPng(ToPng):
@@ -171,7 +184,7 @@ class PixelsToPng(ToPng):
             made = png.write(self._header, self._digested(self._bands()), effort=self._settings.effort)
         else:
             assert self._compact is not None
-            made = self._planned(self._plan, self._compact, Metadata.KEEP)
+            made = self._planned(self._plan, ByteStream(self._compact.chunks()), Metadata.KEEP)
         yield from self._stages.timed(made, "encode")
         if self._compact is not None:
             self._compact.close()

@@ -11,6 +11,7 @@ from compressor.errors import FormatError, LimitError
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LENGTH_MAX = (1 << 31) - 1  # clause 5.3
 METADATA_BYTES_MAX = 16 << 20  # of all chunks but IDAT together
+PASSED_BYTES_MAX, PASSED_CHUNKS_MAX = 1 << 30, 1_000_000  # of metadata that are not held
 PIECE_BYTES = 1 << 15  # compressed image data taken at a time
 
 
