@@ -16,6 +16,7 @@ from compressor.pipeline.stages import Stages
 from compressor.pipeline.unchanged import may_stay, same, without_metadata
 from compressor.settings import Delivery, Metadata, Outcome, Path, Raw, Report, Settings, Source, Tile
 
+DEFECT = "the result did not decode to the source's own samples, which is a defect of the encoder"
 FLUSH_BYTES = 1 << 16  # output waits for this many, the first bytes excepted
 
 
@@ -211,7 +212,9 @@ class Stream:
         if not reason:
             with self._stages.stage("verify"):
                 if not route.verify(whole):  # ours, not the source's: what we were given is still whole
-                    reason = "the result did not decode to the source's own samples, which is a defect of the encoder"
+                    reason = DEFECT
+                    if not self._may_stay:  # another format was asked for: there is nothing right to give out
+                        raise RuntimeError(DEFECT)
         if reason:
             yield from self._deliver_original(reason, reduced or self._reduced_original())
             return

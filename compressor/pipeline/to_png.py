@@ -155,8 +155,9 @@ class PixelsToPng(ToPng):
             yield band.reshape(len(band), -1)
 
     def _take_attachments(self) -> None:
-        attachments = self._pixels.attachments.reduced(self._settings.metadata)
-        chunks, lost = png.metadata_chunks(attachments, grey=self._pixels.channels < 3)
+        grey = self._pixels.channels < 3
+        attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=grey)
+        chunks, lost = png.metadata_chunks(attachments, grey=grey)
         self._notices += [*attachments.notices, *lost]
         self._header.chunks += chunks
 

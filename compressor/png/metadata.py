@@ -3,7 +3,7 @@
 import re
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from compressor.errors import LimitError
 from compressor.metadata import Attachments, lost_colors, tiff_stream
@@ -20,6 +20,8 @@ WITHOUT_LOSS = (*PIXELS, *ANIMATION, CREDENTIALS, b"iDOT", b"sRGB", b"sBIT", b"b
 SRGB_GAMMA = 45455  # 1 / 2.2 in units of 1 / 100000 (clause 11.3.2.2)
 SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 SRGB_CICP = (1, 13, 0, 1)
+PRIMARIES = {1: "BT.709", 9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
+TRANSFERS = {1: "BT.709", 8: "linear", 13: "sRGB", 16: "PQ", 18: "HLG"}
 
 
 def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: None) -> Attachments:
@@ -31,6 +33,7 @@ def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: 
     comments: list[str] = []
     lost: list[str] = []
     notices: list[str] = []
+    told: dict[bytes, Chunk | None] = {}
     inflate = _Inflate(hold)
     for chunk in (*header.chunks, *header.trailing):
         try:
@@ -51,15 +54,46 @@ def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: 
                 x, y, unit = struct.unpack(">IIB", chunk.data)
                 if unit == 1:
                     found.setdefault("density", (x, y))
-            elif chunk.type not in WITHOUT_LOSS and not _is_srgb(chunk):
+                elif x != y and min(x, y) > 0:  # clause 11.3.5.3: without a unit only the aspect ratio is told
+                    found.setdefault("aspect", (x, y))
+            elif chunk.type in (b"cICP", b"gAMA", b"cHRM"):
+                told.setdefault(chunk.type, None if _is_srgb(chunk) else chunk)
+            elif chunk.type not in WITHOUT_LOSS:
                 lost.append(chunk.name)
         except (ValueError, struct.error, zlib.error):
             notices.append(f"{chunk.name} at byte {chunk.offset} can't be read and is not carried over")
-    if any(chunk.type == b"sRGB" for chunk in header.chunks) or "icc" in found:
-        lost = [name for name in lost if name not in ("gAMA", "cHRM")]  # they only repeat it for older readers
     if lost:
         notices.append(f"not carried over from PNG: {', '.join(sorted(set(lost)))}")
-    return Attachments(comments=tuple(comments), notices=tuple(notices), **found)  # type: ignore[arg-type]
+    is_repeated = "icc" in found or any(chunk.type == b"sRGB" for chunk in header.chunks)
+    shifts = _shifts(told, is_repeated)
+    return Attachments(
+        comments=tuple(comments),
+        notices=(*notices, *shifts),
+        shifts=shifts,
+        **found,  # type: ignore[arg-type]
+    )
+
+
+def _shifts(told: Mapping[bytes, Chunk | None], is_repeated: bool) -> tuple[str, ...]:
+    """Name the colour space that chunks without a place in other formats tell, if it is not sRGB.
+
+    told         cICP, gAMA and cHRM; None for one that says sRGB
+    is_repeated  whether iCCP or sRGB comes before gAMA and cHRM, which then only serve older readers (clause 13.13)
+    """
+    if b"cICP" in told:  # comes before all the others
+        other = told[b"cICP"]
+        names = [] if other is None else [_code_points(other)]
+    else:
+        names = [] if is_repeated else sorted(chunk.name for chunk in told.values() if chunk is not None)
+    return (f"the colour space ({', '.join(names)}) is not carried over: colours will differ",) if names else ()
+
+
+def _code_points(chunk: Chunk) -> str:
+    """Return what cICP says (ITU-T H.273, 8.1 and 8.2), for people."""
+    primaries, transfer = chunk.data[:2]
+    first = PRIMARIES.get(primaries, f"primaries {primaries}")
+    second = TRANSFERS.get(transfer, f"transfer {transfer}")
+    return f"cICP: {first}, {second}"
 
 
 def _keyword_end(chunk: Chunk) -> int:
@@ -108,11 +142,12 @@ class _Inflate:
 def _is_srgb(chunk: Chunk) -> bool:
     """Whether a chunk only says what readers take for granted without it."""
     if chunk.type == b"gAMA":
-        return abs(int.from_bytes(chunk.data, "big") - SRGB_GAMMA) <= 500
+        (gamma,) = struct.unpack(">I", chunk.data)
+        return bool(abs(gamma - SRGB_GAMMA) <= 500)
     if chunk.type == b"cHRM":
         values = struct.unpack(">8I", chunk.data)
         return all(abs(a - b) <= 500 for a, b in zip(values, SRGB_CHROMATICITIES, strict=True))
-    return chunk.type == b"cICP" and tuple(chunk.data) == SRGB_CICP
+    return struct.unpack(">4B", chunk.data) == SRGB_CICP
 
 
 def removed(chunks: Sequence[Chunk], policy: Metadata) -> list[str]:
@@ -164,6 +199,8 @@ def metadata_chunks(attachments: Attachments, *, grey: bool = False) -> tuple[li
             notices.append(f"the ICC profile is for {name or 'nothing'} and does not fit the PNG: not carried over")
     if attachments.density is not None and max(attachments.density) < 1 << 31:
         chunks.append(Chunk(b"pHYs", struct.pack(">IIB", *attachments.density, 1)))
+    elif attachments.aspect is not None:
+        chunks.append(Chunk(b"pHYs", struct.pack(">IIB", *attachments.aspect, 0)))
     if attachments.exif is not None:
         chunks.append(Chunk(b"eXIf", attachments.exif))
     if attachments.xmp is not None:
