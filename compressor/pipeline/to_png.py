@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 
 from compressor import png
 from compressor.bytestream import ByteStream
-from compressor.jpeg.parallel import Bands
 from compressor.memory import Readable, Spool
 from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
-from compressor.pipeline.pixels import Pixels
+from compressor.pipeline.pixels import Pixels, RasterPixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings
@@ -139,7 +138,7 @@ class PixelsToPng(ToPng):
         self._compact = spool() if in_two_passes and settings.effort is not Effort.FAST else None
         self.height = pixels.height
         band_bytes = pixels.band_bytes(self._lines)
-        lasting_bytes = 0 if pixels.come is Bands.SLOW else band_bytes  # Pillow's image stays, a decoder does not
+        lasting_bytes = band_bytes if isinstance(pixels, RasterPixels) else 0  # Pillow's image stays, others end
         surveyed = self._compact is not None
         self.memory_bytes = bounds.pixels_to_png(
             header, self._lines, band_bytes, lasting_bytes, settings.effort, surveyed=surveyed
