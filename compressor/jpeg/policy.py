@@ -38,7 +38,7 @@ class SegmentReducer:
         self.credentials = False
         self._manifests: set[bytes] = set()  # box instances that hold credentials
         self._turned = self._is_adobe_rgb = False
-        self._has_profile = self._has_index = False
+        self._has_profile = self._has_index = self._lost_pictures = False
         self._profile: list[bytes] = []
 
     def is_needed(self, marker: int, start: bytes) -> bool:
@@ -57,7 +57,8 @@ class SegmentReducer:
             return True
         if (marker == APP0 and start.startswith(JFIF)) or (marker == APP14 and start.startswith(ADOBE)):
             return True
-        self._has_index |= marker == APP2 and start.startswith(mpf.IDENTIFIER)
+        if self.policy is Metadata.STRIP and marker == APP2 and start.startswith(mpf.IDENTIFIER):
+            self._lost_pictures = True
         kept = {APP1: XMP, APP2: (GAIN_MAP, mpf.IDENTIFIER) if self._first else GAIN_MAP}.get(marker)
         return kept is not None and self.policy is Metadata.COLOR and start.startswith(kept)
 
@@ -86,10 +87,20 @@ class SegmentReducer:
         if marker == APP2 and data.startswith(ICC) and self.policy is Metadata.STRIP:
             self._profile.append(data[len(ICC) :])
             return None
+        if marker == APP2 and data.startswith(mpf.IDENTIFIER):
+            return self._reduce_index(segment)
         if marker == APP1:
             reduced = (gainmap.reduced_xmp if self._first else gainmap.reduced_parameters)(data[len(XMP) :])
             return None if reduced is None else Segment(APP1, XMP + reduced)
         return segment
+
+    def _reduce_index(self, index: Segment) -> Segment | None:
+        """Leave one index that can be followed."""
+        self._lost_pictures |= not mpf.is_readable(index)
+        if self._lost_pictures or self._has_index:
+            return None
+        self._has_index = True
+        return index
 
     def _reduce_exif(self, exif: bytes) -> Segment | None:
         self._is_adobe_rgb |= is_adobe_rgb(exif)
@@ -102,7 +113,7 @@ class SegmentReducer:
     def notices(self) -> list[str]:
         """Return what changes how the picture is shown or trusted; complete after the last segment."""
         found = [CREDENTIALS_REMOVED] if self.credentials else []
-        if self.policy is Metadata.STRIP and self._has_index:
+        if self._lost_pictures:
             found.append(PICTURES_REMOVED)
         if self.policy is Metadata.STRIP and self._has_profile:
             profile = joined_icc(self._profile)

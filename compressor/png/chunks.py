@@ -72,7 +72,7 @@ def read_start(stream: ByteStream, after: str) -> Start:
 
 def read_data(stream: ByteStream, start: Start, limit_bytes: int) -> tuple[Chunk, bool]:
     """Take the rest of a chunk of at most `limit_bytes`: the chunk, and whether its CRC is right."""
-    if start.length > limit_bytes:
+    if start.length > limit_bytes or limit_bytes <= 0:  # an empty chunk counts as well
         raise LimitError(
             f"PNG: {start.name} at byte {start.offset}: {start.length} bytes,"
             f" more than what is left of the {METADATA_BYTES_MAX >> 20} MiB allowed for metadata"
