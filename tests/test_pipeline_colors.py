@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 from compressor import pipeline
+from tests.planted.profiles import rgb_profile
 from tests.reference.pngfilter import chunk
-from tests.test_icc import GAMMA, P3_XYZ, SRGB, matrix_profile
+from tests.test_icc import LINEAR, SRGB
 from tests.test_pipeline_to_png import encoded, form_of, photograph
 
 SRGB_CURVE = b"para\0\0\0\0\0\3\0\0" + struct.pack(
     ">5i", *(round(65536 * value) for value in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
 )
-LINEAR = b"curv\0\0\0\0" + struct.pack(">I", 0)
 
 
 def grey_profile(curve):
@@ -26,7 +26,7 @@ def grey_profile(curve):
 
 
 PROFILES = {
-    "P3": matrix_profile(P3_XYZ, GAMMA, b"Display P3"),
+    "P3": rgb_profile(b"Display P3"),
     "sRGB": SRGB,
     "linear grey": grey_profile(LINEAR),
     "sRGB grey": grey_profile(SRGB_CURVE),
