@@ -100,6 +100,14 @@ def test_an_aspect_ratio_stays_in_a_png_and_comes_back_from_a_jpeg():
     assert wanted in pipeline.compress(jpeg, format="png", effort="fast").data
 
 
+@pytest.mark.parametrize("resolution, found", [((3.0, 2.0), (3, 2)), ((1.5, 1.0), (3, 2)), ((2.0, 2.0), None)])
+def test_an_aspect_ratio_goes_from_tiff_to_png(resolution, found):
+    tags = {296: 1, 282: resolution[0], 283: resolution[1]}  # TIFF 6.0: ResolutionUnit, XResolution, YResolution
+    made = pipeline.compress(encoded(photograph(), "TIFF", tiffinfo=tags), format="png").data
+
+    assert Image.open(io.BytesIO(made)).info.get("aspect") == found
+
+
 @pytest.mark.parametrize("format", ["webp", "avif"])
 @pytest.mark.parametrize(
     "x, y, unit, named", [(3, 2, 0, True), (1, 1, 0, False), (4000, 8000, 1, True), (2835, 2834, 1, False)]

@@ -19,7 +19,8 @@ and once or twice the file where the decoder takes it whole. The file itself is 
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import BinaryIO, NoReturn
 
 import numpy as np
@@ -223,6 +224,7 @@ class Raster:
             xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
             comments=(comment,) if comment else (),
             density=_density(info.get("dpi")),
+            aspect=_aspect(info),
         )
 
     def _prepare_cmyk(self, icc: bytes | None) -> None:
@@ -300,6 +302,19 @@ def _text(comment: object) -> str:
         return comment.decode()
     except UnicodeDecodeError:
         return comment.decode("latin-1")
+
+
+def _aspect(info: Mapping[str | tuple[int, int], object]) -> tuple[int, int] | None:
+    """Return how many pixels lie on one length across and down, where a file tells that alone and these differ.
+
+    JFIF and TIFF have densities without a unit (T.871, 10.1; TIFF 6.0, ResolutionUnit 1).
+    """
+    pair = info.get("jfif_density") if info.get("jfif_unit") == 0 else info.get("resolution")
+    if _density(pair) is None or info.get("dpi"):
+        return None
+    across, down = map(float, pair)  # type: ignore[call-overload]
+    ratio = Fraction(across / down).limit_denominator(10_000)
+    return (ratio.numerator, ratio.denominator) if ratio > 0 and ratio != 1 else None
 
 
 def _density(dpi: object) -> tuple[int, int] | None:
