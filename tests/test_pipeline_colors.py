@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor import pipeline
+from compressor import icc, pipeline
 from tests.planted.profiles import rgb_profile
 from tests.reference.pngfilter import chunk
 from tests.test_icc import LINEAR, SRGB
@@ -121,7 +121,22 @@ def test_pixels_that_are_not_square_are_named_where_the_format_has_no_place(form
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
 def test_a_colour_space_that_is_lost_is_named(format):
     data = encoded(photograph(), "PNG")
-    source = data[:33] + chunk(b"cICP", b"\x0c\x0d\0\1") + data[33:]
+    source = data[:33] + chunk(b"cICP", b"\x09\x10\0\1") + data[33:]
     for policy in ("keep", "color", "strip"):
         notices = pipeline.compress(source, format=format, metadata=policy).report.notices
-        assert notices == ("the colour space (cICP: Display P3, sRGB) is not carried over: colours will differ",)
+        assert notices == ("the colour space (cICP: BT.2020 with PQ) is not carried over: colours will differ",)
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_code_points_of_a_png_go_on_as_a_profile(format, mode):
+    data = encoded(Image.fromarray(photograph()).convert(mode), "PNG")
+    source = data[:33] + chunk(b"cICP", b"\x0c\x08\0\1") + data[33:]
+    result = pipeline.compress(source, format=format)
+
+    profile = Image.open(io.BytesIO(result.data)).info.get("icc_profile")
+    if mode == "L" and format == "webp":
+        assert profile is None and "is for GRAY pixels" in result.report.notices[0]
+    else:
+        assert "Display P3" in icc.name(profile) and not result.report.notices
+        assert icc.color_space(profile) == {"L": "GRAY", "RGB": "RGB"}[mode]

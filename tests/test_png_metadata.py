@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from compressor.errors import LimitError
+from compressor.icc import color_space, name
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.png.chunks import Chunk
 from compressor.png.header import new_header
@@ -142,11 +143,11 @@ PROFILE_CHUNK = (b"iCCP", b"P3\0\0" + zlib.compress(PROFILE))
         ([GAMMA], "gAMA"),
         ([CHROMATICITIES], "cHRM"),
         ([GAMMA, CHROMATICITIES], "cHRM, gAMA"),
-        ([(b"cICP", b"\x0c\x0d\0\1")], "cICP: Display P3, sRGB"),
-        ([(b"cICP", b"\x09\x10\0\1")], "cICP: BT.2020, PQ"),
-        ([(b"cICP", b"\x09\x12\0\1"), GAMMA, CHROMATICITIES], "cICP: BT.2020, HLG"),
-        ([(b"cICP", b"\x05\x06\0\1")], "cICP: primaries 5, transfer 6"),
-        ([(b"cICP", b"\x0c\x0d\0\1"), PROFILE_CHUNK], "cICP: Display P3, sRGB"),
+        ([(b"cICP", b"\x0c\x0d\0\0")], "cICP: Display P3, narrow range"),
+        ([(b"cICP", b"\x09\x10\0\1")], "cICP: BT.2020 with PQ"),
+        ([(b"cICP", b"\x09\x12\0\1"), GAMMA, CHROMATICITIES], "cICP: BT.2020 with HLG"),
+        ([(b"cICP", b"\x09\x10\0\1"), PROFILE_CHUNK], "cICP: BT.2020 with PQ"),
+        ([(b"cICP", b"\x63\x06\0\1")], "cICP: primaries 99 of H.273"),
         ([(b"cICP", b"\x01\x0d\0\1"), GAMMA, CHROMATICITIES], ""),
         ([PROFILE_CHUNK, GAMMA, CHROMATICITIES], ""),
         ([(b"sRGB", b"\0"), GAMMA, CHROMATICITIES], ""),
@@ -158,6 +159,15 @@ def test_the_colour_space_that_counts_is_named_under_every_policy(chunks, named,
 
     shifts = [notice for notice in found if notice.startswith("the colour space")]
     assert shifts == ([f"the colour space ({named}) is not carried over: colours will differ"] if named else [])
+
+
+def test_code_points_become_a_profile_which_counts_before_another():
+    display_p3 = (b"cICP", b"\x0c\x0d\0\1")
+    for chunks in ([display_p3], [display_p3, GAMMA], [display_p3, PROFILE_CHUNK]):
+        found = reading(*chunks)
+        assert (name(found.icc), color_space(found.icc), found.notices) == ("Display P3", "RGB", ())
+    assert reading((b"cICP", b"\1\x0d\0\1"), PROFILE_CHUNK).icc is None
+    assert reading((b"cICP", b"\x09\x10\0\1"), PROFILE_CHUNK).icc == PROFILE  # for those who can't show PQ
 
 
 @pytest.mark.parametrize("kind, data", [(b"gAMA", b"\0"), (b"cHRM", bytes(31)), (b"cICP", b"\x09"), (b"pHYs", b"\1")])

@@ -121,7 +121,7 @@ class PngToPng(ToPng):
 
 
 class PixelsToPng(ToPng):
-    """A new PNG of 8-bit pixels.
+    """A new PNG of the depth that the bands have, or of less where that shows the same.
 
     With `in_two_passes` the pixels are looked at while they are written, quickly, to a PNG in a spool, and written
     again in the smallest form that shows the same. The spool holds no samples that are not compressed.
@@ -132,7 +132,7 @@ class PixelsToPng(ToPng):
     def __init__(
         self, pixels: Pixels, settings: Settings, stages: Stages, spool: Callable[[], Spool], *, in_two_passes: bool
     ) -> None:
-        header = png.new_header(pixels.width, pixels.height, pixels.channels)
+        header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)
         super().__init__(header, settings, stages, spool)
         self._pixels = pixels
         self._compact = spool() if in_two_passes and settings.effort is not Effort.FAST else None

@@ -3,12 +3,13 @@
 import re
 import struct
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+from compressor import cicp
 from compressor.errors import LimitError
 from compressor.metadata import Attachments, lost_colors, tiff_stream
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk
-from compressor.png.header import Header
+from compressor.png.header import GREY, GREY_ALPHA, Header
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.policy import ANIMATION, CREDENTIALS, PIXELS
 from compressor.settings import Metadata
@@ -19,9 +20,6 @@ COMMENT = "Comment"  # table 22
 WITHOUT_LOSS = (*PIXELS, *ANIMATION, CREDENTIALS, b"iDOT", b"sRGB", b"sBIT", b"bKGD", b"hIST", b"tIME")
 SRGB_GAMMA = 45455  # 1 / 2.2 in units of 1 / 100000 (clause 11.3.2.2)
 SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
-SRGB_CICP = (1, 13, 0, 1)
-PRIMARIES = {1: "BT.709", 9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
-TRANSFERS = {1: "BT.709", 8: "linear", 13: "sRGB", 16: "PQ", 18: "HLG"}
 
 
 def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: None) -> Attachments:
@@ -29,7 +27,7 @@ def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: 
 
     hold  as in `ByteStream`: told of what compressed chunks inflate to
     """
-    found: dict[str, bytes | tuple[int, int]] = {}
+    found: dict[str, bytes | tuple[int, int] | None] = {}
     comments: list[str] = []
     lost: list[str] = []
     notices: list[str] = []
@@ -64,36 +62,35 @@ def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: 
             notices.append(f"{chunk.name} at byte {chunk.offset} can't be read and is not carried over")
     if lost:
         notices.append(f"not carried over from PNG: {', '.join(sorted(set(lost)))}")
-    is_repeated = "icc" in found or any(chunk.type == b"sRGB" for chunk in header.chunks)
-    shifts = _shifts(told, is_repeated)
+    if b"cICP" in told:  # counts before all the others
+        profile, shifts = _code_points(told[b"cICP"], header.color_type in (GREY, GREY_ALPHA))
+        if profile is not None or not shifts:
+            found["icc"] = profile
+    elif "icc" in found or any(chunk.type == b"sRGB" for chunk in header.chunks):
+        shifts = ()  # gAMA and cHRM only repeat it for older readers (clause 13.13)
+    else:
+        shifts = _shifts(sorted(chunk.name for chunk in told.values() if chunk is not None))
+    notices += shifts
     return Attachments(
         comments=tuple(comments),
-        notices=(*notices, *shifts),
+        notices=tuple(notices),
         shifts=shifts,
         **found,  # type: ignore[arg-type]
     )
 
 
-def _shifts(told: Mapping[bytes, Chunk | None], is_repeated: bool) -> tuple[str, ...]:
-    """Name the colour space that chunks without a place in other formats tell, if it is not sRGB.
-
-    told         cICP, gAMA and cHRM; None for one that says sRGB
-    is_repeated  whether iCCP or sRGB comes before gAMA and cHRM, which then only serve older readers (clause 13.13)
-    """
-    if b"cICP" in told:  # comes before all the others
-        other = told[b"cICP"]
-        names = [] if other is None else [_code_points(other)]
-    else:
-        names = [] if is_repeated else sorted(chunk.name for chunk in told.values() if chunk is not None)
+def _shifts(names: Sequence[str]) -> tuple[str, ...]:
     return (f"the colour space ({', '.join(names)}) is not carried over: colours will differ",) if names else ()
 
 
-def _code_points(chunk: Chunk) -> str:
-    """Return what cICP says (ITU-T H.273, 8.1 and 8.2), for people."""
-    primaries, transfer = chunk.data[:2]
-    first = PRIMARIES.get(primaries, f"primaries {primaries}")
-    second = TRANSFERS.get(transfer, f"transfer {transfer}")
-    return f"cICP: {first}, {second}"
+def _code_points(chunk: Chunk | None, grey: bool) -> tuple[bytes | None, tuple[str, ...]]:
+    """Return an ICC profile for what cICP says, or a notice where there is none. chunk: None for sRGB."""
+    if chunk is None:
+        return None, ()
+    primaries, transfer, matrix, full_range = chunk.data
+    profile = cicp.profile(primaries, transfer, grey) if (matrix, full_range) == (0, 1) else None
+    narrow = "" if full_range else ", narrow range"
+    return profile, _shifts([] if profile else [f"cICP: {cicp.title(primaries, transfer)}{narrow}"])
 
 
 def _keyword_end(chunk: Chunk) -> int:
@@ -147,7 +144,8 @@ def _is_srgb(chunk: Chunk) -> bool:
     if chunk.type == b"cHRM":
         values = struct.unpack(">8I", chunk.data)
         return all(abs(a - b) <= 500 for a, b in zip(values, SRGB_CHROMATICITIES, strict=True))
-    return struct.unpack(">4B", chunk.data) == SRGB_CICP
+    primaries, transfer, matrix, full_range = struct.unpack(">4B", chunk.data)
+    return (matrix, full_range) == (0, 1) and cicp.is_srgb(primaries, transfer)
 
 
 def removed(chunks: Sequence[Chunk], policy: Metadata) -> list[str]:
