@@ -16,6 +16,7 @@ ADOBE_RGB = b"R03"  # DCF 2.0 (CIPA DC-009), 7: the option file's colour space
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
 EXIF_HEADER = b"Exif\0"  # and one more byte: 0 by 4.7.2, 0xFF in some files
+PROFILE_SPACES = ("GRAY", "RGB", "CMYK", "Lab", "YCbr")  # that pictures come in (ICC.1:2022, table 19)
 CREDENTIALS_REMOVED = "content credentials (C2PA) were removed"
 ADOBE_RGB_REMOVED = "the colour space (Adobe RGB, named only by Exif) was removed: colours will differ"
 
@@ -29,7 +30,9 @@ class Attachments:
     xmp       XMP packet
     comments  texts; "keyword: text" where the format has keywords
     density   pixels per metre, horizontally and vertically
+    aspect    pixels on one length of unknown unit, horizontally and vertically, where these differ: they are not square
     notices   what the source had beside and could not be put into these fields
+    shifts    those of the notices that say that colours will differ: a policy removes none of them
     """
 
     icc: bytes | None = None
@@ -37,7 +40,9 @@ class Attachments:
     xmp: bytes | None = None
     comments: tuple[str, ...] = ()
     density: tuple[int, int] | None = None
+    aspect: tuple[int, int] | None = None
     notices: tuple[str, ...] = ()
+    shifts: tuple[str, ...] = ()
 
     def reduced(self, policy: Metadata) -> "Attachments":
         """Return what a policy leaves. COLOR: the ICC profile and the orientation. STRIP: the orientation.
@@ -51,8 +56,24 @@ class Attachments:
         return Attachments(
             icc=profiles.whole(self.icc) if policy is Metadata.COLOR and self.icc else None,
             exif=orientation_exif(turned) if turned != 1 else None,
-            notices=(*(self.notices if policy is Metadata.COLOR else ()), *lost),
+            notices=(*(self.notices if policy is Metadata.COLOR else self.shifts), *lost),
+            shifts=self.shifts,
         )
+
+    def fitting(self, *, grey: bool) -> "Attachments":
+        """Return the same without a profile that is for other pixels than those of the result, named unless it is sRGB.
+
+        grey  whether the result has grey pixels; else they are RGB
+        """
+        expected = "GRAY" if grey else "RGB"
+        space = profiles.color_space(self.icc) if self.icc is not None else expected
+        if self.icc is None or space == expected or space not in PROFILE_SPACES:
+            return self
+        left = dataclasses.replace(self, icc=None)
+        if profiles.is_srgb(self.icc):
+            return left
+        what = f"the ICC profile ({profiles.name(self.icc)}) is for {space} pixels and the result has {expected}"
+        return left.noting(f"{what}: not carried over, colours will differ")
 
     def noting(self, *notices: str) -> "Attachments":
         """The same with more notices."""

@@ -145,6 +145,12 @@ class Settings:
             for sample in self.background:
                 _check("background", sample, int, 0, 255)
 
+    def delivery_of(self, *, raw: bool) -> Delivery:
+        """Return the delivery that was asked for, or the default of files or raw samples. Lossless files are safe."""
+        if self.lossless and not raw:
+            return Delivery.SAFE
+        return self.delivery or (Delivery.IMMEDIATE if raw else Delivery.SAFE)
+
     def digest(self) -> str:
         """Twelve hex digits that differ where the settings do."""
         return hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()[:12]

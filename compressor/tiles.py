@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from compressor.errors import FormatError, IncompleteError, LimitError, SettingsError
 from compressor.settings import Raw, Tile
-from compressor.t81 import DIMENSION_MAX
 
+SIDE_MAX = 1_000_000  # pixels, as of a PNG; what other formats hold is less, and for their routes to say
 TILE_BYTES_MAX = 1 << 20
 BAND_PIXELS = 1 << 16
 
@@ -28,8 +28,8 @@ def check_raw(raw: Raw) -> None:
         if getattr(raw, name) < 1:
             raise SettingsError(f"raw.{name}", f"is {getattr(raw, name)}, must be at least 1")
     for name in ("width", "height"):
-        if getattr(raw, name) > DIMENSION_MAX:
-            raise LimitError(f"raw.{name} is {getattr(raw, name)}, more than {DIMENSION_MAX}")
+        if getattr(raw, name) > SIDE_MAX:
+            raise LimitError(f"raw.{name} is {getattr(raw, name)}, more than {SIDE_MAX}")
     if min(raw.tile_width, raw.width) * min(raw.tile_height, raw.height) * raw.channels > TILE_BYTES_MAX:
         raise LimitError(f"a tile is larger than {TILE_BYTES_MAX} bytes")
 

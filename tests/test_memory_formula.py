@@ -62,7 +62,7 @@ def write(kind: str, path: Path, width: int, rows: int) -> Path:
 
 
 # Kind of the source, settings. White is what alpha lies on in a JPEG.
-FAST, TWO_PASSES, LOSSLESS = {"effort": "fast"}, {"effort": "balanced"}, {"lossless": True}
+FAST, TWO_PASSES, BEST, LOSSLESS = {"effort": "fast"}, {"effort": "balanced"}, {"effort": "best"}, {"lossless": True}
 JPEG, PNG = {"format": "jpeg", "background": (255, 255, 255)}, {"format": "png"}
 SHORT = (
     ("baseline-444-noise", TWO_PASSES | {"quality": 100}),
@@ -101,6 +101,11 @@ FULL = (
     ("png-4-16", FAST | PNG),
     ("interlaced", FAST | PNG),
     ("interlaced", TWO_PASSES | PNG),
+    ("baseline", FAST | PNG),
+    ("baseline", TWO_PASSES | PNG),
+    ("baseline-grey", TWO_PASSES | PNG),
+    ("baseline-444", BEST | PNG),
+    ("progressive", TWO_PASSES | PNG),
 )
 
 

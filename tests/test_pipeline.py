@@ -265,7 +265,7 @@ def test_wrong_tiles_are_refused(change, error):
 @pytest.mark.parametrize(
     "raw",
     [
-        Raw(width=70000, height=10, channels=3, tile_width=10, tile_height=10),
+        Raw(width=2_000_000, height=10, channels=3, tile_width=10, tile_height=10),
         Raw(width=4000, height=4000, channels=3, tile_width=4000, tile_height=4000),
     ],
 )

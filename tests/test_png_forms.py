@@ -246,7 +246,7 @@ def test_interlaced_images_of_every_kind_show_the_same(color, depth):
 
 @pytest.mark.parametrize("height, band", list(itertools.product([1, 5, 63, 64, 65, 1000], [1, 7, 2000])))
 def test_the_sample_does_not_depend_on_the_bands(height, band, monkeypatch):
-    monkeypatch.setattr("compressor.png.reduction.RUN_BYTES", 400)
+    monkeypatch.setattr("compressor.png.reduction.RUN_PIXELS", 400)
     rows = RNG.integers(0, 256, (height, 100), np.uint8)
     header = read_header(ByteStream([png(rows.reshape(height, 100, 1), GREY, 8)]))
     runs = []

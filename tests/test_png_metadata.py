@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from compressor.errors import LimitError
+from compressor.icc import color_space, name
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.png.chunks import Chunk
 from compressor.png.header import new_header
@@ -88,9 +89,9 @@ def test_what_has_no_place_is_named_and_what_says_nothing_is_not():
     assert reading(*quiet).notices == ()
     assert reading((b"gAMA", struct.pack(">I", 100000)), (b"sRGB", b"\0")).notices == ()
     assert reading((b"gAMA", struct.pack(">I", 100000)), (b"prVt", b"")).notices == (
-        "not carried over from PNG: gAMA, prVt",
+        "not carried over from PNG: prVt",
+        "the colour space (gAMA) is not carried over: colours will differ",
     )
-    assert reading((b"cICP", b"\x09\x10\0\1")).notices == ("not carried over from PNG: cICP",)
 
 
 def test_a_profile_for_other_colours_is_not_put_into_a_png():
@@ -129,3 +130,57 @@ def test_policies_leave_what_they_say():
         exif=orientation_exif(6), notices=("the ICC profile (unnamed) was removed: colours will differ",)
     )
     assert Attachments(exif=orientation_exif(1)).reduced(Metadata.COLOR).exif is None
+
+
+GAMMA = (b"gAMA", struct.pack(">I", 100000))
+CHROMATICITIES = (b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
+PROFILE_CHUNK = (b"iCCP", b"P3\0\0" + zlib.compress(PROFILE))
+
+
+@pytest.mark.parametrize(
+    "chunks, named",
+    [
+        ([GAMMA], "gAMA"),
+        ([CHROMATICITIES], "cHRM"),
+        ([GAMMA, CHROMATICITIES], "cHRM, gAMA"),
+        ([(b"cICP", b"\x0c\x0d\0\0")], "cICP: Display P3, narrow range"),
+        ([(b"cICP", b"\x09\x10\0\1")], "cICP: BT.2020 with PQ"),
+        ([(b"cICP", b"\x09\x12\0\1"), GAMMA, CHROMATICITIES], "cICP: BT.2020 with HLG"),
+        ([(b"cICP", b"\x09\x10\0\1"), PROFILE_CHUNK], "cICP: BT.2020 with PQ"),
+        ([(b"cICP", b"\x63\x06\0\1")], "cICP: primaries 99 of H.273"),
+        ([(b"cICP", b"\x01\x0d\0\1"), GAMMA, CHROMATICITIES], ""),
+        ([PROFILE_CHUNK, GAMMA, CHROMATICITIES], ""),
+        ([(b"sRGB", b"\0"), GAMMA, CHROMATICITIES], ""),
+    ],
+)
+@pytest.mark.parametrize("policy", list(Metadata))
+def test_the_colour_space_that_counts_is_named_under_every_policy(chunks, named, policy):
+    found = reading(*chunks).reduced(policy).notices
+
+    shifts = [notice for notice in found if notice.startswith("the colour space")]
+    assert shifts == ([f"the colour space ({named}) is not carried over: colours will differ"] if named else [])
+
+
+def test_code_points_become_a_profile_which_counts_before_another():
+    display_p3 = (b"cICP", b"\x0c\x0d\0\1")
+    for chunks in ([display_p3], [display_p3, GAMMA], [display_p3, PROFILE_CHUNK]):
+        found = reading(*chunks)
+        assert (name(found.icc), color_space(found.icc), found.notices) == ("Display P3", "RGB", ())
+    assert reading((b"cICP", b"\1\x0d\0\1"), PROFILE_CHUNK).icc is None
+    assert reading((b"cICP", b"\x09\x10\0\1"), PROFILE_CHUNK).icc == PROFILE  # for those who can't show PQ
+
+
+@pytest.mark.parametrize("kind, data", [(b"gAMA", b"\0"), (b"cHRM", bytes(31)), (b"cICP", b"\x09"), (b"pHYs", b"\1")])
+def test_colour_chunks_of_a_wrong_length_are_named(kind, data):
+    (notice,) = reading((kind, data)).notices
+
+    assert notice.startswith(f"{kind.decode()} at byte") and notice.endswith("can't be read and is not carried over")
+
+
+@pytest.mark.parametrize("x, y, found", [(3, 2, (3, 2)), (1, 1, None), (0, 2, None), (0, 0, None)])
+def test_a_density_without_a_unit_is_an_aspect_ratio(x, y, found):
+    attachments = reading((b"pHYs", struct.pack(">IIB", x, y, 0)))
+
+    assert (attachments.aspect, attachments.density) == (found, None)
+    chunks, _ = metadata_chunks(attachments)
+    assert [chunk.data for chunk in chunks] == ([struct.pack(">IIB", x, y, 0)] if found else [])

@@ -127,7 +127,7 @@ def test_a_profile_in_jpeg_2000_is_carried(format, mode, channels):
     result = compressor.compress(data, format=format)
 
     carried = Image.open(io.BytesIO(result.data)).info.get("icc_profile")
-    assert carried == bytes(found) or (channels == 1 and format == "webp" and carried == bytes(found))
+    assert carried == (None if (mode, format) == ("L", "webp") else bytes(found))  # a grey one does not fit RGB
     assert opened(data).metadata.reduced(Metadata.COLOR).icc == bytes(found)
 
 

@@ -25,7 +25,7 @@ ICC_PIECE_MAX = SEGMENT_DATA_MAX - len(ICC) - 2
 def segments_for(attachments: Attachments) -> tuple[list[Segment], list[str]]:
     """The segments of a new JPEG (JFIF first), and notices of what it can't carry."""
     notices = list(attachments.notices)
-    segments = [_jfif(attachments.density)]
+    segments = [_jfif(attachments.density, attachments.aspect)]
     if attachments.exif is not None:
         segments += _single(APP1, EXIF + attachments.exif, "Exif", notices)
     if attachments.xmp is not None:
@@ -47,7 +47,7 @@ def attachments_of(segments: Sequence[Segment]) -> Attachments:
     Of repeated segments Exif is joined and the last XMP counts, as in Pillow; comments are all kept. The index of
     further pictures (MPF) is not among what is named: whoever drops the pictures says so.
     """
-    exif, xmp, density = b"", None, None
+    exif, xmp, density, aspect = b"", None, None, None
     pieces: list[bytes] = []
     comments: list[str] = []
     lost: list[str] = []
@@ -56,7 +56,7 @@ def attachments_of(segments: Sequence[Segment]) -> Attachments:
         if marker == COM:
             comments.append(_text(data.rstrip(b"\0")))
         elif marker == APP0 and data.startswith(JFIF):
-            density = _density(data)
+            density, aspect = _density(data), _aspect(data)
         elif marker == APP1 and data.startswith(EXIF_START):
             exif += data[EXIF_BYTES:]
         elif marker == APP1 and data.startswith(XMP):
@@ -75,6 +75,7 @@ def attachments_of(segments: Sequence[Segment]) -> Attachments:
         xmp=xmp or None,
         comments=tuple(comment for comment in comments if comment),
         density=density,
+        aspect=aspect,
         notices=tuple(notices),
     )
 
@@ -106,6 +107,14 @@ def _density(jfif: bytes) -> tuple[int, int] | None:
     return found if min(found) > 0 else None
 
 
+def _aspect(jfif: bytes) -> tuple[int, int] | None:
+    """Return how many pixels a JFIF segment without a unit has on one length across and down, where these differ."""
+    if len(jfif) < 12:
+        return None
+    unit, x, y = struct.unpack_from(">BHH", jfif, 7)
+    return (x, y) if unit == 0 and x != y and min(x, y) > 0 else None
+
+
 def _single(marker: int, data: bytes, name: str, notices: list[str]) -> list[Segment]:
     if len(data) > SEGMENT_DATA_MAX:
         notices.append(f"{name} has {len(data)} bytes, too many for a JPEG segment: not carried over")
@@ -113,9 +122,15 @@ def _single(marker: int, data: bytes, name: str, notices: list[str]) -> list[Seg
     return [Segment(marker, data)]
 
 
-def _jfif(density: tuple[int, int] | None) -> Segment:
-    """APP0 with the density in dots per centimetre, or an aspect ratio of 1:1 where there is none."""
-    unit, x, y = (0, 1, 1) if density is None else (2, *(max(1, min(65535, round(d / 100))) for d in density))
+def _jfif(density: tuple[int, int] | None, aspect: tuple[int, int] | None) -> Segment:
+    """APP0 with the density in dots per centimetre, or without a unit the aspect ratio, 1:1 where none is known."""
+    unit, x, y = 0, *(aspect or (1, 1))
+    if density is not None:
+        unit, (x, y) = 2, (round(d / 100) for d in density)
+    elif max(x, y) > 65535:
+        scale = 65535 / max(x, y)
+        x, y = round(x * scale), round(y * scale)
+    x, y = (max(1, min(65535, d)) for d in (x, y))
     return Segment(APP0, JFIF + struct.pack(">HBHHBB", 0x0101, unit, x, y, 0, 0))
 
 

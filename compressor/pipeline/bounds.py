@@ -18,7 +18,7 @@ from compressor.png.chunks import PIECE_BYTES
 from compressor.png.deflate import PIECEWISE_BYTES
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
-from compressor.png.reduction import RUN_BYTES, RUNS
+from compressor.png.reduction import RUN_PIXELS, RUNS
 from compressor.png.rgba16 import PIECE_PIXELS
 from compressor.settings import Effort, Raw, Settings
 
@@ -76,11 +76,33 @@ def jpeg_bands(header: Header, lines: int) -> int:
 def png_to_png(header: png.Header, lines: int, effort: Effort, surveyed: bool = False) -> int:
     """Bands of scanlines, what `png_writing` takes; with a survey also the sample and pixels."""
     known = BASE_BYTES + png_bands(header, lines) + png_writing(header, effort)
-    if surveyed:
-        # Pixels in both passes and once packed; the sample in parts, joined, and in the form that is tried.
-        pixels = max(header.width, min(PIECE_PIXELS, lines * header.width))
-        known += 3 * 8 * pixels + 3 * min(RUNS[effort] * RUN_BYTES, header.height * header.row_bytes)
-    return known
+    return known + (3 * sum(survey_bytes(header, lines, effort)) if surveyed else 0)
+
+
+def pixels_to_png(
+    header: png.Header, lines: int, band_bytes: int, lasting_bytes: int, effort: Effort, *, surveyed: bool
+) -> int:
+    """Return bands of pixels and what `png_writing` takes; with a survey the larger of its two passes.
+
+    header         of the PNG in the form of the pixels
+    lasting_bytes  of those for bands, what is still held when the bands have ended
+    """
+    if not surveyed:
+        return BASE_BYTES + band_bytes + png_writing(header, effort)
+    pixels, sample = survey_bytes(header, lines, effort)
+    first = band_bytes + png_writing(header, Effort.FAST) + pixels + sample
+    second = lasting_bytes + png_bands(header, lines) + png_writing(header, effort) + 3 * (pixels + sample)
+    return BASE_BYTES + max(first, second)
+
+
+def survey_bytes(header: png.Header, lines: int, effort: Effort) -> tuple[int, int]:
+    """Return what the pixels take that a survey looks at together, and what its sample takes.
+
+    When all of an image has been seen there are three of each: pixels in both passes and once packed; the sample in
+    parts, joined, and in the form that is tried.
+    """
+    pixels = 8 * max(header.width, min(PIECE_PIXELS, lines * header.width))
+    return pixels, min(RUNS[effort] * RUN_PIXELS * header.bits_per_pixel // 8, header.height * header.row_bytes)
 
 
 def png_writing(header: png.Header, effort: Effort) -> int:

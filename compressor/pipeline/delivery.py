@@ -17,6 +17,7 @@ from compressor.pipeline.stages import Stages
 from compressor.pipeline.unchanged import may_stay, same, without_metadata
 from compressor.settings import Delivery, Metadata, Outcome, Path, Raw, Report, Settings, Source, Tile
 
+DEFECT = "the result did not decode to the source's own samples, which is a defect of the encoder"
 FLUSH_BYTES = 1 << 16  # output waits for this many, the first bytes excepted
 
 
@@ -134,9 +135,8 @@ class Stream:
 
     @property
     def _safe(self) -> bool:
-        asked = self._settings.delivery or (Delivery.IMMEDIATE if self._raw else Delivery.SAFE)
-        forced = self._settings.lossless and self._raw is None
-        return asked is Delivery.SAFE or forced or (self._route is not None and self._route.needs_verdict)
+        asked = self._settings.delivery_of(raw=self._raw is not None)
+        return asked is Delivery.SAFE or (self._route is not None and self._route.needs_verdict)
 
     def _pull(self) -> Iterator[Any]:
         """The input, without the time that the caller takes to give it."""
@@ -213,7 +213,9 @@ class Stream:
         if not reason:
             with self._stages.stage("verify"):
                 if not route.verify(whole):  # ours, not the source's: what we were given is still whole
-                    reason = "the result did not decode to the source's own samples, which is a defect of the encoder"
+                    reason = DEFECT
+                    if not self._may_stay:  # another format was asked for: there is nothing right to give out
+                        raise RuntimeError(DEFECT)
         if reason:
             yield from self._deliver_original(reason, reduced or self._reduced_original())
             return

@@ -34,8 +34,8 @@ from compressor.tiff import File
 from compressor.tiles import check_raw
 from compressor.turns import BRIEF_WIDTH
 
-# What `keep` makes of a format that has no route to itself: JPEG from BMP, which nobody wants to keep as it is.
-KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "jpeg"}
+# The output formats under `keep`. Nobody wants a BMP kept as it is; what it becomes depends on its pixels.
+KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "jpeg or png"}
 COLORS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 
 
@@ -156,7 +156,7 @@ def _open_png(target: str, stream: ByteStream, original: Spool, context: Context
     if header.credentials and _keeps_credentials("png", settings):
         return source, HAS_CREDENTIALS
     if target == "png":
-        kept = original if settings.lossless or settings.delivery is not Delivery.IMMEDIATE else None
+        kept = original if settings.delivery_of(raw=False) is Delivery.SAFE else None
         route: PngToPng | PixelRoute = PngToPng(stream, header, settings, context.stages, context.spool, kept)
     else:
         route = _route_for(PngPixels(stream, header, context.spool), target, context)
@@ -198,7 +198,10 @@ def _through_pillow(source: Source, target: str, stream: ByteStream, original: S
     uncarried = containers.uncarried(source.format, original)
     if any("C2PA" in name for name in uncarried) and _keeps_credentials(source.format, context.settings):
         return source, HAS_CREDENTIALS
-    route = _route_for(RasterPixels(opened, uncarried, deep=target == "png"), target, context)
+    pixels = RasterPixels(opened, uncarried, deep=target == "png")
+    if target == KEPT_AS["bmp"]:
+        return _open_kept_bmp(opened, pixels, source, context)
+    route = _route_for(pixels, target, context)
     return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
 
 
@@ -211,18 +214,36 @@ def _unread(source: Source, original: Spool, problem: UnsupportedError) -> Sourc
     return dataclasses.replace(source, width=width, height=height, channels=channels)
 
 
-def _route_for(pixels: Pixels, target: str, context: Context) -> PixelRoute:
-    if context.settings.lossless and pixels.loss:
+def _open_kept_bmp(opened: "raster.Raster", pixels: Pixels, source: Source, context: Context) -> Opened:
+    """PNG for a BMP of at most 256 colours, since JPEG blurs the edges of what is drawn, and for one that JPEG can't
+    take: lossless, with alpha, or too long. JPEG for others. Colours are counted when there is memory for the image."""
+    to_png = _route_for(pixels, "png", context)
+    too_long = max(opened.width, opened.height) > DIMENSION_MAX
+    if context.settings.lossless or opened.channels in (2, 4) or too_long:
+        return dataclasses.replace(source, reserved_bytes=to_png.memory_bytes), lambda: to_png
+    to_jpeg = _route_for(pixels, "jpeg", context)
+
+    def start() -> Route:
+        with context.stages.stage("decode"):
+            return to_png if opened.has_few_colors() else to_jpeg
+
+    return dataclasses.replace(source, reserved_bytes=max(to_png.memory_bytes, to_jpeg.memory_bytes)), start
+
+
+def _route_for(pixels: Pixels, target: str, context: Context, *, raw: bool = False) -> PixelRoute:
+    settings, stages = context.settings, context.stages
+    if settings.lossless and pixels.loss:
         raise UnsupportedError(f"lossless: {pixels.loss} can't be kept on the way to {target}")
-    if target in ("jpeg", "png") and max(pixels.width, pixels.height) > DIMENSION_MAX:
-        raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
     match target:
         case "jpeg":
-            return PixelsToJpeg(pixels, context.settings, context.stages, context.spool)
+            if max(pixels.width, pixels.height) > DIMENSION_MAX:
+                raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
+            return PixelsToJpeg(pixels, settings, stages, context.spool)
         case "png":
-            return PixelsToPng(pixels, context.settings, context.stages)
+            safe = settings.delivery_of(raw=raw) is Delivery.SAFE
+            return PixelsToPng(pixels, settings, stages, context.spool, in_two_passes=safe)
         case _:
-            return PixelsToOther(pixels, context.settings, context.stages)
+            return PixelsToOther(pixels, settings, stages)
 
 
 def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
@@ -240,7 +261,7 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
     else:
         check_raw(raw)
         pixels = RawPixels(raw, arriving)
-    route = _route_for(pixels, target, context)
+    route = _route_for(pixels, target, context, raw=True)
     description = f"raw, 8-bit {COLORS[raw.channels]}"
     source = Source(
         format="raw",

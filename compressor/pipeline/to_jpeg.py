@@ -191,7 +191,7 @@ class PixelsToJpeg(Route):
             self._output.prepare()
 
     def head(self) -> bytes:
-        attachments = self._pixels.attachments.reduced(self._settings.metadata)
+        attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=self._pixels.channels < 3)
         made, self._notices = segments.segments_for(attachments)
         return writer.head(self._frame, self._tables, self._output.codes, made)
 

@@ -34,9 +34,14 @@ class PixelsToOther(Route):
 
     def body(self) -> Iterator[bytes | memoryview]:
         pixels, settings = self._pixels, self._settings
-        attachments = pixels.attachments.reduced(settings.metadata)
+        grey = pixels.channels == 1 and self.format == "avif"  # WebP has no grey, and AVIF none with alpha by Pillow
+        attachments = pixels.attachments.reduced(settings.metadata).fitting(grey=grey)
         if attachments.comments:
             self._notices.append(f"comments are not carried over to {raster.title(self.format)}")
+        across, down = attachments.density or attachments.aspect or (1, 1)
+        if abs(across - down) > max(across, down) // 100:
+            shape = f"pixels are not square ({across} x {down} on one length)"
+            self._notices.append(f"{shape}: not carried over to {raster.title(self.format)}")
         self._notices += attachments.notices
         with self._stages.stage("encode"):
             yield raster.encode(

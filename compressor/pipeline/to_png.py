@@ -1,7 +1,7 @@
 """Routes to PNG.
 
 PngToPng     scanlines → the smallest form that says the same → filtered → bytes
-PixelsToPng  bands of pixels → bytes
+PixelsToPng  bands of pixels → bytes; or → a PNG in a spool → the smallest form of it → bytes
 """
 
 from collections.abc import Callable, Iterator
@@ -11,21 +11,54 @@ from compressor.bytestream import ByteStream
 from compressor.memory import Readable, Spool
 from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
-from compressor.pipeline.pixels import Pixels
+from compressor.pipeline.pixels import Pixels, RasterPixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings
 from compressor.tiles import band_lines
 
 
-class PngToPng(Route):
+class ToPng(Route):
+    """The part that routes to PNG share: a result in the form of `header`, or as a first pass planned it.
+
+    header  of the scanlines that are written in one pass, or looked at in the first of two
+    spool   makes one
+    """
+
+    format = "png"
+
+    def __init__(self, header: png.Header, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
+        self._header, self._settings, self._stages, self._spool = header, settings, stages, spool
+        self._digest = png.digest(header)
+        self._plan: png.Plan | None = None
+        self._lines = band_lines(header.row_bytes, 1)
+
+    def _digested(self, rows: Iterator[png.Bytes]) -> Iterator[png.Bytes]:
+        for band in rows:
+            self._digest.update(band.data)
+            yield band
+
+    def _scanlines(self, stream: ByteStream, header: png.Header) -> Iterator[png.Bytes]:
+        return self._stages.timed(png.scanlines(stream, header, self._lines, self._spool), "decode")
+
+    def _planned(self, plan: png.Plan, again: ByteStream, metadata: Metadata) -> Iterator[bytes]:
+        """Yield the result of the second pass. again: a PNG with the scanlines that the first one has seen."""
+        rows = plan.rows(self._scanlines(again, png.read_header(again, metadata)))
+        return png.write(plan.header, rows, effort=self._settings.effort, metadata=metadata, choice=plan.choice)
+
+    def verify(self, result: Readable) -> bool:
+        """Whether the result has the source's scanlines or, where its form may be another, shows the same pixels."""
+        read = png.read_digest if self._plan is None else png.read_pixel_digest
+        return read(ByteStream(result.chunks()), self._lines) == self._digest.digest()
+
+
+class PngToPng(ToPng):
     """The same pixels, filtered and deflated anew. Interlacing goes: it costs bytes and shows in no sample.
 
     original  the source's own bytes when all of it has been read, for a second look at them: a first pass over all
               scanlines finds the smallest form that says the same. None: one pass, and the form stays
     """
 
-    format = "png"
     path = Path.LOSSLESS
 
     def __init__(
@@ -37,13 +70,10 @@ class PngToPng(Route):
         spool: Callable[[], Spool],
         original: Spool | None = None,
     ) -> None:
-        self._stream, self._header, self._settings, self._stages = stream, header, settings, stages
-        self._spool = spool
+        super().__init__(header, settings, stages, spool)
+        self._stream = stream
         self._original = None if settings.effort is Effort.FAST else original
-        self._digest = png.digest(header)
         self.height = header.height
-        self._lines = band_lines(header.row_bytes, 1)
-        self._plan: png.Plan | None = None
         self._behind: list[str] = []  # notices of what followed the image
         self.memory_bytes = bounds.png_to_png(header, self._lines, settings.effort, self._original is not None)
 
@@ -58,9 +88,6 @@ class PngToPng(Route):
     @property
     def tolerated(self) -> list[str]:
         return self._header.notices
-
-    def _scanlines(self, stream: ByteStream, header: png.Header) -> Iterator[png.Bytes]:
-        return self._stages.timed(png.scanlines(stream, header, self._lines, self._spool), "decode")
 
     def prepare(self) -> None:
         """The first pass."""
@@ -85,48 +112,79 @@ class PngToPng(Route):
         else:
             assert self._original is not None
             stream = ByteStream(self._original.chunks())
-            rows = self._plan.rows(self._scanlines(stream, png.read_header(stream, metadata)))
-            made = png.write(self._plan.header, rows, effort=effort, metadata=metadata, choice=self._plan.choice)
+            made = self._planned(self._plan, stream, metadata)
         yield from self._stages.timed(made, "encode")
         if metadata is Metadata.KEEP:
             yield from stream.drain()  # what follows IEND
         else:
             self._behind = removed_behind(sum(map(len, stream.drain())))
 
-    def _digested(self, rows: Iterator[png.Bytes]) -> Iterator[png.Bytes]:
-        for band in rows:
-            self._digest.update(band.data)
-            yield band
 
-    def verify(self, result: Readable) -> bool:
-        """Whether the result has the source's scanlines or, where its form may be another, shows the same pixels."""
-        read = png.read_digest if self._plan is None else png.read_pixel_digest
-        return read(ByteStream(result.chunks()), self._lines) == self._digest.digest()
+class PixelsToPng(ToPng):
+    """A new PNG of the depth that the bands have, or of less where that shows the same.
 
+    With `in_two_passes` the pixels are looked at while they are written, quickly, to a PNG in a spool, and written
+    again in the smallest form that shows the same. The spool holds no samples that are not compressed.
+    """
 
-class PixelsToPng(Route):
-    """A new PNG of the depth that the bands have."""
-
-    format = "png"
     path = Path.PIXELS
 
-    def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
-        self._pixels, self._settings, self._stages = pixels, settings, stages
+    def __init__(
+        self, pixels: Pixels, settings: Settings, stages: Stages, spool: Callable[[], Spool], *, in_two_passes: bool
+    ) -> None:
+        header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)
+        super().__init__(header, settings, stages, spool)
+        self._pixels = pixels
+        self._compact = spool() if in_two_passes and settings.effort is not Effort.FAST else None
         self.height = pixels.height
-        self._header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)
-        self._lines = band_lines(self._header.row_bytes, 1)
-        writing = bounds.png_writing(self._header, settings.effort)
-        self.memory_bytes = bounds.BASE_BYTES + pixels.band_bytes(self._lines) + writing
+        band_bytes = pixels.band_bytes(self._lines)
+        lasting_bytes = band_bytes if isinstance(pixels, RasterPixels) else 0  # Pillow's image stays, others end
+        surveyed = self._compact is not None
+        self.memory_bytes = bounds.pixels_to_png(
+            header, self._lines, band_bytes, lasting_bytes, settings.effort, surveyed=surveyed
+        )
         self._notices: list[str] = []
 
     @property
     def notices(self) -> list[str]:
         return [*self._pixels.notices, *self._notices]
 
-    def body(self) -> Iterator[bytes | memoryview]:
-        attachments = self._pixels.attachments.reduced(self._settings.metadata)
-        chunks, lost = png.metadata_chunks(attachments, grey=self._pixels.channels < 3)
+    def _bands(self) -> Iterator[png.Bytes]:
+        for band in self._stages.timed(self._pixels.bands(self._lines), "decode"):
+            yield band.reshape(len(band), -1)
+
+    def _take_attachments(self) -> None:
+        grey = self._pixels.channels < 3
+        attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=grey)
+        chunks, lost = png.metadata_chunks(attachments, grey=grey)
         self._notices += [*attachments.notices, *lost]
         self._header.chunks += chunks
-        bands = self._stages.timed(self._pixels.bands(self._lines), "decode")
-        return self._stages.timed(png.write(self._header, bands, effort=self._settings.effort), "encode")
+
+    def prepare(self) -> None:
+        """The first pass."""
+        if self._compact is None:
+            return
+        survey = png.Survey(self._header, self._settings.effort)
+        written = png.write(self._header, self._surveyed(survey), effort=Effort.FAST)
+        for piece in self._stages.timed(written, "encode"):
+            self._compact.write(piece)
+        self._take_attachments()  # the compact PNG needs none
+        with self._stages.stage("encode"):
+            self._plan = survey.plan(Metadata.KEEP)  # they are reduced already
+            self._digest = survey.digest
+
+    def _surveyed(self, survey: png.Survey) -> Iterator[png.Bytes]:
+        for band in self._bands():
+            survey.add(band)
+            yield band
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        if self._plan is None:
+            self._take_attachments()
+            made = png.write(self._header, self._digested(self._bands()), effort=self._settings.effort)
+        else:
+            assert self._compact is not None
+            made = self._planned(self._plan, ByteStream(self._compact.chunks()), Metadata.KEEP)
+        yield from self._stages.timed(made, "encode")
+        if self._compact is not None:
+            self._compact.close()

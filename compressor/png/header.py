@@ -26,7 +26,7 @@ class Header:
     chunks        between IHDR and the first IDAT, in order and verbatim, PLTE and tRNS among them; those that `policy`
                   has no use for are left out
     trailing      between the last IDAT and IEND; complete when the scanlines have all been read
-    animated      whether it is an APNG (acTL before IDAT)
+    animated      whether it is an APNG (acTL before IDAT) that shows more than its default image
     notices       what was passed over
     image_data    start of the first IDAT; None in a new header
     policy        by which metadata were passed over as they were read
@@ -115,7 +115,22 @@ def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> Header:
     if header.color_type == PALETTE and not header.palette:
         raise FormatError("PNG", "IDAT", start.offset, "comes without a PLTE before it")
     header.image_data = start
+    header.animated = is_animated(header)
     return header
+
+
+def is_animated(header: Header) -> bool:
+    """Return whether the chunks in front of IDAT announce an animation that shows more than the default image.
+
+    An animation of one frame is a still picture where that frame is the default image: where its fcTL comes before
+    IDAT and covers the whole image, as clause 11.3.6.2 demands.
+    """
+    control = next((chunk.data for chunk in header.chunks if chunk.type == b"acTL"), None)
+    frames = [chunk.data[4:20] for chunk in header.chunks if chunk.type == b"fcTL"]
+    if control is None:
+        return False
+    whole = struct.pack(">4I", header.width, header.height, 0, 0)
+    return control[:4] != b"\0\0\0\1" or frames != [whole]
 
 
 def read_ihdr(chunk: Chunk) -> Header:
@@ -159,8 +174,6 @@ def take(header: Header, target: list[Chunk], chunk: Chunk, right: bool) -> None
     elif chunk.type == b"tRNS":
         if not _take_transparency(header, target, chunk):
             return
-    elif chunk.type == b"acTL":
-        header.animated |= target is header.chunks
     elif chunk.type in (b"IHDR", b"IEND"):
         problem = "comes before any IDAT" if chunk.type == b"IEND" else "is the second one"
         raise FormatError("PNG", chunk.name, chunk.offset, problem)

@@ -5,10 +5,11 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 
+from compressor import cicp
 from compressor.errors import LimitError
 from compressor.metadata import Attachments, lost_colors, tiff_stream
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk
-from compressor.png.header import Header
+from compressor.png.header import GREY, GREY_ALPHA, Header
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.policy import ANIMATION, CREDENTIALS, PIXELS
 from compressor.settings import Metadata
@@ -19,7 +20,6 @@ COMMENT = "Comment"  # table 22
 WITHOUT_LOSS = (*PIXELS, *ANIMATION, CREDENTIALS, b"iDOT", b"sRGB", b"sBIT", b"bKGD", b"hIST", b"tIME")
 SRGB_GAMMA = 45455  # 1 / 2.2 in units of 1 / 100000 (clause 11.3.2.2)
 SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
-SRGB_CICP = (1, 13, 0, 1)
 
 
 def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: None) -> Attachments:
@@ -27,10 +27,11 @@ def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: 
 
     hold  as in `ByteStream`: told of what compressed chunks inflate to
     """
-    found: dict[str, bytes | tuple[int, int]] = {}
+    found: dict[str, bytes | tuple[int, int] | None] = {}
     comments: list[str] = []
     lost: list[str] = []
     notices: list[str] = []
+    told: dict[bytes, Chunk | None] = {}
     inflate = _Inflate(hold)
     for chunk in (*header.chunks, *header.trailing):
         try:
@@ -51,15 +52,45 @@ def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: 
                 x, y, unit = struct.unpack(">IIB", chunk.data)
                 if unit == 1:
                     found.setdefault("density", (x, y))
-            elif chunk.type not in WITHOUT_LOSS and not _is_srgb(chunk):
+                elif x != y and min(x, y) > 0:  # clause 11.3.5.3: without a unit only the aspect ratio is told
+                    found.setdefault("aspect", (x, y))
+            elif chunk.type in (b"cICP", b"gAMA", b"cHRM"):
+                told.setdefault(chunk.type, None if _is_srgb(chunk) else chunk)
+            elif chunk.type not in WITHOUT_LOSS:
                 lost.append(chunk.name)
         except (ValueError, struct.error, zlib.error):
             notices.append(f"{chunk.name} at byte {chunk.offset} can't be read and is not carried over")
-    if any(chunk.type == b"sRGB" for chunk in header.chunks) or "icc" in found:
-        lost = [name for name in lost if name not in ("gAMA", "cHRM")]  # they only repeat it for older readers
     if lost:
         notices.append(f"not carried over from PNG: {', '.join(sorted(set(lost)))}")
-    return Attachments(comments=tuple(comments), notices=tuple(notices), **found)  # type: ignore[arg-type]
+    if b"cICP" in told:  # counts before all the others
+        profile, shifts = _code_points(told[b"cICP"], header.color_type in (GREY, GREY_ALPHA))
+        if profile is not None or not shifts:
+            found["icc"] = profile
+    elif "icc" in found or any(chunk.type == b"sRGB" for chunk in header.chunks):
+        shifts = ()  # gAMA and cHRM only repeat it for older readers (clause 13.13)
+    else:
+        shifts = _shifts(sorted(chunk.name for chunk in told.values() if chunk is not None))
+    notices += shifts
+    return Attachments(
+        comments=tuple(comments),
+        notices=tuple(notices),
+        shifts=shifts,
+        **found,  # type: ignore[arg-type]
+    )
+
+
+def _shifts(names: Sequence[str]) -> tuple[str, ...]:
+    return (f"the colour space ({', '.join(names)}) is not carried over: colours will differ",) if names else ()
+
+
+def _code_points(chunk: Chunk | None, grey: bool) -> tuple[bytes | None, tuple[str, ...]]:
+    """Return an ICC profile for what cICP says, or a notice where there is none. chunk: None for sRGB."""
+    if chunk is None:
+        return None, ()
+    primaries, transfer, matrix, full_range = chunk.data
+    profile = cicp.profile(primaries, transfer, grey) if (matrix, full_range) == (0, 1) else None
+    narrow = "" if full_range else ", narrow range"
+    return profile, _shifts([] if profile else [f"cICP: {cicp.title(primaries, transfer)}{narrow}"])
 
 
 def _keyword_end(chunk: Chunk) -> int:
@@ -108,11 +139,13 @@ class _Inflate:
 def _is_srgb(chunk: Chunk) -> bool:
     """Whether a chunk only says what readers take for granted without it."""
     if chunk.type == b"gAMA":
-        return abs(int.from_bytes(chunk.data, "big") - SRGB_GAMMA) <= 500
+        (gamma,) = struct.unpack(">I", chunk.data)
+        return bool(abs(gamma - SRGB_GAMMA) <= 500)
     if chunk.type == b"cHRM":
         values = struct.unpack(">8I", chunk.data)
         return all(abs(a - b) <= 500 for a, b in zip(values, SRGB_CHROMATICITIES, strict=True))
-    return chunk.type == b"cICP" and tuple(chunk.data) == SRGB_CICP
+    primaries, transfer, matrix, full_range = struct.unpack(">4B", chunk.data)
+    return (matrix, full_range) == (0, 1) and cicp.is_srgb(primaries, transfer)
 
 
 def removed(chunks: Sequence[Chunk], policy: Metadata) -> list[str]:
@@ -164,6 +197,8 @@ def metadata_chunks(attachments: Attachments, *, grey: bool = False) -> tuple[li
             notices.append(f"the ICC profile is for {name or 'nothing'} and does not fit the PNG: not carried over")
     if attachments.density is not None and max(attachments.density) < 1 << 31:
         chunks.append(Chunk(b"pHYs", struct.pack(">IIB", *attachments.density, 1)))
+    elif attachments.aspect is not None:
+        chunks.append(Chunk(b"pHYs", struct.pack(">IIB", *attachments.aspect, 0)))
     if attachments.exif is not None:
         chunks.append(Chunk(b"eXIf", attachments.exif))
     if attachments.xmp is not None:

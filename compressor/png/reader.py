@@ -86,13 +86,14 @@ def _finish(stream: ByteStream, header: Header, data: ImageData, inflate: Inflat
         # As libpng does: nothing of the image is missing.
         header.notices.append(f"{garbage_bytes} bytes behind the compressed image data were dropped")
     assert data.after is not None
-    start = data.after
+    start, further = data.after, 0
     left, passed = METADATA_BYTES_MAX - header.metadata_bytes, Passed()
     while start.type != b"IEND":
         if start.type == b"IDAT":
             raise FormatError("PNG", "IDAT", start.offset, "out of place: image data must not be interrupted")
         header.credentials |= start.type == CREDENTIALS
         if start.type in ANIMATION:
+            further += start.type == b"fcTL"
             skip_data(stream, start)
         elif not is_needed(start.type, header.policy):
             passed.skip(stream, start)
@@ -101,6 +102,8 @@ def _finish(stream: ByteStream, header: Header, data: ImageData, inflate: Inflat
             left = max(0, left - len(chunk.data) - 128)
             take(header, header.trailing, chunk, right)
         start = read_start(stream, start.name)
+    if further and not header.animated:
+        header.notices.append(f"{further} further frames, which no acTL announces, were dropped")
     skip_data(stream, start)
 
 

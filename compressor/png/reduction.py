@@ -22,8 +22,9 @@ from compressor.png.rgba16 import Expander, Pixels, new_digest
 from compressor.settings import Effort, Metadata
 
 RUNS = {Effort.BALANCED: 8, Effort.BEST: 16}  # of lines in the sample
-RUN_BYTES = 1 << 15  # of one, as the source has it
-RUN_PIXELS = 1 << 16
+# Of one. Counted in pixels, not in bytes: a result that is given back in its new form must show the same sample, or a
+# second run might choose otherwise.
+RUN_PIXELS = 1 << 14
 RUN_WIDTH = 1 << 13  # of these in a line: what is to the right is not looked at
 GOLDEN, GOLDEN_ONE = 40503, 1 << 16  # the golden ratio's fraction: multiples of it fall everywhere in 0 to 1
 
@@ -91,7 +92,7 @@ class Survey:
         self._line = 0
         # Whole bytes of whole pixels: eight pixels are whole bytes at any depth.
         self._run_bytes = min(header.row_bytes, RUN_WIDTH * header.bits_per_pixel // 8)
-        self._run_lines = max(1, min(RUN_BYTES // self._run_bytes, RUN_PIXELS // min(header.width, RUN_WIDTH)))
+        self._run_lines = max(1, RUN_PIXELS // min(header.width, RUN_WIDTH))
         self._stride = max(self._run_lines, -(-header.height // RUNS[effort]))
         self._runs: list[list[Bytes]] = []
 

@@ -19,7 +19,8 @@ and once or twice the file where the decoder takes it whole. The file itself is 
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import BinaryIO, NoReturn
 
 import numpy as np
@@ -225,7 +226,16 @@ class Raster:
             xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
             comments=(comment,) if comment else (),
             density=density(info.get("dpi")),
+            aspect=_aspect(info),
         )
+
+    def has_few_colors(self, most: int = 256) -> bool:
+        """Decode the first frame and return whether it has at most so many colours."""
+        try:
+            self._image.load()
+            return self._image.getcolors(most) is not None
+        except Exception as error:
+            translate(error, self.format, "pixels")
 
     def keep_depth(self) -> None:
         """Make the bands of grey with more than 8 bits hold all of them. Of colours Pillow itself keeps only 8."""
@@ -298,6 +308,19 @@ def scaled(band: Image.Image, white: int, peak: int) -> Bytes:
     if white != peak:
         samples = (samples.astype(np.int64).clip(0, white) * peak + white // 2) // white
     return samples.clip(0, peak).astype(">u2" if peak > 255 else np.uint8).view(np.uint8)
+
+
+def _aspect(info: Mapping[str | tuple[int, int], object]) -> tuple[int, int] | None:
+    """Return how many pixels lie on one length across and down, where a file tells that alone and these differ.
+
+    JFIF and TIFF have densities without a unit (T.871, 10.1; TIFF 6.0, ResolutionUnit 1).
+    """
+    pair = info.get("jfif_density") if info.get("jfif_unit") == 0 else info.get("resolution")
+    if density(pair) is None or info.get("dpi"):
+        return None
+    across, down = map(float, pair)  # type: ignore[call-overload]
+    ratio = Fraction(across / down).limit_denominator(10_000)
+    return (ratio.numerator, ratio.denominator) if ratio > 0 and ratio != 1 else None
 
 
 def density(dpi: object) -> tuple[int, int] | None:
