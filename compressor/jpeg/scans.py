@@ -107,6 +107,7 @@ class Scans:
 
     headers  one a scan: the header with that scan, the tables and the restart interval in force there, and the offset
     end      offset of what follows the image
+    lacking  which coefficients the scans never send or never refine to the last bit, for people; "" for a complete file
 
     Completes `header`: the height where a DNL segment gives it, the tables that came between scans, `trailing`,
     `notices` (which grow while rows are read).
@@ -129,6 +130,7 @@ class Scans:
         self._bogus = self._work = 0
         self.headers: list[Header] = []
         self.end = 0
+        self.lacking = ""
         self._find()
 
     # --- the walk along the markers
@@ -230,18 +232,24 @@ class Scans:
             raise LimitError(f"JPEG: its scans visit too many blocks for a file of {self._spool.size} bytes")
 
     def _check_complete(self, cut_off: bool) -> None:
-        """Each component must have come; and in a file without EOI every bit, or scans are missing."""
-        frame = self._header.frame
-        for component, missing in zip(frame.components, self._missing, strict=True):
-            if missing[0] < 0 or (cut_off and any(missing)):
+        """Find what the scans leave out. In a file without EOI that is an error: scans are missing."""
+        lacking = []
+        for component, missing in zip(self._header.frame.components, self._missing, strict=True):
+            if cut_off and any(missing):
                 problem = f"the scans end before component {component.id} is complete"
                 raise FormatError("JPEG", "EOI", self.end, f"{problem}, after {len(self.headers)} of them")
-        if any(map(any, self._missing)):  # libjpeg smooths what it shows of such a file, which changes no coefficient
-            self._header.notices.append("the scans leave coefficients out: the image was never complete")
+            never, rough = (sum(map(test, missing)) for test in ((0).__gt__, (0).__lt__))
+            if never:
+                lacking.append(f"{never} coefficients of component {component.id}")
+            if rough:
+                lacking.append(f"the last bits of {rough} coefficients of component {component.id}")
+        self.lacking = " and ".join(lacking)
 
     def _name_tables(self) -> None:
         """Give the header the tables that the components have."""
         header, frame = self._header, self._header.frame
+        if len(self._tables) < len(frame.components):
+            return  # a component never comes
         tables = [self._tables[index] for index in range(len(frame.components))]
         by_name = {component.tq: table for component, table in zip(frame.components, tables, strict=True)}
         same = all((by_name[c.tq] == table).all() for c, table in zip(frame.components, tables, strict=True))

@@ -22,14 +22,16 @@ PACKED_BLOCKS = 1024  # of a row, by one call
 class Coefficients:
     """A JPEG whose coefficient rows can be had: as it arrives, or in several scans from a spool.
 
-    rest  what follows the image, to be taken after the rows
-    end   where in the source the image ends; asked for between the rows and the rest
+    rest     what follows the image, to be taken after the rows
+    end      where in the source the image ends; asked for between the rows and the rest
+    lacking  coefficients that the scans leave out, as `Scans.lacking` names them; "" for a complete file
     """
 
     header: Header
     rows: Iterator[encoder.Row]
     rest: Iterator[bytes]
     end: Callable[[], int]
+    lacking: str = ""
 
 
 def read_coefficients(
@@ -45,7 +47,7 @@ def read_coefficients(
         pass
     with stages.stage("decode"):
         found = Scans(original, header, hold)
-    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end)
+    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, found.lacking)
 
 
 class Fingerprint:

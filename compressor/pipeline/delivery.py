@@ -152,10 +152,12 @@ class Stream:
     def _run(self) -> Generator[bytes, None, None]:
         assert self._source is not None
         route = self._route = None if self._start is None else self._start()
-        if route is not None and self._raw is None and not self._safe:
+        if route is not None and not route.objection and self._raw is None and not self._safe:
             self._stream.copy = self._original = None  # the spool stays: what does not stream is read from it
         if route is None:
             yield from self._deliver_original(opening.reason_unchanged(self._source))
+        elif route.objection:
+            yield from self._deliver_original(route.objection)
         elif self._safe:
             yield from self._deliver_safely(route)
         else:

@@ -1,7 +1,8 @@
 """Routes to JPEG.
 
-JpegToJpeg    bytes → coefficients → (requantized) → bytes
-PixelsToJpeg  bands of pixels → coefficients → bytes
+JpegToJpeg      bytes → coefficients → (requantized) → bytes
+IncompleteJpeg  none: the source comes back
+PixelsToJpeg    bands of pixels → coefficients → bytes
 """
 
 from collections.abc import Callable, Iterator
@@ -124,6 +125,30 @@ class JpegToJpeg(Route):
         except (FormatError, LimitError):
             return False
         return found.digest() == self._fingerprint.digest()
+
+
+class IncompleteJpeg(Route):
+    """A JPEG whose scans leave coefficients out. Decoders smooth the blocks of such a file (decompress_smooth_data in
+    libjpeg's jdcoefct.c), and those of no other: the same coefficients in a complete file would look different."""
+
+    format = "jpeg"
+    path = Path.NONE
+
+    def __init__(self, source: Coefficients) -> None:
+        self._header, self.height = source.header, source.header.frame.height
+        self.objection = f"its scans leave out {source.lacking}: decoders smooth it, and would not smooth a result"
+
+    @property
+    def notices(self) -> list[str]:
+        return self._header.notices
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        raise RuntimeError(self.objection)
+
+
+def jpeg_to_jpeg(source: Coefficients, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> Route:
+    """The route of a JPEG to JPEG."""
+    return IncompleteJpeg(source) if source.lacking else JpegToJpeg(source, settings, stages, spool)
 
 
 class PixelsToJpeg(Route):
