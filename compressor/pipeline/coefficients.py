@@ -10,7 +10,8 @@ from compressor.bytestream import ByteStream
 from compressor.jpeg import encoder
 from compressor.jpeg.frame import Header
 from compressor.jpeg.reader import read_rows
-from compressor.jpeg.scans import Scans
+from compressor.jpeg.scans import Scans, tables_of
+from compressor.jpeg.smallest import Coding
 from compressor.kernels import packing
 from compressor.memory import Spool
 from compressor.pipeline.stages import Stages
@@ -24,6 +25,7 @@ class Coefficients:
 
     rest     what follows the image, to be taken after the rows
     end      where in the source the image ends; asked for between the rows and the rest
+    coding   its scans in their order, each with its Huffman tables
     lacking  coefficients that the scans leave out, as `Scans.lacking` names them; "" for a complete file
     """
 
@@ -31,6 +33,7 @@ class Coefficients:
     rows: Iterator[encoder.Row]
     rest: Iterator[bytes]
     end: Callable[[], int]
+    coding: Coding
     lacking: str = ""
 
 
@@ -42,12 +45,14 @@ def read_coefficients(
     stream    behind the header, copying to `original`
     """
     if header.streams:
-        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset)
+        coding = [(header.scan, {key: header.huffman[key] for key in tables_of(header.scan, False)})]
+        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, coding)
     for _ in stream.drain():
         pass
     with stages.stage("decode"):
         found = Scans(original, header, hold)
-    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, found.lacking)
+    coding = [(each.scan, each.huffman) for each in found.headers]
+    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, coding, found.lacking)
 
 
 class Fingerprint:

@@ -61,10 +61,11 @@ class JpegToJpeg(Route):
             self._output = output.OnePassRows(self._frame, codes, rows)
         else:
             # A lossy result is compared with nothing, and its search need not be the longest.
+            few = settings.effort is Effort.BALANCED and not settings.lossless
             self._output = (
-                Smallest(frame, rows, spool, self._fingerprint.add_packed)
+                Smallest(frame, rows, spool, self._fingerprint.add_packed, coding=source.coding if few else ())
                 if anew is None
-                else Smallest(self._frame, rows, spool, few=settings.effort is Effort.BALANCED)
+                else Smallest(self._frame, without_padding(rows, self._frame), spool, few=few)
             )
 
     @property
@@ -186,7 +187,7 @@ class PixelsToJpeg(Route):
         else:
             shaper = shaping.Shaper(self._frame, made, distance, settings.effort, color)
             overshoot = made[0] if settings.effort is Effort.BEST else None
-            rows = shaper.rows(shaping.PixelSpectra(self._frame, bands, overshoot))
+            rows = without_padding(shaper.rows(shaping.PixelSpectra(self._frame, bands, overshoot)), self._frame)
             self._output = Smallest(self._frame, rows, spool, few=settings.effort is Effort.BALANCED)
 
     @property
