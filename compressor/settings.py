@@ -52,11 +52,21 @@ class Subsampling(StrEnum):
 
 
 class Metadata(StrEnum):
-    """KEEP: all. COLOR: what changes how the image looks (ICC profile, orientation). STRIP: none."""
+    """KEEP: all. COLOR: what changes how the image looks (ICC profile, orientation). STRIP: the orientation alone."""
 
     KEEP = "keep"
     COLOR = "color"
     STRIP = "strip"
+
+
+class ContentCredentials(StrEnum):
+    """How a file with content credentials (C2PA) is treated, whose signature a new file would not match.
+
+    DROP: they are removed, with a notice. UNCHANGED: the file comes back as it is.
+    """
+
+    DROP = "drop"
+    UNCHANGED = "unchanged"
 
 
 class Outcome(StrEnum):
@@ -107,6 +117,7 @@ class Settings:
     delivery: Delivery | None = None
     subsampling: Subsampling = Subsampling.AUTO
     metadata: Metadata = Metadata.KEEP
+    content_credentials: ContentCredentials = ContentCredentials.DROP
     min_saving: float = 0.0
     background: tuple[int, int, int] | None = None
 
@@ -145,6 +156,7 @@ ENUMS: Mapping[str, type[StrEnum]] = {
     "delivery": Delivery,
     "subsampling": Subsampling,
     "metadata": Metadata,
+    "content_credentials": ContentCredentials,
 }
 
 

@@ -4,6 +4,7 @@ An enum value is named after its Python value: `Format.JPEG = "jpeg"` travels as
 enum means the default. A scalar that is not set means the default, too.
 """
 
+import re
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -33,7 +34,8 @@ SCALARS = ("quality", "target_score", "max_bytes", "lossless", "min_saving")
 
 def _enum_to_proto(value: StrEnum) -> Any:
     name = type(value).__name__
-    return int(getattr(pb, name).Value(f"{name.upper()}_{value.value.upper()}"))
+    prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
+    return int(getattr(pb, name).Value(f"{prefix}_{value.value.upper()}"))
 
 
 def _enum_from_proto(field: str, kind: type[E], number: int) -> E:

@@ -11,12 +11,13 @@ from PIL import Image, ImageCms
 
 from compressor import pipeline
 from compressor.bytestream import ByteStream
-from compressor.jpeg import attachments
+from compressor.jpeg import attachments, gainmap, reduction
 from compressor.jpeg.frame import Segment
 from compressor.jpeg.headers import read_header
 from compressor.metadata import orientation, orientation_exif
 from compressor.settings import Metadata
 from tests.jpeg_files import header_of, jpeg, read
+from tests.readable import InMemory
 from tests.reference.huffman import segment
 from tests.test_jpeg_mpf import file_of, pictures_of
 from tests.test_pipeline import photograph
@@ -71,7 +72,7 @@ COLOR = [
     ADOBE,
     GAIN_MAP,
 ]
-STRIP = [COLOR[0], ADOBE]
+STRIP = [COLOR[0], COLOR[1], ADOBE]
 
 
 @pytest.mark.parametrize("policy, want", [("color", COLOR), ("strip", STRIP)])
@@ -95,11 +96,10 @@ def test_a_policy_leaves_what_the_pixels_need_whether_the_image_changes_or_not(p
 def test_reduced_files_hold_the_same_entropy_coded_data_in_any_chunks():
     data = jpeg(160, 120, quality=95, progressive=True, restart_marker_blocks=3)
     head = header_of(data).offset
-    data = data[:2] + EXIF + data[2:]
+    data = data[:2] + XMP + data[2:]
     for size in (1, 2, 7, 1000, len(data)):
-        pieces = lambda n=size: (data[at : at + n] for at in range(0, len(data), n))  # noqa: E731
-        got = b"".join(attachments.without_metadata(pieces, Metadata.STRIP))
-        assert got[head:] == data[head + len(EXIF) :]
+        got = b"".join(reduction.without_metadata(InMemory(data, size), Metadata.STRIP, []))
+        assert got[head:] == data[head + len(XMP) :]
 
 
 @pytest.mark.parametrize("policy", ["color", "strip"])
@@ -143,9 +143,7 @@ ULTRA_HDR = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://w
 
 
 def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left():
-    kept = attachments.kept([Segment(0xE1, attachments.XMP + ULTRA_HDR)], Metadata.COLOR)
-    assert len(kept) == 1
-    packet = kept[0].data.removeprefix(attachments.XMP)
+    packet = gainmap.reduced_xmp(ULTRA_HDR)
 
     assert b"Somebody" not in packet and b"private" not in packet
     description = ElementTree.fromstring(packet)[0][0]
@@ -156,14 +154,45 @@ def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left():
         {item + "Semantic": "Primary", item + "Mime": "image/jpeg", item + "Padding": "8"},
         {item + "Length": "1234", item + "Mime": "image/jpeg", item + "Semantic": "GainMap"},
     ]
-    assert attachments.kept([Segment(0xE1, attachments.XMP + ULTRA_HDR)], Metadata.STRIP) == []
 
 
-@pytest.mark.parametrize("piece", [b"<a:Item ", b"<", b"a", b':Length="', b"<a:Item>", b"hdrgm:Version   "])
+def test_lengths_of_pictures_follow():
+    packet = gainmap.with_lengths(gainmap.reduced_xmp(ULTRA_HDR), {1234: 999})
+
+    assert b'Item:Length="999"' in packet and b"1234" not in packet and b"Padding" not in packet
+    assert gainmap.with_lengths(packet, {1: 2}) == packet
+
+
+GAIN_MAP_PARAMETERS = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ dc:creator="Somebody" hdrgm:Version="1.0" hdrgm:GainMapMin="-0.5" hdrgm:Gamma="Somebody" hdrgm:Owner="1">
+<hdrgm:GainMapMax><rdf:Seq><rdf:li>1.5</rdf:li>
+<rdf:li>2.5</rdf:li><rdf:li>3e0</rdf:li></rdf:Seq></hdrgm:GainMapMax><hdrgm:HDRCapacityMax> 2.0 </hdrgm:HDRCapacityMax>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+def test_of_a_gain_maps_packet_the_numbers_alone_are_left():
+    packet = gainmap.reduced_parameters(GAIN_MAP_PARAMETERS)
+
+    assert b"Somebody" not in packet and b"Owner" not in packet
+    description = ElementTree.fromstring(packet)[0][0]
+    name = "{http://ns.adobe.com/hdr-gain-map/1.0/}"
+    assert {key: description.get(name + key) for key in ("Version", "GainMapMin", "HDRCapacityMax", "Gamma")} == {
+        "Version": "1.0", "GainMapMin": "-0.5", "HDRCapacityMax": "2.0", "Gamma": None,
+    }  # fmt: skip
+    assert [value.text for value in description.find(name + "GainMapMax")[0]] == ["1.5", "2.5", "3e0"]
+    assert gainmap.reduced_parameters(packet) == packet
+    assert gainmap.reduced_parameters(b"<x/>") is None
+
+
+@pytest.mark.parametrize(
+    "piece", [b"<a:Item ", b"<", b"a", b':Length="', b"<a:Item>", b"hdrgm:Version   ", b"<hdrgm:A><rdf:Seq><rdf:li>"]
+)
 def test_a_packet_that_is_nonsense_is_done_with_quickly(piece):
     start = time.process_time()
     packet = ULTRA_HDR.replace(b"<GContainer", piece * ((60_000) // len(piece)) + b"<GContainer", 1)
-    attachments.kept([Segment(0xE1, attachments.XMP + packet)], Metadata.COLOR)
+    gainmap.reduced_xmp(packet)
+    gainmap.reduced_parameters(packet)
     assert time.process_time() - start < 0.2
 
 

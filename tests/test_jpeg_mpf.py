@@ -74,7 +74,7 @@ def test_stripping_drops_the_other_pictures_and_says_so():
     _, after = pictures_of(result.data)
     assert len(after) == 1
     assert result.data.endswith(b"\xff\xd9")
-    assert any("other pictures" in notice for notice in result.report.notices)
+    assert any("further pictures" in notice for notice in result.report.notices)
 
 
 @pytest.mark.parametrize("cut", range(4, 40, 3))

@@ -12,10 +12,10 @@ PACKAGE = ROOT / "compressor"
 # From the bottom up. A unit (a module or a package of `compressor`) imports those of lower layers only. Units of one
 # layer do not import each other, but for `errors`; modules within a unit may.
 LAYERS = (
-    {"errors", "t81", "settings", "legible"},
+    {"errors", "t81", "settings", "legible", "icc"},
     {"kernels"},
     {"memory", "tiles", "turns", "bytestream"},
-    {"metadata", "sniff", "icc"},
+    {"metadata", "sniff"},
     {"jpeg", "png", "raster", "containers"},
     {"pipeline"},
     {"footprint", "metrics"},
@@ -49,7 +49,7 @@ DOORS = {
     "sqlite3": {"batch", "exporter"},
 }
 
-FILE_LINES_MAX = 350
+FILE_LINES_MAX = 450
 FUNCTION_LINES_MAX = 60
 LONG_FILES: set[str] = set()
 LONG_FUNCTIONS: set[str] = set()

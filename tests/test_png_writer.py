@@ -138,7 +138,8 @@ def test_of_metadata_only_colour_and_orientation_stay():
 def test_of_stripped_metadata_only_what_the_samples_need_stays():
     header, _, _ = decode(rewritten(image_with_everything(), metadata=Metadata.STRIP))
 
-    assert [chunk.type for chunk in header.chunks] == [b"PLTE", b"tRNS"]
+    assert [chunk.type for chunk in header.chunks] == [b"PLTE", b"tRNS", b"eXIf"]
+    assert header.chunks[-1].data == orientation_exif(6)
     assert header.trailing == []
 
 

@@ -84,7 +84,7 @@ def test_digests_differ_where_settings_do() -> None:
     changed: list[dict[str, Any]] = [
         {}, {"quality": 79}, {"target_score": 70.0}, {"max_bytes": 1000}, {"lossless": True}, {"effort": "fast"},
         {"format": "png"}, {"delivery": "safe"}, {"subsampling": "444"}, {"metadata": "strip"}, {"min_saving": 0.1},
-        {"background": (0, 0, 0)},
+        {"content_credentials": "unchanged"}, {"background": (0, 0, 0)},
     ]  # fmt: skip
     assert {name for change in changed for name in change} == {field.name for field in dataclasses.fields(Settings)}
     digests = [Settings(**change).digest() for change in changed]

@@ -11,6 +11,7 @@ from compressor.errors import SettingsError
 from compressor.footprint import Basis
 from compressor.settings import (
     ENUMS,
+    ContentCredentials,
     Delivery,
     Effort,
     Format,
@@ -37,6 +38,7 @@ SETTINGS = st.builds(
     delivery=st.none() | st.sampled_from(Delivery),
     subsampling=st.sampled_from(Subsampling),
     metadata=st.sampled_from(Metadata),
+    content_credentials=st.sampled_from(ContentCredentials),
     min_saving=st.floats(0, 1, exclude_max=True),
     background=st.none() | st.tuples(*[st.integers(0, 255)] * 3),
 )
@@ -59,9 +61,10 @@ def test_every_setting_travels():
 
 @pytest.mark.parametrize("kind", [*ENUMS.values(), Outcome, Path])
 def test_every_enum_value_travels(kind):
-    names = {f"{kind.__name__.upper()}_{value.value.upper()}" for value in kind}
+    prefix = {"ContentCredentials": "CONTENT_CREDENTIALS"}.get(kind.__name__, kind.__name__.upper())
+    names = {f"{prefix}_{value.value.upper()}" for value in kind}
 
-    assert names | {f"{kind.__name__.upper()}_UNSPECIFIED"} == set(getattr(pb, kind.__name__).keys())
+    assert names | {f"{prefix}_UNSPECIFIED"} == set(getattr(pb, kind.__name__).keys())
 
 
 @pytest.mark.parametrize("message", [pb.Settings(quality=0), pb.Settings(min_saving=1), pb.Settings(effort=77)])

@@ -12,6 +12,8 @@ class Outcome(StrEnum):
     """What became of an object.
 
     COMPRESSED  a smaller result stands in its place, or at the destination
+    STRIPPED    its own bytes without the metadata that the settings remove, in its place or at the destination: no
+                smaller result was found
     COPIED      its own bytes stand at the destination: no smaller result was found, or it is no image of ours
     KEPT        left alone, in place: the same reasons
     SKIPPED     not touched: archived, held, gone meanwhile, changed meanwhile
@@ -19,10 +21,16 @@ class Outcome(StrEnum):
     """
 
     COMPRESSED = "compressed"
+    STRIPPED = "stripped"
     COPIED = "copied"
     KEPT = "kept"
     SKIPPED = "skipped"
     FAILED = "failed"
+
+    @property
+    def changed(self) -> bool:
+        """Whether other bytes than the source's are there now."""
+        return self in (Outcome.COMPRESSED, Outcome.STRIPPED)
 
 
 class Reason(StrEnum):
@@ -31,6 +39,7 @@ class Reason(StrEnum):
 
     BROKEN      the image is: where, `error` says
     LIMIT       over a limit of this machine's budget
+    UNSTRIPPABLE  an image format from which metadata can't be removed; COPIED or KEPT where the job allows that
     VERIFY      the result was not what it should be
     POISON      a worker died of it, twice
     """
@@ -39,6 +48,7 @@ class Reason(StrEnum):
     NOT_SMALLER = "not smaller"
     NOT_AN_IMAGE = "not an image"
     UNSUPPORTED = "unsupported"
+    UNSTRIPPABLE = "can't be stripped"
     EMPTY = "empty"
     ARCHIVED = "archived"
     HELD = "held"
@@ -69,6 +79,7 @@ class Job:
     content_types    patterns such as image/*; others are skipped. Empty: any
     server           host:port of a service that compresses; "" here
     memory_budget    bytes that all objects of one worker together may reserve
+    copy_unstrippable  give images whose metadata can't be removed out as they are, in place of failing
     """
 
     source: str
@@ -83,6 +94,7 @@ class Job:
     memory_budget: int = 256 << 20
     spool_dir: str | None = None
     conditional_bytes: int = 64 << 20
+    copy_unstrippable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

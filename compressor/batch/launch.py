@@ -24,7 +24,7 @@ from compressor.batch.trial import Trial
 from compressor.errors import SettingsError
 from compressor.footprint import Basis
 from compressor.memory import resident_bytes
-from compressor.settings import VERSION
+from compressor.settings import VERSION, Metadata
 
 Stopped = Callable[[], bool]
 Told = Callable[[Progress], None]
@@ -188,9 +188,16 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
             samples=tuple(samples_of(tally.samples, job, source, target)) if request.samples else (),
         )  # fmt: skip
         summary = estimated(summary, ledger.spend(*watch.spent()), request.footprint)
-        for notice in source.notices if job.in_place else target.notices:
+        for notice in (*_notices_of(job), *(source.notices if job.in_place else target.notices)):
             summary = dataclasses.replace(summary, notices={notice: 0, **summary.notices})
         return summary
+
+
+def _notices_of(job: Job) -> list[str]:
+    """What an operator would not expect of a run."""
+    if job.keep is not None and job.settings.metadata is not Metadata.KEEP:
+        return [f"the originals kept under {job.keep} are as they were: their metadata remain"]
+    return []
 
 
 def facts_of(request: Request) -> dict[str, str]:

@@ -16,7 +16,7 @@ from compressor.batch.summary import Problem, Sample, Summary
 from compressor.batch.totals import Total
 from compressor.errors import CompressorError
 from compressor.legible import human_bytes, human_format, human_seconds
-from compressor.settings import VERSION
+from compressor.settings import VERSION, Metadata
 
 SAMPLES_MAX = 12
 ZOOM = 2
@@ -118,7 +118,8 @@ def _warning(summary: Summary) -> str:
     if summary.interrupted:
         lines.append("The run was interrupted. What follows is about the objects that it came to.")
     if summary.failed:
-        where = "broken images were copied as they were" if summary.mode == "copy" else "no byte of theirs was changed"
+        copied = summary.mode == "copy" and summary.settings.metadata is Metadata.KEEP
+        where = "broken images were copied as they were" if copied else "no byte of theirs was changed"
         lines.append(f"{_many(summary.failed)} failed: {where}.")
     return "".join(f'<p class="warning">{line}</p>' for line in lines)
 
@@ -127,7 +128,8 @@ def _facts(summary: Summary) -> str:
     seconds = max(summary.wall_seconds, 1e-9)
     codec = sum(summary.stage_seconds.values())
     done = Outcome.COPIED if summary.mode == "restore" else Outcome.COMPRESSED
-    rest = summary.objects - summary.count(done) - summary.failed
+    stripped = summary.count(Outcome.STRIPPED)
+    rest = summary.objects - summary.count(done) - stripped - summary.failed
     rows = [
         (
             "Objects read" if summary.mode == "dry run" else "Objects",
@@ -135,6 +137,7 @@ def _facts(summary: Summary) -> str:
             human_bytes(summary.bytes_in),
         ),
         ("Put back" if done is Outcome.COPIED else "Compressed", f"{summary.count(done):,}", ""),
+        *([("Stripped of metadata", f"{stripped:,}", "")] if stripped else []),
         ("Left as they were", f"{rest:,}", ""),
         ("Failed", f"{summary.failed:,}", ""),
         ("Took", human_seconds(summary.wall_seconds), f"{summary.objects / seconds:,.1f} objects/s"),
@@ -166,7 +169,7 @@ def _outcome_row(total: Total) -> tuple[str, ...]:
     reason = f' <span class="quiet">{text(total.reason)}</span>' if total.reason else ""
     outcome = f'<span class="bad">{total.outcome}</span>' if total.outcome is Outcome.FAILED else f"{total.outcome}"
     row = outcome + reason, _format(total.format), f"{total.objects:,}", human_bytes(total.bytes_in)
-    if total.outcome is not Outcome.COMPRESSED:
+    if not total.outcome.changed:
         return (*row, "", "", "")
     share = f"{total.saved_bytes / max(1, total.bytes_in):.1%}"
     return (*row, human_bytes(total.bytes_out), human_bytes(total.saved_bytes), share)

@@ -144,7 +144,7 @@ class Run:
         if done.retry:
             return False
         same = entry.etag in (done.etag, done.result_etag) if entry.etag else entry.size in (done.size, done.bytes_out)
-        if done.outcome is Outcome.COMPRESSED and self.job.in_place:
+        if done.outcome.changed and self.job.in_place:
             return entry.etag == done.result_etag if entry.etag else entry.size == done.bytes_out
         return same
 

@@ -120,10 +120,11 @@ def _shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
     columns = {name for _, name, *_ in database.execute("PRAGMA table_info(totals)")}
     memory = "sum(memory_byte_seconds)" if "memory_byte_seconds" in columns else "0.0"  # older ones lack it
     found = database.execute(
-        "SELECT shard, sum((outcome = :compressed) * (bytes_in - bytes_out)), sum((outcome = :compressed) * bytes_out),"
+        "SELECT shard, sum((outcome IN (:compressed, :stripped)) * (bytes_in - bytes_out)),"
+        " sum((outcome IN (:compressed, :stripped)) * bytes_out),"
         f" sum(cpu_seconds), {memory}"
         " FROM totals JOIN shards ON number = shard AND done = 1 GROUP BY shard",
-        {"compressed": Outcome.COMPRESSED.value},
+        {"compressed": Outcome.COMPRESSED.value, "stripped": Outcome.STRIPPED.value},
     )
     shards = {number: ShardSum(True, *sums) for number, *sums in found}
     opened: defaultdict[int, ShardSum] = defaultdict(ShardSum)
@@ -132,7 +133,7 @@ def _shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
         done, sums = from_line(line), opened[number]
         sums.cpu_seconds += done.cpu_seconds
         sums.memory_byte_seconds += done.memory_byte_seconds
-        if done.outcome is Outcome.COMPRESSED and state == FINAL:
+        if done.outcome.changed and state == FINAL:
             sums.saved_bytes += done.size - done.bytes_out
             sums.bytes_out += done.bytes_out
     return shards | opened

@@ -49,10 +49,9 @@ class Tally:
         for notice in done.notices:
             if notice in self.notices or len(self.notices) < NOTICES_MAX:
                 self.notices[notice] += 1
+        self.bytes_out += done.bytes_out if done.outcome.changed else done.size
         if done.outcome is not Outcome.COMPRESSED:
-            self.bytes_out += done.size
             return
-        self.bytes_out += done.bytes_out
         self.histogram[min(STEPS - 1, max(0, int(STEPS * (1 - done.bytes_out / done.size))))] += 1
         if done.size <= SAMPLE_BYTES_MAX:
             self._sample(done)

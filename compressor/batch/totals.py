@@ -28,7 +28,7 @@ class Total:
 
     @property
     def saved_bytes(self) -> int:
-        return self.bytes_in - self.bytes_out if self.outcome is Outcome.COMPRESSED else 0
+        return self.bytes_in - self.bytes_out if self.outcome.changed else 0
 
 
 class Totals:

@@ -84,5 +84,5 @@ class Trial:
             done = answer
         self.tally.add(done)
         if self._count is not None:
-            saved = done.size - done.bytes_out if done.outcome is Outcome.COMPRESSED else 0
+            saved = done.size - done.bytes_out if done.outcome.changed else 0
             self.sample.append((done.size, saved))

@@ -6,6 +6,15 @@ from dataclasses import replace
 
 from compressor.batch.job import Done, Outcome, Reason
 from compressor.batch.store import RETRIED, Store, StoreError, Trouble
+from compressor.errors import (
+    BusyError,
+    CallError,
+    CompressorError,
+    FormatError,
+    IdleError,
+    IncompleteError,
+    LimitError,
+)
 from compressor.memory import Spool
 
 # What a store's refusal means for an object.
@@ -19,6 +28,31 @@ MEANING = {
     Trouble.THROTTLED: (Outcome.FAILED, Reason.THROTTLED),
     Trouble.UNAVAILABLE: (Outcome.FAILED, Reason.UNAVAILABLE),
 }
+
+
+class WrongResultError(CompressorError):
+    """A result that is not what it should be."""
+
+
+# What an error of the codec means for an object; the last ones may go away by themselves.
+REASONS: tuple[tuple[type[CompressorError], Reason], ...] = (
+    (FormatError, Reason.BROKEN),
+    (LimitError, Reason.LIMIT),
+    (WrongResultError, Reason.VERIFY),
+    (BusyError, Reason.UNAVAILABLE),
+    (IdleError, Reason.UNAVAILABLE),
+    (IncompleteError, Reason.UNAVAILABLE),
+    (CallError, Reason.UNAVAILABLE),
+)
+
+
+def failed(done: Done, error: CompressorError) -> Done:
+    """Return what becomes of an object that the codec refused; raise the error where it is about no object."""
+    for kind, reason in REASONS:
+        if isinstance(error, kind):
+            retry = reason is Reason.UNAVAILABLE
+            return replace(done, outcome=Outcome.FAILED, reason=reason, error=str(error), retry=retry)
+    raise error
 
 
 class Clock:

@@ -12,29 +12,17 @@ from typing import Any
 from compressor import pipeline
 from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
 from compressor.batch.store import RETRIED, Attributes, Entry, Only, Opened, Store, StoreError, Trouble, open_store
-from compressor.batch.verdicts import Clock, digest, in_one_line, refused, store_digest
-from compressor.errors import (
-    BusyError,
-    CallError,
-    CompressorError,
-    FormatError,
-    IdleError,
-    IncompleteError,
-    LimitError,
-    UnsupportedError,
-)
+from compressor.batch.verdicts import Clock, WrongResultError, digest, failed, in_one_line, refused, store_digest
+from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.memory import Held, Resources, Spool, resident_bytes
 from compressor.pipeline.examining import examine
+from compressor.pipeline.unchanged import same, without_metadata
+from compressor.settings import Metadata, Path, Report
 from compressor.settings import Outcome as Verdict
-from compressor.settings import Path, Report
 from compressor.sniff import PREFIX, sniff
 from compressor.turns import BRIEF_WIDTH, cores
 
 SUBTYPES = {"pnm": "x-portable-anymap"}  # where a format is not registered by its name
-
-
-class WrongResultError(CompressorError):
-    """A result that is not what it should be."""
 
 
 @dataclass
@@ -157,55 +145,86 @@ class Worker:
             if source.size != opened.entry.size:
                 problem = f"{source.size} bytes came of {opened.entry.size}"
                 raise StoreError(Trouble.UNAVAILABLE, problem)
-            result = self.resources.spool()
-            stack.callback(result.close)
-            done = self._coded(source, result, sniff(head), blank)
-            if done.outcome is Outcome.COMPRESSED:
+            done, result = self._coded(source, sniff(head), blank)
+            if result is not None:
+                stack.callback(result.close)
+            if done.outcome.changed:
                 made = Result(done, opened.attributes, source, result)
-            elif self.job.in_place:
+            elif self.job.in_place or (done.outcome is Outcome.FAILED and self._must_strip):
                 return done
             else:
-                result.close()
                 outcome = Outcome.FAILED if done.outcome is Outcome.FAILED else Outcome.COPIED
                 done = replace(done, outcome=outcome, bytes_out=source.size, digest=digest(source))
                 made = Result(done, opened.attributes, source, None)
             stack.pop_all()
             return made
 
-    def _coded(self, source: Spool, result: Spool, kind: str, blank: Done) -> Done:
-        """Compress from one spool to the other and verify it: what becomes of the object, in place."""
+    @property
+    def _must_strip(self) -> bool:
+        """Whether no image may be given out with all of its metadata."""
+        return self.job.settings.metadata is not Metadata.KEEP and not self.job.copy_unstrippable
+
+    def _coded(self, source: Spool, kind: str, blank: Done) -> tuple[Done, Spool | None]:
+        """Return what becomes of an object, in place, and the verified bytes that replace its own."""
         kept = replace(blank, outcome=Outcome.KEPT, format="" if kind == "unknown" else kind)
         if source.size == 0:
-            return replace(kept, reason=Reason.EMPTY)
+            return replace(kept, reason=Reason.EMPTY), None
         if kind == "unknown":
-            return replace(kept, reason=Reason.NOT_AN_IMAGE)
-        failed = replace(kept, outcome=Outcome.FAILED)
+            return replace(kept, reason=Reason.NOT_AN_IMAGE), None
+        result = self.resources.spool()
         try:
-            report = self._compress(source, result)
-            stages, held = dict(report.stage_seconds), report.memory_byte_seconds
-            if report.outcome is Verdict.UNCHANGED or report.bytes_out >= report.bytes_in:
-                told = replace(kept, reason=Reason.NOT_SMALLER, error=report.reason)
-            elif report.format != report.source_format:  # a BMP: its key and its content type would be wrong
-                told = replace(kept, reason=Reason.UNSUPPORTED, error=f"would become {report.format}")
-            else:
-                began = time.thread_time()
-                held += self._verify(source, result, report)
-                stages["verify"] = stages.get("verify", 0.0) + time.thread_time() - began
-                told = replace(
-                    kept, outcome=Outcome.COMPRESSED, bytes_out=result.size, digest=digest(result),
-                    notices=report.notices, score=report.score,
-                )  # fmt: skip
-            return replace(told, path=report.path.value, stage_seconds=stages, memory_byte_seconds=held)
-        except FormatError as error:
-            return replace(failed, reason=Reason.BROKEN, error=str(error))
+            done = self._compressed(source, result, kept)
         except UnsupportedError as error:
-            return replace(kept, reason=Reason.UNSUPPORTED, error=str(error))
-        except LimitError as error:
-            return replace(failed, reason=Reason.LIMIT, error=str(error))
-        except WrongResultError as error:
-            return replace(failed, reason=Reason.VERIFY, error=str(error))
-        except (BusyError, IdleError, IncompleteError, CallError) as error:
-            return replace(failed, reason=Reason.UNAVAILABLE, error=str(error), retry=True)
+            done = replace(kept, reason=Reason.UNSUPPORTED, error=str(error))
+        except CompressorError as error:
+            done = failed(kept, error)
+        except BaseException:
+            result.close()
+            raise
+        if done.outcome.changed:
+            return done, result
+        result.close()
+        if done.reason is Reason.UNSUPPORTED and self.job.settings.metadata is not Metadata.KEEP:
+            return self._stripped(source, kind, done)
+        return done, None
+
+    def _compressed(self, source: Spool, result: Spool, kept: Done) -> Done:
+        """Compress from one spool to the other and verify that. Raises CompressorError."""
+        report = self._compress(source, result)
+        stages, held = dict(report.stage_seconds), report.memory_byte_seconds
+        if report.outcome is Verdict.UNCHANGED or report.bytes_out >= report.bytes_in:
+            done = replace(kept, reason=Reason.NOT_SMALLER, error=report.reason)
+            if not same(source, result):
+                self._compare(source, result, report, False)
+                done = replace(done, outcome=Outcome.STRIPPED, notices=report.notices)
+        elif report.format != report.source_format:  # a BMP: its key and its content type would be wrong
+            done = replace(kept, reason=Reason.UNSUPPORTED, error=f"would become {report.format}")
+        else:
+            began = time.thread_time()
+            held += self._verify(source, result, report)
+            stages["verify"] = stages.get("verify", 0.0) + time.thread_time() - began
+            done = replace(kept, outcome=Outcome.COMPRESSED, notices=report.notices, score=report.score)
+        if done.outcome.changed:
+            done = replace(done, bytes_out=result.size, digest=digest(result))
+        return replace(done, path=report.path.value, stage_seconds=stages, memory_byte_seconds=held)
+
+    def _stripped(self, source: Spool, kind: str, done: Done) -> tuple[Done, Spool | None]:
+        """Return what becomes of an image that stays as it is, but for its metadata."""
+        notices: list[str] = []
+        with ExitStack() as stack:
+            result = self.resources.spool()
+            stack.callback(result.close)
+            try:
+                for piece in without_metadata(source, kind, self.job.settings.metadata, notices):
+                    result.write(piece)
+            except CompressorError as error:
+                outcome = Outcome.KEPT if self.job.copy_unstrippable else Outcome.FAILED
+                return replace(done, outcome=outcome, reason=Reason.UNSTRIPPABLE, error=str(error)), None
+            if same(source, result):
+                return done, None
+            stack.pop_all()
+            stripped = replace(done, outcome=Outcome.STRIPPED, bytes_out=result.size, digest=digest(result))
+            return replace(stripped, notices=tuple(notices)), result
 
     def _compress(self, source: Spool, result: Spool) -> Report:
         settings = self.job.settings
@@ -237,20 +256,21 @@ class Worker:
             return reservation.held.byte_seconds()
 
     def _compare(self, source: Spool, result: Spool, report: Report, decode: bool) -> None:
+        if report.format not in ("jpeg", "png"):
+            return
         try:
             after = examine(result, self.resources, decode=decode)
-            before = examine(source, self.resources, decode=False)
+            before = examine(source, self.resources, decode=False, policy=self.job.settings.metadata)
         except (FormatError, UnsupportedError, LimitError) as error:
             raise WrongResultError(f"the result can't be decoded: {error}") from None
         if (after.width, after.height) != (report.width, report.height):
             raise WrongResultError(
                 f"the result is {after.width} x {after.height}, the source {report.width} x {report.height}"
             )
-        if self.job.settings.metadata != "strip":
-            if after.orientation != before.orientation:
-                raise WrongResultError(f"the result's orientation is {after.orientation}, not {before.orientation}")
-            if after.icc != before.icc:
-                raise WrongResultError("the result's ICC profile is not the source's")
+        if after.orientation != before.orientation:
+            raise WrongResultError(f"the result's orientation is {after.orientation}, not {before.orientation}")
+        if self.job.settings.metadata is not Metadata.STRIP and after.icc != before.icc:
+            raise WrongResultError("the result's ICC profile is not the source's")
 
     def commit(self, token: str) -> Done | None:
         """Write what was prepared, in its place or at the destination. None where it is not (or no longer) here."""

@@ -16,6 +16,13 @@ class Engine(StrEnum):
     DASK = "dask"
 
 
+class Unstrippable(StrEnum):
+    """What becomes of an image whose metadata can't be removed."""
+
+    FAIL = "fail"
+    COPY = "copy"
+
+
 def age(text: str | float | None) -> float | None:
     """Seconds, from 90d, 12h, 30m, 10s or 2w."""
     if not isinstance(text, str):
@@ -73,6 +80,13 @@ AllowNotAtomic = Annotated[
     option(
         "allow_not_atomic",
         "Replace in place also where the store can't do it on a condition: who writes meanwhile may lose.",
+    ),
+]
+Unstrippable_ = Annotated[
+    Unstrippable,
+    option(
+        "unstrippable",
+        "An image whose metadata can't be removed: it fails, or is copied (in place: left) as it is.",
     ),
 ]
 Overwrite = Annotated[bool, option("overwrite", "Write over what is at the destination.")]

@@ -30,6 +30,7 @@ BAR_COLUMNS = 24
 EXAMPLES_MAX = 3  # of each class of failures
 COLORS = {
     Outcome.COMPRESSED: "green",
+    Outcome.STRIPPED: "green",
     Outcome.COPIED: "default",
     Outcome.KEPT: "default",
     Outcome.SKIPPED: "yellow",
@@ -295,7 +296,7 @@ def reasoned(total: Total) -> str:
 def figures(total: Total) -> tuple[str, ...]:
     """Of a row: format, objects, bytes before; and of what was compressed bytes after, saved, and the share."""
     row = human_format(printable(total.format)) or "other", f"{total.objects:,}", human_bytes(total.bytes_in)
-    if total.outcome is not Outcome.COMPRESSED:
+    if not total.outcome.changed:
         return (*row, "", "", "")
     share = total.saved_bytes / max(1, total.bytes_in)
     return (*row, human_bytes(total.bytes_out), human_bytes(total.saved_bytes), f"{share:.1%}")
@@ -334,7 +335,7 @@ def next_steps(summary: Summary) -> Iterable[str]:
         yield f"something else was in the place of {many(exists)}: --overwrite replaces it"
     if not_atomic := of(Reason.NOT_ATOMIC):
         yield f"this store can't replace {many(not_atomic)} atomically: --allow-not-atomic replaces them all the same"
-    if summary.mode == "in place" and summary.keep is not None and summary.count(Outcome.COMPRESSED):
+    if summary.mode == "in place" and summary.keep is not None and summary.count(Outcome.COMPRESSED, Outcome.STRIPPED):
         ledger, kept = printable(shlex.quote(summary.ledger)), printable(summary.keep)
         yield f"compressor batch restore --ledger {ledger}  puts back the originals, kept under {kept}"
     if summary.mode == "dry run" and not summary.interrupted:

@@ -37,6 +37,7 @@ def compress(
     format: opt.Format_ = DEFAULTS.format,
     subsampling: opt.Subsampling_ = DEFAULTS.subsampling,
     metadata: opt.Metadata_ = DEFAULTS.metadata,
+    content_credentials: opt.ContentCredentials_ = DEFAULTS.content_credentials,
     background: opt.Background = None,
     min_saving: opt.MinSaving = DEFAULTS.min_saving,
     delivery: opt.Delivery_ = DEFAULTS.delivery,
@@ -59,6 +60,7 @@ def compress(
             delivery=delivery,
             subsampling=subsampling,
             metadata=metadata,
+            content_credentials=content_credentials,
             min_saving=min_saving,
             background=opt.color(background),
         )

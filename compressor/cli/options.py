@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from compressor.errors import CompressorError, SettingsError
-from compressor.settings import Delivery, Effort, Format, Metadata, Subsampling
+from compressor.settings import ContentCredentials, Delivery, Effort, Format, Metadata, Subsampling
 
 PREFIX = "COMPRESSOR_"
 UNITS = {"": 1, "b": 1}
@@ -118,7 +118,13 @@ Lossless = Annotated[bool, option("lossless", "Keep every coefficient (JPEG) or 
 Effort_ = Annotated[Effort, option("effort", "How hard to try; fast needs one pass over the image.")]
 Format_ = Annotated[Format, option("format", "Of the result; keep: the source's own.")]
 Subsampling_ = Annotated[Subsampling, option("subsampling", "Of the chroma; auto: the source's own, or 4:2:0.")]
-Metadata_ = Annotated[Metadata, option("metadata", "What to keep of it; color: profile and orientation.")]
+Metadata_ = Annotated[
+    Metadata, option("metadata", "What to keep of it; color: profile and orientation; strip: the orientation alone.")
+]
+ContentCredentials_ = Annotated[
+    ContentCredentials,
+    option("content_credentials", "A file with content credentials (C2PA): drop them, or give it back unchanged."),
+]
 Background = Annotated[
     str | None, option("background", "Behind transparent pixels in a JPEG, such as 255,255,255.", metavar="R,G,B")
 ]

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.batch.job import Outcome
 from compressor.batch.ledger import LedgerError, blob
 from compressor.batch.standing import part
 from compressor.exporter.credit import ENDED, withdraw
@@ -56,10 +55,9 @@ def index_one(state: State) -> bool:
 
 
 def _rows(path: str, ledger: int, shard: int) -> Iterator[tuple[bytes, int, int, int, int]]:
-    """Of all objects: one that is not compressed any more has saved nothing."""
+    """Of all objects: one that is not changed any more has saved nothing."""
     for done in part(Path(path), shard):
-        compressed = done.outcome is Outcome.COMPRESSED
-        saved, out = (done.size - done.bytes_out, done.bytes_out) if compressed else (0, 0)
+        saved, out = (done.size - done.bytes_out, done.bytes_out) if done.outcome.changed else (0, 0)
         yield blob(done.key), ledger, shard, saved, out
 
 

@@ -1,20 +1,17 @@
-"""Metadata segments of JPEG to and from the form that all formats share, and which of them a policy keeps."""
+"""Metadata segments of JPEG to and from the form that all formats share."""
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
-from compressor.bytestream import ByteStream
 from compressor.errors import LimitError
-from compressor.jpeg import gainmap, mpf, writer
+from compressor.jpeg import mpf
 from compressor.jpeg.frame import Segment
-from compressor.jpeg.markers import PARAMETERLESS, MarkerReader, entropy_coded
-from compressor.metadata import Attachments, orientation, orientation_exif
-from compressor.settings import Metadata
-from compressor.t81 import APP0, APP1, APP2, APP14, APP15, COM, EOI, SOI, SOS
+from compressor.metadata import Attachments
+from compressor.t81 import APP0, APP1, APP2, APP14, COM
 
 JFIF = b"JFIF\0"  # ITU-T T.871, 10.1
-JFIF_BYTES = 14  # ITU-T T.871, 10.1: up to the thumbnail
 EXIF = b"Exif\0\0"  # Exif 2.32, 4.7.2
+EXIF_START, EXIF_BYTES = b"Exif\0", 6  # as read: some files have 0xFF in place of the second zero
 XMP = b"http://ns.adobe.com/xap/1.0/\0"  # XMP specification part 3, 1.1.3
 EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"  # 1.1.3.1
 PHOTOSHOP = b"Photoshop 3.0\0"  # XMP specification part 3, 1.1.3: image resources, IPTC among them
@@ -60,8 +57,8 @@ def attachments_of(segments: Sequence[Segment]) -> Attachments:
             comments.append(_text(data.rstrip(b"\0")))
         elif marker == APP0 and data.startswith(JFIF):
             density = _density(data)
-        elif marker == APP1 and data.startswith(EXIF):
-            exif += data[len(EXIF) :]
+        elif marker == APP1 and data.startswith(EXIF_START):
+            exif += data[EXIF_BYTES:]
         elif marker == APP1 and data.startswith(XMP):
             xmp = data[len(XMP) :]
         elif marker == APP2 and data.startswith(ICC):
@@ -120,82 +117,6 @@ def _jfif(density: tuple[int, int] | None) -> Segment:
     """APP0 with the density in dots per centimetre, or an aspect ratio of 1:1 where there is none."""
     unit, x, y = (0, 1, 1) if density is None else (2, *(max(1, min(65535, round(d / 100))) for d in density))
     return Segment(APP0, JFIF + struct.pack(">HBHHBB", 0x0101, unit, x, y, 0, 0))
-
-
-def kept(segments: Sequence[Segment], policy: Metadata) -> list[Segment]:
-    """What a JPEG made from a JPEG still has; JFIF and Adobe say what the components mean and always stay, JFIF without
-    its thumbnail.
-
-    COLOR keeps the index of further pictures as well, and of XMP what says that there is a gain map among them: that
-    changes how the first one looks.
-    """
-    if policy is Metadata.KEEP:
-        return list(segments)
-    left: list[Segment] = []
-    for segment in segments:
-        if segment.marker == APP0 and segment.data.startswith(JFIF):
-            whole = len(segment.data) >= JFIF_BYTES
-            left.append(Segment(APP0, segment.data[: JFIF_BYTES - 2] + b"\0\0") if whole else segment)
-        elif segment.marker == APP14 and segment.data.startswith(ADOBE):
-            left.append(segment)
-        elif policy is Metadata.COLOR:
-            left += _color(segment)
-    return left
-
-
-def _color(segment: Segment) -> list[Segment]:
-    """What COLOR keeps of a segment."""
-    marker, data = segment.marker, segment.data
-    if marker == APP2 and data.startswith((ICC, mpf.IDENTIFIER, GAIN_MAP)):
-        return [segment]
-    if marker == APP1 and data.startswith(EXIF) and (turned := orientation(data[len(EXIF) :])) != 1:
-        return [Segment(APP1, EXIF + orientation_exif(turned))]
-    if marker == APP1 and data.startswith(XMP) and (xmp := gainmap.reduced_xmp(data[len(XMP) :])) is not None:
-        return [Segment(APP1, XMP + xmp)]
-    return []
-
-
-def without_metadata(chunks: Callable[[], Iterable[bytes]], policy: Metadata) -> Iterator[bytes]:
-    """A file reduced to what `policy` keeps, else as it is. An index of further pictures follows; where it goes, so do
-    they.
-
-    chunks  gives the bytes of the file, one that a reader has accepted, from the start: it is read twice
-    """
-    size, was_at, is_at = 0, None, 0
-    stream = ByteStream(chunks())
-    for piece, index_at in _reduced(stream, policy):
-        if index_at is not None and was_at is None:
-            was_at, is_at = index_at, size + 4
-        size += len(piece)
-    shift = (size - stream.offset) - (is_at - (was_at or 0))
-    stream = ByteStream(chunks())
-    for piece, index_at in _reduced(stream, policy):
-        if piece and index_at is not None and index_at == was_at:
-            yield writer.segment(APP2, mpf.moved(Segment(APP2, piece[4:]), size, shift))
-        else:
-            yield piece
-    if was_at is None or policy is not Metadata.STRIP:
-        yield from stream.drain()
-
-
-def _reduced(stream: ByteStream, policy: Metadata) -> Iterator[tuple[bytes, int | None]]:
-    """Pieces of a file up to EOI; with the one that was or is an index of pictures, where its data begin in the file.
-    What readers pass over between segments goes."""
-    reader, code = MarkerReader(stream), SOI
-    yield stream.read(2), None
-    while code != EOI:
-        code = reader.next_marker(end_allowed=True)
-        if code == EOI:
-            yield bytes([0xFF, EOI]), None
-        elif code not in PARAMETERLESS:
-            segment = Segment(code, reader.parameters())
-            is_metadata = APP0 <= code <= APP15 or code == COM
-            left = kept([segment], policy) if is_metadata else [segment]
-            index = mpf.index_of([segment])
-            yield b"".join(writer.segment(s.marker, s.data) for s in left), None if index is None else reader.at + 4
-        if code == SOS:
-            for piece in entropy_coded(stream):
-                yield piece, None
 
 
 def joined_icc(pieces: Sequence[bytes]) -> bytes | None:

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.settings import Metadata
 from compressor.t81 import SOF0, SOF1, SOF2, SOF3, SOF9, SOF10, SOF11
 
 SOF_LS = 0xF7  # of JPEG-LS (ITU-T T.87, C.2.2): no process of T.81, but a frame header of the same form
@@ -146,12 +147,15 @@ class Header:
 
     quantization  Tq -> (64,) uint16 in zig-zag order, as DQT carries it; those in use have no 0
     huffman       (Tc, Th) -> BITS (16 bytes), HUFFVAL, as DHT carries them (B.2.4.2); Tc is 0 for DC and 1 for AC
-    segments      APPn and COM, verbatim and in order
+    segments      APPn and COM in order: under KEEP verbatim
     offset        of the first byte of entropy-coded data from the start of the input
     hierarchical  DHP or EXP was seen
     dnl           the frame header has no height: `scans.Scans` sets it, from the DNL segment behind the first scan
     trailing      APPn and COM between the first scan and EOI: filled when the rows have been read
     notices       what was tolerated, for people; may grow while the rows are read
+    policy        by which metadata were reduced as they were read
+    removed       notices of metadata that this removed though they change how the picture is shown or trusted
+    credentials   whether the file has content credentials (C2PA); they are never among `segments`
     """
 
     frame: Frame
@@ -167,6 +171,9 @@ class Header:
     offset: int = 0
     trailing: list[Segment] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    policy: Metadata = Metadata.KEEP
+    removed: list[str] = field(default_factory=list)
+    credentials: bool = False
 
     @property
     def process(self) -> str:

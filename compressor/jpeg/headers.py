@@ -11,6 +11,8 @@ from compressor.errors import FormatError
 from compressor.jpeg import mpf
 from compressor.jpeg.frame import COMPONENTS_MAX, SOF_LS, Component, Frame, Header, Scan, Segment
 from compressor.jpeg.markers import NOT_SOF, PARAMETERLESS, MarkerReader
+from compressor.jpeg.policy import SegmentReducer, read_metadata
+from compressor.settings import Metadata
 from compressor.t81 import (
     APP0,
     APP14,
@@ -47,13 +49,16 @@ STANDARD_HUFFMAN = {
 }
 
 
-def read_header(stream: ByteStream) -> Header:
-    """Read from SOI to the first SOS. Raises FormatError, or LimitError where there is more metadata than we hold."""
+def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> Header:
+    """Read from SOI to the first SOS; of metadata what `policy` keeps.
+
+    Raises FormatError, or LimitError where there is more metadata than we hold.
+    """
     start = stream.read(2)
     if start != bytes([0xFF, SOI]):
         found = start.hex().upper() or "the end of the input"
         raise FormatError("JPEG", "SOI", stream.offset - len(start), f"expected FFD8, found {found}")
-    return Parser(stream).header()
+    return Parser(stream, policy).header()
 
 
 def finish_image(stream: ByteStream, header: Header) -> None:
@@ -61,7 +66,7 @@ def finish_image(stream: ByteStream, header: Header) -> None:
 
     An image without EOI is taken, with a notice: all its rows are there, and libjpeg inserts one (JWRN_JPEG_EOF).
     """
-    parser = Parser(stream)
+    parser = Parser(stream, header.policy, in_head=False)
     parser.frame = header.frame
     parser.kept_bytes = sum(len(segment.data) for segment in header.segments)
     if parser.read_until(EOI, SOS, end_allowed=True) == SOS:
@@ -77,8 +82,10 @@ class Parser(MarkerReader):
     Functions named process_X read segment X.
     """
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: ByteStream, policy: Metadata = Metadata.KEEP, *, in_head: bool = True) -> None:
         super().__init__(stream)
+        self.reducer = SegmentReducer(policy)
+        self.in_head = in_head
         self.frame: Frame | None = None
         self.scan: Scan | None = None
         self.quantization: dict[int, NDArray[np.uint16]] = {}
@@ -110,6 +117,9 @@ class Parser(MarkerReader):
             self.dnl,
             self.stream.offset,
             notices=self.notices,
+            policy=self.reducer.policy,
+            removed=self.reducer.notices(),
+            credentials=self.reducer.credentials,
         )
         if header.streams:
             self.check_tables(self.frame, scan)
@@ -127,7 +137,7 @@ class Parser(MarkerReader):
 
     def process(self, code: int) -> None:
         if APP0 <= code <= APP15 or code == COM:
-            self.process_app_or_com(self.parameters())
+            self.process_app_or_com()
         elif code == DQT:
             self.process_dqt(self.parameters())
         elif code == DHT:
@@ -149,13 +159,18 @@ class Parser(MarkerReader):
         else:
             self.fail("a marker that has no place here")  # a second SOI among them, as in libjpeg (get_soi)
 
-    def process_app_or_com(self, data: bytes) -> None:
-        self.segments.append(Segment(self.marker, data, self.at + 4))
+    def process_app_or_com(self) -> None:
+        """What the metadata policy keeps of it."""
+        segment = read_metadata(self, self.reducer, self.in_head)
+        if segment is None:
+            return
+        data = segment.data
+        self.segments.append(segment)
         if self.marker == APP0 and data.startswith(b"JFIF\0") and len(data) >= 14:
             self.jfif = True
         elif self.marker == APP14 and data.startswith(b"Adobe") and len(data) >= 12:
             self.adobe_transform = data[11]
-        elif mpf.is_index(self.segments[-1]) and not mpf.is_readable(self.segments[-1]):
+        elif mpf.is_index(segment) and not mpf.is_readable(segment) and self.reducer.policy is Metadata.KEEP:
             self.notices.append(
                 "the index of further pictures (MPF) can't be read: it does not follow the image's size"
             )

@@ -31,6 +31,8 @@ PARAMETERLESS = (TEM, *range(RST0, RST7 + 1))  # and SOI, EOI
 MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that ends entropy-coded data
 METADATA_BYTES_MAX = 16 << 20  # of marker segments in one image, whatever they hold
 SEGMENTS_MAX = 4096
+PASSED_BYTES_MAX, PASSED_SEGMENTS_MAX = 1 << 30, 1_000_000  # of metadata segments that are not held
+PASSED_PIECE_BYTES = 1 << 16
 GARBAGE_BYTES_MAX = 1 << 16  # between segments
 NOT_SOF = (DHT, 0xC8, DAC)  # codes among SOF0..SOF15 that start no frame (Table B.1)
 NAMES = {SOI: "SOI", EOI: "EOI", SOS: "SOS", DQT: "DQT", DHT: "DHT", DRI: "DRI", DNL: "DNL", DHP: "DHP", EXP: "EXP"}
@@ -59,6 +61,7 @@ class MarkerReader:
 
     marker, at   the last one, and its offset
     kept_bytes   of the segments so far, as METADATA_BYTES_MAX counts them
+    passed_bytes, passed_segments   of metadata that were not held
     notices      what was tolerated
     """
 
@@ -68,6 +71,7 @@ class MarkerReader:
         self.at = stream.offset
         self.notices: list[str] = []
         self.kept_bytes = self.garbage_bytes = self._taken = 0
+        self.passed_bytes = self.passed_segments = 0
 
     def fail(self, problem: str, offset: int | None = None) -> NoReturn:
         raise FormatError("JPEG", marker_name(self.marker), self.at if offset is None else offset, problem)
@@ -111,21 +115,63 @@ class MarkerReader:
         self.notices.append("the file has no EOI marker")
         return EOI
 
-    def parameters(self) -> bytes:
-        """The parameters of a segment, behind its length (B.1.1.4)."""
+    def start(self, count: int) -> bytes:
+        """Return the first bytes of a segment's data, at most `count`, without taking them."""
+        window = self.stream.peek(2 + count)
+        return window[2 : max(2, int.from_bytes(window[:2]))]
+
+    def parameters(self, *, held: bool = True) -> bytes:
+        """Take the parameters of a segment, behind its length (B.1.1.4).
+
+        held  whether metadata stay in memory; else `release` is to be called when they have been read
+        """
+        length = self._length()
+        self.kept_bytes += length
+        if self.kept_bytes > METADATA_BYTES_MAX:
+            raise LimitError(f"JPEG: more than {METADATA_BYTES_MAX} bytes in marker segments")
+        kept = held and (APP0 <= self.marker <= APP15 or self.marker == COM)
+        data = self.stream.keep(length - 2) if kept else self.stream.read(length - 2)
+        if len(data) < length - 2:
+            self._fail_short(length, length - 2 - len(data))
+        return data
+
+    def _length(self) -> int:
         length = int.from_bytes(self.stream.peek(2))
         if len(self.stream.read(2)) < 2:
             self.fail("the input ends inside the segment")
         if length < 2:
             self.fail(f"length {length}, must be at least 2")
-        self.kept_bytes += length
-        if self.kept_bytes > METADATA_BYTES_MAX:
-            raise LimitError(f"JPEG: more than {METADATA_BYTES_MAX} bytes in marker segments")
-        kept = APP0 <= self.marker <= APP15 or self.marker == COM
-        data = self.stream.keep(length - 2) if kept else self.stream.read(length - 2)
-        if len(data) < length - 2:
-            self.fail(f"the input ends inside the segment, {length - 2 - len(data)} of {length} bytes short")
-        return data
+        return length
+
+    def _fail_short(self, length: int, missing: int) -> NoReturn:
+        self.fail(f"the input ends inside the segment, {missing} of {length} bytes short")
+
+    def release(self, count: int, left: int) -> None:
+        """Count a segment of metadata that was read as passed over, but for what is left of its bytes."""
+        if left:
+            self.stream.hold(left)
+        else:
+            self._taken -= 1
+        self.kept_bytes -= count - left
+        self._pass(count - left)
+
+    def pass_over(self) -> None:
+        """Take a segment of metadata without holding it."""
+        length = self._length()
+        self._taken -= 1
+        missing = length - 2
+        while missing and (piece := self.stream.some(min(missing, PASSED_PIECE_BYTES))):
+            missing -= len(piece)
+        if missing:
+            self._fail_short(length, missing)
+        self._pass(length)
+
+    def _pass(self, count: int) -> None:
+        self.passed_bytes += count
+        self.passed_segments += 1
+        if self.passed_bytes > PASSED_BYTES_MAX or self.passed_segments > PASSED_SEGMENTS_MAX:
+            most = f"{PASSED_BYTES_MAX} bytes or {PASSED_SEGMENTS_MAX} segments"
+            raise LimitError(f"JPEG: more than {most} of metadata")
 
     def note_garbage(self) -> None:
         """Say what stood between segments. libjpeg skips it with a warning, of any length (next_marker in jdmarker.c);

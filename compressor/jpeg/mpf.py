@@ -1,20 +1,38 @@
 """Multi-picture files (CIPA DC-007): an index in the first JPEG of the pictures that follow it.
 
 Previews, depth and gain maps are kept so. The index counts from itself, so it has to follow when the first picture
-changes its size; the pictures behind it stay as they are.
+changes its size.
 """
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from compressor.errors import FormatError
 from compressor.jpeg.frame import Segment
 from compressor.t81 import APP2
 
 IDENTIFIER = b"MPF\0"  # 5.1
-ENTRIES_TAG = 0xB002  # 5.2.3.3
+VERSION_TAG, COUNT_TAG, ENTRIES_TAG = 0xB000, 0xB001, 0xB002  # 5.2.3
+LONG, UNDEFINED = 4, 7  # types of Exif 2.32, 4.6.2
 ENTRY_BYTES = 16  # attribute, size, offset, two dependent images
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the index (5.2.3.3).
+
+    attribute   kind of the picture and its role
+    size        in bytes
+    offset      from the index's base, 0 for the first picture
+    dependents  numbers of two pictures that belong to this one
+    """
+
+    attribute: int
+    size: int
+    offset: int
+    dependents: tuple[int, int]
 
 
 def index_of(segments: Sequence[Segment]) -> Segment | None:
@@ -70,3 +88,27 @@ def moved(index: Segment, first_bytes: int, shift: int) -> bytes:
             offset = (offset + shift) & 0xFFFFFFFF
         struct.pack_into(order + "III", data, at, attribute, size, offset)
     return bytes(data)
+
+
+def entries(index: Segment) -> list[Entry]:
+    """Return the entries of a readable index."""
+    order, start, count = _entries(index.data)
+    found = []
+    for at in range(start, start + count * ENTRY_BYTES, ENTRY_BYTES):
+        attribute, size, offset, *dependents = struct.unpack_from(order + "IIIHH", index.data, at)
+        found.append(Entry(attribute, size, offset, (dependents[0], dependents[1])))
+    return found
+
+
+def base(index: Segment) -> int:
+    """Return the offset in the file that the entries' offsets count from (5.2.3.3.3)."""
+    return index.offset + len(IDENTIFIER)
+
+
+def index_data(listed: Sequence[Entry]) -> bytes:
+    """Return the data of an index with these entries and nothing else."""
+    rows = b"".join(struct.pack(">IIIHH", e.attribute, e.size, e.offset, *e.dependents) for e in listed)
+    tags = struct.pack(">HHI4s", VERSION_TAG, UNDEFINED, 4, b"0100")
+    tags += struct.pack(">HHII", COUNT_TAG, LONG, 1, len(listed))
+    tags += struct.pack(">HHII", ENTRIES_TAG, UNDEFINED, len(rows), 8 + 2 + 3 * 12 + 4)
+    return IDENTIFIER + b"MM\0*" + struct.pack(">IH", 8, 3) + tags + bytes(4) + rows

@@ -121,7 +121,7 @@ class Scans:
         self._spool, self._hold = spool, hold
         self._header = header
         self._is_progressive = header.process == "progressive"
-        self._parser = Parser(ByteStream(windows(spool, 0, SEARCH_BYTES)))
+        self._parser = Parser(ByteStream(windows(spool, 0, SEARCH_BYTES)), header.policy)
         self._parser.stream.read(2)  # SOI
         # Bits that are still to come of each coefficient, -1 before its first scan (coef_bits in jdphuff.c).
         self._missing = [[-1] * 64 for _ in header.frame.components]
@@ -141,6 +141,7 @@ class Scans:
         parser.segments.clear()  # the header has them, and what was to be noticed there
         parser.notices.clear()
         parser.stream.hold = self._hold
+        parser.in_head = False
         parser.garbage_bytes = 0
         while True:
             self._take_scan()

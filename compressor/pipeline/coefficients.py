@@ -25,6 +25,7 @@ class Coefficients:
 
     rest     what follows the image, to be taken after the rows
     end      where in the source the image ends; asked for between the rows and the rest
+    source   the whole file, once the rest has been taken; where delivery is immediate it is not there
     coding   its scans in their order, each with its Huffman tables
     lacking  coefficients that the scans leave out, as `Scans.lacking` names them; "" for a complete file
     """
@@ -33,6 +34,7 @@ class Coefficients:
     rows: Iterator[encoder.Row]
     rest: Iterator[bytes]
     end: Callable[[], int]
+    source: Spool
     coding: Coding
     lacking: str = ""
 
@@ -46,13 +48,13 @@ def read_coefficients(
     """
     if header.streams:
         coding = [(header.scan, {key: header.huffman[key] for key in tables_of(header.scan, False)})]
-        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, coding)
+        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, original, coding)
     for _ in stream.drain():
         pass
     with stages.stage("decode"):
         found = Scans(original, header, hold)
-    coding = [(each.scan, each.huffman) for each in found.headers]
-    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, coding, found.lacking)
+    coding, rest = [(each.scan, each.huffman) for each in found.headers], original.chunks(found.end)
+    return Coefficients(header, found.rows(), rest, lambda: found.end, original, coding, found.lacking)
 
 
 class Fingerprint:

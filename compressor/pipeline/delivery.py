@@ -1,19 +1,35 @@
 """One image on its way through: header, memory, route, verdict, report."""
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from compressor.bytestream import ByteStream
+from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.memory import CHUNK_BYTES, Headed, Reservation, Resources, Spool
 from compressor.pipeline import bounds, opening
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
-from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Tile
+from compressor.pipeline.unchanged import may_stay, same, without_metadata
+from compressor.settings import Delivery, Metadata, Outcome, Path, Raw, Report, Settings, Source, Tile
 
 FLUSH_BYTES = 1 << 16  # output waits for this many, the first bytes excepted
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """The source as it comes back: with what of its metadata the policy keeps.
+
+    notices  of what was removed and is worth knowing
+    changed  whether it differs from the source
+    """
+
+    file: Spool
+    notices: Sequence[str]
+    changed: bool
 
 
 class Stream:
@@ -37,7 +53,7 @@ class Stream:
         self._spools: list[Spool] = []
         self._original: Spool | None = None  # the source's bytes, where the verdict may be to give them back
         self._reservation: Reservation | None = None
-        self._start: Callable[[], Route] | None = None
+        self._start: Callable[[], Route] | str = ""
         self._route: Route | None = None
         self._source: Source | None = None
         self._report: Report | None = None
@@ -98,7 +114,7 @@ class Stream:
         self._spools.clear()
         # The stream pulls through a generator of ours: without this, only the garbage collector would find them.
         self._stream = ByteStream(())
-        self._route = self._start = None
+        self._route, self._start = None, ""
         if self._reservation is not None:
             self._reservation.close()
 
@@ -151,13 +167,14 @@ class Stream:
 
     def _run(self) -> Generator[bytes, None, None]:
         assert self._source is not None
-        route = self._route = None if self._start is None else self._start()
-        if route is not None and not route.objection and self._raw is None and not self._safe:
+        start = self._start
+        route = self._route = None if isinstance(start, str) else start()
+        objection = start if isinstance(start, str) else "" if route is None else route.objection
+        if route is not None and not objection and self._raw is None and not self._safe:
             self._stream.copy = self._original = None  # the spool stays: what does not stream is read from it
-        if route is None:
-            yield from self._deliver_original(opening.reason_unchanged(self._source))
-        elif route.objection:
-            yield from self._deliver_original(route.objection)
+        if route is None or objection:
+            self._drain()
+            yield from self._deliver_original(objection, self._reduced_original())
         elif self._safe:
             yield from self._deliver_safely(route)
         else:
@@ -182,21 +199,34 @@ class Stream:
             result.write(piece)
         whole = Headed(route.head(), result)
         self._drain()
-        reason = self._objection(whole.size)
+        reduced: Reduced | None = None
+        reason = self._reason_to_keep_original(whole.size)
+        if self._may_stay and self._settings.metadata is not Metadata.KEEP:
+            try:
+                reduced = self._reduced_original()
+            except (FormatError, LimitError, UnsupportedError):
+                if reason:  # neither smaller nor without its metadata
+                    raise
+            else:
+                reason = reason or ("not smaller" if whole.size >= reduced.file.size else "")
         if not reason:
             with self._stages.stage("verify"):
                 if not route.verify(whole):  # ours, not the source's: what we were given is still whole
                     reason = "the result did not decode to the source's own samples, which is a defect of the encoder"
         if reason:
-            yield from self._deliver_original(reason)
+            yield from self._deliver_original(reason, reduced or self._reduced_original())
             return
         yield from coalesced(whole.chunks())
         self._finish(route, Outcome.COMPRESSED if whole.size < self._counted else Outcome.LARGER, whole.size)
 
-    def _objection(self, size: int) -> str:
-        """Why a result of that size is not given out and the source's bytes are, or ""."""
+    @property
+    def _may_stay(self) -> bool:
         assert self._source is not None
-        if self._original is None or not opening.may_stay(self._source.format, self._settings):
+        return self._original is not None and may_stay(self._source.format, self._settings)
+
+    def _reason_to_keep_original(self, size: int) -> str:
+        """Return why a result of that size is not given out and the source's bytes are, or ""."""
+        if not self._may_stay:
             return ""
         if size >= self._counted:
             return "not smaller"
@@ -204,15 +234,23 @@ class Stream:
             return f"{size} bytes would not have saved the asked share"
         return ""
 
-    def _deliver_original(self, reason: str) -> Iterator[bytes]:
-        """The source's own bytes, without the metadata that the settings take away."""
+    def _reduced_original(self) -> "Reduced":
+        """Return the source without the metadata that the settings take away; complete before a byte of it leaves."""
         assert self._source is not None and self._original is not None
-        self._drain()
-        size = 0
-        for chunk in coalesced(opening.reduced_original(self._original, self._source.format, self._settings.metadata)):
-            size += len(chunk)
-            yield chunk
-        self._finish(self._route, Outcome.UNCHANGED, size, reason)
+        if self._settings.metadata is Metadata.KEEP:
+            return Reduced(self._original, [], False)
+        notices: list[str] = []
+        spool = self._spool()
+        with self._stages.stage("container"):
+            for piece in without_metadata(self._original, self._source.format, self._settings.metadata, notices):
+                spool.write(piece)
+            return Reduced(spool, notices, not same(spool, self._original))
+
+    def _deliver_original(self, reason: str, reduced: "Reduced") -> Iterator[bytes]:
+        yield from coalesced(reduced.file.chunks())
+        tolerated = [] if self._route is None else self._route.tolerated
+        reason += "; metadata removed" if reduced.changed else ""
+        self._finish(self._route, Outcome.UNCHANGED, reduced.file.size, reason, [*tolerated, *reduced.notices])
 
     def _drain(self) -> None:
         """Take what is left of a file, so that its size is known and its original complete."""
@@ -220,7 +258,14 @@ class Stream:
             for _ in self._stream.drain():
                 pass
 
-    def _finish(self, route: Route | None, outcome: Outcome, size: int, reason: str = "") -> None:
+    def _finish(
+        self,
+        route: Route | None,
+        outcome: Outcome,
+        size: int,
+        reason: str = "",
+        notices: Sequence[str] | None = None,
+    ) -> None:
         source, settings = self._source, self._settings
         assert source is not None
         self._stages.pause()
@@ -234,7 +279,7 @@ class Stream:
             width=source.width,
             height=source.height if route is None else route.height,
             path=Path.NONE if route is None else route.path,
-            notices=() if route is None else tuple(route.notices),
+            notices=tuple(route.notices if notices is None and route is not None else notices or ()),
             stage_seconds=self.stage_seconds,
             reserved_bytes=self._reservation.bytes if self._reservation else source.reserved_bytes,
             memory_byte_seconds=self._reservation.held.byte_seconds() if self._reservation else 0.0,

@@ -12,6 +12,7 @@ from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import read_scans
 from compressor.memory import Resources, Spool
 from compressor.metadata import Attachments, orientation
+from compressor.settings import Metadata
 from compressor.sniff import PREFIX, sniff
 from compressor.tiles import band_lines
 from compressor.turns import cores
@@ -32,8 +33,10 @@ class Examined:
     icc: bytes | None
 
 
-def examine(spool: Spool, resources: Resources, *, decode: bool) -> Examined:
+def examine(spool: Spool, resources: Resources, *, decode: bool, policy: Metadata = Metadata.KEEP) -> Examined:
     """Read the header, and with `decode` everything to the end of the image.
+
+    policy  metadata that it removes are passed over, as they may be more than is held
 
     Not charged to the byte budget: the caller reserves what its header asks for.
     Raises FormatError, UnsupportedError, LimitError.
@@ -48,13 +51,13 @@ def examine(spool: Spool, resources: Resources, *, decode: bool) -> Examined:
         stream = ByteStream(spool.chunks())
         kind = sniff(stream.peek(PREFIX))
         if kind == "jpeg":
-            header = read_header(stream)
+            header = read_header(stream, policy)
             rows: Iterator[Any] = read_rows(stream, header) if header.streams else read_scans(spool, header)
             _take(rows, decode)
             frame = header.frame
             return _examined(kind, frame.width, frame.height, attachments_of(header.segments))
         if kind == "png":
-            found = png.read_header(stream)
+            found = png.read_header(stream, policy)
             _take(png.scanlines(stream, found, band_lines(found.width, 1), another), decode)
             return _examined(kind, found.width, found.height, png.read_metadata(found, lambda count: None))
         raise FormatError("image", "signature", 0, "neither a JPEG nor a PNG")

@@ -3,16 +3,15 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from compressor import png, raster
+from compressor import containers, png, raster
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, SettingsError, UnsupportedError
-from compressor.jpeg import attachments as segments
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.pixels import COLORS as COLORS_OF_JPEG
@@ -27,7 +26,8 @@ from compressor.pipeline.stages import Stages
 from compressor.pipeline.to_jpeg import PixelsToJpeg, jpeg_to_jpeg
 from compressor.pipeline.to_other import PixelsToOther
 from compressor.pipeline.to_png import PixelsToPng, PngToPng
-from compressor.settings import Delivery, Format, Metadata, Raw, Settings, Source, Subsampling
+from compressor.pipeline.unchanged import may_stay, reason_unchanged
+from compressor.settings import ContentCredentials, Delivery, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
 from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
@@ -53,9 +53,10 @@ class Context:
 
 
 PixelRoute = PixelsToJpeg | PixelsToPng | PixelsToOther
-# What is known from the header, and the route, to be begun when there is memory for it. No route: the file comes back
-# as it is.
-Opened = tuple[Source, Callable[[], Route] | None]
+# What is known from the header, and the route, to be begun when there is memory for it; or why there is none: the file
+# comes back as it is.
+Opened = tuple[Source, Callable[[], Route] | str]
+HAS_CREDENTIALS = "has content credentials"
 
 
 def open_file(stream: ByteStream, original: Spool, context: Context) -> Opened:
@@ -82,8 +83,8 @@ def _target(kind: str, settings: Settings) -> str:
 
 
 def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
-    header = read_header(stream)
     settings = context.settings
+    header = read_header(stream, settings.metadata)
     if header.obstacle:
         raise UnsupportedError(f"JPEG with {header.obstacle}")
     native = target == "jpeg"
@@ -104,6 +105,8 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
         quality=estimated_quality(header),
         reserved_bytes=bounds.BASE_BYTES,
     )
+    if header.credentials and _keeps_credentials("jpeg", settings):
+        return source, HAS_CREDENTIALS
     context.stages.brief = native and frame.width <= BRIEF_WIDTH
     read = functools.partial(read_coefficients, stream, header, original, context.stages, context.hold)
     if native:
@@ -126,6 +129,13 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
     return _through_pillow(source, target, stream, original, context)
 
 
+def _keeps_credentials(kind: str, settings: Settings) -> bool:
+    """Return whether a file with content credentials is to come back as it is; a policy that takes metadata away takes
+    these as well."""
+    unchanged = settings.content_credentials is ContentCredentials.UNCHANGED
+    return unchanged and settings.metadata is Metadata.KEEP and may_stay(kind, settings)
+
+
 def _check_subsampling(header: Header, asked: Subsampling) -> None:
     has = header.frame.subsampling
     if asked is not Subsampling.AUTO and has not in ("grey", f"{asked[0]}:{asked[1]}:{asked[2]}"):
@@ -133,7 +143,8 @@ def _check_subsampling(header: Header, asked: Subsampling) -> None:
 
 
 def _open_png(target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
-    header = png.read_header(stream)
+    settings = context.settings
+    header = png.read_header(stream, settings.metadata)
     source = Source(
         format="png",
         description=header.description,
@@ -145,9 +156,10 @@ def _open_png(target: str, stream: ByteStream, original: Spool, context: Context
     if header.animated:
         if target != "png":
             raise UnsupportedError(f"PNG: animated, and can't be made {target}")
-        return source, None
+        return source, reason_unchanged(source)
+    if header.credentials and _keeps_credentials("png", settings):
+        return source, HAS_CREDENTIALS
     if target == "png":
-        settings = context.settings
         kept = original if settings.lossless or settings.delivery is not Delivery.IMMEDIATE else None
         route: PngToPng | PixelRoute = PngToPng(stream, header, settings, context.stages, context.spool, kept)
     else:
@@ -160,7 +172,7 @@ def _open_raster(kind: str, target: str, stream: ByteStream, original: Spool, co
         format=kind, description=raster.title(kind), width=0, height=0, channels=0, reserved_bytes=bounds.BASE_BYTES
     )
     if not target and kind not in raster.PLUGINS:
-        return source, None
+        return source, reason_unchanged(source)
     return _through_pillow(source, target, stream, original, context)
 
 
@@ -177,10 +189,13 @@ def _through_pillow(source: Source, target: str, stream: ByteStream, original: S
         description=source.description + (", animated" if opened.frames > 1 else ""),
     )
     if not target or (opened.frames > 1 and target == source.format):
-        return source, None
+        return source, reason_unchanged(source)
     if opened.frames > 1:
         raise UnsupportedError(f"{raster.title(source.format)}: animated, and can't be made {target}")
-    route = _route_for(RasterPixels(opened), target, context)
+    uncarried = containers.uncarried(source.format, original)
+    if any("C2PA" in name for name in uncarried) and _keeps_credentials(source.format, context.settings):
+        return source, HAS_CREDENTIALS
+    route = _route_for(RasterPixels(opened, uncarried), target, context)
     return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
 
 
@@ -220,28 +235,6 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
         reserved_bytes=route.memory_bytes,
     )
     return source, lambda: route
-
-
-def reason_unchanged(source: Source) -> str:
-    """Why a file without a route comes back as it is."""
-    if source.format == "png":
-        return "an animated PNG is kept as it is"
-    return f"{source.description} is kept as it is: ask for a format to change it"
-
-
-def may_stay(kind: str, settings: Settings) -> bool:
-    """Whether the source's own bytes are an answer to what was asked for."""
-    return settings.format in (Format.KEEP, Format.AUTO) or settings.format == kind
-
-
-def reduced_original(original: Spool, kind: str, policy: Metadata) -> Iterator[bytes]:
-    """A spooled file without the metadata that `policy` takes away: losslessly, by its container alone."""
-    if policy is Metadata.KEEP or kind not in ("jpeg", "png"):
-        yield from original.chunks()
-    elif kind == "png":
-        yield from png.without_metadata(ByteStream(original.chunks()), policy)
-    else:
-        yield from segments.without_metadata(original.chunks, policy)
 
 
 def source_of(image: Any) -> tuple[Raw | None, Any]:

@@ -14,9 +14,10 @@ from compressor.jpeg.frame import Header
 from compressor.jpeg.parallel import Bands
 from compressor.jpeg.pixels import COLORS, kind_of
 from compressor.jpeg.pixels import bands as jpeg_bands
+from compressor.jpeg.policy import PICTURES_REMOVED
 from compressor.kernels.color import flatten
 from compressor.memory import Spool
-from compressor.metadata import Attachments
+from compressor.metadata import Attachments, removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients
 from compressor.settings import Raw, Tile
@@ -57,11 +58,13 @@ class PngPixels:
     def __init__(self, stream: ByteStream, header: png.Header, spool: Callable[[], Spool]) -> None:
         self._stream, self._header, self._spool = stream, header, spool
         self.width, self.height, self.channels = header.width, header.height, header.channels
+        self._end: int | None = None
 
     def bands(self, lines: int) -> Iterator[Band]:
         buffers = png.pixel_buffers(self._header, lines)
         for rows in png.scanlines(self._stream, self._header, lines, self._spool):
             yield png.to_pixels(self._header, rows, buffers)
+        self._end = self._stream.offset
 
     def band_bytes(self, lines: int) -> int:
         return bounds.png_bands(self._header, lines, pixels=True)
@@ -73,7 +76,8 @@ class PngPixels:
     @property
     def notices(self) -> Sequence[str]:
         deep = ["16-bit samples reduced to 8"] if self._header.bit_depth == 16 else []
-        return [*self._header.notices, *deep]
+        behind = removed_behind(0 if self._end is None else self._stream.size - self._end)
+        return [*self._header.notices, *deep, *png.removed_credentials(self._header.credentials), *behind]
 
 
 class JpegPixels:
@@ -114,15 +118,15 @@ class JpegPixels:
 
     @property
     def notices(self) -> Sequence[str]:
-        header, notices = self._header, list(self._header.notices)
+        header, notices = self._header, [*self._header.notices, *self._header.removed]
         if self.smoothed is not None:
             notices.append(f"the scans leave out {self.coefficients.lacking}: smoothed as libjpeg does")
         if mpf.index_of(header.segments) is not None:
-            notices.append("further images in the file (MPF) were dropped")
+            notices.append(PICTURES_REMOVED)
         if header.trailing:
             notices.append(f"{len(header.trailing)} metadata segments behind the first scan were dropped")
         if self._ended is not None and self._size() > self._ended:
-            notices.append(f"{self._size() - self._ended} bytes behind the image were dropped")
+            notices += removed_behind(self._size() - self._ended)
         return notices
 
 
@@ -165,13 +169,17 @@ class ArrayPixels:
 
 
 class RasterPixels:
-    """Any other file: Pillow holds the whole image."""
+    """Any other file: Pillow holds the whole image.
+
+    uncarried  names of metadata that the attachments have no field for
+    """
 
     come = Bands.REUSED
 
-    def __init__(self, opened: "raster.Raster") -> None:
+    def __init__(self, opened: "raster.Raster", uncarried: Sequence[str] = ()) -> None:
         self._raster = opened
-        self.attachments = opened.metadata
+        lost = [f"not carried over from {raster.title(opened.format)}: {', '.join(uncarried)}"] if uncarried else []
+        self.attachments = opened.metadata.noting(*lost)
         self.width, self.height, self.channels = opened.width, opened.height, opened.channels
 
     def bands(self, lines: int) -> Iterator[Band]:

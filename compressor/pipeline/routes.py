@@ -28,6 +28,11 @@ class Route(ABC):
         """What was not kept, or is worth knowing; complete after the body."""
 
     @property
+    def tolerated(self) -> list[str]:
+        """Notices that hold for the source's own bytes as well: what is wrong with it but was accepted."""
+        return []
+
+    @property
     def needs_verdict(self) -> bool:
         """Whether `head` can only be made after `body`."""
         return False

@@ -14,9 +14,11 @@ from compressor.jpeg import encoder, mpf, output, perceptual, requantize, shapin
 from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.parallel import Bands
 from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.reduction import FurtherPictures
 from compressor.jpeg.scans import read_scans
 from compressor.jpeg.smallest import Smallest
 from compressor.memory import Readable, Spool
+from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
 from compressor.pipeline.pixels import Pixels, without_alpha
@@ -37,6 +39,7 @@ class JpegToJpeg(Route):
         self._fingerprint = Fingerprint()
         self._notices: list[str] = []
         self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
+        self._further: FurtherPictures | None = None  # where they are reduced as well
         frame = header.frame
         self.height = frame.height
         self._has_index = mpf.index_of(header.segments) is not None
@@ -70,7 +73,11 @@ class JpegToJpeg(Route):
 
     @property
     def notices(self) -> list[str]:
-        return [*self._header.notices, *self._notices]
+        return [*self._header.notices, *self._header.removed, *self._notices]
+
+    @property
+    def tolerated(self) -> list[str]:
+        return self._header.notices
 
     def _digested(self, rows: Iterator[encoder.Row]) -> Iterator[encoder.Row]:
         for row in rows:
@@ -82,15 +89,18 @@ class JpegToJpeg(Route):
             self._output.prepare()
 
     def head(self) -> bytes:
-        kept = segments.kept(self._header.segments, self._settings.metadata)
+        kept = self._header.segments if self._further is None else self._further.head(self._header.segments)
         head = writer.head(self._frame, self._tables, self._output.codes, kept)
         index = mpf.index_of(kept)
         if index is None:
             return head
         at = 2 + sum(4 + len(segment.data) for segment in kept[: kept.index(index)]) + 4  # SOI, then segments
         size = len(head) + self._body_bytes
-        shift = (size - self._end) - (at - index.offset)
-        return head[:at] + mpf.moved(index, size, shift) + head[at + len(index.data) :]
+        if self._further is None:
+            data = mpf.moved(index, size, (size - self._end) - (at - index.offset))
+        else:
+            data = self._further.index(size, at)
+        return head[:at] + data + head[at + len(data) :]
 
     @property
     def needs_verdict(self) -> bool:
@@ -101,15 +111,23 @@ class JpegToJpeg(Route):
             self._body_bytes += len(piece)
             yield piece
         self._end = self._source.end()
-        if self._has_index and self._settings.metadata is Metadata.STRIP:
-            dropped = sum(map(len, self._source.rest))
-            self._notices.append(f"the other pictures behind the first ({dropped} bytes) were dropped with their index")
-        yield from self._source.rest  # thumbnails, videos, other pictures
+        if self._settings.metadata is Metadata.KEEP:
+            yield from self._source.rest  # thumbnails, videos, other pictures
+            return
+        behind = sum(map(len, self._source.rest))
+        if self._has_index:
+            index = mpf.index_of(self._header.segments)
+            assert index is not None
+            self._further = FurtherPictures(self._source.source, index, self._end)
+            behind -= self._further.source_size
+            self._notices += self._further.notices
+            yield from self._further.pieces()
+        self._notices += removed_behind(behind)
 
     def _image(self) -> Iterator[bytes | memoryview]:
         """All that comes after the head up to EOI."""
         yield from self._stages.timed(self._output.body(), "encode")
-        for segment in segments.kept(self._header.trailing, self._settings.metadata):
+        for segment in self._header.trailing:
             yield writer.segment(segment.marker, segment.data)
         yield writer.END_OF_IMAGE
 
@@ -141,6 +159,10 @@ class IncompleteJpeg(Route):
 
     @property
     def notices(self) -> list[str]:
+        return self._header.notices
+
+    @property
+    def tolerated(self) -> list[str]:
         return self._header.notices
 
     def body(self) -> Iterator[bytes | memoryview]:

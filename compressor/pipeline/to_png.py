@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from compressor import png
 from compressor.bytestream import ByteStream
 from compressor.memory import Readable, Spool
+from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
-from compressor.settings import Effort, Path, Settings
+from compressor.settings import Effort, Metadata, Path, Settings
 from compressor.tiles import band_lines
 
 
@@ -43,13 +44,20 @@ class PngToPng(Route):
         self.height = header.height
         self._lines = band_lines(header.row_bytes, 1)
         self._plan: png.Plan | None = None
+        self._behind: list[str] = []  # notices of what followed the image
         self.memory_bytes = bounds.png_to_png(header, self._lines, settings.effort, self._original is not None)
 
     @property
     def notices(self) -> list[str]:
         interlaced = ["the source is interlaced, a rewritten PNG is not"] if self._header.interlaced else []
         changed = [self._plan.notice] if self._plan is not None and self._plan.notice else []
-        return [*self._header.notices, *interlaced, *changed]
+        removed = png.removed(self._header.chunks, self._settings.metadata)
+        credentials = png.removed_credentials(self._header.credentials)
+        return [*self._header.notices, *interlaced, *changed, *credentials, *removed, *self._behind]
+
+    @property
+    def tolerated(self) -> list[str]:
+        return self._header.notices
 
     def _scanlines(self, stream: ByteStream, header: png.Header) -> Iterator[png.Bytes]:
         return self._stages.timed(png.scanlines(stream, header, self._lines, self._spool), "decode")
@@ -70,15 +78,20 @@ class PngToPng(Route):
 
     def body(self) -> Iterator[bytes | memoryview]:
         effort, metadata = self._settings.effort, self._settings.metadata
+        stream = self._stream
         if self._plan is None:
-            rows = self._digested(self._scanlines(self._stream, self._header))
+            rows = self._digested(self._scanlines(stream, self._header))
             made = png.write(self._header, rows, effort=effort, metadata=metadata)
         else:
             assert self._original is not None
             stream = ByteStream(self._original.chunks())
-            rows = self._plan.rows(self._scanlines(stream, png.read_header(stream)))
+            rows = self._plan.rows(self._scanlines(stream, png.read_header(stream, metadata)))
             made = png.write(self._plan.header, rows, effort=effort, metadata=metadata, choice=self._plan.choice)
-        return self._stages.timed(made, "encode")
+        yield from self._stages.timed(made, "encode")
+        if metadata is Metadata.KEEP:
+            yield from stream.drain()  # what follows IEND
+        else:
+            self._behind = removed_behind(sum(map(len, stream.drain())))
 
     def _digested(self, rows: Iterator[png.Bytes]) -> Iterator[png.Bytes]:
         for band in rows:

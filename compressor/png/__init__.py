@@ -2,7 +2,8 @@
 
 from compressor.png.container import without_metadata
 from compressor.png.header import Header, new_header, read_header
-from compressor.png.metadata import metadata_chunks, read_metadata
+from compressor.png.metadata import metadata_chunks, read_metadata, removed
+from compressor.png.policy import removed_credentials
 from compressor.png.reader import Bytes, digest, pixel_buffers, read_digest, scanlines, to_pixels
 from compressor.png.reduction import Plan, Survey
 from compressor.png.rgba16 import read_pixel_digest
@@ -21,6 +22,8 @@ __all__ = [
     "read_header",
     "read_metadata",
     "read_pixel_digest",
+    "removed",
+    "removed_credentials",
     "scanlines",
     "to_pixels",
     "without_metadata",

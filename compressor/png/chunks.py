@@ -11,6 +11,7 @@ from compressor.errors import FormatError, LimitError
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LENGTH_MAX = (1 << 31) - 1  # clause 5.3
 METADATA_BYTES_MAX = 16 << 20  # of all chunks but IDAT together
+PASSED_BYTES_MAX, PASSED_CHUNKS_MAX = 1 << 30, 1_000_000  # of metadata that are not held
 PIECE_BYTES = 1 << 15  # compressed image data taken at a time
 
 
@@ -71,7 +72,7 @@ def read_start(stream: ByteStream, after: str) -> Start:
 
 def read_data(stream: ByteStream, start: Start, limit_bytes: int) -> tuple[Chunk, bool]:
     """Take the rest of a chunk of at most `limit_bytes`: the chunk, and whether its CRC is right."""
-    if start.length > limit_bytes:
+    if start.length > limit_bytes or limit_bytes <= 0:  # an empty chunk counts as well
         raise LimitError(
             f"PNG: {start.name} at byte {start.offset}: {start.length} bytes,"
             f" more than what is left of the {METADATA_BYTES_MAX >> 20} MiB allowed for metadata"

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, Start, read_data, read_signature, read_start
+from compressor.png.policy import CREDENTIALS, Passed, is_needed
+from compressor.settings import Metadata
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # colour types (table 9)
 SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
@@ -21,11 +23,14 @@ class Header:
 
     palette       PLTE's data, 3 bytes an entry; b"" where there is none
     transparency  tRNS's data where it counts, else None
-    chunks        between IHDR and the first IDAT, in order and verbatim, PLTE and tRNS among them
+    chunks        between IHDR and the first IDAT, in order and verbatim, PLTE and tRNS among them; those that `policy`
+                  has no use for are left out
     trailing      between the last IDAT and IEND; complete when the scanlines have all been read
     animated      whether it is an APNG (acTL before IDAT)
     notices       what was passed over
     image_data    start of the first IDAT; None in a new header
+    policy        by which metadata were passed over as they were read
+    credentials   whether the file has content credentials (C2PA), which are always passed over
     """
 
     width: int
@@ -40,6 +45,8 @@ class Header:
     animated: bool = False
     notices: list[str] = field(default_factory=list)
     image_data: Start | None = None
+    policy: Metadata = Metadata.KEEP
+    credentials: bool = False
 
     @property
     def bits_per_pixel(self) -> int:
@@ -80,8 +87,11 @@ class Header:
         return sum(len(chunk.data) for chunk in (*self.chunks, *self.trailing))
 
 
-def read_header(stream: ByteStream) -> Header:
-    """Read up to the data of the first IDAT, which comes next in the stream."""
+def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> Header:
+    """Read up to the data of the first IDAT, which comes next in the stream.
+
+    policy  metadata that have no use under it are passed over
+    """
     read_signature(stream)
     start = read_start(stream, "signature")
     if start.type != b"IHDR" or start.length != 13:
@@ -91,8 +101,13 @@ def read_header(stream: ByteStream) -> Header:
     if not right:
         raise _wrong_crc(chunk)
     header = read_ihdr(chunk)
-    left = METADATA_BYTES_MAX
+    header.policy = policy
+    left, passed = METADATA_BYTES_MAX, Passed()
     while (start := read_start(stream, start.name)).type != b"IDAT":
+        header.credentials |= start.type == CREDENTIALS
+        if not is_needed(start.type, policy):
+            passed.skip(stream, start)
+            continue
         chunk, right = read_data(stream, start, left)
         # An empty chunk takes memory too.
         left = max(0, left - len(chunk.data) - 128)

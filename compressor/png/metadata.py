@@ -3,22 +3,20 @@
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from compressor.errors import LimitError
-from compressor.metadata import Attachments, orientation, orientation_exif
+from compressor.metadata import Attachments, lost_colors, tiff_stream
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk
 from compressor.png.header import Header
 from compressor.png.inflate import INFLATE_BYTES
+from compressor.png.policy import ANIMATION, CREDENTIALS, PIXELS
 from compressor.settings import Metadata
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"  # XMP specification part 3, 1.1.5
 COMMENT = "Comment"  # table 22
-COLOR = (b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"sBIT")
-PIXELS = (b"PLTE", b"tRNS")
-ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 # Nothing that another format would show or need.
-WITHOUT_LOSS = (*PIXELS, *ANIMATION, b"iDOT", b"sRGB", b"sBIT", b"bKGD", b"hIST", b"tIME")
+WITHOUT_LOSS = (*PIXELS, *ANIMATION, CREDENTIALS, b"iDOT", b"sRGB", b"sBIT", b"bKGD", b"hIST", b"tIME")
 SRGB_GAMMA = 45455  # 1 / 2.2 in units of 1 / 100000 (clause 11.3.2.2)
 SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 SRGB_CICP = (1, 13, 0, 1)
@@ -48,7 +46,7 @@ def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: 
             elif chunk.type == b"iCCP":
                 found.setdefault("icc", inflate(chunk.data[_keyword_end(chunk) + 2 :]))
             elif chunk.type == b"eXIf":
-                found.setdefault("exif", chunk.data.removeprefix(b"Exif\0\0"))
+                found.setdefault("exif", tiff_stream(chunk.data))
             elif chunk.type == b"pHYs":
                 x, y, unit = struct.unpack(">IIB", chunk.data)
                 if unit == 1:
@@ -117,25 +115,37 @@ def _is_srgb(chunk: Chunk) -> bool:
     return chunk.type == b"cICP" and tuple(chunk.data) == SRGB_CICP
 
 
-def kept(chunks: list[Chunk], policy: Metadata) -> list[Chunk]:
-    """The chunks that a PNG made from a PNG still has.
+def removed(chunks: Sequence[Chunk], policy: Metadata) -> list[str]:
+    """Name the colour space that a policy removes from a PNG, unless it is sRGB.
 
-    KEEP: all, verbatim. COLOR: what changes how it looks, and of eXIf the orientation alone. STRIP: what its samples
-    mean nothing without. Chunks of an animation go: they are about frames that are not there any more, and so does
-    Apple's iDOT, which tells where in the compressed data the lower half of the image begins.
+    chunks  of the source, before `policy.kept`
     """
-    chunks = [chunk for chunk in chunks if chunk.type not in (*ANIMATION, b"iDOT")]
-    if policy is Metadata.KEEP:
-        return chunks
+    found = {chunk.type: chunk for chunk in chunks}
+    if policy is Metadata.KEEP or (b"sRGB" in found and b"cICP" not in found):
+        return []
     if policy is Metadata.STRIP:
-        return [chunk for chunk in chunks if chunk.type in PIXELS]
-    left = []
-    for chunk in chunks:
-        if chunk.type in COLOR:
-            left.append(chunk)
-        elif chunk.type == b"eXIf" and (turned := orientation(chunk.data.removeprefix(b"Exif\0\0"))) != 1:
-            left.append(Chunk(b"eXIf", orientation_exif(turned)))
-    return left
+        if b"cICP" not in found and b"iCCP" in found:
+            return _removed_profile(found[b"iCCP"])
+        names = [name for name in (b"cICP", b"gAMA", b"cHRM") if name in found and not _says_srgb(found[name])]
+        if names:
+            what = ", ".join(name.decode() for name in names)
+            return [f"the colour space ({what}) was removed: colours will differ"]
+    tells = any(name in found for name in (b"cICP", b"iCCP", b"gAMA", b"cHRM"))
+    return lost_colors(None, found[b"eXIf"].data) if b"eXIf" in found and not tells else []
+
+
+def _removed_profile(chunk: Chunk) -> list[str]:
+    try:
+        return lost_colors(_Inflate(lambda count: None)(chunk.data[_keyword_end(chunk) + 2 :]), None)
+    except (ValueError, zlib.error):
+        return []  # which no reader could use
+
+
+def _says_srgb(chunk: Chunk) -> bool:
+    try:
+        return _is_srgb(chunk)
+    except struct.error:
+        return True  # which no reader could use
 
 
 def metadata_chunks(attachments: Attachments, *, grey: bool = False) -> tuple[list[Chunk], list[str]]:

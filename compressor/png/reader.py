@@ -15,10 +15,9 @@ from compressor.png import interlace
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ImageData, read_data, read_start, skip_data
 from compressor.png.header import GREY, PALETTE, SAMPLES, Header, read_header, take
 from compressor.png.inflate import INFLATE_BYTES, Inflate
+from compressor.png.policy import ANIMATION, CREDENTIALS, Passed, is_needed
 
 Bytes = NDArray[np.uint8]
-
-ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 
 
 def scanlines(
@@ -88,12 +87,15 @@ def _finish(stream: ByteStream, header: Header, data: ImageData, inflate: Inflat
         header.notices.append(f"{garbage_bytes} bytes behind the compressed image data were dropped")
     assert data.after is not None
     start = data.after
-    left = METADATA_BYTES_MAX - header.metadata_bytes
+    left, passed = METADATA_BYTES_MAX - header.metadata_bytes, Passed()
     while start.type != b"IEND":
         if start.type == b"IDAT":
             raise FormatError("PNG", "IDAT", start.offset, "out of place: image data must not be interrupted")
+        header.credentials |= start.type == CREDENTIALS
         if start.type in ANIMATION:
             skip_data(stream, start)
+        elif not is_needed(start.type, header.policy):
+            passed.skip(stream, start)
         else:
             chunk, right = read_data(stream, start, left)
             left = max(0, left - len(chunk.data) - 128)

@@ -16,7 +16,7 @@ from compressor.png.chunks import Chunk
 from compressor.png.filters import choices, trial
 from compressor.png.forms import Form, candidates, converted, may_stay
 from compressor.png.header import SAMPLES, Header
-from compressor.png.metadata import kept
+from compressor.png.policy import kept
 from compressor.png.reader import Bytes
 from compressor.png.rgba16 import Expander, Pixels, new_digest
 from compressor.settings import Effort, Metadata

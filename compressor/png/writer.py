@@ -10,7 +10,7 @@ from compressor.png.chunks import SIGNATURE, frame
 from compressor.png.deflate import deflater
 from compressor.png.filters import Bytes, first_choice, scratch
 from compressor.png.header import Header, ihdr
-from compressor.png.metadata import kept
+from compressor.png.policy import kept
 from compressor.settings import Effort, Metadata
 
 OUTPUT_BYTES = 1 << 18  # of one piece of output; an IDAT chunk fills it

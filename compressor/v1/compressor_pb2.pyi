@@ -45,6 +45,12 @@ class Metadata(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     METADATA_COLOR: _ClassVar[Metadata]
     METADATA_STRIP: _ClassVar[Metadata]
 
+class ContentCredentials(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONTENT_CREDENTIALS_UNSPECIFIED: _ClassVar[ContentCredentials]
+    CONTENT_CREDENTIALS_DROP: _ClassVar[ContentCredentials]
+    CONTENT_CREDENTIALS_UNCHANGED: _ClassVar[ContentCredentials]
+
 class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     OUTCOME_UNSPECIFIED: _ClassVar[Outcome]
@@ -82,6 +88,9 @@ METADATA_UNSPECIFIED: Metadata
 METADATA_KEEP: Metadata
 METADATA_COLOR: Metadata
 METADATA_STRIP: Metadata
+CONTENT_CREDENTIALS_UNSPECIFIED: ContentCredentials
+CONTENT_CREDENTIALS_DROP: ContentCredentials
+CONTENT_CREDENTIALS_UNCHANGED: ContentCredentials
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_COMPRESSED: Outcome
 OUTCOME_UNCHANGED: Outcome
@@ -139,7 +148,7 @@ class InspectResponse(_message.Message):
     def __init__(self, source: _Optional[_Union[Source, _Mapping]] = ...) -> None: ...
 
 class Settings(_message.Message):
-    __slots__ = ("quality", "target_score", "max_bytes", "lossless", "effort", "format", "delivery", "subsampling", "metadata", "min_saving", "background")
+    __slots__ = ("quality", "target_score", "max_bytes", "lossless", "effort", "format", "delivery", "subsampling", "metadata", "min_saving", "background", "content_credentials")
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     TARGET_SCORE_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +160,7 @@ class Settings(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     MIN_SAVING_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     quality: int
     target_score: float
     max_bytes: int
@@ -162,7 +172,8 @@ class Settings(_message.Message):
     metadata: Metadata
     min_saving: float
     background: Color
-    def __init__(self, quality: _Optional[int] = ..., target_score: _Optional[float] = ..., max_bytes: _Optional[int] = ..., lossless: bool = ..., effort: _Optional[_Union[Effort, str]] = ..., format: _Optional[_Union[Format, str]] = ..., delivery: _Optional[_Union[Delivery, str]] = ..., subsampling: _Optional[_Union[Subsampling, str]] = ..., metadata: _Optional[_Union[Metadata, str]] = ..., min_saving: _Optional[float] = ..., background: _Optional[_Union[Color, _Mapping]] = ...) -> None: ...
+    content_credentials: ContentCredentials
+    def __init__(self, quality: _Optional[int] = ..., target_score: _Optional[float] = ..., max_bytes: _Optional[int] = ..., lossless: bool = ..., effort: _Optional[_Union[Effort, str]] = ..., format: _Optional[_Union[Format, str]] = ..., delivery: _Optional[_Union[Delivery, str]] = ..., subsampling: _Optional[_Union[Subsampling, str]] = ..., metadata: _Optional[_Union[Metadata, str]] = ..., min_saving: _Optional[float] = ..., background: _Optional[_Union[Color, _Mapping]] = ..., content_credentials: _Optional[_Union[ContentCredentials, str]] = ...) -> None: ...
 
 class Color(_message.Message):
     __slots__ = ("red", "green", "blue")

@@ -13,7 +13,8 @@ from tests.cli.fakes import FakePipeline, names, run
 def test_every_setting_reaches_the_pipeline(fake: FakePipeline) -> None:
     words = (
         "--quality 70 --target-score 80.5 --max-bytes 20KiB --lossless --effort best --format auto "
-        "--delivery immediate --subsampling 444 --metadata strip --min-saving 5% --background 1,2,3"
+        "--delivery immediate --subsampling 444 --metadata strip --content-credentials unchanged "
+        "--min-saving 5% --background 1,2,3"
     )
     run("compress", "photo.jpg", *words.split())
 
@@ -27,6 +28,7 @@ def test_every_setting_reaches_the_pipeline(fake: FakePipeline) -> None:
         delivery="immediate",  # type: ignore[arg-type]
         subsampling="444",  # type: ignore[arg-type]
         metadata="strip",  # type: ignore[arg-type]
+        content_credentials="unchanged",  # type: ignore[arg-type]
         min_saving=0.05,
         background=(1, 2, 3),
     )

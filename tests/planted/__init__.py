@@ -5,6 +5,8 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heif", "jp2", "jxl", "pnm")  # all that `sniff` names
+MODULES = ("jpeg", "png")  # of this package, each with `files`
 ZLIB_START = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
 INFLATED_MAX = 1 << 20
 

@@ -1,0 +1,144 @@
+"""Metadata segments of a JPEG reduced to what a policy keeps, one at a time: what goes need not be held."""
+
+from dataclasses import replace
+
+from compressor.jpeg import gainmap, mpf
+from compressor.jpeg.attachments import ADOBE, EXIF, EXIF_BYTES, EXIF_START, GAIN_MAP, ICC, JFIF, XMP, joined_icc
+from compressor.jpeg.frame import Segment
+from compressor.jpeg.markers import MarkerReader
+from compressor.metadata import ADOBE_RGB_REMOVED, is_adobe_rgb, lost_colors, orientation, orientation_exif
+from compressor.settings import Metadata
+from compressor.t81 import APP0, APP1, APP2, APP14
+
+APP11 = APP0 + 11
+JFIF_BYTES = 14  # ITU-T T.871, 10.1: up to the thumbnail
+ADOBE_BYTES = 12  # Adobe technical note 5116, section 18: up to the transform flag
+START_BYTES = 64  # of a segment's data, enough to tell what it is
+JUMBF = b"JP"  # ISO/IEC 19566-5, D.2: common identifier; then box instance, packet number, length, type of the box
+C2PA = b"c2pa"  # C2PA specification 2.1, 11.1.4.2: how the UUID of a manifest store's description box begins
+PROFILE_BYTES_MAX = 1 << 20  # of a profile that is removed, held to be named
+PICTURES_REMOVED = "further pictures in the file (MPF) were removed"
+CREDENTIALS_REMOVED = "content credentials (C2PA) were removed: they do not match a changed file"
+
+
+class SegmentReducer:
+    """Reduces APPn and COM segments in the order of the file.
+
+    KEEP leaves all but content credentials. COLOR leaves the ICC profile, the orientation, and what a gain map needs.
+    STRIP leaves the orientation. All leave JFIF and Adobe, which say what the components mean, and COLOR and STRIP of
+    these no more than that.
+
+    policy       of the metadata
+    first        whether the picture is the file's first one; a further one has no index of pictures
+    credentials  whether content credentials were found
+    """
+
+    def __init__(self, policy: Metadata, *, first: bool = True) -> None:
+        self.policy, self._first = policy, first
+        self.credentials = False
+        self._manifests: set[bytes] = set()  # box instances that hold credentials
+        self._turned = self._is_adobe_rgb = False
+        self._has_profile = self._has_index = self._lost_pictures = False
+        self._profile: list[bytes] = []
+
+    def is_needed(self, marker: int, start: bytes) -> bool:
+        """Return whether `reduce` needs a segment, or all of it can be passed over.
+
+        start  the first START_BYTES of its data, or all there are
+        """
+        if marker == APP11 and self._is_manifest(start):
+            return False
+        if self.policy is Metadata.KEEP:
+            return True
+        if marker == APP2 and start.startswith(ICC):
+            self._has_profile = True
+            return self.policy is Metadata.COLOR or sum(map(len, self._profile)) < PROFILE_BYTES_MAX
+        if marker == APP1 and start.startswith(EXIF_START):
+            return True
+        if (marker == APP0 and start.startswith(JFIF)) or (marker == APP14 and start.startswith(ADOBE)):
+            return True
+        if self.policy is Metadata.STRIP and marker == APP2 and start.startswith(mpf.IDENTIFIER):
+            self._lost_pictures = True
+        kept = {APP1: XMP, APP2: (GAIN_MAP, mpf.IDENTIFIER) if self._first else GAIN_MAP}.get(marker)
+        return kept is not None and self.policy is Metadata.COLOR and start.startswith(kept)
+
+    def _is_manifest(self, start: bytes) -> bool:
+        """Return whether an APP11 segment belongs to content credentials; later packets repeat the instance alone."""
+        if not start.startswith(JUMBF):
+            return False
+        instance = start[2:4]
+        if C2PA in start[24:]:
+            self._manifests.add(instance)
+        self.credentials |= instance in self._manifests
+        return instance in self._manifests
+
+    def reduce(self, segment: Segment) -> Segment | None:
+        """Return what is left of a segment that is needed; None for nothing."""
+        if self.policy is Metadata.KEEP:
+            return segment
+        marker, data = segment.marker, segment.data
+        if marker == APP0:
+            whole = len(data) >= JFIF_BYTES
+            return Segment(APP0, data[: JFIF_BYTES - 2] + b"\0\0") if whole else segment
+        if marker == APP14:
+            return Segment(APP14, data[:ADOBE_BYTES])
+        if marker == APP1 and data.startswith(EXIF_START):
+            return self._reduce_exif(data[EXIF_BYTES:])
+        if marker == APP2 and data.startswith(ICC) and self.policy is Metadata.STRIP:
+            self._profile.append(data[len(ICC) :])
+            return None
+        if marker == APP2 and data.startswith(mpf.IDENTIFIER):
+            return self._reduce_index(segment)
+        if marker == APP1:
+            reduced = (gainmap.reduced_xmp if self._first else gainmap.reduced_parameters)(data[len(XMP) :])
+            return None if reduced is None else Segment(APP1, XMP + reduced)
+        return segment
+
+    def _reduce_index(self, index: Segment) -> Segment | None:
+        """Leave one index that can be followed."""
+        self._lost_pictures |= not mpf.is_readable(index)
+        if self._lost_pictures or self._has_index:
+            return None
+        self._has_index = True
+        return index
+
+    def _reduce_exif(self, exif: bytes) -> Segment | None:
+        self._is_adobe_rgb |= is_adobe_rgb(exif)
+        turned = orientation(exif)
+        if turned == 1 or self._turned:
+            return None
+        self._turned = True
+        return Segment(APP1, EXIF + orientation_exif(turned))
+
+    def notices(self) -> list[str]:
+        """Return what changes how the picture is shown or trusted; complete after the last segment."""
+        found = [CREDENTIALS_REMOVED] if self.credentials else []
+        if self._lost_pictures:
+            found.append(PICTURES_REMOVED)
+        if self.policy is Metadata.STRIP and self._has_profile:
+            profile = joined_icc(self._profile)
+            if profile is None or sum(map(len, self._profile)) >= PROFILE_BYTES_MAX:
+                return [*found, "an ICC profile was removed: colours may differ"]
+            return [*found, *lost_colors(profile, None)]
+        if self.policy is not Metadata.KEEP and self._is_adobe_rgb and not self._has_profile:
+            return [*found, ADOBE_RGB_REMOVED]
+        return found
+
+
+def read_metadata(reader: MarkerReader, reducer: SegmentReducer, in_head: bool = True) -> Segment | None:
+    """Take an APPn or COM segment whose marker has been taken, and return what the policy leaves of it.
+
+    in_head  whether it stands before the first scan
+    """
+    marker, at = reader.marker, reader.at + 4
+    wanted = in_head or reducer.policy is Metadata.KEEP
+    if not (reducer.is_needed(marker, reader.start(START_BYTES)) and wanted):
+        reader.pass_over()
+        return None
+    held = reducer.policy is Metadata.KEEP
+    segment = Segment(marker, reader.parameters(held=held), at)
+    left = reducer.reduce(segment)
+    left = None if left is None else replace(left, offset=at)
+    if not held:
+        reader.release(len(segment.data), 0 if left is None else len(left.data))
+    return left

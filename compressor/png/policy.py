@@ -1,0 +1,64 @@
+"""Chunks that a metadata policy keeps, and those that need not even be held (W3C PNG clause 11.3)."""
+
+from compressor.bytestream import ByteStream
+from compressor.errors import LimitError
+from compressor.metadata import orientation, orientation_exif
+from compressor.png.chunks import PASSED_BYTES_MAX, PASSED_CHUNKS_MAX, Chunk, Start, skip_data
+from compressor.settings import Metadata
+
+COLOR = (b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"sBIT")
+PIXELS = (b"PLTE", b"tRNS")
+CREDENTIALS = b"caBX"  # C2PA specification 2.1, A.3.2
+CREDENTIALS_REMOVED = "content credentials (C2PA) were removed: they do not match a changed file"
+ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+
+
+def is_needed(kind: bytes, policy: Metadata) -> bool:
+    """Return whether a chunk of this type matters under a policy; others can be passed over unread.
+
+    Of what STRIP removes, that which tells the colours matters: a notice names it.
+    """
+    if kind == CREDENTIALS:
+        return False
+    return policy is Metadata.KEEP or kind in COLOR or kind in ANIMATION or kind == b"eXIf" or not kind[0] & 0x20
+
+
+def kept(chunks: list[Chunk], policy: Metadata) -> list[Chunk]:
+    """Return the chunks that a PNG made from a PNG still has.
+
+    KEEP: all but content credentials, verbatim. COLOR: what changes how it looks, and of eXIf the orientation alone.
+    STRIP: what its samples mean nothing without, and the orientation. Chunks of an animation go: they are about frames
+    that are not there any more, and so does Apple's iDOT, which tells where in the compressed data the lower half of
+    the image begins.
+    """
+    chunks = [chunk for chunk in chunks if chunk.type not in (*ANIMATION, b"iDOT", CREDENTIALS)]
+    if policy is Metadata.KEEP:
+        return chunks
+    left, turned = [], False
+    for chunk in chunks:
+        if chunk.type in (COLOR if policy is Metadata.COLOR else PIXELS):
+            left.append(chunk)
+        elif chunk.type == b"eXIf" and not turned and (value := orientation(chunk.data)) != 1:
+            left.append(Chunk(b"eXIf", orientation_exif(value)))
+            turned = True
+    return left
+
+
+def removed_credentials(found: bool) -> list[str]:
+    """Name content credentials that were removed, if there were any."""
+    return [CREDENTIALS_REMOVED] if found else []
+
+
+class Passed:
+    """Counts metadata that are passed over without being held, up to limits."""
+
+    def __init__(self) -> None:
+        self._bytes = self._chunks = 0
+
+    def skip(self, stream: ByteStream, start: Start) -> None:
+        """Take a chunk's data and CRC. Raises LimitError where there is more than anybody would write."""
+        self._bytes += start.length
+        self._chunks += 1
+        if self._bytes > PASSED_BYTES_MAX or self._chunks > PASSED_CHUNKS_MAX:
+            raise LimitError(f"PNG: more than {PASSED_BYTES_MAX} bytes or {PASSED_CHUNKS_MAX} chunks of metadata")
+        skip_data(stream, start)
