@@ -12,6 +12,7 @@ from compressor.jpeg.frame import Header
 from compressor.jpeg.reader import read_rows
 from compressor.jpeg.scans import Scans, tables_of
 from compressor.jpeg.smallest import Coding
+from compressor.jpeg.zero_steps import without_zero_steps
 from compressor.kernels import packing
 from compressor.memory import Spool
 from compressor.pipeline.stages import Stages
@@ -48,13 +49,20 @@ def read_coefficients(
     """
     if header.streams:
         coding = [(header.scan, {key: header.huffman[key] for key in tables_of(header.scan, False)})]
-        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, original, coding)
+        rows = without_zero_steps(read_rows(stream, header), header)
+        return Coefficients(header, rows, stream.drain(), lambda: stream.offset, original, coding)
     for _ in stream.drain():
         pass
     with stages.stage("decode"):
         found = Scans(original, header, hold)
-    coding, rest = [(each.scan, each.huffman) for each in found.headers], original.chunks(found.end)
-    return Coefficients(header, found.rows(), rest, lambda: found.end, original, coding, found.lacking)
+    coding = [(each.scan, each.huffman) for each in found.headers]
+    rows = without_zero_steps(found.rows(), header)
+    return Coefficients(header, rows, _behind(found, original), lambda: found.end, original, coding, found.lacking)
+
+
+def _behind(scans: Scans, original: Spool) -> Iterator[bytes]:
+    """Yield what follows the image; where that begins may be known only after its rows."""
+    yield from original.chunks(scans.end)
 
 
 class Fingerprint:
