@@ -7,6 +7,7 @@ SRGB_COLORANTS = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0
 COLORANT_TOLERANCE = 0.002
 CURVE_TOLERANCE = 0.01  # profiles that approximate sRGB by a gamma of 2.2 differ by less in the middle of the curve
 TAGS_MAX = 256
+HEADER_BYTES = 128
 
 
 def color_space(profile: bytes) -> str:
@@ -29,6 +30,12 @@ def name(profile: bytes) -> str:
     except struct.error:
         text = ""
     return "".join(c for c in text if c.isprintable()).strip() or "unnamed"
+
+
+def whole(profile: bytes) -> bytes:
+    """Return a profile without what follows its own end (7.2.2)."""
+    size = int.from_bytes(profile[:4], "big")
+    return profile[:size] if HEADER_BYTES <= size < len(profile) else profile
 
 
 def is_srgb(profile: bytes) -> bool:

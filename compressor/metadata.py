@@ -16,6 +16,7 @@ ADOBE_RGB = b"R03"  # DCF 2.0 (CIPA DC-009), 7: the option file's colour space
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
 EXIF_HEADER = b"Exif\0"  # and one more byte: 0 by 4.7.2, 0xFF in some files
+CREDENTIALS_REMOVED = "content credentials (C2PA) were removed"
 ADOBE_RGB_REMOVED = "the colour space (Adobe RGB, named only by Exif) was removed: colours will differ"
 
 
@@ -48,7 +49,7 @@ class Attachments:
         turned = orientation(self.exif)
         lost = lost_colors(None if policy is Metadata.COLOR else self.icc, None if self.icc else self.exif)
         return Attachments(
-            icc=self.icc if policy is Metadata.COLOR else None,
+            icc=profiles.whole(self.icc) if policy is Metadata.COLOR and self.icc else None,
             exif=orientation_exif(turned) if turned != 1 else None,
             notices=(*(self.notices if policy is Metadata.COLOR else ()), *lost),
         )
@@ -98,7 +99,9 @@ def lost_colors(profile: bytes | None, exif: bytes | None) -> list[str]:
 
 def removed_behind(count: int) -> list[str]:
     """Name the bytes that followed a picture in its file and were removed, if there were any."""
-    return [f"{count} bytes behind the image were removed"] if count else []
+    if count <= 0:
+        return []
+    return ["1 byte behind the image was removed" if count == 1 else f"{count} bytes behind the image were removed"]
 
 
 def tiff_stream(exif: bytes | None) -> bytes:

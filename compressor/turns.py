@@ -38,6 +38,11 @@ class Turns:
         self.count = count
         self.reset()
 
+    def limit(self, count: int) -> None:
+        """Grant `count` turns at a time from now on. For the start of a process: nobody has a turn or waits for one."""
+        self.count = count
+        self.reset()
+
     def reset(self) -> None:
         """Nobody has a turn, and nobody waits."""
         self._mine = Mine()

@@ -13,7 +13,7 @@ from google.protobuf.descriptor import FileDescriptor
 from prometheus_client import generate_latest
 
 from compressor.batch.summary import Summary
-from compressor.cli.app import app
+from compressor.cli.app import app, commands_of
 from compressor.exporter.accounting import Readings
 from compressor.footprint import Accrued, Basis
 from compressor.metrics import Estimates, ExporterMetrics, Metrics, batch_metrics
@@ -39,9 +39,9 @@ def is_documented(name: str) -> bool:
 
 
 def commands() -> dict[str, Any]:
-    """Click's commands by name; the root, which has options too, as the empty one."""
+    """Click's commands by what is typed for them; the root, which has options too, as the empty one."""
     root: Any = typer.main.get_command(app)
-    return {"": root, **root.commands}
+    return {"": root, **dict(commands_of(root))}
 
 
 def flags() -> Iterator[str]:

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "compressor"
 LAYERS = (
     {"errors", "t81", "settings", "legible", "icc"},
     {"kernels"},
-    {"memory", "tiles", "turns", "bytestream"},
-    {"metadata", "sniff"},
+    {"memory", "tiles", "turns", "bytestream", "window"},
+    {"metadata", "sniff", "cicp", "boxes", "tiff", "gif", "bmp"},
     {"jpeg", "png", "raster", "containers"},
     {"pipeline"},
     {"footprint", "metrics"},

@@ -75,9 +75,10 @@ def settings_of(file: Planted, policy: Metadata, result: Result) -> dict[str, ob
 
 
 def may_be_refused(file: Planted, result: Result) -> bool:
-    """Return whether a file of several frames or pages can't be made another format, or any lossless one."""
-    several = any(word in file.name for word in ("animated", "pages", "frames"))
-    return several and result is not Result.UNCHANGED
+    """Return whether a file of several frames or pages can't be made another format, nor CMYK a lossless one."""
+    several = any(word in file.name for word in ("animated", "pages", "frames", "film"))
+    converted = "cmyk" in file.name and result is Result.LOSSLESS
+    return (several and result is not Result.UNCHANGED) or converted
 
 
 def check(file: Planted, policy: Metadata, data: bytes, notices: tuple[str, ...]) -> None:

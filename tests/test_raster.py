@@ -186,7 +186,7 @@ def test_formats_that_are_not_listed_can_not_be_reached():
 
 
 def test_pixels_that_have_no_8_bit_form_are_unsupported():
-    with pytest.raises(UnsupportedError, match="^TIFF: pixels of type F"):
+    with pytest.raises(UnsupportedError, match="^TIFF: 32-bit floating-point samples"):
         opened(saved(IMAGE.convert("F"), "TIFF"))
 
 

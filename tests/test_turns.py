@@ -53,6 +53,15 @@ def queued(cores: Turns, *kinds: bool) -> list[Working]:
     return found
 
 
+def test_a_limit_is_how_many_have_a_turn_from_then_on():
+    cores = Turns(8)
+    cores.limit(1)
+    first = Working(cores)
+    assert first.has.wait(PATIENCE) and (cores.count, cores.idle) == (1, 0) and not cores.take_idle()
+    first.end()
+    assert cores.take_idle()
+
+
 def test_as_many_have_a_turn_as_there_are_cores_and_the_others_in_order():
     cores = Turns(2)
     first, second = Working(cores), Working(cores)

@@ -1,7 +1,7 @@
 """Worker processes on this machine, started anew, so that one that dies takes nothing with it but its own objects.
 
-Each has some threads, so that while the codec works on one object, others are read and written; kernels of all of them
-together take the process' cores, divided among the workers.
+Each has some threads, so that while the codec works on one object, others are read and written. The cores that this
+process may use are divided among the workers: each grants as many turns (`compressor.turns`) as its share has cores.
 """
 
 import contextlib
@@ -32,12 +32,22 @@ HELLO = -1  # the number of a worker's first answer: "", or why it can't work
 Order = tuple[str, int, Any]  # "prepare", number, entry; "commit" or "drop", number, token; "end", 0, None
 
 
-def main(connection: Connection, job: Job) -> None:
-    """A worker process; it ends when its coordinator does, however that does: nobody has the pipe's other end then."""
+def shares(cores: int, workers: int) -> list[int]:
+    """Divide the cores among workers: as equally as can be, at least one each."""
+    return [max(1, cores // workers + (number < cores % workers)) for number in range(workers)]
+
+
+def main(connection: Connection, job: Job, share: int) -> None:
+    """A worker process; it ends when its coordinator does, however that does: nobody has the pipe's other end then.
+
+    share  cores that its kernels may use at a time
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator decides what a Ctrl-C means
     from compressor import kernels
     from compressor.batch.work import Worker
+    from compressor.turns import cores
 
+    cores.limit(share)
     try:
         worker, sending = Worker(job), threading.Lock()
         kernels.warmup()
@@ -73,6 +83,7 @@ class Process:
 
     connection: Connection
     process: SpawnProcess
+    share: int
     numbers: set[int] = field(default_factory=set)
     alone: bool = False
     begun: bool = False
@@ -90,16 +101,17 @@ class Local:
         self._stillborn = 0
         self.slots = count * THREADS
 
-    def _start(self) -> Process:
+    def _start(self, share: int) -> Process:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=main, args=(theirs, self._job), daemon=True)
+        process = self._context.Process(target=main, args=(theirs, self._job, share), daemon=True)
         process.start()
         theirs.close()
-        return Process(ours, process)
+        return Process(ours, process, share)
 
     def prepare(self, number: int, entry: Entry, alone: bool = False) -> None:
         if not self._processes:
-            self._processes = [self._start() for _ in range(self._count)]
+            cores = len(os.sched_getaffinity(0))
+            self._processes = [self._start(share) for share in shares(cores, self._count)]
         process = min(self._processes, key=lambda one: len(one.numbers))
         process.alone = alone
         self._send(process, ("prepare", number, entry))
@@ -156,7 +168,7 @@ class Local:
         for token in [token for token, holder in self._held.items() if holder is process]:
             del self._held[token]
         process.connection.close()
-        self._processes[self._processes.index(process)] = self._start()
+        self._processes[self._processes.index(process)] = self._start(process.share)
         return found
 
     def close(self) -> None:

@@ -113,6 +113,7 @@ class Done:
     memory_byte_seconds  what the object had reserved, over time, and the idle worker since its last object
     notices         what was not carried over
     retry           whether to try again may help
+    source_digest   SHA-256 of the source as it was read, where a copy of it is kept
     """
 
     key: str
@@ -133,6 +134,7 @@ class Done:
     memory_byte_seconds: float = 0.0
     notices: tuple[str, ...] = ()
     retry: bool = False
+    source_digest: str = ""
 
     @property
     def cpu_seconds(self) -> float:

@@ -13,12 +13,13 @@ from pathlib import Path
 from compressor.batch.engine import Engine
 from compressor.batch.job import Done, Job
 from compressor.batch.ledger import Ledger, LedgerError
+from compressor.batch.ledger_read import facts_in, reading
 from compressor.batch.pace import Pace
 from compressor.batch.plan import Filters, Keys, Listing, Manifest
-from compressor.batch.restore import RESTORED, restore
+from compressor.batch.restore import ALL, RESTORED, WORKERS, require_kept, restore, would_restore
 from compressor.batch.run import Run
 from compressor.batch.store import Store, StoreError, Trouble, open_store
-from compressor.batch.summary import PROBLEMS_MAX, Progress, Sample, Summary, project
+from compressor.batch.summary import PROBLEMS_MAX, Mode, Progress, Sample, Summary, project
 from compressor.batch.tally import SAMPLE_BYTES_MAX, Tally, problem
 from compressor.batch.trial import Trial
 from compressor.errors import SettingsError
@@ -26,6 +27,7 @@ from compressor.footprint import Basis
 from compressor.memory import resident_bytes
 from compressor.settings import VERSION, Metadata
 
+FINISHED = "finished"  # a fact of the ledger: when the last run came to its end, "" while one has yet to
 Stopped = Callable[[], bool]
 Told = Callable[[Progress], None]
 
@@ -40,6 +42,7 @@ class Request:
     workers     processes of the local engine
     scheduler   address of a Dask scheduler; "" for the local engine
     samples     whether the summary is to have pictures
+    accept_failures  whether a run whose failures are all known is a success
     footprint   what the estimates of the summary stand on
     """
 
@@ -54,7 +57,22 @@ class Request:
     objects_per_second: float | None = None
     bytes_per_second: float | None = None
     samples: bool = False
+    accept_failures: bool = False
     footprint: Basis = field(default_factory=Basis)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoration:
+    """What is to be put back.
+
+    filters  by key alone; None: everything
+    workers  originals at a time
+    """
+
+    ledger: Path
+    filters: Filters | None = None
+    dry_run: bool = False
+    workers: int = WORKERS
 
 
 class Watch:
@@ -90,6 +108,11 @@ def check(request: Request) -> None:
         raise SettingsError("ledger", f"{ledger} would lie in SRC, among the objects: name another place")
     if job.keep is not None and not job.keep.strip("/"):
         raise SettingsError("keep_originals", "must be a prefix such as originals/")
+    for name, cap in (("objects_per_second", request.objects_per_second), ("bandwidth", request.bytes_per_second)):
+        if cap is not None and not cap > 0:
+            raise SettingsError(name, f"is {cap}, must be above 0")
+    if request.workers < 1:
+        raise SettingsError("workers", f"is {request.workers}, must be at least 1")
     ages = [name for name in ("older_than", "newer_than") if getattr(request.filters, name) is not None]
     if ages and request.manifest is not None and not Manifest(request.manifest).dated():
         raise SettingsError(ages[0], f"{request.manifest} does not say when objects were last modified")
@@ -170,8 +193,8 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
     path = request.ledger or default_ledger(job)
     with Ledger(path) as ledger:
         ledger.begin(facts_of(request))
-        if RESTORED in ledger.facts():
-            raise LedgerError(f"{path} is of a run that was restored: name another with --ledger")
+        refuse_restored(ledger)
+        ledger.note(FINISHED, "")
         ledger.commit()
         with closing(engine_for(request)) as engine:
             pace = Pace(request.objects_per_second, request.bytes_per_second)
@@ -180,17 +203,32 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
             whole = run.work()
         tally = run.tally
         totals = (*ledger.totals(), *tally.unlisted_total)
-        problems = (*tally.unlisted, *map(problem, ledger.failures(PROBLEMS_MAX)))[:PROBLEMS_MAX]
+        failures = (problem(done, known) for done, known in ledger.failures(PROBLEMS_MAX))
+        problems = (*tally.unlisted, *failures)[:PROBLEMS_MAX]
         failed = sum(total.objects for total in totals if total.outcome == "failed")
         summary = dataclasses.replace(
             summary_of(job, tally, watch, not whole),
             totals=totals, problems=problems, problems_more=failed - len(problems), ledger=str(path),
             samples=tuple(samples_of(tally.samples, job, source, target)) if request.samples else (),
+            known_failures=ledger.known_failures(), accept_failures=request.accept_failures,
         )  # fmt: skip
+        if whole:
+            ledger.report_failures()
+            ledger.note(FINISHED, repr(summary.ended))
         summary = estimated(summary, ledger.spend(*watch.spent()), request.footprint)
         for notice in (*_notices_of(job), *(source.notices if job.in_place else target.notices)):
             summary = dataclasses.replace(summary, notices={notice: 0, **summary.notices})
         return summary
+
+
+def refuse_restored(ledger: Ledger) -> None:
+    """Raise LedgerError where originals were put back: to go on would replace them again."""
+    said, path = ledger.facts().get(RESTORED), ledger.path
+    if said == ALL or (said is not None and not ledger.restored()):
+        raise LedgerError(f"{path} is of a run that was restored: name another with --ledger")
+    if said is not None:
+        part = f"{path} is of a run of which a part was restored, {ledger.restored():,} originals"
+        raise LedgerError(f"{part}: name another with --ledger, or have compressor ledger restore put back the rest")
 
 
 def _notices_of(job: Job) -> list[str]:
@@ -266,15 +304,20 @@ def whole(store: Store, key: str) -> bytes:
     return bytes(data)
 
 
-def put_back(path: Path, stopped: Stopped, told: Told) -> Summary:
-    """Restore the originals that a run kept."""
-    watch = Watch()
-    if not path.exists():
-        raise LedgerError(f"{path} is not there")
-    with Ledger(path) as ledger:
-        facts = ledger.facts()
-        job = Job(source=facts.get("source", ""), target=facts.get("target", ""), in_place=True)
-        tally = restore(ledger, open_store(job.source), stopped, told)
-        ledger.spend(*watch.spent())
-    summary = dataclasses.replace(summary_of(job, tally, watch, stopped()), mode="restore", ledger=str(path))
+def put_back(restoring: Restoration, stopped: Stopped = lambda: False, told: Told = lambda progress: None) -> Summary:
+    """Restore the originals that a run kept, or say what that would do."""
+    watch, path = Watch(), restoring.ledger
+    with reading(path) as database:
+        facts = facts_in(database)
+    job = Job(source=facts["source"], target=facts["target"], in_place=True, keep=facts.get("keep") or None)
+    chosen, workers = restoring.filters, restoring.workers
+    if restoring.dry_run:
+        tally, whole = would_restore(path, open_store(job.source), stopped, told, chosen, workers)
+    else:
+        with Ledger(path) as ledger:
+            require_kept(path, ledger.facts())
+            tally, whole = restore(ledger, open_store(job.source), stopped, told, chosen, workers)
+            ledger.spend(*watch.spent())
+    mode: Mode = "restore dry run" if restoring.dry_run else "restore"
+    summary = dataclasses.replace(summary_of(job, tally, watch, not whole), mode=mode, ledger=str(path))
     return dataclasses.replace(summary, other_seconds=summary.other_seconds + watch.spent()[0])

@@ -9,18 +9,18 @@ comes in its place. Whatever happens then, what is there can be told: the origin
 """
 
 import gzip
-import json
 import os
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from compressor.batch.job import Done, Outcome, Reason
+from compressor.batch.records import as_line, blob, from_line, part_path, text, unsure
 from compressor.batch.totals import Total, Totals
 from compressor.errors import CompressorError
 
@@ -30,13 +30,14 @@ CREATE TABLE shards (
     number INTEGER PRIMARY KEY, last TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE objects (
     key BLOB PRIMARY KEY, shard INTEGER NOT NULL, state TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL,
-    time REAL NOT NULL, done TEXT NOT NULL) WITHOUT ROWID;
+    time REAL NOT NULL, done TEXT NOT NULL, reported INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX by_shard ON objects (shard);
 CREATE TABLE totals (
     shard INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, format TEXT NOT NULL, path TEXT NOT NULL,
     objects INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL, cpu_seconds REAL NOT NULL,
     memory_byte_seconds REAL NOT NULL, PRIMARY KEY (shard, outcome, reason, format, path)) WITHOUT ROWID;
 """
+RESTORED_KEYS = "CREATE TABLE IF NOT EXISTS restored (key BLOB PRIMARY KEY) WITHOUT ROWID"
 VERSION = "1"
 SPENT = ("coordinator cpu_seconds", "coordinator memory_byte_seconds")
 INTENT, FINAL = "intent", "final"
@@ -86,6 +87,13 @@ class Ledger:
         if (found := self.facts().get("ledger version")) != VERSION:
             self._database.close()
             raise LedgerError(f"{path} is a ledger of version {found}, this program knows version {VERSION}")
+        self._extend()
+
+    def _extend(self) -> None:
+        """Add what ledgers of this version did not have from the beginning."""
+        self._database.execute(RESTORED_KEYS)
+        if "reported" not in {name for _, name, *_ in self._database.execute("PRAGMA table_info(objects)")}:
+            self._database.execute("ALTER TABLE objects ADD COLUMN reported INTEGER NOT NULL DEFAULT 0")
 
     def commit(self) -> None:
         """Everything so far is on disk."""
@@ -130,6 +138,9 @@ class Ledger:
 
     def note(self, name: str, value: str) -> None:
         self._database.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, value))
+
+    def unnote(self, name: str) -> None:
+        self._database.execute("DELETE FROM run WHERE name = ?", (name,))
 
     # --- shards ----------------------------------------------------------------------------------------------------
 
@@ -231,11 +242,45 @@ class Ledger:
         for shard in self.shards():
             yield from self.known(shard).values()
 
-    def failures(self, limit: int) -> list[Done]:
-        """The first of them, and of what may or may not have been written."""
-        found = self._select("WHERE outcome = 'failed' AND state = ? LIMIT ?", FINAL, limit)
-        open_ends = [unsure(done) for done, _ in self.intents()]
-        return [*open_ends, *(done for done, _ in found)][:limit]
+    def failures(self, limit: int) -> list[tuple[Done, bool]]:
+        """Failures and objects that may or may not have been written, and whether each is known: new ones first."""
+        found = self._database.execute(
+            "SELECT done, reported FROM objects WHERE outcome = 'failed' AND state = ? ORDER BY reported, key LIMIT ?",
+            (FINAL, limit),
+        ).fetchall()
+        open_ends = [(unsure(done), False) for done, _ in self.intents()]
+        return [*open_ends, *((from_line(line), bool(reported)) for line, reported in found)][:limit]
+
+    def known_failures(self) -> dict[str, int]:
+        """Failures that a completed run has reported and that nothing was done about since, by reason."""
+        return dict(
+            self._database.execute(
+                "SELECT reason, count(*) FROM objects WHERE outcome = 'failed' AND state = ? AND reported GROUP BY 1",
+                (FINAL,),
+            )
+        )
+
+    def report_failures(self) -> None:
+        """A completed run reports all failures: they are known from now on, until their objects are tried again."""
+        self._database.execute(
+            "UPDATE objects SET reported = 1 WHERE outcome = 'failed' AND state = ? AND NOT reported", (FINAL,)
+        )
+
+    # --- originals that were put back ------------------------------------------------------------------------------
+
+    def mark_restored(self, key: str) -> None:
+        """Note that the original of an object is back, and its kept copy gone."""
+        self._database.execute("INSERT OR IGNORE INTO restored VALUES (?)", (blob(key),))
+
+    def is_restored(self, key: str) -> bool:
+        return self._database.execute("SELECT 1 FROM restored WHERE key = ?", (blob(key),)).fetchone() is not None
+
+    def restored(self) -> int:
+        """How many originals were put back."""
+        (count,) = self._database.execute("SELECT count(*) FROM restored").fetchone()
+        return int(count)
+
+    # --- sums ------------------------------------------------------------------------------------------------------
 
     def totals(self) -> list[Total]:
         """Of finished shards as they were counted, of open ones by their rows."""
@@ -261,7 +306,7 @@ class Ledger:
 
     def _put(self, done: Done, shard: int, state: str) -> None:
         values = (blob(done.key), shard, state, done.outcome.value, done.reason.value, time.time(), as_line(done))
-        self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, 0)", values)
 
     def _of(self, shard: int, state: str) -> Iterator[tuple[Done, int]]:
         return self._select("WHERE shard = ? AND state = ? ORDER BY key", shard, state)
@@ -271,41 +316,4 @@ class Ledger:
             yield from_line(line), shard
 
 
-def part_path(ledger: Path, number: int) -> Path:
-    """Where the objects of a finished shard are."""
-    return ledger.with_name(ledger.name + ".parts") / f"{number:08d}.jsonl.gz"
-
-
-def unsure(intent: Done) -> Done:
-    """What is told of an object of which nobody knows whether it was written."""
-    problem = "the store does not say whether it was written: the next run will ask again"
-    return replace(
-        intent, outcome=Outcome.FAILED, reason=Reason.UNAVAILABLE, error=problem, bytes_out=0, result_etag="",
-        retry=True,
-    )  # fmt: skip
-
-
-def blob(key: str) -> bytes:
-    """A key as SQLite keeps it: names of files need not be UTF-8."""
-    return key.encode("utf-8", "surrogateescape")
-
-
-def text(key: bytes | str) -> str:
-    return key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
-
-
-def as_line(done: Done) -> str:
-    """One line of JSON; what is empty is left out."""
-    values = ((name, getattr(done, name)) for name in FIELDS)  # `asdict` takes ten times as long
-    return json.dumps({name: value for name, value in values if value or name == "size"})
-
-
-FIELDS = tuple(field.name for field in fields(Done))
 TOTAL_FIELDS = tuple(field.name for field in fields(Total))
-
-
-def from_line(line: str) -> Done:
-    """What `as_line` made."""
-    values = {name: value for name, value in json.loads(line).items() if name in FIELDS}
-    values["notices"] = tuple(values.get("notices", ()))
-    return Done(**values | {"outcome": Outcome(values["outcome"]), "reason": Reason(values.get("reason", ""))})

@@ -53,10 +53,10 @@ class Pace:
         return True
 
     def wait(self, most: float) -> float:
-        """Seconds until something may begin, at most `most`."""
+        """Seconds until every cap allows an object to begin, at most `most`; `most` where no cap stands in the way."""
         self._elapse()
-        owed = [owed for cap, owed in zip(self._caps, self._owed, strict=True) if cap is not None]
-        return max(0.0, min([most, *owed])) if owed and max(owed) > 0 else most
+        owed = max((owed for cap, owed in zip(self._caps, self._owed, strict=True) if cap is not None), default=0.0)
+        return min(most, owed) if owed > 0 else most
 
     def throttled(self, under_way: int) -> None:
         """The store asked to slow down while so many objects were under way."""

@@ -26,7 +26,6 @@ DONE = {
     "copy": "Compressed into another place",
     "in place": "Compressed in place",
     "dry run": "Dry run: nothing was written",
-    "restore": "Originals put back",
 }
 
 
@@ -87,7 +86,7 @@ def _head(summary: Summary) -> str:
     if summary.target and summary.target != summary.source:
         places += f" → <code>{text(summary.target)}</code>"
     strong, words, bar = _answer(summary)
-    color = "" if summary.mode == "restore" or summary.saved_bytes > 0 or summary.projection else ' class="none"'
+    color = "" if summary.saved_bytes > 0 or summary.projection else ' class="none"'
     return (
         f'<header>\n<h1>{DONE[summary.mode]}</h1>\n<p class="quiet">{places}</p>\n'
         f'<p class="answer"><strong{color}>{strong}</strong> <span>{words}</span></p>\n{bar}\n</header>'
@@ -96,8 +95,6 @@ def _head(summary: Summary) -> str:
 
 def _answer(summary: Summary) -> tuple[str, str, str]:
     """The number that matters, what it is of, and a bar that shows it."""
-    if summary.mode == "restore":
-        return f"{summary.count(Outcome.COPIED):,}", f"of {_many(summary.objects)} put back", ""
     if (estimate := summary.projection) is None:
         words = f"saved: {human_bytes(summary.saved_bytes)} of {human_bytes(summary.bytes_in)}"
         return f"{summary.saved:.1%}", words, share_bar(summary.saved)
@@ -117,29 +114,33 @@ def _warning(summary: Summary) -> str:
     lines = []
     if summary.interrupted:
         lines.append("The run was interrupted. What follows is about the objects that it came to.")
-    if summary.failed:
+    if known := summary.failed - summary.new_failures:
+        kept = ", and accepted" if summary.accept_failures else ""
+        lines.append(f"{_many(known)} failed as before, and nothing has changed since: known{kept}.")
+    if summary.new_failures:
         copied = summary.mode == "copy" and summary.settings.metadata is Metadata.KEEP
         where = "broken images were copied as they were" if copied else "no byte of theirs was changed"
-        lines.append(f"{_many(summary.failed)} failed: {where}.")
+        lines.append(f"{_many(summary.new_failures)} failed: {where}.")
     return "".join(f'<p class="warning">{line}</p>' for line in lines)
 
 
 def _facts(summary: Summary) -> str:
     seconds = max(summary.wall_seconds, 1e-9)
     codec = sum(summary.stage_seconds.values())
-    done = Outcome.COPIED if summary.mode == "restore" else Outcome.COMPRESSED
+    done = summary.count(Outcome.COMPRESSED)
     stripped = summary.count(Outcome.STRIPPED)
-    rest = summary.objects - summary.count(done) - stripped - summary.failed
+    rest = summary.objects - done - stripped - summary.failed
+    known = summary.failed - summary.new_failures
     rows = [
         (
             "Objects read" if summary.mode == "dry run" else "Objects",
             f"{summary.objects:,}",
             human_bytes(summary.bytes_in),
         ),
-        ("Put back" if done is Outcome.COPIED else "Compressed", f"{summary.count(done):,}", ""),
+        ("Compressed", f"{done:,}", ""),
         *([("Stripped of metadata", f"{stripped:,}", "")] if stripped else []),
         ("Left as they were", f"{rest:,}", ""),
-        ("Failed", f"{summary.failed:,}", ""),
+        ("Failed", f"{summary.failed:,}", f"{known:,} of them known" if known else ""),
         ("Took", human_seconds(summary.wall_seconds), f"{summary.objects / seconds:,.1f} objects/s"),
         ("CPU time", human_seconds(codec + summary.other_seconds), f"{human_seconds(codec)} in the codec"),
     ]
@@ -157,8 +158,6 @@ def _outcomes(summary: Summary) -> str:
     totals = summary.by_outcome()
     if not totals:
         return '<p class="quiet">There were none.</p>'
-    if summary.mode == "restore":
-        return table(("Outcome", "Format", "Objects", "Bytes"), 2, (_outcome_row(total)[:4] for total in totals))
     names = ("Outcome", "Format", "Objects", "Before", "After", "Saved", "")
     foot = ("All", "", f"{summary.objects:,}", human_bytes(summary.bytes_in), human_bytes(summary.bytes_out))
     saved = (human_bytes(summary.saved_bytes), f"{summary.saved:.1%}")
@@ -206,7 +205,8 @@ def _listed(summary: Summary) -> str:
 
 def _problem_row(problem: Problem) -> tuple[str, str, str]:
     details = "; ".join(filter(None, (problem.error, *problem.notices)))
-    why = f"{text(problem.reason)}<br>" if problem.reason else ""
+    known = ", known" if problem.known else ""
+    why = f"{text(problem.reason)}{known}<br>" if problem.reason else ""
     return (
         f"<code>{text(problem.key)}</code>",
         f'{why}<span class="quiet">{text(details)}</span>',
@@ -284,8 +284,8 @@ def _provenance(summary: Summary) -> str:
         ("Originals", _originals(summary)),
         ("Began", _moment(summary.started)),
         ("Ended", _moment(summary.ended)),
-        ("Settings", "" if summary.mode == "restore" else text(_settings(summary))),
-        ("Digest of them", "" if summary.mode == "restore" else f"<code>{summary.settings.digest()}</code>"),
+        ("Settings", text(_settings(summary))),
+        ("Digest of them", f"<code>{summary.settings.digest()}</code>"),
         ("CPU time", text(", ".join(f"{stage} {human_seconds(s)}" for stage, s in _stages(summary)))),
         ("Ledger", f"<code>{text(summary.ledger)}</code>" if summary.ledger else ""),
         ("Version", f"compressor {text(VERSION)}"),

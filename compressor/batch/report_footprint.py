@@ -11,7 +11,7 @@ from compressor.settings import Bounds
 def worth(summary: Summary) -> str:
     """A table of ranges and what must be said beside it; "" where nothing was estimated."""
     footprint = summary.footprint
-    if footprint is None or summary.mode == "restore":
+    if footprint is None:
         return ""
     rows = [*_row("Used by this run", footprint.used_energy_joules, footprint.used_co2e_grams)]
     would = "Would avoid" if summary.mode == "dry run" else "Avoids"

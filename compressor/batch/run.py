@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from compressor.batch.engine import Answer, Engine, Lost
 from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
-from compressor.batch.ledger import Ledger, Shard, unsure
+from compressor.batch.ledger import Ledger, Shard
 from compressor.batch.pace import Pace
 from compressor.batch.plan import Filters, Listing, shards
+from compressor.batch.records import unsure
 from compressor.batch.store import Entry, Store, StoreError
 from compressor.batch.summary import Progress
 from compressor.batch.tally import Tally

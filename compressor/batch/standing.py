@@ -1,24 +1,16 @@
 """What a ledger says between runs, read by somebody who writes nothing: how it stands, shard by shard."""
 
-import gzip
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.batch.job import Done, Outcome
-from compressor.batch.ledger import FINAL, SPENT, LedgerError, from_line, part_path
+from compressor.batch.job import Outcome
+from compressor.batch.ledger import FINAL, SPENT
+from compressor.batch.ledger_read import columns_of, facts_in, reading
+from compressor.batch.records import from_line
 from compressor.batch.restore import RESTORED
-
-WAIT_SECONDS = 0.2
-LINE_BYTES_MAX = 1 << 20  # of a part; ours have some hundred
-
-
-class LedgerHeldError(LedgerError):
-    """A run is at work on it: try again later."""
 
 
 @dataclass(slots=True)
@@ -61,64 +53,26 @@ def standing(path: Path) -> Standing:
 
     Takes no lock, and leaves nothing beside it that a run of another user could stumble over.
     """
-    path = Path(os.path.realpath(path))
-    if not path.is_file():
-        raise LedgerError(f"{path} is not there")
-    if (before := _untouched(path)) is not None:
-        # No journal: the file is all there is, also on a read-only mount, if nobody writes to it meanwhile.
-        try:
-            found = _read(path, "mode=ro&immutable=1")
-        except LedgerError:
-            if _untouched(path) == before:
-                raise
-        else:
-            if _untouched(path) == before:
-                return found
-        raise LedgerHeldError(f"{path} is in use by a run")
-    return _read(path, "mode=ro")  # of a run that is at work, or was killed
+    with reading(path) as database:
+        return _standing(path, database)
 
 
-def _untouched(path: Path) -> tuple[int, int, int] | None:
-    """What changes when somebody writes to a database without a journal; None where there is one."""
-    wal = path.with_name(path.name + "-wal")
-    if wal.exists() and wal.stat().st_size:
-        return None
-    now = path.stat()
-    return now.st_ino, now.st_size, now.st_mtime_ns
-
-
-def _read(path: Path, how: str) -> Standing:
-    try:
-        return _standing(path, how)
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise LedgerHeldError(f"{path} is in use by a run") from None
-        raise LedgerError(f"{path} can't be read: {error}") from None
-    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"{path} is no ledger: {error}") from None
-
-
-def _standing(path: Path, how: str) -> Standing:
-    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=WAIT_SECONDS)) as database:
-        database.execute("BEGIN")  # one state of it, whatever a run begins to write
-        facts = dict(database.execute("SELECT name, value FROM run"))
-        if "mode" not in facts:
-            raise ValueError("no run has begun")
-        return Standing(
-            id=facts.get("id", str(path)),
-            in_place=facts["mode"] == "in place",
-            kept=bool(facts.get("keep")),
-            restored=RESTORED in facts,
-            shards=_shards(database),
-            cpu_seconds=float(facts.get(SPENT[0], 0.0)),
-            memory_byte_seconds=float(facts.get(SPENT[1], 0.0)),
-        )
+def _standing(path: Path, database: sqlite3.Connection) -> Standing:
+    facts = facts_in(database)
+    return Standing(
+        id=facts.get("id", os.path.realpath(path)),
+        in_place=facts["mode"] == "in place",
+        kept=bool(facts.get("keep")),
+        restored=RESTORED in facts,
+        shards=_shards(database),
+        cpu_seconds=float(facts.get(SPENT[0], 0.0)),
+        memory_byte_seconds=float(facts.get(SPENT[1], 0.0)),
+    )
 
 
 def _shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
     """Of finished shards as they were counted, of open ones by their rows: totals of those may be of an earlier run."""
-    columns = {name for _, name, *_ in database.execute("PRAGMA table_info(totals)")}
-    memory = "sum(memory_byte_seconds)" if "memory_byte_seconds" in columns else "0.0"  # older ones lack it
+    memory = "sum(memory_byte_seconds)" if "memory_byte_seconds" in columns_of(database, "totals") else "0.0"
     found = database.execute(
         "SELECT shard, sum((outcome IN (:compressed, :stripped)) * (bytes_in - bytes_out)),"
         " sum((outcome IN (:compressed, :stripped)) * bytes_out),"
@@ -137,14 +91,3 @@ def _shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
             sums.saved_bytes += done.size - done.bytes_out
             sums.bytes_out += done.bytes_out
     return shards | opened
-
-
-def part(path: Path, number: int) -> Iterator[Done]:
-    """The objects of a ledger's finished shard; LedgerError where its part is gone or broken."""
-    file = part_path(Path(os.path.realpath(path)), number)
-    try:
-        with gzip.open(file, "rb") as lines:
-            while line := lines.readline(LINE_BYTES_MAX):
-                yield from_line(line.decode())
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}") from None

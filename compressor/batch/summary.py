@@ -12,7 +12,7 @@ from compressor.batch.job import Outcome, Reason
 from compressor.batch.totals import Total
 from compressor.settings import VERSION, Bounds, Footprint, Settings
 
-Mode = Literal["copy", "in place", "dry run", "restore"]
+Mode = Literal["copy", "in place", "dry run", "restore", "restore dry run"]
 
 PROBLEMS_MAX = 100
 CONFIDENCE = 0.95
@@ -42,13 +42,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An object that deserves a look: one that failed, or was not touched."""
+    """An object that deserves a look: one that failed, or was not touched.
+
+    known  an earlier run that came to its end has reported it, and nothing has changed since
+    """
 
     key: str
     size: int
     reason: Reason
     error: str
     notices: tuple[str, ...] = ()
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,8 @@ class Summary:
     memory_byte_seconds  what objects had reserved and processes held, over time
     footprint       what that is estimated to have used; None where it was not asked for
     keep            prefix of the originals that were kept; None where there are none
+    known_failures  failures that are known, as Problem has it, by reason
+    accept_failures a run whose failures are all known is a success
     histogram       compressed objects by what they saved, in steps of 5 %: the first saved less than 5 %; () where
                     that was not counted
     """
@@ -128,6 +134,8 @@ class Summary:
     keep: str | None = None
     histogram: tuple[int, ...] = ()
     samples: tuple[Sample, ...] = ()
+    known_failures: Mapping[str, int] = field(default_factory=dict)
+    accept_failures: bool = False
 
     @property
     def objects(self) -> int:
@@ -155,6 +163,26 @@ class Summary:
     def failed(self) -> int:
         return self.count(Outcome.FAILED)
 
+    @property
+    def new_failures(self) -> int:
+        """Failures that no earlier run has reported, or whose objects were tried again."""
+        return self.failed - sum(self.known_failures.values())
+
+    @property
+    def accepted_failures(self) -> Mapping[str, int]:
+        """Failures that do not keep the run from being a success, by reason."""
+        return self.known_failures if self.accept_failures else {}
+
+    @property
+    def succeeded(self) -> bool:
+        """The run came to its end, without failures or with accepted ones alone."""
+        return not self.interrupted and self.failed == sum(self.accepted_failures.values())
+
+    @property
+    def restores(self) -> bool:
+        """Originals were put back, or would be."""
+        return self.mode in ("restore", "restore dry run")
+
     def a_year_of(self, rate: Bounds) -> Bounds:
         """Of what avoids `rate` a GB and year: a scenario for all that was saved, or would be."""
         saved = self.saved_bytes if self.projection is None else self.projection.saved_bytes
@@ -178,13 +206,13 @@ class Summary:
             key=lambda total: (order.index(total.outcome), -total.saved_bytes, -total.bytes_in, total.format),
         )
 
-    def by_failure(self) -> list[Total]:
-        """Totals of what failed, by class, the most frequent first."""
+    def by_failure(self, outcome: Outcome = Outcome.FAILED) -> list[Total]:
+        """Totals of what failed, or of another outcome, by class, the most frequent first."""
         groups: dict[Reason, list[Total]] = {}
         for total in self.totals:
-            if total.outcome is Outcome.FAILED:
+            if total.outcome is outcome:
                 groups.setdefault(total.reason, []).append(total)
-        found = [_sum(Outcome.FAILED, reason, "", members) for reason, members in groups.items()]
+        found = [_sum(outcome, reason, "", members) for reason, members in groups.items()]
         return sorted(found, key=lambda total: (-total.objects, total.reason))
 
 
@@ -261,6 +289,8 @@ def as_json(summary: Summary) -> str:
         "saved_bytes": summary.saved_bytes,
         "saved": summary.saved,
         "failed": summary.failed,
+        "new_failures": summary.new_failures,
+        "succeeded": summary.succeeded,
     }
     for name in Summary.__slots__:
         value = getattr(summary, name)

@@ -86,6 +86,6 @@ class Tally:
         return Progress(self.objects, self.bytes_in, self.bytes_out, self.failed, self.listed_all, self.waiting)
 
 
-def problem(done: Done) -> Problem:
+def problem(done: Done, known: bool = False) -> Problem:
     """An object that deserves a look."""
-    return Problem(done.key, done.size, done.reason, done.error, done.notices)
+    return Problem(done.key, done.size, done.reason, done.error, done.notices, known)

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from compressor.batch.job import Done, Outcome, Reason
@@ -82,11 +83,12 @@ def digest(spool: Spool) -> str:
     return found.hexdigest()
 
 
-def store_digest(store: Store, key: str) -> str:
-    """SHA-256 of what is at `key`."""
+def store_digest(store: Store, key: str, at_each_chunk: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of what is at `key`. `at_each_chunk` is called while it is read, and may raise to end that."""
     found, size = hashlib.sha256(), 0
     with store.open(key) as opened:
         for chunk in opened.chunks():
+            at_each_chunk()
             found.update(chunk)
             size += len(chunk)
         if size != opened.entry.size:

@@ -85,6 +85,8 @@ class Worker:
                 if self.job.in_place and (reason := self._untouchable(opened)):
                     return replace(blank, outcome=Outcome.SKIPPED, reason=reason[0], error=reason[1])
                 made = self._made(opened, blank)
+                if self.job.keep is not None and isinstance(made, Result) and made.source is not None:
+                    made.done = replace(made.done, source_digest=digest(made.source))
         except StoreError as error:
             return refused(blank, error, clock)
         except Exception as error:  # whatever is wrong with an object must not end the run

@@ -1,9 +1,10 @@
-"""The command line: compress, batch, footprint, exporter, inspect, serve, warmup, health.
+"""The command line: compress, batch, ledger, footprint, exporter, inspect, serve, warmup, health.
 
 Exit codes: 0 done, 1 failed, 2 not meant like that (usage), 130 interrupted. What is slow to import (kernels, gRPC,
 rich) is imported by the command that needs it, so that `--help` answers at once.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from compressor.cli.compress import compress, inspect
 from compressor.cli.errors import one_line_errors
 from compressor.cli.exporter import exporter
 from compressor.cli.footprint import footprint
+from compressor.cli.ledger import ledger
 from compressor.cli.serve import health, serve, warmup
 from compressor.settings import VERSION
 
@@ -49,19 +51,32 @@ def root(
     a TOML file (as min_saving = "5%"). The command line wins over the environment, and that over the file.
     """
     if config is not None:
-        commands: dict[str, Any] = context.command.commands  # type: ignore[attr-defined]
         with one_line_errors():
             params = {
                 name: [p for p in command.params if str(p.envvar).startswith(opt.PREFIX)]
-                for name, command in commands.items()
+                for name, command in commands_of(context.command)
             }
             options = {name: {str(p.name) for p in found} for name, found in params.items()}
             repeatable = {name: {str(p.name) for p in found if p.multiple} for name, found in params.items()}
-            context.default_map = opt.configuration(config, options, repeatable)
+            defaults: dict[str, Any] = {}
+            for name, values in opt.configuration(config, options, repeatable).items():
+                group, _, command = name.rpartition(" ")
+                (defaults.setdefault(group, {}) if group else defaults)[command] = values
+            context.default_map = defaults
+
+
+def commands_of(group: Any) -> Iterator[tuple[str, Any]]:
+    """Click's commands by what is typed for them: "batch", "ledger restore"."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {below}", found) for below, found in commands_of(command))
+        else:
+            yield name, command
 
 
 app.command()(compress)
 app.command()(batch)
+app.add_typer(ledger, name="ledger")
 app.command()(exporter)
 app.command()(footprint)
 app.command()(inspect)

@@ -5,7 +5,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -38,6 +37,7 @@ def batch(
     allow_not_atomic: of.AllowNotAtomic = False,
     overwrite: of.Overwrite = False,
     ledger: of.LedgerPath = None,
+    accept_failures: of.AcceptFailures = False,
     manifest: of.ManifestUrl = None,
     include: of.Include = None,
     exclude: of.Exclude = None,
@@ -77,15 +77,15 @@ def batch(
     are replaced where they are, each only by a verified smaller one, and only if nobody has changed it meanwhile. What
     was done is in the ledger: a run that was killed goes on where it was when the same command is given again.
 
-    compressor batch restore --ledger FILE puts kept originals back.
+    compressor ledger restore LEDGER puts kept originals back.
     """
     options = dict(locals())
     with one_line_errors():
-        summary = restored(options) if source == "restore" else launched(options)
+        summary = launched(options)
         tell(summary, options)
         if summary.interrupted:
             raise typer.Exit(130)
-        raise typer.Exit(1 if summary.failed else 0)
+        raise typer.Exit(0 if summary.succeeded else 1)
 
 
 def request_of(options: Mapping[str, Any]) -> "Request":
@@ -142,6 +142,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         objects_per_second=options["objects_per_second"],
         bytes_per_second=options["bandwidth"],
         samples=options["report"] is not None,
+        accept_failures=options["accept_failures"],
         footprint=basis_of({name: options[name] for name in ("profile", "storage", "region", "grid")}),
     )
 
@@ -180,17 +181,6 @@ def launched(options: Mapping[str, Any]) -> "Summary":
 
     with Live(None, None) as live, until_stopped() as stopped:
         return launch(request, stopped, live.update)
-
-
-def restored(options: Mapping[str, Any]) -> "Summary":
-    ledger: Path | None = options["ledger"]
-    if ledger is None or options["target"] is not None:
-        raise UsageError("restore takes --ledger FILE and nothing else; a folder of that name is ./restore")
-    from compressor.batch.launch import put_back
-    from compressor.cli.batch_output import Live
-
-    with Live(None, None) as live, until_stopped() as stopped:
-        return put_back(ledger, stopped, live.update)
 
 
 @contextmanager

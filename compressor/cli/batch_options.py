@@ -49,7 +49,7 @@ Src = Annotated[
     str,
     typer.Argument(
         metavar="SRC",
-        help="s3://BUCKET/PREFIX, gs://…, az://…, file:///… or a folder; or restore, with --ledger.",
+        help="s3://BUCKET/PREFIX, gs://…, az://…, file:///… or a folder.",
         show_default=False,
     ),
 ]
@@ -97,6 +97,13 @@ LedgerPath = Annotated[
         "What was done: the same one goes on where it was. Else one in this folder, named by SRC and DST.",
         metavar="FILE",
         show_default=False,
+    ),
+]
+AcceptFailures = Annotated[
+    bool,
+    option(
+        "accept_failures",
+        "Exit with 0 where all failures are known: an earlier run has reported them, and nothing has changed since.",
     ),
 ]
 ManifestUrl = Annotated[

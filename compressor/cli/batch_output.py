@@ -218,7 +218,7 @@ def print_summary(console: "Console", summary: Summary) -> None:
     places = f"[bold]{escape(printable(summary.source))}[/]"
     if summary.target and summary.target != summary.source:
         places += f" → [bold]{escape(printable(summary.target))}[/]"
-    remark = {"dry run": "  dry run: nothing was written", "in place": "  in place", "restore": "  restored"}
+    remark = {"dry run": "  dry run: nothing was written", "in place": "  in place"}
     ended = "  [yellow]interrupted[/]" if summary.interrupted else ""
     console.print(f"{places}{remark.get(summary.mode, '')}{ended}", soft_wrap=True)
     facts(console, headline(summary))
@@ -237,9 +237,7 @@ def print_summary(console: "Console", summary: Summary) -> None:
 
 def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
     """Names, values and remarks of the first lines."""
-    if summary.mode == "restore":
-        yield "restored", f"[bold]{summary.count(Outcome.COPIED):,}[/]", f"of {many(summary.objects)}"
-    elif summary.projection is not None:
+    if summary.projection is not None:
         yield projected(summary.projection)
     else:
         color = "green" if summary.saved_bytes > 0 else "yellow"
@@ -281,7 +279,7 @@ def outcome_table(summary: Summary) -> "Table":
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for name in ("  outcome", "format"):
         table.add_column(name)
-    numbers = ("objects", "bytes") if summary.mode == "restore" else ("objects", "before", "after", "saved", "")
+    numbers = ("objects", "bytes") if summary.restores else ("objects", "before", "after", "saved", "")
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for total in summary.by_outcome():
@@ -302,18 +300,22 @@ def figures(total: Total) -> tuple[str, ...]:
     return (*row, human_bytes(total.bytes_out), human_bytes(total.saved_bytes), f"{share:.1%}")
 
 
-def print_failures(console: "Console", summary: Summary) -> None:
-    """Each class with its number and a few examples."""
+def print_failures(console: "Console", summary: Summary, outcome: Outcome = Outcome.FAILED) -> None:
+    """Each class of what failed, or of another outcome, with its number and a few examples: new ones first."""
     from rich.markup import escape
 
     examples: dict[Reason, list[Problem]] = {}
-    for problem in summary.problems:
+    for problem in sorted(summary.problems, key=lambda one: one.known):
         examples.setdefault(problem.reason, []).append(problem)
-    for total in summary.by_failure():
-        console.print(f"  [red]failed[/]  {total.objects:,}  [bold]{escape(total.reason or 'unknown')}[/]")
+    for total in summary.by_failure(outcome):
+        known = summary.known_failures.get(total.reason, 0) if outcome is Outcome.FAILED else 0
+        remark = f", {known:,} of them known" if known else ""
+        head = f"  [{COLORS[outcome]}]{outcome}[/]  {total.objects:,}  [bold]{escape(total.reason or 'unknown')}[/]"
+        console.print(head + remark, soft_wrap=True)
         shown = examples.get(total.reason, [])[:EXAMPLES_MAX]
         for problem in shown:
-            console.print(f"    {escape(printable(problem.key))}", soft_wrap=True)
+            known_mark = " [dim](known)[/]" if problem.known else ""
+            console.print(f"    {escape(printable(problem.key))}{known_mark}", soft_wrap=True)
             console.print(f"      [dim]{escape(printable(problem.error))}[/]", soft_wrap=True)
         if shown and total.objects > len(shown):
             console.print(f"    [dim]and {total.objects - len(shown):,} more[/]")
@@ -337,6 +339,10 @@ def next_steps(summary: Summary) -> Iterable[str]:
         yield f"this store can't replace {many(not_atomic)} atomically: --allow-not-atomic replaces them all the same"
     if summary.mode == "in place" and summary.keep is not None and summary.count(Outcome.COMPRESSED, Outcome.STRIPPED):
         ledger, kept = printable(shlex.quote(summary.ledger)), printable(summary.keep)
-        yield f"compressor batch restore --ledger {ledger}  puts back the originals, kept under {kept}"
+        yield f"compressor ledger restore {ledger}  puts back the originals, kept under {kept}"
+    if summary.problems_more > 0 and summary.ledger:
+        yield f"compressor ledger failures {printable(shlex.quote(summary.ledger))}  lists all failures"
+    if summary.failed and not summary.new_failures and not summary.accept_failures:
+        yield "all failures are known: with --accept-failures they do not make the run fail"
     if summary.mode == "dry run" and not summary.interrupted:
         yield "without --dry-run it is done"

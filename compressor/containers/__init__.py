@@ -15,7 +15,17 @@ from compressor.memory import Readable
 from compressor.settings import Metadata
 
 # The module of each format that can be reduced.
-MODULES: dict[str, str] = {}
+MODULES: dict[str, str] = {
+    "avif": "heif",
+    "bmp": "bmp",
+    "gif": "gif",
+    "heif": "heif",
+    "jp2": "jp2",
+    "jxl": "jxl",
+    "pnm": "pnm",
+    "tiff": "tiff",
+    "webp": "webp",
+}
 
 
 def without_metadata(format: str, source: Readable, policy: Metadata, notices: list[str]) -> Iterator[bytes]:

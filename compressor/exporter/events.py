@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from compressor.batch.ledger import blob
+from compressor.batch.records import blob
 from compressor.exporter import index
 from compressor.exporter.credit import AVOIDED, ENDED, confirm
 from compressor.exporter.state import State

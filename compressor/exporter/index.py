@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.batch.ledger import LedgerError, blob
-from compressor.batch.standing import part
+from compressor.batch.ledger import LedgerError
+from compressor.batch.ledger_read import part
+from compressor.batch.records import blob
 from compressor.exporter.credit import ENDED, withdraw
 from compressor.exporter.state import State
 

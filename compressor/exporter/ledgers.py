@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compressor.batch.ledger import LedgerError
-from compressor.batch.standing import LedgerHeldError, Standing, standing
+from compressor.batch.ledger_read import LedgerHeldError
+from compressor.batch.standing import Standing, standing
 
 log = logging.getLogger(__name__)
 

@@ -2,11 +2,19 @@
 
 from dataclasses import replace
 
+from compressor import icc as profiles
 from compressor.jpeg import gainmap, mpf
 from compressor.jpeg.attachments import ADOBE, EXIF, EXIF_BYTES, EXIF_START, GAIN_MAP, ICC, JFIF, XMP, joined_icc
 from compressor.jpeg.frame import Segment
 from compressor.jpeg.markers import MarkerReader
-from compressor.metadata import ADOBE_RGB_REMOVED, is_adobe_rgb, lost_colors, orientation, orientation_exif
+from compressor.metadata import (
+    ADOBE_RGB_REMOVED,
+    CREDENTIALS_REMOVED,
+    is_adobe_rgb,
+    lost_colors,
+    orientation,
+    orientation_exif,
+)
 from compressor.settings import Metadata
 from compressor.t81 import APP0, APP1, APP2, APP14
 
@@ -16,9 +24,9 @@ ADOBE_BYTES = 12  # Adobe technical note 5116, section 18: up to the transform f
 START_BYTES = 64  # of a segment's data, enough to tell what it is
 JUMBF = b"JP"  # ISO/IEC 19566-5, D.2: common identifier; then box instance, packet number, length, type of the box
 C2PA = b"c2pa"  # C2PA specification 2.1, 11.1.4.2: how the UUID of a manifest store's description box begins
+NEVER = 1 << 62
 PROFILE_BYTES_MAX = 1 << 20  # of a profile that is removed, held to be named
 PICTURES_REMOVED = "further pictures in the file (MPF) were removed"
-CREDENTIALS_REMOVED = "content credentials (C2PA) were removed: they do not match a changed file"
 
 
 class SegmentReducer:
@@ -40,6 +48,7 @@ class SegmentReducer:
         self._turned = self._is_adobe_rgb = False
         self._has_profile = self._has_index = self._lost_pictures = False
         self._profile: list[bytes] = []
+        self._profile_pieces = self._profile_left = 0  # seen so far; bytes that are still to come
 
     def is_needed(self, marker: int, start: bytes) -> bool:
         """Return whether `reduce` needs a segment, or all of it can be passed over.
@@ -87,12 +96,26 @@ class SegmentReducer:
         if marker == APP2 and data.startswith(ICC) and self.policy is Metadata.STRIP:
             self._profile.append(data[len(ICC) :])
             return None
+        if marker == APP2 and data.startswith(ICC):
+            return self._reduce_profile(data)
         if marker == APP2 and data.startswith(mpf.IDENTIFIER):
             return self._reduce_index(segment)
         if marker == APP1:
             reduced = (gainmap.reduced_xmp if self._first else gainmap.reduced_parameters)(data[len(XMP) :])
             return None if reduced is None else Segment(APP1, XMP + reduced)
         return segment
+
+    def _reduce_profile(self, data: bytes) -> Segment | None:
+        """Cut a piece of the profile where the profile ends, by its own size, if pieces come in their order."""
+        head, piece = data[: len(ICC) + 2], data[len(ICC) + 2 :]
+        self._profile_pieces += 1
+        if head[len(ICC) :][:1] != bytes([self._profile_pieces & 0xFF]):
+            self._profile_left = NEVER
+        elif self._profile_pieces == 1:
+            size = int.from_bytes(piece[:4], "big")
+            self._profile_left = size if size >= profiles.HEADER_BYTES else NEVER
+        piece, self._profile_left = piece[: self._profile_left], max(0, self._profile_left - len(piece))
+        return Segment(APP2, head + piece)
 
     def _reduce_index(self, index: Segment) -> Segment | None:
         """Leave one index that can be followed."""

@@ -13,10 +13,10 @@ from compressor.errors import CompressorError
 from compressor.metrics.service import NO_FORMAT, STAGES
 
 LAST_SUCCESS = "compressor_batch_last_success_timestamp_seconds"
-LAST_SUCCESS_TEXT = "Unix time of the end of the last run without failures."
+LAST_SUCCESS_TEXT = "Unix time of the end of the last run without failures, or with accepted ones alone."
 TEXTFILE_BYTES_MAX = 1 << 16  # ours have a tenth of it
 PUSH_SECONDS = 30.0
-NO_REASON, OTHER_STAGE = "none", "other"
+NO_REASON, OTHER_STAGE, FAILED = "none", "other", "failed"
 
 
 class BatchTotal(Protocol):
@@ -54,7 +54,9 @@ class BatchSummary(Protocol):
     @property
     def interrupted(self) -> bool: ...
     @property
-    def failed(self) -> int: ...
+    def succeeded(self) -> bool: ...
+    @property
+    def accepted_failures(self) -> Mapping[str, int]: ...
 
 
 class _Batch(Collector):
@@ -84,12 +86,26 @@ class _Batch(Collector):
         yield _counter("memory_byte_seconds", text, (), {(): summary.memory_byte_seconds})
         yield _gauge("compressor_batch_duration_seconds", "How long the run took.", summary.wall_seconds)
         yield _gauge("compressor_batch_interrupted", "1 where it did not come to its end.", float(summary.interrupted))
-        if not summary.failed and not summary.interrupted:
+        accepted: dict[tuple[str, ...], float] = {
+            (str(total.reason) or NO_REASON,): float(summary.accepted_failures.get(total.reason, 0))
+            for total in summary.totals
+            if total.outcome == FAILED
+        }
+        yield _accepted(accepted)
+        if summary.succeeded:
             yield _gauge(LAST_SUCCESS, LAST_SUCCESS_TEXT, summary.ended)
 
 
 def _counter(name: str, text: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]) -> Metric:
     family = CounterMetricFamily(f"compressor_batch_{name}", text, labels=labels)
+    for label, value in values.items():
+        family.add_metric(label, value)
+    return family
+
+
+def _accepted(values: Mapping[tuple[str, ...], float]) -> Metric:
+    text = "Failures of the run that are known and accepted, by reason; 0 where none of a reason are."
+    family = GaugeMetricFamily("compressor_batch_accepted_failures", text, labels=("reason",))
     for label, value in values.items():
         family.add_metric(label, value)
     return family

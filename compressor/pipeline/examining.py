@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from compressor import png
+from compressor import icc, png
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError
 from compressor.jpeg.attachments import attachments_of
@@ -73,4 +73,5 @@ def _take(items: Iterator[Any], decode: bool) -> None:
 
 
 def _examined(kind: str, width: int, height: int, attachments: Attachments) -> Examined:
-    return Examined(kind, width, height, orientation(attachments.exif), attachments.icc)
+    profile = None if attachments.icc is None else icc.whole(attachments.icc)
+    return Examined(kind, width, height, orientation(attachments.exif), profile)

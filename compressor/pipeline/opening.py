@@ -30,6 +30,7 @@ from compressor.pipeline.unchanged import may_stay, reason_unchanged
 from compressor.settings import ContentCredentials, Delivery, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
 from compressor.t81 import DIMENSION_MAX
+from compressor.tiff import File
 from compressor.tiles import check_raw
 from compressor.turns import BRIEF_WIDTH
 
@@ -180,26 +181,44 @@ def _through_pillow(source: Source, target: str, stream: ByteStream, original: S
     """The whole file to the spool, the whole image to memory: all of it charged."""
     for _ in stream.drain():
         pass
-    opened = raster.open(original.file(), source.format)
+    try:
+        opened = raster.open(original.file(), source.format)
+    except UnsupportedError as error:
+        if target:
+            raise
+        source = _unread(source, original, error)
+        return source, reason_unchanged(source)
+    several = "several pages" if source.format == "tiff" else "animated"
     source = dataclasses.replace(
         source,
         width=opened.width,
         height=opened.height,
         channels=opened.channels,
-        description=source.description + (", animated" if opened.frames > 1 else ""),
+        description=source.description + (f", {several}" if opened.frames > 1 else ""),
     )
     if not target or (opened.frames > 1 and target == source.format):
         return source, reason_unchanged(source)
     if opened.frames > 1:
-        raise UnsupportedError(f"{raster.title(source.format)}: animated, and can't be made {target}")
+        raise UnsupportedError(f"{raster.title(source.format)}: {several}, and can't be made {target}")
     uncarried = containers.uncarried(source.format, original)
     if any("C2PA" in name for name in uncarried) and _keeps_credentials(source.format, context.settings):
         return source, HAS_CREDENTIALS
-    route = _route_for(RasterPixels(opened, uncarried), target, context)
+    route = _route_for(RasterPixels(opened, uncarried, deep=target == "png"), target, context)
     return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
 
 
+def _unread(source: Source, original: Spool, problem: UnsupportedError) -> Source:
+    """Return what is known of a file whose pixels can't be had and that comes back as it is."""
+    source = dataclasses.replace(source, description=str(problem).replace(": ", ", ", 1))
+    if source.format != "tiff":
+        return source
+    width, height, channels = File(original.read, original.size).sides()
+    return dataclasses.replace(source, width=width, height=height, channels=channels)
+
+
 def _route_for(pixels: Pixels, target: str, context: Context) -> PixelRoute:
+    if context.settings.lossless and pixels.loss:
+        raise UnsupportedError(f"lossless: {pixels.loss} can't be kept on the way to {target}")
     if target in ("jpeg", "png") and max(pixels.width, pixels.height) > DIMENSION_MAX:
         raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
     match target:

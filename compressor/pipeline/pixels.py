@@ -27,13 +27,17 @@ from compressor.tiles import Band
 class Pixels(Protocol):
     """channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Attachments and notices are complete after the bands.
 
-    come  how bands do
+    come       how bands do
+    loss       what of the source's samples the bands can't hold ("more than 8 bits a sample"), or ""
+    bit_depth  of the samples in bands: 8, or 16 where PNG is made, the more significant byte first
     """
 
     width: int
     height: int
     channels: int
     come: Bands
+    loss: str
+    bit_depth: int
 
     def bands(self, lines: int) -> Iterator[Band]:
         """(n, width, channels) uint8 or the same bytes in another shape, n a multiple of `lines` but for the last."""
@@ -54,10 +58,12 @@ class PngPixels:
     """A PNG as it streams in; where it is interlaced, all of it waits in a spool first."""
 
     come = Bands.SLOW
+    bit_depth = 8
 
     def __init__(self, stream: ByteStream, header: png.Header, spool: Callable[[], Spool]) -> None:
         self._stream, self._header, self._spool = stream, header, spool
         self.width, self.height, self.channels = header.width, header.height, header.channels
+        self.loss = "more than 8 bits a sample" if header.bit_depth == 16 else ""
         self._end: int | None = None
 
     def bands(self, lines: int) -> Iterator[Band]:
@@ -91,6 +97,8 @@ class JpegPixels:
     coefficients: Coefficients
     smoothed: "raster.Raster | None" = None
     come = Bands.SLOW
+    loss = ""
+    bit_depth = 8
 
     def __init__(self, header: Header, size: Callable[[], int]) -> None:
         self._header, self._size = header, size
@@ -134,6 +142,8 @@ class RawPixels:
     """Tiles that stream in."""
 
     come = Bands.REUSED
+    loss = ""
+    bit_depth = 8
     notices: Sequence[str] = ()
     attachments = Attachments()
 
@@ -152,6 +162,8 @@ class ArrayPixels:
     """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it."""
 
     come = Bands.LASTING
+    loss = ""
+    bit_depth = 8
     notices: Sequence[str] = ()
     attachments = Attachments()
 
@@ -172,12 +184,16 @@ class RasterPixels:
     """Any other file: Pillow holds the whole image.
 
     uncarried  names of metadata that the attachments have no field for
+    deep       whether bands of grey with more than 8 bits are to be of 16 bits
     """
 
     come = Bands.REUSED
 
-    def __init__(self, opened: "raster.Raster", uncarried: Sequence[str] = ()) -> None:
+    def __init__(self, opened: "raster.Raster", uncarried: Sequence[str] = (), *, deep: bool = False) -> None:
+        if deep:
+            opened.keep_depth()
         self._raster = opened
+        self.loss, self.bit_depth = opened.loss, opened.bit_depth
         lost = [f"not carried over from {raster.title(opened.format)}: {', '.join(uncarried)}"] if uncarried else []
         self.attachments = opened.metadata.noting(*lost)
         self.width, self.height, self.channels = opened.width, opened.height, opened.channels

@@ -105,7 +105,7 @@ class PngToPng(Route):
 
 
 class PixelsToPng(Route):
-    """A new 8-bit PNG."""
+    """A new PNG of the depth that the bands have."""
 
     format = "png"
     path = Path.PIXELS
@@ -113,8 +113,8 @@ class PixelsToPng(Route):
     def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
         self._pixels, self._settings, self._stages = pixels, settings, stages
         self.height = pixels.height
-        self._header = png.new_header(pixels.width, pixels.height, pixels.channels)
-        self._lines = band_lines(pixels.width * pixels.channels, 1)
+        self._header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)
+        self._lines = band_lines(self._header.row_bytes, 1)
         writing = bounds.png_writing(self._header, settings.effort)
         self.memory_bytes = bounds.BASE_BYTES + pixels.band_bytes(self._lines) + writing
         self._notices: list[str] = []

@@ -210,12 +210,12 @@ def _wrong_crc(chunk: Chunk) -> FormatError:
     return FormatError("PNG", chunk.name, chunk.offset, f"its CRC is wrong, its data gives {computed:08x}")
 
 
-def new_header(width: int, height: int, channels: int) -> Header:
-    """Of a PNG to be made from 8-bit pixels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA."""
+def new_header(width: int, height: int, channels: int, bit_depth: int = 8) -> Header:
+    """Return the header of a PNG to be made from pixels of 8 or 16 bits: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA."""
     if not (1 <= width <= SIDE_MAX and 1 <= height <= SIDE_MAX):
         raise LimitError(f"PNG: {width} x {height} pixels, 1 to {SIDE_MAX} a side")
     color = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGBA}[channels]
-    return Header(width=width, height=height, bit_depth=8, color_type=color)
+    return Header(width=width, height=height, bit_depth=bit_depth, color_type=color)
 
 
 def ihdr(header: Header) -> bytes:

@@ -1,15 +1,27 @@
 """Chunks that a metadata policy keeps, and those that need not even be held (W3C PNG clause 11.3)."""
 
+import zlib
+
+from compressor import icc
 from compressor.bytestream import ByteStream
 from compressor.errors import LimitError
-from compressor.metadata import orientation, orientation_exif
-from compressor.png.chunks import PASSED_BYTES_MAX, PASSED_CHUNKS_MAX, Chunk, Start, skip_data
+from compressor.metadata import CREDENTIALS_REMOVED, orientation, orientation_exif
+from compressor.png.chunks import METADATA_BYTES_MAX, PASSED_BYTES_MAX, PASSED_CHUNKS_MAX, Chunk, Start, skip_data
 from compressor.settings import Metadata
 
 COLOR = (b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"sBIT")
 PIXELS = (b"PLTE", b"tRNS")
+# Of the data of chunks that have a fixed one.
+LENGTHS: dict[bytes, tuple[int, ...]] = {
+    b"gAMA": (4,),
+    b"cHRM": (32,),
+    b"sRGB": (1,),
+    b"cICP": (4,),
+    b"mDCV": (24,),
+    b"cLLI": (8,),
+}
+LENGTHS |= {b"sBIT": (1, 2, 3, 4)}
 CREDENTIALS = b"caBX"  # C2PA specification 2.1, A.3.2
-CREDENTIALS_REMOVED = "content credentials (C2PA) were removed: they do not match a changed file"
 ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 
 
@@ -37,11 +49,24 @@ def kept(chunks: list[Chunk], policy: Metadata) -> list[Chunk]:
     left, turned = [], False
     for chunk in chunks:
         if chunk.type in (COLOR if policy is Metadata.COLOR else PIXELS):
-            left.append(chunk)
+            left += _trimmed(chunk)
         elif chunk.type == b"eXIf" and not turned and (value := orientation(chunk.data)) != 1:
             left.append(Chunk(b"eXIf", orientation_exif(value)))
             turned = True
     return left
+
+
+def _trimmed(chunk: Chunk) -> list[Chunk]:
+    """Return a chunk with nothing in it but what it is for; none where that is not what it holds."""
+    if chunk.type == b"iCCP":
+        _, _, rest = chunk.data.partition(b"\0")
+        try:
+            profile = zlib.decompressobj().decompress(rest[1:], METADATA_BYTES_MAX)
+        except zlib.error:
+            return []
+        return [Chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc.whole(profile), 9), chunk.offset)]
+    fits = len(chunk.data) in LENGTHS.get(chunk.type, (len(chunk.data),))
+    return [chunk] if fits else []
 
 
 def removed_credentials(found: bool) -> list[str]:

@@ -31,6 +31,7 @@ from PIL import (
     Image,
     ImageCms,
     ImageFile,
+    ImagePalette,
     Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
@@ -41,6 +42,8 @@ from PIL import (
 
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import Attachments
+from compressor.raster import boxed, embedded, tiff
+from compressor.raster.depth import is_deep
 from compressor.sniff import PREFIX, sniff
 
 Bytes = NDArray[np.uint8]
@@ -59,6 +62,8 @@ PLUGINS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "pnm": PpmImagePlugin.PpmImageFile,
 }
 TITLES = {"jp2": "JPEG 2000", "webp": "WebP"}
+DEEP = "more than 8 bits a sample"
+REDUCED = f"{DEEP} reduced to 8"
 PIXELS_MAX = 1 << 28  # 1 GiB at 4 bytes each; the byte budget is usually nearer
 
 # What a mode becomes: the mode of the bands, and its channels.
@@ -74,7 +79,7 @@ PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 
 # Tags of a TIFF that say something about the picture, not about the file (TIFF 6.0 section 8, Exif 2.32).
 TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 33432)
-EXIF_IFD, GPS_IFD = 0x8769, 0x8825
+EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
 
 
 def is_pillow(image: object) -> bool:
@@ -108,8 +113,10 @@ def open(file: BinaryIO, format: str | None = None) -> "Raster":
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     try:
+        facts = tiff.examined(file) if format == "tiff" else None
+        file.seek(0)
         image = PLUGINS[format](file)
-        return Raster(image, format, size)
+        return Raster(image, format, size, facts)
     except Exception as error:  # any of a dozen kinds, see _translate
         _translate(error, format, "header")
 
@@ -130,13 +137,19 @@ class Raster:
     """An image whose header has been read; its pixels are decoded when the first band is asked for.
 
     width, height, channels   of the bands: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
-    frames                    1, or 2 where there are more (they are not counted); only the first is read
+    frames                    1, or 2 where there are more (they are not counted); only the first is read. Of a TIFF,
+                              thumbnails do not count
+    loss                      what of the file's samples the bands can't hold ("more than 8 bits a sample"), or ""
+    bit_depth                 of the bands' samples: 8, or 16 after `keep_depth`
     reserved_bytes            peak memory above idle, with the bands, by the table above
     notices                   what the pixels or the metadata lose on the way; complete after the bands
     """
 
-    def __init__(self, image: ImageFile.ImageFile, format: str, file_bytes: int) -> None:
+    def __init__(
+        self, image: ImageFile.ImageFile, format: str, file_bytes: int, facts: tiff.Facts | None = None
+    ) -> None:
         self._image: ImageFile.ImageFile = image
+        self._facts = facts
         self.format = format
         self.width, self.height = image.size
         if self.width * self.height > PIXELS_MAX:
@@ -146,8 +159,15 @@ class Raster:
         if image.mode not in modes or (image.mode == "I" and format == "tiff"):
             raise UnsupportedError(f"{title(format)}: pixels of type {image.mode} (as Pillow calls it)")
         self._mode, self.channels = modes[image.mode]
+        self._boxed = boxed.colors(image, format, self.channels)
         self.frames = 2 if format not in ("jpeg", "jp2") and getattr(image, "is_animated", False) else 1
+        if facts is not None:
+            self.frames = facts.pages
+            if facts.color_map is not None:
+                image.palette = ImagePalette.raw("RGB;L", facts.color_map)
         self.reserved_bytes = self._decoding_bytes(file_bytes)
+        self.bit_depth = 8
+        self.loss = self._pixel_loss()
         self.notices: list[str] = self._pixel_notices(transparent)
         self._transform: ImageCms.ImageCmsTransform | None = None
         self.metadata = self._metadata()
@@ -173,10 +193,22 @@ class Raster:
         bands = 64 * self.width * 8
         return int(pixels * each) + bands + copies * file_bytes + (1 << 20)
 
+    def _pixel_loss(self) -> str:
+        deep = is_deep(self._image, self.format) if self._boxed.deep is None else self._boxed.deep
+        if self._image.mode.startswith("I") or deep:
+            return DEEP
+        if self._image.mode in ("CMYK", "LAB", "HSV"):
+            return self._image.mode
+        return "premultiplied alpha" if self._facts is not None and self._facts.premultiplied else ""
+
     def _pixel_notices(self, transparent: bool) -> list[str]:
         mode, notices = self._image.mode, []
-        if mode.startswith("I") or self._deep():
-            notices.append("more than 8 bits a sample reduced to 8")
+        if self.loss == DEEP:
+            notices.append(REDUCED)
+        if self._facts is not None and self._facts.thumbnails:
+            notices.append(f"thumbnails in the file were dropped: {self._facts.thumbnails}")
+        if self._facts is not None and self._facts.unnamed:
+            notices.append(f"samples of no stated meaning were dropped: {self._facts.unnamed} of each pixel")
         if transparent and mode.startswith("I"):
             notices.append("the transparent colour was dropped")
         if mode in ("YCbCr", "LAB", "HSV"):
@@ -185,38 +217,23 @@ class Raster:
             notices.append("further images in the file (MPF) were dropped")
         return notices
 
-    def _deep(self) -> bool:
-        """Whether the file has more bits than the mode that Pillow gives it."""
-        if self.format in ("avif", "jp2"):
-            file = self._image.fp
-            head = b""
-            if file is not None:
-                file.seek(0)
-                head = file.read(1 << 16)
-            if self.format == "avif":  # AV1 in ISOBMFF 2.3.3: high_bitdepth, in the third byte of av1C
-                at = head.find(b"av1C")
-                return at >= 0 and bool(head[at + 6 : at + 7] > b"" and head[at + 6] & 0x40)
-            at = head.find(b"\xff\x4f\xff\x51")  # SOC and SIZ; T.800 A.5.1: Ssiz of the first component
-            return at >= 0 and len(head) > at + 42 and (head[at + 42] & 0x7F) >= 8
-        for tile in self._image.tile:
-            arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-            if any(isinstance(word, str) and ";16" in word for word in arguments):
-                return True
-            if self.format == "pnm" and isinstance(arguments[-1], int) and arguments[-1] > 255:
-                return True
-        return False
-
     def _metadata(self) -> Attachments:
         info, image = self._image.info, self._image
-        icc = info.get("icc_profile") or None
+        icc = info.get("icc_profile") or self._boxed.icc
+        self.notices += self._boxed.notices
         if image.mode == "CMYK":
             self._prepare_cmyk(icc)
             icc = None  # the pixels are sRGB now
-        elif image.mode in ("LAB", "YCbCr", "HSV") and self.format != "jpeg":
-            icc = None
+        elif image.mode in ("LAB", "HSV"):
+            icc = None  # of YCbCr it is that of the RGB that it becomes
+        if self.format == "gif" and image.fp is not None:
+            return embedded.gif_attachments(image.fp)
+        if self.format == "bmp" and image.fp is not None:
+            icc, notices = embedded.bmp_profile(image.fp)
+            self.notices += notices
         exif = self._tiff_exif() if self.format == "tiff" else info.get("exif")
         xmp = info.get("xmp")
-        comment = _text(info.get("comment"))
+        comment = embedded.text(info.get("comment"))
         return Attachments(
             icc=icc,
             exif=exif.removeprefix(b"Exif\0\0") if exif else None,
@@ -249,22 +266,34 @@ class Raster:
         for directory in (EXIF_IFD, GPS_IFD):
             if found := source.get_ifd(directory):
                 exif.get_ifd(directory).update(found)
+        if interoperability := source.get_ifd(INTEROPERABILITY_IFD):
+            exif.get_ifd(EXIF_IFD)[INTEROPERABILITY_IFD] = dict(interoperability)
         return exif.tobytes() if len(exif) or source.get_ifd(EXIF_IFD) or source.get_ifd(GPS_IFD) else None
 
+    def keep_depth(self) -> None:
+        """Make the bands of grey with more than 8 bits hold all of them. Of colours Pillow itself keeps only 8."""
+        if self._image.mode.startswith("I"):
+            self.bit_depth, self.loss = 16, ""
+            self.notices.remove(REDUCED)
+
     def bands(self, lines: int) -> Iterator[Bytes]:
-        """The pixels of the first frame, uint8 (n, width, channels), n = `lines` but for the last. Read-only."""
+        """The pixels of the first frame, uint8 (n, width, channels), n = `lines` but for the last. Read-only.
+
+        With a `bit_depth` of 16 they are (n, width, 2), the more significant byte first.
+        """
         try:
             self._image.load()
             for top in range(0, self.height, lines):
                 band = self._image.crop((0, top, self.width, min(top + lines, self.height)))
                 pixels = self._convert(band)
-                yield pixels.reshape(-1, self.width, self.channels)
+                yield pixels.reshape(-1, self.width, self.channels * self.bit_depth // 8)
         except Exception as error:
             _translate(error, self.format, "pixels")
 
     def _convert(self, band: Image.Image) -> Bytes:
         if band.mode.startswith("I"):
-            return _reduced(band)
+            white = 65535 if self._facts is None else self._facts.white
+            return _scaled(band, white, (1 << self.bit_depth) - 1)
         if self._transform is not None:
             band = ImageCms.applyTransform(band, self._transform) or band
         elif band.mode != self._mode:
@@ -277,21 +306,13 @@ class Raster:
         self._image.close()
 
 
-def _reduced(band: Image.Image) -> Bytes:
-    """16-bit grey to 8 bits, rounded; Pillow's own conversion would clip."""
+def _scaled(band: Image.Image, white: int, peak: int) -> Bytes:
+    """Return grey of 0 … white as 0 … peak, rounded, in one byte or two; Pillow's own conversion would clip."""
     kind = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2"}.get(band.mode, "i4")
-    samples = np.frombuffer(band.tobytes(), kind).astype(np.int64).clip(0, 65535)
-    return ((samples * 255 + 32895) >> 16).astype(np.uint8)
-
-
-def _text(comment: object) -> str:
-    """A comment, which no format gives an encoding: UTF-8 if it can be."""
-    if not isinstance(comment, bytes):
-        return str(comment or "")
-    try:
-        return comment.decode()
-    except UnicodeDecodeError:
-        return comment.decode("latin-1")
+    samples = np.frombuffer(band.tobytes(), kind)
+    if white != peak:
+        samples = (samples.astype(np.int64).clip(0, white) * peak + white // 2) // white
+    return samples.clip(0, peak).astype(">u2" if peak > 255 else np.uint8).view(np.uint8)
 
 
 def _density(dpi: object) -> tuple[int, int] | None:

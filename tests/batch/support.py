@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import itertools
+import time
 from collections import deque
 from collections.abc import Iterator
 
@@ -160,6 +161,7 @@ class Inline:
     """An engine that works when it is asked for answers. `dies(number of the order)`: the worker dies instead."""
 
     slots = 4
+    patient = False  # as engines with processes are, which wait while they have nothing to say
 
     def __init__(self, job: Job, source, target, dies=lambda what, key: False) -> None:  # type: ignore[no-untyped-def]
         self.worker = work.Worker(job, source, target)
@@ -178,6 +180,8 @@ class Inline:
 
     def answers(self, timeout: float):  # type: ignore[no-untyped-def]
         found = []
+        if not self._orders and self.patient:
+            time.sleep(timeout)
         while self._orders:
             what, number, subject, alone = self._orders.popleft()
             key = subject.key if what == "prepare" else subject.done.key
@@ -193,11 +197,11 @@ class Inline:
         self.worker.close()
 
 
-def run_of(job, source, target, path, *, engine=None, filters=None, **more):  # type: ignore[no-untyped-def]
+def run_of(job, source, target, path, *, engine=None, filters=None, pace=None, **more):  # type: ignore[no-untyped-def]
     """Run a job on stores in memory; the run, and its totals by (outcome, reason)."""
     engine = engine or Inline(job, source, target)
     with Ledger(path) as ledger:
-        run = Run(job, ledger, engine, Keys(source), filters or Filters(), source, target, Pace(), **more)
+        run = Run(job, ledger, engine, Keys(source), filters or Filters(), source, target, pace or Pace(), **more)
         whole = run.work()
         totals = {(row.outcome.value, row.reason.value): 0 for row in ledger.totals()}
         for row in ledger.totals():

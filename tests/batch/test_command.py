@@ -18,7 +18,11 @@ FILES = {"a b.jpg": jpeg(1), "sub/ü\n.jpg": jpeg(2), "flat.png": png(1), "notes
 
 
 def batch(*arguments: object, folder: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "compressor.cli", "batch", *map(str, arguments)]
+    return command("batch", *arguments, folder=folder)
+
+
+def command(*arguments: object, folder: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "compressor.cli", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
 
@@ -63,11 +67,11 @@ def test_in_place_and_restore(source: Path, tmp_path: Path) -> None:
     }
 
     done = batch("in", *options[:-1], "m", "--allow-not-atomic", folder=tmp_path)
-    assert done.returncode == 0 and "restore --ledger m" in done.stdout
+    assert done.returncode == 0 and "compressor ledger restore m" in done.stdout
     assert len((source / "a b.jpg").read_bytes()) < len(FILES["a b.jpg"])
     assert (source / "kept/a b.jpg").read_bytes() == FILES["a b.jpg"]
 
-    assert batch("restore", "--ledger", "m", folder=tmp_path).returncode == 0
+    assert command("ledger", "restore", "m", folder=tmp_path).returncode == 0
     assert {
         path.relative_to(source).as_posix(): path.read_bytes() for path in source.rglob("*") if path.is_file()
     } == FILES
@@ -114,7 +118,10 @@ def test_a_service_can_do_the_codecs_part(source: Path, tmp_path: Path) -> None:
         (["in", "out", "--lossless", "--quality", "5"], "contradict"),
         (["in", "out", "--sample", "x"], "is not a number of objects"),
         (["in", "out", "--older-than", "x"], "is not an age"),
-        (["restore"], "restore takes --ledger"),
+        (["restore"], "give DST"),
+        (["in", "out", "--objects-per-second", "0"], "--objects-per-second is 0.0, must be above 0"),
+        (["in", "out", "--bandwidth", "0"], "--bandwidth is 0, must be above 0"),
+        (["in", "out", "--workers", "-1"], "--workers is -1, must be at least 1"),
     ],
     ids=str,
 )

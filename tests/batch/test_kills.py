@@ -147,6 +147,54 @@ def test_a_worker_that_dies_is_replaced_and_what_it_had_is_lost(tmp_path, monkey
         engine.close()
 
 
+@pytest.mark.parametrize(
+    "cores, workers, expected",
+    [(4, 4, [1, 1, 1, 1]), (8, 3, [3, 3, 2]), (2, 1, [2]), (2, 5, [1] * 5), (64, 10, [7, 7, 7, 7, *[6] * 6])],
+)
+def test_workers_divide_the_cores(cores, workers, expected):
+    from compressor.batch.engine_local import shares
+
+    assert shares(cores, workers) == expected
+
+
+def test_a_worker_has_its_share_of_the_cores_and_so_has_who_takes_its_place(tmp_path, monkeypatch):
+    from compressor.batch import engine_local
+    from compressor.batch.job import Prepared
+    from tests.batch import local_watched
+
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv(local_watched.NOTES, str(notes))
+    monkeypatch.setattr(engine_local, "main", local_watched.main)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(5)))
+    fill(tmp_path / "a", 6)
+    job = Job(source=str(tmp_path / "a"), target=str(tmp_path / "b"), settings=Settings(quality=60))
+    engine = engine_local.Local(job, 2)
+
+    def counts() -> list[tuple[int, int]]:
+        """What the present workers are to have, and what they have."""
+        found = {int(path.name): int(path.read_text()) for path in notes.iterdir()}
+        return [(one.share, found[one.process.pid]) for one in engine._processes]
+
+    try:
+        engine.prepare(1, Entry("0/0.jpg", 1, ""))
+        engine.prepare(2, Entry("1/1.jpg", 1, ""))
+        assert all(isinstance(answer, Prepared) for _, answer in collect(engine, 2))
+        assert counts() == [(3, 3), (2, 2)]
+
+        engine.prepare(3, Entry("2/2.jpg", 1, ""))
+        (holder,) = [one for one in engine._processes if one.numbers]
+        os.kill(holder.process.pid, signal.SIGKILL)
+        collect(engine, 1)
+        engine.prepare(4, Entry("3/3.jpg", 1, ""))
+        engine.prepare(5, Entry("4/4.jpg", 1, ""))
+        collect(engine, 2)
+        assert counts() == [(3, 3), (2, 2)]
+    finally:
+        engine.close()
+
+
 def collect(engine, count: int) -> list:
     found = []
     end = time.monotonic() + 60
@@ -179,8 +227,8 @@ def test_workers_that_end_before_they_begin_are_not_started_for_ever(tmp_path, m
     engine = Local(Job(source=str(tmp_path), target=str(tmp_path / "b")), 1)
     started = []
 
-    def dying():
-        started.append(process := begin())
+    def dying(share):
+        started.append(process := begin(share))
         process.process.kill()
         return process
 

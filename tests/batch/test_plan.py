@@ -211,18 +211,43 @@ def test_shards_stay_when_the_bucket_changes(tmp_path, monkeypatch):
     assert found() == [["00", "02", "03", "04"], ["05", "08", "10"], [], ["99"]]
 
 
-def test_caps_hold():
+@pytest.mark.parametrize(
+    "objects_per_second, bytes_per_second, size, seconds_each",
+    [(8, None, 64, 1 / 8), (None, 1024, 512, 1 / 2), (8, 1024, 64, 1 / 8), (8, 1024, 512, 1 / 2), (4, 1024, 256, 0.25)],
+)
+def test_one_wait_is_enough_whichever_cap_is_behind(objects_per_second, bytes_per_second, size, seconds_each):
+    """Times here are sums of powers of two, which a float holds exactly."""
     now = [0.0]
-    pace = Pace(10, 1000, clock=lambda: now[0])
+    pace = Pace(objects_per_second, bytes_per_second, clock=lambda: now[0])
     began = []
-    while now[0] < 10:
-        if pace.may(50 if len(began) < 50 else 500):
-            began.append(now[0])
-        else:
-            now[0] += max(0.001, pace.wait(0.2))
-    assert 50 <= len(began) <= 50 + 12 + 2  # ten a second, then two a second, and the burst
-    assert all(later >= earlier for earlier, later in itertools.pairwise(began))
-    assert began[49] == pytest.approx(4, abs=1.1)
+    for _ in range(40):
+        if not pace.may(size):
+            now[0] += pace.wait(3600)
+            assert pace.may(size)
+        began.append(now[0])
+
+    assert began == [n * seconds_each for n in range(40)]
+
+
+def test_an_unused_cap_may_be_made_up_for_one_second_only():
+    now = [0.0]
+    pace = Pace(8, 1024, clock=lambda: now[0])
+    now[0] += 100
+    began = [now[0]] * 100
+    assert [pace.may(64) for _ in began].count(True) == 9
+
+    now[0] += pace.wait(3600)
+    assert pace.may(64)
+
+
+def test_a_wait_has_the_end_that_is_asked_for():
+    now = [0.0]
+    pace = Pace(1, 1, clock=lambda: now[0])
+    assert pace.wait(0.25) == 0.25  # nothing is owed: somebody else has to wake us
+    assert pace.may(100)
+    assert pace.wait(0.25) == 0.25
+    now[0] += 99.875
+    assert pace.wait(0.25) == 0.125
 
 
 def test_throttling_halves_what_is_under_way_and_it_comes_back():
@@ -254,7 +279,7 @@ def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path):
 
 
 def test_a_line_of_a_part_comes_back_as_it_was():
-    from compressor.batch.ledger import as_line, from_line
+    from compressor.batch.records import as_line, from_line
 
     done = Done(
         key="a\n\udcff",

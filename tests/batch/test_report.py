@@ -92,7 +92,7 @@ KINDS: list[Callable[[], Summary]] = [
     lambda: summary(mode="dry run", projection=PROJECTION),
     lambda: summary(footprint=Basis(region="de").of(1.0, 1e9)),
     lambda: summary(mode="in place", keep="before/", interrupted=True, problems_more=1_000),
-    lambda: summary(mode="restore", totals=(Total(Outcome.COPIED, Reason.NONE, "jpeg", "", 9, 90, 90, 0.0),)),
+    lambda: summary(known_failures={"broken image": 9, "unavailable": 1}, accept_failures=True),
     lambda: summary(totals=(), problems=(), notices={}, stage_seconds={}, histogram=(), wall_seconds=0.0),
 ]
 
@@ -163,18 +163,20 @@ def test_an_interrupted_run_and_a_list_that_is_cut_say_so() -> None:
     assert "The first 1; the ledger has 1,000 more" in text
 
 
-def test_a_restored_bucket_says_how_many_are_back() -> None:
-    totals = (
-        Total(Outcome.COPIED, Reason.NONE, "jpeg", "", 9, 90, 90, 0.0),
-        Total(Outcome.SKIPPED, Reason.CHANGED, "jpeg", "", 1, 10, 0, 0.0),
-    )
+def test_failures_that_are_known_are_told_apart() -> None:
+    problems = (Problem("new.jpg", 9, Reason.BROKEN, "x"), Problem("old.jpg", 9, Reason.BROKEN, "y", (), True))
 
-    text = Page(report.page(summary(mode="restore", totals=totals, problems=()))).text
+    text = Page(report.page(summary(problems=problems, known_failures={"broken image": 7}))).text
 
-    assert "9 of 10 objects put back" in text
-    assert "skipped changed meanwhile JPEG 1 10 B" in text
-    assert "Nothing failed." in text
-    assert "Saved" not in text
+    assert "7 objects failed as before, and nothing has changed since: known." in text
+    assert "3 objects failed: broken images were copied as they were." in text
+    assert "10 7 of them known" in text
+    assert "broken image, known" in text
+    accepted = Page(
+        report.page(summary(known_failures={"broken image": 9, "unavailable": 1}, accept_failures=True))
+    ).text
+    assert "10 objects failed as before, and nothing has changed since: known, and accepted." in accepted
+    assert "objects failed: broken" not in accepted
 
 
 def test_bars_are_as_long_as_what_they_stand_for() -> None:

@@ -288,7 +288,7 @@ def test_shards_become_parts_and_failures_stay_rows(tmp_path, monkeypatch):
     ]
     with Ledger(tmp_path / "ledger") as ledger:
         assert {done.key for done in ledger.objects()} == FILES.keys()
-        assert [done.key for done in ledger.failures(9)] == ["broken.jpg"]
+        assert [(done.key, known) for done, known in ledger.failures(9)] == [("broken.jpg", False)]
         assert ledger._database.execute("SELECT count(*) FROM objects").fetchone() == (1,)
 
     source.put("b in the middle.jpg", jpeg(44))
@@ -343,7 +343,7 @@ def test_a_defect_fails_one_object_and_not_the_run(moment, tmp_path, monkeypatch
     else:
         assert totals["failed", "other"] == 1 and odd not in target.data()
         with Ledger(tmp_path / "ledger") as ledger:
-            assert "ZeroDivisionError: two lines" in [done.error for done in ledger.failures(9)]
+            assert "ZeroDivisionError: two lines" in [done.error for done, _ in ledger.failures(9)]
 
 
 def test_an_intent_that_cannot_be_settled_keeps_its_shard_open(tmp_path):
@@ -446,3 +446,18 @@ def test_tries_that_came_to_nothing_are_paid_for(tmp_path, monkeypatch):
         with Ledger(tmp_path / name) as ledger:
             costs.append(sum(total.cpu_seconds for total in ledger.totals()))
     assert costs[0] > 1.5 * costs[1]  # each was done three times
+
+
+def test_a_run_under_two_caps_sleeps_until_an_object_may_begin(tmp_path):
+    """Each pass commits the ledger: there are a few for each object, not thousands."""
+    files = {f"{n}.txt": b"x" * 100 for n in range(12)}
+    source, target, passes = Memory(files), Memory(), []
+    engine = Inline(COPY, source, target)
+    engine.patient = True
+
+    whole, _, _ = run_of(
+        COPY, source, target, tmp_path / "ledger", engine=engine, pace=Pace(1000, 3000), told=passes.append
+    )
+
+    assert whole and target.data() == files
+    assert len(passes) < 6 * len(files)

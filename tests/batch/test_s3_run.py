@@ -104,8 +104,8 @@ def test_in_place_and_back(bucket, tmp_path):
     facts = {"mode": "in place", "keep": job.keep}
     with Ledger(tmp_path / "ledger") as ledger:
         ledger.begin(facts)
-        tally = restore(ledger, store, lambda: False, lambda progress: None)
-    assert (tally.objects, tally.failed) == (5, 0)
+        tally, whole = restore(ledger, store)
+    assert (whole, tally.objects, tally.failed) == (True, 5, 0)
     assert contents(client, name, "in/") == FILES
     assert {key: carried(client, name, key) for key in FILES} == before
 

@@ -24,8 +24,13 @@ Objects = dict[str, tuple[bytes, str]]
 
 def batch(*words: object, start: Callable[[subprocess.Popen], None] = lambda process: None) -> dict:
     """Run `compressor batch`; its summary. `start` is called while it runs."""
+    return command("batch", *words, start=start)
+
+
+def command(*words: object, start: Callable[[subprocess.Popen], None] = lambda process: None) -> dict:
+    """Run a command that has a summary."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "compressor.cli", "batch", *map(str, words), "--json"]
+    command = [sys.executable, "-m", "compressor.cli", *map(str, words), "--json"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         start(process)
@@ -154,7 +159,7 @@ def replaced_in_place(tmp_path: Path, count: int) -> None:
     assert kept == {key: data for key, (data, _) in objects.items() if now[key] != data}
     assert len(kept) > count // 4
 
-    batch("restore", "--ledger", ledger)
+    assert command("ledger", "restore", ledger)["objects"] == len(kept)
     assert contents(folder) == {key: data for key, (data, _) in objects.items()}
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.batch import mixed
 from tests.batch.rgw import rados_gateway
 from tests.batch.s3_servers import Server
-from tests.batch.test_scenarios import ROOT, Objects, assert_as_expected, batch
+from tests.batch.test_scenarios import ROOT, Objects, assert_as_expected, batch, command
 
 pytestmark = pytest.mark.heavy
 
@@ -107,7 +107,7 @@ def replaced_though_killed(tmp_path: Path, count: int, kills: int) -> None:
         same = ("objects", "bytes_in", "bytes_out", "failed")
         assert {name: summary[name] for name in same} == {name: undisturbed[name] for name in same}
 
-        batch("restore", "--ledger", tmp_path / "ledger")
+        command("ledger", "restore", tmp_path / "ledger")
         assert found(server, bucket, "in/") == {
             key: (data, CARRIED | {"tags": TAGS}) for key, (data, _) in objects.items()
         }

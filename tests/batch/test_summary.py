@@ -158,7 +158,7 @@ def test_json_has_every_field_and_what_is_computed() -> None:
     fields = json.loads(as_json(summary(projection=PROJECTION)))
 
     computed = {"version", "settings_digest", "objects", "bytes_in", "bytes_out", "saved_bytes", "saved", "failed"}
-    assert set(fields) == set(Summary.__slots__) | computed
+    assert set(fields) == set(Summary.__slots__) | computed | {"new_failures", "succeeded"}
     assert fields["totals"][0] == {
         "outcome": "compressed",
         "reason": "",
@@ -175,6 +175,23 @@ def test_json_has_every_field_and_what_is_computed() -> None:
     assert fields["settings_digest"] == summary().settings.digest()
     assert (fields["projection"]["low"], fields["projection"]["confidence"]) == (1_131_000, 0.95)
     assert (fields["mode"], fields["saved"], fields["notices"]) == ("copy", 0.35, {"ACL": 450})
+
+
+@pytest.mark.parametrize(
+    "known, accept, interrupted, new, succeeded",
+    [
+        ({}, False, False, 10, False),
+        ({}, True, False, 10, False),
+        ({"broken image": 9}, True, False, 1, False),
+        ({"broken image": 9, "unavailable": 1}, False, False, 0, False),
+        ({"broken image": 9, "unavailable": 1}, True, False, 0, True),
+        ({"broken image": 9, "unavailable": 1}, True, True, 0, False),
+    ],
+)
+def test_a_run_is_a_success_where_every_failure_is_known_and_accepted(known, accept, interrupted, new, succeeded):
+    run = summary(known_failures=known, accept_failures=accept, interrupted=interrupted)
+
+    assert (run.new_failures, run.succeeded) == (new, succeeded)
 
 
 def test_json_is_one_line_of_ascii_whatever_keys_hold_and_without_pictures() -> None:

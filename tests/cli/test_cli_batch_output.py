@@ -15,6 +15,7 @@ from compressor.batch.summary import Problem, Progress, Projection
 from compressor.batch.totals import Total
 from compressor.cli import batch_output as output
 from compressor.cli.batch_output import Live, Rate, print_summary
+from compressor.cli.ledger_output import print_restored
 from compressor.legible import printable
 from tests.batch.summaries import HOSTILE, PROJECTION, TOTALS, summary
 
@@ -238,7 +239,7 @@ def test_a_dry_run_says_how_sure_it_is(projection: Projection, words: str) -> No
         ({}, "the store was not to be had for 1 object: try the same command again later"),
         (
             {"mode": "in place", "keep": "before/", "ledger": "my photos.ledger"},
-            "compressor batch restore --ledger 'my photos.ledger'  puts back the originals, kept under before/",
+            "compressor ledger restore 'my photos.ledger'  puts back the originals, kept under before/",
         ),
         (
             {"totals": (Total(Outcome.FAILED, Reason.DENIED, "", "none", 2, 9, 0, 0.0),)},
@@ -270,15 +271,62 @@ def test_nothing_is_advised_that_is_not_possible(changes: dict[str, Any]) -> Non
     assert "next" not in printed(**changes)
 
 
-def test_a_restored_bucket_says_how_many_are_back() -> None:
+def test_failures_that_are_known_are_told_apart() -> None:
+    problems = (Problem("old.jpg", 9, Reason.BROKEN, "y", (), True), Problem("new.jpg", 9, Reason.BROKEN, "x"))
+
+    text = printed(problems=problems, known_failures={"broken image": 7})
+
+    assert "failed  9  broken image, 7 of them known\n    new.jpg\n      x\n    old.jpg (known)\n      y\n" in text
+    assert "failed  1  unavailable\n" in text
+    assert "--accept-failures" not in text  # one is new
+
+
+def test_how_known_failures_are_accepted_is_said_where_it_helps() -> None:
+    known = {"broken image": 9, "unavailable": 1}
+    step = "all failures are known: with --accept-failures they do not make the run fail"
+
+    assert step in printed(known_failures=known)
+    assert step not in printed(known_failures=known, accept_failures=True)
+
+
+def test_more_failures_than_a_summary_takes_are_in_the_ledger() -> None:
+    assert "compressor ledger failures 'a b'  lists all failures" in printed(problems_more=5, ledger="a b")
+
+
+def restored(width: int = 200, **changes: Any) -> str:
     back = Total(Outcome.COPIED, Reason.NONE, "jpeg", "none", 9, 90, 90, 0.0)
-    gone = Total(Outcome.SKIPPED, Reason.CHANGED, "jpeg", "none", 1, 10, 0, 0.0)
+    changed = Total(Outcome.SKIPPED, Reason.CHANGED, "jpeg", "none", 1, 10, 0, 0.0)
+    problems = (Problem(HOSTILE, 1, Reason.CHANGED, HOSTILE),)
+    screen = io.StringIO()
+    fields: dict[str, Any] = {"mode": "restore", "totals": (back, changed), "problems": problems, "notices": {}}
+    print_restored(Console(file=screen, width=width, highlight=False), summary(**fields | changes))
+    return screen.getvalue()
 
-    text = printed(mode="restore", totals=(back, gone), keep="before/")
 
-    assert re.search(r"restored +9 +of 10 objects", text)
-    assert "saved" not in text
-    assert "next" not in text
+def test_a_restored_bucket_says_how_many_are_back_and_which_are_not() -> None:
+    text = restored()
+
+    assert re.search(r"restored +9 +of 10 objects, 90 B", text)
+    assert f"skipped  1  changed meanwhile\n    {printable(HOSTILE)}\n" in text
+    assert "saved" not in text and "next" not in text and "dry run" not in text
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"mode": "restore dry run"}, ("would restore", "nothing was written", "without --dry-run it is done")),
+        ({"interrupted": True}, ("interrupted", "the same command again goes on")),
+        (
+            {"totals": (Total(Outcome.FAILED, Reason.OTHER, "jpeg", "none", 1, 10, 0, 0.0),)},
+            ("failed  1  other", "the same command again tries it once more"),
+        ),
+    ],
+)
+def test_what_a_restore_has_left_to_do_is_said(changes: dict[str, Any], words: tuple[str, ...]) -> None:
+    text = restored(**changes)
+
+    assert all(word in text for word in words)
 
 
 def test_keys_can_not_speak_to_the_terminal() -> None:

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 
 from compressor.batch.job import Done, Outcome
 from compressor.batch.ledger import Ledger, LedgerError
-from compressor.batch.standing import LedgerHeldError, standing
+from compressor.batch.ledger_read import LedgerHeldError
+from compressor.batch.standing import standing
 from compressor.cli.app import app
 from compressor.exporter.accounting import Exporter, ExporterConfig, Own
 from compressor.exporter.serve import metrics_of, turn

@@ -5,8 +5,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heif", "jp2", "jxl", "pnm")  # all that `sniff` names
-MODULES = ("jpeg", "png")  # of this package, each with `files`
+# All that `sniff` names, and the modules of this package with `files`.
+FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heif", "jp2", "jxl", "pnm")
+MODULES = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "heif", "avif_film", "jp2", "jxl", "pnm")
 ZLIB_START = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
 INFLATED_MAX = 1 << 20
 

@@ -52,7 +52,10 @@ HEAD = {
     "IPTC (APP13)": segment(0xED, IPTC + mark("IPTC (APP13)") + b"\0"),
     "Adobe segment's end": segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + mark("Adobe segment's end")),
     "comment": segment(0xFE, mark("comment")),
-    "ICC profile": segment(0xE2, b"ICC_PROFILE\0\1\1" + rgb_profile(mark("ICC profile"))),
+    "ICC profile": segment(0xE2, b"ICC_PROFILE\0\1\2" + rgb_profile(mark("ICC profile"))[:250]),
+    "behind the ICC profile": segment(
+        0xE2, b"ICC_PROFILE\0\2\2" + rgb_profile(mark("ICC profile"))[250:] + mark("behind the ICC profile")
+    ),
 }  # fmt: skip
 BEHIND = {
     "MP4 behind EOI": struct.pack(">I4sI4s", 32, b"moov", 24, b"\xa9xyz") + mark("MP4 behind EOI"),

@@ -26,8 +26,9 @@ def image_data(mode: str = "RGB") -> bytes:
 def everything(name: str, mode: str = "RGB", *, animated: bool = False, orientation: int = 6) -> Planted:
     """Put a mark into every kind of chunk."""
     hexadecimal = b"\nexif\n%8d\n%s\n" % (16, mark("raw profile").hex().encode())
+    profile = rgb_profile(mark("ICC profile")) + mark("behind the profile")
     before = {
-        "ICC profile": (b"iCCP", b"p\0\0" + zlib.compress(rgb_profile(mark("ICC profile")))),
+        "ICC profile": (b"iCCP", mark("name of the profile") + b"\0\0" + zlib.compress(profile)),
         "tEXt": (b"tEXt", b"Author\0" + mark("tEXt")),
         "zTXt": (b"zTXt", b"Description\0\0" + zlib.compress(mark("zTXt"))),
         "iTXt": (b"iTXt", b"Title\0\0\0de\0Titel\0" + mark("iTXt")),
@@ -42,9 +43,12 @@ def everything(name: str, mode: str = "RGB", *, animated: bool = False, orientat
         "text behind the image data": (b"tEXt", b"Comment\0" + mark("text behind the image data")),
         "private chunk behind the image data": (b"prVt", mark("private chunk behind the image data")),
     }
+    behind_profile: tuple[str, ...] = ()
     if mode == "L":
-        before["ICC profile"] = (b"tEXt", b"Copyright\0" + mark("ICC profile"))  # an RGB profile has no place in it
-    places = {place: mark(place) for place in (*before, *behind, *EXIF_PLACES, "behind IEND")}
+        del before["ICC profile"]  # one for RGB has no place in it
+    else:
+        behind_profile = ("name of the profile", "behind the profile")
+    places = {place: mark(place) for place in (*before, *behind, *behind_profile, *EXIF_PLACES, "behind IEND")}
     data = SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 0 if mode == "L" else 2, 0, 0, 0))
     if animated:
         data += chunk(b"acTL", struct.pack(">II", 2, 0)) + chunk(b"fcTL", _frame_control(0))

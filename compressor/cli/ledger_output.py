@@ -1,0 +1,94 @@
+"""What people see of a ledger: what run it is of, and what was put back."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from compressor.batch.job import Outcome
+from compressor.batch.status import Status
+from compressor.batch.summary import Summary
+from compressor.cli.batch_output import COLORS, figures, many, outcome_table, print_failures, reasoned
+from compressor.cli.output import facts
+from compressor.legible import human_bytes, human_seconds, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_restored(console: "Console", summary: Summary) -> None:
+    """Say what was put back, or would be, and what was not and why."""
+    from rich.markup import escape
+
+    remark = "  dry run: nothing was written" if summary.mode == "restore dry run" else ""
+    ended = "  [yellow]interrupted[/]" if summary.interrupted else ""
+    console.print(f"[bold]{escape(printable(summary.source))}[/]{remark}{ended}", soft_wrap=True)
+    verb = "would restore" if remark else "restored"
+    size = human_bytes(sum(total.bytes_in for total in summary.totals if total.outcome is Outcome.COPIED))
+    back = f"[bold]{summary.count(Outcome.COPIED):,}[/]"
+    took = human_seconds(summary.wall_seconds)
+    facts(console, [(verb, back, f"of {many(summary.objects)}, {size}"), ("took", took, "")])
+    if summary.totals:
+        console.print()
+        console.print(outcome_table(summary))
+    for outcome in (Outcome.SKIPPED, Outcome.FAILED):
+        if summary.count(outcome):
+            console.print()
+            print_failures(console, summary, outcome)
+    for step in restore_steps(summary):
+        console.print(f"\n  [cyan]next[/]  {step}", soft_wrap=True)
+
+
+def restore_steps(summary: Summary) -> Iterator[str]:
+    if summary.interrupted:
+        yield "the same command again goes on where this one stopped"
+    elif summary.failed:
+        yield "what failed is as it was: the same command again tries it once more"
+    elif summary.mode == "restore dry run" and summary.count(Outcome.COPIED):
+        yield "without --dry-run it is done"
+
+
+def print_status(console: "Console", status: Status) -> None:
+    """Say what run a ledger is of, and how far it has come."""
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    facts(console, ((name, escape(printable(value)), escape(remark)) for name, value, remark in status_facts(status)))
+    if not status.totals:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for name in ("  outcome", "format"):
+        table.add_column(name)
+    for name in ("objects", "before", "after", "saved", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    for total in status.totals:
+        table.add_row(Text(f"  {reasoned(total)}", COLORS[total.outcome]), *figures(total))
+    console.print()
+    console.print(table)
+
+
+def status_facts(status: Status) -> Iterator[tuple[str, str, str]]:
+    """Names, values and remarks."""
+    yield "source", status.source, f"manifest {printable(status.manifest)}" if status.manifest else ""
+    if status.mode != "in place":
+        yield "target", status.target, ""
+    yield "mode", status.mode, f"begun by compressor {status.version}"
+    yield "settings", ", ".join(f"{name} {value}" for name, value in status.settings.items()), ""
+    if status.mode == "in place":
+        kept = (status.keep, "a prefix below the source") if status.keep else ("discarded", "there is no way back")
+        yield "originals", *kept
+    if status.finished is None:
+        yield "finished", "no", "the same command again goes on where it stopped"
+    else:
+        yield "finished", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(status.finished)), ""
+    yield "progress", many(status.objects), f"{status.shards_done:,} of {status.shards:,} shards are done"
+    if status.failed:
+        yield (
+            "failed",
+            f"{status.failed:,}",
+            f"{status.new_failures:,} of them new: see compressor ledger failures",
+        )
+    if status.open_intents:
+        yield "open", many(status.open_intents), "may or may not have been written: the next run finds out"
+    if status.restored != "no":
+        yield "restored", status.restored, f"{many(status.restored_objects)} put back"

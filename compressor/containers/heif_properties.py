@@ -1,0 +1,142 @@
+"""Properties of HEIF items (ISO/IEC 23008-12 clause 6.5, AV1 Image File Format, ISO/IEC 14496-15): which are needed,
+and with what in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compressor import boxes, icc
+from compressor.boxes import Fields, Held, Part, Pieces
+from compressor.boxes.heif import Heif, Item
+from compressor.containers.coded import HDR_REMOVED, Messages
+from compressor.errors import UnsupportedError
+
+# Bytes of the properties that are always kept: size, pixel aspect ratio, turning, mirroring, cropping, scaling,
+# choice of layers and operating point; in films, constraints of coding.
+SIZES = {
+    b"ispe": 12, b"pasp": 8, b"irot": 1, b"imir": 1, b"clap": 32, b"iscl": 12, b"lsel": 2, b"a1op": 1, b"ccst": 8,
+}  # fmt: skip
+# Light levels, mastering display, ambient light: kept by COLOR.
+HDR_SIZES = {b"clli": 4, b"mdcv": 24, b"amve": 8}
+# Descriptions, which a reader need not know to show the picture, whatever the file says.
+DESCRIPTIVE = {
+    b"udes", b"altt", b"aebr", b"afbr", b"wbpr", b"dobr", b"pano", b"crtt", b"mdft", b"cclv", b"rloc", b"subs",
+    b"uuid", b"free", b"skip",
+}  # fmt: skip
+PIXI_BYTES_MAX = 64
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What is left of the properties: type and content of each, and by item their indices and which are essential."""
+
+    properties: list[tuple[bytes, bytes]]
+    associations: dict[int, list[tuple[int, bool]]]
+
+
+def descriptive(heif: Heif) -> list[bytes]:
+    """Return the types of properties that are not needed to show a picture."""
+    needed = {*SIZES, *HDR_SIZES, b"colr", b"pixi", b"av1C", b"hvcC", b"auxC", b"a1lx", b"free", b"skip"}
+    return [kind for kind, _ in heif.properties if kind not in needed]
+
+
+def reduced(
+    heif: Heif,
+    pictures: Sequence[Item],
+    data: dict[int, list[Part]],
+    color: bool,
+    messages: Messages,
+    said: list[str],
+) -> Reduced:
+    """Return the properties of the pictures that are kept.
+
+    data      by item the parts of its data that are kept
+    color     whether ICC profiles and HDR metadata are kept
+    messages  says what of the coded data in properties is kept
+    said      receives notices
+    """
+    used = sorted({index for item in pictures for index, _ in item.properties})
+    contents = {index: content(heif, *heif.properties[index], color, messages, said) for index in used}
+    associations: dict[int, list[tuple[int, bool]]] = {}
+    for item in pictures:
+        found = []
+        shortened = sum(n for _, n in data[item.number]) != sum(n for _, n in item.parts)
+        for index, essential in item.properties:
+            kind = heif.properties[index][0]
+            if contents[index] is not None and not (kind == b"a1lx" and shortened):  # sizes of layers, as they were
+                found.append((index, essential))
+            elif essential and kind not in DESCRIPTIVE | HDR_SIZES.keys() | {b"colr", b"a1lx"}:
+                raise UnsupportedError(
+                    f"{heif.title}: item {item.number}: the property {boxes.name(kind)} is needed and not known"
+                )
+        associations[item.number] = found
+    still = sorted({index for found in associations.values() for index, _ in found})
+    place = {index: number for number, index in enumerate(still)}
+    return Reduced(
+        [(heif.properties[index][0], contents[index] or b"") for index in still],
+        {number: [(place[index], essential) for index, essential in found] for number, found in associations.items()},
+    )
+
+
+def content(heif: Heif, kind: bytes, data: bytes, color: bool, messages: Messages, said: list[str]) -> bytes | None:
+    """Return what is kept of a property, None where all of it goes."""
+    fields = Fields(heif.title, boxes.name(kind), data)
+    if kind in SIZES:
+        return fields.take(SIZES[kind])
+    if kind in HDR_SIZES and color:
+        return fields.take(HDR_SIZES[kind])
+    match kind:
+        case b"colr":
+            return _colr(fields, color, said)
+        case b"pixi":
+            _, flags = fields.version()
+            size = PIXI_BYTES_MAX if flags else 5 + fields.number(1)
+            return data[:size]
+        case b"auxC" | b"auxi":
+            return fields.take(4) + fields.text() + b"\0"
+        case b"a1lx":
+            return data[: 13 if fields.number(1) & 1 else 7]
+        case b"av1C":
+            return fields.take(4) + _without_messages(data, messages.av1(_held(data, 4)))
+        case b"hvcC":
+            return _hvcc(fields, messages)
+    if kind in HDR_SIZES or kind == b"cclv":
+        said.append(HDR_REMOVED)
+    return None
+
+
+def _colr(fields: Fields, color: bool, said: list[str]) -> bytes | None:
+    kind = fields.take(4)
+    if kind == b"nclx":
+        return kind + fields.take(7)
+    if kind not in (b"prof", b"rICC"):
+        return None
+    profile = fields.take(fields.left)
+    if color:
+        return kind + profile
+    if not icc.is_srgb(profile):
+        said.append(f"the ICC profile ({icc.name(profile)}) was removed: colours will differ")
+    return None
+
+
+def _held(content: bytes, start: int) -> Pieces:
+    return Pieces(Held(content), [(start, len(content) - start)])
+
+
+def _without_messages(content: bytes, parts: Sequence[Part]) -> bytes:
+    return b"".join(content[start : start + length] for start, length in parts)
+
+
+def _hvcc(fields: Fields, messages: Messages) -> bytes:
+    """Return an HEVC decoder configuration (ISO/IEC 14496-15, 8.3.3.1) with its parameter sets alone."""
+    head = fields.take(22)
+    arrays = []
+    for _ in range(fields.number(1)):
+        kind = fields.take(1)
+        units = []
+        for _ in range(fields.number(2)):
+            unit = fields.take(fields.number(2))
+            if messages.keeps_nal(unit):
+                units.append(len(unit).to_bytes(2, "big") + unit)
+        if units:
+            arrays.append(kind + len(units).to_bytes(2, "big") + b"".join(units))
+    return head + bytes([len(arrays)]) + b"".join(arrays)

@@ -1,0 +1,293 @@
+"""JPEG XL codestreams (ISO/IEC 18181-1), followed frame by frame to see where they end and whether they hold names."""
+
+from dataclasses import dataclass
+
+from compressor.boxes import Pieces
+from compressor.containers.jxl_bits import ENUM, NAME, ORIGIN, POWERS, SECTION, SIZE, XY, Bits, Cases
+from compressor.errors import FormatError, LimitError, UnsupportedError
+
+FRAMES_MAX = 1 << 16
+SECTIONS_MAX = 1 << 20  # of a frame
+
+RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
+
+REGULAR, DC, REFERENCE_ONLY, SKIP_PROGRESSIVE = range(4)
+USE_DC_FRAME = 32
+XYB_SPACE, GREY_SPACE, CUSTOM = 2, 1, 2
+ALPHA, SPOT, CFA = 0, 2, 5
+
+
+@dataclass
+class Image:
+    """What the image header says that frames depend on."""
+
+    width: int
+    height: int
+    preview: tuple[int, int] | None = None
+    animated: bool = False
+    timecodes: bool = False
+    extra_channels: int = 0
+    xyb: bool = True
+
+
+@dataclass
+class Frame:
+    """What a frame header says of the sections that follow."""
+
+    width: int
+    height: int
+    type: int = REGULAR
+    last: bool = True
+    passes: int = 1
+    upsampling: int = 1
+    group_shift: int = 1
+    dc_level: int = 0
+    subsampling: tuple[int, int] = (0, 0)
+    modular: bool = False
+
+
+def end(coded: Pieces) -> int:
+    """Return how many bytes the codestream in `coded` has. Raises UnsupportedError where it can't be followed."""
+    bits = Bits(coded)
+    if coded.read(0, 2) != b"\xff\x0a":
+        raise FormatError("JPEG XL", "codestream", 0, "does not begin with its signature")
+    bits.skip(16)
+    image = _image_header(bits)
+    bits.align()
+    if image.preview is not None:
+        _frame(bits, image, image.preview)
+    for _ in range(FRAMES_MAX):
+        if _frame(bits, image, (image.width, image.height)).last:
+            if bits.at > 8 * coded.size:
+                raise FormatError("JPEG XL", "codestream", coded.size, "ends early")
+            return bits.at >> 3
+    raise LimitError(f"JPEG XL: more than {FRAMES_MAX} frames")
+
+
+def _size(bits: Bits, small: Cases | None = None, large: Cases = SIZE) -> tuple[int, int]:
+    """Read a size; `small` and `large` say how its sides are coded, in units of eight and otherwise."""
+    eights = bits.flag()
+
+    def side() -> int:
+        if not eights:
+            return bits.u32(large)
+        return 8 * (bits.u32(small) if small else bits.u(5) + 1)
+
+    height, ratio = side(), bits.u(3)
+    width = side() if ratio == 0 else height * RATIOS[ratio][0] // RATIOS[ratio][1]
+    return width, height
+
+
+def _image_header(bits: Bits) -> Image:
+    image = Image(*_size(bits))
+    if not bits.flag():
+        extra_fields = bits.flag()
+        if extra_fields:
+            bits.u(3)
+            if bits.flag():
+                _size(bits)
+            if bits.flag():
+                image.preview = _size(
+                    bits, ((0, 16), (0, 32), (5, 1), (9, 33)), ((6, 1), (8, 65), (10, 321), (12, 1345))
+                )
+            if bits.flag():
+                image.animated = True
+                bits.u32(((0, 100), (0, 1000), (10, 1), (30, 1)))
+                bits.u32(((0, 1), (0, 1001), (8, 1), (10, 1)))
+                bits.u32(((0, 0), (3, 0), (16, 0), (32, 0)))
+                image.timecodes = bits.flag()
+        _bit_depth(bits)
+        bits.flag()
+        image.extra_channels = bits.u32(((0, 0), (0, 1), (4, 2), (12, 1)))
+        for _ in range(image.extra_channels):
+            _extra_channel(bits)
+        image.xyb = bits.flag()
+        _color_encoding(bits)
+        if extra_fields and not bits.flag():  # tone mapping
+            bits.skip(49)
+        _no_extensions(bits)
+    if not bits.flag():  # matrices and weights of its own
+        if image.xyb and not bits.flag():
+            bits.skip(16 * 16)
+        mask = bits.u(3)
+        bits.skip(16 * sum(count for bit, count in ((1, 15), (2, 55), (4, 210)) if mask & bit))
+    return image
+
+
+def _bit_depth(bits: Bits) -> None:
+    if bits.flag():
+        bits.u32(((0, 32), (0, 16), (0, 24), (6, 1)))
+        bits.u(4)
+    else:
+        bits.u32(((0, 8), (0, 10), (0, 12), (6, 1)))
+
+
+def _extra_channel(bits: Bits) -> None:
+    if bits.flag():
+        return
+    kind = bits.u32(ENUM)
+    _bit_depth(bits)
+    bits.u32(((0, 0), (0, 3), (0, 4), (3, 1)))
+    if bits.u32(NAME):
+        raise UnsupportedError("JPEG XL: metadata can't be removed: an extra channel has a name")
+    if kind == ALPHA:
+        bits.flag()
+    elif kind == SPOT:
+        bits.skip(64)
+    elif kind == CFA:
+        bits.u32(((0, 1), (2, 0), (4, 3), (8, 19)))
+
+
+def _color_encoding(bits: Bits) -> None:
+    if bits.flag():
+        return
+    if bits.flag():
+        raise UnsupportedError("JPEG XL: metadata can't be removed: there is an ICC profile in the codestream")
+    space = bits.u32(ENUM)
+    if space != XYB_SPACE:
+        if bits.u32(ENUM) == CUSTOM:
+            _xy(bits, 1)
+        if space != GREY_SPACE and bits.u32(ENUM) == CUSTOM:
+            _xy(bits, 3)
+        if bits.flag():
+            bits.u(24)
+        else:
+            bits.u32(ENUM)
+    bits.u32(ENUM)
+
+
+def _xy(bits: Bits, count: int) -> None:
+    for _ in range(2 * count):
+        bits.u32(XY)
+
+
+def _no_extensions(bits: Bits) -> None:
+    if bits.u64():
+        raise UnsupportedError("JPEG XL: metadata can't be removed: there are extensions in the codestream")
+
+
+def _frame(bits: Bits, image: Image, size: tuple[int, int]) -> Frame:
+    """Read a frame's header and table of contents, and go on to its end."""
+    frame = Frame(*size)
+    if not bits.flag():
+        _frame_header(bits, image, frame)
+    if bits.flag():
+        raise UnsupportedError("JPEG XL: metadata can't be removed: its sections are in an order of their own")
+    bits.align()
+    sections = _sections(frame)
+    if sections > SECTIONS_MAX:
+        raise LimitError(f"JPEG XL: a frame of {sections} sections, at most {SECTIONS_MAX} are read")
+    size_bytes = sum(bits.u32(SECTION) for _ in range(sections))
+    bits.align()
+    bits.skip(8 * size_bytes)
+    return frame
+
+
+def _sections(frame: Frame) -> int:
+    """Return how many entries the table of contents has (annex F)."""
+    scale = frame.upsampling << 3 * frame.dc_level
+    width, height = (-(-side // scale) for side in (frame.width, frame.height))
+    side = 128 << frame.group_shift
+    groups = -(-width // side) * -(-height // side)
+    if groups == frame.passes == 1:
+        return 1
+    blocks = [-(-length // (8 << shift)) << shift
+              for length, shift in zip((width, height), frame.subsampling, strict=True)]  # fmt: skip
+    return 2 + -(-blocks[0] // side) * -(-blocks[1] // side) + groups * frame.passes
+
+
+def _frame_header(bits: Bits, image: Image, frame: Frame) -> None:
+    frame.type = bits.u(2)
+    frame.modular = bits.flag()
+    flags = bits.u64()
+    ycbcr = not image.xyb and bits.flag()
+    if not flags & USE_DC_FRAME:
+        if ycbcr:
+            modes = [bits.u(2) for _ in range(3)]
+            frame.subsampling = int(any(mode in (1, 2) for mode in modes)), int(any(mode in (1, 3) for mode in modes))
+        frame.upsampling = bits.u32(POWERS)
+        for _ in range(image.extra_channels):
+            bits.u32(POWERS)
+    if frame.modular:
+        frame.group_shift = bits.u(2)
+    elif image.xyb:
+        bits.u(6)
+    if frame.type != REFERENCE_ONLY:
+        _passes(bits, frame)
+    if frame.type == DC:
+        frame.dc_level = bits.u32(((0, 1), (0, 2), (0, 3), (0, 4)))
+    _placement(bits, image, frame)
+    if bits.u32(NAME):
+        raise UnsupportedError("JPEG XL: metadata can't be removed: a frame has a name")
+    _loop_filter(bits, frame.modular)
+    _no_extensions(bits)
+
+
+def _passes(bits: Bits, frame: Frame) -> None:
+    frame.passes = bits.u32(((0, 1), (0, 2), (0, 3), (3, 4)))
+    if frame.passes != 1:
+        downsamplings = bits.u32(((0, 0), (0, 1), (0, 2), (1, 3)))
+        bits.skip(2 * (frame.passes - 1))
+        for _ in range(downsamplings):
+            bits.u32(POWERS)
+        for _ in range(downsamplings):
+            bits.u32(((0, 0), (0, 1), (0, 2), (3, 0)))
+
+
+def _placement(bits: Bits, image: Image, frame: Frame) -> None:
+    """Read where a frame lies, how it is blended, how long it is shown, and whether it is kept for later ones."""
+    partial = False
+    shown = frame.type in (REGULAR, SKIP_PROGRESSIVE)
+    whole = frame.width, frame.height
+    if frame.type != DC and bits.flag():
+        x, y = (_signed(bits.u32(ORIGIN)), _signed(bits.u32(ORIGIN))) if shown else (0, 0)
+        frame.width, frame.height = bits.u32(ORIGIN), bits.u32(ORIGIN)
+        partial = x > 0 or y > 0 or x + frame.width < whole[0] or y + frame.height < whole[1]
+    frame.last, duration, mode = False, 0, 0
+    if shown:
+        mode = _blending(bits, image, partial)
+        for _ in range(image.extra_channels):
+            _blending(bits, image, partial)
+        if image.animated:
+            duration = bits.u32(((0, 0), (0, 1), (8, 0), (32, 0)))
+            if image.timecodes:
+                bits.u(32)
+        frame.last = bits.flag()
+    reference = bits.u(2) if frame.type != DC and not frame.last else 0
+    can_be_referenced = not frame.last and frame.type != DC and (duration == 0 or reference != 0)
+    if frame.type == REFERENCE_ONLY or (shown and can_be_referenced and mode == 0 and not partial):
+        bits.flag()
+
+
+def _signed(value: int) -> int:
+    return -(value + 1) // 2 if value & 1 else value // 2
+
+
+def _blending(bits: Bits, image: Image, partial: bool) -> int:
+    mode = bits.u32(((0, 0), (0, 1), (0, 2), (2, 3)))
+    with_alpha = image.extra_channels > 0 and mode in (2, 3)
+    if with_alpha:
+        bits.u32(((0, 0), (0, 1), (0, 2), (3, 3)))
+    if with_alpha or mode == 4:
+        bits.flag()
+    if mode or partial:
+        bits.u(2)
+    return mode
+
+
+def _loop_filter(bits: Bits, modular: bool) -> None:
+    if bits.flag():
+        return
+    if bits.flag() and bits.flag():  # gaborish, with weights of its own
+        bits.skip(16 * 6)
+    iterations = bits.u(2)
+    if iterations:
+        if not modular and bits.flag():
+            bits.skip(16 * 8)
+        if bits.flag():
+            bits.skip(16 * 5)
+        if bits.flag():
+            bits.skip(16 * (3 if modular else 4))
+        if modular:
+            bits.skip(16)
+    _no_extensions(bits)

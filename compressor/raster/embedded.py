@@ -1,0 +1,90 @@
+"""Metadata of GIF and BMP that Pillow does not read: comments, XMP and profiles of GIF, colour spaces of BMP."""
+
+import io
+from typing import IO
+
+from compressor import bmp, gif
+from compressor.errors import CompressorError
+from compressor.metadata import Attachments
+from compressor.window import Window
+
+BYTES_MAX = 16 << 20  # of all metadata of a file
+COMMENTS_MAX = 1000
+
+
+def window_of(file: IO[bytes]) -> Window:
+    """Return a window into an open file, whose position is left where it is after each access."""
+    before = file.tell()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(before)
+
+    def read(start: int, count: int) -> bytes:
+        before = file.tell()
+        file.seek(start)
+        data = file.read(count)
+        file.seek(before)
+        return data
+
+    return Window(read, size)
+
+
+def gif_attachments(file: IO[bytes]) -> Attachments:
+    """Return the comments, XMP and ICC profile of a GIF file, also of those behind its first image.
+
+    What does not fit BYTES_MAX is named in the notices; the first blocks have precedence.
+    """
+    window, left = window_of(file), BYTES_MAX
+    comments: list[str] = []
+    found: dict[bytes, bytes] = {}
+    notices: list[str] = []
+    try:
+        for block in gif.blocks(window):
+            is_comment, is_known = block.label == gif.COMMENT, block.name in (gif.XMP, gif.ICC)
+            if not is_comment and (not is_known or block.name in found):
+                continue
+            if block.end - block.data > left or len(comments) >= COMMENTS_MAX:
+                notices.append(f"metadata of more than {BYTES_MAX >> 20} MiB or {COMMENTS_MAX} comments were dropped")
+                break
+            left -= block.end - block.data
+            if is_comment:
+                comments.append(text(gif.joined(window, block, BYTES_MAX)))
+            elif block.name == gif.XMP:
+                found[gif.XMP] = gif.xmp(window, block, BYTES_MAX)
+            else:
+                found[gif.ICC] = gif.joined(window, block, BYTES_MAX)
+    except CompressorError:
+        pass  # damage behind the first image, or the decoder says so
+    return Attachments(
+        icc=found.get(gif.ICC) or None,
+        xmp=found.get(gif.XMP) or None,
+        comments=tuple(comment for comment in comments if comment),
+        notices=tuple(notices),
+    )
+
+
+def bmp_profile(file: IO[bytes]) -> tuple[bytes | None, list[str]]:
+    """Return the ICC profile in a BMP file, and notices of colour spaces that can't be carried over."""
+    window = window_of(file)
+    try:
+        header = bmp.read_header(window)
+    except CompressorError:
+        return None, []  # of a kind that the decoder may know
+    notices = []
+    profile = bmp.embedded_profile(window, header)
+    if header.space == bmp.EMBEDDED and not profile:
+        notices.append("the ICC profile lies outside the file or is too large: not carried over")
+    if linked := bmp.linked_profile(window, header):
+        notices.append(f"the ICC profile is in another file ({linked}): not carried over, colours may differ")
+    if bmp.is_calibrated(header):
+        notices.append("the colour space (calibrated RGB) is not carried over: colours will differ")
+    return profile or None, notices
+
+
+def text(comment: object) -> str:
+    """Return a comment, which no format gives an encoding, as UTF-8 if it can be."""
+    if not isinstance(comment, bytes):
+        return str(comment or "")
+    try:
+        return comment.decode()
+    except UnicodeDecodeError:
+        return comment.decode("latin-1")

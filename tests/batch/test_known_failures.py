@@ -1,0 +1,316 @@
+"""Failures that a run has reported before: told apart, and accepted where that is asked for."""
+
+import dataclasses
+import itertools
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from compressor.batch import launch as launching
+from compressor.batch.job import Done, Job, Outcome, Reason
+from compressor.batch.launch import Request, launch
+from compressor.batch.ledger import Ledger, LedgerError
+from compressor.batch.ledger_read import LedgerHeldError, failures_in, reading
+from compressor.batch.status import status
+from compressor.batch.store import StoreError, Trouble, open_store
+from compressor.batch.summary import Summary
+from compressor.cli.app import app
+from compressor.settings import Settings
+from tests.batch.support import Faulty, Inline, Memory, jpeg
+
+FILES = {"a.jpg": jpeg(1), "broken.jpg": jpeg(2)[:900], "sub/broken\n.jpg": jpeg(3)[:800], "text.txt": b"text"}
+JOB = Job(source="memory-a", target="memory-b", settings=Settings(min_saving=0.05, effort="fast"))
+
+
+class Bench:
+    """Runs of one ledger on stores in memory."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = folder / "ledger"
+        self.source, self.target = Memory(FILES), Memory()
+        self.throttled = ""  # a key
+        stores = {JOB.source: Faulty(self.source, self._dice), JOB.target: self.target}
+        monkeypatch.setattr(launching, "open_store", lambda url, conditional_bytes=0: stores[url])
+        monkeypatch.setattr(
+            launching, "engine_for", lambda request: Inline(JOB, stores[JOB.source], stores[JOB.target])
+        )
+        monkeypatch.setattr("compressor.batch.run.BACK_OFF_SECONDS", 0.0)
+
+    def _dice(self, what: str, key: str) -> str:
+        return "throttled" if what == "open" and key == self.throttled else ""
+
+    def run(self, accept: bool = True, **more) -> Summary:  # type: ignore[no-untyped-def]
+        return launch(Request(job=JOB, ledger=self.path, accept_failures=accept), **more)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def known(summary: Summary) -> dict[str, bool]:
+    return {problem.key: problem.known for problem in summary.problems}
+
+
+def after(turns: int) -> Callable[[], bool]:
+    """Stop a run after so many turns: objects are prepared in the first and written in the second."""
+    asked = itertools.count()
+    return lambda: next(asked) >= turns
+
+
+def test_a_failure_is_new_once_and_known_from_the_next_run_on(bench):
+    first = bench.run()
+    assert (first.failed, first.new_failures, first.succeeded) == (2, 2, False)
+    assert known(first) == {"broken.jpg": False, "sub/broken\n.jpg": False}
+
+    for _ in range(2):
+        again = bench.run()
+        assert (again.failed, again.new_failures, again.succeeded) == (2, 0, True)
+        assert again.known_failures == {"broken image": 2}
+        assert known(again) == {"broken.jpg": True, "sub/broken\n.jpg": True}
+        assert not bench.run(accept=False).succeeded
+
+
+def test_a_run_that_is_not_told_to_accept_failures_reports_them_all_the_same(bench):
+    bench.run(accept=False)
+
+    assert bench.run().succeeded
+
+
+def test_a_new_failure_beside_known_ones_makes_the_run_fail_and_comes_first(bench):
+    bench.run()
+    bench.source.put("z.jpg", jpeg(9)[:700])
+
+    found = bench.run()
+    assert (found.failed, found.new_failures, found.succeeded) == (3, 1, False)
+    assert found.problems[0].key == "z.jpg" and known(found)["broken.jpg"]
+    assert bench.run().succeeded
+
+
+def test_an_object_that_changes_and_is_still_broken_is_new_again(bench):
+    bench.run()
+    bench.source.put("broken.jpg", jpeg(2)[:950])
+    del bench.target.objects["broken.jpg"]
+
+    found = bench.run()
+    assert known(found) == {"broken.jpg": False, "sub/broken\n.jpg": True} and not found.succeeded
+    assert bench.run().succeeded
+
+
+def test_an_object_that_is_mended_fails_no_longer(bench):
+    bench.run()
+    bench.source.put("broken.jpg", jpeg(2))
+    del bench.target.objects["broken.jpg"]
+
+    found = bench.run()
+    assert (found.failed, found.succeeded, known(found)) == (1, True, {"sub/broken\n.jpg": True})
+
+
+def test_what_is_tried_again_in_each_run_is_never_known(bench):
+    bench.throttled = "a.jpg"
+    for _ in range(3):
+        found = bench.run()
+        assert not known(found)["a.jpg"] and not found.succeeded
+        assert "throttled" not in found.known_failures
+    bench.throttled = ""
+    assert bench.run().succeeded
+
+
+def test_a_run_that_was_stopped_has_reported_nothing(bench):
+    assert bench.run(stopped=after(2)).interrupted
+    assert status(bench.path).finished is None
+    found = bench.run()
+    assert found.new_failures == 2 and not found.succeeded
+    assert status(bench.path).finished == found.ended
+
+
+def test_a_folder_that_may_not_be_listed_is_never_known(bench, monkeypatch):
+    def entries(refused=None):
+        refused("private/", StoreError(Trouble.DENIED, "Permission denied"))
+        return Memory.entries(bench.source)
+
+    monkeypatch.setattr(bench.source, "entries", entries)
+    for _ in range(2):
+        found = bench.run()
+        assert not known(found)["private/"] and not found.succeeded
+
+
+def older(path: Path) -> None:
+    """A ledger as it was before failures could be known and restores were noted."""
+    with Ledger(path) as ledger:
+        for statement in (
+            "ALTER TABLE objects DROP COLUMN reported",
+            "DROP TABLE restored",
+            "DELETE FROM run WHERE name = 'finished'",
+        ):
+            ledger._database.execute(statement)
+
+
+def test_a_ledger_of_an_earlier_version_is_read_and_gone_on_with(bench):
+    bench.run()
+    older(bench.path)
+
+    with reading(bench.path) as database:
+        assert [seen for _, seen in failures_in(database)] == [False, False]
+    found = status(bench.path)
+    assert (found.failed, found.new_failures, found.finished, found.restored) == (2, 2, None, "no")
+    assert bench.run().new_failures == 2
+    assert bench.run().succeeded
+
+
+def test_a_nightly_job_fails_once_for_each_new_failure(tmp_path, monkeypatch):
+    """The command's exit code, and the time of its last success, from night to night."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launching, "engine_for", lambda request: Inline(request.job, *map(open_store, ("in", "out"))))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/text.txt").write_bytes(b"text")
+
+    def night(*words: str) -> tuple[int, int, float, dict[str, float]]:
+        """Exit code, new failures, last success and accepted failures by reason."""
+        more = ["--ledger", "l", "--metrics-textfile", "run.prom", "--json", *words]
+        found = CliRunner().invoke(app, ["batch", "in", "out", *more])
+        values = dict(line.rsplit(" ", 1) for line in (tmp_path / "run.prom").read_text().splitlines())
+        accepted = {
+            name.split('"')[1]: float(value)
+            for name, value in values.items()
+            if name.startswith("compressor_batch_accepted_failures{")
+        }
+        success = float(values.get("compressor_batch_last_success_timestamp_seconds", 0))
+        return found.exit_code, json.loads(found.stdout)["new_failures"], success, accepted
+
+    code, new, first, accepted = night("--accept-failures")
+    assert (code, new, accepted) == (0, 0, {}) and first > 0
+
+    (tmp_path / "in/broken.jpg").write_bytes(jpeg(1)[:700])
+    assert night("--accept-failures") == (1, 1, first, {"broken image": 0})
+    code, new, second, accepted = night("--accept-failures")
+    assert (code, new, accepted) == (0, 0, {"broken image": 1}) and second > first
+
+    assert night() == (1, 0, second, {"broken image": 0})
+
+    (tmp_path / "in/another.jpg").write_bytes(jpeg(2)[:700])
+    assert night("--accept-failures") == (1, 1, second, {"broken image": 1})
+    code, new, third, accepted = night("--accept-failures")
+    assert (code, new, accepted) == (0, 0, {"broken image": 2}) and third > second
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def lines(*words: object) -> list[str]:
+    found = CliRunner().invoke(app, ["ledger", *map(str, words)])
+    assert found.exit_code == 0 and not found.stderr, found.stderr
+    return found.stdout.splitlines()
+
+
+def test_all_failures_are_listed_for_people_and_for_machines(bench, tmp_path):
+    bench.run()
+    bench.source.put("z.jpg", jpeg(9)[:700])
+    bench.run()
+    bench.source.put("zz.jpg", jpeg(9)[:600])
+    assert bench.run(stopped=after(2)).interrupted
+
+    told = [json.loads(line) for line in lines("failures", bench.path, "--json")]
+    assert [(line["key"], line["reason"], line["known"]) for line in told] == [
+        ("broken.jpg", "broken image", True),
+        ("sub/broken\n.jpg", "broken image", True),
+        ("z.jpg", "broken image", True),
+        ("zz.jpg", "broken image", False),
+    ]
+    assert all(line["error"].startswith("JPEG: ") and line["etag"] and line["size"] for line in told)
+    table = lines("failures", bench.path)
+    assert table[1].split() == ["known", "broken", "image", "broken.jpg"] and "JPEG: " in table[2]
+    assert table[3].startswith("known") and "\\n" in table[3]
+    assert table[-2].strip().startswith("JPEG: ") and table[-1] == "4 failed, 3 of them known"
+
+
+def test_an_object_whose_end_is_open_is_listed_as_a_failure(bench):
+    bench.run()
+    with Ledger(bench.path) as ledger:
+        (shard,) = ledger.shards()
+        ledger.reopen(shard)
+        ledger.intend(shard.number, Done(key="a.jpg", etag="e", size=9, outcome=Outcome.COMPRESSED, digest="d"))
+
+    told = {line["key"]: line for line in map(json.loads, lines("failures", bench.path, "--json"))}
+    assert (told["a.jpg"]["reason"], told["a.jpg"]["known"]) == ("unavailable", False)
+    found = json.loads(lines("status", bench.path, "--json")[0])
+    assert (found["open_intents"], found["failed"], found["new_failures"]) == (1, 3, 1)
+
+
+def test_failures_are_few_in_memory_at_a_time(tmp_path, monkeypatch):
+    import tracemalloc
+
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.begin({"mode": "copy", "source": "a", "target": "b"})
+        ledger.add_shard("z")
+        broken = Done(key="", etag="e" * 32, size=9, outcome=Outcome.FAILED, reason=Reason.BROKEN, error="x" * 200)
+        for number in range(20_000):
+            ledger.finish(1, dataclasses.replace(broken, key=f"{number:06d}.jpg"))
+    tracemalloc.start()
+    with reading(tmp_path / "ledger") as database:
+        count = sum(1 for _ in failures_in(database))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 20_000 and peak < 3 << 20
+
+
+def test_a_status_says_what_run_it_is_and_how_far_it_has_come(bench):
+    bench.run()
+    summary = bench.run()
+
+    found = json.loads(lines("status", bench.path, "--json")[0])
+    assert (found["source"], found["target"], found["mode"], found["keep"]) == ("memory-a", "memory-b", "copy", "")
+    assert found["settings"]["effort"] == "fast" and found["settings"]["min_saving"] == 0.05
+    assert (found["objects"], found["failed"], found["new_failures"]) == (4, 2, 0)
+    assert (found["finished"], found["shards"], found["shards_done"]) == (summary.ended, 1, 1)
+    assert (found["restored"], found["open_intents"]) == ("no", 0)
+    by_outcome = {(total["outcome"], total["reason"]): total["objects"] for total in found["totals"]}
+    assert by_outcome == {
+        ("compressed", ""): 1,
+        ("copied", "not an image"): 1,
+        ("failed", "broken image"): 2,
+    }
+    assert {(total.outcome, total.reason): total.objects for total in summary.totals} == by_outcome
+    text = "\n".join(lines("status", bench.path))
+    for word in ("memory-a", "memory-b", "effort fast", "4 objects", "failed: broken image", "0 of them new"):
+        assert word in " ".join(text.split())
+
+
+def test_reading_a_ledger_leaves_no_trace_and_a_run_at_work_is_said(bench, tmp_path):
+    bench.run()
+    copy = tmp_path / "killed"
+    with Ledger(bench.path) as ledger:
+        ledger.note("x", "y")
+        ledger.commit()
+        for command in ("status", "failures"):
+            found = CliRunner().invoke(app, ["ledger", command, str(bench.path)])
+            assert found.exit_code == 1 and found.stderr == f"compressor: {bench.path} is in use by a run\n"
+        with pytest.raises(LedgerHeldError):
+            status(bench.path)
+        shutil.copytree(ledger.parts, tmp_path / "killed.parts")
+        for end in ("", "-wal"):
+            shutil.copy(f"{bench.path}{end}", f"{copy}{end}")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {path.name for path in before} == {"ledger", "killed", "killed-wal", "00000001.jsonl.gz"}
+
+    for path in (bench.path, copy):
+        assert len(lines("failures", path, "--json")) == 2
+        assert json.loads(lines("status", path, "--json")[0])["failed"] == 2
+
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("command", ["status", "failures", "restore"])
+def test_what_is_no_ledger_is_one_line(command, tmp_path):
+    (tmp_path / "text").write_bytes(b"text" * 100)
+    for name, problem in (("text", "is no ledger"), ("nowhere", "is not there")):
+        found = CliRunner().invoke(app, ["ledger", command, str(tmp_path / name)])
+        assert found.exit_code == 1 and problem in found.stderr and found.stderr.count("\n") <= 2
+    with pytest.raises(LedgerError, match="no run has begun"):
+        with Ledger(tmp_path / "empty"):
+            pass
+        status(tmp_path / "empty")

@@ -1,0 +1,482 @@
+"""Kept originals put back: what of every object becomes, whatever has happened to it or to the restore."""
+
+import dataclasses
+import hashlib
+import itertools
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from compressor.batch import restore as restoring
+from compressor.batch.job import Job, Outcome
+from compressor.batch.launch import Request as RunRequest
+from compressor.batch.launch import Restoration, facts_of, launch, put_back
+from compressor.batch.ledger import Ledger, LedgerError
+from compressor.batch.ledger_read import LedgerHeldError
+from compressor.batch.plan import Filters
+from compressor.batch.restore import ALL, PART, RESTORED, restore, would_restore
+from compressor.batch.store import StoreError, Trouble
+from compressor.settings import Metadata, Settings
+from tests.batch.support import Inline, Memory, jpeg, run_of
+
+JOB = Job(
+    source="a", target="a", in_place=True, keep="kept/", settings=Settings(min_saving=0.05, quality=60, effort="fast")
+)
+PHOTOS = {f"photos/{n}.jpg": jpeg(n) for n in range(6)}
+FILES = PHOTOS | {"text.txt": b"no image"}
+GLOB = Filters(but=("kept/",))
+NEVER = Filters(include=("nothing",))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Memory:
+    """A store whose photos have been replaced, and `tmp_path / "ledger"`."""
+    store = Memory(FILES)
+    run_of(JOB, store, store, tmp_path / "ledger", filters=GLOB)
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.begin(facts_of(RunRequest(job=JOB)))
+    assert {key for key in FILES if store.data()[key] != FILES[key]} == PHOTOS.keys()
+    return store
+
+
+def restored(path: Path, store, **options) -> tuple[dict[tuple[str, str], int], bool]:  # type: ignore[no-untyped-def]
+    """Objects by (outcome, reason), and whether it came to its end."""
+    with Ledger(path) as ledger:
+        tally, whole = restore(ledger, store, **options)
+    return counts(tally), whole
+
+
+def counts(tally) -> dict[tuple[str, str], int]:  # type: ignore[no-untyped-def]
+    found: dict[tuple[str, str], int] = {}
+    for total in tally.totals:
+        kind = (total.outcome.value, total.reason.value)
+        found[kind] = found.get(kind, 0) + total.objects
+    return found
+
+
+def fact(path: Path) -> tuple[str | None, int]:
+    with Ledger(path) as ledger:
+        return ledger.facts().get(RESTORED), ledger.restored()
+
+
+def edited(path: Path, **changes: str) -> None:
+    """Change every record, as if a run of another version had written it."""
+    with Ledger(path) as ledger:
+        (shard,) = ledger.shards()
+        ledger.reopen(shard)
+        for done in ledger.known(shard).values():
+            ledger.finish(shard.number, dataclasses.replace(done, **changes))
+
+
+class Over(Memory):
+    """The same objects behind another class."""
+
+    def __init__(self, store: Memory) -> None:
+        super().__init__()
+        self.objects = store.objects
+
+
+def test_all_originals_go_back_and_their_copies_go(store, tmp_path):
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
+
+    assert store.data() == FILES
+    assert fact(tmp_path / "ledger") == (ALL, 6)
+    before = dict(store.objects)
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
+    assert store.objects == before
+
+
+def test_several_go_back_at_a_time(store, tmp_path):
+    together = threading.Barrier(3)
+
+    class Slow(Over):
+        def write(self, key, body, attributes, only):
+            together.wait(20)  # raises unless three are here
+            return super().write(key, body, attributes, only)
+
+    assert restored(tmp_path / "ledger", Slow(store), workers=3) == ({("copied", ""): 6}, True)
+    assert store.data() == FILES
+
+
+def test_originals_of_what_was_only_stripped_go_back_with_their_metadata(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    original = jpeg(1, quality=60, exif=exif)
+    store = Memory({"a.jpg": original})
+    settings = Settings(min_saving=0.99, lossless=True, metadata=Metadata.STRIP)
+    job = dataclasses.replace(JOB, settings=settings)
+    _, totals, _ = run_of(job, store, store, tmp_path / "ledger", filters=GLOB)
+    assert sum(totals[kind] for kind in totals if kind[0] == "stripped") == 1
+    assert b"a description" not in store.data()["a.jpg"]
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.begin(facts_of(RunRequest(job=job)))
+
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 1}, True)
+    assert store.data() == {"a.jpg": original}
+
+
+def test_a_part_can_be_restored_and_then_the_rest(store, tmp_path):
+    some = Filters(include=("photos/[0-3].jpg",), exclude=("*/2.jpg",))
+    assert restored(tmp_path / "ledger", store, filters=some) == ({("copied", ""): 3}, True)
+
+    back = {f"photos/{n}.jpg" for n in (0, 1, 3)}
+    now = store.data()
+    assert {key for key in PHOTOS if now[key] == PHOTOS[key]} == back
+    assert {key.removeprefix("kept/") for key in now if key.startswith("kept/")} == PHOTOS.keys() - back
+    assert fact(tmp_path / "ledger") == (PART, 3)
+
+    store.put("photos/0.jpg", b"edited after it was restored")
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
+    assert store.data() == FILES | {"photos/0.jpg": b"edited after it was restored"}
+    assert fact(tmp_path / "ledger") == (ALL, 6)
+
+
+def test_a_choice_that_matches_nothing_leaves_the_run_as_it_was(store, tmp_path):
+    assert restored(tmp_path / "ledger", store, filters=NEVER) == ({}, True)
+    assert fact(tmp_path / "ledger") == (None, 0)
+
+
+def test_what_was_changed_or_deleted_since_is_left_alone_and_listed(store, tmp_path):
+    store.put("photos/1.jpg", b"somebody else's")
+    del store.objects["photos/2.jpg"]
+    only = Filters(include=("photos/[12].jpg",))
+
+    with Ledger(tmp_path / "ledger") as ledger:
+        tally, _ = restore(ledger, store, filters=only)
+    assert counts(tally) == {("skipped", "changed meanwhile"): 1, ("skipped", "gone"): 1}
+    assert {problem.key for problem in tally.problems} == {"photos/1.jpg", "photos/2.jpg"}
+    assert fact(tmp_path / "ledger") == (None, 0)  # nothing was written
+
+    found, _ = restored(tmp_path / "ledger", store)
+    assert found == {("copied", ""): 4, ("skipped", "changed meanwhile"): 1, ("skipped", "gone"): 1}
+    now = store.data()
+    assert now["photos/1.jpg"] == b"somebody else's" and "photos/2.jpg" not in now
+    assert {key for key in now if key.startswith("kept/")} == {"kept/photos/1.jpg", "kept/photos/2.jpg"}
+    assert fact(tmp_path / "ledger") == (PART, 4)
+
+
+def test_an_object_whose_bytes_are_still_ours_goes_back_though_its_etag_differs(store, tmp_path):
+    """As all do in a folder that was moved to another disk."""
+    for key, data in list(store.data().items()):
+        store.put(key, data)
+
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
+    assert store.data() == FILES
+
+
+@pytest.mark.parametrize("there", ["result", "as long", "nothing"])
+def test_a_copy_that_is_gone_is_restored_only_where_the_original_is_back(there, store, tmp_path):
+    """A length that fits proves nothing."""
+    for key in ("photos/1.jpg", "photos/2.jpg"):
+        del store.objects[f"kept/{key}"]
+    store.put("photos/1.jpg", FILES["photos/1.jpg"])
+    if there == "as long":
+        store.put("photos/2.jpg", bytes(len(FILES["photos/2.jpg"])))
+    elif there == "nothing":
+        del store.objects["photos/2.jpg"]
+
+    with Ledger(tmp_path / "ledger") as ledger:
+        tally, _ = restore(ledger, store)
+
+    assert counts(tally) == {("copied", ""): 5, ("failed", "other"): 1}
+    assert [problem.key for problem in tally.problems] == ["photos/2.jpg"]
+    assert "no original is at 'kept/photos/2.jpg' any more" in tally.problems[0].error
+
+
+def test_a_ledger_without_digests_of_originals_believes_etags_alone(store, tmp_path):
+    edited(tmp_path / "ledger", source_digest="")
+    with Ledger(tmp_path / "ledger") as ledger:
+        etags = {done.key: done.etag for done in ledger.objects()}
+    for key in ("photos/1.jpg", "photos/2.jpg"):
+        del store.objects[f"kept/{key}"]
+        store.put(key, FILES[key])
+    data, attributes, _ = store.objects["photos/1.jpg"]
+    store.objects["photos/1.jpg"] = (data, attributes, etags["photos/1.jpg"])
+
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 5, ("failed", "other"): 1}, True)
+    assert store.data() == FILES
+
+
+@pytest.mark.parametrize("data", [bytes(len(FILES["photos/1.jpg"])), b"short", b""], ids=["as long", "short", "empty"])
+def test_a_copy_that_has_changed_is_not_put_back(data, store, tmp_path):
+    store.put("kept/photos/1.jpg", data)
+    result = store.data()["photos/1.jpg"]
+
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 5, ("failed", "other"): 1}, True)
+
+    assert store.data() == FILES | {"photos/1.jpg": result, "kept/photos/1.jpg": data}
+    assert fact(tmp_path / "ledger") == (PART, 5)
+
+
+def test_a_copy_that_somebody_has_replaced_is_not_deleted(store, tmp_path):
+    store.put("photos/1.jpg", FILES["photos/1.jpg"])
+    store.put("kept/photos/1.jpg", b"something else")
+
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
+    assert store.data() == FILES | {"kept/photos/1.jpg": b"something else"}
+
+
+def test_who_writes_meanwhile_wins(store, tmp_path):
+    class Busy(Over):
+        def write(self, key, body, attributes, only):
+            if key == "photos/3.jpg":
+                self.put(key, b"somebody else's")
+            return super().write(key, body, attributes, only)
+
+    found, _ = restored(tmp_path / "ledger", Busy(store))
+
+    assert found == {("copied", ""): 5, ("skipped", "changed meanwhile"): 1}
+    assert store.data()["photos/3.jpg"] == b"somebody else's"
+    assert store.data()["kept/photos/3.jpg"] == FILES["photos/3.jpg"]
+
+
+def test_stopped_it_finishes_what_it_is_writing_and_begins_nothing(store, tmp_path):
+    writing, asked = threading.Event(), threading.Event()
+
+    class Slow(Over):
+        def write(self, key, body, attributes, only):
+            writing.set()
+            assert asked.wait(20)
+            time.sleep(0.1)
+            return super().write(key, body, attributes, only)
+
+    def stopped() -> bool:
+        if writing.is_set():
+            asked.set()
+        return asked.is_set()
+
+    found, whole = restored(tmp_path / "ledger", Slow(store), stopped=stopped, workers=2)
+
+    assert not whole and 1 <= found["copied", ""] <= 2
+    now = store.data()
+    assert sum(now[key] == PHOTOS[key] for key in PHOTOS) == found["copied", ""]
+    assert sum(key.startswith("kept/") for key in now) == 6 - found["copied", ""]
+    assert fact(tmp_path / "ledger") == (PART, found["copied", ""])
+
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
+    assert store.data() == FILES
+
+
+def test_stopped_it_does_not_read_an_object_to_its_end(store, tmp_path):
+    """To compare one of 100 GB takes its time."""
+    asked = threading.Event()
+
+    class Endless(Over):
+        def open(self, key):
+            opened = super().open(key)
+            data = opened.chunks
+
+            def chunks():
+                asked.set()
+                while True:
+                    yield from data()
+
+            opened.chunks = chunks
+            return opened
+
+    store.put("photos/1.jpg", store.data()["photos/1.jpg"])  # its etag is another
+    only = Filters(include=("photos/1.jpg",))
+    assert restored(tmp_path / "ledger", Endless(store), stopped=asked.is_set, filters=only) == ({}, False)
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
+
+
+class Dead(BaseException):
+    """What ends a process wherever it is."""
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("what", ["look", "open", "write", "delete"])
+def test_wherever_it_is_killed_it_goes_on(what, after, store, tmp_path):
+    """The ledger is as it was on disk at that moment: it may not know yet what is back."""
+    for number in itertools.count(1):
+        there, left = Memory(), itertools.count(1)
+        there.objects = dict(store.objects)
+        path = tmp_path / f"ledger-{number}"
+        with Ledger(tmp_path / "ledger") as ledger:
+            shutil.copytree(ledger.parts, tmp_path / f"{path.name}.parts")
+        shutil.copy(tmp_path / "ledger", path)
+
+        class Dying(Over):
+            def dying(self, name, *arguments, left=left, number=number):
+                if name != what or next(left) != number:
+                    return getattr(super(), name)(*arguments)
+                if after:
+                    getattr(super(), name)(*arguments)
+                raise Dead
+
+        for name in ("look", "open", "write", "delete"):
+            setattr(Dying, name, lambda self, *arguments, name=name: self.dying(name, *arguments))
+        try:
+            restored(path, Dying(there), workers=1)
+        except Dead:
+            pass
+        else:
+            break  # it has no so many calls
+        shutil.copy(tmp_path / "ledger", path)
+        for key in PHOTOS:
+            assert there.data()[key] == FILES[key] or there.data()[f"kept/{key}"] == FILES[key]
+        assert restored(path, there) == ({("copied", ""): 6}, True)
+        assert there.data() == FILES
+    assert number > 6
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_an_object_whose_end_is_open_is_looked_at(written, tmp_path):
+    """The run was killed when it had kept the original, and written the result or not."""
+    store = Memory(FILES)
+    worker = Inline(JOB, store, store).worker
+    prepared = worker.prepare(store.look("photos/1.jpg"))
+    never = worker.prepare(store.look("photos/2.jpg"))
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.begin(facts_of(RunRequest(job=JOB)))
+        shard = ledger.add_shard("z")
+        ledger.intend(shard.number, prepared.done)
+        ledger.intend(shard.number, never.done)
+    if written:
+        worker.commit(prepared.token)
+        assert store.data()["photos/1.jpg"] != FILES["photos/1.jpg"]
+    else:
+        store.copy("photos/1.jpg", store.look("photos/1.jpg").etag, "kept/photos/1.jpg")
+    worker.close()
+
+    plan, _ = would_restore(tmp_path / "ledger", store)
+    assert counts(plan) == {("copied", ""): 1}
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 1}, True)
+    assert store.data() == FILES
+
+
+def test_an_error_of_the_store_fails_its_object_alone(store, tmp_path):
+    class Faulty(Over):
+        def write(self, key, body, attributes, only):
+            if key == "photos/1.jpg":
+                raise StoreError(Trouble.UNAVAILABLE, "503")
+            if key == "photos/2.jpg":
+                raise ZeroDivisionError("two\nlines")
+            return super().write(key, body, attributes, only)
+
+        def delete(self, key, etag):
+            if key == "kept/photos/3.jpg":
+                raise StoreError(Trouble.DENIED, "403")
+            super().delete(key, etag)
+
+    with Ledger(tmp_path / "ledger") as ledger:
+        tally, whole = restore(ledger, Faulty(store))
+
+    assert whole and counts(tally) == {("copied", ""): 3, ("failed", "unavailable"): 1, ("failed", "other"): 2}
+    errors = {problem.key: problem.error for problem in tally.problems}
+    assert errors["photos/2.jpg"] == "ZeroDivisionError: two lines"
+    assert errors["photos/3.jpg"] == "it is back, but its copy can't be deleted: 403"
+    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
+    assert store.data() == FILES
+
+
+# --- folders, and what lies beside the ledger ------------------------------------------------------------------------
+
+
+def picture_of(folder: Path) -> dict[str, tuple[str, int]]:
+    """What no write leaves as it was: names, bytes and times of modification."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        data = path.read_bytes() if path.is_file() else b"folder"
+        found[str(path)] = hashlib.sha256(data).hexdigest(), path.stat().st_mtime_ns
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose photos have been replaced by a run of `tmp_path / "ledger"`; runs take no processes."""
+    from compressor.batch import launch as launching
+    from compressor.batch.store import open_store
+
+    for key, data in FILES.items():
+        (tmp_path / "in" / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / key).write_bytes(data)
+    monkeypatch.setattr(
+        launching, "engine_for", lambda request: Inline(request.job, store := open_store(request.job.source), store)
+    )
+    assert launch(request(tmp_path)).failed == 0
+    return tmp_path / "in"
+
+
+def request(tmp_path: Path) -> RunRequest:
+    job = dataclasses.replace(JOB, source=str(tmp_path / "in"), target=str(tmp_path / "in"), allow_not_atomic=True)
+    return RunRequest(job=job, ledger=tmp_path / "ledger")
+
+
+def killed(path: Path) -> Path:
+    """A copy of a ledger as a run leaves it that is killed at work: with a journal."""
+    copy = path.with_name("killed")
+    with Ledger(path) as ledger:
+        ledger.note("x", "y")
+        ledger.commit()
+        shutil.copytree(ledger.parts, copy.with_name("killed.parts"))
+        for end in ("", "-wal"):
+            shutil.copy(f"{path}{end}", f"{copy}{end}")
+    assert copy.with_name("killed-wal").stat().st_size
+    return copy
+
+
+@pytest.mark.parametrize("how", ["ended", "killed", "restored in part"])
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how, folder, tmp_path):
+    path = tmp_path / "ledger"
+    if how == "killed":
+        path = killed(path)
+    elif how == "restored in part":
+        put_back(Restoration(ledger=path, filters=Filters(include=("*/0.jpg",))))
+    (folder / "photos/1.jpg").write_bytes(b"changed")
+    before = picture_of(tmp_path)
+
+    some = put_back(Restoration(ledger=path, filters=Filters(include=("*/[12].jpg",)), dry_run=True))
+    plan = put_back(Restoration(ledger=path, dry_run=True))
+
+    assert picture_of(tmp_path) == before
+    assert (some.mode, some.objects, some.count(Outcome.COPIED)) == ("restore dry run", 2, 1)
+    assert (plan.objects, plan.count(Outcome.COPIED), plan.count(Outcome.SKIPPED)) == (6, 5, 1)
+    real = put_back(Restoration(ledger=path))
+    assert (real.mode, real.objects, real.count(Outcome.COPIED)) == ("restore", 6, 5)
+    assert {key: (folder / key).read_bytes() for key in FILES} == FILES | {"photos/1.jpg": b"changed"}
+
+
+def test_a_run_is_refused_when_some_or_all_of_it_was_restored(folder, tmp_path):
+    put_back(Restoration(ledger=tmp_path / "ledger", filters=Filters(include=("*/[0-3].jpg",))))
+    with pytest.raises(LedgerError, match=r"of which a part was restored, 4 originals: name another with --ledger, or"):
+        launch(request(tmp_path))
+
+    put_back(Restoration(ledger=tmp_path / "ledger"))
+    assert {key: (folder / key).read_bytes() for key in FILES} == FILES
+    with pytest.raises(LedgerError, match=r"is of a run that was restored: name another with --ledger"):
+        launch(request(tmp_path))
+
+
+def test_what_can_not_be_restored_is_an_error_of_one_line(folder, tmp_path):
+    copy = RunRequest(
+        job=Job(source=str(folder / "photos"), target=str(tmp_path / "out")), ledger=tmp_path / "copy.ledger"
+    )
+    with Ledger(tmp_path / "copy.ledger") as ledger:
+        ledger.begin(facts_of(copy))
+    for dry_run in (True, False):
+        with pytest.raises(LedgerError, match="originals were not kept"):
+            put_back(Restoration(ledger=tmp_path / "copy.ledger", dry_run=dry_run))
+        with pytest.raises(LedgerError, match="is not there"):
+            put_back(Restoration(ledger=tmp_path / "nowhere", dry_run=dry_run))
+        with Ledger(tmp_path / "ledger") as ledger:
+            ledger.note("x", "y")
+            ledger.commit()
+            with pytest.raises(LedgerHeldError, match="in use by a run"):
+                put_back(Restoration(ledger=tmp_path / "ledger", dry_run=dry_run))
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_is_back_is_on_disk_within_a_second(store, tmp_path, monkeypatch):
+    """A restore of days that is killed must not begin anew."""
+    monkeypatch.setattr(restoring, "COMMIT_SECONDS", 0.0)
+    commits = []
+    with Ledger(tmp_path / "ledger") as ledger:
+        commit = ledger.commit
+        monkeypatch.setattr(ledger, "commit", lambda: (commits.append(ledger.restored()), commit())[1])
+        restore(ledger, store, workers=1)
+    assert commits == [0, 1, 2, 3, 4, 5, 6, 6]

@@ -1,0 +1,200 @@
+"""`compressor ledger restore` as people use it: killed, interrupted, and given what it does not take."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from compressor.batch import launch as launching
+from compressor.batch.job import Job
+from compressor.batch.launch import Request, launch
+from compressor.batch.store import open_store
+from compressor.cli.app import app, commands_of
+from compressor.settings import Settings
+from tests.batch.support import Inline, jpeg
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNT = 200
+
+
+@pytest.fixture(scope="module")
+def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """A folder with "in", whose pictures have been replaced, and "ledger"; and the originals."""
+    home = tmp_path_factory.mktemp("replaced")
+    data = [jpeg(n) for n in range(5)]
+    files = {f"{n % 7}/{n}.jpg": data[n % 5] for n in range(COUNT)}
+    for key, original in files.items():
+        (home / "in" / key).parent.mkdir(parents=True, exist_ok=True)
+        (home / "in" / key).write_bytes(original)
+    settings = Settings(quality=60, effort="fast", min_saving=0.05)  # type: ignore[arg-type]
+    here = os.getcwd()
+    os.chdir(home)  # the ledger names the folder "in", wherever it is copied to
+    try:
+        job = Job(source="in", target="in", in_place=True, keep="kept", settings=settings, allow_not_atomic=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                launching, "engine_for", lambda request: Inline(request.job, store := open_store("in"), store)
+            )
+            assert launch(Request(job=job, ledger=Path("ledger"))).failed == 0
+    finally:
+        os.chdir(here)
+    assert len(contents(home / "in" / "kept")) == COUNT
+    return home, files
+
+
+@pytest.fixture
+def home(replaced: tuple[Path, dict[str, bytes]], tmp_path: Path) -> Path:
+    """A copy of it: other inodes, so that every etag differs from that in the ledger, and content decides."""
+    return Path(shutil.copytree(replaced[0], tmp_path / "home"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def start(home: Path, *words: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "compressor.cli", "ledger", "restore", "ledger", *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, env=environment, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def left(home: Path) -> int:
+    """Originals that are still kept."""
+    return sum(len(files) for _, _, files in os.walk(home / "in" / "kept"))
+
+
+def ended(process: subprocess.Popen, home: Path, at: int) -> bool:
+    """Whether it ends before so few originals are left."""
+    while left(home) > at:
+        if process.poll() is not None:
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def restore(home: Path, files: dict[str, bytes]) -> None:
+    """Restore the rest; then everything is as it was before the run."""
+    process = start(home, "--json")
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    summary = json.loads(out)
+    assert (summary["objects"], summary["failed"], summary["interrupted"]) == (COUNT, 0, False)
+    assert [total["outcome"] for total in summary["totals"]] == ["copied"]
+    assert contents(home / "in") == files
+
+
+def test_killed_again_and_again_it_puts_everything_back(home, replaced):
+    files, dice = replaced[1], random.Random(3)
+    results = contents(replaced[0] / "in")
+    for at in (180, 120, 60):
+        process = start(home)
+        assert not ended(process, home, at)
+        time.sleep(dice.random() * 0.02)
+        process.kill()
+        process.communicate()
+        now = contents(home / "in")
+        for key, original in files.items():
+            assert now[key] in (original, results[key])
+            assert now[key] == original or now[f"kept/{key}"] == original
+    restore(home, files)
+
+
+def test_interrupted_it_ends_soon_and_goes_on(home, replaced):
+    process = start(home, "--workers", "2")
+    assert not ended(process, home, COUNT - 10)
+    process.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    out, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 130, errors
+    assert time.monotonic() - asked < 10
+    assert b"interrupted" in out and b"the same command again goes on" in out and b"Traceback" not in errors
+    assert 0 < left(home) < COUNT
+    now = contents(home / "in")
+    assert not [key for key in now if ".compressor-" in key]
+    restore(home, replaced[1])
+
+
+def test_a_dry_run_changes_nothing_and_a_part_leaves_the_rest(home, replaced):
+    before = contents(home)
+    process = start(home, "--dry-run", "--include", "3/*", "--json")
+    summary = json.loads(process.communicate(timeout=60)[0])
+    chosen = [key for key in replaced[1] if key.startswith("3/")]
+    assert (process.returncode, summary["mode"], summary["objects"]) == (0, "restore dry run", len(chosen))
+    assert contents(home) == before
+
+    process = start(home, "--exclude", "[0-24-9]/*", "--json")
+    assert json.loads(process.communicate(timeout=60)[0])["objects"] == len(chosen)
+    assert all((home / "in" / key).read_bytes() == replaced[1][key] for key in chosen)
+    assert left(home) == COUNT - len(chosen)
+    restore(home, replaced[1])
+
+
+COMMANDS: Any = dict(commands_of(typer.main.get_command(app)))
+HONOURED = {"--dry-run", "--include", "--exclude", "--workers", "--json"}
+
+
+def flags(command: str) -> set[str]:
+    return {flag for parameter in COMMANDS[command].params for flag in parameter.opts if flag.startswith("--")}
+
+
+def test_restore_takes_the_options_that_it_honours_and_no_others() -> None:
+    assert flags("ledger restore") - {"--help"} == HONOURED
+    assert flags("batch") > HONOURED
+
+
+@pytest.mark.parametrize("flag", sorted(flags("batch") - HONOURED))
+@pytest.mark.parametrize("more", [[], ["5"]], ids=["alone", "with a value"])
+def test_what_restore_does_not_honour_is_refused(flag, more, tmp_path):
+    found = CliRunner().invoke(app, ["ledger", "restore", str(tmp_path / "ledger"), flag, *more])
+
+    assert found.exit_code == 2 and "No such option" in found.stderr and not found.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [["another"], ["--workers", "0"], ["--workers", "1000"]], ids=" ".join)
+def test_what_can_not_be_meant_is_refused(words, tmp_path):
+    found = CliRunner().invoke(app, ["ledger", "restore", str(tmp_path / "ledger"), *words])
+
+    assert found.exit_code == 2 and not found.stdout and not list(tmp_path.iterdir())
+
+
+def test_a_folder_called_restore_is_a_source_like_any_other(tmp_path, monkeypatch):
+    (tmp_path / "restore").mkdir()
+    (tmp_path / "restore/a.txt").write_bytes(b"text")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        launching,
+        "engine_for",
+        lambda request: Inline(request.job, open_store(request.job.source), open_store(request.job.target)),
+    )
+
+    found = CliRunner().invoke(app, ["batch", "restore", "out", "--ledger", "l"])
+
+    assert found.exit_code == 0, found.stderr
+    assert (tmp_path / "out/a.txt").read_bytes() == b"text"
+
+
+def test_a_configuration_file_reaches_the_commands_of_a_ledger(home):
+    (home / "c.toml").write_text('include = ["3/*"]\ndry-run = true\n')
+    before = contents(home / "in")
+    here = os.getcwd()
+    os.chdir(home)
+    try:
+        found = CliRunner().invoke(app, ["--config", "c.toml", "ledger", "restore", "ledger", "--json"])
+    finally:
+        os.chdir(here)
+
+    summary = json.loads(found.stdout)
+    assert (summary["mode"], summary["objects"]) == ("restore dry run", sum(key.startswith("3/") for key in before))
+    assert contents(home / "in") == before

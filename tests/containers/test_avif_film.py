@@ -1,0 +1,125 @@
+"""Animated AVIF without metadata: frames, times and repetitions stay."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.settings import Metadata
+from tests.containers.box_support import POLICIES, mutants, reduced, survives
+from tests.planted import marks_in
+from tests.planted.avif_film import files, film
+
+FILM = film()
+PLANTED = files()[0]
+
+
+def played(data):
+    """Pixels of each frame, and when it is shown for how long, in milliseconds."""
+    with Image.open(io.BytesIO(data)) as image:
+        frames = []
+        for number in range(image.n_frames):
+            image.seek(number)
+            image.load()
+            frames.append((np.asarray(image).copy(), image.info["timestamp"], image.info["duration"]))
+    return frames
+
+
+def edited(*changes):
+    data = FILM
+    for old, new in changes:
+        assert old in data
+        data = data.replace(old, new)
+    return data
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_mark_is_left_but_what_colour_needs(policy):
+    assert marks_in(PLANTED, PLANTED.data) == set(PLANTED.marks)
+
+    result, _ = reduced(PLANTED.data, policy)
+
+    assert marks_in(PLANTED, result) == (PLANTED.color if policy is Metadata.COLOR else set())
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("data", [film(), film("RGB"), PLANTED.data], ids=["alpha", "RGB", "planted"])
+def test_frames_and_times_stay_and_reducing_again_changes_nothing(data, policy):
+    result, _ = reduced(data, policy)
+
+    for (pixels, *times), (was, *times_were) in zip(played(result), played(data), strict=True):
+        np.testing.assert_array_equal(pixels, was)
+        assert times == times_were
+    assert [frame[2] for frame in played(result)] == [100, 200, 50]
+    assert len(result) <= len(data)
+    assert reduced(result, policy)[0] == result
+
+
+def test_repetitions_stay_and_dates_go():
+    result, notices = reduced(FILM, Metadata.STRIP)
+    elst = FILM.index(b"elst")
+
+    assert notices == []
+    assert result.count(FILM[elst - 4 : elst + 32]) == 2
+    for kind in (b"mvhd", b"tkhd", b"mdhd"):
+        at = FILM.index(kind)
+        assert FILM[at + 8 : at + 24] != bytes(16)
+        at = result.index(kind)
+        assert result[at + 8 : at + 24] == bytes(16)
+
+
+def test_the_picture_and_the_first_frame_share_their_data():
+    result, _ = reduced(FILM, Metadata.STRIP)
+
+    assert len(result.partition(b"mdat")[2]) == len(FILM.partition(b"mdat")[2])
+
+
+def test_a_turned_film_stays_turned():
+    matrix = FILM.index(b"tkhd") + 4 + 52  # of version 1
+    assert FILM[matrix : matrix + 4] == b"\0\1\0\0"
+    turned = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    result, _ = reduced(FILM[:matrix] + turned + FILM[matrix + 36 :], Metadata.STRIP)
+
+    assert turned in result
+
+
+def test_sound_goes_and_is_named():
+    result, notices = reduced(edited((b"auxv", b"soun")), Metadata.STRIP)
+
+    assert result.count(b"trak") == 1
+    assert notices == ["tracks that are neither pictures nor their alpha were removed: 1"]
+
+
+@pytest.mark.parametrize(
+    "changes, error, problem",
+    [
+        ([(b"stco", b"zzzz")], UnsupportedError, "samples that are located so"),
+        ([(b"url \0\0\0\1", b"url \0\0\0\0")], UnsupportedError, "samples lie in another file"),
+        ([(b"mvhd", b"zzzz")], FormatError, "no movie header"),
+        ([(b"trak", b"zzzz")], FormatError, "no track of pictures"),
+        ([(b"stsz" + bytes(11) + b"\3", b"stsz" + bytes(8) + b"\0\x10\0\0")], LimitError, "more than 65536 samples"),
+        ([(b"stsz" + bytes(11) + b"\3", b"stsz" + bytes(11) + b"\2")], None, ""),
+        ([(b"stsc" + bytes(7) + b"\1\0\0\0\1", b"stsc" + bytes(7) + b"\1\0\0\0\0")], FormatError, "not in order"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_reduced_is_refused_with_the_reason(changes, error, problem):
+    if error is None:
+        assert len(played(reduced(edited(*changes), Metadata.STRIP)[0])) == 2
+        return
+    with pytest.raises(error, match=problem):
+        reduced(edited(*changes), Metadata.STRIP)
+
+
+def test_samples_outside_the_media_data_are_refused():
+    at = FILM.index(b"stco") + 12
+    with pytest.raises(FormatError, match="data of a sample lie outside the mdat boxes"):
+        reduced(FILM[:at] + struct.pack(">I", 60) + FILM[at + 4 :], Metadata.STRIP)
+
+
+def test_broken_files_give_an_error_or_a_result():
+    for data in (FILM, PLANTED.data):
+        for mutant in mutants(data, seed=len(data), count=600):
+            assert survives(mutant)

@@ -1,0 +1,156 @@
+"""JPEG 2000 without metadata: what is left, that pixels stay, what is refused, and broken files."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor import containers
+from compressor.boxes import Held
+from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.settings import Metadata
+from tests.containers.box_support import POLICIES, mutants, peak_bytes, reduced, shown, survives
+from tests.planted import marks_in
+from tests.planted.box import box
+from tests.planted.heif import profile
+from tests.planted.jp2 import SOT, codestream, enumerated, files, jp2, segment, with_segments
+
+FILES = {planted.name: planted for planted in files()}
+PLAIN = jp2(codestream(), enumerated(16))
+each_file = pytest.mark.parametrize("planted", FILES.values(), ids=FILES)
+
+
+@each_file
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_mark_is_left_but_what_colour_needs(planted, policy):
+    assert marks_in(planted, planted.data) == set(planted.marks)
+
+    result, _ = reduced(planted.data, policy)
+
+    assert marks_in(planted, result) == (planted.color if policy is Metadata.COLOR else set())
+
+
+@each_file
+@pytest.mark.parametrize("policy", POLICIES)
+def test_pixels_stay_and_reducing_again_changes_nothing(planted, policy):
+    result, _ = reduced(planted.data, policy)
+
+    np.testing.assert_array_equal(shown(result)[0], shown(planted.data)[0])
+    assert reduced(result, policy)[0] == result
+
+
+def test_what_goes_and_shows_is_named():
+    _, notices = reduced(FILES["jp2-everywhere"].data, Metadata.STRIP)
+
+    assert notices == [
+        "the ICC profile (sRGB built-in) was removed: colours will differ",
+        "content credentials (C2PA) were removed",
+        "32 bytes behind the image were removed",
+    ]
+
+
+@pytest.mark.parametrize("mode, space, enumeration", [("RGB", b"RGB ", 16), ("L", b"GRAY", 17), ("RGBA", b"CMYK", 12)])
+def test_an_enumerated_colour_space_takes_the_place_of_a_profile(mode, space, enumeration):
+    icc = bytearray(profile(b""))
+    icc[16:20] = space
+    data = jp2(codestream(mode), b"\2\0\0" + bytes(icc), len(mode))
+    result, _ = reduced(data, Metadata.STRIP)
+
+    assert box(b"colr", enumerated(enumeration)) in result
+    assert box(b"colr", b"\2\0\0" + bytes(icc)) in reduced(data, Metadata.COLOR)[0]
+
+
+def test_resolution_stays():
+    stays = box(b"res ", box(b"resc", struct.pack(">HHHHBB", 300, 1, 300, 1, 2, 2)))
+    result, _ = reduced(jp2(codestream(), enumerated(16), in_header=stays), Metadata.STRIP)
+
+    assert Image.open(io.BytesIO(result)).info["dpi"] == (762, 762)
+
+
+def test_tile_lengths_go_where_tile_parts_became_shorter_and_stay_otherwise():
+    coded = codestream(tile_size=(16, 24))
+    lengths = segment(0xFF55, b"\0\x40" + struct.pack(">II", 100, 100))
+    changed = with_segments(coded, lengths, segment(0xFF64, b"\0\1a comment"))
+
+    assert lengths in reduced(with_segments(coded, lengths, b""), Metadata.STRIP)[0]
+    assert reduced(changed, Metadata.STRIP)[0] == reduced(coded, Metadata.STRIP)[0]
+
+
+def test_a_codestream_without_eoc_gets_one():
+    coded = codestream()
+
+    assert reduced(coded[:-2], Metadata.STRIP)[0] == reduced(coded, Metadata.STRIP)[0] == coded
+
+
+@pytest.mark.parametrize(
+    "data, problem",
+    [
+        (jp2(codestream(), enumerated(16), before=box(b"ftbl")), "a file with a box ftbl"),
+        (jp2(codestream(), enumerated(16), brands=b"mjp2" + bytes(4) + b"mjp2"), "not compatible with JP2"),
+        (jp2(codestream(), b"\2\0\0" + bytes(16) + b"Lab " + bytes(200)), "colours of type Lab mean nothing"),
+    ],
+)
+def test_what_cannot_be_reduced_is_refused_with_the_reason(data, problem):
+    with pytest.raises(UnsupportedError, match=problem):
+        reduced(data, Metadata.STRIP)
+
+
+@pytest.mark.parametrize(
+    "data, problem",
+    [
+        (PLAIN.replace(b"jp2h", b"zzzz"), "jp2h: there is no complete box"),
+        (PLAIN[:-20], "jp2c: there is no complete box"),
+        (codestream()[:-20], "a tile-part of .* bytes ends outside"),
+        (codestream().replace(SOT, b"\xff\x64", 1), "no marker segment of a header"),
+        (PLAIN.replace(b"colr", b"zzzz"), "no colour specification"),
+        (codestream()[:2] + codestream()[4:], "signature|SIZ"),
+    ],
+)
+def test_what_is_broken_is_named(data, problem):
+    if data[:4] == b"\xff\x4f\0\x2f":  # not recognised as a codestream, so put into a file
+        data = jp2(data, enumerated(16))
+
+    with pytest.raises(FormatError, match=problem):
+        reduced(data, Metadata.STRIP)
+
+
+def test_too_many_segments_are_refused():
+    with pytest.raises(LimitError, match="marker segments"):
+        reduced(with_segments(codestream(), segment(0xFF64, b"") * 270_000, b""), Metadata.STRIP)
+
+
+def test_memory_does_not_grow_with_the_picture():
+    coded = codestream()
+    at = coded.index(SOT) + 6
+    coded = coded[:at] + bytes(4) + coded[at + 4 : -2] + bytes(32 << 20) + b"\xff\xd9"
+
+    assert peak_bytes(jp2(coded, enumerated(16))) < 2 << 20
+
+
+@each_file
+def test_broken_files_give_an_error_or_a_result(planted):
+    for mutant in mutants(planted.data, seed=len(planted.data), count=400):
+        assert survives(mutant)
+
+
+def test_names_of_what_a_new_file_would_lose():
+    assert containers.uncarried("jp2", Held(FILES["jp2-everywhere"].data)) == [
+        "what the header has besides size, colours and resolution", "box xml", "XMP", "Exif",
+        "content credentials (C2PA)", "box uinf", "box jp2i", "box rreq", "box free", "further comments",
+        "marker segment FF6F", "16 bytes behind the image", "box asoc",
+    ]  # fmt: skip
+    assert containers.uncarried("jp2", Held(FILES["j2k-bare"].data)) == [
+        "further comments",
+        "16 bytes behind the image",
+    ]
+    assert containers.uncarried("jp2", Held(codestream())) == []
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_plain_file_has_nothing_that_a_new_file_would_lose(bare):
+    out = io.BytesIO()
+    Image.linear_gradient("L").save(out, "JPEG2000", no_jp2=bare)
+
+    assert containers.uncarried("jp2", Held(out.getvalue())) == []

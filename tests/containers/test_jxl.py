@@ -1,0 +1,133 @@
+"""JPEG XL without metadata: the codestream stays byte for byte, what is in it is refused, and broken files."""
+
+import struct
+
+import pytest
+
+from compressor import containers
+from compressor.boxes import Held, Pieces
+from compressor.containers import jxl_codestream
+from compressor.errors import FormatError, UnsupportedError
+from compressor.settings import Metadata
+from tests.containers.box_support import POLICIES, mutants, reduced, survives
+from tests.planted import marks_in
+from tests.planted.box import box
+from tests.planted.jxl import LOSSLESS, LOSSY, SECTIONS, files, jxl
+
+FILES = {planted.name: planted for planted in files()}
+CODESTREAMS = {"jxl-everywhere": LOSSY, "jxl-in-parts": SECTIONS, "jxl-bare": LOSSLESS}
+each_file = pytest.mark.parametrize("planted", FILES.values(), ids=FILES)
+
+
+class Writer:
+    """Bits, the least significant of each byte first."""
+
+    def __init__(self):
+        self._bits = []
+
+    def __call__(self, *fields):
+        """Pairs of a value and how many bits it takes."""
+        for value, count in fields:
+            self._bits += [value >> bit & 1 for bit in range(count)]
+        return self
+
+    def aligned(self):
+        self._bits += [0] * (-len(self._bits) % 8)
+        return self
+
+    def data(self):
+        bits = self.aligned()._bits
+        return bytes(sum(bit << n for n, bit in enumerate(bits[at : at + 8])) for at in range(0, len(bits), 8))
+
+
+def signed():
+    """The signature and a size of 8 x 8: div8, 1, ratio 1."""
+    return Writer()((0xFF, 8), (0x0A, 8), (1, 1), (0, 5), (1, 3))
+
+
+def header(*fields):
+    """An image header that is not the default one; `fields` follow the depth of 8 bits."""
+    return signed()((0, 1), (0, 1), (0, 1), (0, 2), (1, 1), *fields)
+
+
+@each_file
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_codestream_alone_is_left(planted, policy):
+    assert marks_in(planted, planted.data) == set(planted.marks)
+
+    result, _ = reduced(planted.data, policy)
+
+    assert marks_in(planted, result) == set()
+    assert result.endswith(CODESTREAMS[planted.name])
+    assert reduced(result, policy)[0] == result
+
+
+def test_a_file_is_left_with_its_level_and_a_codestream_in_one_box():
+    assert reduced(FILES["jxl-everywhere"].data, Metadata.STRIP)[0] == jxl(box(b"jxll", b"\x05"), box(b"jxlc", LOSSY))
+    assert reduced(FILES["jxl-in-parts"].data, Metadata.STRIP)[0] == jxl(box(b"jxlc", SECTIONS))
+    assert reduced(FILES["jxl-bare"].data, Metadata.STRIP)[0] == LOSSLESS
+
+
+def test_what_goes_is_named():
+    assert reduced(FILES["jxl-everywhere"].data, Metadata.STRIP)[1] == [
+        "content credentials (C2PA) were removed",
+        "the JPEG that the file was made of can't be restored any more",
+        "32 bytes behind the image were removed",
+    ]
+    assert reduced(FILES["jxl-bare"].data, Metadata.STRIP)[1] == ["16 bytes behind the image were removed"]
+    assert containers.uncarried("jxl", Held(FILES["jxl-everywhere"].data)) == [
+        "Exif", "XMP", "content credentials (C2PA)", "what the JPEG it was made of needs to be restored", "box zzzz",
+        "box uuid", "16 bytes behind the image",
+    ]  # fmt: skip
+
+
+def test_frames_are_followed_to_the_last_one():
+    """Two frames of one section each, 3 and 5 bytes long; the first is not the last."""
+    image = signed()((1, 1), (1, 1)).aligned()
+    first = ((0, 1), (0, 2), (0, 1), (0, 2), (0, 2), (0, 6), (0, 2), (0, 1), (0, 2), (0, 1), (0, 2), (0, 1), (0, 2))
+    image(*first, (1, 1), (0, 2))  # the loop filter's default, no extensions
+    image((0, 1)).aligned()((0, 2), (3, 10)).aligned()((0xABCDEF, 24))
+    image((1, 1), (0, 1)).aligned()((0, 2), (5, 10)).aligned()((0, 40))
+    data = image.data()
+
+    assert jxl_codestream.end(Pieces(Held(data + b"more"), [(0, len(data) + 4)])) == len(data)
+
+
+@pytest.mark.parametrize(
+    "data, problem",
+    [
+        (header((1, 2), (0, 1), (0, 2), (0, 1), (0, 2), (0, 2), (1, 2), (4, 4)).data(), "an extra channel has a name"),
+        (header((0, 2), (1, 1), (0, 1), (1, 1)).data(), "there is an ICC profile in the codestream"),
+        (header((0, 2), (1, 1), (1, 1), (1, 2), (3, 4)).data(), "there are extensions in the codestream"),
+        (signed()((1, 1), (1, 1)).aligned()((1, 1), (1, 1)).data(), "its sections are in an order of their own"),
+    ],
+)
+@pytest.mark.parametrize("boxed", [True, False])
+def test_what_cannot_be_taken_out_of_a_codestream_is_refused(data, problem, boxed):
+    padded = data + bytes(64)
+
+    with pytest.raises(UnsupportedError, match=problem):
+        reduced(jxl(box(b"jxlc", padded)) if boxed else padded, Metadata.STRIP)
+
+
+@pytest.mark.parametrize(
+    "data, problem",
+    [
+        (LOSSLESS[:-1], "ends early"),
+        (jxl(box(b"jxlc", LOSSLESS[:20])), "ends early"),
+        (jxl(box(b"jxlc", LOSSLESS), box(b"jxlc", LOSSLESS)), "complete and in order"),
+        (jxl(box(b"jxlp", struct.pack(">I", 0), LOSSLESS)), "complete and in order"),
+        (jxl(box(b"xml ")), "complete and in order"),
+        (jxl(box(b"jxlc", b"\xff\x0b" + LOSSLESS)), "does not begin with its signature"),
+        (jxl()[:20], "does not begin with a signature and a file type"),
+    ],
+)
+def test_what_is_broken_is_named(data, problem):
+    with pytest.raises(FormatError, match=problem):
+        reduced(data, Metadata.STRIP)
+
+
+@each_file
+def test_broken_files_give_an_error_or_a_result(planted):
+    for mutant in mutants(planted.data, seed=len(planted.data), count=1000):
+        assert survives(mutant)
