@@ -24,6 +24,8 @@ class ByteStream:
         self._chunks: Iterator[bytes] = iter(chunks)
         self._buffer = b""
         self._at = 0
+        self._remembered: list[bytes] | None = None
+        self._room = 0
         self.size = start
         self.copy = copy
         self.hold = hold
@@ -55,7 +57,7 @@ class ByteStream:
     def read(self, count: int) -> bytes:
         """Take `count` bytes; fewer only where the input ends."""
         taken = self.peek(count)
-        self._at += len(taken)
+        self._take(taken)
         return taken
 
     def keep(self, count: int) -> bytes:
@@ -72,8 +74,35 @@ class ByteStream:
         if self._at == len(self._buffer):
             self._buffer, self._at = self._pull(), 0
         taken = self._buffer[self._at : self._at + limit]
-        self._at += len(taken)
+        self._take(taken)
         return taken
+
+    def _take(self, data: bytes) -> None:
+        self._at += len(data)
+        if self._remembered is not None:
+            self._room -= len(data)
+            self._remembered.append(data)
+            if self._room < 0:
+                self._remembered = None
+
+    def remember(self, before: bytes, limit: int) -> None:
+        """Remember what is taken from now on, for `go_back`, and what was taken right before.
+
+        limit  bytes from now on; when more are taken, all is forgotten
+        """
+        self._remembered, self._room = [before], limit
+
+    def go_back(self) -> bool:
+        """Let what is remembered come again; False where it was forgotten, which changes nothing."""
+        if self._remembered is None:
+            return False
+        self._buffer = b"".join([*self._remembered, self._buffer[self._at :]])
+        self._at, self._remembered = 0, None
+        return True
+
+    def forget(self) -> None:
+        """Remember nothing any more."""
+        self._remembered = None
 
     def drain(self) -> Iterator[bytes]:
         """Take all that is left, chunk by chunk."""

@@ -262,18 +262,19 @@ def test_coefficients_beyond_ten_bits_are_refused():
 
 def test_a_component_without_a_scan_and_missing_tables_are_said():
     data = made(planes_for(8, 8, [(1, 1)] * 3), 8, 8, [(1, 1)] * 3, [((0, 1), 0, 0, 0, 0)])
-    assert "component 3 is complete" in str(fault(data))
+    assert found(data)[0].lacking.endswith("and 64 coefficients of component 3")
+    assert "component 1 is complete" in str(fault(data[:-2]))
     dht = data.index(b"\xff\xc4")
     assert "Huffman table 0/0 is missing" in str(fault(data[: dht + 1] + b"\xfe" + data[dht + 2 :]))
     dqt = data.index(b"\xff\xdb")
     assert "quantization table 0" in str(fault(data[: dqt + 1] + b"\xfe" + data[dqt + 2 :]))
 
 
-def test_a_file_whose_last_scans_were_never_made_is_taken_with_a_notice():
+def test_what_scans_leave_out_is_named():
     planes = planes_for(8, 8, [(1, 1)] * 3)
     whole, short = (made(planes, 8, 8, [(1, 1)] * 3, scans) for scans in (SIMPLE, SIMPLE[:-1]))
-    notices = [found(data)[1].notices for data in (whole, short)]
-    assert notices == [[], ["the scans leave coefficients out: the image was never complete"]]
+    lacking = [found(data)[0].lacking for data in (whole, short)]
+    assert lacking == ["", "the last bits of 63 coefficients of component 1"]
 
 
 def test_one_pass_readers_leave_several_scans_to_others():

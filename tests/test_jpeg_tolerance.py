@@ -34,11 +34,11 @@ def without_tables(data):
     return data
 
 
-def wide_tables(data):
+def wide_tables(data, pq=1):
     """16-bit elements in a baseline frame."""
     dqt = data.index(b"\xff\xdb")
     table = b"".join(bytes([0, q]) for q in data[dqt + 5 : dqt + 69])
-    return data[:dqt] + segment(0xDB, b"\x10" + table) + data[dqt + 69 :]
+    return data[:dqt] + segment(0xDB, bytes([pq << 4]) + table) + data[dqt + 69 :]
 
 
 def thumbnail(data):
@@ -72,6 +72,11 @@ TOLERATED = {
     "two components of one identifier": (PLAIN, identifiers(PLAIN, 1, 2, 2), "by their order"),
     "identifiers of other standards": (PLAIN, identifiers(PLAIN, 0, 255, 7), ""),
     "a marker segment that nobody knows": (PLAIN, PLAIN[:DQT] + segment(0xEB, b"what?") + PLAIN[DQT:], ""),
+    "APP11 of length 0": (PLAIN, PLAIN[:DQT] + b"\xff\xeb\0\0" + PLAIN[DQT:], "APP11 at byte 20 has length 0"),
+    "APP1 of length 1": (PLAIN, PLAIN[:SOS] + b"\xff\xe1\0\1" + PLAIN[SOS:], "has length 1: taken for 2"),
+    "a comment of length 0": (LATER, LATER[:-2] + b"\xff\xfe\0\0\xff\xd9", "COM at byte"),
+    "an empty DQT and an empty DHT": (PLAIN, PLAIN[:DQT] + segment(0xDB, b"") + segment(0xC4, b"") + PLAIN[DQT:], ""),
+    "Pq of 15 for 16-bit elements": (PLAIN, wide_tables(PLAIN, 15), ""),
     "conditioning for arithmetic coding": (PLAIN, PLAIN[:DQT] + segment(0xCC, b"\0\x10") + PLAIN[DQT:], ""),
 }
 
@@ -88,6 +93,13 @@ def test_what_libjpeg_takes_without_loss_is_taken(name):
     np.testing.assert_array_equal(libjpeg(data), libjpeg(plain))
     made = pipeline.compress(data, lossless=True).data
     np.testing.assert_array_equal(libjpeg(made), libjpeg(plain))
+
+
+def test_a_segment_for_the_number_of_lines_may_be_shorter_than_its_length():
+    planes, header, _ = read(PLAIN[:-2] + b"\xff\xdc\0\1\xff\xd9")
+
+    assert_same(planes, read(PLAIN)[0])
+    assert "DNL at byte" in header.notices[0] and "0 lines in place of 24 was ignored" in header.notices[1]
 
 
 def test_repeated_identifiers_become_different_ones_in_what_is_written():
@@ -122,12 +134,13 @@ REFUSED = {
     "a restart marker missing": (RESTARTS.replace(b"\xff\xd1", b"", 1), "RST"),
     "a restart marker where none is expected": (PLAIN[:-20] + b"\xff\xd0" + PLAIN[-20:], "cut off"),
     "a restart interval that is not kept": (PLAIN[:SOS] + segment(0xDD, b"\0\1") + PLAIN[SOS:], "expected RST0"),
-    # libjpeg multiplies by it, and all of such coefficients are lost.
-    "a zero in a quantization table": (PLAIN[: DQT + 9] + b"\0" + PLAIN[DQT + 10 :], "has a zero"),
     # libjpeg skips any number, up to the next 0xFF.
     "much garbage between segments": (PLAIN[:DQT] + bytes(70_000) + PLAIN[DQT:], "more than 65536 bytes"),
 }
 REFUSED_BY_BOTH = {
+    "DQT of length 0": (PLAIN[:DQT] + b"\xff\xdb\0\0" + PLAIN[DQT:], "length 0"),
+    "DHT of length 1": (PLAIN[:DHT] + b"\xff\xc4\0\1" + PLAIN[DHT:], "length 1"),
+    "DRI of length 0": (PLAIN[:SOS] + b"\xff\xdd\0\0" + PLAIN[SOS:], "length 0"),
     "a second SOI": (PLAIN[:DQT] + b"\xff\xd8" + PLAIN[DQT:], "no place here"),
     "a second frame header": (PLAIN[:SOS] + PLAIN[SOF : SOF + 19] + PLAIN[SOS:], "second frame header"),
     "no frame header": (PLAIN[:SOF] + PLAIN[SOF + 19 :], "before any frame header"),

@@ -145,7 +145,7 @@ class Scan:
 class Header:
     """All that stands before the entropy-coded data of the first scan.
 
-    quantization  Tq -> (64,) uint16 in zig-zag order, as DQT carries it; those in use have no 0
+    quantization  Tq -> (64,) uint16 in zig-zag order, as DQT carries it; for zeros see `zero_steps`
     huffman       (Tc, Th) -> BITS (16 bytes), HUFFVAL, as DHT carries them (B.2.4.2); Tc is 0 for DC and 1 for AC
     segments      APPn and COM in order: under KEEP verbatim
     offset        of the first byte of entropy-coded data from the start of the input

@@ -64,12 +64,15 @@ def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> Header:
 def finish_image(stream: ByteStream, header: Header) -> None:
     """Read from the end of the last scan to EOI. APPn and COM on the way go to `header.trailing`.
 
-    An image without EOI is taken, with a notice: all its rows are there, and libjpeg inserts one (JWRN_JPEG_EOF).
+    Raises FormatError where there is no EOI, or something before it that has no place there.
     """
     parser = Parser(stream, header.policy, in_head=False)
     parser.frame = header.frame
     parser.kept_bytes = sum(len(segment.data) for segment in header.segments)
-    if parser.read_until(EOI, SOS, end_allowed=True) == SOS:
+    if parser.read_until(EOI, SOS) == SOS:
+        parser.ids = bytes(component.id for component in header.frame.components)
+        parser.process_sos(header.frame)
+        stream.forget()  # no stray bytes that look like a marker
         parser.fail("a scan after all components were complete")
     parser.note_garbage()
     header.trailing.extend(parser.segments)
@@ -94,7 +97,7 @@ class Parser(MarkerReader):
         self.restart_interval = 0
         self.jfif = self.hierarchical = self.dnl = False
         self.adobe_transform: int | None = None
-        self._ids: bytes = b""  # of the frame's components as the file has them
+        self.ids: bytes = b""  # of the frame's components as the file has them
 
     def header(self) -> Header:
         """All up to the first scan's data."""
@@ -180,9 +183,9 @@ class Parser(MarkerReader):
         at = 0
         while at < len(data):
             pq, tq = data[at] >> 4, data[at] & 15
-            if pq > 1 or tq > 3:
-                self.fail(f"Pq {pq}, Tq {tq}, must be at most 1 and 3")
-            size = 64 * (pq + 1)
+            if tq > 3:
+                self.fail(f"Tq {tq}, must be at most 3")
+            size = 128 if pq else 64  # a Pq over 1 counts as 1 in libjpeg (get_dqt in jdmarker.c)
             if at + 1 + size > len(data):
                 self.fail(f"length {len(data) + 2} cuts off table {tq}")
             self.quantization[tq] = np.frombuffer(data, ">u2" if pq else "u1", 64, at + 1).astype(np.uint16)
@@ -214,9 +217,9 @@ class Parser(MarkerReader):
             self.fail(f"{precision}-bit samples")
         if data[5] == 0:
             self.fail("no components")
-        self._ids = data[6::3]
+        self.ids = data[6::3]
         components: list[Component] = []
-        for id, hv, tq in zip(self._ids, data[7::3], data[8::3], strict=True):
+        for id, hv, tq in zip(self.ids, data[7::3], data[8::3], strict=True):
             if not (1 <= hv >> 4 <= 4 and 1 <= hv & 15 <= 4):
                 self.fail(f"sampling factors {hv >> 4}x{hv & 15} of component {id}, must be 1 to 4")
             if tq > 3:
@@ -228,7 +231,7 @@ class Parser(MarkerReader):
     def _distinct(self, components: list[Component]) -> tuple[Component, ...]:
         """Identifiers that repeat are against B.2.2, but there are such files. libjpeg gives new ones (get_sof in
         jdmarker.c, from version 8d on), libjpeg-turbo goes by the order in the scan (get_sos)."""
-        free = (id for id in range(256) if id > 0 and id not in self._ids)
+        free = (id for id in range(256) if id > 0 and id not in self.ids)
         seen: set[int] = set()
         out = []
         for component in components[:COMPONENTS_MAX]:
@@ -236,7 +239,7 @@ class Parser(MarkerReader):
                 component = dataclasses.replace(component, id=next(free))
             seen.add(component.id)
             out.append(component)
-        if bytes(component.id for component in out) != self._ids[:COMPONENTS_MAX]:
+        if bytes(component.id for component in out) != self.ids[:COMPONENTS_MAX]:
             self.notices.append("components with the same identifier were told apart by their order")
         return (*out, *components[COMPONENTS_MAX:])
 
@@ -269,7 +272,7 @@ class Parser(MarkerReader):
         count = data[0] if data else 0
         if not 1 <= count <= 4 or len(data) != 4 + 2 * count:
             self.fail(f"length {len(data) + 2} does not fit {count} components")
-        ids: list[int | None] = list(self._ids)
+        ids: list[int | None] = list(self.ids)
         components = []
         for id, td, ta in ((data[n], data[n + 1] >> 4, data[n + 1] & 15) for n in range(1, 1 + 2 * count, 2)):
             if id not in ids:
@@ -297,8 +300,6 @@ class Parser(MarkerReader):
         table = self.quantization.get(component.tq)
         if table is None:
             self.fail(f"quantization table {component.tq} of component {component.id} is missing")
-        if not table.all():  # against Table B.4. libjpeg multiplies by it; what it would stand for, nobody can say
-            self.fail(f"quantization table {component.tq} of component {component.id} has a zero")
         return table
 
     def huffman_table(self, key: tuple[int, int], missing: Mapping[tuple[int, int], HuffmanSpec]) -> HuffmanSpec:

@@ -34,6 +34,7 @@ SEGMENTS_MAX = 4096
 PASSED_BYTES_MAX, PASSED_SEGMENTS_MAX = 1 << 30, 1_000_000  # of metadata segments that are not held
 PASSED_PIECE_BYTES = 1 << 16
 GARBAGE_BYTES_MAX = 1 << 16  # between segments
+NO_EOI = "the file has no EOI marker"
 NOT_SOF = (DHT, 0xC8, DAC)  # codes among SOF0..SOF15 that start no frame (Table B.1)
 NAMES = {SOI: "SOI", EOI: "EOI", SOS: "SOS", DQT: "DQT", DHT: "DHT", DRI: "DRI", DNL: "DNL", DHP: "DHP", EXP: "EXP"}
 NAMES |= {DAC: "DAC", COM: "COM", TEM: "TEM", SOF_LS: "SOF55"}
@@ -112,7 +113,7 @@ class MarkerReader:
     def _end_of_input(self, end_allowed: bool) -> int:
         if not end_allowed:
             self.fail("the input ends before the next marker", self.stream.offset)
-        self.notices.append("the file has no EOI marker")
+        self.notices.append(NO_EOI)
         return EOI
 
     def start(self, count: int) -> bytes:
@@ -140,7 +141,11 @@ class MarkerReader:
         if len(self.stream.read(2)) < 2:
             self.fail("the input ends inside the segment")
         if length < 2:
-            self.fail(f"length {length}, must be at least 2")
+            if not (APP0 <= self.marker <= APP15 or self.marker in (COM, DNL)):
+                self.fail(f"length {length}, must be at least 2")
+            # As in libjpeg (save_marker, skip_variable in jdmarker.c), for segments that it can do without.
+            self.notices.append(f"{marker_name(self.marker)} at byte {self.at} has length {length}: taken for 2")
+            return 2
         return length
 
     def _fail_short(self, length: int, missing: int) -> NoReturn:

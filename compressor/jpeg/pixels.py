@@ -2,7 +2,7 @@
 
 What libjpeg-turbo makes of a file with its default settings (accurate inverse DCT, "fancy" upsampling), byte for byte,
 as long as dequantized coefficients have the size that an encoder gives them. One thing is not done: libjpeg smooths the
-blocks of a progressive file whose last scans were never written.
+blocks of a progressive file whose scans leave coefficients out (`Scans.lacking`).
 
 A component whose lines are interpolated needs the line above and the line below, so the last lines of an MCU row wait
 for the next one. What is held grows with the width, not with the height.

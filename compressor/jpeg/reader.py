@@ -7,6 +7,7 @@ if header.streams:
 Files in several scans are for `scans`.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,11 +18,12 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, UnsupportedError
 from compressor.jpeg.frame import Frame, Header, Scan
 from compressor.jpeg.headers import finish_image, read_header
-from compressor.jpeg.markers import marker_name
+from compressor.jpeg.markers import NO_EOI, marker_name
 from compressor.kernels import huffman_decode as kernel
 
 __all__ = ["EntropyReader", "read_header", "read_rows"]
 
+BEHIND_BYTES = 1 << 17  # behind the last MCU, in which EOI is looked for
 WINDOW = 1 << 16, 1024  # bytes of the file taken at once, restart markers noted in them; more wait for the next
 
 
@@ -40,8 +42,19 @@ def read_rows(stream: ByteStream, header: Header) -> Iterator[NDArray[np.int16]]
     for number in range(frame.mcu_rows):
         reader.read_row(row, number)
         yield row
-    reader.finish()
-    finish_image(stream, header)
+    stream.remember(reader.behind(), BEHIND_BYTES)
+    notices = len(header.notices)
+    try:
+        reader.finish()
+        finish_image(stream, header)
+        stream.forget()
+    except FormatError:
+        # All MCUs are there: what comes instead of EOI is no part of the image. libjpeg inserts one (JWRN_JPEG_EOF).
+        if stream.go_back():
+            del header.notices[notices:]
+        elif stream.peek(1):
+            raise
+        header.notices.append(NO_EOI)
 
 
 def scan_plans(frame: Frame, scan: Scan, tables: dict[tuple[int, int], int]) -> list[NDArray[np.int64]]:
@@ -67,6 +80,7 @@ class EntropyReader:
 
     name    of the scan, for messages
     window  bytes of the file taken at once, and how many restart markers are noted in them
+    last    whether `behind` will be asked for
     """
 
     _decode: Any = staticmethod(kernel.decode_mcus)
@@ -74,9 +88,14 @@ class EntropyReader:
     _state_size = kernel.STATE
 
     def __init__(
-        self, stream: ByteStream, header: Header, name: str = "the scan", window: tuple[int, int] = WINDOW
+        self,
+        stream: ByteStream,
+        header: Header,
+        name: str = "the scan",
+        window: tuple[int, int] = WINDOW,
+        last: bool = True,
     ) -> None:
-        self._stream = stream
+        self._stream, self._last = stream, last
         self._header = header
         self._name = name
         self._window_bytes, marks = window
@@ -91,6 +110,9 @@ class EntropyReader:
             self._build(np.frombuffer(bits, np.uint8), key, n)
         self._plans = scan_plans(frame, scan, {key: n for n, key in enumerate(used)})
         self._data = np.zeros(self._window_bytes + kernel.PAD, np.uint8)
+        # Pieces of the file as they were, each with where it begins in all data; and where `_data` begins in these.
+        self._raw: deque[tuple[int, bytes]] = deque()
+        self._passed = 0
         self._marks = np.zeros((marks if header.restart_interval else 0, 2), np.int64)
         self._state = np.zeros(self._state_size, np.int64)
         alone = len(scan.components) == 1
@@ -122,6 +144,18 @@ class EntropyReader:
                 raise self._error(status, number)
             self._refill()
 
+    def behind(self) -> bytes:
+        """Return the bytes of the file in the window that come after the last MCU."""
+        pieces = b"".join(piece for _, piece in self._raw)
+        count = self._passed + self._byte() - (self._raw[0][0] if self._raw else 0)
+        data, state = np.zeros(count + kernel.PAD, np.uint8), np.zeros(self._state_size, np.int64)
+        marks = np.zeros((len(pieces) // 2 if len(self._marks) else 0, 2), np.int64)
+        return pieces[kernel.destuff(np.frombuffer(pieces, np.uint8), data, marks, state) :]
+
+    def offset_behind(self) -> int:
+        """Return the offset in the input of the first byte behind the last MCU."""
+        return self._stream.offset - len(self.behind())
+
     def finish(self) -> None:
         """Skip to the marker that ends the scan."""
         state = self._state
@@ -150,15 +184,25 @@ class EntropyReader:
         marks[: known - passed] = marks[passed:known]
         marks[: known - passed, 0] -= start
         state[kernel.MARK], state[kernel.MARKS] = 0, known - passed
+        self._passed += start
 
         stream = self._stream
-        if len(stream.peek(2)) < 2:  # 0xFF alone says nothing
-            stream.read(2)
+        place = int(state[kernel.END])
+        if stream.peek(2) in (b"", b"\xff"):  # 0xFF alone says nothing
+            self._keep(place, stream.read(1))
             state[kernel.CLOSED] = 1
             return
         window = stream.peek(min(stream.size - stream.offset, self._window_bytes))
         used = kernel.destuff(np.frombuffer(window, np.uint8), data, marks, state)
         stream.read(used)
+        self._keep(place, window[:used])
+
+    def _keep(self, place: int, piece: bytes) -> None:
+        """Keep a piece of the file as it was, which begins at `place` of the window."""
+        if self._last:
+            while len(self._raw) > 1 and self._raw[1][0] <= self._passed:
+                self._raw.popleft()
+            self._raw.append((self._passed + place, piece))
 
     def _offset(self) -> int:
         """Offset in the input of the first byte that holds nothing decoded yet (fill bytes not counted)."""

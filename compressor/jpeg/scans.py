@@ -18,7 +18,7 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg.frame import Component, Header, Scan
 from compressor.jpeg.headers import STANDARD_HUFFMAN, Parser
-from compressor.jpeg.markers import entropy_coded
+from compressor.jpeg.markers import NO_EOI, entropy_coded
 from compressor.jpeg.reader import WINDOW, EntropyReader
 from compressor.kernels import huffman_decode, progressive
 from compressor.memory import Readable
@@ -67,7 +67,12 @@ class ProgressiveReader(EntropyReader):
     _state_size = progressive.STATE
 
     def __init__(
-        self, stream: ByteStream, header: Header, name: str = "the scan", window: tuple[int, int] = WINDOW
+        self,
+        stream: ByteStream,
+        header: Header,
+        name: str = "the scan",
+        window: tuple[int, int] = WINDOW,
+        last: bool = True,
     ) -> None:
         scan = header.scan
         first, refine = (
@@ -77,7 +82,7 @@ class ProgressiveReader(EntropyReader):
         )
         self._kind = refine if scan.ah else first
         self._al = scan.al
-        super().__init__(stream, header, name, window)
+        super().__init__(stream, header, name, window, last)
         self._state[progressive.KIND] = self._kind
         self._state[progressive.SS : progressive.AL + 1] = scan.ss, scan.se, scan.al
 
@@ -106,7 +111,8 @@ class Scans:
     """All scans of a file: found and checked when made, decoded by `rows`.
 
     headers  one a scan: the header with that scan, the tables and the restart interval in force there, and the offset
-    end      offset of what follows the image
+    end      offset of what follows the image; without an EOI marker, known when all rows have been read
+    lacking  which coefficients the scans never send or never refine to the last bit, for people; "" for a complete file
 
     Completes `header`: the height where a DNL segment gives it, the tables that came between scans, `trailing`,
     `notices` (which grow while rows are read).
@@ -129,6 +135,7 @@ class Scans:
         self._bogus = self._work = 0
         self.headers: list[Header] = []
         self.end = 0
+        self.lacking = ""
         self._find()
 
     # --- the walk along the markers
@@ -141,21 +148,26 @@ class Scans:
         parser.stream.hold = self._hold
         parser.in_head = False
         parser.garbage_bytes = 0
+        self._pass_scan(self._scan_header())
         while True:
-            self._take_scan()
-            start = parser.stream.offset
-            for _ in entropy_coded(parser.stream):
-                pass
-            end = parser.stream.offset
-            if header.frame.height == 0:
-                header.frame = dataclasses.replace(header.frame, height=parser.number_of_lines())
-                self.headers[-1].frame = header.frame
-            self._check_size(start, end)
-            if parser.read_until(SOS, EOI, end_allowed=True) == EOI:
+            complete = not any(map(any, self._missing))
+            known = len(parser.segments), len(parser.notices), parser.garbage_bytes
+            try:
+                if parser.read_until(SOS, EOI, end_allowed=not complete) == EOI:
+                    break
+                scan = self._scan_header()
+            except FormatError:
+                # All MCUs are there: what comes instead of EOI is no part of the image.
+                if not complete or header.dnl:
+                    raise
+                segments, notices, parser.garbage_bytes = known
+                del parser.segments[segments:], parser.notices[notices:]
+                parser.notices.append(NO_EOI)
                 break
+            self._pass_scan(scan)
         parser.note_garbage()
         self.end = parser.stream.offset
-        self._check_complete("the file has no EOI marker" in parser.notices)
+        self._check_complete(NO_EOI in parser.notices)
         header.notices.extend(parser.notices)
         header.trailing.extend(parser.segments)
         if self._bogus:
@@ -163,14 +175,30 @@ class Scans:
             header.notices.append(f"{self._bogus} scans refine coefficients in an order that is not that of T.81")
         self._name_tables()
 
-    def _take_scan(self) -> None:
+    def _scan_header(self) -> Scan:
+        parser = self._parser
+        if parser.frame is None:
+            parser.fail("a scan before any frame header")
+        return parser.process_sos(parser.frame)
+
+    def _pass_scan(self, scan: Scan) -> None:
+        """Take a scan and pass over its data; behind the first one also the number of lines."""
+        parser, header = self._parser, self._header
+        self._take_scan(scan)
+        start = parser.stream.offset
+        for _ in entropy_coded(parser.stream):
+            pass
+        end = parser.stream.offset
+        if header.frame.height == 0:
+            header.frame = dataclasses.replace(header.frame, height=parser.number_of_lines())
+            self.headers[-1].frame = header.frame
+        self._check_size(start, end)
+
+    def _take_scan(self, scan: Scan) -> None:
         parser, frame = self._parser, self._header.frame
         number = len(self.headers) + 1
         if number > SCANS_MAX:
             raise LimitError(f"JPEG: more than {SCANS_MAX} scans")
-        if parser.frame is None:
-            parser.fail("a scan before any frame header")
-        scan = parser.process_sos(parser.frame)
         if not self._is_progressive:
             scan = Scan(scan.components)  # Ss, Se, Ah and Al are ignored, as in libjpeg
         else:
@@ -231,18 +259,24 @@ class Scans:
             raise LimitError(f"JPEG: its scans visit too many blocks for a file of {self._spool.size} bytes")
 
     def _check_complete(self, cut_off: bool) -> None:
-        """Each component must have come; and in a file without EOI every bit, or scans are missing."""
-        frame = self._header.frame
-        for component, missing in zip(frame.components, self._missing, strict=True):
-            if missing[0] < 0 or (cut_off and any(missing)):
+        """Find what the scans leave out. In a file without EOI that is an error: scans are missing."""
+        lacking = []
+        for component, missing in zip(self._header.frame.components, self._missing, strict=True):
+            if cut_off and any(missing):
                 problem = f"the scans end before component {component.id} is complete"
                 raise FormatError("JPEG", "EOI", self.end, f"{problem}, after {len(self.headers)} of them")
-        if any(map(any, self._missing)):  # libjpeg smooths what it shows of such a file, which changes no coefficient
-            self._header.notices.append("the scans leave coefficients out: the image was never complete")
+            never, rough = (sum(map(test, missing)) for test in ((0).__gt__, (0).__lt__))
+            if never:
+                lacking.append(f"{never} coefficients of component {component.id}")
+            if rough:
+                lacking.append(f"the last bits of {rough} coefficients of component {component.id}")
+        self.lacking = " and ".join(lacking)
 
     def _name_tables(self) -> None:
         """Give the header the tables that the components have."""
         header, frame = self._header, self._header.frame
+        if len(self._tables) < len(frame.components):
+            return  # a component never comes
         tables = [self._tables[index] for index in range(len(frame.components))]
         by_name = {component.tq: table for component, table in zip(frame.components, tables, strict=True)}
         same = all((by_name[c.tq] == table).all() for c, table in zip(frame.components, tables, strict=True))
@@ -267,6 +301,8 @@ class Scans:
             if row[:, 0].min() < -progressive.DC_MAX:
                 raise FormatError("JPEG", "SOS", None, f"a DC coefficient in MCU row {number} is too large")
             yield row
+        if NO_EOI in self._header.notices:
+            self.end = readers.pop().offset_behind()
         for reader in readers:
             reader.finish()
 
@@ -274,7 +310,7 @@ class Scans:
         size = window_bytes(len(self.headers))
         stream = ByteStream(windows(self._spool, header.offset, size), start=header.offset)
         kind = ProgressiveReader if self._is_progressive else EntropyReader
-        return kind(stream, header, f"scan {number} of {len(self.headers)}", (size, MARKS))
+        return kind(stream, header, f"scan {number} of {len(self.headers)}", (size, MARKS), number == len(self.headers))
 
 
 def read_scans(spool: Readable, header: Header) -> Iterator[NDArray[np.int16]]:

@@ -1,6 +1,6 @@
 """The smallest JPEG with given coefficients: sequential, or progressive with a script made for the image."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from compressor.jpeg.encoder import Row, Sequential, Statistics
 from compressor.jpeg.frame import COMPONENTS_MAX, Frame, Scan
@@ -36,6 +36,7 @@ COUNTED_BLOCKS = 1 << 16
 SCANS_MAX = COMPONENTS_MAX * (3 + AL_MAX_FIRST)
 
 Way = tuple[Scan, ...]  # to send the AC coefficients of a component
+Coding = Sequence[tuple[Scan, Specs]]  # the scans of a file in their order, each with its Huffman tables
 
 
 def ways_of(c: int, depth: int) -> list[Way]:
@@ -100,12 +101,21 @@ def counted(
     return counts
 
 
+def few_lead_to(frame: Frame, coding: Coding) -> bool:
+    """Whether a search among few scripts can end with the scans of `coding`, whatever the coefficients."""
+    scans = [scan for scan, _ in coding]
+    known = Script(frame, few=True).scans
+    return (len(scans) == 1 and scans[0].se == 63) or all(scan in known for scan in scans)
+
+
 class Smallest:
     """Coefficient rows → spool → statistics of what is tried → bytes of the smallest.
 
     spool   makes one; two are used
     packed  as for SpooledRows
     few     scripts are tried, by a smaller sample: the search takes a fixed time, much of that of a small image
+    coding  of a source with these coefficients. Where few scripts lead to the very same, it is a result of such a
+            search and stays as it is: all scripts are for other sources
     codes   of the sequential scan; None where the frame is progressive
     """
 
@@ -118,22 +128,38 @@ class Smallest:
         spool: Callable[[], Spool],
         packed: Callable[[memoryview], object] = lambda data: None,
         few: bool = False,
+        coding: Coding = (),
     ) -> None:
-        self._frame, self._rows, self._make, self._few = frame, rows, spool, few
+        self._frame, self._rows, self._make, self._few, self._coding = frame, rows, spool, few, list(coding)
         self._spooled = SpooledRows(frame, spool, packed)
         self._scans: dict[Scan, Specs] = {}
 
     def prepare(self) -> None:
-        """Decide: by some rows, spread over the image; then count all of them, or more."""
-        frame, spooled = self._frame, self._spooled
+        """Spool all rows and decide."""
         for row in self._rows:
-            spooled.add(row)
+            self._spooled.add(row)
             del row  # the last one would stay while others are counted
-        spooled.finish()
-        blocks = SAMPLED_BLOCKS_FEW if self._few else SAMPLED_BLOCKS
+        self._spooled.finish()
+        if self._coding and few_lead_to(self._frame, self._coding):
+            self._search(few=True)
+            if self._found() == self._coding:
+                return
+        self._search(self._few)
+
+    def _found(self) -> list[tuple[Scan, Specs]]:
+        """The coding that was decided on."""
+        if self.codes is not None:
+            return [(sequential_scan(self.codes), self.codes.specs)]
+        return list(self._scans.items())
+
+    def _search(self, few: bool) -> None:
+        """Decide by some rows, spread over the image; then count all of them, or more."""
+        frame, spooled = self._frame, self._spooled
+        self.codes, self._scans = None, {}
+        blocks = SAMPLED_BLOCKS_FEW if few else SAMPLED_BLOCKS
         step = max(1, spooled.count * frame.blocks_per_row // blocks, -(-spooled.count // SAMPLED_ROWS))
         share = -(-spooled.count // step) / spooled.count
-        script, statistics = Script(frame, self._few), Statistics(frame)
+        script, statistics = Script(frame, few), Statistics(frame)
         counts = counted(frame, script.scans, spooled.masked(step), statistics)
         bits = counts.bits(share)
         chosen = script.choose(bits)
@@ -142,7 +168,7 @@ class Smallest:
             self.codes = codes if step == 1 else self._sequential_codes()
             return
         if step > 1:
-            step = max(1, spooled.count * frame.blocks_per_row // COUNTED_BLOCKS) if self._few else 1
+            step = max(1, spooled.count * frame.blocks_per_row // COUNTED_BLOCKS) if few else 1
             counts = counted(frame, chosen, spooled.masked(step))
             if step > 1:
                 counts.admit_all()

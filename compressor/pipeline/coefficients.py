@@ -10,7 +10,9 @@ from compressor.bytestream import ByteStream
 from compressor.jpeg import encoder
 from compressor.jpeg.frame import Header
 from compressor.jpeg.reader import read_rows
-from compressor.jpeg.scans import Scans
+from compressor.jpeg.scans import Scans, tables_of
+from compressor.jpeg.smallest import Coding
+from compressor.jpeg.zero_steps import without_zero_steps
 from compressor.kernels import packing
 from compressor.memory import Spool
 from compressor.pipeline.stages import Stages
@@ -22,9 +24,11 @@ PACKED_BLOCKS = 1024  # of a row, by one call
 class Coefficients:
     """A JPEG whose coefficient rows can be had: as it arrives, or in several scans from a spool.
 
-    rest    what follows the image, to be taken after the rows
-    end     where in the source the image ends; asked for between the rows and the rest
-    source  the whole file, once the rest has been taken; where delivery is immediate it is not there
+    rest     what follows the image, to be taken after the rows
+    end      where in the source the image ends; asked for between the rows and the rest
+    source   the whole file, once the rest has been taken; where delivery is immediate it is not there
+    coding   its scans in their order, each with its Huffman tables
+    lacking  coefficients that the scans leave out, as `Scans.lacking` names them; "" for a complete file
     """
 
     header: Header
@@ -32,6 +36,8 @@ class Coefficients:
     rest: Iterator[bytes]
     end: Callable[[], int]
     source: Spool
+    coding: Coding
+    lacking: str = ""
 
 
 def read_coefficients(
@@ -42,12 +48,21 @@ def read_coefficients(
     stream    behind the header, copying to `original`
     """
     if header.streams:
-        return Coefficients(header, read_rows(stream, header), stream.drain(), lambda: stream.offset, original)
+        coding = [(header.scan, {key: header.huffman[key] for key in tables_of(header.scan, False)})]
+        rows = without_zero_steps(read_rows(stream, header), header)
+        return Coefficients(header, rows, stream.drain(), lambda: stream.offset, original, coding)
     for _ in stream.drain():
         pass
     with stages.stage("decode"):
         found = Scans(original, header, hold)
-    return Coefficients(header, found.rows(), original.chunks(found.end), lambda: found.end, original)
+    coding = [(each.scan, each.huffman) for each in found.headers]
+    rows = without_zero_steps(found.rows(), header)
+    return Coefficients(header, rows, _behind(found, original), lambda: found.end, original, coding, found.lacking)
+
+
+def _behind(scans: Scans, original: Spool) -> Iterator[bytes]:
+    """Yield what follows the image; where that begins may be known only after its rows."""
+    yield from original.chunks(scans.end)
 
 
 class Fingerprint:

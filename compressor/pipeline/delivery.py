@@ -170,12 +170,12 @@ class Stream:
         assert self._source is not None
         start = self._start
         route = self._route = None if isinstance(start, str) else start()
-        if route is not None and self._raw is None and not self._safe:
+        objection = start if isinstance(start, str) else "" if route is None else route.objection
+        if route is not None and not objection and self._raw is None and not self._safe:
             self._stream.copy = self._original = None  # the spool stays: what does not stream is read from it
-        if route is None:
-            assert isinstance(start, str)
+        if route is None or objection:
             self._drain()
-            yield from self._deliver_original(start, self._reduced_original())
+            yield from self._deliver_original(objection, self._reduced_original())
         elif self._safe:
             yield from self._deliver_safely(route)
         else:

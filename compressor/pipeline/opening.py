@@ -23,7 +23,7 @@ from compressor.pipeline.coefficients import read_coefficients
 from compressor.pipeline.pixels import ArrayPixels, JpegPixels, Pixels, PngPixels, RasterPixels, RawPixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
-from compressor.pipeline.to_jpeg import JpegToJpeg, PixelsToJpeg
+from compressor.pipeline.to_jpeg import PixelsToJpeg, jpeg_to_jpeg
 from compressor.pipeline.to_other import PixelsToOther
 from compressor.pipeline.to_png import PixelsToPng, PngToPng
 from compressor.pipeline.unchanged import may_stay, reason_unchanged
@@ -112,13 +112,18 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Contex
     read = functools.partial(read_coefficients, stream, header, original, context.stages, context.hold)
     if native:
         source = dataclasses.replace(source, reserved_bytes=bounds.jpeg_to_jpeg(header, settings))
-        return source, lambda: JpegToJpeg(read(), settings, context.stages, context.spool)
+        return source, lambda: jpeg_to_jpeg(read(), settings, context.stages, context.spool)
     if target in ("png", "webp", "avif") and header.color in COLORS_OF_JPEG:
         pixels = JpegPixels(header, lambda: stream.size)
+        if not header.streams:  # the whole file is needed, now or later: only its scans say whether it is complete
+            pixels.coefficients = read()
+            if pixels.coefficients.lacking:
+                pixels.smoothed = raster.open(original.file(), "jpeg")
         route = _route_for(pixels, target, context)
 
         def start() -> Route:
-            pixels.coefficients = read()
+            if header.streams:
+                pixels.coefficients = read()
             return route
 
         return dataclasses.replace(source, reserved_bytes=route.memory_bytes), start

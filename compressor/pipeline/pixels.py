@@ -91,9 +91,11 @@ class JpegPixels:
 
     size          of the source; asked for when all of it has been taken
     coefficients  to be set before bands are asked for
+    smoothed      the image as libjpeg decodes it, to be set where coefficients are lacking, which libjpeg makes up for
     """
 
     coefficients: Coefficients
+    smoothed: "raster.Raster | None" = None
     come = Bands.SLOW
     loss = ""
     bit_depth = 8
@@ -107,10 +109,15 @@ class JpegPixels:
             kind_of(header.frame, index)  # refuses what can't be upsampled
 
     def bands(self, lines: int) -> Iterator[Band]:
-        yield from jpeg_bands(self._header, self.coefficients.rows, lines)
+        if self.smoothed is None:
+            yield from jpeg_bands(self._header, self.coefficients.rows, lines)
+        else:
+            yield from self.smoothed.bands(lines)
         self._ended = self.coefficients.end()
 
     def band_bytes(self, lines: int) -> int:
+        if self.smoothed is not None:
+            return self.smoothed.reserved_bytes
         return bounds.jpeg_bands(self._header, lines)
 
     @property
@@ -120,6 +127,8 @@ class JpegPixels:
     @property
     def notices(self) -> Sequence[str]:
         header, notices = self._header, [*self._header.notices, *self._header.removed]
+        if self.smoothed is not None:
+            notices.append(f"the scans leave out {self.coefficients.lacking}: smoothed as libjpeg does")
         if mpf.index_of(header.segments) is not None:
             notices.append(PICTURES_REMOVED)
         if header.trailing:

@@ -11,7 +11,8 @@ from compressor.settings import Path
 class Route(ABC):
     """A result in the making. `prepare` once, then `head` and `body`; `body` before `head` where both are spooled.
 
-    height  of the image, which its header need not say
+    height     of the image, which its header need not say
+    objection  why no result can be made and the source comes back, known before the first byte; "" for none
 
     What is not said here: one pass, no head of its own, and nothing to compare the result with.
     """
@@ -19,6 +20,7 @@ class Route(ABC):
     format: str
     path: Path
     height: int
+    objection = ""
 
     @property
     @abstractmethod

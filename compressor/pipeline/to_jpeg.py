@@ -1,7 +1,8 @@
 """Routes to JPEG.
 
-JpegToJpeg    bytes → coefficients → (requantized) → bytes
-PixelsToJpeg  bands of pixels → coefficients → bytes
+JpegToJpeg      bytes → coefficients → (requantized) → bytes
+IncompleteJpeg  none: the source comes back
+PixelsToJpeg    bands of pixels → coefficients → bytes
 """
 
 from collections.abc import Callable, Iterator
@@ -63,10 +64,11 @@ class JpegToJpeg(Route):
             self._output = output.OnePassRows(self._frame, codes, rows)
         else:
             # A lossy result is compared with nothing, and its search need not be the longest.
+            few = settings.effort is Effort.BALANCED and not settings.lossless
             self._output = (
-                Smallest(frame, rows, spool, self._fingerprint.add_packed)
+                Smallest(frame, rows, spool, self._fingerprint.add_packed, coding=source.coding if few else ())
                 if anew is None
-                else Smallest(self._frame, rows, spool, few=settings.effort is Effort.BALANCED)
+                else Smallest(self._frame, without_padding(rows, self._frame), spool, few=few)
             )
 
     @property
@@ -144,6 +146,34 @@ class JpegToJpeg(Route):
         return found.digest() == self._fingerprint.digest()
 
 
+class IncompleteJpeg(Route):
+    """A JPEG whose scans leave coefficients out. Decoders smooth the blocks of such a file (decompress_smooth_data in
+    libjpeg's jdcoefct.c), and those of no other: the same coefficients in a complete file would look different."""
+
+    format = "jpeg"
+    path = Path.NONE
+
+    def __init__(self, source: Coefficients) -> None:
+        self._header, self.height = source.header, source.header.frame.height
+        self.objection = f"its scans leave out {source.lacking}: decoders smooth it, and would not smooth a result"
+
+    @property
+    def notices(self) -> list[str]:
+        return self._header.notices
+
+    @property
+    def tolerated(self) -> list[str]:
+        return self._header.notices
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        raise RuntimeError(self.objection)
+
+
+def jpeg_to_jpeg(source: Coefficients, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> Route:
+    """The route of a JPEG to JPEG."""
+    return IncompleteJpeg(source) if source.lacking else JpegToJpeg(source, settings, stages, spool)
+
+
 class PixelsToJpeg(Route):
     """Quantized for the eye; one sequential scan, coded as it comes, or what `Smallest` finds."""
 
@@ -179,7 +209,7 @@ class PixelsToJpeg(Route):
         else:
             shaper = shaping.Shaper(self._frame, made, distance, settings.effort, color)
             overshoot = made[0] if settings.effort is Effort.BEST else None
-            rows = shaper.rows(shaping.PixelSpectra(self._frame, bands, overshoot))
+            rows = without_padding(shaper.rows(shaping.PixelSpectra(self._frame, bands, overshoot)), self._frame)
             self._output = Smallest(self._frame, rows, spool, few=settings.effort is Effort.BALANCED)
 
     @property

@@ -160,7 +160,7 @@ def _smoothed(data: bytes) -> bool:
     if not data.startswith(b"\xff\xd8"):
         return False
     header = jpeg.read_header(ByteStream([data]))
-    return not header.obstacle and not header.streams and any(map(any, Scans(Whole(data), header)._missing))
+    return not header.obstacle and not header.streams and bool(Scans(Whole(data), header).lacking)
 
 
 def pixels(data: bytes) -> np.ndarray | None:

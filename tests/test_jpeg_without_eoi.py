@@ -1,0 +1,112 @@
+"""JPEG without an EOI marker whose MCUs are all there: taken, and what follows the last MCU stays as it is."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import compressor
+from compressor.errors import FormatError
+from compressor.jpeg.markers import NO_EOI
+from compressor.jpeg.reader import BEHIND_BYTES
+from tests.jpeg_files import jpeg
+from tests.reference.huffman import segment
+
+KINDS = {
+    "baseline": {},
+    "progressive": {"progressive": True},
+    "restarts": {"restart_marker_blocks": 2},
+    "grey": {"mode": "L"},
+}
+WHOLE = {kind: jpeg(97, 75, quality=90, **options) for kind, options in KINDS.items()}
+TRAILERS = {
+    "nothing": b"",
+    "half a marker": b"\xff",
+    "text": b"a trailer of another program" * 20,
+    "no marker of T.81": b"\0\0\1\n\xffg\x92 panorama" * 30,
+    "fill bytes": b"\xff\xff\xff\xff\0abc\xff\x67xyz" * 50,
+    "a picture": WHOLE["grey"],
+    "every byte": bytes(range(256)) * 8,
+    "segments that end the file": segment(0xE1, b"what?") + segment(0xFE, b"a comment"),
+    "a segment that is cut off": b"\xff\xe2\xff\xffshort",
+    "restart markers": b"\xff\xd3\xff\xd4ab\xff\xc0",
+    "no scan header": b"\xff\xda\0\x08\7\1\0\0\x3f\0data\xff\xd9",
+    "a frame header": WHOLE["baseline"][WHOLE["baseline"].index(b"\xff\xc0") :],
+}
+
+
+def libjpeg(data):
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def compressed(data, chunk, **settings):
+    stream = compressor.stream(
+        [data[at : at + chunk] for at in range(0, len(data), chunk)], compressor.Settings(format="jpeg", **settings)
+    )
+    return b"".join(stream), stream.report
+
+
+@pytest.mark.parametrize("trailer", TRAILERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_follows_the_last_mcu_is_kept_behind_the_image(kind, trailer):
+    whole, behind = WHOLE[kind], TRAILERS[trailer]
+    data = whole[:-2] + behind
+    for chunk in (1, 7, 1000, len(data)):
+        for settings in ({"lossless": True}, {"effort": "fast", "delivery": "immediate", "quality": 50}):
+            made, report = compressed(data, chunk, **settings)
+            assert report.notices.count(NO_EOI) == 1
+            assert not any("belong to no" in notice for notice in report.notices)
+            if report.outcome == "unchanged":
+                assert made == data
+            else:
+                image = made[: len(made) - len(behind)]
+                assert made[len(image) :] == behind
+                assert image.endswith(b"\xff\xd9")
+                assert image == compressed(whole, chunk, **settings)[0] or len(image) >= len(whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixels_are_those_of_the_whole_file(kind):
+    for behind in TRAILERS.values():
+        result = compressor.compress(WHOLE[kind][:-2] + behind, format="png")
+        np.testing.assert_array_equal(libjpeg(result.data), libjpeg(WHOLE[kind]))
+        assert NO_EOI in result.report.notices
+        dropped = [notice for notice in result.report.notices if "behind the image" in notice]
+        assert [notice.split()[0] for notice in dropped] == ([str(len(behind))] if behind else [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_policy_takes_the_trailer(kind):
+    whole = jpeg(97, 75, quality=98, **KINDS[kind])
+    for policy in ("color", "strip"):
+        result = compressor.compress(whole[:-2] + b"secret" * 50, quality=50, metadata=policy)
+        assert result.data == compressor.compress(whole, quality=50, metadata=policy).data
+        assert "300 bytes behind the image were removed" in result.report.notices
+
+
+@pytest.mark.parametrize("kind", ["baseline", "progressive"])
+def test_stray_bytes_before_an_eoi_stay_stray_bytes(kind):
+    whole = WHOLE[kind]
+    result = compressor.compress(whole[:-2] + bytes(100) + b"\xff\xd9", lossless=True)
+
+    assert result.data == compressor.compress(whole, lossless=True).data
+    assert ["100 bytes in" in notice for notice in result.report.notices] == [True]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_cut_off_before_its_last_mcu_is_still_an_error(kind):
+    for behind in (b"", b"\xff\x67abc", b"\xff\xe1\0\5abc"):
+        with pytest.raises(FormatError, match="cut off|the scans end|code"):
+            compressor.compress(WHOLE[kind][:-100] + behind)
+
+
+def test_so_much_that_nobody_looks_through_is_no_trailer():
+    """One pass remembers so many bytes. Zeros to the end of the file are let go by with a notice, as they ever were."""
+    whole = WHOLE["baseline"][:-2]
+    made, report = compressed(whole + bytes(2 * BEHIND_BYTES), 1000, lossless=True)
+    assert made.endswith(b"\xff\xd9") and len(report.notices) == 2
+
+    with pytest.raises(FormatError, match="no place here"):
+        compressor.compress(whole + bytes(2 * BEHIND_BYTES) + b"\xff\x67 and more" * 10)

@@ -1,0 +1,106 @@
+"""A second run with the same settings changes nothing: f(f(x)) = f(x), byte for byte."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor import compress
+from tests.corpus import CORPUS
+from tests.jpeg_files import jpeg, photo
+
+EFFORTS = ("fast", "balanced", "best")
+# Sizes of less than a block, of whole MCUs, of MCUs that are filled up, and large enough to be sampled.
+SIZES = [(1, 1), (7, 9), (32, 48), (97, 75), (501, 333)]
+KINDS = {
+    "baseline": {},
+    "progressive": {"progressive": True},
+    "restarts": {"restart_marker_blocks": 5},
+    "4:4:4": {"subsampling": "4:4:4"},
+    "4:2:2": {"subsampling": "4:2:2"},
+    "RGB": {"keep_rgb": True},
+    "comment": {"comment": b"a comment", "dpi": (300, 300)},
+}
+
+
+def rerun(source, **settings):
+    """Both results."""
+    once = compress(source, format="jpeg", **settings)
+    return once, compress(once.data, format="jpeg", **settings)
+
+
+def assert_the_second_changes_nothing(source, **settings):
+    once, twice = rerun(source, **settings)
+    assert twice.report.outcome == "unchanged"
+    assert twice.data == once.data
+    return once
+
+
+def line_art(width, height):
+    lines = np.full((height, width, 3), 255, np.uint8)
+    lines[::7] = lines[:, ::5] = 0
+    return Image.fromarray(lines)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("quality", [30, 80, 95])
+@pytest.mark.parametrize("width, height", SIZES)
+def test_pixels_made_a_jpeg_stay_that_jpeg(width, height, quality, effort):
+    for image in (photo(width, height), photo(width, height, "L"), line_art(width, height)):
+        assert_the_second_changes_nothing(image, quality=quality, effort=effort)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_jpeg_made_anew_stays_as_it_is(kind, effort):
+    paths = set()
+    for width, height in SIZES:
+        for was, quality in ((97, 75), (97, 20), (60, 85)):
+            data = jpeg(width, height, quality=was, **KINDS[kind])
+            paths.add(assert_the_second_changes_nothing(data, quality=quality, effort=effort).report.path)
+    assert paths == {"coefficients", "lossless"}
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_grey_and_cmyk_stay_as_they_are_too(effort):
+    for mode in ("L", "CMYK"):
+        out = io.BytesIO()
+        photo(97, 75, "L" if mode == "L" else "RGB").convert(mode).save(out, "JPEG", quality=95)
+        for quality in (40, 90):
+            assert_the_second_changes_nothing(out.getvalue(), quality=quality, effort=effort)
+
+
+@pytest.mark.parametrize("settings", [{"lossless": True}, {"metadata": "strip"}, {"metadata": "color"}], ids=str)
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_so_it_is_with_every_policy_and_with_lossless(settings, effort):
+    for options in KINDS.values():
+        assert_the_second_changes_nothing(jpeg(97, 75, quality=90, **options), effort=effort, **settings)
+
+
+def test_another_effort_may_still_find_more():
+    once = compress(photo(501, 333), format="jpeg", quality=80)
+    for settings in ({"lossless": True}, {"quality": 80, "effort": "best"}):
+        again = compress(once.data, **settings)
+        assert len(again.data) < len(once.data)
+        assert_the_second_changes_nothing(again.data, **settings)
+
+
+def test_sources_of_others_get_the_long_search():
+    """The short one is for what came from it: of a file that is kept, `balanced` gives what `best` gives."""
+    data = jpeg(501, 333, quality=50)
+    results = [compress(data, quality=80, effort=effort) for effort in ("balanced", "best")]
+    assert results[0].report.path == "lossless"
+    assert results[0].data == results[1].data
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_photographs_stay_as_they_are(effort):
+    for file in sorted([*CORPUS.glob("kodak/*.png"), *CORPUS.glob("camera/*.jpg")]):
+        for quality in (60, 80, 90):
+            if file.suffix == ".png":
+                with Image.open(file) as image:
+                    assert_the_second_changes_nothing(image, quality=quality, effort=effort)
+            else:
+                assert_the_second_changes_nothing(file, quality=quality, effort=effort)
