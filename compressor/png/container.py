@@ -26,18 +26,22 @@ def without_metadata(stream: ByteStream, policy: Metadata, notices: list[str]) -
     read_signature(stream)
     last, passed, credentials = "signature", Passed(), False
     colors: dict[bytes, Chunk] = {}  # the first of each type
+    old: list[Chunk] = []  # the orientation of Exif in text, which counts where there is no eXIf
     while last != "IEND":
         head = stream.peek(8)
         start = read_start(stream, last)
         last = start.name
         credentials |= start.type == CREDENTIALS
         if start.type in STRUCTURE:
+            if start.type in (b"IDAT", b"IEND") and old and b"eXIf" not in colors:
+                yield frame(b"eXIf", old[0].data)
+                colors[b"eXIf"] = old[0]
             yield head
             yield from _copied(stream, start.length + 4, last)
         elif not start.type[0] & 0x20:
             raise UnsupportedError(f"PNG: {last} at byte {start.offset}: a critical chunk that is not known")
         elif not is_needed(start.type, policy):
-            passed.skip(stream, start)
+            old += passed.skip(stream, start)
         else:
             chunk, right = read_data(stream, start, METADATA_BYTES_MAX)
             repeated = chunk.type in colors

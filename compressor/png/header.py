@@ -24,7 +24,7 @@ class Header:
     palette       PLTE's data, 3 bytes an entry; b"" where there is none
     transparency  tRNS's data where it counts, else None
     chunks        between IHDR and the first IDAT, in order and verbatim, PLTE and tRNS among them; those that `policy`
-                  has no use for are left out
+                  has no use for are left out, but for the orientation of Exif in text, which becomes eXIf's
     trailing      between the last IDAT and IEND; complete when the scanlines have all been read
     animated      whether it is an APNG (acTL before IDAT) that shows more than its default image
     notices       what was passed over
@@ -102,11 +102,11 @@ def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> Header:
         raise _wrong_crc(chunk)
     header = read_ihdr(chunk)
     header.policy = policy
-    left, passed = METADATA_BYTES_MAX, Passed()
+    left, passed, old = METADATA_BYTES_MAX, Passed(), list[Chunk]()
     while (start := read_start(stream, start.name)).type != b"IDAT":
         header.credentials |= start.type == CREDENTIALS
         if not is_needed(start.type, policy):
-            passed.skip(stream, start)
+            old += passed.skip(stream, start)
             continue
         chunk, right = read_data(stream, start, left)
         # An empty chunk takes memory too.
@@ -115,6 +115,8 @@ def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> Header:
     if header.color_type == PALETTE and not header.palette:
         raise FormatError("PNG", "IDAT", start.offset, "comes without a PLTE before it")
     header.image_data = start
+    if not any(chunk.type == b"eXIf" for chunk in header.chunks):
+        header.chunks += old
     header.animated = is_animated(header)
     return header
 

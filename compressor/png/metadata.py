@@ -12,6 +12,7 @@ from compressor.png.chunks import METADATA_BYTES_MAX, Chunk
 from compressor.png.header import GREY, GREY_ALPHA, Header
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.policy import ANIMATION, CREDENTIALS, PIXELS, kept
+from compressor.png.raw_profile import exif_of
 from compressor.settings import Metadata
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"  # XMP specification part 3, 1.1.5
@@ -32,6 +33,7 @@ def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: 
     lost: list[str] = []
     notices: list[str] = []
     told: dict[bytes, Chunk | None] = {}
+    old: bytes | None = None
     inflate = _Inflate(hold)
     for chunk in (*header.chunks, *header.trailing):
         try:
@@ -39,6 +41,8 @@ def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: 
                 keyword, text = _text(chunk, inflate)
                 if keyword == XMP_KEYWORD:
                     found.setdefault("xmp", text.encode())
+                elif old is None and (old := exif_of(chunk)) is not None:
+                    continue
                 elif keyword.startswith(b"Raw profile type"):  # ImageMagick's way before eXIf: hexadecimal
                     lost.append(f"{chunk.name} {keyword.decode('latin-1')!r}")
                 else:
@@ -60,6 +64,8 @@ def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: 
                 lost.append(chunk.name)
         except (ValueError, struct.error, zlib.error):
             notices.append(f"{chunk.name} at byte {chunk.offset} can't be read and is not carried over")
+    if old is not None:
+        found.setdefault("exif", old)
     if lost:
         notices.append(f"not carried over from PNG: {', '.join(sorted(set(lost)))}")
     if b"cICP" in told:  # counts before all the others

@@ -6,7 +6,16 @@ from compressor import icc
 from compressor.bytestream import ByteStream
 from compressor.errors import LimitError
 from compressor.metadata import CREDENTIALS_REMOVED, orientation, orientation_exif
-from compressor.png.chunks import METADATA_BYTES_MAX, PASSED_BYTES_MAX, PASSED_CHUNKS_MAX, Chunk, Start, skip_data
+from compressor.png import raw_profile
+from compressor.png.chunks import (
+    METADATA_BYTES_MAX,
+    PASSED_BYTES_MAX,
+    PASSED_CHUNKS_MAX,
+    Chunk,
+    Start,
+    read_data,
+    skip_data,
+)
 from compressor.settings import Metadata
 
 COLOR = (b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"sBIT")
@@ -79,11 +88,22 @@ class Passed:
 
     def __init__(self) -> None:
         self._bytes = self._chunks = 0
+        self._looked = False  # into one that may hold Exif
 
-    def skip(self, stream: ByteStream, start: Start) -> None:
-        """Take a chunk's data and CRC. Raises LimitError where there is more than anybody would write."""
+    def skip(self, stream: ByteStream, start: Start) -> list[Chunk]:
+        """Take a chunk's data and CRC. Where it is Exif in text that turns the picture, return eXIf that does the same.
+
+        Raises LimitError where there is more than anybody would write.
+        """
         self._bytes += start.length
         self._chunks += 1
         if self._bytes > PASSED_BYTES_MAX or self._chunks > PASSED_CHUNKS_MAX:
             raise LimitError(f"PNG: more than {PASSED_BYTES_MAX} bytes or {PASSED_CHUNKS_MAX} chunks of metadata")
-        skip_data(stream, start)
+        is_exif = raw_profile.is_candidate(start.type, start.length, stream.peek(raw_profile.KEYWORD_BYTES))
+        if not is_exif or self._looked:
+            skip_data(stream, start)
+            return []
+        self._looked = True
+        chunk, right = read_data(stream, start, raw_profile.CHUNK_BYTES_MAX)
+        turned = orientation(raw_profile.exif_of(chunk)) if right else 1
+        return [Chunk(b"eXIf", orientation_exif(turned), start.offset)] if turned != 1 else []

@@ -87,7 +87,7 @@ def _finish(stream: ByteStream, header: Header, data: ImageData, inflate: Inflat
         header.notices.append(f"{garbage_bytes} bytes behind the compressed image data were dropped")
     assert data.after is not None
     start, further = data.after, 0
-    left, passed = METADATA_BYTES_MAX - header.metadata_bytes, Passed()
+    left, passed, old = METADATA_BYTES_MAX - header.metadata_bytes, Passed(), list[Chunk]()
     while start.type != b"IEND":
         if start.type == b"IDAT":
             raise FormatError("PNG", "IDAT", start.offset, "out of place: image data must not be interrupted")
@@ -96,12 +96,14 @@ def _finish(stream: ByteStream, header: Header, data: ImageData, inflate: Inflat
             further += start.type == b"fcTL"
             skip_data(stream, start)
         elif not is_needed(start.type, header.policy):
-            passed.skip(stream, start)
+            old += passed.skip(stream, start)
         else:
             chunk, right = read_data(stream, start, left)
             left = max(0, left - len(chunk.data) - 128)
             take(header, header.trailing, chunk, right)
         start = read_start(stream, start.name)
+    if not any(chunk.type == b"eXIf" for chunk in (*header.chunks, *header.trailing)):
+        header.trailing += old
     if further and not header.animated:
         header.notices.append(f"{further} further frames, which no acTL announces, were dropped")
     skip_data(stream, start)
