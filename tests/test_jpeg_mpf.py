@@ -110,3 +110,22 @@ def test_offsets_move_in_either_byte_order():
 
         assert struct.unpack(order + "IIIHH", moved[30:46])[:3] == (0, 60, 0)
         assert struct.unpack(order + "IIIHH", moved[46:62])[:3] == (0, 7, 4960)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize("min_saving", [0, 0.99])
+@pytest.mark.parametrize("policy", ["keep", "color", "strip"])
+def test_an_index_of_no_further_picture_is_no_reason_to_refuse_a_file(policy, min_saving, count):
+    sink = io.BytesIO()
+    Image.fromarray(photograph(64, 96)).save(sink, "JPEG", quality=95)
+    plain = sink.getvalue()
+    index = mpf.index_data([mpf.Entry(0x030000, len(plain), 0, (0, 0))] * count)
+    source = plain[:2] + b"\xff\xe2" + (len(index) + 2).to_bytes(2, "big") + index + plain[2:] + b"behind"
+
+    result = pipeline.compress(source, metadata=policy, min_saving=min_saving)
+
+    assert (mpf.IDENTIFIER in result.data) == (policy == "keep")
+    assert result.data.endswith(b"behind") == (policy == "keep")
+    assert pipeline.compress(result.data, metadata=policy, min_saving=min_saving).data == result.data
+    if policy == "color":
+        assert result.report.notices == ("6 bytes behind the image were removed",)

@@ -46,7 +46,7 @@ class FurtherPictures:
 
         A size that reaches beyond what follows is cut: Pillow's own writer counts those of third pictures wrongly.
         """
-        if not self._listed or self._listed[0].offset:
+        if len(self._listed) < 2 or self._listed[0].offset:
             return []
         starts = [base + entry.offset for entry in self._listed[1:]]
         found = []
@@ -73,7 +73,7 @@ class FurtherPictures:
     @property
     def notices(self) -> list[str]:
         """Of pictures that are not found where the index says."""
-        return [] if self.pictures else [PICTURES_REMOVED]
+        return [] if self.pictures or len(self._listed) < 2 else [PICTURES_REMOVED]
 
     @property
     def source_size(self) -> int:
