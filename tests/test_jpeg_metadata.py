@@ -156,6 +156,20 @@ def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left():
     ]
 
 
+@pytest.mark.parametrize(
+    "version", [b'hdrgm:Version="1.0"/>', b"><hdrgm:Version>1.0</hdrgm:Version></rdf:Description>"]
+)
+def test_of_a_packet_that_lists_no_pictures_the_version_is_left(version):
+    start = ULTRA_HDR[: ULTRA_HDR.index(b" xmlns:Item")]
+    packet = gainmap.reduced_xmp(start + b" " + version + b"</rdf:RDF></x:xmpmeta>")
+
+    assert b"Somebody" not in packet
+    description = ElementTree.fromstring(packet)[0][0]
+    assert description.get("{http://ns.adobe.com/hdr-gain-map/1.0/}Version") == "1.0" and len(description) == 0
+    assert gainmap.reduced_xmp(packet) == packet
+    assert gainmap.with_lengths(packet, {1: 2}) == packet
+
+
 def test_lengths_of_pictures_follow():
     packet = gainmap.with_lengths(gainmap.reduced_xmp(ULTRA_HDR), {1234: 999})
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 NAMESPACE = b"http://ns.adobe.com/hdr-gain-map/1.0/"
 ITEMS_MAX = 16
 # Each repetition is bounded, or stops at what begins an element, so that no packet takes more than one look.
-VERSION = re.compile(rb'hdrgm:Version\s{0,9}=\s{0,9}"([0-9.]{1,9})"')
+VERSION = re.compile(rb'hdrgm:Version(?:\s{0,9}=\s{0,9}"|>\s{0,9})([0-9.]{1,9})["<\s]')
 ITEM = re.compile(rb"<\w{1,32}:Item\b([^<>]*)>")
 ATTRIBUTE = re.compile(rb':(Semantic|Mime|Length|Padding)\s{0,9}=\s{0,9}"([A-Za-z0-9/+. -]{0,64})"')
 MAP_START = (
@@ -41,8 +41,8 @@ def reduced_xmp(packet: bytes) -> bytes | None:
     if NAMESPACE not in packet or (version := VERSION.search(packet)) is None:
         return None
     items = [ATTRIBUTE.findall(found[1]) for found, _ in zip(ITEM.finditer(packet), range(ITEMS_MAX), strict=False)]
-    if not any((b"Semantic", b"GainMap") in item for item in items):
-        return None
+    if not any((b"Semantic", b"GainMap") in item for item in items):  # Adobe's programs list none: the index tells
+        return MAP_START + b' hdrgm:Version="' + version[1] + b'"/></rdf:RDF></x:xmpmeta>'
     listed = b"".join(
         b'<rdf:li rdf:parseType="Resource"><Container:Item'
         + b"".join(b" Item:" + name + b'="' + value + b'"' for name, value in dict(item).items())
