@@ -31,6 +31,13 @@ def without_metadata(original: Spool, kind: str, policy: Metadata, notices: list
     return containers.without_metadata(kind, original, policy, notices)
 
 
+def size_without_metadata(original: Spool, kind: str, policy: Metadata) -> int:
+    """Return the size of a reduced file; of a JPEG whose scans hold stray bytes it may be less."""
+    if kind == "jpeg":
+        return reduction.size_without_metadata(original, policy)
+    return sum(map(len, without_metadata(original, kind, policy, [])))
+
+
 def reason_unchanged(source: Source) -> str:
     """Return why a file that no route leads through comes back as it is."""
     if source.format == "png":
