@@ -144,7 +144,7 @@ def unfinished(name: str, **options: object) -> Planted:
     """Leave EOI out and let other data follow the last MCU."""
     places = {place: mark(place) for place in ("comment", "behind the last MCU")}
     data = b"\xff\xd8" + segment(0xFE, mark("comment")) + picture(**options)[:-2] + mark("behind the last MCU")
-    return Planted(name, "jpeg", data + bytes(50) + b"\xff\x05trailer", places)
+    return Planted(name, "jpeg", data + bytes(50), places)
 
 
 def files() -> list[Planted]:
