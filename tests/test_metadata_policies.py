@@ -209,18 +209,20 @@ def table() -> str:
         for place in file.marks:
             rows.setdefault((file.format, place), [True] * len(Metadata))
             rows[file.format, place][list(Metadata).index(policy)] &= place in left
-    lines = ["| format | place | keep | color | strip |", "|---|---|---|---|---|"]
+    groups: dict[tuple[str, tuple[bool, ...]], list[str]] = {}
     for (format, place), cells in rows.items():
-        lines.append(
-            f"| {reader.title(format)} | {place} | " + " | ".join("kept" if cell else "–" for cell in cells) + " |"
-        )
+        groups.setdefault((format, tuple(cells)), []).append(place)
+    lines = ["| format | what | keep | color | strip |", "|---|---|---|---|---|"]
+    for (format, left_by), places in groups.items():
+        shown = " | ".join("kept" if cell else "–" for cell in left_by)
+        lines.append(f"| {reader.title(format)} | {', '.join(places)} | {shown} |")
     return "\n".join(lines) + "\n"
 
 
 def test_the_page_has_the_table():
     heading = "## What is left in each format\n"
     text, _, shown = PAGE.read_text().partition(heading)
-    intro, _, _ = shown.partition("| format |")
+    intro, _, _ = shown.partition("| format | what |")
     made = table()
     if os.environ.get("UPDATE_DOCS"):
         PAGE.write_text(text + heading + intro + made)
