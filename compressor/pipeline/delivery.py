@@ -6,8 +6,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
-
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.memory import CHUNK_BYTES, Headed, Reservation, Resources, Spool
@@ -155,7 +153,7 @@ class Stream:
         hold = holding(reservation)
         context = opening.Context(self._settings, self._stages, self._spool, hold)
         if self._raw is not None:
-            is_array = isinstance(self._chunks, np.ndarray | ArrayPixels)
+            is_array = isinstance(self._chunks, ArrayPixels)
             self._counted = self._chunks.size if is_array else 0
             arriving = self._chunks if is_array else self._pull()
             source, self._start = opening.open_raw(self._raw, arriving, context)
