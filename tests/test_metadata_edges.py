@@ -89,6 +89,16 @@ def test_a_colour_space_that_only_exif_names_is_named(settings, policy):
     assert not [notice for notice in plain.report.notices if "colour" in notice]
 
 
+@pytest.mark.parametrize("settings", [{}, {"format": "webp", "lossless": True}, {"format": "jpeg"}], ids=str)
+def test_a_colour_space_that_only_the_exif_of_a_webp_names_is_named(settings):
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), (9, 99, 199)).save(out, "WEBP", exif=b"Exif\0\0" + exif(1, adobe_rgb=True), lossless=True)
+
+    made = pipeline.compress(out.getvalue(), metadata="strip", **settings)
+
+    assert [notice for notice in made.report.notices if "Adobe RGB" in notice]
+
+
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"min_saving": 0.99}, {"format": "png"}], ids=str)
 def test_a_profile_that_is_not_srgb_is_named_when_it_is_stripped(settings):
     data = jpeg(64, 48, quality=95, icc_profile=rgb_profile(b"Wide"))
