@@ -28,6 +28,10 @@ COMMIT_SECONDS = 1.0
 Candidate = tuple[Done, bool]  # an object whose original is kept, and whether nobody knows if it was replaced
 
 
+def not_the_original(kept: str) -> StoreError:
+    return StoreError(Trouble.OTHER, f"what is at {kept!r} is not the original that was kept there")
+
+
 @dataclass
 class Original:
     """A kept original as a body. Its last chunk is given only if all of it is what was kept.
@@ -49,7 +53,7 @@ class Original:
                     yield held
                 held = chunk
         if self.digest and found.hexdigest() != self.digest:
-            raise StoreError(Trouble.OTHER, f"what is at {self.key!r} is not the original that was kept there")
+            raise not_the_original(self.key)
         if held:
             yield held
 
@@ -101,7 +105,9 @@ class Restorer:
             if found != done.digest:
                 raise StoreError(Trouble.CHANGED, f"changed since it was replaced; its original is at {done.kept!r}")
         self._go_on()
-        if not self.dry_run:
+        if self.dry_run:
+            self._require_original(done, kept)
+        else:
             self._write(done, there, kept)
         return True
 
@@ -133,9 +139,15 @@ class Restorer:
             if self._digest(self.originals, done.kept) == original:
                 self._delete(done, kept)
 
+    def _require_original(self, done: Done, kept: Entry) -> None:
+        """Raise StoreError where the kept copy would not be put back, as `_write` does while it reads it."""
+        digest = done.source_digest
+        if kept.size != done.size or (digest and self._digest(self.originals, done.kept) != digest):
+            raise not_the_original(done.kept)
+
     def _write(self, done: Done, there: Entry, kept: Entry) -> None:
         if kept.size != done.size:
-            raise StoreError(Trouble.OTHER, f"what is at {done.kept!r} is not the original that was kept there")
+            raise not_the_original(done.kept)
         with self.originals.open(done.kept) as opened:
             attributes = opened.attributes
         body = Original(self.originals, done.kept, kept.size, done.source_digest)
