@@ -99,10 +99,9 @@ class Restorer:
         there, kept = self.store.look(done.key), self.originals.look(done.kept)
         if kept is None:
             return self._without_copy(done, there, open_end)
+        original_is = f"its original is at {self._kept_at(done)}"
         if there is None:
-            raise StoreError(
-                Trouble.MISSING, f"deleted since it was replaced; its original is at {self._kept_at(done)}"
-            )
+            raise StoreError(Trouble.MISSING, f"deleted since it was replaced; {original_is}")
         if there.etag != done.result_etag:
             original = done.source_digest or self._digest(self.originals, done.kept)
             found = self._digest(self.store, done.key)
