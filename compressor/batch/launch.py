@@ -297,6 +297,7 @@ def summary_of(job: Job, tally: Tally, watch: Watch, interrupted: bool) -> Summa
         memory_byte_seconds=tally.memory_byte_seconds,
         keep=job.keep,
         histogram=tuple(tally.histogram),
+        failed_copied=not job.in_place and (job.copy_unstrippable or job.settings.metadata is Metadata.KEEP),
     )
 
 

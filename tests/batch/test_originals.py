@@ -206,7 +206,7 @@ def test_originals_are_put_back_from_where_they_are(root: Store, place: Place, c
 
     assert CliRunner().invoke(app, ["ledger", "restore", "l"]).exit_code == 0
 
-    assert contents() == FILES  # the marker is gone as well
+    assert contents() == FILES  # the marker is gone, too
 
 
 def test_a_marker_goes_only_when_nothing_else_is_there(root: Store, place: Place, contents: Contents) -> None:
