@@ -227,7 +227,7 @@ def test_an_encoded_file_has_the_size_and_metadata_that_were_given(format, chann
     smooth = np.add.outer(np.arange(40), np.arange(64))[:, :, None].repeat(channels, 2).astype(np.uint8) * 2
     attachments = Attachments(icc=SRGB, exif=orientation_exif(6), xmp=b"<x:xmpmeta/>")
     bands = (smooth[top : top + 16] for top in range(0, 40, 16))
-    data = raster.encode(bands, 64, 40, channels, format, quality=90, metadata=attachments)
+    data = raster.encode(bands, 64, 40, channels, format, quality=90, metadata=lambda: attachments)
 
     assert sniff(data) == format
     found = opened(data)

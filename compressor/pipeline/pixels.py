@@ -65,6 +65,7 @@ class PngPixels:
         self.width, self.height, self.channels = header.width, header.height, header.channels
         self.loss = "more than 8 bits a sample" if header.bit_depth == 16 else ""
         self._end: int | None = None
+        self._told = 0  # chunks behind the image data that the attachments had in them
 
     def bands(self, lines: int) -> Iterator[Band]:
         buffers = png.pixel_buffers(self._header, lines)
@@ -77,13 +78,15 @@ class PngPixels:
 
     @property
     def attachments(self) -> Attachments:
+        self._told = len(self._header.trailing)
         return png.read_metadata(self._header, self._stream.hold)
 
     @property
     def notices(self) -> Sequence[str]:
         deep = ["16-bit samples reduced to 8"] if self._header.bit_depth == 16 else []
         behind = removed_behind(0 if self._end is None else self._stream.size - self._end)
-        return [*self._header.notices, *deep, *png.removed_credentials(self._header.credentials), *behind]
+        late = png.too_late(self._header, self._told)
+        return [*self._header.notices, *deep, *late, *png.removed_credentials(self._header.credentials), *behind]
 
 
 class JpegPixels:

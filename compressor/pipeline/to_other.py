@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from compressor import raster
-from compressor.metadata import orientation, orientation_exif
+from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels
 from compressor.pipeline.routes import Route
@@ -36,8 +36,18 @@ class PixelsToOther(Route):
 
     def body(self) -> Iterator[bytes | memoryview]:
         pixels, settings = self._pixels, self._settings
-        grey = pixels.channels == 1 and self.format == "avif"  # WebP has no grey, and AVIF none with alpha by Pillow
-        attachments = pixels.attachments.reduced(settings.metadata).fitting(grey=grey)
+        with self._stages.stage("encode"):
+            yield raster.encode(
+                self._stages.timed(pixels.bands(BAND_LINES), "decode"), pixels.width, pixels.height, pixels.channels,
+                self.format, quality=settings.quality, lossless=settings.lossless, effort=settings.effort,
+                subsampling=settings.subsampling,
+                metadata=self._attachments,
+            )  # fmt: skip
+
+    def _attachments(self) -> Attachments:
+        """Return what the policy leaves of the source's metadata, all of which are known behind its last pixel."""
+        grey = self._pixels.channels == 1 and self.format == "avif"  # WebP has no grey; AVIF with alpha none by Pillow
+        attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=grey)
         if attachments.exif is not None and not raster.takes_exif(self.format, attachments.exif):
             turned = orientation(attachments.exif)
             reduced = dataclasses.replace(attachments, exif=orientation_exif(turned) if turned != 1 else None)
@@ -49,10 +59,4 @@ class PixelsToOther(Route):
             shape = f"pixels are not square ({across} x {down} on one length)"
             self._notices.append(f"{shape}: not carried over to {raster.title(self.format)}")
         self._notices += attachments.notices
-        with self._stages.stage("encode"):
-            yield raster.encode(
-                self._stages.timed(pixels.bands(BAND_LINES), "decode"), pixels.width, pixels.height, pixels.channels,
-                self.format, quality=settings.quality, lossless=settings.lossless, effort=settings.effort,
-                subsampling=settings.subsampling,
-                metadata=attachments,
-            )  # fmt: skip
+        return attachments

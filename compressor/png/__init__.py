@@ -2,7 +2,7 @@
 
 from compressor.png.container import without_metadata
 from compressor.png.header import Header, new_header, read_header
-from compressor.png.metadata import metadata_chunks, read_metadata, removed
+from compressor.png.metadata import metadata_chunks, read_metadata, removed, too_late
 from compressor.png.policy import removed_credentials
 from compressor.png.reader import Bytes, digest, pixel_buffers, read_digest, scanlines, to_pixels
 from compressor.png.reduction import Plan, Survey
@@ -26,6 +26,7 @@ __all__ = [
     "removed_credentials",
     "scanlines",
     "to_pixels",
+    "too_late",
     "without_metadata",
     "write",
 ]

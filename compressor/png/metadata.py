@@ -11,7 +11,7 @@ from compressor.metadata import Attachments, lost_colors, tiff_stream
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk
 from compressor.png.header import GREY, GREY_ALPHA, Header
 from compressor.png.inflate import INFLATE_BYTES
-from compressor.png.policy import ANIMATION, CREDENTIALS, PIXELS
+from compressor.png.policy import ANIMATION, CREDENTIALS, PIXELS, kept
 from compressor.settings import Metadata
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"  # XMP specification part 3, 1.1.5
@@ -146,6 +146,16 @@ def _is_srgb(chunk: Chunk) -> bool:
         return all(abs(a - b) <= 500 for a, b in zip(values, SRGB_CHROMATICITIES, strict=True))
     primaries, transfer, matrix, full_range = struct.unpack(">4B", chunk.data)
     return (matrix, full_range) == (0, 1) and cicp.is_srgb(primaries, transfer)
+
+
+def too_late(header: Header, told: int) -> list[str]:
+    """Name the metadata that were met behind the image data when those of the result had been written already.
+
+    told  so many of the trailing chunks had been met before
+    """
+    chunks = kept(header.trailing[told:], header.policy)
+    names = sorted({chunk.name for chunk in chunks if chunk.type not in WITHOUT_LOSS})
+    return [f"metadata behind the image data came too late to be carried over: {', '.join(names)}"] if names else []
 
 
 def removed(chunks: Sequence[Chunk], policy: Metadata) -> list[str]:

@@ -1,7 +1,7 @@
 """WebP and AVIF out, by Pillow: the whole image is in memory."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ Bytes = NDArray[np.uint8]
 
 AVIF_MORE_BYTES = {Subsampling.AUTO: 0, Subsampling.S420: 0, Subsampling.S422: 12, Subsampling.S444: 28}
 SIDES_MAX = {"webp": 16383, "avif": 65536}  # of the formats themselves
-
-
-NOTHING = Attachments()
 
 
 def check_subsampling(format: str, subsampling: Subsampling, *, lossless: bool) -> None:
@@ -74,9 +71,12 @@ def encode(
     lossless: bool = False,
     effort: Effort = Effort.BALANCED,
     subsampling: Subsampling = Subsampling.AUTO,
-    metadata: Attachments = NOTHING,
+    metadata: Callable[[], Attachments] = Attachments,
 ) -> bytes:
-    """A whole WebP or AVIF file from bands of pixels, uint8 (n, width, channels); one thread, whole image in memory."""
+    """A whole WebP or AVIF file from bands of pixels, uint8 (n, width, channels); one thread, whole image in memory.
+
+    metadata  asked for when the last band has been taken, since what follows the pixels may be metadata too
+    """
     if max(width, height) > SIDES_MAX[format]:
         raise UnsupportedError(f"{title(format)}: {width} x {height} pixels, at most {SIDES_MAX[format]} a side")
     if lossless and format == "avif":
@@ -99,7 +99,8 @@ def encode(
         if channels > 1 and subsampling is not Subsampling.AUTO:  # grey has no chroma: 4:0:0
             options["subsampling"] = ":".join(subsampling.value)
         options |= {"speed": {Effort.FAST: 9, Effort.BALANCED: 6, Effort.BEST: 4}[effort], "max_threads": 1}
-    options |= {"icc_profile": metadata.icc, "exif": metadata.exif or b"", "xmp": metadata.xmp or b""}
+    told = metadata()
+    options |= {"icc_profile": told.icc, "exif": told.exif or b"", "xmp": told.xmp or b""}
     out = io.BytesIO()
     try:
         image.save(out, format.upper(), **options)

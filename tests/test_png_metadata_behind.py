@@ -1,0 +1,49 @@
+"""Metadata of a PNG that follow its image data: eXIf and text may come anywhere before IEND."""
+
+import io
+import struct
+
+import pytest
+from PIL import Image
+
+import compressor
+from compressor.metadata import orientation_exif
+from tests.planted.png import HEIGHT, SIGNATURE, WIDTH, chunk, image_data
+
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+LATE = ((b"eXIf", orientation_exif(6)), (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP))
+
+
+def png(before: tuple[tuple[bytes, bytes], ...] = (), behind: tuple[tuple[bytes, bytes], ...] = ()) -> bytes:
+    ihdr = (b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0))
+    chunks = (ihdr, *before, (b"IDAT", image_data()), *behind, (b"IEND", b""))
+    return SIGNATURE + b"".join(chunk(*content) for content in chunks)
+
+
+def orientation_shown(data: bytes) -> int:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return int(image.getexif().get(274, 1))
+
+
+@pytest.mark.parametrize("effort", ["fast", "balanced"])
+@pytest.mark.parametrize("policy", ["keep", "color", "strip"])
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "avif"])
+def test_what_follows_the_image_data_is_treated_as_what_comes_before(format, policy, effort):
+    result = compressor.compress(png(behind=LATE), format=format, metadata=policy, effort=effort)
+    assert orientation_shown(result.data) == 6
+    assert (XMP in result.data) == (policy == "keep")
+    assert not [notice for notice in result.report.notices if "too late" in notice]
+
+
+@pytest.mark.parametrize("policy", ["keep", "color", "strip"])
+def test_what_follows_the_image_data_of_a_stream_is_named_where_it_comes_too_late(policy):
+    asked = {"format": "jpeg", "metadata": policy, "effort": "fast", "delivery": "immediate"}
+    result = compressor.compress(png(behind=LATE), **asked)
+    assert orientation_shown(result.data) == 1
+    names = "eXIf, iTXt" if policy == "keep" else "eXIf"
+    late = [f"metadata behind the image data came too late to be carried over: {names}"]
+    assert [notice for notice in result.report.notices if "too late" in notice] == late
+    before = compressor.compress(png(before=LATE), **asked)
+    assert orientation_shown(before.data) == 6
+    assert not [notice for notice in before.report.notices if "too late" in notice]
