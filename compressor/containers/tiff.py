@@ -35,6 +35,7 @@ class Plan:
     starts, ends    ranges that are copied, an array for each page and kind
     fills           ranges within them whose bytes become FF
     end             behind the last byte of the source that anything refers to
+    length          of the new file at least: readers refuse strips whose byte counts reach beyond the end of a file
     """
 
     blocks: list[tuple[int, bytes]] = field(default_factory=list)
@@ -42,6 +43,7 @@ class Plan:
     ends: list[Integers] = field(default_factory=list)
     fills: list[tuple[int, int]] = field(default_factory=list)
     end: int = 0
+    length: int = 0
 
     def copy(self, start: int, end: int) -> None:
         self.starts.append(np.array([start], np.int64))
@@ -128,6 +130,9 @@ def _plan_page(
         raise LimitError(f"TIFF: more than {FILLS_MAX} metadata segments in JPEG strips")
     plan.starts.append(strips.starts)
     plan.ends.append(strips.ends)
+    offsets, counts = (file.integers(page, tag)[: len(strips.starts)] for tag in strips.tags)
+    declared = offsets[: len(counts)] + counts[: len(offsets)]
+    plan.length = max(plan.length, int(declared[declared <= source.size].max(initial=0)))
 
 
 def _entry(file: File, source: Readable, entry: Entry, count: int, plan: Plan) -> bytes:
@@ -199,7 +204,7 @@ def _is_adobe_rgb(file: File, page: Directory) -> bool:
 
 def _written(source: Readable, plan: Plan, starts: Integers, ends: Integers) -> Iterator[bytes]:
     """Yield the new file, piece by piece."""
-    total = max([at + len(data) for at, data in plan.blocks] + ends[-1:].tolist())
+    total = max([plan.length, *(at + len(data) for at, data in plan.blocks), *ends[-1:].tolist()])
     fill_starts = np.array([start for start, _ in plan.fills], np.int64)
     block_starts = np.array([at for at, _ in plan.blocks], np.int64)
     block_ends = np.array([at + len(data) for at, data in plan.blocks], np.int64)

@@ -21,7 +21,7 @@ from compressor.settings import Metadata
 from compressor.tiff import File
 from tests.planted import Planted, mark, marks_in
 from tests.planted.tiff import SAMPLES, files, jpeg_page, profile
-from tests.tiff_files import ASCII, BYTE, DEFLATE, LONG, LZW, NONE, SHORT, UNDEFINED, Page, build, picture
+from tests.tiff_files import ASCII, BYTE, DEFLATE, LONG, LZW, NONE, SHORT, UNDEFINED, Page, build, compressed, picture
 
 PLANTED = files()
 POLICIES = (Metadata.COLOR, Metadata.STRIP)
@@ -378,3 +378,21 @@ def test_what_another_format_does_not_have_is_named(planted: Planted) -> None:
     said = " ".join(result.report.notices)
     for place in set(planted.marks) - marks_in(planted, result.data):
         assert NAMED.get(place, place) in said, place
+
+
+@pytest.mark.parametrize("compression", [NONE, LZW, DEFLATE])
+def test_a_strip_at_the_end_of_the_file_still_has_the_bytes_that_its_count_promises(compression: int) -> None:
+    grey = SAMPLES[..., :1]
+    data = compressed(grey, compression) + mark("behind the data of a strip")
+    tags = {
+        256: grey.shape[1], 257: grey.shape[0], 258: 8, 259: compression, 262: 1, 273: 8 + 2 + 12 * 9 + 4,
+        277: 1, 278: grey.shape[0], 279: len(data),
+    }  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, LONG, 1, value) for tag, value in sorted(tags.items()))
+    source = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + data
+
+    made, _ = reduced(source)
+
+    assert len(made) == len(source) and mark("behind the data of a strip") not in made
+    assert vips_pixels(made) == vips_pixels(source) == grey.tobytes()
+    assert reduced(made)[0] == made
