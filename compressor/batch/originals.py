@@ -14,7 +14,7 @@ from pathlib import Path
 
 from compressor.batch.job import Done
 from compressor.batch.markers import MARKER, has_marker
-from compressor.batch.places import folder_of, normal, split
+from compressor.batch.places import folder_of, normal, require_folder, split
 from compressor.batch.store import Attributes, Entry, Only, Store, StoreError, Trouble, open_store
 from compressor.batch.verdicts import store_digest
 from compressor.errors import SettingsError
@@ -146,6 +146,7 @@ def refuse_kept(source: str, target: str, keep: str | None) -> None:
     for field, place in (("src", source), ("dst", target), ("keep_originals", keep)):
         if place is None or (field == "dst" and target == source):
             continue
+        require_folder(field, place)
         marked = marked_above(place, buckets)
         if field == "keep_originals" and marked == normal(place):
             require_source(open_store(place, probed=True), place, source)

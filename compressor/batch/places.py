@@ -1,6 +1,7 @@
 """Places that a command names: a folder's path, file:///FOLDER, or SCHEME://BUCKET/PREFIX."""
 
 import os
+from pathlib import Path
 from urllib.parse import unquote
 
 from compressor.errors import SettingsError
@@ -77,3 +78,14 @@ def keep_place(keep: str, source: str) -> str:
     if below(source, found) is not None:
         raise SettingsError(field, f"{printable(found)} contains SRC: originals would be kept among what is replaced")
     return found
+
+
+def require_folder(field: str, place: str) -> None:
+    """Raise SettingsError where a place in the file system is no folder, and none could be made there."""
+    folder = folder_of(place)
+    if folder is None:
+        return
+    path = Path(folder).absolute()
+    there = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise SettingsError(field, f"{printable(place if there == path else str(there))} is no folder")

@@ -28,8 +28,13 @@ COMMIT_SECONDS = 1.0
 Candidate = tuple[Done, bool]  # an object whose original is kept, and whether nobody knows if it was replaced
 
 
-def not_the_original(kept: str) -> StoreError:
-    return StoreError(Trouble.OTHER, f"what is at {kept!r} is not the original that was kept there")
+def place_of(originals: Store, kept: str) -> str:
+    """Name the place of a kept copy in full."""
+    return repr(f"{originals.url.rstrip('/')}/{kept}")
+
+
+def not_the_original(place: str) -> StoreError:
+    return StoreError(Trouble.OTHER, f"what is at {place} is not the original that was kept there")
 
 
 @dataclass
@@ -53,7 +58,7 @@ class Original:
                     yield held
                 held = chunk
         if self.digest and found.hexdigest() != self.digest:
-            raise not_the_original(self.key)
+            raise not_the_original(place_of(self.store, self.key))
         if held:
             yield held
 
@@ -94,8 +99,9 @@ class Restorer:
         there, kept = self.store.look(done.key), self.originals.look(done.kept)
         if kept is None:
             return self._without_copy(done, there, open_end)
+        original_is = f"its original is at {self._kept_at(done)}"
         if there is None:
-            raise StoreError(Trouble.MISSING, f"deleted since it was replaced; its original is at {done.kept!r}")
+            raise StoreError(Trouble.MISSING, f"deleted since it was replaced; {original_is}")
         if there.etag != done.result_etag:
             original = done.source_digest or self._digest(self.originals, done.kept)
             found = self._digest(self.store, done.key)
@@ -103,7 +109,7 @@ class Restorer:
                 self._back_already(done, kept, original)
                 return True
             if found != done.digest:
-                raise StoreError(Trouble.CHANGED, f"changed since it was replaced; its original is at {done.kept!r}")
+                raise StoreError(Trouble.CHANGED, f"changed since it was replaced; {original_is}")
         self._go_on()
         if self.dry_run:
             self._require_original(done, kept)
@@ -118,12 +124,15 @@ class Restorer:
         if open_end and (there is None or self._digest(self.store, done.key) != done.digest):
             return False  # the run was killed before it kept this one
         what = "it is deleted" if there is None else "what stands in its place is not the original"
-        raise StoreError(Trouble.OTHER, f"{what}, and no original is at {done.kept!r} any more")
+        raise StoreError(Trouble.OTHER, f"{what}, and no original is at {self._kept_at(done)} any more")
 
     def _is_original(self, there: Entry, done: Done) -> bool:
         if there.etag == done.etag:
             return True
         return bool(done.source_digest) and self._digest(self.store, done.key) == done.source_digest
+
+    def _kept_at(self, done: Done) -> str:
+        return place_of(self.originals, done.kept)
 
     def _digest(self, store: Store, key: str) -> str:
         return store_digest(store, key, self._go_on)
@@ -143,11 +152,11 @@ class Restorer:
         """Raise StoreError where the kept copy would not be put back, as `_write` does while it reads it."""
         digest = done.source_digest
         if kept.size != done.size or (digest and self._digest(self.originals, done.kept) != digest):
-            raise not_the_original(done.kept)
+            raise not_the_original(self._kept_at(done))
 
     def _write(self, done: Done, there: Entry, kept: Entry) -> None:
         if kept.size != done.size:
-            raise not_the_original(done.kept)
+            raise not_the_original(self._kept_at(done))
         with self.originals.open(done.kept) as opened:
             attributes = opened.attributes
         body = Original(self.originals, done.kept, kept.size, done.source_digest)

@@ -184,7 +184,7 @@ def test_a_copy_that_is_gone_is_restored_only_where_the_original_is_back(there, 
 
     assert counts(tally) == {("copied", ""): 5, ("failed", "other"): 1}
     assert [problem.key for problem in tally.problems] == ["photos/2.jpg"]
-    assert "no original is at 'kept/photos/2.jpg' any more" in tally.problems[0].error
+    assert "no original is at 'memory/kept/photos/2.jpg' any more" in tally.problems[0].error
 
 
 def test_a_ledger_without_digests_of_originals_believes_etags_alone(store, tmp_path):
