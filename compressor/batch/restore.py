@@ -118,7 +118,7 @@ class Restorer:
         return True
 
     def _without_copy(self, done: Done, there: Entry | None, open_end: bool) -> bool:
-        """No copy is kept: the original is back by its digest, was never replaced, or is lost."""
+        """Judge an object without a kept copy: its original is back by its digest, was never replaced, or is lost."""
         if there is not None and there.size == done.size and self._is_original(there, done):
             return not open_end
         if open_end and (there is None or self._digest(self.store, done.key) != done.digest):
@@ -173,7 +173,7 @@ class Restorer:
 
 
 def put_back(done: Done) -> Done:
-    """An object whose original is back, without what the run took that replaced it."""
+    """Return an object whose original is back, without what the run took that replaced it."""
     back = replace(done, outcome=Outcome.COPIED, reason=Reason.NONE, bytes_out=done.size, error="", retry=False)
     return replace(back, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0, notices=())
 
@@ -208,7 +208,7 @@ class Restoring:
     tally: Tally = field(default_factory=Tally)
 
     def work(self, todo: Iterator[Candidate]) -> bool:
-        """Until all is done; False where it was stopped before. What is being written then is finished."""
+        """Work until all is done; return False where it was stopped before. What is being written then is finished."""
         running: set[Future[Done | None]] = set()
         with ThreadPoolExecutor(self.workers, "restore") as pool:
             try:
@@ -247,7 +247,7 @@ class Restoring:
 
 
 class Marks:
-    """What a ledger is told of a restore: which originals are back, and whether that is all of them."""
+    """Notes in the ledger which originals are back, and whether that is all of them."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -168,7 +168,7 @@ class Worker:
 
     @property
     def _must_strip(self) -> bool:
-        """Whether no image may be given out with all of its metadata."""
+        """Return whether no image may be given out with all of its metadata."""
         return self.job.settings.metadata is not Metadata.KEEP and not self.job.copy_unstrippable
 
     def _coded(self, source: Spool, kind: str, blank: Done) -> tuple[Done, Spool | None]:
