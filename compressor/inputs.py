@@ -1,4 +1,4 @@
-"""What can be given as an image: which kind it is, and its bytes as chunks. All doors accept the same kinds.
+"""The kinds of input that are accepted as an image, and their bytes as chunks: the same for all entry points.
 
 bytes, bytearray, memoryview   an encoded file
 str, os.PathLike               where one is

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compressor import icc as profiles
-from compressor.settings import Metadata
+from compressor.settings import Metadata, Raw
 
 # Exif 2.32 (CIPA DC-008), 4.6 and Annex A.
 ORIENTATION = 0x0112  # 1 upright, 2 … 8 mirrored or turned
-EXIF_IFD, INTEROPERABILITY_IFD = 0x8769, 0xA005  # pointers to further directories
+EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005  # pointers to further directories
 INTEROPERABILITY_INDEX = 0x0001
 ADOBE_RGB = b"R03"  # DCF 2.0 (CIPA DC-009), 7: the option file's colour space
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
+VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # by type
 EXIF_HEADER = b"Exif\0"  # and one more byte: 0 by 4.7.2, 0xFF in some files
 PROFILE_SPACES = ("GRAY", "RGB", "CMYK", "Lab", "YCbr")  # that pictures come in (ICC.1:2022, table 19)
 CREDENTIALS_REMOVED = "content credentials (C2PA) were removed"
@@ -80,6 +81,18 @@ class Attachments:
         return dataclasses.replace(self, notices=(*self.notices, *notices))
 
 
+def attachments_of_raw(raw: Raw) -> Attachments:
+    """Return the metadata of raw samples."""
+    return Attachments(
+        icc=raw.icc_profile or None,
+        exif=tiff_stream(raw.exif) or None,
+        xmp=raw.xmp or None,
+        comments=tuple(comment for comment in raw.comments if comment),
+        density=raw.density,
+        aspect=raw.aspect,
+    )
+
+
 def orientation(exif: bytes | None) -> int:
     """Return the orientation that Exif asks for, 1 … 8; 1 where it says nothing or nothing that can be read."""
     stream = tiff_stream(exif)
@@ -95,8 +108,28 @@ def orientation_exif(value: int) -> bytes:
     return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, ORIENTATION, 3, 1, value, 0, 0)
 
 
+def is_sound(exif: bytes) -> bool:
+    """Return whether Exif begins as such and claims no more values than it can hold.
+
+    Pillow makes a copy of each value, so that entries that all point to the same bytes take any amount of memory.
+    """
+    left = 2 * len(exif)  # some writers let equal values share their bytes
+    pointers = [4]
+    while pointers:
+        for tag, kind, count, at, _ in _entries(exif, pointers.pop()):
+            left -= 12 + count * VALUE_BYTES.get(kind, 8)
+            if left < 0:
+                return False
+            if tag in (EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD):
+                pointers.append(at)
+    return exif[:4] in BYTE_ORDERS
+
+
 def is_adobe_rgb(exif: bytes | None) -> bool:
-    """Return whether Exif names Adobe RGB as the colour space, in the only way it has: by DCF's option file R03."""
+    """Return whether Exif names Adobe RGB as the colour space, in the only way it has: by DCF's option file R03.
+
+    Of several pointers to a directory the first counts: each of them could lead to thousands of entries.
+    """
     stream = tiff_stream(exif)
     for tag, _, _, at, _ in _entries(stream, 4):
         if tag == EXIF_IFD:
@@ -106,6 +139,7 @@ def is_adobe_rgb(exif: bytes | None) -> bool:
                         name == INTEROPERABILITY_INDEX and stream[value : value + 3] == ADOBE_RGB
                         for name, _, _, value, _ in _entries(stream, pointer)
                     )
+            return False
     return False
 
 

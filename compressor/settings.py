@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 
-from compressor.errors import SettingsError
+from compressor.errors import SettingsError, UnsupportedError
 
 try:
     VERSION = version("compressor")
@@ -87,6 +87,9 @@ class Path(StrEnum):
     PIXELS = "pixels"
 
 
+DENSITY_MAX = (1 << 31) - 1  # of a PNG's pHYs
+
+
 def _check(name: str, value: object, kind: type, low: float, high: float) -> None:
     numbers = int if kind is int else int | float
     if isinstance(value, bool) or not isinstance(value, numbers) or not low <= value <= high:
@@ -150,6 +153,21 @@ class Settings:
         if self.lossless and not raw:
             return Delivery.SAFE
         return self.delivery or (Delivery.IMMEDIATE if raw else Delivery.SAFE)
+
+    def format_of_raw(self, channels: int) -> Format:
+        """Return the format of the result for raw samples."""
+        if self.format is not Format.KEEP:
+            return self.format
+        return Format.JPEG if channels in (1, 3) and not self.lossless else Format.PNG
+
+    def check_loss(self, loss: str, target: str) -> None:
+        """Raises UnsupportedError where `lossless` is asked for and the samples lack something of the source's.
+
+        loss    what they lack ("more than 8 bits a sample"), or ""
+        target  format of the result
+        """
+        if self.lossless and loss:
+            raise UnsupportedError(f"lossless: {loss} can't be kept on the way to {target}")
 
     def digest(self) -> str:
         """Twelve hex digits that differ where the settings do."""
@@ -259,8 +277,16 @@ class Report:
 class Raw:
     """Samples without a file around them: 8 bits each, interleaved, row-major, unpadded.
 
-    channels  1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
-    tile_*    size of a tile; tiles at the right and bottom edges are cropped
+    channels     1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
+    tile_*       size of a tile; tiles at the right and bottom edges are cropped
+
+    Metadata go into the result as those of a file do, as far as `Settings.metadata` lets them:
+    icc_profile  of the samples: for grey where there are 1 or 2 channels, for RGB where there are 3 or 4
+    exif         a TIFF stream ("II" or "MM" first); "Exif\\0\\0" before it is dropped
+    xmp          an XMP packet
+    comments     texts; "keyword: text" becomes a text chunk with that keyword in a PNG
+    density      pixels per metre, horizontally and vertically
+    aspect       pixels on one length of unknown unit, horizontally and vertically, where pixels are not square
     """
 
     width: int
@@ -268,6 +294,38 @@ class Raw:
     channels: int
     tile_width: int
     tile_height: int
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    comments: tuple[str, ...] = ()
+    density: tuple[int, int] | None = None
+    aspect: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("icc_profile", "exif", "xmp"):
+            if not isinstance(value := getattr(self, name), bytes | None):
+                raise SettingsError(f"raw.{name}", f"is of type {type(value).__name__}, must be bytes")
+        comments: object = self.comments
+        if isinstance(comments, str) or not isinstance(comments, Sequence):
+            raise SettingsError("raw.comments", f"is of type {type(comments).__name__}, must be a tuple of texts")
+        object.__setattr__(self, "comments", tuple(comments))
+        for comment in self.comments:
+            if not isinstance(comment, str) or any("\ud800" <= letter <= "\udfff" for letter in comment):
+                raise SettingsError("raw.comments", f"has {comment!r:.40}, must be texts that UTF-8 can encode")
+        for name in ("density", "aspect"):
+            if (pair := getattr(self, name)) is None:
+                continue
+            if not isinstance(pair, Sequence) or len(pair) != 2:
+                raise SettingsError(f"raw.{name}", f"is {pair!r:.40}, must be two numbers")
+            object.__setattr__(self, name, tuple(pair))
+            for value in pair:
+                _check(f"raw.{name}", value, int, 1, DENSITY_MAX)
+
+    def metadata_bytes(self) -> dict[str, int]:
+        """Return the size of each kind of metadata that is there."""
+        sizes = {name: len(getattr(self, name) or b"") for name in ("icc_profile", "exif", "xmp")}
+        sizes["comments"] = sum(len(comment.encode()) for comment in self.comments)
+        return {name: size for name, size in sizes.items() if size}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ from compressor.v1 import compressor_pb2 as pb
 
 CHUNK_BYTES = 256 << 10  # the size of chunks that both sides aim at
 TILE_BYTES_MAX = 1 << 20
-MESSAGE_BYTES_MAX = TILE_BYTES_MAX + (64 << 10)  # a full tile and what surrounds it
+MESSAGE_BYTES_MAX = TILE_BYTES_MAX + (64 << 10)  # a full tile, or the metadata of raw samples, and what surrounds it
+RAW_METADATA_BYTES_MAX = 1 << 20
+RAW_COMMENTS_MAX = 4096
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -74,25 +76,62 @@ def settings_from_proto(message: pb.Settings) -> Settings:
 
 
 def raw_to_proto(raw: Raw) -> pb.Raw:
-    """The announcement of raw samples."""
+    """Return the announcement of raw samples. Raises LimitError where its metadata are too large for a message."""
+    _check_metadata(raw)
     return pb.Raw(
         width=raw.width,
         height=raw.height,
         channels=raw.channels,
         tile_width=raw.tile_width,
         tile_height=raw.tile_height,
+        icc_profile=raw.icc_profile,
+        exif=raw.exif,
+        xmp=raw.xmp,
+        comments=raw.comments,
+        density=_density_to_proto(raw.density),
+        aspect=_density_to_proto(raw.aspect),
     )
 
 
 def raw_from_proto(message: pb.Raw) -> Raw:
-    """The announcement of raw samples; whether it makes sense is the pipeline's to say."""
-    return Raw(
+    """Return the announcement of raw samples; whether its geometry makes sense is the pipeline's to say.
+
+    Raises SettingsError for metadata that can't be, LimitError for too large ones.
+    """
+    _check_comments(len(message.comments))  # before there is an object for each
+    raw = Raw(
         width=message.width,
         height=message.height,
         channels=message.channels,
         tile_width=message.tile_width,
         tile_height=message.tile_height,
+        icc_profile=message.icc_profile if message.HasField("icc_profile") else None,
+        exif=message.exif if message.HasField("exif") else None,
+        xmp=message.xmp if message.HasField("xmp") else None,
+        comments=tuple(message.comments),
+        density=(message.density.x, message.density.y) if message.HasField("density") else None,
+        aspect=(message.aspect.x, message.aspect.y) if message.HasField("aspect") else None,
     )
+    _check_metadata(raw)
+    return raw
+
+
+def _check_metadata(raw: Raw) -> None:
+    _check_comments(len(raw.comments))
+    sizes = raw.metadata_bytes()
+    if sum(sizes.values()) > RAW_METADATA_BYTES_MAX:
+        largest = max(sizes, key=lambda name: sizes[name])
+        limit = f"raw samples can have {RAW_METADATA_BYTES_MAX} bytes of metadata in all"
+        raise LimitError(f"raw.{largest} has {sizes[largest]} of {sum(sizes.values())} bytes, {limit}")
+
+
+def _check_comments(count: int) -> None:
+    if count > RAW_COMMENTS_MAX:
+        raise LimitError(f"raw.comments has {count} texts, more than {RAW_COMMENTS_MAX}")
+
+
+def _density_to_proto(density: tuple[int, int] | None) -> pb.Density | None:
+    return None if density is None else pb.Density(x=density[0], y=density[1])
 
 
 def tile_to_proto(tile: Tile) -> pb.Tile:

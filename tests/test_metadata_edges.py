@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 
 import pytest
 from PIL import Image
@@ -9,8 +10,9 @@ from PIL import Image
 from compressor import pipeline
 from compressor.errors import LimitError
 from compressor.jpeg import markers
-from compressor.metadata import is_adobe_rgb, orientation
+from compressor.metadata import is_adobe_rgb, is_sound, orientation
 from compressor.png import policy as png_policy
+from compressor.settings import Raw, Settings, Tile
 from tests.jpeg_files import jpeg
 from tests.planted.exif import exif
 from tests.planted.jpeg import credentials, segment
@@ -87,6 +89,16 @@ def test_a_colour_space_that_only_exif_names_is_named(settings, policy):
     assert not [notice for notice in plain.report.notices if "colour" in notice]
 
 
+@pytest.mark.parametrize("settings", [{}, {"format": "webp", "lossless": True}, {"format": "jpeg"}], ids=str)
+def test_a_colour_space_that_only_the_exif_of_a_webp_names_is_named(settings):
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), (9, 99, 199)).save(out, "WEBP", exif=b"Exif\0\0" + exif(1, adobe_rgb=True), lossless=True)
+
+    made = pipeline.compress(out.getvalue(), metadata="strip", **settings)
+
+    assert [notice for notice in made.report.notices if "Adobe RGB" in notice]
+
+
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"min_saving": 0.99}, {"format": "png"}], ids=str)
 def test_a_profile_that_is_not_srgb_is_named_when_it_is_stripped(settings):
     data = jpeg(64, 48, quality=95, icc_profile=rgb_profile(b"Wide"))
@@ -144,3 +156,44 @@ def test_where_metadata_are_most_of_a_file_the_smaller_lossless_result_wins():
 
     assert len(made.data) <= len(small)
     assert made.report.bytes_out == len(made.data)
+
+
+def test_thousands_of_pointers_to_a_directory_of_thousands_take_no_time():
+    entries = 30_000
+    pointers = struct.pack(">HHII", 0x8769, 4, 1, 8 + 2 + 12 * entries) * entries
+    directory = struct.pack(">H", entries) + bytes(12 * entries)
+    stream = b"MM\0*\0\0\0\x08" + struct.pack(">H", entries) + pointers + directory
+    start = time.process_time()
+
+    assert not is_adobe_rgb(stream)
+    assert time.process_time() - start < 2
+
+
+def with_shared_values(entries: int, size: int) -> bytes:
+    """Exif whose entries all point to the same bytes, with an orientation of 6 at its end."""
+    head = b"MM\0*\0\0\0\x08" + struct.pack(">H", entries + 1)
+    at = len(head) + 12 * (entries + 1) + 4
+    tags = b"".join(struct.pack(">HHII", 0x8000 + number, 7, size, at) for number in range(entries))
+    return head + struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0) + tags + bytes(4) + bytes(size)
+
+
+@pytest.mark.parametrize(
+    "exif, turned",
+    [
+        (with_shared_values(4000, 200_000), 6),
+        (b"neither II nor MM, and long enough for a directory", 1),
+        (b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 0x0112, 4, 1, 0xFFFFFFFF) + bytes(4), 1),
+    ],
+    ids=["800 MB of values", "no TIFF", "an orientation that is none"],
+)
+def test_exif_that_pillow_would_choke_on_is_named_and_the_orientation_kept(exif, turned):
+    raw = Raw(width=8, height=8, channels=3, tile_width=8, tile_height=8, exif=exif)
+    with pipeline.stream([Tile(0, 0, bytes(192))], Settings(format="avif", effort="fast"), raw=raw) as stream:
+        data = b"".join(stream)
+
+    assert stream.report.notices == ("damaged Exif is not carried over to AVIF",)
+    assert Image.open(io.BytesIO(data)).getexif().get(0x0112, 1) == turned
+
+
+def test_exif_with_values_that_share_their_bytes_is_sound():
+    assert is_sound(with_shared_values(2, 40)) and not is_sound(with_shared_values(20, 400))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from compressor import pipeline
 from compressor.batch.job import Job
@@ -185,7 +185,8 @@ def test_the_cells_are_all_there_are():
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.format not in NOT_READ], ids=lambda file: file.name)
 @pytest.mark.parametrize("policy", [Metadata.COLOR, Metadata.STRIP])
-def test_a_file_that_is_reduced_shows_the_same_samples(file, policy):
+def test_a_file_that_is_reduced_shows_the_same_samples(file, policy, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", "without-eoi" in file.name)
     made = pipeline.compress(file.data, metadata=policy, min_saving=0.99)
 
     assert made.report.outcome.value == "unchanged"
@@ -208,18 +209,20 @@ def table() -> str:
         for place in file.marks:
             rows.setdefault((file.format, place), [True] * len(Metadata))
             rows[file.format, place][list(Metadata).index(policy)] &= place in left
-    lines = ["| format | place | keep | color | strip |", "|---|---|---|---|---|"]
+    groups: dict[tuple[str, tuple[bool, ...]], list[str]] = {}
     for (format, place), cells in rows.items():
-        lines.append(
-            f"| {reader.title(format)} | {place} | " + " | ".join("kept" if cell else "–" for cell in cells) + " |"
-        )
+        groups.setdefault((format, tuple(cells)), []).append(place)
+    lines = ["| format | what | keep | color | strip |", "|---|---|---|---|---|"]
+    for (format, left_by), places in groups.items():
+        shown = " | ".join("kept" if cell else "–" for cell in left_by)
+        lines.append(f"| {reader.title(format)} | {', '.join(places)} | {shown} |")
     return "\n".join(lines) + "\n"
 
 
 def test_the_page_has_the_table():
     heading = "## What is left in each format\n"
     text, _, shown = PAGE.read_text().partition(heading)
-    intro, _, _ = shown.partition("| format |")
+    intro, _, _ = shown.partition("| format | what |")
     made = table()
     if os.environ.get("UPDATE_DOCS"):
         PAGE.write_text(text + heading + intro + made)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor import wire
-from compressor.errors import SettingsError
+from compressor.errors import LimitError, SettingsError
 from compressor.footprint import Basis
 from compressor.settings import (
+    DENSITY_MAX,
     ENUMS,
     ContentCredentials,
     Delivery,
@@ -119,9 +120,92 @@ def test_every_field_of_a_report_travels():
     assert fields | {"crc32c"} == set(pb.Report.DESCRIPTOR.fields_by_name)
 
 
-def test_raw_and_tiles_survive_the_way():
-    raw = Raw(width=5, height=6, channels=3, tile_width=4, tile_height=2)
+SIDES = st.integers(0, (1 << 32) - 1)
+DENSITIES = st.none() | st.tuples(st.integers(1, DENSITY_MAX), st.integers(1, DENSITY_MAX))
+RAW = st.builds(
+    Raw,
+    width=SIDES,
+    height=SIDES,
+    channels=SIDES,
+    tile_width=SIDES,
+    tile_height=SIDES,
+    icc_profile=st.none() | st.binary(),
+    exif=st.none() | st.binary(),
+    xmp=st.none() | st.binary(),
+    comments=st.lists(st.text(st.characters(codec="utf-8")), max_size=5).map(tuple),
+    density=DENSITIES,
+    aspect=DENSITIES,
+)
+
+
+@given(RAW)
+def test_raw_survives_the_way(raw):
+    message = pb.Raw.FromString(wire.raw_to_proto(raw).SerializeToString())
+
+    assert wire.raw_from_proto(message) == raw
+
+
+def test_every_field_of_raw_travels():
+    assert {field.name for field in dataclasses.fields(Raw)} == set(pb.Raw.DESCRIPTOR.fields_by_name)
+
+
+SHAPE = {"width": 8, "height": 8, "channels": 3, "tile_width": 8, "tile_height": 8}
+MOST = wire.RAW_METADATA_BYTES_MAX
+
+
+def test_metadata_of_one_mebibyte_in_the_most_comments_fit_a_message():
+    each = MOST // wire.RAW_COMMENTS_MAX
+    raw = Raw(**SHAPE, comments=("é" * (each // 2),) * wire.RAW_COMMENTS_MAX, density=(1, DENSITY_MAX))
+
+    assert sum(raw.metadata_bytes().values()) == MOST
+    request = pb.CompressRequest(raw=wire.raw_to_proto(raw))
+    assert request.ByteSize() <= wire.MESSAGE_BYTES_MAX
+    assert wire.raw_from_proto(request.raw) == raw
+
+
+@pytest.mark.parametrize(
+    "metadata, field",
+    [
+        ({"icc_profile": bytes(MOST + 1)}, "icc_profile"),
+        ({"exif": bytes(MOST - 1), "icc_profile": b"12"}, "exif"),
+        ({"xmp": bytes(MOST - 1), "comments": ("é",)}, "xmp"),
+        ({"comments": ("a" * MOST, "b")}, "comments"),
+        ({"comments": ("",) * (wire.RAW_COMMENTS_MAX + 1)}, "comments"),
+    ],
+)
+def test_more_metadata_are_refused_on_either_side(metadata, field):
+    with pytest.raises(LimitError, match=f"raw.{field} has"):
+        wire.raw_to_proto(Raw(**SHAPE, **metadata))
+    with pytest.raises(LimitError, match=f"raw.{field} has"):
+        wire.raw_from_proto(pb.Raw(**SHAPE, **metadata))
+
+
+@pytest.mark.parametrize(
+    "metadata, field",
+    [
+        ({"exif": "text"}, "exif"),
+        ({"icc_profile": memoryview(b"profile")}, "icc_profile"),
+        ({"comments": "one text"}, "comments"),
+        ({"comments": (b"bytes",)}, "comments"),
+        ({"comments": ("\ud800",)}, "comments"),
+        ({"density": (0, 1)}, "density"),
+        ({"density": (1, DENSITY_MAX + 1)}, "density"),
+        ({"aspect": (1.5, 1)}, "aspect"),
+        ({"aspect": 1}, "aspect"),
+    ],
+)
+def test_metadata_that_cannot_be_are_a_settings_error(metadata, field):
+    with pytest.raises(SettingsError) as caught:
+        Raw(**SHAPE, **metadata)
+    assert caught.value.field == f"raw.{field}"
+
+
+def test_a_density_that_cannot_be_is_refused_when_it_arrives():
+    with pytest.raises(SettingsError, match="raw.aspect"):
+        wire.raw_from_proto(pb.Raw(**SHAPE, aspect=pb.Density(x=1)))
+
+
+def test_tiles_survive_the_way():
     tile = Tile(4, 2, b"abc")
 
-    assert wire.raw_from_proto(wire.raw_to_proto(raw)) == raw
     assert wire.tile_from_proto(wire.tile_to_proto(tile)) == tile

@@ -15,7 +15,7 @@ FLAG = "allow_not_atomic"
 
 
 def require_conditions(job: Job, store: Store) -> int:
-    """The store's `conditional_bytes`, which may be tried out for this by a write; SettingsError where a run in place
+    """Return the store's `conditional_bytes`, for which a write may be tried; raise SettingsError where a run in place
     needs it and it is 0."""
     most = store.conditional_bytes
     if job.in_place and not most and not job.allow_not_atomic:
@@ -29,8 +29,8 @@ def require_conditions(job: Job, store: Store) -> int:
 
 
 def require_single_links(job: Job, store: Store, filters: Filters) -> None:
-    """SettingsError where a run in place over a folder would come upon an image with further hard links: they would
-    keep the old content. Takes a walk through the folder; nothing but such files is opened."""
+    """Raise SettingsError where a run in place over a folder would come upon an image with further hard links: they
+    would keep the old content. Takes a walk through the folder; nothing but such files is opened."""
     if not isinstance(store, Files) or not job.in_place or job.allow_not_atomic:
         return
     now = time.time()
@@ -44,7 +44,7 @@ def require_single_links(job: Job, store: Store, filters: Filters) -> None:
 
 
 def is_image(store: Files, key: str) -> bool:
-    """Whether a file begins as an image does; not if it can't be read, which the run will tell."""
+    """Return whether a file begins as an image does; not if it can't be read, which the run will tell."""
     head = b""
     try:
         with store.open(key) as opened:

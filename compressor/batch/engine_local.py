@@ -80,8 +80,8 @@ def main(connection: Connection, job: Job, share: int) -> None:
 
 
 @contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started inside does not get SIGINT, as a terminal sends it to all: not even before its `main`.
+def _sigint_blocked() -> Iterator[None]:
+    """Block SIGINT, which a terminal sends to all processes, in those that are started inside: from their start on.
 
     The tracker that multiprocessing starts with the first process unblocks SIGINT, so it must be there before.
     """
@@ -120,7 +120,7 @@ class Local:
     def _start(self, share: int) -> Process:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=main, args=(theirs, self._job, share), daemon=True)
-        with _deaf_to_interrupts():
+        with _sigint_blocked():
             process.start()
         theirs.close()
         return Process(ours, process, share)

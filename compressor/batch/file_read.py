@@ -79,7 +79,7 @@ def require_file(state: os.stat_result) -> None:
 
 
 def content(state: os.stat_result) -> tuple[int, int, int]:
-    """What a change of name leaves as it is, unlike the time of change."""
+    """Return what a change of name leaves as it is, unlike the time of change."""
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 

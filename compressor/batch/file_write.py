@@ -57,7 +57,7 @@ def exchange(folder: int, one: bytes, other: bytes) -> bool:
 
 
 def exchanges(folder: int) -> bool:
-    """Whether names can be exchanged in this folder: tried out with two new files, which are removed again."""
+    """Return whether names can be exchanged in this folder: tried with two new files, which are removed again."""
     names = [part_name(os.urandom(8).hex().encode()) for _ in range(2)]
     try:
         for name in names:
@@ -254,7 +254,7 @@ def take_on(file: int, attributes: Attributes) -> None:
 
 
 def further_links(links: int) -> str:
-    """Why a file with more names than one is not replaced."""
+    """Say why a file with more names than one is not replaced."""
     others = "a further hard link" if links == 2 else f"{links - 1} further hard links"
     return f"has {others}, which would keep the old content"
 

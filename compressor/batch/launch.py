@@ -242,14 +242,14 @@ def refuse_restored(ledger: Ledger) -> None:
 
 
 def _notices_of(job: Job) -> list[str]:
-    """What an operator would not expect of a run."""
+    """Return what an operator would not expect of a run."""
     if job.keep is not None and job.settings.metadata is not Metadata.KEEP:
         return [f"the originals kept under {job.keep} are as they were: their metadata remain"]
     return []
 
 
 def carried(request: Request, source: Store, target: Store, stopped: Stopped) -> tuple[str, ...]:
-    """Carry what a folder that was copied has beside files; what of it could not be, in words."""
+    """Carry what a folder that was copied has beside files; return what of it could not be, in words."""
     job = request.job
     if job.in_place or request.manifest is not None or not isinstance(source, Files):
         return ()
@@ -297,6 +297,7 @@ def summary_of(job: Job, tally: Tally, watch: Watch, interrupted: bool) -> Summa
         memory_byte_seconds=tally.memory_byte_seconds,
         keep=job.keep,
         histogram=tuple(tally.histogram),
+        failed_copied=not job.in_place and (job.copy_unstrippable or job.settings.metadata is Metadata.KEEP),
     )
 
 

@@ -120,11 +120,13 @@ class Ledger:
         return dict(self._database.execute("SELECT name, value FROM run"))
 
     def begin(self, facts: dict[str, str]) -> None:
-        """Note what the run is, or raise LedgerError where the ledger is of a run that differs."""
-        known = self.facts()
+        """Note what the run is, or raise LedgerError where the ledger is of a run that differs and has come upon
+        objects."""
+        known = self.facts() if self.shards() else {}
         for name, value in facts.items():
             if known.setdefault(name, value) != value:
-                raise LedgerError(f"{self.path} is of a run whose {name} is {known[name]}, not {value}: name another")
+                was, now = known[name] or "none", value or "none"
+                raise LedgerError(f"{self.path} is of a run whose {name} is {was}, not {now}: name another")
             self.note(name, value)
 
     def spend(self, cpu_seconds: float, memory_byte_seconds: float) -> tuple[float, float]:

@@ -22,7 +22,7 @@ class LedgerHeldError(LedgerError):
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """One state of a ledger. LedgerHeldError where a run is at work on it, also if it begins while this reads;
+    """Open one state of a ledger. LedgerHeldError where a run is at work on it, also if it begins while this reads;
     LedgerError where it can't be read, which includes a ValueError, KeyError or TypeError of what reads it."""
     path = Path(os.path.realpath(path))
     if not path.is_file():
@@ -60,7 +60,7 @@ def _connected(path: Path, how: str) -> Iterator[sqlite3.Connection]:
 
 
 def _untouched(path: Path) -> tuple[int, int, int] | None:
-    """What changes when somebody writes to a database without a journal; None where there is one."""
+    """Return what changes when somebody writes to a database without a journal; None where there is one."""
     wal = path.with_name(path.name + "-wal")
     if wal.exists() and wal.stat().st_size:
         return None
@@ -69,7 +69,7 @@ def _untouched(path: Path) -> tuple[int, int, int] | None:
 
 
 def facts_in(database: sqlite3.Connection) -> dict[str, str]:
-    """What is known of the run; ValueError where none has begun."""
+    """Return what is known of the run; raise ValueError where none has begun."""
     facts = dict(database.execute("SELECT name, value FROM run"))
     if "mode" not in facts:
         raise ValueError("no run has begun")
@@ -77,12 +77,12 @@ def facts_in(database: sqlite3.Connection) -> dict[str, str]:
 
 
 def columns_of(database: sqlite3.Connection, table: str) -> set[str]:
-    """Those that a table has, since ledgers of older versions lack some; none where there is no such table."""
+    """Return the columns of a table, since ledgers of older versions lack some; none where there is no such table."""
     return {name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")}
 
 
 def failures_in(database: sqlite3.Connection) -> Iterator[tuple[Done, bool]]:
-    """Failures and objects that may or may not have been written, in the order of their keys, and whether each is
+    """Yield failures and objects that may or may not have been written, in the order of their keys, and whether each is
     known. Few are in memory at a time."""
     reported = "reported" if "reported" in columns_of(database, "objects") else "0"
     rows = database.execute(
@@ -95,8 +95,8 @@ def failures_in(database: sqlite3.Connection) -> Iterator[tuple[Done, bool]]:
 
 
 def objects_in(database: sqlite3.Connection, path: Path) -> Iterator[tuple[Done, bool]]:
-    """Everything that is known, shard by shard, each of which is in memory for a while; and whether its end is open: it
-    may or may not have been written."""
+    """Yield all objects that are known, shard by shard, each of which is in memory for a while, and whether the end of
+    each is open: it may or may not have been written."""
     for number, finished in database.execute("SELECT number, done FROM shards ORDER BY number").fetchall():
         found = {done.key: (done, False) for done in part(path, number)} if finished else {}
         rows = database.execute("SELECT done, state FROM objects WHERE shard = ? ORDER BY key", (number,))
@@ -107,14 +107,14 @@ def objects_in(database: sqlite3.Connection, path: Path) -> Iterator[tuple[Done,
 
 
 def is_restored(database: sqlite3.Connection, key: str) -> bool:
-    """Whether the original of an object has been put back."""
+    """Return whether the original of an object has been put back."""
     if not columns_of(database, "restored"):
         return False
     return database.execute("SELECT 1 FROM restored WHERE key = ?", (blob(key),)).fetchone() is not None
 
 
 def part(path: Path, number: int) -> Iterator[Done]:
-    """The objects of a ledger's finished shard; LedgerError where its part is gone or broken."""
+    """Yield the objects of a ledger's finished shard; raise LedgerError where its part is gone or broken."""
     file = part_path(Path(os.path.realpath(path)), number)
     try:
         with gzip.open(file, "rb") as lines:

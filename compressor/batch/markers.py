@@ -19,7 +19,7 @@ ABSENT = {Trouble.MISSING, Trouble.DENIED, Trouble.IMPOSSIBLE}  # to be denied, 
 
 
 def has_marker(store: Store, folder: str) -> bool:
-    """Whether a folder, "" or with "/" behind, has a marker in it."""
+    """Return whether a folder, "" or with "/" behind, has a marker in it."""
     try:
         return store.look(folder + MARKER) is not None
     except StoreError as error:
@@ -35,7 +35,7 @@ def leave_out(folder: str, left_out: list[str]) -> None:
 
 
 def outside(store: Store, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries of a store's listing, in the order of their keys, that do not lie below a marker.
+    """Yield the entries of a store's listing, in the order of their keys, that do not lie below a marker.
 
     A folder that has one is noted in the store's `left_out`. The marker is asked for only where the listing does not
     tell whether it is there.
@@ -64,7 +64,7 @@ def outside(store: Store, entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 class Marks:
-    """Which keys of a store lie below a marker, in whatever order they are asked for; by any thread."""
+    """Answers which keys of a store lie below a marker, in whatever order they are asked for; by any thread."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -73,7 +73,7 @@ class Marks:
         self.left_out: list[str] = []
 
     def cover(self, key: str) -> bool:
-        """Whether a folder that the key lies in, below the store's root, has a marker."""
+        """Return whether a folder that the key lies in, below the store's root, has a marker."""
         at = key.find("/")
         while at >= 0:
             if self._marked(key[: at + 1]):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from compressor.batch.job import Done
 from compressor.batch.markers import MARKER, has_marker
-from compressor.batch.places import folder_of, normal, split
+from compressor.batch.places import folder_of, normal, require_folder, split
 from compressor.batch.store import Attributes, Entry, Only, Store, StoreError, Trouble, open_store
 from compressor.batch.verdicts import store_digest
 from compressor.errors import SettingsError
@@ -59,7 +59,7 @@ class Originals:
 
 
 def originals_of(keep: str, source: Store) -> Originals:
-    """The place of a job or a ledger, in whose earlier versions it is a prefix below the source."""
+    """Return the place of a job or a ledger, in whose earlier versions it is a prefix below the source."""
     if "://" in keep or keep.startswith("/"):
         return Originals(open_store(keep, probed=True))
     return Originals(source, keep)
@@ -105,7 +105,7 @@ def unmark(store: Store) -> None:
 
 
 def first_entries(store: Store, count: int) -> list[Entry]:
-    """The first of a listing; none of a folder that is not there."""
+    """Return the first entries of a listing; none of a folder that is not there."""
     try:
         return list(islice(store.entries(), count))
     except StoreError as error:
@@ -123,7 +123,7 @@ def require_source(store: Store, keep: str, source: str) -> None:
 
 
 def source_in(store: Store) -> str:
-    """The source that a marker names; "" where it names none."""
+    """Return the source that a marker names; "" where it names none."""
     data = b""
     with store.open(MARKER) as opened:
         for chunk in opened.chunks():
@@ -146,6 +146,7 @@ def refuse_kept(source: str, target: str, keep: str | None) -> None:
     for field, place in (("src", source), ("dst", target), ("keep_originals", keep)):
         if place is None or (field == "dst" and target == source):
             continue
+        require_folder(field, place)
         marked = marked_above(place, buckets)
         if field == "keep_originals" and marked == normal(place):
             require_source(open_store(place, probed=True), place, source)
@@ -158,7 +159,8 @@ def refuse_kept(source: str, target: str, keep: str | None) -> None:
 
 
 def marked_above(place: str, buckets: dict[str, Store]) -> str | None:
-    """The place nearest to the root, of this one and those that it lies in, that has a marker; in its normal form.
+    """Return the place nearest to the root, of this one and those that it lies in, that has a marker, in its normal
+    form.
 
     buckets  those that are open already, by URL: another one is added, since to open one takes a while
     """

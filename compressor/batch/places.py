@@ -1,6 +1,7 @@
 """Places that a command names: a folder's path, file:///FOLDER, or SCHEME://BUCKET/PREFIX."""
 
 import os
+from pathlib import Path
 from urllib.parse import unquote
 
 from compressor.errors import SettingsError
@@ -8,7 +9,7 @@ from compressor.legible import printable
 
 
 def folder_of(place: str) -> str | None:
-    """The path of a folder; None of a bucket."""
+    """Return the path of a folder; None for a bucket."""
     scheme, _, rest = place.partition("://")
     if not rest:
         return place
@@ -16,7 +17,7 @@ def folder_of(place: str) -> str | None:
 
 
 def normal(place: str) -> str:
-    """A place in the form in which two that are the same are equal: links of folders are followed."""
+    """Return a place in its normal form, with links of folders followed: the same place always has the same."""
     folder = folder_of(place)
     if folder is not None:
         return os.path.realpath(folder)
@@ -25,7 +26,7 @@ def normal(place: str) -> str:
 
 
 def split(url: str) -> tuple[str, str]:
-    """SCHEME://BUCKET of a bucket's URL, and the prefix, which ends in "/" or is ""."""
+    """Return SCHEME://BUCKET of a bucket's URL, and the prefix, which ends in "/" or is ""."""
     scheme, _, rest = url.partition("://")
     bucket, _, prefix = rest.partition("/")
     prefix = prefix.strip("/")
@@ -33,20 +34,20 @@ def split(url: str) -> tuple[str, str]:
 
 
 def below(place: str, other: str) -> str | None:
-    """The prefix that a place has below another one, "" where they are the same; None where it is not below it."""
+    """Return the prefix that a place has below another, "" where they are the same, None where it is not below it."""
     inner, outer = (normal(one).rstrip("/") + "/" for one in (place, other))
     return inner[len(outer) :] if inner.startswith(outer) else None
 
 
 def prefix_of(url: str) -> str:
-    """What a store's own keys begin with in its bucket, which manifests have and its listing has not."""
+    """Return the prefix that keys of a store have in its bucket: in manifests, not in its own listing."""
     scheme, _, rest = url.partition("://")
     prefix = rest.partition("/")[2] if rest and scheme != "file" else ""
     return prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
 
 def keep_place(keep: str, source: str) -> str:
-    """Where originals are kept, in full, from --keep-originals and SRC.
+    """Return the place where originals are kept, in full, from --keep-originals and SRC.
 
     It is written as SRC is: of a folder any path, relative to the working directory, of a bucket a URL in the same
     bucket. Without SCHEME://BUCKET it is a prefix of the bucket, not of SRC.
@@ -77,3 +78,14 @@ def keep_place(keep: str, source: str) -> str:
     if below(source, found) is not None:
         raise SettingsError(field, f"{printable(found)} contains SRC: originals would be kept among what is replaced")
     return found
+
+
+def require_folder(field: str, place: str) -> None:
+    """Raise SettingsError where a place in the file system is no folder, and none could be made there."""
+    folder = folder_of(place)
+    if folder is None:
+        return
+    path = Path(folder).absolute()
+    there = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise SettingsError(field, f"{printable(place if there == path else str(there))} is no folder")

@@ -8,12 +8,12 @@ from compressor.batch.job import Done, Outcome, Reason
 
 
 def part_path(ledger: Path, number: int) -> Path:
-    """Where the objects of a finished shard are."""
+    """Return the path of the file with the objects of a finished shard."""
     return ledger.with_name(ledger.name + ".parts") / f"{number:08d}.jsonl.gz"
 
 
 def unsure(intent: Done) -> Done:
-    """What is told of an object of which nobody knows whether it was written."""
+    """Return the failure that is reported of an object of which nobody knows whether it was written."""
     problem = "the store does not say whether it was written: the next run will ask again"
     return replace(
         intent, outcome=Outcome.FAILED, reason=Reason.UNAVAILABLE, error=problem, bytes_out=0, result_etag="",
@@ -22,7 +22,7 @@ def unsure(intent: Done) -> Done:
 
 
 def blob(key: str) -> bytes:
-    """A key as SQLite keeps it: names of files need not be UTF-8."""
+    """Return a key as SQLite keeps it: names of files need not be UTF-8."""
     return key.encode("utf-8", "surrogateescape")
 
 
@@ -31,7 +31,7 @@ def text(key: bytes | str) -> str:
 
 
 def as_line(done: Done) -> str:
-    """One line of JSON; what is empty is left out."""
+    """Return one line of JSON; what is empty is left out."""
     values = ((name, getattr(done, name)) for name in FIELDS)  # `asdict` takes ten times as long
     return json.dumps({name: value for name, value in values if value or name == "size"})
 
@@ -40,7 +40,7 @@ FIELDS = tuple(field.name for field in fields(Done))
 
 
 def from_line(line: str) -> Done:
-    """What `as_line` made."""
+    """Return the object that a line of `as_line` is of."""
     values = {name: value for name, value in json.loads(line).items() if name in FIELDS}
     values["notices"] = tuple(values.get("notices", ()))
     return Done(**values | {"outcome": Outcome(values["outcome"]), "reason": Reason(values.get("reason", ""))})

@@ -16,7 +16,7 @@ from compressor.batch.summary import Problem, Sample, Summary
 from compressor.batch.totals import Total
 from compressor.errors import CompressorError
 from compressor.legible import human_bytes, human_format, human_seconds
-from compressor.settings import VERSION, Metadata
+from compressor.settings import VERSION
 
 SAMPLES_MAX = 12
 ZOOM = 2
@@ -118,9 +118,12 @@ def _warning(summary: Summary) -> str:
         kept = ", and accepted" if summary.accept_failures else ""
         lines.append(f"{_many(known)} failed as before, and nothing has changed since: known{kept}.")
     if summary.new_failures:
-        copied = summary.mode == "copy" and summary.settings.metadata is Metadata.KEEP
+        copied = summary.mode == "copy" and summary.failed_copied
         where = "broken images were copied as they were" if copied else "no byte of theirs was changed"
         lines.append(f"{_many(summary.new_failures)} failed: {where}.")
+    if summary.missing:
+        why = "their metadata could not be removed (--unstrippable copy copies them all the same)"
+        lines.append(f"{_many(summary.missing)} that failed as images were not copied: {why}.")
     return "".join(f'<p class="warning">{line}</p>' for line in lines)
 
 

@@ -28,6 +28,15 @@ COMMIT_SECONDS = 1.0
 Candidate = tuple[Done, bool]  # an object whose original is kept, and whether nobody knows if it was replaced
 
 
+def place_of(originals: Store, kept: str) -> str:
+    """Name the place of a kept copy in full."""
+    return repr(f"{originals.url.rstrip('/')}/{kept}")
+
+
+def not_the_original(place: str) -> StoreError:
+    return StoreError(Trouble.OTHER, f"what is at {place} is not the original that was kept there")
+
+
 @dataclass
 class Original:
     """A kept original as a body. Its last chunk is given only if all of it is what was kept.
@@ -49,7 +58,7 @@ class Original:
                     yield held
                 held = chunk
         if self.digest and found.hexdigest() != self.digest:
-            raise StoreError(Trouble.OTHER, f"what is at {self.key!r} is not the original that was kept there")
+            raise not_the_original(place_of(self.store, self.key))
         if held:
             yield held
 
@@ -90,8 +99,9 @@ class Restorer:
         there, kept = self.store.look(done.key), self.originals.look(done.kept)
         if kept is None:
             return self._without_copy(done, there, open_end)
+        original_is = f"its original is at {self._kept_at(done)}"
         if there is None:
-            raise StoreError(Trouble.MISSING, f"deleted since it was replaced; its original is at {done.kept!r}")
+            raise StoreError(Trouble.MISSING, f"deleted since it was replaced; {original_is}")
         if there.etag != done.result_etag:
             original = done.source_digest or self._digest(self.originals, done.kept)
             found = self._digest(self.store, done.key)
@@ -99,25 +109,30 @@ class Restorer:
                 self._back_already(done, kept, original)
                 return True
             if found != done.digest:
-                raise StoreError(Trouble.CHANGED, f"changed since it was replaced; its original is at {done.kept!r}")
+                raise StoreError(Trouble.CHANGED, f"changed since it was replaced; {original_is}")
         self._go_on()
-        if not self.dry_run:
+        if self.dry_run:
+            self._require_original(done, kept)
+        else:
             self._write(done, there, kept)
         return True
 
     def _without_copy(self, done: Done, there: Entry | None, open_end: bool) -> bool:
-        """No copy is kept: the original is back by its digest, was never replaced, or is lost."""
+        """Judge an object without a kept copy: its original is back by its digest, was never replaced, or is lost."""
         if there is not None and there.size == done.size and self._is_original(there, done):
             return not open_end
         if open_end and (there is None or self._digest(self.store, done.key) != done.digest):
             return False  # the run was killed before it kept this one
         what = "it is deleted" if there is None else "what stands in its place is not the original"
-        raise StoreError(Trouble.OTHER, f"{what}, and no original is at {done.kept!r} any more")
+        raise StoreError(Trouble.OTHER, f"{what}, and no original is at {self._kept_at(done)} any more")
 
     def _is_original(self, there: Entry, done: Done) -> bool:
         if there.etag == done.etag:
             return True
         return bool(done.source_digest) and self._digest(self.store, done.key) == done.source_digest
+
+    def _kept_at(self, done: Done) -> str:
+        return place_of(self.originals, done.kept)
 
     def _digest(self, store: Store, key: str) -> str:
         return store_digest(store, key, self._go_on)
@@ -133,9 +148,15 @@ class Restorer:
             if self._digest(self.originals, done.kept) == original:
                 self._delete(done, kept)
 
+    def _require_original(self, done: Done, kept: Entry) -> None:
+        """Raise StoreError where the kept copy would not be put back, as `_write` does while it reads it."""
+        digest = done.source_digest
+        if kept.size != done.size or (digest and self._digest(self.originals, done.kept) != digest):
+            raise not_the_original(self._kept_at(done))
+
     def _write(self, done: Done, there: Entry, kept: Entry) -> None:
         if kept.size != done.size:
-            raise StoreError(Trouble.OTHER, f"what is at {done.kept!r} is not the original that was kept there")
+            raise not_the_original(self._kept_at(done))
         with self.originals.open(done.kept) as opened:
             attributes = opened.attributes
         body = Original(self.originals, done.kept, kept.size, done.source_digest)
@@ -152,7 +173,7 @@ class Restorer:
 
 
 def put_back(done: Done) -> Done:
-    """An object whose original is back, without what the run took that replaced it."""
+    """Return an object whose original is back, without what the run took that replaced it."""
     back = replace(done, outcome=Outcome.COPIED, reason=Reason.NONE, bytes_out=done.size, error="", retry=False)
     return replace(back, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0, notices=())
 
@@ -187,7 +208,7 @@ class Restoring:
     tally: Tally = field(default_factory=Tally)
 
     def work(self, todo: Iterator[Candidate]) -> bool:
-        """Until all is done; False where it was stopped before. What is being written then is finished."""
+        """Work until all is done; return False where it was stopped before. What is being written then is finished."""
         running: set[Future[Done | None]] = set()
         with ThreadPoolExecutor(self.workers, "restore") as pool:
             try:
@@ -226,7 +247,7 @@ class Restoring:
 
 
 class Marks:
-    """What a ledger is told of a restore: which originals are back, and whether that is all of them."""
+    """Notes in the ledger which originals are back, and whether that is all of them."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

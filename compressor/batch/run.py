@@ -14,6 +14,7 @@ from compressor.batch.originals import originals_of
 from compressor.batch.pace import Pace
 from compressor.batch.plan import Filters, Listing, shards
 from compressor.batch.records import unsure
+from compressor.batch.settled import settled
 from compressor.batch.store import Entry, Store, StoreError
 from compressor.batch.summary import Progress
 from compressor.batch.tally import Tally
@@ -127,7 +128,7 @@ class Run:
                     unsure += 1
                     continue
                 done = known.get(entry.key)
-                if done is not None and self._settled(entry, done):
+                if done is not None and settled(entry, done, self.job):
                     self.tally.add(done)
                     self.tally.already += 1
                 else:
@@ -142,15 +143,6 @@ class Run:
                 yield Ticket(entry, shard.number)
             opened.listed = True
             self._close_shard(opened)
-
-    def _settled(self, entry: Entry, done: Done) -> bool:
-        """Whether an object needs nothing more: it is as we left it, and was not left for a passing reason."""
-        if done.retry or (done.reason is Reason.NOT_ATOMIC and self.job.allow_not_atomic):
-            return False
-        same = entry.etag in (done.etag, done.result_etag) if entry.etag else entry.size in (done.size, done.bytes_out)
-        if done.outcome.changed and self.job.in_place:
-            return entry.etag == done.result_etag if entry.etag else entry.size == done.bytes_out
-        return same
 
     def _settle(self) -> None:
         """Find out what became of intents that a killed run left."""

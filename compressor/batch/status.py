@@ -1,4 +1,4 @@
-"""What run a ledger is of, and how far it has come."""
+"""The state of a ledger: what run it is of, and how far that has come."""
 
 import json
 import sqlite3
@@ -96,7 +96,7 @@ def status(path: Path) -> Status:
 
 
 def _totals(database: sqlite3.Connection) -> tuple[Total, ...]:
-    """Of finished shards as they were counted, of open ones by their rows."""
+    """Return the sums of finished shards as they were counted, of open ones by their rows."""
     memory = "sum(memory_byte_seconds)" if "memory_byte_seconds" in columns_of(database, "totals") else "0.0"
     sums: dict[tuple[str, ...], list[float]] = {}
     finished = database.execute(

@@ -15,6 +15,7 @@ from compressor.settings import VERSION, Bounds, Footprint, Settings
 Mode = Literal["copy", "in place", "dry run", "restore", "restore dry run"]
 
 PROBLEMS_MAX = 100
+REFUSED = {Reason.BROKEN, Reason.LIMIT, Reason.VERIFY, Reason.UNSTRIPPABLE}  # as images
 CONFIDENCE = 0.95
 # Quantiles of Student's t at 97.5 %, for 1 … 4 degrees of freedom, where the expansion of `t_quantile` is not good
 # enough; Abramowitz and Stegun, table 26.10.
@@ -109,6 +110,7 @@ class Summary:
     keep            prefix of the originals that were kept; None where there are none
     known_failures  failures that are known, as Problem has it, by reason
     accept_failures a run whose failures are all known is a success
+    failed_copied   images that failed are at the destination as they were
     histogram       compressed objects by what they saved, in steps of 5 %: the first saved less than 5 %; () where
                     that was not counted
     """
@@ -136,6 +138,7 @@ class Summary:
     samples: tuple[Sample, ...] = ()
     known_failures: Mapping[str, int] = field(default_factory=dict)
     accept_failures: bool = False
+    failed_copied: bool = False
 
     @property
     def objects(self) -> int:
@@ -162,6 +165,14 @@ class Summary:
     @property
     def failed(self) -> int:
         return self.count(Outcome.FAILED)
+
+    @property
+    def missing(self) -> int:
+        """Images that failed and are not at the destination, where they would lie with all of their metadata."""
+        if self.mode != "copy" or self.failed_copied:
+            return 0
+        failures = (total for total in self.totals if total.outcome is Outcome.FAILED)
+        return sum(total.objects for total in failures if total.reason in REFUSED)
 
     @property
     def new_failures(self) -> int:

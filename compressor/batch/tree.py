@@ -1,4 +1,4 @@
-"""What a folder holds beside files: folders, symbolic links, pipes. Carried to another folder, or named."""
+"""The members of a folder that are no files (folders, symbolic links, FIFOs): carried to another folder, or named."""
 
 import os
 import stat
@@ -37,7 +37,7 @@ class Carrier:
     _examples: dict[str, list[str]] = field(default_factory=dict)
 
     def carry(self) -> tuple[str, ...]:
-        """Make folders and symbolic links at the target; what was not carried over, in words.
+        """Make folders and symbolic links at the target; return what was not carried over, in words.
 
         Folders get their attributes when all below them is there: a folder may be one that nothing can be added to.
         """
@@ -52,10 +52,10 @@ class Carrier:
                 below = base + name + b"/"
                 if (inside := self._begin(below)) is not None:
                     path.append((below, iter(inside)))
-        return tuple(self._told(kind) for kind in self._counts)
+        return tuple(self._described(kind) for kind in self._counts)
 
     def _begin(self, base: bytes) -> list[bytes] | None:
-        """Carry what is in a folder, but for files; the names of the folders in it. None where it is left out."""
+        """Carry all of a folder but its files, and return the names of the folders in it; None where it is left out."""
         key = os.fsdecode(base)
         if any(key.startswith(prefix) for prefix in self.filters.but):
             return None
@@ -135,14 +135,14 @@ class Carrier:
         if len(examples) < EXAMPLES_MAX:
             examples.append(key)
 
-    def _told(self, kind: str) -> str:
+    def _described(self, kind: str) -> str:
         count, examples = self._counts[kind], ", ".join(self._examples[kind])
         more = ", …" if count > EXAMPLES_MAX else ""
         return f"not copied: {count:,} × {kind}: {examples}{more}"
 
 
 def kind_of(entry: "os.DirEntry[str]") -> str:
-    """What a member of a folder is; "file" of what has gone meanwhile."""
+    """Name the kind of a folder's member; "file" for one that has gone meanwhile."""
     if entry.is_symlink():
         return LINK
     if entry.is_dir(follow_symlinks=False):

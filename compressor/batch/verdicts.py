@@ -1,4 +1,4 @@
-"""What a store's answers mean for an object; what bytes are, in a word; what time was taken."""
+"""The outcome of an object by what the store or the codec answered; digests; CPU time."""
 
 import hashlib
 import time
@@ -68,7 +68,7 @@ class Clock:
 
 
 def refused(done: Done, error: StoreError, clock: Clock) -> Done:
-    """What becomes of an object whose store refused something."""
+    """Return what becomes of an object whose store refused something."""
     outcome, reason = MEANING.get(error.trouble, (Outcome.FAILED, Reason.OTHER))
     return replace(
         done, outcome=outcome, reason=reason, error=str(error), bytes_out=0, digest="",

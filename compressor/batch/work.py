@@ -5,7 +5,6 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from mimetypes import guess_type
 from typing import Any
 
@@ -14,6 +13,7 @@ from compressor.batch.file_write import further_links
 from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
 from compressor.batch.markers import Marks
 from compressor.batch.originals import originals_of
+from compressor.batch.settled import asked_for
 from compressor.batch.store import RETRIED, Attributes, Entry, Only, Opened, Store, StoreError, Trouble, open_store
 from compressor.batch.verdicts import Clock, WrongResultError, digest, failed, in_one_line, refused, store_digest
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
@@ -85,8 +85,9 @@ class Worker:
             with self.source.open(entry.key) as opened:
                 entry = opened.entry
                 blank = replace(blank, etag=entry.etag, size=entry.size)
-                if not self._asked_for(opened):
-                    return replace(blank, outcome=Outcome.SKIPPED, reason=Reason.FILTERED)
+                kind = opened.attributes.headers.get("content-type", "")
+                if not asked_for(kind, self.job):
+                    return replace(blank, outcome=Outcome.SKIPPED, reason=Reason.FILTERED, error=kind)
                 if self.job.in_place and (reason := self._untouchable(opened)):
                     return replace(blank, outcome=Outcome.SKIPPED, reason=reason[0], error=reason[1])
                 made = self._made(opened, blank)
@@ -120,10 +121,6 @@ class Worker:
     def _here(self, done: Done) -> dict[str, float]:
         """The codec's time in this thread: none where a service compresses."""
         return {} if self.job.server else dict(done.stage_seconds)
-
-    def _asked_for(self, opened: Opened) -> bool:
-        kind = opened.attributes.headers.get("content-type", "")
-        return not self.job.content_types or any(fnmatchcase(kind, asked) for asked in self.job.content_types)
 
     def _untouchable(self, opened: Opened) -> tuple[Reason, str] | None:
         """Why an object must not be replaced."""
@@ -160,8 +157,8 @@ class Worker:
                 stack.callback(result.close)
             if done.outcome.changed:
                 made = Result(done, opened.attributes, source, result)
-            elif self.job.in_place or (done.outcome is Outcome.FAILED and self._must_strip):
-                return done
+            elif self.job.in_place or done.retry or (done.outcome is Outcome.FAILED and self._must_strip):
+                return done  # what may be compressed at a further try must not be in its own way then
             else:
                 outcome = Outcome.FAILED if done.outcome is Outcome.FAILED else Outcome.COPIED
                 done = replace(done, outcome=outcome, bytes_out=source.size, digest=digest(source))
@@ -171,7 +168,7 @@ class Worker:
 
     @property
     def _must_strip(self) -> bool:
-        """Whether no image may be given out with all of its metadata."""
+        """Return whether no image may be given out with all of its metadata."""
         return self.job.settings.metadata is not Metadata.KEEP and not self.job.copy_unstrippable
 
     def _coded(self, source: Spool, kind: str, blank: Done) -> tuple[Done, Spool | None]:

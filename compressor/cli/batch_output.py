@@ -247,7 +247,10 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
     else:
         color = "green" if summary.saved_bytes > 0 else "yellow"
         yield "before", human_bytes(summary.bytes_in), many(summary.objects)
-        yield "after", human_bytes(summary.bytes_out), f"{summary.count(Outcome.COMPRESSED):,} of them compressed"
+        done = f"{summary.count(Outcome.COMPRESSED):,} of them compressed"
+        if stripped := summary.count(Outcome.STRIPPED):
+            done += f", {stripped:,} stripped of metadata"
+        yield "after", human_bytes(summary.bytes_out), done
         yield "saved", f"[{color} bold]{summary.saved:.1%}[/]", human_bytes(summary.saved_bytes)
     seconds = max(summary.wall_seconds, 1e-9)
     codec = sum(summary.stage_seconds.values())
@@ -335,11 +338,15 @@ def next_steps(summary: Summary) -> Iterable[str]:
     if summary.interrupted:
         yield "the same command again goes on where this one stopped"
     elif again := of(Reason.THROTTLED, Reason.UNAVAILABLE):
-        yield f"the store was not to be had for {many(again)}: try the same command again later"
+        what = "the store, or the service that compresses, was not to be had for"
+        yield f"{what} {many(again)}: try the same command again later"
     if denied := of(Reason.DENIED):
         yield f"access to {many(denied)} was denied: the credentials must be allowed to read and to write them"
     if exists := of(Reason.EXISTS):
         yield f"something else was in the place of {many(exists)}: --overwrite replaces it"
+    if summary.missing:
+        what = f"{many(summary.missing)} that failed as images were not copied"
+        yield f"{what}: their metadata could not be removed; --unstrippable copy copies them all the same"
     if not_atomic := of(Reason.NOT_ATOMIC):
         yield f"this store can't replace {many(not_atomic)} atomically: --allow-not-atomic replaces them all the same"
     if summary.mode == "in place" and summary.keep is not None and summary.count(Outcome.COMPRESSED, Outcome.STRIPPED):

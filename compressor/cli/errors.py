@@ -10,6 +10,8 @@ import typer
 from compressor.cli.options import UsageError
 from compressor.errors import CompressorError, SettingsError
 
+ARGUMENTS = ("src", "dst")  # settings that are given without an option's name
+
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
@@ -36,7 +38,8 @@ def one_line_errors() -> Iterator[None]:
 def in_one_line(error: Exception) -> str:
     """What people are told. Our own errors say it themselves; others are named, being bugs or the system's."""
     if isinstance(error, SettingsError):
-        return f"--{error.field.replace('_', '-')} {error.problem}"
+        name = error.field.upper() if error.field in ARGUMENTS else f"--{error.field.replace('_', '-')}"
+        return f"{name} {error.problem}"
     if isinstance(error, CompressorError):
         text = str(error)
     elif isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a command that does not handle them itself: it ends at once, at any moment.
+"""Ends a command that does not handle Ctrl-C and SIGTERM itself: at once, at any moment.
 
 Not by an exception: raised where it may be, in the middle of an import, a callback or a finalizer, it would be shown as
 a traceback or be swallowed. This module imports nothing that is read from a file: until it is there, nothing is heard.

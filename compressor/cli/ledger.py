@@ -69,7 +69,7 @@ def tell(summary: "Summary", json: bool) -> None:
 
 
 def keys_of(include: list[str] | None, exclude: list[str] | None) -> "Filters | None":
-    """None where every key is meant."""
+    """Return filters by key; None where every key is meant."""
     from compressor.batch.plan import Filters
 
     return Filters(include=tuple(include or ()), exclude=tuple(exclude or ())) if include or exclude else None
@@ -102,7 +102,7 @@ def row(state: str, reason: str, rest: str) -> str:
 
 
 def fields(done: "Done", known: bool) -> dict[str, str | int | bool]:
-    """Of a line of JSON."""
+    """Return the fields of a line of JSON."""
     return {
         "key": done.key,
         "etag": done.etag,

@@ -1,4 +1,4 @@
-"""What people see of a ledger: what run it is of, and what was put back."""
+"""The tables of `compressor ledger`: what run a ledger is of, and what was put back."""
 
 import time
 from collections.abc import Iterator

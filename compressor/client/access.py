@@ -1,4 +1,4 @@
-"""How a client connects to a service that asks for TLS, client certificates or tokens, by files."""
+"""Connections to a service that asks for TLS, client certificates or tokens, by files."""
 
 from typing import Any
 

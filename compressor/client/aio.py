@@ -16,7 +16,7 @@ import grpc
 from compressor import inputs, wire
 from compressor.client import transfer
 from compressor.client.sync import Client
-from compressor.client.transfer import Answer, Bytes, Input, Upload
+from compressor.client.transfer import Answer, Bytes, Cut, Input, Upload
 from compressor.errors import BusyError, CompressorError, IncompleteError
 from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
@@ -33,19 +33,19 @@ class _Writer:
     """
 
     def __init__(
-        self, call: Any, upload: Upload[pb.CompressRequest], settings: Settings, raw: Raw | None, parts: Parts
+        self, call: Any, upload: Upload[pb.CompressRequest], start: Iterable[pb.CompressRequest], parts: Parts
     ) -> None:
         self.reason: Exception | None = None
         self._call = call
         self._upload = upload
-        self._task = asyncio.create_task(self._write(settings, raw, parts))
+        self._task = asyncio.create_task(self._write(start, parts))
 
-    async def _write(self, settings: Settings, raw: Raw | None, parts: Parts) -> None:
+    async def _write(self, start: Iterable[pb.CompressRequest], parts: Parts) -> None:
         # A call that has ended refuses to be written to in several ways; the reader learns why.
         ended = (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
         with contextlib.suppress(*ended):
             await self._call.initial_metadata()
-            for message in self._upload.start(settings, raw):
+            for message in start:
                 await self._call.write(message)
             async for part in self._watched(parts):
                 for message in self._upload.messages(part):
@@ -86,10 +86,12 @@ class AsyncStream:
     Chunks that were followed by an error are void. Leaving the context before the end cancels the call.
     """
 
-    def __init__(self, call: Any, upload: Upload[pb.CompressRequest], *what: Any) -> None:
-        self._answer = Answer()
+    def __init__(
+        self, call: Any, upload: Upload[pb.CompressRequest], start: Iterable[pb.CompressRequest], cut: Cut
+    ) -> None:
+        self._answer = Answer(cut.notices)
         self._call = call
-        self._writer = _Writer(call, upload, *what)
+        self._writer = _Writer(call, upload, start, cut.parts)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -185,8 +187,7 @@ class AsyncClient:
         wanted = Settings(**settings)
 
         async def once(timeout: float | None) -> Result:
-            raw, parts = self._cut(source)
-            async with self._stream(parts, wanted, raw, timeout) as stream:
+            async with self._stream(self._cut(source, wanted), wanted, timeout) as stream:
                 data = b"".join([chunk async for chunk in stream])
                 return Result(data, stream.report)
 
@@ -197,15 +198,19 @@ class AsyncClient:
         self, chunks: "Input | Parts", settings: Settings | None = None, *, raw: Raw | None = None
     ) -> AsyncStream:
         """As `Client.stream`; the chunks may come from an asynchronous iterator, too."""
-        raw, parts = self._cut(chunks, raw)
-        return self._stream(parts, settings or Settings(), raw, self._timeout)
+        settings = settings or Settings()
+        return self._stream(self._cut(chunks, settings, raw), settings, self._timeout)
 
-    def _cut(self, source: "Input | Parts", raw: Raw | None = None) -> tuple[Raw | None, Parts]:
-        return (raw, source) if isinstance(source, AsyncIterable) else transfer.cut(source, self._chunk_bytes, raw)
+    def _cut(self, source: "Input | Parts", settings: Settings, raw: Raw | None = None) -> Cut:
+        if isinstance(source, AsyncIterable):
+            return Cut(raw, source)
+        return transfer.cut(source, self._chunk_bytes, settings, raw)
 
-    def _stream(self, parts: Parts, settings: Settings, raw: Raw | None, timeout: float | None) -> AsyncStream:
+    def _stream(self, cut: Cut, settings: Settings, timeout: float | None) -> AsyncStream:
+        upload = Upload(pb.CompressRequest, self._chunk_bytes)
+        start = upload.start(settings, cut.raw)  # what can't be sent is refused before there is a call
         call = self._stub.Compress(timeout=timeout, metadata=self._metadata)
-        return AsyncStream(call, Upload(pb.CompressRequest, self._chunk_bytes), settings, raw, parts)
+        return AsyncStream(call, upload, start, cut)
 
     async def inspect(self, source: Input, **settings: Any) -> Source:
         """As `Client.inspect`, and made by one, on a thread: a single response has no place for a failure in band."""

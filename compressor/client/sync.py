@@ -9,7 +9,7 @@ import grpc
 
 from compressor import inputs, wire
 from compressor.client import transfer
-from compressor.client.transfer import Answer, Bytes, Input, M, Upload
+from compressor.client.transfer import Answer, Cut, Input, M, Upload
 from compressor.errors import BusyError, CompressorError, IncompleteError
 from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
@@ -47,8 +47,10 @@ class Stream:
     Chunks that were followed by an error are void. Leaving the context before the end cancels the call.
     """
 
-    def __init__(self, stub: Any, requests: Iterator[pb.CompressRequest], **options: Any) -> None:
-        self._answer = Answer()
+    def __init__(
+        self, stub: Any, requests: Iterator[pb.CompressRequest], notices: tuple[str, ...], **options: Any
+    ) -> None:
+        self._answer = Answer(notices)
         self._requests = _Requests(requests)
         self._call = stub.Compress(self._requests, **options)
 
@@ -147,8 +149,7 @@ class Client:
         wanted = Settings(**settings)
 
         def once(timeout: float | None) -> Result:
-            raw, parts = transfer.cut(source, self._chunk_bytes)
-            with self._stream(parts, wanted, raw, timeout) as stream:
+            with self._stream(transfer.cut(source, self._chunk_bytes, wanted), wanted, timeout) as stream:
                 data = b"".join(stream)
                 return Result(data, stream.report)
 
@@ -161,22 +162,20 @@ class Client:
 
         A failed call is not repeated.
         """
-        raw, parts = transfer.cut(chunks, self._chunk_bytes, raw)
-        return self._stream(parts, settings or Settings(), raw, self._timeout)
+        settings = settings or Settings()
+        return self._stream(transfer.cut(chunks, self._chunk_bytes, settings, raw), settings, self._timeout)
 
-    def _stream(
-        self, parts: Iterable[Bytes] | Iterable[Tile], settings: Settings, raw: Raw | None, timeout: float | None
-    ) -> Stream:
-        requests = Upload(pb.CompressRequest, self._chunk_bytes).all(settings, raw, parts)
-        return Stream(self._stub, requests, timeout=timeout, metadata=self._metadata)
+    def _stream(self, cut: Cut, settings: Settings, timeout: float | None) -> Stream:
+        requests = Upload(pb.CompressRequest, self._chunk_bytes).all(settings, cut.raw, cut.parts)
+        return Stream(self._stub, requests, cut.notices, timeout=timeout, metadata=self._metadata)
 
     def inspect(self, source: Input, **settings: Any) -> Source:
         """What the service recognises in a source and would reserve for it. Only the header has to arrive."""
         wanted = Settings(**settings)
 
         def once(timeout: float | None) -> Source:
-            raw, parts = transfer.cut(source, self._chunk_bytes)
-            requests = _Requests(Upload(pb.InspectRequest, self._chunk_bytes).all(wanted, raw, parts))
+            cut = transfer.cut(source, self._chunk_bytes, wanted)
+            requests = _Requests(Upload(pb.InspectRequest, self._chunk_bytes).all(wanted, cut.raw, cut.parts))
             try:
                 response = self._stub.Inspect(requests, timeout=timeout, metadata=self._metadata)
             except grpc.RpcError as error:

@@ -1,10 +1,12 @@
 """What both clients share: how a source is cut into messages, and how an answer is put together and checked."""
 
+import dataclasses
+import itertools
 import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NamedTuple, TypeAlias, TypeVar
 
 import google_crc32c
 import grpc
@@ -46,21 +48,38 @@ def metadata_of(token: str | None) -> tuple[tuple[str, str], ...] | None:
 # --- up -----------------------------------------------------------------------------------------------------------
 
 
-def cut(source: Any, chunk_bytes: int, raw: Raw | None = None) -> tuple[Raw | None, Iterator[Bytes] | Iterator[Tile]]:
-    """Return a source as chunks, or as raw tiles with their geometry. A path is opened when a chunk is pulled."""
+class Cut(NamedTuple):
+    """A source as it is sent.
+
+    raw      geometry and metadata of tiles; None where parts are chunks of a file
+    notices  what the source lost here already, for the report
+    """
+
+    raw: Raw | None
+    parts: Any  # iterable of Bytes or of Tile; of an asynchronous client also an asynchronous one
+    notices: tuple[str, ...] = ()
+
+
+def cut(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = None) -> Cut:
+    """Return a source as chunks, or as raw tiles. A path is opened when a chunk is pulled.
+
+    Raises UnsupportedError for a Pillow image that has lost what `lossless` would keep.
+    """
     if raw is not None:
-        return raw, inputs.tiles_of(source)
+        return Cut(raw, inputs.tiles_of(source))
     kind = inputs.kind_of(source)
     if kind is Kind.ARRAY:
-        array = source
-    elif kind is Kind.PICTURE:
+        raw = raw_of(source, chunk_bytes)
+        return Cut(raw, tiles_of(source, raw))
+    if kind is Kind.PICTURE:
         from compressor import raster
 
-        array = raster.read_picture(source).pixels
-    else:
-        return None, inputs.chunks_of(source, kind, chunk_bytes)
-    raw = raw_of(array, chunk_bytes)
-    return raw, tiles_of(array, raw)
+        picture = raster.read_picture(source)
+        settings.check_loss(picture.loss, settings.format_of_raw(picture.raw.channels).value)
+        tiling = raw_of(picture.pixels, chunk_bytes)
+        raw = dataclasses.replace(picture.raw, tile_width=tiling.tile_width, tile_height=tiling.tile_height)
+        return Cut(raw, tiles_of(picture.pixels, raw), picture.notices)
+    return Cut(None, inputs.chunks_of(source, kind, chunk_bytes))
 
 
 def raw_of(array: "numpy.ndarray[Any, Any]", chunk_bytes: int) -> Raw:
@@ -104,11 +123,12 @@ class Upload(Generic[M]):
         self._bytes = 0
         self._crc32c = 0
 
-    def start(self, settings: Settings, raw: Raw | None) -> Iterator[M]:
-        """What comes before the first byte."""
-        yield self._kind(settings=wire.settings_to_proto(settings))
+    def start(self, settings: Settings, raw: Raw | None) -> list[M]:
+        """Return what comes before the first byte. Raises LimitError for metadata that no message can take."""
+        start = [self._kind(settings=wire.settings_to_proto(settings))]
         if raw is not None:
-            yield self._kind(raw=wire.raw_to_proto(raw))
+            start.append(self._kind(raw=wire.raw_to_proto(raw)))
+        return start
 
     def messages(self, part: Bytes | Tile) -> Iterator[M]:
         """A part of the image, cut to the size of messages."""
@@ -131,8 +151,10 @@ class Upload(Generic[M]):
         return self._kind(finish=pb.Finish(total_bytes=self._bytes, crc32c=self._crc32c))
 
     def all(self, settings: Settings, raw: Raw | None, parts: Iterable[Bytes | Tile]) -> Iterator[M]:
-        """The whole upload."""
-        yield from self.start(settings, raw)
+        """Return the whole upload. What can't be announced is refused at once."""
+        return itertools.chain(self.start(settings, raw), self._rest(parts))
+
+    def _rest(self, parts: Iterable[Bytes | Tile]) -> Iterator[M]:
         for part in parts:
             yield from self.messages(part)
         yield self.finish()
@@ -142,9 +164,13 @@ class Upload(Generic[M]):
 
 
 class Answer:
-    """What came back so far, counted and checked."""
+    """What came back so far, counted and checked.
 
-    def __init__(self) -> None:
+    notices  of this side, which come before those of the report
+    """
+
+    def __init__(self, notices: tuple[str, ...] = ()) -> None:
+        self._notices = notices
         self.source: Source | None = None
         self.report: Report | None = None
         self._bytes = 0
@@ -162,7 +188,8 @@ class Answer:
                 self.source = wire.source_from_proto(response.source)
             case "report":
                 self._verify(response.report)
-                self.report = wire.report_from_proto(response.report)
+                report = wire.report_from_proto(response.report)
+                self.report = dataclasses.replace(report, notices=(*self._notices, *report.notices))
             case "failure":
                 raise wire.error_from_failure(response.failure)
         return b""

@@ -9,7 +9,7 @@ from compressor.containers import notes
 from compressor.containers.kept import Kept
 from compressor.errors import FormatError, LimitError
 from compressor.memory import Readable
-from compressor.metadata import orientation, orientation_exif
+from compressor.metadata import lost_colors, orientation, orientation_exif
 from compressor.settings import Metadata
 from compressor.window import Window
 
@@ -65,7 +65,8 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
     turned = 1
     if layout.exif is not None:
         exif = window.at(layout.exif.start, min(layout.exif.size, notes.EXIF_BYTES_MAX))
-        turned = orientation(exif.removeprefix(b"Exif\0\0"))
+        turned = orientation(exif)
+        notices += [] if layout.profile else lost_colors(None, exif)
 
     kept = Kept(TITLE)
     if layout.image is not None:

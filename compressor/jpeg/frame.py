@@ -156,6 +156,8 @@ class Header:
     policy        by which metadata were reduced as they were read
     removed       notices of metadata that this removed though they change how the picture is shown or trusted
     credentials   whether the file has content credentials (C2PA); they are never among `segments`
+    scan_ends     of each scan the offset of the first byte behind its last MCU; filled when the rows have been read,
+                  for several scans only where that was asked for
     """
 
     frame: Frame
@@ -174,6 +176,7 @@ class Header:
     policy: Metadata = Metadata.KEEP
     removed: list[str] = field(default_factory=list)
     credentials: bool = False
+    scan_ends: list[int] = field(default_factory=list)
 
     @property
     def process(self) -> str:

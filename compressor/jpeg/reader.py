@@ -42,7 +42,9 @@ def read_rows(stream: ByteStream, header: Header) -> Iterator[NDArray[np.int16]]
     for number in range(frame.mcu_rows):
         reader.read_row(row, number)
         yield row
-    stream.remember(reader.behind(), BEHIND_BYTES)
+    behind = reader.behind()
+    header.scan_ends.append(stream.offset - len(behind))
+    stream.remember(behind, BEHIND_BYTES)
     notices = len(header.notices)
     try:
         reader.finish()

@@ -8,36 +8,94 @@ from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import gainmap, mpf, writer
 from compressor.jpeg.attachments import XMP
 from compressor.jpeg.frame import SOF_LS, Segment
+from compressor.jpeg.headers import read_header
 from compressor.jpeg.markers import PARAMETERLESS, MarkerReader, entropy_coded, marker_name
 from compressor.jpeg.policy import PICTURES_REMOVED, SegmentReducer, read_metadata
+from compressor.jpeg.reader import read_rows
+from compressor.jpeg.scans import Scans
 from compressor.memory import CHUNK_BYTES, Readable
 from compressor.metadata import removed_behind
 from compressor.settings import Metadata
-from compressor.t81 import APP0, APP1, APP2, APP15, COM, EOI, EXP, SOF0, SOI, SOS
+from compressor.t81 import APP0, APP1, APP2, APP15, COM, DNL, EOI, EXP, SOF0, SOI, SOS
+from compressor.turns import cores
 
 SOF15 = SOF0 + 15
 LSE = SOF_LS + 1  # of JPEG-LS (T.87, C.2.4)
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture behind the first one: its entry in the index, its place in the file, and its size when reduced."""
+def image_data(source: Readable, blocks_max: int = 0) -> tuple[list[int] | None, int]:
+    """Decode a picture and return of each scan the offset behind its last MCU, and the offset behind the picture.
 
-    entry: mpf.Entry
+    blocks_max  in a coefficient row, 0 for no limit; LimitError above it
+
+    What else lies in a scan may be anything. Of a coding process that is not decoded the ends of scans are not known:
+    None. Raises FormatError, LimitError and UnsupportedError.
+    """
+    stream = ByteStream(source.chunks())
+    header = read_header(stream, Metadata.STRIP)
+    if header.obstacle:
+        stream = ByteStream(source.chunks())
+        for _ in reduced(stream, SegmentReducer(Metadata.STRIP)):
+            pass
+        return None, stream.offset
+    if blocks_max and header.frame.blocks_per_row > blocks_max:
+        raise LimitError(f"JPEG: rows of {header.frame.blocks_per_row} blocks, at most {blocks_max} are decoded here")
+    if header.streams:
+        for _ in read_rows(stream, header):
+            cores.pass_on()
+        return header.scan_ends, stream.offset
+    scans = Scans(source, header, ends=True)
+    for _ in scans.rows():
+        cores.pass_on()
+    return header.scan_ends, scans.end
+
+
+@dataclass(slots=True)
+class Part:
+    """A range of a file, as a file of its own."""
+
+    source: Readable
     start: int
     size: int
+
+    def read(self, start: int, count: int) -> bytes:
+        """Return `count` bytes from `start` on; fewer at the end."""
+        return self.source.read(self.start + start, max(0, min(count, self.size - start)))
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all of them."""
+        start = 0
+        while chunk := self.read(start, CHUNK_BYTES):
+            start += len(chunk)
+            yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture behind the first one.
+
+    entry          in the index
+    part           of the file
+    ends           of its scans, as `image_data` returns them
+    reduced_bytes  its size when reduced
+    """
+
+    entry: mpf.Entry
+    part: Part
+    ends: list[int] | None
     reduced_bytes: int
 
 
 class FurtherPictures:
     """The pictures that an index lists behind the first one, each reduced to what colour needs.
 
+    blocks_max  in a coefficient row: pictures are decoded to see where their scans end
     pictures  in the order of the index; none where the index does not fit the file
     lengths   from the sizes in the source to those in the result
     """
 
-    def __init__(self, source: Readable, index: Segment, first_end: int) -> None:
-        self._source, self._listed = source, mpf.entries(index)
+    def __init__(self, source: Readable, index: Segment, first_end: int, blocks_max: int) -> None:
+        self._source, self._listed, self._blocks_max = source, mpf.entries(index), blocks_max
         self.pictures = self._found(mpf.base(index), first_end)
         self.lengths = {picture.entry.size: picture.reduced_bytes for picture in self.pictures}
 
@@ -53,22 +111,18 @@ class FurtherPictures:
         for entry, start, after in zip(self._listed[1:], starts, (*starts[1:], self._source.size), strict=True):
             if not first_end <= start < after <= self._source.size:
                 return []
-            size = min(entry.size, after - start)
+            part = Part(self._source, start, min(entry.size, after - start))
             try:
-                found.append(Picture(entry, start, size, sum(map(len, self._reduced(start, size)))))
+                ends, _ = image_data(part, self._blocks_max)
+                found.append(Picture(entry, part, ends, sum(map(len, _further(part, ends)))))
             except (FormatError, LimitError, UnsupportedError):
                 return []
         return found
 
-    def _reduced(self, start: int, size: int) -> Iterator[bytes]:
-        stream = ByteStream(_part(self._source, start, size))
-        for piece, _ in reduced(stream, SegmentReducer(Metadata.COLOR, first=False)):
-            yield piece
-
     def pieces(self) -> Iterator[bytes]:
         """Yield the reduced pictures, one right after the other."""
         for picture in self.pictures:
-            yield from self._reduced(picture.start, picture.size)
+            yield from _further(picture.part, picture.ends)
 
     @property
     def notices(self) -> list[str]:
@@ -78,7 +132,7 @@ class FurtherPictures:
     @property
     def source_size(self) -> int:
         """Bytes of the pictures in the source."""
-        return sum(picture.size for picture in self.pictures)
+        return sum(picture.part.size for picture in self.pictures)
 
     def index(self, first_bytes: int, at: int) -> bytes:
         """Return the data of an index, which has the same size whatever is in it.
@@ -109,26 +163,29 @@ class FurtherPictures:
         return changed
 
 
-def _part(source: Readable, start: int, size: int) -> Iterator[bytes]:
-    end = start + size
-    while start < end and (chunk := source.read(start, min(CHUNK_BYTES, end - start))):
-        start += len(chunk)
-        yield chunk
+def _further(part: Part, ends: list[int] | None) -> Iterator[bytes]:
+    """Yield a further picture reduced to what colour needs."""
+    for piece, _ in reduced(ByteStream(part.chunks()), SegmentReducer(Metadata.COLOR, first=False), ends):
+        yield piece
 
 
-def reduced(stream: ByteStream, reducer: SegmentReducer) -> Iterator[tuple[bytes, Segment | None]]:
+def reduced(
+    stream: ByteStream, reducer: SegmentReducer, ends: list[int] | None = None
+) -> Iterator[tuple[bytes, Segment | None]]:
     """Yield the pieces of one picture up to EOI, each with the metadata segment that it is or None.
+
+    ends  of each scan, the offset behind its last MCU: what else is in it goes. None: scans stay as they are
 
     What stands between segments goes, and so do all metadata behind the first scan under COLOR and STRIP.
     """
-    reader, code, in_head = MarkerReader(stream), SOI, True
+    reader, code, scans = MarkerReader(stream), SOI, 0
     yield stream.read(2), None
     while code != EOI:
         code = reader.next_marker(end_allowed=True)
         if code == EOI:
             yield writer.END_OF_IMAGE, None
         elif APP0 <= code <= APP15 or code == COM:
-            segment = read_metadata(reader, reducer, in_head)
+            segment = read_metadata(reader, reducer, in_head=not scans)
             if segment is not None:
                 yield writer.segment(segment.marker, segment.data), segment
         elif code in PARAMETERLESS:
@@ -138,9 +195,31 @@ def reduced(stream: ByteStream, reducer: SegmentReducer) -> Iterator[tuple[bytes
         else:
             raise UnsupportedError(f"JPEG: {marker_name(code)} at byte {reader.at} may hold metadata")
         if code == SOS:
-            in_head = False
-            for piece in entropy_coded(stream):
+            scans += 1
+            for piece in _scan_data(stream, None if ends is None else ends[scans - 1]):
                 yield piece, None
+            if ends is not None and scans == len(ends):
+                yield _number_of_lines(reader) + writer.END_OF_IMAGE, None
+                return
+
+
+def _scan_data(stream: ByteStream, end: int | None) -> Iterator[bytes]:
+    """Take the data of a scan up to the marker that ends it, and yield those before the offset `end`."""
+    for piece in entropy_coded(stream):
+        yield piece if end is None else piece[: max(0, len(piece) - max(0, stream.offset - end))]
+
+
+def _number_of_lines(reader: MarkerReader) -> bytes:
+    """Take the DNL segment that may follow a first scan (T.81 B.2.5); it is needed where the frame has no height."""
+    if reader.stream.peek(2) != bytes([0xFF, DNL]):
+        return b""
+    reader.next_marker(end_allowed=True)
+    return writer.segment(DNL, reader.parameters())
+
+
+def size_without_metadata(source: Readable, policy: Metadata) -> int:
+    """Return about how many bytes `without_metadata` would yield, at most a few too many: nothing is decoded."""
+    return sum(len(piece) for piece, _ in reduced(ByteStream(source.chunks()), SegmentReducer(policy)))
 
 
 def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
@@ -152,20 +231,20 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
     Raises FormatError, LimitError and UnsupportedError before the first piece.
     """
     first = SegmentReducer(policy)
-    stream, size, segments = ByteStream(source.chunks()), 0, list[Segment]()
-    for piece, segment in reduced(stream, first):
+    header = read_header(ByteStream(source.chunks()), policy)
+    ends, end = image_data(source)
+    size, segments = 0, list[Segment]()
+    for piece, segment in reduced(ByteStream(source.chunks()), first, ends):
         size += len(piece)
         segments += [] if segment is None else [segment]
     index = mpf.index_of(segments) if policy is Metadata.COLOR else None
-    further = None if index is None else FurtherPictures(source, index, stream.offset)
-    notices += [
-        *first.notices(),
-        *removed_behind(source.size - stream.offset - (further.source_size if further else 0)),
-    ]
+    further = None if index is None else FurtherPictures(source, index, end, header.frame.blocks_per_row)
+    notices += [*first.notices(), *(further.notices if further else ())]
+    notices += removed_behind(source.size - end - (further.source_size if further else 0))
     kept = segments if further is None else further.head(segments)
     size += sum(len(segment.data) + 4 for segment in kept) - sum(len(segment.data) + 4 for segment in segments)
     left, written = {segment.offset: segment for segment in kept}, 0
-    for piece, segment in reduced(ByteStream(source.chunks()), SegmentReducer(policy)):
+    for piece, segment in reduced(ByteStream(source.chunks()), SegmentReducer(policy), ends):
         if segment is not None:
             segment = left.get(segment.offset)
             if segment is None:

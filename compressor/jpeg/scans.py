@@ -114,16 +114,25 @@ class Scans:
     end      offset of what follows the image; without an EOI marker, known when all rows have been read
     lacking  which coefficients the scans never send or never refine to the last bit, for people; "" for a complete file
 
+    ends     whether `header.scan_ends` is to be filled
+
     Completes `header`: the height where a DNL segment gives it, the tables that came between scans, `trailing`,
     `notices` (which grow while rows are read).
     Components that share a Tq but not the table behind it get one each. Raises FormatError, and LimitError for more
     scans than are taken.
     """
 
-    def __init__(self, spool: Readable, header: Header, hold: Callable[[int], object] = lambda count: None) -> None:
+    def __init__(
+        self,
+        spool: Readable,
+        header: Header,
+        hold: Callable[[int], object] = lambda count: None,
+        *,
+        ends: bool = False,
+    ) -> None:
         if header.obstacle:
             raise UnsupportedError(f"JPEG with {header.obstacle}")
-        self._spool, self._hold = spool, hold
+        self._spool, self._hold, self._ends = spool, hold, ends
         self._header = header
         self._is_progressive = header.process == "progressive"
         self._parser = Parser(ByteStream(windows(spool, 0, SEARCH_BYTES)), header.policy)
@@ -301,6 +310,8 @@ class Scans:
             if row[:, 0].min() < -progressive.DC_MAX:
                 raise FormatError("JPEG", "SOS", None, f"a DC coefficient in MCU row {number} is too large")
             yield row
+        if self._ends:
+            self._header.scan_ends += [reader.offset_behind() for reader in readers]
         if NO_EOI in self._header.notices:
             self.end = readers.pop().offset_behind()
         for reader in readers:
@@ -310,7 +321,13 @@ class Scans:
         size = window_bytes(len(self.headers))
         stream = ByteStream(windows(self._spool, header.offset, size), start=header.offset)
         kind = ProgressiveReader if self._is_progressive else EntropyReader
-        return kind(stream, header, f"scan {number} of {len(self.headers)}", (size, MARKS), number == len(self.headers))
+        return kind(
+            stream,
+            header,
+            f"scan {number} of {len(self.headers)}",
+            (size, MARKS),
+            self._ends or number == len(self.headers),
+        )
 
 
 def read_scans(spool: Readable, header: Header) -> Iterator[NDArray[np.int16]]:

@@ -1,11 +1,10 @@
 """One image on its way through: header, memory, route, verdict, report."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
-
-import numpy as np
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
@@ -14,7 +13,7 @@ from compressor.pipeline import bounds, opening
 from compressor.pipeline.pixels import ArrayPixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
-from compressor.pipeline.unchanged import may_stay, same, without_metadata
+from compressor.pipeline.unchanged import may_stay, same, size_without_metadata, without_metadata
 from compressor.settings import Delivery, Metadata, Outcome, Path, Raw, Report, Settings, Source, Tile
 
 DEFECT = "the result did not decode to the source's own samples, which is a defect of the encoder"
@@ -154,7 +153,7 @@ class Stream:
         hold = holding(reservation)
         context = opening.Context(self._settings, self._stages, self._spool, hold)
         if self._raw is not None:
-            is_array = isinstance(self._chunks, np.ndarray | ArrayPixels)
+            is_array = isinstance(self._chunks, ArrayPixels)
             self._counted = self._chunks.size if is_array else 0
             arriving = self._chunks if is_array else self._pull()
             source, self._start = opening.open_raw(self._raw, arriving, context)
@@ -200,16 +199,7 @@ class Stream:
             result.write(piece)
         whole = Headed(route.head(), result)
         self._drain()
-        reduced: Reduced | None = None
         reason = self._reason_to_keep_original(whole.size)
-        if self._may_stay and self._settings.metadata is not Metadata.KEEP:
-            try:
-                reduced = self._reduced_original()
-            except (FormatError, LimitError, UnsupportedError):
-                if reason:  # neither smaller nor without its metadata
-                    raise
-            else:
-                reason = reason or ("not smaller" if whole.size >= reduced.file.size else "")
         if not reason:
             with self._stages.stage("verify"):
                 if not route.verify(whole):  # ours, not the source's: what we were given is still whole
@@ -217,7 +207,7 @@ class Stream:
                     if not self._may_stay:  # another format was asked for: there is nothing right to give out
                         raise RuntimeError(DEFECT)
         if reason:
-            yield from self._deliver_original(reason, reduced or self._reduced_original())
+            yield from self._deliver_original(reason, self._reduced_original())
             return
         yield from coalesced(whole.chunks())
         self._finish(route, Outcome.COMPRESSED if whole.size < self._counted else Outcome.LARGER, whole.size)
@@ -235,7 +225,19 @@ class Stream:
             return "not smaller"
         if size > self._counted * (1 - self._settings.min_saving):
             return f"{size} bytes would not have saved the asked share"
-        return ""
+        return "not smaller" if size >= self._size_without_metadata() else ""
+
+    def _size_without_metadata(self) -> float:
+        """Return the size that the source has without the metadata that the settings take away, without a limit where
+        they can't be taken away."""
+        assert self._source is not None and self._original is not None
+        if self._settings.metadata is Metadata.KEEP:
+            return self._counted
+        try:
+            with self._stages.stage("container"):
+                return size_without_metadata(self._original, self._source.format, self._settings.metadata)
+        except (FormatError, LimitError, UnsupportedError):
+            return math.inf
 
     def _reduced_original(self) -> "Reduced":
         """Return the source without the metadata that the settings take away; complete before a byte of it leaves."""

@@ -237,8 +237,7 @@ def _open_kept_bmp(opened: "raster.Raster", pixels: Pixels, source: Source, cont
 
 def _route_for(pixels: Pixels, target: str, context: Context, *, raw: bool = False) -> PixelRoute:
     settings, stages = context.settings, context.stages
-    if settings.lossless and pixels.loss:
-        raise UnsupportedError(f"lossless: {pixels.loss} can't be kept on the way to {target}")
+    settings.check_loss(pixels.loss, target)
     match target:
         case "jpeg":
             if max(pixels.width, pixels.height) > DIMENSION_MAX:
@@ -252,21 +251,15 @@ def _route_for(pixels: Pixels, target: str, context: Context, *, raw: bool = Fal
 
 
 def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
-    """Tiles, or in their place an array (height, width, channels) uint8 or the pixels of a picture."""
-    settings = context.settings
-    if settings.format is Format.KEEP:
-        target = "jpeg" if raw.channels in (1, 3) and not settings.lossless else "png"
-    else:
-        target = _target("raw", settings)
+    """Tiles, or in their place all pixels."""
+    context.hold(sum(raw.metadata_bytes().values()))
     pixels: Pixels
     if isinstance(arriving, ArrayPixels):
         pixels = arriving
-    elif isinstance(arriving, np.ndarray):
-        pixels = ArrayPixels(arriving)
     else:
         check_raw(raw)
         pixels = RawPixels(raw, arriving)
-    route = _route_for(pixels, target, context, raw=True)
+    route = _route_for(pixels, context.settings.format_of_raw(raw.channels).value, context, raw=True)
     description = f"raw, 8-bit {COLORS[raw.channels]}"
     source = Source(
         format="raw",
@@ -280,20 +273,17 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
 
 
 def source_of(image: Any, raw: Raw | None = None) -> tuple[Raw | None, Any]:
-    """Return what a caller gave as the pipeline takes it: the geometry of raw samples or None, and chunks, tiles, the
-    array, or the pixels of a Pillow image with its metadata."""
+    """Return what a caller gave as the pipeline takes it: geometry and metadata of raw samples or None, and chunks,
+    tiles, or the pixels of an array or a Pillow image."""
     if raw is not None:
         return raw, inputs.tiles_of(image)
     kind = inputs.kind_of(image)
-    picture = None
-    if kind is Kind.ARRAY:
-        array = image
-    elif kind is Kind.PICTURE:
+    if kind is Kind.PICTURE:
         picture = raster.read_picture(image)
-        array = picture.pixels
-    else:
+        return picture.raw, ArrayPixels(picture.pixels, picture.raw, picture.notices, picture.loss)
+    if kind is not Kind.ARRAY:
         return None, inputs.chunks_of(image, kind, CHUNK_BYTES)
-    height, width, channels = inputs.shape_of(array)
-    pixels = np.ascontiguousarray(array).reshape(height, width, channels)
+    height, width, channels = inputs.shape_of(image)
+    pixels = np.ascontiguousarray(image).reshape(height, width, channels)
     raw = Raw(width=width, height=height, channels=channels, tile_width=width, tile_height=height)
-    return raw, pixels if picture is None else ArrayPixels(pixels, picture)
+    return raw, ArrayPixels(pixels, raw)

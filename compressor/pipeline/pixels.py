@@ -17,7 +17,7 @@ from compressor.jpeg.pixels import bands as jpeg_bands
 from compressor.jpeg.policy import PICTURES_REMOVED
 from compressor.kernels.color import flatten
 from compressor.memory import Spool
-from compressor.metadata import Attachments, removed_behind
+from compressor.metadata import Attachments, attachments_of_raw, removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients
 from compressor.settings import Raw, Tile
@@ -142,16 +142,16 @@ class JpegPixels:
 
 
 class RawPixels:
-    """Tiles that stream in."""
+    """Tiles that stream in, with the metadata that were announced."""
 
     come = Bands.REUSED
     loss = ""
     bit_depth = 8
     notices: Sequence[str] = ()
-    attachments = Attachments()
 
     def __init__(self, raw: Raw, arriving: Iterable[Tile]) -> None:
         self._raw, self._arriving = raw, arriving
+        self.attachments = attachments_of_raw(raw)
         self.width, self.height, self.channels = raw.width, raw.height, raw.channels
 
     def bands(self, lines: int) -> Iterator[Band]:
@@ -164,17 +164,17 @@ class RawPixels:
 class ArrayPixels:
     """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it.
 
-    picture  that the array was made from, with its metadata and what was lost
+    raw            its metadata
+    notices, loss  what it lacks of the picture that it was made from; see `raster.Picture`
     """
 
     come = Bands.LASTING
     bit_depth = 8
 
-    def __init__(self, array: Band, picture: "raster.Picture | None" = None) -> None:
+    def __init__(self, array: Band, raw: Raw, notices: Sequence[str] = (), loss: str = "") -> None:
         self._array = array
-        self.attachments = Attachments() if picture is None else picture.attachments
-        self.notices: Sequence[str] = () if picture is None else picture.notices
-        self.loss = "" if picture is None else picture.loss
+        self.attachments = attachments_of_raw(raw)
+        self.notices, self.loss = notices, loss
         self.height, self.width, self.channels = array.shape
         self.size = array.size
 

@@ -118,7 +118,7 @@ class JpegToJpeg(Route):
         if self._has_index:
             index = mpf.index_of(self._header.segments)
             assert index is not None
-            self._further = FurtherPictures(self._source.source, index, self._end)
+            self._further = FurtherPictures(self._source.source, index, self._end, self._header.frame.blocks_per_row)
             behind -= self._further.source_size
             self._notices += self._further.notices
             yield from self._further.pieces()

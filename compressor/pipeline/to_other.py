@@ -1,9 +1,10 @@
 """The route to WebP and AVIF: bands of pixels → all pixels → Pillow → bytes."""
 
+import dataclasses
 from collections.abc import Iterator
 
 from compressor import raster
-from compressor.metadata import Attachments
+from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels
 from compressor.pipeline.routes import Route
@@ -47,6 +48,10 @@ class PixelsToOther(Route):
         """Return what the policy leaves of the source's metadata, all of which are known behind its last pixel."""
         grey = self._pixels.channels == 1 and self.format == "avif"  # WebP has no grey; AVIF with alpha none by Pillow
         attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=grey)
+        if attachments.exif is not None and not raster.takes_exif(self.format, attachments.exif):
+            turned = orientation(attachments.exif)
+            reduced = dataclasses.replace(attachments, exif=orientation_exif(turned) if turned != 1 else None)
+            attachments = reduced.noting(f"damaged Exif is not carried over to {raster.title(self.format)}")
         if attachments.comments:
             self._notices.append(f"comments are not carried over to {raster.title(self.format)}")
         across, down = attachments.density or attachments.aspect or (1, 1)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from compressor import containers, png
-from compressor.bytestream import ByteStream
 from compressor.jpeg import reduction
 from compressor.memory import Spool
 from compressor.settings import Format, Metadata, Settings, Source
@@ -27,8 +26,17 @@ def without_metadata(original: Spool, kind: str, policy: Metadata, notices: list
     if kind == "jpeg":
         return reduction.without_metadata(original, policy, notices)
     if kind == "png":
-        return png.without_metadata(ByteStream(original.chunks()), policy, notices)
+        return png.without_metadata(original, policy, notices)
     return containers.without_metadata(kind, original, policy, notices)
+
+
+def size_without_metadata(original: Spool, kind: str, policy: Metadata) -> int:
+    """Return the size of a reduced file; that of a JPEG or PNG may be less, since it is not decoded for this."""
+    if kind == "jpeg":
+        return reduction.size_without_metadata(original, policy)
+    if kind == "png":
+        return sum(map(len, png.without_metadata(original, policy, [], measured=False)))
+    return sum(map(len, without_metadata(original, kind, policy, [])))
 
 
 def reason_unchanged(source: Source) -> str:

@@ -1,43 +1,107 @@
 """PNG files reduced to what a metadata policy keeps: their compressed image data are copied as they are."""
 
+import struct
+import zlib
 from collections.abc import Iterator
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, UnsupportedError
+from compressor.memory import Readable
 from compressor.metadata import removed_behind
-from compressor.png.chunks import METADATA_BYTES_MAX, PIECE_BYTES, Chunk, frame, read_data, read_signature, read_start
+from compressor.png.chunks import (
+    METADATA_BYTES_MAX,
+    PIECE_BYTES,
+    Chunk,
+    Start,
+    frame,
+    read_data,
+    read_signature,
+    read_start,
+    skip_data,
+)
+from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.metadata import removed
 from compressor.png.policy import ANIMATION, CREDENTIALS, Passed, is_needed, kept, removed_credentials
 from compressor.settings import Metadata
 
 STRUCTURE = (b"IHDR", b"PLTE", b"IDAT", b"IEND", *ANIMATION)
+IMAGE_DATA = {b"IDAT": 0, b"fdAT": 4}  # bytes of a chunk before the compressed ones (clause 11.3.6.3)
 
 
-def without_metadata(stream: ByteStream, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
+def measure(source: Readable) -> list[int]:
+    """Return the sizes of the zlib streams of all images: one, or that of each frame of an animation.
+
+    What else is in their chunks may be anything. Raises FormatError where a stream is damaged or cut off.
+    """
+    stream, last, new = ByteStream(source.chunks()), "signature", True
+    sizes: list[int] = []
+    inflate = zlib.decompressobj()
+    read_signature(stream)
+    while last != "IEND":
+        start = read_start(stream, last)
+        last = start.name
+        if start.type not in IMAGE_DATA:
+            new |= start.type == b"fcTL"
+            skip_data(stream, start)
+            continue
+        if new:
+            inflate, new = zlib.decompressobj(), False
+            sizes.append(0)
+        skip = IMAGE_DATA[start.type]
+        for piece in _taken(stream, start.length, last):
+            sizes[-1] += _inflated(inflate, piece[skip:], start)
+            skip = max(0, skip - len(piece))
+        for _ in _taken(stream, 4, last):
+            pass
+    return sizes
+
+
+def _inflated(inflate: "zlib._Decompress", data: bytes, start: Start) -> int:
+    """Let a zlib stream take data, and return how many bytes of them are its own."""
+    count = len(data)
+    try:
+        while data and not inflate.eof:
+            inflate.decompress(data, INFLATE_BYTES)
+            data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+    except zlib.error as error:
+        raise FormatError("PNG", start.name, start.offset, f"damaged image data: {error}") from None
+    return count - len(data)
+
+
+def without_metadata(
+    source: Readable, policy: Metadata, notices: list[str], *, measured: bool = True
+) -> Iterator[bytes]:
     """Yield the file with its ancillary chunks reduced to what `policy` keeps, up to IEND. Frames of an animation stay.
 
-    notices  receives what changes how the picture is shown, and what followed it; complete after the last piece
+    notices   receives what changes how the picture is shown, and what followed it; complete after the last piece
+    measured  whether image data are inflated first, to leave out what their chunks hold beside them
 
-    Of an animation only the header has been read before, so that the rest may still be damaged. Raises FormatError
-    where it has no IEND, LimitError for a chunk of metadata that is larger than all together may be, and
-    UnsupportedError for a critical chunk that is not known.
+    Raises FormatError where it has no IEND, LimitError for a chunk of metadata that is larger than all together may be,
+    and UnsupportedError for a critical chunk that is not known.
     """
+    sizes = iter(measure(source)) if measured else None
+    stream = ByteStream(source.chunks())
     yield stream.peek(8)
     read_signature(stream)
-    last, passed, credentials = "signature", Passed(), False
+    last, passed, credentials, new, left = "signature", Passed(), False, True, 0
     colors: dict[bytes, Chunk] = {}  # the first of each type
     old: list[Chunk] = []  # the orientation of Exif in text, which counts where there is no eXIf
     while last != "IEND":
-        head = stream.peek(8)
         start = read_start(stream, last)
         last = start.name
         credentials |= start.type == CREDENTIALS
-        if start.type in STRUCTURE:
-            if start.type in (b"IDAT", b"IEND") and old and b"eXIf" not in colors:
-                yield frame(b"eXIf", old[0].data)
-                colors[b"eXIf"] = old[0]
-            yield head
-            yield from _copied(stream, start.length + 4, last)
+        new |= start.type == b"fcTL"
+        if start.type in (b"IDAT", b"IEND") and old and b"eXIf" not in colors:
+            yield frame(b"eXIf", old[0].data)
+            colors[b"eXIf"] = old[0]
+        if start.type in IMAGE_DATA and sizes is not None:
+            left, new = next(sizes) if new else left, False
+            count = min(left, max(0, start.length - IMAGE_DATA[start.type]))
+            left -= count
+            yield from _image_data(stream, start, IMAGE_DATA[start.type] + count)
+        elif start.type in STRUCTURE:
+            yield struct.pack(">I4s", start.length, start.type)
+            yield from _taken(stream, start.length + 4, last)
         elif not start.type[0] & 0x20:
             raise UnsupportedError(f"PNG: {last} at byte {start.offset}: a critical chunk that is not known")
         elif not is_needed(start.type, policy):
@@ -46,17 +110,28 @@ def without_metadata(stream: ByteStream, policy: Metadata, notices: list[str]) -
             chunk, right = read_data(stream, start, METADATA_BYTES_MAX)
             repeated = chunk.type in colors
             if right and not (repeated and chunk.type == b"eXIf"):
-                yield b"".join(frame(left.type, left.data) for left in kept([chunk], policy))
+                yield b"".join(frame(each.type, each.data) for each in kept([chunk], policy))
             if right and not repeated:
                 colors[chunk.type] = chunk
-    notices += [
-        *removed_credentials(credentials),
-        *removed(list(colors.values()), policy),
-        *removed_behind(sum(map(len, stream.drain()))),
-    ]
+    notices += [*removed_credentials(credentials), *removed(list(colors.values()), policy)]
+    notices += removed_behind(sum(map(len, stream.drain())))
 
 
-def _copied(stream: ByteStream, left: int, name: str) -> Iterator[bytes]:
+def _image_data(stream: ByteStream, start: Start, count: int) -> Iterator[bytes]:
+    """Copy a chunk with the first `count` bytes of its data; its CRC is made anew where it has more."""
+    crc = zlib.crc32(start.type)
+    yield struct.pack(">I4s", count, start.type)
+    left = count
+    for piece in _taken(stream, start.length, start.name):
+        piece = piece[:left]
+        left -= len(piece)
+        crc = zlib.crc32(piece, crc)
+        yield piece
+    found = b"".join(_taken(stream, 4, start.name))
+    yield found if count == start.length else crc.to_bytes(4, "big")
+
+
+def _taken(stream: ByteStream, left: int, name: str) -> Iterator[bytes]:
     while left:
         piece = stream.some(min(left, PIECE_BYTES))
         if not piece:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from compressor.raster.picture import Picture, read_picture
     from compressor.raster.reader import PLUGINS, Raster, open, title
-    from compressor.raster.writer import check_subsampling, encode, encoding_bytes
+    from compressor.raster.writer import check_subsampling, encode, encoding_bytes, takes_exif
 
 __all__ = [
     "PLUGINS",
@@ -20,11 +20,12 @@ __all__ = [
     "encoding_bytes",
     "open",
     "read_picture",
+    "takes_exif",
     "title",
 ]
 
 MODULES = {
-    **dict.fromkeys(("check_subsampling", "encode", "encoding_bytes"), "writer"),
+    **dict.fromkeys(("check_subsampling", "encode", "encoding_bytes", "takes_exif"), "writer"),
     **dict.fromkeys(("Picture", "read_picture"), "picture"),
 }
 

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from compressor.errors import UnsupportedError
-from compressor.metadata import ORIENTATION, Attachments
+from compressor.metadata import ORIENTATION, tiff_stream
 from compressor.raster import embedded, reader
+from compressor.settings import Raw
 
 DIRECTORIES = (reader.EXIF_IFD, reader.GPS_IFD)
 XMP_KEYWORD = "XML:com.adobe.xmp"
@@ -17,14 +18,15 @@ XMP_KEYWORD = "XML:com.adobe.xmp"
 class Picture(NamedTuple):
     """A picture in memory.
 
-    pixels   (height, width, channels) uint8
+    pixels   (height, width, channels) uint8, C order
+    raw      their geometry, as a single tile, and the metadata
     notices  what pixels and metadata lost
     loss     why the pixels are not those of the picture, so that `lossless` can't be had; "" where they are
     """
 
     pixels: NDArray[np.uint8]
-    attachments: Attachments
-    notices: list[str]
+    raw: Raw
+    notices: tuple[str, ...]
     loss: str
 
 
@@ -62,20 +64,27 @@ def read_picture(image: Image.Image) -> Picture:
         icc = None  # it was not for RGB
     if getattr(image, "is_animated", False):
         notices.append("only the current frame of several was taken")
-    return Picture(pixels.reshape(image.height, image.width, channels), _attachments(image, icc), notices, loss)
+    samples = np.ascontiguousarray(pixels).reshape(image.height, image.width, channels)
+    return Picture(samples, _raw(image, channels, icc), tuple(notices), loss)
 
 
-def _attachments(image: Image.Image, icc: bytes | None) -> Attachments:
-    info = image.info
+def _raw(image: Image.Image, channels: int, icc: bytes | None) -> Raw:
+    info, (width, height) = image.info, image.size
     xmp = info.get("xmp") or info.get(XMP_KEYWORD)
     comment = embedded.text(info.get("comment"))
     texts = [f"{keyword}: {text}" for keyword, text in getattr(image, "text", {}).items() if keyword != XMP_KEYWORD]
-    return Attachments(
-        icc=icc,
+    return Raw(
+        width=width,
+        height=height,
+        channels=channels,
+        tile_width=width,
+        tile_height=height,
+        icc_profile=icc,
         exif=_exif(image),
-        xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
+        xmp=xmp.encode(errors="replace") if isinstance(xmp, str) else xmp or None,
         comments=(*([comment] if comment else []), *texts),
         density=reader.density(info.get("dpi")),
+        aspect=reader.aspect(info),
     )
 
 
@@ -96,4 +105,4 @@ def _exif(image: Image.Image) -> bytes | None:
             found = now.tobytes() if len(now) else None
     except Exception:  # damaged, in any of a dozen ways: it stays as it is
         found = stored
-    return found.removeprefix(b"Exif\0\0") if found else None
+    return tiff_stream(found) or None

@@ -45,6 +45,7 @@ from compressor.errors import CompressorError, FormatError, LimitError, Unsuppor
 from compressor.metadata import Attachments
 from compressor.raster import boxed, embedded, tiff
 from compressor.raster.depth import is_deep
+from compressor.settings import DENSITY_MAX
 from compressor.sniff import PREFIX, sniff
 
 Bytes = NDArray[np.uint8]
@@ -226,7 +227,7 @@ class Raster:
             xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
             comments=(comment,) if comment else (),
             density=density(info.get("dpi")),
-            aspect=_aspect(info),
+            aspect=aspect(info),
         )
 
     def has_few_colors(self, most: int = 256) -> bool:
@@ -310,12 +311,12 @@ def scaled(band: Image.Image, white: int, peak: int) -> Bytes:
     return samples.clip(0, peak).astype(">u2" if peak > 255 else np.uint8).view(np.uint8)
 
 
-def _aspect(info: Mapping[str | tuple[int, int], object]) -> tuple[int, int] | None:
+def aspect(info: Mapping[str | tuple[int, int], object]) -> tuple[int, int] | None:
     """Return how many pixels lie on one length across and down, where a file tells that alone and these differ.
 
-    JFIF and TIFF have densities without a unit (T.871, 10.1; TIFF 6.0, ResolutionUnit 1).
+    JFIF, TIFF and PNG have densities without a unit (T.871, 10.1; TIFF 6.0, ResolutionUnit 1; PNG, pHYs).
     """
-    pair = info.get("jfif_density") if info.get("jfif_unit") == 0 else info.get("resolution")
+    pair = info.get("jfif_density") if info.get("jfif_unit") == 0 else info.get("resolution") or info.get("aspect")
     if density(pair) is None or info.get("dpi"):
         return None
     across, down = map(float, pair)  # type: ignore[call-overload]
@@ -324,9 +325,9 @@ def _aspect(info: Mapping[str | tuple[int, int], object]) -> tuple[int, int] | N
 
 
 def density(dpi: object) -> tuple[int, int] | None:
-    """Pixels per metre from Pillow's pair of pixels per inch."""
+    """Pixels per metre from Pillow's pair of pixels per inch; None for what no format can say."""
     try:
         x, y = (round(float(value) / 0.0254) for value in dpi)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         return None
-    return (x, y) if x > 0 and y > 0 else None
+    return (x, y) if min(x, y) > 0 and max(x, y) <= DENSITY_MAX else None

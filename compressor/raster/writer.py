@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compressor.errors import LimitError, SettingsError, UnsupportedError
-from compressor.metadata import Attachments
+from compressor.metadata import ORIENTATION, Attachments, is_sound
 from compressor.raster.reader import title
 from compressor.settings import Effort, Subsampling
 
@@ -41,6 +41,23 @@ def encoding_bytes(
     alpha = channels in (2, 4)
     each = (32 if alpha else 24) if format == "webp" else 48 + AVIF_MORE_BYTES[subsampling]
     return width * height * each + (8 << 20)
+
+
+def takes_exif(format: str, exif: bytes) -> bool:
+    """Return whether Pillow can write Exif to a format: on the way to AVIF it decodes Exif to make `irot` and `imir` of
+    the orientation."""
+    if format != "avif":
+        return True
+    if not is_sound(exif):
+        return False
+    try:
+        found = Image.Exif()
+        found.load(exif)
+        turned = found.pop(ORIENTATION, 1)
+        found.tobytes()
+    except Exception:  # damaged, in any of a dozen ways
+        return False
+    return isinstance(turned, int) and 0 <= turned <= 0xFFFF
 
 
 def encode(

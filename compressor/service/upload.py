@@ -18,7 +18,8 @@ Part: TypeAlias = Settings | bytes | Raw | Tile | pb.Finish
 
 
 def part_of(request: pb.CompressRequest | pb.InspectRequest) -> tuple[Part, int]:
-    """The part that a message carries and the bytes of image in it. Every `bytes` field is read once: it is copied."""
+    """The part that a message carries and the bytes of image or metadata in it. Every `bytes` field is read once: it
+    is copied."""
     match request.WhichOneof("part"):
         case "settings":
             return wire.settings_from_proto(request.settings), 0
@@ -26,7 +27,8 @@ def part_of(request: pb.CompressRequest | pb.InspectRequest) -> tuple[Part, int]
             chunk = request.chunk
             return chunk, len(chunk)
         case "raw":
-            return wire.raw_from_proto(request.raw), 0
+            raw = wire.raw_from_proto(request.raw)
+            return raw, sum(raw.metadata_bytes().values())
         case "tile":
             tile = wire.tile_from_proto(request.tile)
             return tile, len(tile.pixels)

@@ -186,18 +186,38 @@ class Color(_message.Message):
     def __init__(self, red: _Optional[int] = ..., green: _Optional[int] = ..., blue: _Optional[int] = ...) -> None: ...
 
 class Raw(_message.Message):
-    __slots__ = ("width", "height", "channels", "tile_width", "tile_height")
+    __slots__ = ("width", "height", "channels", "tile_width", "tile_height", "icc_profile", "exif", "xmp", "comments", "density", "aspect")
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
     TILE_WIDTH_FIELD_NUMBER: _ClassVar[int]
     TILE_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ICC_PROFILE_FIELD_NUMBER: _ClassVar[int]
+    EXIF_FIELD_NUMBER: _ClassVar[int]
+    XMP_FIELD_NUMBER: _ClassVar[int]
+    COMMENTS_FIELD_NUMBER: _ClassVar[int]
+    DENSITY_FIELD_NUMBER: _ClassVar[int]
+    ASPECT_FIELD_NUMBER: _ClassVar[int]
     width: int
     height: int
     channels: int
     tile_width: int
     tile_height: int
-    def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., channels: _Optional[int] = ..., tile_width: _Optional[int] = ..., tile_height: _Optional[int] = ...) -> None: ...
+    icc_profile: bytes
+    exif: bytes
+    xmp: bytes
+    comments: _containers.RepeatedScalarFieldContainer[str]
+    density: Density
+    aspect: Density
+    def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., channels: _Optional[int] = ..., tile_width: _Optional[int] = ..., tile_height: _Optional[int] = ..., icc_profile: _Optional[bytes] = ..., exif: _Optional[bytes] = ..., xmp: _Optional[bytes] = ..., comments: _Optional[_Iterable[str]] = ..., density: _Optional[_Union[Density, _Mapping]] = ..., aspect: _Optional[_Union[Density, _Mapping]] = ...) -> None: ...
+
+class Density(_message.Message):
+    __slots__ = ("x", "y")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    x: int
+    y: int
+    def __init__(self, x: _Optional[int] = ..., y: _Optional[int] = ...) -> None: ...
 
 class Tile(_message.Message):
     __slots__ = ("x", "y", "pixels")

@@ -38,6 +38,7 @@ def summary(**changes: Any) -> Summary:
         "stage_seconds": {"decode": 2.0, "encode": 4.0},
         "other_seconds": 0.5,
         "ledger": "photos.ledger",
+        "failed_copied": True,
         "histogram": (0, 10, 100, 200, 91),
     }
     return Summary(**fields | changes)

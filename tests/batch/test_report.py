@@ -267,3 +267,12 @@ def test_a_scenario_is_of_what_was_saved_or_would_be() -> None:
 
     assert summary().a_year_of(rate) == Bounds(*(pytest.approx(x * summary().saved_bytes) for x in (1, 2, 3)))
     assert summary(projection=PROJECTION).a_year_of(rate).low == pytest.approx(PROJECTION.saved_bytes)
+
+
+def test_failures_that_are_not_at_the_destination_are_told() -> None:
+    text = Page(report.page(summary(failed_copied=False))).text
+
+    assert "copied as they were" not in text
+    assert "9 objects that failed as images were not copied: their metadata could not be removed" in text
+    for changes in ({}, {"failed_copied": False, "mode": "in place"}):
+        assert "were not copied" not in Page(report.page(summary(**changes))).text

@@ -184,7 +184,7 @@ def test_a_copy_that_is_gone_is_restored_only_where_the_original_is_back(there, 
 
     assert counts(tally) == {("copied", ""): 5, ("failed", "other"): 1}
     assert [problem.key for problem in tally.problems] == ["photos/2.jpg"]
-    assert "no original is at 'kept/photos/2.jpg' any more" in tally.problems[0].error
+    assert "no original is at 'memory/kept/photos/2.jpg' any more" in tally.problems[0].error
 
 
 def test_a_ledger_without_digests_of_originals_believes_etags_alone(store, tmp_path):
@@ -429,6 +429,8 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how, fold
     elif how == "restored in part":
         put_back(Restoration(ledger=path, filters=Filters(include=("*/0.jpg",))))
     (folder / "photos/1.jpg").write_bytes(b"changed")
+    (tmp_path / "kept/photos/3.jpg").write_bytes(bytes(len(FILES["photos/3.jpg"])))
+    (tmp_path / "kept/photos/4.jpg").write_bytes(b"short")
     before = picture_of(tmp_path)
 
     some = put_back(Restoration(ledger=path, filters=Filters(include=("*/[12].jpg",)), dry_run=True))
@@ -436,10 +438,14 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how, fold
 
     assert picture_of(tmp_path) == before
     assert (some.mode, some.objects, some.count(Outcome.COPIED)) == ("restore dry run", 2, 1)
-    assert (plan.objects, plan.count(Outcome.COPIED), plan.count(Outcome.SKIPPED)) == (6, 5, 1)
     real = put_back(Restoration(ledger=path))
-    assert (real.mode, real.objects, real.count(Outcome.COPIED)) == ("restore", 6, 5)
-    assert {key: (folder / key).read_bytes() for key in FILES} == FILES | {"photos/1.jpg": b"changed"}
+    for summary, mode in ((plan, "restore dry run"), (real, "restore")):
+        found = [summary.count(outcome) for outcome in (Outcome.COPIED, Outcome.SKIPPED, Outcome.FAILED)]
+        assert (summary.mode, summary.objects, found) == (mode, 6, [3, 1, 2])
+    told = [sorted((problem.key, problem.reason) for problem in summary.problems) for summary in (plan, real)]
+    assert told[0] == told[1]
+    back = [f"photos/{number}.jpg" for number in (0, 2, 5)]
+    assert {key: (folder / key).read_bytes() for key in back} == {key: FILES[key] for key in back}
 
 
 def test_a_run_is_refused_when_some_or_all_of_it_was_restored(folder, tmp_path):

@@ -302,7 +302,9 @@ def test_a_ledger_is_of_one_run(tmp_path):
     from compressor.batch.ledger import LedgerError
 
     with Ledger(tmp_path / "ledger") as ledger:
+        ledger.begin({"source": "mistaken"})  # and nothing came of it
         ledger.begin({"source": "a"})
+        ledger.add_shard("z")
         ledger.commit()
         with pytest.raises(LedgerError, match="in use"):
             Ledger(tmp_path / "ledger")

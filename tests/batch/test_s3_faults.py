@@ -191,6 +191,17 @@ def test_a_conflict_is_tried_again(server: Canned, store: Bucket) -> None:
     assert trouble(store.write, "a", Bytes(b"new"), NOTHING, Only("2")) is Trouble.CHANGED
 
 
+def test_a_condition_that_fails_though_nothing_has_changed_is_no_condition(server: Canned, store: Bucket) -> None:
+    """Ceph's gateway, version 16, refuses every If-Match in a versioned bucket."""
+    refused = [refusal(412), there("1", 5), refusal(412), there("1", 5), there("1", 5)]
+    server.answers = [NO_ACLS, PROBED, *refused]
+    assert trouble(store.write, "a", Bytes(b"new"), NOTHING, Only("1", atomic=True)) is Trouble.NOT_ATOMIC
+
+    server.answers = [*refused, written("2"), there("2", 3)]
+    assert store.write("a", Bytes(b"new"), NOTHING, Only("1")).etag == "2"
+    assert "If-Match" not in server.asked[-2].headers
+
+
 @pytest.mark.parametrize(
     "now, expected", [(there("9", 3), Trouble.CHANGED), (there("2", 4), Trouble.OTHER), (refusal(404), Trouble.CHANGED)]
 )

@@ -236,7 +236,16 @@ def test_a_dry_run_says_how_sure_it_is(projection: Projection, words: str) -> No
     "changes, step",
     [
         ({"interrupted": True}, "the same command again goes on where this one stopped"),
-        ({}, "the store was not to be had for 1 object: try the same command again later"),
+        (
+            {},
+            "the store, or the service that compresses, was not to be had for 1 object: try the same command again "
+            "later",
+        ),
+        (
+            {"failed_copied": False},
+            "9 objects that failed as images were not copied: their metadata could not be removed; --unstrippable copy "
+            "copies them all the same",
+        ),
         (
             {"mode": "in place", "keep": "before/", "ledger": "my photos.ledger"},
             "compressor ledger restore 'my photos.ledger'  puts back the originals, kept under before/",
@@ -345,3 +354,9 @@ def test_a_run_without_objects_is_told_as_well() -> None:
 
     assert re.search(r"saved +0.0% +0 B", text)
     assert "outcome" not in text
+
+
+def test_what_was_only_stripped_is_counted_beside_what_was_compressed() -> None:
+    stripped = Total(Outcome.STRIPPED, Reason.NOT_SMALLER, "gif", "none", 1_200, 9_000, 8_000, 0.0)
+
+    assert "401 of them compressed, 1,200 stripped of metadata" in printed(totals=(*TOTALS, stripped))

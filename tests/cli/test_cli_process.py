@@ -47,6 +47,18 @@ def test_help_and_version_need_no_kernels() -> None:
     assert all(name in commands for name in ("compress", "inspect", "serve", "warmup", "health"))
 
 
+def test_the_console_script_runs_worker_processes(photo: Path) -> None:
+    """They import the script that started them, and must not run the command in turn."""
+    source, target = photo.parent / "in", photo.parent / "out"
+    source.mkdir()
+    photo.rename(source / photo.name)
+    places = [str(source), str(target), "--ledger", str(photo.parent / "ledger")]
+    said = process(str(ROOT / "scripts/compressor"), "batch", *places, "--quality", "60", "--workers", "2", "--json")
+
+    assert json.loads(said.stdout)["succeeded"]
+    assert (target / photo.name).stat().st_size < (source / photo.name).stat().st_size
+
+
 @pytest.mark.parametrize(
     "number, code, said", [(signal.SIGINT, 130, "compressor: interrupted\n"), (signal.SIGTERM, 143, "")]
 )

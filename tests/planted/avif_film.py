@@ -31,6 +31,9 @@ def planted(data: bytes, marks: Marks, track: int = 0) -> bytes:
     for kind, content in boxes_of(data):
         where = kind.decode()
         track += kind == b"trak"
+        if kind in (b"mvhd", b"tkhd", b"mdhd"):  # times of creation and modification, of 64 bits in version 1
+            times = 16 if content[0] == 1 else 8
+            content = content[:4] + bytes(times) + content[4 + times :]
         if kind in INSIDE:
             content = planted(content, marks, track)
             content += box(b"udta", box(b"name", marks(f"udta in {where}"))) + box(b"free", marks(f"free in {where}"))

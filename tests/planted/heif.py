@@ -5,10 +5,11 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from PIL import Image, ImageCms
+from PIL import Image
 
 from tests.planted import Planted
 from tests.planted.box import Marks, box, boxes_of, full_box
+from tests.planted.profiles import srgb_profile
 
 ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
 HEVC_ALPHA = b"urn:mpeg:hevc:2015:auxid:1\0"
@@ -49,7 +50,7 @@ def picture(size=(64, 64), mode="RGB", start=0) -> tuple[bytes, list[tuple[bytes
 
 def profile(text: bytes) -> bytes:
     """The ICC profile of sRGB that lcms makes, with a text in place of its copyright; not to be taken for sRGB."""
-    srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    srgb = bytearray(srgb_profile())
     old = "No copyright, use freely"
     at = srgb.index(old.encode("utf-16-be"))
     srgb[at : at + 2 * len(old)] = text.decode().ljust(len(old)).encode("utf-16-be")

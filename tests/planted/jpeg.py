@@ -71,6 +71,21 @@ def everything(name: str, scans: bytes, *, garbage: bool = True, orientation: in
         places["stray bytes"] = mark("stray bytes")
         stray = mark("stray bytes")
     data = b"\xff\xd8" + segment(0xE1, b"Exif\0\0" + exif(orientation)) + stray + b"".join(HEAD.values())
+    if garbage:
+        places |= {place: mark(place) for place in ("stray bytes in a scan", "stray bytes in the last scan")}
+        first = scans.index(b"\xff\xda") + 2  # the next marker segment, if there is one, follows the first scan
+        end = min(
+            scans.index(b"\xff" + bytes([code]), first)
+            for code in (0xC4, 0xD9)
+            if b"\xff" + bytes([code]) in scans[first:]
+        )
+        scans = (
+            scans[:end]
+            + mark("stray bytes in a scan")
+            + scans[end:-2]
+            + mark("stray bytes in the last scan")
+            + scans[-2:]
+        )
     data += scans[:-2] + segment(0xFE, mark("comment behind the scans")) + scans[-2:] + b"".join(BEHIND.values())
     return Planted(name, "jpeg", data, places, frozenset({"ICC profile"}), orientation)
 
@@ -102,12 +117,13 @@ def directory_xmp(place: str, length: int) -> bytes:
 
 def several(name: str, *, gain_map: bool = False, broken: bool = False) -> Planted:
     """Build a file with an index (MPF) and a second picture, which has metadata of its own, and bytes around it."""
-    own = {place: f"{place} of the second picture" for place in (*EXIF_PLACES, "XMP", "comment")}
+    own = {place: f"{place} of the second picture" for place in (*EXIF_PLACES, "XMP", "comment", "stray bytes")}
     others = ["between two pictures", "behind the last picture", "index of pictures"]
     packet = b"<x:xmpmeta>" + mark(own["XMP"]) + b"</x:xmpmeta>"
     second = b"\xff\xd8" + segment(0xE1, b"Exif\0\0" + exif(1, {place: mark(own[place]) for place in EXIF_PLACES}))
     second += segment(0xE1, XMP + (gain_map_xmp(own["XMP"]) if gain_map else packet))
-    second += segment(0xFE, mark(own["comment"])) + picture(size=(32, 24))
+    scans = picture(size=(32, 24))
+    second += segment(0xFE, mark(own["comment"])) + scans[:-2] + mark(own["stray bytes"]) + scans[-2:]
     head, scans = b"\xff\xd8", picture()
     if gain_map:
         others.append("XMP of the first picture")
@@ -124,8 +140,17 @@ def several(name: str, *, gain_map: bool = False, broken: bool = False) -> Plant
     return Planted(name, "jpeg", made + gap + second + mark("behind the last picture"), places)
 
 
+def unfinished(name: str, **options: object) -> Planted:
+    """Leave EOI out and let other data follow the last MCU."""
+    places = {place: mark(place) for place in ("comment", "behind the last MCU")}
+    data = b"\xff\xd8" + segment(0xFE, mark("comment")) + picture(**options)[:-2] + mark("behind the last MCU")
+    return Planted(name, "jpeg", data + bytes(50), places)
+
+
 def files() -> list[Planted]:
     return [
+        unfinished("jpeg-without-eoi"),
+        unfinished("jpeg-progressive-without-eoi", progressive=True),
         everything("jpeg-baseline", picture()),
         everything("jpeg-grey", picture("L"), orientation=1),
         everything("jpeg-progressive", picture(progressive=True), orientation=8),

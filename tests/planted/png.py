@@ -48,14 +48,18 @@ def everything(name: str, mode: str = "RGB", *, animated: bool = False, orientat
         del before["ICC profile"]  # one for RGB has no place in it
     else:
         behind_profile = ("name of the profile", "behind the profile")
-    places = {place: mark(place) for place in (*before, *behind, *behind_profile, *EXIF_PLACES, "behind IEND")}
+    places = {
+        place: mark(place)
+        for place in (*before, *behind, *behind_profile, *EXIF_PLACES, "behind the zlib stream", "behind IEND")
+    }
     data = SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 0 if mode == "L" else 2, 0, 0, 0))
     if animated:
         data += chunk(b"acTL", struct.pack(">II", 2, 0)) + chunk(b"fcTL", _frame_control(0))
     data += chunk(b"eXIf", exif(orientation)) + b"".join(chunk(*content) for content in before.values())
-    data += chunk(b"IDAT", image_data(mode))
+    coded, stray = image_data(mode), mark("behind the zlib stream")
+    data += chunk(b"IDAT", coded[:99]) + chunk(b"IDAT", coded[99:] + stray) + chunk(b"IDAT", stray)
     if animated:
-        data += chunk(b"fcTL", _frame_control(1)) + chunk(b"fdAT", struct.pack(">I", 2) + image_data(mode))
+        data += chunk(b"fcTL", _frame_control(1)) + chunk(b"fdAT", struct.pack(">I", 2) + coded + stray)
     data += b"".join(chunk(*content) for content in behind.values()) + chunk(b"IEND", b"") + mark("behind IEND")
     color = frozenset({"ICC profile"}) if mode == "RGB" else frozenset[str]()
     return Planted(name, "png", data, places, color, orientation)

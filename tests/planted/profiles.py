@@ -2,6 +2,8 @@
 
 import struct
 
+from PIL import ImageCms
+
 Colorants = tuple[tuple[float, float, float], ...]
 
 # Colorants of Display P3 adapted to D50, as its ICC profile has them.
@@ -26,6 +28,12 @@ def rgb_profile(description: bytes, colorants: Colorants = P3, curve: bytes = GA
     header = struct.pack(">I4sI4s4s4s", offset + len(data), bytes(4), 0x02400000, b"mntr", b"RGB ", b"XYZ ")
     header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + _xyz(D50)[8:]
     return header.ljust(128, b"\0") + table + data
+
+
+def srgb_profile() -> bytes:
+    """Return littleCMS's sRGB profile without the date of today."""
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return made[:24] + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + made[36:]
 
 
 def wide_profile(description: bytes) -> bytes:

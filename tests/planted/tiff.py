@@ -4,9 +4,10 @@ thumbnails, in JPEG strips, and between and behind all of that."""
 import io
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
 from tests.planted import Planted, mark
+from tests.planted.profiles import srgb_profile
 from tests.tiff_files import (
     ASCII,
     BYTE,
@@ -37,7 +38,7 @@ BLOBS = {700: "XMP", 33723: "IPTC", 34377: "Photoshop resources", 37724: "Photos
 
 def profile() -> bytes:
     """Return an sRGB profile with a mark that no tag of it refers to, but that its size includes."""
-    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + mark("ICC profile")
+    made = srgb_profile() + mark("ICC profile")
     return len(made).to_bytes(4, "big") + made[4:]
 
 

@@ -1,0 +1,109 @@
+"""A run given again with other options does what the run before left for them, and nothing else."""
+
+import dataclasses
+import io
+
+import pytest
+from PIL import Image
+
+from compressor.batch import run as running
+from compressor.batch import work
+from compressor.batch.job import Job
+from compressor.batch.store import Attributes
+from compressor.errors import CallError, UnsupportedError
+from compressor.settings import Metadata, Settings
+from tests.batch.support import Inline, Memory, jpeg, run_of
+
+STRIP = Job(source="a", target="b", settings=Settings(min_saving=0.05, metadata=Metadata.STRIP))
+BROKEN = jpeg(3)[:900]
+
+
+def again(job: Job, source: Memory, target: Memory, tmp_path) -> dict[tuple[str, str], int]:  # type: ignore[no-untyped-def]
+    _, totals, _ = run_of(job, source, target, tmp_path / "ledger")
+    return totals
+
+
+def gif() -> bytes:
+    sink = io.BytesIO()
+    Image.new("L", (9, 9)).save(sink, "GIF")
+    return sink.getvalue()
+
+
+def orders(job: Job, source: Memory, target: Memory, tmp_path) -> list[tuple[str, str]]:  # type: ignore[no-untyped-def]
+    """What a further run does."""
+    engine = Inline(job, source, target)
+    run_of(job, source, target, tmp_path / "ledger", engine=engine)
+    return engine.log
+
+
+def test_overwrite_replaces_what_was_in_the_way_before(tmp_path):
+    job = Job(source="a", target="b")
+    source, target = Memory({"1.jpg": jpeg(1), "2.jpg": jpeg(2)}), Memory({"1.jpg": b"something else"})
+    assert again(job, source, target, tmp_path) == {("compressed", ""): 1, ("skipped", "exists at the destination"): 1}
+
+    job = dataclasses.replace(job, overwrite=True)
+    assert orders(job, source, target, tmp_path) == [("prepare", "1.jpg"), ("commit", "1.jpg")]
+    assert len(target.data()["1.jpg"]) > 100
+    assert orders(job, source, target, tmp_path) == []
+
+
+@pytest.mark.parametrize("patterns, kinds", [((), {"a.jpg", "b.png"}), (("image/png",), {"b.png"}), (("x/*",), set())])
+def test_another_content_type_takes_what_was_filtered_before(patterns, kinds, tmp_path):
+    source, target = Memory(), Memory()
+    for key, kind in (("a.jpg", "image/jpeg"), ("b.png", "image/png")):
+        source.put(key, jpeg(1), Attributes(headers={"content-type": kind}))
+    job = Job(source="a", target="b", content_types=("text/*",))
+    assert again(job, source, target, tmp_path) == {("skipped", "filtered"): 2}
+
+    orders(dataclasses.replace(job, content_types=patterns), source, target, tmp_path)
+    assert target.data().keys() == kinds
+
+
+def test_unstrippable_copy_copies_the_broken_images_that_were_not_before(tmp_path):
+    source, target = Memory({"a.jpg": jpeg(1), "broken.jpg": BROKEN}), Memory()
+    assert again(STRIP, source, target, tmp_path) == {("compressed", ""): 1, ("failed", "broken image"): 1}
+    assert target.data().keys() == {"a.jpg"}
+
+    job = dataclasses.replace(STRIP, copy_unstrippable=True)
+    assert orders(job, source, target, tmp_path) == [("prepare", "broken.jpg"), ("commit", "broken.jpg")]
+    assert target.data()["broken.jpg"] == BROKEN
+    assert orders(job, source, target, tmp_path) == []
+
+
+def test_what_no_service_could_compress_is_not_at_the_destination_until_one_can(tmp_path, monkeypatch):
+    """Else it would be in its own way."""
+    monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
+    job, source, target = Job(source="a", target="b"), Memory({"1.jpg": jpeg(1)}), Memory()
+    with monkeypatch.context() as away:
+        calls = []
+
+        def refuse(*_: object, **__: object) -> None:
+            calls.append(1)
+            raise CallError("UNAVAILABLE", "Connection refused")
+
+        away.setattr(work.pipeline, "stream", refuse)
+        assert again(job, source, target, tmp_path) == {("failed", "unavailable"): 1}
+    assert not target.data() and len(calls) == running.TRIES_MAX
+
+    assert again(job, source, target, tmp_path) == {("compressed", ""): 1}
+    assert len(target.data()["1.jpg"]) < len(source.data()["1.jpg"])
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_can_not_be_stripped_is_judged_anew_when_the_option_changes(in_place, tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise UnsupportedError("GIF: can't be stripped")
+
+    monkeypatch.setattr(work.pipeline, "stream", refuse)
+    monkeypatch.setattr(work, "without_metadata", refuse)
+    source = Memory({"a.gif": gif()})
+    target = source if in_place else Memory()
+    job = dataclasses.replace(STRIP, in_place=in_place, target="a" if in_place else "b")
+    allowing = dataclasses.replace(job, copy_unstrippable=True)
+    failed, left = {("failed", "can't be stripped"): 1}, {("kept" if in_place else "copied", "can't be stripped"): 1}
+
+    assert again(job, source, target, tmp_path) == failed
+    assert again(allowing, source, target, tmp_path) == left
+    assert orders(allowing, source, target, tmp_path) == []
+    assert again(job, source, target, tmp_path) == failed
+    assert orders(job, source, target, tmp_path) == []
