@@ -104,3 +104,22 @@ def test_photographs_stay_as_they_are(effort):
                     assert_the_second_changes_nothing(image, quality=quality, effort=effort)
             else:
                 assert_the_second_changes_nothing(file, quality=quality, effort=effort)
+
+
+@pytest.mark.parametrize("format", ["webp", "avif"])
+@pytest.mark.parametrize("policy", ["keep", "color", "strip"])
+@pytest.mark.parametrize(
+    "settings", [{}, {"quality": 30}, {"quality": 95, "effort": "fast"}, {"lossless": True}], ids=str
+)
+def test_webp_and_avif_of_our_own_come_back(format, policy, settings):
+    if format == "avif" and "lossless" in settings:
+        settings = {"effort": "best"}  # AVIF is never lossless here
+    noise = np.random.default_rng(1).normal(0, 20, (48, 64, 3))
+    y, x = np.mgrid[:48, :64]
+    for pixels in (np.stack([x * 3, y * 4, x + y], 2) + noise, np.stack([x // 16 * 60, y // 12 * 60, x * 0], 2)):
+        source = np.clip(pixels, 0, 255).astype(np.uint8)
+        once = compress(source, format=format, metadata=policy, **settings).data
+        twice = compress(once, format=format, metadata=policy, **settings)
+
+        assert twice.data == once
+        assert twice.report.outcome.value == "unchanged"

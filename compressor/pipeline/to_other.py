@@ -3,15 +3,30 @@
 import dataclasses
 from collections.abc import Iterator
 
-from compressor import raster
+from compressor import containers, raster
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
-from compressor.settings import Path, Settings
+from compressor.settings import Metadata, Path, Settings
 
 BAND_LINES = 64
+
+
+class Encoded:
+    """A file in memory, as `memory.Readable`."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self.size = data, len(data)
+
+    def read(self, start: int, count: int) -> bytes:
+        """Return `count` bytes from `start` on; fewer at the end."""
+        return self._data[start : start + count]
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all of them."""
+        yield self._data
 
 
 class PixelsToOther(Route):
@@ -37,12 +52,16 @@ class PixelsToOther(Route):
     def body(self) -> Iterator[bytes | memoryview]:
         pixels, settings = self._pixels, self._settings
         with self._stages.stage("encode"):
-            yield raster.encode(
+            made = raster.encode(
                 self._stages.timed(pixels.bands(BAND_LINES), "decode"), pixels.width, pixels.height, pixels.channels,
                 self.format, quality=settings.quality, lossless=settings.lossless, effort=settings.effort,
                 subsampling=settings.subsampling,
                 metadata=self._attachments,
             )  # fmt: skip
+        if settings.metadata is Metadata.KEEP:
+            yield made
+        else:  # encoders write names of their own
+            yield from containers.without_metadata(self.format, Encoded(made), settings.metadata, [])
 
     def _attachments(self) -> Attachments:
         """Return what the policy leaves of the source's metadata, all of which are known behind its last pixel."""
