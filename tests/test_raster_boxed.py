@@ -163,7 +163,7 @@ def test_an_orientation_becomes_properties_of_avif_and_comes_back_once(value):
     pixels = np.zeros((24, 40, 3), np.uint8)
     pixels[:8] = 255
     data = raster.encode(
-        [pixels], 40, 24, 3, "avif", metadata=Attachments(exif=exif.tobytes().removeprefix(b"Exif\0\0"))
+        [pixels], 40, 24, 3, "avif", metadata=lambda: Attachments(exif=exif.tobytes().removeprefix(b"Exif\0\0"))
     )
     found = opened(data)
 
