@@ -19,6 +19,7 @@ from compressor.png.chunks import (
     read_start,
     skip_data,
 )
+from compressor.png.header import PALETTE
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.metadata import removed
 from compressor.png.policy import ANIMATION, CREDENTIALS, Passed, is_needed, kept, removed_credentials
@@ -84,6 +85,7 @@ def without_metadata(
     yield stream.peek(8)
     read_signature(stream)
     last, passed, credentials, new, left = "signature", Passed(), False, True, 0
+    color_type: int | None = None
     colors: dict[bytes, Chunk] = {}  # the first of each type
     old: list[Chunk] = []  # the orientation of Exif in text, which counts where there is no eXIf
     while last != "IEND":
@@ -99,7 +101,11 @@ def without_metadata(
             count = min(left, max(0, start.length - IMAGE_DATA[start.type]))
             left -= count
             yield from _image_data(stream, start, IMAGE_DATA[start.type] + count)
+        elif start.type == b"PLTE" and color_type not in (PALETTE, None):
+            skip_data(stream, start)  # colours that were suggested to screens of 256 of them
         elif start.type in STRUCTURE:
+            if start.type == b"IHDR":
+                color_type = stream.peek(10)[9] if len(stream.peek(10)) == 10 else None
             yield struct.pack(">I4s", start.length, start.type)
             yield from _taken(stream, start.length + 4, last)
         elif not start.type[0] & 0x20:

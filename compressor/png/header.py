@@ -191,6 +191,8 @@ def _take_palette(header: Header, target: list[Chunk], chunk: Chunk) -> bool:
     length = len(chunk.data)
     legal = 0 < length <= 768 and length % 3 == 0
     if header.color_type in (RGB, RGBA) and legal and target is header.chunks:
+        if header.policy is not Metadata.KEEP:
+            return False
         header.palette = chunk.data  # a suggestion only
         return True
     if header.color_type != PALETTE:

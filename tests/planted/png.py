@@ -36,6 +36,7 @@ def everything(name: str, mode: str = "RGB", *, animated: bool = False, orientat
         "raw profile": (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(hexadecimal)),
         "content credentials": (b"caBX", mark("content credentials")),
         "sPLT": (b"sPLT", mark("sPLT") + b"\0\x08" + bytes(6)),
+        "suggested palette": (b"PLTE", mark("suggested palette") + bytes(5)),
         "private chunk": (b"prVt", mark("private chunk")),
         "private chunk, safe to copy": (b"prVs", mark("private chunk, safe to copy")),
     }
@@ -45,7 +46,7 @@ def everything(name: str, mode: str = "RGB", *, animated: bool = False, orientat
     }
     behind_profile: tuple[str, ...] = ()
     if mode == "L":
-        del before["ICC profile"]  # one for RGB has no place in it
+        del before["ICC profile"], before["suggested palette"]  # which have no place in it
     else:
         behind_profile = ("name of the profile", "behind the profile")
     places = {
