@@ -7,6 +7,7 @@ each policy leaves in a file that comes back unchanged; UPDATE_DOCS=1 writes it.
 import importlib
 import io
 import itertools
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from PIL import Image, ImageFile
 
 from compressor import pipeline
 from compressor.batch.job import Job
+from compressor.batch.ledger import Ledger
 from compressor.client import Client
 from compressor.errors import CompressorError, UnsupportedError
 from compressor.metadata import orientation
@@ -130,12 +132,12 @@ def through(
             flag = "--" + name.replace("_", "-")
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             words += [flag] if value is True else [flag, text]
-        command = ("compress", str(source), "-o", str(target), "--force", *words)
+        command = ("compress", str(source), "-o", str(target), "--force", "--json", *words)
         try:
             shown, _ = run_command(*command)
         except AssertionError as error:
             raise UnsupportedError(str(error)) from None
-        return target.read_bytes(), (shown,)
+        return target.read_bytes(), tuple(json.loads(shown)["notices"])
 
     return send
 
@@ -172,8 +174,10 @@ def test_a_batch_run_leaves_no_mark_that_the_policy_does_not_allow(tmp_path, res
 
     assert whole and set(target.data()) == {file.name for file in FILES}
     assert {outcome for outcome, _ in totals} <= {"compressed", "stripped", "copied", "kept"}
+    with Ledger(tmp_path / "ledger") as ledger:
+        notices = {done.key: done.notices for done in ledger.objects()}
     for file in FILES:
-        check(file, policy, target.data()[file.name], ("the summary counts notices",))
+        check(file, policy, target.data()[file.name], notices[file.name])
 
 
 def test_the_cells_are_all_there_are():
