@@ -21,12 +21,12 @@ from compressor.containers.heif_tracks import Film
 from compressor.containers.heif_uncarried import uncarried
 from compressor.errors import FormatError, UnsupportedError
 from compressor.memory import Readable
+from compressor.metadata import CREDENTIALS_REMOVED
 from compressor.settings import Metadata
 
 __all__ = ["uncarried", "without_metadata"]
 
 DERIVED_BYTES_MAX = 1 << 20
-C2PA_REMOVED = "content credentials (C2PA) were removed"
 
 
 def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
@@ -49,7 +49,7 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
     film = heif_tracks.read(heif, source, color, messages, said, functools.partial(_inside, heif, mdats))
     properties = heif_properties.reduced(heif, pictures, data, color, messages, said)
     if any(box.kind == b"uuid" and source.read(box.content, 16) == boxes.C2PA_UUID for box in heif.top):
-        said.append(C2PA_REMOVED)
+        said.append(CREDENTIALS_REMOVED)
     if behind := _behind(heif, source, data, film):
         said.append(f"{behind} bytes behind the image were removed")
     result = heif_writer.Result(heif, pictures, data, properties, film)

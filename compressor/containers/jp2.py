@@ -11,6 +11,7 @@ from compressor.boxes import Box, Fields
 from compressor.containers import j2k
 from compressor.errors import CompressorError, FormatError, UnsupportedError
 from compressor.memory import Readable
+from compressor.metadata import CREDENTIALS_REMOVED, removed_behind
 from compressor.settings import Metadata
 from compressor.sniff import J2K_CODESTREAM
 
@@ -39,8 +40,7 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
         head = b""
     else:
         head, pieces, behind = _reduced_file(source, policy is Metadata.COLOR, said)
-    if behind:
-        said.append(f"{behind} bytes behind the image were removed")
+    said += removed_behind(behind)
     notices += dict.fromkeys(said)
     yield head
     yield from j2k.copied(source, pieces)
@@ -66,7 +66,7 @@ def _reduced_file(source: Readable, color: bool, said: list[str]) -> tuple[bytes
     if kinds.count(b"jp2c") > 1:
         said.append(f"further codestreams were removed, which JP2 readers do not show: {kinds.count(b'jp2c') - 1}")
     if any(_uuid(source, box) == boxes.C2PA_UUID for box in top) or b"jumb" in kinds:
-        said.append("content credentials (C2PA) were removed")
+        said.append(CREDENTIALS_REMOVED)
     ftyp = boxes.make(b"ftyp", b"jp2 ", bytes(4), b"jp2 ")
     size = j2k.size(pieces) + 8
     box = struct.pack(">I4s", size, b"jp2c") if size < 1 << 32 else struct.pack(">I4sQ", 1, b"jp2c", size + 8)

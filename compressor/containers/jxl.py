@@ -12,6 +12,7 @@ from compressor.boxes import Pieces
 from compressor.containers import jxl_codestream
 from compressor.errors import CompressorError, FormatError
 from compressor.memory import Readable
+from compressor.metadata import CREDENTIALS_REMOVED, removed_behind
 from compressor.settings import Metadata
 from compressor.sniff import JXL_CODESTREAM
 
@@ -30,8 +31,7 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
         coded, head, behind = _coded(source, said)
     size = jxl_codestream.end(coded)
     behind += coded.size - size
-    if behind:
-        said.append(f"{behind} bytes behind the image were removed")
+    said += removed_behind(behind)
     notices += dict.fromkeys(said)
     if head:
         large = size + 8 >= 1 << 32
@@ -60,7 +60,7 @@ def _coded(source: Readable, said: list[str]) -> tuple[Pieces, bytes, int]:
         elif box.kind == b"jbrd":
             said.append("the JPEG that the file was made of can't be restored any more")
         elif box.kind == b"jumb" or (box.kind == b"brob" and source.read(box.content, 4) == b"jumb"):
-            said.append("content credentials (C2PA) were removed")
+            said.append(CREDENTIALS_REMOVED)
     if not numbers or numbers != [*range(len(numbers) - 1), len(numbers) - 1 | LAST]:
         raise FormatError("JPEG XL", "jxlp", None, "the parts of the codestream are not complete and in order")
     return Pieces(source, parts), head, source.size - end
