@@ -56,7 +56,7 @@ check: install .venv-proto/stamp ## lint, types, layers, and generated code that
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -q tests/test_layers.py
+	$(PYTHON) -m pytest -q tests/project/test_layers.py
 	.venv/bin/buf lint proto
 	rm -rf build/proto
 	PYTHON=.venv-proto/bin/python sh proto/generate.sh build/proto

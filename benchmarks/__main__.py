@@ -9,8 +9,8 @@ NAMES = {
     "demo": "real photographs and 100 megapixels through a running service",
     "speed": "encoding pixels beside Pillow, jpegli and mozjpeg, interlaced",
     "density": "bytes at equal look beside them, drawn, with crops [--efforts fast,best] [--images N]",
-    "codes": "train the Huffman codes of compressor/jpeg/trained.py, and compare",
-    "together": "many images at once in one process: MP/s and CPU time [--sides N,N] [--threads N,N]",
+    "train_huffman": "train the Huffman codes of compressor/jpeg/static_codes.py, and compare",
+    "concurrency": "many images at once in one process: MP/s and CPU time [--sides N,N] [--threads N,N]",
     "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
     "memory": "peak memory over the size, drawn [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",
     "batch": "whole buckets: objects/s, CPU time beside the codec, memory over the keys [--objects N] [--endpoint URL]",
@@ -22,7 +22,7 @@ NAMES = {
 
 def main() -> int:
     """Run one of them; 0 where every check of its output held."""
-    listed = "\n".join(f"  {name:10} {text}" for name, text in NAMES.items())
+    listed = "\n".join(f"  {name:13} {text}" for name, text in NAMES.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", epilog=f"names:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from rich.table import Table
 
-from benchmarks import check, photos, record
-from benchmarks.proxy import CountingProxy, sink_address
-from benchmarks.server import ServerProcess
+from benchmarks.harness import fidelity, photos, record
+from benchmarks.harness.proxy import CountingProxy, sink_address
+from benchmarks.harness.server import ServerProcess
 
 if TYPE_CHECKING:
     from compressor.client import Client
@@ -96,7 +96,7 @@ def measure(
         wire_down=after[1] - down,
         seconds=statistics.median(seconds for seconds, _ in times),
         first_byte_seconds=statistics.median(first for _, first in times),
-        psnr_db=check.psnr(check.decoded(data), check.decoded(result)),
+        psnr_db=fidelity.psnr(fidelity.decoded(data), fidelity.decoded(result)),
     )
 
 

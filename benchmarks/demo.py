@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import check, generate, photos, record
-from benchmarks.server import ServerProcess
+from benchmarks.harness import fidelity, generate, photos, record
+from benchmarks.harness.server import ServerProcess
 
 if TYPE_CHECKING:
     from compressor.client import Client
@@ -89,7 +89,7 @@ def score(source: Path, result: Path) -> float | None:
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder) / "source.png", Path(folder) / "result.png"
         for path, file in zip(paths, (source, result), strict=True):
-            Image.fromarray(check.decoded(file.read_bytes())).save(path, compress_level=1)
+            Image.fromarray(fidelity.decoded(file.read_bytes())).save(path, compress_level=1)
         return float(compute_ssimulacra2(str(paths[0]), str(paths[1])))
 
 
@@ -115,10 +115,10 @@ class Demo:
         result = self._folder / "result"
         self._server.reset_peak()
         report, seconds, first = send(self._client, path, result, format="jpeg", background=(255, 255, 255))
-        psnr = check.psnr(check.decoded(path.read_bytes()), check.decoded(result.read_bytes()))
+        psnr = fidelity.psnr(fidelity.decoded(path.read_bytes()), fidelity.decoded(result.read_bytes()))
         self._add(path.name, report, (seconds, first), psnr, 1, score(path, result))
 
-    def big(self, path: Path, eighths: check.Eighths, name: str, **settings: Any) -> None:
+    def big(self, path: Path, eighths: fidelity.Eighths, name: str, **settings: Any) -> None:
         """A picture that nobody here holds whole: looked at in eighths."""
         result = self._folder / "big.jpg"
         self._server.reset_peak()
@@ -247,7 +247,7 @@ def show(console: Console, demo: Demo, sources: list[Path], folder: Path) -> Non
             demo.photograph(path)
         status.update(f"making a PNG of {BIG[0]} × {BIG[1]} pixels, band by band")
         big = folder / "big.png"
-        eighths = check.Eighths(*BIG)
+        eighths = fidelity.Eighths(*BIG)
         generate.write_png(big, *BIG, look=eighths.add)
         status.update(f"sending it: {in_megabytes(big.stat().st_size, 0)} MB")
         demo.big(big, eighths, "generated 100 MP")

@@ -3,4 +3,6 @@
 import os
 from pathlib import Path
 
-CORPUS = Path(os.environ.get("COMPRESSOR_CORPUS", Path(__file__).resolve().parents[2] / "shared" / "corpus"))
+from tests import ROOT
+
+CORPUS = Path(os.environ.get("COMPRESSOR_CORPUS", ROOT.parent / "shared" / "corpus"))

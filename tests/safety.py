@@ -8,9 +8,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests import ROOT
+
 CACHE = ROOT / ".pytest_cache" / "safety"
 
 

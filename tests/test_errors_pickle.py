@@ -11,8 +11,8 @@ from multiprocessing import get_context
 import pytest
 
 import compressor
-from compressor.batch.store import Trouble
 from compressor.errors import CompressorError, FormatError
+from compressor.stores.contract import Trouble
 
 for found in pkgutil.walk_packages(compressor.__path__, "compressor."):
     if not found.name.endswith("__main__"):

@@ -2,14 +2,14 @@
 
 import time
 
-from compressor.batch.file_write import further_links
 from compressor.batch.job import Job
 from compressor.batch.plan import Filters
-from compressor.batch.store import Store, StoreError
-from compressor.batch.store_files import Files
 from compressor.errors import SettingsError
-from compressor.legible import printable
+from compressor.humanize import printable
 from compressor.sniff import PREFIX, sniff
+from compressor.stores.contract import Store, StoreError
+from compressor.stores.file_write import further_links
+from compressor.stores.files import Files
 
 FLAG = "allow_not_atomic"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from compressor.batch.job import Done, Prepared
-from compressor.batch.store import Entry
+from compressor.stores.contract import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from distributed.client import FutureCancelledError
 from compressor.batch import work_dask
 from compressor.batch.engine import Answer, Lost
 from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
-from compressor.batch.store import Entry
 from compressor.errors import CompressorError
 from compressor.settings import VERSION
+from compressor.stores.contract import Entry
 
 LOOK_SECONDS = 1.0  # between looks at which workers there are
 CONNECT_SECONDS_MAX = 10.0

@@ -1,7 +1,7 @@
 """Worker processes on this machine, started anew, so that one that dies takes nothing with it but its own objects.
 
 Each has some threads, so that while the codec works on one object, others are read and written. The cores that this
-process may use are divided among the workers: each grants as many turns (`compressor.turns`) as its share has cores.
+process may use are divided among the workers: each grants as many turns (`compressor.cores`) as its share has cores.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from typing import Any
 
 from compressor.batch.engine import Answer, Lost
 from compressor.batch.job import Job, Prepared
-from compressor.batch.store import Entry
 from compressor.errors import CompressorError
+from compressor.stores.contract import Entry
 
 THREADS = 4  # of a worker
 END_SECONDS = 5.0  # for one that has died to be gone
@@ -47,7 +47,7 @@ def main(connection: Connection, job: Job, share: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator decides what a Ctrl-C means
     from compressor import kernels
     from compressor.batch.work import Worker
-    from compressor.turns import cores
+    from compressor.cores import cores
 
     cores.limit(share)
     try:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from compressor.batch.store import Entry
 from compressor.settings import Access, Settings
+from compressor.stores.contract import Entry
 
 
 class Outcome(StrEnum):

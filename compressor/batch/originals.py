@@ -13,12 +13,25 @@ from itertools import islice
 from pathlib import Path
 
 from compressor.batch.job import Done
-from compressor.batch.markers import MARKER, has_marker
-from compressor.batch.places import folder_of, normal, require_folder, split
-from compressor.batch.store import Attributes, Entry, Only, Store, StoreError, Trouble, open_store
-from compressor.batch.verdicts import store_digest
+from compressor.batch.outcomes import store_digest
 from compressor.errors import SettingsError
-from compressor.legible import printable
+from compressor.humanize import printable
+from compressor.stores.contract import (
+    Attributes,
+    Entry,
+    Only,
+    Store,
+    StoreError,
+    Trouble,
+    open_store,
+)
+from compressor.stores.markers import MARKER, has_marker
+from compressor.stores.places import (
+    folder_of,
+    normal,
+    require_folder,
+    split,
+)
 
 MARKER_BYTES_MAX = 1 << 16
 SOURCE = "Source: "

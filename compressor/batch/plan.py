@@ -14,9 +14,19 @@ from fnmatch import fnmatchcase
 from typing import Any, Protocol, TextIO
 from urllib.parse import unquote_plus
 
-from compressor.batch.ledger import Ledger, LedgerError, Shard
-from compressor.batch.markers import Marks
-from compressor.batch.store import Entry, Opened, Refused, Store, open_store
+from compressor.ledger.ledger import (
+    Ledger,
+    LedgerError,
+    Shard,
+)
+from compressor.stores.contract import (
+    Entry,
+    Opened,
+    Refused,
+    Store,
+    open_store,
+)
+from compressor.stores.markers import Marks
 
 SHARD_KEYS = 10_000
 COLUMNS = {  # names in a header, in lower case

@@ -9,14 +9,29 @@ from itertools import chain
 from pathlib import Path
 
 from compressor.batch.job import Done, Outcome, Reason
-from compressor.batch.ledger import Ledger, LedgerError
-from compressor.batch.ledger_read import facts_in, is_restored, objects_in, reading
 from compressor.batch.originals import Originals, originals_of, unmark
+from compressor.batch.outcomes import (
+    MEANING,
+    in_one_line,
+    store_digest,
+)
 from compressor.batch.plan import Filters
-from compressor.batch.store import Entry, Only, Store, StoreError, Trouble
-from compressor.batch.summary import PROBLEMS_MAX, Progress
 from compressor.batch.tally import Tally, problem
-from compressor.batch.verdicts import MEANING, in_one_line, store_digest
+from compressor.ledger.ledger import Ledger, LedgerError
+from compressor.ledger.reader import (
+    facts_in,
+    is_restored,
+    objects_in,
+    reading,
+)
+from compressor.report.summary import PROBLEMS_MAX, Progress
+from compressor.stores.contract import (
+    Entry,
+    Only,
+    Store,
+    StoreError,
+    Trouble,
+)
 
 RESTORED = "restored"  # a fact of the ledger: PART or ALL of the originals were put back
 PART, ALL = "part", "all"

@@ -9,16 +9,20 @@ from dataclasses import dataclass, field, replace
 
 from compressor.batch.engine import Answer, Engine, Lost
 from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
-from compressor.batch.ledger import Ledger, Shard
 from compressor.batch.originals import originals_of
-from compressor.batch.pace import Pace
+from compressor.batch.outcomes import store_digest
 from compressor.batch.plan import Filters, Listing, shards
-from compressor.batch.records import unsure
+from compressor.batch.rate_limit import Pace
 from compressor.batch.settled import settled
-from compressor.batch.store import Entry, Store, StoreError
-from compressor.batch.summary import Progress
 from compressor.batch.tally import Tally
-from compressor.batch.verdicts import store_digest
+from compressor.ledger.ledger import Ledger, Shard
+from compressor.ledger.records import unsure
+from compressor.report.summary import Progress
+from compressor.stores.contract import (
+    Entry,
+    Store,
+    StoreError,
+)
 
 TRIES_MAX = 5
 DEATHS_MAX = 2  # of workers, by one object: then it is poison

@@ -3,8 +3,8 @@
 from fnmatch import fnmatchcase
 
 from compressor.batch.job import Done, Job, Outcome, Reason
-from compressor.batch.store import Entry
 from compressor.settings import Metadata
+from compressor.stores.contract import Entry
 
 UNUSABLE = {Reason.BROKEN, Reason.LIMIT, Reason.VERIFY}  # images that the codec refuses
 

@@ -4,10 +4,14 @@ import random
 from collections import Counter
 
 from compressor.batch.job import Done, Outcome, Reason
-from compressor.batch.store import StoreError
-from compressor.batch.summary import PROBLEMS_MAX, Problem, Progress
-from compressor.batch.totals import Total, Totals
-from compressor.batch.verdicts import MEANING
+from compressor.batch.outcomes import MEANING
+from compressor.ledger.totals import Total, Totals
+from compressor.report.summary import (
+    PROBLEMS_MAX,
+    Problem,
+    Progress,
+)
+from compressor.stores.contract import StoreError
 
 STEPS = 20  # of 5 % each: shares that compressed objects saved
 SAMPLES = 12

@@ -9,21 +9,39 @@ from mimetypes import guess_type
 from typing import Any
 
 from compressor import pipeline
-from compressor.batch.file_write import further_links
 from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
-from compressor.batch.markers import Marks
 from compressor.batch.originals import originals_of
+from compressor.batch.outcomes import (
+    Clock,
+    WrongResultError,
+    digest,
+    failed,
+    in_one_line,
+    refused,
+    store_digest,
+)
 from compressor.batch.settled import asked_for
-from compressor.batch.store import RETRIED, Attributes, Entry, Only, Opened, Store, StoreError, Trouble, open_store
-from compressor.batch.verdicts import Clock, WrongResultError, digest, failed, in_one_line, refused, store_digest
+from compressor.cores import BRIEF_WIDTH, cores
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.memory import Held, Resources, Spool, resident_bytes
-from compressor.pipeline.examining import examine
 from compressor.pipeline.unchanged import same, without_metadata
+from compressor.pipeline.validation import examine
 from compressor.settings import Metadata, Path, Report
 from compressor.settings import Outcome as Verdict
 from compressor.sniff import PREFIX, sniff
-from compressor.turns import BRIEF_WIDTH, cores
+from compressor.stores.contract import (
+    RETRIED,
+    Attributes,
+    Entry,
+    Only,
+    Opened,
+    Store,
+    StoreError,
+    Trouble,
+    open_store,
+)
+from compressor.stores.file_write import further_links
+from compressor.stores.markers import Marks
 
 SUBTYPES = {"pnm": "x-portable-anymap"}  # where a format is not registered by its name
 

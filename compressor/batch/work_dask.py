@@ -15,8 +15,8 @@ from distributed import get_worker, secede
 
 from compressor.batch.engine import Lost
 from compressor.batch.job import Done, Job, Prepared
-from compressor.batch.store import Entry
 from compressor.settings import VERSION
+from compressor.stores.contract import Entry
 
 if TYPE_CHECKING:  # it brings the codec, which the coordinator has no use for
     from compressor.batch.work import Worker

@@ -19,9 +19,9 @@ from compressor.cli.options import UsageError
 from compressor.settings import Delivery, Settings
 
 if TYPE_CHECKING:
-    from compressor.batch.launch import Request
+    from compressor.batch.api import Request
     from compressor.batch.plan import Filters
-    from compressor.batch.summary import Summary
+    from compressor.report.summary import Summary
 
 DEFAULTS = Settings()
 SAMPLE = 200
@@ -99,8 +99,8 @@ def carry_out(options: Mapping[str, Any]) -> None:
 
 def request_of(options: Mapping[str, Any]) -> "Request":
     """Raises UsageError for what can't be meant."""
+    from compressor.batch.api import Request
     from compressor.batch.job import Job
-    from compressor.batch.launch import Request
 
     source, target, in_place = options["source"], options["target"], options["in_place"]
     if target is None and not in_place and not options["dry_run"]:
@@ -184,7 +184,7 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
 
 def launched(options: Mapping[str, Any]) -> "Summary":
     request = request_of(options)
-    from compressor.batch.launch import launch
+    from compressor.batch.api import launch
     from compressor.cli.batch_output import Live
 
     with Live(None, None) as live, until_stopped() as stopped:
@@ -216,9 +216,9 @@ def until_stopped() -> Iterator[Callable[[], bool]]:
 def tell(summary: "Summary", options: Mapping[str, Any]) -> None:
     """Print, and write what was asked for."""
     if options["report"] is not None:
-        from compressor.batch import report
+        from compressor.report import page
 
-        report.write(summary, options["report"])
+        page.write(summary, options["report"])
     if options["metrics_textfile"] is not None or options["metrics_push"] is not None:
         from compressor import metrics
 
@@ -228,7 +228,7 @@ def tell(summary: "Summary", options: Mapping[str, Any]) -> None:
         if options["metrics_push"] is not None:
             metrics.push(made, options["metrics_push"])
     if options["json"]:
-        from compressor.batch.summary import as_json
+        from compressor.report.summary import as_json
 
         typer.echo(as_json(summary))
         return

@@ -19,7 +19,7 @@ from compressor.cli.errors import one_line_errors
 from compressor.cli.interruption import Undoing
 from compressor.cli.options import UsageError
 from compressor.cli.output import STANDARD
-from compressor.legible import human_format
+from compressor.humanize import human_format
 from compressor.settings import Access, Report, Settings
 
 CHUNK_BYTES = 1 << 18

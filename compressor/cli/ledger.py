@@ -13,7 +13,7 @@ from compressor.cli.options import option
 if TYPE_CHECKING:
     from compressor.batch.job import Done
     from compressor.batch.plan import Filters
-    from compressor.batch.summary import Summary
+    from compressor.report.summary import Summary
 
 WORKERS = 8  # that of batch.restore, which is slow to import
 
@@ -41,7 +41,7 @@ def restore(
     changed or deleted since is left alone, and listed. May be interrupted: the same command goes on.
     """
     with one_line_errors():
-        from compressor.batch.launch import Restoration, put_back
+        from compressor.batch.api import Restoration, put_back
         from compressor.cli.batch import until_stopped
         from compressor.cli.batch_output import Live
 
@@ -57,7 +57,7 @@ def restore(
 def tell(summary: "Summary", json: bool) -> None:
     """Print it."""
     if json:
-        from compressor.batch.summary import as_json
+        from compressor.report.summary import as_json
 
         typer.echo(as_json(summary))
         return
@@ -79,8 +79,8 @@ def keys_of(include: list[str] | None, exclude: list[str] | None) -> "Filters | 
 def failures(path: LedgerFile, json: JsonLines = False) -> None:
     """List every object that failed, and why: new, or known from the summary of an earlier run."""
     with one_line_errors():
-        from compressor.batch.ledger_read import failures_in, reading
-        from compressor.legible import printable
+        from compressor.humanize import printable
+        from compressor.ledger.reader import failures_in, reading
 
         count = known_count = 0
         with reading(path) as database:
@@ -118,7 +118,7 @@ def fields(done: "Done", known: bool) -> dict[str, str | int | bool]:
 def status(path: LedgerFile, json: Json = False) -> None:
     """Show what run a ledger is of, and how far it has come."""
     with one_line_errors():
-        from compressor.batch.status import status as status_of
+        from compressor.ledger.status import status as status_of
 
         found = status_of(path)
         if json:

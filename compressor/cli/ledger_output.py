@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from compressor.batch.job import Outcome
-from compressor.batch.status import Status
-from compressor.batch.summary import Summary
 from compressor.cli.batch_output import COLORS, figures, many, outcome_table, print_failures, reasoned
 from compressor.cli.output import facts
-from compressor.legible import human_bytes, human_seconds, printable
+from compressor.humanize import (
+    human_bytes,
+    human_seconds,
+    printable,
+)
+from compressor.ledger.status import Status
+from compressor.report.summary import Summary
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,7 +10,7 @@ from compressor.cli import options as opt
 from compressor.cli.basis import BASIS, BasisProfile, BasisStorage, OriginalReplaced, basis_of
 from compressor.cli.errors import one_line_errors
 from compressor.cli.footprint import Grid, Region, ReservedVcpus
-from compressor.legible import human_seconds
+from compressor.humanize import human_seconds
 
 
 def serve(
@@ -60,7 +60,7 @@ def warmup() -> None:
     """Compile the kernels ahead of the first image."""
     with one_line_errors():
         start = time.perf_counter()
-        from compressor.service.codec import warm_up
+        from compressor.calls.codec import warm_up
 
         warm_up()
         typer.echo(f"kernels ready in {human_seconds(time.perf_counter() - start)}", err=True)

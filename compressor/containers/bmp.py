@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from compressor import bmp, icc
+from compressor import icc
 from compressor.containers import notes
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.memory import Readable
+from compressor.parsers import bmp
 from compressor.settings import Metadata
 from compressor.window import Window
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from compressor import gif, icc
+from compressor import icc
 from compressor.containers import notes
 from compressor.containers.kept import Kept
 from compressor.errors import CompressorError, FormatError
 from compressor.memory import Readable
+from compressor.parsers import gif
 from compressor.settings import Metadata
 from compressor.window import Window
 

@@ -12,9 +12,6 @@ import bisect
 import functools
 from collections.abc import Iterator
 
-from compressor import boxes
-from compressor.boxes import Box, Part, Pieces
-from compressor.boxes.heif import Heif, Item, read
 from compressor.containers import heif_choice, heif_properties, heif_tracks, heif_writer
 from compressor.containers.coded import Messages
 from compressor.containers.heif_tracks import Film
@@ -22,6 +19,17 @@ from compressor.containers.heif_uncarried import uncarried
 from compressor.errors import FormatError, UnsupportedError
 from compressor.memory import Readable
 from compressor.metadata import CREDENTIALS_REMOVED
+from compressor.parsers import boxes
+from compressor.parsers.boxes import (
+    Box,
+    Part,
+    Pieces,
+)
+from compressor.parsers.heif import (
+    Heif,
+    Item,
+    read,
+)
 from compressor.settings import Metadata
 
 __all__ = ["uncarried", "without_metadata"]

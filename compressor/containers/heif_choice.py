@@ -1,7 +1,7 @@
 """Which items of a HEIF file are pictures that are shown, or needed for one (ISO/IEC 23008-12 clauses 6.4 to 6.6)."""
 
-from compressor.boxes.heif import Heif, Item
 from compressor.errors import FormatError, UnsupportedError
+from compressor.parsers.heif import Heif, Item
 
 CODED = {b"av01", b"hvc1"}
 DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}

@@ -4,11 +4,17 @@ and with what in them."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compressor import boxes, icc
-from compressor.boxes import Fields, Held, Part, Pieces
-from compressor.boxes.heif import Heif, Item
+from compressor import icc
 from compressor.containers.coded import HDR_REMOVED, Messages
 from compressor.errors import UnsupportedError
+from compressor.parsers import boxes
+from compressor.parsers.boxes import (
+    Fields,
+    Held,
+    Part,
+    Pieces,
+)
+from compressor.parsers.heif import Heif, Item
 
 # Bytes of the properties that are always kept: size, pixel aspect ratio, turning, mirroring, cropping, scaling,
 # choice of layers and operating point; in films, constraints of coding.

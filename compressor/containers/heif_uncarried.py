@@ -1,14 +1,18 @@
 """What a HEIF file has besides its primary picture, by names for people."""
 
-from compressor import boxes
-from compressor.boxes import Part, Pieces
-from compressor.boxes.heif import Heif, Item, read
 from compressor.containers import heif_properties
 from compressor.containers.coded import Messages
 from compressor.containers.heif_choice import ALPHA, CODED, DEPTH, DERIVED, closed, pictures
 from compressor.containers.heif_writer import BRANDS, GROUPS, REFERENCES
 from compressor.errors import CompressorError
 from compressor.memory import Readable
+from compressor.parsers import boxes
+from compressor.parsers.boxes import Part, Pieces
+from compressor.parsers.heif import (
+    Heif,
+    Item,
+    read,
+)
 
 NAMES_MAX = 20
 # Names that encoders give to every picture.

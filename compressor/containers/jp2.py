@@ -6,12 +6,13 @@ Kept: the file type, the header with size, depth, colour, palette, channels and 
 import struct
 from collections.abc import Iterator
 
-from compressor import boxes, icc
-from compressor.boxes import Box, Fields
+from compressor import icc
 from compressor.containers import j2k
 from compressor.errors import CompressorError, FormatError, UnsupportedError
 from compressor.memory import Readable
 from compressor.metadata import CREDENTIALS_REMOVED, removed_behind
+from compressor.parsers import boxes
+from compressor.parsers.boxes import Box, Fields
 from compressor.settings import Metadata
 from compressor.sniff import J2K_CODESTREAM
 

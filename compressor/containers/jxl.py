@@ -7,12 +7,12 @@ codestream itself is refused: a profile in it, names of frames and channels.
 import struct
 from collections.abc import Iterator
 
-from compressor import boxes
-from compressor.boxes import Pieces
 from compressor.containers import jxl_codestream
 from compressor.errors import CompressorError, FormatError
 from compressor.memory import Readable
 from compressor.metadata import CREDENTIALS_REMOVED, removed_behind
+from compressor.parsers import boxes
+from compressor.parsers.boxes import Pieces
 from compressor.settings import Metadata
 from compressor.sniff import JXL_CODESTREAM
 

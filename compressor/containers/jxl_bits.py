@@ -1,7 +1,7 @@
 """Bits of JPEG XL headers (ISO/IEC 18181-1, 9.2), and the ways in which numbers are coded in them."""
 
-from compressor.boxes import Pieces
 from compressor.errors import FormatError, LimitError
+from compressor.parsers.boxes import Pieces
 
 READS_MAX = 1 << 22  # fields of all headers
 WINDOW_BYTES = 1 << 16

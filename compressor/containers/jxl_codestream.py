@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from compressor.boxes import Pieces
 from compressor.containers.jxl_bits import ENUM, NAME, ORIGIN, POWERS, SECTION, SIZE, XY, Bits, Cases
 from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.parsers.boxes import Pieces
 
 FRAMES_MAX = 1 << 16
 SECTIONS_MAX = 1 << 20  # of a frame

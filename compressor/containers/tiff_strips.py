@@ -5,7 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from compressor.errors import FormatError, LimitError
-from compressor.tiff import BITS, COMPRESSION, LENGTH, PHOTOMETRIC, PLANAR, SAMPLES, WIDTH, Directory, File, Integers
+from compressor.parsers.tiff import (
+    BITS,
+    COMPRESSION,
+    LENGTH,
+    PHOTOMETRIC,
+    PLANAR,
+    SAMPLES,
+    WIDTH,
+    Directory,
+    File,
+    Integers,
+)
 
 ROWS_PER_STRIP, TILE_WIDTH, TILE_LENGTH = 278, 322, 323
 SUBSAMPLING, IMAGE_DEPTH, TILE_DEPTH = 530, 32997, 32998

@@ -8,10 +8,10 @@ cohorts, and ends after a year unless somebody confirms that the results are sti
 import logging
 from dataclasses import dataclass
 
-from compressor.batch.standing import ShardSum, Standing
 from compressor.exporter.ledgers import Sight
 from compressor.exporter.state import State
 from compressor.footprint import Basis
+from compressor.ledger.snapshot import ShardSum, Standing
 
 log = logging.getLogger(__name__)
 

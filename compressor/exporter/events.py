@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from compressor.batch.records import blob
 from compressor.exporter import index
 from compressor.exporter.credit import AVOIDED, ENDED, confirm
 from compressor.exporter.state import State
+from compressor.ledger.records import blob
 
 EVENTS = ("download", "egress", "delete", "confirm", "other")
 # unknown: of no object or ledger that counts; ambiguous: of several; invalid: no event that we understand

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.batch.ledger import LedgerError
-from compressor.batch.ledger_read import part
-from compressor.batch.records import blob
 from compressor.exporter.credit import ENDED, withdraw
 from compressor.exporter.state import State
+from compressor.ledger.ledger import LedgerError
+from compressor.ledger.reader import part
+from compressor.ledger.records import blob
 
 log = logging.getLogger(__name__)
 

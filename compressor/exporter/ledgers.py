@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.batch.ledger import LedgerError
-from compressor.batch.ledger_read import LedgerHeldError
-from compressor.batch.standing import Standing, standing
+from compressor.ledger.ledger import LedgerError
+from compressor.ledger.reader import LedgerHeldError
+from compressor.ledger.snapshot import Standing, standing
 
 log = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from enum import Enum, auto
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.cores import Ahead, cores
 from compressor.jpeg.encoder import CODED_BLOCKS, Sequential, Transform, coded_bytes, padding
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes
 from compressor.kernels.huffman_encode import join
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
 from compressor.tiles import Band
-from compressor.turns import Ahead, cores
 
 PART_SEGMENTS_MAX = 384  # of a part: 4 ms of coding; to hand it over takes some 100 µs
 PART_SEGMENTS_MIN = 24

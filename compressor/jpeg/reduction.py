@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from compressor.bytestream import ByteStream
+from compressor.cores import cores
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import gainmap, mpf, writer
 from compressor.jpeg.attachments import XMP
@@ -17,7 +18,6 @@ from compressor.memory import CHUNK_BYTES, Readable
 from compressor.metadata import removed_behind
 from compressor.settings import Metadata
 from compressor.t81 import APP0, APP1, APP2, APP15, COM, DNL, EOI, EXP, SOF0, SOI, SOS
-from compressor.turns import cores
 
 SOF15 = SOF0 + 15
 LSE = SOF_LS + 1  # of JPEG-LS (T.87, C.2.4)

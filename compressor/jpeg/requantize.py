@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compressor.jpeg import perceptual
+from compressor.jpeg.adaptive_quantization import CoefficientSpectra, Shaper
 from compressor.jpeg.encoder import Row
 from compressor.jpeg.frame import Frame, Header
-from compressor.jpeg.shaping import CoefficientSpectra, Shaper
 from compressor.jpeg.tables import Table, quantization_table
 from compressor.settings import Effort
 

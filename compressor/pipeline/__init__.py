@@ -18,7 +18,7 @@ from typing import Any
 from compressor.bytestream import ByteStream
 from compressor.errors import UnsupportedError
 from compressor.memory import Resources, Spool
-from compressor.pipeline import opening
+from compressor.pipeline import routing
 from compressor.pipeline.delivery import Stream, holding
 from compressor.pipeline.stages import Stages
 from compressor.settings import Format, Raw, Result, Settings, Source
@@ -61,7 +61,7 @@ def stream(
     """
     settings = settings or Settings()
     refuse_what_does_not_stand(settings)
-    raw, parts = opening.source_of(chunks, raw)
+    raw, parts = routing.source_of(chunks, raw)
     return Stream(parts, settings, raw, resources or shared_resources(), still_wanted)
 
 
@@ -76,7 +76,7 @@ def inspect(
     than it must."""
     settings = settings or Settings()
     refuse_what_does_not_stand(settings)
-    raw, parts = opening.source_of(chunks, raw)
+    raw, parts = routing.source_of(chunks, raw)
     resources, spools = resources or shared_resources(), []
 
     def spool() -> Spool:
@@ -85,13 +85,13 @@ def inspect(
 
     with resources.reservation() as reservation:
         hold = holding(reservation)
-        context = opening.Context(settings, Stages(), spool, hold)
+        context = routing.Context(settings, Stages(), spool, hold)
         try:
             if raw is not None:
-                source, _ = opening.open_raw(raw, parts, context)
+                source, _ = routing.open_raw(raw, parts, context)
             else:
                 original = spool()
-                source, _ = opening.open_file(ByteStream(parts, original.write, hold=hold), original, context)
+                source, _ = routing.open_file(ByteStream(parts, original.write, hold=hold), original, context)
             metadata_bytes = reservation.bytes - resources.overhead
             return dataclasses.replace(source, reserved_bytes=source.reserved_bytes + metadata_bytes)
         finally:

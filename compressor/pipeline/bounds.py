@@ -6,12 +6,16 @@ are read (`Context.hold`).
 
 from compressor import png
 from compressor.jpeg import encoder, parallel, scans
+from compressor.jpeg.adaptive_quantization import (
+    BYTES_PER_BLOCK,
+    plane_bytes,
+    window_bytes,
+)
+from compressor.jpeg.coefficient_spool import MEMORY_BYTES as PACKING_BYTES
 from compressor.jpeg.frame import Frame, Header
 from compressor.jpeg.parallel import Bands
 from compressor.jpeg.progressive import AREA_BYTES
-from compressor.jpeg.shaping import BYTES_PER_BLOCK, plane_bytes, window_bytes
-from compressor.jpeg.smallest import SCANS_MAX
-from compressor.jpeg.spooled import MEMORY_BYTES as PACKING_BYTES
+from compressor.jpeg.scan_search import SCANS_MAX
 from compressor.kernels import packing
 from compressor.kernels.idct import LEFT, RIGHT
 from compressor.png.chunks import PIECE_BYTES

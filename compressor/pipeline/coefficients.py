@@ -10,8 +10,8 @@ from compressor.bytestream import ByteStream
 from compressor.jpeg import encoder
 from compressor.jpeg.frame import Header
 from compressor.jpeg.reader import read_rows
+from compressor.jpeg.scan_search import Coding
 from compressor.jpeg.scans import Scans, tables_of
-from compressor.jpeg.smallest import Coding
 from compressor.jpeg.zero_steps import without_zero_steps
 from compressor.kernels import packing
 from compressor.memory import Spool

@@ -9,7 +9,7 @@ from typing import Any, Self
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.memory import CHUNK_BYTES, Headed, Reservation, Resources, Spool
-from compressor.pipeline import bounds, opening
+from compressor.pipeline import bounds, routing
 from compressor.pipeline.pixels import ArrayPixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
@@ -154,16 +154,16 @@ class Stream:
     def _open(self) -> None:
         self._reservation = reservation = self._resources.reservation()
         hold = holding(reservation)
-        context = opening.Context(self._settings, self._stages, self._spool, hold)
+        context = routing.Context(self._settings, self._stages, self._spool, hold)
         if self._raw is not None:
             is_array = isinstance(self._chunks, ArrayPixels)
             self._counted = self._chunks.size if is_array else 0
             arriving = self._chunks if is_array else self._pull()
-            source, self._start = opening.open_raw(self._raw, arriving, context)
+            source, self._start = routing.open_raw(self._raw, arriving, context)
         else:
             self._original = self._spool()
             self._stream = ByteStream(self._pull(), self._original.write, hold=hold)
-            source, self._start = opening.open_file(self._stream, self._original, context)
+            source, self._start = routing.open_file(self._stream, self._original, context)
         with self._stages.paused():
             reservation.extend(source.reserved_bytes, self._still_wanted)
         self._source = dataclasses.replace(source, reserved_bytes=reservation.bytes)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from compressor.turns import cores
+from compressor.cores import cores
 
 Item = TypeVar("Item")
 

@@ -9,14 +9,23 @@ from collections.abc import Callable, Iterator
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.jpeg import (
+    adaptive_quantization,
+    encoder,
+    mpf,
+    one_pass,
+    perceptual,
+    requantize,
+    static_codes,
+    writer,
+)
 from compressor.jpeg import attachments as segments
-from compressor.jpeg import encoder, mpf, output, perceptual, requantize, shaping, trained, writer
 from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.parallel import Bands
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.reduction import FurtherPictures
+from compressor.jpeg.scan_search import Smallest
 from compressor.jpeg.scans import read_scans
-from compressor.jpeg.smallest import Smallest
 from compressor.memory import Readable, Spool
 from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
@@ -57,11 +66,11 @@ class JpegToJpeg(Route):
             rows = self._digested(rows) if self._one_pass else without_padding(rows, frame)
             if not settings.lossless:
                 self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
-        self._output: output.OnePassRows | Smallest
+        self._output: one_pass.OnePassRows | Smallest
         if self._one_pass:
             distance = perceptual.distance_for(settings.quality, settings.effort)
-            codes = trained.codes_for(distance, len(frame.components))
-            self._output = output.OnePassRows(self._frame, codes, rows)
+            codes = static_codes.codes_for(distance, len(frame.components))
+            self._output = one_pass.OnePassRows(self._frame, codes, rows)
         else:
             # A lossy result is compared with nothing, and its search need not be the longest.
             few = settings.effort is Effort.BALANCED and not settings.lossless
@@ -199,17 +208,19 @@ class PixelsToJpeg(Route):
         self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, come, settings)
         bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
         made = list(self._tables.values())
-        self._output: output.OnePassPixels | Smallest
+        self._output: one_pass.OnePassPixels | Smallest
         if settings.effort is Effort.FAST:
             transform = encoder.Transform(self._frame, made, perceptual.dead_zones(distance, count))
-            codes = trained.codes_for(distance, count)
-            self._output = output.OnePassPixels(
+            codes = static_codes.codes_for(distance, count)
+            self._output = one_pass.OnePassPixels(
                 self._frame, transform, codes, bands, come, lambda seconds: stages.add("encode", seconds)
             )
         else:
-            shaper = shaping.Shaper(self._frame, made, distance, settings.effort, color)
+            shaper = adaptive_quantization.Shaper(self._frame, made, distance, settings.effort, color)
             overshoot = made[0] if settings.effort is Effort.BEST else None
-            rows = without_padding(shaper.rows(shaping.PixelSpectra(self._frame, bands, overshoot)), self._frame)
+            rows = without_padding(
+                shaper.rows(adaptive_quantization.PixelSpectra(self._frame, bands, overshoot)), self._frame
+            )
             self._output = Smallest(self._frame, rows, spool, few=settings.effort is Effort.BALANCED)
 
     @property

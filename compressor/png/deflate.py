@@ -18,7 +18,7 @@ import deflate
 import numpy as np
 from zlib_ng import zlib_ng
 
-from compressor.kernels.deflate import WORK_WORDS, last_block
+from compressor.kernels.png.deflate import WORK_WORDS, last_block
 from compressor.settings import Effort
 
 PIECE_BYTES = 1 << 20  # what libdeflate sees at a time: nothing repeats across its edges, which costs 0.1 to 0.6 %

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.errors import FormatError
-from compressor.kernels.adam7 import spread
-from compressor.kernels.pngfilter import unfilter
+from compressor.kernels.png.adam7 import spread
+from compressor.kernels.png.unfilter import unfilter
 from compressor.memory import Spool
 from compressor.png.chunks import PIECE_BYTES, ImageData
 from compressor.png.header import Header

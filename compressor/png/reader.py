@@ -8,8 +8,13 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError
-from compressor.kernels.pngfilter import unfilter
-from compressor.kernels.pngpixels import color_key, expand_bits, look_up, reduce16
+from compressor.kernels.png.pixels import (
+    color_key,
+    expand_bits,
+    look_up,
+    reduce16,
+)
+from compressor.kernels.png.unfilter import unfilter
 from compressor.memory import Spool
 from compressor.png import interlace
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ImageData, read_data, read_start, skip_data

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
-from compressor.kernels.rgba16 import expand_rgba16
+from compressor.kernels.png.rgba16 import expand_rgba16
 from compressor.memory import Spool
 from compressor.png.header import GREY, PALETTE, SAMPLES, Header, read_header
 from compressor.png.reader import Bytes, colors, scanlines

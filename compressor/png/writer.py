@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from compressor.kernels.pngrefilter import filter_rows
+from compressor.kernels.png.filter import filter_rows
 from compressor.png.chunks import SIGNATURE, frame
 from compressor.png.deflate import deflater
 from compressor.png.filters import Bytes, first_choice, scratch

@@ -8,9 +8,10 @@ from typing import IO
 from PIL import ImageFile
 
 from compressor import cicp, icc
-from compressor.boxes import Fields, Pieces, av1, heif, jp2
 from compressor.errors import CompressorError, UnsupportedError
 from compressor.memory import CHUNK_BYTES
+from compressor.parsers import av1, heif, jp2
+from compressor.parsers.boxes import Fields, Pieces
 
 # Colour spaces of profiles that fit the pixels, by how many channels these have without alpha.
 SPACES = {1: "GRAY", 3: "RGB"}

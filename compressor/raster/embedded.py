@@ -3,9 +3,9 @@
 import io
 from typing import IO
 
-from compressor import bmp, gif
 from compressor.errors import CompressorError
 from compressor.metadata import Attachments
+from compressor.parsers import bmp, gif
 from compressor.window import Window
 
 BYTES_MAX = 16 << 20  # of all metadata of a file

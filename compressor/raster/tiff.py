@@ -1,13 +1,21 @@
 """Which TIFFs Pillow reads as they are meant. It has no error for many that it misreads: what is refused here came out
 wrong in a comparison with libvips over photometric interpretation, bits, planes, sample format, extra samples,
-compression and byte order (`tests/test_raster_tiff.py`)."""
+compression and byte order (`tests/raster/test_tiff.py`)."""
 
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from compressor import tiff
 from compressor.errors import UnsupportedError
-from compressor.tiff import BITS, COMPRESSION, PHOTOMETRIC, PLANAR, SAMPLES, Directory, File
+from compressor.parsers import tiff
+from compressor.parsers.tiff import (
+    BITS,
+    COMPRESSION,
+    PHOTOMETRIC,
+    PLANAR,
+    SAMPLES,
+    Directory,
+    File,
+)
 
 YCBCR_COEFFICIENTS, SUBSAMPLING, BLACK_WHITE = 529, 530, 532
 EXTRA_SAMPLES, SAMPLE_FORMAT, INK_SET, COLOR_MAP = 338, 339, 332, 320

@@ -12,11 +12,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from compressor import wire
+from compressor.calls.call import CALL_BYTES, Codec
 from compressor.footprint import Basis, Rapl, load
 from compressor.metrics import Estimates, Metrics
 from compressor.metrics.admin import Admin
 from compressor.service import auth, malloc
-from compressor.service.call import CALL_BYTES, Codec
 from compressor.service.own import Own
 from compressor.service.servicer import CompressorService
 from compressor.v1 import compressor_pb2 as pb
@@ -195,7 +195,7 @@ def serve(config: ServerConfig, on_ready: Callable[[Server], None] | None = None
     malloc.return_freed_memory()
     threading.stack_size(STACK_BYTES)
     if codec is None:
-        from compressor.service.codec import pipeline_codec
+        from compressor.calls.codec import pipeline_codec
 
         codec = pipeline_codec(
             config.memory_budget, config.spool_dir, config.spool_budget, CALL_BYTES + config.window_bytes

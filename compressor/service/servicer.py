@@ -12,13 +12,18 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from compressor import wire
+from compressor.calls.call import (
+    OUTPUT_BYTES_MAX,
+    Call,
+    Codec,
+    Done,
+)
+from compressor.calls.pipe import ClosedError
+from compressor.calls.upload import part_of
 from compressor.errors import BusyError, IdleError, IncompleteError, SettingsError
 from compressor.footprint import Basis
 from compressor.metrics import Account, Metrics
 from compressor.service import status
-from compressor.service.call import OUTPUT_BYTES_MAX, Call, Codec, Done
-from compressor.service.pipe import ClosedError
-from compressor.service.upload import part_of
 from compressor.settings import VERSION, Source
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc

@@ -1,3 +1,3 @@
 import pytest
 
-pytest.register_assert_rewrite("tests.batch.store_contract")
+pytest.register_assert_rewrite("tests.stores.store_contract")

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
+
 START_SECONDS_MAX = 120  # with an empty cache every kernel is compiled first
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from compressor.batch import engine_local
-from compressor.turns import cores
+from compressor.cores import cores
 
 NOTES = "TEST_NOTES"  # environment variable: the folder in which each process writes a file
 worker_main = engine_local.main  # before a test replaces it

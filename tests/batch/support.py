@@ -14,11 +14,16 @@ from PIL import Image
 from compressor.batch import work
 from compressor.batch.engine import Lost
 from compressor.batch.job import Job, Prepared
-from compressor.batch.ledger import Ledger
-from compressor.batch.pace import Pace
 from compressor.batch.plan import Filters, Keys
+from compressor.batch.rate_limit import Pace
 from compressor.batch.run import Run
-from compressor.batch.store import Attributes, Entry, StoreError, Trouble
+from compressor.ledger.ledger import Ledger
+from compressor.stores.contract import (
+    Attributes,
+    Entry,
+    StoreError,
+    Trouble,
+)
 
 
 class Memory:

@@ -7,8 +7,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from compressor.batch import file_write
 from compressor.cli.app import app
+from compressor.stores import file_write
 from tests.batch.support import jpeg
 
 PLAIN = jpeg(1)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.server import ServerProcess
+from benchmarks.harness.server import ServerProcess
 from compressor.cli.app import app
+from tests import ROOT
 from tests.batch.support import jpeg, png
 
-ROOT = Path(__file__).resolve().parents[2]
 FILES = {"a b.jpg": jpeg(1), "sub/ü\n.jpg": jpeg(2), "flat.png": png(1), "notes.txt": b"text", "empty.png": b""}
 
 

@@ -9,10 +9,10 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from compressor.batch import launch
+from compressor.batch import api
 from compressor.cli.app import app
-from tests.batch.s3_servers import Server, moto_server
 from tests.batch.support import Inline, jpeg
+from tests.stores.s3_servers import Server, moto_server
 
 FILES = {"a.jpg": jpeg(1), "sub/b.jpg": jpeg(2), "notes.txt": b"text"}
 DRY_RUNS = {
@@ -28,7 +28,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder of its own, with a worker in this process, which opens its stores as others do."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr(launch, "engine_for", lambda request: Inline(request.job, None, None))
+    monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job, None, None))
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["conditions are heeded", "conditions are ignored"])

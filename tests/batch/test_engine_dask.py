@@ -10,8 +10,8 @@ from compressor.batch import engine_dask
 from compressor.batch.engine import Lost
 from compressor.batch.engine_dask import Distributed
 from compressor.batch.job import Job, Outcome, Prepared, Reason
-from compressor.batch.store import open_store
 from compressor.errors import CompressorError
+from compressor.stores.contract import open_store
 from tests.batch.dask_cluster import Cluster, until
 from tests.jpeg_files import jpeg
 

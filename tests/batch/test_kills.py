@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from compressor.batch.job import Job
-from compressor.batch.ledger import Ledger
-from compressor.batch.markers import MARKER
-from compressor.batch.store import Entry
+from compressor.ledger.ledger import Ledger
 from compressor.settings import Settings
+from compressor.stores.contract import Entry
+from compressor.stores.markers import MARKER
+from tests import ROOT
 from tests.batch.support import jpeg, png
 
-ROOT = Path(__file__).resolve().parents[2]
 BATCH = [sys.executable, "-m", "compressor.cli", "batch"]
 IN_PLACE = [
     "--in-place",

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 
 from compressor.errors import CompressorError
 from compressor.metrics import LAST_SUCCESS, TEXTFILE_BYTES_MAX, batch_metrics, push, write_textfile
-from tests.batch.summaries import TOTALS, summary
+from tests.report.summaries import TOTALS, summary
 
 SUCCESS = {"totals": TOTALS[:5]}  # all but the failures
 

@@ -9,19 +9,30 @@ from click.testing import Result
 from obstore.store import MemoryStore
 from typer.testing import CliRunner
 
-from compressor.batch import launch, originals, s3_client
-from compressor.batch import store as stores
-from compressor.batch.markers import MARKER, Marks
+from compressor.batch import api, originals
 from compressor.batch.originals import mark, marked_above, refuse_kept, source_in, unmark
 from compressor.batch.plan import Manifest
-from compressor.batch.store import Store, StoreError, Trouble, open_store
-from compressor.batch.store_files import Files
-from compressor.batch.store_objects import Objects
 from compressor.cli.app import app
 from compressor.errors import SettingsError
-from tests.batch.s3_servers import Server, moto_server
-from tests.batch.store_contract import NOTHING, Bytes, keys, read
+from compressor.stores import contract as stores
+from compressor.stores import s3_client
+from compressor.stores.contract import (
+    Store,
+    StoreError,
+    Trouble,
+    open_store,
+)
+from compressor.stores.files import Files
+from compressor.stores.markers import MARKER, Marks
+from compressor.stores.obstores import Objects
 from tests.batch.support import Inline, jpeg
+from tests.stores.s3_servers import Server, moto_server
+from tests.stores.store_contract import (
+    NOTHING,
+    Bytes,
+    keys,
+    read,
+)
 
 FILES = {"2024/a.jpg": jpeg(1), "2024/ b.jpg": jpeg(2), "2024/sub/c.jpg": jpeg(3), "2025/d.jpg": jpeg(4)}
 ODD = ("\x01", " a", "!a", "#", "(1)/x", "-", ".DS_Store", ".a/b", "0", "a", "é")  # before and behind the marker
@@ -54,7 +65,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         assert url.startswith("az://container")
         return Objects.over(memory, url, conditional_bytes)
 
-    for module in (stores, originals, launch):
+    for module in (stores, originals, api):
         monkeypatch.setattr(module, "open_store", opened)
     monkeypatch.setattr("compressor.batch.work.open_store", opened)
     return lambda below: f"az://container/{below}"
@@ -89,7 +100,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ledgers go to a folder of their own; workers are in this process."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr(launch, "engine_for", lambda request: Inline(request.job, None, None))
+    monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job, None, None))
 
 
 def batch(*arguments: str) -> Result:

@@ -13,15 +13,15 @@ import pyarrow.parquet
 import pytest
 
 from compressor.batch import plan
+from compressor.batch.api import Request, launch
+from compressor.batch.dry_run import Trial
 from compressor.batch.job import Done, Job, Outcome
-from compressor.batch.launch import Request, launch
-from compressor.batch.ledger import Ledger, LedgerError
-from compressor.batch.pace import Pace
 from compressor.batch.plan import Filters, Keys, Manifest, seconds_of, shards
-from compressor.batch.store import Entry
-from compressor.batch.trial import Trial
+from compressor.batch.rate_limit import Pace
 from compressor.errors import SettingsError
+from compressor.ledger.ledger import Ledger, LedgerError
 from compressor.settings import Settings
+from compressor.stores.contract import Entry
 from tests.batch.support import Inline, Memory, jpeg
 
 ROWS = [("pre/a b.jpg", 10, "e1"), ("pre/ü\n.jpg", 20, "e2"), ("other/c.jpg", 30, "e3"), ("pre/folder/", 0, "e4")]
@@ -279,7 +279,7 @@ def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path):
 
 
 def test_a_line_of_a_part_comes_back_as_it_was():
-    from compressor.batch.records import as_line, from_line
+    from compressor.ledger.records import as_line, from_line
 
     done = Done(
         key="a\n\udcff",

@@ -15,16 +15,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from compressor.batch import launch as launching
+from compressor.batch import api as launching
+from compressor.batch.api import Request, launch
 from compressor.batch.job import Job
-from compressor.batch.launch import Request, launch
-from compressor.batch.markers import MARKER
-from compressor.batch.store import open_store
 from compressor.cli.app import app, commands_of
 from compressor.settings import Settings
+from compressor.stores.contract import open_store
+from compressor.stores.markers import MARKER
+from tests import ROOT
 from tests.batch.support import Inline, jpeg
 
-ROOT = Path(__file__).resolve().parents[2]
 COUNT = 200
 
 

@@ -11,11 +11,15 @@ from PIL import Image
 from compressor import pipeline
 from compressor.batch import run as running
 from compressor.batch.job import Job
-from compressor.batch.ledger import Ledger
-from compressor.batch.pace import Pace
 from compressor.batch.plan import Filters, Keys
-from compressor.batch.store import Attributes, StoreError, Trouble
+from compressor.batch.rate_limit import Pace
+from compressor.ledger.ledger import Ledger
 from compressor.settings import Settings
+from compressor.stores.contract import (
+    Attributes,
+    StoreError,
+    Trouble,
+)
 from tests.batch.support import Faulty, Inline, Memory, jpeg, png, run_of
 
 COPY = Job(source="a", target="b", settings=Settings(min_saving=0.05))
@@ -299,7 +303,7 @@ def test_shards_become_parts_and_failures_stay_rows(tmp_path, monkeypatch):
 
 
 def test_a_ledger_is_of_one_run(tmp_path):
-    from compressor.batch.ledger import LedgerError
+    from compressor.ledger.ledger import LedgerError
 
     with Ledger(tmp_path / "ledger") as ledger:
         ledger.begin({"source": "mistaken"})  # and nothing came of it

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor.batch.markers import MARKER
+from compressor.stores.markers import MARKER
 from tests.batch import mixed
 from tests.batch.dask_cluster import ROOT, Cluster, until
 

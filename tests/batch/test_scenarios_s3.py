@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from compressor.batch.markers import MARKER
+from compressor.stores.markers import MARKER
 from tests.batch import mixed
-from tests.batch.rgw import rados_gateway
-from tests.batch.s3_servers import Server
 from tests.batch.test_scenarios import ROOT, Objects, assert_as_expected, batch, command
+from tests.stores.rgw import rados_gateway
+from tests.stores.s3_servers import Server
 
 pytestmark = pytest.mark.heavy
 

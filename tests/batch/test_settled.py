@@ -9,9 +9,9 @@ from PIL import Image
 from compressor.batch import run as running
 from compressor.batch import work
 from compressor.batch.job import Job
-from compressor.batch.store import Attributes
 from compressor.errors import CallError, UnsupportedError
 from compressor.settings import Metadata, Settings
+from compressor.stores.contract import Attributes
 from tests.batch.support import Inline, Memory, jpeg, run_of
 
 STRIP = Job(source="a", target="b", settings=Settings(min_saving=0.05, metadata=Metadata.STRIP))

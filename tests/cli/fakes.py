@@ -5,7 +5,6 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Self
 
 from typer.testing import CliRunner
@@ -13,8 +12,8 @@ from typer.testing import CliRunner
 from compressor.cli import app as cli
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as Way
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 MODULE = ["-m", "compressor.cli"]
 RUNNER = CliRunner()
 

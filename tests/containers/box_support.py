@@ -10,8 +10,8 @@ import pyvips
 from PIL import Image
 
 from compressor import containers
-from compressor.boxes import Held
 from compressor.errors import CompressorError
+from compressor.parsers.boxes import Held
 from compressor.settings import Metadata
 from compressor.sniff import sniff
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from compressor import containers
-from compressor.boxes import Held
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
+from compressor.parsers.boxes import Held
 from compressor.settings import Metadata
 from tests.containers.box_support import POLICIES, mutants, peak_bytes, reduced, shown, shown_by_vips, survives
 from tests.planted import marks_in

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from compressor import containers
-from compressor.boxes import Held
 from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.parsers.boxes import Held
 from compressor.settings import Metadata
 from tests.containers.box_support import POLICIES, mutants, peak_bytes, reduced, shown, survives
 from tests.planted import marks_in

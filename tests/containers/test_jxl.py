@@ -5,9 +5,9 @@ import struct
 import pytest
 
 from compressor import containers
-from compressor.boxes import Held, Pieces
 from compressor.containers import jxl_codestream
 from compressor.errors import FormatError, UnsupportedError
+from compressor.parsers.boxes import Held, Pieces
 from compressor.settings import Metadata
 from tests.containers.box_support import POLICIES, mutants, reduced, survives
 from tests.planted import marks_in

@@ -15,9 +15,9 @@ from wsgiref.util import setup_testing_defaults
 
 from compressor.batch.job import Outcome as Fate
 from compressor.batch.job import Reason
-from compressor.batch.summary import Summary, Total
 from compressor.footprint import Basis, Drivers, amounts, load
 from compressor.metrics import Account, Estimates, ExporterMetrics, Metrics, batch_metrics, write_textfile
+from compressor.report.summary import Summary, Total
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as Way
 

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+from tests import ROOT
+
+DEPLOY = ROOT / "deploy"
 RULES = ("recording.rules.yml", "alerting.rules.yml")
 
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor.batch.ledger import SPENT, Ledger
 from compressor.client import Client
+from compressor.ledger.ledger import SPENT, Ledger
+from tests import ROOT
 from tests.deploy.real_prometheus import eventually, query, scraping
 from tests.reference import footprint as reference
 
-ROOT = Path(__file__).resolve().parents[2]
 GRID = 383.55  # g/kWh
 YEAR_SECONDS = 8760 * 3600.0
 STEPS = 40

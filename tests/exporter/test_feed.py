@@ -12,6 +12,7 @@ import pytest
 from compressor.exporter import feed as feeds
 from compressor.exporter.accounting import Readings
 from compressor.footprint import Basis, Drivers, amounts
+from tests import ROOT
 from tests.exporter.support import COPY, CREDITED, IN_PLACE, KEPT, Bench, avoided, write
 
 FIXED = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed")
@@ -316,7 +317,7 @@ HTTP/1.1" 206 - 300 600 28 27 "-" "S3Console/0.4" - s9lz SigV4 - AuthHeader phot
 
 
 def commands() -> list[str]:
-    page = Path(__file__).resolve().parents[2] / "docs" / "exporter.md"
+    page = ROOT / "docs" / "exporter.md"
     return [found for found in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL) if found.startswith("awk")]
 
 

@@ -20,17 +20,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from compressor.batch.job import Done, Outcome
-from compressor.batch.ledger import Ledger, LedgerError
-from compressor.batch.ledger_read import LedgerHeldError
-from compressor.batch.standing import standing
 from compressor.cli.app import app
 from compressor.exporter.accounting import Exporter, ExporterConfig, Own
 from compressor.exporter.serve import metrics_of, turn
 from compressor.footprint import Basis, Drivers, Side
+from compressor.ledger.ledger import Ledger, LedgerError
+from compressor.ledger.reader import LedgerHeldError
+from compressor.ledger.snapshot import standing
+from tests import ROOT
 from tests.batch.support import jpeg, png
 from tests.exporter.support import CREDITED, DAY, Bench, write
 
-ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
 CREDIT = ["--storage", "hdd-3az", "--original-replaced", "--grid", 383.55]
 

@@ -8,10 +8,14 @@ import zlib
 import numpy as np
 
 from compressor.png.header import DEPTHS
+from tests.jpeg.test_scans import (
+    APART,
+    BITWISE,
+    SIMPLE,
+)
 from tests.jpeg_files import jpeg, photo
 from tests.reference import adam7, huffman, pngfilter
 from tests.reference import progressive as scans
-from tests.test_jpeg_scans import APART, BITWISE, SIMPLE
 
 SEQUENTIAL_SCANS = [((0,), 0, 63, 0, 0), ((1, 2), 0, 63, 0, 0)]
 GREY_SCANS = [((0,), 0, 0, 0, 1), ((0,), 1, 63, 0, 2), ((0,), 1, 63, 2, 1), ((0,), 0, 0, 1, 0), ((0,), 1, 63, 1, 0)]

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import grpc
 import numpy as np
 import pytest
-from fake_pipeline import Counts, counted, fake_codec, file_of
 from PIL import Image
-from running import Running
 
 from compressor.client import Client
 from compressor.v1 import compressor_pb2_grpc as rpc
+from tests.service.fake_pipeline import Counts, counted, fake_codec, file_of
+from tests.service.running import Running
 
 PIPELINES = ["fake"] + (["pipeline"] if importlib.util.find_spec("compressor.pipeline") else [])
 
@@ -38,7 +38,7 @@ class Service(Running):
             codec = fake_codec()
             self.small, self.large, self.broken = file_of(700), file_of(4 << 20), b"JUNK" + bytes(96)
         else:
-            from compressor.service.codec import pipeline_codec
+            from compressor.calls.codec import pipeline_codec
 
             codec = pipeline_codec(256 << 20, None, None, 1 << 20)
             self.small, self.large = png(32, 24), png(1500, 1000)

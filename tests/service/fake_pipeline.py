@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compressor.bytestream import ByteStream
+from compressor.calls.call import Codec, Stream
 from compressor.errors import BusyError, FormatError, LimitError, UnsupportedError
-from compressor.service.call import Codec, Stream
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source
 
 CHUNK_BYTES = 64 << 10

@@ -1,14 +1,11 @@
-"""A server in a process of its own: process.py fake|pipeline CONFIG. Prints its ports once it is ready."""
+"""A server in a process of its own: `python -m tests.service.process fake|pipeline CONFIG`. Prints its ports once it is
+ready."""
 
 import json
 import sys
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-
-from fake_pipeline import fake_codec  # noqa: E402
-
-from compressor.service.server import Server, ServerConfig, serve  # noqa: E402
+from compressor.service.server import Server, ServerConfig, serve
+from tests.service.fake_pipeline import fake_codec
 
 
 def ready(server: Server) -> None:

@@ -9,15 +9,14 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from compressor.service.call import Codec
+from compressor.calls.call import Codec
 from compressor.service.server import Server, ServerConfig
+from tests import ROOT
 
-HERE = Path(__file__).parent
 LOCAL: dict[str, Any] = {"address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "drain_seconds": 0.0}
 
 
@@ -55,8 +54,8 @@ class Process:
 
     def __init__(self, codec: str, **config: Any) -> None:
         self.codec = codec
-        command = [sys.executable, str(HERE / "process.py"), codec, json.dumps(LOCAL | config)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parents[1])
+        command = [sys.executable, "-m", "tests.service.process", codec, json.dumps(LOCAL | config)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert self.process.stdout is not None
         ports = json.loads(self.process.stdout.readline())
         self.address = f"127.0.0.1:{ports['port']}"

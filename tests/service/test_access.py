@@ -5,26 +5,25 @@ import logging
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from fake_pipeline import fake_codec
-from running import Running, eventually
 from typer.testing import CliRunner
 
 from compressor.batch.engine_dask import Distributed
 from compressor.batch.engine_local import Local
 from compressor.batch.job import Job, Prepared
-from compressor.batch.store import open_store
+from compressor.calls.codec import pipeline_codec
 from compressor.cli.app import app
 from compressor.client import Access, connect, health
 from compressor.errors import CallError
-from compressor.service.codec import pipeline_codec
+from compressor.stores.contract import open_store
+from tests import ROOT
 from tests.batch.dask_cluster import Cluster
 from tests.jpeg_files import jpeg
 from tests.pem import pems, write
+from tests.service.fake_pipeline import fake_codec
+from tests.service.running import Running, eventually
 
-ROOT = Path(__file__).parents[2]
 SERVERS = {
     "plain": {},
     "tokens": {"token_file": "tokens"},

@@ -4,11 +4,11 @@ import asyncio
 
 import numpy as np
 import pytest
-from fake_pipeline import file_of
 
 from compressor.client import AsyncClient
 from compressor.errors import BusyError, CallError, FormatError, SettingsError
 from compressor.settings import Format, Settings
+from tests.service.fake_pipeline import file_of
 
 
 def run(coroutine):

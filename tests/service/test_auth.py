@@ -5,12 +5,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from fake_pipeline import fake_codec
-from running import Running
 
 from compressor.client import Client, health
 from compressor.errors import CallError, SettingsError
 from compressor.service.auth import TokenInterceptor
+from tests.service.fake_pipeline import fake_codec
+from tests.service.running import Running
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import time
 
 import grpc
 import pytest
-from running import eventually
 
 from compressor.client import Client
 from compressor.client.transfer import Upload
@@ -14,6 +13,7 @@ from compressor.errors import FormatError
 from compressor.settings import Settings
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
+from tests.service.running import eventually
 
 TRIES = 100
 

@@ -8,13 +8,13 @@ import urllib.request
 
 import grpc
 import pytest
-from fake_pipeline import fake_codec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from running import LOCAL, Process, Running, free_port
 
 from compressor.client import Client, health
 from compressor.errors import CompressorError
 from compressor.service.server import Server, ServerConfig
+from tests.service.fake_pipeline import fake_codec
+from tests.service.running import LOCAL, Process, Running, free_port
 
 
 def get(url: str) -> tuple[int, str]:

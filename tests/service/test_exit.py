@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.server import ServerProcess
+from benchmarks.harness.server import ServerProcess
 from compressor.client import Client
 from compressor.errors import CompressorError
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Service
 from PIL import Image
 
 import compressor
 from compressor.client import AsyncClient, Client
 from compressor.errors import SettingsError
 from compressor.settings import Raw, Settings, Source, Tile
+from tests.service.conftest import Service
 
 HEIGHT, WIDTH = 24, 32
 PIXELS = np.random.default_rng(3).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)

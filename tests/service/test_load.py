@@ -10,15 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from conftest import PIPELINES, png
-from fake_pipeline import file_of
-from running import Process
 
 from compressor.client import Client
 from compressor.client.transfer import Upload
 from compressor.settings import Delivery, Effort, Settings
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
+from tests.service.conftest import PIPELINES, png
+from tests.service.fake_pipeline import file_of
+from tests.service.running import Process
 
 MIB = 1 << 20
 STALLED = 32

@@ -12,17 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cgroup import memory_group
-from running import Running
 
-from benchmarks import memory, repeated
 from benchmarks.demo import send
-from benchmarks.server import ServerProcess
+from benchmarks.harness.server import ServerProcess
+from benchmarks.memory import measure, tiled_images
+from compressor.calls.codec import pipeline_codec
 from compressor.client import Client
 from compressor.errors import BusyError
 from compressor.memory import Resources
 from compressor.pipeline import inspect, stream
-from compressor.service.codec import pipeline_codec
+from tests.service.cgroup import memory_group
+from tests.service.running import Running
 
 MIB = 1 << 20
 # Kind of the source, format of the result, effort.
@@ -38,7 +38,7 @@ EIGHT = (
 )
 
 
-def all_come_back(address: str, files: repeated.Files, folder: Path, times: int = 1) -> tuple[int, int]:
+def all_come_back(address: str, files: tiled_images.Files, folder: Path, times: int = 1) -> tuple[int, int]:
     """Send the eight (each `times` times) at once; who is told to come back does so when told. (done, told)"""
     told = []
     barrier = threading.Barrier(8 * times)
@@ -63,23 +63,23 @@ def all_come_back(address: str, files: repeated.Files, folder: Path, times: int 
     return done, len(told)
 
 
-def check_results(files: repeated.Files, folder: Path, count: int) -> None:
+def check_results(files: tiled_images.Files, folder: Path, count: int) -> None:
     """The first eight are what was drawn, and the others the same bytes again."""
     picture = files.picture
     for number in range(count):
         kind, format, _ = EIGHT[number % 8]
         path = folder / f"{number}.{format}"
         if number < 8:
-            found = memory.psnr_of(path, format, picture)
-            assert not memory.problem_of(found, "png" if format == "png" else kind, format, picture.width**2)
+            found = measure.psnr_of(path, format, picture)
+            assert not measure.problem_of(found, "png" if format == "png" else kind, format, picture.width**2)
         else:
             assert path.read_bytes() == (folder / f"{number % 8}.{format}").read_bytes()
 
 
-def files_of(side: int, folder: Path) -> repeated.Files:
+def files_of(side: int, folder: Path) -> tiled_images.Files:
     """The four kinds, made."""
-    files = repeated.Files(folder / "sources", side, side)
-    for kind in repeated.KINDS:
+    files = tiled_images.Files(folder / "sources", side, side)
+    for kind in tiled_images.KINDS:
         assert files[kind].exists()
     return files
 

@@ -3,12 +3,12 @@
 import subprocess
 
 import pytest
-from fake_pipeline import fake_codec, file_of
-from running import Running, eventually
 
 from compressor.client import Client
 from compressor.errors import CompressorError
 from compressor.footprint import Basis, Profile
+from tests.service.fake_pipeline import fake_codec, file_of
+from tests.service.running import Running, eventually
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,12 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-from conftest import Service, png
 from PIL import Image
 
-NODE = Path(__file__).resolve().parents[2] / "examples" / "node"
+from tests import ROOT
+from tests.service.conftest import Service, png
+
+NODE = ROOT / "examples" / "node"
 
 
 def run(*arguments: object) -> "subprocess.CompletedProcess[str]":

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import grpc
 import numpy as np
 import pytest
-from conftest import Service
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -21,6 +20,7 @@ from compressor.settings import Raw, Result, Settings, Tile
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.planted.profiles import wide_profile
+from tests.service.conftest import Service
 
 RNG = np.random.default_rng(5)
 PIXELS = RNG.integers(0, 256, (40, 48, 3), np.uint8)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Service
-from running import eventually
 
 from compressor.client import Client
+from tests.service.conftest import Service
+from tests.service.running import eventually
 
 CONFIG = """
 global: {{scrape_interval: 200ms}}

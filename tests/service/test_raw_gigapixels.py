@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks import memory, repeated
-from benchmarks.server import ServerProcess
+from benchmarks.harness.server import ServerProcess
+from benchmarks.memory import measure, tiled_images
 from compressor.client import Client
 from compressor.settings import Raw, Settings, Tile
 
@@ -18,20 +18,20 @@ TILE = (16_384, 16)
 PEAK_BYTES_MAX = 48 * MIB
 
 
-def raw_of(picture: repeated.Picture) -> Raw:
+def raw_of(picture: tiled_images.Picture) -> Raw:
     return Raw(width=picture.width, height=picture.height, channels=3, tile_width=TILE[0], tile_height=TILE[1])
 
 
-def tiles_of(picture: repeated.Picture) -> Iterator[Tile]:
+def tiles_of(picture: tiled_images.Picture) -> Iterator[Tile]:
     """In raster order; those of a unit are cut once."""
     columns = range(0, picture.width, TILE[0])
-    lines = range(0, repeated.UNIT_ROWS, TILE[1])
+    lines = range(0, tiled_images.UNIT_ROWS, TILE[1])
     cut = [
         [[unit[y : y + TILE[1], x : x + TILE[0]].tobytes() for x in columns] for y in lines] for unit in picture.units
     ]
     for n, unit in enumerate(picture.order):
         for y, row in zip(lines, cut[unit], strict=True):
-            top = n * repeated.UNIT_ROWS + y
+            top = n * tiled_images.UNIT_ROWS + y
             for x, pixels in zip(columns, row, strict=True):
                 left = picture.height - top
                 if left >= TILE[1]:
@@ -40,15 +40,15 @@ def tiles_of(picture: repeated.Picture) -> Iterator[Tile]:
                     yield Tile(x, top, pixels[: left * 3 * min(TILE[0], picture.width - x)])
 
 
-def sent(picture: repeated.Picture, format: str, result: Path) -> int:
+def sent(picture: tiled_images.Picture, format: str, result: Path) -> int:
     """Send it, check the result; the peak of the server above idle."""
-    small = repeated.Picture(64, 64)
+    small = tiled_images.Picture(64, 64)
     settings = Settings(effort="fast", format=format)
     with ServerProcess() as server, Client(server.address) as client:
         with client.stream(tiles_of(small), settings, raw=raw_of(small)) as stream:
             for _ in stream:
                 pass
-        time.sleep(memory.SETTLE_SECONDS)
+        time.sleep(measure.SETTLE_SECONDS)
         server.reset_peak()
         idle = server.resident_bytes
         start = time.perf_counter()
@@ -65,17 +65,17 @@ def sent(picture: repeated.Picture, format: str, result: Path) -> int:
     return peak - idle
 
 
-def check_result(picture: repeated.Picture, format: str, result: Path) -> None:
+def check_result(picture: tiled_images.Picture, format: str, result: Path) -> None:
     """Every row is there, and what was drawn."""
     with Image.open(result) as image:
         assert image.size == (picture.width, picture.height)
-    found = memory.psnr_of(result, format, picture)
-    assert not memory.problem_of(found, "png", format, picture.width * picture.height)
+    found = measure.psnr_of(result, format, picture)
+    assert not measure.problem_of(found, "png", format, picture.width * picture.height)
 
 
 @pytest.mark.parametrize("format, rows", [("jpeg", 512), ("png", 100)])
 def test_the_widest_picture_comes_as_tiles_in_little_memory(tmp_path, format, rows):
-    picture = repeated.Picture(WIDTH, rows, strip_rows=128)
+    picture = tiled_images.Picture(WIDTH, rows, strip_rows=128)
     sent(picture, format, tmp_path / "result")
     check_result(picture, format, tmp_path / "result")
 
@@ -83,8 +83,8 @@ def test_the_widest_picture_comes_as_tiles_in_little_memory(tmp_path, format, ro
 @pytest.mark.heavy
 @pytest.mark.parametrize("format, rows", [("jpeg", 8000), ("png", 8000), ("jpeg", WIDTH)])
 def test_memory_is_flat_however_high_the_picture_of_tiles_is(tmp_path, format, rows):
-    low = sent(repeated.Picture(WIDTH, 512, strip_rows=128), format, tmp_path / "low")
-    picture = repeated.Picture(WIDTH, rows)
+    low = sent(tiled_images.Picture(WIDTH, 512, strip_rows=128), format, tmp_path / "low")
+    picture = tiled_images.Picture(WIDTH, rows)
     high = sent(picture, format, tmp_path / "high")
     check_result(picture, format, tmp_path / "high")
 

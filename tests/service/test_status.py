@@ -5,18 +5,18 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from fake_pipeline import file_of
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
-from running import Running, eventually
 
 from compressor import errors, wire
 from compressor.errors import BusyError, CompressorError, FormatError, SettingsError
 from compressor.service import status
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
+from tests.service.fake_pipeline import file_of
+from tests.service.running import Running, eventually
 
 Part = pb.CompressRequest
 
@@ -258,7 +258,7 @@ def test_a_client_that_does_not_read_is_cut_off(idle):
 
 
 def test_one_call_more_than_there_may_be_is_unavailable():
-    from fake_pipeline import fake_codec
+    from tests.service.fake_pipeline import fake_codec
 
     with Running(fake_codec(), calls_max=1) as running, grpc.insecure_channel(running.address) as channel:
         stub = rpc.CompressorServiceStub(channel)

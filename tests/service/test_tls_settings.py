@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from fake_pipeline import fake_codec
-from running import free_port
 
 from compressor.client import Access, connect, health
 from compressor.errors import SettingsError
 from compressor.service.server import Server, ServerConfig
 from tests.pem import write
+from tests.service.fake_pipeline import fake_codec
+from tests.service.running import free_port
 
 SERVER = {"tls_cert": "server.crt", "tls_key": "server.key"}
 CLIENT = {"tls_ca": "ca.crt", "tls_cert": "client.crt", "tls_key": "client.key"}

@@ -1,0 +1,133 @@
+"""Rate-distortion curves, drawn: one row a metric; bytes on the left, bytes against Pillow's on the right."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.density.curves import (
+    RANGES,
+    Curve,
+    Floats,
+)
+from benchmarks.density.table import (
+    PILLOW,
+    Images,
+    Results,
+    groups,
+    is_ours,
+    metrics_of,
+)
+
+STEPS = 81  # scores at which the curves are compared
+INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"
+# Ours are of Okabe and Ito and full lines; the peers grey and brown, told apart by their dashes.
+OURS = {"fast": "#e69f00", "balanced": "#0072b2", "best": "#d55e00"}
+PEERS: dict[str, tuple[str, Any]] = {
+    "Pillow": (PALE, "-"),
+    "Pillow, progressive": (PALE, (0, (5, 2))),
+    "mozjpeg": ("#8c6d46", (0, (1, 1.4))),
+    "jpegli, sequential": (INK, (0, (1, 1.4))),
+    "jpegli": (INK, (0, (5, 2))),
+}
+NAMES = {"ssimulacra2": "SSIMULACRA2", "butteraugli": "butteraugli, 3-norm (less is better)"}
+TICKS = {"ssimulacra2": (50, 60, 70, 80, 90), "butteraugli": (3.0, 2.5, 2.0, 1.5, 1.25, 1.0, 0.8, 0.6, 0.5, 0.4)}
+
+
+def ends_of(images: Images, metric: str) -> Floats:
+    """(photographs, 2): the scores between which every encoder's curve lies, within what is 50 to 90 in SSIMULACRA2."""
+    ends = []
+    for measured in images.values():
+        curves = {name: Curve(points, metric) for name, points in measured.items()}
+        scale, limits = Curve(measured[PILLOW], "ssimulacra2"), RANGES["50-90"]
+        low, high = (
+            curves[PILLOW].score_at(size) for size in scale.sizes(np.clip(limits, scale.scores[0], scale.scores[-1]))
+        )
+        ends.append(
+            (
+                max(low, *(curve.scores[0] for curve in curves.values())),
+                min(high, *(curve.scores[-1] for curve in curves.values())),
+            )
+        )
+    return np.array(ends)
+
+
+def means(images: Images, metric: str) -> tuple[Floats, dict[str, Floats]]:
+    """Scores, and at each the mean ln(bytes) of every encoder.
+
+    Always over the same photographs: those that are covered between two scores that nearly all of them cover.
+    """
+    ends = ends_of(images, metric)
+    low, high = np.quantile(ends[:, 0], 0.9, method="lower"), np.quantile(ends[:, 1], 0.1, method="higher")
+    covered = (ends[:, 0] <= low) & (ends[:, 1] >= high)
+    grid = np.linspace(low, high, STEPS)
+    within = [measured for measured, inside in zip(images.values(), covered, strict=True) if inside]
+    sums = {
+        name: sum((Curve(measured[name], metric).sizes(grid) for measured in within), np.zeros(STEPS))
+        for name in next(iter(images.values()))
+    }
+    return grid, {name: total / max(1, len(within)) for name, total in sums.items()}
+
+
+def draw(results: Results, path: Path) -> Path:
+    """A PNG file of the first set of a run."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    name, images = next(iter(groups(results).items()))
+    metrics = metrics_of(images)
+    figure = Figure(figsize=(12.8, 0.6 + 5.2 * len(metrics)), dpi=125, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    panels: Any = figure.subplots(len(metrics), 2, squeeze=False)
+    handles: list[Any] = []
+    for (left, right), metric in zip(panels, metrics, strict=True):
+        grid, sizes = means(images, metric)
+        _frame(left, "geometric mean of KB a photograph", NAMES[metric])
+        _frame(right, NAMES[metric], "bytes against Pillow's default at equal score, %")
+        _score_axis(left.yaxis, left.set_ylim, metric, grid)
+        _score_axis(right.xaxis, right.set_xlim, metric, grid)
+        left.set_xscale("log")
+        ticks = [10, 20, 30, 50, 100, 200, 300, 500]
+        left.set_xticks(ticks, [str(tick) for tick in ticks])
+        left.set_xticks([], minor=True)
+        drawn = np.concatenate([line[np.isfinite(line)] for line in sizes.values()])
+        if drawn.size:
+            left.set_xlim(math.exp(drawn.min()) / 1e3 * 0.95, math.exp(drawn.max()) / 1e3 * 1.05)
+        handles = [_line(left, right, grid, line, sizes[PILLOW], label) for label, line in sizes.items()]
+    title = f"Bytes and looks, 4:2:0: {name}" + ("" if any(c.isdigit() for c in name) else f", {len(images)} images")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=16, fontweight="bold").set_color(INK)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    for text in legend.get_texts():
+        text.set_color(INK)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return path
+
+
+def _frame(axes: Any, below: str, beside: str) -> None:
+    axes.grid(color=GRID, linewidth=1)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(PALE)
+    axes.tick_params(length=0, colors=INK)
+    axes.set_xlabel(below, color=INK)
+    axes.set_ylabel(beside, color=INK)
+
+
+def _score_axis(axis: Any, set_limits: Any, metric: str, grid: Floats) -> None:
+    """Butteraugli is drawn by -ln and labelled by what it is, so that better is up, or right, by both metrics."""
+    values = TICKS[metric]
+    places = list(values) if metric == "ssimulacra2" else [-math.log(value) for value in values]
+    axis.set_ticks(places, [f"{value:g}" for value in values])
+    margin = 0.02 * (grid[-1] - grid[0])
+    set_limits(grid[0] - margin, grid[-1] + margin)
+
+
+def _line(left: Any, right: Any, grid: Floats, sizes: Floats, pillow: Floats, label: str) -> Any:
+    ours = is_ours(label)
+    color, dashes = (OURS[label], "-") if ours else PEERS[label]
+    style = {"color": color, "linestyle": dashes, "linewidth": 2.2 if ours else 1.6, "zorder": 3 if ours else 2}
+    left.plot(np.exp(sizes) / 1e3, grid, **style)
+    return right.plot(grid, 100 * np.expm1(sizes - pillow), label=label, **style)[0]

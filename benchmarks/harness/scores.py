@@ -1,0 +1,88 @@
+"""How good results look: SSIMULACRA2 and butteraugli, kept from run to run.
+
+SSIMULACRA2 is the PyPI package `ssimulacra2`, butteraugli the 3-norm of libjxl's `butteraugli_main`, where that is
+installed (Debian: libjxl-devtools).
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.harness import record
+from benchmarks.harness.fidelity import Pixels
+
+BUTTERAUGLI = "butteraugli_main"
+THREE_NORM = re.compile(r"^3-norm: ([0-9.]+)$", re.MULTILINE)
+
+
+def has_butteraugli() -> bool:
+    return shutil.which(BUTTERAUGLI) is not None
+
+
+def digest(pixels: Pixels) -> str:
+    """Of the picture: its shape and its samples."""
+    return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:24]
+
+
+def ssimulacra2(source: Path | BinaryIO, result: Path | BinaryIO) -> float:
+    """Of two image files: 100 is the same picture."""
+    from ssimulacra2 import compute_ssimulacra2
+
+    return float(compute_ssimulacra2(source, result))
+
+
+class Scores:
+    """Scores of results against one source. A picture that was scored before is not scored again.
+
+    folder  keeps a file of scores for each source; None: nothing is kept
+    """
+
+    def __init__(self, source: Pixels, folder: Path | None) -> None:
+        self._work = tempfile.TemporaryDirectory(prefix="scores-")
+        self._paths = Path(self._work.name) / "source.ppm", Path(self._work.name) / "result.ppm"
+        Image.fromarray(source).save(self._paths[0])
+        version = record.version("ssimulacra2")
+        self._file = None if folder is None else folder / f"scores-{digest(source)}-ssimulacra2-{version}.json"
+        self._known: dict[str, list[float | None]] = {}
+        if self._file is not None and self._file.exists():
+            self._known = json.loads(self._file.read_text())
+
+    def __enter__(self) -> "Scores":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Keep what was found, also where the run is cut short."""
+        self._work.cleanup()
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            part = self._file.with_suffix(".part")
+            part.write_text(json.dumps(self._known))
+            part.replace(self._file)
+
+    def of(self, result: Pixels) -> tuple[float, float | None]:
+        """SSIMULACRA2, and butteraugli's 3-norm where its program is there."""
+        name = digest(result)
+        known = self._known.get(name, [None, None])
+        if known[0] is None or (known[1] is None and has_butteraugli()):
+            Image.fromarray(result).save(self._paths[1])
+            known = [known[0] or ssimulacra2(*self._paths), self._butteraugli() if has_butteraugli() else None]
+            self._known[name] = known
+        assert known[0] is not None
+        return known[0], known[1]
+
+    def _butteraugli(self) -> float:
+        command = [BUTTERAUGLI, *map(str, self._paths), "--pnorm", "3"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found = THREE_NORM.search(done.stdout)
+        if found is None:
+            raise ValueError(f"no 3-norm in what {BUTTERAUGLI} says: {done.stdout[:200]!r}")
+        return float(found[1])

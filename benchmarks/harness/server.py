@@ -1,0 +1,116 @@
+"""A server as users start it, in a process of its own, watched from outside."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from benchmarks import ROOT
+
+START_SECONDS_MAX = 120  # with an empty cache every kernel is compiled first
+
+
+class ServerProcess:
+    """`compressor serve` on free ports; healthy inside the `with`, gone after it.
+
+    address          host:port of gRPC
+    start_seconds    from the start of the process to healthy
+    code             its exit code, afterwards
+    prefix           words before the command, which become it by exec
+    """
+
+    def __init__(self, *options: str, prefix: Sequence[str] = ()) -> None:
+        self._options, self._prefix = options, prefix
+
+    def __enter__(self) -> Self:
+        command = [*self._prefix, sys.executable, "-m", "compressor.cli", "serve", "--address", "127.0.0.1:0"]
+        command += ["--metrics-address", "127.0.0.1:0", "--drain-seconds", "0", *self._options]
+        start = time.perf_counter()
+        self._log = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log, text=True, cwd=ROOT)
+        self.pid = self._process.pid
+        try:
+            self.address = self._told_address()
+            self._wait_until_healthy(start)
+        except BaseException:
+            self._process.kill()
+            self._end(show_log=True)
+            raise
+        self.start_seconds = time.perf_counter() - start
+        return self
+
+    def _told_address(self) -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if found := re.search(r"serving on (\S+:\d+)", line):
+                return found[1]
+        raise RuntimeError(f"the server ended with code {self._process.wait()} before it served")
+
+    def _wait_until_healthy(self, start: float) -> None:
+        from compressor import client
+
+        while not client.health(self.address, 1.0):
+            if time.perf_counter() - start > START_SECONDS_MAX:
+                raise RuntimeError(f"the server is not healthy after {START_SECONDS_MAX} s")
+            time.sleep(0.05)
+
+    def _end(self, show_log: bool) -> None:
+        self.code = self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        if show_log:
+            self._log.seek(0)
+            sys.stderr.write(self._log.read())
+        self._log.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._end(show_log=error is not None)
+
+    def _status(self, name: str) -> int | None:
+        """A field of /proc/PID/status in bytes; None where there is no such thing."""
+        try:
+            with open(f"/proc/{self.pid}/status") as status:
+                return next(int(line.split()[1]) << 10 for line in status if line.startswith(f"{name}:"))
+        except (OSError, StopIteration):
+            return None
+
+    @property
+    def resident_bytes(self) -> int | None:
+        """What it has in memory right now."""
+        return self._status("VmRSS")
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The most it had in memory since `reset_peak`."""
+        return self._status("VmHWM")
+
+    def reset_peak(self) -> None:
+        """Start looking for a peak from here (Linux: proc(5), clear_refs)."""
+        try:
+            with open(f"/proc/{self.pid}/clear_refs", "w") as file:
+                file.write("5")
+        except OSError:
+            return
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """User and system time so far."""
+        try:
+            with open(f"/proc/{self.pid}/stat") as stat:
+                fields = stat.read().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,119 @@
+"""Peak memory over megapixels, drawn: both axes logarithmic, one panel an effort, peers beside ours."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.memory.measure import Row
+
+MIB = 1 << 20
+FLOOR_MIB = 0.25  # less than that is noise
+LABEL_RATIO = 1.36  # between two labels, one above the other
+INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"
+# Of Okabe and Ito: told apart by colour-blind people, too.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+TITLES = {"fast": "fast: one pass", "balanced": "balanced: two passes"}
+PEER_STYLES = {"Pillow": "-", "libvips": (0, (1, 1.4))}
+PEER_CLASSES = ("JPEG → JPEG", "progressive JPEG → JPEG", "PNG → JPEG")
+
+
+def draw(rows: "Sequence[Row]", path: Path) -> Path:
+    """A PNG file of 1,600 x 860 pixels from `memory.Row`s."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from benchmarks.memory.measure import (
+        SERVICE,
+        TARGET_BYTES,
+        lines_of,
+    )
+
+    figure = Figure(figsize=(12.8, 6.9), dpi=125, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    panels: Any = figure.subplots(1, len(TARGET_BYTES), sharey=True)
+    lines = lines_of(rows)
+    names = list(dict.fromkeys(row.name for row in rows))
+    sizes = sorted({row.megapixels for row in rows})
+    handles: list[Any] = []
+    for axes, (effort, target) in zip(panels, TARGET_BYTES.items(), strict=True):
+        _frame(axes, TITLES[effort], sizes)
+        _target(axes, target, sizes)
+        _peers(axes, lines)
+        drawn = [
+            _line(axes, lines[name, SERVICE, effort], name, COLORS[n % 6], MARKERS[n % 6])
+            for n, name in enumerate(names)
+            if (name, SERVICE, effort) in lines
+        ]
+        handles = handles or drawn
+    panels[0].set_ylabel("peak memory above the idle process, MiB", color=INK)
+    figure.suptitle(
+        "Peak memory of a conversion over the size of the image", x=0.01, ha="left", fontsize=16, fontweight="bold"
+    ).set_color(INK)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=10)
+    for text in legend.get_texts():
+        text.set_color(INK)
+    figure.savefig(path)
+    return path
+
+
+def _frame(axes: Any, title: str, sizes: list[float]) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(sizes[0] * 0.8, sizes[-1] * 1.6)
+    axes.set_ylim(FLOOR_MIB, 2000)
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
+    axes.set_xticks([], minor=True)
+    ticks = [0.25, 1, 4, 16, 64, 256, 1024]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks([], minor=True)
+    axes.grid(color=GRID, linewidth=1)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(PALE)
+    axes.tick_params(length=0, colors=INK)
+    axes.set_xlabel("megapixels (squares)", color=INK)
+    axes.set_title(title, loc="left", fontsize=12, color=INK)
+
+
+def _target(axes: Any, target: int, sizes: list[float]) -> None:
+    axes.axhline(target / MIB, color="#c0392b", linewidth=1.3, linestyle=(0, (6, 3)))
+    axes.annotate(
+        f"target {target // MIB} MiB",
+        (sizes[0], target / MIB),
+        xytext=(0, 4),
+        textcoords="offset points",
+        color="#c0392b",
+        fontsize=9.5,
+    )
+
+
+def _peers(axes: Any, lines: "dict[tuple[str, str, str], list[Row]]") -> None:
+    """Grey, named where they end; of those that end together one is drawn."""
+    ends: list[tuple[float, float, str]] = []
+    for by, style in PEER_STYLES.items():
+        placed: list[float] = []
+        for name in PEER_CLASSES:
+            x, y = _points(lines.get((name, by, ""), []))
+            if not x or any(abs(y[-1] / other - 1) < 0.2 for other in placed):
+                continue
+            placed.append(y[-1])
+            axes.plot(x, y, color=PALE, linestyle=style, linewidth=1.6, zorder=1.5)
+            ends.append((y[-1], x[-1], f"{by}, {name.removesuffix(' → JPEG')}"))
+    at = 0.0
+    for y_end, x_end, label in sorted(ends):
+        at = max(y_end, at * LABEL_RATIO)
+        text = axes.annotate(label, (x_end, at), xytext=(7, 0), textcoords="offset points", fontsize=9, va="center")
+        text.set(color="#5f6b78", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+
+
+def _points(line: "list[Row]") -> tuple[list[float], list[float]]:
+    """Megapixels and MiB."""
+    return [row.megapixels for row in line], [max(FLOOR_MIB, (row.peak_bytes or 0) / MIB) for row in line]
+
+
+def _line(axes: Any, line: "list[Row]", name: str, color: str, marker: str) -> Any:
+    x, y = _points(line)
+    return axes.plot(x, y, color=color, marker=marker, markersize=6, linewidth=2, label=name, zorder=3)[0]

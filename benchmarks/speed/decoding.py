@@ -1,0 +1,102 @@
+"""Baseline JPEG → coefficients and pixels beside Pillow (libjpeg-turbo), one core, in turns."""
+
+import io
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from benchmarks.harness import fidelity, photos, record
+
+ROUNDS = 15
+
+
+def seconds(call: Callable[[], bytes]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+@dataclass
+class Decoding:
+    """Medians over all rounds; ratios against Pillow's whole decoding. `wrong` counts samples that differ."""
+
+    what: str
+    size: str
+    pillow_mp_per_second: float
+    coefficients_ratio: float
+    pixels_ratio: float
+    wrong: int
+
+
+def decoding(what: str, image: fidelity.Pixels, **options: int | bool) -> Decoding:
+    """To coefficients and to pixels, in turns with Pillow, from the same bytes; all pixels are compared with its."""
+    from compressor.bytestream import ByteStream
+    from compressor.jpeg.pixels import bands
+    from compressor.jpeg.reader import read_header, read_rows
+
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=85, **options)
+    data = file.getvalue()
+
+    def stream() -> ByteStream:
+        return ByteStream(data[at : at + (1 << 18)] for at in range(0, len(data), 1 << 18))
+
+    def pillow() -> bytes:
+        Image.open(io.BytesIO(data)).load()
+        return b""
+
+    def coefficients() -> bytes:
+        source = stream()
+        for _ in read_rows(source, read_header(source)):
+            pass
+        return b""
+
+    def pixels() -> bytes:
+        source = stream()
+        header = read_header(source)
+        for _ in bands(header, read_rows(source, header), 16):
+            pass
+        return b""
+
+    source, top, wrong, expected = stream(), 0, 0, fidelity.decoded(data)
+    header = read_header(source)
+    for band in bands(header, read_rows(source, header), 16):
+        wrong += int((band != expected[top : top + len(band)]).sum())
+        top += len(band)
+    wrong += 0 if top == len(image) else image.size
+    rounds = [[seconds(call) for call in (pillow, coefficients, pixels)] for _ in range(ROUNDS)]
+    height, width = image.shape[:2]
+    return Decoding(
+        what=what,
+        size=f"{width} × {height}",
+        pillow_mp_per_second=width * height / 1e6 / statistics.median(theirs for theirs, _, _ in rounds),
+        coefficients_ratio=statistics.median(theirs / ours for theirs, ours, _ in rounds),
+        pixels_ratio=statistics.median(theirs / ours for theirs, _, ours in rounds),
+        wrong=wrong,
+    )
+
+
+def decodings(size: tuple[int, int]) -> list[Decoding]:
+    """The usual kinds of baseline file."""
+    image, _ = photos.mosaic(*size)
+    kinds = {"4:2:0": 2, "4:2:2": 1, "4:4:4": 0}
+    found = [decoding(name, image, subsampling=number) for name, number in kinds.items()]
+    return [*found, decoding("4:2:0, optimized", image, subsampling=2, optimize=True)]
+
+
+def print_decodings(results: list[Decoding]) -> None:
+    table = record.table(
+        "Decoding a baseline JPEG of quality 85, one core, Pillow's time / ours",
+        ("source", "size"),
+        ("Pillow\nMP/s", "to coefficients", "to pixels", "samples that\ndiffer"),
+        f"{ROUNDS} rounds; pixels in bands of 16 lines",
+    )
+    for one in results:
+        table.add_row(
+            one.what, one.size, f"{one.pillow_mp_per_second:.0f}", f"{one.coefficients_ratio:.2f}×",
+            f"[bold]{one.pixels_ratio:.2f}×[/]", str(one.wrong),
+        )  # fmt: skip
+    record.console().print(table)

@@ -1,0 +1,88 @@
+"""A dry run: objects are read and compressed, all or a sample, and nothing is written anywhere."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+
+from compressor.batch.engine import Engine, Lost
+from compressor.batch.job import Done, Outcome, Prepared, Reason
+from compressor.batch.plan import Filters, Listing
+from compressor.batch.tally import Tally
+from compressor.report.summary import Progress
+from compressor.stores.contract import Entry
+
+TURN_SECONDS = 0.2
+
+
+class Trial:
+    """Of a listing.
+
+    count          objects that are drawn, each as likely as any other; None: all
+    objects, size  of the listing, filtered; known when `run` has ended
+    tally          what would become of those that were looked at
+    """
+
+    def __init__(self, engine: Engine, listing: Listing, filters: Filters, count: int | None) -> None:
+        self._engine, self._listing, self._filters, self._count = engine, listing, filters, count
+        self.objects = self.size = 0
+        self.tally = Tally()
+        self.sample: list[tuple[int, int]] = []  # size and saving of each object that was drawn
+
+    def _meant(self) -> Iterator[Entry]:
+        now = time.time()
+        for _, entry in self._listing.entries(self.tally.refuse):
+            if self._filters.match(entry, now):
+                self.objects += 1
+                self.size += entry.size
+                yield entry
+
+    def _drawn(self) -> Iterator[Entry]:
+        """Algorithm R (Vitter 1985), seeded, so that a second run looks at the same objects."""
+        if self._count is None:
+            yield from self._meant()
+            return
+        drawn: list[Entry] = []
+        dice = random.Random(0)
+        for number, entry in enumerate(self._meant(), 1):
+            if len(drawn) < self._count:
+                drawn.append(entry)
+            elif (at := dice.randrange(number)) < self._count:
+                drawn[at] = entry
+        yield from drawn
+
+    def run(self, stopped: Callable[[], bool], told: Callable[[Progress], None]) -> bool:
+        """Until all is done; False where it was stopped before."""
+        arriving, under_way, number = self._drawn(), dict[int, Entry](), 0
+        while not stopped():
+            while len(under_way) < self._engine.slots and not self.tally.listed_all:
+                entry = next(arriving, None)
+                if entry is None:
+                    self.tally.listed_all = True
+                    break
+                number += 1
+                under_way[number] = entry
+                self._engine.prepare(number, entry)
+            if not under_way:
+                return True
+            for at, answer in self._engine.answers(TURN_SECONDS):
+                entry = under_way.pop(at, None)
+                if entry is not None:
+                    self._answered(entry, answer)
+            told(self.tally.progress())
+        return False
+
+    def _answered(self, entry: Entry, answer: Prepared | Done | Lost) -> None:
+        if isinstance(answer, Prepared):
+            self._engine.drop(answer)
+            done = answer.done
+        elif isinstance(answer, Lost):
+            done = Done(
+                key=entry.key, etag=entry.etag, size=entry.size, outcome=Outcome.FAILED, reason=Reason.POISON,
+                error="a worker died of it, or beside it",
+            )  # fmt: skip
+        else:
+            done = answer
+        self.tally.add(done)
+        if self._count is not None:
+            saved = done.size - done.bytes_out if done.outcome.changed else 0
+            self.sample.append((done.size, saved))

@@ -1,0 +1,208 @@
+"""Quantization that looks twice: rows of unquantized coefficients, weighed beside their neighbours, then quantized with
+a dead zone or by a trellis.
+
+    PixelSpectra         bands of pixels → spectra        \\
+                                                           Shaper → coefficient rows
+    CoefficientSpectra   a file's coefficient rows → spectra  /
+
+A row is quantized when the one below it is known: masking looks at the mean of all neighbours.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.jpeg import perceptual, static_codes
+from compressor.jpeg.encoder import Row
+from compressor.jpeg.frame import Frame
+from compressor.jpeg.tables import Table
+from compressor.kernels import dering, sharp, spectrum
+from compressor.kernels.huffman_encode import code_table
+from compressor.kernels.quantize import reciprocals
+from compressor.settings import Effort
+from compressor.tiles import Band, band_lines
+
+TRELLIS_BLOCKS = 1024  # by one call, a millisecond or less
+DERINGED_BLOCKS = 512  # by one call, five milliseconds or less
+# Of a block of a row: two spectra, their energies, the factor, contrast and light, the quantized block.
+BYTES_PER_BLOCK = 2 * (64 + 3) * 4 + 3 * 4 + 64 * 2
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """Coefficients (n, 64) and energy (3, n) of an MCU row, float32, as kernels/spectrum.py has them."""
+
+    coefficients: NDArray[np.float32]
+    energy: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, blocks: int) -> "Spectrum":
+        return cls(np.empty((blocks, 64), np.float32), np.empty((3, blocks), np.float32))
+
+
+def windows(bands: Iterable[Band], lines: int, step: int, margin: int) -> Iterator[tuple[Band, int]]:
+    """MCU rows with what is above and below them: lines (n, samples) and the first of the row, `step` lines high.
+
+    lines  that are copied at once
+
+    There are at least `margin` lines on either side but where the image ends. Valid until the next one is asked for.
+    Lines are copied only where a row and its margins lie in two bands.
+    """
+    held = np.empty((0, 0), np.uint8)
+    top = base = start = end = 0  # of the next row, of the band, of what is held and behind it: lines of the image
+    for band in bands:
+        stop = base + len(band)
+        if not len(held):
+            held = np.empty((lines + step + 2 * margin, band.shape[1]), np.uint8)
+        while end < stop:
+            while base <= max(0, top - margin) and top + step + margin <= stop:
+                yield band, top - base
+                top += step
+                start = end = max(0, top - margin)
+            first = min(max(0, top - margin), end)
+            held[: end - first] = held[first - start : end - start].copy()
+            start, count = first, min(lines, stop - end)
+            held[end - start : end - start + count] = band[end - base : end - base + count]
+            end += count
+            while top + step + margin <= end:
+                yield held[: end - start], top - start
+                top += step
+        base = stop
+    while top < end:
+        yield held[: end - start], top - start
+        top += step
+
+
+def window_bytes(lines: int, step: int, samples: int) -> int:
+    """What `windows` holds of lines with so many samples."""
+    return (lines + 2 * (step + 2 * sharp.MARGIN)) * samples
+
+
+def plane_shapes(frame: Frame) -> list[tuple[int, int]]:
+    """Of Y, Cb and Cr for an MCU row; those that grey has not are as small as may be."""
+    stride = -(-int(frame.layout[0, 1]) * 8 // 32) * 32
+    chroma = (8, stride // frame.h_max) if len(frame.components) == 3 else (1, 32)
+    return [(8 * frame.v_max, stride), chroma, chroma]
+
+
+def plane_bytes(frame: Frame) -> int:
+    """What these take."""
+    return 2 * sum(lines * stride for lines, stride in plane_shapes(frame))
+
+
+class PixelSpectra:
+    """Bands (lines, width * components) uint8 of any height → spectra, valid until the next but one is asked for.
+
+    overshoot  luma's table where samples may leave the range for it (kernels/dering.py)
+    """
+
+    def __init__(self, frame: Frame, bands: Iterable[Band], overshoot: Table | None = None) -> None:
+        self._frame, self._bands = frame, bands
+        self._shrink = None if overshoot is None else dering.shrinkage(overshoot)
+
+    def __iter__(self) -> Iterator[Spectrum]:
+        frame = self._frame
+        step = 8 * frame.v_max
+        y, cb, cr = (np.empty(shape, np.int16) for shape in plane_shapes(frame))
+        pixels, chroma = sharp.scratch()
+        spectra = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
+        for number, (window, top) in enumerate(windows(self._bands, band_lines(frame.width, step), step, sharp.MARGIN)):
+            made = spectra[number % 2]
+            sharp.sharp_planes(window, top, frame.layout, y, cb, cr, pixels, chroma)
+            self._let_overshoot(y)
+            spectrum.from_planes((y, cb, cr), frame.layout, made.coefficients, made.energy)
+            yield made
+
+    def _let_overshoot(self, luma: NDArray[np.int16]) -> None:
+        if self._shrink is None or not self._shrink.any():
+            return
+        turns = np.empty((7, 64), np.float32)
+        across, down = int(self._frame.layout[0, 1]), int(self._frame.layout[0, 3])
+        for line in range(down):
+            for first in range(0, across, DERINGED_BLOCKS):
+                dering.dering(luma, 8 * line, first, min(DERINGED_BLOCKS, across - first), self._shrink, turns)
+
+
+class CoefficientSpectra:
+    """Coefficient rows quantized by `tables`, one for each component, → spectra, as above."""
+
+    def __init__(self, frame: Frame, rows: Iterable[Row], tables: Sequence[Table], chroma: bool) -> None:
+        self._frame, self._rows, self._chroma = frame, rows, chroma
+        self._tables = np.array(tables, np.float32)
+
+    def __iter__(self) -> Iterator[Spectrum]:
+        spectra = [Spectrum.empty(self._frame.blocks_per_row) for _ in range(2)]
+        for number, row in enumerate(self._rows):
+            made = spectra[number % 2]
+            spectrum.from_quantized(row, self._frame.layout, self._chroma, self._tables, made.coefficients, made.energy)
+            yield made
+
+
+class Shaper:
+    """Spectra → coefficient rows.
+
+    tables  of each component, zig-zag
+    chroma  whether the second and the third component are chroma
+    """
+
+    def __init__(self, frame: Frame, tables: Sequence[Table], distance: float, effort: Effort, chroma: bool) -> None:
+        self._frame, self._chroma, self._best = frame, chroma, effort is Effort.BEST
+        count = len(frame.components)
+        self._reciprocal = np.array([reciprocals(table) for table in tables])
+        self._slope = perceptual.dead_zones(distance, count)
+        self._weights = perceptual.trellis_weights(distance, count)
+        codes = static_codes.codes_for(distance, 3)
+        self._lengths = [
+            (code_table(*codes.specs[1, int(chroma and c > 0)]) & 63).astype(np.float32) for c in range(count)
+        ]
+        self._lines = frame.layout.tolist()[: 1 if chroma else count]
+        blocks = frame.blocks_per_row
+        self._factor, self._scratch = np.empty(blocks, np.float32), np.empty((2, blocks), np.float32)
+        self._steps, self._lambda = np.empty((TRELLIS_BLOCKS, 64), np.float32), np.empty(TRELLIS_BLOCKS, np.float32)
+
+    def rows(self, spectra: Iterable[Spectrum]) -> Iterator[Row]:
+        """Coefficient rows, the array reused for each."""
+        layout = self._frame.layout
+        across = int(layout[:, 1].max())
+        above, below = (np.empty((len(layout), across), np.float32) for _ in range(2))
+        row = np.empty((self._frame.blocks_per_row, 64), np.int16)
+        waiting: Spectrum | None = None
+        for made in spectra:
+            if waiting is None:
+                self._line(made, 0, above)
+            else:
+                self._line(made, 0, below)
+                self._quantize(waiting, above, below, row)
+                yield row
+                self._line(waiting, -1, above)
+            waiting = made
+        if waiting is not None:
+            self._line(waiting, -1, below)
+            self._quantize(waiting, above, below, row)
+            yield row
+
+    def _line(self, made: Spectrum, number: int, out: NDArray[np.float32]) -> None:
+        """The means of the first (0) or the last (-1) line of blocks of each component; of chroma nobody asks."""
+        for c, (first, across, _, down) in enumerate(self._lines):
+            at = first + (number % down) * across
+            out[c, :across] = made.energy[2, at : at + across]
+
+    def _quantize(self, made: Spectrum, above: NDArray[np.float32], below: NDArray[np.float32], row: Row) -> None:
+        layout = self._frame.layout
+        spectrum.factors(layout, self._chroma, above, made.energy, below, self._scratch, self._factor)
+        if not self._best:
+            spectrum.quantize_row(made.coefficients, layout, self._reciprocal, self._slope, self._factor, row)
+        if self._best:
+            self._search(made, row)
+
+    def _search(self, made: Spectrum, row: Row) -> None:
+        """The trellis, in parts."""
+        for c, (first, across, _, down) in enumerate(self._frame.layout.tolist()):
+            for at in range(first, first + across * down, TRELLIS_BLOCKS):
+                count = min(TRELLIS_BLOCKS, first + across * down - at)
+                spectrum.trellis_part(
+                    made.coefficients, at, count, self._reciprocal, c, self._factor, self._weights[c],
+                    self._lengths[c], self._steps, self._lambda, row,
+                )  # fmt: skip

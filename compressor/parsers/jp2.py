@@ -1,0 +1,54 @@
+"""How the colours of a JPEG 2000 file are meant (ISO/IEC 15444-1, I.5.3.3)."""
+
+from dataclasses import dataclass
+
+from compressor.errors import FormatError
+from compressor.memory import Readable
+from compressor.parsers import boxes
+from compressor.parsers.boxes import Fields
+
+SRGB, GREY, SYCC, CMYK, BILEVEL = 16, 17, 18, 12, (0, 15)
+# Enumerated colour spaces of ISO/IEC 15444-2, M.11.7.3.1, for messages.
+NAMES = {
+    1: "YCbCr(1)", 3: "YCbCr(2)", 4: "YCbCr(3)", 9: "PhotoYCC", 11: "CMY", 13: "YCCK", 14: "CIELab", 19: "CIEJab",
+    20: "e-sRGB", 21: "ROMM-RGB", 22: "YPbPr(1125/60)", 23: "YPbPr(1250/50)", 24: "e-sYCC",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Colors:
+    """The first colour specification that a reader has to know.
+
+    space       number of the enumerated colour space, or None
+    profile     ICC profile, or None
+    bits        of the deepest component
+    """
+
+    space: int | None = None
+    profile: bytes | None = None
+    bits: int = 8
+
+
+def colors(source: Readable) -> Colors:
+    """Read the JP2 header box. A bare codestream says nothing of its colours."""
+    top, _ = boxes.top_level(source)
+    header = next((box for box in top if box.kind == b"jp2h"), None)
+    if header is None:
+        raise FormatError("JPEG 2000", "jp2h", None, "there is no complete box of this type")
+    bits, found = 8, None
+    for kind, content, _ in boxes.children("JPEG 2000", boxes.content("JPEG 2000", source, header)):
+        fields = Fields("JPEG 2000", boxes.name(kind), content)
+        if kind == b"ihdr":
+            fields.take(10)
+            bits = (fields.number(1) & 0x7F) + 1
+        elif kind == b"bpcc" and content:
+            bits = max(value & 0x7F for value in content) + 1
+        elif kind == b"colr" and found is None:
+            method = fields.number(1)
+            fields.take(2)
+            if method == 1:
+                found = Colors(space=fields.number(4))
+            elif method in (2, 3):
+                found = Colors(profile=fields.take(fields.left))
+    found = found or Colors()
+    return Colors(found.space, found.profile, bits)

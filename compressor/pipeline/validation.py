@@ -1,0 +1,77 @@
+"""A look at a JPEG or PNG that is there as a whole: what it is, and whether all of it can be decoded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from compressor import icc, png
+from compressor.bytestream import ByteStream
+from compressor.cores import cores
+from compressor.errors import FormatError
+from compressor.jpeg.attachments import attachments_of
+from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.scans import read_scans
+from compressor.memory import Resources, Spool
+from compressor.metadata import Attachments, orientation
+from compressor.settings import Metadata
+from compressor.sniff import PREFIX, sniff
+from compressor.tiles import band_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What must be the same in every picture that is made of another.
+
+    orientation  1 … 8, as Exif has it
+    icc          the ICC profile
+    """
+
+    format: str
+    width: int
+    height: int
+    orientation: int
+    icc: bytes | None
+
+
+def examine(spool: Spool, resources: Resources, *, decode: bool, policy: Metadata = Metadata.KEEP) -> Examined:
+    """Read the header, and with `decode` everything to the end of the image.
+
+    policy  metadata that it removes are passed over, as they may be more than is held
+
+    Not charged to the byte budget: the caller reserves what its header asks for.
+    Raises FormatError, UnsupportedError, LimitError.
+    """
+    spools: list[Spool] = []
+
+    def another() -> Spool:
+        spools.append(resources.spool())
+        return spools[-1]
+
+    try:
+        stream = ByteStream(spool.chunks())
+        kind = sniff(stream.peek(PREFIX))
+        if kind == "jpeg":
+            header = read_header(stream, policy)
+            rows: Iterator[Any] = read_rows(stream, header) if header.streams else read_scans(spool, header)
+            _take(rows, decode)
+            frame = header.frame
+            return _examined(kind, frame.width, frame.height, attachments_of(header.segments))
+        if kind == "png":
+            found = png.read_header(stream, policy)
+            _take(png.scanlines(stream, found, band_lines(found.width, 1), another), decode)
+            return _examined(kind, found.width, found.height, png.read_metadata(found, lambda count: None))
+        raise FormatError("image", "signature", 0, "neither a JPEG nor a PNG")
+    finally:
+        for used in spools:
+            used.close()
+
+
+def _take(items: Iterator[Any], decode: bool) -> None:
+    if decode:
+        for _ in items:
+            cores.pass_on()
+
+
+def _examined(kind: str, width: int, height: int, attachments: Attachments) -> Examined:
+    profile = None if attachments.icc is None else icc.whole(attachments.icc)
+    return Examined(kind, width, height, orientation(attachments.exif), profile)

@@ -1,0 +1,32 @@
+"""Pieces of HTML that the sections of a report are made of."""
+
+import html
+from collections.abc import Iterable, Sequence
+
+from compressor.humanize import printable
+
+
+def text(words: object) -> str:
+    """Anything, safe between tags and in attributes."""
+    return html.escape(printable(str(words)))
+
+
+def section(title: str, content: str) -> str:
+    return f"<section>\n<h2>{title}</h2>\n{content}\n</section>" if content else ""
+
+
+def table(
+    names: Sequence[str], numbers: int, rows: Iterable[Sequence[str]], foot: Sequence[str] = (), name: str = "totals"
+) -> str:
+    """Cells are HTML; the last `numbers` columns are numbers."""
+    first = len(names) - numbers
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        marks = (' class="number"' if column >= first else "" for column in range(len(cells)))
+        return f"<tr>{''.join(f'<{tag}{mark}>{cell}</{tag}>' for cell, mark in zip(cells, marks, strict=True))}</tr>\n"
+
+    body = "".join(line(row, "td") for row in rows)
+    end = f"<tfoot>\n{line(foot, 'td')}</tfoot>\n" if foot else ""
+    head = line(names, "th")
+    inside = f"<thead>\n{head}</thead>\n<tbody>\n{body}</tbody>\n{end}"
+    return f'<div class="wide"><table class="{name}">\n{inside}</table></div>'

@@ -1,0 +1,340 @@
+"""A run as a page that can be sent to somebody: one file, no network, no scripts."""
+
+import base64
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from importlib.resources import files
+from pathlib import Path
+
+from compressor.batch.job import Outcome
+from compressor.errors import CompressorError
+from compressor.humanize import (
+    human_bytes,
+    human_format,
+    human_seconds,
+)
+from compressor.ledger.totals import Total
+from compressor.report.footprint import worth
+from compressor.report.html import (
+    section,
+    table,
+    text,
+)
+from compressor.report.plots import (
+    STEP,
+    formats_plot,
+    histogram_plot,
+    median_step,
+    share_bar,
+)
+from compressor.report.summary import (
+    Problem,
+    Sample,
+    Summary,
+)
+from compressor.settings import VERSION
+
+SAMPLES_MAX = 12
+ZOOM = 2
+# Nothing is fetched and nothing is run, whatever a key may hold.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+DONE = {
+    "copy": "Compressed into another place",
+    "in place": "Compressed in place",
+    "dry run": "Dry run: nothing was written",
+}
+
+
+def write(summary: Summary, path: Path) -> None:
+    """Write the report of a run; the file appears when it is complete."""
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        draft.write_text(render(summary), encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def render(summary: Summary) -> str:
+    """The whole document."""
+    style = files("compressor.batch").joinpath("report.css").read_text(encoding="utf-8")
+    became, saved = ("would become", "would be saved") if summary.mode == "dry run" else ("became", "were saved")
+    sections = (
+        _head(summary),
+        _warning(summary),
+        _facts(summary),
+        section(f"What {became} of the objects", _outcomes(summary)),
+        section("What it is estimated to be worth", worth(summary)),
+        section(f"Where bytes {saved}", _plots(summary)),
+        section("Before and after", _samples(summary.samples[:SAMPLES_MAX])),
+        section("What failed", _failures(summary)),
+        section("What was not carried over", _notices(summary)),
+        section("How it was done", _provenance(summary)),
+    )
+    body = "\n".join(section for section in sections if section)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{text(summary.source)}: batch report</title>
+<style>
+{style}</style>
+</head>
+<body>
+{body}
+<footer class="quiet">compressor {text(VERSION)}, {_moment(summary.ended)}</footer>
+</body>
+</html>
+"""
+
+
+def _moment(unix: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(unix))
+
+
+# --- the first five seconds ---------------------------------------------------------------------------------------
+
+
+def _head(summary: Summary) -> str:
+    places = f"<code>{text(summary.source)}</code>"
+    if summary.target and summary.target != summary.source:
+        places += f" → <code>{text(summary.target)}</code>"
+    strong, words, bar = _answer(summary)
+    color = "" if summary.saved_bytes > 0 or summary.projection else ' class="none"'
+    return (
+        f'<header>\n<h1>{DONE[summary.mode]}</h1>\n<p class="quiet">{places}</p>\n'
+        f'<p class="answer"><strong{color}>{strong}</strong> <span>{words}</span></p>\n{bar}\n</header>'
+    )
+
+
+def _answer(summary: Summary) -> tuple[str, str, str]:
+    """The number that matters, what it is of, and a bar that shows it."""
+    if (estimate := summary.projection) is None:
+        words = f"saved: {human_bytes(summary.saved_bytes)} of {human_bytes(summary.bytes_in)}"
+        return f"{summary.saved:.1%}", words, share_bar(summary.saved)
+    size = f"{human_bytes(estimate.saved_bytes)} of {human_bytes(estimate.bytes_in)}"
+    if estimate.low == estimate.high:
+        return f"{estimate.saved:.1%}", f"would be saved: {size}", share_bar(estimate.saved)
+    low, high = (value / max(1, estimate.bytes_in) for value in (estimate.low, estimate.high))
+    note = (
+        f"Projected from {estimate.sampled_objects:,} of {_many(estimate.objects)}; with {estimate.confidence:.0%} "
+        f"confidence {human_bytes(estimate.low)} to {human_bytes(estimate.high)}."
+    )
+    bar = f'{share_bar(estimate.saved, low, high)}\n<p class="quiet">{note}</p>'
+    return f"{estimate.rounded()}", f"would be saved: {size}", bar
+
+
+def _warning(summary: Summary) -> str:
+    lines = []
+    if summary.interrupted:
+        lines.append("The run was interrupted. What follows is about the objects that it came to.")
+    if known := summary.failed - summary.new_failures:
+        kept = ", and accepted" if summary.accept_failures else ""
+        lines.append(f"{_many(known)} failed as before, and nothing has changed since: known{kept}.")
+    if summary.new_failures:
+        copied = summary.mode == "copy" and summary.failed_copied
+        where = "broken images were copied as they were" if copied else "no byte of theirs was changed"
+        lines.append(f"{_many(summary.new_failures)} failed: {where}.")
+    if summary.missing:
+        why = "their metadata could not be removed (--unstrippable copy copies them all the same)"
+        lines.append(f"{_many(summary.missing)} that failed as images were not copied: {why}.")
+    return "".join(f'<p class="warning">{line}</p>' for line in lines)
+
+
+def _facts(summary: Summary) -> str:
+    seconds = max(summary.wall_seconds, 1e-9)
+    codec = sum(summary.stage_seconds.values())
+    done = summary.count(Outcome.COMPRESSED)
+    stripped = summary.count(Outcome.STRIPPED)
+    rest = summary.objects - done - stripped - summary.failed
+    known = summary.failed - summary.new_failures
+    rows = [
+        (
+            "Objects read" if summary.mode == "dry run" else "Objects",
+            f"{summary.objects:,}",
+            human_bytes(summary.bytes_in),
+        ),
+        ("Compressed", f"{done:,}", ""),
+        *([("Stripped of metadata", f"{stripped:,}", "")] if stripped else []),
+        ("Left as they were", f"{rest:,}", ""),
+        ("Failed", f"{summary.failed:,}", f"{known:,} of them known" if known else ""),
+        ("Took", human_seconds(summary.wall_seconds), f"{summary.objects / seconds:,.1f} objects/s"),
+        ("CPU time", human_seconds(codec + summary.other_seconds), f"{human_seconds(codec)} in the codec"),
+    ]
+    cells = "".join(
+        f"<div><dt>{name}</dt><dd>{value}{f'<small>{remark}</small>' if remark else ''}</dd></div>\n"
+        for name, value, remark in rows
+    )
+    return f'<dl class="facts">\n{cells}</dl>'
+
+
+# --- tables -------------------------------------------------------------------------------------------------------
+
+
+def _outcomes(summary: Summary) -> str:
+    totals = summary.by_outcome()
+    if not totals:
+        return '<p class="quiet">There were none.</p>'
+    names = ("Outcome", "Format", "Objects", "Before", "After", "Saved", "")
+    foot = ("All", "", f"{summary.objects:,}", human_bytes(summary.bytes_in), human_bytes(summary.bytes_out))
+    saved = (human_bytes(summary.saved_bytes), f"{summary.saved:.1%}")
+    return table(names, 5, map(_outcome_row, totals), (*foot, *saved))
+
+
+def _outcome_row(total: Total) -> tuple[str, ...]:
+    reason = f' <span class="quiet">{text(total.reason)}</span>' if total.reason else ""
+    outcome = f'<span class="bad">{total.outcome}</span>' if total.outcome is Outcome.FAILED else f"{total.outcome}"
+    row = outcome + reason, _format(total.format), f"{total.objects:,}", human_bytes(total.bytes_in)
+    if not total.outcome.changed:
+        return (*row, "", "", "")
+    share = f"{total.saved_bytes / max(1, total.bytes_in):.1%}"
+    return (*row, human_bytes(total.bytes_out), human_bytes(total.saved_bytes), share)
+
+
+def _format(format: str) -> str:
+    return text(human_format(format)) or "other"
+
+
+def _failures(summary: Summary) -> str:
+    """Classes of failures, then a list, which also has what was not touched."""
+    if not summary.totals:
+        return ""
+    classes = [
+        (
+            f'<span class="bad">{text(total.reason) or "unknown"}</span>',
+            f"{total.objects:,}",
+            human_bytes(total.bytes_in),
+        )
+        for total in summary.by_failure()
+    ]
+    parts = [table(("Class", "Objects", "Bytes"), 2, classes) if classes else "<p>Nothing failed.</p>"]
+    if summary.problems:
+        rows = map(_problem_row, summary.problems)
+        parts.append(f"<h3>{_listed(summary)}</h3>\n{table(('Object', 'Why', 'Size'), 1, rows, name='problems')}")
+    return "\n".join(parts)
+
+
+def _listed(summary: Summary) -> str:
+    if not summary.problems_more:
+        return "One by one"
+    return f"The first {len(summary.problems):,}; the ledger has {summary.problems_more:,} more"
+
+
+def _problem_row(problem: Problem) -> tuple[str, str, str]:
+    details = "; ".join(filter(None, (problem.error, *problem.notices)))
+    known = ", known" if problem.known else ""
+    why = f"{text(problem.reason)}{known}<br>" if problem.reason else ""
+    return (
+        f"<code>{text(problem.key)}</code>",
+        f'{why}<span class="quiet">{text(details)}</span>',
+        human_bytes(problem.size),
+    )
+
+
+def _notices(summary: Summary) -> str:
+    rows = sorted(summary.notices.items(), key=lambda item: (-item[1], item[0]))
+    return table(("What", "Objects"), 1, ((text(what), f"{count:,}") for what, count in rows)) if rows else ""
+
+
+# --- pictures -----------------------------------------------------------------------------------------------------
+
+
+def _plots(summary: Summary) -> str:
+    parts = []
+    sums: dict[str, tuple[int, int]] = {}
+    for total in summary.totals:
+        before, saved = sums.get(total.format, (0, 0))
+        sums[total.format] = before + total.bytes_in, saved + total.saved_bytes
+    rows = sorted(((name, *sizes) for name, sizes in sums.items()), key=lambda row: (-row[2], -row[1]))
+    if summary.saved_bytes > 0:
+        caption = "By format: the bytes there are, and in colour those that are saved."
+        parts.append(f"<figure>\n<p>{caption}</p>\n{formats_plot(rows)}\n</figure>")
+    if sum(summary.histogram):
+        middle = median_step(summary.histogram)
+        caption = f"Compressed objects by the share that each saved, in steps of {STEP:.0%}."
+        if middle:
+            caption += f" At least half of them saved {middle:.0%} or more."
+        parts.append(f"<figure>\n<p>{caption}</p>\n{histogram_plot(summary.histogram)}\n</figure>")
+    return "\n".join(parts)
+
+
+def _samples(samples: Sequence[Sample]) -> str:
+    if not samples:
+        return ""
+    note = f"The part with most detail, at {ZOOM * 100} %, before on the left."
+    return f'<p>{note}</p>\n<div class="samples">\n{"".join(map(_sample, samples))}</div>'
+
+
+def _sample(sample: Sample) -> str:
+    saved = 1 - len(sample.after) / max(1, len(sample.before))
+    sizes = f"{human_bytes(len(sample.before))} → {human_bytes(len(sample.after))}, saved {saved:.1%}"
+    score = f", SSIMULACRA2 {sample.score:.1f}" if sample.score is not None else ""
+    return (
+        f'<figure>\n<div class="pair">{"".join(_pair(sample))}</div>\n'
+        f'<figcaption>{sizes}{score}<br><code class="key quiet">{text(sample.key)}</code></figcaption>\n</figure>\n'
+    )
+
+
+def _pair(sample: Sample) -> Iterator[str]:
+    """Both crops, or why there are none."""
+    from compressor.raster.crops import crops
+
+    try:
+        pair = crops(sample.before, sample.after)
+    except CompressorError as error:
+        yield f'<p class="quiet">Not shown: {text(error)}</p>'
+        return
+    for name, png in zip(("before", "after"), pair, strict=True):
+        width, height = (int.from_bytes(png[at : at + 4], "big") * ZOOM for at in (16, 20))  # IHDR, PNG 11.2.1
+        data = base64.b64encode(png).decode("ascii")
+        yield f'<img alt="{name}" width="{width}" height="{height}" src="data:image/png;base64,{data}">'
+
+
+# --- provenance ---------------------------------------------------------------------------------------------------
+
+
+def _provenance(summary: Summary) -> str:
+    rows = [
+        ("Source", f"<code>{text(summary.source)}</code>"),
+        ("Target", f"<code>{text(summary.target)}</code>"),
+        ("Mode", summary.mode),
+        ("Originals", _originals(summary)),
+        ("Began", _moment(summary.started)),
+        ("Ended", _moment(summary.ended)),
+        ("Settings", text(_settings(summary))),
+        ("Digest of them", f"<code>{summary.settings.digest()}</code>"),
+        ("CPU time", text(", ".join(f"{stage} {human_seconds(s)}" for stage, s in _stages(summary)))),
+        ("Ledger", f"<code>{text(summary.ledger)}</code>" if summary.ledger else ""),
+        ("Version", f"compressor {text(VERSION)}"),
+    ]
+    lines = "".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>\n' for name, value in rows if value)
+    return f'<div class="wide"><table class="names">\n{lines}</table></div>'
+
+
+def _originals(summary: Summary) -> str:
+    if summary.mode != "in place":
+        return ""
+    return f"kept under <code>{text(summary.keep)}</code>" if summary.keep is not None else "not kept"
+
+
+def _settings(summary: Summary) -> str:
+    """Those that had a say: "lossless, effort balanced, format keep, …"."""
+    values = {field.name: getattr(summary.settings, field.name) for field in fields(summary.settings)}
+    if values["lossless"]:
+        del values["quality"]
+    words = {
+        name.replace("_", " "): value for name, value in values.items() if value is not None and value is not False
+    }
+    return ", ".join(name if value is True else f"{name} {value}" for name, value in words.items())
+
+
+def _stages(summary: Summary) -> list[tuple[str, float]]:
+    return [*summary.stage_seconds.items(), ("everything else", summary.other_seconds)]
+
+
+def _many(objects: int) -> str:
+    return f"{objects:,} object{'' if objects == 1 else 's'}"

@@ -1,0 +1,318 @@
+"""What a run has done, in numbers: for a terminal, for a page, for machines. And what a whole bucket would save, from a
+sample of it."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from statistics import NormalDist
+from typing import Any, Literal
+
+from compressor.batch.job import Outcome, Reason
+from compressor.ledger.totals import Total
+from compressor.settings import VERSION, Bounds, Footprint, Settings
+
+Mode = Literal["copy", "in place", "dry run", "restore", "restore dry run"]
+
+PROBLEMS_MAX = 100
+REFUSED = {Reason.BROKEN, Reason.LIMIT, Reason.VERIFY, Reason.UNSTRIPPABLE}  # as images
+CONFIDENCE = 0.95
+# Quantiles of Student's t at 97.5 %, for 1 … 4 degrees of freedom, where the expansion of `t_quantile` is not good
+# enough; Abramowitz and Stegun, table 26.10.
+T_FEW = (12.706, 4.303, 3.182, 2.776)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    objects     that were done, whatever came of them, those of earlier runs that it goes on from included
+    bytes_in    their sizes
+    bytes_out   theirs now; of what was not compressed, the same as before
+    listed_all  the listing has ended
+    waiting     for what, where it waits: "asked to slow down, 2.0 s"; else ""
+    """
+
+    objects: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    failed: int = 0
+    listed_all: bool = False
+    waiting: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An object that deserves a look: one that failed, or was not touched.
+
+    known  an earlier run that came to its end has reported it, and nothing has changed since
+    """
+
+    key: str
+    size: int
+    reason: Reason
+    error: str
+    notices: tuple[str, ...] = ()
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What all objects would save, from some of them.
+
+    low, high  with `confidence`, the bytes lie between; equal where all objects were read
+    """
+
+    objects: int
+    bytes_in: int
+    sampled_objects: int
+    sampled_bytes: int
+    saved_bytes: int
+    low: int
+    high: int
+    confidence: float = CONFIDENCE
+
+    @property
+    def saved(self) -> float:
+        return self.saved_bytes / self.bytes_in if self.bytes_in else 0.0
+
+    def rounded(self) -> str:
+        """The share with as many digits as it deserves: 31% ± 2%, 31.2% ± 0.4%; 31.2% where all is known."""
+        if self.low == self.high:
+            return f"{self.saved:.1%}"
+        margin = max(self.high - self.saved_bytes, self.saved_bytes - self.low) / max(1, self.bytes_in)
+        digits = 0 if margin >= 0.01 else 1
+        return f"{self.saved:.{digits}%} ± {margin:.{digits}%}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An object as it was and as it is, whole files both."""
+
+    key: str
+    before: bytes
+    after: bytes
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run has done.
+
+    source, target  URLs, without secrets; the same for in place
+    started, ended  Unix times, of this process; wall_seconds of all of them that the run took
+    interrupted     it did not come to its end
+    problems        at most PROBLEMS_MAX; `problems_more` others there are
+    notices         what was not carried over, and of how many objects
+    stage_seconds   CPU time of the codec by stage, and `other_seconds` of everything else
+    memory_byte_seconds  what objects had reserved and processes held, over time
+    footprint       what that is estimated to have used; None where it was not asked for
+    keep            prefix of the originals that were kept; None where there are none
+    known_failures  failures that are known, as Problem has it, by reason
+    accept_failures a run whose failures are all known is a success
+    failed_copied   images that failed are at the destination as they were
+    histogram       compressed objects by what they saved, in steps of 5 %: the first saved less than 5 %; () where
+                    that was not counted
+    """
+
+    source: str
+    target: str
+    mode: Mode
+    settings: Settings
+    started: float
+    ended: float
+    wall_seconds: float
+    interrupted: bool = False
+    totals: tuple[Total, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    problems_more: int = 0
+    notices: Mapping[str, int] = field(default_factory=dict)
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    other_seconds: float = 0.0
+    memory_byte_seconds: float = 0.0
+    footprint: Footprint | None = None
+    projection: Projection | None = None
+    ledger: str = ""
+    keep: str | None = None
+    histogram: tuple[int, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    known_failures: Mapping[str, int] = field(default_factory=dict)
+    accept_failures: bool = False
+    failed_copied: bool = False
+
+    @property
+    def objects(self) -> int:
+        return sum(total.objects for total in self.totals)
+
+    @property
+    def bytes_in(self) -> int:
+        return sum(total.bytes_in for total in self.totals)
+
+    @property
+    def bytes_out(self) -> int:
+        """What was not compressed counts as it was."""
+        return self.bytes_in - self.saved_bytes
+
+    @property
+    def saved_bytes(self) -> int:
+        return sum(total.saved_bytes for total in self.totals)
+
+    @property
+    def saved(self) -> float:
+        """A share of all bytes that were looked at."""
+        return self.saved_bytes / self.bytes_in if self.bytes_in else 0.0
+
+    @property
+    def failed(self) -> int:
+        return self.count(Outcome.FAILED)
+
+    @property
+    def missing(self) -> int:
+        """Images that failed and are not at the destination, where they would lie with all of their metadata."""
+        if self.mode != "copy" or self.failed_copied:
+            return 0
+        failures = (total for total in self.totals if total.outcome is Outcome.FAILED)
+        return sum(total.objects for total in failures if total.reason in REFUSED)
+
+    @property
+    def new_failures(self) -> int:
+        """Failures that no earlier run has reported, or whose objects were tried again."""
+        return self.failed - sum(self.known_failures.values())
+
+    @property
+    def accepted_failures(self) -> Mapping[str, int]:
+        """Failures that do not keep the run from being a success, by reason."""
+        return self.known_failures if self.accept_failures else {}
+
+    @property
+    def succeeded(self) -> bool:
+        """The run came to its end, without failures or with accepted ones alone."""
+        return not self.interrupted and self.failed == sum(self.accepted_failures.values())
+
+    @property
+    def restores(self) -> bool:
+        """Originals were put back, or would be."""
+        return self.mode in ("restore", "restore dry run")
+
+    def a_year_of(self, rate: Bounds) -> Bounds:
+        """Of what avoids `rate` a GB and year: a scenario for all that was saved, or would be."""
+        saved = self.saved_bytes if self.projection is None else self.projection.saved_bytes
+        gigabytes = max(0, saved) / 1e9
+        return Bounds(rate.low * gigabytes, rate.central * gigabytes, rate.high * gigabytes)
+
+    def count(self, *outcomes: Outcome) -> int:
+        """Objects of which one of these became."""
+        return sum(total.objects for total in self.totals if total.outcome in outcomes)
+
+    def by_outcome(self) -> list[Total]:
+        """Totals by outcome, reason and format, the largest savings first; of failures the reason is left out, since
+        `by_failure` has it."""
+        groups: dict[tuple[Outcome, Reason, str], list[Total]] = {}
+        for total in self.totals:
+            reason = Reason.NONE if total.outcome is Outcome.FAILED else total.reason
+            groups.setdefault((total.outcome, reason, total.format), []).append(total)
+        order = list(Outcome)
+        return sorted(
+            (_sum(*key, members) for key, members in groups.items()),
+            key=lambda total: (order.index(total.outcome), -total.saved_bytes, -total.bytes_in, total.format),
+        )
+
+    def by_failure(self, outcome: Outcome = Outcome.FAILED) -> list[Total]:
+        """Totals of what failed, or of another outcome, by class, the most frequent first."""
+        groups: dict[Reason, list[Total]] = {}
+        for total in self.totals:
+            if total.outcome is outcome:
+                groups.setdefault(total.reason, []).append(total)
+        found = [_sum(outcome, reason, "", members) for reason, members in groups.items()]
+        return sorted(found, key=lambda total: (-total.objects, total.reason))
+
+
+def _sum(outcome: Outcome, reason: Reason, format: str, totals: list[Total]) -> Total:
+    return Total(
+        outcome,
+        reason,
+        format,
+        "",
+        sum(total.objects for total in totals),
+        sum(total.bytes_in for total in totals),
+        sum(total.bytes_out for total in totals),
+        sum(total.cpu_seconds for total in totals),
+        sum(total.memory_byte_seconds for total in totals),
+    )
+
+
+def project(sample: Iterable[tuple[int, int]], objects: int, bytes_in: int) -> Projection:
+    """What `objects` of `bytes_in` together would save, from the size and the saving of some that were drawn at random
+    without replacement: the ratio estimator and its variance, Cochran, Sampling Techniques (3rd ed.), section 6.4, with
+    the sample's mean size in the variance, which covers better where a few objects are large:
+
+        R = Σy / Σx        Y = R X        v(Y) = X² / (Σx)² · n (1 − n/N) · Σ(y − R x)² / (n − 1)
+
+    with Student's t of n − 1 degrees of freedom, clipped to what is possible. One pass, in whole numbers: a sample of
+    any length can be streamed.
+    """
+    n = x = y = xx = xy = yy = 0
+    for size, saved in sample:
+        n, x, y = n + 1, x + size, y + saved
+        xx, xy, yy = xx + size * size, xy + size * saved, yy + saved * saved
+    if n >= objects:
+        total = min(max(y, 0), bytes_in)
+        return Projection(objects, bytes_in, n, x, total, total, total)
+    if x == 0 or n < 2:  # nothing that could be scaled, or no idea how far off that is
+        total = round(min(max(bytes_in * y / x, 0), bytes_in)) if x else 0
+        return Projection(objects, bytes_in, n, x, total, 0, bytes_in)
+    ratio = y / x
+    residuals = (yy * x * x - 2 * y * x * xy + y * y * xx) / (x * x)  # Σ(y − R x)², the numerator without rounding
+    deviation = bytes_in / x * math.sqrt(n * (1 - n / objects) * max(residuals, 0.0) / (n - 1))
+    margin = t_quantile(n - 1) * deviation
+    total, low, high = (
+        round(min(max(value, 0), bytes_in))
+        for value in (ratio * bytes_in, ratio * bytes_in - margin, ratio * bytes_in + margin)
+    )
+    return Projection(objects, bytes_in, n, x, total, low, high)
+
+
+def t_quantile(freedom: int) -> float:
+    """Of Student's t at 97.5 %, to 0.001: Abramowitz and Stegun 26.7.5, and a table for the first four."""
+    if freedom <= len(T_FEW):
+        return T_FEW[freedom - 1]
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + math.fsum(term / float(freedom) ** power for power, term in enumerate(terms, 1))
+
+
+def as_json(summary: Summary) -> str:
+    """One line: the fields of a summary and what is computed from them; of samples the sizes alone.
+
+    Keys are as the store has them; what is no Unicode in them is escaped as a lone surrogate.
+    """
+    fields: dict[str, Any] = {
+        "version": VERSION,
+        "settings_digest": summary.settings.digest(),
+        "objects": summary.objects,
+        "bytes_in": summary.bytes_in,
+        "bytes_out": summary.bytes_out,
+        "saved_bytes": summary.saved_bytes,
+        "saved": summary.saved,
+        "failed": summary.failed,
+        "new_failures": summary.new_failures,
+        "succeeded": summary.succeeded,
+    }
+    for name in Summary.__slots__:
+        value = getattr(summary, name)
+        if name in ("settings", "projection", "footprint"):
+            fields[name] = None if value is None else asdict(value)
+        elif name in ("totals", "problems"):
+            fields[name] = [asdict(item) for item in value]
+        elif name == "samples":
+            fields[name] = [
+                {"key": s.key, "bytes_in": len(s.before), "bytes_out": len(s.after), "score": s.score} for s in value
+            ]
+        else:
+            fields[name] = dict(value) if isinstance(value, Mapping) else value
+    return json.dumps(fields)

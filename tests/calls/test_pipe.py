@@ -1,0 +1,193 @@
+"""The pipes between an event loop and a thread."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from compressor.calls.pipe import (
+    ClosedError,
+    Inbox,
+    Outbox,
+)
+from compressor.errors import IdleError
+
+KIB = 1 << 10
+
+
+def on_a_thread(work):
+    """What `work` returns or raises, as a future of the loop that runs."""
+    return asyncio.get_running_loop().run_in_executor(None, work)
+
+
+async def inbox(limit: int = 4 * KIB, idle: float = 10.0) -> Inbox[bytes]:
+    return Inbox(limit, idle, asyncio.get_running_loop())
+
+
+async def outbox(limit: int = 4 * KIB, idle: float = 10.0) -> Outbox[bytes]:
+    return Outbox(limit, idle, asyncio.get_running_loop())
+
+
+async def test_an_inbox_gives_items_in_order_and_then_the_end():
+    pipe = await inbox()
+    taken = on_a_thread(lambda: list(pipe))
+    for number in range(1000):
+        await pipe.room()
+        pipe.put(bytes([number % 256]) * 100, 100)
+    pipe.end()
+
+    assert [item[0] for item in await taken] == [number % 256 for number in range(1000)]
+
+
+async def test_an_inbox_has_no_room_above_its_limit():
+    pipe = await inbox()
+    await pipe.room()
+    pipe.put(b"", 3 * KIB)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await pipe.room()
+
+
+async def test_items_larger_than_the_limit_are_fetched_one_by_one():
+    """Only when the thread waits: none is prefetched."""
+    pipe = await inbox()
+    held, most = 0, 0
+
+    def take():
+        nonlocal held
+        for _ in pipe:
+            time.sleep(0.001)
+            held -= 1
+
+    taking = on_a_thread(take)
+    for _ in range(50):
+        await pipe.room()
+        held += 1
+        most = max(most, held)
+        pipe.put(b"", 100 * KIB)
+    pipe.end()
+    await taking
+
+    assert most <= 2, "the first is taken for small"
+
+
+async def test_empty_items_are_bounded_too():
+    pipe = await inbox()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            for _ in range(1000):
+                await pipe.room()
+                pipe.put(b"", 0)
+
+
+async def test_an_error_comes_out_after_the_last_item():
+    pipe = await inbox()
+    pipe.put(b"item", 4)
+    pipe.end(OSError("the wire is cut"))
+    pipe.end(ValueError("too late"))
+
+    def take():
+        iterator = iter(pipe)
+        assert next(iterator) == b"item"
+        next(iterator)
+
+    with pytest.raises(OSError, match="the wire is cut"):
+        await on_a_thread(take)
+
+
+async def test_closing_an_inbox_wakes_the_thread():
+    pipe = await inbox()
+    taking = on_a_thread(lambda: next(iter(pipe)))
+    await asyncio.sleep(0.05)
+    pipe.close()
+
+    with pytest.raises(ClosedError):
+        await taking
+
+
+async def test_closing_an_inbox_wakes_the_loop():
+    pipe = await inbox()
+    pipe.put(b"", 8 * KIB)
+    waiting = asyncio.create_task(pipe.room())
+    await asyncio.sleep(0)
+    await on_a_thread(pipe.close)
+
+    with pytest.raises(ClosedError):
+        await waiting
+    with pytest.raises(ClosedError):
+        pipe.put(b"", 0)
+
+
+async def test_a_thread_that_waits_too_long_is_told():
+    pipe = await inbox(idle=0.05)
+    with pytest.raises(IdleError, match="nothing arrived for 0.05 s"):
+        await on_a_thread(lambda: next(iter(pipe)))
+    full = await outbox(idle=0.05)
+    full.put(b"", 4 * KIB)
+    with pytest.raises(IdleError, match="nothing was read"):
+        await on_a_thread(lambda: full.put(b"", 1))
+
+
+async def test_an_outbox_blocks_its_thread_above_the_limit():
+    pipe = await outbox()
+    sent = []
+
+    def send():
+        for number in range(100):
+            pipe.put(bytes([number]), KIB)
+            sent.append(number)
+        pipe.end()
+
+    sending = on_a_thread(send)
+    await asyncio.sleep(0.1)
+    assert len(sent) == 3, "four KiB with what items cost themselves"
+    received = []
+    while (item := await pipe.get()) is not None:
+        received.append(item[0])
+    await sending
+
+    assert received == list(range(100))
+
+
+async def test_small_chunks_that_wait_are_joined():
+    pipe = await outbox()
+    for chunk in (b"ab", b"cd", b"ef"):
+        pipe.put(chunk, 2)
+    pipe.end()
+
+    assert [await pipe.get(4), await pipe.get(4), await pipe.get(4)] == [b"abcd", b"ef", None]
+
+
+async def test_closing_an_outbox_wakes_the_thread():
+    pipe = await outbox()
+    pipe.put(b"", 4 * KIB)
+    putting = on_a_thread(lambda: pipe.put(b"", 1))
+    await asyncio.sleep(0.05)
+    pipe.close()
+
+    with pytest.raises(ClosedError):
+        await putting
+
+
+async def test_a_closed_pipe_keeps_nothing():
+    """An error's traceback holds all that a call worked on."""
+    pipe = await outbox()
+    pipe.put(b"", KIB)
+    pipe.end(OSError())
+    pipe.close()
+    pipe.end(OSError())
+
+    assert pipe._error is None
+    assert not pipe._items
+
+
+async def test_a_loop_that_is_gone_is_not_woken():
+    loop = asyncio.new_event_loop()
+    pipe: Outbox[bytes] = Outbox(KIB, 1.0, loop)
+    pipe._waiter = loop.create_future()
+    loop.close()
+    thread = threading.Thread(target=pipe.end)
+    thread.start()
+    thread.join()

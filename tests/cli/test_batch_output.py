@@ -1,0 +1,371 @@
+"""What people see of a batch run: while it goes on, and when it has ended."""
+
+import io
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from compressor.batch.job import Outcome, Reason
+from compressor.cli import batch_output as output
+from compressor.cli.batch_output import Live, Rate, print_summary
+from compressor.cli.ledger_output import print_restored
+from compressor.humanize import printable
+from compressor.ledger.totals import Total
+from compressor.report.summary import (
+    Problem,
+    Progress,
+    Projection,
+)
+from tests.report.summaries import (
+    HOSTILE,
+    PROJECTION,
+    TOTALS,
+    summary,
+)
+
+HALF = Progress(600, 1_000_000_000, 700_000_000, 3, False, "asked to slow down, 2.0 s")
+
+
+class Screen(io.StringIO):
+    """Standard error, of a terminal or not."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+def eventually(true: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return true()
+
+
+def printed(width: int = 200, **changes: Any) -> str:
+    screen = io.StringIO()
+    print_summary(Console(file=screen, width=width, highlight=False), summary(**changes))
+    return screen.getvalue()
+
+
+# --- while it runs ------------------------------------------------------------------------------------------------
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """Of 80 columns, in place of standard error."""
+    screen = Screen(terminal=True)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(output, "FRAMES_A_SECOND", 50)
+    monkeypatch.setattr(output, "error_console", lambda: Console(file=screen, force_terminal=True, width=80))
+    return screen
+
+
+def test_a_terminal_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
+
+    with Live(1_200, 2_000_000_000) as live:
+        live.update(HALF)
+        assert eventually(lambda: "waiting" in screen.getvalue())
+
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    for words in (
+        "600 of 1,200 objects",
+        "50%",
+        "1.00 GB → 700 MB   saved 300 MB (30.0%)",
+        "objects/s",
+        "3 failed",
+        "waiting: asked to slow down",
+    ):
+        assert words in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_terminal_shows_no_share_of_what_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
+
+    with Live(None, None) as live:
+        live.update(HALF)
+        assert eventually(lambda: "listing goes on" in screen.getvalue())
+
+    assert "%" not in screen.getvalue().replace("(30.0%)", "").replace("(0.0%)", "")
+    assert "left" not in screen.getvalue()
+
+
+def test_standard_output_is_left_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    screen = terminal(monkeypatch)
+
+    with Live(None, None):
+        print('{"json": true}')
+
+    assert capsys.readouterr().out == '{"json": true}\n'
+    assert "json" not in screen.getvalue()
+
+
+def log(monkeypatch: pytest.MonkeyPatch, line_seconds: float) -> Screen:
+    """No terminal, in place of standard error."""
+    screen = Screen(terminal=False)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(output, "LINE_SECONDS", line_seconds)
+    return screen
+
+
+def test_a_log_has_a_line_now_and_then_also_where_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = log(monkeypatch, 0.05)
+
+    with Live(1_200, None) as live:
+        live.update(HALF)
+        assert eventually(lambda: screen.getvalue().count("\n") >= 3)
+
+    words = (
+        r"\d\d:\d\d:\d\d batch: 600 of 1,200 objects; 1\.00 GB → 700 MB, saved 300 MB \(30\.0%\); "
+        r"0\.0 objects/s, 0 B/s; 3 failed; waiting: asked to slow down, 2\.0 s"
+    )
+    assert all(re.fullmatch(words, line) for line in screen.getvalue().splitlines())
+    assert "\x1b" not in screen.getvalue()
+
+
+def test_a_log_ends_with_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = log(monkeypatch, 1_000)
+
+    with pytest.raises(ValueError), Live(None, None) as live:
+        for objects in range(10):
+            live.update(Progress(objects, 0, 0, 0, True))
+        raise ValueError
+
+    (line,) = screen.getvalue().splitlines()
+    assert "9 objects; 0 B → 0 B, saved 0 B (0.0%)" in line
+
+
+def test_an_update_costs_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    log(monkeypatch, 1_000)
+
+    with Live(None, None) as live:
+        start = time.thread_time()
+        for _ in range(10_000):
+            live.update(HALF)
+        seconds = time.thread_time() - start
+
+    assert seconds / 10_000 < 50e-6
+
+
+def test_the_rate_is_that_of_the_last_minute_and_not_of_earlier_runs() -> None:
+    rate = Rate(None, None)
+    for second in range(301):
+        objects = 1_000_000 + (10 * second if second <= 200 else 2_000 + (second - 200))
+        rate.look(float(second), Progress(objects, objects * 1000, objects * 500))
+
+    assert rate.objects == pytest.approx(1)
+    assert rate.bytes == pytest.approx(1000)
+
+
+def test_a_run_that_stands_still_has_no_rate_after_a_while() -> None:
+    rate = Rate(None, None)
+    rate.look(0.0, Progress(0))
+    rate.look(10.0, Progress(100))
+    rate.look(100.0, Progress(100))
+
+    rate.look(170.0, Progress(100))
+
+    assert rate.objects == 0
+
+
+@pytest.mark.parametrize(
+    "totals, seconds", [((200, 9_000), 80.0), ((200, None), 10.0), ((None, None), None), ((50, 900), 0.0)]
+)
+def test_what_is_left_is_reckoned_by_bytes_where_they_are_known(
+    totals: tuple[int | None, int | None], seconds: float | None
+) -> None:
+    rate = Rate(*totals)
+    rate.look(0.0, Progress())
+    rate.look(10.0, Progress(100, 1_000))
+
+    assert rate.left_seconds(Progress(100, 1_000)) == seconds
+
+
+def test_nothing_is_said_of_what_is_left_before_anything_is_done() -> None:
+    rate = Rate(200, 9_000)
+    rate.look(0.0, Progress())
+
+    assert rate.left_seconds(Progress()) is None
+
+
+# --- when it has ended --------------------------------------------------------------------------------------------
+
+
+def test_the_summary_says_what_was_saved() -> None:
+    text = printed()
+
+    assert text.startswith("s3://photos/originals → s3://photos/small\n")
+    for words in (
+        r"before +2.00 MB +464 objects",
+        r"after +1.30 MB +401 of them compressed",
+        r"saved +35.0% +700 kB",
+        r"took +1 min 40 s +4.6 objects/s, 20.0 kB/s",
+        r"CPU +6.50 s +6.00 s in the codec, 0.50 s in everything else",
+        r"compressed +JPEG +400 +1.50 MB +1.10 MB +400 kB +26.7%",
+        r"copied: not smaller +PNG +50 +70.0 kB *\n",
+        r"failed  9  broken image\n    a/1.jpg\n      JPEG: SOS at byte 17: cut off\n    and 8 more\n",
+        r"lost  ACL, 450 objects",
+    ):
+        assert re.search(words, text)
+
+
+def test_the_summary_fits_a_narrow_terminal() -> None:
+    long = Total(Outcome.COPIED, Reason.EXISTS, "jp2", "none", 48_000_000, 10**15, 10**15, 0.0)
+    big = Total(Outcome.COMPRESSED, Reason.NONE, "jp2", "none", 48_000_000, 10**15, 10**14, 0.0)
+
+    lines = printed(80, totals=(*TOTALS, long, big)).splitlines()
+
+    assert max(len(line) for line in lines if "next" not in line) <= 80  # those are for copying
+
+
+@pytest.mark.parametrize(
+    "projection, words",
+    [
+        (PROJECTION, r"31% ± 2% +1.21 MB of 3.90 MB \(1.13 MB to 1.29 MB\), from 1,000 of 48,000 objects"),
+        (Projection(9, 2_000_000, 9, 2_000_000, 5, 5, 5), r"0.0% +5 B of 2.00 MB, from all 9 objects"),
+    ],
+)
+def test_a_dry_run_says_how_sure_it_is(projection: Projection, words: str) -> None:
+    text = printed(mode="dry run", projection=projection)
+
+    assert re.search(rf"saves +{words}", text)
+    assert "dry run: nothing was written" in text
+    assert "without --dry-run it is done" in text
+
+
+@pytest.mark.parametrize(
+    "changes, step",
+    [
+        ({"interrupted": True}, "the same command again goes on where this one stopped"),
+        (
+            {},
+            "the store, or the service that compresses, was not to be had for 1 object: try the same command again "
+            "later",
+        ),
+        (
+            {"failed_copied": False},
+            "9 objects that failed as images were not copied: their metadata could not be removed; --unstrippable copy "
+            "copies them all the same",
+        ),
+        (
+            {"mode": "in place", "keep": "before/", "ledger": "my photos.ledger"},
+            "compressor ledger restore 'my photos.ledger'  puts back the originals, kept under before/",
+        ),
+        (
+            {"totals": (Total(Outcome.FAILED, Reason.DENIED, "", "none", 2, 9, 0, 0.0),)},
+            "access to 2 objects was denied: the credentials must be allowed to read and to write them",
+        ),
+        (
+            {"totals": (Total(Outcome.SKIPPED, Reason.NOT_ATOMIC, "", "none", 2, 9, 0, 0.0),)},
+            "this store can't replace 2 objects atomically: --allow-not-atomic replaces them all the same",
+        ),
+        (
+            {"totals": (Total(Outcome.SKIPPED, Reason.EXISTS, "", "none", 1, 9, 0, 0.0),)},
+            "something else was in the place of 1 object: --overwrite replaces it",
+        ),
+    ],
+)
+def test_what_can_be_done_next_is_said(changes: dict[str, Any], step: str) -> None:
+    assert f"  next  {step}\n" in printed(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mode": "in place", "totals": TOTALS[:5]},  # originals were discarded
+        {"totals": TOTALS[:5]},
+        {"mode": "in place", "keep": "before/", "totals": TOTALS[3:4]},  # nothing was replaced
+    ],
+)
+def test_nothing_is_advised_that_is_not_possible(changes: dict[str, Any]) -> None:
+    assert "next" not in printed(**changes)
+
+
+def test_failures_that_are_known_are_told_apart() -> None:
+    problems = (Problem("old.jpg", 9, Reason.BROKEN, "y", (), True), Problem("new.jpg", 9, Reason.BROKEN, "x"))
+
+    text = printed(problems=problems, known_failures={"broken image": 7})
+
+    assert "failed  9  broken image, 7 of them known\n    new.jpg\n      x\n    old.jpg (known)\n      y\n" in text
+    assert "failed  1  unavailable\n" in text
+    assert "--accept-failures" not in text  # one is new
+
+
+def test_how_known_failures_are_accepted_is_said_where_it_helps() -> None:
+    known = {"broken image": 9, "unavailable": 1}
+    step = "all failures are known: with --accept-failures they do not make the run fail"
+
+    assert step in printed(known_failures=known)
+    assert step not in printed(known_failures=known, accept_failures=True)
+
+
+def test_more_failures_than_a_summary_takes_are_in_the_ledger() -> None:
+    assert "compressor ledger failures 'a b'  lists all failures" in printed(problems_more=5, ledger="a b")
+
+
+def restored(width: int = 200, **changes: Any) -> str:
+    back = Total(Outcome.COPIED, Reason.NONE, "jpeg", "none", 9, 90, 90, 0.0)
+    changed = Total(Outcome.SKIPPED, Reason.CHANGED, "jpeg", "none", 1, 10, 0, 0.0)
+    problems = (Problem(HOSTILE, 1, Reason.CHANGED, HOSTILE),)
+    screen = io.StringIO()
+    fields: dict[str, Any] = {"mode": "restore", "totals": (back, changed), "problems": problems, "notices": {}}
+    print_restored(Console(file=screen, width=width, highlight=False), summary(**fields | changes))
+    return screen.getvalue()
+
+
+def test_a_restored_bucket_says_how_many_are_back_and_which_are_not() -> None:
+    text = restored()
+
+    assert re.search(r"restored +9 +of 10 objects, 90 B", text)
+    assert f"skipped  1  changed meanwhile\n    {printable(HOSTILE)}\n" in text
+    assert "saved" not in text and "next" not in text and "dry run" not in text
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"mode": "restore dry run"}, ("would restore", "nothing was written", "without --dry-run it is done")),
+        ({"interrupted": True}, ("interrupted", "the same command again goes on")),
+        (
+            {"totals": (Total(Outcome.FAILED, Reason.OTHER, "jpeg", "none", 1, 10, 0, 0.0),)},
+            ("failed  1  other", "the same command again tries it once more"),
+        ),
+    ],
+)
+def test_what_a_restore_has_left_to_do_is_said(changes: dict[str, Any], words: tuple[str, ...]) -> None:
+    text = restored(**changes)
+
+    assert all(word in text for word in words)
+
+
+def test_keys_can_not_speak_to_the_terminal() -> None:
+    problem = Problem(HOSTILE, 1, Reason.BROKEN, HOSTILE)
+
+    text = printed(
+        source=HOSTILE, problems=(problem,), notices={HOSTILE: 1}, ledger=HOSTILE, keep=HOSTILE, mode="in place"
+    )
+
+    assert text.count(printable(HOSTILE)) >= 5
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_a_run_without_objects_is_told_as_well() -> None:
+    text = printed(totals=(), problems=(), notices={}, stage_seconds={}, wall_seconds=0.0)
+
+    assert re.search(r"saved +0.0% +0 B", text)
+    assert "outcome" not in text
+
+
+def test_what_was_only_stripped_is_counted_beside_what_was_compressed() -> None:
+    stripped = Total(Outcome.STRIPPED, Reason.NOT_SMALLER, "gif", "none", 1_200, 9_000, 8_000, 0.0)
+
+    assert "401 of them compressed, 1,200 stripped of metadata" in printed(totals=(*TOTALS, stripped))

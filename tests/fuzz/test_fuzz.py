@@ -1,0 +1,75 @@
+"""Ten thousand damaged files, and those that once did harm: each becomes an error that says where, or a right result.
+
+`make fuzz` goes on from here, guided by what code a file reaches. What is found is kept in tests/fuzz/findings.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import seeds
+from tests.fuzz.contract import MEMORY_BYTES, SECONDS_MAX, Contract
+from tests.fuzz.mutate import mutant
+from tests.safety import ROOT
+
+COUNT = 5000  # of each kind
+FINDINGS = sorted((Path(__file__).parent / "findings").iterdir())
+KINDS = {".jpg": "jpeg", ".png": "png"}
+LINES_MAX = 4000
+
+
+def test_ten_thousand_mutants_end_in_an_error_or_in_a_right_result(
+    safety_build: Mapping[str, str], tmp_path: Path
+) -> None:
+    """With bounds checked; a process for each kind. To see one again: `python -m tests.fuzz.run jpeg --first NUMBER
+    --count 1 --out DIR`; to keep it, copy the file to tests/fuzz/findings under a name that says what it does."""
+    command = [sys.executable, "-m", "tests.fuzz.run", "--count", str(COUNT), "--out", str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = {kind: subprocess.Popen([*command, kind], env=safety_build, cwd=ROOT, **pipes) for kind in KINDS.values()}
+    try:
+        outputs = {kind: process.communicate(timeout=300) for kind, process in running.items()}
+    finally:
+        for process in running.values():
+            process.kill()
+    for kind, (output, errors) in outputs.items():
+        last = (tmp_path / f"{kind}-case").read_text()
+        assert running[kind].returncode == 0, f"{kind}, last case: {last}\n{errors[-LINES_MAX:]}"
+        summary = json.loads(output)
+        assert summary["checked"]
+        assert summary["slowest_seconds"] < SECONDS_MAX
+        assert summary["peak_over_idle_bytes"] < MEMORY_BYTES
+        fine = {way: count for way, count in summary["counts"].items() if way.endswith(("fine", "compared"))}
+        # Damage of all degrees: some files must come through, or nothing behind the headers has been tried.
+        assert fine["exact compared"] > COUNT / 12 and fine["inspect fine"] > COUNT / 20, fine
+
+
+@pytest.mark.parametrize("path", FINDINGS, ids=lambda path: path.name)
+def test_what_did_harm_once_does_so_no_more(path: Path) -> None:
+    contract, data = Contract(), path.read_bytes()
+    for number in range(4):  # all ways
+        contract.check(KINDS[path.suffix], data, number)
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_the_files_that_are_mutated_are_whole(kind: str) -> None:
+    contract = Contract()
+    for data in {"jpeg": seeds.jpegs, "png": seeds.pngs}[kind]():
+        contract.check(kind, data, 3)
+    assert not [outcome for outcome in contract.counts if outcome.startswith("exact") and "Error" in outcome]
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_a_number_names_a_mutant(kind: str) -> None:
+    originals = {"jpeg": seeds.jpegs, "png": seeds.pngs}[kind]()
+    made = [mutant(kind, 7, number, originals) for number in range(200)]
+
+    assert made == [mutant(kind, 7, number, originals) for number in range(200)]
+    assert len(set(made)) > 190
+
+
+def test_findings_are_small() -> None:
+    assert all(path.stat().st_size < 20_000 and path.suffix in KINDS for path in FINDINGS)

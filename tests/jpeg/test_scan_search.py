@@ -1,0 +1,259 @@
+"""Lossless JPEG → JPEG: scans made for the image, sizes known before anything is coded."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from compressor import pipeline
+from compressor.bytestream import ByteStream
+from compressor.jpeg import one_pass, reader, scan_search, static_codes, writer
+from compressor.jpeg.coefficient_spool import SpooledRows
+from compressor.jpeg.encoder import without_padding
+from compressor.jpeg.frame import Component, Frame, Scan
+from compressor.jpeg.progressive import Counts, Progressive, ac_scan, dc_alone, dc_scan, segments
+from compressor.jpeg.scan_search import (
+    SCANS_MAX,
+    Script,
+    Smallest,
+    ways_of,
+)
+from compressor.memory import Resources
+from compressor.settings import Settings
+from tests.corpus import CORPUS
+from tests.jpeg.test_scans import scanned
+from tests.jpeg_files import assert_same, jpeg, pieces
+from tests.reference import huffman
+from tests.reference import progressive as reference
+
+SAMPLINGS = [
+    [(1, 1)], [(1, 1)] * 3, [(2, 2), (1, 1), (1, 1)], [(2, 1), (1, 1), (1, 1)], [(1, 2), (1, 1), (1, 1)],
+    [(4, 1), (1, 1), (1, 1)], [(3, 2), (1, 1), (2, 1)], [(1, 1), (2, 2)], [(1, 1)] * 4,
+    [(2, 2), (1, 1), (1, 1), (2, 2)],
+]  # fmt: skip
+# Every kind of scan: DC and AC in two and three steps, bands of one coefficient.
+STEPS = [(1, 1, 0, 2), (2, 63, 0, 2), (1, 20, 2, 1), (21, 63, 2, 1), (1, 63, 1, 0)]
+
+
+def frame_of(width, height, sampling):
+    return Frame(width, height, tuple(Component(c + 1, h, v, 0) for c, (h, v) in enumerate(sampling)))
+
+
+def rows_of(planes, frame):
+    for number in range(frame.mcu_rows):
+        lines = [plane[number * v : number * v + v].reshape(-1, 64) for plane, (_, v) in zip(planes, frame.sampling)]  # noqa: B905
+        yield np.concatenate(lines).astype(np.int16)
+
+
+def header_of(data):
+    return reader.read_header(ByteStream([data]))
+
+
+def rows_in(data):
+    stream = ByteStream([data])
+    return reader.read_rows(stream, reader.read_header(stream))
+
+
+def masked(frame, rows):
+    """Rows as `Smallest` has them."""
+    spooled = SpooledRows(frame, Resources().spool)
+    for row in rows:
+        spooled.add(row)
+    spooled.finish()
+    yield from spooled.masked()
+    spooled.close()
+
+
+def file_of(frame, scans, rows):
+    """All of them coded, and the bytes that counting promised, before stuffing."""
+    counts = Counts(frame, scans)
+    for row, masks in masked(frame, rows):
+        counts.add(row, masks)
+    counts.finish()
+    found = {scan: counts.specs(scan) for scan in scans}
+    spool = Resources().spool()
+    progressive = Progressive(frame, {scan: specs for scan, (specs, _) in found.items()}, spool)
+    progressive.add(masked(frame, rows))
+    body = b"".join(bytes(chunk) for chunk in progressive.chunks())
+    spool.close()
+    promised = [len(segments(frame, scan, specs)) + -(-bits // 8) for scan, (specs, bits) in found.items()]
+    guessed = counts.bits()
+    assert sum(guessed.values()) == pytest.approx(8 * sum(promised), rel=0.02, abs=100 * len(scans))
+    head = writer.head(frame, {0: np.ones(64, np.uint16)}, None, [])
+    return head + body + writer.END_OF_IMAGE, len(head) + sum(promised) + 2
+
+
+@settings(deadline=None, max_examples=4)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.3, 3.0]), st.integers(1, 70), st.integers(1, 70))
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+def test_any_scans_of_any_frame_are_decoded_to_what_they_were_made_of(sampling, seed, density, width, height):
+    frame = frame_of(width, height, sampling)
+    inside = sampling if len(sampling) > 1 else [(1, 1)]
+    planes = huffman.random_planes(np.random.default_rng(seed), width, height, inside, density)
+    planes = reference.without_padding(planes, width, height, sampling)
+    count = len(sampling)
+    scans = [dc_scan(count, 0, 1), *(ac_scan(c, *step) for step in STEPS for c in range(count)), dc_scan(count, 1, 0)]
+
+    data, promised = file_of(frame, scans, list(rows_of(planes, frame)))
+
+    assert_same(scanned(data)[0], planes)
+    assert len(data) - data.count(b"\xff\0") == promised
+
+
+def test_a_scan_of_wide_rows_is_coded_in_parts_and_spooled_in_pieces():
+    frame = frame_of(40_000, 24, [(2, 2), (1, 1), (1, 1)])
+    planes = huffman.random_planes(np.random.default_rng(1), frame.width, 24, frame.sampling, 0.3)
+    planes = reference.without_padding(planes, frame.width, 24, frame.sampling)
+    scans = [dc_scan(3), *(ac_scan(c, 1, 63, 0, 0) for c in range(3))]
+
+    data, promised = file_of(frame, scans, list(rows_of(planes, frame)))
+
+    assert_same(scanned(data)[0], planes)
+    assert len(data) - data.count(b"\xff\0") == promised
+
+
+@pytest.mark.parametrize("width, height, sampling", [(77, 45, (2, 2)), (40, 24, (1, 1)), (50, 130, (2, 1))], ids=str)
+@pytest.mark.parametrize("number", range(len(ways_of(0, 3))))
+def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(number, width, height, sampling):
+    """DC of components apart, each of which sends its AC in another way."""
+    frame = frame_of(width, height, [sampling, (1, 1), (1, 1)])
+    planes = huffman.random_planes(np.random.default_rng(number), width, height, frame.sampling, 0.3)
+    rows = list(without_padding([np.clip(row, -300, 300) for row in rows_of(planes, frame)], frame))
+    ways = [ways_of(c, 3)[(number + 7 * c) % len(ways_of(c, 3))] for c in range(3)]
+    scans = sorted((scan for way in ways for scan in way), key=lambda scan: (bool(scan.ah), -scan.ah))
+    data, _ = file_of(frame, [*(dc_alone(c) for c in range(3)), *scans], rows)
+    plain = one_pass.OnePassRows(frame, static_codes.codes_for(1.6, len(frame.components)), rows)
+    body = b"".join(bytes(piece) for piece in plain.body())
+    twin = writer.head(frame, {0: np.ones(64, np.uint16)}, plain.codes, []) + body + writer.END_OF_IMAGE
+
+    np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(file))) for file in (data, twin)))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}], ids=str)
+def test_pillow_decodes_source_and_result_to_the_same_pixels(mode, options):
+    if mode != "RGB":
+        options = {key: value for key, value in options.items() if key != "subsampling"}
+    for width, height in ((301, 203), (17, 333)):
+        source = jpeg(width, height, mode, quality=92, **options)
+        made = pipeline.compress(source, lossless=True)
+
+        assert len(made.data) < len(source)
+        for data in (source, made.data):
+            Image.open(io.BytesIO(data)).verify()
+        np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(data))) for data in (source, made.data)))
+
+
+def test_the_smaller_of_sequential_and_progressive_is_written():
+    flat, large = jpeg(8, 8, quality=30), jpeg(640, 480, quality=92)
+
+    for source, is_progressive in ((flat, 0), (large, 1)):
+        data = pipeline.compress(source, lossless=True).data
+        assert bool(Image.open(io.BytesIO(data)).info.get("progressive", 0)) is bool(is_progressive)
+    assert len(data) < len(jpeg(640, 480, quality=92, progressive=True))  # libjpeg's scans of the same coefficients
+
+
+def test_the_result_is_the_same_whatever_the_chunks_and_again():
+    source = jpeg(640, 480, quality=92)
+    want = pipeline.compress(source, lossless=True).data
+
+    for size in (1000, 77_777):
+        assert b"".join(pipeline.stream(pieces(source, size), Settings(lossless=True))) == want
+    assert pipeline.compress(want, lossless=True).report.reason == "not smaller"
+
+
+def test_no_script_has_more_scans_than_memory_is_reserved_for():
+    frame = frame_of(80, 80, [(1, 1)] * 4)
+    planes = huffman.random_planes(np.random.default_rng(3), 80, 80, [(1, 1)] * 4, 3.0)
+    spools: list = []
+
+    def spool():
+        spools.append(Resources().spool())
+        return spools[-1]
+
+    made = Smallest(frame, rows_of(planes, frame), spool)
+    made.prepare()
+    for used in spools:
+        used.close()
+
+    assert made._scans == {} or len(made._scans) <= SCANS_MAX
+    ways = [max(map(len, ways)) for ways in [Script(frame)._dc, *Script(frame)._ac]]
+    assert sum(ways) <= SCANS_MAX
+    assert all(isinstance(scan, Scan) for scan in made._scans)
+
+
+def test_few_scripts_take_little_more_than_all_of_them():
+    header = header_of(source := jpeg(640, 480, quality=92))
+    sizes, spools = [], []
+
+    def spool():
+        spools.append(Resources().spool())
+        return spools[-1]
+
+    for few in (False, True):
+        made = Smallest(header.frame, rows_in(source), spool, few=few)
+        made.prepare()
+        sizes.append(sum(map(len, made.body())))
+    for used in spools:
+        used.close()
+
+    assert made.codes is None
+    assert sizes[0] <= sizes[1] < 1.01 * sizes[0]
+
+
+def test_codes_made_by_some_rows_serve_all(monkeypatch):
+    """Those that are counted are flat, the others have whatever samples can make, and long runs of nothing."""
+    monkeypatch.setattr(scan_search, "COUNTED_BLOCKS", 1)
+    monkeypatch.setattr(scan_search, "SAMPLED_BLOCKS_FEW", 1)
+    dice = np.random.default_rng(5)
+    frame = frame_of(640, 320, [(1, 1)] * 3)
+    rows = [np.zeros((frame.blocks_per_row, 64), np.int16) for _ in range(frame.mcu_rows)]
+    for row in rows[1:]:
+        kept = dice.random((frame.blocks_per_row, 64)) < dice.choice([0.0, 0.02, 0.2, 1.0], (frame.blocks_per_row, 1))
+        row[kept] = (dice.integers(-1023, 1024, row.shape) >> dice.integers(0, 10, row.shape))[kept]
+        row[:, 0] = dice.integers(-1024, 1024, len(row))
+    rows[0][::7, 1] = 1  # a progressive frame is smaller
+    spools: list = []
+
+    def spool():
+        spools.append(Resources().spool())
+        return spools[-1]
+
+    made = Smallest(frame, iter(rows), spool, few=True)
+    made.prepare()
+    head = writer.head(frame, {0: np.ones(64, np.uint16)}, made.codes, ())
+    data = b"".join([head, *map(bytes, made.body()), writer.END_OF_IMAGE])
+    for used in spools:
+        used.close()
+
+    assert made.codes is None
+    for want, found in zip(rows, rows_of(scanned(data)[0], frame), strict=True):
+        np.testing.assert_array_equal(want, found)
+
+
+@pytest.mark.parametrize("al", [0, 2])
+def test_symbols_that_may_come_have_a_code(al):
+    frame = frame_of(80, 80, [(1, 1)])
+    scans = [dc_scan(1), ac_scan(0, 1, 63, 0, al), ac_scan(0, 1, 63, 2, 1)]
+    counts = Counts(frame, scans)
+    counts.counts[1, 0x55] = 7
+    counts.admit_all()
+
+    dc, first, refined = (set(counts.specs(scan)[0][min(scan.ss, 1), 0][1]) for scan in scans)
+    assert dc == set(range(13))
+    ends = {n << 4 for n in range(16)}  # EOBn and ZRL
+    assert first == ends | {run << 4 | size for run in range(16) for size in range(1, 11 - al)}
+    assert refined == ends | {run << 4 | 1 for run in range(16)}
+    assert counts.counts[1, 0x55] == 7
+
+
+def test_camera_files_become_smaller_than_with_fixed_scans():
+    for path in sorted(CORPUS.glob("camera/Landscape_6.jpg")):
+        source = path.read_bytes()
+        made = pipeline.compress(source, lossless=True)
+
+        assert len(made.data) < 0.965 * len(source)
+        np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(data))) for data in (source, made.data)))

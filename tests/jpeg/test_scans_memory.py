@@ -1,0 +1,79 @@
+"""What a progressive JPEG takes: measured in a process of its own, against what is reserved for it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.jpeg_files import jpeg, photo
+
+MEASURE = """
+import ctypes, gc, json, sys
+from compressor import pipeline
+from compressor.settings import Settings
+
+def run(path, **settings):
+    def chunks():
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 16):
+                yield chunk
+    size = 0
+    with pipeline.stream(chunks(), Settings(**settings)) as stream:
+        reserved = stream.source.reserved_bytes
+        for chunk in stream:
+            size += len(chunk)
+    return reserved, size
+
+def status(name):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith(name))
+
+small, large, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+run(small, **settings)
+gc.collect()
+ctypes.CDLL(None).malloc_trim(0)  # memory that is free already would hide what is taken
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")
+before = status("VmRSS")
+reserved, size = run(large, **settings)
+print(json.dumps({"peak": status("VmHWM") - before, "reserved": reserved, "size": size}))
+"""
+
+
+def measured(small: Path, large: Path, seconds: int = 300, **settings: object) -> dict[str, int]:
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(small), str(large), json.dumps(settings)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A small one, and one of 16 MP: the same picture again and again."""
+    directory = tmp_path_factory.mktemp("progressive")
+    small, large = directory / "small.jpg", directory / "large.jpg"
+    small.write_bytes(jpeg(64, 64, progressive=True))
+    piece = photo(512, 512)
+    picture = piece.resize((4096, 4096))
+    for x in range(0, 4096, 512):
+        for y in range(0, 4096, 512):
+            picture.paste(piece, (x, y))
+    picture.save(large, "JPEG", quality=90, progressive=True)
+    return small, large
+
+
+@pytest.mark.parametrize("settings", [{"effort": "fast", "delivery": "immediate"}, {"lossless": True}], ids=str)
+def test_sixteen_megapixels_take_no_more_than_is_reserved(files, settings):
+    found = measured(*files, **settings)
+
+    assert found["size"] > 1 << 20
+    assert found["peak"] <= found["reserved"] < 5 << 20

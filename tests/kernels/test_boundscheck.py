@@ -1,0 +1,230 @@
+"""Memory safety: kernels run again in a process where every access to an array is checked.
+
+Without NUMBA_BOUNDSCHECK neither Numba nor `lanes` sees an access that is out of bounds. The mode is read when
+kernels are compiled, so that it takes a process of its own (tests/safety.py).
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from tests import ROOT
+
+# The tests that walk along the edges of arrays: odd widths and heights, longest codes, largest blocks.
+EDGES = [
+    "test_kernels_color.py::test_planes_agree_with_jfif_for_every_width",
+    "test_kernels_color.py::test_grey_is_the_sample_itself_for_every_width",
+    "test_kernels_color.py::test_rows_below_the_last_one_repeat_it",
+    "test_kernels_color.py::test_segments_join_without_a_seam",
+    "test_kernels_sharp.py::test_planes_agree_with_the_reference_for_every_width",
+    "test_kernels_sharp.py::test_what_is_around_a_window_does_not_matter",
+    "test_kernels_dering.py::test_only_the_asked_blocks_and_lines_are_touched",
+    "test_kernels_dct.py::test_only_the_asked_blocks_and_lines_are_used",
+    "test_kernels_huffman_encode.py::test_mcus_interleave_their_components",
+    "test_kernels_huffman_encode.py::test_full_blocks_are_coded_bit_for_bit",
+    "test_kernels_huffman_encode.py::test_the_largest_block_takes_less_than_is_reserved_for_it",
+    "test_kernels_huffman_encode.py::test_bytes_that_are_all_ff_double",
+    "test_kernels_huffman_encode.py::test_an_ff_in_any_place_is_stuffed",
+    "test_kernels_huffman_encode.py::test_symbols_are_counted_and_added_up",
+    "test_kernels_idct.py::test_edge_samples_are_repeated_on_both_sides",
+    "test_kernels_idct.py::test_the_triangle_filter_is_linear_interpolation_with_ties_in_turns",
+    "test_kernels_idct.py::test_rgb_components_are_taken_as_they_are",
+    "test_jpeg_pixels.py::test_all_sampling_factors_decode_as_with_libjpeg",
+    "test_jpeg_pixels.py::test_grey_and_rgb_and_restarts_decode_as_with_libjpeg",
+    "test_jpeg_pixels.py::test_extreme_coefficients_stay_inside_the_arrays",
+    "test_kernels_masking.py::test_energies_of_only_the_asked_blocks_are_measured",
+    "test_kernels_masking.py::test_chroma_factors_agree_with_the_formula_and_reach_both_clips",
+    "test_kernels_quantize.py::test_only_the_asked_blocks_rows_and_factors_are_used",
+    "test_kernels_progressive.py::test_decoding_goes_on_where_the_data_ended",
+    "test_kernels_progressive.py::test_data_that_ends_too_early_is_told",
+    "test_kernels_progressive_encode.py::test_runs_of_empty_bands_span_calls_and_end_where_eob14_does",
+    "test_kernels_progressive_encode.py::test_correction_bits_wait_for_their_run_up_to_a_limit",
+    "test_kernels_progressive_encode.py::test_the_largest_blocks_take_less_than_is_reserved_for_them",
+    "test_kernels_progressive_encode.py::test_dc_is_interleaved_counted_and_coded_as_the_reference_says",
+    "test_kernels_pngfilter.py::test_filter_rows_does_what_it_is_told",
+    "test_kernels_rgba16.py::test_every_form_is_expanded_as_the_reference_says",
+    "test_kernels_rgba16.py::test_what_is_expanded_is_packed_again",
+    "test_kernels_rgba16.py::test_256_colours_are_counted_and_one_more_is_too_many",
+    "test_png_deflate.py::test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside",
+    "test_kernels_packing.py::test_every_size_of_value_survives_in_every_place",
+    "test_kernels_packing.py::test_the_largest_block_takes_what_is_promised",
+    "test_kernels_trellis.py::test_values_end_at_1023_and_runs_at_the_last_coefficient",
+    "test_kernels_trellis.py::test_every_state_is_kept_where_none_is_the_better",
+    "test_kernels_trellis.py::test_what_is_not_a_number_stays_inside_the_arrays",
+    "test_kernels_mcu_row.py::test_the_largest_row_fits_what_is_asked_for",
+    "test_kernels_mcu_row.py::test_bands_of_any_height_and_single_rows_give_the_same_bytes",
+    "test_jpeg_parallel.py::test_the_last_dc_is_found_without_coding",
+    "test_jpeg_parallel.py::test_bits_coded_apart_are_joined_and_stuffed_as_if_coded_together",
+    "test_jpeg_shaping.py::test_factors_look_at_all_neighbours_across_rows",
+    "test_jpeg_shaping.py::test_best_is_the_trellis_of_the_reference",
+    "test_jpeg_shaping.py::test_a_files_coefficients_become_what_they_stand_for",
+]
+
+# Each operation of `lanes` just inside an array, then one element past its end and before its start.
+PROBES = """
+import numpy as np
+from numba import njit
+from compressor.kernels import color, dct, dering, huffman_encode, idct, lanes, luminance, masking, mcu_row, packing
+from compressor.kernels import quantize, rgb, sharp, trellis, upsample
+
+u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
+def f4(*shape):
+    return np.zeros(shape, np.float32)
+
+table = f4(1, 64)
+CASES = {
+    "load_be64": (lambda a, at: lanes.load_be64(a, at), (u1(20),), 12),
+    "store_be64": (lambda a, at: lanes.store_be64(a, at, np.uint64(0)), (u1(20),), 12),
+    "copy32_find_ff, target": (lambda a, b, at: lanes.copy32_find_ff(a, at, b, 0), (u1(40), u1(32)), 8),
+    "copy32_find_ff, source": (lambda a, b, at: lanes.copy32_find_ff(a, 0, b, at), (u1(32), u1(40)), 8),
+    "nonzero_mask": (lambda a, at: lanes.nonzero_mask(a, at), (i2(3, 64),), 2),
+    "clear_block": (lambda a, at: lanes.clear_block(a, at), (i2(3, 64),), 2),
+    "magnitude_bits": (lambda a, at: lanes.magnitude_bits(a, at, 1), (i2(3, 64),), 2),
+    "magnitude_mask": (lambda a, at: lanes.magnitude_mask(a, at, 4), (i2(3, 64),), 2),
+    "above_half_mask": (lambda a, at: trellis.above_half_mask(a, at), (np.zeros((3, 64), np.float32),), 2),
+    "columns_and_mask": (lambda a, c, at: lanes.columns_and_mask(a, at, c), (i2(3, 64), i2(64)), 2),
+    "grey_lanes": (lambda a, y, at: color.grey_lanes(a, at, y, 0), (u1(1, 40), i2(1, 32)), 8),
+    "ycc444_lanes": (lambda a, y, at: color.ycc444_lanes(a, at, y, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
+    "ycc444_lanes, planes": (lambda a, y, at: color.ycc444_lanes(a, 0, y, y, y, at), (u1(1, 96), i2(1, 40)), 8),
+    "ycc420_lanes": (lambda a, y, at: color.ycc420_lanes(a, 0, at, y, 0, 0, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
+    "ycc420_lanes, chroma": (
+        lambda a, y, c, at: color.ycc420_lanes(a, 0, 0, y, 0, 0, c, c, at), (u1(1, 96), i2(1, 32), i2(1, 20)), 4
+    ),
+    "split_lanes": (lambda p, b, at: sharp.split_lanes(p, at, b, 0, 32), (u1(1, 100), u1(3, 32)), 4),
+    "split_lanes, bands": (lambda p, b, at: sharp.split_lanes(p, 0, b, at, 32), (u1(1, 96), u1(1, 100)), 4),
+    "chroma_lanes": (
+        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, at + 1, 1, 40, c, 0, 16), (u1(3, 40), f4(2, 16)), 6
+    ),
+    "chroma_lanes, chroma": (
+        lambda b, c, at: sharp.chroma_lanes(b, 1, 1, 1, 1, 40, c, 0, at), (u1(3, 40), f4(1, 20)), 4
+    ),
+    "round_lanes": (lambda c, p, at: sharp.round_lanes(c, at, p, 0), (f4(12), i2(8)), 4),
+    "luma_lanes": (
+        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, at + 1, 1, 0, y, 0), (u1(3, 16), f4(14), i2(16)), 4
+    ),
+    "luma_lanes, bands": (
+        lambda b, c, y, at: luminance.luma_lanes(b, at, 16, c, 1, 1, 0, y, 0), (u1(1, 52), f4(10), i2(16)), 4
+    ),
+    "luma_lanes, y": (
+        lambda b, c, y, at: luminance.luma_lanes(b, 0, 16, c, 1, 1, 0, y, at), (u1(3, 16), f4(10), i2(20)), 4
+    ),
+    "below_mask": (lambda p, at: dering.below_mask(p, at, 8, 5), (i2(1, 68),), 4),
+    "weighted_rows": (lambda w, r, o, at: dering.weighted_rows(w, at, r, o), (f4(12), f4(64), f4(64)), 4),
+    "weighted_rows, out": (lambda w, r, o, at: dering.weighted_rows(w, at, r, o), (f4(64), f4(64), f4(12)), 4),
+    "fdct_one": (lambda p, o, at: dct.fdct_one(p, at, 8, o, 0), (i2(1, 68), f4(1, 64)), 4),
+    "fdct_one, out": (lambda p, o, at: dct.fdct_one(p, 0, 8, o, at), (i2(1, 64), f4(1, 68)), 4),
+    "fdct_two": (lambda p, o, at: dct.fdct_two(p, at, 16, o, 0), (i2(1, 132), f4(2, 64)), 4),
+    "fdct_two, out": (lambda p, o, at: dct.fdct_two(p, 0, 16, o, at), (i2(1, 128), f4(1, 132)), 4),
+    "quantize_block": (
+        lambda c, r, o, at: quantize.quantize_block(c, at, r, r, 0, np.float32(1), o, 0),
+        (f4(1, 68), table, i2(1, 64)), 4
+    ),
+    "quantize_block, reciprocal": (
+        lambda c, r, d, o, at: quantize.quantize_block(c, 0, r, d, at, np.float32(1), o, 0),
+        (table, f4(1, 68), f4(2, 64), i2(1, 64)), 4
+    ),
+    "quantize_block, slope": (
+        lambda c, r, d, o, at: quantize.quantize_block(c, 0, r, d, at, np.float32(1), o, 0),
+        (table, f4(2, 64), f4(1, 68), i2(1, 64)), 4
+    ),
+    "quantize_block, out": (
+        lambda c, r, o, at: quantize.quantize_block(c, 0, r, r, 0, np.float32(1), o, at), (table, table, i2(1, 68)), 4
+    ),
+    "sums": (lambda c, w, e, at: masking._sums(c, at, w, e, 0, 1), (f4(1, 68), f4(2, 64), f4(3, 1)), 4),
+    "sums, energy": (lambda c, w, e, at: masking._sums(c, 0, w, e, at, 4), (table, f4(2, 64), f4(2, 4)), 3),
+    "idct_block": (
+        lambda c, q, p, at: idct.idct_block(c, 0, q, 0, p, at, 8), (i2(1, 64), i2(1, 64), u1(1, 68)), 4
+    ),
+    "fill_block": (lambda p, at: idct.fill_block(p, at, 8, 1), (u1(1, 68),), 4),
+    "h2v1_lanes": (lambda p, o, at: upsample.h2v1_lanes(p, at + 1, o, 0), (u1(1, 38), u1(1, 64)), 4),
+    "h1v2_lanes": (lambda p, o, at: upsample.h1v2_lanes(p, 0, at, 1, o, 0), (u1(1, 36), u1(1, 32)), 4),
+    "h2v2_lanes": (lambda p, o, at: upsample.h2v2_lanes(p, 1, at + 1, o, 0), (u1(1, 38), u1(1, 64)), 4),
+    "ycc_lanes": (lambda p, o, at: rgb.ycc_lanes(p, 0, p, at, p, 0, o, 0), (u1(1, 36), u1(96)), 4),
+    "rgb_lanes, out": (lambda p, o, at: rgb.rgb_lanes(p, 0, p, 0, p, 0, o, at), (u1(1, 32), u1(100)), 4),
+}
+for name, (function, arrays, last) in CASES.items():
+    kernel = njit(function)
+    kernel(*arrays, 0)
+    kernel(*arrays, last)
+    for outside in (last + 1, -1, 1 << 40):
+        try:
+            kernel(*arrays, outside)
+        except IndexError:
+            continue
+        raise SystemExit(f"{name}: index {outside} was not caught")
+
+# Compiled kernels raise too, given one element less than they need, through all calls between.
+planes = [np.zeros((8, 31), np.int16)] * 3
+codes, small = np.full((1, 256), 33, np.uint32), np.zeros((1, 65 * 64), np.uint32)
+layout, state, blocks = np.array([[0, 1, 1, 1]]), np.zeros(8, np.int64), i2(1, 64)
+halved = np.array([[0, 4, 2, 2], [0, 2, 1, 1], [0, 2, 1, 1]])
+black = np.eye(8, 16, dtype=np.int16) * -2048
+TOO_SMALL = {
+    "sharp_planes, y": lambda: sharp.sharp_planes(
+        u1(16, 96), 0, halved, i2(16, 31), i2(8, 16), i2(8, 16), *sharp.scratch()
+    ),
+    "sharp_planes, cr": lambda: sharp.sharp_planes(
+        u1(16, 96), 0, halved, i2(16, 32), i2(8, 16), i2(8, 15), *sharp.scratch()
+    ),
+    "planes": lambda: color.planes(u1(8, 96), 0, 0, 32, 3, 1, 1, *planes, u1(1, 192)),
+    "planes, tail": lambda: color.planes(u1(8, 24), 0, 0, 8, 3, 2, 2, i2(16, 32), *planes[:2], u1(1, 191)),
+    "fdct": lambda: dct.fdct(i2(8, 15), 0, 2, f4(2, 64), 0),
+    "fdct, out": lambda: dct.fdct(i2(8, 16), 0, 2, f4(2, 64), 1),
+    "dering": lambda: dering.dering(i2(8, 15), 0, 0, 2, f4(64), f4(7, 64)),
+    "dering, scratch": lambda: dering.dering(black, 0, 0, 1, f4(64), f4(6, 64)),
+    "dead_zone": lambda: quantize.dead_zone(f4(2, 64), 1, 2, table, table, 0, f4(2), 0, i2(2, 64), 0),
+    "dead_zone, component": lambda: quantize.dead_zone(f4(2, 64), 0, 2, table, table, 1, f4(2), 0, i2(2, 64), 0),
+    "dead_zone, factor": lambda: quantize.dead_zone(f4(2, 64), 0, 2, table, table, 0, f4(2), 1, i2(2, 64), 0),
+    "dead_zone, out": lambda: quantize.dead_zone(f4(2, 64), 0, 2, table, table, 0, f4(2), 0, i2(2, 64), 1),
+    "energies": lambda: masking.energies(f4(2, 64), 1, 2, masking.LUMA, f4(3, 2), 0),
+    "energies, weight": lambda: masking.energies(f4(2, 64), 0, 2, table, f4(3, 2), 0),
+    "energies, out": lambda: masking.energies(f4(2, 64), 0, 2, masking.LUMA, f4(3, 2), 1),
+    "luma": lambda: masking.luma(f4(3, 2), 0, f4(3), 3, f4(3)),
+    "luma, contrast": lambda: masking.luma(f4(3, 3), 0, f4(2), 3, f4(3)),
+    "luma, out": lambda: masking.luma(f4(3, 3), 0, f4(3), 3, f4(2)),
+    "chroma": lambda: masking.chroma(f4(3, 5), 0, 3, 3, f4(3), f4(3)),
+    "chroma, light": lambda: masking.chroma(f4(3, 6), 0, 3, 3, f4(2), f4(3)),
+    "chroma, out": lambda: masking.chroma(f4(3, 6), 0, 3, 3, f4(3), f4(2)),
+    "encode_mcus, raw": lambda: huffman_encode.encode_mcus(blocks, layout, 0, 1, codes, codes, small, state, u1(7)),
+    "encode_mcus, blocks": lambda: huffman_encode.encode_mcus(blocks, layout, 1, 1, codes, codes, small, state, u1(99)),
+    "columns_and_mask": lambda: njit(lambda a, c: lanes.columns_and_mask(a, 0, c))(blocks, i2(63)),
+    "stuff, raw": lambda: huffman_encode.stuff(u1(31), 1, u1(64)),
+    "stuff, out": lambda: huffman_encode.stuff(u1(33) + np.uint8(255), 1, u1(31)),
+    "encode_row": lambda: mcu_row.encode_row(blocks, layout, 0, 1, codes, codes, small, state, u1(7), u1(99)),
+    "pack": lambda: packing.pack(blocks, 0, 1, u1(2)),
+    "unpack": lambda: packing.unpack(u1(2), 0, 1, blocks),
+    "unpack, run too long": lambda: packing.unpack(np.array([0, 0, 0xF0, 0xF0, 0xF0, 0xF1, 0], np.uint8), 0, 1, blocks),
+    "trellis, lengths": lambda: trellis.trellis(table, 0, 1, f4(64), f4(64), blocks),
+}
+for name, call in TOO_SMALL.items():
+    try:
+        call()
+    except IndexError:
+        continue
+    raise SystemExit(f"{name}: was not caught")
+print("all caught")
+"""
+
+
+def run(safety_build: Mapping[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=safety_build,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_lanes_and_kernels_catch_every_access_outside_an_array(safety_build: Mapping[str, str]) -> None:
+    assert run(safety_build, "-c", PROBES) == "all caught\n"
+
+
+def test_kernels_stay_inside_their_arrays(safety_build: Mapping[str, str]) -> None:
+    paths = [f"tests/{edge}" for edge in EDGES]
+
+    assert " passed" in run(safety_build, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths)

@@ -1,0 +1,243 @@
+"""A metadata policy holds for every format, outcome and way in: no mark is left that it does not allow.
+
+Planted files have a mark in every place where their format can hold metadata. docs/metadata.md has the table of what
+each policy leaves in a file that comes back unchanged; UPDATE_DOCS=1 writes it.
+"""
+
+import importlib
+import io
+import itertools
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from compressor import pipeline
+from compressor.batch.job import Job
+from compressor.calls.codec import pipeline_codec
+from compressor.client import Client
+from compressor.errors import CompressorError, UnsupportedError
+from compressor.ledger.ledger import Ledger
+from compressor.metadata import orientation
+from compressor.raster import reader
+from compressor.settings import Metadata, Settings
+from tests import ROOT
+from tests.batch.support import Memory, run_of
+from tests.cli.fakes import run as run_command
+from tests.planted import FORMATS, MODULES, Planted, marks_in
+from tests.service.running import Running
+
+FILES = [file for module in MODULES for file in importlib.import_module(f"tests.planted.{module}").files()]
+PAGE = ROOT / "docs" / "metadata.md"
+SUFFIX_MAX = 8
+
+
+class Result(StrEnum):
+    """How a file comes out."""
+
+    LOSSY = "lossy"
+    LOSSLESS = "lossless"
+    UNCHANGED = "unchanged"
+
+
+class Door(StrEnum):
+    """The way in."""
+
+    PYTHON = "python"
+    COMMAND = "command"
+    SERVICE = "service"
+    BATCH_COPY = "batch copy"
+    BATCH_IN_PLACE = "batch in place"
+
+
+DOORS = [Door.PYTHON, Door.COMMAND, Door.SERVICE]
+BATCH = [Door.BATCH_COPY, Door.BATCH_IN_PLACE]
+# Formats that are recognised, but whose samples are not read.
+NOT_READ = {"heif", "jxl"}
+# Settings beside the policy, by result and by the format of the source; what is not named comes out as the default.
+LOSSY = {"jpeg": {"quality": 50}, "webp": {"format": "webp", "quality": 50}, "avif": {"format": "avif", "quality": 50}}
+LOSSLESS = {"jpeg": {"lossless": True}, "png": {"lossless": True}, "webp": {"format": "webp", "lossless": True}}
+WHITE = (255, 255, 255)
+
+
+def settings_of(file: Planted, policy: Metadata, result: Result) -> dict[str, object]:
+    """Return settings under which the file comes out so."""
+    if result is Result.UNCHANGED or file.format in NOT_READ:
+        return {"metadata": policy, "min_saving": 0.99}
+    if result is Result.LOSSY:
+        chosen = LOSSY.get(file.format, {"format": "jpeg", "quality": 50, "background": WHITE})
+    else:
+        chosen = LOSSLESS.get(file.format, {"format": "png", "lossless": True})
+    return {"metadata": policy, **chosen}
+
+
+def may_be_refused(file: Planted, result: Result) -> bool:
+    """Return whether a file of several frames or pages can't be made another format, nor CMYK a lossless one."""
+    several = any(word in file.name for word in ("animated", "pages", "frames", "film"))
+    converted = "cmyk" in file.name and result is Result.LOSSLESS
+    return (several and result is not Result.UNCHANGED) or converted
+
+
+def check(file: Planted, policy: Metadata, data: bytes, notices: tuple[str, ...]) -> None:
+    left = marks_in(file, data)
+    if policy is Metadata.STRIP:
+        assert left == set()
+    elif policy is Metadata.COLOR:
+        assert left <= file.color
+    else:
+        lost = set(file.marks) - left
+        assert not lost or notices, f"lost without a notice: {sorted(lost)}"
+    if file.format not in NOT_READ:
+        assert shown_orientation(data) == shown_orientation(file.data)
+
+
+def shown_orientation(data: bytes) -> int:
+    """Return how a viewer turns a picture, as our reader and Pillow tell."""
+    opened = reader.open(io.BytesIO(data))
+    try:
+        return orientation(opened.metadata.exif)
+    finally:
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with Running(pipeline_codec(256 << 20, None, None, 1 << 20)) as running:
+        yield running
+
+
+@pytest.fixture
+def through(
+    server: Running, tmp_path: Path
+) -> Callable[[Door, bytes, dict[str, object]], tuple[bytes, tuple[str, ...]]]:
+    """Return a function that sends a file through a door: the result and its notices."""
+
+    def send(door: Door, data: bytes, settings: dict[str, object]) -> tuple[bytes, tuple[str, ...]]:
+        if door is Door.PYTHON:
+            result = pipeline.compress(data, **settings)
+            return result.data, result.report.notices
+        if door is Door.SERVICE:
+            with Client(server.address, timeout=60) as client:
+                answer = client.compress(data, **settings)
+                return answer.data, answer.report.notices
+        source, target = tmp_path / "source", tmp_path / "target"
+        source.write_bytes(data)
+        words: list[str] = []
+        for name, value in settings.items():
+            flag = "--" + name.replace("_", "-")
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += [flag] if value is True else [flag, text]
+        command = ("compress", str(source), "-o", str(target), "--force", "--json", *words)
+        try:
+            shown, _ = run_command(*command)
+        except AssertionError as error:
+            raise UnsupportedError(str(error)) from None
+        return target.read_bytes(), tuple(json.loads(shown)["notices"])
+
+    return send
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("policy", Metadata)
+@pytest.mark.parametrize("result", Result)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_mark_is_left_that_the_policy_does_not_allow(through, file, result, policy, door):
+    assert marks_in(file, file.data) == set(file.marks), "the marks are seen in the source"
+
+    try:
+        data, notices = through(door, file.data, settings_of(file, policy, result))
+    except UnsupportedError:
+        assert may_be_refused(file, result), "refused"
+        return
+    check(file, policy, data, notices)
+
+
+@pytest.mark.parametrize("door", BATCH)
+@pytest.mark.parametrize("policy", Metadata)
+@pytest.mark.parametrize("result", Result)
+def test_a_batch_run_leaves_no_mark_that_the_policy_does_not_allow(tmp_path, result, policy, door):
+    source = Memory({file.name: file.data for file in FILES})
+    in_place = door is Door.BATCH_IN_PLACE
+    target = source if in_place else Memory()
+    chosen = Settings(
+        metadata=policy, quality=50, lossless=result is Result.LOSSLESS,
+        min_saving=0.99 if result is Result.UNCHANGED else 0.05,
+    )  # fmt: skip
+    job = Job(source="a", target="a" if in_place else "b", in_place=in_place, keep=None, settings=chosen)
+
+    whole, totals, _ = run_of(job, source, target, tmp_path / "ledger")
+
+    assert whole and set(target.data()) == {file.name for file in FILES}
+    assert {outcome for outcome, _ in totals} <= {"compressed", "stripped", "copied", "kept"}
+    with Ledger(tmp_path / "ledger") as ledger:
+        notices = {done.key: done.notices for done in ledger.objects()}
+    for file in FILES:
+        check(file, policy, target.data()[file.name], notices[file.name])
+
+
+def test_the_cells_are_all_there_are():
+    """Every format that is recognised, every policy, result and door."""
+    assert {file.format for file in FILES} == set(FORMATS)
+    assert {*DOORS, *BATCH} == set(Door)
+    assert len({file.name for file in FILES}) == len(FILES)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.format not in NOT_READ], ids=lambda file: file.name)
+@pytest.mark.parametrize("policy", [Metadata.COLOR, Metadata.STRIP])
+def test_a_file_that_is_reduced_shows_the_same_samples(file, policy, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", "without-eoi" in file.name)
+    made = pipeline.compress(file.data, metadata=policy, min_saving=0.99)
+
+    assert made.report.outcome.value == "unchanged"
+    assert made.report.reason.endswith("; metadata removed")
+    again = pipeline.compress(made.data, metadata=policy, min_saving=0.99)
+    assert again.data == made.data and "metadata removed" not in again.report.reason
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, about an index of pictures that is broken
+        np.testing.assert_array_equal(
+            *(np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")) for data in (file.data, made.data))
+        )
+
+
+def table() -> str:
+    """Make the table of what each policy leaves in a file that comes back unchanged."""
+    rows: dict[tuple[str, str], list[bool]] = {}
+    for file, policy in itertools.product(FILES, Metadata):
+        data = pipeline.compress(file.data, metadata=policy, min_saving=0.99).data
+        left = marks_in(file, data)
+        for place in file.marks:
+            rows.setdefault((file.format, place), [True] * len(Metadata))
+            rows[file.format, place][list(Metadata).index(policy)] &= place in left
+    groups: dict[tuple[str, tuple[bool, ...]], list[str]] = {}
+    for (format, place), cells in rows.items():
+        groups.setdefault((format, tuple(cells)), []).append(place)
+    lines = ["| format | what | keep | color | strip |", "|---|---|---|---|---|"]
+    for (format, left_by), places in groups.items():
+        shown = " | ".join("kept" if cell else "–" for cell in left_by)
+        lines.append(f"| {reader.title(format)} | {', '.join(places)} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_page_has_the_table():
+    heading = "## What is left in each format\n"
+    text, _, shown = PAGE.read_text().partition(heading)
+    intro, _, _ = shown.partition("| format | what |")
+    made = table()
+    if os.environ.get("UPDATE_DOCS"):
+        PAGE.write_text(text + heading + intro + made)
+        shown = intro + made
+
+    assert shown == intro + made
+
+
+def test_what_a_policy_refuses_is_never_given_out():
+    """A container that is broken can't be reduced, so neither can it come back."""
+    file = next(file for file in FILES if file.format == "gif")
+    with pytest.raises(CompressorError):
+        pipeline.compress(file.data[:20], metadata="strip")

@@ -1,0 +1,146 @@
+"""Colour profiles and the shape of pixels on their way from one format to another: carried exactly, or named."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor import icc, pipeline
+from tests.pipeline.test_to_png import (
+    encoded,
+    form_of,
+    photograph,
+)
+from tests.planted.profiles import rgb_profile
+from tests.reference.pngfilter import chunk
+from tests.test_icc import LINEAR, SRGB
+
+SRGB_CURVE = b"para\0\0\0\0\0\3\0\0" + struct.pack(
+    ">5i", *(round(65536 * value) for value in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
+)
+
+
+def grey_profile(curve):
+    """Build a grey profile of version 2 with nothing but a tone curve."""
+    table = struct.pack(">I4sII", 1, b"kTRC", 144, len(curve))
+    header = struct.pack(">I4sI4s4s4s", 144 + len(curve), b"test", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
+    return header.ljust(36, b"\0") + b"acsp" + bytes(88) + table + curve
+
+
+PROFILES = {
+    "P3": rgb_profile(b"Display P3"),
+    "sRGB": SRGB,
+    "linear grey": grey_profile(LINEAR),
+    "sRGB grey": grey_profile(SRGB_CURVE),
+}
+GREY = {"linear grey", "sRGB grey"}
+GREY_RESULT = {("L", "jpeg"), ("L", "png"), ("L", "avif"), ("LA", "png")}
+
+
+def source(mode, profile, format):
+    picture = Image.fromarray(photograph()).convert(mode)
+    return encoded(picture, format, icc_profile=PROFILES[profile])
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("target", ["jpeg", "png", "webp", "avif"])
+@pytest.mark.parametrize(
+    "mode, format", [("L", "PNG"), ("RGB", "PNG"), ("L", "JPEG"), ("RGB", "JPEG"), ("RGB", "TIFF")]
+)
+def test_a_profile_goes_with_pixels_that_it_is_for(mode, format, target, profile):
+    result = pipeline.compress(source(mode, profile, format), format=target)
+
+    found = Image.open(io.BytesIO(result.data)).info.get("icc_profile")
+    fits = (profile in GREY) == ((mode, target) in GREY_RESULT)
+    native = format.lower() == target  # chunks and segments stay as they are
+    named = [notice for notice in result.report.notices if "ICC profile" in notice]
+    assert found == (PROFILES[profile] if fits or native else None)
+    assert len(named) == (0 if fits or native or profile in ("sRGB", "sRGB grey") else 1)
+
+
+def test_the_smallest_form_stays_what_the_profile_is_for():
+    pixels = np.arange(256, dtype=np.uint8)[None, :, None] + np.zeros((64, 1, 3), np.uint8)
+    plain = encoded(pixels, "TIFF")
+    with_profile = encoded(pixels, "TIFF", icc_profile=PROFILES["P3"])
+
+    assert form_of(pipeline.compress(plain, format="png").data)[0] == 0
+    made = pipeline.compress(with_profile, format="png")
+    assert form_of(made.data)[0] in (2, 3)
+    assert Image.open(io.BytesIO(made.data)).info["icc_profile"] == PROFILES["P3"]
+
+
+# --- pixels that are not square ---------------------------------------------------------------------------------------
+
+
+def png_with(x, y, unit):
+    data = encoded(photograph(), "PNG")
+    return data[:33] + chunk(b"pHYs", struct.pack(">IIB", x, y, unit)) + data[33:]
+
+
+def jfif(data):
+    assert data[6:11] == b"JFIF\0"
+    return struct.unpack(">BHH", data[13:18])
+
+
+@pytest.mark.parametrize(
+    "x, y, found",
+    [(3, 2, (0, 3, 2)), (1, 1, (0, 1, 1)), (200_000, 100_000, (0, 65535, 32768)), (1, 1_000_000, (0, 1, 65535))],
+)
+def test_an_aspect_ratio_goes_from_png_to_jpeg(x, y, found):
+    result = pipeline.compress(png_with(x, y, 0), format="jpeg")
+
+    assert jfif(result.data) == found
+    assert not result.report.notices
+
+
+def test_an_aspect_ratio_stays_in_a_png_and_comes_back_from_a_jpeg():
+    wanted = chunk(b"pHYs", struct.pack(">IIB", 3, 2, 0))
+    assert wanted in pipeline.compress(png_with(3, 2, 0)).data
+    data = encoded(photograph(), "JPEG")
+    jpeg = data[:13] + struct.pack(">BHH", 0, 3, 2) + data[18:]
+    assert wanted in pipeline.compress(jpeg, format="png").data
+    assert wanted in pipeline.compress(jpeg, format="png", effort="fast").data
+
+
+@pytest.mark.parametrize("resolution, found", [((3.0, 2.0), (3, 2)), ((1.5, 1.0), (3, 2)), ((2.0, 2.0), None)])
+def test_an_aspect_ratio_goes_from_tiff_to_png(resolution, found):
+    tags = {296: 1, 282: resolution[0], 283: resolution[1]}  # TIFF 6.0: ResolutionUnit, XResolution, YResolution
+    made = pipeline.compress(encoded(photograph(), "TIFF", tiffinfo=tags), format="png").data
+
+    assert Image.open(io.BytesIO(made)).info.get("aspect") == found
+
+
+@pytest.mark.parametrize("format", ["webp", "avif"])
+@pytest.mark.parametrize(
+    "x, y, unit, named", [(3, 2, 0, True), (1, 1, 0, False), (4000, 8000, 1, True), (2835, 2834, 1, False)]
+)
+def test_pixels_that_are_not_square_are_named_where_the_format_has_no_place(format, x, y, unit, named):
+    notices = pipeline.compress(png_with(x, y, unit), format=format).report.notices
+
+    assert any("not square" in notice for notice in notices) == named
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
+def test_a_colour_space_that_is_lost_is_named(format):
+    data = encoded(photograph(), "PNG")
+    source = data[:33] + chunk(b"cICP", b"\x09\x10\0\1") + data[33:]
+    for policy in ("keep", "color", "strip"):
+        notices = pipeline.compress(source, format=format, metadata=policy).report.notices
+        assert notices == ("the colour space (cICP: BT.2020 with PQ) is not carried over: colours will differ",)
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_code_points_of_a_png_go_on_as_a_profile(format, mode):
+    data = encoded(Image.fromarray(photograph()).convert(mode), "PNG")
+    source = data[:33] + chunk(b"cICP", b"\x0c\x08\0\1") + data[33:]
+    result = pipeline.compress(source, format=format)
+
+    profile = Image.open(io.BytesIO(result.data)).info.get("icc_profile")
+    if mode == "L" and format == "webp":
+        assert profile is None and "is for GRAY pixels" in result.report.notices[0]
+    else:
+        assert "Display P3" in icc.name(profile) and not result.report.notices
+        assert icc.color_space(profile) == {"L": "GRAY", "RGB": "RGB"}[mode]

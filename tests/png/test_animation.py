@@ -1,0 +1,96 @@
+"""Animated PNG comes back as it is; an animation of one frame that is the image itself is a still picture."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from compressor import pipeline
+from compressor.errors import UnsupportedError
+from compressor.settings import Outcome
+from tests.pipeline.test_to_png import (
+    drawn,
+    encoded,
+    shown,
+)
+from tests.reference.pngfilter import chunk
+
+HEIGHT, WIDTH = 120, 160
+PIXELS = drawn(HEIGHT, WIDTH)
+
+
+def control(frames=1, plays=0):
+    return b"acTL", struct.pack(">II", frames, plays)
+
+
+def frame(number=0, width=WIDTH, height=HEIGHT, x=0, y=0):
+    return b"fcTL", struct.pack(">5I2H2B", number, width, height, x, y, 1, 10, 0, 0)
+
+
+def frame_data(number):
+    return b"fdAT", struct.pack(">I", number) + b"compressed data that nobody looks at"
+
+
+def apng(before, after=()):
+    """Put chunks in front of the first IDAT of a PNG and behind the last."""
+    data = encoded(PIXELS, "PNG", compress_level=0)
+    at = data.index(b"IDAT") - 4
+    made = [b"".join(chunk(*one) for one in chunks) for chunks in (before, after)]
+    return data[:at] + made[0] + data[at:-12] + made[1] + data[-12:]
+
+
+STILL = {
+    "shown once": apng([control(1, 1), frame()]),
+    "shown for ever": apng([control(), frame()]),
+    "fcTL first": apng([frame(), control()]),
+    "acTL behind the image": apng([], [control(2), frame(0), frame_data(1)]),
+}
+ANIMATED = {
+    "two frames": apng([control(2), frame()], [frame(1), frame_data(2)]),
+    "one frame that is not the image": apng([control(1)], [frame(0), frame_data(1)]),
+    "two frames that are not the image": apng([control(2)], [frame(0), frame_data(1), frame(2), frame_data(3)]),
+    "one frame of a part": apng([control(1), frame(width=WIDTH - 1)]),
+    "one frame set in": apng([control(1), frame(width=WIDTH - 1, x=1)]),
+    "one frame without a size": apng([control(1), (b"fcTL", b"\0\0\0\0")]),
+    "no frame": apng([control(0), frame()]),
+    "two controls of the image": apng([control(1), frame(0), frame(1)]),
+    "a control that is cut off": apng([(b"acTL", b"\0\0\0"), frame()]),
+}
+
+
+@pytest.mark.parametrize("name", STILL)
+@pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"delivery": "immediate"}, {"effort": "fast"}], ids=str)
+def test_one_frame_is_compressed_like_a_still_picture(name, settings):
+    plain = pipeline.compress(apng([]), **settings).data
+    result = pipeline.compress(STILL[name], **settings)
+
+    assert result.data == plain
+    assert result.report.outcome is Outcome.COMPRESSED
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
+def test_one_frame_becomes_other_formats(format):
+    result = pipeline.compress(STILL["shown once"], format=format)
+
+    assert result.report.format == format
+    assert not any("acTL" in notice or "fcTL" in notice for notice in result.report.notices)
+
+
+@pytest.mark.parametrize("name", ANIMATED)
+def test_what_may_move_comes_back_as_it_is(name):
+    result = pipeline.compress(ANIMATED[name])
+
+    assert result.data == ANIMATED[name]
+    assert (result.report.outcome, result.report.reason) == ("unchanged", "an animated PNG is kept as it is")
+    with pytest.raises(UnsupportedError, match="animated"):
+        pipeline.compress(ANIMATED[name], format="jpeg")
+
+
+@pytest.mark.parametrize("settings", [{}, {"format": "jpeg"}], ids=str)
+def test_frames_that_are_not_announced_are_named(settings):
+    source = apng([control(1), frame()], [frame(1), frame_data(2), frame_data(3), frame(4), frame_data(5)])
+    result = pipeline.compress(source, **settings)
+
+    assert "2 further frames, which no acTL announces, were dropped" in result.report.notices
+    if not settings:
+        np.testing.assert_array_equal(shown(result.data)[:, :, :3], PIXELS)

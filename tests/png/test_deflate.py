@@ -1,0 +1,99 @@
+"""Streams of deflate that are made in pieces and joined (RFC 1950, RFC 1951)."""
+
+import zlib
+
+import numpy as np
+import pytest
+
+from compressor.kernels.png.deflate import WORK_WORDS, last_block
+from compressor.png import deflate
+from compressor.png.deflate import Piecewise, continued, deflater
+from compressor.settings import Effort
+from tests.reference import deflate as reference
+
+RNG = np.random.default_rng(11)
+DATA = {
+    "noise": RNG.integers(0, 256, 40_000, np.uint8).tobytes(),
+    "few values": RNG.geometric(0.3, 40_000).astype(np.uint8).tobytes(),
+    "nothing new": bytes(40_000),
+    "words": b" ".join(RNG.choice([b"the", b"spool", b"holds", b"what", b"waits"], 8000)),
+    "changing": b"".join(RNG.geometric(p, 9000).astype(np.uint8).tobytes() for p in (0.9, 0.1, 0.5, 0.02)),
+    "little": b"ab",
+    "empty": b"",
+}
+
+
+def raw(data, level=6, strategy=zlib.Z_DEFAULT_STRATEGY):
+    made = zlib.compressobj(level, zlib.DEFLATED, -15, 8, strategy)
+    return made.compress(data) + made.flush()
+
+
+def found(stream):
+    place = np.zeros(2, np.int64)
+    blocks = last_block(np.frombuffer(stream, np.uint8), np.zeros(WORK_WORDS, np.int64), place)
+    return blocks, *place.tolist()
+
+
+@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("level, strategy", [(0, 0), (1, 0), (9, 0), (6, zlib.Z_FIXED), (6, zlib.Z_HUFFMAN_ONLY)])
+def test_the_last_block_is_where_the_reference_finds_it(name, level, strategy):
+    stream = raw(DATA[name], level, strategy)
+    blocks = reference.blocks(stream)
+
+    assert found(stream) == (len(blocks), *blocks[-1])
+
+
+@pytest.mark.parametrize("level", [0, 1, 6])
+def test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside(level):
+    stream = bytearray(raw(DATA["changing"][:3000], level))
+
+    assert all(found(bytes(stream[:size]))[0] == -1 for size in range(len(stream) - 1))
+    for _ in range(300):
+        at = RNG.integers(len(stream))
+        stream[at] ^= 1 << RNG.integers(8)
+        blocks, flag, end = found(bytes(stream))
+        assert blocks == -1 or 0 <= flag < end <= 8 * len(stream)
+
+
+def test_scratch_that_is_too_small_is_refused():
+    stream = np.frombuffer(raw(b"abc"), np.uint8)
+
+    assert last_block(stream, np.zeros(WORK_WORDS - 1, np.int64), np.zeros(2, np.int64)) == -1
+    assert last_block(stream, np.zeros(WORK_WORDS, np.int64), np.zeros(1, np.int64)) == -1
+
+
+@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+def test_streams_go_on_behind_each_other(name, level):
+    first = bytearray(raw(DATA[name], level))
+    continued(first)
+
+    assert zlib.decompress(bytes(first) + raw(DATA["words"]), -15) == DATA[name] + DATA["words"]
+
+
+def test_what_is_no_stream_is_not_continued():
+    with pytest.raises(RuntimeError, match="defect"):
+        continued(bytearray(b"\xff\xff"))
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 2000, 5003])
+@pytest.mark.parametrize("step", [1, 7, 1000, 1 << 20])
+def test_pieces_of_any_size_make_one_zlib_stream(size, step, monkeypatch):
+    monkeypatch.setattr(deflate, "PIECE_BYTES", 1000)
+    data = DATA["changing"][:size]
+    made = Piecewise()
+
+    stream = b"".join(made.compress(data[at : at + step]) for at in range(0, size, step)) + made.flush()
+
+    assert zlib.decompress(stream) == data
+
+
+@pytest.mark.parametrize("effort", Effort)
+def test_more_effort_takes_fewer_bytes(effort):
+    data = DATA["words"]
+    sizes = []
+    for tried in (effort, Effort.BEST):
+        stream = deflater(tried)
+        sizes.append(len(stream.compress(data)) + len(stream.flush()))
+
+    assert sizes[1] <= sizes[0]

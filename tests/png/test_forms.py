@@ -1,0 +1,282 @@
+"""PNG to PNG in a smaller form: nothing that the image shows is lost, and no chunk that says something about it."""
+
+import io
+import itertools
+import struct
+import subprocess
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor import pipeline
+from compressor.bytestream import ByteStream
+from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, read_header
+from compressor.png.reduction import Survey
+from compressor.settings import Effort, Outcome
+from tests.corpus import CORPUS
+from tests.png.test_interlace import FORMATS, made
+from tests.png.test_interlace import decode as decode_interlaced
+from tests.png.test_reader import decode
+from tests.reference import pngfilter as reference
+from tests.reference import rgba16
+
+RNG = np.random.default_rng(2)
+DIGITS = RNG.integers(0, 16, (64, 80))  # noise: no filter and no form makes up for a larger one
+
+
+def png(samples, color, depth, before=(), after=()):
+    """A PNG of (height, width, channels) samples that nobody filtered or compressed."""
+    height, width = samples.shape[:2]
+    if depth == 16:
+        rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
+    else:
+        bits = (samples.reshape(height, -1, 1) >> np.arange(depth - 1, -1, -1)) & 1
+        rows = np.packbits(bits.reshape(height, -1).astype(np.uint8), axis=1)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows), 0)
+    return reference.png(width, height, depth, color, data, before=before, after=after)
+
+
+def reduced(data, **settings):
+    """The result, its header and the report; what is shown must be the same."""
+    result = pipeline.compress(data, **settings)
+    assert shown(result.data) == shown(data)
+    return read_header(ByteStream([result.data])), result
+
+
+def shown(data):
+    """By the twin: nothing of the encoder's is asked whether it is right."""
+    header, rows, _ = decode(data)
+    return pixels_of(header, rows)
+
+
+def pixels_of(header, rows):
+    return rgba16.pixels(rows, header.width, header.bit_depth, header.color_type, header.palette, header.transparency)
+
+
+def form(header):
+    return header.color_type, header.bit_depth
+
+
+GREYS = np.repeat(DIGITS[:, :, None], 3, 2)
+COLORS = RNG.integers(0, 256, (16, 3))
+OPAQUE = np.full((64, 80, 1), 255)
+RANDOM = RNG.integers(0, 256, (64, 80, 4))
+CASES = {
+    "16 bits that 8 can say": (RANDOM[:, :, :3] * 257, RGB, 16, (RGB, 8)),
+    "16 bits that are needed": (RANDOM[:, :, :3] * 255, RGB, 16, (RGB, 16)),
+    "16-bit grey of two values": (DIGITS[:, :, None] // 8 * 65535, GREY, 16, (GREY, 1)),
+    "RGB that is grey": (np.repeat(RANDOM[:, :, :1], 3, 2), RGB, 8, (GREY, 8)),
+    "RGB that is 4-bit grey": (GREYS * 17, RGB, 8, (GREY, 4)),
+    "RGB that is 2-bit grey": (GREYS // 4 * 85, RGB, 8, (GREY, 2)),
+    "RGB that is black and white": (GREYS // 8 * 255, RGB, 8, (GREY, 1)),
+    "alpha that is full": (np.dstack([RANDOM[:, :, :3], OPAQUE]), RGBA, 8, (RGB, 8)),
+    "grey with alpha that is full": (np.dstack([RANDOM[:, :, :1], OPAQUE]), GREY_ALPHA, 8, (GREY, 8)),
+    "RGBA that is grey with alpha": (np.dstack([GREYS * 16, RANDOM[:, :, 3:]]), RGBA, 8, (GREY_ALPHA, 8)),
+    "deep RGBA of grey": (np.dstack([GREYS * 257, RANDOM[:, :, 3:] * 257]), RGBA, 16, (GREY_ALPHA, 8)),
+    "16 colours": (COLORS[DIGITS], RGB, 8, (PALETTE, 4)),
+    "2 colours": (COLORS[DIGITS // 8], RGB, 8, (PALETTE, 1)),
+    "3 colours with alpha": (np.dstack([COLORS[DIGITS // 6], DIGITS // 6 * 100]), RGBA, 8, (PALETTE, 2)),
+    "4-bit grey of few values": (DIGITS[:, :, None] // 8 * 15, GREY, 4, (GREY, 1)),
+    "4 uneven greys": (np.array([3, 77, 200, 201])[DIGITS // 4][:, :, None], GREY, 8, (PALETTE, 2)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("effort", ["balanced", "best"])
+def test_an_image_takes_the_smallest_form_that_says_it(name, effort):
+    samples, color, depth, expected = CASES[name]
+    data = png(samples, color, depth)
+
+    header, result = reduced(data, effort=effort)
+
+    assert form(header) == expected
+    assert len(result.report.notices) == ((color, depth) != expected)
+    assert result.report.outcome is Outcome.COMPRESSED
+    theirs, ours = (np.asarray(Image.open(io.BytesIO(d)).convert("RGBA")) for d in (data, result.data))
+    if depth < 16:  # Pillow cuts these
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("settings", [{"effort": "fast"}, {"delivery": "immediate"}], ids=str)
+def test_one_pass_leaves_the_form_as_it_is(settings):
+    header, result = reduced(png(COLORS[DIGITS], RGB, 8), **settings)
+
+    assert form(header) == (RGB, 8)
+    assert result.report.notices == ()
+
+
+@pytest.mark.parametrize("depth, color", [(16, RGB), (8, RGB), (8, GREY), (16, GREY), (4, GREY)])
+def test_a_transparent_colour_stays_one(depth, color):
+    most = (1 << depth) - 1
+    values = DIGITS[:, :, None] * (most // 15)
+    samples = np.repeat(values, 3, 2) if color == RGB else values
+    for value in (most // 15 * 4, most // 15 * 4 + 1):
+        key = struct.pack(">H", value) * (3 if color == RGB else 1)
+
+        header, _ = reduced(png(samples, color, depth, [(b"tRNS", key)]))
+
+        assert form(header) == (GREY, 4)
+        used = value % (most // 15) == 0 if depth > 4 else value == 4
+        assert header.transparency == (b"\0\4" if used else b"\0\5" if depth == 4 else None)
+
+
+def test_a_palette_loses_entries_that_are_not_used_or_said_twice():
+    palette = [*COLORS[:12].tolist(), *COLORS[:2].tolist(), [1, 2, 3]]
+    indices = np.array([0, 12, 5, 13, 1, 7])[DIGITS % 6][:, :, None]
+    alpha = bytes([255, 255, 255, 255, 255, 128, 9])
+
+    header, _ = reduced(png(indices, PALETTE, 8, [(b"PLTE", np.array(palette, np.uint8).tobytes()), (b"tRNS", alpha)]))
+
+    assert form(header) == (PALETTE, 2)
+    assert len(header.palette) == 3 * 4
+    assert header.transparency == b"\x80"  # the one that is not opaque comes first
+
+
+def test_an_index_without_an_entry_stays_black():
+    indices = (DIGITS % 4)[:, :, None]
+
+    header, _ = reduced(png(indices, PALETTE, 8, [(b"PLTE", bytes([9, 9, 200, 7, 80, 9]))]))
+
+    assert form(header) == (PALETTE, 2)
+
+
+PROFILES = {space: b"p\0\0" + zlib.compress(bytes(16) + space + bytes(108)) for space in (b"RGB ", b"GRAY")}
+RULES = [
+    # The chunk, the image, the form, and what is left of the chunk.
+    (b"bKGD", b"\0\x11\0\x11\0\x11", "RGB that is 4-bit grey", (GREY, 4), b"\0\1"),
+    (b"bKGD", b"\0\x12\0\x12\0\x12", "RGB that is 4-bit grey", (GREY, 8), b"\0\x12"),
+    (b"bKGD", b"\0\1\0\2\0\3", "RGB that is 4-bit grey", (PALETTE, 8), b"\x00"),
+    (b"bKGD", b"\0\1\0\2\0\3", "16 colours", (PALETTE, 8), b"\x10"),
+    (b"bKGD", struct.pack(">3H", *COLORS[DIGITS[0, 1]]), "16 colours", (PALETTE, 4), b"\1"),
+    (b"bKGD", b"\1\1\2\2\3\3", "16 bits that 8 can say", (RGB, 8), b"\0\1\0\2\0\3"),
+    (b"bKGD", b"\1\2\1\2\1\2", "16 bits that 8 can say", (RGB, 16), b"\1\2\1\2\1\2"),
+    (b"bKGD", b"what", "16 colours", (RGB, 8), b"what"),
+    (b"sBIT", b"\4\4\4", "RGB that is 4-bit grey", (GREY, 4), b"\4"),
+    (b"sBIT", b"\5\5\5", "RGB that is 4-bit grey", (PALETTE, 4), b"\5\5\5"),
+    (b"sBIT", b"\5\6\5", "RGB that is grey", (PALETTE, 8), b"\5\6\5"),
+    (b"sBIT", b"\5\6\5", "16 colours", (PALETTE, 4), b"\5\6\5"),
+    (b"sBIT", b"\x10\x10\x10", "16 bits that 8 can say", (RGB, 16), b"\x10\x10\x10"),
+    (b"sBIT", b"\5\6\5\3", "alpha that is full", (RGB, 8), b"\5\6\5"),
+    (b"sBIT", b"\5", "4 uneven greys", (PALETTE, 2), b"\5\5\5"),
+    (b"iCCP", PROFILES[b"RGB "], "16 colours", (PALETTE, 4), PROFILES[b"RGB "]),
+    (b"iCCP", PROFILES[b"RGB "], "RGB that is grey", (PALETTE, 8), PROFILES[b"RGB "]),
+    (b"iCCP", PROFILES[b"RGB "], "RGB that is black and white", (PALETTE, 1), PROFILES[b"RGB "]),
+    (b"iCCP", PROFILES[b"GRAY"], "4 uneven greys", (GREY, 8), PROFILES[b"GRAY"]),
+    (b"iCCP", PROFILES[b"GRAY"], "16-bit grey of two values", (GREY, 1), PROFILES[b"GRAY"]),
+    (b"cICP", b"\x09\x10\0\1", "RGB that is grey", (PALETTE, 8), b"\x09\x10\0\1"),
+    (b"gAMA", b"\0\1\x86\xa0", "RGB that is grey", (GREY, 8), b"\0\1\x86\xa0"),
+    (b"sRGB", b"\1", "RGB that is grey", (GREY, 8), b"\1"),
+    (b"PLTE", bytes(6), "16 colours", (RGB, 8), bytes(6)),
+    (b"PLTE", bytes(6), "alpha that is full", (RGB, 8), bytes(6)),
+    (b"tEXt", b"a\0b", "16 colours", (PALETTE, 4), b"a\0b"),
+    (b"saFe", b"?", "16 colours", (PALETTE, 4), b"?"),
+    (b"unSF", b"?", "16 colours", (RGB, 8), b"?"),
+]
+
+
+@pytest.mark.parametrize("kind, content, name, expected, left", RULES)
+def test_a_chunk_is_carried_exactly_or_forbids_the_form(kind, content, name, expected, left):
+    samples, color, depth, _ = CASES[name]
+
+    header, _ = reduced(png(samples, color, depth, [(kind, content)]))
+
+    if expected[1] == 8 and expected[0] == PALETTE:
+        assert header.color_type == PALETTE and header.bit_depth >= 4
+    else:
+        assert form(header) == expected
+    chunk = next(chunk for chunk in header.chunks if chunk.type == kind)
+    if kind == b"bKGD" and header.color_type == PALETTE:
+        behind = struct.unpack(">3H", content)
+        index = chunk.data[0]
+        assert tuple(header.palette[3 * index : 3 * index + 3]) == behind
+    else:
+        assert chunk.data == left
+
+
+def test_the_histogram_of_a_palette_keeps_it_as_it_is():
+    chunks = [(b"PLTE", bytes(COLORS.astype(np.uint8).tobytes())), (b"hIST", bytes(32))]
+
+    header, _ = reduced(png(DIGITS[:, :, None] // 8, PALETTE, 8, chunks))
+
+    assert form(header) == (PALETTE, 8)
+    assert [(chunk.type, chunk.data) for chunk in header.chunks] == chunks
+
+
+def test_an_unsafe_chunk_behind_the_image_forbids_other_forms_too():
+    header, _ = reduced(png(COLORS[DIGITS], RGB, 8, after=[(b"unSF", b"?")]))
+
+    assert form(header) == (RGB, 8)
+
+
+def test_what_the_policy_takes_away_forbids_nothing():
+    samples, color, depth, expected = CASES["RGB that is grey"]
+    data = png(samples, color, depth, [(b"iCCP", PROFILES[b"RGB "]), (b"unSF", b"?"), (b"bKGD", b"\0\1\0\2\0\3")])
+
+    assert form(reduced(data, metadata="strip")[0]) == expected
+
+
+def test_chunks_stand_where_the_standard_wants_them():
+    before = [(b"bKGD", struct.pack(">3H", *COLORS[3])), (b"gAMA", bytes(4)), (b"tEXt", b"a\0b"), (b"sBIT", b"\5\5\5")]
+
+    header, _ = reduced(png(COLORS[DIGITS], RGB, 8, before))
+
+    assert [chunk.type for chunk in header.chunks] == [b"gAMA", b"sBIT", b"PLTE", b"bKGD", b"tEXt"]
+
+
+def test_apples_table_of_offsets_goes():
+    header, _ = reduced(png(COLORS[DIGITS], RGB, 8, [(b"iDOT", bytes(28))]))
+
+    assert form(header) == (PALETTE, 4)
+    assert [chunk.type for chunk in header.chunks] == [b"PLTE"]
+
+
+@pytest.mark.parametrize("color, depth", FORMATS)
+def test_interlaced_images_of_every_kind_show_the_same(color, depth):
+    data, _ = made(45, 37, color, depth)
+
+    result = pipeline.compress(data)
+
+    header, found = decode_interlaced(result.data)
+    expected_header, expected = decode_interlaced(data)
+    assert "defect" not in result.report.reason
+    assert pixels_of(header, found) == pixels_of(expected_header, expected)
+
+
+@pytest.mark.parametrize("height, band", list(itertools.product([1, 5, 63, 64, 65, 1000], [1, 7, 2000])))
+def test_the_sample_does_not_depend_on_the_bands(height, band, monkeypatch):
+    monkeypatch.setattr("compressor.png.reduction.RUN_PIXELS", 400)
+    rows = RNG.integers(0, 256, (height, 100), np.uint8)
+    header = read_header(ByteStream([png(rows.reshape(height, 100, 1), GREY, 8)]))
+    runs = []
+    for lines in (band, height):
+        survey = Survey(header, Effort.BALANCED)
+        for top in range(0, height, lines):
+            survey.add(rows[top : top + lines])
+        runs.append([np.concatenate(run).tolist() for run in survey._runs])
+
+    assert runs[0] == runs[1]
+    assert 1 <= len(runs[0]) <= 8
+
+
+def pam(data):
+    return subprocess.run(["pngtopam", "-alphapam"], input=data, capture_output=True, check=True).stdout
+
+
+def rgba_of(data):
+    """libpng's samples as RGBA of 16 bits."""
+    head, raster = pam(data).split(b"ENDHDR\n", 1)
+    fields = dict(line.split(b" ", 1) for line in head.splitlines()[1:])
+    depth, most = int(fields[b"DEPTH"]), int(fields[b"MAXVAL"])
+    samples = np.frombuffer(raster, ">u2" if most > 255 else "u1").astype(int).reshape(-1, depth) * 65535 // most
+    return samples[:, [0, 0, 0, 1]].tobytes() if depth == 2 else samples.tobytes()
+
+
+@pytest.mark.parametrize("effort", ["fast", "balanced", "best"])
+def test_the_valid_files_of_the_png_suite_show_the_same_to_libpng(effort):
+    for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
+        data = path.read_bytes()
+        result = pipeline.compress(data, effort=effort)
+        assert "defect" not in result.report.reason, path.name
+        assert rgba_of(result.data) == rgba_of(data), path.name

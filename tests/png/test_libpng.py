@@ -1,0 +1,86 @@
+"""Samples of full depth against libpng, by netpbm's pngtopam: Pillow cuts 16-bit colours to 8 bits."""
+
+import subprocess
+import zlib
+
+import numpy as np
+import pytest
+
+from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGBA, SAMPLES
+from tests.corpus import CORPUS
+from tests.png.test_interlace import (
+    FORMATS,
+    bits_per_pixel,
+    decode,
+    made,
+    noise,
+)
+from tests.reference import pngfilter as reference
+
+PLTE = bytes(range(40, 52))
+
+
+def libpng(data):
+    """Samples (height, width, channels and alpha), and what white is."""
+    pam = subprocess.run(["pngtopam", "-alphapam"], input=data, capture_output=True, check=True).stdout
+    head, raster = pam.split(b"ENDHDR\n", 1)
+    fields = dict(line.split(b" ", 1) for line in head.splitlines()[1:])
+    width, height, depth, most = (int(fields[name]) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    samples = np.frombuffer(raster, ">u2" if most > 255 else "u1").astype(int)
+    return samples.reshape(height, width, depth), most
+
+
+def ours(data):
+    """The same: our scanlines taken apart bit by bit, palette and transparency as clauses 11.2.2 and 11.3.1.1 say.
+
+    pngtopam computes transparency itself and finds no transparent pixel in RGB, so none is looked for there.
+    """
+    header, rows = decode(data)
+    channels = SAMPLES[header.color_type]
+    most = (1 << header.bit_depth) - 1
+    lines = [reference.samples(row, header.bit_depth, header.width * channels) for row in rows]
+    samples = np.array(lines).reshape(header.height, header.width, channels)
+    key = header.transparency
+    if header.color_type == PALETTE:
+        table = np.tile([0, 0, 0, 255], (256, 1))
+        table[: len(header.palette) // 3, :3] = np.frombuffer(header.palette, np.uint8).reshape(-1, 3)
+        table[: len(key or b""), 3] = list(key or b"")
+        return table[samples[:, :, 0]], 255
+    if header.color_type in (GREY_ALPHA, RGBA):
+        return samples, most
+    opaque = np.ones(samples.shape[:2], bool)
+    if key is not None and header.color_type == GREY:
+        opaque = samples[:, :, 0] != int.from_bytes(key, "big") & most
+    return np.dstack([samples, opaque * most]), most
+
+
+def compare(data, name):
+    expected, white = libpng(data)
+    samples, most = ours(data)
+    if white < most:  # pngtopam goes by sBIT: the upper bits are what counts
+        samples = samples >> (most.bit_length() - white.bit_length())
+    np.testing.assert_array_equal(samples, expected, err_msg=name)
+
+
+def test_every_valid_file_of_the_png_suite_has_libpngs_samples():
+    for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
+        compare(path.read_bytes(), path.name)
+
+
+@pytest.mark.parametrize("color, depth", FORMATS)
+def test_interlaced_images_have_libpngs_samples(color, depth):
+    for size in [(1, 1), (2, 3), (5, 1), (9, 9), (33, 18)]:
+        compare(made(*size, color, depth)[0], f"{size}")
+
+
+@pytest.mark.parametrize("color, depth", [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (3, 2)])
+def test_transparent_colours_are_libpngs(color, depth):
+    bits = bits_per_pixel(color, depth)
+    rows = noise(31, 9, bits)
+    image = zlib.compress(reference.filtered_rows(rows, [n % 5 for n in range(9)], max(1, bits // 8)))
+    grey = reference.samples(rows[4], depth, 7)[6]
+    key = bytes([9, 200]) if color == 3 else grey.to_bytes(2, "big")
+    before = [(b"PLTE", PLTE)] if color == 3 else []
+    data = reference.png(31, 9, depth, color, image, before=[*before, (b"tRNS", key)])
+
+    compare(data, "")

@@ -1,0 +1,59 @@
+"""What PNG to PNG takes: measured in a process of its own, against what is reserved for it."""
+
+import zlib
+
+import numpy as np
+import pytest
+
+from tests.jpeg.test_scans_memory import measured
+from tests.reference.pngfilter import chunk, png
+
+MIB = 1 << 20
+
+
+def write_png(path, side, depth, color, channels):
+    """A slope with grain, line by line, nothing of it held."""
+    rng = np.random.default_rng(side)
+    width = side * channels * depth // 8
+    slope = np.arange(width) // 5
+    lines = [((slope + rng.integers(0, 8, width)) % 256).astype(np.uint8) for _ in range(16)]
+    around = png(side, side, depth, color, b"", idat_bytes=1)
+    deflate = zlib.compressobj(1)
+    with path.open("wb") as file:
+        file.write(around[:-12])
+        for y in range(side):
+            if data := deflate.compress(b"\0" + np.roll(lines[y % 16], 3 * y).tobytes()):
+                file.write(chunk(b"IDAT", data))
+        file.write(chunk(b"IDAT", deflate.flush()) + around[-12:])
+    return path
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return write_png(tmp_path_factory.mktemp("png") / "small.png", 64, 8, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "effort, depth, color, channels, side",
+    [
+        ("fast", 8, 2, 3, 1000), ("balanced", 8, 2, 3, 800), ("balanced", 16, 6, 4, 500),
+        ("balanced", 1, 0, 1, 2400), ("best", 8, 0, 1, 1100),
+    ],
+)  # fmt: skip
+def test_no_more_is_taken_than_is_reserved(small, tmp_path, effort, depth, color, channels, side):
+    large = write_png(tmp_path / "large.png", side, depth, color, channels)
+
+    found = measured(small, large, effort=effort)
+
+    assert found["peak"] <= found["reserved"] < (20 if effort == "best" else 8) * MIB
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("effort, limit", [("fast", 48), ("balanced", 64)])
+def test_400_megapixels_take_no_more_than_is_promised(small, tmp_path, effort, limit):
+    large = write_png(tmp_path / "large.png", 20_000, 8, 2, 3)
+
+    found = measured(small, large, seconds=3000, effort=effort)
+
+    assert found["peak"] <= found["reserved"] <= limit * MIB
+    assert found["reserved"] <= max(8 * MIB, 1.5 * found["peak"])

@@ -1,0 +1,88 @@
+"""Exif that a PNG holds in text ("Raw profile type exif"), as ImageMagick wrote it before there was eXIf."""
+
+import zlib
+
+import pytest
+from PIL import Image, ImageOps
+
+import compressor
+from compressor.metadata import orientation_exif
+from compressor.png.chunks import Chunk
+from compressor.png.raw_profile import exif_of
+from tests.png.test_metadata_behind import orientation_shown, png
+
+SECRET = b"Jane Doe"
+
+
+def raw_profile(exif: bytes, keyword: bytes = b"Raw profile type exif", compress: bool = True) -> tuple[bytes, bytes]:
+    digits = exif.hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    text = f"\nexif\n{len(exif):8d}\n{lines}\n".encode()
+    return (b"zTXt", keyword + b"\0\0" + zlib.compress(text)) if compress else (b"tEXt", keyword + b"\0" + text)
+
+
+TURNED = b"Exif\0\0" + orientation_exif(6) + SECRET
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("min_saving", [0, 0.99])
+@pytest.mark.parametrize("policy", ["color", "strip"])
+@pytest.mark.parametrize("format", ["keep", "jpeg", "webp", "avif"])
+def test_the_orientation_of_exif_in_text_stays_and_all_else_in_it_goes(format, policy, min_saving, behind):
+    chunks = (raw_profile(TURNED),)
+    source = png(behind=chunks) if behind else png(before=chunks)
+    assert orientation_shown(source) == 6
+    asked = {"format": format, "metadata": policy, "min_saving": min_saving}
+    result = compressor.compress(source, **asked)
+    assert orientation_shown(result.data) == 6
+    assert SECRET not in result.data and SECRET.hex().encode() not in result.data and b"Raw profile" not in result.data
+    if format == "keep":
+        assert compressor.compress(result.data, **asked).data == result.data
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("keyword", [b"Raw profile type exif", b"Raw profile type APP1"])
+def test_exif_in_text_goes_where_exif_goes(keyword, compress):
+    source = png(before=(raw_profile(TURNED, keyword, compress),))
+    result = compressor.compress(source, format="webp")
+    assert orientation_shown(result.data) == 6 and SECRET in result.data
+    assert not [notice for notice in result.report.notices if "not carried over" in notice]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("upright", [1, 3])
+@pytest.mark.parametrize("min_saving", [0, 0.99])
+@pytest.mark.parametrize("format", ["keep", "jpeg"])
+def test_exif_in_a_chunk_of_its_own_counts_before_exif_in_text(format, min_saving, upright, order):
+    chunks = (raw_profile(TURNED), (b"eXIf", orientation_exif(upright)))[::order]
+    result = compressor.compress(png(before=chunks), format=format, metadata="strip", min_saving=min_saving)
+    assert orientation_shown(result.data) == upright
+    assert result.data.count(b"eXIf") <= 1
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        (b"zTXt", b"Raw profile type exif\0\0nothing that inflates"),
+        (b"tEXt", b"Raw profile type exif\0\nexif\n 4\nzzzz\n"),
+        (b"tEXt", b"Raw profile type exif\0"),
+        (b"iTXt", raw_profile(TURNED)[1]),
+        raw_profile(TURNED[6:]),
+        raw_profile(b"http://ns.adobe.com/xap/1.0/\0<x/>", b"Raw profile type APP1"),
+        raw_profile(TURNED + bytes(1 << 20)),
+        raw_profile(TURNED + bytes(1 << 18), compress=False),
+    ],
+)
+@pytest.mark.parametrize("policy", ["keep", "strip"])
+def test_text_that_is_no_exif_turns_nothing(policy, chunk):
+    assert exif_of(Chunk(*chunk)) is None
+    result = compressor.compress(png(before=(chunk,)), format="webp", metadata=policy)
+    assert orientation_shown(result.data) == 1
+
+
+def test_pillow_turns_a_picture_by_exif_in_text(tmp_path):
+    path = tmp_path / "turned.png"
+    path.write_bytes(png(before=(raw_profile(TURNED),)))
+    with Image.open(path) as image:
+        width, height = image.size
+        assert ImageOps.exif_transpose(image).size == (height, width)

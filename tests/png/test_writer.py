@@ -1,0 +1,158 @@
+"""Writing PNG: lossless, in pieces, with the metadata that the policy leaves."""
+
+import io
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor.bytestream import ByteStream
+from compressor.errors import LimitError
+from compressor.metadata import orientation, orientation_exif
+from compressor.png.chunks import Chunk
+from compressor.png.header import DEPTHS, new_header, read_header
+from compressor.png.reader import read_digest, scanlines
+from compressor.png.writer import OUTPUT_BYTES, write
+from compressor.settings import Effort, Metadata
+from tests.corpus import CORPUS
+from tests.png.test_reader import (
+    FORMATS,
+    decode,
+    made,
+)
+from tests.reference import pngfilter as reference
+
+
+def rewritten(data, lines=16, **options):
+    """PNG to PNG, streamed."""
+    stream = ByteStream([data])
+    header = read_header(stream)
+    return b"".join(write(header, scanlines(stream, header, lines), **options))
+
+
+@pytest.mark.parametrize("color, depth", FORMATS)
+@pytest.mark.parametrize("effort", Effort)
+def test_every_kind_of_image_survives_a_rewrite(color, depth, effort):
+    data, rows = made(color, depth)
+
+    again = rewritten(data, 3, effort=effort)
+
+    assert read_digest(ByteStream([again])) == read_digest(ByteStream([data]))
+    np.testing.assert_array_equal(decode(again)[1], rows)
+    Image.open(io.BytesIO(again)).load()
+
+
+@pytest.mark.parametrize("channels, mode", [(1, "L"), (2, "LA"), (3, "RGB"), (4, "RGBA")])
+def test_pixels_written_are_pixels_read_by_pillow(channels, mode):
+    rng = np.random.default_rng(channels)
+    pixels = rng.integers(0, 256, (37, 21, channels), dtype=np.uint8)
+    bands = (pixels[top : top + 5] for top in range(0, 37, 5))
+
+    data = b"".join(write(new_header(21, 37, channels), bands))
+
+    image = Image.open(io.BytesIO(data))
+    assert image.mode == mode
+    np.testing.assert_array_equal(np.asarray(image).reshape(pixels.shape), pixels)
+
+
+def test_read_only_bands_are_taken():
+    pixels = np.frombuffer(bytes(range(12)), np.uint8).reshape(2, 2, 3)
+
+    assert decode(b"".join(write(new_header(2, 2, 3), [pixels])))[1].tobytes() == pixels.tobytes()
+
+
+def test_output_comes_in_pieces_of_limited_size():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (400, 1000, 3), dtype=np.uint8)
+    header = new_header(1000, 400, 3)
+    header.chunks.append(Chunk(b"prVt", bytes(3 * OUTPUT_BYTES)))
+
+    pieces = list(write(header, [pixels], effort=Effort.FAST))
+
+    assert max(map(len, pieces)) == OUTPUT_BYTES
+    assert decode(b"".join(pieces), 100)[1].tobytes() == pixels.tobytes()
+
+
+def filter_types(data, row_bytes):
+    """Of all scanlines; the image data must be in one chunk."""
+    inflated = zlib.decompress(data[data.index(b"IDAT") + 4 : data.index(b"IEND") - 8])
+    return set(inflated[:: 1 + row_bytes])
+
+
+def test_packed_images_are_not_filtered_and_palettes_not_in_one_pass():
+    for color, depth, effort in ((0, 4, "balanced"), (3, 2, "best"), (3, 8, "fast")):
+        data, rows = made(color, depth)
+
+        assert filter_types(rewritten(data, effort=Effort(effort)), len(rows[0])) == {0}
+
+
+@pytest.mark.parametrize("effort", [Effort.BALANCED, Effort.BEST])
+def test_filters_are_chosen_by_what_deflate_makes_of_them(effort):
+    """Text repeats, whatever its neighbours are; a slope has differences that do."""
+    rng = np.random.default_rng(3)
+    letters = rng.integers(0, 256, (64, 5), dtype=np.uint8)
+    text = letters[rng.integers(0, 64, (60, 40))].reshape(60, 200, 1)
+    slope = (np.add.outer(np.arange(60) ** 2, np.arange(200) * 3) % 256).astype(np.uint8).reshape(60, 200, 1)
+
+    assert filter_types(b"".join(write(new_header(200, 60, 1), [text], effort=effort)), 200) == {0}
+    assert 0 not in filter_types(b"".join(write(new_header(200, 60, 1), [slope], effort=effort)), 200)
+
+
+def test_a_wrong_number_of_scanlines_is_noticed():
+    with pytest.raises(ValueError, match="1 scanlines were given for an image of 2"):
+        list(write(new_header(1, 2, 1), [np.zeros((1, 1), np.uint8)]))
+
+
+def test_a_size_that_can_not_be_written_is_a_limit():
+    with pytest.raises(LimitError):
+        new_header(2_000_000, 1, 3)
+
+
+EVERYTHING = [
+    (b"gAMA", b"\0\0\xb1\x8f"),
+    (b"iCCP", b"a\0\0" + zlib.compress(b"profile")),
+    (b"PLTE", bytes(3)),
+    (b"tRNS", bytes(6)),
+    (b"eXIf", orientation_exif(6) + b"and a position on the map"),
+    (b"prVt", b"private"),
+]
+
+
+def image_with_everything():
+    return reference.png(2, 2, 8, 2, zlib.compress(bytes(14)), before=EVERYTHING, after=[(b"tEXt", b"Comment\0late")])
+
+
+def test_metadata_is_kept_verbatim():
+    header, _, _ = decode(rewritten(image_with_everything()))
+
+    assert [(chunk.type, chunk.data) for chunk in header.chunks] == EVERYTHING
+    assert [(chunk.type, chunk.data) for chunk in header.trailing] == [(b"tEXt", b"Comment\0late")]
+
+
+def test_of_metadata_only_colour_and_orientation_stay():
+    header, _, _ = decode(rewritten(image_with_everything(), metadata=Metadata.COLOR))
+
+    assert [chunk.type for chunk in header.chunks] == [b"gAMA", b"iCCP", b"PLTE", b"tRNS", b"eXIf"]
+    assert orientation(header.chunks[-1].data) == 6
+    assert header.chunks[-1].data == orientation_exif(6)
+    assert header.trailing == []
+
+
+def test_of_stripped_metadata_only_what_the_samples_need_stays():
+    header, _, _ = decode(rewritten(image_with_everything(), metadata=Metadata.STRIP))
+
+    assert [chunk.type for chunk in header.chunks] == [b"PLTE", b"tRNS", b"eXIf"]
+    assert header.chunks[-1].data == orientation_exif(6)
+    assert header.trailing == []
+
+
+def test_the_valid_files_of_the_png_suite_survive_a_rewrite():
+    for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
+        data = path.read_bytes()
+        if not read_header(ByteStream([data])).interlaced:
+            assert read_digest(ByteStream([rewritten(data)])) == read_digest(ByteStream([data])), path.name
+
+
+def test_all_legal_depths_are_tested():
+    assert len(FORMATS) == sum(map(len, DEPTHS.values())) == 15

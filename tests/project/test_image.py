@@ -1,0 +1,228 @@
+"""The container image, built by buildah from the Dockerfile and run as it is meant to be: no root, nothing writable.
+
+No registry of images and no docker daemon are needed: the base is made from Debian's packages.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+
+BASE = "localhost/python:3.11-slim"
+PACKAGES = "python3,python3-venv,ca-certificates"
+IMAGE = "localhost/compressor"
+HEALTHY_SECONDS_MAX = 10  # ten times what an idle machine takes
+
+# A mount namespace of its own with the image's file system, read-only but for the volume, then the image's user.
+ENTER = """
+set -e
+root=$1 volume=$2; shift 2
+mount --bind "$root" "$root"
+mount -o remount,ro,bind "$root"
+mount -t proc proc "$root/proc"
+mount -t tmpfs tmpfs "$root/dev"
+touch "$root/dev/null" "$root/dev/urandom"
+mount --bind /dev/null "$root/dev/null"
+mount --bind /dev/urandom "$root/dev/urandom"
+if [ -n "$volume" ]; then mount --bind "$volume" "$root/var/tmp"; fi
+cd "$root"
+exec chroot --userspec=65532:65532 "$root" "$@"
+"""
+
+LOADED = """
+import json
+from compressor import kernels
+kernels.warmup()
+hits, misses = kernels.loaded()
+print(json.dumps({"hits": hits, "misses": misses, "cpu": kernels.PLACE.cpu, "place": str(kernels.PLACE.directory)}))
+"""
+
+
+class Buildah:
+    """buildah with a store of its own, so that nothing of the machine's is touched."""
+
+    def __init__(self, folder: Path) -> None:
+        self._options = ["--root", str(folder / "store"), "--runroot", str(folder / "run")]
+        self._environment = os.environ | {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "overlay"}
+        try:
+            self("from", "scratch")
+        except RuntimeError:  # an overlay can't lie on every file system; slower, but always there
+            self._environment["STORAGE_DRIVER"] = "vfs"
+
+    def __call__(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["buildah", *self._options, *arguments], env=self._environment, capture_output=True, text=True, timeout=900
+        )
+        if done.returncode:
+            raise RuntimeError(f"buildah {' '.join(arguments)}: {done.stdout[-4000:]}{done.stderr[-4000:]}")
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def buildah() -> Iterator[Buildah]:
+    folder = Path(tempfile.mkdtemp(prefix="compressor-image-", dir="/var/tmp"))
+    run = Buildah(folder)
+    yield run
+    run("umount", "--all")
+    run("rm", "--all")
+    run("rmi", "--all", "--force")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def base(buildah: Buildah, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What docker.io/library/python:3.11-slim is to others: a small Debian with Python 3.11."""
+    tree = tmp_path_factory.mktemp("base") / "base.tar"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(tree)]
+    subprocess.run(command, check=True, timeout=600)
+    container = buildah("from", "scratch")
+    buildah("add", "--quiet", container, str(tree), "/")
+    tree.unlink()
+    buildah("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", container)
+    buildah("commit", "--quiet", "--rm", container, BASE)
+    return BASE
+
+
+@pytest.fixture(scope="module")
+def image(buildah: Buildah, base: str) -> str:
+    """The Dockerfile's result. pip in there finds packages, and trusts certificates, as pip here does."""
+    shared = [path for path in ("/etc/pip.conf", "/etc/ssl/certs") if Path(path).exists()]
+    volumes = [f"--volume={path}:{path}:ro" for path in shared]
+    network = ["--format=docker", "--network=host"]
+    buildah("build", *network, *volumes, f"--build-arg=BASE={base}", f"--tag={IMAGE}", str(ROOT))
+    return IMAGE
+
+
+@pytest.fixture(scope="module")
+def config(buildah: Buildah, image: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(buildah("inspect", "--type=image", image))["Docker"]["config"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def tree(buildah: Buildah, image: str) -> Path:
+    """The image's file system."""
+    return Path(buildah("mount", buildah("from", "--pull-never", image)))
+
+
+class Container:
+    """Starts commands as the image's user, in the image's environment, on a read-only root."""
+
+    def __init__(self, tree: Path, volume: Path, config: dict[str, object]) -> None:
+        self._tree = tree
+        self._volume = volume
+        self._environment = [str(entry) for entry in config["Env"]]  # type: ignore[attr-defined]
+
+    def command(self, *arguments: str, volume: bool = True, **environment: str) -> list[str]:
+        variables = [*self._environment, *(f"{name}={value}" for name, value in environment.items())]
+        enter = ["unshare", "--mount", "sh", "-c", ENTER, "enter", str(self._tree), str(self._volume) if volume else ""]
+        return [*enter, "/usr/bin/env", "-i", *variables, *arguments]
+
+    def run(self, *arguments: str, volume: bool = True, **environment: str) -> str:
+        command = self.command(*arguments, volume=volume, **environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def container(tree: Path, config: dict[str, object]) -> Iterator[Container]:
+    """With a volume on a disk, as a spool needs it."""
+    with tempfile.TemporaryDirectory(prefix="compressor-volume-", dir="/var/tmp") as volume:
+        Path(volume).chmod(0o1777)
+        yield Container(tree, Path(volume), config)
+
+
+def test_the_image_says_how_it_is_run(config: dict[str, object]) -> None:
+    assert config["User"] == "65532:65532"
+    assert config["Entrypoint"] == ["compressor"]
+    assert config["Cmd"] == ["serve", "--address", "0.0.0.0:50051", "--metrics-address", "0.0.0.0:9464"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "compressor", "health", "--address", "127.0.0.1:50051"]  # type: ignore[index]
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Volumes"] == {"/var/tmp": {}}
+
+
+def test_it_runs_without_root_and_without_a_place_to_write(container: Container) -> None:
+    assert container.run("id", "-u", volume=False).strip() == "65532"
+    for place in ("/x", "/tmp/x", "/var/tmp/x", "/opt/compressor/x"):
+        with pytest.raises(AssertionError, match=r"Read-only file system|Permission denied"):
+            container.run("touch", place, volume=False)
+    assert "Usage: compressor" in container.run("compressor", "--help", volume=False)
+
+
+@pytest.mark.parametrize("volume", [True, False])
+def test_every_kernel_comes_out_of_the_image(container: Container, volume: bool) -> None:
+    found = json.loads(container.run("python", "-c", LOADED, volume=volume))
+
+    assert found["hits"] > 0
+    assert found["misses"] == 0
+
+
+def test_a_cpu_of_the_lowest_level_finds_its_kernels_too(container: Container) -> None:
+    found = json.loads(container.run("python", "-c", LOADED, COMPRESSOR_CPU="generic"))
+
+    assert (found["cpu"], found["misses"]) == ("generic", 0)
+    assert found["hits"] > 0
+
+
+def test_kernels_for_the_very_cpu_are_compiled_on_the_volume(container: Container) -> None:
+    """Where level 3 is not good enough, COMPRESSOR_CPU=host compiles at start."""
+    code = LOADED.replace("kernels.warmup()", "import compressor.kernels.png.unfilter")
+
+    found = json.loads(container.run("python", "-c", code, COMPRESSOR_CPU="host"))
+
+    assert found["cpu"] is None
+    assert found["misses"] > 0
+    assert found["place"].startswith("/var/tmp/compressor-65532/")
+
+
+def test_no_tool_to_install_more_is_left_in_the_image(tree: Path) -> None:
+    packages = tree / "opt/compressor/lib/python3.11/site-packages"
+
+    assert (packages / "compressor").is_dir()
+    assert not [name for name in ("pip", "setuptools", "hatchling") if (packages / name).exists()]
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextmanager
+def serving(container: Container, address: str) -> Iterator[subprocess.Popen[str]]:
+    command = container.command("compressor", "serve", "--address", address, "--metrics-address", free_address())
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def is_healthy(container: Container, address: str) -> bool:
+    return subprocess.run(container.command("compressor", "health", "--address", address)).returncode == 0
+
+
+def test_it_serves_says_that_it_is_healthy_and_stops_when_told_to(container: Container) -> None:
+    address = free_address()
+    assert not is_healthy(container, address)
+    with serving(container, address) as process:
+        deadline = time.monotonic() + HEALTHY_SECONDS_MAX
+        while not is_healthy(container, address):
+            assert process.poll() is None, process.stdout.read() if process.stdout else ""
+            assert time.monotonic() < deadline
+
+        process.terminate()
+
+        process.communicate(timeout=30)
+        assert process.returncode == 0

@@ -1,0 +1,199 @@
+"""Colours and orientation of AVIF and JPEG 2000, through to other formats."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+import compressor
+from compressor import icc, raster
+from compressor.errors import UnsupportedError
+from compressor.metadata import Attachments, orientation, orientation_exif
+from compressor.parsers import av1
+from compressor.parsers import heif as boxes_heif
+from compressor.parsers.boxes import Held, Pieces
+from compressor.settings import Metadata
+from tests.containers.box_support import shown_by_vips
+from tests.planted.avif_film import film
+from tests.planted.heif import Item, heif, picture, profile
+from tests.planted.jp2 import codestream, enumerated, jp2
+
+CODED, PROPERTIES = picture()
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def nclx(primaries, transfer):
+    return b"colr", b"nclx" + struct.pack(">HHHB", primaries, transfer, 6, 0x80)
+
+
+def avif(*properties, coded=CODED, mode="RGB"):
+    return heif({1: Item(b"av01", coded, [*PROPERTIES, *properties])})
+
+
+def opened(data):
+    return raster.open(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
+def test_code_points_become_a_profile_in_every_format(format):
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "AVIF", quality=95, speed=10)
+    data = out.getvalue().replace(b"nclx\0\1\0\x0d", b"nclx\0\x0c\0\x0d")
+    result = compressor.compress(data, format=format, quality=50)
+
+    assert icc.name(Image.open(io.BytesIO(result.data)).info["icc_profile"]) == "Display P3"
+    assert result.report.notices == ()
+
+
+@pytest.mark.parametrize("primaries, transfer", [(1, 13), (1, 1), (2, 2), (1, 6), (2, 13)])
+def test_srgb_needs_no_profile(primaries, transfer):
+    assert opened(avif(nclx(primaries, transfer))).metadata.icc is None
+
+
+@pytest.mark.parametrize("transfer, name", [(16, "PQ"), (18, "HLG")])
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
+def test_hdr_is_named(transfer, name, format):
+    data = avif(nclx(9, transfer))
+    notice = (
+        f"the samples are meant as BT.2020 with {name}, which is not carried over: colours and brightness will differ"
+    )
+
+    assert opened(data).notices == [notice]
+    assert notice in compressor.compress(data, format=format).report.notices
+
+
+def test_a_profile_says_more_than_code_points():
+    data = avif((b"colr", b"prof" + SRGB), nclx(12, 13))
+
+    assert opened(data).metadata.icc == SRGB
+
+
+def test_colours_that_only_the_coded_picture_says_are_found():
+    """In the sequence header of libaom's still pictures, primaries 1, transfer 13 and matrix 6 follow each other."""
+    bits = f"{int.from_bytes(CODED, 'big'):0{8 * len(CODED)}b}"
+    written, changed = (f"{primaries:08b}{13:08b}{6:08b}" for primaries in (1, 12))
+    assert bits[:200].count(written) == 1
+    coded = int(bits.replace(written, changed, 1), 2).to_bytes(len(CODED), "big")
+
+    assert opened(avif()).metadata.icc is None
+    assert icc.name(opened(avif(coded=coded)).metadata.icc) == "Display P3"
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(avif(coded=coded)))),
+                                  np.asarray(Image.open(io.BytesIO(avif()))))  # fmt: skip
+
+
+def test_colours_are_found_in_the_longer_headers_of_films():
+    data = film("RGB")
+    found = boxes_heif.read(Held(data))
+
+    assert av1.code_points(Pieces(Held(data), found.items[found.primary].parts)) == (1, 13)
+
+
+def test_the_primaries_of_grey_do_not_matter_and_its_curve_does():
+    coded, properties = picture(mode="L")
+
+    def grey(*more):
+        return heif({1: Item(b"av01", coded, [*properties, *more])})
+
+    assert opened(grey(nclx(12, 13))).metadata.icc is None
+    assert icc.color_space(opened(grey(nclx(12, 4))).metadata.icc) == "GRAY"
+
+
+def test_ten_bits_are_found_behind_a_large_profile():
+    """The profile is longer than what was once searched for the decoder's configuration."""
+    large, (ispe, pixi, (_, shallow)) = (b"colr", b"prof" + SRGB + bytes(100_000)), PROPERTIES
+    deep = (b"av1C", shallow[:2] + bytes([shallow[2] | 0x40]) + shallow[3:])
+    ten = (b"pixi", bytes(4) + b"\3\x0a\x0a\x0a")
+
+    assert opened(heif({1: Item(b"av01", CODED, [large, ispe, ten, deep])})).notices == [
+        "more than 8 bits a sample reduced to 8"
+    ]
+    assert opened(heif({1: Item(b"av01", CODED, [large, ispe, pixi, PROPERTIES[2]])})).notices == []
+
+
+def test_a_clean_aperture_is_named():
+    clap = (b"clap", struct.pack(">8I", 32, 1, 32, 1, 0, 1, 0, 1))
+
+    assert opened(avif(clap)).notices == ["the clean aperture (clap) is not applied: the whole picture is shown"]
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
+@pytest.mark.parametrize("mode, channels", [("RGB", 3), ("L", 1)])
+def test_a_profile_in_jpeg_2000_is_carried(format, mode, channels):
+    found = bytearray(profile(b""))
+    found[16:20] = {1: b"GRAY", 3: b"RGB "}[channels]
+    data = jp2(codestream(mode), b"\2\0\0" + bytes(found), channels)
+    result = compressor.compress(data, format=format)
+
+    carried = Image.open(io.BytesIO(result.data)).info.get("icc_profile")
+    assert carried == (None if (mode, format) == ("L", "webp") else bytes(found))  # a grey one does not fit RGB
+    assert opened(data).metadata.reduced(Metadata.COLOR).icc == bytes(found)
+
+
+def test_sycc_is_converted():
+    rgb = Image.new("RGB", (32, 24), (200, 30, 60))
+    out = io.BytesIO()
+    Image.frombytes("RGB", rgb.size, rgb.convert("YCbCr").tobytes()).save(out, "JPEG2000", no_jp2=True, mct=0)
+    source = opened(jp2(out.getvalue(), enumerated(18)))
+    pixels = np.concatenate([band.copy() for band in source.bands(24)])
+
+    assert np.abs(pixels.astype(int) - (200, 30, 60)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    "space, name", [(14, "CIELab"), (3, r"YCbCr\(2\)"), (21, "ROMM-RGB"), (99, "enumerated space 99")]
+)
+def test_colours_that_pillow_would_take_for_rgb_are_refused(space, name):
+    with pytest.raises(UnsupportedError, match=name):
+        opened(jp2(codestream(), enumerated(space)))
+
+
+def test_profiles_that_do_not_fit_the_samples_are_refused():
+    lab = b"\2\0\0" + bytes(16) + b"Lab " + bytes(200)
+
+    with pytest.raises(UnsupportedError, match="by an ICC profile for Lab"):
+        opened(jp2(codestream(), lab))
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_an_orientation_becomes_properties_of_avif_and_comes_back_once(value):
+    exif = Image.Exif()
+    exif[0x112], exif[0x10E] = value, "a text"
+    pixels = np.zeros((24, 40, 3), np.uint8)
+    pixels[:8] = 255
+    data = raster.encode(
+        [pixels], 40, 24, 3, "avif", metadata=lambda: Attachments(exif=exif.tobytes().removeprefix(b"Exif\0\0"))
+    )
+    found = opened(data)
+
+    assert (b"irot" in data or b"imir" in data) == (value != 1)
+    assert b"a text" in data and struct.pack(">HH", 0x112, 3) not in data  # not in Exif as well
+    assert orientation(found.metadata.exif) == value
+    upright = shown_by_vips(data)  # libvips turns by the properties alone
+    assert upright.shape[:2] == ((24, 40) if value < 5 else (40, 24))
+    dark_first = {3: (-1, 0), 4: (-1, 0), 7: (0, -1), 6: (0, -1)}  # where the light side is: below, or at the right
+    row, column = dark_first.get(value, (0, 0))
+    assert upright[row, column].min() > 200
+
+
+def test_only_the_properties_of_an_avif_turn_it():
+    """Exif's orientation counts for nothing in HEIF, and neither adds to the properties."""
+    exif = struct.pack(">I", 0) + orientation_exif(3)
+    turned = (b"irot", b"\3")
+
+    for properties, expected in (([], 1), ([turned], 6)):
+        items = {1: Item(b"av01", CODED, [*PROPERTIES, *properties]), 2: Item(b"Exif", exif, hidden=True)}
+        assert orientation(opened(heif(items, [(b"cdsc", 2, [1])])).metadata.exif) == expected
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
+@pytest.mark.parametrize("policy", ["keep", "color"])
+def test_what_irot_turns_stays_upright_in_other_formats(format, policy):
+    data = avif((b"irot", b"\3"), (b"imir", b"\1"))
+    result = compressor.compress(data, format=format, metadata=policy)
+
+    was = Image.open(io.BytesIO(data)).getexif()[0x112]
+    assert was not in (1, None)
+    assert Image.open(io.BytesIO(result.data)).getexif()[0x112] == was

@@ -1,0 +1,263 @@
+"""Folders as stores."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from compressor.stores import file_write
+from compressor.stores.contract import (
+    Attributes,
+    Only,
+    Store,
+    StoreError,
+    Trouble,
+    open_store,
+)
+from compressor.stores.files import Files
+from tests.stores.store_contract import (
+    NOTHING,
+    Broken,
+    Bytes,
+    Leftovers,
+    Rival,
+    StoreContract,
+    keys,
+    noise,
+    read,
+    trouble,
+)
+
+NOW_NS = 1_600_000_000_123_456_789
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Files:
+    (tmp_path / "store").mkdir()
+    return Files(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def leftovers(folder: Path) -> Leftovers:
+    return lambda: [path.name for path in folder.rglob(".*")]
+
+
+@pytest.fixture
+def rival(folder: Path) -> Rival:
+    return lambda key, data: (folder / key).write_bytes(data)
+
+
+class TestFiles(StoreContract):
+    keys = (*StoreContract.keys, "b\udcff\udc80", ".hidden", "n" * 255)
+    attributes = Attributes(local=(0o640, os.getuid(), os.getgid(), NOW_NS, (("user.note", b"a\0b"),)))
+
+
+def test_an_exchange_of_names_is_a_condition_of_any_size(store: Files, folder: Path) -> None:
+    assert store.conditional_bytes >= 1 << 62
+    assert list(folder.iterdir()) == []
+
+
+def test_where_names_can_not_be_exchanged_nothing_is_replaced_on_a_condition(
+    store: Files, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_write, "_renameat2", None)
+    first = store.write("a", Bytes(b"first"), NOTHING, None)
+
+    assert store.conditional_bytes == 0
+    assert trouble(store.write, "a", Bytes(b"second"), NOTHING, Only(first.etag, atomic=True)) is Trouble.NOT_ATOMIC
+    assert read(store, "a") == b"first"
+    assert [path.name for path in folder.iterdir()] == ["a"]
+    store.write("a", Bytes(b"second"), NOTHING, Only(first.etag))
+    assert read(store, "a") == b"second"
+
+
+def test_to_know_that_nothing_will_be_written_leaves_even_the_trial_out(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    before = tmp_path.stat().st_mtime_ns
+
+    assert Files(str(tmp_path), 64 << 20).conditional_bytes >= 1 << 62
+    assert Files(str(tmp_path), 0).conditional_bytes == 0
+    assert tmp_path.stat().st_mtime_ns == before
+
+
+def test_a_file_with_further_hard_links_is_not_replaced_atomically(store: Files, folder: Path) -> None:
+    store.write("a", Bytes(b"first"), NOTHING, None)
+    (folder / "b").hardlink_to(folder / "a")
+    entry = store.look("a")
+    assert entry is not None and entry.links == 2
+
+    assert trouble(store.write, "a", Bytes(b"second"), NOTHING, Only(entry.etag, atomic=True)) is Trouble.NOT_ATOMIC
+    assert read(store, "a") == read(store, "b") == b"first"
+    assert [path.name for path in folder.rglob(".*")] == []
+
+
+class TestFilesWithoutExchange(TestFiles):
+    """As on a kernel or a file system that can't swap names."""
+
+    @pytest.fixture(autouse=True)
+    def no_exchange(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(file_write, "_renameat2", None)
+
+
+def test_a_url_and_a_path_name_the_same_folder(tmp_path: Path) -> None:
+    Files(str(tmp_path)).write("a%b c/x", Bytes(b"x"), NOTHING, None)
+
+    assert keys(open_store(f"file://{tmp_path}/a%25b%20c")) == ["x"]
+    assert keys(open_store(f"{tmp_path}/a%b c")) == ["x"]
+    assert trouble(keys, open_store(f"{tmp_path}/nothing")) is Trouble.MISSING
+
+
+@pytest.mark.parametrize("key", ["", "/", "/etc/x", "../x", "a/../../x", "a/..", ".", "a//b", "a/", "a\0b", "\ud800"])
+def test_no_key_leads_outside(store: Files, folder: Path, key: str) -> None:
+    (folder / "a").mkdir()
+
+    assert trouble(store.write, key, Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+    assert trouble(store.open, key) is Trouble.IMPOSSIBLE
+    assert trouble(store.delete, key, "etag") is Trouble.IMPOSSIBLE
+    assert sorted(path.name for path in folder.parent.rglob("*")) == ["a", "store"]
+
+
+def test_no_link_is_followed_or_listed(store: Files, folder: Path) -> None:
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    (folder / "link").symlink_to(outside)
+    (folder / "file").symlink_to(outside / "secret")
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as plug:
+        plug.bind(str(folder / "socket"))
+
+    assert keys(store) == []
+    for key in ("link/secret", "link/new", "file", "pipe", "socket"):
+        assert trouble(store.open, key) is Trouble.IMPOSSIBLE
+        assert trouble(store.look, key) is Trouble.IMPOSSIBLE
+        assert trouble(store.write, key, Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+        assert trouble(store.delete, key, "etag") is Trouble.IMPOSSIBLE
+    assert [path.name for path in outside.iterdir()] == ["secret"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_no_folder(store: Files) -> None:
+    store.write("a", Bytes(b"x"), NOTHING, None)
+
+    assert store.look("a/b") is None
+    assert trouble(store.open, "a/b") is Trouble.MISSING
+    assert trouble(store.write, "a/b", Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+
+
+@pytest.mark.parametrize("change", ["bytes", "mode", "name"])
+def test_every_change_of_a_file_changes_its_etag(store: Files, folder: Path, change: str) -> None:
+    path = folder / "a"
+    entry = store.write("a", Bytes(b"first"), NOTHING, None)
+    state = path.stat()
+
+    if change == "bytes":  # as a writer does that hides it: the same size, the same time
+        path.write_bytes(b"FIRST")
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    elif change == "mode":
+        path.chmod(0o600)
+    else:
+        (folder / "new").write_bytes(b"first")
+        os.utime(folder / "new", ns=(state.st_atime_ns, state.st_mtime_ns))
+        (folder / "new").rename(path)
+
+    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, Only(entry.etag)) is Trouble.CHANGED
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(store: Files, folder: Path) -> None:
+    store.write("a", Bytes(noise(1 << 20)), NOTHING, None)
+
+    with store.open("a") as opened:
+        chunks = opened.chunks()
+        next(chunks)
+        (folder / "a").write_bytes(b"other")
+        assert trouble(list, chunks) is Trouble.CHANGED
+
+
+def test_readers_go_on_with_the_old_file(store: Files) -> None:
+    entry = store.write("a", Bytes(b"first"), NOTHING, None)
+
+    with store.open("a") as opened:
+        store.write("a", Bytes(b"second"), NOTHING, Only(entry.etag))
+        assert opened.entry == entry
+        assert os.pread(opened.file, 100, 0) == b"first"
+
+
+def test_a_body_of_another_size_is_not_written(store: Files, folder: Path) -> None:
+    body = Bytes(b"12345")
+    body.size = 6
+    body.chunks = lambda: iter([b"12345"])  # type: ignore[method-assign]
+
+    assert trouble(store.write, "a", body, NOTHING, None) is Trouble.OTHER
+    assert list(folder.iterdir()) == []
+
+
+def test_a_new_file_has_the_mode_of_new_files(store: Files, folder: Path) -> None:
+    (folder / "usual").touch()
+
+    store.write("a", Bytes(b"x"), NOTHING, None)
+
+    assert stat.S_IMODE((folder / "a").stat().st_mode) == stat.S_IMODE((folder / "usual").stat().st_mode)
+
+
+def test_a_copy_shares_nothing_that_can_be_written(store: Files, folder: Path) -> None:
+    entry = store.write("a", Bytes(noise(3 << 20)), NOTHING, None)
+    store.copy("a", entry.etag, "kept/a")
+
+    with open(folder / "a", "r+b") as file:
+        file.write(b"changed in place")
+
+    assert read(store, "kept/a") == noise(3 << 20)
+
+
+def test_what_a_file_can_not_carry_is_named(store: Files) -> None:
+    attributes = Attributes({"content-type": "image/png"}, {"a": "b"}, {"c": "d", "e": "f"}, "COLD")
+
+    assert store.drops(attributes) == ("content-type", "1 metadata entries", "2 tags", "storage class COLD")
+    assert store.drops(NOTHING) == ()
+
+
+def test_memory_holds_one_folder_at_a_time(store: Store, folder: Path) -> None:
+    """Files are looked at in batches while a listing goes on: what comes behind may still change."""
+    for name in ("a/1", "b/1", "c/1"):
+        store.write(name, Bytes(b"x"), NOTHING, None)
+
+    found = store.entries()
+    assert next(found).key == "a/1"
+    store.write("b/2", Bytes(b"x"), NOTHING, None)
+    (folder / "c/1").unlink()
+    assert [entry.key for entry in found] == ["b/1", "b/2"]
+
+
+def test_a_failing_body_leaves_the_folder_as_it_was(store: Files, folder: Path) -> None:
+    with pytest.raises(Exception, match="the disk is gone"):
+        store.write("a", Broken(noise(1 << 20)), NOTHING, None)
+
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_listed_ends_the_listing_or_is_told(tmp_path, monkeypatch):
+    """By a stand-in for the system's refusal: root is refused nothing."""
+    for name in ("a/1", "private/2", "z/3"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+    really = Files._names
+
+    def names(self, base):
+        if base == b"private/":
+            raise StoreError(Trouble.DENIED, "private/: Permission denied")
+        return really(self, base)
+
+    monkeypatch.setattr(Files, "_names", names)
+    told = []
+    found = list(Files(str(tmp_path)).entries(lambda key, error: told.append((key, error.trouble))))
+
+    assert [entry.key for entry in found] == ["a/1", "z/3"] and told == [("private/", Trouble.DENIED)]
+    with pytest.raises(StoreError, match="Permission denied"):
+        list(Files(str(tmp_path)).entries())

@@ -1,0 +1,233 @@
+"""Buckets of S3 as stores, on moto's server."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from compressor.stores import s3, s3_client, s3_multipart
+from compressor.stores.contract import (
+    Attributes,
+    Only,
+    Trouble,
+    part_name,
+)
+from compressor.stores.s3 import Bucket
+from tests.stores.s3_servers import Server, moto_server
+from tests.stores.store_contract import (
+    NOTHING,
+    PLAIN_KEYS,
+    SLASHED_KEYS,
+    Bytes,
+    Leftovers,
+    Rival,
+    StoreContract,
+    keys,
+    noise,
+    read,
+    trouble,
+)
+
+ATTRIBUTES = Attributes(
+    headers={
+        "content-type": "image/jpeg",
+        "cache-control": "max-age=86400, public",
+        "content-disposition": 'attachment; filename="a b.jpg"',
+        "content-encoding": "identity",
+        "content-language": "de, en",
+        "expires": "Wed, 21 Oct 2037 07:28:00 GMT",
+        "x-amz-website-redirect-location": "/elsewhere",
+    },
+    metadata={"one": "1", "two-words": "a b, c=d"},
+    tags={"state": "a+b c/d=e", "empty": ""},
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with moto_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def connection(server: Server) -> object:
+    """One for all tests: to set it up takes longer than a test."""
+    return s3_client.connect()
+
+
+@pytest.fixture(autouse=True)
+def shared_connection(connection: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_client, "connect", lambda: connection)
+
+
+@pytest.fixture
+def bucket(server: Server) -> str:
+    return server.bucket()
+
+
+@pytest.fixture
+def store(bucket: str) -> Bucket:
+    return Bucket(f"s3://{bucket}/some/prefix", 6 << 20)
+
+
+@pytest.fixture
+def rival(server: Server, bucket: str) -> Rival:
+    return lambda key, data: server.client.put_object(Bucket=bucket, Key=f"some/prefix/{key}", Body=data)
+
+
+@pytest.fixture
+def leftovers(server: Server, bucket: str) -> Leftovers:
+    return lambda: server.leftovers(bucket)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "PUT_BYTES", 6 << 20)
+    monkeypatch.setattr(s3, "PAGE_KEYS", 5)
+
+
+def without_acls(server: Server, bucket: str) -> None:
+    rules = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    server.client.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
+
+
+class TestBucket(StoreContract):
+    keys = (*PLAIN_KEYS, *SLASHED_KEYS, "\t", "c\\d", "q?x#y&z=1", "'\"<>")  # moto's server knows no newline
+    attributes = Attributes(ATTRIBUTES.headers, ATTRIBUTES.metadata, ATTRIBUTES.tags, "STANDARD_IA")
+
+
+def test_what_is_too_large_for_one_copy_is_copied_in_pieces(
+    server: Server, bucket: str, store: Bucket, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_multipart, "COPY_BYTES", 5 << 20)
+    monkeypatch.setattr(s3_multipart, "COPY_PIECE_BYTES", 5 << 20)
+    without_acls(server, bucket)  # moto fails on the ACL of what came in parts
+
+    first = store.write("a", Bytes(noise(11 << 20)), ATTRIBUTES, Only(None))
+    store.write("a", Bytes(noise(7 << 20)), ATTRIBUTES, Only(first.etag))
+    entry = store.look("a")
+    assert entry is not None
+    store.copy("a", entry.etag, "kept")
+
+    for key in ("a", "kept"):
+        with store.open(key) as opened:
+            assert b"".join(opened.chunks()) == noise(7 << 20)
+            assert opened.attributes == ATTRIBUTES
+    assert leftovers() == []
+
+
+def test_what_is_too_large_for_a_condition_is_not_replaced_atomically(store: Bucket, leftovers: Leftovers) -> None:
+    first = store.write("a", Bytes(b"first"), NOTHING, None)
+
+    assert (
+        trouble(store.write, "a", Bytes(noise(7 << 20)), NOTHING, Only(first.etag, atomic=True)) is Trouble.NOT_ATOMIC
+    )
+    assert read(store, "a") == b"first" and leftovers() == []
+    second = store.write("a", Bytes(noise(1000)), NOTHING, Only(first.etag, atomic=True))
+    assert store.look("a") == second
+
+
+def test_a_prefix_is_a_folder(server: Server, bucket: str) -> None:
+    for key in ("a", "a/", "a/b", "a/b/", "ab", "b"):
+        server.client.put_object(Bucket=bucket, Key=key, Body=b"")
+
+    assert keys(Bucket(f"s3://{bucket}", 1)) == ["a", "a/b", "ab", "b"]
+    assert keys(Bucket(f"s3://{bucket}/", 1)) == ["a", "a/b", "ab", "b"]
+    assert keys(Bucket(f"s3://{bucket}/a", 1)) == keys(Bucket(f"s3://{bucket}/a/", 1)) == ["b"]
+
+
+def check_acls(server: Server, bucket: str, store: Bucket, size: int) -> None:
+    where = {"Bucket": bucket, "Key": "some/prefix/a"}
+    first = store.write("a", Bytes(b"first"), NOTHING, None)
+    server.client.put_object_acl(**where, ACL="public-read")
+    before = server.client.get_object_acl(**where)["Grants"]
+    assert len(before) == 2
+
+    store.write("a", Bytes(noise(size)), NOTHING, Only(first.etag))
+
+    after = server.client.get_object_acl(**where)["Grants"]
+    assert sorted(map(str, after)) == sorted(map(str, before))
+
+
+@pytest.mark.parametrize("size", [100, 7 << 20], ids=["one request", "in parts"])
+def test_acls_are_kept(server: Server, bucket: str, store: Bucket, size: int) -> None:
+    check_acls(server, bucket, store, size)
+
+
+def test_buckets_without_acls_are_not_asked_for_them(server: Server, bucket: str, store: Bucket) -> None:
+    without_acls(server, bucket)
+
+    assert not store._has_acls
+
+
+def test_held_objects_say_so(server: Server) -> None:
+    bucket = server.bucket(ObjectLockEnabledForBucket=True)
+    store = Bucket(f"s3://{bucket}", 1 << 20)
+    until = datetime.now(UTC) + timedelta(days=3)
+    server.client.put_object(Bucket=bucket, Key="held", Body=b"x", ObjectLockLegalHoldStatus="ON")
+    server.client.put_object(
+        Bucket=bucket, Key="kept", Body=b"x", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until
+    )
+    server.client.put_object(Bucket=bucket, Key="free", Body=b"x")
+
+    found = {}
+    for key in ("held", "kept", "free"):
+        with store.open(key) as opened:
+            found[key] = opened.held
+    assert found == {
+        "held": "legal hold",
+        "kept": f"retained until {until:%Y-%m-%d %H:%M} UTC (GOVERNANCE)",
+        "free": "",
+    }
+    assert store.notices == ("versioned: replaced and deleted objects stay as versions",)
+
+
+def test_archived_objects_say_so(server: Server, bucket: str, store: Bucket) -> None:
+    server.client.put_object(Bucket=bucket, Key="some/prefix/a", Body=b"x", StorageClass="GLACIER")
+
+    assert [entry.storage_class for entry in store.entries()] == ["GLACIER"]
+    assert trouble(store.open, "a") is Trouble.ARCHIVED
+
+
+def test_what_is_being_written_is_not_listed(server: Server, bucket: str, store: Bucket) -> None:
+    """Not by this store, nor by one of a folder above or below."""
+    name = part_name("some/prefix/", "x")
+    server.client.put_object(Bucket=bucket, Key=name, Body=b"half")
+
+    assert keys(store) == keys(Bucket(f"s3://{bucket}", 1)) == []
+    assert trouble(store.write, name.rpartition("/")[2], Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+
+
+def test_uploads_of_a_killed_run_are_aborted(server: Server, bucket: str, store: Bucket, leftovers: Leftovers) -> None:
+    for key in ("a", "b"):
+        name = part_name("some/prefix/", f"some/prefix/{key}")
+        server.client.create_multipart_upload(Bucket=bucket, Key=name)
+        server.client.put_object(Bucket=bucket, Key=name, Body=b"half")
+    assert len(leftovers()) == 4
+
+    store.write("a", Bytes(noise(7 << 20)), NOTHING, Only(None))
+
+    assert len(leftovers()) == 2
+    assert read(store, "a") == noise(7 << 20)
+
+    store.tidy("b")
+    assert not leftovers() and keys(store) == ["a"]
+
+
+def test_a_bucket_that_is_not_there_is_not_an_empty_one(server: Server) -> None:
+    store = Bucket("s3://no-such-bucket", 1 << 20)
+
+    assert trouble(keys, store) is Trouble.OTHER
+    assert trouble(store.open, "a") is Trouble.OTHER
+    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, None) is Trouble.OTHER
+
+
+def test_a_key_that_is_no_text_is_impossible(store: Bucket) -> None:
+    assert trouble(store.write, "a\udcff", Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+
+
+def test_extended_attributes_are_named_as_lost(store: Bucket) -> None:
+    attributes = Attributes(local=(0o644, 0, 0, 0, (("user.a", b"b"), ("user.c", b"d"))))
+
+    assert store.drops(attributes) == ("2 extended attributes",)
+    assert store.drops(ATTRIBUTES) == ()

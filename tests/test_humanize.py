@@ -1,0 +1,62 @@
+"""Sizes, times and other people's words."""
+
+import pytest
+
+from compressor.humanize import (
+    human_bytes,
+    human_format,
+    human_seconds,
+    printable,
+)
+
+
+@pytest.mark.parametrize(
+    "count, text",
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (34_200_000, "34.2 MB"),
+        (999_600, "1.00 MB"),
+        (-1500, "-1.50 kB"),
+        (3.9e12, "3.90 TB"),
+        (2.5e18, "2500 PB"),
+    ],
+)
+def test_sizes_have_three_digits(count: float, text: str) -> None:
+    assert human_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (0.214, "0.21 s"),
+        (12.34, "12.3 s"),
+        (125, "2 min 05 s"),
+        (3600, "1 h 00 min"),
+        (11_045, "3 h 04 min"),
+        (198_000, "2 d 07 h"),
+    ],
+)
+def test_times_are_said_in_the_two_units_that_matter(seconds: float, text: str) -> None:
+    assert human_seconds(seconds) == text
+
+
+@pytest.mark.parametrize("format, text", [("jpeg", "JPEG"), ("webp", "WebP"), ("jp2", "JPEG 2000")])
+def test_formats_are_written_as_people_write_them(format: str, text: str) -> None:
+    assert human_format(format) == text
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("фото 1.jpg", "фото 1.jpg"),
+        ("a\nb\x1b[31m", "a\\nb\\x1b[31m"),
+        ("\udcff.jpg", "\\udcff.jpg"),
+        ("gpj.\u202efdp", "gpj.\\u202efdp"),
+        ("a\u2028b", "a\\u2028b"),
+    ],
+)
+def test_what_does_not_show_as_itself_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert printable(text).encode()
