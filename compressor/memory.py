@@ -6,160 +6,18 @@ spool would be memory that no budget sees.
 """
 
 import os
-import re
-import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self, cast
+from typing import Self
 
 from compressor.errors import BusyError, LimitError, SettingsError
+from compressor.spool import MEMORY_BACKED, Spool, default_spool_dir, file_system
+from compressor.usage import Held
 
-CHUNK_BYTES = 1 << 18
-SPOOL_MEMORY_BYTES = 1 << 16
 PATIENCE_SECONDS = 0.25
-MEMORY_BACKED = {"tmpfs", "ramfs", "devtmpfs", "hugetlbfs"}
-MOUNTINFO = "/proc/self/mountinfo"
-ESCAPED = re.compile(rb"\\([0-7]{3})")  # how mountinfo writes a space, a tab, a newline and a backslash
-
-
-def file_system(directory: str) -> str:
-    """Type of the file system that holds `directory`, "" where it can't be known.
-
-    Paths are compared as bytes: the name of a mount point need not be text.
-    """
-    path, best, kind = os.path.realpath(os.fsencode(directory)), -1, ""
-    try:
-        with open(MOUNTINFO, "rb") as mounts:
-            for line in mounts:
-                fields, _, rest = line.partition(b" - ")
-                mount = ESCAPED.sub(lambda escape: bytes([int(escape[1], 8) & 0xFF]), fields.split(b" ")[4])
-                inside = path == mount or path.startswith(mount.rstrip(b"/") + b"/")
-                if inside and len(mount) >= best:
-                    best, kind = len(mount), rest.split(b" ")[0].decode("ascii", "replace")
-    except OSError:
-        return ""
-    return kind
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds right now, of the system's; 0 where that can't be known."""
-    try:
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
-def default_spool_dir() -> str:
-    """The first of /var/tmp and the system's temporary directory that is on a disk and can be written."""
-    candidates = ["/var/tmp", tempfile.gettempdir()]
-    for directory in candidates:
-        if os.access(directory, os.W_OK) and file_system(directory) not in MEMORY_BACKED:
-            return directory
-    raise SettingsError("spool_dir", f"none of {', '.join(candidates)} is a writable directory on a disk: name one")
-
-
-class Spool:
-    """Bytes that are written once, in order, and then read as often as needed.
-
-    still_wanted  called before each access: what it raises ends the work. Whatever takes long goes through a spool.
-    """
-
-    def __init__(self, resources: "Resources", still_wanted: Callable[[], None] = lambda: None) -> None:
-        self._resources, self._still_wanted = resources, still_wanted
-        self._file = tempfile.SpooledTemporaryFile(max_size=SPOOL_MEMORY_BYTES, dir=resources.spool_dir)  # noqa: SIM115
-        self._charged = 0
-        self.size = 0
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append. Raises LimitError where the process' disk budget is used up."""
-        self._still_wanted()
-        self._resources.charge_disk(len(data))
-        self._charged += len(data)
-        self._file.write(data)
-        self.size += len(data)
-
-    def chunks(self, start: int = 0) -> Iterator[bytes]:
-        """All bytes from `start` on, in chunks of CHUNK_BYTES. Several iterators may be under way at once."""
-        while chunk := self.read(start, CHUNK_BYTES):
-            start += len(chunk)
-            yield chunk
-
-    def read(self, start: int, count: int) -> bytes:
-        """`count` bytes from `start` on; fewer at the end."""
-        self._still_wanted()
-        self._file.seek(start)
-        return self._file.read(count)
-
-    def file(self) -> BinaryIO:
-        """The spool as a seekable binary file, at its start; for reading only."""
-        self._file.seek(0)
-        return cast(BinaryIO, self._file)
-
-    def close(self) -> None:
-        """Give everything back; again is harmless."""
-        self._file.close()
-        self._resources.charge_disk(-self._charged)
-        self._charged = 0
-
-
-class Readable(Protocol):
-    """Bytes that can be read as often as needed: `Spool`, or what begins before it."""
-
-    size: int
-
-    def read(self, start: int, count: int) -> bytes:
-        """`count` bytes from `start` on; fewer at the end."""
-        ...
-
-    def chunks(self) -> Iterator[bytes]:
-        """All of them."""
-        ...
-
-
-class Headed:
-    """A head that was made last, and the spool with what comes behind it."""
-
-    def __init__(self, head: bytes, rest: Spool) -> None:
-        self._head, self._rest = head, rest
-        self.size = len(head) + rest.size
-
-    def read(self, start: int, count: int) -> bytes:
-        """As `Spool.read`."""
-        first = self._head[start : start + count]
-        if len(first) == count:
-            return first
-        return first + self._rest.read(max(0, start - len(self._head)), count - len(first))
-
-    def chunks(self) -> Iterator[bytes]:
-        """As `Spool.chunks`."""
-        yield self._head
-        yield from self._rest.chunks()
-
-
-class Held:
-    """A number of bytes that changes now and then, and its integral over time."""
-
-    def __init__(self) -> None:
-        self._state = (0, 0.0, time.monotonic())  # bytes, their integral, until when; one object, for other threads
-
-    @property
-    def bytes(self) -> int:
-        return self._state[0]
-
-    def add(self, count: int) -> None:
-        """By one thread at a time."""
-        held, integral, since = self._state
-        now = time.monotonic()
-        self._state = (held + count, integral + held * (now - since), now)
-
-    def byte_seconds(self) -> float:
-        """From the beginning until now."""
-        held, integral, since = self._state
-        return integral + held * max(0.0, time.monotonic() - since)
 
 
 class Reservation:
@@ -330,4 +188,4 @@ class Resources:
 
     def spool(self, still_wanted: Callable[[], None] = lambda: None) -> Spool:
         """A new, empty spool; `still_wanted` as there."""
-        return Spool(self, still_wanted)
+        return Spool(self.spool_dir, self.charge_disk, still_wanted)

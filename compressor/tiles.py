@@ -1,6 +1,7 @@
 """Tiles → tile rows, and bands of any number of lines."""
 
 from collections.abc import Iterable, Iterator
+from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,3 +82,16 @@ def rebanded(bands: Iterable[Band], lines: int) -> Iterator[Band]:
                 filled = 0
     if held is not None and filled:
         yield held[:filled]
+
+
+class Bands(Enum):
+    """How bands come.
+
+    LASTING  each stays as it is when the next one is asked for
+    REUSED   it does not: parts of it are copied
+    SLOW     as REUSED, and decoding takes longer than coding: others could only wait
+    """
+
+    LASTING = auto()
+    REUSED = auto()
+    SLOW = auto()

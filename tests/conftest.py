@@ -13,7 +13,7 @@ from tests import safety
 IMAGE_TOOLS = ("buildah", "mmdebstrap")
 NO_IMAGE = [tool for tool in IMAGE_TOOLS if shutil.which(tool) is None] + (["root"] if os.getuid() else [])
 
-collect_ignore = ["test_image.py"] if NO_IMAGE else []
+collect_ignore = ["project/test_image.py"] if NO_IMAGE else []
 
 
 # A shell's background job ignores SIGINT, and so would every process that a test starts and then interrupts.
@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_report_header() -> list[str]:
-    return [f"left out: test_image.py, which needs {', '.join(NO_IMAGE)}"] if NO_IMAGE else []
+    return [f"left out: tests/project/test_image.py, which needs {', '.join(NO_IMAGE)}"] if NO_IMAGE else []
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from compressor import cores
-from compressor.cores import Ahead, Turns
+from compressor.cores import Turns
+from compressor.jpeg.ahead import Ahead
 
 PATIENCE = 20.0  # seconds; other programs may have all cores for a while
 
@@ -101,7 +102,7 @@ def look():  # is registered first, so it runs last, just before the interpreter
             break
         time.sleep(0.0001)
 atexit.register(look)
-from compressor.turns import cores
+from compressor.cores import cores
 def work():
     while True:
         with cores.turn():
@@ -291,7 +292,7 @@ def test_an_interrupt_while_waiting_leaves_nothing_behind(monkeypatch):
 
 FORKS = """
 import os, threading
-from compressor.turns import cores
+from compressor.cores import cores
 
 def work():
     with cores.turn():

@@ -2,12 +2,7 @@
 
 import pytest
 
-from compressor.humanize import (
-    human_bytes,
-    human_format,
-    human_seconds,
-    printable,
-)
+from compressor.humanize import human_bytes, human_format, human_seconds, printable
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from compressor import memory
+from compressor import spool as spool_module
 from compressor.errors import BusyError, LimitError, SettingsError
 from compressor.memory import Reservation, Resources
 
@@ -24,7 +25,7 @@ def reserve(resources: Resources, count: int, still_wanted=lambda: None) -> Rese
 
 @pytest.fixture
 def disk():
-    return memory.default_spool_dir()
+    return spool_module.default_spool_dir()
 
 
 def test_what_never_fits_is_refused_at_once(disk):
@@ -141,7 +142,7 @@ def test_a_spool_asks_before_each_access_whether_it_is_still_wanted(disk):
 def test_a_head_that_was_made_last_is_read_before_its_spool(disk):
     spool = Resources(spool_dir=disk).spool()
     spool.write(b"defgh")
-    headed = memory.Headed(b"abc", spool)
+    headed = spool_module.Headed(b"abc", spool)
     for start in range(10):
         for count in range(10):
             assert headed.read(start, count) == b"abcdefgh"[start : start + count]
@@ -150,7 +151,7 @@ def test_a_head_that_was_made_last_is_read_before_its_spool(disk):
     spool.close()
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, memory.SPOOL_MEMORY_BYTES + 1, 3 * memory.CHUNK_BYTES + 5])
+@pytest.mark.parametrize("size", [0, 1, 1000, spool_module.SPOOL_MEMORY_BYTES + 1, 3 * spool_module.CHUNK_BYTES + 5])
 def test_a_spool_gives_back_what_was_written_as_often_as_asked(disk, size):
     data = os.urandom(size)
     resources = Resources(spool_dir=disk)
@@ -189,7 +190,7 @@ def test_spools_share_a_disk_budget(disk):
 def test_a_spool_directory_in_memory_is_refused(tmp_path, monkeypatch):
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/x rw\n2 1 0:2 / {tmp_path} rw - tmpfs tmpfs rw\n")
-    monkeypatch.setattr(memory, "MOUNTINFO", str(mounts))
+    monkeypatch.setattr(spool_module, "MOUNTINFO", str(mounts))
     with pytest.raises(SettingsError, match="tmpfs"):
         Resources(spool_dir=str(tmp_path))
 
@@ -218,9 +219,9 @@ def test_a_mount_point_is_recognised_whatever_bytes_its_name_has(name, tmp_path,
     escaped = b"".join(b"\\%03o" % byte if byte in b" \t\n\\#" else bytes([byte]) for byte in directory)
     mounts = tmp_path / "mountinfo"
     mounts.write_bytes(b"1 0 0:1 / / rw - ext4 /dev/x rw\n2 1 0:2 / " + escaped + b" rw - tmpfs tmpfs rw\n")
-    monkeypatch.setattr(memory, "MOUNTINFO", str(mounts))
+    monkeypatch.setattr(spool_module, "MOUNTINFO", str(mounts))
 
-    assert memory.file_system(os.fsdecode(directory)) == "tmpfs"
-    assert memory.file_system(str(tmp_path)) == "ext4"
+    assert spool_module.file_system(os.fsdecode(directory)) == "tmpfs"
+    assert spool_module.file_system(str(tmp_path)) == "ext4"
     with pytest.raises(SettingsError, match="in memory"):
         Resources(spool_dir=os.fsdecode(directory))

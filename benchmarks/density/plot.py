@@ -6,19 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.density.curves import (
-    RANGES,
-    Curve,
-    Floats,
-)
-from benchmarks.density.table import (
-    PILLOW,
-    Images,
-    Results,
-    groups,
-    is_ours,
-    metrics_of,
-)
+from benchmarks.density.curves import RANGES, Curve, Floats
+from benchmarks.density.table import PILLOW, Images, Results, groups, is_ours, metrics_of
 
 STEPS = 81  # scores at which the curves are compared
 INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"

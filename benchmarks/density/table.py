@@ -7,13 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.density.curves import (
-    METRICS,
-    RANGES,
-    Point,
-    bd_rate,
-    mean,
-)
+from benchmarks.density.curves import METRICS, RANGES, Point, bd_rate, mean
 from benchmarks.harness import encoders, record
 
 Measured = dict[str, list[Point]]  # by encoder

@@ -3,11 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from benchmarks.footprint.sensitivity import (
-    Bar,
-    break_evens,
-    sensitivity,
-)
+from benchmarks.footprint.sensitivity import Bar, break_evens, sensitivity
 from compressor.footprint import Bound, Coefficient, load
 from compressor.footprint.coefficients import BOUNDS
 from compressor.humanize import two_digits

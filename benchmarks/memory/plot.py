@@ -24,11 +24,7 @@ def draw(rows: "Sequence[Row]", path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from benchmarks.memory.measure import (
-        SERVICE,
-        TARGET_BYTES,
-        lines_of,
-    )
+    from benchmarks.memory.measure import SERVICE, TARGET_BYTES, lines_of
 
     figure = Figure(figsize=(12.8, 6.9), dpi=125, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)

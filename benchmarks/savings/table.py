@@ -7,13 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.harness import record
-from benchmarks.savings.measure import (
-    ANCHOR,
-    BY_NAME,
-    OFF_MAX,
-    QUALITY,
-    Reading,
-)
+from benchmarks.savings.measure import ANCHOR, BY_NAME, OFF_MAX, QUALITY, Reading
 from compressor.footprint import Drivers, Range, Side, breakeven, estimate, load, place
 from compressor.humanize import two_digits
 

@@ -55,12 +55,7 @@ class Result:
 
 def bare_kernels(image: fidelity.Pixels) -> encoders.Encode:
     """The kernels alone with Pillow's own tables: Annex K's, scaled, and its typical Huffman codes."""
-    from compressor.jpeg import (
-        encoder,
-        one_pass,
-        tables,
-        writer,
-    )
+    from compressor.jpeg import encoder, one_pass, tables, writer
     from compressor.tiles import band_lines
 
     height, width, channels = image.shape

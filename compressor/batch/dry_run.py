@@ -4,12 +4,13 @@ import random
 import time
 from collections.abc import Callable, Iterator
 
-from compressor.batch.engine import Engine, Lost
-from compressor.batch.job import Done, Outcome, Prepared, Reason
-from compressor.batch.plan import Filters, Listing
+from compressor.batch.job import Engine, Lost, Prepared
+from compressor.batch.plan import Listing
 from compressor.batch.tally import Tally
+from compressor.ledger.records import Done, Outcome, Reason
 from compressor.report.summary import Progress
 from compressor.stores.contract import Entry
+from compressor.stores.filters import Filters
 
 TURN_SECONDS = 0.2
 

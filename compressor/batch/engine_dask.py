@@ -20,9 +20,9 @@ from distributed import Client, KilledWorker
 from distributed.client import FutureCancelledError
 
 from compressor.batch import work_dask
-from compressor.batch.engine import Answer, Lost
-from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
+from compressor.batch.job import Answer, Job, Lost, Prepared
 from compressor.errors import CompressorError
+from compressor.ledger.records import Done, Outcome, Reason
 from compressor.settings import VERSION
 from compressor.stores.contract import Entry
 

@@ -19,8 +19,7 @@ from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from typing import Any
 
-from compressor.batch.engine import Answer, Lost
-from compressor.batch.job import Job, Prepared
+from compressor.batch.job import Answer, Job, Lost, Prepared
 from compressor.errors import CompressorError
 from compressor.stores.contract import Entry
 

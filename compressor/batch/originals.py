@@ -12,26 +12,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from compressor.batch.job import Done
-from compressor.batch.outcomes import store_digest
 from compressor.errors import SettingsError
 from compressor.humanize import printable
-from compressor.stores.contract import (
-    Attributes,
-    Entry,
-    Only,
-    Store,
-    StoreError,
-    Trouble,
-    open_store,
-)
+from compressor.ledger.records import Done
+from compressor.stores.contract import Attributes, Entry, Only, Store, StoreError, Trouble, store_digest
 from compressor.stores.markers import MARKER, has_marker
-from compressor.stores.places import (
-    folder_of,
-    normal,
-    require_folder,
-    split,
-)
+from compressor.stores.open import open_store
+from compressor.stores.places import folder_of, normal, require_folder, split
 
 MARKER_BYTES_MAX = 1 << 16
 SOURCE = "Source: "

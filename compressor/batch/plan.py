@@ -8,25 +8,14 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Any, Protocol, TextIO
 from urllib.parse import unquote_plus
 
-from compressor.ledger.ledger import (
-    Ledger,
-    LedgerError,
-    Shard,
-)
-from compressor.stores.contract import (
-    Entry,
-    Opened,
-    Refused,
-    Store,
-    open_store,
-)
+from compressor.ledger.ledger import Ledger, LedgerError, Shard
+from compressor.stores.contract import Entry, Opened, Refused, Store
 from compressor.stores.markers import Marks
+from compressor.stores.open import open_store
 
 SHARD_KEYS = 10_000
 COLUMNS = {  # names in a header, in lower case
@@ -39,42 +28,6 @@ COLUMNS = {  # names in a header, in lower case
     "lastmodified": "modified",
     "last_modified": "modified",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """What of a listing is meant. Ages in seconds, by the time of the last change.
-
-    include, exclude   glob patterns of the whole key, `*` matching "/" too; none to include: all
-    but                prefixes that are not meant
-    """
-
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    but: tuple[str, ...] = ()
-    size_min: int = 0
-    size_max: int | None = None
-    older_than: float | None = None
-    newer_than: float | None = None
-
-    def match_key(self, key: str) -> bool:
-        """Whether a key is meant, of whatever object."""
-        if any(key.startswith(prefix) for prefix in self.but):
-            return False
-        if self.include and not any(fnmatchcase(key, pattern) for pattern in self.include):
-            return False
-        return not any(fnmatchcase(key, pattern) for pattern in self.exclude)
-
-    def match(self, entry: Entry, now: float) -> bool:
-        """Whether an object is meant."""
-        if not self.match_key(entry.key):
-            return False
-        if entry.size < self.size_min or (self.size_max is not None and entry.size > self.size_max):
-            return False
-        age = now - entry.modified
-        if self.older_than is not None and not age >= self.older_than:
-            return False
-        return self.newer_than is None or age <= self.newer_than
 
 
 class Listing(Protocol):

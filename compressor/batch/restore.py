@@ -8,33 +8,16 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from compressor.batch.job import Done, Outcome, Reason
 from compressor.batch.originals import Originals, originals_of, unmark
-from compressor.batch.outcomes import (
-    MEANING,
-    in_one_line,
-    store_digest,
-)
-from compressor.batch.plan import Filters
+from compressor.batch.outcomes import MEANING, in_one_line
 from compressor.batch.tally import Tally, problem
 from compressor.ledger.ledger import Ledger, LedgerError
-from compressor.ledger.reader import (
-    facts_in,
-    is_restored,
-    objects_in,
-    reading,
-)
+from compressor.ledger.reader import facts_in, is_restored, objects_in, reading
+from compressor.ledger.records import ALL, PART, RESTORED, Done, Outcome, Reason
 from compressor.report.summary import PROBLEMS_MAX, Progress
-from compressor.stores.contract import (
-    Entry,
-    Only,
-    Store,
-    StoreError,
-    Trouble,
-)
+from compressor.stores.contract import Entry, Only, Store, StoreError, Trouble, store_digest
+from compressor.stores.filters import Filters
 
-RESTORED = "restored"  # a fact of the ledger: PART or ALL of the originals were put back
-PART, ALL = "part", "all"
 WORKERS = 8
 AHEAD = 2  # times the workers: objects that are under way or wait for a thread
 TURN_SECONDS = 0.2

@@ -7,22 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from compressor.batch.engine import Answer, Engine, Lost
-from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
+from compressor.batch.job import Answer, Engine, Job, Lost, Prepared
 from compressor.batch.originals import originals_of
-from compressor.batch.outcomes import store_digest
-from compressor.batch.plan import Filters, Listing, shards
+from compressor.batch.outcomes import settled
+from compressor.batch.plan import Listing, shards
 from compressor.batch.rate_limit import Pace
-from compressor.batch.settled import settled
 from compressor.batch.tally import Tally
 from compressor.ledger.ledger import Ledger, Shard
-from compressor.ledger.records import unsure
+from compressor.ledger.records import Done, Outcome, Reason, unsure
 from compressor.report.summary import Progress
-from compressor.stores.contract import (
-    Entry,
-    Store,
-    StoreError,
-)
+from compressor.stores.contract import Entry, Store, StoreError, store_digest
+from compressor.stores.filters import Filters
 
 TRIES_MAX = 5
 DEATHS_MAX = 2  # of workers, by one object: then it is poison

@@ -1,17 +1,22 @@
 """What a run has seen so far: for its display, and for its summary at the end."""
 
+import dataclasses
 import random
+import time
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 
-from compressor.batch.job import Done, Outcome, Reason
+from compressor.batch.job import Job
+from compressor.batch.originals import originals_of
 from compressor.batch.outcomes import MEANING
+from compressor.footprint import Basis
+from compressor.ledger.records import Done, Outcome, Reason
 from compressor.ledger.totals import Total, Totals
-from compressor.report.summary import (
-    PROBLEMS_MAX,
-    Problem,
-    Progress,
-)
-from compressor.stores.contract import StoreError
+from compressor.report.summary import PROBLEMS_MAX, Problem, Progress, Sample, Summary
+from compressor.settings import Metadata
+from compressor.stores.contract import Store, StoreError, Trouble
+from compressor.usage import Watch
 
 STEPS = 20  # of 5 % each: shares that compressed objects saved
 SAMPLES = 12
@@ -93,3 +98,57 @@ class Tally:
 def problem(done: Done, known: bool = False) -> Problem:
     """An object that deserves a look."""
     return Problem(done.key, done.size, done.reason, done.error, done.notices, known)
+
+
+def estimated(summary: Summary, spent: tuple[float, float], footprint: Basis) -> Summary:
+    """With what the coordinator took beside the objects, and what all of it is estimated to have used."""
+    other, memory = summary.other_seconds + spent[0], summary.memory_byte_seconds + spent[1]
+    used = footprint.of(sum(summary.stage_seconds.values()) + other, memory)
+    return dataclasses.replace(summary, other_seconds=other, memory_byte_seconds=memory, footprint=used)
+
+
+def summary_of(job: Job, tally: Tally, watch: Watch, interrupted: bool) -> Summary:
+    return Summary(
+        source=job.source,
+        target=job.target,
+        mode="in place" if job.in_place else "copy",
+        settings=job.settings,
+        started=watch.started,
+        ended=time.time(),
+        wall_seconds=watch.seconds(),
+        interrupted=interrupted,
+        totals=tally.totals,
+        problems=(*tally.unlisted, *tally.problems)[:PROBLEMS_MAX],
+        problems_more=max(0, tally.failed - len(tally.unlisted) - len(tally.problems)),
+        notices=dict(tally.notices),
+        stage_seconds=dict(tally.stage_seconds),
+        other_seconds=tally.other_seconds,
+        memory_byte_seconds=tally.memory_byte_seconds,
+        keep=job.keep,
+        histogram=tuple(tally.histogram),
+        failed_copied=not job.in_place and (job.copy_unstrippable or job.settings.metadata is Metadata.KEEP),
+    )
+
+
+def samples_of(chosen: Iterable[Done], job: Job, source: Store, target: Store) -> list[Sample]:
+    """Files before and after, where both are still there."""
+    found, originals = [], source
+    if job.in_place and job.keep is not None:
+        originals = originals_of(job.keep, source).store
+    for done in chosen:
+        before = done.kept if job.in_place else done.key
+        if before:
+            with suppress(StoreError):
+                found.append(Sample(done.key, whole(originals, before), whole(target, done.key), done.score))
+    return found
+
+
+def whole(store: Store, key: str) -> bytes:
+    """A file that is known to be small."""
+    data = bytearray()
+    with store.open(key) as opened:
+        for chunk in opened.chunks():
+            data += chunk
+            if len(data) > SAMPLE_BYTES_MAX:
+                raise StoreError(Trouble.CHANGED, f"{key!r} is larger than it was")
+    return bytes(data)

@@ -9,26 +9,19 @@ from mimetypes import guess_type
 from typing import Any
 
 from compressor import pipeline
-from compressor.batch.job import Done, Job, Outcome, Prepared, Reason
+from compressor.batch.job import Job, Prepared
 from compressor.batch.originals import originals_of
-from compressor.batch.outcomes import (
-    Clock,
-    WrongResultError,
-    digest,
-    failed,
-    in_one_line,
-    refused,
-    store_digest,
-)
-from compressor.batch.settled import asked_for
+from compressor.batch.outcomes import Clock, WrongResultError, asked_for, digest, failed, in_one_line, refused
 from compressor.cores import BRIEF_WIDTH, cores
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
-from compressor.memory import Held, Resources, Spool, resident_bytes
+from compressor.ledger.records import Done, Outcome, Reason
+from compressor.memory import Resources
 from compressor.pipeline.unchanged import same, without_metadata
 from compressor.pipeline.validation import examine
 from compressor.settings import Metadata, Path, Report
 from compressor.settings import Outcome as Verdict
 from compressor.sniff import PREFIX, sniff
+from compressor.spool import Spool
 from compressor.stores.contract import (
     RETRIED,
     Attributes,
@@ -38,10 +31,12 @@ from compressor.stores.contract import (
     Store,
     StoreError,
     Trouble,
-    open_store,
+    store_digest,
 )
 from compressor.stores.file_write import further_links
 from compressor.stores.markers import Marks
+from compressor.stores.open import open_store
+from compressor.usage import Held, resident_bytes
 
 SUBTYPES = {"pnm": "x-portable-anymap"}  # where a format is not registered by its name
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from distributed import get_worker, secede
 
-from compressor.batch.engine import Lost
-from compressor.batch.job import Done, Job, Prepared
+from compressor.batch.job import Job, Lost, Prepared
+from compressor.ledger.records import Done
 from compressor.settings import VERSION
 from compressor.stores.contract import Entry
 

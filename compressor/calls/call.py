@@ -10,11 +10,7 @@ from typing import Any, Protocol
 import google_crc32c
 
 from compressor import wire
-from compressor.calls.pipe import (
-    ClosedError,
-    Inbox,
-    Outbox,
-)
+from compressor.calls.pipe import ClosedError, Inbox, Outbox
 from compressor.calls.upload import Part, Upload
 from compressor.errors import IdleError
 from compressor.settings import Report, Source

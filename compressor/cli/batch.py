@@ -19,9 +19,9 @@ from compressor.cli.options import UsageError
 from compressor.settings import Delivery, Settings
 
 if TYPE_CHECKING:
-    from compressor.batch.api import Request
-    from compressor.batch.plan import Filters
+    from compressor.batch.request import Request
     from compressor.report.summary import Summary
+    from compressor.stores.filters import Filters
 
 DEFAULTS = Settings()
 SAMPLE = 200
@@ -99,8 +99,8 @@ def carry_out(options: Mapping[str, Any]) -> None:
 
 def request_of(options: Mapping[str, Any]) -> "Request":
     """Raises UsageError for what can't be meant."""
-    from compressor.batch.api import Request
     from compressor.batch.job import Job
+    from compressor.batch.request import Request
 
     source, target, in_place = options["source"], options["target"], options["in_place"]
     if target is None and not in_place and not options["dry_run"]:
@@ -156,7 +156,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
 
 
 def filters_of(options: Mapping[str, Any]) -> "Filters":
-    from compressor.batch.plan import Filters
+    from compressor.stores.filters import Filters
 
     return Filters(
         include=tuple(options["include"] or ()),

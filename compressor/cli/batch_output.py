@@ -11,23 +11,11 @@ from typing import TYPE_CHECKING, Self
 
 import typer
 
-from compressor.batch.job import Outcome, Reason
 from compressor.cli.output import error_console, facts
-from compressor.humanize import (
-    ENERGY_UNITS,
-    human_bytes,
-    human_format,
-    human_range,
-    human_seconds,
-    printable,
-)
+from compressor.humanize import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds, printable
+from compressor.ledger.records import Outcome, Reason
 from compressor.ledger.totals import Total
-from compressor.report.summary import (
-    Problem,
-    Progress,
-    Projection,
-    Summary,
-)
+from compressor.report.summary import Problem, Progress, Projection, Summary
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

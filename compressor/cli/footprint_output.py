@@ -18,12 +18,7 @@ from compressor.footprint import (
     estimate,
     load,
 )
-from compressor.humanize import (
-    ENERGY_UNITS,
-    MASS_UNITS,
-    human_bytes,
-    two_digits,
-)
+from compressor.humanize import ENERGY_UNITS, MASS_UNITS, human_bytes, two_digits
 
 if TYPE_CHECKING:
     from rich.console import Console

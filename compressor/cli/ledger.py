@@ -11,9 +11,9 @@ from compressor.cli.errors import one_line_errors
 from compressor.cli.options import option
 
 if TYPE_CHECKING:
-    from compressor.batch.job import Done
-    from compressor.batch.plan import Filters
+    from compressor.ledger.records import Done
     from compressor.report.summary import Summary
+    from compressor.stores.filters import Filters
 
 WORKERS = 8  # that of batch.restore, which is slow to import
 
@@ -41,7 +41,8 @@ def restore(
     changed or deleted since is left alone, and listed. May be interrupted: the same command goes on.
     """
     with one_line_errors():
-        from compressor.batch.api import Restoration, put_back
+        from compressor.batch.api import put_back
+        from compressor.batch.request import Restoration
         from compressor.cli.batch import until_stopped
         from compressor.cli.batch_output import Live
 
@@ -70,7 +71,7 @@ def tell(summary: "Summary", json: bool) -> None:
 
 def keys_of(include: list[str] | None, exclude: list[str] | None) -> "Filters | None":
     """Return filters by key; None where every key is meant."""
-    from compressor.batch.plan import Filters
+    from compressor.stores.filters import Filters
 
     return Filters(include=tuple(include or ()), exclude=tuple(exclude or ())) if include or exclude else None
 

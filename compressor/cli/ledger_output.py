@@ -4,14 +4,10 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from compressor.batch.job import Outcome
 from compressor.cli.batch_output import COLORS, figures, many, outcome_table, print_failures, reasoned
 from compressor.cli.output import facts
-from compressor.humanize import (
-    human_bytes,
-    human_seconds,
-    printable,
-)
+from compressor.humanize import human_bytes, human_seconds, printable
+from compressor.ledger.records import Outcome
 from compressor.ledger.status import Status
 from compressor.report.summary import Summary
 

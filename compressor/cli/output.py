@@ -14,13 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from compressor.cli.options import UsageError
-from compressor.humanize import (
-    ENERGY_UNITS,
-    human_bytes,
-    human_format,
-    human_range,
-    human_seconds,
-)
+from compressor.humanize import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as Way
 

@@ -11,8 +11,8 @@ import importlib
 from collections.abc import Iterator
 
 from compressor.errors import UnsupportedError
-from compressor.memory import Readable
 from compressor.settings import Metadata
+from compressor.spool import Readable
 
 # The module of each format that can be reduced.
 MODULES: dict[str, str] = {

@@ -8,9 +8,9 @@ import numpy as np
 from compressor import icc
 from compressor.containers import notes
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
-from compressor.memory import Readable
 from compressor.parsers import bmp
 from compressor.settings import Metadata
+from compressor.spool import Readable
 from compressor.window import Window
 
 TITLE = "BMP"

@@ -1,11 +1,7 @@
 """Which parts of an image coded by AV1 or HEVC are needed to show it: both can hold messages beside the samples."""
 
 from compressor.errors import FormatError, LimitError
-from compressor.parsers.boxes import (
-    Part,
-    Pieces,
-    joined,
-)
+from compressor.parsers.boxes import Part, Pieces, joined
 
 UNITS_MAX = 1 << 16  # OBUs and NAL units of a file
 SEI_BYTES_MAX = 1 << 16

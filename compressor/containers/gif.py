@@ -6,9 +6,9 @@ from compressor import icc
 from compressor.containers import notes
 from compressor.containers.kept import Kept
 from compressor.errors import CompressorError, FormatError
-from compressor.memory import Readable
 from compressor.parsers import gif
 from compressor.settings import Metadata
+from compressor.spool import Readable
 from compressor.window import Window
 
 TITLE = "GIF"

@@ -17,20 +17,12 @@ from compressor.containers.coded import Messages
 from compressor.containers.heif_tracks import Film
 from compressor.containers.heif_uncarried import uncarried
 from compressor.errors import FormatError, UnsupportedError
-from compressor.memory import Readable
 from compressor.metadata import CREDENTIALS_REMOVED
 from compressor.parsers import boxes
-from compressor.parsers.boxes import (
-    Box,
-    Part,
-    Pieces,
-)
-from compressor.parsers.heif import (
-    Heif,
-    Item,
-    read,
-)
+from compressor.parsers.boxes import Box, Part, Pieces
+from compressor.parsers.heif import Heif, Item, read
 from compressor.settings import Metadata
+from compressor.spool import Readable
 
 __all__ = ["uncarried", "without_metadata"]
 

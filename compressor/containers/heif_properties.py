@@ -8,12 +8,7 @@ from compressor import icc
 from compressor.containers.coded import HDR_REMOVED, Messages
 from compressor.errors import UnsupportedError
 from compressor.parsers import boxes
-from compressor.parsers.boxes import (
-    Fields,
-    Held,
-    Part,
-    Pieces,
-)
+from compressor.parsers.boxes import Fields, Held, Part, Pieces
 from compressor.parsers.heif import Heif, Item
 
 # Bytes of the properties that are always kept: size, pixel aspect ratio, turning, mirroring, cropping, scaling,

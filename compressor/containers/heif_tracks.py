@@ -9,16 +9,10 @@ from dataclasses import dataclass
 from compressor.containers import heif_properties
 from compressor.containers.coded import Messages
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.memory import Readable
 from compressor.parsers import boxes
-from compressor.parsers.boxes import (
-    Fields,
-    Part,
-    Pieces,
-    make,
-    make_full,
-)
+from compressor.parsers.boxes import Fields, Part, Pieces, make, make_full
 from compressor.parsers.heif import Heif
+from compressor.spool import Readable
 
 TRACKS_MAX = 64
 SAMPLES_MAX = 1 << 16  # of all tracks

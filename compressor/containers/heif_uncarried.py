@@ -5,14 +5,10 @@ from compressor.containers.coded import Messages
 from compressor.containers.heif_choice import ALPHA, CODED, DEPTH, DERIVED, closed, pictures
 from compressor.containers.heif_writer import BRANDS, GROUPS, REFERENCES
 from compressor.errors import CompressorError
-from compressor.memory import Readable
 from compressor.parsers import boxes
 from compressor.parsers.boxes import Part, Pieces
-from compressor.parsers.heif import (
-    Heif,
-    Item,
-    read,
-)
+from compressor.parsers.heif import Heif, Item, read
+from compressor.spool import Readable
 
 NAMES_MAX = 20
 # Names that encoders give to every picture.

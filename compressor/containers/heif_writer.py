@@ -5,12 +5,7 @@ from collections.abc import Sequence
 
 from compressor.containers.heif_properties import Reduced
 from compressor.containers.heif_tracks import Film
-from compressor.parsers.boxes import (
-    Part,
-    joined,
-    make,
-    make_full,
-)
+from compressor.parsers.boxes import Part, joined, make, make_full
 from compressor.parsers.heif import Heif, Item
 
 # File types that say how to read the file. Others are names that anybody may give.

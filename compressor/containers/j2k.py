@@ -4,8 +4,8 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from compressor.errors import FormatError, LimitError
-from compressor.memory import CHUNK_BYTES, Readable
 from compressor.parsers.boxes import Part
+from compressor.spool import CHUNK_BYTES, Readable
 
 SOC, SIZ, SOT, SOD, EOC, TLM = 0xFF4F, 0xFF51, 0xFF90, 0xFF93, 0xFFD9, 0xFF55
 CME = 0xFF64

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from compressor import icc
 from compressor.containers import j2k
 from compressor.errors import CompressorError, FormatError, UnsupportedError
-from compressor.memory import Readable
 from compressor.metadata import CREDENTIALS_REMOVED, removed_behind
 from compressor.parsers import boxes
 from compressor.parsers.boxes import Box, Fields
 from compressor.settings import Metadata
 from compressor.sniff import J2K_CODESTREAM
+from compressor.spool import Readable
 
 SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 # Boxes of ISO/IEC 15444-2 (JPX) and -3 (Motion JPEG 2000) that say where else pictures are, or how to combine them.

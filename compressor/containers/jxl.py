@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 from compressor.containers import jxl_codestream
 from compressor.errors import CompressorError, FormatError
-from compressor.memory import Readable
 from compressor.metadata import CREDENTIALS_REMOVED, removed_behind
 from compressor.parsers import boxes
 from compressor.parsers.boxes import Pieces
 from compressor.settings import Metadata
 from compressor.sniff import JXL_CODESTREAM
+from compressor.spool import Readable
 
 SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 LAST = 1 << 31  # of the number of a jxlp box

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Iterator
 
 from compressor.errors import LimitError
-from compressor.memory import Readable
+from compressor.spool import Readable
 
 PARTS_MAX = 1 << 19  # 8 MiB of ranges
 NEW_BYTES_MAX = 16 << 20

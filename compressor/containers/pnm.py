@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from compressor.containers import notes
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
-from compressor.memory import Readable
 from compressor.settings import Metadata
+from compressor.spool import Readable
 from compressor.window import WINDOW_BYTES, Window
 
 TITLE = "PNM"

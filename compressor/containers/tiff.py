@@ -17,18 +17,10 @@ from compressor.containers.tiff_extent import DEPTH_MAX, NESTED_MAX, end_of, nes
 from compressor.containers.tiff_streams import trim
 from compressor.containers.tiff_strips import strips_of
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
-from compressor.memory import CHUNK_BYTES, Readable
 from compressor.metadata import ADOBE_RGB, ADOBE_RGB_REMOVED
-from compressor.parsers.tiff import (
-    COMPRESSION,
-    PHOTOMETRIC,
-    SUB_IFDS,
-    Directory,
-    Entry,
-    File,
-    Integers,
-)
+from compressor.parsers.tiff import COMPRESSION, PHOTOMETRIC, SUB_IFDS, Directory, Entry, File, Integers
 from compressor.settings import Metadata
+from compressor.spool import CHUNK_BYTES, Readable
 
 STRIP_OFFSETS = 273
 ICC = 34675

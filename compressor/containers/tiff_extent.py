@@ -6,8 +6,8 @@ from compressor.containers import tiff_tags
 from compressor.containers.tiff_streams import trim
 from compressor.containers.tiff_strips import strips_of
 from compressor.errors import CompressorError, FormatError, LimitError
-from compressor.memory import CHUNK_BYTES, Readable
 from compressor.parsers.tiff import Directory, File
+from compressor.spool import CHUNK_BYTES, Readable
 
 DEPTH_MAX = 3  # of directories within directories: SubIFDs, Exif and what Exif refers to
 NESTED_MAX = 64  # of them, for each page

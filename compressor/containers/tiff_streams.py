@@ -9,11 +9,7 @@ import numpy as np
 from compressor.containers import tiff_jpeg
 from compressor.containers.tiff_strips import Strips
 from compressor.errors import FormatError, UnsupportedError
-from compressor.parsers.tiff import (
-    COMPRESSION,
-    Directory,
-    File,
-)
+from compressor.parsers.tiff import COMPRESSION, Directory, File
 
 LZW, JPEG, ADOBE_DEFLATE, DEFLATE, WEBP = 5, 7, 8, 32946, 50001
 FILL_ORDER, JPEG_TABLES = 266, 347

@@ -2,15 +2,7 @@
 
 from compressor import icc
 from compressor.containers.tiff_strips import BYTE_COUNTS, Strips
-from compressor.parsers.tiff import (
-    BITS,
-    LENGTH,
-    SAMPLES,
-    WIDTH,
-    Directory,
-    Entry,
-    File,
-)
+from compressor.parsers.tiff import BITS, LENGTH, SAMPLES, WIDTH, Directory, Entry, File
 
 NUMERIC_TYPES = frozenset((1, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 16, 17, 18))
 BYTE_TYPES = frozenset((1, 7))

@@ -8,9 +8,9 @@ from compressor import icc
 from compressor.containers import notes
 from compressor.containers.kept import Kept
 from compressor.errors import FormatError, LimitError
-from compressor.memory import Readable
 from compressor.metadata import lost_colors, orientation, orientation_exif
 from compressor.settings import Metadata
+from compressor.spool import Readable
 from compressor.window import Window
 
 TITLE = "WebP"

@@ -14,7 +14,7 @@ from compressor.exporter.feed import Feeds
 from compressor.exporter.ledgers import Ledgers, Sight
 from compressor.exporter.state import State
 from compressor.footprint import Basis, Drivers, amounts
-from compressor.memory import resident_bytes
+from compressor.usage import resident_bytes
 
 log = logging.getLogger(__name__)
 

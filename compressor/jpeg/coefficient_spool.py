@@ -10,7 +10,7 @@ from compressor.cores import cores
 from compressor.jpeg.encoder import Row
 from compressor.jpeg.frame import Frame
 from compressor.kernels import packing
-from compressor.memory import Spool
+from compressor.spool import Spool
 
 PACKED_BLOCKS = 2048  # of a coefficient row, packed by one call
 TOGETHER_BYTES = 1 << 15  # of packed rows, about so many are written and read at once: each access has its price

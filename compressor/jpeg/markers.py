@@ -7,25 +7,7 @@ from typing import NoReturn
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError
 from compressor.jpeg.frame import SOF_LS
-from compressor.t81 import (
-    APP0,
-    APP15,
-    COM,
-    DAC,
-    DHP,
-    DHT,
-    DNL,
-    DQT,
-    DRI,
-    EOI,
-    EXP,
-    RST0,
-    RST7,
-    SOF0,
-    SOI,
-    SOS,
-    TEM,
-)
+from compressor.t81 import APP0, APP15, COM, DAC, DHP, DHT, DNL, DQT, DRI, EOI, EXP, RST0, RST7, SOF0, SOI, SOS, TEM
 
 PARAMETERLESS = (TEM, *range(RST0, RST7 + 1))  # and SOI, EOI
 MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that ends entropy-coded data

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from compressor.jpeg.encoder import Row, Sequential, Transform
 from compressor.jpeg.frame import Frame
-from compressor.jpeg.parallel import Bands, PixelCoder
+from compressor.jpeg.parallel import PixelCoder
 from compressor.jpeg.tables import Codes
-from compressor.tiles import Band
+from compressor.tiles import Band, Bands
 
 
 class OnePassPixels:

@@ -7,18 +7,18 @@ whoever codes what.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.cores import Ahead, cores
+from compressor.cores import cores
+from compressor.jpeg.ahead import Ahead
 from compressor.jpeg.encoder import CODED_BLOCKS, Sequential, Transform, coded_bytes, padding
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes
 from compressor.kernels.huffman_encode import join
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
-from compressor.tiles import Band
+from compressor.tiles import Band, Bands
 
 PART_SEGMENTS_MAX = 384  # of a part: 4 ms of coding; to hand it over takes some 100 µs
 PART_SEGMENTS_MIN = 24
@@ -27,19 +27,6 @@ PARTS_MIN = 4  # of what is left, for each thread: parts become smaller, so that
 SEGMENT_BLOCKS = SEGMENT // 8 * 3  # at most
 OUT_BYTES = 2 * coded_bytes(CODED_BLOCKS)
 NO_BITS = np.zeros(2, np.int64)
-
-
-class Bands(Enum):
-    """How bands come.
-
-    LASTING  each stays as it is when the next one is asked for
-    REUSED   it does not: parts of it are copied
-    SLOW     as REUSED, and decoding takes longer than coding: others could only wait
-    """
-
-    LASTING = auto()
-    REUSED = auto()
-    SLOW = auto()
 
 
 THREADS_MAX = {Bands.LASTING: 8, Bands.REUSED: 3, Bands.SLOW: 1}  # of three one makes bands, for two that code

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from compressor import icc as profiles
-from compressor.jpeg import gainmap, mpf
+from compressor.jpeg import mpf
 from compressor.jpeg.attachments import ADOBE, EXIF, EXIF_BYTES, EXIF_START, GAIN_MAP, ICC, JFIF, XMP, joined_icc
 from compressor.jpeg.frame import Segment
 from compressor.jpeg.markers import MarkerReader
@@ -101,7 +101,7 @@ class SegmentReducer:
         if marker == APP2 and data.startswith(mpf.IDENTIFIER):
             return self._reduce_index(segment)
         if marker == APP1:
-            reduced = (gainmap.reduced_xmp if self._first else gainmap.reduced_parameters)(data[len(XMP) :])
+            reduced = (mpf.reduced_xmp if self._first else mpf.reduced_parameters)(data[len(XMP) :])
             return None if reduced is None else Segment(APP1, XMP + reduced)
         return segment
 

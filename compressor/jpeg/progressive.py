@@ -12,7 +12,7 @@ from compressor.jpeg.tables import HuffmanSpec, huffman_spec
 from compressor.jpeg.writer import huffman, scan_header
 from compressor.kernels import progressive_count, progressive_encode, progressive_scans
 from compressor.kernels.huffman_encode import code_table, stuff
-from compressor.memory import Spool
+from compressor.spool import Spool
 from compressor.t81 import SSSS_AC_MAX, SSSS_DC_MAX
 
 Specs = dict[tuple[int, int], HuffmanSpec]

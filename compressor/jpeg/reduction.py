@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from compressor.bytestream import ByteStream
 from compressor.cores import cores
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.jpeg import gainmap, mpf, writer
+from compressor.jpeg import mpf, writer
 from compressor.jpeg.attachments import XMP
 from compressor.jpeg.frame import SOF_LS, Segment
 from compressor.jpeg.headers import read_header
@@ -14,9 +14,9 @@ from compressor.jpeg.markers import PARAMETERLESS, MarkerReader, entropy_coded, 
 from compressor.jpeg.policy import PICTURES_REMOVED, SegmentReducer, read_metadata
 from compressor.jpeg.reader import read_rows
 from compressor.jpeg.scans import Scans
-from compressor.memory import CHUNK_BYTES, Readable
 from compressor.metadata import removed_behind
 from compressor.settings import Metadata
+from compressor.spool import CHUNK_BYTES, Readable
 from compressor.t81 import APP0, APP1, APP2, APP15, COM, DNL, EOI, EXP, SOF0, SOI, SOS
 
 SOF15 = SOF0 + 15
@@ -156,7 +156,7 @@ class FurtherPictures:
                     changed.append(Segment(APP2, self.index(0, 0), segment.offset))
             elif segment.marker == APP1 and segment.data.startswith(XMP):
                 if self.pictures:  # which the packet is about
-                    packet = gainmap.with_lengths(segment.data[len(XMP) :], self.lengths)
+                    packet = mpf.with_lengths(segment.data[len(XMP) :], self.lengths)
                     changed.append(Segment(APP1, XMP + packet, segment.offset))
             else:
                 changed.append(segment)

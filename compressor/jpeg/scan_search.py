@@ -19,7 +19,7 @@ from compressor.jpeg.progressive import (
 )
 from compressor.jpeg.tables import Codes, optimal_codes
 from compressor.jpeg.writer import huffman, scan_header, sequential_scan
-from compressor.memory import Spool
+from compressor.spool import Spool
 
 # What is tried, as by mozjpeg (jpeg_search_progression in jcparam.c): how many bits of a coefficient come later, and
 # after which coefficient the first bits go on in a scan of their own. And what it does not: later bits for what comes

@@ -21,7 +21,7 @@ from compressor.jpeg.headers import STANDARD_HUFFMAN, Parser
 from compressor.jpeg.markers import NO_EOI, entropy_coded
 from compressor.jpeg.reader import WINDOW, EntropyReader
 from compressor.kernels import huffman_decode, progressive
-from compressor.memory import Readable
+from compressor.spool import Readable
 from compressor.t81 import EOI, SOS
 
 # Encoders write up to a dozen scans, four components with every bit in a scan of its own fewer than 100; a window is

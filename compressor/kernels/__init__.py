@@ -22,10 +22,10 @@ PLACE = cache.prepare(_NUMBA_WAS_THERE)
 def warmup() -> list[tuple[str, float]]:
     """Import every kernel module; the name and the wall seconds of each, about 0 where it was there already."""
     taken = []
-    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+    for module in sorted(pkgutil.walk_packages(__path__, f"{__name__}."), key=lambda module: module.name):
         before = time.perf_counter()
-        importlib.import_module(f"{__name__}.{module.name}")
-        taken.append((module.name, time.perf_counter() - before))
+        importlib.import_module(module.name)
+        taken.append((module.name.removeprefix(f"{__name__}."), time.perf_counter() - before))
     return taken
 
 

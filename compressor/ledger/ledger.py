@@ -19,16 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from compressor.batch.job import Done, Outcome, Reason
 from compressor.errors import CompressorError
-from compressor.ledger.records import (
-    as_line,
-    blob,
-    from_line,
-    part_path,
-    text,
-    unsure,
-)
+from compressor.ledger.records import Done, Outcome, Reason, as_line, blob, from_line, part_path, text, unsure
 from compressor.ledger.totals import Total, Totals
 
 SCHEMA = """

@@ -7,18 +7,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from compressor.batch.job import Done
-from compressor.ledger.ledger import (
-    FINAL,
-    INTENT,
-    LedgerError,
-)
-from compressor.ledger.records import (
-    blob,
-    from_line,
-    part_path,
-    unsure,
-)
+from compressor.ledger.ledger import FINAL, INTENT, LedgerError
+from compressor.ledger.records import Done, blob, from_line, part_path, unsure
 
 WAIT_SECONDS = 0.2
 LINE_BYTES_MAX = 1 << 20  # of a part; ours have some hundred

@@ -6,15 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.batch.job import Outcome
-from compressor.batch.restore import RESTORED
 from compressor.ledger.ledger import FINAL, SPENT
-from compressor.ledger.reader import (
-    columns_of,
-    facts_in,
-    reading,
-)
-from compressor.ledger.records import from_line
+from compressor.ledger.reader import columns_of, facts_in, reading
+from compressor.ledger.records import RESTORED, Outcome, from_line
 
 
 @dataclass(slots=True)

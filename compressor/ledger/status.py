@@ -7,16 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from compressor.batch.api import FINISHED
-from compressor.batch.job import Outcome, Reason
-from compressor.batch.restore import ALL, RESTORED
 from compressor.ledger.ledger import FINAL, INTENT
-from compressor.ledger.reader import (
-    columns_of,
-    facts_in,
-    reading,
-)
-from compressor.ledger.records import from_line, unsure
+from compressor.ledger.reader import columns_of, facts_in, reading
+from compressor.ledger.records import ALL, FINISHED, RESTORED, Outcome, Reason, from_line, unsure
 from compressor.ledger.totals import Total, Totals
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compressor.batch.job import Done, Outcome, Reason
+from compressor.ledger.records import Done, Outcome, Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compressor.errors import FormatError, LimitError
-from compressor.memory import CHUNK_BYTES, Readable
+from compressor.spool import CHUNK_BYTES, Readable
 
 TOP_LEVEL_MAX = 4096  # boxes of a file
 NESTED_MAX = 1 << 16  # boxes in one box

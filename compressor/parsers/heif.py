@@ -5,13 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.memory import Readable
 from compressor.parsers import boxes
-from compressor.parsers.boxes import (
-    Box,
-    Fields,
-    Part,
-)
+from compressor.parsers.boxes import Box, Fields, Part
+from compressor.spool import Readable
 
 ITEMS_MAX = 1 << 14
 EXTENTS_MAX = 1 << 16  # of all items together

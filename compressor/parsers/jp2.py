@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from compressor.errors import FormatError
-from compressor.memory import Readable
 from compressor.parsers import boxes
 from compressor.parsers.boxes import Fields
+from compressor.spool import Readable
 
 SRGB, GREY, SYCC, CMYK, BILEVEL = 16, 17, 18, 12, (0, 15)
 # Enumerated colour spaces of ISO/IEC 15444-2, M.11.7.3.1, for messages.

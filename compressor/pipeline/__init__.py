@@ -17,11 +17,14 @@ from typing import Any
 
 from compressor.bytestream import ByteStream
 from compressor.errors import UnsupportedError
-from compressor.memory import Resources, Spool
+from compressor.memory import Resources
 from compressor.pipeline import routing
 from compressor.pipeline.delivery import Stream, holding
+from compressor.pipeline.routes import Context
+from compressor.pipeline.sources import source_of
 from compressor.pipeline.stages import Stages
 from compressor.settings import Format, Raw, Result, Settings, Source
+from compressor.spool import Spool
 
 
 def refuse_what_does_not_stand(settings: Settings) -> None:
@@ -61,7 +64,7 @@ def stream(
     """
     settings = settings or Settings()
     refuse_what_does_not_stand(settings)
-    raw, parts = routing.source_of(chunks, raw)
+    raw, parts = source_of(chunks, raw)
     return Stream(parts, settings, raw, resources or shared_resources(), still_wanted)
 
 
@@ -76,7 +79,7 @@ def inspect(
     than it must."""
     settings = settings or Settings()
     refuse_what_does_not_stand(settings)
-    raw, parts = routing.source_of(chunks, raw)
+    raw, parts = source_of(chunks, raw)
     resources, spools = resources or shared_resources(), []
 
     def spool() -> Spool:
@@ -85,7 +88,7 @@ def inspect(
 
     with resources.reservation() as reservation:
         hold = holding(reservation)
-        context = routing.Context(settings, Stages(), spool, hold)
+        context = Context(settings, Stages(), spool, hold)
         try:
             if raw is not None:
                 source, _ = routing.open_raw(raw, parts, context)

@@ -6,14 +6,9 @@ are read (`Context.hold`).
 
 from compressor import png
 from compressor.jpeg import encoder, parallel, scans
-from compressor.jpeg.adaptive_quantization import (
-    BYTES_PER_BLOCK,
-    plane_bytes,
-    window_bytes,
-)
+from compressor.jpeg.adaptive_quantization import BYTES_PER_BLOCK, plane_bytes, window_bytes
 from compressor.jpeg.coefficient_spool import MEMORY_BYTES as PACKING_BYTES
 from compressor.jpeg.frame import Frame, Header
-from compressor.jpeg.parallel import Bands
 from compressor.jpeg.progressive import AREA_BYTES
 from compressor.jpeg.scan_search import SCANS_MAX
 from compressor.kernels import packing
@@ -25,6 +20,7 @@ from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
 from compressor.png.reduction import RUN_PIXELS, RUNS
 from compressor.png.rgba16 import PIECE_PIXELS
 from compressor.settings import Effort, Raw, Settings
+from compressor.tiles import Bands
 
 BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block

@@ -14,8 +14,8 @@ from compressor.jpeg.scan_search import Coding
 from compressor.jpeg.scans import Scans, tables_of
 from compressor.jpeg.zero_steps import without_zero_steps
 from compressor.kernels import packing
-from compressor.memory import Spool
 from compressor.pipeline.stages import Stages
+from compressor.spool import Spool
 
 PACKED_BLOCKS = 1024  # of a row, by one call
 

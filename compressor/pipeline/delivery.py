@@ -8,13 +8,14 @@ from typing import Any, Self
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.memory import CHUNK_BYTES, Headed, Reservation, Resources, Spool
+from compressor.memory import Reservation, Resources
 from compressor.pipeline import bounds, routing
 from compressor.pipeline.pixels import ArrayPixels
-from compressor.pipeline.routes import Route
+from compressor.pipeline.routes import Context, Route
 from compressor.pipeline.stages import Stages
 from compressor.pipeline.unchanged import may_stay, same, size_without_metadata, without_metadata
 from compressor.settings import Delivery, Metadata, Outcome, Path, Raw, Report, Settings, Source, Tile
+from compressor.spool import CHUNK_BYTES, Headed, Spool
 
 DEFECT = "the result did not decode to the source's own samples, which is a defect of the encoder"
 # Share of the source that a WebP made from WebP, or AVIF from AVIF, may have at most: a result that comes back with the
@@ -154,7 +155,7 @@ class Stream:
     def _open(self) -> None:
         self._reservation = reservation = self._resources.reservation()
         hold = holding(reservation)
-        context = routing.Context(self._settings, self._stages, self._spool, hold)
+        context = Context(self._settings, self._stages, self._spool, hold)
         if self._raw is not None:
             is_array = isinstance(self._chunks, ArrayPixels)
             self._counted = self._chunks.size if is_array else 0

@@ -11,17 +11,16 @@ from compressor.errors import SettingsError
 from compressor.jpeg import mpf
 from compressor.jpeg.attachments import attachments_of
 from compressor.jpeg.frame import Header
-from compressor.jpeg.parallel import Bands
 from compressor.jpeg.pixels import COLORS, kind_of
 from compressor.jpeg.pixels import bands as jpeg_bands
 from compressor.jpeg.policy import PICTURES_REMOVED
 from compressor.kernels.color import flatten
-from compressor.memory import Spool
 from compressor.metadata import Attachments, attachments_of_raw, removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients
 from compressor.settings import Raw, Tile
-from compressor.tiles import Band
+from compressor.spool import Spool
+from compressor.tiles import Band, Bands
 
 
 class Pixels(Protocol):

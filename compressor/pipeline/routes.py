@@ -2,10 +2,12 @@
 check them. `to_jpeg`, `to_png` and `to_other` have them, by what comes out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from compressor.memory import Readable
-from compressor.settings import Path
+from compressor.pipeline.stages import Stages
+from compressor.settings import Path, Settings
+from compressor.spool import Readable, Spool
 
 
 class Route(ABC):
@@ -51,3 +53,17 @@ class Route(ABC):
     def verify(self, result: Readable) -> bool:
         """Whether the result is what an exact one must be."""
         return True
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every route needs.
+
+    spool  makes one that is given back with the request
+    hold   charges so many bytes of metadata; see `ByteStream.hold`
+    """
+
+    settings: Settings
+    stages: Stages
+    spool: Callable[[], Spool]
+    hold: Callable[[int], None]

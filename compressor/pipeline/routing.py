@@ -3,54 +3,35 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from compressor import containers, inputs, png, raster
+from compressor import containers, png, raster
 from compressor.bytestream import ByteStream
 from compressor.cores import BRIEF_WIDTH
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.inputs import Kind
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.pixels import COLORS as COLORS_OF_JPEG
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header
-from compressor.memory import CHUNK_BYTES, Spool
 from compressor.parsers.tiff import File
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import read_coefficients
 from compressor.pipeline.pixels import ArrayPixels, JpegPixels, Pixels, PngPixels, RasterPixels, RawPixels
-from compressor.pipeline.routes import Route
-from compressor.pipeline.stages import Stages
+from compressor.pipeline.routes import Context, Route
 from compressor.pipeline.to_jpeg import PixelsToJpeg, jpeg_to_jpeg
 from compressor.pipeline.to_other import PixelsToOther
 from compressor.pipeline.to_png import PixelsToPng, PngToPng
 from compressor.pipeline.unchanged import may_stay, reason_unchanged
 from compressor.settings import ContentCredentials, Delivery, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
+from compressor.spool import Spool
 from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
 
 # The output formats under `keep`. Nobody wants a BMP kept as it is; what it becomes depends on its pixels.
 KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "jpeg or png"}
 COLORS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
-
-
-@dataclass(frozen=True)
-class Context:
-    """What every route needs.
-
-    spool  makes one that is given back with the request
-    hold   charges so many bytes of metadata; see `ByteStream.hold`
-    """
-
-    settings: Settings
-    stages: Stages
-    spool: Callable[[], Spool]
-    hold: Callable[[int], None]
 
 
 PixelRoute = PixelsToJpeg | PixelsToPng | PixelsToOther
@@ -270,20 +251,3 @@ def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
         reserved_bytes=route.memory_bytes,
     )
     return source, lambda: route
-
-
-def source_of(image: Any, raw: Raw | None = None) -> tuple[Raw | None, Any]:
-    """Return what a caller gave as the pipeline takes it: geometry and metadata of raw samples or None, and chunks,
-    tiles, or the pixels of an array or a Pillow image."""
-    if raw is not None:
-        return raw, inputs.tiles_of(image)
-    kind = inputs.kind_of(image)
-    if kind is Kind.PICTURE:
-        picture = raster.read_picture(image)
-        return picture.raw, ArrayPixels(picture.pixels, picture.raw, picture.notices, picture.loss)
-    if kind is not Kind.ARRAY:
-        return None, inputs.chunks_of(image, kind, CHUNK_BYTES)
-    height, width, channels = inputs.shape_of(image)
-    pixels = np.ascontiguousarray(image).reshape(height, width, channels)
-    raw = Raw(width=width, height=height, channels=channels, tile_width=width, tile_height=height)
-    return raw, ArrayPixels(pixels, raw)

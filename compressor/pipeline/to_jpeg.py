@@ -9,24 +9,13 @@ from collections.abc import Callable, Iterator
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.jpeg import (
-    adaptive_quantization,
-    encoder,
-    mpf,
-    one_pass,
-    perceptual,
-    requantize,
-    static_codes,
-    writer,
-)
+from compressor.jpeg import adaptive_quantization, encoder, mpf, one_pass, perceptual, requantize, static_codes, writer
 from compressor.jpeg import attachments as segments
 from compressor.jpeg.encoder import without_padding
-from compressor.jpeg.parallel import Bands
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.reduction import FurtherPictures
 from compressor.jpeg.scan_search import Smallest
 from compressor.jpeg.scans import read_scans
-from compressor.memory import Readable, Spool
 from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
@@ -34,7 +23,8 @@ from compressor.pipeline.pixels import Pixels, without_alpha
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
-from compressor.tiles import band_lines
+from compressor.spool import Readable, Spool
+from compressor.tiles import Bands, band_lines
 
 
 class JpegToJpeg(Route):

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 from compressor import png
 from compressor.bytestream import ByteStream
-from compressor.memory import Readable, Spool
 from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import Pixels, RasterPixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings
+from compressor.spool import Readable, Spool
 from compressor.tiles import band_lines
 
 

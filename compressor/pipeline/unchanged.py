@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from compressor import containers, png
 from compressor.jpeg import reduction
-from compressor.memory import Spool
 from compressor.settings import Format, Metadata, Settings, Source
+from compressor.spool import Spool
 
 
 def may_stay(kind: str, settings: Settings) -> bool:

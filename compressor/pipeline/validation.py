@@ -11,10 +11,11 @@ from compressor.errors import FormatError
 from compressor.jpeg.attachments import attachments_of
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import read_scans
-from compressor.memory import Resources, Spool
+from compressor.memory import Resources
 from compressor.metadata import Attachments, orientation
 from compressor.settings import Metadata
 from compressor.sniff import PREFIX, sniff
+from compressor.spool import Spool
 from compressor.tiles import band_lines
 
 

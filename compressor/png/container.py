@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, UnsupportedError
-from compressor.memory import Readable
 from compressor.metadata import removed_behind
 from compressor.png.chunks import (
     METADATA_BYTES_MAX,
@@ -24,6 +23,7 @@ from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.metadata import removed
 from compressor.png.policy import ANIMATION, CREDENTIALS, Passed, is_needed, kept, removed_credentials
 from compressor.settings import Metadata
+from compressor.spool import Readable
 
 STRUCTURE = (b"IHDR", b"PLTE", b"IDAT", b"IEND", *ANIMATION)
 IMAGE_DATA = {b"IDAT": 0, b"fdAT": 4}  # bytes of a chunk before the compressed ones (clause 11.3.6.3)

@@ -5,17 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.kernels.png.filter import (
-    BIGRAMS,
-    SEEN_WORDS,
-    SUMS,
-    filter_rows,
-)
-from compressor.kernels.png.unfilter import (
-    NONE,
-    SUB,
-    UP,
-)
+from compressor.kernels.png.filter import BIGRAMS, SEEN_WORDS, SUMS, filter_rows
+from compressor.kernels.png.unfilter import NONE, SUB, UP
 from compressor.png.deflate import deflater
 from compressor.png.header import PALETTE, Header
 from compressor.settings import Effort

@@ -7,14 +7,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from compressor.kernels.png.rgba16 import (
-    BITS1,
-    BITS2,
-    BITS4,
-    COLORED,
-    DEEP,
-    TRANSLUCENT,
-)
+from compressor.kernels.png.rgba16 import BITS1, BITS2, BITS4, COLORED, DEEP, TRANSLUCENT
 from compressor.png.chunks import Chunk
 from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, SAMPLES, Header
 from compressor.png.rgba16 import pixel, rgba, scaled, transparent

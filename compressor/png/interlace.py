@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from compressor.errors import FormatError
 from compressor.kernels.png.adam7 import spread
 from compressor.kernels.png.unfilter import unfilter
-from compressor.memory import Spool
 from compressor.png.chunks import PIECE_BYTES, ImageData
 from compressor.png.header import Header
 from compressor.png.inflate import INFLATE_BYTES, Inflate
+from compressor.spool import Spool
 
 # First column, first line, and the steps in both (clause 8.1).
 ADAM7 = (

@@ -8,19 +8,14 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError
-from compressor.kernels.png.pixels import (
-    color_key,
-    expand_bits,
-    look_up,
-    reduce16,
-)
+from compressor.kernels.png.pixels import color_key, expand_bits, look_up, reduce16
 from compressor.kernels.png.unfilter import unfilter
-from compressor.memory import Spool
 from compressor.png import interlace
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ImageData, read_data, read_start, skip_data
 from compressor.png.header import GREY, PALETTE, SAMPLES, Header, read_header, take
 from compressor.png.inflate import INFLATE_BYTES, Inflate
 from compressor.png.policy import ANIMATION, CREDENTIALS, Passed, is_needed
+from compressor.spool import Spool
 
 Bytes = NDArray[np.uint8]
 

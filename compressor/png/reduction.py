@@ -11,13 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.kernels.png.rgba16 import (
-    COLORS_MAX,
-    SLOTS,
-    find_colors,
-    needs,
-    pack_rgba16,
-)
+from compressor.kernels.png.rgba16 import COLORS_MAX, SLOTS, find_colors, needs, pack_rgba16
 from compressor.png.chunks import Chunk
 from compressor.png.filters import choices, trial
 from compressor.png.forms import Form, candidates, converted, may_stay

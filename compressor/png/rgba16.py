@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.kernels.png.rgba16 import expand_rgba16
-from compressor.memory import Spool
 from compressor.png.header import GREY, PALETTE, SAMPLES, Header, read_header
 from compressor.png.reader import Bytes, colors, scanlines
+from compressor.spool import Spool
 
 Pixels = NDArray[np.uint64]
 

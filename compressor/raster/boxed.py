@@ -9,9 +9,9 @@ from PIL import ImageFile
 
 from compressor import cicp, icc
 from compressor.errors import CompressorError, UnsupportedError
-from compressor.memory import CHUNK_BYTES
 from compressor.parsers import av1, heif, jp2
 from compressor.parsers.boxes import Fields, Pieces
+from compressor.spool import CHUNK_BYTES
 
 # Colour spaces of profiles that fit the pixels, by how many channels these have without alpha.
 SPACES = {1: "GRAY", 3: "RGB"}

@@ -7,15 +7,7 @@ from typing import BinaryIO
 
 from compressor.errors import UnsupportedError
 from compressor.parsers import tiff
-from compressor.parsers.tiff import (
-    BITS,
-    COMPRESSION,
-    PHOTOMETRIC,
-    PLANAR,
-    SAMPLES,
-    Directory,
-    File,
-)
+from compressor.parsers.tiff import BITS, COMPRESSION, PHOTOMETRIC, PLANAR, SAMPLES, Directory, File
 
 YCBCR_COEFFICIENTS, SUBSAMPLING, BLACK_WHITE = 529, 530, 532
 EXTRA_SAMPLES, SAMPLE_FORMAT, INK_SET, COLOR_MAP = 338, 339, 332, 320

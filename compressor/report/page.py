@@ -8,32 +8,13 @@ from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 
-from compressor.batch.job import Outcome
 from compressor.errors import CompressorError
-from compressor.humanize import (
-    human_bytes,
-    human_format,
-    human_seconds,
-)
+from compressor.humanize import human_bytes, human_format, human_seconds
+from compressor.ledger.records import Outcome
 from compressor.ledger.totals import Total
-from compressor.report.footprint import worth
-from compressor.report.html import (
-    section,
-    table,
-    text,
-)
-from compressor.report.plots import (
-    STEP,
-    formats_plot,
-    histogram_plot,
-    median_step,
-    share_bar,
-)
-from compressor.report.summary import (
-    Problem,
-    Sample,
-    Summary,
-)
+from compressor.report.html import section, table, text, worth
+from compressor.report.plots import STEP, formats_plot, histogram_plot, median_step, share_bar
+from compressor.report.summary import Problem, Sample, Summary
 from compressor.settings import VERSION
 
 SAMPLES_MAX = 12
@@ -59,7 +40,7 @@ def write(summary: Summary, path: Path) -> None:
 
 def render(summary: Summary) -> str:
     """The whole document."""
-    style = files("compressor.batch").joinpath("report.css").read_text(encoding="utf-8")
+    style = files("compressor.report").joinpath("report.css").read_text(encoding="utf-8")
     became, saved = ("would become", "would be saved") if summary.mode == "dry run" else ("became", "were saved")
     sections = (
         _head(summary),

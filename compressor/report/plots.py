@@ -3,11 +3,7 @@
 import html
 from collections.abc import Sequence
 
-from compressor.humanize import (
-    human_bytes,
-    human_format,
-    printable,
-)
+from compressor.humanize import human_bytes, human_format, printable
 
 WIDTH = 880
 ROW = 30

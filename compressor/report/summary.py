@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
 from typing import Any, Literal
 
-from compressor.batch.job import Outcome, Reason
+from compressor.ledger.records import Outcome, Reason
 from compressor.ledger.totals import Total
 from compressor.settings import VERSION, Bounds, Footprint, Settings
 

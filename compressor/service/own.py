@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from compressor.footprint import Accrued, Basis, Drivers, Range
-from compressor.memory import Held, resident_bytes
+from compressor.usage import Held, resident_bytes
 
 
 class Own:

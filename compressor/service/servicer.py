@@ -12,12 +12,7 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from compressor import wire
-from compressor.calls.call import (
-    OUTPUT_BYTES_MAX,
-    Call,
-    Codec,
-    Done,
-)
+from compressor.calls.call import OUTPUT_BYTES_MAX, Call, Codec, Done
 from compressor.calls.pipe import ClosedError
 from compressor.calls.upload import part_of
 from compressor.errors import BusyError, IdleError, IncompleteError, SettingsError

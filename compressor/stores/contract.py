@@ -219,27 +219,14 @@ class Store(Protocol):
         """Delete what has that etag (CHANGED); nothing there is no error."""
 
 
-def open_store(url: str, conditional_bytes: int = 64 << 20, probed: bool = False) -> Store:
-    """By URL: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, file:///FOLDER, or a folder's path.
-
-    conditional_bytes  largest object that is replaced by one conditional request, which holds it in memory
-    probed             this is what another process has found out, or nothing will be written: nothing is tried out
-    """
-    scheme, _, rest = url.partition("://")
-    if not rest:
-        from compressor.stores.files import Files
-
-        return Files(url, conditional_bytes if probed else None)
-    if scheme == "file":
-        from urllib.parse import unquote
-
-        from compressor.stores.files import Files
-
-        return Files(unquote(rest), conditional_bytes if probed else None)
-    if scheme == "s3":
-        from compressor.stores.s3 import Bucket
-
-        return Bucket(url, conditional_bytes, probed)
-    from compressor.stores.obstores import Objects
-
-    return Objects(url, conditional_bytes)
+def store_digest(store: Store, key: str, at_each_chunk: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of what is at `key`. `at_each_chunk` is called while it is read, and may raise to end that."""
+    found, size = hashlib.sha256(), 0
+    with store.open(key) as opened:
+        for chunk in opened.chunks():
+            at_each_chunk()
+            found.update(chunk)
+            size += len(chunk)
+        if size != opened.entry.size:
+            raise StoreError(Trouble.UNAVAILABLE, f"{size} bytes came of {opened.entry.size}")
+    return found.hexdigest()

@@ -5,13 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from compressor.stores.contract import (
-    CHUNK_BYTES,
-    Attributes,
-    Entry,
-    StoreError,
-    Trouble,
-)
+from compressor.stores.contract import CHUNK_BYTES, Attributes, Entry, StoreError, Trouble
 
 TROUBLES = {
     errno.ENOENT: Trouble.MISSING,

@@ -8,18 +8,8 @@ import os
 import re
 from contextlib import ExitStack, suppress
 
-from compressor.stores.contract import (
-    Attributes,
-    Body,
-    StoreError,
-    Trouble,
-)
-from compressor.stores.file_read import (
-    OpenFile,
-    content,
-    require_file,
-    state_of,
-)
+from compressor.stores.contract import Attributes, Body, StoreError, Trouble
+from compressor.stores.file_read import OpenFile, content, require_file, state_of
 
 BESIDE = re.compile(rb"\..*\.compressor-[0-9a-f]{16}\.(lock|part)", re.DOTALL)  # what `lock_name`, `part_name` give
 NAME_BYTES = 255  # NAME_MAX of Linux

@@ -12,31 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from compressor.stores.contract import (
-    Attributes,
-    Body,
-    Entry,
-    Only,
-    Refused,
-    Store,
-    StoreError,
-    Trouble,
-    require,
-)
-from compressor.stores.file_read import (
-    TROUBLES,
-    OpenFile,
-    entry_of,
-    etag_of,
-    require_file,
-    state_of,
-)
-from compressor.stores.file_write import (
-    BESIDE,
-    Part,
-    exchanges,
-    tidy,
-)
+from compressor.stores.contract import Attributes, Body, Entry, Only, Refused, Store, StoreError, Trouble, require
+from compressor.stores.file_read import TROUBLES, OpenFile, entry_of, etag_of, require_file, state_of
+from compressor.stores.file_write import BESIDE, Part, exchanges, tidy
 from compressor.stores.markers import MARKER, leave_out
 
 UNLIMITED = 1 << 62

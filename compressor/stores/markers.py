@@ -10,12 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
-from compressor.stores.contract import (
-    Entry,
-    Store,
-    StoreError,
-    Trouble,
-)
+from compressor.stores.contract import Entry, Store, StoreError, Trouble
 
 MARKER = "!compressor-originals.txt"
 FOLDERS_MAX = 1 << 16  # of a manifest, remembered

@@ -23,19 +23,9 @@ from compressor.stores.contract import (
     require,
 )
 from compressor.stores.markers import outside
-from compressor.stores.s3_client import (
-    ERRORS,
-    ClientError,
-    retried,
-    status_of,
-    store_error,
-)
+from compressor.stores.s3_client import ERRORS, ClientError, retried, status_of, store_error
 from compressor.stores.s3_fast_path import Quick
-from compressor.stores.s3_multipart import (
-    abort_leftovers,
-    copy_within,
-    upload,
-)
+from compressor.stores.s3_multipart import abort_leftovers, copy_within, upload
 from compressor.stores.s3_objects import (
     BodyFile,
     OpenObject,

@@ -14,19 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from compressor.stores.contract import (
-    Body,
-    StoreError,
-    Trouble,
-)
-from compressor.stores.s3_client import (
-    CONNECT_SECONDS,
-    CONNECTIONS,
-    READ_SECONDS,
-    ClientError,
-    Signer,
-    certificates,
-)
+from compressor.stores.contract import Body, StoreError, Trouble
+from compressor.stores.s3_client import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, ClientError, Signer, certificates
 
 # Fields of boto3's replies and parameters, and the headers they stand for.
 FIELDS = {

@@ -6,12 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from compressor.stores.contract import (
-    CHUNK_BYTES,
-    Attributes,
-    Body,
-    Entry,
-)
+from compressor.stores.contract import CHUNK_BYTES, Attributes, Body, Entry
 from compressor.stores.s3_client import ERRORS, store_error
 
 HEADERS = {

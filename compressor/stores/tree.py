@@ -7,15 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from compressor.batch.plan import Filters
-from compressor.stores.contract import (
-    Store,
-    StoreError,
-    Trouble,
-)
+from compressor.stores.contract import Store, StoreError, Trouble
 from compressor.stores.file_read import attributes_of, state_of
 from compressor.stores.file_write import take_on
 from compressor.stores.files import Files
+from compressor.stores.filters import Filters
 from compressor.stores.markers import MARKER
 
 FILE, LINK, FOLDER, EMPTY_FOLDER = "file", "symbolic link", "folder", "empty folder"

@@ -12,18 +12,13 @@ import numpy as np
 from PIL import Image
 
 from compressor.batch import work
-from compressor.batch.engine import Lost
-from compressor.batch.job import Job, Prepared
-from compressor.batch.plan import Filters, Keys
+from compressor.batch.job import Job, Lost, Prepared
+from compressor.batch.plan import Keys
 from compressor.batch.rate_limit import Pace
 from compressor.batch.run import Run
 from compressor.ledger.ledger import Ledger
-from compressor.stores.contract import (
-    Attributes,
-    Entry,
-    StoreError,
-    Trouble,
-)
+from compressor.stores.contract import Attributes, Entry, StoreError, Trouble
+from compressor.stores.filters import Filters
 
 
 class Memory:

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from compressor.batch import engine_dask
-from compressor.batch.engine import Lost
 from compressor.batch.engine_dask import Distributed
-from compressor.batch.job import Job, Outcome, Prepared, Reason
+from compressor.batch.job import Job, Lost, Prepared
 from compressor.errors import CompressorError
-from compressor.stores.contract import open_store
+from compressor.ledger.records import Outcome, Reason
+from compressor.stores.open import open_store
 from tests.batch.dask_cluster import Cluster, until
 from tests.jpeg_files import jpeg
 

@@ -122,9 +122,8 @@ def test_a_run_killed_fifty_times_ends_as_an_undisturbed_one(tmp_path):
 
 def test_a_worker_that_dies_is_replaced_and_what_it_had_is_lost(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    from compressor.batch.engine import Lost
     from compressor.batch.engine_local import Local
-    from compressor.batch.job import Prepared
+    from compressor.batch.job import Lost, Prepared
 
     fill(tmp_path / "a", 6)
     engine = Local(Job(source=str(tmp_path / "a"), target=str(tmp_path / "b"), settings=Settings(quality=60)), 1)
@@ -270,7 +269,7 @@ COORDINATOR = """
 import sys, time
 from compressor.batch.engine_local import Local
 from compressor.batch.job import Job
-from compressor.batch.store import Entry
+from compressor.stores.contract import Entry
 
 if __name__ == "__main__":
     engine = Local(Job(source=sys.argv[1], target=sys.argv[2]), 2)

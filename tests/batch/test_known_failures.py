@@ -11,23 +11,18 @@ import pytest
 from typer.testing import CliRunner
 
 from compressor.batch import api as launching
-from compressor.batch.api import Request, launch
-from compressor.batch.job import Done, Job, Outcome, Reason
+from compressor.batch.api import launch
+from compressor.batch.job import Job
+from compressor.batch.request import Request
 from compressor.cli.app import app
 from compressor.ledger.ledger import Ledger, LedgerError
-from compressor.ledger.reader import (
-    LedgerHeldError,
-    failures_in,
-    reading,
-)
+from compressor.ledger.reader import LedgerHeldError, failures_in, reading
+from compressor.ledger.records import Done, Outcome, Reason
 from compressor.ledger.status import status
 from compressor.report.summary import Summary
 from compressor.settings import Settings
-from compressor.stores.contract import (
-    StoreError,
-    Trouble,
-    open_store,
-)
+from compressor.stores.contract import StoreError, Trouble
+from compressor.stores.open import open_store
 from tests.batch.support import Faulty, Inline, Memory, jpeg
 
 FILES = {"a.jpg": jpeg(1), "broken.jpg": jpeg(2)[:900], "sub/broken\n.jpg": jpeg(3)[:800], "text.txt": b"text"}

@@ -16,23 +16,14 @@ from compressor.cli.app import app
 from compressor.errors import SettingsError
 from compressor.stores import contract as stores
 from compressor.stores import s3_client
-from compressor.stores.contract import (
-    Store,
-    StoreError,
-    Trouble,
-    open_store,
-)
+from compressor.stores.contract import Store, StoreError, Trouble
 from compressor.stores.files import Files
 from compressor.stores.markers import MARKER, Marks
 from compressor.stores.obstores import Objects
+from compressor.stores.open import open_store
 from tests.batch.support import Inline, jpeg
 from tests.stores.s3_servers import Server, moto_server
-from tests.stores.store_contract import (
-    NOTHING,
-    Bytes,
-    keys,
-    read,
-)
+from tests.stores.store_contract import NOTHING, Bytes, keys, read
 
 FILES = {"2024/a.jpg": jpeg(1), "2024/ b.jpg": jpeg(2), "2024/sub/c.jpg": jpeg(3), "2025/d.jpg": jpeg(4)}
 ODD = ("\x01", " a", "!a", "#", "(1)/x", "-", ".DS_Store", ".a/b", "0", "a", "é")  # before and behind the marker

@@ -13,15 +13,18 @@ import pyarrow.parquet
 import pytest
 
 from compressor.batch import plan
-from compressor.batch.api import Request, launch
+from compressor.batch.api import launch
 from compressor.batch.dry_run import Trial
-from compressor.batch.job import Done, Job, Outcome
-from compressor.batch.plan import Filters, Keys, Manifest, seconds_of, shards
+from compressor.batch.job import Job
+from compressor.batch.plan import Keys, Manifest, seconds_of, shards
 from compressor.batch.rate_limit import Pace
+from compressor.batch.request import Request
 from compressor.errors import SettingsError
 from compressor.ledger.ledger import Ledger, LedgerError
+from compressor.ledger.records import Done, Outcome
 from compressor.settings import Settings
 from compressor.stores.contract import Entry
+from compressor.stores.filters import Filters
 from tests.batch.support import Inline, Memory, jpeg
 
 ROWS = [("pre/a b.jpg", 10, "e1"), ("pre/ü\n.jpg", 20, "e2"), ("other/c.jpg", 30, "e3"), ("pre/folder/", 0, "e4")]

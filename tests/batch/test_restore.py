@@ -12,20 +12,17 @@ import pytest
 from PIL import Image
 
 from compressor.batch import restore as restoring
-from compressor.batch.api import Request as RunRequest
-from compressor.batch.api import (
-    Restoration,
-    facts_of,
-    launch,
-    put_back,
-)
-from compressor.batch.job import Job, Outcome
-from compressor.batch.plan import Filters
-from compressor.batch.restore import ALL, PART, RESTORED, restore, would_restore
+from compressor.batch.api import launch, put_back
+from compressor.batch.job import Job
+from compressor.batch.request import Request as RunRequest
+from compressor.batch.request import Restoration, facts_of
+from compressor.batch.restore import restore, would_restore
 from compressor.ledger.ledger import Ledger, LedgerError
 from compressor.ledger.reader import LedgerHeldError
+from compressor.ledger.records import ALL, PART, RESTORED, Outcome
 from compressor.settings import Metadata, Settings
 from compressor.stores.contract import StoreError, Trouble
+from compressor.stores.filters import Filters
 from tests.batch.support import Inline, Memory, jpeg, run_of
 
 JOB = Job(
@@ -395,7 +392,7 @@ def picture_of(folder: Path) -> dict[str, tuple[str, int]]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder whose photos have been replaced by a run of `tmp_path / "ledger"`; runs take no processes."""
     from compressor.batch import api as launching
-    from compressor.stores.contract import open_store
+    from compressor.stores.open import open_store
 
     for key, data in FILES.items():
         (tmp_path / "in" / key).parent.mkdir(parents=True, exist_ok=True)

@@ -16,12 +16,13 @@ import typer
 from typer.testing import CliRunner
 
 from compressor.batch import api as launching
-from compressor.batch.api import Request, launch
+from compressor.batch.api import launch
 from compressor.batch.job import Job
+from compressor.batch.request import Request
 from compressor.cli.app import app, commands_of
 from compressor.settings import Settings
-from compressor.stores.contract import open_store
 from compressor.stores.markers import MARKER
+from compressor.stores.open import open_store
 from tests import ROOT
 from tests.batch.support import Inline, jpeg
 

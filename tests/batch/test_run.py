@@ -11,15 +11,12 @@ from PIL import Image
 from compressor import pipeline
 from compressor.batch import run as running
 from compressor.batch.job import Job
-from compressor.batch.plan import Filters, Keys
+from compressor.batch.plan import Keys
 from compressor.batch.rate_limit import Pace
 from compressor.ledger.ledger import Ledger
 from compressor.settings import Settings
-from compressor.stores.contract import (
-    Attributes,
-    StoreError,
-    Trouble,
-)
+from compressor.stores.contract import Attributes, StoreError, Trouble
+from compressor.stores.filters import Filters
 from tests.batch.support import Faulty, Inline, Memory, jpeg, png, run_of
 
 COPY = Job(source="a", target="b", settings=Settings(min_saving=0.05))

@@ -9,11 +9,11 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from compressor.batch.job import Job
-from compressor.batch.plan import Filters
 from compressor.batch.restore import restore
 from compressor.ledger.ledger import Ledger
 from compressor.settings import Settings
-from compressor.stores.contract import open_store
+from compressor.stores.filters import Filters
+from compressor.stores.open import open_store
 from tests.batch.support import jpeg, png, run_of
 
 HEADERS = {

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from compressor.stores.markers import MARKER
+from tests import ROOT
 from tests.batch import mixed
-from tests.batch.dask_cluster import ROOT, Cluster, until
+from tests.batch.dask_cluster import Cluster, until
 
 COUNT = 66
 COUNT_HEAVY = 2000

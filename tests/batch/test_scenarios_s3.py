@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from compressor.stores.markers import MARKER
+from tests import ROOT
 from tests.batch import mixed
-from tests.batch.test_scenarios import ROOT, Objects, assert_as_expected, batch, command
+from tests.batch.test_scenarios import Objects, assert_as_expected, batch, command
 from tests.stores.rgw import rados_gateway
 from tests.stores.s3_servers import Server
 

@@ -11,11 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.batch import run as batch
-from benchmarks.batch.backends import (
-    Buckets,
-    Folders,
-    moto_server,
-)
+from benchmarks.batch.backends import Buckets, Folders, moto_server
 from benchmarks.harness import record
 
 

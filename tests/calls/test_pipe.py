@@ -6,11 +6,7 @@ import time
 
 import pytest
 
-from compressor.calls.pipe import (
-    ClosedError,
-    Inbox,
-    Outbox,
-)
+from compressor.calls.pipe import ClosedError, Inbox, Outbox
 from compressor.errors import IdleError
 
 KIB = 1 << 10

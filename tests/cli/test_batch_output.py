@@ -10,23 +10,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from compressor.batch.job import Outcome, Reason
 from compressor.cli import batch_output as output
 from compressor.cli.batch_output import Live, Rate, print_summary
 from compressor.cli.ledger_output import print_restored
 from compressor.humanize import printable
+from compressor.ledger.records import Outcome, Reason
 from compressor.ledger.totals import Total
-from compressor.report.summary import (
-    Problem,
-    Progress,
-    Projection,
-)
-from tests.report.summaries import (
-    HOSTILE,
-    PROJECTION,
-    TOTALS,
-    summary,
-)
+from compressor.report.summary import Problem, Progress, Projection
+from tests.report.summaries import HOSTILE, PROJECTION, TOTALS, summary
 
 HALF = Progress(600, 1_000_000_000, 700_000_000, 3, False, "asked to slow down, 2.0 s")
 

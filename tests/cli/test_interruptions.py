@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.fakes import MODULE, ROOT
+from tests import ROOT
+from tests.cli.fakes import MODULE
 
 PATIENCE = 120.0
 COMMANDS = {

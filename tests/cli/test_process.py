@@ -15,7 +15,8 @@ from PIL import Image
 
 from benchmarks.harness.server import ServerProcess
 from compressor.cli import app as cli
-from tests.cli.fakes import MODULE, ROOT, names, process, run
+from tests import ROOT
+from tests.cli.fakes import MODULE, names, process, run
 
 
 def test_real_jpeg_gets_smaller_and_stays_an_image(photo: Path) -> None:

@@ -15,10 +15,10 @@ from PIL import Image, ImageCms
 from compressor import containers, pipeline
 from compressor.containers.tiff_streams import REVERSED, end_of
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
-from compressor.memory import CHUNK_BYTES
 from compressor.metadata import ADOBE_RGB_REMOVED
 from compressor.parsers.tiff import File
 from compressor.settings import Metadata
+from compressor.spool import CHUNK_BYTES
 from tests.planted import Planted, mark, marks_in
 from tests.planted.tiff import SAMPLES, files, jpeg_page, profile
 from tests.tiff_files import ASCII, BYTE, DEFLATE, LONG, LZW, NONE, SHORT, UNDEFINED, Page, build, compressed, picture

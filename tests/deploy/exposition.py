@@ -13,9 +13,9 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.util import setup_testing_defaults
 
-from compressor.batch.job import Outcome as Fate
-from compressor.batch.job import Reason
 from compressor.footprint import Basis, Drivers, amounts, load
+from compressor.ledger.records import Outcome as Fate
+from compressor.ledger.records import Reason
 from compressor.metrics import Account, Estimates, ExporterMetrics, Metrics, batch_metrics, write_textfile
 from compressor.report.summary import Summary, Total
 from compressor.settings import Outcome, Report, Settings, Source

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from compressor.batch.job import Done, Outcome
 from compressor.exporter.accounting import Exporter, ExporterConfig, Own, Readings
 from compressor.footprint import Basis
 from compressor.ledger.ledger import Ledger
+from compressor.ledger.records import Done, Outcome
 
 DAY = 86400.0
 CREDITED = Basis(storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=383.55)

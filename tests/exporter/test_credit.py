@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from compressor.batch.restore import RESTORED
 from compressor.exporter.accounting import PENDING
 from compressor.exporter.state import State, StateError
 from compressor.footprint import Basis, Drivers, Profile, amounts
 from compressor.ledger.ledger import Ledger
+from compressor.ledger.records import RESTORED
 from tests.exporter.support import COPY, CREDITED, DAY, IN_PLACE, KEPT, Bench, added, avoided, write
 from tests.reference.accrual import Slow
 

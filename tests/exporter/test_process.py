@@ -19,13 +19,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
-from compressor.batch.job import Done, Outcome
 from compressor.cli.app import app
 from compressor.exporter.accounting import Exporter, ExporterConfig, Own
 from compressor.exporter.serve import metrics_of, turn
 from compressor.footprint import Basis, Drivers, Side
 from compressor.ledger.ledger import Ledger, LedgerError
 from compressor.ledger.reader import LedgerHeldError
+from compressor.ledger.records import Done, Outcome
 from compressor.ledger.snapshot import standing
 from tests import ROOT
 from tests.batch.support import jpeg, png

@@ -8,11 +8,7 @@ import zlib
 import numpy as np
 
 from compressor.png.header import DEPTHS
-from tests.jpeg.test_scans import (
-    APART,
-    BITWISE,
-    SIMPLE,
-)
+from tests.jpeg.test_scans import APART, BITWISE, SIMPLE
 from tests.jpeg_files import jpeg, photo
 from tests.reference import adam7, huffman, pngfilter
 from tests.reference import progressive as scans

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.fuzz import seeds
 from tests.fuzz.contract import MEMORY_BYTES, SECONDS_MAX, Contract
 from tests.fuzz.mutate import mutant
-from tests.safety import ROOT
 
 COUNT = 5000  # of each kind
 FINDINGS = sorted((Path(__file__).parent / "findings").iterdir())

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from compressor.jpeg import (
-    adaptive_quantization,
-    perceptual,
-    requantize,
-    static_codes,
-    writer,
-)
+from compressor.jpeg import adaptive_quantization, perceptual, requantize, static_codes, writer
 from compressor.jpeg.frame import Component, Frame
 from compressor.kernels.dct import SCALE, TRANSPOSED
 from compressor.kernels.huffman_encode import code_table

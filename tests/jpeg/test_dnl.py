@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 
 from compressor import pipeline
-from tests.jpeg.test_scans import (
-    APART,
-    SIMPLE,
-    YCC,
-    fault,
-    found,
-    nth_scan,
-    scanned,
-)
+from tests.jpeg.test_scans import APART, SIMPLE, YCC, fault, found, nth_scan, scanned
 from tests.jpeg_files import assert_same, header_of, jpeg, planes_of, read
 from tests.reference import huffman
 from tests.reference import progressive as reference

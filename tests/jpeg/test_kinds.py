@@ -11,11 +11,7 @@ from PIL import Image, ImageCms
 
 from compressor import pipeline
 from compressor.errors import UnsupportedError
-from tests.jpeg.test_scans import (
-    SIMPLE,
-    YCC,
-    scanned,
-)
+from tests.jpeg.test_scans import SIMPLE, YCC, scanned
 from tests.jpeg_files import assert_same, header_of, jpeg, read
 from tests.reference import huffman
 from tests.reference import progressive as reference

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from compressor import pipeline
 from compressor.bytestream import ByteStream
-from compressor.jpeg import attachments, gainmap, reduction
+from compressor.jpeg import attachments, mpf, reduction
 from compressor.jpeg.frame import Segment
 from compressor.jpeg.headers import read_header
 from compressor.metadata import orientation, orientation_exif
@@ -143,7 +143,7 @@ ULTRA_HDR = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://w
 
 
 def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left():
-    packet = gainmap.reduced_xmp(ULTRA_HDR)
+    packet = mpf.reduced_xmp(ULTRA_HDR)
 
     assert b"Somebody" not in packet and b"private" not in packet
     description = ElementTree.fromstring(packet)[0][0]
@@ -161,20 +161,20 @@ def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left():
 )
 def test_of_a_packet_that_lists_no_pictures_the_version_is_left(version):
     start = ULTRA_HDR[: ULTRA_HDR.index(b" xmlns:Item")]
-    packet = gainmap.reduced_xmp(start + b" " + version + b"</rdf:RDF></x:xmpmeta>")
+    packet = mpf.reduced_xmp(start + b" " + version + b"</rdf:RDF></x:xmpmeta>")
 
     assert b"Somebody" not in packet
     description = ElementTree.fromstring(packet)[0][0]
     assert description.get("{http://ns.adobe.com/hdr-gain-map/1.0/}Version") == "1.0" and len(description) == 0
-    assert gainmap.reduced_xmp(packet) == packet
-    assert gainmap.with_lengths(packet, {1: 2}) == packet
+    assert mpf.reduced_xmp(packet) == packet
+    assert mpf.with_lengths(packet, {1: 2}) == packet
 
 
 def test_lengths_of_pictures_follow():
-    packet = gainmap.with_lengths(gainmap.reduced_xmp(ULTRA_HDR), {1234: 999})
+    packet = mpf.with_lengths(mpf.reduced_xmp(ULTRA_HDR), {1234: 999})
 
     assert b'Item:Length="999"' in packet and b"1234" not in packet and b"Padding" not in packet
-    assert gainmap.with_lengths(packet, {1: 2}) == packet
+    assert mpf.with_lengths(packet, {1: 2}) == packet
 
 
 GAIN_MAP_PARAMETERS = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -186,7 +186,7 @@ GAIN_MAP_PARAMETERS = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf
 
 
 def test_of_a_gain_maps_packet_the_numbers_alone_are_left():
-    packet = gainmap.reduced_parameters(GAIN_MAP_PARAMETERS)
+    packet = mpf.reduced_parameters(GAIN_MAP_PARAMETERS)
 
     assert b"Somebody" not in packet and b"Owner" not in packet
     description = ElementTree.fromstring(packet)[0][0]
@@ -195,8 +195,8 @@ def test_of_a_gain_maps_packet_the_numbers_alone_are_left():
         "Version": "1.0", "GainMapMin": "-0.5", "HDRCapacityMax": "2.0", "Gamma": None,
     }  # fmt: skip
     assert [value.text for value in description.find(name + "GainMapMax")[0]] == ["1.5", "2.5", "3e0"]
-    assert gainmap.reduced_parameters(packet) == packet
-    assert gainmap.reduced_parameters(b"<x/>") is None
+    assert mpf.reduced_parameters(packet) == packet
+    assert mpf.reduced_parameters(b"<x/>") is None
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ def test_of_a_gain_maps_packet_the_numbers_alone_are_left():
 def test_a_packet_that_is_nonsense_is_done_with_quickly(piece):
     start = time.process_time()
     packet = ULTRA_HDR.replace(b"<GContainer", piece * ((60_000) // len(piece)) + b"<GContainer", 1)
-    gainmap.reduced_xmp(packet)
-    gainmap.reduced_parameters(packet)
+    mpf.reduced_xmp(packet)
+    mpf.reduced_parameters(packet)
     assert time.process_time() - start < 0.2
 
 

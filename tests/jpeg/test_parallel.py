@@ -15,21 +15,12 @@ from hypothesis import strategies as st
 
 from compressor import pipeline
 from compressor.cores import Turns
-from compressor.jpeg import (
-    parallel,
-    perceptual,
-    static_codes,
-    writer,
-)
+from compressor.jpeg import parallel, perceptual, static_codes, writer
 from compressor.jpeg.encoder import Transform, padding
 from compressor.kernels import huffman_encode, mcu_row
 from compressor.settings import Effort, Settings
-from compressor.tiles import Band
-from tests.pipeline.test_pipeline import (
-    encoded,
-    photograph,
-    tiled,
-)
+from compressor.tiles import Band, Bands
+from tests.pipeline.test_pipeline import encoded, photograph, tiled
 from tests.reference import huffman_encode as twin
 
 KINDS = [(1, "444"), (3, "444"), (3, "422"), (3, "420")]
@@ -69,7 +60,7 @@ class Image:
             buffer[...] = 77
 
     def coder(self, lasting: bool) -> parallel.PixelCoder:
-        come = parallel.Bands.LASTING if lasting else parallel.Bands.REUSED
+        come = Bands.LASTING if lasting else Bands.REUSED
         return parallel.PixelCoder(self.frame, self.codes, self.transform, come)
 
     def coded(self, threads: int, lasting: bool = True, mcu_rows: int = 4) -> bytes:

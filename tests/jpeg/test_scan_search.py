@@ -15,12 +15,7 @@ from compressor.jpeg.coefficient_spool import SpooledRows
 from compressor.jpeg.encoder import without_padding
 from compressor.jpeg.frame import Component, Frame, Scan
 from compressor.jpeg.progressive import Counts, Progressive, ac_scan, dc_alone, dc_scan, segments
-from compressor.jpeg.scan_search import (
-    SCANS_MAX,
-    Script,
-    Smallest,
-    ways_of,
-)
+from compressor.jpeg.scan_search import SCANS_MAX, Script, Smallest, ways_of
 from compressor.memory import Resources
 from compressor.settings import Settings
 from tests.corpus import CORPUS

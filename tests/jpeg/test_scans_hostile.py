@@ -17,12 +17,7 @@ from compressor.jpeg.reader import read_header
 from compressor.jpeg.scans import Scans
 from compressor.kernels import lanes
 from tests.jpeg.test_dnl import dnl_file
-from tests.jpeg.test_scans import (
-    BITWISE,
-    SIMPLE,
-    YCC,
-    Whole,
-)
+from tests.jpeg.test_scans import BITWISE, SIMPLE, YCC, Whole
 from tests.jpeg_files import jpeg
 from tests.reference import huffman
 from tests.reference import progressive as reference

@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 
-from compressor.jpeg import (
-    perceptual,
-    static_codes,
-    tables,
-    writer,
-)
+from compressor.jpeg import perceptual, static_codes, tables, writer
 from compressor.jpeg.encoder import Statistics, Transform
 from compressor.kernels.huffman_encode import code_table
 from compressor.settings import Effort

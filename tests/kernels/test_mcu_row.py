@@ -19,11 +19,7 @@ from compressor.t81 import (
     K6_AC_CHROMINANCE,
     ZIGZAG,
 )
-from tests.kernels.test_color import (
-    TOLERANCE_Q4,
-    WIDTHS,
-    image,
-)
+from tests.kernels.test_color import TOLERANCE_Q4, WIDTHS, image
 from tests.reference import huffman_encode as twin
 from tests.reference import mcu_row as reference
 from tests.reference import quantize as quantization

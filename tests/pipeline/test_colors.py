@@ -8,11 +8,7 @@ import pytest
 from PIL import Image
 
 from compressor import icc, pipeline
-from tests.pipeline.test_to_png import (
-    encoded,
-    form_of,
-    photograph,
-)
+from tests.pipeline.test_to_png import encoded, form_of, photograph
 from tests.planted.profiles import rgb_profile
 from tests.reference.pngfilter import chunk
 from tests.test_icc import LINEAR, SRGB

@@ -101,7 +101,7 @@ def test_the_interlaced_files_of_the_png_suite_have_their_twins_samples():
 MEMORY = """
 import sys
 from compressor import pipeline
-from tests.test_pipeline_interlaced import large
+from tests.pipeline.test_interlaced import large
 
 def peak():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])

@@ -8,12 +8,7 @@ from PIL import Image
 
 from compressor import pipeline
 from compressor.settings import Path
-from tests.pipeline.test_pipeline import (
-    JPEG,
-    decoded,
-    encoded,
-    photograph,
-)
+from tests.pipeline.test_pipeline import JPEG, decoded, encoded, photograph
 
 
 @pytest.mark.parametrize(
@@ -86,13 +81,7 @@ def test_what_follows_a_jpeg_is_kept():
 def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same():
     """DC from -2047 to 2047 is category 12, for which Annex K has no code."""
     from compressor.bytestream import ByteStream
-    from compressor.jpeg import (
-        one_pass,
-        reader,
-        static_codes,
-        tables,
-        writer,
-    )
+    from compressor.jpeg import one_pass, reader, static_codes, tables, writer
 
     frame = writer.frame_for(16, 8, 1, "444")
     row = np.zeros((2, 64), np.int16)

@@ -13,12 +13,7 @@ from compressor.memory import Resources
 from compressor.png.chunks import frame
 from compressor.settings import Settings
 from tests.jpeg_files import jpeg
-from tests.pipeline.test_pipeline import (
-    JPEG,
-    PNG,
-    encoded,
-    photograph,
-)
+from tests.pipeline.test_pipeline import JPEG, PNG, encoded, photograph
 
 FILES = {
     "baseline": JPEG,

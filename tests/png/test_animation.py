@@ -8,11 +8,7 @@ import pytest
 from compressor import pipeline
 from compressor.errors import UnsupportedError
 from compressor.settings import Outcome
-from tests.pipeline.test_to_png import (
-    drawn,
-    encoded,
-    shown,
-)
+from tests.pipeline.test_to_png import drawn, encoded, shown
 from tests.reference.pngfilter import chunk
 
 HEIGHT, WIDTH = 120, 160

@@ -8,13 +8,7 @@ import pytest
 
 from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGBA, SAMPLES
 from tests.corpus import CORPUS
-from tests.png.test_interlace import (
-    FORMATS,
-    bits_per_pixel,
-    decode,
-    made,
-    noise,
-)
+from tests.png.test_interlace import FORMATS, bits_per_pixel, decode, made, noise
 from tests.reference import pngfilter as reference
 
 PLTE = bytes(range(40, 52))

@@ -16,11 +16,7 @@ from compressor.png.reader import read_digest, scanlines
 from compressor.png.writer import OUTPUT_BYTES, write
 from compressor.settings import Effort, Metadata
 from tests.corpus import CORPUS
-from tests.png.test_reader import (
-    FORMATS,
-    decode,
-    made,
-)
+from tests.png.test_reader import FORMATS, decode, made
 from tests.reference import pngfilter as reference
 
 

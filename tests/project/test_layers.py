@@ -13,16 +13,19 @@ PACKAGE = ROOT / "compressor"
 # From the bottom up. A unit (a module or a package of `compressor`) imports those of lower layers only. Units of one
 # layer do not import each other, but for `errors`; modules within a unit may.
 LAYERS = (
-    {"errors", "t81", "settings", "legible", "icc"},
+    {"errors", "t81", "settings", "humanize", "icc", "usage"},
     {"kernels"},
-    {"memory", "tiles", "turns", "bytestream", "window", "inputs"},
-    {"metadata", "sniff", "cicp", "boxes", "tiff", "gif", "bmp"},
+    {"spool"},
+    {"memory", "tiles", "cores", "bytestream", "window", "inputs"},
+    {"metadata", "sniff", "cicp", "parsers"},
     {"jpeg", "png", "raster", "containers"},
     {"pipeline"},
-    {"footprint", "metrics"},
+    {"footprint", "metrics", "stores"},
+    {"ledger"},
+    {"report"},
     {"v1", "certificates"},
     {"wire", "credentials"},
-    {"client"},
+    {"client", "calls"},
     {"service", "batch"},
     {"exporter"},
     {"cli"},
@@ -44,11 +47,11 @@ DOORS = {
     "prometheus_client": {"metrics"},
     "typer": {"cli"},
     "rich": {"cli"},
-    "boto3": {"batch"},
-    "botocore": {"batch"},
-    "obstore": {"batch"},
+    "boto3": {"stores"},
+    "botocore": {"stores"},
+    "obstore": {"stores"},
     "distributed": {"batch"},
-    "sqlite3": {"batch", "exporter"},
+    "sqlite3": {"ledger", "exporter"},
 }
 
 FILE_LINES_MAX = 450

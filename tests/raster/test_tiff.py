@@ -11,18 +11,7 @@ from PIL import Image
 from compressor import pipeline, raster
 from compressor.errors import UnsupportedError
 from compressor.settings import Outcome
-from tests.tiff_files import (
-    DEFLATE,
-    LONG,
-    LZW,
-    NONE,
-    PACKBITS,
-    RATIONAL,
-    SHORT,
-    Page,
-    build,
-    picture,
-)
+from tests.tiff_files import DEFLATE, LONG, LZW, NONE, PACKBITS, RATIONAL, SHORT, Page, build, picture
 
 HEIGHT, WIDTH = 11, 19
 WHITE_IS_ZERO, GREY, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8

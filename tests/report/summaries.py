@@ -2,13 +2,9 @@
 
 from typing import Any
 
-from compressor.batch.job import Outcome, Reason
+from compressor.ledger.records import Outcome, Reason
 from compressor.ledger.totals import Total
-from compressor.report.summary import (
-    Problem,
-    Projection,
-    Summary,
-)
+from compressor.report.summary import Problem, Projection, Summary
 from compressor.settings import Settings
 
 TOTALS = (

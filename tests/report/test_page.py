@@ -12,27 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor.batch.job import Outcome, Reason
 from compressor.footprint import Basis
 from compressor.humanize import printable
+from compressor.ledger.records import Outcome, Reason
 from compressor.ledger.totals import Total
 from compressor.report.page import render, write
-from compressor.report.plots import (
-    formats_plot,
-    histogram_plot,
-    median_step,
-)
-from compressor.report.summary import (
-    Problem,
-    Sample,
-    Summary,
-)
+from compressor.report.plots import formats_plot, histogram_plot, median_step
+from compressor.report.summary import Problem, Sample, Summary
 from compressor.settings import Bounds
-from tests.report.summaries import (
-    HOSTILE,
-    PROJECTION,
-    summary,
-)
+from tests.report.summaries import HOSTILE, PROJECTION, summary
 
 VOID = {"meta", "img", "br"}
 PLAIN = set(

@@ -9,21 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compressor.batch.job import Outcome, Reason
+from compressor.ledger.records import Outcome, Reason
 from compressor.ledger.totals import Total
-from compressor.report.summary import (
-    Projection,
-    Sample,
-    Summary,
-    as_json,
-    project,
-    t_quantile,
-)
-from tests.report.summaries import (
-    HOSTILE,
-    PROJECTION,
-    summary,
-)
+from compressor.report.summary import Projection, Sample, Summary, as_json, project, t_quantile
+from tests.report.summaries import HOSTILE, PROJECTION, summary
 
 Objects = NDArray[np.int64]  # (n, 2): size and saving
 

@@ -16,7 +16,7 @@ from compressor.calls.codec import pipeline_codec
 from compressor.cli.app import app
 from compressor.client import Access, connect, health
 from compressor.errors import CallError
-from compressor.stores.contract import open_store
+from compressor.stores.open import open_store
 from tests import ROOT
 from tests.batch.dask_cluster import Cluster
 from tests.jpeg_files import jpeg

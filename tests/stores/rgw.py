@@ -19,11 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.stores.s3_servers import (
-    CREDENTIALS,
-    Server,
-    server_at,
-)
+from tests.stores.s3_servers import CREDENTIALS, Server, server_at
 
 STORE_BYTES = 3 << 30
 UP_SECONDS = 90

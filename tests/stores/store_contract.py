@@ -8,15 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from compressor.stores.contract import (
-    CHUNK_BYTES,
-    Attributes,
-    Entry,
-    Only,
-    Store,
-    StoreError,
-    Trouble,
-)
+from compressor.stores.contract import CHUNK_BYTES, Attributes, Entry, Only, Store, StoreError, Trouble
 
 Rival = Callable[[str, bytes], object]
 Leftovers = Callable[[], list[str]]

@@ -11,35 +11,18 @@ from threading import Event, Thread
 import pytest
 
 from compressor.stores import file_write
-from compressor.stores.contract import (
-    CHUNK_BYTES,
-    Only,
-    StoreError,
-    Trouble,
-)
-from compressor.stores.file_write import (
-    Part,
-    lock_name,
-    part_name,
-)
+from compressor.stores.contract import CHUNK_BYTES, Only, StoreError, Trouble
+from compressor.stores.file_write import Part, lock_name, part_name
 from compressor.stores.files import Files
 from tests import ROOT
-from tests.stores.store_contract import (
-    NOTHING,
-    Bytes,
-    Meddled,
-    keys,
-    noise,
-    read,
-    trouble,
-)
+from tests.stores.store_contract import NOTHING, Bytes, Meddled, keys, noise, read, trouble
 
 Exchange = Callable[[int, bytes, bytes], bool]
 OURS, THEIRS = noise(2 * CHUNK_BYTES), noise(3 * CHUNK_BYTES)
 KILLED = """
 import os, signal, sys
-from compressor.batch.store import Attributes, Only
-from compressor.batch.store_files import Files
+from compressor.stores.contract import Attributes, Only
+from compressor.stores.files import Files
 
 class Body:
     size = 6

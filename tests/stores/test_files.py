@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 
 from compressor.stores import file_write
-from compressor.stores.contract import (
-    Attributes,
-    Only,
-    Store,
-    StoreError,
-    Trouble,
-    open_store,
-)
+from compressor.stores.contract import Attributes, Only, Store, StoreError, Trouble
 from compressor.stores.files import Files
+from compressor.stores.open import open_store
 from tests.stores.store_contract import (
     NOTHING,
     Broken,

@@ -4,19 +4,9 @@ import obstore
 import pytest
 from obstore.store import MemoryStore, S3Store
 
-from compressor.stores.contract import (
-    Attributes,
-    Only,
-    StoreError,
-    Trouble,
-    open_store,
-)
-from compressor.stores.obstores import (
-    CLIENT,
-    SAID,
-    Objects,
-    trouble_of,
-)
+from compressor.stores.contract import Attributes, Only, StoreError, Trouble
+from compressor.stores.obstores import CLIENT, SAID, Objects, trouble_of
+from compressor.stores.open import open_store
 from tests.stores.s3_servers import moto_server
 from tests.stores.store_contract import (
     NOTHING,

@@ -5,11 +5,7 @@ from pathlib import Path
 import pytest
 
 from compressor.errors import SettingsError
-from compressor.stores.places import (
-    below,
-    keep_place,
-    normal,
-)
+from compressor.stores.places import below, keep_place, normal
 
 
 @pytest.mark.parametrize(

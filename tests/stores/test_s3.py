@@ -6,12 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from compressor.stores import s3, s3_client, s3_multipart
-from compressor.stores.contract import (
-    Attributes,
-    Only,
-    Trouble,
-    part_name,
-)
+from compressor.stores.contract import Attributes, Only, Trouble, part_name
 from compressor.stores.s3 import Bucket
 from tests.stores.s3_servers import Server, moto_server
 from tests.stores.store_contract import (

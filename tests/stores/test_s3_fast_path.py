@@ -12,27 +12,10 @@ from compressor.stores import s3_client
 from compressor.stores.contract import Only, Trouble
 from compressor.stores.s3 import Bucket
 from compressor.stores.s3_fast_path import USUAL_ACL, Quick
-from tests.stores.canned_server import (
-    Answer,
-    Canned,
-    canned,
-    refusal,
-)
+from tests.stores.canned_server import Answer, Canned, canned, refusal
 from tests.stores.s3_servers import server_at
-from tests.stores.store_contract import (
-    NOTHING,
-    Bytes,
-    noise,
-    read,
-    trouble,
-)
-from tests.stores.test_s3_faults import (
-    NO_ACLS,
-    PROBED,
-    content,
-    there,
-    written,
-)
+from tests.stores.store_contract import NOTHING, Bytes, noise, read, trouble
+from tests.stores.test_s3_faults import NO_ACLS, PROBED, content, there, written
 
 KEY = "a b/ü+c%~(1)!*'/../d//e"
 

@@ -10,27 +10,11 @@ from typing import Any
 import pytest
 
 from compressor.stores import s3_client, s3_fast_path
-from compressor.stores.contract import (
-    Attributes,
-    Only,
-    StoreError,
-    Trouble,
-)
+from compressor.stores.contract import Attributes, Only, StoreError, Trouble
 from compressor.stores.s3 import Bucket
-from tests.stores.canned_server import (
-    Answer,
-    Canned,
-    canned,
-    refusal,
-)
+from tests.stores.canned_server import Answer, Canned, canned, refusal
 from tests.stores.s3_servers import server_at
-from tests.stores.store_contract import (
-    NOTHING,
-    Bytes,
-    keys,
-    noise,
-    trouble,
-)
+from tests.stores.store_contract import NOTHING, Bytes, keys, noise, trouble
 
 DATE = {"Last-Modified": "Mon, 23 Nov 2026 06:00:00 GMT"}
 PROBED = refusal(412, "PreconditionFailed")
@@ -300,7 +284,8 @@ def test_a_missing_library_is_named_with_what_brings_it(library: str, url: str) 
     program = f"""
 import sys
 sys.modules[{library!r}] = None
-from compressor.batch.store import open_store, StoreError
+from compressor.stores.contract import StoreError
+from compressor.stores.open import open_store
 try:
     open_store({url!r})
 except StoreError as error:

@@ -17,14 +17,7 @@ from tests.stores import test_obstores, test_s3
 from tests.stores.azurite import azurite, container
 from tests.stores.rgw import rados_gateway
 from tests.stores.s3_servers import Server
-from tests.stores.store_contract import (
-    PLAIN_KEYS,
-    SLASHED_KEYS,
-    Leftovers,
-    Rival,
-    StoreContract,
-    keys,
-)
+from tests.stores.store_contract import PLAIN_KEYS, SLASHED_KEYS, Leftovers, Rival, StoreContract, keys
 
 pytestmark = pytest.mark.heavy
 
@@ -127,8 +120,9 @@ class TestAzure(StoreContract):
 
 PROGRAM = """
 import sys
-from compressor.batch.store import open_store, Attributes, Only
-from tests.batch.store_contract import Bytes
+from compressor.stores.contract import Attributes, Only
+from compressor.stores.open import open_store
+from tests.stores.store_contract import Bytes
 
 class Zeros:
     size = 200 << 20

@@ -11,9 +11,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from compressor.batch import api
-from compressor.batch.plan import Filters
 from compressor.cli.app import app
 from compressor.stores.files import Files
+from compressor.stores.filters import Filters
 from compressor.stores.markers import MARKER
 from compressor.stores.tree import Carrier
 from tests.batch.support import Inline, jpeg

@@ -6,16 +6,7 @@ Filtering has no dependency from byte to byte; LLVM vectorises it over the row.
 import numpy as np
 from numba import njit, types
 
-from compressor.kernels.png.unfilter import (
-    AVERAGE,
-    NONE,
-    PAETH,
-    READONLY,
-    ROWS,
-    SUB,
-    UP,
-    predict,
-)
+from compressor.kernels.png.unfilter import AVERAGE, NONE, PAETH, READONLY, ROWS, SUB, UP, predict
 
 SUMS, BIGRAMS = 5, 6  # ways to choose for each row, beyond the five types themselves
 

@@ -6,12 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor.kernels.png.filter import SUMS, filter_rows
-from compressor.kernels.png.pixels import (
-    color_key,
-    expand_bits,
-    look_up,
-    reduce16,
-)
+from compressor.kernels.png.pixels import color_key, expand_bits, look_up, reduce16
 from compressor.kernels.png.unfilter import PAETH, unfilter
 from tests.reference import pngfilter as reference
 

@@ -8,12 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor.kernels.png import rgba16
-from compressor.kernels.png.rgba16 import (
-    expand_rgba16,
-    find_colors,
-    needs,
-    pack_rgba16,
-)
+from compressor.kernels.png.rgba16 import expand_rgba16, find_colors, needs, pack_rgba16
 from compressor.png.forms import Form
 from compressor.png.header import DEPTHS, GREY, PALETTE, RGB, SAMPLES, Header
 from compressor.png.reduction import Packer
