@@ -15,7 +15,7 @@ TURN_SECONDS = 0.01  # of one that others wait for: as long as a small image tak
 END_SECONDS = 2.0  # at the end of the process, for threads to come to the end of their turn
 
 
-class Mine(threading.local):
+class _ThreadState(threading.local):
     """What a thread knows of its own turn."""
 
     has = False
@@ -23,7 +23,7 @@ class Mine(threading.local):
     since = 0.0
 
 
-class Turns:
+class CoreScheduler:
     """As many threads at once have a turn as there are cores; those who wait get theirs in the order of their coming.
 
     Of brief turns there is one at a time: they are for work whose kernel calls are so short that most of its time goes
@@ -42,7 +42,7 @@ class Turns:
 
     def reset(self) -> None:
         """Nobody has a turn, and nobody waits."""
-        self._mine = Mine()
+        self._mine = _ThreadState()
         self._lock = threading.Lock()
         self._free = self.count
         self._brief = False  # one is taken
@@ -50,36 +50,36 @@ class Turns:
         self._came = 0
         self._waiting: dict[bool, deque[tuple[int, threading.Lock]]] = {False: deque(), True: deque()}
 
-    def take(self, brief: bool = False) -> None:
+    def acquire(self, brief: bool = False) -> None:
         """Wait for a turn; at once where the thread has one."""
         if self._mine.has:
             return
         self._await(brief)
         self._mine.has, self._mine.brief, self._mine.since = True, brief, time.monotonic()
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Give the thread's turn back, if it has one: to those who wait, if any do."""
         if self._mine.has:
             self._mine.has = False
             self._free_one(self._mine.brief)
 
-    def pass_on(self) -> None:
+    def yield_if_contended(self) -> None:
         """Let others have a turn, if any wait and this one has lasted."""
         mine = self._mine
-        if mine.has and self.wanted(mine.brief) and time.monotonic() - mine.since > TURN_SECONDS:
-            self.give()
-            self.take(mine.brief)
+        if mine.has and self.contended(mine.brief) and time.monotonic() - mine.since > TURN_SECONDS:
+            self.release()
+            self.acquire(mine.brief)
 
     @contextmanager
-    def turn(self, brief: bool = False) -> Iterator[None]:
+    def acquired(self, brief: bool = False) -> Iterator[None]:
         """Take one for the block."""
-        self.take(brief)
+        self.acquire(brief)
         try:
             yield
         finally:
-            self.give()
+            self.release()
 
-    def take_idle(self) -> bool:
+    def try_acquire_idle(self) -> bool:
         """Take a turn that nobody else wants, if there is one."""
         with self._lock:
             found = self._free > 0 and self._last is None
@@ -89,7 +89,7 @@ class Turns:
             self._mine.has, self._mine.brief = True, False
         return found
 
-    def wanted(self, brief: bool = False) -> bool:
+    def contended(self, brief: bool = False) -> bool:
         """Whether somebody waits for what is given back with such a turn."""
         waiting = self._waiting
         return self._last is not None or bool(waiting[False]) or bool(waiting[True] and (brief or not self._brief))
@@ -99,7 +99,7 @@ class Turns:
         """How many turns nobody has or could have."""
         return self._free
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         """Give no turn to any other thread from now on, and wait until those that have one are done with it.
 
         For the end of the process, which frees the code of kernels and the memory that they work on: a daemon thread
@@ -153,6 +153,6 @@ class Turns:
 
 
 # Of the process. A child that forks has none of the threads that have a turn.
-cores = Turns(len(os.sched_getaffinity(0)))
+cores = CoreScheduler(len(os.sched_getaffinity(0)))
 os.register_at_fork(after_in_child=cores.reset)
-atexit.register(cores.end)  # after threads that are no daemons have ended
+atexit.register(cores.shut_down)  # after threads that are no daemons have ended

@@ -15,7 +15,7 @@ from typing import Self
 
 from compressor.errors import BusyError, LimitError, SettingsError
 from compressor.spool import MEMORY_BACKED, Spool, default_spool_dir, file_system
-from compressor.usage import Held
+from compressor.usage import MemoryGauge
 
 PATIENCE_SECONDS = 0.25
 
@@ -28,7 +28,7 @@ class Reservation:
 
     def __init__(self, resources: "Resources") -> None:
         self._resources = resources
-        self.held = Held()
+        self.held = MemoryGauge()
         self.admitted = False  # what the image needs is there; until then others may be served first
 
     @property
@@ -96,7 +96,7 @@ class Resources:
         self.queue_limit = queue_limit
         self.wait_seconds = wait_seconds
         self.overhead = overhead
-        self.held = Held()
+        self.held = MemoryGauge()
         self.spooled_bytes = 0
         self._early_bytes = 0  # reserved by requests that are not admitted yet
         self._queue: deque[tuple[Reservation, int]] = deque()  # who waits, and for how many bytes more

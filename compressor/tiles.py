@@ -84,7 +84,7 @@ def rebanded(bands: Iterable[Band], lines: int) -> Iterator[Band]:
         yield held[:filled]
 
 
-class Bands(Enum):
+class BandLifetime(Enum):
     """How bands come.
 
     LASTING  each stays as it is when the next one is asked for

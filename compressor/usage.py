@@ -13,7 +13,7 @@ def resident_bytes() -> int:
         return 0
 
 
-class Held:
+class MemoryGauge:
     """A number of bytes that changes now and then, and its integral over time."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Held:
         return integral + held * max(0.0, time.monotonic() - since)
 
 
-class Watch:
+class Stopwatch:
     """When a run began, and what this process takes from then on."""
 
     def __init__(self) -> None:

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from compressor import cores
-from compressor.cores import Turns
-from compressor.jpeg.ahead import Ahead
+from compressor.cores import CoreScheduler
+from compressor.jpeg.ahead import WorkAhead, _helper_threads
 
 PATIENCE = 20.0  # seconds; other programs may have all cores for a while
 
@@ -17,23 +17,23 @@ PATIENCE = 20.0  # seconds; other programs may have all cores for a while
 class Working:
     """A thread that takes a turn, and gives it back when told."""
 
-    def __init__(self, cores: Turns, brief: bool = False) -> None:
+    def __init__(self, cores: CoreScheduler, brief: bool = False) -> None:
         self.has, self._end = threading.Event(), threading.Event()
         self._cores, self._brief = cores, brief
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
-        with self._cores.turn(self._brief):
+        with self._cores.acquired(self._brief):
             self.has.set()
             self._end.wait(PATIENCE)
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         self._end.set()
         self._thread.join(PATIENCE)
 
 
-def waiting(cores: Turns) -> int:
+def waiting(cores: CoreScheduler) -> int:
     return sum(map(len, cores._waiting.values()))
 
 
@@ -44,7 +44,7 @@ def until(condition) -> None:
         time.sleep(0.001)
 
 
-def queued(cores: Turns, *kinds: bool) -> list[Working]:
+def queued(cores: CoreScheduler, *kinds: bool) -> list[Working]:
     """Threads that wait, in this order."""
     found = []
     for brief in kinds:
@@ -55,40 +55,42 @@ def queued(cores: Turns, *kinds: bool) -> list[Working]:
 
 
 def test_a_limit_is_how_many_have_a_turn_from_then_on():
-    cores = Turns(8)
+    cores = CoreScheduler(8)
     cores.limit(1)
     first = Working(cores)
-    assert first.has.wait(PATIENCE) and (cores.count, cores.idle) == (1, 0) and not cores.take_idle()
-    first.end()
-    assert cores.take_idle()
+    assert first.has.wait(PATIENCE) and (cores.count, cores.idle) == (1, 0) and not cores.try_acquire_idle()
+    first.shut_down()
+    assert cores.try_acquire_idle()
 
 
 def test_after_the_end_only_the_thread_that_ended_it_has_turns():
-    cores = Turns(2)
+    cores = CoreScheduler(2)
     first = Working(cores)
     assert first.has.wait(PATIENCE)
     ended = threading.Event()
-    ending = threading.Thread(target=lambda: (cores.end(), ended.set(), cores.take(), cores.give()), daemon=True)
+    ending = threading.Thread(
+        target=lambda: (cores.shut_down(), ended.set(), cores.acquire(), cores.release()), daemon=True
+    )
     ending.start()
-    until(cores.wanted)
+    until(cores.contended)
     late = Working(cores)
     until(lambda: waiting(cores) == 1)
     assert not ended.is_set()  # the first one is not done yet
-    first.end()
+    first.shut_down()
     ending.join(PATIENCE)
     assert ended.is_set() and not ending.is_alive()
-    assert not late.has.wait(0.05) and not cores.take_idle()
+    assert not late.has.wait(0.05) and not cores.try_acquire_idle()
 
 
 def test_the_end_does_not_wait_for_ever(monkeypatch):
     monkeypatch.setattr("compressor.cores.END_SECONDS", 0.05)
-    cores = Turns(1)
+    cores = CoreScheduler(1)
     stuck = Working(cores)
     assert stuck.has.wait(PATIENCE)
-    cores.end()
-    with cores.turn():  # and who ends gets turns nevertheless
+    cores.shut_down()
+    with cores.acquired():  # and who ends gets turns nevertheless
         pass
-    stuck.end()
+    stuck.shut_down()
 
 
 UNDER_WAY = """
@@ -105,12 +107,12 @@ atexit.register(look)
 from compressor.cores import cores
 def work():
     while True:
-        with cores.turn():
+        with cores.acquired():
             for _ in range(5):
                 inside.append(1)
                 time.sleep(0.004)  # as a kernel does: without the lock of the interpreter
                 inside.pop()
-                cores.pass_on()
+                cores.yield_if_contended()
 for _ in range(2 * cores.count):
     threading.Thread(target=work, daemon=True).start()
 while not inside:
@@ -163,22 +165,22 @@ def test_many_exits_under_work_end_well(exits):
 
 
 def test_as_many_have_a_turn_as_there_are_cores_and_the_others_in_order():
-    cores = Turns(2)
+    cores = CoreScheduler(2)
     first, second = Working(cores), Working(cores)
     assert first.has.wait(PATIENCE) and second.has.wait(PATIENCE)
     third, fourth = queued(cores, False, False)
 
-    second.end()
+    second.shut_down()
 
     assert third.has.wait(PATIENCE) and not fourth.has.is_set()
-    first.end()
+    first.shut_down()
     assert fourth.has.wait(PATIENCE)
-    third.end(), fourth.end()
+    third.shut_down(), fourth.shut_down()
     assert cores.idle == 2
 
 
 def test_of_brief_turns_there_is_one_and_the_other_cores_are_free_for_others():
-    cores = Turns(3)
+    cores = CoreScheduler(3)
     first = Working(cores, brief=True)
     assert first.has.wait(PATIENCE)
     second, third = queued(cores, True, True)
@@ -186,75 +188,75 @@ def test_of_brief_turns_there_is_one_and_the_other_cores_are_free_for_others():
     other = Working(cores)
     assert other.has.wait(PATIENCE)
 
-    first.end()
+    first.shut_down()
     assert second.has.wait(PATIENCE) and not third.has.is_set()
-    other.end()
+    other.shut_down()
     assert not third.has.is_set()
-    second.end()
+    second.shut_down()
     assert third.has.wait(PATIENCE)
-    third.end()
+    third.shut_down()
     assert cores.idle == 3
 
 
 def test_those_that_came_first_are_first_whatever_they_want():
-    cores = Turns(1)
-    with cores.turn():
+    cores = CoreScheduler(1)
+    with cores.acquired():
         found = queued(cores, True, False, True, False)
     for number, one in enumerate(found):
         assert one.has.wait(PATIENCE)
         assert not any(later.has.is_set() for later in found[number + 1 :])
-        one.end()
+        one.shut_down()
     assert cores.idle == 1
 
 
 def test_a_turn_is_taken_once_and_given_once():
-    cores = Turns(2)
-    cores.take()
-    cores.take(brief=True)
+    cores = CoreScheduler(2)
+    cores.acquire()
+    cores.acquire(brief=True)
     assert cores.idle == 1
-    cores.give()
-    cores.give()
+    cores.release()
+    cores.release()
     assert cores.idle == 2
 
 
 def test_who_has_worked_for_a_while_lets_others(monkeypatch):
-    cores = Turns(1)
-    cores.take(brief=True)
+    cores = CoreScheduler(1)
+    cores.acquire(brief=True)
     (other,) = queued(cores, False)
     monkeypatch.setattr("compressor.cores.TURN_SECONDS", 3600)
-    cores.pass_on()
+    cores.yield_if_contended()
     assert not other.has.is_set()
 
     monkeypatch.setattr("compressor.cores.TURN_SECONDS", 0)
-    threading.Timer(0.05, other.end).start()
-    cores.pass_on()
+    threading.Timer(0.05, other.shut_down).start()
+    cores.yield_if_contended()
 
     assert other.has.is_set()
     assert cores.idle == 0
-    cores.give()
+    cores.release()
     assert cores.idle == 1
 
 
 def test_who_has_a_turn_of_another_kind_than_is_wanted_keeps_it(monkeypatch):
     monkeypatch.setattr("compressor.cores.TURN_SECONDS", 0)
-    cores = Turns(2)
+    cores = CoreScheduler(2)
     first = Working(cores, brief=True)
     assert first.has.wait(PATIENCE)
     (second,) = queued(cores, True)
-    cores.take()
-    assert not cores.wanted() and cores.wanted(brief=True)
-    cores.pass_on()
+    cores.acquire()
+    assert not cores.contended() and cores.contended(brief=True)
+    cores.yield_if_contended()
     assert not second.has.is_set()
-    first.end()
-    second.end()
-    cores.give()
+    first.shut_down()
+    second.shut_down()
+    cores.release()
     assert cores.idle == 2
 
 
 def test_who_has_no_turn_passes_nothing_on():
-    cores = Turns(1)
-    cores.pass_on()
-    cores.give()
+    cores = CoreScheduler(1)
+    cores.yield_if_contended()
+    cores.release()
     assert cores.idle == 1
 
 
@@ -275,18 +277,18 @@ def test_an_interrupt_while_waiting_leaves_nothing_behind(monkeypatch):
         def release(self) -> None:
             pass
 
-    cores = Turns(1)
+    cores = CoreScheduler(1)
     first = Working(cores)
     assert first.has.wait(PATIENCE)
     real = threading.Lock
-    for then in (lambda: None, first.end):
+    for then in (lambda: None, first.shut_down):
         monkeypatch.setattr(threading, "Lock", lambda then=then: Interrupted(then))
         with pytest.raises(KeyboardInterrupt):
-            cores.take(brief=True)
+            cores.acquire(brief=True)
         monkeypatch.setattr(threading, "Lock", real)
         assert waiting(cores) == 0
     assert cores.idle == 1
-    with cores.turn(brief=True):
+    with cores.acquired(brief=True):
         assert cores.idle == 0
 
 
@@ -295,7 +297,7 @@ import os, threading
 from compressor.cores import cores
 
 def work():
-    with cores.turn():
+    with cores.acquired():
         has.set()
         threading.Event().wait()
 
@@ -304,7 +306,7 @@ threading.Thread(target=work, daemon=True).start()
 has.wait()
 child = os.fork()
 if child == 0:
-    os._exit(0 if all([cores.take_idle() for _ in range(cores.count)]) else 1)
+    os._exit(0 if all([cores.try_acquire_idle() for _ in range(cores.count)]) else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert cores.idle == cores.count - 1
 """
@@ -326,7 +328,7 @@ def test_closing_waits_for_helpers_and_drops_what_nobody_has_begun():
             time.sleep(0.02)
             worked.append(self)
 
-    with Ahead(object, 1, lambda seconds: None, Turns(2)) as ahead:
+    with WorkAhead(object, 1, lambda seconds: None, CoreScheduler(2)) as ahead:
         for _ in range(5):
             ahead.add(Slow())
         assert started.wait(5)
@@ -342,8 +344,8 @@ def test_what_helpers_raise_comes_out_where_the_job_is_due():
         def work(self, tools: object) -> None:
             raise IndexError
 
-    bad, cores = Bad(), Turns(2)
-    with Ahead(object, 1, lambda seconds: None, cores) as ahead:
+    bad, cores = Bad(), CoreScheduler(2)
+    with WorkAhead(object, 1, lambda seconds: None, cores) as ahead:
         ahead.add(bad)
         with pytest.raises(IndexError):
             ahead.finish(bad)
@@ -351,16 +353,16 @@ def test_what_helpers_raise_comes_out_where_the_job_is_due():
 
 
 def test_nobody_helps_where_somebody_waits_for_a_core():
-    cores = Turns(2)
-    with Ahead(object, 1, lambda seconds: None, cores) as ahead, cores.turn():
+    cores = CoreScheduler(2)
+    with WorkAhead(object, 1, lambda seconds: None, cores) as ahead, cores.acquired():
         assert ahead.possible
         other = Working(cores)
         assert other.has.wait(PATIENCE)
         assert not ahead.possible
         (third,) = queued(cores, False)
-        other.end()
+        other.shut_down()
         assert third.has.wait(PATIENCE) and not ahead.possible
-        third.end()
+        third.shut_down()
         assert ahead.possible
 
 
@@ -375,7 +377,7 @@ def test_what_helpers_take_is_counted():
             while time.thread_time() < until:
                 pass
 
-    with Ahead(object, 1, seconds.append, Turns(2)) as ahead:
+    with WorkAhead(object, 1, seconds.append, CoreScheduler(2)) as ahead:
         ahead.add(Busy())
         while not seconds and not ahead._seconds:
             time.sleep(0.001)
@@ -383,8 +385,8 @@ def test_what_helpers_take_is_counted():
 
 
 def test_the_threads_of_a_process_are_no_more_than_its_cores():
-    assert cores._helper_threads() is cores._helper_threads()
-    assert cores._helper_threads()._max_workers == cores.cores.count
+    assert _helper_threads() is _helper_threads()
+    assert _helper_threads()._max_workers == cores.cores.count
 
 
 def test_a_helper_that_finds_no_turn_leaves_the_job_to_the_caller():
@@ -397,15 +399,15 @@ def test_a_helper_that_finds_no_turn_leaves_the_job_to_the_caller():
         def work(self, tools: object) -> None:
             done.append(threading.current_thread().name)
 
-    cores, job = Turns(2), Job()
-    with Ahead(object, 1, lambda seconds: None, cores) as ahead, cores.turn():
+    cores, job = CoreScheduler(2), Job()
+    with WorkAhead(object, 1, lambda seconds: None, cores) as ahead, cores.acquired():
         other = Working(cores)
         assert other.has.wait(PATIENCE)
-        ahead._running.append(cores._helper_threads().submit(ahead._help, object()))
+        ahead._running.append(_helper_threads().submit(ahead._help, object()))
         ahead.add(job)
         until(lambda: not ahead._helping())
         ahead.finish(job)
-        other.end()
+        other.shut_down()
 
     assert done == [threading.current_thread().name] and job.done
     assert cores.idle == 2

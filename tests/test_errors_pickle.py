@@ -12,7 +12,7 @@ import pytest
 
 import compressor
 from compressor.errors import CompressorError, FormatError
-from compressor.stores.contract import Trouble
+from compressor.stores.contract import StoreErrorKind
 
 for found in pkgutil.walk_packages(compressor.__path__, "compressor."):
     if not found.name.endswith("__main__"):
@@ -38,7 +38,7 @@ VALUES = {
     "field": "quality",
     "retry_after_seconds": 2.5,
     "code": "DEADLINE_EXCEEDED",
-    "trouble": Trouble.CHANGED,
+    "trouble": StoreErrorKind.CHANGED,
 }
 
 

@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from contextlib import closing
 
-from compressor.batch.dry_run import Trial
+from compressor.batch.dry_run import DryRun
 from compressor.batch.job import Engine, Job
 from compressor.batch.originals import mark, refuse_kept
 from compressor.batch.plan import Keys, Listing, Manifest
-from compressor.batch.rate_limit import Pace
+from compressor.batch.rate_limit import RateLimit
 from compressor.batch.request import (
     Request,
     Restoration,
@@ -31,9 +31,9 @@ from compressor.settings import Metadata
 from compressor.stores.contract import Store
 from compressor.stores.files import Files
 from compressor.stores.open import open_store
-from compressor.stores.places import below, keep_place, prefix_of
+from compressor.stores.places import keep_place, prefix_of, relative_prefix
 from compressor.stores.tree import Carrier
-from compressor.usage import Watch
+from compressor.usage import Stopwatch
 
 Stopped = Callable[[], bool]
 Told = Callable[[Progress], None]
@@ -66,24 +66,24 @@ def launch(request: Request, stopped: Stopped = lambda: False, told: Told = lamb
     job, filters = request.job, request.filters
     if job.keep is not None:
         keep = keep_place(job.keep, job.source)
-        job, inside = dataclasses.replace(job, keep=keep), below(keep, job.source)
+        job, inside = dataclasses.replace(job, keep=keep), relative_prefix(keep, job.source)
         filters = filters if inside is None else without(filters, inside)
-    elif not job.in_place and (inside := below(job.target, job.source)):
+    elif not job.in_place and (inside := relative_prefix(job.target, job.source)):
         filters = without(filters, inside)  # results are not to be compressed again
     refuse_kept(job.source, job.target, job.keep)
     request = dataclasses.replace(request, job=job, filters=filters)
     source = open_store(job.source, job.conditional_bytes, probed=request.dry_run)
     if request.manifest is None:
         require_single_links(job, source, filters)
-    return trial(request, source, stopped, told) if request.dry_run else real(request, source, stopped, told)
+    return trial(request, source, stopped, told) if request.dry_run else run_batch(request, source, stopped, told)
 
 
 def trial(request: Request, source: Store, stopped: Stopped, told: Told) -> Summary:
     """A dry run."""
-    watch = Watch()
+    watch = Stopwatch()
     with closing(engine_for(request)) as engine:
         listing = listing_for(request, source)
-        trial = Trial(engine, listing, request.filters, request.sample)
+        trial = DryRun(engine, listing, request.filters, request.sample)
         whole = trial.run(stopped, told)
     tally = trial.tally
     sample = trial.sample if request.sample is not None else [(tally.bytes_in, tally.bytes_in - tally.bytes_out)]
@@ -100,9 +100,9 @@ def trial(request: Request, source: Store, stopped: Stopped, told: Told) -> Summ
     return estimated(summary, watch.spent(), request.footprint)
 
 
-def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summary:
+def run_batch(request: Request, source: Store, stopped: Stopped, told: Told) -> Summary:
     """A run that writes."""
-    job, watch = request.job, Watch()
+    job, watch = request.job, Stopwatch()
     target = source if job.in_place else open_store(job.target, job.conditional_bytes)
     # Found out once, here: workers take it from the job.
     job = dataclasses.replace(job, conditional_bytes=require_conditions(job, target))
@@ -116,7 +116,7 @@ def real(request: Request, source: Store, stopped: Stopped, told: Told) -> Summa
         if job.keep is not None:
             mark(job.keep, job.source)
         with closing(engine_for(request)) as engine:
-            pace = Pace(request.objects_per_second, request.bytes_per_second)
+            pace = RateLimit(request.objects_per_second, request.bytes_per_second)
             listing = listing_for(request, source)
             run = Run(job, ledger, engine, listing, request.filters, source, target, pace, stopped, told)
             whole = run.work()
@@ -167,9 +167,11 @@ def carried(request: Request, source: Store, target: Store, stopped: Stopped) ->
     return Carrier(source, target, request.filters, job.overwrite, stopped).carry()
 
 
-def put_back(restoring: Restoration, stopped: Stopped = lambda: False, told: Told = lambda progress: None) -> Summary:
+def restore_originals(
+    restoring: Restoration, stopped: Stopped = lambda: False, told: Told = lambda progress: None
+) -> Summary:
     """Restore the originals that a run kept, or say what that would do."""
-    watch, path = Watch(), restoring.ledger
+    watch, path = Stopwatch(), restoring.ledger
     with reading(path) as database:
         facts = facts_in(database)
     job = Job(source=facts["source"], target=facts["target"], in_place=True, keep=facts.get("keep") or None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from compressor.batch.job import Engine, Lost, Prepared
 from compressor.batch.plan import Listing
 from compressor.batch.tally import Tally
-from compressor.ledger.records import Done, Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.report.summary import Progress
 from compressor.stores.contract import Entry
 from compressor.stores.filters import Filters
@@ -15,7 +15,7 @@ from compressor.stores.filters import Filters
 TURN_SECONDS = 0.2
 
 
-class Trial:
+class DryRun:
     """Of a listing.
 
     count          objects that are drawn, each as likely as any other; None: all
@@ -72,13 +72,13 @@ class Trial:
             told(self.tally.progress())
         return False
 
-    def _answered(self, entry: Entry, answer: Prepared | Done | Lost) -> None:
+    def _answered(self, entry: Entry, answer: Prepared | ObjectResult | Lost) -> None:
         if isinstance(answer, Prepared):
             self._engine.drop(answer)
             done = answer.done
         elif isinstance(answer, Lost):
-            done = Done(
-                key=entry.key, etag=entry.etag, size=entry.size, outcome=Outcome.FAILED, reason=Reason.POISON,
+            done = ObjectResult(
+                key=entry.key, etag=entry.etag, size=entry.size, outcome=ObjectOutcome.FAILED, reason=Reason.POISON,
                 error="a worker died of it, or beside it",
             )  # fmt: skip
         else:

@@ -22,7 +22,7 @@ from distributed.client import FutureCancelledError
 from compressor.batch import work_dask
 from compressor.batch.job import Answer, Job, Lost, Prepared
 from compressor.errors import CompressorError
-from compressor.ledger.records import Done, Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.settings import VERSION
 from compressor.stores.contract import Entry
 
@@ -45,7 +45,7 @@ class _Call:
     """
 
     number: int
-    function: Callable[..., Prepared | Done | Lost | None]
+    function: Callable[..., Prepared | ObjectResult | Lost | None]
     argument: Entry | str
     failed: Callable[[Exception], Answer] | None
 
@@ -73,14 +73,14 @@ class _Member:
         return len(self.calls) + len(self.tokens)
 
 
-def failed(entry: Entry, error: Exception) -> Done:
+def failed(entry: Entry, error: Exception) -> ObjectResult:
     """What becomes of an object where the work itself broke."""
     problem = f"{type(error).__name__}: {error}"
-    return Done(
+    return ObjectResult(
         key=entry.key,
         etag=entry.etag,
         size=entry.size,
-        outcome=Outcome.FAILED,
+        outcome=ObjectOutcome.FAILED,
         reason=Reason.OTHER,
         error=" ".join(problem.split()),
     )

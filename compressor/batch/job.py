@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from compressor.ledger.records import Done, Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.settings import Access, Settings
 from compressor.stores.contract import Entry
 
@@ -48,10 +48,10 @@ class Prepared:
     """
 
     token: str
-    done: Done
+    done: ObjectResult
 
 
-__all__ = ["Done", "Entry", "Job", "Outcome", "Prepared", "Reason"]
+__all__ = ["Entry", "Job", "ObjectOutcome", "ObjectResult", "Prepared", "Reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Lost:
     alone: bool = False
 
 
-Answer = Prepared | Done | Lost
+Answer = Prepared | ObjectResult | Lost
 
 
 class Engine(Protocol):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from compressor.errors import SettingsError
 from compressor.humanize import printable
-from compressor.ledger.records import Done
-from compressor.stores.contract import Attributes, Entry, Only, Store, StoreError, Trouble, store_digest
+from compressor.ledger.records import ObjectResult
+from compressor.stores.contract import Attributes, Entry, Precondition, Store, StoreError, StoreErrorKind, store_digest
 from compressor.stores.markers import MARKER, has_marker
 from compressor.stores.open import open_store
 from compressor.stores.places import folder_of, normal, require_folder, split
@@ -41,20 +41,20 @@ class Originals:
     def key(self, key: str) -> str:
         return self.prefix + key
 
-    def keep(self, source: Store, done: Done) -> Entry:
+    def keep(self, source: Store, done: ObjectResult) -> Entry:
         """Copy the original that was read to its place, unless it is there already, from a run that was killed."""
         to = self.key(done.key)
         elsewhere = () if self.store is source else (self.store,)
         try:
             return source.copy(done.key, done.etag, to, *elsewhere)
         except StoreError as error:
-            if error.trouble is not Trouble.EXISTS:
+            if error.kind is not StoreErrorKind.EXISTS:
                 raise
-        kept, there = self.store.look(to), source.look(done.key)
+        kept, there = self.store.head(to), source.head(done.key)
         if there is None or there.etag != done.etag:
-            raise StoreError(Trouble.CHANGED, "changed while its original was being kept")
+            raise StoreError(StoreErrorKind.CHANGED, "changed while its original was being kept")
         if kept is None or kept.size != done.size or store_digest(source, done.key) != store_digest(self.store, to):
-            raise StoreError(Trouble.EXISTS, f"{self.store.url}: {to!r} is there already and is another object")
+            raise StoreError(StoreErrorKind.EXISTS, f"{self.store.url}: {to!r} is there already and is another object")
         return kept
 
 
@@ -90,9 +90,9 @@ def mark(keep: str, source: str) -> None:
     text = f"{TEXT}{SOURCE}{json.dumps(normal(source))}\n".encode()
     try:
         attributes = Attributes(headers={"content-type": "text/plain; charset=utf-8"})
-        store.write(MARKER, Note(text, len(text)), attributes, Only(None))
+        store.write(MARKER, Note(text, len(text)), attributes, Precondition(None))
     except StoreError as error:
-        if error.trouble is not Trouble.EXISTS:
+        if error.kind is not StoreErrorKind.EXISTS:
             raise
         require_source(store, keep, source)  # by another run, at the same moment
 
@@ -109,7 +109,7 @@ def first_entries(store: Store, count: int) -> list[Entry]:
     try:
         return list(islice(store.entries(), count))
     except StoreError as error:
-        if error.trouble is not Trouble.MISSING:
+        if error.kind is not StoreErrorKind.MISSING:
             raise
         return []
 

@@ -7,22 +7,22 @@ from fnmatch import fnmatchcase
 
 from compressor.batch.job import Job
 from compressor.errors import BusyError, CallError, CompressorError, FormatError, IdleError, IncompleteError, LimitError
-from compressor.ledger.records import Done, Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.settings import Metadata
 from compressor.spool import Spool
-from compressor.stores.contract import RETRIED, Entry, StoreError, Trouble
+from compressor.stores.contract import RETRIED, Entry, StoreError, StoreErrorKind
 
 # What a store's refusal means for an object.
 MEANING = {
-    Trouble.MISSING: (Outcome.SKIPPED, Reason.GONE),
-    Trouble.CHANGED: (Outcome.SKIPPED, Reason.CHANGED),
-    Trouble.EXISTS: (Outcome.SKIPPED, Reason.EXISTS),
-    Trouble.ARCHIVED: (Outcome.SKIPPED, Reason.ARCHIVED),
-    Trouble.HELD: (Outcome.SKIPPED, Reason.HELD),
-    Trouble.NOT_ATOMIC: (Outcome.SKIPPED, Reason.NOT_ATOMIC),
-    Trouble.DENIED: (Outcome.FAILED, Reason.DENIED),
-    Trouble.THROTTLED: (Outcome.FAILED, Reason.THROTTLED),
-    Trouble.UNAVAILABLE: (Outcome.FAILED, Reason.UNAVAILABLE),
+    StoreErrorKind.MISSING: (ObjectOutcome.SKIPPED, Reason.GONE),
+    StoreErrorKind.CHANGED: (ObjectOutcome.SKIPPED, Reason.CHANGED),
+    StoreErrorKind.EXISTS: (ObjectOutcome.SKIPPED, Reason.EXISTS),
+    StoreErrorKind.ARCHIVED: (ObjectOutcome.SKIPPED, Reason.ARCHIVED),
+    StoreErrorKind.HELD: (ObjectOutcome.SKIPPED, Reason.HELD),
+    StoreErrorKind.NOT_ATOMIC: (ObjectOutcome.SKIPPED, Reason.NOT_ATOMIC),
+    StoreErrorKind.DENIED: (ObjectOutcome.FAILED, Reason.DENIED),
+    StoreErrorKind.THROTTLED: (ObjectOutcome.FAILED, Reason.THROTTLED),
+    StoreErrorKind.UNAVAILABLE: (ObjectOutcome.FAILED, Reason.UNAVAILABLE),
 }
 
 
@@ -42,12 +42,12 @@ REASONS: tuple[tuple[type[CompressorError], Reason], ...] = (
 )
 
 
-def failed(done: Done, error: CompressorError) -> Done:
+def failed(done: ObjectResult, error: CompressorError) -> ObjectResult:
     """Return what becomes of an object that the codec refused; raise the error where it is about no object."""
     for kind, reason in REASONS:
         if isinstance(error, kind):
             retry = reason is Reason.UNAVAILABLE
-            return replace(done, outcome=Outcome.FAILED, reason=reason, error=str(error), retry=retry)
+            return replace(done, outcome=ObjectOutcome.FAILED, reason=reason, error=str(error), retry=retry)
     raise error
 
 
@@ -61,12 +61,12 @@ class Clock:
         return max(0.0, time.thread_time() - self._start - sum((stages or {}).values()))
 
 
-def refused(done: Done, error: StoreError, clock: Clock) -> Done:
+def refused(done: ObjectResult, error: StoreError, clock: Clock) -> ObjectResult:
     """Return what becomes of an object whose store refused something."""
-    outcome, reason = MEANING.get(error.trouble, (Outcome.FAILED, Reason.OTHER))
+    outcome, reason = MEANING.get(error.kind, (ObjectOutcome.FAILED, Reason.OTHER))
     return replace(
         done, outcome=outcome, reason=reason, error=str(error), bytes_out=0, digest="",
-        retry=error.trouble in RETRIED, other_seconds=done.other_seconds + clock.seconds(),
+        retry=error.kind in RETRIED, other_seconds=done.other_seconds + clock.seconds(),
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def in_one_line(error: BaseException) -> str:
 UNUSABLE = {Reason.BROKEN, Reason.LIMIT, Reason.VERIFY}  # images that the codec refuses
 
 
-def settled(entry: Entry, done: Done, job: Job) -> bool:
+def settled(entry: Entry, done: ObjectResult, job: Job) -> bool:
     """Return whether an object is as the run before left it, and the job would leave it so again."""
     if done.retry or reconsidered(done, job):
         return False
@@ -96,7 +96,7 @@ def settled(entry: Entry, done: Done, job: Job) -> bool:
     return same
 
 
-def reconsidered(done: Done, job: Job) -> bool:
+def reconsidered(done: ObjectResult, job: Job) -> bool:
     """Return whether an object was left for something that an option decides, and the option is another now."""
     if done.reason is Reason.NOT_ATOMIC:
         return job.allow_not_atomic
@@ -107,7 +107,7 @@ def reconsidered(done: Done, job: Job) -> bool:
     if job.settings.metadata is Metadata.KEEP:
         return False
     if done.reason is Reason.UNSTRIPPABLE:
-        return (done.outcome is Outcome.FAILED) == job.copy_unstrippable
+        return (done.outcome is ObjectOutcome.FAILED) == job.copy_unstrippable
     missing = done.reason in UNUSABLE and not job.in_place and not done.result_etag
     return missing and job.copy_unstrippable
 

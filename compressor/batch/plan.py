@@ -13,7 +13,7 @@ from typing import Any, Protocol, TextIO
 from urllib.parse import unquote_plus
 
 from compressor.ledger.ledger import Ledger, LedgerError, Shard
-from compressor.stores.contract import Entry, Opened, Refused, Store
+from compressor.stores.contract import Entry, OnAccessDenied, OpenObject, Store
 from compressor.stores.markers import Marks
 from compressor.stores.open import open_store
 
@@ -33,7 +33,7 @@ COLUMNS = {  # names in a header, in lower case
 class Listing(Protocol):
     """Objects in an order that stays, and the place of each in it."""
 
-    def entries(self, refused: Refused | None = None) -> Iterator[tuple[str, Entry]]:
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[tuple[str, Entry]]:
         """`refused` as `Store.entries` has it."""
 
     def behind(self, place: str, other: str) -> bool:
@@ -50,7 +50,7 @@ class Keys:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def entries(self, refused: Refused | None = None) -> Iterator[tuple[str, Entry]]:
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[tuple[str, Entry]]:
         return ((entry.key, entry) for entry in self._store.entries(refused))
 
     @property
@@ -77,7 +77,7 @@ class Manifest:
     def left_out(self) -> list[str]:
         return [] if self._marks is None else self._marks.left_out
 
-    def entries(self, refused: Refused | None = None) -> Iterator[tuple[str, Entry]]:
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[tuple[str, Entry]]:
         for number, entry in enumerate(rows_of(self._url), 1):
             if entry.key.startswith(self._prefix) and not entry.key.endswith("/"):
                 key = entry.key[len(self._prefix) :]
@@ -146,7 +146,7 @@ def lines_of(url: str) -> TextIO:
 class Chunks(io.RawIOBase):
     """What is being read, as a file."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: OpenObject) -> None:
         self._opened, self._chunks, self._held = opened, opened.chunks(), b""
 
     def readable(self) -> bool:
@@ -243,7 +243,9 @@ def _parquet(url: str) -> Iterator[Entry]:
                 raise LedgerError(f"row {number} of the manifest is not {names}: {row!r:.100}") from None
 
 
-def shards(listing: Listing, ledger: Ledger, refused: Refused | None = None) -> Iterator[tuple[Shard, list[Entry]]]:
+def shards(
+    listing: Listing, ledger: Ledger, refused: OnAccessDenied | None = None
+) -> Iterator[tuple[Shard, list[Entry]]]:
     """The listing in pieces: first those that the ledger knows, as they are now, then new ones behind them.
 
     What was put between two known keys since belongs to the shard around it. Each is in memory as a whole; the next one

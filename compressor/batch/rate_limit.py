@@ -8,7 +8,7 @@ CALM_ANSWERS = 20  # after so many good ones a slot more
 BURST_SECONDS = 1.0  # of a cap that was not used may be used at once
 
 
-class Pace:
+class RateLimit:
     """Caps on objects and on bytes read, a second; and slots, halved when the store throttles and grown back slowly.
 
     objects_per_second, bytes_per_second  None: no cap

@@ -19,7 +19,7 @@ from compressor.stores.contract import Store, StoreError
 from compressor.stores.file_write import further_links
 from compressor.stores.files import Files
 from compressor.stores.filters import Filters
-from compressor.stores.places import below
+from compressor.stores.places import relative_prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +76,10 @@ def check(request: Request) -> None:
     job = request.job
     if job.in_place and job.target != job.source:
         raise SettingsError("in_place", "takes no DST: objects are replaced where they are")
-    if not job.in_place and not request.dry_run and below(job.target, job.source) == "":
+    if not job.in_place and not request.dry_run and relative_prefix(job.target, job.source) == "":
         raise SettingsError("dst", "is SRC: to replace objects where they are say --in-place")
     ledger = request.ledger or default_ledger(job)
-    if not request.dry_run and below(str(ledger), job.source) is not None:
+    if not request.dry_run and relative_prefix(str(ledger), job.source) is not None:
         raise SettingsError("ledger", f"{ledger} would lie in SRC, among the objects: name another place")
     for name, cap in (("objects_per_second", request.objects_per_second), ("bandwidth", request.bytes_per_second)):
         if cap is not None and not cap > 0:

@@ -13,9 +13,9 @@ from compressor.batch.outcomes import MEANING, in_one_line
 from compressor.batch.tally import Tally, problem
 from compressor.ledger.ledger import Ledger, LedgerError
 from compressor.ledger.reader import facts_in, is_restored, objects_in, reading
-from compressor.ledger.records import ALL, PART, RESTORED, Done, Outcome, Reason
+from compressor.ledger.records import ALL, PART, RESTORED, ObjectOutcome, ObjectResult, Reason
 from compressor.report.summary import PROBLEMS_MAX, Progress
-from compressor.stores.contract import Entry, Only, Store, StoreError, Trouble, store_digest
+from compressor.stores.contract import Entry, Precondition, Store, StoreError, StoreErrorKind, store_digest
 from compressor.stores.filters import Filters
 
 WORKERS = 8
@@ -23,7 +23,7 @@ AHEAD = 2  # times the workers: objects that are under way or wait for a thread
 TURN_SECONDS = 0.2
 COMMIT_SECONDS = 1.0
 
-Candidate = tuple[Done, bool]  # an object whose original is kept, and whether nobody knows if it was replaced
+Candidate = tuple[ObjectResult, bool]  # an object whose original is kept, and whether nobody knows if it was replaced
 
 
 def place_of(originals: Store, kept: str) -> str:
@@ -32,7 +32,7 @@ def place_of(originals: Store, kept: str) -> str:
 
 
 def not_the_original(place: str) -> StoreError:
-    return StoreError(Trouble.OTHER, f"what is at {place} is not the original that was kept there")
+    return StoreError(StoreErrorKind.OTHER, f"what is at {place} is not the original that was kept there")
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Restorer:
     dry_run: bool = False
     stopped: Callable[[], bool] = lambda: False
 
-    def restore(self, done: Done, open_end: bool = False) -> Done | None:
+    def restore(self, done: ObjectResult, open_end: bool = False) -> ObjectResult | None:
         """Put the original back with what it carried, and delete the kept copy. None where there was nothing to do, or
         where it was stopped before."""
         back = put_back(done)
@@ -88,18 +88,18 @@ class Restorer:
         except StoppedError:
             return None
         except StoreError as error:
-            outcome, reason = MEANING.get(error.trouble, (Outcome.FAILED, Reason.OTHER))
+            outcome, reason = MEANING.get(error.kind, (ObjectOutcome.FAILED, Reason.OTHER))
             return replace(back, outcome=outcome, reason=reason, error=str(error))
         except Exception as error:  # whatever is wrong with an object must not end the run
-            return replace(back, outcome=Outcome.FAILED, reason=Reason.OTHER, error=in_one_line(error))
+            return replace(back, outcome=ObjectOutcome.FAILED, reason=Reason.OTHER, error=in_one_line(error))
 
-    def _restore(self, done: Done, open_end: bool) -> bool:
-        there, kept = self.store.look(done.key), self.originals.look(done.kept)
+    def _restore(self, done: ObjectResult, open_end: bool) -> bool:
+        there, kept = self.store.head(done.key), self.originals.head(done.kept)
         if kept is None:
             return self._without_copy(done, there, open_end)
         original_is = f"its original is at {self._kept_at(done)}"
         if there is None:
-            raise StoreError(Trouble.MISSING, f"deleted since it was replaced; {original_is}")
+            raise StoreError(StoreErrorKind.MISSING, f"deleted since it was replaced; {original_is}")
         if there.etag != done.result_etag:
             original = done.source_digest or self._digest(self.originals, done.kept)
             found = self._digest(self.store, done.key)
@@ -107,7 +107,7 @@ class Restorer:
                 self._back_already(done, kept, original)
                 return True
             if found != done.digest:
-                raise StoreError(Trouble.CHANGED, f"changed since it was replaced; {original_is}")
+                raise StoreError(StoreErrorKind.CHANGED, f"changed since it was replaced; {original_is}")
         self._go_on()
         if self.dry_run:
             self._require_original(done, kept)
@@ -115,21 +115,21 @@ class Restorer:
             self._write(done, there, kept)
         return True
 
-    def _without_copy(self, done: Done, there: Entry | None, open_end: bool) -> bool:
+    def _without_copy(self, done: ObjectResult, there: Entry | None, open_end: bool) -> bool:
         """Judge an object without a kept copy: its original is back by its digest, was never replaced, or is lost."""
         if there is not None and there.size == done.size and self._is_original(there, done):
             return not open_end
         if open_end and (there is None or self._digest(self.store, done.key) != done.digest):
             return False  # the run was killed before it kept this one
         what = "it is deleted" if there is None else "what stands in its place is not the original"
-        raise StoreError(Trouble.OTHER, f"{what}, and no original is at {self._kept_at(done)} any more")
+        raise StoreError(StoreErrorKind.OTHER, f"{what}, and no original is at {self._kept_at(done)} any more")
 
-    def _is_original(self, there: Entry, done: Done) -> bool:
+    def _is_original(self, there: Entry, done: ObjectResult) -> bool:
         if there.etag == done.etag:
             return True
         return bool(done.source_digest) and self._digest(self.store, done.key) == done.source_digest
 
-    def _kept_at(self, done: Done) -> str:
+    def _kept_at(self, done: ObjectResult) -> str:
         return place_of(self.originals, done.kept)
 
     def _digest(self, store: Store, key: str) -> str:
@@ -139,40 +139,40 @@ class Restorer:
         if self.stopped():
             raise StoppedError
 
-    def _back_already(self, done: Done, kept: Entry, original: str) -> None:
+    def _back_already(self, done: ObjectResult, kept: Entry, original: str) -> None:
         """Delete the copy, if it is one: a run that was killed then has put the original back, or somebody else has."""
         if not self.dry_run:
-            self.store.tidy(done.key)
+            self.store.clean_up(done.key)
             if self._digest(self.originals, done.kept) == original:
                 self._delete(done, kept)
 
-    def _require_original(self, done: Done, kept: Entry) -> None:
+    def _require_original(self, done: ObjectResult, kept: Entry) -> None:
         """Raise StoreError where the kept copy would not be put back, as `_write` does while it reads it."""
         digest = done.source_digest
         if kept.size != done.size or (digest and self._digest(self.originals, done.kept) != digest):
             raise not_the_original(self._kept_at(done))
 
-    def _write(self, done: Done, there: Entry, kept: Entry) -> None:
+    def _write(self, done: ObjectResult, there: Entry, kept: Entry) -> None:
         if kept.size != done.size:
             raise not_the_original(self._kept_at(done))
         with self.originals.open(done.kept) as opened:
             attributes = opened.attributes
         body = Original(self.originals, done.kept, kept.size, done.source_digest)
-        written = self.store.write(done.key, body, attributes, Only(there.etag))
+        written = self.store.write(done.key, body, attributes, Precondition(there.etag))
         if written.size != kept.size:
-            raise StoreError(Trouble.OTHER, f"{written.size} bytes arrived of {kept.size}")
+            raise StoreError(StoreErrorKind.OTHER, f"{written.size} bytes arrived of {kept.size}")
         self._delete(done, kept)
 
-    def _delete(self, done: Done, kept: Entry) -> None:
+    def _delete(self, done: ObjectResult, kept: Entry) -> None:
         try:
             self.originals.delete(done.kept, kept.etag)
         except StoreError as error:
-            raise StoreError(Trouble.OTHER, f"it is back, but its copy can't be deleted: {error}") from None
+            raise StoreError(StoreErrorKind.OTHER, f"it is back, but its copy can't be deleted: {error}") from None
 
 
-def put_back(done: Done) -> Done:
+def put_back(done: ObjectResult) -> ObjectResult:
     """Return an object whose original is back, without what the run took that replaced it."""
-    back = replace(done, outcome=Outcome.COPIED, reason=Reason.NONE, bytes_out=done.size, error="", retry=False)
+    back = replace(done, outcome=ObjectOutcome.COPIED, reason=Reason.NONE, bytes_out=done.size, error="", retry=False)
     return replace(back, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0, notices=())
 
 
@@ -202,12 +202,12 @@ class Restoring:
     workers: int
     told: Callable[[Progress], None]
     marked: Callable[[str], bool]
-    finished: Callable[[Done], None] = lambda done: None
+    finished: Callable[[ObjectResult], None] = lambda done: None
     tally: Tally = field(default_factory=Tally)
 
     def work(self, todo: Iterator[Candidate]) -> bool:
         """Work until all is done; return False where it was stopped before. What is being written then is finished."""
-        running: set[Future[Done | None]] = set()
+        running: set[Future[ObjectResult | None]] = set()
         with ThreadPoolExecutor(self.workers, "restore") as pool:
             try:
                 for done, open_end in todo:
@@ -229,7 +229,7 @@ class Restoring:
         self.told(self.tally.progress())
         return self.tally.listed_all
 
-    def _take(self, running: set[Future[Done | None]]) -> set[Future[Done | None]]:
+    def _take(self, running: set[Future[ObjectResult | None]]) -> set[Future[ObjectResult | None]]:
         ended, left = wait(running, TURN_SECONDS, FIRST_COMPLETED)
         for one in ended:
             if (done := one.result()) is not None:
@@ -237,9 +237,9 @@ class Restoring:
                 self.finished(done)
         return left
 
-    def _count(self, done: Done) -> None:
+    def _count(self, done: ObjectResult) -> None:
         self.tally.add(done)
-        if done.outcome is Outcome.SKIPPED and len(self.tally.problems) < PROBLEMS_MAX:
+        if done.outcome is ObjectOutcome.SKIPPED and len(self.tally.problems) < PROBLEMS_MAX:
             self.tally.problems.append(problem(done))
         self.told(self.tally.progress())
 
@@ -261,10 +261,10 @@ class Marks:
                 self._ledger.commit()
             yield candidate
 
-    def finished(self, done: Done) -> None:
+    def finished(self, done: ObjectResult) -> None:
         """Note what became of an object; on disk a second later at most."""
-        self._written |= done.outcome is not Outcome.SKIPPED
-        if done.outcome is Outcome.COPIED:
+        self._written |= done.outcome is not ObjectOutcome.SKIPPED
+        if done.outcome is ObjectOutcome.COPIED:
             self._ledger.mark_restored(done.key)
         if time.monotonic() - self._committed > COMMIT_SECONDS:
             self._ledger.commit()
@@ -303,7 +303,7 @@ def restore(
     try:
         whole = restoring.work(marks.begin(candidates(objects, originals, filters or Filters())))
     finally:
-        back = sum(total.objects for total in tally.totals if total.outcome is Outcome.COPIED)
+        back = sum(total.objects for total in tally.totals if total.outcome is ObjectOutcome.COPIED)
         all_back = whole and filters is None and back == tally.objects
         marks.end(all_back)
     if all_back and not originals.prefix:

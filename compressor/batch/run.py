@@ -11,10 +11,10 @@ from compressor.batch.job import Answer, Engine, Job, Lost, Prepared
 from compressor.batch.originals import originals_of
 from compressor.batch.outcomes import settled
 from compressor.batch.plan import Listing, shards
-from compressor.batch.rate_limit import Pace
+from compressor.batch.rate_limit import RateLimit
 from compressor.batch.tally import Tally
 from compressor.ledger.ledger import Ledger, Shard
-from compressor.ledger.records import Done, Outcome, Reason, unsure
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason, indeterminate
 from compressor.report.summary import Progress
 from compressor.stores.contract import Entry, Store, StoreError, store_digest
 from compressor.stores.filters import Filters
@@ -65,7 +65,7 @@ class Run:
     filters: Filters
     source: Store
     target: Store
-    pace: Pace
+    pace: RateLimit
     stopped: Callable[[], bool] = lambda: False
     told: Callable[[Progress], None] = lambda progress: None
     tally: Tally = field(default_factory=Tally)
@@ -75,7 +75,7 @@ class Run:
         self._number = 0
         self._open: dict[int, Open] = {}
         self._waiting: deque[Ticket] = deque()
-        self._later: list[tuple[float, int, Ticket, Done]] = []  # to be tried again: when, and what it was last
+        self._later: list[tuple[float, int, Ticket, ObjectResult]] = []  # to be tried again: when, and what it was last
         self._pushed = 0
         self._unsure: set[str] = set()  # intents of which nobody knows yet what became of them
         self._suspects: deque[Ticket] = deque()  # a worker died while it had them: one at a time
@@ -106,7 +106,7 @@ class Run:
                 ticket = self._tickets.pop(number, None)
                 if isinstance(answer, Prepared):
                     self.engine.drop(answer)
-                elif ticket is not None and isinstance(answer, Done) and not answer.retry:
+                elif ticket is not None and isinstance(answer, ObjectResult) and not answer.retry:
                     self._finish(ticket, answer)
         self.ledger.commit()
 
@@ -118,13 +118,13 @@ class Run:
             known = self.ledger.known(shard)
             todo: list[Entry] = []
             seen: set[str] = set()
-            unsure = 0
+            indeterminate = 0
             for entry in entries:
                 if entry.key in seen or not self.filters.match(entry, self._now):
                     continue
                 seen.add(entry.key)  # a manifest may name an object twice
                 if entry.key in self._unsure:
-                    unsure += 1
+                    indeterminate += 1
                     continue
                 done = known.get(entry.key)
                 if done is not None and settled(entry, done, self.job):
@@ -136,7 +136,7 @@ class Run:
                 continue
             self.ledger.reopen(shard)
             # What nobody knows the end of keeps its shard open: the next run asks again.
-            opened = self._open[shard.number] = Open(replace(shard, done=False), left=unsure)
+            opened = self._open[shard.number] = Open(replace(shard, done=False), left=indeterminate)
             for entry in todo:
                 opened.left += 1
                 yield Ticket(entry, shard.number)
@@ -150,7 +150,7 @@ class Run:
                 done = self._written(intent)
             except StoreError:
                 self._unsure.add(intent.key)
-                self.tally.add(unsure(intent))
+                self.tally.add(indeterminate(intent))
                 continue
             if done is None:
                 self.ledger.forget(intent.key)
@@ -162,19 +162,19 @@ class Run:
     def _tidy(self, key: str) -> None:
         """Whoever was to write it may have been killed at that. Where it lives, it does so itself."""
         with suppress(StoreError):
-            (self.source if self.job.in_place else self.target).tidy(key)
+            (self.source if self.job.in_place else self.target).clean_up(key)
         with suppress(StoreError):
             if self._originals is not None:
-                self._originals.store.tidy(self._kept(key))
+                self._originals.store.clean_up(self._kept(key))
 
     def _kept(self, key: str) -> str:
         """Where the original of a key is kept; "" where none is."""
         return "" if self._originals is None else self._originals.key(key)
 
-    def _written(self, intent: Done) -> Done | None:
+    def _written(self, intent: ObjectResult) -> ObjectResult | None:
         """An intent as it is when it has been carried out; None where it has not."""
         store = self.source if self.job.in_place else self.target
-        there = store.look(intent.key)
+        there = store.head(intent.key)
         if there is None or there.size != intent.bytes_out or store_digest(store, intent.key) != intent.digest:
             return None
         return replace(intent, result_etag=there.etag, kept=self._kept(intent.key))
@@ -237,7 +237,7 @@ class Run:
     def _answered(self, ticket: Ticket, answer: Answer) -> None:
         if isinstance(answer, Lost):
             self._lost(ticket, answer)
-        elif isinstance(answer, Done):
+        elif isinstance(answer, ObjectResult):
             if answer.reason is Reason.THROTTLED:
                 self.pace.throttled(len(self._tickets) + 1)
             elif answer.reason is not Reason.UNAVAILABLE:
@@ -258,14 +258,16 @@ class Run:
         ticket.deaths += 1
         ticket.suspect = True
         entry = ticket.entry
-        failed = Done(key=entry.key, etag=entry.etag, size=entry.size, outcome=Outcome.FAILED, reason=Reason.POISON)
+        failed = ObjectResult(
+            key=entry.key, etag=entry.etag, size=entry.size, outcome=ObjectOutcome.FAILED, reason=Reason.POISON
+        )
         failed = replace(failed, error=f"{ticket.deaths} workers died of it")
         if lost.alone and ticket.deaths >= DEATHS_MAX and not ticket.intended:
             self._finish(ticket, failed)
         else:
             self._again(ticket, failed)
 
-    def _again(self, ticket: Ticket, failed: Done) -> None:
+    def _again(self, ticket: Ticket, failed: ObjectResult) -> None:
         """Try once more, after a while; but first find out whether it was written after all: a time-out while writing
         does not mean that nothing was."""
         if ticket.intended:
@@ -282,7 +284,7 @@ class Run:
             self._pushed += 1
             heapq.heappush(self._later, (time.monotonic() + delay, self._pushed, ticket, failed))
         elif ticket.intended:  # the intent stays: the next run will find out
-            self.tally.add(unsure(failed))
+            self.tally.add(indeterminate(failed))
         else:
             self._finish(ticket, failed)
 
@@ -296,7 +298,7 @@ class Run:
         self._finish(ticket, done)
         return True
 
-    def _finish(self, ticket: Ticket, done: Done) -> None:
+    def _finish(self, ticket: Ticket, done: ObjectResult) -> None:
         spent, held = done.other_seconds + ticket.spent, done.memory_byte_seconds + ticket.held
         done = replace(done, other_seconds=spent, memory_byte_seconds=held)
         self.ledger.finish(ticket.shard, done)

@@ -11,12 +11,12 @@ from compressor.batch.job import Job
 from compressor.batch.originals import originals_of
 from compressor.batch.outcomes import MEANING
 from compressor.footprint import Basis
-from compressor.ledger.records import Done, Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.ledger.totals import Total, Totals
 from compressor.report.summary import PROBLEMS_MAX, Problem, Progress, Sample, Summary
 from compressor.settings import Metadata
-from compressor.stores.contract import Store, StoreError, Trouble
-from compressor.usage import Watch
+from compressor.stores.contract import Store, StoreError, StoreErrorKind
+from compressor.usage import Stopwatch
 
 STEPS = 20  # of 5 % each: shares that compressed objects saved
 SAMPLES = 12
@@ -35,7 +35,7 @@ class Tally:
         self.other_seconds = self.memory_byte_seconds = 0.0
         self.notices: Counter[str] = Counter()
         self.histogram = [0] * STEPS
-        self.samples: list[Done] = []
+        self.samples: list[ObjectResult] = []
         self.problems: list[Problem] = []  # the first of them
         self.unlisted: list[Problem] = []  # likewise, of folders that could not be looked into
         self.unlisted_folders = 0
@@ -43,12 +43,12 @@ class Tally:
         self._compressed = 0
         self._random = random.Random(0)
 
-    def add(self, done: Done) -> None:
+    def add(self, done: ObjectResult) -> None:
         """An object that is done."""
         self.objects += 1
         self.bytes_in += done.size
         self._totals.add(done)
-        if done.outcome is Outcome.FAILED:
+        if done.outcome is ObjectOutcome.FAILED:
             self.failed += 1
             if len(self.problems) < PROBLEMS_MAX:
                 self.problems.append(problem(done))
@@ -59,7 +59,7 @@ class Tally:
             if notice in self.notices or len(self.notices) < NOTICES_MAX:
                 self.notices[notice] += 1
         self.bytes_out += done.bytes_out if done.outcome.changed else done.size
-        if done.outcome is not Outcome.COMPRESSED:
+        if done.outcome is not ObjectOutcome.COMPRESSED:
             return
         self.histogram[min(STEPS - 1, max(0, int(STEPS * (1 - done.bytes_out / done.size))))] += 1
         if done.size <= SAMPLE_BYTES_MAX:
@@ -70,9 +70,9 @@ class Tally:
         self.unlisted_folders += 1
         self.failed += 1
         if len(self.unlisted) < PROBLEMS_MAX:
-            self.unlisted.append(Problem(key, 0, MEANING[error.trouble][1], str(error)))
+            self.unlisted.append(Problem(key, 0, MEANING[error.kind][1], str(error)))
 
-    def _sample(self, done: Done) -> None:
+    def _sample(self, done: ObjectResult) -> None:
         """Each as likely as any other: algorithm R (Vitter 1985)."""
         self._compressed += 1
         if len(self.samples) < SAMPLES:
@@ -89,13 +89,13 @@ class Tally:
     def unlisted_total(self) -> tuple[Total, ...]:
         """None or one, of folders."""
         folders = self.unlisted_folders
-        return (Total(Outcome.FAILED, Reason.DENIED, "", "none", folders, 0, 0, 0.0),) if folders else ()
+        return (Total(ObjectOutcome.FAILED, Reason.DENIED, "", "none", folders, 0, 0, 0.0),) if folders else ()
 
     def progress(self) -> Progress:
         return Progress(self.objects, self.bytes_in, self.bytes_out, self.failed, self.listed_all, self.waiting)
 
 
-def problem(done: Done, known: bool = False) -> Problem:
+def problem(done: ObjectResult, known: bool = False) -> Problem:
     """An object that deserves a look."""
     return Problem(done.key, done.size, done.reason, done.error, done.notices, known)
 
@@ -107,7 +107,7 @@ def estimated(summary: Summary, spent: tuple[float, float], footprint: Basis) ->
     return dataclasses.replace(summary, other_seconds=other, memory_byte_seconds=memory, footprint=used)
 
 
-def summary_of(job: Job, tally: Tally, watch: Watch, interrupted: bool) -> Summary:
+def summary_of(job: Job, tally: Tally, watch: Stopwatch, interrupted: bool) -> Summary:
     return Summary(
         source=job.source,
         target=job.target,
@@ -130,7 +130,7 @@ def summary_of(job: Job, tally: Tally, watch: Watch, interrupted: bool) -> Summa
     )
 
 
-def samples_of(chosen: Iterable[Done], job: Job, source: Store, target: Store) -> list[Sample]:
+def samples_of(chosen: Iterable[ObjectResult], job: Job, source: Store, target: Store) -> list[Sample]:
     """Files before and after, where both are still there."""
     found, originals = [], source
     if job.in_place and job.keep is not None:
@@ -139,16 +139,16 @@ def samples_of(chosen: Iterable[Done], job: Job, source: Store, target: Store) -
         before = done.kept if job.in_place else done.key
         if before:
             with suppress(StoreError):
-                found.append(Sample(done.key, whole(originals, before), whole(target, done.key), done.score))
+                found.append(Sample(done.key, read_all(originals, before), read_all(target, done.key), done.score))
     return found
 
 
-def whole(store: Store, key: str) -> bytes:
+def read_all(store: Store, key: str) -> bytes:
     """A file that is known to be small."""
     data = bytearray()
     with store.open(key) as opened:
         for chunk in opened.chunks():
             data += chunk
             if len(data) > SAMPLE_BYTES_MAX:
-                raise StoreError(Trouble.CHANGED, f"{key!r} is larger than it was")
+                raise StoreError(StoreErrorKind.CHANGED, f"{key!r} is larger than it was")
     return bytes(data)

@@ -14,10 +14,10 @@ from compressor.batch.originals import originals_of
 from compressor.batch.outcomes import Clock, WrongResultError, asked_for, digest, failed, in_one_line, refused
 from compressor.cores import BRIEF_WIDTH, cores
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
-from compressor.ledger.records import Done, Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.memory import Resources
 from compressor.pipeline.unchanged import same, without_metadata
-from compressor.pipeline.validation import examine
+from compressor.pipeline.validation import probe
 from compressor.settings import Metadata, Path, Report
 from compressor.settings import Outcome as Verdict
 from compressor.sniff import PREFIX, sniff
@@ -26,17 +26,17 @@ from compressor.stores.contract import (
     RETRIED,
     Attributes,
     Entry,
-    Only,
-    Opened,
+    OpenObject,
+    Precondition,
     Store,
     StoreError,
-    Trouble,
+    StoreErrorKind,
     store_digest,
 )
 from compressor.stores.file_write import further_links
 from compressor.stores.markers import Marks
 from compressor.stores.open import open_store
-from compressor.usage import Held, resident_bytes
+from compressor.usage import MemoryGauge, resident_bytes
 
 SUBTYPES = {"pnm": "x-portable-anymap"}  # where a format is not registered by its name
 
@@ -45,7 +45,7 @@ SUBTYPES = {"pnm": "x-portable-anymap"}  # where a format is not registered by i
 class Result:
     """What waits for the word to be written: one of the two is there."""
 
-    done: Done
+    done: ObjectResult
     attributes: Attributes
     source: Spool | None
     result: Spool | None
@@ -80,7 +80,7 @@ class Worker:
         self._number = 0
         self._client: Any = None
         self._idle_bytes = resident_bytes()
-        self._idle = Held()
+        self._idle = MemoryGauge()
         self._idle.add(self._idle_bytes)
         self._start_seconds = 0.0
 
@@ -90,19 +90,19 @@ class Worker:
             self._idle_bytes, self._start_seconds = resident_bytes(), time.process_time()
             self._idle.add(self._idle_bytes - self._idle.bytes)
 
-    def prepare(self, entry: Entry) -> Prepared | Done:
+    def prepare(self, entry: Entry) -> Prepared | ObjectResult:
         """Read, compress and verify. Nothing is written. Done where there is nothing to write."""
         clock = Clock()
-        blank = Done(key=entry.key, etag=entry.etag, size=entry.size, outcome=Outcome.FAILED)
+        blank = ObjectResult(key=entry.key, etag=entry.etag, size=entry.size, outcome=ObjectOutcome.FAILED)
         try:
             with self.source.open(entry.key) as opened:
                 entry = opened.entry
                 blank = replace(blank, etag=entry.etag, size=entry.size)
                 kind = opened.attributes.headers.get("content-type", "")
                 if not asked_for(kind, self.job):
-                    return replace(blank, outcome=Outcome.SKIPPED, reason=Reason.FILTERED, error=kind)
+                    return replace(blank, outcome=ObjectOutcome.SKIPPED, reason=Reason.FILTERED, error=kind)
                 if self.job.in_place and (reason := self._untouchable(opened)):
-                    return replace(blank, outcome=Outcome.SKIPPED, reason=reason[0], error=reason[1])
+                    return replace(blank, outcome=ObjectOutcome.SKIPPED, reason=reason[0], error=reason[1])
                 made = self._made(opened, blank)
                 if self.job.keep is not None and isinstance(made, Result) and made.source is not None:
                     made.done = replace(made.done, source_digest=digest(made.source))
@@ -110,7 +110,7 @@ class Worker:
             return refused(blank, error, clock)
         except Exception as error:  # whatever is wrong with an object must not end the run
             return replace(blank, reason=Reason.OTHER, error=in_one_line(error), other_seconds=clock.seconds())
-        if isinstance(made, Done):
+        if isinstance(made, ObjectResult):
             return self._accounted(made, clock)
         made.done = self._accounted(made.done, clock)
         with self._lock:
@@ -119,10 +119,10 @@ class Worker:
             self._ready[token] = made
         return Prepared(token, made.done)
 
-    def _accounted(self, done: Done, clock: Clock) -> Done:
+    def _accounted(self, done: ObjectResult, clock: Clock) -> ObjectResult:
         """With the time that was not the codec's, and what the process itself has held since the object before."""
         with self._lock:
-            idle, self._idle = self._idle, Held()
+            idle, self._idle = self._idle, MemoryGauge()
             self._idle.add(self._idle_bytes)
             start, self._start_seconds = self._start_seconds, 0.0
         return replace(
@@ -131,11 +131,11 @@ class Worker:
             memory_byte_seconds=done.memory_byte_seconds + idle.byte_seconds(),
         )
 
-    def _here(self, done: Done) -> dict[str, float]:
+    def _here(self, done: ObjectResult) -> dict[str, float]:
         """The codec's time in this thread: none where a service compresses."""
         return {} if self.job.server else dict(done.stage_seconds)
 
-    def _untouchable(self, opened: Opened) -> tuple[Reason, str] | None:
+    def _untouchable(self, opened: OpenObject) -> tuple[Reason, str] | None:
         """Why an object must not be replaced."""
         if opened.held:
             return Reason.HELD, opened.held
@@ -150,7 +150,7 @@ class Worker:
             return Reason.NOT_ATOMIC, f"{where} an object on a condition: --allow-not-atomic looks before and after"
         return None
 
-    def _made(self, opened: Opened, blank: Done) -> Result | Done:
+    def _made(self, opened: OpenObject, blank: ObjectResult) -> Result | ObjectResult:
         """The source in a spool and, where there is one, the result in another."""
         with ExitStack() as stack:
             source = self.resources.spool()
@@ -160,20 +160,20 @@ class Worker:
                 if len(head) < PREFIX:
                     head += chunk[: PREFIX - len(head)]
                     if self.job.in_place and len(head) == PREFIX and sniff(head) == "unknown":
-                        return replace(blank, outcome=Outcome.KEPT, reason=Reason.NOT_AN_IMAGE)
+                        return replace(blank, outcome=ObjectOutcome.KEPT, reason=Reason.NOT_AN_IMAGE)
                 source.write(chunk)
             if source.size != opened.entry.size:
                 problem = f"{source.size} bytes came of {opened.entry.size}"
-                raise StoreError(Trouble.UNAVAILABLE, problem)
+                raise StoreError(StoreErrorKind.UNAVAILABLE, problem)
             done, result = self._coded(source, sniff(head), blank)
             if result is not None:
                 stack.callback(result.close)
             if done.outcome.changed:
                 made = Result(done, opened.attributes, source, result)
-            elif self.job.in_place or done.retry or (done.outcome is Outcome.FAILED and self._must_strip):
+            elif self.job.in_place or done.retry or (done.outcome is ObjectOutcome.FAILED and self._must_strip):
                 return done  # what may be compressed at a further try must not be in its own way then
             else:
-                outcome = Outcome.FAILED if done.outcome is Outcome.FAILED else Outcome.COPIED
+                outcome = ObjectOutcome.FAILED if done.outcome is ObjectOutcome.FAILED else ObjectOutcome.COPIED
                 done = replace(done, outcome=outcome, bytes_out=source.size, digest=digest(source))
                 made = Result(done, opened.attributes, source, None)
             stack.pop_all()
@@ -184,9 +184,9 @@ class Worker:
         """Return whether no image may be given out with all of its metadata."""
         return self.job.settings.metadata is not Metadata.KEEP and not self.job.copy_unstrippable
 
-    def _coded(self, source: Spool, kind: str, blank: Done) -> tuple[Done, Spool | None]:
+    def _coded(self, source: Spool, kind: str, blank: ObjectResult) -> tuple[ObjectResult, Spool | None]:
         """Return what becomes of an object, in place, and the verified bytes that replace its own."""
-        kept = replace(blank, outcome=Outcome.KEPT, format="" if kind == "unknown" else kind)
+        kept = replace(blank, outcome=ObjectOutcome.KEPT, format="" if kind == "unknown" else kind)
         if source.size == 0:
             return replace(kept, reason=Reason.EMPTY), None
         if kind == "unknown":
@@ -208,7 +208,7 @@ class Worker:
             return self._stripped(source, kind, done)
         return done, None
 
-    def _compressed(self, source: Spool, result: Spool, kept: Done) -> Done:
+    def _compressed(self, source: Spool, result: Spool, kept: ObjectResult) -> ObjectResult:
         """Compress from one spool to the other and verify that. Raises CompressorError."""
         report = self._compress(source, result)
         stages, held = dict(report.stage_seconds), report.memory_byte_seconds
@@ -216,19 +216,19 @@ class Worker:
             done = replace(kept, reason=Reason.NOT_SMALLER, error=report.reason)
             if not same(source, result):
                 self._compare(source, result, report, False)
-                done = replace(done, outcome=Outcome.STRIPPED, notices=report.notices)
+                done = replace(done, outcome=ObjectOutcome.STRIPPED, notices=report.notices)
         elif report.format != report.source_format:  # a BMP: its key and its content type would be wrong
             done = replace(kept, reason=Reason.UNSUPPORTED, error=f"would become {report.format}")
         else:
             began = time.thread_time()
             held += self._verify(source, result, report)
             stages["verify"] = stages.get("verify", 0.0) + time.thread_time() - began
-            done = replace(kept, outcome=Outcome.COMPRESSED, notices=report.notices, score=report.score)
+            done = replace(kept, outcome=ObjectOutcome.COMPRESSED, notices=report.notices, score=report.score)
         if done.outcome.changed:
             done = replace(done, bytes_out=result.size, digest=digest(result))
         return replace(done, path=report.path.value, stage_seconds=stages, memory_byte_seconds=held)
 
-    def _stripped(self, source: Spool, kind: str, done: Done) -> tuple[Done, Spool | None]:
+    def _stripped(self, source: Spool, kind: str, done: ObjectResult) -> tuple[ObjectResult, Spool | None]:
         """Return what becomes of an image that stays as it is, but for its metadata."""
         notices: list[str] = []
         with ExitStack() as stack:
@@ -238,12 +238,12 @@ class Worker:
                 for piece in without_metadata(source, kind, self.job.settings.metadata, notices):
                     result.write(piece)
             except CompressorError as error:
-                outcome = Outcome.KEPT if self.job.copy_unstrippable else Outcome.FAILED
+                outcome = ObjectOutcome.KEPT if self.job.copy_unstrippable else ObjectOutcome.FAILED
                 return replace(done, outcome=outcome, reason=Reason.UNSTRIPPABLE, error=str(error)), None
             if same(source, result):
                 return done, None
             stack.pop_all()
-            stripped = replace(done, outcome=Outcome.STRIPPED, bytes_out=result.size, digest=digest(result))
+            stripped = replace(done, outcome=ObjectOutcome.STRIPPED, bytes_out=result.size, digest=digest(result))
             return replace(stripped, notices=tuple(notices)), result
 
     def _compress(self, source: Spool, result: Spool) -> Report:
@@ -271,7 +271,7 @@ class Worker:
         with self.resources.reservation() as reservation:
             if decode:  # takes less than to encode did; a service may have had more than we have
                 reservation.extend(min(report.reserved_bytes, self.job.memory_budget - self.resources.overhead))
-            with cores.turn(brief=report.format == "jpeg" and report.width <= BRIEF_WIDTH):
+            with cores.acquired(brief=report.format == "jpeg" and report.width <= BRIEF_WIDTH):
                 self._compare(source, result, report, decode)
             return reservation.held.byte_seconds()
 
@@ -279,8 +279,8 @@ class Worker:
         if report.format not in ("jpeg", "png"):
             return
         try:
-            after = examine(result, self.resources, decode=decode)
-            before = examine(source, self.resources, decode=False, policy=self.job.settings.metadata)
+            after = probe(result, self.resources, decode=decode)
+            before = probe(source, self.resources, decode=False, policy=self.job.settings.metadata)
         except (FormatError, UnsupportedError, LimitError) as error:
             raise WrongResultError(f"the result can't be decoded: {error}") from None
         if (after.width, after.height) != (report.width, report.height):
@@ -292,7 +292,7 @@ class Worker:
         if self.job.settings.metadata is not Metadata.STRIP and after.icc != before.icc:
             raise WrongResultError("the result's ICC profile is not the source's")
 
-    def commit(self, token: str) -> Done | None:
+    def commit(self, token: str) -> ObjectResult | None:
         """Write what was prepared, in its place or at the destination. None where it is not (or no longer) here."""
         with self._lock:
             ready = self._ready.pop(token, None)
@@ -303,24 +303,27 @@ class Worker:
         try:
             if self.job.in_place:
                 kept = self._originals.keep(self.source, done) if self._originals else None
-                only = Only(done.etag, atomic=not self.job.allow_not_atomic)
+                only = Precondition(done.etag, atomic=not self.job.allow_not_atomic)
                 written = self.source.write(done.key, ready.body, ready.attributes, only)
                 done = replace(done, result_etag=written.etag, kept="" if kept is None else kept.key)
             else:
                 attributes = self._attributes(ready)
                 written = self._deliver(ready, attributes)
-                lost = tuple(f"not carried over: {name}" for name in (*attributes.lost, *self.target.drops(attributes)))
+                lost = tuple(
+                    f"not carried over: {name}"
+                    for name in (*attributes.lost, *self.target.unsupported_attributes(attributes))
+                )
                 done = replace(done, result_etag=written.etag, notices=(*done.notices, *lost))
         except StoreError as error:
-            if self._originals and kept and error.trouble not in RETRIED:  # else it may have been written after all
+            if self._originals and kept and error.kind not in RETRIED:  # else it may have been written after all
                 with suppress(StoreError):
                     self._originals.store.delete(kept.key, kept.etag)
             return refused(done, error, clock)
         except Exception as error:  # nobody knows how far it came: asked for again, the run looks what is there
             spent = done.other_seconds + clock.seconds()
             return replace(
-                done, outcome=Outcome.FAILED, reason=Reason.OTHER, error=in_one_line(error), bytes_out=0, digest="",
-                retry=True, other_seconds=spent,
+                done, outcome=ObjectOutcome.FAILED, reason=Reason.OTHER, error=in_one_line(error), bytes_out=0,
+                digest="", retry=True, other_seconds=spent,
             )  # fmt: skip
         finally:
             ready.close()
@@ -331,19 +334,19 @@ class Worker:
         format = ready.done.format
         kind = f"image/{SUBTYPES.get(format, format)}" if format else guess_type(ready.done.key)[0]
         headers = {"content-type": kind or "application/octet-stream"} | dict(ready.attributes.headers)
-        if headers == ready.attributes.headers or self.target.drops(Attributes(headers=headers)):
+        if headers == ready.attributes.headers or self.target.unsupported_attributes(Attributes(headers=headers)):
             return ready.attributes
         return replace(ready.attributes, headers=headers)
 
     def _deliver(self, ready: Result, attributes: Attributes) -> Entry:
         """To the destination, where nothing may be but the very same bytes."""
-        done, only = ready.done, None if self.job.overwrite else Only(None)
+        done, only = ready.done, None if self.job.overwrite else Precondition(None)
         if self._marks.cover(done.key):
-            raise StoreError(Trouble.HELD, f"{self.target.url}: {done.key!r}: would lie among kept originals")
+            raise StoreError(StoreErrorKind.HELD, f"{self.target.url}: {done.key!r}: would lie among kept originals")
         try:
             return self.target.write(done.key, ready.body, attributes, only)
         except StoreError as error:
-            there = self.target.look(done.key) if error.trouble is Trouble.EXISTS else None
+            there = self.target.head(done.key) if error.kind is StoreErrorKind.EXISTS else None
             if there is None or there.size != ready.body.size or store_digest(self.target, done.key) != done.digest:
                 raise
             return there

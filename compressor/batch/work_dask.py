@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from distributed import get_worker, secede
 
 from compressor.batch.job import Job, Lost, Prepared
-from compressor.ledger.records import Done
+from compressor.ledger.records import ObjectResult
 from compressor.settings import VERSION
 from compressor.stores.contract import Entry
 
@@ -73,7 +73,7 @@ def greet() -> tuple[str, str]:
     return VERSION, get_worker().id
 
 
-def prepare(run: str, process: str, job: Job, entry: Entry) -> Prepared | Done | None:
+def prepare(run: str, process: str, job: Job, entry: Entry) -> Prepared | ObjectResult | None:
     """None: this is not the process that was meant."""
     if get_worker().id != process:
         return None
@@ -82,7 +82,7 @@ def prepare(run: str, process: str, job: Job, entry: Entry) -> Prepared | Done |
         return worker.prepare(entry)
 
 
-def commit(run: str, process: str, job: Job, token: str) -> Done | Lost | None:
+def commit(run: str, process: str, job: Job, token: str) -> ObjectResult | Lost | None:
     """None: this is not the process that was meant."""
     if get_worker().id != process:
         return None

@@ -13,7 +13,7 @@ import typer
 
 from compressor.cli.output import error_console, facts
 from compressor.humanize import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds, printable
-from compressor.ledger.records import Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.report.summary import Problem, Progress, Projection, Summary
 
@@ -29,12 +29,12 @@ RATE_SECONDS_MIN = 1.0  # sooner than that there is none
 BAR_COLUMNS = 24
 EXAMPLES_MAX = 3  # of each class of failures
 COLORS = {
-    Outcome.COMPRESSED: "green",
-    Outcome.STRIPPED: "green",
-    Outcome.COPIED: "default",
-    Outcome.KEPT: "default",
-    Outcome.SKIPPED: "yellow",
-    Outcome.FAILED: "red",
+    ObjectOutcome.COMPRESSED: "green",
+    ObjectOutcome.STRIPPED: "green",
+    ObjectOutcome.COPIED: "default",
+    ObjectOutcome.KEPT: "default",
+    ObjectOutcome.SKIPPED: "yellow",
+    ObjectOutcome.FAILED: "red",
 }
 
 
@@ -247,8 +247,8 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
     else:
         color = "green" if summary.saved_bytes > 0 else "yellow"
         yield "before", human_bytes(summary.bytes_in), many(summary.objects)
-        done = f"{summary.count(Outcome.COMPRESSED):,} of them compressed"
-        if stripped := summary.count(Outcome.STRIPPED):
+        done = f"{summary.count(ObjectOutcome.COMPRESSED):,} of them compressed"
+        if stripped := summary.count(ObjectOutcome.STRIPPED):
             done += f", {stripped:,} stripped of metadata"
         yield "after", human_bytes(summary.bytes_out), done
         yield "saved", f"[{color} bold]{summary.saved:.1%}[/]", human_bytes(summary.saved_bytes)
@@ -308,7 +308,7 @@ def figures(total: Total) -> tuple[str, ...]:
     return (*row, human_bytes(total.bytes_out), human_bytes(total.saved_bytes), f"{share:.1%}")
 
 
-def print_failures(console: "Console", summary: Summary, outcome: Outcome = Outcome.FAILED) -> None:
+def print_failures(console: "Console", summary: Summary, outcome: ObjectOutcome = ObjectOutcome.FAILED) -> None:
     """Each class of what failed, or of another outcome, with its number and a few examples: new ones first."""
     from rich.markup import escape
 
@@ -316,7 +316,7 @@ def print_failures(console: "Console", summary: Summary, outcome: Outcome = Outc
     for problem in sorted(summary.problems, key=lambda one: one.known):
         examples.setdefault(problem.reason, []).append(problem)
     for total in summary.by_failure(outcome):
-        known = summary.known_failures.get(total.reason, 0) if outcome is Outcome.FAILED else 0
+        known = summary.known_failures.get(total.reason, 0) if outcome is ObjectOutcome.FAILED else 0
         remark = f", {known:,} of them known" if known else ""
         head = f"  [{COLORS[outcome]}]{outcome}[/]  {total.objects:,}  [bold]{escape(total.reason or 'unknown')}[/]"
         console.print(head + remark, soft_wrap=True)
@@ -349,7 +349,11 @@ def next_steps(summary: Summary) -> Iterable[str]:
         yield f"{what}: their metadata could not be removed; --unstrippable copy copies them all the same"
     if not_atomic := of(Reason.NOT_ATOMIC):
         yield f"this store can't replace {many(not_atomic)} atomically: --allow-not-atomic replaces them all the same"
-    if summary.mode == "in place" and summary.keep is not None and summary.count(Outcome.COMPRESSED, Outcome.STRIPPED):
+    if (
+        summary.mode == "in place"
+        and summary.keep is not None
+        and summary.count(ObjectOutcome.COMPRESSED, ObjectOutcome.STRIPPED)
+    ):
         ledger, kept = printable(shlex.quote(summary.ledger)), printable(summary.keep)
         yield f"compressor ledger restore {ledger}  puts back the originals, kept under {kept}"
     if summary.problems_more > 0 and summary.ledger:

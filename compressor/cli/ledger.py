@@ -11,7 +11,7 @@ from compressor.cli.errors import one_line_errors
 from compressor.cli.options import option
 
 if TYPE_CHECKING:
-    from compressor.ledger.records import Done
+    from compressor.ledger.records import ObjectResult
     from compressor.report.summary import Summary
     from compressor.stores.filters import Filters
 
@@ -41,14 +41,14 @@ def restore(
     changed or deleted since is left alone, and listed. May be interrupted: the same command goes on.
     """
     with one_line_errors():
-        from compressor.batch.api import put_back
+        from compressor.batch.api import restore_originals
         from compressor.batch.request import Restoration
         from compressor.cli.batch import until_stopped
         from compressor.cli.batch_output import Live
 
         restoration = Restoration(ledger=path, filters=keys_of(include, exclude), dry_run=dry_run, workers=workers)
         with Live(None, None) as live, until_stopped() as stopped:
-            summary = put_back(restoration, stopped, live.update)
+            summary = restore_originals(restoration, stopped, live.update)
         tell(summary, json)
         if summary.interrupted:
             raise typer.Exit(130)
@@ -102,7 +102,7 @@ def row(state: str, reason: str, rest: str) -> str:
     return f"{state:<7}{reason:<17}{rest}".rstrip()
 
 
-def fields(done: "Done", known: bool) -> dict[str, str | int | bool]:
+def fields(done: "ObjectResult", known: bool) -> dict[str, str | int | bool]:
     """Return the fields of a line of JSON."""
     return {
         "key": done.key,

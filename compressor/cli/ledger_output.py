@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from compressor.cli.batch_output import COLORS, figures, many, outcome_table, print_failures, reasoned
 from compressor.cli.output import facts
 from compressor.humanize import human_bytes, human_seconds, printable
-from compressor.ledger.records import Outcome
+from compressor.ledger.records import ObjectOutcome
 from compressor.ledger.status import Status
 from compressor.report.summary import Summary
 
@@ -23,14 +23,14 @@ def print_restored(console: "Console", summary: Summary) -> None:
     ended = "  [yellow]interrupted[/]" if summary.interrupted else ""
     console.print(f"[bold]{escape(printable(summary.source))}[/]{remark}{ended}", soft_wrap=True)
     verb = "would restore" if remark else "restored"
-    size = human_bytes(sum(total.bytes_in for total in summary.totals if total.outcome is Outcome.COPIED))
-    back = f"[bold]{summary.count(Outcome.COPIED):,}[/]"
+    size = human_bytes(sum(total.bytes_in for total in summary.totals if total.outcome is ObjectOutcome.COPIED))
+    back = f"[bold]{summary.count(ObjectOutcome.COPIED):,}[/]"
     took = human_seconds(summary.wall_seconds)
     facts(console, [(verb, back, f"of {many(summary.objects)}, {size}"), ("took", took, "")])
     if summary.totals:
         console.print()
         console.print(outcome_table(summary))
-    for outcome in (Outcome.SKIPPED, Outcome.FAILED):
+    for outcome in (ObjectOutcome.SKIPPED, ObjectOutcome.FAILED):
         if summary.count(outcome):
             console.print()
             print_failures(console, summary, outcome)
@@ -43,7 +43,7 @@ def restore_steps(summary: Summary) -> Iterator[str]:
         yield "the same command again goes on where this one stopped"
     elif summary.failed:
         yield "what failed is as it was: the same command again tries it once more"
-    elif summary.mode == "restore dry run" and summary.count(Outcome.COPIED):
+    elif summary.mode == "restore dry run" and summary.count(ObjectOutcome.COPIED):
         yield "without --dry-run it is done"
 
 

@@ -71,7 +71,7 @@ def uncarried(source: Readable) -> list[str]:
     return names
 
 
-def _pixels_end(window: Window, header: bmp.Header) -> int:
+def _pixels_end(window: Window, header: bmp.BmpHeader) -> int:
     """Return where the pixels end in the source; of run lengths the last code that draws."""
     if header.compression in (bmp.RLE8, bmp.RLE4):
         return _codes_end(window, header)
@@ -82,7 +82,7 @@ def _pixels_end(window: Window, header: bmp.Header) -> int:
     return min(end, window.size)
 
 
-def _codes_end(window: Window, header: bmp.Header) -> int:
+def _codes_end(window: Window, header: bmp.BmpHeader) -> int:
     """Return where the run lengths end: before their end of bitmap, or where all rows are full."""
     at, x, y, width, height, skipped = header.pixels, 0, 0, header.width, header.height, False
     for _ in range(width * height + 2 * height + 2):
@@ -121,12 +121,12 @@ def _behind_codes(window: Window, end: int) -> int:
     return end
 
 
-def _used_bytes(header: bmp.Header) -> int:
+def _used_bytes(header: bmp.BmpHeader) -> int:
     """Return the size of a row without its padding."""
     return (header.width * header.bits + 7) // 8
 
 
-def _rows(source: Readable, header: bmp.Header) -> Iterator[bytes]:
+def _rows(source: Readable, header: bmp.BmpHeader) -> Iterator[bytes]:
     """Yield the rows with zeros for padding."""
     used, row_bytes, end = _used_bytes(header), header.row_bytes, header.pixels + header.row_bytes * header.height
     if row_bytes <= PIECE_BYTES:
@@ -144,7 +144,7 @@ def _rows(source: Readable, header: bmp.Header) -> Iterator[bytes]:
             yield bytes(row_bytes - used)
 
 
-def _palette(window: Window, header: bmp.Header) -> bytes:
+def _palette(window: Window, header: bmp.BmpHeader) -> bytes:
     """Return the palette with zeros for the reserved byte of each entry."""
     palette = bytearray(window.at(header.palette, header.entries * header.entry_bytes))
     if header.entry_bytes == 4:
@@ -152,7 +152,7 @@ def _palette(window: Window, header: bmp.Header) -> bytes:
     return bytes(palette)
 
 
-def _profile(window: Window, header: bmp.Header, policy: Metadata, notices: list[str]) -> bytes:
+def _profile(window: Window, header: bmp.BmpHeader, policy: Metadata, notices: list[str]) -> bytes:
     """Return the profile that stays, b"" for none, and say which colours will differ."""
     if header.space == bmp.EMBEDDED:
         profile = icc.whole(bmp.embedded_profile(window, header))
@@ -169,7 +169,7 @@ def _profile(window: Window, header: bmp.Header, policy: Metadata, notices: list
     return b""
 
 
-def _info(header: bmp.Header, pixel_bytes: int, policy: Metadata, profile: bytes) -> bytes:
+def _info(header: bmp.BmpHeader, pixel_bytes: int, policy: Metadata, profile: bytes) -> bytes:
     """Return the information header with zeros for all that is not needed.
 
     profile  its offset and size, zeros for none

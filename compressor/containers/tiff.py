@@ -18,7 +18,7 @@ from compressor.containers.tiff_streams import trim
 from compressor.containers.tiff_strips import strips_of
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import ADOBE_RGB, ADOBE_RGB_REMOVED
-from compressor.parsers.tiff import COMPRESSION, PHOTOMETRIC, SUB_IFDS, Directory, Entry, File, Integers
+from compressor.parsers.tiff import COMPRESSION, PHOTOMETRIC, SUB_IFDS, Directory, DirectoryEntry, Integers, TiffFile
 from compressor.settings import Metadata
 from compressor.spool import CHUNK_BYTES, Readable
 
@@ -52,12 +52,12 @@ class Plan:
 
 def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
     """Yield the file reduced to what `policy` keeps; see `containers.without_metadata`."""
-    file = File(source.read, source.size)
+    file = TiffFile(source.read, source.size)
     pages = list(file.pages())
     kept = [page for page in pages if not file.is_thumbnail(page, pages[0])]
     for page in pages:
         _refuse_camera_raw(file, source, page)
-    plan, removed = Plan(end=file.header_bytes), dict[int, Entry]()
+    plan, removed = Plan(end=file.header_bytes), dict[int, DirectoryEntry]()
     for page, following in zip(kept, [*kept[1:], None], strict=True):
         _plan_page(file, source, page, following, policy, plan, removed)
     offset_bytes = file.header_bytes // 2
@@ -75,13 +75,13 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
     yield from _written(source, plan, starts, ends)
 
 
-def _refuse_camera_raw(file: File, source: Readable, page: Directory) -> None:
+def _refuse_camera_raw(file: TiffFile, source: Readable, page: Directory) -> None:
     """Raise UnsupportedError for formats built on TIFF that have more structure than TIFF knows of."""
     for reason in _camera_raw(file, source, page, DEPTH_MAX, [NESTED_MAX]):
         raise UnsupportedError(f"TIFF: {reason} can't be stripped: it would no longer be what it is")
 
 
-def _camera_raw(file: File, source: Readable, page: Directory, depth: int, left: list[int]) -> Iterator[str]:
+def _camera_raw(file: TiffFile, source: Readable, page: Directory, depth: int, left: list[int]) -> Iterator[str]:
     makers = source.read(8, 4) in (b"CR\2\0", b"IIII", b"MMMM") and 8 not in file.integers(page, STRIP_OFFSETS)
     if makers and not file.big and page.offset == file.first:
         yield "camera raw (a maker's mark behind the header)"
@@ -99,8 +99,8 @@ def _camera_raw(file: File, source: Readable, page: Directory, depth: int, left:
 
 
 def _plan_page(
-    file: File, source: Readable, page: Directory, following: Directory | None, policy: Metadata, plan: Plan,
-    removed: dict[int, Entry],
+    file: TiffFile, source: Readable, page: Directory, following: Directory | None, policy: Metadata, plan: Plan,
+    removed: dict[int, DirectoryEntry],
 ) -> None:  # fmt: skip
     """Enter a page into the plan, and what it loses into `removed`."""
     compression, photometric = file.number(page, COMPRESSION, 1), file.number(page, PHOTOMETRIC, 0)
@@ -135,7 +135,7 @@ def _plan_page(
     plan.length = max(plan.length, int(declared[declared <= source.size].max(initial=0)))
 
 
-def _entry(file: File, source: Readable, entry: Entry, count: int, plan: Plan) -> bytes:
+def _entry(file: TiffFile, source: Readable, entry: DirectoryEntry, count: int, plan: Plan) -> bytes:
     """Return a kept entry with its first `count` values, which are copied where they are not in the entry itself."""
     word = 8 if file.big else 4
     size = entry.bytes // entry.count * count
@@ -173,7 +173,7 @@ def _checked(plan: Plan, size: int) -> tuple[Integers, Integers]:
     return starts, ends
 
 
-def _losses(file: File, removed: dict[int, Entry], policy: Metadata) -> list[str]:
+def _losses(file: TiffFile, removed: dict[int, DirectoryEntry], policy: Metadata) -> list[str]:
     """Name what was removed and is missed by who sees the picture."""
     notices = []
     if tiff_tags.C2PA in removed:
@@ -192,7 +192,7 @@ def _losses(file: File, removed: dict[int, Entry], policy: Metadata) -> list[str
     return notices
 
 
-def _is_adobe_rgb(file: File, page: Directory) -> bool:
+def _is_adobe_rgb(file: TiffFile, page: Directory) -> bool:
     """Return whether Exif names Adobe RGB as the colour space, by DCF's option file R03."""
     for exif in nested(file, page, (tiff_tags.EXIF_IFD,), 1, [1]):
         for interoperability in nested(file, exif, (tiff_tags.INTEROPERABILITY_IFD,), 1, [1]):
@@ -231,7 +231,7 @@ def uncarried(source: Readable) -> list[str]:
     """Name the metadata of the first page that a new file would not have, at most 20; see `containers.uncarried`."""
     names: list[str] = []
     try:
-        file = File(source.read, source.size)
+        file = TiffFile(source.read, source.size)
         pages = list(file.pages())
         names += unnamed(file, source, pages)
         limits = tiff_tags.Limits(file, pages[0], strips_of(file, pages[0]), True)

@@ -6,7 +6,7 @@ from compressor.containers import tiff_tags
 from compressor.containers.tiff_streams import trim
 from compressor.containers.tiff_strips import strips_of
 from compressor.errors import CompressorError, FormatError, LimitError
-from compressor.parsers.tiff import Directory, File
+from compressor.parsers.tiff import Directory, TiffFile
 from compressor.spool import CHUNK_BYTES, Readable
 
 DEPTH_MAX = 3  # of directories within directories: SubIFDs, Exif and what Exif refers to
@@ -14,7 +14,7 @@ NESTED_MAX = 64  # of them, for each page
 GAPS_BYTES_MAX = 1 << 24  # that are looked at
 
 
-def nested(file: File, page: Directory, tags: tuple[int, ...], depth: int, left: list[int]) -> Iterator[Directory]:
+def nested(file: TiffFile, page: Directory, tags: tuple[int, ...], depth: int, left: list[int]) -> Iterator[Directory]:
     """Yield the directories that entries of a directory point to, but for those that can't be read: all of them go."""
     for tag in tags:
         if depth == 0 or page.find(tag) is None:
@@ -33,7 +33,7 @@ def nested(file: File, page: Directory, tags: tuple[int, ...], depth: int, left:
                 continue
 
 
-def end_of(file: File, page: Directory, depth: int, left: list[int]) -> int:
+def end_of(file: TiffFile, page: Directory, depth: int, left: list[int]) -> int:
     """Return where all that a directory refers to ends, as far as that can be read and lies in the file."""
     found = [page.end, *(entry.at + entry.bytes for entry in page.entries if not entry.inline)]
     for offsets, counts in ((273, 279), (324, 325), (513, 514)):
@@ -48,7 +48,7 @@ def end_of(file: File, page: Directory, depth: int, left: list[int]) -> int:
     return max(end for end in found if end <= file.size)
 
 
-def unnamed(file: File, source: Readable, pages: list[Directory]) -> list[str]:
+def unnamed(file: TiffFile, source: Readable, pages: list[Directory]) -> list[str]:
     """Name what is in the file and is no tag's value: segments in JPEG strips, and bytes that nothing refers to."""
     names: list[str] = []
     ranges = [(0, file.header_bytes)]
@@ -73,7 +73,7 @@ def unnamed(file: File, source: Readable, pages: list[Directory]) -> list[str]:
     return names
 
 
-def _ranges(file: File, page: Directory, depth: int, left: list[int]) -> list[tuple[int, int]]:
+def _ranges(file: TiffFile, page: Directory, depth: int, left: list[int]) -> list[tuple[int, int]]:
     """Return a directory, its values, and those of directories within it with their strips."""
     found = [
         (page.offset, page.end),

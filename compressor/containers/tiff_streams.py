@@ -9,7 +9,7 @@ import numpy as np
 from compressor.containers import tiff_jpeg
 from compressor.containers.tiff_strips import Strips
 from compressor.errors import FormatError, UnsupportedError
-from compressor.parsers.tiff import COMPRESSION, Directory, File
+from compressor.parsers.tiff import COMPRESSION, Directory, TiffFile
 
 LZW, JPEG, ADOBE_DEFLATE, DEFLATE, WEBP = 5, 7, 8, 32946, 50001
 FILL_ORDER, JPEG_TABLES = 266, 347
@@ -24,7 +24,7 @@ REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 Read = Callable[[int, int], bytes]
 
 
-def trim(file: File, read: Read, page: Directory, strips: Strips) -> list[tuple[int, int]]:
+def trim(file: TiffFile, read: Read, page: Directory, strips: Strips) -> list[tuple[int, int]]:
     """Set the ends of a page's strips or tiles to where their data end, and return ranges in them and in their tables
     that hold metadata, for fill bytes to take their places."""
     compression, tables = file.number(page, COMPRESSION, 1), page.find(JPEG_TABLES)

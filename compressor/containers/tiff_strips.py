@@ -14,8 +14,8 @@ from compressor.parsers.tiff import (
     SAMPLES,
     WIDTH,
     Directory,
-    File,
     Integers,
+    TiffFile,
 )
 
 ROWS_PER_STRIP, TILE_WIDTH, TILE_LENGTH = 278, 322, 323
@@ -42,7 +42,7 @@ class Strips:
     most: int
 
 
-def strips_of(file: File, page: Directory) -> Strips:
+def strips_of(file: TiffFile, page: Directory) -> Strips:
     """Find a page's strips or tiles. What an uncompressed one has behind its samples does not belong to it."""
     tag = next((tag for tag in BYTE_COUNTS if page.find(tag) is not None), None)
     if tag is None:
@@ -80,14 +80,14 @@ def strips_of(file: File, page: Directory) -> Strips:
     return Strips((tag, BYTE_COUNTS[tag]), starts, starts + counts, sizes[0])
 
 
-def _side(file: File, page: Directory, tag: int) -> int:
+def _side(file: TiffFile, page: Directory, tag: int) -> int:
     side = file.number(page, tag, 0)
     if not 1 <= side <= SIDE_MAX:
         raise FormatError("TIFF", f"tag {tag}", page.offset, f"a width or length of {side}")
     return side
 
 
-def _sample_bytes(file: File, page: Directory, width: int, rows: int, planes: int) -> int:
+def _sample_bytes(file: TiffFile, page: Directory, width: int, rows: int, planes: int) -> int:
     """Return how many bytes the samples of an uncompressed strip or tile take."""
     samples = file.number(page, SAMPLES, 1)
     bits: list[int] = [max(0, found) for found in file.integers(page, BITS)[:samples].tolist()] or [1]

@@ -2,7 +2,7 @@
 
 from compressor import icc
 from compressor.containers.tiff_strips import BYTE_COUNTS, Strips
-from compressor.parsers.tiff import BITS, LENGTH, SAMPLES, WIDTH, Directory, Entry, File
+from compressor.parsers.tiff import BITS, LENGTH, SAMPLES, WIDTH, Directory, DirectoryEntry, TiffFile
 
 NUMERIC_TYPES = frozenset((1, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 16, 17, 18))
 BYTE_TYPES = frozenset((1, 7))
@@ -95,7 +95,7 @@ def is_carried(tag: int) -> bool:
 class Limits:
     """How many values of each tag of a page are kept."""
 
-    def __init__(self, file: File, page: Directory, strips: Strips, color: bool) -> None:
+    def __init__(self, file: TiffFile, page: Directory, strips: Strips, color: bool) -> None:
         self._file, self._page, self._color = file, page, color
         self._samples = file.number(page, SAMPLES, 1)
         bits = file.number(page, BITS, 1)
@@ -103,7 +103,7 @@ class Limits:
         self._strips = strips
         self._resolution = self._has_oblong_pixels()
 
-    def count(self, entry: Entry) -> int:
+    def count(self, entry: DirectoryEntry) -> int:
         """Return how many of an entry's values stay, 0 for none of them."""
         tag, most = entry.tag, 0
         types = NUMERIC_TYPES
@@ -123,7 +123,7 @@ class Limits:
             most, types = self._color_count(entry)
         return min(most, entry.count) if entry.kind in types else 0
 
-    def _color_count(self, entry: Entry) -> tuple[int, frozenset[int]]:
+    def _color_count(self, entry: DirectoryEntry) -> tuple[int, frozenset[int]]:
         if entry.tag == ICC:
             return self._profile_bytes(entry), BYTE_TYPES
         if entry.tag == INK_NAMES:
@@ -132,7 +132,7 @@ class Limits:
             return self._levels * (1 if entry.count < 3 * self._levels else 3), NUMERIC_TYPES
         return COLORS[entry.tag] or self._levels, NUMERIC_TYPES
 
-    def _profile_bytes(self, entry: Entry) -> int:
+    def _profile_bytes(self, entry: DirectoryEntry) -> int:
         """Return the size that an ICC profile says it has (ICC.1 7.2.2), 0 where it is none."""
         profile = self._file.values(entry)
         size = int.from_bytes(profile[:4], "big")

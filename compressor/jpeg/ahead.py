@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
-from compressor.cores import Turns
+from compressor.cores import CoreScheduler
 
 LINGER_SECONDS = 0.004  # a helper waits so long for its next job: to start one takes 60 µs, to wake one 10
 
@@ -18,10 +18,10 @@ LINGER_SECONDS = 0.004  # a helper waits so long for its next job: to start one 
 _pool: list[ThreadPoolExecutor] = []  # of the process, made when it is first needed
 
 
-Tools_contra = TypeVar("Tools_contra", contravariant=True)
+Workspace_contra = TypeVar("Workspace_contra", contravariant=True)
 
 
-Tools = TypeVar("Tools")
+Workspace = TypeVar("Workspace")
 
 
 os.register_at_fork(after_in_child=_pool.clear)  # a child has none of its threads
@@ -33,16 +33,16 @@ def _helper_threads() -> ThreadPoolExecutor:
     return _pool[0]
 
 
-class Job(Protocol[Tools_contra]):
+class AheadTask(Protocol[Workspace_contra]):
     """Work that any thread may do: a kernel call. `done` is set after it, with the error that came of it elsewhere."""
 
     done: bool
     error: BaseException | None
 
-    def work(self, tools: Tools_contra) -> None: ...
+    def work(self, tools: Workspace_contra) -> None: ...
 
 
-class Ahead(Generic[Tools]):
+class WorkAhead(Generic[Workspace]):
     """Jobs that the caller wants done in order, done before their turn by other threads while cores are idle.
 
     A helper takes turns that nobody else wants, one for each job, so that a busy process works as if there were none.
@@ -53,11 +53,13 @@ class Ahead(Generic[Tools]):
     spent    told of the CPU seconds that helpers took
     """
 
-    def __init__(self, tools: Callable[[], Tools], helpers: int, spent: Callable[[float], None], turns: Turns) -> None:
+    def __init__(
+        self, tools: Callable[[], Workspace], helpers: int, spent: Callable[[float], None], turns: CoreScheduler
+    ) -> None:
         self._make_tools, self._helpers, self._spent, self._turns = tools, helpers, spent, turns
         self.tools = tools()  # of the caller
-        self._spare: list[Tools] = []
-        self._todo: SimpleQueue[Job[Tools] | None] = SimpleQueue()
+        self._spare: list[Workspace] = []
+        self._todo: SimpleQueue[AheadTask[Workspace] | None] = SimpleQueue()
         self._some_done: SimpleQueue[None] = SimpleQueue()
         self._seconds: deque[float] = deque()
         self._running: list[Future[None]] = []
@@ -80,11 +82,11 @@ class Ahead(Generic[Tools]):
     @property
     def possible(self) -> bool:
         """Whether somebody helps, or would."""
-        if not self._helpers or self._turns.wanted():
+        if not self._helpers or self._turns.contended():
             return False
         return self._turns.idle > 0 or self._helping() > 0
 
-    def add(self, job: Job[Tools]) -> None:
+    def add(self, job: AheadTask[Workspace]) -> None:
         """Have it done, by a helper or when `finish` is called."""
         job.done, job.error = False, None
         self._todo.put(job)
@@ -93,7 +95,7 @@ class Ahead(Generic[Tools]):
             with suppress(RuntimeError):  # while the process ends no thread is started: `finish` does what is left
                 self._running.append(_helper_threads().submit(self._help, tools))
 
-    def finish(self, job: Job[Tools]) -> None:
+    def finish(self, job: AheadTask[Workspace]) -> None:
         """Return when it is done; meanwhile do what nobody has begun. The caller has a turn."""
         while not job.done:
             mine = self._next()
@@ -106,7 +108,7 @@ class Ahead(Generic[Tools]):
         if job.error is not None:
             raise job.error
 
-    def _next(self) -> Job[Tools] | None:
+    def _next(self) -> AheadTask[Workspace] | None:
         """A job that nobody has begun; None where there is none."""
         try:
             return self._todo.get_nowait()
@@ -121,14 +123,14 @@ class Ahead(Generic[Tools]):
         while self._seconds:
             self._spent(self._seconds.popleft())
 
-    def _help(self, tools: Tools) -> None:
+    def _help(self, tools: Workspace) -> None:
         """On another thread: jobs until none has come for a while, or somebody else wants the core."""
         with suppress(Empty):
             while (job := self._todo.get(timeout=LINGER_SECONDS)) is not None:
-                taken = self._turns.take_idle()
+                taken = self._turns.try_acquire_idle()
                 if taken:
                     self._do(job, tools)
-                    self._turns.give()
+                    self._turns.release()
                 else:  # to wait with it would be to wait for a caller who waits for us
                     self._todo.put(job)
                 self._some_done.put(None)
@@ -136,7 +138,7 @@ class Ahead(Generic[Tools]):
                     break
         self._spare.append(tools)
 
-    def _do(self, job: Job[Tools], tools: Tools) -> None:
+    def _do(self, job: AheadTask[Workspace], tools: Workspace) -> None:
         before = time.thread_time()
         try:
             job.work(tools)

@@ -96,7 +96,7 @@ class SpooledRows:
             return held[start - begin : end - begin]
 
         for number in range(0, self.count, step):
-            cores.pass_on()
+            cores.yield_if_contended()
             yield (part(at) for at in range(number * per_row, (number + 1) * per_row))
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MpEntry:
     """An entry of the index (5.2.3.3).
 
     attribute   kind of the picture and its role
@@ -91,13 +91,13 @@ def moved(index: Segment, first_bytes: int, shift: int) -> bytes:
     return bytes(data)
 
 
-def entries(index: Segment) -> list[Entry]:
+def entries(index: Segment) -> list[MpEntry]:
     """Return the entries of a readable index."""
     order, start, count = _entries(index.data)
     found = []
     for at in range(start, start + count * ENTRY_BYTES, ENTRY_BYTES):
         attribute, size, offset, *dependents = struct.unpack_from(order + "IIIHH", index.data, at)
-        found.append(Entry(attribute, size, offset, (dependents[0], dependents[1])))
+        found.append(MpEntry(attribute, size, offset, (dependents[0], dependents[1])))
     return found
 
 
@@ -106,7 +106,7 @@ def base(index: Segment) -> int:
     return index.offset + len(IDENTIFIER)
 
 
-def index_data(listed: Sequence[Entry]) -> bytes:
+def index_data(listed: Sequence[MpEntry]) -> bytes:
     """Return the data of an index with these entries and nothing else."""
     rows = b"".join(struct.pack(">IIIHH", e.attribute, e.size, e.offset, *e.dependents) for e in listed)
     tags = struct.pack(">HHI4s", VERSION_TAG, UNDEFINED, 4, b"0100")

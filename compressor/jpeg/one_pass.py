@@ -6,7 +6,7 @@ from compressor.jpeg.encoder import Row, Sequential, Transform
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.parallel import PixelCoder
 from compressor.jpeg.tables import Codes
-from compressor.tiles import Band, Bands
+from compressor.tiles import Band, BandLifetime
 
 
 class OnePassPixels:
@@ -24,7 +24,7 @@ class OnePassPixels:
         transform: Transform,
         codes: Codes,
         bands: Iterable[Band],
-        come: Bands = Bands.REUSED,
+        come: BandLifetime = BandLifetime.REUSED,
         spent: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.codes = codes

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.cores import cores
-from compressor.jpeg.ahead import Ahead
+from compressor.jpeg.ahead import WorkAhead
 from compressor.jpeg.encoder import CODED_BLOCKS, Sequential, Transform, coded_bytes, padding
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes
 from compressor.kernels.huffman_encode import join
 from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
-from compressor.tiles import Band, Bands
+from compressor.tiles import Band, BandLifetime
 
 PART_SEGMENTS_MAX = 384  # of a part: 4 ms of coding; to hand it over takes some 100 µs
 PART_SEGMENTS_MIN = 24
@@ -29,32 +29,36 @@ OUT_BYTES = 2 * coded_bytes(CODED_BLOCKS)
 NO_BITS = np.zeros(2, np.int64)
 
 
-THREADS_MAX = {Bands.LASTING: 8, Bands.REUSED: 3, Bands.SLOW: 1}  # of three one makes bands, for two that code
+THREADS_MAX = {
+    BandLifetime.LASTING: 8,
+    BandLifetime.REUSED: 3,
+    BandLifetime.SLOW: 1,
+}  # of three one makes bands, for two that code
 
 
-def threads(come: Bands) -> int:
+def threads(come: BandLifetime) -> int:
     """How many may work on an image, the caller's among them."""
     return min(cores.count, THREADS_MAX[come])
 
 
-def parts_max(come: Bands) -> int:
+def parts_max(come: BandLifetime) -> int:
     """How many parts may be there at once: more than threads, so that none has to wait for the next."""
     count = threads(come)
-    return 0 if count == 1 else count + (2 if come is Bands.LASTING else 1)
+    return 0 if count == 1 else count + (2 if come is BandLifetime.LASTING else 1)
 
 
-def part_bytes(come: Bands) -> int:
+def part_bytes(come: BandLifetime) -> int:
     """Room for the bits of a part; what does not fit follows when its turn has come."""
-    return coded_bytes(2 * CODED_BLOCKS if come is Bands.LASTING else CODED_BLOCKS // 2)
+    return coded_bytes(2 * CODED_BLOCKS if come is BandLifetime.LASTING else CODED_BLOCKS // 2)
 
 
-def copy_bytes(frame: Frame, come: Bands) -> int:
+def copy_bytes(frame: Frame, come: BandLifetime) -> int:
     """Room for the pixels of a part."""
     copied = COPIED_SEGMENTS_MAX * SEGMENT * 8 * frame.v_max * len(frame.components)
-    return 0 if come is Bands.LASTING else copied
+    return 0 if come is BandLifetime.LASTING else copied
 
 
-def memory_bytes(frame: Frame, come: Bands) -> int:
+def memory_bytes(frame: Frame, come: BandLifetime) -> int:
     """What more than one thread takes: parts, and what each helper needs for itself."""
     helper = sum(array.nbytes for array in scratch()) + SEGMENT_BLOCKS * 64 * 2 + coded_bytes(SEGMENT_BLOCKS)
     parts = parts_max(come) * (part_bytes(come) + copy_bytes(frame, come))
@@ -80,7 +84,7 @@ class Part:
     done = False
     error: BaseException | None = None
 
-    def __init__(self, frame: Frame, transform: Transform, codes: Codes, come: Bands) -> None:
+    def __init__(self, frame: Frame, transform: Transform, codes: Codes, come: BandLifetime) -> None:
         self._transform, self._codes, self._channels = transform, codes.arrays, len(frame.components)
         self.bits, self.state, self.size = np.empty(part_bytes(come), np.uint8), np.zeros(8, np.int64), 0
         self._copy = np.empty(copy_bytes(frame, come), np.uint8)
@@ -132,7 +136,7 @@ class PixelCoder(Sequential):
         frame: Frame,
         codes: Codes,
         transform: Transform,
-        come: Bands = Bands.REUSED,
+        come: BandLifetime = BandLifetime.REUSED,
         spent: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         super().__init__(frame, codes)
@@ -141,7 +145,7 @@ class PixelCoder(Sequential):
         self._threads = threads(come)
         self._parts_max = parts_max(come)
         self._across = -(-8 * int(self.layout[0, 1]) // SEGMENT)
-        self._segments_max = PART_SEGMENTS_MAX if come is Bands.LASTING else COPIED_SEGMENTS_MAX
+        self._segments_max = PART_SEGMENTS_MAX if come is BandLifetime.LASTING else COPIED_SEGMENTS_MAX
         self._window: deque[Part] = deque()  # those that were begun, in order
         self._spare: list[Part] = []
 
@@ -151,15 +155,18 @@ class PixelCoder(Sequential):
         bands  (lines, width * components) uint8, whole MCU rows each but for the last
         """
         try:
-            with Ahead(lambda: Tools(self.transform), self._threads - 1, self._spent, cores) as ahead:
+            with WorkAhead(lambda: Tools(self.transform), self._threads - 1, self._spent, cores) as ahead:
                 yield from self._code(bands, ahead, np.empty(OUT_BYTES, np.uint8))
         finally:
             self._window.clear()
             self._spare.clear()
         yield memoryview(padding(*self.state[:2].tolist()))
 
-    def _code(self, bands: Iterable[Band], ahead: Ahead[Tools], out: Band) -> Iterator[memoryview]:
-        left, at_once = self._frame.mcu_rows, self._come is not Bands.LASTING  # the first bytes wait for no second band
+    def _code(self, bands: Iterable[Band], ahead: WorkAhead[Tools], out: Band) -> Iterator[memoryview]:
+        left, at_once = (
+            self._frame.mcu_rows,
+            self._come is not BandLifetime.LASTING,
+        )  # the first bytes wait for no second band
         for band in bands:
             while self._window and self._window[0].done:
                 yield from self._oldest(ahead, out)
@@ -188,18 +195,18 @@ class PixelCoder(Sequential):
                 yield band[top : top + lines], first, min(step, self._across - first)
             top, left = top + lines, left - rows
 
-    def _begin(self, ahead: Ahead[Tools], pixels: Band, first: int, count: int) -> None:
+    def _begin(self, ahead: WorkAhead[Tools], pixels: Band, first: int, count: int) -> None:
         part = self._spare.pop() if self._spare else Part(self._frame, self.transform, self._codes, self._come)
         part.take(pixels, first, count, self.state, ahead.tools)
         self._window.append(part)
         ahead.add(part)
 
-    def _rest(self, ahead: Ahead[Tools], out: Band) -> Iterator[memoryview]:
+    def _rest(self, ahead: WorkAhead[Tools], out: Band) -> Iterator[memoryview]:
         """All parts that were begun."""
         while self._window:
             yield from self._oldest(ahead, out)
 
-    def _oldest(self, ahead: Ahead[Tools], out: Band) -> Iterator[memoryview]:
+    def _oldest(self, ahead: WorkAhead[Tools], out: Band) -> Iterator[memoryview]:
         """The part whose turn it is."""
         part = self._window[0]
         ahead.finish(part)

@@ -42,11 +42,11 @@ def image_data(source: Readable, blocks_max: int = 0) -> tuple[list[int] | None,
         raise LimitError(f"JPEG: rows of {header.frame.blocks_per_row} blocks, at most {blocks_max} are decoded here")
     if header.streams:
         for _ in read_rows(stream, header):
-            cores.pass_on()
+            cores.yield_if_contended()
         return header.scan_ends, stream.offset
     scans = Scans(source, header, ends=True)
     for _ in scans.rows():
-        cores.pass_on()
+        cores.yield_if_contended()
     return header.scan_ends, scans.end
 
 
@@ -80,7 +80,7 @@ class Picture:
     reduced_bytes  its size when reduced
     """
 
-    entry: mpf.Entry
+    entry: mpf.MpEntry
     part: Part
     ends: list[int] | None
     reduced_bytes: int

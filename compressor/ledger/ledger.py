@@ -20,7 +20,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from compressor.errors import CompressorError
-from compressor.ledger.records import Done, Outcome, Reason, as_line, blob, from_line, part_path, text, unsure
+from compressor.ledger.records import (
+    ObjectOutcome,
+    ObjectResult,
+    Reason,
+    as_line,
+    blob,
+    from_line,
+    indeterminate,
+    part_path,
+    text,
+)
 from compressor.ledger.totals import Total, Totals
 
 SCHEMA = """
@@ -175,7 +185,7 @@ class Ledger:
         self._retotal(number, rows)
         self.commit()
 
-    def _write_part(self, number: int, rows: list[Done]) -> None:
+    def _write_part(self, number: int, rows: list[ObjectResult]) -> None:
         self.parts.mkdir(exist_ok=True)
         path = self._part_path(number)
         draft = path.with_suffix(".part")
@@ -195,7 +205,7 @@ class Ledger:
     def _part_path(self, number: int) -> Path:
         return part_path(self.path, number)
 
-    def part(self, number: int) -> Iterator[Done]:
+    def part(self, number: int) -> Iterator[ObjectResult]:
         """The objects of a finished shard."""
         try:
             with gzip.open(self._part_path(number), "rt", encoding="utf-8") as file:
@@ -204,19 +214,19 @@ class Ledger:
         except (OSError, EOFError, ValueError) as error:
             raise LedgerError(f"{self._part_path(number)} can't be read: {error}") from None
 
-    def known(self, shard: Shard) -> dict[str, Done]:
+    def known(self, shard: Shard) -> dict[str, ObjectResult]:
         """What is known of a shard's objects, by key; intents excepted."""
         found = {done.key: done for done in self.part(shard.number)} if shard.done else {}
         return found | {done.key: done for done, _ in self._of(shard.number, FINAL)}
 
     # --- objects ---------------------------------------------------------------------------------------------------
 
-    def intend(self, shard: int, done: Done) -> None:
+    def intend(self, shard: int, done: ObjectResult) -> None:
         """Note what is about to be written; to be committed before it is."""
         self._keep_spent(done.key)
         self._put(done, shard, INTENT)
 
-    def finish(self, shard: int, done: Done) -> None:
+    def finish(self, shard: int, done: ObjectResult) -> None:
         """Note what became of an object."""
         self._keep_spent(done.key)
         self._put(done, shard, FINAL)
@@ -230,26 +240,26 @@ class Ledger:
         """An intent that came to nothing."""
         self._database.execute("DELETE FROM objects WHERE key = ?", (blob(key),))
 
-    def intents(self) -> list[tuple[Done, int]]:
+    def intents(self) -> list[tuple[ObjectResult, int]]:
         """What was about to be written when the run ended, with the shard."""
         return list(self._select("WHERE state = ?", INTENT))
 
-    def intent(self, key: str) -> Done | None:
+    def intent(self, key: str) -> ObjectResult | None:
         """What was about to be written there."""
         return next((done for done, _ in self._select("WHERE key = ? AND state = ?", blob(key), INTENT)), None)
 
-    def objects(self) -> Iterator[Done]:
+    def objects(self) -> Iterator[ObjectResult]:
         """All that is known, shard by shard."""
         for shard in self.shards():
             yield from self.known(shard).values()
 
-    def failures(self, limit: int) -> list[tuple[Done, bool]]:
+    def failures(self, limit: int) -> list[tuple[ObjectResult, bool]]:
         """Failures and objects that may or may not have been written, and whether each is known: new ones first."""
         found = self._database.execute(
             "SELECT done, reported FROM objects WHERE outcome = 'failed' AND state = ? ORDER BY reported, key LIMIT ?",
             (FINAL, limit),
         ).fetchall()
-        open_ends = [(unsure(done), False) for done, _ in self.intents()]
+        open_ends = [(indeterminate(done), False) for done, _ in self.intents()]
         return [*open_ends, *((from_line(line), bool(reported)) for line, reported in found)][:limit]
 
     def known_failures(self) -> dict[str, int]:
@@ -287,15 +297,15 @@ class Ledger:
         """Of finished shards as they were counted, of open ones by their rows."""
         for (number,) in self._database.execute("SELECT number FROM shards WHERE done = 0").fetchall():
             rows = [done for done, _ in self._of(number, FINAL)]
-            self._retotal(number, rows + [unsure(done) for done, _ in self._of(number, INTENT)])
+            self._retotal(number, rows + [indeterminate(done) for done, _ in self._of(number, INTENT)])
         found = self._database.execute(
             "SELECT outcome, reason, format, path, sum(objects), sum(bytes_in), sum(bytes_out), sum(cpu_seconds),"
             " sum(memory_byte_seconds)"
             " FROM totals GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC"
         )
-        return [Total(Outcome(outcome), Reason(reason), *rest) for outcome, reason, *rest in found]
+        return [Total(ObjectOutcome(outcome), Reason(reason), *rest) for outcome, reason, *rest in found]
 
-    def _retotal(self, number: int, rows: Iterable[Done]) -> None:
+    def _retotal(self, number: int, rows: Iterable[ObjectResult]) -> None:
         found = Totals()
         for done in rows:
             found.add(done)
@@ -305,14 +315,14 @@ class Ledger:
             [(number, *(getattr(total, name) for name in TOTAL_FIELDS)) for total in found],
         )
 
-    def _put(self, done: Done, shard: int, state: str) -> None:
+    def _put(self, done: ObjectResult, shard: int, state: str) -> None:
         values = (blob(done.key), shard, state, done.outcome.value, done.reason.value, time.time(), as_line(done))
         self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, 0)", values)
 
-    def _of(self, shard: int, state: str) -> Iterator[tuple[Done, int]]:
+    def _of(self, shard: int, state: str) -> Iterator[tuple[ObjectResult, int]]:
         return self._select("WHERE shard = ? AND state = ? ORDER BY key", shard, state)
 
-    def _select(self, where: str, *values: Any) -> Iterator[tuple[Done, int]]:
+    def _select(self, where: str, *values: Any) -> Iterator[tuple[ObjectResult, int]]:
         for line, shard in self._database.execute(f"SELECT done, shard FROM objects {where}", values).fetchall():
             yield from_line(line), shard
 

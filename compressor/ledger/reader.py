@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from compressor.ledger.ledger import FINAL, INTENT, LedgerError
-from compressor.ledger.records import Done, blob, from_line, part_path, unsure
+from compressor.ledger.records import ObjectResult, blob, from_line, indeterminate, part_path
 
 WAIT_SECONDS = 0.2
 LINE_BYTES_MAX = 1 << 20  # of a part; ours have some hundred
@@ -80,7 +80,7 @@ def columns_of(database: sqlite3.Connection, table: str) -> set[str]:
     return {name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")}
 
 
-def failures_in(database: sqlite3.Connection) -> Iterator[tuple[Done, bool]]:
+def failures_in(database: sqlite3.Connection) -> Iterator[tuple[ObjectResult, bool]]:
     """Yield failures and objects that may or may not have been written, in the order of their keys, and whether each is
     known. Few are in memory at a time."""
     reported = "reported" if "reported" in columns_of(database, "objects") else "0"
@@ -90,10 +90,10 @@ def failures_in(database: sqlite3.Connection) -> Iterator[tuple[Done, bool]]:
     while some := rows.fetchmany(ROWS_AT_ONCE):
         for line, state, known in some:
             done = from_line(line)
-            yield (unsure(done), False) if state == INTENT else (done, bool(known))
+            yield (indeterminate(done), False) if state == INTENT else (done, bool(known))
 
 
-def objects_in(database: sqlite3.Connection, path: Path) -> Iterator[tuple[Done, bool]]:
+def objects_in(database: sqlite3.Connection, path: Path) -> Iterator[tuple[ObjectResult, bool]]:
     """Yield all objects that are known, shard by shard, each of which is in memory for a while, and whether the end of
     each is open: it may or may not have been written."""
     for number, finished in database.execute("SELECT number, done FROM shards ORDER BY number").fetchall():
@@ -112,7 +112,7 @@ def is_restored(database: sqlite3.Connection, key: str) -> bool:
     return database.execute("SELECT 1 FROM restored WHERE key = ?", (blob(key),)).fetchone() is not None
 
 
-def part(path: Path, number: int) -> Iterator[Done]:
+def part(path: Path, number: int) -> Iterator[ObjectResult]:
     """Yield the objects of a ledger's finished shard; raise LedgerError where its part is gone or broken."""
     file = part_path(Path(os.path.realpath(path)), number)
     try:

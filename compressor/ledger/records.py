@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 
-class Outcome(StrEnum):
+class ObjectOutcome(StrEnum):
     """What became of an object.
 
     COMPRESSED  a smaller result stands in its place, or at the destination
@@ -29,7 +29,7 @@ class Outcome(StrEnum):
     @property
     def changed(self) -> bool:
         """Whether other bytes than the source's are there now."""
-        return self in (Outcome.COMPRESSED, Outcome.STRIPPED)
+        return self in (ObjectOutcome.COMPRESSED, ObjectOutcome.STRIPPED)
 
 
 class Reason(StrEnum):
@@ -68,7 +68,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class ObjectResult:
     """What became of an object.
 
     etag, size      of the source as it was read
@@ -89,7 +89,7 @@ class Done:
     key: str
     etag: str
     size: int
-    outcome: Outcome
+    outcome: ObjectOutcome
     reason: Reason = Reason.NONE
     error: str = ""
     bytes_out: int = 0
@@ -126,11 +126,11 @@ def part_path(ledger: Path, number: int) -> Path:
     return ledger.with_name(ledger.name + ".parts") / f"{number:08d}.jsonl.gz"
 
 
-def unsure(intent: Done) -> Done:
+def indeterminate(intent: ObjectResult) -> ObjectResult:
     """Return the failure that is reported of an object of which nobody knows whether it was written."""
     problem = "the store does not say whether it was written: the next run will ask again"
     return replace(
-        intent, outcome=Outcome.FAILED, reason=Reason.UNAVAILABLE, error=problem, bytes_out=0, result_etag="",
+        intent, outcome=ObjectOutcome.FAILED, reason=Reason.UNAVAILABLE, error=problem, bytes_out=0, result_etag="",
         retry=True,
     )  # fmt: skip
 
@@ -144,17 +144,19 @@ def text(key: bytes | str) -> str:
     return key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
 
 
-def as_line(done: Done) -> str:
+def as_line(done: ObjectResult) -> str:
     """Return one line of JSON; what is empty is left out."""
     values = ((name, getattr(done, name)) for name in FIELDS)  # `asdict` takes ten times as long
     return json.dumps({name: value for name, value in values if value or name == "size"})
 
 
-FIELDS = tuple(field.name for field in fields(Done))
+FIELDS = tuple(field.name for field in fields(ObjectResult))
 
 
-def from_line(line: str) -> Done:
+def from_line(line: str) -> ObjectResult:
     """Return the object that a line of `as_line` is of."""
     values = {name: value for name, value in json.loads(line).items() if name in FIELDS}
     values["notices"] = tuple(values.get("notices", ()))
-    return Done(**values | {"outcome": Outcome(values["outcome"]), "reason": Reason(values.get("reason", ""))})
+    return ObjectResult(
+        **values | {"outcome": ObjectOutcome(values["outcome"]), "reason": Reason(values.get("reason", ""))}
+    )

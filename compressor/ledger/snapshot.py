@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compressor.ledger.ledger import FINAL, SPENT
 from compressor.ledger.reader import columns_of, facts_in, reading
-from compressor.ledger.records import RESTORED, Outcome, from_line
+from compressor.ledger.records import RESTORED, ObjectOutcome, from_line
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def _shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
         " sum((outcome IN (:compressed, :stripped)) * bytes_out),"
         f" sum(cpu_seconds), {memory}"
         " FROM totals JOIN shards ON number = shard AND done = 1 GROUP BY shard",
-        {"compressed": Outcome.COMPRESSED.value, "stripped": Outcome.STRIPPED.value},
+        {"compressed": ObjectOutcome.COMPRESSED.value, "stripped": ObjectOutcome.STRIPPED.value},
     )
     shards = {number: ShardSum(True, *sums) for number, *sums in found}
     opened: defaultdict[int, ShardSum] = defaultdict(ShardSum)

@@ -9,7 +9,7 @@ from typing import Any
 
 from compressor.ledger.ledger import FINAL, INTENT
 from compressor.ledger.reader import columns_of, facts_in, reading
-from compressor.ledger.records import ALL, FINISHED, RESTORED, Outcome, Reason, from_line, unsure
+from compressor.ledger.records import ALL, FINISHED, RESTORED, ObjectOutcome, Reason, from_line, indeterminate
 from compressor.ledger.totals import Total, Totals
 
 
@@ -52,7 +52,7 @@ class Status:
 
     @property
     def failed(self) -> int:
-        return sum(total.objects for total in self.totals if total.outcome is Outcome.FAILED)
+        return sum(total.objects for total in self.totals if total.outcome is ObjectOutcome.FAILED)
 
     @property
     def new_failures(self) -> int:
@@ -104,13 +104,15 @@ def _totals(database: sqlite3.Connection) -> tuple[Total, ...]:
     rows = "SELECT objects.state, objects.done FROM objects JOIN shards ON number = shard AND shards.done = 0"
     for state, line in database.execute(rows):
         done = from_line(line)
-        opened.add(done if state == FINAL else unsure(done))
+        opened.add(done if state == FINAL else indeterminate(done))
     in_rows = ((t.outcome, t.reason, t.format, t.path, *_figures(t)) for t in opened)
     for outcome, reason, format, path, *figures in (*finished, *in_rows):
         kept = sums.setdefault((outcome, reason, format, path), [0] * len(figures))
         sums[outcome, reason, format, path] = [one + other for one, other in zip(kept, figures, strict=True)]
     found = [_total(key, figures) for key, figures in sums.items()]
-    return tuple(sorted(found, key=lambda total: (list(Outcome).index(total.outcome), -total.objects, total.reason)))
+    return tuple(
+        sorted(found, key=lambda total: (list(ObjectOutcome).index(total.outcome), -total.objects, total.reason))
+    )
 
 
 def _figures(total: Total) -> tuple[float, ...]:
@@ -121,7 +123,7 @@ def _total(key: tuple[str, ...], figures: list[float]) -> Total:
     outcome, reason, format, path = key
     objects, bytes_in, bytes_out, cpu, memory = figures
     return Total(
-        Outcome(outcome), Reason(reason), format, path, int(objects), int(bytes_in), int(bytes_out), cpu, memory
+        ObjectOutcome(outcome), Reason(reason), format, path, int(objects), int(bytes_in), int(bytes_out), cpu, memory
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compressor.ledger.records import Done, Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Total:
     memory_byte_seconds  as in Done
     """
 
-    outcome: Outcome
+    outcome: ObjectOutcome
     reason: Reason
     format: str
     path: str
@@ -35,9 +35,9 @@ class Totals:
     """Sums that grow object by object."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[Outcome, Reason, str, str], list[float]] = {}
+        self._sums: dict[tuple[ObjectOutcome, Reason, str, str], list[float]] = {}
 
-    def add(self, done: Done) -> None:
+    def add(self, done: ObjectResult) -> None:
         sums = self._sums.setdefault((done.outcome, done.reason, done.format, done.path), [0, 0, 0, 0.0, 0.0])
         values = (1, done.size, done.bytes_out or done.size, done.cpu_seconds, done.memory_byte_seconds)
         for at, value in enumerate(values):

@@ -21,7 +21,7 @@ SRGB_PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 PRIMARY_TOLERANCE, GAMMA, GAMMA_TOLERANCE = 0.01, 2.2, 0.1
 
 
-class Header(NamedTuple):
+class BmpHeader(NamedTuple):
     """A file's headers, and where its parts are.
 
     info           the information header with its size, as it is in the file
@@ -54,7 +54,7 @@ class Header(NamedTuple):
         return (self.width * self.bits + 31) // 32 * 4
 
 
-def read_header(window: Window) -> Header:
+def read_header(window: Window) -> BmpHeader:
     """Read the headers. FormatError where they are broken, UnsupportedError for other kinds than those above."""
     head = window.at(0, FILE_HEADER_BYTES + 4)
     if len(head) < FILE_HEADER_BYTES + 4 or head[:2] != b"BM":
@@ -91,7 +91,7 @@ def read_header(window: Window) -> Header:
     if size == V5 and space in (LINKED, EMBEDDED):
         at, count = struct.unpack_from("<II", info, PROFILE_AT)
         profile = (FILE_HEADER_BYTES + at, count)
-    return Header(
+    return BmpHeader(
         info, width, abs(height), bits, compression, masks, palette, entries, entry_bytes, offset, space, profile
     )
 
@@ -109,7 +109,7 @@ def _check_kind(size: int, bits: int, compression: int) -> None:
         raise FormatError("BMP", "header", FILE_HEADER_BYTES, f"colour masks with {bits} bits a pixel")
 
 
-def embedded_profile(window: Window, header: Header) -> bytes:
+def embedded_profile(window: Window, header: BmpHeader) -> bytes:
     """Return the ICC profile in a file, b"" where it has none or none that lies within the file."""
     start, size = header.profile
     if header.space != EMBEDDED or not 0 < size <= PROFILE_BYTES_MAX or start + size > window.size:
@@ -117,7 +117,7 @@ def embedded_profile(window: Window, header: Header) -> bytes:
     return window.at(start, size)
 
 
-def linked_profile(window: Window, header: Header) -> str:
+def linked_profile(window: Window, header: BmpHeader) -> str:
     """Return the name of the file that a header refers to for the profile, as it is printed; "" where there is none."""
     if header.space != LINKED:
         return ""
@@ -126,7 +126,7 @@ def linked_profile(window: Window, header: Header) -> str:
     return "".join(c for c in name if c.isprintable()) or "unnamed"
 
 
-def is_calibrated(header: Header) -> bool:
+def is_calibrated(header: BmpHeader) -> bool:
     """Tell whether the header itself describes a colour space, and one that is not sRGB."""
     if header.space != CALIBRATED:
         return False

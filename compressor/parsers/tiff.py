@@ -26,7 +26,7 @@ TABLES_BYTES_MAX = 1 << 26  # of all values that are read, one tag's after the o
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DirectoryEntry:
     """One tag of a directory.
 
     kind    the type of its values, a key of TYPE_BYTES, or one that is not known
@@ -52,15 +52,15 @@ class Directory:
 
     offset: int
     end: int
-    entries: tuple[Entry, ...]
+    entries: tuple[DirectoryEntry, ...]
     next: int
 
-    def find(self, tag: int) -> Entry | None:
+    def find(self, tag: int) -> DirectoryEntry | None:
         """Return the first entry of a tag."""
         return next((entry for entry in self.entries if entry.tag == tag), None)
 
 
-class File:
+class TiffFile:
     """A TIFF whose header has been read.
 
     read   returns `count` bytes from `start` on, fewer at the end
@@ -106,12 +106,12 @@ class File:
         )
         return Directory(offset, begin + len(table), entries, self.integer(table[-word:]))
 
-    def _entry(self, data: bytes, at: int) -> Entry:
+    def _entry(self, data: bytes, at: int) -> DirectoryEntry:
         word = 8 if self.big else 4
         kind, count = self.integer(data[2:4]), self.integer(data[4 : 4 + word])
         inline = TYPE_BYTES.get(kind, 0) * count <= word
         values = at + 4 + word if inline else self.integer(data[4 + word :])
-        return Entry(self.integer(data[:2]), kind, count, values, inline)
+        return DirectoryEntry(self.integer(data[:2]), kind, count, values, inline)
 
     def _exactly(self, start: int, count: int) -> bytes:
         data = self._read(start, count) if start + count <= self.size else b""
@@ -133,7 +133,7 @@ class File:
             yield page
             offset = page.next
 
-    def values(self, entry: Entry) -> bytes:
+    def values(self, entry: DirectoryEntry) -> bytes:
         """Return the values of an entry as they are in the file."""
         if entry.bytes > min(VALUES_BYTES_MAX, self._bytes_left):
             problem = f"{entry.bytes} bytes, at most {VALUES_BYTES_MAX}, and {TABLES_BYTES_MAX} of all tags"

@@ -19,15 +19,15 @@ from compressor.bytestream import ByteStream
 from compressor.errors import UnsupportedError
 from compressor.memory import Resources
 from compressor.pipeline import routing
-from compressor.pipeline.delivery import Stream, holding
-from compressor.pipeline.routes import Context
+from compressor.pipeline.delivery import Stream, metadata_charger
+from compressor.pipeline.routes import RouteContext
 from compressor.pipeline.sources import source_of
 from compressor.pipeline.stages import Stages
 from compressor.settings import Format, Raw, Result, Settings, Source
 from compressor.spool import Spool
 
 
-def refuse_what_does_not_stand(settings: Settings) -> None:
+def reject_unsupported(settings: Settings) -> None:
     """Raises UnsupportedError for settings whose feature this version does not have."""
     if settings.target_score is not None:
         raise UnsupportedError("target_score is not supported yet")
@@ -63,7 +63,7 @@ def stream(
     still_wanted  called now and then while memory is waited for; what it raises ends the wait
     """
     settings = settings or Settings()
-    refuse_what_does_not_stand(settings)
+    reject_unsupported(settings)
     raw, parts = source_of(chunks, raw)
     return Stream(parts, settings, raw, resources or shared_resources(), still_wanted)
 
@@ -78,7 +78,7 @@ def inspect(
     """Return what an image is and what compressing it would reserve. Takes what `stream` takes, and reads no further
     than it must."""
     settings = settings or Settings()
-    refuse_what_does_not_stand(settings)
+    reject_unsupported(settings)
     raw, parts = source_of(chunks, raw)
     resources, spools = resources or shared_resources(), []
 
@@ -87,8 +87,8 @@ def inspect(
         return spools[-1]
 
     with resources.reservation() as reservation:
-        hold = holding(reservation)
-        context = Context(settings, Stages(), spool, hold)
+        hold = metadata_charger(reservation)
+        context = RouteContext(settings, Stages(), spool, hold)
         try:
             if raw is not None:
                 source, _ = routing.open_raw(raw, parts, context)

@@ -20,7 +20,7 @@ from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
 from compressor.png.reduction import RUN_PIXELS, RUNS
 from compressor.png.rgba16 import PIECE_PIXELS
 from compressor.settings import Effort, Raw, Settings
-from compressor.tiles import Bands
+from compressor.tiles import BandLifetime
 
 BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
@@ -49,7 +49,9 @@ def coding(blocks: int, settings: Settings, windows: int = 0) -> int:
     return CODING_BYTES + PACKING_BYTES + blocks * MASKS_BYTES + max(PROGRESSIVE_BYTES, windows)
 
 
-def pixels_to_jpeg(frame: Frame, channels: int, lines: int, band_bytes: int, come: Bands, settings: Settings) -> int:
+def pixels_to_jpeg(
+    frame: Frame, channels: int, lines: int, band_bytes: int, come: BandLifetime, settings: Settings
+) -> int:
     """Bands of pixels, without alpha a second time; in one pass parts of them on several threads, copied where bands do
     not last, else what looks at neighbours."""
     flattened = lines * frame.width * (channels - 1) if channels in (2, 4) else 0
@@ -73,14 +75,14 @@ def jpeg_bands(header: Header, lines: int) -> int:
     return DECODER_BYTES + coefficients + samples + upsampled + band + windows
 
 
-def png_to_png(header: png.Header, lines: int, effort: Effort, surveyed: bool = False) -> int:
+def png_to_png(header: png.PngHeader, lines: int, effort: Effort, surveyed: bool = False) -> int:
     """Bands of scanlines, what `png_writing` takes; with a survey also the sample and pixels."""
     known = BASE_BYTES + png_bands(header, lines) + png_writing(header, effort)
     return known + (3 * sum(survey_bytes(header, lines, effort)) if surveyed else 0)
 
 
 def pixels_to_png(
-    header: png.Header, lines: int, band_bytes: int, lasting_bytes: int, effort: Effort, *, surveyed: bool
+    header: png.PngHeader, lines: int, band_bytes: int, lasting_bytes: int, effort: Effort, *, surveyed: bool
 ) -> int:
     """Return bands of pixels and what `png_writing` takes; with a survey the larger of its two passes.
 
@@ -95,7 +97,7 @@ def pixels_to_png(
     return BASE_BYTES + max(first, second)
 
 
-def survey_bytes(header: png.Header, lines: int, effort: Effort) -> tuple[int, int]:
+def survey_bytes(header: png.PngHeader, lines: int, effort: Effort) -> tuple[int, int]:
     """Return what the pixels take that a survey looks at together, and what its sample takes.
 
     When all of an image has been seen there are three of each: pixels in both passes and once packed; the sample in
@@ -105,13 +107,13 @@ def survey_bytes(header: png.Header, lines: int, effort: Effort) -> tuple[int, i
     return pixels, min(RUNS[effort] * RUN_PIXELS * header.bits_per_pixel // 8, header.height * header.row_bytes)
 
 
-def png_writing(header: png.Header, effort: Effort) -> int:
+def png_writing(header: png.PngHeader, effort: Effort) -> int:
     """The line above, a filtered one and one in the making, deflate's state, output in copies of a chunk."""
     deflating = PIECEWISE_BYTES if effort is Effort.BEST else 0
     return 4 * (header.row_bytes + 1) + PNG_OUTPUT_BYTES + deflating
 
 
-def png_bands(header: png.Header, lines: int, pixels: bool = False) -> int:
+def png_bands(header: png.PngHeader, lines: int, pixels: bool = False) -> int:
     """A band of scanlines, a filtered line and the one above; the pixels where they are not the scanlines themselves.
 
     Interlaced: of each pass zlib's state, input that waits and a row; what zlib gives, buffers for lines.

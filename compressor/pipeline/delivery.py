@@ -11,7 +11,7 @@ from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.memory import Reservation, Resources
 from compressor.pipeline import bounds, routing
 from compressor.pipeline.pixels import ArrayPixels
-from compressor.pipeline.routes import Context, Route
+from compressor.pipeline.routes import Route, RouteContext
 from compressor.pipeline.stages import Stages
 from compressor.pipeline.unchanged import may_stay, same, size_without_metadata, without_metadata
 from compressor.settings import Delivery, Metadata, Outcome, Path, Raw, Report, Settings, Source, Tile
@@ -154,8 +154,8 @@ class Stream:
 
     def _open(self) -> None:
         self._reservation = reservation = self._resources.reservation()
-        hold = holding(reservation)
-        context = Context(self._settings, self._stages, self._spool, hold)
+        hold = metadata_charger(reservation)
+        context = RouteContext(self._settings, self._stages, self._spool, hold)
         if self._raw is not None:
             is_array = isinstance(self._chunks, ArrayPixels)
             self._counted = self._chunks.size if is_array else 0
@@ -308,7 +308,7 @@ class Stream:
         )
 
 
-def holding(reservation: Reservation) -> Callable[[int], None]:
+def metadata_charger(reservation: Reservation) -> Callable[[int], None]:
     """Charge metadata for all its copies."""
     return lambda count: reservation.hold(bounds.METADATA_COPIES * count)
 

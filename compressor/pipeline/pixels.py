@@ -20,10 +20,10 @@ from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients
 from compressor.settings import Raw, Tile
 from compressor.spool import Spool
-from compressor.tiles import Band, Bands
+from compressor.tiles import Band, BandLifetime
 
 
-class Pixels(Protocol):
+class PixelSource(Protocol):
     """channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Attachments and notices are complete after the bands.
 
     come       how bands do
@@ -34,7 +34,7 @@ class Pixels(Protocol):
     width: int
     height: int
     channels: int
-    come: Bands
+    come: BandLifetime
     loss: str
     bit_depth: int
 
@@ -56,10 +56,10 @@ class Pixels(Protocol):
 class PngPixels:
     """A PNG as it streams in; where it is interlaced, all of it waits in a spool first."""
 
-    come = Bands.SLOW
+    come = BandLifetime.SLOW
     bit_depth = 8
 
-    def __init__(self, stream: ByteStream, header: png.Header, spool: Callable[[], Spool]) -> None:
+    def __init__(self, stream: ByteStream, header: png.PngHeader, spool: Callable[[], Spool]) -> None:
         self._stream, self._header, self._spool = stream, header, spool
         self.width, self.height, self.channels = header.width, header.height, header.channels
         self.loss = "more than 8 bits a sample" if header.bit_depth == 16 else ""
@@ -98,7 +98,7 @@ class JpegPixels:
 
     coefficients: Coefficients
     smoothed: "raster.Raster | None" = None
-    come = Bands.SLOW
+    come = BandLifetime.SLOW
     loss = ""
     bit_depth = 8
 
@@ -143,7 +143,7 @@ class JpegPixels:
 class RawPixels:
     """Tiles that stream in, with the metadata that were announced."""
 
-    come = Bands.REUSED
+    come = BandLifetime.REUSED
     loss = ""
     bit_depth = 8
     notices: Sequence[str] = ()
@@ -167,7 +167,7 @@ class ArrayPixels:
     notices, loss  what it lacks of the picture that it was made from; see `raster.Picture`
     """
 
-    come = Bands.LASTING
+    come = BandLifetime.LASTING
     bit_depth = 8
 
     def __init__(self, array: Band, raw: Raw, notices: Sequence[str] = (), loss: str = "") -> None:
@@ -193,7 +193,7 @@ class RasterPixels:
     deep       whether bands of grey with more than 8 bits are to be of 16 bits
     """
 
-    come = Bands.REUSED
+    come = BandLifetime.REUSED
 
     def __init__(self, opened: "raster.Raster", uncarried: Sequence[str] = (), *, deep: bool = False) -> None:
         if deep:
@@ -215,7 +215,7 @@ class RasterPixels:
         return self._raster.notices
 
 
-def without_alpha(pixels: Pixels, background: tuple[int, int, int] | None, lines: int) -> Iterator[Band]:
+def without_alpha(pixels: PixelSource, background: tuple[int, int, int] | None, lines: int) -> Iterator[Band]:
     """Bands (n, width * 1 or 3), alpha put on the background, or SettingsError where there is none."""
     if pixels.channels in (1, 3):
         return (band.reshape(len(band), -1) for band in pixels.bands(lines))

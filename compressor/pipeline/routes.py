@@ -56,7 +56,7 @@ class Route(ABC):
 
 
 @dataclass(frozen=True)
-class Context:
+class RouteContext:
     """What every route needs.
 
     spool  makes one that is given back with the request

@@ -14,11 +14,11 @@ from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.pixels import COLORS as COLORS_OF_JPEG
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header
-from compressor.parsers.tiff import File
+from compressor.parsers.tiff import TiffFile
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import read_coefficients
-from compressor.pipeline.pixels import ArrayPixels, JpegPixels, Pixels, PngPixels, RasterPixels, RawPixels
-from compressor.pipeline.routes import Context, Route
+from compressor.pipeline.pixels import ArrayPixels, JpegPixels, PixelSource, PngPixels, RasterPixels, RawPixels
+from compressor.pipeline.routes import Route, RouteContext
 from compressor.pipeline.to_jpeg import PixelsToJpeg, jpeg_to_jpeg
 from compressor.pipeline.to_other import PixelsToOther
 from compressor.pipeline.to_png import PixelsToPng, PngToPng
@@ -41,7 +41,7 @@ Opened = tuple[Source, Callable[[], Route] | str]
 HAS_CREDENTIALS = "has content credentials"
 
 
-def open_file(stream: ByteStream, original: Spool, context: Context) -> Opened:
+def open_file(stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
     """Read the header.
 
     original  the spool that `stream` copies to: formats that do not stream are read from it
@@ -64,7 +64,7 @@ def _target(kind: str, settings: Settings) -> str:
     return KEPT_AS.get(kind, "") if settings.format is Format.KEEP else settings.format.value
 
 
-def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
+def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
     settings = context.settings
     header = read_header(stream, settings.metadata)
     if header.obstacle:
@@ -124,7 +124,7 @@ def _check_subsampling(header: Header, asked: Subsampling) -> None:
         raise UnsupportedError(f"subsampling {asked} is not supported yet for a JPEG with {has}: leave it on auto")
 
 
-def _open_png(target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
+def _open_png(target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
     settings = context.settings
     header = png.read_header(stream, settings.metadata)
     source = Source(
@@ -149,7 +149,7 @@ def _open_png(target: str, stream: ByteStream, original: Spool, context: Context
     return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
 
 
-def _open_raster(kind: str, target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
+def _open_raster(kind: str, target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
     source = Source(
         format=kind, description=raster.title(kind), width=0, height=0, channels=0, reserved_bytes=bounds.BASE_BYTES
     )
@@ -158,7 +158,7 @@ def _open_raster(kind: str, target: str, stream: ByteStream, original: Spool, co
     return _through_pillow(source, target, stream, original, context)
 
 
-def _through_pillow(source: Source, target: str, stream: ByteStream, original: Spool, context: Context) -> Opened:
+def _through_pillow(source: Source, target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
     """The whole file to the spool, the whole image to memory: all of it charged."""
     for _ in stream.drain():
         pass
@@ -196,11 +196,11 @@ def _unread(source: Source, original: Spool, problem: UnsupportedError) -> Sourc
     source = dataclasses.replace(source, description=str(problem).replace(": ", ", ", 1))
     if source.format != "tiff":
         return source
-    width, height, channels = File(original.read, original.size).sides()
+    width, height, channels = TiffFile(original.read, original.size).sides()
     return dataclasses.replace(source, width=width, height=height, channels=channels)
 
 
-def _open_kept_bmp(opened: "raster.Raster", pixels: Pixels, source: Source, context: Context) -> Opened:
+def _open_kept_bmp(opened: "raster.Raster", pixels: PixelSource, source: Source, context: RouteContext) -> Opened:
     """PNG for a BMP of at most 256 colours, since JPEG blurs the edges of what is drawn, and for one that JPEG can't
     take: lossless, with alpha, or too long. JPEG for others. Colours are counted when there is memory for the image."""
     to_png = _route_for(pixels, "png", context)
@@ -216,7 +216,7 @@ def _open_kept_bmp(opened: "raster.Raster", pixels: Pixels, source: Source, cont
     return dataclasses.replace(source, reserved_bytes=max(to_png.memory_bytes, to_jpeg.memory_bytes)), start
 
 
-def _route_for(pixels: Pixels, target: str, context: Context, *, raw: bool = False) -> PixelRoute:
+def _route_for(pixels: PixelSource, target: str, context: RouteContext, *, raw: bool = False) -> PixelRoute:
     settings, stages = context.settings, context.stages
     settings.check_loss(pixels.loss, target)
     match target:
@@ -231,10 +231,10 @@ def _route_for(pixels: Pixels, target: str, context: Context, *, raw: bool = Fal
             return PixelsToOther(pixels, settings, stages)
 
 
-def open_raw(raw: Raw, arriving: Any, context: Context) -> Opened:
+def open_raw(raw: Raw, arriving: Any, context: RouteContext) -> Opened:
     """Tiles, or in their place all pixels."""
     context.hold(sum(raw.metadata_bytes().values()))
-    pixels: Pixels
+    pixels: PixelSource
     if isinstance(arriving, ArrayPixels):
         pixels = arriving
     else:

@@ -31,18 +31,18 @@ class Stages:
             # A consumer may take chunks on changing threads, whose clocks have nothing to do with each other.
             self.seconds[self._stage] += max(0.0, now - self._since)
         self._since = now
-        cores.pass_on()
+        cores.yield_if_contended()
 
     def resume(self) -> None:
         """Start the clock."""
-        cores.take(self.brief)
+        cores.acquire(self.brief)
         self._since = time.thread_time()
 
     def pause(self) -> None:
         """Stop it: what follows is the caller's time."""
         self._charge()
         self._since = None
-        cores.give()
+        cores.release()
 
     def add(self, name: str, seconds: float) -> None:
         """Charge what another thread took."""

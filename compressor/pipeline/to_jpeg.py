@@ -19,12 +19,12 @@ from compressor.jpeg.scans import read_scans
 from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
-from compressor.pipeline.pixels import Pixels, without_alpha
+from compressor.pipeline.pixels import PixelSource, without_alpha
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
 from compressor.spool import Readable, Spool
-from compressor.tiles import Bands, band_lines
+from compressor.tiles import BandLifetime, band_lines
 
 
 class JpegToJpeg(Route):
@@ -179,7 +179,7 @@ class PixelsToJpeg(Route):
     format = "jpeg"
     path = Path.PIXELS
 
-    def __init__(self, pixels: Pixels, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
+    def __init__(self, pixels: PixelSource, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
         if settings.lossless:
             raise UnsupportedError("lossless: pixels can't be kept in JPEG, ask for PNG")
         self._pixels, self._settings, self._stages = pixels, settings, stages
@@ -194,7 +194,9 @@ class PixelsToJpeg(Route):
         self._tables = dict(enumerate(perceptual.quantization_tables(distance, count)))
         lines = band_lines(pixels.width, 8 * self._frame.v_max)
         band_bytes = pixels.band_bytes(lines)
-        come = pixels.come if pixels.channels in (1, 3) or pixels.come is not Bands.LASTING else Bands.REUSED
+        come = (
+            pixels.come if pixels.channels in (1, 3) or pixels.come is not BandLifetime.LASTING else BandLifetime.REUSED
+        )
         self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, come, settings)
         bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
         made = list(self._tables.values())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from compressor import containers, raster
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.pipeline import bounds
-from compressor.pipeline.pixels import Pixels
+from compressor.pipeline.pixels import PixelSource
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Metadata, Path, Settings
@@ -34,7 +34,7 @@ class PixelsToOther(Route):
 
     path = Path.PIXELS
 
-    def __init__(self, pixels: Pixels, settings: Settings, stages: Stages) -> None:
+    def __init__(self, pixels: PixelSource, settings: Settings, stages: Stages) -> None:
         self._pixels, self._settings, self._stages = pixels, settings, stages
         self.height = pixels.height
         self.format = settings.format.value

@@ -10,7 +10,7 @@ from compressor import png
 from compressor.bytestream import ByteStream
 from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
-from compressor.pipeline.pixels import Pixels, RasterPixels
+from compressor.pipeline.pixels import PixelSource, RasterPixels
 from compressor.pipeline.routes import Route
 from compressor.pipeline.stages import Stages
 from compressor.settings import Effort, Metadata, Path, Settings
@@ -27,7 +27,7 @@ class ToPng(Route):
 
     format = "png"
 
-    def __init__(self, header: png.Header, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
+    def __init__(self, header: png.PngHeader, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
         self._header, self._settings, self._stages, self._spool = header, settings, stages, spool
         self._digest = png.digest(header)
         self._plan: png.Plan | None = None
@@ -38,7 +38,7 @@ class ToPng(Route):
             self._digest.update(band.data)
             yield band
 
-    def _scanlines(self, stream: ByteStream, header: png.Header) -> Iterator[png.Bytes]:
+    def _scanlines(self, stream: ByteStream, header: png.PngHeader) -> Iterator[png.Bytes]:
         return self._stages.timed(png.scanlines(stream, header, self._lines, self._spool), "decode")
 
     def _planned(self, plan: png.Plan, again: ByteStream, metadata: Metadata) -> Iterator[bytes]:
@@ -64,7 +64,7 @@ class PngToPng(ToPng):
     def __init__(
         self,
         stream: ByteStream,
-        header: png.Header,
+        header: png.PngHeader,
         settings: Settings,
         stages: Stages,
         spool: Callable[[], Spool],
@@ -130,7 +130,13 @@ class PixelsToPng(ToPng):
     path = Path.PIXELS
 
     def __init__(
-        self, pixels: Pixels, settings: Settings, stages: Stages, spool: Callable[[], Spool], *, in_two_passes: bool
+        self,
+        pixels: PixelSource,
+        settings: Settings,
+        stages: Stages,
+        spool: Callable[[], Spool],
+        *,
+        in_two_passes: bool,
     ) -> None:
         header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)
         super().__init__(header, settings, stages, spool)

@@ -20,7 +20,7 @@ from compressor.tiles import band_lines
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class Probe:
     """What must be the same in every picture that is made of another.
 
     orientation  1 … 8, as Exif has it
@@ -34,7 +34,7 @@ class Examined:
     icc: bytes | None
 
 
-def examine(spool: Spool, resources: Resources, *, decode: bool, policy: Metadata = Metadata.KEEP) -> Examined:
+def probe(spool: Spool, resources: Resources, *, decode: bool, policy: Metadata = Metadata.KEEP) -> Probe:
     """Read the header, and with `decode` everything to the end of the image.
 
     policy  metadata that it removes are passed over, as they may be more than is held
@@ -70,9 +70,9 @@ def examine(spool: Spool, resources: Resources, *, decode: bool, policy: Metadat
 def _take(items: Iterator[Any], decode: bool) -> None:
     if decode:
         for _ in items:
-            cores.pass_on()
+            cores.yield_if_contended()
 
 
-def _examined(kind: str, width: int, height: int, attachments: Attachments) -> Examined:
+def _examined(kind: str, width: int, height: int, attachments: Attachments) -> Probe:
     profile = None if attachments.icc is None else icc.whole(attachments.icc)
-    return Examined(kind, width, height, orientation(attachments.exif), profile)
+    return Probe(kind, width, height, orientation(attachments.exif), profile)

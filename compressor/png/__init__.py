@@ -1,7 +1,7 @@
 """PNG (W3C PNG, third edition): header, scanlines, pixels, and all of it written again."""
 
 from compressor.png.container import without_metadata
-from compressor.png.header import Header, new_header, read_header
+from compressor.png.header import PngHeader, new_header, read_header
 from compressor.png.metadata import metadata_chunks, read_metadata, removed, too_late
 from compressor.png.policy import removed_credentials
 from compressor.png.reader import Bytes, digest, pixel_buffers, read_digest, scanlines, to_pixels
@@ -11,8 +11,8 @@ from compressor.png.writer import write
 
 __all__ = [
     "Bytes",
-    "Header",
     "Plan",
+    "PngHeader",
     "Survey",
     "digest",
     "metadata_chunks",

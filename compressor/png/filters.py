@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from compressor.kernels.png.filter import BIGRAMS, SEEN_WORDS, SUMS, filter_rows
 from compressor.kernels.png.unfilter import NONE, SUB, UP
 from compressor.png.deflate import deflater
-from compressor.png.header import PALETTE, Header
+from compressor.png.header import PALETTE, PngHeader
 from compressor.settings import Effort
 
 Bytes = NDArray[np.uint8]
@@ -22,7 +22,7 @@ CHOICES = {
 }
 
 
-def choices(header: Header, effort: Effort) -> tuple[int, ...]:
+def choices(header: PngHeader, effort: Effort) -> tuple[int, ...]:
     """What is worth a trial. Packed samples say nothing about their neighbours' value: filters only add noise."""
     if header.bit_depth < 8 or (header.color_type == PALETTE and effort is Effort.FAST):
         return (NONE,)
@@ -34,7 +34,7 @@ def scratch() -> NDArray[np.uint64]:
     return np.zeros(SEEN_WORDS, np.uint64)
 
 
-def trial(header: Header, parts: Iterable[Bytes], choice: int, effort: Effort) -> int:
+def trial(header: PngHeader, parts: Iterable[Bytes], choice: int, effort: Effort) -> int:
     """Bytes of a sample: runs of scanlines (n, w), of any w, with nothing above the first of each."""
     deflate = deflater(Effort.BALANCED if effort is Effort.BEST else effort)
     seen, size = scratch(), 0
@@ -45,7 +45,7 @@ def trial(header: Header, parts: Iterable[Bytes], choice: int, effort: Effort) -
     return size + len(deflate.flush())
 
 
-def first_choice(header: Header, rows: Bytes, effort: Effort) -> int:
+def first_choice(header: PngHeader, rows: Bytes, effort: Effort) -> int:
     """The best one for the first scanlines of an image, of which no more is known; the first one on a tie."""
     tried = choices(header, effort)
     if len(tried) == 1:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from compressor.kernels.png.rgba16 import BITS1, BITS2, BITS4, COLORED, DEEP, TRANSLUCENT
 from compressor.png.chunks import Chunk
-from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, SAMPLES, Header
+from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, SAMPLES, PngHeader
 from compressor.png.rgba16 import pixel, rgba, scaled, transparent
 
 COLORS_MAX = 256
@@ -44,7 +44,7 @@ class Form:
         return self.color_type in (GREY, GREY_ALPHA)
 
 
-def candidates(header: Header, chunks: Sequence[Chunk], needs: int, colors: Sequence[int]) -> list[Form]:
+def candidates(header: PngHeader, chunks: Sequence[Chunk], needs: int, colors: Sequence[int]) -> list[Form]:
     """The smallest form of each kind that says all of an image and that its chunks allow.
 
     needs   as the kernel of that name says it
@@ -65,7 +65,7 @@ def candidates(header: Header, chunks: Sequence[Chunk], needs: int, colors: Sequ
     return found
 
 
-def _grey(header: Header, needs: int) -> Iterator[Form]:
+def _grey(header: PngHeader, needs: int) -> Iterator[Form]:
     """Of all depths that are enough, the smallest first."""
     if needs & COLORED:
         return
@@ -80,7 +80,7 @@ def _grey(header: Header, needs: int) -> Iterator[Form]:
     yield from (Form(GREY, depth, key=key) for depth in _depths(needs))
 
 
-def _true_color(header: Header, needs: int) -> Iterator[Form]:
+def _true_color(header: PngHeader, needs: int) -> Iterator[Form]:
     """Not for what is a palette already, or grey: it would only become larger."""
     if header.color_type not in (RGB, RGBA):
         return
@@ -93,7 +93,7 @@ def _depths(needs: int) -> tuple[int, ...]:
     return (16,) if needs & DEEP else (8, 16)
 
 
-def _palettes(header: Header, chunks: Sequence[Chunk], colors: Sequence[int]) -> Iterator[list[int]]:
+def _palettes(header: PngHeader, chunks: Sequence[Chunk], colors: Sequence[int]) -> Iterator[list[int]]:
     """Orders of the colours: that of the source or of their appearance, and by brightness; transparent ones first.
 
     A background that is no colour of the image is one more entry.
@@ -114,7 +114,7 @@ def _palettes(header: Header, chunks: Sequence[Chunk], colors: Sequence[int]) ->
     yield sorted(known, key=lambda color: (color & OPAQUE == OPAQUE, _brightness(color), color))
 
 
-def _entries(header: Header) -> Iterator[int]:
+def _entries(header: PngHeader) -> Iterator[int]:
     """The palette of a source."""
     alpha = header.transparency or b""
     for number in range(len(header.palette) // 3):
@@ -128,7 +128,7 @@ def _brightness(color: int) -> int:
     return 299 * red + 587 * green + 114 * blue
 
 
-def converted(chunks: Sequence[Chunk], source: Header, form: Form) -> list[Chunk] | None:
+def converted(chunks: Sequence[Chunk], source: PngHeader, form: Form) -> list[Chunk] | None:
     """The chunks in front of the image data for another form of the image, or None where one of them can't be had."""
     left: list[Chunk] = []
     colorful = source.color_type in (RGB, RGBA)
@@ -172,7 +172,7 @@ def _palette_chunks(form: Form) -> Iterator[Chunk]:
         yield Chunk(b"tRNS", b"".join(struct.pack(">H", sample >> (16 - form.bit_depth)) for sample in samples))
 
 
-def background(chunk: Chunk, source: Header) -> int | None:
+def background(chunk: Chunk, source: PngHeader) -> int | None:
     """bKGD's colour (clause 11.3.4.1) as an opaque pixel, None where it makes no sense."""
     if source.color_type == PALETTE:
         entries = list(_entries(source))
@@ -189,7 +189,7 @@ def background(chunk: Chunk, source: Header) -> int | None:
     return pixel(*(wide * 3 if count == 1 else wide))
 
 
-def _background_for(chunk: Chunk, source: Header, form: Form) -> Chunk | None:
+def _background_for(chunk: Chunk, source: PngHeader, form: Form) -> Chunk | None:
     color = background(chunk, source)
     if color is None:
         return None
@@ -207,7 +207,7 @@ def _background_for(chunk: Chunk, source: Header, form: Form) -> Chunk | None:
     return replace(chunk, data=struct.pack(">H", narrow[0]) if form.grey else struct.pack(">3H", *narrow))
 
 
-def _significant_bits_for(chunk: Chunk, source: Header, form: Form) -> Chunk | None:
+def _significant_bits_for(chunk: Chunk, source: PngHeader, form: Form) -> Chunk | None:
     """sBIT (clause 11.3.2.4): a palette's are those of its 8-bit entries."""
     depth = 8 if form.color_type == PALETTE else form.bit_depth
     had_alpha, has_alpha = source.color_type in (GREY_ALPHA, RGBA), form.color_type in (GREY_ALPHA, RGBA)

@@ -18,7 +18,7 @@ SIDE_MAX = 1_000_000  # pixels; libpng's own limit: rows of at most 8 MB
 
 
 @dataclass(slots=True, kw_only=True)
-class Header:
+class PngHeader:
     """Of a PNG that was read, or of one that is to be written.
 
     palette       PLTE's data, 3 bytes an entry; b"" where there is none
@@ -87,7 +87,7 @@ class Header:
         return sum(len(chunk.data) for chunk in (*self.chunks, *self.trailing))
 
 
-def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> Header:
+def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> PngHeader:
     """Read up to the data of the first IDAT, which comes next in the stream.
 
     policy  metadata that have no use under it are passed over
@@ -121,7 +121,7 @@ def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> Header:
     return header
 
 
-def is_animated(header: Header) -> bool:
+def is_animated(header: PngHeader) -> bool:
     """Return whether the chunks in front of IDAT announce an animation that shows more than the default image.
 
     An animation of one frame is a still picture where that frame is the default image: where its fcTL comes before
@@ -135,7 +135,7 @@ def is_animated(header: Header) -> bool:
     return control[:4] != b"\0\0\0\1" or frames != [whole]
 
 
-def read_ihdr(chunk: Chunk) -> Header:
+def read_ihdr(chunk: Chunk) -> PngHeader:
     """Clause 11.2.1."""
     width, height, depth, color, compression, filters, interlace = struct.unpack(">IIBBBBB", chunk.data)
 
@@ -157,10 +157,10 @@ def read_ihdr(chunk: Chunk) -> Header:
         raise wrong(12, f"the interlace method is {interlace}, expected 0 or 1")
     if max(width, height) > SIDE_MAX:
         raise LimitError(f"PNG: IHDR at byte {chunk.offset}: {width} x {height} pixels, at most {SIDE_MAX} a side")
-    return Header(width=width, height=height, bit_depth=depth, color_type=color, interlaced=bool(interlace))
+    return PngHeader(width=width, height=height, bit_depth=depth, color_type=color, interlaced=bool(interlace))
 
 
-def take(header: Header, target: list[Chunk], chunk: Chunk, right: bool) -> None:
+def take(header: PngHeader, target: list[Chunk], chunk: Chunk, right: bool) -> None:
     """Put a chunk that is not IDAT where it belongs, as strict about it as libpng's defaults are.
 
     A damaged critical chunk is an error, a damaged ancillary one is passed over with a notice.
@@ -184,7 +184,7 @@ def take(header: Header, target: list[Chunk], chunk: Chunk, right: bool) -> None
     target.append(chunk)
 
 
-def _take_palette(header: Header, target: list[Chunk], chunk: Chunk) -> bool:
+def _take_palette(header: PngHeader, target: list[Chunk], chunk: Chunk) -> bool:
     """Clause 11.2.2; whether to keep it. Only for colour type 3 is anything wrong with it fatal, as in libpng."""
     if header.palette:
         raise FormatError("PNG", "PLTE", chunk.offset, "is the second one")
@@ -207,7 +207,7 @@ def _take_palette(header: Header, target: list[Chunk], chunk: Chunk) -> bool:
     return True
 
 
-def _take_transparency(header: Header, target: list[Chunk], chunk: Chunk) -> bool:
+def _take_transparency(header: PngHeader, target: list[Chunk], chunk: Chunk) -> bool:
     """Clause 11.3.1.1; whether to keep it. libpng ignores what does not fit, so its readers see an opaque image."""
     length = len(chunk.data)
     fits = {
@@ -227,14 +227,14 @@ def _wrong_crc(chunk: Chunk) -> FormatError:
     return FormatError("PNG", chunk.name, chunk.offset, f"its CRC is wrong, its data gives {computed:08x}")
 
 
-def new_header(width: int, height: int, channels: int, bit_depth: int = 8) -> Header:
+def new_header(width: int, height: int, channels: int, bit_depth: int = 8) -> PngHeader:
     """Return the header of a PNG to be made from pixels of 8 or 16 bits: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA."""
     if not (1 <= width <= SIDE_MAX and 1 <= height <= SIDE_MAX):
         raise LimitError(f"PNG: {width} x {height} pixels, 1 to {SIDE_MAX} a side")
     color = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGBA}[channels]
-    return Header(width=width, height=height, bit_depth=bit_depth, color_type=color)
+    return PngHeader(width=width, height=height, bit_depth=bit_depth, color_type=color)
 
 
-def ihdr(header: Header) -> bytes:
+def ihdr(header: PngHeader) -> bytes:
     """IHDR's data; what we write is never interlaced."""
     return struct.pack(">IIBBBBB", header.width, header.height, header.bit_depth, header.color_type, 0, 0, 0)

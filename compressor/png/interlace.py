@@ -17,7 +17,7 @@ from compressor.errors import FormatError
 from compressor.kernels.png.adam7 import spread
 from compressor.kernels.png.unfilter import unfilter
 from compressor.png.chunks import PIECE_BYTES, ImageData
-from compressor.png.header import Header
+from compressor.png.header import PngHeader
 from compressor.png.inflate import INFLATE_BYTES, Inflate
 from compressor.spool import Spool
 
@@ -42,7 +42,7 @@ class Pass:
     row_bytes: int
 
 
-def passes(header: Header) -> list[Pass]:
+def passes(header: PngHeader) -> list[Pass]:
     """The passes of an image that have pixels; the others take no byte in the image data, not even filter types."""
     found = []
     for number, (x, y, dx, dy) in enumerate(ADAM7, 1):
@@ -61,7 +61,7 @@ class Start:
     state: "zlib._Decompress"
 
 
-def survey(header: Header, data: ImageData, inflate: Inflate) -> list[Start]:
+def survey(header: PngHeader, data: ImageData, inflate: Inflate) -> list[Start]:
     """Inflate all passes and find where each begins; size and filter types are right when it returns."""
     starts = []
     for part in passes(header):
@@ -91,7 +91,7 @@ def scratch_lines(row_bytes: int) -> int:
 class _Lines:
     """The lines of an image from the passes, in order. Two buffers serve all passes: a pass keeps but its last row."""
 
-    def __init__(self, header: Header, starts: list[Start], spool: Spool) -> None:
+    def __init__(self, header: PngHeader, starts: list[Start], spool: Spool) -> None:
         self._bits, self._distance = header.bits_per_pixel, header.filter_distance
         self._parts = []
         for start in starts:
@@ -131,7 +131,7 @@ class _Spooled:
             yield piece
 
 
-def bands(header: Header, starts: list[Start], spool: Spool, lines: int) -> Iterator[NDArray[np.uint8]]:
+def bands(header: PngHeader, starts: list[Start], spool: Spool, lines: int) -> Iterator[NDArray[np.uint8]]:
     """Unfiltered scanlines of the whole image, (n, row_bytes) with n = `lines` but for the last; the array is reused.
 
     The bits behind the last pixel of a line are 0.

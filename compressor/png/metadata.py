@@ -9,7 +9,7 @@ from compressor import cicp
 from compressor.errors import LimitError
 from compressor.metadata import Attachments, lost_colors, tiff_stream
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk
-from compressor.png.header import GREY, GREY_ALPHA, Header
+from compressor.png.header import GREY, GREY_ALPHA, PngHeader
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.policy import ANIMATION, CREDENTIALS, PIXELS, kept
 from compressor.png.raw_profile import exif_of
@@ -23,7 +23,7 @@ SRGB_GAMMA = 45455  # 1 / 2.2 in units of 1 / 100000 (clause 11.3.2.2)
 SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 
 
-def read_metadata(header: Header, hold: Callable[[int], object] = lambda count: None) -> Attachments:
+def read_metadata(header: PngHeader, hold: Callable[[int], object] = lambda count: None) -> Attachments:
     """What the chunks say that are known so far; what has no place in it is named in the notices.
 
     hold  as in `ByteStream`: told of what compressed chunks inflate to
@@ -154,7 +154,7 @@ def _is_srgb(chunk: Chunk) -> bool:
     return (matrix, full_range) == (0, 1) and cicp.is_srgb(primaries, transfer)
 
 
-def too_late(header: Header, told: int) -> list[str]:
+def too_late(header: PngHeader, told: int) -> list[str]:
     """Name the metadata that were met behind the image data when those of the result had been written already.
 
     told  so many of the trailing chunks had been met before

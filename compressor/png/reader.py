@@ -12,7 +12,7 @@ from compressor.kernels.png.pixels import color_key, expand_bits, look_up, reduc
 from compressor.kernels.png.unfilter import unfilter
 from compressor.png import interlace
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ImageData, read_data, read_start, skip_data
-from compressor.png.header import GREY, PALETTE, SAMPLES, Header, read_header, take
+from compressor.png.header import GREY, PALETTE, SAMPLES, PngHeader, read_header, take
 from compressor.png.inflate import INFLATE_BYTES, Inflate
 from compressor.png.policy import ANIMATION, CREDENTIALS, Passed, is_needed
 from compressor.spool import Spool
@@ -21,7 +21,7 @@ Bytes = NDArray[np.uint8]
 
 
 def scanlines(
-    stream: ByteStream, header: Header, lines: int, spool: Callable[[], Spool] | None = None
+    stream: ByteStream, header: PngHeader, lines: int, spool: Callable[[], Spool] | None = None
 ) -> Iterator[Bytes]:
     """The unfiltered scanlines, (n, row_bytes) with n = `lines` but for the last; the array is reused.
 
@@ -37,7 +37,7 @@ def scanlines(
     return _interlaced(stream, header, lines, spool)
 
 
-def _interlaced(stream: ByteStream, header: Header, lines: int, spool: Callable[[], Spool]) -> Iterator[Bytes]:
+def _interlaced(stream: ByteStream, header: PngHeader, lines: int, spool: Callable[[], Spool]) -> Iterator[Bytes]:
     """The whole input first, then the lines."""
     assert header.image_data is not None
     compressed = spool()
@@ -48,7 +48,7 @@ def _interlaced(stream: ByteStream, header: Header, lines: int, spool: Callable[
     yield from interlace.bands(header, starts, compressed, lines)
 
 
-def _sequential(stream: ByteStream, header: Header, lines: int) -> Iterator[Bytes]:
+def _sequential(stream: ByteStream, header: PngHeader, lines: int) -> Iterator[Bytes]:
     """The lines as they come in."""
     assert header.image_data is not None
     data = ImageData(stream, header.image_data)
@@ -79,7 +79,7 @@ def _sequential(stream: ByteStream, header: Header, lines: int) -> Iterator[Byte
     _finish(stream, header, data, inflate)
 
 
-def _finish(stream: ByteStream, header: Header, data: ImageData, inflate: Inflate) -> None:
+def _finish(stream: ByteStream, header: PngHeader, data: ImageData, inflate: Inflate) -> None:
     """The end of the image data and the chunks from there to IEND. Frames of an animation are not held."""
     garbage_bytes = inflate.finish()
     if garbage_bytes:
@@ -109,7 +109,7 @@ def _finish(stream: ByteStream, header: Header, data: ImageData, inflate: Inflat
     skip_data(stream, start)
 
 
-def pixel_buffers(header: Header, lines: int) -> tuple[Bytes, Bytes]:
+def pixel_buffers(header: PngHeader, lines: int) -> tuple[Bytes, Bytes]:
     """What `to_pixels` needs for so many lines, each empty where it does not."""
     lines = min(lines, header.height)
     made = header.bit_depth == 16 or header.color_type == PALETTE or header.transparency is not None
@@ -117,7 +117,7 @@ def pixel_buffers(header: Header, lines: int) -> tuple[Bytes, Bytes]:
     return out, np.empty((lines if header.bit_depth < 8 else 0, header.width), np.uint8)
 
 
-def to_pixels(header: Header, rows: Bytes, buffers: tuple[Bytes, Bytes] | None = None) -> Bytes:
+def to_pixels(header: PngHeader, rows: Bytes, buffers: tuple[Bytes, Bytes] | None = None) -> Bytes:
     """Scanlines as 8-bit pixels, (n, width, header.channels).
 
     16-bit samples are rounded, palettes looked up, a transparent colour becomes alpha. No gamma is applied. The result
@@ -146,7 +146,7 @@ def to_pixels(header: Header, rows: Bytes, buffers: tuple[Bytes, Bytes] | None =
     return out
 
 
-def colors(header: Header) -> Bytes:
+def colors(header: PngHeader) -> Bytes:
     """The palette as (256, channels); entries that are missing are black and opaque, as libpng has them."""
     table = np.zeros((256, header.channels), np.uint8)
     entries = np.frombuffer(header.palette, np.uint8).reshape(-1, 3)
@@ -158,7 +158,7 @@ def colors(header: Header) -> Bytes:
     return table
 
 
-def digest(header: Header) -> "hashlib.blake2b":
+def digest(header: PngHeader) -> "hashlib.blake2b":
     """To be updated with every band of scanlines: equal for two PNGs where all that makes their pixels is equal."""
     shape = (header.width, header.height, header.bit_depth, header.color_type, header.palette, header.transparency)
     return hashlib.blake2b(repr(shape).encode(), digest_size=32)
@@ -175,7 +175,7 @@ def read_digest(stream: ByteStream, lines: int = 16) -> bytes:
 
 __all__ = [
     "Chunk",
-    "Header",
+    "PngHeader",
     "colors",
     "digest",
     "pixel_buffers",

@@ -15,7 +15,7 @@ from compressor.kernels.png.rgba16 import COLORS_MAX, SLOTS, find_colors, needs,
 from compressor.png.chunks import Chunk
 from compressor.png.filters import choices, trial
 from compressor.png.forms import Form, candidates, converted, may_stay
-from compressor.png.header import SAMPLES, Header
+from compressor.png.header import SAMPLES, PngHeader
 from compressor.png.policy import kept
 from compressor.png.reader import Bytes
 from compressor.png.rgba16 import Expander, Pixels, new_digest
@@ -58,8 +58,8 @@ class Plan:
     notice  what is different, or ""
     """
 
-    source: Header
-    header: Header
+    source: PngHeader
+    header: PngHeader
     form: Form | None
     choice: int
     notice: str = ""
@@ -81,7 +81,7 @@ class Survey:
     digest  of all pixels, complete when all scanlines have been added
     """
 
-    def __init__(self, header: Header, effort: Effort) -> None:
+    def __init__(self, header: PngHeader, effort: Effort) -> None:
         self._header, self._effort = header, effort
         self._expand = Expander(header)
         self.digest = new_digest(header)
@@ -143,16 +143,16 @@ class Survey:
             for choice in choices(header, self._effort):
                 yield trial(header, parts, choice, self._effort), Plan(self._header, header, form, choice, notice)
 
-    def _notice(self, header: Header) -> str:
+    def _notice(self, header: PngHeader) -> str:
         return f"stored as {described(header)}, which says the same in less than {described(self._header)}"
 
 
-def described(header: Header) -> str:
+def described(header: PngHeader) -> str:
     """The form of an image, for people."""
     return replace(header, interlaced=False).description.removeprefix("PNG, ")
 
 
-def reformed(source: Header, form: Form, chunks: list[Chunk]) -> Header:
+def reformed(source: PngHeader, form: Form, chunks: list[Chunk]) -> PngHeader:
     """The header of the same image in another form. chunks: of the source, those that are kept."""
     changed = converted(chunks, source, form)
     assert changed is not None, "candidates are forms that the chunks allow"

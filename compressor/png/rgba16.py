@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.kernels.png.rgba16 import expand_rgba16
-from compressor.png.header import GREY, PALETTE, SAMPLES, Header, read_header
+from compressor.png.header import GREY, PALETTE, SAMPLES, PngHeader, read_header
 from compressor.png.reader import Bytes, colors, scanlines
 from compressor.spool import Spool
 
@@ -32,7 +32,7 @@ def scaled(sample: int, depth: int) -> int:
     return sample * (0xFFFF // ((1 << depth) - 1))
 
 
-def transparent(header: Header) -> int | None:
+def transparent(header: PngHeader) -> int | None:
     """The opaque pixel that tRNS makes transparent (clause 11.3.1.1), None where there is none or a palette."""
     if header.transparency is None or header.color_type == PALETTE:
         return None
@@ -42,7 +42,7 @@ def transparent(header: Header) -> int | None:
     return pixel(*(samples * 3 if header.color_type == GREY else samples))
 
 
-def meanings(header: Header) -> Pixels:
+def meanings(header: PngHeader) -> Pixels:
     """The table that `expand_rgba16` takes."""
     key = transparent(header)
     if header.color_type == PALETTE:
@@ -58,7 +58,7 @@ def meanings(header: Header) -> Pixels:
 class Expander:
     """Scanlines of one image to pixels."""
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: PngHeader) -> None:
         self._header, self._table = header, meanings(header)
         self._out = np.empty((0, 0), np.uint64)
 
@@ -79,7 +79,7 @@ class Expander:
             yield out
 
 
-def new_digest(header: Header) -> "hashlib.blake2b":
+def new_digest(header: PngHeader) -> "hashlib.blake2b":
     """To be updated with all pixels of an image."""
     return hashlib.blake2b(f"{header.width} x {header.height}".encode(), digest_size=32)
 

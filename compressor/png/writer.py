@@ -9,7 +9,7 @@ from compressor.kernels.png.filter import filter_rows
 from compressor.png.chunks import SIGNATURE, frame
 from compressor.png.deflate import deflater
 from compressor.png.filters import Bytes, first_choice, scratch
-from compressor.png.header import Header, ihdr
+from compressor.png.header import PngHeader, ihdr
 from compressor.png.policy import kept
 from compressor.settings import Effort, Metadata
 
@@ -18,7 +18,7 @@ FILTER_BYTES = 1 << 18  # filtered and deflated at a time
 
 
 def write(
-    header: Header,
+    header: PngHeader,
     bands: Iterable[Bytes],
     *,
     effort: Effort = Effort.BALANCED,
@@ -51,7 +51,7 @@ def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
     yield bytes(held)
 
 
-def _image_data(header: Header, bands: Iterable[Bytes], effort: Effort, choice: int | None) -> Iterator[bytes]:
+def _image_data(header: PngHeader, bands: Iterable[Bytes], effort: Effort, choice: int | None) -> Iterator[bytes]:
     """The IDAT chunks."""
     deflate = deflater(effort)
     held = bytearray()
@@ -66,7 +66,7 @@ def _image_data(header: Header, bands: Iterable[Bytes], effort: Effort, choice: 
         yield frame(b"IDAT", bytes(held[at : at + most]))
 
 
-def _filtered(header: Header, bands: Iterable[Bytes], effort: Effort, choice: int | None) -> Iterator[Bytes]:
+def _filtered(header: PngHeader, bands: Iterable[Bytes], effort: Effort, choice: int | None) -> Iterator[Bytes]:
     """Scanlines with their filter types, some at a time; the array is reused."""
     width = header.row_bytes
     at_once = max(1, min(header.height, FILTER_BYTES // (1 + width)))

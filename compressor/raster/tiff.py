@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from compressor.errors import UnsupportedError
 from compressor.parsers import tiff
-from compressor.parsers.tiff import BITS, COMPRESSION, PHOTOMETRIC, PLANAR, SAMPLES, Directory, File
+from compressor.parsers.tiff import BITS, COMPRESSION, PHOTOMETRIC, PLANAR, SAMPLES, Directory, TiffFile
 
 YCBCR_COEFFICIENTS, SUBSAMPLING, BLACK_WHITE = 529, 530, 532
 EXTRA_SAMPLES, SAMPLE_FORMAT, INK_SET, COLOR_MAP = 338, 339, 332, 320
@@ -48,7 +48,7 @@ def examined(file: BinaryIO) -> Facts:
         file.seek(start)
         return file.read(count)
 
-    opened = File(read, file.seek(0, 2))
+    opened = TiffFile(read, file.seek(0, 2))
     first: Directory | None = None
     pages = thumbnails = 0
     for page in opened.pages():
@@ -67,7 +67,7 @@ def examined(file: BinaryIO) -> Facts:
     return Facts(pages, thumbnails, (1 << bits) - 1, PREMULTIPLIED in extra[:1], unnamed, color_map)
 
 
-def _checked(file: File, page: Directory, photometric: int) -> tuple[int, list[int]]:
+def _checked(file: TiffFile, page: Directory, photometric: int) -> tuple[int, list[int]]:
     """Return the bits of a sample and the meanings of extra samples, if such samples are read right."""
     samples = file.number(page, SAMPLES, 1)
     sizes = set(file.integers(page, BITS)[:samples].tolist()) or {1}
@@ -100,7 +100,7 @@ def _checked(file: File, page: Directory, photometric: int) -> tuple[int, list[i
     return bits, extra
 
 
-def _check_ycbcr(file: File, page: Directory, samples: int, plain: bool) -> None:
+def _check_ycbcr(file: TiffFile, page: Directory, samples: int, plain: bool) -> None:
     """Refuse what Pillow reads as if it were JFIF's YCbCr without subsampling. Of compressed data libtiff makes RGB."""
     if samples != 3:
         raise UnsupportedError(f"TIFF: YCbCr of {samples} samples")
@@ -114,7 +114,7 @@ def _check_ycbcr(file: File, page: Directory, samples: int, plain: bool) -> None
             raise UnsupportedError("TIFF: YCbCr of another kind than JFIF's, uncompressed")
 
 
-def _rationals(file: File, page: Directory, tag: int) -> list[float]:
+def _rationals(file: TiffFile, page: Directory, tag: int) -> list[float]:
     """Return a tag's values as they are, of any type of which such tags are."""
     entry = page.find(tag)
     if entry is None:
@@ -126,7 +126,7 @@ def _rationals(file: File, page: Directory, tag: int) -> list[float]:
     return [top / max(1, bottom) for top, bottom in zip(words[::2], words[1::2], strict=True)]
 
 
-def _narrow_color_map(file: File, page: Directory) -> bytes | None:
+def _narrow_color_map(file: TiffFile, page: Directory) -> bytes | None:
     """Return a colour map whose writer took it for one of 8 bits; read as it is, it would be all black."""
     found = file.integers(page, COLOR_MAP)
     return found.astype("u1").tobytes() if found.size and int(found.max()) < 256 else None

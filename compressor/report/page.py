@@ -10,7 +10,7 @@ from pathlib import Path
 
 from compressor.errors import CompressorError
 from compressor.humanize import human_bytes, human_format, human_seconds
-from compressor.ledger.records import Outcome
+from compressor.ledger.records import ObjectOutcome
 from compressor.ledger.totals import Total
 from compressor.report.html import section, table, text, worth
 from compressor.report.plots import STEP, formats_plot, histogram_plot, median_step, share_bar
@@ -129,8 +129,8 @@ def _warning(summary: Summary) -> str:
 def _facts(summary: Summary) -> str:
     seconds = max(summary.wall_seconds, 1e-9)
     codec = sum(summary.stage_seconds.values())
-    done = summary.count(Outcome.COMPRESSED)
-    stripped = summary.count(Outcome.STRIPPED)
+    done = summary.count(ObjectOutcome.COMPRESSED)
+    stripped = summary.count(ObjectOutcome.STRIPPED)
     rest = summary.objects - done - stripped - summary.failed
     known = summary.failed - summary.new_failures
     rows = [
@@ -160,7 +160,7 @@ def _outcomes(summary: Summary) -> str:
     totals = summary.by_outcome()
     if not totals:
         return '<p class="quiet">There were none.</p>'
-    names = ("Outcome", "Format", "Objects", "Before", "After", "Saved", "")
+    names = ("ObjectOutcome", "Format", "Objects", "Before", "After", "Saved", "")
     foot = ("All", "", f"{summary.objects:,}", human_bytes(summary.bytes_in), human_bytes(summary.bytes_out))
     saved = (human_bytes(summary.saved_bytes), f"{summary.saved:.1%}")
     return table(names, 5, map(_outcome_row, totals), (*foot, *saved))
@@ -168,7 +168,9 @@ def _outcomes(summary: Summary) -> str:
 
 def _outcome_row(total: Total) -> tuple[str, ...]:
     reason = f' <span class="quiet">{text(total.reason)}</span>' if total.reason else ""
-    outcome = f'<span class="bad">{total.outcome}</span>' if total.outcome is Outcome.FAILED else f"{total.outcome}"
+    outcome = (
+        f'<span class="bad">{total.outcome}</span>' if total.outcome is ObjectOutcome.FAILED else f"{total.outcome}"
+    )
     row = outcome + reason, _format(total.format), f"{total.objects:,}", human_bytes(total.bytes_in)
     if not total.outcome.changed:
         return (*row, "", "", "")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
 from typing import Any, Literal
 
-from compressor.ledger.records import Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.settings import VERSION, Bounds, Footprint, Settings
 
@@ -164,14 +164,14 @@ class Summary:
 
     @property
     def failed(self) -> int:
-        return self.count(Outcome.FAILED)
+        return self.count(ObjectOutcome.FAILED)
 
     @property
     def missing(self) -> int:
         """Images that failed and are not at the destination, where they would lie with all of their metadata."""
         if self.mode != "copy" or self.failed_copied:
             return 0
-        failures = (total for total in self.totals if total.outcome is Outcome.FAILED)
+        failures = (total for total in self.totals if total.outcome is ObjectOutcome.FAILED)
         return sum(total.objects for total in failures if total.reason in REFUSED)
 
     @property
@@ -200,24 +200,24 @@ class Summary:
         gigabytes = max(0, saved) / 1e9
         return Bounds(rate.low * gigabytes, rate.central * gigabytes, rate.high * gigabytes)
 
-    def count(self, *outcomes: Outcome) -> int:
+    def count(self, *outcomes: ObjectOutcome) -> int:
         """Objects of which one of these became."""
         return sum(total.objects for total in self.totals if total.outcome in outcomes)
 
     def by_outcome(self) -> list[Total]:
         """Totals by outcome, reason and format, the largest savings first; of failures the reason is left out, since
         `by_failure` has it."""
-        groups: dict[tuple[Outcome, Reason, str], list[Total]] = {}
+        groups: dict[tuple[ObjectOutcome, Reason, str], list[Total]] = {}
         for total in self.totals:
-            reason = Reason.NONE if total.outcome is Outcome.FAILED else total.reason
+            reason = Reason.NONE if total.outcome is ObjectOutcome.FAILED else total.reason
             groups.setdefault((total.outcome, reason, total.format), []).append(total)
-        order = list(Outcome)
+        order = list(ObjectOutcome)
         return sorted(
             (_sum(*key, members) for key, members in groups.items()),
             key=lambda total: (order.index(total.outcome), -total.saved_bytes, -total.bytes_in, total.format),
         )
 
-    def by_failure(self, outcome: Outcome = Outcome.FAILED) -> list[Total]:
+    def by_failure(self, outcome: ObjectOutcome = ObjectOutcome.FAILED) -> list[Total]:
         """Totals of what failed, or of another outcome, by class, the most frequent first."""
         groups: dict[Reason, list[Total]] = {}
         for total in self.totals:
@@ -227,7 +227,7 @@ class Summary:
         return sorted(found, key=lambda total: (-total.objects, total.reason))
 
 
-def _sum(outcome: Outcome, reason: Reason, format: str, totals: list[Total]) -> Total:
+def _sum(outcome: ObjectOutcome, reason: Reason, format: str, totals: list[Total]) -> Total:
     return Total(
         outcome,
         reason,

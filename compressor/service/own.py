@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from compressor.footprint import Accrued, Basis, Drivers, Range
-from compressor.usage import Held, resident_bytes
+from compressor.usage import MemoryGauge, resident_bytes
 
 
 class Own:
@@ -19,7 +19,7 @@ class Own:
         self._accrued = None if basis.is_off else Accrued(basis)
         self._reserved_vcpus = basis.reserved_vcpus
         self._held_byte_seconds = held_byte_seconds
-        self._resident = Held()
+        self._resident = MemoryGauge()
         self._resident.add(resident_bytes())
         self._lock = threading.Lock()
         self._last = (time.monotonic(), 0.0, 0.0)

@@ -13,7 +13,7 @@ CHUNK_BYTES = 1 << 18
 PART = re.compile(r"(?:.*/)?\.compressor-[0-9a-f]{32}\.part", re.DOTALL)
 
 
-class Trouble(StrEnum):
+class StoreErrorKind(StrEnum):
     """Why a store refused; those of RETRIED may go away by themselves.
 
     MISSING      there is no such object (any more)
@@ -42,20 +42,20 @@ class Trouble(StrEnum):
     OTHER = "other"
 
 
-RETRIED = frozenset({Trouble.THROTTLED, Trouble.UNAVAILABLE})
+RETRIED = frozenset({StoreErrorKind.THROTTLED, StoreErrorKind.UNAVAILABLE})
 
 
 class StoreError(CompressorError):
     """A store refused."""
 
-    def __init__(self, trouble: Trouble, problem: str) -> None:
+    def __init__(self, kind: StoreErrorKind, problem: str) -> None:
         super().__init__(problem)
-        self.trouble = trouble
+        self.kind = kind
 
     def at(self, where: str) -> "StoreError":
         """With the place in front, if it is not there yet."""
         said = str(self)
-        return self if said.startswith(where) else StoreError(self.trouble, f"{where}: {said}")
+        return self if said.startswith(where) else StoreError(self.kind, f"{where}: {said}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Attributes:
     local: tuple[int, int, int, int, tuple[tuple[str, bytes], ...]] | None = None
 
 
-class Opened(Protocol):
+class OpenObject(Protocol):
     """An object that is being read.
 
     entry  as of this very content
@@ -124,7 +124,7 @@ class Body(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Only:
+class Precondition:
     """On which condition a write may happen.
 
     etag    only where this is still there; None: only where nothing is
@@ -135,7 +135,7 @@ class Only:
     atomic: bool = False
 
 
-def require(only: Only | None, etag: str | None, one_step: bool = True) -> None:
+def check_precondition(only: Precondition | None, etag: str | None, one_step: bool = True) -> None:
     """Raise EXISTS, MISSING or CHANGED unless a write may happen where this etag is; None: where nothing is.
 
     one_step  the condition is part of the write itself: NOT_ATOMIC where it is not and has to be
@@ -143,14 +143,14 @@ def require(only: Only | None, etag: str | None, one_step: bool = True) -> None:
     if only is None:
         return
     if only.atomic and only.etag is not None and not one_step:
-        raise StoreError(Trouble.NOT_ATOMIC, "this can't be replaced on a condition")
+        raise StoreError(StoreErrorKind.NOT_ATOMIC, "this can't be replaced on a condition")
     if only.etag is None:
         if etag is not None:
-            raise StoreError(Trouble.EXISTS, "there is an object already")
+            raise StoreError(StoreErrorKind.EXISTS, "there is an object already")
     elif etag is None:
-        raise StoreError(Trouble.MISSING, "gone meanwhile")
+        raise StoreError(StoreErrorKind.MISSING, "gone meanwhile")
     elif etag != only.etag:
-        raise StoreError(Trouble.CHANGED, "changed meanwhile")
+        raise StoreError(StoreErrorKind.CHANGED, "changed meanwhile")
 
 
 def part_name(root: str, name: str) -> str:
@@ -159,7 +159,7 @@ def part_name(root: str, name: str) -> str:
     return f"{root}.compressor-{hashlib.sha256(name.encode()).hexdigest()[:32]}.part"
 
 
-Refused = Callable[[str, StoreError], None]  # the key, "folder/", and why
+OnAccessDenied = Callable[[str, StoreError], None]  # the key, "folder/", and why
 
 
 class Store(Protocol):
@@ -183,7 +183,7 @@ class Store(Protocol):
     @property
     def left_out(self) -> list[str]: ...
 
-    def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
         """All objects in the order of their keys as UTF-8; in memory one page at a time.
 
         refused  told of what is below here and may not be listed, which is left out then; None: that is raised
@@ -192,27 +192,27 @@ class Store(Protocol):
         way, and kept originals (`originals.MARKER`) are not listed.
         """
 
-    def open(self, key: str) -> Opened:
+    def open(self, key: str) -> OpenObject:
         """Begin to read. MISSING, ARCHIVED, DENIED …"""
 
-    def look(self, key: str) -> Entry | None:
+    def head(self, key: str) -> Entry | None:
         """What is there; None where there is nothing."""
 
-    def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
+    def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
         """Write whole or not at all, with all attributes that the store takes; then make sure that it is there.
 
         only  None: whatever is there. On an etag: CHANGED where another content is there, however it comes about; above
               `conditional_bytes` it is looked at before and behind, which is not atomic
         """
 
-    def drops(self, attributes: Attributes) -> tuple[str, ...]:
+    def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
         """What of them `write` would not carry over, in words."""
 
     def copy(self, key: str, etag: str, to: str, place: "Store | None" = None) -> Entry:
         """Copy, attributes and all, what is at `key` if it has that etag (CHANGED), to where nothing is (EXISTS): to
         the key `to` of this store or of `place`, a store of the same kind in the same bucket."""
 
-    def tidy(self, key: str) -> None:
+    def clean_up(self, key: str) -> None:
         """Remove what a writer of this key that was killed has left beside it. UNAVAILABLE while one writes it."""
 
     def delete(self, key: str, etag: str) -> None:
@@ -228,5 +228,5 @@ def store_digest(store: Store, key: str, at_each_chunk: Callable[[], None] = lam
             found.update(chunk)
             size += len(chunk)
         if size != opened.entry.size:
-            raise StoreError(Trouble.UNAVAILABLE, f"{size} bytes came of {opened.entry.size}")
+            raise StoreError(StoreErrorKind.UNAVAILABLE, f"{size} bytes came of {opened.entry.size}")
     return found.hexdigest()

@@ -5,25 +5,25 @@ import os
 import stat
 from collections.abc import Iterator
 
-from compressor.stores.contract import CHUNK_BYTES, Attributes, Entry, StoreError, Trouble
+from compressor.stores.contract import CHUNK_BYTES, Attributes, Entry, StoreError, StoreErrorKind
 
 TROUBLES = {
-    errno.ENOENT: Trouble.MISSING,
-    errno.EACCES: Trouble.DENIED,
-    errno.EPERM: Trouble.DENIED,
-    errno.EROFS: Trouble.DENIED,
-    errno.ENAMETOOLONG: Trouble.IMPOSSIBLE,
-    errno.ENOTDIR: Trouble.IMPOSSIBLE,
-    errno.EISDIR: Trouble.IMPOSSIBLE,
-    errno.ELOOP: Trouble.IMPOSSIBLE,
-    errno.ENXIO: Trouble.IMPOSSIBLE,  # a socket
-    errno.EEXIST: Trouble.EXISTS,
-    errno.EAGAIN: Trouble.UNAVAILABLE,
-    errno.ESTALE: Trouble.UNAVAILABLE,
-    errno.ETIMEDOUT: Trouble.UNAVAILABLE,
-    errno.EHOSTDOWN: Trouble.UNAVAILABLE,
-    errno.EMFILE: Trouble.UNAVAILABLE,
-    errno.ENFILE: Trouble.UNAVAILABLE,
+    errno.ENOENT: StoreErrorKind.MISSING,
+    errno.EACCES: StoreErrorKind.DENIED,
+    errno.EPERM: StoreErrorKind.DENIED,
+    errno.EROFS: StoreErrorKind.DENIED,
+    errno.ENAMETOOLONG: StoreErrorKind.IMPOSSIBLE,
+    errno.ENOTDIR: StoreErrorKind.IMPOSSIBLE,
+    errno.EISDIR: StoreErrorKind.IMPOSSIBLE,
+    errno.ELOOP: StoreErrorKind.IMPOSSIBLE,
+    errno.ENXIO: StoreErrorKind.IMPOSSIBLE,  # a socket
+    errno.EEXIST: StoreErrorKind.EXISTS,
+    errno.EAGAIN: StoreErrorKind.UNAVAILABLE,
+    errno.ESTALE: StoreErrorKind.UNAVAILABLE,
+    errno.ETIMEDOUT: StoreErrorKind.UNAVAILABLE,
+    errno.EHOSTDOWN: StoreErrorKind.UNAVAILABLE,
+    errno.EMFILE: StoreErrorKind.UNAVAILABLE,
+    errno.ENFILE: StoreErrorKind.UNAVAILABLE,
 }
 
 
@@ -47,12 +47,12 @@ class OpenFile:
                 offset += len(chunk)
             self.require_unchanged()
         except OSError as error:
-            trouble = TROUBLES.get(error.errno or 0, Trouble.OTHER)
+            trouble = TROUBLES.get(error.errno or 0, StoreErrorKind.OTHER)
             raise StoreError(trouble, f"{self._problem}: {error.strerror or error}") from error
 
     def require_unchanged(self) -> None:
         if etag_of(os.fstat(self.file)) != self.entry.etag:
-            raise StoreError(Trouble.CHANGED, f"{self._problem}: changed while it was read")
+            raise StoreError(StoreErrorKind.CHANGED, f"{self._problem}: changed while it was read")
 
     def close(self) -> None:
         if self.file >= 0:
@@ -75,7 +75,7 @@ def state_of(folder: int, name: bytes) -> os.stat_result | None:
 
 def require_file(state: os.stat_result) -> None:
     if not stat.S_ISREG(state.st_mode):
-        raise StoreError(Trouble.IMPOSSIBLE, "not a regular file")
+        raise StoreError(StoreErrorKind.IMPOSSIBLE, "not a regular file")
 
 
 def content(state: os.stat_result) -> tuple[int, int, int]:

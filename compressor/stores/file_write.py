@@ -8,7 +8,7 @@ import os
 import re
 from contextlib import ExitStack, suppress
 
-from compressor.stores.contract import Attributes, Body, StoreError, Trouble
+from compressor.stores.contract import Attributes, Body, StoreError, StoreErrorKind
 from compressor.stores.file_read import OpenFile, content, require_file, state_of
 
 BESIDE = re.compile(rb"\..*\.compressor-[0-9a-f]{16}\.(lock|part)", re.DOTALL)  # what `lock_name`, `part_name` give
@@ -83,14 +83,14 @@ def _locked(folder: int, name: bytes) -> int:
             if now is not None and now.st_ino == state.st_ino:
                 refused.pop_all()
                 return lock
-    raise StoreError(Trouble.UNAVAILABLE, WRITING)
+    raise StoreError(StoreErrorKind.UNAVAILABLE, WRITING)
 
 
 def _flock(file: int, kind: int) -> None:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StoreError(Trouble.UNAVAILABLE, WRITING) from None
+        raise StoreError(StoreErrorKind.UNAVAILABLE, WRITING) from None
 
 
 class Part:
@@ -114,7 +114,7 @@ class Part:
             try:
                 self._file = os.open(self._part, PART_FLAGS, 0o600, dir_fd=folder)
             except FileExistsError:  # on another machine, of whose locks the file system does not tell
-                raise StoreError(Trouble.UNAVAILABLE, WRITING) from None
+                raise StoreError(StoreErrorKind.UNAVAILABLE, WRITING) from None
             ends.callback(os.close, self._file)
             self._left = True
             ends.callback(self._remove)
@@ -159,7 +159,7 @@ class Part:
                 rest = rest[taken:]
                 written += taken
         if written != body.size:
-            raise StoreError(Trouble.OTHER, f"{written} bytes to write, not {body.size}")
+            raise StoreError(StoreErrorKind.OTHER, f"{written} bytes to write, not {body.size}")
 
     def _clone(self, body: Body) -> int:
         """Copy within the kernel what is a file itself; 0 where that can't be done, or it has no bytes."""
@@ -206,12 +206,12 @@ class Part:
         written to the new file, stays. By a look before only, where names can't be exchanged; with `atomic` it is
         NOT_ATOMIC then, as for a file with further hard links, which would go on having the old content."""
         if atomic and was.st_nlink > 1:
-            raise StoreError(Trouble.NOT_ATOMIC, further_links(was.st_nlink))
+            raise StoreError(StoreErrorKind.NOT_ATOMIC, further_links(was.st_nlink))
         meant, given, changed = content(was), content(os.fstat(self._file)), False
         for _ in range(TRIES):
             if not exchange(self._folder, self._part, self._name):
                 if atomic:
-                    raise StoreError(Trouble.NOT_ATOMIC, "this file system can't exchange two names")
+                    raise StoreError(StoreErrorKind.NOT_ATOMIC, "this file system can't exchange two names")
                 self.replace()
                 break
             out = state_of(self._folder, self._part)
@@ -222,7 +222,7 @@ class Part:
         else:
             self._rename()
         if changed:
-            raise StoreError(Trouble.CHANGED, "changed while it was being replaced")
+            raise StoreError(StoreErrorKind.CHANGED, "changed while it was being replaced")
 
     def close(self) -> None:
         self._ends.close()
@@ -259,7 +259,7 @@ def further_links(links: int) -> str:
     return f"has {others}, which would keep the old content"
 
 
-def tidy(folder: int, name: bytes) -> None:
+def clean_up(folder: int, name: bytes) -> None:
     """Remove what a killed writer left beside `name`: whoever has the lock may."""
     if any(state_of(folder, beside) is not None for beside in (lock_name(name), part_name(name))):
         Part(folder, name).close()

@@ -12,9 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from compressor.stores.contract import Attributes, Body, Entry, Only, Refused, Store, StoreError, Trouble, require
+from compressor.stores.contract import (
+    Attributes,
+    Body,
+    Entry,
+    OnAccessDenied,
+    Precondition,
+    Store,
+    StoreError,
+    StoreErrorKind,
+    check_precondition,
+)
 from compressor.stores.file_read import TROUBLES, OpenFile, entry_of, etag_of, require_file, state_of
-from compressor.stores.file_write import BESIDE, Part, exchanges, tidy
+from compressor.stores.file_write import BESIDE, Part, clean_up, exchanges
 from compressor.stores.markers import MARKER, leave_out
 
 UNLIMITED = 1 << 62
@@ -42,7 +52,7 @@ class Files:
     Of those who write a key by this class one does so at a time, for the others it is UNAVAILABLE: it holds a lock
     (flock) on .NAME.compressor-DIGEST.lock, beside the target, and alone handles .NAME.compressor-DIGEST.part, which is
     what it writes. These names depend on the key alone: what a killed run has left goes when that key is written the
-    next time, or by `tidy`, and is never listed.
+    next time, or by `clean_up`, and is never listed.
     """
 
     def __init__(self, path: str, conditional_bytes: int | None = None) -> None:
@@ -63,17 +73,17 @@ class Files:
         except OSError:
             return UNLIMITED  # nothing can be written here, or nothing is here yet: the write will say so
 
-    def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
         """As `Store` has it; the names of one folder, and of those above it, are in memory."""
         return self._below(b"", refused)
 
-    def _below(self, base: bytes, refused: Refused | None) -> Iterator[Entry]:
+    def _below(self, base: bytes, refused: OnAccessDenied | None) -> Iterator[Entry]:
         """Entries in the folder `base`, which is b"" or ends in b"/"."""
         files: list[bytes] = []
         try:
             names = self._names(base)
         except StoreError as error:
-            if not base or refused is None or error.trouble is not Trouble.DENIED:
+            if not base or refused is None or error.kind is not StoreErrorKind.DENIED:
                 raise
             refused(os.fsdecode(base), error)
             return
@@ -138,7 +148,7 @@ class Files:
                 os.close(file)
                 raise
 
-    def look(self, key: str) -> Entry | None:
+    def head(self, key: str) -> Entry | None:
         try:
             with self.troubles(key), self._place(key) as (folder, name):
                 state = state_of(folder, name)
@@ -147,18 +157,18 @@ class Files:
                 require_file(state)
                 return entry_of(key, state)
         except StoreError as error:
-            if error.trouble is Trouble.MISSING:
+            if error.kind is StoreErrorKind.MISSING:
                 return None
             raise
 
-    def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
+    def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
         with self.troubles(key), self._place(key, make=True) as (folder, name):
             if BESIDE.fullmatch(name) is not None:
-                raise StoreError(Trouble.IMPOSSIBLE, "a name that is kept for files being written")
+                raise StoreError(StoreErrorKind.IMPOSSIBLE, "a name that is kept for files being written")
             was = state_of(folder, name)
             if was is not None:
                 require_file(was)
-            require(only, None if was is None else etag_of(was))
+            check_precondition(only, None if was is None else etag_of(was))
             with Part(folder, name) as part:
                 part.fill(body)
                 part.take(attributes)
@@ -168,13 +178,13 @@ class Files:
                     part.appear()
                 else:
                     was = state_of(folder, name)
-                    require(only, None if was is None else etag_of(was))
+                    check_precondition(only, None if was is None else etag_of(was))
                     assert was is not None
                     part.replace_only(was, only.atomic)
             os.fsync(folder)
             state = state_of(folder, name)
             if state is None or state.st_ino != part.inode or state.st_size != body.size:
-                raise StoreError(Trouble.CHANGED, "was written, and changed again at once")
+                raise StoreError(StoreErrorKind.CHANGED, "was written, and changed again at once")
             return entry_of(key, state)
 
     def copy(self, key: str, etag: str, to: str, place: Store | None = None) -> Entry:
@@ -183,15 +193,15 @@ class Files:
         copy."""
         with self.open(key) as opened:
             if opened.entry.etag != etag:
-                raise StoreError(Trouble.CHANGED, f"{self.url}: {key!r}: changed meanwhile")
-            return (place or self).write(to, opened, opened.attributes, Only(None))
+                raise StoreError(StoreErrorKind.CHANGED, f"{self.url}: {key!r}: changed meanwhile")
+            return (place or self).write(to, opened, opened.attributes, Precondition(None))
 
-    def tidy(self, key: str) -> None:
+    def clean_up(self, key: str) -> None:
         try:
             with self.troubles(key), self._place(key) as (folder, name):
-                tidy(folder, name)
+                clean_up(folder, name)
         except StoreError as error:
-            if error.trouble is not Trouble.MISSING:
+            if error.kind is not StoreErrorKind.MISSING:
                 raise
 
     def delete(self, key: str, etag: str) -> None:
@@ -200,14 +210,14 @@ class Files:
                 state = state_of(folder, name)
                 if state is not None:
                     require_file(state)
-                    require(Only(etag), etag_of(state))
+                    check_precondition(Precondition(etag), etag_of(state))
                     os.unlink(name, dir_fd=folder)
                     os.fsync(folder)
         except StoreError as error:
-            if error.trouble is not Trouble.MISSING:
+            if error.kind is not StoreErrorKind.MISSING:
                 raise
 
-    def drops(self, attributes: Attributes) -> tuple[str, ...]:
+    def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
         """What `write` would not carry over, in words."""
         metadata, tags = len(attributes.metadata), len(attributes.tags)
         return (
@@ -223,7 +233,7 @@ class Files:
         try:
             path = os.fsencode(key)
         except UnicodeEncodeError:
-            raise StoreError(Trouble.IMPOSSIBLE, "not a name that a file can have") from None
+            raise StoreError(StoreErrorKind.IMPOSSIBLE, "not a name that a file can have") from None
         name = path[path.rfind(b"/") + 1 :]
         require_path(path)
         with self.folder(path[: len(path) - len(name)], make) as folder:
@@ -258,13 +268,13 @@ class Files:
         except StoreError as error:
             raise error.at(f"{self.url}: {key!r}") from error
         except OSError as error:
-            trouble = TROUBLES.get(error.errno or 0, Trouble.OTHER)
+            trouble = TROUBLES.get(error.errno or 0, StoreErrorKind.OTHER)
             raise StoreError(trouble, f"{self.url}: {key!r}: {error.strerror or error}") from error
 
 
 def require_path(path: bytes) -> None:
     if b"\0" in path or any(part in (b"", b".", b"..") for part in path.split(b"/")):
-        raise StoreError(Trouble.IMPOSSIBLE, "not a path below the folder")
+        raise StoreError(StoreErrorKind.IMPOSSIBLE, "not a path below the folder")
 
 
 def enter(folder: int, name: bytes, make: bool) -> int:

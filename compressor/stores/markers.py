@@ -10,20 +10,24 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
-from compressor.stores.contract import Entry, Store, StoreError, Trouble
+from compressor.stores.contract import Entry, Store, StoreError, StoreErrorKind
 
 MARKER = "!compressor-originals.txt"
 FOLDERS_MAX = 1 << 16  # of a manifest, remembered
 NOTICES_MAX = 100
-ABSENT = {Trouble.MISSING, Trouble.DENIED, Trouble.IMPOSSIBLE}  # to be denied, without ListBucket, is to be missing
+ABSENT = {
+    StoreErrorKind.MISSING,
+    StoreErrorKind.DENIED,
+    StoreErrorKind.IMPOSSIBLE,
+}  # to be denied, without ListBucket, is to be missing
 
 
 def has_marker(store: Store, folder: str) -> bool:
     """Return whether a folder, "" or with "/" behind, has a marker in it."""
     try:
-        return store.look(folder + MARKER) is not None
+        return store.head(folder + MARKER) is not None
     except StoreError as error:
-        if error.trouble in ABSENT:
+        if error.kind in ABSENT:
             return False
         raise
 

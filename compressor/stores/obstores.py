@@ -16,13 +16,13 @@ from compressor.stores.contract import (
     Attributes,
     Body,
     Entry,
-    Only,
-    Refused,
+    OnAccessDenied,
+    Precondition,
     Store,
     StoreError,
-    Trouble,
+    StoreErrorKind,
+    check_precondition,
     part_name,
-    require,
 )
 from compressor.stores.markers import outside
 
@@ -31,7 +31,9 @@ try:
     from obstore import exceptions
     from obstore.store import from_url
 except ImportError as missing:
-    raise StoreError(Trouble.IMPOSSIBLE, "gs:// and az:// need more: pip install 'compressor[batch]'") from missing
+    raise StoreError(
+        StoreErrorKind.IMPOSSIBLE, "gs:// and az:// need more: pip install 'compressor[batch]'"
+    ) from missing
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore
@@ -49,11 +51,11 @@ NOTICES = {
 }
 # Of errors that have no class of their own, by what the server said or the client.
 SAID = (
-    (r"BlobArchived|BlobBeingRehydrated", Trouble.ARCHIVED),
-    (r"BlobImmutable|LeaseIdMissing|retention|under active.*hold", Trouble.HELD),
-    (r"\b(429|503)\b|ServerBusy|OperationTimedOut|SlowDown|rateLimitExceeded", Trouble.THROTTLED),
-    (r"illegal character|empty path segment|recognise URL|Invalid ?Path", Trouble.IMPOSSIBLE),
-    (r"\b5\d\d\b|time.?out|timed out|connect|sending request|reading a body|decoding", Trouble.UNAVAILABLE),
+    (r"BlobArchived|BlobBeingRehydrated", StoreErrorKind.ARCHIVED),
+    (r"BlobImmutable|LeaseIdMissing|retention|under active.*hold", StoreErrorKind.HELD),
+    (r"\b(429|503)\b|ServerBusy|OperationTimedOut|SlowDown|rateLimitExceeded", StoreErrorKind.THROTTLED),
+    (r"illegal character|empty path segment|recognise URL|Invalid ?Path", StoreErrorKind.IMPOSSIBLE),
+    (r"\b5\d\d\b|time.?out|timed out|connect|sending request|reading a body|decoding", StoreErrorKind.UNAVAILABLE),
 )
 
 
@@ -93,7 +95,7 @@ class Objects:
         self.notices: tuple[str, ...] = (notice,) if notice else ()
         self.left_out: list[str] = []
 
-    def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
         return outside(self, self._listed())
 
     def _listed(self) -> Iterator[Entry]:
@@ -110,7 +112,7 @@ class Objects:
                 if not key or PART.fullmatch(key) is not None:
                     continue
                 if key <= before:  # code points, which are in the order of UTF-8
-                    raise StoreError(Trouble.IMPOSSIBLE, f"{self.url}: {key!r}: listed behind {before!r}")
+                    raise StoreError(StoreErrorKind.IMPOSSIBLE, f"{self.url}: {key!r}: listed behind {before!r}")
                 before = key
                 yield self._entry(key, item)
 
@@ -119,7 +121,7 @@ class Objects:
             reply = obstore.get(self._store, name)
             return OpenStream(self, key, reply)
 
-    def look(self, key: str) -> Entry | None:
+    def head(self, key: str) -> Entry | None:
         with self._troubles(key) as name:
             found = self._head(name)
             return None if found is None else self._entry(key, found)
@@ -130,16 +132,16 @@ class Objects:
         except FileNotFoundError:
             return None
 
-    def _required(self, name: str, only: Only, one_step: bool = True) -> Any:
+    def _required(self, name: str, only: Precondition, one_step: bool = True) -> Any:
         """What is there, which must be as a condition has it."""
         found = self._head(name)
-        require(only, None if found is None else etag_of(found), one_step)
+        check_precondition(only, None if found is None else etag_of(found), one_step)
         return found
 
-    def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
+    def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
         with self._troubles(key) as name:
             if PART.fullmatch(name) is not None:
-                raise StoreError(Trouble.IMPOSSIBLE, "a name kept for objects being written")
+                raise StoreError(StoreErrorKind.IMPOSSIBLE, "a name kept for objects being written")
             sent = self._sent(attributes)
             if only is not None and body.size <= self.conditional_bytes:
                 etag = self._put_only(name, body, sent, only)
@@ -156,7 +158,7 @@ class Objects:
         with fed(body) as chunks:
             return obstore.put(self._store, name, chunks, **sent)["e_tag"] or None
 
-    def _put_only(self, name: str, body: Body, sent: dict[str, Any], only: Only) -> str | None:
+    def _put_only(self, name: str, body: Body, sent: dict[str, Any], only: Precondition) -> str | None:
         data = b"".join(body.chunks())
         if only.etag is None:
             return obstore.put(self._store, name, data, mode="create", **sent)["e_tag"]
@@ -165,7 +167,7 @@ class Objects:
         mode = {name: found[name] for name in ("e_tag", "version") if found[name] is not None}
         return obstore.put(self._store, name, data, mode=mode, **sent)["e_tag"]  # type: ignore[arg-type]
 
-    def _replace_only(self, name: str, body: Body, sent: dict[str, Any], only: Only) -> str | None:
+    def _replace_only(self, name: str, body: Body, sent: dict[str, Any], only: Precondition) -> str | None:
         """In parts to a name beside, then over the target: not atomic on an etag, but for a moment only."""
         self._required(name, only, one_step=False)
         part = part_name(self._root, name)
@@ -182,9 +184,9 @@ class Objects:
         """Look at what was written."""
         now = self._head(name)
         if now is None or (etag is not None and now["e_tag"] != etag):
-            raise StoreError(Trouble.CHANGED, "was written, and changed again at once")
+            raise StoreError(StoreErrorKind.CHANGED, "was written, and changed again at once")
         if now["size"] != size:
-            raise StoreError(Trouble.OTHER, f"{size} bytes written, {now['size']} there")
+            raise StoreError(StoreErrorKind.OTHER, f"{size} bytes written, {now['size']} there")
         return self._entry(key, now)
 
     def copy(self, key: str, etag: str, to: str, place: Store | None = None) -> Entry:
@@ -192,19 +194,19 @@ class Objects:
         place = place or self
         assert isinstance(place, Objects)
         with place._troubles(to) as target:
-            place._required(target, Only(None))
+            place._required(target, Precondition(None))
         with self._troubles(key) as name:
-            found = self._required(name, Only(etag))
+            found = self._required(name, Precondition(etag))
             obstore.copy(self._store, name, target, overwrite=False)
             try:
-                self._required(name, Only(etag))
+                self._required(name, Precondition(etag))
             except StoreError:
                 obstore.delete(self._store, target)
                 raise
         with place._troubles(to):
             return place._written(to, target, found["size"], None)
 
-    def tidy(self, key: str) -> None:
+    def clean_up(self, key: str) -> None:
         with self._troubles(key) as name, contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, part_name(self._root, name))
 
@@ -213,10 +215,10 @@ class Objects:
         with self._troubles(key) as name:
             found = self._head(name)
             if found is not None:
-                require(Only(etag), etag_of(found))
+                check_precondition(Precondition(etag), etag_of(found))
                 obstore.delete(self._store, name)
 
-    def drops(self, attributes: Attributes) -> tuple[str, ...]:
+    def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
         """What `write` would not carry over, in words."""
         extended = len(attributes.local[4]) if attributes.local is not None else 0
         return (
@@ -246,7 +248,7 @@ class Objects:
         try:
             if key.startswith("/") or key.endswith("/") or "\\" in key:
                 # obstore takes slashes off; to Azure, or on the way there, the other way round they are the same.
-                raise StoreError(Trouble.IMPOSSIBLE, "begins or ends with `/`, or has `\\` in it")
+                raise StoreError(StoreErrorKind.IMPOSSIBLE, "begins or ends with `/`, or has `\\` in it")
             yield getattr(self, "_root", "") + key
         except StoreError as error:
             raise error.at(where) from error
@@ -302,17 +304,17 @@ def first_line(error: Exception) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in said)
 
 
-def trouble_of(error: Exception) -> Trouble:
+def trouble_of(error: Exception) -> StoreErrorKind:
     match error:
         case FileNotFoundError():
-            return Trouble.MISSING
+            return StoreErrorKind.MISSING
         case exceptions.AlreadyExistsError():
-            return Trouble.EXISTS
+            return StoreErrorKind.EXISTS
         case exceptions.PreconditionError() | exceptions.NotModifiedError():
-            return Trouble.CHANGED
+            return StoreErrorKind.CHANGED
         case exceptions.PermissionDeniedError() | exceptions.UnauthenticatedError():
-            return Trouble.DENIED
+            return StoreErrorKind.DENIED
         case exceptions.NotSupportedError() | exceptions.InvalidPathError() | NotImplementedError():
-            return Trouble.IMPOSSIBLE
+            return StoreErrorKind.IMPOSSIBLE
     said = str(error)
-    return next((trouble for pattern, trouble in SAID if re.search(pattern, said, re.IGNORECASE)), Trouble.OTHER)
+    return next((trouble for pattern, trouble in SAID if re.search(pattern, said, re.IGNORECASE)), StoreErrorKind.OTHER)

@@ -33,7 +33,7 @@ def split(url: str) -> tuple[str, str]:
     return f"{scheme}://{bucket}", f"{prefix}/" if prefix else ""
 
 
-def below(place: str, other: str) -> str | None:
+def relative_prefix(place: str, other: str) -> str | None:
     """Return the prefix that a place has below another, "" where they are the same, None where it is not below it."""
     inner, outer = (normal(one).rstrip("/") + "/" for one in (place, other))
     return inner[len(outer) :] if inner.startswith(outer) else None
@@ -75,7 +75,7 @@ def keep_place(keep: str, source: str) -> str:
             whole = f"{printable(bucket)}/{printable(prefix)}"
             raise SettingsError(field, f"{printable(keep)} begins with the bucket's name: if {whole} is meant, say so")
         found = f"{bucket}/{prefix}"
-    if below(source, found) is not None:
+    if relative_prefix(source, found) is not None:
         raise SettingsError(field, f"{printable(found)} contains SRC: originals would be kept among what is replaced")
     return found
 

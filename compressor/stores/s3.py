@@ -14,13 +14,13 @@ from compressor.stores.contract import (
     Attributes,
     Body,
     Entry,
-    Only,
-    Refused,
+    OnAccessDenied,
+    Precondition,
     Store,
     StoreError,
-    Trouble,
+    StoreErrorKind,
+    check_precondition,
     part_name,
-    require,
 )
 from compressor.stores.markers import outside
 from compressor.stores.s3_client import ERRORS, ClientError, retried, status_of, store_error
@@ -96,7 +96,7 @@ class Bucket:
                 return ("whether it is versioned can't be seen",) if status_of(error) == 403 else ()
         return ("versioned: replaced and deleted objects stay as versions",) if status == "Enabled" else ()
 
-    def entries(self, refused: Refused | None = None) -> Iterator[Entry]:
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
         return outside(self, self._listed())
 
     def _listed(self) -> Iterator[Entry]:
@@ -111,7 +111,9 @@ class Bucket:
                 if not key or key.endswith("/") or PART.fullmatch(key) is not None:
                     continue
                 if key <= before:  # code points, which are in the order of UTF-8
-                    raise StoreError(Trouble.IMPOSSIBLE, f"{self.url}: {key!r}: listed out of order, behind {before!r}")
+                    raise StoreError(
+                        StoreErrorKind.IMPOSSIBLE, f"{self.url}: {key!r}: listed out of order, behind {before!r}"
+                    )
                 before = key
                 yield entry_of(key, item)
             if not page.get("IsTruncated"):
@@ -145,7 +147,7 @@ class Bucket:
             return {}, (f"{reply['TagCount']} tags, which can't be read",)
         return {tag["Key"]: tag["Value"] for tag in found}, ()
 
-    def look(self, key: str) -> Entry | None:
+    def head(self, key: str) -> Entry | None:
         with self._troubles(key) as name:
             return self._head(key, name)
 
@@ -160,10 +162,10 @@ class Bucket:
                 return None
             raise
 
-    def write(self, key: str, body: Body, attributes: Attributes, only: Only | None) -> Entry:
+    def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
         with self._troubles(key) as name:
             if PART.fullmatch(name) is not None:
-                raise StoreError(Trouble.IMPOSSIBLE, "a name kept for objects being written")
+                raise StoreError(StoreErrorKind.IMPOSSIBLE, "a name kept for objects being written")
             sent = parameters(attributes, replacing=only is not None and only.etag is not None)
             if only is not None and only.etag is not None:
                 sent |= self._grants(name)
@@ -186,7 +188,7 @@ class Bucket:
             raise
         return bare(reply["ETag"])
 
-    def _put_only(self, key: str, name: str, body: Body, sent: dict[str, Any], only: Only) -> str:
+    def _put_only(self, key: str, name: str, body: Body, sent: dict[str, Any], only: Precondition) -> str:
         """One request with the condition in it."""
         for attempt in range(CONFLICTS):
             try:
@@ -201,7 +203,7 @@ class Bucket:
                 now = self._head(key, name)
                 if now is not None and now.size == body.size and retried(error) and self._same(name, now.etag, body):
                     return now.etag  # the first try had arrived, its answer had not
-                require(only, etag_of(now))
+                check_precondition(only, etag_of(now))
                 if only.etag is None or status_of(error) != 412:
                     raise
             # Nothing has changed, and still the condition is said to fail: so does Ceph 16 in a versioned bucket.
@@ -223,11 +225,13 @@ class Bucket:
         self._quoted = False
         return reply
 
-    def _put_unconditionally(self, key: str, name: str, body: Body, sent: dict[str, Any], only: Only | None) -> str:
+    def _put_unconditionally(
+        self, key: str, name: str, body: Body, sent: dict[str, Any], only: Precondition | None
+    ) -> str:
         """Without a condition in the request; a look at the target comes before, where there is one. What takes more
         than a request is uploaded beside the target, and copied over it when it is whole."""
         if only is not None:
-            require(only, etag_of(self._head(key, name)), one_step=False)
+            check_precondition(only, etag_of(self._head(key, name)), one_step=False)
         if body.size <= PUT_BYTES:
             return self._put(name, body, sent)
         part = part_name(self._root, name)
@@ -235,7 +239,7 @@ class Bucket:
         try:
             etag = upload(self._client, self._bucket, part, body, sent)
             if only is not None:
-                require(only, etag_of(self._head(key, name)))
+                check_precondition(only, etag_of(self._head(key, name)))
             return self._copied(part, etag, body.size, name, sent)
         finally:
             with contextlib.suppress(*ERRORS):  # else it is overwritten the next time, and not listed until then
@@ -250,9 +254,9 @@ class Bucket:
         """Look at what was written."""
         now = self._head(key, name)
         if now is None or now.etag != etag:
-            raise StoreError(Trouble.CHANGED, "was written, and changed again at once")
+            raise StoreError(StoreErrorKind.CHANGED, "was written, and changed again at once")
         if now.size != size:
-            raise StoreError(Trouble.OTHER, f"{size} bytes written, {now.size} there")
+            raise StoreError(StoreErrorKind.OTHER, f"{size} bytes written, {now.size} there")
         return now
 
     def copy(self, key: str, etag: str, to: str, place: Store | None = None) -> Entry:
@@ -260,17 +264,17 @@ class Bucket:
         place = place or self
         assert isinstance(place, Bucket) and place._bucket == self._bucket
         with place._troubles(to) as target:
-            require(Only(None), etag_of(place._head(to, target)))
+            check_precondition(Precondition(None), etag_of(place._head(to, target)))
         with self._troubles(key) as name:
             reply = self._client.head_object(Bucket=self._bucket, Key=name)
             entry = entry_of(key, reply)
-            require(Only(etag), entry.etag)
+            check_precondition(Precondition(etag), entry.etag)
             sent = parameters(attributes_of(reply, *self._tags(name, reply)), replacing=True)
             copied = self._copied(name, etag, entry.size, target, sent)
         with place._troubles(to):
             return place._written(to, target, entry.size, copied)
 
-    def tidy(self, key: str) -> None:
+    def clean_up(self, key: str) -> None:
         with self._troubles(key) as name:
             part = part_name(self._root, name)
             abort_leftovers(self._client, self._bucket, part)
@@ -281,7 +285,7 @@ class Bucket:
             now = self._head(key, name)
             if now is None:
                 return
-            require(Only(etag), now.etag)
+            check_precondition(Precondition(etag), now.etag)
             try:
                 self._matching(
                     name, etag, lambda form: self._client.delete_object(Bucket=self._bucket, Key=name, IfMatch=form)
@@ -291,7 +295,7 @@ class Bucket:
                     raise
                 self._client.delete_object(Bucket=self._bucket, Key=name)
 
-    def drops(self, attributes: Attributes) -> tuple[str, ...]:
+    def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
         """What `write` would not carry over, in words."""
         extended = len(attributes.local[4]) if attributes.local is not None else 0
         return (f"{extended} extended attributes",) if extended else ()
@@ -339,7 +343,7 @@ class Bucket:
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise StoreError(Trouble.IMPOSSIBLE, f"{self._where(key)}: not UTF-8") from None
+            raise StoreError(StoreErrorKind.IMPOSSIBLE, f"{self._where(key)}: not UTF-8") from None
         try:
             yield name
         except StoreError as error:

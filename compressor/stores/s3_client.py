@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from compressor.stores.contract import StoreError, Trouble
+from compressor.stores.contract import StoreError, StoreErrorKind
 
 try:
     import boto3
@@ -19,7 +19,7 @@ try:
     from botocore.httpsession import get_cert_path
     from botocore.utils import parse_timestamp
 except ImportError as missing:
-    raise StoreError(Trouble.IMPOSSIBLE, "s3:// needs more: pip install 'compressor[batch]'") from missing
+    raise StoreError(StoreErrorKind.IMPOSSIBLE, "s3:// needs more: pip install 'compressor[batch]'") from missing
 
 __all__ = ["ERRORS", "ClientError", "Signer", "certificates", "connect", "retried", "status_of", "store_error"]
 
@@ -31,34 +31,34 @@ CONNECTIONS = 64  # kept; more threads than that make more, which are not kept
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 
 CODES = {
-    "InvalidObjectState": Trouble.ARCHIVED,
-    "SlowDown": Trouble.THROTTLED,
-    "Throttling": Trouble.THROTTLED,
-    "ThrottlingException": Trouble.THROTTLED,
-    "RequestLimitExceeded": Trouble.THROTTLED,
-    "TooManyRequests": Trouble.THROTTLED,
-    "RequestTimeout": Trouble.UNAVAILABLE,
-    "IncompleteBody": Trouble.UNAVAILABLE,
-    "OperationAborted": Trouble.UNAVAILABLE,
-    "NoSuchUpload": Trouble.UNAVAILABLE,  # of one that a retried request has ended, or another run
-    "XAmzContentSHA256Mismatch": Trouble.UNAVAILABLE,  # damaged on the way
-    "BadDigest": Trouble.UNAVAILABLE,
-    "ConditionalRequestConflict": Trouble.CHANGED,
-    "NoSuchBucket": Trouble.OTHER,  # not what MISSING is said of
-    "ExpiredToken": Trouble.DENIED,
-    "KeyTooLongError": Trouble.IMPOSSIBLE,
-    "InvalidObjectName": Trouble.IMPOSSIBLE,
-    "EntityTooLarge": Trouble.IMPOSSIBLE,
-    "NotImplemented": Trouble.IMPOSSIBLE,
+    "InvalidObjectState": StoreErrorKind.ARCHIVED,
+    "SlowDown": StoreErrorKind.THROTTLED,
+    "Throttling": StoreErrorKind.THROTTLED,
+    "ThrottlingException": StoreErrorKind.THROTTLED,
+    "RequestLimitExceeded": StoreErrorKind.THROTTLED,
+    "TooManyRequests": StoreErrorKind.THROTTLED,
+    "RequestTimeout": StoreErrorKind.UNAVAILABLE,
+    "IncompleteBody": StoreErrorKind.UNAVAILABLE,
+    "OperationAborted": StoreErrorKind.UNAVAILABLE,
+    "NoSuchUpload": StoreErrorKind.UNAVAILABLE,  # of one that a retried request has ended, or another run
+    "XAmzContentSHA256Mismatch": StoreErrorKind.UNAVAILABLE,  # damaged on the way
+    "BadDigest": StoreErrorKind.UNAVAILABLE,
+    "ConditionalRequestConflict": StoreErrorKind.CHANGED,
+    "NoSuchBucket": StoreErrorKind.OTHER,  # not what MISSING is said of
+    "ExpiredToken": StoreErrorKind.DENIED,
+    "KeyTooLongError": StoreErrorKind.IMPOSSIBLE,
+    "InvalidObjectName": StoreErrorKind.IMPOSSIBLE,
+    "EntityTooLarge": StoreErrorKind.IMPOSSIBLE,
+    "NotImplemented": StoreErrorKind.IMPOSSIBLE,
 }
 STATUSES = {
-    401: Trouble.DENIED,
-    403: Trouble.DENIED,
-    404: Trouble.MISSING,
-    408: Trouble.UNAVAILABLE,
-    412: Trouble.CHANGED,
-    429: Trouble.THROTTLED,
-    503: Trouble.THROTTLED,
+    401: StoreErrorKind.DENIED,
+    403: StoreErrorKind.DENIED,
+    404: StoreErrorKind.MISSING,
+    408: StoreErrorKind.UNAVAILABLE,
+    412: StoreErrorKind.CHANGED,
+    429: StoreErrorKind.THROTTLED,
+    503: StoreErrorKind.THROTTLED,
 }
 DENIALS = (
     boto.NoCredentialsError,
@@ -140,15 +140,19 @@ def store_error(where: str, error: Exception) -> StoreError:
     """What an error of the client is to us."""
     if isinstance(error, ClientError):
         code, status = str(error.response.get("Error", {}).get("Code", "")), status_of(error)
-        trouble = CODES.get(code) or STATUSES.get(status) or (Trouble.UNAVAILABLE if status >= 500 else Trouble.OTHER)
+        trouble = (
+            CODES.get(code)
+            or STATUSES.get(status)
+            or (StoreErrorKind.UNAVAILABLE if status >= 500 else StoreErrorKind.OTHER)
+        )
         said = error.response.get("Error", {}).get("Message") or ""
         problem = " ".join(f"{error.operation_name}: {status} {code if code != str(status) else ''} {said}".split())
         return StoreError(trouble, f"{where}: {problem}")
     problem = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, DENIALS):
-        return StoreError(Trouble.DENIED, f"{where}: {problem}")
+        return StoreError(StoreErrorKind.DENIED, f"{where}: {problem}")
     if isinstance(error, INTERRUPTIONS):
-        return StoreError(Trouble.UNAVAILABLE, f"{where}: {problem}")
+        return StoreError(StoreErrorKind.UNAVAILABLE, f"{where}: {problem}")
     if isinstance(error, boto.ParamValidationError):
-        return StoreError(Trouble.IMPOSSIBLE, f"{where}: {problem}")
-    return StoreError(Trouble.OTHER, f"{where}: {problem}")
+        return StoreError(StoreErrorKind.IMPOSSIBLE, f"{where}: {problem}")
+    return StoreError(StoreErrorKind.OTHER, f"{where}: {problem}")

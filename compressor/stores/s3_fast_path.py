@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from compressor.stores.contract import Body, StoreError, Trouble
+from compressor.stores.contract import Body, StoreError, StoreErrorKind
 from compressor.stores.s3_client import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, ClientError, Signer, certificates
 
 # Fields of boto3's replies and parameters, and the headers they stand for.
@@ -203,7 +203,7 @@ def digest_of(body: Body) -> str:
         digest.update(chunk)
         size += len(chunk)
     if size != body.size:
-        raise StoreError(Trouble.OTHER, f"{size} bytes to write, not {body.size}")
+        raise StoreError(StoreErrorKind.OTHER, f"{size} bytes to write, not {body.size}")
     return digest.hexdigest()
 
 

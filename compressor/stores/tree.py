@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from compressor.stores.contract import Store, StoreError, Trouble
+from compressor.stores.contract import Store, StoreError, StoreErrorKind
 from compressor.stores.file_read import attributes_of, state_of
 from compressor.stores.file_write import take_on
 from compressor.stores.files import Files
@@ -63,7 +63,7 @@ class Carrier:
             with self.source.troubles(key), self.source.folder(base) as folder, os.scandir(folder) as entries:
                 kinds = {os.fsencode(entry.name): kind_of(entry) for entry in entries}
         except StoreError as error:
-            if error.trouble not in (Trouble.MISSING, Trouble.DENIED):  # denied: the listing has told
+            if error.kind not in (StoreErrorKind.MISSING, StoreErrorKind.DENIED):  # denied: the listing has told
                 raise
             return None
         if base and os.fsencode(MARKER) in kinds:
@@ -102,7 +102,7 @@ class Carrier:
             with self.target.troubles(""), self.target.folder(base) as folder:
                 take_on(folder, attributes)
         except StoreError as error:
-            if error.trouble is not Trouble.MISSING:
+            if error.kind is not StoreErrorKind.MISSING:
                 self._leave("attributes of a folder", os.fsdecode(base))
 
     def _link(self, base: bytes, name: bytes) -> None:
@@ -126,8 +126,8 @@ class Carrier:
                     os.chown(name, state.st_uid, state.st_gid, dir_fd=folder, follow_symlinks=False)
                 os.utime(name, ns=(state.st_mtime_ns,) * 2, dir_fd=folder, follow_symlinks=False)
         except StoreError as error:
-            if error.trouble is not Trouble.MISSING:
-                self._leave(LINK, f"{key} ({error.trouble})")
+            if error.kind is not StoreErrorKind.MISSING:
+                self._leave(LINK, f"{key} ({error.kind})")
 
     def _leave(self, kind: str, key: str) -> None:
         self._counts[kind] += 1

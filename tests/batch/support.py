@@ -14,10 +14,10 @@ from PIL import Image
 from compressor.batch import work
 from compressor.batch.job import Job, Lost, Prepared
 from compressor.batch.plan import Keys
-from compressor.batch.rate_limit import Pace
+from compressor.batch.rate_limit import RateLimit
 from compressor.batch.run import Run
 from compressor.ledger.ledger import Ledger
-from compressor.stores.contract import Attributes, Entry, StoreError, Trouble
+from compressor.stores.contract import Attributes, Entry, StoreError, StoreErrorKind
 from compressor.stores.filters import Filters
 
 
@@ -46,31 +46,31 @@ class Memory:
 
     def entries(self, refused=None) -> Iterator[Entry]:
         for key in sorted(self.objects, key=lambda key: key.encode("utf-8", "surrogateescape")):
-            if (there := self.look(key)) is not None:
+            if (there := self.head(key)) is not None:
                 yield there
 
-    def look(self, key: str) -> Entry | None:
+    def head(self, key: str) -> Entry | None:
         if key not in self.objects:
             return None
         data, _, etag = self.objects[key]
         return Entry(key, len(data), etag)
 
     def _must(self, key: str, etag: str) -> Entry:
-        there = self.look(key)
+        there = self.head(key)
         if there is None or there.etag != etag:
-            raise StoreError(Trouble.CHANGED, f"{key} is not what was read")
+            raise StoreError(StoreErrorKind.CHANGED, f"{key} is not what was read")
         return there
 
     def open(self, key: str) -> "Reading":
-        there = self.look(key)
+        there = self.head(key)
         if there is None:
-            raise StoreError(Trouble.MISSING, f"{key} is not there")
+            raise StoreError(StoreErrorKind.MISSING, f"{key} is not there")
         return Reading(there, self.objects[key][1], self.held.get(key, ""), self.objects[key][0])
 
     def write(self, key, body, attributes, only) -> Entry:  # type: ignore[no-untyped-def]
         if only is not None:
             if only.etag is None and key in self.objects:
-                raise StoreError(Trouble.EXISTS, f"{key} is there")
+                raise StoreError(StoreErrorKind.EXISTS, f"{key} is there")
             if only.etag is not None:
                 self._must(key, only.etag)
         return self.put(key, b"".join(body.chunks()), attributes)
@@ -79,14 +79,14 @@ class Memory:
         self._must(key, etag)
         place = place or self
         if to in place.objects:
-            raise StoreError(Trouble.EXISTS, f"{to} is there")
+            raise StoreError(StoreErrorKind.EXISTS, f"{to} is there")
         data, attributes, _ = self.objects[key]
         return place.put(to, data, attributes)
 
-    def drops(self, attributes: Attributes) -> tuple[str, ...]:
+    def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
         return ()
 
-    def tidy(self, key: str) -> None: ...
+    def clean_up(self, key: str) -> None: ...
 
     def delete(self, key: str, etag: str) -> None:
         if key in self.objects:
@@ -128,27 +128,27 @@ class Faulty:
     def _do(self, what: str, key: str, *arguments):  # type: ignore[no-untyped-def]
         fault = self._dice(what, key)
         if fault == "before":
-            raise StoreError(Trouble.UNAVAILABLE, "500 Internal Server Error")
+            raise StoreError(StoreErrorKind.UNAVAILABLE, "500 Internal Server Error")
         if fault == "throttled":
-            raise StoreError(Trouble.THROTTLED, "503 SlowDown")
+            raise StoreError(StoreErrorKind.THROTTLED, "503 SlowDown")
         result = getattr(self._store, what)(key, *arguments)
         if fault == "after":
-            raise StoreError(Trouble.UNAVAILABLE, "timed out")
+            raise StoreError(StoreErrorKind.UNAVAILABLE, "timed out")
         if fault == "cut" and what == "open":
             result.data = result.data[: len(result.data) // 2]
         return result
 
-    def drops(self, attributes: Attributes) -> tuple[str, ...]:
-        return self._store.drops(attributes)
+    def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
+        return self._store.unsupported_attributes(attributes)
 
     def open(self, key: str):  # type: ignore[no-untyped-def]
         return self._do("open", key)
 
-    def look(self, key: str):  # type: ignore[no-untyped-def]
-        return self._store.look(key)
+    def head(self, key: str):  # type: ignore[no-untyped-def]
+        return self._store.head(key)
 
-    def tidy(self, key: str) -> None:
-        self._do("tidy", key)
+    def clean_up(self, key: str) -> None:
+        self._do("clean_up", key)
 
     def write(self, key, body, attributes, only):  # type: ignore[no-untyped-def]
         return self._do("write", key, body, attributes, only)
@@ -204,7 +204,7 @@ def run_of(job, source, target, path, *, engine=None, filters=None, pace=None, *
     """Run a job on stores in memory; the run, and its totals by (outcome, reason)."""
     engine = engine or Inline(job, source, target)
     with Ledger(path) as ledger:
-        run = Run(job, ledger, engine, Keys(source), filters or Filters(), source, target, pace or Pace(), **more)
+        run = Run(job, ledger, engine, Keys(source), filters or Filters(), source, target, pace or RateLimit(), **more)
         whole = run.work()
         totals = {(row.outcome.value, row.reason.value): 0 for row in ledger.totals()}
         for row in ledger.totals():

@@ -10,7 +10,7 @@ from compressor.batch import engine_dask
 from compressor.batch.engine_dask import Distributed
 from compressor.batch.job import Job, Lost, Prepared
 from compressor.errors import CompressorError
-from compressor.ledger.records import Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.stores.open import open_store
 from tests.batch.dask_cluster import Cluster, until
 from tests.jpeg_files import jpeg
@@ -100,7 +100,7 @@ def test_objects_are_prepared_and_then_written(engine, folders):
         engine.commit(number + 10, one)
     done = answers_of(engine, 2)
 
-    assert {number: one.outcome for number, one in done.items()} == dict.fromkeys((10, 11), Outcome.COMPRESSED)
+    assert {number: one.outcome for number, one in done.items()} == dict.fromkeys((10, 11), ObjectOutcome.COMPRESSED)
     assert {one.key: one.bytes_out for one in done.values()} == {
         path.name: path.stat().st_size for path in folders[1].iterdir()
     }
@@ -154,7 +154,7 @@ def test_an_object_that_breaks_the_work_has_failed_in_one_line(engine, folders):
 
     done = answers_of(engine, 1)[1]
 
-    assert (done.outcome, done.reason, done.key) == (Outcome.FAILED, Reason.OTHER, "broken.jpg")
+    assert (done.outcome, done.reason, done.key) == (ObjectOutcome.FAILED, Reason.OTHER, "broken.jpg")
     assert done.error == "RuntimeError: two lines"
 
 
@@ -164,7 +164,7 @@ def test_what_was_dropped_or_written_is_not_there_any_more(engine, folders):
     prepared = answers_of(engine, 2)
     engine.drop(prepared[0])
     engine.commit(1, prepared[1])
-    assert answers_of(engine, 1)[1].outcome is Outcome.COMPRESSED
+    assert answers_of(engine, 1)[1].outcome is ObjectOutcome.COMPRESSED
 
     for number, one in prepared.items():
         engine.commit(number, one)
@@ -211,7 +211,7 @@ def test_a_killed_worker_loses_no_object_and_has_none_done_twice(engine, cluster
     done, lost = lead(engine, entries, told)
 
     assert killed and lost
-    assert {one.outcome for one in done.values()} <= {Outcome.COMPRESSED, Outcome.SKIPPED}
+    assert {one.outcome for one in done.values()} <= {ObjectOutcome.COMPRESSED, ObjectOutcome.SKIPPED}
     assert sorted(path.name for path in folders[1].iterdir()) == [entry.key for entry in entries]
     starts = [key for _, key in cluster.notes("prepare")[before:]]
     again = sorted(entries.index(entry) for entry in entries for _ in range(starts.count(entry.key) - 1))
@@ -227,7 +227,7 @@ def test_an_object_that_kills_its_workers_is_found(engine, cluster, folders):
 
     poison = next(n for n, entry in enumerate(entries) if "poison" in entry.key)
     assert done.pop(poison) == Lost(alone=True)
-    assert {one.outcome for one in done.values()} <= {Outcome.COMPRESSED, Outcome.SKIPPED}
+    assert {one.outcome for one in done.values()} <= {ObjectOutcome.COMPRESSED, ObjectOutcome.SKIPPED}
     assert len(list(folders[1].iterdir())) == 12
     starts = [key for _, key in cluster.notes("prepare")[before:]]
     assert starts.count("05-poison.jpg") == 2

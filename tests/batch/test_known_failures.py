@@ -17,11 +17,11 @@ from compressor.batch.request import Request
 from compressor.cli.app import app
 from compressor.ledger.ledger import Ledger, LedgerError
 from compressor.ledger.reader import LedgerHeldError, failures_in, reading
-from compressor.ledger.records import Done, Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.ledger.status import status
 from compressor.report.summary import Summary
 from compressor.settings import Settings
-from compressor.stores.contract import StoreError, Trouble
+from compressor.stores.contract import StoreError, StoreErrorKind
 from compressor.stores.open import open_store
 from tests.batch.support import Faulty, Inline, Memory, jpeg
 
@@ -133,7 +133,7 @@ def test_a_run_that_was_stopped_has_reported_nothing(bench):
 
 def test_a_folder_that_may_not_be_listed_is_never_known(bench, monkeypatch):
     def entries(refused=None):
-        refused("private/", StoreError(Trouble.DENIED, "Permission denied"))
+        refused("private/", StoreError(StoreErrorKind.DENIED, "Permission denied"))
         return Memory.entries(bench.source)
 
     monkeypatch.setattr(bench.source, "entries", entries)
@@ -236,7 +236,9 @@ def test_an_object_whose_end_is_open_is_listed_as_a_failure(bench):
     with Ledger(bench.path) as ledger:
         (shard,) = ledger.shards()
         ledger.reopen(shard)
-        ledger.intend(shard.number, Done(key="a.jpg", etag="e", size=9, outcome=Outcome.COMPRESSED, digest="d"))
+        ledger.intend(
+            shard.number, ObjectResult(key="a.jpg", etag="e", size=9, outcome=ObjectOutcome.COMPRESSED, digest="d")
+        )
 
     told = {line["key"]: line for line in map(json.loads, lines("failures", bench.path, "--json"))}
     assert (told["a.jpg"]["reason"], told["a.jpg"]["known"]) == ("unavailable", False)
@@ -250,7 +252,9 @@ def test_failures_are_few_in_memory_at_a_time(tmp_path, monkeypatch):
     with Ledger(tmp_path / "ledger") as ledger:
         ledger.begin({"mode": "copy", "source": "a", "target": "b"})
         ledger.add_shard("z")
-        broken = Done(key="", etag="e" * 32, size=9, outcome=Outcome.FAILED, reason=Reason.BROKEN, error="x" * 200)
+        broken = ObjectResult(
+            key="", etag="e" * 32, size=9, outcome=ObjectOutcome.FAILED, reason=Reason.BROKEN, error="x" * 200
+        )
         for number in range(20_000):
             ledger.finish(1, dataclasses.replace(broken, key=f"{number:06d}.jpg"))
     tracemalloc.start()

@@ -14,9 +14,8 @@ from compressor.batch.originals import mark, marked_above, refuse_kept, source_i
 from compressor.batch.plan import Manifest
 from compressor.cli.app import app
 from compressor.errors import SettingsError
-from compressor.stores import contract as stores
 from compressor.stores import s3_client
-from compressor.stores.contract import Store, StoreError, Trouble
+from compressor.stores.contract import Store, StoreError, StoreErrorKind
 from compressor.stores.files import Files
 from compressor.stores.markers import MARKER, Marks
 from compressor.stores.obstores import Objects
@@ -56,9 +55,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         assert url.startswith("az://container")
         return Objects.over(memory, url, conditional_bytes)
 
-    for module in (stores, originals, api):
-        monkeypatch.setattr(module, "open_store", opened)
-    monkeypatch.setattr("compressor.batch.work.open_store", opened)
+    for module in ("stores.open", "batch.originals", "batch.api", "batch.work"):
+        monkeypatch.setattr(f"compressor.{module}.open_store", opened)
     return lambda below: f"az://container/{below}"
 
 
@@ -231,7 +229,12 @@ def test_a_marker_is_found_whatever_comes_before_it_in_the_listing(name: str, pl
             store.write(key, Bytes(b"x"), NOTHING, None)
             written.append(key)
         except StoreError as error:  # a control character, or a file and a folder of the same name
-            assert error.trouble in (Trouble.IMPOSSIBLE, Trouble.EXISTS, Trouble.MISSING, Trouble.OTHER)
+            assert error.kind in (
+                StoreErrorKind.IMPOSSIBLE,
+                StoreErrorKind.EXISTS,
+                StoreErrorKind.MISSING,
+                StoreErrorKind.OTHER,
+            )
 
     assert keys(store) == sorted(key for key in written if key in others)
     assert len(store.left_out) == 1 and "a/kept/" in store.left_out[0]
@@ -246,8 +249,8 @@ def test_a_listing_asks_for_no_marker_where_its_order_tells(server: Server, monk
     server.client.put_object(Bucket=name, Key="3/ first.jpg", Body=b"")
     store = open_store(f"s3://{name}")
     asked = []
-    look = store.look
-    monkeypatch.setattr(store, "look", lambda key: asked.append(key) or look(key))
+    look = store.head
+    monkeypatch.setattr(store, "head", lambda key: asked.append(key) or look(key))
 
     assert len(keys(store)) == 31
     assert asked == [f"3/{MARKER}"]
@@ -286,8 +289,8 @@ def test_markers_that_may_not_be_looked_for_are_not_there(root: Store, monkeypat
     def refuse(key: str) -> None:
         raise StoreError(troubles.pop(), key)
 
-    troubles = [Trouble.UNAVAILABLE, Trouble.IMPOSSIBLE, Trouble.DENIED]
-    monkeypatch.setattr(root, "look", refuse)
+    troubles = [StoreErrorKind.UNAVAILABLE, StoreErrorKind.IMPOSSIBLE, StoreErrorKind.DENIED]
+    monkeypatch.setattr(root, "head", refuse)
     assert not Marks(root).cover("a/b") and not Marks(root).cover("a/b")
     with pytest.raises(StoreError):
         Marks(root).cover("a/b")

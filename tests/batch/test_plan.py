@@ -14,14 +14,14 @@ import pytest
 
 from compressor.batch import plan
 from compressor.batch.api import launch
-from compressor.batch.dry_run import Trial
+from compressor.batch.dry_run import DryRun
 from compressor.batch.job import Job
 from compressor.batch.plan import Keys, Manifest, seconds_of, shards
-from compressor.batch.rate_limit import Pace
+from compressor.batch.rate_limit import RateLimit
 from compressor.batch.request import Request
 from compressor.errors import SettingsError
 from compressor.ledger.ledger import Ledger, LedgerError
-from compressor.ledger.records import Done, Outcome
+from compressor.ledger.records import ObjectOutcome, ObjectResult
 from compressor.settings import Settings
 from compressor.stores.contract import Entry
 from compressor.stores.filters import Filters
@@ -221,7 +221,7 @@ def test_shards_stay_when_the_bucket_changes(tmp_path, monkeypatch):
 def test_one_wait_is_enough_whichever_cap_is_behind(objects_per_second, bytes_per_second, size, seconds_each):
     """Times here are sums of powers of two, which a float holds exactly."""
     now = [0.0]
-    pace = Pace(objects_per_second, bytes_per_second, clock=lambda: now[0])
+    pace = RateLimit(objects_per_second, bytes_per_second, clock=lambda: now[0])
     began = []
     for _ in range(40):
         if not pace.may(size):
@@ -234,7 +234,7 @@ def test_one_wait_is_enough_whichever_cap_is_behind(objects_per_second, bytes_pe
 
 def test_an_unused_cap_may_be_made_up_for_one_second_only():
     now = [0.0]
-    pace = Pace(8, 1024, clock=lambda: now[0])
+    pace = RateLimit(8, 1024, clock=lambda: now[0])
     now[0] += 100
     began = [now[0]] * 100
     assert [pace.may(64) for _ in began].count(True) == 9
@@ -245,7 +245,7 @@ def test_an_unused_cap_may_be_made_up_for_one_second_only():
 
 def test_a_wait_has_the_end_that_is_asked_for():
     now = [0.0]
-    pace = Pace(1, 1, clock=lambda: now[0])
+    pace = RateLimit(1, 1, clock=lambda: now[0])
     assert pace.wait(0.25) == 0.25  # nothing is owed: somebody else has to wake us
     assert pace.may(100)
     assert pace.wait(0.25) == 0.25
@@ -254,7 +254,7 @@ def test_a_wait_has_the_end_that_is_asked_for():
 
 
 def test_throttling_halves_what_is_under_way_and_it_comes_back():
-    pace = Pace()
+    pace = RateLimit()
     pace.throttled(8)
     assert pace.slots == 4 and pace.reason
     pace.throttled(8)
@@ -271,7 +271,7 @@ def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path):
     sizes = []
     for _ in range(2):
         engine = Inline(job, store, store)
-        trial = Trial(engine, Keys(store), Filters(), 8)
+        trial = DryRun(engine, Keys(store), Filters(), 8)
         assert trial.run(lambda: False, lambda progress: None)
         assert {what for what, _ in engine.log} == {"prepare"} and len(engine.log) == 8
         assert (trial.objects, trial.size) == (20, sum(map(len, files.values())))
@@ -284,11 +284,11 @@ def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path):
 def test_a_line_of_a_part_comes_back_as_it_was():
     from compressor.ledger.records import as_line, from_line
 
-    done = Done(
+    done = ObjectResult(
         key="a\n\udcff",
         etag="e",
         size=0,
-        outcome=Outcome.KEPT,
+        outcome=ObjectOutcome.KEPT,
         notices=("x",),
         stage_seconds={"decode": 1.5},
         retry=True,

@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 
 from compressor.batch import restore as restoring
-from compressor.batch.api import launch, put_back
+from compressor.batch.api import launch, restore_originals
 from compressor.batch.job import Job
 from compressor.batch.request import Request as RunRequest
 from compressor.batch.request import Restoration, facts_of
 from compressor.batch.restore import restore, would_restore
 from compressor.ledger.ledger import Ledger, LedgerError
 from compressor.ledger.reader import LedgerHeldError
-from compressor.ledger.records import ALL, PART, RESTORED, Outcome
+from compressor.ledger.records import ALL, PART, RESTORED, ObjectOutcome
 from compressor.settings import Metadata, Settings
-from compressor.stores.contract import StoreError, Trouble
+from compressor.stores.contract import StoreError, StoreErrorKind
 from compressor.stores.filters import Filters
 from tests.batch.support import Inline, Memory, jpeg, run_of
 
@@ -291,7 +291,7 @@ class Dead(BaseException):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("what", ["look", "open", "write", "delete"])
+@pytest.mark.parametrize("what", ["head", "open", "write", "delete"])
 def test_wherever_it_is_killed_it_goes_on(what, after, store, tmp_path):
     """The ledger is as it was on disk at that moment: it may not know yet what is back."""
     for number in itertools.count(1):
@@ -310,7 +310,7 @@ def test_wherever_it_is_killed_it_goes_on(what, after, store, tmp_path):
                     getattr(super(), name)(*arguments)
                 raise Dead
 
-        for name in ("look", "open", "write", "delete"):
+        for name in ("head", "open", "write", "delete"):
             setattr(Dying, name, lambda self, *arguments, name=name: self.dying(name, *arguments))
         try:
             restored(path, Dying(there), workers=1)
@@ -331,8 +331,8 @@ def test_an_object_whose_end_is_open_is_looked_at(written, tmp_path):
     """The run was killed when it had kept the original, and written the result or not."""
     store = Memory(FILES)
     worker = Inline(JOB, store, store).worker
-    prepared = worker.prepare(store.look("photos/1.jpg"))
-    never = worker.prepare(store.look("photos/2.jpg"))
+    prepared = worker.prepare(store.head("photos/1.jpg"))
+    never = worker.prepare(store.head("photos/2.jpg"))
     with Ledger(tmp_path / "ledger") as ledger:
         ledger.begin(facts_of(RunRequest(job=JOB)))
         shard = ledger.add_shard("z")
@@ -342,7 +342,7 @@ def test_an_object_whose_end_is_open_is_looked_at(written, tmp_path):
         worker.commit(prepared.token)
         assert store.data()["photos/1.jpg"] != FILES["photos/1.jpg"]
     else:
-        store.copy("photos/1.jpg", store.look("photos/1.jpg").etag, "kept/photos/1.jpg")
+        store.copy("photos/1.jpg", store.head("photos/1.jpg").etag, "kept/photos/1.jpg")
     worker.close()
 
     plan, _ = would_restore(tmp_path / "ledger", store)
@@ -355,14 +355,14 @@ def test_an_error_of_the_store_fails_its_object_alone(store, tmp_path):
     class Faulty(Over):
         def write(self, key, body, attributes, only):
             if key == "photos/1.jpg":
-                raise StoreError(Trouble.UNAVAILABLE, "503")
+                raise StoreError(StoreErrorKind.UNAVAILABLE, "503")
             if key == "photos/2.jpg":
                 raise ZeroDivisionError("two\nlines")
             return super().write(key, body, attributes, only)
 
         def delete(self, key, etag):
             if key == "kept/photos/3.jpg":
-                raise StoreError(Trouble.DENIED, "403")
+                raise StoreError(StoreErrorKind.DENIED, "403")
             super().delete(key, etag)
 
     with Ledger(tmp_path / "ledger") as ledger:
@@ -429,20 +429,22 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how, fold
     if how == "killed":
         path = killed(path)
     elif how == "restored in part":
-        put_back(Restoration(ledger=path, filters=Filters(include=("*/0.jpg",))))
+        restore_originals(Restoration(ledger=path, filters=Filters(include=("*/0.jpg",))))
     (folder / "photos/1.jpg").write_bytes(b"changed")
     (tmp_path / "kept/photos/3.jpg").write_bytes(bytes(len(FILES["photos/3.jpg"])))
     (tmp_path / "kept/photos/4.jpg").write_bytes(b"short")
     before = picture_of(tmp_path)
 
-    some = put_back(Restoration(ledger=path, filters=Filters(include=("*/[12].jpg",)), dry_run=True))
-    plan = put_back(Restoration(ledger=path, dry_run=True))
+    some = restore_originals(Restoration(ledger=path, filters=Filters(include=("*/[12].jpg",)), dry_run=True))
+    plan = restore_originals(Restoration(ledger=path, dry_run=True))
 
     assert picture_of(tmp_path) == before
-    assert (some.mode, some.objects, some.count(Outcome.COPIED)) == ("restore dry run", 2, 1)
-    real = put_back(Restoration(ledger=path))
+    assert (some.mode, some.objects, some.count(ObjectOutcome.COPIED)) == ("restore dry run", 2, 1)
+    real = restore_originals(Restoration(ledger=path))
     for summary, mode in ((plan, "restore dry run"), (real, "restore")):
-        found = [summary.count(outcome) for outcome in (Outcome.COPIED, Outcome.SKIPPED, Outcome.FAILED)]
+        found = [
+            summary.count(outcome) for outcome in (ObjectOutcome.COPIED, ObjectOutcome.SKIPPED, ObjectOutcome.FAILED)
+        ]
         assert (summary.mode, summary.objects, found) == (mode, 6, [3, 1, 2])
     told = [sorted((problem.key, problem.reason) for problem in summary.problems) for summary in (plan, real)]
     assert told[0] == told[1]
@@ -451,11 +453,11 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how, fold
 
 
 def test_a_run_is_refused_when_some_or_all_of_it_was_restored(folder, tmp_path):
-    put_back(Restoration(ledger=tmp_path / "ledger", filters=Filters(include=("*/[0-3].jpg",))))
+    restore_originals(Restoration(ledger=tmp_path / "ledger", filters=Filters(include=("*/[0-3].jpg",))))
     with pytest.raises(LedgerError, match=r"of which a part was restored, 4 originals: name another with --ledger, or"):
         launch(request(tmp_path))
 
-    put_back(Restoration(ledger=tmp_path / "ledger"))
+    restore_originals(Restoration(ledger=tmp_path / "ledger"))
     assert {key: (folder / key).read_bytes() for key in FILES} == FILES
     with pytest.raises(LedgerError, match=r"is of a run that was restored: name another with --ledger"):
         launch(request(tmp_path))
@@ -469,14 +471,14 @@ def test_what_can_not_be_restored_is_an_error_of_one_line(folder, tmp_path):
         ledger.begin(facts_of(copy))
     for dry_run in (True, False):
         with pytest.raises(LedgerError, match="originals were not kept"):
-            put_back(Restoration(ledger=tmp_path / "copy.ledger", dry_run=dry_run))
+            restore_originals(Restoration(ledger=tmp_path / "copy.ledger", dry_run=dry_run))
         with pytest.raises(LedgerError, match="is not there"):
-            put_back(Restoration(ledger=tmp_path / "nowhere", dry_run=dry_run))
+            restore_originals(Restoration(ledger=tmp_path / "nowhere", dry_run=dry_run))
         with Ledger(tmp_path / "ledger") as ledger:
             ledger.note("x", "y")
             ledger.commit()
             with pytest.raises(LedgerHeldError, match="in use by a run"):
-                put_back(Restoration(ledger=tmp_path / "ledger", dry_run=dry_run))
+                restore_originals(Restoration(ledger=tmp_path / "ledger", dry_run=dry_run))
     assert not (tmp_path / "nowhere").exists()
 
 

@@ -12,10 +12,10 @@ from compressor import pipeline
 from compressor.batch import run as running
 from compressor.batch.job import Job
 from compressor.batch.plan import Keys
-from compressor.batch.rate_limit import Pace
+from compressor.batch.rate_limit import RateLimit
 from compressor.ledger.ledger import Ledger
 from compressor.settings import Settings
-from compressor.stores.contract import Attributes, StoreError, Trouble
+from compressor.stores.contract import Attributes, StoreError, StoreErrorKind
 from compressor.stores.filters import Filters
 from tests.batch.support import Faulty, Inline, Memory, jpeg, png, run_of
 
@@ -136,7 +136,7 @@ def test_a_worker_that_outlives_its_run_does_no_harm(tmp_path):
     """It writes what this run is about to write, before it."""
     store = Memory({"a.jpg": jpeg(1)})
     late = Inline(IN_PLACE, store, store)
-    late.prepare(1, store.look("a.jpg"))
+    late.prepare(1, store.head("a.jpg"))
     ((_, prepared),) = late.answers(0)
 
     class Overtaken(Memory):
@@ -268,7 +268,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(after, moment, tmp_path):
 
 def run_of_killed(job, store, engine, ledger, killed):
     with ledger:
-        run = running.Run(job, ledger, engine, Keys(store), GLOB, store, store, Pace())
+        run = running.Run(job, ledger, engine, Keys(store), GLOB, store, store, RateLimit())
         try:
             run.work()
         except killed:
@@ -356,10 +356,10 @@ def test_an_intent_that_cannot_be_settled_keeps_its_shard_open(tmp_path):
     class Silent(Memory):
         silent = False
 
-        def look(self, asked):
+        def head(self, asked):
             if self.silent and asked == key:
-                raise StoreError(Trouble.UNAVAILABLE, "503")
-            return super().look(asked)
+                raise StoreError(StoreErrorKind.UNAVAILABLE, "503")
+            return super().head(asked)
 
     target = Silent({})
     run_of(COPY, store, target, tmp_path / "ledger")
@@ -397,13 +397,13 @@ def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_pat
 def test_a_folder_that_may_not_be_listed_is_told_and_the_rest_is_done(tmp_path):
     class Private(Memory):
         def entries(self, refused=None):
-            refused("private/", StoreError(Trouble.DENIED, "a: 'private/': Permission denied"))
+            refused("private/", StoreError(StoreErrorKind.DENIED, "a: 'private/': Permission denied"))
             return super().entries(refused)
 
     source, target = Private(FILES), Memory()
     engine = Inline(COPY, source, target)
     with Ledger(tmp_path / "ledger") as ledger:
-        run = running.Run(COPY, ledger, engine, Keys(source), Filters(), source, target, Pace())
+        run = running.Run(COPY, ledger, engine, Keys(source), Filters(), source, target, RateLimit())
         assert run.work() and target.data().keys() == FILES.keys()
         (total,) = run.tally.unlisted_total
         assert (total.reason.value, total.objects) == ("denied", 1) and run.tally.failed == 2  # and a broken image
@@ -459,7 +459,7 @@ def test_a_run_under_two_caps_sleeps_until_an_object_may_begin(tmp_path):
     engine.patient = True
 
     whole, _, _ = run_of(
-        COPY, source, target, tmp_path / "ledger", engine=engine, pace=Pace(1000, 3000), told=passes.append
+        COPY, source, target, tmp_path / "ledger", engine=engine, pace=RateLimit(1000, 3000), told=passes.append
     )
 
     assert whole and target.data() == files

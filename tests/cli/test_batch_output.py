@@ -14,7 +14,7 @@ from compressor.cli import batch_output as output
 from compressor.cli.batch_output import Live, Rate, print_summary
 from compressor.cli.ledger_output import print_restored
 from compressor.humanize import printable
-from compressor.ledger.records import Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.report.summary import Problem, Progress, Projection
 from tests.report.summaries import HOSTILE, PROJECTION, TOTALS, summary
@@ -209,8 +209,8 @@ def test_the_summary_says_what_was_saved() -> None:
 
 
 def test_the_summary_fits_a_narrow_terminal() -> None:
-    long = Total(Outcome.COPIED, Reason.EXISTS, "jp2", "none", 48_000_000, 10**15, 10**15, 0.0)
-    big = Total(Outcome.COMPRESSED, Reason.NONE, "jp2", "none", 48_000_000, 10**15, 10**14, 0.0)
+    long = Total(ObjectOutcome.COPIED, Reason.EXISTS, "jp2", "none", 48_000_000, 10**15, 10**15, 0.0)
+    big = Total(ObjectOutcome.COMPRESSED, Reason.NONE, "jp2", "none", 48_000_000, 10**15, 10**14, 0.0)
 
     lines = printed(80, totals=(*TOTALS, long, big)).splitlines()
 
@@ -251,15 +251,15 @@ def test_a_dry_run_says_how_sure_it_is(projection: Projection, words: str) -> No
             "compressor ledger restore 'my photos.ledger'  puts back the originals, kept under before/",
         ),
         (
-            {"totals": (Total(Outcome.FAILED, Reason.DENIED, "", "none", 2, 9, 0, 0.0),)},
+            {"totals": (Total(ObjectOutcome.FAILED, Reason.DENIED, "", "none", 2, 9, 0, 0.0),)},
             "access to 2 objects was denied: the credentials must be allowed to read and to write them",
         ),
         (
-            {"totals": (Total(Outcome.SKIPPED, Reason.NOT_ATOMIC, "", "none", 2, 9, 0, 0.0),)},
+            {"totals": (Total(ObjectOutcome.SKIPPED, Reason.NOT_ATOMIC, "", "none", 2, 9, 0, 0.0),)},
             "this store can't replace 2 objects atomically: --allow-not-atomic replaces them all the same",
         ),
         (
-            {"totals": (Total(Outcome.SKIPPED, Reason.EXISTS, "", "none", 1, 9, 0, 0.0),)},
+            {"totals": (Total(ObjectOutcome.SKIPPED, Reason.EXISTS, "", "none", 1, 9, 0, 0.0),)},
             "something else was in the place of 1 object: --overwrite replaces it",
         ),
     ],
@@ -303,8 +303,8 @@ def test_more_failures_than_a_summary_takes_are_in_the_ledger() -> None:
 
 
 def restored(width: int = 200, **changes: Any) -> str:
-    back = Total(Outcome.COPIED, Reason.NONE, "jpeg", "none", 9, 90, 90, 0.0)
-    changed = Total(Outcome.SKIPPED, Reason.CHANGED, "jpeg", "none", 1, 10, 0, 0.0)
+    back = Total(ObjectOutcome.COPIED, Reason.NONE, "jpeg", "none", 9, 90, 90, 0.0)
+    changed = Total(ObjectOutcome.SKIPPED, Reason.CHANGED, "jpeg", "none", 1, 10, 0, 0.0)
     problems = (Problem(HOSTILE, 1, Reason.CHANGED, HOSTILE),)
     screen = io.StringIO()
     fields: dict[str, Any] = {"mode": "restore", "totals": (back, changed), "problems": problems, "notices": {}}
@@ -327,7 +327,7 @@ def test_a_restored_bucket_says_how_many_are_back_and_which_are_not() -> None:
         ({"mode": "restore dry run"}, ("would restore", "nothing was written", "without --dry-run it is done")),
         ({"interrupted": True}, ("interrupted", "the same command again goes on")),
         (
-            {"totals": (Total(Outcome.FAILED, Reason.OTHER, "jpeg", "none", 1, 10, 0, 0.0),)},
+            {"totals": (Total(ObjectOutcome.FAILED, Reason.OTHER, "jpeg", "none", 1, 10, 0, 0.0),)},
             ("failed  1  other", "the same command again tries it once more"),
         ),
     ],
@@ -357,6 +357,6 @@ def test_a_run_without_objects_is_told_as_well() -> None:
 
 
 def test_what_was_only_stripped_is_counted_beside_what_was_compressed() -> None:
-    stripped = Total(Outcome.STRIPPED, Reason.NOT_SMALLER, "gif", "none", 1_200, 9_000, 8_000, 0.0)
+    stripped = Total(ObjectOutcome.STRIPPED, Reason.NOT_SMALLER, "gif", "none", 1_200, 9_000, 8_000, 0.0)
 
     assert "401 of them compressed, 1,200 stripped of metadata" in printed(totals=(*TOTALS, stripped))

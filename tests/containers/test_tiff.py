@@ -16,7 +16,7 @@ from compressor import containers, pipeline
 from compressor.containers.tiff_streams import REVERSED, end_of
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.metadata import ADOBE_RGB_REMOVED
-from compressor.parsers.tiff import File
+from compressor.parsers.tiff import TiffFile
 from compressor.settings import Metadata
 from compressor.spool import CHUNK_BYTES
 from tests.planted import Planted, mark, marks_in
@@ -176,7 +176,7 @@ def test_thumbnails_of_every_kind_go_and_masks_stay() -> None:
     mask = picture(SAMPLES[..., :1] // 255, 1, photometric=4, tags={254: (LONG, [4])})
     made, notices = reduced(build([first, small, old, mask, exif]))
 
-    file = File(Held(made).read, len(made))
+    file = TiffFile(Held(made).read, len(made))
     assert [file.number(page, 262, 0) for page in file.pages()] == [2, 4]
     assert notices == ["thumbnails in the file were removed: 3"]
 
@@ -209,7 +209,7 @@ def test_webp_strips_of_one_chunk_stay_and_others_are_refused() -> None:
 def test_the_end_of_real_streams_is_found(compression: str, noise: int) -> None:
     samples = np.random.default_rng(2).integers(0, noise + 1, (300, 400, 3)).astype(np.uint8)
     Image.fromarray(samples).save(out := io.BytesIO(), "TIFF", compression=compression)
-    file = File(Held(out.getvalue()).read, len(out.getvalue()))
+    file = TiffFile(Held(out.getvalue()).read, len(out.getvalue()))
     page = next(file.pages())
     starts, counts = file.integers(page, 273).tolist(), file.integers(page, 279).tolist()
     for start, count in zip(starts, counts, strict=True):

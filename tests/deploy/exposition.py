@@ -14,7 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.util import setup_testing_defaults
 
 from compressor.footprint import Basis, Drivers, amounts, load
-from compressor.ledger.records import Outcome as Fate
+from compressor.ledger.records import ObjectOutcome as Fate
 from compressor.ledger.records import Reason
 from compressor.metrics import Account, Estimates, ExporterMetrics, Metrics, batch_metrics, write_textfile
 from compressor.report.summary import Summary, Total

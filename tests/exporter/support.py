@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from compressor.exporter.accounting import Exporter, ExporterConfig, Own, Readings
 from compressor.footprint import Basis
 from compressor.ledger.ledger import Ledger
-from compressor.ledger.records import Done, Outcome
+from compressor.ledger.records import ObjectOutcome, ObjectResult
 
 DAY = 86400.0
 CREDITED = Basis(storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=383.55)
@@ -31,15 +31,15 @@ def write(path: Path, objects: dict[str, tuple[int, int]], facts: dict[str, str]
         else:
             ledger.add_shard(f"{number:03d}~")
         for key, (size, out) in objects.items():
-            outcome = Outcome.COMPRESSED if out < size else Outcome.KEPT
-            found = Done(key=key, etag="e", size=size, outcome=outcome, bytes_out=out if out < size else 0)
+            outcome = ObjectOutcome.COMPRESSED if out < size else ObjectOutcome.KEPT
+            found = ObjectResult(key=key, etag="e", size=size, outcome=outcome, bytes_out=out if out < size else 0)
             ledger.finish(number, with_cpu(found, cpu))
         if done:
             ledger.finish_shard(number)
         ledger.totals()
 
 
-def with_cpu(done: Done, seconds: float) -> Done:
+def with_cpu(done: ObjectResult, seconds: float) -> ObjectResult:
     return dataclasses.replace(done, stage_seconds={"encode": seconds * 0.75}, other_seconds=seconds * 0.25)
 
 

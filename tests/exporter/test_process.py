@@ -25,7 +25,7 @@ from compressor.exporter.serve import metrics_of, turn
 from compressor.footprint import Basis, Drivers, Side
 from compressor.ledger.ledger import Ledger, LedgerError
 from compressor.ledger.reader import LedgerHeldError
-from compressor.ledger.records import Done, Outcome
+from compressor.ledger.records import ObjectOutcome, ObjectResult
 from compressor.ledger.snapshot import standing
 from tests import ROOT
 from tests.batch.support import jpeg, png
@@ -299,7 +299,10 @@ def test_a_ledger_of_a_run_that_was_killed_is_read_with_its_journal(tmp_path: Pa
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
     with Ledger(tmp_path / "a.ledger") as ledger:
         ledger.add_shard("2")
-        ledger.finish(2, Done(key="b", etag="e", size=10, outcome=Outcome.COMPRESSED, bytes_out=4, other_seconds=2.5))
+        ledger.finish(
+            2,
+            ObjectResult(key="b", etag="e", size=10, outcome=ObjectOutcome.COMPRESSED, bytes_out=4, other_seconds=2.5),
+        )
         ledger.commit()
         with pytest.raises(LedgerHeldError, match="is in use by a run"):
             standing(tmp_path / "a.ledger")

@@ -119,7 +119,7 @@ def test_an_index_of_no_further_picture_is_no_reason_to_refuse_a_file(policy, mi
     sink = io.BytesIO()
     Image.fromarray(photograph(64, 96)).save(sink, "JPEG", quality=95)
     plain = sink.getvalue()
-    index = mpf.index_data([mpf.Entry(0x030000, len(plain), 0, (0, 0))] * count)
+    index = mpf.index_data([mpf.MpEntry(0x030000, len(plain), 0, (0, 0))] * count)
     source = plain[:2] + b"\xff\xe2" + (len(index) + 2).to_bytes(2, "big") + index + plain[2:] + b"behind"
 
     result = pipeline.compress(source, metadata=policy, min_saving=min_saving)

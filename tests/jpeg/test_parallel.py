@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor import pipeline
-from compressor.cores import Turns
+from compressor.cores import CoreScheduler
 from compressor.jpeg import parallel, perceptual, static_codes, writer
 from compressor.jpeg.encoder import Transform, padding
 from compressor.kernels import huffman_encode, mcu_row
 from compressor.settings import Effort, Settings
-from compressor.tiles import Band, Bands
+from compressor.tiles import Band, BandLifetime
 from tests.pipeline.test_pipeline import encoded, photograph, tiled
 from tests.reference import huffman_encode as twin
 
@@ -60,12 +60,12 @@ class Image:
             buffer[...] = 77
 
     def coder(self, lasting: bool) -> parallel.PixelCoder:
-        come = Bands.LASTING if lasting else Bands.REUSED
+        come = BandLifetime.LASTING if lasting else BandLifetime.REUSED
         return parallel.PixelCoder(self.frame, self.codes, self.transform, come)
 
     def coded(self, threads: int, lasting: bool = True, mcu_rows: int = 4) -> bytes:
         bands = self.bands(mcu_rows) if lasting else self.reused(mcu_rows)
-        with mock.patch.object(parallel, "cores", Turns(threads)):
+        with mock.patch.object(parallel, "cores", CoreScheduler(threads)):
             return b"".join(map(bytes, self.coder(lasting).code_bands(bands)))
 
 
@@ -133,7 +133,7 @@ def test_bits_coded_apart_are_joined_and_stuffed_as_if_coded_together(pieces):
 
 @pytest.mark.parametrize("lasting", [True, False])
 def test_an_error_of_the_source_passes_through_and_no_thread_works_on(lasting, monkeypatch):
-    monkeypatch.setattr(parallel, "cores", Turns(3))
+    monkeypatch.setattr(parallel, "cores", CoreScheduler(3))
     source = Image(image(400, 900, 3), "420")
 
     def bands() -> Iterator[Band]:
@@ -146,7 +146,7 @@ def test_an_error_of_the_source_passes_through_and_no_thread_works_on(lasting, m
 
 
 def test_a_stream_that_is_closed_early_gives_everything_back(monkeypatch):
-    monkeypatch.setattr(parallel, "cores", Turns(2))
+    monkeypatch.setattr(parallel, "cores", CoreScheduler(2))
     source = Image(image(800, 900, 3), "420")
     for taken in (1, 3):
         pieces = source.coder(lasting=True).code_bands(source.bands(4))
@@ -158,7 +158,7 @@ def test_a_stream_that_is_closed_early_gives_everything_back(monkeypatch):
 
 @pytest.mark.parametrize("taken", [3, 1000])
 def test_nothing_is_kept_afterwards_without_a_garbage_collection(taken, monkeypatch):
-    monkeypatch.setattr(parallel, "cores", Turns(2))
+    monkeypatch.setattr(parallel, "cores", CoreScheduler(2))
     source = Image(image(800, 900, 3), "420")
     kept = [weakref.ref(source.pixels)]
     coder = source.coder(lasting=True)
@@ -199,7 +199,7 @@ def test_every_source_gives_the_same_jpeg_on_any_number_of_cores(count, monkeypa
     raw, parts = tiled(pixels, 64, 40)
     chosen = Settings(effort="fast", format="jpeg", delivery="immediate")
     expected = pipeline.compress(pixels, effort="fast").data
-    monkeypatch.setattr(parallel, "cores", Turns(count))
+    monkeypatch.setattr(parallel, "cores", CoreScheduler(count))
 
     found = [
         pipeline.compress(pixels, effort="fast"),

@@ -130,7 +130,7 @@ def several(name: str, *, gain_map: bool = False, broken: bool = False) -> Plant
         head += segment(0xE1, XMP + directory_xmp(others[-1], len(second)))
 
     def first(offset: int) -> bytes:
-        listed = [mpf.Entry(0x030000, 0, 0, (0, 0)), mpf.Entry(0, len(second), offset, (0, 0))]
+        listed = [mpf.MpEntry(0x030000, 0, 0, (0, 0)), mpf.MpEntry(0, len(second), offset, (0, 0))]
         index = mpf.index_data(listed) + mark("index of pictures")
         return head + segment(0xE2, index.replace(b"MM\0*", b"MM\0\1") if broken else index) + scans
 

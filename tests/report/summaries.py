@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from compressor.ledger.records import Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.report.summary import Problem, Projection, Summary
 from compressor.settings import Settings
 
 TOTALS = (
-    Total(Outcome.COMPRESSED, Reason.NONE, "jpeg", "lossless", 300, 1_000_000, 800_000, 3.0),
-    Total(Outcome.COMPRESSED, Reason.NONE, "jpeg", "coefficients", 100, 500_000, 300_000, 2.0),
-    Total(Outcome.COMPRESSED, Reason.NONE, "webp", "pixels", 1, 400_000, 100_000, 0.5),
-    Total(Outcome.COPIED, Reason.NOT_SMALLER, "png", "lossless", 50, 70_000, 70_000, 1.0),
-    Total(Outcome.SKIPPED, Reason.HELD, "", "none", 3, 9_000, 0, 0.0),
-    Total(Outcome.FAILED, Reason.BROKEN, "jpeg", "none", 7, 15_000, 0, 0.1),
-    Total(Outcome.FAILED, Reason.BROKEN, "png", "none", 2, 4_000, 0, 0.1),
-    Total(Outcome.FAILED, Reason.UNAVAILABLE, "", "none", 1, 2_000, 0, 0.0),
+    Total(ObjectOutcome.COMPRESSED, Reason.NONE, "jpeg", "lossless", 300, 1_000_000, 800_000, 3.0),
+    Total(ObjectOutcome.COMPRESSED, Reason.NONE, "jpeg", "coefficients", 100, 500_000, 300_000, 2.0),
+    Total(ObjectOutcome.COMPRESSED, Reason.NONE, "webp", "pixels", 1, 400_000, 100_000, 0.5),
+    Total(ObjectOutcome.COPIED, Reason.NOT_SMALLER, "png", "lossless", 50, 70_000, 70_000, 1.0),
+    Total(ObjectOutcome.SKIPPED, Reason.HELD, "", "none", 3, 9_000, 0, 0.0),
+    Total(ObjectOutcome.FAILED, Reason.BROKEN, "jpeg", "none", 7, 15_000, 0, 0.1),
+    Total(ObjectOutcome.FAILED, Reason.BROKEN, "png", "none", 2, 4_000, 0, 0.1),
+    Total(ObjectOutcome.FAILED, Reason.UNAVAILABLE, "", "none", 1, 2_000, 0, 0.0),
 )
 PROJECTION = Projection(48_000, 3_900_000, 1_000, 81_000, 1_209_000, 1_131_000, 1_287_000)
 # What a stranger may call an object, to be shown on somebody's screen.

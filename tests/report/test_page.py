@@ -14,7 +14,7 @@ from PIL import Image
 
 from compressor.footprint import Basis
 from compressor.humanize import printable
-from compressor.ledger.records import Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.report.page import render, write
 from compressor.report.plots import formats_plot, histogram_plot, median_step
@@ -76,7 +76,7 @@ def hostile() -> Summary:
     return summary(
         source=f"s3://{HOSTILE}",
         target=f"s3://x{HOSTILE}",
-        totals=(Total(Outcome.KEPT, Reason.NONE, HOSTILE, HOSTILE, 1, 10, 10, 0.0), *summary().totals),
+        totals=(Total(ObjectOutcome.KEPT, Reason.NONE, HOSTILE, HOSTILE, 1, 10, 10, 0.0), *summary().totals),
         problems=(Problem(HOSTILE, 1, Reason.OTHER, HOSTILE, (HOSTILE,)),),
         notices={HOSTILE: 1},
         ledger=HOSTILE,

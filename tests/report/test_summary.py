@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compressor.ledger.records import Outcome, Reason
+from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.report.summary import Projection, Sample, Summary, as_json, project, t_quantile
 from tests.report.summaries import HOSTILE, PROJECTION, summary
@@ -125,7 +125,7 @@ def test_only_what_was_compressed_saves() -> None:
     """A reason has no bytes out, which is no saving."""
     found = summary()
 
-    assert (found.objects, found.failed, found.count(Outcome.COMPRESSED, Outcome.COPIED)) == (464, 10, 451)
+    assert (found.objects, found.failed, found.count(ObjectOutcome.COMPRESSED, ObjectOutcome.COPIED)) == (464, 10, 451)
     assert (found.bytes_in, found.bytes_out, found.saved_bytes) == (2_000_000, 1_300_000, 700_000)
     assert found.saved == 0.35
 
@@ -203,6 +203,8 @@ def test_json_is_one_line_of_ascii_whatever_keys_hold_and_without_pictures() -> 
 
 
 def test_reasons_of_what_was_not_compressed_do_not_mix() -> None:
-    kept = [Total(Outcome.KEPT, why, "jpeg", "none", 1, 10, 10, 0.0) for why in (Reason.NOT_SMALLER, Reason.LIMIT)]
+    kept = [
+        Total(ObjectOutcome.KEPT, why, "jpeg", "none", 1, 10, 10, 0.0) for why in (Reason.NOT_SMALLER, Reason.LIMIT)
+    ]
 
     assert [total.reason for total in summary(totals=tuple(kept)).by_outcome()] == ["not smaller", "limit"]

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from compressor.stores.contract import CHUNK_BYTES, Attributes, Entry, Only, Store, StoreError, Trouble
+from compressor.stores.contract import CHUNK_BYTES, Attributes, Entry, Precondition, Store, StoreError, StoreErrorKind
 
 Rival = Callable[[str, bytes], object]
 Leftovers = Callable[[], list[str]]
@@ -73,12 +73,12 @@ def read(store: Store, key: str) -> bytes:
         return data
 
 
-def trouble(call: object, *arguments: object) -> Trouble:
+def trouble(call: object, *arguments: object) -> StoreErrorKind:
     assert callable(call)
     with pytest.raises(StoreError) as caught:
         call(*arguments)
     assert "\n" not in str(caught.value)
-    return caught.value.trouble
+    return caught.value.kind
 
 
 def noise(size: int) -> bytes:
@@ -98,14 +98,14 @@ class StoreContract:
     keys: tuple[str, ...] = (*PLAIN_KEYS, *ODD_KEYS)
     attributes = NOTHING
 
-    def write(self, store: Store, key: str, data: bytes, only: Only | None = None) -> Entry:
+    def write(self, store: Store, key: str, data: bytes, only: Precondition | None = None) -> Entry:
         return store.write(key, Bytes(data), NOTHING, only)
 
     @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 20 << 20])
     def test_what_was_written_is_read(self, store: Store, size: int) -> None:
         data = noise(size)
 
-        entry = self.write(store, "folder/a picture.jpg", data, Only(None))
+        entry = self.write(store, "folder/a picture.jpg", data, Precondition(None))
 
         with store.open("folder/a picture.jpg") as opened:
             chunks = list(opened.chunks())
@@ -114,14 +114,14 @@ class StoreContract:
         assert b"".join(chunks) == data
         assert (entry.key, entry.size) == ("folder/a picture.jpg", size)
         assert entry.etag
-        assert store.look("folder/a picture.jpg") == entry
+        assert store.head("folder/a picture.jpg") == entry
         assert list(store.entries()) == [entry]
 
     def test_attributes_are_carried(self, store: Store) -> None:
         store.write("a", Bytes(b"one"), self.attributes, None)
         with store.open("a") as opened:
             first = opened.attributes
-        store.write("a", Bytes(b"other"), first, Only(opened.entry.etag))
+        store.write("a", Bytes(b"other"), first, Precondition(opened.entry.etag))
         with store.open("a") as opened:
             second = opened.attributes
 
@@ -142,25 +142,25 @@ class StoreContract:
             assert read(store, key) == os.fsencode(key)
 
     def test_what_is_missing_is_said_to_be(self, store: Store) -> None:
-        assert trouble(store.open, "no/such") is Trouble.MISSING
-        assert store.look("no/such") is None
-        assert trouble(self.write, store, "no/such", b"x", Only("etag")) is Trouble.MISSING
-        assert trouble(store.copy, "no/such", "etag", "elsewhere") is Trouble.MISSING
+        assert trouble(store.open, "no/such") is StoreErrorKind.MISSING
+        assert store.head("no/such") is None
+        assert trouble(self.write, store, "no/such", b"x", Precondition("etag")) is StoreErrorKind.MISSING
+        assert trouble(store.copy, "no/such", "etag", "elsewhere") is StoreErrorKind.MISSING
         assert list(store.entries()) == []
         store.delete("no/such", "etag")
 
     def test_nothing_is_written_over_what_was_not_expected(self, store: Store) -> None:
         entry = self.write(store, "a", b"first")
 
-        assert trouble(self.write, store, "a", b"second", Only(None)) is Trouble.EXISTS
-        assert (store.look("a"), read(store, "a")) == (entry, b"first")
+        assert trouble(self.write, store, "a", b"second", Precondition(None)) is StoreErrorKind.EXISTS
+        assert (store.head("a"), read(store, "a")) == (entry, b"first")
 
     def test_nothing_but_what_was_read_is_replaced(self, store: Store) -> None:
         first = self.write(store, "a", b"first")
-        second = self.write(store, "a", b"second", Only(first.etag))
+        second = self.write(store, "a", b"second", Precondition(first.etag))
 
         assert second.etag != first.etag
-        assert trouble(self.write, store, "a", b"third", Only(first.etag)) is Trouble.CHANGED
+        assert trouble(self.write, store, "a", b"third", Precondition(first.etag)) is StoreErrorKind.CHANGED
         assert read(store, "a") == b"second"
 
     @pytest.mark.parametrize("size", [100, 7 << 20], ids=["one request", "in parts"])
@@ -168,10 +168,10 @@ class StoreContract:
         first = self.write(store, "a", b"first")
         body = Meddled(noise(size), lambda: rival("a", b"theirs"))
 
-        assert trouble(store.write, "a", body, NOTHING, Only(first.etag)) is Trouble.CHANGED
+        assert trouble(store.write, "a", body, NOTHING, Precondition(first.etag)) is StoreErrorKind.CHANGED
         assert read(store, "a") == b"theirs"
         body = Meddled(noise(size), lambda: rival("b", b"theirs"))
-        assert trouble(store.write, "b", body, NOTHING, Only(None)) is Trouble.EXISTS
+        assert trouble(store.write, "b", body, NOTHING, Precondition(None)) is StoreErrorKind.EXISTS
         assert read(store, "b") == b"theirs"
         assert leftovers() == []
 
@@ -180,14 +180,14 @@ class StoreContract:
         first = self.write(store, "a", b"first")
         body = Meddled(noise(size), lambda: store.delete("a", first.etag))
 
-        assert trouble(store.write, "a", body, NOTHING, Only(first.etag)) is Trouble.MISSING
-        assert store.look("a") is None
+        assert trouble(store.write, "a", body, NOTHING, Precondition(first.etag)) is StoreErrorKind.MISSING
+        assert store.head("a") is None
 
     @pytest.mark.parametrize("size", [100, 7 << 20], ids=["one request", "in parts"])
     def test_a_body_that_fails_leaves_nothing(self, store: Store, leftovers: Leftovers, size: int) -> None:
         first = self.write(store, "a", b"first")
 
-        for key, only in (("a", Only(first.etag)), ("a", None), ("b", Only(None))):
+        for key, only in (("a", Precondition(first.etag)), ("a", None), ("b", Precondition(None))):
             with pytest.raises((StoreError, OSError)):
                 store.write(key, Broken(noise(size)), NOTHING, only)
 
@@ -196,10 +196,10 @@ class StoreContract:
 
     @pytest.mark.parametrize("size", [9 << 20])
     def test_a_large_one_is_replaced_too(self, store: Store, leftovers: Leftovers, size: int) -> None:
-        first = store.write("a", Bytes(noise(size)), self.attributes, Only(None))
+        first = store.write("a", Bytes(noise(size)), self.attributes, Precondition(None))
         with store.open("a") as opened:
             assert opened.attributes == self.attributes
-        second = store.write("a", Bytes(noise(size - 1)), opened.attributes, Only(first.etag))
+        second = store.write("a", Bytes(noise(size - 1)), opened.attributes, Precondition(first.etag))
         third = store.write("a", Bytes(noise(size - 2)), opened.attributes, None)
 
         assert len({first.etag, second.etag, third.etag}) == 3
@@ -214,7 +214,7 @@ class StoreContract:
 
         copy = store.copy("a", first.etag, "kept/a")
 
-        assert store.look("a") == first
+        assert store.head("a") == first
         assert (copy.key, copy.size) == ("kept/a", 5)
         with store.open("kept/a") as opened:
             assert opened.entry == copy
@@ -226,8 +226,8 @@ class StoreContract:
         kept = store.copy("a", first.etag, "kept/a")
         second = self.write(store, "a", b"second")
 
-        assert trouble(store.copy, "a", first.etag, "kept/b") is Trouble.CHANGED
-        assert trouble(store.copy, "a", second.etag, "kept/a") is Trouble.EXISTS
+        assert trouble(store.copy, "a", first.etag, "kept/b") is StoreErrorKind.CHANGED
+        assert trouble(store.copy, "a", second.etag, "kept/a") is StoreErrorKind.EXISTS
         assert list(store.entries()) == [second, kept]
         assert read(store, "kept/a") == b"first"
 
@@ -235,16 +235,16 @@ class StoreContract:
         first = self.write(store, "a", b"first")
         second = self.write(store, "a", b"second")
 
-        assert trouble(store.delete, "a", first.etag) is Trouble.CHANGED
+        assert trouble(store.delete, "a", first.etag) is StoreErrorKind.CHANGED
         assert read(store, "a") == b"second"
         store.delete("a", second.etag)
         store.delete("a", second.etag)
-        assert store.look("a") is None
+        assert store.head("a") is None
 
     def test_many_threads_share_a_store(self, store: Store) -> None:
         def one(number: int) -> bool:
-            entry = self.write(store, f"{number:02}", noise(1000 + number), Only(None))
-            self.write(store, f"{number:02}", noise(2000 + number), Only(entry.etag))
+            entry = self.write(store, f"{number:02}", noise(1000 + number), Precondition(None))
+            self.write(store, f"{number:02}", noise(2000 + number), Precondition(entry.etag))
             return read(store, f"{number:02}") == noise(2000 + number)
 
         with ThreadPoolExecutor(8) as pool:
@@ -255,7 +255,7 @@ class StoreContract:
         entry = self.write(store, "folder/a", b"first")
 
         for key in ("folder/a", "folder/b", "nowhere/c"):
-            store.tidy(key)
+            store.clean_up(key)
 
         assert list(store.entries()) == [entry] and read(store, "folder/a") == b"first"
 
@@ -264,7 +264,7 @@ class StoreContract:
 
         def one(number: int) -> int | None:
             with suppress(StoreError):
-                self.write(store, "a", b"by %d" % number, Only(first.etag))
+                self.write(store, "a", b"by %d" % number, Precondition(first.etag))
                 return number
             return None
 
@@ -274,9 +274,9 @@ class StoreContract:
         assert read(store, "a") == b"by %d" % done[0]
 
 
-def trouble_of_write(store: Store, key: str) -> Trouble | None:
+def trouble_of_write(store: Store, key: str) -> StoreErrorKind | None:
     try:
-        store.write(key, Bytes(os.fsencode(key)), NOTHING, Only(None))
+        store.write(key, Bytes(os.fsencode(key)), NOTHING, Precondition(None))
     except StoreError as error:
-        return error.trouble
+        return error.kind
     return None

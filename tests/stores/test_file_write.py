@@ -11,7 +11,7 @@ from threading import Event, Thread
 import pytest
 
 from compressor.stores import file_write
-from compressor.stores.contract import CHUNK_BYTES, Only, StoreError, Trouble
+from compressor.stores.contract import CHUNK_BYTES, Precondition, StoreError, StoreErrorKind
 from compressor.stores.file_write import Part, lock_name, part_name
 from compressor.stores.files import Files
 from tests import ROOT
@@ -21,7 +21,7 @@ Exchange = Callable[[int, bytes, bytes], bool]
 OURS, THEIRS = noise(2 * CHUNK_BYTES), noise(3 * CHUNK_BYTES)
 KILLED = """
 import os, signal, sys
-from compressor.stores.contract import Attributes, Only
+from compressor.stores.contract import Attributes, Precondition
 from compressor.stores.files import Files
 
 class Body:
@@ -32,7 +32,7 @@ class Body:
 folder, left, only = sys.argv[1], int(sys.argv[2]), None
 store = Files(folder)
 if sys.argv[3] == "only":
-    only = Only(store.look("a").etag)
+    only = Precondition(store.head("a").etag)
 
 def count(event, arguments):
     global left
@@ -101,17 +101,17 @@ def test_no_writer_takes_away_what_another_one_has_swapped_out(
 ) -> None:
     """What the exchange took out is compared under the part's name; it has to be there still."""
     first = store.write("a", Bytes(b"first"), NOTHING, None)
-    refused: list[Trouble] = []
+    refused: list[StoreErrorKind] = []
 
     def other() -> None:
         refused.append(trouble(store.write, "a", Bytes(THEIRS), NOTHING, None))
 
     around(monkeypatch, (other, nothing) if early else (nothing, other))
 
-    ours = store.write("a", Bytes(OURS), NOTHING, Only(first.etag))
+    ours = store.write("a", Bytes(OURS), NOTHING, Precondition(first.etag))
 
-    assert refused == [Trouble.UNAVAILABLE]
-    assert (store.look("a"), read(store, "a"), names(folder)) == (ours, OURS, ["a"])
+    assert refused == [StoreErrorKind.UNAVAILABLE]
+    assert (store.head("a"), read(store, "a"), names(folder)) == (ours, OURS, ["a"])
 
 
 def test_no_half_written_part_gets_into_the_place_of_an_object(
@@ -136,13 +136,13 @@ def test_no_half_written_part_gets_into_the_place_of_an_object(
 
     around(monkeypatch, (nothing, begin))
     try:
-        store.write("a", Bytes(OURS), NOTHING, Only(first.etag))
+        store.write("a", Bytes(OURS), NOTHING, Precondition(first.etag))
         assert read(store, "a") == OURS
     finally:
         theirs.go_on.set()
         other.join()
 
-    assert [error.trouble for error in refused] == [Trouble.UNAVAILABLE]
+    assert [error.kind for error in refused] == [StoreErrorKind.UNAVAILABLE]
     assert (read(store, "a"), names(folder)) == (OURS, ["a"])
 
 
@@ -153,7 +153,7 @@ def test_another_program_that_writes_between_the_look_and_the_exchange_wins(
     entry = store.write("a", Bytes(b"first"), NOTHING, None)
     around(monkeypatch, (lambda: (folder / "a").write_bytes(b"theirs"), nothing))
 
-    assert trouble(store.write, "a", Bytes(b"ours"), NOTHING, Only(entry.etag)) is Trouble.CHANGED
+    assert trouble(store.write, "a", Bytes(b"ours"), NOTHING, Precondition(entry.etag)) is StoreErrorKind.CHANGED
     assert (read(store, "a"), names(folder)) == (b"theirs", ["a"])
 
 
@@ -177,7 +177,7 @@ def test_of_what_another_program_writes_the_newest_stays(
 
     around(monkeypatch, *[(other, nothing)] * turns)
 
-    assert trouble(store.write, "a", Bytes(b"ours"), NOTHING, Only(entry.etag)) is Trouble.CHANGED
+    assert trouble(store.write, "a", Bytes(b"ours"), NOTHING, Precondition(entry.etag)) is StoreErrorKind.CHANGED
     assert len(written) == min(turns, file_write.TRIES)
     assert (read(store, "a"), names(folder)) == (written[-1], ["a"])
 
@@ -186,26 +186,26 @@ def test_who_deletes_what_was_exchanged_wins(store: Files, folder: Path, monkeyp
     entry = store.write("a", Bytes(b"first"), NOTHING, None)
     around(monkeypatch, (lambda: (folder / "a").write_bytes(b"theirs"), (folder / "a").unlink))
 
-    assert trouble(store.write, "a", Bytes(b"ours"), NOTHING, Only(entry.etag)) is Trouble.MISSING
+    assert trouble(store.write, "a", Bytes(b"ours"), NOTHING, Precondition(entry.etag)) is StoreErrorKind.MISSING
     assert names(folder) == []
 
 
 def test_what_another_is_writing_is_left_to_it(store: Files, folder: Path) -> None:
     body = Meddled(b"ours", lambda: problems.append(trouble(store.write, "a", Bytes(b"theirs"), NOTHING, None)))
-    problems: list[Trouble] = []
+    problems: list[StoreErrorKind] = []
 
     store.write("a", body, NOTHING, None)
 
-    assert problems == [Trouble.UNAVAILABLE]
+    assert problems == [StoreErrorKind.UNAVAILABLE]
     assert (read(store, "a"), names(folder)) == (b"ours", ["a"])
 
 
-@pytest.mark.parametrize("only", [None, Only(None)], ids=["over", "new"])
+@pytest.mark.parametrize("only", [None, Precondition(None)], ids=["over", "new"])
 def test_what_is_about_to_get_its_name_is_left_alone(
-    store: Files, folder: Path, monkeypatch: pytest.MonkeyPatch, only: Only | None
+    store: Files, folder: Path, monkeypatch: pytest.MonkeyPatch, only: Precondition | None
 ) -> None:
     """Its writer has given up the lock by then."""
-    refused: list[Trouble] = []
+    refused: list[StoreErrorKind] = []
     rename, replace = file_write.rename, os.replace
 
     def other() -> None:
@@ -217,7 +217,7 @@ def test_what_is_about_to_get_its_name_is_left_alone(
 
     store.write("a", Bytes(b"ours"), NOTHING, only)
 
-    assert refused == [Trouble.UNAVAILABLE]
+    assert refused == [StoreErrorKind.UNAVAILABLE]
     assert (read(store, "a"), names(folder)) == (b"ours", ["a"])
 
 
@@ -242,7 +242,7 @@ def test_a_lock_whose_holder_has_just_ended_is_asked_for_again(
         store.write("a", Bytes(b"ours"), NOTHING, None)
         assert (read(store, "a"), names(folder)) == (b"ours", ["a"])
     else:
-        assert trouble(store.write, "a", Bytes(b"ours"), NOTHING, None) is Trouble.UNAVAILABLE
+        assert trouble(store.write, "a", Bytes(b"ours"), NOTHING, None) is StoreErrorKind.UNAVAILABLE
         assert keys(store) == []
 
 
@@ -254,7 +254,7 @@ def test_what_a_killed_run_left_is_not_listed_and_goes_with_the_next_write(
     left.write_bytes(b"half a pic")
 
     assert keys(store) == []
-    assert trouble(store.write, left.name, Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+    assert trouble(store.write, left.name, Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
     store.write("a", Bytes(b"x"), NOTHING, None)
     assert names(folder) == ["a"]
 
@@ -263,7 +263,7 @@ def test_what_a_killed_run_left_is_not_listed_and_goes_with_the_next_write(
 def test_what_a_killed_run_left_is_tidied_up_though_the_key_is_gone(store: Files, folder: Path, name: bytes) -> None:
     (folder / os.fsdecode(name)).write_bytes(b"half a pic")
 
-    store.tidy("a")
+    store.clean_up("a")
     assert names(folder) == []
 
 
@@ -272,7 +272,7 @@ def test_what_somebody_is_writing_is_not_tidied_up(store: Files, folder: Path) -
     try:
         with Part(handle, b"a"):
             before = names(folder)
-            assert trouble(store.tidy, "a") is Trouble.UNAVAILABLE
+            assert trouble(store.clean_up, "a") is StoreErrorKind.UNAVAILABLE
             assert names(folder) == before
     finally:
         os.close(handle)
@@ -282,10 +282,10 @@ def test_what_has_the_name_of_a_lock_and_is_no_file_is_left_alone(store: Files, 
     lock = folder / os.fsdecode(lock_name(b"a"))
 
     os.mkfifo(lock)
-    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
     lock.unlink()
     lock.symlink_to(folder / "elsewhere")
-    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
     assert names(folder) == [lock.name]
 
 
@@ -305,9 +305,9 @@ def test_a_writer_killed_at_any_point_leaves_the_object_whole(store: Files, fold
             break
         assert code == -signal.SIGKILL
         if number % 2:
-            store.tidy("a")
+            store.clean_up("a")
             assert (read(store, "a"), names(folder)) == (found[-1], ["a"])
-        store.write("a", Bytes(b"third"), NOTHING, Only(entry.etag if (entry := store.look("a")) else ""))
+        store.write("a", Bytes(b"third"), NOTHING, Precondition(entry.etag if (entry := store.head("a")) else ""))
         assert (read(store, "a"), names(folder)) == (b"third", ["a"])
 
     assert found == sorted(found)  # the first as long as it goes, and then the second

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compressor.stores import file_write
-from compressor.stores.contract import Attributes, Only, Store, StoreError, Trouble
+from compressor.stores.contract import Attributes, Precondition, Store, StoreError, StoreErrorKind
 from compressor.stores.files import Files
 from compressor.stores.open import open_store
 from tests.stores.store_contract import (
@@ -65,10 +65,13 @@ def test_where_names_can_not_be_exchanged_nothing_is_replaced_on_a_condition(
     first = store.write("a", Bytes(b"first"), NOTHING, None)
 
     assert store.conditional_bytes == 0
-    assert trouble(store.write, "a", Bytes(b"second"), NOTHING, Only(first.etag, atomic=True)) is Trouble.NOT_ATOMIC
+    assert (
+        trouble(store.write, "a", Bytes(b"second"), NOTHING, Precondition(first.etag, atomic=True))
+        is StoreErrorKind.NOT_ATOMIC
+    )
     assert read(store, "a") == b"first"
     assert [path.name for path in folder.iterdir()] == ["a"]
-    store.write("a", Bytes(b"second"), NOTHING, Only(first.etag))
+    store.write("a", Bytes(b"second"), NOTHING, Precondition(first.etag))
     assert read(store, "a") == b"second"
 
 
@@ -84,10 +87,13 @@ def test_to_know_that_nothing_will_be_written_leaves_even_the_trial_out(tmp_path
 def test_a_file_with_further_hard_links_is_not_replaced_atomically(store: Files, folder: Path) -> None:
     store.write("a", Bytes(b"first"), NOTHING, None)
     (folder / "b").hardlink_to(folder / "a")
-    entry = store.look("a")
+    entry = store.head("a")
     assert entry is not None and entry.links == 2
 
-    assert trouble(store.write, "a", Bytes(b"second"), NOTHING, Only(entry.etag, atomic=True)) is Trouble.NOT_ATOMIC
+    assert (
+        trouble(store.write, "a", Bytes(b"second"), NOTHING, Precondition(entry.etag, atomic=True))
+        is StoreErrorKind.NOT_ATOMIC
+    )
     assert read(store, "a") == read(store, "b") == b"first"
     assert [path.name for path in folder.rglob(".*")] == []
 
@@ -105,16 +111,16 @@ def test_a_url_and_a_path_name_the_same_folder(tmp_path: Path) -> None:
 
     assert keys(open_store(f"file://{tmp_path}/a%25b%20c")) == ["x"]
     assert keys(open_store(f"{tmp_path}/a%b c")) == ["x"]
-    assert trouble(keys, open_store(f"{tmp_path}/nothing")) is Trouble.MISSING
+    assert trouble(keys, open_store(f"{tmp_path}/nothing")) is StoreErrorKind.MISSING
 
 
 @pytest.mark.parametrize("key", ["", "/", "/etc/x", "../x", "a/../../x", "a/..", ".", "a//b", "a/", "a\0b", "\ud800"])
 def test_no_key_leads_outside(store: Files, folder: Path, key: str) -> None:
     (folder / "a").mkdir()
 
-    assert trouble(store.write, key, Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
-    assert trouble(store.open, key) is Trouble.IMPOSSIBLE
-    assert trouble(store.delete, key, "etag") is Trouble.IMPOSSIBLE
+    assert trouble(store.write, key, Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
+    assert trouble(store.open, key) is StoreErrorKind.IMPOSSIBLE
+    assert trouble(store.delete, key, "etag") is StoreErrorKind.IMPOSSIBLE
     assert sorted(path.name for path in folder.parent.rglob("*")) == ["a", "store"]
 
 
@@ -130,19 +136,19 @@ def test_no_link_is_followed_or_listed(store: Files, folder: Path) -> None:
 
     assert keys(store) == []
     for key in ("link/secret", "link/new", "file", "pipe", "socket"):
-        assert trouble(store.open, key) is Trouble.IMPOSSIBLE
-        assert trouble(store.look, key) is Trouble.IMPOSSIBLE
-        assert trouble(store.write, key, Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
-        assert trouble(store.delete, key, "etag") is Trouble.IMPOSSIBLE
+        assert trouble(store.open, key) is StoreErrorKind.IMPOSSIBLE
+        assert trouble(store.head, key) is StoreErrorKind.IMPOSSIBLE
+        assert trouble(store.write, key, Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
+        assert trouble(store.delete, key, "etag") is StoreErrorKind.IMPOSSIBLE
     assert [path.name for path in outside.iterdir()] == ["secret"]
 
 
 def test_a_file_in_the_place_of_a_folder_is_no_folder(store: Files) -> None:
     store.write("a", Bytes(b"x"), NOTHING, None)
 
-    assert store.look("a/b") is None
-    assert trouble(store.open, "a/b") is Trouble.MISSING
-    assert trouble(store.write, "a/b", Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+    assert store.head("a/b") is None
+    assert trouble(store.open, "a/b") is StoreErrorKind.MISSING
+    assert trouble(store.write, "a/b", Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
 
 
 @pytest.mark.parametrize("change", ["bytes", "mode", "name"])
@@ -161,7 +167,7 @@ def test_every_change_of_a_file_changes_its_etag(store: Files, folder: Path, cha
         os.utime(folder / "new", ns=(state.st_atime_ns, state.st_mtime_ns))
         (folder / "new").rename(path)
 
-    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, Only(entry.etag)) is Trouble.CHANGED
+    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, Precondition(entry.etag)) is StoreErrorKind.CHANGED
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(store: Files, folder: Path) -> None:
@@ -171,14 +177,14 @@ def test_a_file_that_changes_while_it_is_read_is_refused(store: Files, folder: P
         chunks = opened.chunks()
         next(chunks)
         (folder / "a").write_bytes(b"other")
-        assert trouble(list, chunks) is Trouble.CHANGED
+        assert trouble(list, chunks) is StoreErrorKind.CHANGED
 
 
 def test_readers_go_on_with_the_old_file(store: Files) -> None:
     entry = store.write("a", Bytes(b"first"), NOTHING, None)
 
     with store.open("a") as opened:
-        store.write("a", Bytes(b"second"), NOTHING, Only(entry.etag))
+        store.write("a", Bytes(b"second"), NOTHING, Precondition(entry.etag))
         assert opened.entry == entry
         assert os.pread(opened.file, 100, 0) == b"first"
 
@@ -188,7 +194,7 @@ def test_a_body_of_another_size_is_not_written(store: Files, folder: Path) -> No
     body.size = 6
     body.chunks = lambda: iter([b"12345"])  # type: ignore[method-assign]
 
-    assert trouble(store.write, "a", body, NOTHING, None) is Trouble.OTHER
+    assert trouble(store.write, "a", body, NOTHING, None) is StoreErrorKind.OTHER
     assert list(folder.iterdir()) == []
 
 
@@ -213,8 +219,13 @@ def test_a_copy_shares_nothing_that_can_be_written(store: Files, folder: Path) -
 def test_what_a_file_can_not_carry_is_named(store: Files) -> None:
     attributes = Attributes({"content-type": "image/png"}, {"a": "b"}, {"c": "d", "e": "f"}, "COLD")
 
-    assert store.drops(attributes) == ("content-type", "1 metadata entries", "2 tags", "storage class COLD")
-    assert store.drops(NOTHING) == ()
+    assert store.unsupported_attributes(attributes) == (
+        "content-type",
+        "1 metadata entries",
+        "2 tags",
+        "storage class COLD",
+    )
+    assert store.unsupported_attributes(NOTHING) == ()
 
 
 def test_memory_holds_one_folder_at_a_time(store: Store, folder: Path) -> None:
@@ -245,13 +256,13 @@ def test_a_folder_that_may_not_be_listed_ends_the_listing_or_is_told(tmp_path, m
 
     def names(self, base):
         if base == b"private/":
-            raise StoreError(Trouble.DENIED, "private/: Permission denied")
+            raise StoreError(StoreErrorKind.DENIED, "private/: Permission denied")
         return really(self, base)
 
     monkeypatch.setattr(Files, "_names", names)
     told = []
-    found = list(Files(str(tmp_path)).entries(lambda key, error: told.append((key, error.trouble))))
+    found = list(Files(str(tmp_path)).entries(lambda key, error: told.append((key, error.kind))))
 
-    assert [entry.key for entry in found] == ["a/1", "z/3"] and told == [("private/", Trouble.DENIED)]
+    assert [entry.key for entry in found] == ["a/1", "z/3"] and told == [("private/", StoreErrorKind.DENIED)]
     with pytest.raises(StoreError, match="Permission denied"):
         list(Files(str(tmp_path)).entries())

@@ -4,7 +4,7 @@ import obstore
 import pytest
 from obstore.store import MemoryStore, S3Store
 
-from compressor.stores.contract import Attributes, Only, StoreError, Trouble
+from compressor.stores.contract import Attributes, Precondition, StoreError, StoreErrorKind
 from compressor.stores.obstores import CLIENT, SAID, Objects, trouble_of
 from compressor.stores.open import open_store
 from tests.stores.s3_servers import moto_server
@@ -61,8 +61,8 @@ class TestObjects(StoreContract):
 
 @pytest.mark.parametrize("key", ["a\tb", "a\\b", "a\nb", "/a", "a/", *(key for key in SLASHED_KEYS)])
 def test_keys_that_obstore_does_not_know_are_refused(store: Objects, key: str) -> None:
-    assert trouble(store.write, key, Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
-    assert trouble(store.open, key) is Trouble.IMPOSSIBLE
+    assert trouble(store.write, key, Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
+    assert trouble(store.open, key) is StoreErrorKind.IMPOSSIBLE
     assert keys(store) == []
 
 
@@ -76,7 +76,7 @@ def test_a_listing_with_a_key_that_obstore_does_not_know_names_it() -> None:
 
         with pytest.raises(StoreError, match=r"b\\tc") as caught:
             keys(store)
-        assert caught.value.trouble is Trouble.IMPOSSIBLE
+        assert caught.value.kind is StoreErrorKind.IMPOSSIBLE
 
 
 def test_what_is_being_written_is_not_listed(store: Objects, memory: MemoryStore) -> None:
@@ -84,44 +84,44 @@ def test_what_is_being_written_is_not_listed(store: Objects, memory: MemoryStore
     obstore.put(memory, f"some/prefix/{name}", b"half")
 
     assert keys(store) == keys(Objects.over(memory, "memory://container", 1)) == []
-    assert trouble(store.write, name, Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+    assert trouble(store.write, name, Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
 
 
 def test_what_can_not_be_carried_is_named(memory: MemoryStore) -> None:
     attributes = Attributes({"content-type": "image/png", "expires": "0"}, {"a-b": "1", "ab": "2"})
 
-    assert Objects.over(memory, "az://container", 1).drops(attributes) == ("expires", "metadata a-b")
-    assert Objects.over(memory, "gs://bucket", 1).drops(attributes) == ("expires",)
+    assert Objects.over(memory, "az://container", 1).unsupported_attributes(attributes) == ("expires", "metadata a-b")
+    assert Objects.over(memory, "gs://bucket", 1).unsupported_attributes(attributes) == ("expires",)
     assert "tags can't be read" in Objects.over(memory, "az://container", 1).notices[0]
 
 
 def test_an_unknown_kind_of_store_is_impossible() -> None:
     with pytest.raises(StoreError, match="zz://bucket/prefix: .*zz://bucket") as caught:
         open_store("zz://bucket/prefix")
-    assert caught.value.trouble is Trouble.IMPOSSIBLE
+    assert caught.value.kind is StoreErrorKind.IMPOSSIBLE
 
 
 @pytest.mark.parametrize(
     "said, expected",
     [
-        ("Server returned non-2xx status code: 503 Service Unavailable: ServerBusy", Trouble.THROTTLED),
-        ("Server returned non-2xx status code: 429 Too Many Requests", Trouble.THROTTLED),
-        ("Server returned non-2xx status code: 409 Conflict: <Code>BlobArchived</Code>", Trouble.ARCHIVED),
-        ("Server returned non-2xx status code: 409 Conflict: BlobImmutableDueToPolicy", Trouble.HELD),
-        ("Server returned non-2xx status code: 500 Internal Server Error", Trouble.UNAVAILABLE),
-        ("error sending request for url (http://127.0.0.1:9/x)", Trouble.UNAVAILABLE),
-        ("Generic HTTP error: request or response body error: operation timed out", Trouble.UNAVAILABLE),
-        ("Server returned non-2xx status code: 400 Bad Request: InvalidMetadata", Trouble.OTHER),
+        ("Server returned non-2xx status code: 503 Service Unavailable: ServerBusy", StoreErrorKind.THROTTLED),
+        ("Server returned non-2xx status code: 429 Too Many Requests", StoreErrorKind.THROTTLED),
+        ("Server returned non-2xx status code: 409 Conflict: <Code>BlobArchived</Code>", StoreErrorKind.ARCHIVED),
+        ("Server returned non-2xx status code: 409 Conflict: BlobImmutableDueToPolicy", StoreErrorKind.HELD),
+        ("Server returned non-2xx status code: 500 Internal Server Error", StoreErrorKind.UNAVAILABLE),
+        ("error sending request for url (http://127.0.0.1:9/x)", StoreErrorKind.UNAVAILABLE),
+        ("Generic HTTP error: request or response body error: operation timed out", StoreErrorKind.UNAVAILABLE),
+        ("Server returned non-2xx status code: 400 Bad Request: InvalidMetadata", StoreErrorKind.OTHER),
     ],
 )
-def test_an_error_without_a_class_is_known_by_what_it_says(said: str, expected: Trouble) -> None:
+def test_an_error_without_a_class_is_known_by_what_it_says(said: str, expected: StoreErrorKind) -> None:
     assert trouble_of(obstore.exceptions.GenericError(said)) is expected
     assert len(SAID) == 5
 
 
 def test_a_version_of_the_same_bytes_is_another(store: Objects) -> None:
     first = store.write("a", Bytes(noise(9)), NOTHING, None)
-    second = store.write("a", Bytes(noise(9)), NOTHING, Only(first.etag))
+    second = store.write("a", Bytes(noise(9)), NOTHING, Precondition(first.etag))
 
     assert first.etag != second.etag
     assert read(store, "a") == noise(9)
@@ -131,7 +131,8 @@ def test_what_is_too_large_for_a_condition_is_not_replaced_atomically(store: Obj
     first = store.write("a", Bytes(b"first"), NOTHING, None)
 
     assert (
-        trouble(store.write, "a", Bytes(noise(7 << 20)), NOTHING, Only(first.etag, atomic=True)) is Trouble.NOT_ATOMIC
+        trouble(store.write, "a", Bytes(noise(7 << 20)), NOTHING, Precondition(first.etag, atomic=True))
+        is StoreErrorKind.NOT_ATOMIC
     )
     assert read(store, "a") == b"first" and leftovers() == []
-    store.write("a", Bytes(noise(1000)), NOTHING, Only(first.etag, atomic=True))
+    store.write("a", Bytes(noise(1000)), NOTHING, Precondition(first.etag, atomic=True))

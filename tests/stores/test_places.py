@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compressor.errors import SettingsError
-from compressor.stores.places import below, keep_place, normal
+from compressor.stores.places import keep_place, normal, relative_prefix
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,6 @@ def test_places_that_are_the_same_are_equal(tmp_path: Path, monkeypatch: pytest.
 
     assert normal("link/2024") == normal(f"file://{tmp_path}/photos/2024/") == str(tmp_path / "photos/2024")
     assert normal("s3://b/a/") == normal("s3://b/a") and normal("s3://b/") == normal("s3://b")
-    assert below("link/2024", "photos") == "2024/"
-    assert below("s3://b/a/c/", "s3://b/a") == "c/" and below("s3://b/a", "s3://b/a/") == ""
-    assert below("s3://b/ab", "s3://b/a") is None and below("photos", "photos/2024") is None
+    assert relative_prefix("link/2024", "photos") == "2024/"
+    assert relative_prefix("s3://b/a/c/", "s3://b/a") == "c/" and relative_prefix("s3://b/a", "s3://b/a/") == ""
+    assert relative_prefix("s3://b/ab", "s3://b/a") is None and relative_prefix("photos", "photos/2024") is None

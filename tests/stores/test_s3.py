@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from compressor.stores import s3, s3_client, s3_multipart
-from compressor.stores.contract import Attributes, Only, Trouble, part_name
+from compressor.stores.contract import Attributes, Precondition, StoreErrorKind, part_name
 from compressor.stores.s3 import Bucket
 from tests.stores.s3_servers import Server, moto_server
 from tests.stores.store_contract import (
@@ -98,9 +98,9 @@ def test_what_is_too_large_for_one_copy_is_copied_in_pieces(
     monkeypatch.setattr(s3_multipart, "COPY_PIECE_BYTES", 5 << 20)
     without_acls(server, bucket)  # moto fails on the ACL of what came in parts
 
-    first = store.write("a", Bytes(noise(11 << 20)), ATTRIBUTES, Only(None))
-    store.write("a", Bytes(noise(7 << 20)), ATTRIBUTES, Only(first.etag))
-    entry = store.look("a")
+    first = store.write("a", Bytes(noise(11 << 20)), ATTRIBUTES, Precondition(None))
+    store.write("a", Bytes(noise(7 << 20)), ATTRIBUTES, Precondition(first.etag))
+    entry = store.head("a")
     assert entry is not None
     store.copy("a", entry.etag, "kept")
 
@@ -115,11 +115,12 @@ def test_what_is_too_large_for_a_condition_is_not_replaced_atomically(store: Buc
     first = store.write("a", Bytes(b"first"), NOTHING, None)
 
     assert (
-        trouble(store.write, "a", Bytes(noise(7 << 20)), NOTHING, Only(first.etag, atomic=True)) is Trouble.NOT_ATOMIC
+        trouble(store.write, "a", Bytes(noise(7 << 20)), NOTHING, Precondition(first.etag, atomic=True))
+        is StoreErrorKind.NOT_ATOMIC
     )
     assert read(store, "a") == b"first" and leftovers() == []
-    second = store.write("a", Bytes(noise(1000)), NOTHING, Only(first.etag, atomic=True))
-    assert store.look("a") == second
+    second = store.write("a", Bytes(noise(1000)), NOTHING, Precondition(first.etag, atomic=True))
+    assert store.head("a") == second
 
 
 def test_a_prefix_is_a_folder(server: Server, bucket: str) -> None:
@@ -138,7 +139,7 @@ def check_acls(server: Server, bucket: str, store: Bucket, size: int) -> None:
     before = server.client.get_object_acl(**where)["Grants"]
     assert len(before) == 2
 
-    store.write("a", Bytes(noise(size)), NOTHING, Only(first.etag))
+    store.write("a", Bytes(noise(size)), NOTHING, Precondition(first.etag))
 
     after = server.client.get_object_acl(**where)["Grants"]
     assert sorted(map(str, after)) == sorted(map(str, before))
@@ -181,7 +182,7 @@ def test_archived_objects_say_so(server: Server, bucket: str, store: Bucket) -> 
     server.client.put_object(Bucket=bucket, Key="some/prefix/a", Body=b"x", StorageClass="GLACIER")
 
     assert [entry.storage_class for entry in store.entries()] == ["GLACIER"]
-    assert trouble(store.open, "a") is Trouble.ARCHIVED
+    assert trouble(store.open, "a") is StoreErrorKind.ARCHIVED
 
 
 def test_what_is_being_written_is_not_listed(server: Server, bucket: str, store: Bucket) -> None:
@@ -190,7 +191,7 @@ def test_what_is_being_written_is_not_listed(server: Server, bucket: str, store:
     server.client.put_object(Bucket=bucket, Key=name, Body=b"half")
 
     assert keys(store) == keys(Bucket(f"s3://{bucket}", 1)) == []
-    assert trouble(store.write, name.rpartition("/")[2], Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+    assert trouble(store.write, name.rpartition("/")[2], Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
 
 
 def test_uploads_of_a_killed_run_are_aborted(server: Server, bucket: str, store: Bucket, leftovers: Leftovers) -> None:
@@ -200,29 +201,29 @@ def test_uploads_of_a_killed_run_are_aborted(server: Server, bucket: str, store:
         server.client.put_object(Bucket=bucket, Key=name, Body=b"half")
     assert len(leftovers()) == 4
 
-    store.write("a", Bytes(noise(7 << 20)), NOTHING, Only(None))
+    store.write("a", Bytes(noise(7 << 20)), NOTHING, Precondition(None))
 
     assert len(leftovers()) == 2
     assert read(store, "a") == noise(7 << 20)
 
-    store.tidy("b")
+    store.clean_up("b")
     assert not leftovers() and keys(store) == ["a"]
 
 
 def test_a_bucket_that_is_not_there_is_not_an_empty_one(server: Server) -> None:
     store = Bucket("s3://no-such-bucket", 1 << 20)
 
-    assert trouble(keys, store) is Trouble.OTHER
-    assert trouble(store.open, "a") is Trouble.OTHER
-    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, None) is Trouble.OTHER
+    assert trouble(keys, store) is StoreErrorKind.OTHER
+    assert trouble(store.open, "a") is StoreErrorKind.OTHER
+    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, None) is StoreErrorKind.OTHER
 
 
 def test_a_key_that_is_no_text_is_impossible(store: Bucket) -> None:
-    assert trouble(store.write, "a\udcff", Bytes(b"x"), NOTHING, None) is Trouble.IMPOSSIBLE
+    assert trouble(store.write, "a\udcff", Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
 
 
 def test_extended_attributes_are_named_as_lost(store: Bucket) -> None:
     attributes = Attributes(local=(0o644, 0, 0, 0, (("user.a", b"b"), ("user.c", b"d"))))
 
-    assert store.drops(attributes) == ("2 extended attributes",)
-    assert store.drops(ATTRIBUTES) == ()
+    assert store.unsupported_attributes(attributes) == ("2 extended attributes",)
+    assert store.unsupported_attributes(ATTRIBUTES) == ()

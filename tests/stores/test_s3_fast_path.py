@@ -9,7 +9,7 @@ from botocore.credentials import Credentials
 from botocore.httpsession import get_cert_path
 
 from compressor.stores import s3_client
-from compressor.stores.contract import Only, Trouble
+from compressor.stores.contract import Precondition, StoreErrorKind
 from compressor.stores.s3 import Bucket
 from compressor.stores.s3_fast_path import USUAL_ACL, Quick
 from tests.stores.canned_server import Answer, Canned, canned, refusal
@@ -50,7 +50,7 @@ def store(server: Canned, connection: tuple[Canned, object], monkeypatch: pytest
 def test_the_way_is_learned_once(server: Canned, store: Bucket) -> None:
     server.answers = [there("1", 5), there("1", 5)]
 
-    assert store.look(KEY) == store.look(KEY)
+    assert store.head(KEY) == store.head(KEY)
     assert [asked.path for asked in server.asked] == ["/bucket/a%20b/%C3%BC%2Bc%25~%281%29%21%2A%27/../d//e"] * 2
 
 
@@ -96,14 +96,14 @@ def test_a_put_whose_answer_was_lost_is_found_to_be_done(server: Canned, store: 
     ours, now = noise(1000), there("2", 1000)
     server.answers = [NO_ACLS, PROBED, Answer(0), PROBED, now, now, content("2", ours), now]
 
-    assert store.write("a", Bytes(ours), NOTHING, Only("1")).etag == "2"
+    assert store.write("a", Bytes(ours), NOTHING, Precondition("1")).etag == "2"
 
 
 def test_a_put_that_was_refused_is_not(server: Canned, store: Bucket) -> None:
     now = there("2", 1000)
     server.answers = [NO_ACLS, PROBED, PROBED, PROBED, now, now]
 
-    assert trouble(store.write, "a", Bytes(noise(1000)), NOTHING, Only("1")) is Trouble.CHANGED
+    assert trouble(store.write, "a", Bytes(noise(1000)), NOTHING, Precondition("1")) is StoreErrorKind.CHANGED
 
 
 def test_a_body_of_another_size_is_not_sent(server: Canned, store: Bucket) -> None:
@@ -111,7 +111,7 @@ def test_a_body_of_another_size_is_not_sent(server: Canned, store: Bucket) -> No
     body.size = 6
     body.chunks = lambda: iter([b"12345"])  # type: ignore[method-assign]
 
-    assert trouble(store.write, "a", body, NOTHING, None) is Trouble.OTHER
+    assert trouble(store.write, "a", body, NOTHING, None) is StoreErrorKind.OTHER
     assert server.asked == []
 
 
@@ -122,7 +122,7 @@ def test_a_body_that_does_not_end_is_no_whole_one(server: Canned, store: Bucket,
     server.answers = [answer]
 
     with store.open("a") as opened:
-        assert trouble(list, opened.chunks()) is Trouble.UNAVAILABLE
+        assert trouble(list, opened.chunks()) is StoreErrorKind.UNAVAILABLE
 
 
 def test_what_no_header_can_carry_is_left_to_boto3(server: Canned, store: Bucket) -> None:

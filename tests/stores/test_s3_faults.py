@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compressor.stores import s3_client, s3_fast_path
-from compressor.stores.contract import Attributes, Only, StoreError, Trouble
+from compressor.stores.contract import Attributes, Precondition, StoreError, StoreErrorKind
 from compressor.stores.s3 import Bucket
 from tests.stores.canned_server import Answer, Canned, canned, refusal
 from tests.stores.s3_servers import server_at
@@ -76,23 +76,23 @@ def retrying(module_server: tuple[Canned, dict[int, Any]], monkeypatch: pytest.M
 @pytest.mark.parametrize(
     "answer, expected",
     [
-        (refusal(404, "NoSuchKey"), Trouble.MISSING),
-        (refusal(404, "NoSuchBucket"), Trouble.OTHER),
-        (refusal(403, "AccessDenied"), Trouble.DENIED),
-        (refusal(401), Trouble.DENIED),
-        (refusal(403, "InvalidObjectState"), Trouble.ARCHIVED),
-        (refusal(503, "SlowDown"), Trouble.THROTTLED),
-        (refusal(503), Trouble.THROTTLED),
-        (refusal(429), Trouble.THROTTLED),
-        (refusal(500, "InternalError"), Trouble.UNAVAILABLE),
-        (refusal(502), Trouble.UNAVAILABLE),
-        (refusal(400, "RequestTimeout"), Trouble.UNAVAILABLE),
-        (refusal(400, "InvalidArgument"), Trouble.OTHER),
-        (Answer(0), Trouble.UNAVAILABLE),
-        (Answer(200, body=b"<not xml", headers={"Content-Length": "100"}, cut=3), Trouble.UNAVAILABLE),
+        (refusal(404, "NoSuchKey"), StoreErrorKind.MISSING),
+        (refusal(404, "NoSuchBucket"), StoreErrorKind.OTHER),
+        (refusal(403, "AccessDenied"), StoreErrorKind.DENIED),
+        (refusal(401), StoreErrorKind.DENIED),
+        (refusal(403, "InvalidObjectState"), StoreErrorKind.ARCHIVED),
+        (refusal(503, "SlowDown"), StoreErrorKind.THROTTLED),
+        (refusal(503), StoreErrorKind.THROTTLED),
+        (refusal(429), StoreErrorKind.THROTTLED),
+        (refusal(500, "InternalError"), StoreErrorKind.UNAVAILABLE),
+        (refusal(502), StoreErrorKind.UNAVAILABLE),
+        (refusal(400, "RequestTimeout"), StoreErrorKind.UNAVAILABLE),
+        (refusal(400, "InvalidArgument"), StoreErrorKind.OTHER),
+        (Answer(0), StoreErrorKind.UNAVAILABLE),
+        (Answer(200, body=b"<not xml", headers={"Content-Length": "100"}, cut=3), StoreErrorKind.UNAVAILABLE),
     ],
 )
-def test_a_refusal_has_its_trouble(server: Canned, store: Bucket, answer: Answer, expected: Trouble) -> None:
+def test_a_refusal_has_its_trouble(server: Canned, store: Bucket, answer: Answer, expected: StoreErrorKind) -> None:
     server.answers = [answer]
 
     if answer.cut is None:
@@ -111,20 +111,20 @@ def test_a_body_that_does_not_end_is_no_whole_one(server: Canned, store: Bucket,
     with store.open("a") as opened:
         chunks = opened.chunks()
         next(chunks)
-        assert trouble(list, chunks) is Trouble.UNAVAILABLE
+        assert trouble(list, chunks) is StoreErrorKind.UNAVAILABLE
 
 
 def test_an_answer_that_does_not_come_is_a_time_out(server: Canned, store: Bucket) -> None:
     server.answers = [Answer(200, {"Content-Length": "5"}, stalls=True)]
 
-    assert trouble(keys, store) is Trouble.UNAVAILABLE
+    assert trouble(keys, store) is StoreErrorKind.UNAVAILABLE
 
 
 def test_nobody_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
 
     with server_at("http://127.0.0.1:9"):
-        assert trouble(Bucket("s3://bucket", 1).look, "a") is Trouble.UNAVAILABLE
+        assert trouble(Bucket("s3://bucket", 1).head, "a") is StoreErrorKind.UNAVAILABLE
 
 
 def test_no_credentials_are_no_entry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ def test_no_credentials_are_no_entry(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-        assert trouble(Bucket("s3://bucket", 1).look, "a") is Trouble.DENIED
+        assert trouble(Bucket("s3://bucket", 1).head, "a") is StoreErrorKind.DENIED
 
 
 def test_a_put_whose_answer_was_lost_is_found_to_be_done(server: Canned, retrying: Bucket) -> None:
@@ -142,25 +142,25 @@ def test_a_put_whose_answer_was_lost_is_found_to_be_done(server: Canned, retryin
     lost = [Answer(0), PROBED, there("2", 1000), content("2", ours), there("2", 1000)]
     server.answers = [NO_ACLS, PROBED, *lost[:2], there("2", 1000), *lost[2:]]
 
-    assert retrying.write("a", Bytes(ours), NOTHING, Only("1")).etag == "2"
+    assert retrying.write("a", Bytes(ours), NOTHING, Precondition("1")).etag == "2"
     assert server.methods()[2:] == ["PUT", "PUT", "HEAD", "HEAD", "GET", "HEAD"]
     server.answers = list(lost)
-    assert retrying.write("a", Bytes(ours), NOTHING, Only(None)).etag == "2"
+    assert retrying.write("a", Bytes(ours), NOTHING, Precondition(None)).etag == "2"
 
 
 def test_a_put_whose_answer_was_lost_is_not_taken_for_another_of_that_size(server: Canned, retrying: Bucket) -> None:
     now = there("2", 1000)
     server.answers = [NO_ACLS, PROBED, Answer(0), PROBED, now, now, content("2", noise(999) + b"x")]
 
-    assert trouble(retrying.write, "a", Bytes(noise(1000)), NOTHING, Only("1")) is Trouble.CHANGED
+    assert trouble(retrying.write, "a", Bytes(noise(1000)), NOTHING, Precondition("1")) is StoreErrorKind.CHANGED
 
 
 def test_conditions_are_written_as_the_server_wants_them(server: Canned, store: Bucket) -> None:
     """Ceph's gateway compares with the quotes, up to version 16 at least."""
     server.answers = [NO_ACLS, PROBED, refusal(412), there("1", 5), written("2"), there("2", 3)]
-    store.write("a", Bytes(b"new"), NOTHING, Only("1"))
+    store.write("a", Bytes(b"new"), NOTHING, Precondition("1"))
     server.answers = [written("3"), there("3", 4)]
-    store.write("a", Bytes(b"next"), NOTHING, Only("2"))
+    store.write("a", Bytes(b"next"), NOTHING, Precondition("2"))
 
     assert [asked.headers.get("If-Match") for asked in server.asked if asked.method == "PUT"][1:] == ['"1"', "1", "2"]
 
@@ -172,7 +172,7 @@ def test_a_server_that_does_not_heed_conditions_is_found_out(server: Canned, sto
     assert server.methods() == ["PUT", "DELETE"]
     assert server.asked[0].path == server.asked[1].path
     server.answers = [NO_ACLS, there("9", 5)]
-    assert trouble(store.write, "a", Bytes(b"new"), NOTHING, Only("1")) is Trouble.CHANGED
+    assert trouble(store.write, "a", Bytes(b"new"), NOTHING, Precondition("1")) is StoreErrorKind.CHANGED
 
 
 @pytest.mark.parametrize("status, expected", [(403, 1 << 20), (404, 1 << 20), (412, 1 << 20), (400, 0), (501, 0)])
@@ -186,26 +186,33 @@ def test_a_conflict_is_tried_again(server: Canned, store: Bucket) -> None:
     conflict = refusal(409, "ConditionalRequestConflict")
     server.answers = [NO_ACLS, PROBED, conflict, conflict, written("2"), there("2", 3)]
 
-    assert store.write("a", Bytes(b"new"), NOTHING, Only("1")).etag == "2"
+    assert store.write("a", Bytes(b"new"), NOTHING, Precondition("1")).etag == "2"
     server.answers = [conflict, conflict, conflict, there("2", 9)]
-    assert trouble(store.write, "a", Bytes(b"new"), NOTHING, Only("2")) is Trouble.CHANGED
+    assert trouble(store.write, "a", Bytes(b"new"), NOTHING, Precondition("2")) is StoreErrorKind.CHANGED
 
 
 def test_a_condition_that_fails_though_nothing_has_changed_is_no_condition(server: Canned, store: Bucket) -> None:
     """Ceph's gateway, version 16, refuses every If-Match in a versioned bucket."""
     refused = [refusal(412), there("1", 5), refusal(412), there("1", 5), there("1", 5)]
     server.answers = [NO_ACLS, PROBED, *refused]
-    assert trouble(store.write, "a", Bytes(b"new"), NOTHING, Only("1", atomic=True)) is Trouble.NOT_ATOMIC
+    assert (
+        trouble(store.write, "a", Bytes(b"new"), NOTHING, Precondition("1", atomic=True)) is StoreErrorKind.NOT_ATOMIC
+    )
 
     server.answers = [*refused, written("2"), there("2", 3)]
-    assert store.write("a", Bytes(b"new"), NOTHING, Only("1")).etag == "2"
+    assert store.write("a", Bytes(b"new"), NOTHING, Precondition("1")).etag == "2"
     assert "If-Match" not in server.asked[-2].headers
 
 
 @pytest.mark.parametrize(
-    "now, expected", [(there("9", 3), Trouble.CHANGED), (there("2", 4), Trouble.OTHER), (refusal(404), Trouble.CHANGED)]
+    "now, expected",
+    [
+        (there("9", 3), StoreErrorKind.CHANGED),
+        (there("2", 4), StoreErrorKind.OTHER),
+        (refusal(404), StoreErrorKind.CHANGED),
+    ],
 )
-def test_what_was_written_is_looked_at(server: Canned, store: Bucket, now: Answer, expected: Trouble) -> None:
+def test_what_was_written_is_looked_at(server: Canned, store: Bucket, now: Answer, expected: StoreErrorKind) -> None:
     server.answers = [written("2"), now]
 
     assert trouble(store.write, "a", Bytes(b"new"), NOTHING, None) is expected
@@ -213,10 +220,10 @@ def test_what_was_written_is_looked_at(server: Canned, store: Bucket, now: Answe
 
 def test_an_acl_that_can_not_be_read_is_not_lost(server: Canned, store: Bucket) -> None:
     server.answers = [refusal(403), refusal(403, "AccessDenied")]
-    assert trouble(store.write, "a", Bytes(b"new"), NOTHING, Only("1")) is Trouble.DENIED
+    assert trouble(store.write, "a", Bytes(b"new"), NOTHING, Precondition("1")) is StoreErrorKind.DENIED
 
     server.answers = [refusal(501, "NotImplemented"), PROBED, written("2"), there("2", 3)]
-    assert store.write("a", Bytes(b"new"), NOTHING, Only("1")).etag == "2"
+    assert store.write("a", Bytes(b"new"), NOTHING, Precondition("1")).etag == "2"
 
 
 def test_what_can_not_be_carried_is_named(server: Canned, store: Bucket) -> None:
@@ -256,8 +263,8 @@ def test_encryption_stays_with_the_object_and_does_not_move(server: Canned, stor
         attributes = opened.attributes
     server.answers = [NO_ACLS, PROBED, written("2"), there("2", 3), written("3"), there("3", 3)]
 
-    store.write("a", Bytes(b"new"), attributes, Only("1"))
-    store.write("b", Bytes(b"new"), attributes, Only(None))
+    store.write("a", Bytes(b"new"), attributes, Precondition("1"))
+    store.write("b", Bytes(b"new"), attributes, Precondition(None))
 
     replaced, new = (asked.headers for asked in server.asked if asked.method == "PUT" and asked.body == b"new")
     assert {name: value for name, value in replaced.items() if prefix in name} == sealed
@@ -269,7 +276,7 @@ def test_a_listing_out_of_order_is_refused(server: Canned, store: Bucket) -> Non
     page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{items}</ListBucketResult>".encode()
     server.answers = [Answer(body=page)]
 
-    assert trouble(keys, store) is Trouble.IMPOSSIBLE
+    assert trouble(keys, store) is StoreErrorKind.IMPOSSIBLE
 
 
 @pytest.mark.parametrize("status", [403, 405, 501])
@@ -289,7 +296,7 @@ from compressor.stores.open import open_store
 try:
     open_store({url!r})
 except StoreError as error:
-    print(error.trouble, error)
+    print(error.kind, error)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
@@ -297,9 +304,9 @@ except StoreError as error:
 
 
 def test_an_error_goes_from_process_to_process() -> None:
-    error = pickle.loads(pickle.dumps(StoreError(Trouble.HELD, "so it is")))
+    error = pickle.loads(pickle.dumps(StoreError(StoreErrorKind.HELD, "so it is")))
 
-    assert (error.trouble, str(error)) == (Trouble.HELD, "so it is")
+    assert (error.kind, str(error)) == (StoreErrorKind.HELD, "so it is")
 
 
 def test_attributes_are_empty_by_default(server: Canned, store: Bucket) -> None:

@@ -120,7 +120,7 @@ class TestAzure(StoreContract):
 
 PROGRAM = """
 import sys
-from compressor.stores.contract import Attributes, Only
+from compressor.stores.contract import Attributes, Precondition
 from compressor.stores.open import open_store
 from tests.stores.store_contract import Bytes
 
@@ -137,7 +137,7 @@ store = open_store(sys.argv[1], int(sys.argv[2]))
 store.write("small", Bytes(b"x"), Attributes(), None)
 before = peak()
 first = store.write("a", Zeros(), Attributes(), None)
-store.write("a", Zeros(), Attributes(), Only(first.etag))
+store.write("a", Zeros(), Attributes(), Precondition(first.etag))
 with store.open("a") as opened:
     assert sum(map(len, opened.chunks())) == Zeros.size
 print(peak() - before >> 10)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from compressor.kernels.png import rgba16
 from compressor.kernels.png.rgba16 import expand_rgba16, find_colors, needs, pack_rgba16
 from compressor.png.forms import Form
-from compressor.png.header import DEPTHS, GREY, PALETTE, RGB, SAMPLES, Header
+from compressor.png.header import DEPTHS, GREY, PALETTE, RGB, SAMPLES, PngHeader
 from compressor.png.reduction import Packer
 from compressor.png.rgba16 import Expander, meanings, rgba
 from tests.reference import rgba16 as reference
@@ -22,7 +22,7 @@ NONE = np.zeros(0, np.uint64)
 
 def header_of(color, depth, width, height, key=None, entries=5):
     palette = bytes(range(40, 40 + 3 * entries))[: 3 << depth] if color == PALETTE else b""
-    return Header(width=width, height=height, bit_depth=depth, color_type=color, palette=palette, transparency=key)
+    return PngHeader(width=width, height=height, bit_depth=depth, color_type=color, palette=palette, transparency=key)
 
 
 def expanded(header, rows):
