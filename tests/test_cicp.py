@@ -21,13 +21,13 @@ def in_srgb(profile, colors, mode="RGB"):
     return np.asarray(ImageCms.applyTransform(image, transform))[0].astype(int)
 
 
-def test_the_profile_of_srgb_changes_nothing():
+def test_the_profile_of_srgb_changes_nothing() -> None:
     assert np.abs(in_srgb(cicp.profile(1, 13), COLORS) - COLORS).max() <= 1
     assert icc.is_srgb(cicp.profile(1, 13))
     assert cicp.profile(2, 2) == cicp.profile(1, 2)
 
 
-def test_display_p3_has_the_colorants_that_others_give_it():
+def test_display_p3_has_the_colorants_that_others_give_it() -> None:
     """Those of the profile that Apple's devices put into their photographs."""
     expected = {
         b"rXYZ": (0.51512, 0.2412, -0.00105),
@@ -47,7 +47,7 @@ def test_display_p3_has_the_colorants_that_others_give_it():
     assert len(profile) < 600
 
 
-def test_white_is_white_in_every_profile():
+def test_white_is_white_in_every_profile() -> None:
     for primaries in cicp.PRIMARIES:
         profile = cicp.profile(primaries, 13)
         assert np.abs(in_srgb(profile, [(255, 255, 255), (0, 0, 0)]) - [[255] * 3, [0] * 3]).max() <= 1, primaries
@@ -55,7 +55,7 @@ def test_white_is_white_in_every_profile():
 
 @pytest.mark.parametrize("transfer, gamma", [(4, 2.2), (5, 2.8), (8, 1.0), (17, 2.6)])
 @pytest.mark.parametrize("grey", [False, True])
-def test_gammas(transfer, gamma, grey):
+def test_gammas(transfer: int, gamma: float, grey: bool) -> None:
     profile = cicp.profile(1, transfer, grey)
     found = in_srgb(profile, [150], "L") if grey else in_srgb(profile, [(150, 150, 150)])
     linear = (150 / 255) ** gamma
@@ -74,6 +74,6 @@ def test_gammas(transfer, gamma, grey):
         (1, 99, "BT.709 with curve 99 of H.273"),
     ],
 )
-def test_what_no_such_profile_can_say_has_a_name(primaries, transfer, name):
+def test_what_no_such_profile_can_say_has_a_name(primaries: int, transfer: int, name: str) -> None:
     assert cicp.profile(primaries, transfer) is None
     assert cicp.title(primaries, transfer) == name

@@ -54,7 +54,7 @@ def queued(cores: CoreScheduler, *kinds: bool) -> list[Working]:
     return found
 
 
-def test_a_limit_is_how_many_have_a_turn_from_then_on():
+def test_a_limit_is_how_many_have_a_turn_from_then_on() -> None:
     cores = CoreScheduler(8)
     cores.limit(1)
     first = Working(cores)
@@ -63,7 +63,7 @@ def test_a_limit_is_how_many_have_a_turn_from_then_on():
     assert cores.try_acquire_idle()
 
 
-def test_after_the_end_only_the_thread_that_ended_it_has_turns():
+def test_after_the_end_only_the_thread_that_ended_it_has_turns() -> None:
     cores = CoreScheduler(2)
     first = Working(cores)
     assert first.has.wait(PATIENCE)
@@ -82,7 +82,7 @@ def test_after_the_end_only_the_thread_that_ended_it_has_turns():
     assert not late.has.wait(0.05) and not cores.try_acquire_idle()
 
 
-def test_the_end_does_not_wait_for_ever(monkeypatch):
+def test_the_end_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.cores.END_SECONDS", 0.05)
     cores = CoreScheduler(1)
     stuck = Working(cores)
@@ -120,7 +120,7 @@ while not inside:
 """
 
 
-def test_no_thread_works_while_the_interpreter_ends():
+def test_no_thread_works_while_the_interpreter_ends() -> None:
     for _ in range(5):
         ran = subprocess.run([sys.executable, "-c", UNDER_WAY], capture_output=True, text=True, timeout=60)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
@@ -157,14 +157,14 @@ for seed in range(int(sys.argv[1])):
 
 
 @pytest.mark.parametrize("exits", [8, pytest.param(200, marks=pytest.mark.heavy)])
-def test_many_exits_under_work_end_well(exits):
+def test_many_exits_under_work_end_well(exits: int) -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", EXITS, str(exits)], capture_output=True, text=True, timeout=900
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
-def test_as_many_have_a_turn_as_there_are_cores_and_the_others_in_order():
+def test_as_many_have_a_turn_as_there_are_cores_and_the_others_in_order() -> None:
     cores = CoreScheduler(2)
     first, second = Working(cores), Working(cores)
     assert first.has.wait(PATIENCE) and second.has.wait(PATIENCE)
@@ -179,7 +179,7 @@ def test_as_many_have_a_turn_as_there_are_cores_and_the_others_in_order():
     assert cores.idle == 2
 
 
-def test_of_brief_turns_there_is_one_and_the_other_cores_are_free_for_others():
+def test_of_brief_turns_there_is_one_and_the_other_cores_are_free_for_others() -> None:
     cores = CoreScheduler(3)
     first = Working(cores, brief=True)
     assert first.has.wait(PATIENCE)
@@ -198,7 +198,7 @@ def test_of_brief_turns_there_is_one_and_the_other_cores_are_free_for_others():
     assert cores.idle == 3
 
 
-def test_those_that_came_first_are_first_whatever_they_want():
+def test_those_that_came_first_are_first_whatever_they_want() -> None:
     cores = CoreScheduler(1)
     with cores.acquired():
         found = queued(cores, True, False, True, False)
@@ -209,7 +209,7 @@ def test_those_that_came_first_are_first_whatever_they_want():
     assert cores.idle == 1
 
 
-def test_a_turn_is_taken_once_and_given_once():
+def test_a_turn_is_taken_once_and_given_once() -> None:
     cores = CoreScheduler(2)
     cores.acquire()
     cores.acquire(brief=True)
@@ -219,7 +219,7 @@ def test_a_turn_is_taken_once_and_given_once():
     assert cores.idle == 2
 
 
-def test_who_has_worked_for_a_while_lets_others(monkeypatch):
+def test_who_has_worked_for_a_while_lets_others(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = CoreScheduler(1)
     cores.acquire(brief=True)
     (other,) = queued(cores, False)
@@ -237,7 +237,7 @@ def test_who_has_worked_for_a_while_lets_others(monkeypatch):
     assert cores.idle == 1
 
 
-def test_who_has_a_turn_of_another_kind_than_is_wanted_keeps_it(monkeypatch):
+def test_who_has_a_turn_of_another_kind_than_is_wanted_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.cores.TURN_SECONDS", 0)
     cores = CoreScheduler(2)
     first = Working(cores, brief=True)
@@ -253,14 +253,14 @@ def test_who_has_a_turn_of_another_kind_than_is_wanted_keeps_it(monkeypatch):
     assert cores.idle == 2
 
 
-def test_who_has_no_turn_passes_nothing_on():
+def test_who_has_no_turn_passes_nothing_on() -> None:
     cores = CoreScheduler(1)
     cores.yield_if_contended()
     cores.release()
     assert cores.idle == 1
 
 
-def test_an_interrupt_while_waiting_leaves_nothing_behind(monkeypatch):
+def test_an_interrupt_while_waiting_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the turn is granted, and just when it has been."""
 
     class Interrupted:
@@ -312,12 +312,12 @@ assert cores.idle == cores.count - 1
 """
 
 
-def test_a_child_that_forks_has_all_turns():
+def test_a_child_that_forks_has_all_turns() -> None:
     """In a process of its own: from Python 3.12 on it is warned of forks beside threads."""
     subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], check=True, timeout=60)
 
 
-def test_closing_waits_for_helpers_and_drops_what_nobody_has_begun():
+def test_closing_waits_for_helpers_and_drops_what_nobody_has_begun() -> None:
     started, worked = threading.Event(), []
 
     class Slow:
@@ -337,7 +337,7 @@ def test_closing_waits_for_helpers_and_drops_what_nobody_has_begun():
     assert len(worked) == 1
 
 
-def test_what_helpers_raise_comes_out_where_the_job_is_due():
+def test_what_helpers_raise_comes_out_where_the_job_is_due() -> None:
     class Bad:
         done, error = False, None
 
@@ -352,7 +352,7 @@ def test_what_helpers_raise_comes_out_where_the_job_is_due():
     assert cores.idle == 2
 
 
-def test_nobody_helps_where_somebody_waits_for_a_core():
+def test_nobody_helps_where_somebody_waits_for_a_core() -> None:
     cores = CoreScheduler(2)
     with WorkAhead(object, 1, lambda seconds: None, cores) as ahead, cores.acquired():
         assert ahead.possible
@@ -366,7 +366,7 @@ def test_nobody_helps_where_somebody_waits_for_a_core():
         assert ahead.possible
 
 
-def test_what_helpers_take_is_counted():
+def test_what_helpers_take_is_counted() -> None:
     seconds: list[float] = []
 
     class Busy:
@@ -384,12 +384,12 @@ def test_what_helpers_take_is_counted():
     assert 0.01 <= sum(seconds) < 1
 
 
-def test_the_threads_of_a_process_are_no_more_than_its_cores():
+def test_the_threads_of_a_process_are_no_more_than_its_cores() -> None:
     assert _helper_threads() is _helper_threads()
     assert _helper_threads()._max_workers == cores.cores.count
 
 
-def test_a_helper_that_finds_no_turn_leaves_the_job_to_the_caller():
+def test_a_helper_that_finds_no_turn_leaves_the_job_to_the_caller() -> None:
     """Or each of two callers with a turn would wait for a helper that waits for a turn."""
     done = []
 

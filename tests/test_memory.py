@@ -3,6 +3,8 @@
 import os
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,12 +30,12 @@ def disk():
     return spool_module.default_spool_dir()
 
 
-def test_what_never_fits_is_refused_at_once(disk):
+def test_what_never_fits_is_refused_at_once(disk: Any) -> None:
     with pytest.raises(LimitError, match="whole budget"):
         reserve(Resources(memory_budget=100, spool_dir=disk), 101)
 
 
-def test_a_reservation_counts_the_overhead_and_is_given_back(disk):
+def test_a_reservation_counts_the_overhead_and_is_given_back(disk: Any) -> None:
     resources = Resources(memory_budget=100, spool_dir=disk, overhead=10)
     with reserve(resources, 50) as reservation:
         assert resources.reserved_bytes == reservation.bytes == 60
@@ -41,7 +43,7 @@ def test_a_reservation_counts_the_overhead_and_is_given_back(disk):
     assert resources.reserved_bytes == 0
 
 
-def test_what_does_not_fit_now_waits_its_turn(disk):
+def test_what_does_not_fit_now_waits_its_turn(disk: Any) -> None:
     resources = Resources(memory_budget=100, spool_dir=disk)
     first = reserve(resources, 80)
     order = []
@@ -61,7 +63,7 @@ def test_what_does_not_fit_now_waits_its_turn(disk):
     assert order == ["large", "small"]
 
 
-def test_a_wait_that_is_too_long_ends_in_busy_with_a_time_to_come_back(disk):
+def test_a_wait_that_is_too_long_ends_in_busy_with_a_time_to_come_back(disk: Any) -> None:
     resources = Resources(memory_budget=100, spool_dir=disk, wait_seconds=0.05)
     with reserve(resources, 80), pytest.raises(BusyError) as busy:
         reserve(resources, 30)
@@ -69,13 +71,13 @@ def test_a_wait_that_is_too_long_ends_in_busy_with_a_time_to_come_back(disk):
     reserve(resources, 100).close()
 
 
-def test_a_full_queue_ends_in_busy_at_once(disk):
+def test_a_full_queue_ends_in_busy_at_once(disk: Any) -> None:
     resources = Resources(memory_budget=100, spool_dir=disk, queue_limit=0, wait_seconds=60)
     with reserve(resources, 80), pytest.raises(BusyError):
         reserve(resources, 30)
 
 
-def test_a_wait_ends_when_nobody_wants_it_any_more(disk, monkeypatch):
+def test_a_wait_ends_when_nobody_wants_it_any_more(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "PATIENCE_SECONDS", 0.01)
     resources = Resources(memory_budget=100, spool_dir=disk, wait_seconds=60)
 
@@ -86,7 +88,7 @@ def test_a_wait_ends_when_nobody_wants_it_any_more(disk, monkeypatch):
         reserve(resources, 30, cancelled)
 
 
-def test_what_is_held_early_counts_beside_what_is_asked_for(disk):
+def test_what_is_held_early_counts_beside_what_is_asked_for(disk: Any) -> None:
     resources = Resources(memory_budget=100, spool_dir=disk, overhead=10)
     with resources.reservation() as reservation:
         reservation.hold(20)
@@ -103,7 +105,7 @@ def test_what_is_held_early_counts_beside_what_is_asked_for(disk):
     assert resources.reserved_bytes == 0
 
 
-def test_those_who_wait_never_hold_so_much_that_none_of_them_could_go_on(disk):
+def test_those_who_wait_never_hold_so_much_that_none_of_them_could_go_on(disk: Any) -> None:
     resources = Resources(memory_budget=100, spool_dir=disk, overhead=10, wait_seconds=60)
     admitted = reserve(resources, 30)
     waiting = threading.Thread(target=lambda: reserve(resources, 60).close())
@@ -123,7 +125,7 @@ def test_those_who_wait_never_hold_so_much_that_none_of_them_could_go_on(disk):
     assert resources.reserved_bytes == resources._early_bytes == 0
 
 
-def test_a_spool_asks_before_each_access_whether_it_is_still_wanted(disk):
+def test_a_spool_asks_before_each_access_whether_it_is_still_wanted(disk: Any) -> None:
     answers = iter([None, None])
 
     def still_wanted():
@@ -139,7 +141,7 @@ def test_a_spool_asks_before_each_access_whether_it_is_still_wanted(disk):
     spool.close()
 
 
-def test_a_head_that_was_made_last_is_read_before_its_spool(disk):
+def test_a_head_that_was_made_last_is_read_before_its_spool(disk: Any) -> None:
     spool = Resources(spool_dir=disk).spool()
     spool.write(b"defgh")
     headed = spool_module.Headed(b"abc", spool)
@@ -152,7 +154,7 @@ def test_a_head_that_was_made_last_is_read_before_its_spool(disk):
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, spool_module.SPOOL_MEMORY_BYTES + 1, 3 * spool_module.CHUNK_BYTES + 5])
-def test_a_spool_gives_back_what_was_written_as_often_as_asked(disk, size):
+def test_a_spool_gives_back_what_was_written_as_often_as_asked(disk: Any, size: Any) -> None:
     data = os.urandom(size)
     resources = Resources(spool_dir=disk)
     spool = resources.spool()
@@ -166,7 +168,7 @@ def test_a_spool_gives_back_what_was_written_as_often_as_asked(disk, size):
     assert resources.spooled_bytes == 0
 
 
-def test_a_spool_leaves_no_name_behind(tmp_path_factory, disk):
+def test_a_spool_leaves_no_name_behind(tmp_path_factory: pytest.TempPathFactory, disk: Any) -> None:
     directory = os.path.join(disk, f"spool-test-{os.getpid()}")
     os.mkdir(directory)
     spool = Resources(spool_dir=directory).spool()
@@ -176,7 +178,7 @@ def test_a_spool_leaves_no_name_behind(tmp_path_factory, disk):
     os.rmdir(directory)
 
 
-def test_spools_share_a_disk_budget(disk):
+def test_spools_share_a_disk_budget(disk: Any) -> None:
     resources = Resources(spool_dir=disk, spool_budget=1000)
     first, second = resources.spool(), resources.spool()
     first.write(bytes(600))
@@ -187,7 +189,7 @@ def test_spools_share_a_disk_budget(disk):
     second.close()
 
 
-def test_a_spool_directory_in_memory_is_refused(tmp_path, monkeypatch):
+def test_a_spool_directory_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/x rw\n2 1 0:2 / {tmp_path} rw - tmpfs tmpfs rw\n")
     monkeypatch.setattr(spool_module, "MOUNTINFO", str(mounts))
@@ -195,7 +197,7 @@ def test_a_spool_directory_in_memory_is_refused(tmp_path, monkeypatch):
         Resources(spool_dir=str(tmp_path))
 
 
-def test_a_spool_directory_that_is_not_there_is_refused():
+def test_a_spool_directory_that_is_not_there_is_refused() -> None:
     with pytest.raises(SettingsError, match="spool_dir"):
         Resources(spool_dir="/nowhere/at/all")
 
@@ -213,7 +215,9 @@ def test_a_spool_directory_that_is_not_there_is_refused():
     ],
     ids=repr,
 )
-def test_a_mount_point_is_recognised_whatever_bytes_its_name_has(name, tmp_path, monkeypatch):
+def test_a_mount_point_is_recognised_whatever_bytes_its_name_has(
+    name: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = os.fsencode(tmp_path) + b"/" + name
     os.mkdir(directory)
     escaped = b"".join(b"\\%03o" % byte if byte in b" \t\n\\#" else bytes([byte]) for byte in directory)

@@ -130,7 +130,7 @@ def test_cpu_seconds_are_those_of_all_stages() -> None:
         ("target_score", float("nan")),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_a_settings_error_that_names_the_field(name, value):
+def test_a_value_of_the_wrong_kind_is_a_settings_error_that_names_the_field(name: str, value: Any) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings(**{name: value})
 

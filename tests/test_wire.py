@@ -1,6 +1,7 @@
 """Settings, reports and sources as messages, and back."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,22 +47,22 @@ SETTINGS = st.builds(
 
 
 @given(SETTINGS)
-def test_settings_survive_the_way(settings):
+def test_settings_survive_the_way(settings: Any) -> None:
     message = pb.Settings.FromString(wire.settings_to_proto(settings).SerializeToString())
 
     assert wire.settings_from_proto(message) == settings
 
 
-def test_nothing_set_means_the_defaults():
+def test_nothing_set_means_the_defaults() -> None:
     assert wire.settings_from_proto(pb.Settings()) == Settings()
 
 
-def test_every_setting_travels():
+def test_every_setting_travels() -> None:
     assert {field.name for field in dataclasses.fields(Settings)} == set(pb.Settings.DESCRIPTOR.fields_by_name)
 
 
 @pytest.mark.parametrize("kind", [*ENUMS.values(), Outcome, Path])
-def test_every_enum_value_travels(kind):
+def test_every_enum_value_travels(kind: Any) -> None:
     prefix = {"ContentCredentials": "CONTENT_CREDENTIALS"}.get(kind.__name__, kind.__name__.upper())
     names = {f"{prefix}_{value.value.upper()}" for value in kind}
 
@@ -69,18 +70,18 @@ def test_every_enum_value_travels(kind):
 
 
 @pytest.mark.parametrize("message", [pb.Settings(quality=0), pb.Settings(min_saving=1), pb.Settings(effort=77)])
-def test_what_settings_refuse_is_refused(message):
+def test_what_settings_refuse_is_refused(message: Any) -> None:
     with pytest.raises(SettingsError):
         wire.settings_from_proto(message)
 
 
-def test_a_background_out_of_range_is_refused():
+def test_a_background_out_of_range_is_refused() -> None:
     with pytest.raises(SettingsError, match="background"):
         wire.settings_from_proto(pb.Settings(background=pb.Color(red=256)))
 
 
 @pytest.mark.parametrize("quality", [None, 75])
-def test_sources_survive_the_way(quality):
+def test_sources_survive_the_way(quality: int | None) -> None:
     source = Source(
         format="jpeg", description="JPEG", width=3, height=4, channels=3, quality=quality, reserved_bytes=1 << 40
     )
@@ -89,7 +90,7 @@ def test_sources_survive_the_way(quality):
 
 
 @pytest.mark.parametrize("score, region", [(None, None), (0.0, None), (91.5, "de")])
-def test_reports_survive_the_way_with_the_length_that_was_sent(score, region):
+def test_reports_survive_the_way_with_the_length_that_was_sent(score: float | None, region: str | None) -> None:
     report = Report(
         outcome=Outcome.LARGER,
         reason="asked for",
@@ -114,7 +115,7 @@ def test_reports_survive_the_way_with_the_length_that_was_sent(score, region):
     assert message.crc32c == 0xFFFFFFFF
 
 
-def test_every_field_of_a_report_travels():
+def test_every_field_of_a_report_travels() -> None:
     fields = {field.name for field in dataclasses.fields(Report)}
 
     assert fields | {"crc32c"} == set(pb.Report.DESCRIPTOR.fields_by_name)
@@ -139,13 +140,13 @@ RAW = st.builds(
 
 
 @given(RAW)
-def test_raw_survives_the_way(raw):
+def test_raw_survives_the_way(raw: Any) -> None:
     message = pb.Raw.FromString(wire.raw_to_proto(raw).SerializeToString())
 
     assert wire.raw_from_proto(message) == raw
 
 
-def test_every_field_of_raw_travels():
+def test_every_field_of_raw_travels() -> None:
     assert {field.name for field in dataclasses.fields(Raw)} == set(pb.Raw.DESCRIPTOR.fields_by_name)
 
 
@@ -153,7 +154,7 @@ SHAPE = {"width": 8, "height": 8, "channels": 3, "tile_width": 8, "tile_height":
 MOST = wire.RAW_METADATA_BYTES_MAX
 
 
-def test_metadata_of_one_mebibyte_in_the_most_comments_fit_a_message():
+def test_metadata_of_one_mebibyte_in_the_most_comments_fit_a_message() -> None:
     each = MOST // wire.RAW_COMMENTS_MAX
     raw = Raw(**SHAPE, comments=("é" * (each // 2),) * wire.RAW_COMMENTS_MAX, density=(1, DENSITY_MAX))
 
@@ -173,7 +174,7 @@ def test_metadata_of_one_mebibyte_in_the_most_comments_fit_a_message():
         ({"comments": ("",) * (wire.RAW_COMMENTS_MAX + 1)}, "comments"),
     ],
 )
-def test_more_metadata_are_refused_on_either_side(metadata, field):
+def test_more_metadata_are_refused_on_either_side(metadata: Any, field: str) -> None:
     with pytest.raises(LimitError, match=f"raw.{field} has"):
         wire.raw_to_proto(Raw(**SHAPE, **metadata))
     with pytest.raises(LimitError, match=f"raw.{field} has"):
@@ -194,18 +195,18 @@ def test_more_metadata_are_refused_on_either_side(metadata, field):
         ({"aspect": 1}, "aspect"),
     ],
 )
-def test_metadata_that_cannot_be_are_a_settings_error(metadata, field):
+def test_metadata_that_cannot_be_are_a_settings_error(metadata: Any, field: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Raw(**SHAPE, **metadata)
     assert caught.value.field == f"raw.{field}"
 
 
-def test_a_density_that_cannot_be_is_refused_when_it_arrives():
+def test_a_density_that_cannot_be_is_refused_when_it_arrives() -> None:
     with pytest.raises(SettingsError, match="raw.aspect"):
         wire.raw_from_proto(pb.Raw(**SHAPE, aspect=pb.Density(x=1)))
 
 
-def test_tiles_survive_the_way():
+def test_tiles_survive_the_way() -> None:
     tile = Tile(4, 2, b"abc")
 
     assert wire.tile_from_proto(wire.tile_to_proto(tile)) == tile

@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,13 +21,13 @@ IMAGE = jpeg(64, 48, quality=95)
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster(tmp_path_factory: pytest.TempPathFactory):
     with Cluster(tmp_path_factory.mktemp("dask")) as made:
         yield made
 
 
 @pytest.fixture
-def folders(tmp_path):
+def folders(tmp_path: Path):
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     target.mkdir()
@@ -87,7 +89,7 @@ def lead(engine, entries, told=lambda number, answer: None):
     return done, lost
 
 
-def test_objects_are_prepared_and_then_written(engine, folders):
+def test_objects_are_prepared_and_then_written(engine: Any, folders: Any) -> None:
     entries = entries_of(folders[0], "one.jpg", "two.jpg")
     for number, entry in enumerate(entries):
         engine.prepare(number, entry)
@@ -106,7 +108,7 @@ def test_objects_are_prepared_and_then_written(engine, folders):
     }
 
 
-def test_both_workers_are_given_work_and_no_more_than_slots(engine, cluster, folders):
+def test_both_workers_are_given_work_and_no_more_than_slots(engine: Any, cluster: Any, folders: Any) -> None:
     before = len(cluster.notes("prepare"))
     until(lambda: engine.slots == 8)
     entries = entries_of(folders[0], *(f"{n}-slow.jpg" for n in range(10)))
@@ -126,7 +128,7 @@ def test_both_workers_are_given_work_and_no_more_than_slots(engine, cluster, fol
     answers_of(engine, 2)
 
 
-def test_a_lone_object_has_a_worker_of_its_own(engine, cluster, folders):
+def test_a_lone_object_has_a_worker_of_its_own(engine: Any, cluster: Any, folders: Any) -> None:
     entries = entries_of(folders[0], *(f"{n}-slow.jpg" for n in range(5)))
     before = len(cluster.notes("prepare"))
     engine.prepare(0, entries[0], alone=True)
@@ -140,7 +142,7 @@ def test_a_lone_object_has_a_worker_of_its_own(engine, cluster, folders):
     assert set(pids.values()) == {*pids.values()} - {lone}
 
 
-def test_what_the_work_says_of_an_object_needs_no_commit(engine, folders):
+def test_what_the_work_says_of_an_object_needs_no_commit(engine: Any, folders: Any) -> None:
     (entry,) = entries_of(folders[0], "gone.jpg")
     (folders[0] / "gone.jpg").unlink()
     engine.prepare(1, entry)
@@ -148,7 +150,7 @@ def test_what_the_work_says_of_an_object_needs_no_commit(engine, folders):
     assert answers_of(engine, 1)[1].reason is Reason.GONE
 
 
-def test_an_object_that_breaks_the_work_has_failed_in_one_line(engine, folders):
+def test_an_object_that_breaks_the_work_has_failed_in_one_line(engine: Any, folders: Any) -> None:
     (entry,) = entries_of(folders[0], "broken.jpg")
     engine.prepare(1, entry)
 
@@ -158,7 +160,7 @@ def test_an_object_that_breaks_the_work_has_failed_in_one_line(engine, folders):
     assert done.error == "RuntimeError: two lines"
 
 
-def test_what_was_dropped_or_written_is_not_there_any_more(engine, folders):
+def test_what_was_dropped_or_written_is_not_there_any_more(engine: Any, folders: Any) -> None:
     for number, entry in enumerate(entries_of(folders[0], "one.jpg", "two.jpg")):
         engine.prepare(number, entry)
     prepared = answers_of(engine, 2)
@@ -172,7 +174,7 @@ def test_what_was_dropped_or_written_is_not_there_any_more(engine, folders):
     assert answers_of(engine, 2) == {0: Lost(), 1: Lost()}
 
 
-def test_what_died_with_its_worker_is_lost_within_seconds(engine, cluster, folders):
+def test_what_died_with_its_worker_is_lost_within_seconds(engine: Any, cluster: Any, folders: Any) -> None:
     entries = entries_of(folders[0], "one.jpg", "two-slow.jpg")
     engine.prepare(0, entries[0])
     prepared = answers_of(engine, 1)[0]
@@ -198,7 +200,7 @@ def alive(pid):
     return True
 
 
-def test_a_killed_worker_loses_no_object_and_has_none_done_twice(engine, cluster, folders):
+def test_a_killed_worker_loses_no_object_and_has_none_done_twice(engine: Any, cluster: Any, folders: Any) -> None:
     entries = entries_of(folders[0], *(f"{n:02}.jpg" for n in range(40)))
     before, killed = len(cluster.notes("prepare")), []
 
@@ -219,7 +221,7 @@ def test_a_killed_worker_loses_no_object_and_has_none_done_twice(engine, cluster
     assert len(cluster.notes("commit")) - committed <= len(entries) + len(lost)
 
 
-def test_an_object_that_kills_its_workers_is_found(engine, cluster, folders):
+def test_an_object_that_kills_its_workers_is_found(engine: Any, cluster: Any, folders: Any) -> None:
     entries = entries_of(folders[0], *(f"{n:02}.jpg" for n in range(12)), "05-poison.jpg")
     before = len(cluster.notes("prepare"))
 
@@ -234,7 +236,7 @@ def test_an_object_that_kills_its_workers_is_found(engine, cluster, folders):
     until(lambda: engine.slots == 8)  # the nannies started others
 
 
-def test_a_run_that_ends_leaves_nothing_in_its_workers(cluster, folders):
+def test_a_run_that_ends_leaves_nothing_in_its_workers(cluster: Any, folders: Any) -> None:
     (entry,) = entries_of(folders[0], "one.jpg")
     engine = Distributed(job_of(folders), cluster.address)
     engine.prepare(0, entry)
@@ -247,21 +249,21 @@ def test_a_run_that_ends_leaves_nothing_in_its_workers(cluster, folders):
     assert len(cluster.notes("close")) == closed + 1
 
 
-def test_without_a_scheduler_the_error_is_one_line(folders, monkeypatch):
+def test_without_a_scheduler_the_error_is_one_line(folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_dask, "CONNECT_SECONDS_MAX", 0.5)
 
     with pytest.raises(CompressorError, match=r"^tcp://127.0.0.1:9: no Dask scheduler answers: [^\n]+$"):
         Distributed(job_of(folders), "tcp://127.0.0.1:9")
 
 
-def test_workers_of_another_version_are_not_used(cluster, folders, monkeypatch):
+def test_workers_of_another_version_are_not_used(cluster: Any, folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_dask, "VERSION", "9.9")
 
     with pytest.raises(CompressorError, match=r"worker tcp://\S+ has version \S+ of compressor, not 9\.9$"):
         Distributed(job_of(folders), cluster.address)
 
 
-def test_a_scheduler_that_goes_ends_the_run(cluster, folders, monkeypatch):
+def test_a_scheduler_that_goes_ends_the_run(cluster: Any, folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last one: this cluster is gone."""
     monkeypatch.setattr(engine_dask, "SCHEDULER_SECONDS_MAX", 3.0)
     (entry,) = entries_of(folders[0], "one-slow.jpg")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,16 +112,18 @@ def kill_and_resume(tmp_path: Path, count: int, kills: int) -> None:
     ]
 
 
-def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path):
+def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, 24, 3)
 
 
 @pytest.mark.heavy
-def test_a_run_killed_fifty_times_ends_as_an_undisturbed_one(tmp_path):
+def test_a_run_killed_fifty_times_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, 160, 50)
 
 
-def test_a_worker_that_dies_is_replaced_and_what_it_had_is_lost(tmp_path, monkeypatch):
+def test_a_worker_that_dies_is_replaced_and_what_it_had_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     from compressor.batch.engine_local import Local
     from compressor.batch.job import Lost, Prepared
@@ -148,13 +151,15 @@ def test_a_worker_that_dies_is_replaced_and_what_it_had_is_lost(tmp_path, monkey
     "cores, workers, expected",
     [(4, 4, [1, 1, 1, 1]), (8, 3, [3, 3, 2]), (2, 1, [2]), (2, 5, [1] * 5), (64, 10, [7, 7, 7, 7, *[6] * 6])],
 )
-def test_workers_divide_the_cores(cores, workers, expected):
+def test_workers_divide_the_cores(cores: int, workers: int, expected: Any) -> None:
     from compressor.batch.engine_local import shares
 
     assert shares(cores, workers) == expected
 
 
-def test_a_worker_has_its_share_of_the_cores_and_so_has_who_takes_its_place(tmp_path, monkeypatch):
+def test_a_worker_has_its_share_of_the_cores_and_so_has_who_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from compressor.batch import engine_local
     from compressor.batch.job import Prepared
     from tests.batch import local_watched
@@ -200,7 +205,7 @@ def collect(engine, count: int) -> list:
     return found
 
 
-def test_workers_that_cannot_begin_end_the_run(tmp_path, monkeypatch):
+def test_workers_that_cannot_begin_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     from compressor.batch.engine_local import Local
     from compressor.errors import CompressorError
@@ -216,7 +221,9 @@ def test_workers_that_cannot_begin_end_the_run(tmp_path, monkeypatch):
         engine.close()
 
 
-def test_workers_that_end_before_they_begin_are_not_started_for_ever(tmp_path, monkeypatch):
+def test_workers_that_end_before_they_begin_are_not_started_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     from compressor.batch.engine_local import Local
     from compressor.errors import CompressorError
@@ -239,7 +246,7 @@ def test_workers_that_end_before_they_begin_are_not_started_for_ever(tmp_path, m
         engine.close()
 
 
-def test_workers_end_when_their_coordinator_is_killed(tmp_path):
+def test_workers_end_when_their_coordinator_is_killed(tmp_path: Path) -> None:
     fill(tmp_path / "a", 30)
     command = [sys.executable, "-c", COORDINATOR, str(tmp_path / "a"), str(tmp_path / "b")]
     coordinator = subprocess.Popen(

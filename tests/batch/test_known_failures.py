@@ -65,7 +65,7 @@ def after(turns: int) -> Callable[[], bool]:
     return lambda: next(asked) >= turns
 
 
-def test_a_failure_is_new_once_and_known_from_the_next_run_on(bench):
+def test_a_failure_is_new_once_and_known_from_the_next_run_on(bench: Bench) -> None:
     first = bench.run()
     assert (first.failed, first.new_failures, first.succeeded) == (2, 2, False)
     assert known(first) == {"broken.jpg": False, "sub/broken\n.jpg": False}
@@ -78,13 +78,13 @@ def test_a_failure_is_new_once_and_known_from_the_next_run_on(bench):
         assert not bench.run(accept=False).succeeded
 
 
-def test_a_run_that_is_not_told_to_accept_failures_reports_them_all_the_same(bench):
+def test_a_run_that_is_not_told_to_accept_failures_reports_them_all_the_same(bench: Bench) -> None:
     bench.run(accept=False)
 
     assert bench.run().succeeded
 
 
-def test_a_new_failure_beside_known_ones_makes_the_run_fail_and_comes_first(bench):
+def test_a_new_failure_beside_known_ones_makes_the_run_fail_and_comes_first(bench: Bench) -> None:
     bench.run()
     bench.source.put("z.jpg", jpeg(9)[:700])
 
@@ -94,7 +94,7 @@ def test_a_new_failure_beside_known_ones_makes_the_run_fail_and_comes_first(benc
     assert bench.run().succeeded
 
 
-def test_an_object_that_changes_and_is_still_broken_is_new_again(bench):
+def test_an_object_that_changes_and_is_still_broken_is_new_again(bench: Bench) -> None:
     bench.run()
     bench.source.put("broken.jpg", jpeg(2)[:950])
     del bench.target.objects["broken.jpg"]
@@ -104,7 +104,7 @@ def test_an_object_that_changes_and_is_still_broken_is_new_again(bench):
     assert bench.run().succeeded
 
 
-def test_an_object_that_is_mended_fails_no_longer(bench):
+def test_an_object_that_is_mended_fails_no_longer(bench: Bench) -> None:
     bench.run()
     bench.source.put("broken.jpg", jpeg(2))
     del bench.target.objects["broken.jpg"]
@@ -113,7 +113,7 @@ def test_an_object_that_is_mended_fails_no_longer(bench):
     assert (found.failed, found.succeeded, known(found)) == (1, True, {"sub/broken\n.jpg": True})
 
 
-def test_what_is_tried_again_in_each_run_is_never_known(bench):
+def test_what_is_tried_again_in_each_run_is_never_known(bench: Bench) -> None:
     bench.throttled = "a.jpg"
     for _ in range(3):
         found = bench.run()
@@ -123,7 +123,7 @@ def test_what_is_tried_again_in_each_run_is_never_known(bench):
     assert bench.run().succeeded
 
 
-def test_a_run_that_was_stopped_has_reported_nothing(bench):
+def test_a_run_that_was_stopped_has_reported_nothing(bench: Bench) -> None:
     assert bench.run(stopped=after(2)).interrupted
     assert status(bench.path).finished is None
     found = bench.run()
@@ -131,7 +131,7 @@ def test_a_run_that_was_stopped_has_reported_nothing(bench):
     assert status(bench.path).finished == found.ended
 
 
-def test_a_folder_that_may_not_be_listed_is_never_known(bench, monkeypatch):
+def test_a_folder_that_may_not_be_listed_is_never_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def entries(refused=None):
         refused("private/", StoreError(StoreErrorKind.DENIED, "Permission denied"))
         return Memory.entries(bench.source)
@@ -153,7 +153,7 @@ def older(path: Path) -> None:
             ledger._database.execute(statement)
 
 
-def test_a_ledger_of_an_earlier_version_is_read_and_gone_on_with(bench):
+def test_a_ledger_of_an_earlier_version_is_read_and_gone_on_with(bench: Bench) -> None:
     bench.run()
     older(bench.path)
 
@@ -165,7 +165,7 @@ def test_a_ledger_of_an_earlier_version_is_read_and_gone_on_with(bench):
     assert bench.run().succeeded
 
 
-def test_a_nightly_job_fails_once_for_each_new_failure(tmp_path, monkeypatch):
+def test_a_nightly_job_fails_once_for_each_new_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command's exit code, and the time of its last success, from night to night."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launching, "engine_for", lambda request: Inline(request.job, *map(open_store, ("in", "out"))))
@@ -210,7 +210,7 @@ def lines(*words: object) -> list[str]:
     return found.stdout.splitlines()
 
 
-def test_all_failures_are_listed_for_people_and_for_machines(bench, tmp_path):
+def test_all_failures_are_listed_for_people_and_for_machines(bench: Bench, tmp_path: Path) -> None:
     bench.run()
     bench.source.put("z.jpg", jpeg(9)[:700])
     bench.run()
@@ -231,7 +231,7 @@ def test_all_failures_are_listed_for_people_and_for_machines(bench, tmp_path):
     assert table[-2].strip().startswith("JPEG: ") and table[-1] == "4 failed, 3 of them known"
 
 
-def test_an_object_whose_end_is_open_is_listed_as_a_failure(bench):
+def test_an_object_whose_end_is_open_is_listed_as_a_failure(bench: Bench) -> None:
     bench.run()
     with Ledger(bench.path) as ledger:
         (shard,) = ledger.shards()
@@ -246,7 +246,7 @@ def test_an_object_whose_end_is_open_is_listed_as_a_failure(bench):
     assert (found["open_intents"], found["failed"], found["new_failures"]) == (1, 3, 1)
 
 
-def test_failures_are_few_in_memory_at_a_time(tmp_path, monkeypatch):
+def test_failures_are_few_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
     with Ledger(tmp_path / "ledger") as ledger:
@@ -265,7 +265,7 @@ def test_failures_are_few_in_memory_at_a_time(tmp_path, monkeypatch):
     assert count == 20_000 and peak < 3 << 20
 
 
-def test_a_status_says_what_run_it_is_and_how_far_it_has_come(bench):
+def test_a_status_says_what_run_it_is_and_how_far_it_has_come(bench: Bench) -> None:
     bench.run()
     summary = bench.run()
 
@@ -287,7 +287,7 @@ def test_a_status_says_what_run_it_is_and_how_far_it_has_come(bench):
         assert word in " ".join(text.split())
 
 
-def test_reading_a_ledger_leaves_no_trace_and_a_run_at_work_is_said(bench, tmp_path):
+def test_reading_a_ledger_leaves_no_trace_and_a_run_at_work_is_said(bench: Bench, tmp_path: Path) -> None:
     bench.run()
     copy = tmp_path / "killed"
     with Ledger(bench.path) as ledger:
@@ -312,7 +312,7 @@ def test_reading_a_ledger_leaves_no_trace_and_a_run_at_work_is_said(bench, tmp_p
 
 
 @pytest.mark.parametrize("command", ["status", "failures", "restore"])
-def test_what_is_no_ledger_is_one_line(command, tmp_path):
+def test_what_is_no_ledger_is_one_line(command: str, tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"text" * 100)
     for name, problem in (("text", "is no ledger"), ("nowhere", "is not there")):
         found = CliRunner().invoke(app, ["ledger", command, str(tmp_path / name)])

@@ -7,6 +7,8 @@ import itertools
 import json
 import math
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
@@ -44,27 +46,27 @@ def as_csv(header: list[str] | None, rows=ROWS) -> bytes:
 
 
 @pytest.mark.parametrize("header", [None, ["key", "size", "etag"], ["Key", "Size", "ETag"]])
-def test_a_csv_lists_objects(header, tmp_path):
+def test_a_csv_lists_objects(header: Any, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(as_csv(header))
     (tmp_path / "list.csv.gz").write_bytes(gzip.compress(as_csv(header)))
 
     assert listed(f"{tmp_path}/list.csv") == listed(f"{tmp_path}/list.csv.gz") == MEANT
 
 
-def test_a_csv_of_keys_alone_is_enough(tmp_path):
+def test_a_csv_of_keys_alone_is_enough(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("key\npre/a.jpg\n")
 
     assert listed(f"{tmp_path}/list.csv") == [Entry("a.jpg", 0, "")]
 
 
-def test_a_parquet_file_lists_objects(tmp_path):
+def test_a_parquet_file_lists_objects(tmp_path: Path) -> None:
     table = pyarrow.table({name: [row[at] for row in ROWS] for at, name in enumerate(("key", "size", "etag"))})
     pyarrow.parquet.write_table(table, tmp_path / "list.parquet")
 
     assert listed(f"{tmp_path}/list.parquet") == MEANT
 
 
-def test_a_parquet_file_that_is_none_is_refused(tmp_path):
+def test_a_parquet_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.parquet").write_bytes(b"key,size")
     pyarrow.parquet.write_table(pyarrow.table({"key": [b"a"]}), tmp_path / "binary.parquet")
     pyarrow.parquet.write_table(pyarrow.table({"name": ["a"]}), tmp_path / "nameless.parquet")
@@ -87,7 +89,7 @@ def inventory(folder, schema: str, rows) -> str:
     return f"{folder}/manifest.json"
 
 
-def test_manifests_that_say_when_objects_were_modified(tmp_path):
+def test_manifests_that_say_when_objects_were_modified(tmp_path: Path) -> None:
     rows = [(f"pre/{number}", time) for number, time in enumerate(TIMES)]
     for name in ("LastModifiedDate", "last_modified_date", "Last_Modified"):
         (tmp_path / f"{name}.csv").write_bytes(as_csv(["Key", name], rows))
@@ -107,14 +109,14 @@ def test_manifests_that_say_when_objects_were_modified(tmp_path):
         assert found[::2] == [1_700_000_000] * 2 and math.isnan(found[1]), url
 
 
-def test_an_object_without_a_time_is_neither_older_nor_newer_than_any():
+def test_an_object_without_a_time_is_neither_older_nor_newer_than_any() -> None:
     entry = Entry("a", 1, "", math.nan)
 
     assert Filters().match(entry, 1000)
     assert not Filters(older_than=0).match(entry, 1000) and not Filters(newer_than=10**9).match(entry, 1000)
 
 
-def test_filters_by_age_need_a_manifest_that_knows_it(tmp_path):
+def test_filters_by_age_need_a_manifest_that_knows_it(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "list.csv").write_bytes(as_csv(["key", "size", "etag"]))
     (tmp_path / "bare.csv").write_bytes(as_csv(None))
@@ -133,14 +135,14 @@ def test_filters_by_age_need_a_manifest_that_knows_it(tmp_path):
     assert not (tmp_path / "out").exists() and not (tmp_path / "ledger").exists()
 
 
-def test_a_time_that_is_none_is_refused(tmp_path):
+def test_a_time_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("key,last_modified\na,yesterday\n")
 
     with pytest.raises(LedgerError, match="row 2 of the manifest is not key, modified"):
         listed(f"{tmp_path}/list.csv")
 
 
-def test_an_inventory_lists_objects_with_its_files_beside_it(tmp_path):
+def test_an_inventory_lists_objects_with_its_files_beside_it(tmp_path: Path) -> None:
     rows = [("bucket", key.replace(" ", "+").replace("ü\n", "%C3%BC%0A"), size, etag) for key, size, etag in ROWS]
     (tmp_path / "1.csv.gz").write_bytes(gzip.compress(as_csv(None, rows[:1])))
     (tmp_path / "2.csv.gz").write_bytes(gzip.compress(as_csv(None, rows[1:])))
@@ -155,14 +157,14 @@ def test_an_inventory_lists_objects_with_its_files_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{}", "[1]", '{"files": 1}'])
-def test_what_is_no_inventory_is_refused(content, tmp_path):
+def test_what_is_no_inventory_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(content)
 
     with pytest.raises(LedgerError, match="no manifest of an S3 inventory"):
         listed(f"{tmp_path}/manifest.json")
 
 
-def test_a_row_without_a_size_that_is_one_is_refused(tmp_path):
+def test_a_row_without_a_size_that_is_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("key,size\na,b\n")
 
     with pytest.raises(LedgerError, match="row 2"):
@@ -184,7 +186,7 @@ def test_a_row_without_a_size_that_is_one_is_refused(tmp_path):
     ],
     ids=str,
 )
-def test_filters(filters, meant):
+def test_filters(filters: Any, meant: str) -> None:
     entries = [
         Entry("a.jpg", 10, "", 900), Entry("x/b.jpg", 20, "", 940), Entry("x/c.png", 30, "", 950),
         Entry("d", 40, "", 960),
@@ -192,14 +194,14 @@ def test_filters(filters, meant):
     assert "".join(entry.key.rpartition("/")[2][0] for entry in entries if filters.match(entry, 1000)) == meant
 
 
-def test_ages():
+def test_ages() -> None:
     assert [seconds_of(age) for age in ("10s", "2m", "1.5h", "3d", "2w")] == [10, 120, 5400, 259200, 1209600]
     for wrong in ("", "3", "d", "-1d", "3y"):
         with pytest.raises(ValueError, match="is not an age"):
             seconds_of(wrong)
 
 
-def test_shards_stay_when_the_bucket_changes(tmp_path, monkeypatch):
+def test_shards_stay_when_the_bucket_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "SHARD_KEYS", 3)
     store = Memory({f"{n:02d}": b"x" for n in range(0, 14, 2)})
 
@@ -218,7 +220,9 @@ def test_shards_stay_when_the_bucket_changes(tmp_path, monkeypatch):
     "objects_per_second, bytes_per_second, size, seconds_each",
     [(8, None, 64, 1 / 8), (None, 1024, 512, 1 / 2), (8, 1024, 64, 1 / 8), (8, 1024, 512, 1 / 2), (4, 1024, 256, 0.25)],
 )
-def test_one_wait_is_enough_whichever_cap_is_behind(objects_per_second, bytes_per_second, size, seconds_each):
+def test_one_wait_is_enough_whichever_cap_is_behind(
+    objects_per_second: int | None, bytes_per_second: int | None, size: int, seconds_each: Any
+) -> None:
     """Times here are sums of powers of two, which a float holds exactly."""
     now = [0.0]
     pace = RateLimit(objects_per_second, bytes_per_second, clock=lambda: now[0])
@@ -232,7 +236,7 @@ def test_one_wait_is_enough_whichever_cap_is_behind(objects_per_second, bytes_pe
     assert began == [n * seconds_each for n in range(40)]
 
 
-def test_an_unused_cap_may_be_made_up_for_one_second_only():
+def test_an_unused_cap_may_be_made_up_for_one_second_only() -> None:
     now = [0.0]
     pace = RateLimit(8, 1024, clock=lambda: now[0])
     now[0] += 100
@@ -243,7 +247,7 @@ def test_an_unused_cap_may_be_made_up_for_one_second_only():
     assert pace.may(64)
 
 
-def test_a_wait_has_the_end_that_is_asked_for():
+def test_a_wait_has_the_end_that_is_asked_for() -> None:
     now = [0.0]
     pace = RateLimit(1, 1, clock=lambda: now[0])
     assert pace.wait(0.25) == 0.25  # nothing is owed: somebody else has to wake us
@@ -253,7 +257,7 @@ def test_a_wait_has_the_end_that_is_asked_for():
     assert pace.wait(0.25) == 0.125
 
 
-def test_throttling_halves_what_is_under_way_and_it_comes_back():
+def test_throttling_halves_what_is_under_way_and_it_comes_back() -> None:
     pace = RateLimit()
     pace.throttled(8)
     assert pace.slots == 4 and pace.reason
@@ -264,7 +268,7 @@ def test_throttling_halves_what_is_under_way_and_it_comes_back():
     assert pace.slots > 1000 and not pace.reason
 
 
-def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path):
+def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path: Path) -> None:
     files = {f"{n:02d}.jpg": jpeg(n) for n in range(20)}
     store = Memory(files)
     job = Job(source="a", target="a", settings=Settings(quality=60, effort="fast"))
@@ -281,7 +285,7 @@ def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path):
     assert sizes[0] == sizes[1] and store.data() == files
 
 
-def test_a_line_of_a_part_comes_back_as_it_was():
+def test_a_line_of_a_part_comes_back_as_it_was() -> None:
     from compressor.ledger.records import as_line, from_line
 
     done = ObjectResult(

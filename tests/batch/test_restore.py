@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -82,7 +83,7 @@ class Over(Memory):
         self.objects = store.objects
 
 
-def test_all_originals_go_back_and_their_copies_go(store, tmp_path):
+def test_all_originals_go_back_and_their_copies_go(store: Memory, tmp_path: Path) -> None:
     assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
 
     assert store.data() == FILES
@@ -92,7 +93,7 @@ def test_all_originals_go_back_and_their_copies_go(store, tmp_path):
     assert store.objects == before
 
 
-def test_several_go_back_at_a_time(store, tmp_path):
+def test_several_go_back_at_a_time(store: Memory, tmp_path: Path) -> None:
     together = threading.Barrier(3)
 
     class Slow(Over):
@@ -104,7 +105,7 @@ def test_several_go_back_at_a_time(store, tmp_path):
     assert store.data() == FILES
 
 
-def test_originals_of_what_was_only_stripped_go_back_with_their_metadata(tmp_path):
+def test_originals_of_what_was_only_stripped_go_back_with_their_metadata(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010E] = "a description"
     original = jpeg(1, quality=60, exif=exif)
@@ -121,7 +122,7 @@ def test_originals_of_what_was_only_stripped_go_back_with_their_metadata(tmp_pat
     assert store.data() == {"a.jpg": original}
 
 
-def test_a_part_can_be_restored_and_then_the_rest(store, tmp_path):
+def test_a_part_can_be_restored_and_then_the_rest(store: Memory, tmp_path: Path) -> None:
     some = Filters(include=("photos/[0-3].jpg",), exclude=("*/2.jpg",))
     assert restored(tmp_path / "ledger", store, filters=some) == ({("copied", ""): 3}, True)
 
@@ -137,12 +138,12 @@ def test_a_part_can_be_restored_and_then_the_rest(store, tmp_path):
     assert fact(tmp_path / "ledger") == (ALL, 6)
 
 
-def test_a_choice_that_matches_nothing_leaves_the_run_as_it_was(store, tmp_path):
+def test_a_choice_that_matches_nothing_leaves_the_run_as_it_was(store: Memory, tmp_path: Path) -> None:
     assert restored(tmp_path / "ledger", store, filters=NEVER) == ({}, True)
     assert fact(tmp_path / "ledger") == (None, 0)
 
 
-def test_what_was_changed_or_deleted_since_is_left_alone_and_listed(store, tmp_path):
+def test_what_was_changed_or_deleted_since_is_left_alone_and_listed(store: Memory, tmp_path: Path) -> None:
     store.put("photos/1.jpg", b"somebody else's")
     del store.objects["photos/2.jpg"]
     only = Filters(include=("photos/[12].jpg",))
@@ -161,7 +162,7 @@ def test_what_was_changed_or_deleted_since_is_left_alone_and_listed(store, tmp_p
     assert fact(tmp_path / "ledger") == (PART, 4)
 
 
-def test_an_object_whose_bytes_are_still_ours_goes_back_though_its_etag_differs(store, tmp_path):
+def test_an_object_whose_bytes_are_still_ours_goes_back_though_its_etag_differs(store: Memory, tmp_path: Path) -> None:
     """As all do in a folder that was moved to another disk."""
     for key, data in list(store.data().items()):
         store.put(key, data)
@@ -171,7 +172,9 @@ def test_an_object_whose_bytes_are_still_ours_goes_back_though_its_etag_differs(
 
 
 @pytest.mark.parametrize("there", ["result", "as long", "nothing"])
-def test_a_copy_that_is_gone_is_restored_only_where_the_original_is_back(there, store, tmp_path):
+def test_a_copy_that_is_gone_is_restored_only_where_the_original_is_back(
+    there: str, store: Memory, tmp_path: Path
+) -> None:
     """A length that fits proves nothing."""
     for key in ("photos/1.jpg", "photos/2.jpg"):
         del store.objects[f"kept/{key}"]
@@ -189,7 +192,7 @@ def test_a_copy_that_is_gone_is_restored_only_where_the_original_is_back(there, 
     assert "no original is at 'memory/kept/photos/2.jpg' any more" in tally.problems[0].error
 
 
-def test_a_ledger_without_digests_of_originals_believes_etags_alone(store, tmp_path):
+def test_a_ledger_without_digests_of_originals_believes_etags_alone(store: Memory, tmp_path: Path) -> None:
     edited(tmp_path / "ledger", source_digest="")
     with Ledger(tmp_path / "ledger") as ledger:
         etags = {done.key: done.etag for done in ledger.objects()}
@@ -204,7 +207,7 @@ def test_a_ledger_without_digests_of_originals_believes_etags_alone(store, tmp_p
 
 
 @pytest.mark.parametrize("data", [bytes(len(FILES["photos/1.jpg"])), b"short", b""], ids=["as long", "short", "empty"])
-def test_a_copy_that_has_changed_is_not_put_back(data, store, tmp_path):
+def test_a_copy_that_has_changed_is_not_put_back(data: Any, store: Memory, tmp_path: Path) -> None:
     store.put("kept/photos/1.jpg", data)
     result = store.data()["photos/1.jpg"]
 
@@ -214,7 +217,7 @@ def test_a_copy_that_has_changed_is_not_put_back(data, store, tmp_path):
     assert fact(tmp_path / "ledger") == (PART, 5)
 
 
-def test_a_copy_that_somebody_has_replaced_is_not_deleted(store, tmp_path):
+def test_a_copy_that_somebody_has_replaced_is_not_deleted(store: Memory, tmp_path: Path) -> None:
     store.put("photos/1.jpg", FILES["photos/1.jpg"])
     store.put("kept/photos/1.jpg", b"something else")
 
@@ -222,7 +225,7 @@ def test_a_copy_that_somebody_has_replaced_is_not_deleted(store, tmp_path):
     assert store.data() == FILES | {"kept/photos/1.jpg": b"something else"}
 
 
-def test_who_writes_meanwhile_wins(store, tmp_path):
+def test_who_writes_meanwhile_wins(store: Memory, tmp_path: Path) -> None:
     class Busy(Over):
         def write(self, key, body, attributes, only):
             if key == "photos/3.jpg":
@@ -236,7 +239,7 @@ def test_who_writes_meanwhile_wins(store, tmp_path):
     assert store.data()["kept/photos/3.jpg"] == FILES["photos/3.jpg"]
 
 
-def test_stopped_it_finishes_what_it_is_writing_and_begins_nothing(store, tmp_path):
+def test_stopped_it_finishes_what_it_is_writing_and_begins_nothing(store: Memory, tmp_path: Path) -> None:
     writing, asked = threading.Event(), threading.Event()
 
     class Slow(Over):
@@ -263,7 +266,7 @@ def test_stopped_it_finishes_what_it_is_writing_and_begins_nothing(store, tmp_pa
     assert store.data() == FILES
 
 
-def test_stopped_it_does_not_read_an_object_to_its_end(store, tmp_path):
+def test_stopped_it_does_not_read_an_object_to_its_end(store: Memory, tmp_path: Path) -> None:
     """To compare one of 100 GB takes its time."""
     asked = threading.Event()
 
@@ -292,7 +295,7 @@ class Dead(BaseException):
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("what", ["head", "open", "write", "delete"])
-def test_wherever_it_is_killed_it_goes_on(what, after, store, tmp_path):
+def test_wherever_it_is_killed_it_goes_on(what: str, after: bool, store: Memory, tmp_path: Path) -> None:
     """The ledger is as it was on disk at that moment: it may not know yet what is back."""
     for number in itertools.count(1):
         there, left = Memory(), itertools.count(1)
@@ -327,7 +330,7 @@ def test_wherever_it_is_killed_it_goes_on(what, after, store, tmp_path):
 
 
 @pytest.mark.parametrize("written", [True, False])
-def test_an_object_whose_end_is_open_is_looked_at(written, tmp_path):
+def test_an_object_whose_end_is_open_is_looked_at(written: bool, tmp_path: Path) -> None:
     """The run was killed when it had kept the original, and written the result or not."""
     store = Memory(FILES)
     worker = Inline(JOB, store, store).worker
@@ -351,7 +354,7 @@ def test_an_object_whose_end_is_open_is_looked_at(written, tmp_path):
     assert store.data() == FILES
 
 
-def test_an_error_of_the_store_fails_its_object_alone(store, tmp_path):
+def test_an_error_of_the_store_fails_its_object_alone(store: Memory, tmp_path: Path) -> None:
     class Faulty(Over):
         def write(self, key, body, attributes, only):
             if key == "photos/1.jpg":
@@ -424,7 +427,7 @@ def killed(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", ["ended", "killed", "restored in part"])
-def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how, folder, tmp_path):
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how: str, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "ledger"
     if how == "killed":
         path = killed(path)
@@ -452,7 +455,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how, fold
     assert {key: (folder / key).read_bytes() for key in back} == {key: FILES[key] for key in back}
 
 
-def test_a_run_is_refused_when_some_or_all_of_it_was_restored(folder, tmp_path):
+def test_a_run_is_refused_when_some_or_all_of_it_was_restored(folder: Path, tmp_path: Path) -> None:
     restore_originals(Restoration(ledger=tmp_path / "ledger", filters=Filters(include=("*/[0-3].jpg",))))
     with pytest.raises(LedgerError, match=r"of which a part was restored, 4 originals: name another with --ledger, or"):
         launch(request(tmp_path))
@@ -463,7 +466,7 @@ def test_a_run_is_refused_when_some_or_all_of_it_was_restored(folder, tmp_path):
         launch(request(tmp_path))
 
 
-def test_what_can_not_be_restored_is_an_error_of_one_line(folder, tmp_path):
+def test_what_can_not_be_restored_is_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
     copy = RunRequest(
         job=Job(source=str(folder / "photos"), target=str(tmp_path / "out")), ledger=tmp_path / "copy.ledger"
     )
@@ -482,7 +485,9 @@ def test_what_can_not_be_restored_is_an_error_of_one_line(folder, tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_what_is_back_is_on_disk_within_a_second(store, tmp_path, monkeypatch):
+def test_what_is_back_is_on_disk_within_a_second(
+    store: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A restore of days that is killed must not begin anew."""
     monkeypatch.setattr(restoring, "COMMIT_SECONDS", 0.0)
     commits = []

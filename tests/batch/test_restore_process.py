@@ -101,7 +101,7 @@ def restore(home: Path, files: dict[str, bytes]) -> None:
     assert contents(home / "in") == files
 
 
-def test_killed_again_and_again_it_puts_everything_back(home, replaced):
+def test_killed_again_and_again_it_puts_everything_back(home: Path, replaced: tuple[Path, dict[str, bytes]]) -> None:
     files, dice = replaced[1], random.Random(3)
     results = contents(replaced[0] / "in")
     for at in (180, 120, 60):
@@ -117,7 +117,7 @@ def test_killed_again_and_again_it_puts_everything_back(home, replaced):
     restore(home, files)
 
 
-def test_interrupted_it_ends_soon_and_goes_on(home, replaced):
+def test_interrupted_it_ends_soon_and_goes_on(home: Path, replaced: tuple[Path, dict[str, bytes]]) -> None:
     process = start(home, "--workers", "2")
     assert not ended(process, home, COUNT - 10)
     process.send_signal(signal.SIGINT)
@@ -133,7 +133,9 @@ def test_interrupted_it_ends_soon_and_goes_on(home, replaced):
     restore(home, replaced[1])
 
 
-def test_a_dry_run_changes_nothing_and_a_part_leaves_the_rest(home, replaced):
+def test_a_dry_run_changes_nothing_and_a_part_leaves_the_rest(
+    home: Path, replaced: tuple[Path, dict[str, bytes]]
+) -> None:
     before = contents(home)
     process = start(home, "--dry-run", "--include", "3/*", "--json")
     summary = json.loads(process.communicate(timeout=60)[0])
@@ -163,7 +165,7 @@ def test_restore_takes_the_options_that_it_honours_and_no_others() -> None:
 
 @pytest.mark.parametrize("flag", sorted(flags("batch") - HONOURED))
 @pytest.mark.parametrize("more", [[], ["5"]], ids=["alone", "with a value"])
-def test_what_restore_does_not_honour_is_refused(flag, more, tmp_path):
+def test_what_restore_does_not_honour_is_refused(flag: Any, more: Any, tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["ledger", "restore", str(tmp_path / "ledger"), flag, *more])
 
     assert found.exit_code == 2 and "No such option" in found.stderr and not found.stdout
@@ -171,13 +173,13 @@ def test_what_restore_does_not_honour_is_refused(flag, more, tmp_path):
 
 
 @pytest.mark.parametrize("words", [["another"], ["--workers", "0"], ["--workers", "1000"]], ids=" ".join)
-def test_what_can_not_be_meant_is_refused(words, tmp_path):
+def test_what_can_not_be_meant_is_refused(words: Any, tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["ledger", "restore", str(tmp_path / "ledger"), *words])
 
     assert found.exit_code == 2 and not found.stdout and not list(tmp_path.iterdir())
 
 
-def test_a_folder_called_restore_is_a_source_like_any_other(tmp_path, monkeypatch):
+def test_a_folder_called_restore_is_a_source_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "restore").mkdir()
     (tmp_path / "restore/a.txt").write_bytes(b"text")
     monkeypatch.chdir(tmp_path)
@@ -193,7 +195,7 @@ def test_a_folder_called_restore_is_a_source_like_any_other(tmp_path, monkeypatc
     assert (tmp_path / "out/a.txt").read_bytes() == b"text"
 
 
-def test_a_configuration_file_reaches_the_commands_of_a_ledger(home):
+def test_a_configuration_file_reaches_the_commands_of_a_ledger(home: Path) -> None:
     (home / "c.toml").write_text('include = ["3/*"]\ndry-run = true\n')
     before = contents(home / "in")
     here = os.getcwd()

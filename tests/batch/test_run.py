@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import random
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +41,7 @@ def pixels(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
-def test_all_of_a_bucket_arrives_and_what_is_an_image_is_smaller(tmp_path):
+def test_all_of_a_bucket_arrives_and_what_is_an_image_is_smaller(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
 
     whole, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
@@ -61,7 +63,7 @@ def test_all_of_a_bucket_arrives_and_what_is_an_image_is_smaller(tmp_path):
             assert data == FILES[key]
 
 
-def test_in_place_each_object_is_smaller_or_untouched_and_originals_are_kept(tmp_path):
+def test_in_place_each_object_is_smaller_or_untouched_and_originals_are_kept(tmp_path: Path) -> None:
     store = Memory(FILES)
 
     run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
@@ -74,7 +76,7 @@ def test_in_place_each_object_is_smaller_or_untouched_and_originals_are_kept(tmp
     }
 
 
-def test_attributes_go_with_the_object(tmp_path):
+def test_attributes_go_with_the_object(tmp_path: Path) -> None:
     attributes = Attributes(
         headers={"content-type": "image/jpeg", "cache-control": "max-age=9"}, metadata={"k": "v"}, tags={"t": "1"}
     )
@@ -87,7 +89,7 @@ def test_attributes_go_with_the_object(tmp_path):
     assert {key: found[1] for key, found in target.objects.items()} == {"a.jpg": attributes, "b.txt": attributes}
 
 
-def test_a_finished_run_does_nothing_and_sees_what_has_changed(tmp_path):
+def test_a_finished_run_does_nothing_and_sees_what_has_changed(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
     run_of(COPY, source, target, tmp_path / "ledger")
     job = dataclasses.replace(COPY, overwrite=True)
@@ -102,7 +104,7 @@ def test_a_finished_run_does_nothing_and_sees_what_has_changed(tmp_path):
     assert again["compressed", ""] == totals["compressed", ""] + 1
 
 
-def test_in_place_a_second_run_changes_nothing(tmp_path):
+def test_in_place_a_second_run_changes_nothing(tmp_path: Path) -> None:
     store = Memory(FILES)
     run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
     before = dict(store.objects)
@@ -114,7 +116,7 @@ def test_in_place_a_second_run_changes_nothing(tmp_path):
     assert store.objects == before
 
 
-def test_who_writes_meanwhile_wins(tmp_path):
+def test_who_writes_meanwhile_wins(tmp_path: Path) -> None:
     store = Memory(FILES)
 
     class Busy(Memory):
@@ -132,7 +134,7 @@ def test_who_writes_meanwhile_wins(tmp_path):
     assert totals["skipped", "changed meanwhile"] == 1
 
 
-def test_a_worker_that_outlives_its_run_does_no_harm(tmp_path):
+def test_a_worker_that_outlives_its_run_does_no_harm(tmp_path: Path) -> None:
     """It writes what this run is about to write, before it."""
     store = Memory({"a.jpg": jpeg(1)})
     late = Inline(IN_PLACE, store, store)
@@ -157,7 +159,7 @@ def test_a_worker_that_outlives_its_run_does_no_harm(tmp_path):
     late.close()
 
 
-def test_nothing_is_written_over_at_the_destination_unless_asked(tmp_path):
+def test_nothing_is_written_over_at_the_destination_unless_asked(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory({"photos/1.jpg": b"precious", "empty": b""})
 
     _, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
@@ -168,7 +170,7 @@ def test_nothing_is_written_over_at_the_destination_unless_asked(tmp_path):
     assert len(target.data()["photos/1.jpg"]) > 100
 
 
-def test_what_is_held_or_would_lose_something_is_left_alone_in_place(tmp_path):
+def test_what_is_held_or_would_lose_something_is_left_alone_in_place(tmp_path: Path) -> None:
     store = Memory({"held.jpg": jpeg(1), "acl.jpg": jpeg(2), "free.jpg": jpeg(3)})
     store.held["held.jpg"] = "under a legal hold"
     data, _, etag = store.objects["acl.jpg"]
@@ -179,7 +181,7 @@ def test_what_is_held_or_would_lose_something_is_left_alone_in_place(tmp_path):
     assert totals == {("skipped", "held"): 1, ("skipped", "attributes can't be read"): 1, ("compressed", ""): 1}
 
 
-def test_a_store_that_is_not_atomic_needs_a_word(tmp_path):
+def test_a_store_that_is_not_atomic_needs_a_word(tmp_path: Path) -> None:
     store = Memory({"a.jpg": jpeg(1)})
     store.conditional_bytes = 0
 
@@ -192,7 +194,9 @@ def test_a_store_that_is_not_atomic_needs_a_word(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_faults_lose_nothing_and_every_object_is_accounted_for(seed, tmp_path, monkeypatch):
+def test_faults_lose_nothing_and_every_object_is_accounted_for(
+    seed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
     dice = random.Random(seed)
     store = Memory(FILES)
@@ -216,7 +220,7 @@ def test_faults_lose_nothing_and_every_object_is_accounted_for(seed, tmp_path, m
     assert again == expected and store.data() == calm.data()
 
 
-def test_a_poison_image_is_found_and_set_aside(tmp_path):
+def test_a_poison_image_is_found_and_set_aside(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
     engine = Inline(COPY, source, target, dies=lambda what, key: key == "photos/3.jpg")
 
@@ -228,7 +232,7 @@ def test_a_poison_image_is_found_and_set_aside(tmp_path):
 
 @pytest.mark.parametrize("after", range(1, 40, 3))
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_run_that_is_killed_goes_on_where_it_was(after, moment, tmp_path):
+def test_a_run_that_is_killed_goes_on_where_it_was(after: Any, moment: str, tmp_path: Path) -> None:
     """Killed with the worker in the middle of an order: what the ledger holds on disk is all that is left."""
     store = Memory(FILES)
 
@@ -277,7 +281,7 @@ def run_of_killed(job, store, engine, ledger, killed):
             engine.close()
 
 
-def test_shards_become_parts_and_failures_stay_rows(tmp_path, monkeypatch):
+def test_shards_become_parts_and_failures_stay_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from compressor.batch import plan
 
     monkeypatch.setattr(plan, "SHARD_KEYS", 5)
@@ -299,7 +303,7 @@ def test_shards_become_parts_and_failures_stay_rows(tmp_path, monkeypatch):
     assert sum(again.values()) == sum(totals.values()) + 1
 
 
-def test_a_ledger_is_of_one_run(tmp_path):
+def test_a_ledger_is_of_one_run(tmp_path: Path) -> None:
     from compressor.ledger.ledger import LedgerError
 
     with Ledger(tmp_path / "ledger") as ledger:
@@ -317,7 +321,9 @@ def test_a_ledger_is_of_one_run(tmp_path):
 
 
 @pytest.mark.parametrize("moment", ["prepare", "before", "after"])
-def test_a_defect_fails_one_object_and_not_the_run(moment, tmp_path, monkeypatch):
+def test_a_defect_fails_one_object_and_not_the_run(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An exception that nobody has thought of, while an object is read or written; written it may be all the same."""
     monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
     store, odd = Memory(FILES), "photos/3.jpg"
@@ -349,7 +355,7 @@ def test_a_defect_fails_one_object_and_not_the_run(moment, tmp_path, monkeypatch
             assert "ZeroDivisionError: two lines" in [done.error for done, _ in ledger.failures(9)]
 
 
-def test_an_intent_that_cannot_be_settled_keeps_its_shard_open(tmp_path):
+def test_an_intent_that_cannot_be_settled_keeps_its_shard_open(tmp_path: Path) -> None:
     """Nothing is known of it while the store does not answer; the next run finds out."""
     store, key = Memory(FILES), "photos/3.jpg"
 
@@ -380,7 +386,7 @@ def test_an_intent_that_cannot_be_settled_keeps_its_shard_open(tmp_path):
         assert not ledger.intents() and ledger.shards()[0].done
 
 
-def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_path):
+def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
     run_of(COPY, source, target, tmp_path / "ledger")
 
@@ -394,7 +400,7 @@ def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_pat
         assert ledger.spend(0.5, 11.0) == (2.0, 111.0)
 
 
-def test_a_folder_that_may_not_be_listed_is_told_and_the_rest_is_done(tmp_path):
+def test_a_folder_that_may_not_be_listed_is_told_and_the_rest_is_done(tmp_path: Path) -> None:
     class Private(Memory):
         def entries(self, refused=None):
             refused("private/", StoreError(StoreErrorKind.DENIED, "a: 'private/': Permission denied"))
@@ -412,7 +418,7 @@ def test_a_folder_that_may_not_be_listed_is_told_and_the_rest_is_done(tmp_path):
     engine.close()
 
 
-def test_what_was_spent_on_an_object_stays_spent_when_it_is_done_anew(tmp_path):
+def test_what_was_spent_on_an_object_stays_spent_when_it_is_done_anew(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
     run_of(COPY, source, target, tmp_path / "ledger")
     with Ledger(tmp_path / "ledger") as ledger:
@@ -430,7 +436,7 @@ def test_what_was_spent_on_an_object_stays_spent_when_it_is_done_anew(tmp_path):
     assert after == pytest.approx(before + second.cpu_seconds)
 
 
-def test_tries_that_came_to_nothing_are_paid_for(tmp_path, monkeypatch):
+def test_tries_that_came_to_nothing_are_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
     tried = []
 
@@ -451,7 +457,7 @@ def test_tries_that_came_to_nothing_are_paid_for(tmp_path, monkeypatch):
     assert costs[0] > 1.5 * costs[1]  # each was done three times
 
 
-def test_a_run_under_two_caps_sleeps_until_an_object_may_begin(tmp_path):
+def test_a_run_under_two_caps_sleeps_until_an_object_may_begin(tmp_path: Path) -> None:
     """Each pass commits the ledger: there are a few for each object, not thousands."""
     files = {f"{n}.txt": b"x" * 100 for n in range(12)}
     source, target, passes = Memory(files), Memory(), []

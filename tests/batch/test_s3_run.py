@@ -3,6 +3,8 @@
 import dataclasses
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -64,7 +66,7 @@ def carried(client, bucket: str, key: str) -> dict:
     return {name: found.get(name) for name in HEADERS} | {"tags": sorted((tag["Key"], tag["Value"]) for tag in tags)}
 
 
-def test_a_copy_carries_all_there_is(bucket, tmp_path):
+def test_a_copy_carries_all_there_is(bucket: Any, tmp_path: Path) -> None:
     client, name = bucket
     job = Job(source=f"s3://{name}/in", target=f"s3://{name}/out/", settings=Settings(min_saving=0.05))
 
@@ -82,7 +84,7 @@ def test_a_copy_carries_all_there_is(bucket, tmp_path):
     assert contents(client, name, "in/") == FILES
 
 
-def test_in_place_and_back(bucket, tmp_path):
+def test_in_place_and_back(bucket: Any, tmp_path: Path) -> None:
     client, name = bucket
     job = Job(
         source=f"s3://{name}/in", target=f"s3://{name}/in", in_place=True, keep="kept/",
@@ -110,7 +112,7 @@ def test_in_place_and_back(bucket, tmp_path):
     assert {key: carried(client, name, key) for key in FILES} == before
 
 
-def test_versions_and_holds_are_heeded(bucket, tmp_path):
+def test_versions_and_holds_are_heeded(bucket: Any, tmp_path: Path) -> None:
     client, name = bucket
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     job = Job(source=f"s3://{name}/in", target=f"s3://{name}/in", in_place=True, settings=Settings(quality=60))
@@ -124,7 +126,7 @@ def test_versions_and_holds_are_heeded(bucket, tmp_path):
     assert len(versions) == 2
 
 
-def test_who_writes_meanwhile_wins(bucket, tmp_path):
+def test_who_writes_meanwhile_wins(bucket: Any, tmp_path: Path) -> None:
     client, name = bucket
     job = Job(source=f"s3://{name}/in", target=f"s3://{name}/in", in_place=True, settings=Settings(quality=60))
     store = open_store(job.source)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -36,7 +38,7 @@ def orders(job: Job, source: Memory, target: Memory, tmp_path) -> list[tuple[str
     return engine.log
 
 
-def test_overwrite_replaces_what_was_in_the_way_before(tmp_path):
+def test_overwrite_replaces_what_was_in_the_way_before(tmp_path: Path) -> None:
     job = Job(source="a", target="b")
     source, target = Memory({"1.jpg": jpeg(1), "2.jpg": jpeg(2)}), Memory({"1.jpg": b"something else"})
     assert again(job, source, target, tmp_path) == {("compressed", ""): 1, ("skipped", "exists at the destination"): 1}
@@ -48,7 +50,7 @@ def test_overwrite_replaces_what_was_in_the_way_before(tmp_path):
 
 
 @pytest.mark.parametrize("patterns, kinds", [((), {"a.jpg", "b.png"}), (("image/png",), {"b.png"}), (("x/*",), set())])
-def test_another_content_type_takes_what_was_filtered_before(patterns, kinds, tmp_path):
+def test_another_content_type_takes_what_was_filtered_before(patterns: Any, kinds: Any, tmp_path: Path) -> None:
     source, target = Memory(), Memory()
     for key, kind in (("a.jpg", "image/jpeg"), ("b.png", "image/png")):
         source.put(key, jpeg(1), Attributes(headers={"content-type": kind}))
@@ -59,7 +61,7 @@ def test_another_content_type_takes_what_was_filtered_before(patterns, kinds, tm
     assert target.data().keys() == kinds
 
 
-def test_unstrippable_copy_copies_the_broken_images_that_were_not_before(tmp_path):
+def test_unstrippable_copy_copies_the_broken_images_that_were_not_before(tmp_path: Path) -> None:
     source, target = Memory({"a.jpg": jpeg(1), "broken.jpg": BROKEN}), Memory()
     assert again(STRIP, source, target, tmp_path) == {("compressed", ""): 1, ("failed", "broken image"): 1}
     assert target.data().keys() == {"a.jpg"}
@@ -70,7 +72,9 @@ def test_unstrippable_copy_copies_the_broken_images_that_were_not_before(tmp_pat
     assert orders(job, source, target, tmp_path) == []
 
 
-def test_what_no_service_could_compress_is_not_at_the_destination_until_one_can(tmp_path, monkeypatch):
+def test_what_no_service_could_compress_is_not_at_the_destination_until_one_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else it would be in its own way."""
     monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
     job, source, target = Job(source="a", target="b"), Memory({"1.jpg": jpeg(1)}), Memory()
@@ -90,7 +94,9 @@ def test_what_no_service_could_compress_is_not_at_the_destination_until_one_can(
 
 
 @pytest.mark.parametrize("in_place", [True, False])
-def test_what_can_not_be_stripped_is_judged_anew_when_the_option_changes(in_place, tmp_path, monkeypatch):
+def test_what_can_not_be_stripped_is_judged_anew_when_the_option_changes(
+    in_place: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise UnsupportedError("GIF: can't be stripped")
 

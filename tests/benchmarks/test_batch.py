@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -40,7 +41,7 @@ def test_objects_are_different_photographs(objects: dict[str, bytes]) -> None:
     assert batch.objects_of(3) == objects
 
 
-def test_wrong_results_are_noticed(tmp_path, objects: dict[str, bytes]) -> None:
+def test_wrong_results_are_noticed(tmp_path: Path, objects: dict[str, bytes]) -> None:
     place = Folders(tmp_path)
     results = {key: smaller(data) for key, data in objects.items()}
     first, second, _ = objects
@@ -79,7 +80,7 @@ def test_too_much_time_or_memory_is_a_problem() -> None:
     assert batch.problems_of([], grown) == ["the coordinator grows by 9.0 MiB from 10 to 100 keys"]
 
 
-def test_tables_can_be_printed(capsys) -> None:
+def test_tables_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     record.console().print(batch.table_of([ROW, dataclasses.replace(ROW, workers=2, objects_per_second=70.0)], 6e4))
     record.console().print(batch.table_of_lists([batch.Listed(10_000, 2.0, 50 << 20, "")]))
 
@@ -114,7 +115,7 @@ def test_looks_while_not_all_workers_are_busy_do_not_count() -> None:
         batch.steady_of(run, 20, 1)
 
 
-def test_a_run_is_measured_and_its_output_checked(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_measured_and_its_output_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "LOOK_SECONDS", 0.02)
 
     row = batch.measure(Folders(tmp_path), batch.objects_of(60), "local", 1)
@@ -124,7 +125,7 @@ def test_a_run_is_measured_and_its_output_checked(tmp_path, monkeypatch: pytest.
     assert row.codec_seconds != 0 and row.other_seconds
 
 
-def test_cpu_times_are_those_without_beginning_and_ending(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_times_are_those_without_beginning_and_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a run that takes a second to begin, half of it in the codec, and then 5 ms an object and 2 beside them."""
 
     def run(source: str, target: str, *_: object, **__: object) -> batch.Command:
@@ -142,7 +143,7 @@ def test_cpu_times_are_those_without_beginning_and_ending(tmp_path, monkeypatch:
     assert row.objects_per_second == pytest.approx(10)
 
 
-def test_keys_are_listed_and_none_is_written(tmp_path) -> None:
+def test_keys_are_listed_and_none_is_written(tmp_path: Path) -> None:
     found = batch.listed(tmp_path, 30)
 
     assert found.problem == "" and found.peak_bytes > 10 << 20

@@ -25,7 +25,7 @@ async def outbox(limit: int = 4 * KIB, idle: float = 10.0) -> Outbox[bytes]:
     return Outbox(limit, idle, asyncio.get_running_loop())
 
 
-async def test_an_inbox_gives_items_in_order_and_then_the_end():
+async def test_an_inbox_gives_items_in_order_and_then_the_end() -> None:
     pipe = await inbox()
     taken = on_a_thread(lambda: list(pipe))
     for number in range(1000):
@@ -36,7 +36,7 @@ async def test_an_inbox_gives_items_in_order_and_then_the_end():
     assert [item[0] for item in await taken] == [number % 256 for number in range(1000)]
 
 
-async def test_an_inbox_has_no_room_above_its_limit():
+async def test_an_inbox_has_no_room_above_its_limit() -> None:
     pipe = await inbox()
     await pipe.room()
     pipe.put(b"", 3 * KIB)
@@ -46,7 +46,7 @@ async def test_an_inbox_has_no_room_above_its_limit():
             await pipe.room()
 
 
-async def test_items_larger_than_the_limit_are_fetched_one_by_one():
+async def test_items_larger_than_the_limit_are_fetched_one_by_one() -> None:
     """Only when the thread waits: none is prefetched."""
     pipe = await inbox()
     held, most = 0, 0
@@ -69,7 +69,7 @@ async def test_items_larger_than_the_limit_are_fetched_one_by_one():
     assert most <= 2, "the first is taken for small"
 
 
-async def test_empty_items_are_bounded_too():
+async def test_empty_items_are_bounded_too() -> None:
     pipe = await inbox()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
@@ -78,7 +78,7 @@ async def test_empty_items_are_bounded_too():
                 pipe.put(b"", 0)
 
 
-async def test_an_error_comes_out_after_the_last_item():
+async def test_an_error_comes_out_after_the_last_item() -> None:
     pipe = await inbox()
     pipe.put(b"item", 4)
     pipe.end(OSError("the wire is cut"))
@@ -93,7 +93,7 @@ async def test_an_error_comes_out_after_the_last_item():
         await on_a_thread(take)
 
 
-async def test_closing_an_inbox_wakes_the_thread():
+async def test_closing_an_inbox_wakes_the_thread() -> None:
     pipe = await inbox()
     taking = on_a_thread(lambda: next(iter(pipe)))
     await asyncio.sleep(0.05)
@@ -103,7 +103,7 @@ async def test_closing_an_inbox_wakes_the_thread():
         await taking
 
 
-async def test_closing_an_inbox_wakes_the_loop():
+async def test_closing_an_inbox_wakes_the_loop() -> None:
     pipe = await inbox()
     pipe.put(b"", 8 * KIB)
     waiting = asyncio.create_task(pipe.room())
@@ -116,7 +116,7 @@ async def test_closing_an_inbox_wakes_the_loop():
         pipe.put(b"", 0)
 
 
-async def test_a_thread_that_waits_too_long_is_told():
+async def test_a_thread_that_waits_too_long_is_told() -> None:
     pipe = await inbox(idle=0.05)
     with pytest.raises(IdleError, match="nothing arrived for 0.05 s"):
         await on_a_thread(lambda: next(iter(pipe)))
@@ -126,7 +126,7 @@ async def test_a_thread_that_waits_too_long_is_told():
         await on_a_thread(lambda: full.put(b"", 1))
 
 
-async def test_an_outbox_blocks_its_thread_above_the_limit():
+async def test_an_outbox_blocks_its_thread_above_the_limit() -> None:
     pipe = await outbox()
     sent = []
 
@@ -147,7 +147,7 @@ async def test_an_outbox_blocks_its_thread_above_the_limit():
     assert received == list(range(100))
 
 
-async def test_small_chunks_that_wait_are_joined():
+async def test_small_chunks_that_wait_are_joined() -> None:
     pipe = await outbox()
     for chunk in (b"ab", b"cd", b"ef"):
         pipe.put(chunk, 2)
@@ -156,7 +156,7 @@ async def test_small_chunks_that_wait_are_joined():
     assert [await pipe.get(4), await pipe.get(4), await pipe.get(4)] == [b"abcd", b"ef", None]
 
 
-async def test_closing_an_outbox_wakes_the_thread():
+async def test_closing_an_outbox_wakes_the_thread() -> None:
     pipe = await outbox()
     pipe.put(b"", 4 * KIB)
     putting = on_a_thread(lambda: pipe.put(b"", 1))
@@ -167,7 +167,7 @@ async def test_closing_an_outbox_wakes_the_thread():
         await putting
 
 
-async def test_a_closed_pipe_keeps_nothing():
+async def test_a_closed_pipe_keeps_nothing() -> None:
     """An error's traceback holds all that a call worked on."""
     pipe = await outbox()
     pipe.put(b"", KIB)
@@ -179,7 +179,7 @@ async def test_a_closed_pipe_keeps_nothing():
     assert not pipe._items
 
 
-async def test_a_loop_that_is_gone_is_not_woken():
+async def test_a_loop_that_is_gone_is_not_woken() -> None:
     loop = asyncio.new_event_loop()
     pipe: Outbox[bytes] = Outbox(KIB, 1.0, loop)
     pipe._waiter = loop.create_future()

@@ -36,7 +36,7 @@ LATE = {"serve", "exporter", "batch"}  # these end in good order once they are a
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("interrupted")
     noise = np.random.default_rng(5).integers(0, 255, (2000, 1500, 3), np.uint8)
     Image.fromarray(noise).save(made / "in.png", compress_level=1)

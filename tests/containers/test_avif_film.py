@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def edited(*changes):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_no_mark_is_left_but_what_colour_needs(policy):
+def test_no_mark_is_left_but_what_colour_needs(policy: Any) -> None:
     assert marks_in(PLANTED, PLANTED.data) == set(PLANTED.marks)
 
     result, _ = reduced(PLANTED.data, policy)
@@ -47,7 +48,7 @@ def test_no_mark_is_left_but_what_colour_needs(policy):
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("data", [film(), film("RGB"), PLANTED.data], ids=["alpha", "RGB", "planted"])
-def test_frames_and_times_stay_and_reducing_again_changes_nothing(data, policy):
+def test_frames_and_times_stay_and_reducing_again_changes_nothing(data: Any, policy: Any) -> None:
     result, _ = reduced(data, policy)
 
     for (pixels, *times), (was, *times_were) in zip(played(result), played(data), strict=True):
@@ -58,7 +59,7 @@ def test_frames_and_times_stay_and_reducing_again_changes_nothing(data, policy):
     assert reduced(result, policy)[0] == result
 
 
-def test_repetitions_stay_and_dates_go():
+def test_repetitions_stay_and_dates_go() -> None:
     result, notices = reduced(FILM, Metadata.STRIP)
     elst = FILM.index(b"elst")
 
@@ -71,13 +72,13 @@ def test_repetitions_stay_and_dates_go():
         assert result[at + 8 : at + 24] == bytes(16)
 
 
-def test_the_picture_and_the_first_frame_share_their_data():
+def test_the_picture_and_the_first_frame_share_their_data() -> None:
     result, _ = reduced(FILM, Metadata.STRIP)
 
     assert len(result.partition(b"mdat")[2]) == len(FILM.partition(b"mdat")[2])
 
 
-def test_a_turned_film_stays_turned():
+def test_a_turned_film_stays_turned() -> None:
     matrix = FILM.index(b"tkhd") + 4 + 52  # of version 1
     assert FILM[matrix : matrix + 4] == b"\0\1\0\0"
     turned = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
@@ -86,7 +87,7 @@ def test_a_turned_film_stays_turned():
     assert turned in result
 
 
-def test_sound_goes_and_is_named():
+def test_sound_goes_and_is_named() -> None:
     result, notices = reduced(edited((b"auxv", b"soun")), Metadata.STRIP)
 
     assert result.count(b"trak") == 1
@@ -105,7 +106,7 @@ def test_sound_goes_and_is_named():
         ([(b"stsc" + bytes(7) + b"\1\0\0\0\1", b"stsc" + bytes(7) + b"\1\0\0\0\0")], FormatError, "not in order"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_reduced_is_refused_with_the_reason(changes, error, problem):
+def test_what_cannot_be_reduced_is_refused_with_the_reason(changes: Any, error: Any, problem: str) -> None:
     if error is None:
         assert len(played(reduced(edited(*changes), Metadata.STRIP)[0])) == 2
         return
@@ -113,13 +114,13 @@ def test_what_cannot_be_reduced_is_refused_with_the_reason(changes, error, probl
         reduced(edited(*changes), Metadata.STRIP)
 
 
-def test_samples_outside_the_media_data_are_refused():
+def test_samples_outside_the_media_data_are_refused() -> None:
     at = FILM.index(b"stco") + 12
     with pytest.raises(FormatError, match="data of a sample lie outside the mdat boxes"):
         reduced(FILM[:at] + struct.pack(">I", 60) + FILM[at + 4 :], Metadata.STRIP)
 
 
-def test_broken_files_give_an_error_or_a_result():
+def test_broken_files_give_an_error_or_a_result() -> None:
     for data in (FILM, PLANTED.data):
         for mutant in mutants(data, seed=len(data), count=600):
             assert survives(mutant)

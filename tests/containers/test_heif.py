@@ -3,6 +3,7 @@
 import io
 import struct
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def named(planted):
 
 @named(FILES)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_no_mark_is_left_but_what_colour_needs(planted, policy):
+def test_no_mark_is_left_but_what_colour_needs(planted: Any, policy: Any) -> None:
     assert marks_in(planted, planted.data) == set(planted.marks)
 
     result, _ = reduced(planted.data, policy)
@@ -39,7 +40,7 @@ def test_no_mark_is_left_but_what_colour_needs(planted, policy):
 
 @named(FILES)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_reducing_again_changes_nothing(planted, policy):
+def test_reducing_again_changes_nothing(planted: Any, policy: Any) -> None:
     result, _ = reduced(planted.data, policy)
 
     assert len(result) <= len(planted.data)
@@ -48,7 +49,7 @@ def test_reducing_again_changes_nothing(planted, policy):
 
 @named(AVIF)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_pixels_and_orientation_stay(planted, policy):
+def test_pixels_and_orientation_stay(planted: Any, policy: Any) -> None:
     pixels, orientation = shown(planted.data)
     result, _ = reduced(planted.data, policy)
 
@@ -58,13 +59,13 @@ def test_pixels_and_orientation_stay(planted, policy):
     np.testing.assert_array_equal(shown_by_vips(result), shown_by_vips(readable))
 
 
-def test_a_mif1_file_shows_the_same_in_libvips():
+def test_a_mif1_file_shows_the_same_in_libvips() -> None:
     planted = FILES["heif-av1"]
 
     np.testing.assert_array_equal(shown_by_vips(reduced(planted.data, Metadata.STRIP)[0]), shown_by_vips(planted.data))
 
 
-def test_slices_and_parameter_sets_of_hevc_stay():
+def test_slices_and_parameter_sets_of_hevc_stay() -> None:
     planted = FILES["heif-hevc"]
     result, notices = reduced(planted.data, Metadata.COLOR)
 
@@ -75,7 +76,7 @@ def test_slices_and_parameter_sets_of_hevc_stay():
     assert notices == ["auxiliary images other than alpha and depth were removed: 1"]
 
 
-def test_what_goes_and_shows_is_named():
+def test_what_goes_and_shows_is_named() -> None:
     _, notices = reduced(FILES["avif-everywhere"].data, Metadata.STRIP)
 
     assert notices == [
@@ -86,7 +87,7 @@ def test_what_goes_and_shows_is_named():
     ]
 
 
-def test_a_gain_map_is_kept_for_colour_and_named_where_it_goes():
+def test_a_gain_map_is_kept_for_colour_and_named_where_it_goes() -> None:
     planted = FILES["avif-gain-map"]
     color, nothing = reduced(planted.data, Metadata.COLOR)
     stripped, notices = reduced(planted.data, Metadata.STRIP)
@@ -97,7 +98,7 @@ def test_a_gain_map_is_kept_for_colour_and_named_where_it_goes():
     assert notices == ["the gain map was removed: bright parts will look different on HDR displays"]
 
 
-def test_primaries_by_nclx_stay_and_an_srgb_profile_goes_without_a_word():
+def test_primaries_by_nclx_stay_and_an_srgb_profile_goes_without_a_word() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = heif({1: Item(b"av01", CODED, [*PROPERTIES, (b"colr", b"prof" + srgb), (b"colr", NCLX)])})
 
@@ -107,7 +108,7 @@ def test_primaries_by_nclx_stay_and_an_srgb_profile_goes_without_a_word():
     assert srgb in reduced(data, Metadata.COLOR)[0]
 
 
-def test_further_pictures_stay_and_pictures_that_nobody_shows_go():
+def test_further_pictures_stay_and_pictures_that_nobody_shows_go() -> None:
     items = {
         1: Item(b"av01", CODED, PROPERTIES),
         2: Item(b"av01", picture(start=50)[0], PROPERTIES),
@@ -120,7 +121,7 @@ def test_further_pictures_stay_and_pictures_that_nobody_shows_go():
     assert containers.uncarried("avif", Held(heif(items))) == ["further images"]
 
 
-def test_an_alternative_of_an_unknown_type_is_refused():
+def test_an_alternative_of_an_unknown_type_is_refused() -> None:
     items = {1: Item(b"av01", CODED, PROPERTIES), 2: Item(b"sato", b"\0", PROPERTIES[:1])}
     group = full_box(b"altr", 0, 0, struct.pack(">IIII", 100, 2, 2, 1))
 
@@ -128,7 +129,7 @@ def test_an_alternative_of_an_unknown_type_is_refused():
         reduced(heif(items, in_meta=box(b"grpl", group)), Metadata.STRIP)
 
 
-def test_data_that_two_pictures_share_are_written_once():
+def test_data_that_two_pictures_share_are_written_once() -> None:
     items = {1: Item(b"av01", CODED, PROPERTIES), 2: Item(b"av01", CODED, PROPERTIES)}
     data = heif(items)
     once = data.index(CODED) + len(CODED)
@@ -144,7 +145,7 @@ def test_data_that_two_pictures_share_are_written_once():
     np.testing.assert_array_equal(shown(reduced(shared, Metadata.STRIP)[0])[0], shown(shared)[0])
 
 
-def test_an_extent_of_length_zero_goes_on_to_the_end():
+def test_an_extent_of_length_zero_goes_on_to_the_end() -> None:
     data = heif({1: PLAIN})
     to_the_end = data.replace(struct.pack(">HII", 1, 0, len(CODED)), struct.pack(">HII", 1, 0, 0))
     assert to_the_end != data
@@ -165,7 +166,7 @@ def test_an_extent_of_length_zero_goes_on_to_the_end():
         (PLAIN, {b"meta": b"mini"}, "a file with a box mini"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_reduced_is_refused_with_the_reason(item, changes, problem):
+def test_what_cannot_be_reduced_is_refused_with_the_reason(item: Any, changes: Any, problem: str) -> None:
     data = heif({1: item})
     for old, new in changes.items():
         assert old in data
@@ -185,7 +186,7 @@ def test_what_cannot_be_reduced_is_refused_with_the_reason(item, changes, proble
         ({b"iinf": b"zzzz"}, "there is no box iinf"),
     ],
 )
-def test_what_is_broken_is_named(changes, problem):
+def test_what_is_broken_is_named(changes: Any, problem: str) -> None:
     data = heif({1: PLAIN})
     for old, new in changes.items():
         assert old in data
@@ -195,14 +196,14 @@ def test_what_is_broken_is_named(changes, problem):
         reduced(data, Metadata.STRIP)
 
 
-def test_derivations_in_a_circle_end():
+def test_derivations_in_a_circle_end() -> None:
     items = {1: Item(b"iden", b"", PROPERTIES[:1]), 2: Item(b"iden", b"", PROPERTIES[:1])}
     data = heif(items, [(b"dimg", 1, [2]), (b"dimg", 2, [1])])
 
     assert b"mdat" not in reduced(data, Metadata.STRIP)[0]
 
 
-def test_items_that_overlap_without_end_are_refused():
+def test_items_that_overlap_without_end_are_refused() -> None:
     """A thousand pictures, each nearly all of the file: a result would be a thousand times as large."""
     count = 1000
     data = heif({number: Item(b"av01", obu(1, b"x"), PROPERTIES) for number in range(1, count + 1)})
@@ -215,7 +216,7 @@ def test_items_that_overlap_without_end_are_refused():
         reduced(data, Metadata.STRIP)
 
 
-def test_counts_beyond_their_limits_are_refused():
+def test_counts_beyond_their_limits_are_refused() -> None:
     many = heif({1: Item(b"av01", obu(1, b"") * 70_000, PROPERTIES)})
     with pytest.raises(LimitError, match="more than 65536 OBUs"):
         reduced(many, Metadata.STRIP)
@@ -231,7 +232,7 @@ def test_counts_beyond_their_limits_are_refused():
         reduced(large, Metadata.STRIP)
 
 
-def test_many_references_and_items_take_no_more_than_seconds():
+def test_many_references_and_items_take_no_more_than_seconds() -> None:
     items = {number: Item(b"iden", b"", PROPERTIES[:1], hidden=number > 1) for number in range(1, 10_001)}
     links = [(b"dimg", 1, list(range(2, 10_001)))]
     links += [(b"auxl", number, [1, 2, 3]) for number in range(2, 10_001)]
@@ -243,25 +244,25 @@ def test_many_references_and_items_take_no_more_than_seconds():
     assert result.count(b"infe") == 10_000
 
 
-def test_memory_does_not_grow_with_the_picture():
+def test_memory_does_not_grow_with_the_picture() -> None:
     data = heif({1: Item(b"av01", CODED + obu(3, b"") + b"\x22\x80\x80\x80\x10" + bytes(32 << 20), PROPERTIES)})
 
     assert peak_bytes(data) < 2 << 20
 
 
 @named(FILES)
-def test_broken_files_give_an_error_or_a_result(planted):
+def test_broken_files_give_an_error_or_a_result(planted: Any) -> None:
     for mutant in mutants(planted.data, seed=len(planted.data), count=250):
         assert survives(mutant)
 
 
-def test_hostile_units_are_refused():
+def test_hostile_units_are_refused() -> None:
     for coded in (b"", b"\x92\xff\xff\xff", b"\x0a\xff", b"\x80\0"):
         with pytest.raises(CompressorError):
             reduced(heif({1: Item(b"av01", coded, PROPERTIES)}), Metadata.STRIP)
 
 
-def test_names_of_what_a_new_file_would_lose():
+def test_names_of_what_a_new_file_would_lose() -> None:
     found = {name: containers.uncarried("avif", Held(planted.data)) for name, planted in FILES.items()}
 
     assert found["avif-gain-map"] == ["gain map", "names of items", "64 bytes between the images"]
@@ -274,14 +275,14 @@ def test_names_of_what_a_new_file_would_lose():
     assert containers.uncarried("avif", Held(FILES["avif-everywhere"].data[:40])) == []
 
 
-def test_messages_in_the_coded_picture_are_named():
+def test_messages_in_the_coded_picture_are_named() -> None:
     data = heif({1: Item(b"av01", CODED + obu(15, b"padding"), PROPERTIES)})
 
     assert containers.uncarried("avif", Held(data)) == ["messages in the coded picture"]
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_a_plain_file_has_nothing_that_a_new_file_would_lose(mode):
+def test_a_plain_file_has_nothing_that_a_new_file_would_lose(mode: str) -> None:
     out = io.BytesIO()
     exif = Image.Exif()
     exif[0x10E] = "a text"

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ each_file = pytest.mark.parametrize("planted", FILES.values(), ids=FILES)
 
 @each_file
 @pytest.mark.parametrize("policy", POLICIES)
-def test_no_mark_is_left_but_what_colour_needs(planted, policy):
+def test_no_mark_is_left_but_what_colour_needs(planted: Any, policy: Any) -> None:
     assert marks_in(planted, planted.data) == set(planted.marks)
 
     result, _ = reduced(planted.data, policy)
@@ -34,14 +35,14 @@ def test_no_mark_is_left_but_what_colour_needs(planted, policy):
 
 @each_file
 @pytest.mark.parametrize("policy", POLICIES)
-def test_pixels_stay_and_reducing_again_changes_nothing(planted, policy):
+def test_pixels_stay_and_reducing_again_changes_nothing(planted: Any, policy: Any) -> None:
     result, _ = reduced(planted.data, policy)
 
     np.testing.assert_array_equal(shown(result)[0], shown(planted.data)[0])
     assert reduced(result, policy)[0] == result
 
 
-def test_what_goes_and_shows_is_named():
+def test_what_goes_and_shows_is_named() -> None:
     _, notices = reduced(FILES["jp2-everywhere"].data, Metadata.STRIP)
 
     assert notices == [
@@ -52,7 +53,7 @@ def test_what_goes_and_shows_is_named():
 
 
 @pytest.mark.parametrize("mode, space, enumeration", [("RGB", b"RGB ", 16), ("L", b"GRAY", 17), ("RGBA", b"CMYK", 12)])
-def test_an_enumerated_colour_space_takes_the_place_of_a_profile(mode, space, enumeration):
+def test_an_enumerated_colour_space_takes_the_place_of_a_profile(mode: str, space: bytes, enumeration: int) -> None:
     icc = bytearray(profile(b""))
     icc[16:20] = space
     data = jp2(codestream(mode), b"\2\0\0" + bytes(icc), len(mode))
@@ -62,14 +63,14 @@ def test_an_enumerated_colour_space_takes_the_place_of_a_profile(mode, space, en
     assert box(b"colr", b"\2\0\0" + bytes(icc)) in reduced(data, Metadata.COLOR)[0]
 
 
-def test_resolution_stays():
+def test_resolution_stays() -> None:
     stays = box(b"res ", box(b"resc", struct.pack(">HHHHBB", 300, 1, 300, 1, 2, 2)))
     result, _ = reduced(jp2(codestream(), enumerated(16), in_header=stays), Metadata.STRIP)
 
     assert Image.open(io.BytesIO(result)).info["dpi"] == (762, 762)
 
 
-def test_tile_lengths_go_where_tile_parts_became_shorter_and_stay_otherwise():
+def test_tile_lengths_go_where_tile_parts_became_shorter_and_stay_otherwise() -> None:
     coded = codestream(tile_size=(16, 24))
     lengths = segment(0xFF55, b"\0\x40" + struct.pack(">II", 100, 100))
     changed = with_segments(coded, lengths, segment(0xFF64, b"\0\1a comment"))
@@ -78,7 +79,7 @@ def test_tile_lengths_go_where_tile_parts_became_shorter_and_stay_otherwise():
     assert reduced(changed, Metadata.STRIP)[0] == reduced(coded, Metadata.STRIP)[0]
 
 
-def test_a_codestream_without_eoc_gets_one():
+def test_a_codestream_without_eoc_gets_one() -> None:
     coded = codestream()
 
     assert reduced(coded[:-2], Metadata.STRIP)[0] == reduced(coded, Metadata.STRIP)[0] == coded
@@ -92,7 +93,7 @@ def test_a_codestream_without_eoc_gets_one():
         (jp2(codestream(), b"\2\0\0" + bytes(16) + b"Lab " + bytes(200)), "colours of type Lab mean nothing"),
     ],
 )
-def test_what_cannot_be_reduced_is_refused_with_the_reason(data, problem):
+def test_what_cannot_be_reduced_is_refused_with_the_reason(data: Any, problem: str) -> None:
     with pytest.raises(UnsupportedError, match=problem):
         reduced(data, Metadata.STRIP)
 
@@ -108,7 +109,7 @@ def test_what_cannot_be_reduced_is_refused_with_the_reason(data, problem):
         (codestream()[:2] + codestream()[4:], "signature|SIZ"),
     ],
 )
-def test_what_is_broken_is_named(data, problem):
+def test_what_is_broken_is_named(data: Any, problem: str) -> None:
     if data[:4] == b"\xff\x4f\0\x2f":  # not recognised as a codestream, so put into a file
         data = jp2(data, enumerated(16))
 
@@ -116,12 +117,12 @@ def test_what_is_broken_is_named(data, problem):
         reduced(data, Metadata.STRIP)
 
 
-def test_too_many_segments_are_refused():
+def test_too_many_segments_are_refused() -> None:
     with pytest.raises(LimitError, match="marker segments"):
         reduced(with_segments(codestream(), segment(0xFF64, b"") * 270_000, b""), Metadata.STRIP)
 
 
-def test_memory_does_not_grow_with_the_picture():
+def test_memory_does_not_grow_with_the_picture() -> None:
     coded = codestream()
     at = coded.index(SOT) + 6
     coded = coded[:at] + bytes(4) + coded[at + 4 : -2] + bytes(32 << 20) + b"\xff\xd9"
@@ -130,12 +131,12 @@ def test_memory_does_not_grow_with_the_picture():
 
 
 @each_file
-def test_broken_files_give_an_error_or_a_result(planted):
+def test_broken_files_give_an_error_or_a_result(planted: Any) -> None:
     for mutant in mutants(planted.data, seed=len(planted.data), count=400):
         assert survives(mutant)
 
 
-def test_names_of_what_a_new_file_would_lose():
+def test_names_of_what_a_new_file_would_lose() -> None:
     assert containers.uncarried("jp2", Held(FILES["jp2-everywhere"].data)) == [
         "what the header has besides size, colours and resolution", "box xml", "XMP", "Exif",
         "content credentials (C2PA)", "box uinf", "box jp2i", "box rreq", "box free", "further comments",
@@ -149,7 +150,7 @@ def test_names_of_what_a_new_file_would_lose():
 
 
 @pytest.mark.parametrize("bare", [True, False])
-def test_a_plain_file_has_nothing_that_a_new_file_would_lose(bare):
+def test_a_plain_file_has_nothing_that_a_new_file_would_lose(bare: bool) -> None:
     out = io.BytesIO()
     Image.linear_gradient("L").save(out, "JPEG2000", no_jp2=bare)
 

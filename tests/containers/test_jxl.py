@@ -1,6 +1,7 @@
 """JPEG XL without metadata: the codestream stays byte for byte, what is in it is refused, and broken files."""
 
 import struct
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def header(*fields):
 
 @each_file
 @pytest.mark.parametrize("policy", POLICIES)
-def test_the_codestream_alone_is_left(planted, policy):
+def test_the_codestream_alone_is_left(planted: Any, policy: Any) -> None:
     assert marks_in(planted, planted.data) == set(planted.marks)
 
     result, _ = reduced(planted.data, policy)
@@ -62,13 +63,13 @@ def test_the_codestream_alone_is_left(planted, policy):
     assert reduced(result, policy)[0] == result
 
 
-def test_a_file_is_left_with_its_level_and_a_codestream_in_one_box():
+def test_a_file_is_left_with_its_level_and_a_codestream_in_one_box() -> None:
     assert reduced(FILES["jxl-everywhere"].data, Metadata.STRIP)[0] == jxl(box(b"jxll", b"\x05"), box(b"jxlc", LOSSY))
     assert reduced(FILES["jxl-in-parts"].data, Metadata.STRIP)[0] == jxl(box(b"jxlc", SECTIONS))
     assert reduced(FILES["jxl-bare"].data, Metadata.STRIP)[0] == LOSSLESS
 
 
-def test_what_goes_is_named():
+def test_what_goes_is_named() -> None:
     assert reduced(FILES["jxl-everywhere"].data, Metadata.STRIP)[1] == [
         "content credentials (C2PA) were removed",
         "the JPEG that the file was made of can't be restored any more",
@@ -81,7 +82,7 @@ def test_what_goes_is_named():
     ]  # fmt: skip
 
 
-def test_frames_are_followed_to_the_last_one():
+def test_frames_are_followed_to_the_last_one() -> None:
     """Two frames of one section each, 3 and 5 bytes long; the first is not the last."""
     image = signed()((1, 1), (1, 1)).aligned()
     first = ((0, 1), (0, 2), (0, 1), (0, 2), (0, 2), (0, 6), (0, 2), (0, 1), (0, 2), (0, 1), (0, 2), (0, 1), (0, 2))
@@ -103,7 +104,7 @@ def test_frames_are_followed_to_the_last_one():
     ],
 )
 @pytest.mark.parametrize("boxed", [True, False])
-def test_what_cannot_be_taken_out_of_a_codestream_is_refused(data, problem, boxed):
+def test_what_cannot_be_taken_out_of_a_codestream_is_refused(data: Any, problem: str, boxed: bool) -> None:
     padded = data + bytes(64)
 
     with pytest.raises(UnsupportedError, match=problem):
@@ -122,12 +123,12 @@ def test_what_cannot_be_taken_out_of_a_codestream_is_refused(data, problem, boxe
         (jxl()[:20], "does not begin with a signature and a file type"),
     ],
 )
-def test_what_is_broken_is_named(data, problem):
+def test_what_is_broken_is_named(data: Any, problem: str) -> None:
     with pytest.raises(FormatError, match=problem):
         reduced(data, Metadata.STRIP)
 
 
 @each_file
-def test_broken_files_give_an_error_or_a_result(planted):
+def test_broken_files_give_an_error_or_a_result(planted: Any) -> None:
     for mutant in mutants(planted.data, seed=len(planted.data), count=1000):
         assert survives(mutant)

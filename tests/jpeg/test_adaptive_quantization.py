@@ -1,5 +1,7 @@
 """Rows of unquantized coefficients, their factors and what becomes of them, against whole planes computed at once."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -39,7 +41,7 @@ def spectra_of(frame: Frame, pixels: NDArray[np.uint8], lines: int) -> list[adap
 
 @pytest.mark.parametrize("lines", [1, 7, 16, 40, 1000])
 @pytest.mark.parametrize("height", [1, 15, 16, 17, 50])
-def test_windows_show_each_mcu_row_with_its_margins_however_the_lines_arrive(lines, height):
+def test_windows_show_each_mcu_row_with_its_margins_however_the_lines_arrive(lines: int, height: int) -> None:
     image = np.arange(height * 3, dtype=np.uint8).reshape(height, 3)
     bands = (image[top : top + lines] for top in range(0, height, lines))
     tops = range(0, height, 16)
@@ -50,7 +52,7 @@ def test_windows_show_each_mcu_row_with_its_margins_however_the_lines_arrive(lin
         assert at >= above and len(window) >= at + below
 
 
-def test_extreme_samples_leave_the_range_where_a_table_is_given():
+def test_extreme_samples_leave_the_range_where_a_table_is_given() -> None:
     page = np.tile(np.where(np.arange(64) % 11 < 3, 0, 255).astype(np.uint8), (8, 1))
     frame = writer.frame_for(64, 8, 1, "444")
 
@@ -64,7 +66,7 @@ def test_extreme_samples_leave_the_range_where_a_table_is_given():
 
 
 @pytest.mark.parametrize("subsampling, h, v", [("420", 2, 2), ("422", 2, 1), ("444", 1, 1)])
-def test_spectra_are_the_transform_of_the_sharp_planes(subsampling, h, v):
+def test_spectra_are_the_transform_of_the_sharp_planes(subsampling: str, h: int, v: int) -> None:
     pixels = photograph(48, 80)
     frame = writer.frame_for(80, 48, 3, subsampling)
     flat = np.ones(64, np.uint16)
@@ -79,7 +81,7 @@ def test_spectra_are_the_transform_of_the_sharp_planes(subsampling, h, v):
 
 
 @pytest.mark.parametrize("subsampling", ["420", "422", "444"])
-def test_factors_look_at_all_neighbours_across_rows(subsampling):
+def test_factors_look_at_all_neighbours_across_rows(subsampling: str) -> None:
     frame = writer.frame_for(70, 61, 3, subsampling)
     spectra = spectra_of(frame, photograph(61, 70), 8)
     shaper = adaptive_quantization.Shaper(
@@ -94,7 +96,7 @@ def test_factors_look_at_all_neighbours_across_rows(subsampling):
 
 
 @pytest.mark.parametrize("effort", [Effort.BALANCED, Effort.BEST])
-def test_rows_do_not_depend_on_how_pixels_arrive(effort):
+def test_rows_do_not_depend_on_how_pixels_arrive(effort: Any) -> None:
     frame, pixels = writer.frame_for(100, 90, 3, "420"), photograph(90, 100)
     tables = perceptual.quantization_tables(DISTANCE, 3)
 
@@ -110,7 +112,7 @@ def test_rows_do_not_depend_on_how_pixels_arrive(effort):
         np.testing.assert_array_equal(rows(lines), whole)
 
 
-def test_best_is_the_trellis_of_the_reference():
+def test_best_is_the_trellis_of_the_reference() -> None:
     frame = writer.frame_for(64, 48, 1, "444")
     tables = perceptual.quantization_tables(DISTANCE, 1)
     spectra = spectra_of(frame, photograph(48, 64, 1), 8)
@@ -127,7 +129,7 @@ def test_best_is_the_trellis_of_the_reference():
             assert found == pytest.approx(least, rel=1e-4)
 
 
-def test_a_files_coefficients_become_what_they_stand_for():
+def test_a_files_coefficients_become_what_they_stand_for() -> None:
     frame = Frame(50, 30, (Component(1, 2, 1, 0), Component(2, 1, 1, 1), Component(3, 1, 1, 1)))
     rng = np.random.default_rng(1)
     rows = [rng.integers(-1000, 1000, (frame.blocks_per_row, 64)).astype(np.int16) for _ in range(frame.mcu_rows)]
@@ -141,7 +143,7 @@ def test_a_files_coefficients_become_what_they_stand_for():
             np.testing.assert_allclose(unscaled(one.coefficients[blocks]), expected, rtol=1e-5)
 
 
-def test_a_lattice_is_kept_where_coarser_steps_would_miss_it():
+def test_a_lattice_is_kept_where_coarser_steps_would_miss_it() -> None:
     source, wanted = np.full(64, 10, np.uint16), np.arange(1, 65, dtype=np.uint16)
     kept = requantize.on_lattice(source, wanted)
 

@@ -5,6 +5,7 @@ Each is the worst of its kind that we know of. CPU time counts: other processes'
 """
 
 import time
+from typing import Any
 
 import pytest
 
@@ -119,14 +120,14 @@ def seconds(data):
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_file_that_makes_much_work_is_done_with_quickly(name):
+def test_a_file_that_makes_much_work_is_done_with_quickly(name: Any) -> None:
     data = BOMBS[name]
     assert len(data) <= FILE_BYTES_MAX
     # Twice only where the first was slow: on a machine that has much else to do, CPU time grows as well.
     assert seconds(data) < SECONDS_MAX or seconds(data) < SECONDS_MAX
 
 
-def test_what_is_out_of_proportion_is_over_a_limit_and_what_encoders_write_is_not():
+def test_what_is_out_of_proportion_is_over_a_limit_and_what_encoders_write_is_not() -> None:
     for data in (BOMBS["the same, and 98 scans that hold nothing"], BOMBS["8 pixels wide in 99 scans"]):
         with pytest.raises(LimitError, match="visit too many blocks"):
             pipeline.compress(data)

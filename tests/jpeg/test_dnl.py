@@ -1,5 +1,7 @@
 """A height that a DNL segment gives behind the first scan (T.81 B.2.5)."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -41,7 +43,7 @@ def dnl_file(data, height):
 @pytest.mark.parametrize("script, sof", [(TOGETHER, 0xC1), (ONE_BY_ONE, 0xC1), (SIMPLE, 0xC2), (APART, 0xC2)], ids=str)
 @pytest.mark.parametrize("height", [1, 16, 35])
 @pytest.mark.parametrize("interval", [0, 3])
-def test_the_height_is_that_of_the_dnl_segment(script, sof, height, interval):
+def test_the_height_is_that_of_the_dnl_segment(script: Any, sof: int, height: int, interval: int) -> None:
     planes = huffman.random_planes(np.random.default_rng(1), 41, height, SAMPLING)
     plain = reference.encode(planes, 41, height, SAMPLING, script, sof=sof, intervals=(interval,))
     data = dnl_file(plain, height)
@@ -54,7 +56,7 @@ def test_the_height_is_that_of_the_dnl_segment(script, sof, height, interval):
     assert_same(got, reference.decode(plain))
 
 
-def test_fill_bytes_before_the_segment_and_the_same_segment_again_are_taken():
+def test_fill_bytes_before_the_segment_and_the_same_segment_again_are_taken() -> None:
     data = jpeg(40, 24, progressive=True)
     again = with_dnl(dnl_file(data, 24), b"\0\x18", end_of_scan(data, 4) + 6)
     filled = again.replace(b"\xff\xdc", b"\xff\xff\xff\xdc")
@@ -68,7 +70,7 @@ def test_fill_bytes_before_the_segment_and_the_same_segment_again_are_taken():
     "progressive, settings",
     [(False, {"lossless": True}), (True, {"quality": 60}), (False, {"quality": 60, "delivery": "immediate"})],
 )
-def test_what_is_written_has_the_height_in_its_frame_header(progressive, settings):
+def test_what_is_written_has_the_height_in_its_frame_header(progressive: bool, settings: Any) -> None:
     plain = jpeg(120, 75, quality=95, progressive=progressive)
     made = pipeline.compress(dnl_file(plain, 75), **settings)
     planes, header, _ = scanned(made.data)
@@ -79,7 +81,7 @@ def test_what_is_written_has_the_height_in_its_frame_header(progressive, setting
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_missing_empty_or_wrong_segment_is_an_error_with_its_place(progressive):
+def test_a_missing_empty_or_wrong_segment_is_an_error_with_its_place(progressive: bool) -> None:
     data = without_height(jpeg(40, 24, progressive=progressive))
     at = end_of_scan(data)
 
@@ -96,7 +98,7 @@ def test_a_missing_empty_or_wrong_segment_is_an_error_with_its_place(progressive
     assert fault(data[:at] + b"\xff\xdc\0\4\0").place == "DNL"
 
 
-def test_a_segment_before_the_first_scan_or_with_another_height_is_an_error():
+def test_a_segment_before_the_first_scan_or_with_another_height_is_an_error() -> None:
     data = dnl_file(jpeg(40, 24), 24)
     sos = nth_scan(data, 1)
     error = fault(with_dnl(data, b"\0\x18", sos))
@@ -105,7 +107,7 @@ def test_a_segment_before_the_first_scan_or_with_another_height_is_an_error():
     assert (error.place, error.offset) == ("DNL", len(data) - 2) and "25 lines, after 24" in str(error)
 
 
-def test_more_lines_than_were_coded_are_an_error_and_fewer_are_named():
+def test_more_lines_than_were_coded_are_an_error_and_fewer_are_named() -> None:
     plain = jpeg(40, 24)
     error = fault(dnl_file(plain, 40))
     assert "cut off in MCU row 2 of 3 by DNL" in str(error)
@@ -115,7 +117,9 @@ def test_more_lines_than_were_coded_are_an_error_and_fewer_are_named():
 
 @pytest.mark.parametrize("lines, notices", [(b"\0\x18", 0), (b"\0\x10", 1), (b"\0\0", 1), (b"", 1)])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_where_the_frame_header_has_a_height_the_segment_is_ignored_as_in_libjpeg(lines, notices, progressive):
+def test_where_the_frame_header_has_a_height_the_segment_is_ignored_as_in_libjpeg(
+    lines: bytes, notices: int, progressive: bool
+) -> None:
     plain = jpeg(40, 24, progressive=progressive)
     reading = scanned if progressive else read
     for at in (end_of_scan(plain), nth_scan(plain, 1)):

@@ -1,5 +1,7 @@
 """JPEG headers (T.81 Annex B): what they say, what is refused, and the quality that made the tables."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import ImageCms
@@ -13,7 +15,7 @@ from tests.jpeg_files import assert_same, fault, header_of, jpeg, read
 from tests.reference import huffman as reference
 
 
-def test_a_header_says_what_is_in_the_file():
+def test_a_header_says_what_is_in_the_file() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = jpeg(40, 24, quality=85, comment=b"hello", icc_profile=profile, subsampling="4:2:0", restart_marker_blocks=2)
     header = header_of(data)
@@ -31,7 +33,7 @@ def test_a_header_says_what_is_in_the_file():
     assert sorted(header.huffman) == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
-def test_sixteen_bit_quantization_tables_are_read():
+def test_sixteen_bit_quantization_tables_are_read() -> None:
     values = list(range(1, 128, 2)), list(range(300, 364))
     dqt = bytes([0, *values[0], 0x12]) + b"".join(v.to_bytes(2) for v in values[1])
     planes = reference.random_planes(np.random.default_rng(8), 8, 8, [(1, 1)])
@@ -42,17 +44,17 @@ def test_sixteen_bit_quantization_tables_are_read():
 
 
 @pytest.mark.parametrize("mode, color", [("L", "grey"), ("RGB", "ycbcr"), ("CMYK", "cmyk")])
-def test_colour_is_known(mode, color):
+def test_colour_is_known(mode: str, color: str) -> None:
     assert header_of(jpeg(8, 8, mode)).color == color
 
 
-def test_rgb_is_known_by_its_adobe_segment():
+def test_rgb_is_known_by_its_adobe_segment() -> None:
     header = header_of(jpeg(8, 8, keep_rgb=True))
 
     assert (header.adobe_transform, header.color) == (0, "rgb")
 
 
-def test_what_does_not_stream_is_recognised_and_said():
+def test_what_does_not_stream_is_recognised_and_said() -> None:
     sampling = [(1, 1)] * 3
     planes = reference.random_planes(np.random.default_rng(9), 8, 8, sampling)
     plain = reference.encode(planes, 8, 8, sampling)
@@ -78,7 +80,7 @@ def test_what_does_not_stream_is_recognised_and_said():
             next(read_rows(stream, header))
 
 
-def test_extended_sequential_frames_stream():
+def test_extended_sequential_frames_stream() -> None:
     planes = reference.random_planes(np.random.default_rng(9), 8, 8, [(1, 1)])
     got, header, _ = read(reference.encode(planes, 8, 8, [(1, 1)], sof=0xC1))
 
@@ -120,14 +122,14 @@ def with_segment(marker, data):
         ("APP0", b"\xff\xd8\xff\xe0\0\2" + b"x" * 70000),
     ],
 )
-def test_broken_segments_are_named_with_their_place(place, data):
+def test_broken_segments_are_named_with_their_place(place: str, data: Any) -> None:
     error = fault(data)
 
     assert error.place == place
     assert error.offset <= len(data)
 
 
-def test_scans_must_name_components_of_the_frame_and_have_their_tables():
+def test_scans_must_name_components_of_the_frame_and_have_their_tables() -> None:
     data = jpeg(8, 8)
     sos = data.index(b"\xff\xda")
     assert "component 9" in str(fault(data[: sos + 5] + b"\x09" + data[sos + 6 :]))
@@ -138,7 +140,7 @@ def test_scans_must_name_components_of_the_frame_and_have_their_tables():
     assert "quantization table 1" in str(fault(data.replace(b"\xff\xdb\0\x43\1", b"\xff\xdb\0\x43\2")))
 
 
-def test_tables_that_no_scan_uses_may_be_nonsense():
+def test_tables_that_no_scan_uses_may_be_nonsense() -> None:
     """libjpeg looks at codes where it needs them (jpeg_make_d_derived_tbl), and at elements never."""
     data = jpeg(8, 8)
     want = read(data)[0]
@@ -151,13 +153,13 @@ def test_tables_that_no_scan_uses_may_be_nonsense():
             assert error.place == "SOS" and "more codes of length 1" in str(error)
 
 
-def test_more_than_ten_blocks_in_an_mcu_are_refused():
+def test_more_than_ten_blocks_in_an_mcu_are_refused() -> None:
     planes = reference.random_planes(np.random.default_rng(1), 8, 8, [(4, 2), (2, 1), (1, 1)])
 
     assert "11 blocks" in str(fault(reference.encode(planes, 8, 8, [(4, 2), (2, 1), (1, 1)])))
 
 
-def test_metadata_is_limited():
+def test_metadata_is_limited() -> None:
     segment = reference.segment(0xE1, b"x" * 65000)
     with pytest.raises(LimitError, match="bytes"):
         header_of(b"\xff\xd8" + segment * 300)
@@ -170,11 +172,11 @@ def test_metadata_is_limited():
 
 @pytest.mark.parametrize("quality", [1, 10, 49, 50, 51, 75, 80, 95, 99, 100])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_the_quality_of_libjpeg_files_is_found(quality, mode):
+def test_the_quality_of_libjpeg_files_is_found(quality: int, mode: str) -> None:
     assert estimated_quality(header_of(jpeg(quality=quality, mode=mode))) == quality
 
 
-def test_other_tables_get_the_nearest_quality():
+def test_other_tables_get_the_nearest_quality() -> None:
     table = np.clip((K1_LUMINANCE * 0.5).round() + (np.arange(64).reshape(8, 8) % 3), 1, 255).astype(int)
     data = jpeg(qtables=[table.ravel().tolist()] * 2)
 

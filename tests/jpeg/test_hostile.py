@@ -8,6 +8,7 @@ import io
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,14 +90,14 @@ SETS = [truncations, flips, wrong_bytes, noise]
 
 
 @pytest.mark.parametrize("cases", SETS)
-def test_hostile_files_end_in_an_error_or_decode(cases):
+def test_hostile_files_end_in_an_error_or_decode(cases: Any) -> None:
     for data in cases():
         start = time.perf_counter()
         outcome(data)
         assert time.perf_counter() - start < SECONDS_MAX
 
 
-def test_what_becomes_of_a_hostile_file_does_not_depend_on_its_chunks():
+def test_what_becomes_of_a_hostile_file_does_not_depend_on_its_chunks() -> None:
     """Errors name the same place as well; what is found there may be known less far ahead."""
     for cases in (truncations, noise):
         for data in list(cases())[::7]:
@@ -117,7 +118,7 @@ def test_what_becomes_of_a_hostile_file_does_not_depend_on_its_chunks():
         files()[1].replace(b"\xff\xd0", b"\0" * 900_000 + b"\xff\xd0", 1),
     ],
 )
-def test_a_megabyte_of_nonsense_is_done_with_quickly(data):
+def test_a_megabyte_of_nonsense_is_done_with_quickly(data: Any) -> None:
     start = time.perf_counter()
     try:
         outcome(data)
@@ -126,7 +127,7 @@ def test_a_megabyte_of_nonsense_is_done_with_quickly(data):
     assert time.perf_counter() - start < SECONDS_MAX
 
 
-def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build):
+def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", __name__], check=False, env=safety_build, capture_output=True, text=True, timeout=300
     )

@@ -1,6 +1,7 @@
 """JPEG whose scans leave coefficients out: decoders smooth it, so it comes back unchanged or as they show it."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def libjpeg(data):
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_lacks_coefficients_comes_back_with_the_reason(name, settings):
+def test_a_file_that_lacks_coefficients_comes_back_with_the_reason(name: Any, settings: Any) -> None:
     data, reason = FILES[name]
     result = compressor.compress(data, **settings)
 
@@ -70,7 +71,7 @@ def test_a_file_that_lacks_coefficients_comes_back_with_the_reason(name, setting
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_other_formats_get_the_pixels_that_libjpeg_shows(name):
+def test_other_formats_get_the_pixels_that_libjpeg_shows(name: Any) -> None:
     data, reason = FILES[name]
     for settings in ({"format": "png", "effort": "fast"}, {"format": "webp", "lossless": True}):
         result = compressor.compress(data, **settings)
@@ -79,7 +80,7 @@ def test_other_formats_get_the_pixels_that_libjpeg_shows(name):
         assert [reason in notice and "smoothed" in notice for notice in result.report.notices] == [True]
 
 
-def test_the_files_here_include_some_that_libjpeg_smooths_and_some_that_it_does_not():
+def test_the_files_here_include_some_that_libjpeg_smooths_and_some_that_it_does_not() -> None:
     complete = libjpeg(file(WHOLE))
     assert all((libjpeg(data) != complete).any() for name, (data, _) in FILES.items() if "grey" not in name)
 
@@ -91,7 +92,7 @@ def test_the_files_here_include_some_that_libjpeg_smooths_and_some_that_it_does_
 
 
 @pytest.mark.parametrize("policy", ["color", "strip"])
-def test_metadata_of_an_incomplete_file_go_all_the_same(policy):
+def test_metadata_of_an_incomplete_file_go_all_the_same(policy: str) -> None:
     data = FILES["last bits of luma"][0]
     comment = data[:2] + b"\xff\xfe\0\x08secret" + data[2:]
 
@@ -99,7 +100,7 @@ def test_metadata_of_an_incomplete_file_go_all_the_same(policy):
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_a_complete_file_is_compressed(settings):
+def test_a_complete_file_is_compressed(settings: Any) -> None:
     for data in (file(WHOLE), file(WHOLE[:2] + [((c,), 1, 63, 0, 0) for c in YCC]), file(GREY, [(1, 1)])):
         report = compressor.compress(data, **settings).report
         assert report.outcome != "unchanged" or report.reason == "not smaller"
@@ -107,14 +108,14 @@ def test_a_complete_file_is_compressed(settings):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_without_its_end_marker_such_a_file_counts_as_cut_off(name):
+def test_without_its_end_marker_such_a_file_counts_as_cut_off(name: Any) -> None:
     data, _ = FILES[name]
     for settings in ({}, {"format": "png"}):
         with pytest.raises(FormatError, match="the scans end before component"):
             compressor.compress(data[:-2], **settings)
 
 
-def test_what_an_incomplete_file_is_converted_to_is_charged_as_a_whole_image():
+def test_what_an_incomplete_file_is_converted_to_is_charged_as_a_whole_image() -> None:
     data = file(but(8), width=400, height=800)
     reserved = compressor.inspect([data], compressor.Settings(format="png")).reserved_bytes
     assert reserved > 400 * 800 * (4 + 2 * 1.5)  # pixels and coefficients, as libjpeg holds them

@@ -4,6 +4,7 @@ for us. Losslessly through the whole pipeline, and compared with what libjpeg ma
 import io
 import itertools
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def first(pair, together):
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_every_pair_of_sampling_factors_decodes_to_what_was_encoded_at_odd_sizes(together):
+def test_every_pair_of_sampling_factors_decodes_to_what_was_encoded_at_odd_sizes(together: bool) -> None:
     """Fractional ones among them: 3 x 1 with 2 x 1, of which libjpeg has no upsampling."""
     for number, pair in enumerate(PAIRS):
         width, height = 1 + 7 * number % 45, 1 + 5 * number % 37
@@ -49,7 +50,7 @@ def test_every_pair_of_sampling_factors_decodes_to_what_was_encoded_at_odd_sizes
     "sampling", [[(3, 1), (2, 1), (1, 1)], [(1, 3), (1, 2), (1, 1)], [(3, 2), (1, 1), (2, 1)]], ids=str
 )
 @pytest.mark.parametrize("script, sof", [([(YCC, 0, 63, 0, 0)], 0xC1), (SIMPLE, 0xC2)], ids=["one", "progressive"])
-def test_fractional_factors_survive_the_pipeline(sampling, script, sof):
+def test_fractional_factors_survive_the_pipeline(sampling: Any, script: Any, sof: int) -> None:
     planes = huffman.random_planes(np.random.default_rng(1), 51, 35, sampling, 0.02)
     data = reference.encode(planes, 51, 35, sampling, script, sof=sof)
     want = reference.without_padding(planes, 51, 35, sampling, dc=True)
@@ -62,7 +63,7 @@ def test_fractional_factors_survive_the_pipeline(sampling, script, sof):
     assert_same(reference.without_padding(got, 51, 35, sampling, dc=True), want)
 
 
-def test_factors_that_only_scans_of_one_component_can_have_are_read_and_said_when_writing():
+def test_factors_that_only_scans_of_one_component_can_have_are_read_and_said_when_writing() -> None:
     sampling = [(4, 4), (1, 1), (2, 1)]
     planes = huffman.random_planes(np.random.default_rng(1), 70, 40, sampling, 0.02)
     data = reference.encode(planes, 70, 40, sampling, [((c,), 0, 63, 0, 0) for c in YCC], sof=0xC1)
@@ -74,7 +75,7 @@ def test_factors_that_only_scans_of_one_component_can_have_are_read_and_said_whe
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 @pytest.mark.parametrize("settings", [{"lossless": True}, {"quality": 30}], ids=str)
-def test_one_to_four_components_pass_the_pipeline(count, settings):
+def test_one_to_four_components_pass_the_pipeline(count: int, settings: Any) -> None:
     sampling = [(2, 2), (1, 1), (1, 1), (2, 2)][:count]
     planes = huffman.random_planes(np.random.default_rng(count), 60, 40, sampling if count > 1 else [(1, 1)], 0.02)
     data = huffman.encode(planes, 60, 40, sampling)
@@ -113,7 +114,7 @@ COLORS = {
 
 
 @pytest.mark.parametrize("name", COLORS)
-def test_colours_are_what_libjpeg_takes_them_for_before_and_after(name):
+def test_colours_are_what_libjpeg_takes_them_for_before_and_after(name: Any) -> None:
     data, color = COLORS[name]
     if name == "rgb by identifiers":
         assert [c.id for c in header_of(data).frame.components] == list(b"RGB")
@@ -157,7 +158,7 @@ def cmyk_profile():
 @pytest.mark.parametrize(
     "settings", [{"lossless": True}, {"quality": 60}, {"quality": 60, "metadata": "color"}], ids=str
 )
-def test_cmyk_keeps_its_profile(settings):
+def test_cmyk_keeps_its_profile(settings: Any) -> None:
     profile = cmyk_profile()
     srgb = ImageCms.createProfile("sRGB")
     transform = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb, "CMYK", "RGB")
@@ -170,7 +171,7 @@ def test_cmyk_keeps_its_profile(settings):
     assert ImageCms.applyTransform(opened, transform).mode == "RGB"
 
 
-def test_the_table_at_the_first_scan_of_a_component_is_that_of_all_its_scans():
+def test_the_table_at_the_first_scan_of_a_component_is_that_of_all_its_scans() -> None:
     """T.81 forbids to change it before the frame ends; libjpeg keeps the first (latch_quant_tables in jdinput.c)."""
     planes = huffman.random_planes(np.random.default_rng(3), 40, 30, [(1, 1)] * 3, 0.02)
     plain = [bytes([0]) + bytes([q] * 64) for q in (3, 9)]
@@ -186,7 +187,7 @@ def test_the_table_at_the_first_scan_of_a_component_is_that_of_all_its_scans():
 
 @pytest.mark.parametrize("intervals", [(0, 1, 5), (7, 0), (1,)], ids=str)
 @pytest.mark.parametrize("script, sof", [(SIMPLE, 0xC2), ([((0,), 0, 63, 0, 0), ((1, 2), 0, 63, 0, 0)], 0xC1)])
-def test_tables_and_restart_intervals_that_change_between_scans(intervals, script, sof):
+def test_tables_and_restart_intervals_that_change_between_scans(intervals: Any, script: Any, sof: int) -> None:
     sampling = [(2, 2), (1, 1), (1, 1)]
     planes = huffman.random_planes(np.random.default_rng(4), 50, 41, sampling, 0.02)
     tables = (reference.LONG, reference.FLAT) if sof == 0xC2 else (reference.FLAT,)
@@ -212,7 +213,7 @@ PLAIN = huffman.encode([np.zeros((1, 1, 64), int)], 8, 8, [(1, 1)])
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("format", ["keep", "png"])
-def test_what_is_not_for_us_is_named(sof, precision, word, format):
+def test_what_is_not_for_us_is_named(sof: int, precision: int, word: str, format: str) -> None:
     data = PLAIN.replace(b"\xff\xc0\0\x0b\x08", bytes([0xFF, sof, 0, 0x0B, precision]))
 
     with pytest.raises(UnsupportedError, match=word):

@@ -3,6 +3,7 @@
 import io
 import struct
 import time
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -56,7 +57,7 @@ def file(*segments, rest=PLAIN):
 
 
 @pytest.mark.parametrize("settings", [{"quality": 50}, {"lossless": True}], ids=str)
-def test_all_segments_are_kept_verbatim_and_in_order(settings):
+def test_all_segments_are_kept_verbatim_and_in_order(settings: Any) -> None:
     data = file(*ALL[::-1])
 
     made = pipeline.compress(data, **settings)
@@ -78,7 +79,9 @@ STRIP = [COLOR[0], COLOR[1], ADOBE]
 @pytest.mark.parametrize("policy, want", [("color", COLOR), ("strip", STRIP)])
 @pytest.mark.parametrize("settings", [{"quality": 50}, {"lossless": True}, {"min_saving": 0.99}], ids=str)
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_policy_leaves_what_the_pixels_need_whether_the_image_changes_or_not(policy, want, settings, progressive):
+def test_a_policy_leaves_what_the_pixels_need_whether_the_image_changes_or_not(
+    policy: str, want: Any, settings: Any, progressive: bool
+) -> None:
     rest = jpeg(160, 120, quality=95, progressive=progressive)[20:]
     garbage = b"\xff\x01garbage\xff\xff\xff"
     data = file(*ALL, rest=garbage[:-2] + rest[:-2] + b"\xff\xd3" + COMMENT + rest[-2:])
@@ -93,7 +96,7 @@ def test_a_policy_leaves_what_the_pixels_need_whether_the_image_changes_or_not(p
         np.testing.assert_array_equal(np.asarray(opened), np.asarray(Image.open(io.BytesIO(file(*ALL, rest=rest)))))
 
 
-def test_reduced_files_hold_the_same_entropy_coded_data_in_any_chunks():
+def test_reduced_files_hold_the_same_entropy_coded_data_in_any_chunks() -> None:
     data = jpeg(160, 120, quality=95, progressive=True, restart_marker_blocks=3)
     head = header_of(data).offset
     data = data[:2] + XMP + data[2:]
@@ -103,7 +106,7 @@ def test_reduced_files_hold_the_same_entropy_coded_data_in_any_chunks():
 
 
 @pytest.mark.parametrize("policy", ["color", "strip"])
-def test_an_unchanged_file_with_several_pictures_loses_metadata_and_its_index_follows(policy):
+def test_an_unchanged_file_with_several_pictures_loses_metadata_and_its_index_follows(policy: str) -> None:
     source = file_of(photograph(64, 96), photograph(40, 56))
     source = source[:2] + EXIF + COMMENT + source[2:]
     at = source.index(b"MPF\0") + 4
@@ -142,7 +145,7 @@ ULTRA_HDR = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://w
 </rdf:Seq></GContainer:Directory></rdf:Description></rdf:RDF></x:xmpmeta>"""
 
 
-def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left():
+def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left() -> None:
     packet = mpf.reduced_xmp(ULTRA_HDR)
 
     assert b"Somebody" not in packet and b"private" not in packet
@@ -159,7 +162,7 @@ def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left():
 @pytest.mark.parametrize(
     "version", [b'hdrgm:Version="1.0"/>', b"><hdrgm:Version>1.0</hdrgm:Version></rdf:Description>"]
 )
-def test_of_a_packet_that_lists_no_pictures_the_version_is_left(version):
+def test_of_a_packet_that_lists_no_pictures_the_version_is_left(version: bytes) -> None:
     start = ULTRA_HDR[: ULTRA_HDR.index(b" xmlns:Item")]
     packet = mpf.reduced_xmp(start + b" " + version + b"</rdf:RDF></x:xmpmeta>")
 
@@ -170,7 +173,7 @@ def test_of_a_packet_that_lists_no_pictures_the_version_is_left(version):
     assert mpf.with_lengths(packet, {1: 2}) == packet
 
 
-def test_lengths_of_pictures_follow():
+def test_lengths_of_pictures_follow() -> None:
     packet = mpf.with_lengths(mpf.reduced_xmp(ULTRA_HDR), {1234: 999})
 
     assert b'Item:Length="999"' in packet and b"1234" not in packet and b"Padding" not in packet
@@ -185,7 +188,7 @@ GAIN_MAP_PARAMETERS = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf
 </rdf:Description></rdf:RDF></x:xmpmeta>"""
 
 
-def test_of_a_gain_maps_packet_the_numbers_alone_are_left():
+def test_of_a_gain_maps_packet_the_numbers_alone_are_left() -> None:
     packet = mpf.reduced_parameters(GAIN_MAP_PARAMETERS)
 
     assert b"Somebody" not in packet and b"Owner" not in packet
@@ -202,7 +205,7 @@ def test_of_a_gain_maps_packet_the_numbers_alone_are_left():
 @pytest.mark.parametrize(
     "piece", [b"<a:Item ", b"<", b"a", b':Length="', b"<a:Item>", b"hdrgm:Version   ", b"<hdrgm:A><rdf:Seq><rdf:li>"]
 )
-def test_a_packet_that_is_nonsense_is_done_with_quickly(piece):
+def test_a_packet_that_is_nonsense_is_done_with_quickly(piece: bytes) -> None:
     start = time.process_time()
     packet = ULTRA_HDR.replace(b"<GContainer", piece * ((60_000) // len(piece)) + b"<GContainer", 1)
     mpf.reduced_xmp(packet)
@@ -217,7 +220,7 @@ def attached(*segments):
     return attachments.attachments_of(read_header(ByteStream([file(*segments)])).segments)
 
 
-def test_segments_are_read_into_the_shared_form():
+def test_segments_are_read_into_the_shared_form() -> None:
     found = attached(*ALL)
 
     assert found.icc == SRGB
@@ -232,7 +235,7 @@ def test_segments_are_read_into_the_shared_form():
     assert attached(segment(0xFE, b"\xe9t\xe9")).comments == ("\xe9t\xe9",)
 
 
-def test_pieces_of_a_profile_are_put_in_order():
+def test_pieces_of_a_profile_are_put_in_order() -> None:
     pieces = [icc(n + 1, 3, SRGB[n * 200 : (n + 1) * 200 if n < 2 else None]) for n in range(3)]
     for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
         found = attached(*(pieces[n] for n in order))
@@ -247,7 +250,7 @@ def test_pieces_of_a_profile_are_put_in_order():
     ],
     ids=str,
 )  # fmt: skip
-def test_a_profile_in_pieces_that_do_not_go_together_is_left_out_with_a_notice_and_kept_in_jpeg(pieces):
+def test_a_profile_in_pieces_that_do_not_go_together_is_left_out_with_a_notice_and_kept_in_jpeg(pieces: Any) -> None:
     segments = [icc(number, count, SRGB) for number, count in pieces]
     found = attached(*segments)
 
@@ -257,11 +260,11 @@ def test_a_profile_in_pieces_that_do_not_go_together_is_left_out_with_a_notice_a
     assert Image.open(io.BytesIO(file(*segments))).info.get("icc_profile") is None or pieces != [(1, 2)]
 
 
-def test_a_piece_without_a_number_is_no_profile():
+def test_a_piece_without_a_number_is_no_profile() -> None:
     assert attachments.attachments_of([Segment(0xE2, b"ICC_PROFILE\0\1")]).icc is None
 
 
-def test_trailing_data_is_kept():
+def test_trailing_data_is_kept() -> None:
     for progressive in (False, True):
         made = pipeline.compress(jpeg(160, 120, quality=95, progressive=progressive) + b"\xff\xd8video", quality=40)
         assert made.data.endswith(b"\xff\xd9\xff\xd8video")

@@ -1,6 +1,7 @@
 """Files with several pictures (CIPA DC-007): what is behind the first one stays where its index says it is."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ _, BEFORE = pictures_of(SOURCE)
     ],
     ids=str,
 )
-def test_all_pictures_are_found_where_the_index_says(settings):
+def test_all_pictures_are_found_where_the_index_says(settings: Any) -> None:
     result = pipeline.compress(SOURCE, **settings)
 
     assert len(result.data) < len(SOURCE)
@@ -58,7 +59,7 @@ def test_all_pictures_are_found_where_the_index_says(settings):
         np.testing.assert_array_equal(new, old)
 
 
-def test_the_index_says_how_long_the_first_picture_is():
+def test_the_index_says_how_long_the_first_picture_is() -> None:
     data = pipeline.compress(SOURCE, quality=70).data
 
     opened = Image.open(io.BytesIO(data))
@@ -68,7 +69,7 @@ def test_the_index_says_how_long_the_first_picture_is():
     assert first["Size"] == base + second["DataOffset"]
 
 
-def test_stripping_drops_the_other_pictures_and_says_so():
+def test_stripping_drops_the_other_pictures_and_says_so() -> None:
     result = pipeline.compress(SOURCE, quality=70, metadata="strip")
 
     _, after = pictures_of(result.data)
@@ -78,7 +79,7 @@ def test_stripping_drops_the_other_pictures_and_says_so():
 
 
 @pytest.mark.parametrize("cut", range(4, 40, 3))
-def test_an_index_that_can_not_be_read_is_none(cut):
+def test_an_index_that_can_not_be_read_is_none(cut: Any) -> None:
     index = mpf.index_of(read_header(ByteStream([SOURCE])).segments)
     assert index is not None
     broken = Segment(0xE2, index.data[:cut])
@@ -86,7 +87,7 @@ def test_an_index_that_can_not_be_read_is_none(cut):
     assert mpf.index_of([Segment(0xE2, b"ICC_PROFILE\0"), broken]) is None
 
 
-def test_a_file_with_an_index_that_can_not_be_read_is_taken_with_a_notice():
+def test_a_file_with_an_index_that_can_not_be_read_is_taken_with_a_notice() -> None:
     broken = SOURCE.replace(b"MPF\0II*\0", b"MPF\0II*\1").replace(b"MPF\0MM\0*", b"MPF\0MM\1*")
     assert broken != SOURCE
 
@@ -97,7 +98,7 @@ def test_a_file_with_an_index_that_can_not_be_read_is_taken_with_a_notice():
     assert read(result.data)[1].segments == read(broken)[1].segments
 
 
-def test_offsets_move_in_either_byte_order():
+def test_offsets_move_in_either_byte_order() -> None:
     for order, name in (("<", b"II*\0"), (">", b"MM\0*")):
         import struct
 
@@ -115,7 +116,9 @@ def test_offsets_move_in_either_byte_order():
 @pytest.mark.parametrize("count", [0, 1])
 @pytest.mark.parametrize("min_saving", [0, 0.99])
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
-def test_an_index_of_no_further_picture_is_no_reason_to_refuse_a_file(policy, min_saving, count):
+def test_an_index_of_no_further_picture_is_no_reason_to_refuse_a_file(
+    policy: str, min_saving: float, count: int
+) -> None:
     sink = io.BytesIO()
     Image.fromarray(photograph(64, 96)).save(sink, "JPEG", quality=95)
     plain = sink.getvalue()

@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -72,7 +73,9 @@ class Image:
 @pytest.mark.parametrize("channels, subsampling", KINDS)
 @pytest.mark.parametrize("height, width", [(1, 1), (33, 700), (130, 513), (600, 40), (95, 5000), (17, 17000)])
 @pytest.mark.parametrize("quality", [60, 100])
-def test_any_number_of_threads_gives_the_same_bytes(height, width, channels, subsampling, quality):
+def test_any_number_of_threads_gives_the_same_bytes(
+    height: int, width: int, channels: Any, subsampling: Any, quality: int
+) -> None:
     """At quality 100 the bits of a part do not fit its buffer."""
     source = Image(image(height, width, channels), subsampling, quality)
     expected = source.coded(1)
@@ -80,7 +83,7 @@ def test_any_number_of_threads_gives_the_same_bytes(height, width, channels, sub
         assert source.coded(threads, lasting, mcu_rows) == expected
 
 
-def test_parts_that_do_not_fit_follow_when_their_turn_has_come(monkeypatch):
+def test_parts_that_do_not_fit_follow_when_their_turn_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Image(np.random.default_rng(1).integers(0, 256, (200, 700, 3), dtype=np.uint8), "420", 100)
     expected = source.coded(1)
     monkeypatch.setattr(parallel, "part_bytes", lambda come: parallel.coded_bytes(6 * 32))  # of one segment
@@ -90,7 +93,7 @@ def test_parts_that_do_not_fit_follow_when_their_turn_has_come(monkeypatch):
 
 @pytest.mark.parametrize("channels, subsampling", KINDS)
 @pytest.mark.parametrize("width", [1, 16, 17, 511, 512, 513, 1023, 1040])
-def test_the_last_dc_is_found_without_coding(width, channels, subsampling):
+def test_the_last_dc_is_found_without_coding(width: int, channels: Any, subsampling: Any) -> None:
     source = Image(image(40, width, channels), subsampling)
     frame, transform = source.frame, source.transform
     tools, state = parallel.Tools(transform), np.zeros(8, np.int64)
@@ -112,7 +115,7 @@ def test_the_last_dc_is_found_without_coding(width, channels, subsampling):
 
 @given(st.lists(st.text("01", max_size=200) | st.integers(0, 90).map(lambda n: "1" * n), max_size=12))
 @settings(deadline=None, max_examples=200)
-def test_bits_coded_apart_are_joined_and_stuffed_as_if_coded_together(pieces):
+def test_bits_coded_apart_are_joined_and_stuffed_as_if_coded_together(pieces: Any) -> None:
     state, joined = np.zeros(8, np.int64), b""
     for bits in pieces:
         data = twin.whole_bytes(bits)
@@ -132,7 +135,9 @@ def test_bits_coded_apart_are_joined_and_stuffed_as_if_coded_together(pieces):
 
 
 @pytest.mark.parametrize("lasting", [True, False])
-def test_an_error_of_the_source_passes_through_and_no_thread_works_on(lasting, monkeypatch):
+def test_an_error_of_the_source_passes_through_and_no_thread_works_on(
+    lasting: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parallel, "cores", CoreScheduler(3))
     source = Image(image(400, 900, 3), "420")
 
@@ -145,7 +150,7 @@ def test_an_error_of_the_source_passes_through_and_no_thread_works_on(lasting, m
     assert parallel.cores.idle == 3
 
 
-def test_a_stream_that_is_closed_early_gives_everything_back(monkeypatch):
+def test_a_stream_that_is_closed_early_gives_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "cores", CoreScheduler(2))
     source = Image(image(800, 900, 3), "420")
     for taken in (1, 3):
@@ -157,7 +162,7 @@ def test_a_stream_that_is_closed_early_gives_everything_back(monkeypatch):
 
 
 @pytest.mark.parametrize("taken", [3, 1000])
-def test_nothing_is_kept_afterwards_without_a_garbage_collection(taken, monkeypatch):
+def test_nothing_is_kept_afterwards_without_a_garbage_collection(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "cores", CoreScheduler(2))
     source = Image(image(800, 900, 3), "420")
     kept = [weakref.ref(source.pixels)]
@@ -175,7 +180,7 @@ def test_nothing_is_kept_afterwards_without_a_garbage_collection(taken, monkeypa
 
 
 @pytest.mark.parametrize("lasting", [True, False])
-def test_other_threads_do_code(lasting, monkeypatch):
+def test_other_threads_do_code(lasting: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     who = set()
     code = parallel.Part.work
 
@@ -194,7 +199,7 @@ def test_other_threads_do_code(lasting, monkeypatch):
 
 
 @pytest.mark.parametrize("count", [1, 2, 8])
-def test_every_source_gives_the_same_jpeg_on_any_number_of_cores(count, monkeypatch):
+def test_every_source_gives_the_same_jpeg_on_any_number_of_cores(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = photograph(300, 700)
     raw, parts = tiled(pixels, 64, 40)
     chosen = Settings(effort="fast", format="jpeg", delivery="immediate")

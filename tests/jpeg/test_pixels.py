@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def by_pillow(data):
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
-def test_all_small_sizes_decode_as_with_libjpeg(subsampling):
+def test_all_small_sizes_decode_as_with_libjpeg(subsampling: int) -> None:
     for number, (width, height) in enumerate(itertools.product(range(1, 41), range(1, 41, 3))):
         data = jpeg(width, height, subsampling=subsampling, quality=70 + number % 30)
 
@@ -43,7 +44,7 @@ def test_all_small_sizes_decode_as_with_libjpeg(subsampling):
 
 @pytest.mark.parametrize("quality", [1, 10, 50, 75, 95, 100])
 @pytest.mark.parametrize("options", [{"subsampling": 2}, {"subsampling": 1}, {"progressive": True}], ids=str)
-def test_all_qualities_decode_as_with_libjpeg(quality, options):
+def test_all_qualities_decode_as_with_libjpeg(quality: int, options: Any) -> None:
     data = jpeg(211, 139, quality=quality, **options)
 
     np.testing.assert_array_equal(decoded(data), by_pillow(data))
@@ -51,7 +52,7 @@ def test_all_qualities_decode_as_with_libjpeg(quality, options):
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}], ids=str)
 @pytest.mark.parametrize("width, height", [(1, 1), (7, 50), (64, 64), (133, 67)])
-def test_grey_and_rgb_and_restarts_decode_as_with_libjpeg(width, height, options):
+def test_grey_and_rgb_and_restarts_decode_as_with_libjpeg(width: int, height: int, options: Any) -> None:
     for data in (
         jpeg(width, height, "L", **options),
         jpeg(width, height, **options),
@@ -89,7 +90,7 @@ def smooth_planes(seed, width, height, sampling):
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
-def test_all_sampling_factors_decode_as_with_libjpeg(sampling):
+def test_all_sampling_factors_decode_as_with_libjpeg(sampling: Any) -> None:
     inside = sampling if len(sampling) > 1 else [(1, 1)]
     for number, (width, height) in enumerate([(1, 1), (2, 3), (5, 4), (9, 33), (40, 17), (75, 70), (131, 41)]):
         planes = smooth_planes(number, width, height, inside)
@@ -102,7 +103,7 @@ DQT = bytes([0] + [10] * 64)
 
 
 @pytest.mark.parametrize("sampling", [[(3, 1), (2, 1), (1, 1)], [(1, 3), (1, 2), (1, 1)]], ids=str)
-def test_factors_that_are_no_whole_ratio_are_unsupported_as_in_libjpeg(sampling):
+def test_factors_that_are_no_whole_ratio_are_unsupported_as_in_libjpeg(sampling: Any) -> None:
     data = reference.encode(smooth_planes(1, 40, 40, sampling), 40, 40, sampling, dqt=DQT)
 
     with pytest.raises(UnsupportedError, match="no whole ratio"):
@@ -112,7 +113,7 @@ def test_factors_that_are_no_whole_ratio_are_unsupported_as_in_libjpeg(sampling)
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_pixels_depend_neither_on_chunks_nor_on_bands(progressive):
+def test_pixels_depend_neither_on_chunks_nor_on_bands(progressive: bool) -> None:
     data = jpeg(150, 101, progressive=progressive)
     expected = decoded(data)
 
@@ -120,13 +121,13 @@ def test_pixels_depend_neither_on_chunks_nor_on_bands(progressive):
         np.testing.assert_array_equal(decoded(data, lines, chunk), expected)
 
 
-def test_a_wide_image_decodes_as_with_libjpeg():
+def test_a_wide_image_decodes_as_with_libjpeg() -> None:
     data = jpeg(65500, 3)
 
     np.testing.assert_array_equal(decoded(data), by_pillow(data))
 
 
-def test_what_is_held_does_not_grow_with_the_height():
+def test_what_is_held_does_not_grow_with_the_height() -> None:
     sizes = []
     for height in (160, 1600):
         header = read_header(ByteStream([jpeg(320, height)]))
@@ -136,7 +137,7 @@ def test_what_is_held_does_not_grow_with_the_height():
     assert sizes[0] == sizes[1]
 
 
-def test_extreme_coefficients_stay_inside_the_arrays():
+def test_extreme_coefficients_stay_inside_the_arrays() -> None:
     """What no encoder writes: sums leave 16 bits. Any samples will do."""
     rng = np.random.default_rng(1)
     sampling = [(2, 2), (1, 1), (1, 1)]
@@ -146,7 +147,7 @@ def test_extreme_coefficients_stay_inside_the_arrays():
     assert decoded(data).shape == (64, 64, 3)
 
 
-def test_the_photograph_is_one():
+def test_the_photograph_is_one() -> None:
     """The check's own check."""
     difference = decoded(jpeg(200, 150, quality=95, subsampling=0)).astype(int) - np.asarray(photo(200, 150))
 

@@ -3,6 +3,7 @@
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ CORPUS = Path(os.environ.get("COMPRESSOR_CORPUS", ROOT.parent / "shared" / "corp
 
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
 @pytest.mark.parametrize("quality", [1, 50, 85, 100])
-def test_colour_files_decode_like_the_reference(subsampling, quality):
+def test_colour_files_decode_like_the_reference(subsampling: str, quality: int) -> None:
     data = jpeg(quality=quality, subsampling=subsampling)
     planes, header, _ = read(data)
 
@@ -31,7 +32,7 @@ def test_colour_files_decode_like_the_reference(subsampling, quality):
 
 @pytest.mark.parametrize("width, height", [(1, 1), (8, 8), (9, 7), (15, 17), (16, 16), (33, 31), (100, 3)])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_odd_sizes_decode_like_the_reference(width, height, mode):
+def test_odd_sizes_decode_like_the_reference(width: int, height: int, mode: str) -> None:
     data = jpeg(width, height, mode)
 
     assert_same(read(data)[0], reference.decode(data))
@@ -39,7 +40,7 @@ def test_odd_sizes_decode_like_the_reference(width, height, mode):
 
 @pytest.mark.parametrize("options", [{"optimize": True}, {"restart_marker_blocks": 1}, {"restart_marker_rows": 1}])
 @pytest.mark.parametrize("chunk", [1, 7, 64, None])
-def test_optimized_tables_and_restart_intervals_decode_like_the_reference(options, chunk):
+def test_optimized_tables_and_restart_intervals_decode_like_the_reference(options: Any, chunk: int | None) -> None:
     data = jpeg(70, 90, **options)
     planes, header, _ = read(data, chunk)
 
@@ -62,7 +63,7 @@ SAMPLINGS = [
 
 @pytest.mark.parametrize("name, sampling", SAMPLINGS)
 @pytest.mark.parametrize("interval", [0, 3])
-def test_all_sampling_factors_decode_to_what_was_encoded(name, sampling, interval):
+def test_all_sampling_factors_decode_to_what_was_encoded(name: Any, sampling: Any, interval: int) -> None:
     inside = sampling if len(sampling) > 1 else [(1, 1)]
     planes = reference.random_planes(np.random.default_rng(3), 75, 41, inside)
     got, header, _ = read(reference.encode(planes, 75, 41, sampling, interval=interval))
@@ -71,7 +72,7 @@ def test_all_sampling_factors_decode_to_what_was_encoded(name, sampling, interva
     assert_same(got, planes)
 
 
-def test_a_scan_in_another_order_than_the_frame_is_followed():
+def test_a_scan_in_another_order_than_the_frame_is_followed() -> None:
     sampling = [(2, 1), (1, 1), (1, 1)]
     planes = reference.random_planes(np.random.default_rng(4), 40, 20, sampling)
 
@@ -80,7 +81,7 @@ def test_a_scan_in_another_order_than_the_frame_is_followed():
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 13, 101, 1009, 65536, None])
 @pytest.mark.parametrize("density", [0.1, 2.0])
-def test_coefficients_do_not_depend_on_the_chunks(chunk, density):
+def test_coefficients_do_not_depend_on_the_chunks(chunk: int | None, density: float) -> None:
     sampling = [(2, 2), (1, 1), (1, 1)]
     planes = reference.random_planes(np.random.default_rng(6), 64, 64, sampling, density)
     data = reference.encode(planes, 64, 64, sampling, interval=5)
@@ -90,7 +91,7 @@ def test_coefficients_do_not_depend_on_the_chunks(chunk, density):
     assert rest == b"behind"
 
 
-def test_more_data_than_a_window_holds():
+def test_more_data_than_a_window_holds() -> None:
     """Dense blocks, so that windows end inside rows, and restart markers in each of them."""
     sampling = [(2, 1), (1, 1), (1, 1)]
     planes = reference.random_planes(np.random.default_rng(7), 2400, 16, sampling, 3.0)
@@ -100,7 +101,7 @@ def test_more_data_than_a_window_holds():
         assert_same(read(data)[0], planes)
 
 
-def test_more_restart_markers_in_a_window_than_are_noted():
+def test_more_restart_markers_in_a_window_than_are_noted() -> None:
     planes = [np.zeros((100, 50, 64), int)]
     planes[0][..., 0] = np.arange(5000).reshape(100, 50) % 7
 
@@ -113,7 +114,7 @@ def dct_matrix():
 
 
 @pytest.mark.parametrize("mode", ["L", "YCbCr"])
-def test_dequantized_coefficients_are_the_pixels_that_pillow_decodes(mode):
+def test_dequantized_coefficients_are_the_pixels_that_pillow_decodes(mode: str) -> None:
     """A.3.3 in float. libjpeg's integer IDCT is within 1 of it; YCbCr is asked for so that no colour is converted."""
     data = jpeg(45, 29, "L" if mode == "L" else "RGB", quality=90, subsampling="4:4:4")
     planes, header, _ = read(data)
@@ -128,7 +129,7 @@ def test_dequantized_coefficients_are_the_pixels_that_pillow_decodes(mode):
         assert np.abs(np.clip(samples, 0, 255) - pixels[..., c]).max() < 1.5
 
 
-def test_camera_files_decode_completely_in_any_chunks():
+def test_camera_files_decode_completely_in_any_chunks() -> None:
     """Whole and in odd chunks: the same coefficients. (Where the corpus is not present there is nothing to do.)"""
     for path in sorted(CORPUS.glob("camera/*.jpg")):
         data = path.read_bytes()
@@ -142,14 +143,14 @@ def test_camera_files_decode_completely_in_any_chunks():
 # --- what is tolerated
 
 
-def test_standard_huffman_tables_stand_in_for_missing_ones():
+def test_standard_huffman_tables_stand_in_for_missing_ones() -> None:
     sampling = [(1, 1)] * 3
     planes = reference.random_planes(np.random.default_rng(10), 20, 20, sampling)
 
     assert_same(read(reference.encode(planes, 20, 20, sampling, dht=False))[0], planes)
 
 
-def test_a_missing_eoi_is_taken_with_a_notice():
+def test_a_missing_eoi_is_taken_with_a_notice() -> None:
     data = jpeg()
     for end in (data[:-2], data[:-1]):
         planes, header, _ = read(end)
@@ -157,7 +158,7 @@ def test_a_missing_eoi_is_taken_with_a_notice():
         assert header.notices == ["the file has no EOI marker"]
 
 
-def test_fill_bytes_are_no_garbage():
+def test_fill_bytes_are_no_garbage() -> None:
     data = jpeg(restart_marker_blocks=1)
     filled = data
     for marker in (b"\xff\xe0", b"\xff\xdb", b"\xff\xd0", b"\xff\xd1", b"\xff\xd9"):
@@ -168,7 +169,7 @@ def test_fill_bytes_are_no_garbage():
         assert not header.notices
 
 
-def test_garbage_between_segments_and_behind_the_scan_is_named():
+def test_garbage_between_segments_and_behind_the_scan_is_named() -> None:
     data = jpeg()
     dqt = data.index(b"\xff\xdb")
     planes, header, rest = read(data[:dqt] + b"garbage\xff\0" + data[dqt:-2] + b"more\xff\xd9after")
@@ -178,7 +179,7 @@ def test_garbage_between_segments_and_behind_the_scan_is_named():
     assert rest == b"after"
 
 
-def test_garbage_before_a_restart_marker_is_named():
+def test_garbage_before_a_restart_marker_is_named() -> None:
     data = jpeg(restart_marker_blocks=1)
     planes, header, _ = read(data.replace(b"\xff\xd0", b"xx\xff\xd0", 1))
 
@@ -186,7 +187,7 @@ def test_garbage_before_a_restart_marker_is_named():
     assert header.notices == ["2 bytes in the scan that belong to no MCU were ignored"]
 
 
-def test_segments_behind_the_scan_are_kept_apart():
+def test_segments_behind_the_scan_are_kept_apart() -> None:
     data = jpeg(restart_marker_rows=1)
     late = reference.segment(0xFE, b"late")
     _, header, rest = read(data[:-2] + b"\xff\xd3" + reference.segment(0xDC, b"\0\x18") + late + b"\xff\xd9")
@@ -198,14 +199,14 @@ def test_segments_behind_the_scan_are_kept_apart():
 # --- what is refused
 
 
-def test_every_truncation_is_an_error_that_says_where():
+def test_every_truncation_is_an_error_that_says_where() -> None:
     data = jpeg(17, 17, optimize=True)
     for end in range(len(data) - 2):
         error = fault(data[:end])
         assert error.format == "JPEG" and error.offset <= end
 
 
-def test_truncation_in_the_scan_names_the_row_and_the_offset():
+def test_truncation_in_the_scan_names_the_row_and_the_offset() -> None:
     data = jpeg(200, 200, quality=95)
     error = fault(data[: len(data) // 2])
 
@@ -214,7 +215,7 @@ def test_truncation_in_the_scan_names_the_row_and_the_offset():
     assert error.offset == len(data) // 2
 
 
-def test_restart_markers_must_come_in_order_and_on_time():
+def test_restart_markers_must_come_in_order_and_on_time() -> None:
     data = jpeg(restart_marker_blocks=1)
     assert "RST2 in MCU row 0 of 2, expected RST0" in str(fault(data.replace(b"\xff\xd0", b"\xff\xd2", 1)))
     assert "cut off" in str(fault(data.replace(b"\xff\xd0", b"\xff\xd9", 1)))
@@ -223,7 +224,7 @@ def test_restart_markers_must_come_in_order_and_on_time():
     assert fault(data[: dri + 4] + b"\0\0" + data[dri + 6 :]).place == "SOS"
 
 
-def test_dc_coefficients_beyond_what_samples_can_make_are_refused():
+def test_dc_coefficients_beyond_what_samples_can_make_are_refused() -> None:
     planes = [np.zeros((1, 3, 64), int)]
     planes[0][0, :, 0] = 0, 2047, 2048
 
@@ -232,7 +233,7 @@ def test_dc_coefficients_beyond_what_samples_can_make_are_refused():
     assert_same(read(reference.encode(planes, 24, 8, [(1, 1)]))[0], planes)
 
 
-def test_a_huge_claim_costs_one_row():
+def test_a_huge_claim_costs_one_row() -> None:
     """65535 x 65535 in under a kilobyte: the rows end in an error after little work."""
     sampling = [(2, 2), (1, 1), (1, 1)]
     planes = reference.random_planes(np.random.default_rng(1), 16, 16, sampling)

@@ -1,6 +1,7 @@
 """Lossless JPEG → JPEG: scans made for the image, sizes known before anything is coded."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,9 @@ def file_of(frame, scans, rows):
 @settings(deadline=None, max_examples=4)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.3, 3.0]), st.integers(1, 70), st.integers(1, 70))
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
-def test_any_scans_of_any_frame_are_decoded_to_what_they_were_made_of(sampling, seed, density, width, height):
+def test_any_scans_of_any_frame_are_decoded_to_what_they_were_made_of(
+    sampling: Any, seed: Any, density: Any, width: Any, height: Any
+) -> None:
     frame = frame_of(width, height, sampling)
     inside = sampling if len(sampling) > 1 else [(1, 1)]
     planes = huffman.random_planes(np.random.default_rng(seed), width, height, inside, density)
@@ -98,7 +101,7 @@ def test_any_scans_of_any_frame_are_decoded_to_what_they_were_made_of(sampling, 
     assert len(data) - data.count(b"\xff\0") == promised
 
 
-def test_a_scan_of_wide_rows_is_coded_in_parts_and_spooled_in_pieces():
+def test_a_scan_of_wide_rows_is_coded_in_parts_and_spooled_in_pieces() -> None:
     frame = frame_of(40_000, 24, [(2, 2), (1, 1), (1, 1)])
     planes = huffman.random_planes(np.random.default_rng(1), frame.width, 24, frame.sampling, 0.3)
     planes = reference.without_padding(planes, frame.width, 24, frame.sampling)
@@ -112,7 +115,9 @@ def test_a_scan_of_wide_rows_is_coded_in_parts_and_spooled_in_pieces():
 
 @pytest.mark.parametrize("width, height, sampling", [(77, 45, (2, 2)), (40, 24, (1, 1)), (50, 130, (2, 1))], ids=str)
 @pytest.mark.parametrize("number", range(len(ways_of(0, 3))))
-def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(number, width, height, sampling):
+def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(
+    number: Any, width: int, height: int, sampling: Any
+) -> None:
     """DC of components apart, each of which sends its AC in another way."""
     frame = frame_of(width, height, [sampling, (1, 1), (1, 1)])
     planes = huffman.random_planes(np.random.default_rng(number), width, height, frame.sampling, 0.3)
@@ -129,7 +134,7 @@ def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(numbe
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}], ids=str)
-def test_pillow_decodes_source_and_result_to_the_same_pixels(mode, options):
+def test_pillow_decodes_source_and_result_to_the_same_pixels(mode: str, options: Any) -> None:
     if mode != "RGB":
         options = {key: value for key, value in options.items() if key != "subsampling"}
     for width, height in ((301, 203), (17, 333)):
@@ -142,7 +147,7 @@ def test_pillow_decodes_source_and_result_to_the_same_pixels(mode, options):
         np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(data))) for data in (source, made.data)))
 
 
-def test_the_smaller_of_sequential_and_progressive_is_written():
+def test_the_smaller_of_sequential_and_progressive_is_written() -> None:
     flat, large = jpeg(8, 8, quality=30), jpeg(640, 480, quality=92)
 
     for source, is_progressive in ((flat, 0), (large, 1)):
@@ -151,7 +156,7 @@ def test_the_smaller_of_sequential_and_progressive_is_written():
     assert len(data) < len(jpeg(640, 480, quality=92, progressive=True))  # libjpeg's scans of the same coefficients
 
 
-def test_the_result_is_the_same_whatever_the_chunks_and_again():
+def test_the_result_is_the_same_whatever_the_chunks_and_again() -> None:
     source = jpeg(640, 480, quality=92)
     want = pipeline.compress(source, lossless=True).data
 
@@ -160,7 +165,7 @@ def test_the_result_is_the_same_whatever_the_chunks_and_again():
     assert pipeline.compress(want, lossless=True).report.reason == "not smaller"
 
 
-def test_no_script_has_more_scans_than_memory_is_reserved_for():
+def test_no_script_has_more_scans_than_memory_is_reserved_for() -> None:
     frame = frame_of(80, 80, [(1, 1)] * 4)
     planes = huffman.random_planes(np.random.default_rng(3), 80, 80, [(1, 1)] * 4, 3.0)
     spools: list = []
@@ -180,7 +185,7 @@ def test_no_script_has_more_scans_than_memory_is_reserved_for():
     assert all(isinstance(scan, Scan) for scan in made._scans)
 
 
-def test_few_scripts_take_little_more_than_all_of_them():
+def test_few_scripts_take_little_more_than_all_of_them() -> None:
     header = header_of(source := jpeg(640, 480, quality=92))
     sizes, spools = [], []
 
@@ -199,7 +204,7 @@ def test_few_scripts_take_little_more_than_all_of_them():
     assert sizes[0] <= sizes[1] < 1.01 * sizes[0]
 
 
-def test_codes_made_by_some_rows_serve_all(monkeypatch):
+def test_codes_made_by_some_rows_serve_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are counted are flat, the others have whatever samples can make, and long runs of nothing."""
     monkeypatch.setattr(scan_search, "COUNTED_BLOCKS", 1)
     monkeypatch.setattr(scan_search, "SAMPLED_BLOCKS_FEW", 1)
@@ -230,7 +235,7 @@ def test_codes_made_by_some_rows_serve_all(monkeypatch):
 
 
 @pytest.mark.parametrize("al", [0, 2])
-def test_symbols_that_may_come_have_a_code(al):
+def test_symbols_that_may_come_have_a_code(al: int) -> None:
     frame = frame_of(80, 80, [(1, 1)])
     scans = [dc_scan(1), ac_scan(0, 1, 63, 0, al), ac_scan(0, 1, 63, 2, 1)]
     counts = Counts(frame, scans)
@@ -245,7 +250,7 @@ def test_symbols_that_may_come_have_a_code(al):
     assert counts.counts[1, 0x55] == 7
 
 
-def test_camera_files_become_smaller_than_with_fixed_scans():
+def test_camera_files_become_smaller_than_with_fixed_scans() -> None:
     for path in sorted(CORPUS.glob("camera/Landscape_6.jpg")):
         source = path.read_bytes()
         made = pipeline.compress(source, lossless=True)

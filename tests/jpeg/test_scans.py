@@ -1,6 +1,7 @@
 """JPEG in several scans: rows against the twin that holds the whole image, and against what libjpeg makes of them."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,7 +70,9 @@ def made(planes, width, height, sampling, script, **options):
 @pytest.mark.parametrize("quality", [10, 75, 100])
 @pytest.mark.parametrize("width, height", [(1, 1), (8, 8), (9, 17), (40, 24), (97, 75)])
 @pytest.mark.parametrize("restarts", [{}, {"restart_marker_blocks": 1}, {"restart_marker_rows": 1}])
-def test_progressive_files_hold_the_coefficients_of_their_baseline_twins(subsampling, quality, width, height, restarts):
+def test_progressive_files_hold_the_coefficients_of_their_baseline_twins(
+    subsampling: str, quality: int, width: int, height: int, restarts: Any
+) -> None:
     mode, chosen = ("L", {}) if subsampling == "4:0:0" else ("RGB", {"subsampling": subsampling})
     options = {"quality": quality, **chosen, **restarts}
     planes, header, rest = scanned(jpeg(width, height, mode, progressive=True, **options) + b"behind")
@@ -81,7 +84,7 @@ def test_progressive_files_hold_the_coefficients_of_their_baseline_twins(subsamp
 @pytest.mark.parametrize("script", [SIMPLE, BITWISE, APART], ids=["simple", "bitwise", "apart"])
 @pytest.mark.parametrize("sampling", [[(1, 1)] * 3, [(2, 1), (1, 1), (1, 1)], [(2, 2), (1, 1), (1, 2)]], ids=str)
 @pytest.mark.parametrize("options", [{}, {"intervals": (3, 0, 1)}, {"tables": (reference.LONG, reference.FLAT)}])
-def test_all_scripts_decode_to_what_was_encoded(script, sampling, options):
+def test_all_scripts_decode_to_what_was_encoded(script: Any, sampling: Any, options: Any) -> None:
     planes = planes_for(41, 35, sampling)
     data = made(planes, 41, 35, sampling, script, **options)
     want = reference.without_padding(planes, 41, 35, sampling, dc=script is APART)
@@ -95,7 +98,7 @@ def test_all_scripts_decode_to_what_was_encoded(script, sampling, options):
 @pytest.mark.parametrize("density", [0.001, 0.02, 3.0])
 @pytest.mark.parametrize("eobrun_max", [1, 5, 0x7FFF])
 @pytest.mark.parametrize("interval", [0, 7])
-def test_end_of_band_runs_of_every_length(density, eobrun_max, interval):
+def test_end_of_band_runs_of_every_length(density: float, eobrun_max: int, interval: int) -> None:
     planes = planes_for(200, 90, [(1, 1)], density=density)
     script = [((0,), 0, 0, 0, 0), ((0,), 1, 20, 0, 3), ((0,), 21, 63, 0, 1), ((0,), 21, 63, 1, 0)]
     script += [((0,), 1, 20, al + 1, al) for al in (2, 1, 0)]
@@ -104,7 +107,7 @@ def test_end_of_band_runs_of_every_length(density, eobrun_max, interval):
     assert_same(scanned(data)[0], planes)
 
 
-def test_an_end_of_band_run_over_a_whole_image():
+def test_an_end_of_band_run_over_a_whole_image() -> None:
     planes = [np.zeros((170, 200, 64), int)]
     planes[0][-1, -1, 1:] = 5
     data = made(planes, 1600, 1360, [(1, 1)], [((0,), 0, 0, 0, 0), ((0,), 1, 63, 0, 1), ((0,), 1, 63, 1, 0)])
@@ -115,7 +118,7 @@ def test_an_end_of_band_run_over_a_whole_image():
 @pytest.mark.parametrize("groups", [[(0,), (1,), (2,)], [(0,), (1, 2)], [(2, 0), (1,)]], ids=str)
 @pytest.mark.parametrize("sampling", [[(1, 1)] * 3, [(2, 2), (1, 1), (1, 1)], [(1, 1), (3, 2), (2, 1)]], ids=str)
 @pytest.mark.parametrize("interval", [0, 5])
-def test_sequential_scans_of_some_components_each(groups, sampling, interval):
+def test_sequential_scans_of_some_components_each(groups: Any, sampling: Any, interval: int) -> None:
     planes = planes_for(77, 43, sampling)
     data = made(planes, 77, 43, sampling, [(g, 0, 63, 0, 0) for g in groups], sof=0xC1, intervals=(interval,))
     got, header, _ = scanned(data)
@@ -128,7 +131,7 @@ def test_sequential_scans_of_some_components_each(groups, sampling, interval):
 
 
 @pytest.mark.parametrize("script", [SIMPLE, BITWISE], ids=["simple", "bitwise"])
-def test_libjpeg_decodes_the_made_files_to_the_pixels_of_one_scan(script):
+def test_libjpeg_decodes_the_made_files_to_the_pixels_of_one_scan(script: Any) -> None:
     sampling = [(2, 2), (1, 1), (1, 1)]
     planes = planes_for(41, 35, sampling, density=0.02)
     several = made(planes, 41, 35, sampling, script, intervals=(0, 3))
@@ -137,7 +140,7 @@ def test_libjpeg_decodes_the_made_files_to_the_pixels_of_one_scan(script):
     np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(data))) for data in (several, one)))
 
 
-def test_windows_end_inside_blocks_everywhere(monkeypatch):
+def test_windows_end_inside_blocks_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows hardly larger than a block, so that each row takes many of them."""
     sampling = [(2, 1), (1, 1), (1, 1)]
     planes = planes_for(200, 16, sampling, density=3.0)
@@ -148,7 +151,7 @@ def test_windows_end_inside_blocks_everywhere(monkeypatch):
         assert_same(scanned(data)[0], want)
 
 
-def test_tables_that_change_between_scans_of_components_are_told_apart():
+def test_tables_that_change_between_scans_of_components_are_told_apart() -> None:
     planes = planes_for(16, 16, [(1, 1)] * 3)
     first, second = (b"\0" + bytes([q] * 64) for q in (3, 7))
     data = made(planes, 16, 16, [(1, 1)] * 3, [((c,), 0, 63, 0, 0) for c in YCC], sof=0xC1, dqts=(first, second, first))
@@ -157,7 +160,7 @@ def test_tables_that_change_between_scans_of_components_are_told_apart():
     assert [int(header.quantization[c.tq][0]) for c in header.frame.components] == [3, 7, 3]
 
 
-def test_segments_between_scans_are_kept():
+def test_segments_between_scans_are_kept() -> None:
     planes = planes_for(16, 16, [(1, 1)] * 3)
     data = made(planes, 16, 16, [(1, 1)] * 3, SIMPLE, between=huffman.segment(0xFE, b"note"))
     _, header, _ = scanned(data)
@@ -165,7 +168,7 @@ def test_segments_between_scans_are_kept():
     assert [s.data for s in (*header.segments, *header.trailing)] == [b"note"] * len(SIMPLE)
 
 
-def test_a_file_without_eoi_is_taken_where_all_bits_are_there():
+def test_a_file_without_eoi_is_taken_where_all_bits_are_there() -> None:
     data = jpeg(progressive=True)
     planes, header, rest = scanned(data[:-2])
 
@@ -173,7 +176,7 @@ def test_a_file_without_eoi_is_taken_where_all_bits_are_there():
     assert (header.notices, rest) == (["the file has no EOI marker"], b"")
 
 
-def test_ac_before_dc_is_decoded_with_a_notice():
+def test_ac_before_dc_is_decoded_with_a_notice() -> None:
     planes = planes_for(16, 16, [(1, 1)])
     script = [((0,), 1, 63, 0, 0), ((0,), 0, 0, 0, 0)]
     got, header, _ = scanned(made(planes, 16, 16, [(1, 1)], script))
@@ -185,14 +188,14 @@ def test_ac_before_dc_is_decoded_with_a_notice():
 # --- what is refused
 
 
-def test_every_truncation_is_an_error_that_says_where():
+def test_every_truncation_is_an_error_that_says_where() -> None:
     data = jpeg(17, 17, progressive=True, quality=90)
     for end in range(4, len(data) - 2):
         error = fault(data[:end])
         assert error.format == "JPEG" and error.offset <= end
 
 
-def test_truncation_in_a_late_scan_names_it_and_the_row_and_the_offset():
+def test_truncation_in_a_late_scan_names_it_and_the_row_and_the_offset() -> None:
     data = jpeg(200, 200, progressive=True, quality=95)
     error = fault(data[:-500])
 
@@ -200,7 +203,7 @@ def test_truncation_in_a_late_scan_names_it_and_the_row_and_the_offset():
     assert str(error).startswith(f"JPEG: SOS at byte {error.offset}: scan 10 of 10 is cut off in MCU row ")
 
 
-def test_truncation_between_scans_names_the_component():
+def test_truncation_between_scans_names_the_component() -> None:
     data = jpeg(60, 60, progressive=True)
 
     assert "before component 1 is complete, after 6 of them" in str(fault(data[: nth_scan(data, 7)]))
@@ -220,7 +223,7 @@ def nth_scan(data, number):
         ((0,), 1, 5, 2, 2), ((0,), 0, 0, 0, 14),
     ],
 )  # fmt: skip
-def test_scans_that_libjpeg_refuses_are_refused(scan):
+def test_scans_that_libjpeg_refuses_are_refused(scan: Any) -> None:
     planes = planes_for(8, 8, [(1, 1)] * 3)
     data = made(planes, 8, 8, [(1, 1)] * 3, [(YCC, 0, 0, 0, 0)])
     components, ss, se, ah, al = scan
@@ -229,7 +232,7 @@ def test_scans_that_libjpeg_refuses_are_refused(scan):
     assert "do not go" in str(fault(data[:-2] + huffman.segment(0xDA, bad) + b"\0\xff\xd9"))
 
 
-def test_too_many_scans_and_too_many_visits_are_over_a_limit():
+def test_too_many_scans_and_too_many_visits_are_over_a_limit() -> None:
     planes = planes_for(8, 8, [(1, 1)], density=0)
     many = [((0,), 0, 0, 0, 0)] + [((0,), 1, 1, 0, 0)] * SCANS_MAX
     thick = [((0,), 0, 0, 0, 0)] + [((0,), 1, 63, 0, 0)] * 17
@@ -238,7 +241,7 @@ def test_too_many_scans_and_too_many_visits_are_over_a_limit():
             scanned(made(planes, 8, 8, [(1, 1)], script))
 
 
-def test_a_huge_claim_ends_before_anything_is_decoded():
+def test_a_huge_claim_ends_before_anything_is_decoded() -> None:
     data = jpeg(16, 16, progressive=True)
     sof = data.index(b"\xff\xc2")
 
@@ -246,7 +249,7 @@ def test_a_huge_claim_ends_before_anything_is_decoded():
     assert "bytes for" in str(error) and "blocks" in str(error)
 
 
-def test_coefficients_beyond_ten_bits_are_refused():
+def test_coefficients_beyond_ten_bits_are_refused() -> None:
     planes = [np.zeros((1, 1, 64), int)]
     first = [((0,), 0, 0, 0, 0), ((0,), 1, 63, 0, 0)]
     for value in (1023, -1023):
@@ -260,7 +263,7 @@ def test_coefficients_beyond_ten_bits_are_refused():
     assert "too large" in str(fault(made(planes, 8, 8, [(1, 1)], first)))
 
 
-def test_a_component_without_a_scan_and_missing_tables_are_said():
+def test_a_component_without_a_scan_and_missing_tables_are_said() -> None:
     data = made(planes_for(8, 8, [(1, 1)] * 3), 8, 8, [(1, 1)] * 3, [((0, 1), 0, 0, 0, 0)])
     assert found(data)[0].lacking.endswith("and 64 coefficients of component 3")
     assert "component 1 is complete" in str(fault(data[:-2]))
@@ -270,14 +273,14 @@ def test_a_component_without_a_scan_and_missing_tables_are_said():
     assert "quantization table 0" in str(fault(data[: dqt + 1] + b"\xfe" + data[dqt + 2 :]))
 
 
-def test_what_scans_leave_out_is_named():
+def test_what_scans_leave_out_is_named() -> None:
     planes = planes_for(8, 8, [(1, 1)] * 3)
     whole, short = (made(planes, 8, 8, [(1, 1)] * 3, scans) for scans in (SIMPLE, SIMPLE[:-1]))
     lacking = [found(data)[0].lacking for data in (whole, short)]
     assert lacking == ["", "the last bits of 63 coefficients of component 1"]
 
 
-def test_one_pass_readers_leave_several_scans_to_others():
+def test_one_pass_readers_leave_several_scans_to_others() -> None:
     for data in (jpeg(progressive=True), made(planes_for(8, 8, [(1, 1)] * 3), 8, 8, [(1, 1)] * 3, SIMPLE)):
         stream = ByteStream([data])
         with pytest.raises(UnsupportedError, match="several scans"):

@@ -7,6 +7,7 @@ write outside an array is an IndexError, those of `kernels.lanes` included.
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ SETS = [truncations, flips, wrong_bytes, noise, bombs]
 
 
 @pytest.mark.parametrize("cases", SETS)
-def test_hostile_files_end_in_an_error_or_decode_in_little_time(cases):
+def test_hostile_files_end_in_an_error_or_decode_in_little_time(cases: Any) -> None:
     for data in cases():
         start = time.process_time()
         outcome(data)
@@ -122,7 +123,7 @@ def test_hostile_files_end_in_an_error_or_decode_in_little_time(cases):
 
 
 @pytest.mark.parametrize("ah_al", [0, 0x10], ids=["first", "refine"])
-def test_many_scans_over_many_blocks_that_hold_nothing_are_quick(ah_al):
+def test_many_scans_over_many_blocks_that_hold_nothing_are_quick(ah_al: int) -> None:
     """A file that is whole: 16 MP of zeros, in as many scans as are taken. libjpeg takes minutes for such ones."""
     blocks = 512 * 512
     frame = b"\x08\x10\0\x10\0\x01\x01\x11\0"
@@ -140,7 +141,7 @@ def test_many_scans_over_many_blocks_that_hold_nothing_are_quick(ah_al):
     assert time.process_time() - start < SECONDS_MAX
 
 
-def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build):
+def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", __name__], check=False, env=safety_build, capture_output=True, text=True, timeout=300
     )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def measured(small: Path, large: Path, seconds: int = 300, **settings: object) -
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(tmp_path_factory: pytest.TempPathFactory):
     """A small one, and one of 16 MP: the same picture again and again."""
     directory = tmp_path_factory.mktemp("progressive")
     small, large = directory / "small.jpg", directory / "large.jpg"
@@ -72,7 +73,7 @@ def files(tmp_path_factory):
 
 
 @pytest.mark.parametrize("settings", [{"effort": "fast", "delivery": "immediate"}, {"lossless": True}], ids=str)
-def test_sixteen_megapixels_take_no_more_than_is_reserved(files, settings):
+def test_sixteen_megapixels_take_no_more_than_is_reserved(files: Any, settings: Any) -> None:
     found = measured(*files, **settings)
 
     assert found["size"] > 1 << 20

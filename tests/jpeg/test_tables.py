@@ -1,6 +1,7 @@
 """Quantization tables and Huffman codes (T.81 Annex K, C.2)."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,12 +33,12 @@ def lengths_of(spec):
 
 
 @given(COUNTS | st.integers(0, 60).map(lambda steps: {symbol: 1 << symbol for symbol in range(steps)}))
-def test_codes_are_those_of_the_figures(chosen):
+def test_codes_are_those_of_the_figures(chosen: Any) -> None:
     assert tables.huffman_spec(counts_of(chosen)) == huffman_spec(counts_of(chosen))
 
 
 @given(COUNTS)
-def test_codes_cover_every_symbol_and_leave_the_code_of_ones_free(chosen):
+def test_codes_cover_every_symbol_and_leave_the_code_of_ones_free(chosen: Any) -> None:
     lengths = lengths_of(tables.huffman_spec(counts_of(chosen)))
 
     assert set(lengths) == set(chosen)
@@ -46,7 +47,7 @@ def test_codes_cover_every_symbol_and_leave_the_code_of_ones_free(chosen):
 
 
 @given(st.dictionaries(st.integers(0, 40), st.integers(1, 1000), min_size=1))
-def test_codes_that_need_no_limit_are_the_best_there_are(chosen):
+def test_codes_that_need_no_limit_are_the_best_there_are(chosen: Any) -> None:
     counts = counts_of(chosen)
     lengths = lengths_of(tables.huffman_spec(counts))
 
@@ -56,7 +57,7 @@ def test_codes_that_need_no_limit_are_the_best_there_are(chosen):
 
 
 @given(COUNTS)
-def test_codes_that_are_cut_to_16_bits_are_near_the_best(chosen):
+def test_codes_that_are_cut_to_16_bits_are_near_the_best(chosen: Any) -> None:
     counts = counts_of(chosen)
     lengths = lengths_of(tables.huffman_spec(counts))
 
@@ -64,7 +65,7 @@ def test_codes_that_are_cut_to_16_bits_are_near_the_best(chosen):
 
 
 @pytest.mark.parametrize("quality", [1, 10, 49, 50, 51, 75, 80, 95, 100])
-def test_quantization_tables_are_libjpegs(quality):
+def test_quantization_tables_are_libjpegs(quality: int) -> None:
     sink = io.BytesIO()
     Image.new("RGB", (8, 8)).save(sink, "JPEG", quality=quality)
     theirs = Image.open(io.BytesIO(sink.getvalue())).quantization

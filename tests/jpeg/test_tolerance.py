@@ -5,6 +5,7 @@ Here the result replaces the source, so what was lost must not pass for what was
 """
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ TOLERATED = {
 
 
 @pytest.mark.parametrize("name", TOLERATED)
-def test_what_libjpeg_takes_without_loss_is_taken(name):
+def test_what_libjpeg_takes_without_loss_is_taken(name: Any) -> None:
     plain, data, notice = TOLERATED[name]
     reading = scanned if plain is LATER else read
 
@@ -95,14 +96,14 @@ def test_what_libjpeg_takes_without_loss_is_taken(name):
     np.testing.assert_array_equal(libjpeg(made), libjpeg(plain))
 
 
-def test_a_segment_for_the_number_of_lines_may_be_shorter_than_its_length():
+def test_a_segment_for_the_number_of_lines_may_be_shorter_than_its_length() -> None:
     planes, header, _ = read(PLAIN[:-2] + b"\xff\xdc\0\1\xff\xd9")
 
     assert_same(planes, read(PLAIN)[0])
     assert "DNL at byte" in header.notices[0] and "0 lines in place of 24 was ignored" in header.notices[1]
 
 
-def test_repeated_identifiers_become_different_ones_in_what_is_written():
+def test_repeated_identifiers_become_different_ones_in_what_is_written() -> None:
     for ids, want in (((1, 1, 1), [1, 2, 3]), ((1, 1, 2), [1, 3, 2]), ((255, 255, 255), [255, 1, 2])):
         data = identifiers(jpeg(160, 120, quality=95), *ids)
         made = pipeline.compress(data, quality=50).data
@@ -116,7 +117,7 @@ def header_color(data):
 
 
 # DC of 3 bits that say 0, and sixteen zeros four times: one more than there is room for.
-def test_a_run_of_zeros_over_the_end_of_a_block_ends_it():
+def test_a_run_of_zeros_over_the_end_of_a_block_ends_it() -> None:
     planes = random_planes(np.random.default_rng(1), 8, 8, [(1, 1)], 0)
     planes[0][0, 0] = 0
     dc, ac = (code_words(*K_TABLES[key]) for key in (0x00, 0x10))
@@ -154,7 +155,7 @@ REFUSED_BY_BOTH = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_libjpeg_takes_with_loss_is_an_error(name):
+def test_what_libjpeg_takes_with_loss_is_an_error(name: Any) -> None:
     data, problem = REFUSED[name]
 
     assert problem in str(fault(data))
@@ -164,7 +165,7 @@ def test_what_libjpeg_takes_with_loss_is_an_error(name):
 
 
 @pytest.mark.parametrize("name", REFUSED_BY_BOTH)
-def test_what_libjpeg_refuses_is_an_error(name):
+def test_what_libjpeg_refuses_is_an_error(name: Any) -> None:
     data, problem = REFUSED_BY_BOTH[name]
 
     with pytest.raises(FormatError, match=problem):

@@ -1,6 +1,7 @@
 """JPEG without an EOI marker whose MCUs are all there: taken, and what follows the last MCU stays as it is."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def compressed(data, chunk, **settings):
 
 @pytest.mark.parametrize("trailer", TRAILERS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_follows_the_last_mcu_is_kept_behind_the_image(kind, trailer):
+def test_what_follows_the_last_mcu_is_kept_behind_the_image(kind: Any, trailer: Any) -> None:
     whole, behind = WHOLE[kind], TRAILERS[trailer]
     data = whole[:-2] + behind
     for chunk in (1, 7, 1000, len(data)):
@@ -68,7 +69,7 @@ def test_what_follows_the_last_mcu_is_kept_behind_the_image(kind, trailer):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pixels_are_those_of_the_whole_file(kind):
+def test_pixels_are_those_of_the_whole_file(kind: Any) -> None:
     for behind in TRAILERS.values():
         result = compressor.compress(WHOLE[kind][:-2] + behind, format="png")
         np.testing.assert_array_equal(libjpeg(result.data), libjpeg(WHOLE[kind]))
@@ -78,7 +79,7 @@ def test_pixels_are_those_of_the_whole_file(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_policy_takes_the_trailer(kind):
+def test_a_policy_takes_the_trailer(kind: Any) -> None:
     whole = jpeg(97, 75, quality=98, **KINDS[kind])
     for policy in ("color", "strip"):
         result = compressor.compress(whole[:-2] + b"secret" * 50, quality=50, metadata=policy)
@@ -87,7 +88,7 @@ def test_a_policy_takes_the_trailer(kind):
 
 
 @pytest.mark.parametrize("kind", ["baseline", "progressive"])
-def test_stray_bytes_before_an_eoi_stay_stray_bytes(kind):
+def test_stray_bytes_before_an_eoi_stay_stray_bytes(kind: str) -> None:
     whole = WHOLE[kind]
     result = compressor.compress(whole[:-2] + bytes(100) + b"\xff\xd9", lossless=True)
 
@@ -96,13 +97,13 @@ def test_stray_bytes_before_an_eoi_stay_stray_bytes(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_is_cut_off_before_its_last_mcu_is_still_an_error(kind):
+def test_a_file_that_is_cut_off_before_its_last_mcu_is_still_an_error(kind: Any) -> None:
     for behind in (b"", b"\xff\x67abc", b"\xff\xe1\0\5abc"):
         with pytest.raises(FormatError, match="cut off|the scans end|code"):
             compressor.compress(WHOLE[kind][:-100] + behind)
 
 
-def test_so_much_that_nobody_looks_through_is_no_trailer():
+def test_so_much_that_nobody_looks_through_is_no_trailer() -> None:
     """One pass remembers so many bytes. Zeros to the end of the file are let go by with a notice, as they ever were."""
     whole = WHOLE["baseline"][:-2]
     made, report = compressed(whole + bytes(2 * BEHIND_BYTES), 1000, lossless=True)

@@ -1,6 +1,7 @@
 """Quantization tables with zeros, which libjpeg multiplies by: the result shows the same pixels and has none."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def with_zeros(data, zeros, table=0):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("zeros", ZEROS)
-def test_what_zeros_multiply_counts_as_zero(zeros, kind):
+def test_what_zeros_multiply_counts_as_zero(zeros: Any, kind: Any) -> None:
     plain = jpeg(97, 75, quality=85, **KINDS[kind])
     for table in range(1 if kind == "grey" else 2):
         data = with_zeros(plain, ZEROS[zeros], table)
@@ -56,7 +57,7 @@ def read_tables(data):
     return read_header(ByteStream([data])).quantization.values()
 
 
-def test_a_coarser_result_makes_no_step_finer():
+def test_a_coarser_result_makes_no_step_finer() -> None:
     data = with_zeros(jpeg(97, 75, quality=98), [1, 10, 30])
     before, result = next(iter(read_tables(data))), compress(data, quality=40)
     after = next(iter(read_tables(result.data)))
@@ -65,7 +66,7 @@ def test_a_coarser_result_makes_no_step_finer():
     assert (after >= before).all() and after.all()
 
 
-def test_tables_that_differ_by_component_are_told_apart():
+def test_tables_that_differ_by_component_are_told_apart() -> None:
     """Of three components that name the same table, each has another by the time of its scan: one has a zero."""
     planes = smooth_planes(5, 64, 48, SAMPLING)
     dqts = [bytes([0] + [9] * 64), bytes([0] + [9] * 7 + [0] + [9] * 56), bytes([0] + [7] * 64)]
@@ -78,7 +79,7 @@ def test_tables_that_differ_by_component_are_told_apart():
         ]
 
 
-def test_rows_without_zeros_are_passed_on_as_they_are():
+def test_rows_without_zeros_are_passed_on_as_they_are() -> None:
     header = read(jpeg())[1]
     rows = iter(())
     assert zero_steps.without_zero_steps(rows, header) is rows

@@ -1,5 +1,7 @@
 """Samples beyond the range against their twin in float64, and what they save."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -32,7 +34,7 @@ def blocks_of(plane: NDArray[np.int16]) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_samples_agree_with_the_reference(seed):
+def test_samples_agree_with_the_reference(seed: Any) -> None:
     plane = strokes(61, seed)
     found, moved = run(plane), 0
     for block, made in zip(blocks_of(plane), blocks_of(found), strict=True):
@@ -41,7 +43,7 @@ def test_samples_agree_with_the_reference(seed):
     assert moved > 30
 
 
-def test_only_extreme_samples_move_and_only_outwards_so_that_decoders_show_the_same():
+def test_only_extreme_samples_move_and_only_outwards_so_that_decoders_show_the_same() -> None:
     plane = strokes(200)
     found = run(plane)
     assert (found != plane).any()
@@ -49,7 +51,7 @@ def test_only_extreme_samples_move_and_only_outwards_so_that_decoders_show_the_s
     assert found.min() >= -2048 - 1024 and found.max() <= 2032 + 1024
 
 
-def test_means_stay_within_the_range_where_the_step_of_dc_is_1():
+def test_means_stay_within_the_range_where_the_step_of_dc_is_1() -> None:
     """Else DC would have a category that baseline has no code for (T.81 table F.1)."""
     fine = TABLE.copy()
     fine[0] = 1
@@ -61,21 +63,21 @@ def test_means_stay_within_the_range_where_the_step_of_dc_is_1():
         assert means.max() <= 2032.5 and means.min() >= -2048.5
 
 
-def test_blocks_that_are_even_or_not_extreme_stay_as_they_are():
+def test_blocks_that_are_even_or_not_extreme_stay_as_they_are() -> None:
     plane = np.hstack([np.full((8, 8), value, np.int16) for value in (2032, 2024, -2048, -2040, 0)])
     grey = np.clip(strokes(40), -2039, 2023)
     for kept in (plane, grey):
         np.testing.assert_array_equal(run(kept), kept)
 
 
-def test_black_beside_white_leaves_the_range_at_both_ends():
+def test_black_beside_white_leaves_the_range_at_both_ends() -> None:
     plane = np.full((8, 8), 2032, np.int16)
     plane[:, 4:] = -2048
     found = run(plane)
     assert found.max() > 2032 + 160 and found.min() < -2048 - 160
 
 
-def test_only_the_asked_blocks_and_lines_are_touched():
+def test_only_the_asked_blocks_and_lines_are_touched() -> None:
     plane = np.full((24, 40), UNTOUCHED, np.int16)
     plane[8:16, :32] = strokes(4)
     expected = plane.copy()
@@ -84,7 +86,7 @@ def test_only_the_asked_blocks_and_lines_are_touched():
     np.testing.assert_array_equal(plane, expected)
 
 
-def test_no_sample_may_move_where_a_step_is_1():
+def test_no_sample_may_move_where_a_step_is_1() -> None:
     """AC of samples twice as far apart would need more than 1023 steps (T.81 table F.2)."""
     fine = TABLE.copy()
     fine[40] = 1
@@ -93,7 +95,7 @@ def test_no_sample_may_move_where_a_step_is_1():
     assert dering.shrinkage(fine).all()
 
 
-def test_fewer_coefficients_are_left():
+def test_fewer_coefficients_are_left() -> None:
     def steps(plane: NDArray[np.int16]) -> NDArray[np.float64]:
         return reference.DCT @ blocks_of(plane) @ reference.DCT.T / (16 * STEPS.reshape(8, 8))
 

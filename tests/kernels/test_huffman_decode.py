@@ -1,5 +1,7 @@
 """Sequential Huffman decoding (T.81 F.2) against the twin that reads bit by bit."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,14 +23,14 @@ def destuff(source, marks=0, start=0, room=4096):
 
 
 @given(st.lists(st.sampled_from([b"\xff\x00", b"\x00", b"a", b"b" * 31, b"c" * 40]), max_size=60), st.integers(0, 40))
-def test_destuff_takes_out_the_zero_behind_each_ff(pieces, start):
+def test_destuff_takes_out_the_zero_behind_each_ff(pieces: Any, start: Any) -> None:
     source = b"".join(pieces)
 
     assert destuff(source, start=start) == (len(source), source.replace(b"\xff\x00", b"\xff"), [], 0)
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 100])
-def test_destuff_stops_at_a_marker_and_leaves_it(length):
+def test_destuff_stops_at_a_marker_and_leaves_it(length: int) -> None:
     source = b"x" * length
 
     assert destuff(source + b"\xff\xd9yz") == (length, source, [], 1)
@@ -36,23 +38,23 @@ def test_destuff_stops_at_a_marker_and_leaves_it(length):
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 100])
-def test_destuff_leaves_a_last_ff_for_the_next_call(length):
+def test_destuff_leaves_a_last_ff_for_the_next_call(length: int) -> None:
     assert destuff(b"x" * length + b"\xff") == (length, b"x" * length, [], 0)
 
 
-def test_destuff_notes_restart_markers_where_it_may():
+def test_destuff_notes_restart_markers_where_it_may() -> None:
     source = b"abc\xff\xd3" + b"d" * 40 + b"\xff\xff\xd4\xff\x00\xff\xd9"
 
     assert destuff(source, marks=2) == (len(source) - 2, b"abc" + b"d" * 40 + b"\xff", [[3, 3], [43, 4]], 1)
     assert destuff(source, marks=1) == (source.index(b"\xff\xd4"), b"abc" + b"d" * 40, [[3, 3]], 0)
 
 
-def test_destuff_takes_ff_before_ff_as_fill():
+def test_destuff_takes_ff_before_ff_as_fill() -> None:
     assert destuff(b"a\xff\xff\xff\x00b\xff\xff\xd9") == (7, b"a\xffb", [], 1)
 
 
 @pytest.mark.parametrize("room", [0, 1, 5, 32, 33, 64])
-def test_destuff_fills_no_more_than_its_room(room):
+def test_destuff_fills_no_more_than_its_room(room: int) -> None:
     used, data, _, closed = destuff(ENTROPY, room=room)
 
     assert (len(data), closed) == (room, 0)
@@ -71,7 +73,7 @@ def tables(keys):
 
 
 @pytest.mark.parametrize("key", reference.K_TABLES)
-def test_every_short_code_is_in_the_look_up_with_its_appended_bits(key):
+def test_every_short_code_is_in_the_look_up_with_its_appended_bits(key: Any) -> None:
     lookup = tables([key])[0][0]
     for symbol, word in reference.code_words(*reference.K_TABLES[key]).items():
         run, ssss = (symbol >> 4, symbol & 15) if key >= 16 else (0, symbol)
@@ -113,7 +115,7 @@ def coded(blocks):
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 0.5, 1.0]))
-def test_decode_mcus_gives_back_the_coefficients(seed, density):
+def test_decode_mcus_gives_back_the_coefficients(seed: Any, density: Any) -> None:
     blocks = reference.random_planes(np.random.default_rng(seed), 80, 8, [(1, 1)], density)[0][0]
     row = Row(coded(blocks), len(blocks))
 
@@ -122,7 +124,7 @@ def test_decode_mcus_gives_back_the_coefficients(seed, density):
     assert row.state[kernel.POSITION] == len(row.text)
 
 
-def test_decode_mcus_goes_on_where_the_data_ended():
+def test_decode_mcus_goes_on_where_the_data_ended() -> None:
     blocks = reference.random_planes(np.random.default_rng(5), 80, 8, [(1, 1)])[0][0]
     row = Row(coded(blocks), len(blocks))
     for end in range(row.bytes):
@@ -153,7 +155,7 @@ EOB, ZRL = AC[0x00], AC[0xF0]
         ("", kernel.TRUNCATED),
     ],
 )
-def test_blocks_end_at_63_and_bad_codes_are_told_from_missing_ones(text, status):
+def test_blocks_end_at_63_and_bad_codes_are_told_from_missing_ones(text: Any, status: Any) -> None:
     row = Row(text + EOB * 20 if status == kernel.BAD_CODE else text, 1)
     row.state[kernel.CLOSED] = 1
 

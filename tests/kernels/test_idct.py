@@ -20,7 +20,7 @@ def inverted(blocks, table):
 
 @pytest.mark.parametrize("size, q", [(3, 16), (20, 3), (300, 1), (1, 99)])
 @pytest.mark.parametrize("density", [0.05, 0.3, 1.0])
-def test_samples_are_within_one_of_exact_arithmetic(size, q, density):
+def test_samples_are_within_one_of_exact_arithmetic(size: int, q: int, density: float) -> None:
     rng = np.random.default_rng(size)
     blocks = rng.integers(-size, size + 1, (500, 64)) * (rng.random((500, 64)) < density)
     got, _ = inverted(blocks, np.full(64, q))
@@ -30,7 +30,7 @@ def test_samples_are_within_one_of_exact_arithmetic(size, q, density):
         assert np.abs(samples - expected).max() < 0.5 + 0.05 + 0.1
 
 
-def test_each_coefficient_has_its_place_and_its_divisor():
+def test_each_coefficient_has_its_place_and_its_divisor() -> None:
     for k in range(64):
         block, table = np.zeros((1, 64), int), np.arange(1, 65)
         block[0, k] = 500 // (k + 1)
@@ -39,7 +39,7 @@ def test_each_coefficient_has_its_place_and_its_divisor():
         assert np.abs(got[0] - reference.exact(block[0] * table) - 128).max() < 0.65
 
 
-def test_dc_alone_takes_the_short_way_to_the_same_samples():
+def test_dc_alone_takes_the_short_way_to_the_same_samples() -> None:
     """Beside a block that differs by one coefficient too small to show."""
     for dc in range(-1100, 1100, 7):
         alone, _ = inverted(np.array([[dc] + [0] * 63]), np.ones(64))
@@ -48,7 +48,7 @@ def test_dc_alone_takes_the_short_way_to_the_same_samples():
         assert (alone == value).all()
 
 
-def test_edge_samples_are_repeated_on_both_sides():
+def test_edge_samples_are_repeated_on_both_sides() -> None:
     plane = np.zeros((16, LEFT + 24 + RIGHT), np.uint8)
     blocks = np.random.default_rng(1).integers(-50, 50, (4, 64)).astype(np.int16)
     idct.inverse(blocks, 1, 3, np.full((2, 64), 2, np.uint16), 1, plane, 8, 19)
@@ -73,7 +73,7 @@ def upsampled(lines, kind, near, far, bias, ratio):
 
 
 @pytest.mark.parametrize("samples", [3, 4, 31, 32, 33, 64, 70])
-def test_the_triangle_filter_is_linear_interpolation_with_ties_in_turns(samples):
+def test_the_triangle_filter_is_linear_interpolation_with_ties_in_turns(samples: int) -> None:
     lines = np.random.default_rng(samples).integers(0, 256, (2, samples)).astype(np.uint8)
     near, far = ([Fraction(int(s)) for s in line] for line in lines)
     between = [(3 * a + b) / 4 for a, b in zip(near, far, strict=True)]
@@ -92,7 +92,7 @@ def test_the_triangle_filter_is_linear_interpolation_with_ties_in_turns(samples)
 
 
 @pytest.mark.parametrize("ratio", [1, 2, 3, 4])
-def test_other_ratios_replicate(ratio):
+def test_other_ratios_replicate(ratio: int) -> None:
     lines = np.arange(10, dtype=np.uint8).reshape(2, 5)
 
     assert upsampled(lines, upsample.BOX, 1, 1, 1, ratio) == np.repeat(lines[1], ratio).tolist()
@@ -109,7 +109,7 @@ def pixels(components, ycc):
     return out[: 3 * width].reshape(width, 3)
 
 
-def test_all_chroma_makes_the_colours_of_the_formula():
+def test_all_chroma_makes_the_colours_of_the_formula() -> None:
     """Each pair of Cb and Cr with one Y, another one for each pair."""
     cb, cr = (values.ravel().astype(np.uint8) for values in np.mgrid[:256, :256])
     y = ((cb.astype(int) * 7 + cr * 13) % 256).astype(np.uint8)
@@ -129,7 +129,7 @@ def test_all_chroma_makes_the_colours_of_the_formula():
 
 
 @pytest.mark.parametrize("width", [1, 31, 32, 33, 95])
-def test_rgb_components_are_taken_as_they_are(width):
+def test_rgb_components_are_taken_as_they_are(width: int) -> None:
     components = np.random.default_rng(width).integers(0, 256, (3, width)).astype(np.uint8)
 
     np.testing.assert_array_equal(pixels(components, False), components.T)

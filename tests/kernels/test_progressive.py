@@ -1,5 +1,7 @@
 """Progressive decoding (T.81 G.1.2, G.2) against the twin that reads bit by bit."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -62,7 +64,7 @@ BANDS += [(1, 63, 2, 1), (1, 63, 1, 0), (63, 63, 1, 0), (20, 40, 5, 4)]
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 1.0, 3.0]))
 @pytest.mark.parametrize("band", BANDS, ids=str)
 @pytest.mark.parametrize("table", [reference.FLAT, reference.LONG], ids=["flat", "long"])
-def test_every_kind_of_scan_gives_what_was_encoded(band, table, seed, density):
+def test_every_kind_of_scan_gives_what_was_encoded(band: Any, table: Any, seed: Any, density: Any) -> None:
     blocks = huffman.random_planes(np.random.default_rng(seed), 80, 8, [(1, 1)], density)[0][0]
     line = Line(blocks, band, table)
 
@@ -72,7 +74,7 @@ def test_every_kind_of_scan_gives_what_was_encoded(band, table, seed, density):
 
 
 @pytest.mark.parametrize("band", BANDS, ids=str)
-def test_decoding_goes_on_where_the_data_ended(band):
+def test_decoding_goes_on_where_the_data_ended(band: Any) -> None:
     line = Line(huffman.random_planes(np.random.default_rng(5), 400, 8, [(1, 1)], 1.0)[0][0], band)
     line.state[huffman_decode.CLOSED] = 0
     for end in range(line.bytes):
@@ -85,14 +87,14 @@ def test_decoding_goes_on_where_the_data_ended(band):
 
 
 @pytest.mark.parametrize("band", BANDS, ids=str)
-def test_data_that_ends_too_early_is_told(band):
+def test_data_that_ends_too_early_is_told(band: Any) -> None:
     line = Line(huffman.random_planes(np.random.default_rng(6), 80, 8, [(1, 1)], 3.0)[0][0], band)
     line.state[huffman_decode.END] = line.bytes - 1
 
     assert line.decode() == huffman_decode.TRUNCATED
 
 
-def test_symbols_that_would_make_a_coefficient_too_large_are_in_no_table():
+def test_symbols_that_would_make_a_coefficient_too_large_are_in_no_table() -> None:
     """With Al = 9 a coefficient of the band is ±512, with Al = 10 nothing is left of ten bits."""
     line = Line(np.zeros((1, 64), np.int64), (1, 63, 0, 9))
     sizes = {int(v) >> 16 for v in line.lookup[0] if int(v) >> 8 & 127 < 16}
@@ -102,7 +104,7 @@ def test_symbols_that_would_make_a_coefficient_too_large_are_in_no_table():
     assert {int(v) >> 16 for v in line.lookup[0] if int(v) >> 8 & 127 < 16} <= {0}
 
 
-def test_a_refinement_can_not_carry_a_coefficient_beyond_ten_bits():
+def test_a_refinement_can_not_carry_a_coefficient_beyond_ten_bits() -> None:
     blocks = np.zeros((1, 64), np.int64)
     blocks[0, 1] = 3
     line = Line(blocks, (1, 63, 1, 0))

@@ -1,5 +1,7 @@
 """Progressive encoding (T.81 G.1.2) against the twin that writes tokens."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -87,7 +89,7 @@ def coded_ac(blocks, band, step, room=100):
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.005, 0.1, 0.5, 1.0]), st.sampled_from([1, 3, 40, 1023]))
 @pytest.mark.parametrize("band", BANDS, ids=str)
-def test_a_band_is_counted_and_coded_as_the_reference_says(band, seed, density, largest):
+def test_a_band_is_counted_and_coded_as_the_reference_says(band: Any, seed: Any, density: Any, largest: Any) -> None:
     rng = np.random.default_rng(seed)
     blocks = random_blocks(rng, 30, density, largest)
     blocks[rng.random(30) < 0.3] = 0
@@ -97,7 +99,7 @@ def test_a_band_is_counted_and_coded_as_the_reference_says(band, seed, density, 
 
 @pytest.mark.parametrize("band", [(1, 63, 0, 0), (1, 63, 1, 0)], ids=str)
 @pytest.mark.parametrize("length", [1, 2, 3, 0x7FFE, 0x7FFF, 0x8000, 2 * 0x7FFF + 1])
-def test_runs_of_empty_bands_span_calls_and_end_where_eob14_does(band, length):
+def test_runs_of_empty_bands_span_calls_and_end_where_eob14_does(band: Any, length: Any) -> None:
     blocks = np.zeros((length + 1, 64), np.int16)
     blocks[:, 0] = 7
     blocks[length, 63] = -1
@@ -107,7 +109,7 @@ def test_runs_of_empty_bands_span_calls_and_end_where_eob14_does(band, length):
 
 @pytest.mark.parametrize("known", [1, 7, 62, 63])
 @pytest.mark.parametrize("step", [1, 5, 64])
-def test_correction_bits_wait_for_their_run_up_to_a_limit(known, step):
+def test_correction_bits_wait_for_their_run_up_to_a_limit(known: int, step: int) -> None:
     rng = np.random.default_rng(known)
     blocks = np.zeros((64, 64), np.int16)
     blocks[:, 1 : 1 + known] = rng.integers(2, 4, (64, known)) * rng.choice([-1, 1], (64, known))
@@ -118,7 +120,7 @@ def test_correction_bits_wait_for_their_run_up_to_a_limit(known, step):
 
 
 @pytest.mark.parametrize("band, value", [((1, 63, 0, 0), 1023), ((1, 63, 1, 0), 1)], ids=str)
-def test_the_largest_blocks_take_less_than_is_reserved_for_them(band, value):
+def test_the_largest_blocks_take_less_than_is_reserved_for_them(band: Any, value: int) -> None:
     """Codes of 16 bits before every coefficient, after a run with as many correction bits as may wait."""
     codes = np.full((1, 256), 0xFFFF << 6 | 16, np.uint32)
     blocks = np.zeros((16, 64), np.int16)
@@ -136,7 +138,7 @@ def test_the_largest_blocks_take_less_than_is_reserved_for_them(band, value):
 
 
 @pytest.mark.parametrize("band", [(1, 63, 0, 0), (0, 0, 0, 0), (1, 63, 1, 0)], ids=str)
-def test_lines_come_one_after_the_other_and_padding_does_not_come(band):
+def test_lines_come_one_after_the_other_and_padding_does_not_come(band: Any) -> None:
     """Three lines of a component with 2 x 3 blocks an MCU in rows of 4 MCUs; only 7 blocks by 2 lines of the last."""
     rng = np.random.default_rng(5)
     rows = [random_blocks(rng, 30, 0.2, 9) for _ in range(2)]
@@ -155,7 +157,9 @@ def test_lines_come_one_after_the_other_and_padding_does_not_come(band):
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 100, 2047]))
 @pytest.mark.parametrize("bits", DC, ids=str)
 @pytest.mark.parametrize("sampling", [[(1, 1)], [(2, 2), (1, 1), (1, 1)], [(1, 2), (3, 1)], [(1, 1)] * 4], ids=str)
-def test_dc_is_interleaved_counted_and_coded_as_the_reference_says(bits, sampling, seed, largest):
+def test_dc_is_interleaved_counted_and_coded_as_the_reference_says(
+    bits: Any, sampling: Any, seed: Any, largest: Any
+) -> None:
     rng = np.random.default_rng(seed)
     mcus, first, layout = 5, 0, []
     for h, v in sampling:
@@ -174,7 +178,7 @@ def test_dc_is_interleaved_counted_and_coded_as_the_reference_says(bits, samplin
 
 @settings(deadline=None)
 @given(st.dictionaries(st.integers(0, 255), st.integers(1, 1 << 40)))
-def test_the_bits_of_symbols_are_those_of_the_best_code(occurring):
+def test_the_bits_of_symbols_are_those_of_the_best_code(occurring: Any) -> None:
     counts, bits = np.zeros((1, count.COUNTS), np.int64), np.zeros(1, np.int64)
     counts[0, list(occurring)] = list(occurring.values())
 

@@ -3,6 +3,7 @@
 import io
 import struct
 import time
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -46,7 +47,7 @@ MANY = {
 
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"min_saving": 0.9999}], ids=str)
 @pytest.mark.parametrize("name", MANY)
-def test_strip_cures_a_file_with_more_metadata_than_are_held(name, settings):
+def test_strip_cures_a_file_with_more_metadata_than_are_held(name: Any, settings: Any) -> None:
     with pytest.raises(LimitError):
         pipeline.compress(MANY[name])
 
@@ -56,7 +57,7 @@ def test_strip_cures_a_file_with_more_metadata_than_are_held(name, settings):
     assert made.report.reserved_bytes < 4 << 20
 
 
-def test_metadata_that_are_passed_over_have_a_limit(monkeypatch):
+def test_metadata_that_are_passed_over_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(markers, "PASSED_SEGMENTS_MAX", 4000)
     monkeypatch.setattr(png_policy, "PASSED_CHUNKS_MAX", 4000)
     for name in ("5,000 segments", "200,000 empty chunks in a PNG"):
@@ -67,7 +68,7 @@ def test_metadata_that_are_passed_over_have_a_limit(monkeypatch):
 @pytest.mark.parametrize("header", [b"Exif\0\0", b"Exif\0\xff"])
 @pytest.mark.parametrize("kind, value", [(1, b"\6\0\0\0"), (3, b"\0\6\0\0"), (4, b"\0\0\0\6")])
 @pytest.mark.parametrize("policy", ["color", "strip"])
-def test_orientation_is_read_from_odd_exif(header, kind, value, policy):
+def test_orientation_is_read_from_odd_exif(header: bytes, kind: int, value: bytes, policy: str) -> None:
     stream = b"MM\0*\0\0\0\x08" + struct.pack(">HHHI", 1, 0x0112, kind, 1) + value + bytes(4)
     assert orientation(stream) == 6
 
@@ -78,7 +79,7 @@ def test_orientation_is_read_from_odd_exif(header, kind, value, policy):
 
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"min_saving": 0.99}, {"format": "png"}], ids=str)
 @pytest.mark.parametrize("policy", ["color", "strip"])
-def test_a_colour_space_that_only_exif_names_is_named(settings, policy):
+def test_a_colour_space_that_only_exif_names_is_named(settings: Any, policy: str) -> None:
     stream = exif(1, adobe_rgb=True)
     assert is_adobe_rgb(stream) and not is_adobe_rgb(exif(1))
 
@@ -90,7 +91,7 @@ def test_a_colour_space_that_only_exif_names_is_named(settings, policy):
 
 
 @pytest.mark.parametrize("settings", [{}, {"format": "webp", "lossless": True}, {"format": "jpeg"}], ids=str)
-def test_a_colour_space_that_only_the_exif_of_a_webp_names_is_named(settings):
+def test_a_colour_space_that_only_the_exif_of_a_webp_names_is_named(settings: Any) -> None:
     out = io.BytesIO()
     Image.new("RGB", (8, 8), (9, 99, 199)).save(out, "WEBP", exif=b"Exif\0\0" + exif(1, adobe_rgb=True), lossless=True)
 
@@ -100,7 +101,7 @@ def test_a_colour_space_that_only_the_exif_of_a_webp_names_is_named(settings):
 
 
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"min_saving": 0.99}, {"format": "png"}], ids=str)
-def test_a_profile_that_is_not_srgb_is_named_when_it_is_stripped(settings):
+def test_a_profile_that_is_not_srgb_is_named_when_it_is_stripped(settings: Any) -> None:
     data = jpeg(64, 48, quality=95, icc_profile=rgb_profile(b"Wide"))
 
     made = pipeline.compress(data, metadata="strip", **settings)
@@ -109,7 +110,7 @@ def test_a_profile_that_is_not_srgb_is_named_when_it_is_stripped(settings):
     assert "the ICC profile (Wide) was removed: colours will differ" in made.report.notices
 
 
-def test_content_credentials_are_dropped_with_a_notice_or_the_file_comes_back():
+def test_content_credentials_are_dropped_with_a_notice_or_the_file_comes_back() -> None:
     data = file(credentials("manifest"), segment(0xEB, b"JP\0\1\0\0\0\2rest of it"), segment(0xEB, b"HDR_RI other"))
 
     made = pipeline.compress(data)
@@ -127,7 +128,7 @@ def test_content_credentials_are_dropped_with_a_notice_or_the_file_comes_back():
     assert pipeline.compress(plain, content_credentials="unchanged").data == pipeline.compress(plain).data
 
 
-def test_a_png_with_content_credentials_is_treated_alike():
+def test_a_png_with_content_credentials_is_treated_alike() -> None:
     data = png(chunk(b"caBX", bytes(3000)))
 
     made = pipeline.compress(data)
@@ -136,7 +137,7 @@ def test_a_png_with_content_credentials_is_treated_alike():
     assert b"caBX" not in pipeline.compress(data, content_credentials="unchanged", metadata="strip").data
 
 
-def test_a_stripped_file_is_given_out_though_less_is_saved_than_asked_for():
+def test_a_stripped_file_is_given_out_though_less_is_saved_than_asked_for() -> None:
     data = file(segment(0xFE, b"x" * 60000))
 
     made = pipeline.compress(data, metadata="strip", quality=100, min_saving=0.999)
@@ -147,7 +148,7 @@ def test_a_stripped_file_is_given_out_though_less_is_saved_than_asked_for():
     assert (decoded(made.data) == decoded(data)).all()
 
 
-def test_where_metadata_are_most_of_a_file_the_smaller_lossless_result_wins():
+def test_where_metadata_are_most_of_a_file_the_smaller_lossless_result_wins() -> None:
     """A result that is larger than the source without its metadata saves nothing."""
     small = pipeline.compress(jpeg(64, 48, quality=95), quality=30, effort="best").data
     data = small[:2] + segment(0xFE, b"x" * 60000) + small[2:]
@@ -158,7 +159,7 @@ def test_where_metadata_are_most_of_a_file_the_smaller_lossless_result_wins():
     assert made.report.bytes_out == len(made.data)
 
 
-def test_thousands_of_pointers_to_a_directory_of_thousands_take_no_time():
+def test_thousands_of_pointers_to_a_directory_of_thousands_take_no_time() -> None:
     entries = 30_000
     pointers = struct.pack(">HHII", 0x8769, 4, 1, 8 + 2 + 12 * entries) * entries
     directory = struct.pack(">H", entries) + bytes(12 * entries)
@@ -186,7 +187,7 @@ def with_shared_values(entries: int, size: int) -> bytes:
     ],
     ids=["800 MB of values", "no TIFF", "an orientation that is none"],
 )
-def test_exif_that_pillow_would_choke_on_is_named_and_the_orientation_kept(exif, turned):
+def test_exif_that_pillow_would_choke_on_is_named_and_the_orientation_kept(exif: Any, turned: int) -> None:
     raw = Raw(width=8, height=8, channels=3, tile_width=8, tile_height=8, exif=exif)
     with pipeline.stream([Tile(0, 0, bytes(192))], Settings(format="avif", effort="fast"), raw=raw) as stream:
         data = b"".join(stream)
@@ -195,5 +196,5 @@ def test_exif_that_pillow_would_choke_on_is_named_and_the_orientation_kept(exif,
     assert Image.open(io.BytesIO(data)).getexif().get(0x0112, 1) == turned
 
 
-def test_exif_with_values_that_share_their_bytes_is_sound():
+def test_exif_with_values_that_share_their_bytes_is_sound() -> None:
     assert is_sound(with_shared_values(2, 40)) and not is_sound(with_shared_values(20, 400))

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,7 +148,13 @@ def through(
 @pytest.mark.parametrize("policy", Metadata)
 @pytest.mark.parametrize("result", Result)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_no_mark_is_left_that_the_policy_does_not_allow(through, file, result, policy, door):
+def test_no_mark_is_left_that_the_policy_does_not_allow(
+    through: Callable[[Door, bytes, dict[str, object]], tuple[bytes, tuple[str, ...]]],
+    file: Any,
+    result: Any,
+    policy: Any,
+    door: Any,
+) -> None:
     assert marks_in(file, file.data) == set(file.marks), "the marks are seen in the source"
 
     try:
@@ -161,7 +168,9 @@ def test_no_mark_is_left_that_the_policy_does_not_allow(through, file, result, p
 @pytest.mark.parametrize("door", BATCH)
 @pytest.mark.parametrize("policy", Metadata)
 @pytest.mark.parametrize("result", Result)
-def test_a_batch_run_leaves_no_mark_that_the_policy_does_not_allow(tmp_path, result, policy, door):
+def test_a_batch_run_leaves_no_mark_that_the_policy_does_not_allow(
+    tmp_path: Path, result: Any, policy: Any, door: Any
+) -> None:
     source = Memory({file.name: file.data for file in FILES})
     in_place = door is Door.BATCH_IN_PLACE
     target = source if in_place else Memory()
@@ -181,7 +190,7 @@ def test_a_batch_run_leaves_no_mark_that_the_policy_does_not_allow(tmp_path, res
         check(file, policy, target.data()[file.name], notices[file.name])
 
 
-def test_the_cells_are_all_there_are():
+def test_the_cells_are_all_there_are() -> None:
     """Every format that is recognised, every policy, result and door."""
     assert {file.format for file in FILES} == set(FORMATS)
     assert {*DOORS, *BATCH} == set(Door)
@@ -190,7 +199,7 @@ def test_the_cells_are_all_there_are():
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.format not in NOT_READ], ids=lambda file: file.name)
 @pytest.mark.parametrize("policy", [Metadata.COLOR, Metadata.STRIP])
-def test_a_file_that_is_reduced_shows_the_same_samples(file, policy, monkeypatch):
+def test_a_file_that_is_reduced_shows_the_same_samples(file: Any, policy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", "without-eoi" in file.name)
     made = pipeline.compress(file.data, metadata=policy, min_saving=0.99)
 
@@ -224,7 +233,7 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_the_page_has_the_table():
+def test_the_page_has_the_table() -> None:
     heading = "## What is left in each format\n"
     text, _, shown = PAGE.read_text().partition(heading)
     intro, _, _ = shown.partition("| format | what |")
@@ -236,7 +245,7 @@ def test_the_page_has_the_table():
     assert shown == intro + made
 
 
-def test_what_a_policy_refuses_is_never_given_out():
+def test_what_a_policy_refuses_is_never_given_out() -> None:
     """A container that is broken can't be reduced, so neither can it come back."""
     file = next(file for file in FILES if file.format == "gif")
     with pytest.raises(CompressorError):

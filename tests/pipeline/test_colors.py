@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def source(mode, profile, format):
 @pytest.mark.parametrize(
     "mode, format", [("L", "PNG"), ("RGB", "PNG"), ("L", "JPEG"), ("RGB", "JPEG"), ("RGB", "TIFF")]
 )
-def test_a_profile_goes_with_pixels_that_it_is_for(mode, format, target, profile):
+def test_a_profile_goes_with_pixels_that_it_is_for(mode: str, format: str, target: str, profile: Any) -> None:
     result = pipeline.compress(source(mode, profile, format), format=target)
 
     found = Image.open(io.BytesIO(result.data)).info.get("icc_profile")
@@ -56,7 +57,7 @@ def test_a_profile_goes_with_pixels_that_it_is_for(mode, format, target, profile
     assert len(named) == (0 if fits or native or profile in ("sRGB", "sRGB grey") else 1)
 
 
-def test_the_smallest_form_stays_what_the_profile_is_for():
+def test_the_smallest_form_stays_what_the_profile_is_for() -> None:
     pixels = np.arange(256, dtype=np.uint8)[None, :, None] + np.zeros((64, 1, 3), np.uint8)
     plain = encoded(pixels, "TIFF")
     with_profile = encoded(pixels, "TIFF", icc_profile=PROFILES["P3"])
@@ -84,14 +85,14 @@ def jfif(data):
     "x, y, found",
     [(3, 2, (0, 3, 2)), (1, 1, (0, 1, 1)), (200_000, 100_000, (0, 65535, 32768)), (1, 1_000_000, (0, 1, 65535))],
 )
-def test_an_aspect_ratio_goes_from_png_to_jpeg(x, y, found):
+def test_an_aspect_ratio_goes_from_png_to_jpeg(x: int, y: int, found: Any) -> None:
     result = pipeline.compress(png_with(x, y, 0), format="jpeg")
 
     assert jfif(result.data) == found
     assert not result.report.notices
 
 
-def test_an_aspect_ratio_stays_in_a_png_and_comes_back_from_a_jpeg():
+def test_an_aspect_ratio_stays_in_a_png_and_comes_back_from_a_jpeg() -> None:
     wanted = chunk(b"pHYs", struct.pack(">IIB", 3, 2, 0))
     assert wanted in pipeline.compress(png_with(3, 2, 0)).data
     data = encoded(photograph(), "JPEG")
@@ -101,7 +102,7 @@ def test_an_aspect_ratio_stays_in_a_png_and_comes_back_from_a_jpeg():
 
 
 @pytest.mark.parametrize("resolution, found", [((3.0, 2.0), (3, 2)), ((1.5, 1.0), (3, 2)), ((2.0, 2.0), None)])
-def test_an_aspect_ratio_goes_from_tiff_to_png(resolution, found):
+def test_an_aspect_ratio_goes_from_tiff_to_png(resolution: Any, found: Any) -> None:
     tags = {296: 1, 282: resolution[0], 283: resolution[1]}  # TIFF 6.0: ResolutionUnit, XResolution, YResolution
     made = pipeline.compress(encoded(photograph(), "TIFF", tiffinfo=tags), format="png").data
 
@@ -112,14 +113,16 @@ def test_an_aspect_ratio_goes_from_tiff_to_png(resolution, found):
 @pytest.mark.parametrize(
     "x, y, unit, named", [(3, 2, 0, True), (1, 1, 0, False), (4000, 8000, 1, True), (2835, 2834, 1, False)]
 )
-def test_pixels_that_are_not_square_are_named_where_the_format_has_no_place(format, x, y, unit, named):
+def test_pixels_that_are_not_square_are_named_where_the_format_has_no_place(
+    format: str, x: int, y: int, unit: int, named: bool
+) -> None:
     notices = pipeline.compress(png_with(x, y, unit), format=format).report.notices
 
     assert any("not square" in notice for notice in notices) == named
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
-def test_a_colour_space_that_is_lost_is_named(format):
+def test_a_colour_space_that_is_lost_is_named(format: str) -> None:
     data = encoded(photograph(), "PNG")
     source = data[:33] + chunk(b"cICP", b"\x09\x10\0\1") + data[33:]
     for policy in ("keep", "color", "strip"):
@@ -129,7 +132,7 @@ def test_a_colour_space_that_is_lost_is_named(format):
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_code_points_of_a_png_go_on_as_a_profile(format, mode):
+def test_code_points_of_a_png_go_on_as_a_profile(format: str, mode: str) -> None:
     data = encoded(Image.fromarray(photograph()).convert(mode), "PNG")
     source = data[:33] + chunk(b"cICP", b"\x0c\x08\0\1") + data[33:]
     result = pipeline.compress(source, format=format)

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,16 +63,16 @@ def compare(found: dict[str, str]) -> None:
     assert found == {name: known.get(name) for name in found}
 
 
-def test_odd_files_have_the_bytes_they_had():
+def test_odd_files_have_the_bytes_they_had() -> None:
     compare({name: digest(data, **settings) for name, data, settings in odd_files()})
 
 
 @pytest.mark.parametrize("path", KODAK, ids=lambda path: path.stem)
-def test_photographs_have_the_bytes_they_had(path):
+def test_photographs_have_the_bytes_they_had(path: Any) -> None:
     compare({name: digest(path.read_bytes(), **settings) for name, file, settings in photographs() if file == path})
 
 
-def test_no_digest_is_of_a_file_that_is_gone():
+def test_no_digest_is_of_a_file_that_is_gone() -> None:
     names = {name for name, _, _ in odd_files()} | {name for name, _, _ in photographs()}
 
     known = json.loads(GOLDEN.read_text())

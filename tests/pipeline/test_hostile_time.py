@@ -5,6 +5,7 @@ The time is the processor's, so that it does not depend on what else the machine
 
 import time
 import zlib
+from typing import Any
 
 import pytest
 
@@ -74,13 +75,13 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("settings", [{}, {"format": "jpeg", "background": (0, 0, 0)}], ids=["kept", "to JPEG"])
-def test_a_hostile_png_is_done_with_in_two_seconds(name, settings):
+def test_a_hostile_png_is_done_with_in_two_seconds(name: Any, settings: Any) -> None:
     found, seconds = outcome(FILES[name], **settings)
 
     assert seconds < SECONDS_MAX, found
 
 
-def test_files_of_the_other_hostile_sets_are_done_with_in_two_seconds_each():
+def test_files_of_the_other_hostile_sets_are_done_with_in_two_seconds_each() -> None:
     """Their own tests go through all of them; these are the largest and some others, through the public calls."""
     files = [data for cases in (*jpeg_hostile.SETS, *jpeg_scans_hostile.SETS) for data in sample(cases())]
     files += [data for cases in png_interlace.SETS for data in sample(cases())]

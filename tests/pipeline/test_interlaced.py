@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def interlaced(pixels, level=6):
 
 @pytest.mark.parametrize("delivery", ["safe", "immediate"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_a_jpeg_from_it_is_the_one_from_its_twin_that_is_not_interlaced(channels, delivery):
+def test_a_jpeg_from_it_is_the_one_from_its_twin_that_is_not_interlaced(channels: int, delivery: str) -> None:
     pixels = photograph(45, 83, channels)
     twin = io.BytesIO()
     Image.fromarray(pixels.squeeze()).save(twin, "PNG")
@@ -50,7 +51,7 @@ def test_a_jpeg_from_it_is_the_one_from_its_twin_that_is_not_interlaced(channels
 
 
 @pytest.mark.parametrize("delivery", ["safe", "immediate"])
-def test_a_png_from_it_has_the_same_samples_and_is_not_interlaced(delivery):
+def test_a_png_from_it_has_the_same_samples_and_is_not_interlaced(delivery: str) -> None:
     pixels = photograph(45, 83, 3)
 
     result = pipeline.compress(interlaced(pixels), delivery=delivery)
@@ -61,7 +62,7 @@ def test_a_png_from_it_has_the_same_samples_and_is_not_interlaced(delivery):
     assert result.report.notices == ("the source is interlaced, a rewritten PNG is not",)
 
 
-def test_it_stays_as_it_is_where_that_is_smaller():
+def test_it_stays_as_it_is_where_that_is_smaller() -> None:
     source = pngfilter.png(1, 1, 8, 0, zlib.compress(b"\0\7", 9), interlace=1)
 
     result = pipeline.compress(source)
@@ -69,7 +70,7 @@ def test_it_stays_as_it_is_where_that_is_smaller():
     assert (result.report.outcome, result.report.reason, result.data) == ("unchanged", "not smaller", source)
 
 
-def test_a_damaged_one_is_refused_by_both_routes_and_frees_everything():
+def test_a_damaged_one_is_refused_by_both_routes_and_frees_everything() -> None:
     data = interlaced(photograph(45, 83, 3))
     resources = Resources(memory_budget=1 << 30)
     for format in ("jpeg", "png", "webp"):
@@ -78,7 +79,7 @@ def test_a_damaged_one_is_refused_by_both_routes_and_frees_everything():
     assert resources.reserved_bytes == resources.spooled_bytes == 0
 
 
-def test_inspect_reads_its_header_only():
+def test_inspect_reads_its_header_only() -> None:
     data = interlaced(photograph(45, 83, 3))
     source = pipeline.inspect(iter([data[:60]]))
     assert "interlaced" in source.description
@@ -88,7 +89,7 @@ def test_inspect_reads_its_header_only():
 # --- the PNG test suite: interlaced files have twins that are not ---------------------------------------------------
 
 
-def test_the_interlaced_files_of_the_png_suite_have_their_twins_samples():
+def test_the_interlaced_files_of_the_png_suite_have_their_twins_samples() -> None:
     for path in sorted((CORPUS / "pngsuite").glob("basi*.png")):
         twin = path.with_name(path.name.replace("basi", "basn"))
         rows = decode(path.read_bytes())[1]
@@ -131,13 +132,13 @@ def large(path, width, height):
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(tmp_path_factory: pytest.TempPathFactory):
     directory = tmp_path_factory.mktemp("interlaced")
     return [str(large(directory / "small.png", 40, 30)), str(large(directory / "large.png", 2500, 3200))]
 
 
 @pytest.mark.parametrize("effort, format", [("fast", "jpeg"), ("balanced", "jpeg"), ("fast", "png")])
-def test_eight_megapixels_take_no_more_than_is_reserved(files, effort, format):
+def test_eight_megapixels_take_no_more_than_is_reserved(files: Any, effort: str, format: str) -> None:
     """24 MB of samples, 2500 wide, in a process of its own."""
     command = [sys.executable, "-c", MEMORY, *files, effort, format]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

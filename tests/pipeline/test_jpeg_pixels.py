@@ -1,6 +1,8 @@
 """JPEG to PNG, WebP and AVIF: pixels as libjpeg's, metadata carried over, nothing lost without a notice."""
 
 import io
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def pixels_of(data):
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"mode": "L"}, {"keep_rgb": True}], ids=str)
 @pytest.mark.parametrize("delivery", ["safe", "immediate"])
-def test_a_png_has_the_pixels_that_libjpeg_decodes(options, delivery):
+def test_a_png_has_the_pixels_that_libjpeg_decodes(options: Any, delivery: str) -> None:
     data = jpeg(203, 141, **options)
     result = pipeline.compress(data, format="png", delivery=delivery)
 
@@ -36,7 +38,7 @@ def test_a_png_has_the_pixels_that_libjpeg_decodes(options, delivery):
 
 
 @pytest.mark.parametrize("format", ["webp", "avif"])
-def test_webp_and_avif_are_made_of_the_same_pixels(format):
+def test_webp_and_avif_are_made_of_the_same_pixels(format: str) -> None:
     data = jpeg(120, 90)
     lossless = format == "webp"
     result = pipeline.compress(data, format=format, lossless=lossless, quality=95)
@@ -45,14 +47,14 @@ def test_webp_and_avif_are_made_of_the_same_pixels(format):
     assert np.abs(difference).mean() < (1e-9 if lossless else 8)
 
 
-def test_cmyk_still_goes_through_pillow():
+def test_cmyk_still_goes_through_pillow() -> None:
     out = io.BytesIO()
     photo(40, 30).convert("CMYK").save(out, "JPEG")
 
     assert any("CMYK" in notice for notice in pipeline.compress(out.getvalue(), format="png").report.notices)
 
 
-def test_metadata_travels_to_png():
+def test_metadata_travels_to_png() -> None:
     exif = orientation_exif(6)
     data = jpeg(64, 48, exif=b"Exif\0\0" + exif, icc_profile=ICC, comment="hallö".encode(), xmp=b"<x/>", dpi=(300, 300))
     made = Image.open(io.BytesIO(pipeline.compress(data, format="png").data))
@@ -69,7 +71,7 @@ def test_metadata_travels_to_png():
     assert stripped.getexif()[274] == 6 and set(stripped.info) == {"exif"}
 
 
-def test_segments_that_have_no_place_are_named():
+def test_segments_that_have_no_place_are_named() -> None:
     data = jpeg(16, 16)
     extra = reference.segment(0xED, b"Photoshop 3.0\0x") + reference.segment(0xE5, b"\xff\0")
     report = pipeline.compress(data[:2] + extra + data[2:], format="png").report
@@ -77,7 +79,7 @@ def test_segments_that_have_no_place_are_named():
     assert report.notices == ("not carried over from JPEG: APP13 (Photoshop 3.0), APP5",)
 
 
-def test_further_pictures_and_trailing_bytes_are_named():
+def test_further_pictures_and_trailing_bytes_are_named() -> None:
     pictures = file_of(np.asarray(photo(64, 48)), np.asarray(photo(32, 32)))
     notices = pipeline.compress(pictures, format="png").report.notices
     assert "further pictures in the file (MPF) were removed" in notices
@@ -89,7 +91,7 @@ def test_further_pictures_and_trailing_bytes_are_named():
             assert notices == ("7 bytes behind the image were removed",)
 
 
-def test_segments_behind_the_scan_are_named():
+def test_segments_behind_the_scan_are_named() -> None:
     data = jpeg(16, 16)
     data = data[:-2] + reference.segment(0xFE, b"late") + data[-2:]
 
@@ -98,7 +100,7 @@ def test_segments_behind_the_scan_are_named():
     )
 
 
-def test_segments_and_attachments_are_inverse():
+def test_segments_and_attachments_are_inverse() -> None:
     given = Attachments(icc=ICC, exif=orientation_exif(3), xmp=b"<x/>", comments=("a", "ü"), density=(11811, 11811))
     segments, _ = segments_for(given)
     found = attachments_of(segments)
@@ -111,14 +113,14 @@ def test_segments_and_attachments_are_inverse():
     )
 
 
-def test_an_icc_profile_with_a_piece_missing_is_named():
+def test_an_icc_profile_with_a_piece_missing_is_named() -> None:
     segments = [Segment(0xE2, b"ICC_PROFILE\0" + bytes([2, 2]) + b"rest")]
 
     assert attachments_of(segments).icc is None
     assert attachments_of(segments).notices == ("the ICC profile is incomplete: not carried over",)
 
 
-def test_what_is_broken_or_not_ours_is_an_error():
+def test_what_is_broken_or_not_ours_is_an_error() -> None:
     with pytest.raises(FormatError, match="cut off"):
         pipeline.compress(jpeg(64, 64)[:1500], format="png")
     sampling = [(3, 1), (2, 1), (1, 1)]
@@ -133,7 +135,7 @@ def large(path, side, progressive):
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_memory_stays_within_what_is_reserved(tmp_path, progressive):
+def test_memory_stays_within_what_is_reserved(tmp_path: Path, progressive: bool) -> None:
     small, big = tmp_path / "small.jpg", tmp_path / "big.jpg"
     small.write_bytes(jpeg(64, 64, progressive=progressive))
     large(big, 2500, progressive)
@@ -145,7 +147,7 @@ def test_memory_stays_within_what_is_reserved(tmp_path, progressive):
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("progressive", [False, True])
-def test_four_hundred_megapixels_take_what_their_width_takes(tmp_path, progressive):
+def test_four_hundred_megapixels_take_what_their_width_takes(tmp_path: Path, progressive: bool) -> None:
     small, big = tmp_path / "small.jpg", tmp_path / "big.jpg"
     small.write_bytes(jpeg(64, 64, progressive=progressive))
     large(big, 20000, progressive)

@@ -1,6 +1,7 @@
 """What a result keeps of its source, to the byte or to the coefficient, and what happens where it does not."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from tests.pipeline.test_pipeline import JPEG, decoded, encoded, photograph
         encoded(photograph(90, 70), "JPEG", quality=75, subsampling=0, restart_marker_blocks=3),
     ],
 )
-def test_lossless_is_exact_to_the_last_coefficient(source):
+def test_lossless_is_exact_to_the_last_coefficient(source: Any) -> None:
     result = pipeline.compress(source, lossless=True)
 
     assert result.report.path is Path.LOSSLESS
@@ -27,7 +28,7 @@ def test_lossless_is_exact_to_the_last_coefficient(source):
     np.testing.assert_array_equal(decoded(result.data), decoded(source))
 
 
-def test_a_second_run_with_the_same_settings_loses_nothing_more():
+def test_a_second_run_with_the_same_settings_loses_nothing_more() -> None:
     once = pipeline.compress(JPEG, quality=75).data
     twice = pipeline.compress(once, quality=75)
 
@@ -35,7 +36,7 @@ def test_a_second_run_with_the_same_settings_loses_nothing_more():
     assert twice.report.path is Path.LOSSLESS
 
 
-def test_a_jpeg_is_never_requantized_finer():
+def test_a_jpeg_is_never_requantized_finer() -> None:
     coarse = encoded(photograph(64, 80), "JPEG", quality=40)
 
     result = pipeline.compress(coarse, quality=90)
@@ -43,7 +44,7 @@ def test_a_jpeg_is_never_requantized_finer():
     np.testing.assert_array_equal(decoded(result.data), decoded(coarse))
 
 
-def test_metadata_travels_from_png_to_jpeg():
+def test_metadata_travels_from_png_to_jpeg() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     source = encoded(photograph(20, 30), "PNG", icc_profile=b"p" * 70000, exif=exif)
@@ -54,7 +55,7 @@ def test_metadata_travels_from_png_to_jpeg():
     assert made.getexif()[0x0112] == 6
 
 
-def test_metadata_of_a_jpeg_is_kept_reduced_or_stripped():
+def test_metadata_of_a_jpeg_is_kept_reduced_or_stripped() -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"
     source = encoded(photograph(99, 99), "JPEG", quality=95, exif=exif, icc_profile=b"profile", comment=b"hello")
@@ -72,13 +73,13 @@ def test_metadata_of_a_jpeg_is_kept_reduced_or_stripped():
     np.testing.assert_array_equal(np.asarray(unchanged), np.asarray(Image.open(io.BytesIO(source))))
 
 
-def test_what_follows_a_jpeg_is_kept():
+def test_what_follows_a_jpeg_is_kept() -> None:
     result = pipeline.compress(JPEG + b"trailer of a phone", quality=75)
 
     assert result.data.endswith(b"\xff\xd9trailer of a phone")
 
 
-def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same():
+def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same() -> None:
     """DC from -2047 to 2047 is category 12, for which Annex K has no code."""
     from compressor.bytestream import ByteStream
     from compressor.jpeg import one_pass, reader, static_codes, tables, writer
@@ -103,7 +104,9 @@ def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same():
         (encoded(photograph(60, 83), "PNG", compress_level=0), "compressor.png.writer.filter_rows"),
     ],
 )
-def test_a_result_that_does_not_verify_is_never_given_out(source, kernel, monkeypatch):
+def test_a_result_that_does_not_verify_is_never_given_out(
+    source: Any, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A defect of the encoder, made here: one coefficient or one filtered byte is wrong."""
     import importlib
 

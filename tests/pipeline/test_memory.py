@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import struct
 import zlib
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def with_comments(count: int, after_pixels: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_inspect_reads_no_further_than_the_header(name):
+def test_inspect_reads_no_further_than_the_header(name: Any) -> None:
     endless = itertools.chain([FILES[name][:1000]], iter(lambda: pytest.fail("read on"), None))
 
     source = pipeline.inspect(endless)
@@ -38,7 +39,7 @@ def test_inspect_reads_no_further_than_the_header(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_memory_is_reserved_before_more_than_the_header_is_read(name):
+def test_memory_is_reserved_before_more_than_the_header_is_read(name: Any) -> None:
     resources = Resources(overhead=5)
     endless = itertools.chain([FILES[name][:1000]], iter(lambda: pytest.fail("read on"), None))
     with pipeline.stream(endless, resources=resources) as job:
@@ -47,7 +48,7 @@ def test_memory_is_reserved_before_more_than_the_header_is_read(name):
     assert resources.reserved_bytes == 0
 
 
-def test_an_error_of_the_input_passes_through_and_frees_everything():
+def test_an_error_of_the_input_passes_through_and_frees_everything() -> None:
     resources = Resources()
 
     def chunks():
@@ -61,7 +62,7 @@ def test_an_error_of_the_input_passes_through_and_frees_everything():
 
 @pytest.mark.parametrize("after_pixels", [False, True])
 @pytest.mark.parametrize("lossless", [False, True])
-def test_metadata_are_charged_wherever_they_stand(after_pixels, lossless):
+def test_metadata_are_charged_wherever_they_stand(after_pixels: bool, lossless: bool) -> None:
     plain = pipeline.compress(JPEG, lossless=lossless).report.reserved_bytes
 
     with_metadata = pipeline.compress(with_comments(4, after_pixels), lossless=lossless).report.reserved_bytes
@@ -69,7 +70,7 @@ def test_metadata_are_charged_wherever_they_stand(after_pixels, lossless):
     assert 2 * 240_000 <= with_metadata - plain < 2 * 241_000
 
 
-def test_metadata_that_never_fit_are_refused_while_they_are_read():
+def test_metadata_that_never_fit_are_refused_while_they_are_read() -> None:
     data = with_comments(100)
     pulled = []
 
@@ -83,7 +84,7 @@ def test_metadata_that_never_fit_are_refused_while_they_are_read():
     assert pulled[-1] < 1 << 20
 
 
-def test_metadata_that_do_not_fit_now_are_busy():
+def test_metadata_that_do_not_fit_now_are_busy() -> None:
     resources = Resources(memory_budget=2 << 20)
     with resources.reservation() as other:
         other.extend(3 << 19)
@@ -91,7 +92,7 @@ def test_metadata_that_do_not_fit_now_are_busy():
             pipeline.inspect([with_comments(10)], resources=resources)
 
 
-def test_text_chunks_of_a_png_are_charged_on_both_sides_of_the_pixels():
+def test_text_chunks_of_a_png_are_charged_on_both_sides_of_the_pixels() -> None:
     text = frame(b"tEXt", b"Comment\0" + bytes(100_000))
     plain = encoded(photograph(40, 40), "PNG")
     end = len(plain) - 12
@@ -100,7 +101,7 @@ def test_text_chunks_of_a_png_are_charged_on_both_sides_of_the_pixels():
         assert 200_000 <= pipeline.compress(data).report.reserved_bytes - plain_bytes < 201_000
 
 
-def test_compressed_texts_are_charged_for_what_they_inflate_to():
+def test_compressed_texts_are_charged_for_what_they_inflate_to() -> None:
     text = frame(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2_000_000)))
     plain = encoded(photograph(40, 40), "PNG")
     data = plain[:33] + text + plain[33:]
@@ -110,7 +111,7 @@ def test_compressed_texts_are_charged_for_what_they_inflate_to():
         pipeline.compress(data, format="jpeg", resources=Resources(memory_budget=4 << 20))
 
 
-def test_two_pass_efforts_and_several_scans_reserve_more():
+def test_two_pass_efforts_and_several_scans_reserve_more() -> None:
     wide = jpeg(4000, 64)
     progressive = jpeg(4000, 64, progressive=True)
     needs = {

@@ -7,6 +7,7 @@ import functools
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -118,7 +119,7 @@ def named(case: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
+def measured(tmp_path_factory: pytest.TempPathFactory):
     """Measures a conversion once."""
     folder = tmp_path_factory.mktemp("wide")
 
@@ -149,11 +150,13 @@ def check(found: peak.Peak) -> None:
 
 
 @pytest.mark.parametrize("kind, settings", SHORT, ids=named)
-def test_wide_images_take_what_was_reserved_and_not_much_less(measured, kind, settings):
+def test_wide_images_take_what_was_reserved_and_not_much_less(measured: Any, kind: Any, settings: Any) -> None:
     check(measured(kind, settings))
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("kind, settings", FULL, ids=named)
-def test_every_kind_of_wide_image_takes_what_was_reserved_and_not_much_less(measured, kind, settings):
+def test_every_kind_of_wide_image_takes_what_was_reserved_and_not_much_less(
+    measured: Any, kind: Any, settings: Any
+) -> None:
     check(measured(kind, settings))

@@ -4,6 +4,7 @@ import functools
 import io
 import itertools
 from pathlib import Path as FilePath
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def score(data, folder):
 
 
 @pytest.mark.parametrize("quality", [50, 85])
-def test_pixels_look_as_good_as_libjpegs_of_that_quality_in_fewer_bytes(quality, tmp_path):
+def test_pixels_look_as_good_as_libjpegs_of_that_quality_in_fewer_bytes(quality: int, tmp_path: Path) -> None:
     """Within 4 points: the scale holds for the mean of many photographs."""
     theirs = encoded(cat(), "JPEG", quality=quality)
     expected = score(theirs, tmp_path)
@@ -77,7 +78,7 @@ def test_pixels_look_as_good_as_libjpegs_of_that_quality_in_fewer_bytes(quality,
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("subsampling, factors", [("444", (1, 1)), ("422", (2, 1)), ("420", (2, 2))])
-def test_chroma_is_subsampled_as_asked(effort, subsampling, factors):
+def test_chroma_is_subsampled_as_asked(effort: Any, subsampling: str, factors: Any) -> None:
     result = pipeline.compress(cat(), quality=85, effort=effort, subsampling=subsampling)
 
     image = Image.open(io.BytesIO(result.data))
@@ -85,7 +86,7 @@ def test_chroma_is_subsampled_as_asked(effort, subsampling, factors):
     assert psnr(decoded(result.data), cat().astype(int)) > 30
 
 
-def test_more_effort_makes_no_larger_files():
+def test_more_effort_makes_no_larger_files() -> None:
     fast, balanced = (len(pipeline.compress(cat(), quality=75, effort=effort).data) for effort in ("fast", "balanced"))
 
     assert balanced < fast
@@ -93,7 +94,7 @@ def test_more_effort_makes_no_larger_files():
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_inspect_tells_the_quality_that_was_asked_for(effort, channels):
+def test_inspect_tells_the_quality_that_was_asked_for(effort: Any, channels: int) -> None:
     """Where two efforts have the same tables at different qualities, either is the truth."""
     for quality in (5, 35, 60, 80, 93, 100):
         data = pipeline.compress(photograph(16, 16, channels), format="jpeg", quality=quality, effort=effort).data
@@ -110,7 +111,7 @@ def test_inspect_tells_the_quality_that_was_asked_for(effort, channels):
 @pytest.mark.parametrize(
     "height, width", list(itertools.product([1, 2, 7, 8, 9, 15, 16, 17, 33], [1, 2, 7, 8, 9, 31, 32, 33, 513]))
 )
-def test_every_size_decodes_to_itself(height, width):
+def test_every_size_decodes_to_itself(height: Any, width: Any) -> None:
     pixels = photograph(height, width)
 
     result = pipeline.compress(pixels, quality=92, effort="fast", subsampling="444")
@@ -119,13 +120,13 @@ def test_every_size_decodes_to_itself(height, width):
     assert psnr(decoded(result.data), pixels.astype(int)) > 30
 
 
-def test_grey_stays_grey():
+def test_grey_stays_grey() -> None:
     result = pipeline.compress(photograph(40, 50, 1), quality=90)
 
     assert Image.open(io.BytesIO(result.data)).mode == "L"
 
 
-def test_a_jpeg_is_requantized_without_pixels():
+def test_a_jpeg_is_requantized_without_pixels() -> None:
     result = pipeline.compress(JPEG, quality=75)
 
     assert (result.report.outcome, result.report.path) == (Outcome.COMPRESSED, Path.COEFFICIENTS)
@@ -133,7 +134,7 @@ def test_a_jpeg_is_requantized_without_pixels():
     assert psnr(decoded(result.data), decoded(JPEG)) > 30
 
 
-def test_the_original_comes_back_where_less_than_the_asked_share_is_saved():
+def test_the_original_comes_back_where_less_than_the_asked_share_is_saved() -> None:
     result = pipeline.compress(JPEG, lossless=True, min_saving=0.5)
 
     assert result.data == JPEG
@@ -141,7 +142,7 @@ def test_the_original_comes_back_where_less_than_the_asked_share_is_saved():
     assert result.report.reason
 
 
-def test_an_explicit_format_is_delivered_though_larger():
+def test_an_explicit_format_is_delivered_though_larger() -> None:
     tiny = encoded(photograph(64, 80), "JPEG", quality=20)
 
     result = pipeline.compress(tiny, format="png")
@@ -150,7 +151,7 @@ def test_an_explicit_format_is_delivered_though_larger():
     np.testing.assert_array_equal(decoded(result.data), decoded(tiny))
 
 
-def test_a_png_stays_the_same_pixels():
+def test_a_png_stays_the_same_pixels() -> None:
     stored = encoded(photograph(60, 83), "PNG", compress_level=0)
 
     result = pipeline.compress(stored)
@@ -176,7 +177,7 @@ def test_a_png_stays_the_same_pixels():
     ],
     ids=str,
 )
-def test_the_chunking_of_the_input_changes_nothing(source, settings):
+def test_the_chunking_of_the_input_changes_nothing(source: Any, settings: Any) -> None:
     chosen = Settings(**settings)
     outputs = set()
     for size in (1, 7, 997, len(source)):
@@ -185,13 +186,13 @@ def test_the_chunking_of_the_input_changes_nothing(source, settings):
     assert len(outputs) == 1
 
 
-def test_both_deliveries_give_the_same_bytes():
+def test_both_deliveries_give_the_same_bytes() -> None:
     safe, immediate = (pipeline.compress(PNG, format="jpeg", delivery=d).data for d in ("safe", "immediate"))
 
     assert safe == immediate
 
 
-def test_immediate_output_flows_before_the_input_has_ended():
+def test_immediate_output_flows_before_the_input_has_ended() -> None:
     big = encoded(photograph(700, 500), "PNG")
     taken = 0
 
@@ -218,7 +219,7 @@ def tiled(pixels, tile_width, tile_height):
 
 
 @pytest.mark.parametrize("tile_width, tile_height", [(175, 121), (64, 64), (50, 7), (175, 16), (1, 200)])
-def test_tiles_give_the_same_jpeg_as_the_whole_array(tile_width, tile_height):
+def test_tiles_give_the_same_jpeg_as_the_whole_array(tile_width: int, tile_height: int) -> None:
     pixels = photograph(121, 175)
     raw, tiles = tiled(pixels, tile_width, tile_height)
 
@@ -227,7 +228,7 @@ def test_tiles_give_the_same_jpeg_as_the_whole_array(tile_width, tile_height):
     assert data == pipeline.compress(pixels, effort="fast").data
 
 
-def test_raw_samples_with_alpha_become_png():
+def test_raw_samples_with_alpha_become_png() -> None:
     pixels = photograph(30, 40, 4)
 
     result = pipeline.compress(pixels)
@@ -236,7 +237,7 @@ def test_raw_samples_with_alpha_become_png():
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(result.data))), pixels)
 
 
-def test_alpha_into_jpeg_needs_a_background():
+def test_alpha_into_jpeg_needs_a_background() -> None:
     pixels = photograph(30, 40, 4)
 
     with pytest.raises(SettingsError, match="background"):
@@ -255,7 +256,7 @@ def test_alpha_into_jpeg_needs_a_background():
         (lambda t: [Tile(0, 0, b"short"), *t[1:]], FormatError),
     ],
 )
-def test_wrong_tiles_are_refused(change, error):
+def test_wrong_tiles_are_refused(change: Any, error: Any) -> None:
     raw, tiles = tiled(photograph(40, 40), 20, 20)
 
     with pytest.raises(error):
@@ -269,14 +270,14 @@ def test_wrong_tiles_are_refused(change, error):
         Raw(width=4000, height=4000, channels=3, tile_width=4000, tile_height=4000),
     ],
 )
-def test_raw_beyond_the_limits_is_refused_before_any_tile(raw):
+def test_raw_beyond_the_limits_is_refused_before_any_tile(raw: Any) -> None:
     with pytest.raises(LimitError):
         next(pipeline.stream([], raw=raw))
 
 
 @pytest.mark.parametrize("delivery", ["safe", "immediate"])
 @pytest.mark.parametrize("format", ["WEBP", "TIFF", "GIF", "BMP"])
-def test_other_formats_go_through_pillow_when_asked(format, delivery):
+def test_other_formats_go_through_pillow_when_asked(format: str, delivery: str) -> None:
     source = encoded(photograph(500, 600), format)
 
     result = pipeline.compress(source, format="jpeg", quality=90, delivery=delivery)
@@ -285,7 +286,7 @@ def test_other_formats_go_through_pillow_when_asked(format, delivery):
     assert psnr(decoded(result.data), decoded(source)) > 25
 
 
-def test_keep_leaves_a_webp_alone():
+def test_keep_leaves_a_webp_alone() -> None:
     source = encoded(photograph(50, 60), "WEBP")
 
     for delivery in ("safe", "immediate"):
@@ -298,7 +299,7 @@ PROGRESSIVE = encoded(photograph(90, 121), "JPEG", quality=95, progressive=True)
 
 
 @pytest.mark.parametrize("settings", [{}, {"effort": "fast"}, {"delivery": "immediate"}], ids=str)
-def test_a_progressive_jpeg_becomes_what_its_baseline_twin_becomes(settings):
+def test_a_progressive_jpeg_becomes_what_its_baseline_twin_becomes(settings: Any) -> None:
     twin = encoded(photograph(90, 121), "JPEG", quality=95, optimize=True)
     result = pipeline.compress(PROGRESSIVE + b"trailer", quality=70, **settings)
 
@@ -306,14 +307,14 @@ def test_a_progressive_jpeg_becomes_what_its_baseline_twin_becomes(settings):
     assert result.report.path is Path.COEFFICIENTS
 
 
-def test_lossless_is_exact_for_a_progressive_jpeg():
+def test_lossless_is_exact_for_a_progressive_jpeg() -> None:
     result = pipeline.compress(PROGRESSIVE, lossless=True, format="jpeg", min_saving=0)
 
     np.testing.assert_array_equal(decoded(result.data), decoded(PROGRESSIVE))
     assert result.report.path is Path.LOSSLESS
 
 
-def test_a_progressive_jpeg_that_is_cut_off_is_an_error_with_its_scan():
+def test_a_progressive_jpeg_that_is_cut_off_is_an_error_with_its_scan() -> None:
     with pytest.raises(FormatError, match="scan 10 of 10 is cut off in MCU row"):
         pipeline.compress(PROGRESSIVE[:-300])
 
@@ -322,12 +323,12 @@ def test_a_progressive_jpeg_that_is_cut_off_is_an_error_with_its_scan():
     "settings",
     [{"target_score": 80}, {"max_bytes": 1000}, {"format": "auto"}, {"subsampling": "422"}],
 )
-def test_settings_whose_feature_does_not_stand_are_refused(settings):
+def test_settings_whose_feature_does_not_stand_are_refused(settings: Any) -> None:
     with pytest.raises(UnsupportedError):
         pipeline.compress(JPEG, **settings)
 
 
-def test_cpu_time_is_reported_by_stage():
+def test_cpu_time_is_reported_by_stage() -> None:
     report = pipeline.compress(JPEG, lossless=True).report
 
     assert set(report.stage_seconds) == {"decode", "encode", "verify", "container"}

@@ -1,6 +1,7 @@
 """A second run with the same settings changes nothing: f(f(x)) = f(x), byte for byte."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,14 +47,14 @@ def line_art(width, height):
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("quality", [30, 80, 95])
 @pytest.mark.parametrize("width, height", SIZES)
-def test_pixels_made_a_jpeg_stay_that_jpeg(width, height, quality, effort):
+def test_pixels_made_a_jpeg_stay_that_jpeg(width: Any, height: Any, quality: int, effort: Any) -> None:
     for image in (photo(width, height), photo(width, height, "L"), line_art(width, height)):
         assert_the_second_changes_nothing(image, quality=quality, effort=effort)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_jpeg_made_anew_stays_as_it_is(kind, effort):
+def test_a_jpeg_made_anew_stays_as_it_is(kind: Any, effort: Any) -> None:
     paths = set()
     for width, height in SIZES:
         for was, quality in ((97, 75), (97, 20), (60, 85)):
@@ -63,7 +64,7 @@ def test_a_jpeg_made_anew_stays_as_it_is(kind, effort):
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_grey_and_cmyk_stay_as_they_are_too(effort):
+def test_grey_and_cmyk_stay_as_they_are_too(effort: Any) -> None:
     for mode in ("L", "CMYK"):
         out = io.BytesIO()
         photo(97, 75, "L" if mode == "L" else "RGB").convert(mode).save(out, "JPEG", quality=95)
@@ -73,12 +74,12 @@ def test_grey_and_cmyk_stay_as_they_are_too(effort):
 
 @pytest.mark.parametrize("settings", [{"lossless": True}, {"metadata": "strip"}, {"metadata": "color"}], ids=str)
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_so_it_is_with_every_policy_and_with_lossless(settings, effort):
+def test_so_it_is_with_every_policy_and_with_lossless(settings: Any, effort: Any) -> None:
     for options in KINDS.values():
         assert_the_second_changes_nothing(jpeg(97, 75, quality=90, **options), effort=effort, **settings)
 
 
-def test_another_effort_may_still_find_more():
+def test_another_effort_may_still_find_more() -> None:
     once = compress(photo(501, 333), format="jpeg", quality=80)
     for settings in ({"lossless": True}, {"quality": 80, "effort": "best"}):
         again = compress(once.data, **settings)
@@ -86,7 +87,7 @@ def test_another_effort_may_still_find_more():
         assert_the_second_changes_nothing(again.data, **settings)
 
 
-def test_sources_of_others_get_the_long_search():
+def test_sources_of_others_get_the_long_search() -> None:
     """The short one is for what came from it: of a file that is kept, `balanced` gives what `best` gives."""
     data = jpeg(501, 333, quality=50)
     results = [compress(data, quality=80, effort=effort) for effort in ("balanced", "best")]
@@ -96,7 +97,7 @@ def test_sources_of_others_get_the_long_search():
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_photographs_stay_as_they_are(effort):
+def test_photographs_stay_as_they_are(effort: Any) -> None:
     for file in sorted([*CORPUS.glob("kodak/*.png"), *CORPUS.glob("camera/*.jpg")]):
         for quality in (60, 80, 90):
             if file.suffix == ".png":
@@ -111,7 +112,7 @@ def test_photographs_stay_as_they_are(effort):
 @pytest.mark.parametrize(
     "settings", [{}, {"quality": 30}, {"quality": 95, "effort": "fast"}, {"lossless": True}], ids=str
 )
-def test_webp_and_avif_of_our_own_come_back(format, policy, settings):
+def test_webp_and_avif_of_our_own_come_back(format: str, policy: str, settings: Any) -> None:
     if format == "avif" and "lossless" in settings:
         settings = {"effort": "best"}  # AVIF is never lossless here
     noise = np.random.default_rng(1).normal(0, 20, (48, 64, 3))

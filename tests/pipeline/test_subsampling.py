@@ -1,5 +1,7 @@
 """The setting `subsampling` where the output is WebP or AVIF: heeded or refused, never ignored."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,20 +21,20 @@ def chroma(avif: bytes) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("asked, expected", [("auto", (1, 1)), ("420", (1, 1)), ("422", (1, 0)), ("444", (0, 0))])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_avif_has_the_chroma_that_was_asked_for(asked, expected, channels):
+def test_avif_has_the_chroma_that_was_asked_for(asked: str, expected: Any, channels: int) -> None:
     data = pipeline.compress(PIXELS[:, :, :channels], format="avif", subsampling=asked).data
 
     assert chroma(data) == (0, *expected)
 
 
 @pytest.mark.parametrize("asked", Subsampling)
-def test_grey_avif_has_no_chroma_whatever_was_asked_for(asked):
+def test_grey_avif_has_no_chroma_whatever_was_asked_for(asked: Any) -> None:
     assert chroma(pipeline.compress(PIXELS[:, :, 0], format="avif", subsampling=asked).data)[0] == 1
 
 
 @pytest.mark.parametrize("lossless", [False, True])
 @pytest.mark.parametrize("asked", Subsampling)
-def test_webp_is_made_only_with_the_chroma_it_has(asked, lossless):
+def test_webp_is_made_only_with_the_chroma_it_has(asked: Any, lossless: bool) -> None:
     settings = {"format": "webp", "subsampling": asked, "lossless": lossless}
     possible = {Subsampling.AUTO, Subsampling.S444 if lossless else Subsampling.S420}
     if asked in possible:
@@ -42,14 +44,14 @@ def test_webp_is_made_only_with_the_chroma_it_has(asked, lossless):
         pipeline.compress(PIXELS, **settings)
 
 
-def test_a_refusal_comes_with_the_header():
+def test_a_refusal_comes_with_the_header() -> None:
     png = pipeline.compress(PIXELS, format="png").data
 
     with pytest.raises(UnsupportedError, match="always 4:2:0"):
         pipeline.inspect([png], Settings(format="webp", subsampling="444"))
 
 
-def test_more_chroma_is_charged():
+def test_more_chroma_is_charged() -> None:
     png = pipeline.compress(PIXELS, format="png").data
     charged = [
         pipeline.inspect([png], Settings(format="avif", subsampling=asked)).reserved_bytes

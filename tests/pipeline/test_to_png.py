@@ -1,6 +1,7 @@
 """Every way to PNG: the smallest form of what comes as pixels, shown the same, of any size."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ SOURCES = {
 
 @pytest.mark.parametrize("effort", ["balanced", "best"])
 @pytest.mark.parametrize("format", SOURCES)
-def test_a_file_takes_the_same_bytes_as_its_pixels_in_a_png_would(format, effort):
+def test_a_file_takes_the_same_bytes_as_its_pixels_in_a_png_would(format: Any, effort: str) -> None:
     pixels = drawn()
     expected = pipeline.compress(encoded(pixels, "PNG"), effort=effort, metadata="strip").data
 
@@ -89,7 +90,7 @@ def test_a_file_takes_the_same_bytes_as_its_pixels_in_a_png_would(format, effort
     assert made.report.path == "pixels"
 
 
-def test_a_jpeg_takes_the_same_bytes_as_its_pixels_in_a_png_would():
+def test_a_jpeg_takes_the_same_bytes_as_its_pixels_in_a_png_would() -> None:
     grey = np.arange(256, dtype=np.uint8)[None, :, None] + np.zeros((64, 1, 3), np.uint8)
     for pixels, form in ((grey, (GREY, 8)), (photograph(), (RGB, 8))):
         source = encoded(pixels, "JPEG", quality=90)
@@ -102,7 +103,7 @@ def test_a_jpeg_takes_the_same_bytes_as_its_pixels_in_a_png_would():
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_arrays_and_tiles_take_the_smallest_form_where_delivery_is_safe(channels):
+def test_arrays_and_tiles_take_the_smallest_form_where_delivery_is_safe(channels: int) -> None:
     pixels = drawn(channels=channels)
     array = pipeline.compress(pixels, format="png", delivery="safe").data
     tiled, report = compressed_tiles(pixels, format="png", delivery="safe")
@@ -114,12 +115,12 @@ def test_arrays_and_tiles_take_the_smallest_form_where_delivery_is_safe(channels
 
 
 @pytest.mark.parametrize("settings", [{"effort": "fast"}, {"delivery": "immediate"}])
-def test_one_pass_keeps_the_form_of_the_pixels(settings):
+def test_one_pass_keeps_the_form_of_the_pixels(settings: Any) -> None:
     for source in (encoded(drawn(), "BMP"), encoded(drawn(), "JPEG"), drawn()):
         assert form_of(pipeline.compress(source, format="png", **settings).data) == (RGB, 8)
 
 
-def test_only_full_alpha_is_left_out():
+def test_only_full_alpha_is_left_out() -> None:
     pixels = np.dstack([photograph(), np.full((80, 100), 255, np.uint8)])
     assert form_of(pipeline.compress(encoded(pixels, "WEBP", lossless=True), format="png").data) == (RGB, 8)
     pixels[0, 0, 3] = 254
@@ -127,7 +128,7 @@ def test_only_full_alpha_is_left_out():
     assert form_of(pipeline.compress(source, format="png").data) == (RGBA, 8)
 
 
-def test_metadata_stand_in_the_smallest_form_too():
+def test_metadata_stand_in_the_smallest_form_too() -> None:
     source = encoded(drawn(), "BMP", dpi=(300, 300))
     result = pipeline.compress(source, format="png").data
 
@@ -135,7 +136,9 @@ def test_metadata_stand_in_the_smallest_form_too():
 
 
 @pytest.mark.parametrize("settings", [{}, {"effort": "fast", "lossless": True}], ids=["two passes", "one pass"])
-def test_a_result_that_does_not_show_the_pixels_is_never_given_out(settings, monkeypatch):
+def test_a_result_that_does_not_show_the_pixels_is_never_given_out(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = png.write
 
     def write(header, bands, **options):
@@ -152,7 +155,7 @@ def test_a_result_that_does_not_show_the_pixels_is_never_given_out(settings, mon
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB"])
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"delivery": "immediate"}, {"effort": "fast"}], ids=str)
-def test_a_bmp_of_few_colours_becomes_png(mode, settings):
+def test_a_bmp_of_few_colours_becomes_png(mode: str, settings: Any) -> None:
     pixels = Image.fromarray(drawn(colors=200)).convert(mode)
     source = encoded(pixels, "BMP")
 
@@ -162,11 +165,11 @@ def test_a_bmp_of_few_colours_becomes_png(mode, settings):
     np.testing.assert_array_equal(shown(result.data), np.asarray(pixels.convert("RGBA")))
 
 
-def test_a_bmp_of_two_colours_keeps_its_one_bit():
+def test_a_bmp_of_two_colours_keeps_its_one_bit() -> None:
     assert form_of(pipeline.compress(encoded(Image.fromarray(drawn()).convert("1"), "BMP")).data) == (GREY, 1)
 
 
-def test_a_bmp_of_more_colours_becomes_jpeg_unless_lossless_is_asked_for():
+def test_a_bmp_of_more_colours_becomes_jpeg_unless_lossless_is_asked_for() -> None:
     few, many = np.zeros((2, 20, 30, 3), np.uint8)
     few.reshape(-1, 3)[:256, 0] = np.arange(256)
     many.reshape(-1, 3)[:256, 0] = np.arange(256)
@@ -181,7 +184,7 @@ def test_a_bmp_of_more_colours_becomes_jpeg_unless_lossless_is_asked_for():
     np.testing.assert_array_equal(shown(lossless.data)[:, :, :3], pixels)
 
 
-def test_a_bmp_reserves_enough_for_either_format():
+def test_a_bmp_reserves_enough_for_either_format() -> None:
     source = encoded(drawn(400, 3000), "BMP")
     reserved = {f: pipeline.inspect([source], Settings(format=f)).reserved_bytes for f in ("keep", "png", "jpeg")}
 
@@ -189,7 +192,7 @@ def test_a_bmp_reserves_enough_for_either_format():
     assert pipeline.compress(source).report.reserved_bytes == reserved["keep"]
 
 
-def test_a_gif_comes_back_under_keep():
+def test_a_gif_comes_back_under_keep() -> None:
     source = encoded(drawn(), "GIF")
 
     assert pipeline.compress(source).data == source
@@ -200,7 +203,7 @@ def test_a_gif_comes_back_under_keep():
 
 @pytest.mark.parametrize("height, width", [(3, 70_000), (70_000, 3)])
 @pytest.mark.parametrize("settings", [{}, {"delivery": "immediate"}, {"delivery": "safe", "effort": "fast"}], ids=str)
-def test_a_png_has_longer_sides_than_a_jpeg(height, width, settings):
+def test_a_png_has_longer_sides_than_a_jpeg(height: int, width: int, settings: Any) -> None:
     pixels = drawn(height, width, colors=300)
     for source in (encoded(pixels, "PNG"), encoded(pixels, "TIFF"), encoded(pixels, "BMP"), pixels):
         result = pipeline.compress(source, format="png", **settings).data
@@ -211,7 +214,7 @@ def test_a_png_has_longer_sides_than_a_jpeg(height, width, settings):
         pipeline.compress(pixels, format="jpeg")
 
 
-def test_a_bmp_that_is_too_long_for_jpeg_becomes_png():
+def test_a_bmp_that_is_too_long_for_jpeg_becomes_png() -> None:
     result = pipeline.compress(encoded(photograph(2, 66_000), "BMP"))
 
     assert (result.report.outcome, result.report.format) == ("compressed", "png")

@@ -1,6 +1,7 @@
 """Animated PNG comes back as it is; an animation of one frame that is the image itself is a still picture."""
 
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ ANIMATED = {
 
 @pytest.mark.parametrize("name", STILL)
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"delivery": "immediate"}, {"effort": "fast"}], ids=str)
-def test_one_frame_is_compressed_like_a_still_picture(name, settings):
+def test_one_frame_is_compressed_like_a_still_picture(name: Any, settings: Any) -> None:
     plain = pipeline.compress(apng([]), **settings).data
     result = pipeline.compress(STILL[name], **settings)
 
@@ -65,7 +66,7 @@ def test_one_frame_is_compressed_like_a_still_picture(name, settings):
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
-def test_one_frame_becomes_other_formats(format):
+def test_one_frame_becomes_other_formats(format: str) -> None:
     result = pipeline.compress(STILL["shown once"], format=format)
 
     assert result.report.format == format
@@ -73,7 +74,7 @@ def test_one_frame_becomes_other_formats(format):
 
 
 @pytest.mark.parametrize("name", ANIMATED)
-def test_what_may_move_comes_back_as_it_is(name):
+def test_what_may_move_comes_back_as_it_is(name: Any) -> None:
     result = pipeline.compress(ANIMATED[name])
 
     assert result.data == ANIMATED[name]
@@ -83,7 +84,7 @@ def test_what_may_move_comes_back_as_it_is(name):
 
 
 @pytest.mark.parametrize("settings", [{}, {"format": "jpeg"}], ids=str)
-def test_frames_that_are_not_announced_are_named(settings):
+def test_frames_that_are_not_announced_are_named(settings: Any) -> None:
     source = apng([control(1), frame()], [frame(1), frame_data(2), frame_data(3), frame(4), frame_data(5)])
     result = pipeline.compress(source, **settings)
 

@@ -1,6 +1,7 @@
 """Streams of deflate that are made in pieces and joined (RFC 1950, RFC 1951)."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def found(stream):
 
 @pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("level, strategy", [(0, 0), (1, 0), (9, 0), (6, zlib.Z_FIXED), (6, zlib.Z_HUFFMAN_ONLY)])
-def test_the_last_block_is_where_the_reference_finds_it(name, level, strategy):
+def test_the_last_block_is_where_the_reference_finds_it(name: Any, level: int, strategy: Any) -> None:
     stream = raw(DATA[name], level, strategy)
     blocks = reference.blocks(stream)
 
@@ -44,7 +45,7 @@ def test_the_last_block_is_where_the_reference_finds_it(name, level, strategy):
 
 
 @pytest.mark.parametrize("level", [0, 1, 6])
-def test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside(level):
+def test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside(level: int) -> None:
     stream = bytearray(raw(DATA["changing"][:3000], level))
 
     assert all(found(bytes(stream[:size]))[0] == -1 for size in range(len(stream) - 1))
@@ -55,7 +56,7 @@ def test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside(lev
         assert blocks == -1 or 0 <= flag < end <= 8 * len(stream)
 
 
-def test_scratch_that_is_too_small_is_refused():
+def test_scratch_that_is_too_small_is_refused() -> None:
     stream = np.frombuffer(raw(b"abc"), np.uint8)
 
     assert last_block(stream, np.zeros(WORK_WORDS - 1, np.int64), np.zeros(2, np.int64)) == -1
@@ -64,21 +65,21 @@ def test_scratch_that_is_too_small_is_refused():
 
 @pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("level", [0, 1, 6, 9])
-def test_streams_go_on_behind_each_other(name, level):
+def test_streams_go_on_behind_each_other(name: Any, level: int) -> None:
     first = bytearray(raw(DATA[name], level))
     continued(first)
 
     assert zlib.decompress(bytes(first) + raw(DATA["words"]), -15) == DATA[name] + DATA["words"]
 
 
-def test_what_is_no_stream_is_not_continued():
+def test_what_is_no_stream_is_not_continued() -> None:
     with pytest.raises(RuntimeError, match="defect"):
         continued(bytearray(b"\xff\xff"))
 
 
 @pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 2000, 5003])
 @pytest.mark.parametrize("step", [1, 7, 1000, 1 << 20])
-def test_pieces_of_any_size_make_one_zlib_stream(size, step, monkeypatch):
+def test_pieces_of_any_size_make_one_zlib_stream(size: int, step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deflate, "PIECE_BYTES", 1000)
     data = DATA["changing"][:size]
     made = Piecewise()
@@ -89,7 +90,7 @@ def test_pieces_of_any_size_make_one_zlib_stream(size, step, monkeypatch):
 
 
 @pytest.mark.parametrize("effort", Effort)
-def test_more_effort_takes_fewer_bytes(effort):
+def test_more_effort_takes_fewer_bytes(effort: Any) -> None:
     data = DATA["words"]
     sizes = []
     for tried in (effort, Effort.BEST):

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def check(data, effort):
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_png_that_was_made_comes_back(size, effort):
+def test_a_png_that_was_made_comes_back(size: Any, effort: Any) -> None:
     made = [pictures(*size, colors, 1) for colors in ((2, 17, 200) if effort != "best" else (17,))]
 
     changed = [check(encoded(picture, compress_level=0), effort) for picture in itertools.chain(*made)]
@@ -61,7 +62,7 @@ def test_a_png_that_was_made_comes_back(size, effort):
 
 @pytest.mark.parametrize("format", ["BMP", "GIF", "TIFF"])
 @pytest.mark.parametrize("effort", ["balanced", "best"])
-def test_a_png_that_was_made_of_another_format_comes_back(format, effort):
+def test_a_png_that_was_made_of_another_format_comes_back(format: str, effort: str) -> None:
     for picture in itertools.islice(pictures(200, 330, 17, 2), 1):
         source = io.BytesIO()
         Image.fromarray(picture).save(source, format)
@@ -71,7 +72,7 @@ def test_a_png_that_was_made_of_another_format_comes_back(format, effort):
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_many_pictures_come_back(effort):
+def test_many_pictures_come_back(effort: Any) -> None:
     files = [
         path.read_bytes() for path in sorted(CORPUS.glob("pngsuite/*.png")) + sorted(CORPUS.glob("graphics/*.png"))
     ]

@@ -5,6 +5,7 @@ import itertools
 import struct
 import subprocess
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("effort", ["balanced", "best"])
-def test_an_image_takes_the_smallest_form_that_says_it(name, effort):
+def test_an_image_takes_the_smallest_form_that_says_it(name: Any, effort: str) -> None:
     samples, color, depth, expected = CASES[name]
     data = png(samples, color, depth)
 
@@ -100,7 +101,7 @@ def test_an_image_takes_the_smallest_form_that_says_it(name, effort):
 
 
 @pytest.mark.parametrize("settings", [{"effort": "fast"}, {"delivery": "immediate"}], ids=str)
-def test_one_pass_leaves_the_form_as_it_is(settings):
+def test_one_pass_leaves_the_form_as_it_is(settings: Any) -> None:
     header, result = reduced(png(COLORS[DIGITS], RGB, 8), **settings)
 
     assert form(header) == (RGB, 8)
@@ -108,7 +109,7 @@ def test_one_pass_leaves_the_form_as_it_is(settings):
 
 
 @pytest.mark.parametrize("depth, color", [(16, RGB), (8, RGB), (8, GREY), (16, GREY), (4, GREY)])
-def test_a_transparent_colour_stays_one(depth, color):
+def test_a_transparent_colour_stays_one(depth: int, color: Any) -> None:
     most = (1 << depth) - 1
     values = DIGITS[:, :, None] * (most // 15)
     samples = np.repeat(values, 3, 2) if color == RGB else values
@@ -122,7 +123,7 @@ def test_a_transparent_colour_stays_one(depth, color):
         assert header.transparency == (b"\0\4" if used else b"\0\5" if depth == 4 else None)
 
 
-def test_a_palette_loses_entries_that_are_not_used_or_said_twice():
+def test_a_palette_loses_entries_that_are_not_used_or_said_twice() -> None:
     palette = [*COLORS[:12].tolist(), *COLORS[:2].tolist(), [1, 2, 3]]
     indices = np.array([0, 12, 5, 13, 1, 7])[DIGITS % 6][:, :, None]
     alpha = bytes([255, 255, 255, 255, 255, 128, 9])
@@ -134,7 +135,7 @@ def test_a_palette_loses_entries_that_are_not_used_or_said_twice():
     assert header.transparency == b"\x80"  # the one that is not opaque comes first
 
 
-def test_an_index_without_an_entry_stays_black():
+def test_an_index_without_an_entry_stays_black() -> None:
     indices = (DIGITS % 4)[:, :, None]
 
     header, _ = reduced(png(indices, PALETTE, 8, [(b"PLTE", bytes([9, 9, 200, 7, 80, 9]))]))
@@ -177,7 +178,9 @@ RULES = [
 
 
 @pytest.mark.parametrize("kind, content, name, expected, left", RULES)
-def test_a_chunk_is_carried_exactly_or_forbids_the_form(kind, content, name, expected, left):
+def test_a_chunk_is_carried_exactly_or_forbids_the_form(
+    kind: Any, content: Any, name: Any, expected: Any, left: Any
+) -> None:
     samples, color, depth, _ = CASES[name]
 
     header, _ = reduced(png(samples, color, depth, [(kind, content)]))
@@ -195,7 +198,7 @@ def test_a_chunk_is_carried_exactly_or_forbids_the_form(kind, content, name, exp
         assert chunk.data == left
 
 
-def test_the_histogram_of_a_palette_keeps_it_as_it_is():
+def test_the_histogram_of_a_palette_keeps_it_as_it_is() -> None:
     chunks = [(b"PLTE", bytes(COLORS.astype(np.uint8).tobytes())), (b"hIST", bytes(32))]
 
     header, _ = reduced(png(DIGITS[:, :, None] // 8, PALETTE, 8, chunks))
@@ -204,20 +207,20 @@ def test_the_histogram_of_a_palette_keeps_it_as_it_is():
     assert [(chunk.type, chunk.data) for chunk in header.chunks] == chunks
 
 
-def test_an_unsafe_chunk_behind_the_image_forbids_other_forms_too():
+def test_an_unsafe_chunk_behind_the_image_forbids_other_forms_too() -> None:
     header, _ = reduced(png(COLORS[DIGITS], RGB, 8, after=[(b"unSF", b"?")]))
 
     assert form(header) == (RGB, 8)
 
 
-def test_what_the_policy_takes_away_forbids_nothing():
+def test_what_the_policy_takes_away_forbids_nothing() -> None:
     samples, color, depth, expected = CASES["RGB that is grey"]
     data = png(samples, color, depth, [(b"iCCP", PROFILES[b"RGB "]), (b"unSF", b"?"), (b"bKGD", b"\0\1\0\2\0\3")])
 
     assert form(reduced(data, metadata="strip")[0]) == expected
 
 
-def test_chunks_stand_where_the_standard_wants_them():
+def test_chunks_stand_where_the_standard_wants_them() -> None:
     before = [(b"bKGD", struct.pack(">3H", *COLORS[3])), (b"gAMA", bytes(4)), (b"tEXt", b"a\0b"), (b"sBIT", b"\5\5\5")]
 
     header, _ = reduced(png(COLORS[DIGITS], RGB, 8, before))
@@ -225,7 +228,7 @@ def test_chunks_stand_where_the_standard_wants_them():
     assert [chunk.type for chunk in header.chunks] == [b"gAMA", b"sBIT", b"PLTE", b"bKGD", b"tEXt"]
 
 
-def test_apples_table_of_offsets_goes():
+def test_apples_table_of_offsets_goes() -> None:
     header, _ = reduced(png(COLORS[DIGITS], RGB, 8, [(b"iDOT", bytes(28))]))
 
     assert form(header) == (PALETTE, 4)
@@ -233,7 +236,7 @@ def test_apples_table_of_offsets_goes():
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
-def test_interlaced_images_of_every_kind_show_the_same(color, depth):
+def test_interlaced_images_of_every_kind_show_the_same(color: Any, depth: Any) -> None:
     data, _ = made(45, 37, color, depth)
 
     result = pipeline.compress(data)
@@ -245,7 +248,7 @@ def test_interlaced_images_of_every_kind_show_the_same(color, depth):
 
 
 @pytest.mark.parametrize("height, band", list(itertools.product([1, 5, 63, 64, 65, 1000], [1, 7, 2000])))
-def test_the_sample_does_not_depend_on_the_bands(height, band, monkeypatch):
+def test_the_sample_does_not_depend_on_the_bands(height: Any, band: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.png.reduction.RUN_PIXELS", 400)
     rows = RNG.integers(0, 256, (height, 100), np.uint8)
     header = read_header(ByteStream([png(rows.reshape(height, 100, 1), GREY, 8)]))
@@ -274,7 +277,7 @@ def rgba_of(data):
 
 
 @pytest.mark.parametrize("effort", ["fast", "balanced", "best"])
-def test_the_valid_files_of_the_png_suite_show_the_same_to_libpng(effort):
+def test_the_valid_files_of_the_png_suite_show_the_same_to_libpng(effort: str) -> None:
     for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
         data = path.read_bytes()
         result = pipeline.compress(data, effort=effort)

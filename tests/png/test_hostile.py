@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def rich():
     return reference.png(5, 4, 8, 3, data, before=before, after=[(b"tIME", bytes(7))], idat_bytes=9)
 
 
-def test_a_file_cut_at_any_byte_is_an_error_that_says_where():
+def test_a_file_cut_at_any_byte_is_an_error_that_says_where() -> None:
     data = rich()
     for end in range(len(data)):
         with pytest.raises(FormatError) as raised:
@@ -42,7 +44,7 @@ def test_a_file_cut_at_any_byte_is_an_error_that_says_where():
         assert "\n" not in str(raised.value)
 
 
-def test_flipped_bits_end_in_an_error_or_an_image():
+def test_flipped_bits_end_in_an_error_or_an_image() -> None:
     data = rich()
     for at in range(len(data)):
         for bit in (0, 3, 7):
@@ -51,7 +53,7 @@ def test_flipped_bits_end_in_an_error_or_an_image():
             outcome(bytes(damaged))
 
 
-def test_flipped_bits_under_a_right_crc_end_in_an_error_or_an_image():
+def test_flipped_bits_under_a_right_crc_end_in_an_error_or_an_image() -> None:
     """What a CRC would have caught, made by hand: headers, palettes and compressed data that lie."""
     data = rich()
     rng = np.random.default_rng(0)
@@ -78,7 +80,7 @@ def outcome(data):
 
 @pytest.mark.parametrize("length", [0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 1 << 30, 1 << 24, 14, 12, 0])
 @pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"tEXt", b"IDAT"])
-def test_lengths_that_lie_end_in_an_error(kind, length):
+def test_lengths_that_lie_end_in_an_error(kind: bytes, length: Any) -> None:
     data = bytearray(rich())
     at = data.index(kind)
     data[at - 4 : at] = length.to_bytes(4, "big")
@@ -87,13 +89,13 @@ def test_lengths_that_lie_end_in_an_error(kind, length):
 
 
 @pytest.mark.parametrize("width, height", [(1_000_000, 1_000_000), (20_000, 20_000), (1, 1_000_000)])
-def test_a_huge_claim_in_a_small_file_costs_a_band_at_most(width, height):
+def test_a_huge_claim_in_a_small_file_costs_a_band_at_most(width: int, height: int) -> None:
     data = reference.png(width, height, 8, 3, zlib.compress(b""), before=[(b"PLTE", b"123")])
     with pytest.raises(FormatError, match="the zlib stream ends in row 0"):
         decode(data, lines=1)
 
 
-def test_a_claim_of_a_gigabyte_in_sixty_bytes_is_an_error():
+def test_a_claim_of_a_gigabyte_in_sixty_bytes_is_an_error() -> None:
     data = (
         reference.png(18_000, 18_000, 8, 2, b"")[:33] + (1 << 30).to_bytes(4, "big") + b"IDAT" + b"\x78\x9c" + bytes(17)
     )
@@ -104,18 +106,18 @@ def test_a_claim_of_a_gigabyte_in_sixty_bytes_is_an_error():
 @pytest.mark.parametrize(
     "width, height, sides", [(0, 1, "width is 0"), (1, 0, "height is 0"), (1 << 31, 1, "width is")]
 )
-def test_sides_that_can_not_be_are_errors(width, height, sides):
+def test_sides_that_can_not_be_are_errors(width: Any, height: int, sides: str) -> None:
     with pytest.raises(FormatError, match=f"^PNG: IHDR at byte (16|20): the {sides}"):
         read_header(ByteStream([reference.png(width, height, 8, 2, b"")]))
 
 
-def test_a_bomb_behind_the_image_data_is_not_inflated():
+def test_a_bomb_behind_the_image_data_is_not_inflated() -> None:
     image = zlib.compress(bytes(14 + (1 << 26)))
     with pytest.raises(FormatError, match="more image data"):
         decode(reference.png(2, 2, 8, 2, image))
 
 
-def test_ten_thousand_empty_chunks_of_image_data_are_read_once():
+def test_ten_thousand_empty_chunks_of_image_data_are_read_once() -> None:
     data = zlib.compress(bytes(14))
     whole = reference.png(2, 2, 8, 2, data)
     at = whole.index(b"IDAT") - 4
@@ -123,7 +125,7 @@ def test_ten_thousand_empty_chunks_of_image_data_are_read_once():
     assert not rows.any()
 
 
-def test_an_error_of_the_input_passes_through():
+def test_an_error_of_the_input_passes_through() -> None:
     def chunks():
         yield rich()[:150]
         raise ConnectionError("gone")
@@ -175,7 +177,7 @@ print(peak() - idle)
 """
 
 
-def test_sixteen_megapixels_are_written_in_three_mebibytes_and_read_in_one(tmp_path):
+def test_sixteen_megapixels_are_written_in_three_mebibytes_and_read_in_one(tmp_path: Path) -> None:
     """48 MB of samples, 5000 wide, each in a process of its own; measured 1.9 MiB and 0.7 MiB."""
     for step, limit_kib in (("write", 3 << 10), ("read", 1 << 10)):
         command = [sys.executable, "-c", MEMORY, str(tmp_path / "noise.png"), step]

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def made(width, height, color, depth, seed=0, level=6, **options):
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
-def test_images_of_every_size_and_kind_are_read_as_the_reference_says(color, depth):
+def test_images_of_every_size_and_kind_are_read_as_the_reference_says(color: Any, depth: Any) -> None:
     for width, height in [*SIZES, (33, 17), (8, 16), (100, 3)]:
         data, rows = made(width, height, color, depth)
 
@@ -78,7 +79,7 @@ def test_images_of_every_size_and_kind_are_read_as_the_reference_says(color, dep
         assert used == sum(part.height * (1 + part.row_bytes) for part in passes(header))
 
 
-def test_passes_are_those_of_the_figure():
+def test_passes_are_those_of_the_figure() -> None:
     for width, height in SIZES:
         header = read_header(ByteStream([made(width, height, 0, 8)[0]]))
         found = {part.number: (part.width, part.height) for part in passes(header)}
@@ -88,7 +89,7 @@ def test_passes_are_those_of_the_figure():
 
 @pytest.mark.parametrize("color, depth", [(0, 1), (2, 8), (6, 16)])
 @pytest.mark.parametrize("lines", [1, 2, 3, 7, 8, 9, 16, 100])
-def test_the_height_of_the_bands_makes_no_difference(color, depth, lines):
+def test_the_height_of_the_bands_makes_no_difference(color: int, depth: int, lines: int) -> None:
     data, rows = made(21, 37, color, depth)
 
     np.testing.assert_array_equal(decode(data, lines)[1], rows)
@@ -96,14 +97,14 @@ def test_the_height_of_the_bands_makes_no_difference(color, depth, lines):
 
 @pytest.mark.parametrize("cut", [1, 7, 100])
 @pytest.mark.parametrize("idat_bytes", [1, 13, 1 << 20])
-def test_the_chunking_of_the_input_makes_no_difference(cut, idat_bytes):
+def test_the_chunking_of_the_input_makes_no_difference(cut: int, idat_bytes: Any) -> None:
     data, rows = made(21, 17, 2, 8, idat_bytes=idat_bytes)
 
     np.testing.assert_array_equal(decode(data, cut=cut)[1], rows)
 
 
 @pytest.mark.parametrize("width, height", [(70_000, 9), (3000, 131), (1, 3000)])
-def test_images_larger_than_what_is_put_together_at_a_time_are_read(width, height):
+def test_images_larger_than_what_is_put_together_at_a_time_are_read(width: int, height: int) -> None:
     line = np.random.default_rng(4).integers(0, 256, (height, width, 3), np.uint8)
     data = b"".join(reference.streamed(width, height, 2, lambda y: line[y]))
 
@@ -111,7 +112,7 @@ def test_images_larger_than_what_is_put_together_at_a_time_are_read(width, heigh
 
 
 @pytest.mark.parametrize("level", [0, 1, 9])
-def test_passes_begin_anywhere_in_a_block_of_the_deflated_data(level):
+def test_passes_begin_anywhere_in_a_block_of_the_deflated_data(level: int) -> None:
     data, rows = made(64, 48, 2, 8, level=level)
 
     np.testing.assert_array_equal(decode(data)[1], rows)
@@ -119,7 +120,7 @@ def test_passes_begin_anywhere_in_a_block_of_the_deflated_data(level):
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16, 24, 32, 48, 64])
 @pytest.mark.parametrize("x, y, dx, dy", ADAM7)
-def test_pixels_go_to_their_places_and_leave_the_others_alone(bits, x, y, dx, dy):
+def test_pixels_go_to_their_places_and_leave_the_others_alone(bits: int, x: Any, y: Any, dx: Any, dy: Any) -> None:
     for count in (1, 2, 5):
         width = x + (count - 1) * dx + 1
         rows = np.random.default_rng(1).integers(0, 256, (2, (count * bits + 7) // 8), np.uint8)
@@ -134,7 +135,7 @@ def test_pixels_go_to_their_places_and_leave_the_others_alone(bits, x, y, dx, dy
         np.testing.assert_array_equal(out, expected)
 
 
-def test_a_file_cut_at_any_byte_is_an_error_that_says_where():
+def test_a_file_cut_at_any_byte_is_an_error_that_says_where() -> None:
     data, _ = made(9, 9, 2, 8, idat_bytes=50, after=[(b"tIME", bytes(7))])
     for end in range(len(data)):
         with pytest.raises(FormatError) as raised:
@@ -153,7 +154,7 @@ def pass_starts(width, height, bits):
 
 
 @pytest.mark.parametrize("number", range(1, 8))
-def test_a_filter_type_that_does_not_exist_is_an_error_in_any_pass(number):
+def test_a_filter_type_that_does_not_exist_is_an_error_in_any_pass(number: Any) -> None:
     image = bytearray(reference.interlaced(noise(9, 9, 24), 9, 24))
     image[pass_starts(9, 9, 24)[number - 1]] = 5
     with pytest.raises(FormatError, match=f"row 0 of pass {number} has filter type 5, expected 0 to 4"):
@@ -162,27 +163,27 @@ def test_a_filter_type_that_does_not_exist_is_an_error_in_any_pass(number):
 
 @pytest.mark.parametrize("number", range(1, 8))
 @pytest.mark.parametrize("more", [0, 1])
-def test_a_zlib_stream_that_ends_in_any_pass_is_an_error(number, more):
+def test_a_zlib_stream_that_ends_in_any_pass_is_an_error(number: Any, more: int) -> None:
     image = reference.interlaced(noise(17, 17, 24), 17, 24)
     short = zlib.compress(image[: pass_starts(17, 17, 24)[number - 1] + more])
     with pytest.raises(FormatError, match=f"the zlib stream ends in row 0 of [0-9]+ of pass {number}"):
         decode(pngfilter.png(17, 17, 8, 2, short, interlace=1))
 
 
-def test_more_image_data_than_passes_is_an_error():
+def test_more_image_data_than_passes_is_an_error() -> None:
     image = reference.interlaced(noise(9, 9, 24), 9, 24)
     with pytest.raises(FormatError, match="more image data"):
         decode(pngfilter.png(9, 9, 8, 2, zlib.compress(image + b"\0"), interlace=1))
 
 
-def test_a_wrong_checksum_is_found_before_the_first_line():
+def test_a_wrong_checksum_is_found_before_the_first_line() -> None:
     data = bytearray(zlib.compress(reference.interlaced(noise(9, 9, 24), 9, 24)))
     data[-1] ^= 1
     with pytest.raises(FormatError, match="zlib can't go on"):
         decode(pngfilter.png(9, 9, 8, 2, bytes(data), interlace=1))
 
 
-def test_bytes_behind_the_zlib_stream_are_tolerated_with_a_notice():
+def test_bytes_behind_the_zlib_stream_are_tolerated_with_a_notice() -> None:
     rows = noise(9, 9, 24)
     image = zlib.compress(reference.interlaced(rows, 9, 24)) + b"garbage"
 
@@ -193,12 +194,12 @@ def test_bytes_behind_the_zlib_stream_are_tolerated_with_a_notice():
 
 
 @pytest.mark.parametrize("width, height", [(1_000_000, 1_000_000), (20_000, 20_000), (1, 1_000_000)])
-def test_a_huge_claim_in_a_small_file_costs_a_band_at_most(width, height):
+def test_a_huge_claim_in_a_small_file_costs_a_band_at_most(width: int, height: int) -> None:
     with pytest.raises(FormatError, match="the zlib stream ends in row 0 of"):
         decode(pngfilter.png(width, height, 8, 2, zlib.compress(b""), interlace=1), lines=1)
 
 
-def test_without_a_spool_it_is_a_mistake_of_the_caller():
+def test_without_a_spool_it_is_a_mistake_of_the_caller() -> None:
     header = read_header(ByteStream([made(2, 2, 0, 8)[0]]))
     with pytest.raises(ValueError, match="spool"):
         scanlines(ByteStream([]), header, 1)
@@ -257,12 +258,12 @@ SETS = [flips, lies, scanlines_that_lie]
 
 
 @pytest.mark.parametrize("cases", SETS)
-def test_hostile_files_end_in_an_error_or_an_image(cases):
+def test_hostile_files_end_in_an_error_or_an_image(cases: Any) -> None:
     for data in cases():
         outcome(data)
 
 
-def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build):
+def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", __name__], check=False, env=safety_build, capture_output=True, text=True, timeout=300
     )

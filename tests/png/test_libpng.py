@@ -2,6 +2,7 @@
 
 import subprocess
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,19 +57,19 @@ def compare(data, name):
     np.testing.assert_array_equal(samples, expected, err_msg=name)
 
 
-def test_every_valid_file_of_the_png_suite_has_libpngs_samples():
+def test_every_valid_file_of_the_png_suite_has_libpngs_samples() -> None:
     for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
         compare(path.read_bytes(), path.name)
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
-def test_interlaced_images_have_libpngs_samples(color, depth):
+def test_interlaced_images_have_libpngs_samples(color: Any, depth: Any) -> None:
     for size in [(1, 1), (2, 3), (5, 1), (9, 9), (33, 18)]:
         compare(made(*size, color, depth)[0], f"{size}")
 
 
 @pytest.mark.parametrize("color, depth", [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (3, 2)])
-def test_transparent_colours_are_libpngs(color, depth):
+def test_transparent_colours_are_libpngs(color: int, depth: int) -> None:
     bits = bits_per_pixel(color, depth)
     rows = noise(31, 9, bits)
     image = zlib.compress(reference.filtered_rows(rows, [n % 5 for n in range(9)], max(1, bits // 8)))

@@ -1,6 +1,8 @@
 """What PNG to PNG takes: measured in a process of its own, against what is reserved for it."""
 
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ def write_png(path, side, depth, color, channels):
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
+def small(tmp_path_factory: pytest.TempPathFactory):
     return write_png(tmp_path_factory.mktemp("png") / "small.png", 64, 8, 2, 3)
 
 
@@ -40,7 +42,9 @@ def small(tmp_path_factory):
         ("balanced", 1, 0, 1, 2400), ("best", 8, 0, 1, 1100),
     ],
 )  # fmt: skip
-def test_no_more_is_taken_than_is_reserved(small, tmp_path, effort, depth, color, channels, side):
+def test_no_more_is_taken_than_is_reserved(
+    small: Any, tmp_path: Path, effort: str, depth: int, color: int, channels: int, side: int
+) -> None:
     large = write_png(tmp_path / "large.png", side, depth, color, channels)
 
     found = measured(small, large, effort=effort)
@@ -50,7 +54,7 @@ def test_no_more_is_taken_than_is_reserved(small, tmp_path, effort, depth, color
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("effort, limit", [("fast", 48), ("balanced", 64)])
-def test_400_megapixels_take_no_more_than_is_promised(small, tmp_path, effort, limit):
+def test_400_megapixels_take_no_more_than_is_promised(small: Any, tmp_path: Path, effort: str, limit: int) -> None:
     large = write_png(tmp_path / "large.png", 20_000, 8, 2, 3)
 
     found = measured(small, large, seconds=3000, effort=effort)

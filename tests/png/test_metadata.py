@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -23,7 +24,7 @@ def reading(*chunks):
     return read_metadata(header)
 
 
-def test_what_is_written_is_read():
+def test_what_is_written_is_read() -> None:
     attachments = Attachments(
         icc=PROFILE,
         exif=orientation_exif(3),
@@ -37,7 +38,7 @@ def test_what_is_written_is_read():
     assert reading(*((chunk.type, chunk.data) for chunk in chunks)) == attachments
 
 
-def test_texts_are_read_in_all_three_kinds():
+def test_texts_are_read_in_all_three_kinds() -> None:
     found = reading(
         (b"tEXt", b"Comment\0caf\xe9"),
         (b"zTXt", b"Author\0\0" + zlib.compress(b"Zo\xeb")),
@@ -62,7 +63,7 @@ def test_texts_are_read_in_all_three_kinds():
         (b"cHRM", b"short"),
     ],
 )
-def test_chunks_that_can_not_be_read_are_named(kind, data):
+def test_chunks_that_can_not_be_read_are_named(kind: bytes, data: Any) -> None:
     found = reading((kind, data))
 
     assert found.notices == (f"{kind.decode()} at byte -1 can't be read and is not carried over",)
@@ -70,19 +71,19 @@ def test_chunks_that_can_not_be_read_are_named(kind, data):
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
-def test_compressed_metadata_is_bounded(kind):
+def test_compressed_metadata_is_bounded(kind: bytes) -> None:
     with pytest.raises(LimitError, match="16 MiB"):
         reading((kind, b"a\0\0" + zlib.compress(bytes(METADATA_BYTES_MAX + 1))))
 
 
-def test_compressed_metadata_is_bounded_in_all():
+def test_compressed_metadata_is_bounded_in_all() -> None:
     text = (b"zTXt", b"a\0\0" + zlib.compress(bytes(METADATA_BYTES_MAX // 2)))
     assert len(reading(text, text).comments) == 2
     with pytest.raises(LimitError, match="16 MiB"):
         reading(text, text, (b"zTXt", b"a\0\0" + zlib.compress(b"c")))
 
 
-def test_what_has_no_place_is_named_and_what_says_nothing_is_not():
+def test_what_has_no_place_is_named_and_what_says_nothing_is_not() -> None:
     srgb = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
     quiet = [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", srgb), (b"tIME", bytes(7)), (b"cICP", b"\1\x0d\0\1")]
 
@@ -94,7 +95,7 @@ def test_what_has_no_place_is_named_and_what_says_nothing_is_not():
     )
 
 
-def test_a_profile_for_other_colours_is_not_put_into_a_png():
+def test_a_profile_for_other_colours_is_not_put_into_a_png() -> None:
     chunks, notices = metadata_chunks(Attachments(icc=PROFILE), grey=True)
 
     assert chunks == []
@@ -102,7 +103,7 @@ def test_a_profile_for_other_colours_is_not_put_into_a_png():
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_orientation_is_written_as_others_read_it(value):
+def test_orientation_is_written_as_others_read_it(value: Any) -> None:
     exif = Image.Exif()
     exif.load(orientation_exif(value))
 
@@ -110,18 +111,18 @@ def test_orientation_is_written_as_others_read_it(value):
     assert orientation(orientation_exif(value)) == value
 
 
-def test_orientation_of_little_endian_exif_is_read():
+def test_orientation_of_little_endian_exif_is_read() -> None:
     assert orientation(b"II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\5\0\0\0\0\0\0\0") == 5
 
 
 @pytest.mark.parametrize(
     "exif", [None, b"", b"II*\0", b"MM\0*\xff\xff\xff\xff", orientation_exif(6)[:15], b"nothing", orientation_exif(9)]
 )
-def test_orientation_that_can_not_be_read_is_upright(exif):
+def test_orientation_that_can_not_be_read_is_upright(exif: Any) -> None:
     assert orientation(exif) == 1
 
 
-def test_policies_leave_what_they_say():
+def test_policies_leave_what_they_say() -> None:
     full = Attachments(icc=PROFILE, exif=orientation_exif(6) + b"more", xmp=b"x", comments=("c",), density=(1, 1))
 
     assert full.reduced(Metadata.KEEP) is full
@@ -154,14 +155,14 @@ PROFILE_CHUNK = (b"iCCP", b"P3\0\0" + zlib.compress(PROFILE))
     ],
 )
 @pytest.mark.parametrize("policy", list(Metadata))
-def test_the_colour_space_that_counts_is_named_under_every_policy(chunks, named, policy):
+def test_the_colour_space_that_counts_is_named_under_every_policy(chunks: Any, named: str, policy: Any) -> None:
     found = reading(*chunks).reduced(policy).notices
 
     shifts = [notice for notice in found if notice.startswith("the colour space")]
     assert shifts == ([f"the colour space ({named}) is not carried over: colours will differ"] if named else [])
 
 
-def test_code_points_become_a_profile_which_counts_before_another():
+def test_code_points_become_a_profile_which_counts_before_another() -> None:
     display_p3 = (b"cICP", b"\x0c\x0d\0\1")
     for chunks in ([display_p3], [display_p3, GAMMA], [display_p3, PROFILE_CHUNK]):
         found = reading(*chunks)
@@ -171,14 +172,14 @@ def test_code_points_become_a_profile_which_counts_before_another():
 
 
 @pytest.mark.parametrize("kind, data", [(b"gAMA", b"\0"), (b"cHRM", bytes(31)), (b"cICP", b"\x09"), (b"pHYs", b"\1")])
-def test_colour_chunks_of_a_wrong_length_are_named(kind, data):
+def test_colour_chunks_of_a_wrong_length_are_named(kind: bytes, data: Any) -> None:
     (notice,) = reading((kind, data)).notices
 
     assert notice.startswith(f"{kind.decode()} at byte") and notice.endswith("can't be read and is not carried over")
 
 
 @pytest.mark.parametrize("x, y, found", [(3, 2, (3, 2)), (1, 1, None), (0, 2, None), (0, 0, None)])
-def test_a_density_without_a_unit_is_an_aspect_ratio(x, y, found):
+def test_a_density_without_a_unit_is_an_aspect_ratio(x: int, y: int, found: Any) -> None:
     attachments = reading((b"pHYs", struct.pack(">IIB", x, y, 0)))
 
     assert (attachments.aspect, attachments.density) == (found, None)

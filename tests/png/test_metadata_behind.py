@@ -29,7 +29,7 @@ def orientation_shown(data: bytes) -> int:
 @pytest.mark.parametrize("effort", ["fast", "balanced"])
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "avif"])
-def test_what_follows_the_image_data_is_treated_as_what_comes_before(format, policy, effort):
+def test_what_follows_the_image_data_is_treated_as_what_comes_before(format: str, policy: str, effort: str) -> None:
     result = compressor.compress(png(behind=LATE), format=format, metadata=policy, effort=effort)
     assert orientation_shown(result.data) == 6
     assert (XMP in result.data) == (policy == "keep")
@@ -37,7 +37,7 @@ def test_what_follows_the_image_data_is_treated_as_what_comes_before(format, pol
 
 
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
-def test_what_follows_the_image_data_of_a_stream_is_named_where_it_comes_too_late(policy):
+def test_what_follows_the_image_data_of_a_stream_is_named_where_it_comes_too_late(policy: str) -> None:
     asked = {"format": "jpeg", "metadata": policy, "effort": "fast", "delivery": "immediate"}
     result = compressor.compress(png(behind=LATE), **asked)
     assert orientation_shown(result.data) == 1

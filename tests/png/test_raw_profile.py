@@ -1,6 +1,8 @@
 """Exif that a PNG holds in text ("Raw profile type exif"), as ImageMagick wrote it before there was eXIf."""
 
 import zlib
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
@@ -28,7 +30,9 @@ TURNED = b"Exif\0\0" + orientation_exif(6) + SECRET
 @pytest.mark.parametrize("min_saving", [0, 0.99])
 @pytest.mark.parametrize("policy", ["color", "strip"])
 @pytest.mark.parametrize("format", ["keep", "jpeg", "webp", "avif"])
-def test_the_orientation_of_exif_in_text_stays_and_all_else_in_it_goes(format, policy, min_saving, behind):
+def test_the_orientation_of_exif_in_text_stays_and_all_else_in_it_goes(
+    format: str, policy: str, min_saving: float, behind: bool
+) -> None:
     chunks = (raw_profile(TURNED),)
     source = png(behind=chunks) if behind else png(before=chunks)
     assert orientation_shown(source) == 6
@@ -42,7 +46,7 @@ def test_the_orientation_of_exif_in_text_stays_and_all_else_in_it_goes(format, p
 
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("keyword", [b"Raw profile type exif", b"Raw profile type APP1"])
-def test_exif_in_text_goes_where_exif_goes(keyword, compress):
+def test_exif_in_text_goes_where_exif_goes(keyword: bytes, compress: bool) -> None:
     source = png(before=(raw_profile(TURNED, keyword, compress),))
     result = compressor.compress(source, format="webp")
     assert orientation_shown(result.data) == 6 and SECRET in result.data
@@ -53,7 +57,9 @@ def test_exif_in_text_goes_where_exif_goes(keyword, compress):
 @pytest.mark.parametrize("upright", [1, 3])
 @pytest.mark.parametrize("min_saving", [0, 0.99])
 @pytest.mark.parametrize("format", ["keep", "jpeg"])
-def test_exif_in_a_chunk_of_its_own_counts_before_exif_in_text(format, min_saving, upright, order):
+def test_exif_in_a_chunk_of_its_own_counts_before_exif_in_text(
+    format: str, min_saving: float, upright: int, order: int
+) -> None:
     chunks = (raw_profile(TURNED), (b"eXIf", orientation_exif(upright)))[::order]
     result = compressor.compress(png(before=chunks), format=format, metadata="strip", min_saving=min_saving)
     assert orientation_shown(result.data) == upright
@@ -74,13 +80,13 @@ def test_exif_in_a_chunk_of_its_own_counts_before_exif_in_text(format, min_savin
     ],
 )
 @pytest.mark.parametrize("policy", ["keep", "strip"])
-def test_text_that_is_no_exif_turns_nothing(policy, chunk):
+def test_text_that_is_no_exif_turns_nothing(policy: str, chunk: Any) -> None:
     assert exif_of(Chunk(*chunk)) is None
     result = compressor.compress(png(before=(chunk,)), format="webp", metadata=policy)
     assert orientation_shown(result.data) == 1
 
 
-def test_pillow_turns_a_picture_by_exif_in_text(tmp_path):
+def test_pillow_turns_a_picture_by_exif_in_text(tmp_path: Path) -> None:
     path = tmp_path / "turned.png"
     path.write_bytes(png(before=(raw_profile(TURNED),)))
     with Image.open(path) as image:

@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def made(color, depth, *, width=13, height=11, seed=0, transparency=None, **opti
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
-def test_every_kind_of_image_is_read_as_the_reference_says(color, depth):
+def test_every_kind_of_image_is_read_as_the_reference_says(color: Any, depth: Any) -> None:
     data, rows = made(color, depth)
 
     header, found, pixels = decode(data)
@@ -59,7 +60,7 @@ def test_every_kind_of_image_is_read_as_the_reference_says(color, depth):
         *((3, depth, bytes([7, 200])) for depth in (1, 2, 4, 8)),
     ],
 )
-def test_transparency_becomes_alpha(color, depth, transparency):
+def test_transparency_becomes_alpha(color: Any, depth: Any, transparency: Any) -> None:
     data, rows = made(color, depth, transparency=transparency)
 
     header, _, pixels = decode(data)
@@ -69,7 +70,7 @@ def test_transparency_becomes_alpha(color, depth, transparency):
 
 
 @pytest.mark.parametrize("color, depth", [(0, 8), (0, 16), (2, 8), (2, 16)])
-def test_the_transparent_colour_is_found(color, depth):
+def test_the_transparent_colour_is_found(color: int, depth: int) -> None:
     """The key is the colour of a pixel that the image has."""
     _, rows = made(color, depth)
     size = {0: 1, 2: 3}[color]
@@ -84,20 +85,20 @@ def test_the_transparent_colour_is_found(color, depth):
 
 
 @pytest.mark.parametrize("lines", [1, 3, 11, 64])
-def test_the_height_of_the_bands_makes_no_difference(lines):
+def test_the_height_of_the_bands_makes_no_difference(lines: int) -> None:
     data, rows = made(2, 8)
 
     np.testing.assert_array_equal(decode(data, lines)[1], rows)
 
 
 @pytest.mark.parametrize("cut", [1, 7, 100])
-def test_the_chunking_of_the_input_makes_no_difference(cut):
+def test_the_chunking_of_the_input_makes_no_difference(cut: int) -> None:
     data, rows = made(2, 8, idat_bytes=13)
 
     np.testing.assert_array_equal(decode(data, cut=cut)[1], rows)
 
 
-def test_bands_wider_than_what_zlib_gives_at_once_are_read():
+def test_bands_wider_than_what_zlib_gives_at_once_are_read() -> None:
     width = 70_000
     rows = reference.random_rows(3, 3, width * 3)
     data = b"".join(b"\0" + row.tobytes() for row in rows)
@@ -105,7 +106,7 @@ def test_bands_wider_than_what_zlib_gives_at_once_are_read():
     np.testing.assert_array_equal(decode(reference.png(width, 3, 8, 2, zlib.compress(data, 1)))[1], rows)
 
 
-def test_chunks_are_kept_verbatim_and_in_order():
+def test_chunks_are_kept_verbatim_and_in_order() -> None:
     before = [(b"gAMA", b"\0\0\xb1\x8f"), (b"tEXt", b"Title\0a"), (b"prVt", b"")]
     after = [(b"tIME", bytes(7)), (b"tEXt", b"Comment\0b")]
     data, _ = made(2, 8)
@@ -128,7 +129,7 @@ def small(before=(), after=(), color=2, depth=8, **options):
     return reference.png(2, 2, depth, color, data, before=before, after=after, **options)
 
 
-def test_an_unknown_critical_chunk_is_unsupported():
+def test_an_unknown_critical_chunk_is_unsupported() -> None:
     with pytest.raises(UnsupportedError, match="PNG: QQQQ at byte 33"):
         decode(small([(b"QQQQ", b"")]))
     with pytest.raises(UnsupportedError, match="PNG: QQQQ"):
@@ -146,7 +147,7 @@ def test_an_unknown_critical_chunk_is_unsupported():
         ([(b"IHDR", bytes(13))], "PNG: IHDR at byte 33: is the second one"),
     ],
 )
-def test_chunks_that_break_a_palette_image_are_errors(before, problem):
+def test_chunks_that_break_a_palette_image_are_errors(before: Any, problem: str) -> None:
     with pytest.raises(FormatError, match=problem):
         decode(small(before, color=3))
 
@@ -163,7 +164,7 @@ def test_chunks_that_break_a_palette_image_are_errors(before, problem):
         (3, [(b"tRNS", b"1"), (b"PLTE", b"123")]),
     ],
 )
-def test_chunks_that_do_not_fit_are_passed_over_with_a_notice(color, before):
+def test_chunks_that_do_not_fit_are_passed_over_with_a_notice(color: int, before: Any) -> None:
     """As libpng does; each case has one such chunk."""
     header, _, _ = decode(small(before, color=color))
 
@@ -172,21 +173,21 @@ def test_chunks_that_do_not_fit_are_passed_over_with_a_notice(color, before):
     assert len(header.chunks) == len(before) - 1
 
 
-def test_palette_entries_that_are_missing_are_black_and_opaque():
+def test_palette_entries_that_are_missing_are_black_and_opaque() -> None:
     data = zlib.compress(b"\0\x00\x05")
     _, _, pixels = decode(reference.png(2, 1, 8, 3, data, before=[(b"PLTE", b"abcdef"), (b"tRNS", b"\x10")]))
 
     assert pixels[0].tolist() == [[*b"abc", 16], [0, 0, 0, 255]]
 
 
-def test_interlaced_and_animated_are_flags():
+def test_interlaced_and_animated_are_flags() -> None:
     header = read_header(ByteStream([small(interlace=1)]))
     assert header.interlaced
     assert "interlaced" in header.description
     assert read_header(ByteStream([small([(b"acTL", bytes(8))])])).animated
 
 
-def test_frames_of_an_animation_are_not_held():
+def test_frames_of_an_animation_are_not_held() -> None:
     data = small([(b"acTL", bytes(8)), (b"fcTL", bytes(26))], [(b"fcTL", bytes(26)), (b"fdAT", bytes(1000))])
 
     header, _, pixels = decode(data)
@@ -196,7 +197,7 @@ def test_frames_of_an_animation_are_not_held():
     assert pixels.shape == (2, 2, 3)
 
 
-def test_bytes_behind_the_zlib_stream_are_tolerated_with_a_notice():
+def test_bytes_behind_the_zlib_stream_are_tolerated_with_a_notice() -> None:
     image = zlib.compress(bytes(14)) + b"garbage"
 
     header, rows, _ = decode(reference.png(2, 2, 8, 2, image, idat_bytes=5))
@@ -218,7 +219,7 @@ def test_bytes_behind_the_zlib_stream_are_tolerated_with_a_notice():
         (zlib.compress(b"\0\0\0\0\0\0\0\7\0\0\0\0\0\0"), "row 1 has filter type 7, expected 0 to 4"),
     ],
 )
-def test_wrong_image_data_is_an_error_at_its_place(image, problem):
+def test_wrong_image_data_is_an_error_at_its_place(image: Any, problem: str) -> None:
     with pytest.raises(FormatError, match=f"^PNG: IDAT at byte [0-9]+: .*{problem}") as raised:
         decode(reference.png(2, 2, 8, 2, image or b"", before=(), idat_bytes=4) if image else _without_image_data())
     assert raised.value.place == "IDAT"
@@ -231,7 +232,7 @@ def _without_image_data():
     return data[:start] + reference.chunk(b"IDAT", b"") + data[end:]
 
 
-def test_image_data_must_not_be_interrupted():
+def test_image_data_must_not_be_interrupted() -> None:
     image = zlib.compress(bytes(14))
     whole = reference.png(2, 2, 8, 2, image)
     between = (
@@ -244,7 +245,7 @@ def test_image_data_must_not_be_interrupted():
         decode(small(after=[(b"tEXt", b"a\0b"), (b"IDAT", b"")]))
 
 
-def test_an_ancillary_chunk_with_a_wrong_crc_is_dropped_with_a_notice():
+def test_an_ancillary_chunk_with_a_wrong_crc_is_dropped_with_a_notice() -> None:
     data = bytearray(small([(b"tEXt", b"Title\0text")]))
     data[data.index(b"Title")] ^= 1
 
@@ -255,7 +256,7 @@ def test_an_ancillary_chunk_with_a_wrong_crc_is_dropped_with_a_notice():
 
 
 @pytest.mark.parametrize("name", [b"IHDR", b"IDAT", b"PLTE"])
-def test_a_critical_chunk_with_a_wrong_crc_is_an_error(name):
+def test_a_critical_chunk_with_a_wrong_crc_is_an_error(name: bytes) -> None:
     data = bytearray(small([(b"PLTE", b"123")], color=3))
     at = data.index(name)
     length = int.from_bytes(data[at - 4 : at], "big")
@@ -264,18 +265,18 @@ def test_a_critical_chunk_with_a_wrong_crc_is_an_error(name):
         decode(bytes(data))
 
 
-def test_a_side_over_the_limit_is_refused_before_anything_is_allocated():
+def test_a_side_over_the_limit_is_refused_before_anything_is_allocated() -> None:
     with pytest.raises(LimitError, match="1000001 x 1 pixels"):
         read_header(ByteStream([reference.png(1_000_001, 1, 8, 2, b"")]))
 
 
-def test_metadata_over_the_limit_is_refused_by_its_length_alone():
+def test_metadata_over_the_limit_is_refused_by_its_length_alone() -> None:
     head = small()[:33]
     with pytest.raises(LimitError, match="tEXt at byte 33: 1073741824 bytes"):
         read_header(ByteStream([head + (1 << 30).to_bytes(4, "big") + b"tEXt" + bytes(19)]))
 
 
-def test_metadata_is_limited_in_all(monkeypatch):
+def test_metadata_is_limited_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.png.header.METADATA_BYTES_MAX", 1000)
     read_header(ByteStream([small([(b"tEXt", b"a" * 400)])]))
     with pytest.raises(LimitError):
@@ -284,7 +285,7 @@ def test_metadata_is_limited_in_all(monkeypatch):
         read_header(ByteStream([small([(b"tEXt", b"")] * 20 + [(b"tEXt", b"a")])]))
 
 
-def test_the_digest_tells_pixels_apart_and_encodings_not():
+def test_the_digest_tells_pixels_apart_and_encodings_not() -> None:
     one, _ = made(3, 8)
     again, _ = made(3, 8, idat_bytes=50)
     other, _ = made(3, 8, seed=1)
@@ -304,7 +305,7 @@ def test_the_digest_tells_pixels_apart_and_encodings_not():
 PIL_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
-def test_the_png_suite_is_decoded_as_pillow_does():
+def test_the_png_suite_is_decoded_as_pillow_does() -> None:
     """Up to 8 bits, not interlaced; 16 bits, which Pillow cuts, and tRNS of packed grey, which it compares unscaled,
     as the reference does."""
     for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
@@ -320,7 +321,7 @@ def test_the_png_suite_is_decoded_as_pillow_does():
         np.testing.assert_array_equal(pixels, expected.reshape(pixels.shape), err_msg=path.name)
 
 
-def test_the_broken_files_of_the_png_suite_end_in_a_clear_error():
+def test_the_broken_files_of_the_png_suite_end_in_a_clear_error() -> None:
     for path in sorted((CORPUS / "pngsuite").glob("x*.png")):
         with pytest.raises(FormatError, match="^PNG: (signature|IHDR|IDAT|IEND) at byte [0-9]+: ."):
             decode(path.read_bytes())

@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def rewritten(data, lines=16, **options):
 
 @pytest.mark.parametrize("color, depth", FORMATS)
 @pytest.mark.parametrize("effort", Effort)
-def test_every_kind_of_image_survives_a_rewrite(color, depth, effort):
+def test_every_kind_of_image_survives_a_rewrite(color: Any, depth: Any, effort: Any) -> None:
     data, rows = made(color, depth)
 
     again = rewritten(data, 3, effort=effort)
@@ -40,7 +41,7 @@ def test_every_kind_of_image_survives_a_rewrite(color, depth, effort):
 
 
 @pytest.mark.parametrize("channels, mode", [(1, "L"), (2, "LA"), (3, "RGB"), (4, "RGBA")])
-def test_pixels_written_are_pixels_read_by_pillow(channels, mode):
+def test_pixels_written_are_pixels_read_by_pillow(channels: int, mode: str) -> None:
     rng = np.random.default_rng(channels)
     pixels = rng.integers(0, 256, (37, 21, channels), dtype=np.uint8)
     bands = (pixels[top : top + 5] for top in range(0, 37, 5))
@@ -52,13 +53,13 @@ def test_pixels_written_are_pixels_read_by_pillow(channels, mode):
     np.testing.assert_array_equal(np.asarray(image).reshape(pixels.shape), pixels)
 
 
-def test_read_only_bands_are_taken():
+def test_read_only_bands_are_taken() -> None:
     pixels = np.frombuffer(bytes(range(12)), np.uint8).reshape(2, 2, 3)
 
     assert decode(b"".join(write(new_header(2, 2, 3), [pixels])))[1].tobytes() == pixels.tobytes()
 
 
-def test_output_comes_in_pieces_of_limited_size():
+def test_output_comes_in_pieces_of_limited_size() -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (400, 1000, 3), dtype=np.uint8)
     header = new_header(1000, 400, 3)
@@ -76,7 +77,7 @@ def filter_types(data, row_bytes):
     return set(inflated[:: 1 + row_bytes])
 
 
-def test_packed_images_are_not_filtered_and_palettes_not_in_one_pass():
+def test_packed_images_are_not_filtered_and_palettes_not_in_one_pass() -> None:
     for color, depth, effort in ((0, 4, "balanced"), (3, 2, "best"), (3, 8, "fast")):
         data, rows = made(color, depth)
 
@@ -84,7 +85,7 @@ def test_packed_images_are_not_filtered_and_palettes_not_in_one_pass():
 
 
 @pytest.mark.parametrize("effort", [Effort.BALANCED, Effort.BEST])
-def test_filters_are_chosen_by_what_deflate_makes_of_them(effort):
+def test_filters_are_chosen_by_what_deflate_makes_of_them(effort: Any) -> None:
     """Text repeats, whatever its neighbours are; a slope has differences that do."""
     rng = np.random.default_rng(3)
     letters = rng.integers(0, 256, (64, 5), dtype=np.uint8)
@@ -95,12 +96,12 @@ def test_filters_are_chosen_by_what_deflate_makes_of_them(effort):
     assert 0 not in filter_types(b"".join(write(new_header(200, 60, 1), [slope], effort=effort)), 200)
 
 
-def test_a_wrong_number_of_scanlines_is_noticed():
+def test_a_wrong_number_of_scanlines_is_noticed() -> None:
     with pytest.raises(ValueError, match="1 scanlines were given for an image of 2"):
         list(write(new_header(1, 2, 1), [np.zeros((1, 1), np.uint8)]))
 
 
-def test_a_size_that_can_not_be_written_is_a_limit():
+def test_a_size_that_can_not_be_written_is_a_limit() -> None:
     with pytest.raises(LimitError):
         new_header(2_000_000, 1, 3)
 
@@ -119,14 +120,14 @@ def image_with_everything():
     return reference.png(2, 2, 8, 2, zlib.compress(bytes(14)), before=EVERYTHING, after=[(b"tEXt", b"Comment\0late")])
 
 
-def test_metadata_is_kept_verbatim():
+def test_metadata_is_kept_verbatim() -> None:
     header, _, _ = decode(rewritten(image_with_everything()))
 
     assert [(chunk.type, chunk.data) for chunk in header.chunks] == EVERYTHING
     assert [(chunk.type, chunk.data) for chunk in header.trailing] == [(b"tEXt", b"Comment\0late")]
 
 
-def test_of_metadata_only_colour_and_orientation_stay():
+def test_of_metadata_only_colour_and_orientation_stay() -> None:
     header, _, _ = decode(rewritten(image_with_everything(), metadata=Metadata.COLOR))
 
     assert [chunk.type for chunk in header.chunks] == [b"gAMA", b"iCCP", b"PLTE", b"tRNS", b"eXIf"]
@@ -135,7 +136,7 @@ def test_of_metadata_only_colour_and_orientation_stay():
     assert header.trailing == []
 
 
-def test_of_stripped_metadata_only_what_the_samples_need_stays():
+def test_of_stripped_metadata_only_what_the_samples_need_stays() -> None:
     header, _, _ = decode(rewritten(image_with_everything(), metadata=Metadata.STRIP))
 
     assert [chunk.type for chunk in header.chunks] == [b"PLTE", b"tRNS", b"eXIf"]
@@ -143,12 +144,12 @@ def test_of_stripped_metadata_only_what_the_samples_need_stays():
     assert header.trailing == []
 
 
-def test_the_valid_files_of_the_png_suite_survive_a_rewrite():
+def test_the_valid_files_of_the_png_suite_survive_a_rewrite() -> None:
     for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
         data = path.read_bytes()
         if not read_header(ByteStream([data])).interlaced:
             assert read_digest(ByteStream([rewritten(data)])) == read_digest(ByteStream([data])), path.name
 
 
-def test_all_legal_depths_are_tested():
+def test_all_legal_depths_are_tested() -> None:
     assert len(FORMATS) == sum(map(len, DEPTHS.values())) == 15

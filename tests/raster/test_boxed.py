@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def opened(data):
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
-def test_code_points_become_a_profile_in_every_format(format):
+def test_code_points_become_a_profile_in_every_format(format: str) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(noise).save(out, "AVIF", quality=95, speed=10)
@@ -49,13 +50,13 @@ def test_code_points_become_a_profile_in_every_format(format):
 
 
 @pytest.mark.parametrize("primaries, transfer", [(1, 13), (1, 1), (2, 2), (1, 6), (2, 13)])
-def test_srgb_needs_no_profile(primaries, transfer):
+def test_srgb_needs_no_profile(primaries: int, transfer: int) -> None:
     assert opened(avif(nclx(primaries, transfer))).metadata.icc is None
 
 
 @pytest.mark.parametrize("transfer, name", [(16, "PQ"), (18, "HLG")])
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
-def test_hdr_is_named(transfer, name, format):
+def test_hdr_is_named(transfer: int, name: str, format: str) -> None:
     data = avif(nclx(9, transfer))
     notice = (
         f"the samples are meant as BT.2020 with {name}, which is not carried over: colours and brightness will differ"
@@ -65,13 +66,13 @@ def test_hdr_is_named(transfer, name, format):
     assert notice in compressor.compress(data, format=format).report.notices
 
 
-def test_a_profile_says_more_than_code_points():
+def test_a_profile_says_more_than_code_points() -> None:
     data = avif((b"colr", b"prof" + SRGB), nclx(12, 13))
 
     assert opened(data).metadata.icc == SRGB
 
 
-def test_colours_that_only_the_coded_picture_says_are_found():
+def test_colours_that_only_the_coded_picture_says_are_found() -> None:
     """In the sequence header of libaom's still pictures, primaries 1, transfer 13 and matrix 6 follow each other."""
     bits = f"{int.from_bytes(CODED, 'big'):0{8 * len(CODED)}b}"
     written, changed = (f"{primaries:08b}{13:08b}{6:08b}" for primaries in (1, 12))
@@ -84,14 +85,14 @@ def test_colours_that_only_the_coded_picture_says_are_found():
                                   np.asarray(Image.open(io.BytesIO(avif()))))  # fmt: skip
 
 
-def test_colours_are_found_in_the_longer_headers_of_films():
+def test_colours_are_found_in_the_longer_headers_of_films() -> None:
     data = film("RGB")
     found = boxes_heif.read(Held(data))
 
     assert av1.code_points(Pieces(Held(data), found.items[found.primary].parts)) == (1, 13)
 
 
-def test_the_primaries_of_grey_do_not_matter_and_its_curve_does():
+def test_the_primaries_of_grey_do_not_matter_and_its_curve_does() -> None:
     coded, properties = picture(mode="L")
 
     def grey(*more):
@@ -101,7 +102,7 @@ def test_the_primaries_of_grey_do_not_matter_and_its_curve_does():
     assert icc.color_space(opened(grey(nclx(12, 4))).metadata.icc) == "GRAY"
 
 
-def test_ten_bits_are_found_behind_a_large_profile():
+def test_ten_bits_are_found_behind_a_large_profile() -> None:
     """The profile is longer than what was once searched for the decoder's configuration."""
     large, (ispe, pixi, (_, shallow)) = (b"colr", b"prof" + SRGB + bytes(100_000)), PROPERTIES
     deep = (b"av1C", shallow[:2] + bytes([shallow[2] | 0x40]) + shallow[3:])
@@ -113,7 +114,7 @@ def test_ten_bits_are_found_behind_a_large_profile():
     assert opened(heif({1: Item(b"av01", CODED, [large, ispe, pixi, PROPERTIES[2]])})).notices == []
 
 
-def test_a_clean_aperture_is_named():
+def test_a_clean_aperture_is_named() -> None:
     clap = (b"clap", struct.pack(">8I", 32, 1, 32, 1, 0, 1, 0, 1))
 
     assert opened(avif(clap)).notices == ["the clean aperture (clap) is not applied: the whole picture is shown"]
@@ -121,7 +122,7 @@ def test_a_clean_aperture_is_named():
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
 @pytest.mark.parametrize("mode, channels", [("RGB", 3), ("L", 1)])
-def test_a_profile_in_jpeg_2000_is_carried(format, mode, channels):
+def test_a_profile_in_jpeg_2000_is_carried(format: str, mode: str, channels: int) -> None:
     found = bytearray(profile(b""))
     found[16:20] = {1: b"GRAY", 3: b"RGB "}[channels]
     data = jp2(codestream(mode), b"\2\0\0" + bytes(found), channels)
@@ -132,7 +133,7 @@ def test_a_profile_in_jpeg_2000_is_carried(format, mode, channels):
     assert opened(data).metadata.reduced(Metadata.COLOR).icc == bytes(found)
 
 
-def test_sycc_is_converted():
+def test_sycc_is_converted() -> None:
     rgb = Image.new("RGB", (32, 24), (200, 30, 60))
     out = io.BytesIO()
     Image.frombytes("RGB", rgb.size, rgb.convert("YCbCr").tobytes()).save(out, "JPEG2000", no_jp2=True, mct=0)
@@ -145,12 +146,12 @@ def test_sycc_is_converted():
 @pytest.mark.parametrize(
     "space, name", [(14, "CIELab"), (3, r"YCbCr\(2\)"), (21, "ROMM-RGB"), (99, "enumerated space 99")]
 )
-def test_colours_that_pillow_would_take_for_rgb_are_refused(space, name):
+def test_colours_that_pillow_would_take_for_rgb_are_refused(space: int, name: str) -> None:
     with pytest.raises(UnsupportedError, match=name):
         opened(jp2(codestream(), enumerated(space)))
 
 
-def test_profiles_that_do_not_fit_the_samples_are_refused():
+def test_profiles_that_do_not_fit_the_samples_are_refused() -> None:
     lab = b"\2\0\0" + bytes(16) + b"Lab " + bytes(200)
 
     with pytest.raises(UnsupportedError, match="by an ICC profile for Lab"):
@@ -158,7 +159,7 @@ def test_profiles_that_do_not_fit_the_samples_are_refused():
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_an_orientation_becomes_properties_of_avif_and_comes_back_once(value):
+def test_an_orientation_becomes_properties_of_avif_and_comes_back_once(value: Any) -> None:
     exif = Image.Exif()
     exif[0x112], exif[0x10E] = value, "a text"
     pixels = np.zeros((24, 40, 3), np.uint8)
@@ -178,7 +179,7 @@ def test_an_orientation_becomes_properties_of_avif_and_comes_back_once(value):
     assert upright[row, column].min() > 200
 
 
-def test_only_the_properties_of_an_avif_turn_it():
+def test_only_the_properties_of_an_avif_turn_it() -> None:
     """Exif's orientation counts for nothing in HEIF, and neither adds to the properties."""
     exif = struct.pack(">I", 0) + orientation_exif(3)
     turned = (b"irot", b"\3")
@@ -190,7 +191,7 @@ def test_only_the_properties_of_an_avif_turn_it():
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
 @pytest.mark.parametrize("policy", ["keep", "color"])
-def test_what_irot_turns_stays_upright_in_other_formats(format, policy):
+def test_what_irot_turns_stays_upright_in_other_formats(format: str, policy: str) -> None:
     data = avif((b"irot", b"\3"), (b"imir", b"\1"))
     result = compressor.compress(data, format=format, metadata=policy)
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,7 +17,7 @@ def opened(data: bytes) -> raster.Raster:
     return raster.open(io.BytesIO(data))
 
 
-def test_all_comments_of_a_gif_are_found_also_behind_its_image():
+def test_all_comments_of_a_gif_are_found_also_behind_its_image() -> None:
     data = gif.header() + b"!\xfe" + gif.blocks(b"caf\xe9") + b"!\xfe\0" + gif.image(1)
     data += b"!\xfe" + gif.blocks("für dich ".encode() * 100) + b";"
 
@@ -24,14 +25,14 @@ def test_all_comments_of_a_gif_are_found_also_behind_its_image():
 
 
 @pytest.mark.parametrize("planted", [gif.still(), gif.chunked_xmp()], ids=lambda planted: planted.name)
-def test_xmp_of_a_gif_is_found_in_both_of_its_forms(planted):
+def test_xmp_of_a_gif_is_found_in_both_of_its_forms(planted: Any) -> None:
     packet = opened(planted.data).metadata.xmp
 
     assert packet is not None
     assert packet.startswith(b"<x:xmpmeta>MARK") and packet.endswith(b"</x:xmpmeta>")
 
 
-def test_a_profile_of_a_gif_is_found():
+def test_a_profile_of_a_gif_is_found() -> None:
     profile = wide_profile(b"in sub-blocks")
     data = gif.header() + gif.application(b"ICCRGBG1012", gif.blocks(profile)) + gif.image(1) + b";"
 
@@ -39,13 +40,13 @@ def test_a_profile_of_a_gif_is_found():
     assert Image.open(io.BytesIO(compressor.compress(data, format="png").data)).info["icc_profile"] == profile
 
 
-def test_metadata_of_a_gif_before_damage_are_found():
+def test_metadata_of_a_gif_before_damage_are_found() -> None:
     data = gif.header() + b"!\xfe" + gif.blocks(b"hello") + gif.image(1) + b"junk"
 
     assert opened(data).metadata.comments == ("hello",)
 
 
-def test_more_comments_than_are_kept_are_named():
+def test_more_comments_than_are_kept_are_named() -> None:
     data = gif.header() + b"!\xfe\x01a\0" * 1001 + gif.image(1) + b";"
     found = opened(data).metadata
 
@@ -55,7 +56,7 @@ def test_more_comments_than_are_kept_are_named():
 
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
-def test_the_profile_of_a_bmp_goes_into_every_format(format, before):
+def test_the_profile_of_a_bmp_goes_into_every_format(format: str, before: bool) -> None:
     data = bmp.v5("embedded", before).data
     at, size = struct.unpack_from("<II", data, 14 + 112)
     profile = data[14 + at : 14 + at + size]
@@ -72,7 +73,7 @@ def test_the_profile_of_a_bmp_goes_into_every_format(format, before):
 @pytest.mark.parametrize(
     "space, part", [("linked", "in another file (C:\\MARK"), ("calibrated", "the colour space (calibrated RGB)")]
 )
-def test_other_colour_spaces_of_a_bmp_are_named(space, part, metadata):
+def test_other_colour_spaces_of_a_bmp_are_named(space: str, part: str, metadata: str) -> None:
     notices = compressor.compress(bmp.v5(space).data, format="png", metadata=metadata).report.notices
 
     assert len([notice for notice in notices if part in notice]) == 1
@@ -83,7 +84,7 @@ def with_space(space: int, fields: bytes = bytes(48), profile: tuple[int, int] =
     return bmp.bmp(bmp.info(124, 31, 24, 24, rest=rest), b"", b"", bmp.rows(31, 24, 24), b"")
 
 
-def test_a_calibrated_space_that_is_srgb_or_empty_needs_no_notice():
+def test_a_calibrated_space_that_is_srgb_or_empty_needs_no_notice() -> None:
     srgb = (0.64, 0.33, 0.03, 0.30, 0.60, 0.10, 0.15, 0.06, 0.79)
     fields = struct.pack("<9i3I", *(round(value * 2**30) for value in srgb), *[round(2.2 * 65536)] * 3)
 
@@ -93,7 +94,7 @@ def test_a_calibrated_space_that_is_srgb_or_empty_needs_no_notice():
 
 
 @pytest.mark.parametrize("at, size", [(0xFFFFFFFF, 500), (100, 0xFFFFFFFF), (1 << 20, 500), (130, 0)])
-def test_a_profile_outside_the_file_is_named_and_never_an_error(at, size):
+def test_a_profile_outside_the_file_is_named_and_never_an_error(at: Any, size: int) -> None:
     for space in (bmp.EMBEDDED, bmp.LINKED):
         source = opened(with_space(space, profile=(at, size)))
         assert source.metadata.icc is None
@@ -102,7 +103,7 @@ def test_a_profile_outside_the_file_is_named_and_never_an_error(at, size):
         assert sum(len(band) for band in source.bands(8)) == 24
 
 
-def test_older_headers_have_no_colour_space():
+def test_older_headers_have_no_colour_space() -> None:
     for planted in bmp.plain_files():
         assert opened(planted.data).notices == []
         assert opened(planted.data).metadata.icc is None

@@ -44,7 +44,7 @@ def result_of(image: Image.Image, **settings) -> tuple[Image.Image, tuple[str, .
 
 @pytest.mark.parametrize("target", ["jpeg", "png", "webp", "avif"])
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF"])
-def test_metadata_of_a_picture_go_into_every_format(source, target):
+def test_metadata_of_a_picture_go_into_every_format(source: str, target: str) -> None:
     found, notices = result_of(described(source), format=target)
 
     assert found.info["icc_profile"] == PROFILE
@@ -58,7 +58,7 @@ def test_metadata_of_a_picture_go_into_every_format(source, target):
 
 
 @pytest.mark.parametrize("target", ["jpeg", "png", "webp", "avif"])
-def test_the_policy_holds_for_pictures(target):
+def test_the_policy_holds_for_pictures(target: str) -> None:
     color, _ = result_of(described("JPEG"), format=target, metadata="color")
     data = compressor.compress(described("JPEG"), format=target, metadata="strip").data
 
@@ -68,7 +68,7 @@ def test_the_policy_holds_for_pictures(target):
     assert b"a picture" not in data and b"xmpmeta" not in data and PROFILE not in data
 
 
-def test_exif_that_nobody_changed_stays_byte_for_byte():
+def test_exif_that_nobody_changed_stays_byte_for_byte() -> None:
     exif = (
         b"II*\0\x08\0\0\0\x02\0"
         + b"\x12\1\3\0\1\0\0\0\3\0\0\0"
@@ -84,7 +84,7 @@ def test_exif_that_nobody_changed_stays_byte_for_byte():
     assert result_of(image, format="png")[0].info["exif"].removeprefix(b"Exif\0\0") == exif
 
 
-def test_exif_that_the_caller_changed_is_what_goes_out():
+def test_exif_that_the_caller_changed_is_what_goes_out() -> None:
     image = described("JPEG")
     image.getexif()[0x0112] = 3
     image.getexif().get_ifd(0x8825).clear()
@@ -96,14 +96,14 @@ def test_exif_that_the_caller_changed_is_what_goes_out():
     assert not result_of(image)[0].getexif()
 
 
-def test_exif_that_the_caller_made_is_taken():
+def test_exif_that_the_caller_made_is_taken() -> None:
     image = Image.fromarray(PIXELS)
     image.getexif()[0x0112] = 8
 
     assert result_of(image)[0].getexif()[0x0112] == 8
 
 
-def test_an_orientation_that_only_xmp_has_turns_nothing():
+def test_an_orientation_that_only_xmp_has_turns_nothing() -> None:
     image = Image.fromarray(PIXELS)
     image.info["xmp"] = b'<rdf:Description tiff:Orientation="6"/>'
 
@@ -111,14 +111,14 @@ def test_an_orientation_that_only_xmp_has_turns_nothing():
     assert "exif" not in result_of(image)[0].info
 
 
-def test_damaged_exif_is_taken_as_it_is():
+def test_damaged_exif_is_taken_as_it_is() -> None:
     image = Image.fromarray(PIXELS)
     image.info["exif"] = b"Exif\0\0II*\0\xff\xff\xff\xff"
 
     assert result_of(image, format="webp")[0].info["exif"] == b"II*\0\xff\xff\xff\xff"
 
 
-def test_comments_and_texts_are_taken():
+def test_comments_and_texts_are_taken() -> None:
     text = PngInfo()
     text.add_text("Title", "a title")
     jpeg = saved("JPEG", comment="für dich")
@@ -127,7 +127,7 @@ def test_comments_and_texts_are_taken():
     assert result_of(saved("PNG", pnginfo=text), format="png")[0].text == {"Title": "a title"}
 
 
-def test_a_tiff_comes_upright_with_what_describes_the_picture():
+def test_a_tiff_comes_upright_with_what_describes_the_picture() -> None:
     found, _ = result_of(saved("TIFF", tiffinfo={0x0112: 6, 0x010E: "a picture"}, icc_profile=PROFILE), format="png")
 
     assert found.size == (24, 32)
@@ -135,7 +135,7 @@ def test_a_tiff_comes_upright_with_what_describes_the_picture():
     assert found.info["icc_profile"] == PROFILE
 
 
-def test_sixteen_bits_are_rounded_and_named_as_those_of_a_file_are():
+def test_sixteen_bits_are_rounded_and_named_as_those_of_a_file_are() -> None:
     values = np.array([[0, 128, 129, 257, 40000, 65535]], np.uint16)
     png = saved("PNG", Image.fromarray(values))
     for image in (Image.fromarray(values), png, saved("PPM", Image.fromarray(values))):
@@ -145,7 +145,7 @@ def test_sixteen_bits_are_rounded_and_named_as_those_of_a_file_are():
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_samples_of_unknown_range_are_refused(mode):
+def test_samples_of_unknown_range_are_refused(mode: str) -> None:
     with pytest.raises(UnsupportedError, match=f"pixels of type {mode}"):
         compressor.compress(Image.fromarray(PIXELS).convert(mode), format="png")
     with pytest.raises(UnsupportedError, match=f"pixels of type {mode}"):
@@ -153,7 +153,7 @@ def test_samples_of_unknown_range_are_refused(mode):
 
 
 @pytest.mark.parametrize("mode, notice", [("YCbCr", "YCbCr converted to RGB"), ("LAB", "LAB converted to RGB")])
-def test_a_profile_for_other_colours_does_not_go_with_rgb(mode, notice):
+def test_a_profile_for_other_colours_does_not_go_with_rgb(mode: str, notice: str) -> None:
     image = Image.fromarray(PIXELS, mode=None).convert("YCbCr") if mode == "YCbCr" else Image.new("LAB", (32, 24))
     image.info["icc_profile"] = PROFILE
     found, notices = result_of(image, format="png")
@@ -162,7 +162,7 @@ def test_a_profile_for_other_colours_does_not_go_with_rgb(mode, notice):
     assert "icc_profile" not in found.info
 
 
-def test_cmyk_is_converted_as_that_of_a_file_is():
+def test_cmyk_is_converted_as_that_of_a_file_is() -> None:
     plain, damaged = Image.new("CMYK", (16, 16), (0, 0, 0, 0)), Image.new("CMYK", (16, 16), (0, 0, 0, 0))
     damaged.info["icc_profile"] = b"not a profile" * 20
 
@@ -176,13 +176,13 @@ def test_cmyk_is_converted_as_that_of_a_file_is():
         assert np.asarray(found.convert("RGB")).min() > 250
 
 
-def test_further_frames_are_named():
+def test_further_frames_are_named() -> None:
     image = saved("GIF", save_all=True, append_images=[Image.fromarray(255 - PIXELS)])
 
     assert result_of(image, format="png")[1] == ("only the current frame of several was taken",)
 
 
-def test_a_picture_whose_file_is_cut_off_is_a_format_error():
+def test_a_picture_whose_file_is_cut_off_is_a_format_error() -> None:
     out = io.BytesIO()
     Image.fromarray(PIXELS).save(out, "PNG")
 
@@ -190,7 +190,7 @@ def test_a_picture_whose_file_is_cut_off_is_a_format_error():
         compressor.compress(Image.open(io.BytesIO(out.getvalue()[:800])))
 
 
-def test_an_srgb_profile_of_a_grey_picture_does_not_break_it():
+def test_an_srgb_profile_of_a_grey_picture_does_not_break_it() -> None:
     image = Image.fromarray(PIXELS).convert("L")
     image.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -4,6 +4,8 @@ import io
 import subprocess
 import sys
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +49,7 @@ LOSSLESS = {
 
 
 @pytest.mark.parametrize("format", LOSSLESS)
-def test_lossless_formats_give_their_pixels(format):
+def test_lossless_formats_give_their_pixels(format: Any) -> None:
     pillow, options = LOSSLESS[format]
     source = opened(saved(IMAGE, pillow, **options))
 
@@ -57,7 +59,7 @@ def test_lossless_formats_give_their_pixels(format):
 
 
 @pytest.mark.parametrize("format", ["JPEG", "AVIF", "GIF"])
-def test_lossy_formats_give_what_pillow_gives(format):
+def test_lossy_formats_give_what_pillow_gives(format: str) -> None:
     data = saved(IMAGE, format)
 
     np.testing.assert_array_equal(pixels(opened(data)), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
@@ -78,7 +80,7 @@ def test_lossy_formats_give_what_pillow_gives(format):
         ("LAB", "TIFF", 3),
     ],
 )
-def test_modes_become_the_channels_that_carry_them(mode, format, channels):
+def test_modes_become_the_channels_that_carry_them(mode: str, format: str, channels: int) -> None:
     grey = IMAGE.convert("L")
     image = {
         "P": IMAGE.quantize(16),
@@ -95,7 +97,7 @@ def test_modes_become_the_channels_that_carry_them(mode, format, channels):
 
 
 @pytest.mark.parametrize("image, key, channels", [(IMAGE, (1, 2, 3), 4), (IMAGE.convert("L"), 77, 2)])
-def test_a_transparent_colour_becomes_alpha(image, key, channels):
+def test_a_transparent_colour_becomes_alpha(image: Any, key: Any, channels: int) -> None:
     image = image.copy()
     image.putpixel((3, 2), key)
     found = pixels(opened(saved(image, "PNG", transparency=key)))
@@ -105,13 +107,13 @@ def test_a_transparent_colour_becomes_alpha(image, key, channels):
     assert found[..., -1].max() == 255
 
 
-def test_a_transparent_gif_has_alpha():
+def test_a_transparent_gif_has_alpha() -> None:
     image = IMAGE.quantize(16)
 
     assert opened(saved(image, "GIF", transparency=3)).channels == 4
 
 
-def test_sixteen_bits_are_rounded_and_named():
+def test_sixteen_bits_are_rounded_and_named() -> None:
     values = np.array([[0, 128, 129, 257, 40000, 65535]], np.uint16)
     for format in ("PNG", "TIFF", "PPM"):
         source = opened(saved(Image.fromarray(values), format))
@@ -119,13 +121,13 @@ def test_sixteen_bits_are_rounded_and_named():
         assert source.notices == ["more than 8 bits a sample reduced to 8"]
 
 
-def test_sixteen_bit_colour_is_named():
+def test_sixteen_bit_colour_is_named() -> None:
     data = reference.png(1, 1, 16, 2, zlib.compress(bytes(7)))
 
     assert opened(data).notices == ["more than 8 bits a sample reduced to 8"]
 
 
-def test_cmyk_is_converted_and_named():
+def test_cmyk_is_converted_and_named() -> None:
     """Adobe's JPEGs hold CMYK inverted: white paper must come out white."""
     source = opened(saved(Image.new("CMYK", (16, 16), (0, 0, 0, 0)), "JPEG"))
 
@@ -134,7 +136,7 @@ def test_cmyk_is_converted_and_named():
     assert source.notices == ["CMYK converted to RGB without a profile: colours may differ"]
 
 
-def test_a_cmyk_profile_that_is_none_is_named_and_not_carried():
+def test_a_cmyk_profile_that_is_none_is_named_and_not_carried() -> None:
     source = opened(saved(Image.new("CMYK", (16, 16), (0, 0, 0, 0)), "JPEG", icc_profile=b"not a profile" * 20))
 
     assert source.notices == ["CMYK converted to RGB without its ICC profile, which is damaged"]
@@ -143,7 +145,7 @@ def test_a_cmyk_profile_that_is_none_is_named_and_not_carried():
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
-def test_metadata_is_found(format):
+def test_metadata_is_found(format: str) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a picture"
     data = saved(IMAGE, format, icc_profile=SRGB, exif=exif, xmp=b"<x:xmpmeta/>")
@@ -155,7 +157,7 @@ def test_metadata_is_found(format):
         assert found.xmp == b"<x:xmpmeta/>"
 
 
-def test_a_turned_tiff_comes_upright_without_its_orientation():
+def test_a_turned_tiff_comes_upright_without_its_orientation() -> None:
     data = saved(IMAGE, "TIFF", tiffinfo={0x0112: 6, 0x010E: "a picture"}, dpi=(300, 300))
     source = opened(data)
 
@@ -166,38 +168,38 @@ def test_a_turned_tiff_comes_upright_without_its_orientation():
     assert source.metadata.density == (11811, 11811)
 
 
-def test_comments_are_found():
+def test_comments_are_found() -> None:
     assert opened(saved(IMAGE, "JPEG", comment="für dich")).metadata.comments == ("für dich",)
     assert opened(saved(IMAGE, "GIF", comment=b"caf\xe9")).metadata.comments == ("café",)
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "AVIF", "TIFF", "PNG"])
-def test_more_frames_are_noticed(format):
+def test_more_frames_are_noticed(format: str) -> None:
     other = Image.fromarray(PIXELS[::-1].copy())
 
     assert opened(saved(IMAGE, format, save_all=True, append_images=[other])).frames == 2
     assert opened(saved(IMAGE, format)).frames == 1
 
 
-def test_formats_that_are_not_listed_can_not_be_reached():
+def test_formats_that_are_not_listed_can_not_be_reached() -> None:
     for data in (saved(IMAGE, "PCX"), b"%!PS-Adobe-3.0 EPSF-3.0\n", b"", b"8BPS" + bytes(60), b"\xff\x0a" + bytes(60)):
         with pytest.raises(UnsupportedError, match="not a format that can be read"):
             opened(data)
 
 
-def test_pixels_that_have_no_8_bit_form_are_unsupported():
+def test_pixels_that_have_no_8_bit_form_are_unsupported() -> None:
     with pytest.raises(UnsupportedError, match="^TIFF: 32-bit floating-point samples"):
         opened(saved(IMAGE.convert("F"), "TIFF"))
 
 
-def test_size_is_limited_before_decoding():
+def test_size_is_limited_before_decoding() -> None:
     for data in (reference.png(30_000, 30_000, 8, 2, b""), b"P6 30000 30000 255\n"):
         with pytest.raises(LimitError, match="30000 x 30000 pixels"):
             opened(data)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM"])
-def test_damage_ends_in_a_clear_error_or_an_image(format):
+def test_damage_ends_in_a_clear_error_or_an_image(format: str) -> None:
     data = saved(IMAGE, format)
     rng = np.random.default_rng(9)
     versions = [data[:end] for end in range(PREFIX // 2, len(data), max(1, len(data) // 60))]
@@ -214,7 +216,7 @@ def test_damage_ends_in_a_clear_error_or_an_image(format):
             assert "\n" not in str(error)
 
 
-def test_truncation_is_never_filled_up_in_silence():
+def test_truncation_is_never_filled_up_in_silence() -> None:
     for format in ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM"):
         data = saved(IMAGE, format)
         with pytest.raises(FormatError):
@@ -223,7 +225,7 @@ def test_truncation_is_never_filled_up_in_silence():
 
 @pytest.mark.parametrize("format", ["webp", "avif"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_an_encoded_file_has_the_size_and_metadata_that_were_given(format, channels):
+def test_an_encoded_file_has_the_size_and_metadata_that_were_given(format: str, channels: int) -> None:
     smooth = np.add.outer(np.arange(40), np.arange(64))[:, :, None].repeat(channels, 2).astype(np.uint8) * 2
     attachments = Attachments(icc=SRGB, exif=orientation_exif(6), xmp=b"<x:xmpmeta/>")
     bands = (smooth[top : top + 16] for top in range(0, 40, 16))
@@ -239,7 +241,7 @@ def test_an_encoded_file_has_the_size_and_metadata_that_were_given(format, chann
     assert np.abs(pixels(found).astype(int) - np.asarray(expected).reshape(40, 64, -1)).mean() < 6
 
 
-def test_lossless_webp_is():
+def test_lossless_webp_is() -> None:
     rgba = RNG.integers(0, 256, (9, 11, 4), dtype=np.uint8)
 
     data = raster.encode([rgba], 11, 9, 4, "webp", lossless=True)
@@ -247,7 +249,7 @@ def test_lossless_webp_is():
     np.testing.assert_array_equal(pixels(opened(data)), rgba)
 
 
-def test_what_can_not_be_encoded_is_unsupported():
+def test_what_can_not_be_encoded_is_unsupported() -> None:
     with pytest.raises(UnsupportedError, match="WebP: 16384 x 1 pixels"):
         raster.encode([], 16384, 1, 3, "webp")
     with pytest.raises(UnsupportedError, match="AVIF: lossless"):
@@ -276,7 +278,7 @@ for path in sys.argv[1:]:
 """
 
 
-def test_reserved_bytes_are_not_less_than_what_is_used(tmp_path):
+def test_reserved_bytes_are_not_less_than_what_is_used(tmp_path: Path) -> None:
     """2 megapixels of each class; Pillow may keep blocks for the next image, which only makes it look better."""
     y, x = np.mgrid[0:1200, 0:1700]
     image = Image.fromarray(np.stack([x % 256, y % 256, (x * y) % 251], 2).astype(np.uint8))
@@ -330,5 +332,5 @@ def test_reserved_bytes_are_not_less_than_what_is_used(tmp_path):
         (b"<svg", "unknown"),
     ],
 )
-def test_formats_are_told_apart_by_their_first_bytes(prefix, format):
+def test_formats_are_told_apart_by_their_first_bytes(prefix: Any, format: str) -> None:
     assert sniff(prefix) == format

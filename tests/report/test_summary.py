@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -188,7 +189,9 @@ def test_json_has_every_field_and_what_is_computed() -> None:
         ({"broken image": 9, "unavailable": 1}, True, True, 0, False),
     ],
 )
-def test_a_run_is_a_success_where_every_failure_is_known_and_accepted(known, accept, interrupted, new, succeeded):
+def test_a_run_is_a_success_where_every_failure_is_known_and_accepted(
+    known: Any, accept: bool, interrupted: bool, new: int, succeeded: bool
+) -> None:
     run = summary(known_failures=known, accept_failures=accept, interrupted=interrupted)
 
     assert (run.new_failures, run.succeeded) == (new, succeeded)

@@ -5,6 +5,8 @@ import logging
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -68,12 +70,12 @@ ASKED = [(server, client) for server in SERVERS for client in CLIENTS]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory):
     return write(tmp_path_factory.mktemp("access"))
 
 
 @pytest.fixture(autouse=True)
-def _in_folder(folder, monkeypatch):
+def _in_folder(folder, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(folder)
 
 
@@ -93,7 +95,7 @@ def options_of(access: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("server, client", ASKED)
-def test_a_client_gets_through_where_it_should_and_nowhere_else(addresses, server, client):
+def test_a_client_gets_through_where_it_should_and_nowhere_else(addresses: Any, server: Any, client: Any) -> None:
     with connect(addresses[server], Access(**CLIENTS[client]), timeout=10) as made:
         if client in WELCOME[server]:
             assert made.compress(b"FAKEhalf").data
@@ -105,7 +107,7 @@ def test_a_client_gets_through_where_it_should_and_nowhere_else(addresses, serve
 
 
 @pytest.mark.parametrize("server, client", ASKED)
-def test_a_probe_gets_through_where_it_should_and_nowhere_else(addresses, server, client):
+def test_a_probe_gets_through_where_it_should_and_nowhere_else(addresses: Any, server: Any, client: Any) -> None:
     words = ["health", "--address", addresses[server], "--timeout", "10", *options_of(CLIENTS[client])]
     ran = CliRunner().invoke(app, words)
     expected = client in HEALTHY[server]
@@ -115,7 +117,7 @@ def test_a_probe_gets_through_where_it_should_and_nowhere_else(addresses, server
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_probe_beside_a_server_needs_only_the_servers_own_settings(addresses, server):
+def test_a_probe_beside_a_server_needs_only_the_servers_own_settings(addresses: Any, server: Any) -> None:
     """Under an address that its certificate does not name, as in the image's HEALTHCHECK."""
     environment = {f"COMPRESSOR_{name.upper()}": path for name, path in SERVERS[server].items()}
     ran = CliRunner().invoke(app, ["health", "--address", addresses[server]], env=environment)
@@ -123,7 +125,7 @@ def test_a_probe_beside_a_server_needs_only_the_servers_own_settings(addresses, 
     assert (ran.exit_code, ran.output) == (0, f"{addresses[server]}: serving\n")
 
 
-def test_a_probe_with_a_servers_settings_trusts_no_other_server(addresses):
+def test_a_probe_with_a_servers_settings_trusts_no_other_server(addresses: Any) -> None:
     """Not even one whose certificate comes from the same authority."""
     assert not health(addresses["tls"], 5.0, Access(tls_cert="far.crt", tls_key="far.key"))
 
@@ -142,7 +144,9 @@ ALL = CLIENTS["certificate, token"]
 
 
 @pytest.mark.parametrize("given", ["options", "environment", "file"])
-def test_compress_and_batch_take_options_environment_and_file(service, folder, tmp_path, given):
+def test_compress_and_batch_take_options_environment_and_file(
+    service: Any, folder: Any, tmp_path: Path, given: str
+) -> None:
     source, result = tmp_path / "in", tmp_path / "out.jpg"
     source.mkdir()
     (source / "a.jpg").write_bytes(jpeg(96, 64, quality=95))
@@ -174,7 +178,7 @@ def secrets() -> list[str]:
     return ["first-token", *(pem.private().decode().splitlines()[1] for pem in pems().values())]
 
 
-def test_a_batch_without_the_token_fails_for_every_object_and_says_why(service, tmp_path):
+def test_a_batch_without_the_token_fails_for_every_object_and_says_why(service: Any, tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     (source / "a.jpg").write_bytes(jpeg(96, 64, quality=95))
@@ -186,7 +190,9 @@ def test_a_batch_without_the_token_fails_for_every_object_and_says_why(service, 
 
 
 @pytest.mark.parametrize("engine", ["local", "dask"])
-def test_workers_read_the_files_themselves(service, folder, tmp_path, engine, caplog):
+def test_workers_read_the_files_themselves(
+    service: Any, folder: Any, tmp_path: Path, engine: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Only paths go to them."""
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()
@@ -218,7 +224,7 @@ def prepared(engine, source: str) -> Prepared:
         engine.close()
 
 
-def test_the_image_probes_with_the_servers_environment():
+def test_the_image_probes_with_the_servers_environment() -> None:
     """The command of its HEALTHCHECK, against a server that has its settings from the environment, too."""
     found = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert found is not None

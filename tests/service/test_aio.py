@@ -1,6 +1,8 @@
 """The asynchronous client against a real server."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ def run(coroutine):
     return asyncio.run(coroutine)
 
 
-def test_both_clients_get_the_same(client, service, tmp_path):
+def test_both_clients_get_the_same(client: Any, service: Any, tmp_path: Path) -> None:
     path = tmp_path / "image"
     path.write_bytes(service.large)
 
@@ -31,7 +33,7 @@ def test_both_clients_get_the_same(client, service, tmp_path):
     assert results[0].report.settings_digest == expected.report.settings_digest
 
 
-def test_a_stream_takes_an_asynchronous_iterator(service):
+def test_a_stream_takes_an_asynchronous_iterator(service: Any) -> None:
     async def chunks():
         for start in range(0, len(service.large), 100_000):
             await asyncio.sleep(0)
@@ -49,7 +51,7 @@ def test_a_stream_takes_an_asynchronous_iterator(service):
     assert size == report.bytes_out
 
 
-def test_arrays_and_inspect(service):
+def test_arrays_and_inspect(service: Any) -> None:
     async def main():
         async with AsyncClient(service.address, timeout=60) as client:
             array = np.zeros((50, 60, 3), np.uint8)
@@ -60,7 +62,7 @@ def test_arrays_and_inspect(service):
     assert source.width > 0
 
 
-def test_a_failure_wins_over_the_status_however_much_is_still_being_written(fake):
+def test_a_failure_wins_over_the_status_however_much_is_still_being_written(fake: Any) -> None:
     """gRPC shows INTERNAL for most of these."""
 
     async def main():
@@ -75,7 +77,7 @@ def test_a_failure_wins_over_the_status_however_much_is_still_being_written(fake
     run(main())
 
 
-def test_an_error_of_the_callers_iterator_comes_back_as_it_is(service):
+def test_an_error_of_the_callers_iterator_comes_back_as_it_is(service: Any) -> None:
     async def chunks():
         yield service.large[:1000]
         raise OSError("the disk is gone")
@@ -95,7 +97,7 @@ async def missing(service):
         await client.compress("/does/not/exist")
 
 
-def test_a_full_service_is_asked_again(fake):
+def test_a_full_service_is_asked_again(fake: Any) -> None:
     async def main():
         async with AsyncClient(fake.address, retries=1) as client:
             await client.compress(b"FAKEbusy")
@@ -106,7 +108,7 @@ def test_a_full_service_is_asked_again(fake):
     assert fake.counts.started == before + 2
 
 
-def test_a_deadline_and_nobody_at_the_address_are_call_errors(idle):
+def test_a_deadline_and_nobody_at_the_address_are_call_errors(idle: Any) -> None:
     async def stuck():
         yield b"FAKEhalf"
         await asyncio.sleep(5)
@@ -123,7 +125,7 @@ def test_a_deadline_and_nobody_at_the_address_are_call_errors(idle):
     assert caught.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
-def test_settings_are_checked_before_anything_is_sent(service):
+def test_settings_are_checked_before_anything_is_sent(service: Any) -> None:
     async def main():
         async with AsyncClient(service.address) as client:
             await client.compress(b"", quality=0)
@@ -132,7 +134,7 @@ def test_settings_are_checked_before_anything_is_sent(service):
         run(main())
 
 
-def test_forty_calls_at_once(service):
+def test_forty_calls_at_once(service: Any) -> None:
     async def main():
         async with AsyncClient(service.address, timeout=120) as client:
             calls = [client.compress(service.large, format="jpeg") for _ in range(40)]

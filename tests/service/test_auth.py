@@ -14,7 +14,7 @@ from tests.service.running import Running
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> tuple[Path, Path]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate and its key."""
     folder = tmp_path_factory.mktemp("tls")
     cert, key = folder / "cert.pem", folder / "key.pem"
@@ -24,7 +24,7 @@ def certificate(tmp_path_factory) -> tuple[Path, Path]:
     return cert, key
 
 
-def test_calls_without_the_token_are_refused_but_probes_are_not(tmp_path):
+def test_calls_without_the_token_are_refused_but_probes_are_not(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text("first\nsecond\n")
     with Running(fake_codec(), token_file=str(tokens)) as running:
@@ -42,13 +42,13 @@ def test_calls_without_the_token_are_refused_but_probes_are_not(tmp_path):
         assert refused in running.scrape()
 
 
-def test_a_file_without_tokens_is_a_settings_error(tmp_path):
+def test_a_file_without_tokens_is_a_settings_error(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("\n")
     with pytest.raises(SettingsError, match="token_file"):
         TokenInterceptor(str(tmp_path / "tokens"), lambda: None)
 
 
-def test_tls(certificate):
+def test_tls(certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     with Running(fake_codec(), tls_cert=str(cert), tls_key=str(key)) as running:
         trusted = grpc.ssl_channel_credentials(cert.read_bytes())
@@ -58,7 +58,7 @@ def test_tls(certificate):
             client.compress(b"FAKEhalf")
 
 
-def test_client_certificates(certificate):
+def test_client_certificates(certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     config = {"tls_cert": str(cert), "tls_key": str(key), "tls_client_ca": str(cert)}
     with Running(fake_codec(), **config) as running:

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -23,7 +24,7 @@ def threads() -> int:
 
 
 @pytest.mark.parametrize("how", ["cancel", "close"])
-def test_a_cancelled_upload_is_never_taken_for_a_finished_one(service, how):
+def test_a_cancelled_upload_is_never_taken_for_a_finished_one(service: Any, how: str) -> None:
     """Everything but `finish` is sent, then the call is cancelled: gRPC itself mostly shows a regular end."""
     before = service.counts.reported
     for number in range(TRIES):
@@ -50,7 +51,7 @@ def test_a_cancelled_upload_is_never_taken_for_a_finished_one(service, how):
     assert service.counts.closed == service.counts.started
 
 
-def test_a_cancelled_call_stops_its_thread_within_a_pull(service):
+def test_a_cancelled_call_stops_its_thread_within_a_pull(service: Any) -> None:
     before = service.counts.closed
     with Client(service.address) as client:
         stream = client.stream(slowly(service.large))
@@ -69,7 +70,7 @@ def slowly(data: bytes):
         yield data[start : start + 4096]
 
 
-def test_a_client_that_is_told_no_while_it_writes_stops_writing(fake):
+def test_a_client_that_is_told_no_while_it_writes_stops_writing(fake: Any) -> None:
     """The rest of the upload is not waited for."""
     pulled = 0
 
@@ -86,6 +87,6 @@ def test_a_client_that_is_told_no_while_it_writes_stops_writing(fake):
     assert pulled < 200
 
 
-def test_no_threads_and_no_calls_are_left(service):
+def test_no_threads_and_no_calls_are_left(service: Any) -> None:
     assert eventually(lambda: threads() == 0)
     assert eventually(lambda: "compressor_requests_in_progress 0.0" in service.scrape())

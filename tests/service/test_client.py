@@ -2,6 +2,8 @@
 
 import io
 import random
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from compressor.errors import BusyError, CallError, FormatError, SettingsError
 from compressor.settings import Delivery, Format, Outcome, Settings
 
 
-def test_the_same_bytes_come_back_whatever_carries_them(client, service, tmp_path):
+def test_the_same_bytes_come_back_whatever_carries_them(client: Any, service: Any, tmp_path: Path) -> None:
     path = tmp_path / "image"
     path.write_bytes(service.large)
 
@@ -27,7 +29,7 @@ def test_the_same_bytes_come_back_whatever_carries_them(client, service, tmp_pat
     assert report.settings_digest == Settings(format=Format.JPEG, delivery=Delivery.SAFE).digest()
 
 
-def test_the_cut_of_the_input_does_not_matter(client, service):
+def test_the_cut_of_the_input_does_not_matter(client: Any, service: Any) -> None:
     settings = Settings(format=Format.JPEG)
     whole = client.compress(service.large, format="jpeg").data
     random.seed(3)
@@ -38,7 +40,7 @@ def test_the_cut_of_the_input_does_not_matter(client, service):
         assert b"".join(stream) == whole
 
 
-def test_a_stream_tells_its_source_first_and_its_report_last(client, service):
+def test_a_stream_tells_its_source_first_and_its_report_last(client: Any, service: Any) -> None:
     with client.stream([service.large], Settings(format=Format.JPEG)) as stream:
         source = stream.source
         chunks = list(stream)
@@ -51,7 +53,7 @@ def test_a_stream_tells_its_source_first_and_its_report_last(client, service):
 
 
 @pytest.mark.parametrize("shape", [(40, 56, 3), (40, 56, 1), (40, 56), (700, 900, 3), (17, 40000, 3)])
-def test_arrays_travel_as_tiles(client, shape):
+def test_arrays_travel_as_tiles(client: Any, shape: Any) -> None:
     array = np.random.default_rng(5).integers(0, 256, shape, np.uint8)
 
     result = client.compress(array, format="jpeg")
@@ -61,19 +63,19 @@ def test_arrays_travel_as_tiles(client, shape):
     assert result.report.source_format == "raw"
 
 
-def test_arrays_of_other_types_are_refused(client):
+def test_arrays_of_other_types_are_refused(client: Any) -> None:
     with pytest.raises(SettingsError, match="float64"):
         client.compress(np.zeros((8, 8, 3)))
 
 
-def test_inspect_says_what_an_image_is(client, service):
+def test_inspect_says_what_an_image_is(client: Any, service: Any) -> None:
     source = client.inspect(service.large)
 
     assert source.width > 0
     assert source.reserved_bytes > 0
 
 
-def test_a_broken_image_is_an_error_with_its_place(client, service):
+def test_a_broken_image_is_an_error_with_its_place(client: Any, service: Any) -> None:
     with pytest.raises(FormatError) as caught:
         client.compress(service.broken)
 
@@ -83,7 +85,7 @@ def test_a_broken_image_is_an_error_with_its_place(client, service):
     assert str(caught.value).count(caught.value.problem) == 1
 
 
-def test_inspecting_a_broken_image_is_the_same_error(client, service):
+def test_inspecting_a_broken_image_is_the_same_error(client: Any, service: Any) -> None:
     with pytest.raises(FormatError) as inspected:
         client.inspect(service.broken)
     with pytest.raises(FormatError) as compressed:
@@ -92,7 +94,7 @@ def test_inspecting_a_broken_image_is_the_same_error(client, service):
     assert str(inspected.value) == str(compressed.value)
 
 
-def test_an_error_of_the_callers_iterator_comes_back_as_it_is(client, service):
+def test_an_error_of_the_callers_iterator_comes_back_as_it_is(client: Any, service: Any) -> None:
     def chunks():
         yield service.large[:1000]
         raise OSError("the disk is gone")
@@ -104,14 +106,14 @@ def test_an_error_of_the_callers_iterator_comes_back_as_it_is(client, service):
     assert service.counts.reported == before
 
 
-def test_a_missing_file_is_just_that(client):
+def test_a_missing_file_is_just_that(client: Any) -> None:
     with pytest.raises(FileNotFoundError):
         client.compress("/does/not/exist")
     with pytest.raises(FileNotFoundError):
         client.inspect("/does/not/exist")
 
 
-def test_a_full_service_is_asked_again(fake, monkeypatch):
+def test_a_full_service_is_asked_again(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses = []
     monkeypatch.setattr("time.sleep", pauses.append)
     with Client(fake.address, retries=3) as client, pytest.raises(BusyError) as caught:
@@ -122,7 +124,7 @@ def test_a_full_service_is_asked_again(fake, monkeypatch):
     assert all(0.125 <= pause <= 0.1875 for pause in pauses)
 
 
-def test_a_file_that_was_read_is_not_sent_again(fake):
+def test_a_file_that_was_read_is_not_sent_again(fake: Any) -> None:
     before = fake.counts.started
     with Client(fake.address, retries=3) as client, pytest.raises(BusyError):
         client.compress(io.BytesIO(b"FAKEbusy"))
@@ -130,18 +132,18 @@ def test_a_file_that_was_read_is_not_sent_again(fake):
     assert fake.counts.started == before + 1
 
 
-def test_no_try_is_made_when_its_time_would_be_up(fake):
+def test_no_try_is_made_when_its_time_would_be_up(fake: Any) -> None:
     with Client(fake.address, timeout=30) as client, pytest.raises(BusyError):
         client.compress(b"FAKEwait")
 
 
-def test_nobody_at_the_address_is_a_call_error():
+def test_nobody_at_the_address_is_a_call_error() -> None:
     with Client("127.0.0.1:1", timeout=5) as client, pytest.raises(CallError) as caught:
         client.compress(b"FAKEhalf")
 
     assert caught.value.code == "UNAVAILABLE"
 
 
-def test_health_tells_a_server_from_none(service):
+def test_health_tells_a_server_from_none(service: Any) -> None:
     assert health(service.address)
     assert not health("127.0.0.1:1", timeout=1)

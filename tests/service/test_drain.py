@@ -5,6 +5,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 import grpc
 import pytest
@@ -25,7 +26,7 @@ def get(url: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_a_call_that_runs_when_the_server_is_told_to_stop_is_finished():
+def test_a_call_that_runs_when_the_server_is_told_to_stop_is_finished() -> None:
     with Process("fake", drain_seconds=1.0) as process, Client(process.address, timeout=30) as client:
         go = threading.Event()
 
@@ -54,7 +55,7 @@ def test_a_call_that_runs_when_the_server_is_told_to_stop_is_finished():
         assert process.process.wait(10) == 0
 
 
-def test_the_process_is_gone_when_there_is_nothing_to_wait_for():
+def test_the_process_is_gone_when_there_is_nothing_to_wait_for() -> None:
     with Process("fake") as process:
         started = time.monotonic()
         process.process.send_signal(signal.SIGINT)
@@ -62,7 +63,7 @@ def test_the_process_is_gone_when_there_is_nothing_to_wait_for():
         assert time.monotonic() - started < 5
 
 
-def test_health_waits_for_the_kernels():
+def test_health_waits_for_the_kernels() -> None:
     """Calls are taken from the start, but nobody is sent here before the kernels are warm."""
     import dataclasses
 
@@ -88,7 +89,7 @@ def test_health_waits_for_the_kernels():
     assert seen[0] is False and seen[-1] is True and len(seen) > 5
 
 
-def test_two_servers_do_not_share_a_port(service):
+def test_two_servers_do_not_share_a_port(service: Any) -> None:
     import asyncio
 
     async def second():
@@ -98,7 +99,7 @@ def test_two_servers_do_not_share_a_port(service):
         asyncio.run(second())
 
 
-def test_the_http_side_knows_three_paths(service):
+def test_the_http_side_knows_three_paths(service: Any) -> None:
     assert get(f"{service.metrics}/healthz") == (200, "alive\n")
     assert get(f"{service.metrics}/readyz") == (200, "ready\n")
     assert get(f"{service.metrics}/metrics")[0] == 200

@@ -3,6 +3,7 @@
 import asyncio
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,14 +104,14 @@ class Awaited:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("inputs")
     (made / "in.png").write_bytes(DATA)
     return made
 
 
 @pytest.fixture(params=["library", "client", "async client"])
-def door(request, real: Service):
+def door(request: pytest.FixtureRequest, real: Service):
     if request.param == "client":
         with Client(real.address, timeout=60) as client:
             yield client
@@ -119,7 +120,7 @@ def door(request, real: Service):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_in_any_form_gives_the_same(door, folder, name):
+def test_a_file_in_any_form_gives_the_same(door: Any, folder: Path, name: Any) -> None:
     expected = compressor.compress(DATA, **QUICK).data
     make = FILES[name]
 
@@ -130,7 +131,7 @@ def test_a_file_in_any_form_gives_the_same(door, folder, name):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_samples_in_any_form_are_taken(door, folder, name):
+def test_samples_in_any_form_are_taken(door: Any, folder: Path, name: Any) -> None:
     source = SAMPLES[name](folder)
     expected = compressor.compress(source, **QUICK).data
 
@@ -144,7 +145,7 @@ def test_samples_in_any_form_are_taken(door, folder, name):
 
 @pytest.mark.parametrize("verb", ["compress", "inspect", "stream"])
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_image_is_a_settings_error(door, verb, name):
+def test_what_is_no_image_is_a_settings_error(door: Any, verb: str, name: Any) -> None:
     source, hint = REFUSED[name]
     if hasattr(source, "seek"):
         source.seek(0)
@@ -157,31 +158,31 @@ def test_what_is_no_image_is_a_settings_error(door, verb, name):
 
 
 @pytest.mark.parametrize("tiles", [TILES, iter(TILES)], ids=["list", "iterator"])
-def test_tiles_go_on_being_tiles(tiles):
+def test_tiles_go_on_being_tiles(tiles: Any) -> None:
     out = b"".join(compressor.stream(tiles, Settings(**QUICK), raw=RAW))
 
     assert Image.open(io.BytesIO(out)).size == (WIDTH, HEIGHT)
 
 
 @pytest.mark.parametrize("source", [DATA, PIXELS, HALVES, "in.png"], ids=["bytes", "array", "chunks", "name"])
-def test_raw_goes_with_tiles_alone(door, source):
+def test_raw_goes_with_tiles_alone(door: Any, source: Any) -> None:
     with pytest.raises(SettingsError, match="tiles"):
         b"".join(door.stream(source, Settings(), raw=RAW))
 
 
-def test_a_large_array_can_be_inspected(door):
+def test_a_large_array_can_be_inspected(door: Any) -> None:
     """One that is larger than a tile may be."""
     found = door.inspect(np.zeros((1500, 1500, 3), np.uint8))
 
     assert (found.width, found.channels) == (1500, 3)
 
 
-def test_an_open_file_is_read_from_where_it_stands(door, folder):
+def test_an_open_file_is_read_from_where_it_stands(door: Any, folder: Path) -> None:
     with open(folder / "in.png", "rb") as file:
         file.seek(0)
         assert door.inspect(file).format == "png"
 
 
-def test_a_missing_file_is_the_systems_error(door):
+def test_a_missing_file_is_the_systems_error(door: Any) -> None:
     with pytest.raises(FileNotFoundError):
         door.inspect("/nonexistent/in.png")

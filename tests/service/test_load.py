@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -72,7 +73,7 @@ def settled(process: Process) -> int:
 
 
 @pytest.mark.parametrize("delivery", list(Delivery))
-def test_senders_that_stop_in_the_middle_cost_little(process, image, delivery):
+def test_senders_that_stop_in_the_middle_cost_little(process: Process, image: bytes, delivery: Any) -> None:
     idle = process.rss_bytes
     data = large(process, image)
     settings = Settings(effort=Effort.FAST, format="jpeg", delivery=delivery)
@@ -102,7 +103,7 @@ def reader(call: grpc.Call) -> None:
         pass
 
 
-def test_readers_that_stop_cost_little(process, image):
+def test_readers_that_stop_cost_little(process: Process, image: bytes) -> None:
     idle = process.rss_bytes
     data = large(process, image)
     options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 << 10)]
@@ -121,7 +122,7 @@ def test_readers_that_stop_cost_little(process, image):
     assert rise / MIB < RISE_MIB_MAX
 
 
-def test_a_hundred_calls_over_one_channel_all_succeed(process):
+def test_a_hundred_calls_over_one_channel_all_succeed(process: Process) -> None:
     data = file_of(4 * MIB) if process.codec == "fake" else png(1730, 1156)
     with Client(process.address, timeout=300) as client, ThreadPoolExecutor(100) as pool:
         results = list(pool.map(lambda _: client.compress(data, format="jpeg"), range(100)))
@@ -130,7 +131,7 @@ def test_a_hundred_calls_over_one_channel_all_succeed(process):
     assert results[0].report.bytes_in == len(data)
 
 
-def test_memory_returns_to_the_system_after_a_storm(process, image):
+def test_memory_returns_to_the_system_after_a_storm(process: Process, image: bytes) -> None:
     idle = process.rss_bytes
     data = large(process, image)
     with Client(process.address, timeout=300) as client, ThreadPoolExecutor(8) as pool:
@@ -140,7 +141,7 @@ def test_memory_returns_to_the_system_after_a_storm(process, image):
     assert rise / MIB < RISE_MIB_MAX
 
 
-def test_a_reader_that_is_slow_gets_everything(process):
+def test_a_reader_that_is_slow_gets_everything(process: Process) -> None:
     data = file_of(8 * MIB) if process.codec == "fake" else png(1730, 1156)
     with Client(process.address, timeout=60, window_bytes=64 << 10) as client:
         with client.stream([data], IMMEDIATE) as stream:
@@ -152,7 +153,7 @@ def test_a_reader_that_is_slow_gets_everything(process):
         assert size == stream.report.bytes_out
 
 
-def test_a_stalled_call_does_not_hold_up_others(process, image):
+def test_a_stalled_call_does_not_hold_up_others(process: Process, image: bytes) -> None:
     data = large(process, image)
     sender = Sender(data, 0.5, IMMEDIATE)
     with grpc.insecure_channel(process.address) as channel, Client(process.address, timeout=30) as client:

@@ -99,13 +99,13 @@ def eight_at_once(side: int, limit_bytes: int, folder: Path) -> None:
     check_results(files, folder, 8)
 
 
-def test_eight_images_at_once_succeed_in_little_memory(tmp_path):
+def test_eight_images_at_once_succeed_in_little_memory(tmp_path: Path) -> None:
     """4 MP each; an idle server has about 200 MiB, and the pixels alone would be 96 MB more."""
     eight_at_once(2000, 256 * MIB, tmp_path)
 
 
 @pytest.mark.heavy
-def test_eight_images_of_100_megapixels_at_once_succeed_in_512_mebibytes(tmp_path):
+def test_eight_images_of_100_megapixels_at_once_succeed_in_512_mebibytes(tmp_path: Path) -> None:
     eight_at_once(10_000, 512 * MIB, tmp_path)
 
 
@@ -123,7 +123,7 @@ def impatient_codec(budget: int, wait_seconds: float):
     )
 
 
-def test_sixty_four_at_once_with_a_budget_for_a_few_all_come_through(tmp_path):
+def test_sixty_four_at_once_with_a_budget_for_a_few_all_come_through(tmp_path: Path) -> None:
     files = files_of(400, tmp_path)
     codec = impatient_codec(8 * MIB, wait_seconds=0.1)
     with Running(codec) as server:
@@ -136,7 +136,7 @@ def test_sixty_four_at_once_with_a_budget_for_a_few_all_come_through(tmp_path):
 
 
 @pytest.mark.heavy
-def test_sixty_four_of_100_megapixels_at_once_with_a_budget_of_160_mebibytes_all_come_through(tmp_path):
+def test_sixty_four_of_100_megapixels_at_once_with_a_budget_of_160_mebibytes_all_come_through(tmp_path: Path) -> None:
     files = files_of(10_000, tmp_path)
     with memory_group(512 * MIB) as group:
         options = ("--memory-budget", "160MiB", "--idle-seconds", "600")

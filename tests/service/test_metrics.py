@@ -1,6 +1,7 @@
 """What a scrape says after known calls."""
 
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -51,11 +52,11 @@ def running():
         'compressor_outcomes_total{outcome="failed"} 4.0',
     ],
 )
-def test_a_scrape_counts(running, sample):
+def test_a_scrape_counts(running: Any, sample: str) -> None:
     assert sample in running.scrape().splitlines()
 
 
-def test_promtool_has_nothing_to_say(running):
+def test_promtool_has_nothing_to_say(running: Any) -> None:
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=running.scrape(), capture_output=True, text=True, timeout=60
     )
@@ -63,14 +64,14 @@ def test_promtool_has_nothing_to_say(running):
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_without_a_profile_nothing_is_estimated_but_memory_is_measured(running):
+def test_without_a_profile_nothing_is_estimated_but_memory_is_measured(running: Any) -> None:
     page = running.scrape()
 
     assert "compressor_estimated" not in page and "compressor_methodology" not in page
     assert float(value_of(page, "compressor_memory_byte_seconds_total")) > 0.5
 
 
-def test_what_the_process_uses_is_estimated_and_never_falls():
+def test_what_the_process_uses_is_estimated_and_never_falls() -> None:
     basis = Basis(storage_class="hdd-3az", original_replaced=True, region="us-east-1", reserved_vcpus=2.0)
     with Running(fake_codec(), footprint=basis) as running:
         first = running.scrape()
@@ -96,7 +97,7 @@ def test_what_the_process_uses_is_estimated_and_never_falls():
     assert report.footprint.used_co2e_grams.low > 0 and report.footprint.storage_class == "hdd-3az"
 
 
-def test_reports_have_a_footprint_unless_the_profile_is_off(running):
+def test_reports_have_a_footprint_unless_the_profile_is_off(running: Any) -> None:
     with Client(running.address) as client:
         footprint = client.compress(file_of(1000)).report.footprint
     assert footprint.profile == "conservative" and footprint.used_co2e_grams is None

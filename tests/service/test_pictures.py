@@ -66,7 +66,7 @@ both = pytest.mark.parametrize("send", [by_client, by_async_client])
 @both
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
-def test_a_picture_that_is_sent_gives_the_same_as_here(real: Service, send: Verb, format: str, policy: str):
+def test_a_picture_that_is_sent_gives_the_same_as_here(real: Service, send: Verb, format: str, policy: str) -> None:
     settings = {"format": format, "metadata": policy, "effort": "fast"}
     here, sent = compressor.compress(described(), **settings), send(real.address, described(), **settings)
     found = Image.open(io.BytesIO(sent.data))
@@ -83,7 +83,7 @@ def test_a_picture_that_is_sent_gives_the_same_as_here(real: Service, send: Verb
 
 @both
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P"])
-def test_a_picture_of_other_pixels_gives_the_same_as_here(real: Service, send: Verb, mode: str):
+def test_a_picture_of_other_pixels_gives_the_same_as_here(real: Service, send: Verb, mode: str) -> None:
     here, sent = compressor.compress(described(mode)), send(real.address, described(mode))
 
     assert sent.data == here.data
@@ -91,7 +91,7 @@ def test_a_picture_of_other_pixels_gives_the_same_as_here(real: Service, send: V
 
 
 @both
-def test_what_a_picture_lost_is_in_the_report(real: Service, send: Verb):
+def test_what_a_picture_lost_is_in_the_report(real: Service, send: Verb) -> None:
     for image in (Image.fromarray(PIXELS).convert("CMYK"), Image.new("I;16", (16, 16))):
         here, sent = compressor.compress(image, format="png"), send(real.address, image, format="png")
 
@@ -100,7 +100,7 @@ def test_what_a_picture_lost_is_in_the_report(real: Service, send: Verb):
 
 
 @both
-def test_a_picture_that_lost_something_cannot_be_lossless(real: Service, send: Verb):
+def test_a_picture_that_lost_something_cannot_be_lossless(real: Service, send: Verb) -> None:
     image, reasons = Image.fromarray(PIXELS).convert("CMYK"), set()
     for compress in (compressor.compress, lambda *a, **b: send(real.address, *a, **b)):
         with pytest.raises(UnsupportedError, match="lossless: CMYK can't be kept on the way to png") as caught:
@@ -112,7 +112,7 @@ def test_a_picture_that_lost_something_cannot_be_lossless(real: Service, send: V
 
 
 @both
-def test_too_many_metadata_are_refused_before_anything_is_sent(real: Service, send: Verb):
+def test_too_many_metadata_are_refused_before_anything_is_sent(real: Service, send: Verb) -> None:
     image = Image.fromarray(PIXELS)
     image.info["xmp"] = bytes(wire.RAW_METADATA_BYTES_MAX + 1)
     before = real.counts.started
@@ -123,7 +123,7 @@ def test_too_many_metadata_are_refused_before_anything_is_sent(real: Service, se
 
 
 @both
-def test_the_most_metadata_arrive(real: Service, send: Verb):
+def test_the_most_metadata_arrive(real: Service, send: Verb) -> None:
     image = Image.fromarray(PIXELS)
     image.info["xmp"] = RNG.bytes(wire.RAW_METADATA_BYTES_MAX)
 
@@ -137,7 +137,7 @@ def test_the_most_metadata_arrive(real: Service, send: Verb):
         ({"comments": [""] * 5000}, r"raw\.comments has 5000"),
     ],
 )
-def test_the_service_refuses_too_many_metadata_itself(real: Service, metadata: dict[str, object], message: str):
+def test_the_service_refuses_too_many_metadata_itself(real: Service, metadata: dict[str, object], message: str) -> None:
     upload = Upload(pb.CompressRequest, 1 << 18)
     requests = [*upload.start(Settings(), None), pb.CompressRequest(raw=pb.Raw(**SHAPE, **metadata))]
     with grpc.insecure_channel(real.address) as channel:
@@ -153,7 +153,7 @@ def test_the_service_refuses_too_many_metadata_itself(real: Service, metadata: d
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
-def test_damaged_metadata_harm_nothing(real: Service, format: str, policy: str):
+def test_damaged_metadata_harm_nothing(real: Service, format: str, policy: str) -> None:
     raw = Raw(**SHAPE, icc_profile=b"RGB " * 90, exif=HOSTILE, xmp=b"\xff\0<", comments=("\0", "", "Exif\0\0: é"))
     settings = Settings(format=format, metadata=policy, effort="fast")
     with Client(real.address, timeout=60) as client, client.stream(TILES, settings, raw=raw) as stream:
@@ -165,7 +165,7 @@ def test_damaged_metadata_harm_nothing(real: Service, format: str, policy: str):
         assert Image.open(io.BytesIO(sent)).size == (48, 40)
 
 
-def test_metadata_of_raw_samples_are_charged(real: Service):
+def test_metadata_of_raw_samples_are_charged(real: Service) -> None:
     xmp = bytes(100_000)
     charged = []
     for raw in (Raw(**SHAPE), Raw(**SHAPE, xmp=xmp)):

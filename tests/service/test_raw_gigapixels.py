@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -74,7 +75,7 @@ def check_result(picture: tiled_images.Picture, format: str, result: Path) -> No
 
 
 @pytest.mark.parametrize("format, rows", [("jpeg", 512), ("png", 100)])
-def test_the_widest_picture_comes_as_tiles_in_little_memory(tmp_path, format, rows):
+def test_the_widest_picture_comes_as_tiles_in_little_memory(tmp_path: Path, format: str, rows: int) -> None:
     picture = tiled_images.Picture(WIDTH, rows, strip_rows=128)
     sent(picture, format, tmp_path / "result")
     check_result(picture, format, tmp_path / "result")
@@ -82,7 +83,7 @@ def test_the_widest_picture_comes_as_tiles_in_little_memory(tmp_path, format, ro
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("format, rows", [("jpeg", 8000), ("png", 8000), ("jpeg", WIDTH)])
-def test_memory_is_flat_however_high_the_picture_of_tiles_is(tmp_path, format, rows):
+def test_memory_is_flat_however_high_the_picture_of_tiles_is(tmp_path: Path, format: str, rows: Any) -> None:
     low = sent(tiled_images.Picture(WIDTH, 512, strip_rows=128), format, tmp_path / "low")
     picture = tiled_images.Picture(WIDTH, rows)
     high = sent(picture, format, tmp_path / "high")

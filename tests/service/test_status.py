@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -57,7 +58,7 @@ def subclasses(kind: type) -> set[type]:
     return {kind} | {below for child in kind.__subclasses__() for below in subclasses(child)}
 
 
-def test_every_error_has_a_status():
+def test_every_error_has_a_status() -> None:
     ours = {kind for kind in subclasses(CompressorError) if kind.__module__ == errors.__name__}
 
     assert ours - {CompressorError, errors.CallError} == set(status.CODES)  # which only clients raise
@@ -76,7 +77,7 @@ def test_every_error_has_a_status():
     ],
     ids=repr,
 )
-def test_errors_survive_the_way_to_the_client(error):
+def test_errors_survive_the_way_to_the_client(error: Any) -> None:
     back = wire.error_from_failure(status.failure_of(error))
 
     assert type(back) is type(error)
@@ -84,7 +85,7 @@ def test_errors_survive_the_way_to_the_client(error):
     assert vars(back) == vars(error)
 
 
-def test_a_setting_out_of_range_is_an_invalid_argument_with_its_field(stub, service):
+def test_a_setting_out_of_range_is_an_invalid_argument_with_its_field(stub: Any, service: Any) -> None:
     error, failure, details = failed(stub, upload(service.small, settings=pb.Settings(quality=101)))
 
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -94,14 +95,14 @@ def test_a_setting_out_of_range_is_an_invalid_argument_with_its_field(stub, serv
     assert "101" in violation.description
 
 
-def test_an_enum_value_of_a_newer_client_is_an_invalid_argument(stub, service):
+def test_an_enum_value_of_a_newer_client_is_an_invalid_argument(stub: Any, service: Any) -> None:
     error, failure, _ = failed(stub, upload(service.small, settings=pb.Settings(format=99)))
 
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert failure.field == "format"
 
 
-def test_a_broken_image_is_an_invalid_argument_with_place_and_offset(stub, service):
+def test_a_broken_image_is_an_invalid_argument_with_place_and_offset(stub: Any, service: Any) -> None:
     error, failure, details = failed(stub, upload(service.broken))
 
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -122,22 +123,22 @@ def test_a_broken_image_is_an_invalid_argument_with_place_and_offset(stub, servi
     ],
     ids=["no settings", "settings twice", "tile without raw", "raw after chunk", "nothing"],
 )
-def test_parts_out_of_order_are_invalid_arguments(stub, parts):
+def test_parts_out_of_order_are_invalid_arguments(stub: Any, parts: Any) -> None:
     error, failure, _ = failed(stub, parts)
 
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert failure.field == "part"
 
 
-def test_what_is_not_ours_is_unimplemented(fake_stub):
+def test_what_is_not_ours_is_unimplemented(fake_stub: Any) -> None:
     assert failed(fake_stub, upload(b"FAKEnope"))[0].code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_what_will_never_fit_is_resource_exhausted(fake_stub):
+def test_what_will_never_fit_is_resource_exhausted(fake_stub: Any) -> None:
     assert failed(fake_stub, upload(b"FAKEover"))[0].code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_what_does_not_fit_now_is_unavailable_and_says_when_to_come_back(fake_stub):
+def test_what_does_not_fit_now_is_unavailable_and_says_when_to_come_back(fake_stub: Any) -> None:
     error, failure, details = failed(fake_stub, upload(b"FAKEbusy"))
 
     assert error.code() is grpc.StatusCode.UNAVAILABLE
@@ -145,7 +146,7 @@ def test_what_does_not_fit_now_is_unavailable_and_says_when_to_come_back(fake_st
     assert detail(details, error_details_pb2.RetryInfo).retry_delay.ToMilliseconds() == 125
 
 
-def test_a_bug_is_internal_with_a_message_and_no_secrets(fake_stub, caplog):
+def test_a_bug_is_internal_with_a_message_and_no_secrets(fake_stub: Any, caplog: pytest.LogCaptureFixture) -> None:
     error, failure, _ = failed(fake_stub, upload(b"FAKEbug!"))
 
     assert error.code() is grpc.StatusCode.INTERNAL
@@ -154,7 +155,7 @@ def test_a_bug_is_internal_with_a_message_and_no_secrets(fake_stub, caplog):
     assert any(record.exc_info for record in caplog.records)
 
 
-def test_an_error_far_into_a_large_upload_arrives_with_its_offset(fake_stub):
+def test_an_error_far_into_a_large_upload_arrives_with_its_offset(fake_stub: Any) -> None:
     for _ in range(20):
         error, failure, _ = failed(fake_stub, upload(file_of(8 << 20, b"late")))
 
@@ -167,7 +168,7 @@ def test_an_error_far_into_a_large_upload_arrives_with_its_offset(fake_stub):
     [lambda data: pb.Finish(total_bytes=len(data) + 1), lambda data: pb.Finish(total_bytes=len(data), crc32c=1)],
     ids=["wrong total", "wrong checksum"],
 )
-def test_an_upload_that_is_not_what_its_sender_says_is_data_loss(stub, service, finish):
+def test_an_upload_that_is_not_what_its_sender_says_is_data_loss(stub: Any, service: Any, finish: Any) -> None:
     before = service.counts.reported
     error, _, _ = failed(stub, upload(service.small, finish=finish(service.small)))
 
@@ -176,22 +177,22 @@ def test_an_upload_that_is_not_what_its_sender_says_is_data_loss(stub, service, 
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 1])
-def test_an_upload_without_finish_is_data_loss(stub, service, share):
+def test_an_upload_without_finish_is_data_loss(stub: Any, service: Any, share: float) -> None:
     sent = service.small[: int(len(service.small) * share)]
     parts = [part for part in upload(sent) if part.WhichOneof("part") != "finish"]
 
     assert failed(stub, parts)[0].code() is grpc.StatusCode.DATA_LOSS
 
 
-def test_a_call_without_any_part_is_data_loss(stub):
+def test_a_call_without_any_part_is_data_loss(stub: Any) -> None:
     assert failed(stub, [])[0].code() is grpc.StatusCode.DATA_LOSS
 
 
-def test_an_empty_file_is_an_invalid_argument(stub):
+def test_an_empty_file_is_an_invalid_argument(stub: Any) -> None:
     assert failed(stub, upload(b""))[0].code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_message_over_the_limit_is_resource_exhausted(stub):
+def test_a_message_over_the_limit_is_resource_exhausted(stub: Any) -> None:
     parts = [Part(settings=pb.Settings()), Part(chunk=bytes(wire.MESSAGE_BYTES_MAX + 1))]
     with pytest.raises(grpc.RpcError) as caught:
         list(stub.Compress(iter(parts)))
@@ -199,7 +200,7 @@ def test_a_message_over_the_limit_is_resource_exhausted(stub):
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_bytes_that_are_no_message_are_an_invalid_argument(service):
+def test_bytes_that_are_no_message_are_an_invalid_argument(service: Any) -> None:
     with grpc.insecure_channel(service.address) as channel:
         method = channel.stream_stream("/compressor.v1.CompressorService/Compress")
         with pytest.raises(grpc.RpcError) as caught:
@@ -208,7 +209,7 @@ def test_bytes_that_are_no_message_are_an_invalid_argument(service):
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_deadline_ends_the_call_and_its_thread(stub, service):
+def test_a_deadline_ends_the_call_and_its_thread(stub: Any, service: Any) -> None:
     before = service.counts.closed
 
     def endless():
@@ -223,7 +224,7 @@ def test_a_deadline_ends_the_call_and_its_thread(stub, service):
     assert eventually(lambda: service.counts.closed > before, 1)
 
 
-def test_a_client_that_does_not_move_is_told_that_its_time_is_up(idle):
+def test_a_client_that_does_not_move_is_told_that_its_time_is_up(idle: Any) -> None:
     def endless():
         yield Part(settings=pb.Settings())
         yield Part(chunk=b"FAKEhalf")
@@ -234,7 +235,7 @@ def test_a_client_that_does_not_move_is_told_that_its_time_is_up(idle):
         assert failed(stub, endless())[0].code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_a_client_that_sends_nothing_is_told_that_its_time_is_up(idle):
+def test_a_client_that_sends_nothing_is_told_that_its_time_is_up(idle: Any) -> None:
     def nothing():
         time.sleep(2)
         yield from ()
@@ -244,7 +245,7 @@ def test_a_client_that_sends_nothing_is_told_that_its_time_is_up(idle):
         assert failed(stub, nothing())[0].code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_a_client_that_does_not_read_is_cut_off(idle):
+def test_a_client_that_does_not_read_is_cut_off(idle: Any) -> None:
     before = idle.counts.closed
     options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1 << 16)]
     with grpc.insecure_channel(idle.address, options) as channel:
@@ -257,7 +258,7 @@ def test_a_client_that_does_not_read_is_cut_off(idle):
     assert caught.value.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
-def test_one_call_more_than_there_may_be_is_unavailable():
+def test_one_call_more_than_there_may_be_is_unavailable() -> None:
     from tests.service.fake_pipeline import fake_codec
 
     with Running(fake_codec(), calls_max=1) as running, grpc.insecure_channel(running.address) as channel:
@@ -273,7 +274,7 @@ def test_one_call_more_than_there_may_be_is_unavailable():
     assert failure.retry_after_seconds > 0
 
 
-def test_initial_metadata_comes_before_anything_is_sent(stub):
+def test_initial_metadata_comes_before_anything_is_sent(stub: Any) -> None:
     call = stub.Compress(held := Held(silent=True), timeout=10)
 
     metadata = dict(call.initial_metadata())
@@ -284,7 +285,7 @@ def test_initial_metadata_comes_before_anything_is_sent(stub):
     call.cancel()
 
 
-def test_health_knows_the_service(service):
+def test_health_knows_the_service(service: Any) -> None:
     with grpc.insecure_channel(service.address) as channel:
         check = health_pb2_grpc.HealthStub(channel).Check
         for name in ("", "compressor.v1.CompressorService"):
@@ -292,7 +293,7 @@ def test_health_knows_the_service(service):
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_reflection_lists_the_service(service):
+def test_reflection_lists_the_service(service: Any) -> None:
     with grpc.insecure_channel(service.address) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
 
@@ -325,6 +326,6 @@ class Held:
         self._go.set()
 
 
-def test_code_names_are_those_of_google_rpc():
+def test_code_names_are_those_of_google_rpc() -> None:
     assert wire.code_name(code_pb2.DATA_LOSS) == "DATA_LOSS"
     assert wire.code_name(99) == "CODE_99"

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -58,17 +59,17 @@ REFUSED_BY_CLIENT = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory):
     return write(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(autouse=True)
-def _in_folder(folder, monkeypatch):
+def _in_folder(folder, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(folder)
 
 
 @pytest.mark.parametrize("config, field", REFUSED_BY_SERVER, ids=str)
-def test_a_server_does_not_start_with_it(config, field):
+def test_a_server_does_not_start_with_it(config: Any, field: Any) -> None:
     with pytest.raises(SettingsError) as caught:
         Server(ServerConfig(**config), fake_codec())
     assert caught.value.field == field
@@ -77,26 +78,26 @@ def test_a_server_does_not_start_with_it(config, field):
 
 
 @pytest.mark.parametrize("access, field", REFUSED_BY_CLIENT, ids=str)
-def test_a_client_does_not_connect_with_it(access, field):
+def test_a_client_does_not_connect_with_it(access: Any, field: Any) -> None:
     with pytest.raises(SettingsError) as caught:
         connect("127.0.0.1:1", Access(**access))
     assert caught.value.field == field
 
 
 @pytest.mark.parametrize("access", [{"tls_key": "client.key"}, {"tls_cert": "server.crt", "tls_key": "client.key"}])
-def test_a_probe_does_not_ask_with_it(access):
+def test_a_probe_does_not_ask_with_it(access: Any) -> None:
     with pytest.raises(SettingsError):
         health("127.0.0.1:1", 1.0, Access(**access))
 
 
-def test_a_chain_and_authorities_that_overlap_are_fine(folder):
+def test_a_chain_and_authorities_that_overlap_are_fine(folder: Any) -> None:
     (folder / "chain.crt").write_bytes((folder / "server.crt").read_bytes() + (folder / "ca.crt").read_bytes())
     config = {"tls_cert": "chain.crt", "tls_key": "server.key", "tls_client_ca": "overlapping-authorities.crt"}
     Server(ServerConfig(**config), fake_codec())
     Server(ServerConfig(tls_cert="both-in-one", tls_key="both-in-one"), fake_codec())
 
 
-def test_no_secret_is_shown_by_what_holds_it():
+def test_no_secret_is_shown_by_what_holds_it() -> None:
     from compressor import credentials
 
     assert b"PRIVATE" in credentials.identity("server.crt", "server.key").key
@@ -119,7 +120,7 @@ def run(*words, **environment):
     ],
     ids=str,
 )
-def test_the_command_ends_with_2_and_never_listens(words, environment, flag):
+def test_the_command_ends_with_2_and_never_listens(words: Any, environment: Any, flag: str) -> None:
     port = free_port()
     ran = run("serve", "--address", f"127.0.0.1:{port}", "--metrics-address", "none", *words, **environment)
 
@@ -130,13 +131,13 @@ def test_the_command_ends_with_2_and_never_listens(words, environment, flag):
         socket.create_connection(("127.0.0.1", port), 1)
 
 
-def test_a_configuration_file_can_be_half_too(folder):
+def test_a_configuration_file_can_be_half_too(folder: Any) -> None:
     (folder / "half.toml").write_text('tls_cert = "server.crt"\n')
     assert run("--config", "half.toml", "serve").returncode == 2
 
 
 @pytest.mark.parametrize("command", [["compress", "in.jpg", "--server"], ["batch", "in", "out", "--server"]])
-def test_commands_refuse_half_a_configuration_before_they_begin(folder, command):
+def test_commands_refuse_half_a_configuration_before_they_begin(folder: Any, command: Any) -> None:
     (folder / "in.jpg").write_bytes(b"")
     (folder / "in").mkdir(exist_ok=True)
     ran = run(*command, "127.0.0.1:1", "--tls-ca", "ca.crt", "--tls-key", "client.key")

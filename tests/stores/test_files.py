@@ -247,7 +247,9 @@ def test_a_failing_body_leaves_the_folder_as_it_was(store: Files, folder: Path) 
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_that_may_not_be_listed_ends_the_listing_or_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_may_not_be_listed_ends_the_listing_or_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By a stand-in for the system's refusal: root is refused nothing."""
     for name in ("a/1", "private/2", "z/3"):
         (tmp_path / name).parent.mkdir()

@@ -1,6 +1,7 @@
 """Scanlines to RGBA of 16 bits and back, against the twin."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def words(lines):
 
 @pytest.mark.parametrize("color, depth", FORMATS)
 @pytest.mark.parametrize("width, height", [(1, 1), (7, 3), (16, 2), (33, 5)])
-def test_every_form_is_expanded_as_the_reference_says(color, depth, width, height):
+def test_every_form_is_expanded_as_the_reference_says(color: Any, depth: Any, width: int, height: int) -> None:
     rng = np.random.default_rng(width)
     header = header_of(color, depth, width, height)
     rows = rng.integers(0, 256, (height, header.row_bytes), np.uint8)
@@ -54,7 +55,7 @@ def test_every_form_is_expanded_as_the_reference_says(color, depth, width, heigh
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
-def test_what_is_expanded_is_packed_again(color, depth):
+def test_what_is_expanded_is_packed_again(color: Any, depth: Any) -> None:
     header = header_of(color, depth, 21, 9)
     rows = np.random.default_rng(5).integers(0, 256, (9, header.row_bytes), np.uint8)
     if color == PALETTE:
@@ -70,7 +71,7 @@ def test_what_is_expanded_is_packed_again(color, depth):
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_needs_and_colors_agree_with_the_reference(data):
+def test_needs_and_colors_agree_with_the_reference(data: Any) -> None:
     sample = st.sampled_from([0, 0xFFFF, 0x5555, 0xAAAA, 0x1111, 0x8888, 0x4242, 0x4243])
     grey = data.draw(st.booleans())
     pixel = sample.map(lambda v: (v, v, v, 0xFFFF)) if grey else st.tuples(sample, sample, sample, sample)
@@ -87,21 +88,21 @@ def test_needs_and_colors_agree_with_the_reference(data):
     assert [rgba(int(color)) for color in colors[:count]] == list(dict.fromkeys(itertools.chain(*lines)))
 
 
-def test_constants_are_told_apart():
+def test_constants_are_told_apart() -> None:
     names = (rgba16.DEEP, rgba16.COLORED, rgba16.TRANSLUCENT, rgba16.BITS4, rgba16.BITS2, rgba16.BITS1)
 
     assert names == tuple(BITS.values())
 
 
 @pytest.mark.parametrize("extra, expected", [(0, 256), (1, 257)])
-def test_256_colours_are_counted_and_one_more_is_too_many(extra, expected):
+def test_256_colours_are_counted_and_one_more_is_too_many(extra: int, expected: int) -> None:
     pixels = (np.arange(256 + extra, dtype=np.uint64) << np.uint64(54)).reshape(1, -1)  # all in a few slots
     pixels |= np.arange(256 + extra, dtype=np.uint64)
 
     assert find_colors(pixels, np.zeros(256, np.uint64), np.full(1024, -1, np.int64), 0) == expected
 
 
-def test_arrays_that_are_too_short_are_refused():
+def test_arrays_that_are_too_short_are_refused() -> None:
     rows, pixels = np.zeros((2, 4), np.uint8), np.zeros((2, 2), np.uint64)
     colors, slots = np.zeros(256, np.uint64), np.full(1024, -1, np.int64)
 

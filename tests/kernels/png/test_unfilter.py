@@ -1,5 +1,7 @@
 """PNG filters and expansion to pixels against their twins (W3C PNG clauses 7.2, 9, 11.3.1.1 and 12.7)."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +27,7 @@ def images(draw):
 
 
 @given(images())
-def test_unfilter_agrees_with_the_reference(image):
+def test_unfilter_agrees_with_the_reference(image: Any) -> None:
     bpp, kinds, above, data = image
     out = np.empty((len(kinds), above.size), np.uint8)
     filtered = b"".join(bytes([kind]) + row for kind, row in zip(kinds, data, strict=True))
@@ -39,7 +41,7 @@ def test_unfilter_agrees_with_the_reference(image):
 
 
 @given(images())
-def test_filter_rows_takes_the_cheapest_type_and_agrees_with_the_reference(image):
+def test_filter_rows_takes_the_cheapest_type_and_agrees_with_the_reference(image: Any) -> None:
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     out = np.empty((len(data), 1 + above.size), np.uint8)
@@ -55,7 +57,7 @@ def test_filter_rows_takes_the_cheapest_type_and_agrees_with_the_reference(image
 
 
 @given(images())
-def test_unfilter_undoes_filter_rows(image):
+def test_unfilter_undoes_filter_rows(image: Any) -> None:
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     filtered = np.empty((len(data), 1 + above.size), np.uint8)
@@ -68,7 +70,7 @@ def test_unfilter_undoes_filter_rows(image):
 
 
 @pytest.mark.parametrize("bpp", [1, 3, 4])
-def test_paeth_predictor_is_right_for_neighbours_of_every_kind(bpp):
+def test_paeth_predictor_is_right_for_neighbours_of_every_kind(bpp: int) -> None:
     """All orders of a, b, c and all ties: every fifth value, both ends, and their direct neighbours.
 
     Pixels come in pairs: the left one is stored as a with its own prediction taken off, the right one as 0, so that
@@ -91,7 +93,7 @@ def test_paeth_predictor_is_right_for_neighbours_of_every_kind(bpp):
     np.testing.assert_array_equal(out[0].reshape(-1, 2, bpp)[:, 1], np.repeat(expected, bpp).reshape(-1, bpp))
 
 
-def test_unfilter_names_the_row_whose_filter_type_does_not_exist():
+def test_unfilter_names_the_row_whose_filter_type_does_not_exist() -> None:
     filtered = np.array([0, 1, 2, 3, 5, 1, 2, 3, 0, 1, 2, 3], np.uint8)
     out = np.zeros((3, 3), np.uint8)
 
@@ -99,13 +101,13 @@ def test_unfilter_names_the_row_whose_filter_type_does_not_exist():
     assert out[0].tolist() == [1, 2, 3]
 
 
-def test_unfilter_refuses_arrays_that_are_too_short():
+def test_unfilter_refuses_arrays_that_are_too_short() -> None:
     assert unfilter(np.zeros(5, np.uint8), 1, np.zeros(3, np.uint8), np.zeros((2, 3), np.uint8)) < 0
     assert unfilter(np.zeros(8, np.uint8), 1, np.zeros(2, np.uint8), np.zeros((2, 3), np.uint8)) < 0
 
 
 @given(st.sampled_from((1, 2, 4)), st.integers(1, 40), st.data())
-def test_expand_bits_agrees_with_the_reference(depth, width, data):
+def test_expand_bits_agrees_with_the_reference(depth: Any, width: Any, data: Any) -> None:
     row_bytes = (width * depth + 7) // 8
     row = data.draw(st.binary(min_size=row_bytes, max_size=row_bytes))
     scale = 255 // (2**depth - 1)
@@ -116,12 +118,12 @@ def test_expand_bits_agrees_with_the_reference(depth, width, data):
     assert out[0].tolist() == [value * scale for value in reference.samples(row, depth, width)]
 
 
-def test_expand_bits_refuses_rows_that_are_too_short():
+def test_expand_bits_refuses_rows_that_are_too_short() -> None:
     assert expand_bits(np.zeros((1, 1), np.uint8), 4, 17, np.zeros((1, 3), np.uint8)) == -1
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_look_up_takes_the_entries_of_the_palette(channels):
+def test_look_up_takes_the_entries_of_the_palette(channels: int) -> None:
     rng = np.random.default_rng(1)
     palette = rng.integers(0, 256, (256, channels), dtype=np.uint8)
     indices = rng.integers(0, 256, (3, 100), dtype=np.uint8)
@@ -134,7 +136,7 @@ def test_look_up_takes_the_entries_of_the_palette(channels):
 
 @settings(max_examples=20)
 @given(st.sampled_from((1, 3)), st.binary(min_size=24, max_size=24))
-def test_color_key_makes_exactly_its_colour_transparent(channels, data):
+def test_color_key_makes_exactly_its_colour_transparent(channels: Any, data: Any) -> None:
     pixels = np.frombuffer(data, np.uint8).reshape(2, -1, channels)
     key = pixels[0, 1].copy()
     out = np.empty((*pixels.shape[:2], channels + 1), np.uint8)
@@ -145,7 +147,7 @@ def test_color_key_makes_exactly_its_colour_transparent(channels, data):
     np.testing.assert_array_equal(out[..., channels], np.where((pixels == key).all(2), 0, 255))
 
 
-def test_reduce16_rounds_every_value():
+def test_reduce16_rounds_every_value() -> None:
     """round(v / 257), which has no ties."""
     values = np.arange(65536, dtype=">u2")
     out = np.empty((1, 65536, 1), np.uint8)
@@ -155,7 +157,7 @@ def test_reduce16_rounds_every_value():
     np.testing.assert_array_equal(out[0, :, 0], np.rint(np.arange(65536) / 257))
 
 
-def test_reduce16_compares_all_16_bits_with_the_key():
+def test_reduce16_compares_all_16_bits_with_the_key() -> None:
     rows = np.array([[0x12, 0x34, 0x12, 0x35]], np.uint8)
     out = np.empty((1, 2, 2), np.uint8)
 
@@ -165,7 +167,7 @@ def test_reduce16_compares_all_16_bits_with_the_key():
 
 
 @given(images(), st.integers(0, 6))
-def test_filter_rows_does_what_it_is_told(image, choice):
+def test_filter_rows_does_what_it_is_told(image: Any, choice: Any) -> None:
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     out = np.empty((len(data), 1 + above.size), np.uint8)
@@ -180,7 +182,7 @@ def test_filter_rows_does_what_it_is_told(image, choice):
         over = line
 
 
-def test_filter_rows_refuses_arrays_that_are_too_short():
+def test_filter_rows_refuses_arrays_that_are_too_short() -> None:
     rows, above, seen = np.zeros((2, 3), np.uint8), np.zeros(3, np.uint8), np.zeros(1024, np.uint64)
     out = np.zeros((2, 4), np.uint8)
 
