@@ -1,13 +1,14 @@
-"""From chunks to chunks: recognise the source, choose the route, deliver, and say what was done.
+"""From chunks to chunks: recognize the source, choose the route, deliver the result, and report what was done.
 
-    stream(chunks, settings) → Stream      bounded memory, any size
-    compress(image, quality=…) → Result    the same for what fits in memory
+    stream(chunks, settings) → Stream      an image of any size, in bounded memory
+    compress(image, quality=…) → Result    an image whose result fits in memory
     inspect(chunks) → Source               the header only
 
 All three take any of `inputs`.
 
-`opening` chooses the route by what the source is and what was asked for, `routes` are the ways from bytes to bytes, and
-`delivery` leads one image along its route. `examining` looks at a file that is there as a whole.
+`routing` chooses the route by what the source is and what was requested. `to_jpeg`, `to_png` and `to_other` plan the
+routes and carry them out, `candidates` chooses between results and the source, and `delivery` takes one image through
+all of it. `validation` decodes a file that is complete.
 """
 
 import dataclasses
@@ -18,9 +19,9 @@ from typing import Any
 from compressor.bytestream import ByteStream
 from compressor.errors import UnsupportedError
 from compressor.memory import Resources
-from compressor.pipeline import routing
 from compressor.pipeline.delivery import Stream, metadata_charger
 from compressor.pipeline.routes import RouteContext
+from compressor.pipeline.routing import route_file, route_raw
 from compressor.pipeline.sources import source_of
 from compressor.pipeline.stages import Stages
 from compressor.settings import Format, Raw, Result, Settings, Source
@@ -28,7 +29,7 @@ from compressor.spool import Spool
 
 
 def reject_unsupported(settings: Settings) -> None:
-    """Raises UnsupportedError for settings whose feature this version does not have."""
+    """Raise UnsupportedError for settings that this version does not support."""
     if settings.target_score is not None:
         raise UnsupportedError("target_score is not supported yet")
     if settings.max_bytes is not None:
@@ -41,7 +42,7 @@ _shared: list[Resources] = []
 
 
 def shared_resources() -> Resources:
-    """What calls without resources of their own share: no budgets, the default spool directory."""
+    """Return the resources of calls that bring none: no budgets, the default spool directory."""
     if not _shared:
         _shared.append(Resources())
     return _shared[0]
@@ -60,7 +61,7 @@ def stream(
     chunks        of an encoded file, or any other of `inputs`; with `raw`, tiles in raster order
     raw           geometry of the tiles
     resources     budgets and spool directory; None: those of `shared_resources`
-    still_wanted  called now and then while memory is waited for; what it raises ends the wait
+    still_wanted  called repeatedly while the call waits for memory; an exception that it raises ends the wait
     """
     settings = settings or Settings()
     reject_unsupported(settings)
@@ -75,8 +76,10 @@ def inspect(
     raw: Raw | None = None,
     resources: Resources | None = None,
 ) -> Source:
-    """Return what an image is and what compressing it would reserve. Takes what `stream` takes, and reads no further
-    than it must."""
+    """Return what an image is and how much memory its compression would reserve.
+
+    Takes what `stream` takes, and reads no further than it must.
+    """
     settings = settings or Settings()
     reject_unsupported(settings)
     raw, parts = source_of(chunks, raw)
@@ -91,10 +94,10 @@ def inspect(
         context = RouteContext(settings, Stages(), spool, hold)
         try:
             if raw is not None:
-                source, _ = routing.open_raw(raw, parts, context)
+                source = route_raw(raw, parts, context).source
             else:
                 original = spool()
-                source, _ = routing.open_file(ByteStream(parts, original.write, hold=hold), original, context)
+                source = route_file(ByteStream(parts, original.write, hold=hold), original, context).source
             metadata_bytes = reservation.bytes - resources.overhead
             return dataclasses.replace(source, reserved_bytes=source.reserved_bytes + metadata_bytes)
         finally:
@@ -112,7 +115,7 @@ def compress(image: Any, *, resources: Resources | None = None, **settings: Any)
     """
     chosen = Settings(**settings)
     with stream(image, chosen, resources=resources) as job:
-        data = io.BytesIO()  # of all ways to put pieces together the one that copies least: its own bytes come out
+        data = io.BytesIO()  # the way to join pieces that copies least: `getvalue` returns its own buffer
         for piece in job:
             data.write(piece)
         return Result(data.getvalue(), job.report)

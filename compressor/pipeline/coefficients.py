@@ -1,4 +1,4 @@
-"""Where coefficient rows come from, whatever the process of a JPEG, and how two images' rows are compared."""
+"""The coefficient rows of a JPEG, whatever its process, and a fingerprint by which the rows of two are compared."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,11 +22,12 @@ PACKED_BLOCKS = 1024  # of a row, by one call
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """A JPEG whose coefficient rows can be had: as it arrives, or in several scans from a spool.
+    """The coefficients of a JPEG. Take the rows first, then ask for `end`, then take the rest.
 
-    rest     what follows the image, to be taken after the rows
-    end      where in the source the image ends; asked for between the rows and the rest
-    source   the whole file, once the rest has been taken; where delivery is immediate it is not there
+    rows     coefficient rows, as the file arrives or, where a row needs several scans, from a spool
+    rest     the bytes that follow the image
+    end      return the offset in the source at which the image ends
+    source   the whole file once the rest has been taken; incomplete where delivery is immediate
     coding   its scans in their order, each with its Huffman tables
     lacking  coefficients that the scans leave out, as `Scans.lacking` names them; "" for a complete file
     """
@@ -43,9 +44,9 @@ class Coefficients:
 def read_coefficients(
     stream: ByteStream, header: Header, original: Spool, stages: Stages, hold: Callable[[int], None]
 ) -> Coefficients:
-    """As the file arrives, or, where a row needs several scans, from the spool when all of it is there.
+    """Begin to read coefficients: at once, or, where a row needs several scans, once all of the file is in the spool.
 
-    stream    behind the header, copying to `original`
+    stream    positioned after the header, copying to `original`
     """
     if header.streams:
         coding = [(header.scan, {key: header.huffman[key] for key in tables_of(header.scan, False)})]
@@ -57,30 +58,41 @@ def read_coefficients(
         found = Scans(original, header, hold)
     coding = [(each.scan, each.huffman) for each in found.headers]
     rows = without_zero_steps(found.rows(), header)
-    return Coefficients(header, rows, _behind(found, original), lambda: found.end, original, coding, found.lacking)
+    return Coefficients(header, rows, _rest(found, original), lambda: found.end, original, coding, found.lacking)
 
 
-def _behind(scans: Scans, original: Spool) -> Iterator[bytes]:
-    """Yield what follows the image; where that begins may be known only after its rows."""
+def _rest(scans: Scans, original: Spool) -> Iterator[bytes]:
+    """Yield what follows the image; its offset may be known only after the rows."""
     yield from original.chunks(scans.end)
 
 
 class Fingerprint:
-    """Of coefficient rows: those of two images are the same where all rows are. It is that of their packed form, which
-    is made faster than the whole arrays are hashed, and is a quarter of them or less."""
+    """A hash of coefficient rows: equal for two images exactly where all their rows are equal.
+
+    Rows are hashed in their packed form. Packing takes less time than hashing the arrays would, and gives a quarter of
+    their bytes or less.
+    """
 
     def __init__(self) -> None:
         self._hash = blake2b(digest_size=32)
         self._packed = np.empty(PACKED_BLOCKS * packing.BLOCK_BYTES_MAX, np.uint8)
 
     def add(self, row: encoder.Row) -> None:
+        """Add a row that is not packed."""
         for first in range(0, len(row), PACKED_BLOCKS):
             size = packing.pack(row, first, min(PACKED_BLOCKS, len(row) - first), self._packed)
             self.add_packed(self._packed[:size].data)
 
     def add_packed(self, data: memoryview) -> None:
-        """The same where a row's blocks are packed already."""
+        """Add blocks that are packed already."""
         self._hash.update(data)
 
+    def adding(self, rows: Iterator[encoder.Row]) -> Iterator[encoder.Row]:
+        """Yield rows, each added first."""
+        for row in rows:
+            self.add(row)
+            yield row
+
     def digest(self) -> bytes:
+        """Return the BLAKE2b hash of all rows so far, 32 bytes."""
         return self._hash.digest()

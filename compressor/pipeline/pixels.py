@@ -1,5 +1,6 @@
-"""Images that come as pixels, whatever they came from: bands of grey or RGB, with or without alpha."""
+"""Sources of pixels: bands of grey or RGB, with or without alpha, whatever they are decoded from."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -24,11 +25,12 @@ from compressor.tiles import Band, BandLifetime
 
 
 class PixelSource(Protocol):
-    """channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Attachments and notices are complete after the bands.
+    """Pixels in bands. Attachments and notices are complete after the last band.
 
-    come       how bands do
-    loss       what of the source's samples the bands can't hold ("more than 8 bits a sample"), or ""
-    bit_depth  of the samples in bands: 8, or 16 where PNG is made, the more significant byte first
+    channels   1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
+    come       how long a band stays valid
+    loss       what the bands lack of the source's samples ("more than 8 bits a sample"), or ""
+    bit_depth  of the samples in bands: 8, or 16 for PNG, the more significant byte first
     """
 
     width: int
@@ -39,11 +41,14 @@ class PixelSource(Protocol):
     bit_depth: int
 
     def bands(self, lines: int) -> Iterator[Band]:
-        """(n, width, channels) uint8 or the same bytes in another shape, n a multiple of `lines` but for the last."""
+        """Yield bands of (n, width, channels) uint8, or the same bytes in another shape.
+
+        n is a multiple of `lines`, except in the last band.
+        """
         ...
 
     def band_bytes(self, lines: int) -> int:
-        """Memory that bands of so many lines take."""
+        """Return the memory that bands of so many lines take."""
         ...
 
     @property
@@ -54,7 +59,7 @@ class PixelSource(Protocol):
 
 
 class PngPixels:
-    """A PNG as it streams in; where it is interlaced, all of it waits in a spool first."""
+    """A PNG as it streams in. An interlaced one is spooled first."""
 
     come = BandLifetime.SLOW
     bit_depth = 8
@@ -64,7 +69,7 @@ class PngPixels:
         self.width, self.height, self.channels = header.width, header.height, header.channels
         self.loss = "more than 8 bits a sample" if header.bit_depth == 16 else ""
         self._end: int | None = None
-        self._told = 0  # chunks behind the image data that the attachments had in them
+        self._attached = 0  # chunks after the image data that the attachments have included
 
     def bands(self, lines: int) -> Iterator[Band]:
         buffers = png.pixel_buffers(self._header, lines)
@@ -77,38 +82,44 @@ class PngPixels:
 
     @property
     def attachments(self) -> Attachments:
-        self._told = len(self._header.trailing)
+        self._attached = len(self._header.trailing)
         return png.read_metadata(self._header, self._stream.hold)
 
     @property
     def notices(self) -> Sequence[str]:
         deep = ["16-bit samples reduced to 8"] if self._header.bit_depth == 16 else []
-        behind = removed_behind(0 if self._end is None else self._stream.size - self._end)
-        late = png.too_late(self._header, self._told)
-        return [*self._header.notices, *deep, *late, *png.removed_credentials(self._header.credentials), *behind]
+        rest = removed_behind(0 if self._end is None else self._stream.size - self._end)
+        late = png.too_late(self._header, self._attached)
+        return [*self._header.notices, *deep, *late, *png.removed_credentials(self._header.credentials), *rest]
 
 
 class JpegPixels:
-    """A JPEG whose coefficient rows can be had. Of several pictures it is the first.
+    """A JPEG, decoded from its coefficients. Of several pictures it is the first.
 
-    size          of the source; asked for when all of it has been taken
-    coefficients  to be set before bands are asked for
-    smoothed      the image as libjpeg decodes it, to be set where coefficients are lacking, which libjpeg makes up for
+    read      begin to read the coefficients
+    size      return the size of the source, once all of it has been read
+    smoothed  the image as libjpeg decodes it, to be set where scans leave coefficients out, for which libjpeg
+              interpolates
     """
 
-    coefficients: Coefficients
     smoothed: "raster.Raster | None" = None
     come = BandLifetime.SLOW
     loss = ""
     bit_depth = 8
 
-    def __init__(self, header: Header, size: Callable[[], int]) -> None:
+    def __init__(self, header: Header, read: Callable[[], Coefficients], size: Callable[[], int]) -> None:
         self._header, self._size = header, size
+        self._read = read
         self._ended: int | None = None
         self.width, self.height = header.frame.width, header.frame.height
         self.channels = COLORS[header.color]
         for index in range(len(header.frame.components)):
-            kind_of(header.frame, index)  # refuses what can't be upsampled
+            kind_of(header.frame, index)  # raises where a component can't be upsampled
+
+    @functools.cached_property
+    def coefficients(self) -> Coefficients:
+        """Begin to read coefficients when they are first requested."""
+        return self._read()
 
     def bands(self, lines: int) -> Iterator[Band]:
         if self.smoothed is None:
@@ -134,14 +145,14 @@ class JpegPixels:
         if mpf.index_of(header.segments) is not None:
             notices.append(PICTURES_REMOVED)
         if header.trailing:
-            notices.append(f"{len(header.trailing)} metadata segments behind the first scan were dropped")
+            notices.append(f"{len(header.trailing)} metadata segments after the first scan were dropped")
         if self._ended is not None and self._size() > self._ended:
             notices += removed_behind(self._size() - self._ended)
         return notices
 
 
 class RawPixels:
-    """Tiles that stream in, with the metadata that were announced."""
+    """Tiles as they stream in, and the metadata that came before them."""
 
     come = BandLifetime.REUSED
     loss = ""
@@ -161,10 +172,10 @@ class RawPixels:
 
 
 class ArrayPixels:
-    """An array (height, width, channels) uint8, C order, that the caller holds anyway: bands are views of it.
+    """An array (height, width, channels) uint8, C order, that the caller holds anyway: its bands are views.
 
     raw            its metadata
-    notices, loss  what it lacks of the picture that it was made from; see `raster.Picture`
+    notices, loss  what the array lacks of the picture that it was made from; see `raster.Picture`
     """
 
     come = BandLifetime.LASTING
@@ -187,10 +198,10 @@ class ArrayPixels:
 
 
 class RasterPixels:
-    """Any other file: Pillow holds the whole image.
+    """A file of any other format: Pillow holds the whole image.
 
-    uncarried  names of metadata that the attachments have no field for
-    deep       whether bands of grey with more than 8 bits are to be of 16 bits
+    uncarried  names of metadata that attachments have no field for
+    deep       give bands of grey with more than 8 bits a sample in 16 bits
     """
 
     come = BandLifetime.REUSED
@@ -216,18 +227,20 @@ class RasterPixels:
 
 
 def without_alpha(pixels: PixelSource, background: tuple[int, int, int] | None, lines: int) -> Iterator[Band]:
-    """Bands (n, width * 1 or 3), alpha put on the background, or SettingsError where there is none."""
+    """Return bands of (n, width * 1 or 3) uint8, with alpha composited onto the background.
+
+    Raise SettingsError where there is alpha and no background.
+    """
     if pixels.channels in (1, 3):
         return (band.reshape(len(band), -1) for band in pixels.bands(lines))
     if background is None:
-        raise SettingsError("background", "the image has alpha and JPEG has none: say what stands behind it")
-    color = pixels.channels == 4
-    behind = np.array(background if color else [grey(background)], np.uint8)
-    return flattened(pixels.bands, behind, pixels.width, lines)
+        raise SettingsError("background", "the image has alpha and JPEG has none: name a background color")
+    color = np.array(background if pixels.channels == 4 else [grey(background)], np.uint8)
+    return flattened(pixels.bands, color, pixels.width, lines)
 
 
 def flattened(bands: Callable[[int], Iterator[Band]], background: np.ndarray, width: int, lines: int) -> Iterator[Band]:
-    """Bands with alpha put on a background of as many channels as there are colours."""
+    """Yield bands composited onto a background, (1,) or (3,) uint8: grey or RGB."""
     channels = len(background)
     out = np.empty((0, width * channels), np.uint8)
     for band in bands(lines):
@@ -238,6 +251,6 @@ def flattened(bands: Callable[[int], Iterator[Band]], background: np.ndarray, wi
 
 
 def grey(color: tuple[int, int, int]) -> int:
-    """Luma of a colour (JFIF)."""
+    """Return the luma of a color (JFIF 1.02)."""
     red, green, blue = color
     return round(0.299 * red + 0.587 * green + 0.114 * blue)

@@ -1,5 +1,7 @@
-"""What a route is: the way from a source to a result, which knows how to make its bytes, what that takes, and how to
-check them. `to_jpeg`, `to_png` and `to_other` have them, by what comes out."""
+"""Plans and routes: a plan says what a conversion takes, a route carries it out.
+
+`to_jpeg`, `to_png` and `to_other` have a function for each conversion, which returns its plan.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -11,56 +13,69 @@ from compressor.spool import Readable, Spool
 
 
 class Route(ABC):
-    """A result in the making. `prepare` once, then `head` and `body`; `body` before `head` where both are spooled.
+    """A conversion under way. Call `prepare` once, then `head` and `body`; `body` first where the result is spooled.
 
-    height     of the image, which its header need not say
-    objection  why no result can be made and the source comes back, known before the first byte; "" for none
+    format    of the result
+    height    of the image, which a JPEG's header need not say (DNL)
+    obstacle  why there can be no result and the source is returned, known before the first byte; "" for none
 
-    What is not said here: one pass, no head of its own, and nothing to compare the result with.
+    A route that does not override the methods below needs one pass, has no separate head, and is compared with nothing.
     """
 
     format: str
     path: Path
     height: int
-    objection = ""
+    obstacle = ""
 
     @property
     @abstractmethod
     def notices(self) -> list[str]:
-        """What was not kept, or is worth knowing; complete after the body."""
+        """What the result lacks, or what is worth knowing; complete after the body."""
 
     @property
-    def tolerated(self) -> list[str]:
-        """Notices that hold for the source's own bytes as well: what is wrong with it but was accepted."""
+    def source_notices(self) -> list[str]:
+        """Notices that hold for the source's own bytes too: defects that were tolerated."""
         return []
 
     @property
-    def needs_verdict(self) -> bool:
-        """Whether `head` can only be made after `body`."""
+    def head_needs_body(self) -> bool:
+        """Whether `head` can be made only after `body`, so that the result has to be spooled."""
         return False
 
     def prepare(self) -> None:  # noqa: B027
-        """What must be done before the first byte."""
+        """Do what must be done before the first byte, such as a first pass."""
 
     def head(self) -> bytes:
-        """What comes before the body."""
+        """Return what comes before the body."""
         return b""
 
     @abstractmethod
     def body(self) -> Iterator[bytes | memoryview]:
-        """The rest; each piece is valid until the next one is asked for."""
+        """Yield the rest; each piece is valid until the next one is requested."""
 
     def verify(self, result: Readable) -> bool:
-        """Whether the result is what an exact one must be."""
+        """Return whether a result that must be exact is so."""
         return True
 
 
-@dataclass(frozen=True)
-class RouteContext:
-    """What every route needs.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A conversion whose memory is known and that has not begun. An image may have several plans.
 
-    spool  makes one that is given back with the request
-    hold   charges so many bytes of metadata; see `ByteStream.hold`
+    memory_bytes  peak memory above the idle process, from the header alone and without metadata
+    start         begin the conversion; for use once that memory is reserved
+    """
+
+    memory_bytes: int
+    start: Callable[[], Route]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteContext:
+    """What every route needs from the request that it serves.
+
+    spool  make a spool that is closed with the request
+    hold   charge a number of bytes of metadata to the request; see `ByteStream.hold`
     """
 
     settings: Settings

@@ -1,82 +1,114 @@
-"""Which route an image takes: by what it is, and by what was asked for."""
+"""The choice of the route: by what an image is, and by what was requested."""
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from compressor import containers, png, raster
 from compressor.bytestream import ByteStream
 from compressor.cores import BRIEF_WIDTH
-from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.errors import FormatError, UnsupportedError
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
-from compressor.jpeg.pixels import COLORS as COLORS_OF_JPEG
+from compressor.jpeg.pixels import COLORS as JPEG_CHANNELS
 from compressor.jpeg.quality import estimated_quality
 from compressor.jpeg.reader import read_header
 from compressor.parsers.tiff import TiffFile
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import read_coefficients
 from compressor.pipeline.pixels import ArrayPixels, JpegPixels, PixelSource, PngPixels, RasterPixels, RawPixels
-from compressor.pipeline.routes import Route, RouteContext
-from compressor.pipeline.to_jpeg import PixelsToJpeg, jpeg_to_jpeg
-from compressor.pipeline.to_other import PixelsToOther
-from compressor.pipeline.to_png import PixelsToPng, PngToPng
-from compressor.pipeline.unchanged import may_stay, reason_unchanged
+from compressor.pipeline.routes import Plan, Route, RouteContext
+from compressor.pipeline.to_jpeg import plan_jpeg_to_jpeg, plan_pixels_to_jpeg
+from compressor.pipeline.to_other import plan_pixels_to_other
+from compressor.pipeline.to_png import plan_pixels_to_png, plan_png_to_png
+from compressor.pipeline.unchanged import may_return_source
 from compressor.settings import ContentCredentials, Delivery, Format, Metadata, Raw, Settings, Source, Subsampling
 from compressor.sniff import PREFIX, sniff
 from compressor.spool import Spool
 from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
 
-# The output formats under `keep`. Nobody wants a BMP kept as it is; what it becomes depends on its pixels.
-KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "jpeg or png"}
-COLORS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
-
-
-PixelRoute = PixelsToJpeg | PixelsToPng | PixelsToOther
-# What is known from the header, and the route, to be begun when there is memory for it; or why there is none: the file
-# comes back as it is.
-Opened = tuple[Source, Callable[[], Route] | str]
+# The output formats under `keep`. What becomes of a BMP depends on its pixels: see `_plan_kept_bmp`.
+KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "png"}
+CHANNELS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 HAS_CREDENTIALS = "has content credentials"
 
 
-def open_file(stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
-    """Read the header.
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What the header says of an image, and what becomes of it.
 
-    original  the spool that `stream` copies to: formats that do not stream are read from it
+    plan    None: the source is returned
+    reason  why the source is returned; "" with a plan
     """
-    kind = sniff(stream.peek(PREFIX))
-    target = _target(kind, context.settings)
+
+    source: Source
+    plan: Plan | None = None
+    reason: str = ""
+
+
+def returned(source: Source, reason: str) -> Routed:
+    """Return the decision that a source is returned."""
+    return Routed(dataclasses.replace(source, reserved_bytes=bounds.BASE_BYTES), None, reason)
+
+
+def planned(source: Source, plan: Plan) -> Routed:
+    """Return the decision for a plan."""
+    return Routed(dataclasses.replace(source, reserved_bytes=plan.memory_bytes), plan)
+
+
+def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
+    """Read the header of a file and choose its route.
+
+    original  the spool that `stream` copies to; formats that do not stream are read from it
+
+    Raise FormatError where it is no image, UnsupportedError where no route leads to what was requested.
+    """
+    kind, settings = sniff(stream.peek(PREFIX)), context.settings
     if kind == "unknown":
         found = stream.peek(8).hex(" ")
         problem = f"no known image format begins with {found}" if found else "the input is empty"
         raise FormatError("image", "signature", 0, problem)
+    target = KEPT_AS.get(kind, "") if settings.format is Format.KEEP else settings.format.value
     if kind == "jpeg":
-        return _open_jpeg(target, stream, original, context)
+        return _route_jpeg(target, stream, original, context)
     if kind == "png":
-        return _open_png(target, stream, original, context)
-    return _open_raster(kind, target, stream, original, context)
+        return _route_png(target, stream, original, context)
+    source = Source(format=kind, description=raster.title(kind), width=0, height=0, channels=0)
+    if not target and kind not in raster.PLUGINS:
+        return returned(source, reason_to_keep(source))
+    return _route_with_pillow(source, target, stream, original, context)
 
 
-def _target(kind: str, settings: Settings) -> str:
-    """The output format, "" for none: the file comes back as it is."""
-    return KEPT_AS.get(kind, "") if settings.format is Format.KEEP else settings.format.value
+def route_raw(raw: Raw, samples: Any, context: RouteContext) -> Routed:
+    """Choose the route of raw samples: tiles, or `ArrayPixels` with all of them."""
+    context.hold(sum(raw.metadata_bytes().values()))
+    pixels: PixelSource
+    if isinstance(samples, ArrayPixels):
+        pixels = samples
+    else:
+        check_raw(raw)
+        pixels = RawPixels(raw, samples)
+    plan = _plan_pixels(pixels, context.settings.format_of_raw(raw.channels).value, context, raw=True)
+    description = f"raw, 8-bit {CHANNELS[raw.channels]}"
+    source = Source(
+        format="raw", description=description, width=raw.width, height=raw.height, channels=raw.channels
+    )  # fmt: skip
+    return planned(source, plan)
 
 
-def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
+def reason_to_keep(source: Source) -> str:
+    """Return why a file that has no route is returned as it is."""
+    if source.format == "png":
+        return "an animated PNG is kept as it is"
+    return f"{source.description} is kept as it is: ask for a format to change it"
+
+
+def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
     settings = context.settings
     header = read_header(stream, settings.metadata)
-    if header.obstacle:
-        raise UnsupportedError(f"JPEG with {header.obstacle}")
-    native = target == "jpeg"
-    blocks = sum(h * v for h, v in header.frame.sampling)
-    if native and blocks > BLOCKS_PER_MCU_MAX:  # in one scan, which is what we write; scans of their own have no limit
-        raise UnsupportedError(f"JPEG with sampling factors {header.frame.subsampling}: {blocks} blocks in an MCU")
-    if header.dnl and not native:
-        raise UnsupportedError(f"JPEG with a height given by DNL can't be made {target}")
-    if native:
-        _check_subsampling(header, settings.subsampling)
+    _reject_unsupported_jpeg(header, target, settings.subsampling)
     frame = header.frame
     source = Source(
         format="jpeg",
@@ -85,46 +117,46 @@ def _open_jpeg(target: str, stream: ByteStream, original: Spool, context: RouteC
         height=frame.height,
         channels=len(frame.components),
         quality=estimated_quality(header),
-        reserved_bytes=bounds.BASE_BYTES,
     )
     if header.credentials and _keeps_credentials("jpeg", settings):
-        return source, HAS_CREDENTIALS
-    context.stages.brief = native and frame.width <= BRIEF_WIDTH
+        return returned(source, HAS_CREDENTIALS)
+    context.stages.brief = target == "jpeg" and frame.width <= BRIEF_WIDTH
     read = functools.partial(read_coefficients, stream, header, original, context.stages, context.hold)
-    if native:
-        source = dataclasses.replace(source, reserved_bytes=bounds.jpeg_to_jpeg(header, settings))
-        return source, lambda: jpeg_to_jpeg(read(), settings, context.stages, context.spool)
-    if target in ("png", "webp", "avif") and header.color in COLORS_OF_JPEG:
-        pixels = JpegPixels(header, lambda: stream.size)
-        if not header.streams:  # the whole file is needed, now or later: only its scans say whether it is complete
-            pixels.coefficients = read()
-            if pixels.coefficients.lacking:
-                pixels.smoothed = raster.open(original.file(), "jpeg")
-        route = _route_for(pixels, target, context)
+    if target == "jpeg":
+        return planned(source, plan_jpeg_to_jpeg(header, read, context))
+    if target in ("png", "webp", "avif") and header.color in JPEG_CHANNELS:
+        pixels = JpegPixels(header, read, lambda: stream.size)
+        # Only all of its scans tell whether a file in several is complete, so that they are read now.
+        if not header.streams and pixels.coefficients.lacking:
+            pixels.smoothed = raster.open(original.file(), "jpeg")
+        return planned(source, _plan_pixels(pixels, target, context))
+    return _route_with_pillow(source, target, stream, original, context)
 
-        def start() -> Route:
-            if header.streams:
-                pixels.coefficients = read()
-            return route
 
-        return dataclasses.replace(source, reserved_bytes=route.memory_bytes), start
-    return _through_pillow(source, target, stream, original, context)
+def _reject_unsupported_jpeg(header: Header, target: str, subsampling: Subsampling) -> None:
+    """Raise UnsupportedError for a JPEG that can't be read, or not be made what was requested."""
+    if header.obstacle:
+        raise UnsupportedError(f"JPEG with {header.obstacle}")
+    found = header.frame.subsampling
+    if target == "jpeg":
+        blocks = sum(h * v for h, v in header.frame.sampling)
+        if blocks > BLOCKS_PER_MCU_MAX:  # in the one scan that is written; scans of one component each have no limit
+            raise UnsupportedError(f"JPEG with sampling factors {found}: {blocks} blocks in an MCU")
+        if subsampling is not Subsampling.AUTO and found not in ("grey", ":".join(subsampling)):
+            problem = f"subsampling {subsampling} is not supported yet for a JPEG with {found}"
+            raise UnsupportedError(f"{problem}: leave it on auto")
+    elif header.dnl:
+        raise UnsupportedError(f"JPEG with a height given by DNL can't be made {target}")
 
 
 def _keeps_credentials(kind: str, settings: Settings) -> bool:
-    """Return whether a file with content credentials is to come back as it is; a policy that takes metadata away takes
-    these as well."""
+    """Return whether a file with content credentials is to be returned as it is. A metadata policy that removes
+    anything removes these as well."""
     unchanged = settings.content_credentials is ContentCredentials.UNCHANGED
-    return unchanged and settings.metadata is Metadata.KEEP and may_stay(kind, settings)
+    return unchanged and settings.metadata is Metadata.KEEP and may_return_source(kind, settings)
 
 
-def _check_subsampling(header: Header, asked: Subsampling) -> None:
-    has = header.frame.subsampling
-    if asked is not Subsampling.AUTO and has not in ("grey", f"{asked[0]}:{asked[1]}:{asked[2]}"):
-        raise UnsupportedError(f"subsampling {asked} is not supported yet for a JPEG with {has}: leave it on auto")
-
-
-def _open_png(target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
+def _route_png(target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
     settings = context.settings
     header = png.read_header(stream, settings.metadata)
     source = Source(
@@ -133,66 +165,53 @@ def _open_png(target: str, stream: ByteStream, original: Spool, context: RouteCo
         width=header.width,
         height=header.height,
         channels=header.channels,
-        reserved_bytes=bounds.BASE_BYTES,
     )
     if header.animated:
         if target != "png":
             raise UnsupportedError(f"PNG: animated, and can't be made {target}")
-        return source, reason_unchanged(source)
+        return returned(source, reason_to_keep(source))
     if header.credentials and _keeps_credentials("png", settings):
-        return source, HAS_CREDENTIALS
-    if target == "png":
-        kept = original if settings.delivery_of(raw=False) is Delivery.SAFE else None
-        route: PngToPng | PixelRoute = PngToPng(stream, header, settings, context.stages, context.spool, kept)
-    else:
-        route = _route_for(PngPixels(stream, header, context.spool), target, context)
-    return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
+        return returned(source, HAS_CREDENTIALS)
+    if target != "png":
+        return planned(source, _plan_pixels(PngPixels(stream, header, context.spool), target, context))
+    kept = original if settings.delivery_of(raw=False) is Delivery.SAFE else None
+    return planned(source, plan_png_to_png(stream, header, context, kept))
 
 
-def _open_raster(kind: str, target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
-    source = Source(
-        format=kind, description=raster.title(kind), width=0, height=0, channels=0, reserved_bytes=bounds.BASE_BYTES
-    )
-    if not target and kind not in raster.PLUGINS:
-        return source, reason_unchanged(source)
-    return _through_pillow(source, target, stream, original, context)
-
-
-def _through_pillow(source: Source, target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
-    """The whole file to the spool, the whole image to memory: all of it charged."""
+def _route_with_pillow(
+    source: Source, target: str, stream: ByteStream, original: Spool, context: RouteContext
+) -> Routed:
+    """Choose the route of a file whose pixels Pillow decodes: all of it goes to the spool, and the whole image to
+    memory, which is charged in full."""
     for _ in stream.drain():
         pass
+    kind = source.format
     try:
-        opened = raster.open(original.file(), source.format)
+        opened = raster.open(original.file(), kind)
     except UnsupportedError as error:
         if target:
             raise
-        source = _unread(source, original, error)
-        return source, reason_unchanged(source)
-    several = "several pages" if source.format == "tiff" else "animated"
+        source = _undecodable(source, original, error)
+        return returned(source, reason_to_keep(source))
+    several = "several pages" if kind == "tiff" else "animated"
+    description = source.description + (f", {several}" if opened.frames > 1 else "")
     source = dataclasses.replace(
-        source,
-        width=opened.width,
-        height=opened.height,
-        channels=opened.channels,
-        description=source.description + (f", {several}" if opened.frames > 1 else ""),
+        source, description=description, width=opened.width, height=opened.height, channels=opened.channels
     )
-    if not target or (opened.frames > 1 and target == source.format):
-        return source, reason_unchanged(source)
+    if not target or (opened.frames > 1 and target == kind):
+        return returned(source, reason_to_keep(source))
     if opened.frames > 1:
-        raise UnsupportedError(f"{raster.title(source.format)}: {several}, and can't be made {target}")
-    uncarried = containers.uncarried(source.format, original)
-    if any("C2PA" in name for name in uncarried) and _keeps_credentials(source.format, context.settings):
-        return source, HAS_CREDENTIALS
-    pixels = RasterPixels(opened, uncarried, deep=target == "png")
-    if target == KEPT_AS["bmp"]:
-        return _open_kept_bmp(opened, pixels, source, context)
-    route = _route_for(pixels, target, context)
-    return dataclasses.replace(source, reserved_bytes=route.memory_bytes), lambda: route
+        raise UnsupportedError(f"{raster.title(kind)}: {several}, and can't be made {target}")
+    uncarried = containers.uncarried(kind, original)
+    if any("C2PA" in name for name in uncarried) and _keeps_credentials(kind, context.settings):
+        return returned(source, HAS_CREDENTIALS)
+    if kind == "bmp" and context.settings.format is Format.KEEP:
+        return planned(source, _plan_kept_bmp(opened, RasterPixels(opened, uncarried), context))
+    return planned(source, _plan_pixels(RasterPixels(opened, uncarried, deep=target == "png"), target, context))
 
 
-def _unread(source: Source, original: Spool, problem: UnsupportedError) -> Source:
-    """Return what is known of a file whose pixels can't be had and that comes back as it is."""
+def _undecodable(source: Source, original: Spool, problem: UnsupportedError) -> Source:
+    """Return the description of a file whose pixels can't be decoded and that is returned as it is."""
     source = dataclasses.replace(source, description=str(problem).replace(": ", ", ", 1))
     if source.format != "tiff":
         return source
@@ -200,54 +219,32 @@ def _unread(source: Source, original: Spool, problem: UnsupportedError) -> Sourc
     return dataclasses.replace(source, width=width, height=height, channels=channels)
 
 
-def _open_kept_bmp(opened: "raster.Raster", pixels: PixelSource, source: Source, context: RouteContext) -> Opened:
-    """PNG for a BMP of at most 256 colours, since JPEG blurs the edges of what is drawn, and for one that JPEG can't
-    take: lossless, with alpha, or too long. JPEG for others. Colours are counted when there is memory for the image."""
-    to_png = _route_for(pixels, "png", context)
+def _plan_kept_bmp(opened: "raster.Raster", pixels: PixelSource, context: RouteContext) -> Plan:
+    """Return the plan of a BMP under `keep`.
+
+    It becomes PNG if it has at most 256 colors, since JPEG blurs the edges of drawings, or if JPEG can't hold it:
+    lossless, with alpha, or too long. Others become JPEG. Colors are counted once there is memory for the image.
+    """
+    to_png = _plan_pixels(pixels, "png", context)
     too_long = max(opened.width, opened.height) > DIMENSION_MAX
     if context.settings.lossless or opened.channels in (2, 4) or too_long:
-        return dataclasses.replace(source, reserved_bytes=to_png.memory_bytes), lambda: to_png
-    to_jpeg = _route_for(pixels, "jpeg", context)
+        return to_png
+    to_jpeg = _plan_pixels(pixels, "jpeg", context)
 
     def start() -> Route:
         with context.stages.stage("decode"):
-            return to_png if opened.has_few_colors() else to_jpeg
+            chosen = to_png if opened.has_few_colors() else to_jpeg
+        return chosen.start()
 
-    return dataclasses.replace(source, reserved_bytes=max(to_png.memory_bytes, to_jpeg.memory_bytes)), start
+    return Plan(max(to_png.memory_bytes, to_jpeg.memory_bytes), start)
 
 
-def _route_for(pixels: PixelSource, target: str, context: RouteContext, *, raw: bool = False) -> PixelRoute:
-    settings, stages = context.settings, context.stages
+def _plan_pixels(pixels: PixelSource, target: str, context: RouteContext, *, raw: bool = False) -> Plan:
+    """Return the plan from pixels to a format."""
+    settings = context.settings
     settings.check_loss(pixels.loss, target)
-    match target:
-        case "jpeg":
-            if max(pixels.width, pixels.height) > DIMENSION_MAX:
-                raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
-            return PixelsToJpeg(pixels, settings, stages, context.spool)
-        case "png":
-            safe = settings.delivery_of(raw=raw) is Delivery.SAFE
-            return PixelsToPng(pixels, settings, stages, context.spool, in_two_passes=safe)
-        case _:
-            return PixelsToOther(pixels, settings, stages)
-
-
-def open_raw(raw: Raw, arriving: Any, context: RouteContext) -> Opened:
-    """Tiles, or in their place all pixels."""
-    context.hold(sum(raw.metadata_bytes().values()))
-    pixels: PixelSource
-    if isinstance(arriving, ArrayPixels):
-        pixels = arriving
-    else:
-        check_raw(raw)
-        pixels = RawPixels(raw, arriving)
-    route = _route_for(pixels, context.settings.format_of_raw(raw.channels).value, context, raw=True)
-    description = f"raw, 8-bit {COLORS[raw.channels]}"
-    source = Source(
-        format="raw",
-        description=description,
-        width=raw.width,
-        height=raw.height,
-        channels=raw.channels,
-        reserved_bytes=route.memory_bytes,
-    )
-    return source, lambda: route
+    if target == "jpeg":
+        return plan_pixels_to_jpeg(pixels, context)
+    if target == "png":
+        return plan_pixels_to_png(pixels, context, two_passes=settings.delivery_of(raw=raw) is Delivery.SAFE)
+    return plan_pixels_to_other(pixels, context)

@@ -1,87 +1,74 @@
 """Routes to JPEG.
 
 JpegToJpeg      bytes → coefficients → (requantized) → bytes
-IncompleteJpeg  none: the source comes back
+IncompleteJpeg  no result: the source is returned
 PixelsToJpeg    bands of pixels → coefficients → bytes
 """
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import adaptive_quantization, encoder, mpf, one_pass, perceptual, requantize, static_codes, writer
 from compressor.jpeg import attachments as segments
 from compressor.jpeg.encoder import without_padding
+from compressor.jpeg.frame import Frame, Header
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.reduction import FurtherPictures
 from compressor.jpeg.scan_search import Smallest
 from compressor.jpeg.scans import read_scans
+from compressor.jpeg.tables import Table
 from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
 from compressor.pipeline.pixels import PixelSource, without_alpha
-from compressor.pipeline.routes import Route
-from compressor.pipeline.stages import Stages
+from compressor.pipeline.routes import Plan, Route, RouteContext
 from compressor.settings import Effort, Metadata, Path, Settings, Subsampling
-from compressor.spool import Readable, Spool
+from compressor.spool import Readable
+from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import BandLifetime, band_lines
 
 
 class JpegToJpeg(Route):
-    """Coefficients stay coefficients; the quantization tables become coarser where the settings ask for it."""
+    """Coefficients stay coefficients; the quantization tables become coarser where the settings ask for it.
+
+    frame, tables  of the result
+    fingerprint    of the rows that `output` has encoded, where they must be the source's; None where they need not
+    """
 
     format = "jpeg"
 
-    def __init__(self, source: Coefficients, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
-        header = source.header
-        self._source, self._header, self._settings, self._stages = source, header, settings, stages
-        self._fingerprint = Fingerprint()
+    def __init__(
+        self,
+        source: Coefficients,
+        context: RouteContext,
+        frame: Frame,
+        tables: Mapping[int, Table],
+        output: one_pass.OnePassRows | Smallest,
+        fingerprint: Fingerprint | None = None,
+    ) -> None:
+        self._source, self._header = source, source.header
+        self._settings, self._stages = context.settings, context.stages
+        self._frame, self._tables, self._output = frame, tables, output
+        self._fingerprint = fingerprint
         self._notices: list[str] = []
-        self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
+        self._body_bytes = 0  # from the first scan to EOI
+        self._end = 0  # offset in the source at which its image ended
         self._further: FurtherPictures | None = None  # where they are reduced as well
-        frame = header.frame
-        self.height = frame.height
-        self._has_index = mpf.index_of(header.segments) is not None
-        self._frame, self._tables = frame, {c.tq: header.quantization[c.tq] for c in frame.components}
-        rows = stages.timed(source.rows, "decode")
-        anew = None if settings.lossless else requantize.planned(header, settings.quality, settings.effort)
-        self._exact = anew is None
-        self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
-        self._one_pass = settings.effort is Effort.FAST and not settings.lossless
-        if anew is not None:
-            self._frame, self._tables = anew.frame, dict(enumerate(anew.tables))
-            rows = anew.rows(rows, settings.effort)
-        else:
-            # Where `Smallest` packs rows, that is enough for the fingerprint.
-            rows = self._digested(rows) if self._one_pass else without_padding(rows, frame)
-            if not settings.lossless:
-                self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
-        self._output: one_pass.OnePassRows | Smallest
-        if self._one_pass:
-            distance = perceptual.distance_for(settings.quality, settings.effort)
-            codes = static_codes.codes_for(distance, len(frame.components))
-            self._output = one_pass.OnePassRows(self._frame, codes, rows)
-        else:
-            # A lossy result is compared with nothing, and its search need not be the longest.
-            few = settings.effort is Effort.BALANCED and not settings.lossless
-            self._output = (
-                Smallest(frame, rows, spool, self._fingerprint.add_packed, coding=source.coding if few else ())
-                if anew is None
-                else Smallest(self._frame, without_padding(rows, self._frame), spool, few=few)
-            )
+        self._has_index = mpf.index_of(self._header.segments) is not None
+        self.height = self._header.frame.height
+        self.path = Path.COEFFICIENTS if fingerprint is None else Path.LOSSLESS
 
     @property
     def notices(self) -> list[str]:
-        return [*self._header.notices, *self._header.removed, *self._notices]
+        kept = self._fingerprint is not None and not self._settings.lossless
+        finer = [f"the source is no finer than quality {self._settings.quality}: coefficients kept"] if kept else []
+        return [*self._header.notices, *self._header.removed, *finer, *self._notices]
 
     @property
-    def tolerated(self) -> list[str]:
+    def source_notices(self) -> list[str]:
         return self._header.notices
-
-    def _digested(self, rows: Iterator[encoder.Row]) -> Iterator[encoder.Row]:
-        for row in rows:
-            self._fingerprint.add(row)
-            yield row
 
     def prepare(self) -> None:
         with self._stages.stage("encode"):
@@ -102,7 +89,7 @@ class JpegToJpeg(Route):
         return head[:at] + data + head[at + len(data) :]
 
     @property
-    def needs_verdict(self) -> bool:
+    def head_needs_body(self) -> bool:
         return self._has_index or self._header.dnl
 
     def body(self) -> Iterator[bytes | memoryview]:
@@ -124,21 +111,21 @@ class JpegToJpeg(Route):
         self._notices += removed_behind(behind)
 
     def _image(self) -> Iterator[bytes | memoryview]:
-        """All that comes after the head up to EOI."""
+        """Yield what follows the head, up to EOI."""
         yield from self._stages.timed(self._output.body(), "encode")
         for segment in self._header.trailing:
             yield writer.segment(segment.marker, segment.data)
         yield writer.END_OF_IMAGE
 
     def verify(self, result: Readable) -> bool:
-        """Whether an exact result has the source's coefficients."""
-        if not self._exact:
+        """Return whether a result that must be exact has the source's coefficients."""
+        if self._fingerprint is None:
             return True
         found, stream = Fingerprint(), ByteStream(result.chunks())
         try:
             header = read_header(stream)
             rows = read_rows(stream, header) if header.streams else read_scans(result, header)
-            for row in rows if self._one_pass else without_padding(rows, header.frame):
+            for row in rows if is_one_pass(self._settings) else without_padding(rows, header.frame):
                 found.add(row)
         except (FormatError, LimitError):
             return False
@@ -147,73 +134,101 @@ class JpegToJpeg(Route):
 
 class IncompleteJpeg(Route):
     """A JPEG whose scans leave coefficients out. Decoders smooth the blocks of such a file (decompress_smooth_data in
-    libjpeg's jdcoefct.c), and those of no other: the same coefficients in a complete file would look different."""
+    libjpeg's jdcoefct.c) and of no other: the same coefficients in a complete file would look different."""
 
     format = "jpeg"
     path = Path.NONE
 
     def __init__(self, source: Coefficients) -> None:
         self._header, self.height = source.header, source.header.frame.height
-        self.objection = f"its scans leave out {source.lacking}: decoders smooth it, and would not smooth a result"
+        self.obstacle = f"its scans leave out {source.lacking}: decoders smooth it, and would not smooth a result"
 
     @property
     def notices(self) -> list[str]:
         return self._header.notices
 
     @property
-    def tolerated(self) -> list[str]:
+    def source_notices(self) -> list[str]:
         return self._header.notices
 
     def body(self) -> Iterator[bytes | memoryview]:
-        raise RuntimeError(self.objection)
+        raise RuntimeError(self.obstacle)
 
 
-def jpeg_to_jpeg(source: Coefficients, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> Route:
-    """The route of a JPEG to JPEG."""
-    return IncompleteJpeg(source) if source.lacking else JpegToJpeg(source, settings, stages, spool)
+def plan_jpeg_to_jpeg(header: Header, read: Callable[[], Coefficients], context: RouteContext) -> Plan:
+    """Return the plan of JPEG to JPEG.
+
+    read  begin to read the coefficients behind `header`
+    """
+
+    def start() -> Route:
+        source = read()
+        return IncompleteJpeg(source) if source.lacking else _start_jpeg_to_jpeg(source, context)
+
+    return Plan(bounds.jpeg_to_jpeg(header, context.settings), start)
+
+
+def is_one_pass(settings: Settings) -> bool:
+    """Return whether coefficients are coded as they come; otherwise they wait in a spool until all are counted."""
+    return settings.effort is Effort.FAST and not settings.lossless
+
+
+def _start_jpeg_to_jpeg(source: Coefficients, context: RouteContext) -> JpegToJpeg:
+    header, settings = source.header, context.settings
+    anew = None if settings.lossless else requantize.planned(header, settings.quality, settings.effort)
+    if anew is None:
+        return _start_exact(source, context)
+    rows = anew.rows(context.stages.timed(source.rows, "decode"), settings.effort)
+    output: one_pass.OnePassRows | Smallest
+    if is_one_pass(settings):
+        output = _one_pass(anew.frame, rows, settings)
+    else:
+        few = settings.effort is Effort.BALANCED
+        output = Smallest(anew.frame, without_padding(rows, anew.frame), context.spool, few=few)
+    return JpegToJpeg(source, context, anew.frame, dict(enumerate(anew.tables)), output)
+
+
+def _start_exact(source: Coefficients, context: RouteContext) -> JpegToJpeg:
+    """Begin a conversion that keeps every coefficient."""
+    header, settings = source.header, context.settings
+    frame, fingerprint = header.frame, Fingerprint()
+    rows = context.stages.timed(source.rows, "decode")
+    output: one_pass.OnePassRows | Smallest
+    if is_one_pass(settings):
+        output = _one_pass(frame, fingerprint.adding(rows), settings)
+    else:
+        # Lossless results may take the longest search. Others begin it with the source's own scans.
+        coding = source.coding if settings.effort is Effort.BALANCED and not settings.lossless else ()
+        # `Smallest` packs the rows, and their packed form is enough for the fingerprint.
+        kept = without_padding(rows, frame)
+        output = Smallest(frame, kept, context.spool, fingerprint.add_packed, coding=coding)
+    tables = {component.tq: header.quantization[component.tq] for component in frame.components}
+    return JpegToJpeg(source, context, frame, tables, output, fingerprint)
+
+
+def _one_pass(frame: Frame, rows: Iterator[encoder.Row], settings: Settings) -> one_pass.OnePassRows:
+    distance = perceptual.distance_for(settings.quality, settings.effort)
+    return one_pass.OnePassRows(frame, static_codes.codes_for(distance, len(frame.components)), rows)
 
 
 class PixelsToJpeg(Route):
-    """Quantized for the eye; one sequential scan, coded as it comes, or what `Smallest` finds."""
+    """Pixels quantized perceptually: one sequential scan coded as it comes, or the scans that `Smallest` chooses."""
 
     format = "jpeg"
     path = Path.PIXELS
 
-    def __init__(self, pixels: PixelSource, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
-        if settings.lossless:
-            raise UnsupportedError("lossless: pixels can't be kept in JPEG, ask for PNG")
-        self._pixels, self._settings, self._stages = pixels, settings, stages
+    def __init__(
+        self,
+        pixels: PixelSource,
+        context: RouteContext,
+        frame: Frame,
+        tables: Mapping[int, Table],
+        output: one_pass.OnePassPixels | Smallest,
+    ) -> None:
+        self._pixels, self._settings, self._stages = pixels, context.settings, context.stages
+        self._frame, self._tables, self._output = frame, tables, output
         self._notices: list[str] = []
         self.height = pixels.height
-        color = pixels.channels >= 3
-        asked = settings.subsampling
-        subsampling = "420" if asked is Subsampling.AUTO else asked.value
-        self._frame = writer.frame_for(pixels.width, pixels.height, 3 if color else 1, subsampling)
-        count = len(self._frame.components)
-        distance = perceptual.distance_for(settings.quality, settings.effort)
-        self._tables = dict(enumerate(perceptual.quantization_tables(distance, count)))
-        lines = band_lines(pixels.width, 8 * self._frame.v_max)
-        band_bytes = pixels.band_bytes(lines)
-        come = (
-            pixels.come if pixels.channels in (1, 3) or pixels.come is not BandLifetime.LASTING else BandLifetime.REUSED
-        )
-        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, come, settings)
-        bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
-        made = list(self._tables.values())
-        self._output: one_pass.OnePassPixels | Smallest
-        if settings.effort is Effort.FAST:
-            transform = encoder.Transform(self._frame, made, perceptual.dead_zones(distance, count))
-            codes = static_codes.codes_for(distance, count)
-            self._output = one_pass.OnePassPixels(
-                self._frame, transform, codes, bands, come, lambda seconds: stages.add("encode", seconds)
-            )
-        else:
-            shaper = adaptive_quantization.Shaper(self._frame, made, distance, settings.effort, color)
-            overshoot = made[0] if settings.effort is Effort.BEST else None
-            rows = without_padding(
-                shaper.rows(adaptive_quantization.PixelSpectra(self._frame, bands, overshoot)), self._frame
-            )
-            self._output = Smallest(self._frame, rows, spool, few=settings.effort is Effort.BALANCED)
 
     @property
     def notices(self) -> list[str]:
@@ -231,3 +246,44 @@ class PixelsToJpeg(Route):
     def body(self) -> Iterator[bytes | memoryview]:
         yield from self._stages.timed(self._output.body(), "encode")
         yield writer.END_OF_IMAGE
+
+
+def plan_pixels_to_jpeg(pixels: PixelSource, context: RouteContext) -> Plan:
+    """Return the plan of pixels to JPEG. Raise LimitError above JPEG's dimensions, UnsupportedError for lossless."""
+    settings = context.settings
+    if max(pixels.width, pixels.height) > DIMENSION_MAX:
+        raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
+    if settings.lossless:
+        raise UnsupportedError("lossless: pixels can't be kept in JPEG, ask for PNG")
+    subsampling = "420" if settings.subsampling is Subsampling.AUTO else settings.subsampling.value
+    frame = writer.frame_for(pixels.width, pixels.height, 3 if pixels.channels >= 3 else 1, subsampling)
+    lines = band_lines(pixels.width, 8 * frame.v_max)
+    come = pixels.come
+    if pixels.channels in (2, 4) and come is BandLifetime.LASTING:
+        come = BandLifetime.REUSED  # bands without alpha share a buffer
+    band_bytes = pixels.band_bytes(lines)
+    memory_bytes = bounds.pixels_to_jpeg(frame, pixels.channels, lines, band_bytes, come, settings)
+    return Plan(memory_bytes, lambda: _start_pixels_to_jpeg(pixels, context, frame, lines, come))
+
+
+def _start_pixels_to_jpeg(
+    pixels: PixelSource, context: RouteContext, frame: Frame, lines: int, come: BandLifetime
+) -> PixelsToJpeg:
+    settings, stages = context.settings, context.stages
+    count = len(frame.components)
+    distance = perceptual.distance_for(settings.quality, settings.effort)
+    tables = perceptual.quantization_tables(distance, count)
+    bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
+    output: one_pass.OnePassPixels | Smallest
+    if settings.effort is Effort.FAST:
+        transform = encoder.Transform(frame, tables, perceptual.dead_zones(distance, count))
+        codes = static_codes.codes_for(distance, count)
+        charge = functools.partial(stages.add, "encode")
+        output = one_pass.OnePassPixels(frame, transform, codes, bands, come, charge)
+    else:
+        shaper = adaptive_quantization.Shaper(frame, tables, distance, settings.effort, count == 3)
+        overshoot = tables[0] if settings.effort is Effort.BEST else None
+        rows = shaper.rows(adaptive_quantization.PixelSpectra(frame, bands, overshoot))
+        few = settings.effort is Effort.BALANCED
+        output = Smallest(frame, without_padding(rows, frame), context.spool, few=few)
+    return PixelsToJpeg(pixels, context, frame, dict(enumerate(tables)), output)

@@ -1,4 +1,4 @@
-"""The route to WebP and AVIF: bands of pixels → all pixels → Pillow → bytes."""
+"""The route to WebP and AVIF, through Pillow: bands of pixels → all pixels → bytes."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -7,15 +7,14 @@ from compressor import containers, raster
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import PixelSource
-from compressor.pipeline.routes import Route
-from compressor.pipeline.stages import Stages
-from compressor.settings import Metadata, Path, Settings
+from compressor.pipeline.routes import Plan, Route, RouteContext
+from compressor.settings import Metadata, Path
 
 BAND_LINES = 64
 
 
 class Encoded:
-    """A file in memory, as `memory.Readable`."""
+    """A file in memory, as `spool.Readable`."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self.size = data, len(data)
@@ -25,24 +24,19 @@ class Encoded:
         return self._data[start : start + count]
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield all of them."""
+        """Yield all bytes."""
         yield self._data
 
 
 class PixelsToOther(Route):
-    """WebP or AVIF, by Pillow: the whole image is in memory and charged."""
+    """WebP or AVIF, encoded by Pillow. The whole image is in memory, and charged."""
 
     path = Path.PIXELS
 
-    def __init__(self, pixels: PixelSource, settings: Settings, stages: Stages) -> None:
-        self._pixels, self._settings, self._stages = pixels, settings, stages
+    def __init__(self, pixels: PixelSource, context: RouteContext) -> None:
+        self._pixels, self._settings, self._stages = pixels, context.settings, context.stages
         self.height = pixels.height
-        self.format = settings.format.value
-        raster.check_subsampling(self.format, settings.subsampling, lossless=settings.lossless)
-        encoding = raster.encoding_bytes(
-            self.format, pixels.width, pixels.height, pixels.channels, settings.subsampling
-        )  # fmt: skip
-        self.memory_bytes = bounds.BASE_BYTES + encoding + pixels.band_bytes(BAND_LINES)
+        self.format = context.settings.format.value
         self._notices: list[str] = []
 
     @property
@@ -60,11 +54,11 @@ class PixelsToOther(Route):
             )  # fmt: skip
         if settings.metadata is Metadata.KEEP:
             yield made
-        else:  # encoders write names of their own
+        else:  # encoders add metadata of their own
             yield from containers.without_metadata(self.format, Encoded(made), settings.metadata, [])
 
     def _attachments(self) -> Attachments:
-        """Return what the policy leaves of the source's metadata, all of which are known behind its last pixel."""
+        """Return what the policy keeps of the source's metadata, all of which are known after its last pixel."""
         grey = self._pixels.channels == 1 and self.format == "avif"  # WebP has no grey; AVIF with alpha none by Pillow
         attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=grey)
         if attachments.exif is not None and not raster.takes_exif(self.format, attachments.exif):
@@ -79,3 +73,13 @@ class PixelsToOther(Route):
             self._notices.append(f"{shape}: not carried over to {raster.title(self.format)}")
         self._notices += attachments.notices
         return attachments
+
+
+def plan_pixels_to_other(pixels: PixelSource, context: RouteContext) -> Plan:
+    """Return the plan of pixels to WebP or AVIF. Raise UnsupportedError for a subsampling that the format lacks."""
+    settings = context.settings
+    kind, subsampling = settings.format.value, settings.subsampling
+    raster.check_subsampling(kind, subsampling, lossless=settings.lossless)
+    encoding_bytes = raster.encoding_bytes(kind, pixels.width, pixels.height, pixels.channels, subsampling)
+    memory_bytes = bounds.BASE_BYTES + encoding_bytes + pixels.band_bytes(BAND_LINES)
+    return Plan(memory_bytes, lambda: PixelsToOther(pixels, context))

@@ -1,25 +1,41 @@
-"""Files that come back as they are, but for the metadata that the policy takes away."""
+"""Sources that are returned, except for the metadata that the policy removes."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from compressor import containers, png
+from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import reduction
-from compressor.settings import Format, Metadata, Settings, Source
+from compressor.settings import Format, Metadata, Settings
 from compressor.spool import Spool
 
 
-def may_stay(kind: str, settings: Settings) -> bool:
-    """Return whether a file of the source's own format is an answer to what was asked for."""
+@dataclass(frozen=True, slots=True)
+class ReducedSource:
+    """A source as it is returned: with the metadata that the policy keeps.
+
+    notices  of what was removed and is worth knowing
+    changed  whether it differs from the source
+    """
+
+    file: Spool
+    notices: Sequence[str]
+    changed: bool
+
+
+def may_return_source(kind: str, settings: Settings) -> bool:
+    """Return whether a file of the source's own format is an answer to what was requested."""
     return settings.format in (Format.KEEP, Format.AUTO) or settings.format == kind
 
 
 def without_metadata(original: Spool, kind: str, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
-    """Yield a file reduced to what `policy` keeps, losslessly, whatever its format.
+    """Yield a file reduced losslessly to what `policy` keeps, whatever its format.
 
     kind     as `sniff` names it
-    notices  receives what changes how the picture is shown, and what followed it; complete after the last piece
+    notices  receives what changes how the image is shown, and what followed it; complete after the last piece
 
-    Raises UnsupportedError where something can't be removed, and FormatError where the container is broken.
+    Raise UnsupportedError where something can't be removed, and FormatError where the container is broken.
     """
     if policy is Metadata.KEEP:
         return original.chunks()
@@ -30,20 +46,32 @@ def without_metadata(original: Spool, kind: str, policy: Metadata, notices: list
     return containers.without_metadata(kind, original, policy, notices)
 
 
-def size_without_metadata(original: Spool, kind: str, policy: Metadata) -> int:
-    """Return the size of a reduced file; that of a JPEG or PNG may be less, since it is not decoded for this."""
-    if kind == "jpeg":
-        return reduction.size_without_metadata(original, policy)
-    if kind == "png":
-        return sum(map(len, png.without_metadata(original, policy, [], measured=False)))
-    return sum(map(len, without_metadata(original, kind, policy, [])))
+def size_without_metadata(original: Spool, kind: str, policy: Metadata) -> float:
+    """Return the size of a reduced source, infinite where it can't be reduced.
+
+    The size of a JPEG or PNG may be estimated too low, since it is not decoded for this.
+    """
+    try:
+        if policy is Metadata.KEEP:
+            return original.size
+        if kind == "jpeg":
+            return reduction.size_without_metadata(original, policy)
+        if kind == "png":
+            return sum(map(len, png.without_metadata(original, policy, [], measured=False)))
+        return sum(map(len, without_metadata(original, kind, policy, [])))
+    except (FormatError, LimitError, UnsupportedError):
+        return math.inf
 
 
-def reason_unchanged(source: Source) -> str:
-    """Return why a file that no route leads through comes back as it is."""
-    if source.format == "png":
-        return "an animated PNG is kept as it is"
-    return f"{source.description} is kept as it is: ask for a format to change it"
+def reduced(original: Spool, kind: str, policy: Metadata, spool: Callable[[], Spool]) -> ReducedSource:
+    """Return the source as it is to be delivered; complete before a byte of it leaves. Raise as `without_metadata`."""
+    if policy is Metadata.KEEP:
+        return ReducedSource(original, [], changed=False)
+    notices: list[str] = []
+    file = spool()
+    for piece in without_metadata(original, kind, policy, notices):
+        file.write(piece)
+    return ReducedSource(file, notices, changed=not same(file, original))
 
 
 def same(one: Spool, other: Spool) -> bool:
