@@ -9,9 +9,8 @@ in it already. So our kernels get a locator of their own (only ours: other Numba
     <tmp>/compressor-<uid>/<digest>  instead, where the root can't be written; begins as links to what the root has
 
 A container image carries a *baked* cache, `$COMPRESSOR_BAKED_CACHE/<digest>`, filled once for each of `BAKED_CPUS`.
-Kernels are then compiled for the best of these that this CPU can run, so that all are found; with no baked cache, and
-with COMPRESSOR_CPU=host, for this very CPU. Loading a cache runs native code: temporary directories of others are
-refused.
+Kernels are compiled for the best of these that this CPU can run, with COMPRESSOR_CPU=host for this very CPU. Loading a
+cache runs native code: temporary directories of others are refused.
 """
 
 import contextlib
@@ -132,16 +131,21 @@ def root_of_user() -> Path | None:
 
 
 def choose(key: str) -> Place:
-    """Decide from the environment and the CPU."""
+    """Decide from the environment and the CPU.
+
+    By default kernels are compiled for one of BAKED_CPUS, never for all that the CPU has: what the tests have run is
+    then what every machine runs. LLVM has made wrong code for AVX-512 (see `png.filter`).
+    """
     asked = os.environ.get("COMPRESSOR_CPU")
     if asked and asked != "host" and asked not in BAKED_CPUS:
         raise ValueError(f"COMPRESSOR_CPU is {asked!r}, must be one of host, {', '.join(BAKED_CPUS)}")
+    cpu = None if asked == "host" else asked or baked_cpu(cpu_flags())
     baked = os.environ.get("COMPRESSOR_BAKED_CACHE")
-    if baked and asked != "host":
+    if baked and cpu is not None:
         kept = Path(baked).absolute() / key
         if kept.is_dir() or writable(kept):
-            return Place(at(kept.parent, key), asked or baked_cpu(cpu_flags()))
-    return Place(at(root_of_user(), key), None if asked == "host" else asked or None)
+            return Place(at(kept.parent, key), cpu)
+    return Place(at(root_of_user(), key), cpu)
 
 
 class Locator(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):

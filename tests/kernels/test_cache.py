@@ -217,8 +217,12 @@ def test_a_baked_cache_of_other_sources_is_not_used(package: Package, read_only:
 
     found = package.run(COMPRESSOR_BAKED_CACHE=str(baked))
 
-    assert (found["result"], found["cpu"]) == (11, None)
+    assert (found["result"], found["cpu"]) == (11, cache.baked_cpu(cache.cpu_flags()))
     assert str(found["directory"]).startswith(str(package.caches))
+
+
+def test_kernels_are_not_compiled_for_all_that_the_cpu_has(package: Package) -> None:
+    assert package.run()["cpu"] == cache.baked_cpu(cache.cpu_flags())
 
 
 def test_the_host_cpu_can_be_asked_for(package: Package) -> None:

@@ -60,9 +60,16 @@ def _filter(kind, row, above, bpp, out):
     """out = row - prediction, by the filter type `kind`."""
     first = min(bpp, row.size)
     right, here, target = row[first:], above[first:], out[first:]
-    for i in range(first):
-        b = above[i] if kind in (UP, PAETH) else above[i] >> 1 if kind == AVERAGE else 0
-        out[i] = np.uint8(row[i] - b)
+    # A loop for each type: of one loop that selects the prediction, LLVM 22.1 makes wrong code for AVX-512.
+    if kind in (UP, PAETH):
+        for i in range(first):
+            out[i] = np.uint8(row[i] - above[i])
+    elif kind == AVERAGE:
+        for i in range(first):
+            out[i] = np.uint8(row[i] - (above[i] >> 1))
+    else:
+        for i in range(first):
+            out[i] = row[i]
     if kind == SUB:
         for i in range(right.size):
             target[i] = np.uint8(right[i] - row[i])
