@@ -1,4 +1,4 @@
-"""A height that a DNL segment gives behind the first scan (T.81 B.2.5)."""
+"""A height that a DNL segment gives after the first scan (T.81 B.2.5)."""
 
 from typing import Any
 

@@ -96,7 +96,7 @@ def test_segments_behind_the_scan_are_named() -> None:
     data = data[:-2] + reference.segment(0xFE, b"late") + data[-2:]
 
     assert pipeline.compress(data, format="png").report.notices == (
-        "1 metadata segments behind the first scan were dropped",
+        "1 metadata segments after the first scan were dropped",
     )
 
 
