@@ -27,7 +27,7 @@ WHOLE = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed", 
     ],
 )
 def test_it_is_off_until_somebody_says_that_originals_are_replaced(said: dict, profile: Profile) -> None:
-    assert Basis(**said).chosen is profile
+    assert Basis(**said).effective_profile is profile
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,17 @@ def test_what_cannot_be_meant_is_refused_at_once(said: dict, message: str) -> No
 
 
 def test_a_report_without_configuration_has_joules_and_a_scenario() -> None:
-    found = Basis().of(60.0, 6e10)
+    found = Basis().footprint_of(60.0, 6e10)
 
     assert found is not None and (found.profile, found.storage_class) == ("conservative", "hdd-3az")
     assert found.used_energy_joules.high == pytest.approx(747, rel=0.01)  # CARBON's worked example
     assert found.avoided_energy_joules_per_gb_year.low == pytest.approx(0.00329 * 3.6e6, rel=0.01)
     assert found.used_co2e_grams is None and found.avoided_co2e_grams_per_gb_year is None
-    assert Basis(profile=Profile.OFF).of(60.0, 6e10) is None
+    assert Basis(profile=Profile.OFF).footprint_of(60.0, 6e10) is None
 
 
 def test_a_report_has_grams_where_a_grid_is_known() -> None:
-    found = Basis(grid_grams_per_kwh=383.55, profile=Profile.CENTRAL, storage_class="ssd-1az").of(60.0, 6e10)
+    found = Basis(grid_grams_per_kwh=383.55, profile=Profile.CENTRAL, storage_class="ssd-1az").footprint_of(60.0, 6e10)
 
     assert found is not None and (found.profile, found.storage_class) == ("central", "ssd-1az")
     joules, grams = found.avoided_energy_joules_per_gb_year, found.avoided_co2e_grams_per_gb_year

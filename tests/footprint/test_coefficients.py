@@ -47,11 +47,16 @@ def test_grids_are_grams_a_joule_and_pue_has_no_unit() -> None:
 def test_every_number_has_a_source(owner: str, bound: Bound) -> None:
     source = MODEL.sources[bound.source]
 
-    assert bound.basis in ("read", "excerpt", "derived", "unverified")
+    assert bound.basis in ("read", "excerpt", "derived", "assumption")
     assert source.title and source.licence and source.as_of
     assert 2010 <= source.year <= 2026
     assert source.url.startswith("https://") or source.key in ("3az", "floor")
-    assert bound.note or bound.basis != "unverified"
+    assert bound.note or bound.basis != "assumption"
+
+
+@pytest.mark.parametrize("one", MODEL.coefficients.values(), ids=lambda one: str(one.key))
+def test_no_range_is_made_of_assumptions_only(one: Coefficient) -> None:
+    assert {bound.basis for bound in one.bounds} != {"assumption"}
 
 
 def test_every_grid_has_a_year() -> None:
@@ -74,9 +79,11 @@ def test_the_checksum_is_the_files() -> None:
     [
         (b'stated = 0.25, source = "wd"', b'stated = 0.25, source = "hearsay"'),
         (b"low = { value = 2.5e-13", b"low = { value = 2.5e-12"),
-        (b'basis = "derived", note = "6 W idle / 24 TB"', b'basis = "guessed", note = "6 W idle / 24 TB"'),
+        (b'basis = "assumption", note = "6 W idle / 24 TB', b'basis = "guessed", note = "6 W idle / 24 TB'),
+        (b'basis = "assumption", note = "6 W idle / 24 TB', b'basis = "read", note = "6 W idle / 24 TB'),
+        (b'kind = "agency"', b'kind = "rumour"'),
     ],
-    ids=["no such source", "not in order", "no such basis"],
+    ids=["no such source", "not in order", "no such basis", "the press taken for a primary source", "no such kind"],
 )
 def test_a_file_that_is_not_sound_is_refused(old: bytes, new: bytes) -> None:
     assert old in TEXT
