@@ -1,4 +1,4 @@
-"""The front of the package: light to import, complete when looked at."""
+"""The package's top level: fast to import, with all public names."""
 
 import ast
 import json
@@ -20,7 +20,7 @@ def in_a_new_process(code: str) -> object:
 
 
 def test_importing_the_package_takes_less_than_50_ms() -> None:
-    """The best of five, since the machine may be busy with other things."""
+    """The best of five, because the machine may be busy."""
     code = "import json, time; t = time.perf_counter(); import compressor; print(json.dumps(time.perf_counter() - t))"
 
     assert min(float(str(in_a_new_process(code))) for _ in range(5)) < IMPORT_SECONDS_MAX
@@ -46,7 +46,7 @@ def test_type_checkers_and_the_interpreter_see_the_same_names() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(compressor._HOME))
-def test_every_public_name_can_be_had(name: str) -> None:
+def test_every_public_name_is_an_attribute(name: str) -> None:
     assert getattr(compressor, name) is vars(compressor)[name]
 
 
