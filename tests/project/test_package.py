@@ -2,8 +2,11 @@
 
 import ast
 import json
+import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +15,8 @@ from tests import ROOT
 
 HEAVY = ("numba", "llvmlite", "numpy", "grpc", "PIL", "prometheus_client", "typer", "rich")
 IMPORT_SECONDS_MAX = 0.05
+README = (ROOT / "README.md").read_text()
+RELATIVE_LINK = re.compile(r"\]\((?!https?:|#)")
 
 
 def in_a_new_process(code: str) -> object:
@@ -59,3 +64,33 @@ def test_the_version_is_the_installed_one() -> None:
     from importlib.metadata import version
 
     assert compressor.__version__ == version("compressor")
+
+
+with_absolute_links: Callable[[str, str | None], str] = runpy.run_path(str(ROOT / "scripts/readme.py"))[
+    "with_absolute_links"
+]
+
+
+def test_links_of_the_package_page_are_absolute() -> None:
+    page = with_absolute_links(README, "https://code.example/compressor/")
+
+    assert RELATIVE_LINK.search(README)
+    assert not RELATIVE_LINK.search(page)
+    assert "[docs/cli.md](https://code.example/compressor/blob/HEAD/docs/cli.md)" in page
+    assert "](https://code.example/compressor/raw/HEAD/docs/density.png)" in page
+
+
+def test_without_a_repository_the_package_page_has_no_dead_links() -> None:
+    assert not RELATIVE_LINK.search(with_absolute_links(README, None))
+    assert with_absolute_links("[a](b.md#c), ![d](e.png), [f](https://g.example/h)", None) == (
+        "a, d, [f](https://g.example/h)"
+    )
+
+
+def test_the_package_page_is_the_readme() -> None:
+    """As the build back end sees it: the hook of pyproject.toml has run."""
+    command = [sys.executable, "-m", "hatchling", "metadata", "readme"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith(README[:200])
+    assert not RELATIVE_LINK.search(done.stdout)
