@@ -125,9 +125,9 @@ class Basis:
         text = "Unix time of the end of the year of a coefficient's oldest source."
         for key, one in self.coefficients().items():
             year = min(bound.year or model.sources[bound.source].year for bound in one.bounds)
-            found.append((SOURCE_TIME, text, end_of(year), {"coefficient": key}))
+            found.append((SOURCE_TIME, text, _year_end(year), {"coefficient": key}))
         text = "Unix time when the sources were last checked for newer numbers."
-        found.append(("compressor_methodology_reviewed_timestamp_seconds", text, timestamp(model.reviewed), {}))
+        found.append(("compressor_methodology_reviewed_timestamp_seconds", text, _timestamp(model.reviewed), {}))
         return found
 
     def info(self) -> dict[str, str]:
@@ -168,9 +168,9 @@ def _bounds_or_none(found: Range | None) -> Bounds | None:
     return None if found is None else Bounds(*found)
 
 
-def end_of(year: int) -> float:
-    return timestamp(datetime.date(year, 12, 31))
+def _year_end(year: int) -> float:
+    return _timestamp(datetime.date(year, 12, 31))
 
 
-def timestamp(day: datetime.date) -> float:
+def _timestamp(day: datetime.date) -> float:
     return datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp()

@@ -57,9 +57,9 @@ class Drivers:
 
     def __post_init__(self) -> None:
         if self.cpu_seconds < 0 or self.memory_byte_seconds < 0:
-            raise SettingsError("cpu_seconds", "and memory must be 0 or more")
+            raise SettingsError("cpu_seconds", "and memory_byte_seconds must be 0 or more")
         if self.reserved_vcpu_seconds is not None and self.reserved_vcpu_seconds < self.cpu_seconds:
-            raise SettingsError("reserved_vcpus", "× their seconds must be at least the CPU seconds they gave")
+            raise SettingsError("reserved_vcpus", "× reserved seconds must be at least the CPU seconds")
         if self.storage_class not in STORAGE_CLASSES:
             raise SettingsError("storage", f"is {self.storage_class!r}, must be one of {', '.join(STORAGE_CLASSES)}")
         if self.access not in ACCESSES:

@@ -55,7 +55,7 @@ def place(
     grid = None if found is None else _grid_of(found, profile)
     if grid_grams_per_kwh is not None:
         if not 0 <= grid_grams_per_kwh < float("inf"):
-            raise SettingsError("grid", f"is {grid_grams_per_kwh:g}, must be grams of CO2e a kWh, 0 or more")
+            raise SettingsError("grid", f"is {grid_grams_per_kwh:g}, must be 0 or more grams of CO2e per kWh")
         given = Bound(grid_grams_per_kwh / JOULES_PER_KWH, grid_grams_per_kwh, "given", "given")
         grid = _grid("intensity of the grid, as given", given)
     if profile is Profile.CCF:
@@ -69,7 +69,7 @@ def _region(name: str, model: Model) -> Region:
     try:
         return model.regions[name.lower()]
     except KeyError:
-        raise SettingsError("region", f"is {name!r}; known are {', '.join(sorted(model.regions))}") from None
+        raise SettingsError("region", f"is {name!r}, must be one of {', '.join(sorted(model.regions))}") from None
 
 
 def _grid_of(region: Region, profile: Profile) -> Coefficient:
