@@ -14,7 +14,7 @@ help: ## show this
 install: .venv/stamp ## set .venv up, with the versions of constraints.txt
 
 # --no-build-isolation: build back ends too come from constraints.txt, ours and that of pyvips.
-.venv/stamp: pyproject.toml constraints.txt scripts/compressor
+.venv/stamp: pyproject.toml constraints.txt scripts/compressor scripts/readme.py
 	@$(PYTHON3) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python {v[0]}.{v[1]} is too old: make PYTHON3=… takes 3.11 or later")'
 	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || .ci/system-packages venv
 	$(PYTHON3) -m venv --clear .venv

@@ -107,7 +107,7 @@ def test_reports_survive_the_way_with_the_length_that_was_sent(score: float | No
         reserved_bytes=9,
         settings_digest="abc",
         memory_byte_seconds=1.5,
-        footprint=Basis(region=region).of(1.0, 2e9),
+        footprint=Basis(region=region).footprint_of(1.0, 2e9),
     )
     message = wire.report_to_proto(report, 8, 0xFFFFFFFF)
 

@@ -18,9 +18,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def stated(bound: Bound) -> str:
-    """The number with a mark for how well it is known: * derived, ° excerpt, ? unverified."""
+    """Return the number, marked with its basis: * derived, ° excerpt, † assumption."""
     number = f"{bound.stated:.6g}" if bound.stated >= 0.01 else f"{bound.stated:.3g}"
-    return number + {"derived": "\\*", "excerpt": "°", "unverified": "?"}.get(bound.basis, "")
+    return number + {"derived": "\\*", "excerpt": "°", "assumption": "†"}.get(bound.basis, "")
 
 
 def notes_of(one: Coefficient) -> list[str]:
@@ -66,10 +66,10 @@ def source_table() -> str:
         return f"[{name}]({url})" if url else name
 
     rows = (
-        [f"`{one.key}`", title(one.title, one.url), str(one.year), one.licence, one.as_of]
+        [f"`{one.key}`", title(one.title, one.url), one.kind, str(one.year), one.licence, one.as_of]
         for one in load().sources.values()
     )
-    return table(["key", "source", "year", "licence", "as of"], rows)
+    return table(["key", "source", "kind", "year", "licence", "as of"], rows)
 
 
 def sensitivity_table() -> str:

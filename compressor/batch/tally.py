@@ -103,7 +103,7 @@ def problem(done: ObjectResult, known: bool = False) -> Problem:
 def estimated(summary: Summary, spent: tuple[float, float], footprint: Basis) -> Summary:
     """With what the coordinator took beside the objects, and what all of it is estimated to have used."""
     other, memory = summary.other_seconds + spent[0], summary.memory_byte_seconds + spent[1]
-    used = footprint.of(sum(summary.stage_seconds.values()) + other, memory)
+    used = footprint.footprint_of(sum(summary.stage_seconds.values()) + other, memory)
     return dataclasses.replace(summary, other_seconds=other, memory_byte_seconds=memory, footprint=used)
 
 

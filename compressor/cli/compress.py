@@ -130,7 +130,7 @@ def tell(report: Report, names: tuple[str, str], settings: Settings, seconds: fl
     if report.footprint is None:
         from compressor.footprint import Basis
 
-        footprint = Basis().of(report.cpu_seconds, report.memory_byte_seconds)
+        footprint = Basis().footprint_of(report.cpu_seconds, report.memory_byte_seconds)
         report = dataclasses.replace(report, footprint=footprint)
     if json:
         typer.echo(output.as_json(report))

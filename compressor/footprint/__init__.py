@@ -1,4 +1,4 @@
-"""Joules and grams: what saved bytes avoid, less what saving them took, as a range whose numbers have sources."""
+"""Joules and grams of CO2e that saved bytes avoid, minus those that saving them used: ranges with sources."""
 
 from compressor.footprint.accrued import Accrued as Accrued
 from compressor.footprint.basis import Basis as Basis

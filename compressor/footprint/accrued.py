@@ -1,4 +1,4 @@
-"""Estimates that add up over time, for counters."""
+"""Estimates that accumulate over time, for counters."""
 
 import threading
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ Key = tuple[str, str, str]
 
 
 class Accrued:
-    """What has been estimated so far, by side, quantity and component. It never falls. May be used by several threads.
+    """Sums of estimates, by side, quantity and component. They never fall. Thread-safe.
 
-    Everything that can occur is there with 0 from the start, so that a first scrape sees where counters begin.
+    Every component that can occur starts at 0, so that the first scrape sees where its counter begins.
     """
 
     def __init__(self, basis: Basis) -> None:
@@ -23,7 +23,7 @@ class Accrued:
         self.add(Drivers(0.0, 0.0, reserved_vcpu_seconds=reserved))
 
     def add(self, drivers: Drivers) -> None:
-        """What came since the last time."""
+        """Add the estimate for what was measured since the last call."""
         found = amounts(self._basis.estimate(drivers))
         with self._lock:
             for key, amount in found.items():

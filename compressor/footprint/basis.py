@@ -1,4 +1,4 @@
-"""What estimates that go on for as long as a process does stand on: what an operator has said, once."""
+"""The basis of estimates: what the operator of a long-running process states once."""
 
 import datetime
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ SOURCE_TIME = "compressor_coefficient_source_timestamp_seconds"
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """How to estimate.
+    """The settings of all estimates of a process.
 
-    profile             None: conservative where originals are replaced in a known storage class, else off
-    storage_class       one of STORAGE_CLASSES; what is stored there is credited only where `original_replaced`
-    original_replaced   the original is gone when its result is there: its versions, replicas and backups, too
-    network             one of ACCESSES: what counted downloads come over; None: no network term
-    region              key of a region or a grid; without it and `grid_grams_per_kwh` joules alone, no grams
-    reserved_vcpus      held for this alone, idle or not; None: a shared node, no idle share
+    profile             None: conservative if originals are replaced in a known storage class, else off
+    storage_class       one of STORAGE_CLASSES; savings there are credited only if `original_replaced`
+    original_replaced   originals are deleted once their results exist, including versions, replicas and backups
+    network             one of ACCESSES: the access network of counted downloads; None: no network term
+    region              key of a region or a grid; without it and `grid_grams_per_kwh`, joules but no grams
+    reserved_vcpus      vCPUs reserved for this alone, idle or not; None: a shared node, no idle share
     """
 
     profile: Profile | None = None
@@ -56,28 +56,29 @@ class Basis:
         _ = self.place
 
     @property
-    def chosen(self) -> Profile:
-        """The profile that is meant."""
+    def effective_profile(self) -> Profile:
+        """Return the profile, or the default that the other settings imply."""
         if self.profile is not None:
             return self.profile
         return Profile.CONSERVATIVE if self.original_replaced else Profile.OFF
 
     @property
     def is_off(self) -> bool:
-        return self.chosen is Profile.OFF
+        return self.effective_profile is Profile.OFF
 
     @cached_property
     def place(self) -> Place:
         return place(self.region, self.grid_grams_per_kwh, self.profile or Profile.CONSERVATIVE)
 
     def estimate(self, drivers: Drivers) -> Estimate:
-        """The balance; SettingsError where the profile is off."""
-        return estimate(drivers, self.place, self.chosen)
+        """Return the balance; SettingsError if the profile is off."""
+        return estimate(drivers, self.place, self.effective_profile)
 
-    def of(self, cpu_seconds: float, memory_byte_seconds: float) -> Footprint | None:
-        """For a report: what some work used, and what a gigabyte of savings would avoid. None where `profile` is off.
+    def footprint_of(self, cpu_seconds: float, memory_byte_seconds: float) -> Footprint | None:
+        """Return the footprint of a report: what its work used, and what a saved gigabyte would avoid in a year.
 
-        Where nothing is configured it is a scenario by the conservative profile, on the storage class of most buckets.
+        Without configuration it is a scenario: the conservative profile, and the storage class of most buckets. None
+        if `profile` is off.
         """
         profile = self.profile or Profile.CONSERVATIVE
         if profile is Profile.OFF:
@@ -96,7 +97,7 @@ class Basis:
         )
 
     def coefficients(self) -> dict[str, Coefficient]:
-        """Those that estimates on this basis rest on, by what a gauge of each is called."""
+        """Return the coefficients that estimates on this basis use, by their key."""
         whole = Drivers(
             1.0,
             1.0,
@@ -110,7 +111,7 @@ class Basis:
         return {name: one for name, one in found.items() if one.key != "grid"}
 
     def gauges(self) -> list[tuple[str, str, float, dict[str, str]]]:
-        """The coefficients, the grid and the age of both, as gauges: name, text, value, labels."""
+        """Return the coefficients, the grid and the age of their sources as gauges: name, text, value, labels."""
         model = load()
         found: list[tuple[str, str, float, dict[str, str]]] = []
         for key, one in self.coefficients().items():
@@ -121,16 +122,16 @@ class Basis:
             text = "Intensity of the grid, annual average of the location."
             zone = {"zone": "given" if self.region is None or self.grid_grams_per_kwh is not None else self.region}
             found.append(("compressor_grid_intensity_grams_per_joule", text, grid.central.value, zone))
-        text = "Unix time of the end of the year that the oldest source of a coefficient is of."
+        text = "Unix time of the end of the year of a coefficient's oldest source."
         for key, one in self.coefficients().items():
             year = min(bound.year or model.sources[bound.source].year for bound in one.bounds)
-            found.append((SOURCE_TIME, text, end_of(year), {"coefficient": key}))
-        text = "Unix time when somebody last looked whether sources have newer numbers."
-        found.append(("compressor_methodology_reviewed_timestamp_seconds", text, timestamp(model.reviewed), {}))
+            found.append((SOURCE_TIME, text, _year_end(year), {"coefficient": key}))
+        text = "Unix time when the sources were last checked for newer numbers."
+        found.append(("compressor_methodology_reviewed_timestamp_seconds", text, _timestamp(model.reviewed), {}))
         return found
 
     def info(self) -> dict[str, str]:
-        """Labels of compressor_methodology_info."""
+        """Return the labels of compressor_methodology_info."""
         model, grid = load(), self.place.compute_grid
         bound = None if grid is None else grid.central
         known = None if bound is None else model.sources.get(bound.source)
@@ -138,7 +139,7 @@ class Basis:
         return {
             "version": model.version,
             "sha256": model.sha256,
-            "profile": self.chosen.value,
+            "profile": self.effective_profile.value,
             "region": self.region or "",
             "ci_source": "" if bound is None else bound.source,
             "ci_year": year,
@@ -149,7 +150,7 @@ class Basis:
 
 
 def amounts(balance: Estimate) -> dict[tuple[str, str, str], Range]:
-    """A balance by side, quantity (energy in joules, co2e in grams) and component."""
+    """Return the terms of a balance by side, quantity (energy in joules, co2e in grams) and component."""
     found: dict[tuple[str, str, str], Range] = {}
     for term in balance.terms:
         if term.energy_joules is not None:
@@ -167,9 +168,9 @@ def _bounds_or_none(found: Range | None) -> Bounds | None:
     return None if found is None else Bounds(*found)
 
 
-def end_of(year: int) -> float:
-    return timestamp(datetime.date(year, 12, 31))
+def _year_end(year: int) -> float:
+    return _timestamp(datetime.date(year, 12, 31))
 
 
-def timestamp(day: datetime.date) -> float:
+def _timestamp(day: datetime.date) -> float:
     return datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp()

@@ -1,4 +1,4 @@
-"""From where on saving pays: how much work a saving is worth, and how long it must last."""
+"""Break-even points: the work that a saving is worth, and the time that it must last."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,12 +19,12 @@ def cpu_seconds(
     grams: bool,
     model: Model | None = None,
 ) -> Range:
-    """CPU seconds at which the net of what `drivers` avoid is 0, on a shared node; what they say of work is not read.
+    """Return the CPU seconds at which the net of `drivers` is 0 on a shared node; their own work is ignored.
 
-    memory_bytes  held for as long as the CPU works
-    grams         of CO2e, with embodied servers; else of joules
+    memory_bytes  memory held while the CPU works
+    grams         break-even in grams of CO2e, including embodied servers; else in joules
 
-    low is with benefits at low and costs at high. 0 where nothing is avoided: no work pays then.
+    low is with benefits at low and costs at high. 0 if nothing is avoided, because no work pays then.
     """
     gained = _net(replace(drivers, **NO_WORK), place, profile, grams, model)
     second = Drivers(cpu_seconds=1.0, memory_byte_seconds=memory_bytes)
@@ -40,10 +40,10 @@ def retention_seconds(
     grams: bool,
     model: Model | None = None,
 ) -> Range | None:
-    """How long saved bytes must stay saved in `drivers.storage_class` until the work of `drivers` is paid back.
+    """Return how long `saved_bytes` must be stored in `drivers.storage_class` to compensate for the work of `drivers`.
 
-    What they say of bytes is not read. low is the shortest time (benefits at high, costs at low). None where no time
-    is long enough.
+    The bytes of `drivers` are ignored. low is the shortest time (benefits at high, costs at low). None if no time is
+    long enough.
     """
     if saved_bytes <= 0:
         return None
@@ -56,23 +56,23 @@ def retention_seconds(
 NO_WORK: dict[str, Any] = {"cpu_seconds": 0.0, "memory_byte_seconds": 0.0, "reserved_vcpu_seconds": None}
 
 
-def _ratio(above: Range, below: Range) -> Range:
-    """From the least over the most to the most over the least; 0 where what is above is negative."""
-    pairs = zip(above, (below.high, below.central, below.low), strict=True)
+def _ratio(numerator: Range, denominator: Range) -> Range:
+    """Divide ranges: low is the lowest quotient and high the highest; 0 for a negative numerator."""
+    pairs = zip(numerator, (denominator.high, denominator.central, denominator.low), strict=True)
     return Range(*(max(0.0, value) / by for value, by in pairs))
 
 
 def _net(drivers: Drivers, place: Place, profile: Profile, grams: bool, model: Model | None) -> Range:
     balance = estimate(drivers, place, profile, model=model)
-    return _known(balance.net_co2e_grams) if grams else balance.net_energy_joules
+    return _require_grid(balance.net_co2e_grams) if grams else balance.net_energy_joules
 
 
 def _used(drivers: Drivers, place: Place, profile: Profile, grams: bool, model: Model | None) -> Range:
     balance = estimate(drivers, place, profile, model=model)
-    return _known(balance.co2e_grams(Side.USED)) if grams else balance.energy_joules(Side.USED)
+    return _require_grid(balance.co2e_grams(Side.USED)) if grams else balance.energy_joules(Side.USED)
 
 
-def _known(grams: Range | None) -> Range:
+def _require_grid(grams: Range | None) -> Range:
     if grams is None:
         raise SettingsError("grid", "is not given: a break-even in grams needs one")
     return grams

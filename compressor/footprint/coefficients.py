@@ -1,4 +1,4 @@
-"""The numbers of the model, from coefficients.toml: each with its unit, its range and where it comes from."""
+"""The numbers of the model, from coefficients.toml: each with its unit, its range and its source."""
 
 import dataclasses
 import functools
@@ -11,18 +11,25 @@ from typing import Any
 
 from compressor.footprint.ranges import Range
 
-BASES = ("read", "excerpt", "derived", "unverified", "given")
+KINDS = ("peer-reviewed", "agency", "report", "open data", "company", "press", "derivation")
+ASSUMED_KINDS = ("company", "press")  # no primary source: a number from these is an assumption
+BASES = ("read", "excerpt", "derived", "assumption", "given")
 BOUNDS = ("low", "central", "high")
 JOULES_PER_KWH = 3.6e6
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where numbers come from; `as_of` is the edition that was taken."""
+class Citation:
+    """The source of some numbers.
+
+    kind   one of KINDS
+    as_of  the edition that was used, and how it was read if not in full
+    """
 
     key: str
     title: str
     url: str
+    kind: str
     licence: str
     year: int
     as_of: str
@@ -30,11 +37,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Bound:
-    """One number: in SI units, and as its source and the field have it.
+    """One number: in SI units, and as its source states it.
 
-    source  key of a `Source`, or "given" for what a caller gave
-    basis   read, excerpt, derived or unverified: how well it is known that the source says so; or given
-    year    that it holds for, where that is not the source's
+    source  key of a `Citation`, or "given" for a number from the caller
+    basis   how well the source supports it: read, excerpt, derived or assumption (see coefficients.toml); or given
+    year    year that it applies to, if that is not the source's
     """
 
     value: float
@@ -47,7 +54,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Coefficient:
-    """A factor of a formula, by its `name` there, as a range. Refused with ValueError where it is not in order."""
+    """A factor of a formula, by its `name` there, as a range. ValueError if its bounds are not in order."""
 
     key: str
     name: str
@@ -67,16 +74,16 @@ class Coefficient:
 
     @property
     def range(self) -> Range:
-        """In `unit`."""
+        """Return the bounds in `unit`."""
         return Range(self.low.value, self.central.value, self.high.value)
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Keys of the sources of low, central and high, each once."""
+        """Return the keys of the sources of low, central and high, each once."""
         return tuple(dict.fromkeys(bound.source for bound in self.bounds))
 
     def at(self, bound: Bound) -> "Coefficient":
-        """The same with no range: a point."""
+        """Return a copy with `bound` as low, central and high: a point."""
         return dataclasses.replace(self, low=bound, central=bound, high=bound)
 
 
@@ -84,10 +91,10 @@ class Coefficient:
 class Region:
     """A data centre region or a grid.
 
-    pue       facility energy for IT energy, or None where no source has it
+    pue       facility energy per IT energy; None if no source states it
     average   annual average intensity of the location's grid, g/J; never market-based (ISO/IEC 21031, SCI)
-    marginal  of one more joule, by a model; for sensitivity, in no profile
-    ccf       as Cloud Carbon Footprint has it, for the profile of that name
+    marginal  modelled intensity of one additional joule; for sensitivity, used by no profile
+    ccf       intensity that Cloud Carbon Footprint states, for the profile of that name
     """
 
     key: str
@@ -100,22 +107,23 @@ class Region:
 
 @dataclass(frozen=True)
 class Model:
-    """All numbers of one version. sha256 is the file's: two estimates compare only where it is the same.
+    """All numbers of one version.
 
-    reviewed  when somebody last looked whether the sources have newer numbers
+    sha256    digest of the file; two estimates are comparable only if theirs are equal
+    reviewed  when the sources were last checked for newer numbers
     """
 
     version: str
     sha256: str
     reviewed: date
-    sources: Mapping[str, Source]
+    sources: Mapping[str, Citation]
     coefficients: Mapping[str, Coefficient]
     regions: Mapping[str, Region]
 
 
 @functools.cache
 def load() -> Model:
-    """The model that comes with this version of the program."""
+    """Return the model of this version of the program."""
     from importlib import resources  # slow to import, and the command line imports this module
 
     text = resources.files("compressor.footprint").joinpath("coefficients.toml").read_bytes()
@@ -123,9 +131,9 @@ def load() -> Model:
 
 
 def parse(text: bytes) -> Model:
-    """A model from the bytes of its TOML file; ValueError, KeyError or TypeError where it is not sound."""
+    """Return a model from the bytes of its TOML file; ValueError, KeyError or TypeError if it is not valid."""
     tables = tomllib.loads(text.decode("utf-8"))
-    sources = {key: Source(key, **table) for key, table in tables["sources"].items()}
+    sources = {key: Citation(key, **table) for key, table in tables["sources"].items()}
     model = Model(
         version=tables["version"],
         sha256=hashlib.sha256(text).hexdigest(),
@@ -134,14 +142,19 @@ def parse(text: bytes) -> Model:
         coefficients={key: _coefficient(key, table) for key, table in tables["coefficients"].items()},
         regions={key: _region(key, table) for key, table in tables["regions"].items()},
     )
+    for citation in sources.values():
+        if citation.kind not in KINDS:
+            raise ValueError(f"{citation.key}: unknown kind {citation.kind!r}")
     for owner, bound in bounds_of(model):
         if bound.source not in sources or bound.basis not in BASES:
-            raise ValueError(f"{owner}: no such source or basis: {bound.source}, {bound.basis}")
+            raise ValueError(f"{owner}: unknown source or basis: {bound.source}, {bound.basis}")
+        if bound.basis != "assumption" and sources[bound.source].kind in ASSUMED_KINDS:
+            raise ValueError(f"{owner}: {bound.source} is no primary source, so its numbers are assumptions")
     return model
 
 
 def bounds_of(model: Model) -> list[tuple[str, Bound]]:
-    """Every number of a model, with the key of what it belongs to."""
+    """Return every number of a model, with the key of its coefficient or region."""
     found = [(one.key, bound) for one in model.coefficients.values() for bound in one.bounds]
     for region in model.regions.values():
         kinds = (region.average, region.pue, region.marginal, region.ccf)

@@ -1,4 +1,4 @@
-"""What saved bytes avoid and what saving them took, in joules and in grams of CO2e.
+"""The balance of what saved bytes avoid and what saving them used, in joules and in grams of CO2e.
 
     E_storage  = saved byte-seconds × copies × p_storage × PUE
     E_network  = saved bytes × downloads × e_network                     marginal; counted downloads only
@@ -9,10 +9,10 @@
     M_server   = reserved vCPU-seconds, else CPU seconds, × m_vcpu       embodied (SCI, "M")
     net        = avoided − used; low: avoided at low − used at high; high: the other way around
 
-Reserved as well as used capacity counts, intensities are location-based, and no offset enters: Software Carbon
-Intensity, ISO/IEC 21031:2024. What is avoided is a difference to what would have been stored and sent, less our own
-footprint: ITU-T L.1480. It is reported beside an inventory of scopes 1 to 3, never within. Pure functions, SI units;
-every term names its coefficients, and these their sources.
+Software Carbon Intensity (ISO/IEC 21031:2024): reserved capacity counts like used capacity, intensities are
+location-based, and there are no offsets. ITU-T L.1480: the avoided amount is the difference to what would have been
+stored and sent, minus our own footprint. It is reported next to an inventory of scopes 1 to 3, never within it. The
+functions are pure and use SI units; every term names its coefficients, and these name their sources.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ ACCESSES = ("fixed", "mobile")
 
 
 class Side(StrEnum):
-    """Of the balance that a term is on. Both hold what is 0 or more: a loss is used, not negatively avoided."""
+    """The side of the balance that a term is on. Amounts are never negative: a loss is a term of USED."""
 
     AVOIDED = "avoided"
     USED = "used"
@@ -37,14 +37,14 @@ class Side(StrEnum):
 
 @dataclass(frozen=True)
 class Drivers:
-    """What was measured, or is assumed: all that an estimate depends on, but for coefficients.
+    """The measured, or assumed, inputs of an estimate: everything but the coefficients.
 
-    cpu_seconds, memory_byte_seconds   what saving took: never left out
-    reserved_vcpu_seconds              vCPU × time held for this, idle or not; None: a shared node, no idle share
-    stored_byte_seconds                by `stored_byte_seconds`; negative where more is stored; None: no such term
+    cpu_seconds, memory_byte_seconds   work and memory that saving used; required
+    reserved_vcpu_seconds              vCPU × time reserved for this, idle or not; None: a shared node, no idle share
+    stored_byte_seconds                from `stored_byte_seconds`; negative if more is stored; None: no storage term
     storage_class                      one of STORAGE_CLASSES
-    unsent_bytes                       saved bytes × counted downloads; negative: more; None: no such term
-    access                             one of ACCESSES: what the downloads came over
+    unsent_bytes                       saved bytes × counted downloads; negative if more is sent; None: no network term
+    access                             one of ACCESSES: the access network of the downloads
     """
 
     cpu_seconds: float
@@ -57,9 +57,9 @@ class Drivers:
 
     def __post_init__(self) -> None:
         if self.cpu_seconds < 0 or self.memory_byte_seconds < 0:
-            raise SettingsError("cpu_seconds", "and memory must be 0 or more")
+            raise SettingsError("cpu_seconds", "and memory_byte_seconds must be 0 or more")
         if self.reserved_vcpu_seconds is not None and self.reserved_vcpu_seconds < self.cpu_seconds:
-            raise SettingsError("reserved_vcpus", "× their seconds must be at least the CPU seconds they gave")
+            raise SettingsError("reserved_vcpus", "× reserved seconds must be at least the CPU seconds")
         if self.storage_class not in STORAGE_CLASSES:
             raise SettingsError("storage", f"is {self.storage_class!r}, must be one of {', '.join(STORAGE_CLASSES)}")
         if self.access not in ACCESSES:
@@ -70,9 +70,10 @@ class Drivers:
 class Term:
     """A line of the balance.
 
-    formula       in words; the coefficients follow in its order, the grid last
-    energy_joules None for what is embodied, which is counted in grams alone
-    co2e_grams    None where no grid is given
+    formula       in words
+    coefficients  in the order of the formula, the grid last
+    energy_joules None for embodied emissions, which have no joules
+    co2e_grams    None without a grid
     """
 
     name: str
@@ -85,7 +86,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A balance, with what it takes to repeat it. `co2e_grams` of each side is None where no grid is given."""
+    """A balance, with everything needed to reproduce it. `co2e_grams` is None without a grid."""
 
     profile: Profile
     version: str
@@ -104,29 +105,29 @@ class Estimate:
 
     @property
     def net_energy_joules(self) -> Range:
-        """Avoided minus used; may be negative."""
+        """Return avoided minus used; may be negative."""
         return self.energy_joules(Side.AVOIDED) - self.energy_joules(Side.USED)
 
     @property
     def net_co2e_grams(self) -> Range | None:
-        """Avoided minus used; may be negative."""
+        """Return avoided minus used; may be negative."""
         avoided, used = self.co2e_grams(Side.AVOIDED), self.co2e_grams(Side.USED)
         return None if avoided is None or used is None else avoided - used
 
     @property
     def first(self) -> str:
-        """Which of low, central and high the profile shows first."""
+        """Return the bound that the profile shows first: low or central."""
         return "low" if self.profile is Profile.CONSERVATIVE else "central"
 
 
 def stored_byte_seconds(
     saved_bytes: float, seconds: float, *, original_replaced: bool, added_bytes: float = 0
 ) -> float:
-    """What is no longer stored, over a time (WBCSD Guidance on Avoided Emissions: against what would really be kept).
+    """Return the byte-seconds that are no longer stored. Baseline: WBCSD Guidance on Avoided Emissions.
 
-    saved_bytes        original − result; negative where the result is larger
-    original_replaced  whether the original is gone, versions and backups too; else nothing is credited, and
-                       added_bytes, stored beside it, are a cost
+    saved_bytes        original − result; negative if the result is larger
+    original_replaced  the original is deleted, including versions and backups; else nothing is credited, and
+                       added_bytes, stored in addition to it, are a cost
     """
     return (saved_bytes if original_replaced else -added_bytes) * seconds
 
@@ -139,28 +140,28 @@ def estimate(
     storage_embodied: bool = False,
     model: Model | None = None,
 ) -> Estimate:
-    """The balance of what was avoided and what was used.
+    """Return the balance of what was avoided and what was used.
 
     storage_embodied  count drives that need not be made: contested by a factor of 10 and more, so off by default
 
-    Own CPU, memory, idle share and embodied servers are always in it. Each profile gives its range; see `Profile`.
+    Own CPU, memory, idle share and embodied servers are always included. Each profile gives its range; see `Profile`.
     """
     if profile is Profile.OFF:
         raise SettingsError("profile", "is off: nothing is estimated")
     model = model or load()
     terms = [*_storage(drivers, place, profile, storage_embodied, model), *_network(drivers, place, profile, model)]
-    return Estimate(profile, model.version, model.sha256, (*terms, *_own(drivers, place, profile, model)))
+    return Estimate(profile, model.version, model.sha256, (*terms, *_own_use(drivers, place, profile, model)))
 
 
 def _storage(drivers: Drivers, place: Place, profile: Profile, embodied: bool, model: Model) -> Iterator[Term]:
-    """Power for stored bytes, over time: an average that becomes real when fewer drives are bought."""
+    """Yield the storage terms: average power of stored bytes × time, which is saved once fewer drives are bought."""
     amount = drivers.stored_byte_seconds
     if amount is None or (profile is Profile.SWDM4 and amount >= 0):  # SWDM counts bytes sent, none stored
         return
     side, pue = (Side.AVOIDED, place.pue_benefit) if amount >= 0 else (Side.USED, place.pue_cost)
     medium, zones = drivers.storage_class.split("-")
     copies = model.coefficients[f"ccf_copies_{zones}" if profile is Profile.CCF else f"copies_{zones}"]
-    power = _of(profile, model.coefficients[f"storage_{medium}"])
+    power = _for_profile(profile, model.coefficients[f"storage_{medium}"])
     formula = "byte-seconds × copies × storage power × PUE"
     yield _operation("storage", side, formula, abs(amount), (copies, power, pue), place.storage_grid)
     if embodied and profile is not Profile.CCF:
@@ -172,7 +173,7 @@ def _storage(drivers: Drivers, place: Place, profile: Profile, embodied: bool, m
 
 
 def _network(drivers: Drivers, place: Place, profile: Profile, model: Model) -> Iterator[Term]:
-    """Energy of the bytes that were not sent: at low a marginal figure, since a saving is a difference."""
+    """Yield the network terms: energy of unsent bytes. low is a marginal figure, because a saving is a difference."""
     amount, grid = drivers.unsent_bytes, place.network_grid
     if amount is None:
         return
@@ -192,10 +193,10 @@ def _network(drivers: Drivers, place: Place, profile: Profile, model: Model) -> 
         yield _operation("network", side, "unsent bytes × network energy", abs(amount), (energy,), grid)
 
 
-def _own(drivers: Drivers, place: Place, profile: Profile, model: Model) -> Iterator[Term]:
-    """What saving took. Memory is in part in the power of a vCPU already: that errs against us, and stays."""
+def _own_use(drivers: Drivers, place: Place, profile: Profile, model: Model) -> Iterator[Term]:
+    """Yield the terms of our own use. The power of a vCPU includes some memory, which thus counts twice, against us."""
     busy, idle, memory, embodied = (
-        _of(profile, model.coefficients[key]) for key in ("cpu_max", "cpu_min", "memory", "server_embodied")
+        _for_profile(profile, model.coefficients[key]) for key in ("cpu_max", "cpu_min", "memory", "server_embodied")
     )
     reserved, pue, grid = drivers.reserved_vcpu_seconds, place.pue_cost, place.compute_grid
     yield _operation("cpu", Side.USED, "CPU seconds × busy power × PUE", drivers.cpu_seconds, (busy, pue), grid)
@@ -211,8 +212,8 @@ def _own(drivers: Drivers, place: Place, profile: Profile, model: Model) -> Iter
     yield _embodied("embodied", Side.USED, formula, held, (embodied,), grid is not None)
 
 
-def _of(profile: Profile, coefficient: Coefficient) -> Coefficient:
-    """Its central value alone for CCF, whose number that is, and whose results have no range."""
+def _for_profile(profile: Profile, coefficient: Coefficient) -> Coefficient:
+    """Return the coefficient; for CCF its central value as a point, because that is CCF's number, without a range."""
     return coefficient.at(coefficient.central) if profile is Profile.CCF else coefficient
 
 
@@ -228,7 +229,7 @@ def _operation(
 def _embodied(
     name: str, side: Side, formula: str, amount: float, factors: tuple[Coefficient, ...], has_grid: bool
 ) -> Term:
-    """Grams that no grid makes; shown only with the others, or they would pass for the whole."""
+    """Return a term in grams that needs no grid; None if the other terms have no grams, or it would seem the total."""
     return Term(name, side, formula, factors, None, _product(amount, factors) if has_grid else None)
 
 

@@ -1,4 +1,4 @@
-"""Where bytes are kept and work is done: what a facility adds, and how much its grid emits."""
+"""The places where bytes are stored and work is done: the overhead of a facility, and the intensity of its grid."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from compressor.footprint.coefficients import JOULES_PER_KWH, Bound, Coefficient
 
 
 class Profile(StrEnum):
-    """Whose numbers. All give low, central and high; a profile also says which of them is the one to show first.
+    """The set of coefficients. Each gives low, central and high, and says which of them to show first.
 
     off           nothing is estimated
     conservative  this model; low first: benefits at low, costs at high
     central       this model; central first
-    ccf           Cloud Carbon Footprint's for AWS: points; for comparison
-    swdm4         Sustainable Web Design Model v4, average energy a byte sent; own costs by this model; for comparison
+    ccf           Cloud Carbon Footprint's for AWS, without ranges; for comparison
+    swdm4         Sustainable Web Design Model v4, average energy per byte sent; own use by this model; for comparison
     """
 
     OFF = "off"
@@ -27,7 +27,7 @@ class Profile(StrEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """PUE of what is avoided and of what is spent, and the grids' intensities, in g/J; None: joules only, no grams."""
+    """The PUE of avoided and of used energy, and the grids' intensities in g/J; None: joules but no grams."""
 
     pue_benefit: Coefficient
     pue_cost: Coefficient
@@ -42,20 +42,20 @@ def place(
     profile: Profile = Profile.CONSERVATIVE,
     model: Model | None = None,
 ) -> Place:
-    """One place for storage, network and compute.
+    """Return one place for storage, network and compute.
 
     region              key of a region or grid of the model; None: the PUE of the model, and no grid
-    grid_grams_per_kwh  location-based intensity that wins over the region's
+    grid_grams_per_kwh  location-based intensity that takes precedence over the region's
 
     The grid is the annual average of the location, one number for low, central and high (ISO/IEC 21031:2024, SCI: no
-    market-based factors). SettingsError for what is not known or can't be.
+    market-based factors). SettingsError for an unknown region or an invalid intensity.
     """
     model = model or load()
     found = None if region is None else _region(region, model)
     grid = None if found is None else _grid_of(found, profile)
     if grid_grams_per_kwh is not None:
         if not 0 <= grid_grams_per_kwh < float("inf"):
-            raise SettingsError("grid", f"is {grid_grams_per_kwh:g}, must be grams of CO2e a kWh, 0 or more")
+            raise SettingsError("grid", f"is {grid_grams_per_kwh:g}, must be 0 or more grams of CO2e per kWh")
         given = Bound(grid_grams_per_kwh / JOULES_PER_KWH, grid_grams_per_kwh, "given", "given")
         grid = _grid("intensity of the grid, as given", given)
     if profile is Profile.CCF:
@@ -69,7 +69,7 @@ def _region(name: str, model: Model) -> Region:
     try:
         return model.regions[name.lower()]
     except KeyError:
-        raise SettingsError("region", f"is {name!r}; known are {', '.join(sorted(model.regions))}") from None
+        raise SettingsError("region", f"is {name!r}, must be one of {', '.join(sorted(model.regions))}") from None
 
 
 def _grid_of(region: Region, profile: Profile) -> Coefficient:
@@ -82,7 +82,7 @@ def _grid(what: str, bound: Bound) -> Coefficient:
 
 
 def _pue(known: Bound | None, model: Model) -> tuple[Coefficient, Coefficient]:
-    """On benefits 1.0, the region's, and that or more; on costs 1.10 or less, the region's, and 1.35 or more."""
+    """Return PUE ranges: benefits 1.0, the region's, at least 1.15; costs at most 1.10, the region's, at least 1.35."""
     benefit, cost = model.coefficients["pue_benefit"], model.coefficients["pue_cost"]
     if known is None:
         return benefit, cost

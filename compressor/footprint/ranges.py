@@ -1,4 +1,4 @@
-"""Low, central and high: a number that is known no better than that."""
+"""Numbers that are known as a range: low, central and high."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Three finite numbers in order, low ≤ central ≤ high; whatever breaks that is refused with ValueError."""
+    """Three finite numbers, low ≤ central ≤ high; ValueError otherwise."""
 
     low: float
     central: float
@@ -20,7 +20,7 @@ class Range:
 
     @classmethod
     def point(cls, value: float) -> Self:
-        """A number that is taken for exact."""
+        """Return an exact number as a range."""
         return cls(value, value, value)
 
     def __iter__(self) -> Iterator[float]:
@@ -30,11 +30,11 @@ class Range:
         return Range(self.low + other.low, self.central + other.central, self.high + other.high)
 
     def __sub__(self, other: "Range") -> "Range":
-        """Benefit minus cost: low is the least benefit less the highest cost, high the other way around."""
+        """Subtract a cost: low is the lowest benefit minus the highest cost, high the reverse."""
         return Range(self.low - other.high, self.central - other.central, self.high - other.low)
 
     def __mul__(self, other: "Range | float") -> "Range":
-        """Of what is not negative, so that low stays low; a loss is a cost, not a negative benefit."""
+        """Multiply ranges that are not negative, so that low stays low; a loss is a cost, not a negative benefit."""
         by = other if isinstance(other, Range) else Range.point(other)
         if self.low < 0 or by.low < 0:
             raise ValueError(f"a product of negative ranges: {self}, {by}")

@@ -1,7 +1,7 @@
-"""Joules that the processor itself counts: RAPL, Intel SDM volume 3B, section 16.10.1 (and AMD's since Linux 5.8).
+"""The processor's own energy counters: RAPL, Intel SDM volume 3B, section 16.10.1 (and AMD's since Linux 5.8).
 
-A cross-check of the model and nothing more: it is of the whole machine, whoever works on it. Virtual machines rarely
-have it, and since CVE-2020-8694 only root may read it.
+They serve only to check the model, because they cover all work of the machine. Virtual machines rarely have them, and
+since CVE-2020-8694 only root may read them.
 """
 
 import threading
@@ -12,10 +12,10 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 class Rapl:
-    """Packages of the processor that can be read. Others (core, uncore, dram) are parts of them, or overlap."""
+    """The processor packages whose counters can be read. Other zones (core, uncore, dram) overlap with them."""
 
     def __init__(self, root: Path = POWERCAP) -> None:
-        self._zones: dict[Path, tuple[int, int]] = {}  # folder: range of the counter, last value; microjoules
+        self._zones: dict[Path, tuple[int, int]] = {}  # by folder: range and last value of the counter, in microjoules
         self._microjoules = 0
         self._lock = threading.Lock()
         for zone in sorted(root.glob("intel-rapl:*")):
@@ -24,12 +24,14 @@ class Rapl:
                     self._zones[zone] = (_number(zone / "max_energy_range_uj"), _number(zone / "energy_uj"))
 
     def __bool__(self) -> bool:
-        """Whether there is anything to read."""
+        """Return True if there is a counter to read."""
         return bool(self._zones)
 
     def joules(self) -> float:
-        """Since this was made. To be called at least once in the time that a counter takes to begin anew: at 200 W
-        the usual 262 kJ last 20 minutes."""
+        """Return the joules since construction.
+
+        Call it at least once before a counter wraps around: at 200 W the usual 262 kJ take 20 minutes.
+        """
         with self._lock:
             for zone, (range_, last) in self._zones.items():
                 with suppress(OSError, ValueError):

@@ -96,7 +96,7 @@ class CompressorService(rpc.CompressorServiceServicer):
             account.source = item
             return pb.CompressResponse(source=wire.source_to_proto(item))
         account.report = item.report
-        footprint = self._footprint.of(item.report.cpu_seconds, item.report.memory_byte_seconds)
+        footprint = self._footprint.footprint_of(item.report.cpu_seconds, item.report.memory_byte_seconds)
         report = dataclasses.replace(item.report, footprint=footprint)
         return pb.CompressResponse(report=wire.report_to_proto(report, item.bytes_out, item.crc32c))
 

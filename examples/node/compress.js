@@ -2,7 +2,7 @@
 //
 //     node compress.js IN OUT [--address HOST:PORT] [--quality N] [--effort fast|balanced]
 //
-// The client is made from the proto file at run time: there is no generated code.
+// The client is built from the proto file at run time, without generated code.
 
 import fs from "node:fs";
 import { parseArgs } from "node:util";
@@ -30,7 +30,7 @@ const definition = protoLoader.loadSync(PROTO, { longs: Number, enums: String, d
 const { CompressorService } = grpc.loadPackageDefinition(definition).compressor.v1;
 const client = new CompressorService(options.address, grpc.credentials.createInsecure());
 
-// Upload: settings, chunks, finish. A service that has no room right now stops reading, and `write` says so.
+// Upload: settings, chunks, finish. A service without free memory stops reading; `write` then returns false.
 async function upload(call) {
   const send = async (part) => call.write(part) || (await once(call, "drain"));
   const settings = {};
@@ -46,7 +46,7 @@ async function upload(call) {
   call.end();
 }
 
-// Download: source, chunks, report; or a failure, in band, since the status may be lost while we still write.
+// Download: source, chunks, report; or a failure, in band, because the status may be lost while we still write.
 async function download(call, file) {
   for await (const response of call) {
     if (response.part === "failure") throw new Error(response.failure.message);
@@ -64,7 +64,7 @@ try {
     upload(call).catch((error) => { call.cancel(); throw error; }),
     download(call, file),
   ]);
-  if (sent.reason?.syscall) throw sent.reason; // the source can't be read; all else is told in the answer
+  if (sent.reason?.syscall) throw sent.reason; // the source can't be read; all other errors are in the answer
   if (received.reason) throw received.reason;
   const report = received.value;
   await file.close();

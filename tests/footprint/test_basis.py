@@ -1,7 +1,8 @@
-"""Estimates that go on: what an operator has said, counters that never fall, and the processor's own."""
+"""Estimates of a running process: its basis, counters that never fall, and the processor's own counters."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,8 +27,8 @@ WHOLE = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed", 
         ({"storage_class": "hdd-3az", "original_replaced": True, "profile": Profile.OFF}, Profile.OFF),
     ],
 )
-def test_it_is_off_until_somebody_says_that_originals_are_replaced(said: dict, profile: Profile) -> None:
-    assert Basis(**said).chosen is profile
+def test_estimates_are_off_until_originals_are_stated_to_be_replaced(said: dict[str, Any], profile: Profile) -> None:
+    assert Basis(**said).effective_profile is profile
 
 
 @pytest.mark.parametrize(
@@ -42,30 +43,30 @@ def test_it_is_off_until_somebody_says_that_originals_are_replaced(said: dict, p
         ({"grid_grams_per_kwh": -1}, "grid: is -1"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_once(said: dict, message: str) -> None:
+def test_invalid_settings_are_refused_at_once(said: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         Basis(**said)
 
 
 def test_a_report_without_configuration_has_joules_and_a_scenario() -> None:
-    found = Basis().of(60.0, 6e10)
+    found = Basis().footprint_of(60.0, 6e10)
 
     assert found is not None and (found.profile, found.storage_class) == ("conservative", "hdd-3az")
-    assert found.used_energy_joules.high == pytest.approx(747, rel=0.01)  # CARBON's worked example
+    assert found.used_energy_joules.high == pytest.approx(747, rel=0.01)  # the worked example
     assert found.avoided_energy_joules_per_gb_year.low == pytest.approx(0.00329 * 3.6e6, rel=0.01)
     assert found.used_co2e_grams is None and found.avoided_co2e_grams_per_gb_year is None
-    assert Basis(profile=Profile.OFF).of(60.0, 6e10) is None
+    assert Basis(profile=Profile.OFF).footprint_of(60.0, 6e10) is None
 
 
-def test_a_report_has_grams_where_a_grid_is_known() -> None:
-    found = Basis(grid_grams_per_kwh=383.55, profile=Profile.CENTRAL, storage_class="ssd-1az").of(60.0, 6e10)
+def test_a_report_has_grams_if_the_grid_is_known() -> None:
+    found = Basis(grid_grams_per_kwh=383.55, profile=Profile.CENTRAL, storage_class="ssd-1az").footprint_of(60.0, 6e10)
 
     assert found is not None and (found.profile, found.storage_class) == ("central", "ssd-1az")
     joules, grams = found.avoided_energy_joules_per_gb_year, found.avoided_co2e_grams_per_gb_year
     assert isinstance(grams, Bounds) and grams.central == pytest.approx(joules.central * 383.55 / 3.6e6)
 
 
-def test_a_year_is_what_the_formulas_take() -> None:
+def test_a_gigabyte_year_has_365_days() -> None:
     assert pytest.approx(1e9 * 365 * 86400) == GB_YEAR
 
 
@@ -95,7 +96,7 @@ def test_counters_start_at_0_never_fall_and_add_up(steps: list[tuple[float, ...]
         assert list(amount) == pytest.approx(list(expected[key]), rel=1e-9, abs=1e-9)
 
 
-def test_a_loss_is_used_and_not_negatively_avoided() -> None:
+def test_a_loss_counts_as_used_and_not_as_negatively_avoided() -> None:
     accrued = Accrued(WHOLE)
     accrued.add(Drivers(0.0, 0.0, stored_byte_seconds=-1e18))
 
@@ -116,7 +117,7 @@ def test_each_coefficient_in_use_is_a_gauge_with_its_unit_and_its_age() -> None:
     assert not any(name.startswith("compressor_coefficient_network") for name, *_ in without)
 
 
-def test_info_says_what_stands_behind_the_numbers() -> None:
+def test_info_identifies_the_model() -> None:
     assert {name: value for name, value in WHOLE.info().items() if name != "sha256"} == {
         "version": "1",
         "profile": "conservative",
@@ -130,7 +131,7 @@ def test_info_says_what_stands_behind_the_numbers() -> None:
     assert Basis(profile=Profile.CENTRAL).info()["ci_source"] == ""
 
 
-def test_the_worked_example_comes_out_of_the_counters() -> None:
+def test_counters_reproduce_the_worked_example() -> None:
     basis = Basis(storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=383.55)
     accrued = Accrued(basis)
     for _ in range(10):
@@ -153,25 +154,25 @@ def zone(root: Path, number: int, name: str, microjoules: int, range_: int = 100
     return folder
 
 
-def test_packages_are_added_up_and_counters_that_begin_anew_are_followed(tmp_path: Path) -> None:
+def test_packages_are_summed_and_wrapped_counters_are_followed(tmp_path: Path) -> None:
     first, second = zone(tmp_path, 0, "package-0", 100), zone(tmp_path, 1, "package-1", 990)
     zone(tmp_path, 2, "psys", 5)
     rapl = Rapl(tmp_path)
     assert rapl and rapl.joules() == 0
     (first / "energy_uj").write_text("150")
-    (second / "energy_uj").write_text("10")  # over the top: 990 → 1000 → 10
+    (second / "energy_uj").write_text("10")  # wraps around: 990 → 1000 → 10
 
     assert rapl.joules() == pytest.approx(70e-6)
     assert rapl.joules() == pytest.approx(70e-6)
 
 
-def test_without_counters_there_is_nothing_to_read(tmp_path: Path) -> None:
+def test_without_counters_rapl_is_false(tmp_path: Path) -> None:
     assert not Rapl(tmp_path)
     zone(tmp_path, 0, "package-0", 1).joinpath("energy_uj").unlink()
     assert not Rapl(tmp_path)
 
 
-def test_a_counter_that_goes_away_keeps_what_it_said(tmp_path: Path) -> None:
+def test_a_counter_that_disappears_keeps_its_value(tmp_path: Path) -> None:
     folder = zone(tmp_path, 0, "package-0", 100)
     rapl = Rapl(tmp_path)
     (folder / "energy_uj").write_text("600")

@@ -38,7 +38,7 @@ def test_the_worked_example() -> None:
     assert list(record["terms"]) == ["storage", "network", "cpu", "memory", "embodied"]
 
 
-def test_without_network_there_is_no_such_term() -> None:
+def test_without_network_there_is_no_network_term() -> None:
     record = asked(f"{CASE} {GRID}")
 
     assert range_of(record["net_co2e_grams"]) == pytest.approx((1.16, 4.5, 10.3), rel=0.02)
@@ -48,7 +48,7 @@ def test_without_network_there_is_no_such_term() -> None:
 
 
 @pytest.mark.parametrize("profile", ["conservative", "central", "ccf", "swdm4"])
-def test_the_json_is_enough_to_repeat_the_sum(profile: str) -> None:
+def test_the_json_is_enough_to_reproduce_the_sum(profile: str) -> None:
     """From terms to totals, and from each bound to its source."""
     record = asked(
         f"{CASE} --network mobile --region us-east-1 --profile {profile} --reserved-vcpus 2 --reserved-seconds 90"
@@ -71,7 +71,7 @@ def test_the_json_is_enough_to_repeat_the_sum(profile: str) -> None:
     assert record["model"]["profile"] == profile
 
 
-def test_a_coefficient_in_json_makes_its_term() -> None:
+def test_coefficients_in_json_multiply_to_their_term() -> None:
     record = asked(f"{CASE} {GRID}")
     storage = record["terms"]["storage"]
 
@@ -115,7 +115,7 @@ def test_profile_off_estimates_nothing() -> None:
     assert shown(f"{CASE} --profile off")[-1] == "profile off: nothing is estimated"
 
 
-def test_memory_is_held_as_long_as_the_cpu_works_unless_said() -> None:
+def test_memory_is_held_while_the_cpu_works_unless_stated_otherwise() -> None:
     assert asked(CASE)["drivers"]["memory_byte_seconds"] == 60e9
     assert asked(f"{CASE} --memory-seconds 30")["drivers"]["memory_byte_seconds"] == 30e9
     reserved = asked(f"{CASE} --reserved-vcpus 2 --reserved-seconds 90")
@@ -141,7 +141,7 @@ def test_memory_is_held_as_long_as_the_cpu_works_unless_said() -> None:
         ("--downloads 1e300", "not a number"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_one_line(words: str, problem: str) -> None:
+def test_invalid_options_are_refused_in_one_line(words: str, problem: str) -> None:
     required = "--saved-bytes 1e9 --cpu-seconds 60 --memory-bytes 1e9"
 
     _, error = run("footprint", *required.split(), *words.split(), code=2)
@@ -151,7 +151,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(words: str, problem: str) -
 
 @pytest.mark.parametrize("profile", ["conservative", "central", "ccf", "swdm4"])
 @pytest.mark.parametrize("where", [GRID, "--region us-east-1", ""])
-def test_the_page_fits_a_terminal_and_discloses_what_it_must(profile: str, where: str) -> None:
+def test_the_output_fits_a_terminal_and_has_every_disclosure(profile: str, where: str) -> None:
     lines = shown(f"{CASE} --network fixed {where} --profile {profile} --reserved-vcpus 2 --reserved-seconds 90")
 
     assert max(map(len, lines)) <= 80
@@ -181,14 +181,14 @@ def test_figures_have_two_digits_and_fit_their_column(value: float, text: str) -
     assert len(text) < NUMBER_WIDTH
 
 
-def test_figures_of_one_image_are_as_legible_as_those_of_a_bucket() -> None:
+def test_units_fit_one_image_and_a_whole_bucket() -> None:
     small = "--saved-bytes 1MB --storage hdd-3az --retention-days 30 --cpu-seconds 0.6 --memory-bytes 1GB --region de"
 
     assert any(line.startswith("  net, CO2e, µg") for line in shown(small))
     assert any(line.startswith("  net, CO2e, t ") for line in shown(f"{small} --saved-bytes 5000TB"))
 
 
-def test_people_get_two_digits_and_every_step() -> None:
+def test_the_output_has_two_digits_and_every_step() -> None:
     page = "\n".join(shown(f"{CASE} --network fixed {GRID}"))
 
     assert "Estimated net avoided: 1.6 g CO2e (conservative: low)" in page

@@ -11,7 +11,7 @@ from compressor.footprint import Bound, Coefficient, coefficients, load
 TEXT = resources.files("compressor.footprint").joinpath("coefficients.toml").read_bytes()
 MODEL = load()
 BOUNDS = coefficients.bounds_of(MODEL)
-# One of the source's unit in SI.
+# SI unit and factor of each stated unit.
 SI = {
     "1": ("1", 1.0),
     "W/TB": ("W/B", 1e-12),
@@ -25,7 +25,7 @@ SI = {
 
 
 @pytest.mark.parametrize("one", MODEL.coefficients.values(), ids=lambda one: str(one.key))
-def test_the_value_is_what_the_source_states_in_si_units(one: Coefficient) -> None:
+def test_the_value_is_the_stated_one_in_si_units(one: Coefficient) -> None:
     unit, factor = SI[one.stated_unit]
 
     assert one.unit == unit
@@ -47,11 +47,16 @@ def test_grids_are_grams_a_joule_and_pue_has_no_unit() -> None:
 def test_every_number_has_a_source(owner: str, bound: Bound) -> None:
     source = MODEL.sources[bound.source]
 
-    assert bound.basis in ("read", "excerpt", "derived", "unverified")
+    assert bound.basis in ("read", "excerpt", "derived", "assumption")
     assert source.title and source.licence and source.as_of
     assert 2010 <= source.year <= 2026
     assert source.url.startswith("https://") or source.key in ("3az", "floor")
-    assert bound.note or bound.basis != "unverified"
+    assert bound.note or bound.basis != "assumption"
+
+
+@pytest.mark.parametrize("one", MODEL.coefficients.values(), ids=lambda one: str(one.key))
+def test_no_range_is_made_of_assumptions_only(one: Coefficient) -> None:
+    assert {bound.basis for bound in one.bounds} != {"assumption"}
 
 
 def test_every_grid_has_a_year() -> None:
@@ -60,11 +65,11 @@ def test_every_grid_has_a_year() -> None:
     assert [grid for grid in grids if grid is not None and grid.year is None] == []
 
 
-def test_no_source_is_listed_for_nothing() -> None:
+def test_every_listed_source_is_used() -> None:
     assert set(MODEL.sources) == {bound.source for _, bound in BOUNDS}
 
 
-def test_the_checksum_is_the_files() -> None:
+def test_the_checksum_is_that_of_the_file() -> None:
     assert MODEL.sha256 == hashlib.sha256(TEXT).hexdigest()
     assert re.fullmatch(r"[0-9]+", MODEL.version)
 
@@ -74,11 +79,13 @@ def test_the_checksum_is_the_files() -> None:
     [
         (b'stated = 0.25, source = "wd"', b'stated = 0.25, source = "hearsay"'),
         (b"low = { value = 2.5e-13", b"low = { value = 2.5e-12"),
-        (b'basis = "derived", note = "6 W idle / 24 TB"', b'basis = "guessed", note = "6 W idle / 24 TB"'),
+        (b'basis = "assumption", note = "6 W idle / 24 TB', b'basis = "guessed", note = "6 W idle / 24 TB'),
+        (b'basis = "assumption", note = "6 W idle / 24 TB', b'basis = "read", note = "6 W idle / 24 TB'),
+        (b'kind = "agency"', b'kind = "rumour"'),
     ],
-    ids=["no such source", "not in order", "no such basis"],
+    ids=["unknown source", "not in order", "unknown basis", "press as primary source", "unknown kind"],
 )
-def test_a_file_that_is_not_sound_is_refused(old: bytes, new: bytes) -> None:
+def test_an_invalid_file_is_refused(old: bytes, new: bytes) -> None:
     assert old in TEXT
     with pytest.raises(ValueError):
         coefficients.parse(TEXT.replace(old, new))

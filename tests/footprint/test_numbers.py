@@ -1,4 +1,4 @@
-"""The worked example, the cross-checks with other methods, and the break-evens, by their published figures."""
+"""The worked example, the checks against other methods, and the break-evens, compared with published figures."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ WITHIN = 0.02
 
 
 def example(network: bool, grid: float = US, profile: Profile = Profile.CONSERVATIVE, embodied: str = "") -> Estimate:
-    """1 GB less for a year on hard disks in three zones, 10 downloads, for 60 CPU seconds with 1 GB of memory."""
+    """Return the estimate for 1 GB saved for a year on `hdd-3az`, 10 downloads, 60 CPU seconds and 1 GB of memory."""
     drivers = Drivers(
         cpu_seconds=60,
         memory_byte_seconds=60 * GB,
@@ -56,27 +56,27 @@ def near(*values: float, within: float = WITHIN) -> object:
 # --- the worked example -------------------------------------------------------------------------------------------
 
 
-def test_storage_avoids_what_the_example_says() -> None:
+def test_storage_matches_the_example() -> None:
     storage = {term.name: term for term in example(False).terms}["storage"]
 
     assert kwh(storage.energy_joules) == near(0.00329, 0.01179, 0.02690)
 
 
-def test_network_avoids_what_the_example_says() -> None:
+def test_network_matches_the_example() -> None:
     network = {term.name: term for term in example(True).terms}["network"]
 
     assert kwh(network.energy_joules) == near(0.00111, 0.01, 0.065)
 
 
-def test_compute_uses_what_the_example_says() -> None:
-    """Stated beside the benefit that it is subtracted from: highest cost first."""
+def test_compute_matches_the_example() -> None:
+    """The example lists it with the benefit that it is subtracted from: highest cost first."""
     used = example(True).energy_joules(Side.USED)
 
     assert [used.high, used.central, used.low] == near(747, 269, 131)
     assert kwh(used)[::-1] == near(0.000208, 0.000075, 0.000036)
 
 
-def test_embodied_servers_weigh_what_the_example_says() -> None:
+def test_embodied_servers_match_the_example() -> None:
     embodied = {term.name: term for term in example(True).terms}["embodied"]
 
     assert embodied.energy_joules is None
@@ -98,7 +98,7 @@ def test_net_by_storage_and_network() -> None:
 
 
 @pytest.mark.parametrize("medium, stated", [("hdd", (0.3, 0.468, 12.0)), ("ssd", (5.1, 14.4, 96.0))])
-def test_drives_that_need_not_be_made_count_on_request_alone(medium: str, stated: tuple[float, ...]) -> None:
+def test_drives_that_need_not_be_made_count_only_on_request(medium: str, stated: tuple[float, ...]) -> None:
     """Stated as 0.3, 0.5, 12 and 5, 14, 96."""
     with_drives = {term.name: term for term in example(False, embodied=medium).terms}["storage_embodied"]
 
@@ -109,7 +109,7 @@ def test_drives_that_need_not_be_made_count_on_request_alone(medium: str, stated
 # --- other methods ------------------------------------------------------------------------------------------------
 
 
-def test_profile_ccf_gives_what_cloud_carbon_footprint_would() -> None:
+def test_profile_ccf_matches_cloud_carbon_footprint() -> None:
     """6 copies × 0.65 W/TB × 8,760 h × 1.135 and 10 GB × 0.001 kWh × 1.135, at 379.07 g/kWh."""
     balance = example(True, 379.07, Profile.CCF)
 
@@ -118,22 +118,22 @@ def test_profile_ccf_gives_what_cloud_carbon_footprint_would() -> None:
     assert grams(balance.co2e_grams(Side.AVOIDED)) == near(*[19.0] * 3)
 
 
-def test_profile_swdm4_gives_what_co2js_would() -> None:
+def test_profile_swdm4_matches_co2js() -> None:
     balance = example(True, 494, Profile.SWDM4)
 
     assert grams(balance.co2e_grams(Side.AVOIDED)) == near(*[1482.0] * 3)
     assert grams({term.name: term for term in balance.terms}["network"].co2e_grams) == near(*[291.0] * 3)
 
 
-def test_swdm_v3_would_give_four_kilograms() -> None:
-    """No profile has it; the number stands in the model for this comparison."""
+def test_swdm_v3_gives_four_kilograms() -> None:
+    """No profile uses it; the number is in the model for this comparison."""
     total = load().coefficients["swdm3_total"].range * (10 * GB) * load().coefficients["swdm4_grid"].range
 
     assert grams(total) == near(*[4001.0] * 3)
 
 
-def test_a_terabyte_saved_for_a_year_is_worth_little_more_than_a_kilogram() -> None:
-    """1.26 kg of storage, less the 60 CPU seconds a GB that saving took. Stated as 1.2 kg."""
+def test_a_terabyte_saved_for_a_year_avoids_little_more_than_a_kilogram() -> None:
+    """1.26 kg of storage, minus the 60 CPU seconds per GB that saving took. Stated as 1.2 kg."""
     drivers = Drivers(60_000, 60_000 * GB, stored_byte_seconds=1000 * GB * YEAR)
 
     net = estimate(drivers, place(grid_grams_per_kwh=US)).net_co2e_grams
@@ -148,7 +148,7 @@ def test_a_terabyte_saved_for_a_year_is_worth_little_more_than_a_kilogram() -> N
 
 @pytest.mark.parametrize("days, low, central", [(365, 950, 9480), (30, 78, 779)])
 def test_break_even_in_joules_is_as_stated(days: float, low: float, central: float) -> None:
-    """Stated in joules with 1 GB of memory: embodied servers, which have no joules, are left out."""
+    """Stated in joules with 1 GB of memory, without embodied servers, which have no joules."""
     found = breakeven.cpu_seconds(case(days), place(), memory_bytes=GB, grams=False)
 
     assert (found.low, found.central) == near(low, central)
@@ -176,7 +176,7 @@ def test_the_net_is_zero_at_the_break_even(with_grams: bool) -> None:
         assert getattr(net, bound) == pytest.approx(0, abs=1e-9 * avoided.high)
 
 
-def test_six_hundred_cpu_seconds_a_gigabyte_pay_in_a_year_and_not_in_a_month() -> None:
+def test_six_hundred_cpu_seconds_per_gigabyte_pay_in_a_year_and_not_in_a_month() -> None:
     """0.6 CPU seconds to save a megabyte."""
 
     def net(days: float) -> Range:
@@ -187,8 +187,8 @@ def test_six_hundred_cpu_seconds_a_gigabyte_pay_in_a_year_and_not_in_a_month() -
     assert net(30).low < 0
 
 
-def test_two_idle_vcpus_eat_the_storage_of_terabytes() -> None:
-    """14.9 kWh a year: what 4,540 GB saved avoid by the conservative profile, or 1,265 by the central one."""
+def test_two_idle_vcpus_cost_the_storage_of_terabytes() -> None:
+    """14.9 kWh a year: as much as 4,540 saved GB avoid by the conservative profile, or 1,265 by the central one."""
     idle = Drivers(0, 0, reserved_vcpu_seconds=2 * YEAR)
     used = estimate(idle, place()).energy_joules(Side.USED).central
     gigabyte = estimate(case(365), place()).energy_joules(Side.AVOIDED)
@@ -197,7 +197,7 @@ def test_two_idle_vcpus_eat_the_storage_of_terabytes() -> None:
     assert (used / gigabyte.low, used / gigabyte.central) == near(4540, 1265)
 
 
-def test_saved_bytes_pay_their_work_back_in_weeks_at_worst() -> None:
+def test_saved_bytes_compensate_for_their_work_within_weeks() -> None:
     drivers = Drivers(60, 60 * GB)
 
     found = breakeven.retention_seconds(GB, drivers, place(), grams=False)
@@ -208,7 +208,7 @@ def test_saved_bytes_pay_their_work_back_in_weeks_at_worst() -> None:
 
 
 def case(days: float) -> Drivers:
-    """What a GB avoids, with no work yet."""
+    """Return a GB saved for some days, without work."""
     return Drivers(0, 0, stored_byte_seconds=GB * days * DAY)
 
 

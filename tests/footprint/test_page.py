@@ -1,4 +1,4 @@
-"""docs/methodology.md says what the program computes, and the benchmark that draws its figure works."""
+"""docs/methodology.md agrees with the program, and the benchmark that draws its figure works."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "methodology.md"
 
 
 def test_the_tables_of_the_page_are_those_of_the_model() -> None:
-    """Made anew by `python -m benchmarks footprint --page docs/methodology.md`."""
+    """Written by `python -m benchmarks footprint --page docs/methodology.md`."""
     page = PAGE.read_text()
 
     assert tables.filled(page) == page
@@ -28,7 +28,7 @@ def test_figures_in_the_text_are_those_of_the_model() -> None:
 
 @pytest.mark.parametrize("word", ["green", "planet-friendly", "eco-friendly", "carbon-negative"])
 def test_the_page_makes_no_generic_claim(word: str) -> None:
-    """In its own words; titles of sources have theirs."""
+    """Titles of sources may contain them."""
     assert word not in PAGE.read_text().lower().partition("## coefficients")[0]
 
 
@@ -41,7 +41,7 @@ def test_the_widest_bar_is_first_and_bars_span_the_central_case() -> None:
             assert least <= centre + 1e-12 and most >= centre - 1e-12, bar.name
 
 
-def test_the_benchmark_keeps_draws_and_fills_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_benchmark_records_draws_and_fills_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- made: breakeven -->\nold\n<!-- end -->\n")
 

@@ -1,4 +1,4 @@
-"""What holds for every case: order, signs, units, and what can't be switched off."""
+"""Rules for every case: order, signs, units, and own use that can't be switched off."""
 
 import dataclasses
 import math
@@ -23,14 +23,14 @@ from compressor.footprint import (
 )
 from tests.reference import footprint as reference
 
-UNHURRIED = settings(deadline=None)  # the machine may have other work
+UNHURRIED = settings(deadline=None)  # the machine may be busy
 PROFILES = [profile for profile in Profile if profile is not Profile.OFF]
 AMOUNTS = st.floats(0, 1e18, allow_subnormal=False)
 SIGNED = st.one_of(AMOUNTS, AMOUNTS.map(lambda amount: -amount))
 
 
 @st.composite
-def drivers(draw: st.DrawFn, **fixed: Any) -> Drivers:
+def drivers(draw: st.DrawFn, /) -> Drivers:
     cpu = draw(st.floats(0, 1e9, allow_subnormal=False))
     reserved = draw(st.one_of(st.none(), st.floats(cpu, 2e9)))
     values: dict[str, Any] = {
@@ -42,7 +42,11 @@ def drivers(draw: st.DrawFn, **fixed: Any) -> Drivers:
         "unsent_bytes": draw(st.one_of(st.none(), SIGNED)),
         "access": draw(st.sampled_from(ACCESSES)),
     }
-    return Drivers(**(values | fixed))
+    return Drivers(**values)
+
+
+def changed(case: Drivers, values: dict[str, Any]) -> Drivers:
+    return dataclasses.replace(case, **values)
 
 
 CASES = {"drivers": drivers(), "profile": st.sampled_from(PROFILES), "region": st.sampled_from(sorted(load().regions))}
@@ -67,7 +71,7 @@ def test_net_is_avoided_minus_used(drivers: Drivers, profile: Profile, region: s
 @UNHURRIED
 @given(**CASES)
 def test_every_range_is_in_order_and_no_side_is_negative(drivers: Drivers, profile: Profile, region: str) -> None:
-    """That of each term, too: counters that are fed with them only rise."""
+    """Terms too: the counters that add them up only rise."""
     balance = estimate(drivers, place(region, profile=profile), profile)
 
     for term in balance.terms:
@@ -79,15 +83,14 @@ def test_every_range_is_in_order_and_no_side_is_negative(drivers: Drivers, profi
 
 @UNHURRIED
 @given(drivers(), SIGNED, st.floats(0, 1e18), st.sampled_from(PROFILES), st.booleans())
-def test_more_bytes_saved_are_never_worth_less(
+def test_more_saved_bytes_never_lower_the_net(
     case: Drivers, fewer: float, more: float, profile: Profile, stored: bool
 ) -> None:
     name = "stored_byte_seconds" if stored else "unsent_bytes"
     where = place(grid_grams_per_kwh=400, profile=profile)
 
     below, above = (
-        estimate(dataclasses.replace(case, **{name: amount}), where, profile).net_co2e_grams
-        for amount in (fewer, fewer + more)
+        estimate(changed(case, {name: amount}), where, profile).net_co2e_grams for amount in (fewer, fewer + more)
     )
 
     assert below is not None and above is not None
@@ -98,14 +101,14 @@ def test_more_bytes_saved_are_never_worth_less(
 @UNHURRIED
 @given(drivers(), st.floats(0, 1e6), st.sampled_from(PROFILES))
 def test_an_estimate_is_linear_in_what_was_measured(case: Drivers, factor: float, profile: Profile) -> None:
-    """So that a sum of estimates is the estimate of the sum."""
+    """A sum of estimates thus equals the estimate of the sum."""
     names = ("cpu_seconds", "memory_byte_seconds", "reserved_vcpu_seconds", "stored_byte_seconds", "unsent_bytes")
     measured = {name: getattr(case, name) for name in names}
     scaled = {name: None if value is None else value * factor for name, value in measured.items()}
     where = place(grid_grams_per_kwh=400, profile=profile)
 
     one = estimate(case, where, profile)
-    many = estimate(dataclasses.replace(case, **scaled), where, profile)
+    many = estimate(changed(case, scaled), where, profile)
 
     for side in Side:
         for value, times in zip(one.energy_joules(side), many.energy_joules(side), strict=True):
@@ -124,7 +127,9 @@ def test_an_estimate_is_linear_in_what_was_measured(case: Drivers, factor: float
     storage_class=st.sampled_from(STORAGE_CLASSES),
     access=st.sampled_from(ACCESSES),
 )
-def test_units_agree_with_a_twin_in_kilowatt_hours(storage_class: str, access: str, grid: float, **case: float) -> None:
+def test_units_agree_with_the_reference_in_kilowatt_hours(
+    storage_class: str, access: str, grid: float, **case: float
+) -> None:
     case["reserved_hours"] = -1.0 if case["idle_hours"] < 0 else case["cpu_hours"] + case["idle_hours"]
     measured = Drivers(
         cpu_seconds=case["cpu_hours"] * 3600,
@@ -141,13 +146,13 @@ def test_units_agree_with_a_twin_in_kilowatt_hours(storage_class: str, access: s
     net_grams = balance.net_co2e_grams
     assert net_grams is not None
     expected = reference.net(case, storage_class, access, grid)
-    size = sum(max(values) for side in Side if (values := balance.energy_joules(side))) / 3.6e6
+    size = sum(max(balance.energy_joules(side)) for side in Side) / 3.6e6
     for (kwh, grams), joules, mass in zip(expected, balance.net_energy_joules, net_grams, strict=True):
         assert joules / 3.6e6 == pytest.approx(kwh, rel=1e-5, abs=1e-5 * size)
         assert mass == pytest.approx(grams, rel=1e-5, abs=1e-5 * (size * grid + 2 * case["cpu_hours"] + 1e4 * 1e-3))
 
 
-# --- what can't be switched off -----------------------------------------------------------------------------------
+# --- own use ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -161,8 +166,8 @@ def test_own_use_is_subtracted_in_every_profile(profile: Profile) -> None:
     assert all(values is not None and values.low > 0 for values in used.values())
 
 
-def test_work_is_no_option_of_what_was_measured() -> None:
-    """Whoever asks for what was avoided must say what it took."""
+def test_work_is_a_required_input() -> None:
+    """A request for avoided energy must state what saving used."""
     with pytest.raises(TypeError, match="cpu_seconds"):
         Drivers(stored_byte_seconds=1e18)  # type: ignore[call-arg]
 
@@ -172,7 +177,7 @@ def test_profile_off_estimates_nothing() -> None:
         estimate(Drivers(1, 1), place(), Profile.OFF)
 
 
-def test_an_original_that_stays_makes_storage_a_cost() -> None:
+def test_storage_is_a_cost_if_the_original_stays() -> None:
     kept = stored_byte_seconds(1e9, 86400, original_replaced=False, added_bytes=4e8)
     term = estimate(Drivers(1, 1, stored_byte_seconds=kept), place()).terms[0]
 
@@ -182,7 +187,7 @@ def test_an_original_that_stays_makes_storage_a_cost() -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_more_bytes_than_before_count_in_every_profile(profile: Profile) -> None:
+def test_larger_results_are_a_cost_in_every_profile(profile: Profile) -> None:
     case = Drivers(0, 0, stored_byte_seconds=-1e18, unsent_bytes=-1e10)
 
     balance = estimate(case, place(profile=profile), profile)
@@ -192,7 +197,7 @@ def test_more_bytes_than_before_count_in_every_profile(profile: Profile) -> None
     assert "storage" in {term.name for term in balance.terms}
 
 
-def test_without_counted_downloads_there_is_no_network() -> None:
+def test_without_counted_downloads_there_is_no_network_term() -> None:
     assert "network" not in {term.name for term in estimate(Drivers(1, 1, stored_byte_seconds=1e18), place()).terms}
 
 
@@ -207,7 +212,7 @@ def test_without_a_grid_there_are_joules_and_no_grams() -> None:
 # --- places -------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_region_pue_is_a_range_that_errs_against_us() -> None:
+def test_without_a_region_the_pue_range_is_unfavourable() -> None:
     where = place()
 
     assert where.pue_benefit.range == Range(1.0, 1.15, 1.15)
@@ -224,14 +229,14 @@ def test_without_a_region_pue_is_a_range_that_errs_against_us() -> None:
         ("de", (1.0, 1.15, 1.15), (1.10, 1.15, 1.35)),
     ],
 )
-def test_a_region_moves_pue_and_keeps_it_in_order(region: str, benefit: tuple[float], cost: tuple[float]) -> None:
+def test_a_region_changes_the_pue_and_keeps_it_in_order(region: str, benefit: tuple[float], cost: tuple[float]) -> None:
     where = place(region)
 
     assert tuple(where.pue_benefit.range) == benefit
     assert tuple(where.pue_cost.range) == cost
 
 
-def test_a_given_grid_wins_over_that_of_the_region() -> None:
+def test_a_given_grid_takes_precedence_over_that_of_the_region() -> None:
     grid = place("US-East-1", grid_grams_per_kwh=100).compute_grid
 
     assert grid is not None
@@ -239,7 +244,7 @@ def test_a_given_grid_wins_over_that_of_the_region() -> None:
     assert grid.range == Range.point(100 / 3.6e6)
 
 
-def test_an_unknown_region_is_refused_with_those_that_are_known() -> None:
+def test_an_unknown_region_is_refused_with_a_list_of_known_ones() -> None:
     with pytest.raises(SettingsError, match="'mars'.*us-east-1"):
         place("mars")
 
@@ -265,6 +270,6 @@ def test_a_product_of_negatives_is_refused() -> None:
         {"access": "pigeon"},
     ],
 )
-def test_what_cannot_have_been_measured_is_refused(values: dict[str, Any]) -> None:
+def test_impossible_measurements_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         Drivers(**({"cpu_seconds": 1.0, "memory_byte_seconds": 1.0} | values))

@@ -1,4 +1,4 @@
-"""Everything a user can name is documented: asked of the objects themselves, looked for in README.md and docs/."""
+"""Commands, options, RPCs, metrics and settings are documented in README.md or docs/."""
 
 import dataclasses
 import re
@@ -27,7 +27,7 @@ CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 
 
 def code_of(pages: list[Path]) -> str:
-    """What stands in code spans and code blocks: `quality` is documented there, not in a sentence about quality."""
+    """Return the code spans and code blocks: `quality` is documented there, not in a sentence about quality."""
     return "\n".join(found for page in pages for found in CODE.findall(page.read_text()))
 
 
@@ -39,13 +39,13 @@ def is_documented(name: str) -> bool:
 
 
 def commands() -> dict[str, Any]:
-    """Click's commands by what is typed for them; the root, which has options too, as the empty one."""
+    """Return Click's commands by name; the root, which also has options, by the empty string."""
     root: Any = typer.main.get_command(app)
     return {"": root, **dict(commands_of(root))}
 
 
 def flags() -> Iterator[str]:
-    """`command --flag` of every long option; those that Typer gives to every program are its own business."""
+    """Yield `command --flag` of every long option, except those that Typer adds to every program."""
     for name, command in commands().items():
         for parameter in command.params:
             for flag in (*parameter.opts, *parameter.secondary_opts):
@@ -58,7 +58,7 @@ def methods(file: FileDescriptor) -> list[str]:
 
 
 def metrics() -> list[str]:
-    """Names as /metrics prints them; those that the client library derives (`…_created`) are its own business."""
+    """Return the names in /metrics, except those that the client library derives (`…_created`)."""
     request: dict[str, object] = {}
     setup_testing_defaults(request)
     page = b"".join(Metrics().wsgi(request, lambda status, headers: None)).decode()
@@ -98,26 +98,26 @@ def test_every_metric_is_documented(metric: str) -> None:
 
 @pytest.mark.parametrize("kind", [Settings, Report, ServerConfig], ids=lambda kind: str(kind.__name__))
 def test_every_setting_and_every_field_of_a_report_is_documented(kind: type) -> None:
-    """A setting of the server may also be there as its flag."""
+    """A setting of the server may also be documented as its flag."""
     names = [field.name for field in dataclasses.fields(kind)]
 
     assert [n for n in names if not is_documented(n) and not is_documented(f"--{n.replace('_', '-')}")] == []
 
 
 @pytest.mark.parametrize("variable", ["COMPRESSOR_CACHE_DIR", "COMPRESSOR_BAKED_CACHE", "COMPRESSOR_CPU"])
-def test_every_variable_that_is_no_option_is_documented(variable: str) -> None:
+def test_every_variable_without_an_option_is_documented(variable: str) -> None:
     assert is_documented(variable)
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_between_pages_have_a_target() -> None:
     pages = [*PAGES, *ROOT.glob("*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())]
 
     assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []
 
 
-def test_the_examples_that_are_found_are_real() -> None:
-    """The search itself: at least the things that no version can be without."""
+def test_the_search_finds_well_known_names() -> None:
+    """A check of the search itself, with names that every version has."""
     assert "compress --quality" in list(flags())
     assert "CompressorService.Compress" in methods(compressor_pb2.DESCRIPTOR)
     assert {"compressor_requests_total", "compressor_batch_objects_total", "compressor_feed_events_total"} <= set(

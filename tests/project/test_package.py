@@ -1,9 +1,12 @@
-"""The front of the package: light to import, complete when looked at."""
+"""The package's top level: fast to import, with all public names."""
 
 import ast
 import json
+import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +15,8 @@ from tests import ROOT
 
 HEAVY = ("numba", "llvmlite", "numpy", "grpc", "PIL", "prometheus_client", "typer", "rich")
 IMPORT_SECONDS_MAX = 0.05
+README = (ROOT / "README.md").read_text()
+RELATIVE_LINK = re.compile(r"\]\((?!https?:|#)")
 
 
 def in_a_new_process(code: str) -> object:
@@ -20,7 +25,7 @@ def in_a_new_process(code: str) -> object:
 
 
 def test_importing_the_package_takes_less_than_50_ms() -> None:
-    """The best of five, since the machine may be busy with other things."""
+    """The best of five, because the machine may be busy."""
     code = "import json, time; t = time.perf_counter(); import compressor; print(json.dumps(time.perf_counter() - t))"
 
     assert min(float(str(in_a_new_process(code))) for _ in range(5)) < IMPORT_SECONDS_MAX
@@ -46,7 +51,7 @@ def test_type_checkers_and_the_interpreter_see_the_same_names() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(compressor._HOME))
-def test_every_public_name_can_be_had(name: str) -> None:
+def test_every_public_name_is_an_attribute(name: str) -> None:
     assert getattr(compressor, name) is vars(compressor)[name]
 
 
@@ -59,3 +64,33 @@ def test_the_version_is_the_installed_one() -> None:
     from importlib.metadata import version
 
     assert compressor.__version__ == version("compressor")
+
+
+with_absolute_links: Callable[[str, str | None], str] = runpy.run_path(str(ROOT / "scripts/readme.py"))[
+    "with_absolute_links"
+]
+
+
+def test_links_of_the_package_page_are_absolute() -> None:
+    page = with_absolute_links(README, "https://code.example/compressor/")
+
+    assert RELATIVE_LINK.search(README)
+    assert not RELATIVE_LINK.search(page)
+    assert "[docs/cli.md](https://code.example/compressor/blob/HEAD/docs/cli.md)" in page
+    assert "](https://code.example/compressor/raw/HEAD/docs/density.png)" in page
+
+
+def test_without_a_repository_the_package_page_has_no_dead_links() -> None:
+    assert not RELATIVE_LINK.search(with_absolute_links(README, None))
+    assert with_absolute_links("[a](b.md#c), ![d](e.png), [f](https://g.example/h)", None) == (
+        "a, d, [f](https://g.example/h)"
+    )
+
+
+def test_the_package_page_is_the_readme() -> None:
+    """As the build back end sees it: the hook of pyproject.toml has run."""
+    command = [sys.executable, "-m", "hatchling", "metadata", "readme"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith(README[:200])
+    assert not RELATIVE_LINK.search(done.stdout)

@@ -1,4 +1,4 @@
-"""The files around the code: what builds, installs and checks it."""
+"""The files that build, install and check the code."""
 
 import os
 import re
@@ -15,19 +15,19 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def names(requirements: list[str]) -> set[str]:
-    """Normalised (PEP 503) names of requirements."""
+    """Return the normalised (PEP 503) names of requirements."""
     return {re.sub(r"[-_.]+", "-", re.split(r"[\[<>=! ]", line)[0]).lower() for line in requirements}
 
 
 @pytest.mark.parametrize("file", ["constraints.txt", "proto/requirements.txt"])
-def test_versions_are_exact_and_name_no_address(file: str) -> None:
+def test_versions_are_exact_and_without_addresses(file: str) -> None:
     lines = [line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#")]
 
     assert lines
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []
 
 
-def test_all_that_is_installed_directly_has_an_exact_version() -> None:
+def test_every_direct_dependency_has_an_exact_version() -> None:
     wanted = names([line for lines in PROJECT["optional-dependencies"].values() for line in lines])
     wanted |= names(PROJECT["dependencies"])
     pinned = names((ROOT / "constraints.txt").read_text().splitlines())
@@ -55,8 +55,8 @@ def test_the_console_script_can_be_run() -> None:
     assert ran.returncode == 0 and ran.stdout.startswith("compressor ")
 
 
-def test_what_is_missing_is_named_with_what_needs_it(tmp_path: Path) -> None:
-    """Without apt-get on the path nothing can be installed; the message has to do."""
+def test_a_missing_tool_is_reported_with_the_tests_that_need_it(tmp_path: Path) -> None:
+    """Without apt-get on the path nothing can be installed, so the message must suffice."""
     for tool in ("bash", "id"):
         (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
     command = [ROOT / ".ci/system-packages"]

@@ -90,7 +90,7 @@ KINDS: list[Callable[[], Summary]] = [
     summary,
     hostile,
     lambda: summary(mode="dry run", projection=PROJECTION),
-    lambda: summary(footprint=Basis(region="de").of(1.0, 1e9)),
+    lambda: summary(footprint=Basis(region="de").footprint_of(1.0, 1e9)),
     lambda: summary(mode="in place", keep="before/", interrupted=True, problems_more=1_000),
     lambda: summary(known_failures={"broken image": 9, "unavailable": 1}, accept_failures=True),
     lambda: summary(totals=(), problems=(), notices={}, stage_seconds={}, histogram=(), wall_seconds=0.0),
@@ -251,11 +251,11 @@ def words_of(run: Summary) -> str:
 
 
 def test_what_it_is_worth_is_a_range_with_its_disclosure_or_not_there() -> None:
-    words = words_of(summary(footprint=Basis(grid_grams_per_kwh=383.55).of(6.5, 1e9)))
+    words = words_of(summary(footprint=Basis(grid_grams_per_kwh=383.55).footprint_of(6.5, 1e9)))
 
     assert "ESTIMATES, not measured: profile conservative, model" in words and "Not an offset." in words
     assert "mg CO2e" in words and "hdd-3az" in words
-    without = words_of(summary(footprint=Basis().of(6.5, 1e9)))
+    without = words_of(summary(footprint=Basis().footprint_of(6.5, 1e9)))
     assert "CO2e." in without and "mg CO2e" not in without
     assert "ESTIMATES" not in words_of(summary())
 
