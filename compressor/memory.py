@@ -1,9 +1,4 @@
-"""What a process may use, and where what needs a second look waits: the byte budget and the spool.
-
-A **spool** keeps bytes in memory up to SPOOL_MEMORY_BYTES and in an unlinked file above that, so nothing is left
-behind whatever happens to the process. The file's directory must be on a disk: on a memory-backed file system the
-spool would be memory that no budget sees.
-"""
+"""Admission of memory: the byte budget of a process, and the share of it that a request reserves."""
 
 import os
 import threading
@@ -21,35 +16,36 @@ PATIENCE_SECONDS = 0.25
 
 
 class Reservation:
-    """A request's share of the byte budget, given back on `close`.
+    """A request's share of the byte budget, released by `close`.
 
-    It begins with what any request takes, grows by what its header holds, and then waits once for what its image needs.
+    It starts with the overhead of any request, grows by the metadata of its header, and then waits once for the memory
+    of its image.
     """
 
     def __init__(self, resources: "Resources") -> None:
         self._resources = resources
         self.held = MemoryGauge()
-        self.admitted = False  # what the image needs is there; until then others may be served first
+        self.admitted = False  # the memory of its image is reserved
 
     @property
     def bytes(self) -> int:
         return self.held.bytes
 
     def hold(self, count: int) -> None:
-        """Take `count` more bytes at once. Raises LimitError if they never fit, BusyError where others need them."""
+        """Reserve `count` more bytes now. Raise LimitError if they never fit, BusyError if others need them."""
         self._resources.take(self, count)
 
     def extend(self, count: int, still_wanted: Callable[[], None] = lambda: None) -> None:
-        """Take `count` more bytes for the image, waiting for one's turn.
+        """Reserve `count` more bytes for the image; wait in a queue until they are free.
 
-        still_wanted  called every PATIENCE_SECONDS of waiting; what it raises ends the wait
+        still_wanted  called every PATIENCE_SECONDS of waiting; an exception that it raises ends the wait
 
-        Raises LimitError if it can never fit, BusyError if the queue is full or the wait too long.
+        Raise LimitError if they never fit, BusyError if the queue is full or the wait too long.
         """
         self._resources.await_room(self, count, still_wanted)
 
     def close(self) -> None:
-        """Give it back; again is harmless."""
+        """Release the reservation; may be called again."""
         self._resources.release(self)
 
     def __enter__(self) -> Self:
@@ -62,18 +58,18 @@ class Reservation:
 
 
 class Resources:
-    """What all requests of a process share.
+    """The resources that all requests of a process share.
 
-    memory_budget  bytes that all requests may reserve together, those that wait included, or None for no limit
-    spool_dir      where spools go once they outgrow memory; None: `default_spool_dir`
-    spool_budget   bytes that all spools may hold together, or None for no limit
-    queue_limit    requests that may wait for memory at the same time
-    wait_seconds   how long one waits before it is told to come back
-    overhead       bytes that each request takes besides what its image needs: windows, pipes, its thread
+    memory_budget  bytes that all requests may reserve together, waiting ones included; None: no limit
+    spool_dir      directory of spools that outgrow memory; None: `default_spool_dir`
+    spool_budget   bytes that all spools may hold together; None: no limit
+    queue_limit    number of requests that may wait for memory at the same time
+    wait_seconds   longest wait before a request is refused as busy
+    overhead       bytes of each request besides those of its image: HTTP/2 windows, pipes, its thread
 
-    Requests that wait hold something already, so two rules keep them from starving each other: they are served in the
-    order of their coming, and nobody takes what would leave the neediest of those who wait without hope, though all
-    that are admitted had ended.
+    Waiting requests hold some memory already. Two rules keep them from starving each other: they are served in the
+    order of arrival, and no reservation is made that would leave too little for the largest waiting request even after
+    all admitted requests have ended.
     """
 
     def __init__(
@@ -98,23 +94,23 @@ class Resources:
         self.overhead = overhead
         self.held = MemoryGauge()
         self.spooled_bytes = 0
-        self._early_bytes = 0  # reserved by requests that are not admitted yet
-        self._queue: deque[tuple[Reservation, int]] = deque()  # who waits, and for how many bytes more
+        self._early_bytes = 0  # reserved by requests that are not admitted
+        self._queue: deque[tuple[Reservation, int]] = deque()  # waiting reservations, and the bytes that each waits for
         self._changed = threading.Condition()
 
     @property
     def reserved_bytes(self) -> int:
-        """Of all requests together."""
+        """Return the bytes that all requests have reserved together."""
         return self.held.bytes
 
     def reservation(self) -> Reservation:
-        """Of a request that begins: the overhead. Raises BusyError where there is no room for it."""
+        """Begin a request: reserve its overhead. Raise BusyError if there is no room for it."""
         reservation = Reservation(self)
         self.take(reservation, self.overhead)
         return reservation
 
     def take(self, reservation: Reservation, count: int) -> None:
-        """`Reservation.hold`."""
+        """Reserve `count` bytes for `Reservation.hold`."""
         with self._changed:
             self._check_possible(reservation, count)
             needed = max((missing for _, missing in self._queue), default=0)
@@ -124,7 +120,7 @@ class Resources:
             self._add(reservation, count)
 
     def await_room(self, reservation: Reservation, count: int, still_wanted: Callable[[], None]) -> None:
-        """`Reservation.extend`."""
+        """Reserve `count` bytes for `Reservation.extend`."""
         with self._changed:
             if self.memory_budget is not None:
                 self._queue_up(reservation, count, still_wanted)
@@ -139,7 +135,7 @@ class Resources:
             if len(self._queue) >= self.queue_limit:
                 raise BusyError(f"{self.queue_limit} requests are waiting for memory already", self.wait_seconds / 4)
             if self._early_bytes + missing > budget:
-                raise BusyError("those that wait for memory leave too little of it", self.wait_seconds / 4)
+                raise BusyError("waiting requests leave too little memory", self.wait_seconds / 4)
         ticket = (reservation, missing)
         self._queue.append(ticket)
         try:
@@ -149,7 +145,7 @@ class Resources:
             self._changed.notify_all()
 
     def _await_turn(self, ticket: tuple[Reservation, int], still_wanted: Callable[[], None]) -> None:
-        """First come, first served: a large request is not overtaken for ever by small ones."""
+        """Wait, first come, first served, so that small requests do not overtake a large one forever."""
         deadline = time.monotonic() + self.wait_seconds
         budget, missing = self.memory_budget or 0, ticket[1]
         while self._queue[0] is not ticket or self.reserved_bytes + missing > budget:
@@ -174,18 +170,18 @@ class Resources:
             self._early_bytes += count
 
     def release(self, reservation: Reservation) -> None:
-        """`Reservation.close`; those who wait look again."""
+        """Free a reservation, and wake the waiting requests."""
         with self._changed:
             self._add(reservation, -reservation.bytes)
             self._changed.notify_all()
 
     def charge_disk(self, count: int) -> None:
-        """Count bytes that spools take or, negative, give back."""
+        """Count the bytes that spools are about to write or, negative, have freed."""
         with self._changed:
             if count > 0 and self.spool_budget is not None and self.spooled_bytes + count > self.spool_budget:
                 raise LimitError(f"the spools' budget of {self.spool_budget} bytes is used up")
             self.spooled_bytes += count
 
     def spool(self, still_wanted: Callable[[], None] = lambda: None) -> Spool:
-        """A new, empty spool; `still_wanted` as there."""
+        """Return a new, empty spool; see `Spool` for `still_wanted`."""
         return Spool(self.spool_dir, self.charge_disk, still_wanted)

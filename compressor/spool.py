@@ -1,4 +1,9 @@
-"""Bytes that wait for a second pass: in memory up to a limit, then in an unlinked file on a disk."""
+"""The spool: bytes that wait for a second pass.
+
+A spool keeps bytes in memory up to SPOOL_MEMORY_BYTES and in an unlinked file above that, so that nothing is left
+behind whatever happens to the process. The file's directory must be on a disk: on a memory-backed file system the spool
+would be memory that no budget counts.
+"""
 
 import os
 import re
@@ -9,22 +14,14 @@ from typing import BinaryIO, Protocol, cast
 from compressor.errors import SettingsError
 
 CHUNK_BYTES = 1 << 18
-
-
 SPOOL_MEMORY_BYTES = 1 << 16
-
-
 MEMORY_BACKED = {"tmpfs", "ramfs", "devtmpfs", "hugetlbfs"}
-
-
 MOUNTINFO = "/proc/self/mountinfo"
-
-
 ESCAPED = re.compile(rb"\\([0-7]{3})")  # how mountinfo writes a space, a tab, a newline and a backslash
 
 
 def file_system(directory: str) -> str:
-    """Type of the file system that holds `directory`, "" where it can't be known.
+    """Return the type of the file system that holds `directory`, "" if it can't be determined.
 
     Paths are compared as bytes: the name of a mount point need not be text.
     """
@@ -43,7 +40,7 @@ def file_system(directory: str) -> str:
 
 
 def default_spool_dir() -> str:
-    """The first of /var/tmp and the system's temporary directory that is on a disk and can be written."""
+    """Return the first of /var/tmp and the system's temporary directory that is on a disk and writable."""
     candidates = ["/var/tmp", tempfile.gettempdir()]
     for directory in candidates:
         if os.access(directory, os.W_OK) and file_system(directory) not in MEMORY_BACKED:
@@ -52,11 +49,12 @@ def default_spool_dir() -> str:
 
 
 class Spool:
-    """Bytes that are written once, in order, and then read as often as needed.
+    """Bytes that are written once, in order, and read as often as needed.
 
     directory     of the file
-    charge        called with the bytes that are about to be written and, negative, with those given back
-    still_wanted  called before each access: what it raises ends the work. Whatever takes long goes through a spool.
+    charge        called with the number of bytes about to be written and, negative, of those that are freed
+    still_wanted  called before each access: an exception that it raises ends the work. All work that takes long uses a
+                  spool
     """
 
     def __init__(
@@ -68,7 +66,7 @@ class Spool:
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append. Raises LimitError where the process' disk budget is used up."""
+        """Append. Raise LimitError if the disk budget of the process is used up."""
         self._still_wanted()
         self._charge(len(data))
         self._charged += len(data)
@@ -76,58 +74,58 @@ class Spool:
         self.size += len(data)
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
-        """All bytes from `start` on, in chunks of CHUNK_BYTES. Several iterators may be under way at once."""
+        """Yield all bytes from `start` on, in chunks of CHUNK_BYTES. Several iterators may be active at once."""
         while chunk := self.read(start, CHUNK_BYTES):
             start += len(chunk)
             yield chunk
 
     def read(self, start: int, count: int) -> bytes:
-        """`count` bytes from `start` on; fewer at the end."""
+        """Return `count` bytes from `start` on; fewer at the end."""
         self._still_wanted()
         self._file.seek(start)
         return self._file.read(count)
 
     def file(self) -> BinaryIO:
-        """The spool as a seekable binary file, at its start; for reading only."""
+        """Return the spool as a seekable binary file at its start, for reading only."""
         self._file.seek(0)
         return cast(BinaryIO, self._file)
 
     def close(self) -> None:
-        """Give everything back; again is harmless."""
+        """Free everything; may be called again."""
         self._file.close()
         self._charge(-self._charged)
         self._charged = 0
 
 
 class Readable(Protocol):
-    """Bytes that can be read as often as needed: `Spool`, or what begins before it."""
+    """Bytes that can be read as often as needed: a `Spool`, or one with a header before it."""
 
     size: int
 
     def read(self, start: int, count: int) -> bytes:
-        """`count` bytes from `start` on; fewer at the end."""
+        """Return `count` bytes from `start` on; fewer at the end."""
         ...
 
     def chunks(self) -> Iterator[bytes]:
-        """All of them."""
+        """Yield all bytes."""
         ...
 
 
-class Headed:
-    """A head that was made last, and the spool with what comes behind it."""
+class WithHead:
+    """A header that was made last, in front of a spool with the rest."""
 
     def __init__(self, head: bytes, rest: Spool) -> None:
         self._head, self._rest = head, rest
         self.size = len(head) + rest.size
 
     def read(self, start: int, count: int) -> bytes:
-        """As `Spool.read`."""
+        """Return `count` bytes from `start` on; fewer at the end."""
         first = self._head[start : start + count]
         if len(first) == count:
             return first
         return first + self._rest.read(max(0, start - len(self._head)), count - len(first))
 
     def chunks(self) -> Iterator[bytes]:
-        """As `Spool.chunks`."""
+        """Yield all bytes."""
         yield self._head
         yield from self._rest.chunks()

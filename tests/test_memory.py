@@ -144,7 +144,7 @@ def test_a_spool_asks_before_each_access_whether_it_is_still_wanted(disk: Any) -
 def test_a_head_that_was_made_last_is_read_before_its_spool(disk: Any) -> None:
     spool = Resources(spool_dir=disk).spool()
     spool.write(b"defgh")
-    headed = spool_module.Headed(b"abc", spool)
+    headed = spool_module.WithHead(b"abc", spool)
     for start in range(10):
         for count in range(10):
             assert headed.read(start, count) == b"abcdefgh"[start : start + count]

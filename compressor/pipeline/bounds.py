@@ -1,7 +1,7 @@
-"""Peak memory of each path above the idle process, from the header alone. docs/memory.md has the formulas in words.
+"""Peak memory of each route above the idle process, from the header alone. docs/memory.md has the formulas in words.
 
-Every term is a buffer that the path allocates, at its largest. Metadata are no part of it: they are charged as they
-are read (`Context.hold`).
+Every term is a buffer that the route allocates, at its largest. Metadata are not included: they are charged as they are
+read (`RouteContext.hold`).
 """
 
 from compressor import png
@@ -26,24 +26,25 @@ BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entr
 COEFFICIENTS_BYTES = 64 * 2  # of a block
 MASKS_BYTES = 8 * packing.LEVELS  # of a block, where progressive scans are made
 CODING_BYTES = 3 * encoder.coded_bytes(encoder.CODED_BLOCKS)  # before byte stuffing, and after
-TILE_COPIES = 5  # on the wire, parsed, waiting, the one that is put in its place, and one that is given back
+TILE_COPIES = 5  # on the wire, parsed, queued, being copied into its band, and being freed
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
-PROGRESSIVE_BYTES = (SCANS_MAX + 10) * AREA_BYTES  # what waits for the spool; stuffed, and copied; tables
-PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB, what it gives; 256 KiB each: filtered, held, chunk, framed
+PROGRESSIVE_BYTES = (SCANS_MAX + 10) * AREA_BYTES  # output on its way to the spool, stuffed and copied; tables
+PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB and its output; 256 KiB each: filtered, held, chunk, framed
 
 
 def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
-    """Rows of coefficients, what codes them, and the windows on the scans of a file in several."""
+    """Return the bytes of coefficient rows, of the encoder, and of the windows on the scans of a file in several."""
     blocks = header.frame.blocks_per_row
     row = blocks * (COEFFICIENTS_BYTES + (0 if settings.lossless else BYTES_PER_BLOCK))
-    # The source's windows are given back before scans are made.
+    # The source's windows are freed before scans are encoded.
     windows = 0 if header.streams else scans.memory_bytes(header)
     return BASE_BYTES + row + coding(blocks, settings, windows)
 
 
 def coding(blocks: int, settings: Settings, windows: int = 0) -> int:
-    """Parts of a row of so many blocks on their way to the output; to the spool, and masks, where scans are made."""
+    """Return the bytes of the encoder's buffers for a row of so many blocks, and of masks where scans are
+    progressive."""
     if settings.effort is Effort.FAST and not settings.lossless:
         return CODING_BYTES + windows
     return CODING_BYTES + PACKING_BYTES + blocks * MASKS_BYTES + max(PROGRESSIVE_BYTES, windows)
@@ -52,8 +53,11 @@ def coding(blocks: int, settings: Settings, windows: int = 0) -> int:
 def pixels_to_jpeg(
     frame: Frame, channels: int, lines: int, band_bytes: int, come: BandLifetime, settings: Settings
 ) -> int:
-    """Bands of pixels, without alpha a second time; in one pass parts of them on several threads, copied where bands do
-    not last, else what looks at neighbours."""
+    """Return the bytes of bands of pixels, twice where alpha is removed.
+
+    In one pass they include what several threads encode at a time, copied where bands do not last; in two passes the
+    rows that adaptive quantization compares.
+    """
     flattened = lines * frame.width * (channels - 1) if channels in (2, 4) else 0
     known = BASE_BYTES + coding(frame.blocks_per_row, settings) + band_bytes + flattened
     if settings.effort is Effort.FAST:
@@ -63,8 +67,8 @@ def pixels_to_jpeg(
 
 
 def jpeg_bands(header: Header, lines: int) -> int:
-    """A row of coefficients, planes of samples with the lines that are kept, three upsampled lines, a band of pixels;
-    the windows on the scans of a file in several."""
+    """Return the bytes of decoding: a coefficient row, planes of samples with the lines that are kept, three upsampled
+    lines, a band of pixels, and the windows on the scans of a file in several."""
     frame = header.frame
     padded = 8 * frame.mcus_per_row
     samples = sum((9 * v + 1) * (padded * h + LEFT + RIGHT) for h, v in frame.sampling)
@@ -76,7 +80,7 @@ def jpeg_bands(header: Header, lines: int) -> int:
 
 
 def png_to_png(header: png.PngHeader, lines: int, effort: Effort, surveyed: bool = False) -> int:
-    """Bands of scanlines, what `png_writing` takes; with a survey also the sample and pixels."""
+    """Return the bytes of bands of scanlines and of `png_writing`; with a survey also of its sample and pixels."""
     known = BASE_BYTES + png_bands(header, lines) + png_writing(header, effort)
     return known + (3 * sum(survey_bytes(header, lines, effort)) if surveyed else 0)
 
@@ -84,10 +88,10 @@ def png_to_png(header: png.PngHeader, lines: int, effort: Effort, surveyed: bool
 def pixels_to_png(
     header: png.PngHeader, lines: int, band_bytes: int, lasting_bytes: int, effort: Effort, *, surveyed: bool
 ) -> int:
-    """Return bands of pixels and what `png_writing` takes; with a survey the larger of its two passes.
+    """Return the bytes of bands of pixels and of `png_writing`; with a survey those of the larger of its two passes.
 
-    header         of the PNG in the form of the pixels
-    lasting_bytes  of those for bands, what is still held when the bands have ended
+    header         of a PNG with the channels and bit depth of the pixels
+    lasting_bytes  the part of `band_bytes` that is still held after the last band
     """
     if not surveyed:
         return BASE_BYTES + band_bytes + png_writing(header, effort)
@@ -98,25 +102,25 @@ def pixels_to_png(
 
 
 def survey_bytes(header: png.PngHeader, lines: int, effort: Effort) -> tuple[int, int]:
-    """Return what the pixels take that a survey looks at together, and what its sample takes.
+    """Return the bytes of the pixels that a survey examines at a time, and those of its sample.
 
-    When all of an image has been seen there are three of each: pixels in both passes and once packed; the sample in
-    parts, joined, and in the form that is tried.
+    At the end of a survey there are three of each: pixels in both passes and packed; the sample in parts, joined, and
+    in the color type and bit depth that is tried.
     """
     pixels = 8 * max(header.width, min(PIECE_PIXELS, lines * header.width))
     return pixels, min(RUNS[effort] * RUN_PIXELS * header.bits_per_pixel // 8, header.height * header.row_bytes)
 
 
 def png_writing(header: png.PngHeader, effort: Effort) -> int:
-    """The line above, a filtered one and one in the making, deflate's state, output in copies of a chunk."""
+    """Return the bytes of three lines (the one above, the filtered and the next), deflate's state and output chunks."""
     deflating = PIECEWISE_BYTES if effort is Effort.BEST else 0
     return 4 * (header.row_bytes + 1) + PNG_OUTPUT_BYTES + deflating
 
 
 def png_bands(header: png.PngHeader, lines: int, pixels: bool = False) -> int:
-    """A band of scanlines, a filtered line and the one above; the pixels where they are not the scanlines themselves.
+    """Return the bytes of a band of scanlines, a filtered line and the one above; and of pixels that are unpacked.
 
-    Interlaced: of each pass zlib's state, input that waits and a row; what zlib gives, buffers for lines.
+    An interlaced PNG adds, for each pass, zlib's state, queued input and a row; and zlib's output and line buffers.
     """
     lines = min(lines, header.height)
     held = (lines + 2) * (header.row_bytes + 1)
@@ -130,7 +134,7 @@ def png_bands(header: png.PngHeader, lines: int, pixels: bool = False) -> int:
 
 
 def raw_bands(raw: Raw, lines: int) -> int:
-    """A row of tiles put together, a band where its height is another, and tiles on their way here."""
+    """Return the bytes of an assembled row of tiles, of a band if its height differs, and of tiles that arrive."""
     wide, tall = min(raw.tile_width, raw.width), min(raw.tile_height, raw.height)
     arriving = TILE_COPIES * wide * tall * raw.channels
     return raw.width * raw.channels * (tall + (0 if tall % lines == 0 else lines)) + arriving

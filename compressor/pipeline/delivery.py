@@ -14,7 +14,7 @@ from compressor.pipeline.routing import Routed, route_file, route_raw
 from compressor.pipeline.stages import Stages
 from compressor.pipeline.unchanged import may_return_source, reduced, size_without_metadata
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Tile
-from compressor.spool import CHUNK_BYTES, Headed, Spool
+from compressor.spool import CHUNK_BYTES, Spool, WithHead
 
 FLUSH_BYTES = 1 << 16  # output is joined to pieces of at least this size, except for the first bytes
 
@@ -199,7 +199,7 @@ class Stream:
         route.prepare()
         for piece in route.body():
             result.write(piece)
-        return Candidate(route, Headed(route.head(), result))
+        return Candidate(route, WithHead(route.head(), result))
 
     def _verify(self, candidate: Candidate) -> bool:
         with self._stages.stage("verify"):

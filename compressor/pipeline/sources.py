@@ -1,4 +1,4 @@
-"""What a caller gives, as the pipeline takes it."""
+"""Conversion of a caller's input to what the pipeline reads."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from compressor.spool import CHUNK_BYTES
 
 
 def source_of(image: Any, raw: Raw | None = None) -> tuple[Raw | None, Any]:
-    """Return what a caller gave as the pipeline takes it: geometry and metadata of raw samples or None, and chunks,
-    tiles, or the pixels of an array or a Pillow image."""
+    """Return the geometry and metadata of raw samples, or None for a file, and what to read: chunks, tiles, or the
+    pixels of an array or a Pillow image."""
     if raw is not None:
         return raw, inputs.tiles_of(image)
     kind = inputs.kind_of(image)

@@ -1,4 +1,4 @@
-"""CPU time of one request, by stage: decode, encode, verify, container; and its turns on the cores."""
+"""CPU time of one request by stage (decode, encode, verify, container), and the core that it runs on."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -7,16 +7,17 @@ from typing import TypeVar
 
 from compressor.cores import cores
 
-Item = TypeVar("Item")
+T = TypeVar("T")
 
 
 class Stages:
-    """A clock that always charges one stage, the innermost one entered. It runs between `resume` and `pause`, and
-    while it runs the calling thread has a turn on the cores: none while it waits for its client, or for memory.
+    """A clock that charges the innermost stage entered.
 
-    What it reads is the CPU time of the calling thread, so waiting costs nothing.
+    It runs between `resume` and `pause`. While it runs the calling thread holds a core of `cores`; it holds none while
+    it waits for its client or for memory. The clock reads the CPU time of the calling thread, so that waiting costs
+    nothing.
 
-    brief  whether turns are brief; see `Turns`
+    brief  hold cores briefly; see `CoreScheduler`
     """
 
     def __init__(self) -> None:
@@ -28,24 +29,24 @@ class Stages:
     def _charge(self) -> None:
         now = time.thread_time()
         if self._since is not None:
-            # A consumer may take chunks on changing threads, whose clocks have nothing to do with each other.
+            # A consumer may take chunks on different threads, whose clocks are unrelated.
             self.seconds[self._stage] += max(0.0, now - self._since)
         self._since = now
         cores.yield_if_contended()
 
     def resume(self) -> None:
-        """Start the clock."""
+        """Wait for a core and start the clock."""
         cores.acquire(self.brief)
         self._since = time.thread_time()
 
     def pause(self) -> None:
-        """Stop it: what follows is the caller's time."""
+        """Stop the clock and release the core: what follows is the caller's time."""
         self._charge()
         self._since = None
         cores.release()
 
     def add(self, name: str, seconds: float) -> None:
-        """Charge what another thread took."""
+        """Charge the CPU time of another thread."""
         self.seconds[name] += seconds
 
     @contextmanager
@@ -68,8 +69,8 @@ class Stages:
         finally:
             self.resume()
 
-    def timed(self, items: Iterable[Item], name: str) -> Iterator[Item]:
-        """The same items; making each is charged to `name`."""
+    def timed(self, items: Iterable[T], name: str) -> Iterator[T]:
+        """Yield the items; the time that each takes to make is charged to `name`."""
         iterator = iter(items)
         while True:
             self._charge()

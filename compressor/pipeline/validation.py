@@ -1,4 +1,4 @@
-"""A look at a JPEG or PNG that is there as a whole: what it is, and whether all of it can be decoded."""
+"""Decoding of a complete JPEG or PNG: what it is, and whether all of it can be decoded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from compressor.tiles import band_lines
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What must be the same in every picture that is made of another.
+    """The properties that a result shares with its source.
 
-    orientation  1 … 8, as Exif has it
+    orientation  1 … 8, as in Exif
     icc          the ICC profile
     """
 
@@ -35,12 +35,12 @@ class Probe:
 
 
 def probe(spool: Spool, resources: Resources, *, decode: bool, policy: Metadata = Metadata.KEEP) -> Probe:
-    """Read the header, and with `decode` everything to the end of the image.
+    """Read the header and, with `decode`, everything to the end of the image.
 
-    policy  metadata that it removes are passed over, as they may be more than is held
+    policy  metadata that it removes are skipped, since they may be larger than the limit
 
-    Not charged to the byte budget: the caller reserves what its header asks for.
-    Raises FormatError, UnsupportedError, LimitError.
+    Memory is not charged to the byte budget: the caller reserves it.
+    Raise FormatError, UnsupportedError or LimitError.
     """
     spools: list[Spool] = []
 
