@@ -115,7 +115,7 @@ def test_those_who_wait_never_hold_so_much_that_none_of_them_could_go_on(disk: A
     early = [resources.reservation() for _ in range(3)]  # 10 each; 30 + 10 + 60 leave nothing for a fourth
     with pytest.raises(BusyError):
         resources.reservation()
-    with pytest.raises(BusyError, match="those that wait"):
+    with pytest.raises(BusyError, match="waiting requests"):
         early[0].extend(70)
     admitted.close()
     waiting.join(10)
