@@ -52,7 +52,7 @@ class TransferResult:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the result is not larger than its source and similar to it."""
+        """True if the result is similar to its source and not larger."""
         return self.psnr_db >= PSNR_MIN_DB and self.bytes_out <= self.bytes_in
 
 

@@ -50,7 +50,7 @@ class ImageResult:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the result is not larger than its source and similar to it."""
+        """True if the result is similar to its source and not larger."""
         return self.bytes_out <= self.bytes_in and (
             self.psnr_db is None or self.psnr_db >= PSNR_MIN_DB[self.psnr_scale]
         )

@@ -62,7 +62,7 @@ class ConversionResult:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is not another library's."""
+        """True unless another library was measured."""
         return self.runner in (SERVICE, IN_PROCESS)
 
     @property
@@ -72,7 +72,7 @@ class ConversionResult:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the result is right and its memory within the target."""
+        """True if the result is right and the memory within its target."""
         fits = self.peak_bytes is not None and self.peak_bytes <= TARGET_BYTES.get(self.effort, sys.maxsize)
         return not self.problem and (fits or not self.is_ours)
 
