@@ -37,7 +37,7 @@ def fast_path_table(result: FastPathResult) -> Table:
         f"S3 fast path: CPU time of all processes, one worker, {result.objects} objects of {SIDE} × {SIDE}",
         ("objects on", ""),
         ("with", "without", "saved"),
-        "per object: start-up excluded; with larger objects the share is smaller",
+        "per object: start-up excluded; the share depends on the size of the objects",
     )
     with_, without = result.cpu_seconds * 1e3, result.cpu_seconds_without * 1e3
     table.add_row(result.backend, "per object, ms", f"{with_:.2f}", f"{without:.2f}", f"{result.object_share:.1%}")

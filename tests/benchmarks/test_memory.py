@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.harness import fidelity
-from benchmarks.memory import measure, plot, tiled_images
+from benchmarks.harness import fidelity, record
+from benchmarks.memory import measure, plot, table, tiled_images
 
 
 @pytest.mark.parametrize("size", [(203, 150), (64, 64), (1, 700), (3, 65)])
@@ -91,3 +91,15 @@ def test_a_result_with_other_rows_or_pixels_is_detected(tmp_path: Path) -> None:
                 measure.psnr_of(path, "png", picture)
     assert measure.problem_of(45.0, "png", "png", 1)
     assert not measure.problem_of(45.0, "baseline", "png", 1)
+
+
+def test_memory_is_printed_by_size(capsys: pytest.CaptureFixture[str]) -> None:
+    results = [conversion(100, 5 << 20), conversion(400, 8 << 20), conversion(400, 49 << 20, "balanced")]
+
+    record.console().print(table.conversion_table(results))
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "service" in line]
+    assert lines == [
+        ["PNG", "→", "JPEG", "service", "fast", "5.0", "8.0", "0.12", "+1.00", "400"],
+        ["service", "balanced", "-", "49.0", "0.02", "-", "400"],
+    ]
