@@ -127,7 +127,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory):
     def file_of(kind, width, rows):
         return write(kind, folder / f"{kind}-{width}", width, rows)
 
-    done: dict[str, peak.Peak] = {}
+    done: dict[str, peak.PeakMemory] = {}
 
     def measure(kind, settings):
         key = f"{kind} {named(settings)}"
@@ -142,7 +142,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory):
     return measure
 
 
-def check(found: peak.Peak) -> None:
+def check(found: peak.PeakMemory) -> None:
     assert found.bytes_out > 50_000
     assert found.peak_bytes <= found.reserved_bytes, "took more than was reserved"
     if found.peak_bytes > JUDGED_FROM_BYTES:
