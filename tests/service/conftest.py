@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from compressor.client import Client
+from compressor.memory import Resources
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.service.fake_pipeline import Counts, counted, fake_codec, file_of
 from tests.service.running import Running
@@ -40,7 +41,7 @@ class Service(Running):
         else:
             from compressor.calls.codec import pipeline_codec
 
-            codec = pipeline_codec(256 << 20, None, None, 1 << 20)
+            codec = pipeline_codec(Resources(memory_budget=256 << 20, overhead=1 << 20))
             self.small, self.large = png(32, 24), png(1500, 1000)
             self.broken = b"\xff\xd8\xff\xc0\x00\x03" + bytes(96)
         super().__init__(counted(codec, self.counts), **self.config)

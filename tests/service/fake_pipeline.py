@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compressor.bytestream import ByteStream
-from compressor.calls.call import Codec, Stream
+from compressor.calls.call import Codec, CodecStream
 from compressor.errors import BusyError, FormatError, LimitError, UnsupportedError
+from compressor.memory import Resources
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source
 
 CHUNK_BYTES = 64 << 10
@@ -108,7 +109,7 @@ class FakeStream:
 class Counted:
     """A stream that counts what happens to it."""
 
-    def __init__(self, stream: Stream, counts: Counts) -> None:
+    def __init__(self, stream: CodecStream, counts: Counts) -> None:
         self._stream = stream
         self._counts = counts
         counts.started += 1
@@ -152,14 +153,9 @@ def fake_codec() -> Codec:
     def stream(chunks, settings, *, raw, resources, still_wanted):
         return FakeStream(chunks, settings, raw)
 
-    def inspect(chunks, settings, *, raw=None):
+    def inspect(chunks, settings, *, raw, resources):
         return FakeStream(chunks, settings, raw).source
 
-    return Codec(
-        stream=stream,
-        inspect=inspect,
-        resources=None,
-        warm_up=lambda: None,
-        reserved_bytes=lambda: 7,
-        byte_seconds=lambda: 0.5,
-    )
+    resources = Resources()
+    resources.held.add(7)
+    return Codec(resources, stream, inspect, warm_up=lambda: None)

@@ -18,6 +18,7 @@ from compressor.calls.codec import pipeline_codec
 from compressor.cli.app import app
 from compressor.client import Access, connect, health
 from compressor.errors import CallError
+from compressor.memory import Resources
 from compressor.stores.open import open_store
 from tests import ROOT
 from tests.batch.dask_cluster import Cluster
@@ -135,7 +136,9 @@ def service(folder):
     """The real pipeline behind client certificates and tokens."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        running = Running(pipeline_codec(64 << 20, None, None, 1 << 20), **SERVERS["mutual-tokens"])
+        running = Running(
+            pipeline_codec(Resources(memory_budget=64 << 20, overhead=1 << 20)), **SERVERS["mutual-tokens"]
+        )
     with running:
         yield running.address
 

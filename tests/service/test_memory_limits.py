@@ -3,8 +3,6 @@
 Where no control group can be made, the peak of the server's resident memory is held against the same limit.
 """
 
-import dataclasses
-import functools
 import random
 import threading
 import time
@@ -16,11 +14,11 @@ import pytest
 from benchmarks.demo import send
 from benchmarks.harness.server import ServerProcess
 from benchmarks.memory import measure, tiled_images
+from compressor.calls.call import Codec
 from compressor.calls.codec import pipeline_codec
 from compressor.client import Client
 from compressor.errors import BusyError
 from compressor.memory import Resources
-from compressor.pipeline import inspect, stream
 from tests.service.cgroup import memory_group
 from tests.service.running import Running
 
@@ -109,18 +107,9 @@ def test_eight_images_of_100_megapixels_at_once_succeed_in_512_mebibytes(tmp_pat
     eight_at_once(10_000, 512 * MIB, tmp_path)
 
 
-def impatient_codec(budget: int, wait_seconds: float):
+def impatient_codec(budget: int, wait_seconds: float) -> Codec:
     """The real pipeline with a budget for which nobody waits long."""
-    codec = pipeline_codec(budget, None, None, MIB)
-    resources = Resources(memory_budget=budget, wait_seconds=wait_seconds, overhead=MIB)
-    return dataclasses.replace(
-        codec,
-        stream=stream,
-        inspect=functools.partial(inspect, resources=resources),
-        resources=resources,
-        reserved_bytes=lambda: resources.reserved_bytes,
-        byte_seconds=resources.held.byte_seconds,
-    )
+    return pipeline_codec(Resources(memory_budget=budget, wait_seconds=wait_seconds, overhead=MIB))
 
 
 def test_sixty_four_at_once_with_a_budget_for_a_few_all_come_through(tmp_path: Path) -> None:
@@ -131,7 +120,7 @@ def test_sixty_four_at_once_with_a_budget_for_a_few_all_come_through(tmp_path: P
 
     assert done == 64
     assert told > 0
-    assert codec.reserved_bytes() == 0
+    assert codec.resources.reserved_bytes == 0
     check_results(files, tmp_path, 64)
 
 
