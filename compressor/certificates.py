@@ -33,12 +33,12 @@ class Identity:
     names: tuple[str, ...]
 
 
-def identity(chain: bytes, key: bytes) -> Identity:
+def parse_identity(chain: bytes, key: bytes) -> Identity:
     """Check that all certificates are in date and that the key is the first one's.
 
     Raises SettingsError, with `tls_cert` or `tls_key` as the field.
     """
-    certificates = load("tls_cert", chain)
+    certificates = parse_certificates("tls_cert", chain)
     for number, certificate in enumerate(certificates, 1):
         if problem := _out_of_date(certificate):
             which = "" if len(certificates) == 1 else f"(certificate {number} of {len(certificates)}) "
@@ -62,12 +62,12 @@ def identity(chain: bytes, key: bytes) -> Identity:
 def check_authorities(field: str, data: bytes) -> None:
     """Raise SettingsError where no certificate is in date. One of several may be out of date: old and new authorities
     overlap."""
-    problems = [_out_of_date(certificate) for certificate in load(field, data)]
+    problems = [_out_of_date(certificate) for certificate in parse_certificates(field, data)]
     if all(problems):
         raise SettingsError(field, problems[0])
 
 
-def load(field: str, data: bytes) -> list[x509.Certificate]:
+def parse_certificates(field: str, data: bytes) -> list[x509.Certificate]:
     """Return all certificates, at least one. A block without an end is an error, though the parser passes over it."""
     try:
         found = x509.load_pem_x509_certificates(data)

@@ -18,7 +18,7 @@ FILE_BYTES_MAX = 4 << 20  # a bundle of all public authorities has 0.25 MB
 TOKEN = re.compile(rb"[!-~]+")  # what an HTTP/2 header carries as it is
 
 
-def identity(cert: str | None, key: str | None) -> "Identity | None":
+def read_identity(cert: str | None, key: str | None) -> "Identity | None":
     """Read `tls_cert` and `tls_key`; None where neither is given."""
     if cert is None and key is None:
         return None
@@ -30,10 +30,10 @@ def identity(cert: str | None, key: str | None) -> "Identity | None":
     from compressor import certificates
 
     with _told_of_files({"tls_cert": cert, "tls_key": key}):
-        return certificates.identity(chain, private)
+        return certificates.parse_identity(chain, private)
 
 
-def authorities(field: str, path: str) -> bytes:
+def read_authorities(field: str, path: str) -> bytes:
     """Read the certificates that the other side's is checked against."""
     data = _read(field, path)
     from compressor import certificates
@@ -43,7 +43,7 @@ def authorities(field: str, path: str) -> bytes:
     return data
 
 
-def tokens(path: str) -> list[str]:
+def read_tokens(path: str) -> list[str]:
     """Read bearer tokens, a line each; at least one."""
     found = []
     for number, line in enumerate(_read("token_file", path).splitlines(), 1):

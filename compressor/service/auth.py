@@ -17,12 +17,12 @@ def server_credentials(cert: str | None, key: str | None, client_ca: str | None)
 
     Raises SettingsError for an incomplete configuration and for files that can't be used.
     """
-    own = credentials.identity(cert, key)
+    own = credentials.read_identity(cert, key)
     if own is None:
         if client_ca is not None:
             raise SettingsError("tls_client_ca", "needs tls_cert and tls_key: without them the port does not speak TLS")
         return None
-    authority = None if client_ca is None else credentials.authorities("tls_client_ca", client_ca)
+    authority = None if client_ca is None else credentials.read_authorities("tls_client_ca", client_ca)
     return grpc.ssl_server_credentials([(own.key, own.chain)], authority, require_client_auth=authority is not None)
 
 
@@ -34,7 +34,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, token_file: str, on_rejected: Callable[[], None]) -> None:
         self._on_rejected = on_rejected
-        self._tokens = [token.encode() for token in credentials.tokens(token_file)]
+        self._tokens = [token.encode() for token in credentials.read_tokens(token_file)]
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
         """Return the call's own handler, or one that rejects it."""

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from compressor.client import Client
-from compressor.client.transfer import Upload
+from compressor.client.transfer import RequestBuilder
 from compressor.errors import FormatError
 from compressor.settings import Settings
 from compressor.v1 import compressor_pb2 as pb
@@ -31,7 +31,7 @@ def test_a_cancelled_upload_is_never_taken_for_a_finished_one(service: Any, how:
         sent, go = threading.Event(), threading.Event()
 
         def parts(sent=sent, go=go):
-            upload = Upload(pb.CompressRequest, 1 << 18)
+            upload = RequestBuilder(pb.CompressRequest, 1 << 18)
             yield from upload.start(Settings(), None)
             yield from upload.messages(service.small)
             sent.set()

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from compressor.client import Client
-from compressor.client.transfer import Upload
+from compressor.client.transfer import RequestBuilder
 from compressor.settings import Delivery, Effort, Settings
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -53,7 +53,7 @@ class Sender:
         self._data, self._share, self._settings = data, share, settings
 
     def __iter__(self) -> Iterator[pb.CompressRequest]:
-        upload = Upload(pb.CompressRequest, CHUNK_BYTES)
+        upload = RequestBuilder(pb.CompressRequest, CHUNK_BYTES)
         yield from upload.start(self._settings, None)
         stop = int(len(self._data) * self._share)
         yield from upload.messages(memoryview(self._data)[:stop])

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 import compressor
 from compressor import wire
 from compressor.client import AsyncClient, Client
-from compressor.client.transfer import Upload
+from compressor.client.transfer import RequestBuilder
 from compressor.errors import LimitError, UnsupportedError
 from compressor.settings import Raw, Result, Settings, Tile
 from compressor.v1 import compressor_pb2 as pb
@@ -138,7 +138,7 @@ def test_the_most_metadata_arrive(real: Service, send: Verb) -> None:
     ],
 )
 def test_the_service_refuses_too_many_metadata_itself(real: Service, metadata: dict[str, object], message: str) -> None:
-    upload = Upload(pb.CompressRequest, 1 << 18)
+    upload = RequestBuilder(pb.CompressRequest, 1 << 18)
     requests = [*upload.start(Settings(), None), pb.CompressRequest(raw=pb.Raw(**SHAPE, **metadata))]
     with grpc.insecure_channel(real.address) as channel:
         answers = rpc.CompressorServiceStub(channel).Compress(iter(requests))

@@ -100,8 +100,8 @@ def test_a_chain_and_authorities_that_overlap_are_fine(folder: Any) -> None:
 def test_no_secret_is_shown_by_what_holds_it() -> None:
     from compressor import credentials
 
-    assert b"PRIVATE" in credentials.identity("server.crt", "server.key").key
-    assert "PRIVATE" not in repr(credentials.identity("server.crt", "server.key"))
+    assert b"PRIVATE" in credentials.read_identity("server.crt", "server.key").key
+    assert "PRIVATE" not in repr(credentials.read_identity("server.crt", "server.key"))
 
 
 def run(*words, **environment):
