@@ -204,7 +204,7 @@ WindowBytes = Annotated[
     ),
 ]
 IdleSeconds = Annotated[float, option("idle_seconds", "A call whose client does not move for so long is ended.")]
-CallsMax = Annotated[int, option("calls_max", "Calls at work at a time.")]
+MaxConcurrentCalls = Annotated[int, option("max_concurrent_calls", "Calls at work at a time.")]
 DrainSeconds = Annotated[float, option("drain_seconds", "From not serving to refusing calls, on SIGTERM.")]
 GraceSeconds = Annotated[float, option("grace_seconds", "For calls that run then.")]
 TlsCert = Annotated[str | None, option("tls_cert", "Certificate chain to show, PEM.", metavar="FILE")]

@@ -21,7 +21,7 @@ def serve(
     spool_budget: opt.SpoolBudget = None,
     window_bytes: opt.WindowBytes = 128 << 10,
     idle_seconds: opt.IdleSeconds = 60.0,
-    calls_max: opt.CallsMax = 256,
+    max_concurrent_calls: opt.MaxConcurrentCalls = 256,
     drain_seconds: opt.DrainSeconds = 2.0,
     grace_seconds: opt.GraceSeconds = 30.0,
     tls_cert: opt.TlsCert = None,

@@ -37,20 +37,20 @@ GRPC_CALL_BYTES = CALL_BYTES + 2 * wire.CHUNK_BYTES + 3 * OUTPUT_BYTES_MAX
 class ServerConfig:
     """The configuration of a server.
 
-    address          host:port of gRPC; port 0 takes a free one
-    metrics_address  host:port of /metrics, /healthz and /readyz; None: not served
-    memory_budget    bytes that all calls together may reserve
-    spool_dir        directory of spool files; None: /var/tmp or the system's temporary directory
-    spool_budget     bytes of disk for all spools together; None: no limit
-    window_bytes     HTTP/2 window of a call: bytes received ahead of the reader. Limits a call to window / RTT
-    idle_seconds     end a call whose client neither sends nor reads for this long
-    calls_max        calls that run at a time
-    drain_seconds    from NOT_SERVING to rejecting calls, so that load balancers can react
-    grace_seconds    for running calls to end when the server stops
-    tls_*            PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if all
-                     of them are complete, valid now and match each other
-    token_file       a bearer token on each line; calls without one of them are UNAUTHENTICATED
-    footprint        basis of the estimates of energy and carbon
+    address               host:port of gRPC; port 0 takes a free one
+    metrics_address       host:port of /metrics, /healthz and /readyz; None: not served
+    memory_budget         bytes that all calls together may reserve
+    spool_dir             directory of spool files; None: /var/tmp or the system's temporary directory
+    spool_budget          bytes of disk for all spools together; None: no limit
+    window_bytes          HTTP/2 window of a call: bytes received ahead of the reader. Limits a call to window / RTT
+    idle_seconds          end a call whose client neither sends nor reads for this long
+    max_concurrent_calls  calls that run at a time
+    drain_seconds         from NOT_SERVING to rejecting calls, so that load balancers can react
+    grace_seconds         for running calls to end when the server stops
+    tls_*                 PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if all
+                          of them are complete, valid now and match each other
+    token_file            a bearer token on each line; calls without one of them are UNAUTHENTICATED
+    footprint             basis of the estimates of energy and carbon
     """
 
     address: str = "127.0.0.1:50051"
@@ -60,7 +60,7 @@ class ServerConfig:
     spool_budget: int | None = None
     window_bytes: int = 128 << 10
     idle_seconds: float = 60.0
-    calls_max: int = 256
+    max_concurrent_calls: int = 256
     drain_seconds: float = 2.0
     grace_seconds: float = 30.0
     tls_cert: str | None = None
@@ -70,7 +70,7 @@ class ServerConfig:
     footprint: Basis = field(default_factory=Basis)
 
 
-def channel_options(window_bytes: int, calls_max: int) -> list[tuple[str, int]]:
+def channel_options(window_bytes: int, max_concurrent_calls: int) -> list[tuple[str, int]]:
     """Return the server's gRPC options. The window is fixed: by default it grows to megabytes for a stalled call."""
     return [
         ("grpc.max_receive_message_length", wire.MESSAGE_BYTES_MAX),
@@ -79,7 +79,7 @@ def channel_options(window_bytes: int, calls_max: int) -> list[tuple[str, int]]:
         ("grpc.http2.lookahead_bytes", window_bytes),  # ignored if BDP probing is on
         # For each connection. More than may run, so that we reject the others, with details: a call that gRPC itself
         # rejects loses the reason once it has sent more than 256 KiB.
-        ("grpc.max_concurrent_streams", calls_max + 64),
+        ("grpc.max_concurrent_streams", max_concurrent_calls + 64),
         ("grpc.so_reuseport", 0),  # or a second server could bind the same port and get half of the calls
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
@@ -121,14 +121,14 @@ class Server:
             self.metrics,
             config.footprint,
             idle_seconds=config.idle_seconds,
-            calls_max=config.calls_max,
+            max_concurrent_calls=config.max_concurrent_calls,
         )
 
     async def start(self) -> None:
         """Listen, warm up, and only then report SERVING."""
         config = self.config
         self._server = grpc.aio.server(
-            interceptors=self._interceptors, options=channel_options(config.window_bytes, config.calls_max)
+            interceptors=self._interceptors, options=channel_options(config.window_bytes, config.max_concurrent_calls)
         )
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -32,20 +32,20 @@ RETRY_SECONDS = 1.0
 class CompressorService(rpc.CompressorServiceServicer):
     """The two RPCs.
 
-    idle_seconds  how long a call waits for its client
-    calls_max     calls that run at a time, each on a thread; any other is rejected as busy
-    draining      sent in the initial metadata, so that clients can use another server
-    had_activity  whether anything has arrived or ended since this was set to False
+    idle_seconds          how long a call waits for its client
+    max_concurrent_calls  calls that run at a time, each on a thread; any other is rejected as busy
+    draining              sent in the initial metadata, so that clients can use another server
+    had_activity          whether anything has arrived or ended since this was set to False
     """
 
     def __init__(
-        self, codec: Codec, metrics: Metrics, footprint: Basis, *, idle_seconds: float, calls_max: int
+        self, codec: Codec, metrics: Metrics, footprint: Basis, *, idle_seconds: float, max_concurrent_calls: int
     ) -> None:
         self._codec = codec
         self._footprint = footprint
         self._metrics = metrics
         self._idle_seconds = idle_seconds
-        self._threads = threading.BoundedSemaphore(calls_max)
+        self._threads = threading.BoundedSemaphore(max_concurrent_calls)
         self.draining = False
         self.had_activity = False
 

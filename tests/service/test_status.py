@@ -261,7 +261,7 @@ def test_a_client_that_does_not_read_is_cut_off(idle: Any) -> None:
 def test_one_call_more_than_there_may_be_is_unavailable() -> None:
     from tests.service.fake_pipeline import fake_codec
 
-    with Running(fake_codec(), calls_max=1) as running, grpc.insecure_channel(running.address) as channel:
+    with Running(fake_codec(), max_concurrent_calls=1) as running, grpc.insecure_channel(running.address) as channel:
         stub = rpc.CompressorServiceStub(channel)
         first = stub.Compress(held := Held())
         next(first)
