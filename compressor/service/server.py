@@ -47,8 +47,8 @@ class ServerConfig:
     max_concurrent_calls  calls that run at a time
     drain_seconds         from NOT_SERVING to rejecting calls, so that load balancers can react
     grace_seconds         for running calls to end when the server stops
-    tls_*                 PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if all
-                          of them are complete, valid now and match each other
+    tls_*                 PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if
+                          all of them are complete, valid now and match each other
     token_file            a bearer token on each line; calls without one of them are UNAUTHENTICATED
     footprint             basis of the estimates of energy and carbon
     """

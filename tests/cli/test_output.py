@@ -36,7 +36,7 @@ def test_unchanged_is_said_with_its_reason(fake: FakePipeline) -> None:
 def test_misleading_name_is_noted(fake: FakePipeline) -> None:
     _, error = run("compress", "photo.jpg", "-o", "out.png")
 
-    assert "out.png holds JPEG; --format png converts" in error
+    assert "out.png holds JPEG; --format png converts it" in error
 
 
 def test_json_is_the_report_alone(fake: FakePipeline) -> None:
