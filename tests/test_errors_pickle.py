@@ -38,7 +38,7 @@ VALUES = {
     "field": "quality",
     "retry_after_seconds": 2.5,
     "code": "DEADLINE_EXCEEDED",
-    "trouble": StoreErrorKind.CHANGED,
+    "kind": StoreErrorKind.CHANGED,
 }
 
 
@@ -61,7 +61,7 @@ def test_the_tree_and_its_branches_are_found() -> None:
 def test_an_error_survives_pickle(kind: type, protocol: int) -> None:
     error = example(kind)
     error.add_note("while it was read")
-    error.beside = [1, 2]  # type: ignore[attr-defined]
+    error.attached = [1, 2]  # type: ignore[attr-defined]
     for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error), copy.deepcopy(error)):
         assert type(again) is kind
         assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
