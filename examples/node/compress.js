@@ -1,8 +1,8 @@
-// Sends an image to a running service and writes what comes back.
+// Sends an image to a running service and writes the result.
 //
 //     node compress.js IN OUT [--address HOST:PORT] [--quality N] [--effort fast|balanced]
 //
-// The client is made from the proto file at run time: there is no generated code.
+// The client is built from the proto file at run time: there is no generated code.
 
 import fs from "node:fs";
 import { parseArgs } from "node:util";
@@ -30,7 +30,7 @@ const definition = protoLoader.loadSync(PROTO, { longs: Number, enums: String, d
 const { CompressorService } = grpc.loadPackageDefinition(definition).compressor.v1;
 const client = new CompressorService(options.address, grpc.credentials.createInsecure());
 
-// Upload: settings, chunks, finish. A service that has no room right now stops reading, and `write` says so.
+// Upload: settings, chunks, finish. `write` returns false while the service does not read.
 async function upload(call) {
   const send = async (part) => call.write(part) || (await once(call, "drain"));
   const settings = {};
@@ -46,17 +46,17 @@ async function upload(call) {
   call.end();
 }
 
-// Download: source, chunks, report; or a failure, in band, since the status may be lost while we still write.
+// Download: source, chunks, then a report or a failure. The failure is in band: the status may be lost while we write.
 async function download(call, file) {
   for await (const response of call) {
     if (response.part === "failure") throw new Error(response.failure.message);
     if (response.part === "chunk") await file.write(response.chunk);
     if (response.part === "report") return response.report;
   }
-  throw new Error("the answer ended without a report");
+  throw new Error("the response ended without a report");
 }
 
-const temporary = `${target}.part`; // the target appears only when it is complete
+const temporary = `${target}.part`; // renamed when it is complete
 try {
   const call = client.Compress();
   const file = await fs.promises.open(temporary, "w");
@@ -64,11 +64,11 @@ try {
     upload(call).catch((error) => { call.cancel(); throw error; }),
     download(call, file),
   ]);
-  if (sent.reason?.syscall) throw sent.reason; // the source can't be read; all else is told in the answer
+  if (sent.reason?.syscall) throw sent.reason; // the source can't be read; any other failure is in the response
   if (received.reason) throw received.reason;
   const report = received.value;
   await file.close();
-  if ((await fs.promises.stat(temporary)).size !== report.bytesOut) throw new Error("the answer is not complete");
+  if ((await fs.promises.stat(temporary)).size !== report.bytesOut) throw new Error("the response is not complete");
   await fs.promises.rename(temporary, target);
   const saved = 100 * (1 - report.bytesOut / report.bytesIn);
   console.log(`${source}: ${report.bytesIn} -> ${report.bytesOut} bytes, ${saved.toFixed(1)} % saved`);
