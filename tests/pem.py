@@ -4,6 +4,7 @@ import ipaddress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -18,7 +19,14 @@ LOCAL = ("localhost", "127.0.0.1")
 class Pem:
     """A certificate, signed by `issuer` or by itself, valid from and to so many days from now."""
 
-    def __init__(self, name: str, issuer: "Pem | None" = None, days=(-1, 2), names=LOCAL, key=None) -> None:
+    def __init__(
+        self,
+        name: str,
+        issuer: "Pem | None" = None,
+        days: tuple[int, int] = (-1, 2),
+        names: tuple[str, ...] = LOCAL,
+        key: Any = None,
+    ) -> None:
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         by = issuer or self

@@ -7,6 +7,7 @@ import pickle
 import pkgutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,11 @@ for found in pkgutil.walk_packages(compressor.__path__, "compressor."):
         importlib.import_module(found.name)
 
 
-def below(kind: type) -> list[type]:
+def below(kind: type[Exception]) -> list[type[Exception]]:
     return [kind, *(one for child in kind.__subclasses__() for one in below(child))]
 
 
-def classes() -> list[type]:
+def classes() -> list[type[Exception]]:
     """Of the package: those of the tree, and those that hang elsewhere."""
     all_ = [kind for kind in below(Exception) if kind.__module__.partition(".")[0] == "compressor"]
     return sorted(set(all_), key=lambda kind: f"{kind.__module__}.{kind.__name__}")
@@ -42,11 +43,13 @@ VALUES = {
 }
 
 
-def example(kind: type) -> Exception:
+def example(kind: Any) -> Exception:
     if "__init__" not in vars(kind) and all("__init__" not in vars(one) for one in kind.__mro__[:-3]):
-        return kind("what was found", 4)
+        found: Exception = kind("what was found", 4)
+        return found
     parameters = list(inspect.signature(kind).parameters.values())
-    return kind(*(VALUES[one.name] for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD))
+    made: Exception = kind(*(VALUES[one.name] for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD))
+    return made
 
 
 def test_the_tree_and_its_branches_are_found() -> None:
@@ -58,7 +61,7 @@ def test_the_tree_and_its_branches_are_found() -> None:
 
 @pytest.mark.parametrize("kind", classes(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_an_error_survives_pickle(kind: type, protocol: int) -> None:
+def test_an_error_survives_pickle(kind: type[Exception], protocol: int) -> None:
     error = example(kind)
     error.add_note("while it was read")
     error.attached = [1, 2]  # type: ignore[attr-defined]

@@ -69,7 +69,10 @@ def test_every_enum_value_travels(kind: Any) -> None:
     assert names | {f"{prefix}_UNSPECIFIED"} == set(getattr(pb, kind.__name__).keys())
 
 
-@pytest.mark.parametrize("message", [pb.Settings(quality=0), pb.Settings(min_saving=1), pb.Settings(effort=77)])
+UNKNOWN: Any = 77  # of no enum
+
+
+@pytest.mark.parametrize("message", [pb.Settings(quality=0), pb.Settings(min_saving=1), pb.Settings(effort=UNKNOWN)])
 def test_what_settings_refuse_is_refused(message: Any) -> None:
     with pytest.raises(SettingsError):
         wire.settings_from_proto(message)
@@ -150,7 +153,7 @@ def test_every_field_of_raw_travels() -> None:
     assert {field.name for field in dataclasses.fields(Raw)} == set(pb.Raw.DESCRIPTOR.fields_by_name)
 
 
-SHAPE = {"width": 8, "height": 8, "channels": 3, "tile_width": 8, "tile_height": 8}
+SHAPE: dict[str, Any] = {"width": 8, "height": 8, "channels": 3, "tile_width": 8, "tile_height": 8}
 MOST = wire.RAW_METADATA_BYTES_MAX
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
@@ -10,9 +12,10 @@ from compressor.calls.pipe import ClosedError, Inbox, Outbox
 from compressor.errors import IdleError
 
 KIB = 1 << 10
+T = TypeVar("T")
 
 
-def on_a_thread(work):
+def on_a_thread(work: Callable[[], T]) -> asyncio.Future[T]:
     """What `work` returns or raises, as a future of the loop that runs."""
     return asyncio.get_running_loop().run_in_executor(None, work)
 
@@ -51,7 +54,7 @@ async def test_items_larger_than_the_limit_are_fetched_one_by_one() -> None:
     pipe = await inbox()
     held, most = 0, 0
 
-    def take():
+    def take() -> None:
         nonlocal held
         for _ in pipe:
             time.sleep(0.001)
@@ -84,7 +87,7 @@ async def test_an_error_comes_out_after_the_last_item() -> None:
     pipe.end(OSError("the wire is cut"))
     pipe.end(ValueError("too late"))
 
-    def take():
+    def take() -> None:
         iterator = iter(pipe)
         assert next(iterator) == b"item"
         next(iterator)
@@ -130,7 +133,7 @@ async def test_an_outbox_blocks_its_thread_above_the_limit() -> None:
     pipe = await outbox()
     sent = []
 
-    def send():
+    def send() -> None:
         for number in range(100):
             pipe.put(bytes([number]), KIB)
             sent.append(number)

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from benchmarks.harness.server import ServerProcess
-from compressor.cli import app as cli
 from tests import ROOT
 from tests.cli.fakes import MODULE, names, process, run
 
@@ -80,9 +79,10 @@ def test_a_signal_leaves_nothing_behind(photo: Path, number: signal.Signals, cod
 
 def test_serve_takes_the_options_of_the_server_config() -> None:
     from compressor.cli.basis import BASIS, basis_of
+    from compressor.cli.serve import serve
     from compressor.service.server import ServerConfig
 
-    options = {name: parameter.default for name, parameter in inspect.signature(cli.serve).parameters.items()}
+    options = {name: parameter.default for name, parameter in inspect.signature(serve).parameters.items()}
     footprint = {name: options.pop(name) for name in BASIS}
 
     assert options | {"footprint": basis_of(footprint)} == {

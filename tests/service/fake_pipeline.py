@@ -6,14 +6,17 @@ other verbs raise what their name says. Raw tiles give their pixels' every other
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from compressor.bytestream import ByteStream
 from compressor.calls.call import Codec, CodecStream
 from compressor.errors import BusyError, FormatError, LimitError, UnsupportedError
 from compressor.memory import Resources
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source
+
+T = TypeVar("T")
 
 CHUNK_BYTES = 64 << 10
 ERRORS = {
@@ -41,7 +44,7 @@ def file_of(size: int, verb: bytes = b"half") -> bytes:
 
 
 class FakeStream:
-    def __init__(self, chunks: Iterator, settings: Settings, raw: Raw | None) -> None:
+    def __init__(self, chunks: Any, settings: Settings, raw: Raw | None) -> None:
         self._raw, self._settings = raw, settings
         self._stream = ByteStream(tile.pixels for tile in chunks) if raw else ByteStream(chunks)
         self._source: Source | None = None
@@ -68,7 +71,7 @@ class FakeStream:
         return self._report
 
     @property
-    def stage_seconds(self) -> dict[str, float]:
+    def stage_seconds(self) -> Mapping[str, float]:
         return self._report.stage_seconds if self._report else {"decode": 0.125}
 
     def __iter__(self) -> Iterator[bytes]:
@@ -138,22 +141,22 @@ class Counted:
 def counted(codec: Codec, counts: Counts) -> Codec:
     """The same codec, which counts."""
 
-    def watched(chunks):
+    def watched(chunks: Iterable[T]) -> Iterator[T]:
         for chunk in chunks:
             counts.pulled += 1
             yield chunk
 
-    def stream(chunks, settings, **others):
+    def stream(chunks: Any, settings: Settings, **others: Any) -> Counted:
         return Counted(codec.stream(watched(chunks), settings, **others), counts)
 
     return dataclasses.replace(codec, stream=stream)
 
 
 def fake_codec() -> Codec:
-    def stream(chunks, settings, *, raw, resources, still_wanted):
+    def stream(chunks: Any, settings: Settings, *, raw: Raw | None, **others: Any) -> FakeStream:
         return FakeStream(chunks, settings, raw)
 
-    def inspect(chunks, settings, *, raw, resources):
+    def inspect(chunks: Any, settings: Settings, *, raw: Raw | None, **others: Any) -> Source:
         return FakeStream(chunks, settings, raw).source
 
     resources = Resources()

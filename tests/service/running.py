@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -39,7 +39,7 @@ class Running:
         with urllib.request.urlopen(f"{self.metrics}/metrics", timeout=5) as answer:
             return str(answer.read().decode())
 
-    def __enter__(self) -> "Running":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -65,7 +65,7 @@ class Process:
     def rss_bytes(self) -> int:
         return psutil.Process(self.process.pid).memory_info().rss
 
-    def __enter__(self) -> "Process":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

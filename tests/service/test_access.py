@@ -5,6 +5,7 @@ import logging
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +72,17 @@ ASKED = [(server, client) for server in SERVERS for client in CLIENTS]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("access"))
 
 
 @pytest.fixture(autouse=True)
-def _in_folder(folder, monkeypatch: pytest.MonkeyPatch):
+def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
 
 
 @pytest.fixture(scope="module")
-def addresses(folder):
+def addresses(folder: Path) -> Iterator[dict[str, str]]:
     """Of each server."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -132,7 +133,7 @@ def test_a_probe_with_a_servers_settings_trusts_no_other_server(addresses: Any) 
 
 
 @pytest.fixture(scope="module")
-def service(folder):
+def service(folder: Path) -> Iterator[str]:
     """The real pipeline behind client certificates and tokens."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -215,11 +216,16 @@ def test_workers_read_the_files_themselves(
     assert not [secret for secret in secrets() if secret in caplog.text]
 
 
-def prepared(engine, source: str) -> Prepared:
+def prepared(engine: Any, source: str) -> Prepared:
     try:
         engine.prepare(0, next(iter(open_store(source).entries())))
-        found = []
-        assert eventually(lambda: found.extend(engine.answers(0.1)) or found, 60)
+        found: list[Any] = []
+
+        def answered() -> list[Any]:
+            found.extend(engine.answers(0.1))
+            return found
+
+        assert eventually(answered, 60)
         answer = found[0][1]
         assert isinstance(answer, Prepared), answer
         return answer

@@ -31,8 +31,8 @@ def test_calls_without_the_token_are_refused_but_probes_are_not(tmp_path: Path) 
         for token in ("first", "second"):
             with Client(running.address, token=token) as client:
                 assert client.compress(b"FAKEhalf").data
-        for token in (None, "third", ""):
-            with Client(running.address, token=token) as client:
+        for wrong in (None, "third", ""):
+            with Client(running.address, token=wrong) as client:
                 for verb in (client.compress, client.inspect):
                     with pytest.raises(CallError) as caught:
                         verb(b"FAKEhalf")

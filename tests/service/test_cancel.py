@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -30,7 +31,7 @@ def test_a_cancelled_upload_is_never_taken_for_a_finished_one(service: Any, how:
     for number in range(TRIES):
         sent, go = threading.Event(), threading.Event()
 
-        def parts(sent=sent, go=go):
+        def parts(sent: threading.Event = sent, go: threading.Event = go) -> Iterator[pb.CompressRequest]:
             upload = RequestBuilder(pb.CompressRequest, 1 << 18)
             yield from upload.start(Settings(), None)
             yield from upload.messages(service.small)
@@ -55,14 +56,14 @@ def test_a_cancelled_call_stops_its_thread_within_a_pull(service: Any) -> None:
     before = service.counts.closed
     with Client(service.address) as client:
         stream = client.stream(slowly(service.large))
-        assert stream.source
+        assert stream.source.width > 0
         started = time.monotonic()
         stream.close()
         assert eventually(lambda: service.counts.closed > before)
         assert time.monotonic() - started < 0.5
 
 
-def slowly(data: bytes):
+def slowly(data: bytes) -> Iterator[bytes]:
     """The first part at once, and the rest over half a minute."""
     yield data[: 1 << 18]
     for start in range(1 << 18, len(data), 4096):
@@ -74,7 +75,7 @@ def test_a_client_that_is_told_no_while_it_writes_stops_writing(fake: Any) -> No
     """The rest of the upload is not waited for."""
     pulled = 0
 
-    def endless():
+    def endless() -> Iterator[bytes]:
         nonlocal pulled
         yield b"FAKElate"
         while pulled < 10_000:

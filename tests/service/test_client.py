@@ -2,6 +2,7 @@
 
 import io
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_inspecting_a_broken_image_is_the_same_error(client: Any, service: Any) 
 
 
 def test_an_error_of_the_callers_iterator_comes_back_as_it_is(client: Any, service: Any) -> None:
-    def chunks():
+    def chunks() -> Iterator[bytes]:
         yield service.large[:1000]
         raise OSError("the disk is gone")
 
@@ -114,7 +115,7 @@ def test_a_missing_file_is_just_that(client: Any) -> None:
 
 
 def test_a_full_service_is_asked_again(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses = []
+    pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     with Client(fake.address, retries=3) as client, pytest.raises(BusyError) as caught:
         client.compress(b"FAKEbusy")

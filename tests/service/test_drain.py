@@ -5,6 +5,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -30,13 +31,13 @@ def test_a_call_that_runs_when_the_server_is_told_to_stop_is_finished() -> None:
     with Process("fake", drain_seconds=1.0) as process, Client(process.address, timeout=30) as client:
         go = threading.Event()
 
-        def chunks():
+        def chunks() -> Iterator[bytes]:
             yield b"FAKEhalf"
             go.wait(20)
             yield bytes(1000)
 
         with client.stream(chunks()) as stream:
-            assert stream.source
+            assert stream.source.format == "fake"
             process.process.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             assert not health(process.address), "NOT_SERVING while draining"
@@ -68,9 +69,13 @@ def test_health_waits_for_the_kernels() -> None:
     import dataclasses
 
     warm = threading.Event()
-    codec = dataclasses.replace(fake_codec(), warm_up=lambda: warm.wait(20))
+
+    def wait() -> None:
+        warm.wait(20)
+
+    codec = dataclasses.replace(fake_codec(), warm_up=wait)
     threading.Timer(1.5, warm.set).start()
-    seen = []
+    seen: list[bool] = []
 
     def watch() -> None:
         while not seen or seen[-1] is not True:
@@ -92,7 +97,7 @@ def test_health_waits_for_the_kernels() -> None:
 def test_two_servers_do_not_share_a_port(service: Any) -> None:
     import asyncio
 
-    async def second():
+    async def second() -> None:
         await Server(ServerConfig(**(LOCAL | {"address": service.address})), fake_codec()).start()
 
     with pytest.raises(RuntimeError, match="bind"):

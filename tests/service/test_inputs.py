@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.service.conftest import Service
 HEIGHT, WIDTH = 24, 32
 PIXELS = np.random.default_rng(3).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
 RAW = Raw(width=WIDTH, height=HEIGHT, channels=3, tile_width=WIDTH, tile_height=16)
-QUICK = {"quality": 60, "effort": "fast"}
+QUICK: dict[str, Any] = {"quality": 60, "effort": "fast"}
 
 
 def encoded() -> bytes:
@@ -32,7 +33,7 @@ HALVES = [DATA[:100], DATA[100:]]
 TILES = [Tile(0, y, PIXELS[y : y + 16].tobytes()) for y in (0, 16)]
 SPARSE = memoryview(bytes(byte for one in DATA for byte in (one, 0)))[::2]
 
-FILES = {
+FILES: dict[str, Callable[[Path], Any]] = {
     "bytes": lambda folder: DATA,
     "bytearray": lambda folder: bytearray(DATA),
     "memoryview": lambda folder: memoryview(DATA),
@@ -44,7 +45,7 @@ FILES = {
     "generator of chunks": lambda folder: (chunk for chunk in HALVES),
     "chunks of other types": lambda folder: [bytearray(HALVES[0]), memoryview(HALVES[1])],
 }
-SAMPLES = {
+SAMPLES: dict[str, Callable[[Path], Any]] = {
     "array": lambda folder: PIXELS,
     "grey array": lambda folder: PIXELS[:, :, 0],
     "array of one channel": lambda folder: PIXELS[:, :, :1],
@@ -53,7 +54,7 @@ SAMPLES = {
     "picture": lambda folder: Image.fromarray(PIXELS),
     "grey picture": lambda folder: Image.fromarray(PIXELS[:, :, 0]),
 }
-REFUSED = {
+REFUSED: dict[str, tuple[Any, str]] = {
     "number": (7, "int"),
     "nothing": (None, "NoneType"),
     "channels first": (PIXELS.transpose(2, 0, 1), "channels come last"),
@@ -72,7 +73,9 @@ REFUSED = {
 class Here:
     """The library in this process."""
 
-    stream, compress, inspect = map(staticmethod, (compressor.stream, compressor.compress, compressor.inspect))
+    stream = staticmethod(compressor.stream)
+    compress = staticmethod(compressor.compress)
+    inspect = staticmethod(compressor.inspect)
 
 
 class Awaited:
@@ -111,7 +114,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["library", "client", "async client"])
-def door(request: pytest.FixtureRequest, real: Service):
+def door(request: pytest.FixtureRequest, real: Service) -> Iterator[Any]:
     if request.param == "client":
         with Client(real.address, timeout=60) as client:
             yield client

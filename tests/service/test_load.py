@@ -14,7 +14,7 @@ import pytest
 
 from compressor.client import Client
 from compressor.client.transfer import RequestBuilder
-from compressor.settings import Delivery, Effort, Settings
+from compressor.settings import Delivery, Effort, Format, Settings
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.service.conftest import PIPELINES, png
@@ -25,7 +25,7 @@ MIB = 1 << 20
 STALLED = 32
 RISE_MIB_MAX = 48
 CHUNK_BYTES = 256 << 10
-IMMEDIATE = Settings(quality=90, effort=Effort.FAST, format="jpeg", delivery=Delivery.IMMEDIATE)
+IMMEDIATE = Settings(quality=90, effort=Effort.FAST, format=Format.JPEG, delivery=Delivery.IMMEDIATE)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def settled(process: Process) -> int:
 def test_senders_that_stop_in_the_middle_cost_little(process: Process, image: bytes, delivery: Any) -> None:
     idle = process.rss_bytes
     data = large(process, image)
-    settings = Settings(effort=Effort.FAST, format="jpeg", delivery=delivery)
+    settings = Settings(effort=Effort.FAST, format=Format.JPEG, delivery=delivery)
     senders = [Sender(data, 0.5, settings) for _ in range(STALLED)]
     with grpc.insecure_channel(process.address) as channel:
         stub = rpc.CompressorServiceStub(channel)
@@ -95,7 +95,7 @@ def test_senders_that_stop_in_the_middle_cost_little(process: Process, image: by
     assert rise / MIB < RISE_MIB_MAX
 
 
-def reader(call: grpc.Call) -> None:
+def reader(call: Any) -> None:
     try:
         for _ in call:
             pass

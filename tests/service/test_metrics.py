@@ -1,6 +1,7 @@
 """What a scrape says after known calls."""
 
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.service.running import Running, eventually
 
 
 @pytest.fixture(scope="module")
-def running():
+def running() -> Iterator[Running]:
     with Running(fake_codec()) as running, Client(running.address, retries=0) as client:
         client.compress(file_of(1000))
         client.inspect(file_of(1000))
@@ -94,16 +95,18 @@ def test_what_the_process_uses_is_estimated_and_never_falls() -> None:
     assert "compressor_estimated_avoided" in second and "avoided_energy_low_joules_total{" not in second
     assert float(value_of(second, "compressor_reserved_vcpus")) == 2
     assert 'profile="conservative"' in second and 'original_deleted="true"' in second
+    assert report.footprint is not None and report.footprint.used_co2e_grams is not None
     assert report.footprint.used_co2e_grams.low > 0 and report.footprint.storage_class == "hdd-3az"
 
 
 def test_reports_have_a_footprint_unless_the_profile_is_off(running: Any) -> None:
     with Client(running.address) as client:
         footprint = client.compress(file_of(1000)).report.footprint
+    assert footprint is not None
     assert footprint.profile == "conservative" and footprint.used_co2e_grams is None
     with Running(fake_codec(), footprint=Basis(profile=Profile.OFF)) as silent, Client(silent.address) as client:
         assert client.compress(file_of(1000)).report.footprint is None
 
 
-def value_of(page, series):
+def value_of(page: str, series: str) -> str:
     return next(line.rpartition(" ")[2] for line in page.splitlines() if line.rpartition(" ")[0] == series)

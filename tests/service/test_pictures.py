@@ -4,6 +4,7 @@ import asyncio
 import io
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import numpy as np
@@ -16,7 +17,7 @@ from compressor import wire
 from compressor.client import AsyncClient, Client
 from compressor.client.transfer import RequestBuilder
 from compressor.errors import LimitError, UnsupportedError
-from compressor.settings import Raw, Result, Settings, Tile
+from compressor.settings import Effort, Format, Metadata, Raw, Result, Settings, Tile
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.planted.profiles import wide_profile
@@ -26,7 +27,7 @@ RNG = np.random.default_rng(5)
 PIXELS = RNG.integers(0, 256, (40, 48, 3), np.uint8)
 XMP = b"<x:xmpmeta>seen by nobody</x:xmpmeta>"
 PROFILE = wide_profile(b"for pictures")
-SHAPE = {"width": 48, "height": 40, "channels": 3, "tile_width": 48, "tile_height": 16}
+SHAPE: dict[str, Any] = {"width": 48, "height": 40, "channels": 3, "tile_width": 48, "tile_height": 16}
 TILES = [Tile(0, y, PIXELS[y : y + 16].tobytes()) for y in range(0, 40, 16)]
 HOSTILE = b"MM\0*" + b"\0\0\0\x08\xff\xff" + b"\x01\x12\xff\xff" * 3000
 
@@ -67,7 +68,7 @@ both = pytest.mark.parametrize("send", [by_client, by_async_client])
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
 def test_a_picture_that_is_sent_gives_the_same_as_here(real: Service, send: Verb, format: str, policy: str) -> None:
-    settings = {"format": format, "metadata": policy, "effort": "fast"}
+    settings: dict[str, Any] = {"format": format, "metadata": policy, "effort": "fast"}
     here, sent = compressor.compress(described(), **settings), send(real.address, described(), **settings)
     found = Image.open(io.BytesIO(sent.data))
 
@@ -137,7 +138,7 @@ def test_the_most_metadata_arrive(real: Service, send: Verb) -> None:
         ({"comments": [""] * 5000}, r"raw\.comments has 5000"),
     ],
 )
-def test_the_service_refuses_too_many_metadata_itself(real: Service, metadata: dict[str, object], message: str) -> None:
+def test_the_service_refuses_too_many_metadata_itself(real: Service, metadata: dict[str, Any], message: str) -> None:
     upload = RequestBuilder(pb.CompressRequest, 1 << 18)
     requests = [*upload.start(Settings(), None), pb.CompressRequest(raw=pb.Raw(**SHAPE, **metadata))]
     with grpc.insecure_channel(real.address) as channel:
@@ -155,7 +156,7 @@ def test_the_service_refuses_too_many_metadata_itself(real: Service, metadata: d
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
 def test_damaged_metadata_harm_nothing(real: Service, format: str, policy: str) -> None:
     raw = Raw(**SHAPE, icc_profile=b"RGB " * 90, exif=HOSTILE, xmp=b"\xff\0<", comments=("\0", "", "Exif\0\0: é"))
-    settings = Settings(format=format, metadata=policy, effort="fast")
+    settings = Settings(format=Format(format), metadata=Metadata(policy), effort=Effort.FAST)
     with Client(real.address, timeout=60) as client, client.stream(TILES, settings, raw=raw) as stream:
         sent = b"".join(stream)
 

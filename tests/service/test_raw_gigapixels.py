@@ -11,7 +11,7 @@ from PIL import Image
 from benchmarks.harness.server import ServerProcess
 from benchmarks.memory import measure, tiled_images
 from compressor.client import Client
-from compressor.settings import Raw, Settings, Tile
+from compressor.settings import Effort, Format, Raw, Settings, Tile
 
 MIB = 1 << 20
 WIDTH = 65_500
@@ -44,7 +44,7 @@ def tiles_of(picture: tiled_images.Picture) -> Iterator[Tile]:
 def sent(picture: tiled_images.Picture, format: str, result: Path) -> int:
     """Send it, check the result; the peak of the server above idle."""
     small = tiled_images.Picture(64, 64)
-    settings = Settings(effort="fast", format=format)
+    settings = Settings(effort=Effort.FAST, format=Format(format))
     with ServerProcess() as server, Client(server.address) as client:
         with client.stream(tiles_of(small), settings, raw=raw_of(small)) as stream:
             for _ in stream:

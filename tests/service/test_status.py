@@ -1,8 +1,8 @@
 """Every way a call ends, as a client sees it on the wire."""
 
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -29,7 +29,7 @@ def upload(data: bytes, *, settings: pb.Settings | None = None, finish: pb.Finis
     yield Part(finish=finish or pb.Finish(total_bytes=len(data)))
 
 
-def failed(stub, parts, **options) -> tuple[grpc.RpcError, pb.Failure, status_pb2.Status]:
+def failed(stub: Any, parts: Iterable[Part], **options: Any) -> tuple[grpc.RpcError, pb.Failure, status_pb2.Status]:
     """How a call failed: its error, the failure in band, and the status with its details."""
     failure = None
     with pytest.raises(grpc.RpcError) as caught:
@@ -48,13 +48,13 @@ def failed(stub, parts, **options) -> tuple[grpc.RpcError, pb.Failure, status_pb
     return error, failure, details
 
 
-def detail(details: status_pb2.Status, kind):
+def detail(details: status_pb2.Status, kind: Callable[[], Any]) -> Any:
     message = kind()
     assert details.details[0].Unpack(message)
     return message
 
 
-def subclasses(kind: type) -> set[type]:
+def subclasses(kind: type[CompressorError]) -> set[type[CompressorError]]:
     return {kind} | {below for child in kind.__subclasses__() for below in subclasses(child)}
 
 
@@ -96,7 +96,7 @@ def test_a_setting_out_of_range_is_an_invalid_argument_with_its_field(stub: Any,
 
 
 def test_an_enum_value_of_a_newer_client_is_an_invalid_argument(stub: Any, service: Any) -> None:
-    error, failure, _ = failed(stub, upload(service.small, settings=pb.Settings(format=99)))
+    error, failure, _ = failed(stub, upload(service.small, settings=pb.Settings(format=cast(Any, 99))))
 
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert failure.field == "format"
@@ -202,7 +202,7 @@ def test_a_message_over_the_limit_is_resource_exhausted(stub: Any) -> None:
 
 def test_bytes_that_are_no_message_are_an_invalid_argument(service: Any) -> None:
     with grpc.insecure_channel(service.address) as channel:
-        method = channel.stream_stream("/compressor.v1.CompressorService/Compress")
+        method: Any = channel.stream_stream("/compressor.v1.CompressorService/Compress")
         with pytest.raises(grpc.RpcError) as caught:
             list(method(iter([b"\xff\xff\xff"])))
 
@@ -212,7 +212,7 @@ def test_bytes_that_are_no_message_are_an_invalid_argument(service: Any) -> None
 def test_a_deadline_ends_the_call_and_its_thread(stub: Any, service: Any) -> None:
     before = service.counts.closed
 
-    def endless():
+    def endless() -> Iterator[Part]:
         yield Part(settings=pb.Settings())
         yield Part(chunk=service.large[:1000])
         time.sleep(1)
@@ -225,7 +225,7 @@ def test_a_deadline_ends_the_call_and_its_thread(stub: Any, service: Any) -> Non
 
 
 def test_a_client_that_does_not_move_is_told_that_its_time_is_up(idle: Any) -> None:
-    def endless():
+    def endless() -> Iterator[Part]:
         yield Part(settings=pb.Settings())
         yield Part(chunk=b"FAKEhalf")
         time.sleep(2)
@@ -236,7 +236,7 @@ def test_a_client_that_does_not_move_is_told_that_its_time_is_up(idle: Any) -> N
 
 
 def test_a_client_that_sends_nothing_is_told_that_its_time_is_up(idle: Any) -> None:
-    def nothing():
+    def nothing() -> Iterator[Part]:
         time.sleep(2)
         yield from ()
 
@@ -310,10 +310,10 @@ class Held:
         self._go = threading.Event()
         self._parts = iter([] if silent else [Part(settings=pb.Settings()), Part(chunk=b"FAKEhalf")])
 
-    def __iter__(self):
+    def __iter__(self) -> "Held":
         return self
 
-    def __next__(self):
+    def __next__(self) -> Part:
         for part in self._parts:
             return part
         if not self._go.is_set():

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,12 +60,12 @@ REFUSED_BY_CLIENT = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(autouse=True)
-def _in_folder(folder, monkeypatch: pytest.MonkeyPatch):
+def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
 
 
@@ -92,19 +93,20 @@ def test_a_probe_does_not_ask_with_it(access: Any) -> None:
 
 def test_a_chain_and_authorities_that_overlap_are_fine(folder: Any) -> None:
     (folder / "chain.crt").write_bytes((folder / "server.crt").read_bytes() + (folder / "ca.crt").read_bytes())
-    config = {"tls_cert": "chain.crt", "tls_key": "server.key", "tls_client_ca": "overlapping-authorities.crt"}
-    Server(ServerConfig(**config), fake_codec())
+    authorities = "overlapping-authorities.crt"
+    Server(ServerConfig(tls_cert="chain.crt", tls_key="server.key", tls_client_ca=authorities), fake_codec())
     Server(ServerConfig(tls_cert="both-in-one", tls_key="both-in-one"), fake_codec())
 
 
 def test_no_secret_is_shown_by_what_holds_it() -> None:
     from compressor import credentials
 
-    assert b"PRIVATE" in credentials.read_identity("server.crt", "server.key").key
-    assert "PRIVATE" not in repr(credentials.read_identity("server.crt", "server.key"))
+    identity = credentials.read_identity("server.crt", "server.key")
+    assert identity is not None and b"PRIVATE" in identity.key
+    assert "PRIVATE" not in repr(identity)
 
 
-def run(*words, **environment):
+def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "compressor.cli", *words]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=120, env=os.environ | environment, stdin=subprocess.DEVNULL
