@@ -187,7 +187,7 @@ ENUMS: Mapping[str, type[StrEnum]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What was recognised in an image, known as soon as its header is read.
+    """An image as recognised, known as soon as its header is read.
 
     format          "jpeg", "png", "raw", "webp", …
     description     for people: "baseline JPEG 4:2:0", "PNG, 8-bit RGB", …
@@ -235,7 +235,7 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What was done.
+    """The outcome for an image, and measurements.
 
     reason               explanation of the outcome, or ""
     stage_seconds        CPU seconds by stage: decode, encode, verify, container

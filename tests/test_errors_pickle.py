@@ -1,4 +1,4 @@
-"""Errors come through to other processes as they were raised: all classes of the package, found by looking."""
+"""All error classes of the package survive pickling, and so the way to other processes."""
 
 import copy
 import importlib
@@ -25,12 +25,12 @@ def below(kind: type[Exception]) -> list[type[Exception]]:
 
 
 def classes() -> list[type[Exception]]:
-    """Of the package: those of the tree, and those that hang elsewhere."""
+    """Return all error classes of the package, in the tree and outside of it."""
     all_ = [kind for kind in below(Exception) if kind.__module__.partition(".")[0] == "compressor"]
     return sorted(set(all_), key=lambda kind: f"{kind.__module__}.{kind.__name__}")
 
 
-# A value for each parameter of a constructor, by its name.
+# Values for the parameters of constructors.
 VALUES = {
     "format": "JPEG",
     "place": "SOS",
@@ -52,7 +52,7 @@ def example(kind: Any) -> Exception:
     return made
 
 
-def test_the_tree_and_its_branches_are_found() -> None:
+def test_all_error_classes_are_found() -> None:
     names = {kind.__name__ for kind in classes()}
 
     assert {"FormatError", "StoreError", "LedgerError", "LedgerHeldError", "WrongResultError", "UsageError"} <= names

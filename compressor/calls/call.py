@@ -1,6 +1,6 @@
 """A call: two bounded pipes, and a thread between them that runs the synchronous pipeline.
 
-Nothing here depends on a transport: a front end moves the parts of an upload into `Call.inbox`, and what comes out of
+Nothing here depends on a transport: a front end moves the parts of an upload into `Call.inbox`, and the items of
 `Call.outbox` to its client.
 """
 
@@ -146,7 +146,7 @@ class Call:
     def _send(self, chunk: bytes) -> None:
         try:
             for start in range(0, len(chunk), OUTPUT_BYTES_MAX):
-                part = chunk[start : start + OUTPUT_BYTES_MAX]  # not a copy where the chunk is no longer than that
+                part = chunk[start : start + OUTPUT_BYTES_MAX]  # no copy if the chunk is no longer than that
                 self.outbox.put(part, len(part))
         except IdleError as error:
             self._loop.call_soon_threadsafe(self.stalled.set_result, error)

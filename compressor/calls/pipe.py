@@ -96,7 +96,7 @@ def _resolve(waiter: asyncio.Future[None]) -> None:
 
 
 class Inbox(Pipe[T]):
-    """From the event loop to the thread. Keeps `limit_bytes`, or one item where that alone is larger."""
+    """From the event loop to the thread. Keeps `limit_bytes`, or one item if that alone is larger."""
 
     _last = 0  # size of the last item
     _reader_waiting = False  # the thread waits, and no item is on its way
@@ -146,7 +146,7 @@ class Inbox(Pipe[T]):
 
 
 class Outbox(Pipe[T]):
-    """From the thread to the event loop. Keeps `limit_bytes`, or one item where that alone is larger."""
+    """From the thread to the event loop. Keeps `limit_bytes`, or one item if that alone is larger."""
 
     def put(self, item: T, size: int) -> None:
         """Add an item; blocks the calling thread until there is room for it."""

@@ -19,7 +19,7 @@ class Finish:
     """The end of an upload.
 
     total_bytes  of all chunks, or of the pixels of all tiles
-    crc32c       of the same bytes; None where the sender does not give it
+    crc32c       of the same bytes; None if the sender does not give it
     """
 
     total_bytes: int
@@ -46,7 +46,7 @@ class Upload:
         second = self._next()
         self.raw = second if isinstance(second, Raw) else None
         self._held: Part | None = None if self.raw else second
-        # Bytes of the file, or tiles where `raw` announced them. They end only where `finish` agrees with them.
+        # Bytes of the file, or tiles if there is `raw`. They end only if `finish` agrees with them.
         self.chunks: Iterator[bytes | Tile] = self._walk()
 
     def _next(self) -> Part:

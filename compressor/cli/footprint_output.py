@@ -48,7 +48,7 @@ class WhatIf:
 
     @property
     def grams(self) -> bool:
-        """Whether there is a grid, and so an estimate in grams."""
+        """True if a grid is known, so that there is an estimate in grams."""
         return self.place.compute_grid is not None
 
     def break_even(self) -> tuple[Range, Range] | None:

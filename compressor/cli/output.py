@@ -47,7 +47,7 @@ def target(source: str, out: str | None, format: str) -> Path:
     """Return the path of the result.
 
     out     None: next to the source, as NAME.compressed.SUFFIX; a folder: in it, by the source's name; else that file
-    format  of the result; "keep" and "auto" where it is not yet known
+    format  of the result; "keep" and "auto" while it is not known
     """
     if out is not None and not Path(out).is_dir():
         return Path(os.path.realpath(out))  # the target of a link is replaced, not the link
@@ -264,7 +264,7 @@ def print_report(
 
 
 def print_source(console: "Console", name: str, source: Source, bytes_in: int | None) -> None:
-    """Print what was recognised in an image."""
+    """Print an image as it was recognised."""
     from rich.markup import escape
 
     console.print(f"[bold]{escape(name)}[/]  {escape(source.description)}", soft_wrap=True)

@@ -127,7 +127,7 @@ class AsyncResultStream:
         raise StopAsyncIteration
 
     async def source(self) -> Source:
-        """Return what the service recognised; waits until it is known."""
+        """Return the source as the service recognised it; waits until it is known."""
         while self._response.source is None:
             try:
                 await self._pull()

@@ -1,4 +1,4 @@
-"""What both clients share: the address and options of a connection, and when a call is retried."""
+"""The address and options of a connection, and the retries of a call, for both clients."""
 
 import random
 import time
@@ -39,7 +39,7 @@ class Connection:
         self._metadata = metadata_of(self.token)
 
     def _open_channel(self, options: list[tuple[str, int]]) -> Any:
-        """Return a channel with `credentials`, or without TLS where there are none."""
+        """Return a channel with `credentials`, or without TLS if there are none."""
         raise NotImplementedError
 
 

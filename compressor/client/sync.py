@@ -79,7 +79,7 @@ class ResultStream:
 
     @property
     def source(self) -> Source:
-        """What the service recognised; waits until it is known."""
+        """The source, as the service recognised it; waits until it is known."""
         while self._response.source is None:
             try:
                 self._pull()
@@ -149,7 +149,7 @@ class Client(Connection):
         return ResultStream(self._stub, requests, source.notices, timeout=timeout, metadata=self._metadata)
 
     def inspect(self, source: Input, **settings: Any) -> Source:
-        """Return what the service recognises in a source, and would reserve for it. Only the header has to arrive."""
+        """Return the source as the service recognises it, with the memory it would reserve. Only the header is needed."""
         checked = Settings(**settings)
 
         def call(timeout: float | None) -> Source:

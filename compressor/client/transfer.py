@@ -33,7 +33,7 @@ MCU_ROWS = 16  # lines of the tallest MCU (T.81 A.2.4): a tile row of that heigh
 class SplitSource(NamedTuple):
     """A source split into parts.
 
-    raw      geometry and metadata of tiles; None where parts are chunks of a file
+    raw      geometry and metadata of tiles; None if the parts are chunks of a file
     parts    iterable of Bytes or of Tile; for the asynchronous client also an asynchronous one
     notices  losses in the conversion of the source, for the report
     """

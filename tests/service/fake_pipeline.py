@@ -1,4 +1,4 @@
-"""A pipeline that codes nothing: what the service does is tested apart from what codecs do.
+"""A fake pipeline, which tests the service apart from the codecs.
 
 A file is `FAKE`, a verb of four letters, and a body. The result is every other byte of the file under `FAKE half`;
 other verbs raise what their name says. Raw tiles give their pixels' every other byte.
@@ -30,16 +30,16 @@ ERRORS = {
 
 @dataclass
 class Counts:
-    """What a codec lived through."""
+    """Counters of the calls to a codec."""
 
     started: int = 0
     closed: int = 0
-    reported: int = 0  # reports asked for: inputs that were taken for complete
-    pulled: int = 0  # chunks that went in
+    reported: int = 0  # reports requested: inputs that were treated as complete
+    pulled: int = 0  # input chunks read
 
 
 def file_of(size: int, verb: bytes = b"half") -> bytes:
-    """A file of `size` bytes."""
+    """Return a file of `size` bytes."""
     return (b"FAKE" + verb + bytes(range(256)) * (size // 256 + 1))[:size]
 
 
@@ -76,7 +76,7 @@ class FakeStream:
 
     def __iter__(self) -> Iterator[bytes]:
         source = self.source
-        held = []  # what safe delivery keeps back; a real pipeline has a spool
+        held = []  # held by safe delivery; the real pipeline has a spool
         safe = self._settings.delivery is Delivery.SAFE
         bytes_out = 0
         while chunk := self._stream.some(CHUNK_BYTES * 2):
@@ -110,7 +110,7 @@ class FakeStream:
 
 
 class Counted:
-    """A stream that counts what happens to it."""
+    """A stream that counts calls to it."""
 
     def __init__(self, stream: CodecStream, counts: Counts) -> None:
         self._stream = stream
@@ -139,7 +139,7 @@ class Counted:
 
 
 def counted(codec: Codec, counts: Counts) -> Codec:
-    """The same codec, which counts."""
+    """Return the codec with counters of its calls."""
 
     def watched(chunks: Iterable[T]) -> Iterator[T]:
         for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Real clients and real servers, by files: who gets through, by every way to ask."""
+"""Access to real servers by real clients with files of credentials, in every combination."""
 
 import json
 import logging
@@ -83,7 +83,7 @@ def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def addresses(folder: Path) -> Iterator[dict[str, str]]:
-    """Of each server."""
+    """Run all servers; yield their addresses."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         running = {name: Running(fake_codec(), **config) for name, config in SERVERS.items()}
@@ -97,7 +97,7 @@ def options_of(access: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("server, client", ASKED)
-def test_a_client_gets_through_where_it_should_and_nowhere_else(addresses: Any, server: Any, client: Any) -> None:
+def test_a_client_is_accepted_where_it_should_be_and_nowhere_else(addresses: Any, server: Any, client: Any) -> None:
     with connect(addresses[server], Access(**CLIENTS[client]), timeout=10) as made:
         if client in WELCOME[server]:
             assert made.compress(b"FAKEhalf").data
@@ -109,7 +109,7 @@ def test_a_client_gets_through_where_it_should_and_nowhere_else(addresses: Any, 
 
 
 @pytest.mark.parametrize("server, client", ASKED)
-def test_a_probe_gets_through_where_it_should_and_nowhere_else(addresses: Any, server: Any, client: Any) -> None:
+def test_a_probe_is_accepted_where_it_should_be_and_nowhere_else(addresses: Any, server: Any, client: Any) -> None:
     words = ["health", "--address", addresses[server], "--timeout", "10", *options_of(CLIENTS[client])]
     ran = CliRunner().invoke(app, words)
     expected = client in HEALTHY[server]
@@ -119,8 +119,8 @@ def test_a_probe_gets_through_where_it_should_and_nowhere_else(addresses: Any, s
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_probe_beside_a_server_needs_only_the_servers_own_settings(addresses: Any, server: Any) -> None:
-    """Under an address that its certificate does not name, as in the image's HEALTHCHECK."""
+def test_a_probe_on_the_servers_machine_needs_only_the_servers_settings(addresses: Any, server: Any) -> None:
+    """The certificate does not name the address, as in the image's HEALTHCHECK."""
     environment = {f"COMPRESSOR_{name.upper()}": path for name, path in SERVERS[server].items()}
     ran = CliRunner().invoke(app, ["health", "--address", addresses[server]], env=environment)
 
@@ -128,13 +128,13 @@ def test_a_probe_beside_a_server_needs_only_the_servers_own_settings(addresses: 
 
 
 def test_a_probe_with_a_servers_settings_trusts_no_other_server(addresses: Any) -> None:
-    """Not even one whose certificate comes from the same authority."""
+    """Nor one with a certificate of the same authority."""
     assert not health(addresses["tls"], 5.0, Access(tls_cert="far.crt", tls_key="far.key"))
 
 
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[str]:
-    """The real pipeline behind client certificates and tokens."""
+    """Run the real pipeline in a server that requires client certificates and tokens."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         running = Running(
@@ -178,7 +178,7 @@ def test_compress_and_batch_take_options_environment_and_file(
 
 
 def secrets() -> list[str]:
-    """What must not be found anywhere: tokens, and lines from the middle of keys."""
+    """Return secrets that must not appear anywhere: tokens, and lines from the middle of keys."""
     return ["first-token", *(pem.private().decode().splitlines()[1] for pem in pems().values())]
 
 
@@ -197,7 +197,7 @@ def test_a_batch_without_the_token_fails_for_every_object_and_says_why(service: 
 def test_workers_read_the_files_themselves(
     service: Any, folder: Any, tmp_path: Path, engine: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Only paths go to them."""
+    """They are sent paths only."""
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     target.mkdir()
@@ -234,7 +234,7 @@ def prepared(engine: Any, source: str) -> Prepared:
 
 
 def test_the_image_probes_with_the_servers_environment() -> None:
-    """The command of its HEALTHCHECK, against a server that has its settings from the environment, too."""
+    """Run the command of its HEALTHCHECK against a server that also has its settings from the environment."""
     found = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert found is not None
     probe = json.loads(found[1])

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """A loop for each test: gRPC's asyncio objects belong to one."""
+    """Run a coroutine in a new loop: gRPC's asyncio objects belong to one loop."""
     return asyncio.run(coroutine)
 
 
@@ -65,8 +65,8 @@ def test_arrays_and_inspect(service: Any) -> None:
     assert source.width > 0
 
 
-def test_a_failure_wins_over_the_status_however_much_is_still_being_written(fake: Any) -> None:
-    """gRPC shows INTERNAL for most of these."""
+def test_a_failure_in_band_takes_precedence_over_the_status_during_an_upload(fake: Any) -> None:
+    """gRPC reports INTERNAL for most of these calls."""
 
     async def main() -> None:
         async with AsyncClient(fake.address, timeout=60) as client:
@@ -100,7 +100,7 @@ async def missing(service: Any) -> None:
         await client.compress("/does/not/exist")
 
 
-def test_a_full_service_is_asked_again(fake: Any) -> None:
+def test_a_busy_service_is_retried(fake: Any) -> None:
     async def main() -> None:
         async with AsyncClient(fake.address, retries=1) as client:
             await client.compress(b"FAKEbusy")
@@ -111,7 +111,7 @@ def test_a_full_service_is_asked_again(fake: Any) -> None:
     assert fake.counts.started == before + 2
 
 
-def test_a_deadline_and_nobody_at_the_address_are_call_errors(idle: Any) -> None:
+def test_a_deadline_and_an_address_without_a_server_are_call_errors(idle: Any) -> None:
     async def stuck() -> AsyncIterator[bytes]:
         yield b"FAKEhalf"
         await asyncio.sleep(5)

@@ -1,4 +1,4 @@
-"""Calls that are given up: never taken for finished ones, and over soon."""
+"""Cancelled calls: never treated as complete, and ended soon."""
 
 import random
 import threading
@@ -25,8 +25,8 @@ def threads() -> int:
 
 
 @pytest.mark.parametrize("how", ["cancel", "close"])
-def test_a_cancelled_upload_is_never_taken_for_a_finished_one(service: Any, how: str) -> None:
-    """Everything but `finish` is sent, then the call is cancelled: gRPC itself mostly shows a regular end."""
+def test_a_cancelled_upload_is_never_treated_as_complete(service: Any, how: str) -> None:
+    """Everything but `finish` is sent, then the call is cancelled. gRPC mostly reports a regular end."""
     before = service.counts.reported
     for number in range(TRIES):
         sent, go = threading.Event(), threading.Event()
@@ -64,15 +64,15 @@ def test_a_cancelled_call_stops_its_thread_within_a_pull(service: Any) -> None:
 
 
 def slowly(data: bytes) -> Iterator[bytes]:
-    """The first part at once, and the rest over half a minute."""
+    """Yield the first part at once, and the rest over half a minute."""
     yield data[: 1 << 18]
     for start in range(1 << 18, len(data), 4096):
         time.sleep(0.03)
         yield data[start : start + 4096]
 
 
-def test_a_client_that_is_told_no_while_it_writes_stops_writing(fake: Any) -> None:
-    """The rest of the upload is not waited for."""
+def test_a_client_that_is_rejected_while_it_writes_stops_writing(fake: Any) -> None:
+    """It does not send the rest of the upload."""
     pulled = 0
 
     def endless() -> Iterator[bytes]:

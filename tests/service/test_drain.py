@@ -1,4 +1,4 @@
-"""The way out: a server that is told to stop lets calls end, and says so to those who ask."""
+"""Shutdown: a server that is stopped lets calls end, and reports that it is draining."""
 
 import signal
 import threading
@@ -27,7 +27,7 @@ def get(url: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_a_call_that_runs_when_the_server_is_told_to_stop_is_finished() -> None:
+def test_a_call_that_runs_when_the_server_is_stopped_is_finished() -> None:
     with Process("fake", drain_seconds=1.0) as process, Client(process.address, timeout=30) as client:
         go = threading.Event()
 
@@ -56,7 +56,7 @@ def test_a_call_that_runs_when_the_server_is_told_to_stop_is_finished() -> None:
         assert process.process.wait(10) == 0
 
 
-def test_the_process_is_gone_when_there_is_nothing_to_wait_for() -> None:
+def test_the_process_ends_at_once_when_no_call_runs() -> None:
     with Process("fake") as process:
         started = time.monotonic()
         process.process.send_signal(signal.SIGINT)
@@ -65,7 +65,7 @@ def test_the_process_is_gone_when_there_is_nothing_to_wait_for() -> None:
 
 
 def test_health_waits_for_the_kernels() -> None:
-    """Calls are taken from the start, but nobody is sent here before the kernels are warm."""
+    """Calls are accepted from the start, but health reports SERVING only once the kernels are warm."""
     import dataclasses
 
     warm = threading.Event()
@@ -104,7 +104,7 @@ def test_two_servers_do_not_share_a_port(service: Any) -> None:
         asyncio.run(second())
 
 
-def test_the_http_side_knows_three_paths(service: Any) -> None:
+def test_the_http_server_has_three_paths(service: Any) -> None:
     assert get(f"{service.metrics}/healthz") == (200, "alive\n")
     assert get(f"{service.metrics}/readyz") == (200, "ready\n")
     assert get(f"{service.metrics}/metrics")[0] == 200

@@ -1,4 +1,4 @@
-"""Every door takes the same inputs, and says the same of what it can't take."""
+"""Library and clients accept the same inputs, and reject others with the same errors."""
 
 import asyncio
 import io
@@ -79,7 +79,7 @@ class Here:
 
 
 class Awaited:
-    """AsyncClient, for callers that do not wait."""
+    """AsyncClient with synchronous methods."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -134,7 +134,7 @@ def test_a_file_in_any_form_gives_the_same(door: Any, folder: Path, name: Any) -
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_samples_in_any_form_are_taken(door: Any, folder: Path, name: Any) -> None:
+def test_samples_in_any_form_are_accepted(door: Any, folder: Path, name: Any) -> None:
     source = SAMPLES[name](folder)
     expected = compressor.compress(source, **QUICK).data
 
@@ -148,7 +148,7 @@ def test_samples_in_any_form_are_taken(door: Any, folder: Path, name: Any) -> No
 
 @pytest.mark.parametrize("verb", ["compress", "inspect", "stream"])
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_image_is_a_settings_error(door: Any, verb: str, name: Any) -> None:
+def test_a_source_that_is_not_an_image_is_a_settings_error(door: Any, verb: str, name: Any) -> None:
     source, hint = REFUSED[name]
     if hasattr(source, "seek"):
         source.seek(0)
@@ -161,26 +161,26 @@ def test_what_is_no_image_is_a_settings_error(door: Any, verb: str, name: Any) -
 
 
 @pytest.mark.parametrize("tiles", [TILES, iter(TILES)], ids=["list", "iterator"])
-def test_tiles_go_on_being_tiles(tiles: Any) -> None:
+def test_tiles_are_accepted_in_a_list_and_an_iterator(tiles: Any) -> None:
     out = b"".join(compressor.stream(tiles, Settings(**QUICK), raw=RAW))
 
     assert Image.open(io.BytesIO(out)).size == (WIDTH, HEIGHT)
 
 
 @pytest.mark.parametrize("source", [DATA, PIXELS, HALVES, "in.png"], ids=["bytes", "array", "chunks", "name"])
-def test_raw_goes_with_tiles_alone(door: Any, source: Any) -> None:
+def test_raw_is_only_accepted_with_tiles(door: Any, source: Any) -> None:
     with pytest.raises(SettingsError, match="tiles"):
         b"".join(door.stream(source, Settings(), raw=RAW))
 
 
 def test_a_large_array_can_be_inspected(door: Any) -> None:
-    """One that is larger than a tile may be."""
+    """It is larger than a tile may be."""
     found = door.inspect(np.zeros((1500, 1500, 3), np.uint8))
 
     assert (found.width, found.channels) == (1500, 3)
 
 
-def test_an_open_file_is_read_from_where_it_stands(door: Any, folder: Path) -> None:
+def test_an_open_file_is_read_from_its_position(door: Any, folder: Path) -> None:
     with open(folder / "in.png", "rb") as file:
         file.seek(0)
         assert door.inspect(file).format == "png"

@@ -1,6 +1,6 @@
-"""Many calls at once, and calls that stand still: what a server in a process of its own makes of them.
+"""Many calls at once, and stalled calls, to a server in another process.
 
-Memory is the resident set of the server's process, above what it had when it said that it was ready.
+Memory is the resident set of the server's process, above what it was when the server was ready.
 """
 
 import threading
@@ -30,7 +30,7 @@ IMMEDIATE = Settings(quality=90, effort=Effort.FAST, format=Format.JPEG, deliver
 
 @pytest.fixture(scope="module")
 def image() -> bytes:
-    """20 MP, 60 MB."""
+    """Return an image of 20 MP, 60 MB."""
     return png(5472, 3648)
 
 
@@ -45,7 +45,7 @@ def large(process: Process, image: bytes) -> bytes:
 
 
 class Sender:
-    """An upload that stops when a share of the image was taken from it."""
+    """An upload that stops when a share of the image has been read from it."""
 
     def __init__(self, data: bytes, share: float, settings: Settings) -> None:
         self.stopped = threading.Event()
@@ -64,10 +64,10 @@ class Sender:
 
 
 def settled(process: Process) -> int:
-    """The resident set once it stands still."""
+    """Return the resident set once it is stable."""
     sizes = [0, process.rss_bytes]
     while abs(sizes[-1] - sizes[-2]) > 128 << 10:
-        time.sleep(2)  # the server tidies up every second
+        time.sleep(2)  # the server returns memory every second
         sizes.append(process.rss_bytes)
     return sizes[-1]
 
@@ -81,7 +81,7 @@ def test_senders_that_stop_in_the_middle_cost_little(process: Process, image: by
     with grpc.insecure_channel(process.address) as channel:
         stub = rpc.CompressorServiceStub(channel)
         calls = [stub.Compress(iter(sender)) for sender in senders]
-        # Somebody has to read what comes, or these are stalled readers, too.
+        # The results are read, or these would be stalled readers, too.
         readers = [threading.Thread(target=reader, args=(call,), daemon=True) for call in calls]
         for thread in readers:
             thread.start()
@@ -131,7 +131,7 @@ def test_a_hundred_calls_over_one_channel_all_succeed(process: Process) -> None:
     assert results[0].report.bytes_in == len(data)
 
 
-def test_memory_returns_to_the_system_after_a_storm(process: Process, image: bytes) -> None:
+def test_memory_is_returned_to_the_system_after_many_calls(process: Process, image: bytes) -> None:
     idle = process.rss_bytes
     data = large(process, image)
     with Client(process.address, timeout=300) as client, ThreadPoolExecutor(8) as pool:

@@ -1,4 +1,4 @@
-"""What a scrape says after known calls."""
+"""Metrics after known calls."""
 
 import subprocess
 from collections.abc import Iterator
@@ -37,13 +37,13 @@ def running() -> Iterator[Running]:
         'compressor_input_bytes_total{format="fake"} 2000.0',
         'compressor_input_bytes_total{format="none"} 2000.0',
         'compressor_output_bytes_total{format="jpeg"} 500.0',
-        'compressor_delivered_source_bytes_total{format="fake"} 1000.0',  # not of what failed or was inspected
+        'compressor_delivered_source_bytes_total{format="fake"} 1000.0',  # without failed or inspected images
         'compressor_delivered_result_bytes_total{format="fake"} 500.0',
         'compressor_requests_rejected_total{reason="unauthenticated"} 0.0',
         "compressor_request_duration_seconds_count 6.0",
         "compressor_time_to_first_byte_seconds_count 1.0",
         'compressor_cpu_seconds_total{stage="encode"} 0.25',
-        'compressor_cpu_seconds_total{stage="decode"} 0.5',  # of the four that failed
+        'compressor_cpu_seconds_total{stage="decode"} 0.5',  # by the four failed calls
         'compressor_cpu_seconds_total{stage="verify"} 0.0',
         "compressor_memory_budget_bytes 2.68435456e+08",
         "compressor_memory_reserved_bytes 7.0",
@@ -57,7 +57,7 @@ def test_a_scrape_counts(running: Any, sample: str) -> None:
     assert sample in running.scrape().splitlines()
 
 
-def test_promtool_has_nothing_to_say(running: Any) -> None:
+def test_promtool_accepts_a_scrape(running: Any) -> None:
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=running.scrape(), capture_output=True, text=True, timeout=60
     )

@@ -33,7 +33,7 @@ HOSTILE = b"MM\0*" + b"\0\0\0\x08\xff\xff" + b"\x01\x12\xff\xff" * 3000
 
 
 def described(mode: str = "RGB") -> Image.Image:
-    """A picture with all that a Pillow image can have."""
+    """Return a picture with all metadata that a Pillow image can have."""
     image = Image.fromarray(PIXELS).convert(mode)
     exif = image.getexif()
     exif[0x0112], exif[0x010E] = 6, "a picture"
@@ -67,7 +67,9 @@ both = pytest.mark.parametrize("send", [by_client, by_async_client])
 @both
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
-def test_a_picture_that_is_sent_gives_the_same_as_here(real: Service, send: Verb, format: str, policy: str) -> None:
+def test_a_picture_gives_the_same_result_by_service_and_library(
+    real: Service, send: Verb, format: str, policy: str
+) -> None:
     settings: dict[str, Any] = {"format": format, "metadata": policy, "effort": "fast"}
     here, sent = compressor.compress(described(), **settings), send(real.address, described(), **settings)
     found = Image.open(io.BytesIO(sent.data))
@@ -84,7 +86,9 @@ def test_a_picture_that_is_sent_gives_the_same_as_here(real: Service, send: Verb
 
 @both
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P"])
-def test_a_picture_of_other_pixels_gives_the_same_as_here(real: Service, send: Verb, mode: str) -> None:
+def test_a_picture_of_another_mode_gives_the_same_result_by_service_and_library(
+    real: Service, send: Verb, mode: str
+) -> None:
     here, sent = compressor.compress(described(mode)), send(real.address, described(mode))
 
     assert sent.data == here.data
@@ -92,7 +96,7 @@ def test_a_picture_of_other_pixels_gives_the_same_as_here(real: Service, send: V
 
 
 @both
-def test_what_a_picture_lost_is_in_the_report(real: Service, send: Verb) -> None:
+def test_losses_of_a_picture_are_in_the_report(real: Service, send: Verb) -> None:
     for image in (Image.fromarray(PIXELS).convert("CMYK"), Image.new("I;16", (16, 16))):
         here, sent = compressor.compress(image, format="png"), send(real.address, image, format="png")
 
@@ -124,7 +128,7 @@ def test_too_many_metadata_are_refused_before_anything_is_sent(real: Service, se
 
 
 @both
-def test_the_most_metadata_arrive(real: Service, send: Verb) -> None:
+def test_the_largest_metadata_arrive(real: Service, send: Verb) -> None:
     image = Image.fromarray(PIXELS)
     image.info["xmp"] = RNG.bytes(wire.RAW_METADATA_BYTES_MAX)
 
@@ -162,7 +166,7 @@ def test_damaged_metadata_harm_nothing(real: Service, format: str, policy: str) 
 
     assert sent == b"".join(compressor.stream(TILES, settings, raw=raw))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's about the Exif
+        warnings.simplefilter("ignore")  # Pillow warns about the Exif
         assert Image.open(io.BytesIO(sent)).size == (48, 40)
 
 

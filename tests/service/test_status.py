@@ -1,4 +1,4 @@
-"""Every way a call ends, as a client sees it on the wire."""
+"""Every way in which a call ends, as a client receives it."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,7 @@ def upload(data: bytes, *, settings: pb.Settings | None = None, finish: pb.Finis
 
 
 def failed(stub: Any, parts: Iterable[Part], **options: Any) -> tuple[grpc.RpcError, pb.Failure, status_pb2.Status]:
-    """How a call failed: its error, the failure in band, and the status with its details."""
+    """Return how a call failed: its error, the failure in band, and the status with its details."""
     failure = None
     with pytest.raises(grpc.RpcError) as caught:
         for response in stub.Compress(iter(parts), **options):
@@ -77,7 +77,7 @@ def test_every_error_has_a_status() -> None:
     ],
     ids=repr,
 )
-def test_errors_survive_the_way_to_the_client(error: Any) -> None:
+def test_errors_reach_the_client_unchanged(error: Any) -> None:
     back = wire.error_from_failure(status.failure_of(error))
 
     assert type(back) is type(error)
@@ -130,15 +130,15 @@ def test_parts_out_of_order_are_invalid_arguments(stub: Any, parts: Any) -> None
     assert failure.field == "part"
 
 
-def test_what_is_not_ours_is_unimplemented(fake_stub: Any) -> None:
+def test_an_unsupported_image_is_unimplemented(fake_stub: Any) -> None:
     assert failed(fake_stub, upload(b"FAKEnope"))[0].code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_what_will_never_fit_is_resource_exhausted(fake_stub: Any) -> None:
+def test_an_image_over_the_limit_is_resource_exhausted(fake_stub: Any) -> None:
     assert failed(fake_stub, upload(b"FAKEover"))[0].code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_what_does_not_fit_now_is_unavailable_and_says_when_to_come_back(fake_stub: Any) -> None:
+def test_a_busy_service_is_unavailable_and_says_when_to_retry(fake_stub: Any) -> None:
     error, failure, details = failed(fake_stub, upload(b"FAKEbusy"))
 
     assert error.code() is grpc.StatusCode.UNAVAILABLE
@@ -168,7 +168,7 @@ def test_an_error_far_into_a_large_upload_arrives_with_its_offset(fake_stub: Any
     [lambda data: pb.Finish(total_bytes=len(data) + 1), lambda data: pb.Finish(total_bytes=len(data), crc32c=1)],
     ids=["wrong total", "wrong checksum"],
 )
-def test_an_upload_that_is_not_what_its_sender_says_is_data_loss(stub: Any, service: Any, finish: Any) -> None:
+def test_an_upload_that_differs_from_its_finish_is_data_loss(stub: Any, service: Any, finish: Any) -> None:
     before = service.counts.reported
     error, _, _ = failed(stub, upload(service.small, finish=finish(service.small)))
 
@@ -200,7 +200,7 @@ def test_a_message_over_the_limit_is_resource_exhausted(stub: Any) -> None:
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_bytes_that_are_no_message_are_an_invalid_argument(service: Any) -> None:
+def test_an_invalid_message_is_an_invalid_argument(service: Any) -> None:
     with grpc.insecure_channel(service.address) as channel:
         method: Any = channel.stream_stream("/compressor.v1.CompressorService/Compress")
         with pytest.raises(grpc.RpcError) as caught:
@@ -224,7 +224,7 @@ def test_a_deadline_ends_the_call_and_its_thread(stub: Any, service: Any) -> Non
     assert eventually(lambda: service.counts.closed > before, 1)
 
 
-def test_a_client_that_does_not_move_is_told_that_its_time_is_up(idle: Any) -> None:
+def test_a_client_that_stops_sending_gets_deadline_exceeded(idle: Any) -> None:
     def endless() -> Iterator[Part]:
         yield Part(settings=pb.Settings())
         yield Part(chunk=b"FAKEhalf")
@@ -235,7 +235,7 @@ def test_a_client_that_does_not_move_is_told_that_its_time_is_up(idle: Any) -> N
         assert failed(stub, endless())[0].code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_a_client_that_sends_nothing_is_told_that_its_time_is_up(idle: Any) -> None:
+def test_a_client_that_sends_nothing_gets_deadline_exceeded(idle: Any) -> None:
     def nothing() -> Iterator[Part]:
         time.sleep(2)
         yield from ()
@@ -258,7 +258,7 @@ def test_a_client_that_does_not_read_is_cut_off(idle: Any) -> None:
     assert caught.value.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
-def test_one_call_more_than_there_may_be_is_unavailable() -> None:
+def test_one_call_more_than_the_limit_is_unavailable() -> None:
     from tests.service.fake_pipeline import fake_codec
 
     with Running(fake_codec(), max_concurrent_calls=1) as running, grpc.insecure_channel(running.address) as channel:
@@ -302,7 +302,7 @@ def test_reflection_lists_the_service(service: Any) -> None:
 
 
 class Held:
-    """An upload that stands still after its first bytes until it is released."""
+    """An upload that stalls after its first bytes until it is released."""
 
     def __init__(self, *, silent: bool = False) -> None:
         import threading
