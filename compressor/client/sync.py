@@ -149,7 +149,7 @@ class Client(Connection):
         return ResultStream(self._stub, requests, source.notices, timeout=timeout, metadata=self._metadata)
 
     def inspect(self, source: Input, **settings: Any) -> Source:
-        """Return the source as the service recognises it, with the memory it would reserve. Only the header is needed."""
+        """Return the source as the service recognises it, and the memory it would reserve. Needs only the header."""
         checked = Settings(**settings)
 
         def call(timeout: float | None) -> Source:
