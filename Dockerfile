@@ -1,11 +1,11 @@
-# The service as an image: no root, no writable root file system needed, kernels compiled beforehand.
-# Pin BASE by digest where builds must be repeatable: --build-arg BASE=docker.io/library/python@sha256:…
+# Image of the service: runs without root, on a read-only root file system, with kernels already compiled.
+# For repeatable builds, pin BASE by digest: --build-arg BASE=docker.io/library/python@sha256:…
 ARG BASE=docker.io/library/python:3.11-slim
 
 FROM ${BASE} AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_CONSTRAINT=/src/constraints.txt
-# What rarely changes first: the libraries, without the package that needs them.
+# The dependencies first, since they rarely change; the package follows.
 COPY constraints.txt pyproject.toml ./
 RUN python3 -m venv /opt/compressor \
     && /opt/compressor/bin/python -c "import tomllib; \
@@ -14,7 +14,7 @@ print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependenc
 COPY README.md LICENSE ./
 COPY scripts scripts
 COPY compressor compressor
-# Afterwards out again with what only building needs. Then once for each CPU that the image carries kernels for.
+# Build tools are removed afterwards. Then kernels are compiled for each CPU that the image supports.
 RUN /opt/compressor/bin/pip install --no-build-isolation --no-deps . \
     && /opt/compressor/bin/pip uninstall --yes hatchling pip setuptools
 ENV COMPRESSOR_BAKED_CACHE=/opt/compressor/kernels
@@ -25,7 +25,7 @@ RUN for cpu in $(/opt/compressor/bin/python -c "from compressor.kernels import c
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="compressor" \
-      org.opencontainers.image.description="Streams images through Numba kernels: fewer bytes, bounded memory" \
+      org.opencontainers.image.description="Image compression service in bounded memory" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/compressor /opt/compressor
 ENV PATH=/opt/compressor/bin:$PATH \
@@ -33,7 +33,7 @@ ENV PATH=/opt/compressor/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     COMPRESSOR_BAKED_CACHE=/opt/compressor/kernels \
     COMPRESSOR_SPOOL_DIR=/var/tmp
-# Two-pass work spools here, so it should be a disk; and here goes what was not compiled beforehand.
+# For spools of two-pass work, so it should be on a disk; and for kernels that the image does not include.
 VOLUME /var/tmp
 USER 65532:65532
 EXPOSE 50051 9464

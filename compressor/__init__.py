@@ -1,17 +1,15 @@
-"""Makes images smaller in bounded memory: from Python, and through a gRPC service.
+"""Image compression in bounded memory, in this process or by a gRPC service.
 
     result = compressor.compress("photo.jpg", quality=80)     # result.data, result.report
-    for chunk in compressor.stream(chunks, settings): ...     # any size, without holding it
-    with compressor.Client("localhost:50051") as client:      # the same verbs, done by a service
+    for chunk in compressor.stream(chunks, settings): ...     # any size, never held as a whole
+    with compressor.Client("localhost:50051") as client:      # the same methods, run by a service
         result = client.compress("photo.jpg", quality=80)
 
-Names are loaded when they are first used: Numba and gRPC cost a quarter of a second, and most programs want one of
-the two.
+Names are loaded when they are first used: importing Numba and gRPC takes a quarter of a second, and most programs need
+only one of them.
 """
 
-TYPE_CHECKING = (
-    False  # as type checkers understand it, too: typing takes longer to import than the interpreter to start
-)
+TYPE_CHECKING = False  # type checkers know this name, too; typing takes longer to import than the interpreter to start
 if TYPE_CHECKING:
     from typing import Any
 
@@ -43,7 +41,7 @@ if TYPE_CHECKING:
     from compressor.settings import Subsampling as Subsampling
     from compressor.settings import Tile as Tile
 
-# The same, for the interpreter; a test compares the two.
+# The same names at run time; a test compares the two.
 _MODULES = {
     "client": ("AsyncClient", "Client"),
     "errors": (
@@ -78,7 +76,7 @@ _HOME = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for 
 
 
 def __getattr__(name: str) -> "Any":
-    """Load a public name (PEP 562), and keep it so that this is called once for each; `__version__` among them."""
+    """Load a public name, or `__version__`, and keep it, so that this is called once for each (PEP 562)."""
     import importlib
 
     if name == "__version__":

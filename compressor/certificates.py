@@ -1,5 +1,6 @@
-"""Certificates and private keys in PEM, checked before gRPC gets them: it says little of what is wrong with them, and
-nothing of a certificate that has expired.
+"""Certificates and private keys in PEM, checked before they are passed to gRPC.
+
+gRPC reports little about invalid ones, and nothing about a certificate that has expired.
 """
 
 import re
@@ -14,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from compressor.errors import SettingsError
 
-RSA_BITS_MIN = 1024  # gRPC takes these keys and no others: with an Ed25519 key it starts, and every handshake fails
+RSA_BITS_MIN = 1024  # gRPC supports these keys and no others: with an Ed25519 key it starts, but every handshake fails
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 BEGIN = re.compile(rb"^-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----", re.MULTILINE)
 
@@ -24,7 +25,7 @@ class Identity:
     """A certificate chain and the private key of its first certificate, as PEM.
 
     leaf   the first certificate alone
-    names  host names and addresses that it is valid for
+    names  host names and addresses that it covers
     """
 
     chain: bytes
@@ -33,14 +34,14 @@ class Identity:
     names: tuple[str, ...]
 
 
-def identity(chain: bytes, key: bytes) -> Identity:
-    """Check that all certificates are in date and that the key is the first one's.
+def parse_identity(chain: bytes, key: bytes) -> Identity:
+    """Return a certificate chain and its key. All certificates must be valid now, and the key must be the first one's.
 
     Raises SettingsError, with `tls_cert` or `tls_key` as the field.
     """
-    certificates = load("tls_cert", chain)
+    certificates = parse_certificates("tls_cert", chain)
     for number, certificate in enumerate(certificates, 1):
-        if problem := _out_of_date(certificate):
+        if problem := _invalid_now(certificate):
             which = "" if len(certificates) == 1 else f"(certificate {number} of {len(certificates)}) "
             raise SettingsError("tls_cert", which + problem)
     leaf = certificates[0]
@@ -53,28 +54,27 @@ def identity(chain: bytes, key: bytes) -> Identity:
     else:
         usable = isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in CURVES
     if public is None or not usable:
-        raise SettingsError("tls_cert", "has a key that gRPC can't use: RSA, P-256, P-384 or P-521 is needed")
+        raise SettingsError("tls_cert", "has a key that gRPC does not support, must be RSA, P-256, P-384 or P-521")
     if _public_key_of(key) != public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
         raise SettingsError("tls_key", "is not the private key of the (first) certificate in tls_cert")
     return Identity(chain, key, leaf.public_bytes(Encoding.PEM), _names(leaf))
 
 
 def check_authorities(field: str, data: bytes) -> None:
-    """Raise SettingsError where no certificate is in date. One of several may be out of date: old and new authorities
-    overlap."""
-    problems = [_out_of_date(certificate) for certificate in load(field, data)]
+    """Raise SettingsError if no certificate is valid now. Some may have expired: old and new authorities overlap."""
+    problems = [_invalid_now(certificate) for certificate in parse_certificates(field, data)]
     if all(problems):
         raise SettingsError(field, problems[0])
 
 
-def load(field: str, data: bytes) -> list[x509.Certificate]:
-    """Return all certificates, at least one. A block without an end is an error, though the parser passes over it."""
+def parse_certificates(field: str, data: bytes) -> list[x509.Certificate]:
+    """Return all certificates, at least one. A block without an end is an error, although the parser skips it."""
     try:
         found = x509.load_pem_x509_certificates(data)
     except ValueError:
         found = []
     if not found or len(found) != len(BEGIN.findall(data)):
-        raise SettingsError(field, "has no certificate in PEM, or a broken one")
+        raise SettingsError(field, "must be valid certificates in PEM")
     return found
 
 
@@ -84,13 +84,13 @@ def _public_key_of(key: bytes) -> bytes:
             load_pem_private_key(key, None).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         )
     except TypeError:
-        raise SettingsError("tls_key", "is encrypted: a private key without passphrase is needed") from None
+        raise SettingsError("tls_key", "is encrypted, must be a private key without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise SettingsError("tls_key", "has no private key in PEM, or a broken one") from None
+        raise SettingsError("tls_key", "must be a valid private key in PEM") from None
 
 
-def _out_of_date(certificate: x509.Certificate) -> str:
-    """Return why a certificate is not valid now, or nothing."""
+def _invalid_now(certificate: x509.Certificate) -> str:
+    """Return why a certificate is not valid now, or ""."""
     now = datetime.now(UTC)
     if now > certificate.not_valid_after_utc:
         return f"expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
@@ -100,7 +100,7 @@ def _out_of_date(certificate: x509.Certificate) -> str:
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
-    """Host names and addresses of its extension; where it has no such extension, its common name stands for them."""
+    """Return its subject alternative names, or its common name if it has none."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):

@@ -1,7 +1,7 @@
 """Files of certificates, private keys and bearer tokens, for both sides of a connection.
 
-Half a configuration, or a file that can't serve, is a SettingsError that names the setting: nothing falls back to
-plaintext.
+An incomplete configuration, or a file that can't be used, is a SettingsError that names the setting: there is no
+fallback to plaintext.
 """
 
 import re
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from compressor.errors import SettingsError
 
-if TYPE_CHECKING:  # the library takes 10 MB, and most servers and clients have no TLS
+if TYPE_CHECKING:  # its library takes 10 MB of memory, and most servers and clients use no TLS
     from compressor.certificates import Identity
 
-FILE_BYTES_MAX = 4 << 20  # a bundle of all public authorities has 0.25 MB
-TOKEN = re.compile(rb"[!-~]+")  # what an HTTP/2 header carries as it is
+FILE_BYTES_MAX = 4 << 20  # a bundle of all public authorities takes 0.25 MB
+TOKEN = re.compile(rb"[!-~]+")  # characters that an HTTP/2 header transmits unchanged
 
 
-def identity(cert: str | None, key: str | None) -> "Identity | None":
-    """Read `tls_cert` and `tls_key`; None where neither is given."""
+def read_identity(cert: str | None, key: str | None) -> "Identity | None":
+    """Read and check `tls_cert` and `tls_key`; None if neither is given."""
     if cert is None and key is None:
         return None
     if key is None:
@@ -29,22 +29,22 @@ def identity(cert: str | None, key: str | None) -> "Identity | None":
     chain, private = _read("tls_cert", cert), _read("tls_key", key)
     from compressor import certificates
 
-    with _told_of_files({"tls_cert": cert, "tls_key": key}):
-        return certificates.identity(chain, private)
+    with _naming_files({"tls_cert": cert, "tls_key": key}):
+        return certificates.parse_identity(chain, private)
 
 
-def authorities(field: str, path: str) -> bytes:
-    """Read the certificates that the other side's is checked against."""
+def read_authorities(field: str, path: str) -> bytes:
+    """Read and check the certificates of the authorities that the other side's certificate must come from."""
     data = _read(field, path)
     from compressor import certificates
 
-    with _told_of_files({field: path}):
+    with _naming_files({field: path}):
         certificates.check_authorities(field, data)
     return data
 
 
-def tokens(path: str) -> list[str]:
-    """Read bearer tokens, a line each; at least one."""
+def read_tokens(path: str) -> list[str]:
+    """Read bearer tokens, one per line; at least one."""
     found = []
     for number, line in enumerate(_read("token_file", path).splitlines(), 1):
         if token := line.strip():
@@ -56,7 +56,7 @@ def tokens(path: str) -> list[str]:
 
 
 def _read(field: str, path: str) -> bytes:
-    """The bytes of a file that has some."""
+    """Return the content of a file that must not be empty."""
     if not path:
         raise SettingsError(field, "is empty, must name a file")
     try:
@@ -73,8 +73,8 @@ def _read(field: str, path: str) -> bytes:
 
 
 @contextmanager
-def _told_of_files(paths: dict[str, str]) -> Iterator[None]:
-    """Name the file, too, in an error of a setting."""
+def _naming_files(paths: dict[str, str]) -> Iterator[None]:
+    """Add the name of the file to the error of a setting."""
     try:
         yield
     except SettingsError as error:

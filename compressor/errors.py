@@ -1,40 +1,40 @@
-"""What can go wrong, as the caller sees it.
+"""The errors that callers get.
 
     CompressorError
     ├── FormatError        the image is broken: which format, at which marker or chunk, at which byte
-    ├── SettingsError      a setting is out of range, or two of them contradict each other
-    ├── UnsupportedError   valid, but not something this version does
-    ├── LimitError         over a limit: the same request will never be accepted
-    ├── BusyError          fits, but not right now: come back after `retry_after_seconds`
-    ├── IncompleteError    the input ended before its sender said that it was finished, or its checksum differs
-    ├── IdleError          the other side of a call did not move for so long that it is taken for gone
-    └── CallError          a call ended for a reason that no other error stands for
+    ├── SettingsError      a setting is out of range, or two settings contradict each other
+    ├── UnsupportedError   valid, but not supported by this version
+    ├── LimitError         over a limit: the same request always fails
+    ├── BusyError          no capacity at the moment: retry after `retry_after_seconds`
+    ├── IncompleteError    the input ended before its sender marked the end, or its checksum differs
+    ├── IdleError          the other side of a call neither sent nor read within the idle time-out
+    └── CallError          a call ended for any other reason
 
-Messages are one line and say what was found and what was expected.
+Messages are one line: what was found, and what was expected.
 """
 
 from typing import Any
 
 
 class CompressorError(Exception):
-    """The root of the tree: everything raised on purpose."""
+    """The base class of all errors that are raised on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle message and attributes, for process pools: by default only the message would be given to the class."""
-        return _unpickled, (type(self), self.args), self.__dict__
+        """Pickle message and attributes, for process pools. The default passes only the message to the constructor."""
+        return _unpickle, (type(self), self.args), self.__dict__
 
 
-def _unpickled(kind: type[CompressorError], args: tuple[object, ...]) -> CompressorError:
-    """Make one without its constructor, which would compose its message again."""
+def _unpickle(kind: type[CompressorError], args: tuple[object, ...]) -> CompressorError:
+    """Create an error without calling its constructor, which would compose the message again."""
     return kind.__new__(kind, *args)
 
 
 class FormatError(CompressorError):
-    """A broken image.
+    """An image with invalid data.
 
     format  "JPEG", "PNG", …
-    place   the marker or chunk that was being read: "SOS", "IDAT", …
-    offset  of the byte at fault from the start of the input, or None where it is not known
+    place   the marker or chunk that was read: "SOS", "IDAT", …
+    offset  of the invalid byte from the start of the input, or None if it is not known
     """
 
     def __init__(self, format: str, place: str, offset: int | None, problem: str) -> None:
@@ -47,7 +47,7 @@ class FormatError(CompressorError):
 
 
 class SettingsError(CompressorError):
-    """A setting that can't be taken; `field` is its name in `Settings`."""
+    """An invalid setting; `field` is its name in `Settings`."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -56,15 +56,15 @@ class SettingsError(CompressorError):
 
 
 class UnsupportedError(CompressorError):
-    """Valid, but not ours: a coding process, a format or a setting that this version does not carry."""
+    """Valid input, but with a coding process, a format or a setting that this version does not support."""
 
 
 class LimitError(CompressorError):
-    """Over a limit; trying again does not help."""
+    """A request over a limit. Retrying does not help."""
 
 
 class BusyError(CompressorError):
-    """No room right now; trying again after `retry_after_seconds` does help."""
+    """No capacity at the moment. A retry after `retry_after_seconds` may succeed."""
 
     def __init__(self, problem: str, retry_after_seconds: float) -> None:
         super().__init__(problem)
@@ -72,17 +72,17 @@ class BusyError(CompressorError):
 
 
 class IncompleteError(CompressorError):
-    """The input was cut off, or is not what its sender said it was."""
+    """An input that was cut off, or differs from the length or checksum that its sender gave."""
 
 
 class IdleError(CompressorError):
-    """The other side of the call did not move for so long that it is taken for gone."""
+    """A call whose other side neither sent nor read within the idle time-out."""
 
 
 class CallError(CompressorError):
-    """A call that ended for a reason that no other error stands for: the deadline, the connection, a refusal.
+    """A call that ended for any other reason: the deadline, the connection, a rejection.
 
-    code  the status, by its name in google.rpc.Code: "DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE", "INTERNAL", …
+    code  name of the status in google.rpc.Code: "DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE", "INTERNAL", …
     """
 
     def __init__(self, code: str, problem: str) -> None:

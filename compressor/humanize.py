@@ -1,4 +1,4 @@
-"""Sizes, times and other people's words in a form that people can read, on a terminal and on a page."""
+"""Sizes, times and untrusted text in a form for people, on a terminal and on a page."""
 
 from decimal import Decimal
 
@@ -7,7 +7,7 @@ MASS_UNITS = ((1e-6, "µg"), (1e-3, "mg"), (1.0, "g"), (1e3, "kg"), (1e6, "t"), 
 
 
 def human_bytes(count: float) -> str:
-    """Three digits and a decimal unit: 17 B, 3.42 MB."""
+    """Return a size with three digits and a decimal unit: 17 B, 3.42 MB."""
     if abs(count) < 1000:
         return f"{count:.0f} B"
     units = ["PB", "TB", "GB", "MB", "kB"]
@@ -20,7 +20,7 @@ def human_bytes(count: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """0.21 s, 12.3 s, 2 min 05 s, 3 h 04 min, 2 d 07 h."""
+    """Return a duration with one or two units: 0.21 s, 12.3 s, 2 min 05 s, 3 h 04 min, 2 d 07 h."""
     if seconds < 60:
         return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
     minutes, hours, days = int(seconds) // 60, int(seconds) // 3600, int(seconds) // 86400
@@ -30,18 +30,18 @@ def human_seconds(seconds: float) -> str:
 
 
 def human_format(format: str) -> str:
-    """A format as people write it."""
+    """Return the usual spelling of a format: JPEG, WebP."""
     return {"webp": "WebP", "jp2": "JPEG 2000"}.get(format, format.upper())
 
 
 def printable(text: str) -> str:
-    """The text on one line, with an escape for whatever does not show as itself: control characters, lone surrogates,
-    marks that turn the direction of writing around."""
+    """Return the text on one line, with escapes for characters that are not printable: control characters, lone
+    surrogates, bidirectional marks."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
 
 
 def two_digits(value: float) -> str:
-    """Two significant digits, no longer than ten characters: 1.6, 35, 1,500, 0.00021, 9.5e-06."""
+    """Return a number with two significant digits, in at most ten characters: 1.6, 35, 1,500, 0.00021, 9.5e-06."""
     rounded = Decimal(f"{value:.2g}")
     if rounded == 0:
         return "0"
@@ -49,6 +49,6 @@ def two_digits(value: float) -> str:
 
 
 def human_range(low: float, high: float, units: tuple[tuple[float, str], ...]) -> str:
-    """Two digits, in the largest unit in which the high end is at least 1: 12 to 97 kWh."""
+    """Return a range with two digits, in the largest unit in which `high` is at least 1: 12 to 97 kWh."""
     size, name = next((unit for unit in reversed(units) if abs(high) >= unit[0]), units[0])
     return f"{two_digits(low / size)} to {two_digits(high / size)} {name}"

@@ -1,11 +1,11 @@
-"""The kinds of input that are accepted as an image, and their bytes as chunks: the same for all entry points.
+"""The kinds of input that are accepted as an image, at all entry points, and their bytes as chunks.
 
 bytes, bytearray, memoryview   an encoded file
-str, os.PathLike               where one is
-a binary file                  one, from where the file stands
+str, os.PathLike               the path of an encoded file
+a binary file                  an encoded file, read from the current position
 a NumPy array                  samples (h, w) or (h, w, 1 to 4) of uint8
 a Pillow image                 its samples
-any other iterable             chunks of an encoded file, or tiles where the call announces them by `raw`
+any other iterable             chunks of an encoded file, or tiles if the call has `raw`
 """
 
 import os
@@ -32,9 +32,9 @@ class Kind(Enum):
 
 
 def kind_of(source: object) -> Kind:
-    """Return what a source is. Raises SettingsError for what can't be an image.
+    """Return the kind of a source. Raises SettingsError for what can't be an image.
 
-    An array or a picture is known without importing NumPy or Pillow: where there is one, they have been imported.
+    NumPy and Pillow are not imported for that: if the source is one of theirs, they have been imported already.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return Kind.BYTES
@@ -57,15 +57,14 @@ def _is_a(source: object, module: str, name: str) -> bool:
 
 
 def is_replayable(source: object) -> bool:
-    """Return whether it can be read a second time, which an open file and an iterator can't."""
+    """Return whether a source can be read a second time. An open file and an iterator can't."""
     return kind_of(source) is not Kind.FILE and not isinstance(source, Iterator)
 
 
 def chunks_of(source: Any, kind: Kind, chunk_bytes: int) -> Iterator[bytes]:
-    """Return an iterator of the bytes of an encoded file, which opens a path when it is first asked.
+    """Return an iterator of the bytes of an encoded file. A path is opened when the first chunk is read.
 
-    The chunks of a caller's own iterable are passed through, whatever their size. It holds none of them: what is being
-    made next may be large.
+    Chunks of a caller's own iterable keep their size. None is held while the next one is made: it may be large.
     """
     match kind:
         case Kind.BYTES:
@@ -80,14 +79,16 @@ def chunks_of(source: Any, kind: Kind, chunk_bytes: int) -> Iterator[bytes]:
 
 
 def tiles_of(source: Any) -> Iterator[Tile]:
-    """Return an iterator of the tiles that a caller has announced by `raw`."""
+    """Return an iterator of the tiles that `raw` describes."""
     if kind_of(source) is not Kind.PARTS:
-        raise SettingsError("source", f"is of type {type(source).__name__}, must be an iterable of tiles, as raw says")
+        raise SettingsError(
+            "source", f"is of type {type(source).__name__}, must be an iterable of tiles, since raw is given"
+        )
     return map(tile_in, source)
 
 
 def chunk_in(part: object) -> bytes:
-    """Return a chunk as bytes. Raises SettingsError where it is none."""
+    """Return a chunk as bytes. Raises SettingsError if it is not bytes-like."""
     if isinstance(part, bytes):
         return part
     if isinstance(part, bytearray | memoryview):
@@ -96,19 +97,19 @@ def chunk_in(part: object) -> bytes:
     if isinstance(part, str):
         hint = ": open files in binary mode"
     elif isinstance(part, Tile):
-        hint = ": tiles need raw, which says their geometry"
-    raise SettingsError("source", f"gives {type(part).__name__}, must give chunks of bytes{hint}")
+        hint = ": tiles need raw, which gives their geometry"
+    raise SettingsError("source", f"yields {type(part).__name__}, must yield chunks of bytes{hint}")
 
 
 def tile_in(part: object) -> Tile:
-    """Return a tile. Raises SettingsError where it is none."""
+    """Return a tile. Raises SettingsError if it is something else."""
     if not isinstance(part, Tile):
-        raise SettingsError("source", f"gives {type(part).__name__}, must give tiles, as raw says")
+        raise SettingsError("source", f"yields {type(part).__name__}, must yield tiles, since raw is given")
     return part
 
 
 def shape_of(array: Any) -> tuple[int, int, int]:
-    """Return height, width and channels of an array. Raises SettingsError where its samples are no image."""
+    """Return height, width and channels of an array. Raises SettingsError if its samples can't be an image."""
     shape = tuple(array.shape)
     height, width, channels = shape if len(shape) == 3 else (*shape, 1) if len(shape) == 2 else (0, 0, 0)
     if array.dtype != "uint8" or 0 in (height, width) or channels not in (1, 2, 3, 4):
@@ -119,7 +120,7 @@ def shape_of(array: Any) -> tuple[int, int, int]:
 
 
 def _slices(data: bytes | bytearray | memoryview, size: int) -> Iterator[bytes]:
-    """Pieces of bytes that are there as a whole; they are copied one by one."""
+    """Yield bytes in slices, each of which is copied."""
     view = memoryview(data)
     flat = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
     for at in range(0, len(flat), size):

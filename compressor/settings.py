@@ -1,4 +1,4 @@
-"""What a caller may ask for, and what it is told afterwards: the one truth that Python, CLI and proto map to."""
+"""Settings, reports and raw samples: the types that the Python API, the command line and the proto share."""
 
 import dataclasses
 import hashlib
@@ -17,7 +17,7 @@ except PackageNotFoundError:  # a source tree on the path, not installed
 
 
 class Format(StrEnum):
-    """Of the output. KEEP: the source's own, or for raw samples JPEG, and PNG where they have alpha."""
+    """Format of the output. KEEP: the source's; for raw samples JPEG, or PNG if they have alpha."""
 
     KEEP = "keep"
     JPEG = "jpeg"
@@ -28,7 +28,8 @@ class Format(StrEnum):
 
 
 class Effort(StrEnum):
-    """FAST: one pass, output from the first rows on. BALANCED: two passes. BEST: rate-distortion optimised."""
+    """CPU time to spend. FAST: one pass, output from the first rows on. BALANCED: two passes. BEST: rate-distortion
+    optimised."""
 
     FAST = "fast"
     BALANCED = "balanced"
@@ -36,14 +37,14 @@ class Effort(StrEnum):
 
 
 class Delivery(StrEnum):
-    """SAFE: nothing leaves before it is known to be smaller and right. IMMEDIATE: bytes leave as they are made."""
+    """When output starts. SAFE: once the result is complete, smaller and verified. IMMEDIATE: as it is encoded."""
 
     SAFE = "safe"
     IMMEDIATE = "immediate"
 
 
 class Subsampling(StrEnum):
-    """Of the chroma components. AUTO: the source's own where it has one, else 4:2:0."""
+    """Subsampling of the chroma components. AUTO: the source's if it has any, else 4:2:0."""
 
     AUTO = "auto"
     S420 = "420"
@@ -52,7 +53,7 @@ class Subsampling(StrEnum):
 
 
 class Metadata(StrEnum):
-    """KEEP: all. COLOR: what changes how the image looks (ICC profile, orientation). STRIP: the orientation alone."""
+    """Metadata to keep. KEEP: all. COLOR: what affects rendering: ICC profile, orientation. STRIP: orientation only."""
 
     KEEP = "keep"
     COLOR = "color"
@@ -60,9 +61,9 @@ class Metadata(StrEnum):
 
 
 class ContentCredentials(StrEnum):
-    """How a file with content credentials (C2PA) is treated, whose signature a new file would not match.
+    """Treatment of files with content credentials (C2PA), whose signature does not match a changed file.
 
-    DROP: they are removed, with a notice. UNCHANGED: the file comes back as it is.
+    DROP: remove them, with a notice. UNCHANGED: return the file as it is.
     """
 
     DROP = "drop"
@@ -70,8 +71,8 @@ class ContentCredentials(StrEnum):
 
 
 class Outcome(StrEnum):
-    """COMPRESSED: smaller. UNCHANGED: the input's own bytes (or its losslessly stripped ones), `reason` says why.
-    LARGER: delivered though not smaller, since another format was asked for or delivery was immediate."""
+    """COMPRESSED: smaller. UNCHANGED: the input's own bytes (or losslessly stripped ones), for the report's `reason`.
+    LARGER: not smaller, but delivered because another format was requested or delivery was immediate."""
 
     COMPRESSED = "compressed"
     UNCHANGED = "unchanged"
@@ -79,7 +80,7 @@ class Outcome(StrEnum):
 
 
 class Path(StrEnum):
-    """How the image went through (DESIGN: the picture). NONE: it was not decoded."""
+    """How the image was processed. NONE: it was not decoded."""
 
     NONE = "none"
     LOSSLESS = "lossless"
@@ -100,15 +101,15 @@ def _check(name: str, value: object, kind: type, low: float, high: float) -> Non
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to compress. Enums are given as such or as their values ("jpeg").
+    """How to compress. Enums may be given by value ("jpeg").
 
-    quality       1..100   how good it looks: as libjpeg-turbo's 4:2:0 does at that quality
-    target_score  0..100   lowest SSIMULACRA2 allowed
-    max_bytes     > 0      largest result allowed
-    lossless               coefficients (JPEG) or pixels (PNG) stay as they are
+    quality       1..100   visual quality: that of libjpeg-turbo's 4:2:0 at the same setting
+    target_score  0..100   minimum SSIMULACRA2 score
+    max_bytes     > 0      maximum size of the result
+    lossless               keep coefficients (JPEG) or pixels (PNG) exactly
     delivery               None: SAFE for files, IMMEDIATE for raw tiles
-    min_saving    [0, 1)   share of the input that must be saved, or the input comes back unchanged
-    background             (r, g, b) behind transparent pixels where the output has no alpha
+    min_saving    [0, 1)   share of the input that must be saved; otherwise the input is returned unchanged
+    background             (r, g, b) of transparent pixels if the output has no alpha
     """
 
     quality: int = 80
@@ -140,7 +141,7 @@ class Settings:
             _check("max_bytes", self.max_bytes, int, 1, math.inf)
         _check("min_saving", self.min_saving, float, 0, 1)
         if self.min_saving == 1:
-            raise SettingsError("min_saving", "is 1, must be below 1: nothing can be saved whole")
+            raise SettingsError("min_saving", "is 1, must be less than 1")
         if self.background is not None:
             if not isinstance(self.background, Sequence) or len(self.background) != 3:
                 raise SettingsError("background", f"is {self.background!r}, must be red, green and blue")
@@ -149,7 +150,7 @@ class Settings:
                 _check("background", sample, int, 0, 255)
 
     def delivery_of(self, *, raw: bool) -> Delivery:
-        """Return the delivery that was asked for, or the default of files or raw samples. Lossless files are safe."""
+        """Return the delivery, or its default for files or raw samples. Lossless files are always SAFE."""
         if self.lossless and not raw:
             return Delivery.SAFE
         return self.delivery or (Delivery.IMMEDIATE if raw else Delivery.SAFE)
@@ -161,16 +162,16 @@ class Settings:
         return Format.JPEG if channels in (1, 3) and not self.lossless else Format.PNG
 
     def check_loss(self, loss: str, target: str) -> None:
-        """Raises UnsupportedError where `lossless` is asked for and the samples lack something of the source's.
+        """Raise UnsupportedError if the settings are lossless, but the samples have lost something of the source.
 
-        loss    what they lack ("more than 8 bits a sample"), or ""
+        loss    what they have lost ("more than 8 bits a sample"), or ""
         target  format of the result
         """
         if self.lossless and loss:
             raise UnsupportedError(f"lossless: {loss} can't be kept on the way to {target}")
 
     def digest(self) -> str:
-        """Twelve hex digits that differ where the settings do."""
+        """Return twelve hex digits that identify the settings."""
         return hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()[:12]
 
 
@@ -186,12 +187,12 @@ ENUMS: Mapping[str, type[StrEnum]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What was recognised, known as soon as the header is read.
+    """An image as recognised, known as soon as its header is read.
 
     format          "jpeg", "png", "raw", "webp", …
     description     for people: "baseline JPEG 4:2:0", "PNG, 8-bit RGB", …
-    quality         of a JPEG source: as asked for where it is ours, else libjpeg's, estimated; None for others
-    reserved_bytes  what admission charges to the byte budget
+    quality         of a JPEG: the setting if we encoded it, else estimated on libjpeg's scale; None for others
+    reserved_bytes  bytes that it takes of the memory budget
     """
 
     format: str
@@ -205,7 +206,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """An estimate: never one number alone."""
+    """An estimate, which is never a single number."""
 
     low: float
     central: float
@@ -216,11 +217,11 @@ class Bounds:
 class Footprint:
     """An ESTIMATE, not measured: what some work used, and, as a scenario, what saved bytes would avoid.
 
-    profile, model      whose numbers, and their version
-    used_*              by the work: CPU and memory, and in grams what its servers took to make
-    storage_class       of the scenario: where originals were, and are no more
-    avoided_*_per_gb_year  by each 10^9 bytes that are not stored there for a year; nothing of it has been counted
-    *_co2e_grams        None where no grid is configured
+    profile, model         the coefficients, and their version
+    used_*                 by the work: CPU and memory; in grams also the manufacture of the servers
+    storage_class          of the scenario: where the originals are no longer stored
+    avoided_*_per_gb_year  per 10^9 bytes that are not stored there for a year; none of it has been credited
+    *_co2e_grams           None if no grid is configured
     """
 
     profile: str
@@ -234,14 +235,14 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What was done.
+    """The outcome for an image, and measurements.
 
-    reason         why the outcome is what it is, where that needs a word; else ""
-    stage_seconds  CPU seconds by stage: decode, encode, verify, container
-    score          SSIMULACRA2, when it was measured
-    notices        what was not kept, or is worth knowing
-    memory_byte_seconds  what was reserved, over the time that it was
-    footprint      added by whoever reports to people: the service, the command line; None from the core
+    reason               explanation of the outcome, or ""
+    stage_seconds        CPU seconds by stage: decode, encode, verify, container
+    score                SSIMULACRA2, if it was measured
+    notices              losses and other remarks
+    memory_byte_seconds  integral of the reserved bytes over time
+    footprint            added by the service and the command line; None from the pipeline
     """
 
     outcome: Outcome
@@ -264,29 +265,29 @@ class Report:
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time of all stages."""
+        """CPU seconds of all stages."""
         return sum(self.stage_seconds.values())
 
     @property
     def saved(self) -> float:
-        """Share of the input's bytes that was saved; negative where the result grew."""
+        """Share of the input's bytes that was saved; negative if the result is larger."""
         return 1 - self.bytes_out / self.bytes_in if self.bytes_in else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raw:
-    """Samples without a file around them: 8 bits each, interleaved, row-major, unpadded.
+    """The geometry and metadata of raw samples: 8 bits each, interleaved, row-major, unpadded.
 
     channels     1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
     tile_*       size of a tile; tiles at the right and bottom edges are cropped
 
-    Metadata go into the result as those of a file do, as far as `Settings.metadata` lets them:
-    icc_profile  of the samples: for grey where there are 1 or 2 channels, for RGB where there are 3 or 4
-    exif         a TIFF stream ("II" or "MM" first); "Exif\\0\\0" before it is dropped
+    Metadata are written to the result like those of a file, subject to `Settings.metadata`:
+    icc_profile  of the samples: a grey profile for 1 or 2 channels, an RGB profile for 3 or 4
+    exif         a TIFF stream (beginning with "II" or "MM"); a leading "Exif\\0\\0" is dropped
     xmp          an XMP packet
-    comments     texts; "keyword: text" becomes a text chunk with that keyword in a PNG
+    comments     texts; "keyword: text" is written to a PNG as a text chunk with that keyword
     density      pixels per metre, horizontally and vertically
-    aspect       pixels on one length of unknown unit, horizontally and vertically, where pixels are not square
+    aspect       pixels per unit of unknown length, horizontally and vertically, for pixels that are not square
     """
 
     width: int
@@ -322,7 +323,7 @@ class Raw:
                 _check(f"raw.{name}", value, int, 1, DENSITY_MAX)
 
     def metadata_bytes(self) -> dict[str, int]:
-        """Return the size of each kind of metadata that is there."""
+        """Return the size of each kind of metadata that is present."""
         sizes = {name: len(getattr(self, name) or b"") for name in ("icc_profile", "exif", "xmp")}
         sizes["comments"] = sum(len(comment.encode()) for comment in self.comments)
         return {name: size for name, size in sizes.items() if size}
@@ -330,7 +331,7 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A rectangle of samples whose left upper corner is at (x, y). Tiles come in raster order."""
+    """A rectangle of samples with its upper left corner at (x, y). Tiles come in raster order."""
 
     x: int
     y: int
@@ -339,7 +340,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The bytes of a result, and what was done to get them."""
+    """The bytes of a result, and the report on it."""
 
     data: bytes
     report: Report
@@ -347,12 +348,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Files that a client needs in order to connect to a service. They are paths: this can be logged and sent around.
+    """Paths of the files that a client needs to connect to a service. They contain no secrets, so they can be logged.
 
-    tls_ca      certificates of the authorities that the server's certificate is checked against; None: no TLS
-    tls_cert    certificate chain that the client shows
-    tls_key     its private key
-    token_file  its first line is sent as bearer token
+    tls_ca      certificates of the authorities that the server's certificate must come from; None: no TLS
+    tls_cert    certificate chain that the client presents
+    tls_key     private key of the certificate
+    token_file  file whose first line is sent as a bearer token
     """
 
     tls_ca: str | None = None

@@ -1,7 +1,7 @@
-"""Settings, reports and errors as protocol messages, and back: the one mapping, used by the service and the clients.
+"""Conversion of settings, reports and errors to protocol messages and back, for the service and the clients.
 
-An enum value is named after its Python value: `Format.JPEG = "jpeg"` travels as FORMAT_JPEG, and the zero of every
-enum means the default. A scalar that is not set means the default, too.
+An enum value is named after its Python value: `Format.JPEG = "jpeg"` is sent as FORMAT_JPEG. The zero of every enum
+means the default, and so does a scalar that is not set.
 """
 
 import re
@@ -23,9 +23,11 @@ from compressor.errors import (
 from compressor.settings import ENUMS, Bounds, Footprint, Outcome, Path, Raw, Report, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
-CHUNK_BYTES = 256 << 10  # the size of chunks that both sides aim at
+CHUNK_BYTES = 256 << 10  # the usual size of chunks on both sides
 TILE_BYTES_MAX = 1 << 20
-MESSAGE_BYTES_MAX = TILE_BYTES_MAX + (64 << 10)  # a full tile, or the metadata of raw samples, and what surrounds it
+MESSAGE_BYTES_MAX = TILE_BYTES_MAX + (
+    64 << 10
+)  # a full tile, or the metadata of raw samples, with the fields around it
 RAW_METADATA_BYTES_MAX = 1 << 20
 RAW_COMMENTS_MAX = 4096
 
@@ -41,7 +43,7 @@ def _enum_to_proto(value: StrEnum) -> Any:
 
 
 def _enum_from_proto(field: str, kind: type[E], number: int) -> E:
-    """The value that `number` stands for; a newer peer may send one that we don't know."""
+    """Return the value that `number` encodes. Raises SettingsError for one that only a newer peer knows."""
     for value in kind:
         if _enum_to_proto(value) == number:
             return value
@@ -49,7 +51,7 @@ def _enum_from_proto(field: str, kind: type[E], number: int) -> E:
 
 
 def settings_to_proto(settings: Settings) -> pb.Settings:
-    """Every setting as it is, so that a server with other defaults does what its caller meant."""
+    """Return a message with every setting, so that the result does not depend on the server's defaults."""
     message = pb.Settings()
     for name in SCALARS:
         if (value := getattr(settings, name)) is not None:
@@ -64,7 +66,7 @@ def settings_to_proto(settings: Settings) -> pb.Settings:
 
 
 def settings_from_proto(message: pb.Settings) -> Settings:
-    """Raises SettingsError where a setting can't be taken."""
+    """Return the settings of a message. Raises SettingsError for an invalid one."""
     given: dict[str, Any] = {name: getattr(message, name) for name in SCALARS if message.HasField(name)}
     for name, kind in ENUMS.items():
         if number := getattr(message, name):
@@ -76,7 +78,7 @@ def settings_from_proto(message: pb.Settings) -> Settings:
 
 
 def raw_to_proto(raw: Raw) -> pb.Raw:
-    """Return the announcement of raw samples. Raises LimitError where its metadata are too large for a message."""
+    """Return the message that describes raw samples. Raises LimitError if the metadata are too large for it."""
     _check_metadata(raw)
     return pb.Raw(
         width=raw.width,
@@ -94,9 +96,9 @@ def raw_to_proto(raw: Raw) -> pb.Raw:
 
 
 def raw_from_proto(message: pb.Raw) -> Raw:
-    """Return the announcement of raw samples; whether its geometry makes sense is the pipeline's to say.
+    """Return the description of raw samples. The pipeline checks its geometry.
 
-    Raises SettingsError for metadata that can't be, LimitError for too large ones.
+    Raises SettingsError for invalid metadata, LimitError for metadata that are too large.
     """
     _check_comments(len(message.comments))  # before there is an object for each
     raw = Raw(
@@ -135,17 +137,17 @@ def _density_to_proto(density: tuple[int, int] | None) -> pb.Density | None:
 
 
 def tile_to_proto(tile: Tile) -> pb.Tile:
-    """A rectangle of samples."""
+    """Return the message of a tile."""
     return pb.Tile(x=tile.x, y=tile.y, pixels=tile.pixels)
 
 
 def tile_from_proto(message: pb.Tile) -> Tile:
-    """A rectangle of samples. Its pixels are copied, once."""
+    """Return the tile of a message. Its pixels are copied once."""
     return Tile(message.x, message.y, message.pixels)
 
 
 def source_to_proto(source: Source) -> pb.Source:
-    """What was recognised."""
+    """Return the message of a source."""
     return pb.Source(
         format=source.format,
         description=source.description,
@@ -158,7 +160,7 @@ def source_to_proto(source: Source) -> pb.Source:
 
 
 def source_from_proto(message: pb.Source) -> Source:
-    """What was recognised."""
+    """Return the source of a message."""
     return Source(
         format=message.format,
         description=message.description,
@@ -171,7 +173,7 @@ def source_from_proto(message: pb.Source) -> Source:
 
 
 def report_to_proto(report: Report, bytes_out: int, crc32c: int) -> pb.Report:
-    """What was done, with the length and the CRC-32C of the chunks that were really sent."""
+    """Return the message of a report, with the length and the CRC-32C of the chunks that were sent."""
     return pb.Report(
         outcome=_enum_to_proto(report.outcome),
         reason=report.reason,
@@ -195,7 +197,7 @@ def report_to_proto(report: Report, bytes_out: int, crc32c: int) -> pb.Report:
 
 
 def report_from_proto(message: pb.Report) -> Report:
-    """What was done; the checksum is compared where the chunks are counted."""
+    """Return the report of a message. Its checksum is verified where chunks are received."""
     return Report(
         outcome=_enum_from_proto("outcome", Outcome, message.outcome),
         reason=message.reason,
@@ -217,7 +219,7 @@ def report_from_proto(message: pb.Report) -> Report:
     )
 
 
-FOOTPRINT_WORDS = ("profile", "model", "storage_class")
+FOOTPRINT_TEXTS = ("profile", "model", "storage_class")
 FOOTPRINT_BOUNDS = (
     "used_energy_joules",
     "used_co2e_grams",
@@ -227,7 +229,7 @@ FOOTPRINT_BOUNDS = (
 
 
 def _footprint_to_proto(footprint: Footprint) -> pb.Footprint:
-    message = pb.Footprint(**{name: getattr(footprint, name) for name in FOOTPRINT_WORDS})
+    message = pb.Footprint(**{name: getattr(footprint, name) for name in FOOTPRINT_TEXTS})
     for name in FOOTPRINT_BOUNDS:
         if (bounds := getattr(footprint, name)) is not None:
             getattr(message, name).CopyFrom(pb.Bounds(low=bounds.low, central=bounds.central, high=bounds.high))
@@ -235,7 +237,7 @@ def _footprint_to_proto(footprint: Footprint) -> pb.Footprint:
 
 
 def _footprint_from_proto(message: pb.Footprint) -> Footprint:
-    values: dict[str, Any] = {name: getattr(message, name) for name in FOOTPRINT_WORDS}
+    values: dict[str, Any] = {name: getattr(message, name) for name in FOOTPRINT_TEXTS}
     for name in FOOTPRINT_BOUNDS:
         found = getattr(message, name)
         values[name] = Bounds(found.low, found.central, found.high) if message.HasField(name) else None
@@ -243,7 +245,7 @@ def _footprint_from_proto(message: pb.Footprint) -> Footprint:
 
 
 def failure_to_proto(code: int, error: Exception) -> pb.Failure:
-    """An error that ends a call with the status `code`. The message is a whole line, for clients that just show it."""
+    """Return the failure that ends a call with the status `code`. Its message is a whole line, ready to be shown."""
     failure = pb.Failure(code=code, message=str(error))
     if isinstance(error, SettingsError):
         failure.field = error.field
@@ -257,7 +259,7 @@ def failure_to_proto(code: int, error: Exception) -> pb.Failure:
 
 
 def error_from_failure(failure: pb.Failure) -> CompressorError:
-    """The error that the other side raised, with its fields."""
+    """Return the error that the other side raised, with its fields."""
     code, message = failure.code, failure.message
     if code == code_pb2.INVALID_ARGUMENT and failure.format:
         offset = failure.offset if failure.HasField("offset") else None
@@ -277,7 +279,7 @@ def error_from_failure(failure: pb.Failure) -> CompressorError:
 
 
 def code_name(code: int) -> str:
-    """The name of a status code, also of one that nobody has defined."""
+    """Return the name of a status code, CODE_n for an undefined one."""
     try:
         return str(code_pb2.Code.Name(code))
     except ValueError:

@@ -1,9 +1,10 @@
-"""Certificates and keys for tests, made when they are asked for."""
+"""Certificates and keys for tests, made on request."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,9 +17,16 @@ LOCAL = ("localhost", "127.0.0.1")
 
 
 class Pem:
-    """A certificate, signed by `issuer` or by itself, valid from and to so many days from now."""
+    """A certificate, signed by `issuer` or by itself. `days`: its validity, from and to, relative to now."""
 
-    def __init__(self, name: str, issuer: "Pem | None" = None, days=(-1, 2), names=LOCAL, key=None) -> None:
+    def __init__(
+        self,
+        name: str,
+        issuer: "Pem | None" = None,
+        days: tuple[int, int] = (-1, 2),
+        names: tuple[str, ...] = LOCAL,
+        key: Any = None,
+    ) -> None:
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         by = issuer or self
@@ -47,7 +55,7 @@ class Pem:
 
 @lru_cache(1)
 def pems() -> dict[str, Pem]:
-    """Two authorities, and what the first has issued: to a server, to one under another name, to a client."""
+    """Return two authorities, and certificates of the first: for a server, for one with another name, for a client."""
     authority = Pem("authority", names=())
     return {
         "ca": authority,
@@ -60,7 +68,7 @@ def pems() -> dict[str, Pem]:
 
 
 def write(folder: Path) -> Path:
-    """Each as NAME.crt and NAME.key, two files of tokens, and `bad-…`: each with one thing wrong."""
+    """Write each as NAME.crt and NAME.key, two files of tokens, and invalid files as `bad-…`."""
     made = pems()
     for name, pem in made.items():
         (folder / f"{name}.crt").write_bytes(pem.cert)

@@ -1,4 +1,4 @@
-"""The error tree: what a caller can catch, and what it is told."""
+"""The error tree: classes and messages."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_every_error_has_an_example_here() -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_errors_hang_on_the_root_and_say_one_line(error: errors.CompressorError) -> None:
+def test_errors_derive_from_the_root_and_have_one_line(error: errors.CompressorError) -> None:
     assert type(error).__bases__ == (errors.CompressorError,)
     assert str(error) and "\n" not in str(error)
 
@@ -39,7 +39,7 @@ def test_format_errors_say_where() -> None:
     assert located.problem == "checksum is 0, expected 1"
 
 
-def test_an_offset_of_zero_is_told() -> None:
+def test_an_offset_of_zero_is_in_the_message() -> None:
     assert str(errors.FormatError("PNG", "signature", 0, "missing")) == "PNG: signature at byte 0: missing"
 
 
@@ -49,7 +49,7 @@ def test_settings_errors_name_the_field() -> None:
     assert (error.field, str(error)) == ("max_bytes", "max_bytes: is 0, must be at least 1")
 
 
-def test_busy_errors_say_when_to_come_back() -> None:
+def test_busy_errors_say_when_to_retry() -> None:
     error = errors.BusyError("full", 2.5)
 
     assert (str(error), error.retry_after_seconds) == ("full", 2.5)

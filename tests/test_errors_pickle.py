@@ -1,4 +1,4 @@
-"""Errors come through to other processes as they were raised: all classes of the package, found by looking."""
+"""All error classes of the package survive pickling, and so the way to other processes."""
 
 import copy
 import importlib
@@ -7,6 +7,7 @@ import pickle
 import pkgutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import pytest
 
@@ -19,17 +20,17 @@ for found in pkgutil.walk_packages(compressor.__path__, "compressor."):
         importlib.import_module(found.name)
 
 
-def below(kind: type) -> list[type]:
+def below(kind: type[Exception]) -> list[type[Exception]]:
     return [kind, *(one for child in kind.__subclasses__() for one in below(child))]
 
 
-def classes() -> list[type]:
-    """Of the package: those of the tree, and those that hang elsewhere."""
+def classes() -> list[type[Exception]]:
+    """Return all error classes of the package, in the tree and outside of it."""
     all_ = [kind for kind in below(Exception) if kind.__module__.partition(".")[0] == "compressor"]
     return sorted(set(all_), key=lambda kind: f"{kind.__module__}.{kind.__name__}")
 
 
-# A value for each parameter of a constructor, by its name.
+# Values for the parameters of constructors.
 VALUES = {
     "format": "JPEG",
     "place": "SOS",
@@ -38,18 +39,20 @@ VALUES = {
     "field": "quality",
     "retry_after_seconds": 2.5,
     "code": "DEADLINE_EXCEEDED",
-    "trouble": StoreErrorKind.CHANGED,
+    "kind": StoreErrorKind.CHANGED,
 }
 
 
-def example(kind: type) -> Exception:
+def example(kind: Any) -> Exception:
     if "__init__" not in vars(kind) and all("__init__" not in vars(one) for one in kind.__mro__[:-3]):
-        return kind("what was found", 4)
+        found: Exception = kind("what was found", 4)
+        return found
     parameters = list(inspect.signature(kind).parameters.values())
-    return kind(*(VALUES[one.name] for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD))
+    made: Exception = kind(*(VALUES[one.name] for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD))
+    return made
 
 
-def test_the_tree_and_its_branches_are_found() -> None:
+def test_all_error_classes_are_found() -> None:
     names = {kind.__name__ for kind in classes()}
 
     assert {"FormatError", "StoreError", "LedgerError", "LedgerHeldError", "WrongResultError", "UsageError"} <= names
@@ -58,10 +61,10 @@ def test_the_tree_and_its_branches_are_found() -> None:
 
 @pytest.mark.parametrize("kind", classes(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_an_error_survives_pickle(kind: type, protocol: int) -> None:
+def test_an_error_survives_pickle(kind: type[Exception], protocol: int) -> None:
     error = example(kind)
     error.add_note("while it was read")
-    error.beside = [1, 2]  # type: ignore[attr-defined]
+    error.attached = [1, 2]  # type: ignore[attr-defined]
     for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error), copy.deepcopy(error)):
         assert type(again) is kind
         assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))

@@ -1,4 +1,4 @@
-"""Sizes, times and other people's words."""
+"""Sizes, durations and untrusted text."""
 
 import pytest
 
@@ -33,12 +33,12 @@ def test_sizes_have_three_digits(count: float, text: str) -> None:
         (198_000, "2 d 07 h"),
     ],
 )
-def test_times_are_said_in_the_two_units_that_matter(seconds: float, text: str) -> None:
+def test_durations_have_two_units_at_most(seconds: float, text: str) -> None:
     assert human_seconds(seconds) == text
 
 
 @pytest.mark.parametrize("format, text", [("jpeg", "JPEG"), ("webp", "WebP"), ("jp2", "JPEG 2000")])
-def test_formats_are_written_as_people_write_them(format: str, text: str) -> None:
+def test_formats_have_their_usual_spelling(format: str, text: str) -> None:
     assert human_format(format) == text
 
 
@@ -52,6 +52,6 @@ def test_formats_are_written_as_people_write_them(format: str, text: str) -> Non
         ("a\u2028b", "a\\u2028b"),
     ],
 )
-def test_what_does_not_show_as_itself_is_escaped(text: str, shown: str) -> None:
+def test_unprintable_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert printable(text).encode()

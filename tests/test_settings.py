@@ -1,4 +1,4 @@
-"""Settings take what they promise and refuse the rest by name; reports do their sums."""
+"""Valid and invalid settings, and the properties of reports."""
 
 import dataclasses
 import math
@@ -59,11 +59,11 @@ def test_values_out_of_range_are_refused_by_name(name: str, value: Any) -> None:
         ("delivery", None),
     ],
 )
-def test_values_at_the_limits_are_taken(name: str, value: Any) -> None:
+def test_values_at_the_limits_are_accepted(name: str, value: Any) -> None:
     assert getattr(Settings(**{name: value}), name) == value
 
 
-def test_a_wrong_choice_is_told_what_there_is() -> None:
+def test_the_error_of_a_wrong_choice_lists_the_choices() -> None:
     with pytest.raises(SettingsError, match="is 'quick', must be one of fast, balanced, best"):
         Settings(effort="quick")  # type: ignore[arg-type]
 

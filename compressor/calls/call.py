@@ -1,32 +1,35 @@
-"""One call: two bounded pipes and the thread between them, on which the synchronous core runs."""
+"""A call: two bounded pipes, and a thread between them that runs the synchronous pipeline.
+
+Nothing here depends on a transport: a front end moves the parts of an upload into `Call.inbox`, and the items of
+`Call.outbox` to its client.
+"""
 
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import google_crc32c
 
-from compressor import wire
 from compressor.calls.pipe import ClosedError, Inbox, Outbox
 from compressor.calls.upload import Part, Upload
 from compressor.errors import IdleError
+from compressor.memory import Resources
 from compressor.settings import Report, Source
 
 INBOX_BYTES = 64 << 10
 OUTBOX_BYTES = 32 << 10
-# gRPC keeps three copies of a message that its reader does not take: small ones, so that it stays cheap to wait for.
-OUTPUT_BYTES_MAX = 32 << 10
+OUTPUT_BYTES_MAX = 32 << 10  # of a chunk in the outbox: a transport may keep several copies of what nobody reads
 LINGER_SECONDS = 0.5
-# What a call takes beside its image and its HTTP/2 window: the chunk that the pipeline works on and one on its way to
-# it, the outbox and a chunk on its way there, three copies of what leaves, and the touched part of a thread's stack.
-CALL_BYTES = 2 * wire.CHUNK_BYTES + 2 * OUTBOX_BYTES + 3 * OUTPUT_BYTES_MAX + (64 << 10)
+# Memory of a call, besides its image and what its transport holds: the outbox, a chunk on its way there, and the part
+# of its thread's stack that is used.
+CALL_BYTES = 2 * OUTBOX_BYTES + (64 << 10)
 
 
-class Stream(Protocol):
-    """What the pipeline gives back: chunks of the result, and what is known before and after them."""
+class CodecStream(Protocol):
+    """The result of `Codec.stream`: output chunks, the source before them and the report after them."""
 
     @property
     def source(self) -> Source: ...
@@ -40,27 +43,23 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Codec:
-    """The pipeline, as the service sees it.
+    """The functions that calls run, and the resources that they share. Tests replace the functions.
 
-    stream          (chunks, settings, *, raw, resources, still_wanted) -> Stream
-    inspect         (chunks, settings, *, raw) -> Source
-    resources       handed to `stream`: the byte budget and the spool
-    warm_up         loads and compiles every kernel
-    reserved_bytes  what is reserved right now
-    byte_seconds    what was reserved until now, times how long it was
+    resources  byte budget and spool of the process
+    stream     as `pipeline.stream`
+    inspect    as `pipeline.inspect`
+    warm_up    loads and compiles whatever the first call would wait for
     """
 
-    stream: Callable[..., Stream]
+    resources: Resources
+    stream: Callable[..., CodecStream]
     inspect: Callable[..., Source]
-    resources: Any
     warm_up: Callable[[], None]
-    reserved_bytes: Callable[[], int]
-    byte_seconds: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The end of a result: what was done, and length and CRC-32C of the chunks before it."""
+class Trailer:
+    """The end of a complete result: the report, and length and CRC-32C of the chunks before it."""
 
     report: Report
     bytes_out: int
@@ -68,22 +67,23 @@ class Done:
 
 
 class Call:
-    """Pipes and thread of one call; leaving the context closes the pipes, which ends the thread at its next pull.
+    """Pipes and thread of one call. Leaving the context closes the pipes, which ends the thread at its next pull.
 
-    spent    told of the CPU seconds of each stage when the work has ended, whatever came of it
-    inbox    parts of the upload, put by the event loop
-    outbox   Source, then bytes, then Done, got by the event loop; ends with the error that ended the work
+    on_stage_seconds  called with the CPU seconds of each stage when the work ends, whether or not it succeeded
+    inbox             parts of the upload, put by the event loop
+    outbox            Source, then bytes, then Trailer, read by the event loop; ends with the error that ended the work
     """
 
-    def __init__(self, codec: Codec, idle_seconds: float, spent: Callable[[Mapping[str, float]], None]) -> None:
-        self._codec, self._spent = codec, spent
+    def __init__(
+        self, codec: Codec, idle_seconds: float, on_stage_seconds: Callable[[Mapping[str, float]], None]
+    ) -> None:
+        self._codec, self._on_stage_seconds = codec, on_stage_seconds
         self._loop = asyncio.get_running_loop()
         self.inbox: Inbox[Part] = Inbox(INBOX_BYTES, idle_seconds, self._loop)
-        self.outbox: Outbox[Source | bytes | Done] = Outbox(OUTBOX_BYTES, idle_seconds, self._loop)
-        # The error of a reader that does not read. The handler can't be told: it waits for the same reader.
+        self.outbox: Outbox[Source | bytes | Trailer] = Outbox(OUTBOX_BYTES, idle_seconds, self._loop)
+        # The error of a client that does not read. The outbox can't deliver it: its reader waits for that client.
         self.stalled: asyncio.Future[IdleError] = self._loop.create_future()
-
-        self.feeding: asyncio.Task[None] | None = None  # what fills the inbox
+        self.feeding: asyncio.Task[None] | None = None  # the task that fills the inbox
 
     def __enter__(self) -> "Call":
         return self
@@ -95,31 +95,31 @@ class Call:
         self.outbox.close()
 
     async def linger(self) -> None:
-        """Give a client that was told of a failure the time to hear it and to stop writing."""
+        """Give a client that was sent a failure time to receive it and to stop writing."""
         if self.feeding is not None:
             await asyncio.wait([self.feeding], timeout=LINGER_SECONDS)
 
-    def start(self, work: Callable[["Call"], None], ended: Callable[[], None]) -> None:
-        """Run `work`, which is Call.compress or Call.inspect, on a thread of its own, and then `ended`."""
-        threading.Thread(target=self._run, args=(work, ended), name=work.__name__, daemon=True).start()
+    def start(self, work: Callable[["Call"], None], on_end: Callable[[], None]) -> None:
+        """Run `work` (Call.compress or Call.inspect) on a new thread, and then `on_end`."""
+        threading.Thread(target=self._run, args=(work, on_end), name=work.__name__, daemon=True).start()
 
-    def _run(self, work: Callable[["Call"], None], ended: Callable[[], None]) -> None:
+    def _run(self, work: Callable[["Call"], None], on_end: Callable[[], None]) -> None:
         try:
             work(self)
         except ClosedError:
-            self._end(None, ended)  # the call is over, and whoever ended it knows why
-        except BaseException as error:  # whatever it is belongs to the caller, not to this thread
-            self._end(error, ended)
+            self._end(None, on_end)  # the call is over, and whoever ended it knows why
+        except BaseException as error:  # any error belongs to the caller, not to this thread
+            self._end(error, on_end)
         else:
-            self._end(None, ended)
+            self._end(None, on_end)
 
-    def _end(self, error: BaseException | None, ended: Callable[[], None]) -> None:
-        ended()
+    def _end(self, error: BaseException | None, on_end: Callable[[], None]) -> None:
+        on_end()
         self.inbox.close()
         self.outbox.end(error)
 
     def compress(self) -> None:
-        """Pull the upload through the codec."""
+        """Compress the upload and put the result into the outbox."""
         codec, upload = self._codec, Upload(self.inbox)
         stream = codec.stream(
             upload.chunks,
@@ -137,22 +137,23 @@ class Call:
                 self._send(chunk)
                 del chunk  # or it would be kept while the next one is made
             upload.drain()
-            done = Done(stream.report, bytes_out, crc32c)
+            trailer = Trailer(stream.report, bytes_out, crc32c)
         finally:
             stream.close()
-            self._spent(stream.stage_seconds)
-        self.outbox.put(done, 0)
+            self._on_stage_seconds(stream.stage_seconds)
+        self.outbox.put(trailer, 0)
 
     def _send(self, chunk: bytes) -> None:
         try:
             for start in range(0, len(chunk), OUTPUT_BYTES_MAX):
-                part = chunk[start : start + OUTPUT_BYTES_MAX]  # no copy where that is all of it
+                part = chunk[start : start + OUTPUT_BYTES_MAX]  # no copy if the chunk is no longer than that
                 self.outbox.put(part, len(part))
         except IdleError as error:
             self._loop.call_soon_threadsafe(self.stalled.set_result, error)
             raise
 
     def inspect(self) -> None:
-        """Pull as much of the upload as the header needs."""
-        upload = Upload(self.inbox)
-        self.outbox.put(self._codec.inspect(upload.chunks, upload.settings, raw=upload.raw), 0)
+        """Read as much of the upload as the header needs, and put its Source into the outbox."""
+        codec, upload = self._codec, Upload(self.inbox)
+        source = codec.inspect(upload.chunks, upload.settings, raw=upload.raw, resources=codec.resources)
+        self.outbox.put(source, 0)

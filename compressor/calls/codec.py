@@ -1,6 +1,4 @@
-"""The real pipeline as the service's codec. Imported late: it brings Numba and every kernel."""
-
-import functools
+"""The codec that runs the pipeline. Import it late: it loads Numba and every kernel."""
 
 from compressor import kernels, pipeline, raster
 from compressor.calls.call import Codec
@@ -8,19 +6,9 @@ from compressor.memory import Resources
 from compressor.settings import Delivery, Effort, Raw, Settings, Tile
 
 
-def pipeline_codec(memory_budget: int, spool_dir: str | None, spool_budget: int | None, call_bytes: int) -> Codec:
-    """The pipeline with a byte budget and a spool for this process. Each call is charged `call_bytes` for itself."""
-    resources = Resources(
-        memory_budget=memory_budget, spool_dir=spool_dir, spool_budget=spool_budget, overhead=call_bytes
-    )
-    return Codec(
-        stream=pipeline.stream,
-        inspect=functools.partial(pipeline.inspect, resources=resources),
-        resources=resources,
-        warm_up=warm_up,
-        reserved_bytes=lambda: resources.reserved_bytes,
-        byte_seconds=resources.held.byte_seconds,
-    )
+def pipeline_codec(resources: Resources) -> Codec:
+    """Return the codec of a process, whose calls share `resources`."""
+    return Codec(resources, pipeline.stream, pipeline.inspect, warm_up)
 
 
 def warm_up() -> None:

@@ -3,9 +3,9 @@
     event loop ── Inbox ──▶ thread          `put` waits in the loop, iteration blocks the thread
     event loop ◀── Outbox ── thread         `put` blocks the thread, `get` waits in the loop
 
-Both count bytes and carry an exception from one end to the other. Closing a pipe from either end wakes the other
-at once: that is how a call that is cancelled stops its thread at the next pull, and how a thread that ended stops its
-feeder. A thread that waits longer than `idle_seconds` raises IdleError.
+Both count bytes and carry an exception from one end to the other. Closing a pipe at either end wakes the other end at
+once: a cancelled call stops its thread at the next pull, and a thread that has ended stops the task that feeds it. A
+thread that waits longer than `idle_seconds` raises IdleError.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from typing import Generic, TypeVar
 from compressor.errors import IdleError
 
 T = TypeVar("T")
-ITEM_BYTES = 256  # what an item costs beside its content, so that empty ones are bounded, too
+ITEM_BYTES = 256  # overhead of an item, so that the number of empty ones is bounded, too
 
 
 class ClosedError(Exception):
-    """The other end of the pipe is closed: nobody wants what would come."""
+    """The other end of the pipe is closed."""
 
 
 class Pipe(Generic[T]):
-    """What both directions share: items with their sizes, the end, and who waits for what."""
+    """The state of either direction: items and their sizes, the end, and both waiters."""
 
     def __init__(self, limit_bytes: int, idle_seconds: float, loop: asyncio.AbstractEventLoop) -> None:
         self._limit_bytes = limit_bytes
@@ -34,21 +34,21 @@ class Pipe(Generic[T]):
         self._loop = loop
         self._items: deque[tuple[T, int]] = deque()
         self._bytes = 0
-        self._error: BaseException | None = None  # comes out after the last item
+        self._error: BaseException | None = None  # raised after the last item
         self._ended = False  # nothing will be put any more
         self._closed = False  # nothing will be taken any more
-        self._changed = threading.Condition()  # what the thread waits on; its lock guards all of the above
-        self._waiter: asyncio.Future[None] | None = None  # what the loop waits on
+        self._changed = threading.Condition()  # the thread waits on it; its lock guards all of the above
+        self._waiter: asyncio.Future[None] | None = None  # the loop awaits it
 
     def end(self, error: BaseException | None = None) -> None:
-        """Nothing more comes: after what is in the pipe the other end sees the end, or `error`."""
+        """Put no more: after the items in the pipe, the other end gets the end, or `error`."""
         with self._changed:
             if not self._ended and not self._closed:
                 self._ended, self._error = True, error
                 self._wake()
 
     def close(self) -> None:
-        """Nobody listens any more: what is in the pipe is dropped, and the other end raises ClosedError."""
+        """Discard what is in the pipe; the other end raises ClosedError from now on."""
         with self._changed:
             self._closed = True
             self._items.clear()
@@ -57,7 +57,7 @@ class Pipe(Generic[T]):
             self._wake()
 
     def check(self) -> None:
-        """Raises ClosedError where nobody listens any more."""
+        """Raise ClosedError if the pipe is closed."""
         if self._closed:
             raise ClosedError
 
@@ -73,11 +73,11 @@ class Pipe(Generic[T]):
         return item
 
     def _wake(self) -> None:
-        """Wake whoever waits, with the lock held: either the thread or the loop."""
+        """Wake the thread and the loop, whichever waits; called with the lock held."""
         self._changed.notify_all()
         if self._waiter is not None:
             waiter, self._waiter = self._waiter, None
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be woken
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(_resolve, waiter)
 
     def _wait_in_thread(self, what: str) -> None:
@@ -85,7 +85,7 @@ class Pipe(Generic[T]):
             raise IdleError(f"{what} for {self._idle_seconds:g} s")
 
     def _waiting(self) -> asyncio.Future[None]:
-        """What the loop has to await, once the lock is given back, before it looks again."""
+        """Return a future that the loop awaits, after releasing the lock, before it checks again."""
         self._waiter = self._loop.create_future()
         return self._waiter
 
@@ -96,42 +96,42 @@ def _resolve(waiter: asyncio.Future[None]) -> None:
 
 
 class Inbox(Pipe[T]):
-    """From the event loop to the thread. Keeps `limit_bytes`, or one item where that alone is larger."""
+    """From the event loop to the thread. Keeps `limit_bytes`, or one item if that alone is larger."""
 
     _last = 0  # size of the last item
-    _hungry = False  # the thread waits, and nothing is on its way
+    _reader_waiting = False  # the thread waits, and no item is on its way
 
     async def room(self) -> None:
-        """Wait until another item may be put. Asked before an item is fetched, so that none waits outside.
+        """Wait until another item may be put. Call it before fetching one, so that no item waits outside the pipe.
 
-        The next item is taken to be as large as the last: small ones queue up, and one that is larger than the limit
-        is fetched when the thread asks for it. Until then it waits in the HTTP/2 window, which is there anyway.
+        The next item is assumed to be as large as the last one: small items queue up, and one that is larger than the
+        limit is fetched only when the thread asks for it. Until then it waits in the transport's receive window.
         """
         while True:
             with self._changed:
                 if self._closed:
                     raise ClosedError
-                if self._hungry or self._bytes + self._last <= self._limit_bytes:
+                if self._reader_waiting or self._bytes + self._last <= self._limit_bytes:
                     return
                 waiting = self._waiting()
             await waiting
 
     def put(self, item: T, size: int) -> None:
-        """Hand over an item that `room` was made for."""
+        """Add an item, after `room`."""
         with self._changed:
             if self._closed:
                 raise ClosedError
             self._last = size
-            self._hungry = False
+            self._reader_waiting = False
             self._put(item, size)
 
     def __iter__(self) -> Iterator[T]:
-        """Items until the end; blocks the thread that asks."""
+        """Yield items until the end; blocks the calling thread."""
         while True:
             with self._changed:
                 while not self._items and not self._ended and not self._closed:
-                    if not self._hungry:
-                        self._hungry = True
+                    if not self._reader_waiting:
+                        self._reader_waiting = True
                         self._wake()
                     self._wait_in_thread("nothing arrived")
                 if self._closed:
@@ -146,10 +146,10 @@ class Inbox(Pipe[T]):
 
 
 class Outbox(Pipe[T]):
-    """From the thread to the event loop. Keeps `limit_bytes`, or one item where that alone is larger."""
+    """From the thread to the event loop. Keeps `limit_bytes`, or one item if that alone is larger."""
 
     def put(self, item: T, size: int) -> None:
-        """Hand over an item; blocks the thread until there is room for it."""
+        """Add an item; blocks the calling thread until there is room for it."""
         with self._changed:
             while not self._closed and self._items and self._bytes + size > self._limit_bytes:
                 self._wait_in_thread("nothing was read")
@@ -158,7 +158,7 @@ class Outbox(Pipe[T]):
             self._put(item, size)
 
     async def get(self, join_bytes: int = 0) -> T | None:
-        """The next item; None at the end. Small chunks that already wait are joined up to `join_bytes`."""
+        """Return the next item; None at the end. Small chunks that already wait are joined, up to `join_bytes`."""
         while True:
             with self._changed:
                 if self._closed:

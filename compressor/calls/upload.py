@@ -1,46 +1,38 @@
 """The parts of an upload in their order: `settings`, then `chunk`s or `raw` and `tile`s, then `finish`.
 
-Runs on the call's thread, on whatever yields parts, and knows no gRPC. What it promises: an upload that did not end
-with a `finish` that agrees in length and checksum raises IncompleteError, however it ended.
+Runs on the call's thread, on any iterable of parts. It guarantees that an upload whose end is not a `finish` of the
+right length and checksum raises IncompleteError, however it ended.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import google_crc32c
 
-from compressor import wire
 from compressor.errors import IncompleteError, SettingsError
 from compressor.settings import Raw, Settings, Tile
-from compressor.v1 import compressor_pb2 as pb
-
-Part: TypeAlias = Settings | bytes | Raw | Tile | pb.Finish
 
 
-def part_of(request: pb.CompressRequest | pb.InspectRequest) -> tuple[Part, int]:
-    """The part that a message carries and the bytes of image or metadata in it. Every `bytes` field is read once: it
-    is copied."""
-    match request.WhichOneof("part"):
-        case "settings":
-            return wire.settings_from_proto(request.settings), 0
-        case "chunk":
-            chunk = request.chunk
-            return chunk, len(chunk)
-        case "raw":
-            raw = wire.raw_from_proto(request.raw)
-            return raw, sum(raw.metadata_bytes().values())
-        case "tile":
-            tile = wire.tile_from_proto(request.tile)
-            return tile, len(tile.pixels)
-        case "finish":
-            return request.finish, 0
-    raise SettingsError("part", "is empty, must be one of settings, chunk, raw, tile, finish")
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of an upload.
+
+    total_bytes  of all chunks, or of the pixels of all tiles
+    crc32c       of the same bytes; None if the sender does not give it
+    """
+
+    total_bytes: int
+    crc32c: int | None = None
+
+
+Part: TypeAlias = Settings | bytes | Raw | Tile | Finish
 
 
 class Upload:
-    """What the pipeline is given: `settings`, `raw` or None, and `chunks` or tiles, checked on their way.
+    """An upload as the pipeline takes it: `settings`, `raw` or None, and `chunks`, which are counted as they are read.
 
-    The constructor pulls the first two parts.
+    The constructor reads the first two parts.
     """
 
     def __init__(self, parts: Iterable[Part]) -> None:
@@ -54,7 +46,7 @@ class Upload:
         second = self._next()
         self.raw = second if isinstance(second, Raw) else None
         self._held: Part | None = None if self.raw else second
-        # Bytes of the file, or tiles where `raw` announced them; the end is reached only where `finish` agrees.
+        # Bytes of the file, or tiles if there is `raw`. They end only if `finish` agrees with them.
         self.chunks: Iterator[bytes | Tile] = self._walk()
 
     def _next(self) -> Part:
@@ -63,7 +55,7 @@ class Upload:
         raise IncompleteError("the upload ended without `finish`: it was cut off")
 
     def drain(self) -> None:
-        """Read what the pipeline left, so that nothing is given out before `finish` was seen."""
+        """Read what the pipeline left unread, up to `finish`: no result is complete before."""
         for _ in self.chunks:
             pass
 
@@ -71,7 +63,7 @@ class Upload:
         wanted = Tile if self.raw else bytes
         while True:
             part, self._held = (self._held if self._held is not None else self._next()), None
-            if isinstance(part, pb.Finish):
+            if isinstance(part, Finish):
                 return self._verify(part)
             if not isinstance(part, wanted):
                 raise SettingsError("part", f"is {_name(part)}, must be {'tile' if self.raw else 'chunk'} or finish")
@@ -83,10 +75,10 @@ class Upload:
             yield part
             del part  # or it would be kept while the next one is waited for
 
-    def _verify(self, finish: pb.Finish) -> None:
+    def _verify(self, finish: Finish) -> None:
         if finish.total_bytes != self._bytes:
             raise IncompleteError(f"{self._bytes} bytes arrived, `finish` says {finish.total_bytes}")
-        if finish.HasField("crc32c") and finish.crc32c != self._crc32c:
+        if finish.crc32c is not None and finish.crc32c != self._crc32c:
             raise IncompleteError(f"the CRC-32C is {self._crc32c:08x}, `finish` says {finish.crc32c:08x}")
 
 

@@ -1,7 +1,7 @@
 """The command line: compress, batch, ledger, footprint, exporter, inspect, serve, warmup, health.
 
-Exit codes: 0 done, 1 failed, 2 not meant like that (usage), 130 interrupted. What is slow to import (kernels, gRPC,
-rich) is imported by the command that needs it, so that `--help` answers at once.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted. Kernels, gRPC and rich are slow to import, so the
+commands that need them import them, and `--help` is fast.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from compressor.settings import VERSION
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # half the time of `--help`
+    rich_markup_mode=None,  # rich doubles the time of `--help`
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -39,16 +39,17 @@ def root(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option(
-            envvar="COMPRESSOR_CONFIG", help="TOML file with defaults: the options' names, as in `quality = 85`."
-        ),
+        typer.Option(envvar="COMPRESSOR_CONFIG", help="TOML file of default values, by option name: `quality = 85`."),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version.")
+    ] = False,
 ) -> None:
-    """Fewer bytes for the same picture, in bounded memory.
+    """Recompress images to fewer bytes, in bounded memory.
 
-    Every option of a command can also be given in the environment (--min-saving as COMPRESSOR_MIN_SAVING) or in
-    a TOML file (as min_saving = "5%"). The command line wins over the environment, and that over the file.
+    Every option of a command can also be set in the environment (--min-saving as COMPRESSOR_MIN_SAVING) or in
+    a TOML file (as min_saving = "5%"). The command line takes precedence over the environment, and the environment
+    over the file.
     """
     if config is not None:
         with one_line_errors():
@@ -66,10 +67,10 @@ def root(
 
 
 def commands_of(group: Any) -> Iterator[tuple[str, Any]]:
-    """Click's commands by what is typed for them: "batch", "ledger restore"."""
+    """Yield Click's commands with their full names: "batch", "ledger restore"."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from ((f"{name} {below}", found) for below, found in commands_of(command))
+            yield from ((f"{name} {child}", found) for child, found in commands_of(command))
         else:
             yield name, command
 
@@ -85,6 +86,6 @@ app.command()(warmup)
 app.command()(health)
 
 
-def main() -> None:
-    """Run the command that the arguments name; `start` calls this."""
+def dispatch() -> None:
+    """Run the command that the arguments name. Called by `start`."""
     app(prog_name="compressor")

@@ -1,8 +1,8 @@
-"""What estimates of energy and carbon stand on, as options of what runs for long: `serve`, `exporter`, `batch`."""
+"""The options that estimates of energy and carbon are based on: of `serve`, `exporter` and `batch`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from compressor.cli.options import UsageError, option
+from compressor.cli.options import UsageError, not_negative, option
 
 if TYPE_CHECKING:
     from compressor.footprint import Basis
@@ -11,27 +11,39 @@ BasisProfile = Annotated[
     str | None,
     option(
         "profile",
-        "Whose numbers: conservative, central, ccf, swdm4 or off.",
+        "Coefficients to use: conservative, central, ccf, swdm4 or off.",
         metavar="PROFILE",
-        show_default="conservative where originals are replaced, else off",
+        show_default="conservative with --original-replaced, otherwise off",
     ),
 ]
-ScenarioProfile = Annotated[
-    str, option("profile", "Whose numbers: conservative, central, ccf, swdm4 or off.", metavar="PROFILE")
+ProfileOption = Annotated[
+    str, option("profile", "Coefficients to use: conservative, central, ccf, swdm4 or off.", metavar="PROFILE")
 ]
 BasisStorage = Annotated[
     str | None,
-    option("storage", "Where originals were kept: hdd-3az, hdd-1az, ssd-3az or ssd-1az.", metavar="CLASS"),
+    option("storage", "Storage class of the originals: hdd-3az, hdd-1az, ssd-3az or ssd-1az.", metavar="CLASS"),
 ]
 OriginalReplaced = Annotated[
     bool,
-    option("original_replaced", "They are gone when results are there: versions, replicas and backups, too."),
+    option(
+        "original_replaced", "Originals are deleted once results are stored: their versions, replicas and backups, too."
+    ),
+]
+RegionOption = Annotated[str | None, option("region", "Cloud region or grid, such as us-east-1 or de.", metavar="NAME")]
+Grid = Annotated[
+    float | None,
+    option("grid", "Carbon intensity in g/kWh; overrides the region's.", parser=not_negative, metavar="GRAMS"),
+]
+Network = Annotated[str | None, option("network", "Access network of downloads: fixed or mobile.", metavar="ACCESS")]
+ReservedVcpus = Annotated[
+    float | None,
+    option("reserved_vcpus", "vCPUs reserved for this work, idle or not.", parser=not_negative, metavar="N"),
 ]
 BASIS = ("profile", "storage", "original_replaced", "region", "grid", "reserved_vcpus")
 
 
 def basis_of(options: dict[str, Any]) -> "Basis":
-    """What options mean; names that are missing are not said. Raises UsageError or SettingsError."""
+    """Return the basis that the options make; those that are missing are not set. Raises UsageError, SettingsError."""
     from compressor.footprint import Basis, Profile
 
     profile = options.get("profile")

@@ -11,9 +11,8 @@ import typer
 
 from compressor.cli import batch_options as of
 from compressor.cli import options as opt
-from compressor.cli.basis import BasisStorage, ScenarioProfile, basis_of
+from compressor.cli.basis import BasisStorage, Grid, ProfileOption, RegionOption, basis_of
 from compressor.cli.errors import one_line_errors
-from compressor.cli.footprint import Grid, Region
 from compressor.cli.interruption import leave
 from compressor.cli.options import UsageError
 from compressor.settings import Delivery, Settings
@@ -49,15 +48,15 @@ def batch(
     content_type: of.ContentType = None,
     quality: of.LossyQuality = None,
     lossless: opt.Lossless = False,
-    effort: opt.Effort_ = DEFAULTS.effort,
-    metadata: opt.Metadata_ = DEFAULTS.metadata,
-    content_credentials: opt.ContentCredentials_ = DEFAULTS.content_credentials,
+    effort: opt.EffortOption = DEFAULTS.effort,
+    metadata: opt.MetadataOption = DEFAULTS.metadata,
+    content_credentials: opt.ContentCredentialsOption = DEFAULTS.content_credentials,
     unstrippable: of.Unstrippable_ = of.Unstrippable.FAIL,
     min_saving: of.BatchMinSaving = 0.05,
     workers: of.Workers = None,
     engine: of.EngineName = of.Engine.LOCAL,
     scheduler: of.Scheduler = None,
-    server: opt.Server = None,
+    server: opt.ServerOption = None,
     tls_ca: opt.TlsCa = None,
     tls_cert: opt.TlsCert = None,
     tls_key: opt.TlsKey = None,
@@ -67,9 +66,9 @@ def batch(
     objects_per_second: of.ObjectsPerSecond = None,
     bandwidth: of.Bandwidth = None,
     conditional_size: of.ConditionalSize = 64 << 20,
-    profile: ScenarioProfile = "conservative",
+    profile: ProfileOption = "conservative",
     storage: BasisStorage = None,
-    region: Region = None,
+    region: RegionOption = None,
     grid: Grid = None,
     report: of.ReportPath = None,
     metrics_textfile: of.MetricsTextfile = None,

@@ -16,7 +16,7 @@ import typer
 from compressor.cli import options as opt
 from compressor.cli import output
 from compressor.cli.errors import one_line_errors
-from compressor.cli.interruption import Undoing
+from compressor.cli.interruption import CleanUpOnSignal
 from compressor.cli.options import UsageError
 from compressor.cli.output import STANDARD
 from compressor.humanize import human_format
@@ -25,7 +25,7 @@ from compressor.settings import Access, Report, Settings
 CHUNK_BYTES = 1 << 18
 DEFAULTS = Settings()
 
-Service = tuple[str, Access]  # its address, and what is needed to connect
+Service = tuple[str, Access]  # address and credentials
 
 
 def compress(
@@ -35,15 +35,15 @@ def compress(
     target_score: opt.TargetScore = DEFAULTS.target_score,
     max_bytes: opt.MaxBytes = DEFAULTS.max_bytes,
     lossless: opt.Lossless = DEFAULTS.lossless,
-    effort: opt.Effort_ = DEFAULTS.effort,
-    format: opt.Format_ = DEFAULTS.format,
-    subsampling: opt.Subsampling_ = DEFAULTS.subsampling,
-    metadata: opt.Metadata_ = DEFAULTS.metadata,
-    content_credentials: opt.ContentCredentials_ = DEFAULTS.content_credentials,
+    effort: opt.EffortOption = DEFAULTS.effort,
+    format: opt.FormatOption = DEFAULTS.format,
+    subsampling: opt.SubsamplingOption = DEFAULTS.subsampling,
+    metadata: opt.MetadataOption = DEFAULTS.metadata,
+    content_credentials: opt.ContentCredentialsOption = DEFAULTS.content_credentials,
     background: opt.Background = None,
     min_saving: opt.MinSaving = DEFAULTS.min_saving,
-    delivery: opt.Delivery_ = DEFAULTS.delivery,
-    server: opt.Server = None,
+    delivery: opt.DeliveryOption = DEFAULTS.delivery,
+    server: opt.ServerOption = None,
     tls_ca: opt.TlsCa = None,
     tls_cert: opt.TlsCert = None,
     tls_key: opt.TlsKey = None,
@@ -53,7 +53,7 @@ def compress(
 ) -> None:
     """Make an image smaller.
 
-    The input is never modified, and the result appears under its name when it is complete.
+    The input is never modified. The result gets its name only when it is complete.
     """
     with one_line_errors():
         settings = Settings(
@@ -75,19 +75,21 @@ def compress(
         if out == STANDARD and json:
             raise UsageError("--json and the image can't both go to standard output; give -o FILE")
         if out == STANDARD and sys.stdout.isatty():
-            raise UsageError("an image does not belong on a terminal; give -o FILE")
+            raise UsageError("standard output is a terminal; give -o FILE")
         if server is None:
             importlib.import_module(
                 "compressor.pipeline"
-            )  # brings the kernels, which is not part of what an image takes
+            )  # loads the kernels, which is not counted as time for the image
         start = time.perf_counter()
         service = None if server is None else (server, opt.access(tls_ca, tls_cert, tls_key, token_file))
-        report, name = run(source, out, settings, service, force)
-        tell(report, (source, name), settings, time.perf_counter() - start, json)
+        report, name = compress_file(source, out, settings, service, force)
+        show_result(report, (source, name), settings, time.perf_counter() - start, json)
 
 
-def run(source: str, out: str | None, settings: Settings, service: Service | None, force: bool) -> tuple[Report, str]:
-    """Compress into the place that `out` means; the report, and the name of what was written."""
+def compress_file(
+    source: str, out: str | None, settings: Settings, service: Service | None, force: bool
+) -> tuple[Report, str]:
+    """Compress to the target that `out` means. Return the report, and the name of what was written."""
     streamed = out if output.is_stream(out) else None
     if streamed is None:
         output.check_target(source, output.target(source, out, settings.format), force)
@@ -100,7 +102,7 @@ def run(source: str, out: str | None, settings: Settings, service: Service | Non
             return stream.report, streamed
         folder = output.target(source, out, settings.format).parent
         draft = stack.enter_context(output.Draft(folder, mode_of(file)))
-        stack.enter_context(Undoing(draft.discard))
+        stack.enter_context(CleanUpOnSignal(draft.discard))
         draft.open()
         for chunk in stream:
             draft.write(chunk)
@@ -112,7 +114,7 @@ def run(source: str, out: str | None, settings: Settings, service: Service | Non
 
 @contextlib.contextmanager
 def stream_of(chunks: Iterator[bytes], settings: Settings, service: Service | None) -> Iterator[Any]:
-    """An iterator of output chunks with a `.report` after the last, made here or by a service."""
+    """Yield an iterator of output chunks with a `.report` after the last one, from this process or a service."""
     if service is None:
         from compressor import pipeline
 
@@ -125,24 +127,24 @@ def stream_of(chunks: Iterator[bytes], settings: Settings, service: Service | No
             yield stream
 
 
-def tell(report: Report, names: tuple[str, str], settings: Settings, seconds: float, json: bool) -> None:
-    """Print the report where it does not mix with the image; what a service did, it has estimated itself."""
-    if report.footprint is None:
+def show_result(report: Report, names: tuple[str, str], settings: Settings, seconds: float, json: bool) -> None:
+    """Print the report, to standard error if the image went to standard output."""
+    if report.footprint is None:  # a service has estimated its own
         from compressor.footprint import Basis
 
         footprint = Basis().footprint_of(report.cpu_seconds, report.memory_byte_seconds)
         report = dataclasses.replace(report, footprint=footprint)
     if json:
-        typer.echo(output.as_json(report))
+        typer.echo(output.record_as_json(report))
         return
     from rich.console import Console
 
     console = output.error_console() if names[1] == STANDARD else Console(highlight=False)
     output.print_report(console, names, report, settings, seconds)
     suffixes = {suffix: format for format, suffixes in output.SUFFIXES.items() for suffix in suffixes}
-    promised = suffixes.get(Path(names[1]).suffix.lower(), report.format)
-    if promised != report.format:
-        text = f"{names[1]} holds {human_format(report.format)}; --format {promised} converts"
+    expected = suffixes.get(Path(names[1]).suffix.lower(), report.format)
+    if expected != report.format:
+        text = f"{names[1]} holds {human_format(report.format)}; --format {expected} converts it"
         output.error_console().print(f"  [yellow]note[/]  {text}", soft_wrap=True)
 
 
@@ -156,20 +158,20 @@ def opened(source: str) -> Iterator[BufferedIOBase]:
 
 
 def chunks_of(file: BufferedIOBase) -> Iterator[bytes]:
-    """What is there, as soon as it is there: a pipe may be slow."""
+    """Yield bytes as soon as they are available: a pipe may be slow."""
     while chunk := file.read1(CHUNK_BYTES):
         yield chunk
 
 
 def size_of(file: BufferedIOBase) -> int | None:
-    """Bytes of a file; None for a pipe."""
+    """Return the bytes in a file; None for a pipe."""
     with contextlib.suppress(OSError, ValueError):
         return os.fstat(file.fileno()).st_size or None
     return None
 
 
 def mode_of(file: BufferedIOBase) -> int:
-    """Permissions for the result: those of its source, less what the umask takes away."""
+    """Return the permissions of the result: those of its source, to which the umask applies."""
     with contextlib.suppress(OSError, ValueError):
         if size_of(file) is not None:
             return os.fstat(file.fileno()).st_mode & 0o666
@@ -177,7 +179,7 @@ def mode_of(file: BufferedIOBase) -> int:
 
 
 def inspect(source: opt.In, json: opt.Json = False) -> None:
-    """Say what an image is, from its header."""
+    """Show what an image is, from its header."""
     with one_line_errors():
         from compressor import pipeline
 
@@ -185,7 +187,7 @@ def inspect(source: opt.In, json: opt.Json = False) -> None:
             bytes_in = size_of(file)
             found = pipeline.inspect(chunks_of(file), Settings())
         if json:
-            typer.echo(output.as_json(found))
+            typer.echo(output.record_as_json(found))
             return
         from rich.console import Console
 

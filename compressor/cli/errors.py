@@ -1,4 +1,4 @@
-"""What goes wrong, as a line for people and an exit code for scripts."""
+"""Errors as a line for people and an exit code for scripts."""
 
 import contextlib
 import os
@@ -10,23 +10,23 @@ import typer
 from compressor.cli.options import UsageError
 from compressor.errors import CompressorError, SettingsError
 
-ARGUMENTS = ("src", "dst")  # settings that are given without an option's name
+ARGUMENTS = ("src", "dst")  # settings that are positional arguments
 
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn what goes wrong into a line on standard error and an exit code; COMPRESSOR_DEBUG=1 shows the traceback."""
+    """Report an error as a line on standard error and an exit code. COMPRESSOR_DEBUG=1 shows the traceback."""
     try:
         yield
     except KeyboardInterrupt:
         typer.echo("compressor: interrupted", err=True)
         raise typer.Exit(130) from None
-    except BrokenPipeError:  # the reader of our standard output went away; what is left in the buffer has nowhere to go
+    except BrokenPipeError:  # the reader of our standard output has closed it; what is left in the buffer is discarded
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except (typer.Exit, typer.BadParameter):
         raise
-    except Exception as error:  # the last door: nothing reaches people as a traceback
+    except Exception as error:  # any other error: people get a line, not a traceback
         if os.environ.get("COMPRESSOR_DEBUG"):
             import traceback
 
@@ -36,7 +36,7 @@ def one_line_errors() -> Iterator[None]:
 
 
 def in_one_line(error: Exception) -> str:
-    """What people are told. Our own errors say it themselves; others are named, being bugs or the system's."""
+    """Return the line for an error. Ours are complete; others, bugs or from the system, get the name of their class."""
     if isinstance(error, SettingsError):
         name = error.field.upper() if error.field in ARGUMENTS else f"--{error.field.replace('_', '-')}"
         return f"{name} {error.problem}"

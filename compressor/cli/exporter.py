@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from compressor.cli import options as opt
-from compressor.cli.basis import BasisProfile, BasisStorage, OriginalReplaced, basis_of
+from compressor.cli.basis import BasisProfile, BasisStorage, Grid, Network, OriginalReplaced, RegionOption, basis_of
 from compressor.cli.errors import one_line_errors
-from compressor.cli.footprint import Grid, Network, Region, not_negative
-from compressor.cli.options import option
+from compressor.cli.options import not_negative, option
 
 LedgerPaths = Annotated[
     list[Path],
@@ -49,7 +48,7 @@ def exporter(
     storage: BasisStorage = None,
     original_replaced: OriginalReplaced = False,
     profile: BasisProfile = None,
-    region: Region = None,
+    region: RegionOption = None,
     grid: Grid = None,
     network: Network = None,
     feed: FeedPaths = None,

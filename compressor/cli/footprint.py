@@ -1,41 +1,21 @@
-"""`compressor footprint`: what saved bytes are worth, step by step."""
+"""`compressor footprint`: the energy and CO2e that saved bytes avoid, step by step."""
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compressor.cli.basis import BasisStorage, Grid, Network, ProfileOption, RegionOption, ReservedVcpus
 from compressor.cli.errors import one_line_errors
-from compressor.cli.options import Json, UsageError, option, size
+from compressor.cli.options import Json, UsageError, not_negative, number, option, size
 
 if TYPE_CHECKING:
     from compressor.cli.footprint_output import WhatIf
 
 DAY_SECONDS = 86400.0
-NUMBER_MAX = 1e24  # the bytes of the world fit, and no product overflows
-
-
-def number(value: str | float) -> float:
-    """A number such as 60 or 1e9, of a size that occurs."""
-    try:
-        result = float(value)
-    except ValueError:
-        result = math.nan
-    if not abs(result) <= NUMBER_MAX:
-        raise typer.BadParameter(f"{value!r} is not a number such as 60 or 1e9")
-    return result
-
-
-def not_negative(value: str | float) -> float:
-    """The same, 0 or more."""
-    result = number(value)
-    if result < 0:
-        raise typer.BadParameter(f"{value!r} is negative")
-    return result
 
 
 def amount(value: str | float) -> float:
-    """Bytes from 1e9, 1GB or 512MiB; negative where it got more."""
+    """Parse a number of bytes: 1e9, 1GB, 512MiB or, negative, -1GB."""
     try:
         return number(value)
     except typer.BadParameter:
@@ -44,65 +24,51 @@ def amount(value: str | float) -> float:
 
 
 def amount_not_negative(value: str | float) -> float:
-    """The same, 0 or more."""
+    """Parse a number of bytes, 0 or more."""
     return not_negative(amount(value))
 
 
 SavedBytes = Annotated[
     float,
-    option("saved_bytes", "Originals − results: 1e9, 1GB; negative: larger.", parser=amount, metavar="SIZE"),
+    option(
+        "saved_bytes",
+        "Bytes of originals − bytes of results: 1e9, 1GB; negative: results are larger.",
+        parser=amount,
+        metavar="SIZE",
+    ),
 ]
 CpuSeconds = Annotated[
-    float, option("cpu_seconds", "CPU time that saving them took.", parser=not_negative, metavar="SECONDS")
+    float, option("cpu_seconds", "CPU time that the compression took.", parser=not_negative, metavar="SECONDS")
 ]
 MemoryBytes = Annotated[
-    float, option("memory_bytes", "Memory held meanwhile.", parser=amount_not_negative, metavar="SIZE")
+    float, option("memory_bytes", "Memory held during the compression.", parser=amount_not_negative, metavar="SIZE")
 ]
 MemorySeconds = Annotated[
     float | None,
     option(
         "memory_seconds",
-        "For how long it was held. Otherwise --cpu-seconds, or what was reserved.",
+        "How long it was held. Default: --reserved-seconds, else --cpu-seconds.",
         parser=not_negative,
         metavar="SECONDS",
         show_default=False,
     ),
 ]
-ReservedVcpus = Annotated[
-    float | None,
-    option("reserved_vcpus", "vCPU held for this alone, idle or not.", parser=not_negative, metavar="N"),
-]
 ReservedSeconds = Annotated[
-    float | None, option("reserved_seconds", "For how long.", parser=not_negative, metavar="SECONDS")
-]
-Storage = Annotated[
-    str | None,
-    option("storage", "Where originals were kept: hdd-3az, hdd-1az, ssd-3az or ssd-1az.", metavar="CLASS"),
+    float | None, option("reserved_seconds", "How long they were reserved.", parser=not_negative, metavar="SECONDS")
 ]
 RetentionDays = Annotated[
-    float | None, option("retention_days", "For how long results stay.", parser=not_negative, metavar="DAYS")
+    float | None, option("retention_days", "How long results are stored.", parser=not_negative, metavar="DAYS")
 ]
 AddedBytes = Annotated[
     float | None,
     option(
         "added_bytes",
-        "Originals stay, and so many bytes are stored beside them: a cost.",
+        "Bytes stored in addition, if the originals are kept: a cost.",
         parser=amount_not_negative,
         metavar="SIZE",
     ),
 ]
-Network = Annotated[str | None, option("network", "What downloads come over: fixed or mobile.", metavar="ACCESS")]
-Downloads = Annotated[
-    float | None, option("downloads", "Of each result, as counted.", parser=not_negative, metavar="N")
-]
-Region = Annotated[str | None, option("region", "Of a cloud or a grid, such as us-east-1 or de.", metavar="NAME")]
-Grid = Annotated[
-    float | None,
-    option("grid", "Intensity in g/kWh; wins over the region's.", parser=not_negative, metavar="GRAMS"),
-]
-Profile = Annotated[
-    str, option("profile", "Whose numbers: conservative, central, ccf, swdm4 or off.", metavar="PROFILE")
-]
+Downloads = Annotated[float | None, option("downloads", "Downloads of each result.", parser=not_negative, metavar="N")]
 
 
 def footprint(
@@ -112,20 +78,20 @@ def footprint(
     memory_seconds: MemorySeconds = None,
     reserved_vcpus: ReservedVcpus = None,
     reserved_seconds: ReservedSeconds = None,
-    storage: Storage = None,
+    storage: BasisStorage = None,
     retention_days: RetentionDays = None,
     added_bytes: AddedBytes = None,
     network: Network = None,
     downloads: Downloads = None,
-    region: Region = None,
+    region: RegionOption = None,
     grid: Grid = None,
-    profile: Profile = "conservative",
+    profile: ProfileOption = "conservative",
     json: Json = False,
 ) -> None:
     """Estimate the energy and CO2e that saved bytes avoid, less what saving them took.
 
-    Every step is shown. Without --region or --grid there are joules and no grams. What comes out is an estimate with
-    a range, which may be negative; it is no offset.
+    Every step is shown. Without --region or --grid there are joules but no grams. The result is an estimate with a
+    range, which may be negative. It is not an offset.
     """
     options = dict(locals())
     with one_line_errors():
@@ -133,7 +99,7 @@ def footprint(
 
         case = what_if(options)
         if json:
-            typer.echo(output.as_json(case))
+            typer.echo(output.case_as_json(case))
             return
         from rich.console import Console
 
@@ -141,17 +107,17 @@ def footprint(
 
 
 def what_if(options: dict[str, Any]) -> "WhatIf":
-    """The case that the options mean. Raises UsageError or SettingsError where they mean none."""
+    """Return the case that the options describe. Raises UsageError or SettingsError if they contradict each other."""
     from compressor.cli.footprint_output import WhatIf
     from compressor.footprint import Drivers, Place, Profile, place, stored_byte_seconds
 
     together(options, "reserved_vcpus", "reserved_seconds")
     if options["storage"] is not None and options["retention_days"] is None:
-        raise UsageError("--storage needs --retention-days: how long results stay")
+        raise UsageError("--storage needs --retention-days: how long results are stored")
     if options["network"] is not None and options["downloads"] is None:
-        raise UsageError("--network needs --downloads: how often results are sent")
+        raise UsageError("--network needs --downloads: how often results are downloaded")
     if options["added_bytes"] is not None and options["storage"] is None:
-        raise UsageError("--added-bytes needs --storage: where they are kept")
+        raise UsageError("--added-bytes needs --storage: where they are stored")
     if options["profile"] not in list(Profile):
         raise UsageError(f"--profile is {options['profile']!r}, must be one of {', '.join(Profile)}")
     profile, saved = Profile(options["profile"]), options["saved_bytes"]

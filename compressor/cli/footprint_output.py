@@ -1,4 +1,4 @@
-"""What `compressor footprint` prints: every step for people, every digit for programs."""
+"""Output of `compressor footprint`: each step for people, full precision for programs."""
 
 import json
 from collections.abc import Iterable
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 GIGABYTE = 1e9
 NAME_WIDTH, NUMBER_WIDTH = 26, 9
-OVER = {"fixed": "fixed lines", "mobile": "4G"}
+NETWORK_TITLES = {"fixed": "fixed lines", "mobile": "4G"}
 DISCLOSURE = (
     "Estimated, not measured. Model {version}, SHA-256 {sha256:.12}, profile {profile}.",
-    "Own use is subtracted. Not in it: client decoding, CDN copies, rebound.",
-    "No offset, nothing to deduct from scopes 1 to 3. See docs/methodology.md.",
+    "Own use is subtracted. Not included: client decoding, CDN copies, rebound.",
+    "No offset: not deductible from scopes 1 to 3. See docs/methodology.md.",
 )
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A case: what was asked, and what that means to the model."""
+    """A case: the options, and the inputs of the model that they describe."""
 
     inputs: dict[str, Any]
     drivers: Drivers
@@ -43,17 +43,18 @@ class WhatIf:
     profile: Profile
 
     def balance(self) -> Estimate | None:
-        """None with the profile `off`."""
+        """Return the estimate; None with the profile `off`."""
         return None if self.profile is Profile.OFF else estimate(self.drivers, self.place, self.profile)
 
     @property
     def grams(self) -> bool:
+        """True if a grid is known, so that there is an estimate in grams."""
         return self.place.compute_grid is not None
 
     def break_even(self) -> tuple[Range, Range] | None:
-        """CPU seconds for a GB saved, and seconds it must stay saved, at which the net by storage alone is 0.
+        """Return the CPU seconds per GB saved, and the seconds of storage, at which the net by storage alone is 0.
 
-        None where no storage is avoided.
+        None if no storage is avoided.
         """
         saved, drivers = self.inputs["saved_bytes"], replace(self.drivers, unsent_bytes=None)
         if self.profile in (Profile.OFF, Profile.SWDM4) or (drivers.stored_byte_seconds or 0) <= 0:
@@ -64,34 +65,34 @@ class WhatIf:
         return None if retention is None else (work * (GIGABYTE / saved), retention)
 
     def notes(self) -> list[str]:
-        """What was asked and is not in the balance, and what is missing from it."""
+        """Return remarks on what the balance does not include."""
         found = []
         if self.inputs["downloads"] and self.inputs["network"] is None:
-            found.append("downloads are not counted: --network says what they come over")
+            found.append("downloads are not counted: they need --network")
         if self.inputs["storage"] is None:
-            found.append("no --storage: nothing is credited for bytes that are not stored")
+            found.append("no --storage: no credit for bytes that are not stored")
         if self.profile is Profile.CCF:
-            found.append("ccf is for comparison: made for inventories of AWS, no ranges")
+            found.append("ccf is for comparison: for inventories of AWS, without ranges")
         if self.profile is Profile.SWDM4:
-            found.append("swdm4 is for comparison: averages, which no saving of bytes saves,")
-            found.append("of bytes that are sent; none that are stored")
+            found.append("swdm4 is for comparison: average intensities, which don't fall with")
+            found.append("the bytes sent; it does not include storage")
         if not self.inputs["cpu_seconds"]:
-            found.append("0 CPU-seconds: saving always takes some; what is shown is gross")
+            found.append("0 CPU-seconds: compression always takes some; this balance is gross")
         if not self.grams:
-            found.append("no --region and no --grid: joules, no grams")
+            found.append("no --region and no --grid: joules but no grams")
         return found
 
 
 def disclosure(balance: Estimate) -> list[str]:
-    """What must stand beside every figure, in three lines."""
+    """Return the three lines that must accompany every figure."""
     return [line.format(version=balance.version, sha256=balance.sha256, profile=balance.profile) for line in DISCLOSURE]
 
 
 # --- for programs -------------------------------------------------------------------------------------------------
 
 
-def as_json(case: WhatIf) -> str:
-    """One line of JSON, SI units, full precision. The figures are null with profile off, grams without a grid."""
+def case_as_json(case: WhatIf) -> str:
+    """Return one line of JSON in SI units. Figures are null with profile off, grams also without a grid."""
     balance = case.balance()
     model = load()
     record: dict[str, Any] = {
@@ -105,10 +106,10 @@ def as_json(case: WhatIf) -> str:
         "notes": case.notes(),
     }
     for side in Side:
-        record[f"{side}_energy_joules"] = balance and plain(balance.energy_joules(side))
-        record[f"{side}_co2e_grams"] = balance and plain(balance.co2e_grams(side))
-    record["net_energy_joules"] = balance and plain(balance.net_energy_joules)
-    record["net_co2e_grams"] = balance and plain(balance.net_co2e_grams)
+        record[f"{side}_energy_joules"] = balance and bounds_record(balance.energy_joules(side))
+        record[f"{side}_co2e_grams"] = balance and bounds_record(balance.co2e_grams(side))
+    record["net_energy_joules"] = balance and bounds_record(balance.net_energy_joules)
+    record["net_co2e_grams"] = balance and bounds_record(balance.net_co2e_grams)
     if balance is not None:
         used = {one.key: one for term in balance.terms for one in term.coefficients}
         cited = {key for one in used.values() for key in one.sources} & set(model.sources)
@@ -123,7 +124,7 @@ def as_json(case: WhatIf) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
-def plain(values: Range | None) -> dict[str, float] | None:
+def bounds_record(values: Range | None) -> dict[str, float] | None:
     return None if values is None else {"low": values.low, "central": values.central, "high": values.high}
 
 
@@ -132,13 +133,13 @@ def term_record(term: Term) -> dict[str, Any]:
         "side": term.side,
         "formula": term.formula,
         "coefficients": [one.key for one in term.coefficients],
-        "energy_joules": plain(term.energy_joules),
-        "co2e_grams": plain(term.co2e_grams),
+        "energy_joules": bounds_record(term.energy_joules),
+        "co2e_grams": bounds_record(term.co2e_grams),
     }
 
 
 def coefficient_record(one: Coefficient) -> dict[str, Any]:
-    """With each bound's value, which is in `unit`, and where it comes from."""
+    """Return a coefficient, with the value of each bound, in `unit`, and its source."""
     return {key: value for key, value in asdict(one).items() if key != "key"}
 
 
@@ -148,8 +149,8 @@ def break_even_record(case: WhatIf) -> dict[str, Any] | None:
         return None
     return {
         "of": "co2e_grams" if case.grams else "energy_joules",
-        "cpu_seconds_per_gigabyte_saved": plain(found[0]),
-        "retention_seconds": plain(found[1]),
+        "cpu_seconds_per_gigabyte_saved": bounds_record(found[0]),
+        "retention_seconds": bounds_record(found[1]),
     }
 
 
@@ -157,7 +158,7 @@ def break_even_record(case: WhatIf) -> dict[str, Any] | None:
 
 
 def show(console: "Console", case: WhatIf) -> None:
-    """Print the inputs, each term with its coefficients, and the balance: at most 80 columns."""
+    """Print the inputs, each term with its coefficients, and the balance, in at most 80 columns."""
     for name, text in given(case):
         console.print(f"[dim]{name:9}[/]{text}")
     balance = case.balance()
@@ -173,30 +174,30 @@ def show(console: "Console", case: WhatIf) -> None:
             label = one.name if one.stated_unit == "1" else f"{one.name}, {one.stated_unit}"
             stated = (f"{bound.stated:{'.5g' if bound.stated >= 0.01 else '.3g'}}" for bound in one.bounds)
             console.print(f"[dim]{cells(label, stated)}  {', '.join(one.sources)}[/]")
-        figures(console, "energy", term.energy_joules, energy)
-        figures(console, "CO2e", term.co2e_grams, mass)
+        show_range(console, "energy", term.energy_joules, energy)
+        show_range(console, "CO2e", term.co2e_grams, mass)
     totals(console, balance, energy, mass)
     show_break_even(console, case)
     console.print()
     for note in case.notes():
         console.print(f"[yellow]note[/]  {note}")
-    console.print("[dim]Sources by these names: docs/methodology.md, and --json.[/]")
+    console.print("[dim]The sources are listed in docs/methodology.md, and by --json.[/]")
     for line in disclosure(balance):
         console.print(f"[dim]{line}[/]")
 
 
 def given(case: WhatIf) -> list[tuple[str, str]]:
-    """The inputs in words."""
+    """Return the inputs in words."""
     inputs, drivers = case.inputs, case.drivers
     rows = [("saved", human_bytes(inputs["saved_bytes"]))]
     if inputs["storage"] is not None:
         added = inputs["added_bytes"]
-        fate = "originals replaced" if added is None else f"originals stay, {human_bytes(added)} beside them"
+        fate = "originals replaced" if added is None else f"originals kept, {human_bytes(added)} added"
         rows.append(("stored", f"on {inputs['storage']} for {inputs['retention_days']:,.9g} days, {fate}"))
     if inputs["network"] is not None:
-        rows.append(("sent", f"{inputs['downloads']:,.9g} times over {OVER[inputs['network']]}"))
-    took = f"{inputs['cpu_seconds']:,.9g} CPU-seconds, {human_bytes(inputs['memory_bytes'])} of memory for "
-    rows.append(("took", f"{took}{inputs['held_seconds']:,.9g} s"))
+        rows.append(("sent", f"{inputs['downloads']:,.9g} times over {NETWORK_TITLES[inputs['network']]}"))
+    used = f"{inputs['cpu_seconds']:,.9g} CPU-seconds, {human_bytes(inputs['memory_bytes'])} of memory for "
+    rows.append(("used", f"{used}{inputs['held_seconds']:,.9g} s"))
     if drivers.reserved_vcpu_seconds is None:
         rows.append(("on", "a shared node: no idle share"))
     else:
@@ -211,7 +212,7 @@ def given(case: WhatIf) -> list[tuple[str, str]]:
 
 
 def unit_of(found: Iterable[Range | None], units: tuple[tuple[float, str], ...]) -> tuple[float, str]:
-    """The largest unit in which the largest figure is at least 1: one for all, so that they compare."""
+    """Return the largest unit in which the largest figure is at least 1, for all of them, so that they compare."""
     largest = max((abs(value) for values in found if values is not None for value in values), default=0.0)
     return next((unit for unit in reversed(units) if largest >= unit[0]), units[0])
 
@@ -224,8 +225,8 @@ def heading(console: "Console", last: str = "") -> None:
     console.print(f"[dim]{cells('', ('low', 'central', 'high'))}{last}[/]")
 
 
-def figures(console: "Console", label: str, values: Range | None, unit: tuple[float, str], style: str = "") -> None:
-    """A line of two-digit figures; none where there are none."""
+def show_range(console: "Console", label: str, values: Range | None, unit: tuple[float, str], style: str = "") -> None:
+    """Print a line of two-digit figures, if there are any."""
     if values is None:
         return
     numbers = []
@@ -239,11 +240,11 @@ def totals(console: "Console", balance: Estimate, energy: tuple[float, str], mas
     console.print("\n[bold]net[/] = avoided − used; its low is the low of avoided − the high of used")
     heading(console)
     for side in Side:
-        figures(console, f"{side}, energy", balance.energy_joules(side), energy)
-    figures(console, "net, energy", balance.net_energy_joules, energy, "bold")
+        show_range(console, f"{side}, energy", balance.energy_joules(side), energy)
+    show_range(console, "net, energy", balance.net_energy_joules, energy, "bold")
     for side in Side:
-        figures(console, f"{side}, CO2e", balance.co2e_grams(side), mass)
-    figures(console, "net, CO2e", balance.net_co2e_grams, mass, "bold")
+        show_range(console, f"{side}, CO2e", balance.co2e_grams(side), mass)
+    show_range(console, "net, CO2e", balance.net_co2e_grams, mass, "bold")
     grams = balance.net_co2e_grams
     net, unit, of = (balance.net_energy_joules, energy, "") if grams is None else (grams, mass, " CO2e")
     first = two_digits(getattr(net, balance.first) / unit[0])

@@ -1,7 +1,7 @@
-"""Ends a command that does not handle Ctrl-C and SIGTERM itself: at once, at any moment.
+"""Ends a command on Ctrl-C or SIGTERM, immediately and at any moment, unless it handles them itself.
 
-Not by an exception: raised where it may be, in the middle of an import, a callback or a finalizer, it would be shown as
-a traceback or be swallowed. This module imports nothing that is read from a file: until it is there, nothing is heard.
+It raises no exception: in the middle of an import, a callback or a finalizer, that would be shown as a traceback or be
+lost. This module imports no other file, since signals are not handled until it is loaded.
 """
 
 import os
@@ -11,33 +11,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIGINT = 2
-_undone: "list[Callable[[], object]]" = []  # what has to be done before the end
+_cleanups: "list[Callable[[], object]]" = []  # called before the process ends
 
 
 def leave(number: int, frame: object = None) -> None:
-    """Undo what is half done, say one line for Ctrl-C, and end with 128 plus the number of the signal."""
-    for undo in reversed(_undone):
-        try:  # noqa: SIM105 - contextlib may be half imported just now
-            undo()
+    """Run the clean-ups, print a line for Ctrl-C, and exit with 128 plus the number of the signal."""
+    for clean_up in reversed(_cleanups):
+        try:  # noqa: SIM105 - contextlib may be half imported
+            clean_up()
         except Exception:
-            pass  # the line below is still to be said
+            pass  # the line below is still printed
     if number == SIGINT:
         clear = b"\r\x1b[K\x1b[?25h" if os.isatty(2) else b""  # a progress bar hides the cursor
         try:  # noqa: SIM105
             os.write(2, clear + b"compressor: interrupted\n")
         except OSError:
-            pass  # nobody listens
+            pass  # standard error is closed
     os._exit(128 + number)
 
 
-class Undoing:
-    """Has `undo` called where the block is left by a signal; it must bear that at any moment of the block."""
+class CleanUpOnSignal:
+    """Calls `clean_up` if a signal ends the process within the block, at any moment of it."""
 
-    def __init__(self, undo: "Callable[[], object]") -> None:
-        self._undo = undo
+    def __init__(self, clean_up: "Callable[[], object]") -> None:
+        self._clean_up = clean_up
 
     def __enter__(self) -> None:
-        _undone.append(self._undo)
+        _cleanups.append(self._clean_up)
 
     def __exit__(self, *error: object) -> None:
-        _undone.remove(self._undo)
+        _cleanups.remove(self._clean_up)

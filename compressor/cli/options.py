@@ -1,5 +1,6 @@
-"""What the command line takes: sizes, shares and colours as people write them, and the configuration file."""
+"""Options of the command line: sizes, shares and colours as people write them, and the configuration file."""
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -12,22 +13,23 @@ from compressor.errors import CompressorError, SettingsError
 from compressor.settings import Access, ContentCredentials, Delivery, Effort, Format, Metadata, Subsampling
 
 PREFIX = "COMPRESSOR_"
+NUMBER_MAX = 1e24  # more than all bytes in the world, and no product overflows
 UNITS = {"": 1, "b": 1}
 UNITS |= {f"{prefix}ib": 1 << 10 * power for power, prefix in enumerate("kmgt", 1)}
 UNITS |= {f"{prefix}b": 10 ** (3 * power) for power, prefix in enumerate("kmgt", 1)}
 
 
 class UsageError(CompressorError):
-    """The command can't be meant like that: exit code 2."""
+    """A command with wrong or contradictory options: exit code 2."""
 
 
 def size(value: str | int) -> int:
-    """Bytes from "1048576", "1024KiB", "1.5 MiB" or "2GB" (10**9)."""
+    """Parse a size in bytes: "1048576", "1024KiB", "1.5 MiB" or "2GB" (2 * 10**9)."""
     text = str(value).strip()
     unit = text.lstrip("0123456789.").strip().lower()
-    number = text[: len(text) - len(text.lstrip("0123456789."))]
+    digits = text[: len(text) - len(text.lstrip("0123456789."))]
     try:
-        bytes_ = float(number) * UNITS[unit]
+        bytes_ = float(digits) * UNITS[unit]
     except (KeyError, ValueError):
         raise typer.BadParameter(f"{text!r} is not a size such as 65536, 512KiB, 256MiB or 2GiB") from None
     if bytes_ != int(bytes_):
@@ -36,17 +38,36 @@ def size(value: str | int) -> int:
 
 
 def share(value: str | float) -> float:
-    """A fraction from "0.05" or "5%"."""
+    """Parse a share: "0.05" or "5%"."""
     text = str(value).strip()
     try:
-        # Divided in decimal by shifting the point, so that 7% is 0.07 and not 0.07000000000000001.
+        # Divided by shifting the decimal point, so that 7% is 0.07 and not 0.07000000000000001.
         return float(f"{text[:-1].strip()}e-2") if text.endswith("%") else float(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a share such as 0.05 or 5%") from None
 
 
+def number(value: str | float) -> float:
+    """Parse a number such as 60 or 1e9, up to NUMBER_MAX."""
+    try:
+        result = float(value)
+    except ValueError:
+        result = math.nan
+    if not abs(result) <= NUMBER_MAX:
+        raise typer.BadParameter(f"{value!r} is not a number such as 60 or 1e9")
+    return result
+
+
+def not_negative(value: str | float) -> float:
+    """Parse a number, 0 or more."""
+    result = number(value)
+    if result < 0:
+        raise typer.BadParameter(f"{value!r} is negative")
+    return result
+
+
 def color(text: str | None) -> tuple[int, int, int] | None:
-    """(r, g, b) from "255,255,255"."""
+    """Parse a colour: (r, g, b) from "255,255,255"."""
     if text is None:
         return None
     try:
@@ -59,11 +80,10 @@ def color(text: str | None) -> tuple[int, int, int] | None:
 def configuration(
     path: Path, options: Mapping[str, set[str]], repeatable: Mapping[str, set[str]]
 ) -> dict[str, dict[str, Any]]:
-    """Defaults for every command from a TOML file of `name = value` lines.
+    """Return the defaults of every command from a TOML file of `name = value` lines.
 
-    options     the names that each command takes; a name that no command takes is an error, since it would
-                otherwise be ignored silently
-    repeatable  those of them that may be given more than once: a list in the file
+    options     the names that each command takes; a name that no command takes is an error, not ignored
+    repeatable  the names that may be given more than once: a list in the file
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -75,7 +95,7 @@ def configuration(
     known = set().union(*options.values())
     for name, value in values.items():
         if name not in known:
-            raise UsageError(f"{path}: {name} is not an option; there are {', '.join(sorted(known))}")
+            raise UsageError(f"{path}: {name} is not an option; the options are {', '.join(sorted(known))}")
         if isinstance(value, dict):
             raise UsageError(f"{path}: {name} is a table, must be a value")
 
@@ -92,7 +112,7 @@ def configuration(
 
 
 def option(name: str, help: str, **more: Any) -> Any:
-    """An option with the name it has everywhere: `--min-saving`, COMPRESSOR_MIN_SAVING, min_saving in the file."""
+    """Return an option with one name everywhere: `--min-saving`, COMPRESSOR_MIN_SAVING, min_saving in the file."""
     flag = f"--{name.replace('_', '-')}"
     return typer.Option(flag, help=help, envvar=f"{PREFIX}{name.upper()}", show_envvar=False, **more)
 
@@ -106,59 +126,62 @@ Out = Annotated[
         "--output",
         "-o",
         metavar="OUT",
-        help="A file, a folder, or - for standard output. Otherwise NAME.compressed.SUFFIX beside the input.",
+        help="A file, a folder, or - for standard output. Default: NAME.compressed.SUFFIX next to the input.",
         show_default=False,
     ),
 ]
-Quality = Annotated[int, option("quality", "1 to 100: looks as libjpeg-turbo's 4:2:0 does at that quality.")]
-TargetScore = Annotated[float | None, option("target_score", "Lowest SSIMULACRA2 allowed, 0 to 100.", metavar="SCORE")]
+Quality = Annotated[int, option("quality", "1 to 100: the visual quality of libjpeg-turbo's 4:2:0 at that setting.")]
+TargetScore = Annotated[float | None, option("target_score", "Minimum SSIMULACRA2 score, 0 to 100.", metavar="SCORE")]
 MaxBytes = Annotated[
-    int | None, option("max_bytes", "Largest result allowed, such as 200KiB.", parser=size, metavar="SIZE")
+    int | None, option("max_bytes", "Maximum size of the result, such as 200KiB.", parser=size, metavar="SIZE")
 ]
 Lossless = Annotated[bool, option("lossless", "Keep every coefficient (JPEG) or pixel (PNG).")]
-Effort_ = Annotated[Effort, option("effort", "How hard to try; fast needs one pass over the image.")]
-Format_ = Annotated[Format, option("format", "Of the result; keep: the source's own.")]
-Subsampling_ = Annotated[Subsampling, option("subsampling", "Of the chroma; auto: the source's own, or 4:2:0.")]
-Metadata_ = Annotated[
-    Metadata, option("metadata", "What to keep of it; color: profile and orientation; strip: the orientation alone.")
+EffortOption = Annotated[Effort, option("effort", "CPU time to spend on compression; fast makes one pass.")]
+FormatOption = Annotated[Format, option("format", "Format of the result; keep: the source's.")]
+SubsamplingOption = Annotated[Subsampling, option("subsampling", "Chroma subsampling; auto: the source's, or 4:2:0.")]
+MetadataOption = Annotated[
+    Metadata, option("metadata", "What to keep; color: colour profile and orientation; strip: orientation only.")
 ]
-ContentCredentials_ = Annotated[
+ContentCredentialsOption = Annotated[
     ContentCredentials,
-    option("content_credentials", "A file with content credentials (C2PA): drop them, or give it back unchanged."),
+    option(
+        "content_credentials", "For files with content credentials (C2PA): drop them, or return the file unchanged."
+    ),
 ]
 Background = Annotated[
-    str | None, option("background", "Behind transparent pixels in a JPEG, such as 255,255,255.", metavar="R,G,B")
+    str | None,
+    option("background", "Background of transparent pixels in a JPEG, such as 255,255,255.", metavar="R,G,B"),
 ]
 MinSaving = Annotated[
     float,
     option(
         "min_saving",
-        "Give the input back where less than this share is saved, such as 5%.",
+        "Return the input if less than this share is saved, such as 5%.",
         parser=share,
         metavar="SHARE",
         show_default="0%",
     ),
 ]
-Delivery_ = Annotated[
+DeliveryOption = Annotated[
     Delivery | None,
     option(
         "delivery",
-        "safe: nothing leaves before it is known to be smaller and right; immediate: as it is made.",
+        "safe: output starts once the result is verified and smaller; immediate: as it is encoded.",
         show_default="safe",
     ),
 ]
-Server = Annotated[
-    str | None, option("server", "Have a running service do it.", metavar="HOST:PORT", show_default=False)
+ServerOption = Annotated[
+    str | None, option("server", "Use a running service.", metavar="HOST:PORT", show_default=False)
 ]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite OUT where it exists.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the report alone, as one line of JSON.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing OUT.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
 
 
-# --- of `serve`; names and defaults are those of service.server.ServerConfig, which is slow to import ----------------
+# --- of `serve`; names and defaults as in service.server.ServerConfig, which is slow to import ----------------------
 
 
 def address(text: str) -> str:
-    """host:port, checked as far as it can be without asking the network."""
+    """Check the form of HOST:PORT."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise typer.BadParameter(f"{text!r} is not HOST:PORT such as 127.0.0.1:50051 or [::]:50051")
@@ -166,67 +189,76 @@ def address(text: str) -> str:
 
 
 def address_or_none(text: str | None) -> str | None:
-    """host:port, or None from "none"."""
+    """Check the form of HOST:PORT; None for "none"."""
     return None if text is None or text.lower() == "none" else address(text)
 
 
 Address = Annotated[
-    str, option("address", "Of the service; port 0 takes a free one.", parser=address, metavar="HOST:PORT")
+    str, option("address", "Address of the service; port 0 takes a free port.", parser=address, metavar="HOST:PORT")
 ]
 MetricsAddress = Annotated[
     str | None,
-    option("metrics_address", "Of /metrics, /healthz, /readyz; or none.", parser=address_or_none, metavar="HOST:PORT"),
+    option(
+        "metrics_address",
+        "Address of /metrics, /healthz and /readyz; or none.",
+        parser=address_or_none,
+        metavar="HOST:PORT",
+    ),
 ]
 MemoryBudget = Annotated[
     int,
     option(
         "memory_budget",
-        "What all calls together may reserve.",
+        "Memory that all calls together may reserve.",
         parser=size,
         metavar="SIZE",
         show_default="256MiB",
     ),
 ]
 SpoolDir = Annotated[
-    str | None, option("spool_dir", "Folder for what outgrows memory; not a memory-backed one.", metavar="DIR")
+    str | None, option("spool_dir", "Directory for temporary data, on a disk (not tmpfs).", metavar="DIR")
 ]
 SpoolBudget = Annotated[
-    int | None, option("spool_budget", "Disk space for all calls together.", parser=size, metavar="SIZE")
+    int | None, option("spool_budget", "Disk space that all calls together may use.", parser=size, metavar="SIZE")
 ]
 WindowBytes = Annotated[
     int,
     option(
         "window_bytes",
-        "HTTP/2 window of a call; a call moves at most one a round trip.",
+        "HTTP/2 window of a call: the most it can receive in a round trip.",
         parser=size,
         metavar="SIZE",
         show_default="128KiB",
     ),
 ]
-IdleSeconds = Annotated[float, option("idle_seconds", "A call whose client does not move for so long is ended.")]
-CallsMax = Annotated[int, option("calls_max", "Calls at work at a time.")]
-DrainSeconds = Annotated[float, option("drain_seconds", "From not serving to refusing calls, on SIGTERM.")]
-GraceSeconds = Annotated[float, option("grace_seconds", "For calls that run then.")]
-TlsCert = Annotated[str | None, option("tls_cert", "Certificate chain to show, PEM.", metavar="FILE")]
-TlsKey = Annotated[str | None, option("tls_key", "Its private key, PEM.", metavar="FILE")]
+IdleSeconds = Annotated[float, option("idle_seconds", "End a call whose client neither sends nor reads for this long.")]
+MaxConcurrentCalls = Annotated[int, option("max_concurrent_calls", "Calls that run at the same time.")]
+DrainSeconds = Annotated[
+    float, option("drain_seconds", "After SIGTERM: time from reporting not serving to rejecting calls.")
+]
+GraceSeconds = Annotated[float, option("grace_seconds", "After that: time for running calls to end.")]
+TlsCert = Annotated[str | None, option("tls_cert", "Certificate chain to present, PEM.", metavar="FILE")]
+TlsKey = Annotated[str | None, option("tls_key", "Private key of the certificate, PEM.", metavar="FILE")]
 TlsClientCa = Annotated[
-    str | None, option("tls_client_ca", "Clients must show a certificate of this authority, PEM.", metavar="FILE")
+    str | None, option("tls_client_ca", "Authority that client certificates must come from, PEM.", metavar="FILE")
 ]
 TokenFile = Annotated[
-    str | None, option("token_file", "Calls need one of its bearer tokens, a line each.", metavar="FILE")
+    str | None, option("token_file", "Bearer tokens, one per line; a call needs one of them.", metavar="FILE")
 ]
 
 
-# --- of those who connect to a service, together with tls_cert and tls_key ------------------------------------------
+# --- of clients of a service, together with tls_cert and tls_key ---------------------------------------------------
 
 TlsCa = Annotated[
     str | None,
-    option("tls_ca", "TLS, with a service whose certificate comes from this authority, PEM.", metavar="FILE"),
+    option("tls_ca", "Use TLS, with a service certificate from this authority, PEM.", metavar="FILE"),
 ]
-ClientTokenFile = Annotated[str | None, option("token_file", "Its first line is sent as bearer token.", metavar="FILE")]
+ClientTokenFile = Annotated[
+    str | None, option("token_file", "File whose first line is sent as a bearer token.", metavar="FILE")
+]
 
 
 def access(tls_ca: str | None, tls_cert: str | None, tls_key: str | None, token_file: str | None) -> Access:
-    """The files to connect with, by paths that hold in other processes, too."""
+    """Return the files to connect with, as absolute paths: other processes use them, too."""
     paths = {"tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key, "token_file": token_file}
     return Access(**{name: path and os.path.abspath(path) for name, path in paths.items()})

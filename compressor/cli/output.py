@@ -1,4 +1,4 @@
-"""What the command line leaves behind: files that appear only when they are complete, and lines people want to read."""
+"""The command line's output: where results go, tables, bars and lines for people."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from compressor.cli.options import UsageError
 from compressor.humanize import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds
 from compressor.settings import Outcome, Report, Settings, Source
-from compressor.settings import Path as Way
+from compressor.settings import Path as CodingPath
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 STANDARD = "-"  # standard input or output, in place of a file's name
 SUFFIXES = {"jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"), "png": (".png",), "webp": (".webp",), "avif": (".avif",)}
-WAYS = {
-    Way.NONE: "not decoded",
-    Way.LOSSLESS: "lossless",
-    Way.COEFFICIENTS: "requantized, no pixels made",
-    Way.PIXELS: "through pixels",
+PATH_TITLES = {
+    CodingPath.NONE: "not decoded",
+    CodingPath.LOSSLESS: "lossless",
+    CodingPath.COEFFICIENTS: "requantized, without decoding to pixels",
+    CodingPath.PIXELS: "decoded to pixels",
 }
 PROGRESS_AFTER_SECONDS = 1.0
 
@@ -37,22 +37,22 @@ PROGRESS_AFTER_SECONDS = 1.0
 
 
 def with_suffix_of(name: str, format: str) -> str:
-    """`name` as a file of `format` is called; unchanged where its suffix already says so or the format has none."""
+    """Return `name` with a suffix of `format`; unchanged if it already has one or the format has none."""
     suffixes = SUFFIXES.get(format, ())
     path = Path(name)
     return name if not suffixes or path.suffix.lower() in suffixes else path.stem + suffixes[0]
 
 
 def target(source: str, out: str | None, format: str) -> Path:
-    """Where the result goes.
+    """Return the path of the result.
 
-    out     None: beside the source, as NAME.compressed.SUFFIX; a folder: in it, under the source's name; else that file
-    format  of the result; "keep" and "auto" where it is not known yet
+    out     None: next to the source, as NAME.compressed.SUFFIX; a folder: in it, by the source's name; else that file
+    format  of the result; "keep" and "auto" while it is not known
     """
     if out is not None and not Path(out).is_dir():
-        return Path(os.path.realpath(out))  # a link is written through, not replaced
+        return Path(os.path.realpath(out))  # the target of a link is replaced, not the link
     if source == STANDARD:
-        raise UsageError(f"{out}: is a folder; what comes from standard input needs a file name")
+        raise UsageError(f"{out} is a folder; an image from standard input needs a file name")
     name = with_suffix_of(Path(source).name, format)
     if out is not None:
         return Path(out) / name
@@ -60,13 +60,13 @@ def target(source: str, out: str | None, format: str) -> Path:
 
 
 def check_target(source: str, path: Path, force: bool) -> None:
-    """Refuse to write over the source, ever, and over anything else unless told to."""
+    """Raise UsageError if `path` is the source, or, without `force`, another file."""
     if not path.exists():
         return
     if source != STANDARD and Path(source).exists() and path.samefile(source):
-        raise UsageError(f"{path}: is the input, which is never modified; give another -o")
+        raise UsageError(f"{path} is the input, which is never modified; give another -o")
     if path.is_file() and not force:
-        raise UsageError(f"{path}: exists; --force overwrites it")
+        raise UsageError(f"{path} exists; --force overwrites it")
 
 
 class Draft:
@@ -119,7 +119,7 @@ class Draft:
 
 
 def write_stream(chunks: Iterable[bytes], out: str) -> None:
-    """Write to standard output, or to a device or a pipe that can't be renamed."""
+    """Write to standard output, a device or a pipe."""
     with contextlib.ExitStack() as stack:
         file = sys.stdout.buffer if out == STANDARD else stack.enter_context(open(out, "wb"))
         for chunk in chunks:
@@ -128,7 +128,7 @@ def write_stream(chunks: Iterable[bytes], out: str) -> None:
 
 
 def is_stream(out: str | None) -> bool:
-    """Whether `out` can't be renamed to: standard output, a device, a pipe."""
+    """Return whether `out` is standard output, a device or a pipe, to which no file can be renamed."""
     if out is None or out == STANDARD:
         return out == STANDARD
     try:
@@ -142,7 +142,7 @@ def is_stream(out: str | None) -> bool:
 
 
 class Bar:
-    """A progress bar on standard error, where that is a terminal, for what takes longer than a second."""
+    """A progress bar on standard error, if that is a terminal, after PROGRESS_AFTER_SECONDS."""
 
     def __init__(self, name: str, total_bytes: int | None) -> None:
         self._name = name
@@ -173,7 +173,7 @@ class Bar:
             self._progress.start()
 
     def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same chunks, counted as they are taken."""
+        """Yield the chunks, and show how many bytes have been read."""
         for chunk in chunks:
             self._bytes += len(chunk)
             if self._progress is not None:
@@ -204,23 +204,23 @@ def error_console() -> "Console":
     return Console(stderr=True, highlight=False)
 
 
-def as_json(record: Report | Source) -> str:
-    """One line of JSON with the fields of `record`, and for a report what is computed from them."""
+def record_as_json(record: Report | Source) -> str:
+    """Return one line of JSON: the fields of `record`, and for a report the values computed from them."""
     fields = dataclasses.asdict(record)
     if isinstance(record, Report):
         fields |= {"cpu_seconds": record.cpu_seconds, "saved": record.saved}
-    return json.dumps(fields, default=plain)
+    return json.dumps(fields, default=json_value)
 
 
-def plain(value: Any) -> Any:
-    """What JSON has no word for, in one that it has."""
+def json_value(value: Any) -> Any:
+    """Return a value of another type in a form that JSON has."""
     if isinstance(value, Enum):
         return value.value
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def facts(console: "Console", rows: Iterable[tuple[str, str, str]]) -> None:
-    """Print lines of a name, a value and a remark, under each other."""
+    """Print rows of a name, a value and a remark, in columns."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
@@ -232,26 +232,26 @@ def facts(console: "Console", rows: Iterable[tuple[str, str, str]]) -> None:
 def print_report(
     console: "Console", names: tuple[str, str], report: Report, settings: Settings, seconds: float
 ) -> None:
-    """Say what became of an image.
+    """Print the outcome for an image.
 
     names    of the input and of the output; "-" for the standard ones
-    seconds  on the clock, from the first byte read to the last written
+    seconds  wall-clock time, from the first byte read to the last one written
     """
     from rich.markup import escape
 
     color = {Outcome.COMPRESSED: "green", Outcome.UNCHANGED: "yellow", Outcome.LARGER: "red"}[report.outcome]
     reason = f": {report.reason}" if report.reason else ""
-    verdict = "" if report.outcome is Outcome.COMPRESSED else f"  [{color}]{report.outcome.value}[/]{escape(reason)}"
+    outcome = "" if report.outcome is Outcome.COMPRESSED else f"  [{color}]{report.outcome.value}[/]{escape(reason)}"
     before, after = ("stdin" if names[0] == STANDARD else names[0], "stdout" if names[1] == STANDARD else names[1])
-    console.print(f"[bold]{escape(before)}[/] → [bold]{escape(after)}[/]{verdict}", soft_wrap=True)
-    lossy = report.outcome is not Outcome.UNCHANGED and report.path in (Way.COEFFICIENTS, Way.PIXELS)
+    console.print(f"[bold]{escape(before)}[/] → [bold]{escape(after)}[/]{outcome}", soft_wrap=True)
+    lossy = report.outcome is not Outcome.UNCHANGED and report.path in (CodingPath.COEFFICIENTS, CodingPath.PIXELS)
     result = human_format(report.format) + (f", quality {settings.quality}" if lossy and report.format != "png" else "")
     megapixels = report.width * report.height / 1e6
     rows = [
         ("before", human_bytes(report.bytes_in), f"{human_format(report.source_format)}, {extent(report)}"),
         ("after", human_bytes(report.bytes_out), result),
         ("saved", f"[{color} bold]{report.saved:.1%}[/]", human_bytes(report.bytes_in - report.bytes_out)),
-        ("took", human_seconds(seconds), f"{megapixels / seconds:.1f} MP/s, {WAYS[report.path]}"),
+        ("took", human_seconds(seconds), f"{megapixels / seconds:.1f} MP/s, {PATH_TITLES[report.path]}"),
     ]
     if report.score is not None:
         rows.append(("score", f"{report.score:.1f}", "SSIMULACRA2"))
@@ -264,16 +264,16 @@ def print_report(
 
 
 def print_source(console: "Console", name: str, source: Source, bytes_in: int | None) -> None:
-    """Say what was recognised, before anything is done to it."""
+    """Print an image as it was recognised."""
     from rich.markup import escape
 
     console.print(f"[bold]{escape(name)}[/]  {escape(source.description)}", soft_wrap=True)
     rows = [("size", extent(source), f"{source.width * source.height / 1e6:.2f} MP, {source.channels} channels")]
     if bytes_in is not None:
         bits_per_pixel = 8 * bytes_in / (source.width * source.height)
-        rows.append(("file", human_bytes(bytes_in), f"{bits_per_pixel:.2f} bits a pixel"))
+        rows.append(("file", human_bytes(bytes_in), f"{bits_per_pixel:.2f} bits per pixel"))
     if source.quality is not None:
-        rows.append(("quality", f"about {source.quality}", "as libjpeg counts, from its quantization tables"))
+        rows.append(("quality", f"about {source.quality}", "on libjpeg's scale, from its quantization tables"))
     rows.append(("memory", human_bytes(source.reserved_bytes), "reserved to compress it with the default settings"))
     facts(console, rows)
 

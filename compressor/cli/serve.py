@@ -1,4 +1,4 @@
-"""`compressor serve`, and what operators run beside it: `warmup`, `health`."""
+"""`compressor serve`, and the commands for its operators: `warmup`, `health`."""
 
 import sys
 import time
@@ -7,9 +7,17 @@ from typing import Annotated
 import typer
 
 from compressor.cli import options as opt
-from compressor.cli.basis import BASIS, BasisProfile, BasisStorage, OriginalReplaced, basis_of
+from compressor.cli.basis import (
+    BASIS,
+    BasisProfile,
+    BasisStorage,
+    Grid,
+    OriginalReplaced,
+    RegionOption,
+    ReservedVcpus,
+    basis_of,
+)
 from compressor.cli.errors import one_line_errors
-from compressor.cli.footprint import Grid, Region, ReservedVcpus
 from compressor.humanize import human_seconds
 
 
@@ -21,7 +29,7 @@ def serve(
     spool_budget: opt.SpoolBudget = None,
     window_bytes: opt.WindowBytes = 128 << 10,
     idle_seconds: opt.IdleSeconds = 60.0,
-    calls_max: opt.CallsMax = 256,
+    max_concurrent_calls: opt.MaxConcurrentCalls = 256,
     drain_seconds: opt.DrainSeconds = 2.0,
     grace_seconds: opt.GraceSeconds = 30.0,
     tls_cert: opt.TlsCert = None,
@@ -31,7 +39,7 @@ def serve(
     profile: BasisProfile = None,
     storage: BasisStorage = None,
     original_replaced: OriginalReplaced = False,
-    region: Region = None,
+    region: RegionOption = None,
     grid: Grid = None,
     reserved_vcpus: ReservedVcpus = None,
 ) -> None:
@@ -45,7 +53,7 @@ def serve(
 
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
 
-        def say_where(server: Server) -> None:
+        def print_address(server: Server) -> None:
             host = address.rpartition(":")[0]
             metrics = "" if metrics_address is None else f", metrics on http://{metrics_address.rpartition(':')[0]}"
             metrics += f":{server.metrics_port}/metrics" if metrics else ""
@@ -53,11 +61,11 @@ def serve(
             sys.stdout.flush()
 
         footprint = basis_of({name: options.pop(name) for name in BASIS})
-        run_service(ServerConfig(**options, footprint=footprint), on_ready=say_where)
+        run_service(ServerConfig(**options, footprint=footprint), on_ready=print_address)
 
 
 def warmup() -> None:
-    """Compile the kernels ahead of the first image."""
+    """Compile the kernels, so that the first image does not wait for that."""
     with one_line_errors():
         start = time.perf_counter()
         from compressor.calls.codec import warm_up
@@ -68,16 +76,16 @@ def warmup() -> None:
 
 def health(
     address: opt.Address = "127.0.0.1:50051",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 3.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for a response.")] = 3.0,
     tls_ca: opt.TlsCa = None,
     tls_cert: opt.TlsCert = None,
     tls_key: opt.TlsKey = None,
     token_file: opt.ClientTokenFile = None,
 ) -> None:
-    """Ask a service whether it takes requests: exit code 0 or 1.
+    """Check whether a service accepts requests: exit code 0 if it does, else 1.
 
-    With --tls-cert and --tls-key but without --tls-ca, the service must show that very certificate: beside a server,
-    its own settings are enough.
+    With --tls-cert and --tls-key but without --tls-ca, the service must present that same certificate: a probe on its
+    machine needs no other settings than the service.
     """
     with one_line_errors():
         from compressor import client

@@ -1,19 +1,19 @@
-"""The way in: signals are heard before anything slow is imported, and no longer once the command has done its work."""
+"""The entry point. Handles signals before anything slow is imported, and ignores them once the command has ended."""
 
-import _signal  # `signal` gives its numbers names, which takes some milliseconds
+import _signal  # `signal` makes enums of its numbers, which takes some milliseconds
 
 from compressor.cli.interruption import leave
 
 
 def main() -> None:
     """Run the command line."""
-    heard = [number for number in (_signal.SIGINT, _signal.SIGTERM) if _signal.getsignal(number) != _signal.SIG_IGN]
-    for number in heard:
+    handled = [number for number in (_signal.SIGINT, _signal.SIGTERM) if _signal.getsignal(number) != _signal.SIG_IGN]
+    for number in handled:
         _signal.signal(number, leave)
     try:
-        from compressor.cli.app import main as run
+        from compressor.cli.app import dispatch
 
-        run()
+        dispatch()
     finally:
-        for number in heard:  # all is done: what ends now is the interpreter, and nobody waits for that
+        for number in handled:  # only the interpreter has yet to shut down
             _signal.signal(number, _signal.SIG_IGN)

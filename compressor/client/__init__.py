@@ -1,8 +1,18 @@
-"""Clients of the service: `Client`, which is the one to take, and `AsyncClient` with the same verbs."""
+"""Clients of the service: `Client`, and `AsyncClient` with the same methods for event loops. Prefer `Client`."""
 
 from compressor.client.access import check_access, connect, health
-from compressor.client.aio import AsyncClient, AsyncStream
-from compressor.client.sync import Client, Stream
+from compressor.client.aio import AsyncClient, AsyncResultStream
+from compressor.client.sync import Client, ResultStream
 from compressor.settings import Access, Result
 
-__all__ = ["Access", "AsyncClient", "AsyncStream", "Client", "Result", "Stream", "check_access", "connect", "health"]
+__all__ = [
+    "Access",
+    "AsyncClient",
+    "AsyncResultStream",
+    "Client",
+    "Result",
+    "ResultStream",
+    "check_access",
+    "connect",
+    "health",
+]

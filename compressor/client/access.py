@@ -1,4 +1,4 @@
-"""Connections to a service that asks for TLS, client certificates or tokens, by files."""
+"""Connections to a service that requires TLS, client certificates or tokens, from files."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from compressor import credentials
-from compressor.client import transfer
+from compressor.client.connection import metadata_of
 from compressor.client.sync import Client
 from compressor.errors import SettingsError
 from compressor.settings import Access
@@ -15,33 +15,33 @@ PLAINTEXT = Access()
 
 
 def connect(address: str, access: Access = PLAINTEXT, **options: Any) -> Client:
-    """Return a client with the credentials that files hold. Raises SettingsError where they can't be used.
+    """Return a client with credentials from files. Raises SettingsError if they can't be used.
 
-    options  of Client
+    options  those of `Client`
     """
     return Client(address, credentials=_channel_credentials(access), token=_token(access), **options)
 
 
 def check_access(access: Access) -> None:
-    """Raise SettingsError where the files can't be used, before anything is begun that needs them."""
+    """Raise SettingsError if the files can't be used. Called before any work that needs them."""
     _channel_credentials(access)
     _token(access)
 
 
 def health(address: str, timeout: float = 3.0, access: Access = PLAINTEXT) -> bool:
-    """Return whether the service at `address` takes calls.
+    """Return whether the service at `address` accepts calls.
 
-    With a certificate and no `tls_ca` the service must have that very certificate, under whatever address it is asked:
-    so a probe that runs beside a server needs nothing but the server's own settings.
+    With a certificate but without `tls_ca`, the service must present that same certificate, whatever its address: a
+    probe on the server's machine needs no other settings than the server.
     """
-    own = credentials.identity(access.tls_cert, access.tls_key)
+    own = credentials.read_identity(access.tls_cert, access.tls_key)
     options: list[tuple[str, str]] = []
     if own is not None and access.tls_ca is None:
         secure: grpc.ChannelCredentials | None = grpc.ssl_channel_credentials(own.leaf, own.key, own.chain)
         options = [("grpc.ssl_target_name_override", name.replace("*", "probe")) for name in own.names[:1]]
     else:
         secure = _channel_credentials(access)
-    metadata = transfer.metadata_of(_token(access))
+    metadata = metadata_of(_token(access))
     with grpc.secure_channel(address, secure, options) if secure else grpc.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
@@ -52,17 +52,17 @@ def health(address: str, timeout: float = 3.0, access: Access = PLAINTEXT) -> bo
 
 
 def _channel_credentials(access: Access) -> grpc.ChannelCredentials | None:
-    own = credentials.identity(access.tls_cert, access.tls_key)
+    own = credentials.read_identity(access.tls_cert, access.tls_key)
     if access.tls_ca is None:
         if own is not None:
-            problem = "is missing: with tls_cert it must name the authorities that the server's certificate comes from"
+            problem = "is missing: with tls_cert it must name the authorities that issued the server's certificate"
             raise SettingsError("tls_ca", problem)
         return None
-    roots = credentials.authorities("tls_ca", access.tls_ca)
+    roots = credentials.read_authorities("tls_ca", access.tls_ca)
     if own is None:
         return grpc.ssl_channel_credentials(roots)
     return grpc.ssl_channel_credentials(roots, own.key, own.chain)
 
 
 def _token(access: Access) -> str | None:
-    return None if access.token_file is None else credentials.tokens(access.token_file)[0]
+    return None if access.token_file is None else credentials.read_tokens(access.token_file)[0]

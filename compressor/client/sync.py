@@ -1,4 +1,4 @@
-"""The synchronous client: one thread's view of a call, and always the right status."""
+"""The synchronous client. Unlike the asynchronous one, it always receives the status of a call."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,19 +9,21 @@ import grpc
 
 from compressor import inputs, wire
 from compressor.client import transfer
-from compressor.client.transfer import Answer, Cut, Input, M, Upload
+from compressor.client.connection import Attempts, Connection
+from compressor.client.transfer import Input, M, RequestBuilder, ResponseReader, SplitSource
 from compressor.errors import BusyError, CompressorError, IncompleteError
 from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
-from compressor.v1 import compressor_pb2_grpc as rpc
 
 T = TypeVar("T")
 
 
 class _Requests(Generic[M]):
-    """Requests, which gRPC pulls on a thread of its own, and what the caller's own iterator raised there.
+    """Requests that gRPC reads on a thread of its own.
 
-    An error of theirs ends the upload without `finish`: the server takes nothing for complete, and answers so.
+    reason  the error that the caller's iterator raised there, or None
+
+    Such an error ends the upload without `finish`, so that the server rejects it as incomplete.
     """
 
     def __init__(self, requests: Iterator[M]) -> None:
@@ -41,16 +43,16 @@ class _Requests(Generic[M]):
             raise StopIteration from None
 
 
-class Stream:
-    """A result on its way: an iterator of chunks, with `source` as soon as it is known and `report` at the end.
+class ResultStream:
+    """The result of a call: an iterator of chunks, with `source` once it is known and `report` after the last chunk.
 
-    Chunks that were followed by an error are void. Leaving the context before the end cancels the call.
+    Chunks followed by an error are invalid. Leaving the context before the end cancels the call.
     """
 
     def __init__(
         self, stub: Any, requests: Iterator[pb.CompressRequest], notices: tuple[str, ...], **options: Any
     ) -> None:
-        self._answer = Answer(notices)
+        self._response = ResponseReader(notices)
         self._requests = _Requests(requests)
         self._call = stub.Compress(self._requests, **options)
 
@@ -63,11 +65,11 @@ class Stream:
                 return chunk
 
     def _pull(self) -> bytes:
-        """Take one response: its chunk, or b"" where it carries none."""
+        """Receive one message; return its chunk, or b"" if it has none."""
         try:
-            return self._answer.take(next(self._call))
+            return self._response.read(next(self._call))
         except StopIteration:
-            self._answer.finished()
+            self._response.finished()
             raise
         except grpc.RpcError as error:
             raise self._requests.reason or transfer.error_of(error) from None
@@ -77,24 +79,24 @@ class Stream:
 
     @property
     def source(self) -> Source:
-        """What the server recognised; waits for it."""
-        while self._answer.source is None:
+        """The source, as the service recognised it; waits until it is known."""
+        while self._response.source is None:
             try:
                 self._pull()
             except StopIteration:
-                raise IncompleteError("the answer ended before it named the source") from None
-        return self._answer.source
+                raise IncompleteError("the response ended before it named the source") from None
+        return self._response.source
 
     @property
     def report(self) -> Report:
-        """What was done; known after the last chunk."""
-        return self._answer.finished()
+        """The report; known after the last chunk."""
+        return self._response.finished()
 
     def close(self) -> None:
         """Cancel the call, unless it has ended."""
         self._call.cancel()
 
-    def __enter__(self) -> "Stream":
+    def __enter__(self) -> "ResultStream":
         return self
 
     def __exit__(
@@ -103,101 +105,75 @@ class Stream:
         self.close()
 
 
-class Client:
-    """Has images compressed by a service.
+class Client(Connection):
+    """A client that sends images to a service to be compressed.
 
         with Client("localhost:50051") as client:
             result = client.compress("photo.jpg", quality=80)
 
-    timeout       seconds for a call with all its retries; None: no limit
-    retries       how often a call that found the service full is made again, after the time the service asks for
-    chunk_bytes   of image in a message
-    window_bytes  HTTP/2 window of a call: what may arrive before it is read. It caps a download at window / RTT
-    credentials   of grpc.ssl_channel_credentials(…) for TLS
-    token         sent as `authorization: Bearer TOKEN`
-    Threads may share a client: it is one connection.
+    Its options are those of `Connection`. Threads may share a client: it is one connection.
     """
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        timeout: float | None = None,
-        retries: int = 5,
-        chunk_bytes: int = wire.CHUNK_BYTES,
-        window_bytes: int = 1 << 20,
-        credentials: grpc.ChannelCredentials | None = None,
-        token: str | None = None,
-    ) -> None:
-        options = transfer.channel_options(window_bytes)
-        if credentials is None:
-            self._channel = grpc.insecure_channel(address, options)
-        else:
-            self._channel = grpc.secure_channel(address, credentials, options)
-        self._stub = rpc.CompressorServiceStub(self._channel)
-        self._timeout = timeout
-        self._retries = retries
-        self._chunk_bytes = chunk_bytes
-        self._metadata = transfer.metadata_of(token)
+    def _open_channel(self, options: list[tuple[str, int]]) -> grpc.Channel:
+        if self.credentials is None:
+            return grpc.insecure_channel(self.address, options)
+        return grpc.secure_channel(self.address, self.credentials, options)
 
     def compress(self, source: Input, **settings: Any) -> Result:
         """Compress bytes, a path, a binary file, a NumPy array (h, w) or (h, w, c) of uint8, a Pillow image, or chunks.
 
-        Where the service is full, the call is made again, unless the source is a file or an iterator, which is used up.
-        Raises the errors of compressor.errors as the service raised them, and CallError for the rest.
+        A call that is rejected as busy is retried, unless the source is a file or an iterator, which can be read once.
+        Raises the errors of compressor.errors that the service raised, and CallError for any other failure.
         """
-        wanted = Settings(**settings)
+        checked = Settings(**settings)
 
-        def once(timeout: float | None) -> Result:
-            with self._stream(transfer.cut(source, self._chunk_bytes, wanted), wanted, timeout) as stream:
+        def call(timeout: float | None) -> Result:
+            with self._stream(transfer.split(source, self.chunk_bytes, checked), checked, timeout) as stream:
                 data = b"".join(stream)
                 return Result(data, stream.report)
 
-        return self._again(once, inputs.is_replayable(source))
+        return self._retried(call, inputs.is_replayable(source))
 
     def stream(
         self, chunks: "Input | Iterable[Tile]", settings: Settings | None = None, *, raw: Raw | None = None
-    ) -> Stream:
-        """Compress chunks, or with `raw` tiles, as they come, or what `compress` takes; use it as a context.
+    ) -> ResultStream:
+        """Compress chunks as they arrive (with `raw`: tiles), or any source of `compress`. Use it as a context manager.
 
-        A failed call is not repeated.
+        A failed call is not retried.
         """
         settings = settings or Settings()
-        return self._stream(transfer.cut(chunks, self._chunk_bytes, settings, raw), settings, self._timeout)
+        return self._stream(transfer.split(chunks, self.chunk_bytes, settings, raw), settings, self.timeout)
 
-    def _stream(self, cut: Cut, settings: Settings, timeout: float | None) -> Stream:
-        requests = Upload(pb.CompressRequest, self._chunk_bytes).all(settings, cut.raw, cut.parts)
-        return Stream(self._stub, requests, cut.notices, timeout=timeout, metadata=self._metadata)
+    def _stream(self, source: SplitSource, settings: Settings, timeout: float | None) -> ResultStream:
+        requests = RequestBuilder(pb.CompressRequest, self.chunk_bytes).all(settings, source.raw, source.parts)
+        return ResultStream(self._stub, requests, source.notices, timeout=timeout, metadata=self._metadata)
 
     def inspect(self, source: Input, **settings: Any) -> Source:
-        """What the service recognises in a source and would reserve for it. Only the header has to arrive."""
-        wanted = Settings(**settings)
+        """Return the source as the service recognises it, and the memory it would reserve. Needs only the header."""
+        checked = Settings(**settings)
 
-        def once(timeout: float | None) -> Source:
-            cut = transfer.cut(source, self._chunk_bytes, wanted)
-            requests = _Requests(Upload(pb.InspectRequest, self._chunk_bytes).all(wanted, cut.raw, cut.parts))
+        def call(timeout: float | None) -> Source:
+            split = transfer.split(source, self.chunk_bytes, checked)
+            builder = RequestBuilder(pb.InspectRequest, self.chunk_bytes)
+            requests = _Requests(builder.all(checked, split.raw, split.parts))
             try:
                 response = self._stub.Inspect(requests, timeout=timeout, metadata=self._metadata)
             except grpc.RpcError as error:
                 raise requests.reason or transfer.error_of(error) from None
             return wire.source_from_proto(response.source)
 
-        return self._again(once, inputs.is_replayable(source))
+        return self._retried(call, inputs.is_replayable(source))
 
-    def _again(self, once: Callable[[float | None], T], replayable: bool) -> T:
-        """Call, and call again as long as the service is full and time is left."""
-        end = None if self._timeout is None else time.monotonic() + self._timeout
-        tries = 1 + (self._retries if replayable else 0)
+    def _retried(self, call: Callable[[float | None], T], replayable: bool) -> T:
+        attempts = Attempts(self, replayable)
         while True:
-            left = None if end is None else max(0.0, end - time.monotonic())
             try:
-                return once(left)
+                return call(attempts.timeout())
             except BusyError as error:
-                tries -= 1
-                time.sleep(transfer.pause_of(error, tries, end))
+                time.sleep(attempts.pause(error))
 
     def close(self) -> None:
-        """Close the connection; calls that run are cancelled."""
+        """Close the connection; running calls are cancelled."""
         self._channel.close()
 
     def __enter__(self) -> "Client":

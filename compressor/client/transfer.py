@@ -1,10 +1,8 @@
-"""What both clients share: how a source is cut into messages, and how an answer is put together and checked."""
+"""Requests and responses of both clients: a source split into messages, and a response counted and checked."""
 
 import dataclasses
 import itertools
 import os
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -13,7 +11,7 @@ import grpc
 from google.rpc import status_pb2
 
 from compressor import inputs, wire
-from compressor.errors import BusyError, CompressorError, IncompleteError
+from compressor.errors import CompressorError, IncompleteError
 from compressor.inputs import Kind
 from compressor.settings import Raw, Report, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
@@ -26,51 +24,36 @@ Input: TypeAlias = "str | os.PathLike[str] | Bytes | BinaryIO | numpy.ndarray | 
 M = TypeVar("M")  # pb.CompressRequest or pb.InspectRequest
 
 DETAILS = "grpc-status-details-bin"
-MCU_ROWS = 16  # lines of the tallest MCU (T.81 A.2.4): tiles of that height make tile rows without waiting
+MCU_ROWS = 16  # lines of the tallest MCU (T.81 A.2.4): a tile row of that height can be coded at once
 
 
-def channel_options(window_bytes: int) -> list[tuple[str, int]]:
-    """Options of the client's side. They bound what a stalled download keeps in this process."""
-    return [
-        ("grpc.max_receive_message_length", wire.MESSAGE_BYTES_MAX),
-        ("grpc.http2.bdp_probe", 0),
-        ("grpc.http2.lookahead_bytes", window_bytes),  # is ignored where BDP probing is on
-        ("grpc.keepalive_time_ms", 60_000),  # the server allows a ping every 30 s
-        ("grpc.keepalive_timeout_ms", 20_000),
-    ]
+# --- requests -------------------------------------------------------------------------------------------------------
 
 
-def metadata_of(token: str | None) -> tuple[tuple[str, str], ...] | None:
-    """What every call carries."""
-    return (("authorization", f"Bearer {token}"),) if token else None
+class SplitSource(NamedTuple):
+    """A source split into parts.
 
-
-# --- up -----------------------------------------------------------------------------------------------------------
-
-
-class Cut(NamedTuple):
-    """A source as it is sent.
-
-    raw      geometry and metadata of tiles; None where parts are chunks of a file
-    notices  what the source lost here already, for the report
+    raw      geometry and metadata of tiles; None if the parts are chunks of a file
+    parts    iterable of Bytes or of Tile; for the asynchronous client also an asynchronous one
+    notices  losses in the conversion of the source, for the report
     """
 
     raw: Raw | None
-    parts: Any  # iterable of Bytes or of Tile; of an asynchronous client also an asynchronous one
+    parts: Any
     notices: tuple[str, ...] = ()
 
 
-def cut(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = None) -> Cut:
-    """Return a source as chunks, or as raw tiles. A path is opened when a chunk is pulled.
+def split(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = None) -> SplitSource:
+    """Split a source into chunks, or into raw tiles. A path is opened when the first chunk is read.
 
-    Raises UnsupportedError for a Pillow image that has lost what `lossless` would keep.
+    Raises UnsupportedError for a Pillow image that has already lost what `lossless` would keep.
     """
     if raw is not None:
-        return Cut(raw, inputs.tiles_of(source))
+        return SplitSource(raw, inputs.tiles_of(source))
     kind = inputs.kind_of(source)
     if kind is Kind.ARRAY:
         raw = raw_of(source, chunk_bytes)
-        return Cut(raw, tiles_of(source, raw))
+        return SplitSource(raw, tiles_of(source, raw))
     if kind is Kind.PICTURE:
         from compressor import raster
 
@@ -78,15 +61,14 @@ def cut(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = Non
         settings.check_loss(picture.loss, settings.format_of_raw(picture.raw.channels).value)
         tiling = raw_of(picture.pixels, chunk_bytes)
         raw = dataclasses.replace(picture.raw, tile_width=tiling.tile_width, tile_height=tiling.tile_height)
-        return Cut(raw, tiles_of(picture.pixels, raw), picture.notices)
-    return Cut(None, inputs.chunks_of(source, kind, chunk_bytes))
+        return SplitSource(raw, tiles_of(picture.pixels, raw), picture.notices)
+    return SplitSource(None, inputs.chunks_of(source, kind, chunk_bytes))
 
 
 def raw_of(array: "numpy.ndarray[Any, Any]", chunk_bytes: int) -> Raw:
-    """How to cut (h, w, c) or (h, w) uint8 samples into tiles.
+    """Return the geometry of (h, w, c) or (h, w) uint8 samples, in tiles of about `chunk_bytes`.
 
-    Tiles are as wide as the image and as tall as about `chunk_bytes` make them; where 16 rows would pass 1 MiB,
-    they are narrower.
+    Tiles are as wide as the image, or narrower where 16 rows would exceed 1 MiB.
     """
     height, width, channels = inputs.shape_of(array)
     row_bytes = width * channels
@@ -104,17 +86,17 @@ def raw_of(array: "numpy.ndarray[Any, Any]", chunk_bytes: int) -> Raw:
 
 
 def tiles_of(array: "numpy.ndarray[Any, Any]", raw: Raw) -> Iterator[Tile]:
-    """The tiles of an array in raster order."""
+    """Yield the tiles of an array in raster order."""
     for y in range(0, raw.height, raw.tile_height):
         for x in range(0, raw.width, raw.tile_width):
             yield Tile(x, y, array[y : y + raw.tile_height, x : x + raw.tile_width].tobytes())
 
 
-class Upload(Generic[M]):
-    """The messages of an upload, ending with a `finish` that counts what was sent.
+class RequestBuilder(Generic[M]):
+    """Builds the messages of an upload, ending with a `finish` of the length and checksum of what was sent.
 
-    for part in chunks: for message in upload.messages(part): send(message)
-    send(upload.finish())
+    for part in chunks: for message in builder.messages(part): send(message)
+    send(builder.finish())
     """
 
     def __init__(self, kind: Callable[..., M], chunk_bytes: int) -> None:
@@ -124,14 +106,14 @@ class Upload(Generic[M]):
         self._crc32c = 0
 
     def start(self, settings: Settings, raw: Raw | None) -> list[M]:
-        """Return what comes before the first byte. Raises LimitError for metadata that no message can take."""
+        """Return the messages before the first byte. Raises LimitError for metadata that fit in no message."""
         start = [self._kind(settings=wire.settings_to_proto(settings))]
         if raw is not None:
             start.append(self._kind(raw=wire.raw_to_proto(raw)))
         return start
 
     def messages(self, part: Bytes | Tile) -> Iterator[M]:
-        """A part of the image, cut to the size of messages."""
+        """Yield a part of the image, split to the size of messages."""
         if isinstance(part, Tile):
             self._count(part.pixels)
             yield self._kind(tile=wire.tile_to_proto(part))
@@ -147,11 +129,11 @@ class Upload(Generic[M]):
         self._crc32c = google_crc32c.extend(self._crc32c, data)
 
     def finish(self) -> M:
-        """The last message."""
+        """Return the last message."""
         return self._kind(finish=pb.Finish(total_bytes=self._bytes, crc32c=self._crc32c))
 
     def all(self, settings: Settings, raw: Raw | None, parts: Iterable[Bytes | Tile]) -> Iterator[M]:
-        """Return the whole upload. What can't be announced is refused at once."""
+        """Return all messages of an upload. Raises LimitError as `start`, before the first one is read."""
         return itertools.chain(self.start(settings, raw), self._rest(parts))
 
     def _rest(self, parts: Iterable[Bytes | Tile]) -> Iterator[M]:
@@ -160,13 +142,13 @@ class Upload(Generic[M]):
         yield self.finish()
 
 
-# --- down ---------------------------------------------------------------------------------------------------------
+# --- responses ------------------------------------------------------------------------------------------------------
 
 
-class Answer:
-    """What came back so far, counted and checked.
+class ResponseReader:
+    """The response to a Compress call, counted and checked.
 
-    notices  of this side, which come before those of the report
+    notices  of the client, put before those of the report
     """
 
     def __init__(self, notices: tuple[str, ...] = ()) -> None:
@@ -176,8 +158,8 @@ class Answer:
         self._bytes = 0
         self._crc32c = 0
 
-    def take(self, response: pb.CompressResponse) -> bytes:
-        """The chunk of a response, or b"" where it carries none. A failure in band is raised."""
+    def read(self, response: pb.CompressResponse) -> bytes:
+        """Return the chunk of a message, or b"" if it has none. Raises a failure sent in band."""
         match response.WhichOneof("part"):
             case "chunk":
                 chunk = response.chunk
@@ -200,25 +182,14 @@ class Answer:
             raise IncompleteError(f"{sent} were sent, {self._bytes} with {self._crc32c:08x} arrived")
 
     def finished(self) -> Report:
-        """The report; the end of an answer that has none was not its end."""
+        """Return the report. Raises IncompleteError if none was received."""
         if self.report is None:
-            raise IncompleteError("the answer ended without a report: it was cut off")
+            raise IncompleteError("the response ended without a report: it was cut off")
         return self.report
 
 
-def pause_of(error: BusyError, tries: int, end: float | None) -> float:
-    """Seconds to wait before the next try; raises `error` where none is left or it would come after `end` (monotonic).
-
-    Spread over half as much again, so that those who were turned away together do not come back together.
-    """
-    pause = error.retry_after_seconds * random.uniform(1, 1.5)
-    if tries == 0 or (end is not None and time.monotonic() + pause >= end):
-        raise error
-    return pause
-
-
 def error_of(error: grpc.RpcError) -> CompressorError:
-    """The error that a status stands for, with its fields where it carries our details."""
+    """Return the error of a status, with its fields if the status has a Failure among its details."""
     trailing: Any = error.trailing_metadata()
     for key, value in trailing or ():
         if key == DETAILS:

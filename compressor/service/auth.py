@@ -1,4 +1,4 @@
-"""Who may call: TLS, client certificates and bearer tokens, from files."""
+"""Authentication of clients: TLS, client certificates and bearer tokens, from files."""
 
 import hmac
 from collections.abc import Awaitable, Callable
@@ -11,32 +11,33 @@ from compressor.errors import SettingsError
 
 
 def server_credentials(cert: str | None, key: str | None, client_ca: str | None) -> grpc.ServerCredentials | None:
-    """Return what the port speaks TLS with, or None where none of the three is given. Raises SettingsError for half a
-    configuration, and for files that can't serve.
+    """Return the credentials of a TLS port, or None if none of the three is given.
 
-    client_ca  clients must show a certificate of one of these authorities
+    client_ca  clients must present a certificate of one of these authorities
+
+    Raises SettingsError for an incomplete configuration and for files that can't be used.
     """
-    own = credentials.identity(cert, key)
+    own = credentials.read_identity(cert, key)
     if own is None:
         if client_ca is not None:
             raise SettingsError("tls_client_ca", "needs tls_cert and tls_key: without them the port does not speak TLS")
         return None
-    authority = None if client_ca is None else credentials.authorities("tls_client_ca", client_ca)
+    authority = None if client_ca is None else credentials.read_authorities("tls_client_ca", client_ca)
     return grpc.ssl_server_credentials([(own.key, own.chain)], authority, require_client_auth=authority is not None)
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):
-    """Refuses calls without `authorization: Bearer TOKEN`, but for gRPC's own services: probes have no token.
+    """Rejects calls without `authorization: Bearer TOKEN`, except those of gRPC's own services: probes have no token.
 
-    refused  called for each
+    on_rejected  called for each
     """
 
-    def __init__(self, token_file: str, refused: Callable[[], None]) -> None:
-        self._refused = refused
-        self._tokens = [token.encode() for token in credentials.tokens(token_file)]
+    def __init__(self, token_file: str, on_rejected: Callable[[], None]) -> None:
+        self._on_rejected = on_rejected
+        self._tokens = [token.encode() for token in credentials.read_tokens(token_file)]
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
-        """The call's own handler, or one that refuses."""
+        """Return the call's own handler, or one that rejects it."""
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith("/grpc."):
             return handler
@@ -45,11 +46,11 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         found = [hmac.compare_digest(token, known) for known in self._tokens]  # all of them, in constant time
         if any(found):
             return handler
-        self._refused()
-        return _refusal(handler)
+        self._on_rejected()
+        return _rejecting(handler)
 
 
-def _refusal(handler: Any) -> Any:
+def _rejecting(handler: Any) -> Any:
     async def stream(request: Any, context: Any) -> Any:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, "needs `authorization: Bearer TOKEN`")
         yield

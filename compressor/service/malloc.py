@@ -1,4 +1,4 @@
-"""Memory that calls took goes back to the system: glibc and Python are told so, and helped."""
+"""Settings of the C allocator and the garbage collector that return freed memory to the system."""
 
 import contextlib
 import ctypes
@@ -9,11 +9,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
 def return_freed_memory() -> None:
-    """Set glibc's options, before the first thread starts; other C libraries have none.
+    """Set glibc's options before the first thread starts; other C libraries don't have them.
 
-    By default each thread gets an arena of its own, whose free parts nobody else uses, and the size from which on
-    blocks are mapped (and so unmapped when freed) grows up to 32 MiB with the blocks that are freed. 64 KiB catch
-    what gRPC reads into: 32 uploads of 20 MP that stopped in the middle left 9 MiB behind, with 128 KiB 39 MiB.
+    By default each thread gets an arena of its own, whose free parts no other thread uses. The size from which blocks
+    are mapped, and so unmapped when freed, grows up to 32 MiB with the blocks that are freed. 64 KiB include gRPC's
+    read buffers: 32 uploads of 20 MP that stopped half-way kept 9 MiB, with a threshold of 128 KiB 39 MiB.
     """
     with contextlib.suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -23,13 +23,13 @@ def return_freed_memory() -> None:
 
 
 def freeze() -> None:
-    """What is there now stays: `tidy` need not look at it."""
+    """Exclude all present objects from `trim`: they live as long as the process."""
     gc.collect()
     gc.freeze()
 
 
-def tidy() -> None:
-    """Free what only cycles keep, which may be large although it is few objects, and the heap's pages in the middle."""
+def trim() -> None:
+    """Free what only reference cycles keep, few objects but maybe large ones, and free pages inside the heap."""
     gc.collect()
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

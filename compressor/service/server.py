@@ -1,4 +1,4 @@
-"""The server: gRPC with health and reflection on one port, metrics over HTTP on another, and an orderly way out."""
+"""The server: gRPC with health and reflection on one port, metrics over HTTP on another, and a graceful shutdown."""
 
 import asyncio
 import logging
@@ -12,8 +12,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from compressor import wire
-from compressor.calls.call import CALL_BYTES, Codec
+from compressor.calls.call import CALL_BYTES, OUTPUT_BYTES_MAX, Codec
 from compressor.footprint import Basis, Rapl, load
+from compressor.memory import Resources
 from compressor.metrics import Estimates, Metrics
 from compressor.metrics.admin import Admin
 from compressor.service import auth, malloc
@@ -25,29 +26,31 @@ from compressor.v1 import compressor_pb2_grpc as rpc
 log = logging.getLogger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["CompressorService"].full_name
-TIDY_SECONDS = 1.0
+TRIM_SECONDS = 1.0
 STACK_BYTES = 512 << 10  # of a call's thread: the codec works in arrays, not on the stack
+# Memory of a call, besides its image and its HTTP/2 window: the chunk that the pipeline works on, the next one, and the
+# three copies that gRPC keeps of a message whose reader does not take it.
+GRPC_CALL_BYTES = CALL_BYTES + 2 * wire.CHUNK_BYTES + 3 * OUTPUT_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """How to serve.
+    """The configuration of a server.
 
-    address          host:port of gRPC; port 0 takes a free one
-    metrics_address  host:port of /metrics, /healthz and /readyz; None: not served
-    memory_budget    bytes that all calls together may reserve
-    spool_dir        where spooled coefficients go when they pass memory; None: /var/tmp or the system's
-                     temporary directory
-    spool_budget     bytes of disk for all spools together; None: no limit
-    window_bytes     HTTP/2 window of a call: what may arrive before anybody reads. It caps a call at window / RTT
-    idle_seconds     a call whose client does not move for so long is ended
-    calls_max        calls at work at a time
-    drain_seconds    between NOT_SERVING and refusing calls, for load balancers to notice
-    grace_seconds    for calls that run when the server stops
-    tls_*            files in PEM; with `tls_client_ca` clients must show a certificate. All of them must be whole, fit
-                     and be in date, or the server does not start
-    token_file       a bearer token a line; calls without one of them are UNAUTHENTICATED
-    footprint        what estimates of energy and carbon stand on
+    address               host:port of gRPC; port 0 takes a free one
+    metrics_address       host:port of /metrics, /healthz and /readyz; None: not served
+    memory_budget         bytes that all calls together may reserve
+    spool_dir             directory of spool files; None: /var/tmp or the system's temporary directory
+    spool_budget          bytes of disk for all spools together; None: no limit
+    window_bytes          HTTP/2 window of a call: bytes received ahead of the reader. Limits a call to window / RTT
+    idle_seconds          end a call whose client neither sends nor reads for this long
+    max_concurrent_calls  calls that run at a time
+    drain_seconds         from NOT_SERVING to rejecting calls, so that load balancers can react
+    grace_seconds         for running calls to end when the server stops
+    tls_*                 PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if
+                          all of them are complete, valid now and match each other
+    token_file            a bearer token on each line; calls without one of them are UNAUTHENTICATED
+    footprint             basis of the estimates of energy and carbon
     """
 
     address: str = "127.0.0.1:50051"
@@ -57,7 +60,7 @@ class ServerConfig:
     spool_budget: int | None = None
     window_bytes: int = 128 << 10
     idle_seconds: float = 60.0
-    calls_max: int = 256
+    max_concurrent_calls: int = 256
     drain_seconds: float = 2.0
     grace_seconds: float = 30.0
     tls_cert: str | None = None
@@ -67,17 +70,17 @@ class ServerConfig:
     footprint: Basis = field(default_factory=Basis)
 
 
-def channel_options(window_bytes: int, calls_max: int) -> list[tuple[str, int]]:
-    """Options of the server's side. The window is fixed: left to itself it grows to megabytes for a stalled call."""
+def channel_options(window_bytes: int, max_concurrent_calls: int) -> list[tuple[str, int]]:
+    """Return the server's gRPC options. The window is fixed: by default it grows to megabytes for a stalled call."""
     return [
         ("grpc.max_receive_message_length", wire.MESSAGE_BYTES_MAX),
         ("grpc.max_send_message_length", wire.MESSAGE_BYTES_MAX),
         ("grpc.http2.bdp_probe", 0),
-        ("grpc.http2.lookahead_bytes", window_bytes),  # is ignored where BDP probing is on
-        # A connection's. More than calls may be, so that it is us who say no, with details: what gRPC itself refuses is
-        # lost once more than 256 KiB of it were sent.
-        ("grpc.max_concurrent_streams", calls_max + 64),
-        ("grpc.so_reuseport", 0),  # or a second server binds the same port and takes half of the calls
+        ("grpc.http2.lookahead_bytes", window_bytes),  # ignored if BDP probing is on
+        # For each connection. More than may run, so that we reject the others, with details: a call that gRPC itself
+        # rejects loses the reason once it has sent more than 256 KiB.
+        ("grpc.max_concurrent_streams", max_concurrent_calls + 64),
+        ("grpc.so_reuseport", 0),  # or a second server could bind the same port and get half of the calls
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
@@ -93,13 +96,14 @@ class Server:
     def __init__(self, config: ServerConfig, codec: Codec) -> None:
         self.config = config
         self.metrics = Metrics()
-        # Read first: a server whose settings of TLS or tokens are not whole must not come to listen.
+        # Read first: a server must not listen with incomplete settings of TLS or tokens.
         self._credentials = auth.server_credentials(config.tls_cert, config.tls_key, config.tls_client_ca)
         self._interceptors = (
             [] if config.token_file is None else [auth.TokenInterceptor(config.token_file, self.metrics.refused)]
         )
-        self._own = Own(config.footprint, codec.byte_seconds)
-        self.metrics.watch_memory(config.memory_budget, codec.reserved_bytes, self._own.memory_byte_seconds)
+        resources = codec.resources
+        self._own = Own(config.footprint, resources.held.byte_seconds)
+        self.metrics.watch_memory(config.memory_budget, lambda: resources.reserved_bytes, self._own.memory_byte_seconds)
         if rapl := Rapl():
             self.metrics.watch_energy(rapl.joules)
         if not config.footprint.is_off:
@@ -117,19 +121,19 @@ class Server:
             self.metrics,
             config.footprint,
             idle_seconds=config.idle_seconds,
-            calls_max=config.calls_max,
+            max_concurrent_calls=config.max_concurrent_calls,
         )
 
     async def start(self) -> None:
-        """Listen, warm up, and only then say that we serve."""
+        """Listen, warm up, and only then report SERVING."""
         config = self.config
         self._server = grpc.aio.server(
-            interceptors=self._interceptors, options=channel_options(config.window_bytes, config.calls_max)
+            interceptors=self._interceptors, options=channel_options(config.window_bytes, config.max_concurrent_calls)
         )
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server)
-        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         if self._credentials is None:
             self.port = self._server.add_insecure_port(config.address)
         else:
@@ -142,62 +146,66 @@ class Server:
         await asyncio.to_thread(self._codec.warm_up)
         malloc.freeze()
         self._own.ready()
-        self._tidying = asyncio.create_task(self._tidy())
-        await self._say(health_pb2.HealthCheckResponse.SERVING)
+        self._trimming = asyncio.create_task(self._trim())
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         self.ready = True
         log.info("serving on port %d, metrics on port %s", self.port, self.metrics_port)
 
-    async def _tidy(self) -> None:
-        """Give memory back after calls have moved. On a thread: it takes some milliseconds."""
+    async def _trim(self) -> None:
+        """Return freed memory to the system after activity. On a thread: it takes some milliseconds."""
         while True:
-            await asyncio.sleep(TIDY_SECONDS)
-            if self._service.moved:
-                self._service.moved = False
-                await asyncio.to_thread(malloc.tidy)
+            await asyncio.sleep(TRIM_SECONDS)
+            if self._service.had_activity:
+                self._service.had_activity = False
+                await asyncio.to_thread(malloc.trim)
 
-    async def _say(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
+    async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
         for name in ("", SERVICE):
             await self._health.set(name, status)
 
     async def stop(self) -> None:
-        """Say NOT_SERVING, let load balancers notice, let the calls that run end, and leave."""
+        """Report NOT_SERVING, wait for load balancers and then for running calls, and stop."""
         self.ready = False
         self._service.draining = True
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self.config.drain_seconds)
         await self._server.stop(self.config.grace_seconds)
-        self._tidying.cancel()
+        self._trimming.cancel()
         if self._admin is not None:
             await asyncio.to_thread(self._admin.close)
         log.info("stopped")
 
 
 async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Server], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. While it starts, SIGINT is left to its handler: nobody is served."""
-    told = asyncio.Event()
+    """Serve until SIGTERM or SIGINT, then drain. SIGINT keeps its handler until there are calls to drain."""
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    loop.add_signal_handler(signal.SIGTERM, told.set)
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
     server = Server(config, codec)
     await server.start()
-    loop.add_signal_handler(signal.SIGINT, told.set)
+    loop.add_signal_handler(signal.SIGINT, stopped.set)
     if on_ready is not None:
         on_ready(server)
-    await told.wait()
-    for number, handler in before.items():  # a second signal does not wait
+    await stopped.wait()
+    for number, handler in before.items():  # a second signal ends the process at once
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
     await server.stop()
 
 
 def serve(config: ServerConfig, on_ready: Callable[[Server], None] | None = None, codec: Codec | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; `on_ready` is called once calls are taken. For a process of its own."""
+    """Serve until SIGTERM or SIGINT, in a process of its own; `on_ready` is called once calls are accepted."""
     malloc.return_freed_memory()
     threading.stack_size(STACK_BYTES)
     if codec is None:
         from compressor.calls.codec import pipeline_codec
 
-        codec = pipeline_codec(
-            config.memory_budget, config.spool_dir, config.spool_budget, CALL_BYTES + config.window_bytes
+        resources = Resources(
+            memory_budget=config.memory_budget,
+            spool_dir=config.spool_dir,
+            spool_budget=config.spool_budget,
+            overhead=GRPC_CALL_BYTES + config.window_bytes,
         )
+        codec = pipeline_codec(resources)
     asyncio.run(run(config, codec, on_ready))

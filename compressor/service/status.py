@@ -1,4 +1,4 @@
-"""What went wrong, as gRPC says it: one table from errors to status codes, and the details a client can act on."""
+"""Errors as gRPC statuses: one table of status codes, and details for clients to act on."""
 
 import logging
 
@@ -31,14 +31,15 @@ CODES: dict[type[CompressorError], int] = {
     IdleError: code_pb2.DEADLINE_EXCEEDED,
 }
 
-# `reason` of compressor_requests_rejected_total: what was turned away without work.
+# Label `reason` of compressor_requests_rejected_total: calls that were rejected before any work.
 REJECTED: dict[type[CompressorError], str] = {LimitError: "limit", BusyError: "busy", UnsupportedError: "unsupported"}
 
 
 def failure_of(error: BaseException) -> pb.Failure:
-    """The failure that ends the call, in band and as a detail of its status.
+    """Return the failure that ends a call, in band and as a detail of its status.
 
-    An error that nobody raised on purpose is ours: it is logged with its traceback, and the client learns its kind.
+    Any error but a CompressorError is a bug in the service: it is logged with its traceback, and the client gets the
+    name of its class.
     """
     for kind in type(error).__mro__:
         if kind in CODES:
@@ -49,12 +50,12 @@ def failure_of(error: BaseException) -> pb.Failure:
 
 
 def rejection_of(error: BaseException) -> str | None:
-    """Why a call was turned away before any work; None where it failed at work."""
+    """Return why a call was rejected before any work; None if it failed later."""
     return next((reason for kind, reason in REJECTED.items() if isinstance(error, kind)), None)
 
 
 def status_of(failure: pb.Failure) -> status_pb2.Status:
-    """The status of a failure, with google.rpc's own details first and ours, which says all, last."""
+    """Return the status of a failure. Details of google.rpc come first; ours, the complete one, is the last."""
     details = []
     if failure.code == code_pb2.INVALID_ARGUMENT:
         details.append(_bad_request(failure))
@@ -72,7 +73,7 @@ def status_of(failure: pb.Failure) -> status_pb2.Status:
 
 
 def _bad_request(failure: pb.Failure) -> error_details_pb2.BadRequest:
-    """A setting is named by its path in the proto, a broken image by the part that carries it."""
+    """Return the field at fault: the path of a setting in the proto, or for a broken image the part that carries it."""
     field = f"settings.{failure.field}" if failure.field else "chunk"
     violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=failure.message)
     return error_details_pb2.BadRequest(field_violations=[violation])

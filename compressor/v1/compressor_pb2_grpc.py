@@ -26,17 +26,18 @@ if _version_not_supported:
 
 
 class CompressorServiceStub(object):
-    """Recompresses images.
+    """Compresses images.
 
-    Errors come as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a `Failure`),
-    and from `Compress` also in band, as the last response: clients that are still writing may lose the status.
+    Errors are returned as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a
+    `Failure`). `Compress` also sends them in band, as the last response: clients that are still writing may lose the
+    status.
 
-    INVALID_ARGUMENT    a broken image, or settings that can't be taken: field, format, place and byte offset
-    UNIMPLEMENTED       valid, but nothing that this version does
-    RESOURCE_EXHAUSTED  over a limit: will never be accepted
-    UNAVAILABLE         no room right now: come back after `retry_after_seconds`, the only code to retry
-    DATA_LOSS           the stream ended without `finish`, or its length or checksum differ
-    DEADLINE_EXCEEDED   the call's deadline, or nothing moved for the server's idle time-out
+    INVALID_ARGUMENT    a broken image or invalid settings, with field, format, place and byte offset
+    UNIMPLEMENTED       valid, but not supported by this version
+    RESOURCE_EXHAUSTED  over a limit: the same request always fails
+    UNAVAILABLE         no capacity at the moment: retry after `retry_after_seconds`. The only code to retry
+    DATA_LOSS           the stream ended without `finish`, or its length or checksum differs
+    DEADLINE_EXCEEDED   the call's deadline, or the server's idle time-out
     """
 
     def __init__(self, channel):
@@ -58,30 +59,31 @@ class CompressorServiceStub(object):
 
 
 class CompressorServiceServicer(object):
-    """Recompresses images.
+    """Compresses images.
 
-    Errors come as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a `Failure`),
-    and from `Compress` also in band, as the last response: clients that are still writing may lose the status.
+    Errors are returned as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a
+    `Failure`). `Compress` also sends them in band, as the last response: clients that are still writing may lose the
+    status.
 
-    INVALID_ARGUMENT    a broken image, or settings that can't be taken: field, format, place and byte offset
-    UNIMPLEMENTED       valid, but nothing that this version does
-    RESOURCE_EXHAUSTED  over a limit: will never be accepted
-    UNAVAILABLE         no room right now: come back after `retry_after_seconds`, the only code to retry
-    DATA_LOSS           the stream ended without `finish`, or its length or checksum differ
-    DEADLINE_EXCEEDED   the call's deadline, or nothing moved for the server's idle time-out
+    INVALID_ARGUMENT    a broken image or invalid settings, with field, format, place and byte offset
+    UNIMPLEMENTED       valid, but not supported by this version
+    RESOURCE_EXHAUSTED  over a limit: the same request always fails
+    UNAVAILABLE         no capacity at the moment: retry after `retry_after_seconds`. The only code to retry
+    DATA_LOSS           the stream ended without `finish`, or its length or checksum differs
+    DEADLINE_EXCEEDED   the call's deadline, or the server's idle time-out
     """
 
     def Compress(self, request_iterator, context):
-        """Streams one image through the codec. Initial metadata comes at once; `compressor-version` and
-        `compressor-draining` are in it. Output may flow before the input has ended.
+        """Compresses one image. Initial metadata, with `compressor-version` and `compressor-draining`, is sent at once.
+        Output may begin before the input has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Inspect(self, request_iterator, context):
-        """Says what an image is and what compressing it would reserve, from its header. The answer comes as soon as the
-        header was read: the rest need not be sent.
+        """Describes an image, and the memory that compressing it would reserve, from its header. The response is sent as soon
+        as the header has been read: the rest need not be sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,17 +111,18 @@ def add_CompressorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CompressorService(object):
-    """Recompresses images.
+    """Compresses images.
 
-    Errors come as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a `Failure`),
-    and from `Compress` also in band, as the last response: clients that are still writing may lose the status.
+    Errors are returned as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a
+    `Failure`). `Compress` also sends them in band, as the last response: clients that are still writing may lose the
+    status.
 
-    INVALID_ARGUMENT    a broken image, or settings that can't be taken: field, format, place and byte offset
-    UNIMPLEMENTED       valid, but nothing that this version does
-    RESOURCE_EXHAUSTED  over a limit: will never be accepted
-    UNAVAILABLE         no room right now: come back after `retry_after_seconds`, the only code to retry
-    DATA_LOSS           the stream ended without `finish`, or its length or checksum differ
-    DEADLINE_EXCEEDED   the call's deadline, or nothing moved for the server's idle time-out
+    INVALID_ARGUMENT    a broken image or invalid settings, with field, format, place and byte offset
+    UNIMPLEMENTED       valid, but not supported by this version
+    RESOURCE_EXHAUSTED  over a limit: the same request always fails
+    UNAVAILABLE         no capacity at the moment: retry after `retry_after_seconds`. The only code to retry
+    DATA_LOSS           the stream ended without `finish`, or its length or checksum differs
+    DEADLINE_EXCEEDED   the call's deadline, or the server's idle time-out
     """
 
     @staticmethod

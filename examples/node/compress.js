@@ -1,4 +1,4 @@
-// Sends an image to a running service and writes what comes back.
+// Sends an image to a running service and writes the result.
 //
 //     node compress.js IN OUT [--address HOST:PORT] [--quality N] [--effort fast|balanced]
 //
@@ -53,10 +53,10 @@ async function download(call, file) {
     if (response.part === "chunk") await file.write(response.chunk);
     if (response.part === "report") return response.report;
   }
-  throw new Error("the answer ended without a report");
+  throw new Error("the response ended without a report");
 }
 
-const temporary = `${target}.part`; // the target appears only when it is complete
+const temporary = `${target}.part`; // renamed when it is complete
 try {
   const call = client.Compress();
   const file = await fs.promises.open(temporary, "w");
@@ -68,7 +68,7 @@ try {
   if (received.reason) throw received.reason;
   const report = received.value;
   await file.close();
-  if ((await fs.promises.stat(temporary)).size !== report.bytesOut) throw new Error("the answer is not complete");
+  if ((await fs.promises.stat(temporary)).size !== report.bytesOut) throw new Error("the response is not complete");
   await fs.promises.rename(temporary, target);
   const saved = 100 * (1 - report.bytesOut / report.bytesIn);
   console.log(`${source}: ${report.bytesIn} -> ${report.bytesOut} bytes, ${saved.toFixed(1)} % saved`);

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
@@ -10,10 +12,11 @@ from compressor.calls.pipe import ClosedError, Inbox, Outbox
 from compressor.errors import IdleError
 
 KIB = 1 << 10
+T = TypeVar("T")
 
 
-def on_a_thread(work):
-    """What `work` returns or raises, as a future of the loop that runs."""
+def on_a_thread(work: Callable[[], T]) -> asyncio.Future[T]:
+    """Return a future of the running loop for what `work` returns or raises on a thread."""
     return asyncio.get_running_loop().run_in_executor(None, work)
 
 
@@ -47,11 +50,11 @@ async def test_an_inbox_has_no_room_above_its_limit() -> None:
 
 
 async def test_items_larger_than_the_limit_are_fetched_one_by_one() -> None:
-    """Only when the thread waits: none is prefetched."""
+    """Each is fetched when the thread waits for it, and none earlier."""
     pipe = await inbox()
     held, most = 0, 0
 
-    def take():
+    def take() -> None:
         nonlocal held
         for _ in pipe:
             time.sleep(0.001)
@@ -84,7 +87,7 @@ async def test_an_error_comes_out_after_the_last_item() -> None:
     pipe.end(OSError("the wire is cut"))
     pipe.end(ValueError("too late"))
 
-    def take():
+    def take() -> None:
         iterator = iter(pipe)
         assert next(iterator) == b"item"
         next(iterator)
@@ -116,7 +119,7 @@ async def test_closing_an_inbox_wakes_the_loop() -> None:
         pipe.put(b"", 0)
 
 
-async def test_a_thread_that_waits_too_long_is_told() -> None:
+async def test_a_thread_that_waits_too_long_raises_idle_error() -> None:
     pipe = await inbox(idle=0.05)
     with pytest.raises(IdleError, match="nothing arrived for 0.05 s"):
         await on_a_thread(lambda: next(iter(pipe)))
@@ -130,7 +133,7 @@ async def test_an_outbox_blocks_its_thread_above_the_limit() -> None:
     pipe = await outbox()
     sent = []
 
-    def send():
+    def send() -> None:
         for number in range(100):
             pipe.put(bytes([number]), KIB)
             sent.append(number)
@@ -179,7 +182,7 @@ async def test_a_closed_pipe_keeps_nothing() -> None:
     assert not pipe._items
 
 
-async def test_a_loop_that_is_gone_is_not_woken() -> None:
+async def test_a_closed_loop_is_not_woken() -> None:
     loop = asyncio.new_event_loop()
     pipe: Outbox[bytes] = Outbox(KIB, 1.0, loop)
     pipe._waiter = loop.create_future()

@@ -1,4 +1,4 @@
-"""What the tests of the command line work with."""
+"""Fixtures of the command line's tests."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from tests.cli.fakes import FakePipeline
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakePipeline:
-    """A pretended pipeline, and an empty folder to work in."""
+    """Replace the pipeline by a fake, in an empty working directory."""
     pipeline = FakePipeline()
     monkeypatch.setitem(sys.modules, "compressor.pipeline", pipeline)
     monkeypatch.setattr(compressor, "pipeline", pipeline, raising=False)
@@ -27,7 +27,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakePipeline:
 
 @pytest.fixture
 def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A JPEG of quality 95 in a folder of its own, which is the working directory."""
+    """Write a JPEG of quality 95 to an empty working directory."""
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(1).normal(128, 40, (12, 16, 3)).clip(0, 255).astype(np.uint8)
     Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC).save("photo.jpg", quality=95)

@@ -1,4 +1,4 @@
-"""A pipeline that only pretends, and ways to call the command line."""
+"""A fake pipeline, and functions that run the command line."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ RUNNER = CliRunner()
 
 
 class FakeStream:
-    """Halves the input by leaving out every other byte."""
+    """The result of the fake pipeline: every other byte of the input."""
 
     def __init__(self, chunks: Iterable[bytes], settings: Settings, changes: dict[str, object]) -> None:
         self._chunks = chunks
@@ -56,7 +56,7 @@ class FakeStream:
 
 
 class FakePipeline(types.ModuleType):
-    """Stands for compressor.pipeline; `changes` are made to its reports, `streams` were asked for."""
+    """Replaces compressor.pipeline. `changes` are made to its reports; `streams` are those that were requested."""
 
     def __init__(self) -> None:
         super().__init__("compressor.pipeline")
@@ -81,14 +81,14 @@ class FakePipeline(types.ModuleType):
 
 
 def run(*words: str, code: int = 0, **more: object) -> tuple[str, str]:
-    """Standard output and standard error of a run that ends with `code`."""
+    """Run a command that must exit with `code`; return its standard output and standard error."""
     result = RUNNER.invoke(cli.app, list(words), **more)  # type: ignore[arg-type]
     assert result.exit_code == code, result.output
     return result.stdout, result.stderr
 
 
 def process(*words: str) -> subprocess.CompletedProcess[str]:
-    """A Python of its own that ends with 0."""
+    """Run Python in a process that must exit with 0."""
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, cwd=ROOT)
 
 

@@ -1,4 +1,4 @@
-"""Where the result goes: names, folders, links, devices, and what is left after a failure."""
+"""The target of a result: names, folders, links, devices, and no partial files after a failure."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from compressor.errors import FormatError
 from tests.cli.fakes import RUNNER, FakePipeline, names, run
 
 
-def test_result_lies_beside_the_input_under_a_name_of_its_own(fake: FakePipeline) -> None:
+def test_the_result_is_next_to_the_input_under_its_own_name(fake: FakePipeline) -> None:
     run("compress", "photo.jpg")
 
     assert names() == ["photo.compressed.jpg", "photo.jpg"]
@@ -32,7 +32,7 @@ def test_result_is_named_after_its_format(fake: FakePipeline) -> None:
     "name, format, expected",
     [("a.jpeg", "jpeg", "a.jpeg"), ("a.bmp", "jpeg", "a.jpg"), ("a.tif", "tiff", "a.tif"), ("a", "png", "a.png")],
 )
-def test_suffix_stays_where_it_says_the_right_thing(name: str, format: str, expected: str) -> None:
+def test_a_correct_suffix_is_kept(name: str, format: str, expected: str) -> None:
     assert output.with_suffix_of(name, format) == expected
 
 
@@ -49,13 +49,13 @@ def test_existing_output_is_kept_without_force(fake: FakePipeline) -> None:
 
     _, error = run("compress", "photo.jpg", "-o", "out.jpg", code=2)
 
-    assert error == f"compressor: {Path('out.jpg').resolve()}: exists; --force overwrites it\n"
+    assert error == f"compressor: {Path('out.jpg').resolve()} exists; --force overwrites it\n"
     assert Path("out.jpg").read_bytes() == b"mine"
     run("compress", "photo.jpg", "-o", "out.jpg", "--force")
     assert Path("out.jpg").stat().st_size == 500
 
 
-def test_name_that_is_known_only_at_the_end_is_checked_too(fake: FakePipeline) -> None:
+def test_a_name_that_is_only_known_at_the_end_is_checked_too(fake: FakePipeline) -> None:
     fake.changes["format"] = "png"
     Path("photo.compressed.png").write_bytes(b"mine")
 
@@ -118,7 +118,7 @@ def test_interruption_leaves_no_file(fake: FakePipeline) -> None:
     assert names() == ["photo.jpg"]
 
 
-def test_standard_input_goes_to_standard_output_and_the_words_to_standard_error(fake: FakePipeline) -> None:
+def test_standard_input_is_written_to_standard_output_and_the_report_to_standard_error(fake: FakePipeline) -> None:
     result = RUNNER.invoke(cli.app, ["compress", "-"], input=bytes(range(100)))
 
     assert result.exit_code == 0

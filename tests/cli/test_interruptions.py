@@ -1,6 +1,6 @@
-"""Ctrl-C at any moment, from the first line of ours on: one line, 130, no traceback, and nothing left behind.
+"""Ctrl-C at any moment from our first line on: one line, exit code 130, no traceback and no partial files.
 
-Before that the interpreter itself starts, for some hundredths of a second, and does as it likes.
+Before that, the interpreter takes some hundredths of a second to start, which we can't control.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ COMMANDS = {
 }
 FEW = (0.0, 0.15, 0.6)
 MANY = tuple(n * 0.05 for n in range(60))
-LATE = {"serve", "exporter", "batch"}  # these end in good order once they are at work
+LATE = {"serve", "exporter", "batch"}  # these shut down gracefully once they have started
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def caught(pid: int) -> int:
-    """Signals that a process has handlers for, as bits (proc(5))."""
+    """Return the signals that a process handles, as bits (proc(5))."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         return int(next(line.split()[1] for line in lines if line.startswith("SigCgt")), 16)
@@ -55,7 +55,7 @@ def caught(pid: int) -> int:
 
 
 def interrupted(words: list[str], folder: Path, after: float, number: int = signal.SIGINT) -> tuple[int, str, str]:
-    """Exit code and output of a command that is sent a signal as a terminal does, to it and all that it started."""
+    """Run a command, send a signal to its process group as a terminal does, and return exit code and output."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     pipe, null = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(
@@ -73,7 +73,7 @@ def interrupted(words: list[str], folder: Path, after: float, number: int = sign
         return running.returncode, out, error
 
 
-def test_little_is_imported_before_signals_are_heard() -> None:
+def test_little_is_imported_before_signals_are_handled() -> None:
     slow = {"contextlib", "enum", "importlib", "re", "signal", "typing", "typer"}
     code = f"import sys; import compressor.cli.start; print(sorted({slow} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -89,7 +89,7 @@ def check(name: str, folder: Path, after: float) -> None:
     if code == 130:
         assert len(said) == 1 and ("interrupted" in said[0] or name == "batch"), error
         assert name in LATE or error == "compressor: interrupted\n"
-    elif name in ("health", "compress to a service"):  # nobody is there
+    elif name in ("health", "compress to a service"):  # no process is left
         assert code == 1
     else:
         assert code == 0 and not said, error
@@ -98,26 +98,26 @@ def check(name: str, folder: Path, after: float) -> None:
 
 @pytest.mark.parametrize("after", FEW)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_ctrl_c_is_one_line_at_a_few_moments(name: str, folder: Path, after: float) -> None:
+def test_ctrl_c_prints_one_line_at_a_few_moments(name: str, folder: Path, after: float) -> None:
     check(name, folder, after)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", COMMANDS)
-def test_ctrl_c_is_one_line_at_many_moments(name: str, folder: Path) -> None:
+def test_ctrl_c_prints_one_line_at_many_moments(name: str, folder: Path) -> None:
     for after in MANY:
         check(name, folder, after)
 
 
 def test_sigterm_at_the_start_of_a_service_ends_it(folder: Path) -> None:
-    """As process 1 of a container it would be ignored without a handler."""
+    """Process 1 of a container ignores a signal without a handler."""
     code, _, error = interrupted(COMMANDS["serve"], folder, 0.0, signal.SIGTERM)
 
     assert code in (0, 143) and "Traceback" not in error
 
 
-def test_what_is_ignored_stays_ignored(folder: Path) -> None:
-    """Of a job that a shell started in the background."""
+def test_ignored_signals_stay_ignored(folder: Path) -> None:
+    """A shell makes its background jobs ignore them."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         code, out, _ = interrupted(["inspect", "in.png", "--json"], folder, 0.1)

@@ -1,4 +1,4 @@
-"""What is printed: for people, for machines, on a terminal."""
+"""Output for people and for programs, and on a terminal."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from compressor.settings import Outcome, Report
 from tests.cli.fakes import FakePipeline, run
 
 
-def test_report_for_people_says_what_was_saved(fake: FakePipeline) -> None:
+def test_the_report_for_people_shows_what_was_saved(fake: FakePipeline) -> None:
     fake.changes["notices"] = ("gain map kept as it was",)
 
     text, _ = run("compress", "photo.jpg", "--quality", "85")
@@ -24,7 +24,7 @@ def test_report_for_people_says_what_was_saved(fake: FakePipeline) -> None:
         assert words in text
 
 
-def test_unchanged_is_said_with_its_reason(fake: FakePipeline) -> None:
+def test_an_unchanged_result_is_reported_with_its_reason(fake: FakePipeline) -> None:
     fake.changes |= {"outcome": Outcome.UNCHANGED, "reason": "already small", "bytes_out": 1000}
 
     text, _ = run("compress", "photo.jpg")
@@ -33,13 +33,13 @@ def test_unchanged_is_said_with_its_reason(fake: FakePipeline) -> None:
     assert "quality" not in text
 
 
-def test_misleading_name_is_noted(fake: FakePipeline) -> None:
+def test_a_misleading_file_name_is_noted(fake: FakePipeline) -> None:
     _, error = run("compress", "photo.jpg", "-o", "out.png")
 
-    assert "out.png holds JPEG; --format png converts" in error
+    assert "out.png holds JPEG; --format png converts it" in error
 
 
-def test_json_is_the_report_alone(fake: FakePipeline) -> None:
+def test_json_prints_only_the_report(fake: FakePipeline) -> None:
     text, error = run("compress", "photo.jpg", "--json")
 
     report = json.loads(text)
@@ -51,7 +51,7 @@ def test_json_is_the_report_alone(fake: FakePipeline) -> None:
     assert set(report) == set(Report.__slots__) | {"cpu_seconds", "saved"}
 
 
-def test_inspect_tells_people_and_machines_the_same(fake: FakePipeline) -> None:
+def test_inspect_gives_people_and_programs_the_same_facts(fake: FakePipeline) -> None:
     text, _ = run("inspect", "photo.jpg")
     source = json.loads(run("inspect", "photo.jpg", "--json")[0])
 
@@ -61,7 +61,7 @@ def test_inspect_tells_people_and_machines_the_same(fake: FakePipeline) -> None:
     assert source["reserved_bytes"] == 9_500_000
 
 
-def test_progress_is_shown_on_a_terminal_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_shown_on_a_terminal_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(output, "PROGRESS_AFTER_SECONDS", 0.01)
     monkeypatch.setattr(output, "error_console", lambda: Console(file=screen, force_terminal=True, width=100))
@@ -76,7 +76,7 @@ def test_progress_is_shown_on_a_terminal_after_a_while(monkeypatch: pytest.Monke
     assert "photo.jpg" in screen.getvalue()
 
 
-def test_progress_is_not_shown_for_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_not_shown_for_short_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "error_console", lambda: pytest.fail("a bar was made"))
     monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(isatty=lambda: True))
 

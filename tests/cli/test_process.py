@@ -1,4 +1,4 @@
-"""The real pipeline, and the command as a process of its own."""
+"""The command with the real pipeline, as a process."""
 
 import dataclasses
 import inspect
@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from benchmarks.harness.server import ServerProcess
-from compressor.cli import app as cli
 from tests import ROOT
 from tests.cli.fakes import MODULE, names, process, run
 
@@ -29,7 +28,7 @@ def test_real_jpeg_gets_smaller_and_stays_an_image(photo: Path) -> None:
     assert report["bytes_out"] == Path("photo.compressed.jpg").stat().st_size < photo.stat().st_size
 
 
-def test_broken_image_is_told_with_place_and_offset_in_one_line(photo: Path) -> None:
+def test_a_broken_image_is_one_line_with_place_and_offset(photo: Path) -> None:
     photo.write_bytes(photo.read_bytes()[:-1000])
 
     _, error = run("compress", "photo.jpg", code=1)
@@ -39,7 +38,7 @@ def test_broken_image_is_told_with_place_and_offset_in_one_line(photo: Path) -> 
 
 
 def test_help_and_version_need_no_kernels() -> None:
-    """What is slow to import must not be imported to say what there is."""
+    """Slow imports are left to the commands that need them."""
     heavy = "{'numba', 'numpy', 'grpc', 'PIL', 'rich.console'}"
     code = f"import sys, compressor.cli.app; print(sorted({heavy} & set(sys.modules)))"
     assert process("-c", code).stdout == "[]\n"
@@ -49,7 +48,7 @@ def test_help_and_version_need_no_kernels() -> None:
 
 
 def test_the_console_script_runs_worker_processes(photo: Path) -> None:
-    """They import the script that started them, and must not run the command in turn."""
+    """They import the script that started them, which must not run the command again."""
     source, target = photo.parent / "in", photo.parent / "out"
     source.mkdir()
     photo.rename(source / photo.name)
@@ -63,8 +62,8 @@ def test_the_console_script_runs_worker_processes(photo: Path) -> None:
 @pytest.mark.parametrize(
     "number, code, said", [(signal.SIGINT, 130, "compressor: interrupted\n"), (signal.SIGTERM, 143, "")]
 )
-def test_a_signal_leaves_nothing_behind(photo: Path, number: signal.Signals, code: int, said: str) -> None:
-    """Standard input stays open: it waits for more when it is told to stop."""
+def test_a_signal_leaves_no_files(photo: Path, number: signal.Signals, code: int, said: str) -> None:
+    """Standard input stays open: the command is waiting for more when the signal arrives."""
     command = [sys.executable, *MODULE, "compress", "-", "-o", str(photo.with_name("out.jpg"))]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stderr=pipe, text=True, cwd=ROOT) as running:
@@ -80,9 +79,10 @@ def test_a_signal_leaves_nothing_behind(photo: Path, number: signal.Signals, cod
 
 def test_serve_takes_the_options_of_the_server_config() -> None:
     from compressor.cli.basis import BASIS, basis_of
+    from compressor.cli.serve import serve
     from compressor.service.server import ServerConfig
 
-    options = {name: parameter.default for name, parameter in inspect.signature(cli.serve).parameters.items()}
+    options = {name: parameter.default for name, parameter in inspect.signature(serve).parameters.items()}
     footprint = {name: options.pop(name) for name in BASIS}
 
     assert options | {"footprint": basis_of(footprint)} == {

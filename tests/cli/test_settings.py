@@ -1,4 +1,4 @@
-"""What is taken: options, environment, file, and mistakes in them."""
+"""Options, environment and configuration file, and mistakes in them."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_defaults_are_those_of_the_settings(fake: FakePipeline) -> None:
     assert fake.streams[0].settings == Settings()
 
 
-def test_command_line_wins_over_environment_and_that_over_the_file(fake: FakePipeline) -> None:
+def test_the_command_line_overrides_the_environment_and_that_the_file(fake: FakePipeline) -> None:
     Path("c.toml").write_text(
         'quality = 10\nmin_saving = "7%"\nmax-bytes = "1MiB"\nbackground = [9, 8, 7]\neffort = "fast"\n'
     )
@@ -97,7 +97,7 @@ def test_missing_input_is_one_line_and_code_1(fake: FakePipeline) -> None:
     assert run("compress", "nope.jpg", code=1)[1] == "compressor: nope.jpg: No such file or directory\n"
 
 
-def test_errors_of_several_lines_are_told_in_one(fake: FakePipeline) -> None:
+def test_errors_of_several_lines_are_printed_in_one(fake: FakePipeline) -> None:
     fake.changes["raises"] = RuntimeError("first\nsecond")
 
     _, error = run("compress", "photo.jpg", code=1)
@@ -124,7 +124,7 @@ def test_shares_take_percent(text: str | float, value: float) -> None:
     assert share(text) == value
 
 
-def test_what_may_be_given_more_than_once_is_a_list_in_the_file(tmp_path: Path) -> None:
+def test_a_repeatable_option_is_a_list_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text('include = ["*.jpg", "*.png"]\nledger = "a.ledger"\nbackground = [1, 2, 3]\n')
     options = {"batch": {"include", "ledger"}, "exporter": {"ledger"}, "compress": {"background"}}
     repeatable = {"batch": {"include"}, "exporter": {"ledger"}, "compress": set[str]()}

@@ -25,6 +25,7 @@ from compressor.calls.codec import pipeline_codec
 from compressor.client import Client
 from compressor.errors import CompressorError, UnsupportedError
 from compressor.ledger.ledger import Ledger
+from compressor.memory import Resources
 from compressor.metadata import orientation
 from compressor.raster import reader
 from compressor.settings import Metadata, Settings
@@ -109,7 +110,7 @@ def shown_orientation(data: bytes) -> int:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with Running(pipeline_codec(256 << 20, None, None, 1 << 20)) as running:
+    with Running(pipeline_codec(Resources(memory_budget=256 << 20, overhead=1 << 20))) as running:
         yield running
 
 

@@ -1,6 +1,6 @@
-"""A memory control group for one process, where this machine lets us make one: version 1 or 2, below our own group.
+"""A memory control group for one process, version 1 or 2, below our own group, if this machine allows it.
 
-Below our own, so that whatever limits and counts this process does so for the other one, too.
+Below our own, so that the limits and counters of this process include the other one.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def own_group() -> tuple[Path, bool] | None:
-    """The folder of the group whose memory controller counts this process, and whether it is of version 2."""
+    """Return the folder of the group whose memory controller counts this process, and whether it is of version 2."""
     try:
         lines = [line.rstrip("\n").split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
     except OSError:
@@ -41,19 +41,19 @@ class MemoryGroup:
 
     @property
     def peak_bytes(self) -> int:
-        """The most that was counted, page cache included."""
+        """The peak, page cache included."""
         return int(self._read("memory.peak" if self._version2 else "memory.max_usage_in_bytes"))
 
     @property
     def killed(self) -> int:
-        """How many processes died for want of memory."""
+        """The number of processes killed for lack of memory."""
         fields = self._read("memory.events" if self._version2 else "memory.oom_control").split()
         return int(fields[fields.index("oom_kill") + 1])
 
 
 @contextlib.contextmanager
 def memory_group(limit_bytes: int) -> Iterator[MemoryGroup | None]:
-    """A group with that limit, gone afterwards; None where none can be made."""
+    """Yield a group with that limit, deleted afterwards; None if none can be made."""
     made = None
     if (own := own_group()) is not None:
         parent, version2 = own

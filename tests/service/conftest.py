@@ -1,4 +1,4 @@
-"""The server under test, over a pipeline that codes nothing and over the real one, with images for each."""
+"""The server under test with a fake pipeline and with the real one, and images for each."""
 
 import importlib.util
 import io
@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from compressor.client import Client
+from compressor.memory import Resources
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.service.fake_pipeline import Counts, counted, fake_codec, file_of
 from tests.service.running import Running
@@ -20,10 +21,10 @@ PIPELINES = ["fake"] + (["pipeline"] if importlib.util.find_spec("compressor.pip
 
 @dataclass
 class Service(Running):
-    """A running server and what it takes for an image.
+    """A running server and images for it.
 
-    small, large  files of some hundred bytes and of some megabytes
-    broken        a file that turns out to be broken in its header
+    small, large  files of some hundred bytes and some megabytes
+    broken        a file with an invalid header
     """
 
     name: str
@@ -40,14 +41,14 @@ class Service(Running):
         else:
             from compressor.calls.codec import pipeline_codec
 
-            codec = pipeline_codec(256 << 20, None, None, 1 << 20)
+            codec = pipeline_codec(Resources(memory_budget=256 << 20, overhead=1 << 20))
             self.small, self.large = png(32, 24), png(1500, 1000)
             self.broken = b"\xff\xd8\xff\xc0\x00\x03" + bytes(96)
         super().__init__(counted(codec, self.counts), **self.config)
 
 
 def png(width: int, height: int) -> bytes:
-    """A photograph's worth of noise on a gradient, as a PNG."""
+    """Return a PNG of a gradient with as much noise as a photograph."""
     rng = np.random.default_rng(7)
     y, x = np.mgrid[:height, :width]
     pixels = np.stack([x * 255 / width, y * 255 / height, (x + y) % 256], 2) + rng.normal(0, 12, (height, width, 3))
@@ -64,14 +65,14 @@ def service(request: pytest.FixtureRequest) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def fake() -> Iterator[Service]:
-    """Only the pipeline that codes nothing: for errors that a real one raises under conditions hard to make."""
+    """Run a server with the fake pipeline, for errors that are hard to provoke in the real one."""
     with Service("fake") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def real() -> Iterator[Service]:
-    """Only the real pipeline."""
+    """Run a server with the real pipeline."""
     with Service("pipeline") as running:
         yield running
 
@@ -96,6 +97,6 @@ def fake_stub(fake: Service) -> Iterator[rpc.CompressorServiceStub]:
 
 @pytest.fixture(scope="session")
 def idle() -> Iterator[Service]:
-    """A server that has no patience."""
+    """A server with a short idle time-out."""
     with Service("fake", {"idle_seconds": 0.3}) as running:
         yield running

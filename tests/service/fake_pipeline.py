@@ -1,4 +1,4 @@
-"""A pipeline that codes nothing: what the service does is tested apart from what codecs do.
+"""A fake pipeline, which tests the service apart from the codecs.
 
 A file is `FAKE`, a verb of four letters, and a body. The result is every other byte of the file under `FAKE half`;
 other verbs raise what their name says. Raw tiles give their pixels' every other byte.
@@ -6,13 +6,17 @@ other verbs raise what their name says. Raw tiles give their pixels' every other
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from compressor.bytestream import ByteStream
-from compressor.calls.call import Codec, Stream
+from compressor.calls.call import Codec, CodecStream
 from compressor.errors import BusyError, FormatError, LimitError, UnsupportedError
+from compressor.memory import Resources
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source
+
+T = TypeVar("T")
 
 CHUNK_BYTES = 64 << 10
 ERRORS = {
@@ -26,21 +30,21 @@ ERRORS = {
 
 @dataclass
 class Counts:
-    """What a codec lived through."""
+    """Counters of the calls to a codec."""
 
     started: int = 0
     closed: int = 0
-    reported: int = 0  # reports asked for: inputs that were taken for complete
-    pulled: int = 0  # chunks that went in
+    reported: int = 0  # reports requested: inputs that were treated as complete
+    pulled: int = 0  # input chunks read
 
 
 def file_of(size: int, verb: bytes = b"half") -> bytes:
-    """A file of `size` bytes."""
+    """Return a file of `size` bytes."""
     return (b"FAKE" + verb + bytes(range(256)) * (size // 256 + 1))[:size]
 
 
 class FakeStream:
-    def __init__(self, chunks: Iterator, settings: Settings, raw: Raw | None) -> None:
+    def __init__(self, chunks: Any, settings: Settings, raw: Raw | None) -> None:
         self._raw, self._settings = raw, settings
         self._stream = ByteStream(tile.pixels for tile in chunks) if raw else ByteStream(chunks)
         self._source: Source | None = None
@@ -67,12 +71,12 @@ class FakeStream:
         return self._report
 
     @property
-    def stage_seconds(self) -> dict[str, float]:
+    def stage_seconds(self) -> Mapping[str, float]:
         return self._report.stage_seconds if self._report else {"decode": 0.125}
 
     def __iter__(self) -> Iterator[bytes]:
         source = self.source
-        held = []  # what safe delivery keeps back; a real pipeline has a spool
+        held = []  # held by safe delivery; the real pipeline has a spool
         safe = self._settings.delivery is Delivery.SAFE
         bytes_out = 0
         while chunk := self._stream.some(CHUNK_BYTES * 2):
@@ -106,9 +110,9 @@ class FakeStream:
 
 
 class Counted:
-    """A stream that counts what happens to it."""
+    """A stream that counts calls to it."""
 
-    def __init__(self, stream: Stream, counts: Counts) -> None:
+    def __init__(self, stream: CodecStream, counts: Counts) -> None:
         self._stream = stream
         self._counts = counts
         counts.started += 1
@@ -135,31 +139,26 @@ class Counted:
 
 
 def counted(codec: Codec, counts: Counts) -> Codec:
-    """The same codec, which counts."""
+    """Return the codec with counters of its calls."""
 
-    def watched(chunks):
+    def watched(chunks: Iterable[T]) -> Iterator[T]:
         for chunk in chunks:
             counts.pulled += 1
             yield chunk
 
-    def stream(chunks, settings, **others):
+    def stream(chunks: Any, settings: Settings, **others: Any) -> Counted:
         return Counted(codec.stream(watched(chunks), settings, **others), counts)
 
     return dataclasses.replace(codec, stream=stream)
 
 
 def fake_codec() -> Codec:
-    def stream(chunks, settings, *, raw, resources, still_wanted):
+    def stream(chunks: Any, settings: Settings, *, raw: Raw | None, **others: Any) -> FakeStream:
         return FakeStream(chunks, settings, raw)
 
-    def inspect(chunks, settings, *, raw=None):
+    def inspect(chunks: Any, settings: Settings, *, raw: Raw | None, **others: Any) -> Source:
         return FakeStream(chunks, settings, raw).source
 
-    return Codec(
-        stream=stream,
-        inspect=inspect,
-        resources=None,
-        warm_up=lambda: None,
-        reserved_bytes=lambda: 7,
-        byte_seconds=lambda: 0.5,
-    )
+    resources = Resources()
+    resources.held.add(7)
+    return Codec(resources, stream, inspect, warm_up=lambda: None)

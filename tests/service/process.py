@@ -1,5 +1,4 @@
-"""A server in a process of its own: `python -m tests.service.process fake|pipeline CONFIG`. Prints its ports once it is
-ready."""
+"""A server process: `python -m tests.service.process fake|pipeline CONFIG`. Prints its ports once it is ready."""
 
 import json
 import sys

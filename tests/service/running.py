@@ -1,4 +1,4 @@
-"""Servers for the tests: one in this process, on an event loop and a thread of its own, and one in a process."""
+"""Servers for the tests: in this process, with an event loop on a thread, and in another process."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -39,7 +39,7 @@ class Running:
         with urllib.request.urlopen(f"{self.metrics}/metrics", timeout=5) as answer:
             return str(answer.read().decode())
 
-    def __enter__(self) -> "Running":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -50,7 +50,7 @@ class Running:
 
 
 class Process:
-    """A server in a process of its own, whose memory can be read."""
+    """A server in another process, whose memory can be measured."""
 
     def __init__(self, codec: str, **config: Any) -> None:
         self.codec = codec
@@ -65,7 +65,7 @@ class Process:
     def rss_bytes(self) -> int:
         return psutil.Process(self.process.pid).memory_info().rss
 
-    def __enter__(self) -> "Process":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -76,7 +76,7 @@ class Process:
 
 
 def eventually(true: Callable[[], object], seconds: float = 5.0) -> bool:
-    """Whether something becomes true in time."""
+    """Return whether something becomes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if true():
@@ -86,7 +86,7 @@ def eventually(true: Callable[[], object], seconds: float = 5.0) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on right now."""
+    """Return a port that is free at the moment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -1,10 +1,11 @@
-"""Real clients and real servers, by files: who gets through, by every way to ask."""
+"""Access to real servers by real clients with files of credentials, in every combination."""
 
 import json
 import logging
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from compressor.calls.codec import pipeline_codec
 from compressor.cli.app import app
 from compressor.client import Access, connect, health
 from compressor.errors import CallError
+from compressor.memory import Resources
 from compressor.stores.open import open_store
 from tests import ROOT
 from tests.batch.dask_cluster import Cluster
@@ -70,18 +72,18 @@ ASKED = [(server, client) for server in SERVERS for client in CLIENTS]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("access"))
 
 
 @pytest.fixture(autouse=True)
-def _in_folder(folder, monkeypatch: pytest.MonkeyPatch):
+def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
 
 
 @pytest.fixture(scope="module")
-def addresses(folder):
-    """Of each server."""
+def addresses(folder: Path) -> Iterator[dict[str, str]]:
+    """Run all servers; yield their addresses."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         running = {name: Running(fake_codec(), **config) for name, config in SERVERS.items()}
@@ -95,7 +97,7 @@ def options_of(access: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("server, client", ASKED)
-def test_a_client_gets_through_where_it_should_and_nowhere_else(addresses: Any, server: Any, client: Any) -> None:
+def test_a_client_is_accepted_where_it_should_be_and_nowhere_else(addresses: Any, server: Any, client: Any) -> None:
     with connect(addresses[server], Access(**CLIENTS[client]), timeout=10) as made:
         if client in WELCOME[server]:
             assert made.compress(b"FAKEhalf").data
@@ -107,7 +109,7 @@ def test_a_client_gets_through_where_it_should_and_nowhere_else(addresses: Any, 
 
 
 @pytest.mark.parametrize("server, client", ASKED)
-def test_a_probe_gets_through_where_it_should_and_nowhere_else(addresses: Any, server: Any, client: Any) -> None:
+def test_a_probe_is_accepted_where_it_should_be_and_nowhere_else(addresses: Any, server: Any, client: Any) -> None:
     words = ["health", "--address", addresses[server], "--timeout", "10", *options_of(CLIENTS[client])]
     ran = CliRunner().invoke(app, words)
     expected = client in HEALTHY[server]
@@ -117,8 +119,8 @@ def test_a_probe_gets_through_where_it_should_and_nowhere_else(addresses: Any, s
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_probe_beside_a_server_needs_only_the_servers_own_settings(addresses: Any, server: Any) -> None:
-    """Under an address that its certificate does not name, as in the image's HEALTHCHECK."""
+def test_a_probe_on_the_servers_machine_needs_only_the_servers_settings(addresses: Any, server: Any) -> None:
+    """The certificate does not name the address, as in the image's HEALTHCHECK."""
     environment = {f"COMPRESSOR_{name.upper()}": path for name, path in SERVERS[server].items()}
     ran = CliRunner().invoke(app, ["health", "--address", addresses[server]], env=environment)
 
@@ -126,16 +128,18 @@ def test_a_probe_beside_a_server_needs_only_the_servers_own_settings(addresses: 
 
 
 def test_a_probe_with_a_servers_settings_trusts_no_other_server(addresses: Any) -> None:
-    """Not even one whose certificate comes from the same authority."""
+    """Nor one with a certificate of the same authority."""
     assert not health(addresses["tls"], 5.0, Access(tls_cert="far.crt", tls_key="far.key"))
 
 
 @pytest.fixture(scope="module")
-def service(folder):
-    """The real pipeline behind client certificates and tokens."""
+def service(folder: Path) -> Iterator[str]:
+    """Run the real pipeline in a server that requires client certificates and tokens."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        running = Running(pipeline_codec(64 << 20, None, None, 1 << 20), **SERVERS["mutual-tokens"])
+        running = Running(
+            pipeline_codec(Resources(memory_budget=64 << 20, overhead=1 << 20)), **SERVERS["mutual-tokens"]
+        )
     with running:
         yield running.address
 
@@ -174,7 +178,7 @@ def test_compress_and_batch_take_options_environment_and_file(
 
 
 def secrets() -> list[str]:
-    """What must not be found anywhere: tokens, and lines from the middle of keys."""
+    """Return secrets that must not appear anywhere: tokens, and lines from the middle of keys."""
     return ["first-token", *(pem.private().decode().splitlines()[1] for pem in pems().values())]
 
 
@@ -193,7 +197,7 @@ def test_a_batch_without_the_token_fails_for_every_object_and_says_why(service: 
 def test_workers_read_the_files_themselves(
     service: Any, folder: Any, tmp_path: Path, engine: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Only paths go to them."""
+    """They are sent paths only."""
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     target.mkdir()
@@ -212,11 +216,16 @@ def test_workers_read_the_files_themselves(
     assert not [secret for secret in secrets() if secret in caplog.text]
 
 
-def prepared(engine, source: str) -> Prepared:
+def prepared(engine: Any, source: str) -> Prepared:
     try:
         engine.prepare(0, next(iter(open_store(source).entries())))
-        found = []
-        assert eventually(lambda: found.extend(engine.answers(0.1)) or found, 60)
+        found: list[Any] = []
+
+        def answered() -> list[Any]:
+            found.extend(engine.answers(0.1))
+            return found
+
+        assert eventually(answered, 60)
         answer = found[0][1]
         assert isinstance(answer, Prepared), answer
         return answer
@@ -225,7 +234,7 @@ def prepared(engine, source: str) -> Prepared:
 
 
 def test_the_image_probes_with_the_servers_environment() -> None:
-    """The command of its HEALTHCHECK, against a server that has its settings from the environment, too."""
+    """Run the command of its HEALTHCHECK against a server that also has its settings from the environment."""
     found = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert found is not None
     probe = json.loads(found[1])

@@ -15,7 +15,7 @@ from tests.service.running import Running
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate and its key."""
+    """Make a self-signed certificate and its key."""
     folder = tmp_path_factory.mktemp("tls")
     cert, key = folder / "cert.pem", folder / "key.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
@@ -31,8 +31,8 @@ def test_calls_without_the_token_are_refused_but_probes_are_not(tmp_path: Path) 
         for token in ("first", "second"):
             with Client(running.address, token=token) as client:
                 assert client.compress(b"FAKEhalf").data
-        for token in (None, "third", ""):
-            with Client(running.address, token=token) as client:
+        for wrong in (None, "third", ""):
+            with Client(running.address, token=wrong) as client:
                 for verb in (client.compress, client.inspect):
                     with pytest.raises(CallError) as caught:
                         verb(b"FAKEhalf")

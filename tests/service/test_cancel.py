@@ -1,15 +1,16 @@
-"""Calls that are given up: never taken for finished ones, and over soon."""
+"""Cancelled calls: never treated as complete, and ended soon."""
 
 import random
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import pytest
 
 from compressor.client import Client
-from compressor.client.transfer import Upload
+from compressor.client.transfer import RequestBuilder
 from compressor.errors import FormatError
 from compressor.settings import Settings
 from compressor.v1 import compressor_pb2 as pb
@@ -24,14 +25,14 @@ def threads() -> int:
 
 
 @pytest.mark.parametrize("how", ["cancel", "close"])
-def test_a_cancelled_upload_is_never_taken_for_a_finished_one(service: Any, how: str) -> None:
-    """Everything but `finish` is sent, then the call is cancelled: gRPC itself mostly shows a regular end."""
+def test_a_cancelled_upload_is_never_treated_as_complete(service: Any, how: str) -> None:
+    """Everything but `finish` is sent, then the call is cancelled. gRPC mostly reports a regular end."""
     before = service.counts.reported
     for number in range(TRIES):
         sent, go = threading.Event(), threading.Event()
 
-        def parts(sent=sent, go=go):
-            upload = Upload(pb.CompressRequest, 1 << 18)
+        def parts(sent: threading.Event = sent, go: threading.Event = go) -> Iterator[pb.CompressRequest]:
+            upload = RequestBuilder(pb.CompressRequest, 1 << 18)
             yield from upload.start(Settings(), None)
             yield from upload.messages(service.small)
             sent.set()
@@ -55,26 +56,26 @@ def test_a_cancelled_call_stops_its_thread_within_a_pull(service: Any) -> None:
     before = service.counts.closed
     with Client(service.address) as client:
         stream = client.stream(slowly(service.large))
-        assert stream.source
+        assert stream.source.width > 0
         started = time.monotonic()
         stream.close()
         assert eventually(lambda: service.counts.closed > before)
         assert time.monotonic() - started < 0.5
 
 
-def slowly(data: bytes):
-    """The first part at once, and the rest over half a minute."""
+def slowly(data: bytes) -> Iterator[bytes]:
+    """Yield the first part at once, and the rest over half a minute."""
     yield data[: 1 << 18]
     for start in range(1 << 18, len(data), 4096):
         time.sleep(0.03)
         yield data[start : start + 4096]
 
 
-def test_a_client_that_is_told_no_while_it_writes_stops_writing(fake: Any) -> None:
-    """The rest of the upload is not waited for."""
+def test_a_client_that_is_rejected_while_it_writes_stops_writing(fake: Any) -> None:
+    """It does not send the rest of the upload."""
     pulled = 0
 
-    def endless():
+    def endless() -> Iterator[bytes]:
         nonlocal pulled
         yield b"FAKElate"
         while pulled < 10_000:

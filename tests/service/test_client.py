@@ -2,6 +2,7 @@
 
 import io
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def test_the_same_bytes_come_back_whatever_carries_them(client: Any, service: An
     assert report.settings_digest == Settings(format=Format.JPEG, delivery=Delivery.SAFE).digest()
 
 
-def test_the_cut_of_the_input_does_not_matter(client: Any, service: Any) -> None:
+def test_the_chunking_of_the_input_does_not_matter(client: Any, service: Any) -> None:
     settings = Settings(format=Format.JPEG)
     whole = client.compress(service.large, format="jpeg").data
     random.seed(3)
@@ -40,7 +41,7 @@ def test_the_cut_of_the_input_does_not_matter(client: Any, service: Any) -> None
         assert b"".join(stream) == whole
 
 
-def test_a_stream_tells_its_source_first_and_its_report_last(client: Any, service: Any) -> None:
+def test_a_stream_gives_its_source_first_and_its_report_last(client: Any, service: Any) -> None:
     with client.stream([service.large], Settings(format=Format.JPEG)) as stream:
         source = stream.source
         chunks = list(stream)
@@ -53,7 +54,7 @@ def test_a_stream_tells_its_source_first_and_its_report_last(client: Any, servic
 
 
 @pytest.mark.parametrize("shape", [(40, 56, 3), (40, 56, 1), (40, 56), (700, 900, 3), (17, 40000, 3)])
-def test_arrays_travel_as_tiles(client: Any, shape: Any) -> None:
+def test_arrays_are_sent_as_tiles(client: Any, shape: Any) -> None:
     array = np.random.default_rng(5).integers(0, 256, shape, np.uint8)
 
     result = client.compress(array, format="jpeg")
@@ -68,7 +69,7 @@ def test_arrays_of_other_types_are_refused(client: Any) -> None:
         client.compress(np.zeros((8, 8, 3)))
 
 
-def test_inspect_says_what_an_image_is(client: Any, service: Any) -> None:
+def test_inspect_describes_an_image(client: Any, service: Any) -> None:
     source = client.inspect(service.large)
 
     assert source.width > 0
@@ -95,7 +96,7 @@ def test_inspecting_a_broken_image_is_the_same_error(client: Any, service: Any) 
 
 
 def test_an_error_of_the_callers_iterator_comes_back_as_it_is(client: Any, service: Any) -> None:
-    def chunks():
+    def chunks() -> Iterator[bytes]:
         yield service.large[:1000]
         raise OSError("the disk is gone")
 
@@ -106,15 +107,15 @@ def test_an_error_of_the_callers_iterator_comes_back_as_it_is(client: Any, servi
     assert service.counts.reported == before
 
 
-def test_a_missing_file_is_just_that(client: Any) -> None:
+def test_a_missing_file_is_a_file_not_found_error(client: Any) -> None:
     with pytest.raises(FileNotFoundError):
         client.compress("/does/not/exist")
     with pytest.raises(FileNotFoundError):
         client.inspect("/does/not/exist")
 
 
-def test_a_full_service_is_asked_again(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses = []
+def test_a_busy_service_is_retried(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     with Client(fake.address, retries=3) as client, pytest.raises(BusyError) as caught:
         client.compress(b"FAKEbusy")
@@ -132,18 +133,18 @@ def test_a_file_that_was_read_is_not_sent_again(fake: Any) -> None:
     assert fake.counts.started == before + 1
 
 
-def test_no_try_is_made_when_its_time_would_be_up(fake: Any) -> None:
+def test_no_attempt_is_made_after_the_time_out(fake: Any) -> None:
     with Client(fake.address, timeout=30) as client, pytest.raises(BusyError):
         client.compress(b"FAKEwait")
 
 
-def test_nobody_at_the_address_is_a_call_error() -> None:
+def test_an_address_without_a_server_is_a_call_error() -> None:
     with Client("127.0.0.1:1", timeout=5) as client, pytest.raises(CallError) as caught:
         client.compress(b"FAKEhalf")
 
     assert caught.value.code == "UNAVAILABLE"
 
 
-def test_health_tells_a_server_from_none(service: Any) -> None:
+def test_health_distinguishes_a_server_from_none(service: Any) -> None:
     assert health(service.address)
     assert not health("127.0.0.1:1", timeout=1)

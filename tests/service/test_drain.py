@@ -1,10 +1,11 @@
-"""The way out: a server that is told to stop lets calls end, and says so to those who ask."""
+"""Shutdown: a server that is stopped lets calls end, and reports that it is draining."""
 
 import signal
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -26,17 +27,17 @@ def get(url: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_a_call_that_runs_when_the_server_is_told_to_stop_is_finished() -> None:
+def test_a_call_that_runs_when_the_server_is_stopped_is_finished() -> None:
     with Process("fake", drain_seconds=1.0) as process, Client(process.address, timeout=30) as client:
         go = threading.Event()
 
-        def chunks():
+        def chunks() -> Iterator[bytes]:
             yield b"FAKEhalf"
             go.wait(20)
             yield bytes(1000)
 
         with client.stream(chunks()) as stream:
-            assert stream.source
+            assert stream.source.format == "fake"
             process.process.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             assert not health(process.address), "NOT_SERVING while draining"
@@ -55,7 +56,7 @@ def test_a_call_that_runs_when_the_server_is_told_to_stop_is_finished() -> None:
         assert process.process.wait(10) == 0
 
 
-def test_the_process_is_gone_when_there_is_nothing_to_wait_for() -> None:
+def test_the_process_ends_at_once_when_no_call_runs() -> None:
     with Process("fake") as process:
         started = time.monotonic()
         process.process.send_signal(signal.SIGINT)
@@ -64,13 +65,17 @@ def test_the_process_is_gone_when_there_is_nothing_to_wait_for() -> None:
 
 
 def test_health_waits_for_the_kernels() -> None:
-    """Calls are taken from the start, but nobody is sent here before the kernels are warm."""
+    """Calls are accepted from the start, but health reports SERVING only once the kernels are warm."""
     import dataclasses
 
     warm = threading.Event()
-    codec = dataclasses.replace(fake_codec(), warm_up=lambda: warm.wait(20))
+
+    def wait() -> None:
+        warm.wait(20)
+
+    codec = dataclasses.replace(fake_codec(), warm_up=wait)
     threading.Timer(1.5, warm.set).start()
-    seen = []
+    seen: list[bool] = []
 
     def watch() -> None:
         while not seen or seen[-1] is not True:
@@ -92,14 +97,14 @@ def test_health_waits_for_the_kernels() -> None:
 def test_two_servers_do_not_share_a_port(service: Any) -> None:
     import asyncio
 
-    async def second():
+    async def second() -> None:
         await Server(ServerConfig(**(LOCAL | {"address": service.address})), fake_codec()).start()
 
     with pytest.raises(RuntimeError, match="bind"):
         asyncio.run(second())
 
 
-def test_the_http_side_knows_three_paths(service: Any) -> None:
+def test_the_http_server_has_three_paths(service: Any) -> None:
     assert get(f"{service.metrics}/healthz") == (200, "alive\n")
     assert get(f"{service.metrics}/readyz") == (200, "ready\n")
     assert get(f"{service.metrics}/metrics")[0] == 200

@@ -1,4 +1,4 @@
-"""A server that ends while calls are at work: whoever is in a kernel by then must not crash the process."""
+"""A server that ends while calls run: a thread in a kernel must not crash the process."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ def file_of(kind: str, height: int, width: int) -> bytes:
 
 
 @pytest.mark.parametrize("exits", [2, pytest.param(60, marks=pytest.mark.heavy)])
-def test_a_server_ends_well_whatever_its_calls_are_at(exits: int) -> None:
+def test_a_server_ends_cleanly_at_any_stage_of_its_calls(exits: int) -> None:
     files = [file_of("JPEG", 1500, 2400), file_of("PNG", 700, 900), file_of("JPEG", 200, 200)]
 
     def work(address: str, data: bytes, effort: str) -> None:

@@ -1,7 +1,8 @@
-"""Every door takes the same inputs, and says the same of what it can't take."""
+"""Library and clients accept the same inputs, and reject others with the same errors."""
 
 import asyncio
 import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.service.conftest import Service
 HEIGHT, WIDTH = 24, 32
 PIXELS = np.random.default_rng(3).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
 RAW = Raw(width=WIDTH, height=HEIGHT, channels=3, tile_width=WIDTH, tile_height=16)
-QUICK = {"quality": 60, "effort": "fast"}
+QUICK: dict[str, Any] = {"quality": 60, "effort": "fast"}
 
 
 def encoded() -> bytes:
@@ -32,7 +33,7 @@ HALVES = [DATA[:100], DATA[100:]]
 TILES = [Tile(0, y, PIXELS[y : y + 16].tobytes()) for y in (0, 16)]
 SPARSE = memoryview(bytes(byte for one in DATA for byte in (one, 0)))[::2]
 
-FILES = {
+FILES: dict[str, Callable[[Path], Any]] = {
     "bytes": lambda folder: DATA,
     "bytearray": lambda folder: bytearray(DATA),
     "memoryview": lambda folder: memoryview(DATA),
@@ -44,7 +45,7 @@ FILES = {
     "generator of chunks": lambda folder: (chunk for chunk in HALVES),
     "chunks of other types": lambda folder: [bytearray(HALVES[0]), memoryview(HALVES[1])],
 }
-SAMPLES = {
+SAMPLES: dict[str, Callable[[Path], Any]] = {
     "array": lambda folder: PIXELS,
     "grey array": lambda folder: PIXELS[:, :, 0],
     "array of one channel": lambda folder: PIXELS[:, :, :1],
@@ -53,7 +54,7 @@ SAMPLES = {
     "picture": lambda folder: Image.fromarray(PIXELS),
     "grey picture": lambda folder: Image.fromarray(PIXELS[:, :, 0]),
 }
-REFUSED = {
+REFUSED: dict[str, tuple[Any, str]] = {
     "number": (7, "int"),
     "nothing": (None, "NoneType"),
     "channels first": (PIXELS.transpose(2, 0, 1), "channels come last"),
@@ -72,11 +73,13 @@ REFUSED = {
 class Here:
     """The library in this process."""
 
-    stream, compress, inspect = map(staticmethod, (compressor.stream, compressor.compress, compressor.inspect))
+    stream = staticmethod(compressor.stream)
+    compress = staticmethod(compressor.compress)
+    inspect = staticmethod(compressor.inspect)
 
 
 class Awaited:
-    """AsyncClient, for callers that do not wait."""
+    """AsyncClient with synchronous methods."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -111,7 +114,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["library", "client", "async client"])
-def door(request: pytest.FixtureRequest, real: Service):
+def door(request: pytest.FixtureRequest, real: Service) -> Iterator[Any]:
     if request.param == "client":
         with Client(real.address, timeout=60) as client:
             yield client
@@ -131,7 +134,7 @@ def test_a_file_in_any_form_gives_the_same(door: Any, folder: Path, name: Any) -
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_samples_in_any_form_are_taken(door: Any, folder: Path, name: Any) -> None:
+def test_samples_in_any_form_are_accepted(door: Any, folder: Path, name: Any) -> None:
     source = SAMPLES[name](folder)
     expected = compressor.compress(source, **QUICK).data
 
@@ -145,7 +148,7 @@ def test_samples_in_any_form_are_taken(door: Any, folder: Path, name: Any) -> No
 
 @pytest.mark.parametrize("verb", ["compress", "inspect", "stream"])
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_image_is_a_settings_error(door: Any, verb: str, name: Any) -> None:
+def test_a_source_that_is_not_an_image_is_a_settings_error(door: Any, verb: str, name: Any) -> None:
     source, hint = REFUSED[name]
     if hasattr(source, "seek"):
         source.seek(0)
@@ -158,26 +161,26 @@ def test_what_is_no_image_is_a_settings_error(door: Any, verb: str, name: Any) -
 
 
 @pytest.mark.parametrize("tiles", [TILES, iter(TILES)], ids=["list", "iterator"])
-def test_tiles_go_on_being_tiles(tiles: Any) -> None:
+def test_tiles_are_accepted_in_a_list_and_an_iterator(tiles: Any) -> None:
     out = b"".join(compressor.stream(tiles, Settings(**QUICK), raw=RAW))
 
     assert Image.open(io.BytesIO(out)).size == (WIDTH, HEIGHT)
 
 
 @pytest.mark.parametrize("source", [DATA, PIXELS, HALVES, "in.png"], ids=["bytes", "array", "chunks", "name"])
-def test_raw_goes_with_tiles_alone(door: Any, source: Any) -> None:
+def test_raw_is_only_accepted_with_tiles(door: Any, source: Any) -> None:
     with pytest.raises(SettingsError, match="tiles"):
         b"".join(door.stream(source, Settings(), raw=RAW))
 
 
 def test_a_large_array_can_be_inspected(door: Any) -> None:
-    """One that is larger than a tile may be."""
+    """It is larger than a tile may be."""
     found = door.inspect(np.zeros((1500, 1500, 3), np.uint8))
 
     assert (found.width, found.channels) == (1500, 3)
 
 
-def test_an_open_file_is_read_from_where_it_stands(door: Any, folder: Path) -> None:
+def test_an_open_file_is_read_from_its_position(door: Any, folder: Path) -> None:
     with open(folder / "in.png", "rb") as file:
         file.seek(0)
         assert door.inspect(file).format == "png"

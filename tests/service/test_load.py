@@ -1,6 +1,6 @@
-"""Many calls at once, and calls that stand still: what a server in a process of its own makes of them.
+"""Many calls at once, and stalled calls, to a server in another process.
 
-Memory is the resident set of the server's process, above what it had when it said that it was ready.
+Memory is the resident set of the server's process, above what it was when the server was ready.
 """
 
 import threading
@@ -13,8 +13,8 @@ import grpc
 import pytest
 
 from compressor.client import Client
-from compressor.client.transfer import Upload
-from compressor.settings import Delivery, Effort, Settings
+from compressor.client.transfer import RequestBuilder
+from compressor.settings import Delivery, Effort, Format, Settings
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.service.conftest import PIPELINES, png
@@ -25,12 +25,12 @@ MIB = 1 << 20
 STALLED = 32
 RISE_MIB_MAX = 48
 CHUNK_BYTES = 256 << 10
-IMMEDIATE = Settings(quality=90, effort=Effort.FAST, format="jpeg", delivery=Delivery.IMMEDIATE)
+IMMEDIATE = Settings(quality=90, effort=Effort.FAST, format=Format.JPEG, delivery=Delivery.IMMEDIATE)
 
 
 @pytest.fixture(scope="module")
 def image() -> bytes:
-    """20 MP, 60 MB."""
+    """Return an image of 20 MP, 60 MB."""
     return png(5472, 3648)
 
 
@@ -45,7 +45,7 @@ def large(process: Process, image: bytes) -> bytes:
 
 
 class Sender:
-    """An upload that stops when a share of the image was taken from it."""
+    """An upload that stops when a share of the image has been read from it."""
 
     def __init__(self, data: bytes, share: float, settings: Settings) -> None:
         self.stopped = threading.Event()
@@ -53,7 +53,7 @@ class Sender:
         self._data, self._share, self._settings = data, share, settings
 
     def __iter__(self) -> Iterator[pb.CompressRequest]:
-        upload = Upload(pb.CompressRequest, CHUNK_BYTES)
+        upload = RequestBuilder(pb.CompressRequest, CHUNK_BYTES)
         yield from upload.start(self._settings, None)
         stop = int(len(self._data) * self._share)
         yield from upload.messages(memoryview(self._data)[:stop])
@@ -64,10 +64,10 @@ class Sender:
 
 
 def settled(process: Process) -> int:
-    """The resident set once it stands still."""
+    """Return the resident set once it is stable."""
     sizes = [0, process.rss_bytes]
     while abs(sizes[-1] - sizes[-2]) > 128 << 10:
-        time.sleep(2)  # the server tidies up every second
+        time.sleep(2)  # the server returns memory every second
         sizes.append(process.rss_bytes)
     return sizes[-1]
 
@@ -76,12 +76,12 @@ def settled(process: Process) -> int:
 def test_senders_that_stop_in_the_middle_cost_little(process: Process, image: bytes, delivery: Any) -> None:
     idle = process.rss_bytes
     data = large(process, image)
-    settings = Settings(effort=Effort.FAST, format="jpeg", delivery=delivery)
+    settings = Settings(effort=Effort.FAST, format=Format.JPEG, delivery=delivery)
     senders = [Sender(data, 0.5, settings) for _ in range(STALLED)]
     with grpc.insecure_channel(process.address) as channel:
         stub = rpc.CompressorServiceStub(channel)
         calls = [stub.Compress(iter(sender)) for sender in senders]
-        # Somebody has to read what comes, or these are stalled readers, too.
+        # The results are read, or these would be stalled readers, too.
         readers = [threading.Thread(target=reader, args=(call,), daemon=True) for call in calls]
         for thread in readers:
             thread.start()
@@ -95,7 +95,7 @@ def test_senders_that_stop_in_the_middle_cost_little(process: Process, image: by
     assert rise / MIB < RISE_MIB_MAX
 
 
-def reader(call: grpc.Call) -> None:
+def reader(call: Any) -> None:
     try:
         for _ in call:
             pass
@@ -131,7 +131,7 @@ def test_a_hundred_calls_over_one_channel_all_succeed(process: Process) -> None:
     assert results[0].report.bytes_in == len(data)
 
 
-def test_memory_returns_to_the_system_after_a_storm(process: Process, image: bytes) -> None:
+def test_memory_is_returned_to_the_system_after_many_calls(process: Process, image: bytes) -> None:
     idle = process.rss_bytes
     data = large(process, image)
     with Client(process.address, timeout=300) as client, ThreadPoolExecutor(8) as pool:

@@ -1,10 +1,8 @@
-"""Many images at once where memory is short: in a control group that kills, and with a budget that most don't fit in.
+"""Many images at once in little memory: in a control group with a limit, and with a budget for few of them.
 
-Where no control group can be made, the peak of the server's resident memory is held against the same limit.
+Where no control group can be made, the peak of the server's resident memory must not exceed the same limit.
 """
 
-import dataclasses
-import functools
 import random
 import threading
 import time
@@ -16,16 +14,16 @@ import pytest
 from benchmarks.harness.server import ServerProcess
 from benchmarks.harness.transfer import send
 from benchmarks.memory import measure, tiled_images
+from compressor.calls.call import Codec
 from compressor.calls.codec import pipeline_codec
 from compressor.client import Client
 from compressor.errors import BusyError
 from compressor.memory import Resources
-from compressor.pipeline import inspect, stream
 from tests.service.cgroup import memory_group
 from tests.service.running import Running
 
 MIB = 1 << 20
-# Kind of the source, format of the result, effort.
+# Kind of source, format of the result, effort.
 EIGHT = (
     ("baseline", "jpeg", "balanced"),
     ("progressive", "jpeg", "balanced"),
@@ -39,7 +37,7 @@ EIGHT = (
 
 
 def all_come_back(address: str, files: tiled_images.Files, folder: Path, times: int = 1) -> tuple[int, int]:
-    """Send the eight (each `times` times) at once; who is told to come back does so when told. (done, told)"""
+    """Send the eight images at once, `times` times each, and retry when busy. Return (done, rejected)."""
     told = []
     barrier = threading.Barrier(8 * times)
 
@@ -64,7 +62,7 @@ def all_come_back(address: str, files: tiled_images.Files, folder: Path, times: 
 
 
 def check_results(files: tiled_images.Files, folder: Path, count: int) -> None:
-    """The first eight are what was drawn, and the others the same bytes again."""
+    """Check that the first eight show what was drawn, and that the others have the same bytes."""
     picture = files.picture
     for number in range(count):
         kind, format, _ = EIGHT[number % 8]
@@ -77,7 +75,7 @@ def check_results(files: tiled_images.Files, folder: Path, count: int) -> None:
 
 
 def files_of(side: int, folder: Path) -> tiled_images.Files:
-    """The four kinds, made."""
+    """Make the four kinds of files."""
     files = tiled_images.Files(folder / "sources", side, side)
     for kind in tiled_images.KINDS:
         assert files[kind].exists()
@@ -100,7 +98,7 @@ def eight_at_once(side: int, limit_bytes: int, folder: Path) -> None:
 
 
 def test_eight_images_at_once_succeed_in_little_memory(tmp_path: Path) -> None:
-    """4 MP each; an idle server has about 200 MiB, and the pixels alone would be 96 MB more."""
+    """4 MP each. An idle server takes about 200 MiB, and the pixels alone would take 96 MB more."""
     eight_at_once(2000, 256 * MIB, tmp_path)
 
 
@@ -109,21 +107,12 @@ def test_eight_images_of_100_megapixels_at_once_succeed_in_512_mebibytes(tmp_pat
     eight_at_once(10_000, 512 * MIB, tmp_path)
 
 
-def impatient_codec(budget: int, wait_seconds: float):
-    """The real pipeline with a budget for which nobody waits long."""
-    codec = pipeline_codec(budget, None, None, MIB)
-    resources = Resources(memory_budget=budget, wait_seconds=wait_seconds, overhead=MIB)
-    return dataclasses.replace(
-        codec,
-        stream=stream,
-        inspect=functools.partial(inspect, resources=resources),
-        resources=resources,
-        reserved_bytes=lambda: resources.reserved_bytes,
-        byte_seconds=resources.held.byte_seconds,
-    )
+def impatient_codec(budget: int, wait_seconds: float) -> Codec:
+    """Return the real pipeline with a budget and a short wait for it."""
+    return pipeline_codec(Resources(memory_budget=budget, wait_seconds=wait_seconds, overhead=MIB))
 
 
-def test_sixty_four_at_once_with_a_budget_for_a_few_all_come_through(tmp_path: Path) -> None:
+def test_sixty_four_at_once_with_a_budget_for_a_few_all_succeed(tmp_path: Path) -> None:
     files = files_of(400, tmp_path)
     codec = impatient_codec(8 * MIB, wait_seconds=0.1)
     with Running(codec) as server:
@@ -131,12 +120,12 @@ def test_sixty_four_at_once_with_a_budget_for_a_few_all_come_through(tmp_path: P
 
     assert done == 64
     assert told > 0
-    assert codec.reserved_bytes() == 0
+    assert codec.resources.reserved_bytes == 0
     check_results(files, tmp_path, 64)
 
 
 @pytest.mark.heavy
-def test_sixty_four_of_100_megapixels_at_once_with_a_budget_of_160_mebibytes_all_come_through(tmp_path: Path) -> None:
+def test_sixty_four_of_100_megapixels_at_once_with_a_budget_of_160_mebibytes_all_succeed(tmp_path: Path) -> None:
     files = files_of(10_000, tmp_path)
     with memory_group(512 * MIB) as group:
         options = ("--memory-budget", "160MiB", "--idle-seconds", "600")

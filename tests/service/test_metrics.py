@@ -1,6 +1,7 @@
-"""What a scrape says after known calls."""
+"""Metrics after known calls."""
 
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.service.running import Running, eventually
 
 
 @pytest.fixture(scope="module")
-def running():
+def running() -> Iterator[Running]:
     with Running(fake_codec()) as running, Client(running.address, retries=0) as client:
         client.compress(file_of(1000))
         client.inspect(file_of(1000))
@@ -36,13 +37,13 @@ def running():
         'compressor_input_bytes_total{format="fake"} 2000.0',
         'compressor_input_bytes_total{format="none"} 2000.0',
         'compressor_output_bytes_total{format="jpeg"} 500.0',
-        'compressor_delivered_source_bytes_total{format="fake"} 1000.0',  # not of what failed or was inspected
+        'compressor_delivered_source_bytes_total{format="fake"} 1000.0',  # without failed or inspected images
         'compressor_delivered_result_bytes_total{format="fake"} 500.0',
         'compressor_requests_rejected_total{reason="unauthenticated"} 0.0',
         "compressor_request_duration_seconds_count 6.0",
         "compressor_time_to_first_byte_seconds_count 1.0",
         'compressor_cpu_seconds_total{stage="encode"} 0.25',
-        'compressor_cpu_seconds_total{stage="decode"} 0.5',  # of the four that failed
+        'compressor_cpu_seconds_total{stage="decode"} 0.5',  # by the four failed calls
         'compressor_cpu_seconds_total{stage="verify"} 0.0',
         "compressor_memory_budget_bytes 2.68435456e+08",
         "compressor_memory_reserved_bytes 7.0",
@@ -56,7 +57,7 @@ def test_a_scrape_counts(running: Any, sample: str) -> None:
     assert sample in running.scrape().splitlines()
 
 
-def test_promtool_has_nothing_to_say(running: Any) -> None:
+def test_promtool_accepts_a_scrape(running: Any) -> None:
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=running.scrape(), capture_output=True, text=True, timeout=60
     )
@@ -94,16 +95,18 @@ def test_what_the_process_uses_is_estimated_and_never_falls() -> None:
     assert "compressor_estimated_avoided" in second and "avoided_energy_low_joules_total{" not in second
     assert float(value_of(second, "compressor_reserved_vcpus")) == 2
     assert 'profile="conservative"' in second and 'original_deleted="true"' in second
+    assert report.footprint is not None and report.footprint.used_co2e_grams is not None
     assert report.footprint.used_co2e_grams.low > 0 and report.footprint.storage_class == "hdd-3az"
 
 
 def test_reports_have_a_footprint_unless_the_profile_is_off(running: Any) -> None:
     with Client(running.address) as client:
         footprint = client.compress(file_of(1000)).report.footprint
+    assert footprint is not None
     assert footprint.profile == "conservative" and footprint.used_co2e_grams is None
     with Running(fake_codec(), footprint=Basis(profile=Profile.OFF)) as silent, Client(silent.address) as client:
         assert client.compress(file_of(1000)).report.footprint is None
 
 
-def value_of(page, series):
+def value_of(page: str, series: str) -> str:
     return next(line.rpartition(" ")[2] for line in page.splitlines() if line.rpartition(" ")[0] == series)

@@ -1,4 +1,4 @@
-"""The client in another language, straight from the proto file: examples/node, run as a process."""
+"""The client in another language, built from the proto file: examples/node, run as a process."""
 
 import io
 import subprocess
@@ -50,7 +50,7 @@ def test_a_broken_image_is_one_line_and_leaves_no_file(real: Service, tmp_path: 
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_a_source_that_is_not_there_is_said_at_once(real: Service, tmp_path: Path) -> None:
+def test_a_missing_source_is_reported_at_once(real: Service, tmp_path: Path) -> None:
     done = run(tmp_path / "nothing.jpg", tmp_path / "out.jpg", "--address", real.address)
 
     assert done.returncode == 1

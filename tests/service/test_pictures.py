@@ -4,6 +4,7 @@ import asyncio
 import io
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import numpy as np
@@ -14,9 +15,9 @@ from PIL.PngImagePlugin import PngInfo
 import compressor
 from compressor import wire
 from compressor.client import AsyncClient, Client
-from compressor.client.transfer import Upload
+from compressor.client.transfer import RequestBuilder
 from compressor.errors import LimitError, UnsupportedError
-from compressor.settings import Raw, Result, Settings, Tile
+from compressor.settings import Effort, Format, Metadata, Raw, Result, Settings, Tile
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 from tests.planted.profiles import wide_profile
@@ -26,13 +27,13 @@ RNG = np.random.default_rng(5)
 PIXELS = RNG.integers(0, 256, (40, 48, 3), np.uint8)
 XMP = b"<x:xmpmeta>seen by nobody</x:xmpmeta>"
 PROFILE = wide_profile(b"for pictures")
-SHAPE = {"width": 48, "height": 40, "channels": 3, "tile_width": 48, "tile_height": 16}
+SHAPE: dict[str, Any] = {"width": 48, "height": 40, "channels": 3, "tile_width": 48, "tile_height": 16}
 TILES = [Tile(0, y, PIXELS[y : y + 16].tobytes()) for y in range(0, 40, 16)]
 HOSTILE = b"MM\0*" + b"\0\0\0\x08\xff\xff" + b"\x01\x12\xff\xff" * 3000
 
 
 def described(mode: str = "RGB") -> Image.Image:
-    """A picture with all that a Pillow image can have."""
+    """Return a picture with all metadata that a Pillow image can have."""
     image = Image.fromarray(PIXELS).convert(mode)
     exif = image.getexif()
     exif[0x0112], exif[0x010E] = 6, "a picture"
@@ -66,8 +67,10 @@ both = pytest.mark.parametrize("send", [by_client, by_async_client])
 @both
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
-def test_a_picture_that_is_sent_gives_the_same_as_here(real: Service, send: Verb, format: str, policy: str) -> None:
-    settings = {"format": format, "metadata": policy, "effort": "fast"}
+def test_a_picture_gives_the_same_result_by_service_and_library(
+    real: Service, send: Verb, format: str, policy: str
+) -> None:
+    settings: dict[str, Any] = {"format": format, "metadata": policy, "effort": "fast"}
     here, sent = compressor.compress(described(), **settings), send(real.address, described(), **settings)
     found = Image.open(io.BytesIO(sent.data))
 
@@ -83,7 +86,9 @@ def test_a_picture_that_is_sent_gives_the_same_as_here(real: Service, send: Verb
 
 @both
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P"])
-def test_a_picture_of_other_pixels_gives_the_same_as_here(real: Service, send: Verb, mode: str) -> None:
+def test_a_picture_of_another_mode_gives_the_same_result_by_service_and_library(
+    real: Service, send: Verb, mode: str
+) -> None:
     here, sent = compressor.compress(described(mode)), send(real.address, described(mode))
 
     assert sent.data == here.data
@@ -91,7 +96,7 @@ def test_a_picture_of_other_pixels_gives_the_same_as_here(real: Service, send: V
 
 
 @both
-def test_what_a_picture_lost_is_in_the_report(real: Service, send: Verb) -> None:
+def test_losses_of_a_picture_are_in_the_report(real: Service, send: Verb) -> None:
     for image in (Image.fromarray(PIXELS).convert("CMYK"), Image.new("I;16", (16, 16))):
         here, sent = compressor.compress(image, format="png"), send(real.address, image, format="png")
 
@@ -123,7 +128,7 @@ def test_too_many_metadata_are_refused_before_anything_is_sent(real: Service, se
 
 
 @both
-def test_the_most_metadata_arrive(real: Service, send: Verb) -> None:
+def test_the_largest_metadata_arrive(real: Service, send: Verb) -> None:
     image = Image.fromarray(PIXELS)
     image.info["xmp"] = RNG.bytes(wire.RAW_METADATA_BYTES_MAX)
 
@@ -137,8 +142,8 @@ def test_the_most_metadata_arrive(real: Service, send: Verb) -> None:
         ({"comments": [""] * 5000}, r"raw\.comments has 5000"),
     ],
 )
-def test_the_service_refuses_too_many_metadata_itself(real: Service, metadata: dict[str, object], message: str) -> None:
-    upload = Upload(pb.CompressRequest, 1 << 18)
+def test_the_service_refuses_too_many_metadata_itself(real: Service, metadata: dict[str, Any], message: str) -> None:
+    upload = RequestBuilder(pb.CompressRequest, 1 << 18)
     requests = [*upload.start(Settings(), None), pb.CompressRequest(raw=pb.Raw(**SHAPE, **metadata))]
     with grpc.insecure_channel(real.address) as channel:
         answers = rpc.CompressorServiceStub(channel).Compress(iter(requests))
@@ -155,13 +160,13 @@ def test_the_service_refuses_too_many_metadata_itself(real: Service, metadata: d
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
 def test_damaged_metadata_harm_nothing(real: Service, format: str, policy: str) -> None:
     raw = Raw(**SHAPE, icc_profile=b"RGB " * 90, exif=HOSTILE, xmp=b"\xff\0<", comments=("\0", "", "Exif\0\0: é"))
-    settings = Settings(format=format, metadata=policy, effort="fast")
+    settings = Settings(format=Format(format), metadata=Metadata(policy), effort=Effort.FAST)
     with Client(real.address, timeout=60) as client, client.stream(TILES, settings, raw=raw) as stream:
         sent = b"".join(stream)
 
     assert sent == b"".join(compressor.stream(TILES, settings, raw=raw))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's about the Exif
+        warnings.simplefilter("ignore")  # Pillow warns about the Exif
         assert Image.open(io.BytesIO(sent)).size == (48, 40)
 
 

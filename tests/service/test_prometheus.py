@@ -1,4 +1,4 @@
-"""The metrics as Prometheus itself reads them: Debian's package, run as processes."""
+"""The metrics as read by a real Prometheus: Debian's package, run as processes."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def tool(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def prometheus(real: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus that scrapes the service five times a second; its address."""
+    """Run a Prometheus that scrapes the service five times a second; yield its address."""
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "config.yml").write_text(CONFIG.format(target=real.metrics.removeprefix("http://")))
     with socket.socket() as free:
@@ -46,7 +46,7 @@ def prometheus(real: Service, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def ask(address: str, query: str) -> list[Any]:
-    """The result of an instant query, [] while Prometheus is not up."""
+    """Return the result of an instant query, [] until Prometheus is up."""
     url = f"http://{address}/api/v1/query?" + urllib.parse.urlencode({"query": query})
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
@@ -76,7 +76,7 @@ def test_a_real_prometheus_sees_what_was_done(real: Service, prometheus: str) ->
     assert value(prometheus, quantile) > 0
 
 
-def test_promtool_has_nothing_to_say_about_the_metrics(real: Service) -> None:
+def test_promtool_accepts_the_metrics(real: Service) -> None:
     with urllib.request.urlopen(f"{real.metrics}/metrics", timeout=5) as answer:
         text = answer.read()
 

@@ -1,4 +1,4 @@
-"""Raw tiles of at most 1 MiB, the widest that JPEG holds, through a server in a process of its own."""
+"""Raw tiles of at most 1 MiB, of the widest image that JPEG allows, sent to a server in another process."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from PIL import Image
 from benchmarks.harness.server import ServerProcess
 from benchmarks.memory import measure, tiled_images
 from compressor.client import Client
-from compressor.settings import Raw, Settings, Tile
+from compressor.settings import Effort, Format, Raw, Settings, Tile
 
 MIB = 1 << 20
 WIDTH = 65_500
@@ -24,7 +24,7 @@ def raw_of(picture: tiled_images.Picture) -> Raw:
 
 
 def tiles_of(picture: tiled_images.Picture) -> Iterator[Tile]:
-    """In raster order; those of a unit are cut once."""
+    """Yield tiles in raster order; those of a unit are made once."""
     columns = range(0, picture.width, TILE[0])
     lines = range(0, tiled_images.UNIT_ROWS, TILE[1])
     cut = [
@@ -42,9 +42,9 @@ def tiles_of(picture: tiled_images.Picture) -> Iterator[Tile]:
 
 
 def sent(picture: tiled_images.Picture, format: str, result: Path) -> int:
-    """Send it, check the result; the peak of the server above idle."""
+    """Send a picture and check the result. Return the peak memory of the server above idle."""
     small = tiled_images.Picture(64, 64)
-    settings = Settings(effort="fast", format=format)
+    settings = Settings(effort=Effort.FAST, format=Format(format))
     with ServerProcess() as server, Client(server.address) as client:
         with client.stream(tiles_of(small), settings, raw=raw_of(small)) as stream:
             for _ in stream:
@@ -67,7 +67,7 @@ def sent(picture: tiled_images.Picture, format: str, result: Path) -> int:
 
 
 def check_result(picture: tiled_images.Picture, format: str, result: Path) -> None:
-    """Every row is there, and what was drawn."""
+    """Check that every row is present and shows what was drawn."""
     with Image.open(result) as image:
         assert image.size == (picture.width, picture.height)
     found = measure.psnr_of(result, format, picture)
@@ -75,7 +75,7 @@ def check_result(picture: tiled_images.Picture, format: str, result: Path) -> No
 
 
 @pytest.mark.parametrize("format, rows", [("jpeg", 512), ("png", 100)])
-def test_the_widest_picture_comes_as_tiles_in_little_memory(tmp_path: Path, format: str, rows: int) -> None:
+def test_the_widest_picture_is_sent_as_tiles_in_little_memory(tmp_path: Path, format: str, rows: int) -> None:
     picture = tiled_images.Picture(WIDTH, rows, strip_rows=128)
     sent(picture, format, tmp_path / "result")
     check_result(picture, format, tmp_path / "result")

@@ -1,8 +1,8 @@
-"""Every way a call ends, as a client sees it on the wire."""
+"""Every way in which a call ends, as a client receives it."""
 
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -29,8 +29,8 @@ def upload(data: bytes, *, settings: pb.Settings | None = None, finish: pb.Finis
     yield Part(finish=finish or pb.Finish(total_bytes=len(data)))
 
 
-def failed(stub, parts, **options) -> tuple[grpc.RpcError, pb.Failure, status_pb2.Status]:
-    """How a call failed: its error, the failure in band, and the status with its details."""
+def failed(stub: Any, parts: Iterable[Part], **options: Any) -> tuple[grpc.RpcError, pb.Failure, status_pb2.Status]:
+    """Return how a call failed: its error, the failure in band, and the status with its details."""
     failure = None
     with pytest.raises(grpc.RpcError) as caught:
         for response in stub.Compress(iter(parts), **options):
@@ -48,13 +48,13 @@ def failed(stub, parts, **options) -> tuple[grpc.RpcError, pb.Failure, status_pb
     return error, failure, details
 
 
-def detail(details: status_pb2.Status, kind):
+def detail(details: status_pb2.Status, kind: Callable[[], Any]) -> Any:
     message = kind()
     assert details.details[0].Unpack(message)
     return message
 
 
-def subclasses(kind: type) -> set[type]:
+def subclasses(kind: type[CompressorError]) -> set[type[CompressorError]]:
     return {kind} | {below for child in kind.__subclasses__() for below in subclasses(child)}
 
 
@@ -77,7 +77,7 @@ def test_every_error_has_a_status() -> None:
     ],
     ids=repr,
 )
-def test_errors_survive_the_way_to_the_client(error: Any) -> None:
+def test_errors_reach_the_client_unchanged(error: Any) -> None:
     back = wire.error_from_failure(status.failure_of(error))
 
     assert type(back) is type(error)
@@ -96,7 +96,7 @@ def test_a_setting_out_of_range_is_an_invalid_argument_with_its_field(stub: Any,
 
 
 def test_an_enum_value_of_a_newer_client_is_an_invalid_argument(stub: Any, service: Any) -> None:
-    error, failure, _ = failed(stub, upload(service.small, settings=pb.Settings(format=99)))
+    error, failure, _ = failed(stub, upload(service.small, settings=pb.Settings(format=cast(Any, 99))))
 
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert failure.field == "format"
@@ -130,15 +130,15 @@ def test_parts_out_of_order_are_invalid_arguments(stub: Any, parts: Any) -> None
     assert failure.field == "part"
 
 
-def test_what_is_not_ours_is_unimplemented(fake_stub: Any) -> None:
+def test_an_unsupported_image_is_unimplemented(fake_stub: Any) -> None:
     assert failed(fake_stub, upload(b"FAKEnope"))[0].code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_what_will_never_fit_is_resource_exhausted(fake_stub: Any) -> None:
+def test_an_image_over_the_limit_is_resource_exhausted(fake_stub: Any) -> None:
     assert failed(fake_stub, upload(b"FAKEover"))[0].code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_what_does_not_fit_now_is_unavailable_and_says_when_to_come_back(fake_stub: Any) -> None:
+def test_a_busy_service_is_unavailable_and_says_when_to_retry(fake_stub: Any) -> None:
     error, failure, details = failed(fake_stub, upload(b"FAKEbusy"))
 
     assert error.code() is grpc.StatusCode.UNAVAILABLE
@@ -168,7 +168,7 @@ def test_an_error_far_into_a_large_upload_arrives_with_its_offset(fake_stub: Any
     [lambda data: pb.Finish(total_bytes=len(data) + 1), lambda data: pb.Finish(total_bytes=len(data), crc32c=1)],
     ids=["wrong total", "wrong checksum"],
 )
-def test_an_upload_that_is_not_what_its_sender_says_is_data_loss(stub: Any, service: Any, finish: Any) -> None:
+def test_an_upload_that_differs_from_its_finish_is_data_loss(stub: Any, service: Any, finish: Any) -> None:
     before = service.counts.reported
     error, _, _ = failed(stub, upload(service.small, finish=finish(service.small)))
 
@@ -200,9 +200,9 @@ def test_a_message_over_the_limit_is_resource_exhausted(stub: Any) -> None:
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_bytes_that_are_no_message_are_an_invalid_argument(service: Any) -> None:
+def test_an_invalid_message_is_an_invalid_argument(service: Any) -> None:
     with grpc.insecure_channel(service.address) as channel:
-        method = channel.stream_stream("/compressor.v1.CompressorService/Compress")
+        method: Any = channel.stream_stream("/compressor.v1.CompressorService/Compress")
         with pytest.raises(grpc.RpcError) as caught:
             list(method(iter([b"\xff\xff\xff"])))
 
@@ -212,7 +212,7 @@ def test_bytes_that_are_no_message_are_an_invalid_argument(service: Any) -> None
 def test_a_deadline_ends_the_call_and_its_thread(stub: Any, service: Any) -> None:
     before = service.counts.closed
 
-    def endless():
+    def endless() -> Iterator[Part]:
         yield Part(settings=pb.Settings())
         yield Part(chunk=service.large[:1000])
         time.sleep(1)
@@ -224,8 +224,8 @@ def test_a_deadline_ends_the_call_and_its_thread(stub: Any, service: Any) -> Non
     assert eventually(lambda: service.counts.closed > before, 1)
 
 
-def test_a_client_that_does_not_move_is_told_that_its_time_is_up(idle: Any) -> None:
-    def endless():
+def test_a_client_that_stops_sending_gets_deadline_exceeded(idle: Any) -> None:
+    def endless() -> Iterator[Part]:
         yield Part(settings=pb.Settings())
         yield Part(chunk=b"FAKEhalf")
         time.sleep(2)
@@ -235,8 +235,8 @@ def test_a_client_that_does_not_move_is_told_that_its_time_is_up(idle: Any) -> N
         assert failed(stub, endless())[0].code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_a_client_that_sends_nothing_is_told_that_its_time_is_up(idle: Any) -> None:
-    def nothing():
+def test_a_client_that_sends_nothing_gets_deadline_exceeded(idle: Any) -> None:
+    def nothing() -> Iterator[Part]:
         time.sleep(2)
         yield from ()
 
@@ -258,10 +258,10 @@ def test_a_client_that_does_not_read_is_cut_off(idle: Any) -> None:
     assert caught.value.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
-def test_one_call_more_than_there_may_be_is_unavailable() -> None:
+def test_one_call_more_than_the_limit_is_unavailable() -> None:
     from tests.service.fake_pipeline import fake_codec
 
-    with Running(fake_codec(), calls_max=1) as running, grpc.insecure_channel(running.address) as channel:
+    with Running(fake_codec(), max_concurrent_calls=1) as running, grpc.insecure_channel(running.address) as channel:
         stub = rpc.CompressorServiceStub(channel)
         first = stub.Compress(held := Held())
         next(first)
@@ -302,7 +302,7 @@ def test_reflection_lists_the_service(service: Any) -> None:
 
 
 class Held:
-    """An upload that stands still after its first bytes until it is released."""
+    """An upload that stalls after its first bytes until it is released."""
 
     def __init__(self, *, silent: bool = False) -> None:
         import threading
@@ -310,10 +310,10 @@ class Held:
         self._go = threading.Event()
         self._parts = iter([] if silent else [Part(settings=pb.Settings()), Part(chunk=b"FAKEhalf")])
 
-    def __iter__(self):
+    def __iter__(self) -> "Held":
         return self
 
-    def __next__(self):
+    def __next__(self) -> Part:
         for part in self._parts:
             return part
         if not self._go.is_set():

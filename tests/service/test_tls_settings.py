@@ -1,9 +1,10 @@
-"""Settings of TLS and tokens that can't be meant: nothing starts with them, on either side; the setting is named."""
+"""Invalid settings of TLS and tokens: neither side starts with them, and the error names the setting."""
 
 import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ CHAINS = [*CERTIFICATES, "bad-chain-cut.crt", "bad-chain-expired.crt", "bad-odd.
 KEYS = [*BROKEN, "bad-cut.key", "bad-encrypted.key", "server.crt", "stranger.key", "bad-odd.key"]
 TOKENS = ["missing", "bad-empty", "bad-blank", "bad-tokens", "bad-der", "bad-text", "."]
 
-# What is set, and the setting that is at fault.
+# The settings, and the one that the error names.
 REFUSED_BY_SERVER = [
     ({"tls_cert": "server.crt"}, "tls_key"),
     ({"tls_key": "server.key"}, "tls_cert"),
@@ -59,17 +60,17 @@ REFUSED_BY_CLIENT = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(autouse=True)
-def _in_folder(folder, monkeypatch: pytest.MonkeyPatch):
+def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
 
 
 @pytest.mark.parametrize("config, field", REFUSED_BY_SERVER, ids=str)
-def test_a_server_does_not_start_with_it(config: Any, field: Any) -> None:
+def test_a_server_does_not_start_with_invalid_settings(config: Any, field: Any) -> None:
     with pytest.raises(SettingsError) as caught:
         Server(ServerConfig(**config), fake_codec())
     assert caught.value.field == field
@@ -78,33 +79,34 @@ def test_a_server_does_not_start_with_it(config: Any, field: Any) -> None:
 
 
 @pytest.mark.parametrize("access, field", REFUSED_BY_CLIENT, ids=str)
-def test_a_client_does_not_connect_with_it(access: Any, field: Any) -> None:
+def test_a_client_does_not_connect_with_invalid_settings(access: Any, field: Any) -> None:
     with pytest.raises(SettingsError) as caught:
         connect("127.0.0.1:1", Access(**access))
     assert caught.value.field == field
 
 
 @pytest.mark.parametrize("access", [{"tls_key": "client.key"}, {"tls_cert": "server.crt", "tls_key": "client.key"}])
-def test_a_probe_does_not_ask_with_it(access: Any) -> None:
+def test_a_probe_does_not_connect_with_invalid_settings(access: Any) -> None:
     with pytest.raises(SettingsError):
         health("127.0.0.1:1", 1.0, Access(**access))
 
 
-def test_a_chain_and_authorities_that_overlap_are_fine(folder: Any) -> None:
+def test_a_chain_and_overlapping_authorities_are_accepted(folder: Any) -> None:
     (folder / "chain.crt").write_bytes((folder / "server.crt").read_bytes() + (folder / "ca.crt").read_bytes())
-    config = {"tls_cert": "chain.crt", "tls_key": "server.key", "tls_client_ca": "overlapping-authorities.crt"}
-    Server(ServerConfig(**config), fake_codec())
+    authorities = "overlapping-authorities.crt"
+    Server(ServerConfig(tls_cert="chain.crt", tls_key="server.key", tls_client_ca=authorities), fake_codec())
     Server(ServerConfig(tls_cert="both-in-one", tls_key="both-in-one"), fake_codec())
 
 
-def test_no_secret_is_shown_by_what_holds_it() -> None:
+def test_no_repr_shows_a_secret() -> None:
     from compressor import credentials
 
-    assert b"PRIVATE" in credentials.identity("server.crt", "server.key").key
-    assert "PRIVATE" not in repr(credentials.identity("server.crt", "server.key"))
+    identity = credentials.read_identity("server.crt", "server.key")
+    assert identity is not None and b"PRIVATE" in identity.key
+    assert "PRIVATE" not in repr(identity)
 
 
-def run(*words, **environment):
+def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "compressor.cli", *words]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=120, env=os.environ | environment, stdin=subprocess.DEVNULL
@@ -131,13 +133,13 @@ def test_the_command_ends_with_2_and_never_listens(words: Any, environment: Any,
         socket.create_connection(("127.0.0.1", port), 1)
 
 
-def test_a_configuration_file_can_be_half_too(folder: Any) -> None:
+def test_an_incomplete_configuration_file_is_rejected_too(folder: Any) -> None:
     (folder / "half.toml").write_text('tls_cert = "server.crt"\n')
     assert run("--config", "half.toml", "serve").returncode == 2
 
 
 @pytest.mark.parametrize("command", [["compress", "in.jpg", "--server"], ["batch", "in", "out", "--server"]])
-def test_commands_refuse_half_a_configuration_before_they_begin(folder: Any, command: Any) -> None:
+def test_commands_reject_an_incomplete_configuration_before_they_begin(folder: Any, command: Any) -> None:
     (folder / "in.jpg").write_bytes(b"")
     (folder / "in").mkdir(exist_ok=True)
     ran = run(*command, "127.0.0.1:1", "--tls-ca", "ca.crt", "--tls-key", "client.key")
