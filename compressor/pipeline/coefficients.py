@@ -7,8 +7,7 @@ from hashlib import blake2b
 import numpy as np
 
 from compressor.bytestream import ByteStream
-from compressor.jpeg import encoder
-from compressor.jpeg.frame import Header
+from compressor.jpeg.frame import Header, Row
 from compressor.jpeg.reader import read_rows
 from compressor.jpeg.scan_search import Coding
 from compressor.jpeg.scans import Scans, tables_of
@@ -32,7 +31,7 @@ class Coefficients:
     """
 
     header: Header
-    rows: Iterator[encoder.Row]
+    rows: Iterator[Row]
     rest: Iterator[bytes]
     end: Callable[[], int]
     source: Spool
@@ -73,7 +72,7 @@ class Fingerprint:
         self._hash = blake2b(digest_size=32)
         self._packed = np.empty(PACKED_BLOCKS * packing.BLOCK_BYTES_MAX, np.uint8)
 
-    def add(self, row: encoder.Row) -> None:
+    def add(self, row: Row) -> None:
         for first in range(0, len(row), PACKED_BLOCKS):
             size = packing.pack(row, first, min(PACKED_BLOCKS, len(row) - first), self._packed)
             self.add_packed(self._packed[:size].data)

@@ -34,7 +34,7 @@ class PixelSource(Protocol):
     width: int
     height: int
     channels: int
-    come: BandLifetime
+    lifetime: BandLifetime
     loss: str
     bit_depth: int
 
@@ -56,7 +56,7 @@ class PixelSource(Protocol):
 class PngPixels:
     """A PNG as it streams in; where it is interlaced, all of it waits in a spool first."""
 
-    come = BandLifetime.SLOW
+    lifetime = BandLifetime.SLOW_SOURCE
     bit_depth = 8
 
     def __init__(self, stream: ByteStream, header: png.PngHeader, spool: Callable[[], Spool]) -> None:
@@ -98,7 +98,7 @@ class JpegPixels:
 
     coefficients: Coefficients
     smoothed: "raster.Raster | None" = None
-    come = BandLifetime.SLOW
+    lifetime = BandLifetime.SLOW_SOURCE
     loss = ""
     bit_depth = 8
 
@@ -143,7 +143,7 @@ class JpegPixels:
 class RawPixels:
     """Tiles that stream in, with the metadata that were announced."""
 
-    come = BandLifetime.REUSED
+    lifetime = BandLifetime.REUSED
     loss = ""
     bit_depth = 8
     notices: Sequence[str] = ()
@@ -167,7 +167,7 @@ class ArrayPixels:
     notices, loss  what it lacks of the picture that it was made from; see `raster.Picture`
     """
 
-    come = BandLifetime.LASTING
+    lifetime = BandLifetime.STABLE
     bit_depth = 8
 
     def __init__(self, array: Band, raw: Raw, notices: Sequence[str] = (), loss: str = "") -> None:
@@ -193,7 +193,7 @@ class RasterPixels:
     deep       whether bands of grey with more than 8 bits are to be of 16 bits
     """
 
-    come = BandLifetime.REUSED
+    lifetime = BandLifetime.REUSED
 
     def __init__(self, opened: "raster.Raster", uncarried: Sequence[str] = (), *, deep: bool = False) -> None:
         if deep:

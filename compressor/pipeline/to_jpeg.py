@@ -11,10 +11,11 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import adaptive_quantization, encoder, mpf, one_pass, perceptual, requantize, static_codes, writer
 from compressor.jpeg import attachments as segments
-from compressor.jpeg.encoder import without_padding
+from compressor.jpeg.encoder import clear_dummy_blocks
+from compressor.jpeg.frame import Row
 from compressor.jpeg.reader import read_header, read_rows
-from compressor.jpeg.reduction import FurtherPictures
-from compressor.jpeg.scan_search import Smallest
+from compressor.jpeg.reduction import AdditionalPictures
+from compressor.jpeg.scan_search import ScanSearch
 from compressor.jpeg.scans import read_scans
 from compressor.metadata import removed_behind
 from compressor.pipeline import bounds
@@ -38,13 +39,13 @@ class JpegToJpeg(Route):
         self._fingerprint = Fingerprint()
         self._notices: list[str] = []
         self._body_bytes = self._end = 0  # of the image, without its head; where it ended in the source
-        self._further: FurtherPictures | None = None  # where they are reduced as well
+        self._further: AdditionalPictures | None = None  # where they are reduced as well
         frame = header.frame
         self.height = frame.height
         self._has_index = mpf.index_of(header.segments) is not None
         self._frame, self._tables = frame, {c.tq: header.quantization[c.tq] for c in frame.components}
         rows = stages.timed(source.rows, "decode")
-        anew = None if settings.lossless else requantize.planned(header, settings.quality, settings.effort)
+        anew = None if settings.lossless else requantize.plan_requantization(header, settings.quality, settings.effort)
         self._exact = anew is None
         self.path = Path.LOSSLESS if self._exact else Path.COEFFICIENTS
         self._one_pass = settings.effort is Effort.FAST and not settings.lossless
@@ -52,11 +53,11 @@ class JpegToJpeg(Route):
             self._frame, self._tables = anew.frame, dict(enumerate(anew.tables))
             rows = anew.rows(rows, settings.effort)
         else:
-            # Where `Smallest` packs rows, that is enough for the fingerprint.
-            rows = self._digested(rows) if self._one_pass else without_padding(rows, frame)
+            # Where `ScanSearch` packs rows, that is enough for the fingerprint.
+            rows = self._digested(rows) if self._one_pass else clear_dummy_blocks(rows, frame)
             if not settings.lossless:
                 self._notices.append(f"the source is no finer than quality {settings.quality}: coefficients kept")
-        self._output: one_pass.OnePassRows | Smallest
+        self._output: one_pass.OnePassRows | ScanSearch
         if self._one_pass:
             distance = perceptual.distance_for(settings.quality, settings.effort)
             codes = static_codes.codes_for(distance, len(frame.components))
@@ -65,9 +66,9 @@ class JpegToJpeg(Route):
             # A lossy result is compared with nothing, and its search need not be the longest.
             few = settings.effort is Effort.BALANCED and not settings.lossless
             self._output = (
-                Smallest(frame, rows, spool, self._fingerprint.add_packed, coding=source.coding if few else ())
+                ScanSearch(frame, rows, spool, self._fingerprint.add_packed, coding=source.coding if few else ())
                 if anew is None
-                else Smallest(self._frame, without_padding(rows, self._frame), spool, few=few)
+                else ScanSearch(self._frame, clear_dummy_blocks(rows, self._frame), spool, defaults_only=few)
             )
 
     @property
@@ -78,7 +79,7 @@ class JpegToJpeg(Route):
     def tolerated(self) -> list[str]:
         return self._header.notices
 
-    def _digested(self, rows: Iterator[encoder.Row]) -> Iterator[encoder.Row]:
+    def _digested(self, rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
             self._fingerprint.add(row)
             yield row
@@ -89,14 +90,14 @@ class JpegToJpeg(Route):
 
     def head(self) -> bytes:
         kept = self._header.segments if self._further is None else self._further.head(self._header.segments)
-        head = writer.head(self._frame, self._tables, self._output.codes, kept)
+        head = writer.header(self._frame, self._tables, self._output.codes, kept)
         index = mpf.index_of(kept)
         if index is None:
             return head
         at = 2 + sum(4 + len(segment.data) for segment in kept[: kept.index(index)]) + 4  # SOI, then segments
         size = len(head) + self._body_bytes
         if self._further is None:
-            data = mpf.moved(index, size, (size - self._end) - (at - index.offset))
+            data = mpf.rewrite_offsets(index, size, (size - self._end) - (at - index.offset))
         else:
             data = self._further.index(size, at)
         return head[:at] + data + head[at + len(data) :]
@@ -117,7 +118,7 @@ class JpegToJpeg(Route):
         if self._has_index:
             index = mpf.index_of(self._header.segments)
             assert index is not None
-            self._further = FurtherPictures(self._source.source, index, self._end, self._header.frame.blocks_per_row)
+            self._further = AdditionalPictures(self._source.source, index, self._end, self._header.frame.blocks_per_row)
             behind -= self._further.source_size
             self._notices += self._further.notices
             yield from self._further.pieces()
@@ -138,7 +139,7 @@ class JpegToJpeg(Route):
         try:
             header = read_header(stream)
             rows = read_rows(stream, header) if header.streams else read_scans(result, header)
-            for row in rows if self._one_pass else without_padding(rows, header.frame):
+            for row in rows if self._one_pass else clear_dummy_blocks(rows, header.frame):
                 found.add(row)
         except (FormatError, LimitError):
             return False
@@ -174,7 +175,7 @@ def jpeg_to_jpeg(source: Coefficients, settings: Settings, stages: Stages, spool
 
 
 class PixelsToJpeg(Route):
-    """Quantized for the eye; one sequential scan, coded as it comes, or what `Smallest` finds."""
+    """Quantized for the eye; one sequential scan, coded as it comes, or what `ScanSearch` finds."""
 
     format = "jpeg"
     path = Path.PIXELS
@@ -194,26 +195,28 @@ class PixelsToJpeg(Route):
         self._tables = dict(enumerate(perceptual.quantization_tables(distance, count)))
         lines = band_lines(pixels.width, 8 * self._frame.v_max)
         band_bytes = pixels.band_bytes(lines)
-        come = (
-            pixels.come if pixels.channels in (1, 3) or pixels.come is not BandLifetime.LASTING else BandLifetime.REUSED
+        lifetime = (
+            pixels.lifetime
+            if pixels.channels in (1, 3) or pixels.lifetime is not BandLifetime.STABLE
+            else BandLifetime.REUSED
         )
-        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, come, settings)
+        self.memory_bytes = bounds.pixels_to_jpeg(self._frame, pixels.channels, lines, band_bytes, lifetime, settings)
         bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
         made = list(self._tables.values())
-        self._output: one_pass.OnePassPixels | Smallest
+        self._output: one_pass.OnePassPixels | ScanSearch
         if settings.effort is Effort.FAST:
             transform = encoder.Transform(self._frame, made, perceptual.dead_zones(distance, count))
             codes = static_codes.codes_for(distance, count)
             self._output = one_pass.OnePassPixels(
-                self._frame, transform, codes, bands, come, lambda seconds: stages.add("encode", seconds)
+                self._frame, transform, codes, bands, lifetime, lambda seconds: stages.add("encode", seconds)
             )
         else:
-            shaper = adaptive_quantization.Shaper(self._frame, made, distance, settings.effort, color)
+            quantizer = adaptive_quantization.AdaptiveQuantizer(self._frame, made, distance, settings.effort, color)
             overshoot = made[0] if settings.effort is Effort.BEST else None
-            rows = without_padding(
-                shaper.rows(adaptive_quantization.PixelSpectra(self._frame, bands, overshoot)), self._frame
+            rows = clear_dummy_blocks(
+                quantizer.rows(adaptive_quantization.PixelSpectra(self._frame, bands, overshoot)), self._frame
             )
-            self._output = Smallest(self._frame, rows, spool, few=settings.effort is Effort.BALANCED)
+            self._output = ScanSearch(self._frame, rows, spool, defaults_only=settings.effort is Effort.BALANCED)
 
     @property
     def notices(self) -> list[str]:
@@ -226,7 +229,7 @@ class PixelsToJpeg(Route):
     def head(self) -> bytes:
         attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=self._pixels.channels < 3)
         made, self._notices = segments.segments_for(attachments)
-        return writer.head(self._frame, self._tables, self._output.codes, made)
+        return writer.header(self._frame, self._tables, self._output.codes, made)
 
     def body(self) -> Iterator[bytes | memoryview]:
         yield from self._stages.timed(self._output.body(), "encode")

@@ -117,7 +117,7 @@ def test_dead_zones_spare_dc_and_grow_with_frequency_and_distance(components: in
 def test_what_is_no_finer_than_asked_for_is_not_worth_a_second_loss(effort: Any, quality: int) -> None:
     wanted = perceptual.quantization_tables(perceptual.distance_for(quality, effort), 1)[0]
 
-    assert not requantize.worth_it(wanted, wanted, quality)
-    assert not requantize.worth_it(quantization_table(quality, False), wanted, quality)
-    assert not requantize.worth_it(quantization_table(quality - 5, False), wanted, quality)
-    assert requantize.worth_it(quantization_table(min(100, quality + 15), False), wanted, quality)
+    assert not requantize.is_worth_requantizing(wanted, wanted, quality)
+    assert not requantize.is_worth_requantizing(quantization_table(quality, False), wanted, quality)
+    assert not requantize.is_worth_requantizing(quantization_table(quality - 5, False), wanted, quality)
+    assert requantize.is_worth_requantizing(quantization_table(min(100, quality + 15), False), wanted, quality)

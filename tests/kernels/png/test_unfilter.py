@@ -1,4 +1,4 @@
-"""PNG filters and expansion to pixels against their twins (W3C PNG clauses 7.2, 9, 11.3.1.1 and 12.7)."""
+"""PNG filters and expansion to pixels, compared with their twins (W3C PNG clauses 7.2, 9, 11.3.1.1 and 12.7)."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from compressor.kernels.png.filter import SUMS, filter_rows
 from compressor.kernels.png.pixels import color_key, expand_bits, look_up, reduce16
@@ -16,8 +17,8 @@ DISTANCES = (1, 2, 3, 4, 6, 8)
 
 
 @st.composite
-def images(draw):
-    """Distance, filter types, filtered bytes and the row above."""
+def images(draw: st.DrawFn) -> tuple[int, list[int], NDArray[np.uint8], list[bytes]]:
+    """Draw distance, filter types, the row above, and filtered bytes."""
     bpp = draw(st.sampled_from(DISTANCES))
     width = bpp * draw(st.integers(1, 9))
     kinds = draw(st.lists(st.integers(0, 4), min_size=1, max_size=5))
@@ -73,8 +74,8 @@ def test_unfilter_undoes_filter_rows(image: Any) -> None:
 def test_paeth_predictor_is_right_for_neighbours_of_every_kind(bpp: int) -> None:
     """All orders of a, b, c and all ties: every fifth value, both ends, and their direct neighbours.
 
-    Pixels come in pairs: the left one is stored as a with its own prediction taken off, the right one as 0, so that
-    it comes out as the predictor of (a, b, c).
+    Pixels are in pairs: the left one is stored as a minus its own prediction, the right one as 0, so that it decodes
+    to the predictor of (a, b, c).
     """
     values = sorted({*range(0, 256, 15), 1, 2, 127, 128, 129, 253, 254, 255})
     a, b, c = (grid.reshape(-1).astype(int) for grid in np.meshgrid(values, values, values))
@@ -167,7 +168,7 @@ def test_reduce16_compares_all_16_bits_with_the_key() -> None:
 
 
 @given(images(), st.integers(0, 6))
-def test_filter_rows_does_what_it_is_told(image: Any, choice: Any) -> None:
+def test_filter_rows_applies_the_given_type(image: Any, choice: Any) -> None:
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     out = np.empty((len(data), 1 + above.size), np.uint8)
