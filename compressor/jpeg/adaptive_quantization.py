@@ -38,7 +38,7 @@ class Spectrum:
 
     @classmethod
     def empty(cls, blocks: int) -> "Spectrum":
-        """Allocate a spectrum of so many blocks."""
+        """Allocate a spectrum of `blocks` blocks."""
         return cls(np.empty((blocks, 64), np.float32), np.empty((3, blocks), np.float32))
 
 
@@ -77,7 +77,7 @@ def row_windows(bands: Iterable[Band], lines: int, step: int, margin: int) -> It
 
 
 def row_window_bytes(lines: int, step: int, samples: int) -> int:
-    """Return the bytes that `row_windows` holds for lines with so many samples."""
+    """Return the bytes that `row_windows` holds for lines of `samples` bytes."""
     return (lines + 2 * (step + 2 * sharp.MARGIN)) * samples
 
 

@@ -12,7 +12,7 @@ from compressor.kernels import packing
 from compressor.spool import Spool
 
 PACKED_BLOCKS = 2048  # of a coefficient row, packed in one call
-TOGETHER_BYTES = 1 << 15  # of packed rows, about so many are written and read at once: each access has a cost
+TOGETHER_BYTES = 1 << 15  # of packed rows, written and read at once: each access has a cost
 # Peak memory while rows are packed, and while they are unpacked.
 MEMORY_BYTES = 2 * (packing.BLOCK_BYTES_MAX * PACKED_BLOCKS + TOGETHER_BYTES)
 

@@ -42,7 +42,7 @@ class Transform:
 
 
 def coded_bytes(blocks: int) -> int:
-    """Return the room that so many coded blocks need before byte stuffing; twice that after it."""
+    """Return the room that `blocks` coded blocks need before byte stuffing; twice that after it."""
     return 40 + BLOCK_BYTES_MAX * blocks
 
 

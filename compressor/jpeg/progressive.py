@@ -143,7 +143,7 @@ def possible(scan: Scan) -> NDArray[np.bool_]:
 
 
 def coded_bits(counts: NDArray[np.int64], spec: HuffmanSpec, appended: NDArray[np.int64]) -> int:
-    """Return the bits of so many symbols in a code, with their additional bits."""
+    """Return the bits of counted symbols in a code, with their additional bits."""
     return int((counts * ((code_table(*spec) & 63) + appended)).sum())
 
 

@@ -27,11 +27,11 @@ from compressor.spool import Spool
 AL_MAX_FIRST, AL_MAX_OTHERS = 3, 2
 SPLITS = (2, 5, 8, 12, 18)
 EXACT_SPLITS = (2, 5)
-SAMPLED_BLOCKS = 1 << 13  # about so many, in rows spread over the image, decide on the script
+SAMPLED_BLOCKS = 1 << 13  # approximate sample, in rows spread over the image, that decides on the script
 SAMPLED_BLOCKS_DEFAULTS = 1 << 12  # if only default plans are tried
 SAMPLED_ROWS = 512  # at most: each costs a call, however narrow the image
-# Codes are made from about so many blocks, in rows as above, if only default plans are tried. All blocks would save
-# another 0.1 % of 9 MP and 0.05 % of 16 MP, in a tenth more time.
+# The approximate sample, in rows as above, from which codes are made if only default plans are tried. All blocks would
+# save another 0.1 % of 9 MP and 0.05 % of 16 MP, in a tenth more time.
 COUNTED_BLOCKS = 1 << 16
 SCANS_MAX = COMPONENTS_MAX * (3 + AL_MAX_FIRST)
 

@@ -48,7 +48,7 @@ SEQUENTIAL_TABLES_BYTES = 8 * (4 << huffman_decode.BITS)
 
 
 def window_bytes(scans: int) -> int:
-    """Return the window of each scan in a file of so many."""
+    """Return the window of each scan in a file with `scans` scans."""
     return min(WINDOW_BYTES_MAX, max(WINDOW_BYTES_MIN, WINDOWS_BYTES // scans))
 
 
@@ -225,7 +225,7 @@ class Scans:
                 self._tables[index] = parser.quantization_table(frame.components[index])
             if not self._is_progressive:
                 if self._missing[index][0] == 0:  # libjpeg would mix the two: it does not clear the blocks
-                    parser.fail(f"component {frame.components[index].id} comes a second time")
+                    parser.fail(f"component {frame.components[index].id} is in a second scan")
                 self._missing[index] = [0] * 64
         standard = {} if self._is_progressive else STANDARD_HUFFMAN
         huffman = {key: parser.huffman_table(key, standard) for key in tables_of(scan, self._is_progressive)}

@@ -23,7 +23,7 @@ def without_zero_steps(rows: Iterator[Row], header: Header) -> Iterator[Row]:
             table = header.quantization[tq]
             header.quantization[tq] = np.where(zeros[tq], int(table.max()) or 255, table).astype(np.uint16)
             problem = f"quantization table {tq} has {np.count_nonzero(zeros[tq])} zeros"
-            header.notices.append(f"{problem}: what they multiply does not show and counts as 0")
+            header.notices.append(f"{problem}: the coefficients that they multiply count as 0")
         else:
             used.remove(tq)
     masks = [(index, zeros[c.tq]) for index, c in enumerate(header.frame.components) if c.tq in used & zeros.keys()]

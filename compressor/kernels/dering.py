@@ -25,7 +25,7 @@ f32 = np.float32
 U = np.uint64
 ALL = U(0xFFFFFFFFFFFFFFFF)
 WHITE, BLACK = 2032, -2048  # 255 and 0 in Q11.4, level-shifted
-ROUNDS = 8  # half a sample: what rounds to 255 or to 0 counts as white or black
+HALF_SAMPLE = 8  # in Q11.4: values that round to 255 or to 0 count as white or black
 LIMIT = f32(64 * 16)
 ITERATIONS = 16
 LAST_SHARE, MORE_AT_FIRST = 0.25, 3  # of a step: from nearly 1 down to a quarter
@@ -157,8 +157,8 @@ def dering(plane, line, first, blocks, shrink, scratch):
         scratch[5, i], scratch[6, i] = FORWARD[i], INVERSE[i]
     for block in range(first, first + blocks):
         at = line * stride + 8 * block
-        bright = ~below_mask(plane, at, stride, WHITE - ROUNDS)
-        dark = below_mask(plane, at, stride, BLACK + ROUNDS + 1)
+        bright = ~below_mask(plane, at, stride, WHITE - HALF_SAMPLE)
+        dark = below_mask(plane, at, stride, BLACK + HALF_SAMPLE + 1)
         if bright | dark == U(0) or bright == ALL or dark == ALL:
             continue
         _bounds(plane, line, 8 * block, bright, dark, shrink[0], scratch)

@@ -146,7 +146,7 @@ def chroma(energy, cb, cr, blocks, light, out):
     """Compute the factors of pairs of chroma blocks.
 
     energy  (3, n) float32 of `energies` with CHROMA: Cb from [cb] on, Cr from [cr] on
-    light   (blocks,) float32: mean luma where they are, 0 to 255
+    light   (blocks,) float32: mean luma at the same positions, 0 to 255
     out     (blocks,) float32, the same for Cb and Cr
     """
     first, second = energy[0, cb : cb + blocks], energy[0, cr : cr + blocks]

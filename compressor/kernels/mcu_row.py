@@ -23,8 +23,8 @@ SCRATCH = types.Tuple((SAMPLES, SAMPLES, SAMPLES, types.uint8[:, ::1], FLOATS, F
 
 
 def segment_scratch() -> tuple[np.ndarray, ...]:
-    """Allocate what a thread needs to transform segments: sample planes, a tail of pixels, coefficients, energies and
-    factors of `masking`."""
+    """Allocate the scratch of a thread that transforms segments: sample planes, a tail of pixels, coefficients,
+    energies and factors of `masking`."""
     samples = (np.empty((lines, SEGMENT), np.int16) for lines in (16, 8, 8))
     energy, factors = np.empty((3, SEGMENT_BLOCKS), np.float32), np.empty((3, SEGMENT_BLOCKS), np.float32)
     factors[0] = masking.CONTRAST
@@ -177,7 +177,7 @@ def encode_part(
     another segment might not fit into `out`: state[NEXT_SEGMENT] is then the segment to continue with, else `stop`.
 
     out    at least as large as `raw`; 40 bytes after those that are returned are free
-    state  as in `encode_mcus`; PRED is what `last_dc` finds of the segment before `start`
+    state  as in `encode_mcus`; PRED is that of `last_dc` for the segment before `start`
 
     Other parameters as in `encode_band`.
     """

@@ -105,7 +105,7 @@ def unpack(packed, first, blocks, out):
 def unpack_with_masks(packed, first, blocks, out, masks):
     """Unpack as `unpack` does, and make bitmasks of the coefficients by magnitude.
 
-    masks  (LEVELS, n) uint64: out: bit k of masks[al, block] is set where |out[block, k]| >> al is not 0
+    masks  (LEVELS, n) uint64: out: bit k of masks[al, block] is set if |out[block, k]| >> al is not 0
     """
     at = U(0)
     for block in range(U(first), U(first + blocks)):

@@ -130,8 +130,8 @@ def _split(pixels, line, x, count, bands, to):
 
 @njit(nogil=True)
 def _chroma(bands, row, x, count, height, width, v, chroma):
-    """Downsample bands to ten lines of Cb and ten of Cr. The MCU row begins with the second for 4:2:0, with the first for
-    4:2:2.
+    """Downsample bands to ten lines of Cb and ten of Cr. The MCU row begins with the second for 4:2:0, with the first
+    for 4:2:2.
 
     count  samples a line; one more is made on either side
     """

@@ -79,7 +79,7 @@ def _contrast(upper, middle, lower, blocks, out):
 
 @njit(nogil=True, error_model="numpy")
 def _mean_luma(layout, c, mean, out):
-    """Compute the mean luma where each block of a component is, in its order; middle grey if the grids do not match."""
+    """Compute the mean luma at the position of each block of a component; middle grey if the grids do not match."""
     h, v = layout[0, 2] // layout[c, 2], layout[0, 3] // layout[c, 3]
     matching = h * layout[c, 2] == layout[0, 2] and v * layout[c, 3] == layout[0, 3]
     for line in range(layout[c, 3]):

@@ -4,7 +4,7 @@ A component with half the samples is interpolated by libjpeg's triangle filter (
 3/4 of the nearest sample and 1/4 of the next nearest in each direction, ties rounded alternately up and down:
 
     h2v1    out[2j] = (3 s[j] + s[j - 1] + 1) >> 2      out[2j + 1] = (3 s[j] + s[j + 1] + 2) >> 2
-    h1v2    out[j] = (3 near[j] + far[j] + 1 or 2) >> 2, 1 where `far` is above
+    h1v2    out[j] = (3 near[j] + far[j] + 1 or 2) >> 2, 1 if `far` is above
     h2v2    out[2j] = (3 t[j] + t[j - 1] + 8) >> 4      out[2j + 1] = (3 t[j] + t[j + 1] + 7) >> 4, t = 3 near + far
 
 Samples beyond the edge repeat it. Lines of fewer than three samples are replicated instead of h2v1 and h2v2. All other

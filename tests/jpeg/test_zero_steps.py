@@ -90,7 +90,7 @@ def test_tables_that_differ_by_component_are_distinguished() -> None:
         result = compress(data, **settings)
         np.testing.assert_array_equal(libjpeg(result.data), libjpeg(data))
         assert [notice for notice in result.report.notices if "zeros" in notice] == [
-            "quantization table 1 has 1 zeros: what they multiply does not show and counts as 0"
+            "quantization table 1 has 1 zeros: the coefficients that they multiply count as 0"
         ]
 
 

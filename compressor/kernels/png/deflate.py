@@ -107,7 +107,7 @@ def _dynamic(data, at, work):
 
 
 @njit(nogil=True)
-def _pass(data, at, work):
+def _skip_block(data, at, work):
     """Skip the compressed data of a block. Return the bit after it, or -1."""
     while at <= data.size * 8:
         symbol, at = _symbol(data, at, work, COUNTS, SYMBOLS)
@@ -151,7 +151,7 @@ def last_block(data, work, place):
             else:
                 at = _dynamic(data, at, work)
             if at >= 0:
-                at = _pass(data, at, work)
+                at = _skip_block(data, at, work)
         if at < 0 or at > data.size * 8:
             return -1
         if _bits(data, begin, 1):
