@@ -45,7 +45,9 @@ def dnl_file(data: bytes, height: int) -> bytes:
 @pytest.mark.parametrize("script, sof", [(TOGETHER, 0xC1), (ONE_BY_ONE, 0xC1), (SIMPLE, 0xC2), (APART, 0xC2)], ids=str)
 @pytest.mark.parametrize("height", [1, 16, 35])
 @pytest.mark.parametrize("interval", [0, 3])
-def test_the_height_is_that_of_the_dnl_segment(script: Any, sof: int, height: int, interval: int) -> None:
+def test_the_height_is_that_of_the_dnl_segment(
+    script: list[reference.Scan], sof: int, height: int, interval: int
+) -> None:
     planes = huffman.random_planes(np.random.default_rng(1), 41, height, SAMPLING)
     plain = reference.encode(planes, 41, height, SAMPLING, script, sof=sof, intervals=(interval,))
     data = dnl_file(plain, height)
@@ -72,7 +74,7 @@ def test_fill_bytes_before_the_segment_and_a_repeated_segment_are_accepted() -> 
     "progressive, settings",
     [(False, {"lossless": True}), (True, {"quality": 60}), (False, {"quality": 60, "delivery": "immediate"})],
 )
-def test_output_has_the_height_in_its_frame_header(progressive: bool, settings: Any) -> None:
+def test_output_has_the_height_in_its_frame_header(progressive: bool, settings: dict[str, Any]) -> None:
     plain = jpeg(120, 75, quality=95, progressive=progressive)
     made = pipeline.compress(dnl_file(plain, 75), **settings)
     planes, header, _ = scanned(made.data)

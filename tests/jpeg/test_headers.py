@@ -1,7 +1,5 @@
 """JPEG headers (T.81 Annex B): parsing, errors, and the quality of the tables."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from PIL import ImageCms
@@ -123,7 +121,7 @@ def with_segment(marker: int, data: bytes) -> bytes:
         ("APP0", b"\xff\xd8\xff\xe0\0\2" + b"x" * 70000),
     ],
 )
-def test_broken_segments_are_errors_with_their_marker(place: str, data: Any) -> None:
+def test_broken_segments_are_errors_with_their_marker(place: str, data: bytes) -> None:
     error = fault(data)
 
     assert error.place == place

@@ -8,7 +8,7 @@ import io
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ def test_a_megabyte_of_nonsense_is_handled_quickly(data: bytes) -> None:
     assert time.perf_counter() - start < SECONDS_MAX
 
 
-def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Any) -> None:
+def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Mapping[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", __name__], check=False, env=safety_build, capture_output=True, text=True, timeout=300
     )

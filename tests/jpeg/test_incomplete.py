@@ -72,7 +72,9 @@ def libjpeg(data: bytes) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_with_missing_coefficients_is_returned_unchanged_with_the_reason(name: str, settings: Any) -> None:
+def test_a_file_with_missing_coefficients_is_returned_unchanged_with_the_reason(
+    name: str, settings: dict[str, Any]
+) -> None:
     data, reason = FILES[name]
     result = compressor.compress(data, **settings)
 
@@ -112,7 +114,7 @@ def test_metadata_of_an_incomplete_file_are_removed_nevertheless(policy: str) ->
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_a_complete_file_is_compressed(settings: Any) -> None:
+def test_a_complete_file_is_compressed(settings: dict[str, Any]) -> None:
     for data in (file(WHOLE), file([*WHOLE[:2], *(((c,), 1, 63, 0, 0) for c in YCC)]), file(GREY, [(1, 1)])):
         report = compressor.compress(data, **settings).report
         assert report.outcome != "unchanged" or report.reason == "not smaller"

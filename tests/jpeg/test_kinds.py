@@ -55,7 +55,9 @@ def test_every_pair_of_sampling_factors_decodes_to_what_was_encoded_at_odd_sizes
     "sampling", [[(3, 1), (2, 1), (1, 1)], [(1, 3), (1, 2), (1, 1)], [(3, 2), (1, 1), (2, 1)]], ids=str
 )
 @pytest.mark.parametrize("script, sof", [([(YCC, 0, 63, 0, 0)], 0xC1), (SIMPLE, 0xC2)], ids=["one", "progressive"])
-def test_fractional_factors_survive_the_pipeline(sampling: Any, script: Any, sof: int) -> None:
+def test_fractional_factors_survive_the_pipeline(
+    sampling: list[tuple[int, int]], script: list[reference.Scan], sof: int
+) -> None:
     planes = huffman.random_planes(np.random.default_rng(1), 51, 35, sampling, 0.02)
     data = reference.encode(planes, 51, 35, sampling, script, sof=sof)
     want = reference.clear_dummy_blocks(planes, 51, 35, sampling, dc=True)
@@ -80,7 +82,7 @@ def test_factors_that_only_scans_of_one_component_can_have_are_read_but_not_writ
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 @pytest.mark.parametrize("settings", [{"lossless": True}, {"quality": 30}], ids=str)
-def test_one_to_four_components_are_compressed(count: int, settings: Any) -> None:
+def test_one_to_four_components_are_compressed(count: int, settings: dict[str, Any]) -> None:
     sampling = [(2, 2), (1, 1), (1, 1), (2, 2)][:count]
     planes = huffman.random_planes(np.random.default_rng(count), 60, 40, sampling if count > 1 else [(1, 1)], 0.02)
     data = huffman.encode(planes, 60, 40, sampling)
@@ -163,7 +165,7 @@ def cmyk_profile() -> bytes:
 @pytest.mark.parametrize(
     "settings", [{"lossless": True}, {"quality": 60}, {"quality": 60, "metadata": "color"}], ids=str
 )
-def test_cmyk_keeps_its_profile(settings: Any) -> None:
+def test_cmyk_keeps_its_profile(settings: dict[str, Any]) -> None:
     profile = cmyk_profile()
     srgb = ImageCms.createProfile("sRGB")
     transform = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb, "CMYK", "RGB")
@@ -193,7 +195,9 @@ def test_the_table_at_the_first_scan_of_a_component_is_that_of_all_its_scans() -
 
 @pytest.mark.parametrize("intervals", [(0, 1, 5), (7, 0), (1,)], ids=str)
 @pytest.mark.parametrize("script, sof", [(SIMPLE, 0xC2), ([((0,), 0, 63, 0, 0), ((1, 2), 0, 63, 0, 0)], 0xC1)])
-def test_tables_and_restart_intervals_that_change_between_scans(intervals: Any, script: Any, sof: int) -> None:
+def test_tables_and_restart_intervals_that_change_between_scans(
+    intervals: tuple[int, ...], script: list[reference.Scan], sof: int
+) -> None:
     sampling = [(2, 2), (1, 1), (1, 1)]
     planes = huffman.random_planes(np.random.default_rng(4), 50, 41, sampling, 0.02)
     tables = (reference.LONG, reference.FLAT) if sof == 0xC2 else (reference.FLAT,)

@@ -61,7 +61,7 @@ def file(*segments: bytes, rest: bytes = PLAIN) -> bytes:
 
 
 @pytest.mark.parametrize("settings", [{"quality": 50}, {"lossless": True}], ids=str)
-def test_all_segments_are_kept_verbatim_and_in_order(settings: Any) -> None:
+def test_all_segments_are_kept_verbatim_and_in_order(settings: dict[str, Any]) -> None:
     data = file(*ALL[::-1])
 
     made = pipeline.compress(data, **settings)
@@ -84,7 +84,7 @@ STRIP = [COLOR[0], COLOR[1], ADOBE]
 @pytest.mark.parametrize("settings", [{"quality": 50}, {"lossless": True}, {"min_saving": 0.99}], ids=str)
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_policy_keeps_the_metadata_of_colour_whether_the_image_changes_or_not(
-    policy: str, want: Any, settings: Any, progressive: bool
+    policy: str, want: list[bytes], settings: dict[str, Any], progressive: bool
 ) -> None:
     rest = jpeg(160, 120, quality=95, progressive=progressive)[20:]
     garbage = b"\xff\x01garbage\xff\xff\xff"
@@ -261,7 +261,9 @@ def test_pieces_of_a_profile_are_sorted() -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_profile_in_inconsistent_pieces_is_omitted_with_a_notice_but_kept_in_jpeg(pieces: Any) -> None:
+def test_a_profile_in_inconsistent_pieces_is_omitted_with_a_notice_but_kept_in_jpeg(
+    pieces: list[tuple[int, int]],
+) -> None:
     segments = [icc(number, count, SRGB) for number, count in pieces]
     found = attached(*segments)
 

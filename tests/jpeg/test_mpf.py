@@ -51,7 +51,7 @@ _, BEFORE = pictures_of(SOURCE)
     ],
     ids=str,
 )
-def test_all_pictures_are_found_where_the_index_says(settings: Any) -> None:
+def test_all_pictures_are_found_where_the_index_says(settings: dict[str, Any]) -> None:
     result = pipeline.compress(SOURCE, **settings)
 
     assert len(result.data) < len(SOURCE)

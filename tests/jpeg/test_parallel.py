@@ -6,7 +6,6 @@ import threading
 import time
 import weakref
 from collections.abc import Generator, Iterator
-from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -82,7 +81,7 @@ class Image:
 @pytest.mark.parametrize("height, width", [(1, 1), (33, 700), (130, 513), (600, 40), (95, 5000), (17, 17000)])
 @pytest.mark.parametrize("quality", [60, 100])
 def test_any_number_of_threads_gives_the_same_bytes(
-    height: int, width: int, channels: Any, subsampling: Any, quality: int
+    height: int, width: int, channels: int, subsampling: str, quality: int
 ) -> None:
     """At quality 100 the bits of a part do not fit its buffer."""
     source = Image(image(height, width, channels), subsampling, quality)
@@ -103,7 +102,7 @@ def test_bits_that_do_not_fit_the_buffer_of_a_part_are_encoded_when_it_is_writte
 
 @pytest.mark.parametrize("channels, subsampling", KINDS)
 @pytest.mark.parametrize("width", [1, 16, 17, 511, 512, 513, 1023, 1040])
-def test_the_last_dc_is_computed_without_encoding(width: int, channels: Any, subsampling: Any) -> None:
+def test_the_last_dc_is_computed_without_encoding(width: int, channels: int, subsampling: str) -> None:
     source = Image(image(40, width, channels), subsampling)
     frame, transform = source.frame, source.transform
     workspace, state = parallel.CoderWorkspace(transform), np.zeros(huffman_encode.STATE, np.int64)
@@ -126,7 +125,7 @@ def test_the_last_dc_is_computed_without_encoding(width: int, channels: Any, sub
 
 @given(st.lists(st.text("01", max_size=200) | st.integers(0, 90).map(lambda n: "1" * n), max_size=12))
 @settings(deadline=None, max_examples=200)
-def test_bits_encoded_separately_are_joined_and_stuffed_as_if_encoded_together(pieces: Any) -> None:
+def test_bits_encoded_separately_are_joined_and_stuffed_as_if_encoded_together(pieces: list[str]) -> None:
     state, joined = np.zeros(huffman_encode.STATE, np.int64), b""
     for bits in pieces:
         data = twin.whole_bytes(bits)

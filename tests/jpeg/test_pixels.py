@@ -47,7 +47,7 @@ def test_all_small_sizes_decode_as_with_libjpeg(subsampling: int) -> None:
 
 @pytest.mark.parametrize("quality", [1, 10, 50, 75, 95, 100])
 @pytest.mark.parametrize("options", [{"subsampling": 2}, {"subsampling": 1}, {"progressive": True}], ids=str)
-def test_all_qualities_decode_as_with_libjpeg(quality: int, options: Any) -> None:
+def test_all_qualities_decode_as_with_libjpeg(quality: int, options: dict[str, Any]) -> None:
     data = jpeg(211, 139, quality=quality, **options)
 
     np.testing.assert_array_equal(decoded(data), by_pillow(data))
@@ -55,7 +55,7 @@ def test_all_qualities_decode_as_with_libjpeg(quality: int, options: Any) -> Non
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}], ids=str)
 @pytest.mark.parametrize("width, height", [(1, 1), (7, 50), (64, 64), (133, 67)])
-def test_grey_and_rgb_and_restarts_decode_as_with_libjpeg(width: int, height: int, options: Any) -> None:
+def test_grey_and_rgb_and_restarts_decode_as_with_libjpeg(width: int, height: int, options: dict[str, Any]) -> None:
     for data in (
         jpeg(width, height, "L", **options),
         jpeg(width, height, **options),
@@ -93,7 +93,7 @@ def smooth_planes(seed: int, width: int, height: int, sampling: reference.Sampli
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
-def test_all_sampling_factors_decode_as_with_libjpeg(sampling: Any) -> None:
+def test_all_sampling_factors_decode_as_with_libjpeg(sampling: reference.Sampling) -> None:
     inside = sampling if len(sampling) > 1 else [(1, 1)]
     for number, (width, height) in enumerate([(1, 1), (2, 3), (5, 4), (9, 33), (40, 17), (75, 70), (131, 41)]):
         planes = smooth_planes(number, width, height, inside)
@@ -106,7 +106,7 @@ DQT = bytes([0] + [10] * 64)
 
 
 @pytest.mark.parametrize("sampling", [[(3, 1), (2, 1), (1, 1)], [(1, 3), (1, 2), (1, 1)]], ids=str)
-def test_fractional_ratios_are_unsupported_as_in_libjpeg(sampling: Any) -> None:
+def test_fractional_ratios_are_unsupported_as_in_libjpeg(sampling: reference.Sampling) -> None:
     data = reference.encode(smooth_planes(1, 40, 40, sampling), 40, 40, sampling, dqt=DQT)
 
     with pytest.raises(UnsupportedError, match="no whole ratio"):

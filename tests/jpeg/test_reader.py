@@ -41,7 +41,9 @@ def test_odd_sizes_decode_like_the_reference(width: int, height: int, mode: str)
 
 @pytest.mark.parametrize("options", [{"optimize": True}, {"restart_marker_blocks": 1}, {"restart_marker_rows": 1}])
 @pytest.mark.parametrize("chunk", [1, 7, 64, None])
-def test_optimized_tables_and_restart_intervals_decode_like_the_reference(options: Any, chunk: int | None) -> None:
+def test_optimized_tables_and_restart_intervals_decode_like_the_reference(
+    options: dict[str, Any], chunk: int | None
+) -> None:
     data = jpeg(70, 90, **options)
     planes, header, _ = read(data, chunk)
 
@@ -64,7 +66,9 @@ SAMPLINGS = [
 
 @pytest.mark.parametrize("name, sampling", SAMPLINGS)
 @pytest.mark.parametrize("interval", [0, 3])
-def test_all_sampling_factors_decode_to_what_was_encoded(name: Any, sampling: Any, interval: int) -> None:
+def test_all_sampling_factors_decode_to_what_was_encoded(
+    name: str, sampling: reference.Sampling, interval: int
+) -> None:
     inside = sampling if len(sampling) > 1 else [(1, 1)]
     planes = reference.random_planes(np.random.default_rng(3), 75, 41, inside)
     got, header, _ = read(reference.encode(planes, 75, 41, sampling, interval=interval))

@@ -92,7 +92,7 @@ def file_of(frame: Frame, scans: list[Scan], rows: list[Row]) -> tuple[bytes, in
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.3, 3.0]), st.integers(1, 70), st.integers(1, 70))
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
 def test_any_scans_of_any_frame_decode_to_their_coefficients(
-    sampling: Any, seed: Any, density: Any, width: Any, height: Any
+    sampling: Any, seed: int, density: float, width: int, height: int
 ) -> None:
     frame = frame_of(width, height, sampling)
     inside = sampling if len(sampling) > 1 else [(1, 1)]
@@ -122,7 +122,7 @@ def test_a_scan_of_wide_rows_is_encoded_in_parts_and_spooled_in_pieces() -> None
 @pytest.mark.parametrize("width, height, sampling", [(77, 45, (2, 2)), (40, 24, (1, 1)), (50, 130, (2, 1))], ids=str)
 @pytest.mark.parametrize("number", range(len(ac_scan_plans(0, 3))))
 def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(
-    number: Any, width: int, height: int, sampling: Any
+    number: int, width: int, height: int, sampling: Any
 ) -> None:
     """DC of each component in a scan of its own, and another AC plan for each."""
     frame = frame_of(width, height, [sampling, (1, 1), (1, 1)])
@@ -140,7 +140,7 @@ def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}], ids=str)
-def test_pillow_decodes_source_and_result_to_the_same_pixels(mode: str, options: Any) -> None:
+def test_pillow_decodes_source_and_result_to_the_same_pixels(mode: str, options: dict[str, Any]) -> None:
     if mode != "RGB":
         options = {key: value for key, value in options.items() if key != "subsampling"}
     for width, height in ((301, 203), (17, 333)):

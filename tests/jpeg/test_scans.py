@@ -97,7 +97,7 @@ def made(
 @pytest.mark.parametrize("width, height", [(1, 1), (8, 8), (9, 17), (40, 24), (97, 75)])
 @pytest.mark.parametrize("restarts", [{}, {"restart_marker_blocks": 1}, {"restart_marker_rows": 1}])
 def test_progressive_files_have_the_coefficients_of_the_baseline_files(
-    subsampling: str, quality: int, width: int, height: int, restarts: Any
+    subsampling: str, quality: int, width: int, height: int, restarts: dict[str, Any]
 ) -> None:
     mode, chosen = ("L", {}) if subsampling == "4:0:0" else ("RGB", {"subsampling": subsampling})
     options = {"quality": quality, **chosen, **restarts}
@@ -110,7 +110,9 @@ def test_progressive_files_have_the_coefficients_of_the_baseline_files(
 @pytest.mark.parametrize("script", [SIMPLE, BITWISE, APART], ids=["simple", "bitwise", "apart"])
 @pytest.mark.parametrize("sampling", [[(1, 1)] * 3, [(2, 1), (1, 1), (1, 1)], [(2, 2), (1, 1), (1, 2)]], ids=str)
 @pytest.mark.parametrize("options", [{}, {"intervals": (3, 0, 1)}, {"tables": (reference.LONG, reference.FLAT)}])
-def test_all_scripts_decode_to_what_was_encoded(script: Any, sampling: Any, options: Any) -> None:
+def test_all_scripts_decode_to_what_was_encoded(
+    script: list[reference.Scan], sampling: huffman.Sampling, options: dict[str, Any]
+) -> None:
     planes = planes_for(41, 35, sampling)
     data = made(planes, 41, 35, sampling, script, **options)
     want = reference.clear_dummy_blocks(planes, 41, 35, sampling, dc=script is APART)
@@ -144,7 +146,9 @@ def test_an_end_of_band_run_over_a_whole_image() -> None:
 @pytest.mark.parametrize("groups", [[(0,), (1,), (2,)], [(0,), (1, 2)], [(2, 0), (1,)]], ids=str)
 @pytest.mark.parametrize("sampling", [[(1, 1)] * 3, [(2, 2), (1, 1), (1, 1)], [(1, 1), (3, 2), (2, 1)]], ids=str)
 @pytest.mark.parametrize("interval", [0, 5])
-def test_sequential_scans_of_some_components_each(groups: Any, sampling: Any, interval: int) -> None:
+def test_sequential_scans_of_some_components_each(
+    groups: list[tuple[int, ...]], sampling: huffman.Sampling, interval: int
+) -> None:
     planes = planes_for(77, 43, sampling)
     data = made(planes, 77, 43, sampling, [(g, 0, 63, 0, 0) for g in groups], sof=0xC1, intervals=(interval,))
     got, header, _ = scanned(data)
@@ -157,7 +161,7 @@ def test_sequential_scans_of_some_components_each(groups: Any, sampling: Any, in
 
 
 @pytest.mark.parametrize("script", [SIMPLE, BITWISE], ids=["simple", "bitwise"])
-def test_libjpeg_decodes_several_scans_to_the_pixels_of_one(script: Any) -> None:
+def test_libjpeg_decodes_several_scans_to_the_pixels_of_one(script: list[reference.Scan]) -> None:
     sampling = [(2, 2), (1, 1), (1, 1)]
     planes = planes_for(41, 35, sampling, density=0.02)
     several = made(planes, 41, 35, sampling, script, intervals=(0, 3))
@@ -250,7 +254,7 @@ def nth_scan(data: bytes, number: int) -> int:
         ((0,), 1, 5, 2, 2), ((0,), 0, 0, 0, 14),
     ],
 )  # fmt: skip
-def test_scans_that_libjpeg_rejects_are_rejected(scan: Any) -> None:
+def test_scans_that_libjpeg_rejects_are_rejected(scan: reference.Scan) -> None:
     planes = planes_for(8, 8, [(1, 1)] * 3)
     data = made(planes, 8, 8, [(1, 1)] * 3, [(YCC, 0, 0, 0, 0)])
     components, ss, se, ah, al = scan

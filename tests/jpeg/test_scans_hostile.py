@@ -7,8 +7,7 @@ write outside an array is an IndexError, including those of `kernels.lanes`.
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -155,7 +154,7 @@ def test_many_scans_over_many_empty_blocks_are_quick(ah_al: int) -> None:
     assert time.process_time() - start < SECONDS_MAX
 
 
-def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Any) -> None:
+def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Mapping[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", __name__], check=False, env=safety_build, capture_output=True, text=True, timeout=300
     )

@@ -74,7 +74,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("settings", [{"effort": "fast", "delivery": "immediate"}, {"lossless": True}], ids=str)
-def test_sixteen_megapixels_take_no_more_than_reserved(files: Any, settings: Any) -> None:
+def test_sixteen_megapixels_take_no_more_than_reserved(files: tuple[Path, Path], settings: dict[str, Any]) -> None:
     found = measured(*files, **settings)
 
     assert found["size"] > 1 << 20

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pytest
@@ -38,12 +37,12 @@ def lengths_of(spec: HuffmanSpec) -> dict[int, int]:
 
 
 @given(COUNTS | st.integers(0, 60).map(lambda steps: {symbol: 1 << symbol for symbol in range(steps)}))
-def test_codes_are_those_of_the_figures(chosen: Any) -> None:
+def test_codes_are_those_of_the_figures(chosen: dict[int, int]) -> None:
     assert tables.huffman_spec(counts_of(chosen)) == huffman_spec(counts_of(chosen))
 
 
 @given(COUNTS)
-def test_codes_cover_every_symbol_and_keep_the_code_of_all_ones_free(chosen: Any) -> None:
+def test_codes_cover_every_symbol_and_keep_the_code_of_all_ones_free(chosen: dict[int, int]) -> None:
     lengths = lengths_of(tables.huffman_spec(counts_of(chosen)))
 
     assert set(lengths) == set(chosen)
@@ -52,7 +51,7 @@ def test_codes_cover_every_symbol_and_keep_the_code_of_all_ones_free(chosen: Any
 
 
 @given(st.dictionaries(st.integers(0, 40), st.integers(1, 1000), min_size=1))
-def test_codes_that_need_no_limit_are_optimal(chosen: Any) -> None:
+def test_codes_that_need_no_limit_are_optimal(chosen: dict[int, int]) -> None:
     counts = counts_of(chosen)
     lengths = lengths_of(tables.huffman_spec(counts))
 
@@ -62,7 +61,7 @@ def test_codes_that_need_no_limit_are_optimal(chosen: Any) -> None:
 
 
 @given(COUNTS)
-def test_codes_that_are_limited_to_16_bits_are_nearly_optimal(chosen: Any) -> None:
+def test_codes_that_are_limited_to_16_bits_are_nearly_optimal(chosen: dict[int, int]) -> None:
     counts = counts_of(chosen)
     lengths = lengths_of(tables.huffman_spec(counts))
 

@@ -55,7 +55,7 @@ def compressed(data: bytes, chunk: int, **settings: Any) -> tuple[bytes, compres
 
 @pytest.mark.parametrize("trailer", TRAILERS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_bytes_after_the_last_mcu_are_kept_after_the_image(kind: Any, trailer: Any) -> None:
+def test_bytes_after_the_last_mcu_are_kept_after_the_image(kind: str, trailer: str) -> None:
     whole, behind = WHOLE[kind], TRAILERS[trailer]
     data = whole[:-2] + behind
     for chunk in (1, 7, 1000, len(data)):
@@ -77,7 +77,7 @@ def test_bytes_after_the_last_mcu_are_kept_after_the_image(kind: Any, trailer: A
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pixels_are_those_of_the_complete_file(kind: Any) -> None:
+def test_pixels_are_those_of_the_complete_file(kind: str) -> None:
     for behind in TRAILERS.values():
         result = compressor.compress(WHOLE[kind][:-2] + behind, format="png")
         np.testing.assert_array_equal(libjpeg(result.data), libjpeg(WHOLE[kind]))
@@ -87,7 +87,7 @@ def test_pixels_are_those_of_the_complete_file(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_policy_removes_the_trailer(kind: Any) -> None:
+def test_a_policy_removes_the_trailer(kind: str) -> None:
     whole = jpeg(97, 75, quality=98, **KINDS[kind])
     for policy in ("color", "strip"):
         result = compressor.compress(whole[:-2] + b"secret" * 50, quality=50, metadata=policy)
@@ -105,7 +105,7 @@ def test_stray_bytes_before_an_eoi_stay_stray_bytes(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_ends_before_its_last_mcu_is_still_an_error(kind: Any) -> None:
+def test_a_file_that_ends_before_its_last_mcu_is_still_an_error(kind: str) -> None:
     for behind in (b"", b"\xff\x67abc", b"\xff\xe1\0\5abc"):
         with pytest.raises(FormatError, match="cut off|the scans end|code"):
             compressor.compress(WHOLE[kind][:-100] + behind)

@@ -44,7 +44,7 @@ def with_zeros(data: bytes, zeros: Iterable[int], table: int = 0) -> bytes:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("zeros", ZEROS)
-def test_coefficients_with_a_step_of_zero_count_as_zero(zeros: Any, kind: Any) -> None:
+def test_coefficients_with_a_step_of_zero_count_as_zero(zeros: str, kind: str) -> None:
     plain = jpeg(97, 75, quality=85, **KINDS[kind])
     for table in range(1 if kind == "grey" else 2):
         data = with_zeros(plain, ZEROS[zeros], table)

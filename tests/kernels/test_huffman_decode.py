@@ -1,7 +1,6 @@
 """Sequential Huffman decoding (T.81 F.2), compared with the twin that reads bit by bit."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ def destuff(source: bytes, marks: int = 0, start: int = 0, room: int = 4096) -> 
 
 
 @given(st.lists(st.sampled_from([b"\xff\x00", b"\x00", b"a", b"b" * 31, b"c" * 40]), max_size=60), st.integers(0, 40))
-def test_destuff_removes_the_zero_after_each_ff(pieces: Any, start: Any) -> None:
+def test_destuff_removes_the_zero_after_each_ff(pieces: list[bytes], start: int) -> None:
     source = b"".join(pieces)
 
     assert destuff(source, start=start) == (len(source), source.replace(b"\xff\x00", b"\xff"), [], 0)
@@ -77,7 +76,7 @@ def tables(keys: Sequence[int]) -> tuple[NDArray[np.int32], NDArray[np.int32], N
 
 
 @pytest.mark.parametrize("key", reference.K_TABLES)
-def test_every_short_code_is_in_the_lookup_with_its_additional_bits(key: Any) -> None:
+def test_every_short_code_is_in_the_lookup_with_its_additional_bits(key: int) -> None:
     lookup = tables([key])[0][0]
     for symbol, word in reference.code_words(*reference.K_TABLES[key]).items():
         run, ssss = (symbol >> 4, symbol & 15) if key >= 16 else (0, symbol)
@@ -121,7 +120,7 @@ def coded(blocks: reference.Plane) -> str:
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 0.5, 1.0]))
-def test_decode_mcus_restores_the_coefficients(seed: Any, density: Any) -> None:
+def test_decode_mcus_restores_the_coefficients(seed: int, density: float) -> None:
     blocks = reference.random_planes(np.random.default_rng(seed), 80, 8, [(1, 1)], density)[0][0]
     row = Row(coded(blocks), len(blocks))
 
@@ -161,7 +160,7 @@ EOB, ZRL = AC[0x00], AC[0xF0]
         ("", kernel.TRUNCATED),
     ],
 )
-def test_blocks_end_at_63_and_bad_codes_are_distinguished_from_missing_ones(text: Any, status: Any) -> None:
+def test_blocks_end_at_63_and_bad_codes_are_distinguished_from_missing_ones(text: str, status: int) -> None:
     row = Row(text + EOB * 20 if status == kernel.BAD_CODE else text, 1)
     row.state[kernel.CLOSED] = 1
 

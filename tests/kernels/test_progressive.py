@@ -1,7 +1,5 @@
 """Progressive decoding (T.81 G.1.2, G.2), compared with the twin that reads bit by bit."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,7 +64,9 @@ BANDS += [(1, 63, 2, 1), (1, 63, 1, 0), (63, 63, 1, 0), (20, 40, 5, 4)]
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 1.0, 3.0]))
 @pytest.mark.parametrize("band", BANDS, ids=str)
 @pytest.mark.parametrize("table", [reference.FLAT, reference.LONG], ids=["flat", "long"])
-def test_every_kind_of_scan_decodes_to_what_was_encoded(band: Any, table: Any, seed: Any, density: Any) -> None:
+def test_every_kind_of_scan_decodes_to_what_was_encoded(
+    band: tuple[int, int, int, int], table: reference.Table, seed: int, density: float
+) -> None:
     blocks = huffman.random_planes(np.random.default_rng(seed), 80, 8, [(1, 1)], density)[0][0]
     line = Line(blocks, band, table)
 
@@ -76,7 +76,7 @@ def test_every_kind_of_scan_decodes_to_what_was_encoded(band: Any, table: Any, s
 
 
 @pytest.mark.parametrize("band", BANDS, ids=str)
-def test_decoding_resumes_where_the_data_ended(band: Any) -> None:
+def test_decoding_resumes_where_the_data_ended(band: tuple[int, int, int, int]) -> None:
     line = Line(huffman.random_planes(np.random.default_rng(5), 400, 8, [(1, 1)], 1.0)[0][0], band)
     line.state[huffman_decode.CLOSED] = 0
     for end in range(line.bytes):
@@ -89,7 +89,7 @@ def test_decoding_resumes_where_the_data_ended(band: Any) -> None:
 
 
 @pytest.mark.parametrize("band", BANDS, ids=str)
-def test_data_that_ends_too_early_is_reported(band: Any) -> None:
+def test_data_that_ends_too_early_is_reported(band: tuple[int, int, int, int]) -> None:
     line = Line(huffman.random_planes(np.random.default_rng(6), 80, 8, [(1, 1)], 3.0)[0][0], band)
     line.state[huffman_decode.END] = line.bytes - 1
 

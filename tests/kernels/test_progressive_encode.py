@@ -1,7 +1,6 @@
 """Progressive encoding (T.81 G.1.2), compared with the twin that writes tokens."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -104,7 +103,9 @@ def coded_ac(blocks: NDArray[np.int16], band: Sequence[int], step: int, room: in
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.005, 0.1, 0.5, 1.0]), st.sampled_from([1, 3, 40, 1023]))
 @pytest.mark.parametrize("band", BANDS, ids=str)
-def test_a_band_is_counted_and_encoded_as_by_the_reference(band: Any, seed: Any, density: Any, largest: Any) -> None:
+def test_a_band_is_counted_and_encoded_as_by_the_reference(
+    band: tuple[int, int, int, int], seed: int, density: float, largest: int
+) -> None:
     rng = np.random.default_rng(seed)
     blocks = random_blocks(rng, 30, density, largest)
     blocks[rng.random(30) < 0.3] = 0
@@ -114,7 +115,7 @@ def test_a_band_is_counted_and_encoded_as_by_the_reference(band: Any, seed: Any,
 
 @pytest.mark.parametrize("band", [(1, 63, 0, 0), (1, 63, 1, 0)], ids=str)
 @pytest.mark.parametrize("length", [1, 2, 3, 0x7FFE, 0x7FFF, 0x8000, 2 * 0x7FFF + 1])
-def test_runs_of_empty_bands_span_calls_and_end_where_eob14_does(band: Any, length: Any) -> None:
+def test_runs_of_empty_bands_span_calls_and_end_where_eob14_does(band: tuple[int, int, int, int], length: int) -> None:
     blocks = np.zeros((length + 1, 64), np.int16)
     blocks[:, 0] = 7
     blocks[length, 63] = -1
@@ -135,7 +136,7 @@ def test_correction_bits_wait_for_their_run_up_to_a_limit(known: int, step: int)
 
 
 @pytest.mark.parametrize("band, value", [((1, 63, 0, 0), 1023), ((1, 63, 1, 0), 1)], ids=str)
-def test_the_largest_blocks_take_less_than_is_reserved_for_them(band: Any, value: int) -> None:
+def test_the_largest_blocks_take_less_than_is_reserved_for_them(band: tuple[int, int, int, int], value: int) -> None:
     """Codes of 16 bits before every coefficient, after a run with the largest number of correction bits."""
     codes = np.full((1, 256), 0xFFFF << 6 | 16, np.uint32)
     blocks = np.zeros((16, 64), np.int16)
@@ -153,7 +154,7 @@ def test_the_largest_blocks_take_less_than_is_reserved_for_them(band: Any, value
 
 
 @pytest.mark.parametrize("band", [(1, 63, 0, 0), (0, 0, 0, 0), (1, 63, 1, 0)], ids=str)
-def test_lines_are_encoded_in_order_without_padding(band: Any) -> None:
+def test_lines_are_encoded_in_order_without_padding(band: tuple[int, int, int, int]) -> None:
     """Three lines of a component with 2 x 3 blocks an MCU in rows of 4 MCUs; only 7 blocks by 2 lines of the last."""
     rng = np.random.default_rng(5)
     rows = [random_blocks(rng, 30, 0.2, 9) for _ in range(2)]
@@ -173,7 +174,7 @@ def test_lines_are_encoded_in_order_without_padding(band: Any) -> None:
 @pytest.mark.parametrize("bits", DC, ids=str)
 @pytest.mark.parametrize("sampling", [[(1, 1)], [(2, 2), (1, 1), (1, 1)], [(1, 2), (3, 1)], [(1, 1)] * 4], ids=str)
 def test_dc_is_interleaved_counted_and_encoded_as_by_the_reference(
-    bits: Any, sampling: Any, seed: Any, largest: Any
+    bits: tuple[int, int], sampling: list[tuple[int, int]], seed: int, largest: int
 ) -> None:
     rng = np.random.default_rng(seed)
     mcus, first, layout = 5, 0, []
@@ -193,7 +194,7 @@ def test_dc_is_interleaved_counted_and_encoded_as_by_the_reference(
 
 @settings(deadline=None)
 @given(st.dictionaries(st.integers(0, 255), st.integers(1, 1 << 40)))
-def test_the_bits_of_symbols_are_those_of_the_best_code(occurring: Any) -> None:
+def test_the_bits_of_symbols_are_those_of_the_best_code(occurring: dict[int, int]) -> None:
     counts, bits = np.zeros((1, count.COUNTS), np.int64), np.zeros(1, np.int64)
     counts[0, list(occurring)] = list(occurring.values())
 

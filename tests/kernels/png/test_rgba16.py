@@ -42,7 +42,7 @@ def words(lines: Iterable[Iterable[Sequence[int]]]) -> NDArray[np.uint64]:
 
 @pytest.mark.parametrize("color, depth", FORMATS)
 @pytest.mark.parametrize("width, height", [(1, 1), (7, 3), (16, 2), (33, 5)])
-def test_every_form_is_expanded_as_by_the_reference(color: Any, depth: Any, width: int, height: int) -> None:
+def test_every_form_is_expanded_as_by_the_reference(color: int, depth: int, width: int, height: int) -> None:
     rng = np.random.default_rng(width)
     header = header_of(color, depth, width, height)
     rows = rng.integers(0, 256, (height, header.row_bytes), np.uint8)
@@ -61,7 +61,7 @@ def test_every_form_is_expanded_as_by_the_reference(color: Any, depth: Any, widt
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
-def test_packing_reverses_expansion(color: Any, depth: Any) -> None:
+def test_packing_reverses_expansion(color: int, depth: int) -> None:
     header = header_of(color, depth, 21, 9)
     rows = np.random.default_rng(5).integers(0, 256, (9, header.row_bytes), np.uint8)
     if color == PALETTE:

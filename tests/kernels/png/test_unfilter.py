@@ -14,10 +14,11 @@ from compressor.kernels.png.unfilter import PAETH, unfilter
 from tests.reference import pngfilter as reference
 
 DISTANCES = (1, 2, 3, 4, 6, 8)
+Drawn = tuple[int, list[int], NDArray[np.uint8], list[bytes]]
 
 
 @st.composite
-def images(draw: st.DrawFn) -> tuple[int, list[int], NDArray[np.uint8], list[bytes]]:
+def images(draw: st.DrawFn) -> Drawn:
     """Draw distance, filter types, the row above, and filtered bytes."""
     bpp = draw(st.sampled_from(DISTANCES))
     width = bpp * draw(st.integers(1, 9))
@@ -28,7 +29,7 @@ def images(draw: st.DrawFn) -> tuple[int, list[int], NDArray[np.uint8], list[byt
 
 
 @given(images())
-def test_unfilter_agrees_with_the_reference(image: Any) -> None:
+def test_unfilter_agrees_with_the_reference(image: Drawn) -> None:
     bpp, kinds, above, data = image
     out = np.empty((len(kinds), above.size), np.uint8)
     filtered = b"".join(bytes([kind]) + row for kind, row in zip(kinds, data, strict=True))
@@ -42,7 +43,7 @@ def test_unfilter_agrees_with_the_reference(image: Any) -> None:
 
 
 @given(images())
-def test_filter_rows_takes_the_cheapest_type_and_agrees_with_the_reference(image: Any) -> None:
+def test_filter_rows_takes_the_cheapest_type_and_agrees_with_the_reference(image: Drawn) -> None:
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     out = np.empty((len(data), 1 + above.size), np.uint8)
@@ -58,7 +59,7 @@ def test_filter_rows_takes_the_cheapest_type_and_agrees_with_the_reference(image
 
 
 @given(images())
-def test_unfilter_undoes_filter_rows(image: Any) -> None:
+def test_unfilter_undoes_filter_rows(image: Drawn) -> None:
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     filtered = np.empty((len(data), 1 + above.size), np.uint8)
@@ -108,7 +109,7 @@ def test_unfilter_refuses_arrays_that_are_too_short() -> None:
 
 
 @given(st.sampled_from((1, 2, 4)), st.integers(1, 40), st.data())
-def test_expand_bits_agrees_with_the_reference(depth: Any, width: Any, data: Any) -> None:
+def test_expand_bits_agrees_with_the_reference(depth: int, width: int, data: Any) -> None:
     row_bytes = (width * depth + 7) // 8
     row = data.draw(st.binary(min_size=row_bytes, max_size=row_bytes))
     scale = 255 // (2**depth - 1)
@@ -137,7 +138,7 @@ def test_look_up_takes_the_entries_of_the_palette(channels: int) -> None:
 
 @settings(max_examples=20)
 @given(st.sampled_from((1, 3)), st.binary(min_size=24, max_size=24))
-def test_color_key_makes_exactly_its_colour_transparent(channels: Any, data: Any) -> None:
+def test_color_key_makes_exactly_its_colour_transparent(channels: int, data: Any) -> None:
     pixels = np.frombuffer(data, np.uint8).reshape(2, -1, channels)
     key = pixels[0, 1].copy()
     out = np.empty((*pixels.shape[:2], channels + 1), np.uint8)
@@ -168,7 +169,7 @@ def test_reduce16_compares_all_16_bits_with_the_key() -> None:
 
 
 @given(images(), st.integers(0, 6))
-def test_filter_rows_applies_the_given_type(image: Any, choice: Any) -> None:
+def test_filter_rows_applies_the_given_type(image: Drawn, choice: int) -> None:
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     out = np.empty((len(data), 1 + above.size), np.uint8)
