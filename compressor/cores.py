@@ -1,4 +1,4 @@
-"""Whose turn it is to work, and work done ahead on cores that are idle."""
+"""The scheduler of cores: threads acquire a core before they compute, and release it while they wait."""
 
 import atexit
 import os
@@ -8,15 +8,21 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Coefficient rows of JPEG → JPEG that are no wider take brief turns: at 1024 pixels one thread at a time does 1.2 times
-# what two do, at 2048 as much for 0.7 times the CPU time, at 3072 0.7 times as much (`python -m benchmarks together`).
+# JPEG → JPEG up to this width is brief work: at 1024 pixels one thread at a time achieves 1.2 times the throughput of
+# two, at 2048 the same for 0.7 times the CPU time, at 3072 0.7 times the throughput (`python -m benchmarks
+# concurrency`).
 BRIEF_WIDTH = 2048
-TURN_SECONDS = 0.01  # of one that others wait for: as long as a small image takes
-END_SECONDS = 2.0  # at the end of the process, for threads to come to the end of their turn
+SLICE_SECONDS = 0.01  # that a thread keeps a core if others wait for one: as long as a small image takes
+END_SECONDS = 2.0  # at the end of the process, for threads to release their cores
 
 
 class _ThreadState(threading.local):
-    """What a thread knows of its own turn."""
+    """The core that a thread has acquired.
+
+    has    whether it has one
+    brief  for brief work
+    since  when it was acquired, of time.monotonic()
+    """
 
     has = False
     brief = False
@@ -24,11 +30,12 @@ class _ThreadState(threading.local):
 
 
 class CoreScheduler:
-    """As many threads at once have a turn as there are cores; those who wait get theirs in the order of their coming.
+    """A fair scheduler: at most as many threads compute at once as there are cores. Cores are granted first come, first
+    served.
 
-    Of brief turns there is one at a time: they are for work whose kernel calls are so short that most of its time goes
-    by in the interpreter. That runs one thread at a time anyway, and to hand it from one to the other around each call
-    takes longer than the calls do. Nobody waits for anything else with a turn.
+    Only one thread at a time does brief work: work whose kernel calls are so short that most of its time is spent in
+    the interpreter. The GIL lets one thread run at a time anyway, and handing it over around each call takes longer
+    than the calls. A thread must not wait for anything else while it has a core.
     """
 
     def __init__(self, count: int) -> None:
@@ -36,43 +43,43 @@ class CoreScheduler:
         self.reset()
 
     def limit(self, count: int) -> None:
-        """Grant `count` turns at a time from now on. For the start of a process: nobody has a turn or waits for one."""
+        """Grant `count` cores from now on. For the start of a process: nobody has a core or waits for one."""
         self.count = count
         self.reset()
 
     def reset(self) -> None:
-        """Nobody has a turn, and nobody waits."""
+        """Forget all threads: nobody has a core, and nobody waits."""
         self._mine = _ThreadState()
         self._lock = threading.Lock()
         self._free = self.count
-        self._brief = False  # one is taken
-        self._last: int | None = None  # the only thread that is given a turn, after `end`
+        self._brief = False  # a core is acquired for brief work
+        self._last: int | None = None  # the only thread that is granted a core after `shut_down`
         self._came = 0
         self._waiting: dict[bool, deque[tuple[int, threading.Lock]]] = {False: deque(), True: deque()}
 
     def acquire(self, brief: bool = False) -> None:
-        """Wait for a turn; at once where the thread has one."""
+        """Wait for a core. Return at once if the thread has one."""
         if self._mine.has:
             return
         self._await(brief)
         self._mine.has, self._mine.brief, self._mine.since = True, brief, time.monotonic()
 
     def release(self) -> None:
-        """Give the thread's turn back, if it has one: to those who wait, if any do."""
+        """Release the thread's core, if it has one. It is granted to the next thread that waits."""
         if self._mine.has:
             self._mine.has = False
             self._free_one(self._mine.brief)
 
     def yield_if_contended(self) -> None:
-        """Let others have a turn, if any wait and this one has lasted."""
+        """Let others have the core, if any wait and the thread has had it for SLICE_SECONDS."""
         mine = self._mine
-        if mine.has and self.contended(mine.brief) and time.monotonic() - mine.since > TURN_SECONDS:
+        if mine.has and self.contended(mine.brief) and time.monotonic() - mine.since > SLICE_SECONDS:
             self.release()
             self.acquire(mine.brief)
 
     @contextmanager
     def acquired(self, brief: bool = False) -> Iterator[None]:
-        """Take one for the block."""
+        """Acquire a core for the block."""
         self.acquire(brief)
         try:
             yield
@@ -80,7 +87,7 @@ class CoreScheduler:
             self.release()
 
     def try_acquire_idle(self) -> bool:
-        """Take a turn that nobody else wants, if there is one."""
+        """Acquire a core that nobody else wants. Return whether there is one."""
         with self._lock:
             found = self._free > 0 and self._last is None
             if found:
@@ -90,20 +97,21 @@ class CoreScheduler:
         return found
 
     def contended(self, brief: bool = False) -> bool:
-        """Whether somebody waits for what is given back with such a turn."""
+        """Return whether somebody waits for a core that would be released."""
         waiting = self._waiting
         return self._last is not None or bool(waiting[False]) or bool(waiting[True] and (brief or not self._brief))
 
     @property
     def idle(self) -> int:
-        """How many turns nobody has or could have."""
+        """Number of cores that nobody has acquired."""
         return self._free
 
     def shut_down(self) -> None:
-        """Give no turn to any other thread from now on, and wait until those that have one are done with it.
+        """Grant no core to any other thread from now on, and wait until all others have released theirs.
 
         For the end of the process, which frees the code of kernels and the memory that they work on: a daemon thread
-        that is inside a kernel by then crashes the process. Those that ask for a turn wait until they are gone with it.
+        that is inside a kernel by then would crash the process. Threads that wait for a core wait until they end with
+        it.
         """
         with self._lock:
             self._last = threading.get_ident()
@@ -113,6 +121,7 @@ class CoreScheduler:
             time.sleep(0.001)
 
     def _await(self, brief: bool) -> None:
+        """Wait until a core is granted."""
         with self._lock:
             is_last = self._last == threading.get_ident()
             if is_last or (self._last is None and self._free and not (brief and self._brief)):
@@ -125,7 +134,7 @@ class CoreScheduler:
             self._waiting[brief].append(ticket)
         try:
             granted.acquire()
-        except BaseException:  # what a signal's handler raises
+        except BaseException:  # raised by a signal handler
             with self._lock:
                 waits = ticket in self._waiting[brief]
                 if waits:
@@ -135,6 +144,7 @@ class CoreScheduler:
             raise
 
     def _free_one(self, brief: bool) -> None:
+        """Free a core and grant free ones to those that wait."""
         with self._lock:
             self._free += 1
             if brief:
@@ -152,7 +162,7 @@ class CoreScheduler:
         self._brief |= brief
 
 
-# Of the process. A child that forks has none of the threads that have a turn.
+# The scheduler of the process. After a fork, the child has none of the threads that have a core.
 cores = CoreScheduler(len(os.sched_getaffinity(0)))
 os.register_at_fork(after_in_child=cores.reset)
-atexit.register(cores.shut_down)  # after threads that are no daemons have ended
+atexit.register(cores.shut_down)  # after all non-daemon threads have ended

@@ -12,7 +12,7 @@ APP0, APP1, APP2, APP13, APP14, APP15, COM, TEM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 
 
 
 def _zigzag() -> np.ndarray:
-    """Figure A.6: walk the diagonals u + v = 0..14, upwards on the even ones."""
+    """Return Figure A.6: walk the diagonals u + v = 0..14, upwards on the even ones."""
     order = sorted(
         ((v, u) for v in range(8) for u in range(8)),
         key=lambda vu: (sum(vu), vu[0] if sum(vu) % 2 else vu[1]),
@@ -80,7 +80,7 @@ K6_AC_CHROMINANCE = (
     f9 fa"""),
 )
 
-# Of DC differences and AC coefficients with 8-bit samples in sequential mode (Tables F.1 and F.2).
+# The largest SSSS of DC differences and AC coefficients with 8-bit samples in sequential mode (Tables F.1 and F.2).
 SSSS_DC_MAX, SSSS_AC_MAX = 11, 10
 EOB, ZRL = 0x00, 0xF0  # F.1.2.2.1
 DIMENSION_MAX = 65535  # B.2.2

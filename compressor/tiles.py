@@ -1,4 +1,4 @@
-"""Tiles → tile rows, and bands of any number of lines."""
+"""Assembly of tiles to bands, and bands of another number of lines."""
 
 from collections.abc import Iterable, Iterator
 from enum import Enum, auto
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from compressor.errors import FormatError, IncompleteError, LimitError, SettingsError
 from compressor.settings import Raw, Tile
 
-SIDE_MAX = 1_000_000  # pixels, as of a PNG; what other formats hold is less, and for their routes to say
+SIDE_MAX = 1_000_000  # pixels, as for PNG; other formats hold less, which their routes check
 TILE_BYTES_MAX = 1 << 20
 BAND_PIXELS = 1 << 16
 
@@ -17,12 +17,12 @@ Band = NDArray[np.uint8]
 
 
 def band_lines(width: int, mcu_lines: int) -> int:
-    """Lines of a band: whole MCU rows, as many as make about BAND_PIXELS, at least one."""
+    """Return the lines of a band: whole MCU rows of about BAND_PIXELS together, at least one."""
     return mcu_lines * max(1, BAND_PIXELS // (width * mcu_lines))
 
 
 def check_raw(raw: Raw) -> None:
-    """Raises SettingsError where the geometry is not one, LimitError where it is too large for us."""
+    """Raise SettingsError if the geometry is invalid, LimitError if it is too large."""
     if raw.channels not in (1, 2, 3, 4):
         raise SettingsError("raw.channels", f"is {raw.channels}, must be 1, 2, 3 or 4")
     for name in ("width", "height", "tile_width", "tile_height"):
@@ -36,9 +36,9 @@ def check_raw(raw: Raw) -> None:
 
 
 def tile_rows(raw: Raw, tiles: Iterable[Tile]) -> Iterator[Band]:
-    """Assemble tiles that come in raster order into bands (lines, width * channels) uint8; the buffer is reused.
+    """Assemble tiles in raster order to bands (lines, width * channels) uint8; the buffer is reused.
 
-    Raises FormatError for a tile that is not the next one or has the wrong size, IncompleteError where they end.
+    Raise FormatError for a tile that is not the next one or has the wrong size, IncompleteError if tiles are missing.
     """
     arriving = iter(tiles)
     buffer = np.empty((min(raw.tile_height, raw.height), raw.width * raw.channels), np.uint8)
@@ -63,7 +63,7 @@ def tile_rows(raw: Raw, tiles: Iterable[Tile]) -> Iterator[Band]:
 
 
 def rebanded(bands: Iterable[Band], lines: int) -> Iterator[Band]:
-    """The same lines in bands of `lines`, the last one excepted. Bands that fit already are passed through."""
+    """Yield the same lines in bands of `lines`, except the last one. Bands that fit already are passed through."""
     held: Band | None = None
     filled = 0
     for band in bands:
@@ -85,13 +85,13 @@ def rebanded(bands: Iterable[Band], lines: int) -> Iterator[Band]:
 
 
 class BandLifetime(Enum):
-    """How bands come.
+    """How long bands are valid.
 
-    LASTING  each stays as it is when the next one is asked for
-    REUSED   it does not: parts of it are copied
-    SLOW     as REUSED, and decoding takes longer than coding: others could only wait
+    STABLE       they do not change when the next one is requested
+    REUSED       the buffer is reused: parts of a band have to be copied
+    SLOW_SOURCE  as REUSED, and decoding takes longer than encoding: other threads could only wait
     """
 
-    LASTING = auto()
+    STABLE = auto()
     REUSED = auto()
-    SLOW = auto()
+    SLOW_SOURCE = auto()

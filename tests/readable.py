@@ -1,7 +1,7 @@
-"""Bytes in memory, to be read as a spool is."""
+"""Bytes in memory that are read like a spool."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -10,10 +10,10 @@ class InMemory:
 
     data: bytes
     chunk_bytes: int = 1 << 18
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        return len(self.data)
+    def __post_init__(self) -> None:
+        self.size = len(self.data)
 
     def read(self, start: int, count: int) -> bytes:
         return self.data[start : start + count]

@@ -1,9 +1,10 @@
-"""Turns on the cores, and helpers on those that are idle."""
+"""The scheduler of cores, and helpers on idle ones."""
 
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -14,8 +15,18 @@ from compressor.jpeg.ahead import WorkAhead, _helper_threads
 PATIENCE = 20.0  # seconds; other programs may have all cores for a while
 
 
+class Task:
+    """A task without work."""
+
+    done = False
+    error: BaseException | None = None
+
+    def work(self, workspace: object) -> None:
+        pass
+
+
 class Working:
-    """A thread that takes a turn, and gives it back when told."""
+    """A thread that acquires a core, and releases it on `shut_down`."""
 
     def __init__(self, cores: CoreScheduler, brief: bool = False) -> None:
         self.has, self._end = threading.Event(), threading.Event()
@@ -34,10 +45,11 @@ class Working:
 
 
 def waiting(cores: CoreScheduler) -> int:
+    """Return how many threads wait for a core."""
     return sum(map(len, cores._waiting.values()))
 
 
-def until(condition) -> None:
+def until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
@@ -45,16 +57,16 @@ def until(condition) -> None:
 
 
 def queued(cores: CoreScheduler, *kinds: bool) -> list[Working]:
-    """Threads that wait, in this order."""
+    """Start threads that wait, in this order."""
     found = []
     for brief in kinds:
         before = waiting(cores)
         found.append(Working(cores, brief))
-        until(lambda before=before: waiting(cores) == before + 1)
+        until(lambda count=before + 1: waiting(cores) == count)  # type: ignore[misc]
     return found
 
 
-def test_a_limit_is_how_many_have_a_turn_from_then_on() -> None:
+def test_a_limit_is_the_number_of_cores_that_are_granted_from_then_on() -> None:
     cores = CoreScheduler(8)
     cores.limit(1)
     first = Working(cores)
@@ -63,54 +75,59 @@ def test_a_limit_is_how_many_have_a_turn_from_then_on() -> None:
     assert cores.try_acquire_idle()
 
 
-def test_after_the_end_only_the_thread_that_ended_it_has_turns() -> None:
+def test_after_shutdown_only_the_thread_that_called_it_is_granted_cores() -> None:
     cores = CoreScheduler(2)
     first = Working(cores)
     assert first.has.wait(PATIENCE)
     ended = threading.Event()
-    ending = threading.Thread(
-        target=lambda: (cores.shut_down(), ended.set(), cores.acquire(), cores.release()), daemon=True
-    )
+
+    def end() -> None:
+        cores.shut_down()
+        ended.set()
+        cores.acquire()
+        cores.release()
+
+    ending = threading.Thread(target=end, daemon=True)
     ending.start()
     until(cores.contended)
     late = Working(cores)
     until(lambda: waiting(cores) == 1)
-    assert not ended.is_set()  # the first one is not done yet
+    assert not ended.is_set()  # the first thread is still working
     first.shut_down()
     ending.join(PATIENCE)
     assert ended.is_set() and not ending.is_alive()
     assert not late.has.wait(0.05) and not cores.try_acquire_idle()
 
 
-def test_the_end_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shutdown_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.cores.END_SECONDS", 0.05)
     cores = CoreScheduler(1)
     stuck = Working(cores)
     assert stuck.has.wait(PATIENCE)
     cores.shut_down()
-    with cores.acquired():  # and who ends gets turns nevertheless
+    with cores.acquired():  # the thread that shut it down is still granted a core
         pass
     stuck.shut_down()
 
 
-UNDER_WAY = """
+WORKING_AT_EXIT = """
 import atexit, threading, time
 inside = []
-def look():  # is registered first, so it runs last, just before the interpreter is taken apart
+def check():  # registered first, so it runs last, just before the interpreter is finalized
     end = time.monotonic() + 0.3
     while time.monotonic() < end:
         if inside:
             print("a thread works while the interpreter ends")
             break
         time.sleep(0.0001)
-atexit.register(look)
+atexit.register(check)
 from compressor.cores import cores
 def work():
     while True:
         with cores.acquired():
             for _ in range(5):
                 inside.append(1)
-                time.sleep(0.004)  # as a kernel does: without the lock of the interpreter
+                time.sleep(0.004)  # as in a kernel: without the GIL
                 inside.pop()
                 cores.yield_if_contended()
 for _ in range(2 * cores.count):
@@ -122,7 +139,7 @@ while not inside:
 
 def test_no_thread_works_while_the_interpreter_ends() -> None:
     for _ in range(5):
-        ran = subprocess.run([sys.executable, "-c", UNDER_WAY], capture_output=True, text=True, timeout=60)
+        ran = subprocess.run([sys.executable, "-c", WORKING_AT_EXIT], capture_output=True, text=True, timeout=60)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
@@ -157,14 +174,14 @@ for seed in range(int(sys.argv[1])):
 
 
 @pytest.mark.parametrize("exits", [8, pytest.param(200, marks=pytest.mark.heavy)])
-def test_many_exits_under_work_end_well(exits: int) -> None:
+def test_exits_during_work_succeed(exits: int) -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", EXITS, str(exits)], capture_output=True, text=True, timeout=900
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
-def test_as_many_have_a_turn_as_there_are_cores_and_the_others_in_order() -> None:
+def test_each_core_is_granted_once_and_then_first_come_first_served() -> None:
     cores = CoreScheduler(2)
     first, second = Working(cores), Working(cores)
     assert first.has.wait(PATIENCE) and second.has.wait(PATIENCE)
@@ -175,11 +192,12 @@ def test_as_many_have_a_turn_as_there_are_cores_and_the_others_in_order() -> Non
     assert third.has.wait(PATIENCE) and not fourth.has.is_set()
     first.shut_down()
     assert fourth.has.wait(PATIENCE)
-    third.shut_down(), fourth.shut_down()
+    third.shut_down()
+    fourth.shut_down()
     assert cores.idle == 2
 
 
-def test_of_brief_turns_there_is_one_and_the_other_cores_are_free_for_others() -> None:
+def test_only_one_thread_does_brief_work_and_other_cores_are_free_for_others() -> None:
     cores = CoreScheduler(3)
     first = Working(cores, brief=True)
     assert first.has.wait(PATIENCE)
@@ -198,7 +216,7 @@ def test_of_brief_turns_there_is_one_and_the_other_cores_are_free_for_others() -
     assert cores.idle == 3
 
 
-def test_those_that_came_first_are_first_whatever_they_want() -> None:
+def test_threads_are_served_in_order_of_arrival_whatever_their_kind_of_work() -> None:
     cores = CoreScheduler(1)
     with cores.acquired():
         found = queued(cores, True, False, True, False)
@@ -209,7 +227,7 @@ def test_those_that_came_first_are_first_whatever_they_want() -> None:
     assert cores.idle == 1
 
 
-def test_a_turn_is_taken_once_and_given_once() -> None:
+def test_a_core_is_acquired_once_and_released_once() -> None:
     cores = CoreScheduler(2)
     cores.acquire()
     cores.acquire(brief=True)
@@ -219,15 +237,15 @@ def test_a_turn_is_taken_once_and_given_once() -> None:
     assert cores.idle == 2
 
 
-def test_who_has_worked_for_a_while_lets_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_yields_its_core_after_a_time_slice(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = CoreScheduler(1)
     cores.acquire(brief=True)
     (other,) = queued(cores, False)
-    monkeypatch.setattr("compressor.cores.TURN_SECONDS", 3600)
+    monkeypatch.setattr("compressor.cores.SLICE_SECONDS", 3600)
     cores.yield_if_contended()
     assert not other.has.is_set()
 
-    monkeypatch.setattr("compressor.cores.TURN_SECONDS", 0)
+    monkeypatch.setattr("compressor.cores.SLICE_SECONDS", 0)
     threading.Timer(0.05, other.shut_down).start()
     cores.yield_if_contended()
 
@@ -237,8 +255,8 @@ def test_who_has_worked_for_a_while_lets_others(monkeypatch: pytest.MonkeyPatch)
     assert cores.idle == 1
 
 
-def test_who_has_a_turn_of_another_kind_than_is_wanted_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compressor.cores.TURN_SECONDS", 0)
+def test_a_thread_keeps_its_core_if_only_brief_work_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compressor.cores.SLICE_SECONDS", 0)
     cores = CoreScheduler(2)
     first = Working(cores, brief=True)
     assert first.has.wait(PATIENCE)
@@ -253,18 +271,18 @@ def test_who_has_a_turn_of_another_kind_than_is_wanted_keeps_it(monkeypatch: pyt
     assert cores.idle == 2
 
 
-def test_who_has_no_turn_passes_nothing_on() -> None:
+def test_a_thread_without_a_core_yields_and_releases_nothing() -> None:
     cores = CoreScheduler(1)
     cores.yield_if_contended()
     cores.release()
     assert cores.idle == 1
 
 
-def test_an_interrupt_while_waiting_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the turn is granted, and just when it has been."""
+def test_an_interrupt_while_waiting_leaks_no_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interrupt arrives before the core is granted, and just after."""
 
     class Interrupted:
-        def __init__(self, then) -> None:
+        def __init__(self, then: Callable[[], None]) -> None:
             self._then, self._first = then, True
 
         def acquire(self) -> None:
@@ -312,18 +330,17 @@ assert cores.idle == cores.count - 1
 """
 
 
-def test_a_child_that_forks_has_all_turns() -> None:
-    """In a process of its own: from Python 3.12 on it is warned of forks beside threads."""
+def test_all_cores_are_free_in_a_forked_child() -> None:
+    """The fork is in a process of its own: Python 3.12 and later warn about forks in a process with threads."""
     subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], check=True, timeout=60)
 
 
-def test_closing_waits_for_helpers_and_drops_what_nobody_has_begun() -> None:
-    started, worked = threading.Event(), []
+def test_closing_waits_for_helpers_and_drops_tasks_that_nobody_has_begun() -> None:
+    started = threading.Event()
+    worked: list[Task] = []
 
-    class Slow:
-        done, error = False, None
-
-        def work(self, tools: object) -> None:
+    class Slow(Task):
+        def work(self, workspace: object) -> None:
             started.set()
             time.sleep(0.02)
             worked.append(self)
@@ -337,11 +354,9 @@ def test_closing_waits_for_helpers_and_drops_what_nobody_has_begun() -> None:
     assert len(worked) == 1
 
 
-def test_what_helpers_raise_comes_out_where_the_job_is_due() -> None:
-    class Bad:
-        done, error = False, None
-
-        def work(self, tools: object) -> None:
+def test_an_error_in_a_helper_is_raised_by_finish() -> None:
+    class Bad(Task):
+        def work(self, workspace: object) -> None:
             raise IndexError
 
     bad, cores = Bad(), CoreScheduler(2)
@@ -352,29 +367,31 @@ def test_what_helpers_raise_comes_out_where_the_job_is_due() -> None:
     assert cores.idle == 2
 
 
-def test_nobody_helps_where_somebody_waits_for_a_core() -> None:
+def test_no_helper_works_while_somebody_waits_for_a_core() -> None:
     cores = CoreScheduler(2)
     with WorkAhead(object, 1, lambda seconds: None, cores) as ahead, cores.acquired():
-        assert ahead.possible
+
+        def possible() -> bool:
+            return ahead.possible
+
+        assert possible()
         other = Working(cores)
         assert other.has.wait(PATIENCE)
-        assert not ahead.possible
+        assert not possible()
         (third,) = queued(cores, False)
         other.shut_down()
-        assert third.has.wait(PATIENCE) and not ahead.possible
+        assert third.has.wait(PATIENCE) and not possible()
         third.shut_down()
-        assert ahead.possible
+        assert possible()
 
 
-def test_what_helpers_take_is_counted() -> None:
+def test_the_cpu_seconds_of_helpers_are_reported() -> None:
     seconds: list[float] = []
 
-    class Busy:
-        done, error = False, None
-
-        def work(self, tools: object) -> None:
-            until = time.thread_time() + 0.01
-            while time.thread_time() < until:
+    class Busy(Task):
+        def work(self, workspace: object) -> None:
+            end = time.thread_time() + 0.01
+            while time.thread_time() < end:
                 pass
 
     with WorkAhead(object, 1, seconds.append, CoreScheduler(2)) as ahead:
@@ -384,30 +401,28 @@ def test_what_helpers_take_is_counted() -> None:
     assert 0.01 <= sum(seconds) < 1
 
 
-def test_the_threads_of_a_process_are_no_more_than_its_cores() -> None:
+def test_a_process_has_no_more_helper_threads_than_cores() -> None:
     assert _helper_threads() is _helper_threads()
     assert _helper_threads()._max_workers == cores.cores.count
 
 
-def test_a_helper_that_finds_no_turn_leaves_the_job_to_the_caller() -> None:
-    """Or each of two callers with a turn would wait for a helper that waits for a turn."""
-    done = []
+def test_a_helper_without_an_idle_core_leaves_the_task_to_the_caller() -> None:
+    """Otherwise two callers with a core could each wait for a helper that waits for a core."""
+    done: list[str] = []
 
-    class Job:
-        done, error = False, None
-
-        def work(self, tools: object) -> None:
+    class Named(Task):
+        def work(self, workspace: object) -> None:
             done.append(threading.current_thread().name)
 
-    cores, job = CoreScheduler(2), Job()
+    cores, task = CoreScheduler(2), Named()
     with WorkAhead(object, 1, lambda seconds: None, cores) as ahead, cores.acquired():
         other = Working(cores)
         assert other.has.wait(PATIENCE)
         ahead._running.append(_helper_threads().submit(ahead._help, object()))
-        ahead.add(job)
+        ahead.add(task)
         until(lambda: not ahead._helping())
-        ahead.finish(job)
+        ahead.finish(task)
         other.shut_down()
 
-    assert done == [threading.current_thread().name] and job.done
+    assert done == [threading.current_thread().name] and task.done
     assert cores.idle == 2

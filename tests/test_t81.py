@@ -1,4 +1,4 @@
-"""The constants of T.81: by their properties, and as another implementation writes them into its files."""
+"""The constants of T.81: their properties, and a comparison with the files of another implementation."""
 
 import io
 from fractions import Fraction
@@ -10,7 +10,7 @@ from PIL import Image
 
 from compressor import t81
 
-# Figure A.6, as printed: the place of each coefficient in the zig-zag sequence.
+# Figure A.6, as printed: the position of each coefficient in the zig-zag sequence.
 FIGURE_A6 = [
     [0, 1, 5, 6, 14, 15, 27, 28],
     [2, 4, 7, 13, 16, 26, 29, 42],
@@ -46,7 +46,7 @@ def test_zigzag_walks_along_diagonals_and_turns_at_the_borders() -> None:
 
 
 def test_zigzag_mirrors_itself() -> None:
-    """The last is the first turned around: k-th from the end is 63 minus the k-th."""
+    """The sequence is point-symmetric: the k-th from the end is 63 minus the k-th."""
     assert (t81.ZIGZAG.astype(int) + t81.ZIGZAG[::-1] == 63).all()
 
 
@@ -67,14 +67,14 @@ def pillow_file() -> bytes:
     return out.getvalue()
 
 
-def test_quantization_tables_are_what_libjpeg_writes_at_quality_50() -> None:
-    """There its scale is one, and the file has Annex K's tables."""
+def test_quantization_tables_are_those_of_libjpeg_at_quality_50() -> None:
+    """At quality 50 the scale is one, and the file has Annex K's tables."""
     data = pillow_file()
     for id, table in enumerate((t81.K1_LUMINANCE, t81.K2_CHROMINANCE)):
         assert bytes([0xFF, t81.DQT, 0, 67, id]) + bytes(table.ravel()[t81.ZIGZAG].tolist()) in data
 
 
-def test_huffman_tables_are_what_libjpeg_writes_unless_it_optimizes() -> None:
+def test_huffman_tables_are_those_of_libjpeg_without_optimization() -> None:
     data = pillow_file()
     for name, id in {"K.3": 0x00, "K.5": 0x10, "K.4": 0x01, "K.6": 0x11}.items():
         bits, huffval = TABLES[name]
@@ -93,7 +93,7 @@ def test_bits_has_sixteen_lengths_and_counts_the_values(name: str) -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_codes_fill_all_but_the_code_of_ones(name: str) -> None:
-    """Kraft's sum: C.2 keeps the longest code of all ones free, and these tables leave out no other."""
+    """Kraft's sum: C.2 keeps the longest code of all ones free, and these tables omit no other."""
     bits, _ = TABLES[name]
     longest = max(length for length, count in enumerate(bits, 1) if count)
 
@@ -113,7 +113,7 @@ def test_ac_tables_code_each_run_with_each_size(name: str) -> None:
 
 
 def test_markers_are_distinct_and_in_their_ranges() -> None:
-    """Table B.1; 00 is stuffing and FF is fill, so neither is a marker."""
+    """Table B.1: 00 is stuffing and FF is fill, so neither is a marker."""
     skip = {"SSSS_DC_MAX", "SSSS_AC_MAX", "EOB", "ZRL", "DIMENSION_MAX"}
     markers = {name: value for name, value in vars(t81).items() if name.isupper() and isinstance(value, int)}
     markers = {name: value for name, value in markers.items() if name not in skip}
@@ -126,7 +126,7 @@ def test_markers_are_distinct_and_in_their_ranges() -> None:
             assert value == ranges[name[:3]] + int(name[3:])
 
 
-def test_a_file_of_another_encoder_has_the_markers_in_place() -> None:
+def test_a_file_of_another_encoder_has_these_markers_in_order() -> None:
     data = pillow_file()
 
     assert data[:2] == bytes([0xFF, t81.SOI]) and data[-2:] == bytes([0xFF, t81.EOI])

@@ -59,7 +59,7 @@ def bare_kernels(image: fidelity.Pixels) -> encoders.Encode:
         bands = (samples[top : top + lines] for top in range(0, height, lines))
         transform = encoder.Transform(frame, list(quantization.values()))
         coder = one_pass.OnePassPixels(frame, transform, tables.standard_codes(3), bands)
-        head = writer.head(frame, quantization, coder.codes, ())
+        head = writer.header(frame, quantization, coder.codes, ())
         return b"".join([head, *map(bytes, coder.body()), writer.END_OF_IMAGE])
 
     return encode

@@ -1,1 +1,1 @@
-"""JPEG (ITU-T T.81): what a file says (`frame`), bytes to coefficients (`reader`), coefficients to bytes (`writer`)."""
+"""JPEG (ITU-T T.81): the model of a file (`frame`), bytes to coefficients (`reader`), and back (`writer`)."""

@@ -1,11 +1,11 @@
-"""Quantization that looks twice: rows of unquantized coefficients, weighed beside their neighbours, then quantized with
-a dead zone or by a trellis.
+"""Adaptive quantization: rows of unquantized coefficients are weighted by visual masking, which depends on neighbouring
+blocks, then quantized with a dead zone or by a trellis.
 
-    PixelSpectra         bands of pixels → spectra        \\
-                                                           Shaper → coefficient rows
-    CoefficientSpectra   a file's coefficient rows → spectra  /
+    PixelSpectra         bands of pixels → spectra             \\
+                                                                AdaptiveQuantizer → coefficient rows
+    CoefficientSpectra   a file's coefficient rows → spectra   /
 
-A row is quantized when the one below it is known: masking looks at the mean of all neighbours.
+A row is quantized when the one below it is known: masking uses the means of all neighbours.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.jpeg import perceptual, static_codes
-from compressor.jpeg.encoder import Row
-from compressor.jpeg.frame import Frame
+from compressor.jpeg.frame import Frame, Row
 from compressor.jpeg.tables import Table
 from compressor.kernels import dering, sharp, spectrum
 from compressor.kernels.huffman_encode import code_table
@@ -24,34 +23,36 @@ from compressor.kernels.quantize import reciprocals
 from compressor.settings import Effort
 from compressor.tiles import Band, band_lines
 
-TRELLIS_BLOCKS = 1024  # by one call, a millisecond or less
-DERINGED_BLOCKS = 512  # by one call, five milliseconds or less
-# Of a block of a row: two spectra, their energies, the factor, contrast and light, the quantized block.
+TRELLIS_BLOCKS = 1024  # in one call, a millisecond or less
+DERINGED_BLOCKS = 512  # in one call, five milliseconds or less
+# For each block of a row: two spectra, their energies, the factor, contrast and mean luma, the quantized block.
 BYTES_PER_BLOCK = 2 * (64 + 3) * 4 + 3 * 4 + 64 * 2
 
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
-    """Coefficients (n, 64) and energy (3, n) of an MCU row, float32, as kernels/spectrum.py has them."""
+    """Coefficients (n, 64) and energy (3, n) of an MCU row, float32, see kernels/spectrum.py."""
 
     coefficients: NDArray[np.float32]
     energy: NDArray[np.float32]
 
     @classmethod
     def empty(cls, blocks: int) -> "Spectrum":
+        """Allocate a spectrum of `blocks` blocks."""
         return cls(np.empty((blocks, 64), np.float32), np.empty((3, blocks), np.float32))
 
 
-def windows(bands: Iterable[Band], lines: int, step: int, margin: int) -> Iterator[tuple[Band, int]]:
-    """MCU rows with what is above and below them: lines (n, samples) and the first of the row, `step` lines high.
+def row_windows(bands: Iterable[Band], lines: int, step: int, margin: int) -> Iterator[tuple[Band, int]]:
+    """Yield MCU rows with lines above and below: (n, samples) and the index of the row's first line.
 
-    lines  that are copied at once
+    lines   lines that are copied at once
+    step    lines of an MCU row
+    margin  lines on either side, fewer only at the edges of the image
 
-    There are at least `margin` lines on either side but where the image ends. Valid until the next one is asked for.
-    Lines are copied only where a row and its margins lie in two bands.
+    Each is valid until the next one is requested. Lines are copied only if a row and its margins span two bands.
     """
     held = np.empty((0, 0), np.uint8)
-    top = base = start = end = 0  # of the next row, of the band, of what is held and behind it: lines of the image
+    top = base = start = end = 0  # lines of the image: of the next row, of the band, of `held` and after it
     for band in bands:
         stop = base + len(band)
         if not len(held):
@@ -75,27 +76,28 @@ def windows(bands: Iterable[Band], lines: int, step: int, margin: int) -> Iterat
         top += step
 
 
-def window_bytes(lines: int, step: int, samples: int) -> int:
-    """What `windows` holds of lines with so many samples."""
+def row_window_bytes(lines: int, step: int, samples: int) -> int:
+    """Return the bytes that `row_windows` holds for lines of `samples` bytes."""
     return (lines + 2 * (step + 2 * sharp.MARGIN)) * samples
 
 
 def plane_shapes(frame: Frame) -> list[tuple[int, int]]:
-    """Of Y, Cb and Cr for an MCU row; those that grey has not are as small as may be."""
+    """Return the shapes of Y, Cb and Cr for an MCU row; grey has minimal chroma planes."""
     stride = -(-int(frame.layout[0, 1]) * 8 // 32) * 32
     chroma = (8, stride // frame.h_max) if len(frame.components) == 3 else (1, 32)
     return [(8 * frame.v_max, stride), chroma, chroma]
 
 
 def plane_bytes(frame: Frame) -> int:
-    """What these take."""
+    """Return the bytes of these planes."""
     return 2 * sum(lines * stride for lines, stride in plane_shapes(frame))
 
 
 class PixelSpectra:
-    """Bands (lines, width * components) uint8 of any height → spectra, valid until the next but one is asked for.
+    """The spectra of bands of pixels, each valid until the next but one is requested.
 
-    overshoot  luma's table where samples may leave the range for it (kernels/dering.py)
+    bands      (lines, width * components) uint8, of any height
+    overshoot  luma's quantization table if samples may leave the range (kernels/dering.py), else None
     """
 
     def __init__(self, frame: Frame, bands: Iterable[Band], overshoot: Table | None = None) -> None:
@@ -106,27 +108,30 @@ class PixelSpectra:
         frame = self._frame
         step = 8 * frame.v_max
         y, cb, cr = (np.empty(shape, np.int16) for shape in plane_shapes(frame))
-        pixels, chroma = sharp.scratch()
+        pixels, chroma = sharp.sharp_scratch()
         spectra = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
-        for number, (window, top) in enumerate(windows(self._bands, band_lines(frame.width, step), step, sharp.MARGIN)):
+        for number, (window, top) in enumerate(
+            row_windows(self._bands, band_lines(frame.width, step), step, sharp.MARGIN)
+        ):
             made = spectra[number % 2]
             sharp.sharp_planes(window, top, frame.layout, y, cb, cr, pixels, chroma)
-            self._let_overshoot(y)
+            self._dering(y)
             spectrum.from_planes((y, cb, cr), frame.layout, made.coefficients, made.energy)
             yield made
 
-    def _let_overshoot(self, luma: NDArray[np.int16]) -> None:
+    def _dering(self, luma: NDArray[np.int16]) -> None:
         if self._shrink is None or not self._shrink.any():
             return
-        turns = np.empty((7, 64), np.float32)
+        scratch = np.empty((7, 64), np.float32)
         across, down = int(self._frame.layout[0, 1]), int(self._frame.layout[0, 3])
         for line in range(down):
             for first in range(0, across, DERINGED_BLOCKS):
-                dering.dering(luma, 8 * line, first, min(DERINGED_BLOCKS, across - first), self._shrink, turns)
+                dering.dering(luma, 8 * line, first, min(DERINGED_BLOCKS, across - first), self._shrink, scratch)
 
 
 class CoefficientSpectra:
-    """Coefficient rows quantized by `tables`, one for each component, → spectra, as above."""
+    """The spectra of coefficient rows quantized by `tables`, one for each component; valid as those of
+    `PixelSpectra`."""
 
     def __init__(self, frame: Frame, rows: Iterable[Row], tables: Sequence[Table], chroma: bool) -> None:
         self._frame, self._rows, self._chroma = frame, rows, chroma
@@ -140,11 +145,12 @@ class CoefficientSpectra:
             yield made
 
 
-class Shaper:
-    """Spectra → coefficient rows.
+class AdaptiveQuantizer:
+    """Quantization of spectra to coefficient rows.
 
-    tables  of each component, zig-zag
-    chroma  whether the second and the third component are chroma
+    tables    each component's, zig-zag
+    distance  of `perceptual`, for dead zones and codes
+    chroma    whether the second and the third component are chroma
     """
 
     def __init__(self, frame: Frame, tables: Sequence[Table], distance: float, effort: Effort, chroma: bool) -> None:
@@ -163,7 +169,7 @@ class Shaper:
         self._steps, self._lambda = np.empty((TRELLIS_BLOCKS, 64), np.float32), np.empty(TRELLIS_BLOCKS, np.float32)
 
     def rows(self, spectra: Iterable[Spectrum]) -> Iterator[Row]:
-        """Coefficient rows, the array reused for each."""
+        """Yield coefficient rows; the array is reused for each."""
         layout = self._frame.layout
         across = int(layout[:, 1].max())
         above, below = (np.empty((len(layout), across), np.float32) for _ in range(2))
@@ -184,7 +190,7 @@ class Shaper:
             yield row
 
     def _line(self, made: Spectrum, number: int, out: NDArray[np.float32]) -> None:
-        """The means of the first (0) or the last (-1) line of blocks of each component; of chroma nobody asks."""
+        """Copy the means of the first (0) or the last (-1) line of blocks of each component, except chroma."""
         for c, (first, across, _, down) in enumerate(self._lines):
             at = first + (number % down) * across
             out[c, :across] = made.energy[2, at : at + across]
@@ -198,7 +204,7 @@ class Shaper:
             self._search(made, row)
 
     def _search(self, made: Spectrum, row: Row) -> None:
-        """The trellis, in parts."""
+        """Quantize a row by the trellis, in parts."""
         for c, (first, across, _, down) in enumerate(self._frame.layout.tolist()):
             for at in range(first, first + across * down, TRELLIS_BLOCKS):
                 count = min(TRELLIS_BLOCKS, first + across * down - at)

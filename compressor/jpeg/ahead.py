@@ -1,4 +1,4 @@
-"""Kernel calls done ahead of their turn by helper threads while cores are idle."""
+"""Kernel calls executed ahead of time by helper threads while cores are idle."""
 
 import os
 import time
@@ -12,19 +12,13 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from compressor.cores import CoreScheduler
 
-LINGER_SECONDS = 0.004  # a helper waits so long for its next job: to start one takes 60 µs, to wake one 10
+LINGER_SECONDS = 0.004  # that a helper waits for its next task: starting one takes 60 µs, waking one 10 µs
 
-
-_pool: list[ThreadPoolExecutor] = []  # of the process, made when it is first needed
-
-
-Workspace_contra = TypeVar("Workspace_contra", contravariant=True)
-
+_pool: list[ThreadPoolExecutor] = []  # of the process, created when it is first needed
+os.register_at_fork(after_in_child=_pool.clear)  # a child process has none of its threads
 
 Workspace = TypeVar("Workspace")
-
-
-os.register_at_fork(after_in_child=_pool.clear)  # a child has none of its threads
+Workspace_contra = TypeVar("Workspace_contra", contravariant=True)
 
 
 def _helper_threads() -> ThreadPoolExecutor:
@@ -34,30 +28,41 @@ def _helper_threads() -> ThreadPoolExecutor:
 
 
 class AheadTask(Protocol[Workspace_contra]):
-    """Work that any thread may do: a kernel call. `done` is set after it, with the error that came of it elsewhere."""
+    """A kernel call that any thread may execute. `done` is set afterwards, and `error` if it failed on another
+    thread."""
 
     done: bool
     error: BaseException | None
 
-    def work(self, tools: Workspace_contra) -> None: ...
+    def work(self, workspace: Workspace_contra) -> None:
+        """Make the call."""
 
 
 class WorkAhead(Generic[Workspace]):
-    """Jobs that the caller wants done in order, done before their turn by other threads while cores are idle.
+    """Tasks that the caller needs in order, executed ahead of time by other threads while cores are idle.
 
-    A helper takes turns that nobody else wants, one for each job, so that a busy process works as if there were none.
-    Leaving the context waits for what helpers are at, a kernel call each, and drops the other jobs.
+    A helper acquires a core that nobody else wants, for each task again, so that a busy process works as if there were
+    no helpers. Leaving the context waits for the helpers' current kernel calls and drops all other tasks.
 
-    tools    makes what each thread needs for itself
-    helpers  at most
-    spent    told of the CPU seconds that helpers took
+    workspace       makes the arrays that each thread needs for itself
+    helpers         largest number of helper threads
+    on_cpu_seconds  called with the CPU seconds of helpers
     """
 
     def __init__(
-        self, tools: Callable[[], Workspace], helpers: int, spent: Callable[[float], None], turns: CoreScheduler
+        self,
+        workspace: Callable[[], Workspace],
+        helpers: int,
+        on_cpu_seconds: Callable[[float], None],
+        cores: CoreScheduler,
     ) -> None:
-        self._make_tools, self._helpers, self._spent, self._turns = tools, helpers, spent, turns
-        self.tools = tools()  # of the caller
+        self._make_workspace, self._helpers, self._on_cpu_seconds, self._cores = (
+            workspace,
+            helpers,
+            on_cpu_seconds,
+            cores,
+        )
+        self.workspace = workspace()  # the caller's
         self._spare: list[Workspace] = []
         self._todo: SimpleQueue[AheadTask[Workspace] | None] = SimpleQueue()
         self._some_done: SimpleQueue[None] = SimpleQueue()
@@ -81,35 +86,35 @@ class WorkAhead(Generic[Workspace]):
 
     @property
     def possible(self) -> bool:
-        """Whether somebody helps, or would."""
-        if not self._helpers or self._turns.contended():
+        """Whether helpers are working, or could."""
+        if not self._helpers or self._cores.contended():
             return False
-        return self._turns.idle > 0 or self._helping() > 0
+        return self._cores.idle > 0 or self._helping() > 0
 
     def add(self, job: AheadTask[Workspace]) -> None:
-        """Have it done, by a helper or when `finish` is called."""
+        """Queue a task for a helper, or for `finish`."""
         job.done, job.error = False, None
         self._todo.put(job)
-        if self._helping() < self._helpers and self._turns.idle:
-            tools = self._spare.pop() if self._spare else self._make_tools()
-            with suppress(RuntimeError):  # while the process ends no thread is started: `finish` does what is left
-                self._running.append(_helper_threads().submit(self._help, tools))
+        if self._helping() < self._helpers and self._cores.idle:
+            workspace = self._spare.pop() if self._spare else self._make_workspace()
+            with suppress(RuntimeError):  # at interpreter shutdown no thread can start: `finish` executes the rest
+                self._running.append(_helper_threads().submit(self._help, workspace))
 
     def finish(self, job: AheadTask[Workspace]) -> None:
-        """Return when it is done; meanwhile do what nobody has begun. The caller has a turn."""
+        """Wait until a task is done, executing tasks that nobody has begun. The caller must have acquired a core."""
         while not job.done:
             mine = self._next()
             if mine is None:
                 self._some_done.get()
             else:
-                mine.work(self.tools)
+                mine.work(self.workspace)
                 mine.done = True
         self._charge()
         if job.error is not None:
             raise job.error
 
     def _next(self) -> AheadTask[Workspace] | None:
-        """A job that nobody has begun; None where there is none."""
+        """Return a task that nobody has begun; None if there is none."""
         try:
             return self._todo.get_nowait()
         except Empty:
@@ -121,27 +126,27 @@ class WorkAhead(Generic[Workspace]):
 
     def _charge(self) -> None:
         while self._seconds:
-            self._spent(self._seconds.popleft())
+            self._on_cpu_seconds(self._seconds.popleft())
 
-    def _help(self, tools: Workspace) -> None:
-        """On another thread: jobs until none has come for a while, or somebody else wants the core."""
+    def _help(self, workspace: Workspace) -> None:
+        """Execute tasks on a helper thread, until none has arrived for a while or somebody else wants the core."""
         with suppress(Empty):
             while (job := self._todo.get(timeout=LINGER_SECONDS)) is not None:
-                taken = self._turns.try_acquire_idle()
+                taken = self._cores.try_acquire_idle()
                 if taken:
-                    self._do(job, tools)
-                    self._turns.release()
-                else:  # to wait with it would be to wait for a caller who waits for us
+                    self._do(job, workspace)
+                    self._cores.release()
+                else:  # waiting for a core with the task would be a deadlock if its caller waits for the task
                     self._todo.put(job)
                 self._some_done.put(None)
                 if not taken:
                     break
-        self._spare.append(tools)
+        self._spare.append(workspace)
 
-    def _do(self, job: AheadTask[Workspace], tools: Workspace) -> None:
+    def _do(self, job: AheadTask[Workspace], workspace: Workspace) -> None:
         before = time.thread_time()
         try:
-            job.work(tools)
+            job.work(workspace)
         except BaseException as error:
             job.error = error
         self._seconds.append(time.thread_time() - before)

@@ -1,4 +1,4 @@
-"""Metadata segments of JPEG to and from the form that all formats share."""
+"""Conversion of JPEG's metadata segments to and from the form that all formats share."""
 
 import struct
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from compressor.t81 import APP0, APP1, APP2, APP14, COM
 
 JFIF = b"JFIF\0"  # ITU-T T.871, 10.1
 EXIF = b"Exif\0\0"  # Exif 2.32, 4.7.2
-EXIF_START, EXIF_BYTES = b"Exif\0", 6  # as read: some files have 0xFF in place of the second zero
+EXIF_START, EXIF_BYTES = b"Exif\0", 6  # when reading: some files have 0xFF instead of the second zero
 XMP = b"http://ns.adobe.com/xap/1.0/\0"  # XMP specification part 3, 1.1.3
 EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"  # 1.1.3.1
-PHOTOSHOP = b"Photoshop 3.0\0"  # XMP specification part 3, 1.1.3: image resources, IPTC among them
-GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"  # ISO 21496-1: what the gain map among the further pictures means
+PHOTOSHOP = b"Photoshop 3.0\0"  # XMP specification part 3, 1.1.3: image resources, including IPTC
+GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"  # ISO 21496-1: metadata of a gain map among the additional pictures
 ICC = b"ICC_PROFILE\0"  # ICC.1:2022, B.4
 ADOBE = b"Adobe"  # Adobe technical note 5116, section 18
 SEGMENT_DATA_MAX = 65533
@@ -23,7 +23,7 @@ ICC_PIECE_MAX = SEGMENT_DATA_MAX - len(ICC) - 2
 
 
 def segments_for(attachments: Attachments) -> tuple[list[Segment], list[str]]:
-    """The segments of a new JPEG (JFIF first), and notices of what it can't carry."""
+    """Return the segments of a new JPEG (JFIF first), and notices of metadata that it can't carry."""
     notices = list(attachments.notices)
     segments = [_jfif(attachments.density, attachments.aspect)]
     if attachments.exif is not None:
@@ -42,10 +42,11 @@ def segments_for(attachments: Attachments) -> tuple[list[Segment], list[str]]:
 
 
 def attachments_of(segments: Sequence[Segment]) -> Attachments:
-    """What the segments of a JPEG say, for another format; what has no place in that is named in the notices.
+    """Return the metadata in a JPEG's segments, for another format. Segments that it can't carry are named in the
+    notices.
 
     Of repeated segments Exif is joined and the last XMP counts, as in Pillow; comments are all kept. The index of
-    further pictures (MPF) is not among what is named: whoever drops the pictures says so.
+    additional pictures (MPF) is not named: that is left to the code that drops the pictures.
     """
     exif, xmp, density, aspect = b"", None, None, None
     pieces: list[bytes] = []
@@ -81,7 +82,7 @@ def attachments_of(segments: Sequence[Segment]) -> Attachments:
 
 
 def _name(segment: Segment) -> str:
-    """A segment for people: its marker and the word that it begins with, as "APP13 (Photoshop 3.0)"."""
+    """Return a segment's name for people: its marker and the word that it begins with, as "APP13 (Photoshop 3.0)"."""
     marker = "COM" if segment.marker == COM else f"APP{segment.marker - APP0}"
     if segment.marker == APP1 and segment.data.startswith(EXTENDED_XMP):
         return f"{marker} (extended XMP)"
@@ -90,7 +91,7 @@ def _name(segment: Segment) -> str:
 
 
 def _text(comment: bytes) -> str:
-    """A comment, which T.81 gives no encoding: UTF-8 if it can be."""
+    """Decode a comment. T.81 specifies no encoding: UTF-8 if it is valid, else Latin-1."""
     try:
         return comment.decode()
     except UnicodeDecodeError:
@@ -98,7 +99,7 @@ def _text(comment: bytes) -> str:
 
 
 def _density(jfif: bytes) -> tuple[int, int] | None:
-    """Pixels per metre from a JFIF segment; None where it says an aspect ratio alone (T.871, 10.1)."""
+    """Return the pixels per metre in a JFIF segment; None if it has only an aspect ratio (T.871, 10.1)."""
     if len(jfif) < 12:
         return None
     unit, x, y = struct.unpack_from(">BHH", jfif, 7)
@@ -108,7 +109,7 @@ def _density(jfif: bytes) -> tuple[int, int] | None:
 
 
 def _aspect(jfif: bytes) -> tuple[int, int] | None:
-    """Return how many pixels a JFIF segment without a unit has on one length across and down, where these differ."""
+    """Return the horizontal and vertical density in a JFIF segment without a unit, if they differ; else None."""
     if len(jfif) < 12:
         return None
     unit, x, y = struct.unpack_from(">BHH", jfif, 7)
@@ -123,7 +124,7 @@ def _single(marker: int, data: bytes, name: str, notices: list[str]) -> list[Seg
 
 
 def _jfif(density: tuple[int, int] | None, aspect: tuple[int, int] | None) -> Segment:
-    """APP0 with the density in dots per centimetre, or without a unit the aspect ratio, 1:1 where none is known."""
+    """Return APP0 with the density in dots per centimetre, else without a unit the aspect ratio, 1:1 if unknown."""
     unit, x, y = 0, *(aspect or (1, 1))
     if density is not None:
         unit, (x, y) = 2, (round(d / 100) for d in density)
@@ -135,8 +136,9 @@ def _jfif(density: tuple[int, int] | None, aspect: tuple[int, int] | None) -> Se
 
 
 def joined_icc(pieces: Sequence[bytes]) -> bytes | None:
-    """A profile from its pieces, each behind its number and how many there are (ICC.1:2022, B.4): in the order of their
-    numbers. None where one is missing, comes twice or counts otherwise, as in libjpeg (jpeg_read_icc_profile)."""
+    """Join the pieces of a profile in the order of their numbers. Each piece begins with its number and their count
+    (ICC.1:2022, B.4). Return None if one is missing, repeated or has another count, as libjpeg does
+    (jpeg_read_icc_profile)."""
     if any(len(piece) < 2 for piece in pieces):
         return None
     ordered = sorted(pieces, key=lambda piece: piece[0])

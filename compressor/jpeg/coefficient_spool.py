@@ -1,4 +1,4 @@
-"""Coefficient rows that wait for a second look, packed."""
+"""Packed coefficient rows in a spool, for a second pass."""
 
 from array import array
 from collections.abc import Callable, Iterator
@@ -7,34 +7,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.cores import cores
-from compressor.jpeg.encoder import Row
-from compressor.jpeg.frame import Frame
+from compressor.jpeg.frame import Frame, Row
 from compressor.kernels import packing
 from compressor.spool import Spool
 
-PACKED_BLOCKS = 2048  # of a coefficient row, packed by one call
-TOGETHER_BYTES = 1 << 15  # of packed rows, about so many are written and read at once: each access has its price
-# While rows are packed, and while they are unpacked.
+PACKED_BLOCKS = 2048  # of a coefficient row, packed in one call
+TOGETHER_BYTES = 1 << 15  # of packed rows, written and read at once: each access has a cost
+# Peak memory while rows are packed, and while they are unpacked.
 MEMORY_BYTES = 2 * (packing.BLOCK_BYTES_MAX * PACKED_BLOCKS + TOGETHER_BYTES)
 
 
 class SpooledRows:
-    """Rows are added once, from top to bottom, and then read as often as needed.
+    """Coefficient rows that are added once, from top to bottom, and then read as often as needed.
 
-    spool   makes one, when the first row comes
-    packed  is shown all bytes that are spooled, in order
+    spool   creates a spool when the first row is written
+    packed  called with all spooled bytes, in order
     """
 
     def __init__(
         self, frame: Frame, spool: Callable[[], Spool], packed: Callable[[memoryview], object] = lambda data: None
     ) -> None:
-        self._show, self._make = packed, spool
+        self._on_packed, self._make_spool = packed, spool
         self._blocks = blocks = frame.blocks_per_row
         self._parts = [(at, min(PACKED_BLOCKS, blocks - at)) for at in range(0, blocks, PACKED_BLOCKS)]  # of a row
-        self._starts = array("Q", [0])  # of each part of each row in the spool, and where the last one ends
+        self._starts = array("Q", [0])  # offsets of each part of each row in the spool, and the end of the last one
         self._room = packing.BLOCK_BYTES_MAX * self._parts[0][1]
         self._buffer = np.empty(self._room + TOGETHER_BYTES, np.uint8)
-        self._waiting = 0  # bytes of it, not yet written
+        self._waiting = 0  # bytes in it that are not written yet
         self._spool: Spool | None = None
 
     def add(self, row: Row) -> None:
@@ -48,24 +47,24 @@ class SpooledRows:
 
     def _write(self) -> None:
         if self._spool is None:
-            self._spool = self._make()
+            self._spool = self._make_spool()
         data = self._buffer[: self._waiting].data
-        self._show(data)
+        self._on_packed(data)
         self._spool.write(data)
         self._waiting = 0
 
     def finish(self) -> None:
-        """After the last row, before any is read."""
+        """Write what is left. To be called after the last row is added, before any is read."""
         self._write()
         self._buffer = np.empty(0, np.uint8)
 
     @property
     def count(self) -> int:
-        """Rows that are there."""
+        """Number of rows."""
         return (len(self._starts) - 1) // len(self._parts)
 
     def rows(self, step: int = 1) -> Iterator[Row]:
-        """Every `step`-th row from the first on, the array reused for each."""
+        """Yield every `step`-th row from the first on; the array is reused for each."""
         row = np.empty((self._blocks, 64), np.int16)
         for parts in self._packed(step):
             for packed, (first, blocks) in zip(parts, self._parts, strict=True):
@@ -73,7 +72,7 @@ class SpooledRows:
             yield row
 
     def masked(self, step: int = 1) -> Iterator[tuple[Row, NDArray[np.uint64]]]:
-        """The same, each with the masks that `packing.unpack_with_masks` makes."""
+        """Yield the same rows, each with the masks of `packing.unpack_with_masks`."""
         row = np.empty((self._blocks, 64), np.int16)
         masks = np.empty((packing.LEVELS, self._blocks), np.uint64)
         for parts in self._packed(step):
@@ -82,7 +81,7 @@ class SpooledRows:
             yield row, masks
 
     def _packed(self, step: int) -> Iterator[Iterator[NDArray[np.uint8]]]:
-        """Of every `step`-th row its parts."""
+        """Yield the packed parts of every `step`-th row."""
         per_row = len(self._parts)
         held, begin = np.empty(0, np.uint8), 0  # bytes of the spool from `begin` on
 
@@ -100,7 +99,7 @@ class SpooledRows:
             yield (part(at) for at in range(number * per_row, (number + 1) * per_row))
 
     def close(self) -> None:
-        """Give the spool back; again is harmless."""
+        """Close the spool. May be called again."""
         if self._spool is not None:
             self._spool.close()
             self._spool = None

@@ -1,7 +1,7 @@
-"""The model in the middle: what the headers of a JPEG say (T.81 Annex B), and how its coefficients lie in memory.
+"""The model of a JPEG: its headers (T.81 Annex B), and the layout of its coefficients in memory.
 
-A **coefficient row** is one MCU row: an int16 array (blocks_per_row, 64), C order. The 64 coefficients of a block are
-in zig-zag order, DC absolute (prediction undone). `Frame.layout` says which blocks are whose.
+A **coefficient row** (`Row`) is one MCU row: an int16 array (blocks_per_row, 64), C order. The 64 coefficients of a
+block are in zig-zag order, DC absolute (prediction undone). `Frame.layout` has the blocks of each component.
 """
 
 from dataclasses import dataclass, field
@@ -11,9 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.settings import Metadata
-from compressor.t81 import SOF0, SOF1, SOF2, SOF3, SOF9, SOF10, SOF11
+from compressor.t81 import (
+    K3_DC_LUMINANCE,
+    K4_DC_CHROMINANCE,
+    K5_AC_LUMINANCE,
+    K6_AC_CHROMINANCE,
+    SOF0,
+    SOF1,
+    SOF2,
+    SOF3,
+    SOF9,
+    SOF10,
+    SOF11,
+)
 
-SOF_LS = 0xF7  # of JPEG-LS (ITU-T T.87, C.2.2): no process of T.81, but a frame header of the same form
+Row = NDArray[np.int16]  # a coefficient row
+HuffmanSpec = tuple[bytes, bytes]  # BITS and HUFFVAL as in DHT (B.2.4.2)
+
+# (Tc, Th) → the example tables of Annex K.3.
+STANDARD_HUFFMAN: dict[tuple[int, int], HuffmanSpec] = {
+    (0, 0): K3_DC_LUMINANCE,
+    (1, 0): K5_AC_LUMINANCE,
+    (0, 1): K4_DC_CHROMINANCE,
+    (1, 1): K6_AC_CHROMINANCE,
+}
+
+SOF_LS = 0xF7  # of JPEG-LS (ITU-T T.87, C.2.2): not a process of T.81, but a frame header of the same form
 # Table B.1. The others (5..7, 13..15) are differential frames, of the hierarchical process.
 PROCESSES = {
     SOF0: "baseline",
@@ -25,13 +48,13 @@ PROCESSES = {
     SOF11: "arithmetic lossless",
     SOF_LS: "JPEG-LS",
 }
-COMPONENTS_MAX = 4  # of a scan (B.2.3), and of anything that is an image to people; libjpeg decodes 10
+COMPONENTS_MAX = 4  # of a scan (B.2.3), and of any image that people look at; libjpeg decodes 10
 SUBSAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Of a frame (B.2.2): identifier C, unlike that of any other, sampling factors H and V as they stand in the file,
+    """A component of a frame (B.2.2): identifier C, unique in the frame, sampling factors H and V as in the file,
     quantization table Tq."""
 
     id: int
@@ -42,7 +65,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame header (B.2.2). `height` is 0 where a DNL segment gives it, and has not been read yet."""
+    """A frame header (B.2.2). `height` is 0 if a DNL segment gives it that has not been read yet."""
 
     width: int
     height: int
@@ -57,7 +80,7 @@ class Frame:
 
     @cached_property
     def sampling(self) -> tuple[tuple[int, int], ...]:
-        """(h, v) of each component inside an MCU: one block alone makes the MCU of a one-component frame (A.2.2)."""
+        """(h, v) of each component inside an MCU. The MCU of a one-component frame is a single block (A.2.2)."""
         if len(self.components) == 1:
             return ((1, 1),)
         return tuple((c.h, c.v) for c in self.components)
@@ -80,12 +103,12 @@ class Frame:
 
     @property
     def blocks_per_row(self) -> int:
-        """Blocks of a coefficient row, those that only pad it to whole MCUs included."""
+        """Blocks of a coefficient row, including dummy blocks that pad it to whole MCUs."""
         return self.mcus_per_row * sum(h * v for h, v in self.sampling)
 
     def blocks(self, index: int) -> tuple[int, int]:
-        """Blocks across and down of a component's own samples (A.1.1), as a scan of that component alone has them
-        (A.2.2): those that only pad MCUs are not among them."""
+        """Return the blocks across and down of a component's own samples (A.1.1), as in a scan of that component alone
+        (A.2.2), without dummy blocks."""
         h, v = self.sampling[index]
         across, down = -(-self.width * h // self.h_max), -(-self.height * v // self.v_max)
         return -(-across // 8), -(-down // 8)
@@ -106,7 +129,7 @@ class Frame:
 
     @property
     def subsampling(self) -> str:
-        """For people: "4:2:0", "grey", or the factors "2x2,1x2,1x1" where these have no name."""
+        """The subsampling for people: "4:2:0", "grey", or the factors "2x2,1x2,1x1" if these have no name."""
         if len(self.components) == 1:
             return "grey"
         luma, *chroma = self.sampling[:3]
@@ -120,9 +143,9 @@ class Frame:
 class Segment:
     """A marker segment kept verbatim.
 
-    marker  its code (0xE1 for APP1)
-    data    what follows the length
-    offset  of `data` in the source; 0 where it is new
+    marker  code (0xE1 for APP1)
+    data    bytes after the length
+    offset  of `data` in the source; 0 for a new segment
     """
 
     marker: int
@@ -132,7 +155,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A scan header (B.2.3). components: (index into Frame.components, Td, Ta) in the scan's order."""
+    """A scan header (B.2.3).
+
+    components  (index into Frame.components, Td, Ta) in the scan's order
+    """
 
     components: tuple[tuple[int, int, int], ...]
     ss: int = 0
@@ -143,27 +169,27 @@ class Scan:
 
 @dataclass(slots=True)
 class Header:
-    """All that stands before the entropy-coded data of the first scan.
+    """All headers before the entropy-coded data of the first scan.
 
-    quantization  Tq -> (64,) uint16 in zig-zag order, as DQT carries it; for zeros see `zero_steps`
-    huffman       (Tc, Th) -> BITS (16 bytes), HUFFVAL, as DHT carries them (B.2.4.2); Tc is 0 for DC and 1 for AC
+    quantization  Tq → (64,) uint16 in zig-zag order as in DQT; for zeros see `zero_steps`
+    huffman       (Tc, Th) → table; Tc is 0 for DC and 1 for AC
     segments      APPn and COM in order: under KEEP verbatim
     offset        of the first byte of entropy-coded data from the start of the input
     hierarchical  DHP or EXP was seen
-    dnl           the frame header has no height: `scans.Scans` sets it, from the DNL segment behind the first scan
+    dnl           the frame header has no height: `scans.Scans` sets it from the DNL segment after the first scan
     trailing      APPn and COM between the first scan and EOI: filled when the rows have been read
-    notices       what was tolerated, for people; may grow while the rows are read
-    policy        by which metadata were reduced as they were read
-    removed       notices of metadata that this removed though they change how the picture is shown or trusted
+    notices       defects that were tolerated, for people; may grow while the rows are read
+    policy        applied to metadata as they were read
+    removed       notices of metadata that the policy removed although they change how the picture is shown or trusted
     credentials   whether the file has content credentials (C2PA); they are never among `segments`
-    scan_ends     of each scan the offset of the first byte behind its last MCU; filled when the rows have been read,
-                  for several scans only where that was asked for
+    scan_ends     of each scan, the offset of the first byte after its last MCU; filled when the rows have been read,
+                  for several scans only on request
     """
 
     frame: Frame
     scan: Scan
     quantization: dict[int, NDArray[np.uint16]]
-    huffman: dict[tuple[int, int], tuple[bytes, bytes]]
+    huffman: dict[tuple[int, int], HuffmanSpec]
     segments: list[Segment] = field(default_factory=list)
     restart_interval: int = 0
     jfif: bool = False
@@ -185,7 +211,7 @@ class Header:
 
     @property
     def color(self) -> str:
-        """What the components are: grey, ycbcr, rgb, cmyk, ycck, else "unknown". The rules are libjpeg's
+        """The colour space: grey, ycbcr, rgb, cmyk, ycck, else "unknown". The rules are libjpeg's
         (default_decompress_parms in jdapimin.c): T.81 leaves it to the application."""
         ids = tuple(c.id for c in self.frame.components)
         match len(ids):
@@ -203,7 +229,7 @@ class Header:
 
     @property
     def obstacle(self) -> str:
-        """Why no reader here can take this image, for people; "" where one can."""
+        """The reason why no reader of this package can decode the image, for people; "" if one can."""
         frame = self.frame
         if self.process not in ("baseline", "extended", "progressive"):
             return f"{self.process} coding process"
@@ -215,7 +241,7 @@ class Header:
 
     @property
     def streams(self) -> bool:
-        """Whether `reader.read_rows` can take it as it arrives: sequential, all components in the first scan, the
-        height known. What has neither this nor an obstacle is for `scans.Scans`, which needs the whole file."""
+        """Whether `reader.read_rows` can decode the image as it arrives: sequential, all components in the first scan,
+        the height known. Other images without an obstacle are for `scans.Scans`, which needs the whole file."""
         whole = len(self.scan.components) == len(self.frame.components)
         return not self.obstacle and not self.dnl and whole and self.process != "progressive"

@@ -1,4 +1,4 @@
-"""Marker segments (T.81 Annex B): what those before, between and behind the entropy-coded data say."""
+"""Parsing of marker segments (T.81 Annex B) before, between and after the entropy-coded data."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,17 @@ from numpy.typing import NDArray
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError
 from compressor.jpeg import mpf
-from compressor.jpeg.frame import COMPONENTS_MAX, SOF_LS, Component, Frame, Header, Scan, Segment
+from compressor.jpeg.frame import (
+    COMPONENTS_MAX,
+    SOF_LS,
+    STANDARD_HUFFMAN,
+    Component,
+    Frame,
+    Header,
+    HuffmanSpec,
+    Scan,
+    Segment,
+)
 from compressor.jpeg.markers import NOT_SOF, PARAMETERLESS, MarkerReader
 from compressor.jpeg.policy import SegmentReducer, read_metadata
 from compressor.settings import Metadata
@@ -26,33 +36,20 @@ from compressor.t81 import (
     DRI,
     EOI,
     EXP,
-    K3_DC_LUMINANCE,
-    K4_DC_CHROMINANCE,
-    K5_AC_LUMINANCE,
-    K6_AC_CHROMINANCE,
     SOF0,
     SOI,
     SOS,
 )
 
 BLOCKS_PER_MCU_MAX = 10  # B.2.3
-HuffmanSpec = tuple[bytes, bytes]  # BITS, HUFFVAL as DHT carries them
 SOF15 = 0xCF
 LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF, SOF_LS)
-# Motion JPEG frames leave the tables of Annex K.3 out. libjpeg-turbo puts them in place of missing ones, one by one,
-# where the frame is sequential (jinit_huff_decoder in jdhuff.c).
-STANDARD_HUFFMAN = {
-    (0, 0): K3_DC_LUMINANCE,
-    (0, 1): K4_DC_CHROMINANCE,
-    (1, 0): K5_AC_LUMINANCE,
-    (1, 1): K6_AC_CHROMINANCE,
-}
 
 
 def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> Header:
-    """Read from SOI to the first SOS; of metadata what `policy` keeps.
+    """Read from SOI to the first SOS, with the metadata that `policy` keeps.
 
-    Raises FormatError, or LimitError where there is more metadata than we hold.
+    Raise FormatError, or LimitError if there is more metadata than is held.
     """
     start = stream.read(2)
     if start != bytes([0xFF, SOI]):
@@ -62,9 +59,9 @@ def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> Header:
 
 
 def finish_image(stream: ByteStream, header: Header) -> None:
-    """Read from the end of the last scan to EOI. APPn and COM on the way go to `header.trailing`.
+    """Read from the end of the last scan to EOI. APPn and COM before it are appended to `header.trailing`.
 
-    Raises FormatError where there is no EOI, or something before it that has no place there.
+    Raise FormatError if there is no EOI, or something before it that is not allowed there.
     """
     parser = Parser(stream, header.policy, in_head=False)
     parser.frame = header.frame
@@ -72,7 +69,7 @@ def finish_image(stream: ByteStream, header: Header) -> None:
     if parser.read_until(EOI, SOS) == SOS:
         parser.ids = bytes(component.id for component in header.frame.components)
         parser.process_sos(header.frame)
-        stream.forget()  # no stray bytes that look like a marker
+        stream.forget()  # these are not stray bytes that resemble a marker
         parser.fail("a scan after all components were complete")
     parser.note_garbage()
     header.trailing.extend(parser.segments)
@@ -80,9 +77,9 @@ def finish_image(stream: ByteStream, header: Header) -> None:
 
 
 class Parser(MarkerReader):
-    """Takes marker segments until one that ends its stretch of them, and keeps what they said.
+    """A parser of marker segments up to a given marker. Its attributes hold their contents.
 
-    Functions named process_X read segment X.
+    Methods named process_X read segment X.
     """
 
     def __init__(self, stream: ByteStream, policy: Metadata = Metadata.KEEP, *, in_head: bool = True) -> None:
@@ -92,7 +89,7 @@ class Parser(MarkerReader):
         self.frame: Frame | None = None
         self.scan: Scan | None = None
         self.quantization: dict[int, NDArray[np.uint16]] = {}
-        self.huffman: dict[tuple[int, int], tuple[bytes, bytes]] = {}
+        self.huffman: dict[tuple[int, int], HuffmanSpec] = {}
         self.segments: list[Segment] = []
         self.restart_interval = 0
         self.jfif = self.hierarchical = self.dnl = False
@@ -100,7 +97,7 @@ class Parser(MarkerReader):
         self.ids: bytes = b""  # of the frame's components as the file has them
 
     def header(self) -> Header:
-        """All up to the first scan's data."""
+        """Read all headers up to the first scan's data."""
         if self.read_until(SOS, EOI) == EOI:
             self.fail("the file ends before its first scan")
         if self.frame is None:
@@ -129,16 +126,17 @@ class Parser(MarkerReader):
         return header
 
     def read_until(self, *ends: int, end_allowed: bool = False) -> int:
-        """Process segments up to a marker of `ends` (not its parameters), and return that."""
+        """Process segments up to a marker of `ends`, without its parameters. Return that marker."""
         while True:
             code = self.next_marker(end_allowed)
             if code in ends:
                 return code
             if code in PARAMETERLESS:
-                continue  # no parameters; libjpeg skips them wherever they stand (read_markers in jdmarker.c)
+                continue  # libjpeg skips them anywhere (read_markers in jdmarker.c)
             self.process(code)
 
     def process(self, code: int) -> None:
+        """Read the segment of a marker that has been taken."""
         if APP0 <= code <= APP15 or code == COM:
             self.process_app_or_com()
         elif code == DQT:
@@ -160,10 +158,10 @@ class Parser(MarkerReader):
         elif (SOF0 <= code <= SOF15 and code not in NOT_SOF) or code == SOF_LS:
             self.process_sof(self.parameters())
         else:
-            self.fail("a marker that has no place here")  # a second SOI among them, as in libjpeg (get_soi)
+            self.fail("a marker that is not allowed here")  # including a second SOI, as in libjpeg (get_soi)
 
     def process_app_or_com(self) -> None:
-        """What the metadata policy keeps of it."""
+        """Read APPn or COM, and keep what the metadata policy allows."""
         segment = read_metadata(self, self.reducer, self.in_head)
         if segment is None:
             return
@@ -175,11 +173,11 @@ class Parser(MarkerReader):
             self.adobe_transform = data[11]
         elif mpf.is_index(segment) and not mpf.is_readable(segment) and self.reducer.policy is Metadata.KEEP:
             self.notices.append(
-                "the index of further pictures (MPF) can't be read: it does not follow the image's size"
+                "the index of additional pictures (MPF) can't be read: it does not follow the image's size"
             )
 
     def process_dqt(self, data: bytes) -> None:
-        """B.2.4.1. 16-bit tables are taken in baseline frames, too, as libjpeg does."""
+        """Read DQT (B.2.4.1). 16-bit tables are accepted in baseline frames, too, as in libjpeg."""
         at = 0
         while at < len(data):
             pq, tq = data[at] >> 4, data[at] & 15
@@ -192,7 +190,7 @@ class Parser(MarkerReader):
             at += 1 + size
 
     def process_dht(self, data: bytes) -> None:
-        """B.2.4.2. What the codes are is looked at where a scan uses them, as in libjpeg (jpeg_make_d_derived_tbl)."""
+        """Read DHT (B.2.4.2). Codes are checked when a scan uses them, as in libjpeg (jpeg_make_d_derived_tbl)."""
         at = 0
         while at < len(data):
             tc, th, bits = data[at] >> 4, data[at] & 15, data[at + 1 : at + 17]
@@ -205,7 +203,7 @@ class Parser(MarkerReader):
             self.huffman[tc, th] = bits, data[at - count : at]
 
     def process_sof(self, data: bytes) -> None:
-        """B.2.2."""
+        """Read SOF (B.2.2)."""
         if self.frame is not None and not self.hierarchical:
             self.fail("a second frame header")
         if len(data) < 6 or len(data) != 6 + 3 * data[5]:
@@ -229,8 +227,9 @@ class Parser(MarkerReader):
         self.dnl = height == 0
 
     def _distinct(self, components: list[Component]) -> tuple[Component, ...]:
-        """Identifiers that repeat are against B.2.2, but there are such files. libjpeg gives new ones (get_sof in
-        jdmarker.c, from version 8d on), libjpeg-turbo goes by the order in the scan (get_sos)."""
+        """Return the components with distinct identifiers. B.2.2 forbids repeated ones, but such files exist. libjpeg
+        assigns new ones (get_sof in jdmarker.c, from version 8d on), libjpeg-turbo uses the order in the scan
+        (get_sos)."""
         free = (id for id in range(256) if id > 0 and id not in self.ids)
         seen: set[int] = set()
         out = []
@@ -240,12 +239,12 @@ class Parser(MarkerReader):
             seen.add(component.id)
             out.append(component)
         if bytes(component.id for component in out) != self.ids[:COMPONENTS_MAX]:
-            self.notices.append("components with the same identifier were told apart by their order")
+            self.notices.append("components with the same identifier were distinguished by their order")
         return (*out, *components[COMPONENTS_MAX:])
 
     def process_dnl(self, data: bytes) -> None:
-        """B.2.5, but for the one place where a height is waited for, see `number_of_lines`. Elsewhere libjpeg skips it
-        (read_markers in jdmarker.c): the frame header's height counts."""
+        """Read DNL (B.2.5), except where the height is missing, see `number_of_lines`. libjpeg skips it (read_markers
+        in jdmarker.c): the frame header's height counts."""
         lines = int.from_bytes(data[:2])
         if self.frame is None or lines == self.frame.height:
             return
@@ -253,10 +252,10 @@ class Parser(MarkerReader):
             self.fail("the number of lines must follow the first scan")
         if self.dnl:
             self.fail(f"{lines} lines, after {self.frame.height} in the one before")
-        self.notices.append(f"a DNL segment that gives {lines} lines in place of {self.frame.height} was ignored")
+        self.notices.append(f"a DNL segment that gives {lines} lines instead of {self.frame.height} was ignored")
 
     def number_of_lines(self) -> int:
-        """Take the DNL segment that must be the next (B.2.5)."""
+        """Read the DNL segment that must be next (B.2.5). Return its number of lines."""
         if self.next_marker(end_allowed=False) != DNL:
             self.fail("expected DNL, since the frame header has no height")
         data = self.parameters()
@@ -267,7 +266,7 @@ class Parser(MarkerReader):
         return lines
 
     def process_sos(self, frame: Frame) -> Scan:
-        """B.2.3."""
+        """Read SOS (B.2.3)."""
         data = self.parameters()
         count = data[0] if data else 0
         if not 1 <= count <= 4 or len(data) != 4 + 2 * count:
@@ -277,7 +276,7 @@ class Parser(MarkerReader):
         for id, td, ta in ((data[n], data[n + 1] >> 4, data[n + 1] & 15) for n in range(1, 1 + 2 * count, 2)):
             if id not in ids:
                 self.fail(f"component {id} is not in the frame, or twice in the scan")
-            index = ids.index(id)  # the first of several that the scan has not named yet
+            index = ids.index(id)  # the first one that the scan has not named yet
             ids[index] = None
             components.append((index, td, ta))
         blocks = sum(h * v for h, v in (frame.sampling[index] for index, _, _ in components))
@@ -287,8 +286,12 @@ class Parser(MarkerReader):
         return Scan(tuple(components), ss, se, a >> 4, a & 15)
 
     def check_tables(self, frame: Frame, scan: Scan) -> None:
-        """What a sequential scan of all components names must be there. Ss, Se, Ah and Al are ignored, as in libjpeg
-        (start_pass_huff_decoder in jdhuff.c warns, since there are files with zeros in their place)."""
+        """Check that all tables of a sequential scan of all components are defined.
+
+        Motion JPEG frames omit the tables of Annex K.3. libjpeg-turbo replaces missing ones, one by one, if the frame
+        is sequential (jinit_huff_decoder in jdhuff.c). Ss, Se, Ah and Al are ignored, as in libjpeg
+        (start_pass_huff_decoder in jdhuff.c warns, since some files have zeros instead).
+        """
         for component in frame.components:
             self.quantization_table(component)
         for _, td, ta in scan.components:
@@ -296,15 +299,15 @@ class Parser(MarkerReader):
                 self.huffman[key] = self.huffman_table(key, STANDARD_HUFFMAN)
 
     def quantization_table(self, component: Component) -> NDArray[np.uint16]:
-        """The one in force for a component."""
+        """Return the current table of a component."""
         table = self.quantization.get(component.tq)
         if table is None:
             self.fail(f"quantization table {component.tq} of component {component.id} is missing")
         return table
 
     def huffman_table(self, key: tuple[int, int], missing: Mapping[tuple[int, int], HuffmanSpec]) -> HuffmanSpec:
-        """The one in force for (Tc, Th), else that of `missing`. Codes must fit their lengths, and none may be all ones
-        (C.2, as libjpeg checks it)."""
+        """Return the current table (Tc, Th), else that of `missing`. Codes must fit their lengths, and none may be all
+        ones (C.2, as libjpeg checks it)."""
         spec = self.huffman.get(key) or missing.get(key)
         if spec is None:
             self.fail(f"Huffman table {key[0]}/{key[1]} is missing")

@@ -1,4 +1,4 @@
-"""Where marker segments begin and end (T.81 B.1.1): what stands between them, and limits on all of it."""
+"""The syntax of marker segments (T.81 B.1.1): where they begin and end, bytes between them, and limits."""
 
 import re
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from compressor.errors import FormatError, LimitError
 from compressor.jpeg.frame import SOF_LS
 from compressor.t81 import APP0, APP15, COM, DAC, DHP, DHT, DNL, DQT, DRI, EOI, EXP, RST0, RST7, SOF0, SOI, SOS, TEM
 
-PARAMETERLESS = (TEM, *range(RST0, RST7 + 1))  # and SOI, EOI
-MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that ends entropy-coded data
-METADATA_BYTES_MAX = 16 << 20  # of marker segments in one image, whatever they hold
+PARAMETERLESS = (TEM, *range(RST0, RST7 + 1))  # besides SOI and EOI
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # ends entropy-coded data
+METADATA_BYTES_MAX = 16 << 20  # of all marker segments in one image
 SEGMENTS_MAX = 4096
 PASSED_BYTES_MAX, PASSED_SEGMENTS_MAX = 1 << 30, 1_000_000  # of metadata segments that are not held
 PASSED_PIECE_BYTES = 1 << 16
 GARBAGE_BYTES_MAX = 1 << 16  # between segments
 NO_EOI = "the file has no EOI marker"
-NOT_SOF = (DHT, 0xC8, DAC)  # codes among SOF0..SOF15 that start no frame (Table B.1)
+NOT_SOF = (DHT, 0xC8, DAC)  # codes among SOF0..SOF15 that do not start a frame (Table B.1)
 NAMES = {SOI: "SOI", EOI: "EOI", SOS: "SOS", DQT: "DQT", DHT: "DHT", DRI: "DRI", DNL: "DNL", DHP: "DHP", EXP: "EXP"}
 NAMES |= {DAC: "DAC", COM: "COM", TEM: "TEM", SOF_LS: "SOF55"}
 NAMES |= {RST0 + n: f"RST{n}" for n in range(8)} | {APP0 + n: f"APP{n}" for n in range(16)}
@@ -25,27 +25,27 @@ NAMES |= {SOF0 + n: f"SOF{n}" for n in range(16) if SOF0 + n not in NOT_SOF}
 
 
 def marker_name(code: int) -> str:
-    """The name T.81 gives a marker (Table B.1), or its bytes."""
+    """Return a marker's name in T.81 (Table B.1), or its bytes."""
     return NAMES.get(code, f"FF{code:02X}")
 
 
 def entropy_coded(stream: ByteStream) -> Iterator[bytes]:
-    """Take the data of a scan, restart markers included, up to the marker that ends it."""
+    """Yield the data of a scan, including restart markers, up to the marker that ends it."""
     while window := stream.peek(max(2, min(stream.size - stream.offset, 1 << 16))):
         if found := MARKER.search(window):
             yield stream.read(found.start())
             return
-        # 0xFF at the end of what is at hand may begin a marker; at the end of the input it is alone.
+        # 0xFF at the end of the window may begin a marker; at the end of the input it does not.
         yield stream.read(len(window) - (window[-1] == 0xFF and len(window) > 1))
 
 
 class MarkerReader:
-    """Takes markers and their parameters from a stream.
+    """A reader of markers and their parameters from a stream.
 
-    marker, at   the last one, and its offset
-    kept_bytes   of the segments so far, as METADATA_BYTES_MAX counts them
-    passed_bytes, passed_segments   of metadata that were not held
-    notices      what was tolerated
+    marker, at   the last marker, and its offset
+    kept_bytes   bytes of the segments so far, limited by METADATA_BYTES_MAX
+    passed_bytes, passed_segments   metadata that were not held
+    notices      defects that were tolerated
     """
 
     def __init__(self, stream: ByteStream) -> None:
@@ -57,10 +57,11 @@ class MarkerReader:
         self.passed_bytes = self.passed_segments = 0
 
     def fail(self, problem: str, offset: int | None = None) -> NoReturn:
+        """Raise FormatError for the last marker."""
         raise FormatError("JPEG", marker_name(self.marker), self.at if offset is None else offset, problem)
 
     def next_marker(self, end_allowed: bool) -> int:
-        """Take the next marker (B.1.1.2), with fill bytes and what else stands before it."""
+        """Take and return the next marker (B.1.1.2), skipping fill bytes and any bytes that belong to no segment."""
         self._taken += 1
         if self._taken > SEGMENTS_MAX:
             raise LimitError(f"JPEG: more than {SEGMENTS_MAX} marker segments")
@@ -80,7 +81,7 @@ class MarkerReader:
                 stream.read(2)
                 return self._end_of_input(end_allowed)
             if pair[1] == 0:
-                self._skip(2)  # a stuffed zero: no marker, as libjpeg sees it
+                self._skip(2)  # a stuffed zero: not a marker, as in libjpeg
             elif pair[1] != 0xFF:
                 self.at, self.marker = stream.offset, pair[1]
                 stream.read(2)
@@ -104,9 +105,9 @@ class MarkerReader:
         return window[2 : max(2, int.from_bytes(window[:2]))]
 
     def parameters(self, *, held: bool = True) -> bytes:
-        """Take the parameters of a segment, behind its length (B.1.1.4).
+        """Take and return the parameters of a segment (B.1.1.4), without its length.
 
-        held  whether metadata stay in memory; else `release` is to be called when they have been read
+        held  whether metadata stay in memory; else `release` must be called when they have been read
         """
         length = self._length()
         self.kept_bytes += length
@@ -125,8 +126,8 @@ class MarkerReader:
         if length < 2:
             if not (APP0 <= self.marker <= APP15 or self.marker in (COM, DNL)):
                 self.fail(f"length {length}, must be at least 2")
-            # As in libjpeg (save_marker, skip_variable in jdmarker.c), for segments that it can do without.
-            self.notices.append(f"{marker_name(self.marker)} at byte {self.at} has length {length}: taken for 2")
+            # As in libjpeg (save_marker, skip_variable in jdmarker.c), for segments that are not needed.
+            self.notices.append(f"{marker_name(self.marker)} at byte {self.at} has length {length}: taken as 2")
             return 2
         return length
 
@@ -134,7 +135,7 @@ class MarkerReader:
         self.fail(f"the input ends inside the segment, {missing} of {length} bytes short")
 
     def release(self, count: int, left: int) -> None:
-        """Count a segment of metadata that was read as passed over, but for what is left of its bytes."""
+        """Count a metadata segment that was read as passed over, except for the `left` bytes that are kept."""
         if left:
             self.stream.hold(left)
         else:
@@ -143,7 +144,7 @@ class MarkerReader:
         self._pass(count - left)
 
     def pass_over(self) -> None:
-        """Take a segment of metadata without holding it."""
+        """Skip a metadata segment without holding it."""
         length = self._length()
         self._taken -= 1
         missing = length - 2
@@ -161,7 +162,7 @@ class MarkerReader:
             raise LimitError(f"JPEG: more than {most} of metadata")
 
     def note_garbage(self) -> None:
-        """Say what stood between segments. libjpeg skips it with a warning, of any length (next_marker in jdmarker.c);
-        beyond GARBAGE_BYTES_MAX it is no slip of an encoder but another kind of data, and an error."""
+        """Add a notice of bytes between segments. libjpeg skips any number with a warning (next_marker in jdmarker.c).
+        More than GARBAGE_BYTES_MAX are not an encoder's mistake but another kind of data, and an error."""
         if self.garbage_bytes:
             self.notices.append(f"{self.garbage_bytes} bytes between marker segments were ignored")

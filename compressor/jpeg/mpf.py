@@ -1,7 +1,7 @@
-"""Multi-picture files (CIPA DC-007): an index in the first JPEG of the pictures that follow it.
+"""Multi-picture files (CIPA DC-007): an index in the first JPEG of the pictures that follow it, and gain maps.
 
-Previews, depth and gain maps are kept so. The index counts from itself, so it has to follow when the first picture
-changes its size.
+Previews, depth maps and gain maps are stored this way. Offsets in the index are relative to its own position, so it has
+to change when the first picture changes its size. The XMP of Adobe's gain maps lists the same pictures by length.
 """
 
 import re
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from compressor.errors import FormatError
 from compressor.jpeg.frame import Segment
 from compressor.t81 import APP2
+
+# --- the index (MPF)
 
 IDENTIFIER = b"MPF\0"  # 5.1
 VERSION_TAG, COUNT_TAG, ENTRIES_TAG = 0xB000, 0xB001, 0xB002  # 5.2.3
@@ -24,7 +26,7 @@ BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 class MpEntry:
     """An entry of the index (5.2.3.3).
 
-    attribute   kind of the picture and its role
+    attribute   type and role of the picture
     size        in bytes
     offset      from the index's base, 0 for the first picture
     dependents  numbers of two pictures that belong to this one
@@ -37,17 +39,18 @@ class MpEntry:
 
 
 def index_of(segments: Sequence[Segment]) -> Segment | None:
-    """The segment that holds the index, if there is one that can be read."""
+    """Return the segment with the index; None without one that can be read."""
     return next((s for s in segments if is_index(s) and is_readable(s)), None)
 
 
 def is_index(segment: Segment) -> bool:
-    """Whether it says that it is one."""
+    """Return whether a segment has the identifier of an index."""
     return segment.marker == APP2 and segment.data.startswith(IDENTIFIER)
 
 
 def is_readable(index: Segment) -> bool:
-    """Whether `moved` could change it. Readers of the first picture alone never look: no reason to refuse a file."""
+    """Return whether an index can be parsed. Readers of the first picture ignore it: a bad one does not spoil a
+    file."""
     try:
         _entries(index.data)
     except FormatError:
@@ -56,7 +59,7 @@ def is_readable(index: Segment) -> bool:
 
 
 def _entries(data: bytes) -> tuple[str, int, int]:
-    """Byte order, position of the first entry in the segment's data, and how many there are (5.2.2, 5.2.3)."""
+    """Return byte order, position of the first entry in the segment's data, and number of entries (5.2.2, 5.2.3)."""
     base = len(IDENTIFIER)
     order = BYTE_ORDERS.get(data[base : base + 4], "")
     try:
@@ -72,11 +75,11 @@ def _entries(data: bytes) -> tuple[str, int, int]:
     raise FormatError("JPEG", "APP2", None, "the index of pictures (MPF) can't be read")
 
 
-def moved(index: Segment, first_bytes: int, shift: int) -> bytes:
-    """The index's data after the first picture got another size.
+def rewrite_offsets(index: Segment, first_bytes: int, shift: int) -> bytes:
+    """Return the index's data after a change of the first picture's size.
 
-    first_bytes  size of the first picture now
-    shift        how much farther the others are from the index than they were; negative where they are nearer
+    first_bytes  new size of the first picture
+    shift        change of the other pictures' distance from the index; negative if they are nearer
     """
     data = bytearray(index.data)
     order, start, count = _entries(index.data)
@@ -115,69 +118,43 @@ def index_data(listed: Sequence[MpEntry]) -> bytes:
     return IDENTIFIER + b"MM\0*" + struct.pack(">IH", 8, 3) + tags + bytes(4) + rows
 
 
+# --- XMP of a gain map
+
 NAMESPACE = b"http://ns.adobe.com/hdr-gain-map/1.0/"
-
-
 ITEMS_MAX = 16
-
-
-# Each repetition is bounded, or stops at what begins an element, so that no packet takes more than one look.
+# Each repetition is bounded, or stops at the start of an element, so that a packet is scanned only once.
 VERSION = re.compile(rb'hdrgm:Version(?:\s{0,9}=\s{0,9}"|>\s{0,9})([0-9.]{1,9})["<\s]')
-
-
 ITEM = re.compile(rb"<\w{1,32}:Item\b([^<>]*)>")
-
-
 ATTRIBUTE = re.compile(rb':(Semantic|Mime|Length|Padding)\s{0,9}=\s{0,9}"([A-Za-z0-9/+. -]{0,64})"')
-
-
 MAP_START = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     b'<rdf:Description rdf:about="" xmlns:hdrgm="' + NAMESPACE + b'"'
 )
-
-
 START = (
     MAP_START + b' xmlns:Container="http://ns.google.com/photos/1.0/container/"'
     b' xmlns:Item="http://ns.google.com/photos/1.0/container/item/" hdrgm:Version="'
 )
-
-
 LENGTH = re.compile(rb'Item:Length="([0-9]{1,12})"')
-
-
 PADDING = re.compile(rb' Item:Padding="[^"]{0,64}"')
-
-
 # A parameter is an attribute, an element, or a sequence of one value for each channel.
 PARAMETER = re.compile(
     rb'hdrgm:([A-Za-z]{1,40})(?:\s{0,9}=\s{0,9}"([^"<>]{1,40})"|>\s{0,99}([^<>]{1,40}?)\s{0,99}</hdrgm:)'
 )
-
-
 SEQUENCE = re.compile(rb"<hdrgm:([A-Za-z]{1,40})>\s{0,99}<rdf:Seq>((?:\s{0,99}<rdf:li>[^<>]{1,40}</rdf:li>){1,3})")
-
-
 VALUE = re.compile(rb"<rdf:li>([^<>]{1,40})</rdf:li>")
-
-
 NUMBER = re.compile(rb"[-+0-9.eE]{1,40}|True|False|true|false")
-
-
 PARAMETERS = frozenset(
     b"Version BaseRenditionIsHDR GainMapMin GainMapMax Gamma OffsetSDR OffsetHDR HDRCapacityMin HDRCapacityMax".split()
 )
-
-
 END = b"</rdf:Seq></Container:Directory></rdf:Description></rdf:RDF></x:xmpmeta>"
 
 
 def reduced_xmp(packet: bytes) -> bytes | None:
-    """A packet that says of the gain map what `packet` says, and nothing else; None where it says nothing."""
+    """Return a packet with only the gain map's properties in `packet`; None without any."""
     if NAMESPACE not in packet or (version := VERSION.search(packet)) is None:
         return None
     items = [ATTRIBUTE.findall(found[1]) for found, _ in zip(ITEM.finditer(packet), range(ITEMS_MAX), strict=False)]
-    if not any((b"Semantic", b"GainMap") in item for item in items):  # Adobe's programs list none: the index tells
+    if not any((b"Semantic", b"GainMap") in item for item in items):  # Adobe's programs list none: the index has them
         return MAP_START + b' hdrgm:Version="' + version[1] + b'"/></rdf:RDF></x:xmpmeta>'
     listed = b"".join(
         b'<rdf:li rdf:parseType="Resource"><Container:Item'
@@ -189,9 +166,9 @@ def reduced_xmp(packet: bytes) -> bytes | None:
 
 
 def with_lengths(packet: bytes, lengths: Mapping[int, int]) -> bytes:
-    """Return a packet of `reduced_xmp` with other lengths of pictures, which follow each other without padding.
+    """Return a packet of `reduced_xmp` with new lengths of pictures, which follow each other without padding.
 
-    lengths  from the old to the new ones
+    lengths  old length → new length
     """
 
     def replaced(found: re.Match[bytes]) -> bytes:
@@ -202,7 +179,7 @@ def with_lengths(packet: bytes, lengths: Mapping[int, int]) -> bytes:
 
 
 def reduced_parameters(packet: bytes) -> bytes | None:
-    """Return a gain map's packet with the numbers that it is applied by, and nothing else; None where it has none."""
+    """Return a gain map's packet with only the parameters of its application; None without any."""
     if NAMESPACE not in packet:
         return None
     found: dict[bytes, list[bytes]] = {}

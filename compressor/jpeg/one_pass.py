@@ -1,21 +1,21 @@
-"""A sequential JPEG in one pass, with given codes."""
+"""Sequential JPEG in one pass, with given codes."""
 
 from collections.abc import Callable, Iterable, Iterator
 
-from compressor.jpeg.encoder import Row, Sequential, Transform
-from compressor.jpeg.frame import Frame
+from compressor.jpeg.encoder import Sequential, Transform
+from compressor.jpeg.frame import Frame, Row
 from compressor.jpeg.parallel import PixelCoder
 from compressor.jpeg.tables import Codes
 from compressor.tiles import Band, BandLifetime
 
 
 class OnePassPixels:
-    """Pixels → bytes, one pass: output from the first MCU row on.
+    """Encoding of pixels in one pass, with output from the first MCU row on.
 
-    codes  with a code for every symbol
-    bands  (lines, width * components) uint8, whole MCU rows each but for the last
-    come   how they do
-    spent  told of the CPU seconds that other threads took
+    codes           with a code for every symbol
+    bands           (lines, width * components) uint8, each of whole MCU rows except the last
+    lifetime        of bands
+    on_cpu_seconds  called with the CPU seconds of other threads
     """
 
     def __init__(
@@ -24,23 +24,23 @@ class OnePassPixels:
         transform: Transform,
         codes: Codes,
         bands: Iterable[Band],
-        come: BandLifetime = BandLifetime.REUSED,
-        spent: Callable[[float], None] = lambda seconds: None,
+        lifetime: BandLifetime = BandLifetime.REUSED,
+        on_cpu_seconds: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.codes = codes
-        self._coder = PixelCoder(frame, codes, transform, come, spent)
+        self._coder = PixelCoder(frame, codes, transform, lifetime, on_cpu_seconds)
         self._bands = bands
 
     def prepare(self) -> None:
-        """Nothing to do before the first byte."""
+        """Do nothing: output needs no preparation."""
 
     def body(self) -> Iterator[memoryview]:
-        """The entropy-coded data."""
+        """Yield the entropy-coded data."""
         return self._coder.code_bands(self._bands)
 
 
 class OnePassRows:
-    """Coefficient rows → bytes, one pass, with codes for every symbol, that of DC category 12 among them."""
+    """Encoding of coefficient rows in one pass, with codes for every symbol, including DC category 12."""
 
     def __init__(self, frame: Frame, codes: Codes, rows: Iterable[Row]) -> None:
         self.codes = codes
@@ -48,8 +48,8 @@ class OnePassRows:
         self._rows = rows
 
     def prepare(self) -> None:
-        """Nothing to do before the first byte."""
+        """Do nothing: output needs no preparation."""
 
     def body(self) -> Iterator[memoryview]:
-        """The entropy-coded data."""
+        """Yield the entropy-coded data."""
         return self._coder.code_rows(self._rows)

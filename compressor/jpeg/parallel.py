@@ -1,8 +1,8 @@
-"""Bands of pixels → entropy-coded data, on all cores that are idle.
+"""Encoding of bands of pixels to entropy-coded data on all idle cores.
 
-A part of a band needs to know of those before it only their last DC coefficients, which `last_dc` finds without coding
-them. Its bits are joined to theirs by shifting (`huffman_encode.join`): no restart markers, and the bytes are the same
-whoever codes what.
+From the parts before it, a part of a band needs only the last DC coefficients, which `last_dc` computes without
+encoding them. Its bits are appended to theirs by shifting (`huffman_encode.join`). No restart markers are needed, and
+the bytes are the same whichever thread encodes which part.
 """
 
 from collections import deque
@@ -13,86 +13,81 @@ from numpy.typing import NDArray
 
 from compressor.cores import cores
 from compressor.jpeg.ahead import WorkAhead
-from compressor.jpeg.encoder import CODED_BLOCKS, Sequential, Transform, coded_bytes, padding
+from compressor.jpeg.encoder import CODED_BLOCKS, Sequential, Transform, coded_bytes
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes
-from compressor.kernels.huffman_encode import join
-from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, scratch
+from compressor.kernels.huffman_encode import HELD, NEXT_SEGMENT, PENDING, PRED, STATE, join
+from compressor.kernels.mcu_row import SEGMENT, encode_band, encode_part, last_dc, segment_scratch
 from compressor.tiles import Band, BandLifetime
 
-PART_SEGMENTS_MAX = 384  # of a part: 4 ms of coding; to hand it over takes some 100 µs
+PART_SEGMENTS_MAX = 384  # of a part: 4 ms of encoding; handing it over takes about 100 µs
 PART_SEGMENTS_MIN = 24
 COPIED_SEGMENTS_MAX = 32
-PARTS_MIN = 4  # of what is left, for each thread: parts become smaller, so that all end at about the same time
+PARTS_MIN = 4  # of the remaining segments, for each thread: parts shrink so that all threads end at about the same time
 SEGMENT_BLOCKS = SEGMENT // 8 * 3  # at most
 OUT_BYTES = 2 * coded_bytes(CODED_BLOCKS)
-NO_BITS = np.zeros(2, np.int64)
+NO_BITS = np.zeros(2, np.int64)  # PENDING and HELD
+# With REUSED, one of three threads makes bands for the two that encode them.
+THREADS_MAX = {BandLifetime.STABLE: 8, BandLifetime.REUSED: 3, BandLifetime.SLOW_SOURCE: 1}
 
 
-THREADS_MAX = {
-    BandLifetime.LASTING: 8,
-    BandLifetime.REUSED: 3,
-    BandLifetime.SLOW: 1,
-}  # of three one makes bands, for two that code
+def threads(lifetime: BandLifetime) -> int:
+    """Return how many threads may work on an image, including the caller's."""
+    return min(cores.count, THREADS_MAX[lifetime])
 
 
-def threads(come: BandLifetime) -> int:
-    """How many may work on an image, the caller's among them."""
-    return min(cores.count, THREADS_MAX[come])
+def parts_max(lifetime: BandLifetime) -> int:
+    """Return how many parts may exist at once: more than threads, so that no thread has to wait for the next."""
+    count = threads(lifetime)
+    return 0 if count == 1 else count + (2 if lifetime is BandLifetime.STABLE else 1)
 
 
-def parts_max(come: BandLifetime) -> int:
-    """How many parts may be there at once: more than threads, so that none has to wait for the next."""
-    count = threads(come)
-    return 0 if count == 1 else count + (2 if come is BandLifetime.LASTING else 1)
+def part_bytes(lifetime: BandLifetime) -> int:
+    """Return the room for the bits of a part. What does not fit is encoded when the part is written."""
+    return coded_bytes(2 * CODED_BLOCKS if lifetime is BandLifetime.STABLE else CODED_BLOCKS // 2)
 
 
-def part_bytes(come: BandLifetime) -> int:
-    """Room for the bits of a part; what does not fit follows when its turn has come."""
-    return coded_bytes(2 * CODED_BLOCKS if come is BandLifetime.LASTING else CODED_BLOCKS // 2)
-
-
-def copy_bytes(frame: Frame, come: BandLifetime) -> int:
-    """Room for the pixels of a part."""
+def copy_bytes(frame: Frame, lifetime: BandLifetime) -> int:
+    """Return the room for a copy of a part's pixels, 0 if none is needed."""
     copied = COPIED_SEGMENTS_MAX * SEGMENT * 8 * frame.v_max * len(frame.components)
-    return 0 if come is BandLifetime.LASTING else copied
+    return 0 if lifetime is BandLifetime.STABLE else copied
 
 
-def memory_bytes(frame: Frame, come: BandLifetime) -> int:
-    """What more than one thread takes: parts, and what each helper needs for itself."""
-    helper = sum(array.nbytes for array in scratch()) + SEGMENT_BLOCKS * 64 * 2 + coded_bytes(SEGMENT_BLOCKS)
-    parts = parts_max(come) * (part_bytes(come) + copy_bytes(frame, come))
-    return parts + (threads(come) - 1) * helper
+def pixel_coder_bytes(frame: Frame, lifetime: BandLifetime) -> int:
+    """Return the memory of all threads but the caller's: parts, and a workspace for each helper."""
+    helper = sum(array.nbytes for array in segment_scratch()) + SEGMENT_BLOCKS * 64 * 2 + coded_bytes(SEGMENT_BLOCKS)
+    parts = parts_max(lifetime) * (part_bytes(lifetime) + copy_bytes(frame, lifetime))
+    return parts + (threads(lifetime) - 1) * helper
 
 
-class Tools:
-    """What each thread needs for itself."""
+class CoderWorkspace:
+    """The arrays that each thread needs for itself."""
 
     def __init__(self, transform: Transform) -> None:
         count = int((transform.segment[:, 1] * transform.segment[:, 3]).sum())
-        self.scratch, self.blocks = scratch(), np.empty((count, 64), np.int16)
+        self.scratch, self.blocks = segment_scratch(), np.empty((count, 64), np.int16)
         self.raw = np.empty(coded_bytes(count), np.uint8)
 
 
-class Part:
-    """Some segments of a band on their way to bits; used again for others when these have been written.
+class BandPart:
+    """Some segments of a band and their bits. The object is reused when these have been written.
 
     bits   not stuffed: `size` bytes
-    state  as of `encode_part`
+    state  of `encode_part`
     """
 
     done = False
     error: BaseException | None = None
 
-    def __init__(self, frame: Frame, transform: Transform, codes: Codes, come: BandLifetime) -> None:
+    def __init__(self, frame: Frame, transform: Transform, codes: Codes, lifetime: BandLifetime) -> None:
         self._transform, self._codes, self._channels = transform, codes.arrays, len(frame.components)
-        self.bits, self.state, self.size = np.empty(part_bytes(come), np.uint8), np.zeros(8, np.int64), 0
-        self._copy = np.empty(copy_bytes(frame, come), np.uint8)
+        self.bits, self.state, self.size = np.empty(part_bytes(lifetime), np.uint8), np.zeros(STATE, np.int64), 0
+        self._copy = np.empty(copy_bytes(frame, lifetime), np.uint8)
 
-    def take(self, pixels: Band, first: int, count: int, state: NDArray[np.int64], tools: Tools) -> None:
-        """Begin with `count` segments of each of some MCU rows, from segment `first` on: all of a row, or some of one.
+    def take(self, pixels: Band, first: int, count: int, state: NDArray[np.int64], workspace: CoderWorkspace) -> None:
+        """Take `count` segments from segment `first` on, of each MCU row in `pixels`: whole rows, or a piece of one.
 
-        state  PRED in [2:]: of the first segment, and then of the one that comes next
+        state  in: PRED of the first segment; out: PRED of the segment after the last
         """
         transform = self._transform
         self.layout, self.start = transform.layout, first
@@ -105,30 +100,33 @@ class Part:
             self.layout, self.start = transform.layout.copy(), 0
             self.layout[0, 1] = min(blocks, count * SEGMENT // 8)
         self.pixels, self.stop = pixels, self.start + count * -(-len(pixels) // transform.lines)
-        self.state[:2], self.state[2:], self.state[7] = 0, state[2:], self.start
+        self.state[PRED:] = state[PRED:]
+        self.state[PENDING] = self.state[HELD] = 0
+        self.state[NEXT_SEGMENT] = self.start
         last_dc(
             pixels, self.stop - 1, self.layout, transform.segment, transform.reciprocal, transform.slope,
-            tools.scratch, tools.blocks, state,
+            workspace.scratch, workspace.blocks, state,
         )  # fmt: skip
 
-    def work(self, tools: Tools) -> None:
-        """Code as much as fits."""
+    def work(self, workspace: CoderWorkspace) -> None:
+        """Encode as much as fits."""
         transform = self._transform
         self.size = encode_part(
-            self.pixels, int(self.state[7]), self.stop, self.layout, transform.segment, transform.reciprocal,
-            transform.slope, tools.scratch, tools.blocks, *self._codes, self.state, tools.raw, self.bits,
+            self.pixels, int(self.state[NEXT_SEGMENT]), self.stop, self.layout, transform.segment, transform.reciprocal,
+            transform.slope, workspace.scratch, workspace.blocks, *self._codes, self.state, workspace.raw, self.bits,
         )  # fmt: skip
 
     @property
     def complete(self) -> bool:
-        return int(self.state[7]) == self.stop
+        """Whether all segments are encoded."""
+        return int(self.state[NEXT_SEGMENT]) == self.stop
 
 
 class PixelCoder(Sequential):
-    """One interleaved sequential scan of pixels, coded without a stop at the coefficients.
+    """Encoding of pixels to one interleaved sequential scan, without storing coefficients.
 
-    come   how bands do
-    spent  told of the CPU seconds that other threads took
+    lifetime        of bands
+    on_cpu_seconds  called with the CPU seconds of other threads
     """
 
     def __init__(
@@ -136,37 +134,37 @@ class PixelCoder(Sequential):
         frame: Frame,
         codes: Codes,
         transform: Transform,
-        come: BandLifetime = BandLifetime.REUSED,
-        spent: Callable[[float], None] = lambda seconds: None,
+        lifetime: BandLifetime = BandLifetime.REUSED,
+        on_cpu_seconds: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         super().__init__(frame, codes)
         self.transform, self._frame, self._codes = transform, frame, codes
-        self._come, self._spent = come, spent
-        self._threads = threads(come)
-        self._parts_max = parts_max(come)
+        self._lifetime, self._on_cpu_seconds = lifetime, on_cpu_seconds
+        self._threads = threads(lifetime)
+        self._parts_max = parts_max(lifetime)
         self._across = -(-8 * int(self.layout[0, 1]) // SEGMENT)
-        self._segments_max = PART_SEGMENTS_MAX if come is BandLifetime.LASTING else COPIED_SEGMENTS_MAX
-        self._window: deque[Part] = deque()  # those that were begun, in order
-        self._spare: list[Part] = []
+        self._segments_max = PART_SEGMENTS_MAX if lifetime is BandLifetime.STABLE else COPIED_SEGMENTS_MAX
+        self._window: deque[BandPart] = deque()  # parts that were begun, in order
+        self._spare: list[BandPart] = []
 
     def code_bands(self, bands: Iterable[Band]) -> Iterator[memoryview]:
-        """Entropy-coded bytes; each piece is valid until the next one is asked for.
+        """Yield entropy-coded bytes; each piece is valid until the next one is requested.
 
-        bands  (lines, width * components) uint8, whole MCU rows each but for the last
+        bands  (lines, width * components) uint8, each of whole MCU rows except the last
         """
         try:
-            with WorkAhead(lambda: Tools(self.transform), self._threads - 1, self._spent, cores) as ahead:
+            with WorkAhead(
+                lambda: CoderWorkspace(self.transform), self._threads - 1, self._on_cpu_seconds, cores
+            ) as ahead:
                 yield from self._code(bands, ahead, np.empty(OUT_BYTES, np.uint8))
         finally:
             self._window.clear()
             self._spare.clear()
-        yield memoryview(padding(*self.state[:2].tolist()))
+        yield self.last_bits()
 
-    def _code(self, bands: Iterable[Band], ahead: WorkAhead[Tools], out: Band) -> Iterator[memoryview]:
-        left, at_once = (
-            self._frame.mcu_rows,
-            self._come is not BandLifetime.LASTING,
-        )  # the first bytes wait for no second band
+    def _code(self, bands: Iterable[Band], ahead: WorkAhead[CoderWorkspace], out: Band) -> Iterator[memoryview]:
+        left = self._frame.mcu_rows
+        at_once = self._lifetime is not BandLifetime.STABLE  # the first bytes must not wait for a second band
         for band in bands:
             while self._window and self._window[0].done:
                 yield from self._oldest(ahead, out)
@@ -178,13 +176,14 @@ class PixelCoder(Sequential):
                     self._begin(ahead, pixels, first, count)
             else:
                 yield from self._rest(ahead, out)
-                yield from self._band(band, ahead.tools, out)
+                yield from self._band(band, ahead.workspace, out)
             left -= -(-len(band) // self.transform.lines)
             at_once = False
         yield from self._rest(ahead, out)
 
     def _cut(self, band: Band, left: int) -> Iterator[tuple[Band, int, int]]:
-        """Whole MCU rows, first segment, segments of each row; `left` rows from the beginning of the band on."""
+        """Yield whole MCU rows, first segment, segments of each row. `left` MCU rows remain from the band's first
+        on."""
         top = 0
         while top < len(band):
             share = left * self._across // (PARTS_MIN * self._threads)
@@ -195,19 +194,19 @@ class PixelCoder(Sequential):
                 yield band[top : top + lines], first, min(step, self._across - first)
             top, left = top + lines, left - rows
 
-    def _begin(self, ahead: WorkAhead[Tools], pixels: Band, first: int, count: int) -> None:
-        part = self._spare.pop() if self._spare else Part(self._frame, self.transform, self._codes, self._come)
-        part.take(pixels, first, count, self.state, ahead.tools)
+    def _begin(self, ahead: WorkAhead[CoderWorkspace], pixels: Band, first: int, count: int) -> None:
+        part = self._spare.pop() if self._spare else BandPart(self._frame, self.transform, self._codes, self._lifetime)
+        part.take(pixels, first, count, self.state, ahead.workspace)
         self._window.append(part)
         ahead.add(part)
 
-    def _rest(self, ahead: WorkAhead[Tools], out: Band) -> Iterator[memoryview]:
-        """All parts that were begun."""
+    def _rest(self, ahead: WorkAhead[CoderWorkspace], out: Band) -> Iterator[memoryview]:
+        """Write all parts that were begun."""
         while self._window:
             yield from self._oldest(ahead, out)
 
-    def _oldest(self, ahead: WorkAhead[Tools], out: Band) -> Iterator[memoryview]:
-        """The part whose turn it is."""
+    def _oldest(self, ahead: WorkAhead[CoderWorkspace], out: Band) -> Iterator[memoryview]:
+        """Write the oldest part."""
         part = self._window[0]
         ahead.finish(part)
         while True:
@@ -216,16 +215,16 @@ class PixelCoder(Sequential):
             yield out[:size].data
             if complete:
                 break
-            part.work(ahead.tools)
+            part.work(ahead.workspace)
         self._spare.append(self._window.popleft())
 
-    def _band(self, band: Band, tools: Tools, out: Band) -> Iterator[memoryview]:
-        """A band as a whole, by the caller."""
+    def _band(self, band: Band, workspace: CoderWorkspace, out: Band) -> Iterator[memoryview]:
+        """Encode a whole band on the caller's thread."""
         transform, start = self.transform, 0
         while start >= 0:
             size = encode_band(
                 band, start, self.layout, transform.segment, transform.reciprocal, transform.slope,
-                tools.scratch, tools.blocks, *self.codes, self.state, tools.raw, out,
+                workspace.scratch, workspace.blocks, *self.codes, self.state, workspace.raw, out,
             )  # fmt: skip
             yield out[:size].data
-            start = int(self.state[7])
+            start = int(self.state[NEXT_SEGMENT])

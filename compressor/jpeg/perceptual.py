@@ -1,8 +1,9 @@
-"""Quantization tables for the eye: finer where SSIMULACRA2 sees it, coarser where it does not.
+"""Perceptual quantization tables: finer where SSIMULACRA2 detects errors, coarser where it does not.
 
-A table is a point on three curves, one for each component, over a *distance* (about that of jpegli: 1 is hard to tell
-from the source). Their shape was found by coordinate search on six photographs, one group of frequencies at a time,
-from the tables of jpegli (its base matrix of YCbCr and its law of distance), and checked on others.
+A table is a point on one of three curves, one for each component, over a *distance* (about that of jpegli: 1 is hard to
+distinguish from the source). Their shape was found by coordinate search on six photographs, one group of
+frequencies at a time, starting from jpegli's tables (its base matrix of YCbCr and its scaling by distance), and checked
+on others.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ DISTANCES = (1.1, 2.4, 5.0)
 
 
 def _symmetric(lower: str) -> NDArray[np.float64]:
-    """The logarithm of a table whose lower triangle is given: (64,) zig-zag."""
+    """Return the logarithm of a symmetric table, given its lower triangle: (64,) zig-zag."""
     table = np.empty((8, 8))
     table[np.tril_indices(8)] = lower.split()
     table.T[np.tril_indices(8)] = lower.split()
@@ -27,8 +28,8 @@ def _symmetric(lower: str) -> NDArray[np.float64]:
     return curve
 
 
-# At each of the distances: Y, Cb, Cr; entry (v, u) as (u, v), real numbers. The wild ones at high frequencies of chroma
-# do not matter: what they divide is nothing.
+# At each of the distances: Y, Cb, Cr; symmetric, real numbers. The irregular values at high frequencies of chroma do
+# not matter: these coefficients are zero.
 Y = (
     _symmetric(
         """
@@ -143,15 +144,15 @@ CR = (
         """
     ),
 )
-# Beyond the nodes the law of jpegli goes on: proportional to the distance, but for the lowest frequencies (zig-zag),
-# whose exponent is smaller above the last node.
+# Beyond the nodes, tables scale as in jpegli: proportional to the distance, except that the lowest frequencies
+# (zig-zag) have a smaller exponent above the last node.
 EXPONENT = np.ones(64)
 EXPONENT[[1, 2]], EXPONENT[[3, 5]], EXPONENT[4], EXPONENT[[6, 9]], EXPONENT[[7, 8]] = 0.51, 0.67, 0.66, 0.74, 0.69
 
 
-# The distance at which photographs have, in the mean, the SSIMULACRA2 that libjpeg-turbo gives them with 4:2:0 at each
-# quality: interpolated between measured scores of Kodak's 24 and of 20 others (cameras', reduced, and scikit-image's),
-# both sets weighing the same. `python -m benchmarks density` tells how far off each effort is.
+# The distance at which photographs have, on average, the SSIMULACRA2 of libjpeg-turbo with 4:2:0 at each quality. It is
+# interpolated between measured scores of Kodak's 24 and of 20 others (cameras', reduced, and scikit-image's), both sets
+# with equal weight. `python -m benchmarks density` prints how far off each effort is.
 QUALITIES = (1, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 98, 100)
 SCALES = {
     Effort.FAST: (60, 32, 17.2, 10.0, 6.95, 5.32, 4.32, 3.15, 2.68, 2.14, 1.64, 1.15, 0.67, 0.32, 0.1),
@@ -161,33 +162,37 @@ SCALES = {
 
 
 def distance_for(quality: int, effort: Effort) -> float:
-    """The distance at which an effort's result looks like libjpeg-turbo's of that quality, 1 to 100."""
+    """Return the distance at which an effort's result has the visual quality of libjpeg-turbo's at `quality`, 1 to
+    100."""
     return float(np.exp(np.interp(quality, QUALITIES, np.log(SCALES[effort]))))
 
 
 def quantization_tables(distance: float, components: int) -> list[Table]:
-    """One for each component: (64,) uint16 in zig-zag order, 1 … 255."""
+    """Return a table for each component: (64,) uint16 in zig-zag order, 1 … 255."""
     return [_table(curve, distance) for curve in (Y, CB, CR)[:components]]
 
 
 def dead_zones(distance: float, components: int) -> NDArray[np.float32]:
-    """How much more than half a step an AC coefficient must have where the eye forgives as much as in a typical block:
-    (components, 64) float32, [u][v], the slopes of `quantize.dead_zone`. 0 for DC."""
+    """Return the slopes of `quantize.dead_zone`: (components, 64) float32, [u][v], 0 for DC.
+
+    A slope is how much larger than half a step an AC coefficient must be in a block with a masking factor of 1.
+    """
     rising = 0.08 + 0.12 * (ZIGZAG // 8 + ZIGZAG % 8) / 10  # towards high frequencies
     slopes = np.empty((components, 64), np.float32)
     slopes[:, TRANSPOSED] = np.stack([rising, *[np.full(64, 0.06)] * (components - 1)])
-    slopes *= (distance / 2) ** 0.5  # coarse steps gain more by zeros: fitted with the rest
+    slopes *= (distance / 2) ** 0.5  # zeros save more with coarse steps; fitted together with the tables
     slopes[:, 0] = 0
     return slopes
 
 
 def trellis_weights(distance: float, components: int) -> NDArray[np.float32]:
-    """What a bit costs, in squares of a step, where the factor is 1: (components,) float32."""
+    """Return the cost of a bit, in squares of a step, for a masking factor of 1: (components,) float32."""
     weight = 0.08 * (distance / 2) ** 0.2
     return np.array([weight] + [weight / 2] * (components - 1), np.float32)
 
 
 def _table(curve: Sequence[NDArray[np.float64]], distance: float) -> Table:
+    """Interpolate a curve at a distance."""
     x, nodes = np.log(distance), np.log(DISTANCES)
     if x <= nodes[0]:
         found = curve[0] + (x - nodes[0])

@@ -1,11 +1,11 @@
-"""Coefficient rows → pixels: dequantization, inverse DCT, upsampling, colour, one MCU row at a time.
+"""Decoding of coefficient rows to pixels: dequantization, inverse DCT, upsampling, colour, one MCU row at a time.
 
-What libjpeg-turbo makes of a file with its default settings (accurate inverse DCT, "fancy" upsampling), byte for byte,
-as long as dequantized coefficients have the size that an encoder gives them. One thing is not done: libjpeg smooths the
-blocks of a progressive file whose scans leave coefficients out (`Scans.lacking`).
+The result is that of libjpeg-turbo with default settings (accurate inverse DCT, "fancy" upsampling), byte for byte, as
+long as dequantized coefficients have the size that an encoder gives them. One exception: libjpeg smooths the blocks of
+a progressive file whose scans omit coefficients (`Scans.lacking`).
 
 A component whose lines are interpolated needs the line above and the line below, so the last lines of an MCU row wait
-for the next one. What is held grows with the width, not with the height.
+for the next one. Memory grows with the width, not with the height.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.errors import UnsupportedError
-from compressor.jpeg.frame import Frame, Header
+from compressor.jpeg.frame import Frame, Header, Row
 from compressor.kernels.idct import LEFT, RIGHT, inverse
 from compressor.kernels.rgb import BASE, LANES, pixel_lines
 from compressor.kernels.upsample import BOX, FULL, H1V2, H2V1, H2V2
@@ -24,11 +24,11 @@ COLORS = {"grey": 1, "ycbcr": 3, "rgb": 3}  # Header.color → channels of the p
 
 
 def kind_of(frame: Frame, index: int) -> int:
-    """How libjpeg upsamples a component (jinit_upsampler in jdsample.c). Raises UnsupportedError, as it does, where a
-    factor is no whole part of the largest one."""
+    """Return how libjpeg upsamples a component (jinit_upsampler in jdsample.c). Raise UnsupportedError, as it does, if
+    the largest sampling factor is not a multiple of the component's."""
     h, v = frame.sampling[index]
     if frame.h_max % h or frame.v_max % v:
-        raise UnsupportedError(f"JPEG with sampling factors {frame.subsampling}: no whole ratio, not made pixels")
+        raise UnsupportedError(f"JPEG with sampling factors {frame.subsampling}: no whole ratio, not decoded to pixels")
     match frame.h_max // h, frame.v_max // v:
         case 1, 1:
             return FULL
@@ -40,15 +40,15 @@ def kind_of(frame: Frame, index: int) -> int:
 
 
 def samples_of(frame: Frame, index: int) -> tuple[int, int]:
-    """Samples across and down of a component (A.1.1)."""
+    """Return the samples across and down of a component (A.1.1)."""
     h, v = frame.sampling[index]
     return -(-frame.width * h // frame.h_max), -(-frame.height * v // frame.v_max)
 
 
 class Planes:
-    """Samples of one MCU row of each component, and the lines before it that interpolation still needs.
+    """The samples of one MCU row of each component, and the lines before it that interpolation still needs.
 
-    kept   lines of each component from the MCU row before
+    kept   lines of each component from the previous MCU row
     delay  lines of the image that wait for the next MCU row
     """
 
@@ -73,29 +73,29 @@ class Planes:
 
     @property
     def triple(self) -> tuple[NDArray[np.uint8], ...]:
-        """Three arrays, as the kernel takes them."""
+        """Three arrays, as the kernel requires."""
         return self.arrays if len(self.arrays) == 3 else self.arrays[:1] * 3
 
     def keep(self) -> None:
-        """Make room for the next MCU row."""
+        """Move the lines that are still needed, to make room for the next MCU row."""
         for array, kept in zip(self.arrays, self.kept, strict=True):
             if kept:
                 array[:kept] = array[len(array) - kept :]
         self.plan[:, BASE] += self._advance
 
 
-def bands(header: Header, rows: Iterable[NDArray[np.int16]], lines: int) -> Iterator[Band]:
-    """Pixels (n, width, channels) uint8, n = `lines` but for the last; the array is reused.
+def bands(header: Header, rows: Iterable[Row], lines: int) -> Iterator[Band]:
+    """Yield pixels (n, width, channels) uint8, n = `lines` except for the last band; the array is reused.
 
-    header  of a JPEG that is grey, YCbCr or RGB (`COLORS`); its tables are looked up when the first row is there
-    rows    coefficient rows from top to bottom, as `reader.read_rows` or `scans.Scans` gives them
+    header  of a JPEG that is grey, YCbCr or RGB (`COLORS`); its tables are read after the first row
+    rows    coefficient rows from top to bottom, of `reader.read_rows` or `scans.Scans`
     """
     frame = header.frame
     planes, channels = Planes(frame), COLORS[header.color]
     ycc = header.color == "ycbcr"
     line_bytes = frame.width * channels
     lines = min(lines, frame.height)
-    # A vector may end behind the last line, and a line is written before the one below it.
+    # A vector may end after the last line, and each line is written before the one below it.
     out = np.empty(lines * line_bytes + LANES * 3, np.uint8)
     filled = done = 0
     tables = None
@@ -125,8 +125,8 @@ def bands(header: Header, rows: Iterable[NDArray[np.int16]], lines: int) -> Iter
                 filled = 0
 
 
-def _invert(planes: Planes, frame: Frame, row: NDArray[np.int16], tables: NDArray[np.uint16]) -> None:
-    """One coefficient row → samples, behind the lines that were kept."""
+def _invert(planes: Planes, frame: Frame, row: Row, tables: NDArray[np.uint16]) -> None:
+    """Transform one coefficient row to samples, after the lines that were kept."""
     layout = frame.layout.tolist()
     for n, (array, kept, (first, across, _, v)) in enumerate(zip(planes.arrays, planes.kept, layout, strict=True)):
         samples = int(samples_of(frame, n)[0])

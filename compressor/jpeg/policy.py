@@ -1,4 +1,4 @@
-"""Metadata segments of a JPEG reduced to what a policy keeps, one at a time: what goes need not be held."""
+"""Reduction of a JPEG's metadata segments by a policy, one at a time: removed segments need not be held."""
 
 from dataclasses import replace
 
@@ -21,23 +21,23 @@ from compressor.t81 import APP0, APP1, APP2, APP14
 APP11 = APP0 + 11
 JFIF_BYTES = 14  # ITU-T T.871, 10.1: up to the thumbnail
 ADOBE_BYTES = 12  # Adobe technical note 5116, section 18: up to the transform flag
-START_BYTES = 64  # of a segment's data, enough to tell what it is
+START_BYTES = 64  # of a segment's data, enough to identify it
 JUMBF = b"JP"  # ISO/IEC 19566-5, D.2: common identifier; then box instance, packet number, length, type of the box
-C2PA = b"c2pa"  # C2PA specification 2.1, 11.1.4.2: how the UUID of a manifest store's description box begins
+C2PA = b"c2pa"  # C2PA specification 2.1, 11.1.4.2: start of the UUID of a manifest store's description box
 NEVER = 1 << 62
-PROFILE_BYTES_MAX = 1 << 20  # of a profile that is removed, held to be named
-PICTURES_REMOVED = "further pictures in the file (MPF) were removed"
+PROFILE_BYTES_MAX = 1 << 20  # of a removed profile that is held for its notice
+PICTURES_REMOVED = "additional pictures in the file (MPF) were removed"
 
 
 class SegmentReducer:
-    """Reduces APPn and COM segments in the order of the file.
+    """Reduction of APPn and COM segments in the order of the file.
 
-    KEEP leaves all but content credentials. COLOR leaves the ICC profile, the orientation, and what a gain map needs.
-    STRIP leaves the orientation. All leave JFIF and Adobe, which say what the components mean, and COLOR and STRIP of
-    these no more than that.
+    KEEP keeps all but content credentials. COLOR keeps the ICC profile, the orientation, and the metadata of a gain
+    map. STRIP keeps the orientation. All keep JFIF and Adobe, which define the colour space of the components; COLOR
+    and STRIP keep no other part of these segments.
 
-    policy       of the metadata
-    first        whether the picture is the file's first one; a further one has no index of pictures
+    policy       metadata policy
+    first        whether the picture is the file's first one; additional ones have no index of pictures
     credentials  whether content credentials were found
     """
 
@@ -45,15 +45,15 @@ class SegmentReducer:
         self.policy, self._first = policy, first
         self.credentials = False
         self._manifests: set[bytes] = set()  # box instances that hold credentials
-        self._turned = self._is_adobe_rgb = False
+        self._has_orientation = self._is_adobe_rgb = False
         self._has_profile = self._has_index = self._lost_pictures = False
         self._profile: list[bytes] = []
         self._profile_pieces = self._profile_left = 0  # seen so far; bytes that are still to come
 
     def is_needed(self, marker: int, start: bytes) -> bool:
-        """Return whether `reduce` needs a segment, or all of it can be passed over.
+        """Return whether `reduce` needs a segment; else it can be skipped.
 
-        start  the first START_BYTES of its data, or all there are
+        start  the first START_BYTES of its data, or all if it is shorter
         """
         if marker == APP11 and self._is_manifest(start):
             return False
@@ -72,7 +72,7 @@ class SegmentReducer:
         return kept is not None and self.policy is Metadata.COLOR and start.startswith(kept)
 
     def _is_manifest(self, start: bytes) -> bool:
-        """Return whether an APP11 segment belongs to content credentials; later packets repeat the instance alone."""
+        """Return whether an APP11 segment belongs to content credentials. Later packets have only the instance."""
         if not start.startswith(JUMBF):
             return False
         instance = start[2:4]
@@ -82,7 +82,7 @@ class SegmentReducer:
         return instance in self._manifests
 
     def reduce(self, segment: Segment) -> Segment | None:
-        """Return what is left of a segment that is needed; None for nothing."""
+        """Return the reduced form of a needed segment; None to remove it."""
         if self.policy is Metadata.KEEP:
             return segment
         marker, data = segment.marker, segment.data
@@ -106,7 +106,7 @@ class SegmentReducer:
         return segment
 
     def _reduce_profile(self, data: bytes) -> Segment | None:
-        """Cut a piece of the profile where the profile ends, by its own size, if pieces come in their order."""
+        """Truncate a piece of the profile where the profile ends, by its size field, if the pieces are in order."""
         head, piece = data[: len(ICC) + 2], data[len(ICC) + 2 :]
         self._profile_pieces += 1
         if head[len(ICC) :][:1] != bytes([self._profile_pieces & 0xFF]):
@@ -118,7 +118,7 @@ class SegmentReducer:
         return Segment(APP2, head + piece)
 
     def _reduce_index(self, index: Segment) -> Segment | None:
-        """Leave one index that can be followed."""
+        """Keep one index that can be read."""
         self._lost_pictures |= not mpf.is_readable(index)
         if self._lost_pictures or self._has_index:
             return None
@@ -126,15 +126,17 @@ class SegmentReducer:
         return index
 
     def _reduce_exif(self, exif: bytes) -> Segment | None:
+        """Keep the orientation."""
         self._is_adobe_rgb |= is_adobe_rgb(exif)
-        turned = orientation(exif)
-        if turned == 1 or self._turned:
+        found = orientation(exif)
+        if found == 1 or self._has_orientation:
             return None
-        self._turned = True
-        return Segment(APP1, EXIF + orientation_exif(turned))
+        self._has_orientation = True
+        return Segment(APP1, EXIF + orientation_exif(found))
 
     def notices(self) -> list[str]:
-        """Return what changes how the picture is shown or trusted; complete after the last segment."""
+        """Return notices of removals that change how the picture is shown or trusted; complete after the last
+        segment."""
         found = [CREDENTIALS_REMOVED] if self.credentials else []
         if self._lost_pictures:
             found.append(PICTURES_REMOVED)
@@ -149,9 +151,9 @@ class SegmentReducer:
 
 
 def read_metadata(reader: MarkerReader, reducer: SegmentReducer, in_head: bool = True) -> Segment | None:
-    """Take an APPn or COM segment whose marker has been taken, and return what the policy leaves of it.
+    """Take the APPn or COM segment of the current marker, and return its reduced form; None if it is removed.
 
-    in_head  whether it stands before the first scan
+    in_head  whether it is before the first scan
     """
     marker, at = reader.marker, reader.at + 4
     wanted = in_head or reducer.policy is Metadata.KEEP

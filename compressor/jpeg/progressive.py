@@ -1,4 +1,4 @@
-"""Progressive scans of coefficient rows (T.81 G.1.2): symbols counted, bytes written, of all scans together."""
+"""Encoding of progressive scans (T.81 G.1.2): symbol statistics and entropy coding, all scans in one pass over rows."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.jpeg.encoder import Row, padding
-from compressor.jpeg.frame import Frame, Scan
-from compressor.jpeg.tables import HuffmanSpec, huffman_spec
-from compressor.jpeg.writer import huffman, scan_header
+from compressor.jpeg.encoder import final_byte
+from compressor.jpeg.frame import Frame, HuffmanSpec, Row, Scan
+from compressor.jpeg.tables import huffman_spec
+from compressor.jpeg.writer import dht, sos
 from compressor.kernels import progressive_count, progressive_encode, progressive_scans
 from compressor.kernels.huffman_encode import code_table, stuff
 from compressor.spool import Spool
@@ -18,32 +18,34 @@ from compressor.t81 import SSSS_AC_MAX, SSSS_DC_MAX
 Specs = dict[tuple[int, int], HuffmanSpec]
 Masks = NDArray[np.uint64]
 
-# Bits that follow each symbol: of AC a value of SSSS bits, or what EOBn counts (Table G.1); of DC, SSSS.
+# Additional bits of each symbol: for AC the SSSS bits of a value, or those of EOBn (Table G.1); for DC, SSSS bits.
 AC_APPENDED = np.array([s & 15 or (s >> 4 if s < 0xF0 else 0) for s in range(256)])
 DC_APPENDED = np.arange(256)
-PART_BLOCKS = 2048  # of a row, counted or coded by one call for all scans
-AREA_BYTES = 1 << 14  # of a scan, that wait to be spooled together
+PART_BLOCKS = 2048  # of a row, counted or encoded in one call for all scans
+AREA_BYTES = 1 << 14  # of each scan, written to the spool together
 
 
 def dc_scan(components: int, ah: int = 0, al: int = 0) -> Scan:
-    """The DC coefficients of all components, interleaved; one table for the first, one for the others."""
+    """Return a scan of all components' DC, interleaved; one table for the first, one for the others."""
     return Scan(tuple((index, min(index, 1), 0) for index in range(components)), 0, 0, ah, al)
 
 
 def dc_alone(component: int, ah: int = 0, al: int = 0) -> Scan:
-    """Those of one component."""
+    """Return a scan of one component's DC."""
     return Scan(((component, 0, 0),), 0, 0, ah, al)
 
 
 def ac_scan(component: int, ss: int, se: int, ah: int, al: int) -> Scan:
-    """A band of a component."""
+    """Return a scan of a band of a component."""
     return Scan(((component, 0, 0),), ss, se, ah, al)
 
 
-class Walk:
-    """Scans on their way down an image: which blocks of each row are theirs (A.2.2, A.2.3).
+class ScanLayout:
+    """The blocks of each row that belong to each scan (A.2.2, A.2.3).
 
-    tables  how many rows of counts or codes there are, and of each scan which is the first
+    tables       number of rows of counts or codes
+    first_table  index of each scan's first row
+    plan         (scans, PLAN) int64, see kernels/progressive_scans.py
     """
 
     def __init__(self, frame: Frame, scans: Sequence[Scan]) -> None:
@@ -66,7 +68,7 @@ class Walk:
         self._parts = parts_of(frame)
 
     def parts(self) -> list[NDArray[np.int64]]:
-        """The parts of the next row, which `plan` is about from then on."""
+        """Go to the next row: update `plan`, and return the row's parts."""
         self._rows_left -= 1
         if self._rows_left == 0:
             self.plan[:, progressive_scans.LINES] = self._last_lines
@@ -74,7 +76,7 @@ class Walk:
 
 
 def parts_of(frame: Frame) -> list[NDArray[np.int64]]:
-    """A row as a whole, or its lines in pieces where it has more than PART_BLOCKS blocks."""
+    """Return the parts of a row: the whole row, or pieces of its lines if it has more than PART_BLOCKS blocks."""
     mcus, lines = frame.mcus_per_row, frame.v_max
     if frame.blocks_per_row <= PART_BLOCKS:
         return [np.array([0, lines, 0, mcus])]
@@ -83,8 +85,8 @@ def parts_of(frame: Frame) -> list[NDArray[np.int64]]:
     return [np.array([y, y + 1, x, min(x + step, mcus)]) for y in range(lines) for x in starts]
 
 
-class Counts(Walk):
-    """What the symbols of scans are."""
+class Counts(ScanLayout):
+    """Symbol statistics of scans."""
 
     def __init__(self, frame: Frame, scans: Sequence[Scan]) -> None:
         super().__init__(frame, scans)
@@ -92,34 +94,36 @@ class Counts(Walk):
         self._state = np.zeros((len(self.scans), progressive_count.STATE), np.int64)
 
     def add(self, row: Row, masks: Masks) -> None:
-        """Count a row; rows come from top to bottom."""
+        """Count the next row, from top to bottom."""
         for part in self.parts():
             progressive_count.count_scans(row, masks, self.layout, self.plan, part, self.counts, self._state)
 
     def finish(self) -> None:
-        """Count what comes after the last row."""
+        """Count the symbols after the last row."""
         progressive_count.count_ends(self.plan, self.counts, self._state)
 
     def admit_all(self) -> None:
-        """Count once what has not come but could in rows that were left out: all that 8-bit samples make has a code."""
+        """Count each possible symbol at least once, so that rows that were not counted can be encoded."""
         for s, scan in enumerate(self.scans):
             tables = self.counts[self.first_table[s] : self.first_table[s + 1], :256]
             np.maximum(tables, possible(scan), out=tables)
 
     def bits(self, share: float = 1.0) -> dict[Scan, float]:
-        """What each scan takes with its tables and header, where what was counted is that share of it: next to what
-        `specs` will lead to, without making codes."""
+        """Return about how many bits each scan takes with its tables and header, without building codes.
+
+        share  of the rows that was counted
+        """
         counts, coded = self.counts[:, :256], np.zeros(self.tables, np.int64)
         progressive_count.code_bits(self.counts, np.empty(257, np.int64), coded)
         of_ac = np.repeat([scan.ss > 0 for scan in self.scans], np.diff(self.first_table))
         symbols = np.where(of_ac, counts @ AC_APPENDED, counts @ DC_APPENDED) + coded
         table_bytes = np.where(coded > 0, 17 + np.count_nonzero(counts, axis=1), 0)
         bits = (symbols + self.counts[:, progressive_count.LOOSE]) / share + 8 * table_bytes
-        heads = [8 * (12 + 2 * len(scan.components)) for scan in self.scans]  # DHT and SOS without what they hold
+        heads = [8 * (12 + 2 * len(scan.components)) for scan in self.scans]  # DHT and SOS without tables
         return dict(zip(self.scans, (np.add.reduceat(bits, self.first_table[:-1]) + heads).tolist(), strict=True))
 
     def specs(self, scan: Scan) -> tuple[Specs, int]:
-        """The best codes of a scan, (Tc, Th) → BITS, HUFFVAL, and the bits of all that was counted."""
+        """Return the best codes of a scan, and the bits of all symbols that were counted."""
         s = self.scans.index(scan)
         own = self.counts[self.first_table[s] : self.first_table[s + 1]]
         found, bits = {}, int(own[:, progressive_count.LOOSE].sum())
@@ -130,7 +134,7 @@ class Counts(Walk):
 
 
 def possible(scan: Scan) -> NDArray[np.bool_]:
-    """Which symbols a scan may have (G.1.2): differences of DC as `kernels` take them, runs before AC, EOBn."""
+    """Return a mask of the symbols that a scan may have (G.1.2): DC differences, runs before AC, EOBn."""
     symbols = np.arange(256)
     if scan.ss == 0:
         return symbols <= SSSS_DC_MAX + 1
@@ -139,17 +143,17 @@ def possible(scan: Scan) -> NDArray[np.bool_]:
 
 
 def coded_bits(counts: NDArray[np.int64], spec: HuffmanSpec, appended: NDArray[np.int64]) -> int:
-    """What so many symbols take in a code, with the bits that follow them."""
+    """Return the bits of counted symbols in a code, with their additional bits."""
     return int((counts * ((code_table(*spec) & 63) + appended)).sum())
 
 
 def segments(frame: Frame, scan: Scan, specs: Specs) -> bytes:
-    """What stands before a scan's data: its tables and its header."""
-    return (huffman(specs) if specs else b"") + scan_header(frame, scan)
+    """Return the segments before a scan's data: its tables and its header."""
+    return (dht(specs) if specs else b"") + sos(frame, scan)
 
 
-class Progressive(Walk):
-    """All scans of an image, coded side by side while rows pass once; their bytes wait in a spool to be joined.
+class Progressive(ScanLayout):
+    """Encoding of all scans of an image in one pass over its rows. Their bytes are spooled and joined afterwards.
 
     scans  each with its codes
     """
@@ -163,10 +167,10 @@ class Progressive(Walk):
             for (_, th), spec in specs.items():
                 self._codes[first + th] = code_table(*spec)
         self._state = np.zeros((len(scans), progressive_encode.STATE), np.int64)
-        self._pieces = [array("Q") for _ in scans]  # of each scan: where in the spool, and size, in turns
+        self._pieces = [array("Q") for _ in scans]  # of each scan: offset in the spool and size, alternately
 
     def add(self, rows: Iterable[tuple[Row, Masks]]) -> None:
-        """Code all rows."""
+        """Encode all rows."""
         count = len(self.scans)
         self._areas = np.empty((count, AREA_BYTES), np.uint8)
         self._stuffed = np.empty(2 * AREA_BYTES + 32, np.uint8)
@@ -184,11 +188,11 @@ class Progressive(Walk):
         progressive_encode.encode_ends(self.plan, self._codes, self._state, self._areas)
         for scan, state in enumerate(self._state):
             self._empty(scan)
-            if last := padding(int(state[progressive_encode.PENDING]), int(state[progressive_encode.HELD])):
+            if last := final_byte(int(state[progressive_encode.PENDING]), int(state[progressive_encode.HELD])):
                 self._write(scan, last)
 
     def _empty(self, scan: int) -> None:
-        """An area to the spool."""
+        """Write a scan's area to the spool."""
         size = int(self._state[scan, progressive_encode.FILLED])
         if size:
             count = stuff(self._areas[scan], size, self._stuffed)
@@ -200,7 +204,7 @@ class Progressive(Walk):
         self._spool.write(data)
 
     def chunks(self) -> Iterator[memoryview]:
-        """Tables, headers and data, scan after scan."""
+        """Yield tables, headers and data, scan by scan."""
         for head, pieces in zip(self._heads, self._pieces, strict=True):
             yield memoryview(head)
             for at in range(0, len(pieces), 2):

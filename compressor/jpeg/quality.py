@@ -1,4 +1,4 @@
-"""What quality a JPEG was made with, as far as its quantization tables tell."""
+"""Estimation of a JPEG's quality from its quantization tables."""
 
 from functools import cache
 
@@ -12,12 +12,12 @@ from compressor.settings import Effort
 
 
 def estimated_quality(header: Header) -> int | None:
-    """The quality, 1..100, that a file was made with; None where the file has no tables.
+    """Return the quality, 1..100, that a file was made with; None if it has no tables.
 
-    That of our own output, whose tables are known, whatever the effort. Else libjpeg's whose tables are nearest: the
-    first component's table is compared with K.1's, the second's with K.2's. Near means: the smallest sum of
-    |log(file / libjpeg)|, so that a step counts the same in small and in large entries. Of equals the higher quality.
-    Exact for files that libjpeg made. A file of another encoder gets a number that says how coarse it is, no more.
+    For the output of this package, whose tables are known, it is exact, whatever the effort. Else it is the libjpeg
+    quality with the nearest tables. The first component's table is compared with K.1's, the second's with K.2's. The
+    distance is the sum of |log(file / libjpeg)|, so that small and large entries count equally. Of equals, the higher
+    quality wins. It is exact for files of libjpeg. For files of other encoders it is only a measure of coarseness.
     """
     tables = [header.quantization.get(component.tq) for component in header.frame.components]
     ours = _ours().get(tuple(bytes(table.astype(np.uint16)) for table in tables if table is not None))
@@ -33,7 +33,7 @@ def estimated_quality(header: Header) -> int | None:
 
 @cache
 def _ours() -> dict[tuple[bytes, ...], int]:
-    """Tables of all components → the quality that has them; the default effort's where it is another's too."""
+    """Return the quality for each set of tables of all components; the default effort has precedence over others."""
     found = {}
     for effort in (Effort.BEST, Effort.FAST, Effort.BALANCED):
         for quality in range(1, 101):
@@ -45,7 +45,7 @@ def _ours() -> dict[tuple[bytes, ...], int]:
 
 @cache
 def _tables(chroma: bool) -> NDArray[np.uint16]:
-    """libjpeg's of quality 100 to 1, (100, 64): making them takes longer than reading the header of a photograph."""
+    """Return libjpeg's tables of quality 100 to 1, (100, 64). Cached: they take longer than a photograph's header."""
     tables = np.stack([quantization_table(quality, chroma) for quality in range(100, 0, -1)])
     tables.flags.writeable = False
     return tables

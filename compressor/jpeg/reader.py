@@ -1,10 +1,11 @@
-"""Reading a sequential JPEG: one MCU row of coefficients at a time, from chunks of any size (T.81 E.2.2 to E.2.4, F.2).
+"""Reading of sequential JPEGs, one MCU row of coefficients at a time, from chunks of any size (T.81 E.2.2 to E.2.4,
+F.2).
 
 header = read_header(stream)
 if header.streams:
     for row in read_rows(stream, header): ...
 
-Files in several scans are for `scans`.
+Files with several scans are for `scans`.
 """
 
 from collections import deque
@@ -16,23 +17,25 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, UnsupportedError
-from compressor.jpeg.frame import Frame, Header, Scan
+from compressor.jpeg.frame import Frame, Header, Row, Scan
 from compressor.jpeg.headers import finish_image, read_header
 from compressor.jpeg.markers import NO_EOI, marker_name
 from compressor.kernels import huffman_decode as kernel
 
 __all__ = ["EntropyReader", "read_header", "read_rows"]
 
-BEHIND_BYTES = 1 << 17  # behind the last MCU, in which EOI is looked for
-WINDOW = 1 << 16, 1024  # bytes of the file taken at once, restart markers noted in them; more wait for the next
+REMEMBERED_BYTES = 1 << 17  # after the last MCU, in which EOI is searched
+WINDOW = (
+    1 << 16,
+    1024,
+)  # bytes of the file that are read at once, and restart markers in them; more are left in the stream
 
 
-def read_rows(stream: ByteStream, header: Header) -> Iterator[NDArray[np.int16]]:
-    """Coefficient rows from top to bottom, the array reused for each.
+def read_rows(stream: ByteStream, header: Header) -> Iterator[Row]:
+    """Yield coefficient rows from top to bottom; the array is reused for each.
 
-    `stream` must stand where `read_header` left it. When the last row has been taken and the next is asked for, what
-    is left of the image up to EOI is read: `header.trailing` and `header.notices` are complete then, and bytes behind
-    EOI are still in the stream.
+    `stream` must be at the position where `read_header` left it. After the last row, the rest of the image up to EOI is
+    read: `header.trailing` and `header.notices` are then complete, and bytes after EOI are still in the stream.
     """
     if not header.streams:
         raise UnsupportedError(f"JPEG with {header.obstacle or 'several scans, read as it arrives'}")
@@ -42,16 +45,16 @@ def read_rows(stream: ByteStream, header: Header) -> Iterator[NDArray[np.int16]]
     for number in range(frame.mcu_rows):
         reader.read_row(row, number)
         yield row
-    behind = reader.behind()
-    header.scan_ends.append(stream.offset - len(behind))
-    stream.remember(behind, BEHIND_BYTES)
+    after = reader.after_scan()
+    header.scan_ends.append(stream.offset - len(after))
+    stream.remember(after, REMEMBERED_BYTES)
     notices = len(header.notices)
     try:
         reader.finish()
         finish_image(stream, header)
         stream.forget()
     except FormatError:
-        # All MCUs are there: what comes instead of EOI is no part of the image. libjpeg inserts one (JWRN_JPEG_EOF).
+        # All MCUs are complete: bytes instead of EOI are not part of the image. libjpeg inserts one (JWRN_JPEG_EOF).
         if stream.go_back():
             del header.notices[notices:]
         elif stream.peek(1):
@@ -60,8 +63,8 @@ def read_rows(stream: ByteStream, header: Header) -> Iterator[NDArray[np.int16]]
 
 
 def scan_plans(frame: Frame, scan: Scan, tables: dict[tuple[int, int], int]) -> list[NDArray[np.int64]]:
-    """The blocks of an MCU in the order of A.2.3, as `decode_mcus` takes them: one plan for an MCU row, or, where a
-    component is alone and each of its blocks is an MCU (A.2.2), one for each line of blocks."""
+    """Return the blocks of an MCU in the order of A.2.3, as `decode_mcus` requires: one plan for an MCU row or, in a
+    scan of one component, whose MCUs are single blocks (A.2.2), one for each line of blocks."""
     plan, lines = [], []
     for index, td, ta in scan.components:
         first, per_line, h, v = (int(n) for n in frame.layout[index])
@@ -75,14 +78,14 @@ def scan_plans(frame: Frame, scan: Scan, tables: dict[tuple[int, int], int]) -> 
 
 
 class EntropyReader:
-    """The entropy-coded segments of one scan. Holds a window of the file without its stuffed bytes, nothing else.
+    """A decoder of the entropy-coded segments of one scan. It holds only a window of the file, without stuffed bytes.
 
-    What is missing or damaged is an error. libjpeg goes on with zeros (jpeg_fill_bit_buffer in jdhuff.c), which shows a
-    person as much as there is; a result that replaces its source must not have grey where more might be recovered.
+    Missing or damaged data are an error. libjpeg continues with zeros (jpeg_fill_bit_buffer in jdhuff.c), which shows a
+    viewer as much as there is. A result that replaces its source must not have grey where more might be recovered.
 
     name    of the scan, for messages
-    window  bytes of the file taken at once, and how many restart markers are noted in them
-    last    whether `behind` will be asked for
+    window  bytes of the file that are read at once, and the largest number of restart markers in them
+    last    whether `after_scan` or `end_offset` will be called
     """
 
     _decode: Any = staticmethod(kernel.decode_mcus)
@@ -112,7 +115,8 @@ class EntropyReader:
             self._build(np.frombuffer(bits, np.uint8), key, n)
         self._plans = scan_plans(frame, scan, {key: n for n, key in enumerate(used)})
         self._data = np.zeros(self._window_bytes + kernel.PAD, np.uint8)
-        # Pieces of the file as they were, each with where it begins in all data; and where `_data` begins in these.
+        # Pieces of the file, each with the position of its first byte in all data; and the position where `_data`
+        # begins.
         self._raw: deque[tuple[int, bytes]] = deque()
         self._passed = 0
         self._marks = np.zeros((marks if header.restart_interval else 0, 2), np.int64)
@@ -123,18 +127,19 @@ class EntropyReader:
         self._state[kernel.INTERVAL] = self._state[kernel.UNTIL_RESTART] = header.restart_interval
 
     def _tables(self, scan: Scan) -> list[tuple[int, int]]:
-        """(Tc, Th) of the Huffman tables that the scan uses."""
+        """Return (Tc, Th) of the Huffman tables that the scan uses."""
         return sorted({(0, td) for _, td, _ in scan.components} | {(1, ta) for _, _, ta in scan.components})
 
     def _build(self, bits: NDArray[np.uint8], key: tuple[int, int], n: int) -> None:
+        """Fill row `n` of the decoding tables."""
         kernel.build_table(bits, key[0] == 1, n, self._huffval, self._lookup, self._limits)
 
-    def read_row(self, row: NDArray[np.int16], number: int) -> None:
-        """Decode the next MCU row, the one of that number, into `row`: the blocks of it that are in this scan."""
+    def read_row(self, row: Row, number: int) -> None:
+        """Decode the next MCU row, whose index is `number`: those blocks of `row` that are in this scan."""
         for plan in self._plans[: self._lines - number * len(self._plans)]:
             self._read_line(row, number, plan)
 
-    def _read_line(self, row: NDArray[np.int16], number: int, plan: NDArray[np.int64]) -> None:
+    def _read_line(self, row: Row, number: int, plan: NDArray[np.int64]) -> None:
         self._state[kernel.MCU] = 0
         while True:
             status = self._decode(
@@ -146,17 +151,17 @@ class EntropyReader:
                 raise self._error(status, number)
             self._refill()
 
-    def behind(self) -> bytes:
-        """Return the bytes of the file in the window that come after the last MCU."""
+    def after_scan(self) -> bytes:
+        """Return the bytes of the file in the window after the last MCU."""
         pieces = b"".join(piece for _, piece in self._raw)
         count = self._passed + self._byte() - (self._raw[0][0] if self._raw else 0)
         data, state = np.zeros(count + kernel.PAD, np.uint8), np.zeros(self._state_size, np.int64)
         marks = np.zeros((len(pieces) // 2 if len(self._marks) else 0, 2), np.int64)
         return pieces[kernel.destuff(np.frombuffer(pieces, np.uint8), data, marks, state) :]
 
-    def offset_behind(self) -> int:
-        """Return the offset in the input of the first byte behind the last MCU."""
-        return self._stream.offset - len(self.behind())
+    def end_offset(self) -> int:
+        """Return the offset in the input of the first byte after the last MCU."""
+        return self._stream.offset - len(self.after_scan())
 
     def finish(self) -> None:
         """Skip to the marker that ends the scan."""
@@ -172,11 +177,11 @@ class EntropyReader:
             self._header.notices.append(surplus)
 
     def _byte(self) -> int:
-        """Index of the first byte of the window that holds nothing decoded yet."""
+        """Return the index of the first byte of the window without decoded bits."""
         return (int(self._state[kernel.POSITION]) + 7) // 8
 
     def _refill(self) -> None:
-        """Move what is not decoded yet to the start of the window and append to it what the input has at hand."""
+        """Move undecoded bytes to the start of the window and append the available bytes of the input."""
         state, data, marks = self._state, self._data, self._marks
         start, end = int(state[kernel.POSITION]) // 8, int(state[kernel.END])
         data[: end - start] = data[start:end]
@@ -190,7 +195,7 @@ class EntropyReader:
 
         stream = self._stream
         place = int(state[kernel.END])
-        if stream.peek(2) in (b"", b"\xff"):  # 0xFF alone says nothing
+        if stream.peek(2) in (b"", b"\xff"):  # 0xFF alone is not a marker
             self._keep(place, stream.read(1))
             state[kernel.CLOSED] = 1
             return
@@ -200,20 +205,21 @@ class EntropyReader:
         self._keep(place, window[:used])
 
     def _keep(self, place: int, piece: bytes) -> None:
-        """Keep a piece of the file as it was, which begins at `place` of the window."""
+        """Keep a piece of the file, with its stuffed bytes, which begins at `place` of the window."""
         if self._last:
             while len(self._raw) > 1 and self._raw[1][0] <= self._passed:
                 self._raw.popleft()
             self._raw.append((self._passed + place, piece))
 
     def _offset(self) -> int:
-        """Offset in the input of the first byte that holds nothing decoded yet (fill bytes not counted)."""
+        """Return the offset in the input of the first byte without decoded bits (fill bytes not counted)."""
         at, end = int(self._state[kernel.POSITION]) // 8, int(self._state[kernel.END])
         stuffed = int(np.count_nonzero(self._data[at:end] == 0xFF))
         markers = int(self._state[kernel.MARKS] - self._state[kernel.MARK])
         return self._stream.offset - (end - at) - stuffed - 2 * markers
 
     def _error(self, status: int, number: int) -> FormatError:
+        """Return the error for a status of the kernel."""
         place = f"in MCU row {number} of {self._header.frame.mcu_rows}"
         expected = f"RST{self._state[kernel.RESTART]}"
         match status:

@@ -1,4 +1,4 @@
-"""JPEG files reduced to what a metadata policy keeps: losslessly, entropy-coded data are copied as they are."""
+"""Lossless removal of a JPEG file's metadata by a policy: entropy-coded data are copied."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,12 +24,12 @@ LSE = SOF_LS + 1  # of JPEG-LS (T.87, C.2.4)
 
 
 def image_data(source: Readable, blocks_max: int = 0) -> tuple[list[int] | None, int]:
-    """Decode a picture and return of each scan the offset behind its last MCU, and the offset behind the picture.
+    """Decode a picture. Return the offset after the last MCU of each scan, and the offset after the picture.
 
-    blocks_max  in a coefficient row, 0 for no limit; LimitError above it
+    blocks_max  limit of blocks in a coefficient row, LimitError above it; 0 for none
 
-    What else lies in a scan may be anything. Of a coding process that is not decoded the ends of scans are not known:
-    None. Raises FormatError, LimitError and UnsupportedError.
+    Other bytes of a scan may be anything. The ends of scans are None for a coding process that can't be decoded. Raise
+    FormatError, LimitError and UnsupportedError.
     """
     stream = ByteStream(source.chunks())
     header = read_header(stream, Metadata.STRIP)
@@ -51,8 +51,8 @@ def image_data(source: Readable, blocks_max: int = 0) -> tuple[list[int] | None,
 
 
 @dataclass(slots=True)
-class Part:
-    """A range of a file, as a file of its own."""
+class FileRange:
+    """A range of a file that is read as a file of its own."""
 
     source: Readable
     start: int
@@ -71,27 +71,27 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture behind the first one.
+class AdditionalPicture:
+    """A picture after the first one.
 
-    entry          in the index
-    part           of the file
-    ends           of its scans, as `image_data` returns them
-    reduced_bytes  its size when reduced
+    entry          entry in the index
+    extent         its range of the file
+    ends           ends of its scans, as `image_data` returns them
+    reduced_bytes  reduced size
     """
 
     entry: mpf.MpEntry
-    part: Part
+    extent: FileRange
     ends: list[int] | None
     reduced_bytes: int
 
 
-class FurtherPictures:
-    """The pictures that an index lists behind the first one, each reduced to what colour needs.
+class AdditionalPictures:
+    """The pictures that an index lists after the first one, each reduced by COLOR.
 
-    blocks_max  in a coefficient row: pictures are decoded to see where their scans end
-    pictures  in the order of the index; none where the index does not fit the file
-    lengths   from the sizes in the source to those in the result
+    blocks_max  limit of blocks in a coefficient row: pictures are decoded to find the ends of their scans
+    pictures    in the order of the index; none if the index does not match the file
+    lengths     size in the source → size in the result
     """
 
     def __init__(self, source: Readable, index: Segment, first_end: int, blocks_max: int) -> None:
@@ -99,10 +99,10 @@ class FurtherPictures:
         self.pictures = self._found(mpf.base(index), first_end)
         self.lengths = {picture.entry.size: picture.reduced_bytes for picture in self.pictures}
 
-    def _found(self, base: int, first_end: int) -> list[Picture]:
+    def _found(self, base: int, first_end: int) -> list[AdditionalPicture]:
         """Find the pictures in the order of the index, which must be that of the file.
 
-        A size that reaches beyond what follows is cut: Pillow's own writer counts those of third pictures wrongly.
+        A size that exceeds the available bytes is reduced: Pillow's writer counts those of third pictures wrongly.
         """
         if len(self._listed) < 2 or self._listed[0].offset:
             return []
@@ -111,34 +111,34 @@ class FurtherPictures:
         for entry, start, after in zip(self._listed[1:], starts, (*starts[1:], self._source.size), strict=True):
             if not first_end <= start < after <= self._source.size:
                 return []
-            part = Part(self._source, start, min(entry.size, after - start))
+            extent = FileRange(self._source, start, min(entry.size, after - start))
             try:
-                ends, _ = image_data(part, self._blocks_max)
-                found.append(Picture(entry, part, ends, sum(map(len, _further(part, ends)))))
+                ends, _ = image_data(extent, self._blocks_max)
+                found.append(AdditionalPicture(entry, extent, ends, sum(map(len, _reduced_additional(extent, ends)))))
             except (FormatError, LimitError, UnsupportedError):
                 return []
         return found
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the reduced pictures, one right after the other."""
+        """Yield the reduced pictures, one after the other without gaps."""
         for picture in self.pictures:
-            yield from _further(picture.part, picture.ends)
+            yield from _reduced_additional(picture.extent, picture.ends)
 
     @property
     def notices(self) -> list[str]:
-        """Of pictures that are not found where the index says."""
+        """A notice if the pictures are not where the index says."""
         return [] if self.pictures or len(self._listed) < 2 else [PICTURES_REMOVED]
 
     @property
     def source_size(self) -> int:
         """Bytes of the pictures in the source."""
-        return sum(picture.part.size for picture in self.pictures)
+        return sum(picture.extent.size for picture in self.pictures)
 
     def index(self, first_bytes: int, at: int) -> bytes:
-        """Return the data of an index, which has the same size whatever is in it.
+        """Return the data of an index. Its size does not depend on the values.
 
         first_bytes  size of the first picture in the result
-        at           offset of the data there
+        at           offset of the data in the result
         """
         listed = [replace(self._listed[0], size=first_bytes)]
         offset = first_bytes - at - len(mpf.IDENTIFIER)
@@ -148,14 +148,14 @@ class FurtherPictures:
         return mpf.index_data(listed)
 
     def head(self, segments: list[Segment]) -> list[Segment]:
-        """Return the first picture's metadata segments with room for the index, and the new lengths in XMP."""
+        """Return the first picture's metadata segments with space for the index, and new lengths in XMP."""
         changed = []
         for segment in segments:
             if mpf.is_index(segment):
                 if self.pictures and mpf.is_readable(segment):
                     changed.append(Segment(APP2, self.index(0, 0), segment.offset))
             elif segment.marker == APP1 and segment.data.startswith(XMP):
-                if self.pictures:  # which the packet is about
+                if self.pictures:  # the packet describes them
                     packet = mpf.with_lengths(segment.data[len(XMP) :], self.lengths)
                     changed.append(Segment(APP1, XMP + packet, segment.offset))
             else:
@@ -163,20 +163,20 @@ class FurtherPictures:
         return changed
 
 
-def _further(part: Part, ends: list[int] | None) -> Iterator[bytes]:
-    """Yield a further picture reduced to what colour needs."""
-    for piece, _ in reduced(ByteStream(part.chunks()), SegmentReducer(Metadata.COLOR, first=False), ends):
+def _reduced_additional(extent: FileRange, ends: list[int] | None) -> Iterator[bytes]:
+    """Yield an additional picture reduced by COLOR."""
+    for piece, _ in reduced(ByteStream(extent.chunks()), SegmentReducer(Metadata.COLOR, first=False), ends):
         yield piece
 
 
 def reduced(
     stream: ByteStream, reducer: SegmentReducer, ends: list[int] | None = None
 ) -> Iterator[tuple[bytes, Segment | None]]:
-    """Yield the pieces of one picture up to EOI, each with the metadata segment that it is or None.
+    """Yield the pieces of one picture up to EOI, each with the metadata segment in it or None.
 
-    ends  of each scan, the offset behind its last MCU: what else is in it goes. None: scans stay as they are
+    ends  of each scan, the offset after its last MCU: later bytes are removed. None: scans are copied unchanged
 
-    What stands between segments goes, and so do all metadata behind the first scan under COLOR and STRIP.
+    Bytes between segments are removed, and under COLOR and STRIP all metadata after the first scan.
     """
     reader, code, scans = MarkerReader(stream), SOI, 0
     yield stream.read(2), None
@@ -204,13 +204,13 @@ def reduced(
 
 
 def _scan_data(stream: ByteStream, end: int | None) -> Iterator[bytes]:
-    """Take the data of a scan up to the marker that ends it, and yield those before the offset `end`."""
+    """Take the data of a scan up to the marker that ends it. Yield the bytes before offset `end`."""
     for piece in entropy_coded(stream):
         yield piece if end is None else piece[: max(0, len(piece) - max(0, stream.offset - end))]
 
 
 def _number_of_lines(reader: MarkerReader) -> bytes:
-    """Take the DNL segment that may follow a first scan (T.81 B.2.5); it is needed where the frame has no height."""
+    """Return the DNL segment if one follows the first scan (T.81 B.2.5). It is needed if the frame has no height."""
     if reader.stream.peek(2) != bytes([0xFF, DNL]):
         return b""
     reader.next_marker(end_allowed=True)
@@ -218,17 +218,17 @@ def _number_of_lines(reader: MarkerReader) -> bytes:
 
 
 def size_without_metadata(source: Readable, policy: Metadata) -> int:
-    """Return about how many bytes `without_metadata` would yield, at most a few too many: nothing is decoded."""
+    """Return about how many bytes `without_metadata` would yield, without decoding: at most a few too many."""
     return sum(len(piece) for piece, _ in reduced(ByteStream(source.chunks()), SegmentReducer(policy)))
 
 
 def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
-    """Yield a file reduced to what `policy` (COLOR or STRIP) keeps. No sample changes.
+    """Yield a file reduced by `policy` (COLOR or STRIP). No sample changes.
 
-    notices  receives what changes how the picture is shown, and what followed it; complete after the last piece
+    notices  receives removals that change how the picture is shown, and trailing data; complete after the last piece
 
-    Under COLOR the pictures that an index (MPF) lists are reduced likewise; else what follows the first one goes.
-    Raises FormatError, LimitError and UnsupportedError before the first piece.
+    Under COLOR the pictures that an index (MPF) lists are reduced, too; otherwise all data after the first one are
+    removed. Raise FormatError, LimitError and UnsupportedError before the first piece.
     """
     first = SegmentReducer(policy)
     header = read_header(ByteStream(source.chunks()), policy)
@@ -238,10 +238,10 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
         size += len(piece)
         segments += [] if segment is None else [segment]
     index = mpf.index_of(segments) if policy is Metadata.COLOR else None
-    further = None if index is None else FurtherPictures(source, index, end, header.frame.blocks_per_row)
-    notices += [*first.notices(), *(further.notices if further else ())]
-    notices += removed_behind(source.size - end - (further.source_size if further else 0))
-    kept = segments if further is None else further.head(segments)
+    additional = None if index is None else AdditionalPictures(source, index, end, header.frame.blocks_per_row)
+    notices += [*first.notices(), *(additional.notices if additional else ())]
+    notices += removed_behind(source.size - end - (additional.source_size if additional else 0))
+    kept = segments if additional is None else additional.head(segments)
     size += sum(len(segment.data) + 4 for segment in kept) - sum(len(segment.data) + 4 for segment in segments)
     left, written = {segment.offset: segment for segment in kept}, 0
     for piece, segment in reduced(ByteStream(source.chunks()), SegmentReducer(policy), ends):
@@ -249,10 +249,10 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
             segment = left.get(segment.offset)
             if segment is None:
                 continue
-            if further is not None and mpf.is_index(segment):
-                segment = Segment(APP2, further.index(size, written + 4))
+            if additional is not None and mpf.is_index(segment):
+                segment = Segment(APP2, additional.index(size, written + 4))
             piece = writer.segment(segment.marker, segment.data)
         written += len(piece)
         yield piece
-    if further is not None:
-        yield from further.pieces()
+    if additional is not None:
+        yield from additional.pieces()

@@ -1,10 +1,10 @@
-"""The smallest JPEG with given coefficients: sequential, or progressive with a script made for the image."""
+"""Search for the smallest JPEG with given coefficients: sequential, or progressive with a script for the image."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from compressor.jpeg.coefficient_spool import SpooledRows
-from compressor.jpeg.encoder import Row, Sequential, Statistics
-from compressor.jpeg.frame import COMPONENTS_MAX, Frame, Scan
+from compressor.jpeg.encoder import Sequential, Statistics
+from compressor.jpeg.frame import COMPONENTS_MAX, Frame, Row, Scan
 from compressor.jpeg.progressive import (
     AC_APPENDED,
     DC_APPENDED,
@@ -18,42 +18,42 @@ from compressor.jpeg.progressive import (
     dc_scan,
 )
 from compressor.jpeg.tables import Codes, optimal_codes
-from compressor.jpeg.writer import huffman, scan_header, sequential_scan
+from compressor.jpeg.writer import dht, sequential_scan, sos
 from compressor.spool import Spool
 
-# What is tried, as by mozjpeg (jpeg_search_progression in jcparam.c): how many bits of a coefficient come later, and
-# after which coefficient the first bits go on in a scan of their own. And what it does not: later bits for what comes
-# after the first coefficients only.
+# Candidates are those of mozjpeg (jpeg_search_progression in jcparam.c): how many bits of a coefficient are refined
+# later, and after which coefficient the first bits continue in another scan. Beyond mozjpeg, the first coefficients may
+# be sent exactly, and only the others refined (EXACT_SPLITS).
 AL_MAX_FIRST, AL_MAX_OTHERS = 3, 2
 SPLITS = (2, 5, 8, 12, 18)
 EXACT_SPLITS = (2, 5)
-SAMPLED_BLOCKS = 1 << 13  # about so many, in rows spread over the image, decide on the script
-SAMPLED_BLOCKS_FEW = 1 << 12  # where few scripts are tried
+SAMPLED_BLOCKS = 1 << 13  # approximate sample, in rows spread over the image, that decides on the script
+SAMPLED_BLOCKS_DEFAULTS = 1 << 12  # if only default plans are tried
 SAMPLED_ROWS = 512  # at most: each costs a call, however narrow the image
-# By about so many, in rows as above, codes are made where few scripts are tried. All blocks would save another 0.1 % of
-# 9 MP and 0.05 % of 16 MP, in a tenth more time.
+# The approximate sample, in rows as above, from which codes are made if only default plans are tried. All blocks would
+# save another 0.1 % of 9 MP and 0.05 % of 16 MP, in a tenth more time.
 COUNTED_BLOCKS = 1 << 16
 SCANS_MAX = COMPONENTS_MAX * (3 + AL_MAX_FIRST)
 
-Way = tuple[Scan, ...]  # to send the AC coefficients of a component
-Coding = Sequence[tuple[Scan, Specs]]  # the scans of a file in their order, each with its Huffman tables
+AcScanPlan = tuple[Scan, ...]  # scans that send all AC coefficients of a component
+Coding = Sequence[tuple[Scan, Specs]]  # the scans of a file in order, each with its Huffman tables
 
 
-def ways_of(c: int, depth: int) -> list[Way]:
-    """All that are tried for a component, with up to `depth` bits of each coefficient later."""
-    ways: list[Way] = []
+def ac_scan_plans(c: int, depth: int) -> list[AcScanPlan]:
+    """Return all candidates for a component, with up to `depth` refined bits of each coefficient."""
+    plans: list[AcScanPlan] = []
     for al in range(depth + 1):
         later = tuple(ac_scan(c, 1, 63, ah, ah - 1) for ah in range(al, 0, -1))
-        ways.append((ac_scan(c, 1, 63, 0, al), *later))
-        ways += [(ac_scan(c, 1, k, 0, al), ac_scan(c, k + 1, 63, 0, al), *later) for k in SPLITS]
+        plans.append((ac_scan(c, 1, 63, 0, al), *later))
+        plans += [(ac_scan(c, 1, k, 0, al), ac_scan(c, k + 1, 63, 0, al), *later) for k in SPLITS]
         for k in EXACT_SPLITS if al else ():
             later = tuple(ac_scan(c, k + 1, 63, ah, ah - 1) for ah in range(al, 0, -1))
-            ways.append((ac_scan(c, 1, k, 0, 0), ac_scan(c, k + 1, 63, 0, al), *later))
-    return ways
+            plans.append((ac_scan(c, 1, k, 0, 0), ac_scan(c, k + 1, 63, 0, al), *later))
+    return plans
 
 
-def few_ways_of(c: int) -> list[Way]:
-    """Four that are within 0.1 % of all, for any component: they serve smooth ones, busy ones, and what is between."""
+def default_scan_plans(c: int) -> list[AcScanPlan]:
+    """Return four plans that are within 0.1 % of all, for any component: smooth, detailed, or in between."""
     return [
         (ac_scan(c, 1, 2, 0, 0), ac_scan(c, 3, 63, 0, 2), ac_scan(c, 3, 63, 2, 1), ac_scan(c, 3, 63, 1, 0)),
         (ac_scan(c, 1, 2, 0, 0), ac_scan(c, 3, 63, 0, 0)),
@@ -63,35 +63,44 @@ def few_ways_of(c: int) -> list[Way]:
 
 
 class Script:
-    """The scans that are tried, and the choice among them."""
+    """The candidates of a progressive script.
 
-    def __init__(self, frame: Frame, few: bool = False) -> None:
+    defaults_only  only `default_scan_plans` are tried
+    scans          all scans of the candidates
+    """
+
+    def __init__(self, frame: Frame, defaults_only: bool = False) -> None:
         count = len(frame.components)
-        self._dc: list[Way] = [(dc_scan(count),)]
+        self._dc: list[tuple[Scan, ...]] = [(dc_scan(count),)]
         if count > 1:
             self._dc.append(tuple(dc_alone(c) for c in range(count)))
-        self._ac = [few_ways_of(c) if few else ways_of(c, AL_MAX_OTHERS if c else AL_MAX_FIRST) for c in range(count)]
-        self.scans = list(dict.fromkeys(scan for ways in [self._dc, *self._ac] for way in ways for scan in way))
+        self._ac = [
+            default_scan_plans(c) if defaults_only else ac_scan_plans(c, AL_MAX_OTHERS if c else AL_MAX_FIRST)
+            for c in range(count)
+        ]
+        self.scans = list(dict.fromkeys(scan for plans in [self._dc, *self._ac] for plan in plans for scan in plan))
 
     def choose(self, bits: dict[Scan, float]) -> list[Scan]:
-        """Those that take least, component by component, in the order in which they can be sent."""
-        ways = [min(ways, key=lambda way: sum(bits[scan] for scan in way)) for ways in [self._dc, *self._ac]]
-        return sorted((scan for way in ways for scan in way), key=lambda scan: (scan.ss > 0, bool(scan.ah), -scan.ah))
+        """Return the scans that take the fewest bits, component by component, in an order in which they can be sent."""
+        plans = [min(plans, key=lambda plan: sum(bits[scan] for scan in plan)) for plans in [self._dc, *self._ac]]
+        return sorted(
+            (scan for plan in plans for scan in plan), key=lambda scan: (scan.ss > 0, bool(scan.ah), -scan.ah)
+        )
 
 
 def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics, share: float) -> float:
-    """What the one scan of a sequential frame takes with its tables and header, where that share was counted."""
+    """Return the bits of a sequential frame's scan with its tables and header, of which `share` was counted."""
     bits = 0
     for c, th in enumerate(codes.selector):
         for tc, appended in ((0, DC_APPENDED), (1, AC_APPENDED & 15)):
             bits += coded_bits(statistics.counts[c, tc], codes.specs[tc, th], appended)
-    return bits / share + 8 * len(huffman(codes.specs) + scan_header(frame, sequential_scan(codes)))
+    return bits / share + 8 * len(dht(codes.specs) + sos(frame, sequential_scan(codes)))
 
 
 def counted(
     frame: Frame, scans: list[Scan], rows: Iterable[tuple[Row, Masks]], statistics: Statistics | None = None
 ) -> Counts:
-    """The symbols of all scans, and of a sequential one where `statistics` are asked for."""
+    """Count the symbols of all scans, and those of a sequential one in `statistics`."""
     counts = Counts(frame, scans)
     for row, masks in rows:
         counts.add(row, masks)
@@ -101,22 +110,24 @@ def counted(
     return counts
 
 
-def few_lead_to(frame: Frame, coding: Coding) -> bool:
-    """Whether a search among few scripts can end with the scans of `coding`, whatever the coefficients."""
+def defaults_lead_to(frame: Frame, coding: Coding) -> bool:
+    """Return whether a search among the default plans could result in the scans of `coding` for some coefficients."""
     scans = [scan for scan, _ in coding]
-    known = Script(frame, few=True).scans
+    known = Script(frame, defaults_only=True).scans
     return (len(scans) == 1 and scans[0].se == 63) or all(scan in known for scan in scans)
 
 
-class Smallest:
-    """Coefficient rows → spool → statistics of what is tried → bytes of the smallest.
+class ScanSearch:
+    """Encoding of coefficient rows by the smallest candidate: rows are spooled, symbols counted, and the winner
+    encoded.
 
-    spool   makes one; two are used
-    packed  as for SpooledRows
-    few     scripts are tried, by a smaller sample: the search takes a fixed time, much of that of a small image
-    coding  of a source with these coefficients. Where few scripts lead to the very same, it is a result of such a
-            search and stays as it is: all scripts are for other sources
-    codes   of the sequential scan; None where the frame is progressive
+    spool          creates a spool; two are used
+    packed         as in SpooledRows
+    defaults_only  try only default plans, by a smaller sample: the search takes a fixed time, which is long for a small
+                   image
+    coding         of a source with these coefficients. If the search among default plans finds the same, the source is
+                   the result of such a search and is kept. Only other sources are searched among all plans
+    codes          of the sequential scan; None if the frame is progressive
     """
 
     codes: Codes | None = None
@@ -127,39 +138,45 @@ class Smallest:
         rows: Iterable[Row],
         spool: Callable[[], Spool],
         packed: Callable[[memoryview], object] = lambda data: None,
-        few: bool = False,
+        defaults_only: bool = False,
         coding: Coding = (),
     ) -> None:
-        self._frame, self._rows, self._make, self._few, self._coding = frame, rows, spool, few, list(coding)
+        self._frame, self._rows, self._make_spool, self._defaults_only, self._coding = (
+            frame,
+            rows,
+            spool,
+            defaults_only,
+            list(coding),
+        )
         self._spooled = SpooledRows(frame, spool, packed)
         self._scans: dict[Scan, Specs] = {}
 
     def prepare(self) -> None:
-        """Spool all rows and decide."""
+        """Spool all rows and search."""
         for row in self._rows:
             self._spooled.add(row)
-            del row  # the last one would stay while others are counted
+            del row  # the last one would stay in memory while others are counted
         self._spooled.finish()
-        if self._coding and few_lead_to(self._frame, self._coding):
-            self._search(few=True)
+        if self._coding and defaults_lead_to(self._frame, self._coding):
+            self._search(defaults_only=True)
             if self._found() == self._coding:
                 return
-        self._search(self._few)
+        self._search(self._defaults_only)
 
     def _found(self) -> list[tuple[Scan, Specs]]:
-        """The coding that was decided on."""
+        """Return the coding that was chosen."""
         if self.codes is not None:
             return [(sequential_scan(self.codes), self.codes.specs)]
         return list(self._scans.items())
 
-    def _search(self, few: bool) -> None:
-        """Decide by some rows, spread over the image; then count all of them, or more."""
+    def _search(self, defaults_only: bool) -> None:
+        """Choose by some rows, spread over the image; then count all of them, or more."""
         frame, spooled = self._frame, self._spooled
         self.codes, self._scans = None, {}
-        blocks = SAMPLED_BLOCKS_FEW if few else SAMPLED_BLOCKS
+        blocks = SAMPLED_BLOCKS_DEFAULTS if defaults_only else SAMPLED_BLOCKS
         step = max(1, spooled.count * frame.blocks_per_row // blocks, -(-spooled.count // SAMPLED_ROWS))
         share = -(-spooled.count // step) / spooled.count
-        script, statistics = Script(frame, few), Statistics(frame)
+        script, statistics = Script(frame, defaults_only), Statistics(frame)
         counts = counted(frame, script.scans, spooled.masked(step), statistics)
         bits = counts.bits(share)
         chosen = script.choose(bits)
@@ -168,24 +185,25 @@ class Smallest:
             self.codes = codes if step == 1 else self._sequential_codes()
             return
         if step > 1:
-            step = max(1, spooled.count * frame.blocks_per_row // COUNTED_BLOCKS) if few else 1
+            step = max(1, spooled.count * frame.blocks_per_row // COUNTED_BLOCKS) if defaults_only else 1
             counts = counted(frame, chosen, spooled.masked(step))
             if step > 1:
                 counts.admit_all()
         self._scans = {scan: counts.specs(scan)[0] for scan in chosen}
 
     def _sequential_codes(self) -> Codes:
+        """Return the best codes for all rows."""
         statistics = Statistics(self._frame)
         for row in self._spooled.rows():
             statistics.add(row)
         return optimal_codes(statistics.counts)
 
     def body(self) -> Iterator[memoryview]:
-        """The entropy-coded data; of a progressive frame all scans with their tables and headers."""
+        """Yield the entropy-coded data; of a progressive frame all scans with their tables and headers."""
         if self.codes is not None:
             yield from Sequential(self._frame, self.codes).code_rows(self._spooled.rows())
             return
-        progressive = Progressive(self._frame, self._scans, self._make())
+        progressive = Progressive(self._frame, self._scans, self._make_spool())
         progressive.add(self._spooled.masked())
         self._spooled.close()
         yield from progressive.chunks()

@@ -1,8 +1,8 @@
-"""Reading a JPEG in several scans, progressive or not, one MCU row at a time (T.81 A.2, G): all scans in lockstep.
+"""Reading of JPEGs with several scans, progressive or not, one MCU row at a time (T.81 A.2, G): all scans in lockstep.
 
-Every scan holds its part of every MCU row, so a row needs all scans. Each gets a reader of its own, with a small window
-on the file; a row is made by letting them add their parts in the order of the file. What is held is a row and a
-window a scan, whatever the height. The file must be there as a whole.
+Each scan contains a part of each MCU row, so a row needs all scans. Each scan has a reader of its own, with a small
+window on the file. The readers add their parts of a row in the order of the file. Only a row and a window for each scan
+are held, whatever the height. The whole file must be available.
 
 scans = Scans(spool, header)
 for row in scans.rows(): ...
@@ -16,51 +16,52 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.jpeg.frame import Component, Header, Scan
-from compressor.jpeg.headers import STANDARD_HUFFMAN, Parser
+from compressor.jpeg.frame import STANDARD_HUFFMAN, Component, Header, Row, Scan
+from compressor.jpeg.headers import Parser
 from compressor.jpeg.markers import NO_EOI, entropy_coded
 from compressor.jpeg.reader import WINDOW, EntropyReader
 from compressor.kernels import huffman_decode, progressive
 from compressor.spool import Readable
 from compressor.t81 import EOI, SOS
 
-# Encoders write up to a dozen scans, four components with every bit in a scan of its own fewer than 100; a window is
-# held for each. libjpeg-turbo has no limit, but for 500 where the application asks for one (TJFLAG_LIMITSCANS).
+# Encoders write up to a dozen scans. Four components with every bit in a scan of its own are fewer than 100. A window
+# is held for each. libjpeg-turbo has no limit, or one of 500 if the application requests it (TJFLAG_LIMITSCANS).
 SCANS_MAX = 100
-# Coefficients of a block that all scans together may visit: each of them 16 times. All bits one by one is 14 times.
+# Coefficients of a block that all scans together may visit: each 16 times. Sending all bits one by one takes 14.
 VISITS_MAX = 64 * 16
-# What all scans together may take, in visits of a block by a scan (3 ns and less), a line of blocks counting as many as
-# the call for it takes: so much, and more the longer the file is. DC takes a bit of each block, so a byte has room for
-# at most 8 blocks, and encoders visit each block about ten times. 1 MB may thus take a second; libjpeg takes minutes.
+# The work of all scans together is limited, in visits of a block by a scan (3 ns or less). Each line of blocks adds the
+# cost of a call. The limit grows with the size of the file: DC takes a bit of each block, so a byte has room for at
+# most 8 blocks, and encoders visit each block about ten times. Thus 1 MB may take a second, where libjpeg takes
+# minutes.
 WORK_MAX = 1 << 27
 WORK_PER_BYTE = 192
 LINE_WORK = 800
 AL_MAX = 13  # T.81 has no limit; this one is libjpeg's (start_pass_phuff_decoder in jdphuff.c)
-# Of the windows of all scans together, a window being what `EntropyReader` holds of the file.
+# Bytes of the windows of all scans together. A window is the part of the file that `EntropyReader` holds.
 WINDOWS_BYTES = 1 << 18
 WINDOW_BYTES_MIN, WINDOW_BYTES_MAX, MARKS = 1 << 11, 1 << 14, 256
 SEARCH_BYTES = 1 << 16
 
-# Peak bytes of the reader of one scan without its window: marks, tables, objects.
+# Peak bytes of one scan's reader without its window: marks, tables, objects.
 SCAN_BYTES = huffman_decode.PAD + 16 * MARKS + (8 << 10)
 SEQUENTIAL_TABLES_BYTES = 8 * (4 << huffman_decode.BITS)
 
 
 def window_bytes(scans: int) -> int:
-    """Of a scan in a file of so many."""
+    """Return the window of each scan in a file with `scans` scans."""
     return min(WINDOW_BYTES_MAX, max(WINDOW_BYTES_MIN, WINDOWS_BYTES // scans))
 
 
-def memory_bytes(header: Header) -> int:
-    """Peak bytes of all readers together, as many as there may be: the header does not say how many scans follow.
-    A window is there three times: read, cut out, destuffed."""
+def scan_readers_bytes(header: Header) -> int:
+    """Return the peak bytes of the largest possible number of readers: the header does not give the number of scans.
+    A window exists three times: read, cut out, destuffed."""
     if header.process == "progressive":
         return 3 * WINDOWS_BYTES + SCANS_MAX * SCAN_BYTES
     return len(header.frame.components) * (3 * WINDOW_BYTES_MAX + SCAN_BYTES + SEQUENTIAL_TABLES_BYTES)
 
 
 class ProgressiveReader(EntropyReader):
-    """The same for a scan of a progressive frame; rows must hold what earlier scans left."""
+    """A decoder of one scan of a progressive frame. Rows must hold the coefficients of earlier scans."""
 
     _decode = staticmethod(progressive.decode_units)
     _lookup_bits = progressive.BITS
@@ -90,36 +91,36 @@ class ProgressiveReader(EntropyReader):
         return tables_of(scan, True)
 
     def _build(self, bits: NDArray[np.uint8], key: tuple[int, int], n: int) -> None:
-        progressive.build_table(bits, self._kind, self._al, n, self._huffval, self._lookup, self._limits)
+        progressive.build_progressive_table(bits, self._kind, self._al, n, self._huffval, self._lookup, self._limits)
 
 
 def tables_of(scan: Scan, is_progressive: bool) -> list[tuple[int, int]]:
-    """(Tc, Th) of the Huffman tables that a scan uses; DC refinements have none (G.1.2.1.2)."""
+    """Return (Tc, Th) of the Huffman tables that a scan uses; DC refinements have none (G.1.2.1.2)."""
     dc = {(0, td) for _, td, _ in scan.components} if not is_progressive or (scan.ss == 0 and not scan.ah) else set()
     ac = {(1, ta) for _, _, ta in scan.components} if not is_progressive or scan.ss else set()
     return sorted(dc | ac)
 
 
-def windows(spool: Readable, start: int, count: int) -> Iterator[bytes]:
-    """A spool's bytes from `start` on."""
+def chunks_from(spool: Readable, start: int, count: int) -> Iterator[bytes]:
+    """Yield the bytes of a spool from `start` on, `count` at a time."""
     while chunk := spool.read(start, count):
         start += len(chunk)
         yield chunk
 
 
 class Scans:
-    """All scans of a file: found and checked when made, decoded by `rows`.
+    """All scans of a file. They are found and checked by the constructor, and decoded by `rows`.
 
-    headers  one a scan: the header with that scan, the tables and the restart interval in force there, and the offset
-    end      offset of what follows the image; without an EOI marker, known when all rows have been read
-    lacking  which coefficients the scans never send or never refine to the last bit, for people; "" for a complete file
+    headers  for each scan: the header with that scan, its tables, restart interval and offset
+    end      offset after the image; without an EOI marker, known when all rows have been read
+    lacking  coefficients that the scans never send or never refine to the last bit, for people; "" for a complete file
 
-    ends     whether `header.scan_ends` is to be filled
+    hold     called with the bytes of metadata that are held
+    ends     whether `header.scan_ends` is filled
 
-    Completes `header`: the height where a DNL segment gives it, the tables that came between scans, `trailing`,
-    `notices` (which grow while rows are read).
-    Components that share a Tq but not the table behind it get one each. Raises FormatError, and LimitError for more
-    scans than are taken.
+    `header` is completed: the height if a DNL segment gives it, tables between scans, `trailing`, `notices` (which grow
+    while rows are read). Components that share a Tq but not the table that it meant get one each. Raise FormatError,
+    and LimitError for too many scans.
     """
 
     def __init__(
@@ -135,9 +136,9 @@ class Scans:
         self._spool, self._hold, self._ends = spool, hold, ends
         self._header = header
         self._is_progressive = header.process == "progressive"
-        self._parser = Parser(ByteStream(windows(spool, 0, SEARCH_BYTES)), header.policy)
+        self._parser = Parser(ByteStream(chunks_from(spool, 0, SEARCH_BYTES)), header.policy)
         self._parser.stream.read(2)  # SOI
-        # Bits that are still to come of each coefficient, -1 before its first scan (coef_bits in jdphuff.c).
+        # Bits of each coefficient that are still missing, -1 before its first scan (coef_bits in jdphuff.c).
         self._missing = [[-1] * 64 for _ in header.frame.components]
         self._visits = [0] * len(header.frame.components)
         self._tables: dict[int, NDArray[np.uint16]] = {}
@@ -147,12 +148,13 @@ class Scans:
         self.lacking = ""
         self._find()
 
-    # --- the walk along the markers
+    # --- finding scans
 
     def _find(self) -> None:
+        """Find and check all scans."""
         parser, header = self._parser, self._header
         parser.read_until(SOS)
-        parser.segments.clear()  # the header has them, and what was to be noticed there
+        parser.segments.clear()  # the header has these and the notices
         parser.notices.clear()
         parser.stream.hold = self._hold
         parser.in_head = False
@@ -166,7 +168,7 @@ class Scans:
                     break
                 scan = self._scan_header()
             except FormatError:
-                # All MCUs are there: what comes instead of EOI is no part of the image.
+                # All MCUs are complete: bytes instead of EOI are not part of the image.
                 if not complete or header.dnl:
                     raise
                 segments, notices, parser.garbage_bytes = known
@@ -180,18 +182,19 @@ class Scans:
         header.notices.extend(parser.notices)
         header.trailing.extend(parser.segments)
         if self._bogus:
-            # libjpeg goes on as well, with a warning (JWRN_BOGUS_PROGRESSION in jdphuff.c).
-            header.notices.append(f"{self._bogus} scans refine coefficients in an order that is not that of T.81")
+            # libjpeg continues as well, with a warning (JWRN_BOGUS_PROGRESSION in jdphuff.c).
+            header.notices.append(f"{self._bogus} scans refine coefficients in an order that T.81 does not allow")
         self._name_tables()
 
     def _scan_header(self) -> Scan:
+        """Read the scan header of an SOS marker that has been taken."""
         parser = self._parser
         if parser.frame is None:
             parser.fail("a scan before any frame header")
         return parser.process_sos(parser.frame)
 
     def _pass_scan(self, scan: Scan) -> None:
-        """Take a scan and pass over its data; behind the first one also the number of lines."""
+        """Add a scan and skip its data; after the first one, also read the number of lines if it is missing."""
         parser, header = self._parser, self._header
         self._take_scan(scan)
         start = parser.stream.offset
@@ -204,6 +207,7 @@ class Scans:
         self._check_size(start, end)
 
     def _take_scan(self, scan: Scan) -> None:
+        """Check a scan and add its header."""
         parser, frame = self._parser, self._header.frame
         number = len(self.headers) + 1
         if number > SCANS_MAX:
@@ -217,11 +221,11 @@ class Scans:
             if self._visits[index] > VISITS_MAX:
                 raise LimitError(f"JPEG: its scans visit more than {VISITS_MAX} coefficients a block")
             if index not in self._tables:
-                # That in force at a component's first scan is the component's, as in libjpeg (latch_quant_tables).
+                # A component has the table that is current at its first scan, as in libjpeg (latch_quant_tables).
                 self._tables[index] = parser.quantization_table(frame.components[index])
             if not self._is_progressive:
                 if self._missing[index][0] == 0:  # libjpeg would mix the two: it does not clear the blocks
-                    parser.fail(f"component {frame.components[index].id} comes a second time")
+                    parser.fail(f"component {frame.components[index].id} is in a second scan")
                 self._missing[index] = [0] * 64
         standard = {} if self._is_progressive else STANDARD_HUFFMAN
         huffman = {key: parser.huffman_table(key, standard) for key in tables_of(scan, self._is_progressive)}
@@ -236,11 +240,12 @@ class Scans:
         )
 
     def _check_progression(self, scan: Scan) -> None:
-        """Refuse what libjpeg refuses (JERR_BAD_PROGRESSION in jdphuff.c), count what it warns of."""
+        """Reject parameters that libjpeg rejects (JERR_BAD_PROGRESSION in jdphuff.c), and count those that it warns
+        about."""
         ss, se, ah, al = scan.ss, scan.se, scan.ah, scan.al
         alone = len(scan.components) == 1
         if (se != 0 if ss == 0 else se < ss or se > 63 or not alone) or (ah and al != ah - 1) or al > AL_MAX:
-            self._parser.fail(f"Ss {ss}, Se {se}, Ah {ah}, Al {al} and {len(scan.components)} components do not go")
+            self._parser.fail(f"Ss {ss}, Se {se}, Ah {ah}, Al {al} and {len(scan.components)} components do not match")
         bogus = False
         for index, _, _ in scan.components:
             missing = self._missing[index]
@@ -251,8 +256,8 @@ class Scans:
         self._bogus += bogus
 
     def _check_size(self, start: int, end: int) -> None:
-        """Whether the data of the scan just taken can be all of it, a bit of DC for each block, and what it makes us
-        do is in proportion."""
+        """Check that the last scan's data can be complete, with a bit of DC for each block, and that its work is in
+        proportion to the file."""
         scan, frame = self.headers[-1].scan, self._header.frame
         if len(scan.components) == 1:
             across, lines = frame.blocks(scan.components[0][0])
@@ -268,7 +273,7 @@ class Scans:
             raise LimitError(f"JPEG: its scans visit too many blocks for a file of {self._spool.size} bytes")
 
     def _check_complete(self, cut_off: bool) -> None:
-        """Find what the scans leave out. In a file without EOI that is an error: scans are missing."""
+        """Find missing coefficients and bits. In a file without EOI they are an error: scans are missing."""
         lacking = []
         for component, missing in zip(self._header.frame.components, self._missing, strict=True):
             if cut_off and any(missing):
@@ -282,10 +287,10 @@ class Scans:
         self.lacking = " and ".join(lacking)
 
     def _name_tables(self) -> None:
-        """Give the header the tables that the components have."""
+        """Set the header's tables to those of the components."""
         header, frame = self._header, self._header.frame
         if len(self._tables) < len(frame.components):
-            return  # a component never comes
+            return  # a component has no scan
         tables = [self._tables[index] for index in range(len(frame.components))]
         by_name = {component.tq: table for component, table in zip(frame.components, tables, strict=True)}
         same = all((by_name[c.tq] == table).all() for c, table in zip(frame.components, tables, strict=True))
@@ -298,8 +303,8 @@ class Scans:
 
     # --- the rows
 
-    def rows(self) -> Iterator[NDArray[np.int16]]:
-        """Coefficient rows from top to bottom, the array reused for each, as `reader.read_rows` gives them."""
+    def rows(self) -> Iterator[Row]:
+        """Yield coefficient rows from top to bottom; the array is reused for each."""
         frame = self._header.frame
         readers = [self._reader(number, header) for number, header in enumerate(self.headers, 1)]
         row = np.zeros((frame.blocks_per_row, 64), np.int16)
@@ -311,15 +316,16 @@ class Scans:
                 raise FormatError("JPEG", "SOS", None, f"a DC coefficient in MCU row {number} is too large")
             yield row
         if self._ends:
-            self._header.scan_ends += [reader.offset_behind() for reader in readers]
+            self._header.scan_ends += [reader.end_offset() for reader in readers]
         if NO_EOI in self._header.notices:
-            self.end = readers.pop().offset_behind()
+            self.end = readers.pop().end_offset()
         for reader in readers:
             reader.finish()
 
     def _reader(self, number: int, header: Header) -> EntropyReader:
+        """Return a reader of a scan; `number` counts from 1."""
         size = window_bytes(len(self.headers))
-        stream = ByteStream(windows(self._spool, header.offset, size), start=header.offset)
+        stream = ByteStream(chunks_from(self._spool, header.offset, size), start=header.offset)
         kind = ProgressiveReader if self._is_progressive else EntropyReader
         return kind(
             stream,
@@ -330,6 +336,6 @@ class Scans:
         )
 
 
-def read_scans(spool: Readable, header: Header) -> Iterator[NDArray[np.int16]]:
-    """The coefficient rows of a file in any number of scans that is in `spool` as a whole."""
+def read_scans(spool: Readable, header: Header) -> Iterator[Row]:
+    """Yield the coefficient rows of a whole file in `spool`, with any number of scans."""
     return Scans(spool, header).rows()

@@ -1,14 +1,15 @@
-"""Huffman codes for images that are coded in one pass, before their symbols can be counted.
+"""Static Huffman codes for images that are encoded in one pass, before their symbols can be counted.
 
-Trained by `python -m benchmarks codes` on photographs of several cameras, with the quantization of `perceptual`. On
-Kodak's other half they cost 2.1 % over the images' own codes at equal SSIMULACRA2, and Annex K's 5.4 %. Every symbol of
-an 8-bit sequential JPEG has a code, and DC has one for category 12 beside, which no samples make but coefficients of a
-file may.
+They were trained by `python -m benchmarks train_huffman` on photographs of several cameras, with the quantization of
+`perceptual`. On the other half of Kodak's set they cost 2.1 % over the images' own codes at equal SSIMULACRA2, where
+Annex K's cost 5.4 %. Every symbol of an 8-bit sequential JPEG has a code. DC also has one for category 12, which
+samples can't cause, but a file's coefficients can.
 """
 
 from functools import cache
 
-from compressor.jpeg.tables import Codes, HuffmanSpec, with_one_more
+from compressor.jpeg.frame import HuffmanSpec
+from compressor.jpeg.tables import Codes, append_symbol
 from compressor.t81 import SSSS_DC_MAX
 
 DISTANCES = (0.4, 0.8, 1.6, 3.2, 6.4)
@@ -78,19 +79,20 @@ TABLES = (
 )
 
 
-@cache  # as are their arrays
+@cache  # their arrays are cached with them
 def _codes(number: int, components: int) -> Codes:
+    """Return the codes of TABLES[number]."""
     pairs = [bytes.fromhex(table) for table in TABLES[number]]
     specs: dict[tuple[int, int], HuffmanSpec] = {
         (tc, th): (pairs[2 * tc + th][:16], pairs[2 * tc + th][16:])
         for th in range(min(2, components))
         for tc in (0, 1)
     }
-    specs |= {key: with_one_more(spec, SSSS_DC_MAX + 1) for key, spec in specs.items() if key[0] == 0}
+    specs |= {key: append_symbol(spec, SSSS_DC_MAX + 1) for key, spec in specs.items() if key[0] == 0}
     return Codes(specs, tuple(min(c, 1) for c in range(components)))
 
 
 def codes_for(distance: float, components: int) -> Codes:
-    """Those trained nearest to a distance: one pair for luma, one for chroma."""
+    """Return the codes that were trained nearest to a distance: one pair for luma, one for chroma."""
     ratios = [max(distance / other, other / distance) for other in DISTANCES]
     return _codes(ratios.index(min(ratios)), components)

@@ -1,9 +1,9 @@
-"""Marker segments of a sequential or progressive JPEG (T.81 Annex B), written from the model in `frame`."""
+"""Writing of marker segments of sequential and progressive JPEGs (T.81 Annex B) from the model in `frame`."""
 
 from collections.abc import Iterable, Mapping
 
-from compressor.jpeg.frame import Component, Frame, Scan, Segment
-from compressor.jpeg.tables import Codes, HuffmanSpec, Table
+from compressor.jpeg.frame import Component, Frame, HuffmanSpec, Scan, Segment
+from compressor.jpeg.tables import Codes, Table
 from compressor.t81 import DHT, DQT, SOF0, SOF1, SOF2, SOI, SOS
 
 END_OF_IMAGE = b"\xff\xd9"
@@ -11,7 +11,7 @@ SAMPLING = {"444": (1, 1), "422": (2, 1), "420": (2, 2)}
 
 
 def frame_for(width: int, height: int, channels: int, subsampling: str) -> Frame:
-    """The frame of an image that comes as pixels: grey, or YCbCr; each component has its own quantization table."""
+    """Return the frame of an image from pixels: grey, or YCbCr; each component has its own quantization table."""
     if channels == 1:
         return Frame(width, height, (Component(1, 1, 1, 0),))
     h, v = SAMPLING[subsampling]
@@ -19,12 +19,12 @@ def frame_for(width: int, height: int, channels: int, subsampling: str) -> Frame
 
 
 def segment(marker: int, data: bytes) -> bytes:
-    """Marker, length, data (B.1.1.4)."""
+    """Return a marker segment: marker, length, data (B.1.1.4)."""
     return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, "big") + data
 
 
-def quantization(tables: Mapping[int, Table]) -> bytes:
-    """DQT (B.2.4.1); 16-bit elements only where a table needs them."""
+def dqt(tables: Mapping[int, Table]) -> bytes:
+    """Return DQT (B.2.4.1), with 16-bit elements only if a table needs them."""
     data = b""
     for tq, table in sorted(tables.items()):
         wide = int(table.max()) > 255
@@ -32,8 +32,8 @@ def quantization(tables: Mapping[int, Table]) -> bytes:
     return segment(DQT, data)
 
 
-def frame_header(frame: Frame, tables: Mapping[int, Table], progressive: bool) -> bytes:
-    """SOF (B.2.2): progressive, or baseline, or extended sequential where a quantization table has elements over
+def sof(frame: Frame, tables: Mapping[int, Table], progressive: bool) -> bytes:
+    """Return SOF (B.2.2): progressive, or baseline, or extended sequential if a quantization table has elements over
     8 bits."""
     marker = SOF1 if any(int(table.max()) > 255 for table in tables.values()) else SOF0
     marker = SOF2 if progressive else marker
@@ -44,13 +44,13 @@ def frame_header(frame: Frame, tables: Mapping[int, Table], progressive: bool) -
     return segment(marker, data)
 
 
-def huffman(specs: Mapping[tuple[int, int], HuffmanSpec]) -> bytes:
-    """DHT (B.2.4.2), all tables in one segment."""
+def dht(specs: Mapping[tuple[int, int], HuffmanSpec]) -> bytes:
+    """Return DHT (B.2.4.2), all tables in one segment."""
     return segment(DHT, b"".join(bytes([tc << 4 | th]) + bits + values for (tc, th), (bits, values) in specs.items()))
 
 
-def scan_header(frame: Frame, scan: Scan) -> bytes:
-    """SOS (B.2.3)."""
+def sos(frame: Frame, scan: Scan) -> bytes:
+    """Return SOS (B.2.3)."""
     data = bytes([len(scan.components)])
     for index, td, ta in scan.components:
         data += bytes([frame.components[index].id, td << 4 | ta])
@@ -58,20 +58,20 @@ def scan_header(frame: Frame, scan: Scan) -> bytes:
 
 
 def sequential_scan(codes: Codes) -> Scan:
-    """The one interleaved scan of a sequential frame."""
+    """Return the one interleaved scan of a sequential frame."""
     return Scan(tuple((index, th, th) for index, th in enumerate(codes.selector)))
 
 
-def head(frame: Frame, tables: Mapping[int, Table], codes: Codes | None, segments: Iterable[Segment]) -> bytes:
-    """All that stands before the entropy-coded data of a sequential frame; without codes all of a progressive one
-    that stands before its scans."""
-    scan = () if codes is None else (huffman(codes.specs), scan_header(frame, sequential_scan(codes)))
+def header(frame: Frame, tables: Mapping[int, Table], codes: Codes | None, segments: Iterable[Segment]) -> bytes:
+    """Return all bytes before the entropy-coded data of a sequential frame or, if `codes` is None, before the scans of
+    a progressive one."""
+    scan = () if codes is None else (dht(codes.specs), sos(frame, sequential_scan(codes)))
     return b"".join(
         [
             bytes([0xFF, SOI]),
             *(segment(kept.marker, kept.data) for kept in segments),
-            quantization(tables),
-            frame_header(frame, tables, codes is None),
+            dqt(tables),
+            sof(frame, tables, codes is None),
             *scan,
         ]
     )

@@ -1,6 +1,6 @@
-"""Quantization tables with zeros, against Table B.4: libjpeg multiplies by them, so the coefficients count as 0.
+"""Quantization tables with zeros, which Table B.4 forbids. libjpeg multiplies by them, so the coefficients count as 0.
 
-What is written has a step in their place, and coefficients of 0 under it: a legal file with the same pixels.
+In the output, each zero is replaced by a step and its coefficients by 0: a valid file with the same pixels.
 """
 
 from collections.abc import Iterator
@@ -8,15 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.jpeg.frame import Header
-
-Row = NDArray[np.int16]
+from compressor.jpeg.frame import Header, Row
 
 
 def without_zero_steps(rows: Iterator[Row], header: Header) -> Iterator[Row]:
-    """Return rows in which what a zero multiplies is 0, and give the header's tables steps in place of zeros.
+    """Return the rows with coefficients of zero steps cleared, and replace the zeros in the header's tables.
 
-    The new steps are as large as the largest of their table, so that the source does not pass for a finer one.
+    The new steps are equal to the largest of their table, so that the source is not taken for a finer one.
     """
     zeros = {tq: table == 0 for tq, table in header.quantization.items()}
     used = {component.tq for component in header.frame.components}
@@ -25,7 +23,7 @@ def without_zero_steps(rows: Iterator[Row], header: Header) -> Iterator[Row]:
             table = header.quantization[tq]
             header.quantization[tq] = np.where(zeros[tq], int(table.max()) or 255, table).astype(np.uint16)
             problem = f"quantization table {tq} has {np.count_nonzero(zeros[tq])} zeros"
-            header.notices.append(f"{problem}: what they multiply does not show and counts as 0")
+            header.notices.append(f"{problem}: the coefficients that they multiply count as 0")
         else:
             used.remove(tq)
     masks = [(index, zeros[c.tq]) for index, c in enumerate(header.frame.components) if c.tq in used & zeros.keys()]
@@ -33,6 +31,7 @@ def without_zero_steps(rows: Iterator[Row], header: Header) -> Iterator[Row]:
 
 
 def _cleared(rows: Iterator[Row], header: Header, masks: list[tuple[int, NDArray[np.bool_]]]) -> Iterator[Row]:
+    """Yield the rows with the coefficients of each (component, mask) cleared, in place."""
     layout = header.frame.layout.tolist()
     for row in rows:
         for index, mask in masks:

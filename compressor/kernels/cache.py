@@ -1,12 +1,12 @@
-"""Where compiled kernels are kept, and for which CPU they are compiled.
+"""The cache of compiled kernels: its directory, and the CPU that kernels are compiled for.
 
-Numba's own cache has three traps: it does not see that a function changed because another file did, its folder is
-named after the path of the source, and a directory that can't be written fails the import even where everything is
-in it already. So our kernels get a locator of their own (only ours: other Numba functions of the process keep theirs):
+Numba's own cache has three traps. It does not notice that a function changed because another file did. Its folder is
+named after the path of the source. And a directory that can't be written to fails the import, even if everything is
+cached already. So our kernels have a locator of their own; other Numba functions of the process keep theirs:
 
-    <root>/<digest>/…              digest of every file that kernels are made of, Numba's version and its safety mode
+    <root>/<digest>/…              digest of every file that kernels depend on, Numba's version and bounds checking
     root                           $COMPRESSOR_CACHE_DIR, $NUMBA_CACHE_DIR, or `compressor` in the XDG cache directory
-    <tmp>/compressor-<uid>/<digest>  instead, where the root can't be written; begins as links to what the root has
+    <tmp>/compressor-<uid>/<digest>  if the root can't be written to; begins as links to the root's files
 
 A container image carries a *baked* cache, `$COMPRESSOR_BAKED_CACHE/<digest>`, filled once for each of `BAKED_CPUS`.
 Kernels are compiled for the best of these that this CPU can run, with COMPRESSOR_CPU=host for this very CPU. Loading a
@@ -29,21 +29,21 @@ from numba.core import caching, config, dispatcher
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE.parent
 
-# What the x86-64 psABI's levels 2 and 3 need, as /proc/cpuinfo spells it.
+# Features that the x86-64 psABI requires for levels 2 and 3, as /proc/cpuinfo spells them.
 V2_FLAGS = {"cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"}
 V3_FLAGS = frozenset(V2_FLAGS | {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"})
 
-# CPUs in LLVM's words, the best first. The last one runs anywhere.
+# CPUs by LLVM's names, the best first. Code for the last one runs anywhere.
 X86_64_V3 = "x86-64-v3"
 BAKED_CPUS = {"x86_64": (X86_64_V3, "generic")}.get(platform.machine(), ("generic",))
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where kernels are kept and what for.
+class CachePlace:
+    """The directory of cached kernels, and their CPU.
 
-    directory  None: nowhere, they are compiled in every process
-    cpu        one of BAKED_CPUS; None: the CPU of this machine, with all that it has
+    directory  None: no cache, kernels are compiled in every process
+    cpu        one of BAKED_CPUS; None: the CPU of this machine, with all its features
     """
 
     directory: Path | None
@@ -51,7 +51,7 @@ class Place:
 
 
 def digest(sources: Path = SOURCES) -> str:
-    """Sixteen hex digits that differ where a compiled kernel might: any kernel file, t81.py, Numba, bounds checks."""
+    """Return 16 hex digits that change with any input of the compiler: kernel files, t81.py, Numba, bounds checking."""
     sha = hashlib.sha256(f"{numba.__version__} boundscheck={bool(config.BOUNDSCHECK)}".encode())
     for path in (sources / "t81.py", *sorted((sources / "kernels").rglob("*.py"))):
         content = path.read_bytes()
@@ -61,7 +61,7 @@ def digest(sources: Path = SOURCES) -> str:
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """Flags of the first CPU that Linux lists; none where it does not say."""
+    """Return the flags of the first CPU that Linux lists; none if it lists none."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:
@@ -70,12 +70,12 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
 
 
 def baked_cpu(flags: frozenset[str]) -> str:
-    """The best of BAKED_CPUS that a CPU with these flags can run."""
+    """Return the best of BAKED_CPUS that a CPU with these flags can run."""
     return next(cpu for cpu in BAKED_CPUS if cpu != X86_64_V3 or flags >= V3_FLAGS)
 
 
 def writable(directory: Path) -> bool:
-    """Make the directory if need be, and see whether a file can be written there."""
+    """Create the directory if needed, and return whether a file can be written there."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=directory).close()
@@ -85,7 +85,7 @@ def writable(directory: Path) -> bool:
 
 
 def private_tmp() -> Path | None:
-    """A directory for temporary files that nobody else could have put code into, the same in every process."""
+    """Return a temporary directory that no other user can have written to, the same one in every process."""
     for base in (os.environ.get("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm"):
         if not base:
             continue
@@ -99,19 +99,19 @@ def private_tmp() -> Path | None:
 
 
 def linked(source: Path, directory: Path) -> Path:
-    """A writable stand-in for `source`: links to its files, which Numba replaces by files where it writes."""
+    """Fill `directory` with links to the files of `source` and return it. Where Numba writes, it replaces the link."""
     for path in source.rglob("*"):
         link = directory / path.relative_to(source)
         if path.is_dir() or os.path.lexists(link):
             continue
         link.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):  # another process was faster
+        with contextlib.suppress(FileExistsError):  # another process created it first
             link.symlink_to(path)
     return directory
 
 
 def at(root: Path | None, key: str) -> Path | None:
-    """The directory for `key`: below root, else in a temporary directory, else root's as it is, else None."""
+    """Return a directory for `key`: below root, else a temporary one, else root's read-only one, else None."""
     kept = root / key if root is not None else None
     if kept is not None and writable(kept):
         return kept
@@ -122,7 +122,7 @@ def at(root: Path | None, key: str) -> Path | None:
 
 
 def root_of_user() -> Path | None:
-    """Where caches belong when no image brought one; None for a user without a home."""
+    """Return the root of the user's cache; None for a user without a home."""
     given = os.environ.get("COMPRESSOR_CACHE_DIR") or os.environ.get("NUMBA_CACHE_DIR")
     if given:
         return Path(given).absolute()
@@ -130,7 +130,7 @@ def root_of_user() -> Path | None:
     return base / "compressor" if base.is_absolute() else None
 
 
-def choose(key: str) -> Place:
+def choose(key: str) -> CachePlace:
     """Decide from the environment and the CPU.
 
     By default kernels are compiled for one of BAKED_CPUS, never for all that the CPU has: what the tests have run is
@@ -144,12 +144,12 @@ def choose(key: str) -> Place:
     if baked and cpu is not None:
         kept = Path(baked).absolute() / key
         if kept.is_dir() or writable(kept):
-            return Place(at(kept.parent, key), cpu)
-    return Place(at(root_of_user(), key), cpu)
+            return CachePlace(at(kept.parent, key), cpu)
+    return CachePlace(at(root_of_user(), key), cpu)
 
 
 class Locator(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):
-    """Sends our kernels to the place that was chosen, and leaves every other function to Numba's own locators."""
+    """A locator of our kernels' cache. Every other function is left to Numba's own locators."""
 
     directory: Path | None = None
 
@@ -158,12 +158,12 @@ class Locator(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):
         self._lineno = py_func.__code__.co_firstlineno
 
     def get_cache_path(self) -> str:
-        """Below the digest, which stands for the contents; so the path that the package is installed at is free."""
+        """Return a path below the digest of the contents, so that the package may be installed at any path."""
         assert self.directory is not None
         return str(self.directory / Path(self._py_file).resolve().relative_to(HERE).parent)
 
     def ensure_cache_path(self) -> None:
-        """A directory that is only read is good enough: what is needed is in it."""
+        """Create the directory. One that can only be read from is accepted: it holds the kernels already."""
         try:
             super().ensure_cache_path()
         except OSError:
@@ -178,11 +178,13 @@ class Locator(caching._SourceFileBackedLocatorMixin, caching._CacheLocator):
         return found
 
 
-def prepare(numba_was_there: bool = False) -> Place:
-    """Tell Numba where our kernels are and what CPU they are for. Called once, before any kernel is imported.
+def prepare(numba_was_imported: bool = False) -> CachePlace:
+    """Configure Numba for our cache and its CPU. Called once, before any kernel is imported.
 
-    The settings are made in this process only: in its environment they would reach children that may not have us.
-    numba_was_there  the application has used Numba before us; its code generator then keeps the CPU that it has.
+    The settings are those of this process only: environment variables would reach child processes, which may not have
+    this package.
+
+    numba_was_imported  the application has used Numba before; its code generator then keeps the CPU it was made for
     """
     place = choose(digest())
     Locator.directory = place.directory
@@ -192,15 +194,15 @@ def prepare(numba_was_there: bool = False) -> Place:
         config.CACHE_LOCATOR_CLASSES = f"{own},{others}"
     if place.directory is None:
         _uncached_below(HERE)
-    if place.cpu is not None and config.CPU_NAME is None and not numba_was_there:
-        # The features in so many words: none beyond the name's. Without that Numba adds all that this machine has
-        # (AVX-512, say), and the code would die on a CPU of that name which lacks them.
+    if place.cpu is not None and config.CPU_NAME is None and not numba_was_imported:
+        # An explicit feature list, empty: the CPU's own and no others. By default Numba adds every feature of this
+        # machine (AVX-512, for example), and the code would crash on a CPU of that name without them.
         config.CPU_NAME, config.CPU_FEATURES = place.cpu, ""
     return place
 
 
 def _uncached_below(directory: Path) -> None:
-    """Let our kernels compile without a cache: with no directory at all, Numba would refuse to define them."""
+    """Let our kernels compile without a cache. Without any directory, Numba would refuse to define them."""
     enable = dispatcher.Dispatcher.enable_caching
 
     def enable_caching(self: Any) -> None:

@@ -21,14 +21,14 @@ PIXELS = types.Array(types.uint8, 2, "C", readonly=True)
 
 
 def times(builder, x, factor):
-    """floor(x * factor), 0 < factor < 1, for uint16 lanes; LLVM makes one pmulhuw of it."""
+    """Return floor(x * factor), 0 < factor < 1, for uint16 lanes. LLVM makes one pmulhuw of it."""
     count = x.type.count
     product = builder.mul(builder.zext(x, vector(I32, count)), splat(I32, count, round(factor * 65536)))
     return builder.trunc(builder.lshr(product, splat(I32, count, 16)), vector(I16, count))
 
 
 def mix(builder, rgb, row):
-    """Row 0, 1, 2 (Y, Cb, Cr) of the matrix times Q8 red, green and blue, rounded to Q4.
+    """Return row 0, 1, 2 (Y, Cb, Cr) of the matrix times Q8 red, green and blue, rounded to Q4.
 
     The sums stay inside 16 bits: Y in 0 .. 65280, from which 128 is taken as a flip of the sign bit; Cb and Cr in
     -32640 .. 32640. Each product is floored, half a unit too low on average: `bias` puts the means back.
@@ -50,7 +50,7 @@ def mix(builder, rgb, row):
 
 
 def channels(context, builder, array_type, array, index):
-    """Red, green and blue of the 32 pixels from flat `index` on, as int16 0..255."""
+    """Load red, green and blue of the 32 pixels from flat `index` on, as int16 0..255."""
     packed = load(context, builder, array_type, array, index, I8, 3 * LANES)
     return [
         builder.zext(shuffle(builder, packed, packed, range(c, 3 * LANES, 3)), vector(I16, LANES)) for c in range(3)
@@ -63,7 +63,7 @@ def shifted(builder, rgb, bits):
 
 @intrinsic
 def ycc444_lanes(typing, rgb, index, y, cb, cr, to):
-    """32 RGB pixels at flat rgb[index] → 32 samples each of Y, Cb, Cr at flat [to]."""
+    """Convert 32 RGB pixels at flat rgb[index] to 32 samples each of Y, Cb, Cr at flat [to]."""
 
     def codegen(context, builder, signature, a):
         q8 = shifted(builder, channels(context, builder, signature.args[0], a[0], a[1]), 8)
@@ -76,7 +76,7 @@ def ycc444_lanes(typing, rgb, index, y, cb, cr, to):
 
 @intrinsic
 def ycc420_lanes(typing, rgb, upper, lower, y, y_upper, y_lower, cb, cr, to):
-    """Two rows of 32 RGB pixels → 2 x 32 Y samples and 16 of Cb and Cr, the means of 2 x 2 pixels."""
+    """Convert two rows of 32 RGB pixels to 2 x 32 Y samples and 16 each of Cb and Cr, the means of 2 x 2 pixels."""
 
     def codegen(context, builder, signature, a):
         rows = [channels(context, builder, signature.args[0], a[0], index) for index in (a[1], a[2])]
@@ -96,8 +96,8 @@ def ycc420_lanes(typing, rgb, upper, lower, y, y_upper, y_lower, cb, cr, to):
 
 
 @intrinsic
-def grey_lanes(typing, grey, index, y, to):
-    """32 grey pixels → 32 Y samples."""
+def ycc400_lanes(typing, grey, index, y, to):
+    """Convert 32 grey pixels to 32 Y samples."""
 
     def codegen(context, builder, signature, a):
         packed = load(context, builder, signature.args[0], a[0], a[1], I8, LANES)
@@ -111,7 +111,7 @@ def grey_lanes(typing, grey, index, y, to):
 
 @njit(nogil=True, boundscheck=False)
 def _replicate(pixels, row, x, width, channel_count, tail, to):
-    """Copy the pixels of `row` from `x` on to tail[to:], the last one again and again up to 32 (T.81 A.2.4)."""
+    """Copy the pixels of `row` from `x` on to tail[to:], and repeat the last one up to 32 (T.81 A.2.4)."""
     for i in range(LANES):
         source = min(x + i, width - 1) * channel_count
         for c in range(channel_count):
@@ -126,7 +126,7 @@ def _replicate(pixels, row, x, width, channel_count, tail, to):
     cache=True,
 )
 def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
-    """One segment of one MCU row of pixels → its sample planes, padded by the last row and column (T.81 A.2.4).
+    """Convert a segment of an MCU row of pixels to sample planes, padded by the last row and column (T.81 A.2.4).
 
     pixels         (rows, width * channel_count) uint8: grey or RGB
     row, x         first pixel row of the MCU row; first pixel of the segment, a multiple of 32
@@ -146,12 +146,12 @@ def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
         to, to_below, to_chroma = r * stride, (r + v - 1) * stride, (r // v) * chroma_stride
         if channel_count == 1:
             for i in range(0, whole, LANES):
-                grey_lanes(pixels, at + i, y, to + i)
+                ycc400_lanes(pixels, at + i, y, to + i)
         elif h == 1:
             for i in range(0, whole, LANES):
                 ycc444_lanes(pixels, at + 3 * i, y, cb, cr, to + i)
         else:
-            # 4:2:2 reads each row as both of its rows: the mean of a row with itself is the row.
+            # 4:2:2 reads each row twice: the mean of a row with itself is the row.
             for i in range(0, whole, LANES):
                 ycc420_lanes(
                     pixels, at + 3 * i, below + 3 * i, y, to + i, to_below + i, cb, cr, to_chroma + (i >> 1)
@@ -160,7 +160,7 @@ def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
             _replicate(pixels, upper, x + i, width, channel_count, tail, 0)
             _replicate(pixels, lower, x + i, width, channel_count, tail, 96)
             if channel_count == 1:
-                grey_lanes(tail, 0, y, to + i)
+                ycc400_lanes(tail, 0, y, to + i)
             elif h == 1:
                 ycc444_lanes(tail, 0, y, cb, cr, to + i)
             else:
@@ -173,7 +173,7 @@ def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
     cache=True,
 )
 def flatten(pixels, background, out):
-    """Put pixels with alpha on a background.
+    """Blend pixels with alpha onto a background.
 
         out = round((pixel * alpha + background * (255 - alpha)) / 255)
 

@@ -1,9 +1,9 @@
 """The forward DCT (T.81 A.3.3) of sample planes, two 8x8 blocks a step.
 
-The transform is the scaled one of Arai, Agui and Nakajima (Trans. IEICE E71, 1988): 5 multiplications for 8 samples,
-its outputs off by known factors (`SCALE`) which quantization takes in. They stay in the order they are made in, [u][v]:
-horizontal frequency u first. In single-precision floats, what they round away is below 2^-11 of S (measured: 2^-12.9
-for noise, 2^-11.9 for samples that are all lowest or highest).
+The transform is the scaled one of Arai, Agui and Nakajima (Trans. IEICE E71, 1988): 5 multiplications for 8 samples.
+Its outputs are scaled by known factors (`SCALE`), which quantization divides out. They are stored in the order in
+which they are computed, [u][v]: horizontal frequency u first. In single-precision floats, the rounding error is below
+2^-11 of S (measured: 2^-12.9 for noise, 2^-11.9 for samples that are all lowest or highest).
 """
 
 import numpy as np
@@ -13,16 +13,16 @@ from numba.extending import intrinsic
 from compressor.kernels.lanes import F32, I16, I32, I64, ir, load, shuffle, splat, store, vector
 from compressor.t81 import ZIGZAG
 
-# Output k of the scaled transform is cos(k pi / 16) * sqrt(2) times too large (1 for k = 0), and all are times sqrt(8).
+# Output k of the scaled transform is cos(k pi / 16) * sqrt(2) times too large (1 for k = 0), and all are sqrt(8) times.
 AAN_SCALE = np.array([1.0] + [np.cos(k * np.pi / 16) * np.sqrt(2) for k in range(1, 8)])
-# [u][v]: how many times too large all outputs are. 16: the samples are Q11.4. 8: sqrt(8) for each dimension.
+# [u][v]: how many times too large the outputs are. 16: the samples are Q11.4. 8: sqrt(8) for each dimension.
 SCALE = (np.outer(AAN_SCALE, AAN_SCALE) * 8 * 16).ravel()
 # The place of zig-zag coefficient k in [u][v].
 TRANSPOSED = ZIGZAG % 8 * 8 + ZIGZAG // 8
 
 
 def _transform(builder, d):
-    """Eight vectors → eight vectors, each lane by itself."""
+    """Transform eight vectors to eight vectors, each lane by itself."""
     add, sub = builder.fadd, builder.fsub
 
     def times(x, k):
@@ -42,7 +42,7 @@ def _transform(builder, d):
 
 
 def transpose(builder, rows):
-    """8x8 transpose in 24 two-input shuffles."""
+    """Transpose 8x8 in 24 two-input shuffles."""
     for low, high, step in (
         ((0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15), 1),
         ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15), 2),
@@ -57,7 +57,7 @@ def transpose(builder, rows):
 
 
 def _samples(context, builder, array_type, array, index, stride):
-    """The eight lines of a block as float vectors."""
+    """Load the eight lines of a block as float vectors."""
     rows = []
     for r in range(8):
         at = builder.add(index, builder.mul(stride, ir.Constant(I64, r)))
@@ -66,8 +66,8 @@ def _samples(context, builder, array_type, array, index, stride):
     return rows
 
 
-def _side_by_side(count):
-    """Code for `count` adjacent blocks whose stages take turns."""
+def _interleaved_blocks(count):
+    """Return code for `count` adjacent blocks whose stages are interleaved."""
 
     def codegen(context, builder, signature, a):
         def each(base, step):
@@ -86,27 +86,27 @@ def _side_by_side(count):
 
 @intrinsic
 def fdct_one(typing, plane, index, stride, out, to):
-    """The block at flat plane[index] → 64 coefficients, [u][v] and SCALE times too large, at flat out[to].
+    """Transform the block at flat plane[index] to 64 coefficients, [u][v] and SCALE times too large, at flat out[to].
 
     plane  int16 Q11.4, `stride` samples a line
     out    float32
     """
-    return types.void(plane, types.intp, types.intp, out, types.intp), _side_by_side(1)
+    return types.void(plane, types.intp, types.intp, out, types.intp), _interleaved_blocks(1)
 
 
 @intrinsic
 def fdct_two(typing, plane, index, stride, out, to):
-    """`fdct_one` of two adjacent blocks.
+    """Transform two adjacent blocks as `fdct_one` does.
 
-    One alone waits for its own results most of the time: 29 ns a block with quantization, 22 in pairs, no less in
+    A single one waits for its own results most of the time: 29 ns a block with quantization, 22 ns in pairs, no less in
     threes and fours.
     """
-    return types.void(plane, types.intp, types.intp, out, types.intp), _side_by_side(2)
+    return types.void(plane, types.intp, types.intp, out, types.intp), _interleaved_blocks(2)
 
 
 @njit("void(i2[:, ::1], i8, i8, f4[:, ::1], i8)", nogil=True, cache=True)
 def fdct(plane, line, blocks, out, first):
-    """A line of blocks.
+    """Transform a line of blocks.
 
     plane  (lines, stride) int16 Q11.4; the blocks' first line is `line`, stride >= 8 * blocks
     out    (n, 64) float32, [u][v], SCALE times too large; filled from block `first` on

@@ -1,16 +1,17 @@
-"""Luma samples at the end of the range may go beyond it: decoders clamp them, and coefficients become smaller.
+"""Deringing: luma samples at the ends of the range are moved beyond it, which makes coefficients smaller.
 
-Black on white needs high frequencies to keep the white even. What overshoots 255 is shown as 255, so that white may be
-anything from 255 on, and black anything up to 0. (The idea is Kornel Lesinski's, in mozjpeg: jcdctmgr.c,
-preprocess_deringing, which bends runs of white by splines.) Here the samples are sought whose coefficients have the
-least sum of magnitudes in quantization steps, by turns as in projections onto convex sets:
+Black on white needs high frequencies to keep the white even. Decoders clamp samples: any value from 255 on is shown as
+white, and any value up to 0 as black. (The idea is Kornel Lesinski's, in mozjpeg: jcdctmgr.c, preprocess_deringing,
+which bends runs of white by splines.) This kernel searches for the samples whose coefficients have the least sum of
+magnitudes in quantization steps. It iterates, as in projections onto convex sets:
 
-    all AC coefficients are drawn towards zero by a share of their step
+    all AC coefficients are shrunk towards zero by a share of their step
     samples follow, nearly twice as far, but only within their bounds; all that are not extreme stay
 
-Shares fall, since large ones come near the goal and small ones hit it. Bounds are LIMIT beyond the range: an eighth of
-a picture, which decoders make of DC alone, must not fade. Where DC's step is 1, no mean may leave the range, so that
-its category stays within T.81's table F.1. For AC, table F.2 is kept where all steps are 2 or more.
+The share falls from one iteration to the next: large ones approach the goal quickly, small ones reach it exactly.
+Bounds are LIMIT beyond the range, so that a picture at an eighth of its size, which decoders make of DC alone, does
+not fade. If DC's step is 1, no block's mean may leave the range, so that its category stays within T.81's Table F.1.
+For AC, Table F.2 is met if all steps are 2 or more.
 """
 
 import numpy as np
@@ -24,9 +25,9 @@ f32 = np.float32
 U = np.uint64
 ALL = U(0xFFFFFFFFFFFFFFFF)
 WHITE, BLACK = 2032, -2048  # 255 and 0 in Q11.4, level-shifted
-ROUNDS = 8  # what rounds to 255 or to 0 counts as such
+HALF_SAMPLE = 8  # in Q11.4: values that round to 255 or to 0 count as white or black
 LIMIT = f32(64 * 16)
-TURNS = 16
+ITERATIONS = 16
 LAST_SHARE, MORE_AT_FIRST = 0.25, 3  # of a step: from nearly 1 down to a quarter
 RELAXATION = f32(1.9)  # below 2, where it would not converge
 # [k][i]: the orthonormal DCT-II (T.81 A.3.3), and its transpose.
@@ -37,8 +38,9 @@ INVERSE = DCT.T.astype(np.float32).ravel()
 
 
 def shrinkage(table: np.ndarray) -> np.ndarray:
-    """(64,) float32, [v][u]: what the last turn takes from coefficients of Q11.4 samples; [0]: how far the mean of a
-    block may leave the range. Zeros where no sample may move.
+    """Return (64,) float32, [v][u]: how much the last iteration subtracts from coefficients of Q11.4 samples.
+
+    At [0] it is how far the mean of a block may leave the range. All are zero if no sample may move.
 
     table  (64,) uint16, luma's Q in zig-zag order as DQT carries it
     """
@@ -51,7 +53,7 @@ def shrinkage(table: np.ndarray) -> np.ndarray:
 
 @intrinsic
 def below_mask(typing, plane, index, stride, least):
-    """Bitmask of the samples less than `least` of the block at flat plane[index], the first one lowest."""
+    """Return a bitmask of the samples less than `least` of the block at flat plane[index], the first one lowest."""
 
     def codegen(context, builder, signature, a):
         rows = []
@@ -72,7 +74,7 @@ def below_mask(typing, plane, index, stride, least):
 
 @intrinsic
 def weighted_rows(typing, weights, at, rows, out):
-    """sum over l of weights[at + l] * rows[8 l : 8 l + 8] → out[at : at + 8], flat float32 arrays."""
+    """Compute out[at : at + 8] = sum over l of weights[at + l] * rows[8 l : 8 l + 8], flat float32 arrays."""
 
     def codegen(context, builder, signature, a):
         total = ir.Constant(vector(F32, 8), None)
@@ -89,14 +91,14 @@ def weighted_rows(typing, weights, at, rows, out):
 
 @njit(nogil=True)
 def _product(a, b, out):
-    """Of two 8x8 matrices."""
+    """Multiply two 8x8 matrices."""
     for at in range(0, 64, 8):
         weighted_rows(a, at, b, out)
 
 
 @njit(nogil=True, error_model="numpy")
 def _bounds(plane, line, x, bright, dark, beyond, scratch):
-    """Samples of a block, the least and the most that each may become → scratch[0], [1], [2].
+    """Write the samples of a block, and the least and the most that each may become, to scratch[0], [1], [2].
 
     beyond  how far the mean may leave the range
     """
@@ -120,8 +122,8 @@ def _bounds(plane, line, x, bright, dark, beyond, scratch):
 
 
 @njit(nogil=True)
-def _turn(shrink, share, scratch):
-    """One turn: scratch[0] moves within scratch[1] and [2]; [3] to [6] are worked in."""
+def _iteration(shrink, share, scratch):
+    """Move the samples in scratch[0] once, within the bounds in scratch[1] and [2]; [3] to [6] are scratch."""
     sample, low, high, half, made = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     _product(scratch[5], sample, half)
     _product(half, scratch[6], made)
@@ -141,26 +143,27 @@ def _turn(shrink, share, scratch):
 
 @njit("void(i2[:, ::1], i8, i8, i8, f4[::1], f4[:, ::1])", nogil=True, cache=True)
 def dering(plane, line, first, blocks, shrink, scratch):
-    """Some of a line of blocks, in place: up to 10 µs for each.
+    """Dering some of a line of blocks, in place. A block takes up to 10 µs.
 
     plane          (lines, stride) int16 Q11.4, BLACK to WHITE; the blocks' first line is `line`
-    first, blocks  which, and how many from there on
+    first, blocks  the first of them, and how many
     shrink         (64,) float32 of `shrinkage`
     scratch        (7, 64) float32
 
-    Blocks without extreme samples stay as they are, and those that are all black or all white.
+    Blocks without extreme samples stay as they are, and so do blocks that are all black or all white.
     """
     stride = plane.shape[1]
     for i in range(64):
         scratch[5, i], scratch[6, i] = FORWARD[i], INVERSE[i]
     for block in range(first, first + blocks):
         at = line * stride + 8 * block
-        bright = ~below_mask(plane, at, stride, WHITE - ROUNDS)
-        dark = below_mask(plane, at, stride, BLACK + ROUNDS + 1)
+        bright = ~below_mask(plane, at, stride, WHITE - HALF_SAMPLE)
+        dark = below_mask(plane, at, stride, BLACK + HALF_SAMPLE + 1)
         if bright | dark == U(0) or bright == ALL or dark == ALL:
             continue
         _bounds(plane, line, 8 * block, bright, dark, shrink[0], scratch)
-        for turn in range(TURNS):
-            _turn(shrink, f32(TURNS + MORE_AT_FIRST * (TURNS - 1 - turn)) / f32(TURNS), scratch)
+        for n in range(ITERATIONS):
+            share = f32(ITERATIONS + MORE_AT_FIRST * (ITERATIONS - 1 - n)) / f32(ITERATIONS)
+            _iteration(shrink, share, scratch)
         for i in range(64):
             plane[line + i // 8, 8 * block + i % 8] = np.int16(np.rint(scratch[0, i]))

@@ -1,15 +1,15 @@
-"""The Huffman code for given counts (T.81 K.2): a progressive image takes a dozen."""
+"""Huffman codes for given symbol counts (T.81 K.2). A progressive image needs a dozen."""
 
 import numpy as np
 from numba import njit, types
 
 CODE_LENGTH_MAX = 16
-RESERVED = 256  # with a count of 1: takes the code of ones only, which no symbol may have
+RESERVED = 256  # with a count of 1: takes the code of all ones, which no symbol may have
 
 
 @njit(nogil=True)
 def _rarest(left, symbols, count_of):
-    """Where among the `left` first of `symbols` the rarest is; among equals the highest."""
+    """Return the index of the rarest among the first `left` of `symbols`; among equals, of the highest symbol."""
     best = 0
     for at in range(1, left):
         here, least = count_of[symbols[at]], count_of[symbols[best]]
@@ -20,7 +20,7 @@ def _rarest(left, symbols, count_of):
 
 @njit(nogil=True)
 def _merge(counts, sizes, symbols):
-    """Figure K.1: how long the code of each symbol is."""
+    """Compute the code length of each symbol (Figure K.1)."""
     count_of, others = np.zeros(257, np.int64), np.full(257, -1, np.int64)
     count_of[:256] = counts
     count_of[RESERVED] = 1
@@ -37,7 +37,7 @@ def _merge(counts, sizes, symbols):
         left -= 1
         symbols[at] = symbols[left]
         second = symbols[_rarest(left, symbols, count_of)]
-        # The tree keeps the name of its rarer half.
+        # The merged tree is named after its rarer half.
         for to in range(left):
             if symbols[to] == second:
                 symbols[to] = first
@@ -56,7 +56,7 @@ def _merge(counts, sizes, symbols):
 
 @njit(nogil=True)
 def _limit(lengths):
-    """Figure K.3: shorten codes over 16 bits in pairs, at the cost of lengthening a shorter one."""
+    """Shorten codes over 16 bits in pairs, at the cost of lengthening a shorter one (Figure K.3)."""
     for length in range(lengths.shape[0] - 1, CODE_LENGTH_MAX, -1):
         while lengths[length] > 0:
             shorter = length - 2
@@ -70,13 +70,13 @@ def _limit(lengths):
 
 @njit(types.int64(types.int64[::1], types.uint8[::1], types.uint8[::1]), nogil=True, cache=True)
 def best_code(counts, bits, huffval):
-    """The code of least total length that has no code over 16 bits and none of ones only.
+    """Build the code of least total length that has no code over 16 bits and none of all ones.
 
     counts   (256,) int64, how often each symbol occurs
     bits     (16,) uint8: out: BITS
     huffval  (256,) uint8: out: HUFFVAL
 
-    Returns how many symbols there are.
+    Return the number of symbols.
     """
     sizes, symbols = np.empty(257, np.int64), np.empty(257, np.int64)
     _merge(counts, sizes, symbols)
@@ -91,7 +91,7 @@ def best_code(counts, bits, huffval):
     lengths[longest] -= 1  # the reserved symbol's
     for length in range(CODE_LENGTH_MAX):
         bits[length] = lengths[length + 1]
-    # Figure K.4: by the length before the limit, then by symbol.
+    # Figure K.4: sorted by the length before the limit, then by symbol.
     found, length = 0, 1
     count = np.count_nonzero(sizes[:RESERVED])
     while found < count:

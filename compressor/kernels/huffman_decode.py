@@ -1,11 +1,11 @@
-"""Entropy-coded bytes to coefficients: sequential Huffman decoding (T.81 F.2.2), in two passes over a small buffer.
+"""Sequential Huffman decoding (T.81 F.2.2): entropy-coded bytes to coefficients, in two passes over a small buffer.
 
-`destuff` takes the zero bytes after 0xFF out and notes where restart markers stood, so that `decode_mcus` reads its
-bits with plain 64-bit loads. Both stop wherever the bytes at hand stop and go on later: chunks may have any size.
+`destuff` removes the zero bytes after 0xFF and records the positions of restart markers, so that `decode_mcus` reads
+bits with plain 64-bit loads. Both stop where the available bytes end and resume later: chunks may have any size.
 
 Memory safety: a block takes at most 27 + 63 * 26 bits, an MCU at most ten blocks, so one that starts inside the data
-ends less than PAD bytes behind it. `decode_mcus` lets it, looks afterwards, and takes the MCU back if it went too far:
-one comparison an MCU instead of one a symbol. `data` must have PAD bytes more than `state[END]` ever says.
+ends less than PAD bytes after it. `decode_mcus` checks only when an MCU is decoded, and discards it if it went too far:
+one comparison an MCU instead of one a symbol. `data` must always have PAD bytes more than `state[END]`.
 """
 
 import numpy as np
@@ -16,46 +16,56 @@ from compressor.t81 import RST0, RST7, SSSS_AC_MAX, SSSS_DC_MAX
 
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 
-# Functions that kernels here are made of. They allocate nothing, but Numba would count references to each array at
-# every call (ten locked additions a block); `_nrt` forbids that: 29 -> 18 ms for 9.4 MP; `inline="always"` 47 ms.
+# Options of functions that are called by kernels. These allocate nothing, but Numba would count references to each
+# array at every call (ten locked additions a block). `_nrt` turns that off: 29 -> 18 ms for 9.4 MP. With
+# `inline="always"` it is 47 ms.
 INLINED = {"forceinline": True, "_nrt": False}
 
-BITS = 11  # of the first look-up
+BITS = 11  # of the first lookup
 PAD = 2560
 
 DC_MAX = 2047  # twice what 8-bit samples can make (A.3.3); more is damage, and could overflow
 
-# An entry of a look-up table, int32: value << 16 | run << 8 | length. `length` counts the code and its appended bits.
-# Runs that lead out of any block stand for what is not a coefficient:
+# An entry of a lookup table, int32: value << 16 | run << 8 | length. `length` counts the code and its additional bits.
+# Runs that lead out of any block mark entries that are not coefficients:
 RUN_EOB = 64
-RUN_LONG = 127  # more than BITS bits: `length` is that of the code alone and `value` the symbol, or 0 where unknown
+RUN_LONG = 127  # more than BITS bits: `length` is that of the code alone and `value` the symbol, or 0 if unknown
 
 # state: int64 (STATE,)
-POSITION = 0  # in bits, of the next code in `data`; where a call failed, of what is at fault
+POSITION = 0  # in bits, of the next code in `data`; after a failed call, of the faulty code
 END = 1  # in bytes, of the data
-CLOSED = 2  # 1: nothing comes after `END`
-MCU = 3  # index of the next one in its row
-MCUS = 4  # in a row
+CLOSED = 2  # 1: no data will follow `END`
+MCU = 3  # index of the next MCU in its row
+MCUS = 4  # MCUs in a row
 INTERVAL = 5  # restart interval Ri in MCUs; 0: none
 UNTIL_RESTART = 6  # MCUs until the next restart marker
-RESTART = 7  # number of the restart marker that comes next, 0..7
-MARK = 8  # index of the mark that comes next in `marks`
-MARKS = 9  # how many `marks` there are
-SURPLUS = 10  # bytes that were skipped, since they belonged to no MCU
+RESTART = 7  # number of the next restart marker, 0..7
+MARK = 8  # index in `marks` of the next restart marker
+MARKS = 9  # number of restart markers in `marks`
+SURPLUS = 10  # bytes that were skipped because they belonged to no MCU
 PRED = 11  # .. 14: DC predictions
 KEPT = 15  # .. 18: DC predictions at the start of the MCU
 STATE = 19
 
-# What decode_mcus returns
+# plan: int64 (blocks of an MCU, PLAN)
+FIRST_BLOCK = 0  # block of a coefficient row, for its first MCU
+BLOCK_STEP = 1  # blocks from one MCU to the next
+COMPONENT = 2
+DC_TABLE, AC_TABLE = 3, 4
+PLAN = 5
+
+# Results of decode_mcus
 DONE, MORE, TRUNCATED, BAD_CODE, BAD_RESTART, NO_RESTART = 0, 1, -1, -2, -3, -4
 
 
 @njit(**INLINED)
-def entry_of(symbol, length, rest, ac):
-    """The look-up entry of a code of `length` bits whose appended bits are the first of `rest`; -1 where the symbol
-    has no meaning with 8-bit samples (Tables F.1, F.2), but that DC may differ by one category more: from one end of
-    its range to the other in an order that its encoder did not see. A run with no coefficient ends the block, as in
-    libjpeg."""
+def lookup_entry(symbol, length, rest, ac):
+    """Return the lookup entry of a code of `length` bits whose additional bits are the first of `rest`.
+
+    It is -1 if the symbol has no meaning with 8-bit samples (Tables F.1, F.2). DC may have one category more: a
+    difference can span its whole range if blocks come in an order that the encoder did not see. A run without a
+    coefficient ends the block, as in libjpeg.
+    """
     run, ssss = (symbol >> 4, symbol & 15) if ac else (np.int64(0), symbol)
     if ssss == 0:
         return (RUN_EOB if ac and run != 15 else run) << 8 | length
@@ -69,7 +79,7 @@ def entry_of(symbol, length, rest, ac):
 
 @njit(**INLINED)
 def find_code(word, limits, t):
-    """Length of the code of table `t` at the top of `word`, 17 where there is none (Figure F.16, left-aligned)."""
+    """Return the length of the code of table `t` at the top of `word`, 17 for none (Figure F.16, left-aligned)."""
     top = np.int64(word >> np.uint64(48))
     length = 1
     while length <= 16 and top >= limits[t, 0, length]:
@@ -79,6 +89,7 @@ def find_code(word, limits, t):
 
 @njit(**INLINED)
 def symbol_of(word, length, limits, huffval, t):
+    """Return the symbol of the code of `length` bits at the top of `word` (Figure F.16)."""
     return np.int64(huffval[t, np.int64(word >> np.uint64(64 - length)) + limits[t, 1, length]])
 
 
@@ -88,12 +99,12 @@ def symbol_of(word, length, limits, huffval, t):
     cache=True,
 )
 def build_table(bits, ac, t, huffval, lookup, limits):
-    """Row `t` of the tables for decoding, from one Huffman table (Annex C, F.2.2.3).
+    """Fill row `t` of the decoding tables from one Huffman table (Annex C, F.2.2.3).
 
     bits     (16,) uint8           number of codes of each length; their Kraft sum must be at most 1
-    ac                             AC table, else DC
-    huffval  (n, 256) uint8        symbols in order of their codes, then anything
-    lookup   (n, 1 << BITS) int32  out: entry for each value of the next BITS bits, its appended bits decoded as well
+    ac                             True for an AC table, False for a DC table
+    huffval  (n, 256) uint8        symbols in order of their codes; the rest is ignored
+    lookup   (n, 1 << BITS) int32  out: entry for each value of the next BITS bits, additional bits decoded as well
     limits   (n, 2, 17) int32      out: [0, l] is (MAXCODE + 1) << (16 - l), [1, l] is VALPTR - MINCODE, of length l
     """
     code = first = 0
@@ -109,7 +120,7 @@ def build_table(bits, ac, t, huffval, lookup, limits):
         lookup[t, index] = RUN_LONG << 8
         if length <= BITS:
             symbol = symbol_of(word, length, limits, huffval, t)
-            entry = entry_of(symbol, length, word << np.uint64(length), ac)
+            entry = lookup_entry(symbol, length, word << np.uint64(length), ac)
             if entry != -1:
                 fits = entry & 255 <= BITS
                 lookup[t, index] = entry if fits else symbol << 16 | RUN_LONG << 8 | length
@@ -117,7 +128,7 @@ def build_table(bits, ac, t, huffval, lookup, limits):
 
 @njit(**INLINED)
 def long_entry(entry, word, limits, huffval, t, ac):
-    """The entry of a code that the first look-up did not settle; -1 where it is in no table."""
+    """Return the entry of a code that the first lookup did not resolve; -1 if it is in no table."""
     length = entry & 255
     symbol = entry >> 16
     if length == 0:
@@ -125,12 +136,12 @@ def long_entry(entry, word, limits, huffval, t, ac):
         if length > 16:
             return np.int64(-1)
         symbol = symbol_of(word, length, limits, huffval, t)
-    return entry_of(symbol, length, word << np.uint64(length), ac)
+    return lookup_entry(symbol, length, word << np.uint64(length), ac)
 
 
 @njit(**INLINED)
 def decode_block(data, position, tables, lookup, limits, huffval, out, n):
-    """Decode one block from bit `position` on (F.2.2.1, F.2.2.2): the position behind it, or ~position of a bad code.
+    """Decode one block from bit `position` on (F.2.2.1, F.2.2.2). Return the end position, or ~position of a bad code.
 
     tables  (dc, ac) rows of lookup, limits and huffval
     out[n]  (64,) int16  out: coefficients in zig-zag order, the first is DIFF
@@ -158,7 +169,7 @@ def decode_block(data, position, tables, lookup, limits, huffval, out, n):
             have |= 56
         entry = np.int64(lookup[ac, word >> np.uint64(64 - BITS)])
         k += entry >> 8 & 127
-        if k > 63:  # all that is rare leads here, so that a coefficient costs one branch
+        if k > 63:  # all rare cases lead here, so that a coefficient costs one branch
             k -= entry >> 8 & 127
             if k > 63:
                 return 8 * at - have
@@ -167,7 +178,7 @@ def decode_block(data, position, tables, lookup, limits, huffval, out, n):
                 if entry == -1:
                     return ~(8 * at - have)
             k += entry >> 8 & 127
-            if k > 63:  # EOB, or sixteen zeros where fewer have room: libjpeg takes these as the end, too
+            if k > 63:  # EOB, or sixteen zeros with room for fewer: libjpeg takes these as the end, too
                 position = 8 * at - have
                 return position + (entry & 255) if entry >> 16 == 0 else ~position
         out[n, np.uint64(k)] = entry >> 16
@@ -178,14 +189,15 @@ def decode_block(data, position, tables, lookup, limits, huffval, out, n):
 
 @njit(**INLINED)
 def start_interval(marks, state):
-    """Go to the data behind the restart marker that is due (F.2.1.3.1): DONE, MORE, or what is wrong.
+    """Go to the data after the restart marker that is due (F.2.1.3.1). Return DONE, MORE, or a failure.
 
-    The number must be the expected one. libjpeg guesses how much was lost and fills it with grey: not here.
+    The number must be the expected one. libjpeg guesses how much was lost and fills it with grey; this decoder does
+    not.
     """
     mark = state[MARK]
     known = mark < state[MARKS]
     start = marks[mark, 0] if known else state[END]
-    # Whatever is left before the marker belongs to no MCU: libjpeg skips it, too (next_marker in jdmarker.c).
+    # Any bytes left before the marker belong to no MCU: libjpeg skips them, too (next_marker in jdmarker.c).
     state[SURPLUS] += start - (state[POSITION] + 7 >> 3)
     state[POSITION] = 8 * start
     if not known:
@@ -201,17 +213,18 @@ def start_interval(marks, state):
 
 @njit(**INLINED)
 def decode_mcu(data, plan, lookup, limits, huffval, state, out):
-    """Decode the MCU at POSITION and undo the DC prediction (F.2.1.3.1): the position behind it, or ~position of a bad
-    code. Moves the predictions, nothing else of the state."""
+    """Decode the MCU at POSITION and undo the DC prediction (F.2.1.3.1). Return the end position, or ~position of a bad
+    code. Of the state, only the predictions change."""
     position = state[POSITION]
     for i in range(plan.shape[0]):
-        n = plan[i, 0] + state[MCU] * plan[i, 1]
+        n = plan[i, FIRST_BLOCK] + state[MCU] * plan[i, BLOCK_STEP]
         start = position
-        position = decode_block(data, position, (plan[i, 3], plan[i, 4]), lookup, limits, huffval, out, n)
+        tables = (plan[i, DC_TABLE], plan[i, AC_TABLE])
+        position = decode_block(data, position, tables, lookup, limits, huffval, out, n)
         if position < 0:
             break
-        pred = state[PRED + plan[i, 2]] + out[n, 0]
-        state[PRED + plan[i, 2]] = pred
+        pred = state[PRED + plan[i, COMPONENT]] + out[n, 0]
+        state[PRED + plan[i, COMPONENT]] = pred
         out[n, 0] = pred
         if abs(pred) > DC_MAX:
             return ~start
@@ -233,16 +246,16 @@ def decode_mcu(data, plan, lookup, limits, huffval, state, out):
     cache=True,
 )
 def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
-    """Decode MCUs until the row is full or the data ends.
+    """Decode MCUs until the row is full or the data ends, and resume there at the next call.
 
     data     (>= state[END] + PAD,) uint8  destuffed entropy-coded data
     marks    (n, 2) int64                  see `destuff`
-    plan     (blocks of an MCU, 5) int64   [block in `out` for MCU 0, step per MCU, component, DC table, AC table]
+    plan     (blocks of an MCU, PLAN) int64
     lookup, limits, huffval                a row for each table, see `build_table`
-    state    (STATE,) int64                see above; goes on where it stopped
+    state    (STATE,) int64
     out      (blocks, 64) int16            out: a coefficient row, as jpeg.frame describes it
 
-    DONE: the row is full. MORE: the next MCU is not whole, it will be decoded again. Otherwise what is wrong.
+    Return DONE if the row is full, MORE if the next MCU is not complete (it will be decoded again), or a failure.
     """
     while state[MCU] < state[MCUS]:
         if state[INTERVAL] > 0 and state[UNTIL_RESTART] == 0:
@@ -254,7 +267,7 @@ def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
         position = decode_mcu(data, plan, lookup, limits, huffval, state, out)
         closed = state[MARK] < state[MARKS]
         end = 8 * (marks[state[MARK], 0] if closed else state[END])
-        # A code may look bad only because it is cut off: 32 bits hold any, and less than a byte is padding.
+        # A code may seem bad only because it is truncated: 32 bits hold any, and less than a byte is padding.
         if (position if position >= 0 else ~position + 32) > end:
             for c in range(4):
                 state[PRED + c] = state[KEPT + c]
@@ -276,13 +289,13 @@ def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
 def destuff(source, data, marks, state):
     """Append entropy-coded bytes to `data` without the zero byte that follows each 0xFF (B.1.1.5).
 
-    source  (n,) uint8               as in the file
+    source  (n,) uint8               bytes of the file
     data    (m,) uint8               out: filled from state[END] on, up to m - PAD
-    marks   (k, 2) int64             out: for each restart marker where the data behind it starts, and its number 0..7;
+    marks   (k, 2) int64             out: for each restart marker, the index of the data after it and its number 0..7;
                                      filled from state[MARKS] on. k = 0: restart markers end the data, as others do
 
-    Returns how many bytes of `source` were used; state[CLOSED] is 1 when the next two are the marker that ends the
-    data. 0xFF before 0xFF is a fill byte (B.1.1.2), also before a stuffed zero, as libjpeg has it.
+    Return how many bytes of `source` were used. state[CLOSED] is 1 if the next two are the marker that ends the data.
+    0xFF before 0xFF is a fill byte (B.1.1.2), also before a stuffed zero, as in libjpeg.
     """
     at, to = 0, state[END]
     n, room = source.size, data.size - PAD

@@ -1,7 +1,7 @@
-"""Sequential Huffman encoding (T.81 F.1.2) of coefficient rows, and what it needs: code tables, statistics, stuffing.
+"""Sequential Huffman encoding (T.81 F.1.2) of coefficient rows: code tables, statistics, entropy coding, stuffing.
 
-Codes travel as uint32 `code << 6 | length`. Bits are written without a branch: eight bytes are stored every second
-symbol, of which only the whole ones count. Byte stuffing (B.1.1.5) is a second pass over the bytes.
+Codes are passed as uint32 `code << 6 | length`. Bits are written without a branch: eight bytes are stored every second
+symbol, and only the complete ones are kept. Byte stuffing (B.1.1.5) is a second pass over the bytes.
 """
 
 import numpy as np
@@ -19,14 +19,21 @@ from compressor.kernels.lanes import (
 from compressor.t81 import EOB, ZRL
 
 U = np.uint64
-SMALL = 32  # AC coefficients of -32..30 find code and appended bits in one look-up
+SMALL = 32  # AC coefficients of -32..30 get their code and additional bits from one lookup
 ESCAPE = 1 << 31  # the entry of all others
-# Bits that one coded block can take: a DC code of 16 + 11 and 63 AC codes of 16 + 10 bits, in bytes, rounded up.
+# The largest coded block: a DC code of 16 + 11 and 63 AC codes of 16 + 10 bits, in bytes, rounded up.
 BLOCK_BYTES_MAX = 216
+
+# state: int64 (STATE,), carried from call to call
+PENDING = 0  # bits that do not fill a byte yet
+HELD = 1  # how many they are, at most 7
+PRED = 2  # .. 5: DC predictions
+NEXT_SEGMENT = 7  # of a band, see kernels/mcu_row.py
+STATE = 8
 
 
 def code_table(bits: bytes, huffval: bytes) -> np.ndarray:
-    """C.2: symbol → `code << 6 | length`, (256,) uint32, 0 where the symbol has no code."""
+    """Return `code << 6 | length` of each symbol (C.2), (256,) uint32, 0 if the symbol has no code."""
     table, code, k = np.zeros(256, np.uint32), 0, 0
     for length, count in enumerate(bits, 1):
         for _ in range(count):
@@ -37,11 +44,11 @@ def code_table(bits: bytes, huffval: bytes) -> np.ndarray:
 
 
 def small_table(ac: np.ndarray) -> np.ndarray:
-    """What is coded at each step of a block, (65 * 64,) uint32: `bits << 6 | length`, or ESCAPE.
+    """Return the bits of each step of coding a block, (65 * 64,) uint32: `bits << 6 | length`, or ESCAPE.
 
     Row `k - last` is for the coefficient at k after the one at `last`, column `value + 32` for its value; column 63 is
-    for all that are not in -32..30. A value of 0 is met only at k = 64, the block's end: EOB, or nothing where
-    there was a coefficient at 63 or an EOB before.
+    for all that are not in -32..30. A value of 0 occurs only at k = 64, the end of the block: it is EOB, or nothing
+    after a coefficient at 63 or an EOB.
 
     ac  (256,) uint32, a `code_table`
     """
@@ -60,32 +67,32 @@ def small_table(ac: np.ndarray) -> np.ndarray:
 
 @njit(nogil=True)
 def _size(value):
-    """SSSS (Tables F.1, F.2): bits of the magnitude."""
+    """Return SSSS (Tables F.1, F.2): bits of the magnitude."""
     return U(64) - leading_zeros(U(abs(value)))
 
 
-# These are inlined by Numba, not left to LLVM: a call would pass every field of each array through memory. None that
-# is used in a loop takes an array, or Numba counts that array's references in the loop: 0.9 ns a pixel.
+# These are inlined by Numba, not by LLVM: a call would pass every field of each array through memory. None that is used
+# in a loop takes an array, since Numba would count that array's references in the loop: 0.9 ns a pixel.
 @njit(nogil=True, inline="always")
 def _append(pending, held, entry):
-    """Put the bits of `entry` behind the `held` ones at the low end of `pending`. Only six bits of `held` count."""
+    """Append the bits of `entry` to the `held` ones at the low end of `pending`. Only six bits of `held` count."""
     return pending << (entry & U(63)) | entry >> U(6), held + entry
 
 
 @njit(nogil=True, inline="always")
 def _with_bits(entry, value, size):
-    """The entry of a code and behind it the low `size` bits of value, or of value - 1 if negative (F.1.2.1.1)."""
+    """Append to a code's entry the low `size` bits of value, or of value - 1 if negative (F.1.2.1.1)."""
     appended = U(value - (value < 0)) & ((U(1) << size) - U(1))
     return (entry >> U(6) << size | appended) << U(6) | (entry & U(63)) + size
 
 
 @njit(nogil=True, inline="always")
 def _block(coefficients, block, diff, c, dc, ac, small, columns, raw, at, pending, held):
-    """F.1.2.1 and F.1.2.2: one block. At most 7 bits are held on entry and on return.
+    """Encode one block (F.1.2.1, F.1.2.2). At most 7 bits are held on entry and on return.
 
     Each step codes two small coefficients, 2 * (16 + 5) bits, or one of any size, 16 + 10 bits, or the end, and then
-    stores all held bits and counts the whole bytes. The end is a step as any other, so that the loop's last turn,
-    which the processor can't foresee, is the only such one. Two stores a turn were not faster.
+    stores all held bits and counts the complete bytes. The end is a step like any other, so that leaving the loop is
+    the only branch that the processor can't predict. Two stores in an iteration were not faster.
     """
     size = _size(diff)
     pending, held = _append(pending, held, _with_bits(U(dc[c, size]), diff, size))
@@ -125,17 +132,17 @@ def _block(coefficients, block, diff, c, dc, ac, small, columns, raw, at, pendin
     cache=True,
 )
 def encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw):
-    """Interleaved MCUs (A.2.3) → entropy-coded bits, not yet stuffed. Returns the whole bytes written.
+    """Encode interleaved MCUs (A.2.3), without byte stuffing. Return the number of complete bytes written.
 
     coefficients  (n, 64) int16, zig-zag; DC differences of 12 bits at most, AC of SSSS_AC_MAX, or `raw` is too small
     layout        (components, 4) int64: first block, blocks a line, h, v
-    first, mcus   of the row: which, and how many from there on
+    first, mcus   first MCU of the row, and how many
     dc, ac        (components, 256) uint32: `code_table` of each component
     small         (components, 65 * 64) uint32: `small_table` of each component
-    state         (8,) int64: pending bits, their count, then PRED of each component; carried from call to call
-    raw           uint8, at least 8 + BLOCK_BYTES_MAX for every block
+    state         (STATE,) int64: PENDING, HELD, PRED
+    raw           uint8: out; at least 8 + BLOCK_BYTES_MAX for every block
     """
-    pending, held, at = U(state[0]), U(state[1]), np.int64(0)
+    pending, held, at = U(state[PENDING]), U(state[HELD]), np.int64(0)
     columns = np.empty(65, np.uint16)
     columns[64] = 64 * 64 + SMALL  # the end: k = 64, value = 0
     for mcu in range(first, first + mcus):
@@ -145,21 +152,21 @@ def encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw):
                 for x in range(h):
                     block = U(layout[c, 0] + y * layout[c, 1] + mcu * h + x)
                     value = np.int64(coefficients[block, U(0)])
-                    diff = value - state[U(2) + c]
-                    state[U(2) + c] = value
+                    diff = value - state[U(PRED) + c]
+                    state[U(PRED) + c] = value
                     at, pending, held = _block(
                         coefficients, block, diff, c, dc, ac, small, columns, raw, at, pending, held
                     )
-    state[0], state[1] = np.int64(pending & U(255)), np.int64(held)
+    state[PENDING], state[HELD] = np.int64(pending & U(255)), np.int64(held)
     return at
 
 
 @njit("i8(u1[::1], i8, u1[::1])", nogil=True, cache=True)
 def stuff(raw, size, out):
-    """B.1.1.5: a zero byte after every 0xFF. Returns the bytes written.
+    """Stuff a zero byte after every 0xFF (B.1.1.5). Return the number of bytes written.
 
-    raw   uint8, size + 32 readable
-    out   uint8, 2 * size + 32
+    raw   uint8, `size` bytes, size + 32 readable
+    out   uint8, 2 * size + 32: out
     """
     i = o = 0
     while i < size:
@@ -177,25 +184,25 @@ def stuff(raw, size, out):
 
 @njit("i8(u1[::1], i8, i8[::1], i8[::1], u1[::1])", nogil=True, cache=True)
 def join(raw, size, tail, state, out):
-    """Bits that were coded apart, from the beginning of a byte on, → behind those that `state` holds, stuffed. Returns
-    the bytes written.
+    """Append bits that were coded separately, from the beginning of a byte on, to those pending in `state`, and stuff
+    them. Return the number of bytes written.
 
     raw    uint8, `size` bytes, size + 40 readable; shifted in place
-    tail   (>= 2,) int64: pending bits behind `raw`, and their count, at most 7
-    state  (>= 2,) int64: pending bits and their count, carried from call to call
-    out    uint8, 2 * size + 34
+    tail   (>= 2,) int64: PENDING and HELD, the bits that follow `raw`
+    state  (>= 2,) int64: PENDING and HELD, carried from call to call
+    out    uint8, 2 * size + 34: out
     """
-    held, bits = U(state[1]), U(tail[1])
-    raw[size] = np.uint8(U(tail[0]) << (U(8) - bits) & U(255))
+    held, bits = U(state[HELD]), U(tail[HELD])
+    raw[size] = np.uint8(U(tail[PENDING]) << (U(8) - bits) & U(255))
     if held:
-        carry = U(state[0])
+        carry = U(state[PENDING])
         for i in range(0, size + 2, 8):
             word = load_be64(raw, i)
             store_be64(raw, i, carry << (U(64) - held) | word >> held)
             carry = word
     whole = size + np.int64(held + bits >> U(3))
     left = held + bits & U(7)
-    state[0], state[1] = np.int64(U(raw[whole]) >> (U(8) - left)), np.int64(left)
+    state[PENDING], state[HELD] = np.int64(U(raw[whole]) >> (U(8) - left)), np.int64(left)
     return stuff(raw, whole, out)
 
 

@@ -1,12 +1,12 @@
-"""Dequantization (T.81 A.3.4) and the inverse DCT (A.3.3), sample for sample what libjpeg makes of them.
+"""Dequantization (T.81 A.3.4) and the inverse DCT (A.3.3), with exactly the samples that libjpeg computes.
 
-The standard leaves it to the decoder how exact the transform is. This is the accurate integer one of libjpeg
+The standard leaves the accuracy of the transform to the decoder. This is the accurate integer one of libjpeg
 (jidctint.c, "islow"): the transform of Loeffler, Ligtenberg and Moschytz (Proc. ICASSP 1989, pp. 988-991) with
-constants of 13 bits; first the columns, rounded to two more bits than samples have, then the rows. It is off by less
-than a sample's unit from exact arithmetic, and all who use it agree on every pixel.
+constants of 13 bits; first the columns, rounded to two more bits than samples have, then the rows. It differs from
+exact arithmetic by less than one unit of a sample, and all decoders that use it agree on every pixel.
 
-Sums that leave 16 bits, which no encoder's coefficients bring about, are treated as libjpeg-turbo's vector code does:
-products of dequantization wrap around, columns saturate.
+Sums over 16 bits, which no encoder's coefficients cause, are treated as in libjpeg-turbo's vector code: products of
+dequantization wrap around, columns saturate.
 """
 
 from numba import njit, types
@@ -19,9 +19,9 @@ from compressor.t81 import ZIGZAG
 CONST_BITS = 13  # fractional bits of the constants
 PASS1_BITS = 2  # more than samples have, between the passes
 LEFT = 32  # first column of samples in a plane: room for the edge sample and for vectors that begin before it
-RIGHT = 128  # columns behind the last block: room for vectors that end behind it
+RIGHT = 128  # columns after the last block: room for vectors that end after it
 
-# Place of natural index 8 v + u in zig-zag order.
+# Position of natural index 8 v + u in zig-zag order.
 PLACE = [int(k) for k in ZIGZAG.argsort()]
 
 
@@ -30,7 +30,7 @@ def _fixed(value):
 
 
 def _dot(builder, pair, factors):
-    """a * factors[0] + b * factors[1], int32, of two int16 vectors that come interleaved: one pmaddwd."""
+    """Return a * factors[0] + b * factors[1], int32, of two interleaved int16 vectors: one pmaddwd."""
     count = pair.type.count
     both = ir.Constant(vector(I32, count), list(factors) * (count // 2))
     products = builder.mul(builder.sext(pair, vector(I32, count)), both)
@@ -44,7 +44,8 @@ def _interleaved(builder, a, b):
 
 
 def _transform(builder, s, bits):
-    """Eight int16 vectors, coefficients 0..7 of as many lanes → eight int32 vectors, samples 0..7 rounded off `bits`.
+    """Transform eight int16 vectors, coefficients 0..7 of each lane, to eight int32 vectors: samples 0..7, rounded off
+    `bits`.
 
     Products of sums are multiplied out, so that every factor has 16 bits; modulo 2^32 that changes nothing.
     """
@@ -55,7 +56,7 @@ def _transform(builder, s, bits):
     f1961, f2053, f2562, f3072 = map(_fixed, (1.961570560, 2.053119869, 2.562915447, 3.072711026))
 
     def scaled(x):
-        """With the fractional bits of products, and half of what will be rounded off."""
+        """Scale to the fractional bits of products, and add half of what will be rounded off."""
         wide = builder.shl(builder.sext(x, vector(I32, count)), splat(I32, count, CONST_BITS))
         return add(wide, splat(I32, count, 1 << bits - 1))
 
@@ -81,7 +82,7 @@ def _transform(builder, s, bits):
 
 
 def _clamped(builder, x, element, low, high, narrow):
-    """Lanes of `x` limited to low .. high, then cut to `narrow`: LLVM makes pack instructions with saturation of it."""
+    """Clamp lanes of `x` to low .. high, then truncate to `narrow`. LLVM makes saturating pack instructions of it."""
     count = x.type.count
     least, most = splat(element, count, low), splat(element, count, high)
     x = builder.select(builder.icmp_signed(">", x, least), x, least)
@@ -90,13 +91,13 @@ def _clamped(builder, x, element, low, high, narrow):
 
 
 def _narrowed(builder, values):
-    """Eight vectors of 8 int32 → four of 16 int16, two after each other."""
+    """Join pairs of eight vectors of 8 int32 to four vectors of 16 int16."""
     pairs = (shuffle(builder, *values[i : i + 2], range(16)) for i in range(0, 8, 2))
     return [_clamped(builder, pair, I32, -32768, 32767, I16) for pair in pairs]
 
 
 def _samples(builder, columns):
-    """Samples [x], lanes y, int32 around 0 → four vectors of 16 bytes 0..255: two lines each."""
+    """Convert samples [x], lanes y, int32 around 0, to four vectors of 16 bytes 0..255: two lines each."""
     words = _narrowed(builder, columns)
     a, b, c, d = (
         builder.xor(_clamped(builder, pair, I16, -128, 127, I8), splat(I8, 16, 0x80)) for pair in words
@@ -110,7 +111,7 @@ def _samples(builder, columns):
 
 @intrinsic
 def idct_block(typing, blocks, block, table, row, plane, index, stride):
-    """A block of coefficients → 8x8 samples.
+    """Transform a block of coefficients to 8x8 samples.
 
     blocks  (n, 64) int16, zig-zag; block number `block`
     table   (m, 64) uint16, Q in zig-zag order; row number `row`
@@ -138,7 +139,7 @@ def idct_block(typing, blocks, block, table, row, plane, index, stride):
 
 @intrinsic
 def fill_block(typing, plane, index, stride, sample):
-    """8x8 samples of one value."""
+    """Fill 8x8 samples with one value."""
 
     def codegen(context, builder, signature, a):
         one = builder.insert_element(splat(I8, 8, 0), builder.trunc(a[3], I8), I32(0))

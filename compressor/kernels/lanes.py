@@ -1,8 +1,8 @@
-"""The few vector and bit operations that Numba lacks, as LLVM intrinsics.
+"""Vector and bit operations that Numba does not have, as LLVM intrinsics.
 
-Every address is made by `address`, so that one place decides about memory safety: with NUMBA_BOUNDSCHECK=1 each load
-and store of `count` elements at `index` is checked against the array's size and raises IndexError, as Numba's own
-indexing does. Without it nothing is checked and the caller's docstring must say why it stays inside.
+Every address is computed by `address`, so that memory safety is decided in one place: with NUMBA_BOUNDSCHECK=1 each
+load and store of `count` elements at `index` is checked against the array's size and raises IndexError, as Numba's own
+indexing does. Without it nothing is checked, and the caller's docstring must say why it stays inside.
 """
 
 from llvmlite import ir
@@ -30,7 +30,7 @@ def splat(element, count, value):
 
 
 def address(context, builder, array_type, array, index, count):
-    """Pointer to array.flat[index], of which `count` elements are about to be read or written."""
+    """Return a pointer to array.flat[index], from which `count` elements are about to be read or written."""
     view = context.make_array(array_type)(context, builder, array)
     if CHECKED:
         end = builder.add(index, ir.Constant(I64, count))
@@ -44,7 +44,7 @@ def address(context, builder, array_type, array, index, count):
 
 
 def load(context, builder, array_type, array, index, element, count):
-    """`count` elements of `array` from flat `index` on, as one vector."""
+    """Load `count` elements of `array` from flat `index` on, as one vector."""
     pointer = address(context, builder, array_type, array, index, count)
     return builder.load(builder.bitcast(pointer, vector(element, count).as_pointer()), align=1)
 
@@ -56,7 +56,7 @@ def store(context, builder, array_type, array, index, value):
 
 
 def shuffle(builder, a, b, lanes):
-    """Lanes of `a` (0 .. n-1) and `b` (n .. 2n-1) in the order of `lanes`."""
+    """Return lanes of `a` (0 .. n-1) and `b` (n .. 2n-1) in the order of `lanes`."""
     return builder.shuffle_vector(a, b, ir.Constant(vector(I32, len(lanes)), list(lanes)))
 
 
@@ -68,7 +68,7 @@ def call(builder, name, result, arguments):
 
 @intrinsic
 def trailing_zeros(typing, word):
-    """Zero bits below the lowest one bit of a uint64; 64 for 0."""
+    """Count the zero bits below the lowest one bit of a uint64; 64 for 0."""
 
     def codegen(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(I1, 0))
@@ -78,7 +78,7 @@ def trailing_zeros(typing, word):
 
 @intrinsic
 def count_ones(typing, word):
-    """One bits of a uint64."""
+    """Count the one bits of a uint64."""
 
     def codegen(context, builder, signature, arguments):
         return builder.ctpop(arguments[0])
@@ -88,7 +88,7 @@ def count_ones(typing, word):
 
 @intrinsic
 def leading_zeros(typing, word):
-    """Zero bits above the highest one bit of a uint64; 64 for 0."""
+    """Count the zero bits above the highest one bit of a uint64; 64 for 0."""
 
     def codegen(context, builder, signature, arguments):
         return builder.ctlz(arguments[0], ir.Constant(I1, 0))
@@ -98,7 +98,7 @@ def leading_zeros(typing, word):
 
 @intrinsic
 def load_be64(typing, buffer, index):
-    """Eight bytes of a uint8 array as a big-endian uint64."""
+    """Load eight bytes of a uint8 array as a big-endian uint64."""
 
     def codegen(context, builder, signature, arguments):
         pointer = address(context, builder, signature.args[0], arguments[0], arguments[1], 8)
@@ -122,7 +122,7 @@ def store_be64(typing, buffer, index, word):
 
 @intrinsic
 def copy32_find_ff(typing, target, to, source, start):
-    """Copy 32 bytes from source[start] to target[to]; the bitmask of those that are 0xFF, lowest byte first."""
+    """Copy 32 bytes from source[start] to target[to]. Return a bitmask of those that are 0xFF, first byte lowest."""
 
     def codegen(context, builder, signature, arguments):
         piece = load(context, builder, signature.args[2], arguments[2], arguments[3], I8, 32)
@@ -135,7 +135,7 @@ def copy32_find_ff(typing, target, to, source, start):
 
 @intrinsic
 def nonzero_mask(typing, blocks, block):
-    """Bitmask of the non-zero coefficients of row `block` of a (n, 64) int16 array, coefficient 0 lowest."""
+    """Return a bitmask of the non-zero coefficients of row `block` of a (n, 64) int16 array, coefficient 0 lowest."""
 
     def codegen(context, builder, signature, arguments):
         index = builder.mul(arguments[1], ir.Constant(I64, 64))
@@ -147,7 +147,7 @@ def nonzero_mask(typing, blocks, block):
 
 @intrinsic
 def clear_block(typing, blocks, block):
-    """Zeros into row `block` of a (n, 64) int16 array."""
+    """Write zeros to row `block` of a (n, 64) int16 array."""
 
     def codegen(context, builder, signature, arguments):
         index = builder.mul(arguments[1], ir.Constant(I64, 64))
@@ -159,8 +159,8 @@ def clear_block(typing, blocks, block):
 
 @intrinsic
 def magnitude_mask(typing, blocks, block, least):
-    """Bitmask of the coefficients of row `block` of a (n, 64) int16 array that are at least `least` (1 to 2^14) or at
-    most `-least`, coefficient 0 lowest."""
+    """Return a bitmask of the coefficients of row `block` of a (n, 64) int16 array that are at least `least`
+    (1 to 2^14) or at most `-least`, coefficient 0 lowest."""
 
     def codegen(context, builder, signature, arguments):
         index = builder.mul(arguments[1], ir.Constant(I64, 64))
@@ -169,7 +169,7 @@ def magnitude_mask(typing, blocks, block, least):
         lanes = ir.Constant(vector(I16, 64), ir.Undefined)
         lanes = builder.insert_element(lanes, below, ir.Constant(I32, 0))
         lanes = builder.shuffle_vector(lanes, lanes, ir.Constant(vector(I32, 64), [0] * 64))
-        # What is between -below and below comes to lie in 0 .. 2 below, all else above.
+        # Values between -below and below are moved to 0 .. 2 below, all others above that.
         found = builder.icmp_unsigned(">", builder.add(values, lanes), builder.add(lanes, lanes))
         return builder.bitcast(found, I64)
 
@@ -178,8 +178,8 @@ def magnitude_mask(typing, blocks, block, least):
 
 @intrinsic
 def magnitude_bits(typing, blocks, block, place):
-    """Bitmask of the coefficients of row `block` of a (n, 64) int16 array whose magnitude has the bit of that place
-    (0 to 14), coefficient 0 lowest."""
+    """Return a bitmask of the coefficients of row `block` of a (n, 64) int16 array whose magnitude has bit `place`
+    (0 to 14) set, coefficient 0 lowest."""
 
     def codegen(context, builder, signature, arguments):
         index = builder.mul(arguments[1], ir.Constant(I64, 64))
@@ -196,9 +196,9 @@ def magnitude_bits(typing, blocks, block, place):
 
 @intrinsic
 def columns_and_mask(typing, blocks, block, columns):
-    """64 k + min(value + 32, 63) of each coefficient k in row `block` of a (n, 64) int16 array → columns[k], uint16.
+    """Write 64 k + min(value + 32, 63) of coefficient k in row `block` of a (n, 64) int16 array to columns[k], uint16.
 
-    What is below -32 wraps around and becomes 63 too. Returns what `nonzero_mask` does.
+    Values below -32 wrap around and become 63 too. Return what `nonzero_mask` does.
     """
 
     def codegen(context, builder, signature, arguments):

@@ -1,12 +1,13 @@
-"""Luma that gives a pixel its own luminance under chroma that is not its own.
+"""Luma that preserves a pixel's luminance although its chroma is interpolated from downsampled samples.
 
     luminance(Y, Cb, Cr) = 0.30 lin(R) + 0.6222 lin(G) + 0.0778 lin(B)
 
-where R, G and B are what a decoder makes of the three, limited to 0 .. 255, and lin is the transfer function of sRGB
-(IEC 61966-2-1). luminance(Y, Cb', Cr') = luminance(pixel) is solved from the pixel's own Y by one step by slopes half
-way. Where chroma changes much, as for one vector of seven in photographs, a step of Newton's method follows.
+where R, G and B are what a decoder computes from the three, limited to 0 .. 255, and lin is the transfer function of
+sRGB (IEC 61966-2-1). luminance(Y, Cb', Cr') = luminance(pixel) is solved for Y. The first step starts at the pixel's
+own Y and uses slopes at half way. Where chroma changes much, as for one vector of seven in photographs, a step of
+Newton's method follows.
 
-All is done 8 lanes at a time in floats, even pixels apart from odd ones: as bytes of a word, then as halves of one.
+Floats are computed 8 lanes at a time, even and odd pixels separately: as bytes of a word, then as halves of one.
 """
 
 from numba import types
@@ -18,17 +19,17 @@ from compressor.kernels.lanes import F32, I8, I16, I32, call, load, splat, store
 FLOATS = 8
 WEIGHTS = (0.30, 0.6222, 0.0778)
 STEP_MAX = 12.0
-SLOPE_MIN = 2e-4  # the least that is divided by: black's is 3.04e-4
+SLOPE_MIN = 2e-4  # the smallest divisor: black's slope is 3.04e-4
 # lin above 0.04045: the polynomial of least |error| / lin' by Lawson's iterated least squares at 4001 Chebyshev
-# points. Its error is at most 1.1e-4, and as much as 0.0124 / 255 of x would make. Below, lin is x / 12.92.
+# points. Its error is at most 1.1e-4, as large as that of 0.0124 / 255 in x. Below, lin is x / 12.92.
 LIN = (
     0.0009166735346124862, 0.032751296316962414, 0.5193447543671195,
     0.6672652185288467, -0.307500949751138, 0.0873335253573268,
 )  # fmt: skip
 KNEE = 0.04045
 SCALED = tuple(c / 255**k for k, c in enumerate(LIN))  # of codes 0 .. 255
-# lin' by the same method, least relative error: 0.5 % above the knee, and 1.7 % below, where it is as at the knee.
-# That is enough for ratios of slopes. In Newton's method it put one pixel of noise in fifty off by 1/16, not in 200.
+# lin' by the same method, least relative error: 0.5 % above the knee, and 1.7 % below, where it is that of the knee.
+# That is enough for ratios of slopes. In Newton's method it made one pixel of noise in 50 differ by 1/16, not in 200.
 STEEPNESS = tuple(
     c / 255**k for k, c in enumerate((0.03224664578422984, 1.0704252169142192, 1.7135758455901628, -0.5531768775851896))
 )
@@ -45,21 +46,23 @@ def fmul(builder, a, b):
 
 
 def constant(x, value):
+    """Return `value` in as many lanes as `x` has."""
     return splat(F32, x.type.count, value)
 
 
 def limited(builder, x, least, most):
-    """min(max(x, least), most): one instruction each; x is no NaN."""
+    """Return min(max(x, least), most): one instruction each; x must not be NaN."""
     x = builder.select(builder.fcmp_ordered(">", x, constant(x, least)), x, constant(x, least))
     return builder.select(builder.fcmp_ordered("<", x, constant(x, most)), x, constant(x, most))
 
 
 def rounded(builder, q4):
-    """Samples of Q4, limited, → int32, of which the low 16 bits are the rounded sample."""
+    """Round samples of Q4, limited, to int32 whose low 16 bits are the sample."""
     return builder.bitcast(builder.fadd(q4, constant(q4, ROUNDING)), vector(I32, q4.type.count))
 
 
 def polynomial(builder, x, coefficients):
+    """Evaluate a polynomial, lowest power first, by Horner's rule."""
     total = constant(x, coefficients[-1])
     for c in coefficients[-2::-1]:
         total = fadd(builder, fmul(builder, total, x), constant(x, c))
@@ -67,14 +70,14 @@ def polynomial(builder, x, coefficients):
 
 
 def _linear(builder, x):
-    """lin of codes 0 .. 255."""
+    """Return lin of codes 0 .. 255."""
     dark = fmul(builder, x, constant(x, 1 / 255 / 12.92))
     above = builder.fcmp_ordered(">", x, constant(x, KNEE * 255))
     return builder.select(above, polynomial(builder, x, SCALED), dark)
 
 
 def _slope(builder, x):
-    """The derivative of `_linear`."""
+    """Return the derivative of `_linear`."""
     above = builder.fcmp_ordered(">", x, constant(x, KNEE * 255))
     slope = polynomial(builder, x, [k * c for k, c in enumerate(SCALED)][1:])
     return builder.select(above, slope, constant(x, 1 / 255 / 12.92))
@@ -93,7 +96,7 @@ def _at_least(builder, x, least):
 
 
 def _newton(builder, y, offsets, target):
-    """One step nearer to the luma at which luminance is `target`; channels at their limits do not count as rising."""
+    """Take one Newton step towards the luma with luminance `target`. Channels at their limits have a slope of zero."""
     values, slopes = [], []
     for offset in offsets:
         free = fadd(builder, y, offset)
@@ -106,15 +109,15 @@ def _newton(builder, y, offsets, target):
     return fadd(builder, y, limited(builder, builder.fdiv(missing, slope), -STEP_MAX, STEP_MAX))
 
 
-def _leap(builder, y, offsets, channels):
-    """Luma, and in which lanes it is good enough, without a look at light itself.
+def _initial_step(builder, y, offsets, channels):
+    """Return the luma of the first step, and a mask of the lanes where it is good enough. No luminance is computed.
 
-    What light gains from x to x + d is about d times the slope half way, so that it is kept by
+    Luminance grows from x to x + d by about d times the slope half way, so that it is preserved by
 
         0 = sum(w lin'(x + change / 2) (change + step))
 
-    with `change` what chroma does to a channel and `step` what luma shall do to all. It is good enough where no channel
-    changes by more than a fifth, nor beyond 255.
+    where `change` is the effect of chroma on a channel and `step` that of luma on all channels. The step is good enough
+    if no channel changes by more than a fifth, or beyond 255.
     """
     slopes, changes, products = [], [], []
     for weight, offset, x in zip(WEIGHTS, offsets, channels, strict=True):
@@ -137,30 +140,33 @@ def _leap(builder, y, offsets, channels):
 
 
 def _solved(builder, channels, cb, cr):
-    """Luma of 8 pixels in Q4, less 128, rounded: int32. cb, cr  Q8"""
+    """Return the luma of 8 pixels in Q4, level-shifted, rounded, int32.
+
+    cb, cr  Q8
+    """
     own = _sum(builder, channels, MATRIX[0])
     offsets = [
         fmul(builder, cr, constant(cr, 1.402 / 256)),
         _sum(builder, (cb, cr), (-0.344136286 / 256, -0.714136286 / 256)),
         fmul(builder, cb, constant(cb, 1.772 / 256)),
     ]
-    leap, good = _leap(builder, own, offsets, channels)
+    initial, good = _initial_step(builder, own, offsets, channels)
     done = builder.icmp_unsigned("==", builder.bitcast(good, I8), I8(255))
     before = builder.block
     with builder.if_then(builder.not_(done), likely=False):
         target = _sum(builder, [_linear(builder, x) for x in channels], WEIGHTS)
-        near = limited(builder, builder.fsub(leap, own), -STEP_MAX, STEP_MAX)
+        near = limited(builder, builder.fsub(initial, own), -STEP_MAX, STEP_MAX)
         newton = _newton(builder, fadd(builder, own, near), offsets, target)
-        behind = builder.block
+        refined = builder.block
     y = builder.phi(own.type)
-    y.add_incoming(leap, before)
-    y.add_incoming(newton, behind)
+    y.add_incoming(initial, before)
+    y.add_incoming(newton, refined)
     q4 = fadd(builder, fmul(builder, y, constant(y, 16.0)), constant(y, -2048.0))
     return rounded(builder, limited(builder, q4, -2048.0, 2032.0))  # a decoder shows no sample above 127
 
 
 def _interpolated(context, builder, array_type, array, near, far):
-    """Of 8 samples in two lines, the 8 even and 8 odd ones between them, 16 times as much (jdsample.c)."""
+    """Interpolate 8 samples of two lines to the 8 even and 8 odd ones between them, scaled by 16 (jdsample.c)."""
 
     def column(move):
         nearest, next_ = (
@@ -168,17 +174,17 @@ def _interpolated(context, builder, array_type, array, near, far):
         )
         return fadd(builder, fmul(builder, nearest, constant(nearest, 3.0)), next_)
 
-    before, here, behind = (column(move) for move in (-1, 0, 1))
+    before, here, after = (column(move) for move in (-1, 0, 1))
     most = fmul(builder, here, constant(here, 3.0))
-    return [fadd(builder, most, beside) for beside in (before, behind)]
+    return [fadd(builder, most, neighbour) for neighbour in (before, after)]
 
 
 @intrinsic
 def luma_lanes(typing, bands, at, stride, chroma, near, far, apart, y, to):
-    """16 pixels' luma, at flat y[to].
+    """Write the luma of 16 pixels to flat y[to].
 
-    bands, at, stride  their red bytes, and how far from there green and blue are
-    chroma, near, far  8 Cb in the nearest line and in the next nearest, int16 Q11.4; `apart` from there, Cr
+    bands, at, stride  red bytes at flat bands[at]; green and blue follow, `stride` apart
+    chroma, near, far  8 Cb in the nearest line and in the next nearest, float32 Q11.4; Cr is `apart` from there
     """
 
     def codegen(context, builder, signature, a):

@@ -1,15 +1,15 @@
-"""How much error the eye forgives in each block: large factors where it is busy, small ones where it is flat.
+"""Visual masking: a factor for each block, large where error is hidden by detail, small where the block is flat.
 
-The factors steer the dead zone of `quantize` and the weight of `trellis`. From the unquantized coefficients:
+The factors scale the dead zone of `quantize` and the weight of `trellis`. From the unquantized coefficients:
 
     luma      m = clip(exp(.9 ln(E1 + 1) - .4 ln(E3 + .5) + .2 ln(DV + 6) + .25 ln(M / 128) - 2.94), .3, 2.5)
     chroma    m = clip(exp(.8 ln(M / 128) + .4 ln(A + 1) - .42), .25, 4)
 
-E1 and E3 are root mean squares of AC coefficients 1 to 9 and 28 to 63 (zig-zag): structured edges forgive, what looks
-like noise does not. DV is the standard deviation of DC over the block and its eight neighbours, M the mean luma, 0 to
-255, and A the root of the mean squares of both chroma blocks' AC coefficients together. Form and constants were fitted
-to SSIMULACRA2 on six photographs and checked on others; -2.94 and -.42 are means over ten, so that a typical block has
-a factor of 1.
+E1 and E3 are root mean squares of AC coefficients 1 to 9 and 28 to 63 (zig-zag): structured edges hide
+error, noise does not. DV is the standard deviation of DC over the block and its eight neighbours, M the mean luma, 0 to
+255, and A the square root of the sum of both chroma blocks' mean squares of AC coefficients. Form and constants were
+fitted to SSIMULACRA2 on six photographs and checked on others; -2.94 and -.42 are means over ten, so that a typical
+block has a factor of 1.
 """
 
 import numpy as np
@@ -22,11 +22,11 @@ from compressor.kernels.lanes import F32, I32, I64, ir, load, shuffle, store, ve
 f32 = np.float32
 LN2 = f32(np.log(2))
 MEAN = f32(1 / (SCALE[0] * 8))  # of DC: a block's mean is an eighth of it
-CONTRAST = 60.0  # a typical DV, for those who do not look at the neighbours
+CONTRAST = 60.0  # a typical DV, for callers without the neighbours
 
 
 def weights(*spans: tuple[int, int]) -> np.ndarray:
-    """For `energies`: (len(spans), 64) float32, [u][v]. Each span is first and last of the coefficients that count."""
+    """Return weights for `energies`: (len(spans), 64) float32, [u][v]. A span is the first and last coefficient."""
     table = np.zeros((len(spans), 64))
     for row, (first, last) in zip(table, spans, strict=True):
         places = TRANSPOSED[first : last + 1]
@@ -40,7 +40,7 @@ CHROMA = weights((1, 63), (1, 63))
 
 @intrinsic
 def _sums(typing, coefficients, at, weight, energy, to, stride):
-    """Both weighted sums of the squares of 64 coefficients at flat [at] → flat energy[to], energy[to + stride]."""
+    """Write both weighted sums of squares of 64 coefficients at flat [at] to flat energy[to], energy[to + stride]."""
 
     def codegen(context, builder, signature, a):
         totals = [ir.Constant(vector(F32, 8), None)] * 2
@@ -67,8 +67,8 @@ LOG2 = (0.43837933, -0.23750133, 0.08065316)
 EXP2 = (-0.30414315, -0.07914497)
 
 
-def _bent(builder, t, terms):
-    """t + t (1 - t) p(t)."""
+def _polynomial(builder, t, terms):
+    """Return t + t (1 - t) p(t)."""
     total = ir.Constant(F32, terms[-1])
     for term in reversed(terms[:-1]):
         total = builder.fadd(builder.fmul(total, t), ir.Constant(F32, term))
@@ -78,42 +78,42 @@ def _bent(builder, t, terms):
 
 @intrinsic
 def log2(typing, x):
-    """Of a normal positive float32. In bit operations, so that LLVM makes vectors of a loop over it."""
+    """Return log2 of a normal positive float32. Bit operations alone, so that LLVM vectorizes loops over it."""
 
     def codegen(context, builder, signature, a):
         bits = builder.bitcast(a[0], I32)
         exponent = builder.sub(builder.lshr(bits, ir.Constant(I32, 23)), ir.Constant(I32, 127))
         mantissa = builder.or_(builder.and_(bits, ir.Constant(I32, 0x7FFFFF)), ir.Constant(I32, 0x3F800000))
         t = builder.fsub(builder.bitcast(mantissa, F32), ir.Constant(F32, 1.0))
-        return builder.fadd(builder.sitofp(exponent, F32), _bent(builder, t, LOG2))
+        return builder.fadd(builder.sitofp(exponent, F32), _polynomial(builder, t, LOG2))
 
     return types.float32(types.float32), codegen
 
 
 @intrinsic
 def exp2(typing, x):
-    """2^x of a float32 in -126 .. 127."""
+    """Return 2^x of a float32 in -126 .. 127."""
 
     def codegen(context, builder, signature, a):
         moved = builder.fadd(a[0], ir.Constant(F32, 127.0))  # positive, so that truncation is the floor
         whole = builder.fptosi(moved, I32)
         t = builder.fsub(moved, builder.sitofp(whole, F32))
         scale = builder.bitcast(builder.shl(whole, ir.Constant(I32, 23)), F32)
-        return builder.fmul(scale, builder.fadd(ir.Constant(F32, 1.0), _bent(builder, t, EXP2)))
+        return builder.fmul(scale, builder.fadd(ir.Constant(F32, 1.0), _polynomial(builder, t, EXP2)))
 
     return types.float32(types.float32), codegen
 
 
 @njit(nogil=True, inline="always")
 def _within(low, x, high):
-    """In the form that LLVM makes vectors of; Numba's min and max look for NaN."""
+    """Clamp in a form that LLVM vectorizes; Numba's min and max check for NaN."""
     x = low if x < low else x  # noqa: FURB136
     return high if x > high else x  # noqa: FURB136
 
 
 @njit("void(f4[:, ::1], i8, i8, f4[:, ::1], f4[:, ::1], i8)", nogil=True, cache=True)
 def energies(coefficients, first, blocks, weight, out, to):
-    """What `luma` and `chroma` need to know of blocks.
+    """Compute the energies of blocks, for `luma` and `chroma`.
 
     coefficients  (n, 64) float32 as `dct.fdct` leaves them; from block `first` on
     weight        LUMA or CHROMA
@@ -127,7 +127,7 @@ def energies(coefficients, first, blocks, weight, out, to):
 
 @njit("void(f4[:, ::1], i8, f4[::1], i8, f4[::1])", nogil=True, cache=True, error_model="numpy")
 def luma(energy, first, contrast, blocks, out):
-    """Factors of luma blocks.
+    """Compute the factors of luma blocks.
 
     energy    (3, n) float32 of `energies` with LUMA, from [first] on
     contrast  (blocks,) float32: DV
@@ -143,10 +143,10 @@ def luma(energy, first, contrast, blocks, out):
 
 @njit("void(f4[:, ::1], i8, i8, i8, f4[::1], f4[::1])", nogil=True, cache=True, error_model="numpy")
 def chroma(energy, cb, cr, blocks, light, out):
-    """Factors of pairs of chroma blocks.
+    """Compute the factors of pairs of chroma blocks.
 
     energy  (3, n) float32 of `energies` with CHROMA: Cb from [cb] on, Cr from [cr] on
-    light   (blocks,) float32: mean luma of the same places, 0 to 255
+    light   (blocks,) float32: mean luma at the same positions, 0 to 255
     out     (blocks,) float32, the same for Cb and Cr
     """
     first, second = energy[0, cb : cb + blocks], energy[0, cr : cr + blocks]

@@ -1,6 +1,6 @@
-"""Whole MCU rows in one call: what the layers above would otherwise do in several, at a few microseconds each.
+"""Whole MCU rows in one call. Several calls would cost the layers above a few microseconds each.
 
-Pixels are worked on in segments of SEGMENT pixels, so that sample planes stay in the first-level cache.
+Pixels are processed in segments of SEGMENT pixels, so that sample planes stay in the first-level cache.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from numba import njit, types
 from compressor.kernels import masking
 from compressor.kernels.color import LANES, PIXELS, planes
 from compressor.kernels.dct import fdct
-from compressor.kernels.huffman_encode import encode_mcus, stuff
+from compressor.kernels.huffman_encode import NEXT_SEGMENT, PRED, encode_mcus, stuff
 from compressor.kernels.lanes import copy32_find_ff
 from compressor.kernels.quantize import dead_zone
 
@@ -22,9 +22,9 @@ CODES = types.uint32[:, ::1]
 SCRATCH = types.Tuple((SAMPLES, SAMPLES, SAMPLES, types.uint8[:, ::1], FLOATS, FLOATS, FLOATS))
 
 
-def scratch() -> tuple[np.ndarray, ...]:
-    """What a thread needs while it transforms segments: sample planes, a tail of pixels, coefficients, what `masking`
-    finds, and the factors."""
+def segment_scratch() -> tuple[np.ndarray, ...]:
+    """Allocate the scratch of a thread that transforms segments: sample planes, a tail of pixels, coefficients,
+    energies and factors of `masking`."""
     samples = (np.empty((lines, SEGMENT), np.int16) for lines in (16, 8, 8))
     energy, factors = np.empty((3, SEGMENT_BLOCKS), np.float32), np.empty((3, SEGMENT_BLOCKS), np.float32)
     factors[0] = masking.CONTRAST
@@ -34,7 +34,7 @@ def scratch() -> tuple[np.ndarray, ...]:
 
 @njit(nogil=True)
 def _chroma_factors(count, layout, energy, factors, first):
-    """The mean luma of the blocks that each pair of chroma blocks covers, then their factors, at [first]."""
+    """Compute the mean luma of the blocks that each pair of chroma blocks covers, then their factors, at [first]."""
     h, v = layout[0, 2], layout[0, 3]
     across = count // 8
     blocks = across // h
@@ -50,7 +50,7 @@ def _chroma_factors(count, layout, energy, factors, first):
 
 @njit(nogil=True)
 def _transform_segment(pixels, row, x, count, layout, reciprocal, slope, scratch, out, at):
-    """`count` pixels of an MCU row from `x` on → coefficients, which lie in `out` as if they began at pixel `at`."""
+    """Transform `count` pixels of an MCU row from `x` on. In `out` they are placed as if they began at pixel `at`."""
     y, cb, cr, tail, coefficients, energy, factors = scratch
     channels = layout.shape[0]
     h, v = layout[0, 2], layout[0, 3]
@@ -79,7 +79,7 @@ def _transform_segment(pixels, row, x, count, layout, reciprocal, slope, scratch
 
 @njit(nogil=True)
 def _segment(pixels, number, layout, segment, reciprocal, slope, scratch, blocks):
-    """A segment of a band, of which there are as many in each MCU row → `blocks`. Returns its MCUs."""
+    """Transform a segment of a band, numbered row by row, to `blocks`. Return the number of its MCUs."""
     padded = layout[0, 1] * 8
     across = -(-padded // SEGMENT)
     row, x = number // across * 8 * layout[0, 3], number % across * SEGMENT
@@ -90,14 +90,14 @@ def _segment(pixels, number, layout, segment, reciprocal, slope, scratch, blocks
 
 @njit(types.void(PIXELS, types.int64, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES), nogil=True, cache=True)
 def transform_row(pixels, row, layout, reciprocal, slope, scratch, out):
-    """Pixels → the quantized coefficients of one MCU row.
+    """Transform pixels to the quantized coefficients of one MCU row.
 
     pixels      (rows, width * channels) uint8, grey or RGB: a layout of 1 or 3 components
-    row         first pixel row of the MCU row; below the last row that one is repeated
+    row         first pixel row of the MCU row; the last row is repeated below it
     layout      (1 or 3, 4) int64 as in `Frame.layout`; luma is component 0, the others have h = v = 1
     reciprocal  (components, 64) float32, rows made by `quantize.reciprocals`
     slope       (components, 64) float32, [u][v]: the dead zone, see `quantize`
-    scratch     of `scratch()`
+    scratch     of `segment_scratch`
     out         (blocks, 64) int16, zig-zag
     """
     padded = layout[0, 1] * 8  # width in whole MCUs
@@ -115,8 +115,8 @@ def transform_row(pixels, row, layout, reciprocal, slope, scratch, out):
     cache=True,
 )  # fmt: skip
 def encode_row(coefficients, layout, first, mcus, dc, ac, small, state, raw, out):
-    """MCUs of one row of coefficients → entropy-coded, stuffed bytes. Parameters as in `encode_mcus` and `stuff`,
-    but for `raw`: at least 40 + BLOCK_BYTES_MAX for every block, so that `stuff` may read on."""
+    """Encode MCUs of one row of coefficients to stuffed bytes. Parameters as in `encode_mcus` and `stuff`, except
+    `raw`: at least 40 + BLOCK_BYTES_MAX for every block, so that `stuff` may read beyond the last."""
     return stuff(raw, encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw), out)
 
 
@@ -129,10 +129,12 @@ def encode_row(coefficients, layout, first, mcus, dc, ac, small, state, raw, out
     cache=True,
 )  # fmt: skip
 def encode_band(pixels, start, layout, segment, reciprocal, slope, scratch, blocks, dc, ac, small, state, raw, out):
-    """A band of pixels, whole MCU rows but for the image's last, → entropy-coded, stuffed bytes. Stops where another
-    segment might not fit into `out`: then state[7] is the segment to go on with, -1 where the band is done.
+    """Encode a band of pixels, whole MCU rows except the image's last, to stuffed bytes.
 
-    Coefficients of one segment at a time are all that is held: a wide image takes no more than a narrow one.
+    Stop where another segment might not fit into `out`: state[NEXT_SEGMENT] is then the segment to continue with, or -1
+    if the band is done.
+
+    Only the coefficients of one segment at a time are held: a wide image takes no more than a narrow one.
 
     start    the segment of the band to begin with
     segment  the layout of an image that is SEGMENT pixels wide
@@ -140,23 +142,23 @@ def encode_band(pixels, start, layout, segment, reciprocal, slope, scratch, bloc
     raw      for the blocks of `segment`, as in `encode_row`
     out      at least twice as large as `raw`
 
-    The others as in `transform_row` and `encode_row`. Only `state` is carried from one segment to the next.
+    Other parameters as in `transform_row` and `encode_row`. Only `state` is carried from one segment to the next.
     """
-    # `_segment` would do the same, and costs 2 %.
+    # The loop repeats the code of `_segment`: to call it costs 2 %.
     written = 0
     padded = layout[0, 1] * 8
     across = -(-padded // SEGMENT)
     down = -(-pixels.shape[0] // (8 * layout[0, 3]))
     for number in range(start, across * down):
         if written + 2 * raw.shape[0] > out.shape[0]:
-            state[7] = number
+            state[NEXT_SEGMENT] = number
             return written
         first, x = number // across * 8 * layout[0, 3], number % across * SEGMENT
         count = min(SEGMENT, padded - x)
         _transform_segment(pixels, first, x, count, segment, reciprocal, slope, scratch, blocks, 0)
         size = encode_mcus(blocks, segment, 0, count // (8 * layout[0, 2]), dc, ac, small, state, raw)
         written += stuff(raw, size, out[written:])
-    state[7] = -1
+    state[NEXT_SEGMENT] = -1
     return written
 
 
@@ -171,26 +173,26 @@ def encode_band(pixels, start, layout, segment, reciprocal, slope, scratch, bloc
 def encode_part(
     pixels, start, stop, layout, segment, reciprocal, slope, scratch, blocks, dc, ac, small, state, raw, out
 ):
-    """Segments `start` to `stop - 1` of a band → entropy-coded bits, not stuffed, for `huffman_encode.join`. Stops
-    where another segment might not fit into `out`: then state[7] is the segment to go on with, else `stop`.
+    """Encode segments `start` to `stop - 1` of a band, without byte stuffing, for `huffman_encode.join`. Stop where
+    another segment might not fit into `out`: state[NEXT_SEGMENT] is then the segment to continue with, else `stop`.
 
-    out    at least as large as `raw`; 40 bytes behind those that are returned are free
-    state  as in `encode_mcus`; PRED is what `last_dc` finds of the segment before `start`
+    out    at least as large as `raw`; 40 bytes after those that are returned are free
+    state  as in `encode_mcus`; PRED is that of `last_dc` for the segment before `start`
 
-    The others as in `encode_band`.
+    Other parameters as in `encode_band`.
     """
     written = 0
     for number in range(start, stop):
         if written + raw.shape[0] > out.shape[0]:
-            state[7] = number
+            state[NEXT_SEGMENT] = number
             return written
         mcus = _segment(pixels, number, layout, segment, reciprocal, slope, scratch, blocks)
         size = encode_mcus(blocks, segment, 0, mcus, dc, ac, small, state, raw)
-        # Not coded in place: a part of an array made in the loop costs 20 %, for its references are counted.
+        # Not encoded in place: a slice of an array made in the loop costs 20 %, since its references are counted.
         for i in range(0, size, 32):
             copy32_find_ff(out, written + i, raw, i)
         written += size
-    state[7] = stop
+    state[NEXT_SEGMENT] = stop
     return written
 
 
@@ -202,12 +204,13 @@ def encode_part(
     cache=True,
 )  # fmt: skip
 def last_dc(pixels, number, layout, segment, reciprocal, slope, scratch, blocks, state):
-    """The DC coefficients of the last MCU of a segment, PRED of what follows (F.1.1.5.1), → state[2:]. They are rounded
-    and nothing else, whatever stands around them, so that this one MCU is enough.
+    """Write the DC coefficients of the last MCU of a segment to state[PRED:], the predictions of the next (F.1.1.5.1).
+
+    DC is only rounded, whatever its neighbours, so that transforming this one MCU is enough.
 
     number  of the segment in the band
 
-    The others as in `encode_part`.
+    Other parameters as in `encode_part`.
     """
     mcu = 8 * layout[0, 2]
     padded = layout[0, 1] * 8
@@ -219,4 +222,4 @@ def last_dc(pixels, number, layout, segment, reciprocal, slope, scratch, blocks,
     last = (end - x) // mcu - 1
     for c in range(layout.shape[0]):
         h, v = layout[c, 2], layout[c, 3]
-        state[2 + c] = blocks[segment[c, 0] + (v - 1) * segment[c, 1] + last * h + h - 1, 0]
+        state[PRED + c] = blocks[segment[c, 0] + (v - 1) * segment[c, 1] + last * h + h - 1, 0]

@@ -1,4 +1,4 @@
-"""The spool's own form of coefficients: about the size of the coded image, and quick to make and to read back.
+"""Packed coefficients for the spool: about the size of the coded image, and fast to write and to read.
 
 A block is its DC coefficient as two bytes, low byte first, then a byte `run << 4 | value code` for every non-zero AC
 coefficient after `run` zeros, then a zero byte:
@@ -15,7 +15,7 @@ from compressor.kernels.lanes import clear_block, magnitude_mask, nonzero_mask, 
 
 U = np.uint64
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
-# Of values from -128 on: their code, and above it how many bytes the token takes with them.
+# For each value from -128 on: its code in the low four bits, and above it the bytes that the token takes.
 CODES = np.array([16 + v if 0 < v < 7 else 16 + 6 - v if -7 < v < 0 else 32 + 13 for v in range(-128, 128)], np.uint8)
 LEVELS = 4  # magnitudes that masks are made for
 BLOCK_BYTES_MAX = 2 + 63 * 3 + 1
@@ -23,7 +23,7 @@ BLOCK_BYTES_MAX = 2 + 63 * 3 + 1
 
 @njit(**INLINED)
 def put_coefficient(out, o, run, value):
-    """A token and, whether it counts or not, a byte of the value: no branch but for what is rare."""
+    """Write a token and, needed or not, a byte of the value: only rare cases need a branch. Return the new offset."""
     while run >= 16:
         out[o] = 0xF0
         o += 1
@@ -41,10 +41,10 @@ def put_coefficient(out, o, run, value):
 
 @njit("i8(i2[:, ::1], i8, i8, u1[::1])", nogil=True, cache=True)
 def pack(coefficients, first, blocks, out):
-    """`blocks` blocks from the one numbered `first` on → bytes. Returns how many.
+    """Pack `blocks` blocks from block `first` on. Return the number of bytes.
 
     coefficients  (n, 64) int16, zig-zag
-    out           uint8, at least BLOCK_BYTES_MAX * blocks; what is behind the bytes that count may be overwritten
+    out           uint8, at least BLOCK_BYTES_MAX * blocks; bytes after the packed ones may be overwritten
     """
     o = 0
     for block in range(U(first), U(first + blocks)):
@@ -66,7 +66,7 @@ def pack(coefficients, first, blocks, out):
 
 @njit(**INLINED)
 def unpack_block(packed, at, out, block):
-    """One block. Returns where the next one begins."""
+    """Unpack one block. Return the offset of the next one."""
     clear_block(out, block)
     out[block, U(0)] = np.int16(np.int64(packed[at]) | np.int64(packed[at + U(1)]) << 8)
     at += U(2)
@@ -94,7 +94,7 @@ def unpack_block(packed, at, out, block):
 
 @njit(types.int64(BYTES, types.int64, types.int64, types.int16[:, ::1]), nogil=True, cache=True)
 def unpack(packed, first, blocks, out):
-    """What `pack` made → the blocks of `out` from `first` on. Returns the bytes read."""
+    """Unpack the bytes of `pack` to the blocks of `out` from `first` on. Return the number of bytes read."""
     at = U(0)
     for block in range(U(first), U(first + blocks)):
         at = unpack_block(packed, at, out, block)
@@ -103,9 +103,9 @@ def unpack(packed, first, blocks, out):
 
 @njit(types.int64(BYTES, types.int64, types.int64, types.int16[:, ::1], types.uint64[:, ::1]), nogil=True, cache=True)
 def unpack_with_masks(packed, first, blocks, out, masks):
-    """The same, and which coefficients are how large.
+    """Unpack as `unpack` does, and make bitmasks of the coefficients by magnitude.
 
-    masks  (LEVELS, n) uint64: out: bit k of masks[al, block] is set where |out[block, k]| >> al is not 0
+    masks  (LEVELS, n) uint64: out: bit k of masks[al, block] is set if |out[block, k]| >> al is not 0
     """
     at = U(0)
     for block in range(U(first), U(first + blocks)):

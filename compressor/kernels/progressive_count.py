@@ -1,4 +1,4 @@
-"""Counting the symbols of progressive scans (T.81 G.1.2), all scans of a part of a row in one call."""
+"""Symbol statistics of progressive scans (T.81 G.1.2): all scans of a part of a row in one call."""
 
 from numba import njit, types
 
@@ -8,7 +8,10 @@ from compressor.kernels.progressive_scans import (
     AH,
     AL,
     COMPONENT,
+    END_MCU,
     EOBRUN_MAX,
+    FIRST_LINE,
+    FIRST_MCU,
     MASKS,
     PART,
     PER_LINE,
@@ -27,25 +30,25 @@ from compressor.kernels.progressive_scans import (
 from compressor.t81 import ZRL
 
 # state: int64 (scans, STATE)
-EOBRUN = 0  # blocks that the next EOBn stands for
-WAITING = 1  # correction bits of these blocks
+EOBRUN = 0  # blocks that the next EOBn will cover
+WAITING = 1  # number of correction bits of these blocks
 PRED = 2  # .. 5: DC predictions
 STATE = 6
 
-LOOSE = 256  # in counts: bits that no symbol stands for, corrections and DC refinements
+LOOSE = 256  # in counts: bits without a symbol, which are corrections and DC refinements
 COUNTS = 257
 
 
 @njit(**INLINED)
 def count_run(counts, t, run):
-    """EOBn, if there is one (G.1.2.2)."""
+    """Count the EOBn of a run, if it is not empty (G.1.2.2)."""
     if run > 0:
         counts[t, U((bit_size(run) - 1) << 4)] += 1
 
 
 @njit(**INLINED)
 def count_first(row, masks, plan, s, part, counts, state):
-    """The first bits of a band (Figures G.3 to G.5)."""
+    """Count the symbols of the first bits of a band (Figures G.3 to G.5)."""
     band, last_of_band, before, al, t = band_of(plan, s), plan[s, SE], plan[s, SS] - 1, plan[s, AL], plan[s, TABLE]
     first, width, count = window(plan, s, part)
     run = state[s, EOBRUN]
@@ -75,7 +78,7 @@ def count_first(row, masks, plan, s, part, counts, state):
 
 @njit(**INLINED)
 def count_refinement(masks, plan, s, part, counts, state):
-    """One bit more of a band (Figures G.7 to G.9). Zeros between two new coefficients are counted, not walked over."""
+    """Count the symbols of one more bit of a band (Figures G.7 to G.9). Masks count runs of zeros without a loop."""
     band, al, t = band_of(plan, s), U(plan[s, AL]), plan[s, TABLE]
     first, width, count = window(plan, s, part)
     run, waiting, loose = state[s, EOBRUN], state[s, WAITING], types.int64(0)
@@ -110,7 +113,7 @@ def count_refinement(masks, plan, s, part, counts, state):
 
 @njit(**INLINED)
 def count_value(row, block, t, c, s, ah, al, counts, state):
-    """A DC coefficient (G.1.2.1)."""
+    """Count the symbol of a DC coefficient (G.1.2.1)."""
     if ah != 0:
         counts[t, LOOSE] += 1
         return
@@ -122,7 +125,7 @@ def count_value(row, block, t, c, s, ah, al, counts, state):
 
 @njit(**INLINED)
 def count_dc(row, layout, plan, s, part, counts, state):
-    """DC coefficients, of one component or of all in turns."""
+    """Count the symbols of DC coefficients, of one component or of all, interleaved."""
     t, ah, al = plan[s, TABLE], plan[s, AH], plan[s, AL]
     if plan[s, COMPONENT] >= 0:
         first, width, count = window(plan, s, part)
@@ -130,8 +133,8 @@ def count_dc(row, layout, plan, s, part, counts, state):
             start = first + line * plan[s, PER_LINE]
             for block in range(start, start + width):
                 count_value(row, block, t, types.int64(0), s, ah, al, counts, state)
-    elif part[0] == 0:
-        for mcu in range(part[2], part[3]):
+    elif part[FIRST_LINE] == 0:
+        for mcu in range(part[FIRST_MCU], part[END_MCU]):
             for c in range(layout.shape[0]):
                 h = layout[c, 2]
                 for y in range(layout[c, 3]):
@@ -142,14 +145,14 @@ def count_dc(row, layout, plan, s, part, counts, state):
 
 @njit(types.void(ROW, MASKS, TABLES, TABLES, PART, TABLES, STATES), nogil=True, cache=True)
 def count_scans(row, masks, layout, plan, part, counts, state):
-    """Count what `encode_scans` would write.
+    """Count the symbols that `encode_scans` would write.
 
     row     (n, 64) int16, zig-zag
     masks   (LEVELS, n) uint64 of these blocks
     layout  (components, 4) int64 as in `Frame.layout`
     plan    (scans, PLAN) int64
-    part    (4,) int64
-    counts  (tables, COUNTS) int64: of each symbol, then of loose bits
+    part    (PART_FIELDS,) int64
+    counts  (tables, COUNTS) int64: of each symbol, then of bits without a symbol
     state   (scans, STATE) int64, zeros before the first row
     """
     for s in range(plan.shape[0]):
@@ -163,7 +166,7 @@ def count_scans(row, masks, layout, plan, part, counts, state):
 
 @njit(types.void(TABLES, TABLES, STATES), nogil=True, cache=True)
 def count_ends(plan, counts, state):
-    """Count the runs that scans end with."""
+    """Count the EOBn of the runs at the ends of scans."""
     for s in range(plan.shape[0]):
         count_run(counts, plan[s, TABLE], state[s, EOBRUN])
         state[s, EOBRUN] = state[s, WAITING] = 0
@@ -171,8 +174,8 @@ def count_ends(plan, counts, state):
 
 @njit(types.void(TABLES, types.int64[::1], types.int64[::1]), nogil=True, cache=True)
 def code_bits(counts, trees, bits):
-    """What the symbols take in the best code for them (Figure K.1), each one that is reserved with them, but no code
-    too long: the sum of all trees that are merged.
+    """Compute the bits of all symbols in the best code for them (Figure K.1): the sum of all trees that are merged. The
+    reserved code is included; the limit of 16 bits is not.
 
     counts  (tables, COUNTS) int64
     trees   (257,) int64, scratch

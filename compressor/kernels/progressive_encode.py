@@ -1,7 +1,7 @@
-"""Encoding progressive scans (T.81 G.1.2), all scans of a part of a row in one call, each into an area of its own.
+"""Encoding of progressive scans (T.81 G.1.2): all scans of a part of a row in one call, each to an area of its own.
 
-Codes are uint32 `code << 6 | length` as in huffman_encode, and bits are written as there; `huffman_encode.stuff` comes
-later, when an area is emptied. `state` carries what spans parts and rows.
+Codes are uint32 `code << 6 | length` and bits are written as in huffman_encode. `huffman_encode.stuff` is applied when
+an area is emptied. `state` carries over from part to part and from row to row.
 """
 
 from numba import njit, types
@@ -13,7 +13,10 @@ from compressor.kernels.progressive_scans import (
     AH,
     AL,
     COMPONENT,
+    END_MCU,
     EOBRUN_MAX,
+    FIRST_LINE,
+    FIRST_MCU,
     MASKS,
     PART,
     PER_LINE,
@@ -32,17 +35,17 @@ from compressor.kernels.progressive_scans import (
 from compressor.t81 import ZRL
 
 # state: int64 (scans, STATE)
-PENDING = 0  # bits that fill no byte yet
+PENDING = 0  # bits that do not fill a byte yet
 HELD = 1  # how many they are, at most 7
-EOBRUN = 2  # blocks that the next EOBn stands for
-WAITING = 3  # correction bits of these blocks
-WORDS = 4  # .. 19: them, 64 a word, the first one highest
+EOBRUN = 2  # blocks that the next EOBn will cover
+WAITING = 3  # number of correction bits of these blocks
+WORDS = 4  # .. 19: these bits, 64 a word, the first one highest
 PRED = 20  # .. 23: DC predictions
 FILLED = 24  # bytes of the scan's area
-NEXT = 25  # block, or MCU, of the part that is to be coded next
+NEXT = 25  # block, or MCU, of the part that is encoded next
 STATE = 26
 
-# What a block or an MCU may add to an area: its own bits, a run with all that waits, and what is stored too far.
+# The most that a block or an MCU adds to an area: its own bits, a run with its waiting bits, and the excess of stores.
 ROOM_BYTES = BLOCK_BYTES_MAX + 256
 
 CODES = types.uint32[:, ::1]
@@ -51,7 +54,7 @@ AREAS = types.uint8[:, ::1]
 
 @njit(**INLINED)
 def put_bits(areas, bits, size, at, pending, held):
-    """Write up to 57 bits; at most 7 are held on entry and on return. `at` is flat."""
+    """Write up to 57 bits at flat index `at`. At most 7 are held on entry and on return."""
     pending, held = pending << U(size) | bits, held + U(size)
     store_be64(areas, at, pending << (U(0) - held & U(63)))
     return at + types.int64(held >> U(3)), pending, held & U(7)
@@ -59,7 +62,7 @@ def put_bits(areas, bits, size, at, pending, held):
 
 @njit(**INLINED)
 def put_symbol(areas, codes, t, symbol, bits, size, at, pending, held):
-    """A symbol and the low `size` bits after it."""
+    """Write a symbol and the low `size` bits after it."""
     entry = U(codes[t, U(symbol)])
     code = entry >> U(6) << U(size) | bits
     return put_bits(areas, code, types.int64(entry & U(63)) + size, at, pending, held)
@@ -67,7 +70,7 @@ def put_symbol(areas, codes, t, symbol, bits, size, at, pending, held):
 
 @njit(**INLINED)
 def put_long(areas, bits, size, at, pending, held):
-    """The low `size` bits, 63 at most."""
+    """Write the low `size` bits, 63 at most."""
     if size > 32:
         at, pending, held = put_bits(areas, bits >> U(32), size - 32, at, pending, held)
         bits, size = bits & U(0xFFFFFFFF), types.int64(32)
@@ -76,7 +79,7 @@ def put_long(areas, bits, size, at, pending, held):
 
 @njit(**INLINED)
 def put_run(areas, codes, t, run, at, pending, held):
-    """EOBn, if there is one (G.1.2.2)."""
+    """Write the EOBn of a run, if it is not empty (G.1.2.2)."""
     if run > 0:
         n = bit_size(run) - 1
         at, pending, held = put_symbol(areas, codes, t, n << 4, U(run - (1 << n)), n, at, pending, held)
@@ -84,7 +87,7 @@ def put_run(areas, codes, t, run, at, pending, held):
 
 
 @njit(**INLINED)
-def wait(state, s, bits, size):
+def defer_bits(state, s, bits, size):
     """Keep correction bits, 1 to 63 of them, until the run ends."""
     at = state[s, WAITING]
     word, room = WORDS + (at >> 6), 64 - (at & 63)
@@ -100,7 +103,7 @@ def wait(state, s, bits, size):
 
 @njit(**INLINED)
 def end_run(areas, codes, t, state, s, at, pending, held):
-    """EOBn for the blocks that ended early, and the correction bits that waited for it (G.1.2.3)."""
+    """Write EOBn for the blocks that ended early, then their correction bits (G.1.2.3)."""
     at, pending, held = put_run(areas, codes, t, state[s, EOBRUN], at, pending, held)
     for done in range(0, state[s, WAITING], 32):
         count = min(types.int64(32), state[s, WAITING] - done)
@@ -111,16 +114,16 @@ def end_run(areas, codes, t, state, s, at, pending, held):
 
 
 @njit(**INLINED)
-def opened(areas, state, s):
-    """Where in `areas` a scan goes on, with which bits, and where the last block may begin."""
+def resume(areas, state, s):
+    """Return where in `areas` a scan continues, its pending bits, and where the last block may begin."""
     start = s * areas.shape[1]
     at, end = start + state[s, FILLED], start + areas.shape[1] - ROOM_BYTES
     return at, U(state[s, PENDING]), U(state[s, HELD]), end
 
 
 @njit(**INLINED)
-def closed(areas, state, s, at, pending, held, done):
-    """Note where the scan stopped. Returns whether the part is done."""
+def suspend(areas, state, s, at, pending, held, done):
+    """Save where the scan stopped. Return whether the part is done."""
     state[s, FILLED] = at - s * areas.shape[1]
     state[s, PENDING], state[s, HELD] = types.int64(pending & U(255)), types.int64(held)
     return done
@@ -128,8 +131,8 @@ def closed(areas, state, s, at, pending, held, done):
 
 @njit(**INLINED)
 def encode_first(row, masks, plan, s, part, codes, state, areas):
-    """The first bits of a band (Figures G.3 to G.5). Returns whether the part is done."""
-    at, pending, held, end = opened(areas, state, s)
+    """Encode the first bits of a band (Figures G.3 to G.5). Return whether the part is done."""
+    at, pending, held, end = resume(areas, state, s)
     band, last_of_band, before, al, t = band_of(plan, s), plan[s, SE], plan[s, SS] - 1, plan[s, AL], plan[s, TABLE]
     first, width, count = window(plan, s, part)
     run, number = state[s, EOBRUN], state[s, NEXT]
@@ -164,12 +167,12 @@ def encode_first(row, masks, plan, s, part, codes, state, areas):
                 at, pending, held = put_symbol(areas, codes, t, zeros << 4 | size, bits, size, at, pending, held)
             run = types.int64(last < last_of_band)
     state[s, EOBRUN], state[s, NEXT] = run, number
-    return closed(areas, state, s, at, pending, held, number >= count)
+    return suspend(areas, state, s, at, pending, held, number >= count)
 
 
 @njit(**INLINED)
-def gathered(values, places):
-    """The bits of `values` at `places`, the lowest one first and so highest; and their count."""
+def gather_bits(values, places):
+    """Return the bits of `values` at `places`, the lowest place in the highest bit, and their count."""
     bits, left = U(0), places
     while left:
         bits = bits << U(1) | (values >> trailing_zeros(left) & U(1))
@@ -179,14 +182,14 @@ def gathered(values, places):
 
 @njit(**INLINED)
 def put_zeros(areas, codes, t, zeros, known, values, at, pending, held):
-    """ZRL for every 16 of more than 15 zeros, and with each the corrections of what stands before the sixteenth.
-    Returns the zeros and the coefficients to correct that are left."""
+    """Write ZRL for every 16 of more than 15 zeros, each followed by the corrections of coefficients before the
+    sixteenth zero. Return the zeros and the coefficients to correct that are left."""
     while types.int64(count_ones(zeros)) > 15:
         for _ in range(15):
             zeros &= zeros - U(1)
         below = (zeros & (U(0) - zeros)) - U(1)
         zeros &= zeros - U(1)
-        bits, size = gathered(values, known & below)
+        bits, size = gather_bits(values, known & below)
         known &= ~below
         at, pending, held = put_symbol(areas, codes, t, ZRL, U(0), types.int64(0), at, pending, held)
         at, pending, held = put_long(areas, bits, size, at, pending, held)
@@ -195,8 +198,8 @@ def put_zeros(areas, codes, t, zeros, known, values, at, pending, held):
 
 @njit(**INLINED)
 def encode_refinement(row, masks, plan, s, part, codes, state, areas):
-    """One bit more of a band (Figures G.7 to G.9). Returns whether the part is done."""
-    at, pending, held, end = opened(areas, state, s)
+    """Encode one more bit of a band (Figures G.7 to G.9). Return whether the part is done."""
+    at, pending, held, end = resume(areas, state, s)
     band, al, t = band_of(plan, s), U(plan[s, AL]), plan[s, TABLE]
     first, width, count = window(plan, s, part)
     number = state[s, NEXT]
@@ -227,7 +230,7 @@ def encode_refinement(row, masks, plan, s, part, codes, state, areas):
                     passed, corrected, at, pending, held = put_zeros(
                         areas, codes, t, passed, corrected, values, at, pending, held
                     )
-                bits, size = gathered(values, corrected)
+                bits, size = gather_bits(values, corrected)
                 symbol, sign = types.int64(count_ones(passed)) << 4 | 1, U(row[block, k] > 0)
                 if size > 40:
                     at, pending, held = put_symbol(areas, codes, t, symbol, sign, types.int64(1), at, pending, held)
@@ -238,17 +241,17 @@ def encode_refinement(row, masks, plan, s, part, codes, state, areas):
             if zeros | known:
                 state[s, EOBRUN] += 1
                 if known:
-                    bits, size = gathered(values, known)
-                    wait(state, s, bits, size)
+                    bits, size = gather_bits(values, known)
+                    defer_bits(state, s, bits, size)
                 if state[s, EOBRUN] == EOBRUN_MAX or state[s, WAITING] > WAITING_MAX:
                     at, pending, held = end_run(areas, codes, t, state, s, at, pending, held)
     state[s, NEXT] = number
-    return closed(areas, state, s, at, pending, held, number >= count)
+    return suspend(areas, state, s, at, pending, held, number >= count)
 
 
 @njit(**INLINED)
 def put_value(row, block, c, s, ah, al, codes, t, state, areas, at, pending, held):
-    """A DC coefficient (G.1.2.1)."""
+    """Encode a DC coefficient (G.1.2.1)."""
     value = types.int64(row[U(block), U(0)]) >> al
     if ah != 0:
         return put_bits(areas, U(value & 1), types.int64(1), at, pending, held)
@@ -261,13 +264,13 @@ def put_value(row, block, c, s, ah, al, codes, t, state, areas, at, pending, hel
 
 @njit(**INLINED)
 def encode_dc(row, layout, plan, s, part, codes, state, areas):
-    """DC coefficients, of one component or of all in turns. Returns whether the part is done."""
-    at, pending, held, end = opened(areas, state, s)
+    """Encode DC coefficients, of one component or of all, interleaved. Return whether the part is done."""
+    at, pending, held, end = resume(areas, state, s)
     t, ah, al = plan[s, TABLE], plan[s, AH], plan[s, AL]
     first, width, count = window(plan, s, part)
     number = state[s, NEXT]
     if plan[s, COMPONENT] < 0:
-        count = part[3] - part[2] if part[0] == 0 else types.int64(0)
+        count = part[END_MCU] - part[FIRST_MCU] if part[FIRST_LINE] == 0 else types.int64(0)
     while number < count and at <= end:
         if plan[s, COMPONENT] >= 0:
             block = first + number // width * plan[s, PER_LINE] + number % width
@@ -279,26 +282,26 @@ def encode_dc(row, layout, plan, s, part, codes, state, areas):
                 h = layout[c, 2]
                 for y in range(layout[c, 3]):
                     for x in range(h):
-                        block = layout[c, 0] + y * layout[c, 1] + (part[2] + number) * h + x
+                        block = layout[c, 0] + y * layout[c, 1] + (part[FIRST_MCU] + number) * h + x
                         at, pending, held = put_value(
                             row, block, c, s, ah, al, codes, t + min(c, 1), state, areas, at, pending, held
                         )
         number += 1
     state[s, NEXT] = number
-    return closed(areas, state, s, at, pending, held, number >= count)
+    return suspend(areas, state, s, at, pending, held, number >= count)
 
 
 @njit(types.int64(ROW, MASKS, TABLES, TABLES, PART, CODES, STATES, AREAS, types.int64), nogil=True, cache=True)
 def encode_scans(row, masks, layout, plan, part, codes, state, areas, first):
-    """A part of a row → entropy-coded bytes, not yet stuffed: state[s, FILLED] of each scan's area.
+    """Encode a part of a row, without byte stuffing, to the first state[s, FILLED] bytes of each scan's area.
 
     row, masks, layout, plan, part   as for `count_scans`; AC of SSSS_AC_MAX, or ROOM_BYTES are not enough
-    codes  (tables, 256) uint32: with a code for all that `count_scans` counted
+    codes  (tables, 256) uint32: with a code for each symbol that `count_scans` counted
     state  (scans, STATE) int64, zeros before the first row
     areas  (scans, n) uint8, n at least ROOM_BYTES
     first  scan to begin with: 0, or the one whose area was full
 
-    Returns the number of the scan whose area is full, to be emptied before the part is gone on with, or of all scans.
+    Return the index of the scan whose area is full, to be emptied before the part is continued, or the number of scans.
     """
     for s in range(first, plan.shape[0]):
         if plan[s, SS] == 0:
@@ -315,8 +318,8 @@ def encode_scans(row, masks, layout, plan, part, codes, state, areas, first):
 
 @njit(types.void(TABLES, CODES, STATES, AREAS), nogil=True, cache=True)
 def encode_ends(plan, codes, state, areas):
-    """The runs that scans end with. There must be room in all areas, and bits may still be PENDING."""
+    """Encode the runs at the ends of scans. All areas must have room. Bits may still be PENDING afterwards."""
     for s in range(plan.shape[0]):
-        at, pending, held, _ = opened(areas, state, s)
+        at, pending, held, _ = resume(areas, state, s)
         at, pending, held = end_run(areas, codes, plan[s, TABLE], state, s, at, pending, held)
-        closed(areas, state, s, at, pending, held, True)
+        suspend(areas, state, s, at, pending, held, True)

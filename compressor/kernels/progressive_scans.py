@@ -1,12 +1,12 @@
-"""Which blocks of a coefficient row are a scan's own (T.81 A.2.2, A.2.3), and what counting and coding them share.
+"""The blocks of a coefficient row that belong to a scan (T.81 A.2.2, A.2.3), shared by counting and encoding.
 
-A row is worked on in parts, each by one call for all scans: lines of blocks `part[0]` to `part[1]`, not included, and
-MCUs `part[2]` to `part[3]`. A part is a whole row, or a piece of one line where rows are wide, so that a scan of one
-component meets its blocks from left to right, line by line. An interleaved scan of all components takes its MCUs, all
-lines of them, with the part of line 0.
+A row is processed in parts, each in one call for all scans: lines of blocks FIRST_LINE to END_LINE, and MCUs FIRST_MCU
+to END_MCU, ends not included. A part is a whole row, or a piece of one line if rows are wide, so that a scan of one
+component meets its blocks from left to right, line by line. An interleaved scan of all components takes all lines of
+its MCUs with the part of line 0.
 
-A run of blocks that end early takes 15 bits at most (Table G.1), and correction bits wait for the end of a run: both
-are bounded as in libjpeg (jcphuff.c), whose decoders others have modelled theirs on.
+A run of blocks that end early has at most 15 bits (Table G.1), and correction bits wait for the end of a run. Both are
+bounded as in libjpeg (jcphuff.c), on whose decoder others are modelled.
 """
 
 from numba import njit, types
@@ -18,13 +18,17 @@ from compressor.kernels.packing import LEVELS
 # plan: int64 (scans, PLAN), a row for each scan
 COMPONENT = 0  # -1: DC of all components, interleaved
 FIRST = 1  # block of the component in the row
-PER_LINE = 2
-LINES = 3  # of the row at hand, without those that only pad
-ACROSS = 4  # blocks of a line, without those that only pad
-H = 5  # of them in an MCU
+PER_LINE = 2  # blocks of a line
+LINES = 3  # of blocks in the current row, without padding
+ACROSS = 4  # blocks of a line, without padding
+H = 5  # blocks of a line in an MCU
 SS, SE, AH, AL = 6, 7, 8, 9
-TABLE = 10  # row of the counts or codes; of an interleaved scan that of its first component, the others have the next
+TABLE = 10  # row of the counts or codes; in an interleaved scan that of its first component, the others use the next
 PLAN = 11
+
+# part: int64 (PART_FIELDS,)
+FIRST_LINE, END_LINE, FIRST_MCU, END_MCU = 0, 1, 2, 3
+PART_FIELDS = 4
 
 AL_MAX = LEVELS - 1  # of a first scan, and Ah of a refinement
 EOBRUN_MAX = 0x7FFF
@@ -40,20 +44,20 @@ PART = types.int64[::1]
 
 @njit(**INLINED)
 def bit_size(value):
-    """SSSS of Tables F.1 and F.2."""
+    """Return SSSS of Tables F.1 and F.2."""
     return 64 - types.int64(leading_zeros(U(value)))
 
 
 @njit(**INLINED)
 def band_of(plan, s):
-    """Bitmask of Ss..Se."""
+    """Return a bitmask of Ss..Se."""
     return U(0xFFFFFFFFFFFFFFFF) >> U(63 - plan[s, SE]) & ~((U(1) << U(plan[s, SS])) - U(1))
 
 
 @njit(**INLINED)
 def window(plan, s, part):
-    """Of a scan of one component: the first block of a part, the blocks of a line, and of all its lines together."""
-    start = part[2] * plan[s, H]
-    width = max(types.int64(0), min(part[3] * plan[s, H], plan[s, ACROSS]) - start)
-    lines = max(types.int64(0), min(part[1], plan[s, LINES]) - part[0])
-    return plan[s, FIRST] + part[0] * plan[s, PER_LINE] + start, width, width * lines
+    """Return the first block of a part, its blocks a line, and all its blocks, for a scan of one component."""
+    start = part[FIRST_MCU] * plan[s, H]
+    width = max(types.int64(0), min(part[END_MCU] * plan[s, H], plan[s, ACROSS]) - start)
+    lines = max(types.int64(0), min(part[END_LINE], plan[s, LINES]) - part[FIRST_LINE])
+    return plan[s, FIRST] + part[FIRST_LINE] * plan[s, PER_LINE] + start, width, width * lines

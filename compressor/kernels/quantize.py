@@ -1,9 +1,9 @@
-"""Quantization with a dead zone (T.81 A.3.4 says what to divide by, not how to round).
+"""Quantization with a dead zone. (T.81 A.3.4 specifies the divisor, not the rounding.)
 
-An AC coefficient that is less than `0.5 + factor * slope` steps becomes zero, all others are rounded. The factor is the
-block's own: large where the eye forgives, see `masking`. With slopes of zero it is plain rounding.
+An AC coefficient below `0.5 + factor * slope` steps becomes zero, all others are rounded. The factor is the block's
+own: large where error is masked, see `masking`. With slopes of zero it is plain rounding.
 
-Coefficients come as the DCT leaves them: float32, [u][v], scaled; the reciprocals undo the scale.
+Coefficients are those of the DCT: float32, [u][v], scaled; the reciprocals undo the scale.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from compressor.kernels.lanes import F32, I16, I32, I64, call, ir, load, shuffle
 
 
 def reciprocals(table: np.ndarray) -> np.ndarray:
-    """What the transform's outputs are multiplied by: (64,) float32, [u][v].
+    """Return the factors that quantize the transform's outputs: (64,) float32, [u][v].
 
     table  (64,) uint16, Q in zig-zag order as DQT carries it
     """
@@ -25,7 +25,7 @@ def reciprocals(table: np.ndarray) -> np.ndarray:
 
 
 def _narrowed(builder, a, b):
-    """Two vectors of int32 → one of int16. They fit; clamping lets LLVM make one packssdw of it."""
+    """Join two vectors of int32 to one of int16. Values fit; clamping lets LLVM make one packssdw of it."""
     both = shuffle(builder, a, b, range(16))
     low, high = splat(I32, 16, -32768), splat(I32, 16, 32767)
     both = builder.select(builder.icmp_signed(">", both, low), both, low)
@@ -34,14 +34,17 @@ def _narrowed(builder, a, b):
 
 
 def _spread(builder, value):
-    """A float in all eight lanes."""
+    """Return a float in all eight lanes."""
     lanes = builder.insert_element(ir.Constant(vector(F32, 8), ir.Undefined), value, ir.Constant(I32, 0))
     return shuffle(builder, lanes, lanes, [0] * 8)
 
 
 @intrinsic
 def quantize_block(typing, coefficients, at, reciprocal, slope, row, factor, out, to):
-    """64 coefficients at flat [at] → 64 int16 in zig-zag order at flat out[to]; `dead_zone`'s rows begin at [row]."""
+    """Quantize 64 coefficients at flat [at] to int16 in zig-zag order at flat out[to].
+
+    reciprocal, slope  as in `dead_zone`; the component's row begins at flat [row]
+    """
 
     def codegen(context, builder, signature, a):
         half, factor = splat(F32, 8, 0.5), _spread(builder, a[5])

@@ -1,11 +1,11 @@
-"""Sample planes → lines of grey or RGB pixels: upsampling, and the colour conversion of JFIF as libjpeg does it.
+"""Lines of grey or RGB pixels from sample planes: upsampling, and the colour conversion of JFIF as in libjpeg.
 
     R = Y                        + 1.402   (Cr - 128)
     G = Y - 0.34414 (Cb - 128)   - 0.71414 (Cr - 128)
     B = Y + 1.772   (Cb - 128)
 
-(ITU-T T.871, 7.) The factors are integers / 2^16, each sum is rounded once, half up, and limited to 0 .. 255, so that
-every pixel is what the tables of libjpeg (ycc_rgb_convert in jdcolor.c) make of it.
+(ITU-T T.871, 7.) The factors are integers / 2^16. Each sum is rounded once, half up, and limited to 0 .. 255, so that
+every pixel is equal to that of libjpeg's tables (ycc_rgb_convert in jdcolor.c).
 """
 
 from numba import njit, types
@@ -18,7 +18,7 @@ from compressor.kernels.upsample import FULL, H1V2, H2V2, upsample
 LANES = 32  # pixels a step
 PLANES = types.UniTuple(types.uint8[:, ::1], 3)
 
-# Columns of a plan, one row a component.
+# plan: int64 (components, 7), a row for each component
 KIND, EXPAND, V, V_MAX, SAMPLES, LINES, BASE = range(7)
 
 
@@ -27,7 +27,7 @@ def _bytes(context, builder, array_type, array, index):
 
 
 def _rounded_product(builder, x, factor):
-    """round(x * factor / 2^16), half up, of int16 lanes -128 .. 127, |factor| < 2^15: one pmulhw of 2 x."""
+    """Return round(x * factor / 2^16), half up, of int16 lanes -128 .. 127, |factor| < 2^15: one pmulhw of 2 x."""
     wide = builder.sext(builder.add(x, x), vector(I32, LANES))
     high = builder.ashr(builder.mul(wide, splat(I32, LANES, factor)), splat(I32, LANES, 16))
     half = builder.add(builder.trunc(high, vector(I16, LANES)), splat(I16, LANES, 1))
@@ -35,7 +35,7 @@ def _rounded_product(builder, x, factor):
 
 
 def _converted(builder, y, cb, cr):
-    """Red, green and blue as int16, not limited: products have factors of 2^16 taken out of them to fit 16 bits."""
+    """Convert to red, green and blue as int16, not limited. Multiples of 2^16 are split off to fit 16 bits."""
     red = builder.add(builder.add(y, cr), _rounded_product(builder, cr, 91881 - 65536))
     blue = builder.add(builder.add(y, builder.add(cb, cb)), _rounded_product(builder, cb, 116130 - 131072))
     mixed = splat(I32, LANES, 1 << 15)
@@ -62,7 +62,7 @@ def _interleaved(context, builder, array_type, array, index, channels):
 
 @intrinsic
 def ycc_lanes(typing, y, y_at, cb, cb_at, cr, cr_at, out, to):
-    """32 samples of each component at flat [y_at], [cb_at], [cr_at] → 32 RGB pixels at flat out[to]."""
+    """Convert 32 samples of each component at flat [y_at], [cb_at], [cr_at] to 32 RGB pixels at flat out[to]."""
 
     def codegen(context, builder, signature, a):
         samples = [_bytes(context, builder, signature.args[n], *a[n : n + 2]) for n in (0, 2, 4)]
@@ -77,7 +77,7 @@ def ycc_lanes(typing, y, y_at, cb, cb_at, cr, cr_at, out, to):
 
 @intrinsic
 def rgb_lanes(typing, red, red_at, green, green_at, blue, blue_at, out, to):
-    """The same for components that are red, green and blue."""
+    """Interleave 32 samples each of red, green and blue to 32 RGB pixels at flat out[to]."""
 
     def codegen(context, builder, signature, a):
         samples = [_bytes(context, builder, signature.args[n], *a[n : n + 2]) for n in (0, 2, 4)]
@@ -89,7 +89,7 @@ def rgb_lanes(typing, red, red_at, green, green_at, blue, blue_at, out, to):
 
 @intrinsic
 def grey_lanes(typing, plane, at, out, to):
-    """32 samples → 32 grey pixels."""
+    """Copy 32 samples at flat plane[at] to 32 grey pixels at flat out[to]."""
 
     def codegen(context, builder, signature, a):
         store(context, builder, signature.args[2], *a[2:], _bytes(context, builder, signature.args[0], *a[:2]))
@@ -100,8 +100,8 @@ def grey_lanes(typing, plane, at, out, to):
 
 @njit(nogil=True)
 def _line_of(plane, plan, c, y, upsampled):
-    """Component `c` of image line `y` at the width of the image; flat index of its first sample, in its plane where it
-    is there already, else in `upsampled`."""
+    """Provide component `c` of image line `y` at the width of the image. Return the flat index of its first sample: in
+    its plane if it has full size, else in `upsampled`."""
     kind, v, v_max, base = plan[c, KIND], plan[c, V], plan[c, V_MAX], plan[c, BASE]
     near = y * v // v_max
     if kind == FULL:
@@ -123,15 +123,15 @@ def _line_of(plane, plan, c, y, upsampled):
     cache=True,
 )  # fmt: skip
 def pixel_lines(planes, plan, ycc, first, lines, width, upsampled, out, to):
-    """Image lines `first` … first + lines - 1 → pixels.
+    """Convert image lines `first` … first + lines - 1 to pixels.
 
-    planes     of one or three components as `idct.inverse` leaves them (of one, the others are not looked at)
+    planes     of one or three components as `idct.inverse` leaves them; for one, the others are ignored
     plan       (1 or 3, 7) int64, of each component: KIND of upsampling and EXPAND as in `upsample`, V and V_MAX (its
-               sampling factor and the largest one), SAMPLES and LINES that the component has, BASE: which line of the
-               component is line 0 of its plane
-    ycc        whether the components are Y, Cb and Cr: RGB is made of them
+               sampling factor and the largest one), SAMPLES and LINES that the component has, BASE: the line of the
+               component that is line 0 of its plane
+    ycc        whether the components are Y, Cb and Cr, to be converted to RGB
     upsampled  (3, LEFT + width in whole MCUs + RIGHT) uint8, scratch
-    out        uint8; filled from `to` on, `width` * (1 or 3) bytes a line; up to 96 bytes behind the last line are
+    out        uint8; filled from `to` on, `width` * (1 or 3) bytes a line; up to 96 bytes after the last line are
                written as well
     """
     y_plane, cb_plane, cr_plane = planes

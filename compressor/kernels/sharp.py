@@ -1,14 +1,14 @@
-"""Sample planes that show more for their bytes: a sharper chroma filter, and luma that makes up for what it loses.
+"""Sample planes of better quality: a sharper chroma filter, and luma that compensates for chroma downsampling.
 
 Chroma is downsampled by [-0.2, 1, 1, -0.2] / 1.6 in each halved direction, which the decoder's triangle filter blurs
-less than the mean of two. It is linear, as the colour conversion is, so that it goes first: on red, green and blue
-as [-1, 5, 5, -1], in 16-bit integers, exactly.
+less than the mean of two. The filter is linear, as the colour conversion is, so that it is applied first: to red, green
+and blue as [-1, 5, 5, -1], exactly, in 16-bit integers.
 
 Where chroma changes, a decoder shows each pixel's luma with its neighbours' chroma, too bright or too dark. Luma is
-therefore chosen such that the pixel has its own luminance under the chroma that it will get (kernels/luminance.py).
+therefore chosen such that the pixel keeps its luminance under the interpolated chroma (kernels/luminance.py).
 
-Planes hold Q11.4 int16, level-shifted, as those of kernels/color.py. Beyond the image their last
-column and row are repeated: that is what decoders interpolate with (jdsample.c, jdmainct.c of libjpeg).
+Planes hold Q11.4 int16, level-shifted, as those of kernels/color.py. Beyond the image the last column and row are
+repeated: decoders interpolate with these samples (jdsample.c, jdmainct.c of libjpeg).
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ from compressor.kernels.color import MATRIX, PIXELS, planes
 from compressor.kernels.lanes import F32, I8, I16, I32, load, shuffle, splat, store, vector
 from compressor.kernels.luminance import fadd, fmul, limited, luma_lanes, rounded
 
-MARGIN = 3  # lines above and below an MCU row that 4:2:0 looks at: a line of chroma on either side, one pixel more
-SEGMENT = 512  # pixels that are worked on at a time, so that they stay in the first caches
+MARGIN = 3  # lines above and below an MCU row that 4:2:0 reads: a line of chroma on either side, and one pixel
+SEGMENT = 512  # pixels that are processed at a time, so that they stay in the first caches
 LEFT = 32  # columns of `bands` and `chroma` before the first of a segment
 LANES = 32  # pixels a step
 LINES = 16 + 2 * MARGIN
@@ -31,14 +31,14 @@ SAMPLES = types.int16[:, ::1]
 SCRATCH_BYTES = LINES * 3 * BAND_STRIDE + 2 * 10 * CHROMA_STRIDE * 4  # for images of any width
 
 
-def scratch() -> tuple[np.ndarray, np.ndarray]:
-    """What `sharp_planes` works in: pixels by colour, chroma with a line and a column more on each side."""
+def sharp_scratch() -> tuple[np.ndarray, np.ndarray]:
+    """Allocate the scratch of `sharp_planes`: pixels by colour, chroma with one more line and column on each side."""
     return np.empty((LINES * 3, BAND_STRIDE), np.uint8), np.empty((2 * 10, CHROMA_STRIDE), np.float32)
 
 
 @intrinsic
 def split_lanes(typing, pixels, index, bands, to, stride):
-    """32 RGB pixels at flat pixels[index] → 32 bytes each of red, green and blue at flat [to], `stride` apart."""
+    """Split 32 RGB pixels at flat pixels[index] into 32 bytes each of three colours at flat [to], `stride` apart."""
 
     def codegen(context, builder, signature, a):
         packed = load(context, builder, signature.args[0], a[0], a[1], I8, 3 * LANES)
@@ -53,14 +53,14 @@ def split_lanes(typing, pixels, index, bands, to, stride):
 
 
 def sharpened(builder, taps):
-    """5 (b + c) - (a + d)"""
+    """Return 5 (b + c) - (a + d)."""
     a, b, c, d = taps
     inner = builder.mul(builder.add(b, c), splat(I16, 16, 5))
     return builder.sub(inner, builder.add(a, d))
 
 
 def across(context, builder, array_type, array, index):
-    """Of the 32 bytes from flat `index` on, the 16 filtered pairs, -510 .. 2550."""
+    """Filter the 32 bytes from flat `index` on to 16 values, one for each pair, -510 .. 2550."""
     eight = splat(I16, 16, 8)
     taps = []
     for move in (-1, 1):  # little-endian: even bytes are low
@@ -72,9 +72,10 @@ def across(context, builder, array_type, array, index):
 
 @intrinsic
 def chroma_lanes(typing, bands, a_, b_, c_, d_, stride, chroma, cb_to, cr_to):
-    """16 samples each of Cb and Cr from four lines of bands: flat indices of their pairs' first pixels in red.
+    """Compute 16 samples each of Cb and Cr from four lines of `bands`.
 
-    For 4:2:2 the four lines are one and the same: 8 times what is filtered across.
+    a_, b_, c_, d_  flat index of the first pair's red byte in each line. For 4:2:2 all four are the same line, which
+                    only multiplies by 8
     """
 
     def codegen(context, builder, signature, a):
@@ -98,7 +99,7 @@ def chroma_lanes(typing, bands, a_, b_, c_, d_, stride, chroma, cb_to, cr_to):
 
 @intrinsic
 def round_lanes(typing, chroma, index, plane, to):
-    """8 samples at flat chroma[index] → int16 at flat plane[to]."""
+    """Round 8 samples at flat chroma[index] to int16 at flat plane[to]."""
 
     def codegen(context, builder, signature, a):
         q4 = load(context, builder, signature.args[0], a[0], a[1], F32, 8)
@@ -110,14 +111,14 @@ def round_lanes(typing, chroma, index, plane, to):
 
 @njit(nogil=True)
 def _split(pixels, line, x, count, bands, to):
-    """Columns x - 3 to x + count + 3 of a line of pixels by colour, those outside the image repeating its edge."""
+    """Split columns x - 3 to x + count + 3 of a line of pixels by colour. Columns outside the image repeat its edge."""
     width, row_bytes, stride = pixels.shape[1] // 3, pixels.shape[1], bands.shape[1]
     at, end = line * row_bytes, min(x + count + LANES, width)
     begin = max(x - LEFT, 0)
     for i in range(begin, end - LANES + 1, LANES):
         split_lanes(pixels, at + 3 * i, bands, to * stride + LEFT + i - x, stride)
     done = begin + (end - begin) // LANES * LANES
-    if done < end and end - begin >= LANES:  # once more what overlaps
+    if done < end and end - begin >= LANES:  # the last vector overlaps the one before
         split_lanes(pixels, at + 3 * (end - LANES), bands, to * stride + LEFT + end - LANES - x, stride)
         done = end
     for c in range(3):
@@ -129,7 +130,8 @@ def _split(pixels, line, x, count, bands, to):
 
 @njit(nogil=True)
 def _chroma(bands, row, x, count, height, width, v, chroma):
-    """Bands → ten lines of Cb and ten of Cr; for 4:2:0 the second is the MCU row's first, for 4:2:2 eight matter.
+    """Downsample bands to ten lines of Cb and ten of Cr. The MCU row begins with the second for 4:2:0, with the first
+    for 4:2:2.
 
     count  samples a line; one more is made on either side
     """
@@ -162,7 +164,7 @@ def _chroma(bands, row, x, count, height, width, v, chroma):
 
 @njit(nogil=True)
 def _luma(bands, row, x, count, height, width, v, chroma, y):
-    """Bands and the chroma that their pixels will be shown with → luma."""
+    """Compute luma from bands and the chroma that their pixels will be shown with."""
     stride, chroma_stride = bands.shape[1], chroma.shape[1]
     above = MARGIN if v == 2 else 0
     lines = min(8 * v, height - row)
@@ -189,18 +191,18 @@ def _luma(bands, row, x, count, height, width, v, chroma, y):
     cache=True,
 )
 def sharp_planes(pixels, row, layout, y, cb, cr, bands, chroma):
-    """One MCU row of pixels → its sample planes.
+    """Convert one MCU row of pixels to sample planes.
 
-    pixels   (rows, width * channels) uint8, grey or RGB: a layout of 1 or 3 components. Of an image, the MCU row and
-             MARGIN lines above and below it, less only where the image ends
+    pixels   (rows, width * channels) uint8, grey or RGB: a layout of 1 or 3 components. The MCU row and MARGIN lines
+             above and below it, fewer only at the edges of the image
     row      first pixel row of the MCU row within `pixels`
     layout   (1 or 3, 4) int64 as in `Frame.layout`; luma is component 0, the others have h = v = 1
     y        (>= 8 v, stride) int16 Q11.4; stride at least the width in whole MCUs, and for grey and 4:4:4 a multiple
              of 32 (of all planes)
     cb, cr   (>= 8, stride) int16 Q11.4, filled from the left; not touched for grey
-    bands, chroma  from `scratch`
+    bands, chroma  of `sharp_scratch`
 
-    Without halved chroma (grey, 4:4:4) the planes are those of `color.planes`.
+    Without halved chroma (grey, 4:4:4) the planes are equal to those of `color.planes`.
     """
     height, padded = pixels.shape[0], layout[0, 1] * 8
     h, v = layout[0, 2], layout[0, 3]

@@ -1,7 +1,7 @@
-"""MCU rows of unquantized coefficients: made from pixels or from a file's own, weighed by what the eye sees, quantized.
+"""Spectra: MCU rows of unquantized coefficients, from pixels or from a file, weighted by visual masking, quantized.
 
-A row's coefficients lie as those of `Frame.layout`, but float32 and as `dct.fdct` leaves them; `energy` beside them is
-what `masking.energies` finds in each block.
+A row's coefficients are in the order of `Frame.layout`, but float32 and as `dct.fdct` leaves them. `energy` has the
+results of `masking.energies` for each block.
 """
 
 import numpy as np
@@ -20,6 +20,7 @@ UNIT = SCALE.astype(np.float32)
 
 @njit(nogil=True)
 def _energies(layout, chroma, coefficients, energy):
+    """Compute the energies of all components."""
     for c in range(layout.shape[0]):
         weight = masking.CHROMA if chroma and c > 0 else masking.LUMA
         masking.energies(coefficients, layout[c, 0], layout[c, 1] * layout[c, 3], weight, energy, layout[c, 0])
@@ -27,10 +28,10 @@ def _energies(layout, chroma, coefficients, energy):
 
 @njit(types.void(types.UniTuple(SAMPLES, 3), LAYOUT, FLOATS, FLOATS), nogil=True, cache=True)
 def from_planes(planes, layout, coefficients, energy):
-    """One MCU row of sample planes.
+    """Transform one MCU row of sample planes.
 
     planes        y (16, stride), cb and cr (8, stride) int16 Q11.4, of `sharp.sharp_planes`
-    layout        as there
+    layout        (1 or 3, 4) int64 as in `Frame.layout`
     coefficients  (n, 64) float32, energy (3, n) float32: filled
     """
     y, cb, cr = planes
@@ -44,13 +45,13 @@ def from_planes(planes, layout, coefficients, energy):
 
 @njit(types.void(SAMPLES, LAYOUT, types.boolean, FLOATS, FLOATS, FLOATS), nogil=True, cache=True)
 def from_quantized(row, layout, chroma, tables, coefficients, energy):
-    """One MCU row of a file's coefficients.
+    """Dequantize one MCU row of a file's coefficients.
 
     row     (n, 64) int16, zig-zag
     chroma  whether all components but the first are chroma
     tables  (components, 64) float32, zig-zag: Q of each component
 
-    The others as in `from_planes`.
+    Other parameters as in `from_planes`.
     """
     for c in range(layout.shape[0]):
         first = layout[c, 0]
@@ -63,7 +64,7 @@ def from_quantized(row, layout, chroma, tables, coefficients, energy):
 
 @njit(nogil=True, error_model="numpy")
 def _contrast(upper, middle, lower, blocks, out):
-    """The standard deviation of DC, eight times the mean, over 3 x 3 blocks; beyond the edge they are repeated."""
+    """Compute the standard deviation of DC, 8 times the mean, over 3 x 3 blocks. Blocks at the edge are repeated."""
     for i in range(blocks):
         left, right = max(i - 1, 0), min(i + 1, blocks - 1)
         total = squares = f32(0)
@@ -77,8 +78,8 @@ def _contrast(upper, middle, lower, blocks, out):
 
 
 @njit(nogil=True, error_model="numpy")
-def _light(layout, c, mean, out):
-    """The mean luma where each block of a component is, in its order; a middle grey where the grids do not match."""
+def _mean_luma(layout, c, mean, out):
+    """Compute the mean luma at the position of each block of a component; middle grey if the grids do not match."""
     h, v = layout[0, 2] // layout[c, 2], layout[0, 3] // layout[c, 3]
     matching = h * layout[c, 2] == layout[0, 2] and v * layout[c, 3] == layout[0, 3]
     for line in range(layout[c, 3]):
@@ -95,7 +96,7 @@ def _light(layout, c, mean, out):
     nogil=True, cache=True, error_model="numpy",
 )  # fmt: skip
 def factors(layout, chroma, above, energy, below, scratch, out):
-    """How much error each block of a row forgives, see `masking`.
+    """Compute the masking factor of each block of a row, see `masking`.
 
     above, below  (components, blocks a line) float32: mean samples of the lines of blocks before and after the row
     scratch       (2, n) float32
@@ -107,7 +108,7 @@ def factors(layout, chroma, above, energy, below, scratch, out):
         if chroma and c > 0:
             other = layout[3 - c, 0]
             same = layout[1, 2] == layout[2, 2] and layout[1, 3] == layout[2, 3]
-            _light(layout, c, energy[2], scratch[0])
+            _mean_luma(layout, c, energy[2], scratch[0])
             masking.chroma(energy, first, other if same else first, count, scratch[0], out[first : first + count])
             continue
         for line in range(down):
@@ -120,7 +121,7 @@ def factors(layout, chroma, above, energy, below, scratch, out):
 
 @njit(types.void(FLOATS, LAYOUT, FLOATS, FLOATS, types.float32[::1], SAMPLES), nogil=True, cache=True)
 def quantize_row(coefficients, layout, reciprocal, slope, factor, out):
-    """A row through `quantize.dead_zone`."""
+    """Quantize a row by `quantize.dead_zone`."""
     for c in range(layout.shape[0]):
         first, count = layout[c, 0], layout[c, 1] * layout[c, 3]
         dead_zone(coefficients, first, count, reciprocal, slope, c, factor, first, out, first)
@@ -134,10 +135,10 @@ def quantize_row(coefficients, layout, reciprocal, slope, factor, out):
     nogil=True, cache=True,
 )  # fmt: skip
 def trellis_part(coefficients, first, blocks, reciprocal, component, factor, weight, lengths, steps, weights, out):
-    """Blocks of one component through `trellis.trellis`.
+    """Quantize blocks of one component by `trellis.trellis`.
 
-    weight   lambda where the factor is 1
-    lengths  (256,) float32 as there
+    weight   lambda for a factor of 1
+    lengths  (256,) float32, > 0: bits of each symbol
     steps    (>= blocks, 64) float32, weights (>= blocks,) float32: scratch
     out      (n, 64) int16, zig-zag
     """

@@ -1,19 +1,19 @@
-"""Quantization by a rate-distortion trellis: of each block's AC coefficients, the values with the least
+"""Quantization by a rate-distortion trellis: each block's AC coefficients get the values with the least
 
     sum over k = 1 .. 63 of d(k)  +  weight * bits
         d(k) = (|x[k]| - |v[k]|)^2,  or ZEROING * x[k]^2 where v[k] = 0
-        bits = that of the block's symbols run << 4 | ssss, ZRL, EOB (T.81 F.1.2.2) and of the ssss bits after each
+        bits = those of the block's symbols run << 4 | ssss, ZRL, EOB (T.81 F.1.2.2) and of the ssss bits after each
 
-The values that are tried for x[k]: with m = |x[k]| rounded, zero; m; and the largest value of one size less, if it has
-one (m - 1 of the same size never is better than m). For m = 0 only zero.
+With m = |x[k]| rounded, three values are tried for x[k]: zero; m; and the largest value of one size less, if it exists
+(m - 1 of the same size is never better than m). For m = 0 only zero is tried.
 
 The trellis is the usual one (Ramchandran and Vetterli, IEEE Trans. Image Processing 3(5), 1994; mozjpeg's
 jcdctmgr.c): its states are the positions of the last non-zero value so far, and costs are relative to a block of
-zeros. A coefficient with m = 0 is no state, and a state is forgotten when a later one is as good as it for every
-continuation: 1.3 to 1.9 are left on average. The result is the optimum but for the rounding of float32.
+zeros. A coefficient with m = 0 is no state, and a state is dropped when a later one is at least as good for every
+continuation: 1.3 to 1.9 are left on average. The result is optimal apart from the rounding of float32.
 
-Tried in vain: the two latest states without branches (up to 8 % slower); costs in bits, which saves multiplications
-(0 %); no state where an earlier one is as good for every continuation (2 to 5 % slower).
+Tried, without success: the two latest states without branches (up to 8 % slower); costs in bits, which saves
+multiplications (0 %); no state if an earlier one is at least as good for every continuation (2 to 5 % slower).
 """
 
 import numpy as np
@@ -26,15 +26,15 @@ from compressor.t81 import EOB, SSSS_AC_MAX, ZRL
 
 U = np.uint64
 F = np.float32
-ZEROING = F(1.1)  # a coefficient that is lost shows more than one that is off by as much
+ZEROING = F(1.1)  # a coefficient that becomes zero is more visible than an equal error in one that does not
 LARGEST = F((1 << SSSS_AC_MAX) - 1)
-NO_CODE = F(1e30)  # bits of what has no symbol; finite, as weight may be 0
+NO_CODE = F(1e30)  # bits of a value without a symbol; finite, as weight may be 0
 
 
 @intrinsic
 def above_half_mask(typing, blocks, block):
-    """Bitmask of the coefficients of row `block` of a (n, 64) float32 array whose magnitude is above 1/2, coefficient 0
-    lowest."""
+    """Return a bitmask of the coefficients of row `block` of a (n, 64) float32 array whose magnitude is above 1/2,
+    coefficient 0 lowest."""
 
     def codegen(context, builder, signature, arguments):
         index = builder.mul(arguments[1], ir.Constant(I64, 64))
@@ -47,13 +47,13 @@ def above_half_mask(typing, blocks, block):
 
 @njit(**INLINED)
 def rates(lengths, rate, margin):
-    """What the trellis looks up.
+    """Fill the lookup tables of the trellis.
 
     lengths  (256,) float32, bits of each symbol
     rate     (1024,) float32: [16 distance + ssss] bits of a coefficient of that size `distance` after the one before
              it: ZRLs, symbol, ssss bits; NO_CODE for ssss = 0
-    margin   (64,) float32: [d] bits that a continuation takes more, at least, from a state that is `d` further back;
-             negative where the code of a longer run is the shorter one
+    margin   (64,) float32: [d] least number of additional bits of a continuation from a state that is `d` farther
+             back; negative if the code of a longer run is shorter
     """
     for distance in range(1, 64):
         run = distance - 1
@@ -74,14 +74,14 @@ def rates(lengths, rate, margin):
 
 @njit(**INLINED)
 def last_of_best(x, block, mask, weight, end_of_block, rate, margin, prev, value, position, cost):
-    """The last non-zero position of the best values of a block; 0 where all are zero.
+    """Find the best values of a block. Return the last non-zero position; 0 if all are zero.
 
-    mask      its coefficients that may be non-zero
-    prev      (64,) uint64: at each of them, the one before it on the best way there
+    mask      coefficients of the block that may be non-zero
+    prev      (64,) uint64: for each of them, the previous one on the best path
     value     (64,) int16: and its magnitude
-    position  (64,) uint64, cost (64,) float32: scratch, the states after `base` that may still go on
+    position  (64,) uint64, cost (64,) float32: scratch, the states after `base` that may still continue
 
-    Costs count from `base`, the earliest state that is left, so that large values behind it take no precision.
+    Costs are relative to `base`, the earliest state that is left, so that large earlier values take no precision.
     """
     least, last = weight * end_of_block, U(0)
     base, states = U(0), U(0)
@@ -92,7 +92,7 @@ def last_of_best(x, block, mask, weight, end_of_block, rate, margin, prev, value
         rounded = min(np.rint(magnitude), LARGEST)
         high = np.int64(rounded)
         ssss = U(64) - leading_zeros(U(high))
-        low = (np.int64(1) << np.int64(ssss - U(1))) - 1  # 0 where high is 1: NO_CODE keeps it from being chosen
+        low = (np.int64(1) << np.int64(ssss - U(1))) - 1  # 0 if high is 1: NO_CODE keeps it from being chosen
         before = before_low = base
         at = ((k - base) << U(4)) + ssss
         of_high, of_low = weight * rate[at], weight * rate[at - U(1)]

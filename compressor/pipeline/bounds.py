@@ -6,7 +6,7 @@ read (`RouteContext.hold`).
 
 from compressor import png
 from compressor.jpeg import encoder, parallel, scans
-from compressor.jpeg.adaptive_quantization import BYTES_PER_BLOCK, plane_bytes, window_bytes
+from compressor.jpeg.adaptive_quantization import BYTES_PER_BLOCK, plane_bytes, row_window_bytes
 from compressor.jpeg.coefficient_spool import MEMORY_BYTES as PACKING_BYTES
 from compressor.jpeg.frame import Frame, Header
 from compressor.jpeg.progressive import AREA_BYTES
@@ -38,7 +38,7 @@ def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
     blocks = header.frame.blocks_per_row
     row = blocks * (COEFFICIENTS_BYTES + (0 if settings.lossless else BYTES_PER_BLOCK))
     # The source's windows are freed before scans are encoded.
-    windows = 0 if header.streams else scans.memory_bytes(header)
+    windows = 0 if header.streams else scans.scan_readers_bytes(header)
     return BASE_BYTES + row + coding(blocks, settings, windows)
 
 
@@ -51,7 +51,7 @@ def coding(blocks: int, settings: Settings, windows: int = 0) -> int:
 
 
 def pixels_to_jpeg(
-    frame: Frame, channels: int, lines: int, band_bytes: int, come: BandLifetime, settings: Settings
+    frame: Frame, channels: int, lines: int, band_bytes: int, lifetime: BandLifetime, settings: Settings
 ) -> int:
     """Return the bytes of bands of pixels, twice where alpha is removed.
 
@@ -61,8 +61,8 @@ def pixels_to_jpeg(
     flattened = lines * frame.width * (channels - 1) if channels in (2, 4) else 0
     known = BASE_BYTES + coding(frame.blocks_per_row, settings) + band_bytes + flattened
     if settings.effort is Effort.FAST:
-        return known + parallel.memory_bytes(frame, come)
-    window = window_bytes(lines, 8 * frame.v_max, frame.width * len(frame.components))
+        return known + parallel.pixel_coder_bytes(frame, lifetime)
+    window = row_window_bytes(lines, 8 * frame.v_max, frame.width * len(frame.components))
     return known + window + plane_bytes(frame) + frame.blocks_per_row * BYTES_PER_BLOCK
 
 
@@ -75,7 +75,7 @@ def jpeg_bands(header: Header, lines: int) -> int:
     upsampled = 3 * (padded * frame.h_max + LEFT + RIGHT)
     band = lines * frame.width * len(frame.components)
     coefficients = frame.blocks_per_row * COEFFICIENTS_BYTES
-    windows = 0 if header.streams else scans.memory_bytes(header)
+    windows = 0 if header.streams else scans.scan_readers_bytes(header)
     return DECODER_BYTES + coefficients + samples + upsampled + band + windows
 
 

@@ -7,8 +7,7 @@ from hashlib import blake2b
 import numpy as np
 
 from compressor.bytestream import ByteStream
-from compressor.jpeg import encoder
-from compressor.jpeg.frame import Header
+from compressor.jpeg.frame import Header, Row
 from compressor.jpeg.reader import read_rows
 from compressor.jpeg.scan_search import Coding
 from compressor.jpeg.scans import Scans, tables_of
@@ -33,7 +32,7 @@ class Coefficients:
     """
 
     header: Header
-    rows: Iterator[encoder.Row]
+    rows: Iterator[Row]
     rest: Iterator[bytes]
     end: Callable[[], int]
     source: Spool
@@ -77,7 +76,7 @@ class Fingerprint:
         self._hash = blake2b(digest_size=32)
         self._packed = np.empty(PACKED_BLOCKS * packing.BLOCK_BYTES_MAX, np.uint8)
 
-    def add(self, row: encoder.Row) -> None:
+    def add(self, row: Row) -> None:
         """Add a row that is not packed."""
         for first in range(0, len(row), PACKED_BLOCKS):
             size = packing.pack(row, first, min(PACKED_BLOCKS, len(row) - first), self._packed)
@@ -87,7 +86,7 @@ class Fingerprint:
         """Add blocks that are packed already."""
         self._hash.update(data)
 
-    def adding(self, rows: Iterator[encoder.Row]) -> Iterator[encoder.Row]:
+    def adding(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Yield rows, each added first."""
         for row in rows:
             self.add(row)

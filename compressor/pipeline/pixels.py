@@ -28,7 +28,7 @@ class PixelSource(Protocol):
     """Pixels in bands. Attachments and notices are complete after the last band.
 
     channels   1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
-    come       how long a band stays valid
+    lifetime       how long a band stays valid
     loss       what the bands lack of the source's samples ("more than 8 bits a sample"), or ""
     bit_depth  of the samples in bands: 8, or 16 for PNG, the more significant byte first
     """
@@ -36,7 +36,7 @@ class PixelSource(Protocol):
     width: int
     height: int
     channels: int
-    come: BandLifetime
+    lifetime: BandLifetime
     loss: str
     bit_depth: int
 
@@ -61,7 +61,7 @@ class PixelSource(Protocol):
 class PngPixels:
     """A PNG as it streams in. An interlaced one is spooled first."""
 
-    come = BandLifetime.SLOW
+    lifetime = BandLifetime.SLOW_SOURCE
     bit_depth = 8
 
     def __init__(self, stream: ByteStream, header: png.PngHeader, spool: Callable[[], Spool]) -> None:
@@ -103,7 +103,7 @@ class JpegPixels:
     """
 
     smoothed: "raster.Raster | None" = None
-    come = BandLifetime.SLOW
+    lifetime = BandLifetime.SLOW_SOURCE
     loss = ""
     bit_depth = 8
 
@@ -154,7 +154,7 @@ class JpegPixels:
 class RawPixels:
     """Tiles as they stream in, and the metadata that came before them."""
 
-    come = BandLifetime.REUSED
+    lifetime = BandLifetime.REUSED
     loss = ""
     bit_depth = 8
     notices: Sequence[str] = ()
@@ -178,7 +178,7 @@ class ArrayPixels:
     notices, loss  what the array lacks of the picture that it was made from; see `raster.Picture`
     """
 
-    come = BandLifetime.LASTING
+    lifetime = BandLifetime.STABLE
     bit_depth = 8
 
     def __init__(self, array: Band, raw: Raw, notices: Sequence[str] = (), loss: str = "") -> None:
@@ -204,7 +204,7 @@ class RasterPixels:
     deep       give bands of grey with more than 8 bits a sample in 16 bits
     """
 
-    come = BandLifetime.REUSED
+    lifetime = BandLifetime.REUSED
 
     def __init__(self, opened: "raster.Raster", uncarried: Sequence[str] = (), *, deep: bool = False) -> None:
         if deep:

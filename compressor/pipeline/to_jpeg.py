@@ -12,11 +12,11 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import adaptive_quantization, encoder, mpf, one_pass, perceptual, requantize, static_codes, writer
 from compressor.jpeg import attachments as segments
-from compressor.jpeg.encoder import without_padding
-from compressor.jpeg.frame import Frame, Header
+from compressor.jpeg.encoder import clear_dummy_blocks
+from compressor.jpeg.frame import Frame, Header, Row
 from compressor.jpeg.reader import read_header, read_rows
-from compressor.jpeg.reduction import FurtherPictures
-from compressor.jpeg.scan_search import Smallest
+from compressor.jpeg.reduction import AdditionalPictures
+from compressor.jpeg.scan_search import ScanSearch
 from compressor.jpeg.scans import read_scans
 from compressor.jpeg.tables import Table
 from compressor.metadata import removed_behind
@@ -45,7 +45,7 @@ class JpegToJpeg(Route):
         context: RouteContext,
         frame: Frame,
         tables: Mapping[int, Table],
-        output: one_pass.OnePassRows | Smallest,
+        output: one_pass.OnePassRows | ScanSearch,
         fingerprint: Fingerprint | None = None,
     ) -> None:
         self._source, self._header = source, source.header
@@ -55,7 +55,7 @@ class JpegToJpeg(Route):
         self._notices: list[str] = []
         self._body_bytes = 0  # from the first scan to EOI
         self._end = 0  # offset in the source at which its image ended
-        self._further: FurtherPictures | None = None  # where they are reduced as well
+        self._further: AdditionalPictures | None = None  # where they are reduced as well
         self._has_index = mpf.index_of(self._header.segments) is not None
         self.height = self._header.frame.height
         self.path = Path.COEFFICIENTS if fingerprint is None else Path.LOSSLESS
@@ -76,14 +76,14 @@ class JpegToJpeg(Route):
 
     def head(self) -> bytes:
         kept = self._header.segments if self._further is None else self._further.head(self._header.segments)
-        head = writer.head(self._frame, self._tables, self._output.codes, kept)
+        head = writer.header(self._frame, self._tables, self._output.codes, kept)
         index = mpf.index_of(kept)
         if index is None:
             return head
         at = 2 + sum(4 + len(segment.data) for segment in kept[: kept.index(index)]) + 4  # SOI, then segments
         size = len(head) + self._body_bytes
         if self._further is None:
-            data = mpf.moved(index, size, (size - self._end) - (at - index.offset))
+            data = mpf.rewrite_offsets(index, size, (size - self._end) - (at - index.offset))
         else:
             data = self._further.index(size, at)
         return head[:at] + data + head[at + len(data) :]
@@ -104,7 +104,7 @@ class JpegToJpeg(Route):
         if self._has_index:
             index = mpf.index_of(self._header.segments)
             assert index is not None
-            self._further = FurtherPictures(self._source.source, index, self._end, self._header.frame.blocks_per_row)
+            self._further = AdditionalPictures(self._source.source, index, self._end, self._header.frame.blocks_per_row)
             behind -= self._further.source_size
             self._notices += self._further.notices
             yield from self._further.pieces()
@@ -125,7 +125,7 @@ class JpegToJpeg(Route):
         try:
             header = read_header(stream)
             rows = read_rows(stream, header) if header.streams else read_scans(result, header)
-            for row in rows if is_one_pass(self._settings) else without_padding(rows, header.frame):
+            for row in rows if is_one_pass(self._settings) else clear_dummy_blocks(rows, header.frame):
                 found.add(row)
         except (FormatError, LimitError):
             return False
@@ -169,22 +169,22 @@ def plan_jpeg_to_jpeg(header: Header, read: Callable[[], Coefficients], context:
 
 
 def is_one_pass(settings: Settings) -> bool:
-    """Return whether coefficients are coded as they come; otherwise they wait in a spool until all are counted."""
+    """Return whether coefficients are coded as they lifetime; otherwise they wait in a spool until all are counted."""
     return settings.effort is Effort.FAST and not settings.lossless
 
 
 def _start_jpeg_to_jpeg(source: Coefficients, context: RouteContext) -> JpegToJpeg:
     header, settings = source.header, context.settings
-    anew = None if settings.lossless else requantize.planned(header, settings.quality, settings.effort)
+    anew = None if settings.lossless else requantize.plan_requantization(header, settings.quality, settings.effort)
     if anew is None:
         return _start_exact(source, context)
     rows = anew.rows(context.stages.timed(source.rows, "decode"), settings.effort)
-    output: one_pass.OnePassRows | Smallest
+    output: one_pass.OnePassRows | ScanSearch
     if is_one_pass(settings):
         output = _one_pass(anew.frame, rows, settings)
     else:
         few = settings.effort is Effort.BALANCED
-        output = Smallest(anew.frame, without_padding(rows, anew.frame), context.spool, few=few)
+        output = ScanSearch(anew.frame, clear_dummy_blocks(rows, anew.frame), context.spool, defaults_only=few)
     return JpegToJpeg(source, context, anew.frame, dict(enumerate(anew.tables)), output)
 
 
@@ -193,26 +193,26 @@ def _start_exact(source: Coefficients, context: RouteContext) -> JpegToJpeg:
     header, settings = source.header, context.settings
     frame, fingerprint = header.frame, Fingerprint()
     rows = context.stages.timed(source.rows, "decode")
-    output: one_pass.OnePassRows | Smallest
+    output: one_pass.OnePassRows | ScanSearch
     if is_one_pass(settings):
         output = _one_pass(frame, fingerprint.adding(rows), settings)
     else:
         # Lossless results may take the longest search. Others begin it with the source's own scans.
         coding = source.coding if settings.effort is Effort.BALANCED and not settings.lossless else ()
-        # `Smallest` packs the rows, and their packed form is enough for the fingerprint.
-        kept = without_padding(rows, frame)
-        output = Smallest(frame, kept, context.spool, fingerprint.add_packed, coding=coding)
+        # `ScanSearch` packs the rows, and their packed form is enough for the fingerprint.
+        kept = clear_dummy_blocks(rows, frame)
+        output = ScanSearch(frame, kept, context.spool, fingerprint.add_packed, coding=coding)
     tables = {component.tq: header.quantization[component.tq] for component in frame.components}
     return JpegToJpeg(source, context, frame, tables, output, fingerprint)
 
 
-def _one_pass(frame: Frame, rows: Iterator[encoder.Row], settings: Settings) -> one_pass.OnePassRows:
+def _one_pass(frame: Frame, rows: Iterator[Row], settings: Settings) -> one_pass.OnePassRows:
     distance = perceptual.distance_for(settings.quality, settings.effort)
     return one_pass.OnePassRows(frame, static_codes.codes_for(distance, len(frame.components)), rows)
 
 
 class PixelsToJpeg(Route):
-    """Pixels quantized perceptually: one sequential scan coded as it comes, or the scans that `Smallest` chooses."""
+    """Pixels quantized perceptually: one sequential scan coded as it comes, or the scans that `ScanSearch` chooses."""
 
     format = "jpeg"
     path = Path.PIXELS
@@ -223,7 +223,7 @@ class PixelsToJpeg(Route):
         context: RouteContext,
         frame: Frame,
         tables: Mapping[int, Table],
-        output: one_pass.OnePassPixels | Smallest,
+        output: one_pass.OnePassPixels | ScanSearch,
     ) -> None:
         self._pixels, self._settings, self._stages = pixels, context.settings, context.stages
         self._frame, self._tables, self._output = frame, tables, output
@@ -241,7 +241,7 @@ class PixelsToJpeg(Route):
     def head(self) -> bytes:
         attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=self._pixels.channels < 3)
         made, self._notices = segments.segments_for(attachments)
-        return writer.head(self._frame, self._tables, self._output.codes, made)
+        return writer.header(self._frame, self._tables, self._output.codes, made)
 
     def body(self) -> Iterator[bytes | memoryview]:
         yield from self._stages.timed(self._output.body(), "encode")
@@ -258,32 +258,32 @@ def plan_pixels_to_jpeg(pixels: PixelSource, context: RouteContext) -> Plan:
     subsampling = "420" if settings.subsampling is Subsampling.AUTO else settings.subsampling.value
     frame = writer.frame_for(pixels.width, pixels.height, 3 if pixels.channels >= 3 else 1, subsampling)
     lines = band_lines(pixels.width, 8 * frame.v_max)
-    come = pixels.come
-    if pixels.channels in (2, 4) and come is BandLifetime.LASTING:
-        come = BandLifetime.REUSED  # bands without alpha share a buffer
+    lifetime = pixels.lifetime
+    if pixels.channels in (2, 4) and lifetime is BandLifetime.STABLE:
+        lifetime = BandLifetime.REUSED  # bands without alpha share a buffer
     band_bytes = pixels.band_bytes(lines)
-    memory_bytes = bounds.pixels_to_jpeg(frame, pixels.channels, lines, band_bytes, come, settings)
-    return Plan(memory_bytes, lambda: _start_pixels_to_jpeg(pixels, context, frame, lines, come))
+    memory_bytes = bounds.pixels_to_jpeg(frame, pixels.channels, lines, band_bytes, lifetime, settings)
+    return Plan(memory_bytes, lambda: _start_pixels_to_jpeg(pixels, context, frame, lines, lifetime))
 
 
 def _start_pixels_to_jpeg(
-    pixels: PixelSource, context: RouteContext, frame: Frame, lines: int, come: BandLifetime
+    pixels: PixelSource, context: RouteContext, frame: Frame, lines: int, lifetime: BandLifetime
 ) -> PixelsToJpeg:
     settings, stages = context.settings, context.stages
     count = len(frame.components)
     distance = perceptual.distance_for(settings.quality, settings.effort)
     tables = perceptual.quantization_tables(distance, count)
     bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
-    output: one_pass.OnePassPixels | Smallest
+    output: one_pass.OnePassPixels | ScanSearch
     if settings.effort is Effort.FAST:
         transform = encoder.Transform(frame, tables, perceptual.dead_zones(distance, count))
         codes = static_codes.codes_for(distance, count)
         charge = functools.partial(stages.add, "encode")
-        output = one_pass.OnePassPixels(frame, transform, codes, bands, come, charge)
+        output = one_pass.OnePassPixels(frame, transform, codes, bands, lifetime, charge)
     else:
-        shaper = adaptive_quantization.Shaper(frame, tables, distance, settings.effort, count == 3)
+        quantizer = adaptive_quantization.AdaptiveQuantizer(frame, tables, distance, settings.effort, count == 3)
         overshoot = tables[0] if settings.effort is Effort.BEST else None
-        rows = shaper.rows(adaptive_quantization.PixelSpectra(frame, bands, overshoot))
+        rows = quantizer.rows(adaptive_quantization.PixelSpectra(frame, bands, overshoot))
         few = settings.effort is Effort.BALANCED
-        output = Smallest(frame, without_padding(rows, frame), context.spool, few=few)
+        output = ScanSearch(frame, clear_dummy_blocks(rows, frame), context.spool, defaults_only=few)
     return PixelsToJpeg(pixels, context, frame, dict(enumerate(tables)), output)

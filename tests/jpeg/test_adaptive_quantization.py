@@ -1,13 +1,11 @@
-"""Rows of unquantized coefficients, their factors and what becomes of them, against whole planes computed at once."""
-
-from typing import Any
+"""Spectra, masking factors and adaptive quantization by rows, compared with whole planes computed at once."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from compressor.jpeg import adaptive_quantization, perceptual, requantize, static_codes, writer
-from compressor.jpeg.frame import Component, Frame
+from compressor.jpeg.frame import Component, Frame, Row
 from compressor.kernels.dct import SCALE, TRANSPOSED
 from compressor.kernels.huffman_encode import code_table
 from compressor.settings import Effort
@@ -20,12 +18,13 @@ DISTANCE = 2.0
 
 
 def unscaled(coefficients: NDArray[np.float32]) -> Array:
-    """As the DCT leaves them → S, zig-zag."""
-    return (coefficients / SCALE)[:, TRANSPOSED]
+    """Return S in zig-zag order from the DCT's outputs."""
+    values: Array = (coefficients / SCALE)[:, TRANSPOSED]
+    return values
 
 
 def grids(frame: Frame, rows: list[Array]) -> list[Array]:
-    """Of each component (lines, columns, …), from what lies in MCU rows as `Frame.layout` says."""
+    """Return the values of each component (lines, columns, …), from MCU rows in the order of `Frame.layout`."""
     return [
         np.concatenate([row[first : first + per_line * v].reshape(v, per_line, *row.shape[1:]) for row in rows])
         for first, per_line, _, v in frame.layout.tolist()
@@ -33,6 +32,7 @@ def grids(frame: Frame, rows: list[Array]) -> list[Array]:
 
 
 def spectra_of(frame: Frame, pixels: NDArray[np.uint8], lines: int) -> list[adaptive_quantization.Spectrum]:
+    """Return copies of all spectra of an image in bands of `lines`."""
     flat = pixels.reshape(len(pixels), -1)
     bands = (flat[top : top + lines] for top in range(0, len(flat), lines))
     made = adaptive_quantization.PixelSpectra(frame, bands)
@@ -41,18 +41,18 @@ def spectra_of(frame: Frame, pixels: NDArray[np.uint8], lines: int) -> list[adap
 
 @pytest.mark.parametrize("lines", [1, 7, 16, 40, 1000])
 @pytest.mark.parametrize("height", [1, 15, 16, 17, 50])
-def test_windows_show_each_mcu_row_with_its_margins_however_the_lines_arrive(lines: int, height: int) -> None:
+def test_windows_contain_each_mcu_row_with_its_margins_however_the_lines_arrive(lines: int, height: int) -> None:
     image = np.arange(height * 3, dtype=np.uint8).reshape(height, 3)
     bands = (image[top : top + lines] for top in range(0, height, lines))
     tops = range(0, height, 16)
 
-    for top, (window, at) in zip(tops, adaptive_quantization.windows(bands, 32, 16, 3), strict=True):
+    for top, (window, at) in zip(tops, adaptive_quantization.row_windows(bands, 32, 16, 3), strict=True):
         above, below = min(3, top), min(16 + 3, height - top)
         np.testing.assert_array_equal(window[at - above : at + below], image[top - above : top + below])
         assert at >= above and len(window) >= at + below
 
 
-def test_extreme_samples_leave_the_range_where_a_table_is_given() -> None:
+def test_extreme_samples_leave_the_range_if_a_table_is_given() -> None:
     page = np.tile(np.where(np.arange(64) % 11 < 3, 0, 255).astype(np.uint8), (8, 1))
     frame = writer.frame_for(64, 8, 1, "444")
 
@@ -81,13 +81,13 @@ def test_spectra_are_the_transform_of_the_sharp_planes(subsampling: str, h: int,
 
 
 @pytest.mark.parametrize("subsampling", ["420", "422", "444"])
-def test_factors_look_at_all_neighbours_across_rows(subsampling: str) -> None:
+def test_factors_depend_on_all_neighbours_across_rows(subsampling: str) -> None:
     frame = writer.frame_for(70, 61, 3, subsampling)
     spectra = spectra_of(frame, photograph(61, 70), 8)
-    shaper = adaptive_quantization.Shaper(
+    quantizer = adaptive_quantization.AdaptiveQuantizer(
         frame, perceptual.quantization_tables(DISTANCE, 3), DISTANCE, Effort.BALANCED, chroma=True
     )
-    factors = [shaper._factor.astype(np.float64) for _ in shaper.rows(iter(spectra))]
+    factors = [quantizer._factor.astype(np.float64) for _ in quantizer.rows(iter(spectra))]
 
     luma, cb, cr = grids(frame, [unscaled(one.coefficients) for one in spectra])
     expected = [spectrum.luma_factors(luma), *[spectrum.chroma_factors(luma, cb, cr)] * 2]
@@ -96,40 +96,38 @@ def test_factors_look_at_all_neighbours_across_rows(subsampling: str) -> None:
 
 
 @pytest.mark.parametrize("effort", [Effort.BALANCED, Effort.BEST])
-def test_rows_do_not_depend_on_how_pixels_arrive(effort: Any) -> None:
+def test_rows_do_not_depend_on_how_pixels_arrive(effort: Effort) -> None:
     frame, pixels = writer.frame_for(100, 90, 3, "420"), photograph(90, 100)
     tables = perceptual.quantization_tables(DISTANCE, 3)
 
-    def rows(lines):
+    def rows(lines: int) -> list[Row]:
         spectra = spectra_of(frame, pixels, lines)
-        return [
-            row.copy()
-            for row in adaptive_quantization.Shaper(frame, tables, DISTANCE, effort, True).rows(iter(spectra))
-        ]
+        quantizer = adaptive_quantization.AdaptiveQuantizer(frame, tables, DISTANCE, effort, True)
+        return [row.copy() for row in quantizer.rows(iter(spectra))]
 
     whole = rows(90)
     for lines in (1, 16, 33):
         np.testing.assert_array_equal(rows(lines), whole)
 
 
-def test_best_is_the_trellis_of_the_reference() -> None:
+def test_effort_best_is_as_good_as_the_trellis_of_the_reference() -> None:
     frame = writer.frame_for(64, 48, 1, "444")
     tables = perceptual.quantization_tables(DISTANCE, 1)
     spectra = spectra_of(frame, photograph(48, 64, 1), 8)
-    shaper = adaptive_quantization.Shaper(frame, tables, DISTANCE, Effort.BEST, chroma=False)
+    quantizer = adaptive_quantization.AdaptiveQuantizer(frame, tables, DISTANCE, Effort.BEST, chroma=False)
     lengths = (code_table(*static_codes.codes_for(DISTANCE, 1).specs[1, 0]) & 63).astype(np.float64)
     weight = perceptual.trellis_weights(DISTANCE, 1)[0]
 
-    for one, row in zip(spectra, shaper.rows(iter(spectra)), strict=True):
+    for one, row in zip(spectra, quantizer.rows(iter(spectra)), strict=True):
         steps = unscaled(one.coefficients) / tables[0]
         for block in range(len(row)):
-            lam = float(weight * shaper._factor[block])
+            lam = float(weight * quantizer._factor[block])
             found = trellis.cost(steps[block].tolist(), row[block].tolist(), lam, lengths.tolist())
             least = trellis.least_cost(steps[block].tolist(), lam, lengths.tolist())
             assert found == pytest.approx(least, rel=1e-4)
 
 
-def test_a_files_coefficients_become_what_they_stand_for() -> None:
+def test_a_files_coefficients_are_dequantized() -> None:
     frame = Frame(50, 30, (Component(1, 2, 1, 0), Component(2, 1, 1, 1), Component(3, 1, 1, 1)))
     rng = np.random.default_rng(1)
     rows = [rng.integers(-1000, 1000, (frame.blocks_per_row, 64)).astype(np.int16) for _ in range(frame.mcu_rows)]
@@ -143,7 +141,7 @@ def test_a_files_coefficients_become_what_they_stand_for() -> None:
             np.testing.assert_allclose(unscaled(one.coefficients[blocks]), expected, rtol=1e-5)
 
 
-def test_a_lattice_is_kept_where_coarser_steps_would_miss_it() -> None:
+def test_a_lattice_is_kept_if_coarser_steps_would_miss_it() -> None:
     source, wanted = np.full(64, 10, np.uint16), np.arange(1, 65, dtype=np.uint16)
     kept = requantize.on_lattice(source, wanted)
 

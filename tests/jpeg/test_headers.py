@@ -1,6 +1,4 @@
-"""JPEG headers (T.81 Annex B): what they say, what is refused, and the quality that made the tables."""
-
-from typing import Any
+"""JPEG headers (T.81 Annex B): parsing, errors, and the quality of the tables."""
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from tests.jpeg_files import assert_same, fault, header_of, jpeg, read
 from tests.reference import huffman as reference
 
 
-def test_a_header_says_what_is_in_the_file() -> None:
+def test_a_header_describes_the_file() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = jpeg(40, 24, quality=85, comment=b"hello", icc_profile=profile, subsampling="4:2:0", restart_marker_blocks=2)
     header = header_of(data)
@@ -44,17 +42,17 @@ def test_sixteen_bit_quantization_tables_are_read() -> None:
 
 
 @pytest.mark.parametrize("mode, color", [("L", "grey"), ("RGB", "ycbcr"), ("CMYK", "cmyk")])
-def test_colour_is_known(mode: str, color: str) -> None:
+def test_the_colour_space_is_recognized(mode: str, color: str) -> None:
     assert header_of(jpeg(8, 8, mode)).color == color
 
 
-def test_rgb_is_known_by_its_adobe_segment() -> None:
+def test_rgb_is_recognized_by_its_adobe_segment() -> None:
     header = header_of(jpeg(8, 8, keep_rgb=True))
 
     assert (header.adobe_transform, header.color) == (0, "rgb")
 
 
-def test_what_does_not_stream_is_recognised_and_said() -> None:
+def test_files_that_do_not_stream_are_recognized_with_the_reason() -> None:
     sampling = [(1, 1)] * 3
     planes = reference.random_planes(np.random.default_rng(9), 8, 8, sampling)
     plain = reference.encode(planes, 8, 8, sampling)
@@ -88,7 +86,8 @@ def test_extended_sequential_frames_stream() -> None:
     assert_same(got, planes)
 
 
-def with_segment(marker, data):
+def with_segment(marker: int, data: bytes) -> bytes:
+    """Insert a segment into a file."""
     plain = jpeg(8, 8)
     return plain[:2] + reference.segment(marker, data) + plain[2:]
 
@@ -122,11 +121,11 @@ def with_segment(marker, data):
         ("APP0", b"\xff\xd8\xff\xe0\0\2" + b"x" * 70000),
     ],
 )
-def test_broken_segments_are_named_with_their_place(place: str, data: Any) -> None:
+def test_broken_segments_are_errors_with_their_marker(place: str, data: bytes) -> None:
     error = fault(data)
 
     assert error.place == place
-    assert error.offset <= len(data)
+    assert error.offset is not None and error.offset <= len(data)
 
 
 def test_scans_must_name_components_of_the_frame_and_have_their_tables() -> None:
@@ -140,8 +139,8 @@ def test_scans_must_name_components_of_the_frame_and_have_their_tables() -> None
     assert "quantization table 1" in str(fault(data.replace(b"\xff\xdb\0\x43\1", b"\xff\xdb\0\x43\2")))
 
 
-def test_tables_that_no_scan_uses_may_be_nonsense() -> None:
-    """libjpeg looks at codes where it needs them (jpeg_make_d_derived_tbl), and at elements never."""
+def test_tables_that_no_scan_uses_may_be_invalid() -> None:
+    """libjpeg checks codes when it needs them (jpeg_make_d_derived_tbl), and never checks elements."""
     data = jpeg(8, 8)
     want = read(data)[0]
     for marker, unused, used in ((0xDB, b"\3", b"\0"), (0xC4, b"\3", b"\0"), (0xC4, b"\x13", b"\x10")):
@@ -153,7 +152,7 @@ def test_tables_that_no_scan_uses_may_be_nonsense() -> None:
             assert error.place == "SOS" and "more codes of length 1" in str(error)
 
 
-def test_more_than_ten_blocks_in_an_mcu_are_refused() -> None:
+def test_more_than_ten_blocks_in_an_mcu_are_rejected() -> None:
     planes = reference.random_planes(np.random.default_rng(1), 8, 8, [(4, 2), (2, 1), (1, 1)])
 
     assert "11 blocks" in str(fault(reference.encode(planes, 8, 8, [(4, 2), (2, 1), (1, 1)])))
@@ -180,4 +179,5 @@ def test_other_tables_get_the_nearest_quality() -> None:
     table = np.clip((K1_LUMINANCE * 0.5).round() + (np.arange(64).reshape(8, 8) % 3), 1, 255).astype(int)
     data = jpeg(qtables=[table.ravel().tolist()] * 2)
 
-    assert 60 <= estimated_quality(header_of(data)) <= 80
+    quality = estimated_quality(header_of(data))
+    assert quality is not None and 60 <= quality <= 80

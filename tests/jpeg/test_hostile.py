@@ -1,13 +1,14 @@
 """Damaged and hostile JPEG files end in FormatError, or decode: quickly, and never outside an array.
 
 `python -m tests.jpeg.test_hostile` runs the whole set. The last test does so with bounds checked, where a read or
-write outside an array is an IndexError, those of `kernels.lanes` included.
+write outside an array is an IndexError, including those of `kernels.lanes`.
 """
 
 import io
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ from tests.reference import huffman as reference
 SECONDS_MAX = 2.0
 
 
-def outcome(data, chunk=1 << 20):
-    """What became of it: the coefficients, the error's text, or None for a kind that the reader leaves to others."""
+def outcome(data: bytes, chunk: int = 1 << 20) -> bytes | str | None:
+    """Return the coefficients, the error's text, or None for a file that this reader does not support."""
     stream = ByteStream(data[n : n + chunk] for n in range(0, len(data), chunk))
     try:
         header = read_header(stream)
@@ -35,23 +36,27 @@ def outcome(data, chunk=1 << 20):
         return str(error)
 
 
-def small(mode="RGB", **options):
+def small(mode: str = "RGB", **options: Any) -> bytes:
+    """Return a small noisy file."""
     pixels = np.random.default_rng(1).integers(0, 256, (17, 17, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(pixels).convert(mode).save(out, "JPEG", quality=40, optimize=True, **options)
     return out.getvalue()
 
 
-def files():
+def files() -> list[bytes]:
+    """Return small files."""
     return [small("L"), small(subsampling="4:2:0", restart_marker_blocks=1)]
 
 
-def truncations():
+def truncations() -> Iterator[bytes]:
+    """Yield files truncated at each byte."""
     for data in files():
         yield from (data[:end] for end in range(len(data)))
 
 
-def flips():
+def flips() -> Iterator[bytes]:
+    """Yield files with a flipped bit."""
     for data in files():
         for bit in range(8 * len(data)):
             flipped = bytearray(data)
@@ -59,16 +64,16 @@ def flips():
             yield bytes(flipped)
 
 
-def wrong_bytes():
-    """Bytes that mean something: in each place 0xFF, 0, a restart marker, a doubled or a missing byte."""
+def wrong_bytes() -> Iterator[bytes]:
+    """Yield files with a special byte in each place: 0xFF, 0, a restart marker, a doubled or a missing byte."""
     for data in files():
         for at in range(len(data)):
             for piece in (b"\xff", b"\0", b"\xff\xd0", b"\xff\xff\0", data[at : at + 1] * 2, b""):
                 yield data[:at] + piece + data[at + 1 :]
 
 
-def noise():
-    """Random scan data behind a good header, wide and narrow, with and without restart markers."""
+def noise() -> Iterator[bytes]:
+    """Yield random scan data after a valid header, wide and narrow, with and without restart markers."""
     rng = np.random.default_rng(2)
     for sampling in ([(1, 1)], [(2, 2), (1, 1), (1, 1)], [(4, 2), (1, 1), (1, 1)]):
         planes = reference.random_planes(rng, 16, 16, sampling)
@@ -90,15 +95,15 @@ SETS = [truncations, flips, wrong_bytes, noise]
 
 
 @pytest.mark.parametrize("cases", SETS)
-def test_hostile_files_end_in_an_error_or_decode(cases: Any) -> None:
+def test_hostile_files_end_in_an_error_or_decode(cases: Callable[[], Iterator[bytes]]) -> None:
     for data in cases():
         start = time.perf_counter()
         outcome(data)
         assert time.perf_counter() - start < SECONDS_MAX
 
 
-def test_what_becomes_of_a_hostile_file_does_not_depend_on_its_chunks() -> None:
-    """Errors name the same place as well; what is found there may be known less far ahead."""
+def test_the_outcome_of_a_hostile_file_does_not_depend_on_its_chunks() -> None:
+    """Errors name the same offset as well."""
     for cases in (truncations, noise):
         for data in list(cases())[::7]:
             assert outcome(data[:3000], 3) == outcome(data[:3000])
@@ -118,7 +123,7 @@ def test_what_becomes_of_a_hostile_file_does_not_depend_on_its_chunks() -> None:
         files()[1].replace(b"\xff\xd0", b"\0" * 900_000 + b"\xff\xd0", 1),
     ],
 )
-def test_a_megabyte_of_nonsense_is_done_with_quickly(data: Any) -> None:
+def test_a_megabyte_of_nonsense_is_handled_quickly(data: bytes) -> None:
     start = time.perf_counter()
     try:
         outcome(data)
@@ -127,7 +132,7 @@ def test_a_megabyte_of_nonsense_is_done_with_quickly(data: Any) -> None:
     assert time.perf_counter() - start < SECONDS_MAX
 
 
-def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Any) -> None:
+def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Mapping[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", __name__], check=False, env=safety_build, capture_output=True, text=True, timeout=300
     )

@@ -1,5 +1,7 @@
-"""All kinds of JPEG that there are: sampling factors, components, colours, tables that change; and those that are not
-for us. Losslessly through the whole pipeline, and compared with what libjpeg makes of source and result."""
+"""All kinds of JPEG: sampling factors, components, colours, tables that change; and those that are not supported.
+
+Files are compressed losslessly, and source and result are compared as libjpeg decodes them.
+"""
 
 import io
 import itertools
@@ -8,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from compressor import pipeline
@@ -17,32 +20,34 @@ from tests.jpeg_files import assert_same, header_of, jpeg, read
 from tests.reference import huffman
 from tests.reference import progressive as reference
 
-FACTORS = list(itertools.product(range(1, 5), repeat=2))
+FACTORS = [(h, v) for h in range(1, 5) for v in range(1, 5)]
 PAIRS = [pair for pair in itertools.product(FACTORS, repeat=2) if sum(h * v for h, v in pair) <= 10]
 
 
-def decoded(data, mode=None):
+def decoded(data: bytes, mode: str | None = None) -> NDArray[np.uint8]:
+    """Return the pixels that libjpeg decodes."""
     return np.asarray(Image.open(io.BytesIO(data)).convert(mode))
 
 
-def round_trip(data):
-    """The result's bytes; a file that is not made smaller comes back."""
+def round_trip(data: bytes) -> bytes:
+    """Return the file compressed losslessly, or unchanged if it would not become smaller."""
     return pipeline.compress(data, lossless=True).data
 
 
-def first(pair, together):
-    return [((0, 1), 0, 63, 0, 0)] if together else [((c,), 0, 63, 0, 0) for c in range(len(pair))]
+def sequential_script(count: int, together: bool) -> list[reference.Scan]:
+    """Return one scan of all components, or one for each."""
+    return [(range(count), 0, 63, 0, 0)] if together else [((c,), 0, 63, 0, 0) for c in range(count)]
 
 
 @pytest.mark.parametrize("together", [True, False])
 def test_every_pair_of_sampling_factors_decodes_to_what_was_encoded_at_odd_sizes(together: bool) -> None:
-    """Fractional ones among them: 3 x 1 with 2 x 1, of which libjpeg has no upsampling."""
+    """Including fractional ratios, 3 x 1 with 2 x 1, which libjpeg does not upsample."""
     for number, pair in enumerate(PAIRS):
         width, height = 1 + 7 * number % 45, 1 + 5 * number % 37
         planes = huffman.random_planes(np.random.default_rng(number), width, height, pair, 0.05)
-        data = reference.encode(planes, width, height, pair, first(pair, together), sof=0xC1)
+        data = reference.encode(planes, width, height, pair, sequential_script(2, together), sof=0xC1)
         got = (read if together else scanned)(data)[0]
-        want = planes if together else reference.without_padding(planes, width, height, pair, dc=True)
+        want = planes if together else reference.clear_dummy_blocks(planes, width, height, pair, dc=True)
         assert_same(got, want)
 
 
@@ -50,32 +55,34 @@ def test_every_pair_of_sampling_factors_decodes_to_what_was_encoded_at_odd_sizes
     "sampling", [[(3, 1), (2, 1), (1, 1)], [(1, 3), (1, 2), (1, 1)], [(3, 2), (1, 1), (2, 1)]], ids=str
 )
 @pytest.mark.parametrize("script, sof", [([(YCC, 0, 63, 0, 0)], 0xC1), (SIMPLE, 0xC2)], ids=["one", "progressive"])
-def test_fractional_factors_survive_the_pipeline(sampling: Any, script: Any, sof: int) -> None:
+def test_fractional_factors_survive_the_pipeline(
+    sampling: list[tuple[int, int]], script: list[reference.Scan], sof: int
+) -> None:
     planes = huffman.random_planes(np.random.default_rng(1), 51, 35, sampling, 0.02)
     data = reference.encode(planes, 51, 35, sampling, script, sof=sof)
-    want = reference.without_padding(planes, 51, 35, sampling, dc=True)
+    want = reference.clear_dummy_blocks(planes, 51, 35, sampling, dc=True)
 
     made = pipeline.compress(data, lossless=True)
 
     assert made.report.outcome.value == "compressed"
     got, header, _ = scanned(made.data)
     assert [(c.h, c.v) for c in header.frame.components] == sampling
-    assert_same(reference.without_padding(got, 51, 35, sampling, dc=True), want)
+    assert_same(reference.clear_dummy_blocks(got, 51, 35, sampling, dc=True), want)
 
 
-def test_factors_that_only_scans_of_one_component_can_have_are_read_and_said_when_writing() -> None:
+def test_factors_that_only_scans_of_one_component_can_have_are_read_but_not_written() -> None:
     sampling = [(4, 4), (1, 1), (2, 1)]
     planes = huffman.random_planes(np.random.default_rng(1), 70, 40, sampling, 0.02)
     data = reference.encode(planes, 70, 40, sampling, [((c,), 0, 63, 0, 0) for c in YCC], sof=0xC1)
 
-    assert_same(scanned(data)[0], reference.without_padding(planes, 70, 40, sampling, dc=True))
+    assert_same(scanned(data)[0], reference.clear_dummy_blocks(planes, 70, 40, sampling, dc=True))
     with pytest.raises(UnsupportedError, match="4x4,1x1,2x1: 19 blocks in an MCU"):
         pipeline.compress(data)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 @pytest.mark.parametrize("settings", [{"lossless": True}, {"quality": 30}], ids=str)
-def test_one_to_four_components_pass_the_pipeline(count: int, settings: Any) -> None:
+def test_one_to_four_components_are_compressed(count: int, settings: dict[str, Any]) -> None:
     sampling = [(2, 2), (1, 1), (1, 1), (2, 2)][:count]
     planes = huffman.random_planes(np.random.default_rng(count), 60, 40, sampling if count > 1 else [(1, 1)], 0.02)
     data = huffman.encode(planes, 60, 40, sampling)
@@ -84,12 +91,12 @@ def test_one_to_four_components_pass_the_pipeline(count: int, settings: Any) -> 
 
     assert len(header.frame.components) == count
     if "lossless" in settings:
-        seen = (reference.without_padding(all_of, 60, 40, sampling, dc=True) for all_of in (got, planes))
-        assert_same(*seen)
+        visible = [reference.clear_dummy_blocks(file, 60, 40, sampling, dc=True) for file in (got, planes)]
+        assert_same(visible[0], visible[1])
 
 
-def adobe(data, transform):
-    """With another Adobe segment, JFIF taken out."""
+def adobe(data: bytes, transform: int) -> bytes:
+    """Replace the Adobe segment, or JFIF by one."""
     segment = huffman.segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform]))
     if b"Adobe" in data:
         at = data.index(b"Adobe") - 4
@@ -114,7 +121,7 @@ COLORS = {
 
 
 @pytest.mark.parametrize("name", COLORS)
-def test_colours_are_what_libjpeg_takes_them_for_before_and_after(name: Any) -> None:
+def test_colour_spaces_are_interpreted_as_by_libjpeg_before_and_after(name: str) -> None:
     data, color = COLORS[name]
     if name == "rgb by identifiers":
         assert [c.id for c in header_of(data).frame.components] == list(b"RGB")
@@ -127,10 +134,10 @@ def test_colours_are_what_libjpeg_takes_them_for_before_and_after(name: Any) -> 
     assert header_of(lossy).color == color and error < 20
 
 
-def cmyk_profile():
-    """The smallest ICC profile of a CMYK device (ICC.1:2022, 7 and 10.10): a table of two points an ink to Lab."""
+def cmyk_profile() -> bytes:
+    """Return a minimal ICC profile of a CMYK device (ICC.1:2022, 7 and 10.10): a table of two points an ink to Lab."""
 
-    def text(signature, data):
+    def text(signature: bytes, data: bytes) -> bytes:
         return signature + bytes(4) + data
 
     inks = itertools.product((0, 1), repeat=4)
@@ -158,7 +165,7 @@ def cmyk_profile():
 @pytest.mark.parametrize(
     "settings", [{"lossless": True}, {"quality": 60}, {"quality": 60, "metadata": "color"}], ids=str
 )
-def test_cmyk_keeps_its_profile(settings: Any) -> None:
+def test_cmyk_keeps_its_profile(settings: dict[str, Any]) -> None:
     profile = cmyk_profile()
     srgb = ImageCms.createProfile("sRGB")
     transform = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb, "CMYK", "RGB")
@@ -168,11 +175,12 @@ def test_cmyk_keeps_its_profile(settings: Any) -> None:
 
     opened = Image.open(io.BytesIO(made.data))
     assert (opened.mode, opened.info["icc_profile"], made.report.notices) == ("CMYK", profile, ())
-    assert ImageCms.applyTransform(opened, transform).mode == "RGB"
+    converted = ImageCms.applyTransform(opened, transform)
+    assert converted is not None and converted.mode == "RGB"
 
 
 def test_the_table_at_the_first_scan_of_a_component_is_that_of_all_its_scans() -> None:
-    """T.81 forbids to change it before the frame ends; libjpeg keeps the first (latch_quant_tables in jdinput.c)."""
+    """T.81 forbids changes before the frame ends; libjpeg keeps the first (latch_quant_tables in jdinput.c)."""
     planes = huffman.random_planes(np.random.default_rng(3), 40, 30, [(1, 1)] * 3, 0.02)
     plain = [bytes([0]) + bytes([q] * 64) for q in (3, 9)]
     changed = reference.encode(planes, 40, 30, [(1, 1)] * 3, SIMPLE, dqts=plain)
@@ -187,7 +195,9 @@ def test_the_table_at_the_first_scan_of_a_component_is_that_of_all_its_scans() -
 
 @pytest.mark.parametrize("intervals", [(0, 1, 5), (7, 0), (1,)], ids=str)
 @pytest.mark.parametrize("script, sof", [(SIMPLE, 0xC2), ([((0,), 0, 63, 0, 0), ((1, 2), 0, 63, 0, 0)], 0xC1)])
-def test_tables_and_restart_intervals_that_change_between_scans(intervals: Any, script: Any, sof: int) -> None:
+def test_tables_and_restart_intervals_that_change_between_scans(
+    intervals: tuple[int, ...], script: list[reference.Scan], sof: int
+) -> None:
     sampling = [(2, 2), (1, 1), (1, 1)]
     planes = huffman.random_planes(np.random.default_rng(4), 50, 41, sampling, 0.02)
     tables = (reference.LONG, reference.FLAT) if sof == 0xC2 else (reference.FLAT,)
@@ -195,12 +205,12 @@ def test_tables_and_restart_intervals_that_change_between_scans(intervals: Any, 
 
     made = round_trip(data)
 
-    seen = (reference.without_padding(got, 50, 41, sampling, dc=True) for got in (read(made)[0], scanned(data)[0]))
-    assert_same(*seen)
+    found = [reference.clear_dummy_blocks(got, 50, 41, sampling, dc=True) for got in (read(made)[0], scanned(data)[0])]
+    assert_same(found[0], found[1])
     np.testing.assert_array_equal(decoded(made), decoded(data))
 
 
-PLAIN = huffman.encode([np.zeros((1, 1, 64), int)], 8, 8, [(1, 1)])
+PLAIN = huffman.encode([np.zeros((1, 1, 64), np.int64)], 8, 8, [(1, 1)])
 
 
 @pytest.mark.parametrize(
@@ -213,7 +223,7 @@ PLAIN = huffman.encode([np.zeros((1, 1, 64), int)], 8, 8, [(1, 1)])
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("format", ["keep", "png"])
-def test_what_is_not_for_us_is_named(sof: int, precision: int, word: str, format: str) -> None:
+def test_unsupported_processes_are_named(sof: int, precision: int, word: str, format: str) -> None:
     data = PLAIN.replace(b"\xff\xc0\0\x0b\x08", bytes([0xFF, sof, 0, 0x0B, precision]))
 
     with pytest.raises(UnsupportedError, match=word):

@@ -1,4 +1,4 @@
-"""Metadata segments of JPEG: kept verbatim, reduced, and read into the form that all formats share."""
+"""Metadata segments of JPEG: kept verbatim, reduced, and converted to the form that all formats share."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ from compressor.bytestream import ByteStream
 from compressor.jpeg import attachments, mpf, reduction
 from compressor.jpeg.frame import Segment
 from compressor.jpeg.headers import read_header
-from compressor.metadata import orientation, orientation_exif
+from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.settings import Metadata
 from tests.jpeg.test_mpf import file_of, pictures_of
 from tests.jpeg_files import header_of, jpeg, read
@@ -27,11 +27,13 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 GUID = b"0123456789ABCDEF0123456789ABCDEF"
 
 
-def extended(offset, size, piece):
+def extended(offset: int, size: int, piece: bytes) -> bytes:
+    """Return a segment of extended XMP."""
     return segment(0xE1, attachments.EXTENDED_XMP + GUID + struct.pack(">II", size, offset) + piece)
 
 
-def icc(number, count, piece):
+def icc(number: int, count: int, piece: bytes) -> bytes:
+    """Return a segment with a piece of a profile."""
     return segment(0xE2, b"ICC_PROFILE\0" + bytes([number, count]) + piece)
 
 
@@ -48,16 +50,18 @@ ALL = [JFIF, EXIF, XMP, LONG_XMP, IPTC, ICC, ADOBE, GAIN_MAP, COMMENT]
 PLAIN = jpeg(160, 120, quality=95)[20:]  # without SOI and JFIF
 
 
-def segments_of(data):
+def segments_of(data: bytes) -> list[tuple[int, bytes]]:
+    """Return the metadata segments of a file."""
     return [(s.marker, s.data) for s in header_of(data).segments]
 
 
-def file(*segments, rest=PLAIN):
+def file(*segments: bytes, rest: bytes = PLAIN) -> bytes:
+    """Return a file with these segments."""
     return b"\xff\xd8" + b"".join(segments) + rest
 
 
 @pytest.mark.parametrize("settings", [{"quality": 50}, {"lossless": True}], ids=str)
-def test_all_segments_are_kept_verbatim_and_in_order(settings: Any) -> None:
+def test_all_segments_are_kept_verbatim_and_in_order(settings: dict[str, Any]) -> None:
     data = file(*ALL[::-1])
 
     made = pipeline.compress(data, **settings)
@@ -79,8 +83,8 @@ STRIP = [COLOR[0], COLOR[1], ADOBE]
 @pytest.mark.parametrize("policy, want", [("color", COLOR), ("strip", STRIP)])
 @pytest.mark.parametrize("settings", [{"quality": 50}, {"lossless": True}, {"min_saving": 0.99}], ids=str)
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_policy_leaves_what_the_pixels_need_whether_the_image_changes_or_not(
-    policy: str, want: Any, settings: Any, progressive: bool
+def test_a_policy_keeps_the_metadata_of_colour_whether_the_image_changes_or_not(
+    policy: str, want: list[bytes], settings: dict[str, Any], progressive: bool
 ) -> None:
     rest = jpeg(160, 120, quality=95, progressive=progressive)[20:]
     garbage = b"\xff\x01garbage\xff\xff\xff"
@@ -96,7 +100,7 @@ def test_a_policy_leaves_what_the_pixels_need_whether_the_image_changes_or_not(
         np.testing.assert_array_equal(np.asarray(opened), np.asarray(Image.open(io.BytesIO(file(*ALL, rest=rest)))))
 
 
-def test_reduced_files_hold_the_same_entropy_coded_data_in_any_chunks() -> None:
+def test_reduced_files_have_the_same_entropy_coded_data_in_any_chunks() -> None:
     data = jpeg(160, 120, quality=95, progressive=True, restart_marker_blocks=3)
     head = header_of(data).offset
     data = data[:2] + XMP + data[2:]
@@ -106,13 +110,13 @@ def test_reduced_files_hold_the_same_entropy_coded_data_in_any_chunks() -> None:
 
 
 @pytest.mark.parametrize("policy", ["color", "strip"])
-def test_an_unchanged_file_with_several_pictures_loses_metadata_and_its_index_follows(policy: str) -> None:
+def test_an_unchanged_file_with_several_pictures_loses_metadata_and_its_index_is_updated(policy: str) -> None:
     source = file_of(photograph(64, 96), photograph(40, 56))
     source = source[:2] + EXIF + COMMENT + source[2:]
     at = source.index(b"MPF\0") + 4
     index = header_of(source).segments
     assert index
-    source = moved_by_hand(source, at, len(EXIF) + len(COMMENT))
+    source = with_first_size(source, at, len(EXIF) + len(COMMENT))
     _, before = pictures_of(source)
 
     made = pipeline.compress(source, metadata=policy, min_saving=0.99)
@@ -125,8 +129,9 @@ def test_an_unchanged_file_with_several_pictures_loses_metadata_and_its_index_fo
         np.testing.assert_array_equal(new, old)
 
 
-def moved_by_hand(source, base, added):
-    """The index counts from itself, and segments were added before it: only the first picture's size is another."""
+def with_first_size(source: bytes, base: int, added: int) -> bytes:
+    """Change the first picture's size in the index. Offsets are relative to the index, so that segments before it do
+    not change them."""
     entry = next(n for n in range(base, base + 400) if source[n : n + 2] in (b"\x02\xb0", b"\xb0\x02"))
     order = "<" if source[entry : entry + 2] == b"\x02\xb0" else ">"
     (offset,) = struct.unpack_from(order + "I", source, entry + 8)
@@ -145,9 +150,10 @@ ULTRA_HDR = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://w
 </rdf:Seq></GContainer:Directory></rdf:Description></rdf:RDF></x:xmpmeta>"""
 
 
-def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left() -> None:
+def test_only_the_gain_map_is_left_of_xmp() -> None:
     packet = mpf.reduced_xmp(ULTRA_HDR)
 
+    assert packet is not None
     assert b"Somebody" not in packet and b"private" not in packet
     description = ElementTree.fromstring(packet)[0][0]
     item = "{http://ns.google.com/photos/1.0/container/item/}"
@@ -162,10 +168,11 @@ def test_of_xmp_that_tells_of_a_gain_map_that_alone_is_left() -> None:
 @pytest.mark.parametrize(
     "version", [b'hdrgm:Version="1.0"/>', b"><hdrgm:Version>1.0</hdrgm:Version></rdf:Description>"]
 )
-def test_of_a_packet_that_lists_no_pictures_the_version_is_left(version: bytes) -> None:
+def test_only_the_version_is_left_of_a_packet_that_lists_no_pictures(version: bytes) -> None:
     start = ULTRA_HDR[: ULTRA_HDR.index(b" xmlns:Item")]
     packet = mpf.reduced_xmp(start + b" " + version + b"</rdf:RDF></x:xmpmeta>")
 
+    assert packet is not None
     assert b"Somebody" not in packet
     description = ElementTree.fromstring(packet)[0][0]
     assert description.get("{http://ns.adobe.com/hdr-gain-map/1.0/}Version") == "1.0" and len(description) == 0
@@ -173,8 +180,8 @@ def test_of_a_packet_that_lists_no_pictures_the_version_is_left(version: bytes) 
     assert mpf.with_lengths(packet, {1: 2}) == packet
 
 
-def test_lengths_of_pictures_follow() -> None:
-    packet = mpf.with_lengths(mpf.reduced_xmp(ULTRA_HDR), {1234: 999})
+def test_lengths_of_pictures_are_updated() -> None:
+    packet = mpf.with_lengths(mpf.reduced_xmp(ULTRA_HDR) or b"", {1234: 999})
 
     assert b'Item:Length="999"' in packet and b"1234" not in packet and b"Padding" not in packet
     assert mpf.with_lengths(packet, {1: 2}) == packet
@@ -188,16 +195,19 @@ GAIN_MAP_PARAMETERS = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf
 </rdf:Description></rdf:RDF></x:xmpmeta>"""
 
 
-def test_of_a_gain_maps_packet_the_numbers_alone_are_left() -> None:
+def test_only_the_parameters_are_left_of_a_gain_maps_packet() -> None:
     packet = mpf.reduced_parameters(GAIN_MAP_PARAMETERS)
 
+    assert packet is not None
     assert b"Somebody" not in packet and b"Owner" not in packet
     description = ElementTree.fromstring(packet)[0][0]
     name = "{http://ns.adobe.com/hdr-gain-map/1.0/}"
     assert {key: description.get(name + key) for key in ("Version", "GainMapMin", "HDRCapacityMax", "Gamma")} == {
         "Version": "1.0", "GainMapMin": "-0.5", "HDRCapacityMax": "2.0", "Gamma": None,
     }  # fmt: skip
-    assert [value.text for value in description.find(name + "GainMapMax")[0]] == ["1.5", "2.5", "3e0"]
+    maximum = description.find(name + "GainMapMax")
+    assert maximum is not None
+    assert [value.text for value in maximum[0]] == ["1.5", "2.5", "3e0"]
     assert mpf.reduced_parameters(packet) == packet
     assert mpf.reduced_parameters(b"<x/>") is None
 
@@ -205,7 +215,7 @@ def test_of_a_gain_maps_packet_the_numbers_alone_are_left() -> None:
 @pytest.mark.parametrize(
     "piece", [b"<a:Item ", b"<", b"a", b':Length="', b"<a:Item>", b"hdrgm:Version   ", b"<hdrgm:A><rdf:Seq><rdf:li>"]
 )
-def test_a_packet_that_is_nonsense_is_done_with_quickly(piece: bytes) -> None:
+def test_a_nonsensical_packet_is_handled_quickly(piece: bytes) -> None:
     start = time.process_time()
     packet = ULTRA_HDR.replace(b"<GContainer", piece * ((60_000) // len(piece)) + b"<GContainer", 1)
     mpf.reduced_xmp(packet)
@@ -216,15 +226,16 @@ def test_a_packet_that_is_nonsense_is_done_with_quickly(piece: bytes) -> None:
 # --- the form that all formats share
 
 
-def attached(*segments):
+def attached(*segments: bytes) -> Attachments:
+    """Return the metadata of a file with these segments."""
     return attachments.attachments_of(read_header(ByteStream([file(*segments)])).segments)
 
 
-def test_segments_are_read_into_the_shared_form() -> None:
+def test_segments_are_converted_to_the_shared_form() -> None:
     found = attached(*ALL)
 
     assert found.icc == SRGB
-    assert orientation(found.exif) == 6
+    assert found.exif is not None and orientation(found.exif) == 6
     assert found.xmp == b"<x:xmpmeta/>"
     assert found.comments == ("hello",)
     assert found.density == (2835, 2835)
@@ -235,7 +246,7 @@ def test_segments_are_read_into_the_shared_form() -> None:
     assert attached(segment(0xFE, b"\xe9t\xe9")).comments == ("\xe9t\xe9",)
 
 
-def test_pieces_of_a_profile_are_put_in_order() -> None:
+def test_pieces_of_a_profile_are_sorted() -> None:
     pieces = [icc(n + 1, 3, SRGB[n * 200 : (n + 1) * 200 if n < 2 else None]) for n in range(3)]
     for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
         found = attached(*(pieces[n] for n in order))
@@ -250,7 +261,9 @@ def test_pieces_of_a_profile_are_put_in_order() -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_profile_in_pieces_that_do_not_go_together_is_left_out_with_a_notice_and_kept_in_jpeg(pieces: Any) -> None:
+def test_a_profile_in_inconsistent_pieces_is_omitted_with_a_notice_but_kept_in_jpeg(
+    pieces: list[tuple[int, int]],
+) -> None:
     segments = [icc(number, count, SRGB) for number, count in pieces]
     found = attached(*segments)
 
@@ -260,7 +273,7 @@ def test_a_profile_in_pieces_that_do_not_go_together_is_left_out_with_a_notice_a
     assert Image.open(io.BytesIO(file(*segments))).info.get("icc_profile") is None or pieces != [(1, 2)]
 
 
-def test_a_piece_without_a_number_is_no_profile() -> None:
+def test_a_piece_without_a_number_is_not_a_profile() -> None:
     assert attachments.attachments_of([Segment(0xE2, b"ICC_PROFILE\0\1")]).icc is None
 
 

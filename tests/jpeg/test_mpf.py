@@ -1,10 +1,12 @@
-"""Files with several pictures (CIPA DC-007): what is behind the first one stays where its index says it is."""
+"""Multi-picture files (CIPA DC-007): pictures after the first one are found where the index says."""
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from compressor import pipeline
@@ -16,19 +18,21 @@ from tests.jpeg_files import read
 from tests.pipeline.test_pipeline import photograph, psnr
 
 
-def file_of(*pictures, **options):
+def file_of(*pictures: NDArray[np.uint8], **options: Any) -> bytes:
+    """Return a file with several pictures."""
     sink = io.BytesIO()
     first, *others = (Image.fromarray(picture) for picture in pictures)
     first.save(sink, "MPO", save_all=True, append_images=others, quality=95, **options)
     return sink.getvalue()
 
 
-def pictures_of(data):
+def pictures_of(data: bytes) -> tuple[str | None, list[NDArray[np.int64]]]:
+    """Return the format of a file and its pictures."""
     opened = Image.open(io.BytesIO(data))
-    found = []
+    found: list[NDArray[np.int64]] = []
     for n in range(getattr(opened, "n_frames", 1)):
         opened.seek(n)
-        found.append(np.asarray(opened.convert("RGB")).astype(int))
+        found.append(np.asarray(opened.convert("RGB")).astype(np.int64))
     return opened.format, found
 
 
@@ -47,7 +51,7 @@ _, BEFORE = pictures_of(SOURCE)
     ],
     ids=str,
 )
-def test_all_pictures_are_found_where_the_index_says(settings: Any) -> None:
+def test_all_pictures_are_found_where_the_index_says(settings: dict[str, Any]) -> None:
     result = pipeline.compress(SOURCE, **settings)
 
     assert len(result.data) < len(SOURCE)
@@ -59,27 +63,27 @@ def test_all_pictures_are_found_where_the_index_says(settings: Any) -> None:
         np.testing.assert_array_equal(new, old)
 
 
-def test_the_index_says_how_long_the_first_picture_is() -> None:
+def test_the_index_has_the_size_of_the_first_picture() -> None:
     data = pipeline.compress(SOURCE, quality=70).data
 
     opened = Image.open(io.BytesIO(data))
-    first, second = opened.mpinfo[0xB002][:2]
+    first, second = getattr(opened, "mpinfo")[0xB002][:2]  # noqa: B009
     base = data.index(b"MPF\0") + 4
     assert data[first["Size"] - 2 : first["Size"]] == b"\xff\xd9"
     assert first["Size"] == base + second["DataOffset"]
 
 
-def test_stripping_drops_the_other_pictures_and_says_so() -> None:
+def test_stripping_removes_the_other_pictures_with_a_notice() -> None:
     result = pipeline.compress(SOURCE, quality=70, metadata="strip")
 
     _, after = pictures_of(result.data)
     assert len(after) == 1
     assert result.data.endswith(b"\xff\xd9")
-    assert any("further pictures" in notice for notice in result.report.notices)
+    assert any("additional pictures" in notice for notice in result.report.notices)
 
 
 @pytest.mark.parametrize("cut", range(4, 40, 3))
-def test_an_index_that_can_not_be_read_is_none(cut: Any) -> None:
+def test_an_index_that_can_not_be_read_is_ignored(cut: int) -> None:
     index = mpf.index_of(read_header(ByteStream([SOURCE])).segments)
     assert index is not None
     broken = Segment(0xE2, index.data[:cut])
@@ -87,7 +91,7 @@ def test_an_index_that_can_not_be_read_is_none(cut: Any) -> None:
     assert mpf.index_of([Segment(0xE2, b"ICC_PROFILE\0"), broken]) is None
 
 
-def test_a_file_with_an_index_that_can_not_be_read_is_taken_with_a_notice() -> None:
+def test_a_file_with_an_index_that_can_not_be_read_is_accepted_with_a_notice() -> None:
     broken = SOURCE.replace(b"MPF\0II*\0", b"MPF\0II*\1").replace(b"MPF\0MM\0*", b"MPF\0MM\1*")
     assert broken != SOURCE
 
@@ -98,25 +102,23 @@ def test_a_file_with_an_index_that_can_not_be_read_is_taken_with_a_notice() -> N
     assert read(result.data)[1].segments == read(broken)[1].segments
 
 
-def test_offsets_move_in_either_byte_order() -> None:
+def test_offsets_are_rewritten_in_either_byte_order() -> None:
     for order, name in (("<", b"II*\0"), (">", b"MM\0*")):
-        import struct
-
         entry = struct.pack(order + "HHII", 0xB002, 7, 32, 26)
         entries = struct.pack(order + "IIIHH", 0, 100, 0, 0, 0) + struct.pack(order + "IIIHH", 0, 7, 5000, 0, 0)
         directory = struct.pack(order + "IH", 8, 1) + entry + bytes(4)
         data = b"MPF\0" + name + directory + entries
 
-        moved = mpf.moved(Segment(0xE2, data), 60, -40)
+        rewritten = mpf.rewrite_offsets(Segment(0xE2, data), 60, -40)
 
-        assert struct.unpack(order + "IIIHH", moved[30:46])[:3] == (0, 60, 0)
-        assert struct.unpack(order + "IIIHH", moved[46:62])[:3] == (0, 7, 4960)
+        assert struct.unpack(order + "IIIHH", rewritten[30:46])[:3] == (0, 60, 0)
+        assert struct.unpack(order + "IIIHH", rewritten[46:62])[:3] == (0, 7, 4960)
 
 
 @pytest.mark.parametrize("count", [0, 1])
 @pytest.mark.parametrize("min_saving", [0, 0.99])
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
-def test_an_index_of_no_further_picture_is_no_reason_to_refuse_a_file(
+def test_a_file_with_an_index_without_additional_pictures_is_accepted(
     policy: str, min_saving: float, count: int
 ) -> None:
     sink = io.BytesIO()

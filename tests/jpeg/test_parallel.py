@@ -1,12 +1,11 @@
-"""One image on several threads: the bytes of one thread, whoever codes what, however bands come and however it ends."""
+"""Encoding of one image on several threads: the bytes are those of one thread, whatever the distribution of work."""
 
 import gc
 import itertools
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
 from unittest import mock
 
 import numpy as np
@@ -17,26 +16,34 @@ from hypothesis import strategies as st
 from compressor import pipeline
 from compressor.cores import CoreScheduler
 from compressor.jpeg import parallel, perceptual, static_codes, writer
-from compressor.jpeg.encoder import Transform, padding
+from compressor.jpeg.encoder import Transform, coded_bytes, final_byte
 from compressor.kernels import huffman_encode, mcu_row
-from compressor.settings import Effort, Settings
+from compressor.settings import Delivery, Effort, Format, Settings
 from compressor.tiles import Band, BandLifetime
 from tests.pipeline.test_pipeline import encoded, photograph, tiled
 from tests.reference import huffman_encode as twin
+
+
+def close(pieces: Iterator[memoryview]) -> None:
+    """Close a generator."""
+    assert isinstance(pieces, Generator)
+    pieces.close()
+
 
 KINDS = [(1, "444"), (3, "444"), (3, "422"), (3, "420")]
 
 
 def image(height: int, width: int, channels: int) -> Band:
-    """Flat places, edges and noise."""
+    """Return flat areas, edges and noise."""
     rng = np.random.default_rng(height * 1000 + width)
     y, x = np.mgrid[:height, :width]
     pixels = (x // 9 * 17 + y // 5 * 29)[..., None] + rng.integers(0, 1 + x[..., None] % 64, (height, width, channels))
-    return (pixels % 256).astype(np.uint8)
+    image: Band = (pixels % 256).astype(np.uint8)
+    return image
 
 
 class Image:
-    """What coding takes."""
+    """An image with the parameters of its encoding."""
 
     def __init__(self, pixels: Band, subsampling: str, quality: int = 85) -> None:
         height, width, channels = pixels.shape
@@ -53,92 +60,96 @@ class Image:
             yield self.pixels[top : top + lines]
 
     def reused(self, mcu_rows: int) -> Iterator[Band]:
-        """Each band in the same memory, which is spoilt before the next is made."""
+        """Yield each band in the same memory, which is overwritten before the next."""
         buffer = np.empty_like(self.pixels[: mcu_rows * self.transform.lines])
         for band in self.bands(mcu_rows):
             buffer[: len(band)] = band
             yield buffer[: len(band)]
             buffer[...] = 77
 
-    def coder(self, lasting: bool) -> parallel.PixelCoder:
-        come = BandLifetime.LASTING if lasting else BandLifetime.REUSED
-        return parallel.PixelCoder(self.frame, self.codes, self.transform, come)
+    def coder(self, stable: bool) -> parallel.PixelCoder:
+        lifetime = BandLifetime.STABLE if stable else BandLifetime.REUSED
+        return parallel.PixelCoder(self.frame, self.codes, self.transform, lifetime)
 
-    def coded(self, threads: int, lasting: bool = True, mcu_rows: int = 4) -> bytes:
-        bands = self.bands(mcu_rows) if lasting else self.reused(mcu_rows)
+    def coded(self, threads: int, stable: bool = True, mcu_rows: int = 4) -> bytes:
+        bands = self.bands(mcu_rows) if stable else self.reused(mcu_rows)
         with mock.patch.object(parallel, "cores", CoreScheduler(threads)):
-            return b"".join(map(bytes, self.coder(lasting).code_bands(bands)))
+            return b"".join(map(bytes, self.coder(stable).code_bands(bands)))
 
 
 @pytest.mark.parametrize("channels, subsampling", KINDS)
 @pytest.mark.parametrize("height, width", [(1, 1), (33, 700), (130, 513), (600, 40), (95, 5000), (17, 17000)])
 @pytest.mark.parametrize("quality", [60, 100])
 def test_any_number_of_threads_gives_the_same_bytes(
-    height: int, width: int, channels: Any, subsampling: Any, quality: int
+    height: int, width: int, channels: int, subsampling: str, quality: int
 ) -> None:
     """At quality 100 the bits of a part do not fit its buffer."""
     source = Image(image(height, width, channels), subsampling, quality)
     expected = source.coded(1)
-    for threads, lasting, mcu_rows in itertools.product((2, 3, 8), (True, False), (1, 5)):
-        assert source.coded(threads, lasting, mcu_rows) == expected
+    for threads, stable, mcu_rows in itertools.product((2, 3, 8), (True, False), (1, 5)):
+        assert source.coded(threads, stable, mcu_rows) == expected
 
 
-def test_parts_that_do_not_fit_follow_when_their_turn_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bits_that_do_not_fit_the_buffer_of_a_part_are_encoded_when_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     source = Image(np.random.default_rng(1).integers(0, 256, (200, 700, 3), dtype=np.uint8), "420", 100)
     expected = source.coded(1)
-    monkeypatch.setattr(parallel, "part_bytes", lambda come: parallel.coded_bytes(6 * 32))  # of one segment
-    for threads, lasting in itertools.product((2, 3), (True, False)):
-        assert source.coded(threads, lasting) == expected
+    monkeypatch.setattr(parallel, "part_bytes", lambda lifetime: coded_bytes(6 * 32))  # of one segment
+    for threads, stable in itertools.product((2, 3), (True, False)):
+        assert source.coded(threads, stable) == expected
 
 
 @pytest.mark.parametrize("channels, subsampling", KINDS)
 @pytest.mark.parametrize("width", [1, 16, 17, 511, 512, 513, 1023, 1040])
-def test_the_last_dc_is_found_without_coding(width: int, channels: Any, subsampling: Any) -> None:
+def test_the_last_dc_is_computed_without_encoding(width: int, channels: int, subsampling: str) -> None:
     source = Image(image(40, width, channels), subsampling)
     frame, transform = source.frame, source.transform
-    tools, state = parallel.Tools(transform), np.zeros(8, np.int64)
+    workspace, state = parallel.CoderWorkspace(transform), np.zeros(huffman_encode.STATE, np.int64)
     row = np.empty((frame.blocks_per_row, 64), np.int16)
     across = -(-8 * int(frame.layout[0, 1]) // mcu_row.SEGMENT)
     for number in range(across * frame.mcu_rows):
         mcu_row.last_dc(
             source.pixels, number, frame.layout, transform.segment, transform.reciprocal, transform.slope,
-            tools.scratch, tools.blocks, state,
+            workspace.scratch, workspace.blocks, state,
         )  # fmt: skip
         top = number // across * transform.lines
         mcu_row.transform_row(
-            source.pixels, top, frame.layout, transform.reciprocal, transform.slope, tools.scratch, row
+            source.pixels, top, frame.layout, transform.reciprocal, transform.slope, workspace.scratch, row
         )
         end = min(frame.mcus_per_row, (number % across + 1) * mcu_row.SEGMENT // (8 * frame.h_max))
         blocks = [first + (v - 1) * per_line + end * h - 1 for first, per_line, h, v in frame.layout.tolist()]
-        assert state[2 : 2 + channels].tolist() == row[blocks, 0].tolist()
+        pred = huffman_encode.PRED
+        assert state[pred : pred + channels].tolist() == row[blocks, 0].tolist()
 
 
 @given(st.lists(st.text("01", max_size=200) | st.integers(0, 90).map(lambda n: "1" * n), max_size=12))
 @settings(deadline=None, max_examples=200)
-def test_bits_coded_apart_are_joined_and_stuffed_as_if_coded_together(pieces: Any) -> None:
-    state, joined = np.zeros(8, np.int64), b""
+def test_bits_encoded_separately_are_joined_and_stuffed_as_if_encoded_together(pieces: list[str]) -> None:
+    state, joined = np.zeros(huffman_encode.STATE, np.int64), b""
     for bits in pieces:
         data = twin.whole_bytes(bits)
         raw, out = np.full(len(data) + 40, 0xAA, np.uint8), np.empty(2 * len(data) + 34, np.uint8)
         raw[: len(data)] = np.frombuffer(data, np.uint8)
         rest = bits[8 * len(data) :]
-        # What stands above the bits that count is not theirs.
+        # Higher bits do not count.
         tail = np.array([int(f"1101{rest}", 2) & 255, len(rest)])
         size = huffman_encode.join(raw, len(data), tail, state, out)
         joined += out[:size].tobytes()
-    pending, held = state[:2].tolist()
+    pending, held = int(state[huffman_encode.PENDING]), int(state[huffman_encode.HELD])
 
     together = "".join(pieces)
     assert joined == twin.stuff(twin.whole_bytes(together))
     assert held == len(together) % 8
-    assert padding(pending, held) == twin.stuff(twin.whole_bytes(together[len(together) - held :] + "1" * (-held % 8)))
+    assert final_byte(pending, held) == twin.stuff(
+        twin.whole_bytes(together[len(together) - held :] + "1" * (-held % 8))
+    )
 
 
-@pytest.mark.parametrize("lasting", [True, False])
-def test_an_error_of_the_source_passes_through_and_no_thread_works_on(
-    lasting: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parallel, "cores", CoreScheduler(3))
+@pytest.mark.parametrize("stable", [True, False])
+def test_an_error_of_the_source_is_raised_and_all_threads_stop(stable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = CoreScheduler(3)
+    monkeypatch.setattr(parallel, "cores", cores)
     source = Image(image(400, 900, 3), "420")
 
     def bands() -> Iterator[Band]:
@@ -146,55 +157,56 @@ def test_an_error_of_the_source_passes_through_and_no_thread_works_on(
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        b"".join(map(bytes, source.coder(lasting).code_bands(bands())))
-    assert parallel.cores.idle == 3
+        b"".join(map(bytes, source.coder(stable).code_bands(bands())))
+    assert cores.idle == 3
 
 
-def test_a_stream_that_is_closed_early_gives_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "cores", CoreScheduler(2))
+def test_a_stream_that_is_closed_early_releases_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = CoreScheduler(2)
+    monkeypatch.setattr(parallel, "cores", cores)
     source = Image(image(800, 900, 3), "420")
     for taken in (1, 3):
-        pieces = source.coder(lasting=True).code_bands(source.bands(4))
+        pieces = source.coder(stable=True).code_bands(source.bands(4))
         for _ in range(taken):
             next(pieces)
-        pieces.close()
-        assert parallel.cores.idle == 2
+        close(pieces)
+        assert cores.idle == 2
 
 
 @pytest.mark.parametrize("taken", [3, 1000])
-def test_nothing_is_kept_afterwards_without_a_garbage_collection(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_memory_is_kept_afterwards_without_a_garbage_collection(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "cores", CoreScheduler(2))
     source = Image(image(800, 900, 3), "420")
     kept = [weakref.ref(source.pixels)]
-    coder = source.coder(lasting=True)
+    coder = source.coder(stable=True)
     pieces = coder.code_bands(source.bands(4))
     for _ in itertools.islice(pieces, taken):
         pass
     gc.disable()
     try:
-        pieces.close()
+        close(pieces)
         del pieces, source
         assert kept[0]() is None
     finally:
         gc.enable()
 
 
-@pytest.mark.parametrize("lasting", [True, False])
-def test_other_threads_do_code(lasting: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    who = set()
-    code = parallel.Part.work
+@pytest.mark.parametrize("stable", [True, False])
+def test_other_threads_do_encode(stable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    who: set[str] = set()
+    encode = parallel.BandPart.work
 
-    def work(part: parallel.Part, tools: parallel.Tools) -> None:
+    def work(part: parallel.BandPart, workspace: parallel.CoderWorkspace) -> None:
         who.add(threading.current_thread().name.split("_")[0])
-        code(part, tools)
+        encode(part, workspace)
 
-    monkeypatch.setattr(parallel.Part, "work", work)
+    monkeypatch.setattr(parallel.BandPart, "work", work)
     source = Image(image(2000, 900, 3), "420")
     expected = source.coded(1)
     assert not who
-    until = time.monotonic() + 20  # other programs may have all cores for a while
+    until = time.monotonic() + 20  # other programs may use all cores for a while
     while not any(name.startswith("helper") for name in who) and time.monotonic() < until:
-        assert source.coded(2, lasting) == expected
+        assert source.coded(2, stable) == expected
     assert "helper" in who
 
 
@@ -202,7 +214,7 @@ def test_other_threads_do_code(lasting: bool, monkeypatch: pytest.MonkeyPatch) -
 def test_every_source_gives_the_same_jpeg_on_any_number_of_cores(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = photograph(300, 700)
     raw, parts = tiled(pixels, 64, 40)
-    chosen = Settings(effort="fast", format="jpeg", delivery="immediate")
+    chosen = Settings(effort=Effort.FAST, format=Format.JPEG, delivery=Delivery.IMMEDIATE)
     expected = pipeline.compress(pixels, effort="fast").data
     monkeypatch.setattr(parallel, "cores", CoreScheduler(count))
 

@@ -1,7 +1,5 @@
 """Quantization tables for the eye: their nodes, their order, and the scale of qualities."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -114,10 +112,10 @@ def test_dead_zones_spare_dc_and_grow_with_frequency_and_distance(components: in
 
 @pytest.mark.parametrize("effort", list(Effort))
 @pytest.mark.parametrize("quality", [20, 30, 50, 60, 75, 80, 85, 90, 95])
-def test_what_is_no_finer_than_asked_for_is_not_worth_a_second_loss(effort: Any, quality: int) -> None:
+def test_what_is_no_finer_than_asked_for_is_not_worth_a_second_loss(effort: Effort, quality: int) -> None:
     wanted = perceptual.quantization_tables(perceptual.distance_for(quality, effort), 1)[0]
 
-    assert not requantize.worth_it(wanted, wanted, quality)
-    assert not requantize.worth_it(quantization_table(quality, False), wanted, quality)
-    assert not requantize.worth_it(quantization_table(quality - 5, False), wanted, quality)
-    assert requantize.worth_it(quantization_table(min(100, quality + 15), False), wanted, quality)
+    assert not requantize.is_worth_requantizing(wanted, wanted, quality)
+    assert not requantize.is_worth_requantizing(quantization_table(quality, False), wanted, quality)
+    assert not requantize.is_worth_requantizing(quantization_table(quality - 5, False), wanted, quality)
+    assert requantize.is_worth_requantizing(quantization_table(min(100, quality + 15), False), wanted, quality)

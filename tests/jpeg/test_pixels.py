@@ -1,4 +1,4 @@
-"""JPEG to pixels: byte for byte what libjpeg-turbo, as Pillow uses it, makes of the file."""
+"""JPEG to pixels: byte for byte equal to libjpeg-turbo, as Pillow uses it."""
 
 import io
 import itertools
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from compressor.bytestream import ByteStream
@@ -13,23 +14,25 @@ from compressor.errors import UnsupportedError
 from compressor.jpeg import pixels
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import Scans
-from tests.jpeg.test_scans import Whole
+from tests.jpeg.test_scans import WholeFile
 from tests.jpeg_files import jpeg, photo, pieces
 from tests.reference import huffman as reference
 
 LINES = (1, 3, 8, 16, 64)
 
 
-def decoded(data, lines=16, chunk=None):
+def decoded(data: bytes, lines: int = 16, chunk: int | None = None) -> NDArray[np.uint8]:
+    """Return the pixels of a file, decoded in bands of `lines`."""
     stream = ByteStream(pieces(data, chunk or len(data)))
     header = read_header(stream)
-    rows = read_rows(stream, header) if header.streams else Scans(Whole(data), header).rows()
+    rows = read_rows(stream, header) if header.streams else Scans(WholeFile(data), header).rows()
     bands = [band.copy() for band in pixels.bands(header, rows, lines)]
     assert all(len(band) == lines for band in bands[:-1])
     return np.concatenate(bands)
 
 
-def by_pillow(data):
+def by_pillow(data: bytes) -> NDArray[np.uint8]:
+    """Return the pixels that Pillow decodes."""
     array = np.asarray(Image.open(io.BytesIO(data)))
     return array.reshape(*array.shape[:2], -1)
 
@@ -44,7 +47,7 @@ def test_all_small_sizes_decode_as_with_libjpeg(subsampling: int) -> None:
 
 @pytest.mark.parametrize("quality", [1, 10, 50, 75, 95, 100])
 @pytest.mark.parametrize("options", [{"subsampling": 2}, {"subsampling": 1}, {"progressive": True}], ids=str)
-def test_all_qualities_decode_as_with_libjpeg(quality: int, options: Any) -> None:
+def test_all_qualities_decode_as_with_libjpeg(quality: int, options: dict[str, Any]) -> None:
     data = jpeg(211, 139, quality=quality, **options)
 
     np.testing.assert_array_equal(decoded(data), by_pillow(data))
@@ -52,7 +55,7 @@ def test_all_qualities_decode_as_with_libjpeg(quality: int, options: Any) -> Non
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}], ids=str)
 @pytest.mark.parametrize("width, height", [(1, 1), (7, 50), (64, 64), (133, 67)])
-def test_grey_and_rgb_and_restarts_decode_as_with_libjpeg(width: int, height: int, options: Any) -> None:
+def test_grey_and_rgb_and_restarts_decode_as_with_libjpeg(width: int, height: int, options: dict[str, Any]) -> None:
     for data in (
         jpeg(width, height, "L", **options),
         jpeg(width, height, **options),
@@ -79,8 +82,8 @@ SAMPLINGS = [
 ]
 
 
-def smooth_planes(seed, width, height, sampling):
-    """Coefficients that make samples inside 0 .. 255 and beyond, as an encoder's do."""
+def smooth_planes(seed: int, width: int, height: int, sampling: reference.Sampling) -> list[reference.Plane]:
+    """Return coefficients whose samples are inside 0 .. 255 and slightly beyond, as an encoder's are."""
     rng = np.random.default_rng(seed)
     planes = reference.random_planes(rng, width, height, sampling)
     for plane in planes:
@@ -90,7 +93,7 @@ def smooth_planes(seed, width, height, sampling):
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
-def test_all_sampling_factors_decode_as_with_libjpeg(sampling: Any) -> None:
+def test_all_sampling_factors_decode_as_with_libjpeg(sampling: reference.Sampling) -> None:
     inside = sampling if len(sampling) > 1 else [(1, 1)]
     for number, (width, height) in enumerate([(1, 1), (2, 3), (5, 4), (9, 33), (40, 17), (75, 70), (131, 41)]):
         planes = smooth_planes(number, width, height, inside)
@@ -103,7 +106,7 @@ DQT = bytes([0] + [10] * 64)
 
 
 @pytest.mark.parametrize("sampling", [[(3, 1), (2, 1), (1, 1)], [(1, 3), (1, 2), (1, 1)]], ids=str)
-def test_factors_that_are_no_whole_ratio_are_unsupported_as_in_libjpeg(sampling: Any) -> None:
+def test_fractional_ratios_are_unsupported_as_in_libjpeg(sampling: reference.Sampling) -> None:
     data = reference.encode(smooth_planes(1, 40, 40, sampling), 40, 40, sampling, dqt=DQT)
 
     with pytest.raises(UnsupportedError, match="no whole ratio"):
@@ -127,7 +130,7 @@ def test_a_wide_image_decodes_as_with_libjpeg() -> None:
     np.testing.assert_array_equal(decoded(data), by_pillow(data))
 
 
-def test_what_is_held_does_not_grow_with_the_height() -> None:
+def test_memory_does_not_grow_with_the_height() -> None:
     sizes = []
     for height in (160, 1600):
         header = read_header(ByteStream([jpeg(320, height)]))
@@ -138,7 +141,7 @@ def test_what_is_held_does_not_grow_with_the_height() -> None:
 
 
 def test_extreme_coefficients_stay_inside_the_arrays() -> None:
-    """What no encoder writes: sums leave 16 bits. Any samples will do."""
+    """No encoder writes these: sums exceed 16 bits. Any samples are accepted."""
     rng = np.random.default_rng(1)
     sampling = [(2, 2), (1, 1), (1, 1)]
     planes = reference.random_planes(rng, 64, 64, sampling, density=3)
@@ -148,7 +151,7 @@ def test_extreme_coefficients_stay_inside_the_arrays() -> None:
 
 
 def test_the_photograph_is_one() -> None:
-    """The check's own check."""
+    """A check of the test data."""
     difference = decoded(jpeg(200, 150, quality=95, subsampling=0)).astype(int) - np.asarray(photo(200, 150))
 
     assert np.abs(difference).mean() < 4

@@ -1,4 +1,4 @@
-"""JPEG coefficients: rows against the bit-by-bit twin and Pillow; what is tolerated in a scan and what is not."""
+"""JPEG coefficients: rows compared with the bit-by-bit twin and Pillow; defects of scans that are tolerated or not."""
 
 import io
 import os
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from compressor.t81 import ZIGZAG
@@ -40,7 +41,9 @@ def test_odd_sizes_decode_like_the_reference(width: int, height: int, mode: str)
 
 @pytest.mark.parametrize("options", [{"optimize": True}, {"restart_marker_blocks": 1}, {"restart_marker_rows": 1}])
 @pytest.mark.parametrize("chunk", [1, 7, 64, None])
-def test_optimized_tables_and_restart_intervals_decode_like_the_reference(options: Any, chunk: int | None) -> None:
+def test_optimized_tables_and_restart_intervals_decode_like_the_reference(
+    options: dict[str, Any], chunk: int | None
+) -> None:
     data = jpeg(70, 90, **options)
     planes, header, _ = read(data, chunk)
 
@@ -63,7 +66,9 @@ SAMPLINGS = [
 
 @pytest.mark.parametrize("name, sampling", SAMPLINGS)
 @pytest.mark.parametrize("interval", [0, 3])
-def test_all_sampling_factors_decode_to_what_was_encoded(name: Any, sampling: Any, interval: int) -> None:
+def test_all_sampling_factors_decode_to_what_was_encoded(
+    name: str, sampling: reference.Sampling, interval: int
+) -> None:
     inside = sampling if len(sampling) > 1 else [(1, 1)]
     planes = reference.random_planes(np.random.default_rng(3), 75, 41, inside)
     got, header, _ = read(reference.encode(planes, 75, 41, sampling, interval=interval))
@@ -101,21 +106,24 @@ def test_more_data_than_a_window_holds() -> None:
         assert_same(read(data)[0], planes)
 
 
-def test_more_restart_markers_in_a_window_than_are_noted() -> None:
+def test_more_restart_markers_in_a_window_than_are_recorded() -> None:
     planes = [np.zeros((100, 50, 64), int)]
     planes[0][..., 0] = np.arange(5000).reshape(100, 50) % 7
 
     assert_same(read(reference.encode(planes, 400, 800, [(1, 1)], interval=1))[0], planes)
 
 
-def dct_matrix():
+def dct_matrix() -> NDArray[np.float64]:
+    """Return the DCT of A.3.3 as a matrix."""
     u, x = np.mgrid[:8, :8]
-    return np.where(u == 0, np.sqrt(1 / 8), 0.5) * np.cos((2 * x + 1) * u * np.pi / 16)
+    matrix: NDArray[np.float64] = np.where(u == 0, np.sqrt(1 / 8), 0.5) * np.cos((2 * x + 1) * u * np.pi / 16)
+    return matrix
 
 
 @pytest.mark.parametrize("mode", ["L", "YCbCr"])
 def test_dequantized_coefficients_are_the_pixels_that_pillow_decodes(mode: str) -> None:
-    """A.3.3 in float. libjpeg's integer IDCT is within 1 of it; YCbCr is asked for so that no colour is converted."""
+    """A.3.3 in float. libjpeg's integer IDCT is within 1 of it. Pillow returns YCbCr, so that no colour is
+    converted."""
     data = jpeg(45, 29, "L" if mode == "L" else "RGB", quality=90, subsampling="4:4:4")
     planes, header, _ = read(data)
     with Image.open(io.BytesIO(data)) as image:
@@ -130,7 +138,7 @@ def test_dequantized_coefficients_are_the_pixels_that_pillow_decodes(mode: str) 
 
 
 def test_camera_files_decode_completely_in_any_chunks() -> None:
-    """Whole and in odd chunks: the same coefficients. (Where the corpus is not present there is nothing to do.)"""
+    """Whole files and odd chunks give the same coefficients. (Without the corpus there is nothing to do.)"""
     for path in sorted(CORPUS.glob("camera/*.jpg")):
         data = path.read_bytes()
         if header_of(data).streams:
@@ -143,14 +151,14 @@ def test_camera_files_decode_completely_in_any_chunks() -> None:
 # --- what is tolerated
 
 
-def test_standard_huffman_tables_stand_in_for_missing_ones() -> None:
+def test_standard_huffman_tables_replace_missing_ones() -> None:
     sampling = [(1, 1)] * 3
     planes = reference.random_planes(np.random.default_rng(10), 20, 20, sampling)
 
     assert_same(read(reference.encode(planes, 20, 20, sampling, dht=False))[0], planes)
 
 
-def test_a_missing_eoi_is_taken_with_a_notice() -> None:
+def test_a_missing_eoi_is_accepted_with_a_notice() -> None:
     data = jpeg()
     for end in (data[:-2], data[:-1]):
         planes, header, _ = read(end)
@@ -158,7 +166,7 @@ def test_a_missing_eoi_is_taken_with_a_notice() -> None:
         assert header.notices == ["the file has no EOI marker"]
 
 
-def test_fill_bytes_are_no_garbage() -> None:
+def test_fill_bytes_are_not_garbage() -> None:
     data = jpeg(restart_marker_blocks=1)
     filled = data
     for marker in (b"\xff\xe0", b"\xff\xdb", b"\xff\xd0", b"\xff\xd1", b"\xff\xd9"):
@@ -169,7 +177,7 @@ def test_fill_bytes_are_no_garbage() -> None:
         assert not header.notices
 
 
-def test_garbage_between_segments_and_behind_the_scan_is_named() -> None:
+def test_garbage_between_segments_and_after_the_scan_is_reported() -> None:
     data = jpeg()
     dqt = data.index(b"\xff\xdb")
     planes, header, rest = read(data[:dqt] + b"garbage\xff\0" + data[dqt:-2] + b"more\xff\xd9after")
@@ -179,7 +187,7 @@ def test_garbage_between_segments_and_behind_the_scan_is_named() -> None:
     assert rest == b"after"
 
 
-def test_garbage_before_a_restart_marker_is_named() -> None:
+def test_garbage_before_a_restart_marker_is_reported() -> None:
     data = jpeg(restart_marker_blocks=1)
     planes, header, _ = read(data.replace(b"\xff\xd0", b"xx\xff\xd0", 1))
 
@@ -187,7 +195,7 @@ def test_garbage_before_a_restart_marker_is_named() -> None:
     assert header.notices == ["2 bytes in the scan that belong to no MCU were ignored"]
 
 
-def test_segments_behind_the_scan_are_kept_apart() -> None:
+def test_segments_after_the_scan_are_kept_separately() -> None:
     data = jpeg(restart_marker_rows=1)
     late = reference.segment(0xFE, b"late")
     _, header, rest = read(data[:-2] + b"\xff\xd3" + reference.segment(0xDC, b"\0\x18") + late + b"\xff\xd9")
@@ -196,17 +204,17 @@ def test_segments_behind_the_scan_are_kept_apart() -> None:
     assert (header.notices, rest) == ([], b"")
 
 
-# --- what is refused
+# --- errors
 
 
-def test_every_truncation_is_an_error_that_says_where() -> None:
+def test_every_truncation_is_an_error_with_an_offset() -> None:
     data = jpeg(17, 17, optimize=True)
     for end in range(len(data) - 2):
         error = fault(data[:end])
-        assert error.format == "JPEG" and error.offset <= end
+        assert error.format == "JPEG" and error.offset is not None and error.offset <= end
 
 
-def test_truncation_in_the_scan_names_the_row_and_the_offset() -> None:
+def test_the_error_of_truncation_in_the_scan_names_row_and_offset() -> None:
     data = jpeg(200, 200, quality=95)
     error = fault(data[: len(data) // 2])
 
@@ -224,7 +232,7 @@ def test_restart_markers_must_come_in_order_and_on_time() -> None:
     assert fault(data[: dri + 4] + b"\0\0" + data[dri + 6 :]).place == "SOS"
 
 
-def test_dc_coefficients_beyond_what_samples_can_make_are_refused() -> None:
+def test_dc_coefficients_beyond_the_range_of_samples_are_rejected() -> None:
     planes = [np.zeros((1, 3, 64), int)]
     planes[0][0, :, 0] = 0, 2047, 2048
 
@@ -233,8 +241,8 @@ def test_dc_coefficients_beyond_what_samples_can_make_are_refused() -> None:
     assert_same(read(reference.encode(planes, 24, 8, [(1, 1)]))[0], planes)
 
 
-def test_a_huge_claim_costs_one_row() -> None:
-    """65535 x 65535 in under a kilobyte: the rows end in an error after little work."""
+def test_a_huge_size_in_the_header_costs_one_row() -> None:
+    """65535 x 65535 in less than a kilobyte: reading fails after little work."""
     sampling = [(2, 2), (1, 1), (1, 1)]
     planes = reference.random_planes(np.random.default_rng(1), 16, 16, sampling)
     data = reference.encode(planes, 16, 16, sampling)

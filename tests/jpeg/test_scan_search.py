@@ -1,6 +1,7 @@
-"""Lossless JPEG → JPEG: scans made for the image, sizes known before anything is coded."""
+"""Lossless JPEG → JPEG: scans chosen for the image by sizes that are known before encoding."""
 
 import io
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,19 +14,20 @@ from compressor import pipeline
 from compressor.bytestream import ByteStream
 from compressor.jpeg import one_pass, reader, scan_search, static_codes, writer
 from compressor.jpeg.coefficient_spool import SpooledRows
-from compressor.jpeg.encoder import without_padding
-from compressor.jpeg.frame import Component, Frame, Scan
-from compressor.jpeg.progressive import Counts, Progressive, ac_scan, dc_alone, dc_scan, segments
-from compressor.jpeg.scan_search import SCANS_MAX, Script, Smallest, ways_of
+from compressor.jpeg.encoder import clear_dummy_blocks
+from compressor.jpeg.frame import Component, Frame, Header, Row, Scan
+from compressor.jpeg.progressive import Counts, Masks, Progressive, ac_scan, dc_alone, dc_scan, segments
+from compressor.jpeg.scan_search import SCANS_MAX, ScanSearch, Script, ac_scan_plans
 from compressor.memory import Resources
 from compressor.settings import Settings
+from compressor.spool import Spool
 from tests.corpus import CORPUS
-from tests.jpeg.test_scans import scanned
+from tests.jpeg.test_scans import pixels_of, scanned
 from tests.jpeg_files import assert_same, jpeg, pieces
 from tests.reference import huffman
 from tests.reference import progressive as reference
 
-SAMPLINGS = [
+SAMPLINGS: list[list[tuple[int, int]]] = [
     [(1, 1)], [(1, 1)] * 3, [(2, 2), (1, 1), (1, 1)], [(2, 1), (1, 1), (1, 1)], [(1, 2), (1, 1), (1, 1)],
     [(4, 1), (1, 1), (1, 1)], [(3, 2), (1, 1), (2, 1)], [(1, 1), (2, 2)], [(1, 1)] * 4,
     [(2, 2), (1, 1), (1, 1), (2, 2)],
@@ -34,27 +36,31 @@ SAMPLINGS = [
 STEPS = [(1, 1, 0, 2), (2, 63, 0, 2), (1, 20, 2, 1), (21, 63, 2, 1), (1, 63, 1, 0)]
 
 
-def frame_of(width, height, sampling):
+def frame_of(width: int, height: int, sampling: huffman.Sampling) -> Frame:
+    """Return a frame with these sampling factors."""
     return Frame(width, height, tuple(Component(c + 1, h, v, 0) for c, (h, v) in enumerate(sampling)))
 
 
-def rows_of(planes, frame):
+def rows_of(planes: Sequence[huffman.Plane], frame: Frame) -> Iterator[Row]:
+    """Yield coefficient rows."""
     for number in range(frame.mcu_rows):
         lines = [plane[number * v : number * v + v].reshape(-1, 64) for plane, (_, v) in zip(planes, frame.sampling)]  # noqa: B905
         yield np.concatenate(lines).astype(np.int16)
 
 
-def header_of(data):
+def header_of(data: bytes) -> Header:
+    """Read the header of a file."""
     return reader.read_header(ByteStream([data]))
 
 
-def rows_in(data):
+def rows_in(data: bytes) -> Iterator[Row]:
+    """Yield the coefficient rows of a file."""
     stream = ByteStream([data])
     return reader.read_rows(stream, reader.read_header(stream))
 
 
-def masked(frame, rows):
-    """Rows as `Smallest` has them."""
+def masked(frame: Frame, rows: Iterable[Row]) -> Iterator[tuple[Row, Masks]]:
+    """Yield rows with masks, from a spool as in `ScanSearch`."""
     spooled = SpooledRows(frame, Resources().spool)
     for row in rows:
         spooled.add(row)
@@ -63,8 +69,8 @@ def masked(frame, rows):
     spooled.close()
 
 
-def file_of(frame, scans, rows):
-    """All of them coded, and the bytes that counting promised, before stuffing."""
+def file_of(frame: Frame, scans: list[Scan], rows: list[Row]) -> tuple[bytes, int]:
+    """Return a file with these scans, and its size before stuffing as predicted by counting."""
     counts = Counts(frame, scans)
     for row, masks in masked(frame, rows):
         counts.add(row, masks)
@@ -78,20 +84,20 @@ def file_of(frame, scans, rows):
     promised = [len(segments(frame, scan, specs)) + -(-bits // 8) for scan, (specs, bits) in found.items()]
     guessed = counts.bits()
     assert sum(guessed.values()) == pytest.approx(8 * sum(promised), rel=0.02, abs=100 * len(scans))
-    head = writer.head(frame, {0: np.ones(64, np.uint16)}, None, [])
+    head = writer.header(frame, {0: np.ones(64, np.uint16)}, None, [])
     return head + body + writer.END_OF_IMAGE, len(head) + sum(promised) + 2
 
 
 @settings(deadline=None, max_examples=4)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.3, 3.0]), st.integers(1, 70), st.integers(1, 70))
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
-def test_any_scans_of_any_frame_are_decoded_to_what_they_were_made_of(
-    sampling: Any, seed: Any, density: Any, width: Any, height: Any
+def test_any_scans_of_any_frame_decode_to_their_coefficients(
+    sampling: Any, seed: int, density: float, width: int, height: int
 ) -> None:
     frame = frame_of(width, height, sampling)
     inside = sampling if len(sampling) > 1 else [(1, 1)]
     planes = huffman.random_planes(np.random.default_rng(seed), width, height, inside, density)
-    planes = reference.without_padding(planes, width, height, sampling)
+    planes = reference.clear_dummy_blocks(planes, width, height, sampling)
     count = len(sampling)
     scans = [dc_scan(count, 0, 1), *(ac_scan(c, *step) for step in STEPS for c in range(count)), dc_scan(count, 1, 0)]
 
@@ -101,10 +107,10 @@ def test_any_scans_of_any_frame_are_decoded_to_what_they_were_made_of(
     assert len(data) - data.count(b"\xff\0") == promised
 
 
-def test_a_scan_of_wide_rows_is_coded_in_parts_and_spooled_in_pieces() -> None:
+def test_a_scan_of_wide_rows_is_encoded_in_parts_and_spooled_in_pieces() -> None:
     frame = frame_of(40_000, 24, [(2, 2), (1, 1), (1, 1)])
     planes = huffman.random_planes(np.random.default_rng(1), frame.width, 24, frame.sampling, 0.3)
-    planes = reference.without_padding(planes, frame.width, 24, frame.sampling)
+    planes = reference.clear_dummy_blocks(planes, frame.width, 24, frame.sampling)
     scans = [dc_scan(3), *(ac_scan(c, 1, 63, 0, 0) for c in range(3))]
 
     data, promised = file_of(frame, scans, list(rows_of(planes, frame)))
@@ -114,27 +120,27 @@ def test_a_scan_of_wide_rows_is_coded_in_parts_and_spooled_in_pieces() -> None:
 
 
 @pytest.mark.parametrize("width, height, sampling", [(77, 45, (2, 2)), (40, 24, (1, 1)), (50, 130, (2, 1))], ids=str)
-@pytest.mark.parametrize("number", range(len(ways_of(0, 3))))
+@pytest.mark.parametrize("number", range(len(ac_scan_plans(0, 3))))
 def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(
-    number: Any, width: int, height: int, sampling: Any
+    number: int, width: int, height: int, sampling: Any
 ) -> None:
-    """DC of components apart, each of which sends its AC in another way."""
+    """DC of each component in a scan of its own, and another AC plan for each."""
     frame = frame_of(width, height, [sampling, (1, 1), (1, 1)])
     planes = huffman.random_planes(np.random.default_rng(number), width, height, frame.sampling, 0.3)
-    rows = list(without_padding([np.clip(row, -300, 300) for row in rows_of(planes, frame)], frame))
-    ways = [ways_of(c, 3)[(number + 7 * c) % len(ways_of(c, 3))] for c in range(3)]
-    scans = sorted((scan for way in ways for scan in way), key=lambda scan: (bool(scan.ah), -scan.ah))
+    rows = list(clear_dummy_blocks([np.clip(row, -300, 300) for row in rows_of(planes, frame)], frame))
+    plans = [ac_scan_plans(c, 3)[(number + 7 * c) % len(ac_scan_plans(c, 3))] for c in range(3)]
+    scans = sorted((scan for plan in plans for scan in plan), key=lambda scan: (bool(scan.ah), -scan.ah))
     data, _ = file_of(frame, [*(dc_alone(c) for c in range(3)), *scans], rows)
     plain = one_pass.OnePassRows(frame, static_codes.codes_for(1.6, len(frame.components)), rows)
     body = b"".join(bytes(piece) for piece in plain.body())
-    twin = writer.head(frame, {0: np.ones(64, np.uint16)}, plain.codes, []) + body + writer.END_OF_IMAGE
+    twin = writer.header(frame, {0: np.ones(64, np.uint16)}, plain.codes, []) + body + writer.END_OF_IMAGE
 
-    np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(file))) for file in (data, twin)))
+    np.testing.assert_array_equal(pixels_of(data), pixels_of(twin))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}], ids=str)
-def test_pillow_decodes_source_and_result_to_the_same_pixels(mode: str, options: Any) -> None:
+def test_pillow_decodes_source_and_result_to_the_same_pixels(mode: str, options: dict[str, Any]) -> None:
     if mode != "RGB":
         options = {key: value for key, value in options.items() if key != "subsampling"}
     for width, height in ((301, 203), (17, 333)):
@@ -144,7 +150,7 @@ def test_pillow_decodes_source_and_result_to_the_same_pixels(mode: str, options:
         assert len(made.data) < len(source)
         for data in (source, made.data):
             Image.open(io.BytesIO(data)).verify()
-        np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(data))) for data in (source, made.data)))
+        np.testing.assert_array_equal(pixels_of(source), pixels_of(made.data))
 
 
 def test_the_smaller_of_sequential_and_progressive_is_written() -> None:
@@ -156,7 +162,7 @@ def test_the_smaller_of_sequential_and_progressive_is_written() -> None:
     assert len(data) < len(jpeg(640, 480, quality=92, progressive=True))  # libjpeg's scans of the same coefficients
 
 
-def test_the_result_is_the_same_whatever_the_chunks_and_again() -> None:
+def test_the_result_does_not_depend_on_the_chunks_and_compresses_no_further() -> None:
     source = jpeg(640, 480, quality=92)
     want = pipeline.compress(source, lossless=True).data
 
@@ -168,33 +174,34 @@ def test_the_result_is_the_same_whatever_the_chunks_and_again() -> None:
 def test_no_script_has_more_scans_than_memory_is_reserved_for() -> None:
     frame = frame_of(80, 80, [(1, 1)] * 4)
     planes = huffman.random_planes(np.random.default_rng(3), 80, 80, [(1, 1)] * 4, 3.0)
-    spools: list = []
+    spools: list[Spool] = []
 
-    def spool():
+    def spool() -> Spool:
         spools.append(Resources().spool())
         return spools[-1]
 
-    made = Smallest(frame, rows_of(planes, frame), spool)
+    made = ScanSearch(frame, rows_of(planes, frame), spool)
     made.prepare()
     for used in spools:
         used.close()
 
     assert made._scans == {} or len(made._scans) <= SCANS_MAX
-    ways = [max(map(len, ways)) for ways in [Script(frame)._dc, *Script(frame)._ac]]
-    assert sum(ways) <= SCANS_MAX
+    most = [max(map(len, plans)) for plans in [Script(frame)._dc, *Script(frame)._ac]]
+    assert sum(most) <= SCANS_MAX
     assert all(isinstance(scan, Scan) for scan in made._scans)
 
 
-def test_few_scripts_take_little_more_than_all_of_them() -> None:
+def test_default_plans_take_little_more_than_all_plans() -> None:
     header = header_of(source := jpeg(640, 480, quality=92))
-    sizes, spools = [], []
+    sizes: list[int] = []
+    spools: list[Spool] = []
 
-    def spool():
+    def spool() -> Spool:
         spools.append(Resources().spool())
         return spools[-1]
 
-    for few in (False, True):
-        made = Smallest(header.frame, rows_in(source), spool, few=few)
+    for defaults_only in (False, True):
+        made = ScanSearch(header.frame, rows_in(source), spool, defaults_only=defaults_only)
         made.prepare()
         sizes.append(sum(map(len, made.body())))
     for used in spools:
@@ -204,27 +211,27 @@ def test_few_scripts_take_little_more_than_all_of_them() -> None:
     assert sizes[0] <= sizes[1] < 1.01 * sizes[0]
 
 
-def test_codes_made_by_some_rows_serve_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are counted are flat, the others have whatever samples can make, and long runs of nothing."""
+def test_codes_made_from_some_rows_encode_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted rows are flat, the others have all values that samples can cause, and long runs of zeros."""
     monkeypatch.setattr(scan_search, "COUNTED_BLOCKS", 1)
-    monkeypatch.setattr(scan_search, "SAMPLED_BLOCKS_FEW", 1)
-    dice = np.random.default_rng(5)
+    monkeypatch.setattr(scan_search, "SAMPLED_BLOCKS_DEFAULTS", 1)
+    rng = np.random.default_rng(5)
     frame = frame_of(640, 320, [(1, 1)] * 3)
     rows = [np.zeros((frame.blocks_per_row, 64), np.int16) for _ in range(frame.mcu_rows)]
     for row in rows[1:]:
-        kept = dice.random((frame.blocks_per_row, 64)) < dice.choice([0.0, 0.02, 0.2, 1.0], (frame.blocks_per_row, 1))
-        row[kept] = (dice.integers(-1023, 1024, row.shape) >> dice.integers(0, 10, row.shape))[kept]
-        row[:, 0] = dice.integers(-1024, 1024, len(row))
+        kept = rng.random((frame.blocks_per_row, 64)) < rng.choice([0.0, 0.02, 0.2, 1.0], (frame.blocks_per_row, 1))
+        row[kept] = (rng.integers(-1023, 1024, row.shape) >> rng.integers(0, 10, row.shape))[kept]
+        row[:, 0] = rng.integers(-1024, 1024, len(row))
     rows[0][::7, 1] = 1  # a progressive frame is smaller
-    spools: list = []
+    spools: list[Spool] = []
 
-    def spool():
+    def spool() -> Spool:
         spools.append(Resources().spool())
         return spools[-1]
 
-    made = Smallest(frame, iter(rows), spool, few=True)
+    made = ScanSearch(frame, iter(rows), spool, defaults_only=True)
     made.prepare()
-    head = writer.head(frame, {0: np.ones(64, np.uint16)}, made.codes, ())
+    head = writer.header(frame, {0: np.ones(64, np.uint16)}, made.codes, ())
     data = b"".join([head, *map(bytes, made.body()), writer.END_OF_IMAGE])
     for used in spools:
         used.close()
@@ -235,7 +242,7 @@ def test_codes_made_by_some_rows_serve_all(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("al", [0, 2])
-def test_symbols_that_may_come_have_a_code(al: int) -> None:
+def test_all_possible_symbols_have_a_code(al: int) -> None:
     frame = frame_of(80, 80, [(1, 1)])
     scans = [dc_scan(1), ac_scan(0, 1, 63, 0, al), ac_scan(0, 1, 63, 2, 1)]
     counts = Counts(frame, scans)
@@ -256,4 +263,4 @@ def test_camera_files_become_smaller_than_with_fixed_scans() -> None:
         made = pipeline.compress(source, lossless=True)
 
         assert len(made.data) < 0.965 * len(source)
-        np.testing.assert_array_equal(*(np.asarray(Image.open(io.BytesIO(data))) for data in (source, made.data)))
+        np.testing.assert_array_equal(pixels_of(source), pixels_of(made.data))

@@ -1,13 +1,13 @@
 """Damaged and hostile JPEG files in several scans end in an error, or decode: quickly, and never outside an array.
 
 `python -m tests.jpeg.test_scans_hostile` runs the whole set. The last test does so with bounds checked, where a read or
-write outside an array is an IndexError, those of `kernels.lanes` included.
+write outside an array is an IndexError, including those of `kernels.lanes`.
 """
 
 import subprocess
 import sys
 import time
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from compressor.jpeg.reader import read_header
 from compressor.jpeg.scans import Scans
 from compressor.kernels import lanes
 from tests.jpeg.test_dnl import dnl_file
-from tests.jpeg.test_scans import BITWISE, SIMPLE, YCC, Whole
+from tests.jpeg.test_scans import BITWISE, SIMPLE, YCC, WholeFile
 from tests.jpeg_files import jpeg
 from tests.reference import huffman
 from tests.reference import progressive as reference
@@ -26,42 +26,54 @@ from tests.reference import progressive as reference
 SECONDS_MAX = 2.0
 
 
-def outcome(data):
-    """What became of it: the size of the coefficients, or the error's text."""
+def outcome(data: bytes) -> int | str:
+    """Return the size of the coefficients, or the error's text."""
     try:
         header = read_header(ByteStream([data]))
         if header.streams:
             return "one scan"
-        return sum(row.nbytes for row in Scans(Whole(data), header).rows())
+        return sum(row.nbytes for row in Scans(WholeFile(data), header).rows())
     except (FormatError, LimitError, UnsupportedError) as error:
         return str(error)
 
 
-def small(script, *, sof=0xC2, interval=0, count=3, density=0.3):
+def small(
+    script: Sequence[reference.Scan], *, sof: int = 0xC2, interval: int = 0, count: int = 3, density: float = 0.3
+) -> bytes:
+    """Return a small file with random coefficients in these scans."""
     sampling = [(2, 2), (1, 1), (1, 1)][:count]
     planes = huffman.random_planes(np.random.default_rng(1), 17, 9, sampling if count > 1 else [(1, 1)], density)
     return reference.encode(planes, 17, 9, sampling, script, sof=sof, intervals=(interval,))
 
 
-# Tables without most of their codes: what is flipped is then mostly data.
-GREY = [((0,), 0, 0, 0, 1), ((0,), 1, 63, 0, 2), ((0,), 1, 63, 2, 1), ((0,), 0, 0, 1, 0), ((0,), 1, 63, 1, 0)]
-APART = [((0,), 0, 63, 0, 0), ((1, 2), 0, 63, 0, 0)]
+# Tables without most of their codes, so that most flipped bits are data.
+GREY: list[reference.Scan] = [
+    ((0,), 0, 0, 0, 1),
+    ((0,), 1, 63, 0, 2),
+    ((0,), 1, 63, 2, 1),
+    ((0,), 0, 0, 1, 0),
+    ((0,), 1, 63, 1, 0),
+]
+APART: list[reference.Scan] = [((0,), 0, 63, 0, 0), ((1, 2), 0, 63, 0, 0)]
 
 
-def files():
+def files() -> list[bytes]:
+    """Return small files."""
     grey = jpeg(17, 9, "L", quality=90, progressive=True)
     dnl = dnl_file(small([((0,), 0, 63, 0, 0)], sof=0xC1, count=1), 9)
     return [grey, small(GREY, count=1, interval=2), small(APART, sof=0xC1, interval=1), dnl]
 
 
-def truncations():
+def truncations() -> Iterator[bytes]:
+    """Yield files truncated at each byte."""
     for data in files():
         yield from (data[:end] for end in range(4, len(data)))
     data = small(SIMPLE)
     yield from (data[:end] for end in range(4, len(data), 7))
 
 
-def flips():
+def flips() -> Iterator[bytes]:
+    """Yield files with a flipped bit."""
     for data in files():
         for bit in range(8 * data.index(b"\xff\xda"), 8 * len(data), 3):
             flipped = bytearray(data)
@@ -69,16 +81,16 @@ def flips():
             yield bytes(flipped)
 
 
-def wrong_bytes():
-    """In each place of the entropy-coded data 0xFF, 0, a restart marker, a doubled or a missing byte."""
+def wrong_bytes() -> Iterator[bytes]:
+    """Yield files with 0xFF, 0, a restart marker, a doubled or a missing byte at each position of the scans."""
     for data in files():
         for at in range(data.index(b"\xff\xda"), len(data), 2):
             for piece in (b"\xff", b"\0", b"\xff\xd0", data[at : at + 1] * 2, b""):
                 yield data[:at] + piece + data[at + 1 :]
 
 
-def noise():
-    """Random data behind each scan header of an image as wide as there are, all kinds of scans after each other."""
+def noise() -> Iterator[bytes]:
+    """Yield random data after each scan header of an image of the largest width, with all kinds of scans."""
     rng = np.random.default_rng(2)
     for script in (SIMPLE, BITWISE, APART):
         for interval in (0, 1, 7):
@@ -94,10 +106,11 @@ def noise():
                     yield data
 
 
-def bombs():
-    """Little data that claims much work, within what a header may say."""
-    many = [(YCC, 0, 0, 0, 0)] + [((c,), 1, 63, 0, 0) for c in YCC] * 16
-    for script in (many, [(YCC, 0, 0, 0, 0)] + [((c,), 1, 1, 0, 0) for c in YCC] * 33):
+def bombs() -> Iterator[bytes]:
+    """Yield little data that requires much work, within the limits of headers."""
+    many: list[reference.Scan] = [(YCC, 0, 0, 0, 0), *[((c,), 1, 63, 0, 0) for c in YCC] * 16]
+    thin: list[reference.Scan] = [(YCC, 0, 0, 0, 0), *[((c,), 1, 1, 0, 0) for c in YCC] * 33]
+    for script in (many, thin):
         data = small(script, density=0.0)
         yield data
         yield data.replace(b"\0\x09\0\x11", b"\xff\xff\xff\xff", 1)
@@ -115,7 +128,7 @@ SETS = [truncations, flips, wrong_bytes, noise, bombs]
 
 
 @pytest.mark.parametrize("cases", SETS)
-def test_hostile_files_end_in_an_error_or_decode_in_little_time(cases: Any) -> None:
+def test_hostile_files_end_in_an_error_or_decode_in_little_time(cases: Callable[[], Iterator[bytes]]) -> None:
     for data in cases():
         start = time.process_time()
         outcome(data)
@@ -123,8 +136,8 @@ def test_hostile_files_end_in_an_error_or_decode_in_little_time(cases: Any) -> N
 
 
 @pytest.mark.parametrize("ah_al", [0, 0x10], ids=["first", "refine"])
-def test_many_scans_over_many_blocks_that_hold_nothing_are_quick(ah_al: int) -> None:
-    """A file that is whole: 16 MP of zeros, in as many scans as are taken. libjpeg takes minutes for such ones."""
+def test_many_scans_over_many_empty_blocks_are_quick(ah_al: int) -> None:
+    """A complete file: 16 MP of zeros, in the largest number of scans. libjpeg takes minutes for such files."""
     blocks = 512 * 512
     frame = b"\x08\x10\0\x10\0\x01\x01\x11\0"
     dc, ac = (bytes([1]) + bytes(15) + b"\0"), (bytes([1]) + bytes(15) + b"\xe0")
@@ -141,7 +154,7 @@ def test_many_scans_over_many_blocks_that_hold_nothing_are_quick(ah_al: int) -> 
     assert time.process_time() - start < SECONDS_MAX
 
 
-def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Any) -> None:
+def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Mapping[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", __name__], check=False, env=safety_build, capture_output=True, text=True, timeout=300
     )

@@ -1,4 +1,4 @@
-"""What a progressive JPEG takes: measured in a process of its own, against what is reserved for it."""
+"""The memory of a progressive JPEG, measured in a process of its own, compared with its reservation."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ def status(name):
 small, large, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 run(small, **settings)
 gc.collect()
-ctypes.CDLL(None).malloc_trim(0)  # memory that is free already would hide what is taken
+ctypes.CDLL(None).malloc_trim(0)  # free memory of the process would hide allocations
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")
 before = status("VmRSS")
@@ -54,12 +54,13 @@ def measured(small: Path, large: Path, seconds: int = 300, **settings: object) -
         timeout=seconds,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    found: dict[str, int] = json.loads(done.stdout)
+    return found
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory):
-    """A small one, and one of 16 MP: the same picture again and again."""
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Write a small file, and one of 16 MP: the same picture repeated."""
     directory = tmp_path_factory.mktemp("progressive")
     small, large = directory / "small.jpg", directory / "large.jpg"
     small.write_bytes(jpeg(64, 64, progressive=True))
@@ -73,7 +74,7 @@ def files(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.mark.parametrize("settings", [{"effort": "fast", "delivery": "immediate"}, {"lossless": True}], ids=str)
-def test_sixteen_megapixels_take_no_more_than_is_reserved(files: Any, settings: Any) -> None:
+def test_sixteen_megapixels_take_no_more_than_reserved(files: tuple[Path, Path], settings: dict[str, Any]) -> None:
     found = measured(*files, **settings)
 
     assert found["size"] > 1 << 20

@@ -1,7 +1,7 @@
 """Quantization tables and Huffman codes (T.81 Annex K, C.2)."""
 
 import io
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -10,21 +10,25 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from compressor.jpeg import tables
+from compressor.jpeg.frame import HuffmanSpec
 from tests.reference.huffman_code import huffman_spec, least_total_bits
 
 COUNTS = st.dictionaries(st.integers(0, 255), st.integers(1, 1 << 30), min_size=1, max_size=256)
 
 
-def counts_of(chosen):
+def counts_of(chosen: Mapping[int, int]) -> list[int]:
+    """Return the counts of 256 symbols."""
     counts = [0] * 256
     for symbol, count in chosen.items():
         counts[symbol] = count
     return counts
 
 
-def lengths_of(spec):
+def lengths_of(spec: HuffmanSpec) -> dict[int, int]:
+    """Return the code length of each symbol."""
     bits, huffval = spec
-    lengths, k = {}, 0
+    lengths: dict[int, int] = {}
+    k = 0
     for length, count in enumerate(bits, 1):
         for symbol in huffval[k : k + count]:
             lengths[symbol] = length
@@ -33,12 +37,12 @@ def lengths_of(spec):
 
 
 @given(COUNTS | st.integers(0, 60).map(lambda steps: {symbol: 1 << symbol for symbol in range(steps)}))
-def test_codes_are_those_of_the_figures(chosen: Any) -> None:
+def test_codes_are_those_of_the_figures(chosen: dict[int, int]) -> None:
     assert tables.huffman_spec(counts_of(chosen)) == huffman_spec(counts_of(chosen))
 
 
 @given(COUNTS)
-def test_codes_cover_every_symbol_and_leave_the_code_of_ones_free(chosen: Any) -> None:
+def test_codes_cover_every_symbol_and_keep_the_code_of_all_ones_free(chosen: dict[int, int]) -> None:
     lengths = lengths_of(tables.huffman_spec(counts_of(chosen)))
 
     assert set(lengths) == set(chosen)
@@ -47,7 +51,7 @@ def test_codes_cover_every_symbol_and_leave_the_code_of_ones_free(chosen: Any) -
 
 
 @given(st.dictionaries(st.integers(0, 40), st.integers(1, 1000), min_size=1))
-def test_codes_that_need_no_limit_are_the_best_there_are(chosen: Any) -> None:
+def test_codes_that_need_no_limit_are_optimal(chosen: dict[int, int]) -> None:
     counts = counts_of(chosen)
     lengths = lengths_of(tables.huffman_spec(counts))
 
@@ -57,7 +61,7 @@ def test_codes_that_need_no_limit_are_the_best_there_are(chosen: Any) -> None:
 
 
 @given(COUNTS)
-def test_codes_that_are_cut_to_16_bits_are_near_the_best(chosen: Any) -> None:
+def test_codes_that_are_limited_to_16_bits_are_nearly_optimal(chosen: dict[int, int]) -> None:
     counts = counts_of(chosen)
     lengths = lengths_of(tables.huffman_spec(counts))
 
@@ -68,7 +72,7 @@ def test_codes_that_are_cut_to_16_bits_are_near_the_best(chosen: Any) -> None:
 def test_quantization_tables_are_libjpegs(quality: int) -> None:
     sink = io.BytesIO()
     Image.new("RGB", (8, 8)).save(sink, "JPEG", quality=quality)
-    theirs = Image.open(io.BytesIO(sink.getvalue())).quantization
+    theirs = getattr(Image.open(io.BytesIO(sink.getvalue())), "quantization")  # noqa: B009
 
     from compressor.t81 import ZIGZAG
 

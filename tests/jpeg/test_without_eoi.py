@@ -1,20 +1,21 @@
-"""JPEG without an EOI marker whose MCUs are all there: taken, and what follows the last MCU stays as it is."""
+"""JPEG without an EOI marker whose MCUs are complete: accepted, and bytes after the last MCU are kept."""
 
 import io
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 import compressor
 from compressor.errors import FormatError
 from compressor.jpeg.markers import NO_EOI
-from compressor.jpeg.reader import BEHIND_BYTES
+from compressor.jpeg.reader import REMEMBERED_BYTES
 from tests.jpeg_files import jpeg
 from tests.reference.huffman import segment
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "baseline": {},
     "progressive": {"progressive": True},
     "restarts": {"restart_marker_blocks": 2},
@@ -37,25 +38,32 @@ TRAILERS = {
 }
 
 
-def libjpeg(data):
+def libjpeg(data: bytes) -> NDArray[np.uint8]:
+    """Return the pixels that libjpeg decodes."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def compressed(data, chunk, **settings):
+def compressed(data: bytes, chunk: int, **settings: Any) -> tuple[bytes, compressor.Report]:
+    """Compress a file in chunks."""
     stream = compressor.stream(
-        [data[at : at + chunk] for at in range(0, len(data), chunk)], compressor.Settings(format="jpeg", **settings)
+        [data[at : at + chunk] for at in range(0, len(data), chunk)],
+        compressor.Settings(format=compressor.Format.JPEG, **settings),
     )
     return b"".join(stream), stream.report
 
 
 @pytest.mark.parametrize("trailer", TRAILERS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_follows_the_last_mcu_is_kept_behind_the_image(kind: Any, trailer: Any) -> None:
+def test_bytes_after_the_last_mcu_are_kept_after_the_image(kind: str, trailer: str) -> None:
     whole, behind = WHOLE[kind], TRAILERS[trailer]
     data = whole[:-2] + behind
     for chunk in (1, 7, 1000, len(data)):
-        for settings in ({"lossless": True}, {"effort": "fast", "delivery": "immediate", "quality": 50}):
+        choices: list[dict[str, Any]] = [
+            {"lossless": True},
+            {"effort": "fast", "delivery": "immediate", "quality": 50},
+        ]
+        for settings in choices:
             made, report = compressed(data, chunk, **settings)
             assert report.notices.count(NO_EOI) == 1
             assert not any("belong to no" in notice for notice in report.notices)
@@ -69,7 +77,7 @@ def test_what_follows_the_last_mcu_is_kept_behind_the_image(kind: Any, trailer: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pixels_are_those_of_the_whole_file(kind: Any) -> None:
+def test_pixels_are_those_of_the_complete_file(kind: str) -> None:
     for behind in TRAILERS.values():
         result = compressor.compress(WHOLE[kind][:-2] + behind, format="png")
         np.testing.assert_array_equal(libjpeg(result.data), libjpeg(WHOLE[kind]))
@@ -79,7 +87,7 @@ def test_pixels_are_those_of_the_whole_file(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_policy_takes_the_trailer(kind: Any) -> None:
+def test_a_policy_removes_the_trailer(kind: str) -> None:
     whole = jpeg(97, 75, quality=98, **KINDS[kind])
     for policy in ("color", "strip"):
         result = compressor.compress(whole[:-2] + b"secret" * 50, quality=50, metadata=policy)
@@ -97,17 +105,17 @@ def test_stray_bytes_before_an_eoi_stay_stray_bytes(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_is_cut_off_before_its_last_mcu_is_still_an_error(kind: Any) -> None:
+def test_a_file_that_ends_before_its_last_mcu_is_still_an_error(kind: str) -> None:
     for behind in (b"", b"\xff\x67abc", b"\xff\xe1\0\5abc"):
         with pytest.raises(FormatError, match="cut off|the scans end|code"):
             compressor.compress(WHOLE[kind][:-100] + behind)
 
 
-def test_so_much_that_nobody_looks_through_is_no_trailer() -> None:
-    """One pass remembers so many bytes. Zeros to the end of the file are let go by with a notice, as they ever were."""
+def test_more_bytes_than_are_remembered_are_not_a_trailer() -> None:
+    """One pass remembers a limited number of bytes. Zeros to the end of the file are skipped with a notice."""
     whole = WHOLE["baseline"][:-2]
-    made, report = compressed(whole + bytes(2 * BEHIND_BYTES), 1000, lossless=True)
+    made, report = compressed(whole + bytes(2 * REMEMBERED_BYTES), 1000, lossless=True)
     assert made.endswith(b"\xff\xd9") and len(report.notices) == 2
 
-    with pytest.raises(FormatError, match="no place here"):
-        compressor.compress(whole + bytes(2 * BEHIND_BYTES) + b"\xff\x67 and more" * 10)
+    with pytest.raises(FormatError, match="not allowed here"):
+        compressor.compress(whole + bytes(2 * REMEMBERED_BYTES) + b"\xff\x67 and more" * 10)

@@ -1,7 +1,7 @@
-"""Memory safety: kernels run again in a process where every access to an array is checked.
+"""Memory safety: tests of kernels run again in a process where every access to an array is checked.
 
-Without NUMBA_BOUNDSCHECK neither Numba nor `lanes` sees an access that is out of bounds. The mode is read when
-kernels are compiled, so that it takes a process of its own (tests/safety.py).
+Without NUMBA_BOUNDSCHECK neither Numba nor `lanes` detects an access that is out of bounds. The mode is read when
+kernels are compiled, so it needs a process of its own (tests/safety.py).
 """
 
 import subprocess
@@ -10,14 +10,14 @@ from collections.abc import Mapping
 
 from tests import ROOT
 
-# The tests that walk along the edges of arrays: odd widths and heights, longest codes, largest blocks.
+# Tests that reach the ends of arrays: odd widths and heights, longest codes, largest blocks.
 EDGES = [
     "kernels/test_color.py::test_planes_agree_with_jfif_for_every_width",
     "kernels/test_color.py::test_grey_is_the_sample_itself_for_every_width",
     "kernels/test_color.py::test_rows_below_the_last_one_repeat_it",
     "kernels/test_color.py::test_segments_join_without_a_seam",
     "kernels/test_sharp.py::test_planes_agree_with_the_reference_for_every_width",
-    "kernels/test_sharp.py::test_what_is_around_a_window_does_not_matter",
+    "kernels/test_sharp.py::test_lines_around_a_window_do_not_matter",
     "kernels/test_dering.py::test_only_the_asked_blocks_and_lines_are_touched",
     "kernels/test_dct.py::test_only_the_asked_blocks_and_lines_are_used",
     "kernels/test_huffman_encode.py::test_mcus_interleave_their_components",
@@ -27,40 +27,40 @@ EDGES = [
     "kernels/test_huffman_encode.py::test_an_ff_in_any_place_is_stuffed",
     "kernels/test_huffman_encode.py::test_symbols_are_counted_and_added_up",
     "kernels/test_idct.py::test_edge_samples_are_repeated_on_both_sides",
-    "kernels/test_idct.py::test_the_triangle_filter_is_linear_interpolation_with_ties_in_turns",
-    "kernels/test_idct.py::test_rgb_components_are_taken_as_they_are",
+    "kernels/test_idct.py::test_the_triangle_filter_is_linear_interpolation_with_alternating_ties",
+    "kernels/test_idct.py::test_rgb_components_are_copied",
     "jpeg/test_pixels.py::test_all_sampling_factors_decode_as_with_libjpeg",
     "jpeg/test_pixels.py::test_grey_and_rgb_and_restarts_decode_as_with_libjpeg",
     "jpeg/test_pixels.py::test_extreme_coefficients_stay_inside_the_arrays",
     "kernels/test_masking.py::test_energies_of_only_the_asked_blocks_are_measured",
     "kernels/test_masking.py::test_chroma_factors_agree_with_the_formula_and_reach_both_clips",
     "kernels/test_quantize.py::test_only_the_asked_blocks_rows_and_factors_are_used",
-    "kernels/test_progressive.py::test_decoding_goes_on_where_the_data_ended",
-    "kernels/test_progressive.py::test_data_that_ends_too_early_is_told",
+    "kernels/test_progressive.py::test_decoding_resumes_where_the_data_ended",
+    "kernels/test_progressive.py::test_data_that_ends_too_early_is_reported",
     "kernels/test_progressive_encode.py::test_runs_of_empty_bands_span_calls_and_end_where_eob14_does",
     "kernels/test_progressive_encode.py::test_correction_bits_wait_for_their_run_up_to_a_limit",
     "kernels/test_progressive_encode.py::test_the_largest_blocks_take_less_than_is_reserved_for_them",
-    "kernels/test_progressive_encode.py::test_dc_is_interleaved_counted_and_coded_as_the_reference_says",
-    "kernels/png/test_unfilter.py::test_filter_rows_does_what_it_is_told",
-    "kernels/png/test_rgba16.py::test_every_form_is_expanded_as_the_reference_says",
-    "kernels/png/test_rgba16.py::test_what_is_expanded_is_packed_again",
+    "kernels/test_progressive_encode.py::test_dc_is_interleaved_counted_and_encoded_as_by_the_reference",
+    "kernels/png/test_unfilter.py::test_filter_rows_applies_the_given_type",
+    "kernels/png/test_rgba16.py::test_every_form_is_expanded_as_by_the_reference",
+    "kernels/png/test_rgba16.py::test_packing_reverses_expansion",
     "kernels/png/test_rgba16.py::test_256_colours_are_counted_and_one_more_is_too_many",
     "png/test_deflate.py::test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside",
     "kernels/test_packing.py::test_every_size_of_value_survives_in_every_place",
-    "kernels/test_packing.py::test_the_largest_block_takes_what_is_promised",
+    "kernels/test_packing.py::test_the_largest_block_takes_block_bytes_max",
     "kernels/test_trellis.py::test_values_end_at_1023_and_runs_at_the_last_coefficient",
-    "kernels/test_trellis.py::test_every_state_is_kept_where_none_is_the_better",
-    "kernels/test_trellis.py::test_what_is_not_a_number_stays_inside_the_arrays",
-    "kernels/test_mcu_row.py::test_the_largest_row_fits_what_is_asked_for",
+    "kernels/test_trellis.py::test_every_state_is_kept_if_none_is_better",
+    "kernels/test_trellis.py::test_nan_and_infinity_stay_inside_the_arrays",
+    "kernels/test_mcu_row.py::test_the_largest_row_fits_the_arrays",
     "kernels/test_mcu_row.py::test_bands_of_any_height_and_single_rows_give_the_same_bytes",
-    "jpeg/test_parallel.py::test_the_last_dc_is_found_without_coding",
-    "jpeg/test_parallel.py::test_bits_coded_apart_are_joined_and_stuffed_as_if_coded_together",
-    "jpeg/test_adaptive_quantization.py::test_factors_look_at_all_neighbours_across_rows",
-    "jpeg/test_adaptive_quantization.py::test_best_is_the_trellis_of_the_reference",
-    "jpeg/test_adaptive_quantization.py::test_a_files_coefficients_become_what_they_stand_for",
+    "jpeg/test_parallel.py::test_the_last_dc_is_computed_without_encoding",
+    "jpeg/test_parallel.py::test_bits_encoded_separately_are_joined_and_stuffed_as_if_encoded_together",
+    "jpeg/test_adaptive_quantization.py::test_factors_depend_on_all_neighbours_across_rows",
+    "jpeg/test_adaptive_quantization.py::test_effort_best_is_as_good_as_the_trellis_of_the_reference",
+    "jpeg/test_adaptive_quantization.py::test_a_files_coefficients_are_dequantized",
 ]
 
-# Each operation of `lanes` just inside an array, then one element past its end and before its start.
+# Each operation of `lanes` just inside an array, then one element after its end and before its start.
 PROBES = """
 import numpy as np
 from numba import njit
@@ -83,7 +83,7 @@ CASES = {
     "magnitude_mask": (lambda a, at: lanes.magnitude_mask(a, at, 4), (i2(3, 64),), 2),
     "above_half_mask": (lambda a, at: trellis.above_half_mask(a, at), (np.zeros((3, 64), np.float32),), 2),
     "columns_and_mask": (lambda a, c, at: lanes.columns_and_mask(a, at, c), (i2(3, 64), i2(64)), 2),
-    "grey_lanes": (lambda a, y, at: color.grey_lanes(a, at, y, 0), (u1(1, 40), i2(1, 32)), 8),
+    "ycc400_lanes": (lambda a, y, at: color.ycc400_lanes(a, at, y, 0), (u1(1, 40), i2(1, 32)), 8),
     "ycc444_lanes": (lambda a, y, at: color.ycc444_lanes(a, at, y, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
     "ycc444_lanes, planes": (lambda a, y, at: color.ycc444_lanes(a, 0, y, y, y, at), (u1(1, 96), i2(1, 40)), 8),
     "ycc420_lanes": (lambda a, y, at: color.ycc420_lanes(a, 0, at, y, 0, 0, y, y, 0), (u1(1, 100), i2(1, 32)), 4),
@@ -161,10 +161,10 @@ halved = np.array([[0, 4, 2, 2], [0, 2, 1, 1], [0, 2, 1, 1]])
 black = np.eye(8, 16, dtype=np.int16) * -2048
 TOO_SMALL = {
     "sharp_planes, y": lambda: sharp.sharp_planes(
-        u1(16, 96), 0, halved, i2(16, 31), i2(8, 16), i2(8, 16), *sharp.scratch()
+        u1(16, 96), 0, halved, i2(16, 31), i2(8, 16), i2(8, 16), *sharp.sharp_scratch()
     ),
     "sharp_planes, cr": lambda: sharp.sharp_planes(
-        u1(16, 96), 0, halved, i2(16, 32), i2(8, 16), i2(8, 15), *sharp.scratch()
+        u1(16, 96), 0, halved, i2(16, 32), i2(8, 16), i2(8, 15), *sharp.sharp_scratch()
     ),
     "planes": lambda: color.planes(u1(8, 96), 0, 0, 32, 3, 1, 1, *planes, u1(1, 192)),
     "planes, tail": lambda: color.planes(u1(8, 24), 0, 0, 8, 3, 2, 2, i2(16, 32), *planes[:2], u1(1, 191)),
@@ -207,6 +207,7 @@ print("all caught")
 
 
 def run(safety_build: Mapping[str, str], *arguments: str) -> str:
+    """Run Python in the safety build, and return its output."""
     done = subprocess.run(
         [sys.executable, *arguments],
         env=safety_build,

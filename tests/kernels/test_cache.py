@@ -1,4 +1,4 @@
-"""The kernel cache: found again, never stale, and harmless where nothing can be written."""
+"""The kernel cache: it is reused, never stale, and harmless if nothing can be written."""
 
 import json
 import os
@@ -48,7 +48,7 @@ WITHOUT_ROOT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0);
 
 
 class Package:
-    """A copy of the package with one kernel, started in processes of its own."""
+    """A copy of the package with one kernel, run in processes of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.kernels = folder / "path" / "compressor" / "kernels"
@@ -89,7 +89,7 @@ def package(tmp_path: Path) -> Package:
 
 @pytest.fixture
 def read_only() -> Iterator[Callable[[Path], None]]:
-    """Takes the right to write from a tree, and gives it back so that pytest can clean up."""
+    """Make a tree read-only, and writable again afterwards so that pytest can clean up."""
     changed = []
 
     def take(tree: Path) -> None:
@@ -116,8 +116,8 @@ def test_a_second_process_finds_what_the_first_compiled(package: Package) -> Non
     assert second["modules"] == ["cache", "probe", "probe_table"]
 
 
-def test_an_edit_in_another_file_is_seen(package: Package) -> None:
-    """Numba alone would go on with the old constant: it looks at the file of the kernel only."""
+def test_an_edit_in_another_file_is_noticed(package: Package) -> None:
+    """Numba alone would keep the old constant: it checks only the file of the kernel."""
     assert package.run()["result"] == 2
     package.step(10)
 
@@ -141,12 +141,12 @@ def test_bounds_checked_kernels_have_a_directory_of_their_own(package: Package) 
     assert checked["directory"] != plain["directory"]
 
 
-def test_the_environment_is_left_alone(package: Package) -> None:
-    """What we tell Numba must not reach child processes that know nothing of us."""
+def test_the_environment_is_not_changed(package: Package) -> None:
+    """Settings of Numba must not reach child processes without this package."""
     assert package.run(COMPRESSOR_CPU="generic")["environment_kept"]
 
 
-def test_a_full_cache_that_is_read_only_is_enough(package: Package, read_only: Callable[[Path], None]) -> None:
+def test_a_complete_read_only_cache_is_sufficient(package: Package, read_only: Callable[[Path], None]) -> None:
     package.run()
     read_only(package.caches)
     before = files(package.caches)
@@ -194,10 +194,10 @@ def test_a_baked_cache_is_used_by_each_cpu_it_was_baked_for(
     assert not package.caches.exists()
 
 
-def test_what_a_read_only_baked_cache_lacks_is_compiled_elsewhere_and_kept(
+def test_kernels_missing_from_a_read_only_baked_cache_are_compiled_and_kept_elsewhere(
     package: Package, read_only: Callable[[Path], None]
 ) -> None:
-    """Only the generic code was baked, and for another CPU some is wanted: Numba alone would raise PermissionError."""
+    """Only generic code was baked, and code for another CPU is needed: Numba alone would raise PermissionError."""
     baked = bake(package, "generic")
     read_only(baked)
     before = files(baked)
@@ -252,7 +252,7 @@ def test_without_any_directory_none_is_chosen(monkeypatch: pytest.MonkeyPatch) -
 def test_a_temporary_directory_that_others_can_write_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Loading a cache runs native code, so nobody else may have put it there."""
+    """Loading a cache runs native code, so no other user may have written it."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     ours = tmp_path / f"compressor-{os.getuid()}"
 
@@ -290,7 +290,7 @@ def test_a_machine_without_cpuinfo_has_no_flags(tmp_path: Path) -> None:
     assert cache.cpu_flags(tmp_path / "cpuinfo") == frozenset()
 
 
-def test_an_unknown_cpu_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_cpu_is_rejected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPRESSOR_CPU", "pentium")
 
     with pytest.raises(ValueError, match="COMPRESSOR_CPU is 'pentium', must be one of host, "):

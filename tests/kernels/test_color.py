@@ -1,4 +1,4 @@
-"""Colour conversion, downsampling and padding against JFIF in float64."""
+"""Colour conversion, downsampling and padding, compared with JFIF in float64."""
 
 import numpy as np
 import pytest
@@ -18,13 +18,14 @@ UNTOUCHED = -32768
 
 
 def image(height: int, width: int, channels: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Noise with many extreme samples."""
+    """Return noise with many extreme samples."""
     rng = np.random.default_rng([height, width, channels, seed])
     return np.clip(rng.integers(-128, 384, (height, width, channels)), 0, 255).astype(np.uint8)
 
 
 def run(pixels: NDArray[np.uint8], row: int, h: int, v: int, segment: int = 1 << 30) -> list[NDArray[np.int16]]:
-    """The planes of a whole MCU row, made in segments of `segment` pixels; nothing around them may be written."""
+    """Return the planes of a whole MCU row, made in segments of `segment` pixels, and check that nothing else is
+    written."""
     height, width, channels = pixels.shape
     padded = -(-width // (8 * h)) * 8 * h
     parts: list[list[NDArray[np.int16]]] = []
@@ -80,7 +81,7 @@ def test_planes_agree_with_jfif_for_any_image(height: int, width: int, sampling:
 
 
 def test_every_colour_of_a_fine_grid_is_within_the_tolerance() -> None:
-    """Every third value of each channel, and with them 0 and 255: 86 cubed."""
+    """Every third value of each channel, including 0 and 255: 86 cubed."""
     axis = np.arange(0, 256, 3, dtype=np.uint8)
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(8, -1, 3)
 
@@ -88,7 +89,7 @@ def test_every_colour_of_a_fine_grid_is_within_the_tolerance() -> None:
 
 
 def test_rounding_shifts_no_mean() -> None:
-    """1/16 of a unit of Q4 is left (Y): a bias of 2 for 1.5 units of Q8, and halves of Q4 that are rounded up."""
+    """A bias of 1/16 of a unit of Q4 is left (Y): 2 for 1.5 units of Q8, and halves of Q4 that are rounded up."""
     pixels = np.random.default_rng(1).integers(0, 256, (8, 1 << 14, 3), dtype=np.uint8)
 
     for plane, exact in zip(run(pixels, 0, 1, 1), reference.planes(pixels, 0, 1, 1), strict=True):

@@ -1,4 +1,4 @@
-"""The forward DCT against the formula of A.3.3."""
+"""The forward DCT, compared with the formula of A.3.3."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ BLOCKS = arrays(np.int16, (8, 24), elements=st.integers(LOW, HIGH))
 
 
 def run(plane: NDArray[np.int16]) -> NDArray[np.float64]:
-    """(blocks, 64) S in zig-zag order."""
+    """Return S of all blocks, (blocks, 64), in zig-zag order."""
     blocks = plane.shape[1] // 8
     out = np.empty((blocks, 64), np.float32)
     dct.fdct(plane, 0, blocks, out, 0)
@@ -24,15 +24,16 @@ def run(plane: NDArray[np.int16]) -> NDArray[np.float64]:
 
 
 def check(plane: NDArray[np.int16]) -> None:
-    """Within 2^-11: a coefficient has magnitudes up to 1024 and a float 24 bits, so that each operation rounds by up to
-    2^-14 of S = 1; measured, the worst: 2^-11.9, of samples that are all lowest or highest."""
+    """Check that errors are within 2^-11: a coefficient has magnitudes up to 1024 and a float 24 bits, so that each
+    operation rounds by up to 2^-14 of S = 1; measured, the worst: 2^-11.9, of samples that are all lowest or
+    highest."""
     error = abs(run(plane) - reference.quotients(plane / 16, np.ones(64, np.uint16)))
     n, k = np.unravel_index(np.argmax(error), error.shape)
     assert error.max() <= 2**-11, f"block {n}, k = {k}: off by {error.max()}"
 
 
 def extremes() -> dict[str, NDArray[np.int16]]:
-    """Planes of 8 lines: full-scale patterns, each basis function's sign pattern among them."""
+    """Return planes of 8 lines with full-scale patterns, including each basis function's sign pattern."""
     y, x = np.mgrid[:8, :8]
     patterns = {
         "all lowest": np.full((8, 8), LOW),
@@ -49,7 +50,7 @@ def extremes() -> dict[str, NDArray[np.int16]]:
 
 
 def test_the_matrix_form_is_the_formula() -> None:
-    """The twins' own check: what the tests below use is A.3.3 letter by letter."""
+    """A check of the reference: the tests below use the formula of A.3.3."""
     s = np.random.default_rng(1).uniform(-128, 128, (8, 8))
 
     np.testing.assert_allclose(reference.fdct(s), reference.fdct_formula(s), rtol=0, atol=1e-11)
@@ -75,7 +76,7 @@ def test_noise_agrees_with_the_formula() -> None:
 
 
 def test_a_flat_block_has_dc_only_and_exactly() -> None:
-    """S of a flat block is 8 times its sample, which floats hold."""
+    """S of a flat block is 8 times its sample, which is exact in floats."""
     for sample in (LOW, -24, 0, 2, 1016):
         assert run(np.full((8, 8), sample, np.int16)).tolist() == [[sample / 2] + [0] * 63]
 

@@ -1,6 +1,4 @@
-"""Samples beyond the range against their twin in float64, and what they save."""
-
-from typing import Any
+"""Deringing, compared with its twin in float64, and its savings."""
 
 import numpy as np
 import pytest
@@ -17,10 +15,11 @@ UNTOUCHED = -777
 
 
 def strokes(blocks: int, seed: int = 0) -> NDArray[np.int16]:
-    """A line of blocks like text: black on white, white on black, in between, with soft edges."""
+    """Return a line of blocks like text: black on white, white on black, in between, with soft edges."""
     rng = np.random.default_rng([blocks, seed])
     soft = np.cumsum(rng.integers(-900, 900, (8, 8 * blocks)), axis=1) + rng.integers(-3000, 3000, (8, 1))
-    return np.clip(soft, -2048, 2032).astype(np.int16)
+    plane: NDArray[np.int16] = np.clip(soft, -2048, 2032).astype(np.int16)
+    return plane
 
 
 def run(plane: NDArray[np.int16], table: NDArray[np.uint16] = TABLE) -> NDArray[np.int16]:
@@ -34,7 +33,7 @@ def blocks_of(plane: NDArray[np.int16]) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_samples_agree_with_the_reference(seed: Any) -> None:
+def test_samples_agree_with_the_reference(seed: int) -> None:
     plane = strokes(61, seed)
     found, moved = run(plane), 0
     for block, made in zip(blocks_of(plane), blocks_of(found), strict=True):
@@ -52,7 +51,7 @@ def test_only_extreme_samples_move_and_only_outwards_so_that_decoders_show_the_s
 
 
 def test_means_stay_within_the_range_where_the_step_of_dc_is_1() -> None:
-    """Else DC would have a category that baseline has no code for (T.81 table F.1)."""
+    """Otherwise DC could have a category for which baseline has no code (T.81 Table F.1)."""
     fine = TABLE.copy()
     fine[0] = 1
     plane = np.full((8, 8 * 64), 2032, np.int16)
@@ -70,7 +69,7 @@ def test_blocks_that_are_even_or_not_extreme_stay_as_they_are() -> None:
         np.testing.assert_array_equal(run(kept), kept)
 
 
-def test_black_beside_white_leaves_the_range_at_both_ends() -> None:
+def test_black_next_to_white_leaves_the_range_at_both_ends() -> None:
     plane = np.full((8, 8), 2032, np.int16)
     plane[:, 4:] = -2048
     found = run(plane)
@@ -87,7 +86,7 @@ def test_only_the_asked_blocks_and_lines_are_touched() -> None:
 
 
 def test_no_sample_may_move_where_a_step_is_1() -> None:
-    """AC of samples twice as far apart would need more than 1023 steps (T.81 table F.2)."""
+    """AC of samples with twice the range could need more than 1023 steps (T.81 Table F.2)."""
     fine = TABLE.copy()
     fine[40] = 1
     assert not dering.shrinkage(fine).any()
@@ -97,7 +96,8 @@ def test_no_sample_may_move_where_a_step_is_1() -> None:
 
 def test_fewer_coefficients_are_left() -> None:
     def steps(plane: NDArray[np.int16]) -> NDArray[np.float64]:
-        return reference.DCT @ blocks_of(plane) @ reference.DCT.T / (16 * STEPS.reshape(8, 8))
+        quotients: NDArray[np.float64] = reference.DCT @ blocks_of(plane) @ reference.DCT.T / (16 * STEPS.reshape(8, 8))
+        return quotients
 
     page = np.where(np.arange(8 * 100) % 23 < 3, strokes(100), 2032).astype(np.int16)
     before, after = (np.count_nonzero(np.abs(steps(plane)) > 0.5) for plane in (page, run(page)))

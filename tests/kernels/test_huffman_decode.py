@@ -1,11 +1,12 @@
-"""Sequential Huffman decoding (T.81 F.2) against the twin that reads bit by bit."""
+"""Sequential Huffman decoding (T.81 F.2), compared with the twin that reads bit by bit."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from compressor.kernels import huffman_decode as kernel
 from tests.reference import huffman as reference
@@ -13,7 +14,8 @@ from tests.reference import huffman as reference
 ENTROPY = b"\x12\xff\x00\x34" + bytes(range(200)) + b"\xff\x00\xff\x00"
 
 
-def destuff(source, marks=0, start=0, room=4096):
+def destuff(source: bytes, marks: int = 0, start: int = 0, room: int = 4096) -> tuple[int, bytes, list[list[int]], int]:
+    """Return the bytes used, the data, the restart markers, and CLOSED."""
     data = np.zeros(room + kernel.PAD, np.uint8)
     notes = np.zeros((marks, 2), np.int64)
     state = np.zeros(kernel.STATE, np.int64)
@@ -23,7 +25,7 @@ def destuff(source, marks=0, start=0, room=4096):
 
 
 @given(st.lists(st.sampled_from([b"\xff\x00", b"\x00", b"a", b"b" * 31, b"c" * 40]), max_size=60), st.integers(0, 40))
-def test_destuff_takes_out_the_zero_behind_each_ff(pieces: Any, start: Any) -> None:
+def test_destuff_removes_the_zero_after_each_ff(pieces: list[bytes], start: int) -> None:
     source = b"".join(pieces)
 
     assert destuff(source, start=start) == (len(source), source.replace(b"\xff\x00", b"\xff"), [], 0)
@@ -42,7 +44,7 @@ def test_destuff_leaves_a_last_ff_for_the_next_call(length: int) -> None:
     assert destuff(b"x" * length + b"\xff") == (length, b"x" * length, [], 0)
 
 
-def test_destuff_notes_restart_markers_where_it_may() -> None:
+def test_destuff_records_restart_markers_as_far_as_there_is_room() -> None:
     source = b"abc\xff\xd3" + b"d" * 40 + b"\xff\xff\xd4\xff\x00\xff\xd9"
 
     assert destuff(source, marks=2) == (len(source) - 2, b"abc" + b"d" * 40 + b"\xff", [[3, 3], [43, 4]], 1)
@@ -61,7 +63,8 @@ def test_destuff_fills_no_more_than_its_room(room: int) -> None:
     assert data == ENTROPY[:used].replace(b"\xff\x00", b"\xff")
 
 
-def tables(keys):
+def tables(keys: Sequence[int]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
+    """Return lookup, limits and huffval of tables of Annex K."""
     lookup = np.zeros((len(keys), 1 << kernel.BITS), np.int32)
     limits = np.zeros((len(keys), 2, 17), np.int32)
     huffval = np.zeros((len(keys), 256), np.uint8)
@@ -73,7 +76,7 @@ def tables(keys):
 
 
 @pytest.mark.parametrize("key", reference.K_TABLES)
-def test_every_short_code_is_in_the_look_up_with_its_appended_bits(key: Any) -> None:
+def test_every_short_code_is_in_the_lookup_with_its_additional_bits(key: int) -> None:
     lookup = tables([key])[0][0]
     for symbol, word in reference.code_words(*reference.K_TABLES[key]).items():
         run, ssss = (symbol >> 4, symbol & 15) if key >= 16 else (0, symbol)
@@ -89,9 +92,9 @@ def test_every_short_code_is_in_the_look_up_with_its_appended_bits(key: Any) -> 
 
 
 class Row:
-    """A grey row under decoding."""
+    """A grey row to be decoded."""
 
-    def __init__(self, text, blocks):
+    def __init__(self, text: str, blocks: int) -> None:
         self.text, self.blocks = text, blocks
         self.data = np.zeros(1 << 16, np.uint8)
         raw = bytes(int(text[n : n + 8].ljust(8, "1"), 2) for n in range(0, len(text), 8))
@@ -101,21 +104,23 @@ class Row:
         self.state[[kernel.END, kernel.MCUS]] = self.bytes, blocks
         self.out = np.full((blocks, 64), 99, np.int16)
 
-    def decode(self):
+    def decode(self) -> int:
         plan = np.array([[0, 1, 0, 0, 1]], np.int64)
         marks = np.zeros((0, 2), np.int64)
-        return kernel.decode_mcus(self.data, marks, plan, *tables([0x00, 0x10]), self.state, self.out)
+        lookup, limits, huffval = tables([0x00, 0x10])
+        return int(kernel.decode_mcus(self.data, marks, plan, lookup, limits, huffval, self.state, self.out))
 
 
-def coded(blocks):
-    words = [reference.code_words(*reference.K_TABLES[key]) for key in (0x00, 0x10)]
+def coded(blocks: reference.Plane) -> str:
+    """Return the bits of a row of blocks."""
+    dc, ac = (reference.code_words(*reference.K_TABLES[key]) for key in (0x00, 0x10))
     preds = [0, *blocks[:-1, 0].tolist()]
-    return "".join(reference.encode_block(block, pred, *words) for block, pred in zip(blocks, preds, strict=True))
+    return "".join(reference.encode_block(block, pred, dc, ac) for block, pred in zip(blocks, preds, strict=True))
 
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 0.5, 1.0]))
-def test_decode_mcus_gives_back_the_coefficients(seed: Any, density: Any) -> None:
+def test_decode_mcus_restores_the_coefficients(seed: int, density: float) -> None:
     blocks = reference.random_planes(np.random.default_rng(seed), 80, 8, [(1, 1)], density)[0][0]
     row = Row(coded(blocks), len(blocks))
 
@@ -124,7 +129,7 @@ def test_decode_mcus_gives_back_the_coefficients(seed: Any, density: Any) -> Non
     assert row.state[kernel.POSITION] == len(row.text)
 
 
-def test_decode_mcus_goes_on_where_the_data_ended() -> None:
+def test_decode_mcus_resumes_where_the_data_ended() -> None:
     blocks = reference.random_planes(np.random.default_rng(5), 80, 8, [(1, 1)])[0][0]
     row = Row(coded(blocks), len(blocks))
     for end in range(row.bytes):
@@ -148,14 +153,14 @@ EOB, ZRL = AC[0x00], AC[0xF0]
         (DC0 + EOB, kernel.DONE),
         (DC0 + ZRL * 3 + AC[0xE1] + "1", kernel.DONE),  # ends at 63, without EOB
         (DC0 + ZRL * 3 + AC[0xF1] + "1", kernel.BAD_CODE),
-        (DC0 + ZRL * 4, kernel.DONE),  # one zero more than there is room for, as libjpeg has it
+        (DC0 + ZRL * 4, kernel.DONE),  # one zero more than fits, as in libjpeg
         ("1" * 16, kernel.BAD_CODE),
         (DC0 + "1" * 16, kernel.BAD_CODE),
         (DC0, kernel.TRUNCATED),
         ("", kernel.TRUNCATED),
     ],
 )
-def test_blocks_end_at_63_and_bad_codes_are_told_from_missing_ones(text: Any, status: Any) -> None:
+def test_blocks_end_at_63_and_bad_codes_are_distinguished_from_missing_ones(text: str, status: int) -> None:
     row = Row(text + EOB * 20 if status == kernel.BAD_CODE else text, 1)
     row.state[kernel.CLOSED] = 1
 

@@ -1,4 +1,4 @@
-"""Huffman coding, stuffing and statistics against the twin that codes bit by bit."""
+"""Huffman encoding, stuffing and statistics, compared with the twin that encodes bit by bit."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ TABLES = st.sampled_from([LUMINANCE, CHROMINANCE, LONGEST])
 
 
 def array(blocks: list[dict[int, int]]) -> NDArray[np.int16]:
-    """{k: value} of each block → (n, 64)."""
+    """Return (n, 64) from {k: value} of each block."""
     out = np.zeros((len(blocks), 64), np.int16)
     for row, block in zip(out, blocks, strict=True):
         row[list(block)] = list(block.values())
@@ -34,20 +34,20 @@ def array(blocks: list[dict[int, int]]) -> NDArray[np.int16]:
 
 
 def noise(seed: int, blocks: int) -> NDArray[np.int16]:
-    """Blocks of every density and size of values."""
+    """Return blocks of every density and size of values."""
     rng = np.random.default_rng(seed)
     values = rng.integers(-1023, 1024, (blocks, 64)) >> rng.integers(0, 11, (blocks, 1))
     return (values * (rng.random((blocks, 64)) < rng.random((blocks, 1)))).astype(np.int16)
 
 
 class Encoder:
-    """`encode_mcus` with its arrays, none with more room than asked for. `bits` are all so far, as characters."""
+    """`encode_mcus` with its arrays, none larger than required. `bits` are all so far, as characters."""
 
     def __init__(self, tables: list[tuple[Table, Table]]) -> None:
         self.dc = np.array([kernel.code_table(*dc) for dc, _ in tables])
         self.ac = np.array([kernel.code_table(*ac) for _, ac in tables])
         self.small = np.array([kernel.small_table(ac) for ac in self.ac])
-        self.state = np.zeros(8, np.int64)
+        self.state = np.zeros(kernel.STATE, np.int64)
         self.whole = b""
 
     def encode(self, coefficients: NDArray[np.int16], layout: NDArray[np.int64], mcus: int) -> None:
@@ -58,7 +58,7 @@ class Encoder:
 
     @property
     def bits(self) -> str:
-        pending, held = int(self.state[0]), int(self.state[1])
+        pending, held = int(self.state[kernel.PENDING]), int(self.state[kernel.HELD])
         assert 0 <= held < 8
         return "".join(f"{byte:08b}" for byte in self.whole) + f"{pending & 255:08b}"[8 - held :]
 
@@ -68,7 +68,7 @@ def twin_tables(tables: list[tuple[Table, Table]]) -> list[tuple[reference.Codes
 
 
 def check(blocks: list[dict[int, int]], tables: tuple[Table, Table] = LUMINANCE) -> None:
-    """Grey blocks one after the other."""
+    """Check the bits of grey blocks."""
     layout = np.array([[0, len(blocks), 1, 1]])
     encoder = Encoder([tables])
     encoder.encode(array(blocks), layout, len(blocks))
@@ -93,7 +93,7 @@ def test_small_values_have_their_code_and_bits_in_one_entry(_: Table, ac: Table)
 
 
 @pytest.mark.parametrize("_, ac", [LUMINANCE, CHROMINANCE])
-def test_all_other_entries_escape_but_for_the_end(_: Table, ac: Table) -> None:
+def test_all_other_entries_except_the_end_escape(_: Table, ac: Table) -> None:
     small, codes = kernel.small_table(kernel.code_table(*ac)).reshape(65, 64), reference.codes(*ac)
 
     assert (small[17:, :32] == kernel.ESCAPE).all() and (small[17:, 33:] == kernel.ESCAPE).all()
@@ -137,7 +137,7 @@ def test_bits_and_predictions_are_carried_from_call_to_call(seeds: list[int]) ->
         expected += reference.encode(noise(seed, 12), SUBSAMPLED, 2, twin_tables(tables), pred)
 
     assert encoder.bits == expected
-    assert encoder.state[2:5].tolist() == pred
+    assert encoder.state[kernel.PRED : kernel.PRED + 3].tolist() == pred
 
 
 @pytest.mark.parametrize("tables", [LUMINANCE, CHROMINANCE, LONGEST])
@@ -163,7 +163,7 @@ def test_blocks_of_zeros_are_coded_bit_for_bit(tables: tuple[Table, Table]) -> N
 
 @pytest.mark.parametrize("tables", [LUMINANCE, CHROMINANCE, LONGEST])
 def test_every_difference_of_dc_is_coded_bit_for_bit(tables: tuple[Table, Table]) -> None:
-    """0 .. 2047 on the way there, 0 .. -2047 on the way back."""
+    """Differences 0 .. 2047 upwards, 0 .. -2047 downwards."""
     check([{0: dc} for diff in range(2048) for dc in (-1023, diff - 1023)], tables)
 
 
@@ -182,7 +182,7 @@ def test_the_largest_block_takes_less_than_is_reserved_for_it() -> None:
 
 
 def stuff(data: bytes, behind: int = 0xFF) -> bytes:
-    """With no more room than asked for; what lies behind the data must not matter."""
+    """Stuff into an array no larger than required. Bytes after the data must not matter."""
     raw = np.frombuffer(data + bytes([behind]) * 32, np.uint8).copy()
     out = np.empty(2 * len(data) + 32, np.uint8)
     return out[: kernel.stuff(raw, len(data), out)].tobytes()
@@ -204,7 +204,7 @@ def test_bytes_that_are_all_ff_double(size: int) -> None:
 
 
 def test_an_ff_in_any_place_is_stuffed() -> None:
-    """Chunks are 32 bytes, counted from behind the last 0xFF: two of them meet every edge."""
+    """Chunks of 32 bytes begin after the last 0xFF: two of them reach every edge."""
     for size in (31, 32, 33, 64, 65):
         for first in range(size):
             for second in range(size):

@@ -1,17 +1,22 @@
-"""The inverse DCT, upsampling and colour against the formulas they stand for."""
+"""The inverse DCT, upsampling and colour conversion, compared with their formulas."""
 
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from compressor.kernels import idct, rgb, upsample
 from compressor.kernels.idct import LEFT, RIGHT
 from tests.reference import idct as reference
 
+Bytes = NDArray[np.uint8]
 
-def inverted(blocks, table):
-    """(n, 64) → (n, 8, 8), and the plane."""
+
+def inverted(blocks: NDArray[Any], table: NDArray[Any]) -> tuple[Bytes, Bytes]:
+    """Return the samples (n, 8, 8) of blocks (n, 64), and their plane."""
     count = len(blocks)
     plane = np.full((8, LEFT + 8 * count + RIGHT), 77, np.uint8)
     idct.inverse(blocks.astype(np.int16), 0, count, np.array([table], np.uint16), 0, plane, 0, 8 * count)
@@ -39,8 +44,8 @@ def test_each_coefficient_has_its_place_and_its_divisor() -> None:
         assert np.abs(got[0] - reference.exact(block[0] * table) - 128).max() < 0.65
 
 
-def test_dc_alone_takes_the_short_way_to_the_same_samples() -> None:
-    """Beside a block that differs by one coefficient too small to show."""
+def test_blocks_of_dc_alone_get_the_same_samples_by_a_shortcut() -> None:
+    """Samples of DC alone are (DC + 4 >> 3) + 128."""
     for dc in range(-1100, 1100, 7):
         alone, _ = inverted(np.array([[dc] + [0] * 63]), np.ones(64))
         value = min(max((dc + 4 >> 3) + 128, 0), 255)
@@ -58,27 +63,30 @@ def test_edge_samples_are_repeated_on_both_sides() -> None:
     assert not plane[:8].any() and not plane[:, : LEFT - 1].any() and not plane[:, LEFT + 24 :].any()
 
 
-def plane_of(lines):
+def plane_of(lines: Bytes) -> Bytes:
+    """Return a plane with edge samples repeated, as `idct.inverse` fills it."""
     plane = np.zeros((len(lines), LEFT + len(lines[0]) + RIGHT), np.uint8)
     plane[:, LEFT : LEFT + len(lines[0])] = lines
     plane[:, LEFT - 1], plane[:, LEFT + len(lines[0])] = lines[:, 0], lines[:, -1]
     return plane
 
 
-def upsampled(lines, kind, near, far, bias, ratio):
+def upsampled(lines: Bytes, kind: int, near: int, far: int, bias: int, ratio: int) -> list[int]:
+    """Return an upsampled line."""
     samples = lines.shape[1]
     out = np.zeros((2, LEFT + samples * ratio + RIGHT), np.uint8)
     upsample.upsample(plane_of(lines), kind, near, far, bias, samples, ratio, out, 1)
-    return out[1, LEFT : LEFT + samples * ratio].tolist()
+    line: list[int] = out[1, LEFT : LEFT + samples * ratio].tolist()
+    return line
 
 
 @pytest.mark.parametrize("samples", [3, 4, 31, 32, 33, 64, 70])
-def test_the_triangle_filter_is_linear_interpolation_with_ties_in_turns(samples: int) -> None:
+def test_the_triangle_filter_is_linear_interpolation_with_alternating_ties(samples: int) -> None:
     lines = np.random.default_rng(samples).integers(0, 256, (2, samples)).astype(np.uint8)
     near, far = ([Fraction(int(s)) for s in line] for line in lines)
     between = [(3 * a + b) / 4 for a, b in zip(near, far, strict=True)]
 
-    def rounded(values, even, odd):
+    def rounded(values: Sequence[Fraction], even: Fraction, odd: Fraction) -> list[int]:
         return [int(value + (odd if n % 2 else even)) for n, value in enumerate(values)]
 
     quarter, sixteenth = Fraction(1, 4), Fraction(1, 16)
@@ -98,8 +106,8 @@ def test_other_ratios_replicate(ratio: int) -> None:
     assert upsampled(lines, upsample.BOX, 1, 1, 1, ratio) == np.repeat(lines[1], ratio).tolist()
 
 
-def pixels(components, ycc):
-    """(3, width) samples → (width, 3)."""
+def pixels(components: Bytes, ycc: bool) -> Bytes:
+    """Return pixels (width, 3) from samples (3, width)."""
     width = components.shape[1]
     planes = tuple(plane_of(line[None]) for line in components)
     plan = np.array([(upsample.FULL, 1, 1, 1, width, 1, 0)] * 3, np.int64)
@@ -109,8 +117,8 @@ def pixels(components, ycc):
     return out[: 3 * width].reshape(width, 3)
 
 
-def test_all_chroma_makes_the_colours_of_the_formula() -> None:
-    """Each pair of Cb and Cr with one Y, another one for each pair."""
+def test_all_chroma_is_converted_by_the_formula() -> None:
+    """Each pair of Cb and Cr is tested with one Y, which differs from pair to pair."""
     cb, cr = (values.ravel().astype(np.uint8) for values in np.mgrid[:256, :256])
     y = ((cb.astype(int) * 7 + cr * 13) % 256).astype(np.uint8)
     got = pixels(np.stack([y, cb, cr]), True)
@@ -129,7 +137,7 @@ def test_all_chroma_makes_the_colours_of_the_formula() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 31, 32, 33, 95])
-def test_rgb_components_are_taken_as_they_are(width: int) -> None:
+def test_rgb_components_are_copied(width: int) -> None:
     components = np.random.default_rng(width).integers(0, 256, (3, width)).astype(np.uint8)
 
     np.testing.assert_array_equal(pixels(components, False), components.T)

@@ -1,4 +1,4 @@
-"""Vector and bit operations against plain Python; where they end is checked in test_boundscheck.py."""
+"""Vector and bit operations, compared with plain Python; test_boundscheck.py tests their bounds."""
 
 import numpy as np
 import pytest

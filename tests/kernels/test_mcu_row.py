@@ -1,4 +1,4 @@
-"""Whole MCU rows: from pixels to coefficients, to bytes, and to a file that another decoder reads."""
+"""Whole MCU rows: pixels to coefficients, to bytes, and to a file that another decoder reads."""
 
 import io
 
@@ -31,7 +31,7 @@ RAW_SLACK = 40  # 8 for `encode_mcus`, 32 for `stuff`
 
 
 class Encoder:
-    """The arrays of one image, none larger than asked for."""
+    """The arrays of one image, none larger than required."""
 
     def __init__(
         self, width: int, channels: int, h: int, v: int, tables: list[NDArray[np.uint16]], slope: float = 0
@@ -42,13 +42,13 @@ class Encoder:
         self.reciprocal = np.array([quantize.reciprocals(table) for table in self.tables])
         self.slope = np.full_like(self.reciprocal, slope)
         self.slope[:, 0] = 0
-        self.scratch = mcu_row.scratch()
+        self.scratch = mcu_row.segment_scratch()
         self.segment = reference.layout(mcu_row.SEGMENT, channels, h, v)
         segment_blocks = int((self.segment[:, 1] * self.segment[:, 3]).sum())
         self.segment_row: NDArray[np.int16] = np.empty((segment_blocks, 64), np.int16)
         self.segment_raw = np.empty(huffman_encode.BLOCK_BYTES_MAX * segment_blocks + RAW_SLACK, np.uint8)
         self.row: NDArray[np.int16] = np.empty((self.blocks, 64), np.int16)
-        self.state = np.zeros(8, np.int64)
+        self.state = np.zeros(huffman_encode.STATE, np.int64)
         self.dc = np.array([huffman_encode.code_table(*dc) for dc, _ in HUFFMAN[:channels]])
         self.ac = np.array([huffman_encode.code_table(*ac) for _, ac in HUFFMAN[:channels]])
         self.small = np.array([huffman_encode.small_table(ac) for ac in self.ac])
@@ -60,7 +60,7 @@ class Encoder:
         return self.row.copy()
 
     def encode_row(self, coefficients: NDArray[np.int16], step: int = 1 << 20) -> bytes:
-        """In parts of `step` MCUs."""
+        """Encode a row in parts of `step` MCUs."""
         out = np.empty(2 * self.raw.size, np.uint8)
         codes, result = (self.dc, self.ac, self.small), b""
         mcus = int(self.layout[0, 1] // self.layout[0, 2])
@@ -71,7 +71,7 @@ class Encoder:
         return result
 
     def encode_band(self, pixels: NDArray[np.uint8], segments: int = 1) -> bytes:
-        """With room for so many segments in the worst case."""
+        """Encode a band, with room for so many segments in the worst case."""
         out = np.empty(2 * self.segment_raw.size * segments, np.uint8)
         result, start = b"", 0
         while start >= 0:
@@ -80,12 +80,12 @@ class Encoder:
                 self.scratch, self.segment_row, self.dc, self.ac, self.small, self.state, self.segment_raw, out,
             )  # fmt: skip
             result += out[:size].tobytes()
-            start = int(self.state[7])
+            start = int(self.state[huffman_encode.NEXT_SEGMENT])
         return result
 
     def finish(self) -> bytes:
-        """F.1.2.3: the last byte is filled with ones."""
-        pending, held = self.state[:2].tolist()
+        """Return the last byte, padded with ones (F.1.2.3)."""
+        pending, held = int(self.state[huffman_encode.PENDING]), int(self.state[huffman_encode.HELD])
         return twin.stuff(bytes([(pending << 8 - held | (1 << 8 - held) - 1) & 255])) if held else b""
 
 
@@ -94,14 +94,14 @@ def flat_tables(q: int) -> list[NDArray[np.uint16]]:
 
 
 def quality_tables(quality: int) -> list[NDArray[np.uint16]]:
-    """Annex K.1, scaled the way libjpeg does."""
+    """Return Annex K.1, scaled as in libjpeg."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     tables = (K1_LUMINANCE.ravel()[ZIGZAG].astype(int), K2_CHROMINANCE.ravel()[ZIGZAG].astype(int))
     return [np.clip((table * scale + 50) // 100, 1, 255).astype(np.uint16) for table in tables]
 
 
 def photograph(height: int, width: int) -> NDArray[np.uint8]:
-    """Soft light, hard edges, coloured texture and a little noise."""
+    """Return gradients, hard edges, coloured texture and a little noise."""
     rng = np.random.default_rng(7)
     y, x = np.mgrid[:height, :width] / 64.0
     light = 120 + 60 * np.sin(x * 1.3) * np.cos(y * 1.7) + 25 * np.sin(9 * x + 7 * y)
@@ -112,8 +112,8 @@ def photograph(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def check_transform(pixels: NDArray[np.uint8], h: int, v: int, q: int) -> None:
-    """Against all the twins in a row. A sum of 64 samples with weights of at most 1/8 each multiplies an error of
-    colour by 8 at most; grey has none, and only the DCT's own is left (see its test)."""
+    """Compare with all twins in sequence. A sum of 64 samples with weights of at most 1/8 multiplies an error of colour
+    by 8 at most. Grey has none, so that only the error of the DCT is left (see its test)."""
     height, width, channels = pixels.shape
     encoder = Encoder(width, channels, h, v, flat_tables(q))
     tolerance = 2**-11 / q + (8 * TOLERANCE_Q4 / 16 / q if channels == 3 else 0)
@@ -162,14 +162,14 @@ def test_a_band_is_its_rows_transformed_then_coded_bit_for_bit(
         bits += twin.encode(row, encoder.layout, -(-width // (8 * h)), CODES, pred)
 
     assert encoder.encode_band(pixels) == twin.stuff(twin.whole_bytes(bits))
-    assert encoder.state[2 : 2 + channels].tolist() == pred
-    assert encoder.state[1] == len(bits) % 8
+    assert encoder.state[huffman_encode.PRED : huffman_encode.PRED + channels].tolist() == pred
+    assert encoder.state[huffman_encode.HELD] == len(bits) % 8
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_dead_zone_follows_the_masking_of_each_block(kind: tuple[int, int, int]) -> None:
-    """Against the twins. Colour is off by a little, and thresholds by what that makes of factors, so that few
-    coefficients next to their thresholds may go either way; grey is exact but for float32."""
+    """Compare with the twins. Colour has small errors, and through the factors so do thresholds, so that a few
+    coefficients near their thresholds may differ. Grey is exact apart from float32."""
     channels, h, v = kind
     pixels = np.ascontiguousarray(photograph(8 * v, 600)[..., :channels])
     encoder = Encoder(600, *kind, flat_tables(6), slope=0.3)
@@ -201,7 +201,7 @@ def test_bands_of_any_height_and_single_rows_give_the_same_bytes(
     assert b"".join(parts) + single.finish() == expected
 
 
-def test_the_largest_row_fits_what_is_asked_for() -> None:
+def test_the_largest_row_fits_the_arrays() -> None:
     """One block of 63 coefficients of 10 bits, with the example tables."""
     encoder = Encoder(8, 1, 1, 1, flat_tables(1))
     row = np.full((1, 64), 1023, np.int16)
@@ -218,7 +218,7 @@ def psnr(jpeg: bytes, pixels: NDArray[np.uint8]) -> float:
 
 @pytest.mark.parametrize("channels, h, v", KINDS)
 @pytest.mark.parametrize("quality", [40, 75, 90, 98])
-def test_what_we_encode_decodes_as_well_as_what_pillow_encodes(channels: int, h: int, v: int, quality: int) -> None:
+def test_our_files_have_the_quality_of_pillows(channels: int, h: int, v: int, quality: int) -> None:
     """Within 0.1 dB with the same tables, and in about the same number of bytes."""
     pixels = np.ascontiguousarray(photograph(149, 203)[..., :channels])
     height, width, _ = pixels.shape

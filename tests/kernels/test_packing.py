@@ -1,4 +1,4 @@
-"""The spool's form of coefficients: byte for byte as described, and back."""
+"""Packed coefficients: byte for byte as described, and back."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ BLOCKS = st.lists(BLOCK, min_size=1, max_size=6)
 
 
 def array(blocks: list[dict[int, int]]) -> NDArray[np.int16]:
-    """{k: value} of each block → (n, 64)."""
+    """Return (n, 64) from {k: value} of each block."""
     out = np.zeros((len(blocks), 64), np.int16)
     for row, block in zip(out, blocks, strict=True):
         row[list(block)] = list(block.values())
@@ -24,7 +24,7 @@ def array(blocks: list[dict[int, int]]) -> NDArray[np.int16]:
 
 
 def pack(coefficients: NDArray[np.int16]) -> bytes:
-    """Into no more room than the kernel asks for."""
+    """Pack into an array no larger than required."""
     out = np.full(packing.BLOCK_BYTES_MAX * len(coefficients), 0xAA, np.uint8)
     return out[: packing.pack(coefficients, 0, len(coefficients), out)].tobytes()
 
@@ -43,7 +43,7 @@ def test_pack_agrees_with_its_description(blocks: list[dict[int, int]]) -> None:
 
 @given(BLOCKS, st.binary(max_size=5), st.binary(max_size=5))
 @settings(deadline=None)
-def test_unpack_gives_back_what_was_packed(blocks: list[dict[int, int]], before: bytes, after: bytes) -> None:
+def test_unpack_reverses_pack(blocks: list[dict[int, int]], before: bytes, after: bytes) -> None:
     packed = reference.pack(array(blocks))
     out, end = unpack(before + packed + after, len(blocks), len(before))
 
@@ -80,11 +80,11 @@ def test_a_block_of_zeros_takes_three_bytes() -> None:
     assert pack(array([{}, {}])) == bytes(6)
 
 
-def test_the_largest_block_takes_what_is_promised() -> None:
+def test_the_largest_block_takes_block_bytes_max() -> None:
     assert len(pack(np.full((3, 64), -32768, np.int16))) == 3 * packing.BLOCK_BYTES_MAX
 
 
-def test_blocks_can_be_taken_back_one_at_a_time() -> None:
+def test_blocks_can_be_unpacked_one_at_a_time() -> None:
     blocks = array([{0: -2, 63: 500}, {}, {5: 7, 40: -1}])
     packed, at = pack(blocks), 0
     for block in blocks:
@@ -108,7 +108,7 @@ def test_only_the_asked_blocks_are_packed_and_filled() -> None:
 
 @given(BLOCKS)
 @settings(deadline=None)
-def test_masks_say_which_coefficients_are_how_large(blocks: list[dict[int, int]]) -> None:
+def test_masks_mark_coefficients_by_magnitude(blocks: list[dict[int, int]]) -> None:
     packed = reference.pack(array(blocks))
     out, masks = np.empty((len(blocks), 64), np.int16), np.empty((packing.LEVELS, len(blocks)), np.uint64)
 

@@ -1,6 +1,4 @@
-"""Progressive decoding (T.81 G.1.2, G.2) against the twin that reads bit by bit."""
-
-from typing import Any
+"""Progressive decoding (T.81 G.1.2, G.2), compared with the twin that reads bit by bit."""
 
 import numpy as np
 import pytest
@@ -18,7 +16,9 @@ KINDS |= {(False, 0): progressive.AC_FIRST, (False, 1): progressive.AC_REFINE}
 class Line:
     """A line of grey blocks in one scan."""
 
-    def __init__(self, blocks, band, table=reference.FLAT):
+    def __init__(
+        self, blocks: huffman.Plane, band: tuple[int, int, int, int], table: reference.Table = reference.FLAT
+    ) -> None:
         ss, se, ah, al = band
         self.kind = KINDS[ss == 0, min(ah, 1)]
         self.before = known(blocks, ss, se, ah) if ah else np.zeros_like(blocks)
@@ -35,21 +35,21 @@ class Line:
         self.huffval = np.zeros((1, 256), np.uint8)
         bits, symbols = reference.DC if ss == 0 else table
         self.huffval[0, : len(symbols)] = list(symbols)
-        bits = np.frombuffer(bits, np.uint8)
-        progressive.build_table(bits, self.kind, al, 0, self.huffval, self.lookup, self.limits)
+        counts = np.frombuffer(bits, np.uint8)
+        progressive.build_progressive_table(counts, self.kind, al, 0, self.huffval, self.lookup, self.limits)
         self.state = np.zeros(progressive.STATE, np.int64)
         self.state[[huffman_decode.END, huffman_decode.MCUS, huffman_decode.CLOSED]] = self.bytes, len(blocks), 1
         self.state[progressive.KIND :] = self.kind, ss, se, al, 0
         self.out = self.before.astype(np.int16)
 
-    def decode(self):
+    def decode(self) -> int:
         plan, marks = np.array([[0, 1, 0, 0, 0]], np.int64), np.zeros((0, 2), np.int64)
         tables = self.lookup, self.limits, self.huffval
-        return progressive.decode_units(self.data, marks, plan, *tables, self.state, self.out)
+        return int(progressive.decode_units(self.data, marks, plan, *tables, self.state, self.out))
 
 
-def known(blocks, ss, se, al):
-    """What is known of a band down to bit Al: DC rounds down, AC towards zero (G.1.2.1, G.1.2.3)."""
+def known(blocks: huffman.Plane, ss: int, se: int, al: int) -> huffman.Plane:
+    """Return a band down to bit Al: DC rounds down, AC towards zero (G.1.2.1, G.1.2.3)."""
     out = np.zeros_like(blocks)
     band = blocks[:, ss : se + 1]
     out[:, ss : se + 1] = band >> al << al if ss == 0 else np.sign(band) * (np.abs(band) >> al << al)
@@ -64,7 +64,9 @@ BANDS += [(1, 63, 2, 1), (1, 63, 1, 0), (63, 63, 1, 0), (20, 40, 5, 4)]
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 1.0, 3.0]))
 @pytest.mark.parametrize("band", BANDS, ids=str)
 @pytest.mark.parametrize("table", [reference.FLAT, reference.LONG], ids=["flat", "long"])
-def test_every_kind_of_scan_gives_what_was_encoded(band: Any, table: Any, seed: Any, density: Any) -> None:
+def test_every_kind_of_scan_decodes_to_what_was_encoded(
+    band: tuple[int, int, int, int], table: reference.Table, seed: int, density: float
+) -> None:
     blocks = huffman.random_planes(np.random.default_rng(seed), 80, 8, [(1, 1)], density)[0][0]
     line = Line(blocks, band, table)
 
@@ -74,7 +76,7 @@ def test_every_kind_of_scan_gives_what_was_encoded(band: Any, table: Any, seed: 
 
 
 @pytest.mark.parametrize("band", BANDS, ids=str)
-def test_decoding_goes_on_where_the_data_ended(band: Any) -> None:
+def test_decoding_resumes_where_the_data_ended(band: tuple[int, int, int, int]) -> None:
     line = Line(huffman.random_planes(np.random.default_rng(5), 400, 8, [(1, 1)], 1.0)[0][0], band)
     line.state[huffman_decode.CLOSED] = 0
     for end in range(line.bytes):
@@ -87,7 +89,7 @@ def test_decoding_goes_on_where_the_data_ended(band: Any) -> None:
 
 
 @pytest.mark.parametrize("band", BANDS, ids=str)
-def test_data_that_ends_too_early_is_told(band: Any) -> None:
+def test_data_that_ends_too_early_is_reported(band: tuple[int, int, int, int]) -> None:
     line = Line(huffman.random_planes(np.random.default_rng(6), 80, 8, [(1, 1)], 3.0)[0][0], band)
     line.state[huffman_decode.END] = line.bytes - 1
 
@@ -95,7 +97,7 @@ def test_data_that_ends_too_early_is_told(band: Any) -> None:
 
 
 def test_symbols_that_would_make_a_coefficient_too_large_are_in_no_table() -> None:
-    """With Al = 9 a coefficient of the band is ±512, with Al = 10 nothing is left of ten bits."""
+    """With Al = 9 a coefficient of the band is ±512, with Al = 10 none of ten bits is left."""
     line = Line(np.zeros((1, 64), np.int64), (1, 63, 0, 9))
     sizes = {int(v) >> 16 for v in line.lookup[0] if int(v) >> 8 & 127 < 16}
 

@@ -1,11 +1,12 @@
-"""Progressive encoding (T.81 G.1.2) against the twin that writes tokens."""
+"""Progressive encoding (T.81 G.1.2), compared with the twin that writes tokens."""
 
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from compressor.jpeg.tables import huffman_spec
 from compressor.kernels import progressive_count as count
@@ -20,40 +21,51 @@ BANDS += [(1, 63, 1, 0), (1, 63, 2, 1), (1, 63, 3, 2), (20, 40, 1, 0), (63, 63, 
 DC = [(0, 0), (0, 1), (1, 0), (0, 13), (3, 2)]
 
 
-def random_blocks(rng, number, density, largest):
-    """Coefficients of which a share is non-zero, most of them small."""
+def random_blocks(rng: np.random.Generator, number: int, density: float, largest: int) -> NDArray[np.int16]:
+    """Return coefficients, a share of which is non-zero, most of them small."""
     size = np.exp(rng.uniform(0, np.log(largest + 1), (number, 64))).astype(np.int64)
     values = size * rng.choice([-1, 1], (number, 64)) * (rng.random((number, 64)) < density)
-    return np.clip(values, -largest, largest).astype(np.int16)
+    blocks: NDArray[np.int16] = np.clip(values, -largest, largest).astype(np.int16)
+    return blocks
 
 
-def specs_for(counts):
+def specs_for(counts: NDArray[np.int64]) -> tuple[NDArray[np.uint32], list[dict[int, str]]]:
+    """Return the best codes, for the kernel and for the reference."""
     specs = [huffman_spec(line[:256]) for line in counts]
     return np.array([code_table(*spec) for spec in specs]), [huffman_encode.codes(*s) if s[1] else {} for s in specs]
 
 
-def masks_of(blocks):
-    """(LEVELS, n): bit k where |blocks[n, k]| >> level is not 0."""
+def masks_of(blocks: NDArray[np.int16]) -> NDArray[np.uint64]:
+    """Return (LEVELS, n) masks: bit k is set if |blocks[n, k]| >> level is not 0."""
     found = np.abs(blocks.astype(np.int64))[None] >> np.arange(LEVELS)[:, None, None]
-    return ((found != 0) * np.uint64(1) << np.arange(64, dtype=np.uint64)).sum(2, dtype=np.uint64)
+    masks: NDArray[np.uint64] = ((found != 0) * np.uint64(1) << np.arange(64, dtype=np.uint64)).sum(2, dtype=np.uint64)
+    return masks
 
 
 class Coded:
-    """One scan of all `rows`, counted and coded in parts; its area is emptied when it is full.
+    """One scan of all `rows`, counted and encoded in parts. Its area is emptied when it is full.
 
-    plan    of the scan, but for its first table
-    tables  it uses
+    plan    of the scan, without TABLE
+    tables  number of tables
     """
 
-    def __init__(self, rows, layout, plan, parts, tables, room=100):
-        layout, plan = np.array(layout), np.array([[*plan, 0]])
+    def __init__(
+        self,
+        rows: Sequence[NDArray[np.int16]],
+        layout: Sequence[Sequence[int]],
+        plan: Sequence[int],
+        parts: Sequence[Sequence[int]],
+        tables: int,
+        room: int = 100,
+    ) -> None:
+        plans = np.array([[*plan, 0]])
         pairs = [(row, masks_of(row)) for row in rows]
-        calls = [(*pair, layout, plan, np.array(part)) for pair in pairs for part in parts]
+        calls = [(*pair, np.array(layout), plans, np.array(part)) for pair in pairs for part in parts]
         self.counts = np.zeros((tables, count.COUNTS), np.int64)
         state = np.zeros((1, count.STATE), np.int64)
         for call in calls:
             count.count_scans(*call, self.counts, state)
-        count.count_ends(plan, self.counts, state)
+        count.count_ends(plans, self.counts, state)
         self.codes, self.words = specs_for(self.counts)
         self.state = np.zeros((1, kernel.STATE), np.int64)
         self.areas, data = np.zeros((1, kernel.ROOM_BYTES + room), np.uint8), b""
@@ -61,17 +73,19 @@ class Coded:
             while kernel.encode_scans(*call, self.codes, self.state, self.areas, 0) == 0:
                 data += self.emptied()
         data += self.emptied()
-        kernel.encode_ends(plan, self.codes, self.state, self.areas)
+        kernel.encode_ends(plans, self.codes, self.state, self.areas)
         self.data = data + self.emptied()
         held = int(self.state[0, kernel.HELD])
         self.rest = f"{int(self.state[0, kernel.PENDING]) & (1 << held) - 1:0{held}b}" if held else ""
 
-    def emptied(self):
-        size = self.state[0, kernel.FILLED]
+    def emptied(self) -> bytes:
+        """Empty the area."""
+        size = int(self.state[0, kernel.FILLED])
         self.state[0, kernel.FILLED] = 0
         return self.areas[0, :size].tobytes()
 
-    def check(self, tokens):
+    def check(self, tokens: Iterable[reference.Token]) -> None:
+        """Compare with the reference."""
         tokens = list(tokens)
         np.testing.assert_array_equal(self.counts, reference.count(tokens, len(self.counts)))
         bits = reference.text(tokens, self.words)
@@ -79,8 +93,8 @@ class Coded:
         assert self.rest == bits[len(bits) // 8 * 8 :]
 
 
-def coded_ac(blocks, band, step, room=100):
-    """One component, all blocks in one line."""
+def coded_ac(blocks: NDArray[np.int16], band: Sequence[int], step: int, room: int = 100) -> Coded:
+    """Encode a band of one component, all blocks in one line."""
     across = len(blocks)
     parts = [(0, 1, first, min(first + step, across)) for first in range(0, across, step)]
     return Coded([blocks], [[0, across, 1, 1]], (0, 0, across, 1, across, 1, *band), parts, 1, room)
@@ -89,7 +103,9 @@ def coded_ac(blocks, band, step, room=100):
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.005, 0.1, 0.5, 1.0]), st.sampled_from([1, 3, 40, 1023]))
 @pytest.mark.parametrize("band", BANDS, ids=str)
-def test_a_band_is_counted_and_coded_as_the_reference_says(band: Any, seed: Any, density: Any, largest: Any) -> None:
+def test_a_band_is_counted_and_encoded_as_by_the_reference(
+    band: tuple[int, int, int, int], seed: int, density: float, largest: int
+) -> None:
     rng = np.random.default_rng(seed)
     blocks = random_blocks(rng, 30, density, largest)
     blocks[rng.random(30) < 0.3] = 0
@@ -99,7 +115,7 @@ def test_a_band_is_counted_and_coded_as_the_reference_says(band: Any, seed: Any,
 
 @pytest.mark.parametrize("band", [(1, 63, 0, 0), (1, 63, 1, 0)], ids=str)
 @pytest.mark.parametrize("length", [1, 2, 3, 0x7FFE, 0x7FFF, 0x8000, 2 * 0x7FFF + 1])
-def test_runs_of_empty_bands_span_calls_and_end_where_eob14_does(band: Any, length: Any) -> None:
+def test_runs_of_empty_bands_span_calls_and_end_where_eob14_does(band: tuple[int, int, int, int], length: int) -> None:
     blocks = np.zeros((length + 1, 64), np.int16)
     blocks[:, 0] = 7
     blocks[length, 63] = -1
@@ -120,8 +136,8 @@ def test_correction_bits_wait_for_their_run_up_to_a_limit(known: int, step: int)
 
 
 @pytest.mark.parametrize("band, value", [((1, 63, 0, 0), 1023), ((1, 63, 1, 0), 1)], ids=str)
-def test_the_largest_blocks_take_less_than_is_reserved_for_them(band: Any, value: int) -> None:
-    """Codes of 16 bits before every coefficient, after a run with as many correction bits as may wait."""
+def test_the_largest_blocks_take_less_than_is_reserved_for_them(band: tuple[int, int, int, int], value: int) -> None:
+    """Codes of 16 bits before every coefficient, after a run with the largest number of correction bits."""
     codes = np.full((1, 256), 0xFFFF << 6 | 16, np.uint32)
     blocks = np.zeros((16, 64), np.int16)
     blocks[:15, 1:63] = 3
@@ -138,7 +154,7 @@ def test_the_largest_blocks_take_less_than_is_reserved_for_them(band: Any, value
 
 
 @pytest.mark.parametrize("band", [(1, 63, 0, 0), (0, 0, 0, 0), (1, 63, 1, 0)], ids=str)
-def test_lines_come_one_after_the_other_and_padding_does_not_come(band: Any) -> None:
+def test_lines_are_encoded_in_order_without_padding(band: tuple[int, int, int, int]) -> None:
     """Three lines of a component with 2 x 3 blocks an MCU in rows of 4 MCUs; only 7 blocks by 2 lines of the last."""
     rng = np.random.default_rng(5)
     rows = [random_blocks(rng, 30, 0.2, 9) for _ in range(2)]
@@ -150,15 +166,15 @@ def test_lines_come_one_after_the_other_and_padding_does_not_come(band: Any) -> 
         if band[0]:
             coded.check(reference.ac_tokens(used, *band))
         else:
-            coded.check(reference.dc_tokens([used], [(0, 28, 1, 1)], 28, 0, 0))
+            coded.check(reference.dc_tokens([np.array(used)], [(0, 28, 1, 1)], 28, 0, 0))
 
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 100, 2047]))
 @pytest.mark.parametrize("bits", DC, ids=str)
 @pytest.mark.parametrize("sampling", [[(1, 1)], [(2, 2), (1, 1), (1, 1)], [(1, 2), (3, 1)], [(1, 1)] * 4], ids=str)
-def test_dc_is_interleaved_counted_and_coded_as_the_reference_says(
-    bits: Any, sampling: Any, seed: Any, largest: Any
+def test_dc_is_interleaved_counted_and_encoded_as_by_the_reference(
+    bits: tuple[int, int], sampling: list[tuple[int, int]], seed: int, largest: int
 ) -> None:
     rng = np.random.default_rng(seed)
     mcus, first, layout = 5, 0, []
@@ -178,7 +194,7 @@ def test_dc_is_interleaved_counted_and_coded_as_the_reference_says(
 
 @settings(deadline=None)
 @given(st.dictionaries(st.integers(0, 255), st.integers(1, 1 << 40)))
-def test_the_bits_of_symbols_are_those_of_the_best_code(occurring: Any) -> None:
+def test_the_bits_of_symbols_are_those_of_the_best_code(occurring: dict[int, int]) -> None:
     counts, bits = np.zeros((1, count.COUNTS), np.int64), np.zeros(1, np.int64)
     counts[0, list(occurring)] = list(occurring.values())
 
@@ -187,8 +203,8 @@ def test_the_bits_of_symbols_are_those_of_the_best_code(occurring: Any) -> None:
     assert bits[0] == merged(sorted([1, *occurring.values()]))
 
 
-def merged(trees):
-    """The sum of all trees that Figure K.1 makes."""
+def merged(trees: list[int]) -> int:
+    """Return the sum of all trees of Figure K.1."""
     total = 0
     while len(trees) > 1:
         total += trees[0] + trees[1]

@@ -1,4 +1,4 @@
-"""Quantization with a dead zone against the formula; requantization against exact fractions."""
+"""Quantization with a dead zone, compared with the formula."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def quantized(
     slope: NDArray[np.float32],
     factor: NDArray[np.float32],
 ) -> NDArray[np.int16]:
-    """(n, 64) S in zig-zag order, divided by `table`."""
+    """Return (n, 64) S in zig-zag order, quantized by `table`."""
     scaled = np.empty(coefficients.shape, np.float32)
     scaled[:, TRANSPOSED] = coefficients * SCALE[TRANSPOSED]
     out = np.empty(coefficients.shape, np.int16)
@@ -35,7 +35,7 @@ def quantized(
 
 
 def check_rounding(plane: NDArray[np.int16], table: NDArray[np.uint16]) -> None:
-    """DCT and plain rounding: each result is the integer nearest to the exact quotient, or another one where that is
+    """Check DCT and plain rounding: each result is the integer nearest to the exact quotient, or another one if that is
     within 2^-11 / Q of a tie (see the test of the DCT)."""
     blocks = plane.shape[1] // 8
     coefficients, out = np.empty((blocks, 64), np.float32), np.empty((blocks, 64), np.int16)
@@ -75,10 +75,10 @@ def test_ties_of_dc_go_to_even(s: int, sq: int) -> None:
     arrays(np.float32, 3, elements=st.floats(0.25, 4, width=32)),
 )
 @settings(deadline=None, max_examples=40)
-def test_what_is_below_the_threshold_becomes_zero_and_all_else_is_rounded(
+def test_values_below_the_threshold_become_zero_and_all_others_are_rounded(
     steps: NDArray[np.float64], table: NDArray[np.uint16], slope: NDArray[np.float32], factor: NDArray[np.float32]
 ) -> None:
-    """As the twin has it, but where single precision decides: next to the threshold and next to ties."""
+    """Results are those of the twin, except where single precision decides: next to the threshold and next to ties."""
     threshold = reference.least(reference.slopes(slope)[0], factor.astype(float))
     near = 1e-6 * np.maximum(1, abs(steps))
     undecided = (abs(abs(steps) - threshold) < near) | (abs(abs(steps) % 1 - 0.5) < near)

@@ -1,4 +1,4 @@
-"""Sharp chroma and luminance-preserving luma against their twin in float64."""
+"""Sharp chroma and luminance-preserving luma, compared with their twin in float64."""
 
 import math
 
@@ -26,20 +26,20 @@ UNTOUCHED = -32768
 
 
 def noise(height: int, width: int, channels: int, seed: int = 0) -> NDArray[np.uint8]:
-    """With many extreme samples."""
+    """Return noise with many extreme samples."""
     rng = np.random.default_rng([height, width, channels, seed])
     return np.clip(rng.integers(-128, 384, (height, width, channels)), 0, 255).astype(np.uint8)
 
 
 def waves(height: int, width: int) -> NDArray[np.uint8]:
-    """Colours that change within a few pixels, and all the way from 0 to 255."""
+    """Return colours that change within a few pixels, over the whole range 0 to 255."""
     y, x = np.mgrid[:height, :width]
     phases = [x / 5 + y / 9, x / 7 - y / 4 + 1, x / 11 + y / 6 + 2]
     return np.stack([127.5 + 127.5 * np.sin(phase) for phase in phases], -1).round().astype(np.uint8)
 
 
 def run_row(window: NDArray[np.uint8], row: int, h: int, v: int) -> list[NDArray[np.int16]]:
-    """The planes of one MCU row; what is around them must not be written."""
+    """Return the planes of one MCU row, and check that nothing else is written."""
     height, width, channels = window.shape
     padded = -(-width // (8 * h)) * 8 * h
     stride = padded if h == 2 else -(-padded // 32) * 32
@@ -47,7 +47,7 @@ def run_row(window: NDArray[np.uint8], row: int, h: int, v: int) -> list[NDArray
     layout = np.array([(0, *block) for block in blocks], np.int64)
     y = np.full((8 * v + 1, stride), UNTOUCHED, np.int16)
     cb, cr = (np.full((9, stride // h), UNTOUCHED, np.int16) for _ in range(2))
-    scratch = sharp.scratch()
+    scratch = sharp.sharp_scratch()
     assert sum(array.nbytes for array in scratch) == sharp.SCRATCH_BYTES
     for array in scratch:
         array[:] = 85
@@ -58,7 +58,7 @@ def run_row(window: NDArray[np.uint8], row: int, h: int, v: int) -> list[NDArray
 
 
 def run(pixels: NDArray[np.uint8], h: int, v: int, above: int = 0, below: int = 0) -> list[NDArray[np.int16]]:
-    """The planes of an image, a window for each MCU row with more lines than it needs."""
+    """Return the planes of an image, from a window for each MCU row with more lines than it needs."""
     height = pixels.shape[0]
     rows = []
     for row in range(0, height, 8 * v):
@@ -74,7 +74,7 @@ def check(pixels: NDArray[np.uint8], h: int, v: int, luma_tolerance: float = NOI
     tolerances = [plain or luma_tolerance] + [plain or CHROMA_TOLERANCE_Q4] * 2
     for plane, exact, tolerance in zip(found, expected, tolerances, strict=False):
         own = plane[: exact.shape[0], : exact.shape[1]]
-        np.testing.assert_array_equal(plane, reference.padded(own, *plane.shape))
+        np.testing.assert_array_equal(plane, reference.padded(own.astype(np.float64), *plane.shape))
         outliers = math.ceil({LUMA_TOLERANCE_Q4: 0.002, NOISE_TOLERANCE_Q4: 0.01}.get(tolerance, 0) * own.size)
         assert np.count_nonzero(np.abs(own - exact) > tolerance) <= outliers
 
@@ -110,7 +110,7 @@ def test_luma_is_a_sixteenth_from_the_reference(h: int, v: int) -> None:
 
 @pytest.mark.parametrize("channels, h, v", KINDS)
 @pytest.mark.parametrize("height", [1, 8, 16, 17, 50])
-def test_what_is_around_a_window_does_not_matter(height: int, channels: int, h: int, v: int) -> None:
+def test_lines_around_a_window_do_not_matter(height: int, channels: int, h: int, v: int) -> None:
     pixels = noise(height, 77, channels)
     least = run(pixels, h, v)
     for above, below in ((1, 0), (0, 1), (16, 16), (100, 100)):
@@ -137,7 +137,7 @@ def test_one_colour_keeps_its_luma(h: int, v: int) -> None:
 
 @pytest.mark.parametrize("h, v", HALVED)
 def test_pixels_get_their_luminance_back(h: int, v: int) -> None:
-    """As far as 0 .. 255 allows: that is why the error is not nought, and larger with plain luma."""
+    """The range 0 .. 255 limits this: the error is not zero, but larger with plain luma."""
     pixels = waves(160, 320)
     y, cb, cr = (plane / 16 for plane in run(pixels, h, v))
     for n, plane in enumerate((cb, cr)):

@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 
 
 def annex_k(seed: int = 0) -> Floats:
-    """Lengths as codes of photographs have them: longer with the run and with the size; and no two alike."""
+    """Return lengths like those of photographs' codes: longer with the run and with the size, and no two equal."""
     run, ssss = np.divmod(np.arange(256), 16)
     lengths = np.minimum(1.5 + 0.9 * ssss + 0.6 * run + 0.4 * run * ssss, 16).astype(np.float32)
     lengths[[0x00, 0xF0]] = 4, 11
@@ -21,18 +21,18 @@ def annex_k(seed: int = 0) -> Floats:
 
 
 def any_lengths(seed: int) -> Floats:
-    """Lengths of no order at all."""
+    """Return lengths in random order."""
     return np.random.default_rng(seed).uniform(1, 16, 256).astype(np.float32)
 
 
 def laplacian(blocks: int, scale: float, seed: int = 0) -> Floats:
-    """Coefficients that fall off along the zig-zag, as those of photographs."""
+    """Return coefficients that decrease along the zig-zag, like those of photographs."""
     spread = scale * 40 / (1 + np.arange(64)) ** 1.2
     return np.random.default_rng(seed).laplace(0, spread, (blocks, 64)).astype(np.float32)
 
 
 def sparse(blocks: int, nonzero: int, seed: int = 0) -> Floats:
-    """Few coefficients, anywhere, so that runs are long."""
+    """Return few coefficients, anywhere, so that runs are long."""
     random = np.random.default_rng(seed)
     x = random.uniform(-0.49, 0.49, (blocks, 64))
     for row in x:
@@ -47,7 +47,7 @@ def quantize(x: Floats, weight: float | Floats, lengths: Floats) -> NDArray[np.i
 
 
 def assert_optimal(x: Floats, weight: float, lengths: Floats) -> None:
-    """The values are among the candidates, and cost what the reference's do."""
+    """Assert that the values are candidates, and cost as much as those of the reference."""
     bits = lengths.tolist()
     for row, values in zip(x.tolist(), quantize(x, weight, lengths).tolist(), strict=True):
         assert all(v == 0 or v in reference.candidates(c) for c, v in zip(row[1:], values[1:], strict=True))
@@ -107,7 +107,7 @@ def test_dc_is_rounded_with_ties_to_even() -> None:
 
 
 def test_values_end_at_1023_and_runs_at_the_last_coefficient() -> None:
-    """All large, of both signs; and one alone in each place, behind every run."""
+    """All large, of both signs; and one alone at each position, after every run."""
     large = np.full((3, 64), 5000, np.float32)
     large[1] = -1023.4
     large[2, 1:63] = 0
@@ -121,8 +121,8 @@ def test_values_end_at_1023_and_runs_at_the_last_coefficient() -> None:
             assert_optimal(x, weight, annex_k())
 
 
-def test_every_state_is_kept_where_none_is_the_better() -> None:
-    """Codes that are the longer the shorter the run make the stack of states as deep as it gets."""
+def test_every_state_is_kept_if_none_is_better() -> None:
+    """Codes that are longer for shorter runs make the stack of states as deep as possible."""
     lengths = np.repeat(np.arange(16, 0, -1), 16).astype(np.float32)
     lengths[0xF0] = 0.1
     x = np.full((4, 64), 0.6, np.float32)
@@ -152,9 +152,9 @@ def test_only_the_asked_blocks_are_filled_each_with_its_weight() -> None:
     assert (out[[0, 5]] == 9).all()
 
 
-def test_what_is_not_a_number_stays_inside_the_arrays() -> None:
+def test_nan_and_infinity_stay_inside_the_arrays() -> None:
     x = laplacian(40, 0.5)
-    x.ravel()[::7] = np.tile(np.float32([np.inf, -np.inf, np.nan, 3e38]), 92)[: len(x.ravel()[::7])]
+    x.ravel()[::7] = np.tile(np.array([np.inf, -np.inf, np.nan, 3e38], np.float32), 92)[: len(x.ravel()[::7])]
     x[:, 0] = 0
     for weight in (0.1, np.inf, np.nan, -1.0):
         assert abs(quantize(x, weight, annex_k()).astype(int)).max() <= 1023

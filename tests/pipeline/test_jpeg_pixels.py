@@ -82,7 +82,7 @@ def test_segments_that_have_no_place_are_named() -> None:
 def test_further_pictures_and_trailing_bytes_are_named() -> None:
     pictures = file_of(np.asarray(photo(64, 48)), np.asarray(photo(32, 32)))
     notices = pipeline.compress(pictures, format="png").report.notices
-    assert "further pictures in the file (MPF) were removed" in notices
+    assert "additional pictures in the file (MPF) were removed" in notices
 
     for options in ({}, {"progressive": True}):
         for delivery in ("safe", "immediate"):

@@ -89,7 +89,7 @@ def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same() -> None:
     row[:, 0] = -2047, 2047
     made = one_pass.OnePassRows(frame, static_codes.codes_for(1.6, len(frame.components)), [row])
     quantization = {0: tables.quantization_table(50, False)}
-    data = writer.head(frame, quantization, made.codes, []) + b"".join(map(bytes, made.body())) + writer.END_OF_IMAGE
+    data = writer.header(frame, quantization, made.codes, []) + b"".join(map(bytes, made.body())) + writer.END_OF_IMAGE
 
     stream = ByteStream([data])
     (found,) = reader.read_rows(stream, reader.read_header(stream))

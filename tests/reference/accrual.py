@@ -1,4 +1,4 @@
-"""Storage credit as it is meant: day by day, byte for byte, in a list."""
+"""Storage credit by its definition: day by day, byte for byte, in a list."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class SlowLedger:
     cohorts: dict[int, list[Cohort]] = field(default_factory=dict)
 
     def less(self, shard: int, bytes: int) -> None:
-        """The cohort that would be credited for longest loses first."""
+        """Reduce cohorts, first the one that would be credited for the longest time."""
         for cohort in sorted(self.cohorts.get(shard, []), key=lambda one: (one.until, one.since), reverse=True):
             gone = min(bytes, cohort.bytes)
             cohort.bytes -= gone
@@ -31,7 +31,7 @@ class SlowLedger:
 
 @dataclass
 class Slow:
-    """All times in whole days."""
+    """Ledgers with all times in whole days."""
 
     credit_days: int
     last: int | None = None
@@ -41,7 +41,9 @@ class Slow:
     ledgers: dict[str, SlowLedger] = field(default_factory=dict)
 
     def tick(self, day: int, found: dict[str, tuple[str, dict[int, tuple[int, int]]] | None]) -> None:
-        """found  by ledger that is there: its kind, and saved and out by shard; None where a run holds it"""
+        """Advance by a tick.
+
+        found  for each existing ledger: its kind, and saved and out by shard; None while a run holds it"""
         last = day if self.last is None else self.last
         day = max(day, last)
         for _ in range(last, day):

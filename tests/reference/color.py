@@ -1,20 +1,20 @@
-"""Colour and downsampling as the standards put them, in float64 and for a whole MCU row at once."""
+"""Colour conversion and downsampling by the formulas of the standards, in float64, for a whole MCU row at once."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def ycc(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """JFIF 1.02 (BT.601): (..., 3) red, green, blue → (..., 3) Y - 128, Cb - 128, Cr - 128."""
+    """Convert (..., 3) red, green, blue to (..., 3) Y - 128, Cb - 128, Cr - 128 (JFIF 1.02, BT.601)."""
     red, green, blue = np.moveaxis(pixels.astype(np.float64), -1, 0)
     y = 0.299 * red + 0.587 * green + 0.114 * blue
     return np.stack([y - 128, (blue - y) / 1.772, (red - y) / 1.402], axis=-1)
 
 
 def planes(pixels: NDArray[np.uint8], row: int, h: int, v: int) -> list[NDArray[np.float64]]:
-    """Sample planes of the MCU row that starts at pixel row `row`, centred on 0.
+    """Return the sample planes of the MCU row that starts at pixel row `row`, centred on 0.
 
-    pixels  (height, width, 1 or 3) uint8; beyond the last row and column those are repeated (T.81 A.2.4)
+    pixels  (height, width, 1 or 3) uint8; the last row and column are repeated beyond the edge (T.81 A.2.4)
     h, v    luma sampling factors; a chroma sample is the mean of h x v pixels
     """
     height, width, channels = pixels.shape

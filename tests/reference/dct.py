@@ -1,4 +1,4 @@
-"""The forward DCT and quantization as T.81 has them, in float64."""
+"""The forward DCT and quantization by the formulas of T.81, in float64."""
 
 import math
 
@@ -9,7 +9,7 @@ from compressor.t81 import ZIGZAG
 
 
 def fdct_formula(s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A.3.3, letter by letter: (8, 8) samples s[y, x] → (8, 8) coefficients S[v, u]."""
+    """Transform (8, 8) samples s[y, x] to (8, 8) coefficients S[v, u] by the formula of A.3.3."""
     out = np.zeros((8, 8))
     for v in range(8):
         for u in range(8):
@@ -29,12 +29,12 @@ BASIS[0] /= math.sqrt(2)
 
 
 def fdct(s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A.3.3 as a product of matrices: (..., 8, 8) → (..., 8, 8)."""
+    """Transform (..., 8, 8) samples by A.3.3 as a product of matrices."""
     return np.asarray(BASIS @ s @ BASIS.T)
 
 
 def quotients(plane: NDArray[np.float64], table: NDArray[np.uint16]) -> NDArray[np.float64]:
-    """A.3.4 before it rounds: a plane of samples → (blocks, 64) S[k] / Q[k] in zig-zag order, block lines one by one.
+    """Return S[k] / Q[k] of a plane of samples, not rounded (A.3.4), (blocks, 64), in zig-zag order, line by line.
 
     plane  (8 m, 8 n), centred on 0
     table  (64,) Q in zig-zag order

@@ -1,4 +1,4 @@
-"""Overshooting samples in float64, with whole arrays and the DCT as matrices."""
+"""Deringing in float64, with whole arrays and the DCT as matrices."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ DCT = np.sqrt(np.where(INDEX, 2, 1) / 8)[:, None] * np.cos((2 * INDEX + 1) * IND
 
 
 def bounds(block: Array, mean_limit: float) -> tuple[Array, Array]:
-    """Of a block of Q4 samples, -2048 … 2032: how low and how high each may become."""
+    """Return the least and the most that each sample of a block may become. Samples are Q4, -2048 … 2032."""
     bright, dark = block >= 2024, block <= -2040
     low, high = block.copy(), block.copy()
     if bright.sum() > 0:
@@ -21,7 +21,7 @@ def bounds(block: Array, mean_limit: float) -> tuple[Array, Array]:
 
 
 def dering(block: Array, steps: Array) -> Array:
-    """A block (8, 8) of Q4 samples with extreme ones, quantized by `steps` (8, 8), those of AC 2 or more."""
+    """Dering a block (8, 8) of Q4 samples with extreme ones, quantized by `steps` (8, 8), those of AC 2 or more."""
     low, high = bounds(block, 0 if steps[0, 0] < 2 else 64 * 16)
     made = block
     for share in np.linspace(1, 0.25, 17)[1:]:

@@ -1,6 +1,6 @@
 """The estimate in kWh, TB, GB and years, as sustainability reports write it; slow, obvious, and sharing no code.
 
-Numbers stand here as their sources state them. (low, central, high) are tuples.
+Numbers are written as in their sources. (low, central, high) are tuples.
 """
 
 HDD = (0.25, 0.65, 0.89)  # W/TB
@@ -35,7 +35,7 @@ def compute_kwh(cpu_hours: float, gigabyte_hours: float, reserved_hours: float |
 
 
 def net(case: dict[str, float], storage_class: str, access: str, grid: float) -> list[tuple[float, float]]:
-    """(kWh, g) at low, central and high of what a case avoids, less what it uses.
+    """Return (kWh, g) at low, central and high that a case avoids, less what it uses.
 
     case  gigabytes (negative: more than before), years, downloads, cpu_hours, gigabyte_hours, reserved_hours (-1: none)
     """

@@ -1,18 +1,27 @@
-"""Sequential JPEG files taken apart and put together bit by bit, as T.81 reads: the twin of `kernels.huffman_decode`.
+"""A decoder and encoder of sequential JPEG files, bit by bit, as in T.81: the twin of `kernels.huffman_decode`.
 
-Slow and obvious; shares no code with the product. Knows just enough of marker segments for well-formed files.
+Slow and obvious; shares no code with the product. Marker segments are handled only as far as well-formed files need it.
 Coefficients of a component are an int array (lines, blocks_per_line, 64) in zig-zag order, padded to whole MCUs.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from compressor.t81 import K3_DC_LUMINANCE, K4_DC_CHROMINANCE, K5_AC_LUMINANCE, K6_AC_CHROMINANCE
 
 K_TABLES = {0x00: K3_DC_LUMINANCE, 0x01: K4_DC_CHROMINANCE, 0x10: K5_AC_LUMINANCE, 0x11: K6_AC_CHROMINANCE}
 
+Plane = npt.NDArray[np.signedinteger[Any]]
+Sampling = Sequence[tuple[int, int]]  # (h, v) of each component
+Words = dict[int, str]  # symbol → code
+Symbols = dict[str, int]  # code → symbol
 
-def code_words(bits, huffval):
-    """Annex C: symbol -> code as a string of "0" and "1"."""
+
+def code_words(bits: Iterable[int], huffval: Iterable[int]) -> Words:
+    """Return the code of each symbol, a string of "0" and "1" (Annex C)."""
     words, code, symbols = {}, 0, iter(huffval)
     for length, count in enumerate(bits, 1):
         for _ in range(count):
@@ -22,8 +31,8 @@ def code_words(bits, huffval):
     return words
 
 
-def dimensions(width, height, sampling):
-    """MCUs per row, MCU rows."""
+def dimensions(width: int, height: int, sampling: Sampling) -> tuple[int, int]:
+    """Return MCUs per row and MCU rows."""
     h_max, v_max = max(h for h, v in sampling), max(v for h, v in sampling)
     return -(-width // (8 * h_max)), -(-height // (8 * v_max))
 
@@ -32,34 +41,37 @@ def dimensions(width, height, sampling):
 
 
 class Bits:
-    """NEXTBIT (Figure F.18), over one entropy-coded segment."""
+    """The bits of one entropy-coded segment, as NEXTBIT (Figure F.18) returns them."""
 
-    def __init__(self, data):
+    def __init__(self, data: bytes) -> None:
         self.bits = "".join(format(byte, "08b") for byte in data.replace(b"\xff\x00", b"\xff"))
         self.at = 0
 
-    def take(self, count):
+    def take(self, count: int) -> str:
+        """Take `count` bits."""
         taken = self.bits[self.at : self.at + count]
         if len(taken) < count:
             raise ValueError("out of bits")
         self.at += count
         return taken
 
-    def symbol(self, symbols):
+    def symbol(self, symbols: Symbols) -> int:
+        """Decode a symbol (DECODE, Figure F.16)."""
         word = ""
         while word not in symbols:
             word += self.take(1)
         return symbols[word]
 
-    def value(self, ssss):
-        """RECEIVE and EXTEND (Figures F.17, F.12)."""
+    def value(self, ssss: int) -> int:
+        """Decode a value (RECEIVE and EXTEND, Figures F.17, F.12)."""
         if ssss == 0:
             return 0
         word = self.take(ssss)
         return int(word, 2) if word[0] == "1" else int(word, 2) - 2**ssss + 1
 
 
-def decode_block(bits, dc, ac, pred):
+def decode_block(bits: Bits, dc: Symbols, ac: Symbols, pred: int) -> list[int]:
+    """Decode a block (F.2.2.1, F.2.2.2)."""
     block = [0] * 64
     block[0] = pred + bits.value(bits.symbol(dc))
     k = 1
@@ -76,9 +88,10 @@ def decode_block(bits, dc, ac, pred):
     return block
 
 
-def decode(file):
-    """Coefficients of all components of a one-scan sequential file."""
-    symbols, interval, at = {}, 0, 2
+def decode(file: bytes) -> list[Plane]:
+    """Return the coefficients of all components of a sequential file with one scan."""
+    symbols: dict[int, Symbols] = {}
+    interval, at = 0, 2
     while True:
         marker, length = file[at + 1], int.from_bytes(file[at + 2 : at + 4])
         data = file[at + 4 : at + 2 + length]
@@ -102,7 +115,15 @@ def decode(file):
     return decode_scan(file[at:], width, height, sampling, tables, interval)
 
 
-def decode_scan(data, width, height, sampling, tables, interval):
+def decode_scan(
+    data: bytes,
+    width: int,
+    height: int,
+    sampling: Sampling,
+    tables: Sequence[tuple[Symbols, Symbols]],
+    interval: int,
+) -> list[Plane]:
+    """Decode an interleaved scan."""
     across, down = dimensions(width, height, sampling)
     planes = [np.zeros((down * v, across * h, 64), int) for h, v in sampling]
     for mcu in range(across * down):
@@ -112,7 +133,8 @@ def decode_scan(data, width, height, sampling, tables, interval):
             preds = [0] * len(sampling)
         for c, (h, v) in enumerate(sampling):
             for n in range(h * v):
-                block = decode_block(bits, *tables[c], preds[c])
+                dc, ac = tables[c]
+                block = decode_block(bits, dc, ac, preds[c])
                 preds[c] = block[0]
                 planes[c][mcu // across * v + n // h, mcu % across * h + n % h] = block
     return planes
@@ -121,18 +143,19 @@ def decode_scan(data, width, height, sampling, tables, interval):
 # --- encoding
 
 
-def value_bits(value):
-    """The SSSS bits that are appended to a code (F.1.2.1.1)."""
+def value_bits(value: int) -> str:
+    """Return the SSSS additional bits of a value (F.1.2.1.1)."""
     if value == 0:
         return ""
     size = abs(value).bit_length()
     return format(value if value > 0 else value + 2**size - 1, f"0{size}b")
 
 
-def encode_block(block, pred, dc, ac):
+def encode_block(block: Plane, pred: int, dc: Words, ac: Words) -> str:
+    """Return the bits of a block (F.1.2.1, F.1.2.2)."""
     diff = value_bits(int(block[0]) - pred)
     text, run = dc[len(diff)] + diff, 0
-    last = max(np.flatnonzero(block), default=0)
+    last = int(max(np.flatnonzero(block), default=0))
     for k in range(1, last + 1):
         if block[k] == 0:
             run += 1
@@ -144,13 +167,26 @@ def encode_block(block, pred, dc, ac):
     return text if last == 63 else text + ac[0x00]
 
 
-def stuffed(text):
+def stuffed(text: str) -> bytes:
+    """Pad bits with ones to bytes, and stuff these (F.1.2.3)."""
     text += "1" * (-len(text) % 8)
     return bytes(int(text[n : n + 8], 2) for n in range(0, len(text), 8)).replace(b"\xff", b"\xff\x00")
 
 
-def encode_scan(planes, width, height, sampling, order, tables, interval=0):
-    """Entropy-coded data with restart markers. `order` of the components; `tables` of each: (dc, ac) code words."""
+def encode_scan(
+    planes: Sequence[Plane],
+    width: int,
+    height: int,
+    sampling: Sampling,
+    order: Iterable[int],
+    tables: Sequence[tuple[Words, Words]],
+    interval: int = 0,
+) -> bytes:
+    """Return entropy-coded data with restart markers.
+
+    order   of the components
+    tables  (dc, ac) code words of each component
+    """
     across, down = dimensions(width, height, sampling)
     out, text, preds = b"", "", [0] * len(planes)
     for mcu in range(across * down):
@@ -166,13 +202,16 @@ def encode_scan(planes, width, height, sampling, order, tables, interval=0):
     return out + stuffed(text)
 
 
-def segment(marker, data):
+def segment(marker: int, data: bytes) -> bytes:
+    """Return a marker segment (B.1.1.4)."""
     return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2) + data
 
 
-def random_planes(rng, width, height, sampling, density=0.1):
-    """Coefficients of every size the tables can code: few are large, some blocks end in a coefficient, some are long
-    runs of zeros."""
+def random_planes(
+    rng: np.random.Generator, width: int, height: int, sampling: Sampling, density: float = 0.1
+) -> list[Plane]:
+    """Return coefficients of every size that the tables can code. Some blocks end in a coefficient, some are long runs
+    of zeros."""
     across, down = dimensions(width, height, sampling)
     planes = []
     for h, v in sampling:
@@ -185,8 +224,20 @@ def random_planes(rng, width, height, sampling, density=0.1):
     return planes
 
 
-def encode(planes, width, height, sampling, *, order=None, interval=0, dqt=None, before=b"", sof=0xC0, dht=True):
-    """A file that holds these coefficients, coded with the tables of Annex K.3."""
+def encode(
+    planes: Sequence[Plane],
+    width: int,
+    height: int,
+    sampling: Sampling,
+    *,
+    order: Sequence[int] | None = None,
+    interval: int = 0,
+    dqt: bytes | None = None,
+    before: bytes = b"",
+    sof: int = 0xC0,
+    dht: bool = True,
+) -> bytes:
+    """Return a file with these coefficients, encoded with the tables of Annex K.3."""
     count = len(planes)
     order = order or range(count)
     frame = b"\x08" + height.to_bytes(2) + width.to_bytes(2) + bytes([count])

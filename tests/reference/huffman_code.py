@@ -1,31 +1,33 @@
-"""Codes for given counts: that of T.81 K.2, with a heap and a tree, and the best possible length-limited one."""
+"""Codes for given counts: that of T.81 K.2, by a heap and a tree, and the best possible length-limited one."""
 
+from collections.abc import Iterable
 from heapq import heapify, heappop, heapreplace
 
 
-def least_total_bits(counts, limit):
-    """Total bits of the best prefix code with no code over `limit` bits, one code point of ones only kept free; by
-    package-merge (Larmore and Hirschberg, 1990)."""
-    leaves = sorted([(count, (symbol,)) for symbol, count in enumerate(counts) if count] + [(0, ("reserved",))])
-    packages = []
+def least_total_bits(counts: Iterable[int], limit: int) -> int:
+    """Return the total bits of the best prefix code with no code over `limit` bits and the code of all ones kept free,
+    by package-merge (Larmore and Hirschberg, 1990)."""
+    reserved = -1
+    leaves = sorted([(int(count), (symbol,)) for symbol, count in enumerate(counts) if count] + [(0, (reserved,))])
+    packages: list[tuple[int, tuple[int, ...]]] = []
     for _ in range(limit):
-        merged = sorted(leaves + packages, key=lambda item: item[0])
+        merged = sorted([*leaves, *packages], key=lambda item: item[0])
         packages = [
             (merged[i][0] + merged[i + 1][0], merged[i][1] + merged[i + 1][1]) for i in range(0, len(merged) - 1, 2)
         ]
     return sum(weight for weight, _ in packages[: len(leaves) - 1])
 
 
-def huffman_spec(counts):
-    """Annex K.2: the code of least total length that has no code over 16 bits and none of ones only.
+def huffman_spec(counts: Iterable[int]) -> tuple[bytes, bytes]:
+    """Return the code of least total length that has no code over 16 bits and none of all ones (Annex K.2).
 
-    counts  how often each symbol occurs, up to 256 of them
+    counts  of up to 256 symbols
     """
     # Figure K.1: merge the two rarest trees until one is left. The reserved symbol 256 with its count of 1 takes the
-    # code of ones only. Among equals the higher symbol is merged first, as in the figure.
+    # code of all ones. Among equals the higher symbol is merged first, as in the figure.
     trees = [(int(count), -symbol) for symbol, count in enumerate(counts) if count] + [(1, -256)]
     symbols = [-name for _, name in trees]
-    node = {name: number for number, (_, name) in enumerate(trees)}  # of each tree its root
+    node = {name: number for number, (_, name) in enumerate(trees)}  # the root of each tree
     parent = [0] * len(trees)
     heapify(trees)
     while len(trees) > 1:
@@ -47,8 +49,8 @@ def huffman_spec(counts):
     return bytes(bits[1 : 16 + 1]), bytes(order)
 
 
-def _limit(bits):
-    """Figure K.3: shorten codes over 16 bits in pairs, at the cost of lengthening a shorter one."""
+def _limit(bits: list[int]) -> None:
+    """Shorten codes over 16 bits in pairs, at the cost of lengthening a shorter one (Figure K.3)."""
     for length in range(len(bits) - 1, 16, -1):
         while bits[length] > 0:
             shorter = max(n for n in range(1, length - 1) if bits[n])

@@ -10,7 +10,7 @@ Coded = tuple[int, int, int, str]
 
 
 def codes(bits: bytes, huffval: bytes) -> Codes:
-    """C.2: Figure C.1 lists the sizes, Figure C.2 counts the codes up, Figure C.3 orders them by symbol."""
+    """Return the code of each symbol (C.2): sizes by Figure C.1, codes by Figure C.2, ordered as in Figure C.3."""
     huffsize = [length for length in range(1, 17) for _ in range(bits[length - 1])]
     huffcode = []
     code, k = 0, 0
@@ -27,12 +27,12 @@ def codes(bits: bytes, huffval: bytes) -> Codes:
 
 
 def ssss(value: int) -> int:
-    """Tables F.1 and F.2: category s has the magnitudes 2^(s-1) .. 2^s - 1."""
+    """Return the category of a value: s has the magnitudes 2^(s-1) .. 2^s - 1 (Tables F.1 and F.2)."""
     return next(s for s in range(18) if abs(value) <= 2**s - 1)
 
 
 def appended(value: int) -> str:
-    """F.1.2.1.1: the magnitude's binary digits, for a negative value each of them turned over."""
+    """Return the additional bits (F.1.2.1.1): the magnitude's binary digits, inverted for a negative value."""
     if value == 0:
         return ""
     digits = f"{abs(value):b}"
@@ -40,7 +40,7 @@ def appended(value: int) -> str:
 
 
 def block_symbols(zz: list[int], pred: int) -> Iterator[tuple[int, int, str]]:
-    """One block → (0 for DC or 1 for AC, symbol, appended bits): F.1.2.1, Figure F.2."""
+    """Yield (0 for DC or 1 for AC, symbol, additional bits) of a block (F.1.2.1, Figure F.2)."""
     diff = zz[0] - pred
     yield 0, ssss(diff), appended(diff)
     k, r = 0, 0
@@ -59,7 +59,7 @@ def block_symbols(zz: list[int], pred: int) -> Iterator[tuple[int, int, str]]:
 
 
 def symbols(coefficients: NDArray[np.int16], layout: NDArray[np.int64], mcus: int, pred: list[int]) -> Iterator[Coded]:
-    """Interleaved MCUs (A.2.3) → (component, 0 or 1, symbol, appended bits); `pred` goes on."""
+    """Yield (component, 0 or 1, symbol, additional bits) of interleaved MCUs (A.2.3); `pred` is updated."""
     for mcu in range(mcus):
         for c, (first, per_line, h, v) in enumerate(layout.tolist()):
             for y in range(v):
@@ -77,24 +77,24 @@ def encode(
     tables: list[tuple[Codes, Codes]],
     pred: list[int],
 ) -> str:
-    """The bits of `mcus` MCUs; tables[component] = codes of DC, codes of AC."""
+    """Return the bits of `mcus` MCUs; tables[component] = codes of DC, codes of AC."""
     return "".join(
         tables[c][kind][symbol] + extra for c, kind, symbol, extra in symbols(coefficients, layout, mcus, pred)
     )
 
 
 def whole_bytes(bits: str) -> bytes:
-    """The first bit is the highest of the first byte; bits that fill no byte are left out."""
+    """Pack bits to bytes, the first bit highest. Bits of an incomplete byte are omitted."""
     return bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits) - 7, 8))
 
 
 def stuff(data: bytes) -> bytes:
-    """B.1.1.5."""
+    """Stuff bytes (B.1.1.5)."""
     return data.replace(b"\xff", b"\xff\x00")
 
 
 def count(coefficients: NDArray[np.int16], layout: NDArray[np.int64], mcus: int, pred: list[int]) -> NDArray[np.int64]:
-    """How often each symbol is coded: (components, 2, 256)."""
+    """Return the count of each symbol: (components, 2, 256)."""
     counts = np.zeros((len(layout), 2, 256), np.int64)
     for c, kind, symbol, _ in symbols(coefficients, layout, mcus, pred):
         counts[c, kind, symbol] += 1

@@ -1,4 +1,4 @@
-"""Coefficients → samples → pixels, one number at a time: what libjpeg's documentation says, in Python's integers."""
+"""Decoding of coefficients to samples to pixels, one number at a time, as libjpeg's documentation describes it."""
 
 import math
 from fractions import Fraction
@@ -10,7 +10,7 @@ from compressor.t81 import ZIGZAG
 
 
 def exact(coefficients: NDArray[np.int64]) -> NDArray[np.float64]:
-    """A.3.3, letter by letter: 64 dequantized coefficients in zig-zag order → (8, 8) samples around 0."""
+    """Transform 64 dequantized coefficients in zig-zag order to (8, 8) samples around 0 by the formula of A.3.3."""
     natural = np.zeros(64)
     natural[ZIGZAG] = coefficients
     basis = np.array([[math.cos((2 * x + 1) * u * math.pi / 16) / 2 for x in range(8)] for u in range(8)])
@@ -19,7 +19,7 @@ def exact(coefficients: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def doubled(samples: list[Fraction]) -> list[Fraction]:
-    """Linear interpolation at the centres of twice as many samples, edges repeated; not rounded."""
+    """Interpolate linearly at the centres of twice as many samples, edges repeated; not rounded."""
     out = []
     for j, here in enumerate(samples):
         before, behind = samples[max(j - 1, 0)], samples[min(j + 1, len(samples) - 1)]
@@ -28,7 +28,7 @@ def doubled(samples: list[Fraction]) -> list[Fraction]:
 
 
 def rgb(y: int, cb: int, cr: int) -> tuple[int, ...]:
-    """T.871, 7, each factor a multiple of 1 / 2^16, rounded half up."""
+    """Convert to RGB (T.871, 7), each factor a multiple of 1 / 2^16, rounded half up."""
     one = 1 << 16
     red = Fraction(round(1.402 * one), one) * (cr - 128)
     green = -Fraction(round(0.34414 * one), one) * (cb - 128) - Fraction(round(0.71414 * one), one) * (cr - 128)

@@ -1,4 +1,4 @@
-"""MCU rows, from pixels to a file, put together from the other twins; and the headers around them (T.81 B.2)."""
+"""MCU rows from pixels to a file, composed of the other twins, and the file's headers (T.81 B.2)."""
 
 import struct
 
@@ -10,7 +10,7 @@ from tests.reference import color, dct, masking, quantize
 
 
 def layout(width: int, channels: int, h: int, v: int) -> NDArray[np.int64]:
-    """`Frame.layout` of a grey image, or of an RGB one whose luma has the sampling factors h, v."""
+    """Return `Frame.layout` of a grey image, or of an RGB one whose luma has the sampling factors h, v."""
     mcus = -(-width // (8 * h))
     if channels == 1:
         return np.array([[0, mcus, 1, 1]])
@@ -21,13 +21,13 @@ def layout(width: int, channels: int, h: int, v: int) -> NDArray[np.int64]:
 def quotients(
     pixels: NDArray[np.uint8], row: int, h: int, v: int, tables: list[NDArray[np.uint16]]
 ) -> NDArray[np.float64]:
-    """S[k] / Q[k] of one MCU row, (blocks, 64), in the order of `layout`."""
+    """Return S[k] / Q[k] of one MCU row, (blocks, 64), in the order of `layout`."""
     planes = color.planes(pixels, row, h, v)
     return np.concatenate([dct.quotients(plane, table) for plane, table in zip(planes, tables, strict=True)])
 
 
 def thresholds(pixels: NDArray[np.uint8], row: int, h: int, v: int, slope: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What coefficients of one MCU row must reach not to become zero, (blocks, 64), in steps.
+    """Return the thresholds below which coefficients of one MCU row become zero, (blocks, 64), in steps.
 
     slope  (components, 64), [u][v]
     """
@@ -49,7 +49,7 @@ def segment(marker: int, payload: bytes) -> bytes:
 def file(
     entropy: bytes, width: int, height: int, sampling: list[tuple[int, int]], tables: list[NDArray[np.uint16]]
 ) -> bytes:
-    """A baseline JPEG around entropy-coded, stuffed and padded bytes, coded with the tables of Annex K.3.
+    """Return a baseline JPEG with entropy-coded, stuffed and padded bytes, encoded with the tables of Annex K.3.
 
     sampling  (h, v) of each component
     tables    luma and chroma quantization tables, zig-zag, all values <= 255

@@ -1,4 +1,4 @@
-"""The spool's form of coefficients, as the docstring of `compressor.kernels.packing` describes it."""
+"""Packed coefficients, as described in the docstring of `compressor.kernels.packing`."""
 
 import struct
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def token(run: int, value: int) -> bytes:
-    """A non-zero AC coefficient after `run` < 16 zeros."""
+    """Return the token of a non-zero AC coefficient after `run` < 16 zeros."""
     if 1 <= value <= 6:
         return bytes([16 * run + value])
     if -6 <= value <= -1:
@@ -18,7 +18,7 @@ def token(run: int, value: int) -> bytes:
 
 
 def pack(coefficients: NDArray[np.int16]) -> bytes:
-    """(n, 64) int16 → bytes."""
+    """Pack (n, 64) int16."""
     out = b""
     for zz in coefficients.tolist():
         out += struct.pack("<h", zz[0])

@@ -1,16 +1,21 @@
-"""JPEG in several scans, progressive or not, taken apart and put together as T.81 Annex G reads: the twin of
-`kernels.progressive` and `jpeg.scans`. Holds the whole image; scan after scan, bit by bit.
+"""A decoder and encoder of JPEG in several scans, progressive or not, as in T.81 Annex G: the twin of
+`kernels.progressive` and `jpeg.scans`. The whole image is in memory; scan by scan, bit by bit.
 
 Coefficients of a component are an int array (lines, blocks_per_line, 64) in zig-zag order, padded to whole MCUs.
 A script is a list of scans (components, ss, se, ah, al).
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from tests.reference.huffman import (
     Bits,
+    Plane,
+    Sampling,
+    Symbols,
+    Words,
     code_words,
     decode_block,
     dimensions,
@@ -20,14 +25,18 @@ from tests.reference.huffman import (
     value_bits,
 )
 
+Scan = tuple[Sequence[int], int, int, int, int]  # components, ss, se, ah, al
+Mcu = list[tuple[int, int, int]]  # component, line, column of each block
+Table = tuple[bytes, bytes]  # BITS, HUFFVAL
+
 DC = bytes([0] * 4 + [16] + [0] * 11), bytes(range(16))
-# Of AC all symbols have codes: of nearly the same length, or most of them 16 bits long.
+# Codes of all AC symbols: of nearly the same length, or most of them 16 bits long.
 FLAT = bytes([0] * 7 + [254, 2] + [0] * 7), bytes(range(256))
 LONG = bytes([0, 1, 1, 1, 1, 1] + [0] * 9 + [251]), bytes((n * 77 + 5) % 256 for n in range(256))
 
 
-def mcus(width, height, sampling, components):
-    """Blocks (component, line, column) of each MCU of a scan (A.2.2, A.2.3)."""
+def mcus(width: int, height: int, sampling: Sampling, components: Sequence[int]) -> list[Mcu]:
+    """Return the blocks of each MCU of a scan (A.2.2, A.2.3)."""
     across, down = dimensions(width, height, sampling)
     h_max, v_max = max(h for h, v in sampling), max(v for h, v in sampling)
     if len(components) == 1:
@@ -44,9 +53,11 @@ def mcus(width, height, sampling, components):
 # --- decoding
 
 
-def decode(file):
-    """Coefficients of all components."""
-    symbols, interval, at, progressive, planes = {}, 0, 2, False, []
+def decode(file: bytes) -> list[Plane]:
+    """Return the coefficients of all components."""
+    symbols: dict[int, Symbols] = {}
+    planes: list[Plane] = []
+    interval, at, progressive = 0, 2, False
     while True:
         marker, length = file[at + 1], int.from_bytes(file[at + 2 : at + 4])
         data = file[at + 4 : at + 2 + length]
@@ -70,7 +81,7 @@ def decode(file):
             interval = int.from_bytes(data)
         elif marker == 0xDA:
             components = [ids.index(id) for id in data[1:-3:2]]
-            selected = [(symbols.get(t >> 4), symbols.get(16 + (t & 15))) for t in data[2:-3:2]]
+            selected = [(symbols.get(t >> 4, {}), symbols.get(16 + (t & 15), {})) for t in data[2:-3:2]]
             tables = dict(zip(components, selected, strict=True))
             band = data[-3], data[-2], data[-1] >> 4, data[-1] & 15
             segments = []
@@ -87,14 +98,21 @@ def decode(file):
                 decode_interval(planes, order[n * step : (n + 1) * step], bits, tables, band if progressive else None)
 
 
-def decode_interval(planes, order, bits, tables, band):
-    """The MCUs between two restart markers."""
+def decode_interval(
+    planes: list[Plane],
+    order: Sequence[Mcu],
+    bits: Bits,
+    tables: dict[int, tuple[Symbols, Symbols]],
+    band: tuple[int, int, int, int] | None,
+) -> None:
+    """Decode the MCUs between two restart markers."""
     preds, eobrun = [0] * len(planes), 0
     for mcu in order:
         for c, y, x in mcu:
             block = planes[c][y, x]
             if band is None:
-                block[:] = decode_block(bits, *tables[c], preds[c])
+                dc, ac = tables[c]
+                block[:] = decode_block(bits, dc, ac, preds[c])
                 preds[c] = int(block[0])
                 continue
             ss, se, ah, al = band
@@ -109,11 +127,13 @@ def decode_interval(planes, order, bits, tables, band):
                 eobrun = decode_ac_refine(block, ss, se, al, bits, tables[c][1], eobrun)
 
 
-def eobrun_of(bits, r):
-    return 2**r + (int(bits.take(r), 2) if r else 0)
+def eobrun_of(bits: Bits, r: int) -> int:
+    """Read the length of a run of blocks that end early."""
+    return (1 << r) + (int(bits.take(r), 2) if r else 0)
 
 
-def decode_ac_first(block, ss, se, al, bits, symbols, eobrun):
+def decode_ac_first(block: Plane, ss: int, se: int, al: int, bits: Bits, symbols: Symbols, eobrun: int) -> int:
+    """Decode the first bits of a band (G.1.2.2). Return the new EOBRUN."""
     k = ss
     while eobrun == 0 and k <= se:
         r, s = divmod(bits.symbol(symbols), 16)
@@ -128,8 +148,10 @@ def decode_ac_first(block, ss, se, al, bits, symbols, eobrun):
     return max(eobrun - 1, 0)
 
 
-def decode_ac_refine(block, ss, se, al, bits, symbols, eobrun):
-    def correct(k):
+def decode_ac_refine(block: Plane, ss: int, se: int, al: int, bits: Bits, symbols: Symbols, eobrun: int) -> int:
+    """Decode one more bit of a band (G.1.2.3). Return the new EOBRUN."""
+
+    def correct(k: int) -> None:
         if bits.take(1) == "1":
             block[k] += 2**al if block[k] > 0 else -(2**al)
 
@@ -159,26 +181,29 @@ def decode_ac_refine(block, ss, se, al, bits, symbols, eobrun):
 
 
 class AcScan:
-    """One component's band: text of bits, with end-of-band runs (G.1.2.2, G.1.2.3)."""
+    """The bits of one component's band, with end-of-band runs (G.1.2.2, G.1.2.3)."""
 
-    def __init__(self, words, eobrun_max=0x7FFF):
+    def __init__(self, words: Words, eobrun_max: int = 0x7FFF) -> None:
         self.words, self.eobrun_max = words, eobrun_max
         self.text = self.waiting = ""
         self.eobrun = 0
 
-    def flush(self):
+    def flush(self) -> None:
+        """Write EOBn and the correction bits that wait for it."""
         if self.eobrun:
             r = self.eobrun.bit_length() - 1
             self.text += self.words[r * 16] + (format(self.eobrun - 2**r, f"0{r}b") if r else "") + self.waiting
             self.eobrun, self.waiting = 0, ""
 
-    def end_of_band(self, waiting=""):
+    def end_of_band(self, waiting: str = "") -> None:
+        """Extend the run by a block that ends early."""
         self.eobrun += 1
         self.waiting += waiting
         if self.eobrun == self.eobrun_max:
             self.flush()
 
-    def first(self, values, al):
+    def first(self, values: Plane, al: int) -> None:
+        """Write the first bits of a block."""
         run = 0
         for value in values:
             value = int(np.sign(value)) * (abs(int(value)) >> al)
@@ -192,7 +217,8 @@ class AcScan:
         if run:
             self.end_of_band()
 
-    def refine(self, values, al):
+    def refine(self, values: Plane, al: int) -> None:
+        """Write one more bit of a block."""
         sizes = [abs(int(value)) >> al for value in values]
         last = max((k for k, size in enumerate(sizes) if size == 1), default=-1)
         run, corrections = 0, ""
@@ -214,7 +240,10 @@ class AcScan:
             self.end_of_band(corrections)
 
 
-def encode_interval(planes, order, scan, dc, ac, progressive, eobrun_max):
+def encode_interval(
+    planes: Sequence[Plane], order: Sequence[Mcu], scan: Scan, dc: Words, ac: Words, progressive: bool, eobrun_max: int
+) -> bytes:
+    """Encode the MCUs between two restart markers."""
     _, ss, se, ah, al = scan
     preds, text, band = [0] * len(planes), "", AcScan(ac, eobrun_max)
     for mcu in order:
@@ -240,10 +269,23 @@ def encode_interval(planes, order, scan, dc, ac, progressive, eobrun_max):
     return stuffed(text + band.text)
 
 
-def encode(planes, width, height, sampling, script, *, sof=0xC2, intervals=(0,), tables=(FLAT,), eobrun_max=0x7FFF,
-           dqts=(bytes([0]) + bytes([1] * 64),), between=b"", sof_tq=(0, 0, 0, 0)):  # fmt: skip
-    """A file that holds these coefficients in the scans of `script`. Scan n has intervals[n], tables[n] and dqts[n],
-    in turns."""
+def encode(
+    planes: Sequence[Plane],
+    width: int,
+    height: int,
+    sampling: Sampling,
+    script: Sequence[Scan],
+    *,
+    sof: int = 0xC2,
+    intervals: Sequence[int] = (0,),
+    tables: Sequence[Table] = (FLAT,),
+    eobrun_max: int = 0x7FFF,
+    dqts: Sequence[bytes] = (bytes([0]) + bytes([1] * 64),),
+    between: bytes = b"",
+    sof_tq: Sequence[int] = (0, 0, 0, 0),
+) -> bytes:
+    """Return a file with these coefficients in the scans of `script`. Scan n has intervals[n], tables[n] and dqts[n],
+    cyclically."""
     frame = b"\x08" + height.to_bytes(2) + width.to_bytes(2) + bytes([len(planes)])
     frame += b"".join(bytes([c + 1, h * 16 + v, sof_tq[c]]) for c, (h, v) in enumerate(sampling))
     out = b"\xff\xd8" + segment(sof, frame)
@@ -265,8 +307,10 @@ def encode(planes, width, height, sampling, script, *, sof=0xC2, intervals=(0,),
     return out + b"\xff\xd9"
 
 
-def without_padding(planes, width, height, sampling, *, dc=False):
-    """The same with zeros in blocks that only pad MCUs, in their DC coefficients too where `dc`."""
+def clear_dummy_blocks(
+    planes: Sequence[Plane], width: int, height: int, sampling: Sampling, *, dc: bool = False
+) -> list[Plane]:
+    """Return planes with zeros in blocks that only pad MCUs: in AC, and in DC if `dc`."""
     sampling = sampling if len(planes) > 1 else [(1, 1)]
     out = [np.zeros_like(plane) for plane in planes]
     for c, plane in enumerate(planes):

@@ -1,13 +1,24 @@
-"""Encoding progressive scans (T.81 G.1.2) as tokens: (table, symbol, bits as text), the symbol None for bits alone."""
+"""Encoding of progressive scans (T.81 G.1.2) as tokens: (table, symbol, bits as text), the symbol None for bits
+alone."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy.typing as npt
 
 from tests.reference.huffman_encode import appended, ssss
+
+Token = tuple[int, int | None, str]
+Blocks = Iterable[Sequence[int] | npt.NDArray[Any]]
 
 EOBRUN_MAX = 0x7FFF
 WAITING_MAX = 937  # 1000 correction bits, less the 63 that one block may add
 
 
-def dc_tokens(rows, layout, mcus, ah, al):
-    """Interleaved DC of coefficient rows (G.1.2.1)."""
+def dc_tokens(
+    rows: Iterable[npt.NDArray[Any]], layout: Sequence[Sequence[int]] | npt.NDArray[Any], mcus: int, ah: int, al: int
+) -> Iterator[Token]:
+    """Yield the tokens of interleaved DC of coefficient rows (G.1.2.1)."""
     pred = [0] * len(layout)
     for row in rows:
         for mcu in range(mcus):
@@ -22,22 +33,23 @@ def dc_tokens(rows, layout, mcus, ah, al):
 
 
 class Band:
-    """A band Ss..Se of a component's blocks, with the run of blocks that ended early and what waits for its end."""
+    """A band Ss..Se of a component's blocks, with the run of blocks that ended early and its correction bits."""
 
-    def __init__(self, ss, se, ah, al):
+    def __init__(self, ss: int, se: int, ah: int, al: int) -> None:
         self.ss, self.se, self.ah, self.al = ss, se, ah, al
-        self.tokens = []
+        self.tokens: list[Token] = []
         self.eobrun, self.waiting = 0, ""
 
-    def encode_eobrun(self):
-        """Figure G.4, and the correction bits of Figure G.7."""
+    def encode_eobrun(self) -> None:
+        """Add EOBn (Figure G.4), and the correction bits of Figure G.7."""
         if self.eobrun:
             n = next(n for n in range(14, -1, -1) if 2**n <= self.eobrun)
             self.tokens.append((0, 16 * n, f"{self.eobrun - 2**n:b}".zfill(n) if n else ""))
             self.tokens.append((0, None, self.waiting))
         self.eobrun, self.waiting = 0, ""
 
-    def block(self, zz):
+    def block(self, zz: Sequence[int] | npt.NDArray[Any]) -> None:
+        """Add a block."""
         values = [int(v) for v in zz[self.ss : self.se + 1]]
         values = [abs(v) // 2**self.al * (1 if v > 0 else -1) for v in values]
         corrections = self.refine(values) if self.ah else self.first(values)
@@ -47,8 +59,9 @@ class Band:
             if self.eobrun == EOBRUN_MAX or len(self.waiting) > WAITING_MAX:
                 self.encode_eobrun()
 
-    def first(self, values):
-        """Figure G.3; None where the band's last coefficient was coded, else what waits: nothing."""
+    def first(self, values: Sequence[int]) -> str | None:
+        """Add the first bits of a block (Figure G.3). Return None if the band's last coefficient was coded, else "": no
+        corrections."""
         zeros = 0
         for value in values:
             if value == 0:
@@ -61,8 +74,9 @@ class Band:
             zeros = 0
         return "" if zeros else None
 
-    def refine(self, values):
-        """Figure G.7; None where a new coefficient ended the band, else the correction bits that are left."""
+    def refine(self, values: Sequence[int]) -> str | None:
+        """Add one more bit of a block (Figure G.7). Return None if a new coefficient ended the band, else the
+        correction bits that are left."""
         last_new = max([k for k, value in enumerate(values) if abs(value) == 1], default=-1)
         zeros, corrections = 0, ""
         for k, value in enumerate(values):
@@ -82,7 +96,8 @@ class Band:
         return corrections if zeros or corrections else None
 
 
-def ac_tokens(blocks, ss, se, ah, al):
+def ac_tokens(blocks: Blocks, ss: int, se: int, ah: int, al: int) -> list[Token]:
+    """Return the tokens of a band of blocks."""
     band = Band(ss, se, ah, al)
     for zz in blocks:
         band.block(zz)
@@ -90,8 +105,8 @@ def ac_tokens(blocks, ss, se, ah, al):
     return band.tokens
 
 
-def count(tokens, tables):
-    """(tables, 257): how often each symbol is there, and bits without one."""
+def count(tokens: Iterable[Token], tables: int) -> list[list[int]]:
+    """Return (tables, 257): the count of each symbol, and of bits without one."""
     counts = [[0] * 257 for _ in range(tables)]
     for t, symbol, bits in tokens:
         if symbol is None:
@@ -101,6 +116,6 @@ def count(tokens, tables):
     return counts
 
 
-def text(tokens, codes):
-    """The bits; codes[table][symbol]."""
+def text(tokens: Iterable[Token], codes: Sequence[dict[int, str]]) -> str:
+    """Return the bits, with codes[table][symbol]."""
     return "".join((codes[t][symbol] if symbol is not None else "") + bits for t, symbol, bits in tokens)

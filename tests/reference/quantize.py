@@ -7,13 +7,13 @@ from compressor.t81 import ZIGZAG
 
 
 def slopes(table: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(..., 64) from [u][v] to zig-zag."""
+    """Reorder (..., 64) from [u][v] to zig-zag."""
     turned = np.asarray(table, np.float64).reshape(*table.shape[:-1], 8, 8).swapaxes(-1, -2)
     return turned.reshape(table.shape)[..., ZIGZAG]
 
 
 def least(slope: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The smallest quotient, (blocks, 64), that does not become zero.
+    """Return the smallest quotients, (blocks, 64), that do not become zero.
 
     slope   (64,) of the component, zig-zag
     factor  (blocks,)
@@ -22,5 +22,5 @@ def least(slope: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np
 
 
 def dead_zone(quotients: NDArray[np.float64], threshold: NDArray[np.float64]) -> NDArray[np.int16]:
-    """What is below its threshold is zero, all else is rounded, ties to even."""
+    """Quantize: values below their threshold become zero, all others are rounded, ties to even."""
     return np.where(abs(quotients) < threshold, 0, np.rint(quotients)).astype(np.int16)

@@ -10,7 +10,7 @@ WEIGHTS = np.array([0.30, 0.6222, 0.0778])
 
 
 def halved(plane: Plane, axis: int) -> Plane:
-    """[-0.2, 1, 1, -0.2] / 1.6 at every second sample, the edge repeated."""
+    """Downsample by [-0.2, 1, 1, -0.2] / 1.6 at every second sample, the edge repeated."""
     size = plane.shape[axis]
     first = np.arange(0, size, 2)
     taps = [plane.take(np.clip(first + n, 0, size - 1), axis) for n in (-1, 0, 1, 2)]
@@ -18,7 +18,7 @@ def halved(plane: Plane, axis: int) -> Plane:
 
 
 def doubled(plane: Plane, axis: int, size: int) -> Plane:
-    """libjpeg's triangle filter: 3/4 of the nearest sample and 1/4 of the next nearest, the edge repeated."""
+    """Upsample by libjpeg's triangle filter: 3/4 of the nearest sample, 1/4 of the next nearest, the edge repeated."""
     at = np.arange(size)
     near = at // 2
     far = np.clip(near + np.where(at % 2 == 0, -1, 1), 0, plane.shape[axis] - 1)
@@ -26,53 +26,53 @@ def doubled(plane: Plane, axis: int, size: int) -> Plane:
 
 
 def to_linear(code: Plane) -> Plane:
-    """The transfer function of sRGB (IEC 61966-2-1)."""
+    """Return the transfer function of sRGB (IEC 61966-2-1)."""
     x = code / 255
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
 def steepness(code: Plane) -> Plane:
-    """Its derivative."""
+    """Return the derivative of `to_linear`."""
     x = code / 255
     return np.where(x <= 0.04045, 1 / 12.92, 2.4 / 1.055 * ((np.maximum(x, 0) + 0.055) / 1.055) ** 1.4) / 255
 
 
 def slope(code: Plane) -> Plane:
-    """The same; nought outside 0 .. 255, where a decoder limits what it shows."""
+    """Return `steepness`, but zero outside 0 .. 255, where a decoder clamps."""
     return np.where((code < 0) | (code > 255), 0, steepness(code))
 
 
 def luminance(rgb: Plane) -> Plane:
-    """rgb  (..., 3)"""
+    """Return the luminance of (..., 3) red, green, blue."""
     return np.asarray(to_linear(np.clip(rgb, 0, 255)) @ WEIGHTS)
 
 
 def shown(y: Plane, cb: Plane, cr: Plane) -> Plane:
-    """JFIF 1.02: (..., 3) red, green, blue, not limited. All three centred on 0."""
+    """Convert Y, Cb and Cr, centred on 0, to (..., 3) red, green, blue, not limited (JFIF 1.02)."""
     return np.stack([y + 1.402 * cr, y - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587, y + 1.772 * cb], -1) + 128
 
 
-def leap(y: Plane, cb: Plane, cr: Plane, rgb: Plane) -> Plane:
-    """Luma after a step by slopes half way."""
+def initial_step(y: Plane, cb: Plane, cr: Plane, rgb: Plane) -> Plane:
+    """Return the luma after a step by slopes at half way."""
     change = shown(y, cb, cr) - rgb
     weights = WEIGHTS * steepness(np.maximum(rgb + change / 2, 0.04045 * 255))
     return np.asarray(y - np.clip((weights * change).sum(-1) / weights.sum(-1), -12, 12))
 
 
 def newton(y: Plane, cb: Plane, cr: Plane, target: Plane) -> Plane:
-    """A step of Newton's method towards the luma that has luminance `target` under the chroma given."""
+    """Take a step of Newton's method towards the luma with luminance `target` under the given chroma."""
     rgb = shown(y, cb, cr)
     steep = np.maximum(slope(rgb) @ WEIGHTS, 2e-4)
     return np.asarray(y + np.clip((target - luminance(rgb)) / steep, -12, 12))
 
 
 def preserving(y: Plane, cb: Plane, cr: Plane, pixels: Plane) -> Plane:
-    """The luma that has nearly the luminance of `pixels` under the chroma given."""
-    return newton(leap(y, cb, cr, pixels), cb, cr, luminance(pixels))
+    """Return luma that has nearly the luminance of `pixels` under the given chroma."""
+    return newton(initial_step(y, cb, cr, pixels), cb, cr, luminance(pixels))
 
 
 def planes(pixels: NDArray[np.uint8], h: int, v: int) -> list[Plane]:
-    """Planes of an image, not padded, in units of 1/16, not rounded.
+    """Return the planes of an image, not padded, in units of 1/16, not rounded.
 
     pixels  (height, width, 1 or 3) uint8
     h, v    luma sampling factors
@@ -97,5 +97,5 @@ def planes(pixels: NDArray[np.uint8], h: int, v: int) -> list[Plane]:
 
 
 def padded(plane: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
-    """The last row and column again and again."""
+    """Repeat the last row and column."""
     return np.pad(plane, ((0, rows - plane.shape[0]), (0, columns - plane.shape[1])), "edge")

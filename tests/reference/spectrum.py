@@ -1,4 +1,4 @@
-"""Masking factors of whole planes of blocks in float64: neighbours are looked up, whatever MCU row they are in."""
+"""Masking factors of whole planes of blocks in float64: neighbours are used, whatever MCU row they are in."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ Array = NDArray[np.float64]
 
 
 def contrast(dc: Array) -> Array:
-    """(lines, columns) → the standard deviation over 3 x 3, the edge repeated."""
+    """Return the standard deviation over 3 x 3, the edge repeated: (lines, columns)."""
     lines, columns = dc.shape
     padded = np.pad(dc, 1, mode="edge")
     around = [padded[y : y + lines, x : x + columns] for y in range(3) for x in range(3)]
@@ -17,14 +17,14 @@ def contrast(dc: Array) -> Array:
 
 
 def luma_factors(coefficients: Array) -> Array:
-    """(lines, columns, 64) zig-zag → (lines, columns)."""
+    """Return the factors of a luma plane: (lines, columns, 64) zig-zag → (lines, columns)."""
     lines, columns, _ = coefficients.shape
     dv = contrast(coefficients[:, :, 0])
     return masking.luma(coefficients.reshape(-1, 64), dv.ravel()).reshape(lines, columns)
 
 
 def chroma_factors(luma: Array, cb: Array, cr: Array) -> Array:
-    """The same of a pair of planes, whose blocks cover equal rectangles of luma blocks."""
+    """Return the factors of a pair of chroma planes, whose blocks cover equal rectangles of luma blocks."""
     lines, columns, _ = cb.shape
     v, h = luma.shape[0] // lines, luma.shape[1] // columns
     light = (luma[:, :, 0] / 8 + 128).reshape(lines, v, columns, h).mean((1, 3))

@@ -1,11 +1,11 @@
-"""The rate-distortion trellis as the docstring of `compressor.kernels.trellis` has it: in float64, nothing left out."""
+"""The rate-distortion trellis of the docstring of `compressor.kernels.trellis`, in float64, without omissions."""
 
 import math
 from collections.abc import Sequence
 
 
 def symbols(values: Sequence[int]) -> list[tuple[int, int]]:
-    """(symbol, bits appended to its code) of the values of positions 1 .. 63 (T.81 F.1.2.2)."""
+    """Return (symbol, number of its additional bits) of the values of positions 1 .. 63 (T.81 F.1.2.2)."""
     out, run = [], 0
     for value in values:
         if value == 0:
@@ -25,13 +25,13 @@ def distortion(x: float, value: int) -> float:
 
 
 def cost(x: Sequence[float], values: Sequence[int], weight: float, lengths: Sequence[float]) -> float:
-    """What is to be the least, of a block of 64; DC counts nothing."""
+    """Return the cost of a block of 64, which is to be minimized; DC does not count."""
     bits = sum(lengths[symbol] + appended for symbol, appended in symbols(values[1:]))
     return sum(map(distortion, x[1:], values[1:])) + weight * bits
 
 
 def candidates(x: float) -> set[int]:
-    """The values other than zero that are tried for a coefficient."""
+    """Return the values other than zero that are tried for a coefficient."""
     m = min(round(abs(x)), 1023)
     if m == 0:
         return set()
@@ -40,7 +40,7 @@ def candidates(x: float) -> set[int]:
 
 
 def least_cost(x: Sequence[float], weight: float, lengths: Sequence[float]) -> float:
-    """The cost of the best values: over all positions of the last non-zero value, and all of the one before it."""
+    """Return the cost of the best values: over all positions of the last non-zero value, and of the one before it."""
     zeroed = [0.0, *(distortion(x[k], 0) for k in range(1, 64))]
     ending = {0: 0.0}  # position of the last non-zero value → least cost of all up to it
     for k in range(1, 64):

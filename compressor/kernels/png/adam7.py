@@ -1,4 +1,4 @@
-"""The pixels of an interlace pass to their places in the image (W3C PNG clause 8.1)."""
+"""Adam7 deinterlacing: the pixels of a pass are moved to their positions in the image (W3C PNG clause 8.1)."""
 
 import numpy as np
 from numba import njit, types
@@ -10,7 +10,7 @@ WHERE = (types.int64,) * 6
 
 @njit(nogil=True)
 def _spread_bytes(source, count, size, start, step, target):
-    """Pixels of `size` bytes, `step` bytes apart in `target`. The usual sizes are constants that LLVM unrolls."""
+    """Copy pixels of `size` bytes, `step` bytes apart in `target`. The usual sizes are constants that LLVM unrolls."""
     if step == size:
         for i in range(count * size):
             target[start + i] = source[i]
@@ -33,7 +33,7 @@ def _spread_bytes(source, count, size, start, step, target):
 
 @njit(nogil=True)
 def _spread_bits(source, count, bits, x, dx, target):
-    """Pixels smaller than a byte, leftmost in the high bits (clause 7.2)."""
+    """Copy pixels smaller than a byte, leftmost in the high bits (clause 7.2)."""
     mask = (1 << bits) - 1
     for i in range(count):
         at = i * bits
@@ -45,16 +45,16 @@ def _spread_bits(source, count, bits, x, dx, target):
 
 @njit(types.int64(SCANLINES, *WHERE, ROWS), nogil=True, cache=True)
 def spread(rows, count, bits, x, dx, y, dy, out):
-    """Put scanlines of a pass into lines of the image; what belongs to other passes stays as it is.
+    """Copy scanlines of a pass into lines of the image. Pixels of other passes do not change.
 
     rows   (n, w)              uint8  unfiltered, w >= ceil(count * bits / 8)
     count  pixels of each
     bits   of a pixel: 1, 2, 4, or a multiple of 8
-    x, dx  column of the first pixel, and from one to the next
-    y, dy  the same for lines, in `out`
+    x, dx  column of the first pixel, and distance from one to the next
+    y, dy  line of the first scanline in `out`, and distance from one to the next
     out    (lines, row_bytes)  uint8
 
-    Returns n, or -1 where a pixel or its place would lie outside.
+    Return n, or -1 if a pixel or its position would be outside.
     """
     n = rows.shape[0]
     if count < 1 or bits < 1 or min(x, dx, y, dy) < 0 or rows.shape[1] * 8 < count * bits:

@@ -1,4 +1,4 @@
-"""Where the last block of a deflate stream begins and ends (RFC 1951): streams can be joined when that is known."""
+"""The position of the last block of a deflate stream (RFC 1951), which is needed to join streams."""
 
 import numpy as np
 from numba import njit, types
@@ -13,7 +13,7 @@ WORK_WORDS = 2 * (BITS_MAX + 1) + LITERALS + DISTANCES + LITERALS + DISTANCES
 LENGTH_EXTRA = np.array([*[0] * 8, *[k // 4 for k in range(4, 24)], 0], np.int64)
 DISTANCE_EXTRA = np.array([0, 0, *[k // 2 for k in range(28)]], np.int64)
 ORDER = np.array([16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15], np.int64)
-# Places in the work array: codes of each length, and symbols in the order of their codes, for both alphabets; lengths.
+# Offsets in the work array: code counts by length and symbols in order of their codes, for both alphabets; lengths.
 COUNTS, DISTANCE_COUNTS = 0, BITS_MAX + 1
 SYMBOLS = 2 * (BITS_MAX + 1)
 DISTANCE_SYMBOLS = SYMBOLS + LITERALS
@@ -22,7 +22,7 @@ LENGTHS = DISTANCE_SYMBOLS + DISTANCES
 
 @njit(nogil=True)
 def _bits(data, at, count):
-    """`count` bits from bit `at` on, lowest first (3.1.1); what is behind the end is 0."""
+    """Return `count` bits from bit `at` on, lowest first (3.1.1); bits after the end are 0."""
     value = 0
     for k in range(count):
         place = at + k
@@ -49,7 +49,7 @@ def _prepare(work, first, n, counts, symbols):
 
 @njit(nogil=True)
 def _symbol(data, at, work, counts, symbols):
-    """The next symbol and the bit behind its code; symbol -1 where no code is that long."""
+    """Return the next symbol and the bit after its code; symbol -1 if there is no such code."""
     code, first, index = 0, 0, 0
     for bits in range(1, BITS_MAX + 1):
         code |= _bits(data, at + bits - 1, 1)
@@ -64,7 +64,7 @@ def _symbol(data, at, work, counts, symbols):
 
 @njit(nogil=True)
 def _fixed(work):
-    """The codes that a block need not bring (3.2.6)."""
+    """Prepare the fixed Huffman codes (3.2.6)."""
     for symbol in range(LITERALS):
         work[LENGTHS + symbol] = 8 if symbol < 144 else 9 if symbol < 256 else 7 if symbol < 280 else 8
     _prepare(work, LENGTHS, LITERALS, COUNTS, SYMBOLS)
@@ -75,7 +75,7 @@ def _fixed(work):
 
 @njit(nogil=True)
 def _dynamic(data, at, work):
-    """The codes that a block begins with (3.2.7): the bit behind them, or -1."""
+    """Read the dynamic Huffman codes of a block (3.2.7). Return the bit after them, or -1."""
     literals, distances, n = 257 + _bits(data, at, 5), 1 + _bits(data, at + 5, 5), 4 + _bits(data, at + 10, 4)
     at += 14
     if literals > LITERALS:
@@ -100,15 +100,15 @@ def _dynamic(data, at, work):
         for _ in range(repeat):
             work[LENGTHS + filled] = value
             filled += 1
-    # The distances first: they stand behind the lengths that are still needed.
+    # The distances first: they come after the lengths that are still needed.
     _prepare(work, LENGTHS + literals, distances, DISTANCE_COUNTS, DISTANCE_SYMBOLS)
     _prepare(work, LENGTHS, literals, COUNTS, SYMBOLS)
     return at
 
 
 @njit(nogil=True)
-def _pass(data, at, work):
-    """The bit behind the compressed data of a block, or -1."""
+def _skip_block(data, at, work):
+    """Skip the compressed data of a block. Return the bit after it, or -1."""
     while at <= data.size * 8:
         symbol, at = _symbol(data, at, work, COUNTS, SYMBOLS)
         if symbol < 0 or symbol > 285:
@@ -129,9 +129,9 @@ def last_block(data, work, place):
 
     data   (n,)    uint8  the stream
     work   (672,)  int64  scratch
-    place  (2,)    int64  filled: the bit that is its BFINAL, and the bit behind the block
+    place  (2,)    int64  filled: the bit that is its BFINAL, and the bit after the block
 
-    Returns how many blocks there are, or -1 where it is no complete stream or an array is too short.
+    Return the number of blocks, or -1 if the stream is not complete or an array is too short.
     """
     if work.size < WORK_WORDS or place.size < 2:
         return -1
@@ -151,7 +151,7 @@ def last_block(data, work, place):
             else:
                 at = _dynamic(data, at, work)
             if at >= 0:
-                at = _pass(data, at, work)
+                at = _skip_block(data, at, work)
         if at < 0 or at > data.size * 8:
             return -1
         if _bits(data, begin, 1):

@@ -1,4 +1,4 @@
-"""PNG scanline filters (W3C PNG, third edition, clause 9) put on, and the choice of one for each row.
+"""PNG filtering (W3C PNG, third edition, clause 9), and the choice of a filter type for each row.
 
 Filtering has no dependency from byte to byte; LLVM vectorises it over the row.
 """
@@ -17,14 +17,14 @@ SEEN_WORDS = (1 << 16) // 64
 
 @njit(nogil=True)
 def _cost(residual):
-    """|residual| of a byte taken as signed (clause 12.7)."""
+    """Return |residual| of a byte taken as signed (clause 12.7)."""
     residual = np.uint8(residual)
     return np.int32(min(residual, np.uint8(-residual)))
 
 
 @njit(nogil=True)
 def _cheapest(row, above, bpp):
-    """The filter type whose sum of absolute differences over a row is smallest; the lower one on a tie."""
+    """Return the filter type whose sum of absolute differences over a row is smallest; the lower one on a tie."""
     none = sub = up = average = paeth = np.int32(0)  # enough for rows of 16 million bytes
     first = min(bpp, row.size)
     for i in range(first):
@@ -57,7 +57,7 @@ def _cheapest(row, above, bpp):
 
 @njit(nogil=True)
 def _filter(kind, row, above, bpp, out):
-    """out = row - prediction, by the filter type `kind`."""
+    """Compute out = row - prediction, by filter type `kind`."""
     first = min(bpp, row.size)
     right, here, target = row[first:], above[first:], out[first:]
     # A loop for each type: of one loop that selects the prediction, LLVM 22.1 makes wrong code for AVX-512.
@@ -84,14 +84,14 @@ def _filter(kind, row, above, bpp, out):
             prediction = predict(np.int32(row[i]), np.int32(here[i]), np.int32(above[i]))
             target[i] = np.uint8(right[i] - prediction)
     else:
-        # Not target[:] = right: that alone costs 3.7 s of compiling, for the text of an error that can't happen.
+        # Not target[:] = right: that alone takes 3.7 s to compile, for the text of an error that can't happen.
         for i in range(right.size):
             target[i] = right[i]
 
 
 @njit(nogil=True)
 def _bigrams(filtered, seen):
-    """How many different pairs of neighbouring bytes there are: what repeats, deflate finds again.
+    """Count the different pairs of adjacent bytes: deflate compresses repetitions.
 
     seen  (1024,) uint64  scratch, a bit for each pair
     """
@@ -109,7 +109,7 @@ def _bigrams(filtered, seen):
 
 @njit(nogil=True)
 def _fewest_bigrams(row, above, bpp, seen, scratch):
-    """The filter type that leaves the fewest different pairs of bytes; the lower one on a tie."""
+    """Return the filter type that leaves the fewest different pairs of bytes; the lower one on a tie."""
     best, fewest = NONE, np.int64(1) << 62
     for kind in range(5):
         _filter(kind, row, above, bpp, scratch)
@@ -121,7 +121,7 @@ def _fewest_bigrams(row, above, bpp, seen, scratch):
 
 @njit(types.int64(READONLY_ROWS, types.int64, READONLY, types.int64, WORDS, ROWS), nogil=True, cache=True)
 def filter_rows(rows, bpp, previous, choice, seen, out):
-    """Filter scanlines, each by a type that `choice` says or makes.
+    """Filter scanlines, each by the type that `choice` gives or selects.
 
     rows      (n, w)     uint8  scanlines
     bpp       bytes per complete pixel, rounded up to 1
@@ -131,7 +131,7 @@ def filter_rows(rows, bpp, previous, choice, seen, out):
     seen      (1024,)    uint64 scratch
     out       (n, 1 + w) uint8  filled: the filter type, then the filtered bytes
 
-    Returns n, or -1 where an array is too small.
+    Return n, or -1 if an array is too small.
     """
     if previous.size < rows.shape[1] or seen.size < SEEN_WORDS or out.shape[0] < rows.shape[0]:
         return -1

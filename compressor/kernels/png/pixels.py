@@ -1,4 +1,4 @@
-"""PNG scanlines to 8-bit pixels (W3C PNG clauses 7.2 and 13.12): packed samples, palettes, transparency."""
+"""Conversion of PNG scanlines to 8-bit pixels (W3C PNG clauses 7.2 and 13.12): packed samples, palettes, alpha."""
 
 import numpy as np
 from numba import njit, types
@@ -14,13 +14,13 @@ PIXELS = types.uint8[:, :, ::1]
 
 @njit(types.int64(SCANLINES, types.int64, types.int64, ROWS), nogil=True, cache=True)
 def expand_bits(rows, depth, scale, out):
-    """Samples of 1, 2 or 4 bits, leftmost in the high bits (clause 7.2), to bytes.
+    """Expand samples of 1, 2 or 4 bits, leftmost in the high bits (clause 7.2), to bytes.
 
     rows   (n, w)      uint8  scanlines, w >= ceil(width * depth / 8)
-    scale  what a sample is multiplied by: 255 / (2 ** depth - 1) for grey (clause 13.12), 1 for palette indices
+    scale  factor of each sample: 255 / (2 ** depth - 1) for grey (clause 13.12), 1 for palette indices
     out    (n, width)  uint8  filled
 
-    Returns n, or -1 where a row is too short.
+    Return n, or -1 if a row is too short.
     """
     if rows.shape[1] * 8 < out.shape[1] * depth:
         return -1
@@ -35,13 +35,13 @@ def expand_bits(rows, depth, scale, out):
 
 @njit(types.int64(SCANLINES, SCANLINES, PIXELS), nogil=True, cache=True)
 def look_up(indices, palette, out):
-    """Palette indices to colours.
+    """Replace palette indices by their colours.
 
     indices  (n, width)     uint8
     palette  (256, c)       uint8  all 256 entries, so that no index is outside
     out      (n, width, c)  uint8  filled
 
-    Returns n, or -1 where the palette is too short.
+    Return n, or -1 if the palette is too short.
     """
     if palette.shape[0] < 256:
         return -1
@@ -54,13 +54,13 @@ def look_up(indices, palette, out):
 
 @njit(types.int64(SOURCE, KEY8, PIXELS), nogil=True, cache=True)
 def color_key(pixels, key, out):
-    """Add alpha: 0 where a pixel is the transparent colour, 255 elsewhere (clause 11.3.1.1).
+    """Add alpha: 0 for pixels of the transparent colour, 255 for all others (clause 11.3.1.1).
 
     pixels  (n, width, c)      uint8
     key     (c,)               uint8
     out     (n, width, c + 1)  uint8  filled
 
-    Returns n.
+    Return n.
     """
     channels = pixels.shape[2]
     for r in range(out.shape[0]):
@@ -76,15 +76,15 @@ def color_key(pixels, key, out):
 
 @njit(types.int64(SCANLINES, types.int64, KEY16, PIXELS), nogil=True, cache=True)
 def reduce16(rows, channels, key, out):
-    """Big-endian 16-bit samples to 8 bits, with alpha where there is a transparent colour.
+    """Reduce big-endian 16-bit samples to 8 bits, with alpha if a transparent colour is given.
 
         out = round(255 * sample / 65535) = (255 * sample + 32895) >> 16
 
     rows  (n, width * channels * 2)  uint8
     key   (channels,)                uint16  the transparent colour, compared in full; or (0,)
-    out   (n, width, channels)       uint8   filled; one channel more where there is a key
+    out   (n, width, channels)       uint8   filled; one more channel if `key` is given
 
-    Returns n, or -1 where a row is too short.
+    Return n, or -1 if a row is too short.
     """
     if rows.shape[1] < out.shape[1] * channels * 2:
         return -1

@@ -1,7 +1,7 @@
-"""PNG scanlines of every kind in one form, RGBA of 16 bits a sample: what an image needs of it, and back.
+"""One form for PNG scanlines of every kind, RGBA of 16 bits a sample: conversion to it, analysis, and back.
 
 A pixel is one uint64: red in the lowest 16 bits, then green, blue, alpha. Depths up to 8 are scaled by replication, so
-that a sample and its scaled form say the same (clause 13.12): 1-bit 1 is 0xFFFF, 8-bit 0xAB is 0xABAB.
+that no information is added or lost (clause 13.12): 1-bit 1 is 0xFFFF, 8-bit 0xAB is 0xABAB.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ ROWS = types.uint8[:, ::1]
 
 OPAQUE = np.uint64(0xFFFF << 48)
 NOTHING = np.uint64(0)
-SLOTS = 1024  # of the hash table of colours; a quarter of them is taken at most
+SLOTS = 1024  # of the hash table of colours, at most a quarter of which is used
 COLORS_MAX = 256
 DEEP, COLORED, TRANSLUCENT, BITS4, BITS2, BITS1 = (1 << n for n in range(6))
 
 
 @njit(nogil=True)
 def _pixel(red, green, blue, alpha):
-    """Four samples of 16 bits in one word."""
+    """Pack four samples of 16 bits into one word."""
     return (
         np.uint64(red) | (np.uint64(green) << np.uint64(16)) | (np.uint64(blue) << np.uint64(32))
         | (np.uint64(alpha) << np.uint64(48))
@@ -33,7 +33,7 @@ def _pixel(red, green, blue, alpha):
 
 @njit(nogil=True)
 def _sample(rows, r, at, size):
-    """A sample of 8 or 16 bits (big-endian) as one of 16."""
+    """Return a sample of 8 or 16 bits (big-endian) as one of 16."""
     if size == 1:
         return np.uint64(rows[r, at]) * np.uint64(257)
     return (np.uint64(rows[r, at]) << np.uint64(8)) | np.uint64(rows[r, at + 1])
@@ -41,7 +41,7 @@ def _sample(rows, r, at, size):
 
 @njit(nogil=True)
 def _expand_wide(rows, channels, size, key, has_key, out):
-    """Grey, grey and alpha, RGB or RGBA of 8 or 16 bits. A pixel that equals `key` loses its alpha."""
+    """Expand grey, grey and alpha, RGB or RGBA of 8 or 16 bits. A pixel equal to `key` becomes transparent."""
     step = channels * size
     for r in range(out.shape[0]):
         for i in range(out.shape[1]):
@@ -60,17 +60,17 @@ def _expand_wide(rows, channels, size, key, has_key, out):
 
 @njit(types.int64(SCANLINES, types.int64, types.int64, TABLE, PIXELS), nogil=True, cache=True)
 def expand_rgba16(rows, channels, depth, table, out):
-    """Scanlines to RGBA of 16 bits.
+    """Expand scanlines to RGBA of 16 bits.
 
     rows      (n, w)      uint8   w >= ceil(width * channels * depth / 8)
     channels  1 to 4
-    depth     bits of a sample: 1, 2, 4, 8 or 16, of one channel where less than 8
-    table     (256,)      uint64  what each value of a sample means, for one channel of up to 8 bits: palettes and grey
-              (1,)        uint64  the pixel that is transparent, as it would be without that
-              (0,)
+    depth     bits of a sample: 1, 2, 4, 8 or 16; less than 8 only with one channel
+    table     (256,)      uint64  the pixel of each sample value, for one channel of up to 8 bits: palettes and grey
+              (1,)        uint64  the transparent colour, as an opaque pixel
+              (0,)                neither
     out       (n, width)  uint64  filled
 
-    Returns n, or -1 where a row or a table is too short.
+    Return n, or -1 if a row or a table is too short.
     """
     if rows.shape[0] < out.shape[0] or rows.shape[1] * 8 < out.shape[1] * channels * depth:
         return -1
@@ -91,7 +91,7 @@ def expand_rgba16(rows, channels, depth, table, out):
 
 @njit(nogil=True)
 def _slot(color, colors, slots):
-    """Where a colour is in the hash table, or the free place for it: open addressing."""
+    """Return the slot of a colour in the hash table, or the free one for it: open addressing."""
     place = (color * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(54)  # Fibonacci hashing: the top 10 bits
     for _ in range(SLOTS):
         number = slots[place]
@@ -103,14 +103,14 @@ def _slot(color, colors, slots):
 
 @njit(types.int64(READ_PIXELS, COLORS, INDICES, types.int64), nogil=True, cache=True)
 def find_colors(pixels, colors, slots, count):
-    """Collect the different colours of an image in the order in which they appear, band by band.
+    """Collect the different colours of an image in order of appearance, band by band.
 
     pixels  (n, width)  uint64
-    colors  (256,)      uint64  the first `count` are those found before; filled on
-    slots   (1024,)     int64   hash table: indices into `colors`, -1 where free; as the call before left it
-    count   colours known, or 257 where there are more than 256
+    colors  (256,)      uint64  the first `count` are those found before; new ones are appended
+    slots   (1024,)     int64   hash table: indices into `colors`, -1 for free slots; kept from call to call
+    count   number of colours found before, or 257 if there are more than 256
 
-    Returns the new count, 257 where there are more; or -1 where an array is too short.
+    Return the new count, 257 if there are more than 256, or -1 if an array is too short.
     """
     if colors.size < COLORS_MAX or slots.size < SLOTS:
         return -1
@@ -135,12 +135,12 @@ def find_colors(pixels, colors, slots, count):
 
 @njit(types.int64(READ_PIXELS), nogil=True, cache=True)
 def needs(pixels):
-    """What a form must have that can say all these pixels: a sum of
+    """Return the features that are needed to represent all these pixels, a sum of
 
     DEEP         16 bits: some low byte differs from its high byte
     COLORED      red, green and blue: they are not equal everywhere
-    TRANSLUCENT  alpha: it is not full everywhere
-    BITS4, BITS2, BITS1  more than 4, 2, 1 bits: some sample of red is none of theirs, scaled
+    TRANSLUCENT  alpha: it is not 0xFFFF everywhere
+    BITS4, BITS2, BITS1  more than 4, 2, 1 bits: some sample of red is not a scaled one of that depth
     """
     deep, colored, red, alpha = NOTHING, NOTHING, NOTHING, OPAQUE
     four, two, one = NOTHING, NOTHING, NOTHING
@@ -163,7 +163,7 @@ def needs(pixels):
 
 @njit(nogil=True)
 def _pack_small(pixels, depth, colors, slots, out):
-    """Palette indices, or grey where there is no palette, of up to 8 bits, leftmost in the high bits (clause 7.2)."""
+    """Pack palette indices, or grey if `colors` is empty, of up to 8 bits, leftmost in the high bits (clause 7.2)."""
     for r in range(pixels.shape[0]):
         held, filled, at = 0, 0, 0
         for i in range(pixels.shape[1]):
@@ -183,16 +183,16 @@ def _pack_small(pixels, depth, colors, slots, out):
 
 @njit(types.int64(READ_PIXELS, types.int64, types.int64, COLORS, INDICES, ROWS), nogil=True, cache=True)
 def pack_rgba16(pixels, channels, depth, colors, slots, out):
-    """RGBA of 16 bits to scanlines of a form that can say it; what the form has no place for is left out.
+    """Pack RGBA of 16 bits to scanlines of a form that can represent it. Channels and bits beyond the form are dropped.
 
     pixels    (n, width)   uint64
     channels  1 to 4; alpha is the last of 2 or 4
-    depth     bits of a sample: 1, 2, 4, 8 or 16, of one channel where less than 8
-    colors    (256,)       uint64  the palette, or (0,) where there is none
-    slots     (1024,)      int64   hash table of the palette, every colour of `pixels` in it
+    depth     bits of a sample: 1, 2, 4, 8 or 16; less than 8 only with one channel
+    colors    (256,)       uint64  the palette, or (0,) for none
+    slots     (1024,)      int64   hash table of the palette, which has every colour of `pixels`
     out       (n, w)       uint8   filled, w >= ceil(width * channels * depth / 8)
 
-    Returns n, or -1 where an array is too short.
+    Return n, or -1 if an array is too short.
     """
     n, width = pixels.shape
     if out.shape[0] < n or out.shape[1] * 8 < width * channels * depth or (colors.size and slots.size < SLOTS):

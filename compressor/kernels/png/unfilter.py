@@ -1,7 +1,7 @@
-"""PNG scanline filters undone (W3C PNG, third edition, clause 9); `pngrefilter` has the other way.
+"""Reconstruction of PNG scanlines from filtered ones (W3C PNG, third edition, clause 9). `filter` is the reverse.
 
-A pixel's neighbours as Figure 19 names them: a to the left, b above, c above left, x the byte itself; `bpp` bytes
-apart (1 where pixels are smaller than a byte). Undoing Sub, Average and Paeth is serial from pixel to pixel, so for
+A pixel's neighbours are named as in Figure 19: a to the left, b above, c above left, x the byte itself; `bpp` bytes
+apart (1 if pixels are smaller than a byte). Undoing Sub, Average and Paeth is serial from pixel to pixel, so for
 the two usual distances, 3 and 4, one pixel is one small vector that stays in a register: <4 x i8> in a uint32, and
 <4 x i16> in a uint64 for Paeth.
 """
@@ -21,7 +21,7 @@ ROWS = types.uint8[:, ::1]
 
 @intrinsic
 def load4(typing, array, index):
-    """Four bytes from flat `index` on, as the lanes of a uint32."""
+    """Load four bytes from flat `index` on, as the lanes of a uint32."""
 
     def codegen(context, builder, signature, arguments):
         piece = load(context, builder, signature.args[0], arguments[0], arguments[1], I8, 4)
@@ -44,7 +44,7 @@ def store4(typing, array, index, pixel):
 
 @intrinsic
 def add4(typing, a, b):
-    """a + b modulo 256 in each byte lane."""
+    """Return a + b modulo 256 in each byte lane."""
 
     def codegen(context, builder, signature, arguments):
         a, b = (builder.bitcast(value, vector(I8, 4)) for value in arguments)
@@ -55,7 +55,7 @@ def add4(typing, a, b):
 
 @intrinsic
 def average4(typing, a, b):
-    """floor((a + b) / 2) in each byte lane (clause 9.2, type 3)."""
+    """Return floor((a + b) / 2) in each byte lane (clause 9.2, type 3)."""
 
     def codegen(context, builder, signature, arguments):
         # (a & b) + ((a ^ b) >> 1) needs no ninth bit.
@@ -68,7 +68,7 @@ def average4(typing, a, b):
 
 @intrinsic
 def widen4(typing, pixel):
-    """Four byte lanes of a uint32 as four 16-bit lanes of a uint64."""
+    """Widen four byte lanes of a uint32 to four 16-bit lanes of a uint64."""
 
     def codegen(context, builder, signature, arguments):
         wide = builder.zext(builder.bitcast(arguments[0], vector(I8, 4)), vector(I16, 4))
@@ -79,7 +79,7 @@ def widen4(typing, pixel):
 
 @intrinsic
 def narrow4(typing, pixel):
-    """The low bytes of four 16-bit lanes."""
+    """Return the low bytes of four 16-bit lanes."""
 
     def codegen(context, builder, signature, arguments):
         narrow = builder.trunc(builder.bitcast(arguments[0], vector(I16, 4)), vector(I8, 4))
@@ -90,14 +90,14 @@ def narrow4(typing, pixel):
 
 @intrinsic
 def unpaeth4(typing, a, b, c, x):
-    """(x + PaethPredictor(a, b, c)) modulo 256 in each 16-bit lane (clause 9.4); all lanes in 0 .. 255.
+    """Return (x + PaethPredictor(a, b, c)) modulo 256 in each 16-bit lane (clause 9.4); all lanes in 0 .. 255.
 
     The predictor takes the neighbour that is nearest to a + b - c. Let lo and hi be the smaller and the larger of a, b.
-    Where c lies between them, lo is at distance hi - c, hi at c - lo, and c at |(hi - c) - (c - lo)|: so lo wins
+    If c is between them, lo is at distance hi - c, hi at c - lo, and c at |(hi - c) - (c - lo)|: so lo wins
     if 2 hi <= 3 c - lo, hi wins if 3 c - hi <= 2 lo, else c; with t = 3 c - a - b that is hi <= t and t <= lo.
-    Where c lies outside, the same two comparisons name the one farther from c, as they should. Ties go to a, then b,
-    as in the standard: a and b are equally near only where c is nearer still, or all three are equal. The path from a
-    to the result is six instructions long, where the three distances cost ten.
+    If c is outside, the same two comparisons choose the one farther from c, which is correct. Ties go to a, then b, as
+    in the standard: a and b are equally near only if c is nearer still, or all three are equal. The path from a to the
+    result is six instructions long; with the three distances it would be ten.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -115,7 +115,7 @@ def unpaeth4(typing, a, b, c, x):
 
 @njit(nogil=True)
 def predict(a, b, c):
-    """PaethPredictor (clause 9.4), any integers in 0 .. 255."""
+    """Return PaethPredictor(a, b, c) (clause 9.4) of any integers in 0 .. 255."""
     t = 3 * c - a - b
     lo, hi = min(a, b), max(a, b)
     if hi <= t:
@@ -125,7 +125,7 @@ def predict(a, b, c):
 
 @njit(nogil=True)
 def _unsub(filtered, start, bpp, row):
-    """x = filtered + a."""
+    """Compute x = filtered + a."""
     i = 0
     if bpp == 3 or bpp == 4:
         a = np.uint32(0)
@@ -143,7 +143,7 @@ def _unsub(filtered, start, bpp, row):
 
 @njit(nogil=True)
 def _unaverage(filtered, start, bpp, above, row):
-    """x = filtered + floor((a + b) / 2)."""
+    """Compute x = filtered + floor((a + b) / 2)."""
     i = 0
     if bpp == 3 or bpp == 4:
         a = np.uint32(0)
@@ -159,7 +159,7 @@ def _unaverage(filtered, start, bpp, above, row):
 
 @njit(nogil=True)
 def _unpaeth(filtered, start, bpp, above, row):
-    """x = filtered + PaethPredictor(a, b, c)."""
+    """Compute x = filtered + PaethPredictor(a, b, c)."""
     i = 0
     if bpp == 3 or bpp == 4:
         a = np.uint64(0)
@@ -183,12 +183,12 @@ def _unpaeth(filtered, start, bpp, above, row):
 def unfilter(filtered, bpp, previous, out):
     """Undo the filters of scanlines (clause 9.2).
 
-    filtered  (n * (1 + w),) uint8  n scanlines, each behind its filter type byte
+    filtered  (n * (1 + w),) uint8  n scanlines, each after its filter type byte
     bpp       bytes per complete pixel, rounded up to 1
     previous  (w,)   uint8  the unfiltered scanline above the first; zeros at the top of an image
     out       (n, w) uint8  filled
 
-    Returns n, or -1 - r where scanline r has a filter type that does not exist; the ones before it are filled.
+    Return n, or -1 - r if scanline r has a filter type that does not exist; the ones before it are filled.
     """
     width = out.shape[1]
     if filtered.size < out.shape[0] * (1 + width) or previous.size < width or bpp < 1:

@@ -1,12 +1,14 @@
-"""Scanlines to RGBA of 16 bits and back, against the twin."""
+"""Conversion of scanlines to RGBA of 16 bits and back, compared with the twin."""
 
 import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from compressor.kernels.png import rgba16
 from compressor.kernels.png.rgba16 import expand_rgba16, find_colors, needs, pack_rgba16
@@ -15,35 +17,39 @@ from compressor.png.header import DEPTHS, GREY, PALETTE, RGB, SAMPLES, PngHeader
 from compressor.png.reduction import Packer
 from compressor.png.rgba16 import Expander, meanings, rgba
 from tests.reference import rgba16 as reference
+from tests.reference.pngfilter import samples
 
 FORMATS = [(color, depth) for color, depths in DEPTHS.items() for depth in depths]
 BITS = {"deep": 1, "colored": 2, "translucent": 4, "bits4": 8, "bits2": 16, "bits1": 32}
 NONE = np.zeros(0, np.uint64)
 
 
-def header_of(color, depth, width, height, key=None, entries=5):
+def header_of(color: int, depth: int, width: int, height: int, key: bytes | None = None, entries: int = 5) -> PngHeader:
+    """Return a header, with a palette if the colour type needs one."""
     palette = bytes(range(40, 40 + 3 * entries))[: 3 << depth] if color == PALETTE else b""
     return PngHeader(width=width, height=height, bit_depth=depth, color_type=color, palette=palette, transparency=key)
 
 
-def expanded(header, rows):
+def expanded(header: PngHeader, rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Expand all rows."""
     return np.concatenate([pixels.copy() for pixels in Expander(header)(np.ascontiguousarray(rows))])
 
 
-def words(lines):
-    return np.array([[reference.word(pixel) for pixel in line] for line in lines], np.uint64)
+def words(lines: Iterable[Iterable[Sequence[int]]]) -> NDArray[np.uint64]:
+    """Return the reference's pixels as words."""
+    return np.array([[reference.word(tuple(pixel)) for pixel in line] for line in lines], np.uint64)
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
 @pytest.mark.parametrize("width, height", [(1, 1), (7, 3), (16, 2), (33, 5)])
-def test_every_form_is_expanded_as_the_reference_says(color: Any, depth: Any, width: int, height: int) -> None:
+def test_every_form_is_expanded_as_by_the_reference(color: int, depth: int, width: int, height: int) -> None:
     rng = np.random.default_rng(width)
     header = header_of(color, depth, width, height)
     rows = rng.integers(0, 256, (height, header.row_bytes), np.uint8)
     channels = SAMPLES[color]
-    keys = [None]
+    keys: list[bytes | None] = [None]
     if color in (GREY, RGB):
-        values = reference.samples(rows[0], depth, width * channels)[:channels]
+        values = samples(rows[0].tolist(), depth, width * channels)[:channels]
         keys += [b"".join((value | 1 << depth & 0xFFFF).to_bytes(2, "big") for value in values)]
     elif color == PALETTE:
         keys += [b"\x07\xff\x00"[: len(header.palette) // 3]]
@@ -55,7 +61,7 @@ def test_every_form_is_expanded_as_the_reference_says(color: Any, depth: Any, wi
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
-def test_what_is_expanded_is_packed_again(color: Any, depth: Any) -> None:
+def test_packing_reverses_expansion(color: int, depth: int) -> None:
     header = header_of(color, depth, 21, 9)
     rows = np.random.default_rng(5).integers(0, 256, (9, header.row_bytes), np.uint8)
     if color == PALETTE:
@@ -88,7 +94,7 @@ def test_needs_and_colors_agree_with_the_reference(data: Any) -> None:
     assert [rgba(int(color)) for color in colors[:count]] == list(dict.fromkeys(itertools.chain(*lines)))
 
 
-def test_constants_are_told_apart() -> None:
+def test_constants_are_distinct() -> None:
     names = (rgba16.DEEP, rgba16.COLORED, rgba16.TRANSLUCENT, rgba16.BITS4, rgba16.BITS2, rgba16.BITS1)
 
     assert names == tuple(BITS.values())

@@ -1,4 +1,4 @@
-"""PNG filters and expansion to pixels against their twins (W3C PNG clauses 7.2, 9, 11.3.1.1 and 12.7)."""
+"""PNG filters and expansion to pixels, compared with their twins (W3C PNG clauses 7.2, 9, 11.3.1.1 and 12.7)."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from compressor.kernels.png.filter import SUMS, filter_rows
 from compressor.kernels.png.pixels import color_key, expand_bits, look_up, reduce16
@@ -13,11 +14,12 @@ from compressor.kernels.png.unfilter import PAETH, unfilter
 from tests.reference import pngfilter as reference
 
 DISTANCES = (1, 2, 3, 4, 6, 8)
+Drawn = tuple[int, list[int], NDArray[np.uint8], list[bytes]]
 
 
 @st.composite
-def images(draw):
-    """Distance, filter types, filtered bytes and the row above."""
+def images(draw: st.DrawFn) -> Drawn:
+    """Draw distance, filter types, the row above, and filtered bytes."""
     bpp = draw(st.sampled_from(DISTANCES))
     width = bpp * draw(st.integers(1, 9))
     kinds = draw(st.lists(st.integers(0, 4), min_size=1, max_size=5))
@@ -27,7 +29,7 @@ def images(draw):
 
 
 @given(images())
-def test_unfilter_agrees_with_the_reference(image: Any) -> None:
+def test_unfilter_agrees_with_the_reference(image: Drawn) -> None:
     bpp, kinds, above, data = image
     out = np.empty((len(kinds), above.size), np.uint8)
     filtered = b"".join(bytes([kind]) + row for kind, row in zip(kinds, data, strict=True))
@@ -41,7 +43,7 @@ def test_unfilter_agrees_with_the_reference(image: Any) -> None:
 
 
 @given(images())
-def test_filter_rows_takes_the_cheapest_type_and_agrees_with_the_reference(image: Any) -> None:
+def test_filter_rows_takes_the_cheapest_type_and_agrees_with_the_reference(image: Drawn) -> None:
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     out = np.empty((len(data), 1 + above.size), np.uint8)
@@ -57,7 +59,7 @@ def test_filter_rows_takes_the_cheapest_type_and_agrees_with_the_reference(image
 
 
 @given(images())
-def test_unfilter_undoes_filter_rows(image: Any) -> None:
+def test_unfilter_undoes_filter_rows(image: Drawn) -> None:
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     filtered = np.empty((len(data), 1 + above.size), np.uint8)
@@ -73,8 +75,8 @@ def test_unfilter_undoes_filter_rows(image: Any) -> None:
 def test_paeth_predictor_is_right_for_neighbours_of_every_kind(bpp: int) -> None:
     """All orders of a, b, c and all ties: every fifth value, both ends, and their direct neighbours.
 
-    Pixels come in pairs: the left one is stored as a with its own prediction taken off, the right one as 0, so that
-    it comes out as the predictor of (a, b, c).
+    Pixels are in pairs: the left one is stored as a minus its own prediction, the right one as 0, so that it decodes
+    to the predictor of (a, b, c).
     """
     values = sorted({*range(0, 256, 15), 1, 2, 127, 128, 129, 253, 254, 255})
     a, b, c = (grid.reshape(-1).astype(int) for grid in np.meshgrid(values, values, values))
@@ -107,7 +109,7 @@ def test_unfilter_refuses_arrays_that_are_too_short() -> None:
 
 
 @given(st.sampled_from((1, 2, 4)), st.integers(1, 40), st.data())
-def test_expand_bits_agrees_with_the_reference(depth: Any, width: Any, data: Any) -> None:
+def test_expand_bits_agrees_with_the_reference(depth: int, width: int, data: Any) -> None:
     row_bytes = (width * depth + 7) // 8
     row = data.draw(st.binary(min_size=row_bytes, max_size=row_bytes))
     scale = 255 // (2**depth - 1)
@@ -136,7 +138,7 @@ def test_look_up_takes_the_entries_of_the_palette(channels: int) -> None:
 
 @settings(max_examples=20)
 @given(st.sampled_from((1, 3)), st.binary(min_size=24, max_size=24))
-def test_color_key_makes_exactly_its_colour_transparent(channels: Any, data: Any) -> None:
+def test_color_key_makes_exactly_its_colour_transparent(channels: int, data: Any) -> None:
     pixels = np.frombuffer(data, np.uint8).reshape(2, -1, channels)
     key = pixels[0, 1].copy()
     out = np.empty((*pixels.shape[:2], channels + 1), np.uint8)
@@ -167,7 +169,7 @@ def test_reduce16_compares_all_16_bits_with_the_key() -> None:
 
 
 @given(images(), st.integers(0, 6))
-def test_filter_rows_does_what_it_is_told(image: Any, choice: Any) -> None:
+def test_filter_rows_applies_the_given_type(image: Drawn, choice: int) -> None:
     bpp, _, above, data = image
     rows = np.frombuffer(b"".join(data), np.uint8).reshape(len(data), -1)
     out = np.empty((len(data), 1 + above.size), np.uint8)
