@@ -23,7 +23,7 @@ def in_srgb(profile, colors, mode="RGB"):
 
 def test_the_profile_of_srgb_changes_nothing() -> None:
     assert np.abs(in_srgb(cicp.profile(1, 13), COLORS) - COLORS).max() <= 1
-    assert icc.is_srgb(cicp.profile(1, 13))
+    assert icc.profile_is_srgb(cicp.profile(1, 13))
     assert cicp.profile(2, 2) == cicp.profile(1, 2)
 
 
@@ -42,8 +42,8 @@ def test_display_p3_has_the_colorants_that_others_give_it() -> None:
         )
         found = [value / 65536 for value in struct.unpack(">3i", profile[at + 8 : at + size])]
         np.testing.assert_allclose(found, numbers, atol=2e-5)
-    assert icc.name(profile) == "Display P3"
-    assert not icc.is_srgb(profile)
+    assert icc.profile_name(profile) == "Display P3"
+    assert not icc.profile_is_srgb(profile)
     assert len(profile) < 600
 
 
@@ -76,4 +76,4 @@ def test_gammas(transfer: int, gamma: float, grey: bool) -> None:
 )
 def test_what_no_such_profile_can_say_has_a_name(primaries: int, transfer: int, name: str) -> None:
     assert cicp.profile(primaries, transfer) is None
-    assert cicp.title(primaries, transfer) == name
+    assert cicp.code_points_name(primaries, transfer) == name

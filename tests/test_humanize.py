@@ -37,7 +37,7 @@ def test_times_are_said_in_the_two_units_that_matter(seconds: float, text: str) 
     assert human_seconds(seconds) == text
 
 
-@pytest.mark.parametrize("format, text", [("jpeg", "JPEG"), ("webp", "WebP"), ("jp2", "JPEG 2000")])
+@pytest.mark.parametrize("format, text", [("jpeg", "JPEG"), ("webp", "WebP"), ("jp2", "JPEG 2000"), ("jxl", "JPEG XL")])
 def test_formats_are_written_as_people_write_them(format: str, text: str) -> None:
     assert human_format(format) == text
 

@@ -23,7 +23,7 @@ class Page:
     strips  compressed data of each strip or tile; offsets and byte counts are entered
     tiled   whether these are tiles
     nested  directories that a tag points to
-    spare   bytes behind each strip that its byte count includes
+    spare   bytes after each strip that its byte count includes
     """
 
     tags: Tags

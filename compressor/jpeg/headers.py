@@ -72,7 +72,7 @@ def finish_image(stream: ByteStream, header: Header) -> None:
     if parser.read_until(EOI, SOS) == SOS:
         parser.ids = bytes(component.id for component in header.frame.components)
         parser.process_sos(header.frame)
-        stream.forget()  # no stray bytes that look like a marker
+        stream.clear_mark()  # no stray bytes that look like a marker
         parser.fail("a scan after all components were complete")
     parser.note_garbage()
     header.trailing.extend(parser.segments)

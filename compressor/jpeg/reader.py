@@ -44,15 +44,15 @@ def read_rows(stream: ByteStream, header: Header) -> Iterator[NDArray[np.int16]]
         yield row
     behind = reader.behind()
     header.scan_ends.append(stream.offset - len(behind))
-    stream.remember(behind, BEHIND_BYTES)
+    stream.mark(behind, BEHIND_BYTES)
     notices = len(header.notices)
     try:
         reader.finish()
         finish_image(stream, header)
-        stream.forget()
+        stream.clear_mark()
     except FormatError:
         # All MCUs are there: what comes instead of EOI is no part of the image. libjpeg inserts one (JWRN_JPEG_EOF).
-        if stream.go_back():
+        if stream.reset():
             del header.notices[notices:]
         elif stream.peek(1):
             raise

@@ -94,7 +94,7 @@ def inspect(
                 source, _ = routing.open_raw(raw, parts, context)
             else:
                 original = spool()
-                source, _ = routing.open_file(ByteStream(parts, original.write, hold=hold), original, context)
+                source, _ = routing.open_file(ByteStream(parts, original.write, charge=hold), original, context)
             metadata_bytes = reservation.bytes - resources.overhead
             return dataclasses.replace(source, reserved_bytes=source.reserved_bytes + metadata_bytes)
         finally:

@@ -163,7 +163,7 @@ class Stream:
             source, self._start = routing.open_raw(self._raw, arriving, context)
         else:
             self._original = self._spool()
-            self._stream = ByteStream(self._pull(), self._original.write, hold=hold)
+            self._stream = ByteStream(self._pull(), self._original.write, charge=hold)
             source, self._start = routing.open_file(self._stream, self._original, context)
         with self._stages.paused():
             reservation.extend(source.reserved_bytes, self._still_wanted)

@@ -60,7 +60,7 @@ class RouteContext:
     """What every route needs.
 
     spool  makes one that is given back with the request
-    hold   charges so many bytes of metadata; see `ByteStream.hold`
+    hold   charges so many bytes of metadata; see `ByteStream.charge`
     """
 
     settings: Settings

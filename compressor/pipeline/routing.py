@@ -9,6 +9,7 @@ from compressor import containers, png, raster
 from compressor.bytestream import ByteStream
 from compressor.cores import BRIEF_WIDTH
 from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.humanize import human_format
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.pixels import COLORS as COLORS_OF_JPEG
@@ -151,7 +152,7 @@ def _open_png(target: str, stream: ByteStream, original: Spool, context: RouteCo
 
 def _open_raster(kind: str, target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Opened:
     source = Source(
-        format=kind, description=raster.title(kind), width=0, height=0, channels=0, reserved_bytes=bounds.BASE_BYTES
+        format=kind, description=human_format(kind), width=0, height=0, channels=0, reserved_bytes=bounds.BASE_BYTES
     )
     if not target and kind not in raster.PLUGINS:
         return source, reason_unchanged(source)
@@ -180,8 +181,8 @@ def _through_pillow(source: Source, target: str, stream: ByteStream, original: S
     if not target or (opened.frames > 1 and target == source.format):
         return source, reason_unchanged(source)
     if opened.frames > 1:
-        raise UnsupportedError(f"{raster.title(source.format)}: {several}, and can't be made {target}")
-    uncarried = containers.uncarried(source.format, original)
+        raise UnsupportedError(f"{human_format(source.format)}: {several}, and can't be made {target}")
+    uncarried = containers.unmapped_metadata(source.format, original)
     if any("C2PA" in name for name in uncarried) and _keeps_credentials(source.format, context.settings):
         return source, HAS_CREDENTIALS
     pixels = RasterPixels(opened, uncarried, deep=target == "png")

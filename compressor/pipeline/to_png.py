@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from compressor import png
 from compressor.bytestream import ByteStream
-from compressor.metadata import removed_behind
+from compressor.metadata import removed_trailing_bytes
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import PixelSource, RasterPixels
 from compressor.pipeline.routes import Route
@@ -30,18 +30,18 @@ class ToPng(Route):
     def __init__(self, header: png.PngHeader, settings: Settings, stages: Stages, spool: Callable[[], Spool]) -> None:
         self._header, self._settings, self._stages, self._spool = header, settings, stages, spool
         self._digest = png.digest(header)
-        self._plan: png.Plan | None = None
+        self._plan: png.ReductionPlan | None = None
         self._lines = band_lines(header.row_bytes, 1)
 
-    def _digested(self, rows: Iterator[png.Bytes]) -> Iterator[png.Bytes]:
+    def _digested(self, rows: Iterator[png.ByteArray]) -> Iterator[png.ByteArray]:
         for band in rows:
             self._digest.update(band.data)
             yield band
 
-    def _scanlines(self, stream: ByteStream, header: png.PngHeader) -> Iterator[png.Bytes]:
+    def _scanlines(self, stream: ByteStream, header: png.PngHeader) -> Iterator[png.ByteArray]:
         return self._stages.timed(png.scanlines(stream, header, self._lines, self._spool), "decode")
 
-    def _planned(self, plan: png.Plan, again: ByteStream, metadata: Metadata) -> Iterator[bytes]:
+    def _planned(self, plan: png.ReductionPlan, again: ByteStream, metadata: Metadata) -> Iterator[bytes]:
         """Yield the result of the second pass. again: a PNG with the scanlines that the first one has seen."""
         rows = plan.rows(self._scanlines(again, png.read_header(again, metadata)))
         return png.write(plan.header, rows, effort=self._settings.effort, metadata=metadata, choice=plan.choice)
@@ -81,7 +81,7 @@ class PngToPng(ToPng):
     def notices(self) -> list[str]:
         interlaced = ["the source is interlaced, a rewritten PNG is not"] if self._header.interlaced else []
         changed = [self._plan.notice] if self._plan is not None and self._plan.notice else []
-        removed = png.removed(self._header.chunks, self._settings.metadata)
+        removed = png.removed_colors(self._header.chunks, self._settings.metadata)
         credentials = png.removed_credentials(self._header.credentials)
         return [*self._header.notices, *interlaced, *changed, *credentials, *removed, *self._behind]
 
@@ -117,7 +117,7 @@ class PngToPng(ToPng):
         if metadata is Metadata.KEEP:
             yield from stream.drain()  # what follows IEND
         else:
-            self._behind = removed_behind(sum(map(len, stream.drain())))
+            self._behind = removed_trailing_bytes(sum(map(len, stream.drain())))
 
 
 class PixelsToPng(ToPng):
@@ -155,13 +155,13 @@ class PixelsToPng(ToPng):
     def notices(self) -> list[str]:
         return [*self._pixels.notices, *self._notices]
 
-    def _bands(self) -> Iterator[png.Bytes]:
+    def _bands(self) -> Iterator[png.ByteArray]:
         for band in self._stages.timed(self._pixels.bands(self._lines), "decode"):
             yield band.reshape(len(band), -1)
 
     def _take_attachments(self) -> None:
         grey = self._pixels.channels < 3
-        attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=grey)
+        attachments = self._pixels.attachments.reduced(self._settings.metadata).matching(grey=grey)
         chunks, lost = png.metadata_chunks(attachments, grey=grey)
         self._notices += [*attachments.notices, *lost]
         self._header.chunks += chunks
@@ -179,7 +179,7 @@ class PixelsToPng(ToPng):
             self._plan = survey.plan(Metadata.KEEP)  # they are reduced already
             self._digest = survey.digest
 
-    def _surveyed(self, survey: png.Survey) -> Iterator[png.Bytes]:
+    def _surveyed(self, survey: png.Survey) -> Iterator[png.ByteArray]:
         for band in self._bands():
             survey.add(band)
             yield band

@@ -11,7 +11,7 @@ from PIL import Image
 
 from compressor import containers
 from compressor.errors import CompressorError
-from compressor.parsers.boxes import Held
+from compressor.parsers.boxes import BytesSource
 from compressor.settings import Metadata
 from compressor.sniff import sniff
 
@@ -21,7 +21,7 @@ POLICIES = (Metadata.COLOR, Metadata.STRIP)
 def reduced(data: bytes, policy: Metadata) -> tuple[bytes, list[str]]:
     """A file reduced by its container, and the notices."""
     notices: list[str] = []
-    return b"".join(containers.without_metadata(sniff(data[:64]), Held(data), policy, notices)), notices
+    return b"".join(containers.without_metadata(sniff(data[:64]), BytesSource(data), policy, notices)), notices
 
 
 def shown(data: bytes) -> tuple[np.ndarray, int]:
@@ -68,7 +68,7 @@ def survives(data: bytes) -> bool:
         again, _ = reduced(result, policy)
         if again != result:
             return False
-    containers.uncarried(sniff(data[:64]), Held(data))
+    containers.unmapped_metadata(sniff(data[:64]), BytesSource(data))
     return True
 
 
@@ -76,7 +76,7 @@ def peak_bytes(data: bytes) -> int:
     """Memory that `reduced` takes beside the file and the result."""
     tracemalloc.start()
     try:
-        for _ in containers.without_metadata(sniff(data[:64]), Held(data), Metadata.STRIP, []):
+        for _ in containers.without_metadata(sniff(data[:64]), BytesSource(data), Metadata.STRIP, []):
             pass
         return tracemalloc.get_traced_memory()[1]
     finally:

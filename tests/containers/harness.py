@@ -67,7 +67,7 @@ def damaged(data: bytes, count: int = 200, seed: int = 7) -> Iterator[bytes]:
 
 def survives(format: str, data: bytes, check: Callable[[bytes], object] = lambda data: None) -> bool:
     """Reduce a file that may be broken; whether it could be. `check` is given the result."""
-    containers.uncarried(format, Memory(data))
+    containers.unmapped_metadata(format, Memory(data))
     try:
         result = reduced(format, data)
     except CompressorError as error:

@@ -91,19 +91,19 @@ def test_sound_goes_and_is_named() -> None:
     result, notices = reduced(edited((b"auxv", b"soun")), Metadata.STRIP)
 
     assert result.count(b"trak") == 1
-    assert notices == ["tracks that are neither pictures nor their alpha were removed: 1"]
+    assert notices == ["tracks other than images and their alpha were removed: 1"]
 
 
 @pytest.mark.parametrize(
     "changes, error, problem",
     [
-        ([(b"stco", b"zzzz")], UnsupportedError, "samples that are located so"),
-        ([(b"url \0\0\0\1", b"url \0\0\0\0")], UnsupportedError, "samples lie in another file"),
+        ([(b"stco", b"zzzz")], UnsupportedError, "samples without stsz"),
+        ([(b"url \0\0\0\1", b"url \0\0\0\0")], UnsupportedError, "samples in another file"),
         ([(b"mvhd", b"zzzz")], FormatError, "no movie header"),
-        ([(b"trak", b"zzzz")], FormatError, "no track of pictures"),
+        ([(b"trak", b"zzzz")], FormatError, "no image track"),
         ([(b"stsz" + bytes(11) + b"\3", b"stsz" + bytes(8) + b"\0\x10\0\0")], LimitError, "more than 65536 samples"),
         ([(b"stsz" + bytes(11) + b"\3", b"stsz" + bytes(11) + b"\2")], None, ""),
-        ([(b"stsc" + bytes(7) + b"\1\0\0\0\1", b"stsc" + bytes(7) + b"\1\0\0\0\0")], FormatError, "not in order"),
+        ([(b"stsc" + bytes(7) + b"\1\0\0\0\1", b"stsc" + bytes(7) + b"\1\0\0\0\0")], FormatError, "out of order"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_reduced_is_refused_with_the_reason(changes: Any, error: Any, problem: str) -> None:
@@ -116,7 +116,7 @@ def test_what_cannot_be_reduced_is_refused_with_the_reason(changes: Any, error: 
 
 def test_samples_outside_the_media_data_are_refused() -> None:
     at = FILM.index(b"stco") + 12
-    with pytest.raises(FormatError, match="data of a sample lie outside the mdat boxes"):
+    with pytest.raises(FormatError, match="data of a sample are outside the mdat boxes"):
         reduced(FILM[:at] + struct.pack(">I", 60) + FILM[at + 4 :], Metadata.STRIP)
 
 

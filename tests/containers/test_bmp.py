@@ -14,8 +14,8 @@ from tests.planted.bmp import info, palette, rows
 from tests.planted.profiles import wide_profile
 
 
-def file(header: bytes, colors: bytes = b"", pixels: bytes = b"", gap: bytes = b"", behind: bytes = b"") -> bytes:
-    return bmp.bmp(header, colors, gap, pixels, behind)
+def file(header: bytes, colors: bytes = b"", pixels: bytes = b"", gap: bytes = b"", after: bytes = b"") -> bytes:
+    return bmp.bmp(header, colors, gap, pixels, after)
 
 
 def test_what_is_needed_stays_byte_for_byte() -> None:
@@ -31,7 +31,7 @@ def test_resolution_and_reserved_fields_become_zero() -> None:
     data = bmp.bmp(header, b"", b"", rows(31, 24, 24), b"", b"note")
 
     assert reduced("bmp", data) == file(info(40, 31, 24, 24, pixel_bytes=96 * 24), pixels=rows(31, 24, 24))
-    assert containers.uncarried("bmp", Memory(data)) == ["reserved fields of the header"]
+    assert containers.unmapped_metadata("bmp", Memory(data)) == ["reserved fields of the header"]
 
 
 @pytest.mark.parametrize("width, bits", [(1, 24), (3, 8), (33, 1), (5, 4), (100_001, 24)])
@@ -91,7 +91,7 @@ def test_run_lengths_without_an_end_of_bitmap_get_one(bits: int) -> None:
 @pytest.mark.parametrize(
     "codes, problem",
     [
-        (b"\x05", "ends before the end of the bitmap"),
+        (b"\x05", "ends before the end-of-bitmap code"),
         (b"\0\2\1", "within a delta"),
         (b"\0\x20abc", "within a run"),
         (b"\0\2\0\0" * 5000, "more codes than pixels"),
@@ -102,7 +102,7 @@ def test_broken_run_lengths_are_refused(codes: Any, problem: str) -> None:
         reduced("bmp", file(info(40, 32, 24, 8, compression=1), palette(256), codes))
 
 
-def test_a_profile_moves_behind_the_pixels_and_ends_where_it_says() -> None:
+def test_a_profile_moves_after_the_pixels_and_ends_where_it_says() -> None:
     profile = wide_profile(b"test")
     for before in (True, False):
         data = bmp.v5("embedded", before).data
@@ -124,7 +124,7 @@ def test_a_colour_space_that_goes_is_named(kind: str, color: Any, strip: Any) ->
     for policy, expected in ((Metadata.COLOR, color), (Metadata.STRIP, strip)):
         notices: list[str] = []
         result = reduced("bmp", bmp.v5(kind).data, policy, notices)
-        assert len(notices) == len(expected) + 1  # and the bytes behind the image
+        assert len(notices) == len(expected) + 1  # and the bytes after the image
         assert all(part in notice for part, notice in zip(expected, notices, strict=False))
         (space,) = struct.unpack_from("<I", result, 14 + 56)
         assert space == (0 if (kind, policy) == ("calibrated", Metadata.COLOR) else bmp.SRGB)
@@ -185,14 +185,14 @@ def test_long_run_lengths_and_narrow_pictures_take_little_time() -> None:
 
 
 def test_large_pictures_are_not_held() -> None:
-    assert peak_bytes("bmp", file(info(40, 2000, 2000, 24), pixels=bytes(12_000_000), behind=bytes(1 << 20))) < 2 << 20
+    assert peak_bytes("bmp", file(info(40, 2000, 2000, 24), pixels=bytes(12_000_000), after=bytes(1 << 20))) < 2 << 20
 
 
-def test_run_lengths_behind_the_last_row_are_refused() -> None:
+def test_run_lengths_after_the_last_row_are_refused() -> None:
     """Some readers count an empty row as none, and draw what follows."""
     codes = b"\0\0" + b"\x20\x12\0\0" * 22 + b"\5\7\0\0"
     header = info(40, 32, 24, 8, compression=1, colors=256)
 
     assert reduced("bmp", file(header, palette(256), codes + b"\0\1"))[-2:] == b"\0\1"
-    with pytest.raises(UnsupportedError, match="behind the last row"):
+    with pytest.raises(UnsupportedError, match="after the last row"):
         reduced("bmp", file(header, palette(256), codes + b"\x20\x12\0\1"))

@@ -7,7 +7,7 @@ import pytest
 import pyvips
 
 from compressor import containers
-from compressor.containers import kept
+from compressor.containers import piece_table
 from compressor.errors import FormatError, LimitError
 from compressor.settings import Metadata
 from tests.containers.harness import Memory, frames, peak_bytes, reduced, seconds
@@ -37,7 +37,7 @@ def test_what_is_needed_stays_byte_for_byte() -> None:
     assert [frame[-2:] for frame in frames(data)] == [(50, 7), (60, 7)]
 
 
-def test_the_loop_count_is_found_behind_other_sub_blocks_and_stays_alone() -> None:
+def test_the_loop_count_is_found_after_other_sub_blocks_and_stays_alone() -> None:
     data = header() + application(b"NETSCAPE2.0", b"\x05\x02\1\2\3\4\x09\x01\x07\x00hidden\x00") + image(1) + b";"
 
     assert reduced("gif", data) == header() + LOOP + image(1) + b";"
@@ -60,12 +60,12 @@ def test_notices_and_names() -> None:
     assert notices == [
         f"the ICC profile (Wide gamut {gif.still().marks['ICC profile'].decode()}) was removed: colours will differ",
         "content credentials (C2PA) were removed",
-        "text that a plain text extension draws was removed",
-        "16 bytes behind the image were removed",
+        "the text of a plain text extension was removed",
+        "16 bytes after the image were removed",
     ]
-    assert containers.uncarried("gif", Memory(data)) == [
+    assert containers.unmapped_metadata("gif", Memory(data)) == [
         "content credentials (C2PA)", "application extension SOMETHING12", "extension 0xab", "plain text extension",
-        "16 bytes behind the image",
+        "16 bytes after the image",
     ]  # fmt: skip
 
 
@@ -77,11 +77,11 @@ def test_a_missing_trailer_or_terminator_is_put_back() -> None:
     assert frames(whole[:-2]) == frames(whole)
 
 
-def test_an_extension_that_is_cut_off_behind_the_last_image_is_removed() -> None:
+def test_an_extension_that_is_cut_off_after_the_last_image_is_removed() -> None:
     notices: list[str] = []
 
     assert reduced("gif", header() + image(1) + b"!\xfe\x30half", Metadata.STRIP, notices) == header() + image(1) + b";"
-    assert notices == ["7 bytes behind the image were removed"]
+    assert notices == ["7 bytes after the image were removed"]
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_an_extension_that_is_cut_off_behind_the_last_image_is_removed() -> None
     [
         (b"GIF89a" + bytes(6), "not the header"),
         (header()[:20], "global colour table"),
-        (header() + b";", "the file has none"),
-        (header(), "the file has none"),
+        (header() + b";", "the file has no image"),
+        (header(), "the file has no image"),
         (header() + image(1)[:-20], "the file ends within it"),
         (header() + image(1)[:8], "the file ends within it"),
         (header() + b"!\xfe\x30half", "the file ends within it"),
@@ -119,10 +119,10 @@ def test_small_sub_blocks_and_many_extensions_take_little_time() -> None:
 
 
 def test_more_separate_parts_than_are_held_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "PARTS_MAX", 1000)
+    monkeypatch.setattr(piece_table, "PIECES_MAX", 1000)
     descriptor = image(1)[:11]
 
-    with pytest.raises(LimitError, match="separate parts"):
+    with pytest.raises(LimitError, match="separate pieces"):
         reduced("gif", header() + (descriptor + b"\0!\xfe\0") * 1100 + b";")
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from compressor import containers
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
-from compressor.parsers.boxes import Held
+from compressor.parsers.boxes import BytesSource
 from compressor.settings import Metadata
 from tests.containers.box_support import POLICIES, mutants, peak_bytes, reduced, shown, shown_by_vips, survives
 from tests.planted import marks_in
@@ -80,10 +80,10 @@ def test_what_goes_and_shows_is_named() -> None:
     _, notices = reduced(FILES["avif-everywhere"].data, Metadata.STRIP)
 
     assert notices == [
-        "HDR metadata (mastering display, light levels and the like) were removed: brightness may differ",
+        "HDR metadata (mastering display, light levels or similar) was removed: brightness may differ",
         "the ICC profile (sRGB built-in) was removed: colours will differ",
         "content credentials (C2PA) were removed",
-        "104 bytes behind the image were removed",
+        "104 bytes after the image were removed",
     ]
 
 
@@ -95,7 +95,7 @@ def test_a_gain_map_is_kept_for_colour_and_named_where_it_goes() -> None:
     assert nothing == []
     assert b"tmap" in color and b"altr" in color
     assert b"tmap" not in stripped and b"altr" not in stripped
-    assert notices == ["the gain map was removed: bright parts will look different on HDR displays"]
+    assert notices == ["the gain map was removed: highlights will look different on HDR displays"]
 
 
 def test_primaries_by_nclx_stay_and_an_srgb_profile_goes_without_a_word() -> None:
@@ -118,7 +118,7 @@ def test_further_pictures_stay_and_pictures_that_nobody_shows_go() -> None:
 
     assert items[2].data in result
     assert items[3].data not in result
-    assert containers.uncarried("avif", Held(heif(items))) == ["further images"]
+    assert containers.unmapped_metadata("avif", BytesSource(heif(items))) == ["additional images"]
 
 
 def test_an_alternative_of_an_unknown_type_is_refused() -> None:
@@ -156,14 +156,14 @@ def test_an_extent_of_length_zero_goes_on_to_the_end() -> None:
 @pytest.mark.parametrize(
     "item, changes, problem",
     [
-        (Item(b"jpeg", CODED, PROPERTIES), {}, r"item 1 \(jpeg\): metadata can't be removed from pictures of this"),
+        (Item(b"jpeg", CODED, PROPERTIES), {}, r"item 1 \(jpeg\): can't remove metadata from images of this"),
         (Item(b"av01", CODED, [*PROPERTIES, (b"abcd", b"")]), {b"\4\1\2\x83\4": b"\4\1\2\x83\x84"},
-         "item 1: the property abcd is needed and not known"),
+         "item 1: the essential property abcd is unknown"),
         (PLAIN, {b"infe\2\0\0\0\0\1\0\0": b"infe\2\0\0\0\0\1\0\1"}, "it is protected"),
-        (PLAIN, {b"\x44\x40\0\1\0\1\0\0": b"\x44\x40\0\1\0\1\0\1"}, "it lies in another"),
+        (PLAIN, {b"\x44\x40\0\1\0\1\0\0": b"\x44\x40\0\1\0\1\0\1"}, "its data are in another"),
         (Item(b"av01", CODED, PROPERTIES, in_idat=True), {b"\x44\x40\0\1\0\1\0\1": b"\x44\x40\0\1\0\1\0\2"},
-         "it is constructed from other items"),
-        (PLAIN, {b"meta": b"mini"}, "a file with a box mini"),
+         "its data are constructed from other items"),
+        (PLAIN, {b"meta": b"mini"}, "a file with a mini box"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_reduced_is_refused_with_the_reason(item: Any, changes: Any, problem: str) -> None:
@@ -179,11 +179,11 @@ def test_what_cannot_be_reduced_is_refused_with_the_reason(item: Any, changes: A
 @pytest.mark.parametrize(
     "changes, problem",
     [
-        ({b"pitm\0\0\0\0\0\1": b"pitm\0\0\0\0\0\2"}, "there is no item 2"),
-        ({b"mdat": b"data"}, "lie outside the mdat boxes"),
-        ({b"pict": b"vide"}, "not one of pictures"),
-        ({b"\x01\x03\x01\x02\x83": b"\x01\x03\x01\x02\x89"}, "there is no property 9"),
-        ({b"iinf": b"zzzz"}, "there is no box iinf"),
+        ({b"pitm\0\0\0\0\0\1": b"pitm\0\0\0\0\0\2"}, "no item 2"),
+        ({b"mdat": b"data"}, "are outside the mdat boxes"),
+        ({b"pict": b"vide"}, "handler type is not pict"),
+        ({b"\x01\x03\x01\x02\x83": b"\x01\x03\x01\x02\x89"}, "no property 9"),
+        ({b"iinf": b"zzzz"}, "no iinf box"),
     ],
 )
 def test_what_is_broken_is_named(changes: Any, problem: str) -> None:
@@ -263,22 +263,22 @@ def test_hostile_units_are_refused() -> None:
 
 
 def test_names_of_what_a_new_file_would_lose() -> None:
-    found = {name: containers.uncarried("avif", Held(planted.data)) for name, planted in FILES.items()}
+    found = {name: containers.unmapped_metadata("avif", BytesSource(planted.data)) for name, planted in FILES.items()}
 
-    assert found["avif-gain-map"] == ["gain map", "names of items", "64 bytes between the images"]
+    assert found["avif-gain-map"] == ["gain map", "item names", "64 bytes between the images"]
     assert found["avif-grid"] == [
-        "names of items", "extra bytes in the property auxC", "128 bytes between the images"
+        "item names", "extra bytes in the property auxC", "128 bytes between the images"
     ]  # fmt: skip
-    assert found["avif-everywhere"][:3] == ["content credentials (C2PA)", "padding that is not empty", "box uuid"]
-    assert {"thumbnail", "brands", "name of the handler", "property udes"} <= set(found["avif-everywhere"])
+    assert found["avif-everywhere"][:3] == ["content credentials (C2PA)", "non-zero padding", "box uuid"]
+    assert {"thumbnail", "brands", "handler name", "property udes"} <= set(found["avif-everywhere"])
     assert all(found.values())
-    assert containers.uncarried("avif", Held(FILES["avif-everywhere"].data[:40])) == []
+    assert containers.unmapped_metadata("avif", BytesSource(FILES["avif-everywhere"].data[:40])) == []
 
 
 def test_messages_in_the_coded_picture_are_named() -> None:
     data = heif({1: Item(b"av01", CODED + obu(15, b"padding"), PROPERTIES)})
 
-    assert containers.uncarried("avif", Held(data)) == ["messages in the coded picture"]
+    assert containers.unmapped_metadata("avif", BytesSource(data)) == ["metadata messages in the coded image"]
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
@@ -288,4 +288,4 @@ def test_a_plain_file_has_nothing_that_a_new_file_would_lose(mode: str) -> None:
     exif[0x10E] = "a text"
     Image.new(mode, (64, 64)).save(out, "AVIF", exif=exif, xmp=b"<x:xmpmeta/>", icc_profile=profile(b""), speed=10)
 
-    assert containers.uncarried("avif", Held(out.getvalue())) == []
+    assert containers.unmapped_metadata("avif", BytesSource(out.getvalue())) == []

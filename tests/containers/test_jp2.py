@@ -10,7 +10,7 @@ from PIL import Image
 
 from compressor import containers
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.parsers.boxes import Held
+from compressor.parsers.boxes import BytesSource
 from compressor.settings import Metadata
 from tests.containers.box_support import POLICIES, mutants, peak_bytes, reduced, shown, survives
 from tests.planted import marks_in
@@ -48,7 +48,7 @@ def test_what_goes_and_shows_is_named() -> None:
     assert notices == [
         "the ICC profile (sRGB built-in) was removed: colours will differ",
         "content credentials (C2PA) were removed",
-        "32 bytes behind the image were removed",
+        "32 bytes after the image were removed",
     ]
 
 
@@ -88,9 +88,9 @@ def test_a_codestream_without_eoc_gets_one() -> None:
 @pytest.mark.parametrize(
     "data, problem",
     [
-        (jp2(codestream(), enumerated(16), before=box(b"ftbl")), "a file with a box ftbl"),
+        (jp2(codestream(), enumerated(16), before=box(b"ftbl")), "a file with a ftbl box"),
         (jp2(codestream(), enumerated(16), brands=b"mjp2" + bytes(4) + b"mjp2"), "not compatible with JP2"),
-        (jp2(codestream(), b"\2\0\0" + bytes(16) + b"Lab " + bytes(200)), "colours of type Lab mean nothing"),
+        (jp2(codestream(), b"\2\0\0" + bytes(16) + b"Lab " + bytes(200)), "Lab colours are undefined"),
     ],
 )
 def test_what_cannot_be_reduced_is_refused_with_the_reason(data: Any, problem: str) -> None:
@@ -101,10 +101,10 @@ def test_what_cannot_be_reduced_is_refused_with_the_reason(data: Any, problem: s
 @pytest.mark.parametrize(
     "data, problem",
     [
-        (PLAIN.replace(b"jp2h", b"zzzz"), "jp2h: there is no complete box"),
-        (PLAIN[:-20], "jp2c: there is no complete box"),
+        (PLAIN.replace(b"jp2h", b"zzzz"), "jp2h: no complete box"),
+        (PLAIN[:-20], "jp2c: no complete box"),
         (codestream()[:-20], "a tile-part of .* bytes ends outside"),
-        (codestream().replace(SOT, b"\xff\x64", 1), "no marker segment of a header"),
+        (codestream().replace(SOT, b"\xff\x64", 1), "not a marker segment of a header"),
         (PLAIN.replace(b"colr", b"zzzz"), "no colour specification"),
         (codestream()[:2] + codestream()[4:], "signature|SIZ"),
     ],
@@ -137,16 +137,16 @@ def test_broken_files_give_an_error_or_a_result(planted: Any) -> None:
 
 
 def test_names_of_what_a_new_file_would_lose() -> None:
-    assert containers.uncarried("jp2", Held(FILES["jp2-everywhere"].data)) == [
-        "what the header has besides size, colours and resolution", "box xml", "XMP", "Exif",
-        "content credentials (C2PA)", "box uinf", "box jp2i", "box rreq", "box free", "further comments",
-        "marker segment FF6F", "16 bytes behind the image", "box asoc",
+    assert containers.unmapped_metadata("jp2", BytesSource(FILES["jp2-everywhere"].data)) == [
+        "other fields of the JP2 header", "box xml", "XMP", "Exif",
+        "content credentials (C2PA)", "box uinf", "box jp2i", "box rreq", "box free", "additional comments",
+        "marker segment FF6F", "16 bytes after the image", "box asoc",
     ]  # fmt: skip
-    assert containers.uncarried("jp2", Held(FILES["j2k-bare"].data)) == [
-        "further comments",
-        "16 bytes behind the image",
+    assert containers.unmapped_metadata("jp2", BytesSource(FILES["j2k-bare"].data)) == [
+        "additional comments",
+        "16 bytes after the image",
     ]
-    assert containers.uncarried("jp2", Held(codestream())) == []
+    assert containers.unmapped_metadata("jp2", BytesSource(codestream())) == []
 
 
 @pytest.mark.parametrize("bare", [True, False])
@@ -154,4 +154,4 @@ def test_a_plain_file_has_nothing_that_a_new_file_would_lose(bare: bool) -> None
     out = io.BytesIO()
     Image.linear_gradient("L").save(out, "JPEG2000", no_jp2=bare)
 
-    assert containers.uncarried("jp2", Held(out.getvalue())) == []
+    assert containers.unmapped_metadata("jp2", BytesSource(out.getvalue())) == []

@@ -8,7 +8,7 @@ import pytest
 from compressor import containers
 from compressor.containers import jxl_codestream
 from compressor.errors import FormatError, UnsupportedError
-from compressor.parsers.boxes import Held, Pieces
+from compressor.parsers.boxes import BytesSource, Extents
 from compressor.settings import Metadata
 from tests.containers.box_support import POLICIES, mutants, reduced, survives
 from tests.planted import marks_in
@@ -72,13 +72,13 @@ def test_a_file_is_left_with_its_level_and_a_codestream_in_one_box() -> None:
 def test_what_goes_is_named() -> None:
     assert reduced(FILES["jxl-everywhere"].data, Metadata.STRIP)[1] == [
         "content credentials (C2PA) were removed",
-        "the JPEG that the file was made of can't be restored any more",
-        "32 bytes behind the image were removed",
+        "the original JPEG can no longer be reconstructed from the file",
+        "32 bytes after the image were removed",
     ]
-    assert reduced(FILES["jxl-bare"].data, Metadata.STRIP)[1] == ["16 bytes behind the image were removed"]
-    assert containers.uncarried("jxl", Held(FILES["jxl-everywhere"].data)) == [
-        "Exif", "XMP", "content credentials (C2PA)", "what the JPEG it was made of needs to be restored", "box zzzz",
-        "box uuid", "16 bytes behind the image",
+    assert reduced(FILES["jxl-bare"].data, Metadata.STRIP)[1] == ["16 bytes after the image were removed"]
+    assert containers.unmapped_metadata("jxl", BytesSource(FILES["jxl-everywhere"].data)) == [
+        "Exif", "XMP", "content credentials (C2PA)", "reconstruction data of the original JPEG", "box zzzz",
+        "box uuid", "16 bytes after the image",
     ]  # fmt: skip
 
 
@@ -91,16 +91,16 @@ def test_frames_are_followed_to_the_last_one() -> None:
     image((1, 1), (0, 1)).aligned()((0, 2), (5, 10)).aligned()((0, 40))
     data = image.data()
 
-    assert jxl_codestream.end(Pieces(Held(data + b"more"), [(0, len(data) + 4)])) == len(data)
+    assert jxl_codestream.end(Extents(BytesSource(data + b"more"), [(0, len(data) + 4)])) == len(data)
 
 
 @pytest.mark.parametrize(
     "data, problem",
     [
         (header((1, 2), (0, 1), (0, 2), (0, 1), (0, 2), (0, 2), (1, 2), (4, 4)).data(), "an extra channel has a name"),
-        (header((0, 2), (1, 1), (0, 1), (1, 1)).data(), "there is an ICC profile in the codestream"),
-        (header((0, 2), (1, 1), (1, 1), (1, 2), (3, 4)).data(), "there are extensions in the codestream"),
-        (signed()((1, 1), (1, 1)).aligned()((1, 1), (1, 1)).data(), "its sections are in an order of their own"),
+        (header((0, 2), (1, 1), (0, 1), (1, 1)).data(), "the codestream has an ICC profile"),
+        (header((0, 2), (1, 1), (1, 1), (1, 2), (3, 4)).data(), "the codestream has extensions"),
+        (signed()((1, 1), (1, 1)).aligned()((1, 1), (1, 1)).data(), "a frame has permuted sections"),
     ],
 )
 @pytest.mark.parametrize("boxed", [True, False])
@@ -114,11 +114,11 @@ def test_what_cannot_be_taken_out_of_a_codestream_is_refused(data: Any, problem:
 @pytest.mark.parametrize(
     "data, problem",
     [
-        (LOSSLESS[:-1], "ends early"),
-        (jxl(box(b"jxlc", LOSSLESS[:20])), "ends early"),
-        (jxl(box(b"jxlc", LOSSLESS), box(b"jxlc", LOSSLESS)), "complete and in order"),
-        (jxl(box(b"jxlp", struct.pack(">I", 0), LOSSLESS)), "complete and in order"),
-        (jxl(box(b"xml ")), "complete and in order"),
+        (LOSSLESS[:-1], "truncated"),
+        (jxl(box(b"jxlc", LOSSLESS[:20])), "truncated"),
+        (jxl(box(b"jxlc", LOSSLESS), box(b"jxlc", LOSSLESS)), "incomplete or out of order"),
+        (jxl(box(b"jxlp", struct.pack(">I", 0), LOSSLESS)), "incomplete or out of order"),
+        (jxl(box(b"xml ")), "incomplete or out of order"),
         (jxl(box(b"jxlc", b"\xff\x0b" + LOSSLESS)), "does not begin with its signature"),
         (jxl()[:20], "does not begin with a signature and a file type"),
     ],

@@ -56,8 +56,8 @@ def test_a_reduced_file_reduced_again_is_the_same_and_needs_no_notice(planted: P
 
     assert reduced(planted.format, result, policy, notices) == result
     assert notices == []
-    assert containers.uncarried(planted.format, Memory(result)) == (
-        ["further pictures"] if planted.name == "pnm-several" else []
+    assert containers.unmapped_metadata(planted.format, Memory(result)) == (
+        ["additional images"] if planted.name == "pnm-several" else []
     )
 
 

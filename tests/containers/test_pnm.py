@@ -11,7 +11,7 @@ from tests.planted import pnm
 
 def test_headers_are_written_in_the_plainest_form() -> None:
     assert reduced("pnm", b"P5 #one\n#two\r\t2 #x\n1\n# three\n 255\nab") == b"P5\n2 1\n255\nab"
-    assert reduced("pnm", b"P4# right behind\n9 1 ab") == b"P4\n9 1\nab"
+    assert reduced("pnm", b"P4# right after\n9 1 ab") == b"P4\n9 1\nab"
     assert reduced("pnm", b"P6\n001 1 65535 abcdef") == b"P6\n1 1\n65535\nabcdef"
 
 
@@ -21,11 +21,11 @@ def test_plain_rasters_are_written_in_the_plainest_form() -> None:
     assert reduced("pnm", b"P3 1 1 255 1 2 3") == b"P3\n1 1\n255\n1 2 3\n"
 
 
-def test_whitespace_behind_the_pictures_needs_no_notice_and_other_bytes_do() -> None:
-    for behind, expected in ((b"\n", []), (b" \r\n", []), (b"\nx", ["2 bytes behind the image were removed"])):
+def test_whitespace_after_the_pictures_needs_no_notice_and_other_bytes_do() -> None:
+    for after, expected in ((b"\n", []), (b" \r\n", []), (b"\nx", ["2 bytes after the image were removed"])):
         for data in (b"P5 2 1 255\nab", b"P2 2 1 255\n7 9"):
             notices: list[str] = []
-            reduced("pnm", data + behind, Metadata.STRIP, notices)
+            reduced("pnm", data + after, Metadata.STRIP, notices)
             assert notices == expected
 
 
@@ -34,14 +34,14 @@ def test_further_pictures_stay_reduced() -> None:
     data = first + second.replace(b"P6", b"P6 # hidden") + first
 
     assert reduced("pnm", data) == first + second + first
-    assert containers.uncarried("pnm", Memory(data)) == ["further pictures"]
+    assert containers.unmapped_metadata("pnm", Memory(data)) == ["additional images"]
 
 
 def test_what_looks_like_a_further_picture_but_is_cut_off_is_removed_and_counted() -> None:
     notices: list[str] = []
 
     assert reduced("pnm", b"P5 2 1 255\nabP5 9 9 255\ncut", Metadata.STRIP, notices) == b"P5\n2 1\n255\nab"
-    assert notices == ["14 bytes behind the image were removed"]
+    assert notices == ["14 bytes after the image were removed"]
 
 
 @pytest.mark.parametrize("kind", [1, 2, 3])
@@ -55,14 +55,14 @@ def test_rasters_longer_than_the_buffer_are_the_same_with_comments_at_any_place(
         comment = b" #" + b"x# 9" * spread + b"\n"
         data = header + comment.join(b" ".join(numbers[at : at + 5000]) for at in range(0, samples, 5000))
         assert reduced("pnm", data) == expected
-        assert containers.uncarried("pnm", Memory(data)) == ["comments"]
+        assert containers.unmapped_metadata("pnm", Memory(data)) == ["comments"]
     assert frames(expected) == frames(header + b" ".join(numbers))
     assert max(map(len, expected.split(b"\n"))) <= 70
 
 
 @pytest.mark.parametrize("data", [b"P5 2#\n1 255\nab", b"P5 2 1 255#\nab", b"P2 2 1 255\n1#\n2"])
-def test_a_comment_right_behind_a_number_is_refused(data: bytes) -> None:
-    with pytest.raises(UnsupportedError, match="comment right behind"):
+def test_a_comment_right_after_a_number_is_refused(data: bytes) -> None:
+    with pytest.raises(UnsupportedError, match="comment right after"):
         reduced("pnm", data)
 
 
@@ -104,7 +104,10 @@ def test_long_comments_and_numbers_take_little_time() -> None:
 
 
 def test_names() -> None:
-    assert containers.uncarried("pnm", Memory(pnm.raw_file(6).data)) == ["comments", "16 bytes behind the image"]
+    assert containers.unmapped_metadata("pnm", Memory(pnm.raw_file(6).data)) == [
+        "comments",
+        "16 bytes after the image",
+    ]
 
 
 def test_large_pictures_and_comments_are_not_held() -> None:

@@ -58,7 +58,7 @@ def test_chunks_that_no_flag_announces_are_named_and_go() -> None:
     image = image_chunks(picture(False, True))
     data = riff(vp8x(0), chunk(b"ICCP", b"x" * 200), image, chunk(b"EXIF", orientation_exif(6)), chunk(b"a\nb ", b""))
 
-    assert containers.uncarried("webp", Memory(data)) == ["chunk ICCP", "chunk EXIF", "chunk 610a6220"]
+    assert containers.unmapped_metadata("webp", Memory(data)) == ["chunk ICCP", "chunk EXIF", "chunk 610a6220"]
     assert reduced("webp", data) == riff(vp8x(0), image)
 
 
@@ -90,17 +90,21 @@ def test_notices_name_what_went() -> None:
     notices: list[str] = []
     reduced("webp", webp.still("notices", alpha=False, lossless=True, orientation=1).data, Metadata.COLOR, notices)
 
-    assert notices == ["content credentials (C2PA) were removed", "16 bytes behind the image were removed"]
+    assert notices == ["content credentials (C2PA) were removed", "16 bytes after the image were removed"]
 
 
 def test_what_is_lost_in_a_new_file_is_named() -> None:
     data = webp.still("names", alpha=False, lossless=True, orientation=1).data
     frames_too = webp.animated().data
 
-    assert containers.uncarried("webp", Memory(data)) == [
-        "chunk ABCD", "chunk EXIF", "content credentials (C2PA)", "16 bytes behind the image",
+    assert containers.unmapped_metadata("webp", Memory(data)) == [
+        "chunk ABCD", "chunk EXIF", "content credentials (C2PA)", "16 bytes after the image",
     ]  # fmt: skip
-    assert containers.uncarried("webp", Memory(frames_too)) == ["chunk ABCD", "chunk EFGH", "16 bytes behind the image"]
+    assert containers.unmapped_metadata("webp", Memory(frames_too)) == [
+        "chunk ABCD",
+        "chunk EFGH",
+        "16 bytes after the image",
+    ]
 
 
 @pytest.mark.parametrize(

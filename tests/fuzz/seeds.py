@@ -67,7 +67,7 @@ def jpegs() -> tuple[bytes, ...]:
 
 
 def png(color: int, depth: int, interlaced: bool, before: tuple = (), after: tuple = (), **options: int) -> bytes:
-    """17 x 11 pixels behind every filter type."""
+    """17 x 11 pixels after every filter type."""
     width, height = 17, 11
     bits = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color] * depth
     rows = pngfilter.random_rows(color + depth, height, (width * bits + 7) // 8)

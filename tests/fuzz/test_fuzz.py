@@ -43,7 +43,7 @@ def test_ten_thousand_mutants_end_in_an_error_or_in_a_right_result(
         assert summary["slowest_seconds"] < SECONDS_MAX
         assert summary["peak_over_idle_bytes"] < MEMORY_BYTES
         fine = {way: count for way, count in summary["counts"].items() if way.endswith(("fine", "compared"))}
-        # Damage of all degrees: some files must come through, or nothing behind the headers has been tried.
+        # Damage of all degrees: some files must come through, or nothing after the headers has been tried.
         assert fine["exact compared"] > COUNT / 12 and fine["inspect fine"] > COUNT / 20, fine
 
 

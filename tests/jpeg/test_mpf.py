@@ -131,4 +131,4 @@ def test_an_index_of_no_further_picture_is_no_reason_to_refuse_a_file(
     assert result.data.endswith(b"behind") == (policy == "keep")
     assert pipeline.compress(result.data, metadata=policy, min_saving=min_saving).data == result.data
     if policy == "color":
-        assert result.report.notices == ("6 bytes behind the image were removed",)
+        assert result.report.notices == ("6 bytes after the image were removed",)

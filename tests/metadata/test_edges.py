@@ -59,7 +59,7 @@ def test_strip_cures_a_file_with_more_metadata_than_are_held(name: Any, settings
 
 def test_metadata_that_are_passed_over_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(markers, "PASSED_SEGMENTS_MAX", 4000)
-    monkeypatch.setattr(png_policy, "PASSED_CHUNKS_MAX", 4000)
+    monkeypatch.setattr(png_policy, "SKIPPED_CHUNKS_MAX", 4000)
     for name in ("5,000 segments", "200,000 empty chunks in a PNG"):
         with pytest.raises(LimitError, match="of metadata"):
             pipeline.compress(MANY[name], metadata="strip")

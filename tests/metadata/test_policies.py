@@ -24,6 +24,7 @@ from compressor.batch.job import Job
 from compressor.calls.codec import pipeline_codec
 from compressor.client import Client
 from compressor.errors import CompressorError, UnsupportedError
+from compressor.humanize import human_format
 from compressor.ledger.ledger import Ledger
 from compressor.metadata import orientation
 from compressor.raster import reader
@@ -229,7 +230,7 @@ def table() -> str:
     lines = ["| format | what | keep | color | strip |", "|---|---|---|---|---|"]
     for (format, left_by), places in groups.items():
         shown = " | ".join("kept" if cell else "–" for cell in left_by)
-        lines.append(f"| {reader.title(format)} | {', '.join(places)} | {shown} |")
+        lines.append(f"| {human_format(format)} | {', '.join(places)} | {shown} |")
     return "\n".join(lines) + "\n"
 
 

@@ -92,7 +92,7 @@ def heif(
 ) -> bytes:
     """A file: ftyp, meta, `before`, mdat, `after`.
 
-    gap         bytes that no item has, before and behind the data of each
+    gap         bytes that no item has, before and after the data of each
     in_meta     boxes at the end of meta
     version     of iloc
     in_pieces   whether each item's data are in two extents, the second one first, with base offsets
@@ -168,7 +168,7 @@ def everywhere() -> Planted:
     messages = obu(5, b"\4\xb5" + marks("OBU of ITU-T T.35") + b"\x80") + obu(15, marks("OBU of padding") + b"\x80")
     configuration = properties[2][1] + obu(5, b"\4\xb5" + marks("OBU in av1C") + b"\x80")
     thumbnail, small = picture((16, 16))
-    colors = profile(marks("ICC profile")) + marks("behind the ICC profile")
+    colors = profile(marks("ICC profile")) + marks("after the ICC profile")
     items = {
         1: Item(b"av01", coded[:2] + messages + coded[2:], [
             *properties[:2], (b"av1C", configuration), (b"colr", b"prof" + colors),
@@ -199,7 +199,7 @@ def everywhere() -> Planted:
     before = box(b"free", marks("free")) + box(b"uuid", bytes(16), marks("uuid")) + box(b"udta", marks("udta"))
     before += box(b"uuid", C2PA, bytes(4), b"manifest\0", marks("C2PA"))
     after = box(b"skip", marks("skip")) + box(b"mpvd", marks("film in a box"))
-    after += box(b"ftyp", b"isom" + bytes(4)) + box(b"moov", marks("film behind the file")) + marks("behind the end")
+    after += box(b"ftyp", b"isom" + bytes(4)) + box(b"moov", marks("film after the file")) + marks("after the end")
     data = heif(
         items, references, brands, before, after, in_meta, marks("name of the handler"), gap=marks("gaps in mdat")
     )

@@ -68,8 +68,8 @@ def everywhere() -> Planted:
         segment(0xFF64, b"\0\1" + marks("comment in the main header")) + segment(0xFF6F, marks("unknown segment")),
         segment(0xFF64, b"\0\0" + marks("comment in tile-parts")),
     )
-    coded += marks("behind EOC")
-    colors = b"\2\0\0" + profile(marks("ICC profile")) + marks("behind the ICC profile")
+    coded += marks("after EOC")
+    colors = b"\2\0\0" + profile(marks("ICC profile")) + marks("after the ICC profile")
     resolution = box(b"res ", box(b"resc", struct.pack(">HHHHBB", 300, 1, 300, 1, 2, 2), marks("slack in resc")))
     in_header = resolution + box(b"lbl ", marks("label")) + box(b"colr", b"\4\0\0" + marks("colr of a vendor"))
     before = (
@@ -84,7 +84,7 @@ def everywhere() -> Planted:
     )
     data = jp2(
         coded, colors, brands=b"jpx " + bytes(4) + b"jpx jp2 " + marks("brands"),
-        in_header=in_header, before=before, after=box(b"asoc", marks("asoc")) + marks("behind the end"),
+        in_header=in_header, before=before, after=box(b"asoc", marks("asoc")) + marks("after the end"),
     )  # fmt: skip
     return Planted("jp2-everywhere", "jp2", data, marks, frozenset({"ICC profile"}))
 
@@ -94,7 +94,7 @@ def bare() -> Planted:
     coded = with_segments(
         codestream(), segment(0xFF64, b"\0\1" + marks("comment")), segment(0xFF64, b"\0\1" + marks("comment of a tile"))
     )
-    return Planted("j2k-bare", "jp2", coded + marks("behind EOC"), marks)
+    return Planted("j2k-bare", "jp2", coded + marks("after EOC"), marks)
 
 
 def to_the_end() -> Planted:

@@ -29,7 +29,7 @@ def frame_data(number):
 
 
 def apng(before, after=()):
-    """Put chunks in front of the first IDAT of a PNG and behind the last."""
+    """Put chunks in front of the first IDAT of a PNG and after the last."""
     data = encoded(PIXELS, "PNG", compress_level=0)
     at = data.index(b"IDAT") - 4
     made = [b"".join(chunk(*one) for one in chunks) for chunks in (before, after)]
@@ -40,7 +40,7 @@ STILL = {
     "shown once": apng([control(1, 1), frame()]),
     "shown for ever": apng([control(), frame()]),
     "fcTL first": apng([frame(), control()]),
-    "acTL behind the image": apng([], [control(2), frame(0), frame_data(1)]),
+    "acTL after the image": apng([], [control(2), frame(0), frame_data(1)]),
 }
 ANIMATED = {
     "two frames": apng([control(2), frame()], [frame(1), frame_data(2)]),
@@ -88,6 +88,6 @@ def test_frames_that_are_not_announced_are_named(settings: Any) -> None:
     source = apng([control(1), frame()], [frame(1), frame_data(2), frame_data(3), frame(4), frame_data(5)])
     result = pipeline.compress(source, **settings)
 
-    assert "2 further frames, which no acTL announces, were dropped" in result.report.notices
+    assert "2 additional frames, without an acTL, were dropped" in result.report.notices
     if not settings:
         np.testing.assert_array_equal(shown(result.data)[:, :, :3], PIXELS)

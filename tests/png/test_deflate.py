@@ -8,7 +8,7 @@ import pytest
 
 from compressor.kernels.png.deflate import WORK_WORDS, last_block
 from compressor.png import deflate
-from compressor.png.deflate import Piecewise, continued, deflater
+from compressor.png.deflate import Piecewise, deflater, make_continuable
 from compressor.settings import Effort
 from tests.reference import deflate as reference
 
@@ -65,16 +65,16 @@ def test_scratch_that_is_too_small_is_refused() -> None:
 
 @pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("level", [0, 1, 6, 9])
-def test_streams_go_on_behind_each_other(name: Any, level: int) -> None:
+def test_streams_go_on_after_each_other(name: Any, level: int) -> None:
     first = bytearray(raw(DATA[name], level))
-    continued(first)
+    make_continuable(first)
 
     assert zlib.decompress(bytes(first) + raw(DATA["words"]), -15) == DATA[name] + DATA["words"]
 
 
 def test_what_is_no_stream_is_not_continued() -> None:
     with pytest.raises(RuntimeError, match="defect"):
-        continued(bytearray(b"\xff\xff"))
+        make_continuable(bytearray(b"\xff\xff"))
 
 
 @pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 2000, 5003])

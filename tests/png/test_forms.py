@@ -191,9 +191,9 @@ def test_a_chunk_is_carried_exactly_or_forbids_the_form(
         assert form(header) == expected
     chunk = next(chunk for chunk in header.chunks if chunk.type == kind)
     if kind == b"bKGD" and header.color_type == PALETTE:
-        behind = struct.unpack(">3H", content)
+        after = struct.unpack(">3H", content)
         index = chunk.data[0]
-        assert tuple(header.palette[3 * index : 3 * index + 3]) == behind
+        assert tuple(header.palette[3 * index : 3 * index + 3]) == after
     else:
         assert chunk.data == left
 
@@ -207,7 +207,7 @@ def test_the_histogram_of_a_palette_keeps_it_as_it_is() -> None:
     assert [(chunk.type, chunk.data) for chunk in header.chunks] == chunks
 
 
-def test_an_unsafe_chunk_behind_the_image_forbids_other_forms_too() -> None:
+def test_an_unsafe_chunk_after_the_image_forbids_other_forms_too() -> None:
     header, _ = reduced(png(COLORS[DIGITS], RGB, 8, after=[(b"unSF", b"?")]))
 
     assert form(header) == (RGB, 8)

@@ -111,7 +111,7 @@ def test_sides_that_can_not_be_are_errors(width: Any, height: int, sides: str) -
         read_header(ByteStream([reference.png(width, height, 8, 2, b"")]))
 
 
-def test_a_bomb_behind_the_image_data_is_not_inflated() -> None:
+def test_a_bomb_after_the_image_data_is_not_inflated() -> None:
     image = zlib.compress(bytes(14 + (1 << 26)))
     with pytest.raises(FormatError, match="more image data"):
         decode(reference.png(2, 2, 8, 2, image))

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from compressor.errors import LimitError
-from compressor.icc import color_space, name
+from compressor.icc import color_space, profile_name
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.png.chunks import Chunk
 from compressor.png.header import new_header
@@ -99,7 +99,7 @@ def test_a_profile_for_other_colours_is_not_put_into_a_png() -> None:
     chunks, notices = metadata_chunks(Attachments(icc=PROFILE), grey=True)
 
     assert chunks == []
-    assert notices == ["the ICC profile is for RGB and does not fit the PNG: not carried over"]
+    assert notices == ["the ICC profile is for RGB pixels and does not match the PNG: not carried over"]
 
 
 @pytest.mark.parametrize("value", range(1, 9))
@@ -158,15 +158,15 @@ PROFILE_CHUNK = (b"iCCP", b"P3\0\0" + zlib.compress(PROFILE))
 def test_the_colour_space_that_counts_is_named_under_every_policy(chunks: Any, named: str, policy: Any) -> None:
     found = reading(*chunks).reduced(policy).notices
 
-    shifts = [notice for notice in found if notice.startswith("the colour space")]
-    assert shifts == ([f"the colour space ({named}) is not carried over: colours will differ"] if named else [])
+    color_notices = [notice for notice in found if notice.startswith("the colour space")]
+    assert color_notices == ([f"the colour space ({named}) is not carried over: colours will differ"] if named else [])
 
 
 def test_code_points_become_a_profile_which_counts_before_another() -> None:
     display_p3 = (b"cICP", b"\x0c\x0d\0\1")
     for chunks in ([display_p3], [display_p3, GAMMA], [display_p3, PROFILE_CHUNK]):
         found = reading(*chunks)
-        assert (name(found.icc), color_space(found.icc), found.notices) == ("Display P3", "RGB", ())
+        assert (profile_name(found.icc), color_space(found.icc), found.notices) == ("Display P3", "RGB", ())
     assert reading((b"cICP", b"\1\x0d\0\1"), PROFILE_CHUNK).icc is None
     assert reading((b"cICP", b"\x09\x10\0\1"), PROFILE_CHUNK).icc == PROFILE  # for those who can't show PQ
 

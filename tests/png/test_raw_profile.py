@@ -11,7 +11,7 @@ import compressor
 from compressor.metadata import orientation_exif
 from compressor.png.chunks import Chunk
 from compressor.png.raw_profile import exif_of
-from tests.png.test_metadata_behind import orientation_shown, png
+from tests.png.test_trailing_metadata import orientation_shown, png
 
 SECRET = b"Jane Doe"
 
@@ -26,15 +26,15 @@ def raw_profile(exif: bytes, keyword: bytes = b"Raw profile type exif", compress
 TURNED = b"Exif\0\0" + orientation_exif(6) + SECRET
 
 
-@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("min_saving", [0, 0.99])
 @pytest.mark.parametrize("policy", ["color", "strip"])
 @pytest.mark.parametrize("format", ["keep", "jpeg", "webp", "avif"])
 def test_the_orientation_of_exif_in_text_stays_and_all_else_in_it_goes(
-    format: str, policy: str, min_saving: float, behind: bool
+    format: str, policy: str, min_saving: float, after: bool
 ) -> None:
     chunks = (raw_profile(TURNED),)
-    source = png(behind=chunks) if behind else png(before=chunks)
+    source = png(after=chunks) if after else png(before=chunks)
     assert orientation_shown(source) == 6
     asked = {"format": format, "metadata": policy, "min_saving": min_saving}
     result = compressor.compress(source, **asked)

@@ -17,7 +17,7 @@ def opened(data: bytes) -> raster.Raster:
     return raster.open(io.BytesIO(data))
 
 
-def test_all_comments_of_a_gif_are_found_also_behind_its_image() -> None:
+def test_all_comments_of_a_gif_are_found_also_after_its_image() -> None:
     data = gif.header() + b"!\xfe" + gif.blocks(b"caf\xe9") + b"!\xfe\0" + gif.image(1)
     data += b"!\xfe" + gif.blocks("für dich ".encode() * 100) + b";"
 
@@ -51,7 +51,7 @@ def test_more_comments_than_are_kept_are_named() -> None:
     found = opened(data).metadata
 
     assert len(found.comments) == 1000
-    assert found.notices == ("metadata of more than 16 MiB or 1000 comments were dropped",)
+    assert found.notices == ("metadata above 16 MiB or 1000 comments was dropped",)
 
 
 @pytest.mark.parametrize("before", [False, True])

@@ -146,9 +146,9 @@ def test_sixteen_bits_are_rounded_and_named_as_those_of_a_file_are() -> None:
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_samples_of_unknown_range_are_refused(mode: str) -> None:
-    with pytest.raises(UnsupportedError, match=f"pixels of type {mode}"):
+    with pytest.raises(UnsupportedError, match=f"pixels of Pillow's mode {mode}"):
         compressor.compress(Image.fromarray(PIXELS).convert(mode), format="png")
-    with pytest.raises(UnsupportedError, match=f"pixels of type {mode}"):
+    with pytest.raises(UnsupportedError, match=f"pixels of Pillow's mode {mode}"):
         compressor.compress(saved("TIFF", Image.fromarray(PIXELS).convert(mode)), format="png")
 
 
@@ -179,7 +179,7 @@ def test_cmyk_is_converted_as_that_of_a_file_is() -> None:
 def test_further_frames_are_named() -> None:
     image = saved("GIF", save_all=True, append_images=[Image.fromarray(255 - PIXELS)])
 
-    assert result_of(image, format="png")[1] == ("only the current frame of several was taken",)
+    assert result_of(image, format="png")[1] == ("only the current frame of several was used",)
 
 
 def test_a_picture_whose_file_is_cut_off_is_a_format_error() -> None:

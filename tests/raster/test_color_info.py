@@ -14,7 +14,7 @@ from compressor.errors import UnsupportedError
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.parsers import av1
 from compressor.parsers import heif as boxes_heif
-from compressor.parsers.boxes import Held, Pieces
+from compressor.parsers.boxes import BytesSource, Extents
 from compressor.settings import Metadata
 from tests.containers.box_support import shown_by_vips
 from tests.planted.avif_film import film
@@ -45,7 +45,7 @@ def test_code_points_become_a_profile_in_every_format(format: str) -> None:
     data = out.getvalue().replace(b"nclx\0\1\0\x0d", b"nclx\0\x0c\0\x0d")
     result = compressor.compress(data, format=format, quality=50)
 
-    assert icc.name(Image.open(io.BytesIO(result.data)).info["icc_profile"]) == "Display P3"
+    assert icc.profile_name(Image.open(io.BytesIO(result.data)).info["icc_profile"]) == "Display P3"
     assert result.report.notices == ()
 
 
@@ -58,9 +58,7 @@ def test_srgb_needs_no_profile(primaries: int, transfer: int) -> None:
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 def test_hdr_is_named(transfer: int, name: str, format: str) -> None:
     data = avif(nclx(9, transfer))
-    notice = (
-        f"the samples are meant as BT.2020 with {name}, which is not carried over: colours and brightness will differ"
-    )
+    notice = f"the colour space (BT.2020 with {name}) is not carried over: colours and brightness will differ"
 
     assert opened(data).notices == [notice]
     assert notice in compressor.compress(data, format=format).report.notices
@@ -80,16 +78,16 @@ def test_colours_that_only_the_coded_picture_says_are_found() -> None:
     coded = int(bits.replace(written, changed, 1), 2).to_bytes(len(CODED), "big")
 
     assert opened(avif()).metadata.icc is None
-    assert icc.name(opened(avif(coded=coded)).metadata.icc) == "Display P3"
+    assert icc.profile_name(opened(avif(coded=coded)).metadata.icc) == "Display P3"
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(avif(coded=coded)))),
                                   np.asarray(Image.open(io.BytesIO(avif()))))  # fmt: skip
 
 
 def test_colours_are_found_in_the_longer_headers_of_films() -> None:
     data = film("RGB")
-    found = boxes_heif.read(Held(data))
+    found = boxes_heif.read(BytesSource(data))
 
-    assert av1.code_points(Pieces(Held(data), found.items[found.primary].parts)) == (1, 13)
+    assert av1.code_points(Extents(BytesSource(data), found.items[found.primary].extents)) == (1, 13)
 
 
 def test_the_primaries_of_grey_do_not_matter_and_its_curve_does() -> None:
@@ -102,7 +100,7 @@ def test_the_primaries_of_grey_do_not_matter_and_its_curve_does() -> None:
     assert icc.color_space(opened(grey(nclx(12, 4))).metadata.icc) == "GRAY"
 
 
-def test_ten_bits_are_found_behind_a_large_profile() -> None:
+def test_ten_bits_are_found_after_a_large_profile() -> None:
     """The profile is longer than what was once searched for the decoder's configuration."""
     large, (ispe, pixi, (_, shallow)) = (b"colr", b"prof" + SRGB + bytes(100_000)), PROPERTIES
     deep = (b"av1C", shallow[:2] + bytes([shallow[2] | 0x40]) + shallow[3:])
@@ -117,7 +115,7 @@ def test_ten_bits_are_found_behind_a_large_profile() -> None:
 def test_a_clean_aperture_is_named() -> None:
     clap = (b"clap", struct.pack(">8I", 32, 1, 32, 1, 0, 1, 0, 1))
 
-    assert opened(avif(clap)).notices == ["the clean aperture (clap) is not applied: the whole picture is shown"]
+    assert opened(avif(clap)).notices == ["the clean aperture (clap) is not applied: the whole image is displayed"]
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
@@ -144,7 +142,7 @@ def test_sycc_is_converted() -> None:
 
 
 @pytest.mark.parametrize(
-    "space, name", [(14, "CIELab"), (3, r"YCbCr\(2\)"), (21, "ROMM-RGB"), (99, "enumerated space 99")]
+    "space, name", [(14, "CIELab"), (3, r"YCbCr\(2\)"), (21, "ROMM-RGB"), (99, "enumerated colour space 99")]
 )
 def test_colours_that_pillow_would_take_for_rgb_are_refused(space: int, name: str) -> None:
     with pytest.raises(UnsupportedError, match=name):
@@ -154,7 +152,7 @@ def test_colours_that_pillow_would_take_for_rgb_are_refused(space: int, name: st
 def test_profiles_that_do_not_fit_the_samples_are_refused() -> None:
     lab = b"\2\0\0" + bytes(16) + b"Lab " + bytes(200)
 
-    with pytest.raises(UnsupportedError, match="by an ICC profile for Lab"):
+    with pytest.raises(UnsupportedError, match="an ICC profile for Lab"):
         opened(jp2(codestream(), lab))
 
 
