@@ -13,7 +13,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["peek", "read", "read_some"]), st.in
 
 
 @given(CHUNKS, STEPS)
-def test_any_steps_over_any_chunks_see_the_same_bytes(chunks: list[bytes], steps: list[tuple[str, int]]) -> None:
+def test_any_calls_over_any_chunks_read_the_same_bytes(chunks: list[bytes], steps: list[tuple[str, int]]) -> None:
     data, at, copied = b"".join(chunks), 0, bytearray()
     stream = ByteStream(chunks, copied.extend)
     for step, count in steps:
@@ -32,7 +32,7 @@ def test_any_steps_over_any_chunks_see_the_same_bytes(chunks: list[bytes], steps
 
 
 @given(CHUNKS)
-def test_drain_gives_no_empty_chunk_and_leaves_nothing(chunks: list[bytes]) -> None:
+def test_drain_yields_all_bytes_and_no_empty_chunk(chunks: list[bytes]) -> None:
     stream = ByteStream(chunks)
 
     assert list(stream.drain()) == [chunk for chunk in chunks if chunk]
@@ -57,7 +57,7 @@ def test_chunks_are_pulled_only_when_they_are_needed() -> None:
     assert stream.size == 6
 
 
-def test_an_error_of_the_source_passes_through_and_loses_nothing() -> None:
+def test_an_error_of_the_source_propagates_and_loses_nothing() -> None:
     def source() -> Iterator[bytes]:
         yield b"abc"
         raise ConnectionError("gone")

@@ -29,7 +29,7 @@ def test_other_colorants_or_another_curve_are_not_srgb() -> None:
     assert not icc.profile_is_srgb(rgb_profile(b"Test", icc.SRGB_COLORANTS, LINEAR))
 
 
-def test_a_curve_of_a_kind_that_is_not_known_is_not_srgb() -> None:
+def test_an_unknown_curve_type_is_not_srgb() -> None:
     for kind in (5, 0xFFFF):
         curve = b"para\0\0\0\0" + struct.pack(">HH7i", kind, 0, *[1] * 7)
         assert not icc.profile_is_srgb(rgb_profile(b"Test", icc.SRGB_COLORANTS, curve))
@@ -40,7 +40,7 @@ def test_the_name_is_the_description() -> None:
 
 
 @pytest.mark.parametrize("length", range(0, len(SRGB), 7))
-def test_a_profile_that_is_cut_off_is_never_an_error(length: int) -> None:
+def test_a_truncated_profile_is_never_an_error(length: int) -> None:
     cut = SRGB[:length]
 
     assert icc.profile_name(cut)

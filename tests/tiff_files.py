@@ -2,8 +2,9 @@
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -134,9 +135,10 @@ def packed_bits(samples: np.ndarray, bits: int) -> np.ndarray:
 
 
 def picture(
-    samples: np.ndarray, bits: int, *, photometric: int, compression: int = NONE, planar: int = 1, order: str = "<",
-    extra: Sequence[int] = (), predictor: int = 1, tile: int = 0, rows_per_strip: int = 0, sample_format: int = 1,
-    tags: Tags | None = None,
+    samples: np.ndarray, bits: int, *, photometric: int, compression: int = NONE, planar: int = 1,
+    order: Literal["<", ">"] = "<", extra: Sequence[int] = (), predictor: int = 1, tile: int = 0,
+    rows_per_strip: int = 0, sample_format: int = 1,
+    tags: Mapping[int, tuple[int, Sequence[int] | bytes]] | None = None,
 ) -> Page:  # fmt: skip
     """Return a page that shows samples (height, width, channels), in an array type of as many bits (8 for fewer)."""
     height, width, channels = samples.shape
@@ -168,7 +170,7 @@ def picture(
             whole = part.itemsize * 8 == bits
             data = part.astype(part.dtype.newbyteorder(order)) if whole else packed_bits(part, bits)
             strips.append(compressed(data, compression))
-    return Page(found | (tags or {}), strips, tiled=tile > 0)
+    return Page(found | dict(tags or {}), strips, tiled=tile > 0)
 
 
 def _parts(plane: np.ndarray, tile: int, rows: int) -> list[np.ndarray]:

@@ -31,7 +31,8 @@ def shown(data: bytes) -> tuple[np.ndarray, int]:
 
 
 def shown_by_vips(data: bytes) -> np.ndarray:
-    return pyvips.Image.new_from_buffer(data, "").numpy()
+    pixels: np.ndarray = pyvips.Image.new_from_buffer(data, "").numpy()
+    return pixels
 
 
 def mutants(data: bytes, seed: int, count: int) -> Iterator[bytes]:

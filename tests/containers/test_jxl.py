@@ -21,39 +21,39 @@ each_file = pytest.mark.parametrize("planted", FILES.values(), ids=FILES)
 
 
 class Writer:
-    """Bits, the least significant of each byte first."""
+    """A bit writer, least significant bit first."""
 
-    def __init__(self):
-        self._bits = []
+    def __init__(self) -> None:
+        self._bits: list[int] = []
 
-    def __call__(self, *fields):
-        """Pairs of a value and how many bits it takes."""
+    def __call__(self, *fields: tuple[int, int]) -> "Writer":
+        """Write values, each with its number of bits."""
         for value, count in fields:
             self._bits += [value >> bit & 1 for bit in range(count)]
         return self
 
-    def aligned(self):
+    def aligned(self) -> "Writer":
         self._bits += [0] * (-len(self._bits) % 8)
         return self
 
-    def data(self):
+    def data(self) -> bytes:
         bits = self.aligned()._bits
         return bytes(sum(bit << n for n, bit in enumerate(bits[at : at + 8])) for at in range(0, len(bits), 8))
 
 
-def signed():
-    """The signature and a size of 8 x 8: div8, 1, ratio 1."""
+def signed() -> Writer:
+    """Write the signature and a size of 8 x 8: div8, 1, ratio 1."""
     return Writer()((0xFF, 8), (0x0A, 8), (1, 1), (0, 5), (1, 3))
 
 
-def header(*fields):
-    """An image header that is not the default one; `fields` follow the depth of 8 bits."""
+def header(*fields: tuple[int, int]) -> Writer:
+    """Write an image header other than the default one. fields: those after the bit depth of 8."""
     return signed()((0, 1), (0, 1), (0, 1), (0, 2), (1, 1), *fields)
 
 
 @each_file
 @pytest.mark.parametrize("policy", POLICIES)
-def test_the_codestream_alone_is_left(planted: Any, policy: Any) -> None:
+def test_only_the_codestream_is_left(planted: Any, policy: Any) -> None:
     assert marks_in(planted, planted.data) == set(planted.marks)
 
     result, _ = reduced(planted.data, policy)
@@ -63,13 +63,13 @@ def test_the_codestream_alone_is_left(planted: Any, policy: Any) -> None:
     assert reduced(result, policy)[0] == result
 
 
-def test_a_file_is_left_with_its_level_and_a_codestream_in_one_box() -> None:
+def test_the_level_and_the_codestream_in_one_box_are_kept() -> None:
     assert reduced(FILES["jxl-everywhere"].data, Metadata.STRIP)[0] == jxl(box(b"jxll", b"\x05"), box(b"jxlc", LOSSY))
     assert reduced(FILES["jxl-in-parts"].data, Metadata.STRIP)[0] == jxl(box(b"jxlc", SECTIONS))
     assert reduced(FILES["jxl-bare"].data, Metadata.STRIP)[0] == LOSSLESS
 
 
-def test_what_goes_is_named() -> None:
+def test_removed_data_is_reported() -> None:
     assert reduced(FILES["jxl-everywhere"].data, Metadata.STRIP)[1] == [
         "content credentials (C2PA) were removed",
         "the original JPEG can no longer be reconstructed from the file",
@@ -82,7 +82,7 @@ def test_what_goes_is_named() -> None:
     ]  # fmt: skip
 
 
-def test_frames_are_followed_to_the_last_one() -> None:
+def test_frames_are_parsed_up_to_the_last_one() -> None:
     """Two frames of one section each, 3 and 5 bytes long; the first is not the last."""
     image = signed()((1, 1), (1, 1)).aligned()
     first = ((0, 1), (0, 2), (0, 1), (0, 2), (0, 2), (0, 6), (0, 2), (0, 1), (0, 2), (0, 1), (0, 2), (0, 1), (0, 2))
@@ -104,7 +104,7 @@ def test_frames_are_followed_to_the_last_one() -> None:
     ],
 )
 @pytest.mark.parametrize("boxed", [True, False])
-def test_what_cannot_be_taken_out_of_a_codestream_is_refused(data: Any, problem: str, boxed: bool) -> None:
+def test_metadata_in_the_codestream_is_rejected(data: Any, problem: str, boxed: bool) -> None:
     padded = data + bytes(64)
 
     with pytest.raises(UnsupportedError, match=problem):
@@ -123,12 +123,12 @@ def test_what_cannot_be_taken_out_of_a_codestream_is_refused(data: Any, problem:
         (jxl()[:20], "does not begin with a signature and a file type"),
     ],
 )
-def test_what_is_broken_is_named(data: Any, problem: str) -> None:
+def test_errors_describe_what_is_broken(data: Any, problem: str) -> None:
     with pytest.raises(FormatError, match=problem):
         reduced(data, Metadata.STRIP)
 
 
 @each_file
-def test_broken_files_give_an_error_or_a_result(planted: Any) -> None:
+def test_broken_files_end_in_an_error_or_a_result(planted: Any) -> None:
     for mutant in mutants(planted.data, seed=len(planted.data), count=1000):
         assert survives(mutant)

@@ -4,14 +4,14 @@ import random
 from collections.abc import Callable
 
 # Bytes on the borders of what fields may hold, or that mean something to a reader.
-TELLING = (0x00, 0x01, 0x02, 0x03, 0x07, 0x08, 0x0F, 0x10, 0x11, 0x3F, 0x40, 0x7F, 0x80, 0xC4, 0xD0, 0xD8, 0xD9, 0xDA)
-TELLING += (0xDB, 0xDD, 0xF0, 0xFE, 0xFF)
+TELLING = (0x00, 0x01, 0x02, 0x03, 0x07, 0x08, 0x0F, 0x10, 0x11, 0x3F, 0x40, 0x7F, 0x80, 0xC4, 0xD0, 0xD8, 0xD9, 0xDA,
+           0xDB, 0xDD, 0xF0, 0xFE, 0xFF)  # fmt: skip
 SIDES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 255, 256, 4095, 65499, 65500, 65535)
 LONG = (0, 1, 5, 255, 65535, 1 << 16, 999_999, 1_000_000, 1_000_001, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
 Mutation = Callable[[random.Random, bytes, tuple[bytes, ...]], bytes]
 
 
-def flip_bits(rng: random.Random, data: bytes, _: tuple[bytes, ...]) -> bytes:
+def flip_bits(rng: random.Random, data: bytes, seeds: tuple[bytes, ...]) -> bytes:
     damaged = bytearray(data or b"\0")
     for _ in range(rng.choice((1, 1, 2, 8))):
         damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)

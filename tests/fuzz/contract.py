@@ -3,7 +3,7 @@
 import io
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from compressor.memory import Resources
 from compressor.png import reader as png
 from compressor.png.metadata import read_metadata
 from compressor.sniff import PREFIX, sniff
+from compressor.spool import Spool
 from tests.reference import huffman, pngfilter
 
 SECONDS_MAX = 2.0
@@ -43,6 +44,9 @@ class Whole:
 
     def read(self, start: int, count: int) -> bytes:
         return self.data[start : start + count]
+
+    def chunks(self) -> Iterator[bytes]:
+        yield self.data
 
 
 class Contract:
@@ -182,7 +186,7 @@ def _read_jpeg(data: bytes, chunk: int) -> None:
     sniff(data[:PREFIX])
     stream = ByteStream(data[at : at + chunk] for at in range(0, len(data), chunk))
     header = jpeg.read_header(stream)
-    rows = jpeg.read_rows(stream, header) if header.streams else Scans(Whole(data), header).rows()  # type: ignore[arg-type]
+    rows = jpeg.read_rows(stream, header) if header.streams else Scans(Whole(data), header).rows()
     for _ in rows:
         pass
 
@@ -204,10 +208,11 @@ class _Spools:
     """A maker of spools that are all closed at the end."""
 
     def __init__(self, resources: Resources) -> None:
-        self._resources, self._made = resources, []
+        self._resources = resources
+        self._made: list[Spool] = []
 
-    def __enter__(self) -> Callable[[], Any]:
-        def spool() -> Any:
+    def __enter__(self) -> Callable[[], Spool]:
+        def spool() -> Spool:
             self._made.append(self._resources.spool())
             return self._made[-1]
 

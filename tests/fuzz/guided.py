@@ -8,7 +8,7 @@ import random
 import sys
 from pathlib import Path
 
-import atheris
+import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 from compressor import kernels
 
@@ -38,7 +38,7 @@ def main(kind: str, corpus: Path, options: list[str]) -> None:
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         rng = random.Random(seed)
         if rng.random() < 0.3:
-            return atheris.Mutate(data, max_size)
+            return bytes(atheris.Mutate(data, max_size))
         return changed(kind, rng, data, originals)[:max_size]
 
     names = [f"-artifact_prefix={findings}/{kind}-", "-max_len=20000", "-timeout=10"]

@@ -63,12 +63,20 @@ BATCH = [Door.BATCH_COPY, Door.BATCH_IN_PLACE]
 # Formats that are recognised, but whose samples are not read.
 NOT_READ = {"heif", "jxl"}
 # Settings beside the policy, by result and by the format of the source; what is not named comes out as the default.
-LOSSY = {"jpeg": {"quality": 50}, "webp": {"format": "webp", "quality": 50}, "avif": {"format": "avif", "quality": 50}}
-LOSSLESS = {"jpeg": {"lossless": True}, "png": {"lossless": True}, "webp": {"format": "webp", "lossless": True}}
+LOSSY: dict[str, dict[str, Any]] = {
+    "jpeg": {"quality": 50},
+    "webp": {"format": "webp", "quality": 50},
+    "avif": {"format": "avif", "quality": 50},
+}
+LOSSLESS: dict[str, dict[str, Any]] = {
+    "jpeg": {"lossless": True},
+    "png": {"lossless": True},
+    "webp": {"format": "webp", "lossless": True},
+}
 WHITE = (255, 255, 255)
 
 
-def settings_of(file: Planted, policy: Metadata, result: Result) -> dict[str, object]:
+def settings_of(file: Planted, policy: Metadata, result: Result) -> dict[str, Any]:
     """Return settings under which the file comes out so."""
     if result is Result.UNCHANGED or file.format in NOT_READ:
         return {"metadata": policy, "min_saving": 0.99}
@@ -115,12 +123,10 @@ def server() -> Iterator[Running]:
 
 
 @pytest.fixture
-def through(
-    server: Running, tmp_path: Path
-) -> Callable[[Door, bytes, dict[str, object]], tuple[bytes, tuple[str, ...]]]:
+def through(server: Running, tmp_path: Path) -> Callable[[Door, bytes, dict[str, Any]], tuple[bytes, tuple[str, ...]]]:
     """Return a function that sends a file through a door: the result and its notices."""
 
-    def send(door: Door, data: bytes, settings: dict[str, object]) -> tuple[bytes, tuple[str, ...]]:
+    def send(door: Door, data: bytes, settings: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
         if door is Door.PYTHON:
             result = pipeline.compress(data, **settings)
             return result.data, result.report.notices
@@ -150,7 +156,7 @@ def through(
 @pytest.mark.parametrize("result", Result)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_no_mark_is_left_that_the_policy_does_not_allow(
-    through: Callable[[Door, bytes, dict[str, object]], tuple[bytes, tuple[str, ...]]],
+    through: Callable[[Door, bytes, dict[str, Any]], tuple[bytes, tuple[str, ...]]],
     file: Any,
     result: Any,
     policy: Any,
@@ -191,7 +197,7 @@ def test_a_batch_run_leaves_no_mark_that_the_policy_does_not_allow(
         check(file, policy, target.data()[file.name], notices[file.name])
 
 
-def test_the_cells_are_all_there_are() -> None:
+def test_every_format_and_door_is_tested() -> None:
     """Every format that is recognised, every policy, result and door."""
     assert {file.format for file in FILES} == set(FORMATS)
     assert {*DOORS, *BATCH} == set(Door)
@@ -200,7 +206,7 @@ def test_the_cells_are_all_there_are() -> None:
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.format not in NOT_READ], ids=lambda file: file.name)
 @pytest.mark.parametrize("policy", [Metadata.COLOR, Metadata.STRIP])
-def test_a_file_that_is_reduced_shows_the_same_samples(file: Any, policy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reduced_file_has_the_same_samples(file: Any, policy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", "without-eoi" in file.name)
     made = pipeline.compress(file.data, metadata=policy, min_saving=0.99)
 
@@ -210,9 +216,8 @@ def test_a_file_that_is_reduced_shows_the_same_samples(file: Any, policy: Any, m
     assert again.data == made.data and "metadata removed" not in again.report.reason
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, about an index of pictures that is broken
-        np.testing.assert_array_equal(
-            *(np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")) for data in (file.data, made.data))
-        )
+        before, after = (np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")) for data in (file.data, made.data))
+    np.testing.assert_array_equal(before, after)
 
 
 def table() -> str:
@@ -246,7 +251,7 @@ def test_the_page_has_the_table() -> None:
     assert shown == intro + made
 
 
-def test_what_a_policy_refuses_is_never_given_out() -> None:
+def test_a_file_that_can_not_be_reduced_is_never_returned() -> None:
     """A container that is broken can't be reduced, so neither can it come back."""
     file = next(file for file in FILES if file.format == "gif")
     with pytest.raises(CompressorError):

@@ -37,8 +37,10 @@ class Item:
     in_idat: bool = False
 
 
-def picture(size=(64, 64), mode="RGB", start=0) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-    """The AV1 data of a picture and its properties, without colr: a gradient, which differs by `start`."""
+def picture(
+    size: tuple[int, int] = (64, 64), mode: str = "RGB", start: int = 0
+) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Return the AV1 data of a gradient that begins at `start`, and its properties, without colr."""
     ramp = Image.linear_gradient("L").resize(size).point(lambda value: (value + start) % 256)
     out = io.BytesIO()
     ramp.convert(mode).save(out, "AVIF", quality=60, speed=10, subsampling="4:0:0" if mode == "L" else "4:4:4")

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Any
 
 from compressor.jpeg import mpf
 from tests.jpeg_files import photo
@@ -20,7 +21,7 @@ def segment(marker: int, data: bytes) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
 
 
-def picture(mode: str = "RGB", size: tuple[int, int] = SIZE, **options: object) -> bytes:
+def picture(mode: str = "RGB", size: tuple[int, int] = SIZE, **options: Any) -> bytes:
     """Encode a picture without its JFIF segment."""
     out = io.BytesIO()
     photo(*size, mode).save(out, "JPEG", quality=95, **options)
@@ -57,7 +58,7 @@ HEAD = {
         0xE2, b"ICC_PROFILE\0\2\2" + rgb_profile(mark("ICC profile"))[250:] + mark("after the ICC profile")
     ),
 }  # fmt: skip
-BEHIND = {
+TRAILERS = {
     "MP4 after EOI": struct.pack(">I4sI4s", 32, b"moov", 24, b"\xa9xyz") + mark("MP4 after EOI"),
     "IPTC after EOI": b"AXS!" + mark("IPTC after EOI") + b"AXS*",
 }  # fmt: skip
@@ -65,7 +66,7 @@ BEHIND = {
 
 def everything(name: str, scans: bytes, *, garbage: bool = True, orientation: int = 6) -> Planted:
     """Put all of HEAD before a picture, stray bytes among it, and comments and trailers after."""
-    places = {place: mark(place) for place in (*HEAD, *EXIF_PLACES, *BEHIND, "comment after the scans")}
+    places = {place: mark(place) for place in (*HEAD, *EXIF_PLACES, *TRAILERS, "comment after the scans")}
     stray = b""
     if garbage:
         places["stray bytes"] = mark("stray bytes")
@@ -86,7 +87,7 @@ def everything(name: str, scans: bytes, *, garbage: bool = True, orientation: in
             + mark("stray bytes in the last scan")
             + scans[-2:]
         )
-    data += scans[:-2] + segment(0xFE, mark("comment after the scans")) + scans[-2:] + b"".join(BEHIND.values())
+    data += scans[:-2] + segment(0xFE, mark("comment after the scans")) + scans[-2:] + b"".join(TRAILERS.values())
     return Planted(name, "jpeg", data, places, frozenset({"ICC profile"}), orientation)
 
 
@@ -140,7 +141,7 @@ def several(name: str, *, gain_map: bool = False, broken: bool = False) -> Plant
     return Planted(name, "jpeg", made + gap + second + mark("after the last picture"), places)
 
 
-def unfinished(name: str, **options: object) -> Planted:
+def unfinished(name: str, **options: Any) -> Planted:
     """Leave EOI out and let other data follow the last MCU."""
     places = {place: mark(place) for place in ("comment", "after the last MCU")}
     data = b"\xff\xd8" + segment(0xFE, mark("comment")) + picture(**options)[:-2] + mark("after the last MCU")

@@ -2,6 +2,7 @@
 thumbnails, in JPEG strips, and between and after all of that."""
 
 import io
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -68,7 +69,7 @@ def thumbnail() -> Page:
 
 
 def planted(
-    name: str, page: Page, *, order: str = "<", big: bool = False, orientation: int = 1, icc: bool = True,
+    name: str, page: Page, *, order: Literal["<", ">"] = "<", big: bool = False, orientation: int = 1, icc: bool = True,
     more: tuple[str, ...] = (), color: tuple[str, ...] = (), pages: tuple[Page, ...] = (), tail: bytes | None = None,
 ) -> Planted:  # fmt: skip
     """Return a file of a page, all metadata, and further pages; `more` names marks that the pages have already."""
@@ -114,7 +115,7 @@ def jpeg_page() -> Page:
 
 def files() -> list[Planted]:
     """Return the files."""
-    rgb = {"photometric": 2}
+    rgb: dict[str, Any] = {"photometric": 2}
     spare = picture(SAMPLES, 8, photometric=2, rows_per_strip=10, order=">")
     spare.spare = mark("after the samples of a strip")
     ended = [

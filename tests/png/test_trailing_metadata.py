@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -29,7 +30,9 @@ def orientation_shown(data: bytes) -> int:
 @pytest.mark.parametrize("effort", ["fast", "balanced"])
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "avif"])
-def test_what_follows_the_image_data_is_treated_as_what_comes_before(format: str, policy: str, effort: str) -> None:
+def test_metadata_after_the_image_data_is_treated_like_metadata_before_it(
+    format: str, policy: str, effort: str
+) -> None:
     result = compressor.compress(png(after=LATE), format=format, metadata=policy, effort=effort)
     assert orientation_shown(result.data) == 6
     assert (XMP in result.data) == (policy == "keep")
@@ -37,8 +40,8 @@ def test_what_follows_the_image_data_is_treated_as_what_comes_before(format: str
 
 
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
-def test_what_follows_the_image_data_of_a_stream_is_named_where_it_comes_too_late(policy: str) -> None:
-    asked = {"format": "jpeg", "metadata": policy, "effort": "fast", "delivery": "immediate"}
+def test_metadata_that_is_read_too_late_is_reported(policy: str) -> None:
+    asked: dict[str, Any] = {"format": "jpeg", "metadata": policy, "effort": "fast", "delivery": "immediate"}
     result = compressor.compress(png(after=LATE), **asked)
     assert orientation_shown(result.data) == 1
     names = "eXIf, iTXt" if policy == "keep" else "eXIf"

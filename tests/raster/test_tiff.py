@@ -2,6 +2,8 @@
 
 import io
 import itertools
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -72,12 +74,15 @@ KINDS = [
 READ, COMPARED = 57, 24
 
 
-def kind_files(photometric: int, bits: int, planar: int, sample_format: int, extra: tuple[int, ...]):
+def kind_files(
+    photometric: int, bits: int, planar: int, sample_format: int, extra: tuple[int, ...]
+) -> Iterator[tuple[np.ndarray, bytes]]:
     """Yield samples and a file for each way to store them."""
     channels = COLORS[photometric] + len(extra)
     tags = {320: (SHORT, COLOR_MAP[: 3 << bits])} if photometric == PALETTE else {}
     ways = [(NONE, 1), (LZW, 1), (PACKBITS, 1), (LZW, 2), (DEFLATE, 2)]
-    for (compression, predictor), order, tile in itertools.product(ways, "<>", (0, 16)):
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for (compression, predictor), order, tile in itertools.product(ways, orders, (0, 16)):
         if predictor == 2 and (bits not in (8, 16) or sample_format == 3):
             continue
         samples = samples_of(bits, channels, sample_format)
@@ -91,7 +96,7 @@ def kind_files(photometric: int, bits: int, planar: int, sample_format: int, ext
         yield samples, build([page], order)
 
 
-def test_every_kind_of_samples_is_right_or_refused() -> None:
+def test_every_kind_of_samples_is_decoded_correctly_or_rejected() -> None:
     right, compared = set(), set()
     for kind in KINDS:
         photometric, bits, planar, _, extra = kind
@@ -139,7 +144,7 @@ def refused(page: Page, problem: str, order: str = "<", big: bool = False) -> No
     assert (result.report.width, result.report.height) == (WIDTH, HEIGHT)
 
 
-def test_what_would_come_out_wrong_comes_back_unchanged_and_is_refused_as_another_format() -> None:
+def test_misread_tiffs_are_returned_unchanged_and_not_converted() -> None:
     deep, rgb = samples_of(16, 3, 1), samples_of(8, 3, 1)
     grey = deep[..., :1]
     refused(picture(deep, 16, photometric=RGB, planar=2), "^TIFF: 16-bit samples in planes, uncompressed$")
@@ -154,7 +159,7 @@ def test_what_would_come_out_wrong_comes_back_unchanged_and_is_refused_as_anothe
     refused(picture(rgb, 8, photometric=RGB, order=">"), "big-endian BigTIFF", ">", big=True)
 
 
-def test_ycbcr_is_read_where_it_is_that_of_jfif() -> None:
+def test_ycbcr_is_read_only_as_that_of_jfif() -> None:
     rgb = np.stack([np.add.outer(np.arange(HEIGHT) * 3, np.arange(WIDTH) * k) % 256 for k in (1, 2, 3)], -1)
     ycbcr = np.asarray(Image.fromarray(rgb.astype(np.uint8)).convert("YCbCr"))
     square = {530: (SHORT, [1, 1])}
@@ -170,7 +175,7 @@ def test_ycbcr_is_read_where_it_is_that_of_jfif() -> None:
     refused(picture(ycbcr, 8, photometric=YCBCR, tags=bt709), "differs from JFIF's")
 
 
-def test_a_colour_map_of_8_bit_values_is_not_taken_for_black() -> None:
+def test_a_colour_map_of_8_bit_values_is_not_read_as_black() -> None:
     samples = samples_of(8, 1, 1)
     wide, narrow = (
         build([picture(samples, 8, photometric=PALETTE, tags={320: (SHORT, values)})])
@@ -180,7 +185,7 @@ def test_a_colour_map_of_8_bit_values_is_not_taken_for_black() -> None:
     np.testing.assert_array_equal(read(narrow), read(wide))
 
 
-def test_reversed_bits_are_turned_round() -> None:
+def test_reversed_bit_order_is_read() -> None:
     reverse = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
     for bits, compression in itertools.product((1, 4, 8), (NONE, LZW, PACKBITS)):
         samples = samples_of(bits, 1, 1)
@@ -197,7 +202,7 @@ def test_little_endian_bigtiff_is_read() -> None:
         )
 
 
-def test_samples_without_a_meaning_are_named_when_they_go() -> None:
+def test_unspecified_extra_samples_are_reported_when_dropped() -> None:
     source = raster.open(io.BytesIO(build([picture(samples_of(8, 5, 1), 8, photometric=RGB, extra=(0, 0))])))
 
     assert source.notices == ["unspecified extra samples were dropped: 2 of each pixel"]
