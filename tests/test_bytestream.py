@@ -1,4 +1,4 @@
-"""The byte stream against a plain bytes object and an offset."""
+"""The byte stream against a bytes object and an offset."""
 
 from collections.abc import Iterator
 

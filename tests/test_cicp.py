@@ -1,4 +1,4 @@
-"""ICC profiles of code points: what Little CMS makes of them."""
+"""ICC profiles of code points, evaluated by Little CMS."""
 
 import io
 import struct
@@ -37,7 +37,7 @@ def test_the_profile_of_srgb_changes_nothing() -> None:
 
 
 def test_display_p3_has_apples_colorants() -> None:
-    """Those of the profile that Apple's devices put into their photographs."""
+    """The colorants are those of the profile in photographs from Apple's devices."""
     expected = {
         b"rXYZ": (0.51512, 0.2412, -0.00105),
         b"gXYZ": (0.29198, 0.69225, 0.04189),

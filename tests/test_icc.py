@@ -1,4 +1,4 @@
-"""ICC profiles: what they are called, and which of them say sRGB."""
+"""ICC profiles: their names, and the detection of sRGB."""
 
 import struct
 

@@ -18,10 +18,10 @@ Tags = dict[int, tuple[int, Sequence[int] | bytes]]
 
 @dataclass
 class Page:
-    """A directory.
+    """An IFD.
 
-    tags    type and values by tag; the values of types of single bytes as bytes, of rationals as pairs in one sequence
-    strips  compressed data of each strip or tile; offsets and byte counts are entered
+    tags    field type and values by tag; values of one byte as bytes, rationals as pairs in one sequence
+    strips  compressed data of each strip or tile; offsets and byte counts are added
     tiled   whether these are tiles
     nested  directories that a tag points to
     spare   bytes after each strip that its byte count includes
@@ -35,7 +35,7 @@ class Page:
 
 
 class Writer:
-    """A file that grows at its end."""
+    """A file to which data is appended."""
 
     def __init__(self, order: str, big: bool, gap: bytes) -> None:
         self.order, self.big = order, big
@@ -52,7 +52,7 @@ class Writer:
         return struct.pack(self.order + format, *values)
 
     def directory(self, page: Page) -> tuple[int, int]:
-        """Write a directory and all that it refers to; return its offset and where its next-IFD offset is."""
+        """Write an IFD and all that it refers to; return its offset and that of its next-IFD field."""
         tags: Tags = dict(page.tags)
         if page.strips:
             offsets = [self.append(strip + page.spare) for strip in page.strips]
@@ -140,7 +140,7 @@ def picture(
     rows_per_strip: int = 0, sample_format: int = 1,
     tags: Mapping[int, tuple[int, Sequence[int] | bytes]] | None = None,
 ) -> Page:  # fmt: skip
-    """Return a page that shows samples (height, width, channels), in an array type of as many bits (8 for fewer)."""
+    """Return a page of samples (height, width, channels), in an array type of as many bits (8 for fewer)."""
     height, width, channels = samples.shape
     found: Tags = {
         256: (LONG, [width]),

@@ -1,4 +1,4 @@
-"""What the tests of formats made of boxes share."""
+"""Helpers for the tests of formats made of boxes."""
 
 import io
 import random
@@ -19,13 +19,13 @@ POLICIES = (Metadata.COLOR, Metadata.STRIP)
 
 
 def reduced(data: bytes, policy: Metadata) -> tuple[bytes, list[str]]:
-    """A file reduced by its container, and the notices."""
+    """Return a file reduced by its container, and the notices."""
     notices: list[str] = []
     return b"".join(containers.without_metadata(sniff(data[:64]), BytesSource(data), policy, notices)), notices
 
 
 def shown(data: bytes) -> tuple[np.ndarray, int]:
-    """Pixels and Exif orientation, as Pillow has them."""
+    """Return pixels and Exif orientation as Pillow reads them."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image), image.getexif().get(0x112, 1)
 
@@ -36,7 +36,7 @@ def shown_by_vips(data: bytes) -> np.ndarray:
 
 
 def mutants(data: bytes, seed: int, count: int) -> Iterator[bytes]:
-    """Cut off, with wrong bytes, with wrong numbers in place of four bytes, with parts removed or doubled."""
+    """Yield a file truncated, with wrong bytes, with wrong 32-bit integers, with parts removed or repeated."""
     rng = random.Random(seed)
     for end in range(0, len(data), max(1, len(data) // 100)):
         yield data[:end]
@@ -59,7 +59,7 @@ def mutants(data: bytes, seed: int, count: int) -> Iterator[bytes]:
 
 
 def survives(data: bytes) -> bool:
-    """Whether a file, broken or not, gives a result that can be reduced again to itself, or one of our errors."""
+    """Return whether a file ends in one of our errors or in a result that a second run does not change."""
     for policy in POLICIES:
         try:
             result, _ = reduced(data, policy)
@@ -74,7 +74,7 @@ def survives(data: bytes) -> bool:
 
 
 def peak_bytes(data: bytes) -> int:
-    """Memory that `reduced` takes beside the file and the result."""
+    """Return the peak memory of `reduced` without the file and the result."""
     tracemalloc.start()
     try:
         for _ in containers.without_metadata(sniff(data[:64]), BytesSource(data), Metadata.STRIP, []):

@@ -1,4 +1,4 @@
-"""Animated AVIF without metadata: frames, times and repetitions stay."""
+"""Removal of metadata from animated AVIF: frames, timing and repetitions are kept."""
 
 import io
 import struct

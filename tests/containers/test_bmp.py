@@ -1,4 +1,4 @@
-"""BMP without metadata: header fields, palettes, paddings, run lengths and colour spaces."""
+"""Removal of metadata from BMP: header fields, palettes, padding, run-length codes and colour spaces."""
 
 import struct
 from typing import Any
@@ -189,7 +189,7 @@ def test_large_images_are_not_held_in_memory() -> None:
 
 
 def test_run_length_codes_after_the_last_row_are_rejected() -> None:
-    """Some readers count an empty row as none, and draw what follows."""
+    """Some readers ignore an end of line in an empty row, and draw the codes that follow."""
     codes = b"\0\0" + b"\x20\x12\0\0" * 22 + b"\5\7\0\0"
     header = info(40, 32, 24, 8, compression=1, colors=256)
 

@@ -1,4 +1,4 @@
-"""GIF without metadata: loops and delays stay, extensions go; files that end early or hold what is no block."""
+"""Removal of metadata from GIF: loops and delays are kept, extensions removed; truncated and broken files."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""AVIF and HEIF without metadata: what is left, that pixels stay, what is refused, and broken files."""
+"""Removal of metadata from AVIF and HEIF: remaining data, unchanged pixels, rejected and broken files."""
 
 import io
 import struct
@@ -204,7 +204,7 @@ def test_circular_derivations_terminate() -> None:
 
 
 def test_many_overlapping_items_are_rejected() -> None:
-    """A thousand pictures, each nearly all of the file: a result would be a thousand times as large."""
+    """A thousand images, each nearly all of the file: the result would be a thousand times as large."""
     count = 1000
     data = heif({number: Item(b"av01", obu(1, b"x"), PROPERTIES) for number in range(1, count + 1)})
     mdat = data.rindex(b"mdat") + 4

@@ -1,4 +1,4 @@
-"""JPEG 2000 without metadata: what is left, that pixels stay, what is refused, and broken files."""
+"""Removal of metadata from JPEG 2000: remaining data, unchanged pixels, rejected and broken files."""
 
 import io
 import struct

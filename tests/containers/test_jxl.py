@@ -1,4 +1,4 @@
-"""JPEG XL without metadata: the codestream stays byte for byte, what is in it is refused, and broken files."""
+"""Removal of metadata from JPEG XL: the unchanged codestream, rejected metadata in it, and broken files."""
 
 import struct
 from typing import Any

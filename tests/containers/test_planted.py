@@ -1,4 +1,4 @@
-"""Planted files of WebP, GIF, BMP and PNM: no mark is left that a policy does not keep, and the picture is the same."""
+"""Planted WebP, GIF, BMP and PNM files: only marks that a policy keeps are left, and the image does not change."""
 
 import io
 
@@ -77,4 +77,4 @@ def test_color_keeps_an_embedded_profile_and_strip_reports_it(planted: Planted) 
 def test_damage_ends_in_a_clear_error_or_a_valid_file(planted: Planted) -> None:
     valid = [survives(planted.format, version) for version in damaged(planted.data)]
 
-    assert not all(valid)  # a file that is cut off in its picture is refused
+    assert not all(valid)  # a file truncated within its image is rejected

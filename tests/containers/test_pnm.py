@@ -1,4 +1,4 @@
-"""PNM without metadata: comments in headers and plain rasters, several pictures, odd numbers."""
+"""Removal of metadata from PNM: comments in headers and plain rasters, several images, unusual numbers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""TIFF and BigTIFF reduced to what a policy keeps: no mark is left, no sample changes, and no file is too odd."""
+"""Removal of metadata from TIFF and BigTIFF: no mark is left, no sample changes, and unusual files are handled."""
 
 import io
 import struct
@@ -64,7 +64,7 @@ NAMED = {
 
 
 class BytesSource:
-    """Bytes as `Readable`, that count how many were read at once."""
+    """Bytes as a `Readable` that records the largest read."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self.size, self.most = data, len(data), 0

@@ -1,4 +1,4 @@
-"""WebP without metadata: flags, paddings, alpha and frames as RFC 9649 has them, and files that are broken."""
+"""Removal of metadata from WebP: flags, padding, alpha and frames by RFC 9649, and broken files."""
 
 import struct
 from typing import Any

@@ -1,7 +1,7 @@
-"""Fuzzing that is guided by what code a file reaches: `python -m tests.fuzz.guided jpeg CORPUS [options of libFuzzer]`.
+"""Coverage-guided fuzzing: `python -m tests.fuzz.guided jpeg CORPUS [options of libFuzzer]`.
 
-Atheris sees the branches of Python code only: kernels are compiled and can't be instrumented. What breaks the contract
-is written to tests/fuzz/findings; give it a name that says what it does, and the suite runs it from then on.
+Atheris instruments Python code only, not compiled kernels. Files that break the contract are written to
+tests/fuzz/findings: rename them descriptively, and the test suite runs them from then on.
 """
 
 import random
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 INSTRUMENTED = ["compressor.jpeg", "compressor.png", "compressor.pipeline", "compressor.metadata", "compressor.sniff"]
 
-kernels.warmup()  # before anything is instrumented: Numba could not compile what Atheris makes of them
+kernels.warmup()  # before instrumentation: Numba can't compile instrumented code
 with atheris.instrument_imports(include=INSTRUMENTED):
     from tests.fuzz import seeds
     from tests.fuzz.contract import Contract
@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=INSTRUMENTED):
 
 
 def main(kind: str, corpus: Path, options: list[str]) -> None:
-    """Begins with the seeds and what earlier runs found; what reaches new code is kept in `corpus`."""
+    """Fuzz from the seeds and earlier findings. corpus: receives files that reach new code."""
     originals = {"jpeg": seeds.jpegs, "png": seeds.pngs}[kind]()
     corpus.mkdir(parents=True, exist_ok=True)
     findings = HERE / "findings"

@@ -1,6 +1,6 @@
-"""Ten thousand damaged files, and those that once did harm: each becomes an error that says where, or a right result.
+"""Ten thousand damaged files, and earlier findings: each ends in an error with an offset or in a correct result.
 
-`make fuzz` goes on from here, guided by what code a file reaches. What is found is kept in tests/fuzz/findings.
+`make fuzz` continues with coverage-guided fuzzing. Findings are kept in tests/fuzz/findings.
 """
 
 import json
@@ -25,8 +25,8 @@ LINES_MAX = 4000
 def test_ten_thousand_mutants_end_in_an_error_or_a_correct_result(
     safety_build: Mapping[str, str], tmp_path: Path
 ) -> None:
-    """With bounds checked; a process for each kind. To see one again: `python -m tests.fuzz.run jpeg --first NUMBER
-    --count 1 --out DIR`; to keep it, copy the file to tests/fuzz/findings under a name that says what it does."""
+    """With bounds checks, in a process for each kind. To reproduce a mutant: `python -m tests.fuzz.run jpeg
+    --first NUMBER --count 1 --out DIR`; to keep it, copy the file to tests/fuzz/findings under a descriptive name."""
     command = [sys.executable, "-m", "tests.fuzz.run", "--count", str(COUNT), "--out", str(tmp_path)]
     pipe = subprocess.PIPE
     running = {
@@ -46,7 +46,7 @@ def test_ten_thousand_mutants_end_in_an_error_or_a_correct_result(
         assert summary["slowest_seconds"] < SECONDS_MAX
         assert summary["peak_over_idle_bytes"] < MEMORY_BYTES
         fine = {way: count for way, count in summary["counts"].items() if way.endswith(("fine", "compared"))}
-        # Damage of all degrees: some files must come through, or nothing after the headers has been tried.
+        # Some files must succeed, otherwise nothing after the headers has been tested.
         assert fine["exact compared"] > COUNT / 12 and fine["inspect fine"] > COUNT / 20, fine
 
 

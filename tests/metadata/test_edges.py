@@ -1,4 +1,4 @@
-"""Metadata at the edges: more of them than is held, odd Exif, colour spaces that get lost, content credentials."""
+"""Edge cases of metadata: sizes above the limits, unusual Exif, lost colour spaces, content credentials."""
 
 import io
 import struct
@@ -173,7 +173,7 @@ def test_thousands_of_pointers_to_a_directory_of_thousands_take_no_time() -> Non
 
 
 def with_shared_values(entries: int, size: int) -> bytes:
-    """Exif whose entries all point to the same bytes, with an orientation of 6 at its end."""
+    """Return Exif whose entries all point to the same bytes, with an orientation of 6 as the last one."""
     head = b"MM\0*\0\0\0\x08" + struct.pack(">H", entries + 1)
     at = len(head) + 12 * (entries + 1) + 4
     tags = b"".join(struct.pack(">HHII", 0x8000 + number, 7, size, at) for number in range(entries))

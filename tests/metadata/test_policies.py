@@ -1,7 +1,7 @@
-"""A metadata policy holds for every format, outcome and way in: no mark is left that it does not allow.
+"""A metadata policy applies to every format, outcome and interface: no mark is left that it does not allow.
 
 Planted files have a mark in every place where their format can hold metadata. docs/metadata.md has the table of what
-each policy leaves in a file that comes back unchanged; UPDATE_DOCS=1 writes it.
+each policy leaves in a file that is returned unchanged; UPDATE_DOCS=1 writes it.
 """
 
 import importlib
@@ -41,7 +41,7 @@ SUFFIX_MAX = 8
 
 
 class Result(StrEnum):
-    """How a file comes out."""
+    """The outcome for a file."""
 
     LOSSY = "lossy"
     LOSSLESS = "lossless"
@@ -49,7 +49,7 @@ class Result(StrEnum):
 
 
 class Door(StrEnum):
-    """The way in."""
+    """The interface that a file is sent through."""
 
     PYTHON = "python"
     COMMAND = "command"
@@ -60,9 +60,9 @@ class Door(StrEnum):
 
 DOORS = [Door.PYTHON, Door.COMMAND, Door.SERVICE]
 BATCH = [Door.BATCH_COPY, Door.BATCH_IN_PLACE]
-# Formats that are recognised, but whose samples are not read.
+# Formats that are detected, but whose samples are not decoded.
 NOT_READ = {"heif", "jxl"}
-# Settings beside the policy, by result and by the format of the source; what is not named comes out as the default.
+# Settings besides the policy, by result and source format; other formats use the default.
 LOSSY: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 50},
     "webp": {"format": "webp", "quality": 50},
@@ -77,7 +77,7 @@ WHITE = (255, 255, 255)
 
 
 def settings_of(file: Planted, policy: Metadata, result: Result) -> dict[str, Any]:
-    """Return settings under which the file comes out so."""
+    """Return settings with which the file has this outcome."""
     if result is Result.UNCHANGED or file.format in NOT_READ:
         return {"metadata": policy, "min_saving": 0.99}
     if result is Result.LOSSY:
@@ -108,7 +108,7 @@ def check(file: Planted, policy: Metadata, data: bytes, notices: tuple[str, ...]
 
 
 def shown_orientation(data: bytes) -> int:
-    """Return how a viewer turns a picture, as our reader and Pillow tell."""
+    """Return the orientation in which a viewer displays an image, as our reader and Pillow report it."""
     opened = reader.open(io.BytesIO(data))
     try:
         return orientation(opened.metadata.exif)
@@ -124,7 +124,7 @@ def server() -> Iterator[Running]:
 
 @pytest.fixture
 def through(server: Running, tmp_path: Path) -> Callable[[Door, bytes, dict[str, Any]], tuple[bytes, tuple[str, ...]]]:
-    """Return a function that sends a file through a door: the result and its notices."""
+    """Return a function that sends a file through a door and returns the result and its notices."""
 
     def send(door: Door, data: bytes, settings: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
         if door is Door.PYTHON:
@@ -198,7 +198,7 @@ def test_a_batch_run_leaves_no_mark_that_the_policy_does_not_allow(
 
 
 def test_every_format_and_door_is_tested() -> None:
-    """Every format that is recognised, every policy, result and door."""
+    """Every detected format, policy, result and door."""
     assert {file.format for file in FILES} == set(FORMATS)
     assert {*DOORS, *BATCH} == set(Door)
     assert len({file.name for file in FILES}) == len(FILES)
@@ -221,7 +221,7 @@ def test_a_reduced_file_has_the_same_samples(file: Any, policy: Any, monkeypatch
 
 
 def table() -> str:
-    """Make the table of what each policy leaves in a file that comes back unchanged."""
+    """Return the table of what each policy leaves in a file that is returned unchanged."""
     rows: dict[tuple[str, str], list[bool]] = {}
     for file, policy in itertools.product(FILES, Metadata):
         data = pipeline.compress(file.data, metadata=policy, min_saving=0.99).data
@@ -252,7 +252,7 @@ def test_the_page_has_the_table() -> None:
 
 
 def test_a_file_that_can_not_be_reduced_is_never_returned() -> None:
-    """A container that is broken can't be reduced, so neither can it come back."""
+    """A broken container can't be reduced, so it is not returned either."""
     file = next(file for file in FILES if file.format == "gif")
     with pytest.raises(CompressorError):
         pipeline.compress(file.data[:20], metadata="strip")

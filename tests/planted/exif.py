@@ -1,4 +1,4 @@
-"""Exif with a mark in every directory: the one builder for all containers that carry it."""
+"""Exif with a mark in every directory, for all containers."""
 
 import struct
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""GIF files with marks in every extension, within extensions that stay, and after the trailer."""
+"""GIF files with marks in every extension, within extensions that are kept, and after the trailer."""
 
 import struct
 

@@ -51,7 +51,7 @@ def picture(
 
 
 def profile(text: bytes) -> bytes:
-    """The ICC profile of sRGB that lcms makes, with a text in place of its copyright; not to be taken for sRGB."""
+    """Return Little CMS's sRGB profile with another copyright text, changed so that it is not equivalent to sRGB."""
     srgb = bytearray(srgb_profile())
     old = "No copyright, use freely"
     at = srgb.index(old.encode("utf-16-be"))
@@ -62,7 +62,7 @@ def profile(text: bytes) -> bytes:
 
 
 def exif(text: bytes) -> bytes:
-    """Exif with an image description, as an item has it: with the offset of its TIFF header first."""
+    """Return Exif with an image description as item data: preceded by the offset of its TIFF header."""
     assert len(text) == 16
     entry = struct.pack(">HHII", 0x10E, 2, 17, 26)
     return struct.pack(">I", 6) + b"Exif\0\0" + b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4) + text + b"\0"
@@ -92,13 +92,13 @@ def heif(
     to_the_end: bool = False,
     large_mdat: bool = False,
 ) -> bytes:
-    """A file: ftyp, meta, `before`, mdat, `after`.
+    """Return a file: ftyp, meta, `before`, mdat, `after`.
 
-    gap         bytes that no item has, before and after the data of each
+    gap         bytes outside of all items, before and after the data of each
     in_meta     boxes at the end of meta
     version     of iloc
     in_pieces   whether each item's data are in two extents, the second one first, with base offsets
-    to_the_end  whether the mdat box goes on to the end of the file
+    to_the_end  whether the mdat box extends to the end of the file
     """
     properties: list[tuple[bytes, bytes]] = []
     ipma, iinf = [], []
@@ -164,7 +164,7 @@ def heif(
 
 
 def everywhere() -> Planted:
-    """A turned picture with ICC profile, and whatever else there may be."""
+    """Return a rotated image with an ICC profile and every other kind of metadata."""
     marks = Marks("avif-everywhere")
     coded, properties = picture()
     messages = obu(5, b"\4\xb5" + marks("OBU of ITU-T T.35") + b"\x80") + obu(15, marks("OBU of padding") + b"\x80")
@@ -209,7 +209,7 @@ def everywhere() -> Planted:
 
 
 def grid() -> Planted:
-    """A grid of two pictures with an alpha plane that is one, both described in idat."""
+    """Return a grid of two images with an alpha plane that is a grid, too, both described in idat."""
     marks = Marks("avif-grid")
     colors = [picture(start=start) for start in (0, 100)]
     alphas = [picture(mode="L", start=start) for start in (30, 60)]
@@ -229,7 +229,7 @@ def grid() -> Planted:
 
 
 def gain_map() -> Planted:
-    """A picture with a gain map (ISO 21496-1), and an HDR picture to be made of both."""
+    """Return an image with a gain map (ISO 21496-1) and an HDR image derived from both."""
     marks = Marks("avif-gain-map")
     base, properties = picture()
     gains, gain_properties = picture((32, 32), "L")
@@ -249,7 +249,7 @@ def gain_map() -> Planted:
 
 
 def hevc() -> Planted:
-    """A HEIC file with messages (SEI) in the coded picture and in its configuration."""
+    """Return a HEIC file with SEI messages in the coded image and in its configuration."""
     marks = Marks("heif-hevc")
     unit = bytes([39 << 1, 1, 5, 32]) + bytes(16) + marks("SEI in hvcC") + b"\x80"
     arrays = b"\xa7" + struct.pack(">HH", 1, len(unit)) + unit
@@ -277,7 +277,7 @@ def hevc() -> Planted:
 
 
 def located() -> list[Planted]:
-    """The same picture, its data found in each of the ways that iloc has."""
+    """Return the same image with each of the construction methods of iloc."""
     coded, properties = picture()
     ways: dict[str, dict[str, bool | int]] = {
         "pieces": {"in_pieces": True, "version": 0},

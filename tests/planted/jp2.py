@@ -14,7 +14,7 @@ SOT, SOD = b"\xff\x90", b"\xff\x93"
 
 
 def codestream(mode: str = "RGB", **options: object) -> bytes:
-    """A gradient, 32 x 24, without a comment."""
+    """Return the codestream of a gradient, 32 x 24, without a comment."""
     image = Image.linear_gradient("L").resize((32, 24))
     out = io.BytesIO()
     image.convert(mode).save(out, "JPEG2000", no_jp2=True, **options)
@@ -28,7 +28,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def with_segments(data: bytes, main: bytes, tile: bytes) -> bytes:
-    """A codestream with segments added to its main header and to the header of each tile-part."""
+    """Add segments to a codestream's main header and to the header of each tile-part."""
     at = data.index(SOT)
     out = data[:at] + main
     while data[at : at + 2] == SOT:
@@ -98,7 +98,7 @@ def bare() -> Planted:
 
 
 def to_the_end() -> Planted:
-    """The codestream box and its last tile-part go on to the end of the file."""
+    """Return a file whose codestream box and last tile-part extend to the end of the file."""
     marks = Marks("jp2-to-the-end")
     coded = with_segments(codestream("L"), segment(0xFF64, b"\0\1" + marks("comment")), b"")
     at = coded.index(SOT) + 6

@@ -1,4 +1,4 @@
-"""JPEG files with marks in every segment, between segments, between scans, in further pictures and after them."""
+"""JPEG files with marks in every segment, between segments, between scans, in additional images and after them."""
 
 import io
 import struct
@@ -40,7 +40,7 @@ def extended_xmp(place: str) -> bytes:
     return segment(0xE1, EXTENDED_XMP + b"0123456789ABCDEF" * 2 + struct.pack(">II", len(text), 0) + text)
 
 
-# Every place before the first scan, with what stands there.
+# The content of every place before the first scan.
 HEAD = {
     "JFIF thumbnail": segment(0xE0, b"JFIF\0\1\2\1\0\x48\0\x48\4\2" + mark("JFIF thumbnail") + bytes(8)),
     "JFXX thumbnail": segment(0xE0, b"JFXX\0\x13\4\2" + mark("JFXX thumbnail") + bytes(8)),

@@ -1,5 +1,5 @@
 """TIFF and BigTIFF files with a mark in every place for metadata: in tags, in directories within directories, in
-thumbnails, in JPEG strips, and between and after all of that."""
+thumbnails, in JPEG strips, and between and after all of these."""
 
 import io
 from typing import Any, Literal

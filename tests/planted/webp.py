@@ -1,4 +1,4 @@
-"""WebP files with marks: all chunks that RFC 9649 names, unknown ones, and every gap between them."""
+"""WebP files with marks in all chunks of RFC 9649, in unknown chunks, and in every gap between them."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Animated PNG comes back as it is; an animation of one frame that is the image itself is a still picture."""
+"""Animated PNG is returned unchanged; an animation whose only frame is the static image is a still image."""
 
 import struct
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Streams of deflate that are made in pieces and joined (RFC 1950, RFC 1951)."""
+"""Deflate streams that are compressed in pieces and joined (RFC 1950, RFC 1951)."""
 
 import zlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""A second run with the same settings changes nothing: a PNG that was made comes back byte for byte."""
+"""A second run with the same settings changes nothing: it returns a result byte for byte."""
 
 import io
 import itertools

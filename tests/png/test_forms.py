@@ -1,4 +1,4 @@
-"""PNG to PNG in a smaller form: nothing that the image shows is lost, and no chunk that says something about it."""
+"""Lossless reduction of PNG to a smaller form: neither pixels nor chunks that describe them are lost."""
 
 import io
 import itertools

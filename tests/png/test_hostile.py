@@ -1,4 +1,4 @@
-"""PNG that was cut off, damaged or made to hurt: a clear error or an image, in little time and memory."""
+"""Truncated, damaged and malicious PNG: a clear error or an image, in little time and memory."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def test_flipped_bits_end_in_an_error_or_an_image() -> None:
 
 
 def test_flipped_bits_with_a_valid_crc_end_in_an_error_or_an_image() -> None:
-    """What a CRC would have caught, made by hand: headers, palettes and compressed data that lie."""
+    """Damage that a CRC would detect, with a valid CRC: in headers, palettes and compressed data."""
     data = rich()
     rng = np.random.default_rng(0)
     starts = [data.index(kind) for kind in (b"IHDR", b"tEXt", b"zTXt", b"iCCP", b"PLTE", b"tRNS", b"pHYs", b"IDAT")]

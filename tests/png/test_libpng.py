@@ -1,4 +1,4 @@
-"""Samples of full depth against libpng, by netpbm's pngtopam: Pillow cuts 16-bit colours to 8 bits."""
+"""Samples of full depth against libpng, by netpbm's pngtopam: Pillow reduces 16-bit colours to 8 bits."""
 
 import subprocess
 import zlib

@@ -1,4 +1,4 @@
-"""What PNG to PNG takes: measured in a process of its own, against what is reserved for it."""
+"""Peak memory of PNG to PNG, measured in a separate process, against its reservation."""
 
 import zlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Metadata of PNG to and from the neutral form, and what a policy leaves of it."""
+"""Conversion of PNG's metadata to and from the shared form, and the effect of policies."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Exif that a PNG holds in text ("Raw profile type exif"), as ImageMagick wrote it before there was eXIf."""
+"""Exif in a raw profile ("Raw profile type exif"), as ImageMagick wrote it before eXIf existed."""
 
 import zlib
 from pathlib import Path

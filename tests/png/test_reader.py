@@ -76,7 +76,7 @@ def test_transparency_becomes_alpha(color: Any, depth: Any, transparency: Any) -
 
 @pytest.mark.parametrize("color, depth", [(0, 8), (0, 16), (2, 8), (2, 16)])
 def test_the_transparent_colour_is_found(color: int, depth: int) -> None:
-    """The key is the colour of a pixel that the image has."""
+    """The transparent colour is that of a pixel in the image."""
     _, rows = made(color, depth)
     size = {0: 1, 2: 3}[color]
     key = reference.samples(rows[5], depth, size * 8)[size * 7 :]
@@ -171,7 +171,7 @@ def test_chunks_that_break_a_palette_image_are_errors(before: Any, problem: str)
     ],
 )
 def test_chunks_that_do_not_fit_are_dropped_with_a_notice(color: int, before: Any) -> None:
-    """As libpng does; each case has one such chunk."""
+    """As in libpng; each case has one such chunk."""
     header, _, _ = decode(small(before, color=color))
 
     assert len(header.notices) == 1
@@ -313,8 +313,8 @@ PIL_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 def test_the_png_suite_is_decoded_as_pillow_does() -> None:
-    """Up to 8 bits, not interlaced; 16 bits, which Pillow cuts, and tRNS of packed grey, which it compares unscaled,
-    as the reference does."""
+    """Compare with Pillow up to 8 bits, not interlaced. For 16 bits, which Pillow reduces, and tRNS of packed grey,
+    which it compares unscaled, compare with the reference."""
     for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
         data = path.read_bytes()
         if read_header(ByteStream([data])).interlaced:

@@ -1,4 +1,4 @@
-"""Metadata of a PNG that follow its image data: eXIf and text may come anywhere before IEND."""
+"""PNG metadata after the image data: eXIf and text are allowed anywhere before IEND."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Writing PNG: lossless, in pieces, with the metadata that the policy leaves."""
+"""Writing PNG: lossless, in pieces, with the metadata that the policy keeps."""
 
 import io
 import zlib

@@ -1,4 +1,4 @@
-"""Colours and orientation of AVIF and JPEG 2000, through to other formats."""
+"""Colours and orientation of AVIF and JPEG 2000, carried over to other formats."""
 
 import io
 import struct
@@ -103,7 +103,7 @@ def test_of_grey_only_the_transfer_curve_matters() -> None:
 
 
 def test_ten_bits_are_detected_after_a_large_profile() -> None:
-    """The profile is longer than what was once searched for the decoder's configuration."""
+    """The decoder configuration follows a large profile."""
     large, (ispe, pixi, (_, shallow)) = (b"colr", b"prof" + SRGB + bytes(100_000)), PROPERTIES
     deep = (b"av1C", shallow[:2] + bytes([shallow[2] | 0x40]) + shallow[3:])
     ten = (b"pixi", bytes(4) + b"\3\x0a\x0a\x0a")
@@ -180,7 +180,7 @@ def test_an_orientation_becomes_avif_properties_and_is_applied_once(value: Any) 
 
 
 def test_only_avif_properties_rotate_an_avif() -> None:
-    """Exif's orientation counts for nothing in HEIF, and neither adds to the properties."""
+    """HEIF readers ignore the orientation in Exif."""
     exif = struct.pack(">I", 0) + orientation_exif(3)
     turned = (b"irot", b"\3")
 

@@ -1,4 +1,4 @@
-"""Metadata of GIF and BMP that Pillow does not read, on their way into other formats."""
+"""Metadata of GIF and BMP that Pillow does not read, carried over to other formats."""
 
 import io
 import struct

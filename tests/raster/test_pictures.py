@@ -1,4 +1,4 @@
-"""Pillow images as input: their pixels, metadata and notices are those of a file of the same kind."""
+"""Pillow images as input: pixels, metadata and notices equal those of a file of the same kind."""
 
 import io
 from typing import Any

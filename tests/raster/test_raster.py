@@ -1,4 +1,4 @@
-"""Other formats through Pillow: pixels, what is lost, limits, damage, memory; and WebP and AVIF out."""
+"""Other formats through Pillow: pixels, losses, limits, damage, memory; encoding of WebP and AVIF."""
 
 import io
 import subprocess
@@ -128,7 +128,7 @@ def test_sixteen_bit_colour_is_reported() -> None:
 
 
 def test_cmyk_is_converted_and_reported() -> None:
-    """Adobe's JPEGs hold CMYK inverted: white paper must come out white."""
+    """Adobe's JPEGs hold inverted CMYK: white paper must be decoded as white."""
     source = opened(saved(Image.new("CMYK", (16, 16), (0, 0, 0, 0)), "JPEG"))
 
     assert source.channels == 3
@@ -279,7 +279,7 @@ for path in sys.argv[1:]:
 
 
 def test_memory_does_not_exceed_the_reserved_bytes(tmp_path: Path) -> None:
-    """2 megapixels of each class; Pillow may keep blocks for the next image, which only makes it look better."""
+    """2 megapixels of each class. Pillow may keep blocks for the next image, which only lowers the measurement."""
     y, x = np.mgrid[0:1200, 0:1700]
     image = Image.fromarray(np.stack([x % 256, y % 256, (x * y) % 251], 2).astype(np.uint8))
     paths = []

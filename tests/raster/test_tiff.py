@@ -1,4 +1,4 @@
-"""TIFF through Pillow: each kind of samples comes out as it is meant and as libvips reads it, or is refused."""
+"""TIFF through Pillow: each kind of samples is decoded as specified and as by libvips, or rejected."""
 
 import io
 import itertools
@@ -40,8 +40,8 @@ def read(data: bytes) -> np.ndarray:
     return np.concatenate(bands)
 
 
-def meant(samples: np.ndarray, bits: int, photometric: int, extra: tuple[int, ...]) -> np.ndarray:
-    """Return the picture in 8 bits, by the definitions of TIFF 6.0."""
+def specified(samples: np.ndarray, bits: int, photometric: int, extra: tuple[int, ...]) -> np.ndarray:
+    """Return the image in 8 bits as TIFF 6.0 defines it."""
     white = (1 << bits) - 1
     scaled = (samples.astype(np.int64) * 255 + white // 2) // white
     colors = scaled[..., : COLORS[photometric]]
@@ -69,8 +69,8 @@ KINDS = [
     and (photometric != PALETTE or (bits <= 8 and sample_format == 1))
     and (planar == 1 or COLORS[photometric] + len(extra) > 1)
 ]
-# Kinds that are read in at least one compression, and those that libvips reads, too: a change of these numbers says
-# that a kind was lost or won.
+# Kinds that are read in at least one compression, and those that libvips reads, too: a change of these numbers shows
+# that a kind was lost or gained.
 READ, COMPARED = 57, 24
 
 
@@ -108,7 +108,7 @@ def test_every_kind_of_samples_is_decoded_correctly_or_rejected() -> None:
                 found = read(data)
             except UnsupportedError:
                 continue
-            expected = meant(samples, bits, photometric, extra)
+            expected = specified(samples, bits, photometric, extra)
             assert found.shape == expected.shape, kind
             # Pillow takes the upper byte of 16 bits, and rounds ink and alpha its own way.
             tolerance = 3 if photometric == CMYK else 1 if bits > 8 else 0
@@ -191,7 +191,7 @@ def test_reversed_bit_order_is_read() -> None:
         samples = samples_of(bits, 1, 1)
         page = picture(samples, bits, photometric=GREY, compression=compression, tags={266: (SHORT, [2])})
         page.strips = [strip.translate(reverse) for strip in page.strips]
-        np.testing.assert_array_equal(read(build([page])), meant(samples, bits, GREY, ()))
+        np.testing.assert_array_equal(read(build([page])), specified(samples, bits, GREY, ()))
 
 
 def test_little_endian_bigtiff_is_read() -> None:
