@@ -33,7 +33,7 @@ class GifContainer(Container):
             if block.label == gif.IMAGE:
                 images += 1
                 kept.copy(block.start, block.end - block.start)
-                kept.insert(b"" if block.complete else b"\0")
+                kept.append(b"" if block.complete else b"\0")
             elif block.label == gif.GRAPHIC_CONTROL:
                 _keep_control(kept, window, block)
             elif block.name in gif.LOOPS:
@@ -48,7 +48,7 @@ class GifContainer(Container):
             raise FormatError(TITLE, "image", end, "the file has no image")
         if has_text:
             notices.append("the text of a plain text extension was removed")
-        kept.insert(bytes([gif.TRAILER]))
+        kept.append(bytes([gif.TRAILER]))
         notes.note_trailing_bytes(self._source.size - end, notices)
         yield from kept.chunks(self._source)
 
@@ -80,7 +80,7 @@ def _keep_control(kept: PieceTable, window: Window, block: gif.Block) -> None:
         problem = f"{len(data)} bytes, {CONTROL_BYTES} are needed"
         raise FormatError(TITLE, "graphic control extension", block.start, problem)
     head = bytes([gif.EXTENSION, gif.GRAPHIC_CONTROL, CONTROL_BYTES])
-    kept.insert(head + data[:CONTROL_BYTES] + b"\0")
+    kept.append(head + data[:CONTROL_BYTES] + b"\0")
 
 
 def _keep_loops(kept: PieceTable, window: Window, block: gif.Block) -> None:
@@ -88,7 +88,7 @@ def _keep_loops(kept: PieceTable, window: Window, block: gif.Block) -> None:
     for data in gif.sub_blocks(window, block):
         if len(data) >= LOOP_BYTES and data[0] & 7 == 1:
             count = bytes([LOOP_BYTES, 1]) + data[1:LOOP_BYTES]
-            kept.insert(bytes([gif.EXTENSION, gif.APPLICATION, len(block.name)]) + block.name + count + b"\0")
+            kept.append(bytes([gif.EXTENSION, gif.APPLICATION, len(block.name)]) + block.name + count + b"\0")
             return
 
 
@@ -97,8 +97,8 @@ def _keep_profile(kept: PieceTable, window: Window, block: gif.Block, policy: Me
     if policy is Metadata.STRIP:
         notes.note_profile(profile, notices)
         return
-    kept.insert(bytes([gif.EXTENSION, gif.APPLICATION, len(block.name)]) + block.name)
+    kept.append(bytes([gif.EXTENSION, gif.APPLICATION, len(block.name)]) + block.name)
     for at in range(0, len(profile), 255):
         part = profile[at : at + 255]
-        kept.insert(bytes([len(part)]) + part)
-    kept.insert(b"\0")
+        kept.append(bytes([len(part)]) + part)
+    kept.append(b"\0")

@@ -53,7 +53,7 @@ class HeifContainer(Container):
             for item in images
         }
         sequence = heif_tracks.read_sequence(
-            heif, self._source, color, messages, found, functools.partial(_inside, heif, mdats)
+            heif, self._source, color, messages, found, functools.partial(_clip_to_mdat, heif, mdats)
         )
         properties = heif_properties.reduce_properties(heif, images, data, color, messages, found)
         if any(box.kind == b"uuid" and self._source.read(box.content, 16) == boxes.C2PA_UUID for box in heif.top):
@@ -79,10 +79,10 @@ def _check_data(heif: Heif, item: Item, mdats: list[Box]) -> None:
     if not item.extents and item.kind != b"iden":
         raise FormatError(heif.title, "iloc", None, f"item {item.number} has no data")
     if not item.in_idat:
-        item.extents = _inside(heif, mdats, item.extents, f"item {item.number}")
+        item.extents = _clip_to_mdat(heif, mdats, item.extents, f"item {item.number}")
 
 
-def _inside(heif: Heif, mdats: list[Box], extents: list[Extent], what: str) -> list[Extent]:
+def _clip_to_mdat(heif: Heif, mdats: list[Box], extents: list[Extent], what: str) -> list[Extent]:
     """Return extents limited to their mdat box, or raise FormatError where they are outside of all mdat boxes."""
     found = []
     for start, length in extents:

@@ -26,16 +26,16 @@ class PieceTable:
 
     def copy(self, start: int, count: int) -> None:
         """Append a range of the source."""
-        self._append(start, count)
+        self._add_piece(start, count)
 
-    def insert(self, data: bytes) -> None:
+    def append(self, data: bytes) -> None:
         """Append new bytes."""
         if len(self._new) + len(data) > NEW_BYTES_MAX:
             raise LimitError(f"{self._title}: more than {NEW_BYTES_MAX >> 20} MiB of headers")
-        self._append(~len(self._new), len(data))
+        self._add_piece(~len(self._new), len(data))
         self._new += data
 
-    def _append(self, start: int, count: int) -> None:
+    def _add_piece(self, start: int, count: int) -> None:
         if count <= 0:
             return
         pieces, self.size = self._pieces, self.size + count

@@ -74,16 +74,16 @@ class TiffContainer(Container):
             _plan_page(file, self._source, page, following, policy, plan, removed)
         offset_bytes = file.header_bytes // 2
         plan.blocks.append((0, self._source.read(0, offset_bytes) + file.packed(file.first, offset_bytes)))
-        starts, ends = _checked(plan, self._source.size)
+        starts, ends = _checked_ranges(plan, self._source.size)
         for page in pages:
             plan.end = max(plan.end, directory_extent_end(file, page, DEPTH_MAX, [NESTED_MAX]))
         if len(pages) > len(kept):
             notices.append(f"thumbnails in the file were removed: {len(pages) - len(kept)}")
-        notices += _losses(file, removed, policy)
+        notices += _loss_notices(file, removed, policy)
         if pages[0].find(ICC) is None and _is_adobe_rgb(file, pages[0]):
             notices.append(ADOBE_RGB_REMOVED)
         notes.note_trailing_bytes(self._source.size - plan.end, notices)
-        yield from _written(self._source, plan, starts, ends)
+        yield from _chunks(self._source, plan, starts, ends)
 
     def unmapped_metadata(self) -> list[str]:
         names: list[str] = []
@@ -177,7 +177,7 @@ def _entry(file: TiffFile, source: Readable, entry: DirectoryEntry, count: int, 
     return file.packed(entry.tag, 2) + file.packed(entry.kind, 2) + file.packed(count, word) + field
 
 
-def _checked(plan: RewritePlan, size: int) -> tuple[Integers, Integers]:
+def _checked_ranges(plan: RewritePlan, size: int) -> tuple[Integers, Integers]:
     """Return the ranges to copy, sorted and merged. Raises FormatError where ranges and blocks overlap."""
     starts, ends = np.concatenate(plan.starts), np.concatenate(plan.ends)
     if starts.size and (int(starts.min()) < 0 or int(ends.max()) > size or bool((ends < starts).any())):
@@ -201,7 +201,7 @@ def _checked(plan: RewritePlan, size: int) -> tuple[Integers, Integers]:
     return starts, ends
 
 
-def _losses(file: TiffFile, removed: dict[int, DirectoryEntry], policy: Metadata) -> list[str]:
+def _loss_notices(file: TiffFile, removed: dict[int, DirectoryEntry], policy: Metadata) -> list[str]:
     """Return notices of what was removed that a viewer may miss."""
     notices = []
     if tiff_tags.C2PA in removed:
@@ -230,7 +230,7 @@ def _is_adobe_rgb(file: TiffFile, page: Directory) -> bool:
     return False
 
 
-def _written(source: Readable, plan: RewritePlan, starts: Integers, ends: Integers) -> Iterator[bytes]:
+def _chunks(source: Readable, plan: RewritePlan, starts: Integers, ends: Integers) -> Iterator[bytes]:
     """Yield the new file in chunks of CHUNK_BYTES."""
     total = max([plan.length, *(at + len(data) for at, data in plan.blocks), *ends[-1:].tolist()])
     fill_starts = np.array([start for start, _ in plan.fills], np.int64)

@@ -224,7 +224,7 @@ def _keep_frame(frames: PieceTable, window: Window, frame: RiffChunk) -> None:
     parts = [part] if alpha is None else [alpha, part]
     parameters = window.read(frame.start, ANMF_BYTES)
     size = ANMF_BYTES + sum(8 + chunk.size + (chunk.size & 1) for chunk in parts)
-    frames.insert(struct.pack("<4sI", b"ANMF", size) + parameters[:15] + bytes([parameters[15] & 3]))
+    frames.append(struct.pack("<4sI", b"ANMF", size) + parameters[:15] + bytes([parameters[15] & 3]))
     for chunk in parts:
         _keep(frames, chunk)
 
@@ -252,9 +252,9 @@ def _profile(window: Window, layout: Layout, policy: Metadata, notices: list[str
 
 
 def _keep(kept: PieceTable, chunk: RiffChunk) -> None:
-    kept.insert(struct.pack("<4sI", chunk.type, chunk.size))
+    kept.append(struct.pack("<4sI", chunk.type, chunk.size))
     kept.copy(chunk.start, chunk.size)
-    kept.insert(bytes(chunk.size & 1))
+    kept.append(bytes(chunk.size & 1))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -21,7 +21,7 @@ from compressor.png.chunks import (
 from compressor.png.header import PALETTE
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.metadata import removed_colors
-from compressor.png.policy import ANIMATION, CREDENTIALS, SkippedMetadata, is_needed, kept, removed_credentials
+from compressor.png.policy import ANIMATION, CREDENTIALS, SkippedMetadata, is_needed, kept_chunks, removed_credentials
 from compressor.settings import Metadata
 from compressor.spool import Readable
 
@@ -117,7 +117,7 @@ def without_metadata(
             chunk, crc_valid = read_chunk(stream, start, METADATA_BYTES_MAX)
             repeated = chunk.type in colors
             if crc_valid and not (repeated and chunk.type == b"eXIf"):
-                yield b"".join(write_chunk(each.type, each.data) for each in kept([chunk], policy))
+                yield b"".join(write_chunk(each.type, each.data) for each in kept_chunks([chunk], policy))
             if crc_valid and not repeated:
                 colors[chunk.type] = chunk
     notices += [*removed_credentials(credentials), *removed_colors(list(colors.values()), policy)]

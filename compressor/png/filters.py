@@ -33,7 +33,7 @@ def scratch() -> NDArray[np.uint64]:
     return np.zeros(SEEN_WORDS, np.uint64)
 
 
-def trial(header: PngHeader, parts: Iterable[ByteArray], choice: int, effort: Effort) -> int:
+def trial_size(header: PngHeader, parts: Iterable[ByteArray], choice: int, effort: Effort) -> int:
     """Return the compressed bytes of a sample. parts: runs of scanlines (n, w), any w, with nothing above the first."""
     deflate = deflater(Effort.BALANCED if effort is Effort.BEST else effort)
     seen, size = scratch(), 0
@@ -49,4 +49,4 @@ def first_choice(header: PngHeader, rows: ByteArray, effort: Effort) -> int:
     tried = choices(header, effort)
     if len(tried) == 1:
         return tried[0]
-    return min(tried, key=lambda choice: trial(header, [rows], choice, effort))
+    return min(tried, key=lambda choice: trial_size(header, [rows], choice, effort))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from compressor.kernels.png.rgba16 import BITS1, BITS2, BITS4, COLORED, DEEP, TRANSLUCENT
 from compressor.png.chunks import Chunk
 from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, SAMPLES, PngHeader
-from compressor.png.rgba16 import pixel, rgba, scaled, transparent
+from compressor.png.rgba16 import pixel, rgba, scaled, transparent_pixel
 
 COLORS_MAX = 256
 OPAQUE = 0xFFFF << 48
@@ -54,14 +54,18 @@ def candidates(header: PngHeader, chunks: Sequence[Chunk], needs: int, colors: S
     found: list[Form] = []
     for family in (_grey(header, needs), _true_color(header, needs)):
         if not found:
-            found += [form for form in family if converted(chunks, header, form) is not None][:1]
+            found += [form for form in family if convert_chunks(chunks, header, form) is not None][:1]
     smallest = found[0].bits_per_pixel if found else 64
     for palette in _palettes(header, chunks, colors) if not needs & DEEP else ():
         least = next(bits for bits in (1, 2, 4, 8) if len(palette) <= 1 << bits)
         # Indices of a byte each may compress better than packed ones.
         for depth in sorted({least, 8}):
             form = Form(PALETTE, depth, tuple(palette))
-            if form.bits_per_pixel < smallest and form not in found and converted(chunks, header, form) is not None:
+            if (
+                form.bits_per_pixel < smallest
+                and form not in found
+                and convert_chunks(chunks, header, form) is not None
+            ):
                 found.append(form)
     return found
 
@@ -70,7 +74,7 @@ def _grey(header: PngHeader, needs: int) -> Iterator[Form]:
     """Yield greyscale forms of all sufficient depths, the smallest first."""
     if needs & COLORED:
         return
-    key = transparent(header) if needs & TRANSLUCENT else None
+    key = transparent_pixel(header) if needs & TRANSLUCENT else None
     if needs & TRANSLUCENT and key is None:
         yield from (Form(GREY_ALPHA, depth) for depth in _depths(needs))
         return
@@ -85,7 +89,7 @@ def _true_color(header: PngHeader, needs: int) -> Iterator[Form]:
     """Yield truecolour forms, none for a palette or grey source, which would only become larger."""
     if header.color_type not in (RGB, RGBA):
         return
-    key = transparent(header) if needs & TRANSLUCENT else None
+    key = transparent_pixel(header) if needs & TRANSLUCENT else None
     alpha = bool(needs & TRANSLUCENT) and key is None
     yield from (Form(RGBA if alpha else RGB, depth, key=key) for depth in _depths(needs))
 
@@ -129,7 +133,7 @@ def _brightness(color: int) -> int:
     return 299 * red + 587 * green + 114 * blue
 
 
-def converted(chunks: Sequence[Chunk], source: PngHeader, form: Form) -> list[Chunk] | None:
+def convert_chunks(chunks: Sequence[Chunk], source: PngHeader, form: Form) -> list[Chunk] | None:
     """Return the chunks before the image data for another form, or None where one of them can't be converted."""
     left: list[Chunk] = []
     colorful = source.color_type in (RGB, RGBA)

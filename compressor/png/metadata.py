@@ -11,7 +11,7 @@ from compressor.metadata import Attachments, lost_colors, tiff_stream
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk
 from compressor.png.header import GREY, GREY_ALPHA, PngHeader
 from compressor.png.inflate import INFLATE_BYTES
-from compressor.png.policy import ANIMATION, CREDENTIALS, PIXELS, kept
+from compressor.png.policy import ANIMATION, CREDENTIALS, PIXELS, kept_chunks
 from compressor.png.raw_profile import exif_of
 from compressor.settings import Metadata
 
@@ -159,7 +159,7 @@ def late_metadata(header: PngHeader, known: int) -> list[str]:
 
     known  number of trailing chunks that had been read before
     """
-    chunks = kept(header.trailing[known:], header.policy)
+    chunks = kept_chunks(header.trailing[known:], header.policy)
     names = sorted({chunk.name for chunk in chunks if chunk.type not in DISPENSABLE})
     return [f"metadata after the image data was read too late to be carried over: {', '.join(names)}"] if names else []
 
@@ -167,7 +167,7 @@ def late_metadata(header: PngHeader, known: int) -> list[str]:
 def removed_colors(chunks: Sequence[Chunk], policy: Metadata) -> list[str]:
     """Return a notice of the colour space that a policy removes from a PNG, unless it is sRGB.
 
-    chunks  of the source, before `policy.kept`
+    chunks  of the source, before `policy.kept_chunks`
     """
     found = {chunk.type: chunk for chunk in chunks}
     if policy is Metadata.KEEP or (b"sRGB" in found and b"cICP" not in found):

@@ -44,7 +44,7 @@ def is_needed(kind: bytes, policy: Metadata) -> bool:
     return policy is Metadata.KEEP or kind in COLOR or kind in ANIMATION or kind == b"eXIf" or not kind[0] & 0x20
 
 
-def kept(chunks: list[Chunk], policy: Metadata) -> list[Chunk]:
+def kept_chunks(chunks: list[Chunk], policy: Metadata) -> list[Chunk]:
     """Return the chunks that a policy keeps when a PNG is re-encoded.
 
     KEEP: all but content credentials, verbatim. COLOR: those that affect the display, and the orientation of eXIf.

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from compressor.kernels.png.rgba16 import COLORS_MAX, SLOTS, find_colors, needs, pack_rgba16
 from compressor.png.chunks import Chunk
-from compressor.png.filters import choices, trial
-from compressor.png.forms import Form, candidates, converted, is_form_independent
+from compressor.png.filters import choices, trial_size
+from compressor.png.forms import Form, candidates, convert_chunks, is_form_independent
 from compressor.png.header import SAMPLES, ByteArray, PngHeader
-from compressor.png.policy import kept
+from compressor.png.policy import kept_chunks
 from compressor.png.rgba16 import Expander, Rgba16Pixels, new_digest
 from compressor.settings import Effort, Metadata
 
-RUNS = {Effort.BALANCED: 8, Effort.BEST: 16}  # of lines in the sample
+RUNS = {Effort.BALANCED: 8, Effort.BEST: 16}  # runs of lines in the sample
 # Of a run. Counted in pixels, not in bytes: a result that is compressed again must give the same sample, or the second
 # run might choose another form.
 RUN_PIXELS = 1 << 14
@@ -123,9 +123,9 @@ class Survey:
     def plan(self, metadata: Metadata) -> ReductionPlan:
         """Return the plan that compresses the sample best, the first one on a tie."""
         header = self._header
-        chunks = kept(header.chunks, metadata)
+        chunks = kept_chunks(header.chunks, metadata)
         forms: list[Form | None] = []
-        if all(is_form_independent(chunk) for chunk in kept(header.trailing, metadata)):
+        if all(is_form_independent(chunk) for chunk in kept_chunks(header.trailing, metadata)):
             colors = self._colors[: self._count].tolist() if self._count <= COLORS_MAX else []
             forms += candidates(header, chunks, self._needs, colors)
         best = min(self._trials(forms or [None], chunks), key=lambda tried: tried[0])[1]
@@ -136,27 +136,29 @@ class Survey:
         expand = Expander(self._header)
         runs = [np.concatenate(run) for run in self._runs]
         for form in forms:
-            header = self._header if form is None else reformed(self._header, form, chunks)
-            notice = "" if form is None or described(header) == described(self._header) else self._notice(header)
+            header = self._header if form is None else convert_header(self._header, form, chunks)
+            notice = (
+                "" if form is None or describe_form(header) == describe_form(self._header) else self._notice(header)
+            )
             parts = runs if form is None else list(map(Packer(form), itertools.chain.from_iterable(map(expand, runs))))
             for choice in choices(header, self._effort):
                 yield (
-                    trial(header, parts, choice, self._effort),
+                    trial_size(header, parts, choice, self._effort),
                     ReductionPlan(self._header, header, form, choice, notice),
                 )
 
     def _notice(self, header: PngHeader) -> str:
-        return f"stored as {described(header)} instead of {described(self._header)}, without loss and in fewer bytes"
+        return f"stored as {describe_form(header)} instead of {describe_form(self._header)}: lossless and smaller"
 
 
-def described(header: PngHeader) -> str:
+def describe_form(header: PngHeader) -> str:
     """Return a human-readable description of an image's form."""
     return replace(header, interlaced=False).description.removeprefix("PNG, ")
 
 
-def reformed(source: PngHeader, form: Form, chunks: list[Chunk]) -> PngHeader:
+def convert_header(source: PngHeader, form: Form, chunks: list[Chunk]) -> PngHeader:
     """Return the header of an image in another form. chunks: those of the source to keep."""
-    changed = converted(chunks, source, form)
+    changed = convert_chunks(chunks, source, form)
     assert changed is not None, "the chunks allow every candidate"
     data = {chunk.type: chunk.data for chunk in changed}
     return replace(

@@ -32,7 +32,7 @@ def scaled(sample: int, depth: int) -> int:
     return sample * (0xFFFF // ((1 << depth) - 1))
 
 
-def transparent(header: PngHeader) -> int | None:
+def transparent_pixel(header: PngHeader) -> int | None:
     """Return the opaque pixel that tRNS makes transparent (clause 11.3.1.1), None without one and for palettes."""
     if header.transparency is None or header.color_type == PALETTE:
         return None
@@ -44,7 +44,7 @@ def transparent(header: PngHeader) -> int | None:
 
 def lookup_table(header: PngHeader) -> Rgba16Pixels:
     """Return the table that `expand_rgba16` takes."""
-    key = transparent(header)
+    key = transparent_pixel(header)
     if header.color_type == PALETTE:
         entries = [tuple(257 * int(sample) for sample in entry) for entry in colors(header)]
         return np.array([pixel(*entry) for entry in entries], np.uint64)

@@ -10,7 +10,7 @@ from compressor.png.chunks import SIGNATURE, write_chunk
 from compressor.png.deflate import deflater
 from compressor.png.filters import first_choice, scratch
 from compressor.png.header import ByteArray, PngHeader, ihdr
-from compressor.png.policy import kept
+from compressor.png.policy import kept_chunks
 from compressor.settings import Effort, Metadata
 
 OUTPUT_BYTES = 1 << 18  # of a piece of output and of an IDAT chunk
@@ -32,10 +32,10 @@ def write(
     bands   unfiltered scanlines, uint8 (n, row_bytes) or (n, width, samples), any n, `header.height` in all
     choice  of filters, as for `filter_rows`; None: the best one for the first scanlines
     """
-    head = (write_chunk(chunk.type, chunk.data) for chunk in kept(header.chunks, metadata))
+    head = (write_chunk(chunk.type, chunk.data) for chunk in kept_chunks(header.chunks, metadata))
     yield from _pieces(itertools.chain((SIGNATURE, write_chunk(b"IHDR", ihdr(header))), head))
     yield from _image_data(header, bands, effort, choice)
-    tail = (write_chunk(chunk.type, chunk.data) for chunk in kept(header.trailing, metadata))
+    tail = (write_chunk(chunk.type, chunk.data) for chunk in kept_chunks(header.trailing, metadata))
     yield from _pieces(itertools.chain(tail, (write_chunk(b"IEND", b""),)))
 
 

@@ -125,10 +125,10 @@ def _jp2_color_info(source: _File, channels: int, mode: str) -> ColorInfo:
         space = icc.color_space(found.profile)
         if mode == "CMYK" or space != SPACES[1 if channels < 3 else 3]:
             raise UnsupportedError(
-                f"JPEG 2000: an ICC profile for {space or 'an unknown colour space'} is not converted"
+                f"{jp2.TITLE}: an ICC profile for {space or 'an unknown colour space'} is not converted"
             )
         return ColorInfo(found.profile, deep)
     if found.space is not None and found.space not in (jp2.SRGB, jp2.GREY, jp2.SYCC, jp2.CMYK, *jp2.BILEVEL):
         name = jp2.NAMES.get(found.space, f"of enumerated colour space {found.space}")
-        raise UnsupportedError(f"JPEG 2000: colours {name} are not converted")
+        raise UnsupportedError(f"{jp2.TITLE}: colours {name} are not converted")
     return ColorInfo(deep=deep)

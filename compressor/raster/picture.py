@@ -48,7 +48,7 @@ def read_picture(image: Image.Image) -> Picture:
         if transparent:
             notices.append("the transparent colour was dropped")
         loss = "more than 8 bits a sample"
-        pixels = reader.scaled(image, 65535, 255).reshape(image.height, image.width)
+        pixels = reader.scale_grey(image, 65535, 255).reshape(image.height, image.width)
     elif image.mode == "CMYK":
         transform, notice = reader.cmyk_transform(icc)
         notices.append(notice)

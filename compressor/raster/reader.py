@@ -92,10 +92,10 @@ def open(file: BinaryIO, format: str | None = None) -> "Raster":
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     try:
-        facts = tiff.examine(file) if format == "tiff" else None
+        tiff_properties = tiff.examine(file) if format == "tiff" else None
         file.seek(0)
         image = PLUGINS[format](file)
-        return Raster(image, format, size, facts)
+        return Raster(image, format, size, tiff_properties)
     except Exception as error:  # of any kind, see translate
         translate(error, format, "header")
 
@@ -124,10 +124,14 @@ class Raster:
     """
 
     def __init__(
-        self, image: ImageFile.ImageFile, format: str, file_bytes: int, facts: tiff.Facts | None = None
+        self,
+        image: ImageFile.ImageFile,
+        format: str,
+        file_bytes: int,
+        tiff_properties: tiff.TiffProperties | None = None,
     ) -> None:
         self._image: ImageFile.ImageFile = image
-        self._facts = facts
+        self._tiff = tiff_properties
         self.format = format
         self.width, self.height = image.size
         if self.width * self.height > PIXELS_MAX:
@@ -141,10 +145,10 @@ class Raster:
         self._mode, self.channels = modes[image.mode]
         self._boxed = color_info.read_color_info(image, format, self.channels)
         self.frames = 2 if format not in ("jpeg", "jp2") and getattr(image, "is_animated", False) else 1
-        if facts is not None:
-            self.frames = facts.pages
-            if facts.color_map is not None:
-                image.palette = ImagePalette.raw("RGB;L", facts.color_map)
+        if tiff_properties is not None:
+            self.frames = tiff_properties.pages
+            if tiff_properties.color_map is not None:
+                image.palette = ImagePalette.raw("RGB;L", tiff_properties.color_map)
         self.reserved_bytes = self._decoding_bytes(file_bytes)
         self.bit_depth = 8
         self.loss = self._pixel_loss()
@@ -179,16 +183,16 @@ class Raster:
             return DEEP
         if self._image.mode in ("CMYK", "LAB", "HSV"):
             return self._image.mode
-        return "premultiplied alpha" if self._facts is not None and self._facts.premultiplied else ""
+        return "premultiplied alpha" if self._tiff is not None and self._tiff.premultiplied else ""
 
     def _pixel_notices(self, transparent: bool) -> list[str]:
         mode, notices = self._image.mode, []
         if self.loss == DEEP:
             notices.append(REDUCED)
-        if self._facts is not None and self._facts.thumbnails:
-            notices.append(f"thumbnails in the file were dropped: {self._facts.thumbnails}")
-        if self._facts is not None and self._facts.unnamed:
-            notices.append(f"unspecified extra samples were dropped: {self._facts.unnamed} of each pixel")
+        if self._tiff is not None and self._tiff.thumbnails:
+            notices.append(f"thumbnails in the file were dropped: {self._tiff.thumbnails}")
+        if self._tiff is not None and self._tiff.unnamed:
+            notices.append(f"unspecified extra samples were dropped: {self._tiff.unnamed} of each pixel")
         if transparent and mode.startswith("I"):
             notices.append("the transparent colour was dropped")
         if mode in ("YCbCr", "LAB", "HSV"):
@@ -254,8 +258,8 @@ class Raster:
 
     def _convert(self, band: Image.Image) -> NDArray[np.uint8]:
         if band.mode.startswith("I"):
-            white = 65535 if self._facts is None else self._facts.white
-            return scaled(band, white, (1 << self.bit_depth) - 1)
+            white = 65535 if self._tiff is None else self._tiff.white
+            return scale_grey(band, white, (1 << self.bit_depth) - 1)
         if self._transform is not None:
             band = ImageCms.applyTransform(band, self._transform) or band
         elif band.mode != self._mode:
@@ -296,7 +300,7 @@ def tiff_exif(image: Image.Image) -> bytes | None:
     return exif.tobytes() if len(exif) or source.get_ifd(EXIF_IFD) or source.get_ifd(GPS_IFD) else None
 
 
-def scaled(band: Image.Image, white: int, peak: int) -> NDArray[np.uint8]:
+def scale_grey(band: Image.Image, white: int, peak: int) -> NDArray[np.uint8]:
     """Return grey samples of 0 … white scaled to 0 … peak, rounded, in one or two bytes; Pillow would clip them."""
     kind = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2"}.get(band.mode, "i4")
     samples = np.frombuffer(band.tobytes(), kind)

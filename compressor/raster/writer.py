@@ -78,7 +78,7 @@ def encode(
     if max(width, height) > SIDES_MAX[format]:
         raise UnsupportedError(f"{human_format(format)}: {width} x {height} pixels, at most {SIDES_MAX[format]} a side")
     if lossless and format == "avif":
-        raise UnsupportedError("AVIF: lossless")
+        raise UnsupportedError(f"{human_format(format)}: lossless")
     check_subsampling(format, subsampling, lossless=lossless)
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     image = Image.new("RGBA" if channels == 2 else mode, (width, height))
