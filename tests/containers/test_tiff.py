@@ -63,7 +63,7 @@ NAMED = {
 }
 
 
-class BytesSource:
+class MeteredSource:
     """Bytes as a `Readable` that records the largest read."""
 
     def __init__(self, data: bytes) -> None:
@@ -79,7 +79,7 @@ class BytesSource:
 
 def reduced(data: bytes, policy: Metadata = Metadata.STRIP) -> tuple[bytes, list[str]]:
     notices: list[str] = []
-    return b"".join(containers.without_metadata("tiff", BytesSource(data), policy, notices)), notices
+    return b"".join(containers.without_metadata("tiff", MeteredSource(data), policy, notices)), notices
 
 
 def tags_of(image: Image.Image) -> Mapping[int, Any]:
@@ -197,7 +197,7 @@ def test_thumbnails_of_every_kind_are_removed_and_masks_kept() -> None:
     mask = picture(SAMPLES[..., :1] // 255, 1, photometric=4, tags={254: (LONG, [4])})
     made, notices = reduced(build([first, small, old, mask, exif]))
 
-    file = TiffFile(BytesSource(made).read, len(made))
+    file = TiffFile(MeteredSource(made).read, len(made))
     assert [file.number(page, 262, 0) for page in file.pages()] == [2, 4]
     assert notices == ["thumbnails in the file were removed: 3"]
 
@@ -230,13 +230,13 @@ def test_webp_strips_of_one_chunk_are_kept_and_others_rejected() -> None:
 def test_stream_end_finds_the_end_of_real_streams(compression: str, noise: int) -> None:
     samples = np.random.default_rng(2).integers(0, noise + 1, (300, 400, 3)).astype(np.uint8)
     Image.fromarray(samples).save(out := io.BytesIO(), "TIFF", compression=compression)
-    file = TiffFile(BytesSource(out.getvalue()).read, len(out.getvalue()))
+    file = TiffFile(MeteredSource(out.getvalue()).read, len(out.getvalue()))
     page = next(file.pages())
     starts, counts = file.integers(page, 273).tolist(), file.integers(page, 279).tolist()
     for start, count in zip(starts, counts, strict=True):
         strip = out.getvalue()[start : start + count]
-        held = BytesSource(strip + b"more")
-        assert stream_end(file.number(page, 259, 1), held.read, 0, held.size, 1 << 20) == count
+        source = MeteredSource(strip + b"more")
+        assert stream_end(file.number(page, 259, 1), source.read, 0, source.size, 1 << 20) == count
 
 
 def test_data_after_reversed_bits_is_removed() -> None:
@@ -362,12 +362,12 @@ def test_damage_ends_in_a_clear_error_or_a_file_without_metadata(planted: Plante
             continue
         assert len(made) <= len(version)
         assert reduced(made, Metadata.COLOR)[0] == made
-        assert containers.unmapped_metadata("tiff", BytesSource(version)) is not None
+        assert containers.unmapped_metadata("tiff", MeteredSource(version)) is not None
 
 
 def test_a_large_file_is_read_and_written_in_small_chunks() -> None:
     samples = np.arange(3 << 20, dtype=np.uint32).astype(np.uint8).reshape(1024, 1024, 3)
-    source = BytesSource(build([picture(samples, 8, photometric=2, tags={65000: (ASCII, mark("text") * 100_000)})]))
+    source = MeteredSource(build([picture(samples, 8, photometric=2, tags={65000: (ASCII, mark("text") * 100_000)})]))
     pieces = list(containers.without_metadata("tiff", source, Metadata.STRIP, []))
 
     assert max(map(len, pieces)) <= CHUNK_BYTES
@@ -376,17 +376,17 @@ def test_a_large_file_is_read_and_written_in_small_chunks() -> None:
 
 
 def test_metadata_that_a_conversion_loses_is_listed_once() -> None:
-    named = containers.unmapped_metadata("tiff", BytesSource(PLANTED[0].data))
+    named = containers.unmapped_metadata("tiff", MeteredSource(PLANTED[0].data))
 
     assert "IPTC" in named and "Photoshop resources" in named and "tag 65000" in named and "DocumentName" in named
     assert not {"tag 270", "tag 700", "tag 34665"} & set(named)
     assert len(named) == len(set(named)) <= 20
-    assert containers.unmapped_metadata("tiff", BytesSource(build([picture(SAMPLES, 8, photometric=2)]))) == []
+    assert containers.unmapped_metadata("tiff", MeteredSource(build([picture(SAMPLES, 8, photometric=2)]))) == []
     for compression in (NONE, LZW, DEFLATE):
         page = picture(SAMPLES, 8, photometric=2, compression=compression)
         page.spare = mark("spare")
-        assert containers.unmapped_metadata("tiff", BytesSource(build([page]))) == ["bytes that no tag refers to"]
-    assert containers.unmapped_metadata("tiff", BytesSource(b"II*\0")) == []
+        assert containers.unmapped_metadata("tiff", MeteredSource(build([page]))) == ["bytes that no tag refers to"]
+    assert containers.unmapped_metadata("tiff", MeteredSource(b"II*\0")) == []
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
