@@ -41,10 +41,8 @@ class HeifContainer(Container):
         mdats = [box for box in heif.top if box.kind == b"mdat"]
         for item in images:
             _check_data(heif, item, mdats)
-        if (
-            sum(length for extents in {tuple(item.extents) for item in images} for _, length in extents)
-            > self._source.size
-        ):
+        distinct = {tuple(item.extents) for item in images}
+        if sum(length for extents in distinct for _, length in extents) > self._source.size:
             raise UnsupportedError(f"{heif.title}: the data of its items overlap")
         messages = MessageFilter(color, found)
         inputs_of = heif.inputs()

@@ -146,6 +146,6 @@ class ImageData:
                 self.following = following
 
 
-def write_chunk(kind: bytes, data: bytes) -> bytes:
+def serialize_chunk(kind: bytes, data: bytes) -> bytes:
     """Return a chunk with its length and CRC."""
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))

@@ -15,8 +15,8 @@ from compressor.png.chunks import (
     read_chunk,
     read_chunk_header,
     read_signature,
+    serialize_chunk,
     skip_chunk,
-    write_chunk,
 )
 from compressor.png.header import PALETTE
 from compressor.png.inflate import INFLATE_BYTES
@@ -95,7 +95,7 @@ def without_metadata(
         credentials |= start.type == CREDENTIALS
         new |= start.type == b"fcTL"
         if start.type in (b"IDAT", b"IEND") and old and b"eXIf" not in colors:
-            yield write_chunk(b"eXIf", old[0].data)
+            yield serialize_chunk(b"eXIf", old[0].data)
             colors[b"eXIf"] = old[0]
         if start.type in IMAGE_DATA and sizes is not None:
             left, new = next(sizes) if new else left, False
@@ -117,7 +117,7 @@ def without_metadata(
             chunk, crc_valid = read_chunk(stream, start, METADATA_BYTES_MAX)
             repeated = chunk.type in colors
             if crc_valid and not (repeated and chunk.type == b"eXIf"):
-                yield b"".join(write_chunk(each.type, each.data) for each in kept_chunks([chunk], policy))
+                yield b"".join(serialize_chunk(each.type, each.data) for each in kept_chunks([chunk], policy))
             if crc_valid and not repeated:
                 colors[chunk.type] = chunk
     notices += [*removed_credentials(credentials), *removed_colors(list(colors.values()), policy)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from compressor.kernels.png.filter import filter_rows
-from compressor.png.chunks import SIGNATURE, write_chunk
+from compressor.png.chunks import SIGNATURE, serialize_chunk
 from compressor.png.deflate import deflater
 from compressor.png.filters import first_choice, scratch
 from compressor.png.header import ByteArray, PngHeader, ihdr
@@ -32,11 +32,11 @@ def write(
     bands   unfiltered scanlines, uint8 (n, row_bytes) or (n, width, samples), any n, `header.height` in all
     choice  of filters, as for `filter_rows`; None: the best one for the first scanlines
     """
-    head = (write_chunk(chunk.type, chunk.data) for chunk in kept_chunks(header.chunks, metadata))
-    yield from _pieces(itertools.chain((SIGNATURE, write_chunk(b"IHDR", ihdr(header))), head))
+    head = (serialize_chunk(chunk.type, chunk.data) for chunk in kept_chunks(header.chunks, metadata))
+    yield from _pieces(itertools.chain((SIGNATURE, serialize_chunk(b"IHDR", ihdr(header))), head))
     yield from _image_data(header, bands, effort, choice)
-    tail = (write_chunk(chunk.type, chunk.data) for chunk in kept_chunks(header.trailing, metadata))
-    yield from _pieces(itertools.chain(tail, (write_chunk(b"IEND", b""),)))
+    tail = (serialize_chunk(chunk.type, chunk.data) for chunk in kept_chunks(header.trailing, metadata))
+    yield from _pieces(itertools.chain(tail, (serialize_chunk(b"IEND", b""),)))
 
 
 def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
@@ -58,11 +58,11 @@ def _image_data(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, c
     for filtered in _filtered(header, bands, effort, choice):
         held += deflate.compress(filtered.data)
         while len(held) >= most:
-            yield write_chunk(b"IDAT", bytes(held[:most]))
+            yield serialize_chunk(b"IDAT", bytes(held[:most]))
             del held[:most]
     held += deflate.flush()
     for at in range(0, len(held), most):
-        yield write_chunk(b"IDAT", bytes(held[at : at + most]))
+        yield serialize_chunk(b"IDAT", bytes(held[at : at + most]))
 
 
 def _filtered(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, choice: int | None) -> Iterator[ByteArray]:
