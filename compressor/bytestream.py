@@ -1,15 +1,15 @@
-"""The input as readers see it: chunks of any size come in, any number of bytes is taken, every byte has an offset."""
+"""A buffered reader of an input that arrives in chunks of any size; every byte has an offset."""
 
 from collections.abc import Callable, Iterable, Iterator
 
 
 class ByteStream:
-    """Reads from an iterator of byte chunks, pulling one only when the ones before are used up.
+    """Reads from an iterator of byte chunks, and pulls a chunk only when the previous ones are consumed.
 
-    offset  of the next byte that will be taken, from the start of the input
-    size    offset behind the bytes pulled from the iterator so far
-    copy    called with every chunk that is pulled, or None: where the source is kept for a second look
-    hold    called with the size of what will be kept in memory, before it is read: where memory is accounted for
+    offset  of the next byte to read, from the start of the input
+    size    bytes pulled from the iterator so far, plus `start`
+    copy    called with every chunk that is pulled, to keep the source for a second pass, or None
+    charge  called with the size of data that will stay in memory, before it is read
 
     `start` is the offset of the first byte, where the chunks begin inside a file.
     """
@@ -19,20 +19,20 @@ class ByteStream:
         chunks: Iterable[bytes],
         copy: Callable[[bytes], object] | None = None,
         start: int = 0,
-        hold: Callable[[int], object] = lambda count: None,
+        charge: Callable[[int], object] = lambda count: None,
     ) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
         self._buffer = b""
         self._at = 0
-        self._remembered: list[bytes] | None = None
+        self._marked: list[bytes] | None = None
         self._room = 0
         self.size = start
         self.copy = copy
-        self.hold = hold
+        self.charge = charge
 
     @property
     def offset(self) -> int:
-        """Offset of the next byte to be taken."""
+        """Return the offset of the next byte to read."""
         return self.size - (len(self._buffer) - self._at)
 
     def _pull(self) -> bytes:
@@ -45,7 +45,7 @@ class ByteStream:
         return b""
 
     def peek(self, count: int) -> bytes:
-        """The next `count` bytes without taking them; fewer only where the input ends."""
+        """Return the next `count` bytes without consuming them, fewer only at the end of the input."""
         while len(self._buffer) - self._at < count:
             chunk = self._pull()
             if not chunk:
@@ -55,56 +55,57 @@ class ByteStream:
         return self._buffer[self._at : self._at + count]
 
     def read(self, count: int) -> bytes:
-        """Take `count` bytes; fewer only where the input ends."""
+        """Read `count` bytes, fewer only at the end of the input."""
         taken = self.peek(count)
-        self._take(taken)
+        self._consume(taken)
         return taken
 
-    def keep(self, count: int) -> bytes:
-        """Take `count` bytes that stay in memory while the image is worked on."""
-        self.hold(count)
+    def read_charged(self, count: int) -> bytes:
+        """Charge for `count` bytes, which stay in memory with the image, and read them."""
+        self.charge(count)
         pieces = []
-        while count and (piece := self.some(count)):
+        while count and (piece := self.read_some(count)):
             pieces.append(piece)
             count -= len(piece)
         return b"".join(pieces)
 
-    def some(self, limit: int) -> bytes:
-        """Take what is at hand: at least one byte, at most `limit`; b"" where the input ends."""
+    def read_some(self, limit: int) -> bytes:
+        """Read what is buffered: at least one byte and at most `limit`, b"" at the end of the input."""
         if self._at == len(self._buffer):
             self._buffer, self._at = self._pull(), 0
         taken = self._buffer[self._at : self._at + limit]
-        self._take(taken)
+        self._consume(taken)
         return taken
 
-    def _take(self, data: bytes) -> None:
+    def _consume(self, data: bytes) -> None:
         self._at += len(data)
-        if self._remembered is not None:
+        if self._marked is not None:
             self._room -= len(data)
-            self._remembered.append(data)
+            self._marked.append(data)
             if self._room < 0:
-                self._remembered = None
+                self._marked = None
 
-    def remember(self, before: bytes, limit: int) -> None:
-        """Remember what is taken from now on, for `go_back`, and what was taken right before.
+    def mark(self, before: bytes, limit: int) -> None:
+        """Mark the current position for `reset`.
 
-        limit  bytes from now on; when more are taken, all is forgotten
+        before  the bytes read right before, which `reset` returns to as well
+        limit   bytes that can be read before the mark becomes invalid
         """
-        self._remembered, self._room = [before], limit
+        self._marked, self._room = [before], limit
 
-    def go_back(self) -> bool:
-        """Let what is remembered come again; False where it was forgotten, which changes nothing."""
-        if self._remembered is None:
+    def reset(self) -> bool:
+        """Return to the mark. Return False, without effect, where it is invalid."""
+        if self._marked is None:
             return False
-        self._buffer = b"".join([*self._remembered, self._buffer[self._at :]])
-        self._at, self._remembered = 0, None
+        self._buffer = b"".join([*self._marked, self._buffer[self._at :]])
+        self._at, self._marked = 0, None
         return True
 
-    def forget(self) -> None:
-        """Remember nothing any more."""
-        self._remembered = None
+    def clear_mark(self) -> None:
+        """Remove the mark."""
+        self._marked = None
 
     def drain(self) -> Iterator[bytes]:
-        """Take all that is left, chunk by chunk."""
-        while chunk := self.some(1 << 18):
+        """Read the rest of the input, chunk by chunk."""
+        while chunk := self.read_some(1 << 18):
             yield chunk

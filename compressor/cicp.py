@@ -1,11 +1,11 @@
-"""Coding-independent code points of colour (ITU-T H.273), as in AVIF's `nclx`: what they are called, and ICC profiles
-that say the same."""
+"""Coding-independent code points of colour (ITU-T H.273), as in `nclx` of AVIF and cICP of PNG: their names, and
+equivalent ICC profiles."""
 
 import struct
 
 import numpy as np
 
-# Table 2: name, and the chromaticities x, y of red, green, blue and white.
+# Table 2: name, and chromaticities x, y of red, green, blue and white.
 D65, C, DCI = (0.3127, 0.329), (0.31, 0.316), (0.314, 0.351)
 Chromaticities = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
 BT709: Chromaticities = ((0.64, 0.33), (0.3, 0.6), (0.15, 0.06), D65)
@@ -23,21 +23,20 @@ PRIMARIES: dict[int, tuple[str, Chromaticities]] = {
     22: ("EBU 3213", ((0.63, 0.34), (0.295, 0.605), (0.155, 0.077), D65)),
 }
 UNSPECIFIED = 2
-# Table 3. The curves of television (1, 6, 14, 15) are those of cameras; displays and browsers show pictures with them
-# by the curve of sRGB.
+# Table 3. The television curves (1, 6, 14, 15) are those of cameras; displays and browsers use the sRGB curve for them.
 SRGB_LIKE = {1, UNSPECIFIED, 6, 13, 14, 15}
 GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
 HDR = {16: "PQ", 18: "HLG"}
-# parametricCurveType of type 3 (ICC.1:2022, 10.18): g, a, b, c, d of IEC 61966-2-1.
+# parametricCurveType with function type 3 (ICC.1:2022, 10.18): g, a, b, c, d of IEC 61966-2-1.
 SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
-# How colours adapt to the white of D50, that of profiles (ICC.1:2022, E.3).
+# Chromatic adaptation to D50, the white of profiles (ICC.1:2022, E.3).
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 D50 = (0.9642, 1.0, 0.8249)
 
 
-def title(primaries: int, transfer: int) -> str:
-    """Return what a pair of code points is called: "BT.2020 with PQ"."""
+def code_points_name(primaries: int, transfer: int) -> str:
+    """Return the name of colour primaries and transfer characteristics: "BT.2020 with PQ"."""
     name = PRIMARIES[primaries][0] if primaries in PRIMARIES else f"primaries {primaries} of H.273"
     name = "unspecified primaries" if primaries == UNSPECIFIED else name
     if transfer in SRGB_LIKE:
@@ -49,15 +48,15 @@ def title(primaries: int, transfer: int) -> str:
     )
 
 
-def is_srgb(primaries: int, transfer: int) -> bool:
-    """Return whether a picture without these code points is taken for the same colours."""
+def code_points_are_srgb(primaries: int, transfer: int) -> bool:
+    """Return whether code points are equivalent to sRGB, which readers assume for an image without any."""
     return primaries in (1, UNSPECIFIED) and transfer in SRGB_LIKE
 
 
 def profile(primaries: int, transfer: int, grey: bool = False) -> bytes | None:
-    """Return an ICC profile of the same colours, None where there is none: for HDR, and for unknown code points.
+    """Return an equivalent ICC profile, None where none exists: for HDR, and for unknown code points.
 
-    grey  whether it is to be one for grey samples, for which only the curve counts
+    grey  whether the profile is for grey samples, for which only the curve matters
     """
     if primaries == UNSPECIFIED:
         primaries = 1
@@ -65,16 +64,16 @@ def profile(primaries: int, transfer: int, grey: bool = False) -> bytes | None:
         return None
     curve = _curve(3, *SRGB_CURVE) if transfer in SRGB_LIKE else _curve(0, GAMMAS[transfer])
     if grey:
-        return _profile(b"GRAY", f"grey, {title(primaries, transfer)}", [(b"kTRC", curve)])
+        return _profile(b"GRAY", f"grey, {code_points_name(primaries, transfer)}", [(b"kTRC", curve)])
     matrix, adaptation = _to_d50(PRIMARIES[primaries][1])
     tags = [(tag, _numbers(b"XYZ ", matrix[:, column])) for column, tag in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))]
     tags += [(tag, curve) for tag in (b"rTRC", b"gTRC", b"bTRC")]
     tags.append((b"chad", _numbers(b"sf32", adaptation.reshape(-1))))
-    return _profile(b"RGB ", title(primaries, transfer), tags)
+    return _profile(b"RGB ", code_points_name(primaries, transfer), tags)
 
 
 def _to_d50(chromaticities: Chromaticities) -> tuple[np.ndarray, np.ndarray]:
-    """Return the matrix from linear RGB to XYZ of D50, and the one by which its white was adapted."""
+    """Return the matrix from linear RGB to XYZ with D50 white, and the chromatic adaptation matrix in it."""
     xyz = np.array([[x / y, 1, (1 - x - y) / y] for x, y in chromaticities]).T
     colors, white = xyz[:, :3], xyz[:, 3]
     to_xyz = colors * np.linalg.solve(colors, white)
@@ -84,7 +83,7 @@ def _to_d50(chromaticities: Chromaticities) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbers(kind: bytes, values: "np.ndarray | tuple[float, ...]") -> bytes:
-    """Return a tag of s15Fixed16 numbers."""
+    """Return tag data with s15Fixed16 numbers."""
     return kind + bytes(4) + _fixed(values)
 
 
@@ -104,7 +103,7 @@ def _text(text: str) -> bytes:
 
 
 def _profile(space: bytes, name: str, tags: list[tuple[bytes, bytes]]) -> bytes:
-    """Return a display profile of version 4.3 (clause 7); always the same bytes for the same tags."""
+    """Return a display profile of version 4.3 (clause 7); equal tags give equal bytes."""
     tags = [(b"desc", _text(name)), (b"cprt", _text("CC0")), (b"wtpt", _numbers(b"XYZ ", D50)), *tags]
     table, data, places = [], b"", {}
     first = 128 + 4 + 12 * len(tags)

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 ENERGY_UNITS = ((1.0, "J"), (3.6e3, "Wh"), (3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"))
+FORMAT_TITLES = {"webp": "WebP", "jp2": "JPEG 2000", "jxl": "JPEG XL"}  # the others are abbreviations
 MASS_UNITS = ((1e-6, "µg"), (1e-3, "mg"), (1.0, "g"), (1e3, "kg"), (1e6, "t"), (1e9, "kt"))
 
 
@@ -30,8 +31,8 @@ def human_seconds(seconds: float) -> str:
 
 
 def human_format(format: str) -> str:
-    """Return the usual spelling of a format: JPEG, WebP."""
-    return {"webp": "WebP", "jp2": "JPEG 2000"}.get(format, format.upper())
+    """Return the title of a format, which `sniff` names."""
+    return FORMAT_TITLES.get(format, format.upper())
 
 
 def printable(text: str) -> str:

@@ -1,11 +1,11 @@
-"""ICC profiles (ICC.1:2022), read as far as is needed to name one and to tell whether it is sRGB."""
+"""ICC profiles (ICC.1:2022): their name, colour space, and equivalence to sRGB."""
 
 import struct
 
-# Colorants of sRGB adapted to D50, as IEC 61966-2-1 profiles have them (rXYZ, gXYZ, bXYZ).
+# Colorants of sRGB (IEC 61966-2-1) adapted to D50: rXYZ, gXYZ, bXYZ.
 SRGB_COLORANTS = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7142))
 COLORANT_TOLERANCE = 0.002
-CURVE_TOLERANCE = 0.01  # profiles that approximate sRGB by a gamma of 2.2 differ by less in the middle of the curve
+CURVE_TOLERANCE = 0.01  # a gamma of 2.2 differs from sRGB by less in the middle of the curve
 TAGS_MAX = 256
 HEADER_BYTES = 128
 
@@ -15,7 +15,7 @@ def color_space(profile: bytes) -> str:
     return profile[16:20].decode("ascii", "replace").strip() if len(profile) >= 20 else ""
 
 
-def name(profile: bytes) -> str:
+def profile_name(profile: bytes) -> str:
     """Return the profile's description (9.2.41) for messages, or "unnamed"."""
     data = _tag(profile, b"desc")
     try:
@@ -32,16 +32,16 @@ def name(profile: bytes) -> str:
     return "".join(c for c in text if c.isprintable()).strip() or "unnamed"
 
 
-def whole(profile: bytes) -> bytes:
-    """Return a profile without what follows its own end (7.2.2)."""
+def trimmed(profile: bytes) -> bytes:
+    """Return a profile without bytes after the size in its header (7.2.2)."""
     size = int.from_bytes(profile[:4], "big")
     return profile[:size] if HEADER_BYTES <= size < len(profile) else profile
 
 
-def is_srgb(profile: bytes) -> bool:
-    """Return whether colours look the same without the profile, since a picture without one is taken for sRGB.
+def profile_is_srgb(profile: bytes) -> bool:
+    """Return whether a profile is equivalent to sRGB, which readers assume for an image without a profile.
 
-    For grey only the tone curve counts.
+    For grey only the tone curve matters.
     """
     space = color_space(profile)
     if space == "GRAY":
@@ -71,7 +71,7 @@ def _tag(profile: bytes, signature: bytes) -> bytes:
 
 
 def _is_srgb_curve(data: bytes) -> bool:
-    """Return whether a tone curve (curveType 10.6, parametricCurveType 10.18) is sRGB's at a quarter, half, 3/4."""
+    """Return whether a tone curve (curveType 10.6, parametricCurveType 10.18) is that of sRGB at 1/4, 1/2 and 3/4."""
     try:
         return all(abs(_evaluate(data, x) - ((x + 0.055) / 1.055) ** 2.4) <= CURVE_TOLERANCE for x in (0.25, 0.5, 0.75))
     except (struct.error, ValueError, IndexError, ZeroDivisionError, OverflowError):
@@ -96,6 +96,6 @@ def _evaluate(data: bytes, x: float) -> float:
         gamma = values[0]
         a, b = (values[1], values[2]) if kind else (1.0, 0.0)
         offset = values[3] if kind == 2 else values[5] if kind == 4 else 0.0
-        power = (a * x + b) ** gamma + offset  # above the linear part, where the three points lie
+        power = (a * x + b) ** gamma + offset  # above the linear segment, where all three points are
         return float(complex(power).real)
     raise ValueError("not a curve")

@@ -1,4 +1,4 @@
-"""Metadata that accompany the pixels, in a form that every image format can be read into and written from."""
+"""Metadata of an image in a form that all formats share."""
 
 import dataclasses
 import struct
@@ -9,31 +9,31 @@ from compressor import icc as profiles
 from compressor.settings import Metadata, Raw
 
 # Exif 2.32 (CIPA DC-008), 4.6 and Annex A.
-ORIENTATION = 0x0112  # 1 upright, 2 … 8 mirrored or turned
-EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005  # pointers to further directories
+ORIENTATION = 0x0112  # 1 upright, 2 … 8 mirrored or rotated
+EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005  # pointers to other directories
 INTEROPERABILITY_INDEX = 0x0001
 ADOBE_RGB = b"R03"  # DCF 2.0 (CIPA DC-009), 7: the option file's colour space
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
 VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # by type
 EXIF_HEADER = b"Exif\0"  # and one more byte: 0 by 4.7.2, 0xFF in some files
-PROFILE_SPACES = ("GRAY", "RGB", "CMYK", "Lab", "YCbr")  # that pictures come in (ICC.1:2022, table 19)
+PROFILE_SPACES = ("GRAY", "RGB", "CMYK", "Lab", "YCbr")  # of images (ICC.1:2022, table 19)
 CREDENTIALS_REMOVED = "content credentials (C2PA) were removed"
-ADOBE_RGB_REMOVED = "the colour space (Adobe RGB, named only by Exif) was removed: colours will differ"
+ADOBE_RGB_REMOVED = "the colour space (Adobe RGB, identified only by Exif) was removed: colours will differ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachments:
     """Metadata of an image.
 
-    icc       ICC profile, complete
-    exif      Exif as a TIFF stream ("II*" or "MM" first), without JPEG's "Exif\\0\\0"
-    xmp       XMP packet
-    comments  texts; "keyword: text" where the format has keywords
-    density   pixels per metre, horizontally and vertically
-    aspect    pixels on one length of unknown unit, horizontally and vertically, where these differ: they are not square
-    notices   what the source had beside and could not be put into these fields
-    shifts    those of the notices that say that colours will differ: a policy removes none of them
+    icc            ICC profile, complete
+    exif           Exif as a TIFF stream ("II*" or "MM" first), without JPEG's "Exif\\0\\0"
+    xmp            XMP packet
+    comments       texts; "keyword: text" where the format has keywords
+    density        pixels per metre, horizontally and vertically
+    aspect         pixels per unknown unit, horizontally and vertically, where these differ: pixels are not square
+    notices        notices of metadata of the source that has no field here
+    color_notices  the notices among these that colours will differ, which no policy removes
     """
 
     icc: bytes | None = None
@@ -43,41 +43,43 @@ class Attachments:
     density: tuple[int, int] | None = None
     aspect: tuple[int, int] | None = None
     notices: tuple[str, ...] = ()
-    shifts: tuple[str, ...] = ()
+    color_notices: tuple[str, ...] = ()
 
     def reduced(self, policy: Metadata) -> "Attachments":
-        """Return what a policy leaves. COLOR: the ICC profile and the orientation. STRIP: the orientation.
+        """Return the metadata that a policy keeps. COLOR: ICC profile and orientation. STRIP: orientation.
 
-        Both name a colour space that is lost.
+        Both add a notice of a lost colour space.
         """
         if policy is Metadata.KEEP:
             return self
-        turned = orientation(self.exif)
+        oriented = orientation(self.exif)
         lost = lost_colors(None if policy is Metadata.COLOR else self.icc, None if self.icc else self.exif)
         return Attachments(
-            icc=profiles.whole(self.icc) if policy is Metadata.COLOR and self.icc else None,
-            exif=orientation_exif(turned) if turned != 1 else None,
-            notices=(*(self.notices if policy is Metadata.COLOR else self.shifts), *lost),
-            shifts=self.shifts,
+            icc=profiles.trimmed(self.icc) if policy is Metadata.COLOR and self.icc else None,
+            exif=orientation_exif(oriented) if oriented != 1 else None,
+            notices=(*(self.notices if policy is Metadata.COLOR else self.color_notices), *lost),
+            color_notices=self.color_notices,
         )
 
-    def fitting(self, *, grey: bool) -> "Attachments":
-        """Return the same without a profile that is for other pixels than those of the result, named unless it is sRGB.
+    def matching(self, *, grey: bool) -> "Attachments":
+        """Return a copy without a profile that does not match the result, with a notice unless it is sRGB.
 
-        grey  whether the result has grey pixels; else they are RGB
+        grey  whether the result is grey; else it is RGB
         """
         expected = "GRAY" if grey else "RGB"
         space = profiles.color_space(self.icc) if self.icc is not None else expected
         if self.icc is None or space == expected or space not in PROFILE_SPACES:
             return self
         left = dataclasses.replace(self, icc=None)
-        if profiles.is_srgb(self.icc):
+        if profiles.profile_is_srgb(self.icc):
             return left
-        what = f"the ICC profile ({profiles.name(self.icc)}) is for {space} pixels and the result has {expected}"
-        return left.noting(f"{what}: not carried over, colours will differ")
+        what = (
+            f"the ICC profile ({profiles.profile_name(self.icc)}) is for {space} pixels and the result has {expected}"
+        )
+        return left.with_notices(f"{what}: not carried over, colours will differ")
 
-    def noting(self, *notices: str) -> "Attachments":
-        """The same with more notices."""
+    def with_notices(self, *notices: str) -> "Attachments":
+        """Return a copy with additional notices."""
         return dataclasses.replace(self, notices=(*self.notices, *notices))
 
 
@@ -94,7 +96,7 @@ def attachments_of_raw(raw: Raw) -> Attachments:
 
 
 def orientation(exif: bytes | None) -> int:
-    """Return the orientation that Exif asks for, 1 … 8; 1 where it says nothing or nothing that can be read."""
+    """Return the orientation in Exif, 1 … 8; 1 where it is missing or unreadable."""
     stream = tiff_stream(exif)
     for tag, kind, count, at, order in _entries(stream, 4):
         if tag == ORIENTATION and kind in INTEGERS and count == 1:
@@ -104,16 +106,16 @@ def orientation(exif: bytes | None) -> int:
 
 
 def orientation_exif(value: int) -> bytes:
-    """The smallest Exif that holds an orientation: one directory with one entry."""
+    """Return the smallest Exif with an orientation: one directory with one entry."""
     return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, ORIENTATION, 3, 1, value, 0, 0)
 
 
 def is_sound(exif: bytes) -> bool:
-    """Return whether Exif begins as such and claims no more values than it can hold.
+    """Return whether Exif has a TIFF header and declares no more values than it can hold.
 
-    Pillow makes a copy of each value, so that entries that all point to the same bytes take any amount of memory.
+    Pillow copies each value, so that entries which all point to the same bytes take any amount of memory.
     """
-    left = 2 * len(exif)  # some writers let equal values share their bytes
+    left = 2 * len(exif)  # some writers store equal values once
     pointers = [4]
     while pointers:
         for tag, kind, count, at, _ in _entries(exif, pointers.pop()):
@@ -126,9 +128,9 @@ def is_sound(exif: bytes) -> bool:
 
 
 def is_adobe_rgb(exif: bytes | None) -> bool:
-    """Return whether Exif names Adobe RGB as the colour space, in the only way it has: by DCF's option file R03.
+    """Return whether Exif identifies Adobe RGB as the colour space, as a DCF option file (R03): it has no other way.
 
-    Of several pointers to a directory the first counts: each of them could lead to thousands of entries.
+    Only the first of several pointers to a directory is followed: each could lead to thousands of entries.
     """
     stream = tiff_stream(exif)
     for tag, _, _, at, _ in _entries(stream, 4):
@@ -144,23 +146,23 @@ def is_adobe_rgb(exif: bytes | None) -> bool:
 
 
 def lost_colors(profile: bytes | None, exif: bytes | None) -> list[str]:
-    """Name the colour space of a picture whose profile, or Exif without a profile, is removed, unless it is sRGB."""
-    if profile is not None and not profiles.is_srgb(profile):
-        return [f"the ICC profile ({profiles.name(profile)}) was removed: colours will differ"]
+    """Return a notice of the colour space of a removed profile, or of removed Exif without a profile, unless sRGB."""
+    if profile is not None and not profiles.profile_is_srgb(profile):
+        return [f"the ICC profile ({profiles.profile_name(profile)}) was removed: colours will differ"]
     if exif is not None and is_adobe_rgb(exif):
         return [ADOBE_RGB_REMOVED]
     return []
 
 
-def removed_behind(count: int) -> list[str]:
-    """Name the bytes that followed a picture in its file and were removed, if there were any."""
+def removed_trailing_bytes(count: int) -> list[str]:
+    """Return a notice of removed bytes after an image, if there were any."""
     if count <= 0:
         return []
-    return ["1 byte behind the image was removed" if count == 1 else f"{count} bytes behind the image were removed"]
+    return ["1 byte after the image was removed" if count == 1 else f"{count} bytes after the image were removed"]
 
 
 def tiff_stream(exif: bytes | None) -> bytes:
-    """Return Exif without the header that some containers put before it."""
+    """Return Exif without the header that some containers put before it, as a TIFF stream."""
     if exif is None:
         return b""
     return exif[len(EXIF_HEADER) + 1 :] if exif.startswith(EXIF_HEADER) else exif

@@ -1,6 +1,6 @@
-"""Which format a file is in, by its first bytes."""
+"""Detection of a file's format from its first bytes."""
 
-PREFIX = 64  # bytes that are enough
+PREFIX = 64  # bytes that suffice
 
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -8,15 +8,15 @@ JXL_CODESTREAM = b"\xff\x0a"
 BOX_FORMATS = {b"JXL \r\n\x87\n": "jxl", b"jP  \r\n\x87\n": "jp2"}
 J2K_CODESTREAM = b"\xff\x4f\xff\x51"
 
-# Brands of ISO/IEC 14496-12 file types: HEIF images, and AVIF among them.
+# Brands of the file type box (ISO/IEC 14496-12) for HEIF images, including AVIF.
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIF_BRANDS = {b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 
 
 def sniff(prefix: bytes) -> str:
-    """jpeg, png, webp, gif, bmp, tiff, avif, heif, jp2, jxl or pnm; "unknown" for anything else.
+    """Return jpeg, png, webp, gif, bmp, tiff, avif, heif, jp2, jxl or pnm, or "unknown" for anything else.
 
-    prefix  the first PREFIX bytes, or all there are
+    prefix  the first PREFIX bytes, or the whole file where it is shorter
     """
     if prefix.startswith(JPEG):
         return "jpeg"
@@ -36,7 +36,7 @@ def sniff(prefix: bytes) -> str:
         return "jp2"
     if prefix[:4] == b"\0\0\0\x0c" and prefix[4:12] in BOX_FORMATS:
         return BOX_FORMATS[prefix[4:12]]
-    # Two bytes are a weak sign: what follows them must fit as well.
+    # Two bytes are a weak signature: what follows them must match as well.
     if prefix[:2] == b"BM" and len(prefix) >= 18 and prefix[14:18] in BMP_HEADERS:
         return "bmp"
     if len(prefix) >= 3 and prefix[:1] == b"P" and prefix[1:2] in b"123456" and prefix[2:3] in b" \t\r\n#":
@@ -49,7 +49,7 @@ BMP_HEADERS = {size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 
 
 
 def _brand(prefix: bytes) -> str:
-    """AVIF or HEIF by the brands of a file type box; the major brand may be the general one."""
+    """Return avif or heif from the brands of a file type box, in which the major brand can be a general one."""
     end = min(int.from_bytes(prefix[:4], "big"), len(prefix))
     brands = [prefix[8:12], *(prefix[at : at + 4] for at in range(16, end - 3, 4))]
     if AVIF_BRANDS.intersection(brands):

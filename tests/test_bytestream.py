@@ -1,4 +1,4 @@
-"""The byte stream against a plain bytes object and an offset."""
+"""The byte stream against a bytes object and an offset."""
 
 from collections.abc import Iterator
 
@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from compressor.bytestream import ByteStream
 
 CHUNKS = st.lists(st.binary(max_size=7), max_size=8)
-STEPS = st.lists(st.tuples(st.sampled_from(["peek", "read", "some"]), st.integers(1, 12)), max_size=12)
+STEPS = st.lists(st.tuples(st.sampled_from(["peek", "read", "read_some"]), st.integers(1, 12)), max_size=12)
 
 
 @given(CHUNKS, STEPS)
-def test_any_steps_over_any_chunks_see_the_same_bytes(chunks: list[bytes], steps: list[tuple[str, int]]) -> None:
+def test_any_calls_over_any_chunks_read_the_same_bytes(chunks: list[bytes], steps: list[tuple[str, int]]) -> None:
     data, at, copied = b"".join(chunks), 0, bytearray()
     stream = ByteStream(chunks, copied.extend)
     for step, count in steps:
         taken = getattr(stream, step)(count)
-        if step == "some":
+        if step == "read_some":
             assert taken == data[at : at + len(taken)]
             assert len(taken) <= count and (taken or at == len(data))
         else:
@@ -32,11 +32,11 @@ def test_any_steps_over_any_chunks_see_the_same_bytes(chunks: list[bytes], steps
 
 
 @given(CHUNKS)
-def test_drain_gives_no_empty_chunk_and_leaves_nothing(chunks: list[bytes]) -> None:
+def test_drain_yields_all_bytes_and_no_empty_chunk(chunks: list[bytes]) -> None:
     stream = ByteStream(chunks)
 
     assert list(stream.drain()) == [chunk for chunk in chunks if chunk]
-    assert stream.peek(1) == stream.read(1) == stream.some(1) == b""
+    assert stream.peek(1) == stream.read(1) == stream.read_some(1) == b""
 
 
 def test_chunks_are_pulled_only_when_they_are_needed() -> None:
@@ -52,12 +52,12 @@ def test_chunks_are_pulled_only_when_they_are_needed() -> None:
     assert stream.read(3) == b"abc"
     assert pulled == [b"abc"]
     assert stream.peek(1) == b"d"
-    assert stream.some(10) == b"def"
+    assert stream.read_some(10) == b"def"
     assert pulled == [b"abc", b"def"]
     assert stream.size == 6
 
 
-def test_an_error_of_the_source_passes_through_and_loses_nothing() -> None:
+def test_an_error_of_the_source_propagates_and_loses_nothing() -> None:
     def source() -> Iterator[bytes]:
         yield b"abc"
         raise ConnectionError("gone")

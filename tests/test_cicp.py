@@ -1,7 +1,8 @@
-"""ICC profiles of code points: what Little CMS makes of them."""
+"""ICC profiles of code points, evaluated by Little CMS."""
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,28 +14,36 @@ SRGB = ImageCms.createProfile("sRGB")
 COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (200, 100, 50), (17, 130, 220)]
 
 
-def in_srgb(profile, colors, mode="RGB"):
+def profile_of(primaries: int, transfer: int, grey: bool = False) -> bytes:
+    """Return the profile of code points that have one."""
+    profile = cicp.profile(primaries, transfer, grey)
+    assert profile is not None
+    return profile
+
+
+def in_srgb(profile: bytes, colors: list[Any], mode: str = "RGB") -> np.ndarray:
     opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     transform = ImageCms.buildTransform(opened, SRGB, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
     image = Image.new(mode, (len(colors), 1))
     image.putdata(colors)
-    return np.asarray(ImageCms.applyTransform(image, transform))[0].astype(int)
+    converted: np.ndarray = np.asarray(ImageCms.applyTransform(image, transform))[0].astype(int)
+    return converted
 
 
 def test_the_profile_of_srgb_changes_nothing() -> None:
-    assert np.abs(in_srgb(cicp.profile(1, 13), COLORS) - COLORS).max() <= 1
-    assert icc.is_srgb(cicp.profile(1, 13))
+    assert np.abs(in_srgb(profile_of(1, 13), COLORS) - COLORS).max() <= 1
+    assert icc.profile_is_srgb(profile_of(1, 13))
     assert cicp.profile(2, 2) == cicp.profile(1, 2)
 
 
-def test_display_p3_has_the_colorants_that_others_give_it() -> None:
-    """Those of the profile that Apple's devices put into their photographs."""
+def test_display_p3_has_apples_colorants() -> None:
+    """The colorants are those of the profile in photographs from Apple's devices."""
     expected = {
         b"rXYZ": (0.51512, 0.2412, -0.00105),
         b"gXYZ": (0.29198, 0.69225, 0.04189),
         b"bXYZ": (0.1571, 0.06657, 0.78407),
     }
-    profile = cicp.profile(12, 13)
+    profile = profile_of(12, 13)
 
     for tag, numbers in expected.items():
         at, size = next(
@@ -42,21 +51,21 @@ def test_display_p3_has_the_colorants_that_others_give_it() -> None:
         )
         found = [value / 65536 for value in struct.unpack(">3i", profile[at + 8 : at + size])]
         np.testing.assert_allclose(found, numbers, atol=2e-5)
-    assert icc.name(profile) == "Display P3"
-    assert not icc.is_srgb(profile)
+    assert icc.profile_name(profile) == "Display P3"
+    assert not icc.profile_is_srgb(profile)
     assert len(profile) < 600
 
 
 def test_white_is_white_in_every_profile() -> None:
     for primaries in cicp.PRIMARIES:
-        profile = cicp.profile(primaries, 13)
+        profile = profile_of(primaries, 13)
         assert np.abs(in_srgb(profile, [(255, 255, 255), (0, 0, 0)]) - [[255] * 3, [0] * 3]).max() <= 1, primaries
 
 
 @pytest.mark.parametrize("transfer, gamma", [(4, 2.2), (5, 2.8), (8, 1.0), (17, 2.6)])
 @pytest.mark.parametrize("grey", [False, True])
-def test_gammas(transfer: int, gamma: float, grey: bool) -> None:
-    profile = cicp.profile(1, transfer, grey)
+def test_profiles_apply_the_gamma_of_their_code_points(transfer: int, gamma: float, grey: bool) -> None:
+    profile = profile_of(1, transfer, grey)
     found = in_srgb(profile, [150], "L") if grey else in_srgb(profile, [(150, 150, 150)])
     linear = (150 / 255) ** gamma
 
@@ -74,6 +83,6 @@ def test_gammas(transfer: int, gamma: float, grey: bool) -> None:
         (1, 99, "BT.709 with curve 99 of H.273"),
     ],
 )
-def test_what_no_such_profile_can_say_has_a_name(primaries: int, transfer: int, name: str) -> None:
+def test_code_points_without_a_profile_have_a_name(primaries: int, transfer: int, name: str) -> None:
     assert cicp.profile(primaries, transfer) is None
-    assert cicp.title(primaries, transfer) == name
+    assert cicp.code_points_name(primaries, transfer) == name

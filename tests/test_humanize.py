@@ -37,8 +37,8 @@ def test_durations_have_two_units_at_most(seconds: float, text: str) -> None:
     assert human_seconds(seconds) == text
 
 
-@pytest.mark.parametrize("format, text", [("jpeg", "JPEG"), ("webp", "WebP"), ("jp2", "JPEG 2000")])
-def test_formats_have_their_usual_spelling(format: str, text: str) -> None:
+@pytest.mark.parametrize("format, text", [("jpeg", "JPEG"), ("webp", "WebP"), ("jp2", "JPEG 2000"), ("jxl", "JPEG XL")])
+def test_formats_are_written_as_people_write_them(format: str, text: str) -> None:
     assert human_format(format) == text
 
 

@@ -1,4 +1,4 @@
-"""ICC profiles: what they are called, and which of them say sRGB."""
+"""ICC profiles: their names, and the detection of sRGB."""
 
 import struct
 
@@ -15,34 +15,34 @@ LINEAR = b"curv\0\0\0\0" + struct.pack(">I", 0)
 
 
 def test_the_srgb_profile_of_littlecms_is_srgb() -> None:
-    assert icc.is_srgb(SRGB)
-    assert "sRGB" in icc.name(SRGB)
+    assert icc.profile_is_srgb(SRGB)
+    assert "sRGB" in icc.profile_name(SRGB)
     assert icc.color_space(SRGB) == "RGB"
 
 
 def test_srgb_colorants_with_a_gamma_of_2_2_are_srgb() -> None:
-    assert icc.is_srgb(rgb_profile(b"Test", icc.SRGB_COLORANTS, GAMMA))
+    assert icc.profile_is_srgb(rgb_profile(b"Test", icc.SRGB_COLORANTS, GAMMA))
 
 
 def test_other_colorants_or_another_curve_are_not_srgb() -> None:
-    assert not icc.is_srgb(rgb_profile(b"Test"))
-    assert not icc.is_srgb(rgb_profile(b"Test", icc.SRGB_COLORANTS, LINEAR))
+    assert not icc.profile_is_srgb(rgb_profile(b"Test"))
+    assert not icc.profile_is_srgb(rgb_profile(b"Test", icc.SRGB_COLORANTS, LINEAR))
 
 
-def test_a_curve_of_a_kind_that_is_not_known_is_not_srgb() -> None:
+def test_an_unknown_curve_type_is_not_srgb() -> None:
     for kind in (5, 0xFFFF):
         curve = b"para\0\0\0\0" + struct.pack(">HH7i", kind, 0, *[1] * 7)
-        assert not icc.is_srgb(rgb_profile(b"Test", icc.SRGB_COLORANTS, curve))
+        assert not icc.profile_is_srgb(rgb_profile(b"Test", icc.SRGB_COLORANTS, curve))
 
 
 def test_the_name_is_the_description() -> None:
-    assert icc.name(rgb_profile(b"Display P3")) == "Display P3"
+    assert icc.profile_name(rgb_profile(b"Display P3")) == "Display P3"
 
 
 @pytest.mark.parametrize("length", range(0, len(SRGB), 7))
-def test_a_profile_that_is_cut_off_is_never_an_error(length: int) -> None:
+def test_a_truncated_profile_is_never_an_error(length: int) -> None:
     cut = SRGB[:length]
 
-    assert icc.name(cut)
-    assert icc.is_srgb(cut) in (True, False)
+    assert icc.profile_name(cut)
+    assert icc.profile_is_srgb(cut) in (True, False)
     assert len(icc.color_space(cut)) <= 4

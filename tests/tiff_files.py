@@ -2,8 +2,9 @@
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -17,13 +18,13 @@ Tags = dict[int, tuple[int, Sequence[int] | bytes]]
 
 @dataclass
 class Page:
-    """A directory.
+    """An IFD.
 
-    tags    type and values by tag; the values of types of single bytes as bytes, of rationals as pairs in one sequence
-    strips  compressed data of each strip or tile; offsets and byte counts are entered
+    tags    field type and values by tag; values of one byte as bytes, rationals as pairs in one sequence
+    strips  compressed data of each strip or tile; offsets and byte counts are added
     tiled   whether these are tiles
     nested  directories that a tag points to
-    spare   bytes behind each strip that its byte count includes
+    spare   bytes after each strip that its byte count includes
     """
 
     tags: Tags
@@ -34,7 +35,7 @@ class Page:
 
 
 class Writer:
-    """A file that grows at its end."""
+    """A file to which data is appended."""
 
     def __init__(self, order: str, big: bool, gap: bytes) -> None:
         self.order, self.big = order, big
@@ -51,7 +52,7 @@ class Writer:
         return struct.pack(self.order + format, *values)
 
     def directory(self, page: Page) -> tuple[int, int]:
-        """Write a directory and all that it refers to; return its offset and where its next-IFD offset is."""
+        """Write an IFD and all that it refers to; return its offset and that of its next-IFD field."""
         tags: Tags = dict(page.tags)
         if page.strips:
             offsets = [self.append(strip + page.spare) for strip in page.strips]
@@ -134,11 +135,12 @@ def packed_bits(samples: np.ndarray, bits: int) -> np.ndarray:
 
 
 def picture(
-    samples: np.ndarray, bits: int, *, photometric: int, compression: int = NONE, planar: int = 1, order: str = "<",
-    extra: Sequence[int] = (), predictor: int = 1, tile: int = 0, rows_per_strip: int = 0, sample_format: int = 1,
-    tags: Tags | None = None,
+    samples: np.ndarray, bits: int, *, photometric: int, compression: int = NONE, planar: int = 1,
+    order: Literal["<", ">"] = "<", extra: Sequence[int] = (), predictor: int = 1, tile: int = 0,
+    rows_per_strip: int = 0, sample_format: int = 1,
+    tags: Mapping[int, tuple[int, Sequence[int] | bytes]] | None = None,
 ) -> Page:  # fmt: skip
-    """Return a page that shows samples (height, width, channels), in an array type of as many bits (8 for fewer)."""
+    """Return a page of samples (height, width, channels), in an array type of as many bits (8 for fewer)."""
     height, width, channels = samples.shape
     found: Tags = {
         256: (LONG, [width]),
@@ -168,7 +170,7 @@ def picture(
             whole = part.itemsize * 8 == bits
             data = part.astype(part.dtype.newbyteorder(order)) if whole else packed_bits(part, bits)
             strips.append(compressed(data, compression))
-    return Page(found | (tags or {}), strips, tiled=tile > 0)
+    return Page(found | dict(tags or {}), strips, tiled=tile > 0)
 
 
 def _parts(plane: np.ndarray, tile: int, rows: int) -> list[np.ndarray]:

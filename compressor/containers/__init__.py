@@ -1,53 +1,49 @@
-"""Files of the formats without a native path, reduced to what a metadata policy keeps: losslessly, by their containers
-alone. JPEG and PNG do the same in packages of their own.
+"""Lossless removal of metadata from files of the formats without a native path, by rewriting their containers. JPEG and
+PNG have packages of their own.
 
-One module for each container, and each has the same two functions:
-
-    without_metadata(source, policy, notices) → pieces of the reduced file
-    uncarried(source) → names of metadata that `metadata.Attachments` has no field for
+Each format has a module with a `Container`.
 """
 
 import importlib
 from collections.abc import Iterator
 
+from compressor.containers.container import Container
 from compressor.errors import UnsupportedError
+from compressor.humanize import human_format
 from compressor.settings import Metadata
 from compressor.spool import Readable
 
-# The module of each format that can be reduced.
-MODULES: dict[str, str] = {
-    "avif": "heif",
-    "bmp": "bmp",
-    "gif": "gif",
-    "heif": "heif",
-    "jp2": "jp2",
-    "jxl": "jxl",
-    "pnm": "pnm",
-    "tiff": "tiff",
-    "webp": "webp",
+# Module and class of each format that can be reduced, loaded on use.
+CONTAINERS = {
+    "avif": ("heif", "HeifContainer"),
+    "bmp": ("bmp", "BmpContainer"),
+    "gif": ("gif", "GifContainer"),
+    "heif": ("heif", "HeifContainer"),
+    "jp2": ("jp2", "Jp2Container"),
+    "jxl": ("jxl", "JxlContainer"),
+    "pnm": ("pnm", "PnmContainer"),
+    "tiff": ("tiff", "TiffContainer"),
+    "webp": ("webp", "WebpContainer"),
 }
 
 
+def open_container(format: str, source: Readable) -> Container:
+    """Return the container of a file. format: as `sniff` names it."""
+    module, name = CONTAINERS[format]
+    kind: type[Container] = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    return kind(source)
+
+
 def without_metadata(format: str, source: Readable, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
-    """Yield the file reduced to what `policy` (COLOR or STRIP) keeps. No sample changes, and orientation stays.
+    """Yield a file reduced to what `policy` keeps, as `Container.without_metadata` does.
 
-    format   as `sniff` names it
-    notices  receives what was removed and changes how the picture is shown, and what followed the picture; complete
-             after the last piece
-
-    Raises UnsupportedError where something can't be removed from the container, FormatError where it is broken and
-    LimitError where it is too large to be examined. The first piece comes after these checks.
+    Raises UnsupportedError for other formats, too.
     """
-    if format not in MODULES:
-        raise UnsupportedError(f"{format}: metadata can't be removed from this format")
-    module = importlib.import_module(f"{__name__}.{MODULES[format]}")
-    pieces: Iterator[bytes] = module.without_metadata(source, policy, notices)
-    return pieces
+    if format not in CONTAINERS:
+        raise UnsupportedError(f"{human_format(format)}: metadata can't be removed from this format")
+    return open_container(format, source).without_metadata(policy, notices)
 
 
-def uncarried(format: str, source: Readable) -> list[str]:
-    """Name the metadata of a file that have no field in `metadata.Attachments`, so that they get lost in a new file."""
-    if format not in MODULES:
-        return []
-    found: list[str] = importlib.import_module(f"{__name__}.{MODULES[format]}").uncarried(source)
-    return found
+def unmapped_metadata(format: str, source: Readable) -> list[str]:
+    """Return `Container.unmapped_metadata` of a file, nothing for other formats."""
+    return open_container(format, source).unmapped_metadata() if format in CONTAINERS else []

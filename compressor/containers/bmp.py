@@ -1,4 +1,4 @@
-"""BMP of Windows and OS/2, uncompressed or with run lengths."""
+"""BMP of Windows and OS/2, uncompressed or run-length encoded."""
 
 import struct
 from collections.abc import Iterator
@@ -7,74 +7,77 @@ import numpy as np
 
 from compressor import icc
 from compressor.containers import notes
+from compressor.containers.container import Container
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.parsers import bmp
+from compressor.parsers.bmp import TITLE
 from compressor.settings import Metadata
 from compressor.spool import Readable
 from compressor.window import Window
 
-TITLE = "BMP"
 PIECE_BYTES = 1 << 18
 SIZE_MAX = 0xFFFFFFFF
 END_OF_BITMAP, LAST_LINE = b"\0\1", b"\0\0\0\1"
 INTENTS = (1, 2, 4, 8)
 
 
-def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
-    """Yield the file reduced to what `policy` keeps (see `containers`): header, palette, pixels, and with COLOR an
-    embedded profile behind them. Resolution, reserved fields, gaps and the padding of rows go.
-    """
-    window = Window(source.read, source.size)
-    header = bmp.read_header(window)
-    end = behind = _pixels_end(window, header)
-    count = header.row_bytes * header.height
-    if header.compression in (bmp.RLE8, bmp.RLE4):
-        count = end - header.pixels + len(END_OF_BITMAP)
-        behind = _behind_codes(window, end)
-    profile = _profile(window, header, policy, notices)
-    palette = _palette(window, header)
-    pixels = bmp.FILE_HEADER_BYTES + len(header.info) + len(header.masks) + len(palette)
-    size = pixels + count + len(profile)
-    if size > SIZE_MAX:
-        raise LimitError(f"{TITLE}: {size} bytes, at most {SIZE_MAX}")
-    notes.note_behind(source.size - max(behind, sum(header.profile)), notices)
-    yield struct.pack("<2sIII", b"BM", size, 0, pixels)
-    space = struct.pack("<II", pixels + count - bmp.FILE_HEADER_BYTES, len(profile)) if profile else bytes(8)
-    yield _info(header, count, policy, space) + header.masks + palette
-    if header.compression in (bmp.RLE8, bmp.RLE4):
-        for at in range(header.pixels, end, PIECE_BYTES):
-            yield source.read(at, min(PIECE_BYTES, end - at))
-        yield END_OF_BITMAP
-    else:
-        yield from _rows(source, header)
-    if profile:
-        yield profile
+class BmpContainer(Container):
+    """A BMP file."""
 
+    def without_metadata(self, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
+        """Yield header, palette, pixels and, with COLOR, the embedded profile.
 
-def uncarried(source: Readable) -> list[str]:
-    """Name what has no field in `metadata.Attachments` (see `containers`)."""
-    window, names = Window(source.read, source.size), list[str]()
-    try:
+        Resolution, reserved fields, gaps and the padding of rows become zero or are left out.
+        """
+        window = Window(self._source.read, self._source.size)
         header = bmp.read_header(window)
-        if any(window.at(6, 4)) or (len(header.info) == bmp.OS2 and any(header.info[60:])):
-            names.append("reserved fields of the header")
-        gap_at = header.palette + header.entries * header.entry_bytes
-        if any(window.at(gap_at, min(max(0, header.pixels - gap_at), PIECE_BYTES))):
-            names.append("bytes between header and pixels")
-        end = _pixels_end(window, header)
+        end = pixels_end = _pixels_end(window, header)
+        count = header.row_bytes * header.height
         if header.compression in (bmp.RLE8, bmp.RLE4):
-            end = _behind_codes(window, end)
-        if source.size > max(end, sum(header.profile)):
-            names.append(notes.behind(source.size - max(end, sum(header.profile))))
-    except CompressorError:
-        pass
-    return names
+            count = end - header.pixels + len(END_OF_BITMAP)
+            pixels_end = _codes_end(window, end)
+        profile = _profile(window, header, policy, notices)
+        palette = _palette(window, header)
+        pixels = bmp.FILE_HEADER_BYTES + len(header.info) + len(header.masks) + len(palette)
+        size = pixels + count + len(profile)
+        if size > SIZE_MAX:
+            raise LimitError(f"{TITLE}: {size} bytes, at most {SIZE_MAX}")
+        notes.note_trailing_bytes(self._source.size - max(pixels_end, sum(header.profile)), notices)
+        yield struct.pack("<2sIII", b"BM", size, 0, pixels)
+        space = struct.pack("<II", pixels + count - bmp.FILE_HEADER_BYTES, len(profile)) if profile else bytes(8)
+        yield _info(header, count, policy, space) + header.masks + palette
+        if header.compression in (bmp.RLE8, bmp.RLE4):
+            for at in range(header.pixels, end, PIECE_BYTES):
+                yield self._source.read(at, min(PIECE_BYTES, end - at))
+            yield END_OF_BITMAP
+        else:
+            yield from _rows(self._source, header)
+        if profile:
+            yield profile
+
+    def unmapped_metadata(self) -> list[str]:
+        window, names = Window(self._source.read, self._source.size), list[str]()
+        try:
+            header = bmp.read_header(window)
+            if any(window.read(6, 4)) or (len(header.info) == bmp.OS2 and any(header.info[60:])):
+                names.append("reserved fields of the header")
+            gap_at = header.palette + header.entries * header.entry_bytes
+            if any(window.read(gap_at, min(max(0, header.pixels - gap_at), PIECE_BYTES))):
+                names.append("bytes between header and pixels")
+            end = _pixels_end(window, header)
+            if header.compression in (bmp.RLE8, bmp.RLE4):
+                end = _codes_end(window, end)
+            if self._source.size > max(end, sum(header.profile)):
+                names.append(notes.trailing_bytes(self._source.size - max(end, sum(header.profile))))
+        except CompressorError:
+            pass
+        return names
 
 
 def _pixels_end(window: Window, header: bmp.BmpHeader) -> int:
-    """Return where the pixels end in the source; of run lengths the last code that draws."""
+    """Return the end offset of the pixels in the source; of run-length codes, that of the last one that draws."""
     if header.compression in (bmp.RLE8, bmp.RLE4):
-        return _codes_end(window, header)
+        return _last_drawing_code_end(window, header)
     end = header.pixels + header.row_bytes * header.height
     needed = end - header.row_bytes + _used_bytes(header)  # the last row's padding may be missing
     if needed > window.size:
@@ -82,21 +85,23 @@ def _pixels_end(window: Window, header: bmp.BmpHeader) -> int:
     return min(end, window.size)
 
 
-def _codes_end(window: Window, header: bmp.BmpHeader) -> int:
-    """Return where the run lengths end: before their end of bitmap, or where all rows are full."""
+def _last_drawing_code_end(window: Window, header: bmp.BmpHeader) -> int:
+    """Return the offset of the end-of-bitmap code, or of the first byte after the code that fills the last row."""
     at, x, y, width, height, skipped = header.pixels, 0, 0, header.width, header.height, False
     for _ in range(width * height + 2 * height + 2):
-        code = window.at(at, 4)
+        code = window.read(at, 4)
         if y >= height or (y == height - 1 and x >= width):
             if (skipped or y >= height) and code[:2] not in (b"", END_OF_BITMAP) and code != LAST_LINE:
-                raise UnsupportedError(f"{TITLE}: run lengths behind the last row, which readers take differently")
+                raise UnsupportedError(
+                    f"{TITLE}: run-length codes after the last row, which readers interpret differently"
+                )
             return at
         if len(code) < 2:
-            raise FormatError(TITLE, "pixels", at, "the file ends before the end of the bitmap")
+            raise FormatError(TITLE, "pixels", at, "the file ends before the end-of-bitmap code")
         if code[0]:
             x, at = x + code[0], at + 2
         elif code[1] == 0:  # end of line
-            skipped |= x < width  # some readers count an empty row as none
+            skipped |= x < width  # some readers ignore an end of line in an empty row
             x, y, at = 0, y + 1, at + 2
         elif code[1] == 1:
             return at
@@ -113,21 +118,22 @@ def _codes_end(window: Window, header: bmp.BmpHeader) -> int:
     raise FormatError(TITLE, "pixels", at, "more codes than pixels")
 
 
-def _behind_codes(window: Window, end: int) -> int:
-    """Return where the end of bitmap ends that follows the last code, behind an end of line or not."""
+def _codes_end(window: Window, end: int) -> int:
+    """Return the end of all run-length codes: of an end-of-bitmap code after the last one that draws, with or without
+    an end-of-line code before it."""
     for code in (LAST_LINE, END_OF_BITMAP):
-        if window.at(end, len(code)) == code:
+        if window.read(end, len(code)) == code:
             return end + len(code)
     return end
 
 
 def _used_bytes(header: bmp.BmpHeader) -> int:
-    """Return the size of a row without its padding."""
+    """Return the bytes of a row without its padding."""
     return (header.width * header.bits + 7) // 8
 
 
 def _rows(source: Readable, header: bmp.BmpHeader) -> Iterator[bytes]:
-    """Yield the rows with zeros for padding."""
+    """Yield the rows, with zeros as padding."""
     used, row_bytes, end = _used_bytes(header), header.row_bytes, header.pixels + header.row_bytes * header.height
     if row_bytes <= PIECE_BYTES:
         step = PIECE_BYTES // row_bytes * row_bytes
@@ -145,17 +151,17 @@ def _rows(source: Readable, header: bmp.BmpHeader) -> Iterator[bytes]:
 
 
 def _palette(window: Window, header: bmp.BmpHeader) -> bytes:
-    """Return the palette with zeros for the reserved byte of each entry."""
-    palette = bytearray(window.at(header.palette, header.entries * header.entry_bytes))
+    """Return the palette, with zero in the reserved byte of each entry."""
+    palette = bytearray(window.read(header.palette, header.entries * header.entry_bytes))
     if header.entry_bytes == 4:
         palette[3::4] = bytes(header.entries)
     return bytes(palette)
 
 
 def _profile(window: Window, header: bmp.BmpHeader, policy: Metadata, notices: list[str]) -> bytes:
-    """Return the profile that stays, b"" for none, and say which colours will differ."""
+    """Return the profile to keep, b"" for none, and add notices of colour spaces that are removed."""
     if header.space == bmp.EMBEDDED:
-        profile = icc.whole(bmp.embedded_profile(window, header))
+        profile = icc.trimmed(bmp.embedded_profile(window, header))
         if profile and policy is Metadata.COLOR:
             return profile
         if profile:
@@ -170,9 +176,9 @@ def _profile(window: Window, header: bmp.BmpHeader, policy: Metadata, notices: l
 
 
 def _info(header: bmp.BmpHeader, pixel_bytes: int, policy: Metadata, profile: bytes) -> bytes:
-    """Return the information header with zeros for all that is not needed.
+    """Return the information header with every field that is not needed set to zero.
 
-    profile  its offset and size, zeros for none
+    profile  offset and size of the profile as bytes, zeros for none
     """
     info, size = bytearray(header.info), len(header.info)
     if size == bmp.CORE:
@@ -181,17 +187,17 @@ def _info(header: bmp.BmpHeader, pixel_bytes: int, policy: Metadata, profile: by
     used = min(colors, header.entries) if header.bits <= 8 else 0
     struct.pack_into("<5I", info, 20, pixel_bytes, 0, 0, used, 0)  # no resolution, all colours important
     if size == bmp.OS2:
-        info[40:44], info[46:64] = bytes(4), bytes(18)  # what stays is the order of the rows
+        info[40:44], info[46:64] = bytes(4), bytes(18)  # the order of the rows is kept
         return bytes(info)
     if size > bmp.INFO and header.compression not in (bmp.BITFIELDS, bmp.ALPHA_BITFIELDS):
-        info[40:52] = bytes(12)  # masks that do not count
+        info[40:52] = bytes(12)  # masks without effect
     if size < bmp.V4:
         return bytes(info)
     calibrated = header.space == bmp.CALIBRATED and (policy is Metadata.COLOR or not bmp.is_calibrated(header))
     if not (calibrated and any(info[bmp.ENDPOINTS_AT : bmp.INTENT_AT]) and policy is Metadata.COLOR):
         info[bmp.ENDPOINTS_AT : bmp.INTENT_AT] = bytes(bmp.INTENT_AT - bmp.ENDPOINTS_AT)
-    stays = calibrated or header.space == bmp.WINDOWS or any(profile)
-    struct.pack_into("<I", info, bmp.SPACE_AT, header.space if stays else bmp.SRGB)
+    is_kept = calibrated or header.space == bmp.WINDOWS or any(profile)
+    struct.pack_into("<I", info, bmp.SPACE_AT, header.space if is_kept else bmp.SRGB)
     if size == bmp.V5:
         intent = struct.unpack_from("<I", info, bmp.INTENT_AT)[0]
         struct.pack_into("<I", info, bmp.INTENT_AT, intent if intent in INTENTS else 0)

@@ -1,17 +1,18 @@
-"""Which parts of an image coded by AV1 or HEVC are needed to show it: both can hold messages beside the samples."""
+"""The OBUs of an AV1 image and the NAL units of an HEVC image that are needed to display it: both formats can hold
+metadata next to the samples."""
 
 from compressor.errors import FormatError, LimitError
-from compressor.parsers.boxes import Part, Pieces, joined
+from compressor.parsers.boxes import Extent, Extents, merge_extents
 
-UNITS_MAX = 1 << 16  # OBUs and NAL units of a file
+UNITS_MAX = 1 << 16  # OBUs or NAL units of a file
 SEI_BYTES_MAX = 1 << 16
 
-# AV1, 6.2.2: sequence header, temporal delimiter, frame header, tile group, frame, redundant frame header. What goes:
-# metadata, tile list, padding and all that is reserved.
+# AV1, 6.2.2: sequence header, temporal delimiter, frame header, tile group, frame, redundant frame header. Removed:
+# metadata, tile list, padding and reserved types.
 OBU_KEPT = {1, 2, 3, 4, 6, 7}
 OBU_METADATA = 5
 METADATA_OF_COLOR = {1, 2}  # 6.7.1: content light level, mastering display colour volume
-METADATA_T35 = 4  # of a registered maker: HDR10+ and the like, or anything
+METADATA_T35 = 4  # ITU-T T.35: HDR10+ and the like, or anything of a registered vendor
 
 # H.265 table 7-1: coded slices, parameter sets, access unit delimiter, end of sequence and of bitstream.
 NAL_KEPT = {*range(10), *range(16, 22), *range(32, 38)}
@@ -20,37 +21,37 @@ NAL_SEI = {39, 40}
 SEI_OF_COLOR = {137, 144, 147, 148}
 SEI_T35 = 4
 MALFORMED = -1
-SEI_OF_SAMPLES = {165}  # alpha channel information: how the samples of an alpha plane are meant
+SEI_OF_SAMPLES = {165}  # alpha channel information: how to interpret an alpha plane
 
-HDR_REMOVED = "HDR metadata (mastering display, light levels and the like) were removed: brightness may differ"
+HDR_REMOVED = "HDR metadata (mastering display, light levels or similar) was removed: brightness may differ"
 
 
-class Messages:
-    """What of the messages in the coded pictures of one file is left out.
+class MessageFilter:
+    """A filter that removes metadata messages from the coded images of one file.
 
-    color    whether HDR metadata are kept
-    notices  receives one where metadata that a display may use are left out
+    color    whether HDR metadata is kept
+    notices  receives a notice where metadata that a display may use is removed
     """
 
     def __init__(self, color: bool, notices: list[str]) -> None:
         self._color, self._notices = color, notices
         self._units = 0
 
-    def av1(self, coded: Pieces) -> list[Part]:
-        """Return the parts of an AV1 image (a sequence of OBUs) that are kept."""
-        kept: list[Part] = []
+    def av1(self, coded: Extents) -> list[Extent]:
+        """Return the extents of an AV1 image (a sequence of OBUs) to keep."""
+        kept: list[Extent] = []
         at = 0
         while at < coded.size:
             self._count()
             kind, start, end = _obu(coded, at)
             if kind in OBU_KEPT or (kind == OBU_METADATA and self._keeps_metadata(coded.read(start, 1))):
-                kept += coded.parts(at, end - at)
+                kept += coded.slice(at, end - at)
             at = end
-        return joined(kept)
+        return merge_extents(kept)
 
-    def hevc(self, coded: Pieces, length_bytes: int) -> list[Part]:
-        """Return the parts of an HEVC image (NAL units, each after its length) that are kept."""
-        kept: list[Part] = []
+    def hevc(self, coded: Extents, length_bytes: int) -> list[Extent]:
+        """Return the extents of an HEVC image (NAL units, each after its length) to keep."""
+        kept: list[Extent] = []
         at = 0
         while at < coded.size:
             self._count()
@@ -58,48 +59,48 @@ class Messages:
             size, unit = int.from_bytes(head[:length_bytes], "big"), head[length_bytes:]
             end = at + length_bytes + size
             if end > coded.size:
-                raise FormatError("HEVC", "NAL unit", None, f"ends behind the image, {at} bytes into it")
+                raise FormatError("HEVC", "NAL unit", None, f"at byte {at} of the image, extends beyond its end")
             if unit and _nal_type(unit) in NAL_SEI:
                 unit = coded.read(at + length_bytes, min(size, SEI_BYTES_MAX + 1))
             if size >= 2 and self.keeps_nal(unit):
-                kept += coded.parts(at, end - at)
+                kept += coded.slice(at, end - at)
             at = end
-        return joined(kept)
+        return merge_extents(kept)
 
     def keeps_nal(self, unit: bytes) -> bool:
-        """Return whether a NAL unit is kept; of an SEI unit all is needed, of others the first two bytes."""
+        """Return whether to keep a NAL unit. unit: all of an SEI NAL unit, at least two bytes of any other."""
         if len(unit) < 2:
             return False
         if _nal_type(unit) not in NAL_SEI:
             return _nal_type(unit) in NAL_KEPT
         found = _sei_messages(unit[2:]) if len(unit) <= SEI_BYTES_MAX else {MALFORMED}
-        stays = found <= (SEI_OF_SAMPLES | SEI_OF_COLOR if self._color else SEI_OF_SAMPLES)
-        if not stays and found & (SEI_OF_COLOR | {SEI_T35}):
+        is_kept = found <= (SEI_OF_SAMPLES | SEI_OF_COLOR if self._color else SEI_OF_SAMPLES)
+        if not is_kept and found & (SEI_OF_COLOR | {SEI_T35}):
             self._notices.append(HDR_REMOVED)
-        return stays
+        return is_kept
 
     def _keeps_metadata(self, kind: bytes) -> bool:
         of_color = kind != b"" and kind[0] in METADATA_OF_COLOR
-        stays = self._color and of_color
-        if not stays and (of_color or kind == bytes([METADATA_T35])):
+        is_kept = self._color and of_color
+        if not is_kept and (of_color or kind == bytes([METADATA_T35])):
             self._notices.append(HDR_REMOVED)
-        return stays
+        return is_kept
 
     def _count(self) -> None:
         self._units += 1
         if self._units > UNITS_MAX:
-            raise LimitError(f"more than {UNITS_MAX} OBUs or NAL units in the coded pictures of a file")
+            raise LimitError(f"more than {UNITS_MAX} OBUs or NAL units in the coded images of a file")
 
 
 def _nal_type(unit: bytes) -> int:
     return unit[0] >> 1 & 63
 
 
-def _obu(coded: Pieces, at: int) -> tuple[int, int, int]:
-    """Return type, start of the payload and end of the OBU (5.3.1) at `at`."""
+def _obu(coded: Extents, at: int) -> tuple[int, int, int]:
+    """Return type, payload offset and end offset of the OBU at `at` (5.3.1)."""
     head = coded.read(at, 10)
     if not head or head[0] & 0x80:
-        raise FormatError("AV1", "OBU", None, f"no header of one is {at} bytes into the image")
+        raise FormatError("AV1", "OBU", None, f"no OBU header at byte {at} of the image")
     kind, extended, sized = head[0] >> 3 & 15, head[0] >> 2 & 1, head[0] & 2
     position = 1 + extended
     if not sized:
@@ -115,11 +116,11 @@ def _obu(coded: Pieces, at: int) -> tuple[int, int, int]:
             if at + position + size > coded.size:
                 break
             return kind, at + position, at + position + size
-    raise FormatError("AV1", "OBU", None, f"ends behind the image, {at} bytes into it")
+    raise FormatError("AV1", "OBU", None, f"at byte {at} of the image, extends beyond its end")
 
 
 def _sei_messages(payload: bytes) -> set[int]:
-    """Return the types of the messages in an SEI unit (H.265 7.3.5), MALFORMED among them where it is broken."""
+    """Return the payload types of the messages in an SEI NAL unit (H.265 7.3.5), with MALFORMED where it is broken."""
     payload = payload.replace(b"\0\0\3", b"\0\0").rstrip(b"\0")
     found: set[int] = set()
     at = 0

@@ -1,11 +1,12 @@
-"""HEIF and AVIF pictures and films (ISO/IEC 23008-12, AV1 Image File Format), reduced to what a metadata policy keeps.
+"""HEIF and AVIF images and image sequences (ISO/IEC 23008-12, AV1 Image File Format), reduced to what a metadata policy
+keeps.
 
-The file is put together anew from what is known to be needed: the file type box, a meta box with the pictures alone,
-and their coded data. Coded data are copied as they are, but for messages in them (`coded`).
+A new file is written from what is known to be needed: the file type box, a meta box with the images alone, and their
+coded data. Coded data are copied unchanged, except that metadata messages in them are removed (`coded`).
 
-Kept: the primary picture and others that are shown like it, the parts of grids and overlays, alpha planes and depth
-maps. COLOR keeps ICC profiles, HDR metadata and gain maps (`tmap`) as well. Orientation is the properties `irot` and
-`imir`, which stay; that of Exif is one that HEIF readers ignore.
+Kept are the primary image, other images to be displayed, the inputs of grids and overlays, alpha planes and depth maps.
+COLOR also keeps ICC profiles, HDR metadata and gain maps (`tmap`). The orientation is in the properties `irot` and
+`imir`, which are kept; HEIF readers ignore that of Exif.
 """
 
 import bisect
@@ -13,80 +14,87 @@ import functools
 from collections.abc import Iterator
 
 from compressor.containers import heif_choice, heif_properties, heif_tracks, heif_writer
-from compressor.containers.coded import Messages
-from compressor.containers.heif_tracks import Film
-from compressor.containers.heif_uncarried import uncarried
+from compressor.containers.coded import MessageFilter
+from compressor.containers.container import Container
+from compressor.containers.heif_tracks import ImageSequence
+from compressor.containers.heif_unmapped import unmapped_heif
 from compressor.errors import FormatError, UnsupportedError
-from compressor.metadata import CREDENTIALS_REMOVED
+from compressor.metadata import CREDENTIALS_REMOVED, removed_trailing_bytes
 from compressor.parsers import boxes
-from compressor.parsers.boxes import Box, Part, Pieces
+from compressor.parsers.boxes import Box, Extent, Extents
 from compressor.parsers.heif import Heif, Item, read
 from compressor.settings import Metadata
 from compressor.spool import Readable
 
-__all__ = ["uncarried", "without_metadata"]
-
 DERIVED_BYTES_MAX = 1 << 20
 
 
-def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
-    """Yield the file with its pictures alone; see `compressor.containers.without_metadata`."""
-    heif = read(source)
-    color = policy is Metadata.COLOR
-    said: list[str] = []
-    pictures = heif_choice.pictures(heif, color, said)
-    mdats = [box for box in heif.top if box.kind == b"mdat"]
-    for item in pictures:
-        _check_data(heif, item, mdats)
-    if sum(length for parts in {tuple(item.parts) for item in pictures} for _, length in parts) > source.size:
-        raise UnsupportedError(f"{heif.title}: the data of its items overlap")
-    messages = Messages(color, said)
-    inputs_of = heif.inputs()
-    data = {
-        item.number: _needed_parts(heif, item, len(inputs_of.get(item.number, [])), source, messages)
-        for item in pictures
-    }
-    film = heif_tracks.read(heif, source, color, messages, said, functools.partial(_inside, heif, mdats))
-    properties = heif_properties.reduced(heif, pictures, data, color, messages, said)
-    if any(box.kind == b"uuid" and source.read(box.content, 16) == boxes.C2PA_UUID for box in heif.top):
-        said.append(CREDENTIALS_REMOVED)
-    if behind := _behind(heif, source, data, film):
-        said.append(f"{behind} bytes behind the image were removed")
-    result = heif_writer.Result(heif, pictures, data, properties, film)
-    notices += dict.fromkeys(said)
-    idat = b"".join(boxes.copied(source, result.idat_parts))
-    yield result.finish(idat)
-    yield from boxes.copied(source, result.media)
+class HeifContainer(Container):
+    """A HEIF or AVIF file."""
+
+    def without_metadata(self, policy: Metadata, notices: list[str]) -> Iterator[bytes]:
+        """Yield a new file with the images alone."""
+        heif = read(self._source)
+        color = policy is Metadata.COLOR
+        found: list[str] = []
+        images = heif_choice.images(heif, color, found)
+        mdats = [box for box in heif.top if box.kind == b"mdat"]
+        for item in images:
+            _check_data(heif, item, mdats)
+        distinct = {tuple(item.extents) for item in images}
+        if sum(length for extents in distinct for _, length in extents) > self._source.size:
+            raise UnsupportedError(f"{heif.title}: the data of its items overlap")
+        messages = MessageFilter(color, found)
+        inputs_of = heif.inputs()
+        data = {
+            item.number: _needed_extents(heif, item, len(inputs_of.get(item.number, [])), self._source, messages)
+            for item in images
+        }
+        sequence = heif_tracks.read_sequence(
+            heif, self._source, color, messages, found, functools.partial(_clip_to_mdat, heif, mdats)
+        )
+        properties = heif_properties.reduce_properties(heif, images, data, color, messages, found)
+        if any(box.kind == b"uuid" and self._source.read(box.content, 16) == boxes.C2PA_UUID for box in heif.top):
+            found.append(CREDENTIALS_REMOVED)
+        found += removed_trailing_bytes(_trailing_bytes(heif, self._source, data, sequence))
+        writer = heif_writer.HeifWriter(heif, images, data, properties, sequence)
+        notices += dict.fromkeys(found)
+        idat = b"".join(boxes.read_extents(self._source, writer.idat_extents))
+        yield writer.head(idat)
+        yield from boxes.read_extents(self._source, writer.media)
+
+    def unmapped_metadata(self) -> list[str]:
+        return unmapped_heif(self._source)
 
 
 def _check_data(heif: Heif, item: Item, mdats: list[Box]) -> None:
-    """Refuse what can't be read or understood. Data up to the end of the file end with their mdat box."""
+    """Limit an item's extents to the mdat boxes. Raises UnsupportedError or FormatError where it can't be reduced."""
     what = f"{heif.title}: item {item.number} ({boxes.name(item.kind)})"
     if item.kind not in heif_choice.CODED | heif_choice.DERIVED:
-        raise UnsupportedError(f"{what}: metadata can't be removed from pictures of this type")
+        raise UnsupportedError(f"{what}: can't remove metadata from images of this type")
     if item.obstacle:
         raise UnsupportedError(f"{what}: {item.obstacle}")
-    if not item.parts and item.kind != b"iden":
+    if not item.extents and item.kind != b"iden":
         raise FormatError(heif.title, "iloc", None, f"item {item.number} has no data")
     if not item.in_idat:
-        item.parts = _inside(heif, mdats, item.parts, f"item {item.number}")
+        item.extents = _clip_to_mdat(heif, mdats, item.extents, f"item {item.number}")
 
 
-def _inside(heif: Heif, mdats: list[Box], parts: list[Part], what: str) -> list[Part]:
-    """Return the parts that data lie in, or raise FormatError where these are outside the mdat boxes."""
+def _clip_to_mdat(heif: Heif, mdats: list[Box], extents: list[Extent], what: str) -> list[Extent]:
+    """Return extents limited to their mdat box, or raise FormatError where they are outside of all mdat boxes."""
     found = []
-    for start, length in parts:
+    for start, length in extents:
         number = bisect.bisect_right(mdats, start, key=lambda box: box.content) - 1
         box = mdats[number] if number >= 0 else None
         if box is None or start > box.end or (start + length > box.end and start + length != heif.end):
-            raise FormatError(heif.title, "iloc", start, f"data of {what} lie outside the mdat boxes")
+            raise FormatError(heif.title, "iloc", start, f"data of {what} are outside the mdat boxes")
         found.append((start, min(length, box.end - start)))
     return found
 
 
-def _needed_parts(heif: Heif, item: Item, inputs: int, source: Readable, messages: Messages) -> list[Part]:
-    """Return where the data of a picture are that are kept. inputs: of how many others it is derived."""
-    data = Pieces(source, item.parts)
+def _needed_extents(heif: Heif, item: Item, inputs: int, source: Readable, messages: MessageFilter) -> list[Extent]:
+    """Return the extents of an image's data to keep. inputs: number of images that it is derived from."""
+    data = Extents(source, item.extents)
     if item.kind == b"av01":
         found = messages.av1(data)
     elif item.kind == b"hvc1":
@@ -97,12 +105,12 @@ def _needed_parts(heif: Heif, item: Item, inputs: int, source: Readable, message
     else:
         return _derivation(heif, item, inputs, data)
     if not found:
-        raise FormatError(heif.title, "mdat", None, f"item {item.number} has no coded picture")
+        raise FormatError(heif.title, "mdat", None, f"item {item.number} has no coded image")
     return found
 
 
-def _derivation(heif: Heif, item: Item, inputs: int, data: Pieces) -> list[Part]:
-    """Return where the description of a derived picture is (ISO/IEC 23008-12, 6.6.2)."""
+def _derivation(heif: Heif, item: Item, inputs: int, data: Extents) -> list[Extent]:
+    """Return the extents of the description of a derived image (ISO/IEC 23008-12, 6.6.2)."""
     head = data.read(0, 8)
     wide = bool(head[1:2]) and head[1] & 1
     match item.kind:
@@ -119,14 +127,16 @@ def _derivation(heif: Heif, item: Item, inputs: int, data: Pieces) -> list[Part]
         raise FormatError(
             heif.title, boxes.name(item.kind), None, f"item {item.number} has {data.size} of {size} bytes"
         )
-    return boxes.joined(data.parts(0, size))
+    return boxes.merge_extents(data.slice(0, size))
 
 
-def _behind(heif: Heif, source: Readable, data: dict[int, list[Part]], film: Film | None) -> int:
-    """Return how many bytes follow the boxes that hold the pictures, 0 where these are padding or named otherwise."""
-    ends = [box.end for box in heif.top if box.kind in (b"meta", b"moov")][: 2 if film else 1]
-    starts = [start for parts in data.values() for start, _ in parts]
-    starts += [part[0] for track in (film.tracks if film else ()) for sample in track.samples for part in sample]
+def _trailing_bytes(heif: Heif, source: Readable, data: dict[int, list[Extent]], sequence: ImageSequence | None) -> int:
+    """Return the number of bytes after the boxes that hold the images, 0 where these are only padding or C2PA."""
+    ends = [box.end for box in heif.top if box.kind in (b"meta", b"moov")][: 2 if sequence else 1]
+    starts = [start for extents in data.values() for start, _ in extents]
+    starts += [
+        extent[0] for track in (sequence.tracks if sequence else ()) for sample in track.samples for extent in sample
+    ]
     ends += [box.end for box in heif.top if box.start <= max(starts, default=0) < box.end]
     rest = [box for box in heif.top if box.start >= max(ends)]
     if heif.end == source.size and all(

@@ -1,5 +1,5 @@
-"""The film of an image sequence (box moov, ISO/IEC 14496-12 clause 8): its tracks of pictures and of alpha, reduced to
-what shows them. Samples, their times and the count of repetitions stay; dates, names, sound and texts go."""
+"""The moov box of an image sequence (ISO/IEC 14496-12 clause 8): its image and alpha tracks, reduced to what displays
+them. Samples, their timing and the number of repetitions are kept; dates, names, audio and text are removed."""
 
 import itertools
 import struct
@@ -7,31 +7,31 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from compressor.containers import heif_properties
-from compressor.containers.coded import Messages
+from compressor.containers.coded import MessageFilter
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.parsers import boxes
-from compressor.parsers.boxes import Fields, Part, Pieces, make, make_full
+from compressor.parsers.boxes import Extent, Extents, Fields, make, make_full
 from compressor.parsers.heif import Heif
 from compressor.spool import Readable
 
 TRACKS_MAX = 64
 SAMPLES_MAX = 1 << 16  # of all tracks
-PICTURES, AUXILIARY = b"pict", b"auxv"
+IMAGES, AUXILIARY = b"pict", b"auxv"
 ALPHA = {b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1"}
 CODED = {b"av01", b"hvc1"}
-# Tables of times and dependencies: bytes of an entry after the count.
+# Tables of timing and sync samples: bytes of an entry after the count.
 TABLES = {b"stts": 8, b"ctts": 8, b"stss": 4}
 IDENTITY = struct.pack(">9I", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 UNDETERMINED = b"\x55\xc4"  # the language "und"
 
 Children = dict[bytes, bytes]
-# Raises FormatError where parts, which are those of what is named, lie outside the mdat boxes.
-Check = Callable[[list[Part], str], list[Part]]
+# Returns extents limited to the mdat boxes; raises FormatError, which names their owner, where they are outside.
+ExtentCheck = Callable[[list[Extent], str], list[Extent]]
 
 
 @dataclass
 class Track:
-    """A track: its boxes but for those that say where its samples are, and the parts of the source that these are."""
+    """A track: its boxes without sample sizes and chunk offsets, and the extents of each sample in the source."""
 
     number: int
     refers_to: list[int]
@@ -39,12 +39,12 @@ class Track:
     media: bytes  # mdhd, hdlr
     information: bytes  # vmhd, dinf
     tables: bytes
-    samples: list[list[Part]]
+    samples: list[list[Extent]]
 
 
 @dataclass
-class Film:
-    """What is kept of a moov box."""
+class ImageSequence:
+    """The reduced moov box."""
 
     header: bytes
     tracks: list[Track]
@@ -52,18 +52,17 @@ class Film:
     def box(self, first: Sequence[int], wide: bool) -> bytes:
         """Return the moov box.
 
-        first  where the samples of each track begin in the new file
-        wide   whether that takes more than 32 bits anywhere
+        first  offset of the first sample of each track in the new file
+        wide   whether offsets take 64 bits
         """
         traks = [_trak(track, at, wide) for track, at in zip(self.tracks, first, strict=True)]
         return make(b"moov", self.header, *traks)
 
 
-def read(heif: Heif, source: Readable, color: bool, messages: Messages, said: list[str], check: Check) -> Film | None:
-    """Return what is kept of a file's moov box, or None where it has none.
-
-    check  see `Check`
-    """
+def read_sequence(
+    heif: Heif, source: Readable, color: bool, messages: MessageFilter, notices: list[str], check: ExtentCheck
+) -> ImageSequence | None:
+    """Return the reduced moov box of a file, or None where it has none."""
     moov = next((box for box in heif.top if box.kind == b"moov"), None)
     if moov is None:
         return None
@@ -75,24 +74,26 @@ def read(heif: Heif, source: Readable, color: bool, messages: Messages, said: li
         elif kind == b"trak":
             traks.append(data)
         elif kind in (b"mvex", b"cmov"):
-            raise UnsupportedError(f"{heif.title}: metadata can't be removed from a film with a box {boxes.name(kind)}")
+            raise UnsupportedError(
+                f"{heif.title}: can't remove metadata from an image sequence with a {boxes.name(kind)} box"
+            )
     if not header or len(traks) > TRACKS_MAX:
-        raise FormatError(heif.title, "moov", moov.start, f"no movie header, or more than {TRACKS_MAX} tracks")
-    reader = _Reader(heif, source, color, messages, said, check)
+        raise FormatError(heif.title, "moov", moov.start, f"no movie header box, or more than {TRACKS_MAX} tracks")
+    reader = _Reader(heif, source, color, messages, notices, check)
     found = [track for data in traks if (track := reader.track(data)) is not None]
     shown = {track.number for track in found if not track.refers_to}
     tracks = [track for track in found if shown.issuperset(track.refers_to)]
     if not shown:
-        raise FormatError(heif.title, "moov", moov.start, "there is no track of pictures")
+        raise FormatError(heif.title, "moov", moov.start, "no image track")
     if len(tracks) < len(traks):
-        said.append(f"tracks that are neither pictures nor their alpha were removed: {len(traks) - len(tracks)}")
+        notices.append(f"tracks other than images and their alpha were removed: {len(traks) - len(tracks)}")
     if sum(length for track in tracks for sample in track.samples for _, length in sample) > source.size:
         raise UnsupportedError(f"{heif.title}: the samples of its tracks overlap")
-    return Film(header, tracks)
+    return ImageSequence(header, tracks)
 
 
 def _undated(fields: Fields) -> tuple[int, int, bytes]:
-    """Read the start of a header box with dates: its version and flags, and what takes their place."""
+    """Read version, flags and dates of a header box; return version, flags and zeros in place of the dates."""
     version, flags = fields.version()
     if version > 1:
         raise fields.broken(f"has version {version}")
@@ -100,7 +101,7 @@ def _undated(fields: Fields) -> tuple[int, int, bytes]:
 
 
 def _movie_header(fields: Fields) -> bytes:
-    """Return the mvhd box (8.2.2) with its time scale, duration and next number of a track."""
+    """Return the mvhd box (8.2.2) with its timescale, duration, rate and next track ID."""
     version, flags, dates = _undated(fields)
     times = fields.take(12 if version else 8)
     rate = fields.take(6)
@@ -109,7 +110,7 @@ def _movie_header(fields: Fields) -> bytes:
 
 
 def _track_header(fields: Fields) -> tuple[int, bytes]:
-    """Return the number of a track and its tkhd box (8.3.2)."""
+    """Return the track ID and the tkhd box (8.3.2)."""
     version, flags, dates = _undated(fields)
     number = fields.take(4)
     fields.take(4)
@@ -124,16 +125,16 @@ def _track_header(fields: Fields) -> tuple[int, bytes]:
 
 
 def _media_header(fields: Fields) -> bytes:
-    """Return the mdhd box (8.4.2), in no language."""
+    """Return the mdhd box (8.4.2) with an undetermined language."""
     version, flags, dates = _undated(fields)
     return make_full(b"mdhd", version, flags, dates, fields.take(12 if version else 8), UNDETERMINED, bytes(2))
 
 
 class _Reader:
     def __init__(
-        self, heif: Heif, source: Readable, color: bool, messages: Messages, said: list[str], check: Check
+        self, heif: Heif, source: Readable, color: bool, messages: MessageFilter, notices: list[str], check: ExtentCheck
     ) -> None:
-        self._heif, self._source, self._color, self._messages, self._said = heif, source, color, messages, said
+        self._heif, self._source, self._color, self._messages, self._notices = heif, source, color, messages, notices
         self._check = check
         self._samples = 0
 
@@ -142,19 +143,19 @@ class _Reader:
         for kind, content, _ in boxes.children(self._heif.title, data):
             found.setdefault(kind, content)
         if missing := [kind for kind in needed if kind not in found]:
-            raise FormatError(self._heif.title, place, None, f"there is no box {boxes.name(missing[0])}")
+            raise FormatError(self._heif.title, place, None, f"no {boxes.name(missing[0])} box")
         return found
 
     def _fields(self, kind: bytes, data: bytes) -> Fields:
         return Fields(self._heif.title, boxes.name(kind), data)
 
     def track(self, data: bytes) -> Track | None:
-        """Return what is kept of a track, None where that is nothing."""
+        """Return a reduced track, None to remove it."""
         trak = self._children("trak", data, (b"tkhd", b"mdia"))
         mdia = self._children("mdia", trak[b"mdia"], (b"mdhd", b"hdlr", b"minf"))
         handler = mdia[b"hdlr"][8:12]
         links = {kind: content for kind, content, _ in boxes.children(self._heif.title, trak.get(b"tref", b""))}
-        if handler not in (PICTURES, AUXILIARY) or b"thmb" in links or (handler == AUXILIARY) != (b"auxl" in links):
+        if handler not in (IMAGES, AUXILIARY) or b"thmb" in links or (handler == AUXILIARY) != (b"auxl" in links):
             return None
         minf = self._children("minf", mdia[b"minf"], (b"dinf", b"stbl"))
         self._check_references(minf[b"dinf"])
@@ -182,10 +183,10 @@ class _Reader:
         dref.take(8)
         for _, content, _ in boxes.children(self._heif.title, dref.data, 8):
             if not content[3:4] or not content[3] & 1:
-                raise UnsupportedError(f"{self._heif.title}: metadata can't be removed: samples lie in another file")
+                raise UnsupportedError(f"{self._heif.title}: can't remove metadata from samples in another file")
 
     def _edits(self, edts: bytes) -> bytes:
-        """Return an edit list, which says how often a sequence is repeated (AV1 Image File Format, 7)."""
+        """Return the edit list, which sets how often a sequence is repeated (AV1 Image File Format, 7)."""
         if not edts:
             return b""
         fields = self._fields(b"elst", self._children("edts", edts, (b"elst",))[b"elst"])
@@ -200,19 +201,19 @@ class _Reader:
         return make(kind, head, fields.take(size * int.from_bytes(head[4:], "big")))
 
     def _description(self, data: bytes, handler: bytes) -> tuple[bytes, int] | None:
-        """Return the description of samples (8.5.2), and how many bytes the lengths of HEVC's units have, 0 for AV1."""
+        """Return the sample description box (8.5.2) and the bytes of a NAL unit length, 0 for AV1; None to drop it."""
         fields = self._fields(b"stsd", data)
         fields.take(8)
         entries = list(boxes.children(self._heif.title, data, 8))
         if len(entries) != 1 or entries[0][0] not in CODED:
-            raise UnsupportedError(f"{self._heif.title}: metadata can't be removed from samples that are described so")
+            raise UnsupportedError(f"{self._heif.title}: can't remove metadata from samples of this description")
         kind, entry, _ = entries[0]
         sizes = self._fields(kind, entry).take(78)
-        # Without what it is called, and what is reserved.
+        # Without the compressor name and reserved fields.
         head = bytes(7) + b"\1" + bytes(16) + sizes[24:28] + sizes[28:36] + bytes(4) + sizes[40:42] + bytes(32)
         kept, length_bytes, purpose = [], 0, b""
         for name, content, _ in boxes.children(self._heif.title, entry, 78):
-            left = heif_properties.content(self._heif, name, content, self._color, self._messages, self._said)
+            left = heif_properties.content(self._heif, name, content, self._color, self._messages, self._notices)
             if name == b"hvcC" and len(content) > 21:
                 length_bytes = (content[21] & 3) + 1
             if name == b"auxi":
@@ -224,18 +225,20 @@ class _Reader:
         described = make(kind, head, sizes[74:78], *kept)
         return make_full(b"stsd", 0, 0, struct.pack(">I", 1), described), length_bytes
 
-    def _needed(self, sample: Part, length_bytes: int) -> list[Part]:
-        data = Pieces(self._source, self._check([sample], "a sample"))
+    def _needed(self, sample: Extent, length_bytes: int) -> list[Extent]:
+        data = Extents(self._source, self._check([sample], "a sample"))
         found = self._messages.hevc(data, length_bytes) if length_bytes else self._messages.av1(data)
         if not found:
-            raise FormatError(self._heif.title, "mdat", sample[0], "a sample has no coded picture")
+            raise FormatError(self._heif.title, "mdat", sample[0], "a sample has no coded image")
         return found
 
-    def _located(self, stbl: Children) -> Iterator[Part]:
-        """Yield where each sample is (8.7)."""
+    def _located(self, stbl: Children) -> Iterator[Extent]:
+        """Yield the extent of each sample (8.7)."""
         kind = b"co64" if b"co64" in stbl else b"stco"
         if kind not in stbl or b"stsz" not in stbl:
-            raise UnsupportedError(f"{self._heif.title}: metadata can't be removed from samples that are located so")
+            raise UnsupportedError(
+                f"{self._heif.title}: can't remove metadata from samples without stsz and stco or co64"
+            )
         sizes = self._fields(b"stsz", stbl[b"stsz"])
         sizes.take(4)
         size, count = sizes.number(4), sizes.number(4)
@@ -251,7 +254,7 @@ class _Reader:
         left = count
         for (first, each, _), (following, _, _) in itertools.pairwise([*entries, (len(offsets) + 1, 0, 0)]):
             if first < 1 or following < first or following > len(offsets) + 1:
-                raise runs.broken("its chunks are not in order")
+                raise runs.broken("its chunks are out of order")
             for offset in offsets[first - 1 : following - 1]:
                 for _ in range(min(each, left)):
                     length = size or sizes.number(4)

@@ -1,12 +1,14 @@
-"""Bits of JPEG XL headers (ISO/IEC 18181-1, 9.2), and the ways in which numbers are coded in them."""
+"""Bits of JPEG XL headers (ISO/IEC 18181-1, 9.2) and the number codings in them."""
 
 from compressor.errors import FormatError, LimitError
-from compressor.parsers.boxes import Pieces
+from compressor.humanize import human_format
+from compressor.parsers.boxes import Extents
 
-READS_MAX = 1 << 22  # fields of all headers
+TITLE = human_format("jxl")
+READS_MAX = 1 << 22  # fields in all headers
 WINDOW_BYTES = 1 << 16
 
-# How U32 (9.2.3) reads a number by two bits: (bits, offset) of each case; 0 bits for a constant.
+# The four distributions of U32 (9.2.3), chosen by two bits: (bits, offset); 0 bits for a constant.
 Cases = tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int]]
 SIZE: Cases = ((9, 1), (13, 1), (18, 1), (30, 1))
 ENUM: Cases = ((0, 0), (0, 1), (4, 2), (6, 18))
@@ -18,23 +20,23 @@ XY: Cases = ((19, 0), (19, 524288), (20, 1048576), (21, 2097152))
 
 
 class Bits:
-    """The bits of a codestream, the least significant of each byte first."""
+    """A bit reader of a codestream, least significant bit first."""
 
-    def __init__(self, coded: Pieces) -> None:
+    def __init__(self, coded: Extents) -> None:
         self._coded = coded
         self._window, self._first = b"", 0
         self.at = self._reads = 0
 
     def u(self, count: int) -> int:
-        """Return `count` bits as a number, 32 at most."""
+        """Read `count` bits, at most 32, as an unsigned integer."""
         self._reads += 1
         if self._reads > READS_MAX:
-            raise LimitError(f"JPEG XL: more than {READS_MAX} fields in the headers of frames")
+            raise LimitError(f"{TITLE}: more than {READS_MAX} fields in the headers of frames")
         start = self.at >> 3
         if not self._first <= start <= self._first + len(self._window) - 5:
             self._window, self._first = self._coded.read(start, WINDOW_BYTES), start
         if self.at + count > 8 * self._coded.size:
-            raise FormatError("JPEG XL", "codestream", start, "ends early")
+            raise FormatError(TITLE, "codestream", start, "truncated")
         data = self._window[start - self._first : start - self._first + 5]
         found = int.from_bytes(data, "little") >> (self.at & 7) & ((1 << count) - 1)
         self.at += count
@@ -48,7 +50,7 @@ class Bits:
         return offset + self.u(bits)
 
     def u64(self) -> int:
-        """Return a number of up to 64 bits (9.2.4)."""
+        """Read an unsigned integer of up to 64 bits (9.2.4)."""
         match self.u(2):
             case 0:
                 return 0
@@ -65,9 +67,9 @@ class Bits:
         return value
 
     def skip(self, count: int) -> None:
-        """Leave out so many bits."""
+        """Skip `count` bits."""
         self.at += count
 
     def align(self) -> None:
-        """Go on to the next whole byte."""
+        """Skip to the next byte boundary."""
         self.at = (self.at + 7) // 8 * 8

@@ -1,10 +1,10 @@
-"""JPEG XL codestreams (ISO/IEC 18181-1), followed frame by frame to see where they end and whether they hold names."""
+"""JPEG XL codestreams (ISO/IEC 18181-1), parsed frame by frame to find their end and any names or profiles in them."""
 
 from dataclasses import dataclass
 
-from compressor.containers.jxl_bits import ENUM, NAME, ORIGIN, POWERS, SECTION, SIZE, XY, Bits, Cases
+from compressor.containers.jxl_bits import ENUM, NAME, ORIGIN, POWERS, SECTION, SIZE, TITLE, XY, Bits, Cases
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.parsers.boxes import Pieces
+from compressor.parsers.boxes import Extents
 
 FRAMES_MAX = 1 << 16
 SECTIONS_MAX = 1 << 20  # of a frame
@@ -18,8 +18,8 @@ ALPHA, SPOT, CFA = 0, 2, 5
 
 
 @dataclass
-class Image:
-    """What the image header says that frames depend on."""
+class ImageHeader:
+    """The fields of the image header that frames depend on."""
 
     width: int
     height: int
@@ -31,8 +31,8 @@ class Image:
 
 
 @dataclass
-class Frame:
-    """What a frame header says of the sections that follow."""
+class FrameHeader:
+    """The fields of a frame header that determine the sections after it."""
 
     width: int
     height: int
@@ -46,11 +46,11 @@ class Frame:
     modular: bool = False
 
 
-def end(coded: Pieces) -> int:
-    """Return how many bytes the codestream in `coded` has. Raises UnsupportedError where it can't be followed."""
+def end(coded: Extents) -> int:
+    """Return the bytes of the codestream in `coded`. Raises UnsupportedError for metadata in it."""
     bits = Bits(coded)
     if coded.read(0, 2) != b"\xff\x0a":
-        raise FormatError("JPEG XL", "codestream", 0, "does not begin with its signature")
+        raise FormatError(TITLE, "codestream", 0, "does not begin with its signature")
     bits.skip(16)
     image = _image_header(bits)
     bits.align()
@@ -59,13 +59,13 @@ def end(coded: Pieces) -> int:
     for _ in range(FRAMES_MAX):
         if _frame(bits, image, (image.width, image.height)).last:
             if bits.at > 8 * coded.size:
-                raise FormatError("JPEG XL", "codestream", coded.size, "ends early")
+                raise FormatError(TITLE, "codestream", coded.size, "truncated")
             return bits.at >> 3
-    raise LimitError(f"JPEG XL: more than {FRAMES_MAX} frames")
+    raise LimitError(f"{TITLE}: more than {FRAMES_MAX} frames")
 
 
 def _size(bits: Bits, small: Cases | None = None, large: Cases = SIZE) -> tuple[int, int]:
-    """Read a size; `small` and `large` say how its sides are coded, in units of eight and otherwise."""
+    """Read a size. small, large: coding of its sides, in units of eight and otherwise."""
     eights = bits.flag()
 
     def side() -> int:
@@ -78,8 +78,8 @@ def _size(bits: Bits, small: Cases | None = None, large: Cases = SIZE) -> tuple[
     return width, height
 
 
-def _image_header(bits: Bits) -> Image:
-    image = Image(*_size(bits))
+def _image_header(bits: Bits) -> ImageHeader:
+    image = ImageHeader(*_size(bits))
     if not bits.flag():
         extra_fields = bits.flag()
         if extra_fields:
@@ -106,7 +106,7 @@ def _image_header(bits: Bits) -> Image:
         if extra_fields and not bits.flag():  # tone mapping
             bits.skip(49)
         _no_extensions(bits)
-    if not bits.flag():  # matrices and weights of its own
+    if not bits.flag():  # custom matrices and weights
         if image.xyb and not bits.flag():
             bits.skip(16 * 16)
         mask = bits.u(3)
@@ -129,7 +129,7 @@ def _extra_channel(bits: Bits) -> None:
     _bit_depth(bits)
     bits.u32(((0, 0), (0, 3), (0, 4), (3, 1)))
     if bits.u32(NAME):
-        raise UnsupportedError("JPEG XL: metadata can't be removed: an extra channel has a name")
+        raise UnsupportedError(f"{TITLE}: can't remove metadata: an extra channel has a name")
     if kind == ALPHA:
         bits.flag()
     elif kind == SPOT:
@@ -142,7 +142,7 @@ def _color_encoding(bits: Bits) -> None:
     if bits.flag():
         return
     if bits.flag():
-        raise UnsupportedError("JPEG XL: metadata can't be removed: there is an ICC profile in the codestream")
+        raise UnsupportedError(f"{TITLE}: can't remove metadata: the codestream has an ICC profile")
     space = bits.u32(ENUM)
     if space != XYB_SPACE:
         if bits.u32(ENUM) == CUSTOM:
@@ -163,28 +163,28 @@ def _xy(bits: Bits, count: int) -> None:
 
 def _no_extensions(bits: Bits) -> None:
     if bits.u64():
-        raise UnsupportedError("JPEG XL: metadata can't be removed: there are extensions in the codestream")
+        raise UnsupportedError(f"{TITLE}: can't remove metadata: the codestream has extensions")
 
 
-def _frame(bits: Bits, image: Image, size: tuple[int, int]) -> Frame:
-    """Read a frame's header and table of contents, and go on to its end."""
-    frame = Frame(*size)
+def _frame(bits: Bits, image: ImageHeader, size: tuple[int, int]) -> FrameHeader:
+    """Read a frame's header and table of contents, and skip to its end."""
+    frame = FrameHeader(*size)
     if not bits.flag():
         _frame_header(bits, image, frame)
     if bits.flag():
-        raise UnsupportedError("JPEG XL: metadata can't be removed: its sections are in an order of their own")
+        raise UnsupportedError(f"{TITLE}: can't remove metadata: a frame has permuted sections")
     bits.align()
     sections = _sections(frame)
     if sections > SECTIONS_MAX:
-        raise LimitError(f"JPEG XL: a frame of {sections} sections, at most {SECTIONS_MAX} are read")
+        raise LimitError(f"{TITLE}: a frame of {sections} sections, at most {SECTIONS_MAX} are allowed")
     size_bytes = sum(bits.u32(SECTION) for _ in range(sections))
     bits.align()
     bits.skip(8 * size_bytes)
     return frame
 
 
-def _sections(frame: Frame) -> int:
-    """Return how many entries the table of contents has (annex F)."""
+def _sections(frame: FrameHeader) -> int:
+    """Return the number of entries in the table of contents (annex F)."""
     scale = frame.upsampling << 3 * frame.dc_level
     width, height = (-(-side // scale) for side in (frame.width, frame.height))
     side = 128 << frame.group_shift
@@ -196,7 +196,7 @@ def _sections(frame: Frame) -> int:
     return 2 + -(-blocks[0] // side) * -(-blocks[1] // side) + groups * frame.passes
 
 
-def _frame_header(bits: Bits, image: Image, frame: Frame) -> None:
+def _frame_header(bits: Bits, image: ImageHeader, frame: FrameHeader) -> None:
     frame.type = bits.u(2)
     frame.modular = bits.flag()
     flags = bits.u64()
@@ -218,12 +218,12 @@ def _frame_header(bits: Bits, image: Image, frame: Frame) -> None:
         frame.dc_level = bits.u32(((0, 1), (0, 2), (0, 3), (0, 4)))
     _placement(bits, image, frame)
     if bits.u32(NAME):
-        raise UnsupportedError("JPEG XL: metadata can't be removed: a frame has a name")
+        raise UnsupportedError(f"{TITLE}: can't remove metadata: a frame has a name")
     _loop_filter(bits, frame.modular)
     _no_extensions(bits)
 
 
-def _passes(bits: Bits, frame: Frame) -> None:
+def _passes(bits: Bits, frame: FrameHeader) -> None:
     frame.passes = bits.u32(((0, 1), (0, 2), (0, 3), (3, 4)))
     if frame.passes != 1:
         downsamplings = bits.u32(((0, 0), (0, 1), (0, 2), (1, 3)))
@@ -234,8 +234,8 @@ def _passes(bits: Bits, frame: Frame) -> None:
             bits.u32(((0, 0), (0, 1), (0, 2), (3, 0)))
 
 
-def _placement(bits: Bits, image: Image, frame: Frame) -> None:
-    """Read where a frame lies, how it is blended, how long it is shown, and whether it is kept for later ones."""
+def _placement(bits: Bits, image: ImageHeader, frame: FrameHeader) -> None:
+    """Read a frame's position, blending, duration, and whether it is saved as a reference."""
     partial = False
     shown = frame.type in (REGULAR, SKIP_PROGRESSIVE)
     whole = frame.width, frame.height
@@ -263,7 +263,7 @@ def _signed(value: int) -> int:
     return -(value + 1) // 2 if value & 1 else value // 2
 
 
-def _blending(bits: Bits, image: Image, partial: bool) -> int:
+def _blending(bits: Bits, image: ImageHeader, partial: bool) -> int:
     mode = bits.u32(((0, 0), (0, 1), (0, 2), (2, 3)))
     with_alpha = image.extra_channels > 0 and mode in (2, 3)
     if with_alpha:
@@ -278,7 +278,7 @@ def _blending(bits: Bits, image: Image, partial: bool) -> int:
 def _loop_filter(bits: Bits, modular: bool) -> None:
     if bits.flag():
         return
-    if bits.flag() and bits.flag():  # gaborish, with weights of its own
+    if bits.flag() and bits.flag():  # gaborish, with custom weights
         bits.skip(16 * 6)
     iterations = bits.u(2)
     if iterations:

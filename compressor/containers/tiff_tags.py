@@ -1,4 +1,4 @@
-"""Which tags of a TIFF describe its samples, which its colours, and how many values each can have."""
+"""The tags of a TIFF that describe its samples or its colour space, and the number of values each can have."""
 
 from compressor import icc
 from compressor.containers.tiff_strips import BYTE_COUNTS, Strips
@@ -7,24 +7,24 @@ from compressor.parsers.tiff import BITS, LENGTH, SAMPLES, WIDTH, Directory, Dir
 NUMERIC_TYPES = frozenset((1, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 16, 17, 18))
 BYTE_TYPES = frozenset((1, 7))
 
-# What samples mean nothing without, by the number of values: so many …
+# Tags needed to interpret the samples: the number of values …
 FIXED = {
     **dict.fromkeys((254, 255, WIDTH, LENGTH, 259, 262, 266, 274, SAMPLES, 278, 284, 292, 293, 317, 322, 323), 1),
     **dict.fromkeys((332, 334, 531, 32995, 32996, 32997, 32998, 37439), 1),
     **dict.fromkeys((530, 50674), 2),
     529: 3,
 }
-# … or so many for each sample of a pixel.
+# … or the number for each sample of a pixel.
 PER_SAMPLE = {BITS: 1, 280: 1, 281: 1, 336: 2, 338: 1, 339: 1, 340: 1, 341: 1, 532: 2}
 COLOR_MAP, JPEG_TABLES, ICC, C2PA = 320, 347, 34675, 52545
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 GRAY_CURVE, TRANSFER_FUNCTION, INK_NAMES = 291, 301, 333
 COLORS = {290: 1, GRAY_CURVE: 0, TRANSFER_FUNCTION: 0, 318: 2, 319: 6, INK_NAMES: 0, ICC: 0}
 INK_NAMES_BYTES_MAX = 4096
-BITS_MAX = 16  # of samples that are looked up in a table
+BITS_MAX = 16  # of samples that index a table
 
-# TIFF 6.0, TIFF/FX, and those that libtiff has a codec for. 6, old JPEG, has tags whose values nobody bounds; JPEG 2000
-# and JPEG XL hold boxes of their own.
+# TIFF 6.0, TIFF/FX, and those with a libtiff codec. Excluded are 6, old JPEG, whose tags have values of unbounded size,
+# and JPEG 2000 and JPEG XL, which contain boxes.
 COMPRESSIONS = frozenset((
     1, 2, 3, 4, 5, 7, 8, 32766, 32771, 32773, 32809, 32908, 32909, 32946, 34661, 34676, 34677, 34887, 34925, 50000,
     50001,
@@ -36,7 +36,7 @@ OTHER_FORMATS = {
     37398: "camera raw (TIFF/EP)",
     33421: "camera raw (a colour filter array)",
     33422: "camera raw (a colour filter array)",
-    559: "TIFF/FX with strips of changing height",
+    559: "TIFF/FX with strips of varying height",
     33628: "a MetaMorph stack",
     33629: "a MetaMorph stack",
     34412: "Zeiss LSM",
@@ -44,9 +44,9 @@ OTHER_FORMATS = {
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD, SUB_IFDS = 34665, 34853, 40965, 330
 POINTERS = (SUB_IFDS, EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD)
 
-# What a new file has from the first page: what `raster.reader` hands on.
+# Tags of the first page that `raster.reader` carries over to a new file.
 CARRIED = frozenset((270, 271, 272, 305, 306, 315, 33432, 282, 283, 296, 700, EXIF_IFD, GPS_IFD, ICC))
-# How a file was stored, scanned or paged: nobody misses it.
+# Storage, scanning and page layout: without value in a new file.
 INDIFFERENT = frozenset((263, 264, 265, 288, 289, 297, 321, 326, 327, 328, 342, 512, 513, 514))
 
 NAMES = {
@@ -60,7 +60,7 @@ NAMES = {
     316: "HostComputer",
     318: "WhitePoint",
     319: "PrimaryChromaticities",
-    330: "pictures in SubIFDs",
+    330: "images in SubIFDs",
     333: "InkNames",
     33550: "GeoTIFF",
     33922: "GeoTIFF",
@@ -77,23 +77,23 @@ NAMES = {
 
 
 def name(tag: int) -> str:
-    """Return what people call a tag."""
+    """Return the name of a tag."""
     return NAMES.get(tag, f"tag {tag}")
 
 
 def is_of_samples(tag: int) -> bool:
-    """Return whether samples mean nothing without a tag."""
+    """Return whether a tag is needed to interpret the samples."""
     tables = (*BYTE_COUNTS, *BYTE_COUNTS.values(), COLOR_MAP, JPEG_TABLES)
     return tag in FIXED or tag in PER_SAMPLE or tag in tables
 
 
 def is_carried(tag: int) -> bool:
-    """Return whether what a tag says reaches a new file, or means nothing there."""
+    """Return whether a new file has the information of a tag, or has no use for it."""
     return is_of_samples(tag) or tag in CARRIED or tag in INDIFFERENT
 
 
 class Limits:
-    """How many values of each tag of a page are kept."""
+    """The number of values to keep of each tag of a page."""
 
     def __init__(self, file: TiffFile, page: Directory, strips: Strips, color: bool) -> None:
         self._file, self._page, self._color = file, page, color
@@ -104,7 +104,7 @@ class Limits:
         self._resolution = self._has_oblong_pixels()
 
     def count(self, entry: DirectoryEntry) -> int:
-        """Return how many of an entry's values stay, 0 for none of them."""
+        """Return the number of an entry's values to keep, 0 to remove it."""
         tag, most = entry.tag, 0
         types = NUMERIC_TYPES
         if tag in self._strips.tags:
@@ -133,7 +133,7 @@ class Limits:
         return COLORS[entry.tag] or self._levels, NUMERIC_TYPES
 
     def _profile_bytes(self, entry: DirectoryEntry) -> int:
-        """Return the size that an ICC profile says it has (ICC.1 7.2.2), 0 where it is none."""
+        """Return the size in an ICC profile's header (ICC.1 7.2.2), 0 where the data is not a profile."""
         profile = self._file.values(entry)
         size = int.from_bytes(profile[:4], "big")
         return size if 128 <= size <= len(profile) and profile[36:40] == b"acsp" and icc.color_space(profile) else 0

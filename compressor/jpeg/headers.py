@@ -69,7 +69,7 @@ def finish_image(stream: ByteStream, header: Header) -> None:
     if parser.read_until(EOI, SOS) == SOS:
         parser.ids = bytes(component.id for component in header.frame.components)
         parser.process_sos(header.frame)
-        stream.forget()  # these are not stray bytes that resemble a marker
+        stream.clear_mark()  # these are not stray bytes that resemble a marker
         parser.fail("a scan after all components were complete")
     parser.note_garbage()
     header.trailing.extend(parser.segments)

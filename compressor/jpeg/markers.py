@@ -114,7 +114,7 @@ class MarkerReader:
         if self.kept_bytes > METADATA_BYTES_MAX:
             raise LimitError(f"JPEG: more than {METADATA_BYTES_MAX} bytes in marker segments")
         kept = held and (APP0 <= self.marker <= APP15 or self.marker == COM)
-        data = self.stream.keep(length - 2) if kept else self.stream.read(length - 2)
+        data = self.stream.read_charged(length - 2) if kept else self.stream.read(length - 2)
         if len(data) < length - 2:
             self._fail_short(length, length - 2 - len(data))
         return data
@@ -137,7 +137,7 @@ class MarkerReader:
     def release(self, count: int, left: int) -> None:
         """Count a metadata segment that was read as passed over, except for the `left` bytes that are kept."""
         if left:
-            self.stream.hold(left)
+            self.stream.charge(left)
         else:
             self._taken -= 1
         self.kept_bytes -= count - left
@@ -148,7 +148,7 @@ class MarkerReader:
         length = self._length()
         self._taken -= 1
         missing = length - 2
-        while missing and (piece := self.stream.some(min(missing, PASSED_PIECE_BYTES))):
+        while missing and (piece := self.stream.read_some(min(missing, PASSED_PIECE_BYTES))):
             missing -= len(piece)
         if missing:
             self._fail_short(length, missing)

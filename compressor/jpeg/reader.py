@@ -47,15 +47,15 @@ def read_rows(stream: ByteStream, header: Header) -> Iterator[Row]:
         yield row
     after = reader.after_scan()
     header.scan_ends.append(stream.offset - len(after))
-    stream.remember(after, REMEMBERED_BYTES)
+    stream.mark(after, REMEMBERED_BYTES)
     notices = len(header.notices)
     try:
         reader.finish()
         finish_image(stream, header)
-        stream.forget()
+        stream.clear_mark()
     except FormatError:
         # All MCUs are complete: bytes instead of EOI are not part of the image. libjpeg inserts one (JWRN_JPEG_EOF).
-        if stream.go_back():
+        if stream.reset():
             del header.notices[notices:]
         elif stream.peek(1):
             raise

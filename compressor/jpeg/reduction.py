@@ -14,7 +14,7 @@ from compressor.jpeg.markers import PARAMETERLESS, MarkerReader, entropy_coded, 
 from compressor.jpeg.policy import PICTURES_REMOVED, SegmentReducer, read_metadata
 from compressor.jpeg.reader import read_rows
 from compressor.jpeg.scans import Scans
-from compressor.metadata import removed_behind
+from compressor.metadata import removed_trailing_bytes
 from compressor.settings import Metadata
 from compressor.spool import CHUNK_BYTES, Readable
 from compressor.t81 import APP0, APP1, APP2, APP15, COM, DNL, EOI, EXP, SOF0, SOI, SOS
@@ -240,7 +240,7 @@ def without_metadata(source: Readable, policy: Metadata, notices: list[str]) -> 
     index = mpf.index_of(segments) if policy is Metadata.COLOR else None
     additional = None if index is None else AdditionalPictures(source, index, end, header.frame.blocks_per_row)
     notices += [*first.notices(), *(additional.notices if additional else ())]
-    notices += removed_behind(source.size - end - (additional.source_size if additional else 0))
+    notices += removed_trailing_bytes(source.size - end - (additional.source_size if additional else 0))
     kept = segments if additional is None else additional.head(segments)
     size += sum(len(segment.data) + 4 for segment in kept) - sum(len(segment.data) + 4 for segment in segments)
     left, written = {segment.offset: segment for segment in kept}, 0

@@ -156,7 +156,7 @@ class Scans:
         parser.read_until(SOS)
         parser.segments.clear()  # the header has these and the notices
         parser.notices.clear()
-        parser.stream.hold = self._hold
+        parser.stream.charge = self._hold
         parser.in_head = False
         parser.garbage_bytes = 0
         self._pass_scan(self._scan_header())

@@ -1,17 +1,17 @@
-"""The colours that an AV1 stream itself says (AV1 5.5), for AVIF files that have no `colr`."""
+"""The colour description in an AV1 sequence header (AV1 5.5), for AVIF files that have no `colr`."""
 
-from compressor.parsers.boxes import Pieces
+from compressor.parsers.boxes import Extents
 
-HEAD_BYTES = 512  # of a picture, in which its sequence header is
+HEAD_BYTES = 512  # at the start of a coded image, which hold its sequence header
 OBUS_MAX = 8
 SEQUENCE_HEADER = 1
 
 
-def code_points(coded: Pieces) -> tuple[int, int] | None:
-    """Return primaries and transfer characteristics, or None where the sequence header does not say or is not found."""
+def code_points(coded: Extents) -> tuple[int, int] | None:
+    """Return colour primaries and transfer characteristics, or None where no sequence header gives them."""
     data, at = coded.read(0, HEAD_BYTES), 0
     for _ in range(OBUS_MAX):
-        if at >= len(data) or not data[at] & 2:  # its size is not given
+        if at >= len(data) or not data[at] & 2:  # obu_has_size_field is 0
             return None
         kind, position = data[at] >> 3 & 15, at + 1 + (data[at] >> 2 & 1)
         size = shift = 0
@@ -27,7 +27,7 @@ def code_points(coded: Pieces) -> tuple[int, int] | None:
 
 
 class _Bits:
-    """Bits from the most significant on; zeros behind the end."""
+    """A bit reader, most significant bit first; it returns zeros after the end."""
 
     def __init__(self, data: bytes) -> None:
         self._bits = int.from_bytes(data, "big")
@@ -66,7 +66,7 @@ def _operating_points(f: _Bits) -> None:
     delay_bits = 0
     if timing := f(1):
         f(64)
-        if f(1):  # equal_picture_interval: a number in uvlc
+        if f(1):  # equal_picture_interval: a uvlc() number
             zeros = 0
             while zeros < 32 and not f(1):
                 zeros += 1

@@ -1,4 +1,4 @@
-"""Boxes (ISO/IEC 14496-12 clause 4.2), of which HEIF, AVIF, JPEG 2000 and JPEG XL files consist."""
+"""The boxes (ISO/IEC 14496-12 clause 4.2) of HEIF, AVIF, JPEG 2000 and JPEG XL files."""
 
 import bisect
 import struct
@@ -10,17 +10,17 @@ from compressor.spool import CHUNK_BYTES, Readable
 
 TOP_LEVEL_MAX = 4096  # boxes of a file
 NESTED_MAX = 1 << 16  # boxes in one box
-METADATA_BYTES_MAX = 16 << 20  # boxes that are held in memory
+METADATA_BYTES_MAX = 16 << 20  # of a box that is read into memory
 HEADER_BYTES_MAX = 16
 C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
-# A part of a file: its first byte, and how many bytes there are.
-Part = tuple[int, int]
+# An extent of a file: offset and length in bytes.
+Extent = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box: its type, the offset of its header, of its content, and of the first byte after it."""
+    """A box: its type and the offsets of its header, of its content and of the first byte after it."""
 
     kind: bytes
     start: int
@@ -29,7 +29,7 @@ class Box:
 
 
 class Fields:
-    """The fields of a box that is in memory, read in order."""
+    """A reader of the fields of a box in memory, in order."""
 
     def __init__(self, title: str, place: str, data: bytes) -> None:
         self._title, self._place, self.data = title, place, data
@@ -47,11 +47,11 @@ class Fields:
         return self.data[self.at - count : self.at]
 
     def number(self, size: int) -> int:
-        """Return an unsigned big-endian number of `size` bytes; 0 where the size is 0."""
+        """Read an unsigned big-endian integer of `size` bytes; 0 where `size` is 0."""
         return int.from_bytes(self.take(size), "big")
 
     def text(self) -> bytes:
-        """Return a string without the zero byte that ends it, or all there is left."""
+        """Read a null-terminated string, or everything up to the end of the box."""
         end = self.data.find(b"\0", self.at)
         if end < 0:
             return self.take(self.left)
@@ -60,7 +60,7 @@ class Fields:
         return found
 
     def version(self) -> tuple[int, int]:
-        """Return the version and the flags of a full box."""
+        """Read the version and flags of a full box."""
         word = self.number(4)
         return word >> 24, word & 0xFFFFFF
 
@@ -70,7 +70,7 @@ class Fields:
 
 
 def top_level(source: Readable, start: int = 0) -> tuple[list[Box], int]:
-    """Return a file's boxes, and the offset where they end: what follows there is no complete box."""
+    """Return a file's boxes and their end offset: what follows it is not a complete box."""
     found: list[Box] = []
     at = start
     while at < source.size:
@@ -102,78 +102,76 @@ def _header(head: bytes, at: int, limit: int) -> Box | None:
 
 
 def children(title: str, data: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes, int]]:
-    """Yield type, content and the content's offset of each box in `data` from `start` on."""
+    """Yield type, content and content offset of each box in `data`, from `start`."""
     at = start
     for _ in range(NESTED_MAX):
         if at == len(data):
             return
         box = _header(data[at : at + HEADER_BYTES_MAX], at, len(data))
         if box is None:
-            raise FormatError(
-                title, "box", None, f"no complete box {len(data) - at} bytes before the end of its parent"
-            )
+            raise FormatError(title, "box", None, f"incomplete box {len(data) - at} bytes before the end of its parent")
         yield box.kind, data[box.content : box.end], box.content
         at = box.end
     raise LimitError(f"{title}: more than {NESTED_MAX} boxes in a box")
 
 
 def content(title: str, source: Readable, box: Box) -> bytes:
-    """Return all of a box that is held in memory."""
+    """Read the content of a box into memory."""
     if box.end - box.content > METADATA_BYTES_MAX:
         raise LimitError(f"{title}: box {name(box.kind)} has {box.end - box.content} bytes, at most 16 MiB are read")
     return source.read(box.content, box.end - box.content)
 
 
 def make(kind: bytes, *parts: bytes) -> bytes:
-    """Return a box of what is in memory."""
+    """Return a box with the given content."""
     size = 8 + sum(map(len, parts))
     return struct.pack(">I4s", size, kind) + b"".join(parts)
 
 
 def make_full(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
-    """Return a full box: one with a version and flags."""
+    """Return a full box, which has a version and flags."""
     return make(kind, struct.pack(">I", version << 24 | flags), *parts)
 
 
 def name(kind: bytes) -> str:
-    """Return a four-character code for messages."""
+    """Return a four-character code as text for messages, hexadecimal where it is not printable."""
     text = kind.decode("latin-1")
     return text.strip() if text.isascii() and text.isprintable() else kind.hex()
 
 
-class Held:
-    """Bytes in memory, read as a file is."""
+class BytesSource:
+    """Bytes in memory as a `Readable`."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.size = len(data)
 
     def read(self, start: int, count: int) -> bytes:
-        """Return `count` bytes from `start` on; fewer at the end."""
+        """Return `count` bytes from `start`, fewer at the end."""
         return self._data[start : start + count]
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield all of them."""
+        """Yield all bytes as one chunk."""
         yield self._data
 
 
-class Pieces:
-    """Parts of a file that are read as if they were one."""
+class Extents:
+    """Extents of a file read as contiguous data."""
 
-    def __init__(self, source: Readable, parts: Sequence[Part]) -> None:
-        self._source, self._parts = source, list(parts)
+    def __init__(self, source: Readable, extents: Sequence[Extent]) -> None:
+        self._source, self._extents = source, list(extents)
         self._starts: list[int] = []
         self.size = 0
-        for _, length in self._parts:
+        for _, length in self._extents:
             self._starts.append(self.size)
             self.size += length
 
-    def parts(self, at: int, count: int) -> list[Part]:
-        """Return the parts of the file in which `count` bytes from `at` on are."""
-        found: list[Part] = []
+    def slice(self, at: int, count: int) -> list[Extent]:
+        """Return the extents of the file that hold `count` bytes from `at`."""
+        found: list[Extent] = []
         number = max(0, bisect.bisect_right(self._starts, at) - 1)
-        while count > 0 and number < len(self._parts):
-            start, length = self._parts[number]
+        while count > 0 and number < len(self._extents):
+            start, length = self._extents[number]
             skipped = at - self._starts[number]
             taken = min(count, length - skipped)
             if taken > 0:
@@ -184,14 +182,14 @@ class Pieces:
         return found
 
     def read(self, at: int, count: int) -> bytes:
-        """Return `count` bytes from `at` on; fewer at the end."""
-        return b"".join(self._source.read(start, length) for start, length in self.parts(at, count))
+        """Return `count` bytes from `at`, fewer at the end."""
+        return b"".join(self._source.read(start, length) for start, length in self.slice(at, count))
 
 
-def joined(parts: Sequence[Part]) -> list[Part]:
-    """Return the same parts, those that follow each other in the file made one."""
-    found: list[Part] = []
-    for start, length in parts:
+def merge_extents(extents: Sequence[Extent]) -> list[Extent]:
+    """Return the extents with adjacent ones merged."""
+    found: list[Extent] = []
+    for start, length in extents:
         if found and sum(found[-1]) == start:
             found[-1] = found[-1][0], found[-1][1] + length
         elif length:
@@ -199,8 +197,8 @@ def joined(parts: Sequence[Part]) -> list[Part]:
     return found
 
 
-def copied(source: Readable, parts: Sequence[Part]) -> Iterator[bytes]:
-    """Yield the bytes of parts in order, in chunks of CHUNK_BYTES at most."""
-    for start, length in parts:
+def read_extents(source: Readable, extents: Sequence[Extent]) -> Iterator[bytes]:
+    """Yield the bytes of extents in order, in chunks of at most CHUNK_BYTES."""
+    for start, length in extents:
         for at in range(start, start + length, CHUNK_BYTES):
             yield source.read(at, min(CHUNK_BYTES, start + length - at))

@@ -1,18 +1,19 @@
-"""The meta box of HEIF files (ISO/IEC 23008-12, ISO/IEC 14496-12 8.11): items, where they lie, and what belongs to
-them."""
+"""The meta box of HEIF files (ISO/IEC 23008-12, ISO/IEC 14496-12 8.11): items, their locations, references and
+properties."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from compressor.errors import FormatError, LimitError, UnsupportedError
+from compressor.humanize import human_format
 from compressor.parsers import boxes
-from compressor.parsers.boxes import Box, Fields, Part
+from compressor.parsers.boxes import Box, Extent, Fields
 from compressor.spool import Readable
 
 ITEMS_MAX = 1 << 14
 EXTENTS_MAX = 1 << 16  # of all items together
 LINKS_MAX = 1 << 17  # references and properties of all items together
-# Names that writers give to every file.
+# Handler names that writers put into every file.
 COMMON_HANDLERS = {b"", b"GPAC pict Handler", b"libavif", b"AVIF Still Picture", b"PictureHandler"}
 READ = {b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"grpl", b"dinf", b"free", b"skip"}
 PROPERTIES_MAX = 255  # of an item
@@ -22,15 +23,15 @@ IDENTICAL_FILE = 0  # data_reference_index of items in the file itself
 
 @dataclass(slots=True)
 class Item:
-    """An item: a picture, part of one, or metadata.
+    """An item: an image, part of one, or metadata.
 
-    kind        its type: b"av01", b"grid", b"Exif", …
-    name        what it is called, or more than that where there is
-    media       the content type of a `mime` item, else b""
-    parts       where its data lie in the file
-    in_idat     whether they lie in the idat box of the meta box
-    properties  indices of its properties, from 0, and whether a reader has to know each ("essential")
-    obstacle    why its data can't be had, or ""
+    kind        item type: b"av01", b"grid", b"Exif", …
+    name        item name and any bytes that follow it
+    media       content type of a `mime` item, else b""
+    extents     extents of its data in the file
+    in_idat     whether the data are in the idat box of the meta box
+    properties  indices of its properties, from 0, and whether each is essential
+    obstacle    why its data can't be read, or ""
     """
 
     number: int
@@ -38,7 +39,7 @@ class Item:
     name: bytes = b""
     media: bytes = b""
     hidden: bool = False
-    parts: list[Part] = field(default_factory=list)
+    extents: list[Extent] = field(default_factory=list)
     in_idat: bool = False
     properties: list[tuple[int, bool]] = field(default_factory=list)
     obstacle: str = ""
@@ -46,7 +47,7 @@ class Item:
 
 @dataclass(slots=True)
 class Reference:
-    """A typed reference (8.11.12): from one item to others, in an order that matters."""
+    """A typed reference (8.11.12) from one item to others, whose order matters."""
 
     kind: bytes
     origin: int
@@ -55,15 +56,15 @@ class Reference:
 
 @dataclass(slots=True)
 class Heif:
-    """What is needed of a HEIF file.
+    """The structure of a HEIF file.
 
-    title       of the format, in messages
-    top         the boxes of the file, up to a second file type box
-    end         where these end
-    properties  type and content of each
-    groups      entity groups (8.18.3): type, number, and numbers of items
-    idat        where the content of the idat box is, or None
-    others      names of what else is in the meta box
+    title       of the format, for messages
+    top         top-level boxes, up to a second file type box
+    end         end offset of these
+    properties  type and content of each item property
+    groups      entity groups (8.18.3): type, group ID and item IDs
+    idat        extent of the content of the idat box, or None
+    others      names of other content of the meta box
     """
 
     title: str
@@ -75,11 +76,11 @@ class Heif:
     references: list[Reference]
     properties: list[tuple[bytes, bytes]]
     groups: list[tuple[bytes, int, list[int]]]
-    idat: Part | None = None
+    idat: Extent | None = None
     others: list[str] = field(default_factory=list)
 
     def inputs(self) -> dict[int, list[int]]:
-        """Return for each derived picture the items that it is derived from."""
+        """Return the input items of each derived image."""
         found: dict[int, list[int]] = {}
         for link in self.references:
             if link.kind == b"dimg":
@@ -94,28 +95,28 @@ class Heif:
         return None
 
     def auxiliary_type(self, item: Item) -> bytes:
-        """Return what an auxiliary image is for (ISO/IEC 23008-12, 6.5.8), b"" where the item is none."""
+        """Return the type of an auxiliary image (ISO/IEC 23008-12, 6.5.8), b"" where the item is none."""
         found = self.find(item, b"auxC")
         return b"" if found is None else found[4:].split(b"\0")[0]
 
 
 def read(source: Readable) -> Heif:
-    """Read the meta box. Raises FormatError, LimitError, and UnsupportedError for what can't be read."""
+    """Read the meta box. Raises FormatError, LimitError, and UnsupportedError for other versions of the format."""
     top, end = boxes.top_level(source)
     for number, box in enumerate(top):
-        if box.kind == b"ftyp" and number:  # another file begins, such as the film of a motion photo
+        if box.kind == b"ftyp" and number:  # another file begins, such as the video of a motion photo
             top, end = top[:number], box.start
             break
     kinds = [box.kind for box in top]
     if kinds[:1] != [b"ftyp"]:
-        raise FormatError("HEIF", "ftyp", 0, "the first box is no complete file type box")
-    ftyp = boxes.content("HEIF", source, top[0])
+        raise FormatError(human_format("heif"), "ftyp", 0, "the first box is not a complete file type box")
+    ftyp = boxes.content(human_format("heif"), source, top[0])
     brands = [ftyp[at : at + 4] for at in (0, *range(8, len(ftyp) - 3, 4))]
-    title = "AVIF" if AVIF_BRANDS.intersection(brands) else "HEIF"
+    title = human_format("avif" if AVIF_BRANDS.intersection(brands) else "heif")
     if b"meta" not in kinds:
         if b"mini" in kinds:
-            raise UnsupportedError(f"{title}: metadata can't be removed from a file with a box mini")
-        raise FormatError(title, "meta", None, "there is no complete meta box")
+            raise UnsupportedError(f"{title}: can't remove metadata from a file with a mini box")
+        raise FormatError(title, "meta", None, "no complete meta box")
     meta = top[kinds.index(b"meta")]
     heif = Heif(title, brands, top, end, -1, {}, [], [], [])
     _read_meta(heif, source, meta)
@@ -129,15 +130,15 @@ def _read_meta(heif: Heif, source: Readable, meta: Box) -> None:
         if kind not in found:
             found[kind] = content, meta.content + at
         elif kind in (b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"hdlr"):
-            raise FormatError(heif.title, boxes.name(kind), found[kind][1], "there are two of these boxes")
+            raise FormatError(heif.title, boxes.name(kind), found[kind][1], "occurs twice")
     for kind in (b"pitm", b"iinf", b"iloc", b"iprp"):
         if kind not in found:
             if any(box.kind == b"moov" for box in heif.top):
-                raise UnsupportedError(f"{heif.title}: a film without a picture that stands for it is not examined")
-            raise FormatError(heif.title, "meta", meta.start, f"there is no box {boxes.name(kind)}")
+                raise UnsupportedError(f"{heif.title}: image sequences without a still image are not supported")
+            raise FormatError(heif.title, "meta", meta.start, f"no {boxes.name(kind)} box")
     fields = {kind: Fields(heif.title, boxes.name(kind), content) for kind, (content, _) in found.items()}
     if b"hdlr" in fields and fields[b"hdlr"].data[8:12] != b"pict":
-        raise FormatError(heif.title, "hdlr", None, "the meta box is not one of pictures")
+        raise FormatError(heif.title, "hdlr", None, "the handler type is not pict")
     _note_others(heif, {kind: content for kind, (content, _) in found.items()})
     version, _ = fields[b"pitm"].version()
     heif.primary = fields[b"pitm"].number(4 if version else 2)
@@ -151,16 +152,16 @@ def _read_meta(heif: Heif, source: Readable, meta: Box) -> None:
     if b"grpl" in fields:
         _read_groups(heif, fields[b"grpl"].data)
     if heif.primary not in heif.items:
-        raise FormatError(heif.title, "pitm", None, f"there is no item {heif.primary}")
+        raise FormatError(heif.title, "pitm", None, f"no item {heif.primary}")
 
 
 def _note_others(heif: Heif, found: dict[bytes, bytes]) -> None:
-    """Note what of the meta box is not read, unless it is empty."""
+    """Note the content of the meta box that is not read, unless it is empty."""
     for kind, content in found.items():
         if kind == b"hdlr" and content[24:].strip(b" \0") not in COMMON_HANDLERS:
-            heif.others.append("name of the handler")
+            heif.others.append("handler name")
         elif kind in (b"free", b"skip") and content.strip(b"\0"):
-            heif.others.append("padding that is not empty")
+            heif.others.append("non-zero padding")
         elif kind == b"dinf" and len(content) > 28:
             heif.others.append("box dinf")
         elif kind not in READ:
@@ -176,7 +177,7 @@ def _read_items(heif: Heif, fields: Fields) -> None:
         entry = Fields(heif.title, "infe", content)
         version, flags = entry.version()
         if version not in (2, 3):
-            raise UnsupportedError(f"{heif.title}: item information of version {version}")
+            raise UnsupportedError(f"{heif.title}: item information entry version {version}")
         number, protection = entry.number(2 if version == 2 else 4), entry.number(2)
         item = Item(number, entry.take(4), hidden=bool(flags & 1))
         item.name = entry.text()
@@ -185,7 +186,7 @@ def _read_items(heif: Heif, fields: Fields) -> None:
         if len(heif.items) == ITEMS_MAX:
             raise LimitError(f"{heif.title}: more than {ITEMS_MAX} items")
         if number in heif.items:
-            raise FormatError(heif.title, "infe", None, f"there are two items {number}")
+            raise FormatError(heif.title, "infe", None, f"two items have the ID {number}")
         heif.items[number] = item
         if protection:
             item.obstacle = "it is protected"
@@ -195,7 +196,7 @@ def _read_locations(heif: Heif, fields: Fields, file_bytes: int) -> None:
     """Read the iloc box (8.11.3)."""
     version, _ = fields.version()
     if version > 2:
-        raise UnsupportedError(f"{heif.title}: item locations of version {version}")
+        raise UnsupportedError(f"{heif.title}: item location box version {version}")
     sizes = fields.number(2)
     offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
     extents = 0
@@ -212,22 +213,22 @@ def _read_locations(heif: Heif, fields: Fields, file_bytes: int) -> None:
         count = fields.number(2)
         extents += count
         if extents > EXTENTS_MAX:
-            raise LimitError(f"{heif.title}: more than {EXTENTS_MAX} extents of items")
+            raise LimitError(f"{heif.title}: more than {EXTENTS_MAX} item extents")
         item.in_idat = method == 1
         if reference != IDENTICAL_FILE:
-            item.obstacle = "it lies in another file"
+            item.obstacle = "its data are in another file"
         elif method > 1:
-            item.obstacle = "it is constructed from other items"
+            item.obstacle = "its data are constructed from other items"
         first, limit = (0, file_bytes) if method != 1 else heif.idat or (0, 0)
-        item.parts = []
+        item.extents = []
         for _ in range(count):
             if version:
                 fields.take(index_size)
             offset = base + fields.number(offset_size)
             length = fields.number(length_size) or max(0, limit - offset)
             if offset + length > limit and not item.obstacle:
-                item.obstacle = "it lies outside the file" if method != 1 else "it lies outside the idat box"
-            item.parts.append((first + offset, length))
+                item.obstacle = f"its data extend beyond the {'file' if method != 1 else 'idat box'}"
+            item.extents.append((first + offset, length))
 
 
 def _read_references(heif: Heif, fields: Fields) -> None:
@@ -239,12 +240,12 @@ def _read_references(heif: Heif, fields: Fields) -> None:
         link.targets = [entry.number(size) for _ in range(entry.number(2))]
         links += 1 + len(link.targets)
         if links > LINKS_MAX:
-            raise LimitError(f"{heif.title}: more than {LINKS_MAX} references")
+            raise LimitError(f"{heif.title}: more than {LINKS_MAX} item references")
         heif.references.append(link)
 
 
 def _read_properties(heif: Heif, data: bytes) -> None:
-    """Read the properties, and which belong to which item (8.11.14)."""
+    """Read the item properties and their associations (8.11.14)."""
     associations: Sequence[bytes] = []
     for kind, content, _ in boxes.children(heif.title, data):
         if kind == b"ipco":
@@ -261,12 +262,12 @@ def _read_properties(heif: Heif, data: bytes) -> None:
             count = fields.number(1)
             links += 1 + count
             if links > LINKS_MAX:
-                raise LimitError(f"{heif.title}: more than {LINKS_MAX} associations of properties")
+                raise LimitError(f"{heif.title}: more than {LINKS_MAX} property associations")
             for _ in range(count):
                 word = fields.number(2 if wide else 1)
                 essential, index = divmod(word, 1 << (15 if wide else 7))
                 if index > len(heif.properties):
-                    raise fields.broken(f"there is no property {index}")
+                    raise fields.broken(f"no property {index}")
                 if index and len(item.properties) == PROPERTIES_MAX:
                     raise fields.broken(f"item {item.number} has more than {PROPERTIES_MAX} properties")
                 if index:
@@ -282,5 +283,5 @@ def _read_groups(heif: Heif, data: bytes) -> None:
         members = [entry.number(4) for _ in range(entry.number(4))]
         links += len(members)
         if links > LINKS_MAX:
-            raise LimitError(f"{heif.title}: more than {LINKS_MAX} members of groups")
+            raise LimitError(f"{heif.title}: more than {LINKS_MAX} group members")
         heif.groups.append((kind, number, members))

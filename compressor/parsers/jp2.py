@@ -1,12 +1,14 @@
-"""How the colours of a JPEG 2000 file are meant (ISO/IEC 15444-1, I.5.3.3)."""
+"""The colour specification of a JPEG 2000 file (T.800, I.5.3.3)."""
 
 from dataclasses import dataclass
 
 from compressor.errors import FormatError
+from compressor.humanize import human_format
 from compressor.parsers import boxes
 from compressor.parsers.boxes import Fields
 from compressor.spool import Readable
 
+TITLE = human_format("jp2")
 SRGB, GREY, SYCC, CMYK, BILEVEL = 16, 17, 18, 12, (0, 15)
 # Enumerated colour spaces of ISO/IEC 15444-2, M.11.7.3.1, for messages.
 NAMES = {
@@ -16,12 +18,12 @@ NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Colors:
-    """The first colour specification that a reader has to know.
+class ColorSpecification:
+    """The first colour specification of a file.
 
-    space       number of the enumerated colour space, or None
+    space       enumerated colour space (EnumCS), or None
     profile     ICC profile, or None
-    bits        of the deepest component
+    bits        bit depth of the deepest component
     """
 
     space: int | None = None
@@ -29,15 +31,15 @@ class Colors:
     bits: int = 8
 
 
-def colors(source: Readable) -> Colors:
-    """Read the JP2 header box. A bare codestream says nothing of its colours."""
+def read_color_specification(source: Readable) -> ColorSpecification:
+    """Read the JP2 header box, which a bare codestream does not have."""
     top, _ = boxes.top_level(source)
     header = next((box for box in top if box.kind == b"jp2h"), None)
     if header is None:
-        raise FormatError("JPEG 2000", "jp2h", None, "there is no complete box of this type")
+        raise FormatError(TITLE, "jp2h", None, "no complete box of this type")
     bits, found = 8, None
-    for kind, content, _ in boxes.children("JPEG 2000", boxes.content("JPEG 2000", source, header)):
-        fields = Fields("JPEG 2000", boxes.name(kind), content)
+    for kind, content, _ in boxes.children(TITLE, boxes.content(TITLE, source, header)):
+        fields = Fields(TITLE, boxes.name(kind), content)
         if kind == b"ihdr":
             fields.take(10)
             bits = (fields.number(1) & 0x7F) + 1
@@ -47,8 +49,8 @@ def colors(source: Readable) -> Colors:
             method = fields.number(1)
             fields.take(2)
             if method == 1:
-                found = Colors(space=fields.number(4))
+                found = ColorSpecification(space=fields.number(4))
             elif method in (2, 3):
-                found = Colors(profile=fields.take(fields.left))
-    found = found or Colors()
-    return Colors(found.space, found.profile, bits)
+                found = ColorSpecification(profile=fields.take(fields.left))
+    found = found or ColorSpecification()
+    return ColorSpecification(found.space, found.profile, bits)

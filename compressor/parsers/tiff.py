@@ -1,5 +1,5 @@
-"""The directories of a TIFF (TIFF 6.0 section 2; BigTIFF), of either byte order: which tags there are and where their
-values lie. Nothing but tables is read."""
+"""The image file directories of a TIFF (TIFF 6.0 section 2; BigTIFF) in either byte order: their entries and the
+offsets of the values. Image data are not read."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,30 +8,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.errors import FormatError, LimitError
+from compressor.humanize import human_format
 
+TITLE = human_format("tiff")
 Integers = NDArray[np.int64]
 
-# Bytes of one value of each type; 13 and 16 … 18 come from the Tech Note 1 and from BigTIFF.
+# Bytes of one value of each field type; 13 is from TIFF Technical Note 1, 16 … 18 from BigTIFF.
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 INTEGER_TYPES = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 
 NEW_SUBFILE_TYPE, SUBFILE_TYPE, SUB_IFDS = 254, 255, 330
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANAR = 256, 257, 258, 259, 262, 277, 284
-RATIONAL = 5  # a type
-OLD_JPEG = 6  # a compression of TIFF 6.0 that Exif uses for thumbnails
+RATIONAL = 5  # a field type
+OLD_JPEG = 6  # the compression of TIFF 6.0 section 22, which Exif uses for thumbnails
 
 ENTRIES_MAX = 1 << 17  # of all directories that are read
-VALUES_BYTES_MAX = 1 << 24  # of one tag
-TABLES_BYTES_MAX = 1 << 26  # of all values that are read, one tag's after the other
+VALUES_BYTES_MAX = 1 << 24  # of one entry
+TABLES_BYTES_MAX = 1 << 26  # of the values of all entries that are read
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryEntry:
-    """One tag of a directory.
+    """One entry of a directory.
 
-    kind    the type of its values, a key of TYPE_BYTES, or one that is not known
-    at      offset of the values in the file, also where they lie in the entry itself
-    inline  whether they do
+    kind    field type: a key of TYPE_BYTES, or an unknown one
+    at      offset of the values in the file
+    inline  whether the values are in the entry itself
     """
 
     tag: int
@@ -42,13 +44,13 @@ class DirectoryEntry:
 
     @property
     def bytes(self) -> int:
-        """Size of the values; 0 where the type is not known."""
+        """Return the size of the values; 0 where the field type is unknown."""
         return TYPE_BYTES.get(self.kind, 0) * self.count
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """An IFD: where it begins and ends, its entries in the file's order, and the offset of the next one or 0."""
+    """An IFD: its start and end offsets, its entries in the file's order, and the offset of the next IFD or 0."""
 
     offset: int
     end: int
@@ -56,17 +58,17 @@ class Directory:
     next: int
 
     def find(self, tag: int) -> DirectoryEntry | None:
-        """Return the first entry of a tag."""
+        """Return the first entry with a tag."""
         return next((entry for entry in self.entries if entry.tag == tag), None)
 
 
 class TiffFile:
     """A TIFF whose header has been read.
 
-    read   returns `count` bytes from `start` on, fewer at the end
-    order  "<" or ">", as `struct` and NumPy call the byte order
+    read   returns `count` bytes from `start`, fewer at the end
+    order  byte order as in `struct` and NumPy: "<" or ">"
     big    whether it is a BigTIFF
-    first  offset of the first directory
+    first  offset of the first IFD
     """
 
     def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
@@ -74,22 +76,22 @@ class TiffFile:
         self._entries_left, self._bytes_left = ENTRIES_MAX, TABLES_BYTES_MAX
         head = read(0, 16)
         if head[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            raise FormatError("TIFF", "header", 0, "neither a TIFF nor a BigTIFF")
+            raise FormatError(TITLE, "header", 0, "neither a TIFF nor a BigTIFF")
         self.order = "<" if head[:2] == b"II" else ">"
         self.big = b"+" in head[2:4]
         self.header_bytes = 16 if self.big else 8
         if len(head) < self.header_bytes:
-            raise FormatError("TIFF", "header", len(head), "the file ends in its header")
+            raise FormatError(TITLE, "header", len(head), "the file ends within the header")
         if self.big and (self.integer(head[4:6]), self.integer(head[6:8])) != (8, 0):
-            raise FormatError("TIFF", "header", 4, "a BigTIFF whose offsets are not of 8 bytes")
+            raise FormatError(TITLE, "header", 4, "a BigTIFF whose offsets do not have 8 bytes")
         self.first = self.integer(head[self.header_bytes // 2 : self.header_bytes])
 
     def integer(self, data: bytes) -> int:
-        """Return an unsigned integer from its bytes in the file's order."""
+        """Return an unsigned integer from bytes in the file's byte order."""
         return int.from_bytes(data, "little" if self.order == "<" else "big")
 
     def packed(self, value: int, size: int) -> bytes:
-        """Return an unsigned integer as bytes in the file's order."""
+        """Return an unsigned integer as bytes in the file's byte order."""
         return value.to_bytes(size, "little" if self.order == "<" else "big")
 
     def directory(self, offset: int) -> Directory:
@@ -97,7 +99,7 @@ class TiffFile:
         count_bytes, entry_bytes, word = (8, 20, 8) if self.big else (2, 12, 4)
         count = self.integer(self._exactly(offset, count_bytes))
         if count > self._entries_left:
-            raise LimitError(f"TIFF: more than {ENTRIES_MAX} tags")
+            raise LimitError(f"{TITLE}: more than {ENTRIES_MAX} directory entries")
         self._entries_left -= count
         begin = offset + count_bytes
         table = self._exactly(begin, count * entry_bytes + word)
@@ -116,44 +118,44 @@ class TiffFile:
     def _exactly(self, start: int, count: int) -> bytes:
         data = self._read(start, count) if start + count <= self.size else b""
         if len(data) != count:
-            raise FormatError("TIFF", "IFD", start, f"{count} bytes reach beyond the end of the file")
+            raise FormatError(TITLE, "IFD", start, f"{count} bytes extend beyond the end of the file")
         return data
 
     def pages(self) -> Iterator[Directory]:
-        """Yield the directories that are chained from the header on."""
+        """Yield the chain of IFDs that begins in the header."""
         seen: set[int] = set()
         offset = self.first
         if offset == 0:
-            raise FormatError("TIFF", "header", self.header_bytes // 2, "no directory")
+            raise FormatError(TITLE, "header", self.header_bytes // 2, "no IFD")
         while offset:
             if offset in seen:
-                raise FormatError("TIFF", "IFD", offset, "directories that form a loop")
+                raise FormatError(TITLE, "IFD", offset, "the IFDs form a loop")
             seen.add(offset)
             page = self.directory(offset)
             yield page
             offset = page.next
 
     def values(self, entry: DirectoryEntry) -> bytes:
-        """Return the values of an entry as they are in the file."""
+        """Return the values of an entry as bytes of the file."""
         if entry.bytes > min(VALUES_BYTES_MAX, self._bytes_left):
-            problem = f"{entry.bytes} bytes, at most {VALUES_BYTES_MAX}, and {TABLES_BYTES_MAX} of all tags"
-            raise LimitError(f"TIFF: tag {entry.tag}: {problem}")
+            problem = f"{entry.bytes} bytes, at most {VALUES_BYTES_MAX}, and {TABLES_BYTES_MAX} in all entries"
+            raise LimitError(f"{TITLE}: tag {entry.tag}: {problem}")
         self._bytes_left -= entry.bytes
         data = self._read(entry.at, entry.bytes) if entry.at + entry.bytes <= self.size else b""
         if len(data) != entry.bytes:
-            raise FormatError("TIFF", f"tag {entry.tag}", entry.at, "its values reach beyond the end of the file")
+            raise FormatError(TITLE, f"tag {entry.tag}", entry.at, "its values extend beyond the end of the file")
         return data
 
     def integers(self, page: Directory, tag: int) -> Integers:
-        """Return the values of a tag, none where there is no such tag."""
+        """Return the values of a tag, an empty array where there is no such entry."""
         entry = page.find(tag)
         if entry is None:
             return np.zeros(0, np.int64)
         if entry.kind not in INTEGER_TYPES:
-            raise FormatError("TIFF", f"tag {tag}", entry.at, f"values of type {entry.kind}, not integers")
+            raise FormatError(TITLE, f"tag {tag}", entry.at, f"field type {entry.kind}, expected integers")
         found = np.frombuffer(self.values(entry), self.order + INTEGER_TYPES[entry.kind])
         if found.dtype.itemsize == 8 and found.size and int(found.max()) >= 1 << 62:
-            raise FormatError("TIFF", f"tag {tag}", entry.at, "values of more than 62 bits")
+            raise FormatError(TITLE, f"tag {tag}", entry.at, "values of more than 62 bits")
         return found.astype(np.int64)
 
     def number(self, page: Directory, tag: int, default: int) -> int:
@@ -162,12 +164,12 @@ class TiffFile:
         return int(found[0]) if found.size else default
 
     def is_reduced(self, page: Directory) -> bool:
-        """Return whether a directory says that it is a smaller version of another one."""
+        """Return whether a page is declared to be a reduced-resolution version of another one."""
         return bool(self.number(page, NEW_SUBFILE_TYPE, 0) & 1) or self.number(page, SUBFILE_TYPE, 1) == 2
 
     def is_thumbnail(self, page: Directory, first: Directory) -> bool:
-        """Return whether a later page is only a smaller version of the first: it says so, or is what Exif (2.32, 4.5.8)
-        calls the first IFD: compressed by the old JPEG method, which nothing else uses."""
+        """Return whether a later page is only a thumbnail of the first: it is declared as one, or it is the 1st IFD of
+        Exif (2.32, 4.5.8), smaller and compressed by the old JPEG method, which nothing else uses."""
         if page.offset == first.offset:
             return False
         return self.is_reduced(page) or (
@@ -177,6 +179,6 @@ class TiffFile:
         )
 
     def sides(self) -> tuple[int, int, int]:
-        """Return width and height of the first page and its samples for each pixel."""
+        """Return width, length and samples per pixel of the first page."""
         page = next(self.pages())
         return self.number(page, WIDTH, 0), self.number(page, LENGTH, 0), self.number(page, SAMPLES, 1)

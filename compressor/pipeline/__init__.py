@@ -97,7 +97,7 @@ def inspect(
                 source = route_raw(raw, parts, context).source
             else:
                 original = spool()
-                source = route_file(ByteStream(parts, original.write, hold=hold), original, context).source
+                source = route_file(ByteStream(parts, original.write, charge=hold), original, context).source
             metadata_bytes = reservation.bytes - resources.overhead
             return dataclasses.replace(source, reserved_bytes=source.reserved_bytes + metadata_bytes)
         finally:

@@ -144,7 +144,7 @@ class Stream:
             routed = route_raw(self._raw, arriving, context)
         else:
             self._original = self._spool()
-            self._stream = ByteStream(self._pull(), self._original.write, hold=hold)
+            self._stream = ByteStream(self._pull(), self._original.write, charge=hold)
             routed = route_file(self._stream, self._original, context)
         with self._stages.paused():
             reservation.extend(routed.source.reserved_bytes, self._still_wanted)

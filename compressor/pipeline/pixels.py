@@ -9,6 +9,7 @@ import numpy as np
 from compressor import png, raster, tiles
 from compressor.bytestream import ByteStream
 from compressor.errors import SettingsError
+from compressor.humanize import human_format
 from compressor.jpeg import mpf
 from compressor.jpeg.attachments import attachments_of
 from compressor.jpeg.frame import Header
@@ -16,7 +17,7 @@ from compressor.jpeg.pixels import COLORS, kind_of
 from compressor.jpeg.pixels import bands as jpeg_bands
 from compressor.jpeg.policy import PICTURES_REMOVED
 from compressor.kernels.color import flatten
-from compressor.metadata import Attachments, attachments_of_raw, removed_behind
+from compressor.metadata import Attachments, attachments_of_raw, removed_trailing_bytes
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients
 from compressor.settings import Raw, Tile
@@ -83,13 +84,13 @@ class PngPixels:
     @property
     def attachments(self) -> Attachments:
         self._attached = len(self._header.trailing)
-        return png.read_metadata(self._header, self._stream.hold)
+        return png.read_metadata(self._header, self._stream.charge)
 
     @property
     def notices(self) -> Sequence[str]:
         deep = ["16-bit samples reduced to 8"] if self._header.bit_depth == 16 else []
-        rest = removed_behind(0 if self._end is None else self._stream.size - self._end)
-        late = png.too_late(self._header, self._attached)
+        rest = removed_trailing_bytes(0 if self._end is None else self._stream.size - self._end)
+        late = png.late_metadata(self._header, self._attached)
         return [*self._header.notices, *deep, *late, *png.removed_credentials(self._header.credentials), *rest]
 
 
@@ -147,7 +148,7 @@ class JpegPixels:
         if header.trailing:
             notices.append(f"{len(header.trailing)} metadata segments after the first scan were dropped")
         if self._ended is not None and self._size() > self._ended:
-            notices += removed_behind(self._size() - self._ended)
+            notices += removed_trailing_bytes(self._size() - self._ended)
         return notices
 
 
@@ -211,8 +212,8 @@ class RasterPixels:
             opened.keep_depth()
         self._raster = opened
         self.loss, self.bit_depth = opened.loss, opened.bit_depth
-        lost = [f"not carried over from {raster.title(opened.format)}: {', '.join(uncarried)}"] if uncarried else []
-        self.attachments = opened.metadata.noting(*lost)
+        lost = [f"not carried over from {human_format(opened.format)}: {', '.join(uncarried)}"] if uncarried else []
+        self.attachments = opened.metadata.with_notices(*lost)
         self.width, self.height, self.channels = opened.width, opened.height, opened.channels
 
     def bands(self, lines: int) -> Iterator[Band]:

@@ -75,7 +75,7 @@ class RouteContext:
     """What every route needs from the request that it serves.
 
     spool  make a spool that is closed with the request
-    hold   charge a number of bytes of metadata to the request; see `ByteStream.hold`
+    hold   charge a number of bytes of metadata to the request; see `ByteStream.charge`
     """
 
     settings: Settings

@@ -9,6 +9,7 @@ from compressor import containers, png, raster
 from compressor.bytestream import ByteStream
 from compressor.cores import BRIEF_WIDTH
 from compressor.errors import FormatError, UnsupportedError
+from compressor.humanize import human_format
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.pixels import COLORS as JPEG_CHANNELS
@@ -75,7 +76,7 @@ def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Ro
         return _route_jpeg(target, stream, original, context)
     if kind == "png":
         return _route_png(target, stream, original, context)
-    source = Source(format=kind, description=raster.title(kind), width=0, height=0, channels=0)
+    source = Source(format=kind, description=human_format(kind), width=0, height=0, channels=0)
     if not target and kind not in raster.PLUGINS:
         return returned(source, reason_to_keep(source))
     return _route_with_pillow(source, target, stream, original, context)
@@ -201,8 +202,8 @@ def _route_with_pillow(
     if not target or (opened.frames > 1 and target == kind):
         return returned(source, reason_to_keep(source))
     if opened.frames > 1:
-        raise UnsupportedError(f"{raster.title(kind)}: {several}, and can't be made {target}")
-    uncarried = containers.uncarried(kind, original)
+        raise UnsupportedError(f"{human_format(kind)}: {several}, and can't be made {target}")
+    uncarried = containers.unmapped_metadata(kind, original)
     if any("C2PA" in name for name in uncarried) and _keeps_credentials(kind, context.settings):
         return returned(source, HAS_CREDENTIALS)
     if kind == "bmp" and context.settings.format is Format.KEEP:

@@ -19,7 +19,7 @@ from compressor.jpeg.reduction import AdditionalPictures
 from compressor.jpeg.scan_search import ScanSearch
 from compressor.jpeg.scans import read_scans
 from compressor.jpeg.tables import Table
-from compressor.metadata import removed_behind
+from compressor.metadata import removed_trailing_bytes
 from compressor.pipeline import bounds
 from compressor.pipeline.coefficients import Coefficients, Fingerprint
 from compressor.pipeline.pixels import PixelSource, without_alpha
@@ -108,7 +108,7 @@ class JpegToJpeg(Route):
             behind -= self._further.source_size
             self._notices += self._further.notices
             yield from self._further.pieces()
-        self._notices += removed_behind(behind)
+        self._notices += removed_trailing_bytes(behind)
 
     def _image(self) -> Iterator[bytes | memoryview]:
         """Yield what follows the head, up to EOI."""
@@ -239,7 +239,7 @@ class PixelsToJpeg(Route):
             self._output.prepare()
 
     def head(self) -> bytes:
-        attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=self._pixels.channels < 3)
+        attachments = self._pixels.attachments.reduced(self._settings.metadata).matching(grey=self._pixels.channels < 3)
         made, self._notices = segments.segments_for(attachments)
         return writer.header(self._frame, self._tables, self._output.codes, made)
 

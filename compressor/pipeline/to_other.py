@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from compressor import containers, raster
+from compressor.humanize import human_format
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import PixelSource
@@ -60,17 +61,17 @@ class PixelsToOther(Route):
     def _attachments(self) -> Attachments:
         """Return what the policy keeps of the source's metadata, all of which are known after its last pixel."""
         grey = self._pixels.channels == 1 and self.format == "avif"  # WebP has no grey; AVIF with alpha none by Pillow
-        attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=grey)
+        attachments = self._pixels.attachments.reduced(self._settings.metadata).matching(grey=grey)
         if attachments.exif is not None and not raster.takes_exif(self.format, attachments.exif):
             turned = orientation(attachments.exif)
             reduced = dataclasses.replace(attachments, exif=orientation_exif(turned) if turned != 1 else None)
-            attachments = reduced.noting(f"damaged Exif is not carried over to {raster.title(self.format)}")
+            attachments = reduced.with_notices(f"damaged Exif is not carried over to {human_format(self.format)}")
         if attachments.comments:
-            self._notices.append(f"comments are not carried over to {raster.title(self.format)}")
+            self._notices.append(f"comments are not carried over to {human_format(self.format)}")
         across, down = attachments.density or attachments.aspect or (1, 1)
         if abs(across - down) > max(across, down) // 100:
             shape = f"pixels are not square ({across} x {down} on one length)"
-            self._notices.append(f"{shape}: not carried over to {raster.title(self.format)}")
+            self._notices.append(f"{shape}: not carried over to {human_format(self.format)}")
         self._notices += attachments.notices
         return attachments
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from compressor import png
 from compressor.bytestream import ByteStream
-from compressor.metadata import removed_behind
+from compressor.metadata import removed_trailing_bytes
 from compressor.pipeline import bounds
 from compressor.pipeline.pixels import PixelSource, RasterPixels
 from compressor.pipeline.routes import Plan, Route, RouteContext
@@ -30,18 +30,18 @@ class ToPng(Route):
         self._header = header
         self._settings, self._stages, self._spool = context.settings, context.stages, context.spool
         self._digest = png.digest(header)
-        self._reduction: png.Plan | None = None
+        self._reduction: png.ReductionPlan | None = None
         self._lines = lines_of(header)
 
-    def _digested(self, rows: Iterator[png.Bytes]) -> Iterator[png.Bytes]:
+    def _digested(self, rows: Iterator[png.ByteArray]) -> Iterator[png.ByteArray]:
         for band in rows:
             self._digest.update(band.data)
             yield band
 
-    def _scanlines(self, stream: ByteStream, header: png.PngHeader) -> Iterator[png.Bytes]:
+    def _scanlines(self, stream: ByteStream, header: png.PngHeader) -> Iterator[png.ByteArray]:
         return self._stages.timed(png.scanlines(stream, header, self._lines, self._spool), "decode")
 
-    def _reduced(self, reduction: png.Plan, source: ByteStream, metadata: Metadata) -> Iterator[bytes]:
+    def _reduced(self, reduction: png.ReductionPlan, source: ByteStream, metadata: Metadata) -> Iterator[bytes]:
         """Return the pieces of the result of the second pass.
 
         source  a PNG with the scanlines that the first pass has surveyed
@@ -77,7 +77,7 @@ class PngToPng(ToPng):
     def notices(self) -> list[str]:
         interlaced = ["the source is interlaced, a rewritten PNG is not"] if self._header.interlaced else []
         changed = [self._reduction.notice] if self._reduction is not None and self._reduction.notice else []
-        removed = png.removed(self._header.chunks, self._settings.metadata)
+        removed = png.removed_colors(self._header.chunks, self._settings.metadata)
         credentials = png.removed_credentials(self._header.credentials)
         return [*self._header.notices, *interlaced, *changed, *credentials, *removed, *self._rest_notices]
 
@@ -113,7 +113,7 @@ class PngToPng(ToPng):
         if metadata is Metadata.KEEP:
             yield from stream.drain()  # what follows IEND
         else:
-            self._rest_notices = removed_behind(sum(map(len, stream.drain())))
+            self._rest_notices = removed_trailing_bytes(sum(map(len, stream.drain())))
 
 
 def plan_png_to_png(stream: ByteStream, header: png.PngHeader, context: RouteContext, original: Spool | None) -> Plan:
@@ -149,14 +149,14 @@ class PixelsToPng(ToPng):
     def notices(self) -> list[str]:
         return [*self._pixels.notices, *self._notices]
 
-    def _bands(self) -> Iterator[png.Bytes]:
+    def _bands(self) -> Iterator[png.ByteArray]:
         for band in self._stages.timed(self._pixels.bands(self._lines), "decode"):
             yield band.reshape(len(band), -1)
 
     def _add_attachments(self) -> None:
         """Add the source's metadata to the header."""
         grey = self._pixels.channels < 3
-        attachments = self._pixels.attachments.reduced(self._settings.metadata).fitting(grey=grey)
+        attachments = self._pixels.attachments.reduced(self._settings.metadata).matching(grey=grey)
         chunks, lost = png.metadata_chunks(attachments, grey=grey)
         self._notices += [*attachments.notices, *lost]
         self._header.chunks += chunks
@@ -174,7 +174,7 @@ class PixelsToPng(ToPng):
             self._reduction = survey.plan(Metadata.KEEP)  # they are reduced already
             self._digest = survey.digest
 
-    def _surveyed(self, survey: png.Survey) -> Iterator[png.Bytes]:
+    def _surveyed(self, survey: png.Survey) -> Iterator[png.ByteArray]:
         for band in self._bands():
             survey.add(band)
             yield band

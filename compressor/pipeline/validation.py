@@ -74,5 +74,5 @@ def _take(items: Iterator[Any], decode: bool) -> None:
 
 
 def _examined(kind: str, width: int, height: int, attachments: Attachments) -> Probe:
-    profile = None if attachments.icc is None else icc.whole(attachments.icc)
+    profile = None if attachments.icc is None else icc.trimmed(attachments.icc)
     return Probe(kind, width, height, orientation(attachments.exif), profile)

@@ -1,4 +1,4 @@
-"""PNG files reduced to what a metadata policy keeps: their compressed image data are copied as they are."""
+"""Lossless removal of metadata from PNG files: compressed image data is copied unchanged."""
 
 import struct
 import zlib
@@ -6,44 +6,44 @@ from collections.abc import Iterator
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, UnsupportedError
-from compressor.metadata import removed_behind
+from compressor.metadata import removed_trailing_bytes
 from compressor.png.chunks import (
     METADATA_BYTES_MAX,
     PIECE_BYTES,
     Chunk,
-    Start,
-    frame,
-    read_data,
+    ChunkHeader,
+    read_chunk,
+    read_chunk_header,
     read_signature,
-    read_start,
-    skip_data,
+    serialize_chunk,
+    skip_chunk,
 )
 from compressor.png.header import PALETTE
 from compressor.png.inflate import INFLATE_BYTES
-from compressor.png.metadata import removed
-from compressor.png.policy import ANIMATION, CREDENTIALS, Passed, is_needed, kept, removed_credentials
+from compressor.png.metadata import removed_colors
+from compressor.png.policy import ANIMATION, CREDENTIALS, SkippedMetadata, is_needed, kept_chunks, removed_credentials
 from compressor.settings import Metadata
 from compressor.spool import Readable
 
 STRUCTURE = (b"IHDR", b"PLTE", b"IDAT", b"IEND", *ANIMATION)
-IMAGE_DATA = {b"IDAT": 0, b"fdAT": 4}  # bytes of a chunk before the compressed ones (clause 11.3.6.3)
+IMAGE_DATA = {b"IDAT": 0, b"fdAT": 4}  # bytes before the compressed data of a chunk (clause 11.3.6.3)
 
 
-def measure(source: Readable) -> list[int]:
-    """Return the sizes of the zlib streams of all images: one, or that of each frame of an animation.
+def zlib_stream_sizes(source: Readable) -> list[int]:
+    """Return the size of each zlib stream: one, or that of each frame of an animation.
 
-    What else is in their chunks may be anything. Raises FormatError where a stream is damaged or cut off.
+    Their chunks can hold other bytes after them. Raises FormatError where a stream is damaged or truncated.
     """
     stream, last, new = ByteStream(source.chunks()), "signature", True
     sizes: list[int] = []
     inflate = zlib.decompressobj()
     read_signature(stream)
     while last != "IEND":
-        start = read_start(stream, last)
+        start = read_chunk_header(stream, last)
         last = start.name
         if start.type not in IMAGE_DATA:
             new |= start.type == b"fcTL"
-            skip_data(stream, start)
+            skip_chunk(stream, start)
             continue
         if new:
             inflate, new = zlib.decompressobj(), False
@@ -57,8 +57,8 @@ def measure(source: Readable) -> list[int]:
     return sizes
 
 
-def _inflated(inflate: "zlib._Decompress", data: bytes, start: Start) -> int:
-    """Let a zlib stream take data, and return how many bytes of them are its own."""
+def _inflated(inflate: "zlib._Decompress", data: bytes, start: ChunkHeader) -> int:
+    """Feed data to a zlib stream and return how many bytes of it belong to the stream."""
     count = len(data)
     try:
         while data and not inflate.eof:
@@ -72,29 +72,30 @@ def _inflated(inflate: "zlib._Decompress", data: bytes, start: Start) -> int:
 def without_metadata(
     source: Readable, policy: Metadata, notices: list[str], *, measured: bool = True
 ) -> Iterator[bytes]:
-    """Yield the file with its ancillary chunks reduced to what `policy` keeps, up to IEND. Frames of an animation stay.
+    """Yield the file up to IEND, with its ancillary chunks reduced to what `policy` keeps. Animation frames are kept.
 
-    notices   receives what changes how the picture is shown, and what followed it; complete after the last piece
-    measured  whether image data are inflated first, to leave out what their chunks hold beside them
+    notices   receives what was removed that changes how the image is displayed, and what followed the image; complete
+              after the last piece
+    measured  whether to inflate image data first, to remove bytes after the zlib stream
 
-    Raises FormatError where it has no IEND, LimitError for a chunk of metadata that is larger than all together may be,
-    and UnsupportedError for a critical chunk that is not known.
+    Raises FormatError where IEND is missing, LimitError for a metadata chunk above METADATA_BYTES_MAX, and
+    UnsupportedError for an unknown critical chunk.
     """
-    sizes = iter(measure(source)) if measured else None
+    sizes = iter(zlib_stream_sizes(source)) if measured else None
     stream = ByteStream(source.chunks())
     yield stream.peek(8)
     read_signature(stream)
-    last, passed, credentials, new, left = "signature", Passed(), False, True, 0
+    last, skipped, credentials, new, left = "signature", SkippedMetadata(), False, True, 0
     color_type: int | None = None
     colors: dict[bytes, Chunk] = {}  # the first of each type
-    old: list[Chunk] = []  # the orientation of Exif in text, which counts where there is no eXIf
+    old: list[Chunk] = []  # the orientation from a raw profile, which applies where there is no eXIf
     while last != "IEND":
-        start = read_start(stream, last)
+        start = read_chunk_header(stream, last)
         last = start.name
         credentials |= start.type == CREDENTIALS
         new |= start.type == b"fcTL"
         if start.type in (b"IDAT", b"IEND") and old and b"eXIf" not in colors:
-            yield frame(b"eXIf", old[0].data)
+            yield serialize_chunk(b"eXIf", old[0].data)
             colors[b"eXIf"] = old[0]
         if start.type in IMAGE_DATA and sizes is not None:
             left, new = next(sizes) if new else left, False
@@ -102,29 +103,29 @@ def without_metadata(
             left -= count
             yield from _image_data(stream, start, IMAGE_DATA[start.type] + count)
         elif start.type == b"PLTE" and color_type not in (PALETTE, None):
-            skip_data(stream, start)  # colours that were suggested to screens of 256 of them
+            skip_chunk(stream, start)  # a suggested palette
         elif start.type in STRUCTURE:
             if start.type == b"IHDR":
                 color_type = stream.peek(10)[9] if len(stream.peek(10)) == 10 else None
             yield struct.pack(">I4s", start.length, start.type)
             yield from _taken(stream, start.length + 4, last)
         elif not start.type[0] & 0x20:
-            raise UnsupportedError(f"PNG: {last} at byte {start.offset}: a critical chunk that is not known")
+            raise UnsupportedError(f"PNG: {last} at byte {start.offset}: an unknown critical chunk")
         elif not is_needed(start.type, policy):
-            old += passed.skip(stream, start)
+            old += skipped.skip(stream, start)
         else:
-            chunk, right = read_data(stream, start, METADATA_BYTES_MAX)
+            chunk, crc_valid = read_chunk(stream, start, METADATA_BYTES_MAX)
             repeated = chunk.type in colors
-            if right and not (repeated and chunk.type == b"eXIf"):
-                yield b"".join(frame(each.type, each.data) for each in kept([chunk], policy))
-            if right and not repeated:
+            if crc_valid and not (repeated and chunk.type == b"eXIf"):
+                yield b"".join(serialize_chunk(each.type, each.data) for each in kept_chunks([chunk], policy))
+            if crc_valid and not repeated:
                 colors[chunk.type] = chunk
-    notices += [*removed_credentials(credentials), *removed(list(colors.values()), policy)]
-    notices += removed_behind(sum(map(len, stream.drain())))
+    notices += [*removed_credentials(credentials), *removed_colors(list(colors.values()), policy)]
+    notices += removed_trailing_bytes(sum(map(len, stream.drain())))
 
 
-def _image_data(stream: ByteStream, start: Start, count: int) -> Iterator[bytes]:
-    """Copy a chunk with the first `count` bytes of its data; its CRC is made anew where it has more."""
+def _image_data(stream: ByteStream, start: ChunkHeader, count: int) -> Iterator[bytes]:
+    """Yield a chunk with the first `count` bytes of its data, and a new CRC where it has more."""
     crc = zlib.crc32(start.type)
     yield struct.pack(">I4s", count, start.type)
     left = count
@@ -139,7 +140,7 @@ def _image_data(stream: ByteStream, start: Start, count: int) -> Iterator[bytes]
 
 def _taken(stream: ByteStream, left: int, name: str) -> Iterator[bytes]:
     while left:
-        piece = stream.some(min(left, PIECE_BYTES))
+        piece = stream.read_some(min(left, PIECE_BYTES))
         if not piece:
             raise FormatError("PNG", name, stream.offset, "the input ends within its data or CRC")
         left -= len(piece)

@@ -1,4 +1,4 @@
-"""Filtered scanlines into one zlib stream (RFC 1950), a piece at a time. The only door to zlib-ng and libdeflate.
+"""Compression of filtered scanlines into a zlib stream (RFC 1950). No other module imports zlib-ng or libdeflate.
 
 Measured on filtered scanlines, one core: bytes against zlib's level 6, MB/s, five photographs | seven drawn graphics:
 
@@ -8,7 +8,7 @@ Measured on filtered scanlines, one core: bytes against zlib's level 6, MB/s, fi
     libdeflate 1    1.048 126 | 1.208 241      libdeflate 9    0.972  12 | 0.953  43
     isa-l 3         1.078 143 | 1.380 194      libdeflate 12   0.926   3 | 0.859   2    in pieces: 0.927 | 0.862
 
-zlib-ng streams in 400 KiB. libdeflate has no streams: it gets pieces, and what it makes of them is joined.
+zlib-ng streams in 400 KiB. libdeflate does not stream: it compresses pieces, and their deflate streams are joined.
 """
 
 import zlib
@@ -21,28 +21,27 @@ from zlib_ng import zlib_ng
 from compressor.kernels.png.deflate import WORK_WORDS, last_block
 from compressor.settings import Effort
 
-PIECE_BYTES = 1 << 20  # what libdeflate sees at a time: nothing repeats across its edges, which costs 0.1 to 0.6 %
+PIECE_BYTES = 1 << 20  # for each libdeflate call: no matches across pieces, which costs 0.1 to 0.6 %
 LEVELS = {Effort.FAST: 3, Effort.BALANCED: 9}
 STATE_BYTES = 400 << 10  # zlib-ng's, at memory level 9
-PIECEWISE_BYTES = (
-    8 << 20
-) + 5 * PIECE_BYTES // 2  # libdeflate's 7.1 MiB at level 12; a piece, its copy, what comes out
+# libdeflate's 7.1 MiB at level 12; a piece, its copy, its output.
+PIECEWISE_BYTES = (8 << 20) + 5 * PIECE_BYTES // 2
 
 
 class Deflate(Protocol):
-    """A zlib stream in the making."""
+    """A zlib compressor."""
 
     def compress(self, data: "memoryview | bytes", /) -> "bytes | bytearray":
-        """Take data; what of the stream is ready."""
+        """Compress data and return the output that is ready."""
         ...
 
     def flush(self) -> "bytes | bytearray":
-        """The rest of the stream."""
+        """Return the rest of the stream."""
         ...
 
 
 def deflater(effort: Effort) -> Deflate:
-    """A new stream."""
+    """Return a new compressor."""
     if effort is Effort.BEST:
         return Piecewise()
     stream: Deflate = zlib_ng.compressobj(LEVELS[effort], zlib_ng.DEFLATED, 15, 9)
@@ -50,10 +49,10 @@ def deflater(effort: Effort) -> Deflate:
 
 
 class Piecewise:
-    """libdeflate's level 12 over pieces of PIECE_BYTES.
+    """A compressor that runs libdeflate's level 12 on pieces of PIECE_BYTES.
 
-    Each piece becomes a deflate stream of its own. Its last block loses the flag that says so, and an empty stored
-    block (RFC 1951, 3.2.4) fills up to the next byte, where the next stream goes on: 5 bytes a piece.
+    Each piece becomes a deflate stream. BFINAL is cleared in its last block, and an empty stored block (RFC 1951,
+    3.2.4) pads it to the byte boundary at which the next stream begins: 5 bytes a piece.
     """
 
     def __init__(self, level: int = 12) -> None:
@@ -83,21 +82,21 @@ class Piecewise:
         found = deflate.deflate_compress(bytes(self._held), self._level)
         self._held.clear()
         if not last:
-            continued(found)
+            make_continuable(found)
         made = bytearray(self._head)
         made += found
         self._head = b""
         return made
 
 
-def continued(stream: bytearray) -> None:
-    """Change a complete deflate stream so that another one may follow."""
+def make_continuable(stream: bytearray) -> None:
+    """Change a complete deflate stream so that another one can follow."""
     place = np.zeros(2, np.int64)
     blocks = last_block(np.frombuffer(bytes(stream), np.uint8), np.zeros(WORK_WORDS, np.int64), place)
     if blocks < 1:
-        raise RuntimeError("libdeflate made a stream that is none: a defect of the library or of the join")
+        raise RuntimeError("libdeflate returned an invalid stream: a defect of the library or of this module")
     flag, end = int(place[0]), int(place[1])
     stream[flag >> 3] &= ~(1 << (flag & 7)) & 0xFF
-    # The empty block's three bits are 0, as is the padding: there may be room for them in the last byte.
+    # The empty block's three header bits are 0, as is the padding: the last byte may have room for them.
     del stream[(end + 7) >> 3 :]
     stream += bytes(((end + 3 + 7) >> 3) - len(stream)) + b"\0\0\xff\xff"

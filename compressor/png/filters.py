@@ -1,4 +1,4 @@
-"""Which filters an image gets: decided on what deflate makes of a sample of it (W3C PNG clause 12.7)."""
+"""The choice of filters by compressing a sample of the image (W3C PNG clause 12.7)."""
 
 from collections.abc import Iterable
 
@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from compressor.kernels.png.filter import BIGRAMS, SEEN_WORDS, SUMS, filter_rows
 from compressor.kernels.png.unfilter import NONE, SUB, UP
 from compressor.png.deflate import deflater
-from compressor.png.header import PALETTE, PngHeader
+from compressor.png.header import PALETTE, ByteArray, PngHeader
 from compressor.settings import Effort
 
-Bytes = NDArray[np.uint8]
-
-# What is tried. NONE is best for what repeats (text, flat colour: 2 to 20 % less than SUMS), SUMS for photographs,
-# BIGRAMS for a mixture of both. One type for all rows is best for some photographs, by 2 %: tried where time is least.
+# Filter choices to try. NONE is best for repeated content (text, flat colour: 2 to 20 % less than SUMS), SUMS for
+# photographs, BIGRAMS for mixed content. A single type for all rows is best for some photographs, by 2 %: BEST alone
+# tries it.
 CHOICES = {
     Effort.FAST: (SUMS,),
     Effort.BALANCED: (NONE, SUMS, BIGRAMS),
@@ -23,19 +22,19 @@ CHOICES = {
 
 
 def choices(header: PngHeader, effort: Effort) -> tuple[int, ...]:
-    """What is worth a trial. Packed samples say nothing about their neighbours' value: filters only add noise."""
+    """Return the filter choices to try. Filters do not help packed samples: these do not predict their neighbours."""
     if header.bit_depth < 8 or (header.color_type == PALETTE and effort is Effort.FAST):
         return (NONE,)
     return CHOICES[effort]
 
 
 def scratch() -> NDArray[np.uint64]:
-    """What the kernel needs beside its arguments."""
+    """Return the kernel's scratch array."""
     return np.zeros(SEEN_WORDS, np.uint64)
 
 
-def trial(header: PngHeader, parts: Iterable[Bytes], choice: int, effort: Effort) -> int:
-    """Bytes of a sample: runs of scanlines (n, w), of any w, with nothing above the first of each."""
+def trial_size(header: PngHeader, parts: Iterable[ByteArray], choice: int, effort: Effort) -> int:
+    """Return the compressed bytes of a sample. parts: runs of scanlines (n, w), any w, with nothing above the first."""
     deflate = deflater(Effort.BALANCED if effort is Effort.BEST else effort)
     seen, size = scratch(), 0
     for part in parts:
@@ -45,9 +44,9 @@ def trial(header: PngHeader, parts: Iterable[Bytes], choice: int, effort: Effort
     return size + len(deflate.flush())
 
 
-def first_choice(header: PngHeader, rows: Bytes, effort: Effort) -> int:
-    """The best one for the first scanlines of an image, of which no more is known; the first one on a tie."""
+def first_choice(header: PngHeader, rows: ByteArray, effort: Effort) -> int:
+    """Return the best choice for the first scanlines of an image, the first one on a tie."""
     tried = choices(header, effort)
     if len(tried) == 1:
         return tried[0]
-    return min(tried, key=lambda choice: trial(header, [rows], choice, effort))
+    return min(tried, key=lambda choice: trial_size(header, [rows], choice, effort))

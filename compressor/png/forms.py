@@ -1,6 +1,7 @@
-"""The forms that an image can take without a loss: colour type, depth, palette, and the chunks that depend on them.
+"""The forms in which an image can be stored losslessly: colour type, bit depth, palette, and the chunks that depend on
+them.
 
-A chunk that a form can't carry exactly forbids the form; it is never bent and never dropped.
+A chunk that can't be converted exactly rules a form out; it is never approximated and never dropped.
 """
 
 import struct
@@ -10,24 +11,24 @@ from dataclasses import dataclass, replace
 from compressor.kernels.png.rgba16 import BITS1, BITS2, BITS4, COLORED, DEEP, TRANSLUCENT
 from compressor.png.chunks import Chunk
 from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, SAMPLES, PngHeader
-from compressor.png.rgba16 import pixel, rgba, scaled, transparent
+from compressor.png.rgba16 import pixel, rgba, scaled, transparent_pixel
 
 COLORS_MAX = 256
 OPAQUE = 0xFFFF << 48
-# Where they stand is fixed: in front of PLTE (table 7), and behind.
+# Chunks that precede PLTE (table 7).
 BEFORE_PALETTE = (b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI")
-# What says the same in every form of the image, though it is not marked as safe to copy (clause 14.2).
+# Chunks that have the same meaning in every form of the image, although they are unsafe to copy (clause 14.2).
 INDEPENDENT = (*BEFORE_PALETTE, b"sPLT", b"tIME")
-# Of colours: what they say of grey is not what they say of RGB (clause 11.3.2.3, 11.3.2.6 to 8).
+# Colour spaces, which differ between grey and RGB (clauses 11.3.2.3, 11.3.2.6 to 8).
 COLOR_SPACES = (b"iCCP", b"cICP", b"mDCV", b"cLLI")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How an image's pixels are stored.
+    """A way of storing an image's pixels.
 
-    palette  pixels as `rgba16` has them; empty but for colour type 3
-    key      the opaque pixel that is transparent, for colour types 0 and 2, or None
+    palette  pixels in the format of `rgba16`; empty unless the colour type is 3
+    key      for colour types 0 and 2, the opaque pixel that is transparent, or None
     """
 
     color_type: int
@@ -45,31 +46,35 @@ class Form:
 
 
 def candidates(header: PngHeader, chunks: Sequence[Chunk], needs: int, colors: Sequence[int]) -> list[Form]:
-    """The smallest form of each kind that says all of an image and that its chunks allow.
+    """Return the smallest form of each kind that stores the image losslessly and that its chunks allow.
 
-    needs   as the kernel of that name says it
-    colors  all that there are, or none where there are more than 256
+    needs   flags as returned by the kernel of that name
+    colors  all colours of the image, or none where it has more than 256
     """
     found: list[Form] = []
     for family in (_grey(header, needs), _true_color(header, needs)):
         if not found:
-            found += [form for form in family if converted(chunks, header, form) is not None][:1]
+            found += [form for form in family if convert_chunks(chunks, header, form) is not None][:1]
     smallest = found[0].bits_per_pixel if found else 64
     for palette in _palettes(header, chunks, colors) if not needs & DEEP else ():
         least = next(bits for bits in (1, 2, 4, 8) if len(palette) <= 1 << bits)
-        # An index in a byte of its own may be what deflate makes less of.
+        # Indices of a byte each may compress better than packed ones.
         for depth in sorted({least, 8}):
             form = Form(PALETTE, depth, tuple(palette))
-            if form.bits_per_pixel < smallest and form not in found and converted(chunks, header, form) is not None:
+            if (
+                form.bits_per_pixel < smallest
+                and form not in found
+                and convert_chunks(chunks, header, form) is not None
+            ):
                 found.append(form)
     return found
 
 
 def _grey(header: PngHeader, needs: int) -> Iterator[Form]:
-    """Of all depths that are enough, the smallest first."""
+    """Yield greyscale forms of all sufficient depths, the smallest first."""
     if needs & COLORED:
         return
-    key = transparent(header) if needs & TRANSLUCENT else None
+    key = transparent_pixel(header) if needs & TRANSLUCENT else None
     if needs & TRANSLUCENT and key is None:
         yield from (Form(GREY_ALPHA, depth) for depth in _depths(needs))
         return
@@ -81,10 +86,10 @@ def _grey(header: PngHeader, needs: int) -> Iterator[Form]:
 
 
 def _true_color(header: PngHeader, needs: int) -> Iterator[Form]:
-    """Not for what is a palette already, or grey: it would only become larger."""
+    """Yield truecolour forms, none for a palette or grey source, which would only become larger."""
     if header.color_type not in (RGB, RGBA):
         return
-    key = transparent(header) if needs & TRANSLUCENT else None
+    key = transparent_pixel(header) if needs & TRANSLUCENT else None
     alpha = bool(needs & TRANSLUCENT) and key is None
     yield from (Form(RGBA if alpha else RGB, depth, key=key) for depth in _depths(needs))
 
@@ -94,16 +99,16 @@ def _depths(needs: int) -> tuple[int, ...]:
 
 
 def _palettes(header: PngHeader, chunks: Sequence[Chunk], colors: Sequence[int]) -> Iterator[list[int]]:
-    """Orders of the colours: that of the source or of their appearance, and by brightness; transparent ones first.
+    """Yield palettes in the order of the source or of appearance, and by brightness; transparent colours come first.
 
-    A background that is no colour of the image is one more entry.
+    A background that is not a colour of the image is an additional entry.
     """
     if not colors:
         return
-    behind = next((background(chunk, header) for chunk in chunks if chunk.type == b"bKGD"), None)
+    backdrop = next((background(chunk, header) for chunk in chunks if chunk.type == b"bKGD"), None)
     known = list(colors)
-    if behind is not None and all((behind ^ color) & ~OPAQUE for color in known):
-        known.append(behind)
+    if backdrop is not None and all((backdrop ^ color) & ~OPAQUE for color in known):
+        known.append(backdrop)
     if len(known) > COLORS_MAX:
         return
     if header.color_type == PALETTE:
@@ -115,7 +120,7 @@ def _palettes(header: PngHeader, chunks: Sequence[Chunk], colors: Sequence[int])
 
 
 def _entries(header: PngHeader) -> Iterator[int]:
-    """The palette of a source."""
+    """Yield the palette of a source as pixels."""
     alpha = header.transparency or b""
     for number in range(len(header.palette) // 3):
         red, green, blue = header.palette[3 * number : 3 * number + 3]
@@ -128,14 +133,14 @@ def _brightness(color: int) -> int:
     return 299 * red + 587 * green + 114 * blue
 
 
-def converted(chunks: Sequence[Chunk], source: PngHeader, form: Form) -> list[Chunk] | None:
-    """The chunks in front of the image data for another form of the image, or None where one of them can't be had."""
+def convert_chunks(chunks: Sequence[Chunk], source: PngHeader, form: Form) -> list[Chunk] | None:
+    """Return the chunks before the image data for another form, or None where one of them can't be converted."""
     left: list[Chunk] = []
     colorful = source.color_type in (RGB, RGBA)
     for chunk in chunks:
         if chunk.type == b"tRNS" or (chunk.type == b"PLTE" and not colorful):
             continue
-        if chunk.type in (b"PLTE", b"hIST"):  # a suggestion for RGB; or how often the entries are used
+        if chunk.type in (b"PLTE", b"hIST"):  # a suggested palette; or its histogram
             made = chunk if form.color_type in (RGB, RGBA) else None
         elif chunk.type == b"bKGD":
             made = _background_for(chunk, source, form)
@@ -144,7 +149,7 @@ def converted(chunks: Sequence[Chunk], source: PngHeader, form: Form) -> list[Ch
         elif chunk.type in COLOR_SPACES:
             made = chunk if (source.color_type in (GREY, GREY_ALPHA)) == form.grey else None
         else:
-            made = chunk if may_stay(chunk) else None
+            made = chunk if is_form_independent(chunk) else None
         if made is None:
             return None
         left.append(made)
@@ -154,13 +159,13 @@ def converted(chunks: Sequence[Chunk], source: PngHeader, form: Form) -> list[Ch
     return [*first, *suggested, *_palette_chunks(form), *rest]
 
 
-def may_stay(chunk: Chunk) -> bool:
-    """Whether a chunk says the same whatever happens to the image data: bit 5 of its fourth byte (clause 5.4)."""
+def is_form_independent(chunk: Chunk) -> bool:
+    """Return whether a chunk is valid for any image data: safe to copy (clause 5.4), or INDEPENDENT."""
     return bool(chunk.type[3] & 0x20) or chunk.type in INDEPENDENT
 
 
 def _palette_chunks(form: Form) -> Iterator[Chunk]:
-    """PLTE and tRNS, where there are any."""
+    """Yield PLTE and tRNS of a form that has them."""
     if form.palette:
         entries = [[sample >> 8 for sample in rgba(color)] for color in form.palette]
         yield Chunk(b"PLTE", b"".join(bytes(entry[:3]) for entry in entries))
@@ -173,7 +178,7 @@ def _palette_chunks(form: Form) -> Iterator[Chunk]:
 
 
 def background(chunk: Chunk, source: PngHeader) -> int | None:
-    """bKGD's colour (clause 11.3.4.1) as an opaque pixel, None where it makes no sense."""
+    """Return bKGD's colour (clause 11.3.4.1) as an opaque pixel, None where it is invalid."""
     if source.color_type == PALETTE:
         entries = list(_entries(source))
         if len(chunk.data) != 1 or chunk.data[0] >= len(entries):
@@ -208,7 +213,7 @@ def _background_for(chunk: Chunk, source: PngHeader, form: Form) -> Chunk | None
 
 
 def _significant_bits_for(chunk: Chunk, source: PngHeader, form: Form) -> Chunk | None:
-    """sBIT (clause 11.3.2.4): a palette's are those of its 8-bit entries."""
+    """Return sBIT (clause 11.3.2.4) for a form, None where it can't be converted; a palette has 8-bit entries."""
     depth = 8 if form.color_type == PALETTE else form.bit_depth
     had_alpha, has_alpha = source.color_type in (GREY_ALPHA, RGBA), form.color_type in (GREY_ALPHA, RGBA)
     count = (1 if source.color_type in (GREY, GREY_ALPHA) else 3) + had_alpha

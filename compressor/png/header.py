@@ -1,36 +1,41 @@
-"""What a PNG says before its pixels: IHDR, palette, transparency and every other chunk in front of IDAT."""
+"""The header of a PNG: IHDR, palette, transparency and every other chunk before IDAT."""
 
 import struct
 import zlib
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, Start, read_data, read_signature, read_start
-from compressor.png.policy import CREDENTIALS, Passed, is_needed
+from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ChunkHeader, read_chunk, read_chunk_header, read_signature
+from compressor.png.policy import CREDENTIALS, SkippedMetadata, is_needed
 from compressor.settings import Metadata
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # colour types (table 9)
 SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
 DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPHA: (8, 16), RGBA: (8, 16)}  # table 11
 NAMES = {GREY: "grey", RGB: "RGB", PALETTE: "palette", GREY_ALPHA: "grey with alpha", RGBA: "RGBA"}
-SIDE_MAX = 1_000_000  # pixels; libpng's own limit: rows of at most 8 MB
+ByteArray = NDArray[np.uint8]  # scanlines or 8-bit pixels
+
+SIDE_MAX = 1_000_000  # pixels; libpng's default limit: rows of at most 8 MB
 
 
 @dataclass(slots=True, kw_only=True)
 class PngHeader:
-    """Of a PNG that was read, or of one that is to be written.
+    """The header of a PNG that is being read or written.
 
     palette       PLTE's data, 3 bytes an entry; b"" where there is none
-    transparency  tRNS's data where it counts, else None
-    chunks        between IHDR and the first IDAT, in order and verbatim, PLTE and tRNS among them; those that `policy`
-                  has no use for are left out, but for the orientation of Exif in text, which becomes eXIf's
-    trailing      between the last IDAT and IEND; complete when the scanlines have all been read
-    animated      whether it is an APNG (acTL before IDAT) that shows more than its default image
-    notices       what was passed over
-    image_data    start of the first IDAT; None in a new header
-    policy        by which metadata were passed over as they were read
-    credentials   whether the file has content credentials (C2PA), which are always passed over
+    transparency  tRNS's data where it applies, else None
+    chunks        chunks between IHDR and the first IDAT, in order and verbatim, with PLTE and tRNS; without those that
+                  `policy` removes, except that the orientation in a raw profile becomes eXIf
+    trailing      chunks between the last IDAT and IEND; complete when all scanlines have been read
+    animated      whether it is an APNG (acTL before IDAT) that shows more than its static image
+    notices       notices of what was dropped
+    image_data    header of the first IDAT; None in a new header
+    policy        policy by which metadata was skipped while reading
+    credentials   whether the file has content credentials (C2PA), which are always skipped
     """
 
     width: int
@@ -44,38 +49,38 @@ class PngHeader:
     trailing: list[Chunk] = field(default_factory=list)
     animated: bool = False
     notices: list[str] = field(default_factory=list)
-    image_data: Start | None = None
+    image_data: ChunkHeader | None = None
     policy: Metadata = Metadata.KEEP
     credentials: bool = False
 
     @property
     def bits_per_pixel(self) -> int:
-        """Bits of a pixel in a scanline."""
+        """Return the bits of a pixel in a scanline."""
         return SAMPLES[self.color_type] * self.bit_depth
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a scanline without its filter type."""
+        """Return the bytes of a scanline without its filter type."""
         return (self.width * self.bits_per_pixel + 7) // 8
 
     @property
     def filter_distance(self) -> int:
-        """Bytes between a byte and its left neighbour for the filters (clause 9.2): a pixel's, at least 1."""
+        """Return the distance between bytes x and a of the filters (clause 9.2): the bytes of a pixel, at least 1."""
         return max(1, self.bits_per_pixel // 8)
 
     @property
     def has_alpha(self) -> bool:
-        """Whether some pixel may be transparent."""
+        """Return whether pixels may be transparent."""
         return self.color_type in (GREY_ALPHA, RGBA) or self.transparency is not None
 
     @property
     def channels(self) -> int:
-        """Of the pixels after expansion to 8 bits: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA."""
+        """Return the channels of pixels after expansion to 8 bits: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA."""
         return (1 if self.color_type in (GREY, GREY_ALPHA) else 3) + self.has_alpha
 
     @property
     def description(self) -> str:
-        """For people."""
+        """Return a human-readable description."""
         parts = [f"{self.bit_depth}-bit {NAMES[self.color_type]}"]
         parts += ["transparency"] if self.transparency is not None else []
         parts += ["interlaced"] if self.interlaced else []
@@ -83,37 +88,37 @@ class PngHeader:
 
     @property
     def metadata_bytes(self) -> int:
-        """Held by all chunks."""
+        """Return the bytes of all chunks."""
         return sum(len(chunk.data) for chunk in (*self.chunks, *self.trailing))
 
 
 def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> PngHeader:
-    """Read up to the data of the first IDAT, which comes next in the stream.
+    """Read the header, and leave the stream at the data of the first IDAT.
 
-    policy  metadata that have no use under it are passed over
+    policy  metadata that it removes is skipped
     """
     read_signature(stream)
-    start = read_start(stream, "signature")
+    start = read_chunk_header(stream, "signature")
     if start.type != b"IHDR" or start.length != 13:
         found = f"found {start.name} of {start.length} bytes"
         raise FormatError("PNG", "IHDR", start.offset, f"{found}, expected IHDR of 13 bytes first")
-    chunk, right = read_data(stream, start, 13)
-    if not right:
+    chunk, crc_valid = read_chunk(stream, start, 13)
+    if not crc_valid:
         raise _wrong_crc(chunk)
     header = read_ihdr(chunk)
     header.policy = policy
-    left, passed, old = METADATA_BYTES_MAX, Passed(), list[Chunk]()
-    while (start := read_start(stream, start.name)).type != b"IDAT":
+    left, skipped, old = METADATA_BYTES_MAX, SkippedMetadata(), list[Chunk]()
+    while (start := read_chunk_header(stream, start.name)).type != b"IDAT":
         header.credentials |= start.type == CREDENTIALS
         if not is_needed(start.type, policy):
-            old += passed.skip(stream, start)
+            old += skipped.skip(stream, start)
             continue
-        chunk, right = read_data(stream, start, left)
-        # An empty chunk takes memory too.
+        chunk, crc_valid = read_chunk(stream, start, left)
+        # An empty chunk takes memory, too.
         left = max(0, left - len(chunk.data) - 128)
-        take(header, header.chunks, chunk, right)
+        add_chunk(header, header.chunks, chunk, crc_valid)
     if header.color_type == PALETTE and not header.palette:
-        raise FormatError("PNG", "IDAT", start.offset, "comes without a PLTE before it")
+        raise FormatError("PNG", "IDAT", start.offset, "no PLTE before it")
     header.image_data = start
     if not any(chunk.type == b"eXIf" for chunk in header.chunks):
         header.chunks += old
@@ -122,10 +127,10 @@ def read_header(stream: ByteStream, policy: Metadata = Metadata.KEEP) -> PngHead
 
 
 def is_animated(header: PngHeader) -> bool:
-    """Return whether the chunks in front of IDAT announce an animation that shows more than the default image.
+    """Return whether the chunks before IDAT declare an animation that shows more than the static image.
 
-    An animation of one frame is a still picture where that frame is the default image: where its fcTL comes before
-    IDAT and covers the whole image, as clause 11.3.6.2 demands.
+    An animation of one frame is a still image where that frame is the static image: where its fcTL precedes IDAT and
+    covers the whole image, as clause 11.3.6.2 requires.
     """
     control = next((chunk.data for chunk in header.chunks if chunk.type == b"acTL"), None)
     frames = [chunk.data[4:20] for chunk in header.chunks if chunk.type == b"fcTL"]
@@ -136,7 +141,7 @@ def is_animated(header: PngHeader) -> bool:
 
 
 def read_ihdr(chunk: Chunk) -> PngHeader:
-    """Clause 11.2.1."""
+    """Parse IHDR (clause 11.2.1)."""
     width, height, depth, color, compression, filters, interlace = struct.unpack(">IIBBBBB", chunk.data)
 
     def wrong(at: int, problem: str) -> FormatError:
@@ -160,32 +165,32 @@ def read_ihdr(chunk: Chunk) -> PngHeader:
     return PngHeader(width=width, height=height, bit_depth=depth, color_type=color, interlaced=bool(interlace))
 
 
-def take(header: PngHeader, target: list[Chunk], chunk: Chunk, right: bool) -> None:
-    """Put a chunk that is not IDAT where it belongs, as strict about it as libpng's defaults are.
+def add_chunk(header: PngHeader, target: list[Chunk], chunk: Chunk, crc_valid: bool) -> None:
+    """Validate a chunk other than IDAT, as strictly as libpng by default, and add it to the header.
 
-    A damaged critical chunk is an error, a damaged ancillary one is passed over with a notice.
+    A damaged critical chunk is an error; a damaged ancillary chunk is dropped with a notice.
     """
-    if not right:
+    if not crc_valid:
         if chunk.critical:
             raise _wrong_crc(chunk)
         header.notices.append(f"{chunk.name} at byte {chunk.offset} has a wrong CRC and was dropped")
         return
     if chunk.type == b"PLTE":
-        if not _take_palette(header, target, chunk):
+        if not _add_palette(header, target, chunk):
             return
     elif chunk.type == b"tRNS":
-        if not _take_transparency(header, target, chunk):
+        if not _add_transparency(header, target, chunk):
             return
     elif chunk.type in (b"IHDR", b"IEND"):
-        problem = "comes before any IDAT" if chunk.type == b"IEND" else "is the second one"
+        problem = "precedes the first IDAT" if chunk.type == b"IEND" else "is the second one"
         raise FormatError("PNG", chunk.name, chunk.offset, problem)
     elif chunk.critical:
-        raise UnsupportedError(f"PNG: {chunk.name} at byte {chunk.offset}: a critical chunk that is not known")
+        raise UnsupportedError(f"PNG: {chunk.name} at byte {chunk.offset}: an unknown critical chunk")
     target.append(chunk)
 
 
-def _take_palette(header: PngHeader, target: list[Chunk], chunk: Chunk) -> bool:
-    """Clause 11.2.2; whether to keep it. Only for colour type 3 is anything wrong with it fatal, as in libpng."""
+def _add_palette(header: PngHeader, target: list[Chunk], chunk: Chunk) -> bool:
+    """Add PLTE (clause 11.2.2) and return whether to keep it. As in libpng, errors are fatal for colour type 3 only."""
     if header.palette:
         raise FormatError("PNG", "PLTE", chunk.offset, "is the second one")
     length = len(chunk.data)
@@ -193,22 +198,20 @@ def _take_palette(header: PngHeader, target: list[Chunk], chunk: Chunk) -> bool:
     if header.color_type in (RGB, RGBA) and legal and target is header.chunks:
         if header.policy is not Metadata.KEEP:
             return False
-        header.palette = chunk.data  # a suggestion only
+        header.palette = chunk.data  # a suggested palette
         return True
     if header.color_type != PALETTE:
-        header.notices.append(
-            f"PLTE at byte {chunk.offset} is out of place or damaged, without meaning, and was dropped"
-        )
+        header.notices.append(f"PLTE at byte {chunk.offset} is misplaced or damaged, has no effect and was dropped")
         return False
     if not legal:
         raise FormatError("PNG", "PLTE", chunk.offset, f"its length is {length}, expected 3 to 768, a multiple of 3")
-    # More entries than pixels can name are not used.
+    # Entries beyond the bit depth are not used.
     header.palette = chunk.data[: 3 << header.bit_depth]
     return True
 
 
-def _take_transparency(header: PngHeader, target: list[Chunk], chunk: Chunk) -> bool:
-    """Clause 11.3.1.1; whether to keep it. libpng ignores what does not fit, so its readers see an opaque image."""
+def _add_transparency(header: PngHeader, target: list[Chunk], chunk: Chunk) -> bool:
+    """Add tRNS (clause 11.3.1.1) and return whether to keep it. As in libpng, one that does not fit is ignored."""
     length = len(chunk.data)
     fits = {
         GREY: length == 2,
@@ -228,7 +231,7 @@ def _wrong_crc(chunk: Chunk) -> FormatError:
 
 
 def new_header(width: int, height: int, channels: int, bit_depth: int = 8) -> PngHeader:
-    """Return the header of a PNG to be made from pixels of 8 or 16 bits: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA."""
+    """Return the header of a new PNG. channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; bit_depth: 8 or 16."""
     if not (1 <= width <= SIDE_MAX and 1 <= height <= SIDE_MAX):
         raise LimitError(f"PNG: {width} x {height} pixels, 1 to {SIDE_MAX} a side")
     color = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGBA}[channels]
@@ -236,5 +239,5 @@ def new_header(width: int, height: int, channels: int, bit_depth: int = 8) -> Pn
 
 
 def ihdr(header: PngHeader) -> bytes:
-    """IHDR's data; what we write is never interlaced."""
+    """Return IHDR's data; the output is never interlaced."""
     return struct.pack(">IIBBBBB", header.width, header.height, header.bit_depth, header.color_type, 0, 0, 0)

@@ -1,9 +1,9 @@
-"""Interlaced PNG read as if it were not (W3C PNG clause 8, Adam7), with no more than a few lines in memory.
+"""Interlaced PNG (W3C PNG clause 8, Adam7) read line by line, with only a few lines in memory.
 
-The seven passes are one zlib stream, one after the other, and a line of the image needs up to four of them. So all of
-it is inflated twice. The first time nothing is kept but the compressed bytes, in a spool, and zlib's state where each
-pass begins, 40 KiB each. The second time seven readers go on from these states side by side, each at its own place in
-the spool, and their pixels are put together line by line.
+The seven passes follow each other in one zlib stream, and a line of the image needs up to four of them. So the stream
+is inflated twice. The first time only the compressed bytes are kept, in a spool, and zlib's state at the start of each
+pass, 40 KiB each. The second time seven readers continue from these states in parallel, each at its own position in
+the spool, and their pixels are interleaved line by line.
 """
 
 import zlib
@@ -25,12 +25,12 @@ from compressor.spool import Spool
 ADAM7 = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
 )  # fmt: skip
-STATE_BYTES = 48 << 10  # zlib's, of one pass: window and tables
+STATE_BYTES = 48 << 10  # of zlib, for one pass: window and tables
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A reduced image; the pixel in column i and line j of it is in column x + i * dx and line y + j * dy."""
+    """A reduced image: its pixel in column i, line j is the image's in column x + i * dx, line y + j * dy."""
 
     number: int  # 1 to 7
     x: int
@@ -43,7 +43,7 @@ class Pass:
 
 
 def passes(header: PngHeader) -> list[Pass]:
-    """The passes of an image that have pixels; the others take no byte in the image data, not even filter types."""
+    """Return the passes of an image that have pixels; the others take no bytes, not even filter types."""
     found = []
     for number, (x, y, dx, dy) in enumerate(ADAM7, 1):
         width, height = len(range(x, header.width, dx)), len(range(y, header.height, dy))
@@ -53,22 +53,22 @@ def passes(header: PngHeader) -> list[Pass]:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Where a pass begins: with zlib in `state`, which holds what it had not used of the data up to `position`."""
+class PassStart:
+    """The start of a pass: zlib's state, which holds the unconsumed data up to `position`."""
 
     part: Pass
     position: int
     state: "zlib._Decompress"
 
 
-def survey(header: PngHeader, data: ImageData, inflate: Inflate) -> list[Start]:
-    """Inflate all passes and find where each begins; size and filter types are right when it returns."""
+def survey(header: PngHeader, data: ImageData, inflate: Inflate) -> list[PassStart]:
+    """Inflate all passes, check their size and filter types, and return their starts."""
     starts = []
     for part in passes(header):
         width = 1 + part.row_bytes
         at_once = max(1, min(part.height, INFLATE_BYTES // width))
         filtered = np.empty((at_once, width), np.uint8)
-        starts.append(Start(part, data.size, inflate.state()))
+        starts.append(PassStart(part, data.size, inflate.state()))
         for top in range(0, part.height, at_once):
             rows = filtered[: min(at_once, part.height - top)]
             missing = inflate.fill(rows.reshape(-1))
@@ -84,14 +84,14 @@ def survey(header: PngHeader, data: ImageData, inflate: Inflate) -> list[Start]:
 
 
 def scratch_lines(row_bytes: int) -> int:
-    """Lines put together at a time."""
+    """Return the number of lines that are assembled at a time."""
     return max(1, INFLATE_BYTES // row_bytes)
 
 
 class _Lines:
-    """The lines of an image from the passes, in order. Two buffers serve all passes: a pass keeps but its last row."""
+    """Assembles the lines of an image from its passes. Two buffers serve all passes: a pass keeps only its last row."""
 
-    def __init__(self, header: PngHeader, starts: list[Start], spool: Spool) -> None:
+    def __init__(self, header: PngHeader, starts: list[PassStart], spool: Spool) -> None:
         self._bits, self._distance = header.bits_per_pixel, header.filter_distance
         self._parts = []
         for start in starts:
@@ -102,10 +102,10 @@ class _Lines:
         self._rows = np.empty(rows * header.row_bytes, np.uint8)
 
     def fill(self, top: int, out: NDArray[np.uint8]) -> None:
-        """The lines from `top` on, at most `scratch_lines`: those behind the ones that were filled last."""
+        """Fill `out` with the next lines, which begin at `top`: at most `scratch_lines`."""
         for part, inflate, above in self._parts:
-            passed = max(0, -((part.y - top) // part.dy))  # rows of the pass above `top`
-            first = part.y + passed * part.dy
+            skipped = max(0, -((part.y - top) // part.dy))  # rows of the pass above `top`
+            first = part.y + skipped * part.dy
             n = len(range(first, top + len(out), part.dy))
             if not n:
                 continue
@@ -114,12 +114,12 @@ class _Lines:
             missing = inflate.fill(filtered)
             done = unfilter(filtered, self._distance, above, rows)
             put = spread(rows, part.width, self._bits, part.x, part.dx, first - top, part.dy, out)
-            assert missing == 0 and done == put == n, "the survey found it whole"
+            assert missing == 0 and done == put == n, "the survey has checked it"
             above[:] = rows[-1]
 
 
 class _Spooled:
-    """Compressed data from a place in the spool on. It has been inflated before: nothing can be wrong with it."""
+    """Compressed data from a position in the spool, which has been inflated before without errors."""
 
     def __init__(self, spool: Spool, position: int) -> None:
         self._spool = spool
@@ -131,10 +131,10 @@ class _Spooled:
             yield piece
 
 
-def bands(header: PngHeader, starts: list[Start], spool: Spool, lines: int) -> Iterator[NDArray[np.uint8]]:
-    """Unfiltered scanlines of the whole image, (n, row_bytes) with n = `lines` but for the last; the array is reused.
+def bands(header: PngHeader, starts: list[PassStart], spool: Spool, lines: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the unfiltered scanlines, (n, row_bytes) with n = `lines` except for the last; the array is reused.
 
-    The bits behind the last pixel of a line are 0.
+    The bits after the last pixel of a line are 0.
     """
     lines = min(lines, header.height)
     at_once = scratch_lines(header.row_bytes)

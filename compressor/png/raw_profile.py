@@ -1,4 +1,4 @@
-"""Exif in text, as ImageMagick wrote it into a PNG before there was eXIf: hexadecimal, as a "raw profile"."""
+"""Raw profiles: Exif as hexadecimal text, which ImageMagick wrote into PNG files before eXIf existed."""
 
 import zlib
 
@@ -8,17 +8,17 @@ from compressor.png.chunks import Chunk
 KEYWORDS = (b"Raw profile type exif\0", b"Raw profile type APP1\0")  # the second also for XMP
 KEYWORD_BYTES = max(map(len, KEYWORDS))
 TEXT = (b"tEXt", b"zTXt")
-CHUNK_BYTES_MAX = 1 << 18  # of a chunk that is looked into
-TEXT_BYTES_MAX = 1 << 20  # of its text
+CHUNK_BYTES_MAX = 1 << 18  # of a chunk that is read
+TEXT_BYTES_MAX = 1 << 20  # of its inflated text
 
 
 def is_candidate(kind: bytes, length: int, start: bytes) -> bool:
-    """Return whether a chunk of this type and length, with data that begin so, can be one that `exif_of` reads."""
+    """Return whether `exif_of` can read a chunk of this type and length whose data begins with `start`."""
     return kind in TEXT and length <= CHUNK_BYTES_MAX and start.startswith(KEYWORDS)
 
 
 def exif_of(chunk: Chunk) -> bytes | None:
-    """Return the Exif of such a chunk as a TIFF stream; None for other text, and where it can't be read."""
+    """Return the Exif of a raw profile as a TIFF stream, None for other text and where it is unreadable."""
     if not is_candidate(chunk.type, len(chunk.data), chunk.data[:KEYWORD_BYTES]):
         return None
     text = chunk.data[chunk.data.index(b"\0") + 1 :]

@@ -1,34 +1,32 @@
-"""PNG scanlines, a band at a time: inflate, undo the filters, expand to 8-bit pixels. No more than a band is held."""
+"""Decoding of PNG scanlines, a band at a time: inflate, unfilter, expand to 8-bit pixels. Only one band is held."""
 
 import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError
 from compressor.kernels.png.pixels import color_key, expand_bits, look_up, reduce16
 from compressor.kernels.png.unfilter import unfilter
 from compressor.png import interlace
-from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ImageData, read_data, read_start, skip_data
-from compressor.png.header import GREY, PALETTE, SAMPLES, PngHeader, read_header, take
+from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ImageData, read_chunk, read_chunk_header, skip_chunk
+from compressor.png.header import GREY, PALETTE, SAMPLES, ByteArray, PngHeader, add_chunk, read_header
 from compressor.png.inflate import INFLATE_BYTES, Inflate
-from compressor.png.policy import ANIMATION, CREDENTIALS, Passed, is_needed
+from compressor.png.policy import ANIMATION, CREDENTIALS, SkippedMetadata, is_needed
 from compressor.spool import Spool
-
-Bytes = NDArray[np.uint8]
 
 
 def scanlines(
     stream: ByteStream, header: PngHeader, lines: int, spool: Callable[[], Spool] | None = None
-) -> Iterator[Bytes]:
-    """The unfiltered scanlines, (n, row_bytes) with n = `lines` but for the last; the array is reused.
+) -> Iterator[ByteArray]:
+    """Yield the unfiltered scanlines, (n, row_bytes) with n = `lines` except for the last; the array is reused.
 
-    spool  makes one, for the compressed data of an interlaced image: it is read to its end before the first line
+    spool  returns a new spool for the compressed data of an interlaced image, which is read entirely before the first
+           line
 
-    Samples are as in the file: packed where smaller than a byte, big-endian where 16 bits. When the iterator ends,
-    `header.trailing` and `header.notices` are complete and the stream stands behind IEND.
+    Samples are as in the file: packed below 8 bits, big-endian with 16 bits. When the iterator ends, `header.trailing`
+    and `header.notices` are complete and the stream is after IEND.
     """
     if not header.interlaced:
         return _sequential(stream, header, lines)
@@ -37,8 +35,8 @@ def scanlines(
     return _interlaced(stream, header, lines, spool)
 
 
-def _interlaced(stream: ByteStream, header: PngHeader, lines: int, spool: Callable[[], Spool]) -> Iterator[Bytes]:
-    """The whole input first, then the lines."""
+def _interlaced(stream: ByteStream, header: PngHeader, lines: int, spool: Callable[[], Spool]) -> Iterator[ByteArray]:
+    """Read the whole input, then yield the scanlines."""
     assert header.image_data is not None
     compressed = spool()
     data = ImageData(stream, header.image_data, compressed.write)
@@ -48,8 +46,8 @@ def _interlaced(stream: ByteStream, header: PngHeader, lines: int, spool: Callab
     yield from interlace.bands(header, starts, compressed, lines)
 
 
-def _sequential(stream: ByteStream, header: PngHeader, lines: int) -> Iterator[Bytes]:
-    """The lines as they come in."""
+def _sequential(stream: ByteStream, header: PngHeader, lines: int) -> Iterator[ByteArray]:
+    """Yield the scanlines as they are read."""
     assert header.image_data is not None
     data = ImageData(stream, header.image_data)
     inflate = Inflate(data)
@@ -80,48 +78,48 @@ def _sequential(stream: ByteStream, header: PngHeader, lines: int) -> Iterator[B
 
 
 def _finish(stream: ByteStream, header: PngHeader, data: ImageData, inflate: Inflate) -> None:
-    """The end of the image data and the chunks from there to IEND. Frames of an animation are not held."""
+    """Read the end of the image data and the chunks up to IEND, without holding animation frames."""
     garbage_bytes = inflate.finish()
     if garbage_bytes:
-        # As libpng does: nothing of the image is missing.
-        header.notices.append(f"{garbage_bytes} bytes behind the compressed image data were dropped")
-    assert data.after is not None
-    start, further = data.after, 0
-    left, passed, old = METADATA_BYTES_MAX - header.metadata_bytes, Passed(), list[Chunk]()
+        # As in libpng: the image is complete.
+        header.notices.append(f"{garbage_bytes} bytes after the compressed image data were dropped")
+    assert data.following is not None
+    start, extra_frames = data.following, 0
+    left, skipped, old = METADATA_BYTES_MAX - header.metadata_bytes, SkippedMetadata(), list[Chunk]()
     while start.type != b"IEND":
         if start.type == b"IDAT":
-            raise FormatError("PNG", "IDAT", start.offset, "out of place: image data must not be interrupted")
+            raise FormatError("PNG", "IDAT", start.offset, "misplaced: IDAT chunks must be consecutive")
         header.credentials |= start.type == CREDENTIALS
         if start.type in ANIMATION:
-            further += start.type == b"fcTL"
-            skip_data(stream, start)
+            extra_frames += start.type == b"fcTL"
+            skip_chunk(stream, start)
         elif not is_needed(start.type, header.policy):
-            old += passed.skip(stream, start)
+            old += skipped.skip(stream, start)
         else:
-            chunk, right = read_data(stream, start, left)
+            chunk, crc_valid = read_chunk(stream, start, left)
             left = max(0, left - len(chunk.data) - 128)
-            take(header, header.trailing, chunk, right)
-        start = read_start(stream, start.name)
+            add_chunk(header, header.trailing, chunk, crc_valid)
+        start = read_chunk_header(stream, start.name)
     if not any(chunk.type == b"eXIf" for chunk in (*header.chunks, *header.trailing)):
         header.trailing += old
-    if further and not header.animated:
-        header.notices.append(f"{further} further frames, which no acTL announces, were dropped")
-    skip_data(stream, start)
+    if extra_frames and not header.animated:
+        header.notices.append(f"{extra_frames} additional frames, without an acTL, were dropped")
+    skip_chunk(stream, start)
 
 
-def pixel_buffers(header: PngHeader, lines: int) -> tuple[Bytes, Bytes]:
-    """What `to_pixels` needs for so many lines, each empty where it does not."""
+def pixel_buffers(header: PngHeader, lines: int) -> tuple[ByteArray, ByteArray]:
+    """Return the buffers that `to_pixels` needs for a number of lines, empty where it does not need one."""
     lines = min(lines, header.height)
     made = header.bit_depth == 16 or header.color_type == PALETTE or header.transparency is not None
     out = np.empty((lines if made else 0, header.width, header.channels), np.uint8)
     return out, np.empty((lines if header.bit_depth < 8 else 0, header.width), np.uint8)
 
 
-def to_pixels(header: PngHeader, rows: Bytes, buffers: tuple[Bytes, Bytes] | None = None) -> Bytes:
-    """Scanlines as 8-bit pixels, (n, width, header.channels).
+def to_pixels(header: PngHeader, rows: ByteArray, buffers: tuple[ByteArray, ByteArray] | None = None) -> ByteArray:
+    """Return scanlines as 8-bit pixels, (n, width, header.channels).
 
-    16-bit samples are rounded, palettes looked up, a transparent colour becomes alpha. No gamma is applied. The result
-    is a view of `rows` where samples are 8 bits already, else of the first of the `buffers`.
+    16-bit samples are rounded, palette indices looked up, and a transparent colour becomes alpha. No gamma is applied.
+    The result is a view of `rows` where samples have 8 bits, else of the first of the `buffers`.
     """
     n, width, depth, samples = len(rows), header.width, header.bit_depth, SAMPLES[header.color_type]
     out, wide = (buffer[:n] for buffer in buffers or pixel_buffers(header, n))
@@ -139,15 +137,15 @@ def to_pixels(header: PngHeader, rows: Bytes, buffers: tuple[Bytes, Bytes] | Non
     pixels = rows.reshape(n, width, samples)
     if header.transparency is None:
         return pixels
-    # Of the key's 16 bits those above the depth do not count (clause 11.3.1.1).
+    # Bits of the key above the bit depth are ignored (clause 11.3.1.1).
     most = (1 << depth) - 1
     scale = 255 // most if header.color_type == GREY else 1
     color_key(pixels, ((np.frombuffer(header.transparency, ">u2") & most) * scale).astype(np.uint8), out)
     return out
 
 
-def colors(header: PngHeader) -> Bytes:
-    """The palette as (256, channels); entries that are missing are black and opaque, as libpng has them."""
+def colors(header: PngHeader) -> ByteArray:
+    """Return the palette as (256, channels); missing entries are opaque black, as in libpng."""
     table = np.zeros((256, header.channels), np.uint8)
     entries = np.frombuffer(header.palette, np.uint8).reshape(-1, 3)
     table[: len(entries), :3] = entries
@@ -159,13 +157,13 @@ def colors(header: PngHeader) -> Bytes:
 
 
 def digest(header: PngHeader) -> "hashlib.blake2b":
-    """To be updated with every band of scanlines: equal for two PNGs where all that makes their pixels is equal."""
+    """Return a hash to update with all scanlines: equal for PNGs of the same form with the same samples."""
     shape = (header.width, header.height, header.bit_depth, header.color_type, header.palette, header.transparency)
     return hashlib.blake2b(repr(shape).encode(), digest_size=32)
 
 
 def read_digest(stream: ByteStream, lines: int = 16) -> bytes:
-    """The digest of a whole PNG."""
+    """Return the digest of a PNG."""
     header = read_header(stream)
     result = digest(header)
     for rows in scanlines(stream, header, lines):

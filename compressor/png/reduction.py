@@ -1,7 +1,7 @@
-"""The form and the filters that an image takes fewest bytes in, found in a first pass over its scanlines.
+"""The search for the form and filters that compress an image best, in a first pass over its scanlines.
 
-Nothing whole-image is held: what the form must be able to say is a few numbers and at most 256 colours, and what is
-tried is a sample of runs of lines from all over the image.
+No whole image is held in memory: the requirements on the form are a few flags and at most 256 colours, and the trials
+use a sample of runs of lines from all over the image.
 """
 
 import itertools
@@ -13,24 +13,23 @@ from numpy.typing import NDArray
 
 from compressor.kernels.png.rgba16 import COLORS_MAX, SLOTS, find_colors, needs, pack_rgba16
 from compressor.png.chunks import Chunk
-from compressor.png.filters import choices, trial
-from compressor.png.forms import Form, candidates, converted, may_stay
-from compressor.png.header import SAMPLES, PngHeader
-from compressor.png.policy import kept
-from compressor.png.reader import Bytes
-from compressor.png.rgba16 import Expander, Pixels, new_digest
+from compressor.png.filters import choices, trial_size
+from compressor.png.forms import Form, candidates, convert_chunks, is_form_independent
+from compressor.png.header import SAMPLES, ByteArray, PngHeader
+from compressor.png.policy import kept_chunks
+from compressor.png.rgba16 import Expander, Rgba16Pixels, new_digest
 from compressor.settings import Effort, Metadata
 
-RUNS = {Effort.BALANCED: 8, Effort.BEST: 16}  # of lines in the sample
-# Of one. Counted in pixels, not in bytes: a result that is given back in its new form must show the same sample, or a
-# second run might choose otherwise.
+RUNS = {Effort.BALANCED: 8, Effort.BEST: 16}  # runs of lines in the sample
+# Of a run. Counted in pixels, not in bytes: a result that is compressed again must give the same sample, or the second
+# run might choose another form.
 RUN_PIXELS = 1 << 14
-RUN_WIDTH = 1 << 13  # of these in a line: what is to the right is not looked at
-GOLDEN, GOLDEN_ONE = 40503, 1 << 16  # the golden ratio's fraction: multiples of it fall everywhere in 0 to 1
+RUN_WIDTH = 1 << 13  # pixels of a line in the sample
+GOLDEN, GOLDEN_ONE = 40503, 1 << 16  # the golden ratio's fraction: its multiples modulo 1 are evenly distributed
 
 
 class Packer:
-    """Pixels to scanlines of a form."""
+    """Packs pixels into scanlines of a form."""
 
     def __init__(self, form: Form) -> None:
         self._channels, self._depth = SAMPLES[form.color_type], form.bit_depth
@@ -39,8 +38,8 @@ class Packer:
         if form.palette:
             find_colors(np.array([form.palette], np.uint64), self._colors, self._slots, 0)
 
-    def __call__(self, pixels: Pixels) -> Bytes:
-        """A new array."""
+    def __call__(self, pixels: Rgba16Pixels) -> ByteArray:
+        """Return the scanlines in a new array."""
         n, width = pixels.shape
         rows = np.empty((n, (width * self._channels * self._depth + 7) // 8), np.uint8)
         status = pack_rgba16(pixels, self._channels, self._depth, self._colors, self._slots, rows)
@@ -49,13 +48,13 @@ class Packer:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How an image is to be written.
+class ReductionPlan:
+    """The form and filters in which to write an image.
 
     header  of the result
-    form    to put its scanlines into, or None where they stay as they are
+    form    form to convert scanlines to, or None to keep them
     choice  of filters
-    notice  what is different, or ""
+    notice  notice of a changed form, or ""
     """
 
     source: PngHeader
@@ -64,8 +63,8 @@ class Plan:
     choice: int
     notice: str = ""
 
-    def rows(self, bands: Iterator[Bytes]) -> Iterator[Bytes]:
-        """The source's scanlines in the form; any number of them at a time."""
+    def rows(self, bands: Iterator[ByteArray]) -> Iterator[ByteArray]:
+        """Yield the source's scanlines in the form, any number at a time."""
         if self.form is None:
             yield from bands
             return
@@ -76,7 +75,7 @@ class Plan:
 
 
 class Survey:
-    """Takes all scanlines of an image, then knows how to write it.
+    """Surveys all scanlines of an image, then plans how to write it.
 
     digest  of all pixels, complete when all scanlines have been added
     """
@@ -94,10 +93,10 @@ class Survey:
         self._run_bytes = min(header.row_bytes, RUN_WIDTH * header.bits_per_pixel // 8)
         self._run_lines = max(1, RUN_PIXELS // min(header.width, RUN_WIDTH))
         self._stride = max(self._run_lines, -(-header.height // RUNS[effort]))
-        self._runs: list[list[Bytes]] = []
+        self._runs: list[list[ByteArray]] = []
 
-    def add(self, rows: Bytes) -> None:
-        """The next scanlines."""
+    def add(self, rows: ByteArray) -> None:
+        """Add the next scanlines."""
         for pixels in self._expand(rows):
             self.digest.update(pixels.data)
             self._needs |= needs(pixels)
@@ -105,8 +104,8 @@ class Survey:
                 self._count = find_colors(pixels, self._colors, self._slots, self._count)
         self._take_sample(rows)
 
-    def _take_sample(self, rows: Bytes) -> None:
-        """One run of lines in every stride, not always in the same place: images are periodic, as icons in a grid."""
+    def _take_sample(self, rows: ByteArray) -> None:
+        """Sample a run of lines in every stride, at varying positions: images can be periodic, like icons in a grid."""
         at = 0
         while at < len(rows):
             number, inside = divmod(self._line + at, self._stride)
@@ -121,41 +120,46 @@ class Survey:
             at += count
         self._line += len(rows)
 
-    def plan(self, metadata: Metadata) -> Plan:
-        """The way that makes least of the sample; of equals the first."""
+    def plan(self, metadata: Metadata) -> ReductionPlan:
+        """Return the plan that compresses the sample best, the first one on a tie."""
         header = self._header
-        chunks = kept(header.chunks, metadata)
+        chunks = kept_chunks(header.chunks, metadata)
         forms: list[Form | None] = []
-        if all(may_stay(chunk) for chunk in kept(header.trailing, metadata)):
+        if all(is_form_independent(chunk) for chunk in kept_chunks(header.trailing, metadata)):
             colors = self._colors[: self._count].tolist() if self._count <= COLORS_MAX else []
             forms += candidates(header, chunks, self._needs, colors)
         best = min(self._trials(forms or [None], chunks), key=lambda tried: tried[0])[1]
         self._runs.clear()
         return best
 
-    def _trials(self, forms: list[Form | None], chunks: list[Chunk]) -> Iterator[tuple[int, Plan]]:
+    def _trials(self, forms: list[Form | None], chunks: list[Chunk]) -> Iterator[tuple[int, ReductionPlan]]:
         expand = Expander(self._header)
         runs = [np.concatenate(run) for run in self._runs]
         for form in forms:
-            header = self._header if form is None else reformed(self._header, form, chunks)
-            notice = "" if form is None or described(header) == described(self._header) else self._notice(header)
+            header = self._header if form is None else convert_header(self._header, form, chunks)
+            notice = (
+                "" if form is None or describe_form(header) == describe_form(self._header) else self._notice(header)
+            )
             parts = runs if form is None else list(map(Packer(form), itertools.chain.from_iterable(map(expand, runs))))
             for choice in choices(header, self._effort):
-                yield trial(header, parts, choice, self._effort), Plan(self._header, header, form, choice, notice)
+                yield (
+                    trial_size(header, parts, choice, self._effort),
+                    ReductionPlan(self._header, header, form, choice, notice),
+                )
 
     def _notice(self, header: PngHeader) -> str:
-        return f"stored as {described(header)}, which says the same in less than {described(self._header)}"
+        return f"stored as {describe_form(header)} instead of {describe_form(self._header)}: lossless and smaller"
 
 
-def described(header: PngHeader) -> str:
-    """The form of an image, for people."""
+def describe_form(header: PngHeader) -> str:
+    """Return a human-readable description of an image's form."""
     return replace(header, interlaced=False).description.removeprefix("PNG, ")
 
 
-def reformed(source: PngHeader, form: Form, chunks: list[Chunk]) -> PngHeader:
-    """The header of the same image in another form. chunks: of the source, those that are kept."""
-    changed = converted(chunks, source, form)
-    assert changed is not None, "candidates are forms that the chunks allow"
+def convert_header(source: PngHeader, form: Form, chunks: list[Chunk]) -> PngHeader:
+    """Return the header of an image in another form. chunks: those of the source to keep."""
+    changed = convert_chunks(chunks, source, form)
+    assert changed is not None, "the chunks allow every candidate"
     data = {chunk.type: chunk.data for chunk in changed}
     return replace(
         source,

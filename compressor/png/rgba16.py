@@ -1,4 +1,4 @@
-"""Scanlines as RGBA of 16 bits: what they show, whatever the form. Two PNGs with equal pixels here lose nothing."""
+"""Scanlines expanded to 16-bit RGBA, whatever their form: a conversion is lossless if these pixels are equal."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -8,43 +8,43 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.kernels.png.rgba16 import expand_rgba16
-from compressor.png.header import GREY, PALETTE, SAMPLES, PngHeader, read_header
-from compressor.png.reader import Bytes, colors, scanlines
+from compressor.png.header import GREY, PALETTE, SAMPLES, ByteArray, PngHeader, read_header
+from compressor.png.reader import colors, scanlines
 from compressor.spool import Spool
 
-Pixels = NDArray[np.uint64]
+Rgba16Pixels = NDArray[np.uint64]
 
-PIECE_PIXELS = 1 << 15  # at a time, or a line
+PIECE_PIXELS = 1 << 15  # expanded at a time, at least a line
 
 
 def pixel(red: int, green: int, blue: int, alpha: int = 0xFFFF) -> int:
-    """16-bit samples as the kernels have them."""
+    """Return a pixel of 16-bit samples in the kernels' format."""
     return red | green << 16 | blue << 32 | alpha << 48
 
 
 def rgba(value: int) -> tuple[int, int, int, int]:
-    """The samples again."""
+    """Return the samples of a pixel."""
     return value & 0xFFFF, value >> 16 & 0xFFFF, value >> 32 & 0xFFFF, value >> 48
 
 
 def scaled(sample: int, depth: int) -> int:
-    """A sample of `depth` bits as one of 16: 65535 * sample / (2 ** depth - 1), which is exact."""
+    """Return a sample of `depth` bits scaled to 16 bits: 65535 * sample / (2 ** depth - 1), which is exact."""
     return sample * (0xFFFF // ((1 << depth) - 1))
 
 
-def transparent(header: PngHeader) -> int | None:
-    """The opaque pixel that tRNS makes transparent (clause 11.3.1.1), None where there is none or a palette."""
+def transparent_pixel(header: PngHeader) -> int | None:
+    """Return the opaque pixel that tRNS makes transparent (clause 11.3.1.1), None without one and for palettes."""
     if header.transparency is None or header.color_type == PALETTE:
         return None
-    # Of 16 bits those above the depth do not count.
+    # Bits above the bit depth are ignored.
     key = np.frombuffer(header.transparency, ">u2").astype(int) & ((1 << header.bit_depth) - 1)
     samples = [scaled(int(sample), header.bit_depth) for sample in key]
     return pixel(*(samples * 3 if header.color_type == GREY else samples))
 
 
-def meanings(header: PngHeader) -> Pixels:
-    """The table that `expand_rgba16` takes."""
-    key = transparent(header)
+def lookup_table(header: PngHeader) -> Rgba16Pixels:
+    """Return the table that `expand_rgba16` takes."""
+    key = transparent_pixel(header)
     if header.color_type == PALETTE:
         entries = [tuple(257 * int(sample) for sample in entry) for entry in colors(header)]
         return np.array([pixel(*entry) for entry in entries], np.uint64)
@@ -56,16 +56,16 @@ def meanings(header: PngHeader) -> Pixels:
 
 
 class Expander:
-    """Scanlines of one image to pixels."""
+    """Expands scanlines of one image to pixels."""
 
     def __init__(self, header: PngHeader) -> None:
-        self._header, self._table = header, meanings(header)
+        self._header, self._table = header, lookup_table(header)
         self._out = np.empty((0, 0), np.uint64)
 
-    def __call__(self, rows: Bytes) -> Iterator[Pixels]:
-        """(n, width) uint64 for every n scanlines; PIECE_PIXELS or a line at a time, the array is reused.
+    def __call__(self, rows: ByteArray) -> Iterator[Rgba16Pixels]:
+        """Yield pixels, (n, width) uint64, at most PIECE_PIXELS or a line at a time; the array is reused.
 
-        Scanlines may be cut off on the right, all of them at the same byte.
+        Scanlines may be cropped on the right, all at the same byte.
         """
         width = min(self._header.width, rows.shape[1] * 8 // self._header.bits_per_pixel)
         at_once = max(1, PIECE_PIXELS // width)
@@ -80,12 +80,12 @@ class Expander:
 
 
 def new_digest(header: PngHeader) -> "hashlib.blake2b":
-    """To be updated with all pixels of an image."""
+    """Return a hash to update with all pixels of an image."""
     return hashlib.blake2b(f"{header.width} x {header.height}".encode(), digest_size=32)
 
 
 def read_pixel_digest(stream: ByteStream, lines: int, spool: Callable[[], Spool] | None = None) -> bytes:
-    """The digest of what a whole PNG shows."""
+    """Return the digest of a PNG's pixels."""
     header = read_header(stream)
     found, expand = new_digest(header), Expander(header)
     for rows in scanlines(stream, header, lines, spool):

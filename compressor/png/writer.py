@@ -1,4 +1,4 @@
-"""PNG out: scanlines filtered row by row (W3C PNG clause 12.7), deflated and framed as they come. Lossless."""
+"""Encoding of PNG: scanlines are filtered (W3C PNG clause 12.7), deflated and written as they arrive. Lossless."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -6,42 +6,41 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from compressor.kernels.png.filter import filter_rows
-from compressor.png.chunks import SIGNATURE, frame
+from compressor.png.chunks import SIGNATURE, serialize_chunk
 from compressor.png.deflate import deflater
-from compressor.png.filters import Bytes, first_choice, scratch
-from compressor.png.header import PngHeader, ihdr
-from compressor.png.policy import kept
+from compressor.png.filters import first_choice, scratch
+from compressor.png.header import ByteArray, PngHeader, ihdr
+from compressor.png.policy import kept_chunks
 from compressor.settings import Effort, Metadata
 
-OUTPUT_BYTES = 1 << 18  # of one piece of output; an IDAT chunk fills it
+OUTPUT_BYTES = 1 << 18  # of a piece of output and of an IDAT chunk
 FILTER_BYTES = 1 << 18  # filtered and deflated at a time
 
 
 def write(
     header: PngHeader,
-    bands: Iterable[Bytes],
+    bands: Iterable[ByteArray],
     *,
     effort: Effort = Effort.BALANCED,
     metadata: Metadata = Metadata.KEEP,
     choice: int | None = None,
 ) -> Iterator[bytes]:
-    """The bytes of a PNG, in pieces of at most 256 KiB.
+    """Yield the bytes of a PNG, in pieces of at most 256 KiB.
 
-    header  as read, or new: its chunks come before the image data, its trailing ones behind; those are looked at
-            only when the bands have ended, so both may come from the reader that is being read
-            what they say of interlacing counts for nothing: the scanlines are written as they come
+    header  as read, or new. Its trailing chunks are written after the image data and read only when the bands have
+            ended, so that both may come from the same reader. Its interlace method is ignored.
     bands   unfiltered scanlines, uint8 (n, row_bytes) or (n, width, samples), any n, `header.height` in all
-    choice  of filters, as `filter_rows` takes it; None: what is best for the first scanlines
+    choice  of filters, as for `filter_rows`; None: the best one for the first scanlines
     """
-    head = (frame(chunk.type, chunk.data) for chunk in kept(header.chunks, metadata))
-    yield from _pieces(itertools.chain((SIGNATURE, frame(b"IHDR", ihdr(header))), head))
+    head = (serialize_chunk(chunk.type, chunk.data) for chunk in kept_chunks(header.chunks, metadata))
+    yield from _pieces(itertools.chain((SIGNATURE, serialize_chunk(b"IHDR", ihdr(header))), head))
     yield from _image_data(header, bands, effort, choice)
-    tail = (frame(chunk.type, chunk.data) for chunk in kept(header.trailing, metadata))
-    yield from _pieces(itertools.chain(tail, (frame(b"IEND", b""),)))
+    tail = (serialize_chunk(chunk.type, chunk.data) for chunk in kept_chunks(header.trailing, metadata))
+    yield from _pieces(itertools.chain(tail, (serialize_chunk(b"IEND", b""),)))
 
 
 def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The parts joined, and cut where they are long."""
+    """Yield the concatenated parts in pieces of at most OUTPUT_BYTES."""
     held = bytearray()
     for part in parts:
         held += part
@@ -51,23 +50,23 @@ def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
     yield bytes(held)
 
 
-def _image_data(header: PngHeader, bands: Iterable[Bytes], effort: Effort, choice: int | None) -> Iterator[bytes]:
-    """The IDAT chunks."""
+def _image_data(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, choice: int | None) -> Iterator[bytes]:
+    """Yield the IDAT chunks."""
     deflate = deflater(effort)
     held = bytearray()
     most = OUTPUT_BYTES - 12
     for filtered in _filtered(header, bands, effort, choice):
         held += deflate.compress(filtered.data)
         while len(held) >= most:
-            yield frame(b"IDAT", bytes(held[:most]))
+            yield serialize_chunk(b"IDAT", bytes(held[:most]))
             del held[:most]
     held += deflate.flush()
     for at in range(0, len(held), most):
-        yield frame(b"IDAT", bytes(held[at : at + most]))
+        yield serialize_chunk(b"IDAT", bytes(held[at : at + most]))
 
 
-def _filtered(header: PngHeader, bands: Iterable[Bytes], effort: Effort, choice: int | None) -> Iterator[Bytes]:
-    """Scanlines with their filter types, some at a time; the array is reused."""
+def _filtered(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, choice: int | None) -> Iterator[ByteArray]:
+    """Yield filtered scanlines with their filter types; the array is reused."""
     width = header.row_bytes
     at_once = max(1, min(header.height, FILTER_BYTES // (1 + width)))
     out = np.zeros((at_once, 1 + width), np.uint8)

@@ -1,6 +1,6 @@
-"""Every format that has no native path, through Pillow: the only door to it. The whole image is in memory.
+"""Formats without a native path, through Pillow, which no other package imports. The whole image is in memory.
 
-Pillow and its plugins take a tenth of a second to import, so that waits until a name of these is used.
+Pillow and its plugins take a tenth of a second to import, so they are imported on first use of a name.
 """
 
 import importlib
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compressor.raster.picture import Picture, read_picture
-    from compressor.raster.reader import PLUGINS, Raster, open, title
+    from compressor.raster.reader import PLUGINS, Raster, open
     from compressor.raster.writer import check_subsampling, encode, encoding_bytes, takes_exif
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "open",
     "read_picture",
     "takes_exif",
-    "title",
 ]
 
 MODULES = {

@@ -1,4 +1,4 @@
-"""Metadata of GIF and BMP that Pillow does not read: comments, XMP and profiles of GIF, colour spaces of BMP."""
+"""Metadata that Pillow does not read: comments, XMP and profiles of GIF, colour spaces of BMP."""
 
 import io
 from typing import IO
@@ -13,7 +13,7 @@ COMMENTS_MAX = 1000
 
 
 def window_of(file: IO[bytes]) -> Window:
-    """Return a window into an open file, whose position is left where it is after each access."""
+    """Return a window into an open file, whose position is restored after each access."""
     before = file.tell()
     size = file.seek(0, io.SEEK_END)
     file.seek(before)
@@ -29,9 +29,9 @@ def window_of(file: IO[bytes]) -> Window:
 
 
 def gif_attachments(file: IO[bytes]) -> Attachments:
-    """Return the comments, XMP and ICC profile of a GIF file, also of those behind its first image.
+    """Return the comments, XMP and ICC profile of a GIF file, also those after its first image.
 
-    What does not fit BYTES_MAX is named in the notices; the first blocks have precedence.
+    A notice says if there is more than BYTES_MAX; the first blocks take precedence.
     """
     window, left = window_of(file), BYTES_MAX
     comments: list[str] = []
@@ -43,17 +43,17 @@ def gif_attachments(file: IO[bytes]) -> Attachments:
             if not is_comment and (not is_known or block.name in found):
                 continue
             if block.end - block.data > left or len(comments) >= COMMENTS_MAX:
-                notices.append(f"metadata of more than {BYTES_MAX >> 20} MiB or {COMMENTS_MAX} comments were dropped")
+                notices.append(f"metadata above {BYTES_MAX >> 20} MiB or {COMMENTS_MAX} comments was dropped")
                 break
             left -= block.end - block.data
             if is_comment:
-                comments.append(text(gif.joined(window, block, BYTES_MAX)))
+                comments.append(text(gif.sub_block_data(window, block, BYTES_MAX)))
             elif block.name == gif.XMP:
                 found[gif.XMP] = gif.xmp(window, block, BYTES_MAX)
             else:
-                found[gif.ICC] = gif.joined(window, block, BYTES_MAX)
+                found[gif.ICC] = gif.sub_block_data(window, block, BYTES_MAX)
     except CompressorError:
-        pass  # damage behind the first image, or the decoder says so
+        pass  # damage after the first image, or the decoder reports it
     return Attachments(
         icc=found.get(gif.ICC) or None,
         xmp=found.get(gif.XMP) or None,
@@ -63,16 +63,16 @@ def gif_attachments(file: IO[bytes]) -> Attachments:
 
 
 def bmp_profile(file: IO[bytes]) -> tuple[bytes | None, list[str]]:
-    """Return the ICC profile in a BMP file, and notices of colour spaces that can't be carried over."""
+    """Return the ICC profile of a BMP file, and notices of colour spaces that can't be carried over."""
     window = window_of(file)
     try:
         header = bmp.read_header(window)
     except CompressorError:
-        return None, []  # of a kind that the decoder may know
+        return None, []  # of a kind that the decoder may support
     notices = []
     profile = bmp.embedded_profile(window, header)
     if header.space == bmp.EMBEDDED and not profile:
-        notices.append("the ICC profile lies outside the file or is too large: not carried over")
+        notices.append("the ICC profile is outside the file or too large: not carried over")
     if linked := bmp.linked_profile(window, header):
         notices.append(f"the ICC profile is in another file ({linked}): not carried over, colours may differ")
     if bmp.is_calibrated(header):
@@ -81,7 +81,7 @@ def bmp_profile(file: IO[bytes]) -> tuple[bytes | None, list[str]]:
 
 
 def text(comment: object) -> str:
-    """Return a comment, which no format gives an encoding, as UTF-8 if it can be."""
+    """Return a comment, whose encoding no format specifies, decoded as UTF-8 if possible, else as Latin-1."""
     if not isinstance(comment, bytes):
         return str(comment or "")
     try:

@@ -1,4 +1,4 @@
-"""Pictures that Pillow has opened or made: their pixels and metadata, taken as those of a file of the same kind are."""
+"""Images opened or made with Pillow, as input: their pixels and metadata, treated like those of a file."""
 
 from typing import NamedTuple
 
@@ -16,12 +16,12 @@ XMP_KEYWORD = "XML:com.adobe.xmp"
 
 
 class Picture(NamedTuple):
-    """A picture in memory.
+    """An image in memory.
 
     pixels   (height, width, channels) uint8, C order
-    raw      their geometry, as a single tile, and the metadata
-    notices  what pixels and metadata lost
-    loss     why the pixels are not those of the picture, so that `lossless` can't be had; "" where they are
+    raw      geometry, as a single tile, and metadata
+    notices  notices of what pixels and metadata have lost
+    loss     why the pixels differ from the image, so that `lossless` is not possible; "" where they do not
     """
 
     pixels: NDArray[np.uint8]
@@ -31,16 +31,16 @@ class Picture(NamedTuple):
 
 
 def read_picture(image: Image.Image) -> Picture:
-    """Return the pixels of the current frame and the metadata. UnsupportedError for pixels that have no 8-bit form."""
+    """Return pixels and metadata of the current frame. Raises UnsupportedError for pixels without an 8-bit form."""
     format = (image.format or "").lower()
     try:
         image.load()
-    except Exception as error:  # a file that is opened but not decoded yet can be broken
+    except Exception as error:  # a file that is not decoded yet can be broken
         reader.translate(error, format or "image", "pixels")
     transparent = "transparency" in image.info
     modes = reader.WITH_ALPHA if transparent and image.mode in reader.WITH_ALPHA else reader.BAND_MODES
     if image.mode not in modes or (image.mode == "I" and format not in ("png", "ppm")):  # of unknown range
-        raise UnsupportedError(f"pixels of type {image.mode} (as Pillow calls it)")
+        raise UnsupportedError(f"pixels of Pillow's mode {image.mode}")
     mode, channels = modes[image.mode]
     notices, loss, icc = [], "", image.info.get("icc_profile") or None
     if image.mode.startswith("I"):
@@ -48,7 +48,7 @@ def read_picture(image: Image.Image) -> Picture:
         if transparent:
             notices.append("the transparent colour was dropped")
         loss = "more than 8 bits a sample"
-        pixels = reader.scaled(image, 65535, 255).reshape(image.height, image.width)
+        pixels = reader.scale_grey(image, 65535, 255).reshape(image.height, image.width)
     elif image.mode == "CMYK":
         transform, notice = reader.cmyk_transform(icc)
         notices.append(notice)
@@ -61,9 +61,9 @@ def read_picture(image: Image.Image) -> Picture:
             loss = image.mode
         pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-        icc = None  # it was not for RGB
+        icc = None  # it is not for RGB
     if getattr(image, "is_animated", False):
-        notices.append("only the current frame of several was taken")
+        notices.append("only the current frame of several was used")
     samples = np.ascontiguousarray(pixels).reshape(image.height, image.width, channels)
     return Picture(samples, _raw(image, channels, icc), tuple(notices), loss)
 
@@ -89,7 +89,7 @@ def _raw(image: Image.Image, channels: int, icc: bytes | None) -> Raw:
 
 
 def _exif(image: Image.Image) -> bytes | None:
-    """Return Exif as it was read where nobody has changed it since, else as Pillow writes it."""
+    """Return Exif as it was read, or as Pillow writes it if it has been changed since."""
     if hasattr(image, "tag_v2"):
         return reader.tiff_exif(image)
     stored: bytes | None = image.info.get("exif")
@@ -100,9 +100,9 @@ def _exif(image: Image.Image) -> bytes | None:
         changed = {tag for tag in {*was, *now} if was.get(tag) != now.get(tag)}
         changed |= {tag for tag in DIRECTORIES if was.get_ifd(tag) != now.get_ifd(tag)}
         if changed == {ORIENTATION} and ORIENTATION not in was and {"xmp", XMP_KEYWORD} & image.info.keys():
-            changed = set()  # Pillow takes an orientation from XMP, which viewers do not
+            changed = set()  # Pillow reads an orientation from XMP, viewers do not
         if changed:
             found = now.tobytes() if len(now) else None
-    except Exception:  # damaged, in any of a dozen ways: it stays as it is
+    except Exception:  # damaged in any of a dozen ways: keep it unchanged
         found = stored
     return tiff_stream(found) or None

@@ -1,21 +1,21 @@
-"""Every format that has no native path, through Pillow: the only door to it. The whole image is in memory, so its size
-is known and limited before anything is decoded, and it is handed out in bands without a second copy.
+"""Decoding of formats without a native path, through Pillow. The whole image is in memory, so its size is limited
+before anything is decoded, and it is returned in bands without a second copy.
 
 Peak memory above idle in bytes per pixel; "measured" with Pillow 13.0 on 9 megapixels, resident size of a new process:
 
                                       charged      measured
     the image: 1-bit, grey, palette   1            1.1 (GIF, PNG), 1.3 (TIFF)
                16-bit grey            2            2.2
-               all else               4            4.1 (BMP, PNG, PNM, TIFF; JPEG in one scan)
-    JPEG       a coefficient is two   + 3 (4:2:0)  7.1 progressive; whether a sequential one has several scans is
-               bytes, kept for          6 (4:4:4)  10.1                      not known before, so it is charged alike
-               further scans            8 (CMYK)   12.1
+               all others             4            4.1 (BMP, PNG, PNM, TIFF; JPEG in one scan)
+    JPEG       a coefficient has two  + 3 (4:2:0)  7.1 progressive; a sequential JPEG may have several scans, too,
+               bytes, kept for          6 (4:4:4)  10.1                      and is charged the same
+               later scans              8 (CMYK)   12.1
     WebP       libwebp's canvases     + 12         16.1, 16.4 lossless
     AVIF       planes, frame, bytes   + 10, 14     9.4, 11.9 with alpha; both for 4:2:0 at 8 bits
     JPEG 2000  planes of 32 bits      + 6.5 each   19.4 of three channels
-    TIFF       turned upright         + 4          8.0
+    TIFF       made upright           + 4          8.0
 
-and once or twice the file where the decoder takes it whole. The file itself is its owner's to account for.
+plus once or twice the file where the decoder needs all of it. The caller accounts for the file itself.
 """
 
 import io
@@ -42,16 +42,15 @@ from PIL import (
 )
 
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
+from compressor.humanize import human_format
 from compressor.metadata import Attachments
-from compressor.raster import boxed, embedded, tiff
+from compressor.raster import color_info, embedded, tiff
 from compressor.raster.depth import is_deep
 from compressor.settings import DENSITY_MAX
 from compressor.sniff import PREFIX, sniff
 
-Bytes = NDArray[np.uint8]
-
-# Called by name, never found by trying: what is not here can't be reached, and Pillow's own limit, a global of the
-# process that warns before it refuses, is not in the way of ours.
+# Called directly, not through `Image.open`: no other plugin can be reached, and Pillow's own limit, which is global to
+# the process and warns before it raises, does not apply.
 PLUGINS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "jpeg": JpegImagePlugin.JpegImageFile,
     "png": PngImagePlugin.PngImageFile,
@@ -63,12 +62,11 @@ PLUGINS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "jp2": Jpeg2KImagePlugin.Jpeg2KImageFile,
     "pnm": PpmImagePlugin.PpmImageFile,
 }
-TITLES = {"jp2": "JPEG 2000", "webp": "WebP"}
 DEEP = "more than 8 bits a sample"
 REDUCED = f"{DEEP} reduced to 8"
 PIXELS_MAX = 1 << 28  # 1 GiB at 4 bytes each; the byte budget is usually nearer
 
-# What a mode becomes: the mode of the bands, and its channels.
+# Mode and channels of the bands, by mode of the image.
 BAND_MODES = {
     **dict.fromkeys(("1", "L"), ("L", 1)),
     **dict.fromkeys(("I;16", "I;16L", "I;16B", "I"), ("L", 1)),
@@ -79,78 +77,78 @@ BAND_MODES = {
 WITH_ALPHA = {"1": ("LA", 2), "L": ("LA", 2), "P": ("RGBA", 4), "RGB": ("RGBA", 4)}
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 
-# Tags of a TIFF that say something about the picture, not about the file (TIFF 6.0 section 8, Exif 2.32).
+# Tags of a TIFF that describe the image, not the file (TIFF 6.0 section 8, Exif 2.32).
 TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 33432)
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
 
 
-def title(format: str) -> str:
-    """A format's name in messages."""
-    return TITLES.get(format, format.upper())
-
-
 def open(file: BinaryIO, format: str | None = None) -> "Raster":
-    """Read the header of a seekable file. format: as `sniff` names it, or None to let it look."""
+    """Read the header of a seekable file. format: as `sniff` names it, or None to detect it."""
     if format is None:
         file.seek(0)
         format = sniff(file.read(PREFIX))
     if format not in PLUGINS:
-        raise UnsupportedError(f"{title(format)}: not a format that can be read")
+        raise UnsupportedError(f"{human_format(format)}: not a format that can be read")
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     try:
-        facts = tiff.examined(file) if format == "tiff" else None
+        tiff_properties = tiff.examine(file) if format == "tiff" else None
         file.seek(0)
         image = PLUGINS[format](file)
-        return Raster(image, format, size, facts)
-    except Exception as error:  # any of a dozen kinds, see translate
+        return Raster(image, format, size, tiff_properties)
+    except Exception as error:  # of any kind, see translate
         translate(error, format, "header")
 
 
 def translate(error: Exception, format: str, place: str) -> NoReturn:
-    """Pillow raises SyntaxError, OSError, ValueError, struct.error and more for broken input: make it one of ours."""
+    """Raise one of our errors for an error of Pillow: SyntaxError, OSError, ValueError, struct.error and others."""
     if isinstance(error, CompressorError):
         raise error
     if isinstance(error, MemoryError | Image.DecompressionBombError):
-        raise LimitError(f"{title(format)}: {place}: more memory than can be had") from None
+        raise LimitError(f"{human_format(format)}: {place}: out of memory") from None
     problem = " ".join(str(error).split()) or type(error).__name__
     if any(word in problem.lower() for word in ("unsupported", "not supported", "unknown", "not implemented")):
-        raise UnsupportedError(f"{title(format)}: {place}: {problem}") from None
-    raise FormatError(title(format), place, None, problem) from None
+        raise UnsupportedError(f"{human_format(format)}: {place}: {problem}") from None
+    raise FormatError(human_format(format), place, None, problem) from None
 
 
 class Raster:
     """An image whose header has been read; its pixels are decoded when the first band is asked for.
 
     width, height, channels   of the bands: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
-    frames                    1, or 2 where there are more (they are not counted); only the first is read. Of a TIFF,
-                              thumbnails do not count
-    loss                      what of the file's samples the bands can't hold ("more than 8 bits a sample"), or ""
+    frames                    1, or 2 for two or more, without thumbnails of a TIFF; only the first is read
+    loss                      property of the samples that the bands lose ("more than 8 bits a sample"), or ""
     bit_depth                 of the bands' samples: 8, or 16 after `keep_depth`
     reserved_bytes            peak memory above idle, with the bands, by the table above
-    notices                   what the pixels or the metadata lose on the way; complete after the bands
+    notices                   notices of what pixels or metadata lose; complete after the bands
     """
 
     def __init__(
-        self, image: ImageFile.ImageFile, format: str, file_bytes: int, facts: tiff.Facts | None = None
+        self,
+        image: ImageFile.ImageFile,
+        format: str,
+        file_bytes: int,
+        tiff_properties: tiff.TiffProperties | None = None,
     ) -> None:
         self._image: ImageFile.ImageFile = image
-        self._facts = facts
+        self._tiff = tiff_properties
         self.format = format
         self.width, self.height = image.size
         if self.width * self.height > PIXELS_MAX:
-            raise LimitError(f"{title(format)}: {self.width} x {self.height} pixels, at most {PIXELS_MAX} are read")
+            raise LimitError(
+                f"{human_format(format)}: {self.width} x {self.height} pixels, at most {PIXELS_MAX} are read"
+            )
         transparent = "transparency" in image.info
         modes = WITH_ALPHA if transparent and image.mode in WITH_ALPHA else BAND_MODES
         if image.mode not in modes or (image.mode == "I" and format == "tiff"):
-            raise UnsupportedError(f"{title(format)}: pixels of type {image.mode} (as Pillow calls it)")
+            raise UnsupportedError(f"{human_format(format)}: pixels of Pillow's mode {image.mode}")
         self._mode, self.channels = modes[image.mode]
-        self._boxed = boxed.colors(image, format, self.channels)
+        self._boxed = color_info.read_color_info(image, format, self.channels)
         self.frames = 2 if format not in ("jpeg", "jp2") and getattr(image, "is_animated", False) else 1
-        if facts is not None:
-            self.frames = facts.pages
-            if facts.color_map is not None:
-                image.palette = ImagePalette.raw("RGB;L", facts.color_map)
+        if tiff_properties is not None:
+            self.frames = tiff_properties.pages
+            if tiff_properties.color_map is not None:
+                image.palette = ImagePalette.raw("RGB;L", tiff_properties.color_map)
         self.reserved_bytes = self._decoding_bytes(file_bytes)
         self.bit_depth = 8
         self.loss = self._pixel_loss()
@@ -159,7 +157,7 @@ class Raster:
         self.metadata = self._metadata()
 
     def _decoding_bytes(self, file_bytes: int) -> int:
-        """The table of the module's docstring."""
+        """Return the peak memory by the table of the module's docstring."""
         pixels = self.width * self.height
         each = float(PIXEL_BYTES.get(self._image.mode, 4))
         if self.format == "jpeg":
@@ -185,22 +183,22 @@ class Raster:
             return DEEP
         if self._image.mode in ("CMYK", "LAB", "HSV"):
             return self._image.mode
-        return "premultiplied alpha" if self._facts is not None and self._facts.premultiplied else ""
+        return "premultiplied alpha" if self._tiff is not None and self._tiff.premultiplied else ""
 
     def _pixel_notices(self, transparent: bool) -> list[str]:
         mode, notices = self._image.mode, []
         if self.loss == DEEP:
             notices.append(REDUCED)
-        if self._facts is not None and self._facts.thumbnails:
-            notices.append(f"thumbnails in the file were dropped: {self._facts.thumbnails}")
-        if self._facts is not None and self._facts.unnamed:
-            notices.append(f"samples of no stated meaning were dropped: {self._facts.unnamed} of each pixel")
+        if self._tiff is not None and self._tiff.thumbnails:
+            notices.append(f"thumbnails in the file were dropped: {self._tiff.thumbnails}")
+        if self._tiff is not None and self._tiff.unnamed:
+            notices.append(f"unspecified extra samples were dropped: {self._tiff.unnamed} of each pixel")
         if transparent and mode.startswith("I"):
             notices.append("the transparent colour was dropped")
         if mode in ("YCbCr", "LAB", "HSV"):
             notices.append(f"{mode} converted to RGB")
         if self.format == "jpeg" and "mp" in self._image.info:
-            notices.append("further images in the file (MPF) were dropped")
+            notices.append("additional images in the file (MPF) were dropped")
         return notices
 
     def _metadata(self) -> Attachments:
@@ -212,7 +210,7 @@ class Raster:
             self.notices.append(notice)
             icc = None  # the pixels are sRGB now
         elif image.mode in ("LAB", "HSV"):
-            icc = None  # of YCbCr it is that of the RGB that it becomes
+            icc = None  # that of YCbCr is for the RGB that it becomes
         if self.format == "gif" and image.fp is not None:
             return embedded.gif_attachments(image.fp)
         if self.format == "bmp" and image.fp is not None:
@@ -231,7 +229,7 @@ class Raster:
         )
 
     def has_few_colors(self, most: int = 256) -> bool:
-        """Decode the first frame and return whether it has at most so many colours."""
+        """Decode the first frame and return whether it has at most `most` colours."""
         try:
             self._image.load()
             return self._image.getcolors(most) is not None
@@ -239,15 +237,15 @@ class Raster:
             translate(error, self.format, "pixels")
 
     def keep_depth(self) -> None:
-        """Make the bands of grey with more than 8 bits hold all of them. Of colours Pillow itself keeps only 8."""
+        """Switch to 16-bit bands for grey images with more than 8 bits. For colour, Pillow itself keeps only 8 bits."""
         if self._image.mode.startswith("I"):
             self.bit_depth, self.loss = 16, ""
             self.notices.remove(REDUCED)
 
-    def bands(self, lines: int) -> Iterator[Bytes]:
-        """The pixels of the first frame, uint8 (n, width, channels), n = `lines` but for the last. Read-only.
+    def bands(self, lines: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pixels of the first frame, uint8 (n, width, channels), n = `lines` except for the last. Read-only.
 
-        With a `bit_depth` of 16 they are (n, width, 2), the more significant byte first.
+        With a `bit_depth` of 16 they are (n, width, 2), big-endian.
         """
         try:
             self._image.load()
@@ -258,10 +256,10 @@ class Raster:
         except Exception as error:
             translate(error, self.format, "pixels")
 
-    def _convert(self, band: Image.Image) -> Bytes:
+    def _convert(self, band: Image.Image) -> NDArray[np.uint8]:
         if band.mode.startswith("I"):
-            white = 65535 if self._facts is None else self._facts.white
-            return scaled(band, white, (1 << self.bit_depth) - 1)
+            white = 65535 if self._tiff is None else self._tiff.white
+            return scale_grey(band, white, (1 << self.bit_depth) - 1)
         if self._transform is not None:
             band = ImageCms.applyTransform(band, self._transform) or band
         elif band.mode != self._mode:
@@ -269,15 +267,15 @@ class Raster:
         return np.frombuffer(band.tobytes(), np.uint8)
 
     def close(self) -> None:
-        """Give the pixels back; the file is left to its owner."""
+        """Release the pixels. The caller closes the file."""
         self._image.fp = None
         self._image.close()
 
 
 def cmyk_transform(icc: bytes | None) -> tuple[ImageCms.ImageCmsTransform | None, str]:
-    """Return how CMYK becomes sRGB, None for Pillow's own formula, and a notice that says so.
+    """Return the transform from CMYK to sRGB, None for Pillow's own formula, and a notice of it.
 
-    Pillow has undone Adobe's inversion already; what is left is to know which inks these are.
+    Pillow has already undone Adobe's inversion; the profile specifies the inks.
     """
     if not icc:
         return None, "CMYK converted to RGB without a profile: colours may differ"
@@ -289,7 +287,7 @@ def cmyk_transform(icc: bytes | None) -> tuple[ImageCms.ImageCmsTransform | None
 
 
 def tiff_exif(image: Image.Image) -> bytes | None:
-    """Exif from a TIFF's directories, without what describes the file and the orientation: that one is undone."""
+    """Return Exif from a TIFF's directories, without tags of the file and the orientation, which Pillow applies."""
     source, exif = image.getexif(), Image.Exif()
     for tag in TIFF_TEXTS:
         if tag in source:
@@ -302,8 +300,8 @@ def tiff_exif(image: Image.Image) -> bytes | None:
     return exif.tobytes() if len(exif) or source.get_ifd(EXIF_IFD) or source.get_ifd(GPS_IFD) else None
 
 
-def scaled(band: Image.Image, white: int, peak: int) -> Bytes:
-    """Return grey of 0 … white as 0 … peak, rounded, in one byte or two; Pillow's own conversion would clip."""
+def scale_grey(band: Image.Image, white: int, peak: int) -> NDArray[np.uint8]:
+    """Return grey samples of 0 … white scaled to 0 … peak, rounded, in one or two bytes; Pillow would clip them."""
     kind = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2"}.get(band.mode, "i4")
     samples = np.frombuffer(band.tobytes(), kind)
     if white != peak:
@@ -312,7 +310,7 @@ def scaled(band: Image.Image, white: int, peak: int) -> Bytes:
 
 
 def aspect(info: Mapping[str | tuple[int, int], object]) -> tuple[int, int] | None:
-    """Return how many pixels lie on one length across and down, where a file tells that alone and these differ.
+    """Return pixels per unknown unit, horizontally and vertically, where a file has no other density and these differ.
 
     JFIF, TIFF and PNG have densities without a unit (T.871, 10.1; TIFF 6.0, ResolutionUnit 1; PNG, pHYs).
     """
@@ -325,7 +323,7 @@ def aspect(info: Mapping[str | tuple[int, int], object]) -> tuple[int, int] | No
 
 
 def density(dpi: object) -> tuple[int, int] | None:
-    """Pixels per metre from Pillow's pair of pixels per inch; None for what no format can say."""
+    """Return pixels per metre for Pillow's pair of pixels per inch, None where no format can hold them."""
     try:
         x, y = (round(float(value) / 0.0254) for value in dpi)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):

@@ -1,6 +1,6 @@
-"""Which TIFFs Pillow reads as they are meant. It has no error for many that it misreads: what is refused here came out
-wrong in a comparison with libvips over photometric interpretation, bits, planes, sample format, extra samples,
-compression and byte order (`tests/raster/test_tiff.py`)."""
+"""Detection of TIFFs that Pillow misreads, often without an error. What is rejected here was decoded incorrectly in a
+comparison with libvips over photometric interpretation, bits, planes, sample format, extra samples, compression and
+byte order (`tests/raster/test_tiff.py`)."""
 
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -18,19 +18,19 @@ BITS_READ = (1, 2, 4, 8, 12, 16)
 FORMATS = {2: "signed", 3: "floating-point", 4: "untyped", 5: "complex", 6: "complex"}
 LUMA = (0.299, 0.587, 0.114)
 FULL_RANGE = (0, 255, 128, 255, 128, 255)
-COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, PALETTE: 1, SEPARATED: 4}  # samples that are no extra ones; else 3
+COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, PALETTE: 1, SEPARATED: 4}  # colour samples; 3 for others
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What Pillow does not say, or says wrongly.
+class TiffProperties:
+    """Properties that Pillow does not report, or reports incorrectly.
 
-    pages          1, or 2 where there are more pictures (they are not counted)
-    thumbnails     further pages that are only smaller versions of the first
-    white          the largest value of a sample of its size
-    premultiplied  whether colours are multiplied by their alpha
-    unnamed        samples of each pixel that have no stated meaning
-    color_map      a colour map that has 8 bits for 16, as bytes, or None
+    pages          1, or 2 for two or more pages that are not thumbnails
+    thumbnails     number of pages that are only smaller versions of the first
+    white          largest value of a sample
+    premultiplied  whether colours are multiplied by alpha
+    unnamed        unspecified extra samples of a pixel
+    color_map      a colour map with 8-bit instead of 16-bit values, as bytes, or None
     """
 
     pages: int
@@ -41,8 +41,8 @@ class Facts:
     color_map: bytes | None
 
 
-def examined(file: BinaryIO) -> Facts:
-    """Read the directories of a TIFF; UnsupportedError says what of it can't be read."""
+def examine(file: BinaryIO) -> TiffProperties:
+    """Read the directories of a TIFF. Raises UnsupportedError for what Pillow misreads."""
 
     def read(start: int, count: int) -> bytes:
         file.seek(start)
@@ -57,65 +57,65 @@ def examined(file: BinaryIO) -> Facts:
         pages, thumbnails = pages + (not small), thumbnails + small
         if pages > 1:
             break
-    assert first is not None  # there is one, or an error
+    assert first is not None  # there is one, or `pages` has raised an error
     if opened.big and opened.order == ">":
-        raise UnsupportedError("TIFF: a big-endian BigTIFF")
+        raise UnsupportedError(f"{tiff.TITLE}: a big-endian BigTIFF")
     photometric = opened.number(first, PHOTOMETRIC, WHITE_IS_ZERO)
     bits, extra = _checked(opened, first, photometric)
     unnamed = sum(meaning not in (1, 2) for meaning in extra)
     color_map = _narrow_color_map(opened, first) if photometric == PALETTE else None
-    return Facts(pages, thumbnails, (1 << bits) - 1, PREMULTIPLIED in extra[:1], unnamed, color_map)
+    return TiffProperties(pages, thumbnails, (1 << bits) - 1, PREMULTIPLIED in extra[:1], unnamed, color_map)
 
 
 def _checked(file: TiffFile, page: Directory, photometric: int) -> tuple[int, list[int]]:
-    """Return the bits of a sample and the meanings of extra samples, if such samples are read right."""
+    """Return the bits of a sample and the types of extra samples. Raises UnsupportedError for what Pillow misreads."""
     samples = file.number(page, SAMPLES, 1)
     sizes = set(file.integers(page, BITS)[:samples].tolist()) or {1}
     if len(sizes) > 1:
-        raise UnsupportedError(f"TIFF: samples of {', '.join(map(str, sorted(sizes)))} bits in one picture")
+        raise UnsupportedError(f"{tiff.TITLE}: samples of {', '.join(map(str, sorted(sizes)))} bits in one image")
     (bits,) = sizes
     for format in file.integers(page, SAMPLE_FORMAT).tolist():
         if format != 1:
-            raise UnsupportedError(f"TIFF: {bits}-bit {FORMATS.get(format, 'unknown')} samples")
+            raise UnsupportedError(f"{tiff.TITLE}: {bits}-bit {FORMATS.get(format, 'unknown')} samples")
     if bits not in BITS_READ:
-        raise UnsupportedError(f"TIFF: {bits}-bit samples")
-    if photometric == WHITE_IS_ZERO and bits > 8:  # Pillow gives them as they are: a negative
-        raise UnsupportedError(f"TIFF: {bits}-bit samples with zero for white")
+        raise UnsupportedError(f"{tiff.TITLE}: {bits}-bit samples")
+    if photometric == WHITE_IS_ZERO and bits > 8:  # Pillow does not invert them
+        raise UnsupportedError(f"{tiff.TITLE}: {bits}-bit samples of WhiteIsZero")
     if photometric == SEPARATED and file.number(page, INK_SET, CMYK) != CMYK:
-        raise UnsupportedError("TIFF: inks other than cyan, magenta, yellow and black")
+        raise UnsupportedError(f"{tiff.TITLE}: inks other than cyan, magenta, yellow and black")
     colors = COLORS.get(photometric, 3)
     extra: list[int] = file.integers(page, EXTRA_SAMPLES)[: max(0, samples - colors)].tolist()
     plain = file.number(page, COMPRESSION, 1) == 1
     if samples > 1 and file.number(page, PLANAR, 1) == SEPARATE:
         if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED):
-            raise UnsupportedError(f"TIFF: {'YCbCr' if photometric == YCBCR else 'Lab'} in planes")
+            raise UnsupportedError(f"{tiff.TITLE}: {'YCbCr' if photometric == YCBCR else 'Lab'} in planes")
         if colors == 1 and any(extra):
-            raise UnsupportedError("TIFF: grey or a palette with alpha, in planes")
+            raise UnsupportedError(f"{tiff.TITLE}: grey or a palette with alpha, in planes")
         if len(extra) > 1 and any(extra):
-            raise UnsupportedError("TIFF: alpha and further samples, in planes")
+            raise UnsupportedError(f"{tiff.TITLE}: alpha and additional samples, in planes")
         if plain and (bits > 8 or (extra and not any(extra))):
-            raise UnsupportedError(f"TIFF: {bits}-bit samples in planes, uncompressed")
+            raise UnsupportedError(f"{tiff.TITLE}: {bits}-bit samples in planes, uncompressed")
     if photometric == YCBCR:
         _check_ycbcr(file, page, samples, plain)
     return bits, extra
 
 
 def _check_ycbcr(file: TiffFile, page: Directory, samples: int, plain: bool) -> None:
-    """Refuse what Pillow reads as if it were JFIF's YCbCr without subsampling. Of compressed data libtiff makes RGB."""
+    """Raise UnsupportedError for YCbCr that Pillow misreads as JFIF's at 4:4:4. libtiff converts compressed data."""
     if samples != 3:
-        raise UnsupportedError(f"TIFF: YCbCr of {samples} samples")
+        raise UnsupportedError(f"{tiff.TITLE}: YCbCr of {samples} samples")
     if not plain:
         return
     if [*file.integers(page, SUBSAMPLING).tolist(), 2, 2][:2] != [1, 1]:
-        raise UnsupportedError("TIFF: subsampled YCbCr, uncompressed")
+        raise UnsupportedError(f"{tiff.TITLE}: subsampled YCbCr, uncompressed")
     for tag, usual in ((YCBCR_COEFFICIENTS, LUMA), (BLACK_WHITE, FULL_RANGE)):
         found = _rationals(file, page, tag)
         if found and (len(found) != len(usual) or any(abs(a - b) > 0.001 for a, b in zip(found, usual, strict=True))):
-            raise UnsupportedError("TIFF: YCbCr of another kind than JFIF's, uncompressed")
+            raise UnsupportedError(f"{tiff.TITLE}: YCbCr that differs from JFIF's, uncompressed")
 
 
 def _rationals(file: TiffFile, page: Directory, tag: int) -> list[float]:
-    """Return a tag's values as they are, of any type of which such tags are."""
+    """Return a tag's values as numbers, of RATIONAL or any integer type."""
     entry = page.find(tag)
     if entry is None:
         return []
@@ -127,6 +127,6 @@ def _rationals(file: TiffFile, page: Directory, tag: int) -> list[float]:
 
 
 def _narrow_color_map(file: TiffFile, page: Directory) -> bytes | None:
-    """Return a colour map whose writer took it for one of 8 bits; read as it is, it would be all black."""
+    """Return a colour map that was written with 8-bit values, which would otherwise be all black."""
     found = file.integers(page, COLOR_MAP)
     return found.astype("u1").tobytes() if found.size and int(found.max()) < 256 else None

@@ -1,4 +1,4 @@
-"""WebP and AVIF out, by Pillow: the whole image is in memory."""
+"""Encoding of WebP and AVIF, by Pillow: the whole image is in memory."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -8,24 +8,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compressor.errors import LimitError, SettingsError, UnsupportedError
+from compressor.humanize import human_format
 from compressor.metadata import ORIENTATION, Attachments, is_sound
-from compressor.raster.reader import title
 from compressor.settings import Effort, Subsampling
-
-Bytes = NDArray[np.uint8]
 
 AVIF_MORE_BYTES = {Subsampling.AUTO: 0, Subsampling.S420: 0, Subsampling.S422: 12, Subsampling.S444: 28}
 SIDES_MAX = {"webp": 16383, "avif": 65536}  # of the formats themselves
 
 
 def check_subsampling(format: str, subsampling: Subsampling, *, lossless: bool) -> None:
-    """Refuse a chroma subsampling that the format does not have: lossy WebP is 4:2:0 (RFC 9649, 2.5), lossless WebP
-    keeps all samples.
+    """Raise an error for a chroma subsampling that the format does not support: lossy WebP is 4:2:0 (RFC 9649, 2.5),
+    lossless WebP 4:4:4.
     """
     if format != "webp" or subsampling is Subsampling.AUTO:
         return
     if lossless and subsampling is not Subsampling.S444:
-        raise SettingsError("subsampling", f"is {subsampling.value}, but lossless WebP keeps all samples of chroma")
+        raise SettingsError("subsampling", f"is {subsampling.value}, but lossless WebP keeps all chroma samples")
     if not lossless and subsampling is not Subsampling.S420:
         raise UnsupportedError(f"subsampling {subsampling.value} is not possible in WebP: lossy WebP is always 4:2:0")
 
@@ -33,7 +31,7 @@ def check_subsampling(format: str, subsampling: Subsampling, *, lossless: bool) 
 def encoding_bytes(
     format: str, width: int, height: int, channels: int, subsampling: Subsampling = Subsampling.AUTO
 ) -> int:
-    """Peak memory above idle of `encode`, measured likewise, the image included.
+    """Return the peak memory of `encode` above idle with the image, measured as for the reader.
 
     Bytes per pixel: WebP 14.4, lossless 22.6, with alpha 29.3; AVIF 20 grey, 30 RGB, 35 with alpha, and 42 for `best`;
     AVIF_MORE_BYTES more where chroma has more samples: `best` with alpha takes 50 (4:2:0), 55 (4:2:2), 74 (4:4:4).
@@ -44,8 +42,8 @@ def encoding_bytes(
 
 
 def takes_exif(format: str, exif: bytes) -> bool:
-    """Return whether Pillow can write Exif to a format: on the way to AVIF it decodes Exif to make `irot` and `imir` of
-    the orientation."""
+    """Return whether Pillow can write Exif to a format: for AVIF it decodes Exif to convert the orientation to `irot`
+    and `imir`."""
     if format != "avif":
         return True
     if not is_sound(exif):
@@ -53,15 +51,15 @@ def takes_exif(format: str, exif: bytes) -> bool:
     try:
         found = Image.Exif()
         found.load(exif)
-        turned = found.pop(ORIENTATION, 1)
+        oriented = found.pop(ORIENTATION, 1)
         found.tobytes()
-    except Exception:  # damaged, in any of a dozen ways
+    except Exception:  # damaged in any of a dozen ways
         return False
-    return isinstance(turned, int) and 0 <= turned <= 0xFFFF
+    return isinstance(oriented, int) and 0 <= oriented <= 0xFFFF
 
 
 def encode(
-    bands: Iterable[Bytes],
+    bands: Iterable[NDArray[np.uint8]],
     width: int,
     height: int,
     channels: int,
@@ -73,14 +71,14 @@ def encode(
     subsampling: Subsampling = Subsampling.AUTO,
     metadata: Callable[[], Attachments] = Attachments,
 ) -> bytes:
-    """A whole WebP or AVIF file from bands of pixels, uint8 (n, width, channels); one thread, whole image in memory.
+    """Return a WebP or AVIF file of bands of pixels, uint8 (n, width, channels), encoded in one thread.
 
-    metadata  asked for when the last band has been taken, since what follows the pixels may be metadata too
+    metadata  called after the last band, since metadata can follow the pixels of the source
     """
     if max(width, height) > SIDES_MAX[format]:
-        raise UnsupportedError(f"{title(format)}: {width} x {height} pixels, at most {SIDES_MAX[format]} a side")
+        raise UnsupportedError(f"{human_format(format)}: {width} x {height} pixels, at most {SIDES_MAX[format]} a side")
     if lossless and format == "avif":
-        raise UnsupportedError("AVIF: lossless")
+        raise UnsupportedError(f"{human_format(format)}: lossless")
     check_subsampling(format, subsampling, lossless=lossless)
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     image = Image.new("RGBA" if channels == 2 else mode, (width, height))
@@ -94,20 +92,20 @@ def encode(
     options: dict[str, object] = {"quality": quality}
     if format == "webp":
         options |= {"method": {Effort.FAST: 2, Effort.BALANCED: 4, Effort.BEST: 6}[effort], "lossless": lossless}
-        options |= {"exact": lossless}  # keep colours that alpha hides
+        options |= {"exact": lossless}  # keep the colours of transparent pixels
     else:
         if channels > 1 and subsampling is not Subsampling.AUTO:  # grey has no chroma: 4:0:0
             options["subsampling"] = ":".join(subsampling.value)
         options |= {"speed": {Effort.FAST: 9, Effort.BALANCED: 6, Effort.BEST: 4}[effort], "max_threads": 1}
-    told = metadata()
-    options |= {"icc_profile": told.icc, "exif": told.exif or b"", "xmp": told.xmp or b""}
+    attachments = metadata()
+    options |= {"icc_profile": attachments.icc, "exif": attachments.exif or b"", "xmp": attachments.xmp or b""}
     out = io.BytesIO()
     try:
         image.save(out, format.upper(), **options)
     except MemoryError:
-        raise LimitError(f"{title(format)}: more memory than can be had") from None
+        raise LimitError(f"{human_format(format)}: out of memory") from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise UnsupportedError(f"{title(format)}: {' '.join(str(error).split())}") from None
+        raise UnsupportedError(f"{human_format(format)}: {' '.join(str(error).split())}") from None
     finally:
         image.close()
     return out.getvalue()

@@ -102,7 +102,7 @@ def test_a_picture_that_takes_too_much_memory_is_refused_before_it_is_decoded(mo
     monkeypatch.setattr(module.reader.Raster, "bands", lambda *_: pytest.fail("was decoded"))
     huge = encoded(Image.new("RGB", (1200, 1000)))
 
-    with pytest.raises(LimitError, match="PNG: 1200 x 1000 pixels take 6 MiB to show, at most 5 are used"):
+    with pytest.raises(LimitError, match="PNG: 1200 x 1000 pixels take 6 MiB to decode, at most 5 are allowed"):
         crops(huge, huge)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of formats made of boxes share."""
+"""Helpers for the tests of formats made of boxes."""
 
 import io
 import random
@@ -11,7 +11,7 @@ from PIL import Image
 
 from compressor import containers
 from compressor.errors import CompressorError
-from compressor.parsers.boxes import Held
+from compressor.parsers.boxes import BytesSource
 from compressor.settings import Metadata
 from compressor.sniff import sniff
 
@@ -19,23 +19,24 @@ POLICIES = (Metadata.COLOR, Metadata.STRIP)
 
 
 def reduced(data: bytes, policy: Metadata) -> tuple[bytes, list[str]]:
-    """A file reduced by its container, and the notices."""
+    """Return a file reduced by its container, and the notices."""
     notices: list[str] = []
-    return b"".join(containers.without_metadata(sniff(data[:64]), Held(data), policy, notices)), notices
+    return b"".join(containers.without_metadata(sniff(data[:64]), BytesSource(data), policy, notices)), notices
 
 
 def shown(data: bytes) -> tuple[np.ndarray, int]:
-    """Pixels and Exif orientation, as Pillow has them."""
+    """Return pixels and Exif orientation as Pillow reads them."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image), image.getexif().get(0x112, 1)
 
 
 def shown_by_vips(data: bytes) -> np.ndarray:
-    return pyvips.Image.new_from_buffer(data, "").numpy()
+    pixels: np.ndarray = pyvips.Image.new_from_buffer(data, "").numpy()
+    return pixels
 
 
 def mutants(data: bytes, seed: int, count: int) -> Iterator[bytes]:
-    """Cut off, with wrong bytes, with wrong numbers in place of four bytes, with parts removed or doubled."""
+    """Yield a file truncated, with wrong bytes, with wrong 32-bit integers, with parts removed or repeated."""
     rng = random.Random(seed)
     for end in range(0, len(data), max(1, len(data) // 100)):
         yield data[:end]
@@ -58,7 +59,7 @@ def mutants(data: bytes, seed: int, count: int) -> Iterator[bytes]:
 
 
 def survives(data: bytes) -> bool:
-    """Whether a file, broken or not, gives a result that can be reduced again to itself, or one of our errors."""
+    """Return whether a file ends in one of our errors or in a result that a second run does not change."""
     for policy in POLICIES:
         try:
             result, _ = reduced(data, policy)
@@ -68,15 +69,15 @@ def survives(data: bytes) -> bool:
         again, _ = reduced(result, policy)
         if again != result:
             return False
-    containers.uncarried(sniff(data[:64]), Held(data))
+    containers.unmapped_metadata(sniff(data[:64]), BytesSource(data))
     return True
 
 
 def peak_bytes(data: bytes) -> int:
-    """Memory that `reduced` takes beside the file and the result."""
+    """Return the peak memory of `reduced` without the file and the result."""
     tracemalloc.start()
     try:
-        for _ in containers.without_metadata(sniff(data[:64]), Held(data), Metadata.STRIP, []):
+        for _ in containers.without_metadata(sniff(data[:64]), BytesSource(data), Metadata.STRIP, []):
             pass
         return tracemalloc.get_traced_memory()[1]
     finally:

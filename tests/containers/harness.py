@@ -1,4 +1,4 @@
-"""What the tests of all containers do: sources in memory, reduced files, pixels of all frames, damage."""
+"""Helpers for the tests of all containers: sources in memory, reduced files, pixels of all frames, damage."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ POLICIES = (Metadata.COLOR, Metadata.STRIP)
 
 
 class Memory:
-    """Bytes as `Readable`; no request may be for more than `most` bytes."""
+    """Bytes as a `Readable` that asserts that no read is larger than `most` bytes."""
 
     def __init__(self, data: bytes, most: int = 1 << 30) -> None:
         self.data, self.size, self.most = data, len(data), most
@@ -49,7 +49,7 @@ def frames(data: bytes, keys: tuple[str, ...] = ("duration", "loop")) -> list[tu
 
 
 def damaged(data: bytes, count: int = 200, seed: int = 7) -> Iterator[bytes]:
-    """Yield a file cut off at sampled points, with single bytes changed, and with four bytes set to extremes."""
+    """Yield a file truncated at sampled points, with single bytes changed, and with four bytes set to extremes."""
     rng = np.random.default_rng(seed)
     for end in range(0, len(data), max(1, len(data) // count)):
         yield data[:end]
@@ -66,8 +66,8 @@ def damaged(data: bytes, count: int = 200, seed: int = 7) -> Iterator[bytes]:
 
 
 def survives(format: str, data: bytes, check: Callable[[bytes], object] = lambda data: None) -> bool:
-    """Reduce a file that may be broken; whether it could be. `check` is given the result."""
-    containers.uncarried(format, Memory(data))
+    """Reduce a file that may be broken and return whether that was possible. check: called with the result."""
+    containers.unmapped_metadata(format, Memory(data))
     try:
         result = reduced(format, data)
     except CompressorError as error:
@@ -79,7 +79,7 @@ def survives(format: str, data: bytes, check: Callable[[bytes], object] = lambda
 
 
 def seconds(format: str, data: bytes) -> float:
-    """Return the CPU time that reducing a file takes, or refusing it."""
+    """Return the CPU time that reducing or rejecting a file takes."""
     started = time.process_time()
     with contextlib.suppress(CompressorError):
         for _ in containers.without_metadata(format, Memory(data), Metadata.STRIP, []):

@@ -1,4 +1,4 @@
-"""Animated AVIF without metadata: frames, times and repetitions stay."""
+"""Removal of metadata from animated AVIF: frames, timing and repetitions are kept."""
 
 import io
 import struct
@@ -18,18 +18,18 @@ FILM = film()
 PLANTED = files()[0]
 
 
-def played(data):
-    """Pixels of each frame, and when it is shown for how long, in milliseconds."""
+def played(data: bytes) -> list[tuple[np.ndarray, float, float]]:
+    """Return pixels, start and duration in milliseconds of each frame."""
     with Image.open(io.BytesIO(data)) as image:
         frames = []
-        for number in range(image.n_frames):
+        for number in range(getattr(image, "n_frames", 1)):
             image.seek(number)
             image.load()
             frames.append((np.asarray(image).copy(), image.info["timestamp"], image.info["duration"]))
     return frames
 
 
-def edited(*changes):
+def edited(*changes: tuple[bytes, bytes]) -> bytes:
     data = FILM
     for old, new in changes:
         assert old in data
@@ -38,7 +38,7 @@ def edited(*changes):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_no_mark_is_left_but_what_colour_needs(policy: Any) -> None:
+def test_only_marks_in_colour_metadata_are_left(policy: Any) -> None:
     assert marks_in(PLANTED, PLANTED.data) == set(PLANTED.marks)
 
     result, _ = reduced(PLANTED.data, policy)
@@ -48,7 +48,7 @@ def test_no_mark_is_left_but_what_colour_needs(policy: Any) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("data", [film(), film("RGB"), PLANTED.data], ids=["alpha", "RGB", "planted"])
-def test_frames_and_times_stay_and_reducing_again_changes_nothing(data: Any, policy: Any) -> None:
+def test_frames_and_timing_are_kept_and_a_second_run_changes_nothing(data: Any, policy: Any) -> None:
     result, _ = reduced(data, policy)
 
     for (pixels, *times), (was, *times_were) in zip(played(result), played(data), strict=True):
@@ -59,7 +59,7 @@ def test_frames_and_times_stay_and_reducing_again_changes_nothing(data: Any, pol
     assert reduced(result, policy)[0] == result
 
 
-def test_repetitions_stay_and_dates_go() -> None:
+def test_repetitions_are_kept_and_dates_removed() -> None:
     result, notices = reduced(FILM, Metadata.STRIP)
     elst = FILM.index(b"elst")
 
@@ -72,13 +72,13 @@ def test_repetitions_stay_and_dates_go() -> None:
         assert result[at + 8 : at + 24] == bytes(16)
 
 
-def test_the_picture_and_the_first_frame_share_their_data() -> None:
+def test_the_still_image_and_the_first_frame_share_their_data() -> None:
     result, _ = reduced(FILM, Metadata.STRIP)
 
     assert len(result.partition(b"mdat")[2]) == len(FILM.partition(b"mdat")[2])
 
 
-def test_a_turned_film_stays_turned() -> None:
+def test_a_rotated_image_sequence_remains_rotated() -> None:
     matrix = FILM.index(b"tkhd") + 4 + 52  # of version 1
     assert FILM[matrix : matrix + 4] == b"\0\1\0\0"
     turned = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
@@ -87,26 +87,26 @@ def test_a_turned_film_stays_turned() -> None:
     assert turned in result
 
 
-def test_sound_goes_and_is_named() -> None:
+def test_audio_is_removed_with_a_notice() -> None:
     result, notices = reduced(edited((b"auxv", b"soun")), Metadata.STRIP)
 
     assert result.count(b"trak") == 1
-    assert notices == ["tracks that are neither pictures nor their alpha were removed: 1"]
+    assert notices == ["tracks other than images and their alpha were removed: 1"]
 
 
 @pytest.mark.parametrize(
     "changes, error, problem",
     [
-        ([(b"stco", b"zzzz")], UnsupportedError, "samples that are located so"),
-        ([(b"url \0\0\0\1", b"url \0\0\0\0")], UnsupportedError, "samples lie in another file"),
+        ([(b"stco", b"zzzz")], UnsupportedError, "samples without stsz"),
+        ([(b"url \0\0\0\1", b"url \0\0\0\0")], UnsupportedError, "samples in another file"),
         ([(b"mvhd", b"zzzz")], FormatError, "no movie header"),
-        ([(b"trak", b"zzzz")], FormatError, "no track of pictures"),
+        ([(b"trak", b"zzzz")], FormatError, "no image track"),
         ([(b"stsz" + bytes(11) + b"\3", b"stsz" + bytes(8) + b"\0\x10\0\0")], LimitError, "more than 65536 samples"),
         ([(b"stsz" + bytes(11) + b"\3", b"stsz" + bytes(11) + b"\2")], None, ""),
-        ([(b"stsc" + bytes(7) + b"\1\0\0\0\1", b"stsc" + bytes(7) + b"\1\0\0\0\0")], FormatError, "not in order"),
+        ([(b"stsc" + bytes(7) + b"\1\0\0\0\1", b"stsc" + bytes(7) + b"\1\0\0\0\0")], FormatError, "out of order"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_reduced_is_refused_with_the_reason(changes: Any, error: Any, problem: str) -> None:
+def test_unsupported_files_are_rejected_with_a_reason(changes: Any, error: Any, problem: str) -> None:
     if error is None:
         assert len(played(reduced(edited(*changes), Metadata.STRIP)[0])) == 2
         return
@@ -114,13 +114,13 @@ def test_what_cannot_be_reduced_is_refused_with_the_reason(changes: Any, error: 
         reduced(edited(*changes), Metadata.STRIP)
 
 
-def test_samples_outside_the_media_data_are_refused() -> None:
+def test_samples_outside_the_mdat_boxes_are_rejected() -> None:
     at = FILM.index(b"stco") + 12
-    with pytest.raises(FormatError, match="data of a sample lie outside the mdat boxes"):
+    with pytest.raises(FormatError, match="data of a sample are outside the mdat boxes"):
         reduced(FILM[:at] + struct.pack(">I", 60) + FILM[at + 4 :], Metadata.STRIP)
 
 
-def test_broken_files_give_an_error_or_a_result() -> None:
+def test_broken_files_end_in_an_error_or_a_result() -> None:
     for data in (FILM, PLANTED.data):
         for mutant in mutants(data, seed=len(data), count=600):
             assert survives(mutant)

@@ -1,4 +1,4 @@
-"""AVIF and HEIF without metadata: what is left, that pixels stay, what is refused, and broken files."""
+"""Removal of metadata from AVIF and HEIF: remaining data, unchanged pixels, rejected and broken files."""
 
 import io
 import struct
@@ -11,10 +11,10 @@ from PIL import Image, ImageCms
 
 from compressor import containers
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
-from compressor.parsers.boxes import Held
+from compressor.parsers.boxes import BytesSource
 from compressor.settings import Metadata
 from tests.containers.box_support import POLICIES, mutants, peak_bytes, reduced, shown, shown_by_vips, survives
-from tests.planted import marks_in
+from tests.planted import Planted, marks_in
 from tests.planted.box import box, full_box
 from tests.planted.heif import HEVC_CONFIGURATION, HEVC_PICTURE, NCLX, Item, files, heif, obu, picture, profile
 
@@ -24,13 +24,13 @@ CODED, PROPERTIES = picture()
 PLAIN = Item(b"av01", CODED, PROPERTIES)
 
 
-def named(planted):
+def named(planted: dict[str, Planted]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("planted", planted.values(), ids=planted)
 
 
 @named(FILES)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_no_mark_is_left_but_what_colour_needs(planted: Any, policy: Any) -> None:
+def test_only_marks_in_colour_metadata_are_left(planted: Any, policy: Any) -> None:
     assert marks_in(planted, planted.data) == set(planted.marks)
 
     result, _ = reduced(planted.data, policy)
@@ -40,7 +40,7 @@ def test_no_mark_is_left_but_what_colour_needs(planted: Any, policy: Any) -> Non
 
 @named(FILES)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_reducing_again_changes_nothing(planted: Any, policy: Any) -> None:
+def test_a_second_run_changes_nothing(planted: Any, policy: Any) -> None:
     result, _ = reduced(planted.data, policy)
 
     assert len(result) <= len(planted.data)
@@ -49,7 +49,7 @@ def test_reducing_again_changes_nothing(planted: Any, policy: Any) -> None:
 
 @named(AVIF)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_pixels_and_orientation_stay(planted: Any, policy: Any) -> None:
+def test_pixels_and_orientation_are_kept(planted: Any, policy: Any) -> None:
     pixels, orientation = shown(planted.data)
     result, _ = reduced(planted.data, policy)
 
@@ -59,13 +59,13 @@ def test_pixels_and_orientation_stay(planted: Any, policy: Any) -> None:
     np.testing.assert_array_equal(shown_by_vips(result), shown_by_vips(readable))
 
 
-def test_a_mif1_file_shows_the_same_in_libvips() -> None:
+def test_libvips_decodes_a_mif1_file_to_the_same_pixels() -> None:
     planted = FILES["heif-av1"]
 
     np.testing.assert_array_equal(shown_by_vips(reduced(planted.data, Metadata.STRIP)[0]), shown_by_vips(planted.data))
 
 
-def test_slices_and_parameter_sets_of_hevc_stay() -> None:
+def test_slices_and_parameter_sets_of_hevc_are_kept() -> None:
     planted = FILES["heif-hevc"]
     result, notices = reduced(planted.data, Metadata.COLOR)
 
@@ -76,18 +76,18 @@ def test_slices_and_parameter_sets_of_hevc_stay() -> None:
     assert notices == ["auxiliary images other than alpha and depth were removed: 1"]
 
 
-def test_what_goes_and_shows_is_named() -> None:
+def test_removed_data_that_affects_the_display_is_reported() -> None:
     _, notices = reduced(FILES["avif-everywhere"].data, Metadata.STRIP)
 
     assert notices == [
-        "HDR metadata (mastering display, light levels and the like) were removed: brightness may differ",
+        "HDR metadata (mastering display, light levels or similar) was removed: brightness may differ",
         "the ICC profile (sRGB built-in) was removed: colours will differ",
         "content credentials (C2PA) were removed",
-        "104 bytes behind the image were removed",
+        "104 bytes after the image were removed",
     ]
 
 
-def test_a_gain_map_is_kept_for_colour_and_named_where_it_goes() -> None:
+def test_color_keeps_a_gain_map_and_strip_reports_its_removal() -> None:
     planted = FILES["avif-gain-map"]
     color, nothing = reduced(planted.data, Metadata.COLOR)
     stripped, notices = reduced(planted.data, Metadata.STRIP)
@@ -95,10 +95,10 @@ def test_a_gain_map_is_kept_for_colour_and_named_where_it_goes() -> None:
     assert nothing == []
     assert b"tmap" in color and b"altr" in color
     assert b"tmap" not in stripped and b"altr" not in stripped
-    assert notices == ["the gain map was removed: bright parts will look different on HDR displays"]
+    assert notices == ["the gain map was removed: highlights will look different on HDR displays"]
 
 
-def test_primaries_by_nclx_stay_and_an_srgb_profile_goes_without_a_word() -> None:
+def test_nclx_is_kept_and_an_srgb_profile_is_removed_without_a_notice() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = heif({1: Item(b"av01", CODED, [*PROPERTIES, (b"colr", b"prof" + srgb), (b"colr", NCLX)])})
 
@@ -108,7 +108,7 @@ def test_primaries_by_nclx_stay_and_an_srgb_profile_goes_without_a_word() -> Non
     assert srgb in reduced(data, Metadata.COLOR)[0]
 
 
-def test_further_pictures_stay_and_pictures_that_nobody_shows_go() -> None:
+def test_additional_images_are_kept_and_hidden_images_removed() -> None:
     items = {
         1: Item(b"av01", CODED, PROPERTIES),
         2: Item(b"av01", picture(start=50)[0], PROPERTIES),
@@ -118,10 +118,10 @@ def test_further_pictures_stay_and_pictures_that_nobody_shows_go() -> None:
 
     assert items[2].data in result
     assert items[3].data not in result
-    assert containers.uncarried("avif", Held(heif(items))) == ["further images"]
+    assert containers.unmapped_metadata("avif", BytesSource(heif(items))) == ["additional images"]
 
 
-def test_an_alternative_of_an_unknown_type_is_refused() -> None:
+def test_an_alternative_of_an_unknown_type_is_rejected() -> None:
     items = {1: Item(b"av01", CODED, PROPERTIES), 2: Item(b"sato", b"\0", PROPERTIES[:1])}
     group = full_box(b"altr", 0, 0, struct.pack(">IIII", 100, 2, 2, 1))
 
@@ -129,7 +129,7 @@ def test_an_alternative_of_an_unknown_type_is_refused() -> None:
         reduced(heif(items, in_meta=box(b"grpl", group)), Metadata.STRIP)
 
 
-def test_data_that_two_pictures_share_are_written_once() -> None:
+def test_data_shared_by_two_images_is_written_once() -> None:
     items = {1: Item(b"av01", CODED, PROPERTIES), 2: Item(b"av01", CODED, PROPERTIES)}
     data = heif(items)
     once = data.index(CODED) + len(CODED)
@@ -145,7 +145,7 @@ def test_data_that_two_pictures_share_are_written_once() -> None:
     np.testing.assert_array_equal(shown(reduced(shared, Metadata.STRIP)[0])[0], shown(shared)[0])
 
 
-def test_an_extent_of_length_zero_goes_on_to_the_end() -> None:
+def test_an_extent_of_length_zero_extends_to_the_end() -> None:
     data = heif({1: PLAIN})
     to_the_end = data.replace(struct.pack(">HII", 1, 0, len(CODED)), struct.pack(">HII", 1, 0, 0))
     assert to_the_end != data
@@ -156,17 +156,17 @@ def test_an_extent_of_length_zero_goes_on_to_the_end() -> None:
 @pytest.mark.parametrize(
     "item, changes, problem",
     [
-        (Item(b"jpeg", CODED, PROPERTIES), {}, r"item 1 \(jpeg\): metadata can't be removed from pictures of this"),
+        (Item(b"jpeg", CODED, PROPERTIES), {}, r"item 1 \(jpeg\): can't remove metadata from images of this"),
         (Item(b"av01", CODED, [*PROPERTIES, (b"abcd", b"")]), {b"\4\1\2\x83\4": b"\4\1\2\x83\x84"},
-         "item 1: the property abcd is needed and not known"),
+         "item 1: the essential property abcd is unknown"),
         (PLAIN, {b"infe\2\0\0\0\0\1\0\0": b"infe\2\0\0\0\0\1\0\1"}, "it is protected"),
-        (PLAIN, {b"\x44\x40\0\1\0\1\0\0": b"\x44\x40\0\1\0\1\0\1"}, "it lies in another"),
+        (PLAIN, {b"\x44\x40\0\1\0\1\0\0": b"\x44\x40\0\1\0\1\0\1"}, "its data are in another"),
         (Item(b"av01", CODED, PROPERTIES, in_idat=True), {b"\x44\x40\0\1\0\1\0\1": b"\x44\x40\0\1\0\1\0\2"},
-         "it is constructed from other items"),
-        (PLAIN, {b"meta": b"mini"}, "a file with a box mini"),
+         "its data are constructed from other items"),
+        (PLAIN, {b"meta": b"mini"}, "a file with a mini box"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_reduced_is_refused_with_the_reason(item: Any, changes: Any, problem: str) -> None:
+def test_unsupported_files_are_rejected_with_a_reason(item: Any, changes: Any, problem: str) -> None:
     data = heif({1: item})
     for old, new in changes.items():
         assert old in data
@@ -179,14 +179,14 @@ def test_what_cannot_be_reduced_is_refused_with_the_reason(item: Any, changes: A
 @pytest.mark.parametrize(
     "changes, problem",
     [
-        ({b"pitm\0\0\0\0\0\1": b"pitm\0\0\0\0\0\2"}, "there is no item 2"),
-        ({b"mdat": b"data"}, "lie outside the mdat boxes"),
-        ({b"pict": b"vide"}, "not one of pictures"),
-        ({b"\x01\x03\x01\x02\x83": b"\x01\x03\x01\x02\x89"}, "there is no property 9"),
-        ({b"iinf": b"zzzz"}, "there is no box iinf"),
+        ({b"pitm\0\0\0\0\0\1": b"pitm\0\0\0\0\0\2"}, "no item 2"),
+        ({b"mdat": b"data"}, "are outside the mdat boxes"),
+        ({b"pict": b"vide"}, "handler type is not pict"),
+        ({b"\x01\x03\x01\x02\x83": b"\x01\x03\x01\x02\x89"}, "no property 9"),
+        ({b"iinf": b"zzzz"}, "no iinf box"),
     ],
 )
-def test_what_is_broken_is_named(changes: Any, problem: str) -> None:
+def test_errors_describe_what_is_broken(changes: Any, problem: str) -> None:
     data = heif({1: PLAIN})
     for old, new in changes.items():
         assert old in data
@@ -196,15 +196,15 @@ def test_what_is_broken_is_named(changes: Any, problem: str) -> None:
         reduced(data, Metadata.STRIP)
 
 
-def test_derivations_in_a_circle_end() -> None:
+def test_circular_derivations_terminate() -> None:
     items = {1: Item(b"iden", b"", PROPERTIES[:1]), 2: Item(b"iden", b"", PROPERTIES[:1])}
     data = heif(items, [(b"dimg", 1, [2]), (b"dimg", 2, [1])])
 
     assert b"mdat" not in reduced(data, Metadata.STRIP)[0]
 
 
-def test_items_that_overlap_without_end_are_refused() -> None:
-    """A thousand pictures, each nearly all of the file: a result would be a thousand times as large."""
+def test_many_overlapping_items_are_rejected() -> None:
+    """A thousand images, each nearly all of the file: the result would be a thousand times as large."""
     count = 1000
     data = heif({number: Item(b"av01", obu(1, b"x"), PROPERTIES) for number in range(1, count + 1)})
     mdat = data.rindex(b"mdat") + 4
@@ -216,7 +216,7 @@ def test_items_that_overlap_without_end_are_refused() -> None:
         reduced(data, Metadata.STRIP)
 
 
-def test_counts_beyond_their_limits_are_refused() -> None:
+def test_counts_above_their_limits_are_rejected() -> None:
     many = heif({1: Item(b"av01", obu(1, b"") * 70_000, PROPERTIES)})
     with pytest.raises(LimitError, match="more than 65536 OBUs"):
         reduced(many, Metadata.STRIP)
@@ -232,7 +232,7 @@ def test_counts_beyond_their_limits_are_refused() -> None:
         reduced(large, Metadata.STRIP)
 
 
-def test_many_references_and_items_take_no_more_than_seconds() -> None:
+def test_many_references_and_items_take_at_most_seconds() -> None:
     items = {number: Item(b"iden", b"", PROPERTIES[:1], hidden=number > 1) for number in range(1, 10_001)}
     links = [(b"dimg", 1, list(range(2, 10_001)))]
     links += [(b"auxl", number, [1, 2, 3]) for number in range(2, 10_001)]
@@ -244,48 +244,48 @@ def test_many_references_and_items_take_no_more_than_seconds() -> None:
     assert result.count(b"infe") == 10_000
 
 
-def test_memory_does_not_grow_with_the_picture() -> None:
+def test_memory_does_not_grow_with_the_image() -> None:
     data = heif({1: Item(b"av01", CODED + obu(3, b"") + b"\x22\x80\x80\x80\x10" + bytes(32 << 20), PROPERTIES)})
 
     assert peak_bytes(data) < 2 << 20
 
 
 @named(FILES)
-def test_broken_files_give_an_error_or_a_result(planted: Any) -> None:
+def test_broken_files_end_in_an_error_or_a_result(planted: Any) -> None:
     for mutant in mutants(planted.data, seed=len(planted.data), count=250):
         assert survives(mutant)
 
 
-def test_hostile_units_are_refused() -> None:
+def test_hostile_obus_are_rejected() -> None:
     for coded in (b"", b"\x92\xff\xff\xff", b"\x0a\xff", b"\x80\0"):
         with pytest.raises(CompressorError):
             reduced(heif({1: Item(b"av01", coded, PROPERTIES)}), Metadata.STRIP)
 
 
-def test_names_of_what_a_new_file_would_lose() -> None:
-    found = {name: containers.uncarried("avif", Held(planted.data)) for name, planted in FILES.items()}
+def test_metadata_that_a_conversion_loses_is_listed() -> None:
+    found = {name: containers.unmapped_metadata("avif", BytesSource(planted.data)) for name, planted in FILES.items()}
 
-    assert found["avif-gain-map"] == ["gain map", "names of items", "64 bytes between the images"]
+    assert found["avif-gain-map"] == ["gain map", "item names", "64 bytes between the images"]
     assert found["avif-grid"] == [
-        "names of items", "extra bytes in the property auxC", "128 bytes between the images"
+        "item names", "extra bytes in the property auxC", "128 bytes between the images"
     ]  # fmt: skip
-    assert found["avif-everywhere"][:3] == ["content credentials (C2PA)", "padding that is not empty", "box uuid"]
-    assert {"thumbnail", "brands", "name of the handler", "property udes"} <= set(found["avif-everywhere"])
+    assert found["avif-everywhere"][:3] == ["content credentials (C2PA)", "non-zero padding", "box uuid"]
+    assert {"thumbnail", "brands", "handler name", "property udes"} <= set(found["avif-everywhere"])
     assert all(found.values())
-    assert containers.uncarried("avif", Held(FILES["avif-everywhere"].data[:40])) == []
+    assert containers.unmapped_metadata("avif", BytesSource(FILES["avif-everywhere"].data[:40])) == []
 
 
-def test_messages_in_the_coded_picture_are_named() -> None:
+def test_metadata_messages_in_the_coded_image_are_listed() -> None:
     data = heif({1: Item(b"av01", CODED + obu(15, b"padding"), PROPERTIES)})
 
-    assert containers.uncarried("avif", Held(data)) == ["messages in the coded picture"]
+    assert containers.unmapped_metadata("avif", BytesSource(data)) == ["metadata messages in the coded image"]
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_a_plain_file_has_nothing_that_a_new_file_would_lose(mode: str) -> None:
+def test_a_conversion_of_a_plain_file_loses_nothing(mode: str) -> None:
     out = io.BytesIO()
     exif = Image.Exif()
     exif[0x10E] = "a text"
     Image.new(mode, (64, 64)).save(out, "AVIF", exif=exif, xmp=b"<x:xmpmeta/>", icc_profile=profile(b""), speed=10)
 
-    assert containers.uncarried("avif", Held(out.getvalue())) == []
+    assert containers.unmapped_metadata("avif", BytesSource(out.getvalue())) == []

@@ -1,4 +1,4 @@
-"""Planted files of WebP, GIF, BMP and PNM: no mark is left that a policy does not keep, and the picture is the same."""
+"""Planted WebP, GIF, BMP and PNM files: only marks that a policy keeps are left, and the image does not change."""
 
 import io
 
@@ -26,7 +26,7 @@ def exif_of(data: bytes) -> bytes | None:
 
 
 @PLANTED
-def test_every_mark_is_seen_in_the_source_and_its_picture_can_be_decoded(planted: Planted) -> None:
+def test_every_mark_is_in_the_source_and_its_image_can_be_decoded(planted: Planted) -> None:
     assert marks_in(planted, planted.data) == set(planted.marks)
     assert frames(planted.data)
     assert orientation(exif_of(planted.data)) == planted.orientation
@@ -42,7 +42,7 @@ def test_only_marks_that_the_policy_keeps_are_left(planted: Planted, policy: Met
 
 @PLANTED
 @pytest.mark.parametrize("policy", POLICIES)
-def test_pixels_times_loops_and_orientation_stay(planted: Planted, policy: Metadata) -> None:
+def test_pixels_timing_loops_and_orientation_are_kept(planted: Planted, policy: Metadata) -> None:
     result = reduced(planted.format, planted.data, policy)
 
     assert frames(result) == frames(planted.data)
@@ -51,18 +51,18 @@ def test_pixels_times_loops_and_orientation_stay(planted: Planted, policy: Metad
 
 @PLANTED
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_reduced_file_reduced_again_is_the_same_and_needs_no_notice(planted: Planted, policy: Metadata) -> None:
+def test_a_second_run_changes_nothing_and_adds_no_notice(planted: Planted, policy: Metadata) -> None:
     result, notices = reduced(planted.format, planted.data, policy), list[str]()
 
     assert reduced(planted.format, result, policy, notices) == result
     assert notices == []
-    assert containers.uncarried(planted.format, Memory(result)) == (
-        ["further pictures"] if planted.name == "pnm-several" else []
+    assert containers.unmapped_metadata(planted.format, Memory(result)) == (
+        ["additional images"] if planted.name == "pnm-several" else []
     )
 
 
 @PLANTED
-def test_an_embedded_profile_is_carried_by_color_and_named_by_strip(planted: Planted) -> None:
+def test_color_keeps_an_embedded_profile_and_strip_reports_it(planted: Planted) -> None:
     place = next(iter(planted.color), None)
     notices: dict[Metadata, list[str]] = {policy: [] for policy in POLICIES}
     for policy in POLICIES:
@@ -77,4 +77,4 @@ def test_an_embedded_profile_is_carried_by_color_and_named_by_strip(planted: Pla
 def test_damage_ends_in_a_clear_error_or_a_valid_file(planted: Planted) -> None:
     valid = [survives(planted.format, version) for version in damaged(planted.data)]
 
-    assert not all(valid)  # a file that is cut off in its picture is refused
+    assert not all(valid)  # a file truncated within its image is rejected

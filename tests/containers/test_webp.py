@@ -1,4 +1,4 @@
-"""WebP without metadata: flags, paddings, alpha and frames as RFC 9649 has them, and files that are broken."""
+"""Removal of metadata from WebP: flags, padding, alpha and frames by RFC 9649, and broken files."""
 
 import struct
 from typing import Any
@@ -19,14 +19,14 @@ from tests.planted.webp import ALPHA, ANIMATION, EXIF_XMP, ICC, chunk, chunks_of
 
 @pytest.mark.parametrize("planted", webp.files(), ids=lambda planted: planted.name)
 def test_libvips_decodes_the_same_pixels(planted: Any) -> None:
-    def decoded(data):
+    def decoded(data: bytes) -> Any:
         pages = {"n": -1} if ANIMATION & data[20] and data[12:16] == b"VP8X" else {}
         return pyvips.Image.webpload_buffer(data, **pages).numpy()
 
     np.testing.assert_array_equal(decoded(reduced("webp", planted.data)), decoded(planted.data))
 
 
-def test_flags_say_what_is_left() -> None:
+def test_flags_describe_the_remaining_chunks() -> None:
     data = webp.still("flags", alpha=True, lossless=False, orientation=6).data
     upright = webp.still("flags", alpha=True, lossless=False, orientation=1).data
 
@@ -48,28 +48,28 @@ def test_reserved_bits_and_paddings_become_zero() -> None:
     assert result[-1] == 0
 
 
-def test_exif_with_the_header_of_jpeg_turns_the_picture() -> None:
+def test_exif_with_a_jpeg_header_sets_the_orientation() -> None:
     data = riff(vp8x(0x08), image_chunks(picture(False, True)), chunk(b"EXIF", b"Exif\0\0" + orientation_exif(3)))
 
     assert chunks_of(reduced("webp", data))[b"EXIF"] == orientation_exif(3)
 
 
-def test_chunks_that_no_flag_announces_are_named_and_go() -> None:
+def test_chunks_without_their_flag_are_removed_and_listed() -> None:
     image = image_chunks(picture(False, True))
     data = riff(vp8x(0), chunk(b"ICCP", b"x" * 200), image, chunk(b"EXIF", orientation_exif(6)), chunk(b"a\nb ", b""))
 
-    assert containers.uncarried("webp", Memory(data)) == ["chunk ICCP", "chunk EXIF", "chunk 610a6220"]
+    assert containers.unmapped_metadata("webp", Memory(data)) == ["chunk ICCP", "chunk EXIF", "chunk 610a6220"]
     assert reduced("webp", data) == riff(vp8x(0), image)
 
 
-def test_of_several_pictures_readers_show_the_first_and_the_others_go() -> None:
+def test_only_the_first_of_several_images_is_kept() -> None:
     found = picture(False, False)
     data = riff(vp8x(0), image_chunks(found), chunk(b"VP8 ", b"hidden"), chunk(b"ALPH", b"hidden"))
 
     assert reduced("webp", data) == riff(vp8x(0), image_chunks(found))
 
 
-def test_alpha_that_is_not_compressed_ends_with_its_last_sample() -> None:
+def test_uncompressed_alpha_ends_with_its_last_sample() -> None:
     found = picture(True, False)
     width, height = webp.SIDES
     raw = b"\0" + bytes(index % 256 for index in range(width * height))
@@ -80,27 +80,31 @@ def test_alpha_that_is_not_compressed_ends_with_its_last_sample() -> None:
     assert frames(clean) == frames(data)
 
 
-def test_alpha_before_a_lossless_picture_means_nothing_and_goes() -> None:
+def test_alpha_before_a_lossless_image_is_removed() -> None:
     image = chunk(b"VP8L", picture(True, True)[b"VP8L"])
 
     assert reduced("webp", riff(vp8x(ALPHA), chunk(b"ALPH", b"hidden"), image)) == riff(vp8x(ALPHA), image)
 
 
-def test_notices_name_what_went() -> None:
+def test_removed_data_is_reported() -> None:
     notices: list[str] = []
     reduced("webp", webp.still("notices", alpha=False, lossless=True, orientation=1).data, Metadata.COLOR, notices)
 
-    assert notices == ["content credentials (C2PA) were removed", "16 bytes behind the image were removed"]
+    assert notices == ["content credentials (C2PA) were removed", "16 bytes after the image were removed"]
 
 
-def test_what_is_lost_in_a_new_file_is_named() -> None:
+def test_metadata_that_a_conversion_loses_is_listed() -> None:
     data = webp.still("names", alpha=False, lossless=True, orientation=1).data
     frames_too = webp.animated().data
 
-    assert containers.uncarried("webp", Memory(data)) == [
-        "chunk ABCD", "chunk EXIF", "content credentials (C2PA)", "16 bytes behind the image",
+    assert containers.unmapped_metadata("webp", Memory(data)) == [
+        "chunk ABCD", "chunk EXIF", "content credentials (C2PA)", "16 bytes after the image",
     ]  # fmt: skip
-    assert containers.uncarried("webp", Memory(frames_too)) == ["chunk ABCD", "chunk EFGH", "16 bytes behind the image"]
+    assert containers.unmapped_metadata("webp", Memory(frames_too)) == [
+        "chunk ABCD",
+        "chunk EFGH",
+        "16 bytes after the image",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_what_is_lost_in_a_new_file_is_named() -> None:
         (b"RIFF\0\0\0\0WEBPVP8 ", "neither an image nor VP8X"),
     ],
 )
-def test_broken_files_are_refused(data: Any, problem: str) -> None:
+def test_broken_files_are_rejected(data: Any, problem: str) -> None:
     with pytest.raises(FormatError, match=problem):
         reduced("webp", data)
 
@@ -137,14 +141,14 @@ def test_many_chunks_take_little_time() -> None:
         assert seconds("webp", data) < 10
 
 
-def test_a_large_exif_chunk_is_read_past() -> None:
+def test_a_large_exif_chunk_is_skipped() -> None:
     data = riff(vp8x(0x08), image_chunks(picture(False, True)), chunk(b"EXIF", orientation_exif(6) + bytes(40 << 20)))
 
     assert peak_bytes("webp", data) < 4 << 20
     assert len(reduced("webp", data)) < 10_000
 
 
-def test_more_chunks_than_are_walked_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_chunks_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webp_container, "CHUNKS_MAX", 1000)
     data = riff(vp8x(0), image_chunks(picture(False, True)), chunk(b"ABCD", b"") * 1000)
 

@@ -1,1 +1,1 @@
-"""Files changed at random in ways that know their structure, and what must become of each."""
+"""Structure-aware random mutations of files, and the contract that the results must meet."""

@@ -1,9 +1,9 @@
-"""What must become of any file: an error of ours that says where, or a result that libjpeg and libpng see alike."""
+"""The contract for any file: one of our errors with an offset, or a result that libjpeg and libpng decode equally."""
 
 import io
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,25 +18,26 @@ from compressor.memory import Resources
 from compressor.png import reader as png
 from compressor.png.metadata import read_metadata
 from compressor.sniff import PREFIX, sniff
+from compressor.spool import Spool
 from tests.reference import huffman, pngfilter
 
 SECONDS_MAX = 2.0
-MEMORY_BYTES = 64 << 20  # that may be reserved; what needs more is over a limit
+MEMORY_BYTES = 64 << 20  # the budget; files that need more exceed a limit
 MESSAGE_MAX = 400
 COMPARED_PIXELS_MAX = 1 << 20
 EXPECTED = (FormatError, UnsupportedError, LimitError)
-# So that a result without it is smaller than the source, and is what is given out.
+# Without it the result is smaller than the source, so that it is returned.
 BALLAST_BYTES = 8000
 COMMENT = huffman.segment(0xFE, bytes(BALLAST_BYTES))
 TEXT = pngfilter.chunk(b"tEXt", b"Comment\0" + bytes(1).replace(b"\0", b" ") * BALLAST_BYTES)
 
 
 class Broken(AssertionError):  # noqa: N818
-    """A file that became something else than it may."""
+    """A violation of the contract."""
 
 
 class Whole:
-    """A file as a spool gives it."""
+    """A file in memory as a `Readable`."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.size = data, len(data)
@@ -44,9 +45,12 @@ class Whole:
     def read(self, start: int, count: int) -> bytes:
         return self.data[start : start + count]
 
+    def chunks(self) -> Iterator[bytes]:
+        yield self.data
+
 
 class Contract:
-    """Checks files, and counts what became of them."""
+    """Checks files and counts the outcomes."""
 
     def __init__(self) -> None:
         self.resources = Resources(memory_budget=MEMORY_BYTES)
@@ -54,7 +58,7 @@ class Contract:
         self.slowest = 0.0
 
     def check(self, kind: str, data: bytes, number: int = 0) -> None:
-        """Raises Broken. number: some ways are taken by every fourth file only, by this."""
+        """Check a file; raises Broken. number: of the file; some operations are run on every fourth file only."""
         ways = {"jpeg": self._jpeg_ways, "png": self._png_ways}[kind](data, number)
         for name, way in ways.items():
             start = time.process_time()
@@ -69,7 +73,7 @@ class Contract:
                 self._check_result(name, data, result, exact=name.endswith("exact"))
 
     def _outcome(self, name: str, data: bytes, way: Callable[[], Any]) -> Any:
-        """What the way returns, or None where it ends in an error that may be."""
+        """Return the result of an operation, or None where it ends in a permitted error."""
         try:
             result = way()
         except EXPECTED as error:
@@ -150,13 +154,13 @@ class Contract:
 
 
 def _may_be_nowhere(error: FormatError) -> bool:
-    """Pillow does not say where; and a DC coefficient grows too large over several scans."""
+    """Return whether an error needs no offset: one of Pillow, or a DC coefficient that overflows over several scans."""
     return error.place in ("header", "pixels") or "DC coefficient" in error.problem
 
 
 def _smoothed(data: bytes) -> bool:
-    """Whether libjpeg makes up for missing bits of a progressive file (decompress_smooth_data in jdcoefct.c): pixels
-    then depend on which scans there are, not on the coefficients alone."""
+    """Return whether libjpeg smooths an incomplete progressive file (decompress_smooth_data in jdcoefct.c): pixels then
+    depend on the scans that the file has, not on the coefficients alone."""
     if not data.startswith(b"\xff\xd8"):
         return False
     header = jpeg.read_header(ByteStream([data]))
@@ -164,7 +168,7 @@ def _smoothed(data: bytes) -> bool:
 
 
 def pixels(data: bytes) -> np.ndarray | None:
-    """What Pillow makes of a file of some size, or None where it complains."""
+    """Return the pixels that Pillow decodes, or None for large files and where it raises or warns."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
@@ -178,17 +182,17 @@ def pixels(data: bytes) -> np.ndarray | None:
 
 
 def _read_jpeg(data: bytes, chunk: int) -> None:
-    """The bare readers, given small pieces."""
+    """Read a JPEG with the reader alone, in small chunks."""
     sniff(data[:PREFIX])
     stream = ByteStream(data[at : at + chunk] for at in range(0, len(data), chunk))
     header = jpeg.read_header(stream)
-    rows = jpeg.read_rows(stream, header) if header.streams else Scans(Whole(data), header).rows()  # type: ignore[arg-type]
+    rows = jpeg.read_rows(stream, header) if header.streams else Scans(Whole(data), header).rows()
     for _ in rows:
         pass
 
 
 def _read_png(data: bytes, chunk: int, resources: Resources) -> None:
-    """Scanlines, pixels and metadata, given small pieces."""
+    """Read scanlines, pixels and metadata of a PNG in small chunks."""
     sniff(data[:PREFIX])
     stream = ByteStream(data[at : at + chunk] for at in range(0, len(data), chunk))
     header = png.read_header(stream)
@@ -201,13 +205,14 @@ def _read_png(data: bytes, chunk: int, resources: Resources) -> None:
 
 
 class _Spools:
-    """A maker of spools that are all closed at the end."""
+    """A factory of spools, which are all closed on exit."""
 
     def __init__(self, resources: Resources) -> None:
-        self._resources, self._made = resources, []
+        self._resources = resources
+        self._made: list[Spool] = []
 
-    def __enter__(self) -> Callable[[], Any]:
-        def spool() -> Any:
+    def __enter__(self) -> Callable[[], Spool]:
+        def spool() -> Spool:
             self._made.append(self._resources.spool())
             return self._made[-1]
 

@@ -1,14 +1,14 @@
-"""Fuzzing that is guided by what code a file reaches: `python -m tests.fuzz.guided jpeg CORPUS [options of libFuzzer]`.
+"""Coverage-guided fuzzing: `python -m tests.fuzz.guided jpeg CORPUS [options of libFuzzer]`.
 
-Atheris sees the branches of Python code only: kernels are compiled and can't be instrumented. What breaks the contract
-is written to tests/fuzz/findings; give it a name that says what it does, and the suite runs it from then on.
+Atheris instruments Python code only, not compiled kernels. Files that break the contract are written to
+tests/fuzz/findings: rename them descriptively, and the test suite runs them from then on.
 """
 
 import random
 import sys
 from pathlib import Path
 
-import atheris
+import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 from compressor import kernels
 
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 INSTRUMENTED = ["compressor.jpeg", "compressor.png", "compressor.pipeline", "compressor.metadata", "compressor.sniff"]
 
-kernels.warmup()  # before anything is instrumented: Numba could not compile what Atheris makes of them
+kernels.warmup()  # before instrumentation: Numba can't compile instrumented code
 with atheris.instrument_imports(include=INSTRUMENTED):
     from tests.fuzz import seeds
     from tests.fuzz.contract import Contract
@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=INSTRUMENTED):
 
 
 def main(kind: str, corpus: Path, options: list[str]) -> None:
-    """Begins with the seeds and what earlier runs found; what reaches new code is kept in `corpus`."""
+    """Fuzz from the seeds and earlier findings. corpus: receives files that reach new code."""
     originals = {"jpeg": seeds.jpegs, "png": seeds.pngs}[kind]()
     corpus.mkdir(parents=True, exist_ok=True)
     findings = HERE / "findings"
@@ -38,7 +38,7 @@ def main(kind: str, corpus: Path, options: list[str]) -> None:
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         rng = random.Random(seed)
         if rng.random() < 0.3:
-            return atheris.Mutate(data, max_size)
+            return bytes(atheris.Mutate(data, max_size))
         return changed(kind, rng, data, originals)[:max_size]
 
     names = [f"-artifact_prefix={findings}/{kind}-", "-max_len=20000", "-timeout=10"]

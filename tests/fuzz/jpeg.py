@@ -1,4 +1,4 @@
-"""Changes that know the marker segments of JPEG."""
+"""Mutations of the marker segments of JPEG."""
 
 import random
 
@@ -6,7 +6,7 @@ from tests.fuzz.blind import SIDES, Mutation, changed_order, noise, write
 
 
 def segments(data: bytes) -> list[bytes]:
-    """The file cut before each marker that has a place in it; stuffed zeros, fill bytes and RSTn do not count."""
+    """Split a file before each marker, except stuffed zeros, fill bytes and RSTn."""
     parts, start, at = [], 0, 2
     while at < len(data) - 1:
         marker = data[at + 1]
@@ -24,7 +24,7 @@ def reorder_segments(rng: random.Random, data: bytes, seeds: tuple[bytes, ...]) 
 
 
 def join_files(rng: random.Random, data: bytes, seeds: tuple[bytes, ...]) -> bytes:
-    """Segments of one file up to some place, those of another from some place on."""
+    """Join the first segments of one file to the last segments of another."""
     mine, others = segments(data), segments(rng.choice(seeds))
     return b"".join(mine[: rng.randrange(len(mine) + 1)] + others[rng.randrange(len(others)) :])
 
@@ -82,7 +82,7 @@ def change_scan(rng: random.Random, data: bytes, _: tuple[bytes, ...]) -> bytes:
 
 
 def change_tables(rng: random.Random, data: bytes, _: tuple[bytes, ...]) -> bytes:
-    """DHT, DQT, DRI, DAC, APPn and COM: their classes, counts, values, lengths."""
+    """Change classes, counts, values or lengths of DHT, DQT, DRI, DAC, APPn and COM."""
     parts = segments(data)
     n = _of_kind(rng, parts, (0xC4, 0xDB, 0xDD, 0xCC, *range(0xE0, 0xF0), 0xFE))
     if n is None:
@@ -102,7 +102,7 @@ def change_tables(rng: random.Random, data: bytes, _: tuple[bytes, ...]) -> byte
 
 
 def change_scan_data(rng: random.Random, data: bytes, _: tuple[bytes, ...]) -> bytes:
-    """Bytes of the entropy-coded data, or a marker put into it."""
+    """Change bytes of the entropy-coded data, or insert a marker."""
     parts = segments(data)
     n = _of_kind(rng, parts, (0xDA,))
     if n is None:

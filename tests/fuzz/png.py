@@ -1,4 +1,4 @@
-"""Changes that know the chunks of PNG: most of them repair the CRC."""
+"""Mutations of the chunks of PNG, most of which repair the CRC."""
 
 import random
 import zlib
@@ -9,7 +9,7 @@ SIGNATURE_BYTES = 8
 
 
 def chunks(data: bytes) -> list[bytes]:
-    """The file cut before each chunk, the signature alone first; what is no chunk stays at the end of the last."""
+    """Split a file into its signature and chunks; bytes that are not a chunk remain at the end of the last."""
     parts, at = [data[:SIGNATURE_BYTES]], SIGNATURE_BYTES
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
@@ -19,7 +19,7 @@ def chunks(data: bytes) -> list[bytes]:
 
 
 def repaired(part: bytes) -> bytes:
-    """A chunk with the length and the CRC that its data has."""
+    """Return a chunk with the length and CRC of its data."""
     kind, content = part[4:8], part[8:-4]
     return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
 
@@ -65,7 +65,7 @@ def change_header(rng: random.Random, data: bytes, _: tuple[bytes, ...]) -> byte
 
 
 def change_chunk(rng: random.Random, data: bytes, _: tuple[bytes, ...]) -> bytes:
-    """Bytes, length or type of any chunk."""
+    """Change bytes, length or type of any chunk."""
     parts = chunks(data)
     n = _of_type(rng, parts)
     if n is None:
@@ -112,7 +112,7 @@ def add_chunk(rng: random.Random, data: bytes, _: tuple[bytes, ...]) -> bytes:
 
 
 def change_image_data(rng: random.Random, data: bytes, _: tuple[bytes, ...]) -> bytes:
-    """The zlib stream: scanlines damaged and deflated again, or the stream itself damaged, cut, or gone on with."""
+    """Damage the scanlines and deflate them again, or damage, truncate or extend the zlib stream."""
     parts = chunks(data)
     places = [n for n, part in enumerate(parts) if len(part) >= 12 and part[4:8] == b"IDAT"]
     if not places:

@@ -1,7 +1,7 @@
-"""Mutants by number: `python -m tests.fuzz.run jpeg --seed 0 --count 5000 --out DIR`.
+"""Check mutants by number: `python -m tests.fuzz.run jpeg --seed 0 --count 5000 --out DIR`.
 
-Prints what became of them, the slowest and the peak of memory as JSON. A file that breaks the contract is written to
-DIR with the number it has, is named on standard error, and makes the exit status 1.
+Prints the outcomes, the slowest time and the peak of memory as JSON. A file that breaks the contract is written to DIR
+with its number, reported on standard error, and makes the exit status 1.
 """
 
 import argparse
@@ -22,18 +22,18 @@ SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 
 
 def peak_bytes() -> int:
-    """Most that was ever resident, since `forget_peak`."""
+    """Return the peak resident memory since `forget_peak`."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 
 def forget_peak() -> None:
-    """Start anew (proc_pid_clear_refs(5))."""
+    """Reset the peak (proc_pid_clear_refs(5))."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def run(kind: str, seed: int, first: int, count: int, out: Path, failures_max: int) -> tuple[dict[str, object], int]:
-    """The summary, and how many files broke the contract; ends early at `failures_max`."""
+    """Return a summary and the number of files that broke the contract; stop at `failures_max`."""
     kernels.warmup()
     originals = SEEDS[kind]()
     contract = Contract()

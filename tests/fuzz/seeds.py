@@ -1,9 +1,11 @@
-"""Small files of every kind that the readers take, made here: what is mutated."""
+"""The seeds: small files of every kind that the readers support."""
 
 import functools
 import io
 import struct
 import zlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,19 +15,28 @@ from tests.jpeg_files import jpeg, photo
 from tests.reference import adam7, huffman, pngfilter
 from tests.reference import progressive as scans
 
+Chunks = Sequence[tuple[bytes, bytes]]
+
 SEQUENTIAL_SCANS = [((0,), 0, 63, 0, 0), ((1, 2), 0, 63, 0, 0)]
 GREY_SCANS = [((0,), 0, 0, 0, 1), ((0,), 1, 63, 0, 2), ((0,), 1, 63, 2, 1), ((0,), 0, 0, 1, 0), ((0,), 1, 63, 1, 0)]
 EXIF = b"Exif\0\0MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
 
 
-def _scanned(script: list, sof: int = 0xC2, interval: int = 0, sampling: tuple = ((2, 2), (1, 1), (1, 1))) -> bytes:
+def _scanned(
+    script: list[Any],
+    sof: int = 0xC2,
+    interval: int = 0,
+    sampling: Sequence[tuple[int, int]] = ((2, 2), (1, 1), (1, 1)),
+) -> bytes:
     planes = huffman.random_planes(np.random.default_rng(1), 17, 9, list(sampling), 0.2)
-    return scans.encode(planes, 17, 9, list(sampling), script, sof=sof, intervals=(interval,))
+    data: bytes = scans.encode(planes, 17, 9, list(sampling), script, sof=sof, intervals=(interval,))
+    return data
 
 
-def _sampled(sampling: list, **options: int) -> bytes:
+def _sampled(sampling: list[tuple[int, int]], **options: int) -> bytes:
     planes = huffman.random_planes(np.random.default_rng(2), 33, 20, sampling)
-    return huffman.encode(planes, 33, 20, sampling, **options)
+    data: bytes = huffman.encode(planes, 33, 20, sampling, **options)
+    return data
 
 
 def _several_pictures() -> bytes:
@@ -36,7 +47,7 @@ def _several_pictures() -> bytes:
 
 @functools.cache
 def jpegs() -> tuple[bytes, ...]:
-    """Every sampling and colour space, restart intervals, optimised tables, metadata, all kinds of scans."""
+    """Return JPEGs of every sampling, colour space and kind of scan, with restarts, optimised tables and metadata."""
     profile = bytes(range(200))
     several = (b"ICC_PROFILE\0\1\2" + profile[:100], b"ICC_PROFILE\0\2\2" + profile[100:])
     segments = b"".join(huffman.segment(0xE2, piece) for piece in several) + huffman.segment(0xE1, EXIF)
@@ -66,8 +77,8 @@ def jpegs() -> tuple[bytes, ...]:
     )  # fmt: skip
 
 
-def png(color: int, depth: int, interlaced: bool, before: tuple = (), after: tuple = (), **options: int) -> bytes:
-    """17 x 11 pixels behind every filter type."""
+def png(color: int, depth: int, interlaced: bool, before: Chunks = (), after: Chunks = (), **options: int) -> bytes:
+    """Return a PNG of 17 x 11 pixels with every filter type."""
     width, height = 17, 11
     bits = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color] * depth
     rows = pngfilter.random_rows(color + depth, height, (width * bits + 7) // 8)
@@ -77,9 +88,10 @@ def png(color: int, depth: int, interlaced: bool, before: tuple = (), after: tup
         image = pngfilter.filtered_rows(rows, [n % 5 for n in range(height)], max(1, bits // 8))
     palette = ((b"PLTE", bytes(range(3 << min(depth, 6)))),) if color == 3 else ()
     data = zlib.compress(image)
-    return pngfilter.png(
+    made: bytes = pngfilter.png(
         width, height, depth, color, data, before=(*palette, *before), after=after, interlace=int(interlaced), **options
     )
+    return made
 
 
 METADATA = (
@@ -100,7 +112,7 @@ METADATA = (
 
 @functools.cache
 def pngs() -> tuple[bytes, ...]:
-    """Every colour type and depth, interlaced and not, with transparency, metadata, an animation."""
+    """Return PNGs of every colour type and depth, interlaced and not, with transparency, metadata, an animation."""
     kinds = [(color, depth) for color, depths in DEPTHS.items() for depth in depths]
     plain = [png(color, depth, interlaced) for interlaced in (False, True) for color, depth in kinds]
     frame = struct.pack(">IIIIHHBB", 17, 11, 0, 0, 1, 10, 0, 0)

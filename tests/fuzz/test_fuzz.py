@@ -1,6 +1,6 @@
-"""Ten thousand damaged files, and those that once did harm: each becomes an error that says where, or a right result.
+"""Ten thousand damaged files, and earlier findings: each ends in an error with an offset or in a correct result.
 
-`make fuzz` goes on from here, guided by what code a file reaches. What is found is kept in tests/fuzz/findings.
+`make fuzz` continues with coverage-guided fuzzing. Findings are kept in tests/fuzz/findings.
 """
 
 import json
@@ -22,14 +22,17 @@ KINDS = {".jpg": "jpeg", ".png": "png"}
 LINES_MAX = 4000
 
 
-def test_ten_thousand_mutants_end_in_an_error_or_in_a_right_result(
+def test_ten_thousand_mutants_end_in_an_error_or_a_correct_result(
     safety_build: Mapping[str, str], tmp_path: Path
 ) -> None:
-    """With bounds checked; a process for each kind. To see one again: `python -m tests.fuzz.run jpeg --first NUMBER
-    --count 1 --out DIR`; to keep it, copy the file to tests/fuzz/findings under a name that says what it does."""
+    """With bounds checks, in a process for each kind. To reproduce a mutant: `python -m tests.fuzz.run jpeg
+    --first NUMBER --count 1 --out DIR`; to keep it, copy the file to tests/fuzz/findings under a descriptive name."""
     command = [sys.executable, "-m", "tests.fuzz.run", "--count", str(COUNT), "--out", str(tmp_path)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    running = {kind: subprocess.Popen([*command, kind], env=safety_build, cwd=ROOT, **pipes) for kind in KINDS.values()}
+    pipe = subprocess.PIPE
+    running = {
+        kind: subprocess.Popen([*command, kind], env=safety_build, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+        for kind in KINDS.values()
+    }
     try:
         outputs = {kind: process.communicate(timeout=300) for kind, process in running.items()}
     finally:
@@ -43,19 +46,19 @@ def test_ten_thousand_mutants_end_in_an_error_or_in_a_right_result(
         assert summary["slowest_seconds"] < SECONDS_MAX
         assert summary["peak_over_idle_bytes"] < MEMORY_BYTES
         fine = {way: count for way, count in summary["counts"].items() if way.endswith(("fine", "compared"))}
-        # Damage of all degrees: some files must come through, or nothing behind the headers has been tried.
+        # Some files must succeed, otherwise nothing after the headers has been tested.
         assert fine["exact compared"] > COUNT / 12 and fine["inspect fine"] > COUNT / 20, fine
 
 
 @pytest.mark.parametrize("path", FINDINGS, ids=lambda path: path.name)
-def test_what_did_harm_once_does_so_no_more(path: Path) -> None:
+def test_earlier_findings_satisfy_the_contract(path: Path) -> None:
     contract, data = Contract(), path.read_bytes()
     for number in range(4):  # all ways
         contract.check(KINDS[path.suffix], data, number)
 
 
 @pytest.mark.parametrize("kind", KINDS.values())
-def test_the_files_that_are_mutated_are_whole(kind: str) -> None:
+def test_the_seeds_are_valid(kind: str) -> None:
     contract = Contract()
     for data in {"jpeg": seeds.jpegs, "png": seeds.pngs}[kind]():
         contract.check(kind, data, 3)
@@ -63,7 +66,7 @@ def test_the_files_that_are_mutated_are_whole(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values())
-def test_a_number_names_a_mutant(kind: str) -> None:
+def test_mutants_are_reproducible(kind: str) -> None:
     originals = {"jpeg": seeds.jpegs, "png": seeds.pngs}[kind]()
     made = [mutant(kind, 7, number, originals) for number in range(200)]
 

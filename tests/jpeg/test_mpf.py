@@ -133,4 +133,4 @@ def test_a_file_with_an_index_without_additional_pictures_is_accepted(
     assert result.data.endswith(b"behind") == (policy == "keep")
     assert pipeline.compress(result.data, metadata=policy, min_saving=min_saving).data == result.data
     if policy == "color":
-        assert result.report.notices == ("6 bytes behind the image were removed",)
+        assert result.report.notices == ("6 bytes after the image were removed",)

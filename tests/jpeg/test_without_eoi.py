@@ -82,7 +82,7 @@ def test_pixels_are_those_of_the_complete_file(kind: str) -> None:
         result = compressor.compress(WHOLE[kind][:-2] + behind, format="png")
         np.testing.assert_array_equal(libjpeg(result.data), libjpeg(WHOLE[kind]))
         assert NO_EOI in result.report.notices
-        dropped = [notice for notice in result.report.notices if "behind the image" in notice]
+        dropped = [notice for notice in result.report.notices if "after the image" in notice]
         assert [notice.split()[0] for notice in dropped] == ([str(len(behind))] if behind else [])
 
 
@@ -92,7 +92,7 @@ def test_a_policy_removes_the_trailer(kind: str) -> None:
     for policy in ("color", "strip"):
         result = compressor.compress(whole[:-2] + b"secret" * 50, quality=50, metadata=policy)
         assert result.data == compressor.compress(whole, quality=50, metadata=policy).data
-        assert "300 bytes behind the image were removed" in result.report.notices
+        assert "300 bytes after the image were removed" in result.report.notices
 
 
 @pytest.mark.parametrize("kind", ["baseline", "progressive"])

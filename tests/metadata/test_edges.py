@@ -1,4 +1,4 @@
-"""Metadata at the edges: more of them than is held, odd Exif, colour spaces that get lost, content credentials."""
+"""Edge cases of metadata: sizes above the limits, unusual Exif, lost colour spaces, content credentials."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ from compressor.errors import LimitError
 from compressor.jpeg import markers
 from compressor.metadata import is_adobe_rgb, is_sound, orientation
 from compressor.png import policy as png_policy
-from compressor.settings import Raw, Settings, Tile
+from compressor.settings import Effort, Format, Raw, Settings, Tile
 from tests.jpeg_files import jpeg
 from tests.pipeline.test_pipeline import decoded
 from tests.planted.exif import exif
@@ -25,7 +25,8 @@ PLAIN = jpeg(64, 48, quality=95)[2:]
 
 
 def file(*segments: bytes) -> bytes:
-    return b"\xff\xd8" + b"".join(segments) + PLAIN
+    data: bytes = b"\xff\xd8" + b"".join(segments) + PLAIN
+    return data
 
 
 def png(*chunks: bytes) -> bytes:
@@ -47,7 +48,7 @@ MANY = {
 
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"min_saving": 0.9999}], ids=str)
 @pytest.mark.parametrize("name", MANY)
-def test_strip_cures_a_file_with_more_metadata_than_are_held(name: Any, settings: Any) -> None:
+def test_strip_accepts_a_file_with_more_metadata_than_the_limit(name: Any, settings: Any) -> None:
     with pytest.raises(LimitError):
         pipeline.compress(MANY[name])
 
@@ -57,9 +58,9 @@ def test_strip_cures_a_file_with_more_metadata_than_are_held(name: Any, settings
     assert made.report.reserved_bytes < 4 << 20
 
 
-def test_metadata_that_are_passed_over_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skipped_metadata_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(markers, "PASSED_SEGMENTS_MAX", 4000)
-    monkeypatch.setattr(png_policy, "PASSED_CHUNKS_MAX", 4000)
+    monkeypatch.setattr(png_policy, "SKIPPED_CHUNKS_MAX", 4000)
     for name in ("5,000 segments", "200,000 empty chunks in a PNG"):
         with pytest.raises(LimitError, match="of metadata"):
             pipeline.compress(MANY[name], metadata="strip")
@@ -79,7 +80,7 @@ def test_orientation_is_read_from_odd_exif(header: bytes, kind: int, value: byte
 
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"min_saving": 0.99}, {"format": "png"}], ids=str)
 @pytest.mark.parametrize("policy", ["color", "strip"])
-def test_a_colour_space_that_only_exif_names_is_named(settings: Any, policy: str) -> None:
+def test_a_lost_colour_space_in_exif_is_reported(settings: Any, policy: str) -> None:
     stream = exif(1, adobe_rgb=True)
     assert is_adobe_rgb(stream) and not is_adobe_rgb(exif(1))
 
@@ -91,7 +92,7 @@ def test_a_colour_space_that_only_exif_names_is_named(settings: Any, policy: str
 
 
 @pytest.mark.parametrize("settings", [{}, {"format": "webp", "lossless": True}, {"format": "jpeg"}], ids=str)
-def test_a_colour_space_that_only_the_exif_of_a_webp_names_is_named(settings: Any) -> None:
+def test_a_lost_colour_space_in_the_exif_of_a_webp_is_reported(settings: Any) -> None:
     out = io.BytesIO()
     Image.new("RGB", (8, 8), (9, 99, 199)).save(out, "WEBP", exif=b"Exif\0\0" + exif(1, adobe_rgb=True), lossless=True)
 
@@ -101,7 +102,7 @@ def test_a_colour_space_that_only_the_exif_of_a_webp_names_is_named(settings: An
 
 
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"min_saving": 0.99}, {"format": "png"}], ids=str)
-def test_a_profile_that_is_not_srgb_is_named_when_it_is_stripped(settings: Any) -> None:
+def test_a_stripped_profile_other_than_srgb_is_reported(settings: Any) -> None:
     data = jpeg(64, 48, quality=95, icc_profile=rgb_profile(b"Wide"))
 
     made = pipeline.compress(data, metadata="strip", **settings)
@@ -110,7 +111,7 @@ def test_a_profile_that_is_not_srgb_is_named_when_it_is_stripped(settings: Any) 
     assert "the ICC profile (Wide) was removed: colours will differ" in made.report.notices
 
 
-def test_content_credentials_are_dropped_with_a_notice_or_the_file_comes_back() -> None:
+def test_content_credentials_are_dropped_with_a_notice_or_the_file_is_returned() -> None:
     data = file(credentials("manifest"), segment(0xEB, b"JP\0\1\0\0\0\2rest of it"), segment(0xEB, b"HDR_RI other"))
 
     made = pipeline.compress(data)
@@ -120,7 +121,8 @@ def test_content_credentials_are_dropped_with_a_notice_or_the_file_comes_back() 
     same = pipeline.compress(data, content_credentials="unchanged")
     assert (same.data, same.report.reason) == (data, "has content credentials")
 
-    for changed in ({"metadata": "strip"}, {"metadata": "color"}, {"format": "png"}):
+    changes: list[dict[str, Any]] = [{"metadata": "strip"}, {"metadata": "color"}, {"format": "png"}]
+    for changed in changes:
         made = pipeline.compress(data, content_credentials="unchanged", **changed)
         assert b"c2pa" not in made.data
         assert any("content credentials" in notice for notice in made.report.notices)
@@ -128,7 +130,7 @@ def test_content_credentials_are_dropped_with_a_notice_or_the_file_comes_back() 
     assert pipeline.compress(plain, content_credentials="unchanged").data == pipeline.compress(plain).data
 
 
-def test_a_png_with_content_credentials_is_treated_alike() -> None:
+def test_a_png_with_content_credentials_is_treated_the_same() -> None:
     data = png(chunk(b"caBX", bytes(3000)))
 
     made = pipeline.compress(data)
@@ -137,7 +139,7 @@ def test_a_png_with_content_credentials_is_treated_alike() -> None:
     assert b"caBX" not in pipeline.compress(data, content_credentials="unchanged", metadata="strip").data
 
 
-def test_a_stripped_file_is_given_out_though_less_is_saved_than_asked_for() -> None:
+def test_a_stripped_file_is_returned_even_below_the_minimum_saving() -> None:
     data = file(segment(0xFE, b"x" * 60000))
 
     made = pipeline.compress(data, metadata="strip", quality=100, min_saving=0.999)
@@ -148,7 +150,7 @@ def test_a_stripped_file_is_given_out_though_less_is_saved_than_asked_for() -> N
     assert (decoded(made.data) == decoded(data)).all()
 
 
-def test_where_metadata_are_most_of_a_file_the_smaller_lossless_result_wins() -> None:
+def test_the_smaller_lossless_result_wins_where_metadata_is_most_of_a_file() -> None:
     """A result that is larger than the source without its metadata saves nothing."""
     small = pipeline.compress(jpeg(64, 48, quality=95), quality=30, effort="best").data
     data = small[:2] + segment(0xFE, b"x" * 60000) + small[2:]
@@ -171,7 +173,7 @@ def test_thousands_of_pointers_to_a_directory_of_thousands_take_no_time() -> Non
 
 
 def with_shared_values(entries: int, size: int) -> bytes:
-    """Exif whose entries all point to the same bytes, with an orientation of 6 at its end."""
+    """Return Exif whose entries all point to the same bytes, with an orientation of 6 as the last one."""
     head = b"MM\0*\0\0\0\x08" + struct.pack(">H", entries + 1)
     at = len(head) + 12 * (entries + 1) + 4
     tags = b"".join(struct.pack(">HHII", 0x8000 + number, 7, size, at) for number in range(entries))
@@ -187,9 +189,9 @@ def with_shared_values(entries: int, size: int) -> bytes:
     ],
     ids=["800 MB of values", "no TIFF", "an orientation that is none"],
 )
-def test_exif_that_pillow_would_choke_on_is_named_and_the_orientation_kept(exif: Any, turned: int) -> None:
+def test_exif_that_pillow_can_not_write_is_reported_and_the_orientation_kept(exif: Any, turned: int) -> None:
     raw = Raw(width=8, height=8, channels=3, tile_width=8, tile_height=8, exif=exif)
-    with pipeline.stream([Tile(0, 0, bytes(192))], Settings(format="avif", effort="fast"), raw=raw) as stream:
+    with pipeline.stream([Tile(0, 0, bytes(192))], Settings(format=Format.AVIF, effort=Effort.FAST), raw=raw) as stream:
         data = b"".join(stream)
 
     assert stream.report.notices == ("damaged Exif is not carried over to AVIF",)

@@ -1,7 +1,7 @@
-"""A metadata policy holds for every format, outcome and way in: no mark is left that it does not allow.
+"""A metadata policy applies to every format, outcome and interface: no mark is left that it does not allow.
 
 Planted files have a mark in every place where their format can hold metadata. docs/metadata.md has the table of what
-each policy leaves in a file that comes back unchanged; UPDATE_DOCS=1 writes it.
+each policy leaves in a file that is returned unchanged; UPDATE_DOCS=1 writes it.
 """
 
 import importlib
@@ -24,6 +24,7 @@ from compressor.batch.job import Job
 from compressor.calls.codec import pipeline_codec
 from compressor.client import Client
 from compressor.errors import CompressorError, UnsupportedError
+from compressor.humanize import human_format
 from compressor.ledger.ledger import Ledger
 from compressor.memory import Resources
 from compressor.metadata import orientation
@@ -41,7 +42,7 @@ SUFFIX_MAX = 8
 
 
 class Result(StrEnum):
-    """How a file comes out."""
+    """The outcome for a file."""
 
     LOSSY = "lossy"
     LOSSLESS = "lossless"
@@ -49,7 +50,7 @@ class Result(StrEnum):
 
 
 class Door(StrEnum):
-    """The way in."""
+    """The interface that a file is sent through."""
 
     PYTHON = "python"
     COMMAND = "command"
@@ -60,16 +61,24 @@ class Door(StrEnum):
 
 DOORS = [Door.PYTHON, Door.COMMAND, Door.SERVICE]
 BATCH = [Door.BATCH_COPY, Door.BATCH_IN_PLACE]
-# Formats that are recognised, but whose samples are not read.
+# Formats that are detected, but whose samples are not decoded.
 NOT_READ = {"heif", "jxl"}
-# Settings beside the policy, by result and by the format of the source; what is not named comes out as the default.
-LOSSY = {"jpeg": {"quality": 50}, "webp": {"format": "webp", "quality": 50}, "avif": {"format": "avif", "quality": 50}}
-LOSSLESS = {"jpeg": {"lossless": True}, "png": {"lossless": True}, "webp": {"format": "webp", "lossless": True}}
+# Settings besides the policy, by result and source format; other formats use the default.
+LOSSY: dict[str, dict[str, Any]] = {
+    "jpeg": {"quality": 50},
+    "webp": {"format": "webp", "quality": 50},
+    "avif": {"format": "avif", "quality": 50},
+}
+LOSSLESS: dict[str, dict[str, Any]] = {
+    "jpeg": {"lossless": True},
+    "png": {"lossless": True},
+    "webp": {"format": "webp", "lossless": True},
+}
 WHITE = (255, 255, 255)
 
 
-def settings_of(file: Planted, policy: Metadata, result: Result) -> dict[str, object]:
-    """Return settings under which the file comes out so."""
+def settings_of(file: Planted, policy: Metadata, result: Result) -> dict[str, Any]:
+    """Return settings with which the file has this outcome."""
     if result is Result.UNCHANGED or file.format in NOT_READ:
         return {"metadata": policy, "min_saving": 0.99}
     if result is Result.LOSSY:
@@ -100,7 +109,7 @@ def check(file: Planted, policy: Metadata, data: bytes, notices: tuple[str, ...]
 
 
 def shown_orientation(data: bytes) -> int:
-    """Return how a viewer turns a picture, as our reader and Pillow tell."""
+    """Return the orientation in which a viewer displays an image, as our reader and Pillow report it."""
     opened = reader.open(io.BytesIO(data))
     try:
         return orientation(opened.metadata.exif)
@@ -115,12 +124,10 @@ def server() -> Iterator[Running]:
 
 
 @pytest.fixture
-def through(
-    server: Running, tmp_path: Path
-) -> Callable[[Door, bytes, dict[str, object]], tuple[bytes, tuple[str, ...]]]:
-    """Return a function that sends a file through a door: the result and its notices."""
+def through(server: Running, tmp_path: Path) -> Callable[[Door, bytes, dict[str, Any]], tuple[bytes, tuple[str, ...]]]:
+    """Return a function that sends a file through a door and returns the result and its notices."""
 
-    def send(door: Door, data: bytes, settings: dict[str, object]) -> tuple[bytes, tuple[str, ...]]:
+    def send(door: Door, data: bytes, settings: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
         if door is Door.PYTHON:
             result = pipeline.compress(data, **settings)
             return result.data, result.report.notices
@@ -150,7 +157,7 @@ def through(
 @pytest.mark.parametrize("result", Result)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_no_mark_is_left_that_the_policy_does_not_allow(
-    through: Callable[[Door, bytes, dict[str, object]], tuple[bytes, tuple[str, ...]]],
+    through: Callable[[Door, bytes, dict[str, Any]], tuple[bytes, tuple[str, ...]]],
     file: Any,
     result: Any,
     policy: Any,
@@ -191,8 +198,8 @@ def test_a_batch_run_leaves_no_mark_that_the_policy_does_not_allow(
         check(file, policy, target.data()[file.name], notices[file.name])
 
 
-def test_the_cells_are_all_there_are() -> None:
-    """Every format that is recognised, every policy, result and door."""
+def test_every_format_and_door_is_tested() -> None:
+    """Every detected format, policy, result and door."""
     assert {file.format for file in FILES} == set(FORMATS)
     assert {*DOORS, *BATCH} == set(Door)
     assert len({file.name for file in FILES}) == len(FILES)
@@ -200,7 +207,7 @@ def test_the_cells_are_all_there_are() -> None:
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.format not in NOT_READ], ids=lambda file: file.name)
 @pytest.mark.parametrize("policy", [Metadata.COLOR, Metadata.STRIP])
-def test_a_file_that_is_reduced_shows_the_same_samples(file: Any, policy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reduced_file_has_the_same_samples(file: Any, policy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", "without-eoi" in file.name)
     made = pipeline.compress(file.data, metadata=policy, min_saving=0.99)
 
@@ -210,13 +217,12 @@ def test_a_file_that_is_reduced_shows_the_same_samples(file: Any, policy: Any, m
     assert again.data == made.data and "metadata removed" not in again.report.reason
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, about an index of pictures that is broken
-        np.testing.assert_array_equal(
-            *(np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")) for data in (file.data, made.data))
-        )
+        before, after = (np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")) for data in (file.data, made.data))
+    np.testing.assert_array_equal(before, after)
 
 
 def table() -> str:
-    """Make the table of what each policy leaves in a file that comes back unchanged."""
+    """Return the table of what each policy leaves in a file that is returned unchanged."""
     rows: dict[tuple[str, str], list[bool]] = {}
     for file, policy in itertools.product(FILES, Metadata):
         data = pipeline.compress(file.data, metadata=policy, min_saving=0.99).data
@@ -230,7 +236,7 @@ def table() -> str:
     lines = ["| format | what | keep | color | strip |", "|---|---|---|---|---|"]
     for (format, left_by), places in groups.items():
         shown = " | ".join("kept" if cell else "–" for cell in left_by)
-        lines.append(f"| {reader.title(format)} | {', '.join(places)} | {shown} |")
+        lines.append(f"| {human_format(format)} | {', '.join(places)} | {shown} |")
     return "\n".join(lines) + "\n"
 
 
@@ -246,8 +252,8 @@ def test_the_page_has_the_table() -> None:
     assert shown == intro + made
 
 
-def test_what_a_policy_refuses_is_never_given_out() -> None:
-    """A container that is broken can't be reduced, so neither can it come back."""
+def test_a_file_that_can_not_be_reduced_is_never_returned() -> None:
+    """A broken container can't be reduced, so it is not returned either."""
     file = next(file for file in FILES if file.format == "gif")
     with pytest.raises(CompressorError):
         pipeline.compress(file.data[:20], metadata="strip")

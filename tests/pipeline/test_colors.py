@@ -141,5 +141,5 @@ def test_code_points_of_a_png_go_on_as_a_profile(format: str, mode: str) -> None
     if mode == "L" and format == "webp":
         assert profile is None and "is for GRAY pixels" in result.report.notices[0]
     else:
-        assert "Display P3" in icc.name(profile) and not result.report.notices
+        assert "Display P3" in icc.profile_name(profile) and not result.report.notices
         assert icc.color_space(profile) == {"L": "GRAY", "RGB": "RGB"}[mode]

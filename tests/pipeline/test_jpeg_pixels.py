@@ -88,7 +88,7 @@ def test_further_pictures_and_trailing_bytes_are_named() -> None:
         for delivery in ("safe", "immediate"):
             data = jpeg(64, 48, **options) + b"trailer"
             notices = pipeline.compress(data, format="png", delivery=delivery).report.notices
-            assert notices == ("7 bytes behind the image were removed",)
+            assert notices == ("7 bytes after the image were removed",)
 
 
 def test_segments_behind_the_scan_are_named() -> None:

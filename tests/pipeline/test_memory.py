@@ -11,7 +11,7 @@ import pytest
 from compressor import pipeline
 from compressor.errors import BusyError, LimitError
 from compressor.memory import Resources
-from compressor.png.chunks import frame
+from compressor.png.chunks import serialize_chunk
 from compressor.settings import Settings
 from tests.jpeg_files import jpeg
 from tests.pipeline.test_pipeline import JPEG, PNG, encoded, photograph
@@ -93,7 +93,7 @@ def test_metadata_that_do_not_fit_now_are_busy() -> None:
 
 
 def test_text_chunks_of_a_png_are_charged_on_both_sides_of_the_pixels() -> None:
-    text = frame(b"tEXt", b"Comment\0" + bytes(100_000))
+    text = serialize_chunk(b"tEXt", b"Comment\0" + bytes(100_000))
     plain = encoded(photograph(40, 40), "PNG")
     end = len(plain) - 12
     plain_bytes = pipeline.compress(plain).report.reserved_bytes
@@ -102,7 +102,7 @@ def test_text_chunks_of_a_png_are_charged_on_both_sides_of_the_pixels() -> None:
 
 
 def test_compressed_texts_are_charged_for_what_they_inflate_to() -> None:
-    text = frame(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2_000_000)))
+    text = serialize_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2_000_000)))
     plain = encoded(photograph(40, 40), "PNG")
     data = plain[:33] + text + plain[33:]
     charged = [pipeline.compress(d, format="jpeg").report.reserved_bytes for d in (plain, data)]

@@ -14,7 +14,7 @@ DURATIONS = [100, 200, 50]
 
 
 def film(mode: str = "RGBA") -> bytes:
-    """Three pictures, shown for DURATIONS, repeated for ever."""
+    """Return an endless animation of three images with DURATIONS."""
     ramp = Image.linear_gradient("L").resize((64, 48))
     frames = [
         Image.merge("RGBA", [ramp.point(lambda value, at=at: (value + at) % 256)] * 3 + [ramp]).convert(mode)
@@ -78,7 +78,7 @@ def everywhere() -> Planted:
 
 
 def moved(head: bytes, first: int, delta: int) -> bytes:
-    """Offsets of chunks and items, which are at `first` or later, made larger."""
+    """Increase the offsets of chunks and items at `first` or later."""
     for kind in (b"stco", b"iloc"):
         at = -1
         while (at := head.find(kind, at + 1)) >= 0:

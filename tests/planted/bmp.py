@@ -22,18 +22,18 @@ def info(
     colors: int = 0,
     rest: bytes = b"",
 ) -> bytes:
-    """Build an information header; `rest` begins behind its first 40 bytes."""
+    """Build an information header; `rest` begins after its first 40 bytes."""
     if size == SIZES["core"]:
         return struct.pack("<I4H", size, width, height, 1, bits)
     start = struct.pack("<IiiHHII", size, width, height, 1, bits, compression, pixel_bytes)
     return (start + density + struct.pack("<II", colors, 0) + rest).ljust(size, b"\0")
 
 
-def bmp(header: bytes, palette: bytes, gap: bytes, pixels: bytes, behind: bytes, reserved: bytes = bytes(4)) -> bytes:
+def bmp(header: bytes, palette: bytes, gap: bytes, pixels: bytes, after: bytes, reserved: bytes = bytes(4)) -> bytes:
     """Put a file together."""
     offset = 14 + len(header) + len(palette) + len(gap)
-    total = offset + len(pixels) + len(behind)
-    return b"BM" + struct.pack("<I4sI", total, reserved, offset) + header + palette + gap + pixels + behind
+    total = offset + len(pixels) + len(after)
+    return b"BM" + struct.pack("<I4sI", total, reserved, offset) + header + palette + gap + pixels + after
 
 
 def rows(width: int, height: int, bits: int, seed: int = 3, padding: bytes = b"\0") -> bytes:
@@ -53,10 +53,10 @@ def palette(entries: int, entry_bytes: int = 4, reserved: bytes = b"") -> bytes:
 
 
 def _plain(name: str, header: bytes, colors: bytes, pixels: bytes, reserved: bool = False) -> Planted:
-    marks = {place: mark(f"bmp {name} {place}") for place in ("gap", "behind the pixels")}
+    marks = {place: mark(f"bmp {name} {place}") for place in ("gap", "after the pixels")}
     fields = b"\1\2\3\4" if reserved else bytes(4)
     return Planted(
-        f"bmp-{name}", "bmp", bmp(header, colors, marks["gap"], pixels, marks["behind the pixels"], fields), marks
+        f"bmp-{name}", "bmp", bmp(header, colors, marks["gap"], pixels, marks["after the pixels"], fields), marks
     )
 
 
@@ -92,35 +92,35 @@ def odd_places() -> Planted:
 
 
 def run_lengths(bits: int) -> Planted:
-    """Build run lengths, absolute runs, deltas, and codes behind the end."""
-    marks = {place: mark(f"bmp rle{bits} {place}") for place in ("behind the end of bitmap", "behind the pixels")}
+    """Build run lengths, absolute runs, deltas, and codes after the end."""
+    marks = {place: mark(f"bmp rle{bits} {place}") for place in ("after the end of bitmap", "after the pixels")}
     line = bytes([20, 0x12, 0, 5, *((1, 2, 3, 4, 5, 0) if bits == 8 else (0x12, 0x34, 0x50, 0)), 7, 0x21])
-    codes = (line + b"\0\0") * 22 + b"\0\2\3\1" + bytes([29, 0x33, 0, 1]) + marks["behind the end of bitmap"]
+    codes = (line + b"\0\0") * 22 + b"\0\2\3\1" + bytes([29, 0x33, 0, 1]) + marks["after the end of bitmap"]
     header = info(40, 32, 24, bits, compression=1 if bits == 8 else 2, pixel_bytes=len(codes), colors=1 << bits)
-    data = bmp(header, palette(1 << bits), b"", codes, marks["behind the pixels"])
+    data = bmp(header, palette(1 << bits), b"", codes, marks["after the pixels"])
     return Planted(f"bmp-rle{bits}", "bmp", data, marks)
 
 
 def v5(space: str, before: bool = False) -> Planted:
     """Build a file with a colour space of V5: embedded or linked profile, or calibrated RGB."""
     name = f"v5-{space}{'-before-pixels' if before else ''}"
-    marks = {place: mark(f"bmp {name} {place}") for place in ("profile", "behind the profile", "gap", "behind all")}
+    marks = {place: mark(f"bmp {name} {place}") for place in ("profile", "after the profile", "gap", "after all")}
     if space == "embedded":
-        code, profile = EMBEDDED, wide_profile(marks["profile"]) + marks["behind the profile"]
+        code, profile = EMBEDDED, wide_profile(marks["profile"]) + marks["after the profile"]
     elif space == "linked":
-        code, profile = LINKED, b"C:\\" + marks["profile"] + b".icc\0" + marks["behind the profile"]
+        code, profile = LINKED, b"C:\\" + marks["profile"] + b".icc\0" + marks["after the profile"]
     else:
         code, profile = 0, b""
-        del marks["profile"], marks["behind the profile"]
+        del marks["profile"], marks["after the profile"]
     fields = struct.pack("<9i3I", *P3_ENDPOINTS, *[round(1.8 * 65536)] * 3) if space == "calibrated" else bytes(48)
     pixels, gap = rows(31, 24, 24), marks["gap"] + bytes(4)
     at = (124 + len(gap) if before else 124 + len(gap) + len(pixels) + 4) if profile else 0
     rest = bytes(16) + struct.pack("<I", code) + fields + struct.pack("<4I", 4, at, len(profile), 0)
     header = info(124, 31, 24, 24, rest=rest)
     if before:
-        data = bmp(header, b"", gap + profile, pixels, marks["behind all"])
+        data = bmp(header, b"", gap + profile, pixels, marks["after all"])
     else:
-        data = bmp(header, b"", gap, pixels, bytes(4 if profile else 0) + profile + marks["behind all"])
+        data = bmp(header, b"", gap, pixels, bytes(4 if profile else 0) + profile + marks["after all"])
     return Planted(
         f"bmp-{name}", "bmp", data, marks, frozenset({"profile"}) if space == "embedded" else frozenset()
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Boxes of ISO/IEC 14496-12, as the files with marks need them."""
+"""Boxes of ISO/IEC 14496-12 for planted files."""
 
 import struct
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
 
 
 def boxes_of(data: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """Type and content of each; none of them is larger than 4 GiB, and none goes on to the end of the file."""
+    """Return type and content of each box; none has a 64-bit size or extends to the end of the file."""
     while start < len(data):
         size, kind = struct.unpack_from(">I4s", data, start)
         yield kind, data[start + 8 : start + size]
@@ -23,7 +23,7 @@ def boxes_of(data: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
 
 
 class Marks(dict[str, bytes]):
-    """The marks of a file, by their places. Called with a place, it gives the mark and remembers it."""
+    """The marks of a file by place. Calling it with a place returns and records the mark."""
 
     def __init__(self, file: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Exif with a mark in every directory: the one builder for all containers that carry it."""
+"""Exif with a mark in every directory, for all containers."""
 
 import struct
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ EXIF_PLACES = ("Exif description", "Exif maker note", "Exif user comment", "Exif
 
 
 def directory(tags: list[Tag], start: int, following: int = 0) -> bytes:
-    """Build a directory at the offset `start`, its long values behind it."""
+    """Build a directory at the offset `start`, its long values after it."""
     values_at = start + 2 + 12 * len(tags) + 4
     rows, values = struct.pack(">H", len(tags)), b""
     for tag, kind, value in sorted(tags):

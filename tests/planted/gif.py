@@ -1,4 +1,4 @@
-"""GIF files with marks in every extension, within extensions that stay, and behind the trailer."""
+"""GIF files with marks in every extension, within extensions that are kept, and after the trailer."""
 
 import struct
 
@@ -57,7 +57,7 @@ def _extensions(marks: dict[str, bytes]) -> bytes:
     return (
         b"!\xfe" + blocks(marks["comment"])
         + application(b"XMP DataXMP", b"<x:xmpmeta>" + marks["XMP"] + b"</x:xmpmeta>" + MAGIC_TRAILER)
-        + application(b"ICCRGBG1012", blocks(profile + bytes(20) + marks["behind the profile"]))
+        + application(b"ICCRGBG1012", blocks(profile + bytes(20) + marks["after the profile"]))
         + application(b"C2PA_GIF\1\0\0", blocks(b"jumb" + marks["C2PA"]))
         + application(b"SOMETHING12", blocks(marks["unknown application"]))
         + b"!\xab" + blocks(marks["unknown extension"])
@@ -65,31 +65,31 @@ def _extensions(marks: dict[str, bytes]) -> bytes:
     )  # fmt: skip
 
 
-PLACES = ("comment", "XMP", "ICC profile", "behind the profile", "C2PA", "unknown application", "unknown extension",
-          "plain text", "behind the trailer")  # fmt: skip
+PLACES = ("comment", "XMP", "ICC profile", "after the profile", "C2PA", "unknown application", "unknown extension",
+          "plain text", "after the trailer")  # fmt: skip
 
 
 def still() -> Planted:
     """Build one image with all extensions before it."""
     marks = {place: mark(f"gif still {place}") for place in PLACES}
-    data = header() + _extensions(marks) + control(0, 3) + image(1) + b";" + marks["behind the trailer"]
+    data = header() + _extensions(marks) + control(0, 3) + image(1) + b";" + marks["after the trailer"]
     return Planted("gif-still", "gif", data, marks, frozenset({"ICC profile"}))
 
 
 def animated(loops: bytes) -> Planted:
-    """Build two frames with loops and extensions between and behind them."""
+    """Build two frames with loops and extensions between and after them."""
     name = f"gif-animated-{loops[:8].decode().lower()}"
-    places = (*PLACES, "behind the loop count", "second sub-block of the loops", "behind a control", "between frames",
-              "behind the last frame")  # fmt: skip
+    places = (*PLACES, "after the loop count", "second sub-block of the loops", "after a control", "between frames",
+              "after the last frame")  # fmt: skip
     marks = {place: mark(f"{name} {place}") for place in places}
-    count = blocks(b"\x01\x05\x00" + marks["behind the loop count"])[:-1]
+    count = blocks(b"\x01\x05\x00" + marks["after the loop count"])[:-1]
     data = (
         header() + application(loops, count + blocks(b"\x02" + marks["second sub-block of the loops"]))
         + _extensions(marks) + control(7) + image(1)
         + b"!\xfe" + blocks(marks["between frames"])
-        + b"!\xf9\x04" + struct.pack("<BHB", 5, 9, 2) + blocks(marks["behind a control"])
+        + b"!\xf9\x04" + struct.pack("<BHB", 5, 9, 2) + blocks(marks["after a control"])
         + image(3, local=True, left=8)
-        + b"!\xfe" + blocks(marks["behind the last frame"]) + b";" + marks["behind the trailer"]
+        + b"!\xfe" + blocks(marks["after the last frame"]) + b";" + marks["after the trailer"]
     )  # fmt: skip
     return Planted(name, "gif", data, marks, frozenset({"ICC profile"}))
 

@@ -37,8 +37,10 @@ class Item:
     in_idat: bool = False
 
 
-def picture(size=(64, 64), mode="RGB", start=0) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-    """The AV1 data of a picture and its properties, without colr: a gradient, which differs by `start`."""
+def picture(
+    size: tuple[int, int] = (64, 64), mode: str = "RGB", start: int = 0
+) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Return the AV1 data of a gradient that begins at `start`, and its properties, without colr."""
     ramp = Image.linear_gradient("L").resize(size).point(lambda value: (value + start) % 256)
     out = io.BytesIO()
     ramp.convert(mode).save(out, "AVIF", quality=60, speed=10, subsampling="4:0:0" if mode == "L" else "4:4:4")
@@ -49,7 +51,7 @@ def picture(size=(64, 64), mode="RGB", start=0) -> tuple[bytes, list[tuple[bytes
 
 
 def profile(text: bytes) -> bytes:
-    """The ICC profile of sRGB that lcms makes, with a text in place of its copyright; not to be taken for sRGB."""
+    """Return Little CMS's sRGB profile with another copyright text, changed so that it is not equivalent to sRGB."""
     srgb = bytearray(srgb_profile())
     old = "No copyright, use freely"
     at = srgb.index(old.encode("utf-16-be"))
@@ -60,7 +62,7 @@ def profile(text: bytes) -> bytes:
 
 
 def exif(text: bytes) -> bytes:
-    """Exif with an image description, as an item has it: with the offset of its TIFF header first."""
+    """Return Exif with an image description as item data: preceded by the offset of its TIFF header."""
     assert len(text) == 16
     entry = struct.pack(">HHII", 0x10E, 2, 17, 26)
     return struct.pack(">I", 6) + b"Exif\0\0" + b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4) + text + b"\0"
@@ -90,13 +92,13 @@ def heif(
     to_the_end: bool = False,
     large_mdat: bool = False,
 ) -> bytes:
-    """A file: ftyp, meta, `before`, mdat, `after`.
+    """Return a file: ftyp, meta, `before`, mdat, `after`.
 
-    gap         bytes that no item has, before and behind the data of each
+    gap         bytes outside of all items, before and after the data of each
     in_meta     boxes at the end of meta
     version     of iloc
     in_pieces   whether each item's data are in two extents, the second one first, with base offsets
-    to_the_end  whether the mdat box goes on to the end of the file
+    to_the_end  whether the mdat box extends to the end of the file
     """
     properties: list[tuple[bytes, bytes]] = []
     ipma, iinf = [], []
@@ -162,13 +164,13 @@ def heif(
 
 
 def everywhere() -> Planted:
-    """A turned picture with ICC profile, and whatever else there may be."""
+    """Return a rotated image with an ICC profile and every other kind of metadata."""
     marks = Marks("avif-everywhere")
     coded, properties = picture()
     messages = obu(5, b"\4\xb5" + marks("OBU of ITU-T T.35") + b"\x80") + obu(15, marks("OBU of padding") + b"\x80")
     configuration = properties[2][1] + obu(5, b"\4\xb5" + marks("OBU in av1C") + b"\x80")
     thumbnail, small = picture((16, 16))
-    colors = profile(marks("ICC profile")) + marks("behind the ICC profile")
+    colors = profile(marks("ICC profile")) + marks("after the ICC profile")
     items = {
         1: Item(b"av01", coded[:2] + messages + coded[2:], [
             *properties[:2], (b"av1C", configuration), (b"colr", b"prof" + colors),
@@ -199,7 +201,7 @@ def everywhere() -> Planted:
     before = box(b"free", marks("free")) + box(b"uuid", bytes(16), marks("uuid")) + box(b"udta", marks("udta"))
     before += box(b"uuid", C2PA, bytes(4), b"manifest\0", marks("C2PA"))
     after = box(b"skip", marks("skip")) + box(b"mpvd", marks("film in a box"))
-    after += box(b"ftyp", b"isom" + bytes(4)) + box(b"moov", marks("film behind the file")) + marks("behind the end")
+    after += box(b"ftyp", b"isom" + bytes(4)) + box(b"moov", marks("film after the file")) + marks("after the end")
     data = heif(
         items, references, brands, before, after, in_meta, marks("name of the handler"), gap=marks("gaps in mdat")
     )
@@ -207,7 +209,7 @@ def everywhere() -> Planted:
 
 
 def grid() -> Planted:
-    """A grid of two pictures with an alpha plane that is one, both described in idat."""
+    """Return a grid of two images with an alpha plane that is a grid, too, both described in idat."""
     marks = Marks("avif-grid")
     colors = [picture(start=start) for start in (0, 100)]
     alphas = [picture(mode="L", start=start) for start in (30, 60)]
@@ -227,7 +229,7 @@ def grid() -> Planted:
 
 
 def gain_map() -> Planted:
-    """A picture with a gain map (ISO 21496-1), and an HDR picture to be made of both."""
+    """Return an image with a gain map (ISO 21496-1) and an HDR image derived from both."""
     marks = Marks("avif-gain-map")
     base, properties = picture()
     gains, gain_properties = picture((32, 32), "L")
@@ -247,7 +249,7 @@ def gain_map() -> Planted:
 
 
 def hevc() -> Planted:
-    """A HEIC file with messages (SEI) in the coded picture and in its configuration."""
+    """Return a HEIC file with SEI messages in the coded image and in its configuration."""
     marks = Marks("heif-hevc")
     unit = bytes([39 << 1, 1, 5, 32]) + bytes(16) + marks("SEI in hvcC") + b"\x80"
     arrays = b"\xa7" + struct.pack(">HH", 1, len(unit)) + unit
@@ -275,7 +277,7 @@ def hevc() -> Planted:
 
 
 def located() -> list[Planted]:
-    """The same picture, its data found in each of the ways that iloc has."""
+    """Return the same image with each of the construction methods of iloc."""
     coded, properties = picture()
     ways: dict[str, dict[str, bool | int]] = {
         "pieces": {"in_pieces": True, "version": 0},

@@ -14,7 +14,7 @@ SOT, SOD = b"\xff\x90", b"\xff\x93"
 
 
 def codestream(mode: str = "RGB", **options: object) -> bytes:
-    """A gradient, 32 x 24, without a comment."""
+    """Return the codestream of a gradient, 32 x 24, without a comment."""
     image = Image.linear_gradient("L").resize((32, 24))
     out = io.BytesIO()
     image.convert(mode).save(out, "JPEG2000", no_jp2=True, **options)
@@ -28,7 +28,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def with_segments(data: bytes, main: bytes, tile: bytes) -> bytes:
-    """A codestream with segments added to its main header and to the header of each tile-part."""
+    """Add segments to a codestream's main header and to the header of each tile-part."""
     at = data.index(SOT)
     out = data[:at] + main
     while data[at : at + 2] == SOT:
@@ -68,8 +68,8 @@ def everywhere() -> Planted:
         segment(0xFF64, b"\0\1" + marks("comment in the main header")) + segment(0xFF6F, marks("unknown segment")),
         segment(0xFF64, b"\0\0" + marks("comment in tile-parts")),
     )
-    coded += marks("behind EOC")
-    colors = b"\2\0\0" + profile(marks("ICC profile")) + marks("behind the ICC profile")
+    coded += marks("after EOC")
+    colors = b"\2\0\0" + profile(marks("ICC profile")) + marks("after the ICC profile")
     resolution = box(b"res ", box(b"resc", struct.pack(">HHHHBB", 300, 1, 300, 1, 2, 2), marks("slack in resc")))
     in_header = resolution + box(b"lbl ", marks("label")) + box(b"colr", b"\4\0\0" + marks("colr of a vendor"))
     before = (
@@ -84,7 +84,7 @@ def everywhere() -> Planted:
     )
     data = jp2(
         coded, colors, brands=b"jpx " + bytes(4) + b"jpx jp2 " + marks("brands"),
-        in_header=in_header, before=before, after=box(b"asoc", marks("asoc")) + marks("behind the end"),
+        in_header=in_header, before=before, after=box(b"asoc", marks("asoc")) + marks("after the end"),
     )  # fmt: skip
     return Planted("jp2-everywhere", "jp2", data, marks, frozenset({"ICC profile"}))
 
@@ -94,11 +94,11 @@ def bare() -> Planted:
     coded = with_segments(
         codestream(), segment(0xFF64, b"\0\1" + marks("comment")), segment(0xFF64, b"\0\1" + marks("comment of a tile"))
     )
-    return Planted("j2k-bare", "jp2", coded + marks("behind EOC"), marks)
+    return Planted("j2k-bare", "jp2", coded + marks("after EOC"), marks)
 
 
 def to_the_end() -> Planted:
-    """The codestream box and its last tile-part go on to the end of the file."""
+    """Return a file whose codestream box and last tile-part extend to the end of the file."""
     marks = Marks("jp2-to-the-end")
     coded = with_segments(codestream("L"), segment(0xFF64, b"\0\1" + marks("comment")), b"")
     at = coded.index(SOT) + 6

@@ -1,7 +1,8 @@
-"""JPEG files with marks in every segment, between segments, between scans, in further pictures and behind them."""
+"""JPEG files with marks in every segment, between segments, between scans, in additional images and after them."""
 
 import io
 import struct
+from typing import Any
 
 from compressor.jpeg import mpf
 from tests.jpeg_files import photo
@@ -20,7 +21,7 @@ def segment(marker: int, data: bytes) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
 
 
-def picture(mode: str = "RGB", size: tuple[int, int] = SIZE, **options: object) -> bytes:
+def picture(mode: str = "RGB", size: tuple[int, int] = SIZE, **options: Any) -> bytes:
     """Encode a picture without its JFIF segment."""
     out = io.BytesIO()
     photo(*size, mode).save(out, "JPEG", quality=95, **options)
@@ -39,7 +40,7 @@ def extended_xmp(place: str) -> bytes:
     return segment(0xE1, EXTENDED_XMP + b"0123456789ABCDEF" * 2 + struct.pack(">II", len(text), 0) + text)
 
 
-# Every place before the first scan, with what stands there.
+# The content of every place before the first scan.
 HEAD = {
     "JFIF thumbnail": segment(0xE0, b"JFIF\0\1\2\1\0\x48\0\x48\4\2" + mark("JFIF thumbnail") + bytes(8)),
     "JFXX thumbnail": segment(0xE0, b"JFXX\0\x13\4\2" + mark("JFXX thumbnail") + bytes(8)),
@@ -53,19 +54,19 @@ HEAD = {
     "Adobe segment's end": segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + mark("Adobe segment's end")),
     "comment": segment(0xFE, mark("comment")),
     "ICC profile": segment(0xE2, b"ICC_PROFILE\0\1\2" + rgb_profile(mark("ICC profile"))[:250]),
-    "behind the ICC profile": segment(
-        0xE2, b"ICC_PROFILE\0\2\2" + rgb_profile(mark("ICC profile"))[250:] + mark("behind the ICC profile")
+    "after the ICC profile": segment(
+        0xE2, b"ICC_PROFILE\0\2\2" + rgb_profile(mark("ICC profile"))[250:] + mark("after the ICC profile")
     ),
 }  # fmt: skip
-BEHIND = {
-    "MP4 behind EOI": struct.pack(">I4sI4s", 32, b"moov", 24, b"\xa9xyz") + mark("MP4 behind EOI"),
-    "IPTC behind EOI": b"AXS!" + mark("IPTC behind EOI") + b"AXS*",
+TRAILERS = {
+    "MP4 after EOI": struct.pack(">I4sI4s", 32, b"moov", 24, b"\xa9xyz") + mark("MP4 after EOI"),
+    "IPTC after EOI": b"AXS!" + mark("IPTC after EOI") + b"AXS*",
 }  # fmt: skip
 
 
 def everything(name: str, scans: bytes, *, garbage: bool = True, orientation: int = 6) -> Planted:
-    """Put all of HEAD before a picture, stray bytes among it, and comments and trailers behind."""
-    places = {place: mark(place) for place in (*HEAD, *EXIF_PLACES, *BEHIND, "comment behind the scans")}
+    """Put all of HEAD before a picture, stray bytes among it, and comments and trailers after."""
+    places = {place: mark(place) for place in (*HEAD, *EXIF_PLACES, *TRAILERS, "comment after the scans")}
     stray = b""
     if garbage:
         places["stray bytes"] = mark("stray bytes")
@@ -86,7 +87,7 @@ def everything(name: str, scans: bytes, *, garbage: bool = True, orientation: in
             + mark("stray bytes in the last scan")
             + scans[-2:]
         )
-    data += scans[:-2] + segment(0xFE, mark("comment behind the scans")) + scans[-2:] + b"".join(BEHIND.values())
+    data += scans[:-2] + segment(0xFE, mark("comment after the scans")) + scans[-2:] + b"".join(TRAILERS.values())
     return Planted(name, "jpeg", data, places, frozenset({"ICC profile"}), orientation)
 
 
@@ -118,7 +119,7 @@ def directory_xmp(place: str, length: int) -> bytes:
 def several(name: str, *, gain_map: bool = False, broken: bool = False) -> Planted:
     """Build a file with an index (MPF) and a second picture, which has metadata of its own, and bytes around it."""
     own = {place: f"{place} of the second picture" for place in (*EXIF_PLACES, "XMP", "comment", "stray bytes")}
-    others = ["between two pictures", "behind the last picture", "index of pictures"]
+    others = ["between two pictures", "after the last picture", "index of pictures"]
     packet = b"<x:xmpmeta>" + mark(own["XMP"]) + b"</x:xmpmeta>"
     second = b"\xff\xd8" + segment(0xE1, b"Exif\0\0" + exif(1, {place: mark(own[place]) for place in EXIF_PLACES}))
     second += segment(0xE1, XMP + (gain_map_xmp(own["XMP"]) if gain_map else packet))
@@ -137,13 +138,13 @@ def several(name: str, *, gain_map: bool = False, broken: bool = False) -> Plant
     gap, base = mark("between two pictures"), first(0).index(b"MPF\0") + 4
     made = first(len(first(0)) + len(gap) - base)
     places = {place: mark(place) for place in (*own.values(), *others)}
-    return Planted(name, "jpeg", made + gap + second + mark("behind the last picture"), places)
+    return Planted(name, "jpeg", made + gap + second + mark("after the last picture"), places)
 
 
-def unfinished(name: str, **options: object) -> Planted:
+def unfinished(name: str, **options: Any) -> Planted:
     """Leave EOI out and let other data follow the last MCU."""
-    places = {place: mark(place) for place in ("comment", "behind the last MCU")}
-    data = b"\xff\xd8" + segment(0xFE, mark("comment")) + picture(**options)[:-2] + mark("behind the last MCU")
+    places = {place: mark(place) for place in ("comment", "after the last MCU")}
+    data = b"\xff\xd8" + segment(0xFE, mark("comment")) + picture(**options)[:-2] + mark("after the last MCU")
     return Planted(name, "jpeg", data + bytes(50), places)
 
 

@@ -36,9 +36,9 @@ def everywhere() -> Planted:
         box(b"zzzz", marks("unknown box")),
         box(b"free", marks("free")),
         box(b"jxli", marks("index")),
-        box(b"jxlc", LOSSY, marks("behind the codestream")),
+        box(b"jxlc", LOSSY, marks("after the codestream")),
         box(b"uuid", marks("uuid")),
-        marks("behind the end"),
+        marks("after the end"),
         brands=b"jxl " + bytes(4) + b"jxl " + marks("brands"),
     )
     return Planted("jxl-everywhere", "jxl", data, marks)
@@ -48,7 +48,7 @@ def in_parts() -> Planted:
     marks = Marks("jxl-in-parts")
     parts = [SECTIONS[:1], SECTIONS[1:50], b"", SECTIONS[50:]]
     numbered = [
-        box(b"jxlp", struct.pack(">I", number | (number == 3) << 31), part) + box(b"xml ", marks(f"behind {number}"))
+        box(b"jxlp", struct.pack(">I", number | (number == 3) << 31), part) + box(b"xml ", marks(f"after {number}"))
         for number, part in enumerate(parts)
     ]
     return Planted("jxl-in-parts", "jxl", jxl(*numbered), marks)
@@ -56,7 +56,7 @@ def in_parts() -> Planted:
 
 def bare() -> Planted:
     marks = Marks("jxl-bare")
-    return Planted("jxl-bare", "jxl", LOSSLESS + marks("behind the end"), marks)
+    return Planted("jxl-bare", "jxl", LOSSLESS + marks("after the end"), marks)
 
 
 def files() -> list[Planted]:

@@ -1,4 +1,4 @@
-"""PNG files with marks in every chunk, behind the image data and behind IEND."""
+"""PNG files with marks in every chunk, after the image data and after IEND."""
 
 import io
 import struct
@@ -26,7 +26,7 @@ def image_data(mode: str = "RGB") -> bytes:
 def everything(name: str, mode: str = "RGB", *, animated: bool = False, orientation: int = 6) -> Planted:
     """Put a mark into every kind of chunk."""
     hexadecimal = b"\nexif\n%8d\n%s\n" % (16, mark("raw profile").hex().encode())
-    profile = rgb_profile(mark("ICC profile")) + mark("behind the profile")
+    profile = rgb_profile(mark("ICC profile")) + mark("after the profile")
     before = {
         "ICC profile": (b"iCCP", mark("name of the profile") + b"\0\0" + zlib.compress(profile)),
         "tEXt": (b"tEXt", b"Author\0" + mark("tEXt")),
@@ -40,28 +40,28 @@ def everything(name: str, mode: str = "RGB", *, animated: bool = False, orientat
         "private chunk": (b"prVt", mark("private chunk")),
         "private chunk, safe to copy": (b"prVs", mark("private chunk, safe to copy")),
     }
-    behind = {
-        "text behind the image data": (b"tEXt", b"Comment\0" + mark("text behind the image data")),
-        "private chunk behind the image data": (b"prVt", mark("private chunk behind the image data")),
+    after = {
+        "text after the image data": (b"tEXt", b"Comment\0" + mark("text after the image data")),
+        "private chunk after the image data": (b"prVt", mark("private chunk after the image data")),
     }
-    behind_profile: tuple[str, ...] = ()
+    after_profile: tuple[str, ...] = ()
     if mode == "L":
         del before["ICC profile"], before["suggested palette"]  # which have no place in it
     else:
-        behind_profile = ("name of the profile", "behind the profile")
+        after_profile = ("name of the profile", "after the profile")
     places = {
         place: mark(place)
-        for place in (*before, *behind, *behind_profile, *EXIF_PLACES, "behind the zlib stream", "behind IEND")
+        for place in (*before, *after, *after_profile, *EXIF_PLACES, "after the zlib stream", "after IEND")
     }
     data = SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 0 if mode == "L" else 2, 0, 0, 0))
     if animated:
         data += chunk(b"acTL", struct.pack(">II", 2, 0)) + chunk(b"fcTL", _frame_control(0))
     data += chunk(b"eXIf", exif(orientation)) + b"".join(chunk(*content) for content in before.values())
-    coded, stray = image_data(mode), mark("behind the zlib stream")
+    coded, stray = image_data(mode), mark("after the zlib stream")
     data += chunk(b"IDAT", coded[:99]) + chunk(b"IDAT", coded[99:] + stray) + chunk(b"IDAT", stray)
     if animated:
         data += chunk(b"fcTL", _frame_control(1)) + chunk(b"fdAT", struct.pack(">I", 2) + coded + stray)
-    data += b"".join(chunk(*content) for content in behind.values()) + chunk(b"IEND", b"") + mark("behind IEND")
+    data += b"".join(chunk(*content) for content in after.values()) + chunk(b"IEND", b"") + mark("after IEND")
     color = frozenset({"ICC profile"}) if mode == "RGB" else frozenset[str]()
     return Planted(name, "png", data, places, color, orientation)
 

@@ -1,4 +1,4 @@
-"""PNM files with marks in comments and behind the raster."""
+"""PNM files with marks in comments and after the raster."""
 
 from tests.planted import Planted, mark
 
@@ -21,26 +21,26 @@ def header(kind: int, maxval: int, first: bytes = b"", second: bytes = b"") -> b
 
 
 def raw_file(kind: int, maxval: int = 255) -> Planted:
-    """Build a raw file with comments and bytes behind it."""
+    """Build a raw file with comments and bytes after it."""
     name = f"pnm-p{kind}{'-16-bit' if maxval > 255 else ''}"
-    places = ("first comment", "second comment", "behind the raster")
+    places = ("first comment", "second comment", "after the raster")
     marks = {place: mark(f"{name} {place}") for place in places}
     start = header(kind, maxval, marks["first comment"], marks["second comment"])
-    return Planted(name, "pnm", start + raw(kind, maxval) + marks["behind the raster"], marks)
+    return Planted(name, "pnm", start + raw(kind, maxval) + marks["after the raster"], marks)
 
 
 def plain_file(kind: int, maxval: int = 255) -> Planted:
     """Build a plain file with a comment within its raster."""
     name = f"pnm-p{kind}"
-    places = ("first comment", "second comment", "in the raster", "behind the raster")
+    places = ("first comment", "second comment", "in the raster", "after the raster")
     marks = {place: mark(f"{name} {place}") for place in places}
     samples = WIDTH * HEIGHT * (3 if kind == 3 else 1)
     numbers = [b"%d" % (i * 7 % ((1 if kind == 1 else maxval) + 1)) for i in range(samples)]
     space = b"" if kind == 1 else b" "
     raster = space.join(numbers[:40]) + b" # " + marks["in the raster"] + b"\n" + b"\n".join(numbers[40:])
     data = header(kind, maxval, marks["first comment"], marks["second comment"]) + raster
-    behind = b" # " if kind == 1 else b"\n"  # Pillow looks further than the last bit
-    return Planted(name, "pnm", data + behind + marks["behind the raster"] + b"\n", marks)
+    after = b" # " if kind == 1 else b"\n"  # Pillow looks further than the last bit
+    return Planted(name, "pnm", data + after + marks["after the raster"] + b"\n", marks)
 
 
 def several() -> Planted:

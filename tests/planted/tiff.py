@@ -1,7 +1,8 @@
 """TIFF and BigTIFF files with a mark in every place for metadata: in tags, in directories within directories, in
-thumbnails, in JPEG strips, and between and behind all of that."""
+thumbnails, in JPEG strips, and between and after all of these."""
 
 import io
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -68,7 +69,7 @@ def thumbnail() -> Page:
 
 
 def planted(
-    name: str, page: Page, *, order: str = "<", big: bool = False, orientation: int = 1, icc: bool = True,
+    name: str, page: Page, *, order: Literal["<", ">"] = "<", big: bool = False, orientation: int = 1, icc: bool = True,
     more: tuple[str, ...] = (), color: tuple[str, ...] = (), pages: tuple[Page, ...] = (), tail: bytes | None = None,
 ) -> Planted:  # fmt: skip
     """Return a file of a page, all metadata, and further pages; `more` names marks that the pages have already."""
@@ -83,8 +84,8 @@ def planted(
         names.append("ICC profile")
         color += ("ICC profile",)
     if tail is None:
-        tail = mark("behind the end") * 3
-        names.append("behind the end")
+        tail = mark("after the end") * 3
+        names.append("after the end")
     names.append("between header and strips")
     gap = mark("between header and strips")
     data = build([page, *pages], order, big, gap, tail)
@@ -101,7 +102,7 @@ def jpeg_page() -> Page:
         data = out.getvalue()
         comment = b"\xff\xfe\0\x12" + mark("COM in a strip")
         exif = b"\xff\xe1\0\x18Exif\0\0" + mark("APP1 in a strip")
-        strips.append(data[:2] + comment + exif + data[2:] + mark("behind EOI"))
+        strips.append(data[:2] + comment + exif + data[2:] + mark("after EOI"))
         tables = b"\xff\xd8\xff\xfe\0\x12" + mark("COM in the tables") + data[data.index(b"\xff\xdb") :]
     end = tables.index(b"\xff\xc0")
     tags: Tags = {
@@ -114,15 +115,15 @@ def jpeg_page() -> Page:
 
 def files() -> list[Planted]:
     """Return the files."""
-    rgb = {"photometric": 2}
+    rgb: dict[str, Any] = {"photometric": 2}
     spare = picture(SAMPLES, 8, photometric=2, rows_per_strip=10, order=">")
-    spare.spare = mark("behind the samples of a strip")
+    spare.spare = mark("after the samples of a strip")
     ended = [
         picture(SAMPLES, 8, photometric=2, compression=LZW, rows_per_strip=5),
         picture(SAMPLES, 8, photometric=2, compression=DEFLATE, tile=16),
     ]
     for page in ended:
-        page.spare = mark("behind the data of a strip")
+        page.spare = mark("after the data of a strip")
     second = picture(SAMPLES[::-1], 8, photometric=2, compression=DEFLATE)
     second.tags[270] = (ASCII, mark("text of the second page"))
     index = (SAMPLES[..., :1] >> 4).copy()
@@ -138,9 +139,9 @@ def files() -> list[Planted]:
     alpha = np.concatenate([SAMPLES, 255 - grey], axis=-1)
     return [
         planted("tiff-little-endian", picture(SAMPLES, 8, compression=LZW, **rgb)),
-        planted("tiff-big-endian-turned", spare, order=">", orientation=6, more=("behind the samples of a strip",)),
-        planted("tiff-lzw-ends-early", ended[0], more=("behind the data of a strip",)),
-        planted("tiff-deflate-ends-early", ended[1], more=("behind the data of a strip",)),
+        planted("tiff-big-endian-turned", spare, order=">", orientation=6, more=("after the samples of a strip",)),
+        planted("tiff-lzw-ends-early", ended[0], more=("after the data of a strip",)),
+        planted("tiff-deflate-ends-early", ended[1], more=("after the data of a strip",)),
         planted("tiff-without-profile", picture(SAMPLES, 8, **rgb), icc=False, orientation=3),
         planted("tiff-ends-with-its-directory", picture(SAMPLES, 8, **rgb), tail=b""),
         planted("tiff-tiles-predictor", picture(SAMPLES, 8, compression=DEFLATE, predictor=2, tile=16, **rgb)),
@@ -155,7 +156,7 @@ def files() -> list[Planted]:
         ),
         planted(
             "tiff-jpeg-strips", jpeg_page(),
-            more=("COM in a strip", "APP1 in a strip", "behind EOI", "COM in the tables"),
+            more=("COM in a strip", "APP1 in a strip", "after EOI", "COM in the tables"),
         ),
         planted("tiff-bigtiff", picture(SAMPLES, 8, compression=DEFLATE, **rgb), big=True, orientation=6),
         planted(

@@ -1,4 +1,4 @@
-"""WebP files with marks: all chunks that RFC 9649 names, unknown ones, and every gap between them."""
+"""WebP files with marks in all chunks of RFC 9649, in unknown chunks, and in every gap between them."""
 
 import io
 import struct
@@ -52,7 +52,7 @@ def picture(alpha: bool, lossless: bool, seed: int = 1) -> dict[bytes, bytes]:
 
 
 def exif(orientation: int, text: bytes) -> bytes:
-    """Build Exif with an orientation, a description, and bytes behind them."""
+    """Build Exif with an orientation, a description, and bytes after them."""
     entries = struct.pack("<HHII", 0x010E, 2, len(text) + 1, 38) + struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
     return struct.pack("<2sHIH", b"II", 42, 8, 2) + entries + bytes(4) + text + b"\0"
 
@@ -67,12 +67,12 @@ def still(name: str, alpha: bool, lossless: bool, orientation: int) -> Planted:
     found = picture(alpha, lossless)
     marks = {
         place: mark(f"webp {name} {place}")
-        for place in ("ICC profile", "behind the profile", "EXIF", "XMP", "chunk ABCD", "C2PA", "second EXIF",
-                      "behind RIFF")
+        for place in ("ICC profile", "after the profile", "EXIF", "XMP", "chunk ABCD", "C2PA", "second EXIF",
+                      "after RIFF")
     }  # fmt: skip
     data = riff(
         vp8x(ICC | EXIF_XMP | (ALPHA if alpha else 0)),
-        chunk(b"ICCP", wide_profile(marks["ICC profile"]) + marks["behind the profile"], b"\x55"),
+        chunk(b"ICCP", wide_profile(marks["ICC profile"]) + marks["after the profile"], b"\x55"),
         chunk(b"ABCD", marks["chunk ABCD"]),
         image_chunks(found),
         chunk(b"EXIF", exif(orientation, marks["EXIF"]), b"\x55"),
@@ -81,24 +81,24 @@ def still(name: str, alpha: bool, lossless: bool, orientation: int) -> Planted:
         chunk(b"C2PA", b"jumb" + marks["C2PA"]),
     )
     return Planted(
-        f"webp-{name}", "webp", data + marks["behind RIFF"], marks, frozenset({"ICC profile"}), orientation
+        f"webp-{name}", "webp", data + marks["after RIFF"], marks, frozenset({"ICC profile"}), orientation
     )  # fmt: skip
 
 
 def simple(lossless: bool) -> Planted:
     """Build a file in a simple form with chunks that do not belong there."""
     name = "simple-lossless" if lossless else "simple-lossy"
-    marks = {place: mark(f"webp {name} {place}") for place in ("EXIF without VP8X", "chunk ABCD", "behind RIFF")}
+    marks = {place: mark(f"webp {name} {place}") for place in ("EXIF without VP8X", "chunk ABCD", "after RIFF")}
     data = riff(
         image_chunks(picture(False, lossless)),
         chunk(b"EXIF", exif(6, marks["EXIF without VP8X"])),  # readers look for it in extended files only
         chunk(b"ABCD", marks["chunk ABCD"]),
     )
-    return Planted(f"webp-{name}", "webp", data + marks["behind RIFF"], marks)
+    return Planted(f"webp-{name}", "webp", data + marks["after RIFF"], marks)
 
 
 def frame(found: dict[bytes, bytes], first: bytes, second: bytes) -> bytes:
-    """Build an animation's frame with two unknown chunks behind its picture."""
+    """Build an animation's frame with two unknown chunks after its picture."""
     width, height = SIDES
     parameters = bytes(6) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     parameters += (80).to_bytes(3, "little") + b"\x02"
@@ -107,20 +107,20 @@ def frame(found: dict[bytes, bytes], first: bytes, second: bytes) -> bytes:
 
 def animated() -> Planted:
     """Build an animation."""
-    places = ("ICC profile", "EXIF", "XMP", "behind the loop count", "in a frame", "in a frame's second chunk",
-              "in the second frame", "between frames", "behind RIFF")  # fmt: skip
+    places = ("ICC profile", "EXIF", "XMP", "after the loop count", "in a frame", "in a frame's second chunk",
+              "in the second frame", "between frames", "after RIFF")  # fmt: skip
     marks = {place: mark(f"webp animated {place}") for place in places}
     data = riff(
         vp8x(ICC | EXIF_XMP | ALPHA | ANIMATION),
         chunk(b"ICCP", wide_profile(marks["ICC profile"])),
-        chunk(b"ANIM", struct.pack("<IH", 0xFF102030, 3) + marks["behind the loop count"]),
+        chunk(b"ANIM", struct.pack("<IH", 0xFF102030, 3) + marks["after the loop count"]),
         frame(picture(True, False), marks["in a frame"], marks["in a frame's second chunk"]),
         chunk(b"EFGH", marks["between frames"]),
         frame(picture(False, True, 2), marks["in the second frame"], b"x"),
         chunk(b"EXIF", exif(1, marks["EXIF"])),
         chunk(b"XMP ", marks["XMP"]),
     )
-    return Planted("webp-animated", "webp", data + marks["behind RIFF"], marks, frozenset({"ICC profile"}))
+    return Planted("webp-animated", "webp", data + marks["after RIFF"], marks, frozenset({"ICC profile"}))
 
 
 def files() -> list[Planted]:

@@ -1,6 +1,7 @@
-"""Animated PNG comes back as it is; an animation of one frame that is the image itself is a still picture."""
+"""Animated PNG is returned unchanged; an animation whose only frame is the static image is a still image."""
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,31 +17,32 @@ HEIGHT, WIDTH = 120, 160
 PIXELS = drawn(HEIGHT, WIDTH)
 
 
-def control(frames=1, plays=0):
+def control(frames: int = 1, plays: int = 0) -> tuple[bytes, bytes]:
     return b"acTL", struct.pack(">II", frames, plays)
 
 
-def frame(number=0, width=WIDTH, height=HEIGHT, x=0, y=0):
+def frame(number: int = 0, width: int = WIDTH, height: int = HEIGHT, x: int = 0, y: int = 0) -> tuple[bytes, bytes]:
     return b"fcTL", struct.pack(">5I2H2B", number, width, height, x, y, 1, 10, 0, 0)
 
 
-def frame_data(number):
+def frame_data(number: int) -> tuple[bytes, bytes]:
     return b"fdAT", struct.pack(">I", number) + b"compressed data that nobody looks at"
 
 
-def apng(before, after=()):
-    """Put chunks in front of the first IDAT of a PNG and behind the last."""
+def apng(before: Sequence[tuple[bytes, bytes]], after: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+    """Put chunks before the first IDAT of a PNG and after the last."""
     data = encoded(PIXELS, "PNG", compress_level=0)
     at = data.index(b"IDAT") - 4
     made = [b"".join(chunk(*one) for one in chunks) for chunks in (before, after)]
-    return data[:at] + made[0] + data[at:-12] + made[1] + data[-12:]
+    file: bytes = data[:at] + made[0] + data[at:-12] + made[1] + data[-12:]
+    return file
 
 
 STILL = {
     "shown once": apng([control(1, 1), frame()]),
     "shown for ever": apng([control(), frame()]),
     "fcTL first": apng([frame(), control()]),
-    "acTL behind the image": apng([], [control(2), frame(0), frame_data(1)]),
+    "acTL after the image": apng([], [control(2), frame(0), frame_data(1)]),
 }
 ANIMATED = {
     "two frames": apng([control(2), frame()], [frame(1), frame_data(2)]),
@@ -57,7 +59,7 @@ ANIMATED = {
 
 @pytest.mark.parametrize("name", STILL)
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"delivery": "immediate"}, {"effort": "fast"}], ids=str)
-def test_one_frame_is_compressed_like_a_still_picture(name: Any, settings: Any) -> None:
+def test_an_animation_of_one_frame_is_compressed_like_a_still_image(name: Any, settings: Any) -> None:
     plain = pipeline.compress(apng([]), **settings).data
     result = pipeline.compress(STILL[name], **settings)
 
@@ -66,7 +68,7 @@ def test_one_frame_is_compressed_like_a_still_picture(name: Any, settings: Any) 
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
-def test_one_frame_becomes_other_formats(format: str) -> None:
+def test_an_animation_of_one_frame_is_converted_to_other_formats(format: str) -> None:
     result = pipeline.compress(STILL["shown once"], format=format)
 
     assert result.report.format == format
@@ -74,7 +76,7 @@ def test_one_frame_becomes_other_formats(format: str) -> None:
 
 
 @pytest.mark.parametrize("name", ANIMATED)
-def test_what_may_move_comes_back_as_it_is(name: Any) -> None:
+def test_animations_are_returned_unchanged(name: Any) -> None:
     result = pipeline.compress(ANIMATED[name])
 
     assert result.data == ANIMATED[name]
@@ -84,10 +86,10 @@ def test_what_may_move_comes_back_as_it_is(name: Any) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"format": "jpeg"}], ids=str)
-def test_frames_that_are_not_announced_are_named(settings: Any) -> None:
+def test_frames_without_an_actl_are_reported(settings: Any) -> None:
     source = apng([control(1), frame()], [frame(1), frame_data(2), frame_data(3), frame(4), frame_data(5)])
     result = pipeline.compress(source, **settings)
 
-    assert "2 further frames, which no acTL announces, were dropped" in result.report.notices
+    assert "2 additional frames, without an acTL, were dropped" in result.report.notices
     if not settings:
         np.testing.assert_array_equal(shown(result.data)[:, :, :3], PIXELS)

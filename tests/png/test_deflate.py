@@ -1,4 +1,4 @@
-"""Streams of deflate that are made in pieces and joined (RFC 1950, RFC 1951)."""
+"""Deflate streams that are compressed in pieces and joined (RFC 1950, RFC 1951)."""
 
 import zlib
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from compressor.kernels.png.deflate import WORK_WORDS, last_block
 from compressor.png import deflate
-from compressor.png.deflate import Piecewise, continued, deflater
+from compressor.png.deflate import Piecewise, deflater, make_continuable
 from compressor.settings import Effort
 from tests.reference import deflate as reference
 
@@ -24,20 +24,20 @@ DATA = {
 }
 
 
-def raw(data, level=6, strategy=zlib.Z_DEFAULT_STRATEGY):
+def raw(data: bytes, level: int = 6, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
     made = zlib.compressobj(level, zlib.DEFLATED, -15, 8, strategy)
     return made.compress(data) + made.flush()
 
 
-def found(stream):
+def found(stream: bytes) -> tuple[int, int, int]:
     place = np.zeros(2, np.int64)
     blocks = last_block(np.frombuffer(stream, np.uint8), np.zeros(WORK_WORDS, np.int64), place)
-    return blocks, *place.tolist()
+    return int(blocks), int(place[0]), int(place[1])
 
 
 @pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("level, strategy", [(0, 0), (1, 0), (9, 0), (6, zlib.Z_FIXED), (6, zlib.Z_HUFFMAN_ONLY)])
-def test_the_last_block_is_where_the_reference_finds_it(name: Any, level: int, strategy: Any) -> None:
+def test_last_block_agrees_with_the_reference(name: Any, level: int, strategy: Any) -> None:
     stream = raw(DATA[name], level, strategy)
     blocks = reference.blocks(stream)
 
@@ -45,7 +45,7 @@ def test_the_last_block_is_where_the_reference_finds_it(name: Any, level: int, s
 
 
 @pytest.mark.parametrize("level", [0, 1, 6])
-def test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside(level: int) -> None:
+def test_a_truncated_or_damaged_stream_has_no_last_block_outside_of_it(level: int) -> None:
     stream = bytearray(raw(DATA["changing"][:3000], level))
 
     assert all(found(bytes(stream[:size]))[0] == -1 for size in range(len(stream) - 1))
@@ -56,7 +56,7 @@ def test_a_stream_that_is_cut_off_or_damaged_has_no_last_block_or_one_inside(lev
         assert blocks == -1 or 0 <= flag < end <= 8 * len(stream)
 
 
-def test_scratch_that_is_too_small_is_refused() -> None:
+def test_a_scratch_array_that_is_too_small_is_rejected() -> None:
     stream = np.frombuffer(raw(b"abc"), np.uint8)
 
     assert last_block(stream, np.zeros(WORK_WORDS - 1, np.int64), np.zeros(2, np.int64)) == -1
@@ -65,16 +65,16 @@ def test_scratch_that_is_too_small_is_refused() -> None:
 
 @pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("level", [0, 1, 6, 9])
-def test_streams_go_on_behind_each_other(name: Any, level: int) -> None:
+def test_streams_can_be_concatenated(name: Any, level: int) -> None:
     first = bytearray(raw(DATA[name], level))
-    continued(first)
+    make_continuable(first)
 
     assert zlib.decompress(bytes(first) + raw(DATA["words"]), -15) == DATA[name] + DATA["words"]
 
 
-def test_what_is_no_stream_is_not_continued() -> None:
+def test_invalid_streams_are_not_made_continuable() -> None:
     with pytest.raises(RuntimeError, match="defect"):
-        continued(bytearray(b"\xff\xff"))
+        make_continuable(bytearray(b"\xff\xff"))
 
 
 @pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 2000, 5003])

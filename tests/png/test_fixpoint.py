@@ -1,7 +1,8 @@
-"""A second run with the same settings changes nothing: a PNG that was made comes back byte for byte."""
+"""A second run with the same settings changes nothing: it returns a result byte for byte."""
 
 import io
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ EFFORTS = ["fast", "balanced", "best"]
 SIZES = [(31, 50), (200, 330), (640, 300)]
 
 
-def pictures(height, width, colors, seed):
-    """Yield pictures of each kind: flat, with alpha, with noise in a part, as a palette, grey, like a photograph."""
+def pictures(height: int, width: int, colors: int, seed: int) -> Iterator[np.ndarray | Image.Image]:
+    """Yield images of each kind: flat, with alpha, partly noise, with a palette, grey, like a photograph."""
     rng = np.random.default_rng((height, width, colors, seed))
     palette = rng.integers(0, 256, (colors, 3), dtype=np.uint8)
     parts = rng.integers(0, colors, (height // 20 + 1, width // 20 + 1)).repeat(20, 0).repeat(20, 1)[:height, :width]
@@ -35,14 +36,14 @@ def pictures(height, width, colors, seed):
     yield Image.fromarray((slope * 256).astype(np.uint16))
 
 
-def encoded(picture, **options):
+def encoded(picture: np.ndarray | Image.Image, **options: Any) -> bytes:
     out = io.BytesIO()
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     image.save(out, "PNG", **options)
     return out.getvalue()
 
 
-def check(data, effort):
+def check(data: bytes, effort: str) -> bool:
     once = pipeline.compress(data, effort=effort).data
     again = pipeline.compress(once, effort=effort)
     assert len(once) <= len(data)
@@ -52,8 +53,9 @@ def check(data, effort):
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_png_that_was_made_comes_back(size: Any, effort: Any) -> None:
-    made = [pictures(*size, colors, 1) for colors in ((2, 17, 200) if effort != "best" else (17,))]
+def test_compressing_a_result_again_returns_it_unchanged(size: tuple[int, int], effort: str) -> None:
+    height, width = size
+    made = [pictures(height, width, colors, 1) for colors in ((2, 17, 200) if effort != "best" else (17,))]
 
     changed = [check(encoded(picture, compress_level=0), effort) for picture in itertools.chain(*made)]
 
@@ -62,9 +64,10 @@ def test_a_png_that_was_made_comes_back(size: Any, effort: Any) -> None:
 
 @pytest.mark.parametrize("format", ["BMP", "GIF", "TIFF"])
 @pytest.mark.parametrize("effort", ["balanced", "best"])
-def test_a_png_that_was_made_of_another_format_comes_back(format: str, effort: str) -> None:
+def test_compressing_a_converted_file_again_returns_it_unchanged(format: str, effort: str) -> None:
     for picture in itertools.islice(pictures(200, 330, 17, 2), 1):
         source = io.BytesIO()
+        assert isinstance(picture, np.ndarray)
         Image.fromarray(picture).save(source, format)
         once = pipeline.compress(source.getvalue(), format="png", effort=effort).data
         assert pipeline.compress(once, effort=effort).data == once
@@ -72,7 +75,7 @@ def test_a_png_that_was_made_of_another_format_comes_back(format: str, effort: s
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_many_pictures_come_back(effort: Any) -> None:
+def test_compressing_many_results_again_returns_them_unchanged(effort: Any) -> None:
     files = [
         path.read_bytes() for path in sorted(CORPUS.glob("pngsuite/*.png")) + sorted(CORPUS.glob("graphics/*.png"))
     ]

@@ -1,4 +1,4 @@
-"""PNG to PNG in a smaller form: nothing that the image shows is lost, and no chunk that says something about it."""
+"""Lossless reduction of PNG to a smaller form: neither pixels nor chunks that describe them are lost."""
 
 import io
 import itertools
@@ -13,13 +13,13 @@ from PIL import Image
 
 from compressor import pipeline
 from compressor.bytestream import ByteStream
-from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, read_header
+from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, PngHeader, read_header
 from compressor.png.reduction import Survey
-from compressor.settings import Effort, Outcome
+from compressor.settings import Effort, Outcome, Result
 from tests.corpus import CORPUS
 from tests.png.test_interlace import FORMATS, made
 from tests.png.test_interlace import decode as decode_interlaced
-from tests.png.test_reader import decode
+from tests.png.test_reader import Chunks, decode
 from tests.reference import pngfilter as reference
 from tests.reference import rgba16
 
@@ -27,8 +27,8 @@ RNG = np.random.default_rng(2)
 DIGITS = RNG.integers(0, 16, (64, 80))  # noise: no filter and no form makes up for a larger one
 
 
-def png(samples, color, depth, before=(), after=()):
-    """A PNG of (height, width, channels) samples that nobody filtered or compressed."""
+def png(samples: np.ndarray, color: int, depth: int, before: Chunks = (), after: Chunks = ()) -> bytes:
+    """Return a PNG of (height, width, channels) samples, unfiltered and uncompressed."""
     height, width = samples.shape[:2]
     if depth == 16:
         rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
@@ -36,27 +36,28 @@ def png(samples, color, depth, before=(), after=()):
         bits = (samples.reshape(height, -1, 1) >> np.arange(depth - 1, -1, -1)) & 1
         rows = np.packbits(bits.reshape(height, -1).astype(np.uint8), axis=1)
     data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows), 0)
-    return reference.png(width, height, depth, color, data, before=before, after=after)
+    file: bytes = reference.png(width, height, depth, color, data, before=before, after=after)
+    return file
 
 
-def reduced(data, **settings):
-    """The result, its header and the report; what is shown must be the same."""
+def reduced(data: bytes, **settings: Any) -> tuple[PngHeader, Result]:
+    """Compress a PNG; return header and result after a comparison of all pixels."""
     result = pipeline.compress(data, **settings)
     assert shown(result.data) == shown(data)
     return read_header(ByteStream([result.data])), result
 
 
-def shown(data):
-    """By the twin: nothing of the encoder's is asked whether it is right."""
+def shown(data: bytes) -> Any:
+    """Return all pixels, by the reference implementation and not by the encoder's own code."""
     header, rows, _ = decode(data)
     return pixels_of(header, rows)
 
 
-def pixels_of(header, rows):
+def pixels_of(header: PngHeader, rows: np.ndarray) -> Any:
     return rgba16.pixels(rows, header.width, header.bit_depth, header.color_type, header.palette, header.transparency)
 
 
-def form(header):
+def form(header: PngHeader) -> tuple[int, int]:
     return header.color_type, header.bit_depth
 
 
@@ -86,7 +87,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("effort", ["balanced", "best"])
-def test_an_image_takes_the_smallest_form_that_says_it(name: Any, effort: str) -> None:
+def test_an_image_is_stored_in_its_smallest_lossless_form(name: Any, effort: str) -> None:
     samples, color, depth, expected = CASES[name]
     data = png(samples, color, depth)
 
@@ -101,7 +102,7 @@ def test_an_image_takes_the_smallest_form_that_says_it(name: Any, effort: str) -
 
 
 @pytest.mark.parametrize("settings", [{"effort": "fast"}, {"delivery": "immediate"}], ids=str)
-def test_one_pass_leaves_the_form_as_it_is(settings: Any) -> None:
+def test_one_pass_does_not_change_the_form(settings: Any) -> None:
     header, result = reduced(png(COLORS[DIGITS], RGB, 8), **settings)
 
     assert form(header) == (RGB, 8)
@@ -109,7 +110,7 @@ def test_one_pass_leaves_the_form_as_it_is(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("depth, color", [(16, RGB), (8, RGB), (8, GREY), (16, GREY), (4, GREY)])
-def test_a_transparent_colour_stays_one(depth: int, color: Any) -> None:
+def test_a_transparent_colour_is_kept(depth: int, color: Any) -> None:
     most = (1 << depth) - 1
     values = DIGITS[:, :, None] * (most // 15)
     samples = np.repeat(values, 3, 2) if color == RGB else values
@@ -123,7 +124,7 @@ def test_a_transparent_colour_stays_one(depth: int, color: Any) -> None:
         assert header.transparency == (b"\0\4" if used else b"\0\5" if depth == 4 else None)
 
 
-def test_a_palette_loses_entries_that_are_not_used_or_said_twice() -> None:
+def test_unused_and_duplicate_palette_entries_are_removed() -> None:
     palette = [*COLORS[:12].tolist(), *COLORS[:2].tolist(), [1, 2, 3]]
     indices = np.array([0, 12, 5, 13, 1, 7])[DIGITS % 6][:, :, None]
     alpha = bytes([255, 255, 255, 255, 255, 128, 9])
@@ -135,7 +136,7 @@ def test_a_palette_loses_entries_that_are_not_used_or_said_twice() -> None:
     assert header.transparency == b"\x80"  # the one that is not opaque comes first
 
 
-def test_an_index_without_an_entry_stays_black() -> None:
+def test_a_palette_index_without_an_entry_remains_black() -> None:
     indices = (DIGITS % 4)[:, :, None]
 
     header, _ = reduced(png(indices, PALETTE, 8, [(b"PLTE", bytes([9, 9, 200, 7, 80, 9]))]))
@@ -178,7 +179,7 @@ RULES = [
 
 
 @pytest.mark.parametrize("kind, content, name, expected, left", RULES)
-def test_a_chunk_is_carried_exactly_or_forbids_the_form(
+def test_a_chunk_is_converted_exactly_or_rules_out_the_form(
     kind: Any, content: Any, name: Any, expected: Any, left: Any
 ) -> None:
     samples, color, depth, _ = CASES[name]
@@ -191,14 +192,14 @@ def test_a_chunk_is_carried_exactly_or_forbids_the_form(
         assert form(header) == expected
     chunk = next(chunk for chunk in header.chunks if chunk.type == kind)
     if kind == b"bKGD" and header.color_type == PALETTE:
-        behind = struct.unpack(">3H", content)
+        after = struct.unpack(">3H", content)
         index = chunk.data[0]
-        assert tuple(header.palette[3 * index : 3 * index + 3]) == behind
+        assert tuple(header.palette[3 * index : 3 * index + 3]) == after
     else:
         assert chunk.data == left
 
 
-def test_the_histogram_of_a_palette_keeps_it_as_it_is() -> None:
+def test_a_palette_with_a_histogram_is_not_changed() -> None:
     chunks = [(b"PLTE", bytes(COLORS.astype(np.uint8).tobytes())), (b"hIST", bytes(32))]
 
     header, _ = reduced(png(DIGITS[:, :, None] // 8, PALETTE, 8, chunks))
@@ -207,20 +208,20 @@ def test_the_histogram_of_a_palette_keeps_it_as_it_is() -> None:
     assert [(chunk.type, chunk.data) for chunk in header.chunks] == chunks
 
 
-def test_an_unsafe_chunk_behind_the_image_forbids_other_forms_too() -> None:
+def test_an_unsafe_to_copy_chunk_after_the_image_rules_out_other_forms() -> None:
     header, _ = reduced(png(COLORS[DIGITS], RGB, 8, after=[(b"unSF", b"?")]))
 
     assert form(header) == (RGB, 8)
 
 
-def test_what_the_policy_takes_away_forbids_nothing() -> None:
+def test_chunks_that_the_policy_removes_do_not_rule_out_forms() -> None:
     samples, color, depth, expected = CASES["RGB that is grey"]
     data = png(samples, color, depth, [(b"iCCP", PROFILES[b"RGB "]), (b"unSF", b"?"), (b"bKGD", b"\0\1\0\2\0\3")])
 
     assert form(reduced(data, metadata="strip")[0]) == expected
 
 
-def test_chunks_stand_where_the_standard_wants_them() -> None:
+def test_chunks_are_in_the_order_of_the_standard() -> None:
     before = [(b"bKGD", struct.pack(">3H", *COLORS[3])), (b"gAMA", bytes(4)), (b"tEXt", b"a\0b"), (b"sBIT", b"\5\5\5")]
 
     header, _ = reduced(png(COLORS[DIGITS], RGB, 8, before))
@@ -228,7 +229,7 @@ def test_chunks_stand_where_the_standard_wants_them() -> None:
     assert [chunk.type for chunk in header.chunks] == [b"gAMA", b"sBIT", b"PLTE", b"bKGD", b"tEXt"]
 
 
-def test_apples_table_of_offsets_goes() -> None:
+def test_idot_is_removed() -> None:
     header, _ = reduced(png(COLORS[DIGITS], RGB, 8, [(b"iDOT", bytes(28))]))
 
     assert form(header) == (PALETTE, 4)
@@ -236,7 +237,7 @@ def test_apples_table_of_offsets_goes() -> None:
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
-def test_interlaced_images_of_every_kind_show_the_same(color: Any, depth: Any) -> None:
+def test_interlaced_images_of_every_kind_keep_their_pixels(color: Any, depth: Any) -> None:
     data, _ = made(45, 37, color, depth)
 
     result = pipeline.compress(data)
@@ -263,12 +264,12 @@ def test_the_sample_does_not_depend_on_the_bands(height: Any, band: Any, monkeyp
     assert 1 <= len(runs[0]) <= 8
 
 
-def pam(data):
+def pam(data: bytes) -> bytes:
     return subprocess.run(["pngtopam", "-alphapam"], input=data, capture_output=True, check=True).stdout
 
 
-def rgba_of(data):
-    """libpng's samples as RGBA of 16 bits."""
+def rgba_of(data: bytes) -> bytes:
+    """Return libpng's samples as 16-bit RGBA."""
     head, raster = pam(data).split(b"ENDHDR\n", 1)
     fields = dict(line.split(b" ", 1) for line in head.splitlines()[1:])
     depth, most = int(fields[b"DEPTH"]), int(fields[b"MAXVAL"])
@@ -277,7 +278,7 @@ def rgba_of(data):
 
 
 @pytest.mark.parametrize("effort", ["fast", "balanced", "best"])
-def test_the_valid_files_of_the_png_suite_show_the_same_to_libpng(effort: str) -> None:
+def test_libpng_decodes_the_valid_files_of_the_png_suite_to_the_same_pixels(effort: str) -> None:
     for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
         data = path.read_bytes()
         result = pipeline.compress(data, effort=effort)

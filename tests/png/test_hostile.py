@@ -1,8 +1,9 @@
-"""PNG that was cut off, damaged or made to hurt: a clear error or an image, in little time and memory."""
+"""Truncated, damaged and malicious PNG: a clear error or an image, in little time and memory."""
 
 import subprocess
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from tests.reference import pngfilter as reference
 EXPECTED = (FormatError, LimitError, UnsupportedError)
 
 
-def rich():
-    """A small file with chunks of every kind of treatment."""
+def rich() -> bytes:
+    """Return a small file with chunks of every kind."""
     _, rows = made(3, 8, width=5, height=4)
     data = zlib.compress(reference.filtered_rows(rows, [0, 1, 2, 4], 1))
     texts = [
@@ -31,10 +32,11 @@ def rich():
         (b"iCCP", b"d\0\0" + zlib.compress(b"e")),
     ]
     before = [*texts, (b"PLTE", bytes(range(24))), (b"tRNS", bytes(4)), (b"pHYs", bytes(9))]
-    return reference.png(5, 4, 8, 3, data, before=before, after=[(b"tIME", bytes(7))], idat_bytes=9)
+    file: bytes = reference.png(5, 4, 8, 3, data, before=before, after=[(b"tIME", bytes(7))], idat_bytes=9)
+    return file
 
 
-def test_a_file_cut_at_any_byte_is_an_error_that_says_where() -> None:
+def test_a_file_truncated_at_any_byte_is_an_error_with_an_offset() -> None:
     data = rich()
     for end in range(len(data)):
         with pytest.raises(FormatError) as raised:
@@ -53,8 +55,8 @@ def test_flipped_bits_end_in_an_error_or_an_image() -> None:
             outcome(bytes(damaged))
 
 
-def test_flipped_bits_under_a_right_crc_end_in_an_error_or_an_image() -> None:
-    """What a CRC would have caught, made by hand: headers, palettes and compressed data that lie."""
+def test_flipped_bits_with_a_valid_crc_end_in_an_error_or_an_image() -> None:
+    """Damage that a CRC would detect, with a valid CRC: in headers, palettes and compressed data."""
     data = rich()
     rng = np.random.default_rng(0)
     starts = [data.index(kind) for kind in (b"IHDR", b"tEXt", b"zTXt", b"iCCP", b"PLTE", b"tRNS", b"pHYs", b"IDAT")]
@@ -68,8 +70,8 @@ def test_flipped_bits_under_a_right_crc_end_in_an_error_or_an_image() -> None:
             outcome(bytes(damaged))
 
 
-def outcome(data):
-    """Read it all; whatever is raised must be ours."""
+def outcome(data: bytes) -> None:
+    """Read a whole file. Any error must be one of ours."""
     try:
         header, _, _ = decode(data)
         read_metadata(header)
@@ -80,7 +82,7 @@ def outcome(data):
 
 @pytest.mark.parametrize("length", [0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 1 << 30, 1 << 24, 14, 12, 0])
 @pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"tEXt", b"IDAT"])
-def test_lengths_that_lie_end_in_an_error(kind: bytes, length: Any) -> None:
+def test_wrong_lengths_are_errors(kind: bytes, length: Any) -> None:
     data = bytearray(rich())
     at = data.index(kind)
     data[at - 4 : at] = length.to_bytes(4, "big")
@@ -89,13 +91,13 @@ def test_lengths_that_lie_end_in_an_error(kind: bytes, length: Any) -> None:
 
 
 @pytest.mark.parametrize("width, height", [(1_000_000, 1_000_000), (20_000, 20_000), (1, 1_000_000)])
-def test_a_huge_claim_in_a_small_file_costs_a_band_at_most(width: int, height: int) -> None:
+def test_a_huge_declared_size_in_a_small_file_takes_the_memory_of_one_band(width: int, height: int) -> None:
     data = reference.png(width, height, 8, 3, zlib.compress(b""), before=[(b"PLTE", b"123")])
     with pytest.raises(FormatError, match="the zlib stream ends in row 0"):
         decode(data, lines=1)
 
 
-def test_a_claim_of_a_gigabyte_in_sixty_bytes_is_an_error() -> None:
+def test_a_declared_gigabyte_in_sixty_bytes_is_an_error() -> None:
     data = (
         reference.png(18_000, 18_000, 8, 2, b"")[:33] + (1 << 30).to_bytes(4, "big") + b"IDAT" + b"\x78\x9c" + bytes(17)
     )
@@ -106,12 +108,12 @@ def test_a_claim_of_a_gigabyte_in_sixty_bytes_is_an_error() -> None:
 @pytest.mark.parametrize(
     "width, height, sides", [(0, 1, "width is 0"), (1, 0, "height is 0"), (1 << 31, 1, "width is")]
 )
-def test_sides_that_can_not_be_are_errors(width: Any, height: int, sides: str) -> None:
+def test_impossible_sides_are_errors(width: Any, height: int, sides: str) -> None:
     with pytest.raises(FormatError, match=f"^PNG: IHDR at byte (16|20): the {sides}"):
         read_header(ByteStream([reference.png(width, height, 8, 2, b"")]))
 
 
-def test_a_bomb_behind_the_image_data_is_not_inflated() -> None:
+def test_a_bomb_after_the_image_data_is_not_inflated() -> None:
     image = zlib.compress(bytes(14 + (1 << 26)))
     with pytest.raises(FormatError, match="more image data"):
         decode(reference.png(2, 2, 8, 2, image))
@@ -125,8 +127,8 @@ def test_ten_thousand_empty_chunks_of_image_data_are_read_once() -> None:
     assert not rows.any()
 
 
-def test_an_error_of_the_input_passes_through() -> None:
-    def chunks():
+def test_an_error_of_the_input_propagates() -> None:
+    def chunks() -> Iterator[bytes]:
         yield rich()[:150]
         raise ConnectionError("gone")
 

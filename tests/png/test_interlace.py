@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.kernels import lanes
 from compressor.kernels.png.adam7 import spread
 from compressor.memory import Resources
-from compressor.png.header import DEPTHS, read_header
+from compressor.png.header import DEPTHS, PngHeader, read_header
 from compressor.png.interlace import ADAM7, passes
 from compressor.png.reader import scanlines
+from compressor.spool import Spool
 from tests.reference import adam7 as reference
 from tests.reference import pngfilter
 
@@ -24,13 +26,13 @@ SIZES = [(width, height) for width in range(1, 10) for height in range(1, 10)]
 PALETTE = [(b"PLTE", bytes(range(9)))]
 
 
-def decode(data, lines=4, cut=1 << 20):
-    """Header and scanlines."""
+def decode(data: bytes, lines: int = 4, cut: int = 1 << 20) -> tuple[PngHeader, np.ndarray]:
+    """Return header and scanlines."""
     stream = ByteStream(data[at : at + cut] for at in range(0, len(data), cut))
     resources = Resources()
-    held = []
+    held: list[Spool] = []
 
-    def spool():
+    def spool() -> Spool:
         held.append(resources.spool())
         return held[-1]
 
@@ -44,19 +46,21 @@ def decode(data, lines=4, cut=1 << 20):
     return header, np.concatenate(rows)
 
 
-def bits_per_pixel(color, depth):
+def bits_per_pixel(color: int, depth: int) -> int:
     return {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color] * depth
 
 
-def noise(width, height, bits, seed=0):
-    """Scanlines; the bits behind the last pixel are 0."""
+def noise(width: int, height: int, bits: int, seed: int = 0) -> np.ndarray:
+    """Return scanlines, in which the bits after the last pixel are 0."""
     rows = np.random.default_rng(seed).integers(0, 256, (height, (width * bits + 7) // 8), np.uint8)
     rows[:, -1] &= 0xFF << (-width * bits % 8) & 0xFF
     return rows
 
 
-def made(width, height, color, depth, seed=0, level=6, **options):
-    """An interlaced PNG with every filter type, and its scanlines."""
+def made(
+    width: int, height: int, color: int, depth: int, seed: int = 0, level: int = 6, **options: Any
+) -> tuple[bytes, np.ndarray]:
+    """Return an interlaced PNG with every filter type, and its scanlines."""
     bits = bits_per_pixel(color, depth)
     rows = noise(width, height, bits, seed)
     data = zlib.compress(reference.interlaced(rows, width, bits), level)
@@ -65,7 +69,7 @@ def made(width, height, color, depth, seed=0, level=6, **options):
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
-def test_images_of_every_size_and_kind_are_read_as_the_reference_says(color: Any, depth: Any) -> None:
+def test_images_of_every_size_and_kind_agree_with_the_reference(color: Any, depth: Any) -> None:
     for width, height in [*SIZES, (33, 17), (8, 16), (100, 3)]:
         data, rows = made(width, height, color, depth)
 
@@ -79,7 +83,7 @@ def test_images_of_every_size_and_kind_are_read_as_the_reference_says(color: Any
         assert used == sum(part.height * (1 + part.row_bytes) for part in passes(header))
 
 
-def test_passes_are_those_of_the_figure() -> None:
+def test_passes_are_those_of_the_standard() -> None:
     for width, height in SIZES:
         header = read_header(ByteStream([made(width, height, 0, 8)[0]]))
         found = {part.number: (part.width, part.height) for part in passes(header)}
@@ -104,7 +108,7 @@ def test_the_chunking_of_the_input_makes_no_difference(cut: int, idat_bytes: Any
 
 
 @pytest.mark.parametrize("width, height", [(70_000, 9), (3000, 131), (1, 3000)])
-def test_images_larger_than_what_is_put_together_at_a_time_are_read(width: int, height: int) -> None:
+def test_images_larger_than_the_scratch_lines_are_read(width: int, height: int) -> None:
     line = np.random.default_rng(4).integers(0, 256, (height, width, 3), np.uint8)
     data = b"".join(reference.streamed(width, height, 2, lambda y: line[y]))
 
@@ -112,7 +116,7 @@ def test_images_larger_than_what_is_put_together_at_a_time_are_read(width: int, 
 
 
 @pytest.mark.parametrize("level", [0, 1, 9])
-def test_passes_begin_anywhere_in_a_block_of_the_deflated_data(level: int) -> None:
+def test_passes_can_begin_anywhere_in_a_deflate_block(level: int) -> None:
     data, rows = made(64, 48, 2, 8, level=level)
 
     np.testing.assert_array_equal(decode(data)[1], rows)
@@ -120,7 +124,7 @@ def test_passes_begin_anywhere_in_a_block_of_the_deflated_data(level: int) -> No
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16, 24, 32, 48, 64])
 @pytest.mark.parametrize("x, y, dx, dy", ADAM7)
-def test_pixels_go_to_their_places_and_leave_the_others_alone(bits: int, x: Any, y: Any, dx: Any, dy: Any) -> None:
+def test_spread_writes_only_the_pixels_of_its_pass(bits: int, x: Any, y: Any, dx: Any, dy: Any) -> None:
     for count in (1, 2, 5):
         width = x + (count - 1) * dx + 1
         rows = np.random.default_rng(1).integers(0, 256, (2, (count * bits + 7) // 8), np.uint8)
@@ -135,7 +139,7 @@ def test_pixels_go_to_their_places_and_leave_the_others_alone(bits: int, x: Any,
         np.testing.assert_array_equal(out, expected)
 
 
-def test_a_file_cut_at_any_byte_is_an_error_that_says_where() -> None:
+def test_a_file_truncated_at_any_byte_is_an_error_with_an_offset() -> None:
     data, _ = made(9, 9, 2, 8, idat_bytes=50, after=[(b"tIME", bytes(7))])
     for end in range(len(data)):
         with pytest.raises(FormatError) as raised:
@@ -144,17 +148,18 @@ def test_a_file_cut_at_any_byte_is_an_error_that_says_where() -> None:
         assert raised.value.offset <= end
 
 
-def pass_starts(width, height, bits):
-    """Offsets of the passes in the inflated data."""
+def pass_starts(width: int, height: int, bits: int) -> list[int]:
+    """Return the offsets of the passes in the inflated data."""
     sizes = [
         sum(1 + (len(row) * bits + 7) // 8 for row in reference.reduced(width, height, number))
         for number in range(1, 8)
     ]
-    return np.cumsum([0, *sizes]).tolist()
+    starts: list[int] = np.cumsum([0, *sizes]).tolist()
+    return starts
 
 
 @pytest.mark.parametrize("number", range(1, 8))
-def test_a_filter_type_that_does_not_exist_is_an_error_in_any_pass(number: Any) -> None:
+def test_an_invalid_filter_type_is_an_error_in_any_pass(number: Any) -> None:
     image = bytearray(reference.interlaced(noise(9, 9, 24), 9, 24))
     image[pass_starts(9, 9, 24)[number - 1]] = 5
     with pytest.raises(FormatError, match=f"row 0 of pass {number} has filter type 5, expected 0 to 4"):
@@ -179,27 +184,27 @@ def test_more_image_data_than_passes_is_an_error() -> None:
 def test_a_wrong_checksum_is_found_before_the_first_line() -> None:
     data = bytearray(zlib.compress(reference.interlaced(noise(9, 9, 24), 9, 24)))
     data[-1] ^= 1
-    with pytest.raises(FormatError, match="zlib can't go on"):
+    with pytest.raises(FormatError, match="invalid zlib stream"):
         decode(pngfilter.png(9, 9, 8, 2, bytes(data), interlace=1))
 
 
-def test_bytes_behind_the_zlib_stream_are_tolerated_with_a_notice() -> None:
+def test_bytes_after_the_zlib_stream_are_tolerated_with_a_notice() -> None:
     rows = noise(9, 9, 24)
     image = zlib.compress(reference.interlaced(rows, 9, 24)) + b"garbage"
 
     header, found = decode(pngfilter.png(9, 9, 8, 2, image, idat_bytes=5, interlace=1))
 
-    assert header.notices == ["7 bytes behind the compressed image data were dropped"]
+    assert header.notices == ["7 bytes after the compressed image data were dropped"]
     np.testing.assert_array_equal(found, rows)
 
 
 @pytest.mark.parametrize("width, height", [(1_000_000, 1_000_000), (20_000, 20_000), (1, 1_000_000)])
-def test_a_huge_claim_in_a_small_file_costs_a_band_at_most(width: int, height: int) -> None:
+def test_a_huge_declared_size_in_a_small_file_takes_the_memory_of_one_band(width: int, height: int) -> None:
     with pytest.raises(FormatError, match="the zlib stream ends in row 0 of"):
         decode(pngfilter.png(width, height, 8, 2, zlib.compress(b""), interlace=1), lines=1)
 
 
-def test_without_a_spool_it_is_a_mistake_of_the_caller() -> None:
+def test_an_interlaced_image_without_a_spool_is_a_value_error() -> None:
     header = read_header(ByteStream([made(2, 2, 0, 8)[0]]))
     with pytest.raises(ValueError, match="spool"):
         scanlines(ByteStream([]), header, 1)
@@ -208,19 +213,19 @@ def test_without_a_spool_it_is_a_mistake_of_the_caller() -> None:
 # --- hostile files, also with bounds checked: `python -m tests.png.test_interlace` runs the whole set ----------------
 
 
-def outcome(data):
-    """Whatever is raised must be ours."""
+def outcome(data: bytes) -> None:
+    """Decode a file. Any error must be one of ours."""
     try:
         decode(data)
     except (FormatError, LimitError, UnsupportedError) as error:
         assert str(error).startswith("PNG: "), error
 
 
-def kinds():
+def kinds() -> list[bytes]:
     return [made(5, 9, color, depth)[0] for color, depth in ((0, 1), (3, 2), (2, 8), (6, 16))]
 
 
-def flips():
+def flips() -> Iterator[bytes]:
     for data in kinds():
         for at in range(len(data)):
             for bit in (0, 3, 7):
@@ -229,8 +234,8 @@ def flips():
                 yield bytes(damaged)
 
 
-def lies():
-    """What a CRC would have caught: headers and compressed data that lie."""
+def invalid_fields() -> Iterator[bytes]:
+    """Yield files with invalid headers and compressed data, with valid CRCs."""
     rng = np.random.default_rng(0)
     for data in kinds():
         for _ in range(500):
@@ -243,8 +248,8 @@ def lies():
                 yield bytes(damaged)
 
 
-def scanlines_that_lie():
-    """Random bytes where passes should be, of about the right length, in a zlib stream that is right."""
+def invalid_scanlines() -> Iterator[bytes]:
+    """Yield files with random bytes in place of passes, of about the right length, in a valid zlib stream."""
     rng = np.random.default_rng(1)
     for width, height in SIZES:
         for color, depth in FORMATS:
@@ -254,7 +259,7 @@ def scanlines_that_lie():
             yield pngfilter.png(width, height, depth, color, zlib.compress(image, 1), before=before, interlace=1)
 
 
-SETS = [flips, lies, scanlines_that_lie]
+SETS = [flips, invalid_fields, invalid_scanlines]
 
 
 @pytest.mark.parametrize("cases", SETS)
@@ -263,7 +268,7 @@ def test_hostile_files_end_in_an_error_or_an_image(cases: Any) -> None:
         outcome(data)
 
 
-def test_no_hostile_file_reads_or_writes_outside_an_array(safety_build: Any) -> None:
+def test_hostile_files_do_not_access_memory_outside_of_arrays(safety_build: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", __name__], check=False, env=safety_build, capture_output=True, text=True, timeout=300
     )

@@ -1,4 +1,4 @@
-"""Samples of full depth against libpng, by netpbm's pngtopam: Pillow cuts 16-bit colours to 8 bits."""
+"""Samples of full depth against libpng, by netpbm's pngtopam: Pillow reduces 16-bit colours to 8 bits."""
 
 import subprocess
 import zlib
@@ -15,8 +15,8 @@ from tests.reference import pngfilter as reference
 PLTE = bytes(range(40, 52))
 
 
-def libpng(data):
-    """Samples (height, width, channels and alpha), and what white is."""
+def libpng(data: bytes) -> tuple[np.ndarray, int]:
+    """Return samples (height, width, channels and alpha) and the value of white."""
     pam = subprocess.run(["pngtopam", "-alphapam"], input=data, capture_output=True, check=True).stdout
     head, raster = pam.split(b"ENDHDR\n", 1)
     fields = dict(line.split(b" ", 1) for line in head.splitlines()[1:])
@@ -25,10 +25,10 @@ def libpng(data):
     return samples.reshape(height, width, depth), most
 
 
-def ours(data):
-    """The same: our scanlines taken apart bit by bit, palette and transparency as clauses 11.2.2 and 11.3.1.1 say.
+def ours(data: bytes) -> tuple[np.ndarray, int]:
+    """Return samples unpacked from our scanlines bit by bit, with palette and transparency of clauses 11.2.2, 11.3.1.1.
 
-    pngtopam computes transparency itself and finds no transparent pixel in RGB, so none is looked for there.
+    pngtopam does not apply a transparent colour to RGB, so neither does this.
     """
     header, rows = decode(data)
     channels = SAMPLES[header.color_type]
@@ -49,10 +49,10 @@ def ours(data):
     return np.dstack([samples, opaque * most]), most
 
 
-def compare(data, name):
+def compare(data: bytes, name: str) -> None:
     expected, white = libpng(data)
     samples, most = ours(data)
-    if white < most:  # pngtopam goes by sBIT: the upper bits are what counts
+    if white < most:  # pngtopam scales by sBIT: compare the upper bits
         samples = samples >> (most.bit_length() - white.bit_length())
     np.testing.assert_array_equal(samples, expected, err_msg=name)
 
@@ -69,7 +69,7 @@ def test_interlaced_images_have_libpngs_samples(color: Any, depth: Any) -> None:
 
 
 @pytest.mark.parametrize("color, depth", [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (3, 2)])
-def test_transparent_colours_are_libpngs(color: int, depth: int) -> None:
+def test_transparent_colours_agree_with_libpng(color: int, depth: int) -> None:
     bits = bits_per_pixel(color, depth)
     rows = noise(31, 9, bits)
     image = zlib.compress(reference.filtered_rows(rows, [n % 5 for n in range(9)], max(1, bits // 8)))

@@ -1,8 +1,7 @@
-"""What PNG to PNG takes: measured in a process of its own, against what is reserved for it."""
+"""Peak memory of PNG to PNG, measured in a separate process, against its reservation."""
 
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from tests.reference.pngfilter import chunk, png
 MIB = 1 << 20
 
 
-def write_png(path, side, depth, color, channels):
-    """A slope with grain, line by line, nothing of it held."""
+def write_png(path: Path, side: int, depth: int, color: int, channels: int) -> Path:
+    """Write a gradient with noise line by line, without holding it in memory."""
     rng = np.random.default_rng(side)
     width = side * channels * depth // 8
     slope = np.arange(width) // 5
@@ -31,7 +30,7 @@ def write_png(path, side, depth, color, channels):
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory):
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_png(tmp_path_factory.mktemp("png") / "small.png", 64, 8, 2, 3)
 
 
@@ -42,8 +41,8 @@ def small(tmp_path_factory: pytest.TempPathFactory):
         ("balanced", 1, 0, 1, 2400), ("best", 8, 0, 1, 1100),
     ],
 )  # fmt: skip
-def test_no_more_is_taken_than_is_reserved(
-    small: Any, tmp_path: Path, effort: str, depth: int, color: int, channels: int, side: int
+def test_memory_does_not_exceed_the_reservation(
+    small: Path, tmp_path: Path, effort: str, depth: int, color: int, channels: int, side: int
 ) -> None:
     large = write_png(tmp_path / "large.png", side, depth, color, channels)
 
@@ -54,7 +53,7 @@ def test_no_more_is_taken_than_is_reserved(
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("effort, limit", [("fast", 48), ("balanced", 64)])
-def test_400_megapixels_take_no_more_than_is_promised(small: Any, tmp_path: Path, effort: str, limit: int) -> None:
+def test_400_megapixels_do_not_exceed_the_reservation(small: Path, tmp_path: Path, effort: str, limit: int) -> None:
     large = write_png(tmp_path / "large.png", 20_000, 8, 2, 3)
 
     found = measured(small, large, seconds=3000, effort=effort)

@@ -1,4 +1,4 @@
-"""Metadata of PNG to and from the neutral form, and what a policy leaves of it."""
+"""Conversion of PNG's metadata to and from the shared form, and the effect of policies."""
 
 import struct
 import zlib
@@ -8,23 +8,23 @@ import pytest
 from PIL import Image
 
 from compressor.errors import LimitError
-from compressor.icc import color_space, name
+from compressor.icc import color_space, profile_name
 from compressor.metadata import Attachments, orientation, orientation_exif
-from compressor.png.chunks import Chunk
+from compressor.png.chunks import METADATA_BYTES_MAX, Chunk
 from compressor.png.header import new_header
-from compressor.png.metadata import METADATA_BYTES_MAX, metadata_chunks, read_metadata
+from compressor.png.metadata import metadata_chunks, read_metadata
 from compressor.settings import Metadata
 
 PROFILE = bytes(16) + b"RGB " + bytes(108)
 
 
-def reading(*chunks):
+def reading(*chunks: tuple[bytes, bytes]) -> Attachments:
     header = new_header(1, 1, 3)
     header.chunks += [Chunk(kind, data) for kind, data in chunks]
     return read_metadata(header)
 
 
-def test_what_is_written_is_read() -> None:
+def test_written_metadata_is_read_again() -> None:
     attachments = Attachments(
         icc=PROFILE,
         exif=orientation_exif(3),
@@ -63,7 +63,7 @@ def test_texts_are_read_in_all_three_kinds() -> None:
         (b"cHRM", b"short"),
     ],
 )
-def test_chunks_that_can_not_be_read_are_named(kind: bytes, data: Any) -> None:
+def test_unreadable_chunks_are_reported(kind: bytes, data: Any) -> None:
     found = reading((kind, data))
 
     assert found.notices == (f"{kind.decode()} at byte -1 can't be read and is not carried over",)
@@ -76,14 +76,14 @@ def test_compressed_metadata_is_bounded(kind: bytes) -> None:
         reading((kind, b"a\0\0" + zlib.compress(bytes(METADATA_BYTES_MAX + 1))))
 
 
-def test_compressed_metadata_is_bounded_in_all() -> None:
+def test_the_total_of_compressed_metadata_is_bounded() -> None:
     text = (b"zTXt", b"a\0\0" + zlib.compress(bytes(METADATA_BYTES_MAX // 2)))
     assert len(reading(text, text).comments) == 2
     with pytest.raises(LimitError, match="16 MiB"):
         reading(text, text, (b"zTXt", b"a\0\0" + zlib.compress(b"c")))
 
 
-def test_what_has_no_place_is_named_and_what_says_nothing_is_not() -> None:
+def test_chunks_without_a_field_are_reported_unless_they_are_dispensable() -> None:
     srgb = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
     quiet = [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", srgb), (b"tIME", bytes(7)), (b"cICP", b"\1\x0d\0\1")]
 
@@ -95,11 +95,11 @@ def test_what_has_no_place_is_named_and_what_says_nothing_is_not() -> None:
     )
 
 
-def test_a_profile_for_other_colours_is_not_put_into_a_png() -> None:
+def test_a_profile_that_does_not_match_is_not_put_into_a_png() -> None:
     chunks, notices = metadata_chunks(Attachments(icc=PROFILE), grey=True)
 
     assert chunks == []
-    assert notices == ["the ICC profile is for RGB and does not fit the PNG: not carried over"]
+    assert notices == ["the ICC profile is for RGB pixels and does not match the PNG: not carried over"]
 
 
 @pytest.mark.parametrize("value", range(1, 9))
@@ -118,11 +118,11 @@ def test_orientation_of_little_endian_exif_is_read() -> None:
 @pytest.mark.parametrize(
     "exif", [None, b"", b"II*\0", b"MM\0*\xff\xff\xff\xff", orientation_exif(6)[:15], b"nothing", orientation_exif(9)]
 )
-def test_orientation_that_can_not_be_read_is_upright(exif: Any) -> None:
+def test_an_unreadable_orientation_is_upright(exif: Any) -> None:
     assert orientation(exif) == 1
 
 
-def test_policies_leave_what_they_say() -> None:
+def test_policies_keep_what_they_state() -> None:
     full = Attachments(icc=PROFILE, exif=orientation_exif(6) + b"more", xmp=b"x", comments=("c",), density=(1, 1))
 
     assert full.reduced(Metadata.KEEP) is full
@@ -155,24 +155,25 @@ PROFILE_CHUNK = (b"iCCP", b"P3\0\0" + zlib.compress(PROFILE))
     ],
 )
 @pytest.mark.parametrize("policy", list(Metadata))
-def test_the_colour_space_that_counts_is_named_under_every_policy(chunks: Any, named: str, policy: Any) -> None:
+def test_a_lost_colour_space_is_reported_under_every_policy(chunks: Any, named: str, policy: Any) -> None:
     found = reading(*chunks).reduced(policy).notices
 
-    shifts = [notice for notice in found if notice.startswith("the colour space")]
-    assert shifts == ([f"the colour space ({named}) is not carried over: colours will differ"] if named else [])
+    color_notices = [notice for notice in found if notice.startswith("the colour space")]
+    assert color_notices == ([f"the colour space ({named}) is not carried over: colours will differ"] if named else [])
 
 
-def test_code_points_become_a_profile_which_counts_before_another() -> None:
+def test_a_profile_of_code_points_takes_precedence() -> None:
     display_p3 = (b"cICP", b"\x0c\x0d\0\1")
     for chunks in ([display_p3], [display_p3, GAMMA], [display_p3, PROFILE_CHUNK]):
         found = reading(*chunks)
-        assert (name(found.icc), color_space(found.icc), found.notices) == ("Display P3", "RGB", ())
+        assert found.icc is not None
+        assert (profile_name(found.icc), color_space(found.icc), found.notices) == ("Display P3", "RGB", ())
     assert reading((b"cICP", b"\1\x0d\0\1"), PROFILE_CHUNK).icc is None
     assert reading((b"cICP", b"\x09\x10\0\1"), PROFILE_CHUNK).icc == PROFILE  # for those who can't show PQ
 
 
 @pytest.mark.parametrize("kind, data", [(b"gAMA", b"\0"), (b"cHRM", bytes(31)), (b"cICP", b"\x09"), (b"pHYs", b"\1")])
-def test_colour_chunks_of_a_wrong_length_are_named(kind: bytes, data: Any) -> None:
+def test_colour_chunks_of_a_wrong_length_are_reported(kind: bytes, data: Any) -> None:
     (notice,) = reading((kind, data)).notices
 
     assert notice.startswith(f"{kind.decode()} at byte") and notice.endswith("can't be read and is not carried over")

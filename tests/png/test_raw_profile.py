@@ -1,4 +1,4 @@
-"""Exif that a PNG holds in text ("Raw profile type exif"), as ImageMagick wrote it before there was eXIf."""
+"""Exif in a raw profile ("Raw profile type exif"), as ImageMagick wrote it before eXIf existed."""
 
 import zlib
 from pathlib import Path
@@ -11,7 +11,7 @@ import compressor
 from compressor.metadata import orientation_exif
 from compressor.png.chunks import Chunk
 from compressor.png.raw_profile import exif_of
-from tests.png.test_metadata_behind import orientation_shown, png
+from tests.png.test_trailing_metadata import orientation_shown, png
 
 SECRET = b"Jane Doe"
 
@@ -26,17 +26,15 @@ def raw_profile(exif: bytes, keyword: bytes = b"Raw profile type exif", compress
 TURNED = b"Exif\0\0" + orientation_exif(6) + SECRET
 
 
-@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("min_saving", [0, 0.99])
 @pytest.mark.parametrize("policy", ["color", "strip"])
 @pytest.mark.parametrize("format", ["keep", "jpeg", "webp", "avif"])
-def test_the_orientation_of_exif_in_text_stays_and_all_else_in_it_goes(
-    format: str, policy: str, min_saving: float, behind: bool
-) -> None:
+def test_a_raw_profile_is_reduced_to_its_orientation(format: str, policy: str, min_saving: float, after: bool) -> None:
     chunks = (raw_profile(TURNED),)
-    source = png(behind=chunks) if behind else png(before=chunks)
+    source = png(after=chunks) if after else png(before=chunks)
     assert orientation_shown(source) == 6
-    asked = {"format": format, "metadata": policy, "min_saving": min_saving}
+    asked: dict[str, Any] = {"format": format, "metadata": policy, "min_saving": min_saving}
     result = compressor.compress(source, **asked)
     assert orientation_shown(result.data) == 6
     assert SECRET not in result.data and SECRET.hex().encode() not in result.data and b"Raw profile" not in result.data
@@ -46,7 +44,7 @@ def test_the_orientation_of_exif_in_text_stays_and_all_else_in_it_goes(
 
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("keyword", [b"Raw profile type exif", b"Raw profile type APP1"])
-def test_exif_in_text_goes_where_exif_goes(keyword: bytes, compress: bool) -> None:
+def test_a_raw_profile_is_carried_over_as_exif(keyword: bytes, compress: bool) -> None:
     source = png(before=(raw_profile(TURNED, keyword, compress),))
     result = compressor.compress(source, format="webp")
     assert orientation_shown(result.data) == 6 and SECRET in result.data
@@ -57,9 +55,7 @@ def test_exif_in_text_goes_where_exif_goes(keyword: bytes, compress: bool) -> No
 @pytest.mark.parametrize("upright", [1, 3])
 @pytest.mark.parametrize("min_saving", [0, 0.99])
 @pytest.mark.parametrize("format", ["keep", "jpeg"])
-def test_exif_in_a_chunk_of_its_own_counts_before_exif_in_text(
-    format: str, min_saving: float, upright: int, order: int
-) -> None:
+def test_exif_takes_precedence_over_a_raw_profile(format: str, min_saving: float, upright: int, order: int) -> None:
     chunks = (raw_profile(TURNED), (b"eXIf", orientation_exif(upright)))[::order]
     result = compressor.compress(png(before=chunks), format=format, metadata="strip", min_saving=min_saving)
     assert orientation_shown(result.data) == upright
@@ -80,13 +76,13 @@ def test_exif_in_a_chunk_of_its_own_counts_before_exif_in_text(
     ],
 )
 @pytest.mark.parametrize("policy", ["keep", "strip"])
-def test_text_that_is_no_exif_turns_nothing(policy: str, chunk: Any) -> None:
+def test_other_text_has_no_orientation(policy: str, chunk: Any) -> None:
     assert exif_of(Chunk(*chunk)) is None
     result = compressor.compress(png(before=(chunk,)), format="webp", metadata=policy)
     assert orientation_shown(result.data) == 1
 
 
-def test_pillow_turns_a_picture_by_exif_in_text(tmp_path: Path) -> None:
+def test_pillow_applies_the_orientation_of_a_raw_profile(tmp_path: Path) -> None:
     path = tmp_path / "turned.png"
     path.write_bytes(png(before=(raw_profile(TURNED),)))
     with Image.open(path) as image:

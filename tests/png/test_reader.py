@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,18 @@ from PIL import Image
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.png.header import DEPTHS, read_header
+from compressor.png.header import DEPTHS, PngHeader, read_header
 from compressor.png.reader import digest, read_digest, scanlines, to_pixels
 from tests.corpus import CORPUS
 from tests.reference import pngfilter as reference
 
+Chunks = Sequence[tuple[bytes, bytes]]
 FORMATS = [(color, depth) for color, depths in DEPTHS.items() for depth in depths]
 PALETTE = bytes(range(9)) + bytes([255, 0, 128])
 
 
-def decode(data, lines=4, cut=1 << 30):
-    """Header, scanlines and pixels."""
+def decode(data: bytes, lines: int = 4, cut: int = 1 << 30) -> tuple[PngHeader, np.ndarray, np.ndarray]:
+    """Return header, scanlines and pixels."""
     stream = ByteStream([data[at : at + cut] for at in range(0, len(data), cut)])
     header = read_header(stream)
     rows, pixels = [], []
@@ -31,8 +33,11 @@ def decode(data, lines=4, cut=1 << 30):
     return header, np.concatenate(rows), np.concatenate(pixels)
 
 
-def made(color, depth, *, width=13, height=11, seed=0, transparency=None, **options):
-    """A PNG with every filter type, and its scanlines."""
+def made(
+    color: int, depth: int, *, width: int = 13, height: int = 11, seed: int = 0, transparency: bytes | None = None,
+    **options: Any,
+) -> tuple[bytes, np.ndarray]:  # fmt: skip
+    """Return a PNG with every filter type, and its scanlines."""
     bits = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color] * depth
     rows = reference.random_rows(seed, height, (width * bits + 7) // 8)
     data = reference.filtered_rows(rows, [n % 5 for n in range(height)], max(1, bits // 8))
@@ -42,7 +47,7 @@ def made(color, depth, *, width=13, height=11, seed=0, transparency=None, **opti
 
 
 @pytest.mark.parametrize("color, depth", FORMATS)
-def test_every_kind_of_image_is_read_as_the_reference_says(color: Any, depth: Any) -> None:
+def test_every_kind_of_image_agrees_with_the_reference(color: Any, depth: Any) -> None:
     data, rows = made(color, depth)
 
     header, found, pixels = decode(data)
@@ -71,7 +76,7 @@ def test_transparency_becomes_alpha(color: Any, depth: Any, transparency: Any) -
 
 @pytest.mark.parametrize("color, depth", [(0, 8), (0, 16), (2, 8), (2, 16)])
 def test_the_transparent_colour_is_found(color: int, depth: int) -> None:
-    """The key is the colour of a pixel that the image has."""
+    """The transparent colour is that of a pixel in the image."""
     _, rows = made(color, depth)
     size = {0: 1, 2: 3}[color]
     key = reference.samples(rows[5], depth, size * 8)[size * 7 :]
@@ -98,7 +103,7 @@ def test_the_chunking_of_the_input_makes_no_difference(cut: int) -> None:
     np.testing.assert_array_equal(decode(data, cut=cut)[1], rows)
 
 
-def test_bands_wider_than_what_zlib_gives_at_once_are_read() -> None:
+def test_bands_wider_than_the_output_of_a_zlib_call_are_read() -> None:
     width = 70_000
     rows = reference.random_rows(3, 3, width * 3)
     data = b"".join(b"\0" + row.tobytes() for row in rows)
@@ -122,11 +127,12 @@ def test_chunks_are_kept_verbatim_and_in_order() -> None:
     assert header.notices == []
 
 
-def small(before=(), after=(), color=2, depth=8, **options):
-    """A 2 x 2 image with the chunks."""
+def small(before: Chunks = (), after: Chunks = (), color: int = 2, depth: int = 8, **options: Any) -> bytes:
+    """Return an image of 2 x 2 pixels with the chunks."""
     bits = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color] * depth
     data = zlib.compress(bytes(2 * (1 + (2 * bits + 7) // 8)))
-    return reference.png(2, 2, depth, color, data, before=before, after=after, **options)
+    made: bytes = reference.png(2, 2, depth, color, data, before=before, after=after, **options)
+    return made
 
 
 def test_an_unknown_critical_chunk_is_unsupported() -> None:
@@ -139,7 +145,7 @@ def test_an_unknown_critical_chunk_is_unsupported() -> None:
 @pytest.mark.parametrize(
     "before, problem",
     [
-        ([], "PNG: IDAT at byte 33: comes without a PLTE"),
+        ([], "PNG: IDAT at byte 33: no PLTE before it"),
         ([(b"PLTE", b"1234")], "PNG: PLTE at byte 33: its length is 4"),
         ([(b"PLTE", b"")], "PNG: PLTE at byte 33: its length is 0"),
         ([(b"PLTE", bytes(771))], "PNG: PLTE at byte 33: its length is 771"),
@@ -164,8 +170,8 @@ def test_chunks_that_break_a_palette_image_are_errors(before: Any, problem: str)
         (3, [(b"tRNS", b"1"), (b"PLTE", b"123")]),
     ],
 )
-def test_chunks_that_do_not_fit_are_passed_over_with_a_notice(color: int, before: Any) -> None:
-    """As libpng does; each case has one such chunk."""
+def test_chunks_that_do_not_fit_are_dropped_with_a_notice(color: int, before: Any) -> None:
+    """As in libpng; each case has one such chunk."""
     header, _, _ = decode(small(before, color=color))
 
     assert len(header.notices) == 1
@@ -173,7 +179,7 @@ def test_chunks_that_do_not_fit_are_passed_over_with_a_notice(color: int, before
     assert len(header.chunks) == len(before) - 1
 
 
-def test_palette_entries_that_are_missing_are_black_and_opaque() -> None:
+def test_missing_palette_entries_are_opaque_black() -> None:
     data = zlib.compress(b"\0\x00\x05")
     _, _, pixels = decode(reference.png(2, 1, 8, 3, data, before=[(b"PLTE", b"abcdef"), (b"tRNS", b"\x10")]))
 
@@ -187,7 +193,7 @@ def test_interlaced_and_animated_are_flags() -> None:
     assert read_header(ByteStream([small([(b"acTL", bytes(8))])])).animated
 
 
-def test_frames_of_an_animation_are_not_held() -> None:
+def test_animation_frames_are_not_held_in_memory() -> None:
     data = small([(b"acTL", bytes(8)), (b"fcTL", bytes(26))], [(b"fcTL", bytes(26)), (b"fdAT", bytes(1000))])
 
     header, _, pixels = decode(data)
@@ -197,12 +203,12 @@ def test_frames_of_an_animation_are_not_held() -> None:
     assert pixels.shape == (2, 2, 3)
 
 
-def test_bytes_behind_the_zlib_stream_are_tolerated_with_a_notice() -> None:
+def test_bytes_after_the_zlib_stream_are_tolerated_with_a_notice() -> None:
     image = zlib.compress(bytes(14)) + b"garbage"
 
     header, rows, _ = decode(reference.png(2, 2, 8, 2, image, idat_bytes=5))
 
-    assert header.notices == ["7 bytes behind the compressed image data were dropped"]
+    assert header.notices == ["7 bytes after the compressed image data were dropped"]
     assert not rows.any()
 
 
@@ -212,36 +218,37 @@ def test_bytes_behind_the_zlib_stream_are_tolerated_with_a_notice() -> None:
         (zlib.compress(bytes(15)), "more image data than the header's size needs"),
         (zlib.compress(bytes(13)), "the zlib stream ends in row 1 of 2"),
         (zlib.compress(b""), "the zlib stream ends in row 0 of 2"),
-        (zlib.compress(bytes(14))[:-1], "its zlib stream goes on"),
-        (b"", "its zlib stream goes on"),
-        (zlib.compress(bytes(14))[:-1] + b"\0", "zlib can't go on"),
-        (b"not zlib", "zlib can't go on"),
+        (zlib.compress(bytes(14))[:-1], "ends before its zlib stream"),
+        (b"", "ends before its zlib stream"),
+        (zlib.compress(bytes(14))[:-1] + b"\0", "invalid zlib stream"),
+        (b"not zlib", "invalid zlib stream"),
         (zlib.compress(b"\0\0\0\0\0\0\0\7\0\0\0\0\0\0"), "row 1 has filter type 7, expected 0 to 4"),
     ],
 )
-def test_wrong_image_data_is_an_error_at_its_place(image: Any, problem: str) -> None:
+def test_invalid_image_data_is_an_error_with_an_offset(image: Any, problem: str) -> None:
     with pytest.raises(FormatError, match=f"^PNG: IDAT at byte [0-9]+: .*{problem}") as raised:
         decode(reference.png(2, 2, 8, 2, image or b"", before=(), idat_bytes=4) if image else _without_image_data())
     assert raised.value.place == "IDAT"
     assert raised.value.offset is not None
 
 
-def _without_image_data():
-    data = small()
+def _without_image_data() -> bytes:
+    data: bytes = small()
     start, end = data.index(b"IDAT") - 4, data.index(b"IEND") - 4
-    return data[:start] + reference.chunk(b"IDAT", b"") + data[end:]
+    empty: bytes = reference.chunk(b"IDAT", b"")
+    return data[:start] + empty + data[end:]
 
 
-def test_image_data_must_not_be_interrupted() -> None:
+def test_idat_chunks_must_be_consecutive() -> None:
     image = zlib.compress(bytes(14))
     whole = reference.png(2, 2, 8, 2, image)
     between = (
         reference.chunk(b"IDAT", image[:5]) + reference.chunk(b"tEXt", b"a\0b") + reference.chunk(b"IDAT", image[5:])
     )
     start, end = whole.index(b"IDAT") - 4, whole.index(b"IEND") - 4
-    with pytest.raises(FormatError, match="its zlib stream goes on"):
+    with pytest.raises(FormatError, match="ends before its zlib stream"):
         decode(whole[:start] + between + whole[end:])
-    with pytest.raises(FormatError, match="must not be interrupted"):
+    with pytest.raises(FormatError, match="must be consecutive"):
         decode(small(after=[(b"tEXt", b"a\0b"), (b"IDAT", b"")]))
 
 
@@ -265,18 +272,18 @@ def test_a_critical_chunk_with_a_wrong_crc_is_an_error(name: bytes) -> None:
         decode(bytes(data))
 
 
-def test_a_side_over_the_limit_is_refused_before_anything_is_allocated() -> None:
+def test_a_side_above_the_limit_is_rejected_before_anything_is_allocated() -> None:
     with pytest.raises(LimitError, match="1000001 x 1 pixels"):
         read_header(ByteStream([reference.png(1_000_001, 1, 8, 2, b"")]))
 
 
-def test_metadata_over_the_limit_is_refused_by_its_length_alone() -> None:
+def test_metadata_above_the_limit_is_rejected_by_its_length_alone() -> None:
     head = small()[:33]
     with pytest.raises(LimitError, match="tEXt at byte 33: 1073741824 bytes"):
         read_header(ByteStream([head + (1 << 30).to_bytes(4, "big") + b"tEXt" + bytes(19)]))
 
 
-def test_metadata_is_limited_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_of_metadata_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compressor.png.header.METADATA_BYTES_MAX", 1000)
     read_header(ByteStream([small([(b"tEXt", b"a" * 400)])]))
     with pytest.raises(LimitError):
@@ -285,7 +292,7 @@ def test_metadata_is_limited_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
         read_header(ByteStream([small([(b"tEXt", b"")] * 20 + [(b"tEXt", b"a")])]))
 
 
-def test_the_digest_tells_pixels_apart_and_encodings_not() -> None:
+def test_the_digest_depends_on_pixels_and_not_on_the_encoding() -> None:
     one, _ = made(3, 8)
     again, _ = made(3, 8, idat_bytes=50)
     other, _ = made(3, 8, seed=1)
@@ -306,8 +313,8 @@ PIL_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 def test_the_png_suite_is_decoded_as_pillow_does() -> None:
-    """Up to 8 bits, not interlaced; 16 bits, which Pillow cuts, and tRNS of packed grey, which it compares unscaled,
-    as the reference does."""
+    """Compare with Pillow up to 8 bits, not interlaced. For 16 bits, which Pillow reduces, and tRNS of packed grey,
+    which it compares unscaled, compare with the reference."""
     for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
         data = path.read_bytes()
         if read_header(ByteStream([data])).interlaced:

@@ -1,4 +1,4 @@
-"""Writing PNG: lossless, in pieces, with the metadata that the policy leaves."""
+"""Writing PNG: lossless, in pieces, with the metadata that the policy keeps."""
 
 import io
 import zlib
@@ -21,8 +21,8 @@ from tests.png.test_reader import FORMATS, decode, made
 from tests.reference import pngfilter as reference
 
 
-def rewritten(data, lines=16, **options):
-    """PNG to PNG, streamed."""
+def rewritten(data: bytes, lines: int = 16, **options: Any) -> bytes:
+    """Decode and encode a PNG in a stream."""
     stream = ByteStream([data])
     header = read_header(stream)
     return b"".join(write(header, scanlines(stream, header, lines), **options))
@@ -53,7 +53,7 @@ def test_pixels_written_are_pixels_read_by_pillow(channels: int, mode: str) -> N
     np.testing.assert_array_equal(np.asarray(image).reshape(pixels.shape), pixels)
 
 
-def test_read_only_bands_are_taken() -> None:
+def test_read_only_bands_are_accepted() -> None:
     pixels = np.frombuffer(bytes(range(12)), np.uint8).reshape(2, 2, 3)
 
     assert decode(b"".join(write(new_header(2, 2, 3), [pixels])))[1].tobytes() == pixels.tobytes()
@@ -71,8 +71,8 @@ def test_output_comes_in_pieces_of_limited_size() -> None:
     assert decode(b"".join(pieces), 100)[1].tobytes() == pixels.tobytes()
 
 
-def filter_types(data, row_bytes):
-    """Of all scanlines; the image data must be in one chunk."""
+def filter_types(data: bytes, row_bytes: int) -> set[int]:
+    """Return the filter types of all scanlines of a PNG with one IDAT chunk."""
     inflated = zlib.decompress(data[data.index(b"IDAT") + 4 : data.index(b"IEND") - 8])
     return set(inflated[:: 1 + row_bytes])
 
@@ -85,7 +85,7 @@ def test_packed_images_are_not_filtered_and_palettes_not_in_one_pass() -> None:
 
 
 @pytest.mark.parametrize("effort", [Effort.BALANCED, Effort.BEST])
-def test_filters_are_chosen_by_what_deflate_makes_of_them(effort: Any) -> None:
+def test_filters_are_chosen_by_their_compressed_size(effort: Any) -> None:
     """Text repeats, whatever its neighbours are; a slope has differences that do."""
     rng = np.random.default_rng(3)
     letters = rng.integers(0, 256, (64, 5), dtype=np.uint8)
@@ -96,12 +96,12 @@ def test_filters_are_chosen_by_what_deflate_makes_of_them(effort: Any) -> None:
     assert 0 not in filter_types(b"".join(write(new_header(200, 60, 1), [slope], effort=effort)), 200)
 
 
-def test_a_wrong_number_of_scanlines_is_noticed() -> None:
+def test_a_wrong_number_of_scanlines_is_an_error() -> None:
     with pytest.raises(ValueError, match="1 scanlines were given for an image of 2"):
         list(write(new_header(1, 2, 1), [np.zeros((1, 1), np.uint8)]))
 
 
-def test_a_size_that_can_not_be_written_is_a_limit() -> None:
+def test_a_size_that_png_can_not_hold_is_a_limit_error() -> None:
     with pytest.raises(LimitError):
         new_header(2_000_000, 1, 3)
 
@@ -116,8 +116,10 @@ EVERYTHING = [
 ]
 
 
-def image_with_everything():
-    return reference.png(2, 2, 8, 2, zlib.compress(bytes(14)), before=EVERYTHING, after=[(b"tEXt", b"Comment\0late")])
+def image_with_everything() -> bytes:
+    after = [(b"tEXt", b"Comment\0late")]
+    data: bytes = reference.png(2, 2, 8, 2, zlib.compress(bytes(14)), before=EVERYTHING, after=after)
+    return data
 
 
 def test_metadata_is_kept_verbatim() -> None:
@@ -127,7 +129,7 @@ def test_metadata_is_kept_verbatim() -> None:
     assert [(chunk.type, chunk.data) for chunk in header.trailing] == [(b"tEXt", b"Comment\0late")]
 
 
-def test_of_metadata_only_colour_and_orientation_stay() -> None:
+def test_color_keeps_colour_and_orientation() -> None:
     header, _, _ = decode(rewritten(image_with_everything(), metadata=Metadata.COLOR))
 
     assert [chunk.type for chunk in header.chunks] == [b"gAMA", b"iCCP", b"PLTE", b"tRNS", b"eXIf"]
@@ -136,7 +138,7 @@ def test_of_metadata_only_colour_and_orientation_stay() -> None:
     assert header.trailing == []
 
 
-def test_of_stripped_metadata_only_what_the_samples_need_stays() -> None:
+def test_strip_keeps_what_the_samples_need() -> None:
     header, _, _ = decode(rewritten(image_with_everything(), metadata=Metadata.STRIP))
 
     assert [chunk.type for chunk in header.chunks] == [b"PLTE", b"tRNS", b"eXIf"]

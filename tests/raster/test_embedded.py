@@ -1,4 +1,4 @@
-"""Metadata of GIF and BMP that Pillow does not read, on their way into other formats."""
+"""Metadata of GIF and BMP that Pillow does not read, carried over to other formats."""
 
 import io
 import struct
@@ -17,7 +17,7 @@ def opened(data: bytes) -> raster.Raster:
     return raster.open(io.BytesIO(data))
 
 
-def test_all_comments_of_a_gif_are_found_also_behind_its_image() -> None:
+def test_all_comments_of_a_gif_are_read_also_after_its_image() -> None:
     data = gif.header() + b"!\xfe" + gif.blocks(b"caf\xe9") + b"!\xfe\0" + gif.image(1)
     data += b"!\xfe" + gif.blocks("für dich ".encode() * 100) + b";"
 
@@ -25,14 +25,14 @@ def test_all_comments_of_a_gif_are_found_also_behind_its_image() -> None:
 
 
 @pytest.mark.parametrize("planted", [gif.still(), gif.chunked_xmp()], ids=lambda planted: planted.name)
-def test_xmp_of_a_gif_is_found_in_both_of_its_forms(planted: Any) -> None:
+def test_xmp_of_a_gif_is_read_in_both_of_its_forms(planted: Any) -> None:
     packet = opened(planted.data).metadata.xmp
 
     assert packet is not None
     assert packet.startswith(b"<x:xmpmeta>MARK") and packet.endswith(b"</x:xmpmeta>")
 
 
-def test_a_profile_of_a_gif_is_found() -> None:
+def test_a_profile_of_a_gif_is_read() -> None:
     profile = wide_profile(b"in sub-blocks")
     data = gif.header() + gif.application(b"ICCRGBG1012", gif.blocks(profile)) + gif.image(1) + b";"
 
@@ -40,23 +40,23 @@ def test_a_profile_of_a_gif_is_found() -> None:
     assert Image.open(io.BytesIO(compressor.compress(data, format="png").data)).info["icc_profile"] == profile
 
 
-def test_metadata_of_a_gif_before_damage_are_found() -> None:
+def test_metadata_of_a_gif_before_damage_is_read() -> None:
     data = gif.header() + b"!\xfe" + gif.blocks(b"hello") + gif.image(1) + b"junk"
 
     assert opened(data).metadata.comments == ("hello",)
 
 
-def test_more_comments_than_are_kept_are_named() -> None:
+def test_comments_above_the_limit_are_reported() -> None:
     data = gif.header() + b"!\xfe\x01a\0" * 1001 + gif.image(1) + b";"
     found = opened(data).metadata
 
     assert len(found.comments) == 1000
-    assert found.notices == ("metadata of more than 16 MiB or 1000 comments were dropped",)
+    assert found.notices == ("metadata above 16 MiB or 1000 comments was dropped",)
 
 
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
-def test_the_profile_of_a_bmp_goes_into_every_format(format: str, before: bool) -> None:
+def test_the_profile_of_a_bmp_is_carried_over_to_every_format(format: str, before: bool) -> None:
     data = bmp.v5("embedded", before).data
     at, size = struct.unpack_from("<II", data, 14 + 112)
     profile = data[14 + at : 14 + at + size]
@@ -73,7 +73,7 @@ def test_the_profile_of_a_bmp_goes_into_every_format(format: str, before: bool) 
 @pytest.mark.parametrize(
     "space, part", [("linked", "in another file (C:\\MARK"), ("calibrated", "the colour space (calibrated RGB)")]
 )
-def test_other_colour_spaces_of_a_bmp_are_named(space: str, part: str, metadata: str) -> None:
+def test_other_colour_spaces_of_a_bmp_are_reported(space: str, part: str, metadata: str) -> None:
     notices = compressor.compress(bmp.v5(space).data, format="png", metadata=metadata).report.notices
 
     assert len([notice for notice in notices if part in notice]) == 1
@@ -94,7 +94,7 @@ def test_a_calibrated_space_that_is_srgb_or_empty_needs_no_notice() -> None:
 
 
 @pytest.mark.parametrize("at, size", [(0xFFFFFFFF, 500), (100, 0xFFFFFFFF), (1 << 20, 500), (130, 0)])
-def test_a_profile_outside_the_file_is_named_and_never_an_error(at: Any, size: int) -> None:
+def test_a_profile_outside_the_file_is_reported_and_never_an_error(at: Any, size: int) -> None:
     for space in (bmp.EMBEDDED, bmp.LINKED):
         source = opened(with_space(space, profile=(at, size)))
         assert source.metadata.icc is None

@@ -1,11 +1,12 @@
-"""Pillow images as input: their pixels, metadata and notices are those of a file of the same kind."""
+"""Pillow images as input: pixels, metadata and notices equal those of a file of the same kind."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 import compressor
 from compressor.errors import FormatError, UnsupportedError
@@ -25,7 +26,7 @@ def exif_of(turned: int = 6) -> Image.Exif:
     return exif
 
 
-def saved(format: str, image: Image.Image | None = None, **options) -> Image.Image:
+def saved(format: str, image: Image.Image | None = None, **options: Any) -> Image.Image:
     out = io.BytesIO()
     (image or Image.fromarray(PIXELS)).save(out, format, **options)
     out.seek(0)
@@ -33,18 +34,18 @@ def saved(format: str, image: Image.Image | None = None, **options) -> Image.Ima
 
 
 def described(format: str) -> Image.Image:
-    more = {"dpi": (300, 300)} if format in ("JPEG", "PNG") else {}
+    more: dict[str, Any] = {"dpi": (300, 300)} if format in ("JPEG", "PNG") else {}
     return saved(format, icc_profile=PROFILE, exif=exif_of(), xmp=XMP, **more)
 
 
-def result_of(image: Image.Image, **settings) -> tuple[Image.Image, tuple[str, ...]]:
+def result_of(image: Image.Image, **settings: Any) -> tuple[Image.Image, tuple[str, ...]]:
     result = compressor.compress(image, **settings)
     return Image.open(io.BytesIO(result.data)), result.report.notices
 
 
 @pytest.mark.parametrize("target", ["jpeg", "png", "webp", "avif"])
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF"])
-def test_metadata_of_a_picture_go_into_every_format(source: str, target: str) -> None:
+def test_metadata_of_a_pillow_image_is_carried_over_to_every_format(source: str, target: str) -> None:
     found, notices = result_of(described(source), format=target)
 
     assert found.info["icc_profile"] == PROFILE
@@ -58,7 +59,7 @@ def test_metadata_of_a_picture_go_into_every_format(source: str, target: str) ->
 
 
 @pytest.mark.parametrize("target", ["jpeg", "png", "webp", "avif"])
-def test_the_policy_holds_for_pictures(target: str) -> None:
+def test_the_policy_applies_to_pillow_images(target: str) -> None:
     color, _ = result_of(described("JPEG"), format=target, metadata="color")
     data = compressor.compress(described("JPEG"), format=target, metadata="strip").data
 
@@ -68,7 +69,7 @@ def test_the_policy_holds_for_pictures(target: str) -> None:
     assert b"a picture" not in data and b"xmpmeta" not in data and PROFILE not in data
 
 
-def test_exif_that_nobody_changed_stays_byte_for_byte() -> None:
+def test_unchanged_exif_is_kept_byte_for_byte() -> None:
     exif = (
         b"II*\0\x08\0\0\0\x02\0"
         + b"\x12\1\3\0\1\0\0\0\3\0\0\0"
@@ -84,7 +85,7 @@ def test_exif_that_nobody_changed_stays_byte_for_byte() -> None:
     assert result_of(image, format="png")[0].info["exif"].removeprefix(b"Exif\0\0") == exif
 
 
-def test_exif_that_the_caller_changed_is_what_goes_out() -> None:
+def test_exif_that_the_caller_changed_is_written() -> None:
     image = described("JPEG")
     image.getexif()[0x0112] = 3
     image.getexif().get_ifd(0x8825).clear()
@@ -96,14 +97,14 @@ def test_exif_that_the_caller_changed_is_what_goes_out() -> None:
     assert not result_of(image)[0].getexif()
 
 
-def test_exif_that_the_caller_made_is_taken() -> None:
+def test_exif_that_the_caller_made_is_written() -> None:
     image = Image.fromarray(PIXELS)
     image.getexif()[0x0112] = 8
 
     assert result_of(image)[0].getexif()[0x0112] == 8
 
 
-def test_an_orientation_that_only_xmp_has_turns_nothing() -> None:
+def test_an_orientation_in_xmp_alone_is_ignored() -> None:
     image = Image.fromarray(PIXELS)
     image.info["xmp"] = b'<rdf:Description tiff:Orientation="6"/>'
 
@@ -111,23 +112,24 @@ def test_an_orientation_that_only_xmp_has_turns_nothing() -> None:
     assert "exif" not in result_of(image)[0].info
 
 
-def test_damaged_exif_is_taken_as_it_is() -> None:
+def test_damaged_exif_is_kept_unchanged() -> None:
     image = Image.fromarray(PIXELS)
     image.info["exif"] = b"Exif\0\0II*\0\xff\xff\xff\xff"
 
     assert result_of(image, format="webp")[0].info["exif"] == b"II*\0\xff\xff\xff\xff"
 
 
-def test_comments_and_texts_are_taken() -> None:
+def test_comments_and_texts_are_carried_over() -> None:
     text = PngInfo()
     text.add_text("Title", "a title")
     jpeg = saved("JPEG", comment="für dich")
 
     assert result_of(jpeg)[0].info["comment"] == "für dich".encode()
-    assert result_of(saved("PNG", pnginfo=text), format="png")[0].text == {"Title": "a title"}
+    made, _ = result_of(saved("PNG", pnginfo=text), format="png")
+    assert isinstance(made, PngImageFile) and made.text == {"Title": "a title"}
 
 
-def test_a_tiff_comes_upright_with_what_describes_the_picture() -> None:
+def test_a_tiff_is_made_upright_and_keeps_its_descriptive_tags() -> None:
     found, _ = result_of(saved("TIFF", tiffinfo={0x0112: 6, 0x010E: "a picture"}, icc_profile=PROFILE), format="png")
 
     assert found.size == (24, 32)
@@ -135,7 +137,7 @@ def test_a_tiff_comes_upright_with_what_describes_the_picture() -> None:
     assert found.info["icc_profile"] == PROFILE
 
 
-def test_sixteen_bits_are_rounded_and_named_as_those_of_a_file_are() -> None:
+def test_sixteen_bits_are_rounded_and_reported_like_those_of_a_file() -> None:
     values = np.array([[0, 128, 129, 257, 40000, 65535]], np.uint16)
     png = saved("PNG", Image.fromarray(values))
     for image in (Image.fromarray(values), png, saved("PPM", Image.fromarray(values))):
@@ -145,15 +147,15 @@ def test_sixteen_bits_are_rounded_and_named_as_those_of_a_file_are() -> None:
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_samples_of_unknown_range_are_refused(mode: str) -> None:
-    with pytest.raises(UnsupportedError, match=f"pixels of type {mode}"):
+def test_samples_of_unknown_range_are_rejected(mode: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"pixels of Pillow's mode {mode}"):
         compressor.compress(Image.fromarray(PIXELS).convert(mode), format="png")
-    with pytest.raises(UnsupportedError, match=f"pixels of type {mode}"):
+    with pytest.raises(UnsupportedError, match=f"pixels of Pillow's mode {mode}"):
         compressor.compress(saved("TIFF", Image.fromarray(PIXELS).convert(mode)), format="png")
 
 
 @pytest.mark.parametrize("mode, notice", [("YCbCr", "YCbCr converted to RGB"), ("LAB", "LAB converted to RGB")])
-def test_a_profile_for_other_colours_does_not_go_with_rgb(mode: str, notice: str) -> None:
+def test_a_profile_for_other_colours_is_not_attached_to_rgb(mode: str, notice: str) -> None:
     image = Image.fromarray(PIXELS, mode=None).convert("YCbCr") if mode == "YCbCr" else Image.new("LAB", (32, 24))
     image.info["icc_profile"] = PROFILE
     found, notices = result_of(image, format="png")
@@ -162,7 +164,7 @@ def test_a_profile_for_other_colours_does_not_go_with_rgb(mode: str, notice: str
     assert "icc_profile" not in found.info
 
 
-def test_cmyk_is_converted_as_that_of_a_file_is() -> None:
+def test_cmyk_is_converted_like_that_of_a_file() -> None:
     plain, damaged = Image.new("CMYK", (16, 16), (0, 0, 0, 0)), Image.new("CMYK", (16, 16), (0, 0, 0, 0))
     damaged.info["icc_profile"] = b"not a profile" * 20
 
@@ -176,13 +178,13 @@ def test_cmyk_is_converted_as_that_of_a_file_is() -> None:
         assert np.asarray(found.convert("RGB")).min() > 250
 
 
-def test_further_frames_are_named() -> None:
+def test_additional_frames_are_reported() -> None:
     image = saved("GIF", save_all=True, append_images=[Image.fromarray(255 - PIXELS)])
 
-    assert result_of(image, format="png")[1] == ("only the current frame of several was taken",)
+    assert result_of(image, format="png")[1] == ("only the current frame of several was used",)
 
 
-def test_a_picture_whose_file_is_cut_off_is_a_format_error() -> None:
+def test_a_pillow_image_of_a_truncated_file_is_a_format_error() -> None:
     out = io.BytesIO()
     Image.fromarray(PIXELS).save(out, "PNG")
 
@@ -190,7 +192,7 @@ def test_a_picture_whose_file_is_cut_off_is_a_format_error() -> None:
         compressor.compress(Image.open(io.BytesIO(out.getvalue()[:800])))
 
 
-def test_an_srgb_profile_of_a_grey_picture_does_not_break_it() -> None:
+def test_an_srgb_profile_of_a_grey_image_is_harmless() -> None:
     image = Image.fromarray(PIXELS).convert("L")
     image.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

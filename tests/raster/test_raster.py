@@ -1,4 +1,4 @@
-"""Other formats through Pillow: pixels, what is lost, limits, damage, memory; and WebP and AVIF out."""
+"""Other formats through Pillow: pixels, losses, limits, damage, memory; encoding of WebP and AVIF."""
 
 import io
 import subprocess
@@ -24,21 +24,21 @@ IMAGE = Image.fromarray(PIXELS)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def saved(image, format, **options):
+def saved(image: Image.Image, format: str, **options: Any) -> bytes:
     out = io.BytesIO()
     image.save(out, format, **options)
     return out.getvalue()
 
 
-def opened(data, **options):
+def opened(data: bytes, **options: Any) -> "raster.Raster":
     return raster.open(io.BytesIO(data), **options)
 
 
-def pixels(source, lines=5):
+def pixels(source: "raster.Raster", lines: int = 5) -> np.ndarray:
     return np.concatenate([band.copy() for band in source.bands(lines)])
 
 
-LOSSLESS = {
+LOSSLESS: dict[str, tuple[str, dict[str, Any]]] = {
     "png": ("PNG", {}),
     "bmp": ("BMP", {}),
     "tiff": ("TIFF", {"compression": "tiff_lzw"}),
@@ -49,7 +49,7 @@ LOSSLESS = {
 
 
 @pytest.mark.parametrize("format", LOSSLESS)
-def test_lossless_formats_give_their_pixels(format: Any) -> None:
+def test_lossless_formats_decode_to_their_pixels(format: Any) -> None:
     pillow, options = LOSSLESS[format]
     source = opened(saved(IMAGE, pillow, **options))
 
@@ -59,7 +59,7 @@ def test_lossless_formats_give_their_pixels(format: Any) -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "AVIF", "GIF"])
-def test_lossy_formats_give_what_pillow_gives(format: str) -> None:
+def test_lossy_formats_decode_as_with_pillow(format: str) -> None:
     data = saved(IMAGE, format)
 
     np.testing.assert_array_equal(pixels(opened(data)), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
@@ -80,7 +80,7 @@ def test_lossy_formats_give_what_pillow_gives(format: str) -> None:
         ("LAB", "TIFF", 3),
     ],
 )
-def test_modes_become_the_channels_that_carry_them(mode: str, format: str, channels: int) -> None:
+def test_modes_are_converted_to_the_channels_that_hold_them(mode: str, format: str, channels: int) -> None:
     grey = IMAGE.convert("L")
     image = {
         "P": IMAGE.quantize(16),
@@ -113,7 +113,7 @@ def test_a_transparent_gif_has_alpha() -> None:
     assert opened(saved(image, "GIF", transparency=3)).channels == 4
 
 
-def test_sixteen_bits_are_rounded_and_named() -> None:
+def test_sixteen_bits_are_rounded_and_reported() -> None:
     values = np.array([[0, 128, 129, 257, 40000, 65535]], np.uint16)
     for format in ("PNG", "TIFF", "PPM"):
         source = opened(saved(Image.fromarray(values), format))
@@ -121,14 +121,14 @@ def test_sixteen_bits_are_rounded_and_named() -> None:
         assert source.notices == ["more than 8 bits a sample reduced to 8"]
 
 
-def test_sixteen_bit_colour_is_named() -> None:
+def test_sixteen_bit_colour_is_reported() -> None:
     data = reference.png(1, 1, 16, 2, zlib.compress(bytes(7)))
 
     assert opened(data).notices == ["more than 8 bits a sample reduced to 8"]
 
 
-def test_cmyk_is_converted_and_named() -> None:
-    """Adobe's JPEGs hold CMYK inverted: white paper must come out white."""
+def test_cmyk_is_converted_and_reported() -> None:
+    """Adobe's JPEGs hold inverted CMYK: white paper must be decoded as white."""
     source = opened(saved(Image.new("CMYK", (16, 16), (0, 0, 0, 0)), "JPEG"))
 
     assert source.channels == 3
@@ -136,7 +136,7 @@ def test_cmyk_is_converted_and_named() -> None:
     assert source.notices == ["CMYK converted to RGB without a profile: colours may differ"]
 
 
-def test_a_cmyk_profile_that_is_none_is_named_and_not_carried() -> None:
+def test_an_invalid_cmyk_profile_is_reported_and_not_carried_over() -> None:
     source = opened(saved(Image.new("CMYK", (16, 16), (0, 0, 0, 0)), "JPEG", icc_profile=b"not a profile" * 20))
 
     assert source.notices == ["CMYK converted to RGB without its ICC profile, which is damaged"]
@@ -145,7 +145,7 @@ def test_a_cmyk_profile_that_is_none_is_named_and_not_carried() -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
-def test_metadata_is_found(format: str) -> None:
+def test_metadata_is_read(format: str) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a picture"
     data = saved(IMAGE, format, icc_profile=SRGB, exif=exif, xmp=b"<x:xmpmeta/>")
@@ -157,24 +157,24 @@ def test_metadata_is_found(format: str) -> None:
         assert found.xmp == b"<x:xmpmeta/>"
 
 
-def test_a_turned_tiff_comes_upright_without_its_orientation() -> None:
+def test_a_rotated_tiff_is_made_upright_and_loses_its_orientation() -> None:
     data = saved(IMAGE, "TIFF", tiffinfo={0x0112: 6, 0x010E: "a picture"}, dpi=(300, 300))
     source = opened(data)
 
     assert (source.width, source.height) == (23, 17)
     np.testing.assert_array_equal(pixels(source), np.rot90(PIXELS, -1))
     assert orientation(source.metadata.exif) == 1
-    assert b"a picture" in source.metadata.exif
+    assert source.metadata.exif is not None and b"a picture" in source.metadata.exif
     assert source.metadata.density == (11811, 11811)
 
 
-def test_comments_are_found() -> None:
+def test_comments_are_read() -> None:
     assert opened(saved(IMAGE, "JPEG", comment="für dich")).metadata.comments == ("für dich",)
     assert opened(saved(IMAGE, "GIF", comment=b"caf\xe9")).metadata.comments == ("café",)
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "AVIF", "TIFF", "PNG"])
-def test_more_frames_are_noticed(format: str) -> None:
+def test_several_frames_are_detected(format: str) -> None:
     other = Image.fromarray(PIXELS[::-1].copy())
 
     assert opened(saved(IMAGE, format, save_all=True, append_images=[other])).frames == 2
@@ -187,7 +187,7 @@ def test_formats_that_are_not_listed_can_not_be_reached() -> None:
             opened(data)
 
 
-def test_pixels_that_have_no_8_bit_form_are_unsupported() -> None:
+def test_pixels_without_an_8_bit_form_are_unsupported() -> None:
     with pytest.raises(UnsupportedError, match="^TIFF: 32-bit floating-point samples"):
         opened(saved(IMAGE.convert("F"), "TIFF"))
 
@@ -216,7 +216,7 @@ def test_damage_ends_in_a_clear_error_or_an_image(format: str) -> None:
             assert "\n" not in str(error)
 
 
-def test_truncation_is_never_filled_up_in_silence() -> None:
+def test_truncated_images_are_never_padded_silently() -> None:
     for format in ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM"):
         data = saved(IMAGE, format)
         with pytest.raises(FormatError):
@@ -225,7 +225,7 @@ def test_truncation_is_never_filled_up_in_silence() -> None:
 
 @pytest.mark.parametrize("format", ["webp", "avif"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_an_encoded_file_has_the_size_and_metadata_that_were_given(format: str, channels: int) -> None:
+def test_an_encoded_file_has_the_given_size_and_metadata(format: str, channels: int) -> None:
     smooth = np.add.outer(np.arange(40), np.arange(64))[:, :, None].repeat(channels, 2).astype(np.uint8) * 2
     attachments = Attachments(icc=SRGB, exif=orientation_exif(6), xmp=b"<x:xmpmeta/>")
     bands = (smooth[top : top + 16] for top in range(0, 40, 16))
@@ -241,7 +241,7 @@ def test_an_encoded_file_has_the_size_and_metadata_that_were_given(format: str, 
     assert np.abs(pixels(found).astype(int) - np.asarray(expected).reshape(40, 64, -1)).mean() < 6
 
 
-def test_lossless_webp_is() -> None:
+def test_lossless_webp_is_lossless() -> None:
     rgba = RNG.integers(0, 256, (9, 11, 4), dtype=np.uint8)
 
     data = raster.encode([rgba], 11, 9, 4, "webp", lossless=True)
@@ -278,12 +278,12 @@ for path in sys.argv[1:]:
 """
 
 
-def test_reserved_bytes_are_not_less_than_what_is_used(tmp_path: Path) -> None:
-    """2 megapixels of each class; Pillow may keep blocks for the next image, which only makes it look better."""
+def test_memory_does_not_exceed_the_reserved_bytes(tmp_path: Path) -> None:
+    """2 megapixels of each class. Pillow may keep blocks for the next image, which only lowers the measurement."""
     y, x = np.mgrid[0:1200, 0:1700]
     image = Image.fromarray(np.stack([x % 256, y % 256, (x * y) % 251], 2).astype(np.uint8))
     paths = []
-    for name, options in {
+    kinds: dict[str, dict[str, Any]] = {
         "a.gif": {},
         "a.bmp": {},
         "a.tif": {"compression": "tiff_lzw"},
@@ -292,7 +292,8 @@ def test_reserved_bytes_are_not_less_than_what_is_used(tmp_path: Path) -> None:
         "a.jp2": {"quality_mode": "rates", "quality_layers": [20]},
         "a.webp": {"method": 0},
         "a.avif": {"speed": 10},
-    }.items():
+    }
+    for name, options in kinds.items():
         paths.append(str(tmp_path / name))
         image.save(paths[-1], **options)
     command = [sys.executable, "-c", MEMORY, *paths]
@@ -332,5 +333,5 @@ def test_reserved_bytes_are_not_less_than_what_is_used(tmp_path: Path) -> None:
         (b"<svg", "unknown"),
     ],
 )
-def test_formats_are_told_apart_by_their_first_bytes(prefix: Any, format: str) -> None:
+def test_formats_are_detected_by_their_first_bytes(prefix: Any, format: str) -> None:
     assert sniff(prefix) == format

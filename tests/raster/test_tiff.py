@@ -1,7 +1,9 @@
-"""TIFF through Pillow: each kind of samples comes out as it is meant and as libvips reads it, or is refused."""
+"""TIFF through Pillow: each kind of samples is decoded as specified and as by libvips, or rejected."""
 
 import io
 import itertools
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -38,8 +40,8 @@ def read(data: bytes) -> np.ndarray:
     return np.concatenate(bands)
 
 
-def meant(samples: np.ndarray, bits: int, photometric: int, extra: tuple[int, ...]) -> np.ndarray:
-    """Return the picture in 8 bits, by the definitions of TIFF 6.0."""
+def specified(samples: np.ndarray, bits: int, photometric: int, extra: tuple[int, ...]) -> np.ndarray:
+    """Return the image in 8 bits as TIFF 6.0 defines it."""
     white = (1 << bits) - 1
     scaled = (samples.astype(np.int64) * 255 + white // 2) // white
     colors = scaled[..., : COLORS[photometric]]
@@ -67,17 +69,20 @@ KINDS = [
     and (photometric != PALETTE or (bits <= 8 and sample_format == 1))
     and (planar == 1 or COLORS[photometric] + len(extra) > 1)
 ]
-# Kinds that are read in at least one compression, and those that libvips reads, too: a change of these numbers says
-# that a kind was lost or won.
+# Kinds that are read in at least one compression, and those that libvips reads, too: a change of these numbers shows
+# that a kind was lost or gained.
 READ, COMPARED = 57, 24
 
 
-def kind_files(photometric: int, bits: int, planar: int, sample_format: int, extra: tuple[int, ...]):
+def kind_files(
+    photometric: int, bits: int, planar: int, sample_format: int, extra: tuple[int, ...]
+) -> Iterator[tuple[np.ndarray, bytes]]:
     """Yield samples and a file for each way to store them."""
     channels = COLORS[photometric] + len(extra)
     tags = {320: (SHORT, COLOR_MAP[: 3 << bits])} if photometric == PALETTE else {}
     ways = [(NONE, 1), (LZW, 1), (PACKBITS, 1), (LZW, 2), (DEFLATE, 2)]
-    for (compression, predictor), order, tile in itertools.product(ways, "<>", (0, 16)):
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for (compression, predictor), order, tile in itertools.product(ways, orders, (0, 16)):
         if predictor == 2 and (bits not in (8, 16) or sample_format == 3):
             continue
         samples = samples_of(bits, channels, sample_format)
@@ -91,7 +96,7 @@ def kind_files(photometric: int, bits: int, planar: int, sample_format: int, ext
         yield samples, build([page], order)
 
 
-def test_every_kind_of_samples_is_right_or_refused() -> None:
+def test_every_kind_of_samples_is_decoded_correctly_or_rejected() -> None:
     right, compared = set(), set()
     for kind in KINDS:
         photometric, bits, planar, _, extra = kind
@@ -103,7 +108,7 @@ def test_every_kind_of_samples_is_right_or_refused() -> None:
                 found = read(data)
             except UnsupportedError:
                 continue
-            expected = meant(samples, bits, photometric, extra)
+            expected = specified(samples, bits, photometric, extra)
             assert found.shape == expected.shape, kind
             # Pillow takes the upper byte of 16 bits, and rounds ink and alpha its own way.
             tolerance = 3 if photometric == CMYK else 1 if bits > 8 else 0
@@ -139,12 +144,12 @@ def refused(page: Page, problem: str, order: str = "<", big: bool = False) -> No
     assert (result.report.width, result.report.height) == (WIDTH, HEIGHT)
 
 
-def test_what_would_come_out_wrong_comes_back_unchanged_and_is_refused_as_another_format() -> None:
+def test_misread_tiffs_are_returned_unchanged_and_not_converted() -> None:
     deep, rgb = samples_of(16, 3, 1), samples_of(8, 3, 1)
     grey = deep[..., :1]
     refused(picture(deep, 16, photometric=RGB, planar=2), "^TIFF: 16-bit samples in planes, uncompressed$")
     refused(picture(rgb[..., :2], 8, photometric=GREY, planar=2, extra=(2,), compression=LZW), "alpha, in planes")
-    refused(picture(grey, 16, photometric=WHITE_IS_ZERO), "16-bit samples with zero for white")
+    refused(picture(grey, 16, photometric=WHITE_IS_ZERO), "16-bit samples of WhiteIsZero")
     refused(picture(samples_of(8, 1, 2), 8, photometric=GREY, sample_format=2), "8-bit signed samples")
     refused(picture(samples_of(32, 1, 3), 32, photometric=GREY, sample_format=3), "32-bit floating-point samples")
     refused(picture(samples_of(32, 1, 1), 32, photometric=GREY), "32-bit samples")
@@ -154,7 +159,7 @@ def test_what_would_come_out_wrong_comes_back_unchanged_and_is_refused_as_anothe
     refused(picture(rgb, 8, photometric=RGB, order=">"), "big-endian BigTIFF", ">", big=True)
 
 
-def test_ycbcr_is_read_where_it_is_that_of_jfif() -> None:
+def test_ycbcr_is_read_only_as_that_of_jfif() -> None:
     rgb = np.stack([np.add.outer(np.arange(HEIGHT) * 3, np.arange(WIDTH) * k) % 256 for k in (1, 2, 3)], -1)
     ycbcr = np.asarray(Image.fromarray(rgb.astype(np.uint8)).convert("YCbCr"))
     square = {530: (SHORT, [1, 1])}
@@ -165,12 +170,12 @@ def test_ycbcr_is_read_where_it_is_that_of_jfif() -> None:
     refused(picture(ycbcr, 8, photometric=YCBCR), "subsampled YCbCr, uncompressed")
     refused(picture(ycbcr, 8, photometric=YCBCR, planar=2, compression=LZW, tags=square), "YCbCr in planes")
     studio = square | {532: (RATIONAL, [16, 1, 235, 1, 128, 1, 240, 1, 128, 1, 240, 1])}
-    refused(picture(ycbcr, 8, photometric=YCBCR, tags=studio), "another kind than JFIF's")
+    refused(picture(ycbcr, 8, photometric=YCBCR, tags=studio), "differs from JFIF's")
     bt709 = square | {529: (RATIONAL, [2126, 10000, 7152, 10000, 722, 10000])}
-    refused(picture(ycbcr, 8, photometric=YCBCR, tags=bt709), "another kind than JFIF's")
+    refused(picture(ycbcr, 8, photometric=YCBCR, tags=bt709), "differs from JFIF's")
 
 
-def test_a_colour_map_of_8_bit_values_is_not_taken_for_black() -> None:
+def test_a_colour_map_of_8_bit_values_is_not_read_as_black() -> None:
     samples = samples_of(8, 1, 1)
     wide, narrow = (
         build([picture(samples, 8, photometric=PALETTE, tags={320: (SHORT, values)})])
@@ -180,13 +185,13 @@ def test_a_colour_map_of_8_bit_values_is_not_taken_for_black() -> None:
     np.testing.assert_array_equal(read(narrow), read(wide))
 
 
-def test_reversed_bits_are_turned_round() -> None:
+def test_reversed_bit_order_is_read() -> None:
     reverse = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
     for bits, compression in itertools.product((1, 4, 8), (NONE, LZW, PACKBITS)):
         samples = samples_of(bits, 1, 1)
         page = picture(samples, bits, photometric=GREY, compression=compression, tags={266: (SHORT, [2])})
         page.strips = [strip.translate(reverse) for strip in page.strips]
-        np.testing.assert_array_equal(read(build([page])), meant(samples, bits, GREY, ()))
+        np.testing.assert_array_equal(read(build([page])), specified(samples, bits, GREY, ()))
 
 
 def test_little_endian_bigtiff_is_read() -> None:
@@ -197,10 +202,10 @@ def test_little_endian_bigtiff_is_read() -> None:
         )
 
 
-def test_samples_without_a_meaning_are_named_when_they_go() -> None:
+def test_unspecified_extra_samples_are_reported_when_dropped() -> None:
     source = raster.open(io.BytesIO(build([picture(samples_of(8, 5, 1), 8, photometric=RGB, extra=(0, 0))])))
 
-    assert source.notices == ["samples of no stated meaning were dropped: 2 of each pixel"]
+    assert source.notices == ["unspecified extra samples were dropped: 2 of each pixel"]
 
 
 def test_several_pages_are_not_an_animation() -> None:

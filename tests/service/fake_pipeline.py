@@ -79,7 +79,7 @@ class FakeStream:
         held = []  # held by safe delivery; the real pipeline has a spool
         safe = self._settings.delivery is Delivery.SAFE
         bytes_out = 0
-        while chunk := self._stream.some(CHUNK_BYTES * 2):
+        while chunk := self._stream.read_some(CHUNK_BYTES * 2):
             if self.verb == b"late" and self._stream.offset > 1 << 20:
                 raise FormatError("FAKE", "body", self._stream.offset, "ends too late")
             if self.verb == b"slow":

@@ -15,7 +15,7 @@ from compressor.kernels.png.rgba16 import expand_rgba16, find_colors, needs, pac
 from compressor.png.forms import Form
 from compressor.png.header import DEPTHS, GREY, PALETTE, RGB, SAMPLES, PngHeader
 from compressor.png.reduction import Packer
-from compressor.png.rgba16 import Expander, meanings, rgba
+from compressor.png.rgba16 import Expander, lookup_table, rgba
 from tests.reference import rgba16 as reference
 from tests.reference.pngfilter import samples
 
@@ -69,7 +69,9 @@ def test_packing_reverses_expansion(color: int, depth: int) -> None:
             bytes(range(3 << depth)) if depth < 8 else bytes(n * k % 256 for n in range(256) for k in (1, 3, 7))
         )
     rows[:, -1] &= 0xFF << (-21 * header.bits_per_pixel % 8) & 0xFF
-    palette = tuple(int(entry) for entry in meanings(header)[: len(header.palette) // 3]) if color == PALETTE else ()
+    palette = (
+        tuple(int(entry) for entry in lookup_table(header)[: len(header.palette) // 3]) if color == PALETTE else ()
+    )
     pack = Packer(Form(color, depth, palette))
 
     np.testing.assert_array_equal(pack(expanded(header, rows)), rows)

@@ -1,7 +1,8 @@
-"""Metadata of a PNG that follow its image data: eXIf and text may come anywhere before IEND."""
+"""PNG metadata after the image data: eXIf and text are allowed anywhere before IEND."""
 
 import io
 import struct
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,9 +15,9 @@ XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
 LATE = ((b"eXIf", orientation_exif(6)), (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP))
 
 
-def png(before: tuple[tuple[bytes, bytes], ...] = (), behind: tuple[tuple[bytes, bytes], ...] = ()) -> bytes:
+def png(before: tuple[tuple[bytes, bytes], ...] = (), after: tuple[tuple[bytes, bytes], ...] = ()) -> bytes:
     ihdr = (b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0))
-    chunks = (ihdr, *before, (b"IDAT", image_data()), *behind, (b"IEND", b""))
+    chunks = (ihdr, *before, (b"IDAT", image_data()), *after, (b"IEND", b""))
     return SIGNATURE + b"".join(chunk(*content) for content in chunks)
 
 
@@ -29,20 +30,22 @@ def orientation_shown(data: bytes) -> int:
 @pytest.mark.parametrize("effort", ["fast", "balanced"])
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "avif"])
-def test_what_follows_the_image_data_is_treated_as_what_comes_before(format: str, policy: str, effort: str) -> None:
-    result = compressor.compress(png(behind=LATE), format=format, metadata=policy, effort=effort)
+def test_metadata_after_the_image_data_is_treated_like_metadata_before_it(
+    format: str, policy: str, effort: str
+) -> None:
+    result = compressor.compress(png(after=LATE), format=format, metadata=policy, effort=effort)
     assert orientation_shown(result.data) == 6
     assert (XMP in result.data) == (policy == "keep")
     assert not [notice for notice in result.report.notices if "too late" in notice]
 
 
 @pytest.mark.parametrize("policy", ["keep", "color", "strip"])
-def test_what_follows_the_image_data_of_a_stream_is_named_where_it_comes_too_late(policy: str) -> None:
-    asked = {"format": "jpeg", "metadata": policy, "effort": "fast", "delivery": "immediate"}
-    result = compressor.compress(png(behind=LATE), **asked)
+def test_metadata_that_is_read_too_late_is_reported(policy: str) -> None:
+    asked: dict[str, Any] = {"format": "jpeg", "metadata": policy, "effort": "fast", "delivery": "immediate"}
+    result = compressor.compress(png(after=LATE), **asked)
     assert orientation_shown(result.data) == 1
     names = "eXIf, iTXt" if policy == "keep" else "eXIf"
-    late = [f"metadata behind the image data came too late to be carried over: {names}"]
+    late = [f"metadata after the image data was read too late to be carried over: {names}"]
     assert [notice for notice in result.report.notices if "too late" in notice] == late
     before = compressor.compress(png(before=LATE), **asked)
     assert orientation_shown(before.data) == 6

@@ -1,4 +1,4 @@
-"""Colours and orientation of AVIF and JPEG 2000, through to other formats."""
+"""Colours and orientation of AVIF and JPEG 2000, carried over to other formats."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from compressor.errors import UnsupportedError
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.parsers import av1
 from compressor.parsers import heif as boxes_heif
-from compressor.parsers.boxes import Held, Pieces
+from compressor.parsers.boxes import BytesSource, Extents
 from compressor.settings import Metadata
 from tests.containers.box_support import shown_by_vips
 from tests.planted.avif_film import film
@@ -25,15 +25,15 @@ CODED, PROPERTIES = picture()
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def nclx(primaries, transfer):
+def nclx(primaries: int, transfer: int) -> tuple[bytes, bytes]:
     return b"colr", b"nclx" + struct.pack(">HHHB", primaries, transfer, 6, 0x80)
 
 
-def avif(*properties, coded=CODED, mode="RGB"):
+def avif(*properties: tuple[bytes, bytes], coded: bytes = CODED, mode: str = "RGB") -> bytes:
     return heif({1: Item(b"av01", coded, [*PROPERTIES, *properties])})
 
 
-def opened(data):
+def opened(data: bytes) -> "raster.Raster":
     return raster.open(io.BytesIO(data))
 
 
@@ -45,7 +45,7 @@ def test_code_points_become_a_profile_in_every_format(format: str) -> None:
     data = out.getvalue().replace(b"nclx\0\1\0\x0d", b"nclx\0\x0c\0\x0d")
     result = compressor.compress(data, format=format, quality=50)
 
-    assert icc.name(Image.open(io.BytesIO(result.data)).info["icc_profile"]) == "Display P3"
+    assert icc.profile_name(Image.open(io.BytesIO(result.data)).info["icc_profile"]) == "Display P3"
     assert result.report.notices == ()
 
 
@@ -56,23 +56,21 @@ def test_srgb_needs_no_profile(primaries: int, transfer: int) -> None:
 
 @pytest.mark.parametrize("transfer, name", [(16, "PQ"), (18, "HLG")])
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
-def test_hdr_is_named(transfer: int, name: str, format: str) -> None:
+def test_hdr_is_reported(transfer: int, name: str, format: str) -> None:
     data = avif(nclx(9, transfer))
-    notice = (
-        f"the samples are meant as BT.2020 with {name}, which is not carried over: colours and brightness will differ"
-    )
+    notice = f"the colour space (BT.2020 with {name}) is not carried over: colours and brightness will differ"
 
     assert opened(data).notices == [notice]
     assert notice in compressor.compress(data, format=format).report.notices
 
 
-def test_a_profile_says_more_than_code_points() -> None:
+def test_a_profile_takes_precedence_over_code_points() -> None:
     data = avif((b"colr", b"prof" + SRGB), nclx(12, 13))
 
     assert opened(data).metadata.icc == SRGB
 
 
-def test_colours_that_only_the_coded_picture_says_are_found() -> None:
+def test_colours_are_read_from_the_coded_image() -> None:
     """In the sequence header of libaom's still pictures, primaries 1, transfer 13 and matrix 6 follow each other."""
     bits = f"{int.from_bytes(CODED, 'big'):0{8 * len(CODED)}b}"
     written, changed = (f"{primaries:08b}{13:08b}{6:08b}" for primaries in (1, 12))
@@ -80,30 +78,32 @@ def test_colours_that_only_the_coded_picture_says_are_found() -> None:
     coded = int(bits.replace(written, changed, 1), 2).to_bytes(len(CODED), "big")
 
     assert opened(avif()).metadata.icc is None
-    assert icc.name(opened(avif(coded=coded)).metadata.icc) == "Display P3"
+    made = opened(avif(coded=coded)).metadata.icc
+    assert made is not None and icc.profile_name(made) == "Display P3"
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(avif(coded=coded)))),
                                   np.asarray(Image.open(io.BytesIO(avif()))))  # fmt: skip
 
 
-def test_colours_are_found_in_the_longer_headers_of_films() -> None:
+def test_colours_are_read_from_the_longer_headers_of_image_sequences() -> None:
     data = film("RGB")
-    found = boxes_heif.read(Held(data))
+    found = boxes_heif.read(BytesSource(data))
 
-    assert av1.code_points(Pieces(Held(data), found.items[found.primary].parts)) == (1, 13)
+    assert av1.code_points(Extents(BytesSource(data), found.items[found.primary].extents)) == (1, 13)
 
 
-def test_the_primaries_of_grey_do_not_matter_and_its_curve_does() -> None:
+def test_of_grey_only_the_transfer_curve_matters() -> None:
     coded, properties = picture(mode="L")
 
-    def grey(*more):
+    def grey(*more: tuple[bytes, bytes]) -> bytes:
         return heif({1: Item(b"av01", coded, [*properties, *more])})
 
     assert opened(grey(nclx(12, 13))).metadata.icc is None
-    assert icc.color_space(opened(grey(nclx(12, 4))).metadata.icc) == "GRAY"
+    made = opened(grey(nclx(12, 4))).metadata.icc
+    assert made is not None and icc.color_space(made) == "GRAY"
 
 
-def test_ten_bits_are_found_behind_a_large_profile() -> None:
-    """The profile is longer than what was once searched for the decoder's configuration."""
+def test_ten_bits_are_detected_after_a_large_profile() -> None:
+    """The decoder configuration follows a large profile."""
     large, (ispe, pixi, (_, shallow)) = (b"colr", b"prof" + SRGB + bytes(100_000)), PROPERTIES
     deep = (b"av1C", shallow[:2] + bytes([shallow[2] | 0x40]) + shallow[3:])
     ten = (b"pixi", bytes(4) + b"\3\x0a\x0a\x0a")
@@ -114,15 +114,15 @@ def test_ten_bits_are_found_behind_a_large_profile() -> None:
     assert opened(heif({1: Item(b"av01", CODED, [large, ispe, pixi, PROPERTIES[2]])})).notices == []
 
 
-def test_a_clean_aperture_is_named() -> None:
+def test_a_clean_aperture_is_reported() -> None:
     clap = (b"clap", struct.pack(">8I", 32, 1, 32, 1, 0, 1, 0, 1))
 
-    assert opened(avif(clap)).notices == ["the clean aperture (clap) is not applied: the whole picture is shown"]
+    assert opened(avif(clap)).notices == ["the clean aperture (clap) is not applied: the whole image is displayed"]
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
 @pytest.mark.parametrize("mode, channels", [("RGB", 3), ("L", 1)])
-def test_a_profile_in_jpeg_2000_is_carried(format: str, mode: str, channels: int) -> None:
+def test_a_profile_in_jpeg_2000_is_carried_over(format: str, mode: str, channels: int) -> None:
     found = bytearray(profile(b""))
     found[16:20] = {1: b"GRAY", 3: b"RGB "}[channels]
     data = jp2(codestream(mode), b"\2\0\0" + bytes(found), channels)
@@ -144,22 +144,22 @@ def test_sycc_is_converted() -> None:
 
 
 @pytest.mark.parametrize(
-    "space, name", [(14, "CIELab"), (3, r"YCbCr\(2\)"), (21, "ROMM-RGB"), (99, "enumerated space 99")]
+    "space, name", [(14, "CIELab"), (3, r"YCbCr\(2\)"), (21, "ROMM-RGB"), (99, "enumerated colour space 99")]
 )
-def test_colours_that_pillow_would_take_for_rgb_are_refused(space: int, name: str) -> None:
+def test_colours_that_pillow_misreads_as_rgb_are_rejected(space: int, name: str) -> None:
     with pytest.raises(UnsupportedError, match=name):
         opened(jp2(codestream(), enumerated(space)))
 
 
-def test_profiles_that_do_not_fit_the_samples_are_refused() -> None:
+def test_profiles_that_do_not_match_the_samples_are_rejected() -> None:
     lab = b"\2\0\0" + bytes(16) + b"Lab " + bytes(200)
 
-    with pytest.raises(UnsupportedError, match="by an ICC profile for Lab"):
+    with pytest.raises(UnsupportedError, match="an ICC profile for Lab"):
         opened(jp2(codestream(), lab))
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_an_orientation_becomes_properties_of_avif_and_comes_back_once(value: Any) -> None:
+def test_an_orientation_becomes_avif_properties_and_is_applied_once(value: Any) -> None:
     exif = Image.Exif()
     exif[0x112], exif[0x10E] = value, "a text"
     pixels = np.zeros((24, 40, 3), np.uint8)
@@ -179,8 +179,8 @@ def test_an_orientation_becomes_properties_of_avif_and_comes_back_once(value: An
     assert upright[row, column].min() > 200
 
 
-def test_only_the_properties_of_an_avif_turn_it() -> None:
-    """Exif's orientation counts for nothing in HEIF, and neither adds to the properties."""
+def test_only_avif_properties_rotate_an_avif() -> None:
+    """HEIF readers ignore the orientation in Exif."""
     exif = struct.pack(">I", 0) + orientation_exif(3)
     turned = (b"irot", b"\3")
 
@@ -191,7 +191,7 @@ def test_only_the_properties_of_an_avif_turn_it() -> None:
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
 @pytest.mark.parametrize("policy", ["keep", "color"])
-def test_what_irot_turns_stays_upright_in_other_formats(format: str, policy: str) -> None:
+def test_an_image_rotated_by_irot_is_upright_in_other_formats(format: str, policy: str) -> None:
     data = avif((b"irot", b"\3"), (b"imir", b"\1"))
     result = compressor.compress(data, format=format, metadata=policy)
 
