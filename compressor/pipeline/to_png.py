@@ -57,7 +57,7 @@ class ToPng(Route):
 
 
 class PngToPng(ToPng):
-    """The same pixels, filtered and deflated again. Interlacing is removed: it costs bytes and changes no sample.
+    """Scanlines that are filtered and deflated again. Interlacing is removed: it costs bytes and changes no sample.
 
     original  the source's bytes, complete once `stream` has been read to its end, for a second pass: the first one
               finds the smallest color type and bit depth. None for one pass, which keeps those of the source
