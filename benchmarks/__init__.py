@@ -1,4 +1,4 @@
-"""Benchmarks and the demo: `python -m benchmarks NAME`. METHODOLOGY.md says how, and what is unfair."""
+"""Benchmarks and the demo: `python -m benchmarks NAME`. METHODOLOGY.md describes how, and what is unfair in it."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Real photographs through a real server over loopback: bytes on the wire both ways, time to first byte, MB/s.
 
-Bytes are counted by a proxy between client and server; times are taken without it, in a run of its own. Beside it: the
-original bytes through a bare TCP socket, the least that sending them can cost.
+A proxy between client and server counts the bytes; times are measured in separate runs without it. For comparison the
+original bytes are sent through a bare TCP socket, which is the minimum that sending them can cost.
 """
 
 import io
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 CHUNKS = (64 << 10, 256 << 10, 1 << 20)
 ROUNDS = 5
 BIG = (3000, 3000)
-LOOKS_FINE_DB = 28.0
+PSNR_MIN_DB = 28.0
 
 
 @dataclass
-class Measured:
-    """One image at one chunk size. `wire_*` are TCP payload, `bytes_*` are image bytes; times are medians."""
+class TransferResult:
+    """One image at one chunk size. `wire_*` is TCP payload, `bytes_*` are image bytes; times are medians."""
 
     name: str
     effort: str
@@ -47,21 +47,23 @@ class Measured:
 
     @property
     def overhead(self) -> float:
-        """What framing adds to the image bytes of both directions, as a share."""
+        """The bytes of framing as a share of the image bytes, in both directions."""
         return (self.wire_up + self.wire_down) / (self.bytes_in + self.bytes_out) - 1
 
     @property
-    def good(self) -> bool:
-        return self.psnr_db >= LOOKS_FINE_DB and self.bytes_out <= self.bytes_in
+    def is_valid(self) -> bool:
+        """True if the result is similar to its source and not larger."""
+        return self.psnr_db >= PSNR_MIN_DB and self.bytes_out <= self.bytes_in
 
 
-def pieces(data: bytes, chunk_bytes: int) -> Iterator[bytes]:
+def split(data: bytes, chunk_bytes: int) -> Iterator[bytes]:
+    """Yield `data` in chunks."""
     for at in range(0, len(data), chunk_bytes):
         yield data[at : at + chunk_bytes]
 
 
-def send(client: "Client", data: bytes, chunk_bytes: int, effort: str) -> tuple[bytes, float, float]:
-    """The result, seconds in all and to the first byte of it."""
+def convert(client: "Client", data: bytes, chunk_bytes: int, effort: str) -> tuple[bytes, float, float]:
+    """Send an image; return the result, and the seconds to the end and to the first byte of the result."""
     from compressor.settings import Delivery, Effort, Format, Settings
 
     delivery = Delivery.IMMEDIATE if effort == "fast" else Delivery.SAFE
@@ -69,7 +71,7 @@ def send(client: "Client", data: bytes, chunk_bytes: int, effort: str) -> tuple[
     start = time.perf_counter()
     first = 0.0
     result = []
-    with client.stream(pieces(data, chunk_bytes), settings) as stream:
+    with client.stream(split(data, chunk_bytes), settings) as stream:
         for chunk in stream:
             first = first or time.perf_counter() - start
             result.append(chunk)
@@ -77,16 +79,16 @@ def send(client: "Client", data: bytes, chunk_bytes: int, effort: str) -> tuple[
 
 
 def measure(
-    direct: "Client", counted: "Client", proxy: CountingProxy, image: tuple[str, bytes], way: tuple[int, str]
-) -> Measured:
-    """One image, one chunk size: a run through the proxy for the bytes, then some without it for the time."""
+    direct: "Client", counted: "Client", proxy: CountingProxy, image: tuple[str, bytes], call: tuple[int, str]
+) -> TransferResult:
+    """Measure one image at a chunk size and effort: the bytes through the proxy, then the times without it."""
     name, data = image
-    chunk_bytes, effort = way
+    chunk_bytes, effort = call
     up, down = proxy.counts()
-    result, _, _ = send(counted, data, chunk_bytes, effort)
+    result, _, _ = convert(counted, data, chunk_bytes, effort)
     after = proxy.counts()
-    times = [send(direct, data, chunk_bytes, effort)[1:] for _ in range(ROUNDS)]
-    return Measured(
+    times = [convert(direct, data, chunk_bytes, effort)[1:] for _ in range(ROUNDS)]
+    return TransferResult(
         name=name,
         effort=effort,
         chunk_bytes=chunk_bytes,
@@ -100,8 +102,8 @@ def measure(
     )
 
 
-def plain_seconds(address: tuple[str, int], data: bytes) -> float:
-    """Sending the original through a bare socket, until the other side has all of it."""
+def socket_seconds(address: tuple[str, int], data: bytes) -> float:
+    """Return the time to send the original through a bare socket until the other side has received all of it."""
     start = time.perf_counter()
     with socket.create_connection(address) as connection:
         connection.sendall(data)
@@ -111,7 +113,7 @@ def plain_seconds(address: tuple[str, int], data: bytes) -> float:
 
 
 def images() -> list[tuple[str, bytes]]:
-    """A small PNG and a small JPEG, camera files where there are some, and 9 MP as a PNG."""
+    """Return a small PNG and a small JPEG, camera files if there is a corpus, and a PNG of 9 MP."""
     small = [path for path in photos.packaged() if path.name in ("astronaut.png", "retina.jpg")]
     camera = sorted(photos.from_corpus("camera"), key=lambda path: path.stat().st_size)[-2:]
     found = [(path.name, path.read_bytes()) for path in small + camera]
@@ -120,11 +122,11 @@ def images() -> list[tuple[str, bytes]]:
     return [*found, ("9 MP photograph.png", file.getvalue())]
 
 
-def table_of(measured: list[Measured], plain: dict[str, float]) -> Table:
-    """100 columns at most."""
+def table_of(results: list[TransferResult], socket_times: dict[str, float]) -> Table:
+    """Return a table of at most 100 columns."""
     table = record.table(
         "Through the service over loopback, JPEG out, quality 80",
-        ("image", "how"),
+        ("image", "effort"),
         (
             "chunk",
             "wire up\nkB",
@@ -137,17 +139,17 @@ def table_of(measured: list[Measured], plain: dict[str, float]) -> Table:
         ),
     )
     name = ""
-    for one in measured:
+    for one in results:
         if one.name != name:
             name = one.name
-            seconds = plain[name]
+            seconds = socket_times[name]
             table.add_section()
             table.add_row(
                 name, "[dim]original[/]", "-", f"{one.bytes_in / 1e3:.0f}", "0", "-", "1.00", "-",
                 f"{seconds * 1e3:.1f}", f"{one.bytes_in / seconds / 1e6:.0f}",
             )  # fmt: skip
         table.add_row(
-            "" if one.good else "[red]differs[/]",
+            "" if one.is_valid else "[red]wrong[/]",
             one.effort,
             f"{one.chunk_bytes >> 10} KiB" if one.chunk_bytes < 1 << 20 else f"{one.chunk_bytes >> 20} MiB",
             f"{one.wire_up / 1e3:.0f}",
@@ -162,25 +164,25 @@ def table_of(measured: list[Measured], plain: dict[str, float]) -> Table:
 
 
 def run(out: Path) -> bool:
-    """Measure, print, save; False where a result is not what it should be."""
+    """Measure, print and save; return False if a result is wrong."""
     from compressor.client import Client
 
     console = record.console()
-    measured: list[Measured] = []
-    plain: dict[str, float] = {}
+    measured: list[TransferResult] = []
+    socket_times: dict[str, float] = {}
     stop = threading.Event()
     sink = sink_address(stop)
     with ServerProcess() as server, CountingProxy(server.address) as proxy:
         subjects = images()
         for name, data in subjects:
-            plain[name] = statistics.median(plain_seconds(sink, data) for _ in range(ROUNDS))
+            socket_times[name] = statistics.median(socket_seconds(sink, data) for _ in range(ROUNDS))
         for chunk_bytes in CHUNKS:
             with (
                 Client(server.address, chunk_bytes=chunk_bytes) as direct,
                 Client(proxy.address, chunk_bytes=chunk_bytes) as counted,
             ):
-                for client in (direct, counted):  # connects, and pays for what happens once
-                    send(client, subjects[0][1], chunk_bytes, "fast")
+                for client in (direct, counted):  # connect, and exclude one-time costs
+                    convert(client, subjects[0][1], chunk_bytes, "fast")
                 measured.extend(
                     measure(direct, counted, proxy, subject, (chunk_bytes, effort))
                     for subject in subjects
@@ -189,7 +191,8 @@ def run(out: Path) -> bool:
     order = [name for name, _ in subjects]
     measured.sort(key=lambda one: (order.index(one.name), one.effort == "balanced", one.chunk_bytes))
     stop.set()
-    console.print(table_of(measured, plain))
-    results: dict[str, Any] = {"plain_seconds": plain, "rounds": ROUNDS, "images": [asdict(one) for one in measured]}
-    console.print(f"[dim]{record.save(out, 'bandwidth', results)}[/]", soft_wrap=True)
-    return all(one.good for one in measured)
+    console.print(table_of(measured, socket_times))
+    content: dict[str, Any] = {"socket_seconds": socket_times, "rounds": ROUNDS}
+    content["images"] = [asdict(one) for one in measured]
+    console.print(f"[dim]{record.save(out, 'bandwidth', content)}[/]", soft_wrap=True)
+    return all(one.is_valid for one in measured)

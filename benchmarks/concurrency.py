@@ -1,6 +1,6 @@
-"""Many images at once in one process, as in a busy service: MP/s and CPU time, beside one after the other.
+"""Many images at once in one process, as in a busy service: MP/s and CPU time, compared with one after the other.
 
-python -m benchmarks together [--sides 256,1024,3072] [--threads 1,2,8] [--out DIR]
+python -m benchmarks concurrency [--sides 256,1024,3072] [--threads 1,2,8] [--out DIR]
 """
 
 import argparse
@@ -24,8 +24,8 @@ from benchmarks.harness import fidelity, photos, record
 ROUNDS = 7
 ROUND_SECONDS = 0.5  # of one thread
 QUALITY = 92  # of the sources
-LOOKS_FINE_DB = 28.0
-WAYS: dict[str, dict[str, Any]] = {
+PSNR_MIN_DB = 28.0
+CONVERSIONS: dict[str, dict[str, Any]] = {
     "JPEG, fast": {"effort": "fast"},
     "JPEG, balanced": {},
     "JPEG, lossless": {"lossless": True},
@@ -34,14 +34,14 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Result:
-    """Medians over all rounds, of images of side × side.
+class ConcurrencyResult:
+    """Medians over all rounds, for images of side × side.
 
-    ratio           of each round's MP/s to those of one thread
-    cpu_seconds     of an image
+    ratio        of each round's MP/s to the first number of threads
+    cpu_seconds  per image
     """
 
-    way: str
+    conversion: str
     side: int
     threads: int
     mp_per_second: float
@@ -51,7 +51,7 @@ class Result:
 
 
 def source(side: int, kind: str) -> bytes:
-    """A file of photographs laid beside each other."""
+    """Return a square image of tiled photographs as a file."""
     largest = max((photos.pixels(path) for path in photos.packaged()), key=lambda pixels: pixels.size)
     across, down = (-(-side // length) for length in (largest.shape[1], largest.shape[0]))
     sink = io.BytesIO()
@@ -61,54 +61,56 @@ def source(side: int, kind: str) -> bytes:
 
 
 def problem_of(data: bytes, results: Sequence[bytes], lossless: bool) -> str:
-    """Why results are not what they should be, or ""."""
+    """Return why results are wrong, or ""."""
     if len(set(results)) != 1:
-        return "images that were made together differ"
+        return "results of concurrent calls differ"
     if len(results[0]) >= len(data):
         return "not smaller"
     psnr = fidelity.psnr(fidelity.decoded(data), fidelity.decoded(results[0]))
     if lossless and psnr != float("inf"):
         return "not lossless"
-    return "" if psnr >= LOOKS_FINE_DB else f"{psnr:.1f} dB"
+    return "" if psnr >= PSNR_MIN_DB else f"{psnr:.1f} dB"
 
 
-def compare(way: str, side: int, threads: Sequence[int], rounds: int = ROUNDS) -> list[Result]:
-    """All numbers of threads in turns."""
-    settings = WAYS[way]
-    data = source(side, "PNG" if way.startswith("PNG") else "JPEG")
-    begun = time.perf_counter()
+def compare(conversion: str, side: int, threads: Sequence[int], rounds: int = ROUNDS) -> list[ConcurrencyResult]:
+    """Measure all numbers of threads in interleaved rounds."""
+    settings = CONVERSIONS[conversion]
+    data = source(side, "PNG" if conversion.startswith("PNG") else "JPEG")
+    start = time.perf_counter()
     results = {compressor.compress(data, **settings).data for _ in range(2)}
-    count = max(2 * max(threads), int(ROUND_SECONDS / (time.perf_counter() - begun)))
+    count = max(2 * max(threads), int(ROUND_SECONDS / (time.perf_counter() - start)))
     rates: dict[int, list[float]] = {number: [] for number in threads}
-    spent: dict[int, list[float]] = {number: [] for number in threads}
-    for turn, number in itertools.product(range(rounds), threads):
-        number = number if turn % 2 else threads[-1 - threads.index(number)]
+    cpu_seconds: dict[int, list[float]] = {number: [] for number in threads}
+    for round_, number in itertools.product(range(rounds), threads):
+        number = number if round_ % 2 else threads[-1 - threads.index(number)]
         with ThreadPoolExecutor(number) as pool:
-            list(pool.map(time.sleep, [0.01] * number))  # all of them are there
+            list(pool.map(time.sleep, [0.01] * number))  # starts all threads
             clock, cpu = time.perf_counter(), time.process_time()
             results.update(pool.map(lambda _: compressor.compress(data, **settings).data, range(count)))
             rates[number].append(count * side * side / 1e6 / (time.perf_counter() - clock))
-            spent[number].append((time.process_time() - cpu) / count)
+            cpu_seconds[number].append((time.process_time() - cpu) / count)
     problem = problem_of(data, list(results), "lossless" in settings)
     return [
-        Result(
-            way=way,
+        ConcurrencyResult(
+            conversion=conversion,
             side=side,
             threads=number,
             mp_per_second=statistics.median(rates[number]),
             ratio=statistics.median(a / b for a, b in zip(rates[number], rates[threads[0]], strict=True)),
-            cpu_seconds=statistics.median(spent[number]),
+            cpu_seconds=statistics.median(cpu_seconds[number]),
             problem=problem,
         )
         for number in threads
     ]
 
 
-def table_of(results: Sequence[Result]) -> Table:
-    table = record.table("Images at once, in one process", ("", "side"), ("threads", "MP/s", "to one", "CPU ms"))
+def table_of(results: Sequence[ConcurrencyResult]) -> Table:
+    """Return a row for each conversion, size and number of threads."""
+    columns = ("threads", "MP/s", "vs first", "CPU ms\nper image")
+    table = record.table("Concurrent images in one process", ("", "side"), columns)
     for one in results:
         table.add_row(
-            one.way if not one.problem else f"[red]{one.way}[/]",
+            one.conversion if not one.problem else f"[red]{one.conversion}[/]",
             f"{one.side}",
             f"{one.threads}",
             f"{one.mp_per_second:.1f}",
@@ -119,28 +121,28 @@ def table_of(results: Sequence[Result]) -> Table:
 
 
 def options(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks together")
-    parser.add_argument("--sides", default="256,1024,3072", help="of the square images, in pixels")
+    """Parse the options of this benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks concurrency")
+    parser.add_argument("--sides", default="256,1024,3072", help="sides of the square images in pixels", metavar="N,…")
     parser.add_argument(
-        "--threads", default="1,2,8", help="numbers of them; the first is what others are compared with"
+        "--threads", default="1,2,8", help="numbers of threads; the first is the reference", metavar="N,…"
     )
     return parser.parse_args(words)
 
 
 def run(out: Path, words: Sequence[str] = ()) -> bool:
-    """Measure, print, save; False where a result is not as it should be."""
+    """Measure, print and save; return False if a result is wrong."""
     chosen = options(words)
     console = record.console()
     sides, threads = ([int(word) for word in words.split(",")] for words in (chosen.sides, chosen.threads))
-    results: list[Result] = []
-    for way, side in itertools.product(WAYS, sides):
-        console.print(f"[dim]{way}, {side} × {side}[/]")
-        results += compare(way, side, threads)
+    results: list[ConcurrencyResult] = []
+    for conversion, side in itertools.product(CONVERSIONS, sides):
+        console.print(f"[dim]{conversion}, {side} × {side}[/]")
+        results += compare(conversion, side, threads)
     console.print(table_of(results))
-    problems = sorted({f"{one.way}, {one.side}: {one.problem}" for one in results if one.problem})
+    problems = sorted({f"{one.conversion}, {one.side}: {one.problem}" for one in results if one.problem})
     for problem in problems:
         console.print(f"[red]{problem}[/]")
-    console.print(
-        f"[dim]{record.save(out, 'together', {'results': [asdict(one) for one in results]})}[/]", soft_wrap=True
-    )
+    path = record.save(out, "concurrency", {"results": [asdict(one) for one in results]})
+    console.print(f"[dim]{path}[/]", soft_wrap=True)
     return not problems

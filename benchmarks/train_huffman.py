@@ -1,7 +1,7 @@
-"""Train the Huffman codes of `compressor/jpeg/static_codes.py`: prints those that differ from the file's.
+"""Train the Huffman codes of `compressor/jpeg/static_codes.py`, and print those that differ from the file.
 
-They must suit images that they have not seen, so that many photographs of several cameras count, each as much as its
-symbols are many; every symbol has a code. Kodak's even half is left out, to be measured with.
+They have to suit unseen images. So they are trained on many photographs of several cameras, each weighted by its number
+of symbols, and every symbol gets a code. Kodak's even half is left out, for use in measurements.
 """
 
 from pathlib import Path
@@ -17,11 +17,11 @@ from compressor.jpeg.tables import huffman_spec
 from compressor.tiles import band_lines
 
 NAMES = ("DC of luma", "DC of chroma", "AC of luma", "AC of chroma")
-WIDTH = 1 << 11  # wider photographs are reduced to it, as they are on the web
+WIDTH = 1 << 11  # wider photographs are reduced to about this width, as they are on the web
 
 
 def images() -> list[npt.NDArray[np.uint8]]:
-    """Kodak's odd half and what cameras made, reduced."""
+    """Return Kodak's odd half, and the camera photographs, reduced."""
     kodak = [photos.pixels(path) for path in photos.from_corpus("kodak")[::2]]
     found = []
     for path in photos.from_corpus("camera"):
@@ -31,45 +31,45 @@ def images() -> list[npt.NDArray[np.uint8]]:
 
 
 def statistics(image: npt.NDArray[np.uint8], distance: float) -> npt.NDArray[np.int64]:
-    """(components, 2, 256) counts of what effort fast codes."""
+    """Return the counts of the symbols that effort fast codes: (components, 2, 256)."""
     height, width, channels = image.shape
     frame = writer.frame_for(width, height, channels, "420")
-    made = Transform(
+    transform = Transform(
         frame, perceptual.quantization_tables(distance, channels), perceptual.dead_zones(distance, channels)
     )
-    lines, samples, found = band_lines(width, 16), image.reshape(height, -1), Statistics(frame)
-    for row in made.rows(samples[top : top + lines] for top in range(0, height, lines)):
-        found.add(row)
-    return found.counts
+    lines, samples, collected = band_lines(width, 16), image.reshape(height, -1), Statistics(frame)
+    for row in transform.rows(samples[top : top + lines] for top in range(0, height, lines)):
+        collected.add(row)
+    return collected.counts
 
 
-def with_all(counts: npt.NDArray[np.int64], symbols: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The same where every one of `symbols` occurs."""
+def with_all_symbols(counts: npt.NDArray[np.int64], symbols: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return counts in which each of `symbols` occurs."""
     full = np.zeros(256, np.int64)
     full[symbols] = 1
     return counts * 16 + full
 
 
 def tables(distance: float) -> list[str]:
-    """BITS and HUFFVAL in hexadecimal: DC of luma, of chroma, AC of luma, of chroma."""
+    """Return BITS and HUFFVAL in hexadecimal: DC of luma, DC of chroma, AC of luma, AC of chroma."""
     dc = np.arange(12)  # Table F.1
     ac = np.array([0, 0xF0, *(run << 4 | ssss for run in range(16) for ssss in range(1, 11))])  # Table F.2
     counts = np.sum([statistics(image, distance) for image in images()], axis=0)
     found = []
     for tc, symbols in ((0, dc), (1, ac)):
         for group in (counts[0, tc], counts[1:, tc].sum(0)):
-            bits, values = huffman_spec(with_all(group, symbols))
+            bits, values = huffman_spec(with_all_symbols(group, symbols))
             found.append((bits + values).hex())
     return found
 
 
 def run(out: Path) -> bool:
-    """Train; False where the result is not what the file has."""
+    """Train the codes; return False if they differ from the file."""
     differing = 0
     for distance, present in zip(static_codes.DISTANCES, static_codes.TABLES, strict=True):
-        for name, made, held in zip(NAMES, tables(distance), present, strict=True):
-            if made != held:
-                print(f"distance {distance}, {name}: {made}")
+        for name, trained, current in zip(NAMES, tables(distance), present, strict=True):
+            if trained != current:
+                print(f"distance {distance}, {name}: {trained}")
                 differing += 1
     count = len(static_codes.DISTANCES) * len(NAMES)
     print(f"{differing} of {count} tables differ from those of compressor/jpeg/static_codes.py")

@@ -1,4 +1,4 @@
-"""Where a benchmark of `compressor batch` has its objects: folders, and buckets of an S3 server."""
+"""Stores for the objects of a batch benchmark: folders, and buckets of an S3 server. And clusters of Dask workers."""
 
 import importlib
 import importlib.util
@@ -19,28 +19,31 @@ from benchmarks import ROOT
 START_SECONDS_MAX = 60
 
 
-class Place(Protocol):
-    """Keeps objects.
+class Backend(Protocol):
+    """A store of objects.
 
-    name         for the table
-    environment  what the command needs to reach it
+    name         in tables
+    environment  variables with which the command accesses it
     """
 
     name: str
     environment: Mapping[str, str]
 
-    def filled(self, objects: Mapping[str, bytes]) -> str:
-        """The URL of something new that holds them."""
+    def create(self) -> str:
+        """Create an empty location; return its URL."""
 
-    def empty(self) -> str: ...
+    def create_with(self, objects: Mapping[str, bytes]) -> str:
+        """Create a location that holds `objects`; return its URL."""
 
-    def count(self, url: str) -> int: ...
+    def count(self, url: str) -> int:
+        """Return the number of objects in a location."""
 
-    def contents(self, url: str) -> Iterator[tuple[str, bytes]]: ...
+    def contents(self, url: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the keys and the bytes of all objects in a location."""
 
 
-class Folders:
-    """Folders below one that is there."""
+class FolderBackend:
+    """New folders in `root`."""
 
     name = "local files"
     environment: Mapping[str, str] = {}
@@ -48,13 +51,13 @@ class Folders:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def empty(self) -> str:
+    def create(self) -> str:
         folder = self._root / uuid.uuid4().hex
         folder.mkdir()
         return str(folder)
 
-    def filled(self, objects: Mapping[str, bytes]) -> str:
-        folder = Path(self.empty())
+    def create_with(self, objects: Mapping[str, bytes]) -> str:
+        folder = Path(self.create())
         for key, data in objects.items():
             path = folder / key
             path.parent.mkdir(exist_ok=True)
@@ -70,8 +73,8 @@ class Folders:
                 yield path.relative_to(url).as_posix(), path.read_bytes()
 
 
-class Buckets:
-    """Of an S3 server at `endpoint`. Credentials are the environment's, or what any test server takes."""
+class S3Backend:
+    """New buckets of the S3 server at `endpoint`, with credentials from the environment or those of a test server."""
 
     def __init__(self, name: str, endpoint: str) -> None:
         import boto3
@@ -91,21 +94,21 @@ class Buckets:
         self._buckets: list[str] = []
 
     def close(self) -> None:
-        """Take away all buckets that were made."""
+        """Delete all buckets that were created."""
         for bucket in self._buckets:
             for key in list(self._keys(bucket)):
                 self._client.delete_object(Bucket=bucket, Key=key)
             self._client.delete_bucket(Bucket=bucket)
         self._client.close()
 
-    def empty(self) -> str:
+    def create(self) -> str:
         bucket = f"benchmark-{uuid.uuid4().hex}"
         self._client.create_bucket(Bucket=bucket)
         self._buckets.append(bucket)
         return f"s3://{bucket}"
 
-    def filled(self, objects: Mapping[str, bytes]) -> str:
-        url = self.empty()
+    def create_with(self, objects: Mapping[str, bytes]) -> str:
+        url = self.create()
         for key, data in objects.items():
             self._client.put_object(Bucket=url.removeprefix("s3://"), Key=key, Body=data, ContentType="image/jpeg")
         return url
@@ -125,7 +128,7 @@ class Buckets:
 
 @contextmanager
 def moto_server() -> Iterator[str]:
-    """The address of moto's S3 server, in a process of its own."""
+    """Run moto's S3 server in a process of its own; yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -147,36 +150,37 @@ def moto_server() -> Iterator[str]:
 
 
 def installed(*modules: str) -> bool:
+    """Return whether all of these modules can be imported."""
     return all(importlib.util.find_spec(name) is not None for name in modules)
 
 
 @contextmanager
-def s3(endpoint: str | None) -> Iterator[Buckets | None]:
-    """The server at `endpoint`, or Ceph's, or moto's, or None: as installed."""
+def s3(endpoint: str | None) -> Iterator[S3Backend | None]:
+    """Yield the S3 server at `endpoint`; without one Ceph's or moto's, whichever is installed, or None."""
     if endpoint is not None:
-        with closing(Buckets(f"S3, {endpoint.partition('://')[2]}", endpoint)) as buckets:
-            yield buckets
+        with closing(S3Backend(f"S3, {endpoint.partition('://')[2]}", endpoint)) as backend:
+            yield backend
     elif shutil.which("radosgw") and shutil.which("ceph-osd") and installed("pytest", "moto", "tests"):
         gateway = importlib.import_module("tests.stores.rgw")
-        with gateway.rados_gateway() as server, closing(Buckets("S3, Ceph", server.address)) as buckets:
-            yield buckets
+        with gateway.rados_gateway() as server, closing(S3Backend("S3, Ceph", server.address)) as backend:
+            yield backend
     elif installed("moto"):
-        with moto_server() as address, closing(Buckets("S3, moto", address)) as buckets:
-            yield buckets
+        with moto_server() as address, closing(S3Backend("S3, moto", address)) as backend:
+            yield backend
     else:
         yield None
 
 
 @contextmanager
 def dask_cluster(folder: Path, workers: int) -> Iterator[str | None]:
-    """The address of a scheduler with so many workers of one thread, or None where Dask is not installed."""
+    """Run a Dask scheduler and workers of one thread each; yield its address, or None if Dask is not installed."""
     if not installed("distributed"):
         yield None
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    told = folder / "scheduler.json"
-    common = ["--scheduler-file", str(told), "--no-dashboard", "--host", "127.0.0.1"]
+    scheduler = folder / "scheduler.json"
+    common = ["--scheduler-file", str(scheduler), "--no-dashboard", "--host", "127.0.0.1"]
     commands = [
         ["distributed.cli.dask_scheduler", "--port", "0", *common],
         ["distributed.cli.dask_worker", "--nworkers", str(workers), "--nthreads", "1", *common],
@@ -189,7 +193,7 @@ def dask_cluster(folder: Path, workers: int) -> Iterator[str | None]:
                 command = [sys.executable, "-m", *words]
                 processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder))
         end = time.monotonic() + START_SECONDS_MAX
-        while not told.exists() or not (text := told.read_text()):
+        while not scheduler.exists() or not (text := scheduler.read_text()):
             if time.monotonic() > end:
                 raise RuntimeError(f"Dask's scheduler does not start: {(folder / 'log').read_text()[-500:]}")
             time.sleep(0.1)

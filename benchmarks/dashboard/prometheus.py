@@ -1,6 +1,5 @@
-"""The dashboard of deploy/grafana without a Grafana: what each panel asks, asked of a Prometheus, on one sheet."""
+"""The queries of a Grafana dashboard's panels, answered by a Prometheus server."""
 
-import argparse
 import json
 import re
 import time
@@ -8,23 +7,19 @@ import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from benchmarks import ROOT
-
-DASHBOARD = ROOT / "deploy" / "grafana" / "compressor.json"
-POINTS = 300  # of a curve
+POINTS = 300  # per curve
 
 
 @dataclass(frozen=True)
 class Series:
-    """What one query found.
+    """A time series that a query returned.
 
-    ref     of the query in its panel
-    name    as the legend has it
-    labels  without the metric's own name
-    points  time and value; of an instant query the one of now
+    ref     the query's name in its panel
+    name    in the legend
+    labels  without the name of the metric
+    points  times and values; an instant query has one point
     """
 
     ref: str
@@ -38,7 +33,7 @@ class Series:
 
 
 class Prometheus:
-    """Answers of one, about a time that ends now."""
+    """A Prometheus server, queried about the last `minutes`."""
 
     def __init__(self, url: str, minutes: float) -> None:
         self._url, self._end = url.rstrip("/"), time.time()
@@ -46,15 +41,15 @@ class Prometheus:
         self._step = max(0.25, 60 * minutes / POINTS)
 
     def series(self, panel: dict[str, Any]) -> list[Series]:
-        """All that a panel shows."""
-        return [one for target in panel.get("targets", ()) for one in self._found(target)]
+        """Return the series of all queries of a panel."""
+        return [one for target in panel.get("targets", ()) for one in self._query(target)]
 
-    def _found(self, target: dict[str, Any]) -> list[Series]:
+    def _query(self, target: dict[str, Any]) -> list[Series]:
         expression = target["expr"].replace("$__rate_interval", f"{max(240, round(4 * self._step))}s")
         if target.get("instant"):
-            results = self._ask("query", query=expression, time=self._end)
+            results = self._request("query", query=expression, time=self._end)
         else:
-            results = self._ask("query_range", query=expression, start=self._start, end=self._end, step=self._step)
+            results = self._request("query_range", query=expression, start=self._start, end=self._end, step=self._step)
         found = []
         for result in results:
             labels = {key: value for key, value in result["metric"].items() if key != "__name__"}
@@ -66,21 +61,22 @@ class Prometheus:
             found.append(Series(target["refId"], name, labels, points))
         return found
 
-    def _ask(self, what: str, **words: object) -> list[dict[str, Any]]:
-        with urllib.request.urlopen(f"{self._url}/api/v1/{what}?{urllib.parse.urlencode(words)}", timeout=60) as answer:
-            found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-            return found
+    def _request(self, endpoint: str, **parameters: object) -> list[dict[str, Any]]:
+        url = f"{self._url}/api/v1/{endpoint}?{urllib.parse.urlencode(parameters)}"
+        with urllib.request.urlopen(url, timeout=60) as response:
+            results: list[dict[str, Any]] = json.load(response)["data"]["result"]
+            return results
 
 
 def rows_of(panel: dict[str, Any], found: Sequence[Series]) -> list[dict[str, Any]]:
-    """The rows of a table: what agrees in all labels that both have is one row, as Grafana's transformations do it."""
+    """Return the rows of a table: series that agree in all common labels share one, as in Grafana's transformations."""
     rows: list[dict[str, Any]] = []
     for one in found:
-        fitting = [row for row in rows if all(row.get(key, value) == value for key, value in one.labels.items())]
-        if not fitting:
+        matching = [row for row in rows if all(row.get(key, value) == value for key, value in one.labels.items())]
+        if not matching:
             rows.append({})
-            fitting = rows[-1:]
-        for row in fitting:
+            matching = rows[-1:]
+        for row in matching:
             row.update(one.labels)
             row[f"Value #{one.ref}"] = one.last
     options = next(step["options"] for step in panel["transformations"] if step["id"] == "organize")
@@ -90,26 +86,3 @@ def rows_of(panel: dict[str, Any], found: Sequence[Series]) -> list[dict[str, An
     for by in panel["options"].get("sortBy", ()):
         table.sort(key=lambda row: str(row[by["displayName"]]), reverse=by["desc"])
     return table
-
-
-def options(words: Sequence[str]) -> argparse.Namespace:
-    """The command line of this drawing, without what all of them take."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks dashboard")
-    parser.add_argument("--prometheus", required=True, metavar="URL", help="http://localhost:9090")
-    parser.add_argument("--minutes", type=float, default=24 * 60, help="how far back curves go")
-    return parser.parse_args(words)
-
-
-def run(out: Path, words: Sequence[str] = ()) -> bool:
-    """Ask and draw; say which panels have nothing to show, as those of batch runs where there are none."""
-    from benchmarks.dashboard import sheet
-
-    chosen = options(words)
-    dashboard = json.loads(DASHBOARD.read_text())
-    prometheus = Prometheus(chosen.prometheus, chosen.minutes)
-    panels = [(panel, prometheus.series(panel)) for panel in dashboard["panels"]]
-    print(sheet.draw(panels, out / "dashboard.png"))
-    for panel, found in panels:
-        if panel.get("targets") and not found:
-            print(f"no data: {panel['title']}")
-    return True

@@ -1,4 +1,4 @@
-"""Panels of a Grafana dashboard, drawn about as Grafana shows them."""
+"""Panels of a Grafana dashboard, drawn roughly as Grafana does."""
 
 import datetime
 import math
@@ -17,8 +17,8 @@ COLUMNS, CELL_INCHES = 24, (0.80, 0.38)
 Panel = tuple[dict[str, Any], Sequence[Series]]
 
 
-def shown(value: float | str | None, field: dict[str, Any]) -> str:
-    """A value with its unit, in few digits."""
+def format_value(value: float | str | None, field: dict[str, Any]) -> str:
+    """Format a value with its unit and few digits."""
     if value is None or isinstance(value, str):
         return value or ""
     unit, decimals = field.get("unit", "short"), field.get("decimals")
@@ -44,7 +44,7 @@ def _prefixed(value: float, unit: str) -> str:
 
 
 def field_of(panel: dict[str, Any], name: str) -> dict[str, Any]:
-    """How values of that name are shown: the panel's defaults, then what overrides them."""
+    """Return the display settings for series of that name: the panel's defaults and overrides."""
     config = panel["fieldConfig"]
     field = dict(config["defaults"])
     for override in config["overrides"]:
@@ -61,7 +61,7 @@ def _color(value: float, field: dict[str, Any]) -> str:
 
 
 def draw(panels: Sequence[Panel], path: Path) -> Path:
-    """A PNG file of all panels, each where the dashboard has it."""
+    """Write a PNG file of all panels in the dashboard's layout."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -72,17 +72,17 @@ def draw(panels: Sequence[Panel], path: Path) -> Path:
     for panel, found in panels:
         at = panel["gridPos"]
         frame = (at["x"] / COLUMNS, 1 - (at["y"] + at["h"]) / height, at["w"] / COLUMNS, at["h"] / height)
-        back = figure.add_axes((frame[0] + 0.002, frame[1] + 0.003, frame[2] - 0.004, frame[3] - 0.006))
-        back.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))
-        for spine in back.spines.values():
+        background = figure.add_axes((frame[0] + 0.002, frame[1] + 0.003, frame[2] - 0.004, frame[3] - 0.006))
+        background.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))
+        for spine in background.spines.values():
             spine.set_color(LINES)
         inches = frame[3] * height * CELL_INCHES[1]
-        back.text(0.015, 1 - 0.12 / inches, panel["title"], color=INK, fontweight="bold", va="top", fontsize=9)
+        background.text(0.015, 1 - 0.12 / inches, panel["title"], color=INK, fontweight="bold", va="top", fontsize=9)
         if panel.get("targets") and not found:
             text = panel["fieldConfig"]["defaults"].get("noValue") or "no data"
-            back.text(0.5, 0.45, text, color=PALE, ha="center", fontsize=13)
+            background.text(0.5, 0.45, text, color=PALE, ha="center", fontsize=13)
         else:
-            kinds[panel["type"]](back, panel, found)
+            kinds[panel["type"]](background, panel, found)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path
@@ -98,7 +98,7 @@ def _stat(axes: Any, panel: dict[str, Any], found: Sequence[Series]) -> None:
         if value is not None:
             ranges = [mapping["options"] for mapping in field.get("mappings", ())]
             words = [one["result"]["text"] for one in ranges if one["from"] <= value <= one["to"]]
-            text, color = words[0] if words else shown(value, field), _color(value, field)
+            text, color = words[0] if words else format_value(value, field), _color(value, field)
         if panel["options"]["colorMode"] == "background":
             axes.set_facecolor(color)
             axes.texts[0].set_color("white")
@@ -109,11 +109,11 @@ def _stat(axes: Any, panel: dict[str, Any], found: Sequence[Series]) -> None:
         axes.text(0.97, y, text, color=color, ha="right", va="center", fontsize=size, fontweight="bold")
 
 
-def _curves(back: Any, panel: dict[str, Any], found: Sequence[Series]) -> None:
+def _curves(background: Any, panel: dict[str, Any], found: Sequence[Series]) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axes = back.inset_axes((0.16, 0.27, 0.81, 0.57))
+    axes = background.inset_axes((0.16, 0.27, 0.81, 0.57))
     floor: dict[float, float] = {}
     bands: dict[str, list[float]] = {}
     for number, one in enumerate(found):
@@ -138,10 +138,10 @@ def _curves(back: Any, panel: dict[str, Any], found: Sequence[Series]) -> None:
         high = bands.get(next((name for name in bands if _below(panel, name) == one.name), ""))
         if high is not None and len(high) == len(values):
             axes.fill_between(times, values, high, color=color, alpha=0.2)
-    plain = field_of(panel, "")
-    _limits(axes, plain)
+    default = field_of(panel, "")
+    _limits(axes, default)
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value, plain)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_value(value, default)))
     ticks: Any = AutoDateLocator(maxticks=5)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(ticks)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(ticks, show_offset=False))  # type: ignore[no-untyped-call]
@@ -149,17 +149,17 @@ def _curves(back: Any, panel: dict[str, Any], found: Sequence[Series]) -> None:
     axes.grid(color=LINES)
     axes.spines[:].set_visible(False)
     columns = 2 if len(found) == 4 else 3
-    back.legend(*axes.get_legend_handles_labels(), loc="lower left", ncols=columns, frameon=False, fontsize=8)
+    background.legend(*axes.get_legend_handles_labels(), loc="lower left", ncols=columns, frameon=False, fontsize=8)
 
 
 def _below(panel: dict[str, Any], name: str) -> str | None:
-    """The curve down to which the area under this one is filled."""
+    """Return the name of the curve down to which the area below this one is filled."""
     below: str | None = field_of(panel, name).get("custom.fillBelowTo")
     return below
 
 
 def _limits(axes: Any, field: dict[str, Any]) -> None:
-    """With 0 in sight; red where a threshold says so."""
+    """Include 0 in the vertical range, and draw the thresholds in red."""
     low, high = axes.get_ylim()
     low, high = field.get("min", min(low, 0.0)), field.get("max", max(high, 0.0))
     style = field.get("custom", {}).get("thresholdsStyle", {}).get("mode")
@@ -174,7 +174,7 @@ def _limits(axes: Any, field: dict[str, Any]) -> None:
 def _table(axes: Any, panel: dict[str, Any], found: Sequence[Series]) -> None:
     rows = rows_of(panel, found)
     names = list(rows[0])
-    texts = [[shown(row[name], field_of(panel, name)) for name in names] for row in rows]
+    texts = [[format_value(row[name], field_of(panel, name)) for name in names] for row in rows]
     texts = [[text if len(text) <= 26 else f"{text[:12]}…" for text in row] for row in texts]
     widths = [max(map(len, column)) + 2 for column in zip(names, *texts, strict=True)]
     edges = [sum(widths[:at]) / sum(widths) * 0.97 for at in range(len(widths) + 1)]

@@ -1,7 +1,7 @@
-"""Rate-distortion curves, and what lies between two of them: BD-rate, the mean difference of bytes at equal score.
+"""Rate-distortion curves, and the BD-rate of two of them: the mean difference of bytes at equal score.
 
-After G. Bjøntegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, with monotone cubic
-pieces (PCHIP) in place of one polynomial through all points, as is usual since.
+After G. Bjøntegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, but with monotone cubic
+interpolation (PCHIP) instead of one polynomial through all points, as has become common.
 """
 
 import functools
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+Float64s = npt.NDArray[np.float64]
 
-# By SSIMULACRA2: 50 is medium, 70 high, 90 visually lossless quality, says its author.
+# In SSIMULACRA2. According to its author 50 is medium, 70 high and 90 visually lossless quality.
 RANGES = {"50-90": (50.0, 90.0), "50-70": (50.0, 70.0), "70-82": (70.0, 82.0), "82-90": (82.0, 90.0)}
 METRICS = ("ssimulacra2", "butteraugli")
 
 
 @dataclass(frozen=True)
 class Point:
-    """A result of one image.
+    """The size and the scores of one image at one quality.
 
-    butteraugli  the 3-norm over the image: 0 is the same image; None where it was not measured
+    butteraugli  the 3-norm over the image; 0 if it is identical, None if not measured
     """
 
     quality: int
@@ -32,14 +32,19 @@ class Point:
     butteraugli: float | None
 
     def score(self, metric: str) -> float:
-        """By a scale on which more is better: SSIMULACRA2, or the logarithm of 1 / butteraugli."""
+        """Return the score on a scale on which more is better: SSIMULACRA2, or the logarithm of 1 / butteraugli."""
         if metric == "ssimulacra2":
             return self.ssimulacra2
         return math.nan if not self.butteraugli else -math.log(self.butteraugli)
 
 
-def rising(points: Sequence[Point], metric: str) -> tuple[Floats, Floats]:
-    """Scores and logarithms of bytes; a point that is no better than a smaller one is left out."""
+PointsByEncoder = dict[str, list[Point]]
+PhotographSet = dict[str, PointsByEncoder]  # by the name of the photograph
+DensityResults = dict[str, PhotographSet]  # by the name of the set
+
+
+def increasing(points: Sequence[Point], metric: str) -> tuple[Float64s, Float64s]:
+    """Return scores and logarithms of bytes without points that are no better than a smaller one."""
     pairs: list[tuple[float, float]] = []
     for point in sorted(points, key=lambda point: point.bytes):
         if not pairs or (point.score(metric) > pairs[-1][0] + 1e-6 and point.bytes > math.exp(pairs[-1][1]) + 0.5):
@@ -49,42 +54,44 @@ def rising(points: Sequence[Point], metric: str) -> tuple[Floats, Floats]:
 
 
 class Curve:
-    """ln(bytes) over a score."""
+    """ln(bytes) as a function of a score."""
 
     def __init__(self, points: Sequence[Point], metric: str) -> None:
         from scipy.interpolate import PchipInterpolator
 
-        self.scores, sizes = rising(points, metric)
+        self.scores, sizes = increasing(points, metric)
         if len(self.scores) < 2 or not np.isfinite(self.scores).all():
-            raise ValueError(f"no curve by {metric} through {len(points)} points")
+            raise ValueError(f"{len(points)} points do not define a curve by {metric}")
         self._sizes = PchipInterpolator(self.scores, sizes)
         self._score = PchipInterpolator(sizes, self.scores)
 
-    def sizes(self, scores: Floats) -> Floats:
-        """ln(bytes); NaN outside of the curve."""
+    def sizes(self, scores: Float64s) -> Float64s:
+        """Return ln(bytes) at these scores; NaN outside the curve."""
         inside = (scores >= self.scores[0]) & (scores <= self.scores[-1])
         return np.where(inside, self._sizes(np.clip(scores, self.scores[0], self.scores[-1])), np.nan)
 
     def mean(self, low: float, high: float) -> float:
-        """Of ln(bytes) between two scores of the curve."""
+        """Return the mean of ln(bytes) between two scores of the curve."""
         return float(self._sizes.integrate(low, high)) / (high - low)
 
     def score_at(self, size: float) -> float:
+        """Return the score at ln(bytes)."""
         return float(self._score(size))
 
 
 @functools.cache
 def curve(points: tuple[Point, ...], metric: str) -> Curve:
-    """Made once: each is compared with several others, over several ranges."""
+    """Return a cached curve: each is compared with several others, over several ranges."""
     return Curve(points, metric)
 
 
 def bd_rate(points: Sequence[Point], reference: Sequence[Point], metric: str, limits: tuple[float, float]) -> float:
-    """Bytes more (a fraction; less: negative) than the reference at equal score, in the mean over the scores.
+    """Return the mean difference of bytes at equal score, relative to the reference: -0.1 means 10 % less.
 
-    limits  in SSIMULACRA2. For another metric they are those scores that the reference has where its SSIMULACRA2 is at
-            the limits, so that both metrics judge the same part of its curve.
-    Only where both curves reach is measured; NaN where that is less than a tenth of the range.
+    limits  in SSIMULACRA2. For another metric the scores at the same points of the reference's curve are used, so that
+            both metrics cover the same part of it.
+
+    Only scores that both curves reach count; NaN if they are less than a tenth of the range.
     """
     ours, theirs = curve(tuple(points), metric), curve(tuple(reference), metric)
     scale = curve(tuple(reference), "ssimulacra2")
@@ -97,6 +104,6 @@ def bd_rate(points: Sequence[Point], reference: Sequence[Point], metric: str, li
 
 
 def mean(figures: Sequence[float]) -> float:
-    """Of those that are numbers."""
+    """Return the mean of all figures that are not NaN; NaN without any."""
     found = [figure for figure in figures if not math.isnan(figure)]
     return sum(found) / len(found) if found else math.nan

@@ -1,4 +1,4 @@
-"""Rate-distortion curves, drawn: one row a metric; bytes on the left, bytes against Pillow's on the right."""
+"""Plots of rate-distortion curves: one row per metric, bytes on the left, bytes relative to Pillow on the right."""
 
 import math
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.density.curves import RANGES, Curve, Floats
-from benchmarks.density.table import PILLOW, Images, Results, groups, is_ours, metrics_of
+from benchmarks.density.curves import RANGES, Curve, DensityResults, Float64s, PhotographSet
+from benchmarks.density.table import PILLOW, groups, is_ours, metrics_of
 
 STEPS = 81  # scores at which the curves are compared
 INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"
-# Ours are of Okabe and Ito and full lines; the peers grey and brown, told apart by their dashes.
+# Ours are solid lines in Okabe and Ito's palette; the others are grey and brown, distinguished by their dashes.
 OURS = {"fast": "#e69f00", "balanced": "#0072b2", "best": "#d55e00"}
 PEERS: dict[str, tuple[str, Any]] = {
     "Pillow": (PALE, "-"),
@@ -24,8 +24,8 @@ NAMES = {"ssimulacra2": "SSIMULACRA2", "butteraugli": "butteraugli, 3-norm (less
 TICKS = {"ssimulacra2": (50, 60, 70, 80, 90), "butteraugli": (3.0, 2.5, 2.0, 1.5, 1.25, 1.0, 0.8, 0.6, 0.5, 0.4)}
 
 
-def ends_of(images: Images, metric: str) -> Floats:
-    """(photographs, 2): the scores between which every encoder's curve lies, within what is 50 to 90 in SSIMULACRA2."""
+def ends_of(images: PhotographSet, metric: str) -> Float64s:
+    """Return the lowest and highest score that all encoders cover within 50 to 90 in SSIMULACRA2: (photographs, 2)."""
     ends = []
     for measured in images.values():
         curves = {name: Curve(points, metric) for name, points in measured.items()}
@@ -42,10 +42,10 @@ def ends_of(images: Images, metric: str) -> Floats:
     return np.array(ends)
 
 
-def means(images: Images, metric: str) -> tuple[Floats, dict[str, Floats]]:
-    """Scores, and at each the mean ln(bytes) of every encoder.
+def means(images: PhotographSet, metric: str) -> tuple[Float64s, dict[str, Float64s]]:
+    """Return scores, and the mean ln(bytes) of every encoder at each of them.
 
-    Always over the same photographs: those that are covered between two scores that nearly all of them cover.
+    The range is one that nearly all photographs cover; only photographs that cover all of it count.
     """
     ends = ends_of(images, metric)
     low, high = np.quantile(ends[:, 0], 0.9, method="lower"), np.quantile(ends[:, 1], 0.1, method="higher")
@@ -59,8 +59,8 @@ def means(images: Images, metric: str) -> tuple[Floats, dict[str, Floats]]:
     return grid, {name: total / max(1, len(within)) for name, total in sums.items()}
 
 
-def draw(results: Results, path: Path) -> Path:
-    """A PNG file of the first set of a run."""
+def draw(results: DensityResults, path: Path) -> Path:
+    """Write a PNG file with the curves of the first set."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -72,8 +72,8 @@ def draw(results: Results, path: Path) -> Path:
     handles: list[Any] = []
     for (left, right), metric in zip(panels, metrics, strict=True):
         grid, sizes = means(images, metric)
-        _frame(left, "geometric mean of KB a photograph", NAMES[metric])
-        _frame(right, NAMES[metric], "bytes against Pillow's default at equal score, %")
+        _frame(left, "geometric mean of kB per photograph", NAMES[metric])
+        _frame(right, NAMES[metric], "difference of bytes from Pillow's default at equal score, %")
         _score_axis(left.yaxis, left.set_ylim, metric, grid)
         _score_axis(right.xaxis, right.set_xlim, metric, grid)
         left.set_xscale("log")
@@ -84,7 +84,8 @@ def draw(results: Results, path: Path) -> Path:
         if drawn.size:
             left.set_xlim(math.exp(drawn.min()) / 1e3 * 0.95, math.exp(drawn.max()) / 1e3 * 1.05)
         handles = [_line(left, right, grid, line, sizes[PILLOW], label) for label, line in sizes.items()]
-    title = f"Bytes and looks, 4:2:0: {name}" + ("" if any(c.isdigit() for c in name) else f", {len(images)} images")
+    count = "" if any(c.isdigit() for c in name) else f", {len(images)} images"
+    title = f"Bytes and visual quality, 4:2:0: {name}{count}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=16, fontweight="bold").set_color(INK)
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
     for text in legend.get_texts():
@@ -94,27 +95,27 @@ def draw(results: Results, path: Path) -> Path:
     return path
 
 
-def _frame(axes: Any, below: str, beside: str) -> None:
+def _frame(axes: Any, x_label: str, y_label: str) -> None:
     axes.grid(color=GRID, linewidth=1)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(PALE)
     axes.tick_params(length=0, colors=INK)
-    axes.set_xlabel(below, color=INK)
-    axes.set_ylabel(beside, color=INK)
+    axes.set_xlabel(x_label, color=INK)
+    axes.set_ylabel(y_label, color=INK)
 
 
-def _score_axis(axis: Any, set_limits: Any, metric: str, grid: Floats) -> None:
-    """Butteraugli is drawn by -ln and labelled by what it is, so that better is up, or right, by both metrics."""
+def _score_axis(axis: Any, set_limits: Any, metric: str, grid: Float64s) -> None:
+    """Set the ticks. Butteraugli is plotted as -ln and labelled with its values, so that more is always better."""
     values = TICKS[metric]
-    places = list(values) if metric == "ssimulacra2" else [-math.log(value) for value in values]
-    axis.set_ticks(places, [f"{value:g}" for value in values])
+    positions = list(values) if metric == "ssimulacra2" else [-math.log(value) for value in values]
+    axis.set_ticks(positions, [f"{value:g}" for value in values])
     margin = 0.02 * (grid[-1] - grid[0])
     set_limits(grid[0] - margin, grid[-1] + margin)
 
 
-def _line(left: Any, right: Any, grid: Floats, sizes: Floats, pillow: Floats, label: str) -> Any:
+def _line(left: Any, right: Any, grid: Float64s, sizes: Float64s, pillow: Float64s, label: str) -> Any:
     ours = is_ours(label)
     color, dashes = (OURS[label], "-") if ours else PEERS[label]
     style = {"color": color, "linestyle": dashes, "linewidth": 2.2 if ours else 1.6, "zorder": 3 if ours else 2}

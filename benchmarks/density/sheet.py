@@ -1,4 +1,4 @@
-"""For human eyes: crops of what ours makes at three qualities, beside the peers' at the same number of bytes."""
+"""Contact sheets of crops for visual comparison: our results at three qualities, and others of the same size."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.harness import encoders, fidelity, photos
 
 QUALITIES = (40, 60, 80)
-ANCHOR = "balanced"  # whose bytes the others get
+REFERENCE = "balanced"  # the others match its number of bytes
 WIDTH, HEIGHT, ZOOM = 176, 132, 2
 GAP, LINE = 6, 20
-# Left and top of what shows ringing, blocks and bleeding colour best; of others the middle.
+# Left and top of the crops that show ringing, blocking and colour bleeding best; other photographs: the centre.
 CROPS = {
     "kodim03": (380, 190),
     "kodim05": (330, 170),
@@ -30,77 +30,76 @@ CROPS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A crop, and what is written below it."""
+    """A crop and its caption."""
 
     pixels: fidelity.Pixels
     text: str
 
 
 def equal_bytes(encode: encoders.Encode, wanted: int) -> tuple[int, bytes]:
-    """The quality, 1 to 100, whose result is nearest in bytes; results grow with the quality."""
+    """Return the quality from 1 to 100 whose result is nearest in bytes, and the result. Sizes grow with quality."""
     low, high = 1, 100
-    made: dict[int, bytes] = {}
+    results: dict[int, bytes] = {}
     while low < high:
         middle = (low + high) // 2
-        made[middle] = encode(middle)
-        if len(made[middle]) < wanted:
+        results[middle] = encode(middle)
+        if len(results[middle]) < wanted:
             low = middle + 1
         else:
             high = middle
     for quality in (low, max(1, low - 1)):
-        made.setdefault(quality, encode(quality))
-    return min(made.items(), key=lambda item: (abs(len(item[1]) - wanted), item[0]))
+        results.setdefault(quality, encode(quality))
+    return min(results.items(), key=lambda item: (abs(len(item[1]) - wanted), item[0]))
 
 
-def cropped(pixels: fidelity.Pixels, name: str) -> fidelity.Pixels:
-    """WIDTH x HEIGHT pixels, or less of a smaller image, magnified."""
+def crop(pixels: fidelity.Pixels, name: str) -> fidelity.Pixels:
+    """Return WIDTH × HEIGHT pixels, fewer of a smaller image, magnified."""
     height, width = pixels.shape[:2]
     left, top = CROPS.get(name, ((width - WIDTH) // 2, (height - HEIGHT) // 2))
     left, top = max(0, min(left, width - WIDTH)), max(0, min(top, height - HEIGHT))
-    crop = pixels[top : top + HEIGHT, left : left + WIDTH]
-    return crop.repeat(ZOOM, 0).repeat(ZOOM, 1)
+    return pixels[top : top + HEIGHT, left : left + WIDTH].repeat(ZOOM, 0).repeat(ZOOM, 1)
 
 
 def cells(image: photos.Photograph, columns: Sequence[encoders.Encoder], quality: int) -> Iterator[Cell]:
-    """The source, then every column."""
+    """Yield the source, then a cell for each encoder."""
     pixels = image.pixels()
-    yield Cell(cropped(pixels, image.name), f"{image.name}, source")
-    anchor = next((one for one in columns if one.name == ANCHOR), columns[0])
-    first = anchor.encode(pixels, quality)
+    yield Cell(crop(pixels, image.name), f"{image.name}, source")
+    reference = next((one for one in columns if one.name == REFERENCE), columns[0])
+    first = reference.encode(pixels, quality)
     for column in columns:
-        chosen, data = (quality, first) if column is anchor else equal_bytes(column.hold(pixels), len(first))
-        off = len(data) / len(first) - 1
-        size = f"{len(data):,} bytes" if column is anchor else f"{off:+.1%}"
-        yield Cell(cropped(fidelity.decoded(data), image.name), f"{column.name}, quality {chosen}: {size}")
+        chosen, data = (quality, first) if column is reference else equal_bytes(column.hold(pixels), len(first))
+        difference = len(data) / len(first) - 1
+        size = f"{len(data):,} bytes" if column is reference else f"{difference:+.1%}"
+        yield Cell(crop(fidelity.decoded(data), image.name), f"{column.name}, quality {chosen}: {size}")
 
 
 def sheet(images: Sequence[photos.Photograph], columns: Sequence[encoders.Encoder], quality: int) -> Image.Image:
-    """A line for each photograph, a column for the source and each encoder."""
+    """Return an image with a row for each photograph and a column for the source and each encoder."""
     step = WIDTH * ZOOM + GAP, HEIGHT * ZOOM + LINE + GAP
-    made = Image.new("RGB", (step[0] * (len(columns) + 1) + GAP, step[1] * len(images) + GAP), "white")
-    pen, font = ImageDraw.Draw(made), ImageFont.load_default(13)
+    canvas = Image.new("RGB", (step[0] * (len(columns) + 1) + GAP, step[1] * len(images) + GAP), "white")
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
     for row, image in enumerate(images):
         for column, cell in enumerate(cells(image, columns, quality)):
             left, top = GAP + column * step[0], GAP + row * step[1]
-            made.paste(Image.fromarray(np.ascontiguousarray(cell.pixels)), (left, top))
+            canvas.paste(Image.fromarray(np.ascontiguousarray(cell.pixels)), (left, top))
             pen.text((left, top + HEIGHT * ZOOM + 2), cell.text, "black", font=font)
-    return made
+    return canvas
 
 
-def chosen_photographs() -> list[photos.Photograph]:
-    """Kodak's where they are there, else scikit-image's."""
+def default_photographs() -> list[photos.Photograph]:
+    """Return photographs of Kodak's if there is a corpus, else of scikit-image's."""
     found = {image.name: image for images in photos.scored().values() for image in images}
     kodak = [found[name] for name in CROPS if name.startswith("kodim") and name in found]
     return kodak or [found[name] for name in CROPS if name in found]
 
 
 def draw(names: Sequence[str], path: Path, images: Sequence[photos.Photograph] | None = None) -> list[Path]:
-    """A PNG file for each quality, named after `path`."""
+    """Write a PNG file for each quality, named after `path`; return the paths."""
     known = {one.name: one for one in (*encoders.OURS, encoders.PILLOW, encoders.MOZJPEG, encoders.JPEGLI)}
     peers = [known[name] for name in names if name in known and not known[name].effort]
     ours = [known[name] for name in names if name in known and known[name].effort]
-    made = []
+    paths = []
     for quality in QUALITIES:
-        made.append(path.with_name(f"{path.stem}-crops-{quality}.png"))
-        sheet(chosen_photographs() if images is None else images, [*peers, *ours], quality).save(made[-1])
-    return made
+        paths.append(path.with_name(f"{path.stem}-crops-{quality}.png"))
+        sheet(default_photographs() if images is None else images, [*peers, *ours], quality).save(paths[-1])
+    return paths

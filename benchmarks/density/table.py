@@ -1,4 +1,4 @@
-"""What a run of `density` found, in figures: BD-rates by set and range, photograph by photograph, and the scale."""
+"""The results of `density` as figures and tables: BD-rates by set, range and photograph, and the quality scale."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,38 +7,36 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.density.curves import METRICS, RANGES, Point, bd_rate, mean
+from benchmarks.density.curves import METRICS, RANGES, DensityResults, PhotographSet, bd_rate, mean
 from benchmarks.harness import encoders, record
 
-Measured = dict[str, list[Point]]  # by encoder
-Images = dict[str, Measured]  # by photograph
-Results = dict[str, Images]  # by set
+Scale = dict[str, dict[str, dict[int, float]]]  # by set, encoder and quality
 
 PILLOW, JPEGLI = encoders.PILLOW.name, encoders.JPEGLI.name
 REFERENCES = (PILLOW, JPEGLI)
 KODAK = "Kodak"
-SCALE_OFF_MAX = 1.5  # by which our mean score at a quality may differ from libjpeg-turbo's
+SCALE_DIFFERENCE_MAX = 1.5  # between our mean score at a quality and libjpeg-turbo's
 SCALE_QUALITIES = range(30, 96)
-SCALE_IMAGES_MIN = 18  # a promise about means holds for no single photograph
+SCALE_IMAGES_MIN = 18  # the limit applies to the mean of a set, not to single photographs
 
 
-def groups(results: Results) -> Results:
-    """The sets, and Kodak's two halves together before them."""
+def groups(results: DensityResults) -> DensityResults:
+    """Return the sets, preceded by the union of Kodak's two sets."""
     halves = {name: images for name, images in results.items() if name.startswith(KODAK)}
     if len(halves) < 2:
         return results
-    together = {image: measured for images in halves.values() for image, measured in sorted(images.items())}
-    return {f"{KODAK} {len(together)}": dict(sorted(together.items())), **results}
+    union = {image: measured for images in halves.values() for image, measured in images.items()}
+    return {f"{KODAK} {len(union)}": dict(sorted(union.items())), **results}
 
 
-def metrics_of(images: Images) -> tuple[str, ...]:
-    """Those by which all was measured."""
+def metrics_of(images: PhotographSet) -> tuple[str, ...]:
+    """Return the metrics that were measured for all images."""
     points = (point for measured in images.values() for line in measured.values() for point in line)
     return METRICS if all(point.butteraugli is not None for point in points) else METRICS[:1]
 
 
-def rates_of(results: Results) -> list[dict[str, Any]]:
-    """BD-rates of every encoder against Pillow's default and jpegli, in percent, by set, metric and range."""
+def bd_rates(results: DensityResults) -> list[dict[str, Any]]:
+    """Return every encoder's BD-rates against Pillow's default and jpegli, in percent, by set, metric and range."""
     rates: list[dict[str, Any]] = []
     for name, images in groups(results).items():
         encoders_ = list(next(iter(images.values())))
@@ -59,13 +57,13 @@ def rates_of(results: Results) -> list[dict[str, Any]]:
 
 
 def or_none(figure: float) -> float | None:
-    """As JSON has no NaN."""
+    """Round a figure; None for NaN, which JSON does not have."""
     return None if math.isnan(figure) else round(figure, 3)
 
 
-def scale_of(results: Results, efforts: Sequence[str]) -> dict[str, dict[str, dict[int, float]]]:
-    """Mean SSIMULACRA2 by set, encoder and quality: Pillow's, and ours above it."""
-    scale: dict[str, dict[str, dict[int, float]]] = {}
+def quality_scale(results: DensityResults, efforts: Sequence[str]) -> Scale:
+    """Return the mean SSIMULACRA2 of Pillow's results, and the difference of ours from it."""
+    scale: Scale = {}
     for name, images in groups(results).items():
         means = {
             encoder: {
@@ -81,30 +79,30 @@ def scale_of(results: Results, efforts: Sequence[str]) -> dict[str, dict[str, di
     return scale
 
 
-def scale_problems(results: Results, scale: dict[str, dict[str, dict[int, float]]]) -> list[str]:
-    """Where `quality` gives another score than libjpeg-turbo's in the mean of a set that is large enough to tell."""
+def scale_problems(results: DensityResults, scale: Scale) -> list[str]:
+    """List the qualities at which our mean score differs too much from libjpeg-turbo's, for sets of sufficient size."""
     sizes = {name: len(images) for name, images in groups(results).items()}
     return [
-        f"{name}, {effort}: SSIMULACRA2 at quality {quality} is {off:+.1f} off libjpeg-turbo's"
+        f"{name}, {effort}: SSIMULACRA2 at quality {quality} differs by {difference:+.1f} from libjpeg-turbo's"
         for name, lines in scale.items()
         if sizes[name] >= SCALE_IMAGES_MIN
         for effort, line in lines.items()
         if effort != PILLOW
-        for quality, off in line.items()
-        if quality in SCALE_QUALITIES and abs(off) > SCALE_OFF_MAX
+        for quality, difference in line.items()
+        if quality in SCALE_QUALITIES and abs(difference) > SCALE_DIFFERENCE_MAX
     ]
 
 
 # --- tables -------------------------------------------------------------------------------------------------------
 
 
-def tables(results: Results, rates: list[dict[str, Any]], scale: dict[str, dict[str, dict[int, float]]]) -> list[Table]:
-    """Three: means by set, every photograph, and what a quality means."""
-    return [table_of_means(results, rates), table_of_photographs(results, rates), table_of_scale(scale)]
+def tables(results: DensityResults, rates: list[dict[str, Any]], scale: Scale) -> list[Table]:
+    """Return three tables: means by set, every photograph, and the quality scale."""
+    return [means_table(results, rates), photographs_table(results, rates), scale_table(scale)]
 
 
 def percent(rates: list[dict[str, Any]], **wanted: str) -> str:
-    """The mean of the line that is wanted; "-" where there is none."""
+    """Format the mean of the wanted BD-rate; "-" if there is none."""
     for rate in rates:
         if all(rate[key] == value for key, value in wanted.items()) and rate["percent"] is not None:
             return f"{rate['percent']:+.1f}"
@@ -112,12 +110,14 @@ def percent(rates: list[dict[str, Any]], **wanted: str) -> str:
 
 
 def is_ours(encoder: str) -> bool:
+    """Return whether the encoder is one of our efforts."""
     return encoder in encoders.EFFORTS
 
 
-def table_of_means(results: Results, rates: list[dict[str, Any]]) -> Table:
+def means_table(results: DensityResults, rates: list[dict[str, Any]]) -> Table:
+    """Return the mean BD-rates by set and encoder."""
     table = record.table(
-        "Bytes at equal look, 4:2:0: BD-rate in %, mean over the photographs (less is better)",
+        "Bytes at equal visual quality, 4:2:0: BD-rate in %, mean over the photographs (less is better)",
         ("encoder",),
         (
             "against Pillow\nSSIMULACRA2\n50-90",
@@ -126,7 +126,7 @@ def table_of_means(results: Results, rates: list[dict[str, Any]]) -> Table:
             "against jpegli\nSSIMULACRA2\n50-90",
             "butter-\naugli\n3-norm",
         ),
-        "butteraugli: over the part of the reference's curve where its SSIMULACRA2 is 50 to 90",
+        "butteraugli: over the part of the reference's curve with an SSIMULACRA2 of 50 to 90",
     )
     for name, images in groups(results).items():
         table.add_section()
@@ -144,8 +144,8 @@ def table_of_means(results: Results, rates: list[dict[str, Any]]) -> Table:
     return table
 
 
-def table_of_photographs(results: Results, rates: list[dict[str, Any]]) -> Table:
-    """Against Pillow by SSIMULACRA2."""
+def photographs_table(results: DensityResults, rates: list[dict[str, Any]]) -> Table:
+    """Return the BD-rate of each photograph against Pillow, by SSIMULACRA2."""
     names = [one for one in next(iter(next(iter(results.values())).values())) if one != PILLOW]
     found = {
         (rate["encoder"], image): figure
@@ -166,21 +166,22 @@ def table_of_photographs(results: Results, rates: list[dict[str, Any]]) -> Table
     return table
 
 
-def table_of_scale(scale: dict[str, dict[str, dict[int, float]]]) -> Table:
-    """A line a quality, for all photographs of a set."""
+def scale_table(scale: Scale) -> Table:
+    """Return a row for each set and quality."""
     efforts = [name for name in next(iter(scale.values())) if name != PILLOW]
     table = record.table(
-        "What a quality means: mean SSIMULACRA2 of Pillow's results, and how far ours are off it",
+        "Quality scale: mean SSIMULACRA2 of Pillow's results, and the difference of ours from it",
         ("set", "quality"),
         (PILLOW, *efforts),
-        f"promised for {SCALE_QUALITIES[0]} to {SCALE_QUALITIES[-1]}: within ±{SCALE_OFF_MAX}",
+        f"limit from quality {SCALE_QUALITIES[0]} to {SCALE_QUALITIES[-1]}: ±{SCALE_DIFFERENCE_MAX}",
     )
-    for cells in lines_of_scale(scale, efforts):
+    for cells in scale_rows(scale, efforts):
         table.add_row(*cells)
     return table
 
 
-def lines_of_scale(scale: dict[str, dict[str, dict[int, float]]], efforts: Sequence[str]) -> Iterator[list[str]]:
+def scale_rows(scale: Scale, efforts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the cells of each row."""
     for name, lines in scale.items():
         for number, (quality, score) in enumerate(lines[PILLOW].items()):
             yield [

@@ -1,18 +1,17 @@
-"""A tornado: how far the net moves when one input goes from its low to its high."""
+"""A tornado chart: the change of the net as one input goes from its low to its high value."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from benchmarks.footprint.sensitivity import Bar
+from benchmarks.footprint.sensitivity import Bar
 
 INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"
-LOW, HIGH = "#e69f00", "#0072b2"  # of Okabe and Ito: told apart by colour-blind people, too
+LOW, HIGH = "#e69f00", "#0072b2"  # Okabe and Ito's palette, safe for colour blindness
 
 
-def draw(bars: "Mapping[str, Sequence[Bar]]", centres: Mapping[str, float], path: Path) -> Path:
-    """A PNG file: one panel a case, the widest bar on top, the central case as a line."""
+def draw(bars: Mapping[str, Sequence[Bar]], centres: Mapping[str, float], path: Path) -> Path:
+    """Write a PNG file: one panel per case, the widest bar on top, the central case as a line."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -23,9 +22,9 @@ def draw(bars: "Mapping[str, Sequence[Bar]]", centres: Mapping[str, float], path
     for axes, (name, found) in zip(panels, bars.items(), strict=True):
         _panel(axes, found, centres[name], name)
     figure.suptitle(
-        "Estimated net CO2e of a GB saved for a year: one input at a time", x=0.01, ha="left", fontsize=16
+        "Estimated net CO2e per GB saved for a year: one input varied at a time", x=0.01, ha="left", fontsize=16
     ).set(color=INK, fontweight="bold")
-    handles = [Patch(color=LOW, label="input at its low"), Patch(color=HIGH, label="input at its high")]
+    handles = [Patch(color=LOW, label="input at its low value"), Patch(color=HIGH, label="input at its high value")]
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     for text in legend.get_texts():
         text.set_color(INK)
@@ -34,7 +33,7 @@ def draw(bars: "Mapping[str, Sequence[Bar]]", centres: Mapping[str, float], path
     return path
 
 
-def _panel(axes: Any, bars: "Sequence[Bar]", centre: float, name: str) -> None:
+def _panel(axes: Any, bars: Sequence[Bar], centre: float, name: str) -> None:
     for place, bar in enumerate(bars):
         for net, value, color in ((bar.net_at_low, bar.low, LOW), (bar.net_at_high, bar.high, HIGH)):
             axes.barh(place, net - centre, left=centre, height=0.62, color=color, zorder=3)

@@ -1,20 +1,17 @@
-"""What the estimates of energy and carbon depend on: a tornado of the inputs, and break-evens. Nothing is measured."""
+"""Sensitivity of the estimated net CO2e to each input, and break-even points."""
 
-import argparse
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from benchmarks.harness import record
 from compressor.footprint import Drivers, Model, Profile, Range, breakeven, estimate, load, place, stored_byte_seconds
 
 GB = 1e9
 DAY = 86400.0
 GRID = 383.55  # g/kWh: United States, 2024
-CPU_SECONDS, MEMORY_BYTES = 60.0, 1e9  # for a GB saved
+CPU_SECONDS, MEMORY_BYTES = 60.0, 1e9  # per GB saved
 DAYS, DOWNLOADS = 365.0, 10.0
-# Those of the base case, and how the figure calls them.
+# The coefficients of the base case and their labels.
 COEFFICIENTS = {
     "copies_3az": "stored copies",
     "storage_hdd": "power of disks, W/TB",
@@ -29,13 +26,13 @@ NETWORK_ONLY = {"network_fixed"}
 INPUTS = {  # what a user sets or measures: (low, high)
     "days stored": (30.0, 365.0),
     "grid, g/kWh": (44.18, 708.96),  # France and India
-    "CPU-seconds a GB saved": (20.0, 600.0),
+    "CPU-s per GB saved": (20.0, 600.0),
 }
 
 
 @dataclass(frozen=True)
 class Bar:
-    """Net grams when one input is at its low and at its high, and all others are central."""
+    """The net grams with one input at its low and at its high value, and all others central."""
 
     name: str
     low: float
@@ -55,7 +52,7 @@ def net_grams(
     cpu_seconds: float = CPU_SECONDS,
     model: Model | None = None,
 ) -> Range:
-    """Of the base case: 1 GB saved on hdd-3az, by CPU time of a shared node; with or without downloads."""
+    """Estimate the base case: 1 GB saved on hdd-3az with CPU time of a shared node; with or without downloads."""
     drivers = Drivers(
         cpu_seconds,
         cpu_seconds * MEMORY_BYTES,
@@ -68,7 +65,7 @@ def net_grams(
 
 
 def sensitivity(network: bool) -> list[Bar]:
-    """A bar an input, the widest first."""
+    """Return a bar for each input, the widest first."""
     model = load()
     bars = []
     for key, name in COEFFICIENTS.items():
@@ -82,19 +79,19 @@ def sensitivity(network: bool) -> list[Bar]:
             for bound in (one.low, one.high)
         )
         bars.append(Bar(name, one.low.stated, one.high.stated, low.central, high.central))
-    vary: list[tuple[str, Callable[[float], Range]]] = [
+    varied: list[tuple[str, Callable[[float], Range]]] = [
         ("days stored", lambda value: net_grams(network, days=value)),
         ("grid, g/kWh", lambda value: net_grams(network, grid=value)),
-        ("CPU-seconds a GB saved", lambda value: net_grams(network, cpu_seconds=value)),
+        ("CPU-s per GB saved", lambda value: net_grams(network, cpu_seconds=value)),
     ]
-    for name, net_of in vary:
-        least, most = INPUTS[name]
-        bars.append(Bar(name, least, most, net_of(least).central, net_of(most).central))
+    for name, estimate_with in varied:
+        lowest, highest = INPUTS[name]
+        bars.append(Bar(name, lowest, highest, estimate_with(lowest).central, estimate_with(highest).central))
     return sorted(bars, key=lambda bar: -bar.swing)
 
 
 def break_evens() -> dict[tuple[float, bool], Range]:
-    """CPU-seconds for a GB saved at which the net by storage alone is 0, by days stored and whether in grams."""
+    """Return the CPU seconds per GB saved at which the net of storage alone is 0, by (days stored, in grams)."""
     where = place(grid_grams_per_kwh=GRID)
     found = {}
     for days in (30.0, 365.0):
@@ -104,33 +101,3 @@ def break_evens() -> dict[tuple[float, bool], Range]:
                 drivers, where, Profile.CONSERVATIVE, memory_bytes=MEMORY_BYTES, grams=grams
             )
     return found
-
-
-def options(words: Sequence[str]) -> argparse.Namespace:
-    """The command line of this benchmark, without what all of them take."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks footprint")
-    parser.add_argument("--page", type=Path, help="write the tables into this page, between their marks")
-    return parser.parse_args(words)
-
-
-def run(out: Path, words: Sequence[str] = ()) -> bool:
-    """Compute, show, keep, draw."""
-    from benchmarks.footprint import plot, tables
-
-    chosen = options(words)
-    bars = {"storage": sensitivity(False), "storage and network": sensitivity(True)}
-    results = {
-        "model": {"version": load().version, "sha256": load().sha256},
-        "sensitivity": {name: [asdict(bar) for bar in found] for name, found in bars.items()},
-        "break_evens": [
-            {"days": days, "of": "grams" if grams else "joules", "cpu_seconds": asdict(found)}
-            for (days, grams), found in break_evens().items()
-        ],
-    }
-    path = record.save(out, "footprint", results)
-    centres = {name: net_grams(name != "storage").central for name in bars}
-    picture = plot.draw(bars, centres, path.with_suffix(".png"))
-    if chosen.page is not None:
-        chosen.page.write_text(tables.filled(chosen.page.read_text()))
-    print(tables.sensitivity_table(), tables.break_even_table(), path, picture, sep="\n")
-    return True

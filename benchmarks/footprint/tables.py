@@ -1,4 +1,4 @@
-"""The tables of docs/methodology.md, made from the model, so that page and program say the same."""
+"""The tables of docs/methodology.md, generated from the model, so that page and program agree."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ MARK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Markdown."""
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
@@ -24,25 +24,33 @@ def stated(bound: Bound) -> str:
 
 
 def notes_of(one: Coefficient) -> list[str]:
-    """What is said of its bounds, each with the names of those that it is said of; without, where that is all."""
-    said: dict[str, list[str]] = {}
+    """Return the notes on a coefficient's bounds, each with the bounds' names unless it applies to all of them."""
+    names_by_note: dict[str, list[str]] = {}
     for name, bound in zip(BOUNDS, one.bounds, strict=True):
-        said.setdefault(bound.note, []).append(name)
-    return [note if len(names) == 3 else f"{' and '.join(names)}: {note}" for note, names in said.items() if note]
+        names_by_note.setdefault(bound.note, []).append(name)
+    return [
+        note if len(names) == len(BOUNDS) else f"{' and '.join(names)}: {note}"
+        for note, names in names_by_note.items()
+        if note
+    ]
 
 
 def coefficient_table() -> str:
+    """Return all coefficients with their bounds and sources."""
+
     def row(one: Coefficient) -> list[str]:
         notes = "; ".join(notes_of(one))
         unit = "" if one.stated_unit == "1" else one.stated_unit
-        what = one.what + (f" ({notes})" if notes else "")
-        return [f"`{one.key}`", what, unit, *map(stated, one.bounds), ", ".join(one.sources)]
+        description = one.what + (f" ({notes})" if notes else "")
+        return [f"`{one.key}`", description, unit, *map(stated, one.bounds), ", ".join(one.sources)]
 
-    head = ["key", "what", "unit", "low", "central", "high", "sources"]
+    head = ["key", "description", "unit", "low", "central", "high", "sources"]
     return table(head, map(row, load().coefficients.values()))
 
 
 def grid_table() -> str:
+    """Return the electricity grids by region."""
+
     def cell(bound: Bound | None) -> str:
         return "" if bound is None else stated(bound)
 
@@ -58,10 +66,12 @@ def grid_table() -> str:
         ]
         for one in load().regions.values()
     )
-    return table(["key", "where", "PUE", "average, g/kWh", "source, year", "marginal", "of ccf"], rows)
+    return table(["key", "region", "PUE", "average, g/kWh", "source, year", "marginal", "CCF"], rows)
 
 
 def source_table() -> str:
+    """Return all sources, with links."""
+
     def title(name: str, url: str) -> str:
         return f"[{name}]({url})" if url else name
 
@@ -73,6 +83,7 @@ def source_table() -> str:
 
 
 def sensitivity_table() -> str:
+    """Return the net at the low and the high value of each input."""
     alone = {bar.name: bar for bar in sensitivity(False)}
     rows = (
         [bar.name, f"{bar.low:.3g} … {bar.high:.3g}", span(alone.get(bar.name)), span(bar)] for bar in sensitivity(True)
@@ -81,15 +92,17 @@ def sensitivity_table() -> str:
 
 
 def span(bar: Bar | None) -> str:
+    """Format the range of the net; "" without a bar."""
     return "" if bar is None else f"{two_digits(bar.net_at_low)} … {two_digits(bar.net_at_high)}"
 
 
 def break_even_table() -> str:
+    """Return the CPU seconds per GB saved at which the net is 0."""
     rows = []
     for (days, grams), found in break_evens().items():
-        what = "grams of CO2e" if grams else "joules, embodied left out"
-        rows.append([f"{days:g} days", what, *(two_digits(value) for value in (found.low, found.central))])
-    return table(["stored for", "net of 0", "conservative", "central"], rows)
+        unit = "grams of CO2e" if grams else "joules, without embodied emissions"
+        rows.append([f"{days:g} days", unit, *(two_digits(value) for value in (found.low, found.central))])
+    return table(["stored for", "break-even in", "conservative", "central"], rows)
 
 
 TABLES = {
@@ -101,6 +114,6 @@ TABLES = {
 }
 
 
-def filled(page: str) -> str:
-    """The page with every table made anew; KeyError for a mark that no table has."""
+def fill(page: str) -> str:
+    """Return the page with each table generated again. Raises KeyError for a mark without a table."""
     return MARK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", page)

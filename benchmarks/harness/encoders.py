@@ -1,6 +1,7 @@
-"""Pixels → JPEG, 4:2:0, and a JPEG file → a smaller one: ours at every effort, and what users can have instead.
+"""Encoders from pixels to JPEG, 4:2:0, and from a JPEG file to a smaller one: ours at every effort, and alternatives.
 
-Each is called as its users call it. Nothing is imported before it is called: the memory of what was not is not held.
+Each is called as its users call it. A library is imported by the first call, so that the memory of a process includes
+only the libraries that it uses.
 """
 
 import importlib.util
@@ -23,12 +24,12 @@ EFFORTS = ("fast", "balanced", "best")
 
 @dataclass(frozen=True)
 class Encoder:
-    """One way to make a JPEG.
+    """An encoder from pixels to JPEG.
 
-    hold     takes an image over, in whatever form the library wants it; what it returns is what speed times
-    package  what has to be installed, "" for what always is
-    effort   ours, or ""
-    scale    whose meaning `quality` has
+    hold     converts an image to the form that the library needs; `speed` times the function that it returns
+    package  the package that has to be installed; "" if it is a dependency
+    effort   our effort; "" for other encoders
+    scale    the quality scale that it uses
     """
 
     name: str
@@ -38,11 +39,12 @@ class Encoder:
     scale: str = "libjpeg"
 
     def encode(self, pixels: Pixels, quality: int) -> bytes:
+        """Convert and encode an image."""
         return self.hold(pixels)(quality)
 
 
 def ours(effort: str) -> Hold:
-    """The public API; bytes are given as they are made, which is the default for pixels."""
+    """Call the public API with immediate delivery, which is the default for pixels."""
 
     def hold(pixels: Pixels) -> Encode:
         import compressor
@@ -59,7 +61,7 @@ def ours(effort: str) -> Hold:
 
 
 def pillow(**options: bool) -> Hold:
-    """Pillow, that is libjpeg-turbo."""
+    """Call Pillow, which uses libjpeg-turbo."""
 
     def hold(pixels: Pixels) -> Encode:
         image = Image.fromarray(pixels)
@@ -75,15 +77,15 @@ def pillow(**options: bool) -> Hold:
 
 
 def jpegli(progressive: int) -> Hold:
-    """jpegli by `ajpegli`: adaptive quantization, optimal codes; `progressive` 2 is its default, 0 is sequential."""
+    """Call jpegli through `ajpegli`: adaptive quantization, optimal codes. `progressive`: 2, its default, or 0."""
 
     def hold(pixels: Pixels) -> Encode:
         import ajpegli
 
-        whole = np.ascontiguousarray(pixels)
+        contiguous = np.ascontiguousarray(pixels)
 
         def encode(quality: int) -> bytes:
-            return bytes(ajpegli.encode(whole, quality=quality, subsampling="420", progressive=progressive))
+            return bytes(ajpegli.encode(contiguous, quality=quality, subsampling="420", progressive=progressive))
 
         return encode
 
@@ -91,10 +93,10 @@ def jpegli(progressive: int) -> Hold:
 
 
 def mozjpeg(pixels: Pixels) -> Encode:
-    """mozjpeg by libvips, with all that its users turn on: what `cjpeg` of mozjpeg does by default."""
+    """Call mozjpeg through libvips, with the options that mozjpeg's `cjpeg` sets by default."""
     import pyvips
 
-    pyvips.cache_set_max(0)  # what was made once must be made again
+    pyvips.cache_set_max(0)  # a cached result would not be encoded again
     image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
 
     def encode(quality: int) -> bytes:
@@ -123,16 +125,15 @@ JPEGLI = Encoder("jpegli", jpegli(2), package="ajpegli", scale="jpegli")
 JPEGLI_SEQUENTIAL = Encoder("jpegli, sequential", jpegli(0), package="ajpegli", scale="jpegli")
 
 
-# --- files --------------------------------------------------------------------------------------------------------
+# --- JPEG files -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Recoder:
-    """One way from a JPEG file to a smaller one, decoding included.
+    """A tool that makes a JPEG file smaller, decoding included.
 
-    recode    its quality is of the tool's own scale, and not read where it is lossless
-    package   what has to be installed, "" for what always is
-    ours      or another's
+    recode   takes a quality on the tool's own scale; lossless tools ignore it
+    package  the package that has to be installed; "" if it is a dependency
     """
 
     name: str
@@ -143,7 +144,7 @@ class Recoder:
 
 
 def recode_ours(effort: str) -> Recode:
-    """The public API with its defaults: safe delivery, metadata kept."""
+    """Call the public API with its defaults: safe delivery, metadata kept."""
 
     def recode(data: bytes, quality: int) -> bytes:
         import compressor
@@ -154,14 +155,14 @@ def recode_ours(effort: str) -> Recode:
 
 
 def recode_lossless(data: bytes, _: int) -> bytes:
-    """Ours, the same at every effort: the result is decoded and compared before it is given out."""
+    """Call our lossless mode, which is the same at every effort and verifies the result before it returns it."""
     import compressor
 
     return bytes(compressor.compress(data, lossless=True).data)
 
 
 def recode_pillow(data: bytes, quality: int) -> bytes:
-    """Pillow with optimal codes."""
+    """Call Pillow with optimal Huffman codes."""
     with Image.open(io.BytesIO(data)) as image:
         file = io.BytesIO()
         kept = {"exif": image.info.get("exif", b""), "icc_profile": image.info.get("icc_profile")}
@@ -170,14 +171,14 @@ def recode_pillow(data: bytes, quality: int) -> bytes:
 
 
 def recode_jpegli(data: bytes, quality: int) -> bytes:
-    """jpegli by `ajpegli`, which decodes too, but no metadata; as its `cjpegli` does by default."""
+    """Call jpegli through `ajpegli` as `cjpegli` does by default; it decodes the file, too, but drops metadata."""
     import ajpegli
 
     return bytes(ajpegli.encode(ajpegli.decode(data), quality=quality, subsampling="420", progressive=2))
 
 
 def recode_mozjpeg(data: bytes, quality: int) -> bytes:
-    """mozjpeg by libvips, which decodes row by row."""
+    """Call mozjpeg through libvips, which decodes row by row."""
     import pyvips
 
     pyvips.cache_set_max(0)
@@ -186,7 +187,7 @@ def recode_mozjpeg(data: bytes, quality: int) -> bytes:
 
 
 def recode_jpegtran(data: bytes, _: int) -> bytes:
-    """mozjpeg's `jpegtran -copy all`, by the PyPI package `mozjpeg-lossless-optimization`."""
+    """Call mozjpeg's `jpegtran -copy all` through the PyPI package `mozjpeg-lossless-optimization`."""
     import mozjpeg_lossless_optimization as mozjpeg_lossless
 
     return bytes(mozjpeg_lossless.optimize(data, mozjpeg_lossless.COPY_MARKERS.ALL))
@@ -205,5 +206,5 @@ AnyEncoder = TypeVar("AnyEncoder", Encoder, Recoder)
 
 
 def installed(encoders: tuple[AnyEncoder, ...]) -> list[AnyEncoder]:
-    """Those of them that can be measured here; `compressor[bench]` has all."""
+    """Return the encoders whose packages are installed; `compressor[bench]` has all of them."""
     return [one for one in encoders if not one.package or importlib.util.find_spec(one.package) is not None]

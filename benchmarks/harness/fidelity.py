@@ -1,4 +1,4 @@
-"""How alike two pictures are: every figure of speed or size comes with one of these. And what of a file is picture."""
+"""Similarity of two images, which accompanies every figure of speed or size, and the image data of a JPEG file."""
 
 import io
 from typing import Any
@@ -7,13 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Image.MAX_IMAGE_PIXELS = None  # whatever is opened here was made here, and may be big
+Image.MAX_IMAGE_PIXELS = None  # the benchmarks open only trusted files, some of them big
 Pixels = npt.NDArray[np.uint8]
-EOI, SOS, METADATA = 0xD9, 0xDA, {*range(0xE0, 0xF0), 0xFE}  # T.81 B.1: of METADATA, APPn and COM
+EOI, SOS, METADATA = 0xD9, 0xDA, {*range(0xE0, 0xF0), 0xFE}  # T.81 B.1; METADATA is APPn and COM
 
 
 def psnr(a: Pixels, b: Pixels) -> float:
-    """Peak signal-to-noise ratio in dB over all samples of two pictures of one shape, in bounded extra memory."""
+    """Return the peak signal-to-noise ratio in dB over all samples of two images; inf if they are identical.
+
+    Needs bounded additional memory. Raises ValueError if the shapes differ.
+    """
     if a.shape != b.shape:
         raise ValueError(f"shapes differ: {a.shape} and {b.shape}")
     total = 0.0
@@ -24,7 +27,7 @@ def psnr(a: Pixels, b: Pixels) -> float:
 
 
 def decoded(data: bytes) -> Pixels:
-    """(height, width, 3) of a file's bytes, by Pillow. Transparent pixels lie on white, as in what we are asked for."""
+    """Decode a file with Pillow to (height, width, 3), transparent pixels on white, as the benchmarks request it."""
     with Image.open(io.BytesIO(data)) as image:
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             white = Image.new("RGBA", image.size, "white")
@@ -33,9 +36,9 @@ def decoded(data: bytes) -> Pixels:
 
 
 class Eighths:
-    """Means of 8x8 pixels, gathered band by band: a picture of any size in 1/64 of its memory.
+    """Means of 8 × 8 pixels, collected band by band: an image of any size in 1/64 of its memory.
 
-    A JPEG decoded at 1/8 scale has just these, but for its own losses.
+    A JPEG file decoded at 1/8 scale has the same means, apart from its coding losses.
     """
 
     def __init__(self, width: int, height: int) -> None:
@@ -43,14 +46,14 @@ class Eighths:
         self._row = 0
 
     def add(self, band: Pixels) -> None:
-        """The next rows; each band but the last has a multiple of 8."""
+        """Add the next rows. Each band but the last has a multiple of 8 rows."""
         rows, columns = len(band) // 8, band.shape[1] // 8
         whole = band[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8, 3)
         self.means[self._row : self._row + rows] = np.rint(whole.mean((1, 3), dtype=np.float32))
         self._row += rows
 
     def psnr(self, path: Any) -> float:
-        """Against a JPEG file, decoded by Pillow at 1/8 scale."""
+        """Return the PSNR against a JPEG file that Pillow decodes at 1/8 scale."""
         with Image.open(path) as image:
             size = image.size
             image.draft("RGB", (size[0] // 8, size[1] // 8))
@@ -60,17 +63,17 @@ class Eighths:
         return psnr(self.means, small[: self.means.shape[0], : self.means.shape[1]])
 
 
-def picture_bytes(data: bytes) -> int:
-    """Of a JPEG file, without application segments, comments and what follows the picture (T.81 B.1).
+def image_data_bytes(data: bytes) -> int:
+    """Return the size of a JPEG file without application segments, comments and trailing data (T.81 B.1).
 
-    So what a tool drops of metadata is no saving, and what it writes of its own no loss.
+    Dropped metadata then does not count as a saving, nor does added metadata as a loss.
     """
     total = at = 2  # SOI
     while data[at : at + 1] == b"\xff":
         code = data[at + 1]
         if code == EOI:
             return total + 2
-        size = 1 if code == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")  # FF may fill
+        size = 1 if code == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")  # FF is a fill byte
         end = end_of_scan(data, at + size) if code == SOS else at + size
         if code not in METADATA:
             total += end - at
@@ -79,7 +82,7 @@ def picture_bytes(data: bytes) -> int:
 
 
 def end_of_scan(data: bytes, at: int) -> int:
-    """Where the marker is that ends entropy-coded data: an FF before neither 00 nor RSTn."""
+    """Return the position of the marker that ends entropy-coded data: an FF that neither 00 nor RSTn follows."""
     while (at := data.find(b"\xff", at)) >= 0:
         if at + 1 < len(data) and data[at + 1] and data[at + 1] not in range(0xD0, 0xD8):
             return at

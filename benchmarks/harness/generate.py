@@ -1,9 +1,9 @@
-"""A big picture that behaves like a photograph, as a PNG that is written band by band in bounded memory.
+"""A big synthetic image that compresses like a photograph, as a PNG that is written band by band in bounded memory.
 
     python -m benchmarks.harness.generate OUT.png [WIDTH HEIGHT [SEED]]
 
-Noise of several octaves with amplitudes that fall as in nature (about 1/f), outlines where an octave crosses zero,
-colour that varies more slowly than light, and the grain of a sensor on top. The same seed gives the same pixels.
+It consists of noise of several octaves with natural amplitudes (about 1/f), outlines where an octave crosses zero,
+colour that varies more slowly than brightness, and sensor grain. The same seed gives the same pixels.
 """
 
 import struct
@@ -16,20 +16,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.harness.fidelity import Pixels
+
 BAND_ROWS = 64
-# period in pixels, amplitude in 8-bit levels
-LIGHT = ((2048, 46.0), (512, 28.0), (128, 16.0), (32, 11.0), (8, 9.0), (3, 8.0))
+# (period in pixels, amplitude in 8-bit levels)
+BRIGHTNESS = ((2048, 46.0), (512, 28.0), (128, 16.0), (32, 11.0), (8, 9.0), (3, 8.0))
 COLOR = ((1024, 22.0), (128, 6.0))
 OUTLINES = ((700, 34.0), (160, 16.0))
 GRAIN = 7  # the grain is the sum of two uniform draws from 0 to GRAIN - 1: a standard deviation of 2.8 levels
 
-Floats = npt.NDArray[np.float32]
+Float32s = npt.NDArray[np.float32]
 
 
 class Octave:
-    """Smooth noise: a lattice of random values `period` pixels apart, with straight lines between them.
+    """Smooth noise: a lattice of random values `period` pixels apart, interpolated linearly.
 
-    Lattice rows are drawn from a generator keyed by seed, octave and row, so that any band can be made on its own.
+    Each lattice row has a random generator keyed by seed, octave and row, so that any band can be generated on its own.
     """
 
     def __init__(self, width: int, period: int, amplitude: float, key: tuple[int, int]) -> None:
@@ -38,25 +40,25 @@ class Octave:
         self._key = key
         self._columns = np.arange(width, dtype=np.float32) / period
         self._nodes = np.arange(width // period + 2)
-        self._rows: dict[int, Floats] = {}
+        self._rows: dict[int, Float32s] = {}
 
-    def _row(self, node: int) -> Floats:
+    def _row(self, node: int) -> Float32s:
         if node not in self._rows:
             self._rows = {kept: row for kept, row in self._rows.items() if kept == node - 1}
             values = np.random.default_rng((*self._key, node)).uniform(-1, 1, len(self._nodes))
             self._rows[node] = (self.amplitude * np.interp(self._columns, self._nodes, values)).astype(np.float32)
         return self._rows[node]
 
-    def row(self, y: int) -> Floats:
-        """(width,) of row y, from -amplitude to amplitude."""
+    def row(self, y: int) -> Float32s:
+        """Return row y: (width,), from -amplitude to amplitude."""
         node, share = divmod(y, self.period)
         above = self._row(node)
         return above + np.float32(share / self.period) * (self._row(node + 1) - above)
 
 
-def bands(width: int, height: int, seed: int = 1) -> Iterator[npt.NDArray[np.uint8]]:
-    """The picture as bands (at most 64, width, 3), from the top."""
-    light = [Octave(width, period, amplitude, (seed, n)) for n, (period, amplitude) in enumerate(LIGHT)]
+def bands(width: int, height: int, seed: int = 1) -> Iterator[Pixels]:
+    """Yield the image as bands of (at most 64, width, 3) from the top."""
+    brightness = [Octave(width, period, amplitude, (seed, n)) for n, (period, amplitude) in enumerate(BRIGHTNESS)]
     outlines = [Octave(width, period, 1.0, (seed, 10 + n)) for n, (period, _) in enumerate(OUTLINES)]
     red = [Octave(width, period, amplitude, (seed, 20 + n)) for n, (period, amplitude) in enumerate(COLOR)]
     blue = [Octave(width, period, amplitude, (seed, 30 + n)) for n, (period, amplitude) in enumerate(COLOR)]
@@ -66,7 +68,7 @@ def bands(width: int, height: int, seed: int = 1) -> Iterator[npt.NDArray[np.uin
         samples = (draws[0] + draws[1]).astype(np.float32)
         for row in range(rows):
             y = top + row
-            level = sum((octave.row(y) for octave in light), np.full(width, 122, np.float32))
+            level = sum((octave.row(y) for octave in brightness), np.full(width, 122, np.float32))
             for octave, (_, step) in zip(outlines, OUTLINES, strict=True):
                 level += np.where(octave.row(y) > 0, np.float32(step / 2), np.float32(-step / 2))
             redness = sum(octave.row(y) for octave in red)
@@ -78,14 +80,14 @@ def bands(width: int, height: int, seed: int = 1) -> Iterator[npt.NDArray[np.uin
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """A PNG chunk: length, type, data, CRC (ISO/IEC 15948, 5.3)."""
+    """Return a PNG chunk: length, type, data, CRC (ISO/IEC 15948, 5.3)."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
-def filtered(band: npt.NDArray[np.uint8], before: npt.NDArray[np.uint8]) -> bytes:
-    """A band of scanlines (rows, width * 3) with their filter types in front; `before` is the row above it.
+def filtered(band: Pixels, before: Pixels) -> bytes:
+    """Filter a band of scanlines (rows, width * 3), each preceded by its filter type; `before` is the row above it.
 
-    Sub, Up, Average and Paeth take turns, so that a reader meets each of them (ISO/IEC 15948, 9.2).
+    Sub, Up, Average and Paeth alternate, so that a reader has to undo each of them (ISO/IEC 15948, 9.2).
     """
     raw = band.astype(np.int16)
     up = np.vstack([before[None], band[:-1]]).astype(np.int16)
@@ -102,22 +104,20 @@ def filtered(band: npt.NDArray[np.uint8], before: npt.NDArray[np.uint8]) -> byte
 
 
 def paeth(a: npt.NDArray[np.int16], b: npt.NDArray[np.int16], c: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """Whichever of left, up and corner is nearest to left + up - corner, in this order (ISO/IEC 15948, 9.4)."""
+    """Return whichever of left, up and corner is nearest to left + up - corner, in this order (ISO/IEC 15948, 9.4)."""
     pa, pb = np.abs(b - c), np.abs(a - c)
     pc = np.abs(a + b - 2 * c)
     return np.where((pa <= pb) & (pa <= pc), a, np.where(pb <= pc, b, c))
 
 
-def png(
-    width: int, height: int, seed: int = 1, look: Callable[[npt.NDArray[np.uint8]], Any] | None = None
-) -> Iterator[bytes]:
-    """The picture as the bytes of an 8-bit RGB PNG. `look` is called with every band of pixels."""
+def png(width: int, height: int, seed: int = 1, on_band: Callable[[Pixels], Any] | None = None) -> Iterator[bytes]:
+    """Yield the image as the bytes of an 8-bit RGB PNG. `on_band` is called with every band of pixels."""
     yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     deflate = zlib.compressobj(1)
     before = np.zeros(width * 3, np.uint8)
     for band in bands(width, height, seed):
-        if look is not None:
-            look(band)
+        if on_band is not None:
+            on_band(band)
         lines = band.reshape(len(band), -1)
         data = deflate.compress(filtered(lines, before))
         before = lines[-1]
@@ -127,11 +127,11 @@ def png(
 
 
 def write_png(
-    path: Path, width: int, height: int, seed: int = 1, look: Callable[[npt.NDArray[np.uint8]], Any] | None = None
+    path: Path, width: int, height: int, seed: int = 1, on_band: Callable[[Pixels], Any] | None = None
 ) -> int:
-    """Write it to a file; the number of bytes."""
+    """Write the image to a PNG file; return the number of bytes."""
     with path.open("wb") as file:
-        return sum(file.write(part) for part in png(width, height, seed, look))
+        return sum(file.write(part) for part in png(width, height, seed, on_band))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Photographs to measure with: scikit-image's packaged ones, and those of a corpus where there is one."""
+"""Photographs for measurements: those packaged with scikit-image, and those of an optional corpus."""
 
 import itertools
 import math
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from benchmarks import ROOT
+from benchmarks.harness.fidelity import Pixels
 
-# In scikit-image's wheel, not downloaded: colour photographs, PNG and JPEG.
+# Colour photographs in scikit-image's wheel, PNG and JPEG; nothing is downloaded.
 PACKAGED = (
     "astronaut.png",
     "chelsea.png",
@@ -26,19 +26,19 @@ PACKAGED = (
 )
 STRIP_ROWS = 250
 SCORED_PIXELS_MAX = 850_000
-# Kodak photographs that constants were tuned on; none of the others was looked at before the constants stood.
+# The Kodak photographs on which constants were tuned. No other was examined before the constants were final.
 TUNING = frozenset(f"kodim{number}.png" for number in ("01", "05", "07", "13", "19", "23"))
 
 
 def corpus() -> Path | None:
-    """The folder of further photographs: COMPRESSOR_CORPUS, or ../shared/corpus beside the project."""
+    """Return the folder of additional photographs (COMPRESSOR_CORPUS, by default ../shared/corpus), or None."""
     default = ROOT.parent / "shared" / "corpus"
     path = Path(os.environ.get("COMPRESSOR_CORPUS", default))
     return path if path.is_dir() else None
 
 
 def packaged() -> list[Path]:
-    """scikit-image's photographs."""
+    """Return the paths of scikit-image's photographs."""
     import skimage
 
     folder = Path(skimage.__file__).parent / "data"
@@ -46,21 +46,21 @@ def packaged() -> list[Path]:
 
 
 def from_corpus(name: str) -> list[Path]:
-    """The files of a folder of the corpus ("camera", "kodak"); none without a corpus."""
+    """Return the files of a folder of the corpus ("camera", "kodak"); [] without a corpus."""
     folder = corpus()
     if folder is None or not (folder / name).is_dir():
         return []
     return sorted(path for path in (folder / name).iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
 
 
-def pixels(path: Path) -> npt.NDArray[np.uint8]:
-    """(height, width, 3) of a file, as Pillow decodes it."""
+def pixels(path: Path) -> Pixels:
+    """Decode a file with Pillow to (height, width, 3)."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def strips(paths: list[Path]) -> Iterator[npt.NDArray[np.uint8]]:
-    """Strips of 250 rows of all photographs, in turns, for ever. Nothing is scaled."""
+def strips(paths: list[Path]) -> Iterator[Pixels]:
+    """Yield strips of 250 rows of all photographs in rotation, endlessly. Nothing is scaled."""
     images = [pixels(path) for path in paths]
     tops = [range(0, image.shape[0] - STRIP_ROWS + 1, STRIP_ROWS) for image in images]
     rounds = itertools.zip_longest(*tops)
@@ -69,10 +69,10 @@ def strips(paths: list[Path]) -> Iterator[npt.NDArray[np.uint8]]:
         yield images[index][top : top + STRIP_ROWS]
 
 
-def mosaic(width: int, height: int) -> tuple[npt.NDArray[np.uint8], str]:
-    """A photograph of any size, laid out of others side by side: (height, width, 3), and what it is made of.
+def mosaic(width: int, height: int) -> tuple[Pixels, str]:
+    """Assemble an image of any size from strips of photographs; return it, (height, width, 3), and its description.
 
-    Scaled up photographs would have no fine detail, and would flatter every encoder.
+    Photographs that were scaled up would have no fine detail and would favour every encoder.
     """
     kodak = from_corpus("kodak")
     supply = strips(kodak or packaged())
@@ -88,7 +88,7 @@ def mosaic(width: int, height: int) -> tuple[npt.NDArray[np.uint8], str]:
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph to score results with. `factor`: how many pixels a side become one, in the mean."""
+    """A photograph to score results with. Each side is reduced by `factor`, averaging pixels."""
 
     path: Path
     factor: int
@@ -97,16 +97,17 @@ class Photograph:
     def name(self) -> str:
         return self.path.stem
 
-    def pixels(self) -> npt.NDArray[np.uint8]:
-        """(height, width, 3)"""
+    def pixels(self) -> Pixels:
+        """Decode and reduce it to (height, width, 3)."""
         with Image.open(self.path) as image:
             return np.asarray(image.convert("RGB").reduce(self.factor))
 
 
 def scored() -> dict[str, list[Photograph]]:
-    """Photographs by set: Kodak's in two halves where there is a corpus; a corpus' camera files and scikit-image's.
+    """Return photographs by set: the two sets of Kodak's, and the corpus' camera files with scikit-image's.
 
-    Large ones are reduced by a whole number to at most 0.85 MP: scores cost time, and what an earlier JPEG left goes.
+    Large ones are reduced by a whole number to at most 0.85 MP: it saves scoring time and removes the artifacts of an
+    earlier JPEG.
     """
     kodak = [Photograph(path, 1) for path in from_corpus("kodak")]
     found = {
@@ -118,6 +119,6 @@ def scored() -> dict[str, list[Photograph]]:
 
 
 def factor_of(path: Path) -> int:
-    """By which each side is divided so that no more than SCORED_PIXELS_MAX are left."""
+    """Return the whole number by which each side is divided so that at most SCORED_PIXELS_MAX pixels remain."""
     with Image.open(path) as image:
         return math.ceil(math.sqrt(image.width * image.height / SCORED_PIXELS_MAX))

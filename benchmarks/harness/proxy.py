@@ -1,4 +1,4 @@
-"""A TCP proxy that counts: what really travels between a client and a server, HTTP/2 frames and headers included.
+"""A TCP proxy that counts the bytes between a client and a server, HTTP/2 frames and headers included.
 
 It runs in a process of its own, so that it takes no time from the client's interpreter.
 """
@@ -16,22 +16,22 @@ SETTLED_SECONDS = 0.05
 
 
 def pump(source: socket.socket, sink: socket.socket, counter: Any) -> None:
-    """Move bytes until `source` ends, and count them."""
+    """Forward bytes until `source` ends, and count them."""
     try:
         while data := source.recv(READ_BYTES):
             with counter.get_lock():
                 counter.value += len(data)
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
-    except OSError:  # one side is gone: so is the other
+    except OSError:  # one side has closed: close the other
         source.close()
         sink.close()
 
 
-def forward(target: tuple[str, int], told: Connection, up: Any, down: Any) -> None:
-    """Take connections for ever; the port is told first."""
+def forward(target: tuple[str, int], ready: Connection, up: Any, down: Any) -> None:
+    """Send the port to `ready`, then accept connections endlessly."""
     listener = socket.create_server(("127.0.0.1", 0))
-    told.send(listener.getsockname()[1])
+    ready.send(listener.getsockname()[1])
     while True:
         client, _ = listener.accept()
         server = socket.create_connection(target)
@@ -42,20 +42,20 @@ def forward(target: tuple[str, int], told: Connection, up: Any, down: Any) -> No
 
 
 class CountingProxy:
-    """Stands before `address`; `sent()` and `received()` are bytes since the last `reset()`, as a client sees them."""
+    """A proxy in front of the server at `address`; clients connect to its own `address`."""
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
         context = multiprocessing.get_context("spawn")
         self._up, self._down = context.Value("Q", 0), context.Value("Q", 0)
-        self._heard, told = context.Pipe(duplex=False)
+        self._ready, ready = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=forward, args=((host, int(port)), told, self._up, self._down), daemon=True
+            target=forward, args=((host, int(port)), ready, self._up, self._down), daemon=True
         )
 
     def __enter__(self) -> Self:
         self._process.start()
-        self.address = f"127.0.0.1:{self._heard.recv()}"
+        self.address = f"127.0.0.1:{self._ready.recv()}"
         return self
 
     def __exit__(
@@ -65,7 +65,7 @@ class CountingProxy:
         self._process.join()
 
     def counts(self) -> tuple[int, int]:
-        """Bytes to the server and from it so far, once nothing moves any more."""
+        """Wait until nothing is transferred any more; return the bytes to the server and from it so far."""
         before = (-1, -1)
         while (now := (int(self._up.value), int(self._down.value))) != before:
             before = now
@@ -74,11 +74,14 @@ class CountingProxy:
 
 
 def sink_address(stop: threading.Event) -> tuple[str, int]:
-    """A server that takes all it is sent and says one byte at the end: the least that sending a file can cost."""
+    """Start a server that discards its input and then answers one byte; return its address.
+
+    Sending a file to it shows the minimum that sending it can cost.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.2)
 
-    def take() -> None:
+    def discard() -> None:
         while not stop.is_set():
             try:
                 client, _ = listener.accept()
@@ -91,6 +94,6 @@ def sink_address(stop: threading.Event) -> tuple[str, int]:
                 client.sendall(b"!")
         listener.close()
 
-    threading.Thread(target=take, daemon=True).start()
+    threading.Thread(target=discard, daemon=True).start()
     host, port = listener.getsockname()
     return str(host), int(port)

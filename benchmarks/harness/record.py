@@ -1,4 +1,4 @@
-"""Results are data: a JSON file a run, with the machine and the versions that made it."""
+"""Results as data: one JSON file per run, with the machine and the versions that produced it."""
 
 import datetime
 import importlib.metadata
@@ -7,12 +7,13 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from benchmarks import ROOT
@@ -21,22 +22,27 @@ PACKAGES = ("compressor", "numpy", "numba", "pillow", "grpcio", "protobuf")
 
 
 def console() -> Console:
-    """Where tables go: as wide as the terminal, or 100 columns where there is none."""
+    """Return a console for tables, as wide as the terminal, or 100 columns without one."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
 
+def progress(console: Console, status: Status) -> Callable[[str], None]:
+    """Return a function that shows a line of progress: in the status of a terminal, else on stderr."""
+    return status.update if console.is_terminal else lambda text: print(text, file=sys.stderr, flush=True)
+
+
 def table(title: str, texts: Sequence[str], figures: Sequence[str], caption: str | None = None) -> Table:
-    """A table with columns of text, then of figures."""
-    made = Table(title=title, caption=caption, box=box.SIMPLE, padding=(0, 0, 0, 1), title_justify="left")
+    """Return an empty table with columns of text, then of figures."""
+    new = Table(title=title, caption=caption, box=box.SIMPLE, padding=(0, 0, 0, 1), title_justify="left")
     for name in texts:
-        made.add_column(name, no_wrap=True, overflow="ellipsis", max_width=27)
+        new.add_column(name, no_wrap=True, overflow="ellipsis", max_width=27)
     for name in figures:
-        made.add_column(name, no_wrap=True, justify="right")
-    return made
+        new.add_column(name, no_wrap=True, justify="right")
+    return new
 
 
 def cpu_name() -> str:
-    """The processor's name as Linux tells it."""
+    """Return the processor's name as Linux reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -45,7 +51,7 @@ def cpu_name() -> str:
 
 
 def commit() -> str:
-    """The commit of the source tree, with a + where it has changes; "" outside of one."""
+    """Return the commit of the source tree, with a + if it has uncommitted changes; "" outside a repository."""
     folder = ROOT
 
     def git(*words: str) -> str:
@@ -58,6 +64,7 @@ def commit() -> str:
 
 
 def version(package: str) -> str:
+    """Return the version of an installed package, or ""."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -65,7 +72,7 @@ def version(package: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What a figure depends on besides the code."""
+    """Describe the machine and the software that figures depend on."""
     return {
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
@@ -77,8 +84,13 @@ def machine() -> dict[str, Any]:
     }
 
 
+def default_cache() -> Path:
+    """Return the folder that keeps generated files and scores between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "compressor-benchmarks"
+
+
 def save(folder: Path, name: str, results: dict[str, Any]) -> Path:
-    """Write `results` beside what made them; the file's name holds the time."""
+    """Write `results` and a description of the machine to a file that is named after the time."""
     now = datetime.datetime.now(datetime.UTC)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{now:%Y%m%dT%H%M%SZ}.json"

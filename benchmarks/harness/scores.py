@@ -1,6 +1,6 @@
-"""How good results look: SSIMULACRA2 and butteraugli, kept from run to run.
+"""Scores of visual quality, SSIMULACRA2 and butteraugli, cached between runs.
 
-SSIMULACRA2 is the PyPI package `ssimulacra2`, butteraugli the 3-norm of libjxl's `butteraugli_main`, where that is
+SSIMULACRA2 is the PyPI package `ssimulacra2`, butteraugli the 3-norm of libjxl's `butteraugli_main`, if that is
 installed (Debian: libjxl-devtools).
 """
 
@@ -25,25 +25,26 @@ THREE_NORM = re.compile(r"^3-norm: ([0-9.]+)$", re.MULTILINE)
 
 
 def has_butteraugli() -> bool:
+    """Return whether butteraugli's program is installed."""
     return shutil.which(BUTTERAUGLI) is not None
 
 
 def digest(pixels: Pixels) -> str:
-    """Of the picture: its shape and its samples."""
+    """Return a digest of an image's shape and samples."""
     return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:24]
 
 
 def ssimulacra2(source: Path | BinaryIO, result: Path | BinaryIO) -> float:
-    """Of two image files: 100 is the same picture."""
+    """Compare two image files: 100 means that they are identical."""
     from ssimulacra2 import compute_ssimulacra2
 
     return float(compute_ssimulacra2(source, result))
 
 
 class Scores:
-    """Scores of results against one source. A picture that was scored before is not scored again.
+    """Scores of results against one source. An image is scored only once.
 
-    folder  keeps a file of scores for each source; None: nothing is kept
+    folder  has a cache file for each source; None: no cache
     """
 
     def __init__(self, source: Pixels, folder: Path | None) -> None:
@@ -60,7 +61,7 @@ class Scores:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Keep what was found, also where the run is cut short."""
+        """Write the cache, even if the run is interrupted."""
         self._work.cleanup()
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -68,8 +69,8 @@ class Scores:
             part.write_text(json.dumps(self._known))
             part.replace(self._file)
 
-    def of(self, result: Pixels) -> tuple[float, float | None]:
-        """SSIMULACRA2, and butteraugli's 3-norm where its program is there."""
+    def score(self, result: Pixels) -> tuple[float, float | None]:
+        """Return the SSIMULACRA2 of a result, and butteraugli's 3-norm if its program is installed."""
         name = digest(result)
         known = self._known.get(name, [None, None])
         if known[0] is None or (known[1] is None and has_butteraugli()):
@@ -84,5 +85,5 @@ class Scores:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         found = THREE_NORM.search(done.stdout)
         if found is None:
-            raise ValueError(f"no 3-norm in what {BUTTERAUGLI} says: {done.stdout[:200]!r}")
+            raise ValueError(f"no 3-norm in the output of {BUTTERAUGLI}: {done.stdout[:200]!r}")
         return float(found[1])

@@ -1,5 +1,6 @@
-"""A server as users start it, in a process of its own, watched from outside."""
+"""A server in a process of its own, started as users start it and measured from outside."""
 
+import contextlib
 import os
 import re
 import signal
@@ -12,17 +13,18 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks import ROOT
+from benchmarks.harness import process
 
-START_SECONDS_MAX = 120  # with an empty cache every kernel is compiled first
+START_SECONDS_MAX = 120  # with an empty cache all kernels are compiled first
 
 
 class ServerProcess:
-    """`compressor serve` on free ports; healthy inside the `with`, gone after it.
+    """`compressor serve` on free ports; healthy within the `with`, ended after it.
 
-    address          host:port of gRPC
-    start_seconds    from the start of the process to healthy
-    code             its exit code, afterwards
-    prefix           words before the command, which become it by exec
+    address        host:port of gRPC
+    start_seconds  from the start of the process until it is healthy
+    code           the exit code, after the `with`
+    prefix         a command that runs the server by exec
     """
 
     def __init__(self, *options: str, prefix: Sequence[str] = ()) -> None:
@@ -36,7 +38,7 @@ class ServerProcess:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log, text=True, cwd=ROOT)
         self.pid = self._process.pid
         try:
-            self.address = self._told_address()
+            self.address = self._read_address()
             self._wait_until_healthy(start)
         except BaseException:
             self._process.kill()
@@ -45,7 +47,7 @@ class ServerProcess:
         self.start_seconds = time.perf_counter() - start
         return self
 
-    def _told_address(self) -> str:
+    def _read_address(self) -> str:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if found := re.search(r"serving on (\S+:\d+)", line):
@@ -79,35 +81,24 @@ class ServerProcess:
             self._process.kill()
         self._end(show_log=error is not None)
 
-    def _status(self, name: str) -> int | None:
-        """A field of /proc/PID/status in bytes; None where there is no such thing."""
-        try:
-            with open(f"/proc/{self.pid}/status") as status:
-                return next(int(line.split()[1]) << 10 for line in status if line.startswith(f"{name}:"))
-        except (OSError, StopIteration):
-            return None
-
     @property
     def resident_bytes(self) -> int | None:
-        """What it has in memory right now."""
-        return self._status("VmRSS")
+        """The resident memory now; None if it cannot be read."""
+        return process.status_bytes("VmRSS", self.pid)
 
     @property
     def peak_bytes(self) -> int | None:
-        """The most it had in memory since `reset_peak`."""
-        return self._status("VmHWM")
+        """The peak of the resident memory since `reset_peak`; None if it cannot be read."""
+        return process.status_bytes("VmHWM", self.pid)
 
     def reset_peak(self) -> None:
-        """Start looking for a peak from here (Linux: proc(5), clear_refs)."""
-        try:
-            with open(f"/proc/{self.pid}/clear_refs", "w") as file:
-                file.write("5")
-        except OSError:
-            return
+        """Make `peak_bytes` count from now on, where the system supports it."""
+        with contextlib.suppress(OSError):
+            process.reset_peak(self.pid)
 
     @property
     def cpu_seconds(self) -> float | None:
-        """User and system time so far."""
+        """The user and system time so far; None if it cannot be read."""
         try:
             with open(f"/proc/{self.pid}/stat") as stat:
                 fields = stat.read().rpartition(")")[2].split()

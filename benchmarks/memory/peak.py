@@ -1,9 +1,10 @@
-"""The peak memory of one conversion in a process of its own, above what that process had after a small one.
+"""The peak memory of a conversion in a process of its own, above the memory of that process after a small conversion.
 
     python -m benchmarks.memory.peak compressor|pillow|vips SMALL SOURCE RESULT SETTINGS
 
-SMALL, SOURCE  files of the same kind; SMALL is converted first, for what happens once in a process
-SETTINGS       JSON: fields of `Settings`; to peers their `format` says jpeg or png
+SMALL, SOURCE  files of the same kind; SMALL is converted first, so that one-time costs do not count
+SETTINGS       JSON with fields of `Settings`; other libraries use only `format`, jpeg or png
+
 Prints {"peak_bytes", "reserved_bytes", "bytes_out", "seconds"} as JSON.
 """
 
@@ -19,17 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ROOT
+from benchmarks.harness import process
 
 CHUNK_BYTES = 1 << 16
 TIMEOUT_SECONDS = 900
 
 
 @dataclass(frozen=True)
-class Peak:
-    """What a conversion took.
+class PeakMemory:
+    """The memory and the time of a conversion.
 
-    peak_bytes      VmHWM above the resident memory before it
-    reserved_bytes  what the header says that it takes; 0 for peers
+    peak_bytes      VmHWM above the resident memory before the conversion
+    reserved_bytes  the estimate from the header; 0 for other libraries
     """
 
     peak_bytes: int
@@ -38,24 +40,26 @@ class Peak:
     seconds: float
 
 
-def measure(tool: str, small: Path, source: Path, result: Path, **settings: Any) -> Peak:
-    """Convert `source` to `result` in a new process. Raises RuntimeError with what it said, where it failed."""
+def measure(tool: str, small: Path, source: Path, result: Path, **settings: Any) -> PeakMemory:
+    """Convert `source` to `result` in a new process. Raises RuntimeError with its error output if it fails."""
     words = [tool, str(small), str(source), str(result), json.dumps(settings)]
     command = [sys.executable, "-m", "benchmarks.memory.peak", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)}: {done.stderr[-3000:]}")
-    return Peak(**json.loads(done.stdout))
+    return PeakMemory(**json.loads(done.stdout))
 
 
-def status_bytes(name: str) -> int:
-    """A field of /proc/self/status."""
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) << 10 for line in status if line.startswith(f"{name}:"))
+def own_bytes(name: str) -> int:
+    """Return a field of /proc/self/status. Raises RuntimeError where it is not supported."""
+    value = process.status_bytes(name)
+    if value is None:
+        raise RuntimeError(f"this system does not report {name} in /proc/self/status")
+    return value
 
 
 def by_compressor(source: Path, result: Path, settings: dict[str, Any]) -> int:
-    """`compressor.stream` from a file to a file; the bytes that it reserved."""
+    """Convert a file by `compressor.stream`; return the bytes that it reserved."""
     import compressor
     from compressor.settings import Settings
 
@@ -71,7 +75,7 @@ def by_compressor(source: Path, result: Path, settings: dict[str, Any]) -> int:
 
 
 def by_pillow(source: Path, result: Path, settings: dict[str, Any]) -> int:
-    """Pillow: opened and saved, at the quality that we have by default."""
+    """Open and save a file with Pillow at our default quality."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None
@@ -81,7 +85,7 @@ def by_pillow(source: Path, result: Path, settings: dict[str, Any]) -> int:
 
 
 def by_vips(source: Path, result: Path, settings: dict[str, Any]) -> int:
-    """libvips, told that rows are read in order; encodes JPEG as its `jpegsave` does by default."""
+    """Convert a file by libvips with sequential access and the defaults of its `jpegsave`."""
     import pyvips
 
     image = pyvips.Image.new_from_file(str(source), access="sequential")
@@ -99,18 +103,18 @@ TOOLS: dict[str, Callable[[Path, Path, dict[str, Any]], int]] = {
 
 
 def main(tool: str, small: str, source: str, result: str, settings: str) -> None:
-    """Measure in this process."""
+    """Measure in this process and print the result."""
     convert, target, chosen = TOOLS[tool], Path(result), json.loads(settings)
     for _ in range(2):
         convert(Path(small), target, chosen)
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # memory that is free already would hide what is taken
-    Path("/proc/self/clear_refs").write_text("5")  # a new VmHWM from here on, proc(5)
-    before, start = status_bytes("VmRSS"), time.perf_counter()
+    ctypes.CDLL(None).malloc_trim(0)  # freed memory that stays resident would hide new allocations
+    process.reset_peak()
+    before, start = own_bytes("VmRSS"), time.perf_counter()
     reserved = convert(Path(source), target, chosen)
     seconds = time.perf_counter() - start
-    peak = max(0, status_bytes("VmHWM") - before)
-    print(json.dumps(vars(Peak(peak, reserved, target.stat().st_size, seconds))))
+    peak = max(0, own_bytes("VmHWM") - before)
+    print(json.dumps(vars(PeakMemory(peak, reserved, target.stat().st_size, seconds))))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
-"""Peak memory over megapixels, drawn: both axes logarithmic, one panel an effort, peers beside ours."""
+"""A plot of peak memory by megapixels: both axes logarithmic, one panel per effort, other libraries in grey."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from benchmarks.memory.measure import Row
+from benchmarks.memory.measure import MIB, SERVICE, TARGET_BYTES, ConversionResult, group_lines
 
-MIB = 1 << 20
-FLOOR_MIB = 0.25  # less than that is noise
-LABEL_RATIO = 1.36  # between two labels, one above the other
+FLOOR_MIB = 0.25  # smaller values are noise
+LABEL_RATIO = 1.36  # between adjacent labels, so that they do not overlap
 INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"
-# Of Okabe and Ito: told apart by colour-blind people, too.
+# Okabe and Ito's palette, safe for colour blindness.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 TITLES = {"fast": "fast: one pass", "balanced": "balanced: two passes"}
@@ -19,19 +17,17 @@ PEER_STYLES = {"Pillow": "-", "libvips": (0, (1, 1.4))}
 PEER_CLASSES = ("JPEG → JPEG", "progressive JPEG → JPEG", "PNG → JPEG")
 
 
-def draw(rows: "Sequence[Row]", path: Path) -> Path:
-    """A PNG file of 1,600 x 860 pixels from `memory.Row`s."""
+def draw(results: Sequence[ConversionResult], path: Path) -> Path:
+    """Write a PNG file of 1,600 × 860 pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-
-    from benchmarks.memory.measure import SERVICE, TARGET_BYTES, lines_of
 
     figure = Figure(figsize=(12.8, 6.9), dpi=125, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     panels: Any = figure.subplots(1, len(TARGET_BYTES), sharey=True)
-    lines = lines_of(rows)
-    names = list(dict.fromkeys(row.name for row in rows))
-    sizes = sorted({row.megapixels for row in rows})
+    lines = group_lines(results)
+    names = list(dict.fromkeys(one.name for one in results))
+    sizes = sorted({one.megapixels for one in results})
     handles: list[Any] = []
     for axes, (effort, target) in zip(panels, TARGET_BYTES.items(), strict=True):
         _frame(axes, TITLES[effort], sizes)
@@ -45,7 +41,7 @@ def draw(rows: "Sequence[Row]", path: Path) -> Path:
         handles = handles or drawn
     panels[0].set_ylabel("peak memory above the idle process, MiB", color=INK)
     figure.suptitle(
-        "Peak memory of a conversion over the size of the image", x=0.01, ha="left", fontsize=16, fontweight="bold"
+        "Peak memory of a conversion by image size", x=0.01, ha="left", fontsize=16, fontweight="bold"
     ).set_color(INK)
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=10)
     for text in legend.get_texts():
@@ -86,18 +82,18 @@ def _target(axes: Any, target: int, sizes: list[float]) -> None:
     )
 
 
-def _peers(axes: Any, lines: "dict[tuple[str, str, str], list[Row]]") -> None:
-    """Grey, named where they end; of those that end together one is drawn."""
+def _peers(axes: Any, lines: dict[tuple[str, str, str], list[ConversionResult]]) -> None:
+    """Draw other libraries in grey, with labels at their ends; skip lines that end close to another."""
     ends: list[tuple[float, float, str]] = []
-    for by, style in PEER_STYLES.items():
+    for peer, style in PEER_STYLES.items():
         placed: list[float] = []
         for name in PEER_CLASSES:
-            x, y = _points(lines.get((name, by, ""), []))
+            x, y = _points(lines.get((name, peer, ""), []))
             if not x or any(abs(y[-1] / other - 1) < 0.2 for other in placed):
                 continue
             placed.append(y[-1])
             axes.plot(x, y, color=PALE, linestyle=style, linewidth=1.6, zorder=1.5)
-            ends.append((y[-1], x[-1], f"{by}, {name.removesuffix(' → JPEG')}"))
+            ends.append((y[-1], x[-1], f"{peer}, {name.removesuffix(' → JPEG')}"))
     at = 0.0
     for y_end, x_end, label in sorted(ends):
         at = max(y_end, at * LABEL_RATIO)
@@ -105,11 +101,11 @@ def _peers(axes: Any, lines: "dict[tuple[str, str, str], list[Row]]") -> None:
         text.set(color="#5f6b78", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})
 
 
-def _points(line: "list[Row]") -> tuple[list[float], list[float]]:
-    """Megapixels and MiB."""
-    return [row.megapixels for row in line], [max(FLOOR_MIB, (row.peak_bytes or 0) / MIB) for row in line]
+def _points(line: list[ConversionResult]) -> tuple[list[float], list[float]]:
+    """Return the megapixels and the MiB of a line."""
+    return [one.megapixels for one in line], [max(FLOOR_MIB, (one.peak_bytes or 0) / MIB) for one in line]
 
 
-def _line(axes: Any, line: "list[Row]", name: str, color: str, marker: str) -> Any:
+def _line(axes: Any, line: list[ConversionResult], name: str, color: str, marker: str) -> Any:
     x, y = _points(line)
     return axes.plot(x, y, color=color, marker=marker, markersize=6, linewidth=2, label=name, zorder=3)[0]

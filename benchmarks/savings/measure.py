@@ -1,20 +1,10 @@
-"""What saving costs: CPU time, memory, joules and grams for a GB saved of camera JPEGs, beside Pillow, jpegli, mozjpeg.
+"""CPU time and memory of tools that make JPEG files smaller, at qualities that give equal visual quality."""
 
-python -m benchmarks savings [--images N] [--repeats N] [--metric NAME] [--jobs N] [--cache DIR] [--out DIR]
-
-The task is a stored collection that is encoded anew: bytes of a file in, bytes of a smaller one out, decoding included.
-All that lose something are compared at equal look against the source, lossless ones with lossless ones.
-"""
-
-import argparse
 import contextlib
 import functools
 import hashlib
-import json
 import multiprocessing
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,97 +13,99 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import encoders, fidelity, photos, record, scores
-from benchmarks.memory import peak, tiled_images
-from benchmarks.speed.run import limit_cores
+from benchmarks.harness import encoders, fidelity, process, scores
 
-# Nothing here may import compressor: each tool works in a process of its own, whose memory is measured.
+# This module must not import compressor: each tool runs in a process of its own, whose memory is measured.
 
-QUALITY = 80  # ours by default; the score that `ANCHOR` has there is what the others have to reach
-ANCHOR = "balanced"
-STEPS = {"ssimulacra2": 0.5, "butteraugli": 0.03}  # about a step of quality: where the search goes first
-OFF_MAX = {"ssimulacra2": 0.7, "butteraugli": 0.04}  # by which a mean may miss the anchor's: qualities are whole
-SCORED = (512, 768)  # rows and columns in the middle of a picture that scores look at
+REFERENCE = "balanced"
+QUALITY = 80  # our default; the other tools have to match the score of `REFERENCE` at this quality
+STEPS = {
+    "ssimulacra2": 0.5,
+    "butteraugli": 0.03,
+}  # typical change per unit of quality; starts the search
+DIFFERENCE_MAX = {"ssimulacra2": 0.7, "butteraugli": 0.04}  # of a mean from the reference's; qualities are integers
+SCORED = (512, 768)  # rows and columns in the middle of an image that are scored
 PSNR_MIN_DB = 28.0
 REPEATS = 5
 BY_NAME = {tool.name: tool for tool in encoders.RECODERS}
 
 
-# --- one file -----------------------------------------------------------------------------------------------------
+# --- one file -------------------------------------------------------------------------------------------------------
 
 
 def middle(pixels: fidelity.Pixels) -> fidelity.Pixels:
-    """The part that is scored; all of a small picture."""
+    """Return the part that is scored; all of a small image."""
     (rows, columns), (height, width) = SCORED, pixels.shape[:2]
     top, left = max(0, height - rows) // 2, max(0, width - columns) // 2
     return np.ascontiguousarray(pixels[top : top + rows, left : left + columns])
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a tool made of a file.
+class RecodedFile:
+    """A tool's result for a file.
 
-    digest  of the tool's result
-    saved   bytes of the picture; 0 where the result is no smaller, for then the source is kept
-    same    whether the pixels are those of the source
+    digest     of the result
+    saved      bytes of image data; 0 if the result is not smaller, since the source is then kept
+    unchanged  whether the pixels are those of the source
     """
 
     digest: str
     saved: int
-    same: bool
+    unchanged: bool
     score: float
     butteraugli: float | None
     problem: str = ""
 
-    def look(self, metric: str) -> float:
-        """More is better."""
+    def quality_score(self, metric: str) -> float:
+        """Return the score by a metric, on a scale on which more is better."""
         return self.score if metric == "ssimulacra2" else -(self.butteraugli or 0.0)
 
 
 def digest(data: bytes) -> str:
+    """Return a short SHA-256."""
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def judged_one(
+def recode_one(
     data: bytes, source: fidelity.Pixels, tool: encoders.Recoder, quality: int, known: scores.Scores
-) -> Judged:
-    """Decode what comes of a file, as Pillow does, and compare all of it, the middle by the eye."""
+) -> RecodedFile:
+    """Recode a file, decode the result with Pillow, check all of it and score the middle."""
     result = tool.recode(data, quality)
-    saved = max(0, fidelity.picture_bytes(data) - fidelity.picture_bytes(result))
+    saved = max(0, fidelity.image_data_bytes(data) - fidelity.image_data_bytes(result))
     pixels = fidelity.decoded(result if saved else data)
-    same = bool(np.array_equal(pixels, source))
-    if same:
-        return Judged(digest(result), saved, same, 100.0, 0.0)
+    unchanged = bool(np.array_equal(pixels, source))
+    if unchanged:
+        return RecodedFile(digest(result), saved, unchanged, 100.0, 0.0)
     problem = ""
     try:
         if tool.lossless:
             problem = "is not lossless"
-        elif (ratio := fidelity.psnr(source, pixels)) < PSNR_MIN_DB:
-            problem = f"has a PSNR of {ratio:.1f} dB"
+        elif (psnr := fidelity.psnr(source, pixels)) < PSNR_MIN_DB:
+            problem = f"has a PSNR of {psnr:.1f} dB"
     except ValueError as error:
-        return Judged(digest(result), saved, same, 0.0, None, str(error))
-    return Judged(digest(result), saved, same, *known.of(middle(pixels)), problem)
+        return RecodedFile(digest(result), saved, unchanged, 0.0, None, str(error))
+    return RecodedFile(digest(result), saved, unchanged, *known.score(middle(pixels)), problem)
 
 
-def judged(path: Path, wanted: Mapping[str, int], cache: Path | None) -> dict[str, Judged]:
-    """By tool, one photograph at a quality for each."""
+def recode(path: Path, qualities: Mapping[str, int], cache: Path | None) -> dict[str, RecodedFile]:
+    """Return the results for one photograph by tool. `qualities`: by tool."""
     data = path.read_bytes()
     source = fidelity.decoded(data)
     with scores.Scores(middle(source), cache) as known:
-        return {name: judged_one(data, source, BY_NAME[name], quality, known) for name, quality in wanted.items()}
+        return {name: recode_one(data, source, BY_NAME[name], quality, known) for name, quality in qualities.items()}
 
 
-# --- equal look ---------------------------------------------------------------------------------------------------
+# --- equal visual quality -------------------------------------------------------------------------------------------
 
 
 def next_quality(found: Mapping[int, float], target: float, step: float) -> int | None:
-    """Where to look for what is nearer to `target`; None where the nearest is among those found.
+    """Return the next quality to try for a score nearer to `target`; None if the nearest is among those found.
 
-    found  mean look by quality, which rises with it
-    step   by which it rises, about
+    found  mean score by quality, with which it rises
+    step   typical rise per unit of quality
     """
-    below = max((quality for quality, look in found.items() if look <= target), default=None)
-    above = min((quality for quality, look in found.items() if look > target), default=None)
+    below = max((quality for quality, score in found.items() if score <= target), default=None)
+    above = min((quality for quality, score in found.items() if score > target), default=None)
     if below is None or above is None:
         known = next(quality for quality in (below, above) if quality is not None)
         steps = max(1, round(abs(target - found[known]) / step))
@@ -124,45 +116,47 @@ def next_quality(found: Mapping[int, float], target: float, step: float) -> int 
     return None if above - below <= 1 else min(above - 1, max(below + 1, between))
 
 
-Look = dict[Path, Judged]
+RecodedCollection = dict[Path, RecodedFile]
 
 
-def equal_look(
-    names: Sequence[str], metric: str, judge: Callable[[dict[str, int]], dict[Path, dict[str, Judged]]]
-) -> dict[str, tuple[int, Look]]:
-    """By tool the quality at which its mean look is nearest to the anchor's, and what it made of every photograph.
+def match_quality(
+    names: Sequence[str], metric: str, recode_all: Callable[[dict[str, int]], dict[Path, dict[str, RecodedFile]]]
+) -> dict[str, tuple[int, RecodedCollection]]:
+    """Return for each tool the quality with the mean score nearest to the reference's, and its results.
 
-    judge  by photograph and tool, at a quality for each tool
+    recode_all  returns the results by photograph and tool, given a quality for each tool
 
-    Means are over the photographs that the anchor changed: others are no finer than its quality, and all keep them.
+    Means are over the photographs that the reference changed. The others were saved at no higher quality than its own,
+    so that it keeps their coefficients.
     """
-    looks: dict[str, dict[int, Look]] = {name: {} for name in names}
-    wanted: dict[str, int] = dict.fromkeys(names, QUALITY)
-    while wanted:
-        for path, by_tool in judge(wanted).items():
+    results: dict[str, dict[int, RecodedCollection]] = {name: {} for name in names}
+    qualities: dict[str, int] = dict.fromkeys(names, QUALITY)
+    while qualities:
+        for path, by_tool in recode_all(qualities).items():
             for name, one in by_tool.items():
-                looks[name].setdefault(wanted[name], {})[path] = one
-        changed = [path for path, one in looks[ANCHOR][QUALITY].items() if not one.same]
+                results[name].setdefault(qualities[name], {})[path] = one
+        changed = [path for path, one in results[REFERENCE][QUALITY].items() if not one.unchanged]
         if not changed:
-            raise ValueError(f"no photograph here is finer than quality {QUALITY}")
+            raise ValueError(f"no photograph has a quality above {QUALITY}")
         means = {
             name: {
-                quality: statistics.mean(look[path].look(metric) for path in changed) for quality, look in found.items()
+                quality: statistics.mean(files[path].quality_score(metric) for path in changed)
+                for quality, files in found.items()
             }
-            for name, found in looks.items()
+            for name, found in results.items()
         }
-        target = means[ANCHOR][QUALITY]
-        following = {name: next_quality(means[name], target, STEPS[metric]) for name in names if name != ANCHOR}
-        wanted = {name: quality for name, quality in following.items() if quality is not None}
-    nearest = {name: min((abs(look - target), quality) for quality, look in means[name].items())[1] for name in names}
-    return {name: (quality, looks[name][quality]) for name, quality in nearest.items()}
+        target = means[REFERENCE][QUALITY]
+        following = {name: next_quality(means[name], target, STEPS[metric]) for name in names if name != REFERENCE}
+        qualities = {name: quality for name, quality in following.items() if quality is not None}
+    nearest = {name: min((abs(score - target), quality) for quality, score in means[name].items())[1] for name in names}
+    return {name: (quality, results[name][quality]) for name, quality in nearest.items()}
 
 
-# --- time and memory ----------------------------------------------------------------------------------------------
+# --- time and memory ------------------------------------------------------------------------------------------------
 
 
-def work(name: str, quality: int, path: Path) -> tuple[float, str]:
-    """CPU seconds, user and system, of all threads of this process from a file's bytes to the result's; its digest."""
+def timed_recode(name: str, quality: int, path: Path) -> tuple[float, str]:
+    """Recode a file; return the CPU seconds (user and system) of all threads, and the digest of the result."""
     data = path.read_bytes()
     start = time.process_time()
     result = BY_NAME[name].recode(data, quality)
@@ -170,79 +164,59 @@ def work(name: str, quality: int, path: Path) -> tuple[float, str]:
     return seconds, digest(result)
 
 
-def forget_peak() -> None:
-    """A new VmHWM from here on, proc(5)."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
 @dataclass
-class Took:
-    """Of a tool: CPU seconds of each round over the collection; the most memory that its process had, all of it."""
+class ResourceUse:
+    """The CPU seconds of a tool in each round over the collection, and the peak memory of its whole process."""
 
     cpu_seconds: list[float]
     peak_bytes: int = 0
 
 
-def timed(
-    chosen: Mapping[str, tuple[int, Look]], paths: Sequence[Path], rounds: int, tell: Callable[[str], None]
-) -> tuple[dict[str, Took], list[str]]:
-    """Each tool in a process of its own on one core, in turns, file by file; what is not what was judged is wrong."""
-    names, wrong = list(chosen), []
-    took = {name: Took([0.0] * rounds) for name in names}
+def measure_resources(
+    chosen: Mapping[str, tuple[int, RecodedCollection]],
+    paths: Sequence[Path],
+    rounds: int,
+    on_progress: Callable[[str], None],
+) -> tuple[dict[str, ResourceUse], list[str]]:
+    """Time each tool in a process of its own on one core, file by file, in interleaved rounds; return problems, too."""
+    names, problems = list(chosen), []
+    use = {name: ResourceUse([0.0] * rounds) for name in names}
     spawn = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
-        pools = {name: stack.enter_context(ProcessPoolExecutor(1, spawn, limit_cores, (1,))) for name in names}
-        for number in range(-1, rounds):  # the first is not counted: kernels are compiled or loaded, buffers are made
-            tell(f"round {number + 1} of {rounds}")
+        pools = {name: stack.enter_context(ProcessPoolExecutor(1, spawn, process.limit_cores, (1,))) for name in names}
+        for number in range(-1, rounds):  # the first round is not counted: it loads or compiles the kernels
+            on_progress(f"round {number + 1} of {rounds}")
             for path in paths:
                 for name in names if number % 2 else reversed(names):
-                    quality, look = chosen[name]
-                    seconds, found = pools[name].submit(work, name, quality, path).result()
+                    quality, files = chosen[name]
+                    seconds, found = pools[name].submit(timed_recode, name, quality, path).result()
                     if number >= 0:
-                        took[name].cpu_seconds[number] += seconds
-                    if found != look[path].digest:
-                        wrong.append(f"{path.stem}, {name}: not the result that was looked at")
+                        use[name].cpu_seconds[number] += seconds
+                    if found != files[path].digest:
+                        problems.append(f"{path.stem}, {name}: the timed result is not the one that was checked")
             if number < 0:
                 for pool in pools.values():
-                    pool.submit(forget_peak).result()
+                    pool.submit(process.reset_peak).result()
         for name, pool in pools.items():
-            took[name].peak_bytes = pool.submit(peak.status_bytes, "VmHWM").result()
-    return took, wrong
+            use[name].peak_bytes = pool.submit(process.status_bytes, "VmHWM").result() or 0
+    return use, problems
 
 
-# --- a run --------------------------------------------------------------------------------------------------------
-
-
-def options(words: Sequence[str]) -> argparse.Namespace:
-    """The command line of this benchmark, without what all of them take."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks savings")
-    parser.add_argument("--images", type=int, help="only the first N photographs", metavar="N")
-    parser.add_argument("--repeats", type=int, default=REPEATS, help="rounds that are timed", metavar="N")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="that score", metavar="N")
-    parser.add_argument("--cache", type=Path, default=tiled_images.default_folder(), help="folder that keeps scores")
-    parser.add_argument("--metric", choices=STEPS, default="ssimulacra2", help="by which looks are equal")
-    chosen = parser.parse_args(words)
-    if chosen.metric == "butteraugli" and not scores.has_butteraugli():
-        parser.error(f"{scores.BUTTERAUGLI} is not installed")
-    return chosen
-
-
-def collection() -> list[Path]:
-    """JPEG files as cameras wrote them; without a corpus those of scikit-image."""
-    return photos.from_corpus("camera") or [path for path in photos.packaged() if path.suffix == ".jpg"]
+# --- results --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What was measured of a tool over the collection.
+class ToolResult:
+    """The measurements of a tool over the collection.
 
-    quality      of its own scale; None where it is lossless
-    score        mean SSIMULACRA2 over the photographs that the anchor changed, like butteraugli's 3-norm
+    quality      on its own scale; None if it is lossless
+    score        mean SSIMULACRA2 over the photographs that the reference changed
+    butteraugli  mean 3-norm over the same photographs
     bytes_in     of the files, metadata included
-    saved        of the pictures in them
-    kept         how many files were kept, since the result was no smaller: their CPU seconds count as well
+    saved        bytes of image data
+    kept         number of files that were kept, since the result was not smaller; their CPU time counts
     cpu_seconds  of each round
-    peak_bytes   of the tool's process, all of it
+    peak_bytes   of the tool's whole process
     """
 
     tool: str
@@ -257,75 +231,57 @@ class Reading:
 
     @property
     def cpu_seconds_median(self) -> float:
+        """The median of the rounds."""
         return statistics.median(self.cpu_seconds)
 
 
-def reading_of(name: str, looks: Mapping[str, tuple[int, Look]], took: Took) -> Reading:
-    quality, look = looks[name]
-    exact = BY_NAME[name].lossless
-    changed = [look[path] for path, one in looks[ANCHOR][1].items() if not one.same]
+def result_of(name: str, matched: Mapping[str, tuple[int, RecodedCollection]], use: ResourceUse) -> ToolResult:
+    """Return the result of one tool."""
+    quality, files = matched[name]
+    lossless = BY_NAME[name].lossless
+    changed = [files[path] for path, one in matched[REFERENCE][1].items() if not one.unchanged]
     distances = [one.butteraugli for one in changed if one.butteraugli is not None]
-    return Reading(
+    return ToolResult(
         tool=name,
-        quality=None if exact else quality,
-        score=None if exact else statistics.mean(one.score for one in changed),
-        butteraugli=statistics.mean(distances) if len(distances) == len(changed) and not exact else None,
-        bytes_in=sum(path.stat().st_size for path in look),
-        saved=sum(one.saved for one in look.values()),
-        kept=sum(not one.saved for one in look.values()),
-        cpu_seconds=tuple(took.cpu_seconds),
-        peak_bytes=took.peak_bytes,
+        quality=None if lossless else quality,
+        score=None if lossless else statistics.mean(one.score for one in changed),
+        butteraugli=statistics.mean(distances) if len(distances) == len(changed) and not lossless else None,
+        bytes_in=sum(path.stat().st_size for path in files),
+        saved=sum(one.saved for one in files.values()),
+        kept=sum(not one.saved for one in files.values()),
+        cpu_seconds=tuple(use.cpu_seconds),
+        peak_bytes=use.peak_bytes,
     )
 
 
 def measure(
-    paths: Sequence[Path], names: Sequence[str], chosen: argparse.Namespace, tell: Callable[[str], None]
-) -> tuple[list[Reading], list[str]]:
-    """A reading for each tool, and what is wrong."""
-    with ProcessPoolExecutor(chosen.jobs, multiprocessing.get_context("spawn")) as pool:
+    paths: Sequence[Path],
+    names: Sequence[str],
+    *,
+    metric: str,
+    rounds: int,
+    jobs: int,
+    cache: Path | None,
+    on_progress: Callable[[str], None],
+) -> tuple[list[ToolResult], list[str]]:
+    """Return a result for each tool, and the problems."""
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
 
-        def judge(wanted: dict[str, int]) -> dict[Path, dict[str, Judged]]:
-            tell(", ".join(f"{name} at {quality}" for name, quality in wanted.items()))
-            call = functools.partial(judged, wanted=wanted, cache=chosen.cache)
+        def recode_all(qualities: dict[str, int]) -> dict[Path, dict[str, RecodedFile]]:
+            on_progress(", ".join(f"{name} at {quality}" for name, quality in qualities.items()))
+            call = functools.partial(recode, qualities=qualities, cache=cache)
             return dict(zip(paths, pool.map(call, paths), strict=True))
 
-        looks = equal_look([name for name in names if not BY_NAME[name].lossless], chosen.metric, judge)
-        exact = judge({name: 0 for name in names if BY_NAME[name].lossless})
+        matched = match_quality([name for name in names if not BY_NAME[name].lossless], metric, recode_all)
+        lossless = recode_all({name: 0 for name in names if BY_NAME[name].lossless})
     for name in names:
         if BY_NAME[name].lossless:
-            looks[name] = 0, {path: by_tool[name] for path, by_tool in exact.items()}
-    took, wrong = timed(looks, paths, chosen.repeats, tell)
-    wrong += [
+            matched[name] = 0, {path: by_tool[name] for path, by_tool in lossless.items()}
+    use, problems = measure_resources(matched, paths, rounds, on_progress)
+    problems += [
         f"{path.stem}, {name}: {one.problem}"
-        for name, (_, look) in looks.items()
-        for path, one in look.items()
+        for name, (_, files) in matched.items()
+        for path, one in files.items()
         if one.problem
     ]
-    return [reading_of(name, looks, took[name]) for name in names], wrong
-
-
-def run(out: Path, words: Sequence[str] = ()) -> bool:
-    """Measure, show, keep; False where a result is no such picture, or an equal look was not found."""
-    from benchmarks.savings import table
-
-    chosen = options(words)
-    paths = collection()[: chosen.images]
-    tools = encoders.installed(encoders.RECODERS)
-    console = record.console()
-    with console.status("") as status:
-        tell = status.update if console.is_terminal else lambda text: print(text, file=sys.stderr, flush=True)
-        readings, wrong = measure(paths, [tool.name for tool in tools], chosen, tell)
-    wrong += table.off_target(readings, chosen.metric)
-    content = {"photographs": [path.name for path in paths], "metric": chosen.metric, "problems": wrong}
-    content |= table.as_json(readings)
-    path = record.save(out, "savings", json.loads(json.dumps(content)))
-    for found in table.tables(readings, len(paths)):
-        console.print(found)
-    missing = sorted({tool.package for tool in encoders.RECODERS} - {tool.package for tool in tools})
-    lines = [table.headline(readings)]
-    lines += [
-        f"[yellow]Not measured: {package} is not installed (compressor\\[bench] has it)[/]" for package in missing
-    ]
-    lines += [f"[red]{line}[/]" for line in wrong]
-    console.print("\n".join([*lines, str(path)]), soft_wrap=True)
-    return not wrong
+    return [result_of(name, matched, use[name]) for name in names], problems

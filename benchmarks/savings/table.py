@@ -1,4 +1,4 @@
-"""What `savings` measured, in figures: for a GB saved, against the break-even, as joules and grams, and as days."""
+"""The results of `savings` as figures and tables: cost per GB saved, break-even points and payback times."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.harness import record
-from benchmarks.savings.measure import ANCHOR, BY_NAME, OFF_MAX, QUALITY, Reading
+from benchmarks.savings.measure import BY_NAME, DIFFERENCE_MAX, QUALITY, REFERENCE, ToolResult
 from compressor.footprint import Drivers, Range, Side, breakeven, estimate, load, place
 from compressor.humanize import two_digits
 
@@ -16,19 +16,20 @@ DAY = 86400.0
 YEAR = 365 * DAY
 REGION = "us"  # 383.55 g/kWh, Ember 2024: the grid of the worked example
 STORAGE = "hdd-3az"
-HELD = 1e9  # bytes of memory in the break-even that CPU seconds are compared with: more than any of these takes
-BUSY_SHARES = (1.0, 0.5, 0.1)  # of reserved vCPU-seconds: what else there is, is idle share
+MEMORY_BYTES = 1e9  # of the break-even that CPU seconds are compared with; more than any tool takes
+UTILIZATIONS = (1.0, 0.5, 0.1)  # busy shares of reserved vCPU-seconds; the rest is idle
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of saving a GB. Ranges are the model's; days are until the net by storage alone is 0.
+class CostPerGb:
+    """The estimated cost of saving a GB. Days are those of storage until its net is 0; None: never.
 
-    joules, grams_running  used
-    grams                  used, with manufacture of servers
-    days                   with it, in grams; None: never
-    days_running           without it, in joules; None: never
-    year_grams             net of a TB of originals whose saved bytes stay saved for a year
+    joules         energy used
+    grams_running  CO2e of that energy
+    grams          CO2e including the manufacture of servers
+    days           by grams
+    days_running   by joules
+    year_grams     net per TB of originals whose saved bytes stay saved for a year
     """
 
     cpu_seconds: float
@@ -40,19 +41,19 @@ class Cost:
     year_grams: Range
 
 
-def cost_of(reading: Reading, busy: float = 1.0) -> Cost | None:
-    """None where nothing was saved: no time pays for that.
+def cost_of(result: ToolResult, utilization: float = 1.0) -> CostPerGb | None:
+    """Estimate the cost of a tool; None if it saves nothing.
 
-    busy  share of the reserved vCPU-seconds that were worked; 1: a shared node, without an idle share
+    utilization  busy share of the reserved vCPU-seconds; 1: a shared node, without an idle share
     """
-    if reading.saved <= 0:
+    if result.saved <= 0:
         return None
     where = place(REGION)
-    seconds = GB * reading.cpu_seconds_median / reading.saved
+    seconds = GB * result.cpu_seconds_median / result.saved
     drivers = Drivers(
         seconds,
-        memory_byte_seconds=seconds / busy * reading.peak_bytes,
-        reserved_vcpu_seconds=None if busy == 1 else seconds / busy,
+        memory_byte_seconds=seconds / utilization * result.peak_bytes,
+        reserved_vcpu_seconds=None if utilization == 1 else seconds / utilization,
         stored_byte_seconds=GB * YEAR,
         storage_class=STORAGE,
     )
@@ -64,25 +65,25 @@ def cost_of(reading: Reading, busy: float = 1.0) -> Cost | None:
         None if found is None else found * (1 / DAY)
         for found in (breakeven.retention_seconds(GB, drivers, where, grams=grams_) for grams_ in (True, False))
     )
-    saved_of_tb = reading.saved / reading.bytes_in * 1e12 / GB
+    saved_of_tb = result.saved / result.bytes_in * 1e12 / GB
     year = Range(*(value * saved_of_tb for value in net))
-    return Cost(seconds, joules, joules * where.compute_grid.range, grams, days, running, year)
+    return CostPerGb(seconds, joules, joules * where.compute_grid.range, grams, days, running, year)
 
 
 def break_even(days: float, *, grams: bool = False) -> Range:
-    """CPU seconds for a GB saved at which the net of so many days of storage is 0, with 1 GB of memory held."""
+    """Return the CPU seconds per GB saved at which the net of that many days of storage is 0, with 1 GB of memory."""
     drivers = Drivers(0.0, 0.0, stored_byte_seconds=GB * days * DAY, storage_class=STORAGE)
-    return breakeven.cpu_seconds(drivers, place(REGION), memory_bytes=HELD, grams=grams)
+    return breakeven.cpu_seconds(drivers, place(REGION), memory_bytes=MEMORY_BYTES, grams=grams)
 
 
-def further(readings: Sequence[Reading]) -> dict[str, float | None]:
-    """By tool the CPU seconds for each GB that it saves beyond the next cheaper tool; None where that makes no sense.
+def cpu_seconds_per_additional_gb(results: Sequence[ToolResult]) -> dict[str, float | None]:
+    """Return by tool the CPU seconds per GB that it saves in addition to the next cheaper tool.
 
-    That is where another takes no more CPU time and saves as much. The cheapest is compared with doing nothing.
+    The cheapest tool is compared with doing nothing. None if another tool saves as much with no more CPU time.
     """
     found: dict[str, float | None] = {}
     seconds, saved = 0.0, 0
-    for one in sorted(readings, key=lambda one: (one.cpu_seconds_median, -one.saved)):
+    for one in sorted(results, key=lambda one: (one.cpu_seconds_median, -one.saved)):
         if one.saved <= saved:
             found[one.tool] = None
             continue
@@ -91,33 +92,33 @@ def further(readings: Sequence[Reading]) -> dict[str, float | None]:
     return found
 
 
-def tasks(readings: Sequence[Reading]) -> list[list[Reading]]:
-    """Those that lose something, and lossless ones: each is compared with its like."""
-    return [[one for one in readings if BY_NAME[one.tool].lossless is exact] for exact in (False, True)]
+def tasks(results: Sequence[ToolResult]) -> list[list[ToolResult]]:
+    """Return the results of lossy tools and of lossless tools, which are compared separately."""
+    return [[one for one in results if BY_NAME[one.tool].lossless is lossless] for lossless in (False, True)]
 
 
-def off_target(readings: Sequence[Reading], metric: str) -> list[str]:
-    """Tools whose look is not equal to the anchor's."""
-    looks = {one.tool: one.score if metric == "ssimulacra2" else one.butteraugli for one in readings}
-    target = looks[ANCHOR]
+def quality_mismatches(results: Sequence[ToolResult], metric: str) -> list[str]:
+    """List the tools whose mean score differs from the reference's."""
+    scores = {one.tool: one.score if metric == "ssimulacra2" else one.butteraugli for one in results}
+    target = scores[REFERENCE]
     assert target is not None
     return [
-        f"{one.tool}: {metric} is {look:.3f} at quality {one.quality}, not {target:.3f}"
-        for one in readings
-        if (look := looks[one.tool]) is not None and abs(look - target) > OFF_MAX[metric]
+        f"{one.tool}: {metric} is {score:.3f} at quality {one.quality}, not {target:.3f}"
+        for one in results
+        if (score := scores[one.tool]) is not None and abs(score - target) > DIFFERENCE_MAX[metric]
     ]
 
 
-def as_json(readings: Sequence[Reading]) -> dict[str, Any]:
-    """Readings, and all that was computed of them, with the model that did."""
+def as_json(results: Sequence[ToolResult]) -> dict[str, Any]:
+    """Return the results and the estimates based on them, with the version of the model."""
     lines = []
-    steps = {name: value for task in tasks(readings) for name, value in further(task).items()}
-    for one in readings:
-        costs = {f"{busy:g}": cost_of(one, busy) for busy in BUSY_SHARES}
+    additional = {name: value for task in tasks(results) for name, value in cpu_seconds_per_additional_gb(task).items()}
+    for one in results:
+        costs = {f"{utilization:g}": cost_of(one, utilization) for utilization in UTILIZATIONS}
         lines.append(
             asdict(one)
-            | {"cpu_seconds_for_a_further_gb": steps[one.tool]}
-            | {"for_a_gb_by_busy_share": {busy: None if cost is None else asdict(cost) for busy, cost in costs.items()}}
+            | {"cpu_seconds_per_additional_gb": additional[one.tool]}
+            | {"per_gb_by_utilization": {key: None if cost is None else asdict(cost) for key, cost in costs.items()}}
         )
     return {
         "model": {"version": load().version, "sha256": load().sha256},
@@ -135,49 +136,52 @@ def as_json(readings: Sequence[Reading]) -> dict[str, Any]:
 # --- tables -------------------------------------------------------------------------------------------------------
 
 
-def tables(readings: Sequence[Reading], files: int) -> list[Table]:
-    """What was measured; what is estimated from it: used for a GB, and when that pays."""
-    return [measured_table(readings, files), used_table(readings), return_table(readings)]
+def tables(results: Sequence[ToolResult], files: int) -> list[Table]:
+    """Return three tables: the measurements, the estimated use per GB saved, and the estimated return."""
+    return [measured_table(results, files), used_table(results), return_table(results)]
 
 
-def style_of(one: Reading) -> str:
+def style_of(one: ToolResult) -> str:
+    """Return the style of a row: bold for our tools."""
     return "bold" if BY_NAME[one.tool].ours else ""
 
 
 def fixed(value: float | None, digits: int) -> str:
+    """Format a value with that many decimals; "" for None."""
     return "" if value is None else f"{value:.{digits}f}"
 
 
 def seconds_of(value: float) -> str:
-    """As whole ones, but for few."""
+    """Format seconds as an integer from 10 on, with a decimal below."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def measured_table(readings: Sequence[Reading], files: int) -> Table:
+def measured_table(results: Sequence[ToolResult], files: int) -> Table:
+    """Return the measurements of each tool."""
     table = record.table(
-        f"Saving bytes of {files} camera JPEGs, {readings[0].bytes_in / 1e6:.0f} MB, measured on one core",
+        f"Recompressing {files} camera JPEGs, {results[0].bytes_in / 1e6:.0f} MB, measured on one core",
         ("",),
         (
             "qual-\nity",
             "SSIMU-\nLACRA2",
             "butter-\naugli",
             "saved\n%",
-            "CPU-s for\na GB read",
-            "a GB\nsaved",
+            "CPU-s per\nGB read",
+            "GB\nsaved",
             "±\n%",
-            "further\nGB",
+            "add'l\nGB",
             "peak\nMB",
             "margin",
         ),
-        f"Medians of {len(readings[0].cpu_seconds)} rounds, ± half of their span; user and system time, warm, decoding "
-        "included. Further GB: CPU-s for each beyond the next cheaper tool; -: another takes less and saves as much. "
-        f"Margin: how often a GB saved fits into the break-even of a year, {two_digits(break_even(365).low)} CPU-s "
-        "(conservative, in joules, 1 GB of memory held).",
+        f"Medians of {len(results[0].cpu_seconds)} rounds, ± half of their range; user and system time, warm, decoding "
+        "included. Add'l GB: CPU-s per GB saved in addition to the next cheaper tool; -: another saves as much for "
+        f"less. Margin: the break-even of a year, {two_digits(break_even(365).low)} CPU-s (conservative, in joules, "
+        "1 GB of memory), divided by the CPU-s per GB saved.",
     )
-    for task in tasks(readings):
-        steps = further(task)
+    for task in tasks(results):
+        additional = cpu_seconds_per_additional_gb(task)
         for one in task:
-            cost, step = cost_of(one), steps[one.tool]
+            cost, step = cost_of(one), additional[one.tool]
             span = (max(one.cpu_seconds) - min(one.cpu_seconds)) / 2 / one.cpu_seconds_median
             table.add_row(
                 one.tool,
@@ -198,77 +202,81 @@ def measured_table(readings: Sequence[Reading], files: int) -> Table:
 
 
 def triple(range_: Range | None, *, benefit: bool = False) -> str:
-    """Conservative first: of a cost or a time the high, of a benefit the low."""
+    """Format a range with the conservative bound first: the high of a cost or a time, the low of a benefit."""
     if range_ is None:
         return "never"
     return " / ".join(two_digits(value) for value in (range_ if benefit else reversed([*range_])))
 
 
-def add_lines(table: Table, readings: Sequence[Reading], cells: Callable[[Cost], list[str]]) -> Table:
-    """A line for each tool, and for the anchor one more for each share of a reserved vCPU that was busy."""
-    for task in tasks(readings):
+def add_rows(table: Table, results: Sequence[ToolResult], cells: Callable[[CostPerGb], list[str]]) -> Table:
+    """Add a row for each tool, and for the reference additional rows for partly idle reserved vCPUs."""
+    for task in tasks(results):
         for one in task:
-            for busy in BUSY_SHARES if one.tool == ANCHOR else BUSY_SHARES[:1]:
-                cost = cost_of(one, busy)
-                name = one.tool if busy == 1 else f"  {100 * busy:.0f} % busy"
+            for utilization in UTILIZATIONS if one.tool == REFERENCE else UTILIZATIONS[:1]:
+                cost = cost_of(one, utilization)
+                name = one.tool if utilization == 1 else f"  {100 * utilization:.0f} % busy"
                 texts = ["never"] * len(table.columns[1:]) if cost is None else cells(cost)
-                table.add_row(name, *texts, style=style_of(one) if busy == 1 else "")
+                table.add_row(name, *texts, style=style_of(one) if utilization == 1 else "")
         table.add_section()
     return table
 
 
-def used_table(readings: Sequence[Reading]) -> Table:
+def used_table(results: Sequence[ToolResult]) -> Table:
+    """Return the estimated energy and CO2e used per GB saved."""
     grid = load().regions[REGION]
     table = record.table(
-        "Estimated use for a GB saved: conservative / central / favourable",
+        "Estimated use per GB saved: conservative / central / favourable",
         ("",),
-        ("J", "mg CO2e to run", "and with servers made"),
+        ("J", "mg CO2e,\noperation", "mg CO2e, with\nmanufacture"),
         f"Model {load().version}; {grid.what}, {grid.average.year}: {grid.average.stated:g} g/kWh (Ember). A shared "
-        "node, without an idle share, but where it says which share of a reserved vCPU's time was busy.",
+        "node without an idle share; the rows with a busy share assume a reserved vCPU.",
     )
 
-    def cells(cost: Cost) -> list[str]:
+    def cells(cost: CostPerGb) -> list[str]:
         return [triple(cost.joules), triple(cost.grams_running * 1e3), triple(cost.grams * 1e3)]
 
-    return add_lines(table, readings, cells)
+    return add_rows(table, results, cells)
 
 
-def return_table(readings: Sequence[Reading]) -> Table:
+def return_table(results: Sequence[ToolResult]) -> Table:
+    """Return the estimated payback times, and the net of a year."""
     table = record.table(
         "Estimated return by storage alone: conservative / central / favourable",
         ("",),
         (
-            "days until it pays,\nrunning (joules)",
-            "days until it pays,\nservers made (grams)",
-            "net g of a year\na TB of originals",
+            "payback in days,\noperation (joules)",
+            "payback in days,\nwith manufacture (grams)",
+            "net g per year and\nTB of originals",
         ),
-        f"On {STORAGE}, originals deleted; no downloads counted. Days are of storage, until its net is 0.",
+        f"Storage on {STORAGE}, originals deleted; downloads are not counted. Payback: days of storage until the net "
+        "is 0.",
     )
 
-    def cells(cost: Cost) -> list[str]:
+    def cells(cost: CostPerGb) -> list[str]:
         return [triple(cost.days_running), triple(cost.days), triple(cost.year_grams, benefit=True)]
 
-    return add_lines(table, readings, cells)
+    return add_rows(table, results, cells)
 
 
-def headline(readings: Sequence[Reading]) -> str:
-    """The anchor's CPU time against the break-even of a year and of a month, and for what it saves beyond others."""
-    anchor = next(one for one in readings if one.tool == ANCHOR)
-    cost, step = cost_of(anchor), further(tasks(readings)[0])[ANCHOR]
+def headline(results: Sequence[ToolResult]) -> str:
+    """Summarize the reference: its CPU time, the break-even of a year and of a month, and its additional savings."""
+    reference = next(one for one in results if one.tool == REFERENCE)
+    cost, additional = cost_of(reference), cpu_seconds_per_additional_gb(tasks(results)[0])[REFERENCE]
     if cost is None or cost.days is None:
-        return f"{ANCHOR} saves nothing: it never pays"
+        return f"{REFERENCE} saves nothing: it never pays"
     year, month = break_even(365), break_even(30)
     lines = [
-        f"{ANCHOR} at quality {QUALITY} takes {seconds_of(cost.cpu_seconds)} CPU-s to save a GB. Break-even of a year: "
-        f"{two_digits(year.low)} (central {two_digits(year.central)}), of 30 days: {two_digits(month.low)} "
+        f"{REFERENCE} at quality {QUALITY} takes {seconds_of(cost.cpu_seconds)} CPU-s to save a GB. The break-even of "
+        f"a year is {two_digits(year.low)} (central {two_digits(year.central)}), of 30 days {two_digits(month.low)} "
         f"({two_digits(month.central)}).",
-        f"It pays from day {two_digits(cost.days.high)} on (central {two_digits(cost.days.central)}, favourable "
-        f"{two_digits(cost.days.low)}), servers' manufacture included.",
+        f"It pays after {two_digits(cost.days.high)} days (central {two_digits(cost.days.central)}, favourable "
+        f"{two_digits(cost.days.low)}), with the manufacture of servers.",
     ]
-    if step is not None:
-        made = break_even(365, grams=True).low
+    if additional is not None:
+        limit = break_even(365, grams=True).low
         lines.append(
-            f"What it saves beyond the next cheaper tool takes {seconds_of(step)} CPU-s a GB: "
-            f"{'within' if step <= made else 'beyond'} that of a year with servers' manufacture, {two_digits(made)}."
+            f"Its additional savings over the next cheaper tool take {seconds_of(additional)} CPU-s per GB: "
+            f"{'below' if additional <= limit else 'above'} the break-even of a year with manufacture, "
+            f"{two_digits(limit)}."
         )
     return "\n".join(f"[bold]{line}[/]" for line in lines)

@@ -1,4 +1,4 @@
-"""Baseline JPEG → coefficients and pixels beside Pillow (libjpeg-turbo), one core, in turns."""
+"""Decoding baseline JPEG to coefficients and to pixels, compared with Pillow (libjpeg-turbo) on one core."""
 
 import io
 import statistics
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
+from rich.table import Table
 
 from benchmarks.harness import fidelity, photos, record
 
@@ -14,25 +15,26 @@ ROUNDS = 15
 
 
 def seconds(call: Callable[[], bytes]) -> float:
+    """Return the time that a call takes."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 @dataclass
-class Decoding:
-    """Medians over all rounds; ratios against Pillow's whole decoding. `wrong` counts samples that differ."""
+class DecodingResult:
+    """Medians over all rounds. Ratios are the time of Pillow's complete decoding to ours."""
 
-    what: str
+    source: str
     size: str
     pillow_mp_per_second: float
     coefficients_ratio: float
     pixels_ratio: float
-    wrong: int
+    differing_samples: int
 
 
-def decoding(what: str, image: fidelity.Pixels, **options: int | bool) -> Decoding:
-    """To coefficients and to pixels, in turns with Pillow, from the same bytes; all pixels are compared with its."""
+def measure(name: str, image: fidelity.Pixels, **options: int | bool) -> DecodingResult:
+    """Decode a file in interleaved rounds with Pillow, and compare all pixels with Pillow's."""
     from compressor.bytestream import ByteStream
     from compressor.jpeg.pixels import bands
     from compressor.jpeg.reader import read_header, read_rows
@@ -61,42 +63,43 @@ def decoding(what: str, image: fidelity.Pixels, **options: int | bool) -> Decodi
             pass
         return b""
 
-    source, top, wrong, expected = stream(), 0, 0, fidelity.decoded(data)
+    source, top, differing, expected = stream(), 0, 0, fidelity.decoded(data)
     header = read_header(source)
     for band in bands(header, read_rows(source, header), 16):
-        wrong += int((band != expected[top : top + len(band)]).sum())
+        differing += int((band != expected[top : top + len(band)]).sum())
         top += len(band)
-    wrong += 0 if top == len(image) else image.size
+    differing += 0 if top == len(image) else image.size
     rounds = [[seconds(call) for call in (pillow, coefficients, pixels)] for _ in range(ROUNDS)]
     height, width = image.shape[:2]
-    return Decoding(
-        what=what,
+    return DecodingResult(
+        source=name,
         size=f"{width} × {height}",
         pillow_mp_per_second=width * height / 1e6 / statistics.median(theirs for theirs, _, _ in rounds),
         coefficients_ratio=statistics.median(theirs / ours for theirs, ours, _ in rounds),
         pixels_ratio=statistics.median(theirs / ours for theirs, _, ours in rounds),
-        wrong=wrong,
+        differing_samples=differing,
     )
 
 
-def decodings(size: tuple[int, int]) -> list[Decoding]:
-    """The usual kinds of baseline file."""
+def measure_all(size: tuple[int, int]) -> list[DecodingResult]:
+    """Measure the usual kinds of baseline files."""
     image, _ = photos.mosaic(*size)
     kinds = {"4:2:0": 2, "4:2:2": 1, "4:4:4": 0}
-    found = [decoding(name, image, subsampling=number) for name, number in kinds.items()]
-    return [*found, decoding("4:2:0, optimized", image, subsampling=2, optimize=True)]
+    found = [measure(name, image, subsampling=number) for name, number in kinds.items()]
+    return [*found, measure("4:2:0, optimized", image, subsampling=2, optimize=True)]
 
 
-def print_decodings(results: list[Decoding]) -> None:
+def decoding_table(results: list[DecodingResult]) -> Table:
+    """Return a row for each kind of file."""
     table = record.table(
-        "Decoding a baseline JPEG of quality 85, one core, Pillow's time / ours",
+        "Decoding baseline JPEG of quality 85 on one core: Pillow's time / ours",
         ("source", "size"),
-        ("Pillow\nMP/s", "to coefficients", "to pixels", "samples that\ndiffer"),
+        ("Pillow\nMP/s", "to coefficients", "to pixels", "differing\nsamples"),
         f"{ROUNDS} rounds; pixels in bands of 16 lines",
     )
     for one in results:
         table.add_row(
-            one.what, one.size, f"{one.pillow_mp_per_second:.0f}", f"{one.coefficients_ratio:.2f}×",
-            f"[bold]{one.pixels_ratio:.2f}×[/]", str(one.wrong),
+            one.source, one.size, f"{one.pillow_mp_per_second:.0f}", f"{one.coefficients_ratio:.2f}×",
+            f"[bold]{one.pixels_ratio:.2f}×[/]", str(one.differing_samples),
         )  # fmt: skip
-    record.console().print(table)
+    return table

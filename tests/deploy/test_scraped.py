@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.dashboard import prometheus
+from benchmarks.dashboard import run as dashboard
 from tests.deploy import exposition, expressions
 from tests.deploy.real_prometheus import eventually, query, rules, scraping
 
@@ -85,6 +85,6 @@ def test_what_was_saved_leaves_out_what_failed_and_what_was_raw(healthy: str, tr
 def test_the_dashboard_is_drawn_without_a_grafana(
     healthy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert prometheus.run(tmp_path, ["--prometheus", f"http://{healthy}", "--minutes", "1"])
+    assert dashboard.run(tmp_path, ["--prometheus", f"http://{healthy}", "--minutes", "1"])
     assert "no data" not in capsys.readouterr().out
     assert (tmp_path / "dashboard.png").stat().st_size > 50_000

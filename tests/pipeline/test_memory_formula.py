@@ -136,7 +136,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measure:
     def file_of(kind: str, width: int, rows: int) -> Path:
         return write(kind, folder / f"{kind}-{width}", width, rows)
 
-    done: dict[str, peak.Peak] = {}
+    done: dict[str, peak.PeakMemory] = {}
 
     def measure(kind: str, settings: Options) -> peak.Peak:
         key = f"{kind} {named(settings)}"
@@ -151,7 +151,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measure:
     return measure
 
 
-def check(found: peak.Peak) -> None:
+def check(found: peak.PeakMemory) -> None:
     assert found.bytes_out > 50_000
     assert found.peak_bytes <= found.reserved_bytes, "more memory used than reserved"
     if found.peak_bytes > JUDGED_FROM_BYTES:

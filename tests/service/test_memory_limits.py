@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.demo import send
 from benchmarks.harness.server import ServerProcess
+from benchmarks.harness.transfer import send
 from benchmarks.memory import measure, tiled_images
 from compressor.calls.codec import pipeline_codec
 from compressor.client import Client

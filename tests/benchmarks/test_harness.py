@@ -1,0 +1,116 @@
+"""The generators, counters and checks of the benchmarks: if one of them is wrong, every figure is worthless."""
+
+import io
+import socket
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.harness import fidelity, generate, photos, record, scores
+from benchmarks.harness.proxy import CountingProxy, sink_address
+
+
+def test_generated_png_contains_its_bands() -> None:
+    """Pillow reads the file, with all filter types and a size that is not a multiple of a band."""
+    data = b"".join(generate.png(203, 150, seed=7))
+
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.mode, image.size) == ("RGB", (203, 150))
+        np.testing.assert_array_equal(np.asarray(image), np.concatenate(list(generate.bands(203, 150, seed=7))))
+
+
+def test_generated_image_depends_on_its_seed_alone() -> None:
+    first, again, other = (b"".join(generate.png(64, 64, seed)) for seed in (1, 1, 2))
+
+    assert first == again
+    assert first != other
+
+
+def test_generated_image_compresses_like_a_photograph() -> None:
+    """It takes 0.5 to 1.5 bits per pixel at quality 80, as photographs do."""
+    file = io.BytesIO()
+    Image.fromarray(np.concatenate(list(generate.bands(512, 512)))).save(file, "JPEG", quality=80)
+
+    assert 0.5 < 8 * file.tell() / 512**2 < 1.5
+
+
+def test_psnr_matches_the_formula() -> None:
+    a = np.zeros((300, 4, 3), np.uint8)
+
+    assert fidelity.psnr(a, a) == float("inf")
+    assert fidelity.psnr(a, a + np.uint8(5)) == pytest.approx(20 * np.log10(255 / 5))
+    with pytest.raises(ValueError, match="shapes differ"):
+        fidelity.psnr(a, a[:-1])
+
+
+def test_eighths_distinguish_a_good_jpeg_from_another_image(tmp_path: Path) -> None:
+    eighths = fidelity.Eighths(203, 150)
+    for band in generate.bands(203, 150):
+        eighths.add(band)
+    for seed, name in ((1, "same.jpg"), (2, "other.jpg")):
+        Image.fromarray(np.concatenate(list(generate.bands(203, 150, seed)))).save(tmp_path / name, quality=80)
+
+    assert eighths.psnr(tmp_path / "same.jpg") > 40
+    assert eighths.psnr(tmp_path / "other.jpg") < 30
+
+
+def test_transparent_pixels_are_compared_on_white() -> None:
+    file = io.BytesIO()
+    Image.new("RGBA", (2, 2), (10, 20, 30, 0)).save(file, "PNG")
+
+    assert (fidelity.decoded(file.getvalue()) == 255).all()
+
+
+def test_mosaic_of_any_size_consists_of_unscaled_photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPRESSOR_CORPUS", str(tmp_path))
+    (tmp_path / "kodak").mkdir()
+    for name, level in (("a.png", 40), ("b.png", 200)):
+        Image.new("RGB", (70, 260), (level, level, level)).save(tmp_path / "kodak" / name)
+
+    image, description = photos.mosaic(101, 503)
+
+    assert image.shape == (503, 101, 3)
+    assert set(np.unique(image)) == {40, 200}
+    assert description == "2 Kodak photographs"
+
+
+def test_proxy_counts_every_byte_of_both_directions() -> None:
+    stop = threading.Event()
+    host, port = sink_address(stop)
+    with CountingProxy(f"{host}:{port}") as proxy:
+        proxy_host, _, proxy_port = proxy.address.rpartition(":")
+        with socket.create_connection((proxy_host, int(proxy_port))) as connection:
+            connection.sendall(bytes(300_000))
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1) == b"!"
+        assert proxy.counts() == (300_000, 1)
+    stop.set()
+
+
+def test_results_record_the_machine_and_the_versions(tmp_path: Path) -> None:
+    path = record.save(tmp_path, "speed", {"ratio": 1.0})
+
+    text = path.read_text()
+    for name in ("cpu", "numba", "pillow", "commit", "ratio"):
+        assert f'"{name}"' in text
+
+
+def test_scores_are_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program with the output of butteraugli counts its calls."""
+    tool = tmp_path / scores.BUTTERAUGLI
+    tool.write_text(f"#!/bin/sh\necho called >> {tmp_path}/calls\necho 2.5\necho '3-norm: 1.250000'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    source = photos.pixels(photos.packaged()[0])[:64, :64]
+    result = np.ascontiguousarray(source // 2)
+
+    for _ in range(2):
+        with scores.Scores(source, tmp_path / "cache") as known:
+            assert known.score(source)[0] > 99
+            score, distance = known.score(result)
+            assert score < 60 and distance == 1.25
+
+    assert (tmp_path / "calls").read_text().count("called") == 2
