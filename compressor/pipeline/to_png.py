@@ -209,7 +209,12 @@ def plan_pixels_to_png(pixels: PixelSource, context: RouteContext, *, two_passes
     band_bytes = pixels.band_bytes(lines)
     lasting_bytes = band_bytes if isinstance(pixels, RasterPixels) else 0  # Pillow's image is held after the last band
     memory_bytes = bounds.pixels_to_png(header, lines, band_bytes, lasting_bytes, effort, surveyed=surveyed)
-    return Plan(memory_bytes, lambda: PixelsToPng(pixels, header, context, context.spool() if surveyed else None))
+
+    def start() -> Route:
+        own_header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)  # receives metadata
+        return PixelsToPng(pixels, own_header, context, context.spool() if surveyed else None)
+
+    return Plan(memory_bytes, start)
 
 
 def lines_of(header: png.PngHeader) -> int:

@@ -1,10 +1,13 @@
 """Plans: made from the header alone, one or several for an image, and started later."""
 
+import dataclasses
+import io
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from compressor import png
 from compressor.bytestream import ByteStream
@@ -21,6 +24,7 @@ from compressor.settings import Effort, Format, Raw, Settings, Tile
 from compressor.spool import Spool, default_spool_dir
 from compressor.tiles import Band
 from tests.pipeline.test_pipeline import JPEG, PNG, decoded, photograph
+from tests.planted.profiles import rgb_profile
 
 SIDE = 40
 RAW = Raw(width=SIDE, height=SIDE, channels=3, tile_width=SIDE, tile_height=SIDE)
@@ -183,6 +187,19 @@ def test_routes_of_one_array_can_run_interleaved(format: Format, working: Workin
             pending.append((taken, pieces))
 
     assert [route.head() + b"".join(body) for route, body in zip((one, other), bodies, strict=True)] == [alone, alone]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_plan_can_be_started_again(format: Format, working: Working) -> None:
+    """Metadata are in each result once."""
+    raw = dataclasses.replace(RAW, icc_profile=rgb_profile(b"Display P3"))
+    array = ArrayPixels(photograph(SIDE, SIDE), raw)
+    plan = pixel_plan(array, working(Settings(format=format)))
+
+    first, second = run(plan.start()), run(plan.start())
+
+    assert first == second
+    assert Image.open(io.BytesIO(first)).info["icc_profile"] == raw.icc_profile
 
 
 def test_a_plan_that_is_not_started_leaves_its_source_unread(working: Working) -> None:
