@@ -124,7 +124,7 @@ def named(case: object) -> str:
     return str(case)
 
 
-Measure = Callable[[str, Options], peak.Peak]
+Measure = Callable[[str, Options], peak.PeakMemory]
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measure:
 
     done: dict[str, peak.PeakMemory] = {}
 
-    def measure(kind: str, settings: Options) -> peak.Peak:
+    def measure(kind: str, settings: Options) -> peak.PeakMemory:
         key = f"{kind} {named(settings)}"
         if key not in done:
             small, large = file_of(kind, 64, 64), file_of(kind, WIDTH, ROWS)
