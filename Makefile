@@ -52,11 +52,11 @@ fuzz: install ## change files, guided by the code they reach, for TIME=600 secon
 	    $(PYTHON) -m tests.fuzz.guided $$format build/fuzz/$$format -max_total_time=$$(($(TIME) / $(words $(FORMATS)))) || exit 1; \
 	done
 
-check: install .venv-proto/stamp ## lint, types, layers, and generated code that is up to date
+check: install .venv-proto/stamp ## lint, types, layers, language, and generated code that is up to date
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -q tests/project/test_layers.py
+	$(PYTHON) -m pytest -q tests/project/test_layers.py tests/project/test_language.py
 	.venv/bin/buf lint proto
 	rm -rf build/proto
 	PYTHON=.venv-proto/bin/python sh proto/generate.sh build/proto

@@ -4,10 +4,10 @@
     compress(image, quality=…) → Result    an image whose result fits in memory
     inspect(chunks) → Source               the header only
 
-All three take any of `inputs`.
+All three accept every kind of input that `inputs` lists.
 
-`routing` chooses the route by what the source is and what was requested. `to_jpeg`, `to_png` and `to_other` plan the
-routes and carry them out, `candidates` chooses between results and the source, and `delivery` takes one image through
+`routing` chooses the route from the source and the settings. `to_jpeg`, `to_png` and `to_other` plan the
+routes and run them, `candidates` chooses between results and the source, and `delivery` takes one image through
 all of it. `validation` decodes a file that is complete.
 """
 
@@ -35,14 +35,14 @@ def reject_unsupported(settings: Settings) -> None:
     if settings.max_bytes is not None:
         raise UnsupportedError("max_bytes is not supported yet")
     if settings.format is Format.AUTO:
-        raise UnsupportedError("format auto is not supported yet: name one")
+        raise UnsupportedError("format auto is not supported yet: choose one")
 
 
 _shared: list[Resources] = []
 
 
 def shared_resources() -> Resources:
-    """Return the resources of calls that bring none: no budgets, the default spool directory."""
+    """Return the resources of calls that are given none: no budgets, the default spool directory."""
     if not _shared:
         _shared.append(Resources())
     return _shared[0]
@@ -58,9 +58,9 @@ def stream(
 ) -> Stream:
     """Compress an image of any size in bounded memory.
 
-    chunks        of an encoded file, or any other of `inputs`; with `raw`, tiles in raster order
+    chunks        chunks of an encoded file, or any other kind of `inputs`; with `raw`, tiles in raster order
     raw           geometry of the tiles
-    resources     budgets and spool directory; None: those of `shared_resources`
+    resources     budgets and spool directory; None for those of `shared_resources`
     still_wanted  called repeatedly while the call waits for memory; an exception that it raises ends the wait
     """
     settings = settings or Settings()
@@ -76,9 +76,9 @@ def inspect(
     raw: Raw | None = None,
     resources: Resources | None = None,
 ) -> Source:
-    """Return what an image is and how much memory its compression would reserve.
+    """Return the properties of an image, and how much memory its compression would reserve.
 
-    Takes what `stream` takes, and reads no further than it must.
+    It accepts what `stream` accepts, and reads no more of it than it has to.
     """
     settings = settings or Settings()
     reject_unsupported(settings)
@@ -115,7 +115,7 @@ def compress(image: Any, *, resources: Resources | None = None, **settings: Any)
     """
     chosen = Settings(**settings)
     with stream(image, chosen, resources=resources) as job:
-        data = io.BytesIO()  # the way to join pieces that copies least: `getvalue` returns its own buffer
+        data = io.BytesIO()  # joins pieces with the fewest copies: `getvalue` returns its own buffer
         for piece in job:
             data.write(piece)
         return Result(data.getvalue(), job.report)

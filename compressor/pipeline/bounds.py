@@ -24,9 +24,9 @@ from compressor.tiles import BandLifetime
 
 BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
-MASKS_BYTES = 8 * packing.LEVELS  # of a block, where progressive scans are made
+MASKS_BYTES = 8 * packing.LEVELS  # of a block, if progressive scans are made
 CODING_BYTES = 3 * encoder.coded_bytes(encoder.CODED_BLOCKS)  # before byte stuffing, and after
-TILE_COPIES = 5  # on the wire, parsed, queued, being copied into its band, and being freed
+TILE_COPIES = 5  # on the wire, parsed, queued, being copied into a band, and being freed
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
 PROGRESSIVE_BYTES = (SCANS_MAX + 10) * AREA_BYTES  # output on its way to the spool, stuffed and copied; tables
@@ -34,7 +34,7 @@ PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB and its output; 256 KiB each: fi
 
 
 def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
-    """Return the bytes of coefficient rows, of the encoder, and of the windows on the scans of a file in several."""
+    """Return the bytes of coefficient rows, of the encoder, and of the windows on the scans of a file with several."""
     blocks = header.frame.blocks_per_row
     row = blocks * (COEFFICIENTS_BYTES + (0 if settings.lossless else BYTES_PER_BLOCK))
     # The source's windows are freed before scans are encoded.
@@ -43,7 +43,7 @@ def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
 
 
 def coding(blocks: int, settings: Settings, windows: int = 0) -> int:
-    """Return the bytes of the encoder's buffers for a row of so many blocks, and of masks where scans are
+    """Return the bytes of the encoder's buffers for a row of so many blocks, and of masks if scans are
     progressive."""
     if settings.effort is Effort.FAST and not settings.lossless:
         return CODING_BYTES + windows
@@ -53,10 +53,10 @@ def coding(blocks: int, settings: Settings, windows: int = 0) -> int:
 def pixels_to_jpeg(
     frame: Frame, channels: int, lines: int, band_bytes: int, lifetime: BandLifetime, settings: Settings
 ) -> int:
-    """Return the bytes of bands of pixels, twice where alpha is removed.
+    """Return the bytes of bands of pixels, twice if alpha is removed, and of the encoder.
 
-    In one pass they include what several threads encode at a time, copied where bands do not last; in two passes the
-    rows that adaptive quantization compares.
+    One pass adds the bands that several threads encode at a time, copied unless they last; two passes add the rows that
+    adaptive quantization compares.
     """
     flattened = lines * frame.width * (channels - 1) if channels in (2, 4) else 0
     known = BASE_BYTES + coding(frame.blocks_per_row, settings) + band_bytes + flattened
@@ -68,7 +68,7 @@ def pixels_to_jpeg(
 
 def jpeg_bands(header: Header, lines: int) -> int:
     """Return the bytes of decoding: a coefficient row, planes of samples with the lines that are kept, three upsampled
-    lines, a band of pixels, and the windows on the scans of a file in several."""
+    lines, a band of pixels, and the windows on the scans of a file with several."""
     frame = header.frame
     padded = 8 * frame.mcus_per_row
     samples = sum((9 * v + 1) * (padded * h + LEFT + RIGHT) for h, v in frame.sampling)
@@ -80,7 +80,7 @@ def jpeg_bands(header: Header, lines: int) -> int:
 
 
 def png_to_png(header: png.PngHeader, lines: int, effort: Effort, surveyed: bool = False) -> int:
-    """Return the bytes of bands of scanlines and of `png_writing`; with a survey also of its sample and pixels."""
+    """Return the bytes of bands of scanlines and of `png_writing`, and with a survey of its sample and pixels."""
     known = BASE_BYTES + png_bands(header, lines) + png_writing(header, effort)
     return known + (3 * sum(survey_bytes(header, lines, effort)) if surveyed else 0)
 
@@ -118,7 +118,7 @@ def png_writing(header: png.PngHeader, effort: Effort) -> int:
 
 
 def png_bands(header: png.PngHeader, lines: int, pixels: bool = False) -> int:
-    """Return the bytes of a band of scanlines, a filtered line and the one above; and of pixels that are unpacked.
+    """Return the bytes of a band of scanlines, a filtered line and the one above; and of unpacked pixels.
 
     An interlaced PNG adds, for each pass, zlib's state, queued input and a row; and zlib's output and line buffers.
     """
@@ -134,7 +134,7 @@ def png_bands(header: png.PngHeader, lines: int, pixels: bool = False) -> int:
 
 
 def raw_bands(raw: Raw, lines: int) -> int:
-    """Return the bytes of an assembled row of tiles, of a band if its height differs, and of tiles that arrive."""
+    """Return the bytes of an assembled row of tiles, of a band if its height differs, and of arriving tiles."""
     wide, tall = min(raw.tile_width, raw.width), min(raw.tile_height, raw.height)
     arriving = TILE_COPIES * wide * tall * raw.channels
     return raw.width * raw.channels * (tall + (0 if tall % lines == 0 else lines)) + arriving

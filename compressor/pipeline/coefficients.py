@@ -1,4 +1,4 @@
-"""The coefficient rows of a JPEG, whatever its process, and a fingerprint by which the rows of two are compared."""
+"""The coefficient rows of a JPEG of any process, and a fingerprint to compare the rows of two files."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from compressor.kernels import packing
 from compressor.pipeline.stages import Stages
 from compressor.spool import Spool
 
-PACKED_BLOCKS = 1024  # of a row, by one call
+PACKED_BLOCKS = 1024  # of a row, in one call
 
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
     """The coefficients of a JPEG. Take the rows first, then ask for `end`, then take the rest.
 
-    rows     coefficient rows, as the file arrives or, where a row needs several scans, from a spool
+    rows     coefficient rows, as the file arrives or, if a row needs several scans, from a spool
     rest     the bytes that follow the image
     end      return the offset in the source at which the image ends
-    source   the whole file once the rest has been taken; incomplete where delivery is immediate
+    source   the whole file once the rest has been taken; incomplete if delivery is immediate
     coding   its scans in their order, each with its Huffman tables
     lacking  coefficients that the scans leave out, as `Scans.lacking` names them; "" for a complete file
     """
@@ -43,7 +43,7 @@ class Coefficients:
 def read_coefficients(
     stream: ByteStream, header: Header, original: Spool, stages: Stages, hold: Callable[[int], None]
 ) -> Coefficients:
-    """Begin to read coefficients: at once, or, where a row needs several scans, once all of the file is in the spool.
+    """Begin to read coefficients: at once or, if a row needs several scans, once the whole file has been spooled.
 
     stream    positioned after the header, copying to `original`
     """
@@ -61,12 +61,12 @@ def read_coefficients(
 
 
 def _rest(scans: Scans, original: Spool) -> Iterator[bytes]:
-    """Yield what follows the image; its offset may be known only after the rows."""
+    """Yield the bytes after the image; their offset may be known only after the rows."""
     yield from original.chunks(scans.end)
 
 
 class Fingerprint:
-    """A hash of coefficient rows: equal for two images exactly where all their rows are equal.
+    """A hash of coefficient rows: equal for two images if and only if all their rows are equal.
 
     Rows are hashed in their packed form. Packing takes less time than hashing the arrays would, and gives a quarter of
     their bytes or less.
@@ -83,7 +83,7 @@ class Fingerprint:
             self.add_packed(self._packed[:size].data)
 
     def add_packed(self, data: memoryview) -> None:
-        """Add blocks that are packed already."""
+        """Add blocks that are already packed."""
         self._hash.update(data)
 
     def adding(self, rows: Iterator[Row]) -> Iterator[Row]:

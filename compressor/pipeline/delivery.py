@@ -1,4 +1,4 @@
-"""One image on its way through: header, memory, route, choice of the result, report."""
+"""The compression of one image: header, memory, route, choice of the result, report."""
 
 import dataclasses
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -20,10 +20,10 @@ FLUSH_BYTES = 1 << 16  # output is joined to pieces of at least this size, excep
 
 
 class Stream:
-    """One image on its way through. Iterate for the output; nothing happens before `source` or the first chunk.
+    """The compression of one image. Iterate for the output; nothing is read before `source` or the first chunk.
 
-    source  what the header says, and the memory that was reserved; reads the header, and waits for memory
-    report  what was done; available after the last chunk
+    source  the image as its header describes it, and the memory reserved; reads the header, and waits for memory
+    report  available after the last chunk
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Stream:
         self._stages = Stages()
         self._counted = 0
         self._spools: list[Spool] = []
-        self._original: Spool | None = None  # the source's bytes, where it may have to be returned
+        self._original: Spool | None = None  # the source's bytes, in case it has to be returned
         self._reservation: Reservation | None = None
         self._routed: Routed | None = None
         self._route: Route | None = None
@@ -47,7 +47,7 @@ class Stream:
         self._chunks = chunks
         self._output = self._run()
 
-    # --- what callers see ---------------------------------------------------------------------------------------
+    # --- for callers --------------------------------------------------------------------------------------------
 
     @property
     def source(self) -> Source:
@@ -66,9 +66,9 @@ class Stream:
 
     @property
     def report(self) -> Report:
-        """Return what was done. Raise RuntimeError before all chunks have been taken."""
+        """Return the report. Raise RuntimeError before all chunks have been taken."""
         if self._report is None:
-            raise RuntimeError("the report is made with the last chunk: take them all first")
+            raise RuntimeError("the report is complete only after the last chunk has been taken")
         return self._report
 
     @property
@@ -99,7 +99,7 @@ class Stream:
         for spool in self._spools:
             spool.close()
         self._spools.clear()
-        # The stream pulls through a generator of this object. Without this only the garbage collector frees the two.
+        # The stream pulls from a generator of this object: without this, only the garbage collector would free both.
         self._stream = ByteStream(())
         self._route = self._routed = None
         if self._reservation is not None:
@@ -111,7 +111,7 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # --- what happens inside ------------------------------------------------------------------------------------
+    # --- internals ----------------------------------------------------------------------------------------------
 
     def _spool(self) -> Spool:
         spool = self._resources.spool(self._still_wanted)
@@ -123,7 +123,7 @@ class Stream:
         return self._settings.delivery_of(raw=self._raw is not None) is Delivery.SAFE or route.head_needs_body
 
     def _pull(self) -> Iterator[Any]:
-        """Yield the input, without charging the time that the caller takes to give it."""
+        """Yield the input, without charging the time that the caller takes to provide it."""
         arriving = iter(self._chunks)
         while True:
             with self._stages.paused():
@@ -162,9 +162,8 @@ class Stream:
             yield from self._deliver_safely(route)
         else:
             if self._raw is None:
-                self._stream.copy = self._original = (
-                    None  # the spool stays: formats that do not stream are read from it
-                )
+                # The spool stays open: formats that do not stream are read from it.
+                self._stream.copy = self._original = None
             yield from self._deliver_immediately(route)
 
     def _deliver_immediately(self, route: Route) -> Iterator[bytes]:
@@ -179,12 +178,12 @@ class Stream:
         self._finish(route, outcome, size, notices=route.notices)
 
     def _deliver_safely(self, route: Route) -> Iterator[bytes]:
-        """Make and check all bytes before the first one leaves; yield them, or those of the source."""
+        """Complete and verify the result before its first byte leaves; yield it, or the source."""
         candidate = self._complete(route)
         self._drain()
         chosen, reason = choose([candidate], self._objection_to, self._verify)
         if chosen is None:
-            if not self._may_return_source:  # another format was requested: there is nothing right to deliver
+            if not self._may_return_source:  # another format was requested: nothing that could be delivered is correct
                 raise RuntimeError(reason)
             yield from self._deliver_source(reason)
             return
@@ -194,7 +193,7 @@ class Stream:
         self._finish(chosen.route, outcome, size, notices=chosen.route.notices)
 
     def _complete(self, route: Route) -> Candidate:
-        """Run a route to its end."""
+        """Run a route to its end; its result is spooled."""
         result = self._spool()
         route.prepare()
         for piece in route.body():
@@ -211,7 +210,7 @@ class Stream:
         return self._original is not None and may_return_source(self._source.format, self._settings)
 
     def _objection_to(self, candidate: Candidate) -> str:
-        """Return why the source is to be preferred to a candidate; "" where it is not, or may not be returned."""
+        """Return why the source is preferred to a candidate; "" if it is not, or if it may not be returned."""
         if not self._may_return_source:
             return ""
         assert self._source is not None
@@ -270,7 +269,7 @@ class Stream:
 
 
 def metadata_charger(reservation: Reservation) -> Callable[[int], None]:
-    """Return what charges bytes of metadata to a reservation, once for each copy that is made of them."""
+    """Return a function that charges bytes of metadata to a reservation, once for each copy that is made of them."""
     return lambda count: reservation.hold(bounds.METADATA_COPIES * count)
 
 
@@ -288,7 +287,7 @@ def coalesced(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
         for at in range(0, len(piece), CHUNK_BYTES):
             part = bytes(piece[at : at + CHUNK_BYTES])
             if size + len(part) > CHUNK_BYTES:
-                # Keep no reference while the reader is slow: it would be some hundred KiB in every stalled call.
+                # Keep no reference while the reader is slow: it would hold several hundred KiB in every stalled call.
                 joined, held, size = b"".join(held), [], 0
                 yield joined
                 del joined

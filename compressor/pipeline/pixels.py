@@ -1,4 +1,4 @@
-"""Sources of pixels: bands of grey or RGB, with or without alpha, whatever they are decoded from."""
+"""Sources of pixels: bands of grey or RGB, with or without alpha, from any kind of input."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,9 +29,9 @@ class PixelSource(Protocol):
     """Pixels in bands. Attachments and notices are complete after the last band.
 
     channels   1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
-    lifetime       how long a band stays valid
-    loss       what the bands lack of the source's samples ("more than 8 bits a sample"), or ""
-    bit_depth  of the samples in bands: 8, or 16 for PNG, the more significant byte first
+    lifetime   how long a band stays valid
+    loss       the property of the source's samples that bands do not keep ("more than 8 bits a sample"), or ""
+    bit_depth  of the samples in bands: 8, or 16 for PNG, big-endian
     """
 
     width: int
@@ -49,7 +49,7 @@ class PixelSource(Protocol):
         ...
 
     def band_bytes(self, lines: int) -> int:
-        """Return the memory that bands of so many lines take."""
+        """Return the bytes of memory that bands of so many lines take."""
         ...
 
     @property
@@ -70,7 +70,7 @@ class PngPixels:
         self.width, self.height, self.channels = header.width, header.height, header.channels
         self.loss = "more than 8 bits a sample" if header.bit_depth == 16 else ""
         self._end: int | None = None
-        self._attached = 0  # chunks after the image data that the attachments have included
+        self._attached = 0  # how many chunks after the image data the attachments include
 
     def bands(self, lines: int) -> Iterator[Band]:
         buffers = png.pixel_buffers(self._header, lines)
@@ -95,12 +95,11 @@ class PngPixels:
 
 
 class JpegPixels:
-    """A JPEG, decoded from its coefficients. Of several pictures it is the first.
+    """A JPEG, decoded from its coefficients. If the file holds several pictures, the first one.
 
     read      begin to read the coefficients
     size      return the size of the source, once all of it has been read
-    smoothed  the image as libjpeg decodes it, to be set where scans leave coefficients out, for which libjpeg
-              interpolates
+    smoothed  the image as libjpeg decodes it; to be set if scans leave out coefficients, which libjpeg interpolates
     """
 
     smoothed: "raster.Raster | None" = None
@@ -173,10 +172,10 @@ class RawPixels:
 
 
 class ArrayPixels:
-    """An array (height, width, channels) uint8, C order, that the caller holds anyway: its bands are views.
+    """An array (height, width, channels) uint8, C order, that the caller holds: its bands are views.
 
     raw            its metadata
-    notices, loss  what the array lacks of the picture that it was made from; see `raster.Picture`
+    notices, loss  on the conversion of the picture that the array was made from; see `raster.Picture`
     """
 
     lifetime = BandLifetime.STABLE
@@ -199,10 +198,10 @@ class ArrayPixels:
 
 
 class RasterPixels:
-    """A file of any other format: Pillow holds the whole image.
+    """A file of any other format, all of whose pixels Pillow holds.
 
     uncarried  names of metadata that attachments have no field for
-    deep       give bands of grey with more than 8 bits a sample in 16 bits
+    deep       yield grey with more than 8 bits a sample in 16 bits
     """
 
     lifetime = BandLifetime.REUSED
@@ -230,12 +229,12 @@ class RasterPixels:
 def without_alpha(pixels: PixelSource, background: tuple[int, int, int] | None, lines: int) -> Iterator[Band]:
     """Return bands of (n, width * 1 or 3) uint8, with alpha composited onto the background.
 
-    Raise SettingsError where there is alpha and no background.
+    Raise SettingsError for alpha without a background.
     """
     if pixels.channels in (1, 3):
         return (band.reshape(len(band), -1) for band in pixels.bands(lines))
     if background is None:
-        raise SettingsError("background", "the image has alpha and JPEG has none: name a background color")
+        raise SettingsError("background", "the image has alpha and JPEG has none: set a background color")
     color = np.array(background if pixels.channels == 4 else [grey(background)], np.uint8)
     return flattened(pixels.bands, color, pixels.width, lines)
 

@@ -1,4 +1,4 @@
-"""Plans and routes: a plan says what a conversion takes, a route carries it out.
+"""Plans and routes: a plan states how much memory a conversion needs, a route carries it out.
 
 `to_jpeg`, `to_png` and `to_other` have a function for each conversion, which returns its plan.
 """
@@ -13,13 +13,13 @@ from compressor.spool import Readable, Spool
 
 
 class Route(ABC):
-    """A conversion under way. Call `prepare` once, then `head` and `body`; `body` first where the result is spooled.
+    """A conversion in progress. Call `prepare` once, then `head` and `body`; `body` first if the result is spooled.
 
     format    of the result
     height    of the image, which a JPEG's header need not say (DNL)
-    obstacle  why there can be no result and the source is returned, known before the first byte; "" for none
+    obstacle  why no result can be made, so that the source is returned; known before the first byte, "" for none
 
-    A route that does not override the methods below needs one pass, has no separate head, and is compared with nothing.
+    A route that does not override the methods below needs one pass, has no separate head, and is not verified.
     """
 
     format: str
@@ -30,23 +30,23 @@ class Route(ABC):
     @property
     @abstractmethod
     def notices(self) -> list[str]:
-        """What the result lacks, or what is worth knowing; complete after the body."""
+        """Notices about the result, such as what was not carried over; complete after the body."""
 
     @property
     def source_notices(self) -> list[str]:
-        """Notices that hold for the source's own bytes too: defects that were tolerated."""
+        """Notices that apply to the source's own bytes too: defects that were tolerated."""
         return []
 
     @property
     def head_needs_body(self) -> bool:
-        """Whether `head` can be made only after `body`, so that the result has to be spooled."""
+        """Return whether `head` can be made only after `body`, so that the result has to be spooled."""
         return False
 
     def prepare(self) -> None:  # noqa: B027
         """Do what must be done before the first byte, such as a first pass."""
 
     def head(self) -> bytes:
-        """Return what comes before the body."""
+        """Return the bytes before the body."""
         return b""
 
     @abstractmethod
@@ -54,16 +54,16 @@ class Route(ABC):
         """Yield the rest; each piece is valid until the next one is requested."""
 
     def verify(self, result: Readable) -> bool:
-        """Return whether a result that must be exact is so."""
+        """Return whether a result that has to be exact is exact."""
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A conversion whose memory is known and that has not begun. An image may have several plans.
+    """A conversion that has not begun, and the memory that it needs. An image may have several plans.
 
     memory_bytes  peak memory above the idle process, from the header alone and without metadata
-    start         begin the conversion; for use once that memory is reserved
+    start         begin the conversion; to be called once that memory is reserved
     """
 
     memory_bytes: int
@@ -72,7 +72,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class RouteContext:
-    """What every route needs from the request that it serves.
+    """The parts of a request that every route needs.
 
     spool  make a spool that is closed with the request
     hold   charge a number of bytes of metadata to the request; see `ByteStream.charge`

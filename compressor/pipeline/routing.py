@@ -1,4 +1,4 @@
-"""The choice of the route: by what an image is, and by what was requested."""
+"""The choice of the route, from the header of an image and the settings."""
 
 import dataclasses
 import functools
@@ -30,7 +30,7 @@ from compressor.spool import Spool
 from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
 
-# The output formats under `keep`. What becomes of a BMP depends on its pixels: see `_plan_kept_bmp`.
+# The output formats under `keep`. That of a BMP also depends on its pixels: see `_plan_kept_bmp`.
 KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "png"}
 CHANNELS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 HAS_CREDENTIALS = "has content credentials"
@@ -38,9 +38,9 @@ HAS_CREDENTIALS = "has content credentials"
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What the header says of an image, and what becomes of it.
+    """An image as its header describes it, and the decision on its route.
 
-    plan    None: the source is returned
+    plan    None if the source is returned
     reason  why the source is returned; "" with a plan
     """
 
@@ -50,12 +50,12 @@ class Routed:
 
 
 def returned(source: Source, reason: str) -> Routed:
-    """Return the decision that a source is returned."""
+    """Return the decision to return a source."""
     return Routed(dataclasses.replace(source, reserved_bytes=bounds.BASE_BYTES), None, reason)
 
 
 def planned(source: Source, plan: Plan) -> Routed:
-    """Return the decision for a plan."""
+    """Return the decision to follow a plan."""
     return Routed(dataclasses.replace(source, reserved_bytes=plan.memory_bytes), plan)
 
 
@@ -64,7 +64,7 @@ def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Ro
 
     original  the spool that `stream` copies to; formats that do not stream are read from it
 
-    Raise FormatError where it is no image, UnsupportedError where no route leads to what was requested.
+    Raise FormatError if it is not an image, UnsupportedError if no route leads to the requested format.
     """
     kind, settings = sniff(stream.peek(PREFIX)), context.settings
     if kind == "unknown":
@@ -100,10 +100,10 @@ def route_raw(raw: Raw, samples: Any, context: RouteContext) -> Routed:
 
 
 def reason_to_keep(source: Source) -> str:
-    """Return why a file that has no route is returned as it is."""
+    """Return why a file that has no route is returned unchanged."""
     if source.format == "png":
-        return "an animated PNG is kept as it is"
-    return f"{source.description} is kept as it is: ask for a format to change it"
+        return "an animated PNG is returned unchanged"
+    return f"{source.description} is returned unchanged unless another format is requested"
 
 
 def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
@@ -127,7 +127,7 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
         return planned(source, plan_jpeg_to_jpeg(header, read, context))
     if target in ("png", "webp", "avif") and header.color in JPEG_CHANNELS:
         pixels = JpegPixels(header, read, lambda: stream.size)
-        # Only all of its scans tell whether a file in several is complete, so that they are read now.
+        # Whether a file of several scans is complete is known only from all of them, so they are read now.
         if not header.streams and pixels.coefficients.lacking:
             pixels.smoothed = raster.open(original.file(), "jpeg")
         return planned(source, _plan_pixels(pixels, target, context))
@@ -135,24 +135,26 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
 
 
 def _reject_unsupported_jpeg(header: Header, target: str, subsampling: Subsampling) -> None:
-    """Raise UnsupportedError for a JPEG that can't be read, or not be made what was requested."""
+    """Raise UnsupportedError for a JPEG that can't be read, or can't be converted as requested."""
     if header.obstacle:
         raise UnsupportedError(f"JPEG with {header.obstacle}")
     found = header.frame.subsampling
     if target == "jpeg":
         blocks = sum(h * v for h, v in header.frame.sampling)
-        if blocks > BLOCKS_PER_MCU_MAX:  # in the one scan that is written; scans of one component each have no limit
+        if (
+            blocks > BLOCKS_PER_MCU_MAX
+        ):  # the limit of the one scan that is written; scans of a single component have none
             raise UnsupportedError(f"JPEG with sampling factors {found}: {blocks} blocks in an MCU")
         if subsampling is not Subsampling.AUTO and found not in ("grey", ":".join(subsampling)):
             problem = f"subsampling {subsampling} is not supported yet for a JPEG with {found}"
             raise UnsupportedError(f"{problem}: leave it on auto")
     elif header.dnl:
-        raise UnsupportedError(f"JPEG with a height given by DNL can't be made {target}")
+        raise UnsupportedError(f"JPEG with a height given by DNL can't be converted to {target}")
 
 
 def _keeps_credentials(kind: str, settings: Settings) -> bool:
-    """Return whether a file with content credentials is to be returned as it is. A metadata policy that removes
-    anything removes these as well."""
+    """Return whether a file with content credentials is to be returned unchanged. A metadata policy that
+    removes anything removes these as well."""
     unchanged = settings.content_credentials is ContentCredentials.UNCHANGED
     return unchanged and settings.metadata is Metadata.KEEP and may_return_source(kind, settings)
 
@@ -169,7 +171,7 @@ def _route_png(target: str, stream: ByteStream, original: Spool, context: RouteC
     )
     if header.animated:
         if target != "png":
-            raise UnsupportedError(f"PNG: animated, and can't be made {target}")
+            raise UnsupportedError(f"PNG: animated, and can't be converted to {target}")
         return returned(source, reason_to_keep(source))
     if header.credentials and _keeps_credentials("png", settings):
         return returned(source, HAS_CREDENTIALS)
@@ -182,7 +184,7 @@ def _route_png(target: str, stream: ByteStream, original: Spool, context: RouteC
 def _route_with_pillow(
     source: Source, target: str, stream: ByteStream, original: Spool, context: RouteContext
 ) -> Routed:
-    """Choose the route of a file whose pixels Pillow decodes: all of it goes to the spool, and the whole image to
+    """Choose the route of a file whose pixels Pillow decodes: all of it is spooled, and the whole image is held in
     memory, which is charged in full."""
     for _ in stream.drain():
         pass
@@ -202,7 +204,7 @@ def _route_with_pillow(
     if not target or (opened.frames > 1 and target == kind):
         return returned(source, reason_to_keep(source))
     if opened.frames > 1:
-        raise UnsupportedError(f"{human_format(kind)}: {several}, and can't be made {target}")
+        raise UnsupportedError(f"{human_format(kind)}: {several}, and can't be converted to {target}")
     uncarried = containers.unmapped_metadata(kind, original)
     if any("C2PA" in name for name in uncarried) and _keeps_credentials(kind, context.settings):
         return returned(source, HAS_CREDENTIALS)
@@ -212,7 +214,7 @@ def _route_with_pillow(
 
 
 def _undecodable(source: Source, original: Spool, problem: UnsupportedError) -> Source:
-    """Return the description of a file whose pixels can't be decoded and that is returned as it is."""
+    """Return the description of a file whose pixels can't be decoded and that is returned unchanged."""
     source = dataclasses.replace(source, description=str(problem).replace(": ", ", ", 1))
     if source.format != "tiff":
         return source
@@ -224,7 +226,7 @@ def _plan_kept_bmp(opened: "raster.Raster", pixels: PixelSource, context: RouteC
     """Return the plan of a BMP under `keep`.
 
     It becomes PNG if it has at most 256 colors, since JPEG blurs the edges of drawings, or if JPEG can't hold it:
-    lossless, with alpha, or too long. Others become JPEG. Colors are counted once there is memory for the image.
+    lossless, with alpha, or too long. Others become JPEG. Colors are counted once memory for the image is reserved.
     """
     to_png = _plan_pixels(pixels, "png", context)
     too_long = max(opened.width, opened.height) > DIMENSION_MAX

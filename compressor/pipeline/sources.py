@@ -1,4 +1,4 @@
-"""Conversion of a caller's input to what the pipeline reads."""
+"""Conversion of a caller's input to the form that the pipeline reads."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from compressor.spool import CHUNK_BYTES
 
 
 def source_of(image: Any, raw: Raw | None = None) -> tuple[Raw | None, Any]:
-    """Return the geometry and metadata of raw samples, or None for a file, and what to read: chunks, tiles, or the
-    pixels of an array or a Pillow image."""
+    """Return the geometry and metadata of raw samples, or None for a file; and the data: chunks, tiles, or the pixels
+    of an array or a Pillow image."""
     if raw is not None:
         return raw, inputs.tiles_of(image)
     kind = inputs.kind_of(image)

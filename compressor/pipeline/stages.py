@@ -13,9 +13,9 @@ T = TypeVar("T")
 class Stages:
     """A clock that charges the innermost stage entered.
 
-    It runs between `resume` and `pause`. While it runs the calling thread holds a core of `cores`; it holds none while
-    it waits for its client or for memory. The clock reads the CPU time of the calling thread, so that waiting costs
-    nothing.
+    It runs between `resume` and `pause`. While it runs, the calling thread holds a core of `cores`; it holds none while
+    it waits for its client or for memory. The clock reads the CPU time of the calling thread, so that waiting is not
+    charged.
 
     brief  hold cores briefly; see `CoreScheduler`
     """
@@ -40,7 +40,7 @@ class Stages:
         self._since = time.thread_time()
 
     def pause(self) -> None:
-        """Stop the clock and release the core: what follows is the caller's time."""
+        """Stop the clock and release the core: the time that follows is the caller's."""
         self._charge()
         self._since = None
         cores.release()

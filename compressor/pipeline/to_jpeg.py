@@ -31,10 +31,10 @@ from compressor.tiles import BandLifetime, band_lines
 
 
 class JpegToJpeg(Route):
-    """Coefficients stay coefficients; the quantization tables become coarser where the settings ask for it.
+    """Coefficients stay coefficients; their quantization tables become coarser if the settings ask for it.
 
     frame, tables  of the result
-    fingerprint    of the rows that `output` has encoded, where they must be the source's; None where they need not
+    fingerprint    of the rows that `output` has encoded, if they have to be the source's; None if not
     """
 
     format = "jpeg"
@@ -55,7 +55,7 @@ class JpegToJpeg(Route):
         self._notices: list[str] = []
         self._body_bytes = 0  # from the first scan to EOI
         self._end = 0  # offset in the source at which its image ended
-        self._further: AdditionalPictures | None = None  # where they are reduced as well
+        self._further: AdditionalPictures | None = None  # if they are reduced as well
         self._has_index = mpf.index_of(self._header.segments) is not None
         self.height = self._header.frame.height
         self.path = Path.COEFFICIENTS if fingerprint is None else Path.LOSSLESS
@@ -100,25 +100,25 @@ class JpegToJpeg(Route):
         if self._settings.metadata is Metadata.KEEP:
             yield from self._source.rest  # thumbnails, videos, other pictures
             return
-        behind = sum(map(len, self._source.rest))
+        rest_bytes = sum(map(len, self._source.rest))
         if self._has_index:
             index = mpf.index_of(self._header.segments)
             assert index is not None
             self._further = AdditionalPictures(self._source.source, index, self._end, self._header.frame.blocks_per_row)
-            behind -= self._further.source_size
+            rest_bytes -= self._further.source_size
             self._notices += self._further.notices
             yield from self._further.pieces()
-        self._notices += removed_trailing_bytes(behind)
+        self._notices += removed_trailing_bytes(rest_bytes)
 
     def _image(self) -> Iterator[bytes | memoryview]:
-        """Yield what follows the head, up to EOI."""
+        """Yield the bytes after the head, up to EOI."""
         yield from self._stages.timed(self._output.body(), "encode")
         for segment in self._header.trailing:
             yield writer.segment(segment.marker, segment.data)
         yield writer.END_OF_IMAGE
 
     def verify(self, result: Readable) -> bool:
-        """Return whether a result that must be exact has the source's coefficients."""
+        """Return whether a result that has to be exact has the source's coefficients."""
         if self._fingerprint is None:
             return True
         found, stream = Fingerprint(), ByteStream(result.chunks())
@@ -158,7 +158,7 @@ class IncompleteJpeg(Route):
 def plan_jpeg_to_jpeg(header: Header, read: Callable[[], Coefficients], context: RouteContext) -> Plan:
     """Return the plan of JPEG to JPEG.
 
-    read  begin to read the coefficients behind `header`
+    read  begin to read the coefficients that follow `header`
     """
 
     def start() -> Route:
@@ -169,23 +169,27 @@ def plan_jpeg_to_jpeg(header: Header, read: Callable[[], Coefficients], context:
 
 
 def is_one_pass(settings: Settings) -> bool:
-    """Return whether coefficients are coded as they lifetime; otherwise they wait in a spool until all are counted."""
+    """Return whether coefficients are coded as they arrive; otherwise they are spooled until all have been counted."""
     return settings.effort is Effort.FAST and not settings.lossless
 
 
 def _start_jpeg_to_jpeg(source: Coefficients, context: RouteContext) -> JpegToJpeg:
     header, settings = source.header, context.settings
-    anew = None if settings.lossless else requantize.plan_requantization(header, settings.quality, settings.effort)
-    if anew is None:
+    requantization = (
+        None if settings.lossless else requantize.plan_requantization(header, settings.quality, settings.effort)
+    )
+    if requantization is None:
         return _start_exact(source, context)
-    rows = anew.rows(context.stages.timed(source.rows, "decode"), settings.effort)
+    rows = requantization.rows(context.stages.timed(source.rows, "decode"), settings.effort)
     output: one_pass.OnePassRows | ScanSearch
     if is_one_pass(settings):
-        output = _one_pass(anew.frame, rows, settings)
+        output = _one_pass(requantization.frame, rows, settings)
     else:
         few = settings.effort is Effort.BALANCED
-        output = ScanSearch(anew.frame, clear_dummy_blocks(rows, anew.frame), context.spool, defaults_only=few)
-    return JpegToJpeg(source, context, anew.frame, dict(enumerate(anew.tables)), output)
+        output = ScanSearch(
+            requantization.frame, clear_dummy_blocks(rows, requantization.frame), context.spool, defaults_only=few
+        )
+    return JpegToJpeg(source, context, requantization.frame, dict(enumerate(requantization.tables)), output)
 
 
 def _start_exact(source: Coefficients, context: RouteContext) -> JpegToJpeg:
@@ -212,7 +216,7 @@ def _one_pass(frame: Frame, rows: Iterator[Row], settings: Settings) -> one_pass
 
 
 class PixelsToJpeg(Route):
-    """Pixels quantized perceptually: one sequential scan coded as it comes, or the scans that `ScanSearch` chooses."""
+    """Pixels quantized perceptually: one sequential scan coded in one pass, or the scans that `ScanSearch` chooses."""
 
     format = "jpeg"
     path = Path.PIXELS
@@ -254,7 +258,7 @@ def plan_pixels_to_jpeg(pixels: PixelSource, context: RouteContext) -> Plan:
     if max(pixels.width, pixels.height) > DIMENSION_MAX:
         raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
     if settings.lossless:
-        raise UnsupportedError("lossless: pixels can't be kept in JPEG, ask for PNG")
+        raise UnsupportedError("lossless: JPEG can't keep pixels exactly, choose PNG")
     subsampling = "420" if settings.subsampling is Subsampling.AUTO else settings.subsampling.value
     frame = writer.frame_for(pixels.width, pixels.height, 3 if pixels.channels >= 3 else 1, subsampling)
     lines = band_lines(pixels.width, 8 * frame.v_max)

@@ -30,7 +30,7 @@ class Encoded:
 
 
 class PixelsToOther(Route):
-    """WebP or AVIF, encoded by Pillow. The whole image is in memory, and charged."""
+    """WebP or AVIF, encoded by Pillow. The whole image is in memory, which is charged."""
 
     path = Path.PIXELS
 
@@ -59,8 +59,10 @@ class PixelsToOther(Route):
             yield from containers.without_metadata(self.format, Encoded(made), settings.metadata, [])
 
     def _attachments(self) -> Attachments:
-        """Return what the policy keeps of the source's metadata, all of which are known after its last pixel."""
-        grey = self._pixels.channels == 1 and self.format == "avif"  # WebP has no grey; AVIF with alpha none by Pillow
+        """Return the metadata of the source that the policy keeps. All of them are known only after its last pixel."""
+        grey = (
+            self._pixels.channels == 1 and self.format == "avif"
+        )  # WebP has no grey, nor has Pillow's AVIF with alpha
         attachments = self._pixels.attachments.reduced(self._settings.metadata).matching(grey=grey)
         if attachments.exif is not None and not raster.takes_exif(self.format, attachments.exif):
             turned = orientation(attachments.exif)
@@ -77,7 +79,7 @@ class PixelsToOther(Route):
 
 
 def plan_pixels_to_other(pixels: PixelSource, context: RouteContext) -> Plan:
-    """Return the plan of pixels to WebP or AVIF. Raise UnsupportedError for a subsampling that the format lacks."""
+    """Return the plan of pixels to WebP or AVIF. Raise UnsupportedError for a subsampling that the format excludes."""
     settings = context.settings
     kind, subsampling = settings.format.value, settings.subsampling
     raster.check_subsampling(kind, subsampling, lossless=settings.lossless)

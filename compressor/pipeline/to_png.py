@@ -1,7 +1,7 @@
 """Routes to PNG.
 
 PngToPng     scanlines → the smallest color type and bit depth → filtered → bytes
-PixelsToPng  bands of pixels → bytes; or → a PNG in a spool → its smallest color type and bit depth → bytes
+PixelsToPng  bands of pixels → bytes, or → a PNG in a spool → the smallest color type and bit depth → bytes
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from compressor.tiles import band_lines
 
 
 class ToPng(Route):
-    """What the routes to PNG share: a result of the color type and bit depth of `header`, or of those that a first pass
-    has chosen.
+    """The base of the routes to PNG. The result has the color type and bit depth of `header`, or those that a first
+    pass has chosen.
 
     header  of the scanlines that are written in one pass, or surveyed in the first of two
     """
@@ -51,16 +51,16 @@ class ToPng(Route):
         return png.write(reduction.header, rows, effort=effort, metadata=metadata, choice=reduction.choice)
 
     def verify(self, result: Readable) -> bool:
-        """Return whether the result has the source's scanlines or, if it was reduced, shows the same pixels."""
+        """Return whether the result has the source's scanlines or, if it was reduced, the same pixels."""
         read = png.read_digest if self._reduction is None else png.read_pixel_digest
         return read(ByteStream(result.chunks()), self._lines) == self._digest.digest()
 
 
 class PngToPng(ToPng):
-    """The same pixels, filtered and deflated again. Interlacing is removed: it costs bytes and changes no sample.
+    """Scanlines that are filtered and deflated again. Interlacing is removed: it costs bytes and changes no sample.
 
     original  the source's bytes, complete once `stream` has been read to its end, for a second pass: the first one
-              finds the smallest color type and bit depth. None: one pass, and they stay
+              finds the smallest color type and bit depth. None for one pass, which keeps those of the source
     """
 
     path = Path.LOSSLESS
@@ -120,7 +120,7 @@ def plan_png_to_png(stream: ByteStream, header: png.PngHeader, context: RouteCon
     """Return the plan of PNG to PNG.
 
     stream    positioned after `header`
-    original  the spool that `stream` copies to, where it is kept; None allows one pass only
+    original  the spool that `stream` copies to, if it is kept; None allows one pass only
     """
     effort = context.settings.effort
     kept = None if effort is Effort.FAST else original
@@ -129,10 +129,10 @@ def plan_png_to_png(stream: ByteStream, header: png.PngHeader, context: RouteCon
 
 
 class PixelsToPng(ToPng):
-    """A new PNG of the bit depth of the bands, or of a smaller form that shows the same.
+    """A new PNG with the bit depth of the bands, or with the smallest color type and bit depth that keep the pixels.
 
-    compact  a spool for two passes: the first writes the pixels to it as a PNG, quickly, while it surveys them, so that
-             it holds no samples that are not compressed; the second writes them in the smallest form. None: one pass
+    compact  a spool for two passes: the first writes the pixels to it as a quickly compressed PNG while it surveys
+             them, so that samples are never held uncompressed; the second writes the result. None for one pass
     """
 
     path = Path.PIXELS
@@ -171,7 +171,7 @@ class PixelsToPng(ToPng):
             self._compact.write(piece)
         self._add_attachments()  # the compact PNG needs none
         with self._stages.stage("encode"):
-            self._reduction = survey.plan(Metadata.KEEP)  # they are reduced already
+            self._reduction = survey.plan(Metadata.KEEP)  # attachments are reduced already
             self._digest = survey.digest
 
     def _surveyed(self, survey: png.Survey) -> Iterator[png.ByteArray]:
@@ -191,7 +191,7 @@ class PixelsToPng(ToPng):
             self._compact.close()
 
     def verify(self, result: Readable) -> bool:
-        """Return whether the result shows the pixels, where it has to be lossless or they were written twice."""
+        """Return whether the result has the same pixels, if it has to be lossless or was made in two passes."""
         if self._reduction is None and not self._settings.lossless:
             return True
         return super().verify(result)
@@ -200,16 +200,21 @@ class PixelsToPng(ToPng):
 def plan_pixels_to_png(pixels: PixelSource, context: RouteContext, *, two_passes: bool) -> Plan:
     """Return the plan of pixels to PNG.
 
-    two_passes  allowed, since no byte has to leave before the pixels end; `fast` takes one all the same
+    two_passes  whether two are allowed, since no byte has to leave before the pixels end; `fast` always makes one
     """
     effort = context.settings.effort
     surveyed = two_passes and effort is not Effort.FAST
     header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)
     lines = lines_of(header)
     band_bytes = pixels.band_bytes(lines)
-    lasting_bytes = band_bytes if isinstance(pixels, RasterPixels) else 0  # Pillow's image stays when the bands end
+    lasting_bytes = band_bytes if isinstance(pixels, RasterPixels) else 0  # Pillow's image is held after the last band
     memory_bytes = bounds.pixels_to_png(header, lines, band_bytes, lasting_bytes, effort, surveyed=surveyed)
-    return Plan(memory_bytes, lambda: PixelsToPng(pixels, header, context, context.spool() if surveyed else None))
+
+    def start() -> Route:
+        own_header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)  # receives metadata
+        return PixelsToPng(pixels, own_header, context, context.spool() if surveyed else None)
+
+    return Plan(memory_bytes, start)
 
 
 def lines_of(header: png.PngHeader) -> int:

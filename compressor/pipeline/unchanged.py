@@ -13,9 +13,9 @@ from compressor.spool import Spool
 
 @dataclass(frozen=True, slots=True)
 class ReducedSource:
-    """A source as it is returned: with the metadata that the policy keeps.
+    """A source with only the metadata that the policy keeps, as it is returned.
 
-    notices  of what was removed and is worth knowing
+    notices  of removals that matter to the user
     changed  whether it differs from the source
     """
 
@@ -25,7 +25,7 @@ class ReducedSource:
 
 
 def may_return_source(kind: str, settings: Settings) -> bool:
-    """Return whether a file of the source's own format is an answer to what was requested."""
+    """Return whether the requested format allows a file of the source's own format to be returned."""
     return settings.format in (Format.KEEP, Format.AUTO) or settings.format == kind
 
 
@@ -33,9 +33,10 @@ def without_metadata(original: Spool, kind: str, policy: Metadata, notices: list
     """Yield a file reduced losslessly to what `policy` keeps, whatever its format.
 
     kind     as `sniff` names it
-    notices  receives what changes how the image is shown, and what followed it; complete after the last piece
+    notices  receives a notice of each removal that changes how the image is shown, and of bytes after the image;
+             complete after the last piece
 
-    Raise UnsupportedError where something can't be removed, and FormatError where the container is broken.
+    Raise UnsupportedError if something can't be removed, and FormatError if the container is broken.
     """
     if policy is Metadata.KEEP:
         return original.chunks()
@@ -47,7 +48,7 @@ def without_metadata(original: Spool, kind: str, policy: Metadata, notices: list
 
 
 def size_without_metadata(original: Spool, kind: str, policy: Metadata) -> float:
-    """Return the size of a reduced source, infinite where it can't be reduced.
+    """Return the size of a reduced source, infinite if it can't be reduced.
 
     The size of a JPEG or PNG may be estimated too low, since it is not decoded for this.
     """
@@ -64,7 +65,7 @@ def size_without_metadata(original: Spool, kind: str, policy: Metadata) -> float
 
 
 def reduced(original: Spool, kind: str, policy: Metadata, spool: Callable[[], Spool]) -> ReducedSource:
-    """Return the source as it is to be delivered; complete before a byte of it leaves. Raise as `without_metadata`."""
+    """Return the source as it is delivered, complete before its first byte leaves. Raise as `without_metadata` does."""
     if policy is Metadata.KEEP:
         return ReducedSource(original, [], changed=False)
     notices: list[str] = []

@@ -1,4 +1,4 @@
-"""Decoding of a complete JPEG or PNG: what it is, and whether all of it can be decoded."""
+"""Validation of a complete JPEG or PNG: its properties, and whether all of it can be decoded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from compressor.tiles import band_lines
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The properties that a result shares with its source.
+    """The properties that a result has in common with its source.
 
     orientation  1 … 8, as in Exif
     icc          the ICC profile
@@ -37,7 +37,7 @@ class Probe:
 def probe(spool: Spool, resources: Resources, *, decode: bool, policy: Metadata = Metadata.KEEP) -> Probe:
     """Read the header and, with `decode`, everything to the end of the image.
 
-    policy  metadata that it removes are skipped, since they may be larger than the limit
+    policy  metadata that it removes are skipped: they may exceed the limit
 
     Memory is not charged to the byte budget: the caller reserves it.
     Raise FormatError, UnsupportedError or LimitError.
@@ -54,25 +54,25 @@ def probe(spool: Spool, resources: Resources, *, decode: bool, policy: Metadata 
         if kind == "jpeg":
             header = read_header(stream, policy)
             rows: Iterator[Any] = read_rows(stream, header) if header.streams else read_scans(spool, header)
-            _take(rows, decode)
+            _drain(rows, decode)
             frame = header.frame
-            return _examined(kind, frame.width, frame.height, attachments_of(header.segments))
+            return _probe_of(kind, frame.width, frame.height, attachments_of(header.segments))
         if kind == "png":
             found = png.read_header(stream, policy)
-            _take(png.scanlines(stream, found, band_lines(found.width, 1), another), decode)
-            return _examined(kind, found.width, found.height, png.read_metadata(found, lambda count: None))
+            _drain(png.scanlines(stream, found, band_lines(found.width, 1), another), decode)
+            return _probe_of(kind, found.width, found.height, png.read_metadata(found, lambda count: None))
         raise FormatError("image", "signature", 0, "neither a JPEG nor a PNG")
     finally:
         for used in spools:
             used.close()
 
 
-def _take(items: Iterator[Any], decode: bool) -> None:
+def _drain(items: Iterator[Any], decode: bool) -> None:
     if decode:
         for _ in items:
             cores.yield_if_contended()
 
 
-def _examined(kind: str, width: int, height: int, attachments: Attachments) -> Probe:
+def _probe_of(kind: str, width: int, height: int, attachments: Attachments) -> Probe:
     profile = None if attachments.icc is None else icc.trimmed(attachments.icc)
     return Probe(kind, width, height, orientation(attachments.exif), profile)

@@ -1,8 +1,7 @@
-"""Colour profiles and the shape of pixels on their way from one format to another: carried exactly, or named."""
+"""Color profiles and pixel aspect ratios across formats: carried over exactly, or reported in a notice."""
 
 import io
 import struct
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +18,8 @@ SRGB_CURVE = b"para\0\0\0\0\0\3\0\0" + struct.pack(
 )
 
 
-def grey_profile(curve):
-    """Build a grey profile of version 2 with nothing but a tone curve."""
+def grey_profile(curve: bytes) -> bytes:
+    """Build a grey profile of version 2 that has only a tone curve."""
     table = struct.pack(">I4sII", 1, b"kTRC", 144, len(curve))
     header = struct.pack(">I4sI4s4s4s", 144 + len(curve), b"test", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
     return header.ljust(36, b"\0") + b"acsp" + bytes(88) + table + curve
@@ -36,7 +35,7 @@ GREY = {"linear grey", "sRGB grey"}
 GREY_RESULT = {("L", "jpeg"), ("L", "png"), ("L", "avif"), ("LA", "png")}
 
 
-def source(mode, profile, format):
+def source(mode: str, profile: str, format: str) -> bytes:
     picture = Image.fromarray(photograph()).convert(mode)
     return encoded(picture, format, icc_profile=PROFILES[profile])
 
@@ -46,18 +45,18 @@ def source(mode, profile, format):
 @pytest.mark.parametrize(
     "mode, format", [("L", "PNG"), ("RGB", "PNG"), ("L", "JPEG"), ("RGB", "JPEG"), ("RGB", "TIFF")]
 )
-def test_a_profile_goes_with_pixels_that_it_is_for(mode: str, format: str, target: str, profile: Any) -> None:
+def test_a_profile_is_carried_over_if_it_fits_the_pixels(mode: str, format: str, target: str, profile: str) -> None:
     result = pipeline.compress(source(mode, profile, format), format=target)
 
     found = Image.open(io.BytesIO(result.data)).info.get("icc_profile")
     fits = (profile in GREY) == ((mode, target) in GREY_RESULT)
-    native = format.lower() == target  # chunks and segments stay as they are
+    native = format.lower() == target  # chunks and segments are kept
     named = [notice for notice in result.report.notices if "ICC profile" in notice]
     assert found == (PROFILES[profile] if fits or native else None)
     assert len(named) == (0 if fits or native or profile in ("sRGB", "sRGB grey") else 1)
 
 
-def test_the_smallest_form_stays_what_the_profile_is_for() -> None:
+def test_a_png_keeps_a_color_type_that_its_profile_fits() -> None:
     pixels = np.arange(256, dtype=np.uint8)[None, :, None] + np.zeros((64, 1, 3), np.uint8)
     plain = encoded(pixels, "TIFF")
     with_profile = encoded(pixels, "TIFF", icc_profile=PROFILES["P3"])
@@ -71,12 +70,15 @@ def test_the_smallest_form_stays_what_the_profile_is_for() -> None:
 # --- pixels that are not square ---------------------------------------------------------------------------------------
 
 
-def png_with(x, y, unit):
+def png_with(x: int, y: int, unit: int) -> bytes:
+    """Build a PNG with a pHYs chunk."""
     data = encoded(photograph(), "PNG")
-    return data[:33] + chunk(b"pHYs", struct.pack(">IIB", x, y, unit)) + data[33:]
+    phys: bytes = chunk(b"pHYs", struct.pack(">IIB", x, y, unit))
+    return data[:33] + phys + data[33:]
 
 
-def jfif(data):
+def jfif(data: bytes) -> tuple[int, ...]:
+    """Return units, Xdensity and Ydensity."""
     assert data[6:11] == b"JFIF\0"
     return struct.unpack(">BHH", data[13:18])
 
@@ -85,14 +87,14 @@ def jfif(data):
     "x, y, found",
     [(3, 2, (0, 3, 2)), (1, 1, (0, 1, 1)), (200_000, 100_000, (0, 65535, 32768)), (1, 1_000_000, (0, 1, 65535))],
 )
-def test_an_aspect_ratio_goes_from_png_to_jpeg(x: int, y: int, found: Any) -> None:
+def test_an_aspect_ratio_is_carried_from_png_to_jpeg(x: int, y: int, found: tuple[int, int, int]) -> None:
     result = pipeline.compress(png_with(x, y, 0), format="jpeg")
 
     assert jfif(result.data) == found
     assert not result.report.notices
 
 
-def test_an_aspect_ratio_stays_in_a_png_and_comes_back_from_a_jpeg() -> None:
+def test_an_aspect_ratio_is_kept_in_a_png_and_carried_from_jpeg_to_png() -> None:
     wanted = chunk(b"pHYs", struct.pack(">IIB", 3, 2, 0))
     assert wanted in pipeline.compress(png_with(3, 2, 0)).data
     data = encoded(photograph(), "JPEG")
@@ -102,7 +104,9 @@ def test_an_aspect_ratio_stays_in_a_png_and_comes_back_from_a_jpeg() -> None:
 
 
 @pytest.mark.parametrize("resolution, found", [((3.0, 2.0), (3, 2)), ((1.5, 1.0), (3, 2)), ((2.0, 2.0), None)])
-def test_an_aspect_ratio_goes_from_tiff_to_png(resolution: Any, found: Any) -> None:
+def test_an_aspect_ratio_is_carried_from_tiff_to_png(
+    resolution: tuple[float, float], found: tuple[int, int] | None
+) -> None:
     tags = {296: 1, 282: resolution[0], 283: resolution[1]}  # TIFF 6.0: ResolutionUnit, XResolution, YResolution
     made = pipeline.compress(encoded(photograph(), "TIFF", tiffinfo=tags), format="png").data
 
@@ -113,7 +117,7 @@ def test_an_aspect_ratio_goes_from_tiff_to_png(resolution: Any, found: Any) -> N
 @pytest.mark.parametrize(
     "x, y, unit, named", [(3, 2, 0, True), (1, 1, 0, False), (4000, 8000, 1, True), (2835, 2834, 1, False)]
 )
-def test_pixels_that_are_not_square_are_named_where_the_format_has_no_place(
+def test_pixels_that_are_not_square_are_reported_if_the_format_can_not_hold_it(
     format: str, x: int, y: int, unit: int, named: bool
 ) -> None:
     notices = pipeline.compress(png_with(x, y, unit), format=format).report.notices
@@ -122,7 +126,7 @@ def test_pixels_that_are_not_square_are_named_where_the_format_has_no_place(
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
-def test_a_colour_space_that_is_lost_is_named(format: str) -> None:
+def test_a_lost_color_space_is_reported(format: str) -> None:
     data = encoded(photograph(), "PNG")
     source = data[:33] + chunk(b"cICP", b"\x09\x10\0\1") + data[33:]
     for policy in ("keep", "color", "strip"):
@@ -132,14 +136,15 @@ def test_a_colour_space_that_is_lost_is_named(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_code_points_of_a_png_go_on_as_a_profile(format: str, mode: str) -> None:
+def test_color_code_points_of_a_png_are_carried_over_as_a_profile(format: str, mode: str) -> None:
     data = encoded(Image.fromarray(photograph()).convert(mode), "PNG")
     source = data[:33] + chunk(b"cICP", b"\x0c\x08\0\1") + data[33:]
     result = pipeline.compress(source, format=format)
 
     profile = Image.open(io.BytesIO(result.data)).info.get("icc_profile")
     if mode == "L" and format == "webp":
-        assert profile is None and "is for GRAY pixels" in result.report.notices[0]
+        assert profile is None
+        assert "is for GRAY pixels" in result.report.notices[0]
     else:
-        assert "Display P3" in icc.profile_name(profile) and not result.report.notices
+        assert profile is not None and "Display P3" in icc.profile_name(profile) and not result.report.notices
         assert icc.color_space(profile) == {"L": "GRAY", "RGB": "RGB"}[mode]

@@ -1,8 +1,8 @@
-"""Digests of results: a change of bytes is seen, and a commit that changes one says why.
+"""Digests of results, which show a change of bytes. A commit that changes one says why.
 
-tests/golden.json has them for Kodak's photographs, which are not part of the project, and for odd files that the tests
-build. UPDATE_GOLDEN=1 rewrites those that can be made here. Results are the same on every x86-64 CPU with FMA; others
-may round a cosine otherwise.
+tests/pipeline/golden.json has them for Kodak's photographs, which are not part of the project, and for unusual files
+that the tests build. UPDATE_GOLDEN=1 rewrites those that can be made on this machine. Results are the same on every
+x86-64 CPU with FMA; others may round a cosine differently.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ from tests.planted import MODULES
 GOLDEN = Path(__file__).parent / "golden.json"
 DIGITS = 16
 KODAK = sorted((CORPUS / "kodak").glob("*.png"))
-SLOW = {"png": 2, "webp": 1, "avif": 1}  # of so many photographs alone; of PNG the slowest effort
+SLOW = {"png": 2, "webp": 1, "avif": 1}  # for this many photographs only; of PNG, the slowest effort
 
 
-def digest(data: bytes, **settings: object) -> str:
-    """Return the size and digest of a result, or the kind of error."""
+def digest(data: bytes, **settings: Any) -> str:
+    """Return the size and digest of a result, or the class of the error."""
     try:
         made = pipeline.compress(data, **settings).data
     except CompressorError as error:
@@ -36,7 +36,7 @@ def digest(data: bytes, **settings: object) -> str:
     return f"{len(made)} {hashlib.sha256(made).hexdigest()[:DIGITS]}"
 
 
-def photographs() -> Iterator[tuple[str, Path, dict[str, object]]]:
+def photographs() -> Iterator[tuple[str, Path, dict[str, Any]]]:
     for number, path in enumerate(KODAK):
         for effort in Effort:
             for format in ("jpeg", "png", "webp", "avif"):
@@ -45,7 +45,7 @@ def photographs() -> Iterator[tuple[str, Path, dict[str, object]]]:
                     yield f"{path.name} {format} {effort}", path, {"format": format, "effort": effort}
 
 
-def odd_files() -> Iterator[tuple[str, bytes, dict[str, object]]]:
+def unusual_files() -> Iterator[tuple[str, bytes, dict[str, Any]]]:
     for module in MODULES:
         for file in importlib.import_module(f"tests.planted.{module}").files():
             for effort in Effort:
@@ -63,17 +63,17 @@ def compare(found: dict[str, str]) -> None:
     assert found == {name: known.get(name) for name in found}
 
 
-def test_odd_files_have_the_bytes_they_had() -> None:
-    compare({name: digest(data, **settings) for name, data, settings in odd_files()})
+def test_results_of_unusual_files_have_not_changed() -> None:
+    compare({name: digest(data, **settings) for name, data, settings in unusual_files()})
 
 
 @pytest.mark.parametrize("path", KODAK, ids=lambda path: path.stem)
-def test_photographs_have_the_bytes_they_had(path: Any) -> None:
+def test_results_of_photographs_have_not_changed(path: Path) -> None:
     compare({name: digest(path.read_bytes(), **settings) for name, file, settings in photographs() if file == path})
 
 
-def test_no_digest_is_of_a_file_that_is_gone() -> None:
-    names = {name for name, _, _ in odd_files()} | {name for name, _, _ in photographs()}
+def test_every_digest_belongs_to_a_file_that_exists() -> None:
+    names = {name for name, _, _ in unusual_files()} | {name for name, _, _ in photographs()}
 
     known = json.loads(GOLDEN.read_text())
     assert {name for name in known if KODAK or not name.startswith("kodim")} <= names

@@ -1,13 +1,15 @@
-"""Interlaced PNG through the pipeline: what comes out, and what it takes."""
+"""Interlaced PNG through the pipeline: its results, and the memory that it takes."""
 
 import io
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from compressor import pipeline
@@ -22,27 +24,28 @@ from tests.reference import adam7 as reference
 from tests.reference import pngfilter
 
 
-def photograph(height, width, channels):
+def photograph(height: int, width: int, channels: int) -> NDArray[np.uint8]:
     y, x = np.mgrid[:height, :width]
     waves = [128 + 60 * np.sin(x / (9 + c) + y / 31) + 50 * np.cos(y / (7 + c)) for c in range(channels)]
     return np.stack(waves, 2).astype(np.uint8)
 
 
-def interlaced(pixels, level=6):
-    """A PNG whose pixels stand as they are in all passes: filter type 0."""
+def interlaced(pixels: NDArray[np.uint8], level: int = 6) -> bytes:
+    """Build an interlaced PNG with filter type 0 in all passes."""
     height, width, channels = pixels.shape
     color = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     image = reference.interlaced(pixels.reshape(height, -1), width, 8 * channels, kinds=[0])
-    return pngfilter.png(width, height, 8, color, zlib.compress(image, level), interlace=1)
+    data: bytes = pngfilter.png(width, height, 8, color, zlib.compress(image, level), interlace=1)
+    return data
 
 
 @pytest.mark.parametrize("delivery", ["safe", "immediate"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_a_jpeg_from_it_is_the_one_from_its_twin_that_is_not_interlaced(channels: int, delivery: str) -> None:
+def test_a_jpeg_from_it_equals_that_of_a_twin_that_is_not_interlaced(channels: int, delivery: str) -> None:
     pixels = photograph(45, 83, channels)
     twin = io.BytesIO()
     Image.fromarray(pixels.squeeze()).save(twin, "PNG")
-    settings = {"format": "jpeg", "delivery": delivery, "background": (9, 99, 200)}
+    settings: dict[str, Any] = {"format": "jpeg", "delivery": delivery, "background": (9, 99, 200)}
 
     result = pipeline.compress(interlaced(pixels), **settings)
 
@@ -62,7 +65,7 @@ def test_a_png_from_it_has_the_same_samples_and_is_not_interlaced(delivery: str)
     assert result.report.notices == ("the source is interlaced, a rewritten PNG is not",)
 
 
-def test_it_stays_as_it_is_where_that_is_smaller() -> None:
+def test_it_is_returned_unchanged_if_that_is_smaller() -> None:
     source = pngfilter.png(1, 1, 8, 0, zlib.compress(b"\0\7", 9), interlace=1)
 
     result = pipeline.compress(source)
@@ -70,7 +73,7 @@ def test_it_stays_as_it_is_where_that_is_smaller() -> None:
     assert (result.report.outcome, result.report.reason, result.data) == ("unchanged", "not smaller", source)
 
 
-def test_a_damaged_one_is_refused_by_both_routes_and_frees_everything() -> None:
+def test_a_damaged_one_is_rejected_on_every_route_and_everything_is_freed() -> None:
     data = interlaced(photograph(45, 83, 3))
     resources = Resources(memory_budget=1 << 30)
     for format in ("jpeg", "png", "webp"):
@@ -79,7 +82,7 @@ def test_a_damaged_one_is_refused_by_both_routes_and_frees_everything() -> None:
     assert resources.reserved_bytes == resources.spooled_bytes == 0
 
 
-def test_inspect_reads_its_header_only() -> None:
+def test_inspect_reads_only_its_header() -> None:
     data = interlaced(photograph(45, 83, 3))
     source = pipeline.inspect(iter([data[:60]]))
     assert "interlaced" in source.description
@@ -89,7 +92,7 @@ def test_inspect_reads_its_header_only() -> None:
 # --- the PNG test suite: interlaced files have twins that are not ---------------------------------------------------
 
 
-def test_the_interlaced_files_of_the_png_suite_have_their_twins_samples() -> None:
+def test_the_interlaced_files_of_the_png_suite_have_the_samples_of_their_twins() -> None:
     for path in sorted((CORPUS / "pngsuite").glob("basi*.png")):
         twin = path.with_name(path.name.replace("basi", "basn"))
         rows = decode(path.read_bytes())[1]
@@ -123,8 +126,8 @@ print((peak() - idle) << 10, reserved, report.path, report.outcome, round(sum(re
 """
 
 
-def large(path, width, height):
-    """An interlaced RGB PNG with noise, written without holding it."""
+def large(path: Path, width: int, height: int) -> Path:
+    """Write an interlaced RGB PNG with noise, line by line."""
     lines = np.random.default_rng(1).integers(0, 32, (16, width, 3), np.uint8)
     with open(path, "wb") as file:
         file.writelines(reference.streamed(width, height, 2, lambda y: lines[y % 16]))
@@ -132,13 +135,13 @@ def large(path, width, height):
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory):
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     directory = tmp_path_factory.mktemp("interlaced")
     return [str(large(directory / "small.png", 40, 30)), str(large(directory / "large.png", 2500, 3200))]
 
 
 @pytest.mark.parametrize("effort, format", [("fast", "jpeg"), ("balanced", "jpeg"), ("fast", "png")])
-def test_eight_megapixels_take_no_more_than_is_reserved(files: Any, effort: str, format: str) -> None:
+def test_eight_megapixels_take_no_more_memory_than_is_reserved(files: list[str], effort: str, format: str) -> None:
     """24 MB of samples, 2500 wide, in a process of its own."""
     command = [sys.executable, "-c", MEMORY, *files, effort, format]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""JPEG to PNG, WebP and AVIF: pixels as libjpeg's, metadata carried over, nothing lost without a notice."""
+"""JPEG to PNG, WebP and AVIF: the pixels of libjpeg, metadata carried over, nothing lost without a notice."""
 
 import io
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from compressor import pipeline
@@ -22,13 +23,13 @@ from tests.reference import huffman as reference
 ICC = b"\0" * 16 + b"RGB " + bytes(range(256)) * 400  # two segments
 
 
-def pixels_of(data):
+def pixels_of(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"mode": "L"}, {"keep_rgb": True}], ids=str)
 @pytest.mark.parametrize("delivery", ["safe", "immediate"])
-def test_a_png_has_the_pixels_that_libjpeg_decodes(options: Any, delivery: str) -> None:
+def test_a_png_has_the_pixels_that_libjpeg_decodes(options: dict[str, Any], delivery: str) -> None:
     data = jpeg(203, 141, **options)
     result = pipeline.compress(data, format="png", delivery=delivery)
 
@@ -38,7 +39,7 @@ def test_a_png_has_the_pixels_that_libjpeg_decodes(options: Any, delivery: str) 
 
 
 @pytest.mark.parametrize("format", ["webp", "avif"])
-def test_webp_and_avif_are_made_of_the_same_pixels(format: str) -> None:
+def test_webp_and_avif_are_made_from_the_same_pixels(format: str) -> None:
     data = jpeg(120, 90)
     lossless = format == "webp"
     result = pipeline.compress(data, format=format, lossless=lossless, quality=95)
@@ -47,14 +48,14 @@ def test_webp_and_avif_are_made_of_the_same_pixels(format: str) -> None:
     assert np.abs(difference).mean() < (1e-9 if lossless else 8)
 
 
-def test_cmyk_still_goes_through_pillow() -> None:
+def test_cmyk_is_decoded_by_pillow() -> None:
     out = io.BytesIO()
     photo(40, 30).convert("CMYK").save(out, "JPEG")
 
     assert any("CMYK" in notice for notice in pipeline.compress(out.getvalue(), format="png").report.notices)
 
 
-def test_metadata_travels_to_png() -> None:
+def test_metadata_are_carried_over_to_png() -> None:
     exif = orientation_exif(6)
     data = jpeg(64, 48, exif=b"Exif\0\0" + exif, icc_profile=ICC, comment="hallö".encode(), xmp=b"<x/>", dpi=(300, 300))
     made = Image.open(io.BytesIO(pipeline.compress(data, format="png").data))
@@ -71,7 +72,7 @@ def test_metadata_travels_to_png() -> None:
     assert stripped.getexif()[274] == 6 and set(stripped.info) == {"exif"}
 
 
-def test_segments_that_have_no_place_are_named() -> None:
+def test_segments_that_can_not_be_carried_over_are_reported() -> None:
     data = jpeg(16, 16)
     extra = reference.segment(0xED, b"Photoshop 3.0\0x") + reference.segment(0xE5, b"\xff\0")
     report = pipeline.compress(data[:2] + extra + data[2:], format="png").report
@@ -79,11 +80,12 @@ def test_segments_that_have_no_place_are_named() -> None:
     assert report.notices == ("not carried over from JPEG: APP13 (Photoshop 3.0), APP5",)
 
 
-def test_further_pictures_and_trailing_bytes_are_named() -> None:
+def test_additional_pictures_and_trailing_bytes_are_reported() -> None:
     pictures = file_of(np.asarray(photo(64, 48)), np.asarray(photo(32, 32)))
     notices = pipeline.compress(pictures, format="png").report.notices
     assert "additional pictures in the file (MPF) were removed" in notices
 
+    options: dict[str, Any]
     for options in ({}, {"progressive": True}):
         for delivery in ("safe", "immediate"):
             data = jpeg(64, 48, **options) + b"trailer"
@@ -91,7 +93,7 @@ def test_further_pictures_and_trailing_bytes_are_named() -> None:
             assert notices == ("7 bytes after the image were removed",)
 
 
-def test_segments_behind_the_scan_are_named() -> None:
+def test_segments_after_the_scan_are_reported() -> None:
     data = jpeg(16, 16)
     data = data[:-2] + reference.segment(0xFE, b"late") + data[-2:]
 
@@ -100,7 +102,7 @@ def test_segments_behind_the_scan_are_named() -> None:
     )
 
 
-def test_segments_and_attachments_are_inverse() -> None:
+def test_segments_and_attachments_convert_both_ways() -> None:
     given = Attachments(icc=ICC, exif=orientation_exif(3), xmp=b"<x/>", comments=("a", "ü"), density=(11811, 11811))
     segments, _ = segments_for(given)
     found = attachments_of(segments)
@@ -113,14 +115,14 @@ def test_segments_and_attachments_are_inverse() -> None:
     )
 
 
-def test_an_icc_profile_with_a_piece_missing_is_named() -> None:
+def test_an_icc_profile_with_a_missing_piece_is_reported() -> None:
     segments = [Segment(0xE2, b"ICC_PROFILE\0" + bytes([2, 2]) + b"rest")]
 
     assert attachments_of(segments).icc is None
     assert attachments_of(segments).notices == ("the ICC profile is incomplete: not carried over",)
 
 
-def test_what_is_broken_or_not_ours_is_an_error() -> None:
+def test_a_broken_or_unsupported_jpeg_is_an_error() -> None:
     with pytest.raises(FormatError, match="cut off"):
         pipeline.compress(jpeg(64, 64)[:1500], format="png")
     sampling = [(3, 1), (2, 1), (1, 1)]
@@ -129,7 +131,7 @@ def test_what_is_broken_or_not_ours_is_an_error() -> None:
         pipeline.compress(reference.encode(planes, 40, 40, sampling), format="png")
 
 
-def large(path, side, progressive):
+def large(path: Path, side: int, progressive: bool) -> None:
     picture = photo(512, 512).resize((side, side), Image.Resampling.NEAREST)
     picture.save(path, "JPEG", quality=80, progressive=progressive)
 
@@ -147,7 +149,7 @@ def test_memory_stays_within_what_is_reserved(tmp_path: Path, progressive: bool)
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("progressive", [False, True])
-def test_four_hundred_megapixels_take_what_their_width_takes(tmp_path: Path, progressive: bool) -> None:
+def test_the_memory_of_four_hundred_megapixels_depends_on_their_width_only(tmp_path: Path, progressive: bool) -> None:
     small, big = tmp_path / "small.jpg", tmp_path / "big.jpg"
     small.write_bytes(jpeg(64, 64, progressive=progressive))
     large(big, 20000, progressive)

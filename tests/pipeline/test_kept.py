@@ -1,4 +1,4 @@
-"""What a result keeps of its source, to the byte or to the coefficient, and what happens where it does not."""
+"""Properties of the source that a result keeps, to the byte or to the coefficient, and failures to keep them."""
 
 import io
 from typing import Any
@@ -20,7 +20,7 @@ from tests.pipeline.test_pipeline import JPEG, decoded, encoded, photograph
         encoded(photograph(90, 70), "JPEG", quality=75, subsampling=0, restart_marker_blocks=3),
     ],
 )
-def test_lossless_is_exact_to_the_last_coefficient(source: Any) -> None:
+def test_lossless_keeps_every_coefficient(source: bytes) -> None:
     result = pipeline.compress(source, lossless=True)
 
     assert result.report.path is Path.LOSSLESS
@@ -28,7 +28,7 @@ def test_lossless_is_exact_to_the_last_coefficient(source: Any) -> None:
     np.testing.assert_array_equal(decoded(result.data), decoded(source))
 
 
-def test_a_second_run_with_the_same_settings_loses_nothing_more() -> None:
+def test_a_second_run_with_the_same_settings_loses_nothing() -> None:
     once = pipeline.compress(JPEG, quality=75).data
     twice = pipeline.compress(once, quality=75)
 
@@ -44,7 +44,7 @@ def test_a_jpeg_is_never_requantized_finer() -> None:
     np.testing.assert_array_equal(decoded(result.data), decoded(coarse))
 
 
-def test_metadata_travels_from_png_to_jpeg() -> None:
+def test_metadata_are_carried_over_from_png_to_jpeg() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     source = encoded(photograph(20, 30), "PNG", icc_profile=b"p" * 70000, exif=exif)
@@ -55,12 +55,12 @@ def test_metadata_travels_from_png_to_jpeg() -> None:
     assert made.getexif()[0x0112] == 6
 
 
-def test_metadata_of_a_jpeg_is_kept_reduced_or_stripped() -> None:
+def test_metadata_of_a_jpeg_are_kept_reduced_or_stripped() -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"
     source = encoded(photograph(99, 99), "JPEG", quality=95, exif=exif, icc_profile=b"profile", comment=b"hello")
 
-    def made(policy, **settings):
+    def made(policy: str, **settings: Any) -> Image.Image:
         return Image.open(io.BytesIO(pipeline.compress(source, metadata=policy, **settings).data))
 
     kept, color, bare = (made(policy, quality=80) for policy in ("keep", "color", "strip"))
@@ -73,13 +73,13 @@ def test_metadata_of_a_jpeg_is_kept_reduced_or_stripped() -> None:
     np.testing.assert_array_equal(np.asarray(unchanged), np.asarray(Image.open(io.BytesIO(source))))
 
 
-def test_what_follows_a_jpeg_is_kept() -> None:
+def test_bytes_after_a_jpeg_are_kept() -> None:
     result = pipeline.compress(JPEG + b"trailer of a phone", quality=75)
 
     assert result.data.endswith(b"\xff\xd9trailer of a phone")
 
 
-def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same() -> None:
+def test_a_dc_difference_that_no_samples_produce_is_coded_too() -> None:
     """DC from -2047 to 2047 is category 12, for which Annex K has no code."""
     from compressor.bytestream import ByteStream
     from compressor.jpeg import one_pass, reader, static_codes, tables, writer
@@ -104,16 +104,16 @@ def test_a_dc_difference_that_no_samples_make_is_coded_all_the_same() -> None:
         (encoded(photograph(60, 83), "PNG", compress_level=0), "compressor.png.writer.filter_rows"),
     ],
 )
-def test_a_result_that_does_not_verify_is_never_given_out(
-    source: Any, kernel: str, monkeypatch: pytest.MonkeyPatch
+def test_a_result_that_fails_verification_is_never_delivered(
+    source: bytes, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A defect of the encoder, made here: one coefficient or one filtered byte is wrong."""
+    """The encoder is made to fail here: one coefficient or one filtered byte is wrong."""
     import importlib
 
     module, _, name = kernel.rpartition(".")
     right = getattr(importlib.import_module(module), name)
 
-    def wrong(*arguments):
+    def wrong(*arguments: Any) -> Any:
         if name == "encode_scans":
             arguments[0][5, 0] += 1
             return right(*arguments)

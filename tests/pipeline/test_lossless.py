@@ -1,11 +1,13 @@
-"""`lossless` keeps every sample as it is, or the request is refused: never fewer bits without a word."""
+"""`lossless` keeps every sample, or the request is rejected. Fewer bits are always reported."""
 
 import io
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import pyvips
+from numpy.typing import NDArray
 from PIL import Image
 
 from compressor import pipeline
@@ -21,13 +23,13 @@ COLOR = RNG.integers(0, 1 << 16, (HEIGHT, WIDTH, 3), dtype=np.uint16)
 SMOOTH = np.add.outer(np.arange(HEIGHT) * 3, np.arange(WIDTH) * 2).astype(np.uint8)
 
 
-def saved(image: Image.Image, format: str, **options) -> bytes:
+def saved(image: Image.Image, format: str, **options: Any) -> bytes:
     out = io.BytesIO()
     image.save(out, format, **options)
     return out.getvalue()
 
 
-def png_samples(data: bytes) -> np.ndarray:
+def png_samples(data: bytes) -> NDArray[np.int64]:
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image).astype(np.int64)
 
@@ -56,7 +58,7 @@ DEEP = deep_files()
 
 @pytest.mark.parametrize("effort", ["fast", "balanced"])
 @pytest.mark.parametrize("name", ["tiff-grey", "tiff-grey-big-endian", "pnm-grey", "jp2-grey", "png-grey"])
-def test_sixteen_bit_grey_stays_so_in_png(name: str, effort: str) -> None:
+def test_sixteen_bit_grey_is_kept_in_png(name: str, effort: str) -> None:
     for lossless in (True, False):
         result = pipeline.compress(DEEP[name], format="png", lossless=lossless, effort=effort)
         np.testing.assert_array_equal(png_samples(result.data), GREY)
@@ -69,19 +71,19 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize("name, format", [*IMPOSSIBLE, ("avif", "png")])
-def test_what_can_not_be_lossless_is_refused(name: str, format: str) -> None:
+def test_a_conversion_that_can_not_be_lossless_is_rejected(name: str, format: str) -> None:
     with pytest.raises(UnsupportedError, match="lossless"):
         pipeline.compress(DEEP[name], format=format, lossless=True)
 
 
 @pytest.mark.parametrize("name", ["tiff-grey", "tiff-rgb", "pnm-rgb", "jp2-grey"])
-def test_fewer_bits_are_named_where_they_are_asked_for(name: str) -> None:
+def test_fewer_bits_are_reported_where_they_are_allowed(name: str) -> None:
     result = pipeline.compress(DEEP[name], format="jpeg")
 
     assert "more than 8 bits a sample reduced to 8" in result.report.notices
 
 
-def test_twelve_bits_are_scaled_to_sixteen_without_a_loss() -> None:
+def test_twelve_bits_are_scaled_to_sixteen_without_loss() -> None:
     samples = RNG.integers(0, 1 << 12, (HEIGHT, WIDTH, 1)).astype(np.uint16)
     result = pipeline.compress(build([picture(samples, 12, photometric=1)]), format="png", lossless=True)
     found = png_samples(result.data)
@@ -91,7 +93,7 @@ def test_twelve_bits_are_scaled_to_sixteen_without_a_loss() -> None:
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "LAB"])
-def test_colours_that_are_converted_are_not_lossless(mode: str) -> None:
+def test_converted_colors_are_not_lossless(mode: str) -> None:
     bands = [Image.fromarray(SMOOTH)] * len(mode)
     data = saved(Image.merge(mode, bands), "TIFF")
 
@@ -100,7 +102,7 @@ def test_colours_that_are_converted_are_not_lossless(mode: str) -> None:
     assert pipeline.compress(data, format="png").report.outcome in (Outcome.COMPRESSED, Outcome.LARGER)
 
 
-def test_eight_bits_are_lossless_as_they_were() -> None:
+def test_eight_bits_are_lossless() -> None:
     data = saved(Image.fromarray(SMOOTH), "TIFF")
     for format in ("png", "webp"):
         result = pipeline.compress(data, format=format, lossless=True)
@@ -109,10 +111,15 @@ def test_eight_bits_are_lossless_as_they_were() -> None:
             np.testing.assert_array_equal(np.asarray(image.convert("L")), SMOOTH)
 
 
-def test_bits_of_an_avif_are_found_wherever_its_configuration_is() -> None:
+def opened(data: bytes) -> Any:
+    """Return an image of which only the file is examined."""
+    return SimpleNamespace(fp=io.BytesIO(data))
+
+
+def test_the_bit_depth_of_an_avif_is_found_wherever_its_configuration_is() -> None:
     data = DEEP["avif"]
-    assert is_deep(SimpleNamespace(fp=io.BytesIO(data)), "avif")
+    assert is_deep(opened(data), "avif")
     size = int.from_bytes(data[:4], "big")
     for padding in (65536 - data.index(b"av1C") + cut for cut in range(-4, 4)):
         padded = data[:size] + padding.to_bytes(4, "big") + b"free" + bytes(padding - 8) + data[size:]
-        assert is_deep(SimpleNamespace(fp=io.BytesIO(padded)), "avif")
+        assert is_deep(opened(padded), "avif")

@@ -1,11 +1,12 @@
-"""What the header says that an image takes, against what it took: each in a process of its own, on very wide images.
+"""Memory reserved from the header against memory measured, each in a separate process, on very wide images.
 
-What is held grows with the width, so that a few hundred rows show it. The figures are printed with `-s`.
+Memory grows with the width, so a few hundred rows show it. The figures are printed with `-s`.
 """
 
 import functools
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,12 +21,12 @@ from benchmarks.memory import peak, tiled_images
 MIB = 1 << 20
 WIDTH = 65_500
 ROWS = 192
-JUDGED_FROM_BYTES = 8 * MIB  # below it fixed costs hide the formula
+JUDGED_FROM_BYTES = 8 * MIB  # below this, fixed costs hide the formula
 OVER_MAX = 1.5
 
 
 def png_of(width: int, rows: int, depth: int, channels: int) -> bytes:
-    """Noise on a gradient, filtered by Sub, in one zlib stream."""
+    """Return a PNG of noise on a gradient, filtered by Sub, in one zlib stream."""
     sample = depth // 8
     rng = np.random.default_rng(channels * depth)
     line = np.linspace(0, 250 << (depth - 8), width * channels).astype(np.uint32)
@@ -40,14 +41,14 @@ def png_of(width: int, rows: int, depth: int, channels: int) -> bytes:
 
 
 def write(kind: str, path: Path, width: int, rows: int) -> Path:
-    """A file of a kind: baseline, progressive and png are 4:2:0 and RGB, others say what they are."""
+    """Write a file of a kind: baseline, progressive and png are 4:2:0 and RGB, the others are as named."""
     if kind in tiled_images.KINDS:
         return tiled_images.Files(path.parent / kind, width, rows)[kind]
     words = kind.split("-")
     if words[0] == "png":
         path.write_bytes(png_of(width, rows, int(words[2]), int(words[1])))
         return path
-    if "noise" in words:  # the most that a block can cost
+    if "noise" in words:  # the largest cost of a block
         picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (rows, width, 3), dtype=np.uint8))
     else:
         picture = Image.fromarray(np.concatenate(list(generate.bands(width, rows))))
@@ -63,9 +64,14 @@ def write(kind: str, path: Path, width: int, rows: int) -> Path:
     return path
 
 
-# Kind of the source, settings. White is what alpha lies on in a JPEG.
-FAST, TWO_PASSES, BEST, LOSSLESS = {"effort": "fast"}, {"effort": "balanced"}, {"effort": "best"}, {"lossless": True}
-JPEG, PNG = {"format": "jpeg", "background": (255, 255, 255)}, {"format": "png"}
+# Kind of the source, settings. Alpha is composited onto white in a JPEG.
+Options = dict[str, Any]
+FAST: Options = {"effort": "fast"}
+TWO_PASSES: Options = {"effort": "balanced"}
+BEST: Options = {"effort": "best"}
+LOSSLESS: Options = {"lossless": True}
+JPEG: Options = {"format": "jpeg", "background": (255, 255, 255)}
+PNG: Options = {"format": "png"}
 SHORT = (
     ("baseline-444-noise", TWO_PASSES | {"quality": 100}),
     ("progressive-444", TWO_PASSES),
@@ -112,24 +118,27 @@ FULL = (
 
 
 def named(case: object) -> str:
-    """For the test's name: "png, effort=fast format=jpeg"."""
+    """Return a test's name for a case, such as "effort=fast format=jpeg"."""
     if isinstance(case, dict):
         return " ".join(f"{name}={value}" for name, value in case.items() if name != "background")
     return str(case)
 
 
+Measure = Callable[[str, Options], peak.PeakMemory]
+
+
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory):
-    """Measures a conversion once."""
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measure:
+    """Measure each conversion once."""
     folder = tmp_path_factory.mktemp("wide")
 
     @functools.cache
-    def file_of(kind, width, rows):
+    def file_of(kind: str, width: int, rows: int) -> Path:
         return write(kind, folder / f"{kind}-{width}", width, rows)
 
     done: dict[str, peak.PeakMemory] = {}
 
-    def measure(kind, settings):
+    def measure(kind: str, settings: Options) -> peak.PeakMemory:
         key = f"{kind} {named(settings)}"
         if key not in done:
             small, large = file_of(kind, 64, 64), file_of(kind, WIDTH, ROWS)
@@ -144,19 +153,19 @@ def measured(tmp_path_factory: pytest.TempPathFactory):
 
 def check(found: peak.PeakMemory) -> None:
     assert found.bytes_out > 50_000
-    assert found.peak_bytes <= found.reserved_bytes, "took more than was reserved"
+    assert found.peak_bytes <= found.reserved_bytes, "more memory used than reserved"
     if found.peak_bytes > JUDGED_FROM_BYTES:
-        assert found.reserved_bytes <= OVER_MAX * found.peak_bytes, "reserved much more than it took"
+        assert found.reserved_bytes <= OVER_MAX * found.peak_bytes, "much more memory reserved than used"
 
 
 @pytest.mark.parametrize("kind, settings", SHORT, ids=named)
-def test_wide_images_take_what_was_reserved_and_not_much_less(measured: Any, kind: Any, settings: Any) -> None:
+def test_wide_images_use_the_reserved_memory_and_little_less(measured: Measure, kind: str, settings: Options) -> None:
     check(measured(kind, settings))
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("kind, settings", FULL, ids=named)
-def test_every_kind_of_wide_image_takes_what_was_reserved_and_not_much_less(
-    measured: Any, kind: Any, settings: Any
+def test_every_kind_of_wide_image_uses_the_reserved_memory_and_little_less(
+    measured: Measure, kind: str, settings: Options
 ) -> None:
     check(measured(kind, settings))

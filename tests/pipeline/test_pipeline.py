@@ -1,46 +1,49 @@
-"""The promises of the pipeline: never larger, verified, deterministic, nothing silently lost."""
+"""The promises of the pipeline: never larger, verified, deterministic, nothing lost without a notice."""
 
 import functools
 import io
 import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 import pytest
 import skimage
+from numpy.typing import NDArray
 from PIL import Image
 from ssimulacra2 import compute_ssimulacra2
 
 from compressor import pipeline
-from compressor.errors import FormatError, IncompleteError, LimitError, SettingsError, UnsupportedError
+from compressor.errors import CompressorError, FormatError, IncompleteError, LimitError, SettingsError, UnsupportedError
 from compressor.jpeg import perceptual
-from compressor.settings import Effort, Outcome, Path, Raw, Settings, Tile
+from compressor.settings import Delivery, Effort, Format, Outcome, Path, Raw, Settings, Tile
 
 
-def photograph(height, width, channels=3):
-    """Something with edges, gradients and grain: uint8 (height, width, channels)."""
+def photograph(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
+    """Return pixels with edges, gradients and grain: uint8 (height, width, channels)."""
     generator = np.random.default_rng(height * 1000 + width)
     y, x = np.mgrid[0:height, 0:width]
     planes = [
         128 + 90 * np.sin(x / (9 + c)) * np.cos(y / (7 + c)) + 40 * ((x // 16 + y // 24) % 2) for c in range(channels)
     ]
-    return np.clip(np.stack(planes, 2) + generator.normal(0, 6, (height, width, channels)), 0, 255).astype(np.uint8)
+    pixels = np.stack(planes, 2) + generator.normal(0, 6, (height, width, channels))
+    return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def encoded(pixels, format, **options):
-    """A file made by Pillow."""
+def encoded(pixels: NDArray[np.uint8], format: str, **options: Any) -> bytes:
+    """Return a file made by Pillow."""
     sink = io.BytesIO()
     Image.fromarray(pixels.squeeze()).save(sink, format, **options)
     return sink.getvalue()
 
 
-def decoded(data):
+def decoded(data: bytes) -> NDArray[np.int_]:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
-def psnr(a, b):
-    return 10 * np.log10(255**2 / max(1e-9, np.mean((a - b) ** 2)))
+def psnr(a: NDArray[np.int_], b: NDArray[np.int_]) -> float:
+    return 10 * float(np.log10(255**2 / max(1e-9, np.mean((a - b) ** 2))))
 
 
 EFFORTS = list(Effort)
@@ -49,23 +52,23 @@ PNG = encoded(photograph(60, 83), "PNG")
 
 
 @functools.cache
-def cat():
-    """A real photograph, which SSIMULACRA2 was made for: (240, 320, 3)."""
+def cat() -> NDArray[np.uint8]:
+    """Return a real photograph, for which SSIMULACRA2 was made: (240, 320, 3)."""
     path = FilePath(skimage.__file__).parent / "data" / "chelsea.png"
     return np.asarray(Image.open(path).convert("RGB"))[20:260, 60:380].copy()
 
 
-def score(data, folder):
-    """SSIMULACRA2 of a coded cat."""
+def score(data: bytes, folder: FilePath) -> float:
+    """Return the SSIMULACRA2 score of the photograph as coded in `data`."""
     paths = [str(folder / name) for name in ("source.png", "result.png")]
     for path, pixels in zip(paths, (cat(), decoded(data).astype(np.uint8)), strict=True):
         Image.fromarray(pixels).save(path, compress_level=1)
-    return compute_ssimulacra2(*paths)
+    return float(compute_ssimulacra2(*paths))
 
 
 @pytest.mark.parametrize("quality", [50, 85])
-def test_pixels_look_as_good_as_libjpegs_of_that_quality_in_fewer_bytes(quality: int, tmp_path: Path) -> None:
-    """Within 4 points: the scale holds for the mean of many photographs."""
+def test_pixels_score_like_libjpeg_at_the_same_quality_in_fewer_bytes(quality: int, tmp_path: FilePath) -> None:
+    """Scores are within 4 points: the scale of quality applies to the average of many photographs."""
     theirs = encoded(cat(), "JPEG", quality=quality)
     expected = score(theirs, tmp_path)
     for effort in EFFORTS:
@@ -78,10 +81,10 @@ def test_pixels_look_as_good_as_libjpegs_of_that_quality_in_fewer_bytes(quality:
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("subsampling, factors", [("444", (1, 1)), ("422", (2, 1)), ("420", (2, 2))])
-def test_chroma_is_subsampled_as_asked(effort: Any, subsampling: str, factors: Any) -> None:
+def test_chroma_is_subsampled_as_requested(effort: Effort, subsampling: str, factors: tuple[int, int]) -> None:
     result = pipeline.compress(cat(), quality=85, effort=effort, subsampling=subsampling)
 
-    image = Image.open(io.BytesIO(result.data))
+    image: Any = Image.open(io.BytesIO(result.data))
     assert [layer[1:3] for layer in image.layer] == [factors, (1, 1), (1, 1)]
     assert psnr(decoded(result.data), cat().astype(int)) > 30
 
@@ -94,12 +97,13 @@ def test_more_effort_makes_no_larger_files() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_inspect_tells_the_quality_that_was_asked_for(effort: Any, channels: int) -> None:
-    """Where two efforts have the same tables at different qualities, either is the truth."""
+def test_inspect_reports_the_requested_quality(effort: Effort, channels: int) -> None:
+    """If two efforts have the same tables at different qualities, either quality is right."""
     for quality in (5, 35, 60, 80, 93, 100):
         data = pipeline.compress(photograph(16, 16, channels), format="jpeg", quality=quality, effort=effort).data
 
         found = pipeline.inspect([data]).quality
+        assert found is not None
         made = perceptual.quantization_tables(perceptual.distance_for(quality, Effort(effort)), channels)
         same = [
             np.array_equal(made, perceptual.quantization_tables(perceptual.distance_for(found, other), channels))
@@ -111,7 +115,7 @@ def test_inspect_tells_the_quality_that_was_asked_for(effort: Any, channels: int
 @pytest.mark.parametrize(
     "height, width", list(itertools.product([1, 2, 7, 8, 9, 15, 16, 17, 33], [1, 2, 7, 8, 9, 31, 32, 33, 513]))
 )
-def test_every_size_decodes_to_itself(height: Any, width: Any) -> None:
+def test_every_size_is_kept(height: int, width: int) -> None:
     pixels = photograph(height, width)
 
     result = pipeline.compress(pixels, quality=92, effort="fast", subsampling="444")
@@ -134,7 +138,7 @@ def test_a_jpeg_is_requantized_without_pixels() -> None:
     assert psnr(decoded(result.data), decoded(JPEG)) > 30
 
 
-def test_the_original_comes_back_where_less_than_the_asked_share_is_saved() -> None:
+def test_the_source_is_returned_if_less_than_min_saving_is_saved() -> None:
     result = pipeline.compress(JPEG, lossless=True, min_saving=0.5)
 
     assert result.data == JPEG
@@ -142,7 +146,7 @@ def test_the_original_comes_back_where_less_than_the_asked_share_is_saved() -> N
     assert result.report.reason
 
 
-def test_an_explicit_format_is_delivered_though_larger() -> None:
+def test_a_requested_format_is_delivered_even_if_larger() -> None:
     tiny = encoded(photograph(64, 80), "JPEG", quality=20)
 
     result = pipeline.compress(tiny, format="png")
@@ -151,7 +155,7 @@ def test_an_explicit_format_is_delivered_though_larger() -> None:
     np.testing.assert_array_equal(decoded(result.data), decoded(tiny))
 
 
-def test_a_png_stays_the_same_pixels() -> None:
+def test_a_png_keeps_its_pixels() -> None:
     stored = encoded(photograph(60, 83), "PNG", compress_level=0)
 
     result = pipeline.compress(stored)
@@ -177,7 +181,7 @@ def test_a_png_stays_the_same_pixels() -> None:
     ],
     ids=str,
 )
-def test_the_chunking_of_the_input_changes_nothing(source: Any, settings: Any) -> None:
+def test_the_chunking_of_the_input_changes_nothing(source: bytes, settings: dict[str, Any]) -> None:
     chosen = Settings(**settings)
     outputs = set()
     for size in (1, 7, 997, len(source)):
@@ -192,22 +196,23 @@ def test_both_deliveries_give_the_same_bytes() -> None:
     assert safe == immediate
 
 
-def test_immediate_output_flows_before_the_input_has_ended() -> None:
+def test_immediate_output_begins_before_the_input_has_ended() -> None:
     big = encoded(photograph(700, 500), "PNG")
     taken = 0
 
-    def chunks():
+    def chunks() -> Iterator[bytes]:
         nonlocal taken
         for at in range(0, len(big), 4096):
             taken = at
             yield big[at : at + 4096]
 
-    with pipeline.stream(chunks(), Settings(format="jpeg", effort="fast", delivery="immediate")) as stream:
+    settings = Settings(format=Format.JPEG, effort=Effort.FAST, delivery=Delivery.IMMEDIATE)
+    with pipeline.stream(chunks(), settings) as stream:
         next(stream)
         assert taken < 0.3 * len(big)
 
 
-def tiled(pixels, tile_width, tile_height):
+def tiled(pixels: NDArray[np.uint8], tile_width: int, tile_height: int) -> tuple[Raw, list[Tile]]:
     height, width, channels = pixels.shape
     raw = Raw(width=width, height=height, channels=channels, tile_width=tile_width, tile_height=tile_height)
     tiles = [
@@ -223,7 +228,7 @@ def test_tiles_give_the_same_jpeg_as_the_whole_array(tile_width: int, tile_heigh
     pixels = photograph(121, 175)
     raw, tiles = tiled(pixels, tile_width, tile_height)
 
-    data = b"".join(pipeline.stream(tiles, Settings(effort="fast"), raw=raw))
+    data = b"".join(pipeline.stream(tiles, Settings(effort=Effort.FAST), raw=raw))
 
     assert data == pipeline.compress(pixels, effort="fast").data
 
@@ -256,7 +261,7 @@ def test_alpha_into_jpeg_needs_a_background() -> None:
         (lambda t: [Tile(0, 0, b"short"), *t[1:]], FormatError),
     ],
 )
-def test_wrong_tiles_are_refused(change: Any, error: Any) -> None:
+def test_wrong_tiles_are_rejected(change: Callable[[list[Tile]], list[Tile]], error: type[CompressorError]) -> None:
     raw, tiles = tiled(photograph(40, 40), 20, 20)
 
     with pytest.raises(error):
@@ -270,14 +275,14 @@ def test_wrong_tiles_are_refused(change: Any, error: Any) -> None:
         Raw(width=4000, height=4000, channels=3, tile_width=4000, tile_height=4000),
     ],
 )
-def test_raw_beyond_the_limits_is_refused_before_any_tile(raw: Any) -> None:
+def test_raw_beyond_the_limits_is_rejected_before_any_tile(raw: Raw) -> None:
     with pytest.raises(LimitError):
         next(pipeline.stream([], raw=raw))
 
 
 @pytest.mark.parametrize("delivery", ["safe", "immediate"])
 @pytest.mark.parametrize("format", ["WEBP", "TIFF", "GIF", "BMP"])
-def test_other_formats_go_through_pillow_when_asked(format: str, delivery: str) -> None:
+def test_other_formats_are_decoded_by_pillow_if_a_format_is_requested(format: str, delivery: str) -> None:
     source = encoded(photograph(500, 600), format)
 
     result = pipeline.compress(source, format="jpeg", quality=90, delivery=delivery)
@@ -286,7 +291,7 @@ def test_other_formats_go_through_pillow_when_asked(format: str, delivery: str) 
     assert psnr(decoded(result.data), decoded(source)) > 25
 
 
-def test_keep_leaves_a_webp_alone() -> None:
+def test_keep_returns_a_webp_unchanged() -> None:
     source = encoded(photograph(50, 60), "WEBP")
 
     for delivery in ("safe", "immediate"):
@@ -299,7 +304,7 @@ PROGRESSIVE = encoded(photograph(90, 121), "JPEG", quality=95, progressive=True)
 
 
 @pytest.mark.parametrize("settings", [{}, {"effort": "fast"}, {"delivery": "immediate"}], ids=str)
-def test_a_progressive_jpeg_becomes_what_its_baseline_twin_becomes(settings: Any) -> None:
+def test_a_progressive_jpeg_gives_the_same_bytes_as_its_baseline_twin(settings: dict[str, Any]) -> None:
     twin = encoded(photograph(90, 121), "JPEG", quality=95, optimize=True)
     result = pipeline.compress(PROGRESSIVE + b"trailer", quality=70, **settings)
 
@@ -307,14 +312,14 @@ def test_a_progressive_jpeg_becomes_what_its_baseline_twin_becomes(settings: Any
     assert result.report.path is Path.COEFFICIENTS
 
 
-def test_lossless_is_exact_for_a_progressive_jpeg() -> None:
+def test_lossless_keeps_every_coefficient_of_a_progressive_jpeg() -> None:
     result = pipeline.compress(PROGRESSIVE, lossless=True, format="jpeg", min_saving=0)
 
     np.testing.assert_array_equal(decoded(result.data), decoded(PROGRESSIVE))
     assert result.report.path is Path.LOSSLESS
 
 
-def test_a_progressive_jpeg_that_is_cut_off_is_an_error_with_its_scan() -> None:
+def test_a_truncated_progressive_jpeg_is_an_error_that_names_the_scan() -> None:
     with pytest.raises(FormatError, match="scan 10 of 10 is cut off in MCU row"):
         pipeline.compress(PROGRESSIVE[:-300])
 
@@ -323,7 +328,7 @@ def test_a_progressive_jpeg_that_is_cut_off_is_an_error_with_its_scan() -> None:
     "settings",
     [{"target_score": 80}, {"max_bytes": 1000}, {"format": "auto"}, {"subsampling": "422"}],
 )
-def test_settings_whose_feature_does_not_stand_are_refused(settings: Any) -> None:
+def test_settings_that_are_not_supported_are_rejected(settings: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError):
         pipeline.compress(JPEG, **settings)
 

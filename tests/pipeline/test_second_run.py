@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor import compress
+from compressor import Result, compress
 from tests.corpus import CORPUS
 from tests.jpeg_files import jpeg, photo
 
 EFFORTS = ("fast", "balanced", "best")
-# Sizes of less than a block, of whole MCUs, of MCUs that are filled up, and large enough to be sampled.
+# Sizes of less than a block, of whole MCUs, of padded MCUs, and large enough to be sampled.
 SIZES = [(1, 1), (7, 9), (32, 48), (97, 75), (501, 333)]
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "baseline": {},
     "progressive": {"progressive": True},
     "restarts": {"restart_marker_blocks": 5},
@@ -25,20 +25,20 @@ KINDS = {
 }
 
 
-def rerun(source, **settings):
-    """Both results."""
+def rerun(source: Any, **settings: Any) -> tuple[Result, Result]:
+    """Return the results of both runs."""
     once = compress(source, format="jpeg", **settings)
     return once, compress(once.data, format="jpeg", **settings)
 
 
-def assert_the_second_changes_nothing(source, **settings):
+def assert_the_second_changes_nothing(source: Any, **settings: Any) -> Result:
     once, twice = rerun(source, **settings)
     assert twice.report.outcome == "unchanged"
     assert twice.data == once.data
     return once
 
 
-def line_art(width, height):
+def line_art(width: int, height: int) -> Image.Image:
     lines = np.full((height, width, 3), 255, np.uint8)
     lines[::7] = lines[:, ::5] = 0
     return Image.fromarray(lines)
@@ -47,14 +47,14 @@ def line_art(width, height):
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("quality", [30, 80, 95])
 @pytest.mark.parametrize("width, height", SIZES)
-def test_pixels_made_a_jpeg_stay_that_jpeg(width: Any, height: Any, quality: int, effort: Any) -> None:
+def test_a_jpeg_made_from_pixels_is_returned_unchanged(width: int, height: int, quality: int, effort: str) -> None:
     for image in (photo(width, height), photo(width, height, "L"), line_art(width, height)):
         assert_the_second_changes_nothing(image, quality=quality, effort=effort)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_jpeg_made_anew_stays_as_it_is(kind: Any, effort: Any) -> None:
+def test_a_jpeg_made_from_a_jpeg_is_returned_unchanged(kind: str, effort: str) -> None:
     paths = set()
     for width, height in SIZES:
         for was, quality in ((97, 75), (97, 20), (60, 85)):
@@ -64,7 +64,7 @@ def test_a_jpeg_made_anew_stays_as_it_is(kind: Any, effort: Any) -> None:
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_grey_and_cmyk_stay_as_they_are_too(effort: Any) -> None:
+def test_grey_and_cmyk_are_returned_unchanged_too(effort: str) -> None:
     for mode in ("L", "CMYK"):
         out = io.BytesIO()
         photo(97, 75, "L" if mode == "L" else "RGB").convert(mode).save(out, "JPEG", quality=95)
@@ -74,7 +74,7 @@ def test_grey_and_cmyk_stay_as_they_are_too(effort: Any) -> None:
 
 @pytest.mark.parametrize("settings", [{"lossless": True}, {"metadata": "strip"}, {"metadata": "color"}], ids=str)
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_so_it_is_with_every_policy_and_with_lossless(settings: Any, effort: Any) -> None:
+def test_results_of_every_policy_and_of_lossless_are_returned_unchanged(settings: dict[str, Any], effort: str) -> None:
     for options in KINDS.values():
         assert_the_second_changes_nothing(jpeg(97, 75, quality=90, **options), effort=effort, **settings)
 
@@ -87,8 +87,8 @@ def test_another_effort_may_still_find_more() -> None:
         assert_the_second_changes_nothing(again.data, **settings)
 
 
-def test_sources_of_others_get_the_long_search() -> None:
-    """The short one is for what came from it: of a file that is kept, `balanced` gives what `best` gives."""
+def test_sources_of_other_encoders_get_the_long_search() -> None:
+    """The short search is for its own results: if coefficients are kept, `balanced` gives the same bytes as `best`."""
     data = jpeg(501, 333, quality=50)
     results = [compress(data, quality=80, effort=effort) for effort in ("balanced", "best")]
     assert results[0].report.path == "lossless"
@@ -97,7 +97,7 @@ def test_sources_of_others_get_the_long_search() -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_photographs_stay_as_they_are(effort: Any) -> None:
+def test_results_of_photographs_are_returned_unchanged(effort: str) -> None:
     for file in sorted([*CORPUS.glob("kodak/*.png"), *CORPUS.glob("camera/*.jpg")]):
         for quality in (60, 80, 90):
             if file.suffix == ".png":
@@ -112,7 +112,7 @@ def test_photographs_stay_as_they_are(effort: Any) -> None:
 @pytest.mark.parametrize(
     "settings", [{}, {"quality": 30}, {"quality": 95, "effort": "fast"}, {"lossless": True}], ids=str
 )
-def test_webp_and_avif_of_our_own_come_back(format: str, policy: str, settings: Any) -> None:
+def test_webp_and_avif_results_are_returned_unchanged(format: str, policy: str, settings: dict[str, Any]) -> None:
     if format == "avif" and "lossless" in settings:
         settings = {"effort": "best"}  # AVIF is never lossless here
     noise = np.random.default_rng(1).normal(0, 20, (48, 64, 3))

@@ -80,7 +80,7 @@ def test_animations_are_returned_unchanged(name: Any) -> None:
     result = pipeline.compress(ANIMATED[name])
 
     assert result.data == ANIMATED[name]
-    assert (result.report.outcome, result.report.reason) == ("unchanged", "an animated PNG is kept as it is")
+    assert (result.report.outcome, result.report.reason) == ("unchanged", "an animated PNG is returned unchanged")
     with pytest.raises(UnsupportedError, match="animated"):
         pipeline.compress(ANIMATED[name], format="jpeg")
 

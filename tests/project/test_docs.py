@@ -1,4 +1,4 @@
-"""Commands, options, RPCs, metrics and settings are documented in README.md or docs/."""
+"""Documentation of commands, options, RPCs, metrics and settings in README.md or docs/."""
 
 import dataclasses
 import re
@@ -27,7 +27,7 @@ CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 
 
 def code_of(pages: list[Path]) -> str:
-    """Return the code spans and code blocks: `quality` is documented there, not in a sentence about quality."""
+    """Return the code spans and code blocks: a sentence about quality does not document `quality`."""
     return "\n".join(found for page in pages for found in CODE.findall(page.read_text()))
 
 
@@ -39,13 +39,13 @@ def is_documented(name: str) -> bool:
 
 
 def commands() -> dict[str, Any]:
-    """Return Click's commands by name; the root, which also has options, by the empty string."""
+    """Return Click's commands by name. The root, which has options too, has the empty string."""
     root: Any = typer.main.get_command(app)
     return {"": root, **dict(commands_of(root))}
 
 
 def flags() -> Iterator[str]:
-    """Yield `command --flag` of every long option, except those that Typer adds to every program."""
+    """Yield `command --flag` for every long option, except those that Typer adds to every program."""
     for name, command in commands().items():
         for parameter in command.params:
             for flag in (*parameter.opts, *parameter.secondary_opts):
@@ -72,8 +72,9 @@ def metrics() -> list[str]:
     page += b"".join(server.wsgi(request, lambda status, headers: None)).decode()
     page += b"".join(ExporterMetrics(Readings).wsgi(request, lambda status, headers: None)).decode()
     names = re.findall(r"^# TYPE (compressor_\w+) ", page, re.MULTILINE)
-    numbered = re.compile(r"compressor_coefficient_\w+_(low|central|high)_\w+")  # one for each number of the model
-    return [name for name in dict.fromkeys(names) if not name.endswith("_created") and not numbered.fullmatch(name)]
+    # A metric for each coefficient of the model, which are documented together.
+    coefficient = re.compile(r"compressor_coefficient_\w+_(low|central|high)_\w+")
+    return [name for name in dict.fromkeys(names) if not name.endswith("_created") and not coefficient.fullmatch(name)]
 
 
 @pytest.mark.parametrize("command", [name for name in commands() if name])
@@ -98,7 +99,7 @@ def test_every_metric_is_documented(metric: str) -> None:
 
 @pytest.mark.parametrize("kind", [Settings, Report, ServerConfig], ids=lambda kind: str(kind.__name__))
 def test_every_setting_and_every_field_of_a_report_is_documented(kind: type) -> None:
-    """A setting of the server may also be documented as its flag."""
+    """A setting of the server may be documented as its flag instead."""
     names = [field.name for field in dataclasses.fields(kind)]
 
     assert [n for n in names if not is_documented(n) and not is_documented(f"--{n.replace('_', '-')}")] == []
@@ -109,15 +110,15 @@ def test_every_variable_without_an_option_is_documented(variable: str) -> None:
     assert is_documented(variable)
 
 
-def test_links_between_pages_have_a_target() -> None:
+def test_links_between_pages_have_targets() -> None:
     pages = [*PAGES, *ROOT.glob("*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())]
 
     assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []
 
 
-def test_the_search_finds_well_known_names() -> None:
-    """A check of the search itself, with names that every version has."""
+def test_the_search_finds_known_names() -> None:
+    """The search itself is checked, with names that exist in every version."""
     assert "compress --quality" in list(flags())
     assert "CompressorService.Compress" in methods(compressor_pb2.DESCRIPTOR)
     assert {"compressor_requests_total", "compressor_batch_objects_total", "compressor_feed_events_total"} <= set(

@@ -1,6 +1,6 @@
-"""The container image, built by buildah from the Dockerfile and run as it is meant to be: no root, nothing writable.
+"""The container image, built by buildah from the Dockerfile and run as intended: without root, on a read-only root.
 
-No registry of images and no docker daemon are needed: the base is made from Debian's packages.
+Neither a registry of images nor a Docker daemon is needed: the base is made from Debian packages.
 """
 
 import json
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,9 @@ from tests import ROOT
 BASE = "localhost/python:3.11-slim"
 PACKAGES = "python3,python3-venv,ca-certificates"
 IMAGE = "localhost/compressor"
-HEALTHY_SECONDS_MAX = 10  # ten times what an idle machine takes
+HEALTHY_SECONDS_MAX = 10  # ten times as long as on an idle machine
 
-# A mount namespace of its own with the image's file system, read-only but for the volume, then the image's user.
+# A new mount namespace with the image's file system, read-only except for the volume; then the image's user.
 ENTER = """
 set -e
 root=$1 volume=$2; shift 2
@@ -49,14 +50,14 @@ print(json.dumps({"hits": hits, "misses": misses, "cpu": kernels.PLACE.cpu, "pla
 
 
 class Buildah:
-    """buildah with a store of its own, so that nothing of the machine's is touched."""
+    """Buildah with its own store, so that the machine's is not touched."""
 
     def __init__(self, folder: Path) -> None:
         self._options = ["--root", str(folder / "store"), "--runroot", str(folder / "run")]
         self._environment = os.environ | {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "overlay"}
         try:
             self("from", "scratch")
-        except RuntimeError:  # an overlay can't lie on every file system; slower, but always there
+        except RuntimeError:  # not every file system supports an overlay; slower, but always available
             self._environment["STORAGE_DRIVER"] = "vfs"
 
     def __call__(self, *arguments: str) -> str:
@@ -81,7 +82,7 @@ def buildah() -> Iterator[Buildah]:
 
 @pytest.fixture(scope="module")
 def base(buildah: Buildah, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What docker.io/library/python:3.11-slim is to others: a small Debian with Python 3.11."""
+    """Build a small Debian with Python 3.11 in place of docker.io/library/python:3.11-slim."""
     tree = tmp_path_factory.mktemp("base") / "base.tar"
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(tree)]
     subprocess.run(command, check=True, timeout=600)
@@ -95,7 +96,7 @@ def base(buildah: Buildah, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def image(buildah: Buildah, base: str) -> str:
-    """The Dockerfile's result. pip in there finds packages, and trusts certificates, as pip here does."""
+    """Build the Dockerfile. Its pip has the configuration and the certificates of this machine."""
     shared = [path for path in ("/etc/pip.conf", "/etc/ssl/certs") if Path(path).exists()]
     volumes = [f"--volume={path}:{path}:ro" for path in shared]
     network = ["--format=docker", "--network=host"]
@@ -104,24 +105,24 @@ def image(buildah: Buildah, base: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def config(buildah: Buildah, image: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(buildah("inspect", "--type=image", image))["Docker"]["config"]
+def config(buildah: Buildah, image: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(buildah("inspect", "--type=image", image))["Docker"]["config"]
     return found
 
 
 @pytest.fixture(scope="module")
 def tree(buildah: Buildah, image: str) -> Path:
-    """The image's file system."""
+    """Mount the image's file system."""
     return Path(buildah("mount", buildah("from", "--pull-never", image)))
 
 
 class Container:
-    """Starts commands as the image's user, in the image's environment, on a read-only root."""
+    """A container that runs commands as the image's user, in the image's environment, on a read-only root."""
 
-    def __init__(self, tree: Path, volume: Path, config: dict[str, object]) -> None:
+    def __init__(self, tree: Path, volume: Path, config: dict[str, Any]) -> None:
         self._tree = tree
         self._volume = volume
-        self._environment = [str(entry) for entry in config["Env"]]  # type: ignore[attr-defined]
+        self._environment = [str(entry) for entry in config["Env"]]
 
     def command(self, *arguments: str, volume: bool = True, **environment: str) -> list[str]:
         variables = [*self._environment, *(f"{name}={value}" for name, value in environment.items())]
@@ -136,47 +137,47 @@ class Container:
 
 
 @pytest.fixture
-def container(tree: Path, config: dict[str, object]) -> Iterator[Container]:
-    """With a volume on a disk, as a spool needs it."""
+def container(tree: Path, config: dict[str, Any]) -> Iterator[Container]:
+    """Yield a container with a volume on a disk, which a spool needs."""
     with tempfile.TemporaryDirectory(prefix="compressor-volume-", dir="/var/tmp") as volume:
         Path(volume).chmod(0o1777)
         yield Container(tree, Path(volume), config)
 
 
-def test_the_image_says_how_it_is_run(config: dict[str, object]) -> None:
+def test_the_image_declares_how_it_is_run(config: dict[str, Any]) -> None:
     assert config["User"] == "65532:65532"
     assert config["Entrypoint"] == ["compressor"]
     assert config["Cmd"] == ["serve", "--address", "0.0.0.0:50051", "--metrics-address", "0.0.0.0:9464"]
-    assert config["Healthcheck"]["Test"] == ["CMD", "compressor", "health", "--address", "127.0.0.1:50051"]  # type: ignore[index]
+    assert config["Healthcheck"]["Test"] == ["CMD", "compressor", "health", "--address", "127.0.0.1:50051"]
     assert config["StopSignal"] == "SIGTERM"
     assert config["Volumes"] == {"/var/tmp": {}}
 
 
-def test_it_runs_without_root_and_without_a_place_to_write(container: Container) -> None:
+def test_the_image_runs_without_root_and_without_write_access(container: Container) -> None:
     assert container.run("id", "-u", volume=False).strip() == "65532"
-    for place in ("/x", "/tmp/x", "/var/tmp/x", "/opt/compressor/x"):
+    for path in ("/x", "/tmp/x", "/var/tmp/x", "/opt/compressor/x"):
         with pytest.raises(AssertionError, match=r"Read-only file system|Permission denied"):
-            container.run("touch", place, volume=False)
+            container.run("touch", path, volume=False)
     assert "Usage: compressor" in container.run("compressor", "--help", volume=False)
 
 
 @pytest.mark.parametrize("volume", [True, False])
-def test_every_kernel_comes_out_of_the_image(container: Container, volume: bool) -> None:
+def test_every_kernel_is_loaded_from_the_image(container: Container, volume: bool) -> None:
     found = json.loads(container.run("python", "-c", LOADED, volume=volume))
 
     assert found["hits"] > 0
     assert found["misses"] == 0
 
 
-def test_a_cpu_of_the_lowest_level_finds_its_kernels_too(container: Container) -> None:
+def test_kernels_for_the_lowest_cpu_level_are_loaded_from_the_image_too(container: Container) -> None:
     found = json.loads(container.run("python", "-c", LOADED, COMPRESSOR_CPU="generic"))
 
     assert (found["cpu"], found["misses"]) == ("generic", 0)
     assert found["hits"] > 0
 
 
-def test_kernels_for_the_very_cpu_are_compiled_on_the_volume(container: Container) -> None:
-    """Where level 3 is not good enough, COMPRESSOR_CPU=host compiles at start."""
+def test_kernels_for_the_host_cpu_are_compiled_onto_the_volume(container: Container) -> None:
+    """COMPRESSOR_CPU=host compiles at start, for more than x86-64-v3."""
     code = LOADED.replace("kernels.warmup()", "import compressor.kernels.png.unfilter")
 
     found = json.loads(container.run("python", "-c", code, COMPRESSOR_CPU="host"))
@@ -186,7 +187,7 @@ def test_kernels_for_the_very_cpu_are_compiled_on_the_volume(container: Containe
     assert found["place"].startswith("/var/tmp/compressor-65532/")
 
 
-def test_no_tool_to_install_more_is_left_in_the_image(tree: Path) -> None:
+def test_the_image_has_no_tool_to_install_packages(tree: Path) -> None:
     packages = tree / "opt/compressor/lib/python3.11/site-packages"
 
     assert (packages / "compressor").is_dir()
@@ -213,7 +214,7 @@ def is_healthy(container: Container, address: str) -> bool:
     return subprocess.run(container.command("compressor", "health", "--address", address)).returncode == 0
 
 
-def test_it_serves_says_that_it_is_healthy_and_stops_when_told_to(container: Container) -> None:
+def test_the_container_serves_reports_health_and_stops_on_sigterm(container: Container) -> None:
     address = free_address()
     assert not is_healthy(container, address)
     with serving(container, address) as process:

@@ -1,17 +1,19 @@
-"""The shape of the code, read from its syntax trees: who may import whom, one door per library, and sizes."""
+"""The structure of the code, read from its syntax trees: layers, doors, circles, and sizes.
+
+Each test fails with the list of all offenders.
+"""
 
 import ast
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests import ROOT
 
-PACKAGE = ROOT / "compressor"
-
 # From the bottom up. A unit (a module or a package of `compressor`) imports those of lower layers only. Units of one
-# layer do not import each other, but for `errors`; modules within a unit may.
+# layer do not import each other, except for `errors`; modules within a unit may.
 LAYERS = (
     {"errors", "t81", "settings", "humanize", "icc", "usage"},
     {"kernels"},
@@ -32,7 +34,7 @@ LAYERS = (
 )
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}
 
-# Libraries that only these units may name.
+# Libraries that only these units may import.
 DOORS = {
     "numba": {"kernels"},
     "llvmlite": {"kernels"},
@@ -56,59 +58,82 @@ DOORS = {
 
 FILE_LINES_MAX = 450
 FUNCTION_LINES_MAX = 60
-LONG_FILES: set[str] = set()
-LONG_FUNCTIONS: set[str] = set()
+BATCH_FILES_MAX = 16
 
 
-def unit_of(module: str) -> str:
-    """The unit that a dotted name below `compressor` belongs to."""
-    return module.split(".")[0]
+def files_of(*folders: str) -> list[Path]:
+    """Return the Python files below `folders`, relative to the repository, except the generated ones."""
+    paths = (path.relative_to(ROOT) for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+    return [path for path in paths if path.parent != Path("compressor/v1")]
 
 
-def modules() -> list[Path]:
-    """All files but the generated ones and the package's front, whose names are loaded on use."""
-    front, generated = PACKAGE / "__init__.py", PACKAGE / "v1"
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != front and path.parent != generated]
+def text_of(path: Path) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
 
 
-def dotted(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+def module_of(path: Path) -> str:
+    """Return the dotted name of a file's module."""
+    return ".".join((path.parent if path.name == "__init__.py" else path.with_suffix("")).parts)
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and full dotted name of all that is imported, also inside functions."""
-    for node in ast.walk(tree):
+def sources() -> dict[str, str]:
+    """Return the text of each module of the repository that others import, by dotted name."""
+    return {module_of(path): text_of(path) for path in files_of("compressor", "benchmarks", "tests")}
+
+
+@functools.cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def imports(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the full dotted name of each import, inside functions too."""
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"line {node.lineno}: relative import"
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+            module = "." * node.level + (node.module or "")
+            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+
+
+def listed(found: Iterable[str]) -> str:
+    """Return offenders one a line: pytest would shorten a list."""
+    return "\n".join(["", *found])
+
+
+# --- layers and doors -------------------------------------------------------------------------------------------------
 
 
 def violations(importer: str, source: str) -> list[str]:
-    """What is wrong with the imports of module `importer` (dotted, below `compressor`)."""
-    unit, wrong = unit_of(importer), []
-    for line, name in imports(ast.parse(source)):
+    """Return the imports that a module (its dotted name below `compressor`) may not make."""
+    unit, found = importer.split(".")[0], []
+    if unit not in LAYER:
+        found.append(f"{importer}: {unit} has no layer")
+        return found
+    for line, name in imports(source):
         library, _, rest = name.partition(".")
+        if not library:
+            found.append(f"{importer}:{line} imports {name}: a relative import")
+            continue
         if library != "compressor":
             if unit not in DOORS.get(library, {unit}):
-                wrong.append(f"{importer}:{line} imports {library}, the door of {', '.join(sorted(DOORS[library]))}")
+                found.append(f"{importer}:{line} imports {library}, the door of {', '.join(sorted(DOORS[library]))}")
             continue
-        target = unit_of(rest)
+        target = rest.split(".")[0]
         if target not in LAYER:
-            wrong.append(f"{importer}:{line} imports {name}: not a unit that has a layer")
+            found.append(f"{importer}:{line} imports {name}: not a unit that has a layer")
         elif target not in (unit, "errors") and LAYER[target] >= LAYER[unit]:
-            wrong.append(f"{importer}:{line} imports {target}, which is not below {unit}")
-    return wrong
+            found.append(f"{importer}:{line} imports {target}, which is not below {unit}")
+    return found
 
 
-def test_every_unit_has_a_layer() -> None:
-    assert {unit_of(dotted(path)) for path in modules()} <= set(LAYER)
+def test_imports_point_down_and_libraries_have_one_door() -> None:
+    """The package's own `__init__.py` is left out: it loads its names on use."""
+    modules = {name.partition(".")[2]: text for name, text in sources().items() if name.startswith("compressor.")}
 
-
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_imports_point_down_and_libraries_have_one_door(path: Path) -> None:
-    assert violations(dotted(path), path.read_text()) == []
+    assert len(modules) > 100
+    found = [line for name, text in modules.items() for line in violations(name, text)]
+    assert not found, listed(found)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +147,12 @@ def test_imports_point_down_and_libraries_have_one_door(path: Path) -> None:
         ("pipeline", "from numba import njit", "the door of kernels"),
         ("pipeline", "import PIL.Image", "the door of raster"),
         ("cli.output", "import grpc", "the door of client"),
+        ("jpeg.reader", "from . import frame", "relative"),
+        ("jpeg.reader", "from .frame import Frame", "relative"),
+        ("helpers.text", "", "helpers has no layer"),
     ],
 )
-def test_a_violation_is_seen(importer: str, source: str, problem: str) -> None:
+def test_a_violation_is_found(importer: str, source: str, problem: str) -> None:
     found = violations(importer, source)
 
     assert len(found) == 1
@@ -141,18 +169,123 @@ def test_a_violation_is_seen(importer: str, source: str, problem: str) -> None:
         ("raster", "from PIL import Image"),
     ],
 )
-def test_an_import_that_points_down_is_fine(importer: str, source: str) -> None:
+def test_an_import_that_points_down_is_allowed(importer: str, source: str) -> None:
     assert violations(importer, source) == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_files_and_functions_are_short(path: Path) -> None:
-    text = path.read_text()
-    lengths = {
-        f"{dotted(path)}.{node.name}": int(node.end_lineno or 0) - node.lineno + 1
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
+# --- circles ----------------------------------------------------------------------------------------------------------
 
-    assert text.count("\n") <= FILE_LINES_MAX or dotted(path) in LONG_FILES
-    assert {name for name, lines in lengths.items() if lines > FUNCTION_LINES_MAX} <= LONG_FUNCTIONS
+
+def import_graph(modules: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return which of `modules` (sources by dotted name) each of them imports.
+
+    A package that is imported only because one of its modules is does not count.
+    """
+    graph = {}
+    for importer, source in modules.items():
+        names = [name for _, name in imports(source)]
+        targets = {name if name in modules else name.rpartition(".")[0] for name in names}
+        graph[importer] = (targets & modules.keys()) - {importer}
+    return graph
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return the circles of a graph: its strongly connected components of several nodes, by Tarjan's algorithm.
+
+    R. Tarjan, "Depth-First Search and Linear Graph Algorithms", SIAM Journal on Computing 1(2), 1972.
+    """
+    numbers: dict[str, int] = {}  # order of discovery
+    lowest: dict[str, int] = {}  # the earliest node on the stack that can be reached
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        numbers[node] = lowest[node] = len(numbers)
+        stack.append(node)
+        for target in graph[node]:
+            if target not in numbers:
+                visit(target)
+                lowest[node] = min(lowest[node], lowest[target])
+            elif target in stack:
+                lowest[node] = min(lowest[node], numbers[target])
+        if lowest[node] == numbers[node]:
+            component = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for node in graph:
+        if node not in numbers:
+            visit(node)
+    return sorted(found)
+
+
+def test_imports_form_no_circle() -> None:
+    graph = import_graph(sources())
+    edges = [
+        f"{importer} imports {target}"
+        for circle in circles(graph)
+        for importer in circle
+        for target in sorted(graph[importer] & set(circle))
+    ]
+
+    assert len(graph) > 300
+    assert not edges, listed(edges)
+
+
+@pytest.mark.parametrize(
+    "modules, expected",
+    [
+        ({"a": "import b", "b": "import c", "c": ""}, []),
+        ({"a": "import b", "b": "import a"}, [["a", "b"]]),
+        ({"a": "def f():\n    from b import name", "b": "from a import name"}, [["a", "b"]]),
+        ({"p": "from p.a import name", "p.a": "import q", "q": "from p import other"}, [["p", "p.a", "q"]]),
+        ({"p": "", "p.a": "from p import b", "p.b": "from p import a"}, [["p.a", "p.b"]]),
+        ({"a": "import b", "b": "import c", "c": "import b\nimport d", "d": "import os"}, [["b", "c"]]),
+        ({"a": "import b", "b": "import a", "c": "import d", "d": "import c\nimport a"}, [["a", "b"], ["c", "d"]]),
+    ],
+)
+def test_a_circle_is_found(modules: dict[str, str], expected: list[list[str]]) -> None:
+    assert circles(import_graph(modules)) == expected
+
+
+# --- sizes ------------------------------------------------------------------------------------------------------------
+
+
+def long_functions(path: Path, source: str) -> list[str]:
+    """Return the functions of more than FUNCTION_LINES_MAX lines."""
+    functions = (node for node in ast.walk(parsed(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    lengths = ((node, int(node.end_lineno or 0) - node.lineno + 1) for node in functions)
+    return [
+        f"{path}:{node.lineno}: {node.name} has {lines} lines" for node, lines in lengths if lines > FUNCTION_LINES_MAX
+    ]
+
+
+def long_file(path: Path, source: str) -> list[str]:
+    """Return a file of more than FILE_LINES_MAX lines."""
+    lines = source.count("\n")
+    return [f"{path}: {lines} lines"] if lines > FILE_LINES_MAX else []
+
+
+def test_files_and_functions_are_short() -> None:
+    """Functions of tests may be longer: their data and expectations are read in one place."""
+    files = {path: text_of(path) for path in files_of("compressor", "benchmarks", "tests")}
+    found = [line for path, text in files.items() for line in long_file(path, text)]
+    found += [line for path, text in files.items() if path.parts[0] != "tests" for line in long_functions(path, text)]
+
+    assert not found, listed(found)
+
+
+def test_a_long_file_and_a_long_function_are_found() -> None:
+    path, line = Path("a.py"), "    pass\n"
+
+    assert long_file(path, line * 450) == []
+    assert long_file(path, line * 451) == ["a.py: 451 lines"]
+    assert long_functions(path, "def f():\n" + line * 59) == []
+    assert long_functions(path, "class A:\n    async def f():\n" + f"    {line}" * 60) == ["a.py:2: f has 61 lines"]
+
+
+def test_batch_holds_one_library() -> None:
+    files = [str(path) for path in files_of("compressor/batch")]
+
+    assert len(files) <= BATCH_FILES_MAX, listed(files)

@@ -1,4 +1,4 @@
-"""The package's top level: fast to import, with all public names."""
+"""The top level of the package: fast to import, with all public names. And its page in a package index."""
 
 import ast
 import json
@@ -20,25 +20,26 @@ RELATIVE_LINK = re.compile(r"\]\((?!https?:|#)")
 
 
 def in_a_new_process(code: str) -> object:
+    """Return what `code` prints, read as JSON."""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
 def test_importing_the_package_takes_less_than_50_ms() -> None:
-    """The best of five, because the machine may be busy."""
+    """The fastest of five imports counts, because the machine may be busy."""
     code = "import json, time; t = time.perf_counter(); import compressor; print(json.dumps(time.perf_counter() - t))"
 
     assert min(float(str(in_a_new_process(code))) for _ in range(5)) < IMPORT_SECONDS_MAX
 
 
 @pytest.mark.parametrize("used", ["", "compressor.Settings(quality=70)", "compressor.FormatError", "dir(compressor)"])
-def test_neither_kernels_nor_services_are_loaded_before_they_are_used(used: str) -> None:
+def test_heavy_libraries_are_not_loaded_before_they_are_used(used: str) -> None:
     code = f"import json, sys, compressor\n{used}\nprint(json.dumps(sorted(set(sys.modules) & set({HEAVY!r}))))"
 
     assert in_a_new_process(code) == []
 
 
-def test_type_checkers_and_the_interpreter_see_the_same_names() -> None:
+def test_type_checkers_and_the_interpreter_find_the_same_names() -> None:
     tree = ast.parse((ROOT / "compressor" / "__init__.py").read_text())
     declared = {
         alias.asname: node.module
@@ -55,7 +56,7 @@ def test_every_public_name_is_an_attribute(name: str) -> None:
     assert getattr(compressor, name) is vars(compressor)[name]
 
 
-def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'compressor' has no attribute 'nothing'"):
         _ = compressor.nothing
 
@@ -71,7 +72,7 @@ with_absolute_links: Callable[[str, str | None], str] = runpy.run_path(str(ROOT 
 ]
 
 
-def test_links_of_the_package_page_are_absolute() -> None:
+def test_links_on_the_package_page_are_absolute() -> None:
     page = with_absolute_links(README, "https://code.example/compressor/")
 
     assert RELATIVE_LINK.search(README)
@@ -88,7 +89,7 @@ def test_without_a_repository_the_package_page_has_no_dead_links() -> None:
 
 
 def test_the_package_page_is_the_readme() -> None:
-    """As the build back end sees it: the hook of pyproject.toml has run."""
+    """The build back end reports it after the hook of pyproject.toml has run."""
     command = [sys.executable, "-m", "hatchling", "metadata", "readme"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 

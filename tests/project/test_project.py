@@ -1,4 +1,4 @@
-"""The files that build, install and check the code."""
+"""The files that build, install and check the project."""
 
 import os
 import re
@@ -15,19 +15,19 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def names(requirements: list[str]) -> set[str]:
-    """Return the normalised (PEP 503) names of requirements."""
+    """Return the normalized names (PEP 503) of requirements."""
     return {re.sub(r"[-_.]+", "-", re.split(r"[\[<>=! ]", line)[0]).lower() for line in requirements}
 
 
 @pytest.mark.parametrize("file", ["constraints.txt", "proto/requirements.txt"])
-def test_versions_are_exact_and_without_addresses(file: str) -> None:
+def test_pinned_versions_are_exact_and_have_no_urls(file: str) -> None:
     lines = [line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#")]
 
     assert lines
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []
 
 
-def test_every_direct_dependency_has_an_exact_version() -> None:
+def test_every_direct_dependency_is_pinned() -> None:
     wanted = names([line for lines in PROJECT["optional-dependencies"].values() for line in lines])
     wanted |= names(PROJECT["dependencies"])
     pinned = names((ROOT / "constraints.txt").read_text().splitlines())
@@ -35,7 +35,7 @@ def test_every_direct_dependency_has_an_exact_version() -> None:
     assert wanted - {"compressor"} <= pinned
 
 
-def test_the_dockerfile_is_clean() -> None:
+def test_hadolint_has_no_complaints_about_the_dockerfile() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
 
     done = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True)
@@ -44,19 +44,19 @@ def test_the_dockerfile_is_clean() -> None:
 
 
 @pytest.mark.parametrize("script", [".ci/run", ".ci/system-packages"])
-def test_scripts_can_be_run(script: str) -> None:
+def test_scripts_are_executable_and_valid(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
     assert subprocess.run(["bash", "-n", ROOT / script]).returncode == 0
 
 
-def test_the_console_script_can_be_run() -> None:
+def test_the_console_script_runs() -> None:
     assert os.access(ROOT / "scripts/compressor", os.X_OK)
     ran = subprocess.run([Path(sys.executable).with_name("compressor"), "--version"], capture_output=True, text=True)
     assert ran.returncode == 0 and ran.stdout.startswith("compressor ")
 
 
 def test_a_missing_tool_is_reported_with_the_tests_that_need_it(tmp_path: Path) -> None:
-    """Without apt-get on the path nothing can be installed, so the message must suffice."""
+    """Without apt-get on the path nothing can be installed, so the message has to be sufficient."""
     for tool in ("bash", "id"):
         (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
     command = [ROOT / ".ci/system-packages"]

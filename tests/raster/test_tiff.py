@@ -215,7 +215,7 @@ def test_several_pages_are_not_an_animation() -> None:
     assert pipeline.inspect([data]).description == "TIFF, several pages"
     result = pipeline.compress(data)
     assert result.data == data and "several pages" in result.report.reason
-    with pytest.raises(UnsupportedError, match="^TIFF: several pages, and can't be made png"):
+    with pytest.raises(UnsupportedError, match="^TIFF: several pages, and can't be converted to png"):
         pipeline.compress(data, format="png")
 
 
