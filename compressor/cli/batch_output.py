@@ -260,7 +260,7 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
     yield "CPU", human_seconds(codec + summary.other_seconds), spent
     if summary.footprint is not None:
         used = summary.footprint.used_energy_joules
-        avoided = summary.a_year_of(summary.footprint.avoided_energy_joules_per_gb_year)
+        avoided = summary.avoided_per_year(summary.footprint.avoided_energy_joules_per_gb_year)
         yield "used", human_range(used.low, used.high, ENERGY_UNITS), "estimated, not measured: CPU and memory"
         if avoided.high > 0:
             text = f"a year, estimated, once originals are gone from {summary.footprint.storage_class}"
