@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 from urllib.parse import unquote_plus
 
-from compressor.ledger.ledger import Ledger, LedgerError, Shard
+from compressor.ledger.errors import LedgerError
+from compressor.ledger.ledger import Ledger, Shard
 from compressor.stores.contract import Entry, OnAccessDenied, OpenObject, Store
 from compressor.stores.markers import Marks
 from compressor.stores.open import open_store

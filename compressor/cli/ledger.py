@@ -81,7 +81,8 @@ def failures(path: LedgerFile, json: JsonLines = False) -> None:
     """List every object that failed, and why: new, or known from the summary of an earlier run."""
     with one_line_errors():
         from compressor.humanize import printable
-        from compressor.ledger.reader import failures_in, reading
+        from compressor.ledger.queries import failures_in
+        from compressor.ledger.reader import reading
 
         count = known_count = 0
         with reading(path) as database:

@@ -18,9 +18,10 @@ from compressor.batch.job import Job
 from compressor.batch.request import Request as RunRequest
 from compressor.batch.request import Restoration, facts_of
 from compressor.batch.restore import restore, would_restore
-from compressor.ledger.ledger import Ledger, LedgerError
-from compressor.ledger.reader import LedgerHeldError
-from compressor.ledger.records import ALL, PART, RESTORED, ObjectOutcome
+from compressor.ledger.errors import LedgerError, LedgerHeldError
+from compressor.ledger.ledger import Ledger
+from compressor.ledger.records import ObjectOutcome
+from compressor.ledger.schema import ALL, PART, RESTORED
 from compressor.settings import Metadata, Settings
 from compressor.stores.contract import StoreError, StoreErrorKind
 from compressor.stores.filters import Filters
@@ -417,7 +418,7 @@ def killed(path: Path) -> Path:
     """A copy of a ledger as a run leaves it that is killed at work: with a journal."""
     copy = path.with_name("killed")
     with Ledger(path) as ledger:
-        ledger.note("x", "y")
+        ledger.set_fact("x", "y")
         ledger.commit()
         shutil.copytree(ledger.parts, copy.with_name("killed.parts"))
         for end in ("", "-wal"):
@@ -475,10 +476,10 @@ def test_what_can_not_be_restored_is_an_error_of_one_line(folder: Path, tmp_path
     for dry_run in (True, False):
         with pytest.raises(LedgerError, match="originals were not kept"):
             restore_originals(Restoration(ledger=tmp_path / "copy.ledger", dry_run=dry_run))
-        with pytest.raises(LedgerError, match="is not there"):
+        with pytest.raises(LedgerError, match="does not exist"):
             restore_originals(Restoration(ledger=tmp_path / "nowhere", dry_run=dry_run))
         with Ledger(tmp_path / "ledger") as ledger:
-            ledger.note("x", "y")
+            ledger.set_fact("x", "y")
             ledger.commit()
             with pytest.raises(LedgerHeldError, match="in use by a run"):
                 restore_originals(Restoration(ledger=tmp_path / "ledger", dry_run=dry_run))

@@ -303,23 +303,6 @@ def test_shards_become_parts_and_failures_stay_rows(tmp_path: Path, monkeypatch:
     assert sum(again.values()) == sum(totals.values()) + 1
 
 
-def test_a_ledger_is_of_one_run(tmp_path: Path) -> None:
-    from compressor.ledger.ledger import LedgerError
-
-    with Ledger(tmp_path / "ledger") as ledger:
-        ledger.begin({"source": "mistaken"})  # and nothing came of it
-        ledger.begin({"source": "a"})
-        ledger.add_shard("z")
-        ledger.commit()
-        with pytest.raises(LedgerError, match="in use"):
-            Ledger(tmp_path / "ledger")
-        with pytest.raises(LedgerError, match="whose source is a, not b"):
-            ledger.begin({"source": "b"})
-    (tmp_path / "other").write_bytes(b"no database at all, but long enough to look at" * 9)
-    with pytest.raises(LedgerError, match="no ledger"):
-        Ledger(tmp_path / "other")
-
-
 @pytest.mark.parametrize("moment", ["prepare", "before", "after"])
 def test_a_defect_fails_one_object_and_not_the_run(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -396,8 +379,8 @@ def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_pat
         assert sum(total.memory_byte_seconds for total in ledger.totals()) == pytest.approx(
             sum(one.memory_byte_seconds for one in done)
         )
-        assert ledger.spend(1.5, 100.0) == (1.5, 100.0)
-        assert ledger.spend(0.5, 11.0) == (2.0, 111.0)
+        assert ledger.add_overhead(1.5, 100.0) == (1.5, 100.0)
+        assert ledger.add_overhead(0.5, 11.0) == (2.0, 111.0)
 
 
 def test_a_folder_that_may_not_be_listed_is_told_and_the_rest_is_done(tmp_path: Path) -> None:
@@ -430,7 +413,7 @@ def test_what_was_spent_on_an_object_stays_spent_when_it_is_done_anew(tmp_path: 
 
     with Ledger(tmp_path / "ledger") as ledger:
         second = next(done for done in ledger.objects() if done.key == "photos/3.jpg")
-        spent, held = ledger.spend(0.0, 0.0)
+        spent, held = ledger.add_overhead(0.0, 0.0)
         after = sum(total.cpu_seconds for total in ledger.totals()) + spent
     assert second.etag != first.etag and spent == pytest.approx(first.cpu_seconds) and held > 0
     assert after == pytest.approx(before + second.cpu_seconds)
