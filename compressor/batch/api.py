@@ -34,7 +34,7 @@ from compressor.stores.contract import Store
 from compressor.stores.files import Files
 from compressor.stores.open import open_store
 from compressor.stores.places import keep_place, prefix_of, relative_prefix
-from compressor.stores.tree import Carrier
+from compressor.stores.tree import TreeCopier
 from compressor.usage import Stopwatch
 
 Stopped = Callable[[], bool]
@@ -166,7 +166,7 @@ def carried(request: Request, source: Store, target: Store, stopped: Stopped) ->
     job = request.job
     if job.in_place or request.manifest is not None or not isinstance(source, Files):
         return ()
-    return Carrier(source, target, request.filters, job.overwrite, stopped).carry()
+    return TreeCopier(source, target, request.filters, job.overwrite, stopped).copy()
 
 
 def restore_originals(

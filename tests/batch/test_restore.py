@@ -32,7 +32,7 @@ JOB = Job(
 )
 PHOTOS = {f"photos/{n}.jpg": jpeg(n) for n in range(6)}
 FILES = PHOTOS | {"text.txt": b"no image"}
-GLOB = Filters(but=("kept/",))
+GLOB = Filters(excluded_prefixes=("kept/",))
 NEVER = Filters(include=("nothing",))
 
 

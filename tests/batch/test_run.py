@@ -34,7 +34,7 @@ FILES = {
     "broken.jpg": jpeg(3)[:900],
     "ünïcode/😀 %41+#?.jpg": jpeg(12),
 }
-GLOB = Filters(but=("kept/",))
+GLOB = Filters(excluded_prefixes=("kept/",))
 
 
 def pixels(data: bytes) -> np.ndarray:

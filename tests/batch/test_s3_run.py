@@ -93,7 +93,7 @@ def test_in_place_and_back(bucket: Any, tmp_path: Path) -> None:
     before = {key: carried(client, name, key) for key in FILES}
     store = open_store(job.source)
 
-    _, totals, _ = run_of(job, store, store, tmp_path / "ledger", filters=Filters(but=("kept/",)))
+    _, totals, _ = run_of(job, store, store, tmp_path / "ledger", filters=Filters(excluded_prefixes=("kept/",)))
 
     assert totals["compressed", ""] == 5
     now = contents(client, name, "in/")
