@@ -229,7 +229,7 @@ def listed(root: Path, count: int) -> Listed:
     command = batch(
         folder, "--in-place", "--discard-originals", "--allow-not-atomic", "--ledger", root / f"{count}.ledger"
     )
-    kept = sum(total["objects"] for total in command.summary["totals"] if total["reason"] == "not an image")
+    kept = sum(total["objects"] for total in command.summary["totals"] if total["reason"] == "not_an_image")
     problem = "" if kept == count else f"{kept} of {count} objects are accounted for"
     if not command.peak_bytes:
         problem = problem or "this system does not tell the memory of a process in /proc/PID/status"

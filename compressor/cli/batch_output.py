@@ -296,7 +296,7 @@ def outcome_table(summary: Summary) -> "Table":
 
 
 def reasoned(total: Total) -> str:
-    return f"{total.outcome}: {total.reason}" if total.reason else str(total.outcome)
+    return f"{total.outcome}: {total.reason.as_text}" if total.reason else str(total.outcome)
 
 
 def figures(total: Total) -> tuple[str, ...]:
@@ -318,7 +318,8 @@ def print_failures(console: "Console", summary: Summary, outcome: ObjectOutcome 
     for total in summary.by_failure(outcome):
         known = summary.known_failures.get(total.reason, 0) if outcome is ObjectOutcome.FAILED else 0
         remark = f", {known:,} of them known" if known else ""
-        head = f"  [{COLORS[outcome]}]{outcome}[/]  {total.objects:,}  [bold]{escape(total.reason or 'unknown')}[/]"
+        reason = escape(total.reason.as_text or "unknown")
+        head = f"  [{COLORS[outcome]}]{outcome}[/]  {total.objects:,}  [bold]{reason}[/]"
         console.print(head + remark, soft_wrap=True)
         shown = examples.get(total.reason, [])[:EXAMPLES_MAX]
         for problem in shown:

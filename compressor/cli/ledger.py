@@ -93,7 +93,7 @@ def failures(path: LedgerFile, json: JsonLines = False) -> None:
                 if json:
                     typer.echo(jsons.dumps(fields(done, known)))
                 else:
-                    typer.echo(row("known" if known else "new", done.reason, printable(done.key)))
+                    typer.echo(row("known" if known else "new", done.reason.as_text, printable(done.key)))
                     typer.echo(row("", "", f"  {printable(done.error)}"))
         if not json:
             typer.echo(f"{count:,} failed, {known_count:,} of them known")

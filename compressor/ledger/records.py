@@ -32,7 +32,7 @@ class ObjectOutcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an object was not compressed.
+    """Why an object was not compressed. Values are labels of metrics; `as_text` is for people.
 
     KEPT and COPIED have NOT_SMALLER, NOT_AN_IMAGE, UNSUPPORTED, EMPTY; SKIPPED has ARCHIVED, HELD, MISSING, CHANGED,
     EXISTS, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
@@ -46,20 +46,20 @@ class Reason(StrEnum):
     """
 
     NONE = ""
-    NOT_SMALLER = "not smaller"
-    NOT_AN_IMAGE = "not an image"
+    NOT_SMALLER = "not_smaller"
+    NOT_AN_IMAGE = "not_an_image"
     UNSUPPORTED = "unsupported"
-    UNSTRIPPABLE = "can't be stripped"
+    UNSTRIPPABLE = "unstrippable"
     EMPTY = "empty"
     ARCHIVED = "archived"
     HELD = "held"
-    GONE = "gone"
-    CHANGED = "changed meanwhile"
-    EXISTS = "exists at the destination"
+    MISSING = "missing"
+    CHANGED = "changed"
+    EXISTS = "exists_at_destination"
     FILTERED = "filtered"
-    NOT_ATOMIC = "not atomic"
-    UNREADABLE = "attributes can't be read"
-    BROKEN = "broken image"
+    NOT_ATOMIC = "not_atomic"
+    UNREADABLE = "unreadable_attributes"
+    BROKEN = "broken_image"
     LIMIT = "limit"
     VERIFY = "verification"
     POISON = "poison"
@@ -67,6 +67,11 @@ class Reason(StrEnum):
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     OTHER = "other"
+
+    @property
+    def as_text(self) -> str:
+        """The value with spaces."""
+        return self.value.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

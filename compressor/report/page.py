@@ -164,7 +164,7 @@ def _outcomes(summary: Summary) -> str:
 
 
 def _outcome_row(total: Total) -> tuple[str, ...]:
-    reason = f' <span class="quiet">{text(total.reason)}</span>' if total.reason else ""
+    reason = f' <span class="quiet">{text(total.reason.as_text)}</span>' if total.reason else ""
     outcome = (
         f'<span class="bad">{total.outcome}</span>' if total.outcome is ObjectOutcome.FAILED else f"{total.outcome}"
     )
@@ -185,7 +185,7 @@ def _failures(summary: Summary) -> str:
         return ""
     classes = [
         (
-            f'<span class="bad">{text(total.reason) or "unknown"}</span>',
+            f'<span class="bad">{text(total.reason.as_text) or "unknown"}</span>',
             f"{total.objects:,}",
             human_bytes(total.bytes_in),
         )
@@ -207,7 +207,7 @@ def _list_title(summary: Summary) -> str:
 def _problem_row(problem: Problem) -> tuple[str, str, str]:
     details = "; ".join(filter(None, (problem.error, *problem.notices)))
     known = ", known" if problem.known else ""
-    why = f"{text(problem.reason)}{known}<br>" if problem.reason else ""
+    why = f"{text(problem.reason.as_text)}{known}<br>" if problem.reason else ""
     return (
         f"<code>{text(problem.key)}</code>",
         f'{why}<span class="quiet">{text(details)}</span>',

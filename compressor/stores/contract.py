@@ -40,7 +40,7 @@ class StoreErrorKind(StrEnum):
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     IMPOSSIBLE = "impossible"
-    NOT_ATOMIC = "not atomic"
+    NOT_ATOMIC = "not_atomic"
     OTHER = "other"
 
 

@@ -151,12 +151,12 @@ def test_what_was_changed_or_deleted_since_is_left_alone_and_listed(store: Memor
 
     with Ledger(tmp_path / "ledger") as ledger:
         tally, _ = restore(ledger, store, filters=only)
-    assert counts(tally) == {("skipped", "changed meanwhile"): 1, ("skipped", "gone"): 1}
+    assert counts(tally) == {("skipped", "changed"): 1, ("skipped", "missing"): 1}
     assert {problem.key for problem in tally.problems} == {"photos/1.jpg", "photos/2.jpg"}
     assert fact(tmp_path / "ledger") == (None, 0)  # nothing was written
 
     found, _ = restored(tmp_path / "ledger", store)
-    assert found == {("copied", ""): 4, ("skipped", "changed meanwhile"): 1, ("skipped", "gone"): 1}
+    assert found == {("copied", ""): 4, ("skipped", "changed"): 1, ("skipped", "missing"): 1}
     now = store.data()
     assert now["photos/1.jpg"] == b"somebody else's" and "photos/2.jpg" not in now
     assert {key for key in now if key.startswith("kept/")} == {"kept/photos/1.jpg", "kept/photos/2.jpg"}
@@ -235,7 +235,7 @@ def test_who_writes_meanwhile_wins(store: Memory, tmp_path: Path) -> None:
 
     found, _ = restored(tmp_path / "ledger", Busy(store))
 
-    assert found == {("copied", ""): 5, ("skipped", "changed meanwhile"): 1}
+    assert found == {("copied", ""): 5, ("skipped", "changed"): 1}
     assert store.data()["photos/3.jpg"] == b"somebody else's"
     assert store.data()["kept/photos/3.jpg"] == FILES["photos/3.jpg"]
 

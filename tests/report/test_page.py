@@ -92,7 +92,7 @@ KINDS: list[Callable[[], Summary]] = [
     lambda: summary(mode="dry run", projection=PROJECTION),
     lambda: summary(footprint=Basis(region="de").of(1.0, 1e9)),
     lambda: summary(mode="in place", keep="before/", interrupted=True, problems_more=1_000),
-    lambda: summary(known_failures={"broken image": 9, "unavailable": 1}, accept_failures=True),
+    lambda: summary(known_failures={"broken_image": 9, "unavailable": 1}, accept_failures=True),
     lambda: summary(totals=(), problems=(), notices={}, stage_seconds={}, histogram=(), wall_seconds=0.0),
 ]
 
@@ -166,13 +166,13 @@ def test_an_interrupted_run_and_a_truncated_list_are_labelled() -> None:
 def test_known_failures_are_distinguished_from_new_ones() -> None:
     problems = (Problem("new.jpg", 9, Reason.BROKEN, "x"), Problem("old.jpg", 9, Reason.BROKEN, "y", (), True))
 
-    text = Page(render(summary(problems=problems, known_failures={"broken image": 7}))).text
+    text = Page(render(summary(problems=problems, known_failures={"broken_image": 7}))).text
 
     assert "7 objects failed as in an earlier run, and nothing has changed since: known." in text
     assert "3 objects failed: broken images were copied unchanged." in text
     assert "10 7 of them known" in text
     assert "broken image, known" in text
-    accepted = Page(render(summary(known_failures={"broken image": 9, "unavailable": 1}, accept_failures=True))).text
+    accepted = Page(render(summary(known_failures={"broken_image": 9, "unavailable": 1}, accept_failures=True))).text
     assert "10 objects failed as in an earlier run, and nothing has changed since: known, and accepted." in accepted
     assert "objects failed: broken" not in accepted
 

@@ -141,7 +141,7 @@ def test_totals_are_grouped_by_outcome_reason_and_format() -> None:
     assert rows == [
         ("compressed", "", "jpeg", 400, 400_000),
         ("compressed", "", "webp", 1, 300_000),
-        ("copied", "not smaller", "png", 50, 0),
+        ("copied", "not_smaller", "png", 50, 0),
         ("skipped", "held", "", 3, 0),
         ("failed", "", "jpeg", 7, 0),
         ("failed", "", "png", 2, 0),
@@ -152,7 +152,7 @@ def test_totals_are_grouped_by_outcome_reason_and_format() -> None:
 def test_failures_are_grouped_by_reason() -> None:
     rows = [(t.reason, t.objects, t.bytes_in) for t in summary().by_failure()]
 
-    assert rows == [("broken image", 9, 19_000), ("unavailable", 1, 2_000)]
+    assert rows == [("broken_image", 9, 19_000), ("unavailable", 1, 2_000)]
 
 
 def test_json_has_every_field_and_the_computed_values() -> None:
@@ -171,7 +171,7 @@ def test_json_has_every_field_and_the_computed_values() -> None:
         "cpu_seconds": 3.0,
         "memory_byte_seconds": 0.0,
     }
-    assert fields["problems"][0]["reason"] == "broken image"
+    assert fields["problems"][0]["reason"] == "broken_image"
     assert fields["settings"]["min_saving"] == 0.05
     assert fields["settings_digest"] == summary().settings.digest()
     assert (fields["projection"]["low"], fields["projection"]["confidence"]) == (1_131_000, 0.95)
@@ -183,10 +183,10 @@ def test_json_has_every_field_and_the_computed_values() -> None:
     [
         ({}, False, False, 10, False),
         ({}, True, False, 10, False),
-        ({"broken image": 9}, True, False, 1, False),
-        ({"broken image": 9, "unavailable": 1}, False, False, 0, False),
-        ({"broken image": 9, "unavailable": 1}, True, False, 0, True),
-        ({"broken image": 9, "unavailable": 1}, True, True, 0, False),
+        ({"broken_image": 9}, True, False, 1, False),
+        ({"broken_image": 9, "unavailable": 1}, False, False, 0, False),
+        ({"broken_image": 9, "unavailable": 1}, True, False, 0, True),
+        ({"broken_image": 9, "unavailable": 1}, True, True, 0, False),
     ],
 )
 def test_a_run_succeeds_if_every_failure_is_known_and_accepted(
@@ -210,4 +210,4 @@ def test_totals_of_different_reasons_are_not_merged() -> None:
         Total(ObjectOutcome.KEPT, why, "jpeg", "none", 1, 10, 10, 0.0) for why in (Reason.NOT_SMALLER, Reason.LIMIT)
     ]
 
-    assert [total.reason for total in summary(totals=tuple(kept)).by_outcome()] == ["not smaller", "limit"]
+    assert [total.reason for total in summary(totals=tuple(kept)).by_outcome()] == ["not_smaller", "limit"]
