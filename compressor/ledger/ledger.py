@@ -1,5 +1,5 @@
-"""A run's ledger, as the run writes it: what was done, and what is about to be. It is a SQLite file with a part next to
-it for each finished shard.
+"""A run's ledger, as the run writes it: results, and intents to write. It is a SQLite file, with a part next to it for
+each finished shard.
 
 A **shard** is a range of the listing, some ten thousand keys. Each object of an open shard has a row. When the shard is
 finished, its rows become a part (`parts.py`), and only failures keep theirs: a ledger of 10⁸ objects is some 10⁴ parts
@@ -177,7 +177,7 @@ class Ledger:
         self._put(intent, shard, INTENT)
 
     def finish(self, shard: int, result: ObjectResult) -> None:
-        """Record what became of an object."""
+        """Record an object's result."""
         self._keep_spent(result.key)
         self._put(result, shard, FINAL)
 

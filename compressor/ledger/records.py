@@ -1,4 +1,4 @@
-"""An object's record: what became of it, and why. A ledger stores it as a line of JSON."""
+"""An object's record: its outcome, and the reason. A ledger stores it as a line of JSON."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ObjectOutcome(StrEnum):
-    """What became of an object.
+    """The outcome of an object.
 
     COMPRESSED  a smaller result replaced it, or is at the destination
     STRIPPED    its own bytes without the metadata that the settings remove replaced it, or are at the destination: no
@@ -32,7 +32,7 @@ class ObjectOutcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an object was not compressed. Values are labels of metrics; `as_text` is for people.
+    """The reason why an object was not compressed. Values are labels of metrics; `as_text` is for people.
 
     KEPT and COPIED have NOT_SMALLER, NOT_AN_IMAGE, UNSUPPORTED, EMPTY; SKIPPED has ARCHIVED, HELD, MISSING, CHANGED,
     EXISTS, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
@@ -76,7 +76,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectResult:
-    """What became of an object.
+    """The result of processing an object, or an intent to write it.
 
     etag, size      of the source as it was read
     bytes_out       size of what is stored now, or would be after a run that is not dry

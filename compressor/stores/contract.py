@@ -16,7 +16,7 @@ TEMPORARY_KEY = re.compile(r"(?:.*/)?\.compressor-[0-9a-f]{32}\.part", re.DOTALL
 
 
 class StoreErrorKind(StrEnum):
-    """Why a store refused an operation; errors of the kinds in RETRIED may be temporary.
+    """The kind of a store's error; those in RETRIED may be temporary.
 
     MISSING      the object does not exist, or no longer
     CHANGED      the object is not the one that was read

@@ -152,7 +152,7 @@ class TemporaryFile:
         if self._lock >= 0:
             try:
                 with suppress(FileNotFoundError):
-                    os.unlink(self._lock_name, dir_fd=self._folder)  # first: see `_locked`
+                    os.unlink(self._lock_name, dir_fd=self._folder)  # first: see `_acquire_lock`
             finally:
                 os.close(self._lock)
                 self._lock = -1

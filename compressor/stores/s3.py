@@ -195,7 +195,7 @@ class Bucket:
         return unquote_etag(reply["ETag"])
 
     def _put_conditionally(self, key: str, name: str, body: Body, sent: dict[str, Any], condition: Precondition) -> str:
-        """One request with the condition in it."""
+        """Write by one conditional request."""
         for attempt in range(CONFLICTS):
             try:
                 if condition.etag is None:
@@ -318,7 +318,7 @@ class Bucket:
 
     def _acl_parameters(self, name: str) -> dict[str, str]:
         """Return parameters for the object's ACL, if it is not the default."""
-        if not self._has_acls or (self._fast_path_works() and self._fast.has_usual_acl(name)):
+        if not self._has_acls or (self._fast_path_works() and self._fast.has_default_acl(name)):
             return {}
         try:
             return acl_grants(self._client.get_object_acl(Bucket=self._bucket, Key=name))

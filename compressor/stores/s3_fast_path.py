@@ -48,7 +48,7 @@ NUMBERS = {"ContentLength": "content-length", "TagCount": "x-amz-tagging-count",
 METADATA = "x-amz-meta-"
 CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([a-z0-9-]+)/s3/aws4_request,")
 # One grant, to the owner, followed only by closing tags.
-USUAL_ACL = re.compile(
+DEFAULT_ACL = re.compile(
     rb"<Owner>\s*<ID>([^<]+)</ID>(?:(?!<Grant>).)*<Grant>\s*<Grantee[^>]*>(?:(?!</Grantee>).)*<ID>\1</ID>"
     rb"(?:(?!</Grantee>).)*</Grantee>\s*<Permission>FULL_CONTROL</Permission>\s*</Grant>\s*</AccessControlList>",
     re.DOTALL,
@@ -125,14 +125,14 @@ class FastPath:
             return None
         return parse_reply(response.headers) if response.status == 200 else {}
 
-    def has_usual_acl(self, name: str) -> bool:
+    def has_default_acl(self, name: str) -> bool:
         """Return whether the ACL is readable and grants full control to the owner alone."""
         response = self._send("GET", name, {}, query="acl=")
         if response is None or response.status != 200:
             drain(response)
             return False
         try:
-            return USUAL_ACL.search(response.read(ACL_BYTES)) is not None
+            return DEFAULT_ACL.search(response.read(ACL_BYTES)) is not None
         except (urllib3.exceptions.HTTPError, OSError):
             return False
         finally:

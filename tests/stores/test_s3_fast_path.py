@@ -11,7 +11,7 @@ from botocore.httpsession import get_cert_path
 from compressor.stores import s3_client
 from compressor.stores.contract import Precondition, StoreErrorKind
 from compressor.stores.s3 import Bucket
-from compressor.stores.s3_fast_path import USUAL_ACL, FastPath
+from compressor.stores.s3_fast_path import DEFAULT_ACL, FastPath
 from tests.stores.canned_server import CannedResponse, CannedServer, canned, error_response
 from tests.stores.s3_servers import server_at
 from tests.stores.store_contract import NO_ATTRIBUTES, BytesBody, noise, read, refusal
@@ -162,4 +162,4 @@ def test_an_acl_is_the_default_if_only_the_owner_has_access(grants: list[tuple[s
     )
     acl = f"<AccessControlPolicy><Owner><ID>me</ID><DisplayName>m</DisplayName></Owner><AccessControlList>{listed}"
 
-    assert (USUAL_ACL.search(f"{acl}</AccessControlList></AccessControlPolicy>".encode()) is not None) == default
+    assert (DEFAULT_ACL.search(f"{acl}</AccessControlList></AccessControlPolicy>".encode()) is not None) == default
