@@ -178,7 +178,7 @@ def test_a_row_without_a_size_that_is_one_is_refused(tmp_path: Path) -> None:
         (Filters(include=("*.jpg",)), "ab"),
         (Filters(exclude=("x/*",)), "ad"),
         (Filters(include=("*.jpg",), exclude=("x/*",)), "a"),
-        (Filters(but=("x/",)), "ad"),
+        (Filters(excluded_prefixes=("x/",)), "ad"),
         (Filters(size_min=20), "bcd"),
         (Filters(size_max=20), "ab"),
         (Filters(older_than=70), "a"),
