@@ -70,9 +70,9 @@ class Ledger:
 
     def _begin(self) -> None:
         """Lock the database and begin a transaction, in which an empty one gets its tables."""
-        if not is_empty(self._database):
-            check_schema(self._database, self.path)  # first: nothing else is changed
-        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")  # before any access: then WAL needs no shared memory
+        if self.path.stat().st_size and not is_empty(self._database):
+            check_schema(self._database, self.path)  # before anything is written
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute("BEGIN IMMEDIATE")

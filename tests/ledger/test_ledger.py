@@ -31,6 +31,16 @@ def test_a_ledger_belongs_to_one_run(tmp_path: Path) -> None:
         Ledger(tmp_path / "other")
 
 
+def test_a_run_needs_no_shared_memory_file(tmp_path: Path) -> None:
+    """Network file systems may not support one."""
+    for _ in range(2):
+        with Ledger(tmp_path / "ledger") as ledger:
+            ledger.set_fact("name", "value")
+            ledger.commit()
+            assert {path.name for path in tmp_path.iterdir()} == {"ledger", "ledger-wal"}
+        assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+
+
 def test_few_failures_are_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Ledger(tmp_path / "ledger") as ledger:
         ledger.begin({"mode": "copy", "source": "a", "target": "b"})
