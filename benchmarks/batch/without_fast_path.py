@@ -8,9 +8,9 @@ Spawned worker processes import the main module again, which applies the patch i
 from unittest.mock import patch
 
 from compressor.cli.start import main
-from compressor.stores.s3_fast_path import Quick
+from compressor.stores.s3_fast_path import FastPath
 
-patch.object(Quick, "learn", lambda *_: False).start()
+patch.object(FastPath, "discover", lambda *_: False).start()
 
 if __name__ == "__main__":
     main()

@@ -23,16 +23,18 @@ from compressor.batch.restore import require_kept, restore, would_restore
 from compressor.batch.run import Run
 from compressor.batch.tally import estimated, problem, samples_of, summary_of
 from compressor.errors import SettingsError
-from compressor.ledger.ledger import Ledger, LedgerError
-from compressor.ledger.reader import facts_in, reading
-from compressor.ledger.records import ALL, FINISHED, RESTORED
+from compressor.ledger.errors import LedgerError
+from compressor.ledger.ledger import Ledger
+from compressor.ledger.queries import run_facts_in
+from compressor.ledger.reader import reading
+from compressor.ledger.schema import ALL, FINISHED, RESTORED
 from compressor.report.summary import PROBLEMS_MAX, Mode, Progress, Summary, project
 from compressor.settings import Metadata
 from compressor.stores.contract import Store
 from compressor.stores.files import Files
 from compressor.stores.open import open_store
 from compressor.stores.places import keep_place, prefix_of, relative_prefix
-from compressor.stores.tree import Carrier
+from compressor.stores.tree import TreeCopier
 from compressor.usage import Stopwatch
 
 Stopped = Callable[[], bool]
@@ -111,7 +113,7 @@ def run_batch(request: Request, source: Store, stopped: Stopped, told: Told) -> 
     with Ledger(path) as ledger:
         ledger.begin(facts_of(request))
         refuse_restored(ledger)
-        ledger.note(FINISHED, "")
+        ledger.set_fact(FINISHED, "")
         ledger.commit()
         if job.keep is not None:
             mark(job.keep, job.source)
@@ -134,8 +136,8 @@ def run_batch(request: Request, source: Store, stopped: Stopped, told: Told) -> 
         )  # fmt: skip
         if whole:
             ledger.report_failures()
-            ledger.note(FINISHED, repr(summary.ended))
-        summary = estimated(summary, ledger.spend(*watch.spent()), request.footprint)
+            ledger.set_fact(FINISHED, repr(summary.ended))
+        summary = estimated(summary, ledger.add_overhead(*watch.spent()), request.footprint)
         store = source if job.in_place else target
         for notice in (*_notices_of(job), *store.notices, *listing.left_out, *left):
             summary = dataclasses.replace(summary, notices={notice: 0, **summary.notices})
@@ -164,7 +166,7 @@ def carried(request: Request, source: Store, target: Store, stopped: Stopped) ->
     job = request.job
     if job.in_place or request.manifest is not None or not isinstance(source, Files):
         return ()
-    return Carrier(source, target, request.filters, job.overwrite, stopped).carry()
+    return TreeCopier(source, target, request.filters, job.overwrite, stopped).copy()
 
 
 def restore_originals(
@@ -173,7 +175,7 @@ def restore_originals(
     """Restore the originals that a run kept, or say what that would do."""
     watch, path = Stopwatch(), restoring.ledger
     with reading(path) as database:
-        facts = facts_in(database)
+        facts = run_facts_in(database)
     job = Job(source=facts["source"], target=facts["target"], in_place=True, keep=facts.get("keep") or None)
     chosen, workers = restoring.filters, restoring.workers
     if restoring.dry_run:
@@ -182,7 +184,7 @@ def restore_originals(
         with Ledger(path) as ledger:
             require_kept(path, ledger.facts())
             tally, whole = restore(ledger, open_store(job.source), stopped, told, chosen, workers)
-            ledger.spend(*watch.spent())
+            ledger.add_overhead(*watch.spent())
     mode: Mode = "restore dry run" if restoring.dry_run else "restore"
     summary = dataclasses.replace(summary_of(job, tally, watch, not whole), mode=mode, ledger=str(path))
     return dataclasses.replace(summary, other_seconds=summary.other_seconds + watch.spent()[0])

@@ -18,7 +18,7 @@ from compressor.ledger.records import ObjectResult
 from compressor.stores.contract import Attributes, Entry, Precondition, Store, StoreError, StoreErrorKind, store_digest
 from compressor.stores.markers import MARKER, has_marker
 from compressor.stores.open import open_store
-from compressor.stores.places import folder_of, normal, require_folder, split
+from compressor.stores.places import check_folder, folder_path, normalize, split_url
 
 MARKER_BYTES_MAX = 1 << 16
 SOURCE = "Source: "
@@ -82,12 +82,12 @@ def mark(keep: str, source: str) -> None:
 
     A folder that is made for it is its owner's alone: what protects the source may lie above that.
     """
-    if (folder := folder_of(keep)) is not None:
+    if (folder := folder_path(keep)) is not None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     store = open_store(keep, probed=True)
     if has_marker(store, ""):
         return
-    text = f"{TEXT}{SOURCE}{json.dumps(normal(source))}\n".encode()
+    text = f"{TEXT}{SOURCE}{json.dumps(normalize(source))}\n".encode()
     try:
         attributes = Attributes(headers={"content-type": "text/plain; charset=utf-8"})
         store.write(MARKER, Note(text, len(text)), attributes, Precondition(None))
@@ -117,7 +117,7 @@ def first_entries(store: Store, count: int) -> list[Entry]:
 def require_source(store: Store, keep: str, source: str) -> None:
     """Raise SettingsError unless the originals that are kept there are of this source."""
     found = source_in(store)
-    if found != normal(source):
+    if found != normalize(source):
         problem = f"{printable(keep)} has the originals of {printable(found) or 'another source'}: name another place"
         raise SettingsError("keep_originals", problem)
 
@@ -146,9 +146,9 @@ def refuse_kept(source: str, target: str, keep: str | None) -> None:
     for field, place in (("src", source), ("dst", target), ("keep_originals", keep)):
         if place is None or (field == "dst" and target == source):
             continue
-        require_folder(field, place)
+        check_folder(field, place)
         marked = marked_above(place, buckets)
-        if field == "keep_originals" and marked == normal(place):
+        if field == "keep_originals" and marked == normalize(place):
             require_source(open_store(place, probed=True), place, source)
         elif marked is not None:
             problem = f"{printable(place)} lies among kept originals: {printable(marked)}/{MARKER} marks them"
@@ -164,14 +164,14 @@ def marked_above(place: str, buckets: dict[str, Store]) -> str | None:
 
     buckets  those that are open already, by URL: another one is added, since to open one takes a while
     """
-    whole = normal(place)
-    if folder_of(place) is not None:
+    whole = normalize(place)
+    if folder_path(place) is not None:
         folders = [str(folder) for folder in (*reversed(Path(whole).parents), Path(whole))]
         return next((folder for folder in folders if os.path.lexists(os.path.join(folder, MARKER))), None)
-    bucket, prefix = split(whole)
+    bucket, prefix = split_url(whole)
     store = buckets.get(bucket) or open_store(bucket, probed=True)
     buckets[bucket] = store
     for at, letter in enumerate("/" + prefix):
         if letter == "/" and has_marker(store, prefix[:at]):
-            return normal(f"{bucket}/{prefix[:at]}")
+            return normalize(f"{bucket}/{prefix[:at]}")
     return None

@@ -14,7 +14,7 @@ from compressor.stores.contract import RETRIED, Entry, StoreError, StoreErrorKin
 
 # What a store's refusal means for an object.
 MEANING = {
-    StoreErrorKind.MISSING: (ObjectOutcome.SKIPPED, Reason.GONE),
+    StoreErrorKind.MISSING: (ObjectOutcome.SKIPPED, Reason.MISSING),
     StoreErrorKind.CHANGED: (ObjectOutcome.SKIPPED, Reason.CHANGED),
     StoreErrorKind.EXISTS: (ObjectOutcome.SKIPPED, Reason.EXISTS),
     StoreErrorKind.ARCHIVED: (ObjectOutcome.SKIPPED, Reason.ARCHIVED),

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 from urllib.parse import unquote_plus
 
-from compressor.ledger.ledger import Ledger, LedgerError, Shard
+from compressor.ledger.errors import LedgerError
+from compressor.ledger.ledger import Ledger, Shard
 from compressor.stores.contract import Entry, OnAccessDenied, OpenObject, Store
-from compressor.stores.markers import Marks
+from compressor.stores.markers import MarkedFolders
 from compressor.stores.open import open_store
 
 SHARD_KEYS = 10_000
@@ -71,7 +72,7 @@ class Manifest:
 
     def __init__(self, url: str, prefix: str = "", store: Store | None = None) -> None:
         self._url, self._prefix = url, prefix
-        self._marks = None if store is None else Marks(store)
+        self._marks = None if store is None else MarkedFolders(store)
 
     @property
     def left_out(self) -> list[str]:

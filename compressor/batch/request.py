@@ -16,7 +16,7 @@ from compressor.humanize import printable
 from compressor.settings import VERSION
 from compressor.sniff import PREFIX, sniff
 from compressor.stores.contract import Store, StoreError
-from compressor.stores.file_write import further_links
+from compressor.stores.file_write import hard_links_problem
 from compressor.stores.files import Files
 from compressor.stores.filters import Filters
 from compressor.stores.places import relative_prefix
@@ -96,7 +96,7 @@ def check(request: Request) -> None:
 
 
 def without(filters: Filters, prefix: str) -> Filters:
-    return dataclasses.replace(filters, but=(*filters.but, prefix))
+    return dataclasses.replace(filters, excluded_prefixes=(*filters.excluded_prefixes, prefix))
 
 
 def facts_of(request: Request) -> dict[str, str]:
@@ -141,8 +141,8 @@ def require_single_links(job: Job, store: Store, filters: Filters) -> None:
         if entry.links > 1 and filters.match(entry, now) and is_image(store, entry.key):
             raise SettingsError(
                 FLAG,
-                f'is needed: "{printable(entry.key)}" {further_links(entry.links)}; with this flag it is replaced all '
-                "the same, and --exclude leaves it out",
+                f'is needed: "{printable(entry.key)}" {hard_links_problem(entry.links)}; with this flag it is '
+                "replaced all the same, and --exclude leaves it out",
             )
 
 

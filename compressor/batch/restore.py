@@ -11,9 +11,12 @@ from pathlib import Path
 from compressor.batch.originals import Originals, originals_of, unmark
 from compressor.batch.outcomes import MEANING, in_one_line
 from compressor.batch.tally import Tally, problem
-from compressor.ledger.ledger import Ledger, LedgerError
-from compressor.ledger.reader import facts_in, is_restored, objects_in, reading
-from compressor.ledger.records import ALL, PART, RESTORED, ObjectOutcome, ObjectResult, Reason
+from compressor.ledger.errors import LedgerError
+from compressor.ledger.ledger import Ledger
+from compressor.ledger.queries import is_restored, objects_in, run_facts_in
+from compressor.ledger.reader import reading
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
+from compressor.ledger.schema import ALL, PART, RESTORED
 from compressor.report.summary import PROBLEMS_MAX, Progress
 from compressor.stores.contract import Entry, Precondition, Store, StoreError, StoreErrorKind, store_digest
 from compressor.stores.filters import Filters
@@ -257,7 +260,7 @@ class Marks:
         """The same; but before the first of them the ledger notes that it does not say any more what is there."""
         for number, candidate in enumerate(todo):
             if number == 0 and self._was is None:
-                self._ledger.note(RESTORED, PART)
+                self._ledger.set_fact(RESTORED, PART)
                 self._ledger.commit()
             yield candidate
 
@@ -273,9 +276,9 @@ class Marks:
     def end(self, all_back: bool) -> None:
         """Note that all originals are back, or that nothing was written after all."""
         if all_back:
-            self._ledger.note(RESTORED, ALL)
+            self._ledger.set_fact(RESTORED, ALL)
         elif self._was is None and not self._written:
-            self._ledger.unnote(RESTORED)
+            self._ledger.delete_fact(RESTORED)
         self._ledger.commit()
 
 
@@ -321,7 +324,7 @@ def would_restore(
 ) -> tuple[Tally, bool]:
     """Say what `restore` would do; nothing is written, in the store or beside the ledger."""
     with reading(path) as database:
-        facts = facts_in(database)
+        facts = run_facts_in(database)
         require_kept(path, facts)
         originals = originals_of(facts["keep"], store)
         restorer = Restorer(store, originals.store, dry_run=True, stopped=stopped)

@@ -153,7 +153,7 @@ class Run:
                 self.tally.add(indeterminate(intent))
                 continue
             if done is None:
-                self.ledger.forget(intent.key)
+                self.ledger.delete_intent(intent.key)
             else:
                 self.ledger.finish(shard, done)
             self._tidy(intent.key)

@@ -33,8 +33,8 @@ from compressor.stores.contract import (
     StoreErrorKind,
     store_digest,
 )
-from compressor.stores.file_write import further_links
-from compressor.stores.markers import Marks
+from compressor.stores.file_write import hard_links_problem
+from compressor.stores.markers import MarkedFolders
 from compressor.stores.open import open_store
 from compressor.usage import MemoryGauge, resident_bytes
 
@@ -72,7 +72,7 @@ class Worker:
             self.target = self.source
         else:
             self.target = target or open_store(job.target, job.conditional_bytes, probed=True)
-        self._marks = Marks(self.target)
+        self._marks = MarkedFolders(self.target)
         self._originals = originals_of(job.keep, self.source) if job.in_place and job.keep is not None else None
         self.resources = Resources(memory_budget=job.memory_budget, spool_dir=job.spool_dir, wait_seconds=3600)
         self._ready: dict[str, Result] = {}
@@ -143,7 +143,7 @@ class Worker:
             return Reason.UNREADABLE, f"would lose: {', '.join(opened.attributes.lost)}"
         size, most = opened.entry.size, self.source.conditional_bytes
         if opened.entry.links > 1 and not self.job.allow_not_atomic:
-            problem = further_links(opened.entry.links)
+            problem = hard_links_problem(opened.entry.links)
             return Reason.NOT_ATOMIC, f"{problem}: --allow-not-atomic replaces it all the same"
         if size > most and not self.job.allow_not_atomic:
             where = "this store can't replace" if not most else f"above {most} bytes this store can't replace"

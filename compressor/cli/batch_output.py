@@ -260,7 +260,7 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
     yield "CPU", human_seconds(codec + summary.other_seconds), spent
     if summary.footprint is not None:
         used = summary.footprint.used_energy_joules
-        avoided = summary.a_year_of(summary.footprint.avoided_energy_joules_per_gb_year)
+        avoided = summary.avoided_per_year(summary.footprint.avoided_energy_joules_per_gb_year)
         yield "used", human_range(used.low, used.high, ENERGY_UNITS), "estimated, not measured: CPU and memory"
         if avoided.high > 0:
             text = f"a year, estimated, once originals are gone from {summary.footprint.storage_class}"
@@ -296,7 +296,7 @@ def outcome_table(summary: Summary) -> "Table":
 
 
 def reasoned(total: Total) -> str:
-    return f"{total.outcome}: {total.reason}" if total.reason else str(total.outcome)
+    return f"{total.outcome}: {total.reason.as_text}" if total.reason else str(total.outcome)
 
 
 def figures(total: Total) -> tuple[str, ...]:
@@ -318,7 +318,8 @@ def print_failures(console: "Console", summary: Summary, outcome: ObjectOutcome 
     for total in summary.by_failure(outcome):
         known = summary.known_failures.get(total.reason, 0) if outcome is ObjectOutcome.FAILED else 0
         remark = f", {known:,} of them known" if known else ""
-        head = f"  [{COLORS[outcome]}]{outcome}[/]  {total.objects:,}  [bold]{escape(total.reason or 'unknown')}[/]"
+        reason = escape(total.reason.as_text or "unknown")
+        head = f"  [{COLORS[outcome]}]{outcome}[/]  {total.objects:,}  [bold]{reason}[/]"
         console.print(head + remark, soft_wrap=True)
         shown = examples.get(total.reason, [])[:EXAMPLES_MAX]
         for problem in shown:

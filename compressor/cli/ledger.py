@@ -81,7 +81,8 @@ def failures(path: LedgerFile, json: JsonLines = False) -> None:
     """List every object that failed, and why: new, or known from the summary of an earlier run."""
     with one_line_errors():
         from compressor.humanize import printable
-        from compressor.ledger.reader import failures_in, reading
+        from compressor.ledger.queries import failures_in
+        from compressor.ledger.reader import reading
 
         count = known_count = 0
         with reading(path) as database:
@@ -92,7 +93,7 @@ def failures(path: LedgerFile, json: JsonLines = False) -> None:
                 if json:
                     typer.echo(jsons.dumps(fields(done, known)))
                 else:
-                    typer.echo(row("known" if known else "new", done.reason, printable(done.key)))
+                    typer.echo(row("known" if known else "new", done.reason.as_text, printable(done.key)))
                     typer.echo(row("", "", f"  {printable(done.error)}"))
         if not json:
             typer.echo(f"{count:,} failed, {known_count:,} of them known")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from compressor.exporter.ledgers import Sight
 from compressor.exporter.state import State
 from compressor.footprint import Basis
-from compressor.ledger.snapshot import ShardSum, Standing
+from compressor.ledger.snapshot import ShardSum, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def may_credit(basis: Basis) -> bool:
     return basis.original_replaced and basis.storage_class is not None
 
 
-def kind_of(found: Standing) -> str:
+def kind_of(found: Snapshot) -> str:
     if found.restored:
         return ENDED
     return AVOIDED if found.in_place and not found.kept else ADDED
@@ -62,8 +62,8 @@ def accrue(state: State, basis: Basis, sights: list[Sight], last: float, now: fl
         number = _row(state, sight, now)
         if number is None:
             continue
-        if sight.standing is not None:
-            _apply(state, number, sight.standing, interval, now, now + credit_seconds)
+        if sight.snapshot is not None:
+            _apply(state, number, sight.snapshot, interval, now, now + credit_seconds)
         state.run("UPDATE ledgers SET present = 1, read = iif(?, ?, read) WHERE number = ?", sight.read, now, number)
     if may_credit(basis) and where_before == where:
         for number in before:
@@ -78,11 +78,11 @@ def accrue(state: State, basis: Basis, sights: list[Sight], last: float, now: fl
 
 def _row(state: State, sight: Sight, now: float) -> int | None:
     """The number of a ledger; None of one that is held and was never read."""
-    if sight.standing is None:
+    if sight.snapshot is None:
         by, value = ("id", sight.id) if sight.id else ("path", sight.path)
         found = state.run(f"SELECT number FROM ledgers WHERE {by} = ?", value).fetchone()
         return None if found is None else int(found[0])
-    id, kind = sight.standing.id, kind_of(sight.standing)
+    id, kind = sight.snapshot.id, kind_of(sight.snapshot)
     state.run("UPDATE ledgers SET path = '' WHERE path = ? AND id <> ?", sight.path, id)
     state.run(
         "INSERT INTO ledgers (id, path, kind, present, read) VALUES (?, ?, ?, 1, ?)"
@@ -92,7 +92,7 @@ def _row(state: State, sight: Sight, now: float) -> int | None:
     return int(state.run("SELECT number FROM ledgers WHERE id = ?", id).fetchone()[0])
 
 
-def _apply(state: State, ledger: int, found: Standing, interval: Interval, now: float, until: float) -> None:
+def _apply(state: State, ledger: int, found: Snapshot, interval: Interval, now: float, until: float) -> None:
     """Take over a ledger's sums, shard by shard: differences become cohorts, and work that was done is counted."""
     rows = state.run(
         "SELECT number, done, saved, out, cpu_seconds, memory_byte_seconds FROM shards WHERE ledger = ?", ledger

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 from compressor.exporter import index
 from compressor.exporter.credit import AVOIDED, ENDED, confirm
 from compressor.exporter.state import State
-from compressor.ledger.records import blob
+from compressor.ledger.records import encode_key
 
 EVENTS = ("download", "egress", "delete", "confirm", "other")
 # unknown: of no object or ledger that counts; ambiguous: of several; invalid: no event that we understand
@@ -95,7 +95,7 @@ class Events:
 
     def _find(self, key: str, ledger: int | None, *, gone: bool) -> list[index.Found]:
         """A key, or what it is when it was taken from a URL."""
-        found = index.look_up(self.state, blob(key), ledger, gone=gone)
+        found = index.look_up(self.state, encode_key(key), ledger, gone=gone)
         return found or (index.look_up(self.state, unquote_to_bytes(key), ledger, gone=gone) if "%" in key else [])
 
     def _ledger(self, event: dict[str, Any]) -> int | None:

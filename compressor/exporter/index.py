@@ -7,9 +7,9 @@ from pathlib import Path
 
 from compressor.exporter.credit import ENDED, withdraw
 from compressor.exporter.state import State
-from compressor.ledger.ledger import LedgerError
-from compressor.ledger.reader import part
-from compressor.ledger.records import blob
+from compressor.ledger.errors import LedgerError
+from compressor.ledger.parts import read_part
+from compressor.ledger.records import encode_key
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,9 @@ def index_one(state: State) -> bool:
 
 def _rows(path: str, ledger: int, shard: int) -> Iterator[tuple[bytes, int, int, int, int]]:
     """Of all objects: one that is not changed any more has saved nothing."""
-    for done in part(Path(path), shard):
+    for done in read_part(Path(path), shard):
         saved, out = (done.size - done.bytes_out, done.bytes_out) if done.outcome.changed else (0, 0)
-        yield blob(done.key), ledger, shard, saved, out
+        yield encode_key(done.key), ledger, shard, saved, out
 
 
 def look_up(state: State, key: bytes, ledger: int | None, *, gone: bool) -> list[Found]:

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.ledger.ledger import LedgerError
-from compressor.ledger.reader import LedgerHeldError
-from compressor.ledger.snapshot import Standing, standing
+from compressor.ledger.errors import LedgerError, LedgerHeldError
+from compressor.ledger.snapshot import Snapshot, take_snapshot
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +20,14 @@ class Sight:
 
     id        "" where a run holds it that we have not read since we began
     changed   when; ns
-    standing  None where nothing has changed, or a run holds it
+    snapshot  None where nothing has changed, or a run holds it
     read      whether we know how it stands now
     """
 
     path: str
     id: str
     changed: int
-    standing: Standing | None
+    snapshot: Snapshot | None
     read: bool
 
 
@@ -73,7 +72,7 @@ class Ledgers:
             changed = max(stamp[2], stamp[4])
             if stamp == known:
                 return Sight(path, id, changed, None, read=True)
-            found = standing(Path(path))
+            found = take_snapshot(Path(path))
         except LedgerHeldError:
             return Sight(path, id, changed, None, read=False)
         except (LedgerError, OSError) as error:
@@ -88,7 +87,7 @@ class Ledgers:
         """Tell of those that can't be read."""
         for path in self.paths():
             try:
-                standing(Path(path))
+                take_snapshot(Path(path))
             except LedgerHeldError:
                 pass
             except (LedgerError, OSError) as error:

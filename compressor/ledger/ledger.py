@@ -1,64 +1,44 @@
-"""What was done, and what is about to be: a SQLite file, and beside it a part for each finished shard.
+"""A run's ledger, as the run writes it: results, and intents to write. It is a SQLite file, with a part next to it for
+each finished shard.
 
-A **shard** is a range of the listing, some ten thousand keys. Each object of an open shard has a row; when the shard is
-done, its rows go to `LEDGER.parts/NUMBER.jsonl.gz`, a line each, and only failures stay. So a ledger of 10⁸ objects is
-some 10⁴ parts and a small database.
+A **shard** is a range of the listing, some ten thousand keys. Each object of an open shard has a row. When the shard is
+finished, its rows become a part (`parts.py`), and only failures keep theirs: a ledger of 10⁸ objects is some 10⁴ parts
+and a small database.
 
-An **intent** is written down before a worker may write an object: its ETag as it was read, and the SHA-256 of what
-comes in its place. Whatever happens then, what is there can be told: the original, our result, or somebody else's.
+An **intent** is recorded before a worker may write an object: its ETag as it was read, and the SHA-256 of what is to
+replace it. Whatever happens then, the next run can decide what is stored there: the original, the result, or something
+that another program has written.
 """
 
-import gzip
-import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from compressor.errors import CompressorError
+from compressor.ledger.errors import LedgerError
+from compressor.ledger.parts import part_path, read_part, write_part
+from compressor.ledger.queries import facts_in, is_restored, known_failures_in, restored_in
 from compressor.ledger.records import (
-    ObjectOutcome,
     ObjectResult,
-    Reason,
-    as_line,
-    blob,
-    from_line,
+    decode_key,
+    decode_record,
+    encode_key,
+    encode_record,
     indeterminate,
-    part_path,
-    text,
 )
-from compressor.ledger.totals import Total, Totals
-
-SCHEMA = """
-CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE shards (
-    number INTEGER PRIMARY KEY, last TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE objects (
-    key BLOB PRIMARY KEY, shard INTEGER NOT NULL, state TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL,
-    time REAL NOT NULL, done TEXT NOT NULL, reported INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE INDEX by_shard ON objects (shard);
-CREATE TABLE totals (
-    shard INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, format TEXT NOT NULL, path TEXT NOT NULL,
-    objects INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL, cpu_seconds REAL NOT NULL,
-    memory_byte_seconds REAL NOT NULL, PRIMARY KEY (shard, outcome, reason, format, path)) WITHOUT ROWID;
-"""
-RESTORED_KEYS = "CREATE TABLE IF NOT EXISTS restored (key BLOB PRIMARY KEY) WITHOUT ROWID"
-VERSION = "1"
-SPENT = ("coordinator cpu_seconds", "coordinator memory_byte_seconds")
-INTENT, FINAL = "intent", "final"
-
-
-class LedgerError(CompressorError):
-    """A ledger that is not this run's, or that somebody else is using."""
+from compressor.ledger.schema import FINAL, INTENT, OVERHEAD, check_schema, create, is_empty
+from compressor.ledger.totals import Total, store_totals, totals_in
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Of the listing: what comes behind the shard before, up to `last` and with it, a key or number of a row."""
+    """A range of the listing: from the end of the previous shard up to and including `last`, a key or the number of a
+    row."""
 
     number: int
     last: str
@@ -66,51 +46,46 @@ class Shard:
 
 
 class Ledger:
-    """Of one run; held by one process at a time.
+    """A run's ledger, held by one process at a time.
 
-    Writes gather in a transaction until `commit`, which is on disk when it returns.
+    Writes are collected in a transaction until `commit`, which returns when they are on disk.
     """
 
     def __init__(self, path: Path) -> None:
+        """Open a ledger, or create it; raise LedgerError if it has another schema, is in use, or is something else."""
         self.path = path
         self.parts = part_path(path, 0).parent
-        self._database = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
-        try:
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.execute("BEGIN IMMEDIATE")
-            if not self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'run'").fetchone():
-                for statement in filter(str.strip, SCHEMA.split(";")):
-                    self._database.execute(statement)
-                self._database.execute("INSERT INTO run VALUES ('ledger version', ?)", (VERSION,))
-                self._database.execute("INSERT INTO run VALUES ('id', ?)", (uuid.uuid4().hex,))
-        except sqlite3.OperationalError as error:
-            self._database.close()
-            if "locked" in str(error):
-                raise LedgerError(f"{path} is in use by another run") from None
-            raise LedgerError(f"{path}: {error}") from None
-        except sqlite3.DatabaseError as error:
-            self._database.close()
-            raise LedgerError(f"{path} is no ledger: {error}") from None
-        if (found := self.facts().get("ledger version")) != VERSION:
-            self._database.close()
-            raise LedgerError(f"{path} is a ledger of version {found}, this program knows version {VERSION}")
-        self._extend()
+        with ExitStack() as refused:
+            self._database = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
+            refused.callback(self._database.close)
+            try:
+                self._begin()
+            except sqlite3.OperationalError as error:
+                if "locked" in str(error):
+                    raise LedgerError(f"{path} is in use by another run") from None
+                raise LedgerError(f"{path}: {error}") from None
+            except sqlite3.DatabaseError as error:
+                raise LedgerError(f"{path} is not a ledger: {error}") from None
+            refused.pop_all()
 
-    def _extend(self) -> None:
-        """Add what ledgers of this version did not have from the beginning."""
-        self._database.execute(RESTORED_KEYS)
-        if "reported" not in {name for _, name, *_ in self._database.execute("PRAGMA table_info(objects)")}:
-            self._database.execute("ALTER TABLE objects ADD COLUMN reported INTEGER NOT NULL DEFAULT 0")
+    def _begin(self) -> None:
+        """Lock the database and begin a transaction, in which an empty one gets its tables."""
+        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")  # before any access: then WAL needs no shared memory
+        if self.path.stat().st_size and not is_empty(self._database):
+            check_schema(self._database, self.path)  # before anything is written
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute("BEGIN IMMEDIATE")
+        if is_empty(self._database):
+            create(self._database, uuid.uuid4().hex)
 
     def commit(self) -> None:
-        """Everything so far is on disk."""
+        """Put everything so far on disk."""
         self._database.execute("COMMIT")
         self._database.execute("BEGIN IMMEDIATE")
 
     def close(self) -> None:
-        """Keep everything so far."""
+        """Commit, and let other processes open the ledger."""
         self._database.execute("COMMIT")
         self._database.close()
 
@@ -125,206 +100,159 @@ class Ledger:
     # --- the run ---------------------------------------------------------------------------------------------------
 
     def facts(self) -> dict[str, str]:
-        """What is known of the run: source, target, mode, settings, version …"""
-        return dict(self._database.execute("SELECT name, value FROM run"))
+        """Return what is recorded about the run: source, target, mode, settings, version …"""
+        return facts_in(self._database)
 
     def begin(self, facts: dict[str, str]) -> None:
-        """Note what the run is, or raise LedgerError where the ledger is of a run that differs and has come upon
+        """Record what the run is. Raise LedgerError if the ledger belongs to a different run that has processed
         objects."""
         known = self.facts() if self.shards() else {}
         for name, value in facts.items():
             if known.setdefault(name, value) != value:
                 was, now = known[name] or "none", value or "none"
-                raise LedgerError(f"{self.path} is of a run whose {name} is {was}, not {now}: name another")
-            self.note(name, value)
+                raise LedgerError(f"{self.path} belongs to a run whose {name} is {was}, not {now}: name another ledger")
+            self.set_fact(name, value)
 
-    def spend(self, cpu_seconds: float, memory_byte_seconds: float) -> tuple[float, float]:
-        """Add what a run took beside its objects; what all runs of this ledger took so."""
-        spent = (cpu_seconds, memory_byte_seconds)
+    def add_overhead(self, cpu_seconds: float, memory_byte_seconds: float) -> tuple[float, float]:
+        """Add what a run used besides the work on objects, and return the sums over all runs of this ledger."""
         known = self.facts()
-        sums = [float(known.get(name, 0)) + value for name, value in zip(SPENT, spent, strict=True)]
-        for name, value in zip(SPENT, sums, strict=True):
-            self.note(name, repr(value))
+        added = (cpu_seconds, memory_byte_seconds)
+        sums = [float(known.get(name, 0)) + value for name, value in zip(OVERHEAD, added, strict=True)]
+        for name, value in zip(OVERHEAD, sums, strict=True):
+            self.set_fact(name, repr(value))
         return sums[0], sums[1]
 
-    def note(self, name: str, value: str) -> None:
+    def set_fact(self, name: str, value: str) -> None:
+        """Record a fact about the run, in place of an earlier one of this name."""
         self._database.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, value))
 
-    def unnote(self, name: str) -> None:
+    def delete_fact(self, name: str) -> None:
+        """Remove a fact, if it is recorded."""
         self._database.execute("DELETE FROM run WHERE name = ?", (name,))
 
     # --- shards ----------------------------------------------------------------------------------------------------
 
     def shards(self) -> list[Shard]:
-        """In the order of the listing."""
+        """Return the shards in the order of the listing."""
         found = self._database.execute("SELECT number, last, done FROM shards ORDER BY number").fetchall()
-        return [Shard(number, text(last), bool(done)) for number, last, done in found]
+        return [Shard(number, decode_key(last), bool(done)) for number, last, done in found]
 
     def add_shard(self, last: str) -> Shard:
-        """The next one."""
+        """Add the next shard of the listing."""
         (number,) = self._database.execute("SELECT coalesce(max(number), 0) + 1 FROM shards").fetchone()
-        self._database.execute("INSERT INTO shards VALUES (?, ?, 0)", (number, blob(last)))
+        self._database.execute("INSERT INTO shards VALUES (?, ?, 0)", (number, encode_key(last)))
         return Shard(number, last)
 
     def reopen(self, shard: Shard) -> None:
-        """Something of a finished shard is to be done again: its objects get their rows back."""
+        """Open a finished shard again: its objects get their rows back."""
         if not shard.done:
             return
-        for done in self.part(shard.number):
-            if not self._database.execute("SELECT 1 FROM objects WHERE key = ?", (blob(done.key),)).fetchone():
-                self._put(done, shard.number, FINAL)
+        for result in read_part(self.path, shard.number):
+            row = self._database.execute("SELECT 1 FROM objects WHERE key = ?", (encode_key(result.key),))
+            if row.fetchone() is None:
+                self._put(result, shard.number, FINAL)
         self._database.execute("UPDATE shards SET done = 0 WHERE number = ?", (shard.number,))
 
     def finish_shard(self, number: int) -> None:
-        """Its rows become a part; failures keep theirs. Commits."""
-        rows = [done for done, _ in self._of(number, FINAL)]
-        self._write_part(number, rows)
+        """Turn a shard's rows into a part; failures and intents keep theirs. Commits."""
+        results = list(self._of(number, FINAL))
+        write_part(self.path, number, results)
         self._database.execute("UPDATE shards SET done = 1 WHERE number = ?", (number,))
-        done = "state = ? AND outcome <> 'failed'"  # of an intent nobody knows yet what became of it
-        self._database.execute(f"DELETE FROM objects WHERE shard = ? AND {done}", (number, FINAL))
-        self._retotal(number, rows)
+        self._database.execute(
+            "DELETE FROM objects WHERE shard = ? AND state = ? AND outcome <> 'failed'", (number, FINAL)
+        )
+        store_totals(self._database, number, results)
         self.commit()
 
-    def _write_part(self, number: int, rows: list[ObjectResult]) -> None:
-        self.parts.mkdir(exist_ok=True)
-        path = self._part_path(number)
-        draft = path.with_suffix(".part")
-        with open(draft, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as file:
-            for done in rows:
-                file.write(as_line(done).encode() + b"\n")
-            file.close()
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(draft, path)
-        folder = os.open(self.parts, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def _part_path(self, number: int) -> Path:
-        return part_path(self.path, number)
-
-    def part(self, number: int) -> Iterator[ObjectResult]:
-        """The objects of a finished shard."""
-        try:
-            with gzip.open(self._part_path(number), "rt", encoding="utf-8") as file:
-                for line in file:
-                    yield from_line(line)
-        except (OSError, EOFError, ValueError) as error:
-            raise LedgerError(f"{self._part_path(number)} can't be read: {error}") from None
-
     def known(self, shard: Shard) -> dict[str, ObjectResult]:
-        """What is known of a shard's objects, by key; intents excepted."""
-        found = {done.key: done for done in self.part(shard.number)} if shard.done else {}
-        return found | {done.key: done for done, _ in self._of(shard.number, FINAL)}
+        """Return a shard's objects by key, without intents."""
+        found = {result.key: result for result in read_part(self.path, shard.number)} if shard.done else {}
+        return found | {result.key: result for result in self._of(shard.number, FINAL)}
 
     # --- objects ---------------------------------------------------------------------------------------------------
 
-    def intend(self, shard: int, done: ObjectResult) -> None:
-        """Note what is about to be written; to be committed before it is."""
-        self._keep_spent(done.key)
-        self._put(done, shard, INTENT)
+    def intend(self, shard: int, intent: ObjectResult) -> None:
+        """Record what is about to be written; to be committed before it is."""
+        self._keep_spent(intent.key)
+        self._put(intent, shard, INTENT)
 
-    def finish(self, shard: int, done: ObjectResult) -> None:
-        """Note what became of an object."""
-        self._keep_spent(done.key)
-        self._put(done, shard, FINAL)
+    def finish(self, shard: int, result: ObjectResult) -> None:
+        """Record an object's result."""
+        self._keep_spent(result.key)
+        self._put(result, shard, FINAL)
 
     def _keep_spent(self, key: str) -> None:
-        """What was done to an object before stays spent when it is done anew."""
-        for done, _ in self._select("WHERE key = ? AND state = ?", blob(key), FINAL):
-            self.spend(done.cpu_seconds, done.memory_byte_seconds)
+        """Count what was spent on an object's earlier result, which is about to be replaced."""
+        for result, _ in self._select("WHERE key = ? AND state = ?", encode_key(key), FINAL):
+            self.add_overhead(result.cpu_seconds, result.memory_byte_seconds)
 
-    def forget(self, key: str) -> None:
-        """An intent that came to nothing."""
-        self._database.execute("DELETE FROM objects WHERE key = ?", (blob(key),))
+    def delete_intent(self, key: str) -> None:
+        """Remove an intent that was not carried out."""
+        self._database.execute("DELETE FROM objects WHERE key = ?", (encode_key(key),))
 
     def intents(self) -> list[tuple[ObjectResult, int]]:
-        """What was about to be written when the run ended, with the shard."""
+        """Return the intents of which no result is known, each with the number of its shard."""
         return list(self._select("WHERE state = ?", INTENT))
 
     def intent(self, key: str) -> ObjectResult | None:
-        """What was about to be written there."""
-        return next((done for done, _ in self._select("WHERE key = ? AND state = ?", blob(key), INTENT)), None)
+        """Return the intent recorded for a key."""
+        intents = self._select("WHERE key = ? AND state = ?", encode_key(key), INTENT)
+        return next((intent for intent, _ in intents), None)
 
     def objects(self) -> Iterator[ObjectResult]:
-        """All that is known, shard by shard."""
+        """Yield all objects, shard by shard, without intents."""
         for shard in self.shards():
             yield from self.known(shard).values()
 
     def failures(self, limit: int) -> list[tuple[ObjectResult, bool]]:
-        """Failures and objects that may or may not have been written, and whether each is known: new ones first."""
+        """Return failures and objects that may or may not have been written, and whether each is known: new ones
+        first."""
         found = self._database.execute(
-            "SELECT done, reported FROM objects WHERE outcome = 'failed' AND state = ? ORDER BY reported, key LIMIT ?",
+            "SELECT record, reported FROM objects WHERE outcome = 'failed' AND state = ? ORDER BY reported, key"
+            " LIMIT ?",
             (FINAL, limit),
         ).fetchall()
-        open_ends = [(indeterminate(done), False) for done, _ in self.intents()]
-        return [*open_ends, *((from_line(line), bool(reported)) for line, reported in found)][:limit]
+        open_intents = [(indeterminate(intent), False) for intent, _ in self.intents()]
+        return [*open_intents, *((decode_record(line), bool(reported)) for line, reported in found)][:limit]
 
     def known_failures(self) -> dict[str, int]:
-        """Failures that a completed run has reported and that nothing was done about since, by reason."""
-        return dict(
-            self._database.execute(
-                "SELECT reason, count(*) FROM objects WHERE outcome = 'failed' AND state = ? AND reported GROUP BY 1",
-                (FINAL,),
-            )
-        )
+        """Return how many failures a completed run has reported whose objects were not tried again, by reason."""
+        return known_failures_in(self._database)
 
     def report_failures(self) -> None:
-        """A completed run reports all failures: they are known from now on, until their objects are tried again."""
+        """Mark all failures as known, until their objects are tried again: a completed run reports them."""
         self._database.execute(
             "UPDATE objects SET reported = 1 WHERE outcome = 'failed' AND state = ? AND NOT reported", (FINAL,)
         )
 
+    def totals(self) -> list[Total]:
+        """Return the totals of all objects, the most frequent first."""
+        return totals_in(self._database)
+
     # --- originals that were put back ------------------------------------------------------------------------------
 
     def mark_restored(self, key: str) -> None:
-        """Note that the original of an object is back, and its kept copy gone."""
-        self._database.execute("INSERT OR IGNORE INTO restored VALUES (?)", (blob(key),))
+        """Record that an object's original was put back and its kept copy deleted."""
+        self._database.execute("INSERT OR IGNORE INTO restored VALUES (?)", (encode_key(key),))
 
     def is_restored(self, key: str) -> bool:
-        return self._database.execute("SELECT 1 FROM restored WHERE key = ?", (blob(key),)).fetchone() is not None
+        """Return whether an object's original has been put back."""
+        return is_restored(self._database, key)
 
     def restored(self) -> int:
-        """How many originals were put back."""
-        (count,) = self._database.execute("SELECT count(*) FROM restored").fetchone()
-        return int(count)
+        """Return how many originals have been put back."""
+        return restored_in(self._database)
 
-    # --- sums ------------------------------------------------------------------------------------------------------
+    # --- rows ------------------------------------------------------------------------------------------------------
 
-    def totals(self) -> list[Total]:
-        """Of finished shards as they were counted, of open ones by their rows."""
-        for (number,) in self._database.execute("SELECT number FROM shards WHERE done = 0").fetchall():
-            rows = [done for done, _ in self._of(number, FINAL)]
-            self._retotal(number, rows + [indeterminate(done) for done, _ in self._of(number, INTENT)])
-        found = self._database.execute(
-            "SELECT outcome, reason, format, path, sum(objects), sum(bytes_in), sum(bytes_out), sum(cpu_seconds),"
-            " sum(memory_byte_seconds)"
-            " FROM totals GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC"
-        )
-        return [Total(ObjectOutcome(outcome), Reason(reason), *rest) for outcome, reason, *rest in found]
-
-    def _retotal(self, number: int, rows: Iterable[ObjectResult]) -> None:
-        found = Totals()
-        for done in rows:
-            found.add(done)
-        self._database.execute("DELETE FROM totals WHERE shard = ?", (number,))
-        self._database.executemany(
-            "INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(number, *(getattr(total, name) for name in TOTAL_FIELDS)) for total in found],
-        )
-
-    def _put(self, done: ObjectResult, shard: int, state: str) -> None:
-        values = (blob(done.key), shard, state, done.outcome.value, done.reason.value, time.time(), as_line(done))
+    def _put(self, result: ObjectResult, shard: int, state: str) -> None:
+        key, outcome, reason = encode_key(result.key), result.outcome.value, result.reason.value
+        values = (key, shard, state, outcome, reason, time.time(), encode_record(result))
         self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, 0)", values)
 
-    def _of(self, shard: int, state: str) -> Iterator[tuple[ObjectResult, int]]:
-        return self._select("WHERE shard = ? AND state = ? ORDER BY key", shard, state)
+    def _of(self, shard: int, state: str) -> Iterator[ObjectResult]:
+        return (result for result, _ in self._select("WHERE shard = ? AND state = ? ORDER BY key", shard, state))
 
     def _select(self, where: str, *values: Any) -> Iterator[tuple[ObjectResult, int]]:
-        for line, shard in self._database.execute(f"SELECT done, shard FROM objects {where}", values).fetchall():
-            yield from_line(line), shard
-
-
-TOTAL_FIELDS = tuple(field.name for field in fields(Total))
+        for line, shard in self._database.execute(f"SELECT record, shard FROM objects {where}", values).fetchall():
+            yield decode_record(line), shard

@@ -1,22 +1,21 @@
-"""The record of an object, as a ledger keeps it: a line of JSON, under a key that need not be UTF-8."""
+"""An object's record: its outcome, and the reason. A ledger stores it as a line of JSON."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from pathlib import Path
 
 
 class ObjectOutcome(StrEnum):
-    """What became of an object.
+    """The outcome of an object.
 
-    COMPRESSED  a smaller result stands in its place, or at the destination
-    STRIPPED    its own bytes without the metadata that the settings remove, in its place or at the destination: no
+    COMPRESSED  a smaller result replaced it, or is at the destination
+    STRIPPED    its own bytes without the metadata that the settings remove replaced it, or are at the destination: no
                 smaller result was found
-    COPIED      its own bytes stand at the destination: no smaller result was found, or it is no image of ours
-    KEPT        left alone, in place: the same reasons
-    SKIPPED     not touched: archived, held, gone meanwhile, changed meanwhile
-    FAILED      `reason` says why
+    COPIED      its own bytes are at the destination: no smaller result was found, or it is not a supported image
+    KEPT        unchanged by a run in place, for the same reasons
+    SKIPPED     not processed: archived, held, deleted or changed in the meantime
+    FAILED      see `reason`
     """
 
     COMPRESSED = "compressed"
@@ -28,36 +27,39 @@ class ObjectOutcome(StrEnum):
 
     @property
     def changed(self) -> bool:
-        """Whether other bytes than the source's are there now."""
+        """True if other bytes than the source's were written."""
         return self in (ObjectOutcome.COMPRESSED, ObjectOutcome.STRIPPED)
 
 
 class Reason(StrEnum):
-    """Why an object was not compressed. Of KEPT and COPIED: NOT_SMALLER, NOT_AN_IMAGE, UNSUPPORTED, EMPTY; of SKIPPED:
-    ARCHIVED, HELD, GONE, CHANGED, EXISTS, FILTERED, NOT_ATOMIC, UNREADABLE; of FAILED the others.
+    """The reason why an object was not compressed. Values are labels of metrics; `as_text` is for people.
 
-    BROKEN      the image is: where, `error` says
-    LIMIT       over a limit of this machine's budget
+    KEPT and COPIED have NOT_SMALLER, NOT_AN_IMAGE, UNSUPPORTED, EMPTY; SKIPPED has ARCHIVED, HELD, MISSING, CHANGED,
+    EXISTS, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
+
+    BROKEN        a broken image; `error` says where
+    LIMIT         beyond a limit of this machine's budget
     UNSTRIPPABLE  an image format from which metadata can't be removed; COPIED or KEPT where the job allows that
-    VERIFY      the result was not what it should be
-    POISON      a worker died of it, twice
+    UNREADABLE    its attributes can't be read
+    VERIFY        the result failed verification
+    POISON        two workers died while processing it
     """
 
     NONE = ""
-    NOT_SMALLER = "not smaller"
-    NOT_AN_IMAGE = "not an image"
+    NOT_SMALLER = "not_smaller"
+    NOT_AN_IMAGE = "not_an_image"
     UNSUPPORTED = "unsupported"
-    UNSTRIPPABLE = "can't be stripped"
+    UNSTRIPPABLE = "unstrippable"
     EMPTY = "empty"
     ARCHIVED = "archived"
     HELD = "held"
-    GONE = "gone"
-    CHANGED = "changed meanwhile"
-    EXISTS = "exists at the destination"
+    MISSING = "missing"
+    CHANGED = "changed"
+    EXISTS = "exists_at_destination"
     FILTERED = "filtered"
-    NOT_ATOMIC = "not atomic"
-    UNREADABLE = "attributes can't be read"
-    BROKEN = "broken image"
+    NOT_ATOMIC = "not_atomic"
+    UNREADABLE = "unreadable_attributes"
+    BROKEN = "broken_image"
     LIMIT = "limit"
     VERIFY = "verification"
     POISON = "poison"
@@ -66,23 +68,28 @@ class Reason(StrEnum):
     UNAVAILABLE = "unavailable"
     OTHER = "other"
 
+    @property
+    def as_text(self) -> str:
+        """The value with spaces."""
+        return self.value.replace("_", " ")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectResult:
-    """What became of an object.
+    """The result of processing an object, or an intent to write it.
 
     etag, size      of the source as it was read
-    bytes_out       of what is now there; of what would be, in a dry run
-    result_etag     of what was written; "" where nothing was
+    bytes_out       size of what is stored now, or would be after a run that is not dry
+    result_etag     of what was written; "" if nothing was
     digest          SHA-256 of what was written or is about to be
-    kept            key of the original that was kept, in the place that the ledger names as `keep`
-    format          of the source, "" where it is none of ours
+    kept            key of the kept original, in the place that the ledger names as `keep`
+    format          of the source; "" if it is not a supported one
     path            lossless, coefficients, pixels, none
     stage_seconds   CPU time of the codec, by stage
     other_seconds   CPU time of the rest: store, digests
-    memory_byte_seconds  what the object had reserved, over time, and the idle worker since its last object
+    memory_byte_seconds  memory reserved for the object, and the worker's while it was idle before, times seconds
     notices         what was not carried over
-    retry           whether to try again may help
+    retry           another try may succeed
     source_digest   SHA-256 of the source as it was read, where a copy of it is kept
     """
 
@@ -108,26 +115,12 @@ class ObjectResult:
 
     @property
     def cpu_seconds(self) -> float:
-        """Of all of it."""
+        """All CPU time spent on the object."""
         return sum(self.stage_seconds.values()) + self.other_seconds
 
 
-RESTORED = "restored"  # a fact of the ledger: PART or ALL of the originals were put back
-
-
-PART, ALL = "part", "all"
-
-
-FINISHED = "finished"  # a fact of the ledger: when the last run came to its end, "" while one has yet to
-
-
-def part_path(ledger: Path, number: int) -> Path:
-    """Return the path of the file with the objects of a finished shard."""
-    return ledger.with_name(ledger.name + ".parts") / f"{number:08d}.jsonl.gz"
-
-
 def indeterminate(intent: ObjectResult) -> ObjectResult:
-    """Return the failure that is reported of an object of which nobody knows whether it was written."""
+    """Return the failure that is reported for an object that may or may not have been written."""
     problem = "the store does not say whether it was written: the next run will ask again"
     return replace(
         intent, outcome=ObjectOutcome.FAILED, reason=Reason.UNAVAILABLE, error=problem, bytes_out=0, result_etag="",
@@ -135,28 +128,31 @@ def indeterminate(intent: ObjectResult) -> ObjectResult:
     )  # fmt: skip
 
 
-def blob(key: str) -> bytes:
-    """Return a key as SQLite keeps it: names of files need not be UTF-8."""
-    return key.encode("utf-8", "surrogateescape")
-
-
-def text(key: bytes | str) -> str:
-    return key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
-
-
-def as_line(done: ObjectResult) -> str:
-    """Return one line of JSON; what is empty is left out."""
-    values = ((name, getattr(done, name)) for name in FIELDS)  # `asdict` takes ten times as long
-    return json.dumps({name: value for name, value in values if value or name == "size"})
-
+# --- as stored --------------------------------------------------------------------------------------------------------
 
 FIELDS = tuple(field.name for field in fields(ObjectResult))
 
 
-def from_line(line: str) -> ObjectResult:
-    """Return the object that a line of `as_line` is of."""
-    values = {name: value for name, value in json.loads(line).items() if name in FIELDS}
+def encode_record(result: ObjectResult) -> str:
+    """Return a record as a line of JSON, without empty fields."""
+    values = ((name, getattr(result, name)) for name in FIELDS)  # `asdict` takes ten times as long
+    return json.dumps({name: value for name, value in values if value or name == "size"})
+
+
+def decode_record(line: str) -> ObjectResult:
+    """Return the record of a line; raise ValueError, KeyError or TypeError if it is not one."""
+    values = json.loads(line)
     values["notices"] = tuple(values.get("notices", ()))
     return ObjectResult(
         **values | {"outcome": ObjectOutcome(values["outcome"]), "reason": Reason(values.get("reason", ""))}
     )
+
+
+def encode_key(key: str) -> bytes:
+    """Return a key as SQLite stores it: file names need not be UTF-8."""
+    return key.encode("utf-8", "surrogateescape")
+
+
+def decode_key(stored: bytes | str) -> str:
+    """Return the key that was stored."""
+    return stored.decode("utf-8", "surrogateescape") if isinstance(stored, bytes) else stored

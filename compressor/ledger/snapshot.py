@@ -1,23 +1,23 @@
-"""What a ledger says between runs, read by somebody who writes nothing: how it stands, shard by shard."""
+"""A ledger's sums shard by shard, read between runs by a process that writes nothing."""
 
-import os
 import sqlite3
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.ledger.ledger import FINAL, SPENT
-from compressor.ledger.reader import columns_of, facts_in, reading
-from compressor.ledger.records import RESTORED, ObjectOutcome, from_line
+from compressor.ledger.queries import run_facts_in
+from compressor.ledger.reader import reading
+from compressor.ledger.records import ObjectOutcome, decode_record
+from compressor.ledger.schema import FINAL, LEDGER_ID, OVERHEAD, RESTORED
 
 
 @dataclass(slots=True)
 class ShardSum:
-    """Of a shard's objects.
+    """The sums of a shard's objects.
 
-    done                 the shard is finished; of one that is not, what is known of its objects so far
-    saved_bytes          originals − results, of what was compressed; bytes_out: the results
-    cpu_seconds          of everything, also of what failed or was left alone; memory_byte_seconds likewise
+    done                 the shard is finished; otherwise the sums cover the objects recorded so far
+    saved_bytes          originals − results, of compressed and stripped objects; bytes_out: their results
+    cpu_seconds          of all objects, including failures and unchanged ones; memory_byte_seconds likewise
     """
 
     done: bool = False
@@ -28,13 +28,13 @@ class ShardSum:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A ledger at a moment.
+class Snapshot:
+    """The state of a ledger at one moment.
 
-    id        stays when the file is moved, and differs where another ledger takes its place; the path of old ones
-    in_place  results stand in the place of their originals, and `kept` says whether these were kept elsewhere
-    restored  originals were put back, at least in part: what is there now the ledger does not say
-    cpu_seconds, memory_byte_seconds   what its runs took beside the work on objects
+    id        stays the same when the file is moved, and differs if another ledger replaces it
+    in_place  results have replaced their originals; `kept`: these were kept elsewhere
+    restored  originals were put back, at least in part: what is stored now is not in the ledger
+    cpu_seconds, memory_byte_seconds   what its runs used besides the work on objects
     """
 
     id: str
@@ -46,46 +46,43 @@ class Standing:
     memory_byte_seconds: float
 
 
-def standing(path: Path) -> Standing:
-    """How a ledger stands. LedgerHeldError where a run is at work on it, LedgerError where it can't be read.
+def take_snapshot(path: Path) -> Snapshot:
+    """Read a ledger's state. Raise LedgerHeldError if a run is writing to it, LedgerError if it can't be read.
 
-    Takes no lock, and leaves nothing beside it that a run of another user could stumble over.
+    Takes no lock, and leaves no file next to it that a run of another user could not open.
     """
     with reading(path) as database:
-        return _standing(path, database)
+        facts = run_facts_in(database)
+        return Snapshot(
+            id=facts[LEDGER_ID],
+            in_place=facts["mode"] == "in place",
+            kept=bool(facts["keep"]),
+            restored=RESTORED in facts,
+            shards=_finished_shards(database) | _open_shards(database),
+            cpu_seconds=float(facts.get(OVERHEAD[0], 0.0)),
+            memory_byte_seconds=float(facts.get(OVERHEAD[1], 0.0)),
+        )
 
 
-def _standing(path: Path, database: sqlite3.Connection) -> Standing:
-    facts = facts_in(database)
-    return Standing(
-        id=facts.get("id", os.path.realpath(path)),
-        in_place=facts["mode"] == "in place",
-        kept=bool(facts.get("keep")),
-        restored=RESTORED in facts,
-        shards=_shards(database),
-        cpu_seconds=float(facts.get(SPENT[0], 0.0)),
-        memory_byte_seconds=float(facts.get(SPENT[1], 0.0)),
-    )
-
-
-def _shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
-    """Of finished shards as they were counted, of open ones by their rows: totals of those may be of an earlier run."""
-    memory = "sum(memory_byte_seconds)" if "memory_byte_seconds" in columns_of(database, "totals") else "0.0"
+def _finished_shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
     found = database.execute(
         "SELECT shard, sum((outcome IN (:compressed, :stripped)) * (bytes_in - bytes_out)),"
-        " sum((outcome IN (:compressed, :stripped)) * bytes_out),"
-        f" sum(cpu_seconds), {memory}"
-        " FROM totals JOIN shards ON number = shard AND done = 1 GROUP BY shard",
+        " sum((outcome IN (:compressed, :stripped)) * bytes_out), sum(cpu_seconds), sum(memory_byte_seconds)"
+        " FROM totals JOIN shards ON number = shard AND done GROUP BY shard",
         {"compressed": ObjectOutcome.COMPRESSED.value, "stripped": ObjectOutcome.STRIPPED.value},
     )
-    shards = {number: ShardSum(True, *sums) for number, *sums in found}
-    opened: defaultdict[int, ShardSum] = defaultdict(ShardSum)
-    rows = "SELECT shard, objects.state, objects.done FROM objects JOIN shards ON number = shard AND shards.done = 0"
+    return {number: ShardSum(True, *sums) for number, *sums in found}
+
+
+def _open_shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
+    """Return the sums of rows: stored totals of these shards may be those of an earlier run."""
+    found: defaultdict[int, ShardSum] = defaultdict(ShardSum)
+    rows = "SELECT shard, state, record FROM objects JOIN shards ON number = shard AND NOT done"
     for number, state, line in database.execute(rows):
-        done, sums = from_line(line), opened[number]
-        sums.cpu_seconds += done.cpu_seconds
-        sums.memory_byte_seconds += done.memory_byte_seconds
-        if done.outcome.changed and state == FINAL:
-            sums.saved_bytes += done.size - done.bytes_out
-            sums.bytes_out += done.bytes_out
-    return shards | opened
+        result, sums = decode_record(line), found[number]
+        sums.cpu_seconds += result.cpu_seconds
+        sums.memory_byte_seconds += result.memory_byte_seconds
+        if result.outcome.changed and state == FINAL:
+            sums.saved_bytes += result.size - result.bytes_out
+            sums.bytes_out += result.bytes_out
+    return found

@@ -1,26 +1,30 @@
-"""Pieces of HTML that the sections of a report are made of."""
+"""The HTML elements that a report's sections consist of."""
 
 import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from compressor.humanize import ENERGY_UNITS, MASS_UNITS, printable, two_digits
-from compressor.report.summary import Summary
-from compressor.settings import Bounds
+from compressor.humanize import printable
 
 
 def text(words: object) -> str:
-    """Anything, safe between tags and in attributes."""
+    """Return the text of any value, escaped for use between tags and in attributes."""
     return html.escape(printable(str(words)))
 
 
 def section(title: str, content: str) -> str:
+    """Return a section with a heading; "" where there is no content."""
     return f"<section>\n<h2>{title}</h2>\n{content}\n</section>" if content else ""
 
 
 def table(
     names: Sequence[str], numbers: int, rows: Iterable[Sequence[str]], foot: Sequence[str] = (), name: str = "totals"
 ) -> str:
-    """Cells are HTML; the last `numbers` columns are numbers."""
+    """Return a table whose cells are HTML.
+
+    numbers  how many columns, from the right, are numbers
+    foot     cells of the last row, which sums up the others
+    name     the table's class in the style sheet
+    """
     first = len(names) - numbers
 
     def line(cells: Sequence[str], tag: str) -> str:
@@ -32,32 +36,3 @@ def table(
     head = line(names, "th")
     inside = f"<thead>\n{head}</thead>\n<tbody>\n{body}</tbody>\n{end}"
     return f'<div class="wide"><table class="{name}">\n{inside}</table></div>'
-
-
-def worth(summary: Summary) -> str:
-    """A table of ranges and what must be said beside it; "" where nothing was estimated."""
-    footprint = summary.footprint
-    if footprint is None:
-        return ""
-    rows = [*_row("Used by this run", footprint.used_energy_joules, footprint.used_co2e_grams)]
-    would = "Would avoid" if summary.mode == "dry run" else "Avoids"
-    energy = summary.a_year_of(footprint.avoided_energy_joules_per_gb_year)
-    grams = footprint.avoided_co2e_grams_per_gb_year
-    rows += _row(f"{would} in each year", energy, None if grams is None else summary.a_year_of(grams))
-    names = ("", "Low", "Central", "High", "")
-    grid = "" if grams is not None else " No region was named: joules, and no grams of CO2e."
-    whose = f"profile {text(footprint.profile)}, model {text(footprint.model)}"
-    return f"""{table(names, 4, rows)}
-<p class="quiet">ESTIMATES, not measured: {whose}, from CPU time and memory that were measured. The second line is a
-scenario: that the originals are gone from {text(footprint.storage_class)} for a whole year, versions, replicas and
-backups too, and that fewer drives are bought for it in the end. Nothing of it has been counted; <code>compressor
-exporter</code> counts it as time passes. Not an offset.{grid}</p>"""
-
-
-def _row(name: str, joules: Bounds, grams: Bounds | None) -> Iterator[tuple[str, ...]]:
-    for bounds, units, what in ((joules, ENERGY_UNITS, ""), (grams, MASS_UNITS, " CO2e")):
-        if bounds is not None:
-            values = (bounds.low, bounds.central, bounds.high)
-            size, unit = next((one for one in reversed(units) if bounds.high >= one[0]), units[0])
-            yield (name, *(two_digits(value / size) for value in values), unit + what)
-            name = ""

@@ -1,25 +1,25 @@
-"""A run as a page that can be sent to somebody: one file, no network, no scripts."""
+"""A run's report as an HTML page to pass on: one file, no network access, no scripts."""
 
 import base64
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 
+from compressor.atomic_write import AtomicFile, temporary_name
 from compressor.errors import CompressorError
-from compressor.humanize import human_bytes, human_format, human_seconds
+from compressor.humanize import ENERGY_UNITS, MASS_UNITS, human_bytes, human_format, human_seconds, two_digits
 from compressor.ledger.records import ObjectOutcome
 from compressor.ledger.totals import Total
-from compressor.report.html import section, table, text, worth
+from compressor.report.html import section, table, text
 from compressor.report.plots import STEP, formats_plot, histogram_plot, median_step, share_bar
 from compressor.report.summary import Problem, Sample, Summary
-from compressor.settings import VERSION
+from compressor.settings import VERSION, Bounds
 
 SAMPLES_MAX = 12
 ZOOM = 2
-# Nothing is fetched and nothing is run, whatever a key may hold.
+# Nothing is fetched and nothing is executed, whatever a key contains.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DONE = {
     "copy": "Compressed into another place",
@@ -29,17 +29,14 @@ DONE = {
 
 
 def write(summary: Summary, path: Path) -> None:
-    """Write the report of a run; the file appears when it is complete."""
-    draft = path.with_name(f"{path.name}.part")
-    try:
-        draft.write_text(render(summary), encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    """Write a run's report; the file appears when it is complete."""
+    with AtomicFile(temporary_name(path.parent)) as page:
+        page.open().write(render(summary).encode())
+        page.publish(path)
 
 
 def render(summary: Summary) -> str:
-    """The whole document."""
+    """Return the whole document."""
     style = files("compressor.report").joinpath("report.css").read_text(encoding="utf-8")
     became, saved = ("would become", "would be saved") if summary.mode == "dry run" else ("became", "were saved")
     sections = (
@@ -47,12 +44,12 @@ def render(summary: Summary) -> str:
         _warning(summary),
         _facts(summary),
         section(f"What {became} of the objects", _outcomes(summary)),
-        section("What it is estimated to be worth", worth(summary)),
+        section("Estimated footprint", _footprint(summary)),
         section(f"Where bytes {saved}", _plots(summary)),
         section("Before and after", _samples(summary.samples[:SAMPLES_MAX])),
         section("What failed", _failures(summary)),
         section("What was not carried over", _notices(summary)),
-        section("How it was done", _provenance(summary)),
+        section("How the run was made", _provenance(summary)),
     )
     body = "\n".join(section for section in sections if section)
     return f"""<!DOCTYPE html>
@@ -67,24 +64,24 @@ def render(summary: Summary) -> str:
 </head>
 <body>
 {body}
-<footer class="quiet">compressor {text(VERSION)}, {_moment(summary.ended)}</footer>
+<footer class="quiet">compressor {text(VERSION)}, {_utc(summary.ended)}</footer>
 </body>
 </html>
 """
 
 
-def _moment(unix: float) -> str:
+def _utc(unix: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(unix))
 
 
-# --- the first five seconds ---------------------------------------------------------------------------------------
+# --- overview -----------------------------------------------------------------------------------------------------
 
 
 def _head(summary: Summary) -> str:
     places = f"<code>{text(summary.source)}</code>"
     if summary.target and summary.target != summary.source:
         places += f" → <code>{text(summary.target)}</code>"
-    strong, words, bar = _answer(summary)
+    strong, words, bar = _headline(summary)
     color = "" if summary.saved_bytes > 0 or summary.projection else ' class="none"'
     return (
         f'<header>\n<h1>{DONE[summary.mode]}</h1>\n<p class="quiet">{places}</p>\n'
@@ -92,8 +89,8 @@ def _head(summary: Summary) -> str:
     )
 
 
-def _answer(summary: Summary) -> tuple[str, str, str]:
-    """The number that matters, what it is of, and a bar that shows it."""
+def _headline(summary: Summary) -> tuple[str, str, str]:
+    """Return the share saved, a line that explains it, and a bar that shows it."""
     if (estimate := summary.projection) is None:
         words = f"saved: {human_bytes(summary.saved_bytes)} of {human_bytes(summary.bytes_in)}"
         return f"{summary.saved:.1%}", words, share_bar(summary.saved)
@@ -112,17 +109,17 @@ def _answer(summary: Summary) -> tuple[str, str, str]:
 def _warning(summary: Summary) -> str:
     lines = []
     if summary.interrupted:
-        lines.append("The run was interrupted. What follows is about the objects that it came to.")
+        lines.append("The run was interrupted. This report covers the objects that it processed.")
     if known := summary.failed - summary.new_failures:
         kept = ", and accepted" if summary.accept_failures else ""
-        lines.append(f"{_many(known)} failed as before, and nothing has changed since: known{kept}.")
+        lines.append(f"{_many(known)} failed as in an earlier run, and nothing has changed since: known{kept}.")
     if summary.new_failures:
         copied = summary.mode == "copy" and summary.failed_copied
-        where = "broken images were copied as they were" if copied else "no byte of theirs was changed"
+        where = "broken images were copied unchanged" if copied else "they were not changed"
         lines.append(f"{_many(summary.new_failures)} failed: {where}.")
     if summary.missing:
-        why = "their metadata could not be removed (--unstrippable copy copies them all the same)"
-        lines.append(f"{_many(summary.missing)} that failed as images were not copied: {why}.")
+        why = "their metadata could not be removed (--unstrippable copy copies them regardless)"
+        lines.append(f"{_many(summary.missing)} that could not be processed as images were not copied: {why}.")
     return "".join(f'<p class="warning">{line}</p>' for line in lines)
 
 
@@ -141,7 +138,7 @@ def _facts(summary: Summary) -> str:
         ),
         ("Compressed", f"{done:,}", ""),
         *([("Stripped of metadata", f"{stripped:,}", "")] if stripped else []),
-        ("Left as they were", f"{rest:,}", ""),
+        ("Unchanged", f"{rest:,}", ""),
         ("Failed", f"{summary.failed:,}", f"{known:,} of them known" if known else ""),
         ("Took", human_seconds(summary.wall_seconds), f"{summary.objects / seconds:,.1f} objects/s"),
         ("CPU time", human_seconds(codec + summary.other_seconds), f"{human_seconds(codec)} in the codec"),
@@ -159,15 +156,15 @@ def _facts(summary: Summary) -> str:
 def _outcomes(summary: Summary) -> str:
     totals = summary.by_outcome()
     if not totals:
-        return '<p class="quiet">There were none.</p>'
-    names = ("ObjectOutcome", "Format", "Objects", "Before", "After", "Saved", "")
+        return '<p class="quiet">No objects.</p>'
+    names = ("Outcome", "Format", "Objects", "Before", "After", "Saved", "")
     foot = ("All", "", f"{summary.objects:,}", human_bytes(summary.bytes_in), human_bytes(summary.bytes_out))
     saved = (human_bytes(summary.saved_bytes), f"{summary.saved:.1%}")
     return table(names, 5, map(_outcome_row, totals), (*foot, *saved))
 
 
 def _outcome_row(total: Total) -> tuple[str, ...]:
-    reason = f' <span class="quiet">{text(total.reason)}</span>' if total.reason else ""
+    reason = f' <span class="quiet">{text(total.reason.as_text)}</span>' if total.reason else ""
     outcome = (
         f'<span class="bad">{total.outcome}</span>' if total.outcome is ObjectOutcome.FAILED else f"{total.outcome}"
     )
@@ -183,12 +180,12 @@ def _format(format: str) -> str:
 
 
 def _failures(summary: Summary) -> str:
-    """Classes of failures, then a list, which also has what was not touched."""
+    """Return failures by class, then a list, which includes objects that were skipped."""
     if not summary.totals:
         return ""
     classes = [
         (
-            f'<span class="bad">{text(total.reason) or "unknown"}</span>',
+            f'<span class="bad">{text(total.reason.as_text) or "unknown"}</span>',
             f"{total.objects:,}",
             human_bytes(total.bytes_in),
         )
@@ -197,20 +194,20 @@ def _failures(summary: Summary) -> str:
     parts = [table(("Class", "Objects", "Bytes"), 2, classes) if classes else "<p>Nothing failed.</p>"]
     if summary.problems:
         rows = map(_problem_row, summary.problems)
-        parts.append(f"<h3>{_listed(summary)}</h3>\n{table(('Object', 'Why', 'Size'), 1, rows, name='problems')}")
+        parts.append(f"<h3>{_list_title(summary)}</h3>\n{table(('Object', 'Why', 'Size'), 1, rows, name='problems')}")
     return "\n".join(parts)
 
 
-def _listed(summary: Summary) -> str:
+def _list_title(summary: Summary) -> str:
     if not summary.problems_more:
-        return "One by one"
+        return "All of them"
     return f"The first {len(summary.problems):,}; the ledger has {summary.problems_more:,} more"
 
 
 def _problem_row(problem: Problem) -> tuple[str, str, str]:
     details = "; ".join(filter(None, (problem.error, *problem.notices)))
     known = ", known" if problem.known else ""
-    why = f"{text(problem.reason)}{known}<br>" if problem.reason else ""
+    why = f"{text(problem.reason.as_text)}{known}<br>" if problem.reason else ""
     return (
         f"<code>{text(problem.key)}</code>",
         f'{why}<span class="quiet">{text(details)}</span>',
@@ -221,6 +218,38 @@ def _problem_row(problem: Problem) -> tuple[str, str, str]:
 def _notices(summary: Summary) -> str:
     rows = sorted(summary.notices.items(), key=lambda item: (-item[1], item[0]))
     return table(("What", "Objects"), 1, ((text(what), f"{count:,}") for what, count in rows)) if rows else ""
+
+
+# --- estimates ----------------------------------------------------------------------------------------------------
+
+
+def _footprint(summary: Summary) -> str:
+    """Return a table of ranges, and the caveats that go with it; "" where nothing was estimated."""
+    footprint = summary.footprint
+    if footprint is None:
+        return ""
+    rows = [*_range_rows("Used by this run", footprint.used_energy_joules, footprint.used_co2e_grams)]
+    would = "Would avoid" if summary.mode == "dry run" else "Avoids"
+    energy = summary.avoided_per_year(footprint.avoided_energy_joules_per_gb_year)
+    grams = footprint.avoided_co2e_grams_per_gb_year
+    rows += _range_rows(f"{would} in each year", energy, None if grams is None else summary.avoided_per_year(grams))
+    names = ("", "Low", "Central", "High", "")
+    grid = "" if grams is not None else " No region was named: joules, and no grams of CO2e."
+    whose = f"profile {text(footprint.profile)}, model {text(footprint.model)}"
+    return f"""{table(names, 4, rows)}
+<p class="quiet">ESTIMATES, not measured: {whose}, from CPU time and memory that were measured. The second line is a
+scenario: the originals are deleted from {text(footprint.storage_class)} for a whole year, with their versions, replicas
+and backups, and fewer drives are bought in the end. None of it has been counted yet; <code>compressor exporter</code>
+counts it as time passes. Not an offset.{grid}</p>"""
+
+
+def _range_rows(name: str, joules: Bounds, grams: Bounds | None) -> Iterator[tuple[str, ...]]:
+    for bounds, units, what in ((joules, ENERGY_UNITS, ""), (grams, MASS_UNITS, " CO2e")):
+        if bounds is not None:
+            values = (bounds.low, bounds.central, bounds.high)
+            size, unit = next((one for one in reversed(units) if bounds.high >= one[0]), units[0])
+            yield (name, *(two_digits(value / size) for value in values), unit + what)
+            name = ""
 
 
 # --- pictures -----------------------------------------------------------------------------------------------------
@@ -234,11 +263,11 @@ def _plots(summary: Summary) -> str:
         sums[total.format] = before + total.bytes_in, saved + total.saved_bytes
     rows = sorted(((name, *sizes) for name, sizes in sums.items()), key=lambda row: (-row[2], -row[1]))
     if summary.saved_bytes > 0:
-        caption = "By format: the bytes there are, and in colour those that are saved."
+        caption = "Bytes by format; the coloured part is saved."
         parts.append(f"<figure>\n<p>{caption}</p>\n{formats_plot(rows)}\n</figure>")
     if sum(summary.histogram):
         middle = median_step(summary.histogram)
-        caption = f"Compressed objects by the share that each saved, in steps of {STEP:.0%}."
+        caption = f"Compressed objects by the share saved, in steps of {STEP:.0%}."
         if middle:
             caption += f" At least half of them saved {middle:.0%} or more."
         parts.append(f"<figure>\n<p>{caption}</p>\n{histogram_plot(summary.histogram)}\n</figure>")
@@ -248,7 +277,7 @@ def _plots(summary: Summary) -> str:
 def _samples(samples: Sequence[Sample]) -> str:
     if not samples:
         return ""
-    note = f"The part with most detail, at {ZOOM * 100} %, before on the left."
+    note = f"The most detailed part of each image at {ZOOM * 100} %: before on the left, after on the right."
     return f'<p>{note}</p>\n<div class="samples">\n{"".join(map(_sample, samples))}</div>'
 
 
@@ -263,7 +292,7 @@ def _sample(sample: Sample) -> str:
 
 
 def _pair(sample: Sample) -> Iterator[str]:
-    """Both crops, or why there are none."""
+    """Yield both crops, or the reason why there are none."""
     from compressor.raster.crops import crops
 
     try:
@@ -286,10 +315,10 @@ def _provenance(summary: Summary) -> str:
         ("Target", f"<code>{text(summary.target)}</code>"),
         ("Mode", summary.mode),
         ("Originals", _originals(summary)),
-        ("Began", _moment(summary.started)),
-        ("Ended", _moment(summary.ended)),
+        ("Began", _utc(summary.started)),
+        ("Ended", _utc(summary.ended)),
         ("Settings", text(_settings(summary))),
-        ("Digest of them", f"<code>{summary.settings.digest()}</code>"),
+        ("Settings digest", f"<code>{summary.settings.digest()}</code>"),
         ("CPU time", text(", ".join(f"{stage} {human_seconds(s)}" for stage, s in _stages(summary)))),
         ("Ledger", f"<code>{text(summary.ledger)}</code>" if summary.ledger else ""),
         ("Version", f"compressor {text(VERSION)}"),
@@ -301,11 +330,11 @@ def _provenance(summary: Summary) -> str:
 def _originals(summary: Summary) -> str:
     if summary.mode != "in place":
         return ""
-    return f"kept under <code>{text(summary.keep)}</code>" if summary.keep is not None else "not kept"
+    return f"kept in <code>{text(summary.keep)}</code>" if summary.keep is not None else "not kept"
 
 
 def _settings(summary: Summary) -> str:
-    """Those that had a say: "lossless, effort balanced, format keep, …"."""
+    """Return the settings that had an effect: "lossless, effort balanced, format keep, …"."""
     values = {field.name: getattr(summary.settings, field.name) for field in fields(summary.settings)}
     if values["lossless"]:
         del values["quality"]

@@ -1,4 +1,4 @@
-"""The plots of a report: inline SVG, whose colours are the page's."""
+"""A report's plots, as inline SVG that takes its colours from the page."""
 
 import html
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ STEP = 0.05  # of the histogram
 
 
 def share_bar(saved: float, low: float | None = None, high: float | None = None) -> str:
-    """All bytes as a bar, and how much of it was saved; with a mark from `low` to `high` where that is an estimate."""
+    """Return a bar of all bytes, the saved share coloured; with a mark from `low` to `high` where it is an estimate."""
     x = WIDTH * min(max(1 - saved, 0.0), 1.0)
     parts = [f'<rect class="left" width="{x:.1f}" height="18"/>']
     parts.append(f'<rect class="saved" x="{x:.1f}" width="{WIDTH - x:.1f}" height="18"/>')
@@ -26,7 +26,7 @@ def share_bar(saved: float, low: float | None = None, high: float | None = None)
 
 
 def formats_plot(rows: Sequence[tuple[str, int, int]]) -> str:
-    """A bar for each format, as long as what there was: of (format, bytes before, bytes saved)."""
+    """Return a bar for each (format, bytes before, bytes saved), as long as the bytes before."""
     largest = max((before for _, before, _ in rows), default=0) or 1
     start, length = 90, WIDTH - 90 - 250
     parts = []
@@ -46,7 +46,7 @@ def formats_plot(rows: Sequence[tuple[str, int, int]]) -> str:
 
 
 def histogram_plot(counts: Sequence[int]) -> str:
-    """Columns: how many objects saved so much, in steps of 5 %."""
+    """Return columns that show how many objects saved how much, in steps of 5 %."""
     height, floor, start = 200, 170, 90
     top = max(1, *counts)
     each = (WIDTH - start) / max(len(counts), 1)
@@ -71,7 +71,7 @@ def histogram_plot(counts: Sequence[int]) -> str:
 
 
 def median_step(counts: Sequence[int]) -> float:
-    """The largest edge of a step that at least half of the objects lie at or above."""
+    """Return the largest lower edge of a step that at least half of the objects reach."""
     above, total = 0, sum(counts)
     for number in range(len(counts) - 1, -1, -1):
         above += counts[number]
@@ -81,7 +81,7 @@ def median_step(counts: Sequence[int]) -> float:
 
 
 def _round_values(top: int) -> range:
-    """Nought and at most five round numbers up to `top`."""
+    """Return 0 and at most five round numbers up to `top`."""
     step = next(digit * 10**power for power in range(20) for digit in (1, 2, 5) if top < 6 * digit * 10**power)
     return range(0, top + 1, step)
 

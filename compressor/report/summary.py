@@ -1,5 +1,4 @@
-"""What a run has done, in numbers: for a terminal, for a page, for machines. And what a whole bucket would save, from a
-sample of it."""
+"""A run in numbers, for a terminal, a page or a program, and the projection of a sample's savings to a whole bucket."""
 
 import json
 import math
@@ -15,7 +14,8 @@ from compressor.settings import VERSION, Bounds, Footprint, Settings
 Mode = Literal["copy", "in place", "dry run", "restore", "restore dry run"]
 
 PROBLEMS_MAX = 100
-REFUSED = {Reason.BROKEN, Reason.LIMIT, Reason.VERIFY, Reason.UNSTRIPPABLE}  # as images
+# Failures of the image itself, not of the store or the run.
+IMAGE_FAILURES = {Reason.BROKEN, Reason.LIMIT, Reason.VERIFY, Reason.UNSTRIPPABLE}
 CONFIDENCE = 0.95
 # Quantiles of Student's t at 97.5 %, for 1 … 4 degrees of freedom, where the expansion of `t_quantile` is not good
 # enough; Abramowitz and Stegun, table 26.10.
@@ -24,13 +24,13 @@ T_FEW = (12.706, 4.303, 3.182, 2.776)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is.
+    """A run's progress.
 
-    objects     that were done, whatever came of them, those of earlier runs that it goes on from included
-    bytes_in    their sizes
-    bytes_out   theirs now; of what was not compressed, the same as before
-    listed_all  the listing has ended
-    waiting     for what, where it waits: "asked to slow down, 2.0 s"; else ""
+    objects     finished objects, whatever their outcome, including those of earlier runs that this one resumes
+    bytes_in    their sizes before
+    bytes_out   their sizes now; unchanged for those that were not compressed
+    listed_all  the listing is complete
+    waiting     why the run waits: "asked to slow down, 2.0 s"; "" unless it does
     """
 
     objects: int = 0
@@ -43,9 +43,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An object that deserves a look: one that failed, or was not touched.
+    """An object that a person should check: it failed, or was skipped.
 
-    known  an earlier run that came to its end has reported it, and nothing has changed since
+    known  an earlier, completed run has reported it, and nothing has changed since
     """
 
     key: str
@@ -58,9 +58,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What all objects would save, from some of them.
+    """An estimate of what all objects would save, from a sample of them.
 
-    low, high  with `confidence`, the bytes lie between; equal where all objects were read
+    low, high  the confidence interval of `saved_bytes`; equal where all objects were read
     """
 
     objects: int
@@ -77,7 +77,7 @@ class Projection:
         return self.saved_bytes / self.bytes_in if self.bytes_in else 0.0
 
     def rounded(self) -> str:
-        """The share with as many digits as it deserves: 31% ± 2%, 31.2% ± 0.4%; 31.2% where all is known."""
+        """Return the share with its significant digits: 31% ± 2%, 31.2% ± 0.4%; 31.2% where all objects were read."""
         if self.low == self.high:
             return f"{self.saved:.1%}"
         margin = max(self.high - self.saved_bytes, self.saved_bytes - self.low) / max(1, self.bytes_in)
@@ -87,7 +87,7 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An object as it was and as it is, whole files both."""
+    """An object's whole file, before and after."""
 
     key: str
     before: bytes
@@ -97,17 +97,17 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run has done.
+    """The result of a run.
 
-    source, target  URLs, without secrets; the same for in place
-    started, ended  Unix times, of this process; wall_seconds of all of them that the run took
-    interrupted     it did not come to its end
-    problems        at most PROBLEMS_MAX; `problems_more` others there are
-    notices         what was not carried over, and of how many objects
-    stage_seconds   CPU time of the codec by stage, and `other_seconds` of everything else
-    memory_byte_seconds  what objects had reserved and processes held, over time
-    footprint       what that is estimated to have used; None where it was not asked for
-    keep            prefix of the originals that were kept; None where there are none
+    source, target  URLs, without secrets; equal for a run in place
+    started, ended  Unix times of this process; wall_seconds: the duration of the run in all processes
+    interrupted     the run was not completed
+    problems        at most PROBLEMS_MAX; `problems_more`: how many others exist
+    notices         what was not carried over, and for how many objects
+    stage_seconds   CPU time of the codec by stage; `other_seconds`: of everything else
+    memory_byte_seconds  memory that objects had reserved and processes occupied, times seconds
+    footprint       estimates of what that used; None where they were not requested
+    keep            prefix of the kept originals; None where none are kept
     known_failures  failures that are known, as Problem has it, by reason
     accept_failures a run whose failures are all known is a success
     failed_copied   images that failed are at the destination as they were
@@ -150,7 +150,7 @@ class Summary:
 
     @property
     def bytes_out(self) -> int:
-        """What was not compressed counts as it was."""
+        """The bytes after the run; objects that were not compressed count with their size before."""
         return self.bytes_in - self.saved_bytes
 
     @property
@@ -159,7 +159,7 @@ class Summary:
 
     @property
     def saved(self) -> float:
-        """A share of all bytes that were looked at."""
+        """The saved share of all bytes that were read or listed."""
         return self.saved_bytes / self.bytes_in if self.bytes_in else 0.0
 
     @property
@@ -168,11 +168,11 @@ class Summary:
 
     @property
     def missing(self) -> int:
-        """Images that failed and are not at the destination, where they would lie with all of their metadata."""
+        """Images that failed and were not copied to the destination, where they would keep all their metadata."""
         if self.mode != "copy" or self.failed_copied:
             return 0
         failures = (total for total in self.totals if total.outcome is ObjectOutcome.FAILED)
-        return sum(total.objects for total in failures if total.reason in REFUSED)
+        return sum(total.objects for total in failures if total.reason in IMAGE_FAILURES)
 
     @property
     def new_failures(self) -> int:
@@ -181,32 +181,32 @@ class Summary:
 
     @property
     def accepted_failures(self) -> Mapping[str, int]:
-        """Failures that do not keep the run from being a success, by reason."""
+        """Failures that do not prevent success, by reason."""
         return self.known_failures if self.accept_failures else {}
 
     @property
     def succeeded(self) -> bool:
-        """The run came to its end, without failures or with accepted ones alone."""
+        """True if the run was completed, without failures other than accepted ones."""
         return not self.interrupted and self.failed == sum(self.accepted_failures.values())
 
     @property
     def restores(self) -> bool:
-        """Originals were put back, or would be."""
+        """True if originals were put back, or would be."""
         return self.mode in ("restore", "restore dry run")
 
-    def a_year_of(self, rate: Bounds) -> Bounds:
-        """Of what avoids `rate` a GB and year: a scenario for all that was saved, or would be."""
+    def avoided_per_year(self, rate: Bounds) -> Bounds:
+        """Return what one year without the saved bytes avoids, at a rate per GB and year: a scenario."""
         saved = self.saved_bytes if self.projection is None else self.projection.saved_bytes
         gigabytes = max(0, saved) / 1e9
         return Bounds(rate.low * gigabytes, rate.central * gigabytes, rate.high * gigabytes)
 
     def count(self, *outcomes: ObjectOutcome) -> int:
-        """Objects of which one of these became."""
+        """Return how many objects had one of these outcomes."""
         return sum(total.objects for total in self.totals if total.outcome in outcomes)
 
     def by_outcome(self) -> list[Total]:
-        """Totals by outcome, reason and format, the largest savings first; of failures the reason is left out, since
-        `by_failure` has it."""
+        """Return totals by outcome, reason and format, the largest savings first. Failures are not divided by reason:
+        `by_failure` does that."""
         groups: dict[tuple[ObjectOutcome, Reason, str], list[Total]] = {}
         for total in self.totals:
             reason = Reason.NONE if total.outcome is ObjectOutcome.FAILED else total.reason
@@ -218,7 +218,7 @@ class Summary:
         )
 
     def by_failure(self, outcome: ObjectOutcome = ObjectOutcome.FAILED) -> list[Total]:
-        """Totals of what failed, or of another outcome, by class, the most frequent first."""
+        """Return totals of failures, or of another outcome, by reason, the most frequent first."""
         groups: dict[Reason, list[Total]] = {}
         for total in self.totals:
             if total.outcome is outcome:
@@ -242,14 +242,14 @@ def _sum(outcome: ObjectOutcome, reason: Reason, format: str, totals: list[Total
 
 
 def project(sample: Iterable[tuple[int, int]], objects: int, bytes_in: int) -> Projection:
-    """What `objects` of `bytes_in` together would save, from the size and the saving of some that were drawn at random
-    without replacement: the ratio estimator and its variance, Cochran, Sampling Techniques (3rd ed.), section 6.4, with
-    the sample's mean size in the variance, which covers better where a few objects are large:
+    """Return what `objects` of `bytes_in` together would save, from (size, saving) of some that were drawn at random
+    without replacement. This is the ratio estimator and its variance of Cochran, Sampling Techniques (3rd ed.), section
+    6.4, with the sample's mean size in the variance, which gives better coverage where a few objects are large:
 
         R = Σy / Σx        Y = R X        v(Y) = X² / (Σx)² · n (1 − n/N) · Σ(y − R x)² / (n − 1)
 
-    with Student's t of n − 1 degrees of freedom, clipped to what is possible. One pass, in whole numbers: a sample of
-    any length can be streamed.
+    with Student's t of n − 1 degrees of freedom, clipped to what is possible. It takes one pass in integers: a sample
+    of any length can be streamed.
     """
     n = x = y = xx = xy = yy = 0
     for size, saved in sample:
@@ -258,7 +258,7 @@ def project(sample: Iterable[tuple[int, int]], objects: int, bytes_in: int) -> P
     if n >= objects:
         total = min(max(y, 0), bytes_in)
         return Projection(objects, bytes_in, n, x, total, total, total)
-    if x == 0 or n < 2:  # nothing that could be scaled, or no idea how far off that is
+    if x == 0 or n < 2:  # nothing to scale, or no estimate of the variance
         total = round(min(max(bytes_in * y / x, 0), bytes_in)) if x else 0
         return Projection(objects, bytes_in, n, x, total, 0, bytes_in)
     ratio = y / x
@@ -273,7 +273,7 @@ def project(sample: Iterable[tuple[int, int]], objects: int, bytes_in: int) -> P
 
 
 def t_quantile(freedom: int) -> float:
-    """Of Student's t at 97.5 %, to 0.001: Abramowitz and Stegun 26.7.5, and a table for the first four."""
+    """Return the 97.5 % quantile of Student's t, to 0.001: Abramowitz and Stegun 26.7.5; a table for T_FEW."""
     if freedom <= len(T_FEW):
         return T_FEW[freedom - 1]
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
@@ -287,9 +287,9 @@ def t_quantile(freedom: int) -> float:
 
 
 def as_json(summary: Summary) -> str:
-    """One line: the fields of a summary and what is computed from them; of samples the sizes alone.
+    """Return one line: a summary's fields, and values computed from them; of samples only the sizes.
 
-    Keys are as the store has them; what is no Unicode in them is escaped as a lone surrogate.
+    Keys are those of the store; bytes that are not UTF-8 are escaped as lone surrogates.
     """
     fields: dict[str, Any] = {
         "version": VERSION,

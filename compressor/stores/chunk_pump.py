@@ -1,4 +1,4 @@
-"""A body's chunks, for a library that asks for them in threads of its own."""
+"""Passing a body's chunks to a library that takes them in threads of its own."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,42 +9,45 @@ from threading import Event, Thread
 from compressor.stores.contract import Body
 
 CHUNKS_AHEAD = 4
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 @contextmanager
-def fed(body: Body) -> Iterator[Iterator[bytes]]:
-    """The chunks of a body, made by a thread of its own: obstore asks for them in one of its threads, in which nothing
-    may call obstore, as the chunks of an object that is being read do."""
-    waiting: Queue[bytes | BaseException | None] = Queue(CHUNKS_AHEAD)
-    over = Event()
+def pumped(body: Body) -> Iterator[Iterator[bytes]]:
+    """Produce a body's chunks in a separate thread, and give an iterator over them.
 
-    def give(item: bytes | BaseException | None) -> bool:
-        while not over.is_set():
+    obstore takes chunks in one of its threads, where nothing may call obstore. Reading the body may: its chunks can be
+    those of another object.
+    """
+    waiting: Queue[bytes | BaseException | None] = Queue(CHUNKS_AHEAD)
+    closed = Event()
+
+    def put(item: bytes | BaseException | None) -> bool:
+        while not closed.is_set():
             with contextlib.suppress(Full):
-                waiting.put(item, timeout=LOOK_SECONDS)
+                waiting.put(item, timeout=POLL_SECONDS)
                 return True
         return False
 
-    def feed() -> None:
+    def produce() -> None:
         try:
             for chunk in body.chunks():
-                if not give(chunk):
+                if not put(chunk):
                     return
-            give(None)
+            put(None)
         except BaseException as error:
-            give(error)
+            put(error)
 
-    def taken() -> Iterator[bytes]:
+    def consume() -> Iterator[bytes]:
         while (item := waiting.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
 
-    thread = Thread(target=feed, name="body", daemon=True)
+    thread = Thread(target=produce, name="body", daemon=True)
     thread.start()
     try:
-        yield taken()
+        yield consume()
     finally:
-        over.set()
+        closed.set()
         thread.join()

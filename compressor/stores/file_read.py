@@ -1,13 +1,13 @@
-"""Files that are being read, and what tells one content of a file from another."""
+"""Open files, and what identifies a file's content."""
 
 import errno
 import os
 import stat
 from collections.abc import Iterator
 
-from compressor.stores.contract import CHUNK_BYTES, Attributes, Entry, StoreError, StoreErrorKind
+from compressor.stores.contract import CHUNK_BYTES, Attributes, Entry, OpenObject, StoreError, StoreErrorKind
 
-TROUBLES = {
+ERRNO_KINDS = {
     errno.ENOENT: StoreErrorKind.MISSING,
     errno.EACCES: StoreErrorKind.DENIED,
     errno.EPERM: StoreErrorKind.DENIED,
@@ -27,17 +27,17 @@ TROUBLES = {
 }
 
 
-class OpenFile:
-    """A file that is being read; `chunks` fails at the end if it was written to meanwhile. Also a body for `write`."""
+class OpenFile(OpenObject):
+    """A file that is open for reading, and a body for `write`. `chunks` fails at the end if the file has changed."""
 
     held = ""
 
     def __init__(self, url: str, key: str, file: int, state: os.stat_result) -> None:
-        self.entry = entry_of(key, state)
-        self.attributes = attributes_of(file, state)
+        self.entry = file_entry(key, state)
+        self.attributes = file_attributes(file, state)
         self.size = state.st_size
         self.file = file
-        self._problem = f"{url}: {key!r}"
+        self._where = f"{url}: {key!r}"
 
     def chunks(self) -> Iterator[bytes]:
         offset = 0
@@ -45,56 +45,60 @@ class OpenFile:
             while offset < self.size and (chunk := os.pread(self.file, CHUNK_BYTES, offset)):
                 yield chunk
                 offset += len(chunk)
-            self.require_unchanged()
+            self.check_unchanged()
         except OSError as error:
-            trouble = TROUBLES.get(error.errno or 0, StoreErrorKind.OTHER)
-            raise StoreError(trouble, f"{self._problem}: {error.strerror or error}") from error
+            raise StoreError(errno_kind(error), f"{self._where}: {error.strerror or error}") from error
 
-    def require_unchanged(self) -> None:
-        if etag_of(os.fstat(self.file)) != self.entry.etag:
-            raise StoreError(StoreErrorKind.CHANGED, f"{self._problem}: changed while it was read")
+    def check_unchanged(self) -> None:
+        """Raise CHANGED if the file was modified since it was opened."""
+        if file_etag(os.fstat(self.file)) != self.entry.etag:
+            raise StoreError(StoreErrorKind.CHANGED, f"{self._where}: changed while it was read")
 
     def close(self) -> None:
         if self.file >= 0:
             os.close(self.file)
             self.file = -1
 
-    def __enter__(self) -> "OpenFile":
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+def errno_kind(error: OSError) -> StoreErrorKind:
+    """Return the kind of a system error."""
+    return ERRNO_KINDS.get(error.errno or 0, StoreErrorKind.OTHER)
 
 
-def state_of(folder: int, name: bytes) -> os.stat_result | None:
+def lstat_in(folder: int, name: bytes) -> os.stat_result | None:
+    """Return the state of a member of an open folder, without following a link; None if it does not exist."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
 
 
-def require_file(state: os.stat_result) -> None:
+def check_regular_file(state: os.stat_result) -> None:
+    """Raise IMPOSSIBLE unless this is the state of a regular file."""
     if not stat.S_ISREG(state.st_mode):
         raise StoreError(StoreErrorKind.IMPOSSIBLE, "not a regular file")
 
 
-def content(state: os.stat_result) -> tuple[int, int, int]:
-    """Return what a change of name leaves as it is, unlike the time of change."""
+def content_identity(state: os.stat_result) -> tuple[int, int, int]:
+    """Return (inode, size, modification time): unlike the time of change, renaming does not alter them."""
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 
-def etag_of(state: os.stat_result) -> str:
+def file_etag(state: os.stat_result) -> str:
+    """Return an ETag from inode, size, and times of modification and change."""
     return f"{state.st_ino:x}-{state.st_size:x}-{state.st_mtime_ns:x}-{state.st_ctime_ns:x}"
 
 
-def entry_of(key: str, state: os.stat_result) -> Entry:
-    return Entry(key, state.st_size, etag_of(state), state.st_mtime, links=state.st_nlink)
+def file_entry(key: str, state: os.stat_result) -> Entry:
+    """Return a file's entry."""
+    return Entry(key, state.st_size, file_etag(state), state.st_mtime, links=state.st_nlink)
 
 
-def attributes_of(file: int, state: os.stat_result) -> Attributes:
+def file_attributes(file: int, state: os.stat_result) -> Attributes:
+    """Return the attributes of an open file or folder."""
     try:
         extended = tuple((name, os.getxattr(file, name)) for name in os.listxattr(file))
-    except OSError:  # a file system without them
+    except OSError:  # not supported by this file system
         extended = ()
     mode = stat.S_IMODE(state.st_mode)
     return Attributes(local=(mode, state.st_uid, state.st_gid, state.st_mtime_ns, extended))

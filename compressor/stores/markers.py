@@ -1,9 +1,8 @@
-"""The marker of a place where originals are kept, and how listings leave out what lies below it.
+"""The marker of a folder in which originals are kept; listings leave out everything below it.
 
-The marker's name sorts before nearly all others. In a listing in the order of keys it is then the first of its folder,
-so that it is seen before anything that it covers, and costs no request. Only where the first key of a folder sorts
-before it, as of names that begin with a space, is the marker asked for; likewise for each folder of a manifest, whose
-keys are in no order.
+The marker's name sorts before nearly all others. In a listing in the order of keys it comes first in its folder, and is
+seen before anything that it covers, without a request. The marker is requested only if the first key of a folder sorts
+before it (a name that begins with a space), and for each folder of a manifest, whose keys are unordered.
 """
 
 import threading
@@ -13,17 +12,14 @@ from collections.abc import Iterable, Iterator
 from compressor.stores.contract import Entry, Store, StoreError, StoreErrorKind
 
 MARKER = "!compressor-originals.txt"
-FOLDERS_MAX = 1 << 16  # of a manifest, remembered
+FOLDERS_MAX = 1 << 16  # remembered for a manifest
 NOTICES_MAX = 100
-ABSENT = {
-    StoreErrorKind.MISSING,
-    StoreErrorKind.DENIED,
-    StoreErrorKind.IMPOSSIBLE,
-}  # to be denied, without ListBucket, is to be missing
+# Without permission to list a bucket, S3 denies access to what does not exist.
+ABSENT = {StoreErrorKind.MISSING, StoreErrorKind.DENIED, StoreErrorKind.IMPOSSIBLE}
 
 
 def has_marker(store: Store, folder: str) -> bool:
-    """Return whether a folder, "" or with "/" behind, has a marker in it."""
+    """Return whether a folder, which is "" or ends in "/", contains a marker."""
     try:
         return store.head(folder + MARKER) is not None
     except StoreError as error:
@@ -32,19 +28,19 @@ def has_marker(store: Store, folder: str) -> bool:
         raise
 
 
-def leave_out(folder: str, left_out: list[str]) -> None:
-    """Note that a folder with a marker was met."""
+def note_left_out(folder: str, left_out: list[str]) -> None:
+    """Add a notice about a folder with a marker."""
     if len(left_out) < NOTICES_MAX:
-        left_out.append(f"originals are kept below {folder}: they are left out")
+        left_out.append(f"originals are kept in {folder}: they are left out")
 
 
-def outside(store: Store, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield the entries of a store's listing, in the order of their keys, that do not lie below a marker.
+def without_marked_folders(store: Store, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the entries of a store's listing, in the order of their keys, without those below a marker.
 
-    A folder that has one is noted in the store's `left_out`. The marker is asked for only where the listing does not
-    tell whether it is there.
+    Each folder with a marker is added to the store's `left_out`. The marker is requested only if the listing does not
+    show whether it exists.
     """
-    folders: list[str] = []  # of the key before, and `inside` as it begins
+    folders: list[str] = []  # of the previous key; `inside`: the same, joined
     inside = kept = ""
     for entry in entries:
         if kept and entry.key.startswith(kept):
@@ -59,7 +55,7 @@ def outside(store: Store, entries: Iterable[Entry]) -> Iterator[Entry]:
             folder = "/".join(parts[: at + 1]) + "/"
             marker = folder + MARKER
             if entry.key == marker or (entry.key < marker and has_marker(store, folder)):
-                leave_out(folder, store.left_out)
+                note_left_out(folder, store.left_out)
                 kept = folder
                 break
         folders, inside = parts, "" if kept else base
@@ -67,8 +63,8 @@ def outside(store: Store, entries: Iterable[Entry]) -> Iterator[Entry]:
             yield entry
 
 
-class Marks:
-    """Answers which keys of a store lie below a marker, in whatever order they are asked for; by any thread."""
+class MarkedFolders:
+    """The marked folders of a store, remembered for keys in any order. Thread-safe."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -77,7 +73,7 @@ class Marks:
         self.left_out: list[str] = []
 
     def cover(self, key: str) -> bool:
-        """Return whether a folder that the key lies in, below the store's root, has a marker."""
+        """Return whether one of a key's folders, below the store's root, has a marker."""
         at = key.find("/")
         while at >= 0:
             if self._marked(key[: at + 1]):
@@ -93,7 +89,7 @@ class Marks:
         found = has_marker(self._store, folder)
         with self._lock:
             if found and folder not in self._known:
-                leave_out(folder, self.left_out)
+                note_left_out(folder, self.left_out)
             self._known[folder] = found
             if len(self._known) > FOLDERS_MAX:
                 self._known.popitem(last=False)

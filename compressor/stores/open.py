@@ -4,10 +4,10 @@ from compressor.stores.contract import Store
 
 
 def open_store(url: str, conditional_bytes: int = 64 << 20, probed: bool = False) -> Store:
-    """By URL: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, file:///FOLDER, or a folder's path.
+    """Open s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, file:///FOLDER, or a folder's path.
 
-    conditional_bytes  largest object that is replaced by one conditional request, which holds it in memory
-    probed             this is what another process has found out, or nothing will be written: nothing is tried out
+    conditional_bytes  largest object that is replaced by one conditional request, which may hold it in memory
+    probed             `conditional_bytes` was probed by another process, or nothing will be written: don't probe
     """
     scheme, _, rest = url.partition("://")
     if not rest:
@@ -24,6 +24,6 @@ def open_store(url: str, conditional_bytes: int = 64 << 20, probed: bool = False
         from compressor.stores.s3 import Bucket
 
         return Bucket(url, conditional_bytes, probed)
-    from compressor.stores.obstores import Objects
+    from compressor.stores.obstores import ObstoreBucket
 
-    return Objects(url, conditional_bytes)
+    return ObstoreBucket(url, conditional_bytes)

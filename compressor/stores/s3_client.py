@@ -1,4 +1,4 @@
-"""The client of S3 stores: how it is set up, and what its errors mean."""
+"""The S3 client: its configuration, and the kinds of its errors."""
 
 import os
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ try:
     from botocore.config import Config
     from botocore.exceptions import ClientError
     from botocore.httpsession import get_cert_path
-    from botocore.utils import parse_timestamp
+    from botocore.utils import parse_timestamp as parse_any_timestamp
 except ImportError as missing:
     raise StoreError(StoreErrorKind.IMPOSSIBLE, "s3:// needs more: pip install 'compressor[batch]'") from missing
 
-__all__ = ["ERRORS", "ClientError", "Signer", "certificates", "connect", "retried", "status_of", "store_error"]
+__all__ = ["ERRORS", "ClientError", "Signer", "ca_bundle", "connect", "http_status", "to_store_error", "was_retried"]
 
-# All that a request, or a body that is being read, can fail with.
+# Everything that a request, or reading a body, can raise.
 ERRORS = (boto.BotoCoreError, ClientError, urllib3.exceptions.HTTPError, OSError)
 
 ATTEMPTS = 5
-CONNECTIONS = 64  # kept; more threads than that make more, which are not kept
+CONNECTIONS = 64  # kept open; additional threads open more, which are closed after use
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 
 CODES = {
@@ -40,11 +40,11 @@ CODES = {
     "RequestTimeout": StoreErrorKind.UNAVAILABLE,
     "IncompleteBody": StoreErrorKind.UNAVAILABLE,
     "OperationAborted": StoreErrorKind.UNAVAILABLE,
-    "NoSuchUpload": StoreErrorKind.UNAVAILABLE,  # of one that a retried request has ended, or another run
-    "XAmzContentSHA256Mismatch": StoreErrorKind.UNAVAILABLE,  # damaged on the way
+    "NoSuchUpload": StoreErrorKind.UNAVAILABLE,  # of an upload that a retried request or another run has ended
+    "XAmzContentSHA256Mismatch": StoreErrorKind.UNAVAILABLE,  # damaged in transit
     "BadDigest": StoreErrorKind.UNAVAILABLE,
     "ConditionalRequestConflict": StoreErrorKind.CHANGED,
-    "NoSuchBucket": StoreErrorKind.OTHER,  # not what MISSING is said of
+    "NoSuchBucket": StoreErrorKind.OTHER,  # MISSING is for objects
     "ExpiredToken": StoreErrorKind.DENIED,
     "KeyTooLongError": StoreErrorKind.IMPOSSIBLE,
     "InvalidObjectName": StoreErrorKind.IMPOSSIBLE,
@@ -67,7 +67,7 @@ DENIALS = (
     boto.TokenRetrievalError,
 )
 INTERRUPTIONS = (
-    boto.HTTPClientError,  # time-outs of connecting and reading, closed connections, names that don't resolve
+    boto.HTTPClientError,  # time-outs, closed connections, host names that don't resolve
     boto.IncompleteReadError,
     boto.ConnectionError,
     urllib3.exceptions.HTTPError,  # in the middle of a body
@@ -76,14 +76,14 @@ INTERRUPTIONS = (
 
 
 def connect() -> Any:
-    """A client as boto3's environment has it: credentials, region, endpoint, proxies, retries; up to ATTEMPTS of these
-    where nothing is configured.
+    """Return a client with the credentials, region, endpoint, proxies and retries of boto3's environment; ATTEMPTS
+    requests at most unless configured.
 
-    Checksums beyond the request's signature, which has the body's SHA-256, are left out: they take CPU, and not every
-    server takes the form in which they are sent.
+    Checksums besides the request's signature, which covers the body's SHA-256, are left out: they take CPU time, and
+    not every server accepts the form in which boto3 sends them.
     """
     session = botocore.session.get_session()
-    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
     configured = session.get_config_variable("max_attempts") is not None
     return boto3.session.Session(botocore_session=session).client(
         "s3",
@@ -99,17 +99,17 @@ def connect() -> Any:
     )
 
 
-def certificates() -> str:
-    """The file with those that such a client trusts."""
+def ca_bundle() -> str:
+    """Return the path of the CA certificates that such a client trusts."""
     configured = botocore.session.get_session().get_config_variable("ca_bundle")
     return str(get_cert_path(configured or os.environ.get("REQUESTS_CA_BUNDLE") or True))
 
 
 class Signer(S3SigV4Auth):  # type: ignore[misc]
-    """Signs a request whose body's SHA-256 is known."""
+    """A signer of requests whose body's SHA-256 is known."""
 
     def headers(self, method: str, url: str, digest: str, headers: Mapping[str, str]) -> dict[str, str]:
-        """These, and those of the signature, which covers all of them."""
+        """Return these headers and the signature's, which covers all of them."""
         request = AWSRequest(method, url, headers=headers)
         request.context["digest"] = digest
         self.add_auth(request)
@@ -119,35 +119,36 @@ class Signer(S3SigV4Auth):  # type: ignore[misc]
         return str(request.context["digest"])
 
 
-def moment(text: str) -> datetime:
-    """A time as servers write it; boto3 takes any form, and half of the time of a listing for that."""
+def parse_timestamp(text: str) -> datetime:
+    """Parse a server's timestamp. boto3 accepts any form, which takes half of the time of a listing."""
     try:
         return datetime.fromisoformat(text)
     except (TypeError, ValueError):
-        return parse_timestamp(text)  # type: ignore[no-any-return]
+        return parse_any_timestamp(text)  # type: ignore[no-any-return]
 
 
-def status_of(error: ClientError) -> int:
+def http_status(error: ClientError) -> int:
+    """Return the status code of the response; 0 if there was none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def retried(error: ClientError) -> bool:
-    """Whether the request was sent before: it may be that which the server refuses now."""
+def was_retried(error: ClientError) -> bool:
+    """Return whether the request was sent several times: an earlier attempt may be why the server refuses."""
     return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
 
 
-def store_error(where: str, error: Exception) -> StoreError:
-    """What an error of the client is to us."""
+def to_store_error(where: str, error: Exception) -> StoreError:
+    """Return a StoreError for an error of the client."""
     if isinstance(error, ClientError):
-        code, status = str(error.response.get("Error", {}).get("Code", "")), status_of(error)
-        trouble = (
+        code, status = str(error.response.get("Error", {}).get("Code", "")), http_status(error)
+        kind = (
             CODES.get(code)
             or STATUSES.get(status)
             or (StoreErrorKind.UNAVAILABLE if status >= 500 else StoreErrorKind.OTHER)
         )
-        said = error.response.get("Error", {}).get("Message") or ""
-        problem = " ".join(f"{error.operation_name}: {status} {code if code != str(status) else ''} {said}".split())
-        return StoreError(trouble, f"{where}: {problem}")
+        message = error.response.get("Error", {}).get("Message") or ""
+        problem = " ".join(f"{error.operation_name}: {status} {code if code != str(status) else ''} {message}".split())
+        return StoreError(kind, f"{where}: {problem}")
     problem = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, DENIALS):
         return StoreError(StoreErrorKind.DENIED, f"{where}: {problem}")

@@ -1,6 +1,7 @@
-"""GetObject, HeadObject and PutObject as bare requests, while all goes well: a third of the CPU time that boto3 takes.
-What it does better stays its own: addresses, regions and credentials are learned from it, it signs, and whatever is not
-answered by success is asked again through it, with its retries and its errors.
+"""GetObject, HeadObject and PutObject as plain HTTP requests, in a third of boto3's CPU time.
+
+boto3 provides addresses, regions, credentials and signatures. A request that does not succeed is repeated through
+boto3, with its retries and errors.
 """
 
 import hashlib
@@ -15,9 +16,9 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 
 from compressor.stores.contract import Body, StoreError, StoreErrorKind
-from compressor.stores.s3_client import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, ClientError, Signer, certificates
+from compressor.stores.s3_client import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, ClientError, Signer, ca_bundle
 
-# Fields of boto3's replies and parameters, and the headers they stand for.
+# Fields of boto3's replies and parameters, and their HTTP headers.
 FIELDS = {
     "ETag": "etag",
     "VersionId": "x-amz-version-id",
@@ -46,8 +47,8 @@ FIELDS = {
 NUMBERS = {"ContentLength": "content-length", "TagCount": "x-amz-tagging-count", "MissingMeta": "x-amz-missing-meta"}
 METADATA = "x-amz-meta-"
 CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([a-z0-9-]+)/s3/aws4_request,")
-# One grant, to the owner; behind it nothing but the ends of what is open.
-USUAL_ACL = re.compile(
+# One grant, to the owner, followed only by closing tags.
+DEFAULT_ACL = re.compile(
     rb"<Owner>\s*<ID>([^<]+)</ID>(?:(?!<Grant>).)*<Grant>\s*<Grantee[^>]*>(?:(?!</Grantee>).)*<ID>\1</ID>"
     rb"(?:(?!</Grantee>).)*</Grantee>\s*<Permission>FULL_CONTROL</Permission>\s*</Grant>\s*</AccessControlList>",
     re.DOTALL,
@@ -56,50 +57,48 @@ ACL_BYTES = 1 << 16
 EMPTY = hashlib.sha256(b"").hexdigest()
 
 
-class Quick:
-    """Requests for objects of one bucket. All methods give None where boto3 is to be asked.
-
-    learn  is done on the first use, by a request for an object that is not there
-    """
+class FastPath:
+    """Requests for objects of one bucket, after `discover`. Methods return None if boto3 is to be used instead."""
 
     def __init__(self, client: Any, bucket: str) -> None:
         self._client = client
         self._bucket = bucket
         self._pool: Any = None
-        self._learned = False
+        self._discovered = False
         self._region = self._origin = self._base = ""
         self._signer: Any = None
 
-    def learn(self, name: str) -> bool:
-        """Whether requests can be made here. `name`: of an object that is not there."""
-        if self._learned:
+    def discover(self, name: str) -> bool:
+        """Return whether requests are possible. The first call finds out by boto3's request for `name`, an object that
+        does not exist."""
+        if self._discovered:
             return self._pool is not None
         seen: list[Any] = []
         path = quote(name, safe="/~")
 
-        def look(request: Any, **_: object) -> None:
+        def record_request(request: Any, **_: object) -> None:
             if request.url.endswith(path):
                 seen.append(request)
 
-        def take(request_signer: Any, **_: object) -> None:
+        def record_signer(request_signer: Any, **_: object) -> None:
             self._signer = request_signer
 
         events = self._client.meta.events
-        events.register("before-sign.s3.HeadObject", take)
-        events.register("before-send.s3.HeadObject", look)
+        events.register("before-sign.s3.HeadObject", record_signer)
+        events.register("before-send.s3.HeadObject", record_request)
         try:
             self._client.head_object(Bucket=self._bucket, Key=name)
         except ClientError:
-            pass  # not there, or not for us to see
+            pass  # does not exist, or access is denied
         finally:
-            events.unregister("before-send.s3.HeadObject", look)
-            events.unregister("before-sign.s3.HeadObject", take)
+            events.unregister("before-send.s3.HeadObject", record_request)
+            events.unregister("before-sign.s3.HeadObject", record_signer)
         if seen:
-            self._take(seen[-1].url.removesuffix(path), str_of(seen[-1].headers.get("Authorization", "")))
-        self._learned = True
+            self._connect(seen[-1].url.removesuffix(path), to_str(seen[-1].headers.get("Authorization", "")))
+        self._discovered = True
         return self._pool is not None
 
-    def _take(self, url: str, authorization: str) -> None:
+    def _connect(self, url: str, authorization: str) -> None:
         signed, parts = CREDENTIAL.match(authorization), urlsplit(url)
         proxied = parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
         if signed is None or parts.query or proxied:
@@ -108,39 +107,39 @@ class Quick:
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
         options: dict[str, Any] = {"maxsize": CONNECTIONS, "timeout": timeout, "retries": False}
         if parts.scheme == "https":
-            options |= {"ca_certs": certificates(), "cert_reqs": "CERT_REQUIRED"}
+            options |= {"ca_certs": ca_bundle(), "cert_reqs": "CERT_REQUIRED"}
         self._pool = urllib3.connectionpool.connection_from_url(self._origin, **options)
 
     def get(self, name: str) -> dict[str, Any] | None:
         response = self._send("GET", name, {})
         if response is None or response.status != 200:
-            drop(response)
+            drain(response)
             return None
-        return {**reply_of(response.headers), "Body": response}
+        return {**parse_reply(response.headers), "Body": response}
 
     def head(self, name: str) -> dict[str, Any] | None:
-        """{} where there is nothing."""
+        """Return {} if the object does not exist."""
         response = self._send("HEAD", name, {})
-        drop(response)
+        drain(response)
         if response is None or response.status not in (200, 404):
             return None
-        return reply_of(response.headers) if response.status == 200 else {}
+        return parse_reply(response.headers) if response.status == 200 else {}
 
-    def has_usual_acl(self, name: str) -> bool:
-        """Whether it is seen to be the owner's full control alone."""
+    def has_default_acl(self, name: str) -> bool:
+        """Return whether the ACL is readable and grants full control to the owner alone."""
         response = self._send("GET", name, {}, query="acl=")
         if response is None or response.status != 200:
-            drop(response)
+            drain(response)
             return False
         try:
-            return USUAL_ACL.search(response.read(ACL_BYTES)) is not None
+            return DEFAULT_ACL.search(response.read(ACL_BYTES)) is not None
         except (urllib3.exceptions.HTTPError, OSError):
             return False
         finally:
-            drop(response)
+            drain(response)
 
     def put(self, name: str, body: Body, sent: Mapping[str, Any]) -> tuple[dict[str, Any] | None, bool]:
-        """And whether it may have arrived although no answer has come."""
+        """Return the reply, and whether the object may have been written although there is none."""
         headers = {FIELDS[field]: str(value) for field, value in sent.items() if field in FIELDS}
         headers |= {METADATA + field: value for field, value in sent.get("Metadata", {}).items()}
         if "x-amz-server-side-encryption-bucket-key-enabled" in headers:
@@ -150,13 +149,13 @@ class Quick:
         response = self._send("PUT", name, headers, body)
         if response is None:
             return None, True
-        drop(response)
-        return (reply_of(response.headers) if response.status == 200 else None), response.status >= 500
+        drain(response)
+        return (parse_reply(response.headers) if response.status == 200 else None), response.status >= 500
 
     def _send(self, method: str, name: str, headers: dict[str, str], body: Body | None = None, query: str = "") -> Any:
-        """The response with its body unread; None where there is none."""
+        """Return the response with its body unread; None if there is none."""
         target = self._base + quote(name, safe="/~") + (f"?{query}" if query else "")
-        headers = self._signed(method, target, EMPTY if body is None else digest_of(body), headers)
+        headers = self._signed(method, target, EMPTY if body is None else body_digest(body), headers)
         if body is not None:
             headers["content-length"] = str(body.size)
         chunks: Iterator[bytes] | bytes | None = None if body is None else body.chunks() if body.size else b""
@@ -174,13 +173,13 @@ class Quick:
             return None
 
     def _signed(self, method: str, target: str, digest: str, headers: dict[str, str]) -> dict[str, str]:
-        """With what AWS's Signature Version 4 adds. Credentials may be others than the last time."""
+        """Return the headers with those of AWS Signature Version 4. Credentials may change between requests."""
         credentials = self._signer.get_auth_instance("s3", self._region, "s3v4").credentials
         return Signer(credentials, "s3", self._region).headers(method, self._origin + target, digest, headers)
 
 
-def reply_of(headers: Mapping[str, str]) -> dict[str, Any]:
-    """As boto3 has it, as far as it is asked for."""
+def parse_reply(headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return a reply with the fields of boto3's that are used."""
     given = {name.lower(): value for name, value in headers.items()}
     reply: dict[str, Any] = {field: given[name] for field, name in FIELDS.items() if name in given}
     reply |= {field: int(given[name]) for field, name in NUMBERS.items() if name in given}
@@ -196,23 +195,23 @@ def reply_of(headers: Mapping[str, str]) -> dict[str, Any]:
     return reply
 
 
-def digest_of(body: Body) -> str:
-    """Of a body that has the size it says: else the server would wait for the rest of it."""
+def body_digest(body: Body) -> str:
+    """Return a body's SHA-256; raise StoreError if its size is wrong, since the server would wait for the rest."""
     digest, size = hashlib.sha256(), 0
     for chunk in body.chunks():
         digest.update(chunk)
         size += len(chunk)
     if size != body.size:
-        raise StoreError(StoreErrorKind.OTHER, f"{size} bytes to write, not {body.size}")
+        raise StoreError(StoreErrorKind.OTHER, f"the body has {size} bytes, not {body.size}")
     return digest.hexdigest()
 
 
-def str_of(value: str | bytes) -> str:
+def to_str(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def drop(response: Any) -> None:
-    """Read what little is left of it, so that its connection serves again."""
+def drain(response: Any) -> None:
+    """Read the rest of a response, so that its connection can be reused."""
     if response is not None:
         response.drain_conn()
         response.release_conn()

@@ -1,4 +1,4 @@
-"""What takes S3 more than one request: uploads in parts, and copies within a bucket."""
+"""Multipart uploads to S3, and copies within a bucket."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -6,18 +6,18 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
-from compressor.stores.contract import Body
+from compressor.stores.contract import Body, unquote_etag
 from compressor.stores.s3_client import ERRORS
-from compressor.stores.s3_objects import OF_COPIES, bare
+from compressor.stores.s3_objects import COPY_PARAMETERS
 
-PIECE_BYTES = 8 << 20  # of an upload; held in memory
-PIECES = 9000  # 10,000 are allowed
-COPY_BYTES = 5 << 30  # what one CopyObject takes
-COPY_PIECE_BYTES = 1 << 30
+PART_BYTES = 8 << 20  # of a part, which is held in memory
+PARTS_MAX = 9000  # 10,000 are allowed
+COPY_BYTES = 5 << 30  # the maximum of one CopyObject
+COPY_PART_BYTES = 1 << 30
 
 
-class Parts:
-    """An upload in parts, which is aborted if it does not get to its end."""
+class MultipartUpload:
+    """A multipart upload; see `multipart_upload`."""
 
     def __init__(self, client: Any, bucket: str, name: str, sent: Mapping[str, Any]) -> None:
         self._client = client
@@ -25,15 +25,17 @@ class Parts:
         self._tags = parse_qsl(sent.get("Tagging", ""), keep_blank_values=True)
         sent = {field: value for field, value in sent.items() if field != "Tagging"}
         self._target = {**self._object, "UploadId": client.create_multipart_upload(**self._object, **sent)["UploadId"]}
-        self._done: list[dict[str, Any]] = []
+        self._parts: list[dict[str, Any]] = []
 
     def add(self, data: bytes) -> None:
-        number = len(self._done) + 1
+        """Upload the next part."""
+        number = len(self._parts) + 1
         reply = self._client.upload_part(**self._target, PartNumber=number, Body=data)
-        self._done.append({"PartNumber": number, "ETag": reply["ETag"]})
+        self._parts.append({"PartNumber": number, "ETag": reply["ETag"]})
 
     def add_range(self, source: Mapping[str, str], etag: str, first: int, last: int) -> None:
-        number = len(self._done) + 1
+        """Copy bytes first … last of another object as the next part, if it has this ETag."""
+        number = len(self._parts) + 1
         reply = self._client.upload_part_copy(
             **self._target,
             PartNumber=number,
@@ -41,16 +43,16 @@ class Parts:
             CopySourceIfMatch=etag,
             CopySourceRange=f"bytes={first}-{last}",
         )
-        self._done.append({"PartNumber": number, "ETag": reply["CopyPartResult"]["ETag"]})
+        self._parts.append({"PartNumber": number, "ETag": reply["CopyPartResult"]["ETag"]})
 
     def complete(self) -> str:
-        """The etag of the whole. Tags are put on afterwards: Ceph 16 ignores them before."""
-        reply = self._client.complete_multipart_upload(**self._target, MultipartUpload={"Parts": self._done})
+        """Complete the upload, set tags (Ceph 16 ignores them before), and return the object's ETag."""
+        reply = self._client.complete_multipart_upload(**self._target, MultipartUpload={"Parts": self._parts})
         if self._tags:
             tags = [{"Key": key, "Value": value} for key, value in self._tags]
             self._client.put_object_tagging(**self._object, Tagging={"TagSet": tags})
-        # Ceph 16 does not say it.
-        return bare(reply["ETag"]) or bare(self._client.head_object(**self._object)["ETag"])
+        # Ceph 16 does not return it.
+        return unquote_etag(reply["ETag"]) or unquote_etag(self._client.head_object(**self._object)["ETag"])
 
     def abort(self) -> None:
         with contextlib.suppress(*ERRORS):
@@ -58,26 +60,27 @@ class Parts:
 
 
 @contextmanager
-def parts_of(client: Any, bucket: str, name: str, sent: Mapping[str, Any]) -> Iterator[Parts]:
-    parts = Parts(client, bucket, name, sent)
+def multipart_upload(client: Any, bucket: str, name: str, sent: Mapping[str, Any]) -> Iterator[MultipartUpload]:
+    """Begin an upload, and abort it if the block fails."""
+    upload = MultipartUpload(client, bucket, name, sent)
     try:
-        yield parts
+        yield upload
     except BaseException:
-        parts.abort()
+        upload.abort()
         raise
 
 
-def upload(client: Any, bucket: str, name: str, body: Body, sent: Mapping[str, Any]) -> str:
-    """Write whatever is there over, in parts; its etag."""
-    with parts_of(client, bucket, name, sent) as parts:
-        for piece in pieces(body, max(PIECE_BYTES, -(-body.size // PIECES))):
-            parts.add(piece)
-        return parts.complete()
+def upload_in_parts(client: Any, bucket: str, name: str, body: Body, sent: Mapping[str, Any]) -> str:
+    """Write an object in parts, overwriting any other; return its ETag."""
+    with multipart_upload(client, bucket, name, sent) as upload:
+        for part in parts_of(body, max(PART_BYTES, -(-body.size // PARTS_MAX))):
+            upload.add(part)
+        return upload.complete()
 
 
 def abort_leftovers(client: Any, bucket: str, name: str) -> None:
-    """Uploads to this very name that were begun and not ended: by a run that was killed."""
-    with contextlib.suppress(*ERRORS):  # it may not be allowed to see them, and does not depend on it
+    """Abort unfinished uploads to this name, left by a run that was killed."""
+    with contextlib.suppress(*ERRORS):  # listing them may be denied, which does no harm
         found = client.list_multipart_uploads(Bucket=bucket, Prefix=name)
         for item in found.get("Uploads", ()):
             if item["Key"] == name:
@@ -85,23 +88,24 @@ def abort_leftovers(client: Any, bucket: str, name: str) -> None:
 
 
 def copy_within(client: Any, bucket: str, name: str, etag: str, size: int, to: str, sent: Mapping[str, Any]) -> str:
-    """Copy the object that has this etag, as a condition has it, over whatever is at `to`; the copy's etag.
+    """Copy an object, if it has this ETag, to `to`, overwriting any other; return the copy's ETag.
 
-    sent  all parameters of the object; a copy in one request takes metadata and tags from its source
+    etag  as in the condition
+    sent  all parameters of the object; a copy by one request takes metadata and tags from its source
     """
     source = {"Bucket": bucket, "Key": name}
     if size <= COPY_BYTES:
-        again = {field: value for field, value in sent.items() if field in OF_COPIES}
+        again = {field: value for field, value in sent.items() if field in COPY_PARAMETERS}
         reply = client.copy_object(Bucket=bucket, Key=to, CopySource=source, CopySourceIfMatch=etag, **again)
-        return bare(reply["CopyObjectResult"]["ETag"])
-    with parts_of(client, bucket, to, sent) as parts:
-        for first in range(0, size, COPY_PIECE_BYTES):
-            parts.add_range(source, etag, first, min(first + COPY_PIECE_BYTES, size) - 1)
-        return parts.complete()
+        return unquote_etag(reply["CopyObjectResult"]["ETag"])
+    with multipart_upload(client, bucket, to, sent) as upload:
+        for first in range(0, size, COPY_PART_BYTES):
+            upload.add_range(source, etag, first, min(first + COPY_PART_BYTES, size) - 1)
+        return upload.complete()
 
 
-def pieces(body: Body, bytes_each: int) -> Iterator[bytes]:
-    """A body in parts of that size; the last may be smaller."""
+def parts_of(body: Body, bytes_each: int) -> Iterator[bytes]:
+    """Yield a body in parts of this size; the last may be smaller."""
     waiting: list[bytes] = []
     size = 0
     for chunk in body.chunks():

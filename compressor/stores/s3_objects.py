@@ -1,4 +1,4 @@
-"""Objects of S3 as we see them: their attributes from replies and for requests, their bytes, and bytes for requests."""
+"""S3 objects: entries and attributes from replies, parameters for requests, and bodies."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from compressor.stores.contract import CHUNK_BYTES, Attributes, Body, Entry
-from compressor.stores.s3_client import ERRORS, store_error
+from compressor.stores.contract import CHUNK_BYTES, Attributes, Body, Entry, OpenObject, unquote_etag
+from compressor.stores.s3_client import ERRORS, to_store_error
 
 HEADERS = {
     "content-type": "ContentType",
@@ -18,7 +18,7 @@ HEADERS = {
     "expires": "Expires",
     "x-amz-website-redirect-location": "WebsiteRedirectLocation",
 }
-# What belongs to the bucket as much as to the object: carried where an object is replaced, not to another bucket.
+# These depend on the bucket: kept when an object is replaced, not copied to another bucket.
 ENCRYPTION = {
     "x-amz-server-side-encryption": "ServerSideEncryption",
     "x-amz-server-side-encryption-aws-kms-key-id": "SSEKMSKeyId",
@@ -30,32 +30,29 @@ GRANTS = {
     "READ_ACP": "GrantReadACP",
     "WRITE_ACP": "GrantWriteACP",
 }
-# Parameters that a copy needs again: it takes the others from its source.
-OF_COPIES = {*ENCRYPTION.values(), *GRANTS.values(), "StorageClass", "WebsiteRedirectLocation"}
+# Parameters that a copy needs again; it takes the others from its source.
+COPY_PARAMETERS = {*ENCRYPTION.values(), *GRANTS.values(), "StorageClass", "WebsiteRedirectLocation"}
 HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
 
 
-def entry_of(key: str, reply: Mapping[str, Any]) -> Entry:
-    """Of a reply to GetObject or HeadObject, or an item of a listing. That has milliseconds, which are cut off, so that
-    all are equal."""
+def object_entry(key: str, reply: Mapping[str, Any]) -> Entry:
+    """Return the entry from a reply to GetObject or HeadObject, or from an item of a listing.
+
+    A listing's milliseconds are cut off, so that all are equal.
+    """
     size = reply["ContentLength"] if "ContentLength" in reply else reply["Size"]
     storage_class = str(reply.get("StorageClass") or "")
     return Entry(
         key,
         int(size),
-        bare(reply.get("ETag") or ""),
+        unquote_etag(reply.get("ETag") or ""),
         float(int(reply["LastModified"].timestamp())) if reply.get("LastModified") else 0.0,
         "" if storage_class == "STANDARD" else storage_class,
     )
 
 
-def bare(etag: str) -> str:
-    """Without the quotes, as inventories have it."""
-    return etag.strip('"')
-
-
-def held_by(reply: Mapping[str, Any]) -> str:
-    """What holds an object, as far as we may see it."""
+def hold_reason(reply: Mapping[str, Any]) -> str:
+    """Return the legal hold or retention of an object, as far as it is visible; "" if none."""
     for name in ("ObjectLockLegalHoldStatus", "ObjectLockEventHold"):
         if reply.get(name) == "ON":
             return "legal hold" if name == "ObjectLockLegalHoldStatus" else "event hold"
@@ -65,9 +62,11 @@ def held_by(reply: Mapping[str, Any]) -> str:
     return ""
 
 
-def attributes_of(reply: Mapping[str, Any], tags: Mapping[str, str], lost: tuple[str, ...]) -> Attributes:
-    """Of a reply to GetObject. What no request takes back is named: values that are not ASCII, broken dates, metadata
-    that the API can't show."""
+def object_attributes(reply: Mapping[str, Any], tags: Mapping[str, str], lost: tuple[str, ...]) -> Attributes:
+    """Return the attributes from a reply to GetObject.
+
+    `lost` includes what no request accepts: values that are not ASCII, invalid dates, metadata that the API can't show.
+    """
     given = {name: reply.get(field) for name, field in (HEADERS | ENCRYPTION).items()}
     given["expires"] = reply.get("ExpiresString")
     headers = {name: str(value) for name, value in given.items() if value not in (None, "", False)}
@@ -81,13 +80,13 @@ def attributes_of(reply: Mapping[str, Any], tags: Mapping[str, str], lost: tuple
     for name in [name for name, value in metadata.items() if not (name + value).isascii()]:
         missing.append(f"metadata {name}, which is not ASCII")
         del metadata[name]
-    return Attributes(headers, metadata, dict(tags), entry_of("", reply).storage_class, lost=(*missing, *lost))
+    return Attributes(headers, metadata, dict(tags), object_entry("", reply).storage_class, lost=(*missing, *lost))
 
 
-def parameters(attributes: Attributes, replacing: bool) -> dict[str, Any]:
-    """For PutObject or CreateMultipartUpload.
+def put_parameters(attributes: Attributes, replacing: bool) -> dict[str, Any]:
+    """Return the parameters of PutObject or CreateMultipartUpload for these attributes.
 
-    replacing  the object whose attributes these are
+    replacing  the object with these attributes is replaced
     """
     found: dict[str, Any] = {"Metadata": dict(attributes.metadata)} if attributes.metadata else {}
     for name, field in (HEADERS | (ENCRYPTION if replacing else {})).items():
@@ -95,14 +94,14 @@ def parameters(attributes: Attributes, replacing: bool) -> dict[str, Any]:
         if value:
             found[field] = True if field == "BucketKeyEnabled" else value
     if attributes.tags:
-        found["Tagging"] = urlencode(attributes.tags, quote_via=quote)  # Ceph takes `+` for itself
+        found["Tagging"] = urlencode(attributes.tags, quote_via=quote)  # Ceph reads `+` as a plus sign
     if attributes.storage_class:
         found["StorageClass"] = attributes.storage_class
     return found
 
 
-def grants(acl: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters that give an object this ACL; none where it is the owner's full control alone, as it is by default."""
+def acl_grants(acl: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters for this ACL; none if it is the default, which is full control for the owner alone."""
     owner, found = acl.get("Owner", {}).get("ID"), dict[str, list[str]]()
     plain = True
     for grant in acl.get("Grants", ()):
@@ -113,8 +112,8 @@ def grants(acl: Mapping[str, Any]) -> dict[str, str]:
     return {} if plain else {field: ", ".join(names) for field, names in found.items()}
 
 
-class OpenObject:
-    """An object that is being read, in one request."""
+class OpenS3Object(OpenObject):
+    """An object that is being read, by one request."""
 
     def __init__(self, where: str, entry: Entry, attributes: Attributes, held: str, stream: Any) -> None:
         self.entry = entry
@@ -128,21 +127,15 @@ class OpenObject:
             while chunk := self._stream.read(CHUNK_BYTES):
                 yield chunk
         except ERRORS as error:
-            raise store_error(f"{self._where}: in the middle of reading", error) from error
+            raise to_store_error(f"{self._where}: while reading", error) from error
 
     def close(self) -> None:
         self._stream.close()
 
-    def __enter__(self) -> "OpenObject":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 class BodyFile:
-    """A body as the client wants one: a file that it reads twice, for the signature and for the request, and once more
-    for each retry. Nothing of it is held but a chunk."""
+    """A body as a file for the client, which reads it twice, for the signature and for the request, and again for each
+    retry. One chunk is in memory at a time."""
 
     def __init__(self, body: Body) -> None:
         self._body = body

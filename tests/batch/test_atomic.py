@@ -86,7 +86,7 @@ def test_a_link_that_a_manifest_leads_to_is_named_and_left_alone(folder: Path, t
     found = batch(*IN_PLACE, "--manifest", "list.csv", "--ledger", "l")
 
     summary = json.loads(found.stdout)
-    assert [(total["outcome"], total["reason"]) for total in summary["totals"]] == [("skipped", "not atomic")]
+    assert [(total["outcome"], total["reason"]) for total in summary["totals"]] == [("skipped", "not_atomic")]
     assert (folder / "a.jpg").samefile(folder / "b.jpg")
     again = batch(*IN_PLACE, "--manifest", "list.csv", "--ledger", "l", "--allow-not-atomic")
     assert json.loads(again.stdout)["saved_bytes"] > 0

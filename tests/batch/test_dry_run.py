@@ -33,7 +33,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", params=[True, False], ids=["conditions are heeded", "conditions are ignored"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with moto_server(heeds_conditions=request.param) as running:
+    with moto_server(supports_conditions=request.param) as running:
         yield running
 
 

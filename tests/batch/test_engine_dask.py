@@ -147,7 +147,7 @@ def test_what_the_work_says_of_an_object_needs_no_commit(engine: Any, folders: A
     (folders[0] / "gone.jpg").unlink()
     engine.prepare(1, entry)
 
-    assert answers_of(engine, 1)[1].reason is Reason.GONE
+    assert answers_of(engine, 1)[1].reason is Reason.MISSING
 
 
 def test_an_object_that_breaks_the_work_has_failed_in_one_line(engine: Any, folders: Any) -> None:

@@ -20,8 +20,8 @@ SUCCESS = {"totals": TOTALS[:5]}  # all but the failures
     "sample",
     [
         'compressor_batch_objects_total{outcome="compressed",reason="none"} 401.0',
-        'compressor_batch_objects_total{outcome="copied",reason="not smaller"} 50.0',
-        'compressor_batch_objects_total{outcome="failed",reason="broken image"} 9.0',
+        'compressor_batch_objects_total{outcome="copied",reason="not_smaller"} 50.0',
+        'compressor_batch_objects_total{outcome="failed",reason="broken_image"} 9.0',
         'compressor_batch_input_bytes_total{format="jpeg"} 1.515e+06',
         'compressor_batch_output_bytes_total{format="jpeg"} 1.115e+06',  # failures as they were
         'compressor_batch_input_bytes_total{format="none"} 11000.0',

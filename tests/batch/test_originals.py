@@ -17,12 +17,12 @@ from compressor.errors import SettingsError
 from compressor.stores import s3_client
 from compressor.stores.contract import Store, StoreError, StoreErrorKind
 from compressor.stores.files import Files
-from compressor.stores.markers import MARKER, Marks
-from compressor.stores.obstores import Objects
+from compressor.stores.markers import MARKER, MarkedFolders
+from compressor.stores.obstores import ObstoreBucket
 from compressor.stores.open import open_store
 from tests.batch.support import Inline, jpeg
 from tests.stores.s3_servers import Server, moto_server
-from tests.stores.store_contract import NOTHING, Bytes, keys, read
+from tests.stores.store_contract import NO_ATTRIBUTES, BytesBody, keys, read
 
 FILES = {"2024/a.jpg": jpeg(1), "2024/ b.jpg": jpeg(2), "2024/sub/c.jpg": jpeg(3), "2025/d.jpg": jpeg(4)}
 ODD = ("\x01", " a", "!a", "#", "(1)/x", "-", ".DS_Store", ".a/b", "0", "a", "é")  # before and behind the marker
@@ -53,7 +53,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
     def opened(url: str, conditional_bytes: int = 64 << 20, probed: bool = False) -> Store:
         assert url.startswith("az://container")
-        return Objects.over(memory, url, conditional_bytes)
+        return ObstoreBucket.over(memory, url, conditional_bytes)
 
     for module in ("stores.open", "batch.originals", "batch.api", "batch.work"):
         monkeypatch.setattr(f"compressor.{module}.open_store", opened)
@@ -65,7 +65,7 @@ def root(place: Place) -> Store:
     """Opened as the runs do it, filled."""
     store = originals.open_store(place(""))
     for key, data in FILES.items():
-        store.write(key, Bytes(data), NOTHING, None)
+        store.write(key, BytesBody(data), NO_ATTRIBUTES, None)
     return store
 
 
@@ -159,7 +159,7 @@ def test_a_run_from_within_or_into_them_is_refused(inside: str, root: Store, pla
 
 def test_the_same_source_may_keep_more_of_its_originals_there(root: Store, place: Place, contents: Contents) -> None:
     assert in_place(place("2024"), place("kept")).exit_code == 0
-    root.write("2024/new.jpg", Bytes(jpeg(9)), NOTHING, None)
+    root.write("2024/new.jpg", BytesBody(jpeg(9)), NO_ATTRIBUTES, None)
 
     found = in_place(place("2024"), place("kept"))
 
@@ -226,7 +226,7 @@ def test_a_marker_is_found_whatever_comes_before_it_in_the_listing(name: str, pl
     written = []
     for key in (*covered, *others):
         try:
-            store.write(key, Bytes(b"x"), NOTHING, None)
+            store.write(key, BytesBody(b"x"), NO_ATTRIBUTES, None)
             written.append(key)
         except StoreError as error:  # a control character, or a file and a folder of the same name
             assert error.kind in (
@@ -238,7 +238,7 @@ def test_a_marker_is_found_whatever_comes_before_it_in_the_listing(name: str, pl
 
     assert keys(store) == sorted(key for key in written if key in others)
     assert len(store.left_out) == 1 and "a/kept/" in store.left_out[0]
-    marks = Marks(store)
+    marks = MarkedFolders(store)
     assert [key for key in written if not marks.cover(key)] == [key for key in written if key in others]
 
 
@@ -279,7 +279,7 @@ def test_a_folder_that_is_made_for_originals_is_its_owners_alone(tmp_path: Path)
 def test_a_marker_that_names_no_source_is_nobodys(root: Store, place: Place) -> None:
     store = originals.open_store(place("kept"))
     for text in (b"", b"Source: not JSON\n", b"\xff" * 100, b"x" * (1 << 17)):
-        store.write(MARKER, Bytes(text), NOTHING, None)
+        store.write(MARKER, BytesBody(text), NO_ATTRIBUTES, None)
         assert source_in(store) == ""
         with pytest.raises(SettingsError, match="another source"):
             refuse_kept(place("2024"), place("2024"), place("kept"))
@@ -291,6 +291,6 @@ def test_markers_that_may_not_be_looked_for_are_not_there(root: Store, monkeypat
 
     troubles = [StoreErrorKind.UNAVAILABLE, StoreErrorKind.IMPOSSIBLE, StoreErrorKind.DENIED]
     monkeypatch.setattr(root, "head", refuse)
-    assert not Marks(root).cover("a/b") and not Marks(root).cover("a/b")
+    assert not MarkedFolders(root).cover("a/b") and not MarkedFolders(root).cover("a/b")
     with pytest.raises(StoreError):
-        Marks(root).cover("a/b")
+        MarkedFolders(root).cover("a/b")

@@ -18,9 +18,10 @@ from compressor.batch.job import Job
 from compressor.batch.request import Request as RunRequest
 from compressor.batch.request import Restoration, facts_of
 from compressor.batch.restore import restore, would_restore
-from compressor.ledger.ledger import Ledger, LedgerError
-from compressor.ledger.reader import LedgerHeldError
-from compressor.ledger.records import ALL, PART, RESTORED, ObjectOutcome
+from compressor.ledger.errors import LedgerError, LedgerHeldError
+from compressor.ledger.ledger import Ledger
+from compressor.ledger.records import ObjectOutcome
+from compressor.ledger.schema import ALL, PART, RESTORED
 from compressor.settings import Metadata, Settings
 from compressor.stores.contract import StoreError, StoreErrorKind
 from compressor.stores.filters import Filters
@@ -31,7 +32,7 @@ JOB = Job(
 )
 PHOTOS = {f"photos/{n}.jpg": jpeg(n) for n in range(6)}
 FILES = PHOTOS | {"text.txt": b"no image"}
-GLOB = Filters(but=("kept/",))
+GLOB = Filters(excluded_prefixes=("kept/",))
 NEVER = Filters(include=("nothing",))
 
 
@@ -150,12 +151,12 @@ def test_what_was_changed_or_deleted_since_is_left_alone_and_listed(store: Memor
 
     with Ledger(tmp_path / "ledger") as ledger:
         tally, _ = restore(ledger, store, filters=only)
-    assert counts(tally) == {("skipped", "changed meanwhile"): 1, ("skipped", "gone"): 1}
+    assert counts(tally) == {("skipped", "changed"): 1, ("skipped", "missing"): 1}
     assert {problem.key for problem in tally.problems} == {"photos/1.jpg", "photos/2.jpg"}
     assert fact(tmp_path / "ledger") == (None, 0)  # nothing was written
 
     found, _ = restored(tmp_path / "ledger", store)
-    assert found == {("copied", ""): 4, ("skipped", "changed meanwhile"): 1, ("skipped", "gone"): 1}
+    assert found == {("copied", ""): 4, ("skipped", "changed"): 1, ("skipped", "missing"): 1}
     now = store.data()
     assert now["photos/1.jpg"] == b"somebody else's" and "photos/2.jpg" not in now
     assert {key for key in now if key.startswith("kept/")} == {"kept/photos/1.jpg", "kept/photos/2.jpg"}
@@ -234,7 +235,7 @@ def test_who_writes_meanwhile_wins(store: Memory, tmp_path: Path) -> None:
 
     found, _ = restored(tmp_path / "ledger", Busy(store))
 
-    assert found == {("copied", ""): 5, ("skipped", "changed meanwhile"): 1}
+    assert found == {("copied", ""): 5, ("skipped", "changed"): 1}
     assert store.data()["photos/3.jpg"] == b"somebody else's"
     assert store.data()["kept/photos/3.jpg"] == FILES["photos/3.jpg"]
 
@@ -417,7 +418,7 @@ def killed(path: Path) -> Path:
     """A copy of a ledger as a run leaves it that is killed at work: with a journal."""
     copy = path.with_name("killed")
     with Ledger(path) as ledger:
-        ledger.note("x", "y")
+        ledger.set_fact("x", "y")
         ledger.commit()
         shutil.copytree(ledger.parts, copy.with_name("killed.parts"))
         for end in ("", "-wal"):
@@ -475,10 +476,10 @@ def test_what_can_not_be_restored_is_an_error_of_one_line(folder: Path, tmp_path
     for dry_run in (True, False):
         with pytest.raises(LedgerError, match="originals were not kept"):
             restore_originals(Restoration(ledger=tmp_path / "copy.ledger", dry_run=dry_run))
-        with pytest.raises(LedgerError, match="is not there"):
+        with pytest.raises(LedgerError, match="does not exist"):
             restore_originals(Restoration(ledger=tmp_path / "nowhere", dry_run=dry_run))
         with Ledger(tmp_path / "ledger") as ledger:
-            ledger.note("x", "y")
+            ledger.set_fact("x", "y")
             ledger.commit()
             with pytest.raises(LedgerHeldError, match="in use by a run"):
                 restore_originals(Restoration(ledger=tmp_path / "ledger", dry_run=dry_run))

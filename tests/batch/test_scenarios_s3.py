@@ -50,7 +50,7 @@ def filled(server: Server, bucket: str, count: int) -> Objects:
 
 
 def found(server: Server, bucket: str, prefix: str) -> dict[str, tuple[bytes, dict[str, Any]]]:
-    """Bytes and everything else of all objects below a prefix."""
+    """BytesBody and everything else of all objects below a prefix."""
     pages = server.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
 

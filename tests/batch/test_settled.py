@@ -41,7 +41,7 @@ def orders(job: Job, source: Memory, target: Memory, tmp_path) -> list[tuple[str
 def test_overwrite_replaces_what_was_in_the_way_before(tmp_path: Path) -> None:
     job = Job(source="a", target="b")
     source, target = Memory({"1.jpg": jpeg(1), "2.jpg": jpeg(2)}), Memory({"1.jpg": b"something else"})
-    assert again(job, source, target, tmp_path) == {("compressed", ""): 1, ("skipped", "exists at the destination"): 1}
+    assert again(job, source, target, tmp_path) == {("compressed", ""): 1, ("skipped", "exists_at_destination"): 1}
 
     job = dataclasses.replace(job, overwrite=True)
     assert orders(job, source, target, tmp_path) == [("prepare", "1.jpg"), ("commit", "1.jpg")]
@@ -63,7 +63,7 @@ def test_another_content_type_takes_what_was_filtered_before(patterns: Any, kind
 
 def test_unstrippable_copy_copies_the_broken_images_that_were_not_before(tmp_path: Path) -> None:
     source, target = Memory({"a.jpg": jpeg(1), "broken.jpg": BROKEN}), Memory()
-    assert again(STRIP, source, target, tmp_path) == {("compressed", ""): 1, ("failed", "broken image"): 1}
+    assert again(STRIP, source, target, tmp_path) == {("compressed", ""): 1, ("failed", "broken_image"): 1}
     assert target.data().keys() == {"a.jpg"}
 
     job = dataclasses.replace(STRIP, copy_unstrippable=True)
@@ -106,7 +106,7 @@ def test_what_can_not_be_stripped_is_judged_anew_when_the_option_changes(
     target = source if in_place else Memory()
     job = dataclasses.replace(STRIP, in_place=in_place, target="a" if in_place else "b")
     allowing = dataclasses.replace(job, copy_unstrippable=True)
-    failed, left = {("failed", "can't be stripped"): 1}, {("kept" if in_place else "copied", "can't be stripped"): 1}
+    failed, left = {("failed", "unstrippable"): 1}, {("kept" if in_place else "copied", "unstrippable"): 1}
 
     assert again(job, source, target, tmp_path) == failed
     assert again(allowing, source, target, tmp_path) == left

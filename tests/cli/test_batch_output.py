@@ -283,7 +283,7 @@ def test_nothing_is_advised_that_is_not_possible(changes: dict[str, Any]) -> Non
 def test_failures_that_are_known_are_told_apart() -> None:
     problems = (Problem("old.jpg", 9, Reason.BROKEN, "y", (), True), Problem("new.jpg", 9, Reason.BROKEN, "x"))
 
-    text = printed(problems=problems, known_failures={"broken image": 7})
+    text = printed(problems=problems, known_failures={"broken_image": 7})
 
     assert "failed  9  broken image, 7 of them known\n    new.jpg\n      x\n    old.jpg (known)\n      y\n" in text
     assert "failed  1  unavailable\n" in text
@@ -291,7 +291,7 @@ def test_failures_that_are_known_are_told_apart() -> None:
 
 
 def test_how_known_failures_are_accepted_is_said_where_it_helps() -> None:
-    known = {"broken image": 9, "unavailable": 1}
+    known = {"broken_image": 9, "unavailable": 1}
     step = "all failures are known: with --accept-failures they do not make the run fail"
 
     assert step in printed(known_failures=known)
@@ -316,7 +316,7 @@ def test_a_restored_bucket_says_how_many_are_back_and_which_are_not() -> None:
     text = restored()
 
     assert re.search(r"restored +9 +of 10 objects, 90 B", text)
-    assert f"skipped  1  changed meanwhile\n    {printable(HOSTILE)}\n" in text
+    assert f"skipped  1  changed\n    {printable(HOSTILE)}\n" in text
     assert "saved" not in text and "next" not in text and "dry run" not in text
     assert all(character.isprintable() or character == "\n" for character in text)
 

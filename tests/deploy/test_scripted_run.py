@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from compressor.client import Client
-from compressor.ledger.ledger import SPENT, Ledger
+from compressor.ledger.ledger import Ledger
+from compressor.ledger.schema import OVERHEAD
 from tests import ROOT
 from tests.deploy.real_prometheus import eventually, query, scraping
 from tests.reference import footprint as reference
@@ -91,7 +92,7 @@ def of_the_ledger(path: Path, years: float, own_cpu: float) -> float:
     """Net grams, benefits at low and costs at high, from what a ledger has measured, by the slow reference."""
     with Ledger(path) as ledger:
         totals, facts = ledger.totals(), ledger.facts()
-    cpu, memory = (float(facts[name]) for name in SPENT)
+    cpu, memory = (float(facts[name]) for name in OVERHEAD)
     case = {
         "gigabytes": sum(total.saved_bytes for total in totals) / 1e9,
         "years": years,

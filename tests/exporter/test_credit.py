@@ -13,8 +13,9 @@ from compressor.exporter.accounting import PENDING
 from compressor.exporter.state import State, StateError
 from compressor.footprint import Basis, Drivers, Profile, amounts
 from compressor.ledger.ledger import Ledger
-from compressor.ledger.records import RESTORED
-from tests.exporter.support import COPY, CREDITED, DAY, IN_PLACE, KEPT, Bench, added, avoided, write
+from compressor.ledger.schema import RESTORED
+from tests.exporter.support import CREDITED, DAY, Bench, added, avoided
+from tests.ledger.ledgers import COPY, IN_PLACE, KEPT, write
 from tests.reference.accrual import Slow
 
 
@@ -216,7 +217,7 @@ def test_a_restored_ledger_is_not_credited_any_more(tmp_path: Path) -> None:
     bench.wait(10)
     for name in ("a.ledger", "b.ledger"):
         with Ledger(tmp_path / name) as ledger:
-            ledger.note(RESTORED, "begun")
+            ledger.set_fact(RESTORED, "begun")
 
     found = bench.wait(10)
 
@@ -356,7 +357,7 @@ class World:
         elif name in self.objects and chance < 0.18 and name not in self.ended:
             self.ended.add(name)
             with Ledger(self.path(name)) as ledger:
-                ledger.note(RESTORED, "begun")
+                ledger.set_fact(RESTORED, "begun")
         elif name not in self.away and name not in self.ended:
             shard = dice.choice([number for number in (1, 2, 3) if number <= 1 + self.shards(name)])
             size = dice.randrange(100, 1000)

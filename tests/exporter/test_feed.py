@@ -13,7 +13,8 @@ from compressor.exporter import feed as feeds
 from compressor.exporter.accounting import Readings
 from compressor.footprint import Basis, Drivers, amounts
 from tests import ROOT
-from tests.exporter.support import COPY, CREDITED, IN_PLACE, KEPT, Bench, avoided, write
+from tests.exporter.support import CREDITED, Bench, avoided
+from tests.ledger.ledgers import COPY, IN_PLACE, KEPT, write
 
 FIXED = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed")
 OBJECTS = {"2024/a.jpg": (1000, 600), "ü b.jpg": (500, 400), "flat.png": (300, 300)}

@@ -23,13 +23,10 @@ from compressor.cli.app import app
 from compressor.exporter.accounting import Exporter, ExporterConfig, Own
 from compressor.exporter.serve import metrics_of, turn
 from compressor.footprint import Basis, Drivers, Side
-from compressor.ledger.ledger import Ledger, LedgerError
-from compressor.ledger.reader import LedgerHeldError
-from compressor.ledger.records import ObjectOutcome, ObjectResult
-from compressor.ledger.snapshot import standing
 from tests import ROOT
 from tests.batch.support import jpeg, png
-from tests.exporter.support import CREDITED, DAY, Bench, write
+from tests.exporter.support import CREDITED, DAY, Bench
+from tests.ledger.ledgers import write
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
 CREDIT = ["--storage", "hdd-3az", "--original-replaced", "--grid", 383.55]
@@ -281,55 +278,6 @@ def test_the_exporters_own_time_and_memory_are_used(tmp_path: Path) -> None:
     assert used["used", "energy", "memory"][0] > 0.2 * 2e7 * 0.284e-9
     assert exporter.readings().counters["ledger_cpu_seconds", ""] == 0
     exporter.close()
-
-
-def test_a_ledger_can_be_read_where_nothing_can_be_written(tmp_path: Path) -> None:
-    """Nor is anything left beside it that a run of another user could not open."""
-    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
-    before = sorted(tmp_path.iterdir())
-
-    found = standing(tmp_path / "a.ledger")
-
-    assert (found.in_place, found.kept, found.restored) == (True, False, False)
-    assert found.shards[1].saved_bytes == 400
-    assert sorted(tmp_path.iterdir()) == before
-
-
-def test_a_ledger_of_a_run_that_was_killed_is_read_with_its_journal(tmp_path: Path) -> None:
-    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
-    with Ledger(tmp_path / "a.ledger") as ledger:
-        ledger.add_shard("2")
-        ledger.finish(
-            2,
-            ObjectResult(key="b", etag="e", size=10, outcome=ObjectOutcome.COMPRESSED, bytes_out=4, other_seconds=2.5),
-        )
-        ledger.commit()
-        with pytest.raises(LedgerHeldError, match="is in use by a run"):
-            standing(tmp_path / "a.ledger")
-        for name in ("a.ledger", "a.ledger-wal"):
-            (tmp_path / f"killed-{name}").write_bytes((tmp_path / name).read_bytes())
-
-    found = standing(tmp_path / "killed-a.ledger").shards
-
-    assert (found[1].done, found[1].saved_bytes) == (True, 400)
-    assert (found[2].done, found[2].saved_bytes, found[2].bytes_out, found[2].cpu_seconds) == (False, 6, 4, 2.5)
-
-
-@pytest.mark.parametrize("data", [b"", b"text", b"SQLite format 3\0" + bytes(4000)])
-def test_what_is_no_ledger_is_an_error_of_one_line(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "a.ledger").write_bytes(data)
-
-    with pytest.raises(LedgerError, match=r"a\.ledger (is no ledger|can't be read)") as caught:
-        standing(tmp_path / "a.ledger")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_ledger_of_an_older_version_is_known_by_its_path(tmp_path: Path) -> None:
-    write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
-    with Ledger(tmp_path / "a.ledger") as ledger:
-        ledger._database.execute("DELETE FROM run WHERE name = 'id'")
-
-    assert standing(tmp_path / "a.ledger").id == str(tmp_path / "a.ledger")
 
 
 def test_the_network_and_the_region_show_in_what_is_told_of_the_model(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run of which a little of everything became."""
+"""A run with every outcome."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ TOTALS = (
     Total(ObjectOutcome.FAILED, Reason.UNAVAILABLE, "", "none", 1, 2_000, 0, 0.0),
 )
 PROJECTION = Projection(48_000, 3_900_000, 1_000, 81_000, 1_209_000, 1_131_000, 1_287_000)
-# What a stranger may call an object, to be shown on somebody's screen.
+# A key that a stranger may choose, to be shown on somebody's screen.
 HOSTILE = "</code><script>alert(1)</script>\"'&\n\x1b[31m\x07\u202egpj.\udcff[bold]x[/]"
 
 
 def summary(**changes: Any) -> Summary:
-    """Of `TOTALS`, with other fields where they are given."""
+    """Return a summary of `TOTALS`, with these fields changed."""
     fields: dict[str, Any] = {
         "source": "s3://photos/originals",
         "target": "s3://photos/small",

@@ -1,4 +1,4 @@
-"""The page about a run: what it says, that it is whole, and that nobody's key can do anything in it."""
+"""A run's report page: its text, its structure, and keys that can't inject anything into it."""
 
 import base64
 import io
@@ -32,7 +32,7 @@ ATTRIBUTES |= set(re.findall(r"[\w-]+", "viewbox role aria-label x y x1 x2 y1 y2
 
 
 class Page(HTMLParser):
-    """Tags, attributes and texts of a page whose tags are all closed in their order."""
+    """The tags, attributes and text of a page, whose tags must all be closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -72,7 +72,7 @@ def picture(quality: int) -> bytes:
 
 
 def hostile() -> Summary:
-    """Everything that comes from outside is meant badly."""
+    """Return a summary in which every external string is hostile."""
     return summary(
         source=f"s3://{HOSTILE}",
         target=f"s3://x{HOSTILE}",
@@ -92,7 +92,7 @@ KINDS: list[Callable[[], Summary]] = [
     lambda: summary(mode="dry run", projection=PROJECTION),
     lambda: summary(footprint=Basis(region="de").footprint_of(1.0, 1e9)),
     lambda: summary(mode="in place", keep="before/", interrupted=True, problems_more=1_000),
-    lambda: summary(known_failures={"broken image": 9, "unavailable": 1}, accept_failures=True),
+    lambda: summary(known_failures={"broken_image": 9, "unavailable": 1}, accept_failures=True),
     lambda: summary(totals=(), problems=(), notices={}, stage_seconds={}, histogram=(), wall_seconds=0.0),
 ]
 
@@ -109,7 +109,7 @@ def test_the_page_is_well_formed_and_fetches_nothing(kind: Callable[[], Summary]
     assert any("default-src 'none'" in str(meta.get("content")) for meta in page.of("meta"))
 
 
-def test_what_comes_from_outside_is_shown_and_does_nothing() -> None:
+def test_hostile_text_is_shown_and_has_no_effect() -> None:
     page = Page(render(hostile()))
 
     shown = printable(HOSTILE)
@@ -118,14 +118,14 @@ def test_what_comes_from_outside_is_shown_and_does_nothing() -> None:
     assert shown.isprintable()
 
 
-def test_the_page_says_what_was_saved_first_and_everything_else_after() -> None:
+def test_the_page_begins_with_the_savings_and_then_gives_the_details() -> None:
     text = Page(render(summary())).text
 
     assert re.search(
         r"Compressed into another place s3://photos/originals → s3://photos/small 35\.0% saved: 700 kB", text
     )
     for words in (
-        "10 objects failed: broken images were copied as they were.",
+        "10 objects failed: broken images were copied unchanged.",
         "compressed JPEG 400 1.50 MB 1.10 MB 400 kB 26.7%",
         "copied not smaller PNG 50 70.0 kB",
         "broken image 9 19.0 kB",
@@ -138,10 +138,10 @@ def test_the_page_says_what_was_saved_first_and_everything_else_after() -> None:
         "photos.ledger",
     ):
         assert words in text
-    assert "quality 80" not in text  # which had no say
+    assert "quality 80" not in text  # which had no effect
 
 
-def test_a_dry_run_says_how_sure_it_is() -> None:
+def test_a_dry_run_shows_its_confidence_interval() -> None:
     page = Page(render(summary(mode="dry run", projection=PROJECTION)))
 
     assert "31% ± 2% would be saved: 1.21 MB of 3.90 MB" in page.text
@@ -152,32 +152,32 @@ def test_a_dry_run_says_how_sure_it_is() -> None:
 def test_a_run_in_place_says_where_the_originals_are() -> None:
     kept, discarded = (Page(render(summary(mode="in place", keep=keep))).text for keep in ("before/", None))
 
-    assert "Originals kept under before/" in kept
+    assert "Originals kept in before/" in kept
     assert "Originals not kept" in discarded
 
 
-def test_an_interrupted_run_and_a_list_that_is_cut_say_so() -> None:
+def test_an_interrupted_run_and_a_truncated_list_are_labelled() -> None:
     text = Page(render(summary(interrupted=True, problems_more=1_000))).text
 
     assert "The run was interrupted." in text
     assert "The first 1; the ledger has 1,000 more" in text
 
 
-def test_failures_that_are_known_are_told_apart() -> None:
+def test_known_failures_are_distinguished_from_new_ones() -> None:
     problems = (Problem("new.jpg", 9, Reason.BROKEN, "x"), Problem("old.jpg", 9, Reason.BROKEN, "y", (), True))
 
-    text = Page(render(summary(problems=problems, known_failures={"broken image": 7}))).text
+    text = Page(render(summary(problems=problems, known_failures={"broken_image": 7}))).text
 
-    assert "7 objects failed as before, and nothing has changed since: known." in text
-    assert "3 objects failed: broken images were copied as they were." in text
+    assert "7 objects failed as in an earlier run, and nothing has changed since: known." in text
+    assert "3 objects failed: broken images were copied unchanged." in text
     assert "10 7 of them known" in text
     assert "broken image, known" in text
-    accepted = Page(render(summary(known_failures={"broken image": 9, "unavailable": 1}, accept_failures=True))).text
-    assert "10 objects failed as before, and nothing has changed since: known, and accepted." in accepted
+    accepted = Page(render(summary(known_failures={"broken_image": 9, "unavailable": 1}, accept_failures=True))).text
+    assert "10 objects failed as in an earlier run, and nothing has changed since: known, and accepted." in accepted
     assert "objects failed: broken" not in accepted
 
 
-def test_bars_are_as_long_as_what_they_stand_for() -> None:
+def test_bar_lengths_are_proportional_to_bytes() -> None:
     (_, widths), (_, small) = (
         (name, [float(rect["width"] or 0) for rect in Page(formats_plot(rows)).of("rect")])
         for name, rows in (("one", [("jpeg", 1000, 250)]), ("two", [("jpeg", 1000, 250), ("png", 500, 0)]))
@@ -188,7 +188,7 @@ def test_bars_are_as_long_as_what_they_stand_for() -> None:
     assert small[3] == 0
 
 
-def test_columns_are_as_high_as_what_they_stand_for() -> None:
+def test_column_heights_are_proportional_to_counts() -> None:
     page = Page(histogram_plot((0, 10, 40, 20)))
 
     heights = [float(rect["height"] or 0) for rect in page.of("rect")]
@@ -205,7 +205,7 @@ def test_the_median_is_an_edge_that_half_of_the_objects_reach(counts: tuple[int,
 
 
 @pytest.mark.parametrize("top", [1, 5, 6, 13, 99, 100, 12_345, 10**8])
-def test_columns_have_a_few_round_numbers_beside_them_whatever_their_height(top: int) -> None:
+def test_the_axis_has_a_few_round_numbers_for_any_height(top: int) -> None:
     marks = [int(mark.replace(",", "")) for mark in re.findall(r">([\d,]+)</text>", histogram_plot((top,)))]
 
     step = marks[1]
@@ -227,7 +227,7 @@ def test_samples_are_shown_side_by_side_at_twice_their_size() -> None:
     assert f"saved {1 - len(after) / len(before):.1%}, SSIMULACRA2 71.2 a.jpg" in page.text
 
 
-def test_a_sample_that_can_not_be_shown_says_why_and_there_are_twelve_at_most() -> None:
+def test_a_sample_that_cannot_be_shown_says_why_and_at_most_twelve_are_shown() -> None:
     page = Page(render(summary(samples=(Sample("a", b"no image", b"x"),) * 15)))
 
     assert page.text.count("Not shown: ") == 12
@@ -250,7 +250,7 @@ def words_of(run: Summary) -> str:
     return Page(render(run)).text
 
 
-def test_what_it_is_worth_is_a_range_with_its_disclosure_or_not_there() -> None:
+def test_estimates_are_ranges_with_a_disclosure_or_absent() -> None:
     words = words_of(summary(footprint=Basis(grid_grams_per_kwh=383.55).footprint_of(6.5, 1e9)))
 
     assert "ESTIMATES, not measured: profile conservative, model" in words and "Not an offset." in words
@@ -260,17 +260,21 @@ def test_what_it_is_worth_is_a_range_with_its_disclosure_or_not_there() -> None:
     assert "ESTIMATES" not in words_of(summary())
 
 
-def test_a_scenario_is_of_what_was_saved_or_would_be() -> None:
+def test_a_scenario_covers_what_was_saved_or_would_be() -> None:
     rate = Bounds(1e9, 2e9, 3e9)
 
-    assert summary().a_year_of(rate) == Bounds(*(pytest.approx(x * summary().saved_bytes) for x in (1, 2, 3)))
-    assert summary(projection=PROJECTION).a_year_of(rate).low == pytest.approx(PROJECTION.saved_bytes)
+    found = summary().avoided_per_year(rate)
+    expected = [x * summary().saved_bytes for x in (1, 2, 3)]
+    assert [found.low, found.central, found.high] == pytest.approx(expected)
+    assert summary(projection=PROJECTION).avoided_per_year(rate).low == pytest.approx(PROJECTION.saved_bytes)
 
 
-def test_failures_that_are_not_at_the_destination_are_told() -> None:
+def test_failures_that_were_not_copied_are_reported() -> None:
     text = Page(render(summary(failed_copied=False))).text
 
-    assert "copied as they were" not in text
-    assert "9 objects that failed as images were not copied: their metadata could not be removed" in text
+    assert "copied unchanged" not in text
+    assert (
+        "9 objects that could not be processed as images were not copied: their metadata could not be removed" in text
+    )
     for changes in ({}, {"failed_copied": False, "mode": "in place"}):
         assert "were not copied" not in Page(render(summary(**changes))).text

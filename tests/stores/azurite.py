@@ -1,4 +1,4 @@
-"""Azure's own emulator of its blob store, which npm brings (190 MB, into build/azurite)."""
+"""Azure's emulator of its blob store, installed by npm (190 MB, into build/azurite)."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ UP_SECONDS = 60
 
 
 def install() -> Path:
-    """Where it is; installed on the first use."""
+    """Return the path of the program, installing it on first use."""
     program = FOLDER / "node_modules" / ".bin" / "azurite-blob"
     if not program.exists():
         FOLDER.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def install() -> Path:
 
 @contextmanager
 def azurite() -> Iterator[str]:
-    """Its address; obstore's environment names it."""
+    """Run the emulator and give its address; obstore's environment variables name it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -63,7 +63,7 @@ def azurite() -> Iterator[str]:
 
 
 def container(address: str) -> str:
-    """A new one, made by a request with a shared key: obstore makes none."""
+    """Create a container by a request with a shared key, since obstore can't, and return its name."""
     name, date = f"c-{uuid4().hex}", formatdate(usegmt=True)
     resource = f"/{ACCOUNT}/{ACCOUNT}/{name}\ncomp:\nrestype:container".replace("comp:\n", "")
     signed = "PUT\n" + "\n" * 11 + f"x-ms-date:{date}\nx-ms-version:2023-11-03\n{resource}"

@@ -1,4 +1,4 @@
-"""An HTTP server that gives the answers it was told to, one after the other, and remembers what it was asked."""
+"""An HTTP server that sends prepared responses, one after the other, and records the requests."""
 
 import socket
 import threading
@@ -9,10 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass
-class Answer:
-    """cut     bytes of the body after which the connection is closed
-    stalls  or nothing more comes
-    status  0: no answer at all
+class CannedResponse:
+    """A response to send.
+
+    status  0: close the connection without a response
+    cut     close the connection after so many bytes of the body
+    stalls  keep the connection open after the body, sending nothing
     """
 
     status: int = 200
@@ -22,53 +24,57 @@ class Answer:
     stalls: bool = False
 
 
-def refusal(status: int, code: str = "") -> Answer:
+def error_response(status: int, code: str = "") -> CannedResponse:
     body = f"<Error><Code>{code}</Code><Message>so it\nis</Message></Error>".encode() if code else b""
-    return Answer(status, {"Content-Type": "application/xml"}, body)
+    return CannedResponse(status, {"Content-Type": "application/xml"}, body)
 
 
 @dataclass
-class Asked:
+class RecordedRequest:
+    """A request that the server has received."""
+
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
 
 
-class Canned(ThreadingHTTPServer):
+class CannedServer(ThreadingHTTPServer):
+    """The server; `responses` are those still to be sent."""
+
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: list[Answer] = []
-        self.asked: list[Asked] = []
-        self.over = threading.Event()
+        self.responses: list[CannedResponse] = []
+        self.requests: list[RecordedRequest] = []
+        self.closing = threading.Event()
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     def methods(self) -> list[str]:
-        return [asked.method for asked in self.asked]
+        return [request.method for request in self.requests]
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Canned
+    server: CannedServer
 
-    def answer(self) -> None:
+    def respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.asked.append(Asked(self.command, self.path, dict(self.headers), body))
-        answer = self.server.answers.pop(0)
-        if answer.status == 0:
+        self.server.requests.append(RecordedRequest(self.command, self.path, dict(self.headers), body))
+        response = self.server.responses.pop(0)
+        if response.status == 0:
             self.close()
             return
-        self.send_response(answer.status)
-        for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+        self.send_response(response.status)
+        for name, value in {"Content-Length": str(len(response.body)), **response.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body[: answer.cut])
-        if answer.stalls:
-            self.server.over.wait(30)
-        if answer.cut is not None:
+            self.wfile.write(response.body[: response.cut])
+        if response.stalls:
+            self.server.closing.wait(30)
+        if response.cut is not None:
             self.close()
 
     def close(self) -> None:
@@ -76,20 +82,20 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
 
-    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = answer  # noqa: N815
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = respond  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         pass
 
 
 @contextmanager
-def canned() -> Iterator[Canned]:
-    with Canned() as server:
+def canned() -> Iterator[CannedServer]:
+    with CannedServer() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield server
         finally:
-            server.over.set()
+            server.closing.set()
             server.shutdown()
             thread.join()

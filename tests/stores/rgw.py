@@ -1,9 +1,9 @@
-"""Ceph's object gateway, a real S3 server: a monitor, an object store daemon that keeps all in memory, and the gateway.
+"""Ceph's object gateway, a real S3 server: a monitor, an object storage daemon in memory, and the gateway.
 
-    up in a quarter of a minute, 130 MiB; Debian's packages radosgw, ceph-mon and ceph-osd: `.ci/system-packages s3`
+It starts in 15 seconds and takes 130 MiB. `.ci/system-packages s3` installs radosgw, ceph-mon and ceph-osd.
 
-Three things took time to find: authentication must be on, or the gateway waits for minutes; no manager is needed; an
-OSD's keyring is best made by the monitor.
+Authentication must be on, or the gateway waits for minutes. No manager is needed. An OSD's keyring is best created by
+the monitor.
 """
 
 import os
@@ -57,7 +57,7 @@ def free_port() -> int:
 
 
 class Cluster:
-    """Its processes, in a folder of their own; that is short, as the paths of sockets must be."""
+    """The processes, in a folder of their own. Its path must be short, as those of sockets."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -108,7 +108,7 @@ class Cluster:
                 return
             assert self.processes[-1].poll() is None, (self.folder / "radosgw.out").read_text()[-2000:]
             time.sleep(0.2)
-        raise AssertionError("the gateway did not come up")
+        raise AssertionError("the gateway did not start")
 
     def down(self) -> None:
         for process in reversed(self.processes):

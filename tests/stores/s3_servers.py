@@ -1,4 +1,4 @@
-"""S3 servers for tests, and what a test wants to do to a bucket behind a store's back."""
+"""S3 servers for tests, with a client to use a bucket without the store under test."""
 
 import logging
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from uuid import uuid4
 import boto3
 import pytest
 from moto.moto_server import threaded_moto_server as moto
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.server import ThreadedMotoServer
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testak", "AWS_SECRET_ACCESS_KEY": "testsk", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -17,9 +18,9 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testak", "AWS_SECRET_ACCESS_KEY": "testsk",
 
 @dataclass
 class Server:
-    """A running one, which boto3's environment names; `client` is without our settings.
+    """A running server, which boto3's environment variables name; `client` has boto3's default settings.
 
-    writes  method and path of every request that is none to read, where the server records them
+    writes  method and path of every request other than GET and HEAD, if the server records them
     """
 
     address: str
@@ -32,7 +33,7 @@ class Server:
         return name
 
     def leftovers(self, bucket: str) -> list[str]:
-        """Objects that are being written, and uploads that were not ended."""
+        """Return the keys of objects being written and of unfinished uploads."""
         objects = self.client.list_objects_v2(Bucket=bucket).get("Contents", [])
         uploads = self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
         return [item["Key"] for item in [*objects, *uploads] if ".compressor-" in item["Key"] or "UploadId" in item]
@@ -51,29 +52,29 @@ def server_at(address: str) -> Iterator[Server]:
         client.close()
 
 
-class Dispatcher(moto.DomainDispatcherApplication):
-    """Moto's, with a record of requests that may write.
+class Dispatcher(DomainDispatcherApplication):
+    """moto's dispatcher with a record of requests that may write.
 
-    heeds_conditions  otherwise it takes a PutObject whatever its conditions
+    supports_conditions  if not, the conditions of a PutObject are ignored
     """
 
     writes: list[str]
-    heeds_conditions = True
+    supports_conditions = True
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             self.writes.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
-        if not self.heeds_conditions:
+        if not self.supports_conditions:
             for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"):
                 environ.pop(name, None)
         return super().__call__(environ, start_response)
 
 
 @contextmanager
-def moto_server(heeds_conditions: bool = True) -> Iterator[Server]:
+def moto_server(supports_conditions: bool = True) -> Iterator[Server]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
     writes: list[str] = []
-    made = type("Recording", (Dispatcher,), {"writes": writes, "heeds_conditions": heeds_conditions})
+    made = type("Recording", (Dispatcher,), {"writes": writes, "supports_conditions": supports_conditions})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moto, "DomainDispatcherApplication", made)
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -1,4 +1,4 @@
-"""What every store must do, as tests; each kind of store brings the fixture `store` and says what it can't."""
+"""Tests that every kind of store must pass; each provides the fixture `store` and names what it does not support."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from compressor.stores.contract import CHUNK_BYTES, Attributes, Entry, Precondit
 
 Rival = Callable[[str, bytes], object]
 Leftovers = Callable[[], list[str]]
-NOTHING = Attributes()
+NO_ATTRIBUTES = Attributes()
 PLAIN_KEYS = (
     "a",
     "a b",
@@ -31,8 +31,8 @@ ODD_KEYS = ("\t", "\n", "a\nb", "c\\d", "q?x#y&z=1", "'\"<>")
 SLASHED_KEYS = ("../up", "a//b", "b/../c", "./d", "e/.")
 
 
-class Bytes:
-    """A body that is there already."""
+class BytesBody:
+    """A body in memory."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -43,23 +43,23 @@ class Bytes:
             yield self.data[at : at + CHUNK_BYTES]
 
 
-class Meddled(Bytes):
-    """A body during which, the first time, something else happens."""
+class MeddlingBody(BytesBody):
+    """A body that calls `action` before the first chunk, once."""
 
-    def __init__(self, data: bytes, meddle: object) -> None:
+    def __init__(self, data: bytes, action: Callable[[], object]) -> None:
         super().__init__(data)
-        self.meddle = meddle
+        self.action: Callable[[], object] | None = action
 
     def chunks(self) -> Iterator[bytes]:
         for chunk in super().chunks():
-            meddle, self.meddle = self.meddle, None
-            if callable(meddle):
-                meddle()
+            action, self.action = self.action, None
+            if action is not None:
+                action()
             yield chunk
 
 
-class Broken(Bytes):
-    """A body that ends in an error, always."""
+class FailingBody(BytesBody):
+    """A body that always ends in an error."""
 
     def chunks(self) -> Iterator[bytes]:
         yield from list(super().chunks())[:-1]
@@ -73,8 +73,8 @@ def read(store: Store, key: str) -> bytes:
         return data
 
 
-def trouble(call: object, *arguments: object) -> StoreErrorKind:
-    assert callable(call)
+def refusal(call: Callable[..., object], *arguments: object) -> StoreErrorKind:
+    """Return the kind of the StoreError that a call raises."""
     with pytest.raises(StoreError) as caught:
         call(*arguments)
     assert "\n" not in str(caught.value)
@@ -90,19 +90,20 @@ def keys(store: Store) -> list[str]:
 
 
 class StoreContract:
-    """Needs fixtures: `store`, empty; `rival`, another program that writes; `leftovers`, what is there but not listed.
+    """The tests. They need the fixtures `store`, empty; `rival`, another program that writes; and `leftovers`, the keys
+    that exist but are not listed.
 
-    attributes  what such a store carries
+    attributes  all that such a store can keep
     """
 
     keys: tuple[str, ...] = (*PLAIN_KEYS, *ODD_KEYS)
-    attributes = NOTHING
+    attributes = NO_ATTRIBUTES
 
-    def write(self, store: Store, key: str, data: bytes, only: Precondition | None = None) -> Entry:
-        return store.write(key, Bytes(data), NOTHING, only)
+    def write(self, store: Store, key: str, data: bytes, condition: Precondition | None = None) -> Entry:
+        return store.write(key, BytesBody(data), NO_ATTRIBUTES, condition)
 
     @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 20 << 20])
-    def test_what_was_written_is_read(self, store: Store, size: int) -> None:
+    def test_a_written_object_is_read_back(self, store: Store, size: int) -> None:
         data = noise(size)
 
         entry = self.write(store, "folder/a picture.jpg", data, Precondition(None))
@@ -117,11 +118,11 @@ class StoreContract:
         assert store.head("folder/a picture.jpg") == entry
         assert list(store.entries()) == [entry]
 
-    def test_attributes_are_carried(self, store: Store) -> None:
-        store.write("a", Bytes(b"one"), self.attributes, None)
+    def test_attributes_are_kept(self, store: Store) -> None:
+        store.write("a", BytesBody(b"one"), self.attributes, None)
         with store.open("a") as opened:
             first = opened.attributes
-        store.write("a", Bytes(b"other"), first, Precondition(opened.entry.etag))
+        store.write("a", BytesBody(b"other"), first, Precondition(opened.entry.etag))
         with store.open("a") as opened:
             second = opened.attributes
 
@@ -129,11 +130,11 @@ class StoreContract:
             assert getattr(second, field) == getattr(self.attributes, field), field
         assert second == first
 
-    def test_keys_of_all_kinds_are_listed_in_the_order_of_their_bytes(self, store: Store) -> None:
+    def test_all_kinds_of_keys_are_listed_in_byte_order(self, store: Store) -> None:
         ordered = sorted(self.keys, key=os.fsencode)
         for key in reversed(ordered):
             # In a folder there can't be a file "a" and a folder "a".
-            if trouble_of_write(store, key) is not None:
+            if write_error(store, key) is not None:
                 ordered.remove(key)
         assert len(ordered) >= len(self.keys) - 1
 
@@ -141,66 +142,66 @@ class StoreContract:
         for key in ordered:
             assert read(store, key) == os.fsencode(key)
 
-    def test_what_is_missing_is_said_to_be(self, store: Store) -> None:
-        assert trouble(store.open, "no/such") is StoreErrorKind.MISSING
+    def test_a_missing_object_is_reported(self, store: Store) -> None:
+        assert refusal(store.open, "no/such") is StoreErrorKind.MISSING
         assert store.head("no/such") is None
-        assert trouble(self.write, store, "no/such", b"x", Precondition("etag")) is StoreErrorKind.MISSING
-        assert trouble(store.copy, "no/such", "etag", "elsewhere") is StoreErrorKind.MISSING
+        assert refusal(self.write, store, "no/such", b"x", Precondition("etag")) is StoreErrorKind.MISSING
+        assert refusal(store.copy, "no/such", "etag", "elsewhere") is StoreErrorKind.MISSING
         assert list(store.entries()) == []
         store.delete("no/such", "etag")
 
-    def test_nothing_is_written_over_what_was_not_expected(self, store: Store) -> None:
+    def test_an_unexpected_object_is_not_overwritten(self, store: Store) -> None:
         entry = self.write(store, "a", b"first")
 
-        assert trouble(self.write, store, "a", b"second", Precondition(None)) is StoreErrorKind.EXISTS
+        assert refusal(self.write, store, "a", b"second", Precondition(None)) is StoreErrorKind.EXISTS
         assert (store.head("a"), read(store, "a")) == (entry, b"first")
 
-    def test_nothing_but_what_was_read_is_replaced(self, store: Store) -> None:
+    def test_only_the_content_that_was_read_is_replaced(self, store: Store) -> None:
         first = self.write(store, "a", b"first")
         second = self.write(store, "a", b"second", Precondition(first.etag))
 
         assert second.etag != first.etag
-        assert trouble(self.write, store, "a", b"third", Precondition(first.etag)) is StoreErrorKind.CHANGED
+        assert refusal(self.write, store, "a", b"third", Precondition(first.etag)) is StoreErrorKind.CHANGED
         assert read(store, "a") == b"second"
 
     @pytest.mark.parametrize("size", [100, 7 << 20], ids=["one request", "in parts"])
-    def test_who_writes_meanwhile_wins(self, store: Store, rival: Rival, leftovers: Leftovers, size: int) -> None:
+    def test_a_concurrent_write_wins(self, store: Store, rival: Rival, leftovers: Leftovers, size: int) -> None:
         first = self.write(store, "a", b"first")
-        body = Meddled(noise(size), lambda: rival("a", b"theirs"))
+        body = MeddlingBody(noise(size), lambda: rival("a", b"theirs"))
 
-        assert trouble(store.write, "a", body, NOTHING, Precondition(first.etag)) is StoreErrorKind.CHANGED
+        assert refusal(store.write, "a", body, NO_ATTRIBUTES, Precondition(first.etag)) is StoreErrorKind.CHANGED
         assert read(store, "a") == b"theirs"
-        body = Meddled(noise(size), lambda: rival("b", b"theirs"))
-        assert trouble(store.write, "b", body, NOTHING, Precondition(None)) is StoreErrorKind.EXISTS
+        body = MeddlingBody(noise(size), lambda: rival("b", b"theirs"))
+        assert refusal(store.write, "b", body, NO_ATTRIBUTES, Precondition(None)) is StoreErrorKind.EXISTS
         assert read(store, "b") == b"theirs"
         assert leftovers() == []
 
     @pytest.mark.parametrize("size", [100, 7 << 20], ids=["one request", "in parts"])
-    def test_who_deletes_meanwhile_wins(self, store: Store, size: int) -> None:
+    def test_a_concurrent_delete_wins(self, store: Store, size: int) -> None:
         first = self.write(store, "a", b"first")
-        body = Meddled(noise(size), lambda: store.delete("a", first.etag))
+        body = MeddlingBody(noise(size), lambda: store.delete("a", first.etag))
 
-        assert trouble(store.write, "a", body, NOTHING, Precondition(first.etag)) is StoreErrorKind.MISSING
+        assert refusal(store.write, "a", body, NO_ATTRIBUTES, Precondition(first.etag)) is StoreErrorKind.MISSING
         assert store.head("a") is None
 
     @pytest.mark.parametrize("size", [100, 7 << 20], ids=["one request", "in parts"])
     def test_a_body_that_fails_leaves_nothing(self, store: Store, leftovers: Leftovers, size: int) -> None:
         first = self.write(store, "a", b"first")
 
-        for key, only in (("a", Precondition(first.etag)), ("a", None), ("b", Precondition(None))):
+        for key, condition in (("a", Precondition(first.etag)), ("a", None), ("b", Precondition(None))):
             with pytest.raises((StoreError, OSError)):
-                store.write(key, Broken(noise(size)), NOTHING, only)
+                store.write(key, FailingBody(noise(size)), NO_ATTRIBUTES, condition)
 
         assert list(store.entries()) == [first]
         assert leftovers() == []
 
     @pytest.mark.parametrize("size", [9 << 20])
-    def test_a_large_one_is_replaced_too(self, store: Store, leftovers: Leftovers, size: int) -> None:
-        first = store.write("a", Bytes(noise(size)), self.attributes, Precondition(None))
+    def test_a_large_object_is_replaced(self, store: Store, leftovers: Leftovers, size: int) -> None:
+        first = store.write("a", BytesBody(noise(size)), self.attributes, Precondition(None))
         with store.open("a") as opened:
             assert opened.attributes == self.attributes
-        second = store.write("a", Bytes(noise(size - 1)), opened.attributes, Precondition(first.etag))
-        third = store.write("a", Bytes(noise(size - 2)), opened.attributes, None)
+        second = store.write("a", BytesBody(noise(size - 1)), opened.attributes, Precondition(first.etag))
+        third = store.write("a", BytesBody(noise(size - 2)), opened.attributes, None)
 
         assert len({first.etag, second.etag, third.etag}) == 3
         with store.open("a") as opened:
@@ -209,8 +210,8 @@ class StoreContract:
         assert list(store.entries()) == [third]
         assert leftovers() == []
 
-    def test_a_copy_has_all_of_its_original(self, store: Store) -> None:
-        first = store.write("a", Bytes(b"first"), self.attributes, None)
+    def test_a_copy_equals_its_original(self, store: Store) -> None:
+        first = store.write("a", BytesBody(b"first"), self.attributes, None)
 
         copy = store.copy("a", first.etag, "kept/a")
 
@@ -221,21 +222,21 @@ class StoreContract:
             assert b"".join(opened.chunks()) == b"first"
             assert opened.attributes == self.attributes
 
-    def test_a_copy_is_of_what_was_read_and_to_where_nothing_is(self, store: Store) -> None:
+    def test_a_copy_needs_the_content_that_was_read_and_a_new_key(self, store: Store) -> None:
         first = self.write(store, "a", b"first")
         kept = store.copy("a", first.etag, "kept/a")
         second = self.write(store, "a", b"second")
 
-        assert trouble(store.copy, "a", first.etag, "kept/b") is StoreErrorKind.CHANGED
-        assert trouble(store.copy, "a", second.etag, "kept/a") is StoreErrorKind.EXISTS
+        assert refusal(store.copy, "a", first.etag, "kept/b") is StoreErrorKind.CHANGED
+        assert refusal(store.copy, "a", second.etag, "kept/a") is StoreErrorKind.EXISTS
         assert list(store.entries()) == [second, kept]
         assert read(store, "kept/a") == b"first"
 
-    def test_only_what_was_expected_is_deleted(self, store: Store) -> None:
+    def test_only_the_expected_content_is_deleted(self, store: Store) -> None:
         first = self.write(store, "a", b"first")
         second = self.write(store, "a", b"second")
 
-        assert trouble(store.delete, "a", first.etag) is StoreErrorKind.CHANGED
+        assert refusal(store.delete, "a", first.etag) is StoreErrorKind.CHANGED
         assert read(store, "a") == b"second"
         store.delete("a", second.etag)
         store.delete("a", second.etag)
@@ -251,7 +252,7 @@ class StoreContract:
             assert all(pool.map(one, range(32)))
         assert keys(store) == [f"{number:02}" for number in range(32)]
 
-    def test_to_tidy_up_where_nothing_was_left_changes_nothing(self, store: Store) -> None:
+    def test_clean_up_without_leftovers_changes_nothing(self, store: Store) -> None:
         entry = self.write(store, "folder/a", b"first")
 
         for key in ("folder/a", "folder/b", "nowhere/c"):
@@ -259,7 +260,7 @@ class StoreContract:
 
         assert list(store.entries()) == [entry] and read(store, "folder/a") == b"first"
 
-    def test_one_of_many_replaces(self, store: Store) -> None:
+    def test_one_of_many_concurrent_replacements_succeeds(self, store: Store) -> None:
         first = self.write(store, "a", b"first")
 
         def one(number: int) -> int | None:
@@ -274,9 +275,9 @@ class StoreContract:
         assert read(store, "a") == b"by %d" % done[0]
 
 
-def trouble_of_write(store: Store, key: str) -> StoreErrorKind | None:
+def write_error(store: Store, key: str) -> StoreErrorKind | None:
     try:
-        store.write(key, Bytes(os.fsencode(key)), NOTHING, Precondition(None))
+        store.write(key, BytesBody(os.fsencode(key)), NO_ATTRIBUTES, Precondition(None))
     except StoreError as error:
         return error.kind
     return None

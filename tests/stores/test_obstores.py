@@ -1,25 +1,25 @@
-"""Stores of obstore, on the one it keeps in memory."""
+"""obstore's stores, tested with the one in memory."""
 
 import obstore
 import pytest
 from obstore.store import MemoryStore, S3Store
 
 from compressor.stores.contract import Attributes, Precondition, StoreError, StoreErrorKind
-from compressor.stores.obstores import CLIENT, SAID, Objects, trouble_of
+from compressor.stores.obstores import CLIENT, ERROR_PATTERNS, ObstoreBucket, error_kind
 from compressor.stores.open import open_store
 from tests.stores.s3_servers import moto_server
 from tests.stores.store_contract import (
-    NOTHING,
+    NO_ATTRIBUTES,
     PLAIN_KEYS,
     SLASHED_KEYS,
-    Bytes,
+    BytesBody,
     Leftovers,
     Rival,
     StoreContract,
     keys,
     noise,
     read,
-    trouble,
+    refusal,
 )
 
 ATTRIBUTES = Attributes(
@@ -40,8 +40,8 @@ def memory() -> MemoryStore:
 
 
 @pytest.fixture
-def store(memory: MemoryStore) -> Objects:
-    return Objects.over(memory, "memory://container/some/prefix", 6 << 20)
+def store(memory: MemoryStore) -> ObstoreBucket:
+    return ObstoreBucket.over(memory, "memory://container/some/prefix", 6 << 20)
 
 
 @pytest.fixture
@@ -54,45 +54,48 @@ def leftovers(memory: MemoryStore) -> Leftovers:
     return lambda: [item["path"] for page in obstore.list(memory) for item in page if ".compressor-" in item["path"]]
 
 
-class TestObjects(StoreContract):
+class TestObstoreBucket(StoreContract):
     keys = (*PLAIN_KEYS, "q?x#y&z=1", "'\"<>")
     attributes = ATTRIBUTES
 
 
 @pytest.mark.parametrize("key", ["a\tb", "a\\b", "a\nb", "/a", "a/", *(key for key in SLASHED_KEYS)])
-def test_keys_that_obstore_does_not_know_are_refused(store: Objects, key: str) -> None:
-    assert trouble(store.write, key, Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
-    assert trouble(store.open, key) is StoreErrorKind.IMPOSSIBLE
+def test_keys_that_obstore_rejects_are_refused(store: ObstoreBucket, key: str) -> None:
+    assert refusal(store.write, key, BytesBody(b"x"), NO_ATTRIBUTES, None) is StoreErrorKind.IMPOSSIBLE
+    assert refusal(store.open, key) is StoreErrorKind.IMPOSSIBLE
     assert keys(store) == []
 
 
-def test_a_listing_with_a_key_that_obstore_does_not_know_names_it() -> None:
+def test_a_listing_with_a_key_that_obstore_rejects_names_it() -> None:
     with moto_server() as server:
         bucket = server.bucket()
         for key in ("a", "b\tc", "d"):
             server.client.put_object(Bucket=bucket, Key=key, Body=b"")
-        options = {"endpoint": server.address, "client_options": CLIENT}
-        store = Objects.over(S3Store(bucket, **options), f"s3://{bucket}", 1)
+        s3_store = S3Store(bucket, endpoint=server.address, client_options=CLIENT)
+        store = ObstoreBucket.over(s3_store, f"s3://{bucket}", 1)
 
         with pytest.raises(StoreError, match=r"b\\tc") as caught:
             keys(store)
         assert caught.value.kind is StoreErrorKind.IMPOSSIBLE
 
 
-def test_what_is_being_written_is_not_listed(store: Objects, memory: MemoryStore) -> None:
+def test_uploads_in_progress_are_not_listed(store: ObstoreBucket, memory: MemoryStore) -> None:
     name = f".compressor-{'0' * 32}.part"
     obstore.put(memory, f"some/prefix/{name}", b"half")
 
-    assert keys(store) == keys(Objects.over(memory, "memory://container", 1)) == []
-    assert trouble(store.write, name, Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
+    assert keys(store) == keys(ObstoreBucket.over(memory, "memory://container", 1)) == []
+    assert refusal(store.write, name, BytesBody(b"x"), NO_ATTRIBUTES, None) is StoreErrorKind.IMPOSSIBLE
 
 
-def test_what_can_not_be_carried_is_named(memory: MemoryStore) -> None:
+def test_attributes_that_cannot_be_kept_are_named(memory: MemoryStore) -> None:
     attributes = Attributes({"content-type": "image/png", "expires": "0"}, {"a-b": "1", "ab": "2"})
 
-    assert Objects.over(memory, "az://container", 1).unsupported_attributes(attributes) == ("expires", "metadata a-b")
-    assert Objects.over(memory, "gs://bucket", 1).unsupported_attributes(attributes) == ("expires",)
-    assert "tags can't be read" in Objects.over(memory, "az://container", 1).notices[0]
+    assert ObstoreBucket.over(memory, "az://container", 1).unsupported_attributes(attributes) == (
+        "expires",
+        "metadata a-b",
+    )
+    assert ObstoreBucket.over(memory, "gs://bucket", 1).unsupported_attributes(attributes) == ("expires",)
+    assert "tags can't be read" in ObstoreBucket.over(memory, "az://container", 1).notices[0]
 
 
 def test_an_unknown_kind_of_store_is_impossible() -> None:
@@ -102,7 +105,7 @@ def test_an_unknown_kind_of_store_is_impossible() -> None:
 
 
 @pytest.mark.parametrize(
-    "said, expected",
+    "message, expected",
     [
         ("Server returned non-2xx status code: 503 Service Unavailable: ServerBusy", StoreErrorKind.THROTTLED),
         ("Server returned non-2xx status code: 429 Too Many Requests", StoreErrorKind.THROTTLED),
@@ -114,25 +117,27 @@ def test_an_unknown_kind_of_store_is_impossible() -> None:
         ("Server returned non-2xx status code: 400 Bad Request: InvalidMetadata", StoreErrorKind.OTHER),
     ],
 )
-def test_an_error_without_a_class_is_known_by_what_it_says(said: str, expected: StoreErrorKind) -> None:
-    assert trouble_of(obstore.exceptions.GenericError(said)) is expected
-    assert len(SAID) == 5
+def test_an_error_without_a_class_is_classified_by_its_message(message: str, expected: StoreErrorKind) -> None:
+    assert error_kind(obstore.exceptions.GenericError(message)) is expected
+    assert len(ERROR_PATTERNS) == 5
 
 
-def test_a_version_of_the_same_bytes_is_another(store: Objects) -> None:
-    first = store.write("a", Bytes(noise(9)), NOTHING, None)
-    second = store.write("a", Bytes(noise(9)), NOTHING, Precondition(first.etag))
+def test_writing_the_same_bytes_again_changes_the_etag(store: ObstoreBucket) -> None:
+    first = store.write("a", BytesBody(noise(9)), NO_ATTRIBUTES, None)
+    second = store.write("a", BytesBody(noise(9)), NO_ATTRIBUTES, Precondition(first.etag))
 
     assert first.etag != second.etag
     assert read(store, "a") == noise(9)
 
 
-def test_what_is_too_large_for_a_condition_is_not_replaced_atomically(store: Objects, leftovers: Leftovers) -> None:
-    first = store.write("a", Bytes(b"first"), NOTHING, None)
+def test_an_object_too_large_for_a_condition_is_not_replaced_atomically(
+    store: ObstoreBucket, leftovers: Leftovers
+) -> None:
+    first = store.write("a", BytesBody(b"first"), NO_ATTRIBUTES, None)
 
     assert (
-        trouble(store.write, "a", Bytes(noise(7 << 20)), NOTHING, Precondition(first.etag, atomic=True))
+        refusal(store.write, "a", BytesBody(noise(7 << 20)), NO_ATTRIBUTES, Precondition(first.etag, atomic=True))
         is StoreErrorKind.NOT_ATOMIC
     )
     assert read(store, "a") == b"first" and leftovers() == []
-    store.write("a", Bytes(noise(1000)), NOTHING, Precondition(first.etag, atomic=True))
+    store.write("a", BytesBody(noise(1000)), NO_ATTRIBUTES, Precondition(first.etag, atomic=True))

@@ -1,11 +1,11 @@
-"""Where originals are kept, from what was given."""
+"""Locations for originals, from --keep-originals and SRC."""
 
 from pathlib import Path
 
 import pytest
 
 from compressor.errors import SettingsError
-from compressor.stores.places import keep_place, normal, relative_prefix
+from compressor.stores.places import keep_place, normalize, relative_prefix
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,11 @@ from compressor.stores.places import keep_place, normal, relative_prefix
         ("kept", "gs://bucket/in", "gs://bucket/kept/"),
     ],
 )
-def test_in_a_bucket_it_is_a_prefix_of_the_bucket(keep: str, source: str, expected: str) -> None:
+def test_in_a_bucket_the_location_is_a_prefix_of_the_bucket(keep: str, source: str, expected: str) -> None:
     assert keep_place(keep, source) == expected
 
 
-def test_of_a_folder_it_is_a_path_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_for_a_folder_the_location_is_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos").mkdir()
     monkeypatch.chdir(tmp_path)
 
@@ -57,19 +57,19 @@ def test_of_a_folder_it_is_a_path_as_any_other(tmp_path: Path, monkeypatch: pyte
         ("s3://photos/originals", "photos"),
     ],
 )
-def test_what_is_ambiguous_or_elsewhere_is_refused(keep: str, source: str) -> None:
+def test_ambiguous_and_foreign_locations_are_refused(keep: str, source: str) -> None:
     with pytest.raises(SettingsError) as caught:
         keep_place(keep, source)
     assert caught.value.field == "keep_originals"
 
 
-def test_places_that_are_the_same_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_locations_have_one_canonical_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos/2024").mkdir(parents=True)
     (tmp_path / "link").symlink_to("photos")
     monkeypatch.chdir(tmp_path)
 
-    assert normal("link/2024") == normal(f"file://{tmp_path}/photos/2024/") == str(tmp_path / "photos/2024")
-    assert normal("s3://b/a/") == normal("s3://b/a") and normal("s3://b/") == normal("s3://b")
+    assert normalize("link/2024") == normalize(f"file://{tmp_path}/photos/2024/") == str(tmp_path / "photos/2024")
+    assert normalize("s3://b/a/") == normalize("s3://b/a") and normalize("s3://b/") == normalize("s3://b")
     assert relative_prefix("link/2024", "photos") == "2024/"
     assert relative_prefix("s3://b/a/c/", "s3://b/a") == "c/" and relative_prefix("s3://b/a", "s3://b/a/") == ""
     assert relative_prefix("s3://b/ab", "s3://b/a") is None and relative_prefix("photos", "photos/2024") is None

@@ -1,4 +1,4 @@
-"""Buckets of S3 as stores, on moto's server."""
+"""S3 buckets as stores, on moto's server."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -6,21 +6,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from compressor.stores import s3, s3_client, s3_multipart
-from compressor.stores.contract import Attributes, Precondition, StoreErrorKind, part_name
+from compressor.stores.contract import Attributes, Precondition, StoreErrorKind, temporary_key
 from compressor.stores.s3 import Bucket
 from tests.stores.s3_servers import Server, moto_server
 from tests.stores.store_contract import (
-    NOTHING,
+    NO_ATTRIBUTES,
     PLAIN_KEYS,
     SLASHED_KEYS,
-    Bytes,
+    BytesBody,
     Leftovers,
     Rival,
     StoreContract,
     keys,
     noise,
     read,
-    trouble,
+    refusal,
 )
 
 ATTRIBUTES = Attributes(
@@ -46,7 +46,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def connection(server: Server) -> object:
-    """One for all tests: to set it up takes longer than a test."""
+    """A client for all tests: creating one takes longer than a test."""
     return s3_client.connect()
 
 
@@ -87,19 +87,19 @@ def without_acls(server: Server, bucket: str) -> None:
 
 
 class TestBucket(StoreContract):
-    keys = (*PLAIN_KEYS, *SLASHED_KEYS, "\t", "c\\d", "q?x#y&z=1", "'\"<>")  # moto's server knows no newline
+    keys = (*PLAIN_KEYS, *SLASHED_KEYS, "\t", "c\\d", "q?x#y&z=1", "'\"<>")  # moto's server does not support newlines
     attributes = Attributes(ATTRIBUTES.headers, ATTRIBUTES.metadata, ATTRIBUTES.tags, "STANDARD_IA")
 
 
-def test_what_is_too_large_for_one_copy_is_copied_in_pieces(
+def test_an_object_too_large_for_one_copy_is_copied_in_parts(
     server: Server, bucket: str, store: Bucket, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_multipart, "COPY_BYTES", 5 << 20)
-    monkeypatch.setattr(s3_multipart, "COPY_PIECE_BYTES", 5 << 20)
-    without_acls(server, bucket)  # moto fails on the ACL of what came in parts
+    monkeypatch.setattr(s3_multipart, "COPY_PART_BYTES", 5 << 20)
+    without_acls(server, bucket)  # moto fails on the ACL of a multipart upload
 
-    first = store.write("a", Bytes(noise(11 << 20)), ATTRIBUTES, Precondition(None))
-    store.write("a", Bytes(noise(7 << 20)), ATTRIBUTES, Precondition(first.etag))
+    first = store.write("a", BytesBody(noise(11 << 20)), ATTRIBUTES, Precondition(None))
+    store.write("a", BytesBody(noise(7 << 20)), ATTRIBUTES, Precondition(first.etag))
     entry = store.head("a")
     assert entry is not None
     store.copy("a", entry.etag, "kept")
@@ -111,15 +111,15 @@ def test_what_is_too_large_for_one_copy_is_copied_in_pieces(
     assert leftovers() == []
 
 
-def test_what_is_too_large_for_a_condition_is_not_replaced_atomically(store: Bucket, leftovers: Leftovers) -> None:
-    first = store.write("a", Bytes(b"first"), NOTHING, None)
+def test_an_object_too_large_for_a_condition_is_not_replaced_atomically(store: Bucket, leftovers: Leftovers) -> None:
+    first = store.write("a", BytesBody(b"first"), NO_ATTRIBUTES, None)
 
     assert (
-        trouble(store.write, "a", Bytes(noise(7 << 20)), NOTHING, Precondition(first.etag, atomic=True))
+        refusal(store.write, "a", BytesBody(noise(7 << 20)), NO_ATTRIBUTES, Precondition(first.etag, atomic=True))
         is StoreErrorKind.NOT_ATOMIC
     )
     assert read(store, "a") == b"first" and leftovers() == []
-    second = store.write("a", Bytes(noise(1000)), NOTHING, Precondition(first.etag, atomic=True))
+    second = store.write("a", BytesBody(noise(1000)), NO_ATTRIBUTES, Precondition(first.etag, atomic=True))
     assert store.head("a") == second
 
 
@@ -134,12 +134,12 @@ def test_a_prefix_is_a_folder(server: Server, bucket: str) -> None:
 
 def check_acls(server: Server, bucket: str, store: Bucket, size: int) -> None:
     where = {"Bucket": bucket, "Key": "some/prefix/a"}
-    first = store.write("a", Bytes(b"first"), NOTHING, None)
+    first = store.write("a", BytesBody(b"first"), NO_ATTRIBUTES, None)
     server.client.put_object_acl(**where, ACL="public-read")
     before = server.client.get_object_acl(**where)["Grants"]
     assert len(before) == 2
 
-    store.write("a", Bytes(noise(size)), NOTHING, Precondition(first.etag))
+    store.write("a", BytesBody(noise(size)), NO_ATTRIBUTES, Precondition(first.etag))
 
     after = server.client.get_object_acl(**where)["Grants"]
     assert sorted(map(str, after)) == sorted(map(str, before))
@@ -150,13 +150,13 @@ def test_acls_are_kept(server: Server, bucket: str, store: Bucket, size: int) ->
     check_acls(server, bucket, store, size)
 
 
-def test_buckets_without_acls_are_not_asked_for_them(server: Server, bucket: str, store: Bucket) -> None:
+def test_buckets_without_acls_are_recognized(server: Server, bucket: str, store: Bucket) -> None:
     without_acls(server, bucket)
 
     assert not store._has_acls
 
 
-def test_held_objects_say_so(server: Server) -> None:
+def test_held_objects_are_recognized(server: Server) -> None:
     bucket = server.bucket(ObjectLockEnabledForBucket=True)
     store = Bucket(f"s3://{bucket}", 1 << 20)
     until = datetime.now(UTC) + timedelta(days=3)
@@ -178,30 +178,32 @@ def test_held_objects_say_so(server: Server) -> None:
     assert store.notices == ("versioned: replaced and deleted objects stay as versions",)
 
 
-def test_archived_objects_say_so(server: Server, bucket: str, store: Bucket) -> None:
+def test_archived_objects_are_recognized(server: Server, bucket: str, store: Bucket) -> None:
     server.client.put_object(Bucket=bucket, Key="some/prefix/a", Body=b"x", StorageClass="GLACIER")
 
     assert [entry.storage_class for entry in store.entries()] == ["GLACIER"]
-    assert trouble(store.open, "a") is StoreErrorKind.ARCHIVED
+    assert refusal(store.open, "a") is StoreErrorKind.ARCHIVED
 
 
-def test_what_is_being_written_is_not_listed(server: Server, bucket: str, store: Bucket) -> None:
-    """Not by this store, nor by one of a folder above or below."""
-    name = part_name("some/prefix/", "x")
+def test_uploads_in_progress_are_not_listed(server: Server, bucket: str, store: Bucket) -> None:
+    """Neither this store lists them nor one of a folder above or below."""
+    name = temporary_key("some/prefix/", "x")
     server.client.put_object(Bucket=bucket, Key=name, Body=b"half")
 
     assert keys(store) == keys(Bucket(f"s3://{bucket}", 1)) == []
-    assert trouble(store.write, name.rpartition("/")[2], Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
+    assert (
+        refusal(store.write, name.rpartition("/")[2], BytesBody(b"x"), NO_ATTRIBUTES, None) is StoreErrorKind.IMPOSSIBLE
+    )
 
 
 def test_uploads_of_a_killed_run_are_aborted(server: Server, bucket: str, store: Bucket, leftovers: Leftovers) -> None:
     for key in ("a", "b"):
-        name = part_name("some/prefix/", f"some/prefix/{key}")
+        name = temporary_key("some/prefix/", f"some/prefix/{key}")
         server.client.create_multipart_upload(Bucket=bucket, Key=name)
         server.client.put_object(Bucket=bucket, Key=name, Body=b"half")
     assert len(leftovers()) == 4
 
-    store.write("a", Bytes(noise(7 << 20)), NOTHING, Precondition(None))
+    store.write("a", BytesBody(noise(7 << 20)), NO_ATTRIBUTES, Precondition(None))
 
     assert len(leftovers()) == 2
     assert read(store, "a") == noise(7 << 20)
@@ -210,19 +212,19 @@ def test_uploads_of_a_killed_run_are_aborted(server: Server, bucket: str, store:
     assert not leftovers() and keys(store) == ["a"]
 
 
-def test_a_bucket_that_is_not_there_is_not_an_empty_one(server: Server) -> None:
+def test_a_missing_bucket_is_not_an_empty_one(server: Server) -> None:
     store = Bucket("s3://no-such-bucket", 1 << 20)
 
-    assert trouble(keys, store) is StoreErrorKind.OTHER
-    assert trouble(store.open, "a") is StoreErrorKind.OTHER
-    assert trouble(store.write, "a", Bytes(b"x"), NOTHING, None) is StoreErrorKind.OTHER
+    assert refusal(keys, store) is StoreErrorKind.OTHER
+    assert refusal(store.open, "a") is StoreErrorKind.OTHER
+    assert refusal(store.write, "a", BytesBody(b"x"), NO_ATTRIBUTES, None) is StoreErrorKind.OTHER
 
 
-def test_a_key_that_is_no_text_is_impossible(store: Bucket) -> None:
-    assert trouble(store.write, "a\udcff", Bytes(b"x"), NOTHING, None) is StoreErrorKind.IMPOSSIBLE
+def test_a_key_that_is_not_utf8_is_impossible(store: Bucket) -> None:
+    assert refusal(store.write, "a\udcff", BytesBody(b"x"), NO_ATTRIBUTES, None) is StoreErrorKind.IMPOSSIBLE
 
 
-def test_extended_attributes_are_named_as_lost(store: Bucket) -> None:
+def test_extended_attributes_are_reported_as_lost(store: Bucket) -> None:
     attributes = Attributes(local=(0o644, 0, 0, 0, (("user.a", b"b"), ("user.c", b"d"))))
 
     assert store.unsupported_attributes(attributes) == ("2 extended attributes",)

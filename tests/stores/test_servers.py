@@ -1,4 +1,4 @@
-"""The same of real servers: Ceph's gateway and Azure's emulator."""
+"""The same tests with real servers: Ceph's gateway and Azure's emulator."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from obstore.store import from_url
 
 from compressor.stores import s3, s3_multipart
 from compressor.stores.contract import Attributes
-from compressor.stores.obstores import CLIENT, Objects
+from compressor.stores.obstores import CLIENT, ObstoreBucket
 from compressor.stores.s3 import Bucket
 from tests.stores import test_obstores, test_s3
 from tests.stores.azurite import azurite, container
@@ -21,7 +21,7 @@ from tests.stores.store_contract import PLAIN_KEYS, SLASHED_KEYS, Leftovers, Riv
 
 pytestmark = pytest.mark.heavy
 
-MEMORY_MIB = 48  # of a write of 200 MiB, above what the store takes before it
+MEMORY_MIB = 48  # for a write of 200 MiB, in addition to what the store uses before
 
 
 @pytest.fixture(scope="module")
@@ -61,26 +61,26 @@ class TestCeph(StoreContract):
     def leftovers(self, gateway: Server, bucket: str) -> Leftovers:
         return lambda: gateway.leftovers(bucket)
 
-    def test_conditions_are_heeded(self, store: Bucket) -> None:
+    def test_conditions_are_supported(self, store: Bucket) -> None:
         assert store.conditional_bytes == 6 << 20
 
     def test_acls_are_kept(self, gateway: Server, bucket: str, store: Bucket) -> None:
         for size in (100, 7 << 20):
             test_s3.check_acls(gateway, bucket, store, size)
 
-    def test_pieces_are_copied(
+    def test_a_large_object_is_copied_in_parts(
         self, gateway: Server, store: Bucket, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(s3_multipart, "COPY_BYTES", 5 << 20)
-        monkeypatch.setattr(s3_multipart, "COPY_PIECE_BYTES", 5 << 20)
-        self.test_a_large_one_is_replaced_too(store, leftovers, 11 << 20)
+        monkeypatch.setattr(s3_multipart, "COPY_PART_BYTES", 5 << 20)
+        self.test_a_large_object_is_replaced(store, leftovers, 11 << 20)
 
-    def test_versions_are_noticed(self, gateway: Server, bucket: str) -> None:
+    def test_versioning_is_reported(self, gateway: Server, bucket: str) -> None:
         gateway.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
         assert "versioned" in Bucket(f"s3://{bucket}", 1).notices[0]
 
-    def test_holds_are_seen(self, gateway: Server) -> None:
+    def test_holds_are_recognized(self, gateway: Server) -> None:
         bucket = gateway.bucket(ObjectLockEnabledForBucket=True)
         gateway.client.put_object(Bucket=bucket, Key="a", Body=b"x", ObjectLockLegalHoldStatus="ON")
 
@@ -101,8 +101,8 @@ class TestAzure(StoreContract):
         return container(azure)
 
     @pytest.fixture
-    def store(self, name: str) -> Objects:
-        return Objects(f"az://{name}/some/prefix", 6 << 20)
+    def store(self, name: str) -> ObstoreBucket:
+        return ObstoreBucket(f"az://{name}/some/prefix", 6 << 20)
 
     @pytest.fixture
     def rival(self, name: str) -> Rival:
@@ -112,7 +112,7 @@ class TestAzure(StoreContract):
 
     @pytest.fixture
     def leftovers(self, name: str) -> Leftovers:
-        return lambda: [key for key in keys(Objects(f"az://{name}", 1)) if ".compressor-" in key]
+        return lambda: [key for key in keys(ObstoreBucket(f"az://{name}", 1)) if ".compressor-" in key]
 
     def test_memory_is_flat_over_200_mib(self, name: str) -> None:
         assert peak_mib(f"az://{name}", 0) < 3 * MEMORY_MIB
@@ -122,7 +122,7 @@ PROGRAM = """
 import sys
 from compressor.stores.contract import Attributes, Precondition
 from compressor.stores.open import open_store
-from tests.stores.store_contract import Bytes
+from tests.stores.store_contract import BytesBody
 
 class Zeros:
     size = 200 << 20
@@ -134,7 +134,7 @@ def peak():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 
 store = open_store(sys.argv[1], int(sys.argv[2]))
-store.write("small", Bytes(b"x"), Attributes(), None)
+store.write("small", BytesBody(b"x"), Attributes(), None)
 before = peak()
 first = store.write("a", Zeros(), Attributes(), None)
 store.write("a", Zeros(), Attributes(), Precondition(first.etag))
@@ -145,7 +145,7 @@ print(peak() - before >> 10)
 
 
 def peak_mib(url: str, conditional_bytes: int) -> int:
-    """What writing and reading 200 MiB takes, in a process of its own."""
+    """Return the memory used by writing and reading 200 MiB, measured in a separate process."""
     command = [sys.executable, "-c", PROGRAM, url, str(conditional_bytes)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""What a folder holds beside files arrives as well, or is named."""
+"""Members of a folder other than files are copied too, or reported."""
 
 import json
 import os
@@ -7,15 +7,14 @@ import stat
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from compressor.batch import api
 from compressor.cli.app import app
 from compressor.stores.files import Files
 from compressor.stores.filters import Filters
 from compressor.stores.markers import MARKER
-from compressor.stores.tree import Carrier
+from compressor.stores.tree import TreeCopier
 from tests.batch.support import Inline, jpeg
 from tests.stores.s3_servers import moto_server
 
@@ -24,7 +23,7 @@ THEN_NS = 1_500_000_000_123_456_789
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folders of all modes, links to everywhere, a pipe and a socket."""
+    """A tree with folders of all modes, links of all kinds, a pipe and a socket."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job, None, None))
     root = tmp_path / "in"
@@ -32,8 +31,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / folder).mkdir(parents=True)
     for name in ("full/a.jpg", "sealed/b.jpg"):
         (root / name).write_bytes(jpeg(1))
-    for link, leads in LINKS.items():
-        (root / link).symlink_to(leads)
+    for link, destination in LINKS.items():
+        (root / link).symlink_to(destination)
     os.mkfifo(root / "full/pipe")
     with socket.socket(socket.AF_UNIX) as bound:
         monkeypatch.chdir(root)  # the path of a socket is short
@@ -63,7 +62,7 @@ def batch(*arguments: str) -> Result:
 
 
 def shape(root: Path) -> dict[str, tuple[int, str]]:
-    """All that lies below, but for pipes: the mode, and where a link leads."""
+    """Return mode and link destination of everything below, without pipes and sockets."""
     paths = [path for path in root.rglob("*") if not stat.S_ISFIFO(path.lstat().st_mode)]
     return {
         str(path.relative_to(root)): (path.lstat().st_mode, os.readlink(path) if path.is_symlink() else "")
@@ -72,7 +71,7 @@ def shape(root: Path) -> dict[str, tuple[int, str]]:
     }
 
 
-def test_a_copied_folder_can_take_the_place_of_its_source(source: Path, tmp_path: Path) -> None:
+def test_a_copied_folder_is_complete(source: Path, tmp_path: Path) -> None:
     found = batch("in", "out")
 
     assert found.exit_code == 0, found.stderr
@@ -89,7 +88,7 @@ def test_a_copied_folder_can_take_the_place_of_its_source(source: Path, tmp_path
     assert {path: path.lstat().st_ino for path in (tmp_path / "out").rglob("*")} == before
 
 
-def test_what_is_in_the_place_of_a_link_stays_and_is_named(source: Path, tmp_path: Path) -> None:
+def test_an_existing_member_is_kept_and_the_link_reported(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/up").write_text("mine")
     (tmp_path / "out/broken").symlink_to("mine")
@@ -104,13 +103,13 @@ def test_what_is_in_the_place_of_a_link_stays_and_is_named(source: Path, tmp_pat
     assert os.readlink(tmp_path / "out/broken") == LINKS["broken"] and (tmp_path / "out/up").read_text() == "mine"
 
 
-def test_only_what_is_meant_is_carried(source: Path, tmp_path: Path) -> None:
+def test_only_selected_members_are_copied(source: Path, tmp_path: Path) -> None:
     assert batch("in", "out", "--include", "full/*", "--exclude", "*/pipe").exit_code == 0
 
     assert shape(tmp_path / "out").keys() == {"full", "full/a.jpg", "full/near"}
 
 
-def test_no_link_at_the_target_is_followed(source: Path, tmp_path: Path) -> None:
+def test_links_at_the_target_are_not_followed(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out/empty").symlink_to(tmp_path / "elsewhere")
@@ -120,7 +119,7 @@ def test_no_link_at_the_target_is_followed(source: Path, tmp_path: Path) -> None
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_a_target_within_the_source_and_kept_originals_are_not_carried(source: Path, tmp_path: Path) -> None:
+def test_a_target_within_the_source_and_kept_originals_are_not_copied(source: Path, tmp_path: Path) -> None:
     (source / "kept/empty").mkdir(parents=True)
     (source / "kept" / MARKER).touch()
 
@@ -131,7 +130,7 @@ def test_a_target_within_the_source_and_kept_originals_are_not_carried(source: P
     assert (source / "out/empty/inner").is_dir()
 
 
-def test_in_place_links_and_pipes_are_left_alone(source: Path) -> None:
+def test_a_run_in_place_does_not_touch_links_and_pipes(source: Path) -> None:
     before = shape(source)
 
     found = batch("in", "--in-place", "--discard-originals")
@@ -140,7 +139,7 @@ def test_in_place_links_and_pipes_are_left_alone(source: Path) -> None:
     assert shape(source) == before and json.loads(found.stdout)["notices"] == {}
 
 
-def test_what_a_bucket_can_not_hold_is_named(source: Path) -> None:
+def test_members_that_a_bucket_cannot_hold_are_reported(source: Path) -> None:
     with moto_server() as server:
         bucket = server.bucket()
 
@@ -154,7 +153,7 @@ def test_what_a_bucket_can_not_hold_is_named(source: Path) -> None:
         assert keys == ["out/full/a.jpg", "out/sealed/b.jpg"]
 
 
-def test_marks_of_folders_in_a_bucket_are_named(tmp_path: Path, source: Path) -> None:
+def test_folder_placeholders_in_a_bucket_are_reported(tmp_path: Path, source: Path) -> None:
     with moto_server() as server:
         bucket = server.bucket()
         for key in ("in/", "in/a/", "in/b/", "in/b/c.jpg"):
@@ -166,7 +165,7 @@ def test_marks_of_folders_in_a_bucket_are_named(tmp_path: Path, source: Path) ->
         assert any(notice.startswith("2 keys end in /") for notice in json.loads(found.stdout)["notices"])
 
 
-def test_a_deep_folder_is_carried_whole(tmp_path: Path) -> None:
+def test_a_deep_folder_is_copied_completely(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
     here = os.open(tmp_path / "in", os.O_RDONLY)
@@ -178,6 +177,6 @@ def test_a_deep_folder_is_carried_whole(tmp_path: Path) -> None:
         here = inner
     os.close(here)
 
-    assert Carrier(Files(str(tmp_path / "in")), Files(str(tmp_path / "out")), Filters()).carry() == ()
+    assert TreeCopier(Files(str(tmp_path / "in")), Files(str(tmp_path / "out")), Filters()).copy() == ()
     with Files(str(tmp_path / "out")).folder(b"d/" * depth) as folder:
         assert os.listdir(folder) == []
