@@ -171,11 +171,11 @@ def test_buckets_of_motos_server_store_objects(objects: dict[str, bytes]) -> Non
 SPAWNING = """
 import multiprocessing
 
-from benchmarks.batch.without_fast_path import Quick
+from benchmarks.batch.without_fast_path import FastPath
 
 
 def check():
-    print(Quick.learn(None, ""), flush=True)
+    print(FastPath.discover(None, ""), flush=True)
 
 
 if __name__ == "__main__":
