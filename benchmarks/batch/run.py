@@ -227,7 +227,7 @@ def listed(root: Path, count: int) -> Listed:
             (folder / f"{number // 1000:05}").mkdir(parents=True)
         (folder / f"{number // 1000:05}" / f"object {number:08}.txt").write_bytes(b"no image\n")
     command = batch(
-        folder, "--in-place", "--discard-originals", "--allow-not-atomic", "--ledger", root / f"{count}.ledger"
+        folder, "--in-place", "--discard-originals", "--allow-non-atomic", "--ledger", root / f"{count}.ledger"
     )
     kept = sum(total["objects"] for total in command.summary["totals"] if total["reason"] == "not an image")
     problem = "" if kept == count else f"{kept} of {count} objects are accounted for"

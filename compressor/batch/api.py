@@ -116,7 +116,7 @@ def run_batch(request: Request, source: Store, stopped: Stopped, told: Told) -> 
         if job.keep is not None:
             mark(job.keep, job.source)
         with closing(engine_for(request)) as engine:
-            pace = RateLimit(request.objects_per_second, request.bytes_per_second)
+            pace = RateLimit(request.objects_per_second, request.read_bytes_per_second)
             listing = listing_for(request, source)
             run = Run(job, ledger, engine, listing, request.filters, source, target, pace, stopped, told)
             whole = run.work()

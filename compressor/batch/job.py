@@ -15,7 +15,7 @@ class Job:
     source, target   URLs; the same for in place
     keep             in place: the place for the originals, a URL or a folder's whole path (`places.keep_place`); in
                      ledgers of earlier versions a prefix below the source. None where they are discarded
-    allow_not_atomic replace in place also where the store can't do it atomically
+    allow_non_atomic replace in place also where the store can't do it atomically
     overwrite        write over what is at the destination
     content_types    patterns such as image/*; others are skipped. Empty: any
     server           host:port of a service that compresses; "" here
@@ -29,7 +29,7 @@ class Job:
     in_place: bool = False
     keep: str | None = None
     settings: Settings = field(default_factory=Settings)
-    allow_not_atomic: bool = False
+    allow_non_atomic: bool = False
     overwrite: bool = False
     content_types: tuple[str, ...] = ()
     server: str = ""

@@ -99,7 +99,7 @@ def settled(entry: Entry, done: ObjectResult, job: Job) -> bool:
 def reconsidered(done: ObjectResult, job: Job) -> bool:
     """Return whether an object was left for something that an option decides, and the option is another now."""
     if done.reason is Reason.NOT_ATOMIC:
-        return job.allow_not_atomic
+        return job.allow_non_atomic
     if done.reason is Reason.EXISTS:
         return job.overwrite and not job.in_place
     if done.reason is Reason.FILTERED:

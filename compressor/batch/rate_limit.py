@@ -11,16 +11,16 @@ BURST_SECONDS = 1.0  # of a cap that was not used may be used at once
 class RateLimit:
     """Caps on objects and on bytes read, a second; and slots, halved when the store throttles and grown back slowly.
 
-    objects_per_second, bytes_per_second  None: no cap
+    objects_per_second, read_bytes_per_second  None: no cap
     """
 
     def __init__(
         self,
         objects_per_second: float | None = None,
-        bytes_per_second: float | None = None,
+        read_bytes_per_second: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._caps = (objects_per_second, bytes_per_second)
+        self._caps = (objects_per_second, read_bytes_per_second)
         self._owed = [0.0, 0.0]  # seconds that each cap is behind
         self._clock = clock
         self._last = clock()

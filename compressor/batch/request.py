@@ -45,7 +45,7 @@ class Request:
     workers: int = 1
     scheduler: str = ""
     objects_per_second: float | None = None
-    bytes_per_second: float | None = None
+    read_bytes_per_second: float | None = None
     samples: bool = False
     accept_failures: bool = False
     footprint: Basis = field(default_factory=Basis)
@@ -81,7 +81,10 @@ def check(request: Request) -> None:
     ledger = request.ledger or default_ledger(job)
     if not request.dry_run and relative_prefix(str(ledger), job.source) is not None:
         raise SettingsError("ledger", f"{ledger} would lie in SRC, among the objects: name another place")
-    for name, cap in (("objects_per_second", request.objects_per_second), ("bandwidth", request.bytes_per_second)):
+    for name, cap in (
+        ("objects_per_second", request.objects_per_second),
+        ("read_bytes_per_second", request.read_bytes_per_second),
+    ):
         if cap is not None and not cap > 0:
             raise SettingsError(name, f"is {cap}, must be above 0")
     if request.workers < 1:
@@ -114,14 +117,14 @@ def facts_of(request: Request) -> dict[str, str]:
     }
 
 
-FLAG = "allow_not_atomic"
+FLAG = "allow_non_atomic"
 
 
 def require_conditions(job: Job, store: Store) -> int:
     """Return the store's `conditional_bytes`, for which a write may be tried; raise SettingsError where a run in place
     needs it and it is 0."""
     most = store.conditional_bytes
-    if job.in_place and not most and not job.allow_not_atomic:
+    if job.in_place and not most and not job.allow_non_atomic:
         what = "this file system can't exchange two names" if isinstance(store, Files) else "this server can't"
         raise SettingsError(
             FLAG,
@@ -134,7 +137,7 @@ def require_conditions(job: Job, store: Store) -> int:
 def require_single_links(job: Job, store: Store, filters: Filters) -> None:
     """Raise SettingsError where a run in place over a folder would come upon an image with further hard links: they
     would keep the old content. Takes a walk through the folder; nothing but such files is opened."""
-    if not isinstance(store, Files) or not job.in_place or job.allow_not_atomic:
+    if not isinstance(store, Files) or not job.in_place or job.allow_non_atomic:
         return
     now = time.time()
     for entry in store.entries(lambda key, error: None):

@@ -142,12 +142,12 @@ class Worker:
         if opened.attributes.lost:
             return Reason.UNREADABLE, f"would lose: {', '.join(opened.attributes.lost)}"
         size, most = opened.entry.size, self.source.conditional_bytes
-        if opened.entry.links > 1 and not self.job.allow_not_atomic:
+        if opened.entry.links > 1 and not self.job.allow_non_atomic:
             problem = further_links(opened.entry.links)
-            return Reason.NOT_ATOMIC, f"{problem}: --allow-not-atomic replaces it all the same"
-        if size > most and not self.job.allow_not_atomic:
+            return Reason.NOT_ATOMIC, f"{problem}: --allow-non-atomic replaces it all the same"
+        if size > most and not self.job.allow_non_atomic:
             where = "this store can't replace" if not most else f"above {most} bytes this store can't replace"
-            return Reason.NOT_ATOMIC, f"{where} an object on a condition: --allow-not-atomic looks before and after"
+            return Reason.NOT_ATOMIC, f"{where} an object on a condition: --allow-non-atomic looks before and after"
         return None
 
     def _made(self, opened: OpenObject, blank: ObjectResult) -> Result | ObjectResult:
@@ -303,7 +303,7 @@ class Worker:
         try:
             if self.job.in_place:
                 kept = self._originals.keep(self.source, done) if self._originals else None
-                only = Precondition(done.etag, atomic=not self.job.allow_not_atomic)
+                only = Precondition(done.etag, atomic=not self.job.allow_non_atomic)
                 written = self.source.write(done.key, ready.body, ready.attributes, only)
                 done = replace(done, result_etag=written.etag, kept="" if kept is None else kept.key)
             else:

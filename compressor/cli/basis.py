@@ -23,11 +23,11 @@ BasisStorage = Annotated[
     str | None,
     option("storage", "Where originals were kept: hdd-3az, hdd-1az, ssd-3az or ssd-1az.", metavar="CLASS"),
 ]
-OriginalReplaced = Annotated[
+OriginalsDeleted = Annotated[
     bool,
-    option("original_replaced", "They are gone when results are there: versions, replicas and backups, too."),
+    option("originals_deleted", "They are gone when results are there: versions, replicas and backups, too."),
 ]
-BASIS = ("profile", "storage", "original_replaced", "region", "grid", "reserved_vcpus")
+BASIS = ("profile", "storage", "originals_deleted", "region", "grid", "reserved_vcpus")
 
 
 def basis_of(options: dict[str, Any]) -> "Basis":
@@ -40,7 +40,7 @@ def basis_of(options: dict[str, Any]) -> "Basis":
     return Basis(
         profile=None if profile is None else Profile(profile),
         storage_class=options.get("storage"),
-        original_replaced=options.get("original_replaced", False),
+        originals_deleted=options.get("originals_deleted", False),
         network=options.get("network"),
         region=options.get("region"),
         grid_grams_per_kwh=options.get("grid"),

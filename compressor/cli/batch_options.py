@@ -79,10 +79,10 @@ KeepOriginals = Annotated[
     ),
 ]
 DiscardOriginals = Annotated[bool, option("discard_originals", "In place: keep none. There is no way back.")]
-AllowNotAtomic = Annotated[
+AllowNonAtomic = Annotated[
     bool,
     option(
-        "allow_not_atomic",
+        "allow_non_atomic",
         "Replace in place also where the store can't do it on a condition, and files with further hard links: who "
         "writes meanwhile may lose.",
     ),
@@ -178,16 +178,20 @@ BatchMemory = Annotated[
 ObjectsPerSecond = Annotated[
     float | None, option("objects_per_second", "No more than so many.", metavar="N", show_default=False)
 ]
-Bandwidth = Annotated[
+ReadBytesPerSecond = Annotated[
     int | None,
     option(
-        "bandwidth", "Bytes read a second, no more than that: 50MB.", parser=size, metavar="SIZE", show_default=False
+        "read_bytes_per_second",
+        "Bytes read a second, at most, such as 50MB.",
+        parser=size,
+        metavar="SIZE",
+        show_default=False,
     ),
 ]
-ConditionalSize = Annotated[
+MaxConditionalSize = Annotated[
     int,
     option(
-        "conditional_size",
+        "max_conditional_size",
         "Larger objects are not replaced on a condition: a request with one is held in memory.",
         parser=size,
         metavar="SIZE",

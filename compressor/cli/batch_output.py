@@ -348,7 +348,7 @@ def next_steps(summary: Summary) -> Iterable[str]:
         what = f"{many(summary.missing)} that failed as images were not copied"
         yield f"{what}: their metadata could not be removed; --unstrippable copy copies them all the same"
     if not_atomic := of(Reason.NOT_ATOMIC):
-        yield f"this store can't replace {many(not_atomic)} atomically: --allow-not-atomic replaces them all the same"
+        yield f"this store can't replace {many(not_atomic)} atomically: --allow-non-atomic replaces them all the same"
     if (
         summary.mode == "in place"
         and summary.keep is not None

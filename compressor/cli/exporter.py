@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from compressor.cli import options as opt
-from compressor.cli.basis import BasisProfile, BasisStorage, OriginalReplaced, basis_of
+from compressor.cli.basis import BasisProfile, BasisStorage, OriginalsDeleted, basis_of
 from compressor.cli.errors import one_line_errors
 from compressor.cli.footprint import Grid, Network, Region, not_negative
 from compressor.cli.options import option
@@ -47,7 +47,7 @@ def exporter(
     ledger: LedgerPaths,
     state: StatePath,
     storage: BasisStorage = None,
-    original_replaced: OriginalReplaced = False,
+    originals_deleted: OriginalsDeleted = False,
     profile: BasisProfile = None,
     region: Region = None,
     grid: Grid = None,
@@ -67,7 +67,7 @@ def exporter(
         from compressor.exporter.accounting import ExporterConfig
         from compressor.exporter.serve import serve
 
-        of = {"profile": profile, "storage": storage, "original_replaced": original_replaced, "network": network}
+        of = {"profile": profile, "storage": storage, "originals_deleted": originals_deleted, "network": network}
         basis = basis_of(of | {"region": region, "grid": grid})
         config = ExporterConfig(
             ledgers=tuple(ledger), state=state, basis=basis, feeds=tuple(feed or ()), max_credit_days=max_credit_days

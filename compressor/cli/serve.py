@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from compressor.cli import options as opt
-from compressor.cli.basis import BASIS, BasisProfile, BasisStorage, OriginalReplaced, basis_of
+from compressor.cli.basis import BASIS, BasisProfile, BasisStorage, OriginalsDeleted, basis_of
 from compressor.cli.errors import one_line_errors
 from compressor.cli.footprint import Grid, Region, ReservedVcpus
 from compressor.humanize import human_seconds
@@ -30,7 +30,7 @@ def serve(
     token_file: opt.TokenFile = None,
     profile: BasisProfile = None,
     storage: BasisStorage = None,
-    original_replaced: OriginalReplaced = False,
+    originals_deleted: OriginalsDeleted = False,
     region: Region = None,
     grid: Grid = None,
     reserved_vcpus: ReservedVcpus = None,

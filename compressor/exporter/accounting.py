@@ -134,8 +134,8 @@ class Exporter:
             interval = credit.accrue(state, self._basis, sights, last, now, self._credit_seconds)
             state.note("last tick", now)
             if (storage := self._basis.storage_class) is not None:
-                state.count("storage_avoided_byte_seconds", storage, interval.avoided_byte_seconds)
-                state.count("storage_added_byte_seconds", storage, interval.added_byte_seconds)
+                state.count("avoided_storage_byte_seconds", storage, interval.avoided_byte_seconds)
+                state.count("added_storage_byte_seconds", storage, interval.added_byte_seconds)
             state.count("ledger_cpu_seconds", "", interval.cpu_seconds)
             state.count("ledger_memory_byte_seconds", "", interval.memory_byte_seconds)
             used = (
@@ -161,7 +161,7 @@ class Exporter:
         events = Events(state, now, self._credit_seconds, credit.may_credit(self._basis))
         for line in lines:
             state.count("feed_events", ",".join(events.take(line)), 1)
-        state.count("egress_avoided_bytes", self._basis.network or NO_ACCESS, events.unsent_bytes)
+        state.count("avoided_egress_bytes", self._basis.network or NO_ACCESS, events.unsent_bytes)
         self._estimate(0.0, events.unsent_bytes, (0.0, 0.0, 0.0))
 
     def _estimate(self, avoided: float, unsent: float, used: tuple[float, float, float]) -> None:
@@ -200,10 +200,10 @@ class Exporter:
         """Every counter that can occur is there, with 0. Where one is new, a scrape has to see that first."""
         state, basis = self._state, self._basis
         counters = [("ledger_cpu_seconds", ""), ("ledger_memory_byte_seconds", "")]
-        counters += [("egress_avoided_bytes", basis.network or NO_ACCESS)]
+        counters += [("avoided_egress_bytes", basis.network or NO_ACCESS)]
         counters += [("feed_events", f"{event},{result}") for event in EVENTS for result in RESULTS]
         if basis.storage_class is not None:
-            counters += [(f"storage_{side}_byte_seconds", basis.storage_class) for side in ("avoided", "added")]
+            counters += [(f"{side}_storage_byte_seconds", basis.storage_class) for side in ("avoided", "added")]
         found: set[tuple[str, str, str]] = set()
         if not basis.is_off:
             for drivers in self._drivers(0.0, 0.0, (0.0, 0.0, 1.0)):

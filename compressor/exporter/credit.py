@@ -30,7 +30,7 @@ class Interval:
 
 def may_credit(basis: Basis) -> bool:
     """Whether anything stored may be credited at all."""
-    return basis.original_replaced and basis.storage_class is not None
+    return basis.originals_deleted and basis.storage_class is not None
 
 
 def kind_of(found: Standing) -> str:

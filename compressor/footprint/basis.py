@@ -29,8 +29,8 @@ class Basis:
     """How to estimate.
 
     profile             None: conservative where originals are replaced in a known storage class, else off
-    storage_class       one of STORAGE_CLASSES; what is stored there is credited only where `original_replaced`
-    original_replaced   the original is gone when its result is there: its versions, replicas and backups, too
+    storage_class       one of STORAGE_CLASSES; what is stored there is credited only where `originals_deleted`
+    originals_deleted   the original is gone when its result is there: its versions, replicas and backups, too
     network             one of ACCESSES: what counted downloads come over; None: no network term
     region              key of a region or a grid; without it and `grid_grams_per_kwh` joules alone, no grams
     reserved_vcpus      held for this alone, idle or not; None: a shared node, no idle share
@@ -38,7 +38,7 @@ class Basis:
 
     profile: Profile | None = None
     storage_class: str | None = None
-    original_replaced: bool = False
+    originals_deleted: bool = False
     network: str | None = None
     region: str | None = None
     grid_grams_per_kwh: float | None = None
@@ -49,8 +49,8 @@ class Basis:
             raise SettingsError("storage", f"is {self.storage_class!r}, must be one of {', '.join(STORAGE_CLASSES)}")
         if self.network is not None and self.network not in ACCESSES:
             raise SettingsError("network", f"is {self.network!r}, must be one of {', '.join(ACCESSES)}")
-        if self.original_replaced and self.storage_class is None:
-            raise SettingsError("original_replaced", "needs the storage class that originals were in: storage")
+        if self.originals_deleted and self.storage_class is None:
+            raise SettingsError("originals_deleted", "needs the storage class that originals were in: storage")
         if self.reserved_vcpus is not None and not 0 < self.reserved_vcpus < float("inf"):
             raise SettingsError("reserved_vcpus", f"is {self.reserved_vcpus:g}, must be more than 0")
         _ = self.place
@@ -60,7 +60,7 @@ class Basis:
         """The profile that is meant."""
         if self.profile is not None:
             return self.profile
-        return Profile.CONSERVATIVE if self.original_replaced else Profile.OFF
+        return Profile.CONSERVATIVE if self.originals_deleted else Profile.OFF
 
     @property
     def is_off(self) -> bool:
@@ -101,7 +101,7 @@ class Basis:
             1.0,
             1.0,
             reserved_vcpu_seconds=None if self.reserved_vcpus is None else 1.0,
-            stored_byte_seconds=1.0 if self.original_replaced else None,
+            stored_byte_seconds=1.0 if self.originals_deleted else None,
             storage_class=self.storage_class or STORAGE_CLASSES[0],
             unsent_bytes=None if self.network is None else 1.0,
             access=self.network or ACCESSES[0],
@@ -144,7 +144,7 @@ class Basis:
             "ci_year": year,
             "ci_kind": "" if bound is None else "average",
             "network_term": self.network or "off",
-            "original_deleted": str(self.original_replaced).lower(),
+            "originals_deleted": str(self.originals_deleted).lower(),
         }
 
 

@@ -120,15 +120,15 @@ class Estimate:
 
 
 def stored_byte_seconds(
-    saved_bytes: float, seconds: float, *, original_replaced: bool, added_bytes: float = 0
+    saved_bytes: float, seconds: float, *, originals_deleted: bool, added_bytes: float = 0
 ) -> float:
     """What is no longer stored, over a time (WBCSD Guidance on Avoided Emissions: against what would really be kept).
 
     saved_bytes        original − result; negative where the result is larger
-    original_replaced  whether the original is gone, versions and backups too; else nothing is credited, and
+    originals_deleted  whether the original is gone, versions and backups too; else nothing is credited, and
                        added_bytes, stored beside it, are a cost
     """
-    return (saved_bytes if original_replaced else -added_bytes) * seconds
+    return (saved_bytes if originals_deleted else -added_bytes) * seconds
 
 
 def estimate(

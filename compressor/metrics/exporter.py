@@ -11,9 +11,9 @@ from compressor.metrics.estimates import Amounts, Estimates, Factor
 
 # name in the state: text, labels
 COUNTERS = {
-    "storage_avoided_byte_seconds": ("Bytes that are no longer stored × time, credited.", ["storage_class"]),
-    "storage_added_byte_seconds": ("Results stored beside their originals × time.", ["storage_class"]),
-    "egress_avoided_bytes": ("Bytes that were not sent, by what came over it; from feeds.", ["access"]),
+    "avoided_storage_byte_seconds": ("Bytes that are no longer stored × time, credited.", ["storage_class"]),
+    "added_storage_byte_seconds": ("Results stored beside their originals × time.", ["storage_class"]),
+    "avoided_egress_bytes": ("Bytes that were not sent, by what came over it; from feeds.", ["access"]),
     "ledger_cpu_seconds": ("CPU time of all work that ledgers tell of.", []),
     "ledger_memory_byte_seconds": ("Memory held for that work × time.", []),
     "feed_events": ("Lines of feeds, by event and what came of them.", ["event", "result"]),
@@ -68,7 +68,7 @@ class ExporterMetrics(Collector):
             ("ledger_expired_bytes", "Bytes whose credit ended for want of a confirmation.", found.expired_bytes),
             ("ledger_result_bytes", "Bytes of results that are stored right now.", found.result_bytes),
             (
-                "ledger_read_timestamp_seconds",
+                "oldest_ledger_read_timestamp_seconds",
                 "Unix time when the ledger that waits for longest was read; 0: never.",
                 found.read_timestamp,
             ),

@@ -51,9 +51,9 @@ class Metrics:
         self.output_bytes = counter("output_bytes_total", "Bytes given out, by the result's format.", "format")
         # What was saved is their difference: of failed, cancelled and inspected images there is only input.
         text = "Bytes of the images whose result was delivered whole, by the source's format."
-        self.delivered_source = counter("delivered_source_bytes_total", text, "format")
+        self.delivered_input = counter("delivered_input_bytes_total", text, "format")
         text = "Bytes of those results, by the source's format."
-        self.delivered_result = counter("delivered_result_bytes_total", text, "format")
+        self.delivered_output = counter("delivered_output_bytes_total", text, "format")
         self.duration = histogram("request_duration_seconds", "From the start of a call to its end.")
         self.first_byte = histogram("time_to_first_byte_seconds", "From the start of a call to its first output.")
         self.cpu = counter("cpu_seconds_total", "CPU time of all work, whatever came of it, by stage.", "stage")
@@ -162,5 +162,5 @@ class Account:
             metrics.first_byte.observe(self._first_byte)
             metrics.output_bytes.labels(report.format if report else NO_FORMAT).inc(self._bytes_out)
         if self._code == "OK" and report is not None and self.source is not None:
-            metrics.delivered_source.labels(self.source.format).inc(self.bytes_in)
-            metrics.delivered_result.labels(self.source.format).inc(self._bytes_out)
+            metrics.delivered_input.labels(self.source.format).inc(self.bytes_in)
+            metrics.delivered_output.labels(self.source.format).inc(self._bytes_out)

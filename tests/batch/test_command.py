@@ -119,7 +119,7 @@ def test_a_service_can_do_the_codecs_part(source: Path, tmp_path: Path) -> None:
         (["in", "in/notes.txt/out"], "/in/notes.txt is no folder"),
         (["in", "--in-place", "--keep-originals", "in/notes.txt"], "/in/notes.txt is no folder"),
         (["in", "out", "--objects-per-second", "0"], "--objects-per-second is 0.0, must be above 0"),
-        (["in", "out", "--bandwidth", "0"], "--bandwidth is 0, must be above 0"),
+        (["in", "out", "--read-bytes-per-second", "0"], "--read-bytes-per-second is 0, must be above 0"),
         (["in", "out", "--workers", "-1"], "--workers is -1, must be at least 1"),
     ],
     ids=str,

@@ -217,15 +217,15 @@ def test_shards_stay_when_the_bucket_changes(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    "objects_per_second, bytes_per_second, size, seconds_each",
+    "objects_per_second, read_bytes_per_second, size, seconds_each",
     [(8, None, 64, 1 / 8), (None, 1024, 512, 1 / 2), (8, 1024, 64, 1 / 8), (8, 1024, 512, 1 / 2), (4, 1024, 256, 0.25)],
 )
 def test_one_wait_is_enough_whichever_cap_is_behind(
-    objects_per_second: int | None, bytes_per_second: int | None, size: int, seconds_each: Any
+    objects_per_second: int | None, read_bytes_per_second: int | None, size: int, seconds_each: Any
 ) -> None:
     """Times here are sums of powers of two, which a float holds exactly."""
     now = [0.0]
-    pace = RateLimit(objects_per_second, bytes_per_second, clock=lambda: now[0])
+    pace = RateLimit(objects_per_second, read_bytes_per_second, clock=lambda: now[0])
     began = []
     for _ in range(40):
         if not pace.may(size):

@@ -188,7 +188,7 @@ def test_a_store_that_is_not_atomic_needs_a_word(tmp_path: Path) -> None:
     _, totals, _ = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
     assert totals == {("skipped", "not atomic"): 1}
 
-    allowed = dataclasses.replace(IN_PLACE, allow_not_atomic=True)
+    allowed = dataclasses.replace(IN_PLACE, allow_non_atomic=True)
     _, totals, _ = run_of(allowed, store, store, tmp_path / "another", filters=GLOB)
     assert totals == {("compressed", ""): 1}
 

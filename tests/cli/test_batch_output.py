@@ -256,7 +256,7 @@ def test_a_dry_run_says_how_sure_it_is(projection: Projection, words: str) -> No
         ),
         (
             {"totals": (Total(ObjectOutcome.SKIPPED, Reason.NOT_ATOMIC, "", "none", 2, 9, 0, 0.0),)},
-            "this store can't replace 2 objects atomically: --allow-not-atomic replaces them all the same",
+            "this store can't replace 2 objects atomically: --allow-non-atomic replaces them all the same",
         ),
         (
             {"totals": (Total(ObjectOutcome.SKIPPED, Reason.EXISTS, "", "none", 1, 9, 0, 0.0),)},

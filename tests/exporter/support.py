@@ -11,7 +11,7 @@ from compressor.ledger.ledger import Ledger
 from compressor.ledger.records import ObjectOutcome, ObjectResult
 
 DAY = 86400.0
-CREDITED = Basis(storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=383.55)
+CREDITED = Basis(storage_class="hdd-3az", originals_deleted=True, grid_grams_per_kwh=383.55)
 IN_PLACE = {"mode": "in place", "keep": "", "source": "s3://photos"}
 KEPT = IN_PLACE | {"keep": "originals/"}
 COPY = IN_PLACE | {"mode": "copy", "target": "s3://small"}
@@ -95,8 +95,8 @@ class Bench:
 
 def avoided(found: Readings, storage: str = "hdd-3az") -> float:
     """Byte-days."""
-    return found.counters["storage_avoided_byte_seconds", storage] / DAY
+    return found.counters["avoided_storage_byte_seconds", storage] / DAY
 
 
 def added(found: Readings, storage: str = "hdd-3az") -> float:
-    return found.counters["storage_added_byte_seconds", storage] / DAY
+    return found.counters["added_storage_byte_seconds", storage] / DAY

@@ -261,7 +261,7 @@ def test_history_is_not_rewritten_when_the_profile_or_the_grid_changes(tmp_path:
     bench = Bench(tmp_path)
     bench.see()
     before = bench.wait(10).amounts["avoided", "co2e", "storage"]
-    changed = Basis(profile=Profile.CCF, storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=2 * 383.55)
+    changed = Basis(profile=Profile.CCF, storage_class="hdd-3az", originals_deleted=True, grid_grams_per_kwh=2 * 383.55)
     bench.restart(basis=changed)
 
     assert bench.see().amounts["avoided", "co2e", "storage"] == before
@@ -410,7 +410,7 @@ def test_any_history_accrues_as_the_slow_reference_says(tmp_path: Path, seed: in
 
         assert avoided(found) == pytest.approx(slow.avoided, rel=1e-9)
         assert added(found) == pytest.approx(slow.added, rel=1e-9)
-        assert found.counters["egress_avoided_bytes", "unknown"] == slow.unsent
+        assert found.counters["avoided_egress_bytes", "unknown"] == slow.unsent
         assert all(found.counters[of] >= value for of, value in before.counters.items())
         for of, bounds in before.amounts.items():
             assert all(now >= was for now, was in zip(found.amounts[of], bounds, strict=True))

@@ -15,12 +15,12 @@ from compressor.footprint import Basis, Drivers, amounts
 from tests import ROOT
 from tests.exporter.support import COPY, CREDITED, IN_PLACE, KEPT, Bench, avoided, write
 
-FIXED = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed")
+FIXED = Basis(storage_class="hdd-3az", originals_deleted=True, network="fixed")
 OBJECTS = {"2024/a.jpg": (1000, 600), "ü b.jpg": (500, 400), "flat.png": (300, 300)}
 
 
 def unsent(found: Readings, access: str = "fixed") -> float:
-    return found.counters["egress_avoided_bytes", access]
+    return found.counters["avoided_egress_bytes", access]
 
 
 def events(found: Readings) -> dict[str, float]:

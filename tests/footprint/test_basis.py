@@ -12,7 +12,7 @@ from compressor.footprint import Accrued, Basis, Drivers, Profile, Rapl, amounts
 from compressor.footprint.basis import GB_YEAR
 from compressor.settings import Bounds
 
-WHOLE = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed", region="us-east-1", reserved_vcpus=2.0)
+WHOLE = Basis(storage_class="hdd-3az", originals_deleted=True, network="fixed", region="us-east-1", reserved_vcpus=2.0)
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,9 @@ WHOLE = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed", 
         ({}, Profile.OFF),
         ({"storage_class": "hdd-3az"}, Profile.OFF),
         ({"region": "de"}, Profile.OFF),
-        ({"storage_class": "hdd-3az", "original_replaced": True}, Profile.CONSERVATIVE),
+        ({"storage_class": "hdd-3az", "originals_deleted": True}, Profile.CONSERVATIVE),
         ({"profile": Profile.CENTRAL}, Profile.CENTRAL),
-        ({"storage_class": "hdd-3az", "original_replaced": True, "profile": Profile.OFF}, Profile.OFF),
+        ({"storage_class": "hdd-3az", "originals_deleted": True, "profile": Profile.OFF}, Profile.OFF),
     ],
 )
 def test_it_is_off_until_somebody_says_that_originals_are_replaced(said: dict, profile: Profile) -> None:
@@ -36,7 +36,7 @@ def test_it_is_off_until_somebody_says_that_originals_are_replaced(said: dict, p
         ({"storage_class": "tape"}, "storage: is 'tape'"),
         ({"network": "pigeon"}, "network: is 'pigeon'"),
         ({"region": "atlantis"}, "region: is 'atlantis'"),
-        ({"original_replaced": True}, "original_replaced: needs the storage class"),
+        ({"originals_deleted": True}, "originals_deleted: needs the storage class"),
         ({"reserved_vcpus": 0}, "reserved_vcpus: is 0"),
         ({"reserved_vcpus": float("nan")}, "reserved_vcpus: is nan"),
         ({"grid_grams_per_kwh": -1}, "grid: is -1"),
@@ -125,13 +125,13 @@ def test_info_says_what_stands_behind_the_numbers() -> None:
         "ci_year": "2023",
         "ci_kind": "average",
         "network_term": "fixed",
-        "original_deleted": "true",
+        "originals_deleted": "true",
     }
     assert Basis(profile=Profile.CENTRAL).info()["ci_source"] == ""
 
 
 def test_the_worked_example_comes_out_of_the_counters() -> None:
-    basis = Basis(storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=383.55)
+    basis = Basis(storage_class="hdd-3az", originals_deleted=True, grid_grams_per_kwh=383.55)
     accrued = Accrued(basis)
     for _ in range(10):
         accrued.add(Drivers(6.0, 6e9, stored_byte_seconds=GB_YEAR / 10))
