@@ -1,12 +1,11 @@
 """A dry run: objects are read and compressed, all or a sample, and nothing is written anywhere."""
 
-import random
 import time
 from collections.abc import Callable, Iterator
 
 from compressor.batch.job import Engine, Lost, Prepared
 from compressor.batch.plan import Listing
-from compressor.batch.tally import Tally
+from compressor.batch.tally import Reservoir, Tally
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.report.summary import Progress
 from compressor.stores.contract import Entry
@@ -38,17 +37,13 @@ class DryRun:
                 yield entry
 
     def _drawn(self) -> Iterator[Entry]:
-        """Algorithm R (Vitter 1985), seeded, so that a second run looks at the same objects."""
+        """Yield the objects to be read: all, or a sample, which a second run draws likewise."""
         if self._count is None:
             yield from self._meant()
             return
-        drawn: list[Entry] = []
-        dice = random.Random(0)
-        for number, entry in enumerate(self._meant(), 1):
-            if len(drawn) < self._count:
-                drawn.append(entry)
-            elif (at := dice.randrange(number)) < self._count:
-                drawn[at] = entry
+        drawn = Reservoir[Entry](self._count)
+        for entry in self._meant():
+            drawn.offer(entry)
         yield from drawn
 
     def run(self, stopped: Callable[[], bool], told: Callable[[Progress], None]) -> bool:

@@ -4,8 +4,9 @@ import dataclasses
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Generic, TypeVar
 
 from compressor.batch.job import Job
 from compressor.batch.originals import originals_of
@@ -23,6 +24,32 @@ SAMPLES = 12
 SAMPLE_BYTES_MAX = 8 << 20
 NOTICES_MAX = 100  # kinds
 
+Item = TypeVar("Item")
+
+
+class Reservoir(Generic[Item]):
+    """A uniform sample of at most `size` items: algorithm R (Vitter 1985).
+
+    Its seed is fixed, so that a second run draws the same items.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._items: list[Item] = []
+        self._offered = 0
+        self._random = random.Random(0)
+
+    def offer(self, item: Item) -> None:
+        """Keep an item, or not, each with the same probability as all others offered so far."""
+        self._offered += 1
+        if len(self._items) < self._size:
+            self._items.append(item)
+        elif (at := self._random.randrange(self._offered)) < self._size:
+            self._items[at] = item
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
+
 
 class Tally:
     """Of objects that are done, whenever that was."""
@@ -35,13 +62,11 @@ class Tally:
         self.other_seconds = self.memory_byte_seconds = 0.0
         self.notices: Counter[str] = Counter()
         self.histogram = [0] * STEPS
-        self.samples: list[ObjectResult] = []
+        self.samples = Reservoir[ObjectResult](SAMPLES)
         self.problems: list[Problem] = []  # the first of them
         self.unlisted: list[Problem] = []  # likewise, of folders that could not be looked into
         self.unlisted_folders = 0
         self._totals = Totals()
-        self._compressed = 0
-        self._random = random.Random(0)
 
     def add(self, done: ObjectResult) -> None:
         """An object that is done."""
@@ -63,7 +88,7 @@ class Tally:
             return
         self.histogram[min(STEPS - 1, max(0, int(STEPS * (1 - done.bytes_out / done.size))))] += 1
         if done.size <= SAMPLE_BYTES_MAX:
-            self._sample(done)
+            self.samples.offer(done)
 
     def refuse(self, key: str, error: StoreError) -> None:
         """A folder that may not be listed: what is in it fails, whatever that is."""
@@ -71,14 +96,6 @@ class Tally:
         self.failed += 1
         if len(self.unlisted) < PROBLEMS_MAX:
             self.unlisted.append(Problem(key, 0, MEANING[error.kind][1], str(error)))
-
-    def _sample(self, done: ObjectResult) -> None:
-        """Each as likely as any other: algorithm R (Vitter 1985)."""
-        self._compressed += 1
-        if len(self.samples) < SAMPLES:
-            self.samples.append(done)
-        elif (at := self._random.randrange(self._compressed)) < SAMPLES:
-            self.samples[at] = done
 
     @property
     def totals(self) -> tuple[Total, ...]:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import typer
 
+from compressor.atomic_write import AtomicFile, temporary_name
 from compressor.cli import options as opt
 from compressor.cli import output
 from compressor.cli.errors import one_line_errors
@@ -99,14 +100,14 @@ def run(source: str, out: str | None, settings: Settings, service: Service | Non
             output.write_stream(stream, streamed)
             return stream.report, streamed
         folder = output.target(source, out, settings.format).parent
-        draft = stack.enter_context(output.Draft(folder, mode_of(file)))
-        stack.enter_context(Undoing(draft.discard))
-        draft.open()
+        result = stack.enter_context(AtomicFile(temporary_name(folder), mode_of(file)))
+        stack.enter_context(Undoing(result.discard))
+        writer = result.open()
         for chunk in stream:
-            draft.write(chunk)
+            writer.write(chunk)
         path = output.target(source, out, stream.report.format)
         output.check_target(source, path, force)
-        draft.publish(path)
+        result.publish(path)
         return stream.report, out if out is not None and Path(out) == path else os.path.relpath(path)
 
 

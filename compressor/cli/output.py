@@ -1,4 +1,4 @@
-"""What the command line leaves behind: files that appear only when they are complete, and lines people want to read."""
+"""The command line's output: where results go, tables, bars and lines for people."""
 
 import contextlib
 import dataclasses
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from compressor.cli.options import UsageError
 from compressor.humanize import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds
@@ -67,55 +67,6 @@ def check_target(source: str, path: Path, force: bool) -> None:
         raise UsageError(f"{path}: is the input, which is never modified; give another -o")
     if path.is_file() and not force:
         raise UsageError(f"{path}: exists; --force overwrites it")
-
-
-class Draft:
-    """A file that is written beside its target and gets its name when it is complete.
-
-    It is made by `open`, inside of the `with`: an interruption finds it there, however early it comes.
-    """
-
-    def __init__(self, folder: Path, mode: int) -> None:
-        self.path = folder / f".compressor-{os.getpid()}-{os.urandom(4).hex()}.part"
-        self._mode = mode
-        self._file: BinaryIO | None = None
-
-    def open(self) -> None:
-        """Make it, empty."""
-        self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode), "wb")
-
-    def write(self, chunk: bytes) -> None:
-        assert self._file is not None
-        self._file.write(chunk)
-
-    def publish(self, path: Path) -> None:
-        """Give it its name, once all of it is on the disk."""
-        assert self._file is not None
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        os.replace(self.path, path)
-        with contextlib.suppress(OSError):  # not every file system syncs folders
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # a full disk fails here again
-                self._file.close()
-        self.discard()
-
-    def discard(self) -> None:
-        """Remove it, if it is there under the name it has while it is written."""
-        self.path.unlink(missing_ok=True)
 
 
 def write_stream(chunks: Iterable[bytes], out: str) -> None:

@@ -9,7 +9,6 @@ comes in its place. Whatever happens then, what is there can be told: the origin
 """
 
 import gzip
-import os
 import sqlite3
 import time
 import uuid
@@ -19,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from compressor.atomic_write import AtomicFile
 from compressor.errors import CompressorError
 from compressor.ledger.records import (
     ObjectOutcome,
@@ -188,19 +188,12 @@ class Ledger:
     def _write_part(self, number: int, rows: list[ObjectResult]) -> None:
         self.parts.mkdir(exist_ok=True)
         path = self._part_path(number)
-        draft = path.with_suffix(".part")
-        with open(draft, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as file:
-            for done in rows:
-                file.write(as_line(done).encode() + b"\n")
-            file.close()
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(draft, path)
-        folder = os.open(self.parts, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with AtomicFile(path.with_suffix(".part")) as part:
+            part.discard()  # left by a run that was killed
+            with gzip.GzipFile(fileobj=part.open(), mode="wb", mtime=0, filename="") as file:
+                for done in rows:
+                    file.write(as_line(done).encode() + b"\n")
+            part.publish(path, sync_folder=True)
 
     def _part_path(self, number: int) -> Path:
         return part_path(self.path, number)

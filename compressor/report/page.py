@@ -1,13 +1,13 @@
 """A run as a page that can be sent to somebody: one file, no network, no scripts."""
 
 import base64
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 
+from compressor.atomic_write import AtomicFile, temporary_name
 from compressor.errors import CompressorError
 from compressor.humanize import human_bytes, human_format, human_seconds
 from compressor.ledger.records import ObjectOutcome
@@ -30,12 +30,9 @@ DONE = {
 
 def write(summary: Summary, path: Path) -> None:
     """Write the report of a run; the file appears when it is complete."""
-    draft = path.with_name(f"{path.name}.part")
-    try:
-        draft.write_text(render(summary), encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with AtomicFile(temporary_name(path.parent)) as page:
+        page.open().write(render(summary).encode())
+        page.publish(path)
 
 
 def render(summary: Summary) -> str:

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "compressor"
 # From the bottom up. A unit (a module or a package of `compressor`) imports those of lower layers only. Units of one
 # layer do not import each other, but for `errors`; modules within a unit may.
 LAYERS = (
-    {"errors", "t81", "settings", "humanize", "icc", "usage"},
+    {"errors", "t81", "settings", "humanize", "icc", "usage", "atomic_write"},
     {"kernels"},
     {"spool"},
     {"memory", "tiles", "cores", "bytestream", "window", "inputs"},
