@@ -1,4 +1,4 @@
-"""What estimates of energy and carbon stand on, as options of what runs for long: `serve`, `exporter`, `batch`."""
+"""The options that estimates of energy and carbon are based on: of `serve`, `exporter` and `batch`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,27 +11,29 @@ BasisProfile = Annotated[
     str | None,
     option(
         "profile",
-        "Whose numbers: conservative, central, ccf, swdm4 or off.",
+        "Coefficients to use: conservative, central, ccf, swdm4 or off.",
         metavar="PROFILE",
-        show_default="conservative where originals are replaced, else off",
+        show_default="conservative with --originals-deleted, otherwise off",
     ),
 ]
 ScenarioProfile = Annotated[
-    str, option("profile", "Whose numbers: conservative, central, ccf, swdm4 or off.", metavar="PROFILE")
+    str, option("profile", "Coefficients to use: conservative, central, ccf, swdm4 or off.", metavar="PROFILE")
 ]
 BasisStorage = Annotated[
     str | None,
-    option("storage", "Where originals were kept: hdd-3az, hdd-1az, ssd-3az or ssd-1az.", metavar="CLASS"),
+    option("storage", "Storage class of the originals: hdd-3az, hdd-1az, ssd-3az or ssd-1az.", metavar="CLASS"),
 ]
 OriginalsDeleted = Annotated[
     bool,
-    option("originals_deleted", "They are gone when results are there: versions, replicas and backups, too."),
+    option(
+        "originals_deleted", "Originals are deleted once results are stored: their versions, replicas and backups, too."
+    ),
 ]
 BASIS = ("profile", "storage", "originals_deleted", "region", "grid", "reserved_vcpus")
 
 
 def basis_of(options: dict[str, Any]) -> "Basis":
-    """What options mean; names that are missing are not said. Raises UsageError or SettingsError."""
+    """Return the basis that the options make; those that are missing are not set. Raises UsageError, SettingsError."""
     from compressor.footprint import Basis, Profile
 
     profile = options.get("profile")

@@ -1,6 +1,7 @@
 """Joules and grams: what saved bytes avoid, less what saving them took, as a range whose numbers have sources."""
 
 from compressor.footprint.accrued import Accrued as Accrued
+from compressor.footprint.accrued import AccruedUsage as AccruedUsage
 from compressor.footprint.basis import Basis as Basis
 from compressor.footprint.basis import amounts as amounts
 from compressor.footprint.coefficients import Bound as Bound

@@ -83,7 +83,7 @@ class Ledger:
         return self.amounts_of()
 
     @property
-    def read_timestamp(self) -> float:
+    def oldest_read_timestamp(self) -> float:
         return time.time() - self.read_seconds_ago
 
 

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from compressor.exporter.accounting import Exporter, ExporterConfig, Own, Readings
+from compressor.exporter.accounting import Exporter, ExporterConfig, Readings
 from compressor.footprint import Basis
 from compressor.ledger.ledger import Ledger
 from compressor.ledger.records import ObjectOutcome, ObjectResult
+from compressor.usage import ProcessUsage, Usage
 
 DAY = 86400.0
 CREDITED = Basis(storage_class="hdd-3az", originals_deleted=True, grid_grams_per_kwh=383.55)
@@ -43,14 +44,11 @@ def with_cpu(done: ObjectResult, seconds: float) -> ObjectResult:
     return dataclasses.replace(done, stage_seconds={"encode": seconds * 0.75}, other_seconds=seconds * 0.25)
 
 
-class NothingOwn(Own):
-    """A process that takes nothing."""
+class NoUsage(ProcessUsage):
+    """A process that uses nothing."""
 
-    def spent(self) -> tuple[float, float]:
-        return 0.0, 0.0
-
-    def counted(self) -> None:
-        pass
+    def read(self) -> Usage:
+        return Usage()
 
 
 class Bench:
@@ -69,7 +67,7 @@ class Bench:
 
     def start(self, **changed: Any) -> Exporter:
         self._config |= changed
-        self.exporter = Exporter(ExporterConfig(**self._config), lambda: self.now, NothingOwn())
+        self.exporter = Exporter(ExporterConfig(**self._config), lambda: self.now, NoUsage())
         return self.exporter
 
     def restart(self, **changed: Any) -> Exporter:

@@ -20,13 +20,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from compressor.cli.app import app
-from compressor.exporter.accounting import Exporter, ExporterConfig, Own
-from compressor.exporter.serve import metrics_of, turn
+from compressor.exporter.accounting import Exporter, ExporterConfig
+from compressor.exporter.serve import metrics_of, tick_once
 from compressor.footprint import Basis, Drivers, Side
 from compressor.ledger.ledger import Ledger, LedgerError
 from compressor.ledger.reader import LedgerHeldError
 from compressor.ledger.records import ObjectOutcome, ObjectResult
 from compressor.ledger.snapshot import standing
+from compressor.usage import ProcessUsage
 from tests import ROOT
 from tests.batch.support import jpeg, png
 from tests.exporter.support import CREDITED, DAY, Bench, write
@@ -181,7 +182,7 @@ def test_a_scrape_is_answered_while_there_is_much_to_read() -> None:
             return True
 
     busy: Any = Busy()
-    reading = threading.Thread(target=turn, args=(busy, stop), daemon=True)
+    reading = threading.Thread(target=tick_once, args=(busy, stop), daemon=True)
     reading.start()
     try:
         for _ in range(20):
@@ -258,11 +259,11 @@ def test_where_the_state_can_not_be_written_nothing_is_lost_and_readyz_says_so(t
     bench.now += DAY
     with pytest.raises(OSError, match="No space"):
         bench.exporter.tick()
-    assert not bench.exporter.well
+    assert not bench.exporter.healthy
 
     state.run = run  # type: ignore[method-assign]
     found = bench.wait(1)
-    assert bench.exporter.well and found.saved_bytes == 800
+    assert bench.exporter.healthy and found.saved_bytes == 800
     assert found.counters["ledger_cpu_seconds", ""] == 2.0
     assert found.counters["avoided_storage_byte_seconds", "hdd-3az"] == 2 * 400 * DAY
 
@@ -270,7 +271,7 @@ def test_where_the_state_can_not_be_written_nothing_is_lost_and_readyz_says_so(t
 def test_the_exporters_own_time_and_memory_are_used(tmp_path: Path) -> None:
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)}, cpu=0.0)
     config = ExporterConfig(ledgers=(tmp_path,), state=tmp_path / "state", basis=CREDITED)
-    exporter = Exporter(config, lambda: 1e9, Own())
+    exporter = Exporter(config, lambda: 1e9, ProcessUsage(since_start=True))
     exporter.readings()
     before = time.monotonic()
     while time.monotonic() < before + 0.2:
