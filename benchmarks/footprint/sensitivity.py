@@ -56,7 +56,7 @@ def net_grams(
     drivers = Drivers(
         cpu_seconds,
         cpu_seconds * MEMORY_BYTES,
-        stored_byte_seconds=stored_byte_seconds(GB, days * DAY, original_replaced=True),
+        stored_byte_seconds=stored_byte_seconds(GB, days * DAY, originals_deleted=True),
         unsent_bytes=DOWNLOADS * GB if network else None,
     )
     net = estimate(drivers, place(grid_grams_per_kwh=grid, model=model), model=model).net_co2e_grams

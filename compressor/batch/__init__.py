@@ -1,9 +1,9 @@
-"""Re-encoding whole buckets: safe, resumable, and nothing is left behind.
+"""Compressing whole buckets: each object safely, and the run resumable.
 
-store     what a bucket or a folder can do; store_files, store_s3, store_objects do it
-work      one object: read, compress, verify, replace; in any process
-engines   processes that do it: local ones, or Dask's
-ledger    what was done and what is about to be, on disk
-run       leads the objects of a listing through the engine, and writes the ledger
-restore   puts kept originals back
+api           entry points, from a request to a summary; `request` checks it, `tally` sums up
+plan          the objects of a run: a listing in shards
+run           passes objects to an engine, and keeps the ledger; `dry_run` writes nothing
+engine_*      workers: local processes, or those of a Dask cluster
+work          the work on one object, in a worker: read, compress, verify, write
+originals     the place where originals are kept; `restore` puts them back
 """

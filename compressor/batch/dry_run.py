@@ -1,25 +1,26 @@
-"""A dry run: objects are read and compressed, all or a sample, and nothing is written anywhere."""
+"""A dry run: all objects or a sample of them are read and compressed, and nothing is written anywhere."""
 
 import time
 from collections.abc import Callable, Iterator
 
-from compressor.batch.job import Engine, Lost, Prepared
+from compressor.batch.job import Engine, Lost, Prepared, WorkerAnswer
+from compressor.batch.outcomes import failure_of
 from compressor.batch.plan import Listing
 from compressor.batch.tally import Reservoir, Tally
-from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
+from compressor.ledger.records import Reason
 from compressor.report.summary import Progress
 from compressor.stores.contract import Entry
 from compressor.stores.filters import Filters
 
-TURN_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 class DryRun:
-    """Of a listing.
+    """A dry run over a listing.
 
-    count          objects that are drawn, each as likely as any other; None: all
-    objects, size  of the listing, filtered; known when `run` has ended
-    tally          what would become of those that were looked at
+    count          number of objects to draw, all with the same probability; None: all
+    objects, size  number and bytes of the listed objects that pass the filters; known once `run` has ended
+    tally          what would become of those that were read
     """
 
     def __init__(self, engine: Engine, listing: Listing, filters: Filters, count: int | None) -> None:
@@ -28,7 +29,7 @@ class DryRun:
         self.tally = Tally()
         self.sample: list[tuple[int, int]] = []  # size and saving of each object that was drawn
 
-    def _meant(self) -> Iterator[Entry]:
+    def _filtered(self) -> Iterator[Entry]:
         now = time.time()
         for _, entry in self._listing.entries(self.tally.refuse):
             if self._filters.match(entry, now):
@@ -39,43 +40,40 @@ class DryRun:
     def _drawn(self) -> Iterator[Entry]:
         """Yield the objects to be read: all, or a sample, which a second run draws likewise."""
         if self._count is None:
-            yield from self._meant()
+            yield from self._filtered()
             return
         drawn = Reservoir[Entry](self._count)
-        for entry in self._meant():
+        for entry in self._filtered():
             drawn.offer(entry)
         yield from drawn
 
-    def run(self, stopped: Callable[[], bool], told: Callable[[Progress], None]) -> bool:
-        """Until all is done; False where it was stopped before."""
-        arriving, under_way, number = self._drawn(), dict[int, Entry](), 0
-        while not stopped():
-            while len(under_way) < self._engine.slots and not self.tally.listed_all:
-                entry = next(arriving, None)
+    def run(self, should_stop: Callable[[], bool], on_progress: Callable[[Progress], None]) -> bool:
+        """Read and compress the objects; return False where the run was stopped before its end."""
+        entries, in_flight, number = self._drawn(), dict[int, Entry](), 0
+        while not should_stop():
+            while len(in_flight) < self._engine.slots and not self.tally.listed_all:
+                entry = next(entries, None)
                 if entry is None:
                     self.tally.listed_all = True
                     break
                 number += 1
-                under_way[number] = entry
+                in_flight[number] = entry
                 self._engine.prepare(number, entry)
-            if not under_way:
+            if not in_flight:
                 return True
-            for at, answer in self._engine.answers(TURN_SECONDS):
-                entry = under_way.pop(at, None)
+            for answered, answer in self._engine.answers(POLL_SECONDS):
+                entry = in_flight.pop(answered, None)
                 if entry is not None:
-                    self._answered(entry, answer)
-            told(self.tally.progress())
+                    self._handle(entry, answer)
+            on_progress(self.tally.progress())
         return False
 
-    def _answered(self, entry: Entry, answer: Prepared | ObjectResult | Lost) -> None:
+    def _handle(self, entry: Entry, answer: WorkerAnswer) -> None:
         if isinstance(answer, Prepared):
             self._engine.drop(answer)
             done = answer.done
         elif isinstance(answer, Lost):
-            done = ObjectResult(
-                key=entry.key, etag=entry.etag, size=entry.size, outcome=ObjectOutcome.FAILED, reason=Reason.POISON,
-                error="a worker died of it, or beside it",
-            )  # fmt: skip
+            done = failure_of(entry, Reason.POISON, "the worker died while it had this object")
         else:
             done = answer
         self.tally.add(done)

@@ -1,7 +1,7 @@
-"""Worker processes on this machine, started anew, so that one that dies takes nothing with it but its own objects.
+"""An engine of worker processes on this machine, spawned, so that one that dies loses nothing but its own objects.
 
-Each has some threads, so that while the codec works on one object, others are read and written. The cores that this
-process may use are divided among the workers: each grants as many turns (`compressor.cores`) as its share has cores.
+Each has several threads, so that while the codec works on one object, others are read and written. The cores that this
+process may use are divided among the workers: the scheduler of each (`compressor.cores`) is limited to its share.
 """
 
 import contextlib
@@ -19,27 +19,27 @@ from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from typing import Any
 
-from compressor.batch.job import Answer, Job, Lost, Prepared
+from compressor.batch.job import Job, Lost, Prepared, WorkerAnswer
 from compressor.errors import CompressorError
 from compressor.stores.contract import Entry
 
 THREADS = 4  # of a worker
-END_SECONDS = 5.0  # for one that has died to be gone
-GONE_SECONDS = 0.5  # for one that was told to
+DEATH_SECONDS_MAX = 5.0  # to wait for a worker that has died
+END_SECONDS_MAX = 0.5  # to wait for one that was asked to end
 
-STILLBORN_MAX = 3  # workers that may end before they have begun
-HELLO = -1  # the number of a worker's first answer: "", or why it can't work
+STARTUP_FAILURES_MAX = 3  # workers in a row that may end before they have started
+STARTED = -1  # number of a worker's first answer: "", or why it can't start
 
 Order = tuple[str, int, Any]  # "prepare", number, entry; "commit" or "drop", number, token; "end", 0, None
 
 
-def shares(cores: int, workers: int) -> list[int]:
-    """Divide the cores among workers: as equally as can be, at least one each."""
+def cores_per_worker(cores: int, workers: int) -> list[int]:
+    """Divide the cores among workers as equally as possible, at least one each."""
     return [max(1, cores // workers + (number < cores % workers)) for number in range(workers)]
 
 
-def main(connection: Connection, job: Job, share: int) -> None:
-    """A worker process; it ends when its coordinator does, however that does: nobody has the pipe's other end then.
+def worker_main(connection: Connection, job: Job, share: int) -> None:
+    """Run a worker process. It ends when its coordinator does, in whatever way: nobody holds the pipe's other end then.
 
     share  cores that its kernels may use at a time
     """
@@ -54,9 +54,9 @@ def main(connection: Connection, job: Job, share: int) -> None:
         kernels.warmup()
         worker.ready()
     except Exception as error:
-        connection.send((HELLO, str(error) or type(error).__name__))
+        connection.send((STARTED, str(error) or type(error).__name__))
         return
-    connection.send((HELLO, ""))
+    connection.send((STARTED, ""))
     orders: SimpleQueue[Order | None] = SimpleQueue()
 
     def serve() -> None:
@@ -80,9 +80,9 @@ def main(connection: Connection, job: Job, share: int) -> None:
 
 @contextlib.contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT, which a terminal sends to all processes, in those that are started inside: from their start on.
+    """Block SIGINT, which a terminal sends to all processes, in those that are started inside, from their start on.
 
-    The tracker that multiprocessing starts with the first process unblocks SIGINT, so it must be there before.
+    The tracker that multiprocessing starts with the first process unblocks SIGINT, so it must run before that.
     """
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -94,31 +94,31 @@ def _sigint_blocked() -> Iterator[None]:
 
 @dataclass
 class Process:
-    """A worker, and what it is at."""
+    """A worker process, and the objects that it has."""
 
     connection: Connection
     process: SpawnProcess
     share: int
     numbers: set[int] = field(default_factory=set)
     alone: bool = False
-    begun: bool = False
+    started: bool = False
 
 
 class Local:
-    """`count` worker processes. `answers` raises CompressorError where they can't begin."""
+    """An Engine of `count` worker processes. `answers` raises CompressorError where they can't start."""
 
     def __init__(self, job: Job, count: int) -> None:
         self._job, self._count = job, count
         self._context = multiprocessing.get_context("spawn")
-        self._processes: list[Process] = []  # begun with the first object: a run that is done needs none
-        self._held: dict[str, Process] = {}  # by token: who prepared it
-        self._lost: list[tuple[int, Answer]] = []
-        self._stillborn = 0
+        self._processes: list[Process] = []  # started with the first object: a finished run needs none
+        self._prepared: dict[str, Process] = {}  # by token
+        self._lost: list[tuple[int, WorkerAnswer]] = []
+        self._startup_failures = 0
         self.slots = count * THREADS
 
     def _start(self, share: int) -> Process:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=main, args=(theirs, self._job, share), daemon=True)
+        process = self._context.Process(target=worker_main, args=(theirs, self._job, share), daemon=True)
         with _sigint_blocked():
             process.start()
         theirs.close()
@@ -127,30 +127,30 @@ class Local:
     def prepare(self, number: int, entry: Entry, alone: bool = False) -> None:
         if not self._processes:
             cores = len(os.sched_getaffinity(0))
-            self._processes = [self._start(share) for share in shares(cores, self._count)]
+            self._processes = [self._start(share) for share in cores_per_worker(cores, self._count)]
         process = min(self._processes, key=lambda one: len(one.numbers))
         process.alone = alone
         self._send(process, ("prepare", number, entry))
 
     def commit(self, number: int, prepared: Prepared) -> None:
-        process = self._held.pop(prepared.token, None)
+        process = self._prepared.pop(prepared.token, None)
         if process is None:
             self._lost.append((number, Lost()))
         else:
             self._send(process, ("commit", number, prepared.token))
 
     def drop(self, prepared: Prepared) -> None:
-        process = self._held.pop(prepared.token, None)
+        process = self._prepared.pop(prepared.token, None)
         if process is not None:
             with contextlib.suppress(OSError):
                 process.connection.send(("drop", 0, prepared.token))
 
     def _send(self, process: Process, order: Order) -> None:
         process.numbers.add(order[1])
-        with contextlib.suppress(OSError):  # that it is dead is seen when its answers are asked for
+        with contextlib.suppress(OSError):  # `answers` notices that it has died
             process.connection.send(order)
 
-    def answers(self, timeout: float) -> list[tuple[int, Answer]]:
+    def answers(self, timeout: float) -> list[tuple[int, WorkerAnswer]]:
         found, self._lost = self._lost, []
         if not self._processes:
             time.sleep(timeout)
@@ -160,29 +160,31 @@ class Local:
             try:
                 while process.connection.poll():
                     number, answer = process.connection.recv()
-                    if number == HELLO:
-                        process.begun = True
+                    if number == STARTED:
+                        process.started = True
                         if answer:
-                            raise CompressorError(f"a worker process can't begin: {answer}")
+                            raise CompressorError(f"a worker process can't start: {answer}")
                         continue
                     process.numbers.discard(number)
                     if isinstance(answer, Prepared):
-                        self._held[answer.token] = process
+                        self._prepared[answer.token] = process
                     found.append((number, answer))
             except (EOFError, OSError):
-                found += self._buried(process)
+                found += self._replace_dead_worker(process)
         return found
 
-    def _buried(self, process: Process) -> list[tuple[int, Answer]]:
-        """A worker died: another takes its place, and what it was at is lost."""
-        process.process.join(END_SECONDS)
-        self._stillborn = 0 if process.begun else self._stillborn + 1
-        if self._stillborn == STILLBORN_MAX:
-            raise CompressorError(f"worker processes end before they begin, with status {process.process.exitcode}")
+    def _replace_dead_worker(self, process: Process) -> list[tuple[int, WorkerAnswer]]:
+        """Start a worker in place of one that died; return its objects as lost."""
+        process.process.join(DEATH_SECONDS_MAX)
+        self._startup_failures = 0 if process.started else self._startup_failures + 1
+        if self._startup_failures == STARTUP_FAILURES_MAX:
+            raise CompressorError(
+                f"worker processes end before they have started, with status {process.process.exitcode}"
+            )
         alone = process.alone or len(process.numbers) == 1
-        found: list[tuple[int, Answer]] = [(number, Lost(alone=alone)) for number in sorted(process.numbers)]
-        for token in [token for token, holder in self._held.items() if holder is process]:
-            del self._held[token]
+        found: list[tuple[int, WorkerAnswer]] = [(number, Lost(alone=alone)) for number in sorted(process.numbers)]
+        for token in [token for token, holder in self._prepared.items() if holder is process]:
+            del self._prepared[token]
         process.connection.close()
         self._processes[self._processes.index(process)] = self._start(process.share)
         return found
@@ -192,7 +194,7 @@ class Local:
             with contextlib.suppress(OSError):
                 process.connection.send(("end", 0, None))
         for process in self._processes:
-            process.process.join(GONE_SECONDS)
+            process.process.join(END_SECONDS_MAX)
             if process.process.is_alive():  # it is still loading kernels
                 process.process.kill()
                 process.process.join()

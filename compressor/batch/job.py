@@ -1,9 +1,9 @@
-"""What is asked of a run, and what becomes of each object. All of it can be sent to another process."""
+"""A run's job, and the protocol between a run and the engine that does it. All of it can be sent to other processes."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
+from compressor.ledger.records import ObjectResult
 from compressor.settings import Access, Settings
 from compressor.stores.contract import Entry
 
@@ -12,16 +12,16 @@ from compressor.stores.contract import Entry
 class Job:
     """What is done to every object.
 
-    source, target   URLs; the same for in place
-    keep             in place: the place for the originals, a URL or a folder's whole path (`places.keep_place`); in
-                     ledgers of earlier versions a prefix below the source. None where they are discarded
-    allow_not_atomic replace in place also where the store can't do it atomically
-    overwrite        write over what is at the destination
-    content_types    patterns such as image/*; others are skipped. Empty: any
-    server           host:port of a service that compresses; "" here
+    source, target   URLs; equal for a run in place
+    keep             in place: where originals are kept, as a URL or the absolute path of a folder (`keep_place`); in
+                     ledgers of earlier versions a prefix below the source. None where originals are discarded
+    allow_non_atomic replace in place even where the store can't do it atomically
+    overwrite        overwrite objects at the destination
+    content_types    patterns such as image/*; objects of other types are skipped. Empty: any type
+    server           host:port of a service that compresses; "" to compress in the worker
     memory_budget    bytes that all objects of one worker together may reserve
-    copy_unstrippable  give images whose metadata can't be removed out as they are, in place of failing
-    access           files that workers connect to the service with: paths, which each of them reads for itself
+    copy_unstrippable  copy images whose metadata can't be removed unchanged, where they would fail otherwise
+    access           files for the connection to the service: paths, which each worker reads for itself
     """
 
     source: str
@@ -29,7 +29,7 @@ class Job:
     in_place: bool = False
     keep: str | None = None
     settings: Settings = field(default_factory=Settings)
-    allow_not_atomic: bool = False
+    allow_non_atomic: bool = False
     overwrite: bool = False
     content_types: tuple[str, ...] = ()
     server: str = ""
@@ -42,21 +42,18 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A result that waits, verified, in the process that made it, for the word to be written.
+    """A verified result that waits to be written, in the process that made it.
 
-    done  as it will be when it has been written, but for `result_etag`
+    done  its record once it has been written, but for `result_etag`
     """
 
     token: str
     done: ObjectResult
 
 
-__all__ = ["Entry", "Job", "ObjectOutcome", "ObjectResult", "Prepared", "Reason"]
-
-
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The worker died, or what it had prepared is gone with it.
+    """The worker died, or lost what it had prepared.
 
     alone  it had no other object at that time: this one is to blame
     """
@@ -64,32 +61,32 @@ class Lost:
     alone: bool = False
 
 
-Answer = Prepared | ObjectResult | Lost
+WorkerAnswer = Prepared | ObjectResult | Lost
 
 
 class Engine(Protocol):
-    """Not for use by several threads.
+    """Workers that prepare and write objects. Used by one thread.
 
-    slots  objects that may be under way at once: more than workers, so that transfers and codec overlap
+    slots  objects that may be in flight at once: more than workers, so that transfers and codec overlap
     """
 
     slots: int
 
     def prepare(self, number: int, entry: Entry, alone: bool = False) -> None:
-        """Have an object prepared. Answered by Prepared; by Done where there is nothing to write; by Lost.
+        """Have an object prepared. The answer is Prepared, ObjectResult where there is nothing to write, or Lost.
 
-        number  the caller's, to know the answer by
-        alone   by a worker that does nothing else meanwhile
+        number  chosen by the caller to identify the answer
+        alone   by a worker that does nothing else at the same time
         """
 
     def commit(self, number: int, prepared: Prepared) -> None:
-        """Have the worker that prepared it write it. Answered by Done or Lost."""
+        """Have an object written by the worker that prepared it. The answer is ObjectResult or Lost."""
 
     def drop(self, prepared: Prepared) -> None:
-        """Have it forgotten. Not answered."""
+        """Have a prepared object discarded. There is no answer."""
 
-    def answers(self, timeout: float) -> list[tuple[int, Answer]]:
-        """What has come in; waits up to `timeout` seconds for the first."""
+    def answers(self, timeout: float) -> list[tuple[int, WorkerAnswer]]:
+        """Return the answers that have arrived; wait up to `timeout` seconds for the first."""
 
     def close(self) -> None:
-        """End the workers; what is under way is lost."""
+        """End the workers; objects in flight are lost."""

@@ -1,8 +1,8 @@
-"""Kept originals: where they are, and how other runs are made to leave them alone.
+"""Kept originals: where they are, and how other runs are kept away from them.
 
-A run in place copies each original to the same key below a place of its own, which holds MARKER from before the first
-one is there. What lies below a marker is no object of any run: listings and manifests leave it out (`markers.py`), and
-it is refused as SRC, as DST, and as the place for the originals of another source.
+A run in place copies each original to the same key below a place of its own, in which MARKER is written first. Nothing
+below a marker is an object of any run: listings and manifests leave it out (`markers.py`), and it is refused as SRC, as
+DST, and as the place for the originals of another source.
 """
 
 import json
@@ -23,17 +23,18 @@ from compressor.stores.places import check_folder, folder_path, normalize, split
 MARKER_BYTES_MAX = 1 << 16
 SOURCE = "Source: "
 TEXT = """\
-Originals that `compressor batch --in-place --keep-originals` replaced are kept here, as they were, with their metadata.
+Originals that `compressor batch --in-place --keep-originals` replaced are kept here, unchanged, with their metadata.
 
-Runs of compressor leave out everything below this place for as long as this file is here, and write nothing else to it.
-The ledger of the run puts the originals back. If they are not wanted any more, delete them, and this file last.
+Runs of compressor leave out everything below this place while this file exists, and write nothing else to it. To put
+the originals back, use `compressor ledger restore` with the ledger of the run. If you no longer need them, delete them,
+and this file last.
 
 """
 
 
 @dataclass(frozen=True)
 class Originals:
-    """The place where a run keeps originals. That of `key` is at `key(key)` in `store`."""
+    """The place where a run keeps originals: that of an object is at `key(object's key)` in `store`."""
 
     store: Store
     prefix: str = ""
@@ -42,7 +43,7 @@ class Originals:
         return self.prefix + key
 
     def keep(self, source: Store, done: ObjectResult) -> Entry:
-        """Copy the original that was read to its place, unless it is there already, from a run that was killed."""
+        """Copy the original that was read to its place, unless a run that was killed has done so already."""
         to = self.key(done.key)
         elsewhere = () if self.store is source else (self.store,)
         try:
@@ -50,23 +51,23 @@ class Originals:
         except StoreError as error:
             if error.kind is not StoreErrorKind.EXISTS:
                 raise
-        kept, there = self.store.head(to), source.head(done.key)
-        if there is None or there.etag != done.etag:
+        kept, found = self.store.head(to), source.head(done.key)
+        if found is None or found.etag != done.etag:
             raise StoreError(StoreErrorKind.CHANGED, "changed while its original was being kept")
         if kept is None or kept.size != done.size or store_digest(source, done.key) != store_digest(self.store, to):
-            raise StoreError(StoreErrorKind.EXISTS, f"{self.store.url}: {to!r} is there already and is another object")
+            raise StoreError(StoreErrorKind.EXISTS, f"{self.store.url}: {to!r} already exists and is another object")
         return kept
 
 
 def originals_of(keep: str, source: Store) -> Originals:
-    """Return the place of a job or a ledger, in whose earlier versions it is a prefix below the source."""
+    """Return the originals of a job or of a ledger; in earlier versions of ledgers `keep` is a prefix of the source."""
     if "://" in keep or keep.startswith("/"):
         return Originals(open_store(keep, probed=True))
     return Originals(source, keep)
 
 
 @dataclass
-class Note:
+class TextBody:
     """A small text as a body."""
 
     data: bytes
@@ -76,11 +77,11 @@ class Note:
         yield self.data
 
 
-def mark(keep: str, source: str) -> None:
-    """Make sure that the place `keep`, which `refuse_kept` has let pass, is marked as that of the originals of
-    `source`.
+def write_marker(keep: str, source: str) -> None:
+    """Mark the place `keep`, which `refuse_kept` has accepted, as that of the originals of `source`.
 
-    A folder that is made for it is its owner's alone: what protects the source may lie above that.
+    A folder that is created for it is accessible by its owner only, since the source may be protected by a folder
+    above.
     """
     if (folder := folder_path(keep)) is not None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -90,22 +91,22 @@ def mark(keep: str, source: str) -> None:
     text = f"{TEXT}{SOURCE}{json.dumps(normalize(source))}\n".encode()
     try:
         attributes = Attributes(headers={"content-type": "text/plain; charset=utf-8"})
-        store.write(MARKER, Note(text, len(text)), attributes, Precondition(None))
+        store.write(MARKER, TextBody(text, len(text)), attributes, Precondition(None))
     except StoreError as error:
         if error.kind is not StoreErrorKind.EXISTS:
             raise
         require_source(store, keep, source)  # by another run, at the same moment
 
 
-def unmark(store: Store) -> None:
-    """Remove the marker of a place where nothing else is left."""
+def remove_marker(store: Store) -> None:
+    """Remove the marker from a place that contains nothing else."""
     first = first_entries(store, 2)
     if [entry.key for entry in first] == [MARKER]:
         store.delete(MARKER, first[0].etag)
 
 
 def first_entries(store: Store, count: int) -> list[Entry]:
-    """Return the first entries of a listing; none of a folder that is not there."""
+    """Return the first entries of a listing; none of a folder that does not exist."""
     try:
         return list(islice(store.entries(), count))
     except StoreError as error:
@@ -115,15 +116,17 @@ def first_entries(store: Store, count: int) -> list[Entry]:
 
 
 def require_source(store: Store, keep: str, source: str) -> None:
-    """Raise SettingsError unless the originals that are kept there are of this source."""
+    """Raise SettingsError unless the originals kept in a place are those of this source."""
     found = source_in(store)
     if found != normalize(source):
-        problem = f"{printable(keep)} has the originals of {printable(found) or 'another source'}: name another place"
+        problem = (
+            f"{printable(keep)} contains the originals of {printable(found) or 'another source'}: choose another place"
+        )
         raise SettingsError("keep_originals", problem)
 
 
 def source_in(store: Store) -> str:
-    """Return the source that a marker names; "" where it names none."""
+    """Return the source named by the marker of a place; "" where it names none."""
     data = b""
     with store.open(MARKER) as opened:
         for chunk in opened.chunks():
@@ -140,8 +143,8 @@ def source_in(store: Store) -> str:
 
 
 def refuse_kept(source: str, target: str, keep: str | None) -> None:
-    """Raise SettingsError where SRC or DST lies among kept originals, or where the place for originals lies among
-    others, has those of another source, or holds anything else. Reads only."""
+    """Raise SettingsError where SRC or DST is among kept originals, or where the place for originals is among others,
+    contains those of another source, or contains anything else. Writes nothing."""
     buckets: dict[str, Store] = {}
     for field, place in (("src", source), ("dst", target), ("keep_originals", keep)):
         if place is None or (field == "dst" and target == source):
@@ -151,18 +154,17 @@ def refuse_kept(source: str, target: str, keep: str | None) -> None:
         if field == "keep_originals" and marked == normalize(place):
             require_source(open_store(place, probed=True), place, source)
         elif marked is not None:
-            problem = f"{printable(place)} lies among kept originals: {printable(marked)}/{MARKER} marks them"
+            problem = f"{printable(place)} is among kept originals, which {printable(marked)}/{MARKER} marks"
             raise SettingsError(field, problem)
         elif field == "keep_originals" and first_entries(open_store(place, probed=True), 1):
-            problem = f"{printable(place)} has objects in it that are no kept originals: name a place of their own"
+            problem = f"{printable(place)} contains objects that are not kept originals: choose an empty place"
             raise SettingsError(field, problem)
 
 
 def marked_above(place: str, buckets: dict[str, Store]) -> str | None:
-    """Return the place nearest to the root, of this one and those that it lies in, that has a marker, in its normal
-    form.
+    """Return the place nearest to the root, of this one and those that contain it, that has a marker, normalized.
 
-    buckets  those that are open already, by URL: another one is added, since to open one takes a while
+    buckets  cache of open stores by URL: opening one takes a while
     """
     whole = normalize(place)
     if folder_path(place) is not None:

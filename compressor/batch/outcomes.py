@@ -1,4 +1,4 @@
-"""The outcome of an object by what the store or the codec answered; digests; CPU time."""
+"""Outcomes of objects: from errors of a store or of the codec, and whether an earlier outcome still holds."""
 
 import hashlib
 import time
@@ -12,8 +12,7 @@ from compressor.settings import Metadata
 from compressor.spool import Spool
 from compressor.stores.contract import RETRIED, Entry, StoreError, StoreErrorKind
 
-# What a store's refusal means for an object.
-MEANING = {
+STORE_OUTCOMES = {
     StoreErrorKind.MISSING: (ObjectOutcome.SKIPPED, Reason.MISSING),
     StoreErrorKind.CHANGED: (ObjectOutcome.SKIPPED, Reason.CHANGED),
     StoreErrorKind.EXISTS: (ObjectOutcome.SKIPPED, Reason.EXISTS),
@@ -27,11 +26,10 @@ MEANING = {
 
 
 class WrongResultError(CompressorError):
-    """A result that is not what it should be."""
+    """A result that differs from its source where it must not."""
 
 
-# What an error of the codec means for an object; the last ones may go away by themselves.
-REASONS: tuple[tuple[type[CompressorError], Reason], ...] = (
+CODEC_REASONS: tuple[tuple[type[CompressorError], Reason], ...] = (
     (FormatError, Reason.BROKEN),
     (LimitError, Reason.LIMIT),
     (WrongResultError, Reason.VERIFY),
@@ -42,28 +40,41 @@ REASONS: tuple[tuple[type[CompressorError], Reason], ...] = (
 )
 
 
-def failed(done: ObjectResult, error: CompressorError) -> ObjectResult:
-    """Return what becomes of an object that the codec refused; raise the error where it is about no object."""
-    for kind, reason in REASONS:
+def store_outcome(error: StoreError) -> tuple[ObjectOutcome, Reason]:
+    """Return the outcome of an object for which a store raised an error."""
+    return STORE_OUTCOMES.get(error.kind, (ObjectOutcome.FAILED, Reason.OTHER))
+
+
+def failure_of(entry: Entry, reason: Reason, error: str) -> ObjectResult:
+    """Return the record of an object that failed before anything was known of it but its listing."""
+    return ObjectResult(
+        key=entry.key, etag=entry.etag, size=entry.size, outcome=ObjectOutcome.FAILED, reason=reason, error=error
+    )
+
+
+def codec_failure(done: ObjectResult, error: CompressorError) -> ObjectResult:
+    """Return the record of an object that the codec refused; raise the error where no object is to blame."""
+    for kind, reason in CODEC_REASONS:
         if isinstance(error, kind):
             retry = reason is Reason.UNAVAILABLE
             return replace(done, outcome=ObjectOutcome.FAILED, reason=reason, error=str(error), retry=retry)
     raise error
 
 
-class Clock:
-    """CPU seconds of this thread that are not the codec's."""
+class CpuClock:
+    """CPU seconds of this thread, less those of the codec."""
 
     def __init__(self) -> None:
         self._start = time.thread_time()
 
     def seconds(self, stages: dict[str, float] | None = None) -> float:
+        """Return the seconds since this clock was made that are not in `stages`."""
         return max(0.0, time.thread_time() - self._start - sum((stages or {}).values()))
 
 
-def refused(done: ObjectResult, error: StoreError, clock: Clock) -> ObjectResult:
-    """Return what becomes of an object whose store refused something."""
-    outcome, reason = MEANING.get(error.kind, (ObjectOutcome.FAILED, Reason.OTHER))
+def store_failure(done: ObjectResult, error: StoreError, clock: CpuClock) -> ObjectResult:
+    """Return the record of an object for which a store raised an error."""
+    outcome, reason = store_outcome(error)
     return replace(
         done, outcome=outcome, reason=reason, error=str(error), bytes_out=0, digest="",
         retry=error.kind in RETRIED, other_seconds=done.other_seconds + clock.seconds(),
@@ -71,7 +82,7 @@ def refused(done: ObjectResult, error: StoreError, clock: Clock) -> ObjectResult
 
 
 def digest(spool: Spool) -> str:
-    """SHA-256 of all of it."""
+    """Return the SHA-256 of a spool's content."""
     found = hashlib.sha256()
     for chunk in spool.chunks():
         found.update(chunk)
@@ -79,16 +90,16 @@ def digest(spool: Spool) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """An error of the system's."""
+    """Describe an unexpected error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 UNUSABLE = {Reason.BROKEN, Reason.LIMIT, Reason.VERIFY}  # images that the codec refuses
 
 
-def settled(entry: Entry, done: ObjectResult, job: Job) -> bool:
-    """Return whether an object is as the run before left it, and the job would leave it so again."""
-    if done.retry or reconsidered(done, job):
+def is_settled(entry: Entry, done: ObjectResult, job: Job) -> bool:
+    """Return whether an object is as an earlier run left it, and the job would leave it the same."""
+    if done.retry or needs_reconsidering(done, job):
         return False
     same = entry.etag in (done.etag, done.result_etag) if entry.etag else entry.size in (done.size, done.bytes_out)
     if done.outcome.changed and job.in_place:
@@ -96,14 +107,14 @@ def settled(entry: Entry, done: ObjectResult, job: Job) -> bool:
     return same
 
 
-def reconsidered(done: ObjectResult, job: Job) -> bool:
-    """Return whether an object was left for something that an option decides, and the option is another now."""
+def needs_reconsidering(done: ObjectResult, job: Job) -> bool:
+    """Return whether an object's outcome depends on an option that has changed since."""
     if done.reason is Reason.NOT_ATOMIC:
-        return job.allow_not_atomic
+        return job.allow_non_atomic
     if done.reason is Reason.EXISTS:
         return job.overwrite and not job.in_place
     if done.reason is Reason.FILTERED:
-        return asked_for(done.error, job)
+        return is_selected(done.error, job)
     if job.settings.metadata is Metadata.KEEP:
         return False
     if done.reason is Reason.UNSTRIPPABLE:
@@ -112,6 +123,6 @@ def reconsidered(done: ObjectResult, job: Job) -> bool:
     return missing and job.copy_unstrippable
 
 
-def asked_for(content_type: str, job: Job) -> bool:
-    """Return whether objects of a Content-Type are meant."""
+def is_selected(content_type: str, job: Job) -> bool:
+    """Return whether the job is about objects of this Content-Type."""
     return not job.content_types or any(fnmatchcase(content_type, pattern) for pattern in job.content_types)

@@ -1,4 +1,4 @@
-"""Which objects a run is about: a listing, or a manifest; filtered; in shards."""
+"""The objects of a run: a listing of the store, or a manifest, divided into shards."""
 
 import csv
 import gzip
@@ -19,7 +19,7 @@ from compressor.stores.markers import MarkedFolders
 from compressor.stores.open import open_store
 
 SHARD_KEYS = 10_000
-COLUMNS = {  # names in a header, in lower case
+COLUMNS = {  # by the names in a header, in lower case
     "key": "key",
     "size": "size",
     "etag": "etag",
@@ -32,21 +32,21 @@ COLUMNS = {  # names in a header, in lower case
 
 
 class Listing(Protocol):
-    """Objects in an order that stays, and the place of each in it."""
+    """Objects in a stable order, each with its position in it."""
 
     def entries(self, refused: OnAccessDenied | None = None) -> Iterator[tuple[str, Entry]]:
-        """`refused` as `Store.entries` has it."""
+        """Yield positions and entries. `refused` is as in `Store.entries`."""
 
-    def behind(self, place: str, other: str) -> bool:
-        """Whether a place comes behind another."""
+    def is_after(self, position: str, other: str) -> bool:
+        """Return whether a position comes after another."""
 
     @property
     def left_out(self) -> list[str]:
-        """What was left out so far, in words."""
+        """Descriptions of what was left out so far."""
 
 
 class Keys:
-    """What a store lists; places are keys."""
+    """A store's own listing; positions are keys."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -58,16 +58,16 @@ class Keys:
     def left_out(self) -> list[str]:
         return self._store.left_out
 
-    def behind(self, place: str, other: str) -> bool:
-        return place.encode("utf-8", "surrogateescape") > other.encode("utf-8", "surrogateescape")
+    def is_after(self, position: str, other: str) -> bool:
+        return position.encode("utf-8", "surrogateescape") > other.encode("utf-8", "surrogateescape")
 
 
 class Manifest:
-    """What a file lists: CSV or Parquet with columns key, size, etag, last_modified, or an S3 inventory's
-    manifest.json. Places are numbers of rows. Only the key is needed: the rest is what it says when the object is read.
+    """The listing in a file: CSV or Parquet with columns key, size, etag, last_modified, or an S3 inventory's
+    manifest.json. Positions are row numbers. Only the key is required: the rest is read with the object.
 
-    prefix  that all keys have, and that is not part of a store's own
-    store   that they are of: what lies below a marker of kept originals there is left out
+    prefix  of all keys in the file, which the store's own keys do not have
+    store   that the keys belong to; keys below a marker of kept originals there are left out
     """
 
     def __init__(self, url: str, prefix: str = "", store: Store | None = None) -> None:
@@ -86,16 +86,16 @@ class Manifest:
                     continue
                 yield str(number), Entry(key, entry.size, entry.etag, entry.modified, entry.storage_class)
 
-    def behind(self, place: str, other: str) -> bool:
-        return int(place) > int(other)
+    def is_after(self, position: str, other: str) -> bool:
+        return int(position) > int(other)
 
     def dated(self) -> bool:
-        """Whether it says when objects were last modified; else none of its entries does."""
+        """Return whether the file says when objects were last modified."""
         return "modified" in columns_of(self._url)
 
 
 def rows_of(url: str) -> Iterator[Entry]:
-    """The rows of a manifest, whatever it is."""
+    """Yield the rows of a manifest of any kind."""
     if is_inventory(url):
         columns, files = _inventory(url)
         for file in files:
@@ -139,13 +139,13 @@ def header_of(row: list[str]) -> tuple[list[str], bool]:
 def lines_of(url: str) -> TextIO:
     """Of a file or an object, unpacked where its name ends in .gz."""
     folder, _, name = url.rpartition("/")
-    raw = io.BufferedReader(Chunks(open_store(folder or ".").open(name)))
+    raw = io.BufferedReader(ChunkReader(open_store(folder or ".").open(name)))
     file = gzip.GzipFile(fileobj=raw) if name.endswith(".gz") else raw
     return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
 
 
-class Chunks(io.RawIOBase):
-    """What is being read, as a file."""
+class ChunkReader(io.RawIOBase):
+    """An open object as a binary file."""
 
     def __init__(self, opened: OpenObject) -> None:
         self._opened, self._chunks, self._held = opened, opened.chunks(), b""
@@ -167,7 +167,10 @@ class Chunks(io.RawIOBase):
 
 
 def _csv(lines: Iterable[str], columns: list[str] | None) -> Iterator[Entry]:
-    """columns  of an inventory, whose keys are URL-encoded; None: a header names them, or key, size, etag"""
+    """Yield the entries of CSV lines.
+
+    columns  of an inventory, whose keys are URL-encoded; None: named by a header, or else key, size, etag
+    """
     encoded = columns is not None
     for number, row in enumerate(csv.reader(lines), 1):
         if columns is None:
@@ -185,22 +188,22 @@ def _csv(lines: Iterable[str], columns: list[str] | None) -> Iterator[Entry]:
 
 
 def _entry(values: Mapping[str, Any], dated: bool) -> Entry:
-    modified = time_of(values.get("modified")) if dated else 0.0
+    modified = unix_time(values.get("modified")) if dated else 0.0
     if not isinstance(values["key"], str):
         raise TypeError
     return Entry(values["key"], int(values.get("size") or 0), str(values.get("etag") or "").strip('"'), modified)
 
 
-def time_of(said: str | datetime | None) -> float:
-    """Unix time of ISO 8601, or of what Parquet has; NaN of nothing, which is neither older nor newer than anything."""
-    if not said:
+def unix_time(value: str | datetime | None) -> float:
+    """Return the Unix time of ISO 8601 or of a Parquet timestamp; NaN of None, which is neither older nor newer."""
+    if not value:
         return math.nan
-    moment = said if isinstance(said, datetime) else datetime.fromisoformat(said)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _inventory(url: str) -> tuple[list[str], list[str]]:
-    """S3 inventory: manifest.json names the schema and the files, beside it in the bucket."""
+    """Return the columns and the files of an S3 inventory, as its manifest.json names them."""
     try:
         with closing(lines_of(url)) as lines:
             found = json.loads("".join(lines))
@@ -208,11 +211,11 @@ def _inventory(url: str) -> tuple[list[str], list[str]]:
         files = [file["key"] for file in found["files"]]
         bucket = found["destinationBucket"].rpartition(":")[2]
         if found["fileFormat"] != "CSV":
-            raise LedgerError(f"{url}: an inventory as {found['fileFormat']} can't be read, only as CSV")
+            raise LedgerError(f"{url}: the inventory is {found['fileFormat']}, only CSV can be read")
     except (KeyError, TypeError, ValueError) as error:
-        raise LedgerError(f"{url} is no manifest of an S3 inventory: {error!r}") from None
+        raise LedgerError(f"{url} is not the manifest of an S3 inventory: {error!r}") from None
     scheme, _, rest = url.partition("://")
-    # In the bucket, or where the manifest was copied to, with its files beside it.
+    # In the bucket, or in the folder that manifest and files were copied to.
     if rest:
         return columns, [f"{scheme}://{bucket}/{file}" for file in files]
     return columns, [url.rpartition("/")[0] + "/" + file.rpartition("/")[2] for file in files]
@@ -247,35 +250,35 @@ def _parquet(url: str) -> Iterator[Entry]:
 def shards(
     listing: Listing, ledger: Ledger, refused: OnAccessDenied | None = None
 ) -> Iterator[tuple[Shard, list[Entry]]]:
-    """The listing in pieces: first those that the ledger knows, as they are now, then new ones behind them.
+    """Yield the listing in shards: first those that the ledger knows, with their current entries, then new ones.
 
-    What was put between two known keys since belongs to the shard around it. Each is in memory as a whole; the next one
-    is listed when it is asked for.
+    An object that was added between two known keys belongs to the shard around it. A shard is in memory as a whole; the
+    next one is listed when it is requested.
     """
     known = ledger.shards()
-    place = ""
+    last = ""
     arriving = listing.entries(refused)
     held = next(arriving, None)
     for shard in known:
         found: list[Entry] = []
-        while held is not None and not listing.behind(held[0], shard.last):
+        while held is not None and not listing.is_after(held[0], shard.last):
             found.append(held[1])
             held = next(arriving, None)
         yield shard, found
     while held is not None:
         found = []
         while held is not None and len(found) < SHARD_KEYS:
-            place = held[0]
+            last = held[0]
             found.append(held[1])
             held = next(arriving, None)
-        yield ledger.add_shard(place), found
+        yield ledger.add_shard(last), found
 
 
 AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def seconds_of(age: str) -> float:
-    """From 90d, 12h, 30m, 10s, 2w."""
+    """Return the seconds of an age such as 90d, 12h, 30m, 10s or 2w."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", age.strip())
     if match is None:
         raise ValueError(f"{age!r} is not an age such as 12h, 30d or 4w")

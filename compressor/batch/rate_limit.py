@@ -1,72 +1,76 @@
-"""How fast objects may begin: caps that were asked for, and stepping back where a store asks to slow down."""
+"""The rate at which objects are started: configured caps, and backing off where a store throttles."""
 
 import time
 from collections.abc import Callable
 
 SLOTS_MIN = 1
-CALM_ANSWERS = 20  # after so many good ones a slot more
-BURST_SECONDS = 1.0  # of a cap that was not used may be used at once
+SLOTS_LIMIT_MAX = 64  # from there on slots are unlimited again
+UNLIMITED = 1 << 30
+SUCCESSES_PER_SLOT = 20  # answers without throttling before another slot is granted
+BURST_SECONDS = 1.0  # of an unused cap that may be used at once
 
 
 class RateLimit:
-    """Caps on objects and on bytes read, a second; and slots, halved when the store throttles and grown back slowly.
+    """Caps on objects and bytes read per second; and slots, halved when the store throttles and slowly granted again.
 
-    objects_per_second, bytes_per_second  None: no cap
+    objects_per_second, read_bytes_per_second  None: no cap
     """
 
     def __init__(
         self,
         objects_per_second: float | None = None,
-        bytes_per_second: float | None = None,
+        read_bytes_per_second: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._caps = (objects_per_second, bytes_per_second)
-        self._owed = [0.0, 0.0]  # seconds that each cap is behind
+        self._caps = (objects_per_second, read_bytes_per_second)
+        self._debts = [0.0, 0.0]  # seconds until each cap allows the next object
         self._clock = clock
         self._last = clock()
-        self._good = 0
-        self.slots = 1 << 30
-        self._under_way = 1 << 30
+        self._successes = 0
+        self.slots = UNLIMITED
 
     @property
     def reason(self) -> str:
-        """Why nothing begins though there are slots: for people."""
-        if self.slots < 1 << 30:
-            return "the store asks to slow down"
-        return "capped" if max(self._owed) > 0 else ""
+        """Why no object is started although slots are free, for people."""
+        if self.slots < UNLIMITED:
+            return "the store is throttling"
+        return "rate limit" if max(self._debts) > 0 else ""
 
     def _elapse(self) -> None:
         now = self._clock()
         passed, self._last = now - self._last, now
-        self._owed = [max(-BURST_SECONDS, owed - passed) for owed in self._owed]
+        self._debts = [max(-BURST_SECONDS, debt - passed) for debt in self._debts]
 
-    def may(self, size: int) -> bool:
-        """Whether an object of that size may begin now; it is counted then. An object may be larger than what is left:
-        those after it wait the longer."""
+    def try_acquire(self, size: int) -> bool:
+        """Return whether an object of `size` bytes may start now, and count it if so.
+
+        An object may exceed what a cap has left: those after it wait longer.
+        """
         self._elapse()
-        if any(cap is not None and owed > 0 for cap, owed in zip(self._caps, self._owed, strict=True)):
+        if any(cap is not None and debt > 0 for cap, debt in zip(self._caps, self._debts, strict=True)):
             return False
-        for at, amount in enumerate((1, size)):
-            cap = self._caps[at]
+        for number, amount in enumerate((1, size)):
+            cap = self._caps[number]
             if cap is not None:
-                self._owed[at] += amount / cap
+                self._debts[number] += amount / cap
         return True
 
-    def wait(self, most: float) -> float:
-        """Seconds until every cap allows an object to begin, at most `most`; `most` where no cap stands in the way."""
+    def wait_seconds(self, most: float) -> float:
+        """Return the seconds until every cap allows another object, at most `most`; `most` where no cap prevents it."""
         self._elapse()
-        owed = max((owed for cap, owed in zip(self._caps, self._owed, strict=True) if cap is not None), default=0.0)
-        return min(most, owed) if owed > 0 else most
+        debts = (debt for cap, debt in zip(self._caps, self._debts, strict=True) if cap is not None)
+        debt = max(debts, default=0.0)
+        return min(most, debt) if debt > 0 else most
 
-    def throttled(self, under_way: int) -> None:
-        """The store asked to slow down while so many objects were under way."""
-        self.slots = max(SLOTS_MIN, min(self.slots, under_way) // 2)
-        self._good = 0
+    def record_throttling(self, in_flight: int) -> None:
+        """Halve the slots: the store throttled a request while so many objects were in flight."""
+        self.slots = max(SLOTS_MIN, min(self.slots, in_flight) // 2)
+        self._successes = 0
 
-    def went_well(self) -> None:
-        """It did not."""
-        self._good += 1
-        if self._good >= CALM_ANSWERS and self.slots < 1 << 30:
-            self._good, self.slots = 0, self.slots + 1
-            if self.slots >= 64:
-                self.slots = 1 << 30
+    def record_success(self) -> None:
+        """Count an answer without throttling; after enough of them grant another slot."""
+        self._successes += 1
+        if self._successes >= SUCCESSES_PER_SLOT and self.slots < UNLIMITED:
+            self._successes, self.slots = 0, self.slots + 1
+            if self.slots >= SLOTS_LIMIT_MAX:
+                self.slots = UNLIMITED

@@ -1,4 +1,4 @@
-"""A batch run as it is asked for, checked before anything is read."""
+"""Requests for a run or for restoring originals, and the checks made before anything is read."""
 
 import dataclasses
 import hashlib
@@ -21,19 +21,21 @@ from compressor.stores.files import Files
 from compressor.stores.filters import Filters
 from compressor.stores.places import relative_prefix
 
+NON_ATOMIC_OPTION = "allow_non_atomic"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A whole run.
+    """A request for a run.
 
     ledger      None: `default_ledger`
-    manifest    URL of a file that lists the objects; None: the store does
-    sample      of a dry run: objects, None for all
+    manifest    URL of a file that lists the objects; None: the store lists them
+    sample      of a dry run: number of objects, None for all
     workers     processes of the local engine
     scheduler   address of a Dask scheduler; "" for the local engine
-    samples     whether the summary is to have pictures
-    accept_failures  whether a run whose failures are all known is a success
-    footprint   what the estimates of the summary stand on
+    samples     whether the summary shall contain images before and after
+    accept_failures  whether a run with known failures alone is a success
+    footprint   basis of the summary's estimates
     """
 
     job: Job
@@ -45,7 +47,7 @@ class Request:
     workers: int = 1
     scheduler: str = ""
     objects_per_second: float | None = None
-    bytes_per_second: float | None = None
+    read_bytes_per_second: float | None = None
     samples: bool = False
     accept_failures: bool = False
     footprint: Basis = field(default_factory=Basis)
@@ -53,10 +55,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restoration:
-    """What is to be put back.
+    """A request to restore originals.
 
-    filters  by key alone; None: everything
-    workers  originals at a time
+    filters  by key only; None: everything
+    workers  originals restored at a time
     """
 
     ledger: Path
@@ -66,22 +68,23 @@ class Restoration:
 
 
 def default_ledger(job: Job) -> Path:
-    """In the working directory, by source and target: the same command goes on where it was."""
+    """Return a path in the working directory that depends on source and target: the same command finds its ledger."""
     names = "\0".join((job.source, job.target, str(job.in_place)))
     return Path(f"compressor-{hashlib.sha256(names.encode(errors='surrogateescape')).hexdigest()[:12]}.ledger")
 
 
-def check(request: Request) -> None:
-    """Raises SettingsError for what can't be meant."""
+def check_request(request: Request) -> None:
+    """Raise SettingsError for a request that makes no sense."""
     job = request.job
     if job.in_place and job.target != job.source:
-        raise SettingsError("in_place", "takes no DST: objects are replaced where they are")
+        raise SettingsError("in_place", "takes no DST: objects are replaced in SRC")
     if not job.in_place and not request.dry_run and relative_prefix(job.target, job.source) == "":
-        raise SettingsError("dst", "is SRC: to replace objects where they are say --in-place")
+        raise SettingsError("dst", "is the same as SRC; use --in-place to replace objects there")
     ledger = request.ledger or default_ledger(job)
     if not request.dry_run and relative_prefix(str(ledger), job.source) is not None:
-        raise SettingsError("ledger", f"{ledger} would lie in SRC, among the objects: name another place")
-    for name, cap in (("objects_per_second", request.objects_per_second), ("bandwidth", request.bytes_per_second)):
+        raise SettingsError("ledger", f"{ledger} would be inside SRC, among the objects: choose another path")
+    caps = {name: getattr(request, name) for name in ("objects_per_second", "read_bytes_per_second")}
+    for name, cap in caps.items():
         if cap is not None and not cap > 0:
             raise SettingsError(name, f"is {cap}, must be above 0")
     if request.workers < 1:
@@ -96,11 +99,12 @@ def check(request: Request) -> None:
 
 
 def without(filters: Filters, prefix: str) -> Filters:
+    """Return filters that also leave out every key below a prefix."""
     return dataclasses.replace(filters, excluded_prefixes=(*filters.excluded_prefixes, prefix))
 
 
 def facts_of(request: Request) -> dict[str, str]:
-    """What a run is, for its ledger: nothing of it may differ when the run is gone on with."""
+    """Return the facts that a ledger records of a run, none of which may differ when it is resumed."""
     job = request.job
     settings = {name: value for name, value in dataclasses.asdict(job.settings).items() if value is not None}
     return {
@@ -114,40 +118,39 @@ def facts_of(request: Request) -> dict[str, str]:
     }
 
 
-FLAG = "allow_not_atomic"
-
-
 def require_conditions(job: Job, store: Store) -> int:
-    """Return the store's `conditional_bytes`, for which a write may be tried; raise SettingsError where a run in place
-    needs it and it is 0."""
+    """Return the store's `conditional_bytes`, for which a write may be tried.
+
+    Raises SettingsError where a run in place needs conditional writes and the store has none.
+    """
     most = store.conditional_bytes
-    if job.in_place and not most and not job.allow_not_atomic:
+    if job.in_place and not most and not job.allow_non_atomic:
         what = "this file system can't exchange two names" if isinstance(store, Files) else "this server can't"
         raise SettingsError(
-            FLAG,
-            f"is needed: {printable(job.source)}: {what}, so that nothing can be replaced on the condition that nobody "
-            "has changed it meanwhile; with this flag there is a look before and after",
+            NON_ATOMIC_OPTION,
+            f"is needed: {printable(job.source)}: {what}, so an object can't be replaced on the condition that nobody "
+            "has changed it in the meantime; with this option it is only checked before and after",
         )
     return most
 
 
 def require_single_links(job: Job, store: Store, filters: Filters) -> None:
-    """Raise SettingsError where a run in place over a folder would come upon an image with further hard links: they
-    would keep the old content. Takes a walk through the folder; nothing but such files is opened."""
-    if not isinstance(store, Files) or not job.in_place or job.allow_not_atomic:
+    """Raise SettingsError where a run in place over a folder would meet an image with several hard links: the other
+    names would keep the old content. Walks through the folder; only files with several links are opened."""
+    if not isinstance(store, Files) or not job.in_place or job.allow_non_atomic:
         return
     now = time.time()
     for entry in store.entries(lambda key, error: None):
         if entry.links > 1 and filters.match(entry, now) and is_image(store, entry.key):
             raise SettingsError(
-                FLAG,
-                f'is needed: "{printable(entry.key)}" {hard_links_problem(entry.links)}; with this flag it is '
-                "replaced all the same, and --exclude leaves it out",
+                NON_ATOMIC_OPTION,
+                f'is needed: "{printable(entry.key)}" {hard_links_problem(entry.links)}; with this option it is '
+                "replaced anyway, and --exclude leaves it out",
             )
 
 
 def is_image(store: Files, key: str) -> bool:
-    """Return whether a file begins as an image does; not if it can't be read, which the run will tell."""
+    """Return whether a file begins like an image; False if it can't be read, which the run will report."""
     head = b""
     try:
         with store.open(key) as opened:

@@ -1,4 +1,4 @@
-"""Put kept originals back, where what stands in their place is still what a run wrote."""
+"""Restoring: kept originals are put back where the object is still what a run wrote."""
 
 import hashlib
 import time
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from compressor.batch.originals import Originals, originals_of, unmark
-from compressor.batch.outcomes import MEANING, in_one_line
-from compressor.batch.tally import Tally, problem
+from compressor.batch.originals import Originals, originals_of, remove_marker
+from compressor.batch.outcomes import in_one_line, store_outcome
+from compressor.batch.tally import Tally, problem_of
 from compressor.ledger.errors import LedgerError
 from compressor.ledger.ledger import Ledger
 from compressor.ledger.queries import is_restored, objects_in, run_facts_in
@@ -22,16 +22,16 @@ from compressor.stores.contract import Entry, Precondition, Store, StoreError, S
 from compressor.stores.filters import Filters
 
 WORKERS = 8
-AHEAD = 2  # times the workers: objects that are under way or wait for a thread
-TURN_SECONDS = 0.2
+AHEAD = 2  # objects in flight or waiting for a thread, as a multiple of the workers
+POLL_SECONDS = 0.2
 COMMIT_SECONDS = 1.0
 
-Candidate = tuple[ObjectResult, bool]  # an object whose original is kept, and whether nobody knows if it was replaced
+Candidate = tuple[ObjectResult, bool]  # an object whose original is kept, and whether it is unknown if it was replaced
 
 
-def place_of(originals: Store, kept: str) -> str:
-    """Name the place of a kept copy in full."""
-    return repr(f"{originals.url.rstrip('/')}/{kept}")
+def place_of(originals: Store, key: str) -> str:
+    """Return the full name of a kept copy, quoted."""
+    return repr(f"{originals.url.rstrip('/')}/{key}")
 
 
 def not_the_original(place: str) -> StoreError:
@@ -39,8 +39,8 @@ def not_the_original(place: str) -> StoreError:
 
 
 @dataclass
-class Original:
-    """A kept original as a body. Its last chunk is given only if all of it is what was kept.
+class StoredBody:
+    """A stored object as the body of a write. Its last chunk is yielded only if its digest is right.
 
     digest  SHA-256; "" where the ledger does not have it
     """
@@ -65,122 +65,126 @@ class Original:
 
 
 class StoppedError(Exception):
-    """Somebody asked the restore to end; nothing was written."""
+    """The restore was asked to stop; nothing was written."""
 
 
 @dataclass
 class Restorer:
-    """Puts one original back, or says what would be done. May be used from several threads.
+    """Restores one original, or finds out what would be done. May be used by several threads.
 
-    store      has the objects, `originals` what was kept of them
-    dry_run    write nothing
-    stopped    asked while objects are compared, and before anything is written
+    store        contains the objects, and `originals` their originals
+    dry_run      write nothing
+    should_stop  called while objects are compared, and before anything is written
     """
 
     store: Store
-    originals: Store
+    originals: Originals
     dry_run: bool = False
-    stopped: Callable[[], bool] = lambda: False
+    should_stop: Callable[[], bool] = lambda: False
 
     def restore(self, done: ObjectResult, open_end: bool = False) -> ObjectResult | None:
-        """Put the original back with what it carried, and delete the kept copy. None where there was nothing to do, or
-        where it was stopped before."""
-        back = put_back(done)
+        """Put the original back with its attributes, and delete the kept copy.
+
+        Returns None where there was nothing to do, or the restore was stopped first.
+
+        open_end  it is unknown whether the object was replaced
+        """
+        restored = as_restored(done)
         try:
-            return back if self._restore(done, open_end) else None
+            return restored if self._restore(done, open_end) else None
         except StoppedError:
             return None
         except StoreError as error:
-            outcome, reason = MEANING.get(error.kind, (ObjectOutcome.FAILED, Reason.OTHER))
-            return replace(back, outcome=outcome, reason=reason, error=str(error))
-        except Exception as error:  # whatever is wrong with an object must not end the run
-            return replace(back, outcome=ObjectOutcome.FAILED, reason=Reason.OTHER, error=in_one_line(error))
+            outcome, reason = store_outcome(error)
+            return replace(restored, outcome=outcome, reason=reason, error=str(error))
+        except Exception as error:  # no object, whatever is wrong with it, may end the run
+            return replace(restored, outcome=ObjectOutcome.FAILED, reason=Reason.OTHER, error=in_one_line(error))
 
     def _restore(self, done: ObjectResult, open_end: bool) -> bool:
-        there, kept = self.store.head(done.key), self.originals.head(done.kept)
+        found, kept = self.store.head(done.key), self.originals.store.head(done.kept)
         if kept is None:
-            return self._without_copy(done, there, open_end)
+            return self._without_copy(done, found, open_end)
         original_is = f"its original is at {self._kept_at(done)}"
-        if there is None:
+        if found is None:
             raise StoreError(StoreErrorKind.MISSING, f"deleted since it was replaced; {original_is}")
-        if there.etag != done.result_etag:
-            original = done.source_digest or self._digest(self.originals, done.kept)
-            found = self._digest(self.store, done.key)
-            if found == original:
-                self._back_already(done, kept, original)
+        if found.etag != done.result_etag:
+            original = done.source_digest or self._digest(self.originals.store, done.kept)
+            digest = self._digest(self.store, done.key)
+            if digest == original:
+                self._delete_redundant_copy(done, kept, original)
                 return True
-            if found != done.digest:
+            if digest != done.digest:
                 raise StoreError(StoreErrorKind.CHANGED, f"changed since it was replaced; {original_is}")
-        self._go_on()
+        self._check_stop()
         if self.dry_run:
             self._require_original(done, kept)
         else:
-            self._write(done, there, kept)
+            self._write(done, found, kept)
         return True
 
-    def _without_copy(self, done: ObjectResult, there: Entry | None, open_end: bool) -> bool:
+    def _without_copy(self, done: ObjectResult, found: Entry | None, open_end: bool) -> bool:
         """Judge an object without a kept copy: its original is back by its digest, was never replaced, or is lost."""
-        if there is not None and there.size == done.size and self._is_original(there, done):
+        if found is not None and found.size == done.size and self._is_original(found, done):
             return not open_end
-        if open_end and (there is None or self._digest(self.store, done.key) != done.digest):
+        if open_end and (found is None or self._digest(self.store, done.key) != done.digest):
             return False  # the run was killed before it kept this one
-        what = "it is deleted" if there is None else "what stands in its place is not the original"
-        raise StoreError(StoreErrorKind.OTHER, f"{what}, and no original is at {self._kept_at(done)} any more")
+        what = "it is deleted" if found is None else "the object in its place is not the original"
+        raise StoreError(StoreErrorKind.OTHER, f"{what}, and its original is no longer at {self._kept_at(done)}")
 
-    def _is_original(self, there: Entry, done: ObjectResult) -> bool:
-        if there.etag == done.etag:
+    def _is_original(self, found: Entry, done: ObjectResult) -> bool:
+        if found.etag == done.etag:
             return True
         return bool(done.source_digest) and self._digest(self.store, done.key) == done.source_digest
 
     def _kept_at(self, done: ObjectResult) -> str:
-        return place_of(self.originals, done.kept)
+        return place_of(self.originals.store, done.kept)
 
     def _digest(self, store: Store, key: str) -> str:
-        return store_digest(store, key, self._go_on)
+        return store_digest(store, key, self._check_stop)
 
-    def _go_on(self) -> None:
-        if self.stopped():
+    def _check_stop(self) -> None:
+        if self.should_stop():
             raise StoppedError
 
-    def _back_already(self, done: ObjectResult, kept: Entry, original: str) -> None:
-        """Delete the copy, if it is one: a run that was killed then has put the original back, or somebody else has."""
+    def _delete_redundant_copy(self, done: ObjectResult, kept: Entry, original: str) -> None:
+        """Delete the copy of an original that a killed run, or somebody else, has put back already."""
         if not self.dry_run:
             self.store.clean_up(done.key)
-            if self._digest(self.originals, done.kept) == original:
+            if self._digest(self.originals.store, done.kept) == original:
                 self._delete(done, kept)
 
     def _require_original(self, done: ObjectResult, kept: Entry) -> None:
-        """Raise StoreError where the kept copy would not be put back, as `_write` does while it reads it."""
+        """Raise StoreError for a kept copy that `_write` would not put back."""
         digest = done.source_digest
-        if kept.size != done.size or (digest and self._digest(self.originals, done.kept) != digest):
+        if kept.size != done.size or (digest and self._digest(self.originals.store, done.kept) != digest):
             raise not_the_original(self._kept_at(done))
 
-    def _write(self, done: ObjectResult, there: Entry, kept: Entry) -> None:
+    def _write(self, done: ObjectResult, found: Entry, kept: Entry) -> None:
         if kept.size != done.size:
             raise not_the_original(self._kept_at(done))
-        with self.originals.open(done.kept) as opened:
+        with self.originals.store.open(done.kept) as opened:
             attributes = opened.attributes
-        body = Original(self.originals, done.kept, kept.size, done.source_digest)
-        written = self.store.write(done.key, body, attributes, Precondition(there.etag))
+        body = StoredBody(self.originals.store, done.kept, kept.size, done.source_digest)
+        written = self.store.write(done.key, body, attributes, Precondition(found.etag))
         if written.size != kept.size:
-            raise StoreError(StoreErrorKind.OTHER, f"{written.size} bytes arrived of {kept.size}")
+            raise StoreError(StoreErrorKind.OTHER, f"only {written.size} of {kept.size} bytes were written")
         self._delete(done, kept)
 
     def _delete(self, done: ObjectResult, kept: Entry) -> None:
         try:
-            self.originals.delete(done.kept, kept.etag)
+            self.originals.store.delete(done.kept, kept.etag)
         except StoreError as error:
-            raise StoreError(StoreErrorKind.OTHER, f"it is back, but its copy can't be deleted: {error}") from None
+            raise StoreError(StoreErrorKind.OTHER, f"restored, but the kept copy can't be deleted: {error}") from None
 
 
-def put_back(done: ObjectResult) -> ObjectResult:
-    """Return an object whose original is back, without what the run took that replaced it."""
+def as_restored(done: ObjectResult) -> ObjectResult:
+    """Return the record of an object whose original is back, without the costs of the run that replaced it."""
     back = replace(done, outcome=ObjectOutcome.COPIED, reason=Reason.NONE, bytes_out=done.size, error="", retry=False)
     return replace(back, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0, notices=())
 
 
 def candidates(objects: Iterable[Candidate], originals: Originals, filters: Filters) -> Iterator[Candidate]:
-    """Yield objects whose originals may have been kept, of those that are meant."""
+    """Yield the objects that match the filters and whose originals may have been kept."""
     for done, open_end in objects:
         kept = originals.key(done.key) if open_end else done.kept
         if kept and filters.match(Entry(done.key, done.size, done.etag), 0.0):
@@ -190,82 +194,26 @@ def candidates(objects: Iterable[Candidate], originals: Originals, filters: Filt
 def require_kept(path: object, facts: dict[str, str]) -> None:
     """Raise LedgerError where a run has kept no originals."""
     if facts.get("mode") != "in place" or not facts.get("keep"):
-        raise LedgerError(f"{path}: originals were not kept, there is nothing to restore")
+        raise LedgerError(f"{path}: originals were not kept, so there is nothing to restore")
 
 
-@dataclass
-class Restoring:
-    """Several originals at a time.
-
-    marked    whether an original is back already, by key
-    finished  told of each one as it is done
-    """
-
-    restorer: Restorer
-    workers: int
-    told: Callable[[Progress], None]
-    marked: Callable[[str], bool]
-    finished: Callable[[ObjectResult], None] = lambda done: None
-    tally: Tally = field(default_factory=Tally)
-
-    def work(self, todo: Iterator[Candidate]) -> bool:
-        """Work until all is done; return False where it was stopped before. What is being written then is finished."""
-        running: set[Future[ObjectResult | None]] = set()
-        with ThreadPoolExecutor(self.workers, "restore") as pool:
-            try:
-                for done, open_end in todo:
-                    if self.restorer.stopped():
-                        break
-                    if self.marked(done.key):
-                        self._count(put_back(done))
-                        self.tally.already += 1
-                        continue
-                    running.add(pool.submit(self.restorer.restore, done, open_end))
-                    while len(running) >= AHEAD * self.workers:
-                        running = self._take(running)
-            finally:
-                while running:
-                    if self.restorer.stopped():
-                        running = {one for one in running if not one.cancel()}
-                    running = self._take(running)
-        self.tally.listed_all = not self.restorer.stopped()
-        self.told(self.tally.progress())
-        return self.tally.listed_all
-
-    def _take(self, running: set[Future[ObjectResult | None]]) -> set[Future[ObjectResult | None]]:
-        ended, left = wait(running, TURN_SECONDS, FIRST_COMPLETED)
-        for one in ended:
-            if (done := one.result()) is not None:
-                self._count(done)
-                self.finished(done)
-        return left
-
-    def _count(self, done: ObjectResult) -> None:
-        self.tally.add(done)
-        if done.outcome is ObjectOutcome.SKIPPED and len(self.tally.problems) < PROBLEMS_MAX:
-            self.tally.problems.append(problem(done))
-        self.told(self.tally.progress())
-
-
-class Marks:
-    """Notes in the ledger which originals are back, and whether that is all of them."""
+class RestoreLog:
+    """Records in the ledger which originals are back, and whether all of them are."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._was = ledger.facts().get(RESTORED)
+        self._before = ledger.facts().get(RESTORED)
         self._written = False
         self._committed = time.monotonic()
 
-    def begin(self, todo: Iterator[Candidate]) -> Iterator[Candidate]:
-        """The same; but before the first of them the ledger notes that it does not say any more what is there."""
-        for number, candidate in enumerate(todo):
-            if number == 0 and self._was is None:
-                self._ledger.set_fact(RESTORED, PART)
-                self._ledger.commit()
-            yield candidate
+    def begin(self) -> None:
+        """Record, before the first original is put back, that the ledger no longer describes the store."""
+        if self._before is None:
+            self._ledger.set_fact(RESTORED, PART)
+            self._ledger.commit()
 
     def finished(self, done: ObjectResult) -> None:
-        """Note what became of an object; on disk a second later at most."""
+        """Record an object's outcome; on disk after a second at most."""
         self._written |= done.outcome is not ObjectOutcome.SKIPPED
         if done.outcome is ObjectOutcome.COPIED:
             self._ledger.mark_restored(done.key)
@@ -274,60 +222,117 @@ class Marks:
             self._committed = time.monotonic()
 
     def end(self, all_back: bool) -> None:
-        """Note that all originals are back, or that nothing was written after all."""
+        """Record that all originals are back, or that nothing was written after all."""
         if all_back:
             self._ledger.set_fact(RESTORED, ALL)
-        elif self._was is None and not self._written:
+        elif self._before is None and not self._written:
             self._ledger.delete_fact(RESTORED)
         self._ledger.commit()
+
+
+@dataclass
+class RestorePool:
+    """Restores several originals at a time.
+
+    is_restored  returns whether the original of a key is back already
+    log          None in a dry run
+    """
+
+    restorer: Restorer
+    filters: Filters
+    workers: int
+    on_progress: Callable[[Progress], None]
+    is_restored: Callable[[str], bool]
+    log: RestoreLog | None = None
+    tally: Tally = field(default_factory=Tally)
+
+    def work(self, objects: Iterable[Candidate]) -> bool:
+        """Restore the candidates among the objects; return False where it was stopped before its end.
+
+        What is being written when it is stopped is finished.
+        """
+        running: set[Future[ObjectResult | None]] = set()
+        with ThreadPoolExecutor(self.workers, "restore") as pool:
+            try:
+                for number, candidate in enumerate(candidates(objects, self.restorer.originals, self.filters)):
+                    if number == 0 and self.log is not None:
+                        self.log.begin()
+                    if self.restorer.should_stop():
+                        break
+                    if self.is_restored(candidate[0].key):
+                        self._count(as_restored(candidate[0]))
+                        self.tally.already += 1
+                        continue
+                    running.add(pool.submit(self.restorer.restore, *candidate))
+                    while len(running) >= AHEAD * self.workers:
+                        running = self._collect(running)
+            finally:
+                while running:
+                    if self.restorer.should_stop():
+                        running = {one for one in running if not one.cancel()}
+                    running = self._collect(running)
+        self.tally.listed_all = not self.restorer.should_stop()
+        self.on_progress(self.tally.progress())
+        return self.tally.listed_all
+
+    def _collect(self, running: set[Future[ObjectResult | None]]) -> set[Future[ObjectResult | None]]:
+        ended, left = wait(running, POLL_SECONDS, FIRST_COMPLETED)
+        for one in ended:
+            if (done := one.result()) is not None:
+                self._count(done)
+                if self.log is not None:
+                    self.log.finished(done)
+        return left
+
+    def _count(self, done: ObjectResult) -> None:
+        self.tally.add(done)
+        if done.outcome is ObjectOutcome.SKIPPED and len(self.tally.problems) < PROBLEMS_MAX:
+            self.tally.problems.append(problem_of(done))
+        self.on_progress(self.tally.progress())
 
 
 def restore(
     ledger: Ledger,
     store: Store,
-    stopped: Callable[[], bool] = lambda: False,
-    told: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
     filters: Filters | None = None,
     workers: int = WORKERS,
 ) -> tuple[Tally, bool]:
-    """Put back every original that was kept, of the objects that are meant; and whether that came to its end.
+    """Put back every kept original that matches the filters; return the tally, and False if it was stopped.
 
-    May be stopped or killed, and begun again: what is back already is left alone.
+    May be stopped or killed and called again: what is back already is left alone.
     """
     facts = ledger.facts()
     require_kept(ledger.path, facts)
-    marks = Marks(ledger)
-    originals = originals_of(facts["keep"], store)
-    restorer = Restorer(store, originals.store, stopped=stopped)
-    restoring = Restoring(restorer, workers, told, ledger.is_restored, marks.finished)
-    open_ends = [(done, True) for done, _ in ledger.intents()]
-    objects = chain(open_ends, ((done, False) for done in ledger.objects()))
-    tally, whole = restoring.tally, False
+    restorer = Restorer(store, originals_of(facts["keep"], store), should_stop=should_stop)
+    log = RestoreLog(ledger)
+    pool = RestorePool(restorer, filters or Filters(), workers, on_progress, ledger.is_restored, log)
+    intents = ((done, True) for done, _ in ledger.intents())
+    completed = False
     try:
-        whole = restoring.work(marks.begin(candidates(objects, originals, filters or Filters())))
+        completed = pool.work(chain(intents, ((done, False) for done in ledger.objects())))
     finally:
-        back = sum(total.objects for total in tally.totals if total.outcome is ObjectOutcome.COPIED)
-        all_back = whole and filters is None and back == tally.objects
-        marks.end(all_back)
-    if all_back and not originals.prefix:
-        unmark(originals.store)
-    return tally, whole
+        back = sum(total.objects for total in pool.tally.totals if total.outcome is ObjectOutcome.COPIED)
+        all_back = completed and filters is None and back == pool.tally.objects
+        log.end(all_back)
+    if all_back and not restorer.originals.prefix:
+        remove_marker(restorer.originals.store)
+    return pool.tally, completed
 
 
 def would_restore(
     path: Path,
     store: Store,
-    stopped: Callable[[], bool] = lambda: False,
-    told: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
     filters: Filters | None = None,
     workers: int = WORKERS,
 ) -> tuple[Tally, bool]:
-    """Say what `restore` would do; nothing is written, in the store or beside the ledger."""
+    """Return what `restore` would return, and write nothing: not in the store, and not next to the ledger."""
     with reading(path) as database:
         facts = run_facts_in(database)
         require_kept(path, facts)
-        originals = originals_of(facts["keep"], store)
-        restorer = Restorer(store, originals.store, dry_run=True, stopped=stopped)
-        restoring = Restoring(restorer, workers, told, lambda key: is_restored(database, key))
-        whole = restoring.work(candidates(objects_in(database, path), originals, filters or Filters()))
-    return restoring.tally, whole
+        restorer = Restorer(store, originals_of(facts["keep"], store), dry_run=True, should_stop=should_stop)
+        pool = RestorePool(restorer, filters or Filters(), workers, on_progress, lambda key: is_restored(database, key))
+        return pool.tally, pool.work(objects_in(database, path))

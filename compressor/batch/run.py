@@ -1,4 +1,4 @@
-"""Leads the objects of a listing through an engine, and writes down what becomes of each."""
+"""A run: it passes the objects of a listing to an engine, and records in the ledger what becomes of each."""
 
 import heapq
 import time
@@ -7,43 +7,48 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from compressor.batch.job import Answer, Engine, Job, Lost, Prepared
+from compressor.batch.job import Engine, Job, Lost, Prepared, WorkerAnswer
 from compressor.batch.originals import originals_of
-from compressor.batch.outcomes import settled
+from compressor.batch.outcomes import failure_of, is_settled
 from compressor.batch.plan import Listing, shards
 from compressor.batch.rate_limit import RateLimit
 from compressor.batch.tally import Tally
 from compressor.ledger.ledger import Ledger, Shard
-from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason, indeterminate
+from compressor.ledger.records import ObjectResult, Reason, indeterminate
 from compressor.report.summary import Progress
 from compressor.stores.contract import Entry, Store, StoreError, store_digest
 from compressor.stores.filters import Filters
 
 TRIES_MAX = 5
-DEATHS_MAX = 2  # of workers, by one object: then it is poison
-BACK_OFF_SECONDS = 1.0  # before the second try; doubled for each one more
-TURN_SECONDS = 0.2
+DEATHS_MAX = 2  # of workers that had an object: then it is poison
+BACK_OFF_SECONDS = 1.0  # before the second try, doubled for each try after that
+POLL_SECONDS = 0.2
 DRAIN_SECONDS = 60.0
-AHEAD = 2  # times the engine's slots: listed and waiting
+AHEAD = 2  # tasks listed and waiting, as a multiple of the engine's slots
 
 
 @dataclass
-class Ticket:
-    """An object on its way."""
+class Task:
+    """An object that is yet to be done.
+
+    intended       its intent is in the ledger: it may have been written
+    suspect        a worker died while it had this object
+    spent_seconds  CPU time of failed tries, and `held_byte_seconds` their memory over time
+    """
 
     entry: Entry
     shard: int
     tries: int = 0
     deaths: int = 0
-    intended: bool = False  # it may have been written
-    suspect: bool = False  # a worker died while it had it
-    spent: float = 0.0  # CPU seconds of tries that came to nothing, and `held`: byte-seconds of memory
-    held: float = 0.0
+    intended: bool = False
+    suspect: bool = False
+    spent_seconds: float = 0.0
+    held_byte_seconds: float = 0.0
 
 
 @dataclass
-class Open:
-    """A shard whose objects are under way."""
+class OpenShard:
+    """A shard with objects that are not done yet."""
 
     shard: Shard
     left: int = 0
@@ -52,10 +57,11 @@ class Open:
 
 @dataclass
 class Run:
-    """A run, or what is left of one.
+    """A run, or the rest of one.
 
-    stopped  asked at every turn: nothing new is begun, what was prepared is dropped, and `work` returns
-    told     called at every turn
+    should_stop  called at every poll; once it returns True, nothing new is started, what was prepared is dropped, and
+                 `work` returns
+    on_progress  called at every poll
     """
 
     job: Job
@@ -65,69 +71,69 @@ class Run:
     filters: Filters
     source: Store
     target: Store
-    pace: RateLimit
-    stopped: Callable[[], bool] = lambda: False
-    told: Callable[[Progress], None] = lambda progress: None
+    rate_limit: RateLimit
+    should_stop: Callable[[], bool] = lambda: False
+    on_progress: Callable[[Progress], None] = lambda progress: None
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
-        self._tickets: dict[int, Ticket] = {}  # with the engine
+        self._in_flight: dict[int, Task] = {}  # by the number that the engine answers with
         self._number = 0
-        self._open: dict[int, Open] = {}
-        self._waiting: deque[Ticket] = deque()
-        self._later: list[tuple[float, int, Ticket, ObjectResult]] = []  # to be tried again: when, and what it was last
-        self._pushed = 0
-        self._unsure: set[str] = set()  # intents of which nobody knows yet what became of them
-        self._suspects: deque[Ticket] = deque()  # a worker died while it had them: one at a time
+        self._open_shards: dict[int, OpenShard] = {}
+        self._waiting: deque[Task] = deque()
+        self._retries: list[tuple[float, int, Task, ObjectResult]] = []  # when, a tie-break, and the last failure
+        self._retry_count = 0
+        self._indeterminate: set[str] = set()  # keys of intents whose outcome could not be found out
+        self._suspects: deque[Task] = deque()  # tried one at a time
         keep = self.job.keep if self.job.in_place else None
         self._originals = None if keep is None else originals_of(keep, self.source)
         self._now = time.time()
 
     def work(self) -> bool:
-        """Until all is done; False where it was stopped before."""
-        self._settle()
-        arriving = self._entries()
-        while not self.stopped():
-            self._fill(arriving)
-            self._give()
-            if not self._tickets and not (self._waiting or self._later or self._suspects) and self.tally.listed_all:
-                self.told(self.tally.progress())
+        """Do what is left; return False where the run was stopped before its end."""
+        self._recover_intents()
+        tasks = self._tasks()
+        while not self.should_stop():
+            self._refill(tasks)
+            self._dispatch()
+            if not self._in_flight and not (self._waiting or self._retries or self._suspects) and self.tally.listed_all:
+                self.on_progress(self.tally.progress())
                 return True
-            self._take(TURN_SECONDS if self._tickets else self.pace.wait(TURN_SECONDS))
-            self.told(self.tally.progress())
+            self._collect(POLL_SECONDS if self._in_flight else self.rate_limit.wait_seconds(POLL_SECONDS))
+            self.on_progress(self.tally.progress())
         self._drain()
         return False
 
     def _drain(self) -> None:
-        """Let what is being written end, and forget the rest."""
+        """Wait for objects that are being written, and drop the others."""
         end = time.monotonic() + DRAIN_SECONDS
-        while any(ticket.intended for ticket in self._tickets.values()) and time.monotonic() < end:
-            for number, answer in self.engine.answers(TURN_SECONDS):
-                ticket = self._tickets.pop(number, None)
+        while any(task.intended for task in self._in_flight.values()) and time.monotonic() < end:
+            for number, answer in self.engine.answers(POLL_SECONDS):
+                task = self._in_flight.pop(number, None)
                 if isinstance(answer, Prepared):
                     self.engine.drop(answer)
-                elif ticket is not None and isinstance(answer, ObjectResult) and not answer.retry:
-                    self._finish(ticket, answer)
+                elif task is not None and isinstance(answer, ObjectResult) and not answer.retry:
+                    self._finish(task, answer)
         self.ledger.commit()
 
-    # --- what there is to do ---------------------------------------------------------------------------------------
+    # --- what is left to do ----------------------------------------------------------------------------------------
 
-    def _entries(self) -> Iterator[Ticket]:
-        """All objects that are not done yet. Known shards are opened again where something in them is not."""
+    def _tasks(self) -> Iterator[Task]:
+        """Yield all objects that are not done yet, and reopen finished shards that contain some."""
         for shard, entries in shards(self.listing, self.ledger, self.tally.refuse):
             known = self.ledger.known(shard)
             todo: list[Entry] = []
             seen: set[str] = set()
-            indeterminate = 0
+            unknown = 0
             for entry in entries:
                 if entry.key in seen or not self.filters.match(entry, self._now):
                     continue
                 seen.add(entry.key)  # a manifest may name an object twice
-                if entry.key in self._unsure:
-                    indeterminate += 1
+                if entry.key in self._indeterminate:
+                    unknown += 1
                     continue
                 done = known.get(entry.key)
-                if done is not None and settled(entry, done, self.job):
+                if done is not None and is_settled(entry, done, self.job):
                     self.tally.add(done)
                     self.tally.already += 1
                 else:
@@ -135,179 +141,183 @@ class Run:
             if not todo and shard.done:
                 continue
             self.ledger.reopen(shard)
-            # What nobody knows the end of keeps its shard open: the next run asks again.
-            opened = self._open[shard.number] = Open(replace(shard, done=False), left=indeterminate)
+            # Indeterminate objects keep their shard open: the next run asks again.
+            opened = self._open_shards[shard.number] = OpenShard(replace(shard, done=False), left=unknown)
             for entry in todo:
                 opened.left += 1
-                yield Ticket(entry, shard.number)
+                yield Task(entry, shard.number)
             opened.listed = True
-            self._close_shard(opened)
+            self._close_if_done(opened)
 
-    def _settle(self) -> None:
-        """Find out what became of intents that a killed run left."""
+    def _recover_intents(self) -> None:
+        """Find out which intents of a run that was killed were carried out."""
         for intent, shard in self.ledger.intents():
             try:
-                done = self._written(intent)
+                done = self._completed(intent)
             except StoreError:
-                self._unsure.add(intent.key)
+                self._indeterminate.add(intent.key)
                 self.tally.add(indeterminate(intent))
                 continue
             if done is None:
                 self.ledger.delete_intent(intent.key)
             else:
                 self.ledger.finish(shard, done)
-            self._tidy(intent.key)
+            self._clean_up(intent.key)
         self.ledger.commit()
 
-    def _tidy(self, key: str) -> None:
-        """Whoever was to write it may have been killed at that. Where it lives, it does so itself."""
+    def _clean_up(self, key: str) -> None:
+        """Remove what a worker that was killed while it wrote may have left. One that is alive does so itself."""
         with suppress(StoreError):
             (self.source if self.job.in_place else self.target).clean_up(key)
         with suppress(StoreError):
             if self._originals is not None:
-                self._originals.store.clean_up(self._kept(key))
+                self._originals.store.clean_up(self._kept_key(key))
 
-    def _kept(self, key: str) -> str:
-        """Where the original of a key is kept; "" where none is."""
+    def _kept_key(self, key: str) -> str:
+        """Return the key of an object's kept original; "" where originals are not kept."""
         return "" if self._originals is None else self._originals.key(key)
 
-    def _written(self, intent: ObjectResult) -> ObjectResult | None:
-        """An intent as it is when it has been carried out; None where it has not."""
+    def _completed(self, intent: ObjectResult) -> ObjectResult | None:
+        """Return the record of an intent that was carried out; None of one that was not."""
         store = self.source if self.job.in_place else self.target
-        there = store.head(intent.key)
-        if there is None or there.size != intent.bytes_out or store_digest(store, intent.key) != intent.digest:
+        found = store.head(intent.key)
+        if found is None or found.size != intent.bytes_out or store_digest(store, intent.key) != intent.digest:
             return None
-        return replace(intent, result_etag=there.etag, kept=self._kept(intent.key))
+        return replace(intent, result_etag=found.etag, kept=self._kept_key(intent.key))
 
-    # --- giving and taking -----------------------------------------------------------------------------------------
+    # --- to the engine and back ------------------------------------------------------------------------------------
 
-    def _fill(self, arriving: Iterator[Ticket]) -> None:
+    def _refill(self, tasks: Iterator[Task]) -> None:
+        """Take tasks from the listing, and those whose retry is due."""
         while len(self._waiting) < AHEAD * self.engine.slots and not self.tally.listed_all:
-            ticket = next(arriving, None)
-            if ticket is None:
+            task = next(tasks, None)
+            if task is None:
                 self.tally.listed_all = True
             else:
-                self._waiting.append(ticket)
-        while self._later and self._later[0][0] <= time.monotonic():
-            _, _, ticket, failed = heapq.heappop(self._later)
-            if ticket.intended:
-                ticket.tries += 1
-                self._again(ticket, failed)
-            elif ticket.suspect:
-                self._suspects.append(ticket)
+                self._waiting.append(task)
+        while self._retries and self._retries[0][0] <= time.monotonic():
+            _, _, task, failure = heapq.heappop(self._retries)
+            if task.intended:
+                task.tries += 1
+                self._retry(task, failure)
+            elif task.suspect:
+                self._suspects.append(task)
             else:
-                self._waiting.appendleft(ticket)
+                self._waiting.appendleft(task)
 
-    def _give(self) -> None:
-        """As many objects as there are slots; a suspect only when nothing else is under way."""
+    def _dispatch(self) -> None:
+        """Start a task for each free slot; a suspect only when nothing else is in flight."""
         if self._suspects:
-            if not self._tickets:
-                self._send(self._suspects.popleft(), alone=True)
+            if not self._in_flight:
+                self._start(self._suspects.popleft(), alone=True)
             return
-        slots = min(self.engine.slots, self.pace.slots)
-        while self._waiting and len(self._tickets) < slots and self.pace.may(self._waiting[0].entry.size):
-            self._send(self._waiting.popleft())
-        self.tally.waiting = self.pace.reason if self._waiting else ""
+        slots = min(self.engine.slots, self.rate_limit.slots)
+        while (
+            self._waiting and len(self._in_flight) < slots and self.rate_limit.try_acquire(self._waiting[0].entry.size)
+        ):
+            self._start(self._waiting.popleft())
+        self.tally.waiting = self.rate_limit.reason if self._waiting else ""
 
-    def _send(self, ticket: Ticket, alone: bool = False) -> None:
+    def _start(self, task: Task, alone: bool = False) -> None:
         self._number += 1
-        self._tickets[self._number] = ticket
-        ticket.tries += 1
-        ticket.intended = False
-        self.engine.prepare(self._number, ticket.entry, alone)
+        self._in_flight[self._number] = task
+        task.tries += 1
+        task.intended = False
+        self.engine.prepare(self._number, task.entry, alone)
 
-    def _take(self, timeout: float) -> None:
-        """What has come in; intents are on disk before anybody is told to write."""
+    def _collect(self, timeout: float) -> None:
+        """Handle the engine's answers. Intents are on disk before any worker writes."""
         commits: list[tuple[int, Prepared]] = []
         for number, answer in self.engine.answers(timeout):
-            ticket = self._tickets.get(number)
-            if ticket is None:
+            task = self._in_flight.get(number)
+            if task is None:
                 continue
             if isinstance(answer, Prepared):
-                self.ledger.intend(ticket.shard, answer.done)
-                ticket.intended = True
+                self.ledger.intend(task.shard, answer.done)
+                task.intended = True
                 commits.append((number, answer))
             else:
-                del self._tickets[number]
-                self._answered(ticket, answer)
+                del self._in_flight[number]
+                self._handle(task, answer)
         self.ledger.commit()
         for number, prepared in commits:
             self.engine.commit(number, prepared)
 
-    def _answered(self, ticket: Ticket, answer: Answer) -> None:
+    def _handle(self, task: Task, answer: WorkerAnswer) -> None:
         if isinstance(answer, Lost):
-            self._lost(ticket, answer)
+            self._handle_lost(task, answer)
         elif isinstance(answer, ObjectResult):
             if answer.reason is Reason.THROTTLED:
-                self.pace.throttled(len(self._tickets) + 1)
+                self.rate_limit.record_throttling(len(self._in_flight) + 1)
             elif answer.reason is not Reason.UNAVAILABLE:
-                self.pace.went_well()
+                self.rate_limit.record_success()
             if answer.retry:
-                self._again(ticket, answer)
-            elif answer.reason is not Reason.CHANGED or not self._was_ours(ticket):
-                self._finish(ticket, answer)
+                self._retry(task, answer)
+            elif answer.reason is not Reason.CHANGED or not self._changed_by_us(task):
+                self._finish(task, answer)
 
-    def _was_ours(self, ticket: Ticket) -> bool:
-        """Whether what has changed an object meanwhile was a worker of a run that was killed: results are the same."""
+    def _changed_by_us(self, task: Task) -> bool:
+        """Finish an object that a worker of a killed run has changed in the meantime: the results are identical.
+
+        Returns whether that was so.
+        """
         with suppress(StoreError):
-            return ticket.intended and self._was_written(ticket)
+            return task.intended and self._finish_if_written(task)
         return False
 
-    def _lost(self, ticket: Ticket, lost: Lost) -> None:
-        """A worker died."""
-        ticket.deaths += 1
-        ticket.suspect = True
-        entry = ticket.entry
-        failed = ObjectResult(
-            key=entry.key, etag=entry.etag, size=entry.size, outcome=ObjectOutcome.FAILED, reason=Reason.POISON
-        )
-        failed = replace(failed, error=f"{ticket.deaths} workers died of it")
-        if lost.alone and ticket.deaths >= DEATHS_MAX and not ticket.intended:
-            self._finish(ticket, failed)
+    def _handle_lost(self, task: Task, lost: Lost) -> None:
+        """Retry an object whose worker died, or give it up as poison."""
+        task.deaths += 1
+        task.suspect = True
+        failure = failure_of(task.entry, Reason.POISON, f"{task.deaths} workers died while they had this object")
+        if lost.alone and task.deaths >= DEATHS_MAX and not task.intended:
+            self._finish(task, failure)
         else:
-            self._again(ticket, failed)
+            self._retry(task, failure)
 
-    def _again(self, ticket: Ticket, failed: ObjectResult) -> None:
-        """Try once more, after a while; but first find out whether it was written after all: a time-out while writing
-        does not mean that nothing was."""
-        if ticket.intended:
+    def _retry(self, task: Task, failure: ObjectResult) -> None:
+        """Try again later, unless the object was written after all: a time-out does not mean that it was not."""
+        if task.intended:
             try:
-                if self._was_written(ticket):
+                if self._finish_if_written(task):
                     return
-                ticket.intended = False
+                task.intended = False
             except StoreError:
                 pass
-        if ticket.tries < TRIES_MAX:
-            delay = 0.0 if ticket.suspect and not ticket.intended else BACK_OFF_SECONDS * 2 ** (ticket.tries - 1)
-            ticket.spent += failed.cpu_seconds
-            ticket.held += failed.memory_byte_seconds
-            self._pushed += 1
-            heapq.heappush(self._later, (time.monotonic() + delay, self._pushed, ticket, failed))
-        elif ticket.intended:  # the intent stays: the next run will find out
-            self.tally.add(indeterminate(failed))
+        if task.tries < TRIES_MAX:
+            delay = 0.0 if task.suspect and not task.intended else BACK_OFF_SECONDS * 2 ** (task.tries - 1)
+            task.spent_seconds += failure.cpu_seconds
+            task.held_byte_seconds += failure.memory_byte_seconds
+            self._retry_count += 1
+            heapq.heappush(self._retries, (time.monotonic() + delay, self._retry_count, task, failure))
+        elif task.intended:  # the intent stays in the ledger: the next run finds out
+            self.tally.add(indeterminate(failure))
         else:
-            self._finish(ticket, failed)
+            self._finish(task, failure)
 
-    def _was_written(self, ticket: Ticket) -> bool:
-        """Whether an object whose end nobody knows is done after all."""
-        intent = self.ledger.intent(ticket.entry.key)
-        done = None if intent is None else self._written(intent)
+    def _finish_if_written(self, task: Task) -> bool:
+        """Finish an object whose intent was carried out; return whether it was."""
+        intent = self.ledger.intent(task.entry.key)
+        done = None if intent is None else self._completed(intent)
         if done is None:
             return False
-        self._tidy(ticket.entry.key)
-        self._finish(ticket, done)
+        self._clean_up(task.entry.key)
+        self._finish(task, done)
         return True
 
-    def _finish(self, ticket: Ticket, done: ObjectResult) -> None:
-        spent, held = done.other_seconds + ticket.spent, done.memory_byte_seconds + ticket.held
-        done = replace(done, other_seconds=spent, memory_byte_seconds=held)
-        self.ledger.finish(ticket.shard, done)
+    def _finish(self, task: Task, done: ObjectResult) -> None:
+        done = replace(
+            done,
+            other_seconds=done.other_seconds + task.spent_seconds,
+            memory_byte_seconds=done.memory_byte_seconds + task.held_byte_seconds,
+        )
+        self.ledger.finish(task.shard, done)
         self.tally.add(done)
-        opened = self._open[ticket.shard]
+        opened = self._open_shards[task.shard]
         opened.left -= 1
-        self._close_shard(opened)
+        self._close_if_done(opened)
 
-    def _close_shard(self, opened: Open) -> None:
+    def _close_if_done(self, opened: OpenShard) -> None:
         if opened.listed and not opened.left:
             self.ledger.finish_shard(opened.shard.number)
-            self._open.pop(opened.shard.number, None)
+            self._open_shards.pop(opened.shard.number, None)

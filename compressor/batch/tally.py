@@ -1,4 +1,4 @@
-"""What a run has seen so far: for its display, and for its summary at the end."""
+"""A running tally of a run's objects, for its display, and the summary at the end."""
 
 import dataclasses
 import random
@@ -10,24 +10,24 @@ from typing import Generic, TypeVar
 
 from compressor.batch.job import Job
 from compressor.batch.originals import originals_of
-from compressor.batch.outcomes import MEANING
+from compressor.batch.outcomes import store_outcome
 from compressor.footprint import Basis
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.ledger.totals import Total, Totals
 from compressor.report.summary import PROBLEMS_MAX, Problem, Progress, Sample, Summary
 from compressor.settings import Metadata
 from compressor.stores.contract import Store, StoreError, StoreErrorKind
-from compressor.usage import Stopwatch
+from compressor.usage import ProcessUsage
 
-STEPS = 20  # of 5 % each: shares that compressed objects saved
+STEPS = 20  # of 5 % each, of the saved share of a compressed object
 SAMPLES = 12
 SAMPLE_BYTES_MAX = 8 << 20
-NOTICES_MAX = 100  # kinds
+NOTICES_MAX = 100  # different ones
 
-Item = TypeVar("Item")
+T = TypeVar("T")
 
 
-class Reservoir(Generic[Item]):
+class Reservoir(Generic[T]):
     """A uniform sample of at most `size` items: algorithm R (Vitter 1985).
 
     Its seed is fixed, so that a second run draws the same items.
@@ -35,11 +35,11 @@ class Reservoir(Generic[Item]):
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._items: list[Item] = []
+        self._items: list[T] = []
         self._offered = 0
         self._random = random.Random(0)
 
-    def offer(self, item: Item) -> None:
+    def offer(self, item: T) -> None:
         """Keep an item, or not, each with the same probability as all others offered so far."""
         self._offered += 1
         if len(self._items) < self._size:
@@ -47,12 +47,12 @@ class Reservoir(Generic[Item]):
         elif (at := self._random.randrange(self._offered)) < self._size:
             self._items[at] = item
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[T]:
         return iter(self._items)
 
 
 class Tally:
-    """Of objects that are done, whenever that was."""
+    """A tally of finished objects, those of earlier runs included."""
 
     def __init__(self) -> None:
         self.objects = self.bytes_in = self.bytes_out = self.failed = self.already = 0
@@ -63,20 +63,20 @@ class Tally:
         self.notices: Counter[str] = Counter()
         self.histogram = [0] * STEPS
         self.samples = Reservoir[ObjectResult](SAMPLES)
-        self.problems: list[Problem] = []  # the first of them
-        self.unlisted: list[Problem] = []  # likewise, of folders that could not be looked into
+        self.problems: list[Problem] = []  # the first PROBLEMS_MAX
+        self.unlisted: list[Problem] = []  # likewise, folders that could not be listed
         self.unlisted_folders = 0
         self._totals = Totals()
 
     def add(self, done: ObjectResult) -> None:
-        """An object that is done."""
+        """Count a finished object."""
         self.objects += 1
         self.bytes_in += done.size
         self._totals.add(done)
         if done.outcome is ObjectOutcome.FAILED:
             self.failed += 1
             if len(self.problems) < PROBLEMS_MAX:
-                self.problems.append(problem(done))
+                self.problems.append(problem_of(done))
         self.stage_seconds.update(done.stage_seconds)
         self.other_seconds += done.other_seconds
         self.memory_byte_seconds += done.memory_byte_seconds
@@ -91,20 +91,20 @@ class Tally:
             self.samples.offer(done)
 
     def refuse(self, key: str, error: StoreError) -> None:
-        """A folder that may not be listed: what is in it fails, whatever that is."""
+        """Count a folder that may not be listed as a failure, whatever it contains."""
         self.unlisted_folders += 1
         self.failed += 1
         if len(self.unlisted) < PROBLEMS_MAX:
-            self.unlisted.append(Problem(key, 0, MEANING[error.kind][1], str(error)))
+            self.unlisted.append(Problem(key, 0, store_outcome(error)[1], str(error)))
 
     @property
     def totals(self) -> tuple[Total, ...]:
-        """Objects by what became of them."""
+        """Totals by outcome, reason, format and path."""
         return (*self._totals, *self.unlisted_total)
 
     @property
     def unlisted_total(self) -> tuple[Total, ...]:
-        """None or one, of folders."""
+        """A total of the folders that could not be listed, if there are any."""
         folders = self.unlisted_folders
         return (Total(ObjectOutcome.FAILED, Reason.DENIED, "", "none", folders, 0, 0, 0.0),) if folders else ()
 
@@ -112,27 +112,28 @@ class Tally:
         return Progress(self.objects, self.bytes_in, self.bytes_out, self.failed, self.listed_all, self.waiting)
 
 
-def problem(done: ObjectResult, known: bool = False) -> Problem:
-    """An object that deserves a look."""
+def problem_of(done: ObjectResult, known: bool = False) -> Problem:
+    """Return an object's record as a problem for people to check."""
     return Problem(done.key, done.size, done.reason, done.error, done.notices, known)
 
 
-def estimated(summary: Summary, spent: tuple[float, float], footprint: Basis) -> Summary:
-    """With what the coordinator took beside the objects, and what all of it is estimated to have used."""
-    other, memory = summary.other_seconds + spent[0], summary.memory_byte_seconds + spent[1]
+def with_estimates(summary: Summary, cpu_seconds: float, memory_byte_seconds: float, footprint: Basis) -> Summary:
+    """Return a summary to which the coordinator's own usage is added, with estimates for all of it."""
+    other, memory = summary.other_seconds + cpu_seconds, summary.memory_byte_seconds + memory_byte_seconds
     used = footprint.footprint_of(sum(summary.stage_seconds.values()) + other, memory)
     return dataclasses.replace(summary, other_seconds=other, memory_byte_seconds=memory, footprint=used)
 
 
-def summary_of(job: Job, tally: Tally, watch: Stopwatch, interrupted: bool) -> Summary:
+def summary_of(job: Job, tally: Tally, usage: ProcessUsage, interrupted: bool) -> Summary:
+    """Return the summary of what was tallied until now."""
     return Summary(
         source=job.source,
         target=job.target,
         mode="in place" if job.in_place else "copy",
         settings=job.settings,
-        started=watch.started,
+        started=usage.started,
         ended=time.time(),
-        wall_seconds=watch.seconds(),
+        wall_seconds=usage.read().seconds,
         interrupted=interrupted,
         totals=tally.totals,
         problems=(*tally.unlisted, *tally.problems)[:PROBLEMS_MAX],
@@ -148,7 +149,7 @@ def summary_of(job: Job, tally: Tally, watch: Stopwatch, interrupted: bool) -> S
 
 
 def samples_of(chosen: Iterable[ObjectResult], job: Job, source: Store, target: Store) -> list[Sample]:
-    """Files before and after, where both are still there."""
+    """Return files before and after, where both still exist."""
     found, originals = [], source
     if job.in_place and job.keep is not None:
         originals = originals_of(job.keep, source).store
@@ -161,7 +162,7 @@ def samples_of(chosen: Iterable[ObjectResult], job: Job, source: Store, target: 
 
 
 def read_all(store: Store, key: str) -> bytes:
-    """A file that is known to be small."""
+    """Return the content of an object that is known to be small."""
     data = bytearray()
     with store.open(key) as opened:
         for chunk in opened.chunks():

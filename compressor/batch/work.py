@@ -1,4 +1,4 @@
-"""One object: read, compressed, verified, and, when the ledger knows of it, replaced. Runs in any process."""
+"""The work on one object: read, compress, verify and, once the ledger knows of it, write. Runs in any process."""
 
 import os
 import threading
@@ -11,7 +11,15 @@ from typing import Any
 from compressor import pipeline
 from compressor.batch.job import Job, Prepared
 from compressor.batch.originals import originals_of
-from compressor.batch.outcomes import Clock, WrongResultError, asked_for, digest, failed, in_one_line, refused
+from compressor.batch.outcomes import (
+    CpuClock,
+    WrongResultError,
+    codec_failure,
+    digest,
+    in_one_line,
+    is_selected,
+    store_failure,
+)
 from compressor.cores import BRIEF_WIDTH, cores
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
@@ -36,14 +44,14 @@ from compressor.stores.contract import (
 from compressor.stores.file_write import hard_links_problem
 from compressor.stores.markers import MarkedFolders
 from compressor.stores.open import open_store
-from compressor.usage import MemoryGauge, resident_bytes
+from compressor.usage import ProcessUsage
 
-SUBTYPES = {"pnm": "x-portable-anymap"}  # where a format is not registered by its name
+SUBTYPES = {"pnm": "x-portable-anymap"}  # media subtypes that differ from the name of the format
 
 
 @dataclass
-class Result:
-    """What waits for the word to be written: one of the two is there."""
+class PendingResult:
+    """A result that waits to be written, and its source; at least one of the two spools exists."""
 
     done: ObjectResult
     attributes: Attributes
@@ -63,7 +71,7 @@ class Result:
 
 
 class Worker:
-    """Does a job's work on any object. May be used from several threads."""
+    """Does a job's work on objects. May be used by several threads."""
 
     def __init__(self, job: Job, source: Store | None = None, target: Store | None = None) -> None:
         self.job = job
@@ -75,83 +83,82 @@ class Worker:
         self._marks = MarkedFolders(self.target)
         self._originals = originals_of(job.keep, self.source) if job.in_place and job.keep is not None else None
         self.resources = Resources(memory_budget=job.memory_budget, spool_dir=job.spool_dir, wait_seconds=3600)
-        self._ready: dict[str, Result] = {}
+        self._pending: dict[str, PendingResult] = {}
         self._lock = threading.Lock()
         self._number = 0
         self._client: Any = None
-        self._idle_bytes = resident_bytes()
-        self._idle = MemoryGauge()
-        self._idle.add(self._idle_bytes)
+        self._usage = ProcessUsage(since_start=True, idle_memory=True)
         self._start_seconds = 0.0
 
     def ready(self) -> None:
-        """Everything is loaded that objects need; what that took is charged to the first of them."""
+        """Declare that everything is loaded; the CPU time until now is charged to the first object."""
         with self._lock:
-            self._idle_bytes, self._start_seconds = resident_bytes(), time.process_time()
-            self._idle.add(self._idle_bytes - self._idle.bytes)
+            self._usage.settle()
+            self._start_seconds = self._usage.read().cpu_seconds
 
     def prepare(self, entry: Entry) -> Prepared | ObjectResult:
-        """Read, compress and verify. Nothing is written. Done where there is nothing to write."""
-        clock = Clock()
+        """Read, compress and verify an object. Return its record where nothing is to be written."""
+        clock = CpuClock()
         blank = ObjectResult(key=entry.key, etag=entry.etag, size=entry.size, outcome=ObjectOutcome.FAILED)
         try:
             with self.source.open(entry.key) as opened:
                 entry = opened.entry
                 blank = replace(blank, etag=entry.etag, size=entry.size)
                 kind = opened.attributes.headers.get("content-type", "")
-                if not asked_for(kind, self.job):
+                if not is_selected(kind, self.job):
                     return replace(blank, outcome=ObjectOutcome.SKIPPED, reason=Reason.FILTERED, error=kind)
-                if self.job.in_place and (reason := self._untouchable(opened)):
+                if self.job.in_place and (reason := self._replacement_blocker(opened)):
                     return replace(blank, outcome=ObjectOutcome.SKIPPED, reason=reason[0], error=reason[1])
-                made = self._made(opened, blank)
-                if self.job.keep is not None and isinstance(made, Result) and made.source is not None:
+                made = self._build_result(opened, blank)
+                if self.job.keep is not None and isinstance(made, PendingResult) and made.source is not None:
                     made.done = replace(made.done, source_digest=digest(made.source))
         except StoreError as error:
-            return refused(blank, error, clock)
-        except Exception as error:  # whatever is wrong with an object must not end the run
+            return store_failure(blank, error, clock)
+        except Exception as error:  # no object, whatever is wrong with it, may end the run
             return replace(blank, reason=Reason.OTHER, error=in_one_line(error), other_seconds=clock.seconds())
         if isinstance(made, ObjectResult):
-            return self._accounted(made, clock)
-        made.done = self._accounted(made.done, clock)
+            return self._with_costs(made, clock)
+        made.done = self._with_costs(made.done, clock)
         with self._lock:
             self._number += 1
             token = f"{os.getpid()}-{self._number}"
-            self._ready[token] = made
+            self._pending[token] = made
         return Prepared(token, made.done)
 
-    def _accounted(self, done: ObjectResult, clock: Clock) -> ObjectResult:
-        """With the time that was not the codec's, and what the process itself has held since the object before."""
+    def _with_costs(self, done: ObjectResult, clock: CpuClock) -> ObjectResult:
+        """Add the CPU time that was not the codec's, and the memory of the idle process since the last object."""
         with self._lock:
-            idle, self._idle = self._idle, MemoryGauge()
-            self._idle.add(self._idle_bytes)
+            idle = self._usage.read()
+            self._usage.mark(idle)
             start, self._start_seconds = self._start_seconds, 0.0
         return replace(
             done,
-            other_seconds=start + clock.seconds(self._here(done)),
-            memory_byte_seconds=done.memory_byte_seconds + idle.byte_seconds(),
+            other_seconds=start + clock.seconds(self._codec_seconds(done)),
+            memory_byte_seconds=done.memory_byte_seconds + idle.memory_byte_seconds,
         )
 
-    def _here(self, done: ObjectResult) -> dict[str, float]:
-        """The codec's time in this thread: none where a service compresses."""
+    def _codec_seconds(self, done: ObjectResult) -> dict[str, float]:
+        """Return the codec's time in this thread: none where a service compresses."""
         return {} if self.job.server else dict(done.stage_seconds)
 
-    def _untouchable(self, opened: OpenObject) -> tuple[Reason, str] | None:
-        """Why an object must not be replaced."""
+    def _replacement_blocker(self, opened: OpenObject) -> tuple[Reason, str] | None:
+        """Return why an object must not be replaced, if anything prevents it."""
         if opened.held:
             return Reason.HELD, opened.held
         if opened.attributes.lost:
             return Reason.UNREADABLE, f"would lose: {', '.join(opened.attributes.lost)}"
         size, most = opened.entry.size, self.source.conditional_bytes
-        if opened.entry.links > 1 and not self.job.allow_not_atomic:
+        if opened.entry.links > 1 and not self.job.allow_non_atomic:
             problem = hard_links_problem(opened.entry.links)
-            return Reason.NOT_ATOMIC, f"{problem}: --allow-not-atomic replaces it all the same"
-        if size > most and not self.job.allow_not_atomic:
-            where = "this store can't replace" if not most else f"above {most} bytes this store can't replace"
-            return Reason.NOT_ATOMIC, f"{where} an object on a condition: --allow-not-atomic looks before and after"
+            return Reason.NOT_ATOMIC, f"{problem}: --allow-non-atomic replaces it anyway"
+        if size > most and not self.job.allow_non_atomic:
+            what = "an object" if not most else f"an object of more than {most} bytes"
+            problem = f"this store can't replace {what} on a condition"
+            return Reason.NOT_ATOMIC, f"{problem}: --allow-non-atomic only checks it before and after"
         return None
 
-    def _made(self, opened: OpenObject, blank: ObjectResult) -> Result | ObjectResult:
-        """The source in a spool and, where there is one, the result in another."""
+    def _build_result(self, opened: OpenObject, blank: ObjectResult) -> PendingResult | ObjectResult:
+        """Spool the source, and compress it into another spool. Return the record where nothing is to be written."""
         with ExitStack() as stack:
             source = self.resources.spool()
             stack.callback(source.close)
@@ -163,29 +170,29 @@ class Worker:
                         return replace(blank, outcome=ObjectOutcome.KEPT, reason=Reason.NOT_AN_IMAGE)
                 source.write(chunk)
             if source.size != opened.entry.size:
-                problem = f"{source.size} bytes came of {opened.entry.size}"
+                problem = f"only {source.size} of {opened.entry.size} bytes were read"
                 raise StoreError(StoreErrorKind.UNAVAILABLE, problem)
-            done, result = self._coded(source, sniff(head), blank)
+            done, result = self._compress_and_verify(source, sniff(head), blank)
             if result is not None:
                 stack.callback(result.close)
             if done.outcome.changed:
-                made = Result(done, opened.attributes, source, result)
+                made = PendingResult(done, opened.attributes, source, result)
             elif self.job.in_place or done.retry or (done.outcome is ObjectOutcome.FAILED and self._must_strip):
-                return done  # what may be compressed at a further try must not be in its own way then
+                return done  # an object at the destination would prevent a later try from writing there
             else:
                 outcome = ObjectOutcome.FAILED if done.outcome is ObjectOutcome.FAILED else ObjectOutcome.COPIED
                 done = replace(done, outcome=outcome, bytes_out=source.size, digest=digest(source))
-                made = Result(done, opened.attributes, source, None)
+                made = PendingResult(done, opened.attributes, source, None)
             stack.pop_all()
             return made
 
     @property
     def _must_strip(self) -> bool:
-        """Return whether no image may be given out with all of its metadata."""
+        """True if no image may be written with all of its metadata."""
         return self.job.settings.metadata is not Metadata.KEEP and not self.job.copy_unstrippable
 
-    def _coded(self, source: Spool, kind: str, blank: ObjectResult) -> tuple[ObjectResult, Spool | None]:
-        """Return what becomes of an object, in place, and the verified bytes that replace its own."""
+    def _compress_and_verify(self, source: Spool, kind: str, blank: ObjectResult) -> tuple[ObjectResult, Spool | None]:
+        """Return an object's record for a run in place, and the verified bytes that replace its own, if any."""
         kept = replace(blank, outcome=ObjectOutcome.KEPT, format="" if kind == "unknown" else kind)
         if source.size == 0:
             return replace(kept, reason=Reason.EMPTY), None
@@ -193,11 +200,11 @@ class Worker:
             return replace(kept, reason=Reason.NOT_AN_IMAGE), None
         result = self.resources.spool()
         try:
-            done = self._compressed(source, result, kept)
+            done = self._compress_into(source, result, kept)
         except UnsupportedError as error:
             done = replace(kept, reason=Reason.UNSUPPORTED, error=str(error))
         except CompressorError as error:
-            done = failed(kept, error)
+            done = codec_failure(kept, error)
         except BaseException:
             result.close()
             raise
@@ -205,11 +212,11 @@ class Worker:
             return done, result
         result.close()
         if done.reason is Reason.UNSUPPORTED and self.job.settings.metadata is not Metadata.KEEP:
-            return self._stripped(source, kind, done)
+            return self._strip(source, kind, done)
         return done, None
 
-    def _compressed(self, source: Spool, result: Spool, kept: ObjectResult) -> ObjectResult:
-        """Compress from one spool to the other and verify that. Raises CompressorError."""
+    def _compress_into(self, source: Spool, result: Spool, kept: ObjectResult) -> ObjectResult:
+        """Compress from one spool into another, and verify the result. Raises CompressorError."""
         report = self._compress(source, result)
         stages, held = dict(report.stage_seconds), report.memory_byte_seconds
         if report.outcome is Verdict.UNCHANGED or report.bytes_out >= report.bytes_in:
@@ -217,7 +224,7 @@ class Worker:
             if not same(source, result):
                 self._compare(source, result, report, False)
                 done = replace(done, outcome=ObjectOutcome.STRIPPED, notices=report.notices)
-        elif report.format != report.source_format:  # a BMP: its key and its content type would be wrong
+        elif report.format != report.source_format:  # such as a BMP: key and content type would be wrong
             done = replace(kept, reason=Reason.UNSUPPORTED, error=f"would become {report.format}")
         else:
             began = time.thread_time()
@@ -228,8 +235,8 @@ class Worker:
             done = replace(done, bytes_out=result.size, digest=digest(result))
         return replace(done, path=report.path.value, stage_seconds=stages, memory_byte_seconds=held)
 
-    def _stripped(self, source: Spool, kind: str, done: ObjectResult) -> tuple[ObjectResult, Spool | None]:
-        """Return what becomes of an image that stays as it is, but for its metadata."""
+    def _strip(self, source: Spool, kind: str, done: ObjectResult) -> tuple[ObjectResult, Spool | None]:
+        """Return the record of an image that is not compressed, and its bytes without metadata, if they differ."""
         notices: list[str] = []
         with ExitStack() as stack:
             result = self.resources.spool()
@@ -266,10 +273,10 @@ class Worker:
             return report
 
     def _verify(self, source: Spool, result: Spool, report: Report) -> float:
-        """Decode all of the result; what is lossless has been compared with its source already. The byte-seconds."""
+        """Decode the whole result unless the codec has compared it with its source; return the byte-seconds."""
         decode = report.path is not Path.LOSSLESS or self.job.server != ""
         with self.resources.reservation() as reservation:
-            if decode:  # takes less than to encode did; a service may have had more than we have
+            if decode:  # needs less than encoding did; a service may have a larger budget
                 reservation.extend(min(report.reserved_bytes, self.job.memory_budget - self.resources.overhead))
             with cores.acquired(brief=report.format == "jpeg" and report.width <= BRIEF_WIDTH):
                 self._compare(source, result, report, decode)
@@ -293,74 +300,74 @@ class Worker:
             raise WrongResultError("the result's ICC profile is not the source's")
 
     def commit(self, token: str) -> ObjectResult | None:
-        """Write what was prepared, in its place or at the destination. None where it is not (or no longer) here."""
+        """Write what was prepared, in place or to the destination. Return None where this worker does not have it."""
         with self._lock:
-            ready = self._ready.pop(token, None)
-        if ready is None:
+            pending = self._pending.pop(token, None)
+        if pending is None:
             return None
-        clock = Clock()
-        done, kept = ready.done, None
+        clock = CpuClock()
+        done, kept = pending.done, None
         try:
             if self.job.in_place:
                 kept = self._originals.keep(self.source, done) if self._originals else None
-                only = Precondition(done.etag, atomic=not self.job.allow_not_atomic)
-                written = self.source.write(done.key, ready.body, ready.attributes, only)
+                precondition = Precondition(done.etag, atomic=not self.job.allow_non_atomic)
+                written = self.source.write(done.key, pending.body, pending.attributes, precondition)
                 done = replace(done, result_etag=written.etag, kept="" if kept is None else kept.key)
             else:
-                attributes = self._attributes(ready)
-                written = self._deliver(ready, attributes)
+                attributes = self._attributes(pending)
+                written = self._deliver(pending, attributes)
                 lost = tuple(
                     f"not carried over: {name}"
                     for name in (*attributes.lost, *self.target.unsupported_attributes(attributes))
                 )
                 done = replace(done, result_etag=written.etag, notices=(*done.notices, *lost))
         except StoreError as error:
-            if self._originals and kept and error.kind not in RETRIED:  # else it may have been written after all
+            if self._originals and kept and error.kind not in RETRIED:  # otherwise it may have been written after all
                 with suppress(StoreError):
                     self._originals.store.delete(kept.key, kept.etag)
-            return refused(done, error, clock)
-        except Exception as error:  # nobody knows how far it came: asked for again, the run looks what is there
+            return store_failure(done, error, clock)
+        except Exception as error:  # it is unknown how far it came: the run checks before it tries again
             spent = done.other_seconds + clock.seconds()
             return replace(
                 done, outcome=ObjectOutcome.FAILED, reason=Reason.OTHER, error=in_one_line(error), bytes_out=0,
                 digest="", retry=True, other_seconds=spent,
             )  # fmt: skip
         finally:
-            ready.close()
+            pending.close()
         return replace(done, other_seconds=done.other_seconds + clock.seconds())
 
-    def _attributes(self, ready: Result) -> Attributes:
-        """What goes with a copy: where nothing says what it is, and the destination takes that, it is said."""
-        format = ready.done.format
-        kind = f"image/{SUBTYPES.get(format, format)}" if format else guess_type(ready.done.key)[0]
-        headers = {"content-type": kind or "application/octet-stream"} | dict(ready.attributes.headers)
-        if headers == ready.attributes.headers or self.target.unsupported_attributes(Attributes(headers=headers)):
-            return ready.attributes
-        return replace(ready.attributes, headers=headers)
+    def _attributes(self, pending: PendingResult) -> Attributes:
+        """Return the attributes of a copy, with a content type where the source has none and the target takes it."""
+        format = pending.done.format
+        kind = f"image/{SUBTYPES.get(format, format)}" if format else guess_type(pending.done.key)[0]
+        headers = {"content-type": kind or "application/octet-stream"} | dict(pending.attributes.headers)
+        if headers == pending.attributes.headers or self.target.unsupported_attributes(Attributes(headers=headers)):
+            return pending.attributes
+        return replace(pending.attributes, headers=headers)
 
-    def _deliver(self, ready: Result, attributes: Attributes) -> Entry:
-        """To the destination, where nothing may be but the very same bytes."""
-        done, only = ready.done, None if self.job.overwrite else Precondition(None)
+    def _deliver(self, pending: PendingResult, attributes: Attributes) -> Entry:
+        """Write to the destination, where nothing may exist but an object with the very same bytes."""
+        done, precondition = pending.done, None if self.job.overwrite else Precondition(None)
         if self._marks.cover(done.key):
-            raise StoreError(StoreErrorKind.HELD, f"{self.target.url}: {done.key!r}: would lie among kept originals")
+            raise StoreError(StoreErrorKind.HELD, f"{self.target.url}: {done.key!r}: would be among kept originals")
         try:
-            return self.target.write(done.key, ready.body, attributes, only)
+            return self.target.write(done.key, pending.body, attributes, precondition)
         except StoreError as error:
-            there = self.target.head(done.key) if error.kind is StoreErrorKind.EXISTS else None
-            if there is None or there.size != ready.body.size or store_digest(self.target, done.key) != done.digest:
+            found = self.target.head(done.key) if error.kind is StoreErrorKind.EXISTS else None
+            if found is None or found.size != pending.body.size or store_digest(self.target, done.key) != done.digest:
                 raise
-            return there
+            return found
 
     def drop(self, token: str) -> None:
-        """Forget what was prepared."""
+        """Discard what was prepared."""
         with self._lock:
-            ready = self._ready.pop(token, None)
-        if ready is not None:
-            ready.close()
+            pending = self._pending.pop(token, None)
+        if pending is not None:
+            pending.close()
 
     def close(self) -> None:
-        """Give everything back."""
-        for token in list(self._ready):
+        """Discard everything that is prepared, and close the connection to the service."""
+        for token in list(self._pending):
             self.drop(token)
         if self._client is not None:
             self._client.close()

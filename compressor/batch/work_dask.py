@@ -1,7 +1,7 @@
-"""What a process of a Dask cluster does for the engine in engine_dask.py: calls into `work.Worker`, one for each run.
+"""The part of engine_dask.py that runs in a worker process of a Dask cluster: calls to `work.Worker`, one for each run.
 
-A task leaves its process's pool of threads as soon as it starts: the engine decides how many objects a process has at
-once, so that some are transferred while others are coded, and the turns of the codec bound what its cores do.
+A task leaves its process's thread pool as soon as it starts. The engine decides how many objects a process has at once,
+so that some are transferred while others are coded; the codec's core scheduler bounds how many cores it uses.
 """
 
 import threading
@@ -18,54 +18,54 @@ from compressor.ledger.records import ObjectResult
 from compressor.settings import VERSION
 from compressor.stores.contract import Entry
 
-if TYPE_CHECKING:  # it brings the codec, which the coordinator has no use for
+if TYPE_CHECKING:  # it imports the codec, which the coordinator has no use for
     from compressor.batch.work import Worker
 
-IDLE_SECONDS = 60.0  # after which what a vanished coordinator left here may be dropped
+IDLE_SECONDS = 60.0  # after which the worker of a coordinator that has vanished may be dropped
 
 
 @dataclass
-class Part:
-    """One run's part in this process."""
+class RunWorker:
+    """A run's Worker in this process."""
 
     worker: "Worker"
-    under_way: int = 0
-    used: float = 0.0
+    in_flight: int = 0
+    last_used: float = 0.0
 
 
-_parts: dict[str, Part] = {}
+_workers: dict[str, RunWorker] = {}
 _lock = threading.Lock()
 
 
 @contextmanager
-def part_of(run: str, job: Job) -> Iterator["Worker"]:
-    """The run's Worker, made on first use, while it is used."""
+def worker_of(run: str, job: Job) -> Iterator["Worker"]:
+    """Yield the run's Worker, made on first use, and keep it from being dropped until it was used."""
     from compressor.batch.work import Worker
 
     with _lock:
-        if run not in _parts:
+        if run not in _workers:
             drop_idle()
-            _parts[run] = Part(Worker(job))
-        part = _parts[run]
-        part.under_way += 1
+            _workers[run] = RunWorker(Worker(job))
+        entered = _workers[run]
+        entered.in_flight += 1
     try:
-        yield part.worker
+        yield entered.worker
     finally:
         with _lock:
-            part.under_way -= 1
-            part.used = time.monotonic()
+            entered.in_flight -= 1
+            entered.last_used = time.monotonic()
 
 
 def drop_idle() -> None:
-    """Of runs whose coordinator went without a word. One that is there after all hears Lost, and has it done again."""
-    for run, part in list(_parts.items()):
-        if not part.under_way and time.monotonic() - part.used > IDLE_SECONDS:
-            del _parts[run]
-            part.worker.close()
+    """Drop workers of runs whose coordinator has vanished. One that has not gets Lost, and has the work done again."""
+    for run, found in list(_workers.items()):
+        if not found.in_flight and time.monotonic() - found.last_used > IDLE_SECONDS:
+            del _workers[run]
+            found.worker.close()
 
 
 def greet() -> tuple[str, str]:
-    """The version here, and the name of this very process: an address may come back with another one behind it."""
+    """Return the version of this package, and this process's own name: an address may be reused by another process."""
     import compressor.batch.work  # noqa: F401 - so that the first object does not wait for it
     from compressor import kernels
 
@@ -74,32 +74,33 @@ def greet() -> tuple[str, str]:
 
 
 def prepare(run: str, process: str, job: Job, entry: Entry) -> Prepared | ObjectResult | None:
-    """None: this is not the process that was meant."""
+    """Prepare an object; return None where this is another process than the one addressed."""
     if get_worker().id != process:
         return None
     secede()
-    with part_of(run, job) as worker:
+    with worker_of(run, job) as worker:
         return worker.prepare(entry)
 
 
 def commit(run: str, process: str, job: Job, token: str) -> ObjectResult | Lost | None:
-    """None: this is not the process that was meant."""
+    """Write what was prepared; return None where this is another process than the one addressed."""
     if get_worker().id != process:
         return None
     secede()
-    with part_of(run, job) as worker:
+    with worker_of(run, job) as worker:
         return worker.commit(token) or Lost()
 
 
 def drop(run: str, process: str, job: Job, token: str) -> None:
+    """Discard what was prepared."""
     if get_worker().id == process:
-        with part_of(run, job) as worker:
+        with worker_of(run, job) as worker:
             worker.drop(token)
 
 
 def forget(run: str) -> None:
-    """The run is over."""
+    """Close the worker of a run that has ended."""
     with _lock:
-        part = _parts.pop(run, None)
-    if part is not None:
-        part.worker.close()
+        found = _workers.pop(run, None)
+    if found is not None:
+        found.worker.close()

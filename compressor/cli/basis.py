@@ -13,7 +13,7 @@ BasisProfile = Annotated[
         "profile",
         "Coefficients to use: conservative, central, ccf, swdm4 or off.",
         metavar="PROFILE",
-        show_default="conservative with --original-replaced, otherwise off",
+        show_default="conservative with --originals-deleted, otherwise off",
     ),
 ]
 ProfileOption = Annotated[
@@ -23,10 +23,10 @@ BasisStorage = Annotated[
     str | None,
     option("storage", "Storage class of the originals: hdd-3az, hdd-1az, ssd-3az or ssd-1az.", metavar="CLASS"),
 ]
-OriginalReplaced = Annotated[
+OriginalsDeleted = Annotated[
     bool,
     option(
-        "original_replaced", "Originals are deleted once results are stored: their versions, replicas and backups, too."
+        "originals_deleted", "Originals are deleted once results are stored: their versions, replicas and backups, too."
     ),
 ]
 RegionOption = Annotated[str | None, option("region", "Cloud region or grid, such as us-east-1 or de.", metavar="NAME")]
@@ -39,7 +39,7 @@ ReservedVcpus = Annotated[
     float | None,
     option("reserved_vcpus", "vCPUs reserved for this work, idle or not.", parser=not_negative, metavar="N"),
 ]
-BASIS = ("profile", "storage", "original_replaced", "region", "grid", "reserved_vcpus")
+BASIS = ("profile", "storage", "originals_deleted", "region", "grid", "reserved_vcpus")
 
 
 def basis_of(options: dict[str, Any]) -> "Basis":
@@ -52,7 +52,7 @@ def basis_of(options: dict[str, Any]) -> "Basis":
     return Basis(
         profile=None if profile is None else Profile(profile),
         storage_class=options.get("storage"),
-        original_replaced=options.get("original_replaced", False),
+        originals_deleted=options.get("originals_deleted", False),
         network=options.get("network"),
         region=options.get("region"),
         grid_grams_per_kwh=options.get("grid"),

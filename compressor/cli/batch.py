@@ -1,4 +1,4 @@
-"""`compressor batch`: whole buckets."""
+"""`compressor batch`: compress whole buckets."""
 
 import os
 import signal
@@ -29,12 +29,12 @@ SAMPLE = 200
 def batch(
     source: of.Src,
     target: of.Dst = None,
-    dry_run: of.DryRun = False,
+    dry_run: of.DryRunOption = False,
     sample: of.SampleSize = SAMPLE,
     in_place: of.InPlace = False,
     keep_originals: of.KeepOriginals = None,
     discard_originals: of.DiscardOriginals = False,
-    allow_not_atomic: of.AllowNotAtomic = False,
+    allow_non_atomic: of.AllowNonAtomic = False,
     overwrite: of.Overwrite = False,
     ledger: of.LedgerPath = None,
     accept_failures: of.AcceptFailures = False,
@@ -54,7 +54,7 @@ def batch(
     unstrippable: of.Unstrippable_ = of.Unstrippable.FAIL,
     min_saving: of.BatchMinSaving = 0.05,
     workers: of.Workers = None,
-    engine: of.EngineName = of.Engine.LOCAL,
+    engine: of.EngineOption = of.EngineName.LOCAL,
     scheduler: of.Scheduler = None,
     server: opt.ServerOption = None,
     tls_ca: opt.TlsCa = None,
@@ -64,8 +64,8 @@ def batch(
     memory_budget: of.BatchMemory = 512 << 20,
     spool_dir: opt.SpoolDir = None,
     objects_per_second: of.ObjectsPerSecond = None,
-    bandwidth: of.Bandwidth = None,
-    conditional_size: of.ConditionalSize = 64 << 20,
+    read_bytes_per_second: of.ReadBytesPerSecond = None,
+    max_conditional_size: of.MaxConditionalSize = 64 << 20,
     profile: ProfileOption = "conservative",
     storage: BasisStorage = None,
     region: RegionOption = None,
@@ -75,49 +75,49 @@ def batch(
     metrics_push: of.MetricsPush = None,
     json: of.BatchJson = False,
 ) -> None:
-    """Make all images of a bucket or a folder smaller.
+    """Compress all images of a bucket or a folder.
 
-    Results go to DST under the same keys, and what can't be made smaller goes there as it is. With --in-place, objects
-    are replaced where they are, each only by a verified smaller one, and only if nobody has changed it meanwhile. What
-    was done is in the ledger: a run that was killed goes on where it was when the same command is given again.
+    Results are written to DST under the same keys, and objects that can't be made smaller are copied there. With
+    --in-place, each object is replaced by a verified, smaller one, unless somebody has changed it in the meantime. The
+    ledger records what was done: repeat the command to resume a run that was interrupted.
 
     compressor ledger restore LEDGER puts kept originals back.
     """
-    carry_out(dict(locals()))
+    run_command(dict(locals()))
 
 
-def carry_out(options: Mapping[str, Any]) -> None:
-    """Run the command, tell what came of it, and exit."""
+def run_command(options: Mapping[str, Any]) -> None:
+    """Run the command, print its summary, and exit."""
     with one_line_errors():
-        summary = launched(options)
-        tell(summary, options)
+        summary = run_batch(options)
+        report_summary(summary, options)
         if summary.interrupted:
             raise typer.Exit(130)
         raise typer.Exit(0 if summary.succeeded else 1)
 
 
 def request_of(options: Mapping[str, Any]) -> "Request":
-    """Raises UsageError for what can't be meant."""
+    """Return the request that the options make. Raises UsageError where they contradict each other."""
     from compressor.batch.job import Job
     from compressor.batch.request import Request
 
     source, target, in_place = options["source"], options["target"], options["in_place"]
     if target is None and not in_place and not options["dry_run"]:
-        raise UsageError("give DST, or --in-place to replace objects where they are, or --dry-run to write nothing")
+        raise UsageError("give DST, or --in-place to replace objects in SRC, or --dry-run to write nothing")
     if in_place and target is not None:
-        raise UsageError("--in-place takes no DST: objects are replaced where they are")
+        raise UsageError("--in-place takes no DST: objects are replaced in SRC")
     keep, discard = options["keep_originals"], options["discard_originals"]
     if in_place and not options["dry_run"] and (keep is None) != discard:
-        raise UsageError("--in-place needs --keep-originals PLACE, or --discard-originals, after which nothing is left")
+        raise UsageError("--in-place needs --keep-originals PLACE, or --discard-originals to delete the originals")
     if not in_place and (keep is not None or discard):
-        raise UsageError("--keep-originals and --discard-originals are for --in-place")
-    if (options["engine"] == of.Engine.DASK) != (options["scheduler"] is not None):
+        raise UsageError("--keep-originals and --discard-originals need --in-place")
+    if (options["engine"] == of.EngineName.DASK) != (options["scheduler"] is not None):
         raise UsageError("--engine dask and --scheduler tcp://HOST:PORT go together")
     if options["lossless"] and options["quality"] is not None:
         raise UsageError("--lossless and --quality contradict each other")
     workers = options["workers"] or len(os.sched_getaffinity(0))
-    dask = options["engine"] == of.Engine.DASK
-    if dask:  # its workers have folders of their own to work in
+    dask = options["engine"] == of.EngineName.DASK
+    if dask:  # its workers have other working directories
         source, target = (
             place if place is None or "://" in place else os.path.abspath(place) for place in (source, target)
         )
@@ -127,14 +127,14 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         in_place=in_place,
         keep=keep,
         settings=settings_of(options),
-        allow_not_atomic=options["allow_not_atomic"],
+        allow_non_atomic=options["allow_non_atomic"],
         copy_unstrippable=options["unstrippable"] == of.Unstrippable.COPY,
         overwrite=options["overwrite"],
         content_types=tuple(options["content_type"] or ()),
         server=options["server"] or "",
         memory_budget=options["memory_budget"] // (1 if dask else workers),
         spool_dir=options["spool_dir"],
-        conditional_bytes=options["conditional_size"],
+        conditional_bytes=options["max_conditional_size"],
         access=opt.access(**{name: options[name] for name in ("tls_ca", "tls_cert", "tls_key", "token_file")}),
     )
     return Request(
@@ -147,7 +147,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         workers=workers,
         scheduler=options["scheduler"] or "",
         objects_per_second=options["objects_per_second"],
-        bytes_per_second=options["bandwidth"],
+        read_bytes_per_second=options["read_bytes_per_second"],
         samples=options["report"] is not None,
         accept_failures=options["accept_failures"],
         footprint=basis_of({name: options[name] for name in ("profile", "storage", "region", "grid")}),
@@ -155,6 +155,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
 
 
 def filters_of(options: Mapping[str, Any]) -> "Filters":
+    """Return the filters that the options make."""
     from compressor.stores.filters import Filters
 
     return Filters(
@@ -168,7 +169,7 @@ def filters_of(options: Mapping[str, Any]) -> "Filters":
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:
-    """In place losslessly, unless a quality is given."""
+    """Return the settings: lossless in place, unless a quality is given."""
     quality = options["quality"]
     return Settings(
         quality=DEFAULTS.quality if quality is None else quality,
@@ -181,19 +182,20 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
     )
 
 
-def launched(options: Mapping[str, Any]) -> "Summary":
+def run_batch(options: Mapping[str, Any]) -> "Summary":
+    """Do the run that the options request, with its progress on standard error."""
     request = request_of(options)
     from compressor.batch.api import launch
     from compressor.cli.batch_output import Live
 
-    with Live(None, None) as live, until_stopped() as stopped:
-        return launch(request, stopped, live.update)
+    with Live(None, None) as live, stop_on_signals() as should_stop:
+        return launch(request, should_stop, live.update)
 
 
 @contextmanager
-def until_stopped() -> Iterator[Callable[[], bool]]:
-    """Whether somebody asked us to end: the first Ctrl-C or SIGTERM lets what is being written end, the second does
-    not."""
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether to stop: after a Ctrl-C or SIGTERM, objects that are being written are
+    finished. A second one ends the process at once."""
     asked: list[int] = []
 
     def ask(number: int, _: object) -> None:
@@ -202,7 +204,7 @@ def until_stopped() -> Iterator[Callable[[], bool]]:
         asked.append(number)
         # Not by way of sys.stderr: this may be in the middle of a write to it, which can't be entered twice.
         with suppress(OSError):
-            os.write(2, b"compressor: ending what is under way; once more to end at once\n")
+            os.write(2, b"compressor: finishing objects that are being written; once more to stop at once\n")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -212,8 +214,8 @@ def until_stopped() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def tell(summary: "Summary", options: Mapping[str, Any]) -> None:
-    """Print, and write what was asked for."""
+def report_summary(summary: "Summary", options: Mapping[str, Any]) -> None:
+    """Print the summary, and write the page and the metrics that were requested."""
     if options["report"] is not None:
         from compressor.report import page
 
@@ -221,11 +223,11 @@ def tell(summary: "Summary", options: Mapping[str, Any]) -> None:
     if options["metrics_textfile"] is not None or options["metrics_push"] is not None:
         from compressor import metrics
 
-        made = metrics.batch_metrics(summary)
+        registry = metrics.batch_metrics(summary)
         if options["metrics_textfile"] is not None:
-            metrics.write_textfile(made, options["metrics_textfile"])
+            metrics.write_textfile(registry, options["metrics_textfile"])
         if options["metrics_push"] is not None:
-            metrics.push(made, options["metrics_push"])
+            metrics.push(registry, options["metrics_push"])
     if options["json"]:
         from compressor.report.summary import as_json
 

@@ -1,4 +1,4 @@
-"""What `compressor batch` takes beside what `compress` does."""
+"""The options of `compressor batch`, besides those of `compress`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,22 +9,22 @@ import typer
 from compressor.cli.options import option, share, size
 
 
-class Engine(StrEnum):
-    """Who does the work."""
+class EngineName(StrEnum):
+    """Engines that do the work."""
 
     LOCAL = "local"
     DASK = "dask"
 
 
 class Unstrippable(StrEnum):
-    """What becomes of an image whose metadata can't be removed."""
+    """What to do with an image whose metadata can't be removed."""
 
     FAIL = "fail"
     COPY = "copy"
 
 
 def age(text: str | float | None) -> float | None:
-    """Seconds, from 90d, 12h, 30m, 10s or 2w."""
+    """Return the seconds of an age such as 90d, 12h, 30m, 10s or 2w."""
     if not isinstance(text, str):
         return text
     from compressor.batch.plan import seconds_of
@@ -36,7 +36,7 @@ def age(text: str | float | None) -> float | None:
 
 
 def sample(value: str | int) -> int:
-    """Objects; 0 from "all"."""
+    """Return a number of objects; 0 for "all"."""
     text = str(value)
     if text == "all":
         return 0
@@ -54,52 +54,54 @@ Src = Annotated[
     ),
 ]
 Dst = Annotated[
-    str | None, typer.Argument(metavar="[DST]", help="Where results go; not with --in-place.", show_default=False)
+    str | None, typer.Argument(metavar="[DST]", help="Where to write results; not with --in-place.", show_default=False)
 ]
-DryRun = Annotated[bool, option("dry_run", "Compress a sample, write nothing, and say what all would save.")]
+DryRunOption = Annotated[
+    bool, option("dry_run", "Compress a sample, write nothing, and estimate what the whole run would save.")
+]
 SampleSize = Annotated[
     int | None,
     option(
         "sample",
-        "Of a dry run: how many objects, drawn at random, or all.",
+        "For a dry run: how many objects to draw at random, or all.",
         parser=sample,
         metavar="N|all",
         show_default="200",
     ),
 ]
-InPlace = Annotated[bool, option("in_place", "Replace objects where they are; losslessly, unless --quality is given.")]
+InPlace = Annotated[bool, option("in_place", "Replace objects in SRC; losslessly, unless --quality is given.")]
 KeepOriginals = Annotated[
     str | None,
     option(
         "keep_originals",
-        "In place: copy each original to the same key in this place first: a folder's path, or a prefix of SRC's "
+        "In place: first copy each original to the same key in this place, a folder's path or a prefix of SRC's "
         "bucket, not of SRC (originals/ is s3://BUCKET/originals/).",
         metavar="PLACE",
         show_default=False,
     ),
 ]
-DiscardOriginals = Annotated[bool, option("discard_originals", "In place: keep none. There is no way back.")]
-AllowNotAtomic = Annotated[
+DiscardOriginals = Annotated[bool, option("discard_originals", "In place: don't keep originals. This can't be undone.")]
+AllowNonAtomic = Annotated[
     bool,
     option(
-        "allow_not_atomic",
-        "Replace in place also where the store can't do it on a condition, and files with further hard links: who "
-        "writes meanwhile may lose.",
+        "allow_non_atomic",
+        "In place: replace even where the store can't do so conditionally, and files with several hard links. Writes "
+        "by others at the same time may be lost.",
     ),
 ]
 Unstrippable_ = Annotated[
     Unstrippable,
     option(
         "unstrippable",
-        "An image whose metadata can't be removed: it fails, or is copied (in place: left) as it is.",
+        "What to do with an image whose metadata can't be removed: fail, or copy it unchanged (in place: leave it).",
     ),
 ]
-Overwrite = Annotated[bool, option("overwrite", "Write over what is at the destination.")]
+Overwrite = Annotated[bool, option("overwrite", "Overwrite existing objects at the destination.")]
 LedgerPath = Annotated[
     Path | None,
     option(
         "ledger",
-        "What was done: the same one goes on where it was. Else one in this folder, named by SRC and DST.",
+        "Record of the run, from which it can be resumed. By default in this folder, named after SRC and DST.",
         metavar="FILE",
         show_default=False,
     ),
@@ -108,7 +110,7 @@ AcceptFailures = Annotated[
     bool,
     option(
         "accept_failures",
-        "Exit with 0 where all failures are known: an earlier run has reported them, and nothing has changed since.",
+        "Exit with 0 if all failures are known: reported by an earlier run, and unchanged since.",
     ),
 ]
 ManifestUrl = Annotated[
@@ -126,69 +128,92 @@ Include = Annotated[
 Exclude = Annotated[
     list[str] | None, option("exclude", "No keys that match; may be repeated.", metavar="GLOB", show_default=False)
 ]
-MinSize = Annotated[int, option("min_size", "Smaller objects are left out.", parser=size, metavar="SIZE")]
+MinSize = Annotated[int, option("min_size", "Leave out smaller objects.", parser=size, metavar="SIZE")]
 MaxSize = Annotated[
-    int | None, option("max_size", "Larger objects are left out.", parser=size, metavar="SIZE", show_default=False)
+    int | None, option("max_size", "Leave out larger objects.", parser=size, metavar="SIZE", show_default=False)
 ]
 OlderThan = Annotated[
     float | None,
-    option("older_than", "Not changed for so long, such as 30d.", parser=age, metavar="AGE", show_default=False),
+    option(
+        "older_than",
+        "Only objects not modified for at least this long, such as 30d.",
+        parser=age,
+        metavar="AGE",
+        show_default=False,
+    ),
 ]
 NewerThan = Annotated[
     float | None,
-    option("newer_than", "Changed since then, such as 12h.", parser=age, metavar="AGE", show_default=False),
+    option(
+        "newer_than",
+        "Only objects modified within this time, such as 12h.",
+        parser=age,
+        metavar="AGE",
+        show_default=False,
+    ),
 ]
 ContentType = Annotated[
     list[str] | None,
     option(
-        "content_type", "Only with such a Content-Type: image/*; may be repeated.", metavar="GLOB", show_default=False
+        "content_type",
+        "Only objects with such a Content-Type, for example image/*; may be repeated.",
+        metavar="GLOB",
+        show_default=False,
     ),
 ]
 LossyQuality = Annotated[
     int | None,
     option(
-        "quality", "1 to 100: looks as libjpeg-turbo's 4:2:0 does at that quality.", show_default="80, not in place"
+        "quality",
+        "1 to 100: the visual quality of libjpeg-turbo's 4:2:0 at that setting.",
+        show_default="80, not in place",
     ),
 ]
 BatchMinSaving = Annotated[
     float,
     option(
         "min_saving",
-        "Leave objects alone where less than this share is saved.",
+        "Keep objects unchanged if less than this share would be saved.",
         parser=share,
         metavar="SHARE",
         show_default="5%",
     ),
 ]
-Workers = Annotated[int | None, option("workers", "Processes.", metavar="N", show_default="one a core")]
-EngineName = Annotated[Engine, option("engine", "Who does the work: processes here, or a Dask cluster.")]
+Workers = Annotated[
+    int | None, option("workers", "Number of worker processes.", metavar="N", show_default="one per core")
+]
+EngineOption = Annotated[EngineName, option("engine", "Do the work in local processes, or on a Dask cluster.")]
 Scheduler = Annotated[
-    str | None, option("scheduler", "Of the Dask cluster.", metavar="tcp://HOST:PORT", show_default=False)
+    str | None, option("scheduler", "Address of the Dask scheduler.", metavar="tcp://HOST:PORT", show_default=False)
 ]
 BatchMemory = Annotated[
     int,
     option(
         "memory_budget",
-        "What all workers together may reserve for images.",
+        "Memory that all workers together may reserve for images.",
         parser=size,
         metavar="SIZE",
         show_default="512MiB",
     ),
 ]
 ObjectsPerSecond = Annotated[
-    float | None, option("objects_per_second", "No more than so many.", metavar="N", show_default=False)
+    float | None, option("objects_per_second", "Objects started per second, at most.", metavar="N", show_default=False)
 ]
-Bandwidth = Annotated[
+ReadBytesPerSecond = Annotated[
     int | None,
     option(
-        "bandwidth", "Bytes read a second, no more than that: 50MB.", parser=size, metavar="SIZE", show_default=False
+        "read_bytes_per_second",
+        "Bytes read per second, at most, such as 50MB.",
+        parser=size,
+        metavar="SIZE",
+        show_default=False,
     ),
 ]
-ConditionalSize = Annotated[
+MaxConditionalSize = Annotated[
     int,
     option(
-        "conditional_size",
-        "Larger objects are not replaced on a condition: a request with one is held in memory.",
+        "max_conditional_size",
+        "Don't replace larger objects conditionally: such a request holds the object in memory.",
         parser=size,
         metavar="SIZE",
         show_default="64MiB",
@@ -196,13 +221,23 @@ ConditionalSize = Annotated[
 ]
 ReportPath = Annotated[
     Path | None,
-    option("report", "Page with plots and pictures, when it has ended.", metavar="FILE.html", show_default=False),
+    option(
+        "report",
+        "Write an HTML page with plots and images when the run has ended.",
+        metavar="FILE.html",
+        show_default=False,
+    ),
 ]
 MetricsTextfile = Annotated[
     Path | None,
-    option("metrics_textfile", "For node_exporter's textfile collector.", metavar="FILE.prom", show_default=False),
+    option(
+        "metrics_textfile",
+        "Write the metrics for node_exporter's textfile collector.",
+        metavar="FILE.prom",
+        show_default=False,
+    ),
 ]
 MetricsPush = Annotated[
     str | None, option("metrics_push", "Push the metrics to a Pushgateway.", metavar="URL", show_default=False)
 ]
-BatchJson = Annotated[bool, typer.Option("--json", help="Print the summary alone, as one line of JSON.")]
+BatchJson = Annotated[bool, typer.Option("--json", help="Print only the summary, as one line of JSON.")]

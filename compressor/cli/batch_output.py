@@ -1,4 +1,4 @@
-"""What people see of a batch run: how far it is, and at the end what it did."""
+"""The output of a batch run: its progress, and at the end its summary."""
 
 import shlex
 import sys
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 10.0  # between log lines
 FRAMES_A_SECOND = 4
-RATE_SECONDS = 60.0  # the rate is that of the last minute
-RATE_SECONDS_MIN = 1.0  # sooner than that there is none
+RATE_SECONDS = 60.0  # over which rates are measured
+RATE_SECONDS_MIN = 1.0  # before that no rate is shown
 BAR_COLUMNS = 24
-EXAMPLES_MAX = 3  # of each class of failures
+EXAMPLES_MAX = 3  # for each class of failures
 COLORS = {
     ObjectOutcome.COMPRESSED: "green",
     ObjectOutcome.STRIPPED: "green",
@@ -42,15 +42,15 @@ COLORS = {
 
 
 class Rate:
-    """Objects and bytes a second, over the last minute, and how long the rest takes at that rate."""
+    """Objects and bytes per second over the last minute, and how long the rest takes at that rate."""
 
     def __init__(self, total_objects: int | None, total_bytes: int | None) -> None:
         self.objects = self.bytes = 0.0
         self._totals = total_objects, total_bytes
         self._past: deque[tuple[float, Progress]] = deque()
 
-    def look(self, now: float, progress: Progress) -> None:
-        """Take a reading; a few a second at most."""
+    def update(self, now: float, progress: Progress) -> None:
+        """Take a reading; called a few times a second at most."""
         self._past.append((now, progress))
         while len(self._past) > 2 and now - self._past[1][0] >= RATE_SECONDS:
             self._past.popleft()
@@ -60,7 +60,7 @@ class Rate:
             self.bytes = (progress.bytes_in - before.bytes_in) / (now - then)
 
     def left_seconds(self, progress: Progress) -> float | None:
-        """By bytes where their total is known, for objects differ in size; None where nothing is known or done."""
+        """Return the time left, by bytes if their total is known, since objects differ in size; None if unknown."""
         objects, bytes_ = self._totals
         if bytes_ is not None and self.bytes > 0:
             return max(0, bytes_ - progress.bytes_in) / self.bytes
@@ -70,9 +70,9 @@ class Rate:
 
 
 class Live:
-    """How far a run is, on standard error: a display where that is a terminal, else a line every ten seconds.
+    """Progress on standard error: a live display if that is a terminal, otherwise a line every ten seconds.
 
-    total_objects, total_bytes  of the whole run, or None where the listing has yet to tell
+    total_objects, total_bytes  of the whole run; None while the listing is not complete
     """
 
     def __init__(self, total_objects: int | None, total_bytes: int | None) -> None:
@@ -86,9 +86,9 @@ class Live:
         self._lines = threading.Thread(target=self._write_lines, daemon=True)
 
     def update(self, progress: Progress) -> None:
-        """Show this from now on. Costs next to nothing: what is shown is made by the clock."""
-        if self._progress is None:  # what earlier runs did is no speed of this one
-            self._rate.look(time.monotonic(), progress)
+        """Show this progress from now on. Cheap: rendering happens on a timer."""
+        if self._progress is None:  # the work of earlier runs does not count for the rate
+            self._rate.update(time.monotonic(), progress)
         self._progress = progress
 
     def __enter__(self) -> Self:
@@ -102,7 +102,7 @@ class Live:
             get_renderable=self._frame,
             refresh_per_second=FRAMES_A_SECOND,
             transient=True,
-            redirect_stdout=False,  # that may be a pipe, which wants what is written to it
+            redirect_stdout=False,  # may be a pipe
         )
         self._display.start()
         return self
@@ -117,13 +117,13 @@ class Live:
         self._lines.join()
         typer.echo(self._line(), err=True)
 
-    # A look at the latest progress, by the display's thread or by ours; never by two at a time.
+    # The rest runs in the display's thread or in ours, never in both at the same time.
 
     def _now(self) -> Progress:
         progress = self._progress
         if progress is None:
             return Progress()
-        self._rate.look(time.monotonic(), progress)
+        self._rate.update(time.monotonic(), progress)
         return progress
 
     def _write_lines(self) -> None:
@@ -131,7 +131,7 @@ class Live:
             typer.echo(self._line(), err=True)
 
     def _line(self) -> str:
-        """For a log: one line, the same words in the same order."""
+        """Return a line for a log, always with the same words in the same order."""
         progress = self._now()
         left = self._rate.left_seconds(progress)
         words = [
@@ -145,7 +145,7 @@ class Live:
         return f"{time.strftime('%H:%M:%S')} batch: {'; '.join(words)}"
 
     def _frame(self) -> "RenderableType":
-        """For a terminal of 80 columns or more: three lines."""
+        """Return three lines for a terminal of at least 80 columns."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -173,7 +173,7 @@ class Live:
         return Group(head, sizes, last)
 
     def _share(self, progress: Progress) -> float | None:
-        """How much is done, of the bytes where they are known."""
+        """Return the finished share, by bytes if their total is known."""
         for done, total in (
             (progress.bytes_in, self._total_bytes),
             (progress.objects, self._total_objects),
@@ -186,11 +186,11 @@ class Live:
 def counted(progress: Progress, total_objects: int | None) -> str:
     if total_objects is not None:
         return f"{progress.objects:,} of {many(total_objects)}"
-    return f"{many(progress.objects)}{'' if progress.listed_all else ', listing goes on'}"
+    return f"{many(progress.objects)}{'' if progress.listed_all else ', still listing'}"
 
 
 def saved(progress: Progress) -> str:
-    """In bytes and as a share."""
+    """Format what was saved, in bytes and as a share."""
     less = progress.bytes_in - progress.bytes_out
     return f"{human_bytes(less)} ({less / max(1, progress.bytes_in):.1%})"
 
@@ -212,7 +212,7 @@ def many(objects: int) -> str:
 
 
 def print_summary(console: "Console", summary: Summary) -> None:
-    """Say what a run did: what was saved, what became of the objects, what failed, and what can be done about it."""
+    """Print what a run saved, the outcomes of its objects, its failures, and what can be done about them."""
     from rich.markup import escape
 
     places = f"[bold]{escape(printable(summary.source))}[/]"
@@ -222,7 +222,7 @@ def print_summary(console: "Console", summary: Summary) -> None:
     ended = "  [yellow]interrupted[/]" if summary.interrupted else ""
     console.print(f"{places}{remark.get(summary.mode, '')}{ended}", soft_wrap=True)
     if summary.keep is not None and summary.mode == "in place":
-        kept = f"originals are in [bold]{escape(printable(summary.keep))}[/], as they were, with their metadata"
+        kept = f"originals are kept unchanged in [bold]{escape(printable(summary.keep))}[/], with their metadata"
         console.print(kept, soft_wrap=True)
     facts(console, headline(summary))
     if summary.totals:
@@ -232,7 +232,7 @@ def print_summary(console: "Console", summary: Summary) -> None:
         console.print()
         print_failures(console, summary)
     notices = sorted(summary.notices.items(), key=lambda item: -item[1])
-    kinds = {False: "[cyan]note[/]", True: "[yellow]lost[/]"}  # of the run, or of so many objects
+    kinds = {False: "[cyan]note[/]", True: "[yellow]lost[/]"}  # about the run, or about objects
     counts = [(kinds[objects > 0], what, f", {many(objects)}" if objects else "") for what, objects in notices]
     lines = [f"  {kind}  {escape(printable(what))}{count}" for kind, what, count in counts]
     lines += [f"  [cyan]next[/]  {escape(step)}" for step in next_steps(summary)]
@@ -241,7 +241,7 @@ def print_summary(console: "Console", summary: Summary) -> None:
 
 
 def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
-    """Names, values and remarks of the first lines."""
+    """Yield names, values and remarks of the first lines."""
     if summary.projection is not None:
         yield projected(summary.projection)
     else:
@@ -254,8 +254,8 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
         yield "saved", f"[{color} bold]{summary.saved:.1%}[/]", human_bytes(summary.saved_bytes)
     seconds = max(summary.wall_seconds, 1e-9)
     codec = sum(summary.stage_seconds.values())
-    pace = f"{summary.objects / seconds:,.1f} objects/s, {human_bytes(summary.bytes_in / seconds)}/s"
-    yield "took", human_seconds(summary.wall_seconds), pace
+    rate = f"{summary.objects / seconds:,.1f} objects/s, {human_bytes(summary.bytes_in / seconds)}/s"
+    yield "took", human_seconds(summary.wall_seconds), rate
     spent = f"{human_seconds(codec)} in the codec, {human_seconds(summary.other_seconds)} in everything else"
     yield "CPU", human_seconds(codec + summary.other_seconds), spent
     if summary.footprint is not None:
@@ -263,12 +263,12 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
         avoided = summary.avoided_per_year(summary.footprint.avoided_energy_joules_per_gb_year)
         yield "used", human_range(used.low, used.high, ENERGY_UNITS), "estimated, not measured: CPU and memory"
         if avoided.high > 0:
-            text = f"a year, estimated, once originals are gone from {summary.footprint.storage_class}"
+            text = f"per year, estimated, once originals are deleted from {summary.footprint.storage_class}"
             yield "avoids", human_range(avoided.low, avoided.high, ENERGY_UNITS), text
 
 
 def projected(projection: Projection) -> tuple[str, str, str]:
-    """ "saves 31% ± 2%: 1.20 TB of 3.90 TB (1.13 to 1.28 TB), from 1,000 of 48,000 objects"."""
+    """Return a name, a value and a remark such as "1.20 TB of 3.90 TB (1.13 to 1.28 TB), from 1,000 of 48,000"."""
     share, margin, others = projection.rounded().partition(" ± ")
     value = f"[green bold]{share}[/]{margin}{others}"
     size = f"{human_bytes(projection.saved_bytes)} of {human_bytes(projection.bytes_in)}"
@@ -280,7 +280,7 @@ def projected(projection: Projection) -> tuple[str, str, str]:
 
 
 def outcome_table(summary: Summary) -> "Table":
-    """By outcome, reason and format."""
+    """Return a table of totals by outcome, reason and format."""
     from rich.table import Table
     from rich.text import Text
 
@@ -300,7 +300,7 @@ def reasoned(total: Total) -> str:
 
 
 def figures(total: Total) -> tuple[str, ...]:
-    """Of a row: format, objects, bytes before; and of what was compressed bytes after, saved, and the share."""
+    """Return the cells of a row: format, objects, bytes before; for compressed objects also after, saved, and share."""
     row = human_format(printable(total.format)) or "other", f"{total.objects:,}", human_bytes(total.bytes_in)
     if not total.outcome.changed:
         return (*row, "", "", "")
@@ -309,7 +309,7 @@ def figures(total: Total) -> tuple[str, ...]:
 
 
 def print_failures(console: "Console", summary: Summary, outcome: ObjectOutcome = ObjectOutcome.FAILED) -> None:
-    """Each class of what failed, or of another outcome, with its number and a few examples: new ones first."""
+    """Print each class of failures, or of another outcome, with its number and a few examples, new ones first."""
     from rich.markup import escape
 
     examples: dict[Reason, list[Problem]] = {}
@@ -331,25 +331,25 @@ def print_failures(console: "Console", summary: Summary, outcome: ObjectOutcome 
 
 
 def next_steps(summary: Summary) -> Iterable[str]:
-    """What can be done now, in the order of its urgency."""
+    """Yield what can be done now, the most urgent first."""
 
     def of(*reasons: Reason) -> int:
         return sum(total.objects for total in summary.totals if total.reason in reasons)
 
     if summary.interrupted:
-        yield "the same command again goes on where this one stopped"
+        yield "repeat the command to resume the run"
     elif again := of(Reason.THROTTLED, Reason.UNAVAILABLE):
-        what = "the store, or the service that compresses, was not to be had for"
-        yield f"{what} {many(again)}: try the same command again later"
+        what = "the store, or the service that compresses, was unavailable for"
+        yield f"{what} {many(again)}: repeat the command later"
     if denied := of(Reason.DENIED):
-        yield f"access to {many(denied)} was denied: the credentials must be allowed to read and to write them"
+        yield f"access to {many(denied)} was denied: the credentials must allow reading and writing"
     if exists := of(Reason.EXISTS):
-        yield f"something else was in the place of {many(exists)}: --overwrite replaces it"
+        yield f"the destination had other content for {many(exists)}: --overwrite replaces it"
     if summary.missing:
         what = f"{many(summary.missing)} that failed as images were not copied"
-        yield f"{what}: their metadata could not be removed; --unstrippable copy copies them all the same"
+        yield f"{what}: their metadata could not be removed; --unstrippable copy copies them anyway"
     if not_atomic := of(Reason.NOT_ATOMIC):
-        yield f"this store can't replace {many(not_atomic)} atomically: --allow-not-atomic replaces them all the same"
+        yield f"this store can't replace {many(not_atomic)} atomically: --allow-non-atomic replaces them anyway"
     if (
         summary.mode == "in place"
         and summary.keep is not None
@@ -360,6 +360,6 @@ def next_steps(summary: Summary) -> Iterable[str]:
     if summary.problems_more > 0 and summary.ledger:
         yield f"compressor ledger failures {printable(shlex.quote(summary.ledger))}  lists all failures"
     if summary.failed and not summary.new_failures and not summary.accept_failures:
-        yield "all failures are known: with --accept-failures they do not make the run fail"
+        yield "all failures are known: with --accept-failures the run succeeds"
     if summary.mode == "dry run" and not summary.interrupted:
-        yield "without --dry-run it is done"
+        yield "repeat the command without --dry-run to carry it out"

@@ -1,4 +1,4 @@
-"""`compressor exporter`: what batch runs saved, accrued for as long as it is stored."""
+"""`compressor exporter`: accrue what batch runs saved, for as long as it is saved."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from compressor.cli import options as opt
-from compressor.cli.basis import BasisProfile, BasisStorage, Grid, Network, OriginalReplaced, RegionOption, basis_of
+from compressor.cli.basis import BasisProfile, BasisStorage, Grid, Network, OriginalsDeleted, RegionOption, basis_of
 from compressor.cli.errors import one_line_errors
 from compressor.cli.options import not_negative, option
 
@@ -15,30 +15,30 @@ LedgerPaths = Annotated[
     list[Path],
     option(
         "ledger",
-        "What a batch run wrote, or a folder: every *.ledger in it. May be repeated.",
+        "Ledger of a batch run, or a folder with *.ledger files. May be repeated.",
         metavar="FILE",
         show_default=False,
     ),
 ]
 StatePath = Annotated[
-    Path, option("state", "Where counters are kept, over restarts.", metavar="FILE", show_default=False)
+    Path, option("state", "File that keeps counters across restarts.", metavar="FILE", show_default=False)
 ]
 FeedPaths = Annotated[
     list[Path] | None,
-    option("feed", "Events of results, JSON lines. May be repeated.", metavar="FILE", show_default=False),
+    option("feed", "File of events about results, as JSON lines. May be repeated.", metavar="FILE", show_default=False),
 ]
 MaxCreditDays = Annotated[
     float,
     option(
         "max_credit_days",
-        "For how long a saving is credited, unless an event confirms that results are still there.",
+        "How long a saving is credited, unless an event confirms that the results still exist.",
         parser=not_negative,
         metavar="DAYS",
     ),
 ]
 ExporterAddress = Annotated[
     str,
-    option("metrics_address", "Of /metrics, /healthz, /readyz.", parser=opt.address, metavar="HOST:PORT"),
+    option("metrics_address", "Address of /metrics, /healthz and /readyz.", parser=opt.address, metavar="HOST:PORT"),
 ]
 
 
@@ -46,7 +46,7 @@ def exporter(
     ledger: LedgerPaths,
     state: StatePath,
     storage: BasisStorage = None,
-    original_replaced: OriginalReplaced = False,
+    originals_deleted: OriginalsDeleted = False,
     profile: BasisProfile = None,
     region: RegionOption = None,
     grid: Grid = None,
@@ -57,8 +57,8 @@ def exporter(
 ) -> None:
     """Accrue what batch runs saved, from their ledgers, until SIGTERM or Ctrl-C.
 
-    A batch run ends, but what it saved is saved for as long as its results are stored: that is counted here, over
-    restarts, and told at /metrics. It is an estimate with a range; it is no offset.
+    A batch run ends, but its savings continue for as long as the results are stored. They are counted here, across
+    restarts, and exposed at /metrics. They are estimates with a range, and no offsets.
     """
     with one_line_errors():
         import logging
@@ -66,15 +66,15 @@ def exporter(
         from compressor.exporter.accounting import ExporterConfig
         from compressor.exporter.serve import serve
 
-        of = {"profile": profile, "storage": storage, "original_replaced": original_replaced, "network": network}
+        of = {"profile": profile, "storage": storage, "originals_deleted": originals_deleted, "network": network}
         basis = basis_of(of | {"region": region, "grid": grid})
         config = ExporterConfig(
             ledgers=tuple(ledger), state=state, basis=basis, feeds=tuple(feed or ()), max_credit_days=max_credit_days
         )
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
 
-        def say_where(port: int) -> None:
+        def print_address(port: int) -> None:
             typer.echo(f"metrics on http://{metrics_address.rpartition(':')[0]}:{port}/metrics")
             sys.stdout.flush()
 
-        serve(config, metrics_address, say_where)
+        serve(config, metrics_address, print_address)

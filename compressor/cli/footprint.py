@@ -133,7 +133,7 @@ def what_if(options: dict[str, Any]) -> "WhatIf":
     if options["storage"] is not None:
         seconds, added = options["retention_days"] * DAY_SECONDS, options["added_bytes"]
         replaced = added is None
-        stored = stored_byte_seconds(saved, seconds, original_replaced=replaced, added_bytes=added or 0.0)
+        stored = stored_byte_seconds(saved, seconds, originals_deleted=replaced, added_bytes=added or 0.0)
     drivers = Drivers(
         cpu_seconds=options["cpu_seconds"],
         memory_byte_seconds=options["memory_bytes"] * held_seconds,

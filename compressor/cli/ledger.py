@@ -1,4 +1,4 @@
-"""`compressor ledger`: what a batch run has written down, and the way back."""
+"""`compressor ledger`: show what a batch run has recorded, and restore its originals."""
 
 import json as jsons
 from pathlib import Path
@@ -15,48 +15,51 @@ if TYPE_CHECKING:
     from compressor.report.summary import Summary
     from compressor.stores.filters import Filters
 
-WORKERS = 8  # that of batch.restore, which is slow to import
+RESTORE_WORKERS = 8  # as batch.restore has it, which is slow to import
 
-ledger = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a batch run has written down.")
+ledger = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Show the ledger of a batch run, or restore its originals."
+)
 
-LedgerFile = Annotated[Path, typer.Argument(metavar="LEDGER", help="What a batch run wrote.", show_default=False)]
-Plan = Annotated[bool, option("dry_run", "Write nothing, and say what would be done.")]
-AtATime = Annotated[int, option("workers", "Originals that are put back at a time.", metavar="N", min=1, max=256)]
-Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
-JsonLines = Annotated[bool, typer.Option("--json", help="Print a line of JSON for each.")]
+LedgerFile = Annotated[Path, typer.Argument(metavar="LEDGER", help="The ledger of a batch run.", show_default=False)]
+RestoreDryRun = Annotated[bool, option("dry_run", "Write nothing, and show what would be done.")]
+AtATime = Annotated[int, option("workers", "Originals to restore at a time.", metavar="N", min=1, max=256)]
+StatusJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print a line of JSON for each object.")]
 
 
 @ledger.command()
 def restore(
     path: LedgerFile,
-    dry_run: Plan = False,
+    dry_run: RestoreDryRun = False,
     include: of.Include = None,
     exclude: of.Exclude = None,
-    workers: AtATime = WORKERS,
+    workers: AtATime = RESTORE_WORKERS,
     json: of.BatchJson = False,
 ) -> None:
-    """Put back the originals that an in-place run kept.
+    """Put back the originals that a run in place has kept.
 
-    Each goes back with what it carried where the object is still what the run wrote; then the kept copy goes. What was
-    changed or deleted since is left alone, and listed. May be interrupted: the same command goes on.
+    Each original is written back with its attributes if the object is still what the run wrote; then the kept copy is
+    deleted. Objects that were changed or deleted since are left alone and listed. Repeat the command to resume it if it
+    was interrupted.
     """
     with one_line_errors():
         from compressor.batch.api import restore_originals
         from compressor.batch.request import Restoration
-        from compressor.cli.batch import until_stopped
+        from compressor.cli.batch import stop_on_signals
         from compressor.cli.batch_output import Live
 
         restoration = Restoration(ledger=path, filters=keys_of(include, exclude), dry_run=dry_run, workers=workers)
-        with Live(None, None) as live, until_stopped() as stopped:
-            summary = restore_originals(restoration, stopped, live.update)
-        tell(summary, json)
+        with Live(None, None) as live, stop_on_signals() as should_stop:
+            summary = restore_originals(restoration, should_stop, live.update)
+        print_restoration(summary, json)
         if summary.interrupted:
             raise typer.Exit(130)
         raise typer.Exit(0 if summary.succeeded else 1)
 
 
-def tell(summary: "Summary", json: bool) -> None:
-    """Print it."""
+def print_restoration(summary: "Summary", json: bool) -> None:
+    """Print the summary of a restore."""
     if json:
         from compressor.report.summary import as_json
 
@@ -70,7 +73,7 @@ def tell(summary: "Summary", json: bool) -> None:
 
 
 def keys_of(include: list[str] | None, exclude: list[str] | None) -> "Filters | None":
-    """Return filters by key; None where every key is meant."""
+    """Return filters by key; None without any."""
     from compressor.stores.filters import Filters
 
     return Filters(include=tuple(include or ()), exclude=tuple(exclude or ())) if include or exclude else None
@@ -78,7 +81,7 @@ def keys_of(include: list[str] | None, exclude: list[str] | None) -> "Filters | 
 
 @ledger.command()
 def failures(path: LedgerFile, json: JsonLines = False) -> None:
-    """List every object that failed, and why: new, or known from the summary of an earlier run."""
+    """List every object that failed, with the reason, and whether an earlier run has reported it already."""
     with one_line_errors():
         from compressor.humanize import printable
         from compressor.ledger.queries import failures_in
@@ -104,7 +107,7 @@ def row(state: str, reason: str, rest: str) -> str:
 
 
 def fields(done: "ObjectResult", known: bool) -> dict[str, str | int | bool]:
-    """Return the fields of a line of JSON."""
+    """Return the fields of a failed object's line of JSON."""
     return {
         "key": done.key,
         "etag": done.etag,
@@ -117,8 +120,8 @@ def fields(done: "ObjectResult", known: bool) -> dict[str, str | int | bool]:
 
 
 @ledger.command()
-def status(path: LedgerFile, json: Json = False) -> None:
-    """Show what run a ledger is of, and how far it has come."""
+def status(path: LedgerFile, json: StatusJson = False) -> None:
+    """Show a ledger's run and its progress."""
     with one_line_errors():
         from compressor.ledger.status import status as status_of
 

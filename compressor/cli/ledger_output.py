@@ -1,4 +1,4 @@
-"""The tables of `compressor ledger`: what run a ledger is of, and what was put back."""
+"""The tables of `compressor ledger`: a ledger's run, and what was restored."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_restored(console: "Console", summary: Summary) -> None:
-    """Say what was put back, or would be, and what was not and why."""
+    """Print what was restored, or would be, and what was not, with the reason."""
     from rich.markup import escape
 
     remark = "  dry run: nothing was written" if summary.mode == "restore dry run" else ""
@@ -40,15 +40,15 @@ def print_restored(console: "Console", summary: Summary) -> None:
 
 def restore_steps(summary: Summary) -> Iterator[str]:
     if summary.interrupted:
-        yield "the same command again goes on where this one stopped"
+        yield "repeat the command to resume it"
     elif summary.failed:
-        yield "what failed is as it was: the same command again tries it once more"
+        yield "objects that failed are unchanged: repeat the command to try them again"
     elif summary.mode == "restore dry run" and summary.count(ObjectOutcome.COPIED):
-        yield "without --dry-run it is done"
+        yield "repeat the command without --dry-run to carry it out"
 
 
 def print_status(console: "Console", status: Status) -> None:
-    """Say what run a ledger is of, and how far it has come."""
+    """Print a ledger's run and its progress."""
     from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
@@ -68,7 +68,7 @@ def print_status(console: "Console", status: Status) -> None:
 
 
 def status_facts(status: Status) -> Iterator[tuple[str, str, str]]:
-    """Names, values and remarks."""
+    """Yield names, values and remarks."""
     yield "source", status.source, f"manifest {printable(status.manifest)}" if status.manifest else ""
     if status.mode != "in place":
         yield "target", status.target, ""
@@ -76,13 +76,13 @@ def status_facts(status: Status) -> Iterator[tuple[str, str, str]]:
     yield "settings", ", ".join(f"{name} {value}" for name, value in status.settings.items()), ""
     if status.mode == "in place":
         back = "compressor ledger restore puts them back"
-        kept = (status.keep, back) if status.keep else ("discarded", "there is no way back")
+        kept = (status.keep, back) if status.keep else ("discarded", "they can't be restored")
         yield "originals", *kept
     if status.finished is None:
-        yield "finished", "no", "the same command again goes on where it stopped"
+        yield "finished", "no", "repeat the command to resume the run"
     else:
         yield "finished", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(status.finished)), ""
-    yield "progress", many(status.objects), f"{status.shards_done:,} of {status.shards:,} shards are done"
+    yield "progress", many(status.objects), f"{status.shards_done:,} of {status.shards:,} shards finished"
     if status.failed:
         yield (
             "failed",
@@ -90,6 +90,6 @@ def status_facts(status: Status) -> Iterator[tuple[str, str, str]]:
             f"{status.new_failures:,} of them new: see compressor ledger failures",
         )
     if status.open_intents:
-        yield "open", many(status.open_intents), "may or may not have been written: the next run finds out"
+        yield "open", many(status.open_intents), "may or may not have been written: the next run will find out"
     if status.restored != "no":
         yield "restored", status.restored, f"{many(status.restored_objects)} put back"

@@ -1,1 +1,1 @@
-"""Accrues what stored savings are worth, for as long as they are stored: batch runs end, somebody must count on."""
+"""Accrues the savings of batch runs, which have ended, for as long as their results are stored."""

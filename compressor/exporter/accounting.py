@@ -1,4 +1,4 @@
-"""The accounts: what happened since the last tick is added to counters, with the coefficients of that moment."""
+"""Accounting: each tick adds to counters what happened since the last, with the coefficients of that moment."""
 
 import logging
 import threading
@@ -11,10 +11,10 @@ from compressor.errors import SettingsError
 from compressor.exporter import credit, index
 from compressor.exporter.events import EVENTS, RESULTS, Events
 from compressor.exporter.feed import Feeds
-from compressor.exporter.ledgers import Ledgers, Sight
+from compressor.exporter.ledgers import LedgerObservation, Ledgers
 from compressor.exporter.state import State
 from compressor.footprint import Basis, Drivers, amounts
-from compressor.usage import resident_bytes
+from compressor.usage import ProcessUsage
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +26,12 @@ PENDING = ("pending cpu seconds", "pending memory byte-seconds", "pending added 
 
 @dataclass(frozen=True, kw_only=True)
 class ExporterConfig:
-    """What is accounted for.
+    """An exporter's configuration.
 
-    ledgers          files, or folders of which every *.ledger is meant
-    state            file that counters are kept in, over restarts
+    ledgers          files, or folders with *.ledger files
+    state            file that keeps counters across restarts
     feeds            files of events
-    max_credit_days  for how long a saving is credited unless an event confirms that results are still there
+    max_credit_days  how long a saving is credited unless an event confirms that the results still exist
     """
 
     ledgers: tuple[Path, ...]
@@ -42,68 +42,54 @@ class ExporterConfig:
 
     def __post_init__(self) -> None:
         if not self.ledgers:
-            raise SettingsError("ledger", "must be given: what a batch run wrote, or a folder of them")
+            raise SettingsError("ledger", "is missing: give the ledger of a batch run, or a folder of them")
         if not 0 < self.max_credit_days <= 36525:
             raise SettingsError("max_credit_days", f"is {self.max_credit_days:g}, must be more than 0, at most 36525")
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """For a scrape; as metrics.exporter wants it."""
+    """The values of a scrape, as metrics.exporter reads them."""
 
     counters: dict[tuple[str, str], float] = field(default_factory=dict)
     amounts: dict[tuple[str, str, str], tuple[float, float, float]] = field(default_factory=dict)
     saved_bytes: int = 0
     expired_bytes: int = 0
     result_bytes: int = 0
-    read_timestamp: float = 0.0
-
-
-class Own:
-    """What this process takes itself: CPU time, and memory × time."""
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-        self._cpu = 0.0  # what it took to start belongs to it
-
-    def spent(self) -> tuple[float, float]:
-        """CPU seconds and byte-seconds since they were last `counted`."""
-        self._now, self._cpu_now = time.monotonic(), time.process_time()
-        return self._cpu_now - self._cpu, resident_bytes() * (self._now - self._since)
-
-    def counted(self) -> None:
-        """What `spent` said is on disk."""
-        self._since, self._cpu = self._now, self._cpu_now
+    oldest_read_timestamp: float = 0.0
 
 
 class Exporter:
-    """All that is counted, in a state that one of these holds at a time. From any thread.
+    """Counts what accrues, in a state that only one exporter has open at a time. May be used by several threads.
 
-    clock  Unix time; when it goes backwards nothing accrues until it has caught up
+    clock  returns the Unix time; while it is behind the last tick, nothing accrues
+    usage  of this process
     """
 
-    def __init__(self, config: ExporterConfig, clock: Callable[[], float] = time.time, own: Own | None = None) -> None:
+    def __init__(
+        self, config: ExporterConfig, clock: Callable[[], float] = time.time, usage: ProcessUsage | None = None
+    ) -> None:
         self._config, self._basis, self._clock = config, config.basis, clock
-        self._own = own or Own()
+        self._usage = usage or ProcessUsage(since_start=True)
         self._lock = threading.RLock()
         self._ledgers = Ledgers(config.ledgers)
         self._feeds = Feeds(config.feeds)
         self._credit_seconds = config.max_credit_days * DAY_SECONDS
         self._state = State(config.state)
-        self.well = True
+        self.healthy = True
         try:
             self._prepare()
         except BaseException:
             self._state.close()
             raise
-        self._tell_what_is_missing()
+        self._warn_of_missing_files()
 
-    def _tell_what_is_missing(self) -> None:
-        """Now, and not with the first scrape: who has misspelt a path is still looking."""
+    def _warn_of_missing_files(self) -> None:
+        """Warn at the start, not with the first scrape, so that whoever misspelt a path sees it."""
         self._ledgers.check()
         for path in self._config.feeds:
             if not path.exists():
-                log.warning("%s is not there yet", path)
+                log.warning("%s does not exist yet", path)
 
     def close(self) -> None:
         with self._lock:
@@ -113,59 +99,56 @@ class Exporter:
     # --- ticks -------------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Account for the time since the last one. Nothing is before a first scrape has seen where counters begin."""
+        """Account for the time since the last tick; not before a first scrape has seen where counters begin."""
         with self._lock:
             if self._state.fact("unscraped"):
                 return
             try:
-                self._tick(self._ledgers.look())
+                self._tick(self._ledgers.observe())
             except BaseException:
                 self._ledgers.forget()
-                self.well = False
+                self.healthy = False
                 raise
-            self.well = True
+            self.healthy = True
 
-    def _tick(self, sights: list[Sight]) -> None:
+    def _tick(self, observations: list[LedgerObservation]) -> None:
         state = self._state
-        spent = self._own.spent()
+        used = self._usage.read()
         with state.transaction():
             last = float(state.fact("last tick", now := self._clock()))
             now = max(now, last)
-            interval = credit.accrue(state, self._basis, sights, last, now, self._credit_seconds)
+            interval = credit.accrue(state, self._basis, observations, last, now, self._credit_seconds)
             state.note("last tick", now)
             if (storage := self._basis.storage_class) is not None:
-                state.count("storage_avoided_byte_seconds", storage, interval.avoided_byte_seconds)
-                state.count("storage_added_byte_seconds", storage, interval.added_byte_seconds)
+                state.count("avoided_storage_byte_seconds", storage, interval.avoided_byte_seconds)
+                state.count("added_storage_byte_seconds", storage, interval.added_byte_seconds)
             state.count("ledger_cpu_seconds", "", interval.cpu_seconds)
             state.count("ledger_memory_byte_seconds", "", interval.memory_byte_seconds)
-            used = (
-                interval.cpu_seconds + spent[0],
-                interval.memory_byte_seconds + spent[1],
-                interval.added_byte_seconds,
-            )
-            self._estimate(interval.avoided_byte_seconds, 0.0, used)
-        self._own.counted()
+            cpu_seconds = interval.cpu_seconds + used.cpu_seconds
+            memory = interval.memory_byte_seconds + used.memory_byte_seconds
+            self._estimate(interval.avoided_byte_seconds, 0.0, (cpu_seconds, memory, interval.added_byte_seconds))
+        self._usage.mark(used)
 
     def follow(self) -> bool:
-        """Read on in ledgers' parts and in feeds, for a moment; True where there is more right now."""
+        """Read a piece of a ledger's parts or of the feeds; return True if there is more to read now."""
         with self._lock:
             if not self._config.feeds or self._state.fact("unscraped"):
                 return False
             if index.index_one(self._state):
-                return True  # feeds wait: a deletion that is not understood would be credited
-            return self._feeds.step(self._state, self._take)
+                return True  # feeds wait: a deletion of an unknown key would be ignored, and credited
+            return self._feeds.step(self._state, self._count_events)
 
-    def _take(self, lines: list[bytes]) -> None:
+    def _count_events(self, lines: list[bytes]) -> None:
         state = self._state
         now = float(state.fact("last tick", 0.0))
         events = Events(state, now, self._credit_seconds, credit.may_credit(self._basis))
         for line in lines:
             state.count("feed_events", ",".join(events.take(line)), 1)
-        state.count("egress_avoided_bytes", self._basis.network or NO_ACCESS, events.unsent_bytes)
+        state.count("avoided_egress_bytes", self._basis.network or NO_ACCESS, events.unsent_bytes)
         self._estimate(0.0, events.unsent_bytes, (0.0, 0.0, 0.0))
 
     def _estimate(self, avoided: float, unsent: float, used: tuple[float, float, float]) -> None:
-        """Let the estimates rise. While the profile is off, what was used waits: it is not forgotten."""
+        """Add to the estimates. While the profile is off, what was used is kept for later."""
         state, basis = self._state, self._basis
         cpu, memory, added = (state.fact(name, 0.0) + amount for name, amount in zip(PENDING, used, strict=True))
         used = (cpu, memory, added)
@@ -176,7 +159,7 @@ class Exporter:
                 state.estimate(amounts(basis.estimate(drivers)))
 
     def _drivers(self, avoided: float, unsent: float, used: tuple[float, float, float]) -> tuple[Drivers, Drivers]:
-        """Benefits and costs apart: they have separate counters."""
+        """Return benefits and costs separately: they have separate counters."""
         basis = self._basis
         storage = basis.storage_class
         cpu_seconds, memory_byte_seconds, added = used
@@ -197,13 +180,13 @@ class Exporter:
         return gains, costs
 
     def _prepare(self) -> None:
-        """Every counter that can occur is there, with 0. Where one is new, a scrape has to see that first."""
+        """Create every counter that can occur, with 0. After a new one nothing accrues until it was scraped."""
         state, basis = self._state, self._basis
         counters = [("ledger_cpu_seconds", ""), ("ledger_memory_byte_seconds", "")]
-        counters += [("egress_avoided_bytes", basis.network or NO_ACCESS)]
+        counters += [("avoided_egress_bytes", basis.network or NO_ACCESS)]
         counters += [("feed_events", f"{event},{result}") for event in EVENTS for result in RESULTS]
         if basis.storage_class is not None:
-            counters += [(f"storage_{side}_byte_seconds", basis.storage_class) for side in ("avoided", "added")]
+            counters += [(f"{side}_storage_byte_seconds", basis.storage_class) for side in ("avoided", "added")]
         found: set[tuple[str, str, str]] = set()
         if not basis.is_off:
             for drivers in self._drivers(0.0, 0.0, (0.0, 0.0, 1.0)):
@@ -218,7 +201,7 @@ class Exporter:
     # --- scrapes -----------------------------------------------------------------------------------------------------
 
     def readings(self) -> Readings:
-        """What is true now; after a tick, but for the first ones, which say where counters begin."""
+        """Return the current values, after a tick; the first ones show where counters begin."""
         with self._lock:
             self.tick()
             state = self._state
@@ -231,7 +214,7 @@ class Exporter:
                 saved_bytes=saved if credit.may_credit(self._basis) else 0,
                 expired_bytes=expired if credit.may_credit(self._basis) else 0,
                 result_bytes=credit.result_bytes(state),
-                read_timestamp=self._read_timestamp(),
+                oldest_read_timestamp=self._oldest_read_timestamp(),
             )
             if state.fact("unscraped"):
                 with state.transaction():
@@ -239,7 +222,7 @@ class Exporter:
                     state.note("last tick", state.fact("last tick", now))
             return found
 
-    def _read_timestamp(self) -> float:
-        """When the ledger was last read that waits for longest; 0 where one was never read."""
+    def _oldest_read_timestamp(self) -> float:
+        """Return when the ledger that was not read for the longest time was last read; 0 if one was never read."""
         read = dict(self._state.run("SELECT path, read FROM ledgers"))
-        return min((read.get(path, 0.0) for path in self._ledgers.meant(read)), default=0.0)
+        return min((read.get(path, 0.0) for path in self._ledgers.expected(read)), default=0.0)

@@ -1,14 +1,15 @@
-"""What of a ledger is credited, and for how long.
+"""Credit: which savings of a ledger are credited, and for how long.
 
-A ledger's savings are **avoided** where results took the place of originals that are gone: in place, none kept. In all
-other cases originals stay, and results are **added** to what is stored. Credit begins when a saving is first seen, in
-cohorts, and ends after a year unless somebody confirms that the results are still there; what is added counts on.
+A ledger's savings are **avoided** storage where results replaced originals that were deleted: in place, without keeping
+them. In all other cases originals remain, and results are **added** to what is stored. Savings are credited in cohorts,
+from when they are first seen, for a year unless somebody confirms that the results still exist. What is added counts
+without a limit.
 """
 
 import logging
 from dataclasses import dataclass
 
-from compressor.exporter.ledgers import Sight
+from compressor.exporter.ledgers import LedgerObservation
 from compressor.exporter.state import State
 from compressor.footprint import Basis
 from compressor.ledger.snapshot import ShardSum, Snapshot
@@ -20,7 +21,7 @@ AVOIDED, ADDED, ENDED = "avoided", "added", "ended"
 
 @dataclass(slots=True)
 class Interval:
-    """What came together since the tick before."""
+    """The sums of the time between two ticks."""
 
     avoided_byte_seconds: float = 0.0
     added_byte_seconds: float = 0.0
@@ -29,23 +30,26 @@ class Interval:
 
 
 def may_credit(basis: Basis) -> bool:
-    """Whether anything stored may be credited at all."""
-    return basis.original_replaced and basis.storage_class is not None
+    """Return whether avoided storage may be credited at all."""
+    return basis.originals_deleted and basis.storage_class is not None
 
 
 def kind_of(found: Snapshot) -> str:
+    """Return AVOIDED, ADDED, or ENDED for a ledger whose originals were restored."""
     if found.restored:
         return ENDED
     return AVOIDED if found.in_place and not found.kept else ADDED
 
 
-def accrue(state: State, basis: Basis, sights: list[Sight], last: float, now: float, credit_seconds: float) -> Interval:
+def accrue(
+    state: State, basis: Basis, observations: list[LedgerObservation], last: float, now: float, credit_seconds: float
+) -> Interval:
     """What came together from `last` to `now`, ledgers being as they are found now; in a transaction.
 
     What shrank, ended or went away meanwhile is not credited for that time, and what grew not yet.
     """
     interval = Interval()
-    # What is stored elsewhere than it was, or was not meant to be credited until now, was not all of the time.
+    # Where the storage class has changed, or whether to credit, neither held for the whole interval.
     where = f"{basis.storage_class or 'nowhere'} {'credited' if may_credit(basis) else 'kept'}"
     where_before = state.fact("where", where)
     state.note("where", where)
@@ -58,13 +62,13 @@ def accrue(state: State, basis: Basis, sights: list[Sight], last: float, now: fl
         interval.added_byte_seconds = added * (now - last)
     before = {number for (number,) in state.run("SELECT number FROM ledgers WHERE present")}
     state.run("UPDATE ledgers SET present = 0")
-    for sight in sights:
-        number = _row(state, sight, now)
+    for observed in observations:
+        number = _row(state, observed, now)
         if number is None:
             continue
-        if sight.snapshot is not None:
-            _apply(state, number, sight.snapshot, interval, now, now + credit_seconds)
-        state.run("UPDATE ledgers SET present = 1, read = iif(?, ?, read) WHERE number = ?", sight.read, now, number)
+        if observed.snapshot is not None:
+            _apply(state, number, observed.snapshot, interval, now, now + credit_seconds)
+        state.run("UPDATE ledgers SET present = 1, read = iif(?, ?, read) WHERE number = ?", observed.read, now, number)
     if may_credit(basis) and where_before == where:
         for number in before:
             (avoided,) = state.run(
@@ -76,24 +80,24 @@ def accrue(state: State, basis: Basis, sights: list[Sight], last: float, now: fl
     return interval
 
 
-def _row(state: State, sight: Sight, now: float) -> int | None:
-    """The number of a ledger; None of one that is held and was never read."""
-    if sight.snapshot is None:
-        by, value = ("id", sight.id) if sight.id else ("path", sight.path)
+def _row(state: State, observed: LedgerObservation, now: float) -> int | None:
+    """Return the number of a ledger; None if a run has it open and it was never read."""
+    if observed.snapshot is None:
+        by, value = ("id", observed.id) if observed.id else ("path", observed.path)
         found = state.run(f"SELECT number FROM ledgers WHERE {by} = ?", value).fetchone()
         return None if found is None else int(found[0])
-    id, kind = sight.snapshot.id, kind_of(sight.snapshot)
-    state.run("UPDATE ledgers SET path = '' WHERE path = ? AND id <> ?", sight.path, id)
+    id, kind = observed.snapshot.id, kind_of(observed.snapshot)
+    state.run("UPDATE ledgers SET path = '' WHERE path = ? AND id <> ?", observed.path, id)
     state.run(
         "INSERT INTO ledgers (id, path, kind, present, read) VALUES (?, ?, ?, 1, ?)"
         " ON CONFLICT (id) DO UPDATE SET path = excluded.path, kind = excluded.kind",
-        id, sight.path, kind, now,
+        id, observed.path, kind, now,
     )  # fmt: skip
     return int(state.run("SELECT number FROM ledgers WHERE id = ?", id).fetchone()[0])
 
 
 def _apply(state: State, ledger: int, found: Snapshot, interval: Interval, now: float, until: float) -> None:
-    """Take over a ledger's sums, shard by shard: differences become cohorts, and work that was done is counted."""
+    """Update a ledger's sums, shard by shard: savings become cohorts, and the work done is counted."""
     rows = state.run(
         "SELECT number, done, saved, out, cpu_seconds, memory_byte_seconds FROM shards WHERE ledger = ?", ledger
     )
@@ -101,8 +105,8 @@ def _apply(state: State, ledger: int, found: Snapshot, interval: Interval, now: 
     (cpu, memory) = state.run(
         "SELECT cpu_seconds, memory_byte_seconds FROM ledgers WHERE number = ?", ledger
     ).fetchone()
-    interval.cpu_seconds += risen(cpu, found.cpu_seconds)
-    interval.memory_byte_seconds += risen(memory, found.memory_byte_seconds)
+    interval.cpu_seconds += increase(cpu, found.cpu_seconds)
+    interval.memory_byte_seconds += increase(memory, found.memory_byte_seconds)
     state.run(
         "UPDATE ledgers SET cpu_seconds = ?, memory_byte_seconds = ? WHERE number = ?",
         found.cpu_seconds, found.memory_byte_seconds, ledger,
@@ -111,9 +115,9 @@ def _apply(state: State, ledger: int, found: Snapshot, interval: Interval, now: 
         was, sums = known.get(number, ShardSum()), found.shards.get(number, ShardSum(done=True))
         if was == sums and number in known:
             continue
-        interval.cpu_seconds += risen(was.cpu_seconds, sums.cpu_seconds)
-        interval.memory_byte_seconds += risen(was.memory_byte_seconds, sums.memory_byte_seconds)
-        # Keys of an open shard are not in a part yet, where feeds find them: what it saved is credited when it is done.
+        interval.cpu_seconds += increase(was.cpu_seconds, sums.cpu_seconds)
+        interval.memory_byte_seconds += increase(was.memory_byte_seconds, sums.memory_byte_seconds)
+        # Keys of an open shard are not in a part yet, where events find them: its savings are credited once it is done.
         saved = sums.saved_bytes if sums.done else was.saved_bytes
         if saved > was.saved_bytes:
             state.run(
@@ -131,28 +135,28 @@ def _apply(state: State, ledger: int, found: Snapshot, interval: Interval, now: 
         )  # fmt: skip
 
 
-def risen(was: float, now: float) -> float:
-    """What was spent since. A sum falls where an object's work is forgotten because it is to be done again."""
+def increase(was: float, now: float) -> float:
+    """Return how much a sum has grown. It falls where an object's work is dropped because it is to be repeated."""
     return max(0.0, now - was)
 
 
 def withdraw(state: State, ledger: int, shard: int, bytes: int) -> None:
-    """So many bytes are not saved any more: they leave the newest cohorts, which would be credited for longest."""
+    """Remove bytes that are no longer saved from the newest cohorts, which would be credited for longest."""
     rows = state.run(
         "SELECT number, bytes FROM cohorts WHERE ledger = ? AND shard = ? ORDER BY until DESC, number DESC",
         ledger, shard,
     ).fetchall()  # fmt: skip
-    for number, there in rows:
-        gone = min(bytes, there)
-        bytes -= gone
-        state.run("UPDATE cohorts SET bytes = bytes - ? WHERE number = ?", gone, number)
+    for number, present in rows:
+        removed = min(bytes, present)
+        bytes -= removed
+        state.run("UPDATE cohorts SET bytes = bytes - ? WHERE number = ?", removed, number)
         if not bytes:
             break
     state.run("DELETE FROM cohorts WHERE bytes = 0")
 
 
 def confirm(state: State, until: float, ledger: int | None) -> int:
-    """Results are still there: credit goes on until then, where it would end before. How many ledgers that is about."""
+    """Extend the credit of results that still exist to `until`; return the number of ledgers that this is about."""
     meant = "kind = ? AND (ledgers.number = ? OR ? IS NULL)"
     (found,) = state.run(f"SELECT count(*) FROM ledgers WHERE {meant}", AVOIDED, ledger, ledger).fetchone()
     state.run(
@@ -163,7 +167,7 @@ def confirm(state: State, until: float, ledger: int | None) -> int:
 
 
 def credited_bytes(state: State, now: float) -> tuple[int, int]:
-    """What is credited right now, and what is not any more for want of a confirmation."""
+    """Return the bytes that are credited now, and those whose credit expired without a confirmation."""
     saved, expired = state.run(
         "SELECT total(bytes * (until > ?)), total(bytes * (until <= ?)) FROM cohorts"
         " JOIN ledgers ON ledgers.number = ledger WHERE kind = ? AND present", now, now, AVOIDED,
@@ -172,7 +176,7 @@ def credited_bytes(state: State, now: float) -> tuple[int, int]:
 
 
 def result_bytes(state: State) -> int:
-    """What results take that are there: beside what is avoided, whether what is stored grows all the same."""
+    """Return the bytes of stored results, which may grow in spite of what is avoided."""
     (bytes_out,) = state.run(
         "SELECT total(max(0, out - deleted_out)) FROM shards JOIN ledgers ON ledgers.number = ledger"
         " WHERE kind <> ? AND present", ENDED,

@@ -1,4 +1,4 @@
-"""What somebody has seen of results: downloads, bytes sent, deletions, and that they are still there."""
+"""Events about results: downloads, bytes sent, deletions, and confirmations that they still exist."""
 
 import json
 import os
@@ -12,27 +12,27 @@ from compressor.exporter.state import State
 from compressor.ledger.records import encode_key
 
 EVENTS = ("download", "egress", "delete", "confirm", "other")
-# unknown: of no object or ledger that counts; ambiguous: of several; invalid: no event that we understand
+# unknown: about no object or ledger that counts; ambiguous: about several; invalid: not an event that we understand
 RESULTS = ("counted", "unknown", "ambiguous", "invalid")
 TIME_MAX, COUNT_MAX, BYTES_MAX = 1e12, 1e12, 1e18  # of one event; more is a mistake
 
 
 class InvalidError(Exception):
-    """Not an event."""
+    """A line that is not an event."""
 
 
 class UnknownError(Exception):
-    """Of a ledger that is not known."""
+    """An event about an unknown ledger."""
 
 
 @dataclass(slots=True)
 class Events:
-    """Takes lines into the state; in a transaction.
+    """Applies lines to the state, in a transaction.
 
-    now             when they are read: what they say holds from then on
-    credit_seconds  for how long a confirmation does
-    may_credit      whether anything stored is credited at all
-    unsent_bytes    saved bytes × times they were not sent, of all lines so far
+    now             when they are read, from when on they are effective
+    credit_seconds  how long a confirmation is effective
+    may_credit      whether avoided storage is credited at all
+    unsent_bytes    saved bytes × downloads that did not send them, of all lines so far
     """
 
     state: State
@@ -42,7 +42,7 @@ class Events:
     unsent_bytes: float = 0.0
 
     def take(self, line: bytes) -> tuple[str, str]:
-        """Which event it was, and what came of it."""
+        """Apply a line; return the kind of event, and the result."""
         name = "other"
         try:
             event = json.loads(line)
@@ -67,14 +67,14 @@ class Events:
             return name, "invalid"
 
     def _download(self, key: str, count: float, ledger: int | None) -> str:
-        found = self._find(key, ledger, gone=False)
+        found = self._find(key, ledger, absent=False)
         if len(found) != 1:
             return "ambiguous" if found else "unknown"
         self.unsent_bytes += count * found[0].saved
         return "counted"
 
     def _egress(self, sent: float, ledger: int | None) -> str:
-        """Of results in general: for every byte of them saved / out bytes were not sent."""
+        """Count bytes sent of results in general: for each of them, saved / out bytes were not sent."""
         meant = "ledgers.number = ? AND kind <> ?" if ledger is not None else "? IS NULL AND kind = ?"
         kind = ENDED if ledger is not None else AVOIDED if self.may_credit else ""
         saved, out = self.state.run(
@@ -87,19 +87,19 @@ class Events:
         return "counted"
 
     def _delete(self, key: str, ledger: int | None) -> str:
-        """Where several ledgers know the key, it is gone from all: that errs against us."""
-        found = self._find(key, ledger, gone=True)
+        """Delete a key from all ledgers that know it: that errs against us."""
+        found = self._find(key, ledger, absent=True)
         for one in found:
             index.delete(self.state, one)
         return "counted" if found else "unknown"
 
-    def _find(self, key: str, ledger: int | None, *, gone: bool) -> list[index.Found]:
-        """A key, or what it is when it was taken from a URL."""
-        found = index.look_up(self.state, encode_key(key), ledger, gone=gone)
-        return found or (index.look_up(self.state, unquote_to_bytes(key), ledger, gone=gone) if "%" in key else [])
+    def _find(self, key: str, ledger: int | None, *, absent: bool) -> list[index.IndexedObject]:
+        """Look up a key as given, or else percent-decoded, as if it came from a URL."""
+        found = index.look_up(self.state, encode_key(key), ledger, absent=absent)
+        return found or (index.look_up(self.state, unquote_to_bytes(key), ledger, absent=absent) if "%" in key else [])
 
     def _ledger(self, event: dict[str, Any]) -> int | None:
-        """The one that an event names."""
+        """Return the number of the ledger that an event names; None if it names none."""
         if (path := event.get("ledger")) is None:
             return None
         if not isinstance(path, str) or not path:
@@ -111,14 +111,16 @@ class Events:
 
 
 def key_of(event: dict[str, Any]) -> str:
+    """Return the key that an event names."""
     key = event.get("key")
     if not isinstance(key, str) or not key:
         raise InvalidError
     return key
 
 
-def number(event: dict[str, Any], name: str, most: float, otherwise: float | None = None) -> float:
-    value = event.get(name, otherwise)
+def number(event: dict[str, Any], name: str, most: float, default: float | None = None) -> float:
+    """Return a field's value, from 0 to `most`."""
+    value = event.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise InvalidError
     return float(value)

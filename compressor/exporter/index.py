@@ -1,4 +1,4 @@
-"""What of a key was saved, for events that name keys: read from the parts of ledgers, a shard at a time."""
+"""An index of what was saved by key, for events: read from the parts of ledgers, one shard at a time."""
 
 import logging
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ UNREADABLE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """An object that was compressed."""
+class IndexedObject:
+    """A compressed object."""
 
     key: bytes
     ledger: int
@@ -28,9 +28,9 @@ class Found:
 
 
 def index_one(state: State) -> bool:
-    """Read the keys of one shard that are not known as they are now; False where there is none.
+    """Index the keys of one shard that is new or has changed; return False if none is.
 
-    What is in no part (of a shard that is not done, of a ledger that is gone) waits and holds up nothing.
+    Keys in no part (of an unfinished shard, of a deleted ledger) are indexed later, and delay nothing.
     """
     found = state.run(
         "SELECT ledger, shards.number, path FROM shards JOIN ledgers ON ledgers.number = ledger"
@@ -48,7 +48,7 @@ def index_one(state: State) -> bool:
                 _rows(path, ledger, shard),
             )
     except LedgerError as error:
-        log.warning("%s: events can't name its keys", error)
+        log.warning("%s: events about its keys are ignored", error)
         indexed = UNREADABLE
     with state.transaction():
         state.run("UPDATE shards SET indexed = ? WHERE ledger = ? AND number = ?", indexed, ledger, shard)
@@ -56,27 +56,28 @@ def index_one(state: State) -> bool:
 
 
 def _rows(path: str, ledger: int, shard: int) -> Iterator[tuple[bytes, int, int, int, int]]:
-    """Of all objects: one that is not changed any more has saved nothing."""
+    """Yield a row for every object; one that is no longer compressed has saved nothing."""
     for done in read_part(Path(path), shard):
         saved, out = (done.size - done.bytes_out, done.bytes_out) if done.outcome.changed else (0, 0)
         yield encode_key(done.key), ledger, shard, saved, out
 
 
-def look_up(state: State, key: bytes, ledger: int | None, *, gone: bool) -> list[Found]:
-    """What ledgers that still count say of a key, or the one that is meant; not of one that was deleted.
+def look_up(state: State, key: bytes, ledger: int | None, *, absent: bool) -> list[IndexedObject]:
+    """Return what ledgers that still count know of a key that was not deleted.
 
-    gone  whether also those that are not there at the moment
+    ledger  only this one; None: all
+    absent  whether to include ledgers that do not exist at the moment
     """
     rows = state.run(
         "SELECT ledger, shard, saved, out FROM objects JOIN ledgers ON ledgers.number = ledger"
         " WHERE key = ? AND NOT deleted AND out > 0 AND kind <> ? AND (present OR ?) AND (ledger = ? OR ? IS NULL)",
-        key, ENDED, gone, ledger, ledger,
+        key, ENDED, absent, ledger, ledger,
     )  # fmt: skip
-    return [Found(key, *row) for row in rows]
+    return [IndexedObject(key, *row) for row in rows]
 
 
-def delete(state: State, found: Found) -> None:
-    """A result is gone: nothing is saved by it any more, nor added."""
+def delete(state: State, found: IndexedObject) -> None:
+    """Record that a result was deleted: it no longer saves anything, nor adds to what is stored."""
     state.run("UPDATE objects SET deleted = 1 WHERE key = ? AND ledger = ?", found.key, found.ledger)
     state.run(
         "UPDATE shards SET deleted_out = deleted_out + ? WHERE ledger = ? AND number = ?",

@@ -1,12 +1,13 @@
-"""What is counted, on disk: counters that never fall, and what it takes to count on after a restart."""
+"""The exporter's state on disk: counters that never fall, and what is needed to continue after a restart."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from compressor.errors import CompressorError
+from compressor.metrics.estimates import Amounts
 
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -35,22 +36,20 @@ CREATE TABLE feeds (
 """
 VERSION = "1"
 
-Amounts = Mapping[tuple[str, str, str], Iterable[float]]
-
 
 class StateError(CompressorError):
-    """A state that another process holds, or that is none."""
+    """The file is in use by another process, or is not a state."""
 
 
 class State:
-    """Held by one process at a time. What a `transaction` did is on disk when it ends, or did not happen.
+    """A state, open in one process at a time. When a `transaction` ends, all or nothing of it is on disk.
 
-    ledgers   those ever seen. kind: AVOIDED, ADDED or ENDED; present: whether it was there at the last tick;
-              cpu_seconds, memory_byte_seconds: beside those of its shards
-    shards    their sums as they were last read; indexed: whether its keys are in `objects` as they are now
-    cohorts   bytes that were first seen saved at the same moment: credited from `since` to `until`
-    objects   what is known of a key, for feeds
-    feeds     how far each was read, and what it looked like at its head and before that place
+    ledgers   all ever seen. kind: AVOIDED, ADDED or ENDED; present: whether it existed at the last tick;
+              cpu_seconds, memory_byte_seconds: those that are not of its shards
+    shards    sums as they were last read; indexed: whether `objects` contains the current keys
+    cohorts   bytes that were first seen as saved at the same moment, and are credited from `since` to `until`
+    objects   savings by key, for events
+    feeds     the position in each file, and the bytes at its head and before that position
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +62,7 @@ class State:
         try:
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("PRAGMA journal_mode = WAL")
-            # What was scraped must not be forgotten, or a counter would seem to have begun anew at a large value.
+            # A scraped value must not be lost, or the counter would seem to have been reset to a large value.
             database.execute("PRAGMA synchronous = FULL")
             database.execute("BEGIN EXCLUSIVE")
             if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -76,15 +75,15 @@ class State:
             database.close()
             if "locked" in str(error):
                 raise StateError(f"{path} is in use by another exporter") from None
-            raise StateError(f"{path} is no state of an exporter: {error}") from None
+            raise StateError(f"{path} is not the state of an exporter: {error}") from None
         if found != (VERSION,):
             database.close()
-            raise StateError(f"{path} is a state of version {found and found[0]}, this program knows version {VERSION}")
+            raise StateError(f"{path} has state version {found and found[0]}, this program needs version {VERSION}")
         self._database = database
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it, or nothing."""
+        """Commit everything that is done inside, or nothing."""
         self.run("BEGIN IMMEDIATE")
         try:
             yield
@@ -111,31 +110,31 @@ class State:
 
     # --- facts and counters ------------------------------------------------------------------------------------------
 
-    def fact(self, name: str, otherwise: Any = None) -> Any:
+    def fact(self, name: str, default: Any = None) -> Any:
         found = self.run("SELECT value FROM facts WHERE name = ?", name).fetchone()
-        return otherwise if found is None else found[0]
+        return default if found is None else found[0]
 
     def note(self, name: str, value: float | str) -> None:
         self.run("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, value)
 
     def count(self, name: str, labels: str, amount: float) -> None:
-        """Let a counter rise."""
+        """Add to a counter."""
         self.run(
             "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
             name, labels, amount,
         )  # fmt: skip
 
     def counters(self) -> dict[tuple[str, str], float]:
-        """By name and labels, these joined by commas."""
+        """Return values by name and labels, the labels joined by commas."""
         found = self.run("SELECT name, labels, value FROM counters ORDER BY name, labels")
         return {(name, labels): value for name, labels, value in found}
 
     def estimate(self, amounts: Amounts) -> None:
-        """Let estimates rise, by side, quantity and component: low, central, high."""
+        """Add to estimates, which are low, central and high by side, quantity and component."""
         self.run_many(
             "INSERT INTO estimates VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " low = low + excluded.low, central = central + excluded.central, high = high + excluded.high",
-            [(*of, *bounds) for of, bounds in amounts.items()],
+            [(*key, *bounds) for key, bounds in amounts.items()],
         )
 
     def estimates(self) -> dict[tuple[str, str, str], tuple[float, float, float]]:

@@ -1,6 +1,7 @@
 """Joules and grams of CO2e that saved bytes avoid, minus those that saving them used: ranges with sources."""
 
 from compressor.footprint.accrued import Accrued as Accrued
+from compressor.footprint.accrued import AccruedUsage as AccruedUsage
 from compressor.footprint.basis import Basis as Basis
 from compressor.footprint.basis import amounts as amounts
 from compressor.footprint.coefficients import Bound as Bound

@@ -29,8 +29,8 @@ class Basis:
     """The settings of all estimates of a process.
 
     profile             None: conservative if originals are replaced in a known storage class, else off
-    storage_class       one of STORAGE_CLASSES; savings there are credited only if `original_replaced`
-    original_replaced   originals are deleted once their results exist, including versions, replicas and backups
+    storage_class       one of STORAGE_CLASSES; savings there are credited only if `originals_deleted`
+    originals_deleted   originals are deleted once their results exist, including versions, replicas and backups
     network             one of ACCESSES: the access network of counted downloads; None: no network term
     region              key of a region or a grid; without it and `grid_grams_per_kwh`, joules but no grams
     reserved_vcpus      vCPUs reserved for this alone, idle or not; None: a shared node, no idle share
@@ -38,7 +38,7 @@ class Basis:
 
     profile: Profile | None = None
     storage_class: str | None = None
-    original_replaced: bool = False
+    originals_deleted: bool = False
     network: str | None = None
     region: str | None = None
     grid_grams_per_kwh: float | None = None
@@ -49,8 +49,8 @@ class Basis:
             raise SettingsError("storage", f"is {self.storage_class!r}, must be one of {', '.join(STORAGE_CLASSES)}")
         if self.network is not None and self.network not in ACCESSES:
             raise SettingsError("network", f"is {self.network!r}, must be one of {', '.join(ACCESSES)}")
-        if self.original_replaced and self.storage_class is None:
-            raise SettingsError("original_replaced", "needs the storage class that originals were in: storage")
+        if self.originals_deleted and self.storage_class is None:
+            raise SettingsError("originals_deleted", "needs the storage class that originals were in: storage")
         if self.reserved_vcpus is not None and not 0 < self.reserved_vcpus < float("inf"):
             raise SettingsError("reserved_vcpus", f"is {self.reserved_vcpus:g}, must be more than 0")
         _ = self.place
@@ -60,7 +60,7 @@ class Basis:
         """Return the profile, or the default that the other settings imply."""
         if self.profile is not None:
             return self.profile
-        return Profile.CONSERVATIVE if self.original_replaced else Profile.OFF
+        return Profile.CONSERVATIVE if self.originals_deleted else Profile.OFF
 
     @property
     def is_off(self) -> bool:
@@ -102,7 +102,7 @@ class Basis:
             1.0,
             1.0,
             reserved_vcpu_seconds=None if self.reserved_vcpus is None else 1.0,
-            stored_byte_seconds=1.0 if self.original_replaced else None,
+            stored_byte_seconds=1.0 if self.originals_deleted else None,
             storage_class=self.storage_class or STORAGE_CLASSES[0],
             unsent_bytes=None if self.network is None else 1.0,
             access=self.network or ACCESSES[0],
@@ -145,7 +145,7 @@ class Basis:
             "ci_year": year,
             "ci_kind": "" if bound is None else "average",
             "network_term": self.network or "off",
-            "original_deleted": str(self.original_replaced).lower(),
+            "originals_deleted": str(self.originals_deleted).lower(),
         }
 
 

@@ -121,15 +121,15 @@ class Estimate:
 
 
 def stored_byte_seconds(
-    saved_bytes: float, seconds: float, *, original_replaced: bool, added_bytes: float = 0
+    saved_bytes: float, seconds: float, *, originals_deleted: bool, added_bytes: float = 0
 ) -> float:
     """Return the byte-seconds that are no longer stored. Baseline: WBCSD Guidance on Avoided Emissions.
 
     saved_bytes        original − result; negative if the result is larger
-    original_replaced  the original is deleted, including versions and backups; else nothing is credited, and
+    originals_deleted  the original is deleted, including versions and backups; else nothing is credited, and
                        added_bytes, stored in addition to it, are a cost
     """
-    return (saved_bytes if original_replaced else -added_bytes) * seconds
+    return (saved_bytes if originals_deleted else -added_bytes) * seconds
 
 
 def estimate(

@@ -1,4 +1,4 @@
-"""Every metric in one place, and the only door to prometheus_client: what is measured first, then estimates."""
+"""All metrics, measured and estimated: the only package that imports prometheus_client."""
 
 from compressor.metrics.batch import LAST_SUCCESS as LAST_SUCCESS
 from compressor.metrics.batch import TEXTFILE_BYTES_MAX as TEXTFILE_BYTES_MAX

@@ -1,4 +1,4 @@
-"""The HTTP side: /metrics for Prometheus, /healthz (the process is there) and /readyz (it does its work)."""
+"""The HTTP endpoints /metrics for Prometheus, /healthz (the process is alive) and /readyz (it can do its work)."""
 
 import logging
 import socketserver
@@ -15,16 +15,16 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = 10  # seconds for a request to arrive: a scraper has no reason to dawdle
+    timeout = 10  # seconds for a request to arrive
 
     def log_message(self, format: str, *args: Any) -> None:
         log.debug(format, *args)
 
 
 class Admin:
-    """A small HTTP server on threads of its own; `port` is the one it got.
+    """A small HTTP server in threads of its own, listening on `port`.
 
-    metrics  what answers a scrape
+    metrics  WSGI application that answers scrapes
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The metrics of a batch run, which ends before anybody could scrape it: as a file, or pushed."""
+"""The metrics of a batch run, which ends before it could be scraped: written to a file, or pushed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ from compressor.errors import CompressorError
 from compressor.metrics.service import NO_FORMAT, STAGES
 
 LAST_SUCCESS = "compressor_batch_last_success_timestamp_seconds"
-LAST_SUCCESS_TEXT = "Unix time of the end of the last run without failures, or with accepted ones alone."
-TEXTFILE_BYTES_MAX = 1 << 16  # ours have a tenth of it
+LAST_SUCCESS_TEXT = "Unix time of the end of the last run without failures other than accepted ones."
+TEXTFILE_BYTES_MAX = 1 << 16  # ten times a usual file
 PUSH_SECONDS = 30.0
 NO_REASON, OTHER_STAGE, FAILED = "none", "other", "failed"
 
 
 class BatchTotal(Protocol):
-    """Objects of which the same became, as batch.summary has them."""
+    """Objects with the same outcome, as in report.summary."""
 
     @property
     def outcome(self) -> str: ...
@@ -37,7 +37,7 @@ class BatchTotal(Protocol):
 
 
 class BatchSummary(Protocol):
-    """What a run has done, as batch.summary has it."""
+    """The result of a run, as in report.summary."""
 
     @property
     def totals(self) -> Sequence[BatchTotal]: ...
@@ -60,7 +60,7 @@ class BatchSummary(Protocol):
 
 
 class _Batch(Collector):
-    """The metrics of one run; families made by hand, since it is over and nothing will be counted any more."""
+    """The metrics of one run, built by hand, since it has ended and nothing will be counted any more."""
 
     def __init__(self, summary: BatchSummary) -> None:
         self._summary = summary
@@ -71,21 +71,23 @@ class _Batch(Collector):
         bytes_in: dict[tuple[str, ...], float] = {}
         bytes_out: dict[tuple[str, ...], float] = {}
         for total in summary.totals:
-            fate, format = (str(total.outcome), str(total.reason) or NO_REASON), (total.format or NO_FORMAT,)
-            objects[fate] = objects.get(fate, 0) + total.objects
+            result, format = (str(total.outcome), str(total.reason) or NO_REASON), (total.format or NO_FORMAT,)
+            objects[result] = objects.get(result, 0) + total.objects
             bytes_in[format] = bytes_in.get(format, 0) + total.bytes_in
             bytes_out[format] = bytes_out.get(format, 0) + total.bytes_in - total.saved_bytes
         stages: dict[tuple[str, ...], float] = {(stage,): 0.0 for stage in STAGES}
         stages |= {(stage,): seconds for stage, seconds in summary.stage_seconds.items()}
         stages[(OTHER_STAGE,)] = summary.other_seconds
-        yield _counter("objects", "Objects of the run, by what became of them.", ("outcome", "reason"), objects)
-        yield _counter("input_bytes", "Bytes of the objects, by the source's format.", ("format",), bytes_in)
-        yield _counter("output_bytes", "Their bytes afterwards, by the source's format.", ("format",), bytes_out)
+        yield _counter("objects", "Objects of the run, by outcome and reason.", ("outcome", "reason"), objects)
+        text = "Bytes of the objects before the run, by the source's format."
+        yield _counter("input_bytes", text, ("format",), bytes_in)
+        text = "Bytes of the objects after the run, by the source's format."
+        yield _counter("output_bytes", text, ("format",), bytes_out)
         yield _counter("cpu_seconds", "CPU time of all work, by stage.", ("stage",), stages)
         text = "Memory, times how long it was held."
         yield _counter("memory_byte_seconds", text, (), {(): summary.memory_byte_seconds})
-        yield _gauge("compressor_batch_duration_seconds", "How long the run took.", summary.wall_seconds)
-        yield _gauge("compressor_batch_interrupted", "1 where it did not come to its end.", float(summary.interrupted))
+        yield _gauge("compressor_batch_duration_seconds", "Duration of the run.", summary.wall_seconds)
+        yield _gauge("compressor_batch_interrupted", "1 if the run was interrupted.", float(summary.interrupted))
         accepted: dict[tuple[str, ...], float] = {
             (str(total.reason) or NO_REASON,): float(summary.accepted_failures.get(total.reason, 0))
             for total in summary.totals
@@ -104,7 +106,7 @@ def _counter(name: str, text: str, labels: Sequence[str], values: Mapping[tuple[
 
 
 def _accepted(values: Mapping[tuple[str, ...], float]) -> Metric:
-    text = "Failures of the run that are known and accepted, by reason; 0 where none of a reason are."
+    text = "Failures of the run that are known and accepted, by reason."
     family = GaugeMetricFamily("compressor_batch_accepted_failures", text, labels=("reason",))
     for label, value in values.items():
         family.add_metric(label, value)
@@ -116,16 +118,16 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 
 def batch_metrics(summary: BatchSummary) -> CollectorRegistry:
-    """The metrics of a run that has ended, in a registry of their own."""
+    """Return the metrics of a run that has ended, in a registry of their own."""
     registry = CollectorRegistry()
     registry.register(_Batch(summary))
     return registry
 
 
 def write_textfile(registry: CollectorRegistry, path: Path) -> None:
-    """Write them for node_exporter's textfile collector; the file appears when it is complete.
+    """Write metrics for node_exporter's textfile collector; the file appears once it is complete.
 
-    The last success of the file that is replaced stays where this run was none, or nobody could ask how old it is.
+    After an unsuccessful run the last success in the old file is kept, so that its age can still be queried.
     """
     if registry.get_sample_value(LAST_SUCCESS) is None and (last := _last_success(path)) is not None:
         Gauge(LAST_SUCCESS, LAST_SUCCESS_TEXT, registry=registry).set(last)
@@ -137,18 +139,18 @@ def _last_success(path: Path) -> float | None:
         with path.open("rb") as file:
             text = file.read(TEXTFILE_BYTES_MAX).decode()
         families = list(text_string_to_metric_families(text))
-    except (OSError, ValueError):  # none yet, or not one of ours
+    except (OSError, ValueError):  # no file yet, or not one of ours
         return None
     return next((sample.value for family in families for sample in family.samples if sample.name == LAST_SUCCESS), None)
 
 
 def push(registry: CollectorRegistry, url: str, job: str = "compressor_batch") -> None:
-    """Push them to a Pushgateway; a last success that is there stays where this run was none.
+    """Push metrics to a Pushgateway; after an unsuccessful run its last success is kept.
 
     url  HOST:PORT or http://HOST:PORT
-    job  the group that they replace there, metric by metric
+    job  the group whose metrics are replaced, one by one
     """
     try:
         pushadd_to_gateway(url, job, registry, timeout=PUSH_SECONDS)
     except (OSError, ValueError) as error:
-        raise CompressorError(f"{url}: metrics were not taken: {getattr(error, 'reason', None) or error}") from None
+        raise CompressorError(f"{url}: metrics were not accepted: {getattr(error, 'reason', None) or error}") from None

@@ -1,7 +1,7 @@
-"""Estimates of energy and carbon: computed at each scrape from what was measured until then.
+"""Estimates of energy and carbon, computed at each scrape from what was measured until then.
 
-Each bound is a metric of its own: with a label for it, sum() and avg() over the labels would mean nothing. There is no
-counter of the net: it may fall, and counters may not; a recording rule has it.
+Each bound is a metric of its own: with a label for it, sum() and avg() over the labels would mean nothing. The net has
+no counter, since it may fall and counters may not; a recording rule computes it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,19 +13,19 @@ from prometheus_client.registry import Collector
 Amounts = Mapping[tuple[str, str, str], Iterable[float]]
 
 BOUNDS = ("low", "central", "high")
-SIDES = {"avoided": "what saved bytes avoided", "used": "what saving them took"}
+SIDES = {"avoided": "avoided by the bytes saved", "used": "used to save them"}
 UNITS = {"energy": "joules", "co2e": "grams"}
 
 
-# A coefficient that the estimates rest on: name, text, value, labels.
+# A coefficient of the estimates: name, text, value, labels.
 Factor = tuple[str, str, float, Mapping[str, str]]
 
 
 class Estimates(Collector):
-    """The estimated counters, their coefficients and where those come from.
+    """The estimated counters, their coefficients, and the sources of those.
 
     version  of the model
-    amounts  what is true now; never less than it was
+    amounts  returns the current values, which never fall
     info     labels of compressor_methodology_info
     """
 
@@ -51,7 +51,7 @@ class Estimates(Collector):
                         family.add_metric([component], values[bound])
                     yield family
         yield from self._gauges()
-        text = "The model that estimates follow, and what was configured."
+        text = "The model of the estimates, and its configuration."
         yield InfoMetricFamily("compressor_methodology", text, dict(self._info))
 
     def _gauges(self) -> Iterator[Metric]:
@@ -62,5 +62,5 @@ class Estimates(Collector):
         yield from families.values()
 
     def describe(self) -> list[Metric]:
-        """Nothing at registration: `amounts` may not be ready yet."""
+        """Return nothing at registration: `amounts` may not be ready yet."""
         return []

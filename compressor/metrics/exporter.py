@@ -1,4 +1,4 @@
-"""The metrics of the exporter: what was accrued, as its state has it when somebody scrapes."""
+"""The metrics of the exporter: what its state has accrued at the time of a scrape."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
@@ -9,19 +9,19 @@ from prometheus_client.registry import Collector
 
 from compressor.metrics.estimates import Amounts, Estimates, Factor
 
-# name in the state: text, labels
+# by name in the state: text, labels
 COUNTERS = {
-    "storage_avoided_byte_seconds": ("Bytes that are no longer stored × time, credited.", ["storage_class"]),
-    "storage_added_byte_seconds": ("Results stored beside their originals × time.", ["storage_class"]),
-    "egress_avoided_bytes": ("Bytes that were not sent, by what came over it; from feeds.", ["access"]),
-    "ledger_cpu_seconds": ("CPU time of all work that ledgers tell of.", []),
+    "avoided_storage_byte_seconds": ("Bytes that are no longer stored × time, credited.", ["storage_class"]),
+    "added_storage_byte_seconds": ("Bytes of results stored in addition to their originals × time.", ["storage_class"]),
+    "avoided_egress_bytes": ("Bytes that were not sent, by access network; from feeds.", ["access"]),
+    "ledger_cpu_seconds": ("CPU time of all work recorded in ledgers.", []),
     "ledger_memory_byte_seconds": ("Memory held for that work × time.", []),
-    "feed_events": ("Lines of feeds, by event and what came of them.", ["event", "result"]),
+    "feed_events": ("Lines of feeds, by event and result.", ["event", "result"]),
 }
 
 
 class ExporterReadings(Protocol):
-    """What is true at a scrape: counters by name and labels joined by commas."""
+    """The values of a scrape; counters by name and labels joined by commas."""
 
     @property
     def counters(self) -> Mapping[tuple[str, str], float]: ...
@@ -34,11 +34,11 @@ class ExporterReadings(Protocol):
     @property
     def result_bytes(self) -> int: ...
     @property
-    def read_timestamp(self) -> float: ...
+    def oldest_read_timestamp(self) -> float: ...
 
 
 class ExporterMetrics(Collector):
-    """A registry of its own. `readings` is asked once for each scrape."""
+    """The exporter's metrics, in a registry of their own. `readings` is called once for each scrape."""
 
     def __init__(self, readings: Callable[[], ExporterReadings]) -> None:
         self._readings = readings
@@ -47,10 +47,10 @@ class ExporterMetrics(Collector):
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        self.wsgi: Callable[..., Iterable[bytes]] = make_wsgi_app(self._registry)  # what answers a scrape
+        self.wsgi: Callable[..., Iterable[bytes]] = make_wsgi_app(self._registry)  # answers scrapes
 
     def estimate(self, version: str, factors: Sequence[Factor], info: Mapping[str, str]) -> None:
-        """Export the estimates, too: those of the moment when this was last asked, just before."""
+        """Export the estimates, too: those of the readings that this collector has just taken."""
         self._registry.register(
             Estimates(version, lambda: {} if self._latest is None else self._latest.amounts, factors, info)
         )
@@ -59,22 +59,22 @@ class ExporterMetrics(Collector):
         found = self._latest = self._readings()
         for name, (text, labels) in COUNTERS.items():
             family = CounterMetricFamily(f"compressor_{name}", text, labels=labels)
-            for (of, values), amount in found.counters.items():
-                if of == name:
+            for (counter, values), amount in found.counters.items():
+                if counter == name:
                     family.add_metric(values.split(",") if labels else [], amount)
             yield family
         for name, text, value in (
-            ("ledger_saved_bytes", "Bytes that are credited as not stored right now.", found.saved_bytes),
-            ("ledger_expired_bytes", "Bytes whose credit ended for want of a confirmation.", found.expired_bytes),
-            ("ledger_result_bytes", "Bytes of results that are stored right now.", found.result_bytes),
+            ("ledger_saved_bytes", "Bytes that are credited as no longer stored, now.", found.saved_bytes),
+            ("ledger_expired_bytes", "Bytes whose credit expired without a confirmation.", found.expired_bytes),
+            ("ledger_result_bytes", "Bytes of results that are stored now.", found.result_bytes),
             (
-                "ledger_read_timestamp_seconds",
-                "Unix time when the ledger that waits for longest was read; 0: never.",
-                found.read_timestamp,
+                "oldest_ledger_read_timestamp_seconds",
+                "Unix time when the ledger that was not read for the longest time was last read; 0: never.",
+                found.oldest_read_timestamp,
             ),
         ):
             yield GaugeMetricFamily(f"compressor_{name}", text, float(value))
 
     def describe(self) -> list[Metric]:
-        """Nothing at registration: that is no scrape."""
+        """Return nothing at registration, which is not a scrape."""
         return []

@@ -1,4 +1,4 @@
-"""What a server measures: the drivers of everything else."""
+"""The measurements of a server."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,12 +19,12 @@ from prometheus_client.registry import Collector
 from compressor.metrics.estimates import Estimates
 from compressor.settings import Report, Source
 
-# From a thumbnail to a hundred megapixels; a call may well wait for its sender.
+# From a thumbnail to a hundred megapixels; a call may wait for its sender.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
 STAGES = ("decode", "encode", "verify", "container")
 OUTCOMES = ("compressed", "unchanged", "larger", "failed")
-REASONS = ("limit", "busy", "unsupported", "unauthenticated")  # of a call that is turned away
-NO_FORMAT = NO_PATH = "none"  # it failed before one was recognised or chosen
+REASONS = ("limit", "busy", "unsupported", "unauthenticated")  # for rejecting a call
+NO_FORMAT = NO_PATH = "none"  # it failed before the format was recognized or the path chosen
 
 
 class Metrics:
@@ -32,7 +32,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self.wsgi: Callable[..., Iterable[bytes]] = make_wsgi_app(registry)  # what answers a scrape
+        self.wsgi: Callable[..., Iterable[bytes]] = make_wsgi_app(registry)  # answers scrapes
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -48,62 +48,62 @@ class Metrics:
 
         self.requests = counter("requests_total", "Calls that ended, by gRPC status and path.", "code", "path")
         self.input_bytes = counter("input_bytes_total", "Bytes received, by the source's format.", "format")
-        self.output_bytes = counter("output_bytes_total", "Bytes given out, by the result's format.", "format")
-        # What was saved is their difference: of failed, cancelled and inspected images there is only input.
-        text = "Bytes of the images whose result was delivered whole, by the source's format."
-        self.delivered_source = counter("delivered_source_bytes_total", text, "format")
+        self.output_bytes = counter("output_bytes_total", "Bytes sent, by the result's format.", "format")
+        # Their difference was saved. Failed, cancelled and inspected calls have input only, so they count in neither.
+        text = "Bytes of the images whose complete result was delivered, by the source's format."
+        self.delivered_input = counter("delivered_input_bytes_total", text, "format")
         text = "Bytes of those results, by the source's format."
-        self.delivered_result = counter("delivered_result_bytes_total", text, "format")
+        self.delivered_output = counter("delivered_output_bytes_total", text, "format")
         self.duration = histogram("request_duration_seconds", "From the start of a call to its end.")
         self.first_byte = histogram("time_to_first_byte_seconds", "From the start of a call to its first output.")
-        self.cpu = counter("cpu_seconds_total", "CPU time of all work, whatever came of it, by stage.", "stage")
-        self.memory_budget = gauge("memory_budget_bytes", "What all calls together may reserve.")
-        self.memory_reserved = gauge("memory_reserved_bytes", "What is reserved by calls right now.")
-        self.in_progress = gauge("requests_in_progress", "Calls that began and did not end.")
-        self.rejected = counter("requests_rejected_total", "Calls turned away without work.", "reason")
-        self.outcomes = counter("outcomes_total", "Images that were to be compressed, by what came of it.", "outcome")
+        self.cpu = counter("cpu_seconds_total", "CPU time of all work, successful or not, by stage.", "stage")
+        self.memory_budget = gauge("memory_budget_bytes", "Memory that all calls together may reserve.")
+        self.memory_reserved = gauge("memory_reserved_bytes", "Memory that calls have reserved now.")
+        self.in_progress = gauge("requests_in_progress", "Calls that have started and not ended.")
+        self.rejected = counter("requests_rejected_total", "Calls rejected without work.", "reason")
+        self.outcomes = counter("outcomes_total", "Images to be compressed, by outcome.", "outcome")
         for stage in STAGES:
             self.cpu.labels(stage)
         for outcome in OUTCOMES:
             self.outcomes.labels(outcome)
-        for reason in REASONS:  # from 0 on: a rate over a counter that begins at 1 does not see the first
+        for reason in REASONS:  # from 0: a rate over a counter that begins at 1 misses the first
             self.rejected.labels(reason)
         self.requests.labels("INTERNAL", NO_PATH)
 
     def spent(self, stage_seconds: Mapping[str, float]) -> None:
-        """CPU time of a call's work, which has ended; from any thread."""
+        """Count the CPU time of a call's work, which has ended; called in any thread."""
         for stage, seconds in stage_seconds.items():
             self.cpu.labels(stage).inc(seconds)
 
     def refused(self) -> None:
-        """A call was turned away before it began: it showed no token that we know."""
+        """Count a call that was rejected before it began, for want of a valid token."""
         self.requests.labels("UNAUTHENTICATED", NO_PATH).inc()
         self.rejected.labels("unauthenticated").inc()
 
     def watch_memory(
         self, budget_bytes: int, reserved_bytes: Callable[[], int], byte_seconds: Callable[[], float]
     ) -> None:
-        """Read the byte budget, and what was held over time, whenever somebody scrapes."""
+        """Export the memory budget, and at each scrape the memory reserved now and held over time."""
         self.memory_budget.set(budget_bytes)
         self.memory_reserved.set_function(lambda: float(reserved_bytes()))
-        text = "Memory of the process, calls and what it holds without any, times how long it was held."
+        text = "Memory of the process, idle and for calls, times how long it was held."
         self._registry.register(Reading("compressor_memory_byte_seconds", text, byte_seconds, {}))
 
     def watch_energy(self, joules: Callable[[], float]) -> None:
-        """Read what the processor counts, whenever somebody scrapes."""
-        text = "Energy by the processor's own counters: of the whole machine, to check the model by."
+        """Export at each scrape the energy that the processor counts."""
+        text = "Energy counted by the processor, of the whole machine, for comparison with the model."
         self._registry.register(Reading("compressor_cpu_energy_joules", text, joules, {"source": "rapl"}))
 
     def estimate(self, estimates: Estimates, reserved_vcpus: float | None) -> None:
-        """Export estimates, and the vCPU that are held for this process alone."""
+        """Export estimates, and the vCPUs that are reserved for this process."""
         self._registry.register(estimates)
         if reserved_vcpus is not None:
-            text = "vCPU that are held for this process alone, as configured."
+            text = "vCPUs reserved for this process, as configured."
             Gauge("reserved_vcpus", text, namespace="compressor", registry=self._registry).set(reserved_vcpus)
 
 
 class Reading(Collector):
-    """A counter that somebody else keeps."""
+    """A counter that is read from elsewhere."""
 
     def __init__(
         self, name: str, text: str, read: Callable[[], float], labels: Mapping[str, str] | None = None
@@ -117,7 +117,7 @@ class Reading(Collector):
 
 
 class Account:
-    """What one call did. Made when it begins, added up when it ends."""
+    """Collects what one call does, from its start, and adds it to the metrics at its end."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -131,15 +131,15 @@ class Account:
         metrics.in_progress.inc()
 
     def sent(self, size: int) -> None:
-        """Some bytes of the result are leaving."""
+        """Count bytes of the result that are being sent."""
         if self._first_byte is None:
             self._first_byte = time.perf_counter() - self._started
         self._bytes_out += size
 
     def end(self, code: str, rejected: str | None = None) -> None:
-        """The call ends with the gRPC status `code`, unless another was named before.
+        """End the call with the gRPC status `code`, unless it has another one already.
 
-        rejected  why it was turned away without work, if it was
+        rejected  the reason, if it was rejected without work
         """
         if self._code is None:
             self._code = code
@@ -147,12 +147,12 @@ class Account:
                 self._metrics.rejected.labels(rejected).inc()
 
     def count_outcome(self) -> None:
-        """Count what came of an image that was to be compressed."""
+        """Count the outcome of an image that was to be compressed."""
         outcome = self.report.outcome.value if self.report else "failed"
         self._metrics.outcomes.labels(outcome).inc()
 
     def close(self) -> None:
-        """Add everything up."""
+        """Add everything to the metrics."""
         metrics, report = self._metrics, self.report
         metrics.in_progress.dec()
         metrics.requests.labels(self._code, report.path.value if report else NO_PATH).inc()
@@ -162,5 +162,5 @@ class Account:
             metrics.first_byte.observe(self._first_byte)
             metrics.output_bytes.labels(report.format if report else NO_FORMAT).inc(self._bytes_out)
         if self._code == "OK" and report is not None and self.source is not None:
-            metrics.delivered_source.labels(self.source.format).inc(self.bytes_in)
-            metrics.delivered_result.labels(self.source.format).inc(self._bytes_out)
+            metrics.delivered_input.labels(self.source.format).inc(self.bytes_in)
+            metrics.delivered_output.labels(self.source.format).inc(self._bytes_out)

@@ -13,13 +13,13 @@ from grpc_reflection.v1alpha import reflection
 
 from compressor import wire
 from compressor.calls.call import CALL_BYTES, OUTPUT_BYTES_MAX, Codec
-from compressor.footprint import Basis, Rapl, load
+from compressor.footprint import AccruedUsage, Basis, Rapl, load
 from compressor.memory import Resources
 from compressor.metrics import Estimates, Metrics
 from compressor.metrics.admin import Admin
 from compressor.service import auth, malloc
-from compressor.service.own import Own
 from compressor.service.servicer import CompressorService
+from compressor.usage import ProcessUsage
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 
@@ -102,13 +102,14 @@ class Server:
             [] if config.token_file is None else [auth.TokenInterceptor(config.token_file, self.metrics.refused)]
         )
         resources = codec.resources
-        self._own = Own(config.footprint, resources.held.byte_seconds)
-        self.metrics.watch_memory(config.memory_budget, lambda: resources.reserved_bytes, self._own.memory_byte_seconds)
+        self._usage = ProcessUsage(since_start=True, idle_memory=True)  # compiling kernels included
+        accrued = AccruedUsage(config.footprint, self._usage, resources.held.byte_seconds)
+        self.metrics.watch_memory(config.memory_budget, lambda: resources.reserved_bytes, accrued.memory_byte_seconds)
         if rapl := Rapl():
             self.metrics.watch_energy(rapl.joules)
         if not config.footprint.is_off:
             basis = config.footprint
-            estimates = Estimates(load().version, self._own.amounts, basis.gauges(), basis.info())
+            estimates = Estimates(load().version, accrued.amounts, basis.gauges(), basis.info())
             self.metrics.estimate(estimates, basis.reserved_vcpus)
         self.ready = False
         self.port = 0
@@ -145,7 +146,7 @@ class Server:
         await self._server.start()
         await asyncio.to_thread(self._codec.warm_up)
         malloc.freeze()
-        self._own.ready()
+        self._usage.settle()
         self._trimming = asyncio.create_task(self._trim())
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         self.ready = True

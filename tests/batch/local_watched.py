@@ -7,7 +7,7 @@ from compressor.batch import engine_local
 from compressor.cores import cores
 
 NOTES = "TEST_NOTES"  # environment variable: the folder in which each process writes a file
-worker_main = engine_local.main  # before a test replaces it
+worker_main = engine_local.worker_main  # before a test replaces it
 
 
 def main(connection, job, share) -> None:  # type: ignore[no-untyped-def]

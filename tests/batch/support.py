@@ -200,11 +200,13 @@ class Inline:
         self.worker.close()
 
 
-def run_of(job, source, target, path, *, engine=None, filters=None, pace=None, **more):  # type: ignore[no-untyped-def]
+def run_of(job, source, target, path, *, engine=None, filters=None, rate_limit=None, **more):  # type: ignore[no-untyped-def]
     """Run a job on stores in memory; the run, and its totals by (outcome, reason)."""
     engine = engine or Inline(job, source, target)
     with Ledger(path) as ledger:
-        run = Run(job, ledger, engine, Keys(source), filters or Filters(), source, target, pace or RateLimit(), **more)
+        run = Run(
+            job, ledger, engine, Keys(source), filters or Filters(), source, target, rate_limit or RateLimit(), **more
+        )
         whole = run.work()
         totals = {(row.outcome.value, row.reason.value): 0 for row in ledger.totals()}
         for row in ledger.totals():

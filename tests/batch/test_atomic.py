@@ -43,11 +43,11 @@ def test_a_file_system_that_can_not_exchange_names_is_refused_before_anything_is
 
     found = batch(*IN_PLACE)
 
-    assert found.exit_code == 2 and "--allow-not-atomic" in found.stderr
+    assert found.exit_code == 2 and "--allow-non-atomic" in found.stderr
     assert [path.name for path in folder.parent.iterdir()] == ["in"]
     assert [path.name for path in folder.iterdir()] == ["a.jpg"]
     assert (folder / "a.jpg").read_bytes() == PLAIN
-    assert batch(*IN_PLACE, "--allow-not-atomic").exit_code == 0
+    assert batch(*IN_PLACE, "--allow-non-atomic").exit_code == 0
     assert len((folder / "a.jpg").read_bytes()) < len(PLAIN)
 
 
@@ -57,14 +57,14 @@ def test_an_image_with_further_hard_links_is_refused_before_anything_is_done(fol
 
     for more in ([], ["--dry-run"]):
         found = batch(*IN_PLACE, *more)
-        assert found.exit_code == 2 and "--allow-not-atomic" in found.stderr and "a.jpg" in found.stderr
+        assert found.exit_code == 2 and "--allow-non-atomic" in found.stderr and "a.jpg" in found.stderr
     assert (folder / "b.jpg").read_bytes() == jpeg(2)
 
     assert batch(*IN_PLACE, "--exclude", "a.jpg").exit_code == 0
     assert len((folder / "b.jpg").read_bytes()) < len(jpeg(2))
     assert (folder / "a.jpg").samefile(folder.parent / "snapshot.jpg")
 
-    assert batch(*IN_PLACE, "--allow-not-atomic").exit_code == 0
+    assert batch(*IN_PLACE, "--allow-non-atomic").exit_code == 0
     assert len((folder / "a.jpg").read_bytes()) < len(PLAIN)
     assert (folder.parent / "snapshot.jpg").read_bytes() == PLAIN
 
@@ -88,5 +88,5 @@ def test_a_link_that_a_manifest_leads_to_is_named_and_left_alone(folder: Path, t
     summary = json.loads(found.stdout)
     assert [(total["outcome"], total["reason"]) for total in summary["totals"]] == [("skipped", "not_atomic")]
     assert (folder / "a.jpg").samefile(folder / "b.jpg")
-    again = batch(*IN_PLACE, "--manifest", "list.csv", "--ledger", "l", "--allow-not-atomic")
+    again = batch(*IN_PLACE, "--manifest", "list.csv", "--ledger", "l", "--allow-non-atomic")
     assert json.loads(again.stdout)["saved_bytes"] > 0

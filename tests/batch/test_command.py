@@ -63,7 +63,7 @@ def test_in_place_and_restore(source: Path, tmp_path: Path) -> None:
     done = batch("in", *options, folder=tmp_path)
     assert done.returncode == 0 and "compressor ledger restore m" in done.stdout
     assert len((source / "a b.jpg").read_bytes()) < len(FILES["a b.jpg"])
-    assert f"originals are in {tmp_path / 'kept'}," in done.stdout
+    assert f"originals are kept unchanged in {tmp_path / 'kept'}," in done.stdout
     assert (tmp_path / "kept/a b.jpg").read_bytes() == FILES["a b.jpg"]
 
     assert command("ledger", "restore", "m", folder=tmp_path).returncode == 0
@@ -105,11 +105,11 @@ def test_a_service_can_do_the_codecs_part(source: Path, tmp_path: Path) -> None:
         (["in", "--in-place"], "--keep-originals"),
         (["in", "--in-place", "--keep-originals", "k", "--discard-originals"], "--keep-originals"),
         (["in", "out", "--in-place", "--discard-originals"], "takes no DST"),
-        (["in", "in"], "is SRC"),
-        (["in", "./in/", "--overwrite"], "is SRC"),
-        (["in", "out", "--ledger", "in/l"], "would lie in SRC"),
-        ([".", "out"], "would lie in SRC"),
-        (["in", "out", "--keep-originals", "k"], "are for --in-place"),
+        (["in", "in"], "is the same as SRC"),
+        (["in", "./in/", "--overwrite"], "is the same as SRC"),
+        (["in", "out", "--ledger", "in/l"], "would be inside SRC"),
+        ([".", "out"], "would be inside SRC"),
+        (["in", "out", "--keep-originals", "k"], "need --in-place"),
         (["in", "out", "--engine", "dask"], "--scheduler"),
         (["in", "out", "--lossless", "--quality", "5"], "contradict"),
         (["in", "out", "--sample", "x"], "is not a number of objects"),
@@ -119,7 +119,7 @@ def test_a_service_can_do_the_codecs_part(source: Path, tmp_path: Path) -> None:
         (["in", "in/notes.txt/out"], "/in/notes.txt is not a folder"),
         (["in", "--in-place", "--keep-originals", "in/notes.txt"], "/in/notes.txt is not a folder"),
         (["in", "out", "--objects-per-second", "0"], "--objects-per-second is 0.0, must be above 0"),
-        (["in", "out", "--bandwidth", "0"], "--bandwidth is 0, must be above 0"),
+        (["in", "out", "--read-bytes-per-second", "0"], "--read-bytes-per-second is 0, must be above 0"),
         (["in", "out", "--workers", "-1"], "--workers is -1, must be at least 1"),
     ],
     ids=str,

@@ -99,7 +99,7 @@ def test_a_server_that_ignores_conditions_is_refused_in_place_before_anything_is
     probes = [write for write in server.writes if ".compressor-" in write]
 
     if any(write.startswith("DELETE") for write in probes):
-        assert found.exit_code == 2 and "--allow-not-atomic" in found.stderr
+        assert found.exit_code == 2 and "--allow-non-atomic" in found.stderr
         assert len(probes) == len(server.writes) == 2
     else:
         assert found.exit_code == 0, found.stderr

@@ -152,9 +152,9 @@ def test_a_worker_that_dies_is_replaced_and_what_it_had_is_lost(
     [(4, 4, [1, 1, 1, 1]), (8, 3, [3, 3, 2]), (2, 1, [2]), (2, 5, [1] * 5), (64, 10, [7, 7, 7, 7, *[6] * 6])],
 )
 def test_workers_divide_the_cores(cores: int, workers: int, expected: Any) -> None:
-    from compressor.batch.engine_local import shares
+    from compressor.batch.engine_local import cores_per_worker
 
-    assert shares(cores, workers) == expected
+    assert cores_per_worker(cores, workers) == expected
 
 
 def test_a_worker_has_its_share_of_the_cores_and_so_has_who_takes_its_place(
@@ -168,7 +168,7 @@ def test_a_worker_has_its_share_of_the_cores_and_so_has_who_takes_its_place(
     notes.mkdir()
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv(local_watched.NOTES, str(notes))
-    monkeypatch.setattr(engine_local, "main", local_watched.main)
+    monkeypatch.setattr(engine_local, "worker_main", local_watched.main)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(5)))
     fill(tmp_path / "a", 6)
     job = Job(source=str(tmp_path / "a"), target=str(tmp_path / "b"), settings=Settings(quality=60))
@@ -215,7 +215,7 @@ def test_workers_that_cannot_begin_end_the_run(tmp_path: Path, monkeypatch: pyte
     engine = Local(Job(source=str(tmp_path / "a"), target=str(tmp_path / "b"), spool_dir=nowhere), 1)
     try:
         engine.prepare(1, Entry("0/0.jpg", 1, ""))
-        with pytest.raises(CompressorError, match=r"can't begin: spool_dir: .* is not a writable directory"):
+        with pytest.raises(CompressorError, match=r"can't start: spool_dir: .* is not a writable directory"):
             collect(engine, 1)
     finally:
         engine.close()
@@ -239,7 +239,7 @@ def test_workers_that_end_before_they_begin_are_not_started_for_ever(
     begin, engine._start = engine._start, dying
     try:
         engine.prepare(1, Entry("0/0.jpg", 1, ""))
-        with pytest.raises(CompressorError, match="end before they begin"):
+        with pytest.raises(CompressorError, match="end before they have started"):
             collect(engine, 9)
         assert len(started) <= 4
     finally:

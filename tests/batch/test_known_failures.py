@@ -123,7 +123,7 @@ def test_what_is_tried_again_in_each_run_is_never_known(bench: Bench) -> None:
 
 
 def test_a_run_that_was_stopped_has_reported_nothing(bench: Bench) -> None:
-    assert bench.run(stopped=after(2)).interrupted
+    assert bench.run(should_stop=after(2)).interrupted
     assert status(bench.path).finished is None
     found = bench.run()
     assert found.new_failures == 2 and not found.succeeded
@@ -191,7 +191,7 @@ def test_all_failures_are_listed_for_people_and_for_machines(bench: Bench, tmp_p
     bench.source.put("z.jpg", jpeg(9)[:700])
     bench.run()
     bench.source.put("zz.jpg", jpeg(9)[:600])
-    assert bench.run(stopped=after(2)).interrupted
+    assert bench.run(should_stop=after(2)).interrupted
 
     told = [json.loads(line) for line in lines("failures", bench.path, "--json")]
     assert [(line["key"], line["reason"], line["known"]) for line in told] == [

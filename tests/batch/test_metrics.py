@@ -117,7 +117,7 @@ def test_a_push_leaves_there_what_this_run_does_not_have(gateway: tuple[str, lis
 def test_a_gateway_that_refuses_or_is_not_there_is_said_in_one_line(
     gateway: tuple[str, list[tuple[str, str, bytes]]],
 ) -> None:
-    with pytest.raises(CompressorError, match=r"metrics were not taken: Bad Request"):
+    with pytest.raises(CompressorError, match=r"metrics were not accepted: Bad Request"):
         push(batch_metrics(summary()), gateway[0], "refused")
-    with pytest.raises(CompressorError, match=r"127.0.0.1:9: metrics were not taken: .*refused"):
+    with pytest.raises(CompressorError, match=r"127.0.0.1:9: metrics were not accepted: .*refused"):
         push(batch_metrics(summary()), "127.0.0.1:9", "nightly")

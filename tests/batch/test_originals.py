@@ -10,7 +10,7 @@ from obstore.store import MemoryStore
 from typer.testing import CliRunner
 
 from compressor.batch import api, originals
-from compressor.batch.originals import mark, marked_above, refuse_kept, source_in, unmark
+from compressor.batch.originals import marked_above, refuse_kept, remove_marker, source_in, write_marker
 from compressor.batch.plan import Manifest
 from compressor.cli.app import app
 from compressor.errors import SettingsError
@@ -213,7 +213,7 @@ def test_a_marker_goes_only_when_nothing_else_is_there(root: Store, place: Place
     assert in_place(place("2024"), place("kept")).exit_code == 0
     before = contents()
 
-    unmark(originals.open_store(place("kept")))
+    remove_marker(originals.open_store(place("kept")))
 
     assert contents() == before
 
@@ -257,8 +257,8 @@ def test_a_listing_asks_for_no_marker_where_its_order_tells(server: Server, monk
 
 
 def test_a_place_is_marked_before_anything_is_kept_there(root: Store, place: Place) -> None:
-    mark(place("kept"), place("2024"))
-    mark(place("kept"), place("2024/"))
+    write_marker(place("kept"), place("2024"))
+    write_marker(place("kept"), place("2024/"))
     refuse_kept(place("2024"), place("2024"), place("kept"))
 
     assert source_in(originals.open_store(place("kept"))) == place("2024")
@@ -268,11 +268,11 @@ def test_a_place_is_marked_before_anything_is_kept_there(root: Store, place: Pla
 
 
 def test_a_folder_that_is_made_for_originals_is_its_owners_alone(tmp_path: Path) -> None:
-    mark(str(tmp_path / "of/originals"), str(tmp_path / "in"))
+    write_marker(str(tmp_path / "of/originals"), str(tmp_path / "in"))
     assert (tmp_path / "of/originals").stat().st_mode & 0o777 == 0o700
 
     (tmp_path / "mine").mkdir(mode=0o755)
-    mark(str(tmp_path / "mine"), str(tmp_path / "in"))
+    write_marker(str(tmp_path / "mine"), str(tmp_path / "in"))
     assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o755
 
 

@@ -160,7 +160,7 @@ def test_an_inventory_lists_objects_with_its_files_beside_it(tmp_path: Path) -> 
 def test_what_is_no_inventory_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(content)
 
-    with pytest.raises(LedgerError, match="no manifest of an S3 inventory"):
+    with pytest.raises(LedgerError, match="not the manifest of an S3 inventory"):
         listed(f"{tmp_path}/manifest.json")
 
 
@@ -217,20 +217,20 @@ def test_shards_stay_when_the_bucket_changes(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    "objects_per_second, bytes_per_second, size, seconds_each",
+    "objects_per_second, read_bytes_per_second, size, seconds_each",
     [(8, None, 64, 1 / 8), (None, 1024, 512, 1 / 2), (8, 1024, 64, 1 / 8), (8, 1024, 512, 1 / 2), (4, 1024, 256, 0.25)],
 )
 def test_one_wait_is_enough_whichever_cap_is_behind(
-    objects_per_second: int | None, bytes_per_second: int | None, size: int, seconds_each: Any
+    objects_per_second: int | None, read_bytes_per_second: int | None, size: int, seconds_each: Any
 ) -> None:
     """Times here are sums of powers of two, which a float holds exactly."""
     now = [0.0]
-    pace = RateLimit(objects_per_second, bytes_per_second, clock=lambda: now[0])
+    rate_limit = RateLimit(objects_per_second, read_bytes_per_second, clock=lambda: now[0])
     began = []
     for _ in range(40):
-        if not pace.may(size):
-            now[0] += pace.wait(3600)
-            assert pace.may(size)
+        if not rate_limit.try_acquire(size):
+            now[0] += rate_limit.wait_seconds(3600)
+            assert rate_limit.try_acquire(size)
         began.append(now[0])
 
     assert began == [n * seconds_each for n in range(40)]
@@ -238,34 +238,34 @@ def test_one_wait_is_enough_whichever_cap_is_behind(
 
 def test_an_unused_cap_may_be_made_up_for_one_second_only() -> None:
     now = [0.0]
-    pace = RateLimit(8, 1024, clock=lambda: now[0])
+    rate_limit = RateLimit(8, 1024, clock=lambda: now[0])
     now[0] += 100
     began = [now[0]] * 100
-    assert [pace.may(64) for _ in began].count(True) == 9
+    assert [rate_limit.try_acquire(64) for _ in began].count(True) == 9
 
-    now[0] += pace.wait(3600)
-    assert pace.may(64)
+    now[0] += rate_limit.wait_seconds(3600)
+    assert rate_limit.try_acquire(64)
 
 
 def test_a_wait_has_the_end_that_is_asked_for() -> None:
     now = [0.0]
-    pace = RateLimit(1, 1, clock=lambda: now[0])
-    assert pace.wait(0.25) == 0.25  # nothing is owed: somebody else has to wake us
-    assert pace.may(100)
-    assert pace.wait(0.25) == 0.25
+    rate_limit = RateLimit(1, 1, clock=lambda: now[0])
+    assert rate_limit.wait_seconds(0.25) == 0.25  # nothing is owed: somebody else has to wake us
+    assert rate_limit.try_acquire(100)
+    assert rate_limit.wait_seconds(0.25) == 0.25
     now[0] += 99.875
-    assert pace.wait(0.25) == 0.125
+    assert rate_limit.wait_seconds(0.25) == 0.125
 
 
 def test_throttling_halves_what_is_under_way_and_it_comes_back() -> None:
-    pace = RateLimit()
-    pace.throttled(8)
-    assert pace.slots == 4 and pace.reason
-    pace.throttled(8)
-    assert pace.slots == 2
+    rate_limit = RateLimit()
+    rate_limit.record_throttling(8)
+    assert rate_limit.slots == 4 and rate_limit.reason
+    rate_limit.record_throttling(8)
+    assert rate_limit.slots == 2
     for _ in range(20 * 70):
-        pace.went_well()
-    assert pace.slots > 1000 and not pace.reason
+        rate_limit.record_success()
+    assert rate_limit.slots > 1000 and not rate_limit.reason
 
 
 def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path: Path) -> None:

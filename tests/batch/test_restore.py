@@ -190,7 +190,7 @@ def test_a_copy_that_is_gone_is_restored_only_where_the_original_is_back(
 
     assert counts(tally) == {("copied", ""): 5, ("failed", "other"): 1}
     assert [problem.key for problem in tally.problems] == ["photos/2.jpg"]
-    assert "no original is at 'memory/kept/photos/2.jpg' any more" in tally.problems[0].error
+    assert "its original is no longer at 'memory/kept/photos/2.jpg'" in tally.problems[0].error
 
 
 def test_a_ledger_without_digests_of_originals_believes_etags_alone(store: Memory, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_stopped_it_finishes_what_it_is_writing_and_begins_nothing(store: Memory
             asked.set()
         return asked.is_set()
 
-    found, whole = restored(tmp_path / "ledger", Slow(store), stopped=stopped, workers=2)
+    found, whole = restored(tmp_path / "ledger", Slow(store), should_stop=stopped, workers=2)
 
     assert not whole and 1 <= found["copied", ""] <= 2
     now = store.data()
@@ -286,7 +286,7 @@ def test_stopped_it_does_not_read_an_object_to_its_end(store: Memory, tmp_path: 
 
     store.put("photos/1.jpg", store.data()["photos/1.jpg"])  # its etag is another
     only = Filters(include=("photos/1.jpg",))
-    assert restored(tmp_path / "ledger", Endless(store), stopped=asked.is_set, filters=only) == ({}, False)
+    assert restored(tmp_path / "ledger", Endless(store), should_stop=asked.is_set, filters=only) == ({}, False)
     assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
 
 
@@ -375,7 +375,7 @@ def test_an_error_of_the_store_fails_its_object_alone(store: Memory, tmp_path: P
     assert whole and counts(tally) == {("copied", ""): 3, ("failed", "unavailable"): 1, ("failed", "other"): 2}
     errors = {problem.key: problem.error for problem in tally.problems}
     assert errors["photos/2.jpg"] == "ZeroDivisionError: two lines"
-    assert errors["photos/3.jpg"] == "it is back, but its copy can't be deleted: 403"
+    assert errors["photos/3.jpg"] == "restored, but the kept copy can't be deleted: 403"
     assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
     assert store.data() == FILES
 
@@ -458,12 +458,12 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how: str,
 
 def test_a_run_is_refused_when_some_or_all_of_it_was_restored(folder: Path, tmp_path: Path) -> None:
     restore_originals(Restoration(ledger=tmp_path / "ledger", filters=Filters(include=("*/[0-3].jpg",))))
-    with pytest.raises(LedgerError, match=r"of which a part was restored, 4 originals: name another with --ledger, or"):
+    with pytest.raises(LedgerError, match="partly restored, 4 originals so far: choose another one with --ledger, or"):
         launch(request(tmp_path))
 
     restore_originals(Restoration(ledger=tmp_path / "ledger"))
     assert {key: (folder / key).read_bytes() for key in FILES} == FILES
-    with pytest.raises(LedgerError, match=r"is of a run that was restored: name another with --ledger"):
+    with pytest.raises(LedgerError, match=r"belongs to a run that was restored: choose another one with --ledger"):
         launch(request(tmp_path))
 
 

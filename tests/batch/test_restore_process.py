@@ -126,7 +126,7 @@ def test_interrupted_it_ends_soon_and_goes_on(home: Path, replaced: tuple[Path, 
 
     assert process.returncode == 130, errors
     assert time.monotonic() - asked < 10
-    assert b"interrupted" in out and b"the same command again goes on" in out and b"Traceback" not in errors
+    assert b"interrupted" in out and b"repeat the command to resume it" in out and b"Traceback" not in errors
     assert 0 < left(home) < COUNT
     now = contents(home / "in")
     assert not [key for key in now if ".compressor-" in key]

@@ -143,7 +143,7 @@ def test_a_worker_that_outlives_its_run_does_no_harm(tmp_path: Path) -> None:
 
     class Overtaken(Memory):
         def copy(self, key, etag, to):
-            if prepared.token in late.worker._ready:
+            if prepared.token in late.worker._pending:
                 late.commit(2, prepared)
                 assert late.answers(0)[0][1].result_etag
             return store.copy(key, etag, to)
@@ -188,7 +188,7 @@ def test_a_store_that_is_not_atomic_needs_a_word(tmp_path: Path) -> None:
     _, totals, _ = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
     assert totals == {("skipped", "not_atomic"): 1}
 
-    allowed = dataclasses.replace(IN_PLACE, allow_not_atomic=True)
+    allowed = dataclasses.replace(IN_PLACE, allow_non_atomic=True)
     _, totals, _ = run_of(allowed, store, store, tmp_path / "another", filters=GLOB)
     assert totals == {("compressed", ""): 1}
 
@@ -448,7 +448,13 @@ def test_a_run_under_two_caps_sleeps_until_an_object_may_begin(tmp_path: Path) -
     engine.patient = True
 
     whole, _, _ = run_of(
-        COPY, source, target, tmp_path / "ledger", engine=engine, pace=RateLimit(1000, 3000), told=passes.append
+        COPY,
+        source,
+        target,
+        tmp_path / "ledger",
+        engine=engine,
+        rate_limit=RateLimit(1000, 3000),
+        on_progress=passes.append,
     )
 
     assert whole and target.data() == files

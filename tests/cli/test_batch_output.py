@@ -83,7 +83,7 @@ def test_a_terminal_shows_no_share_of_what_is_not_known(monkeypatch: pytest.Monk
 
     with Live(None, None) as live:
         live.update(HALF)
-        assert eventually(lambda: "listing goes on" in screen.getvalue())
+        assert eventually(lambda: "still listing" in screen.getvalue())
 
     assert "%" not in screen.getvalue().replace("(30.0%)", "").replace("(0.0%)", "")
     assert "left" not in screen.getvalue()
@@ -150,7 +150,7 @@ def test_the_rate_is_that_of_the_last_minute_and_not_of_earlier_runs() -> None:
     rate = Rate(None, None)
     for second in range(301):
         objects = 1_000_000 + (10 * second if second <= 200 else 2_000 + (second - 200))
-        rate.look(float(second), Progress(objects, objects * 1000, objects * 500))
+        rate.update(float(second), Progress(objects, objects * 1000, objects * 500))
 
     assert rate.objects == pytest.approx(1)
     assert rate.bytes == pytest.approx(1000)
@@ -158,11 +158,11 @@ def test_the_rate_is_that_of_the_last_minute_and_not_of_earlier_runs() -> None:
 
 def test_a_run_that_stands_still_has_no_rate_after_a_while() -> None:
     rate = Rate(None, None)
-    rate.look(0.0, Progress(0))
-    rate.look(10.0, Progress(100))
-    rate.look(100.0, Progress(100))
+    rate.update(0.0, Progress(0))
+    rate.update(10.0, Progress(100))
+    rate.update(100.0, Progress(100))
 
-    rate.look(170.0, Progress(100))
+    rate.update(170.0, Progress(100))
 
     assert rate.objects == 0
 
@@ -174,15 +174,15 @@ def test_what_is_left_is_reckoned_by_bytes_where_they_are_known(
     totals: tuple[int | None, int | None], seconds: float | None
 ) -> None:
     rate = Rate(*totals)
-    rate.look(0.0, Progress())
-    rate.look(10.0, Progress(100, 1_000))
+    rate.update(0.0, Progress())
+    rate.update(10.0, Progress(100, 1_000))
 
     assert rate.left_seconds(Progress(100, 1_000)) == seconds
 
 
 def test_nothing_is_said_of_what_is_left_before_anything_is_done() -> None:
     rate = Rate(200, 9_000)
-    rate.look(0.0, Progress())
+    rate.update(0.0, Progress())
 
     assert rate.left_seconds(Progress()) is None
 
@@ -229,22 +229,21 @@ def test_a_dry_run_says_how_sure_it_is(projection: Projection, words: str) -> No
 
     assert re.search(rf"saves +{words}", text)
     assert "dry run: nothing was written" in text
-    assert "without --dry-run it is done" in text
+    assert "repeat the command without --dry-run to carry it out" in text
 
 
 @pytest.mark.parametrize(
     "changes, step",
     [
-        ({"interrupted": True}, "the same command again goes on where this one stopped"),
+        ({"interrupted": True}, "repeat the command to resume the run"),
         (
             {},
-            "the store, or the service that compresses, was not to be had for 1 object: try the same command again "
-            "later",
+            "the store, or the service that compresses, was unavailable for 1 object: repeat the command later",
         ),
         (
             {"failed_copied": False},
             "9 objects that failed as images were not copied: their metadata could not be removed; --unstrippable copy "
-            "copies them all the same",
+            "copies them anyway",
         ),
         (
             {"mode": "in place", "keep": "before/", "ledger": "my photos.ledger"},
@@ -252,15 +251,15 @@ def test_a_dry_run_says_how_sure_it_is(projection: Projection, words: str) -> No
         ),
         (
             {"totals": (Total(ObjectOutcome.FAILED, Reason.DENIED, "", "none", 2, 9, 0, 0.0),)},
-            "access to 2 objects was denied: the credentials must be allowed to read and to write them",
+            "access to 2 objects was denied: the credentials must allow reading and writing",
         ),
         (
             {"totals": (Total(ObjectOutcome.SKIPPED, Reason.NOT_ATOMIC, "", "none", 2, 9, 0, 0.0),)},
-            "this store can't replace 2 objects atomically: --allow-not-atomic replaces them all the same",
+            "this store can't replace 2 objects atomically: --allow-non-atomic replaces them anyway",
         ),
         (
             {"totals": (Total(ObjectOutcome.SKIPPED, Reason.EXISTS, "", "none", 1, 9, 0, 0.0),)},
-            "something else was in the place of 1 object: --overwrite replaces it",
+            "the destination had other content for 1 object: --overwrite replaces it",
         ),
     ],
 )
@@ -324,11 +323,14 @@ def test_a_restored_bucket_says_how_many_are_back_and_which_are_not() -> None:
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"mode": "restore dry run"}, ("would restore", "nothing was written", "without --dry-run it is done")),
-        ({"interrupted": True}, ("interrupted", "the same command again goes on")),
+        (
+            {"mode": "restore dry run"},
+            ("would restore", "nothing was written", "repeat the command without --dry-run to carry it out"),
+        ),
+        ({"interrupted": True}, ("interrupted", "repeat the command to resume it")),
         (
             {"totals": (Total(ObjectOutcome.FAILED, Reason.OTHER, "jpeg", "none", 1, 10, 0, 0.0),)},
-            ("failed  1  other", "the same command again tries it once more"),
+            ("failed  1  other", "repeat the command to try them again"),
         ),
     ],
 )

@@ -21,7 +21,7 @@ from compressor.report.summary import Summary, Total
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as Way
 
-BASIS = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed", region="us")
+BASIS = Basis(storage_class="hdd-3az", originals_deleted=True, network="fixed", region="us")
 HOUR, YEAR = 3600.0, 31557600.0
 Amounts = Mapping[tuple[str, str, str], Iterable[float]]
 
@@ -66,9 +66,9 @@ class Ledger:
     def counters(self) -> Mapping[tuple[str, str], float]:
         elapsed, drivers = self.work.elapsed, self.work.drivers
         rates = {
-            ("storage_avoided_byte_seconds", "hdd-3az"): drivers.stored_byte_seconds or 0.0,
-            ("storage_added_byte_seconds", "hdd-3az"): 1e10,
-            ("egress_avoided_bytes", "fixed"): drivers.unsent_bytes or 0.0,
+            ("avoided_storage_byte_seconds", "hdd-3az"): drivers.stored_byte_seconds or 0.0,
+            ("added_storage_byte_seconds", "hdd-3az"): 1e10,
+            ("avoided_egress_bytes", "fixed"): drivers.unsent_bytes or 0.0,
             ("ledger_cpu_seconds", ""): drivers.cpu_seconds,
             ("ledger_memory_byte_seconds", ""): drivers.memory_byte_seconds,
             ("feed_events", "download,counted"): 90.0,
@@ -83,7 +83,7 @@ class Ledger:
         return self.amounts_of()
 
     @property
-    def read_timestamp(self) -> float:
+    def oldest_read_timestamp(self) -> float:
         return time.time() - self.read_seconds_ago
 
 

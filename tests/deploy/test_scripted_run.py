@@ -36,7 +36,7 @@ from compressor.exporter.serve import serve
 from compressor.footprint import Basis
 
 ledger, state, clock = map(Path, sys.argv[1:4])
-basis = Basis(storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=float(sys.argv[4]))
+basis = Basis(storage_class="hdd-3az", originals_deleted=True, grid_grams_per_kwh=float(sys.argv[4]))
 serve(
     ExporterConfig(ledgers=(ledger,), state=state, basis=basis), "127.0.0.1:0",
     lambda port: print(f"metrics on http://127.0.0.1:{port}/metrics", flush=True), lambda: float(clock.read_text()),
@@ -110,10 +110,10 @@ def test_the_net_rule_says_what_the_ledger_says(pictures: int, tmp_path: Path) -
     ledger, clock = tmp_path / "run.ledger", tmp_path / "clock"
     clock.write_text(start := f"{time.time():.0f}")
     serve = "-m compressor.cli serve --address 127.0.0.1:0 --metrics-address 127.0.0.1:0 --storage hdd-3az"
-    batch = "-m compressor.cli batch --in-place --discard-originals --allow-not-atomic --quality 50 --effort fast"
+    batch = "-m compressor.cli batch --in-place --discard-originals --allow-non-atomic --quality 50 --effort fast"
     exporter = ("-c", EXPORTER, str(ledger), str(tmp_path / "state"), str(clock), str(GRID))
     with (
-        running(*serve.split(), "--original-replaced", "--grid", str(GRID)) as service,
+        running(*serve.split(), "--originals-deleted", "--grid", str(GRID)) as service,
         running(*exporter) as accrual,
         scraping(tmp_path, [("service", service[2], "/metrics"), ("exporter", accrual[2], "/metrics")]) as prometheus,
     ):

@@ -4,21 +4,19 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from compressor.exporter.accounting import Exporter, ExporterConfig, Own, Readings
+from compressor.exporter.accounting import Exporter, ExporterConfig, Readings
 from compressor.footprint import Basis
+from compressor.usage import ProcessUsage, Usage
 
 DAY = 86400.0
-CREDITED = Basis(storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=383.55)
+CREDITED = Basis(storage_class="hdd-3az", originals_deleted=True, grid_grams_per_kwh=383.55)
 
 
-class NothingOwn(Own):
-    """A process that takes nothing."""
+class NoUsage(ProcessUsage):
+    """A process that uses nothing."""
 
-    def spent(self) -> tuple[float, float]:
-        return 0.0, 0.0
-
-    def counted(self) -> None:
-        pass
+    def read(self) -> Usage:
+        return Usage()
 
 
 class Bench:
@@ -37,7 +35,7 @@ class Bench:
 
     def start(self, **changed: Any) -> Exporter:
         self._config |= changed
-        self.exporter = Exporter(ExporterConfig(**self._config), lambda: self.now, NothingOwn())
+        self.exporter = Exporter(ExporterConfig(**self._config), lambda: self.now, NoUsage())
         return self.exporter
 
     def restart(self, **changed: Any) -> Exporter:
@@ -63,8 +61,8 @@ class Bench:
 
 def avoided(found: Readings, storage: str = "hdd-3az") -> float:
     """Byte-days."""
-    return found.counters["storage_avoided_byte_seconds", storage] / DAY
+    return found.counters["avoided_storage_byte_seconds", storage] / DAY
 
 
 def added(found: Readings, storage: str = "hdd-3az") -> float:
-    return found.counters["storage_added_byte_seconds", storage] / DAY
+    return found.counters["added_storage_byte_seconds", storage] / DAY

@@ -150,16 +150,16 @@ def test_a_shard_that_is_opened_again_keeps_its_credit(tmp_path: Path) -> None:
 def test_a_ledger_that_a_run_holds_goes_on_being_credited_and_is_read_later(tmp_path: Path) -> None:
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
     bench = Bench(tmp_path)
-    seen = bench.see().read_timestamp
+    seen = bench.see().oldest_read_timestamp
     with Ledger(tmp_path / "a.ledger") as ledger:
         ledger.add_shard("c")
         ledger.commit()
 
         found = bench.wait(10)
-        assert (avoided(found), found.read_timestamp) == (4000, seen)
+        assert (avoided(found), found.oldest_read_timestamp) == (4000, seen)
         bench.restart()
         assert avoided(bench.wait(10)) == 8000
-    assert bench.wait(1).read_timestamp == bench.now
+    assert bench.wait(1).oldest_read_timestamp == bench.now
 
 
 def test_a_ledger_that_goes_away_is_not_credited_any_more_but_what_it_added_is_counted(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_ledger_and_its_copy_count_once(tmp_path: Path, caplog: pytest.LogCapt
         bench.see()
 
     found = bench.wait(1)
-    assert (avoided(found), found.read_timestamp) == (500, bench.now)
+    assert (avoided(found), found.oldest_read_timestamp) == (500, bench.now)
     assert [record.message for record in caplog.records] == [
         f"{tmp_path}/a.ledger is a copy of {tmp_path}/b.ledger: it counts once"
     ]
@@ -206,7 +206,7 @@ def test_what_is_missing_is_told_before_the_first_scrape(tmp_path: Path, caplog:
     told = [record.message for record in caplog.records]
     assert len(told) == 3
     assert told[0].startswith(f"{tmp_path}/bad.ledger ") and told[1].startswith(f"{tmp_path}/misspelt ")
-    assert told[2] == f"{tmp_path}/events.jsonl is not there yet"
+    assert told[2] == f"{tmp_path}/events.jsonl does not exist yet"
 
 
 def test_a_restored_ledger_is_not_credited_any_more(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_history_is_not_rewritten_when_the_profile_or_the_grid_changes(tmp_path:
     bench = Bench(tmp_path)
     bench.see()
     before = bench.wait(10).amounts["avoided", "co2e", "storage"]
-    changed = Basis(profile=Profile.CCF, storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=2 * 383.55)
+    changed = Basis(profile=Profile.CCF, storage_class="hdd-3az", originals_deleted=True, grid_grams_per_kwh=2 * 383.55)
     bench.restart(basis=changed)
 
     assert bench.see().amounts["avoided", "co2e", "storage"] == before
@@ -291,7 +291,7 @@ def test_one_exporter_at_a_time_holds_a_state(tmp_path: Path) -> None:
         State(tmp_path / "state")
     bench.exporter.close()
     (tmp_path / "other").write_bytes(b"no database at all" * 100)
-    with pytest.raises(StateError, match="is no state"):
+    with pytest.raises(StateError, match="is not the state"):
         State(tmp_path / "other")
     with pytest.raises(StateError, match="unable to open"):
         State(tmp_path / "nowhere" / "state")
@@ -411,7 +411,7 @@ def test_any_history_accrues_as_the_slow_reference_says(tmp_path: Path, seed: in
 
         assert avoided(found) == pytest.approx(slow.avoided, rel=1e-9)
         assert added(found) == pytest.approx(slow.added, rel=1e-9)
-        assert found.counters["egress_avoided_bytes", "unknown"] == slow.unsent
+        assert found.counters["avoided_egress_bytes", "unknown"] == slow.unsent
         assert all(found.counters[of] >= value for of, value in before.counters.items())
         for of, bounds in before.amounts.items():
             assert all(now >= was for now, was in zip(found.amounts[of], bounds, strict=True))

@@ -16,12 +16,12 @@ from tests import ROOT
 from tests.exporter.support import CREDITED, Bench, avoided
 from tests.ledger.ledgers import COPY, IN_PLACE, KEPT, write
 
-FIXED = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed")
+FIXED = Basis(storage_class="hdd-3az", originals_deleted=True, network="fixed")
 OBJECTS = {"2024/a.jpg": (1000, 600), "ü b.jpg": (500, 400), "flat.png": (300, 300)}
 
 
 def unsent(found: Readings, access: str = "fixed") -> float:
-    return found.counters["egress_avoided_bytes", access]
+    return found.counters["avoided_egress_bytes", access]
 
 
 def events(found: Readings) -> dict[str, float]:
@@ -295,7 +295,7 @@ def test_a_ledger_whose_parts_are_gone_or_broken_holds_up_nothing(
     found = bench.see()
 
     assert events(found) == {"download,counted": 1, "download,unknown": 2}
-    assert sum("events can't name its keys" in record.message for record in caplog.records) == 2
+    assert sum("events about its keys are ignored" in record.message for record in caplog.records) == 2
 
 
 NGINX = """\

@@ -20,16 +20,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from compressor.cli.app import app
-from compressor.exporter.accounting import Exporter, ExporterConfig, Own
-from compressor.exporter.serve import metrics_of, turn
+from compressor.exporter.accounting import Exporter, ExporterConfig
+from compressor.exporter.serve import metrics_of, tick_once
 from compressor.footprint import Basis, Drivers, Side
+from compressor.usage import ProcessUsage
 from tests import ROOT
 from tests.batch.support import jpeg, png
 from tests.exporter.support import CREDITED, DAY, Bench
 from tests.ledger.ledgers import write
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
-CREDIT = ["--storage", "hdd-3az", "--original-replaced", "--grid", 383.55]
+CREDIT = ["--storage", "hdd-3az", "--originals-deleted", "--grid", 383.55]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     for key, data in files.items():
         (folder / "in").mkdir(exist_ok=True)
         (folder / "in" / key).write_bytes(data)
-    how = ["--in-place", "--discard-originals", "--allow-not-atomic", "--ledger", "ledgers/run.ledger"]
+    how = ["--in-place", "--discard-originals", "--allow-non-atomic", "--ledger", "ledgers/run.ledger"]
     (folder / "ledgers").mkdir()
     command = [
         sys.executable,
@@ -115,7 +116,7 @@ def test_a_real_run_is_scraped_and_counted_once_over_restarts(
     cpu, memory = used(summary)
     assert second["compressor_ledger_cpu_seconds_total"] == pytest.approx(cpu) and cpu > 0
     assert second["compressor_ledger_memory_byte_seconds_total"] == pytest.approx(memory) and memory > 0
-    assert second["compressor_ledger_read_timestamp_seconds"] == pytest.approx(time.time(), abs=60)
+    assert second["compressor_oldest_ledger_read_timestamp_seconds"] == pytest.approx(time.time(), abs=60)
 
     with running(tmp_path, "--ledger", path, *CREDIT) as (process, url):
         third = scrape(url)
@@ -126,7 +127,7 @@ def test_a_real_run_is_scraped_and_counted_once_over_restarts(
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 0
     assert third["compressor_ledger_cpu_seconds_total"] == second["compressor_ledger_cpu_seconds_total"]
-    assert third["compressor_storage_avoided_byte_seconds_total{storage_class=hdd-3az}"] > 0
+    assert third["compressor_avoided_storage_byte_seconds_total{storage_class=hdd-3az}"] > 0
     assert all(third[name] >= value for name, value in second.items() if re.match(r"compressor_\w+_total", name))
     own = "compressor_estimated_used_energy_high_joules_total{component=cpu}"
     assert third[own] > second[own]  # the exporter's own
@@ -158,9 +159,9 @@ def test_an_exporter_that_is_killed_again_and_again_counts_every_event_once(tmp_
         end = time.monotonic() + 60
         while time.monotonic() < end and seen < 400 * told:
             time.sleep(0.5)
-            seen = scrape(url)["compressor_egress_avoided_bytes_total{access=fixed}"]
+            seen = scrape(url)["compressor_avoided_egress_bytes_total{access=fixed}"]
         time.sleep(2)
-        assert scrape(url)["compressor_egress_avoided_bytes_total{access=fixed}"] == 400 * told > 0
+        assert scrape(url)["compressor_avoided_egress_bytes_total{access=fixed}"] == 400 * told > 0
 
 
 def test_a_scrape_is_answered_while_there_is_much_to_read() -> None:
@@ -178,7 +179,7 @@ def test_a_scrape_is_answered_while_there_is_much_to_read() -> None:
             return True
 
     busy: Any = Busy()
-    reading = threading.Thread(target=turn, args=(busy, stop), daemon=True)
+    reading = threading.Thread(target=tick_once, args=(busy, stop), daemon=True)
     reading.start()
     try:
         for _ in range(20):
@@ -232,7 +233,7 @@ def test_a_second_exporter_and_what_can_not_be_meant_are_one_line(tmp_path: Path
     with running(tmp_path, "--ledger", "."):
         said = refused("--ledger", ".", "--state", tmp_path / "state")
     assert said == f"compressor: {tmp_path}/state is in use by another exporter"
-    assert "storage class" in refused("--ledger", ".", "--state", tmp_path / "s", "--original-replaced")
+    assert "storage class" in refused("--ledger", ".", "--state", tmp_path / "s", "--originals-deleted")
     assert "--profile is 'x'" in refused("--ledger", ".", "--state", tmp_path / "s", "--profile", "x")
     assert "max-credit-days" in refused("--ledger", ".", "--state", tmp_path / "s", "--max-credit-days", 0)
     assert "--ledger" in refused("--state", tmp_path / "s")
@@ -255,19 +256,19 @@ def test_where_the_state_can_not_be_written_nothing_is_lost_and_readyz_says_so(t
     bench.now += DAY
     with pytest.raises(OSError, match="No space"):
         bench.exporter.tick()
-    assert not bench.exporter.well
+    assert not bench.exporter.healthy
 
     state.run = run  # type: ignore[method-assign]
     found = bench.wait(1)
-    assert bench.exporter.well and found.saved_bytes == 800
+    assert bench.exporter.healthy and found.saved_bytes == 800
     assert found.counters["ledger_cpu_seconds", ""] == 2.0
-    assert found.counters["storage_avoided_byte_seconds", "hdd-3az"] == 2 * 400 * DAY
+    assert found.counters["avoided_storage_byte_seconds", "hdd-3az"] == 2 * 400 * DAY
 
 
 def test_the_exporters_own_time_and_memory_are_used(tmp_path: Path) -> None:
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)}, cpu=0.0)
     config = ExporterConfig(ledgers=(tmp_path,), state=tmp_path / "state", basis=CREDITED)
-    exporter = Exporter(config, lambda: 1e9, Own())
+    exporter = Exporter(config, lambda: 1e9, ProcessUsage(since_start=True))
     exporter.readings()
     before = time.monotonic()
     while time.monotonic() < before + 0.2:
@@ -283,7 +284,7 @@ def test_the_exporters_own_time_and_memory_are_used(tmp_path: Path) -> None:
 def test_the_network_and_the_region_show_in_what_is_told_of_the_model(tmp_path: Path) -> None:
     bench = Bench(
         tmp_path,
-        Basis(storage_class="ssd-1az", original_replaced=True, network="mobile", region="us-east-1"),
+        Basis(storage_class="ssd-1az", originals_deleted=True, network="mobile", region="us-east-1"),
         scraped=False,
     )
     metrics = metrics_of(bench.exporter, bench.exporter._config)
@@ -291,6 +292,6 @@ def test_the_network_and_the_region_show_in_what_is_told_of_the_model(tmp_path: 
     found = samples(b"".join(metrics.wsgi(request, lambda status, headers: None)).decode())
 
     assert found["compressor_estimated_avoided_co2e_low_grams_total{component=network}"] == 0
-    assert found["compressor_egress_avoided_bytes_total{access=mobile}"] == 0
+    assert found["compressor_avoided_egress_bytes_total{access=mobile}"] == 0
     info = next(name for name in found if name.startswith("compressor_methodology_info"))
     assert "region=us-east-1" in info and "network_term=mobile" in info

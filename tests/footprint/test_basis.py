@@ -13,7 +13,7 @@ from compressor.footprint import Accrued, Basis, Drivers, Profile, Rapl, amounts
 from compressor.footprint.basis import GB_YEAR
 from compressor.settings import Bounds
 
-WHOLE = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed", region="us-east-1", reserved_vcpus=2.0)
+WHOLE = Basis(storage_class="hdd-3az", originals_deleted=True, network="fixed", region="us-east-1", reserved_vcpus=2.0)
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,9 @@ WHOLE = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed", 
         ({}, Profile.OFF),
         ({"storage_class": "hdd-3az"}, Profile.OFF),
         ({"region": "de"}, Profile.OFF),
-        ({"storage_class": "hdd-3az", "original_replaced": True}, Profile.CONSERVATIVE),
+        ({"storage_class": "hdd-3az", "originals_deleted": True}, Profile.CONSERVATIVE),
         ({"profile": Profile.CENTRAL}, Profile.CENTRAL),
-        ({"storage_class": "hdd-3az", "original_replaced": True, "profile": Profile.OFF}, Profile.OFF),
+        ({"storage_class": "hdd-3az", "originals_deleted": True, "profile": Profile.OFF}, Profile.OFF),
     ],
 )
 def test_estimates_are_off_until_originals_are_stated_to_be_replaced(said: dict[str, Any], profile: Profile) -> None:
@@ -37,7 +37,7 @@ def test_estimates_are_off_until_originals_are_stated_to_be_replaced(said: dict[
         ({"storage_class": "tape"}, "storage: is 'tape'"),
         ({"network": "pigeon"}, "network: is 'pigeon'"),
         ({"region": "atlantis"}, "region: is 'atlantis'"),
-        ({"original_replaced": True}, "original_replaced: needs the storage class"),
+        ({"originals_deleted": True}, "originals_deleted: needs the storage class"),
         ({"reserved_vcpus": 0}, "reserved_vcpus: is 0"),
         ({"reserved_vcpus": float("nan")}, "reserved_vcpus: is nan"),
         ({"grid_grams_per_kwh": -1}, "grid: is -1"),
@@ -126,13 +126,13 @@ def test_info_identifies_the_model() -> None:
         "ci_year": "2023",
         "ci_kind": "average",
         "network_term": "fixed",
-        "original_deleted": "true",
+        "originals_deleted": "true",
     }
     assert Basis(profile=Profile.CENTRAL).info()["ci_source"] == ""
 
 
 def test_counters_reproduce_the_worked_example() -> None:
-    basis = Basis(storage_class="hdd-3az", original_replaced=True, grid_grams_per_kwh=383.55)
+    basis = Basis(storage_class="hdd-3az", originals_deleted=True, grid_grams_per_kwh=383.55)
     accrued = Accrued(basis)
     for _ in range(10):
         accrued.add(Drivers(6.0, 6e9, stored_byte_seconds=GB_YEAR / 10))

@@ -31,7 +31,7 @@ def example(network: bool, grid: float = US, profile: Profile = Profile.CONSERVA
     drivers = Drivers(
         cpu_seconds=60,
         memory_byte_seconds=60 * GB,
-        stored_byte_seconds=stored_byte_seconds(GB, YEAR, original_replaced=True),
+        stored_byte_seconds=stored_byte_seconds(GB, YEAR, originals_deleted=True),
         storage_class=f"{embodied or 'hdd'}-3az",
         unsent_bytes=10 * GB if network else None,
     )

@@ -178,12 +178,12 @@ def test_profile_off_estimates_nothing() -> None:
 
 
 def test_storage_is_a_cost_if_the_original_stays() -> None:
-    kept = stored_byte_seconds(1e9, 86400, original_replaced=False, added_bytes=4e8)
+    kept = stored_byte_seconds(1e9, 86400, originals_deleted=False, added_bytes=4e8)
     term = estimate(Drivers(1, 1, stored_byte_seconds=kept), place()).terms[0]
 
     assert kept == -4e8 * 86400
     assert (term.name, term.side) == ("storage", Side.USED)
-    assert stored_byte_seconds(1e9, 86400, original_replaced=True) == 1e9 * 86400
+    assert stored_byte_seconds(1e9, 86400, originals_deleted=True) == 1e9 * 86400
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -90,7 +90,7 @@ def test_the_exporter_skips_a_ledger_of_another_schema_and_logs_why(
     ledgers = Ledgers((tmp_path,))
 
     with caplog.at_level(logging.WARNING):
-        assert ledgers.look() == ledgers.look() == []
+        assert ledgers.observe() == ledgers.observe() == []
     assert [record.message for record in caplog.records] == [refusal(path, number)]
 
 

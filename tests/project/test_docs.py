@@ -64,7 +64,7 @@ def metrics() -> list[str]:
     page = b"".join(Metrics().wsgi(request, lambda status, headers: None)).decode()
     run = Summary(source="", target="", mode="copy", settings=Settings(), started=0, ended=1, wall_seconds=1)
     page += generate_latest(batch_metrics(run)).decode()
-    basis = Basis(storage_class="hdd-3az", original_replaced=True, network="fixed", region="us-east-1")
+    basis = Basis(storage_class="hdd-3az", originals_deleted=True, network="fixed", region="us-east-1")
     server, energy = Metrics(), Accrued(basis).amounts
     server.watch_memory(1, lambda: 1, lambda: 1.0)
     server.watch_energy(lambda: 1.0)

@@ -37,8 +37,8 @@ def running() -> Iterator[Running]:
         'compressor_input_bytes_total{format="fake"} 2000.0',
         'compressor_input_bytes_total{format="none"} 2000.0',
         'compressor_output_bytes_total{format="jpeg"} 500.0',
-        'compressor_delivered_source_bytes_total{format="fake"} 1000.0',  # without failed or inspected images
-        'compressor_delivered_result_bytes_total{format="fake"} 500.0',
+        'compressor_delivered_input_bytes_total{format="fake"} 1000.0',  # without failed or inspected images
+        'compressor_delivered_output_bytes_total{format="fake"} 500.0',
         'compressor_requests_rejected_total{reason="unauthenticated"} 0.0',
         "compressor_request_duration_seconds_count 6.0",
         "compressor_time_to_first_byte_seconds_count 1.0",
@@ -73,7 +73,7 @@ def test_without_a_profile_nothing_is_estimated_but_memory_is_measured(running: 
 
 
 def test_what_the_process_uses_is_estimated_and_never_falls() -> None:
-    basis = Basis(storage_class="hdd-3az", original_replaced=True, region="us-east-1", reserved_vcpus=2.0)
+    basis = Basis(storage_class="hdd-3az", originals_deleted=True, region="us-east-1", reserved_vcpus=2.0)
     with Running(fake_codec(), footprint=basis) as running:
         first = running.scrape()
         with Client(running.address) as client:
@@ -94,7 +94,7 @@ def test_what_the_process_uses_is_estimated_and_never_falls() -> None:
             assert float(value_of(first, name.format("high"))) <= high
     assert "compressor_estimated_avoided" in second and "avoided_energy_low_joules_total{" not in second
     assert float(value_of(second, "compressor_reserved_vcpus")) == 2
-    assert 'profile="conservative"' in second and 'original_deleted="true"' in second
+    assert 'profile="conservative"' in second and 'originals_deleted="true"' in second
     assert report.footprint is not None and report.footprint.used_co2e_grams is not None
     assert report.footprint.used_co2e_grams.low > 0 and report.footprint.storage_class == "hdd-3az"
 
