@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 from compressor import wire
 from compressor.calls.call import OUTPUT_BYTES_MAX, Call, Codec, Trailer
 from compressor.calls.pipe import ClosedError
-from compressor.calls.upload import Finish, Part
+from compressor.calls.upload import Finish, UploadPart
 from compressor.errors import BusyError, IdleError, IncompleteError, SettingsError
 from compressor.footprint import Basis
 from compressor.metrics import Account, Metrics
@@ -175,7 +175,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         return isinstance(part, Finish)
 
 
-def part_from_proto(request: pb.CompressRequest | pb.InspectRequest) -> tuple[Part, int]:
+def part_from_proto(request: pb.CompressRequest | pb.InspectRequest) -> tuple[UploadPart, int]:
     """Return the part that a message carries, and how many bytes of image or metadata are in it.
 
     Each `bytes` field is read once, since reading it makes a copy.
