@@ -139,7 +139,7 @@ class CompressorService(rpc.CompressorServiceServicer):
             async with asyncio.timeout(self._idle_seconds):
                 finished = await self._next(call, context, account)
             if not self._threads.acquire(blocking=False):
-                raise BusyError("all threads are taken", RETRY_SECONDS)
+                raise BusyError("too many calls are running", RETRY_SECONDS)
             call.start(work, self._threads.release)
         except TimeoutError:
             call.outbox.end(IdleError(f"nothing arrived for {self._idle_seconds:g} s"))
