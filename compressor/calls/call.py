@@ -14,7 +14,7 @@ from typing import Protocol
 import google_crc32c
 
 from compressor.calls.pipe import ClosedError, Inbox, Outbox
-from compressor.calls.upload import Part, Upload
+from compressor.calls.upload import Upload, UploadPart
 from compressor.errors import IdleError
 from compressor.memory import Resources
 from compressor.settings import Report, Source
@@ -79,7 +79,7 @@ class Call:
     ) -> None:
         self._codec, self._on_stage_seconds = codec, on_stage_seconds
         self._loop = asyncio.get_running_loop()
-        self.inbox: Inbox[Part] = Inbox(INBOX_BYTES, idle_seconds, self._loop)
+        self.inbox: Inbox[UploadPart] = Inbox(INBOX_BYTES, idle_seconds, self._loop)
         self.outbox: Outbox[Source | bytes | Trailer] = Outbox(OUTBOX_BYTES, idle_seconds, self._loop)
         # The error of a client that does not read. The outbox can't deliver it: its reader waits for that client.
         self.stalled: asyncio.Future[IdleError] = self._loop.create_future()

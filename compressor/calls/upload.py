@@ -26,7 +26,7 @@ class Finish:
     crc32c: int | None = None
 
 
-Part: TypeAlias = Settings | bytes | Raw | Tile | Finish
+UploadPart: TypeAlias = Settings | bytes | Raw | Tile | Finish
 
 
 class Upload:
@@ -35,7 +35,7 @@ class Upload:
     The constructor reads the first two parts.
     """
 
-    def __init__(self, parts: Iterable[Part]) -> None:
+    def __init__(self, parts: Iterable[UploadPart]) -> None:
         self._parts = iter(parts)
         self._bytes = 0
         self._crc32c = 0
@@ -45,11 +45,11 @@ class Upload:
         self.settings = first
         second = self._next()
         self.raw = second if isinstance(second, Raw) else None
-        self._held: Part | None = None if self.raw else second
+        self._held: UploadPart | None = None if self.raw else second
         # Bytes of the file, or tiles if there is `raw`. They end only if `finish` agrees with them.
         self.chunks: Iterator[bytes | Tile] = self._walk()
 
-    def _next(self) -> Part:
+    def _next(self) -> UploadPart:
         for part in self._parts:
             return part
         raise IncompleteError("the upload ended without `finish`: it was cut off")
@@ -82,5 +82,5 @@ class Upload:
             raise IncompleteError(f"the CRC-32C is {self._crc32c:08x}, `finish` says {finish.crc32c:08x}")
 
 
-def _name(part: Part) -> str:
+def _name(part: UploadPart) -> str:
     return "chunk" if isinstance(part, bytes) else type(part).__name__.lower()

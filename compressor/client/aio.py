@@ -18,13 +18,13 @@ from compressor import inputs
 from compressor.client import transfer
 from compressor.client.connection import Attempts, Connection
 from compressor.client.sync import Client
-from compressor.client.transfer import Bytes, Input, RequestBuilder, ResponseReader, SplitSource
+from compressor.client.transfer import BytesLike, Input, RequestBuilder, ResponseReader, SplitSource
 from compressor.errors import BusyError, CompressorError, IncompleteError
 from compressor.settings import Raw, Report, Result, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
 T = TypeVar("T")
-UploadParts = Iterable[Bytes] | Iterable[Tile] | AsyncIterable[Bytes] | AsyncIterable[Tile]
+UploadParts = Iterable[BytesLike] | Iterable[Tile] | AsyncIterable[BytesLike] | AsyncIterable[Tile]
 
 
 class _Writer:
@@ -59,7 +59,7 @@ class _Writer:
                 await self._call.write(self._builder.finish())
             await self._call.done_writing()
 
-    async def _parts_of(self, parts: UploadParts) -> AsyncIterator[Bytes | Tile]:
+    async def _parts_of(self, parts: UploadParts) -> AsyncIterator[BytesLike | Tile]:
         iterator = parts.__aiter__() if isinstance(parts, AsyncIterable) else _in_threads(parts)
         while True:
             try:

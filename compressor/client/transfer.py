@@ -19,8 +19,10 @@ from compressor.v1 import compressor_pb2 as pb
 if TYPE_CHECKING:
     import numpy
 
-Bytes: TypeAlias = bytes | bytearray | memoryview
-Input: TypeAlias = "str | os.PathLike[str] | Bytes | BinaryIO | numpy.ndarray | Iterable[Bytes] | Any"  # or of Pillow
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+Input: TypeAlias = (
+    "str | os.PathLike[str] | BytesLike | BinaryIO | numpy.ndarray | Iterable[BytesLike] | Any"  # Any: a Pillow image
+)
 M = TypeVar("M")  # pb.CompressRequest or pb.InspectRequest
 
 DETAILS = "grpc-status-details-bin"
@@ -34,7 +36,7 @@ class SplitSource(NamedTuple):
     """A source split into parts.
 
     raw      geometry and metadata of tiles; None if the parts are chunks of a file
-    parts    iterable of Bytes or of Tile; for the asynchronous client also an asynchronous one
+    parts    iterable of BytesLike or of Tile; for the asynchronous client also an asynchronous one
     notices  losses in the conversion of the source, for the report
     """
 
@@ -112,7 +114,7 @@ class RequestBuilder(Generic[M]):
             start.append(self._kind(raw=wire.raw_to_proto(raw)))
         return start
 
-    def messages(self, part: Bytes | Tile) -> Iterator[M]:
+    def messages(self, part: BytesLike | Tile) -> Iterator[M]:
         """Yield a part of the image, split to the size of messages."""
         if isinstance(part, Tile):
             self._count(part.pixels)
@@ -132,11 +134,11 @@ class RequestBuilder(Generic[M]):
         """Return the last message."""
         return self._kind(finish=pb.Finish(total_bytes=self._bytes, crc32c=self._crc32c))
 
-    def all(self, settings: Settings, raw: Raw | None, parts: Iterable[Bytes | Tile]) -> Iterator[M]:
+    def all(self, settings: Settings, raw: Raw | None, parts: Iterable[BytesLike | Tile]) -> Iterator[M]:
         """Return all messages of an upload. Raises LimitError as `start`, before the first one is read."""
         return itertools.chain(self.start(settings, raw), self._rest(parts))
 
-    def _rest(self, parts: Iterable[Bytes | Tile]) -> Iterator[M]:
+    def _rest(self, parts: Iterable[BytesLike | Tile]) -> Iterator[M]:
         for part in parts:
             yield from self.messages(part)
         yield self.finish()

@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 from compressor import wire
 from compressor.calls.call import OUTPUT_BYTES_MAX, Call, Codec, Trailer
 from compressor.calls.pipe import ClosedError
-from compressor.calls.upload import Finish, Part
+from compressor.calls.upload import Finish, UploadPart
 from compressor.errors import BusyError, IdleError, IncompleteError, SettingsError
 from compressor.footprint import Basis
 from compressor.metrics import Account, Metrics
@@ -139,7 +139,7 @@ class CompressorService(rpc.CompressorServiceServicer):
             async with asyncio.timeout(self._idle_seconds):
                 finished = await self._next(call, context, account)
             if not self._threads.acquire(blocking=False):
-                raise BusyError("all threads are taken", RETRY_SECONDS)
+                raise BusyError("too many calls are running", RETRY_SECONDS)
             call.start(work, self._threads.release)
         except TimeoutError:
             call.outbox.end(IdleError(f"nothing arrived for {self._idle_seconds:g} s"))
@@ -175,7 +175,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         return isinstance(part, Finish)
 
 
-def part_from_proto(request: pb.CompressRequest | pb.InspectRequest) -> tuple[Part, int]:
+def part_from_proto(request: pb.CompressRequest | pb.InspectRequest) -> tuple[UploadPart, int]:
     """Return the part that a message carries, and how many bytes of image or metadata are in it.
 
     Each `bytes` field is read once, since reading it makes a copy.
