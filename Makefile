@@ -36,8 +36,15 @@ examples/node/node_modules/.stamp: examples/node/package.json $(wildcard example
 demo: install ## serve, send real photographs through the service, and show what was saved
 	$(PYTHON) -m benchmarks demo
 
-test: install system-packages node ## run every test but the heavy ones
-	$(PYTHON) -m pytest
+WORKERS ?= $(shell nproc)
+
+# Kernels are compiled before several processes need them. The second pass runs, and counts, even where the first fails.
+test: install system-packages node ## run every test but the heavy ones, on WORKERS processes
+	$(PYTHON) -m tests.safety
+	failed=0; \
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not heavy and not serial' || failed=1; \
+	$(PYTHON) -m pytest -m 'serial and not heavy' || failed=1; \
+	exit $$failed
 
 test-heavy: install system-packages node ## run the tests that take minutes or gigabytes
 	-@.ci/system-packages s3
@@ -56,7 +63,7 @@ check: install .venv-proto/stamp ## lint, types, layers, and generated code that
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -q tests/project/test_layers.py
+	$(PYTHON) -m pytest -q tests/project/test_layers.py tests/project/test_language.py
 	.venv/bin/buf lint proto
 	rm -rf build/proto
 	PYTHON=.venv-proto/bin/python sh proto/generate.sh build/proto
