@@ -1,5 +1,6 @@
 """JPEG without an EOI marker whose MCUs are all there: taken, and what follows the last MCU stays as it is."""
 
+import functools
 import io
 
 import numpy as np
@@ -48,6 +49,11 @@ def compressed(data, chunk, **settings):
     return b"".join(stream), stream.report
 
 
+@functools.cache
+def compressed_whole(kind, chunk, **settings):
+    return compressed(WHOLE[kind], chunk, **settings)[0]
+
+
 @pytest.mark.parametrize("trailer", TRAILERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_follows_the_last_mcu_is_kept_behind_the_image(kind, trailer):
@@ -64,7 +70,7 @@ def test_what_follows_the_last_mcu_is_kept_behind_the_image(kind, trailer):
                 image = made[: len(made) - len(behind)]
                 assert made[len(image) :] == behind
                 assert image.endswith(b"\xff\xd9")
-                assert image == compressed(whole, chunk, **settings)[0] or len(image) >= len(whole)
+                assert image == compressed_whole(kind, chunk, **settings) or len(image) >= len(whole)
 
 
 @pytest.mark.parametrize("kind", KINDS)
