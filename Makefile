@@ -36,13 +36,15 @@ examples/node/node_modules/.stamp: examples/node/package.json $(wildcard example
 demo: install ## serve, send real photographs through the service, and show what was saved
 	$(PYTHON) -m benchmarks demo
 
-WORKERS ?= $(shell nproc)
+# One process more than cores, since some tests mostly wait.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 
 # Kernels are compiled before several processes need them. The second pass runs, and counts, even where the first fails.
 test: install system-packages node ## run every test but the heavy ones, on WORKERS processes
 	$(PYTHON) -m tests.safety
 	failed=0; \
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not heavy and not serial' || failed=1; \
+	$(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+	    -m 'not heavy and not serial' || failed=1; \
 	$(PYTHON) -m pytest -m 'serial and not heavy' || failed=1; \
 	exit $$failed
 
@@ -59,7 +61,7 @@ fuzz: install ## change files, guided by the code they reach, for TIME=600 secon
 	    $(PYTHON) -m tests.fuzz.guided $$format build/fuzz/$$format -max_total_time=$$(($(TIME) / $(words $(FORMATS)))) || exit 1; \
 	done
 
-check: install .venv-proto/stamp ## lint, types, layers, and generated code that is up to date
+check: install .venv-proto/stamp ## lint, types, layers, language, and generated code that is up to date
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy

@@ -16,7 +16,17 @@ NO_IMAGE = [tool for tool in IMAGE_TOOLS if shutil.which(tool) is None] + (["roo
 collect_ignore = ["project/test_image.py"] if NO_IMAGE else []
 
 # Files that take longest. Workers begin with them, so that none is left with one at the end while the others idle.
-LONGEST = ("project/test_image.py", "fuzz/test_fuzz.py", "kernels/test_boundscheck.py")
+LONGEST = (
+    "project/test_image.py",
+    "service/test_load.py",
+    "deploy/test_scripted_run.py",
+    "metadata/test_policies.py",
+    "kernels/test_boundscheck.py",
+    "fuzz/test_fuzz.py",
+    "jpeg/test_scans_hostile.py",
+    "kernels/test_cache.py",
+    "service/test_access.py",
+)
 
 # A shell's background job ignores SIGINT, and so would every process that a test starts and then interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

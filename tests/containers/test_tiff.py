@@ -308,6 +308,7 @@ def test_impossible_values_are_errors_that_say_so(tags: dict, problem: str) -> N
         reduced(build([page], gap=strips[0]))
 
 
+@pytest.mark.serial
 def test_counts_beyond_all_bounds_are_refused_at_once() -> None:
     begin = time.monotonic()
     for big, count in ((False, 0xFFFF), (True, 1 << 60)):

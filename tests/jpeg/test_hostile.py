@@ -88,6 +88,7 @@ def noise():
 SETS = [truncations, flips, wrong_bytes, noise]
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("cases", SETS)
 def test_hostile_files_end_in_an_error_or_decode(cases):
     for data in cases():
@@ -103,6 +104,7 @@ def test_what_becomes_of_a_hostile_file_does_not_depend_on_its_chunks():
             assert outcome(data[:3000], 3) == outcome(data[:3000])
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "data",
     [

@@ -50,6 +50,7 @@ def test_a_cancelled_upload_is_never_taken_for_a_finished_one(service, how):
     assert service.counts.closed == service.counts.started
 
 
+@pytest.mark.serial
 def test_a_cancelled_call_stops_its_thread_within_a_pull(service):
     before = service.counts.closed
     with Client(service.address) as client:
