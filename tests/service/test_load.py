@@ -29,7 +29,7 @@ IMMEDIATE = Settings(quality=90, effort=Effort.FAST, format="jpeg", delivery=Del
 
 @pytest.fixture(scope="module")
 def image() -> bytes:
-    """As wide as one of 20 MP, since a call's memory grows with the width; 20 MB."""
+    """A PNG of 20 MB, as wide as one of 20 MP: what a call holds grows with the width."""
     return png(5472, 1216)
 
 
