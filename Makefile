@@ -36,8 +36,17 @@ examples/node/node_modules/.stamp: examples/node/package.json $(wildcard example
 demo: install ## serve, send real photographs through the service, and show what was saved
 	$(PYTHON) -m benchmarks demo
 
-test: install system-packages node ## run every test but the heavy ones
-	$(PYTHON) -m pytest
+# One process more than cores, since some tests mostly wait.
+WORKERS ?= $(shell expr $$(nproc) + 1)
+
+# Kernels are compiled before several processes need them. The second pass runs, and counts, even where the first fails.
+test: install system-packages node ## run every test but the heavy ones, on WORKERS processes
+	$(PYTHON) -m tests.safety
+	failed=0; \
+	$(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+	    -m 'not heavy and not serial' || failed=1; \
+	$(PYTHON) -m pytest -m 'serial and not heavy' || failed=1; \
+	exit $$failed
 
 test-heavy: install system-packages node ## run the tests that take minutes or gigabytes
 	-@.ci/system-packages s3

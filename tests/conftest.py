@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests import safety
+from tests import ROOT, safety
 
 # Building an image needs a distribution's tools and root. `.ci/run` installs them and refuses to go on without.
 IMAGE_TOOLS = ("buildah", "mmdebstrap")
@@ -15,6 +15,18 @@ NO_IMAGE = [tool for tool in IMAGE_TOOLS if shutil.which(tool) is None] + (["roo
 
 collect_ignore = ["project/test_image.py"] if NO_IMAGE else []
 
+# Files that take longest. Workers begin with them, so that none is left with one at the end while the others idle.
+LONGEST = (
+    "project/test_image.py",
+    "service/test_load.py",
+    "deploy/test_scripted_run.py",
+    "metadata/test_policies.py",
+    "kernels/test_boundscheck.py",
+    "fuzz/test_fuzz.py",
+    "jpeg/test_scans_hostile.py",
+    "kernels/test_cache.py",
+    "service/test_access.py",
+)
 
 # A shell's background job ignores SIGINT, and so would every process that a test starts and then interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -23,6 +35,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_report_header() -> list[str]:
     return [f"left out: tests/project/test_image.py, which needs {', '.join(NO_IMAGE)}"] if NO_IMAGE else []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # of pytest-xdist
+        order = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: order.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,12 @@
 """The safety build: kernels that check every access to an array, including those of `kernels.lanes`.
 
-The mode is read when kernels are compiled, so it needs a process of its own, and half a minute if they are not cached.
-All tests that need it share one cache, which is kept from run to run: its key includes the sources and the mode.
+The mode is read when kernels are compiled, so it needs a process of its own, and half a minute where no cache has
+them. All tests that need it share one cache, which is kept between runs: its key contains the sources and the mode.
+
+`python -m tests.safety` compiles this build and the usual one, both at once, so that parallel tests find them.
 """
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -12,6 +15,8 @@ from collections.abc import Mapping
 from tests import ROOT
 
 CACHE = ROOT / ".pytest_cache" / "safety"
+WARM_UP = "from compressor import kernels; from compressor.kernels import lanes; kernels.warmup(); assert "
+COMPILE_SECONDS_MAX = 600
 
 
 def environment() -> dict[str, str]:
@@ -21,10 +26,17 @@ def environment() -> dict[str, str]:
 
 
 def compiled() -> Mapping[str, str]:
-    """Compile all kernels, then return the environment: two processes that start at once would both compile them."""
+    """Return the same environment once all kernels are in the cache. Of several processes, one compiles them."""
     made = environment()
-    warmup = (
-        "from compressor import kernels; from compressor.kernels import lanes; kernels.warmup(); assert lanes.CHECKED"
-    )
-    subprocess.run([sys.executable, "-c", warmup], env=made, cwd=ROOT, check=True, timeout=300)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = [sys.executable, "-c", f"{WARM_UP} lanes.CHECKED"]
+        subprocess.run(command, env=made, cwd=ROOT, check=True, timeout=COMPILE_SECONDS_MAX)
     return made
+
+
+if __name__ == "__main__":
+    with subprocess.Popen([sys.executable, "-c", f"{WARM_UP} not lanes.CHECKED"], cwd=ROOT) as usual:
+        compiled()
+    sys.exit(usual.returncode)

@@ -117,6 +117,7 @@ def test_killed_again_and_again_it_puts_everything_back(home: Path, replaced: tu
     restore(home, files)
 
 
+@pytest.mark.serial
 def test_interrupted_it_ends_soon_and_goes_on(home: Path, replaced: tuple[Path, dict[str, bytes]]) -> None:
     process = start(home, "--workers", "2")
     assert not ended(process, home, COUNT - 10)

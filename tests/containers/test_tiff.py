@@ -329,6 +329,7 @@ def test_impossible_values_are_errors(tags: Tags, problem: str) -> None:
         reduced(build([page], gap=strips[0]))
 
 
+@pytest.mark.serial
 def test_counts_above_the_limits_are_rejected_at_once() -> None:
     begin = time.monotonic()
     for big, count in ((False, 0xFFFF), (True, 1 << 60)):

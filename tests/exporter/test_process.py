@@ -265,6 +265,7 @@ def test_where_the_state_can_not_be_written_nothing_is_lost_and_readyz_says_so(t
     assert found.counters["avoided_storage_byte_seconds", "hdd-3az"] == 2 * 400 * DAY
 
 
+@pytest.mark.serial
 def test_the_exporters_own_time_and_memory_are_used(tmp_path: Path) -> None:
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)}, cpu=0.0)
     config = ExporterConfig(ledgers=(tmp_path,), state=tmp_path / "state", basis=CREDITED)

@@ -33,7 +33,7 @@ def _scanned(
     return data
 
 
-def _sampled(sampling: list[tuple[int, int]], **options: int) -> bytes:
+def _sampled(sampling: list[tuple[int, int]], **options: Any) -> bytes:
     planes = huffman.random_planes(np.random.default_rng(2), 33, 20, sampling)
     data: bytes = huffman.encode(planes, 33, 20, sampling, **options)
     return data

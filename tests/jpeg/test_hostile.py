@@ -94,6 +94,7 @@ def noise() -> Iterator[bytes]:
 SETS = [truncations, flips, wrong_bytes, noise]
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("cases", SETS)
 def test_hostile_files_end_in_an_error_or_decode(cases: Callable[[], Iterator[bytes]]) -> None:
     for data in cases():
@@ -109,6 +110,7 @@ def test_the_outcome_of_a_hostile_file_does_not_depend_on_its_chunks() -> None:
             assert outcome(data[:3000], 3) == outcome(data[:3000])
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "data",
     [

@@ -1,5 +1,6 @@
 """JPEG without an EOI marker whose MCUs are complete: accepted, and bytes after the last MCU are kept."""
 
+import functools
 import io
 from typing import Any
 
@@ -53,6 +54,11 @@ def compressed(data: bytes, chunk: int, **settings: Any) -> tuple[bytes, compres
     return b"".join(stream), stream.report
 
 
+@functools.cache
+def compressed_whole(kind: str, chunk: int, **settings: Any) -> bytes:
+    return compressed(WHOLE[kind], chunk, **settings)[0]
+
+
 @pytest.mark.parametrize("trailer", TRAILERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_bytes_after_the_last_mcu_are_kept_after_the_image(kind: str, trailer: str) -> None:
@@ -73,7 +79,7 @@ def test_bytes_after_the_last_mcu_are_kept_after_the_image(kind: str, trailer: s
                 image = made[: len(made) - len(behind)]
                 assert made[len(image) :] == behind
                 assert image.endswith(b"\xff\xd9")
-                assert image == compressed(whole, chunk, **settings)[0] or len(image) >= len(whole)
+                assert image == compressed_whole(kind, chunk, **settings) or len(image) >= len(whole)
 
 
 @pytest.mark.parametrize("kind", KINDS)

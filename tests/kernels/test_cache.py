@@ -54,7 +54,10 @@ class Package:
         self.kernels = folder / "path" / "compressor" / "kernels"
         self.caches = folder / "caches"
         self.tmp = folder / "tmp"
-        self.tmp.mkdir()
+        self.baked = folder / "baked"
+        if folder.exists():  # a copy of another one
+            return
+        self.tmp.mkdir(parents=True)
         for name in ("__init__.py", "t81.py", "kernels/__init__.py", "kernels/cache.py"):
             target = self.kernels.parent / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +87,38 @@ class Package:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Package:
-    return Package(tmp_path)
+    return Package(tmp_path / "package")
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    """A package whose kernel one process compiled, and what that process reported."""
+    folder = tmp_path_factory.mktemp("compiled") / "package"
+    return folder, Package(folder).run()
+
+
+@pytest.fixture
+def compiled(first: tuple[Path, dict[str, object]], tmp_path: Path) -> Package:
+    """A copy of that package, its cache included."""
+    return Package(Path(shutil.copytree(first[0], tmp_path / "compiled")))
+
+
+def bake(package: Package, cpu: str) -> None:
+    assert package.run(COMPRESSOR_BAKED_CACHE=str(package.baked), COMPRESSOR_CPU=cpu)["misses"] == 1
+
+
+@pytest.fixture(scope="module")
+def generic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package with a cache baked for the lowest level of CPU."""
+    folder = tmp_path_factory.mktemp("generic") / "package"
+    bake(Package(folder), "generic")
+    return folder
+
+
+@pytest.fixture
+def baked(generic: Path, tmp_path: Path) -> Package:
+    """A copy of that package."""
+    return Package(Path(shutil.copytree(generic, tmp_path / "baked")))
 
 
 @pytest.fixture
@@ -106,39 +140,41 @@ def files(tree: Path) -> list[str]:
     return sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))
 
 
-def test_a_second_process_finds_what_the_first_compiled(package: Package) -> None:
-    first, second = package.run(), package.run()
+def test_a_second_process_finds_what_the_first_compiled(first: tuple[Path, dict[str, object]]) -> None:
+    package, before = Package(first[0]), first[1]
+    second = package.run()
 
-    assert (first["hits"], first["misses"]) == (0, 1)
+    assert (before["hits"], before["misses"]) == (0, 1)
     assert (second["hits"], second["misses"]) == (1, 0)
-    assert first["directory"] == second["directory"]
+    assert before["directory"] == second["directory"]
     assert str(second["directory"]).startswith(str(package.caches))
     assert second["modules"] == ["cache", "probe", "probe_table"]
 
 
-def test_an_edit_in_another_file_is_noticed(package: Package) -> None:
-    """Numba alone would keep the old constant: it checks only the file of the kernel."""
-    assert package.run()["result"] == 2
-    package.step(10)
+def test_an_edit_in_another_file_is_seen(first: tuple[Path, dict[str, object]], compiled: Package) -> None:
+    """Numba alone would go on with the old constant: it looks at the file of the kernel only."""
+    assert first[1]["result"] == 2
+    compiled.step(10)
 
-    edited = package.run()
+    edited = compiled.run()
 
     assert (edited["result"], edited["misses"]) == (11, 1)
 
 
-def test_the_cache_is_found_wherever_the_package_is_installed(package: Package) -> None:
-    package.run()
-    moved = package.kernels.parent.parent.with_name("elsewhere")
-    package.kernels.parent.parent.rename(moved)
+def test_the_cache_is_found_wherever_the_package_is_installed(compiled: Package) -> None:
+    moved = compiled.kernels.parent.parent.with_name("elsewhere")
+    compiled.kernels.parent.parent.rename(moved)
 
-    assert package.run(PYTHONPATH=str(moved))["hits"] == 1
+    assert compiled.run(PYTHONPATH=str(moved))["hits"] == 1
 
 
-def test_bounds_checked_kernels_have_a_directory_of_their_own(package: Package) -> None:
-    plain, checked = package.run(), package.run(NUMBA_BOUNDSCHECK="1")
+def test_bounds_checked_kernels_have_a_directory_of_their_own(compiled: Package) -> None:
+    plain = [path.name for path in compiled.caches.iterdir()]
+
+    checked = compiled.run(NUMBA_BOUNDSCHECK="1")
 
     assert checked["misses"] == 1
-    assert checked["directory"] != plain["directory"]
+    assert plain and Path(str(checked["directory"])).name not in plain
 
 
 def test_the_environment_is_not_changed(package: Package) -> None:
@@ -146,15 +182,14 @@ def test_the_environment_is_not_changed(package: Package) -> None:
     assert package.run(COMPRESSOR_CPU="generic")["environment_kept"]
 
 
-def test_a_complete_read_only_cache_is_sufficient(package: Package, read_only: Callable[[Path], None]) -> None:
-    package.run()
-    read_only(package.caches)
-    before = files(package.caches)
+def test_a_full_cache_that_is_read_only_is_enough(compiled: Package, read_only: Callable[[Path], None]) -> None:
+    read_only(compiled.caches)
+    before = files(compiled.caches)
 
-    found = package.run()
+    found = compiled.run()
 
     assert (found["hits"], found["misses"]) == (1, 0)
-    assert files(package.caches) == before
+    assert files(compiled.caches) == before
 
 
 def test_an_empty_root_that_is_read_only_sends_kernels_to_a_temporary_directory(
@@ -173,62 +208,50 @@ def test_a_user_without_a_home_gets_a_temporary_directory(package: Package) -> N
     assert str(package.run(COMPRESSOR_CACHE_DIR="")["directory"]).startswith(f"{package.tmp}/compressor-")
 
 
-def bake(package: Package, cpu: str) -> Path:
-    baked = package.tmp.with_name("baked")
-    assert package.run(COMPRESSOR_BAKED_CACHE=str(baked), COMPRESSOR_CPU=cpu)["misses"] == 1
-    return baked
+def test_a_baked_cache_is_used_by_each_cpu_it_was_baked_for(baked: Package, read_only: Callable[[Path], None]) -> None:
+    for cpu in cache.BAKED_CPUS[:-1]:  # the last one, generic, is there
+        bake(baked, cpu)
+    read_only(baked.baked)
 
-
-def test_a_baked_cache_is_used_by_each_cpu_it_was_baked_for(
-    package: Package, read_only: Callable[[Path], None]
-) -> None:
-    for cpu in cache.BAKED_CPUS:
-        baked = bake(package, cpu)
-    read_only(baked)
-
-    own = package.run(COMPRESSOR_BAKED_CACHE=str(baked))
-    generic = package.run(COMPRESSOR_BAKED_CACHE=str(baked), COMPRESSOR_CPU="generic")
+    own = baked.run(COMPRESSOR_BAKED_CACHE=str(baked.baked))
+    generic = baked.run(COMPRESSOR_BAKED_CACHE=str(baked.baked), COMPRESSOR_CPU="generic")
 
     assert (own["hits"], own["misses"], own["cpu"]) == (1, 0, cache.baked_cpu(cache.cpu_flags()))
     assert (generic["hits"], generic["misses"], generic["cpu"]) == (1, 0, "generic")
-    assert not package.caches.exists()
+    assert not baked.caches.exists()
 
 
-def test_kernels_missing_from_a_read_only_baked_cache_are_compiled_and_kept_elsewhere(
-    package: Package, read_only: Callable[[Path], None]
+def test_what_a_read_only_baked_cache_lacks_is_compiled_elsewhere_and_kept(
+    baked: Package, read_only: Callable[[Path], None]
 ) -> None:
-    """Only generic code was baked, and code for another CPU is needed: Numba alone would raise PermissionError."""
-    baked = bake(package, "generic")
-    read_only(baked)
-    before = files(baked)
+    """Only the generic code was baked, and for another CPU some is wanted: Numba alone would raise PermissionError."""
+    read_only(baked.baked)
+    before = files(baked.baked)
     best = cache.BAKED_CPUS[0]
 
-    runs = [package.run(COMPRESSOR_BAKED_CACHE=str(baked), COMPRESSOR_CPU=best) for _ in range(2)]
+    runs = [baked.run(COMPRESSOR_BAKED_CACHE=str(baked.baked), COMPRESSOR_CPU=best) for _ in range(2)]
 
     assert [run["misses"] for run in runs] == [int(best != "generic"), 0]
-    assert str(runs[0]["directory"]).startswith(f"{package.tmp}/compressor-")
-    assert files(baked) == before
+    assert str(runs[0]["directory"]).startswith(f"{baked.tmp}/compressor-")
+    assert files(baked.baked) == before
 
 
-def test_a_baked_cache_of_other_sources_is_not_used(package: Package, read_only: Callable[[Path], None]) -> None:
-    baked = bake(package, "generic")
-    read_only(baked)
-    package.step(10)
+def test_a_baked_cache_of_other_sources_is_not_used(baked: Package, read_only: Callable[[Path], None]) -> None:
+    read_only(baked.baked)
+    baked.step(10)
 
-    found = package.run(COMPRESSOR_BAKED_CACHE=str(baked))
+    found = baked.run(COMPRESSOR_BAKED_CACHE=str(baked.baked))
 
     assert (found["result"], found["cpu"]) == (11, cache.baked_cpu(cache.cpu_flags()))
-    assert str(found["directory"]).startswith(str(package.caches))
+    assert str(found["directory"]).startswith(str(baked.caches))
 
 
-def test_kernels_are_not_compiled_for_all_that_the_cpu_has(package: Package) -> None:
-    assert package.run()["cpu"] == cache.baked_cpu(cache.cpu_flags())
+def test_kernels_are_not_compiled_for_all_that_the_cpu_has(compiled: Package) -> None:
+    assert compiled.run()["cpu"] == cache.baked_cpu(cache.cpu_flags())
 
 
-def test_the_host_cpu_can_be_asked_for(package: Package) -> None:
-    baked = bake(package, "generic")
-
-    found = package.run(COMPRESSOR_BAKED_CACHE=str(baked), COMPRESSOR_CPU="host")
+def test_the_host_cpu_can_be_asked_for(baked: Package) -> None:
+    found = baked.run(COMPRESSOR_BAKED_CACHE=str(baked.baked), COMPRESSOR_CPU="host")
 
     assert (found["cpu"], found["misses"]) == (None, 1)
 

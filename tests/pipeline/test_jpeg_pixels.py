@@ -85,10 +85,9 @@ def test_additional_pictures_and_trailing_bytes_are_reported() -> None:
     notices = pipeline.compress(pictures, format="png").report.notices
     assert "additional pictures in the file (MPF) were removed" in notices
 
-    options: dict[str, Any]
-    for options in ({}, {"progressive": True}):
+    for progressive in (False, True):
         for delivery in ("safe", "immediate"):
-            data = jpeg(64, 48, **options) + b"trailer"
+            data = jpeg(64, 48, progressive=progressive) + b"trailer"
             notices = pipeline.compress(data, format="png", delivery=delivery).report.notices
             assert notices == ("7 bytes after the image were removed",)
 

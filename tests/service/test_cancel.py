@@ -52,6 +52,7 @@ def test_a_cancelled_upload_is_never_treated_as_complete(service: Any, how: str)
     assert service.counts.closed == service.counts.started
 
 
+@pytest.mark.serial
 def test_a_cancelled_call_stops_its_thread_within_a_pull(service: Any) -> None:
     before = service.counts.closed
     with Client(service.address) as client:

@@ -18,6 +18,8 @@ from compressor.service.server import Server, ServerConfig
 from tests.service.fake_pipeline import fake_codec
 from tests.service.running import LOCAL, Process, Running, free_port
 
+pytestmark = pytest.mark.serial
+
 
 def get(url: str) -> tuple[int, str]:
     try:
