@@ -1,4 +1,4 @@
-"""What holds for all tests: none is skipped, and one file is left out where its tools can't be had."""
+"""Rules for all tests: none may be skipped, and one file is left out where its tools can't be installed."""
 
 import os
 import shutil

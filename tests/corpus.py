@@ -1,4 +1,4 @@
-"""Where images from outside the project are, if they are: tests must pass without them."""
+"""The folder of images from outside the project. It may be missing: tests must pass without them."""
 
 import os
 from pathlib import Path

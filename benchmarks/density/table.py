@@ -62,7 +62,7 @@ def or_none(figure: float) -> float | None:
 
 
 def quality_scale(results: DensityResults, efforts: Sequence[str]) -> Scale:
-    """Return the mean SSIMULACRA2 of Pillow's results, and the difference of ours from it."""
+    """Return the mean SSIMULACRA2 of Pillow's results, and how much that of each effort differs."""
     scale: Scale = {}
     for name, images in groups(results).items():
         means = {
@@ -170,7 +170,7 @@ def scale_table(scale: Scale) -> Table:
     """Return a row for each set and quality."""
     efforts = [name for name in next(iter(scale.values())) if name != PILLOW]
     table = record.table(
-        "Quality scale: mean SSIMULACRA2 of Pillow's results, and the difference of ours from it",
+        "Quality scale: mean SSIMULACRA2 of Pillow's results, and the difference of each effort",
         ("set", "quality"),
         (PILLOW, *efforts),
         f"limit from quality {SCALE_QUALITIES[0]} to {SCALE_QUALITIES[-1]}: ±{SCALE_DIFFERENCE_MAX}",

@@ -86,7 +86,7 @@ class WorkAhead(Generic[Workspace]):
 
     @property
     def possible(self) -> bool:
-        """Whether helpers are working, or could."""
+        """True if helpers are working or could be."""
         if not self._helpers or self._cores.contended():
             return False
         return self._cores.idle > 0 or self._helping() > 0

@@ -241,7 +241,7 @@ class Header:
 
     @property
     def streams(self) -> bool:
-        """Whether `reader.read_rows` can decode the image as it arrives: sequential, all components in the first scan,
-        the height known. Other images without an obstacle are for `scans.Scans`, which needs the whole file."""
+        """True if `reader.read_rows` can decode the image as it arrives: it is sequential, all components are in the
+        first scan, and its height is known. `scans.Scans` decodes other images, and needs the whole file."""
         whole = len(self.scan.components) == len(self.frame.components)
         return not self.obstacle and not self.dnl and whole and self.process != "progressive"

@@ -118,7 +118,7 @@ class BandPart:
 
     @property
     def complete(self) -> bool:
-        """Whether all segments are encoded."""
+        """True if all segments are encoded."""
         return int(self.state[NEXT_SEGMENT]) == self.stop
 
 

@@ -78,7 +78,7 @@ def store_totals(database: sqlite3.Connection, shard: int, results: Iterable[Obj
 def totals_in(database: sqlite3.Connection) -> list[Total]:
     """Return a ledger's totals, the most frequent first: of finished shards as stored, of open ones from their objects.
 
-    An intent counts as a failure, since nobody knows whether the object was written.
+    An intent counts as a failure, since it is unknown whether the object was written.
     """
     names = ", ".join(field.name for field in fields(Total)[:KEYS])
     sums = ", ".join(f"sum({field.name})" for field in fields(Total)[KEYS:])

@@ -1,4 +1,4 @@
-"""What people see of a batch run: while it goes on, and when it has ended."""
+"""The display of a batch run: its progress, and its summary."""
 
 import io
 import re
@@ -50,7 +50,7 @@ def printed(width: int = 200, **changes: Any) -> str:
 
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    """Of 80 columns, in place of standard error."""
+    """Put a screen of 80 columns in place of standard error."""
     screen = Screen(terminal=True)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(output, "FRAMES_A_SECOND", 50)

@@ -71,7 +71,7 @@ def test_flipped_bits_with_a_valid_crc_end_in_an_error_or_an_image() -> None:
 
 
 def outcome(data: bytes) -> None:
-    """Read a whole file. Any error must be one of ours."""
+    """Read a whole file. Any error must be one of the package."""
     try:
         header, _, _ = decode(data)
         read_metadata(header)

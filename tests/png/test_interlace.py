@@ -214,7 +214,7 @@ def test_an_interlaced_image_without_a_spool_is_a_value_error() -> None:
 
 
 def outcome(data: bytes) -> None:
-    """Decode a file. Any error must be one of ours."""
+    """Decode a file. Any error must be one of the package."""
     try:
         decode(data)
     except (FormatError, LimitError, UnsupportedError) as error:

@@ -80,7 +80,7 @@ def test_a_failure_in_band_takes_precedence_over_the_status_during_an_upload(fak
     run(main())
 
 
-def test_an_error_of_the_callers_iterator_comes_back_as_it_is(service: Any) -> None:
+def test_an_error_of_the_callers_iterator_is_raised_unchanged(service: Any) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield service.large[:1000]
         raise OSError("the disk is gone")

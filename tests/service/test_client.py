@@ -95,7 +95,7 @@ def test_inspecting_a_broken_image_is_the_same_error(client: Any, service: Any) 
     assert str(inspected.value) == str(compressed.value)
 
 
-def test_an_error_of_the_callers_iterator_comes_back_as_it_is(client: Any, service: Any) -> None:
+def test_an_error_of_the_callers_iterator_is_raised_unchanged(client: Any, service: Any) -> None:
     def chunks() -> Iterator[bytes]:
         yield service.large[:1000]
         raise OSError("the disk is gone")

@@ -1,4 +1,4 @@
-"""The same tests with real servers: Ceph's gateway and Azure's emulator."""
+"""The contract of stores with real servers: Ceph's gateway and Azure's emulator."""
 
 import os
 import subprocess
