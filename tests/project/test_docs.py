@@ -3,6 +3,8 @@
 import dataclasses
 import re
 from collections.abc import Iterator
+from fnmatch import filter as filter_names
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -124,3 +126,16 @@ def test_the_search_finds_known_names() -> None:
     assert {"compressor_requests_total", "compressor_batch_objects_total", "compressor_feed_events_total"} <= set(
         metrics()
     )
+
+
+def test_the_architecture_names_every_file_of_the_package_and_no_other() -> None:
+    """A folder that the page names as a whole, such as `raster/`, covers its files."""
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    patterns = [f"{name}*" if name.endswith("/") else name for name in re.findall(r"`([a-z0-9_/*]+(?:\.py|/))`", page)]
+    package = ROOT / "compressor"
+    files = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
+    modules = {file for file in files if not file.endswith(("__init__.py", "__main__.py"))}
+    missing = {pattern for pattern in patterns if not filter_names(files, pattern)}
+
+    assert {file for file in modules if not any(fnmatch(file, pattern) for pattern in patterns)} == set()
+    assert {pattern for pattern in missing if not (ROOT / pattern.rstrip("*")).exists()} == set()
