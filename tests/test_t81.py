@@ -35,7 +35,7 @@ def test_zigzag_is_the_inverse_of_figure_a6() -> None:
     assert np.array(FIGURE_A6).ravel()[t81.ZIGZAG].tolist() == list(range(64))
 
 
-def test_zigzag_walks_along_diagonals_and_turns_at_the_borders() -> None:
+def test_zigzag_follows_diagonals_and_changes_direction_at_the_borders() -> None:
     v, u = np.divmod(t81.ZIGZAG.astype(int), 8)
     for dv, du, at in zip(np.diff(v), np.diff(u), range(64), strict=False):
         if abs(dv) == abs(du) == 1:

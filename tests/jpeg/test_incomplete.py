@@ -94,7 +94,7 @@ def test_other_formats_get_the_pixels_that_libjpeg_shows(name: str) -> None:
         assert [reason in notice and "smoothed" in notice for notice in result.report.notices] == [True]
 
 
-def test_the_files_here_include_some_that_libjpeg_smooths_and_some_that_it_does_not() -> None:
+def test_some_of_these_files_are_smoothed_by_libjpeg_and_some_are_not() -> None:
     complete = libjpeg(file(WHOLE))
     assert all((libjpeg(data) != complete).any() for name, (data, _) in FILES.items() if "grey" not in name)
 

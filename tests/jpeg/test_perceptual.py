@@ -1,4 +1,4 @@
-"""Quantization tables for the eye: their nodes, their order, and the scale of qualities."""
+"""Perceptual quantization tables: nodes, order, and the scale of qualities."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ COMPONENTS = (perceptual.Y, perceptual.CB, perceptual.CR)
 
 
 def natural(table: NDArray[np.generic]) -> NDArray[np.generic]:
-    """(64,) zig-zag → (8, 8)."""
+    """Reorder (64,) zig-zag to (8, 8)."""
     out = np.empty(64, table.dtype)
     out[ZIGZAG] = table
     return out.reshape(8, 8)
@@ -31,7 +31,7 @@ def test_nodes_have_the_tables_that_are_written_there(node: int) -> None:
         np.testing.assert_array_equal(table, np.clip(np.rint(np.exp(curve[node])), 1, 255))
 
 
-def test_entries_are_where_they_were_read_from() -> None:
+def test_some_entries_of_the_matrices_are_correct() -> None:
     """Some of the matrices, by row and column."""
     y, cb, cr = (natural(np.exp(curve[2])) for curve in COMPONENTS)
 
@@ -65,8 +65,8 @@ def test_tables_have_no_jump_at_the_nodes() -> None:
         assert np.abs(np.subtract(below, above, dtype=int)).max() <= 1  # where a node is x.5, either way
 
 
-def test_beyond_the_nodes_the_law_of_distance_goes_on() -> None:
-    """Proportional, but for the lowest frequencies above the last node."""
+def test_tables_scale_with_the_distance_beyond_the_nodes() -> None:
+    """Proportionally, except the lowest frequencies above the last node."""
     y = perceptual.Y
     below = perceptual.quantization_tables(0.55, 1)[0]
     assert abs(below - np.maximum(1, np.exp(y[0]) / 2)).max() <= 0.5 + 1e-9
@@ -112,7 +112,7 @@ def test_dead_zones_spare_dc_and_grow_with_frequency_and_distance(components: in
 
 @pytest.mark.parametrize("effort", list(Effort))
 @pytest.mark.parametrize("quality", [20, 30, 50, 60, 75, 80, 85, 90, 95])
-def test_what_is_no_finer_than_asked_for_is_not_worth_a_second_loss(effort: Effort, quality: int) -> None:
+def test_a_source_no_finer_than_requested_is_not_requantized(effort: Effort, quality: int) -> None:
     wanted = perceptual.quantization_tables(perceptual.distance_for(quality, effort), 1)[0]
 
     assert not requantize.is_worth_requantizing(wanted, wanted, quality)

@@ -1,4 +1,4 @@
-"""Trained Huffman codes: complete, of lawful lengths, and better than Annex K's."""
+"""Static Huffman codes: complete, of valid lengths, and better than Annex K's."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ AC = {0x00, 0xF0} | {run << 4 | ssss for run in range(16) for ssss in range(1, 1
 
 @pytest.mark.parametrize("components", [1, 3])
 @pytest.mark.parametrize("distance", static_codes.DISTANCES)
-def test_every_symbol_of_samples_has_one_code_and_none_is_of_ones_only(distance: float, components: int) -> None:
+def test_every_possible_symbol_has_one_code_and_none_is_all_ones(distance: float, components: int) -> None:
     codes = static_codes.codes_for(distance, components)
 
     assert set(codes.specs) == {(tc, th) for tc in (0, 1) for th in range(min(components, 2))}
@@ -37,7 +37,7 @@ def test_encoding_tables_have_all_of_them(distance: float) -> None:
         assert (dc[c, sorted(DC)] > 0).all() and (ac[c, sorted(AC)] > 0).all()
 
 
-def test_the_nearest_distance_is_taken_by_ratio() -> None:
+def test_the_nearest_distance_is_chosen_by_ratio() -> None:
     for distance in static_codes.DISTANCES:
         assert static_codes.codes_for(distance * 1.4, 3) is static_codes.codes_for(distance, 3)
         assert static_codes.codes_for(distance / 1.4, 3) is static_codes.codes_for(distance, 3)
@@ -46,7 +46,7 @@ def test_the_nearest_distance_is_taken_by_ratio() -> None:
 
 
 def bits_of(counts: np.ndarray, codes: tables.Codes) -> int:
-    """Code bits alone; the additional bits are the same for all codes."""
+    """Return the bits of codes only; additional bits are the same for all codes."""
     total = 0
     for c, th in enumerate(codes.selector):
         for tc in (0, 1):
@@ -58,7 +58,7 @@ def bits_of(counts: np.ndarray, codes: tables.Codes) -> int:
 
 
 @pytest.mark.parametrize("quality", [40, 75, 90])
-def test_a_photograph_that_they_were_not_trained_on_takes_less_than_with_annex_k(quality: int) -> None:
+def test_a_photograph_outside_the_training_set_takes_less_than_with_annex_k(quality: int) -> None:
     pixels, distance = cat(), perceptual.distance_for(quality, Effort.FAST)
     height, width, _ = pixels.shape
     frame = writer.frame_for(width, height, 3, "420")
@@ -72,7 +72,7 @@ def test_a_photograph_that_they_were_not_trained_on_takes_less_than_with_annex_k
     assert ours < bits_of(found.counts, tables.standard_codes(3))
 
 
-def test_code_tables_of_the_kernels_take_them() -> None:
+def test_the_kernels_accept_these_codes() -> None:
     bits, huffval = static_codes.codes_for(1.6, 3).specs[1, 0]
 
     assert np.count_nonzero(code_table(bits, huffval)) == len(AC)

@@ -272,7 +272,7 @@ def test_without_any_directory_none_is_chosen(monkeypatch: pytest.MonkeyPatch) -
     assert cache.choose("key").directory is None
 
 
-def test_a_temporary_directory_that_others_can_write_is_refused(
+def test_a_temporary_directory_that_others_can_write_to_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Loading a cache runs native code, so no other user may have written it."""

@@ -81,7 +81,7 @@ def test_a_flat_block_has_dc_only_and_exactly() -> None:
         assert run(np.full((8, 8), sample, np.int16)).tolist() == [[sample / 2] + [0] * 63]
 
 
-def test_each_basis_function_has_one_coefficient_where_transposed_says() -> None:
+def test_each_basis_function_has_one_coefficient_at_its_transposed_position() -> None:
     for k in range(64):
         v, u = divmod(int(ZIGZAG[k]), 8)
         basis = np.outer(reference.BASIS[v], reference.BASIS[u])
@@ -103,7 +103,7 @@ def test_a_line_may_have_any_number_of_blocks(blocks: int) -> None:
     assert (out[blocks:] == 12345).all()
 
 
-def test_only_the_asked_blocks_and_lines_are_used() -> None:
+def test_only_the_requested_blocks_and_lines_are_used() -> None:
     plane = np.random.default_rng(4).integers(LOW, HIGH, (24, 64)).astype(np.int16)
     alone, out = np.empty((5, 64), np.float32), np.full((9, 64), 12345, np.float32)
 

@@ -50,7 +50,7 @@ def test_only_extreme_samples_move_and_only_outwards_so_that_decoders_show_the_s
     assert found.min() >= -2048 - 1024 and found.max() <= 2032 + 1024
 
 
-def test_means_stay_within_the_range_where_the_step_of_dc_is_1() -> None:
+def test_means_stay_within_the_range_if_the_step_of_dc_is_1() -> None:
     """Otherwise DC could have a category for which baseline has no code (T.81 Table F.1)."""
     fine = TABLE.copy()
     fine[0] = 1
@@ -76,7 +76,7 @@ def test_black_next_to_white_leaves_the_range_at_both_ends() -> None:
     assert found.max() > 2032 + 160 and found.min() < -2048 - 160
 
 
-def test_only_the_asked_blocks_and_lines_are_touched() -> None:
+def test_only_the_requested_blocks_and_lines_are_touched() -> None:
     plane = np.full((24, 40), UNTOUCHED, np.int16)
     plane[8:16, :32] = strokes(4)
     expected = plane.copy()
@@ -85,7 +85,7 @@ def test_only_the_asked_blocks_and_lines_are_touched() -> None:
     np.testing.assert_array_equal(plane, expected)
 
 
-def test_no_sample_may_move_where_a_step_is_1() -> None:
+def test_no_sample_may_move_if_a_step_is_1() -> None:
     """AC of samples with twice the range could need more than 1023 steps (T.81 Table F.2)."""
     fine = TABLE.copy()
     fine[40] = 1

@@ -125,7 +125,7 @@ def test_one_bits_are_counted(word: int) -> None:
     assert count_ones(np.uint64(word)) == word.bit_count()
 
 
-def test_only_the_asked_block_is_cleared() -> None:
+def test_only_the_requested_block_is_cleared() -> None:
     blocks = np.ones((3, 64), np.int16)
     clear_block(blocks, 1)
 
@@ -134,7 +134,7 @@ def test_only_the_asked_block_is_cleared() -> None:
 
 @given(st.lists(st.integers(-32767, 32767), min_size=64, max_size=64), st.integers(0, 14))
 @settings(deadline=None)
-def test_a_bit_of_all_magnitudes_is_taken(values: list[int], place: int) -> None:
+def test_a_bit_of_all_magnitudes_is_extracted(values: list[int], place: int) -> None:
     blocks = np.zeros((2, 64), np.int16)
     blocks[1] = values
 

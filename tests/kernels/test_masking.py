@@ -103,7 +103,7 @@ def test_energies_are_mean_squares_and_the_mean_sample() -> None:
     np.testing.assert_allclose(both, reference.rms(found, 1, 63) ** 2, rtol=1e-5)
 
 
-def test_energies_of_only_the_asked_blocks_are_measured() -> None:
+def test_energies_of_only_the_requested_blocks_are_measured() -> None:
     found = blocks(2, 9)
     out = np.full((3, 12), -1, np.float32)
 

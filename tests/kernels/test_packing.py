@@ -93,7 +93,7 @@ def test_blocks_can_be_unpacked_one_at_a_time() -> None:
     assert at == len(packed)
 
 
-def test_only_the_asked_blocks_are_packed_and_filled() -> None:
+def test_only_the_requested_blocks_are_packed_and_filled() -> None:
     blocks = array([{1: 1}, {2: 2}, {3: 3}])
     packed = np.zeros(3 * packing.BLOCK_BYTES_MAX, np.uint8)
     out = np.full((3, 64), 9, np.int16)

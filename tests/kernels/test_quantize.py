@@ -110,7 +110,7 @@ def test_results_that_int16_does_not_hold_are_clamped() -> None:
     assert out.tolist() == [[-32768] + [32767] * 63]
 
 
-def test_only_the_asked_blocks_rows_and_factors_are_used() -> None:
+def test_only_the_requested_blocks_rows_and_factors_are_used() -> None:
     rng = np.random.default_rng(4)
     coefficients = rng.normal(0, 3000, (9, 64)).astype(np.float32)
     reciprocal = np.array([reciprocals(np.full(64, q, np.uint16)) for q in (9, 31, 255)])

@@ -141,7 +141,7 @@ def test_large_values_leave_small_ones_their_precision() -> None:
         assert_optimal(x, weight, annex_k())
 
 
-def test_only_the_asked_blocks_are_filled_each_with_its_weight() -> None:
+def test_only_the_requested_blocks_are_filled_each_with_its_weight() -> None:
     x, lengths = laplacian(6, 0.3), annex_k()
     weight = np.array([0, 0.01, 0.05, 0.2, 1, 0], np.float32)
     out = np.full((6, 64), 9, np.int16)

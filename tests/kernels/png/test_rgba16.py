@@ -110,7 +110,7 @@ def test_256_colours_are_counted_and_one_more_is_too_many(extra: int, expected: 
     assert find_colors(pixels, np.zeros(256, np.uint64), np.full(1024, -1, np.int64), 0) == expected
 
 
-def test_arrays_that_are_too_short_are_refused() -> None:
+def test_arrays_that_are_too_short_are_rejected() -> None:
     rows, pixels = np.zeros((2, 4), np.uint8), np.zeros((2, 2), np.uint64)
     colors, slots = np.zeros(256, np.uint64), np.full(1024, -1, np.int64)
 

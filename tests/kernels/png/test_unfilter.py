@@ -103,7 +103,7 @@ def test_unfilter_names_the_row_whose_filter_type_does_not_exist() -> None:
     assert out[0].tolist() == [1, 2, 3]
 
 
-def test_unfilter_refuses_arrays_that_are_too_short() -> None:
+def test_unfilter_rejects_arrays_that_are_too_short() -> None:
     assert unfilter(np.zeros(5, np.uint8), 1, np.zeros(3, np.uint8), np.zeros((2, 3), np.uint8)) < 0
     assert unfilter(np.zeros(8, np.uint8), 1, np.zeros(2, np.uint8), np.zeros((2, 3), np.uint8)) < 0
 
@@ -120,12 +120,12 @@ def test_expand_bits_agrees_with_the_reference(depth: int, width: int, data: Any
     assert out[0].tolist() == [value * scale for value in reference.samples(row, depth, width)]
 
 
-def test_expand_bits_refuses_rows_that_are_too_short() -> None:
+def test_expand_bits_rejects_rows_that_are_too_short() -> None:
     assert expand_bits(np.zeros((1, 1), np.uint8), 4, 17, np.zeros((1, 3), np.uint8)) == -1
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_look_up_takes_the_entries_of_the_palette(channels: int) -> None:
+def test_look_up_uses_the_entries_of_the_palette(channels: int) -> None:
     rng = np.random.default_rng(1)
     palette = rng.integers(0, 256, (256, channels), dtype=np.uint8)
     indices = rng.integers(0, 256, (3, 100), dtype=np.uint8)
@@ -184,7 +184,7 @@ def test_filter_rows_applies_the_given_type(image: Drawn, choice: int) -> None:
         over = line
 
 
-def test_filter_rows_refuses_arrays_that_are_too_short() -> None:
+def test_filter_rows_rejects_arrays_that_are_too_short() -> None:
     rows, above, seen = np.zeros((2, 3), np.uint8), np.zeros(3, np.uint8), np.zeros(1024, np.uint64)
     out = np.zeros((2, 4), np.uint8)
 
