@@ -1,4 +1,4 @@
-"""Bytes in memory with the interface of a spool."""
+"""Bytes in memory, to be read as a spool is."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
