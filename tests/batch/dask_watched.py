@@ -1,4 +1,4 @@
-"""Preloaded by the workers of test clusters: they note what they do, and die or dawdle where a key says so.
+"""Preloaded by the workers of test clusters, which log what they do, and die or are slow if a key says so.
 
 A line for each call goes to the file that COMPRESSOR_TEST_NOTES names: JSON of PID, call, key or token.
 """
@@ -8,12 +8,16 @@ import os
 import signal
 import time
 
+from compressor.batch.job import Prepared
+from compressor.ledger.records import ObjectResult
+from compressor.stores.contract import Entry
 
-def dask_setup(_):
+
+def dask_setup(_: object) -> None:
     from compressor.batch import work
 
     class Watched(work.Worker):
-        def prepare(self, entry):
+        def prepare(self, entry: Entry) -> Prepared | ObjectResult:
             note("prepare", entry.key)
             if "poison" in entry.key:
                 time.sleep(0.3)  # the others are at something meanwhile
@@ -24,17 +28,17 @@ def dask_setup(_):
                 raise RuntimeError("two\nlines")
             return super().prepare(entry)
 
-        def commit(self, token):
+        def commit(self, token: str) -> ObjectResult | None:
             note("commit", token)
             return super().commit(token)
 
-        def close(self):
+        def close(self) -> None:
             note("close", "")
             super().close()
 
-    work.Worker = Watched
+    work.Worker = Watched  # type: ignore[misc]
 
 
-def note(what, subject):
+def note(what: str, subject: str) -> None:
     with open(os.environ["COMPRESSOR_TEST_NOTES"], "a") as notes:
         notes.write(json.dumps([os.getpid(), what, subject]) + "\n")

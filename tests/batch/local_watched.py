@@ -1,20 +1,24 @@
 """A worker process of the local engine that notes how many cores it may use: imported by the process itself."""
 
 import os
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from compressor.batch import engine_local
+from compressor.batch.job import Job, Prepared
 from compressor.cores import cores
+from compressor.ledger.records import ObjectResult
+from compressor.stores.contract import Entry
 
 NOTES = "TEST_NOTES"  # environment variable: the folder in which each process writes a file
 worker_main = engine_local.worker_main  # before a test replaces it
 
 
-def main(connection, job, share) -> None:  # type: ignore[no-untyped-def]
+def main(connection: Connection, job: Job, share: int) -> None:
     from compressor.batch import work
 
     class Watched(work.Worker):
-        def prepare(self, entry):  # type: ignore[no-untyped-def]
+        def prepare(self, entry: Entry) -> Prepared | ObjectResult:
             Path(os.environ[NOTES], str(os.getpid())).write_text(str(cores.count))
             return super().prepare(entry)
 

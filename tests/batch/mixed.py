@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -30,7 +31,7 @@ ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/></x:xmpmeta>'
 
 
-def saved(seed: int, mode: str, format: str, **options) -> bytes:
+def saved(seed: int, mode: str, format: str, **options: Any) -> bytes:
     sink = io.BytesIO()
     pixels = picture(seed)
     if mode == "I;16":
@@ -44,7 +45,7 @@ def saved(seed: int, mode: str, format: str, **options) -> bytes:
     return sink.getvalue()
 
 
-def jpeg(mode: str = "RGB", expected: str = SMALLER, **options) -> Callable[[int], Made]:
+def jpeg(mode: str = "RGB", expected: str = SMALLER, **options: Any) -> Callable[[int], Made]:
     return lambda seed: (saved(seed, mode, "JPEG", **{"quality": 95, **options}), expected)
 
 
@@ -63,9 +64,9 @@ def cut(seed: int) -> Made:
 
 def garbled(seed: int) -> Made:
     data = bytearray(saved(seed, "RGB", either(seed), quality=95))
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     for _ in range(9):
-        data[dice.randrange(len(data) // 3, len(data))] = dice.randrange(256)
+        data[rng.randrange(len(data) // 3, len(data))] = rng.randrange(256)
     return bytes(data), GARBLED
 
 
@@ -168,8 +169,8 @@ def huge(side: int = 20_000) -> Iterator[bytes]:
 
     yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
     deflate = zlib.compressobj(1)
-    dice = np.random.default_rng(1)
-    rows = [b"\0" + dice.integers(0, 32, side, dtype=np.uint8).repeat(8)[:side].tobytes() for _ in range(16)]
+    rng = np.random.default_rng(1)
+    rows = [b"\0" + rng.integers(0, 32, side, dtype=np.uint8).repeat(8)[:side].tobytes() for _ in range(16)]
     for y in range(side):
         if data := deflate.compress(rows[y // 64 % 16]):
             yield chunk(b"IDAT", data)

@@ -1,4 +1,4 @@
-"""A store in memory, one that fails, an engine without processes, and pictures."""
+"""A store in memory, one that fails, an engine without processes, and pictures; jobs, and objects for them."""
 
 import dataclasses
 import hashlib
@@ -6,23 +6,37 @@ import io
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image
 
+from compressor import pipeline
 from compressor.batch import work
-from compressor.batch.job import Job, Lost, Prepared
+from compressor.batch.job import Job, Lost, Prepared, WorkerAnswer
 from compressor.batch.plan import Keys
 from compressor.batch.rate_limit import RateLimit
 from compressor.batch.run import Run
 from compressor.ledger.ledger import Ledger
-from compressor.stores.contract import Attributes, Entry, StoreError, StoreErrorKind
+from compressor.settings import Effort, Settings
+from compressor.stores.contract import (
+    Attributes,
+    Body,
+    Entry,
+    OnAccessDenied,
+    OpenObject,
+    Precondition,
+    Store,
+    StoreError,
+    StoreErrorKind,
+)
 from compressor.stores.filters import Filters
 
 
 class Memory:
-    """Conditional, versionless, with attributes. `objects`: key → (data, attributes, etag)."""
+    """A store with conditional writes and attributes, without versions. `objects`: key → (data, attributes, etag)."""
 
     conditional_bytes = 1 << 40
     notices: tuple[str, ...] = ()
@@ -44,7 +58,7 @@ class Memory:
     def data(self) -> dict[str, bytes]:
         return {key: data for key, (data, _, _) in self.objects.items()}
 
-    def entries(self, refused=None) -> Iterator[Entry]:
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
         for key in sorted(self.objects, key=lambda key: key.encode("utf-8", "surrogateescape")):
             if (there := self.head(key)) is not None:
                 yield there
@@ -54,6 +68,12 @@ class Memory:
             return None
         data, _, etag = self.objects[key]
         return Entry(key, len(data), etag)
+
+    def entry(self, key: str) -> Entry:
+        """Return the entry of an object that exists."""
+        found = self.head(key)
+        assert found is not None
+        return found
 
     def _must(self, key: str, etag: str) -> Entry:
         there = self.head(key)
@@ -67,7 +87,7 @@ class Memory:
             raise StoreError(StoreErrorKind.MISSING, f"{key} is not there")
         return Reading(there, self.objects[key][1], self.held.get(key, ""), self.objects[key][0])
 
-    def write(self, key, body, attributes, only) -> Entry:  # type: ignore[no-untyped-def]
+    def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
         if only is not None:
             if only.etag is None and key in self.objects:
                 raise StoreError(StoreErrorKind.EXISTS, f"{key} is there")
@@ -75,13 +95,14 @@ class Memory:
                 self._must(key, only.etag)
         return self.put(key, b"".join(body.chunks()), attributes)
 
-    def copy(self, key: str, etag: str, to: str, place: "Memory | None" = None) -> Entry:
+    def copy(self, key: str, etag: str, to: str, place: Any = None) -> Entry:
         self._must(key, etag)
         place = place or self
         if to in place.objects:
             raise StoreError(StoreErrorKind.EXISTS, f"{to} is there")
         data, attributes, _ = self.objects[key]
-        return place.put(to, data, attributes)
+        copied: Entry = place.put(to, data, attributes)
+        return copied
 
     def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
         return ()
@@ -96,6 +117,8 @@ class Memory:
 
 @dataclasses.dataclass
 class Reading:
+    """An open object of Memory."""
+
     entry: Entry
     attributes: Attributes
     held: str
@@ -107,26 +130,26 @@ class Reading:
 
     def close(self) -> None: ...
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
 
 class Faulty:
-    """A store behind a bad network: `dice(what, key)` says "", "before", "after" (done, but nobody hears of it) or
-    "cut" (a body that ends early)."""
+    """A store behind a bad network: `fault(operation, key)` returns "", "before", "throttled", "after" (done, but the
+    answer is lost) or "cut" (a body that ends early)."""
 
-    def __init__(self, store: Memory, dice) -> None:  # type: ignore[no-untyped-def]
-        self._store, self._dice = store, dice
+    def __init__(self, store: Memory, fault: Callable[[str, str], str]) -> None:
+        self._store, self._fault = store, fault
         self.url, self.conditional_bytes, self.notices = store.url, store.conditional_bytes, store.notices
         self.left_out = store.left_out
 
-    def entries(self, refused=None) -> Iterator[Entry]:
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
         return self._store.entries(refused)
 
-    def _do(self, what: str, key: str, *arguments):  # type: ignore[no-untyped-def]
-        fault = self._dice(what, key)
+    def _do(self, what: str, key: str, *arguments: object) -> Any:
+        fault = self._fault(what, key)
         if fault == "before":
             raise StoreError(StoreErrorKind.UNAVAILABLE, "500 Internal Server Error")
         if fault == "throttled":
@@ -141,48 +164,57 @@ class Faulty:
     def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
         return self._store.unsupported_attributes(attributes)
 
-    def open(self, key: str):  # type: ignore[no-untyped-def]
-        return self._do("open", key)
+    def open(self, key: str) -> OpenObject:
+        opened: OpenObject = self._do("open", key)
+        return opened
 
-    def head(self, key: str):  # type: ignore[no-untyped-def]
+    def head(self, key: str) -> Entry | None:
         return self._store.head(key)
 
     def clean_up(self, key: str) -> None:
         self._do("clean_up", key)
 
-    def write(self, key, body, attributes, only):  # type: ignore[no-untyped-def]
-        return self._do("write", key, body, attributes, only)
+    def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
+        written: Entry = self._do("write", key, body, attributes, only)
+        return written
 
-    def copy(self, key: str, etag: str, to: str, place=None):  # type: ignore[no-untyped-def]
-        return self._do("copy", key, etag, to)
+    def copy(self, key: str, etag: str, to: str, place: Any = None) -> Entry:
+        copied: Entry = self._do("copy", key, etag, to)
+        return copied
 
-    def delete(self, key: str, etag: str):  # type: ignore[no-untyped-def]
-        return self._do("delete", key, etag)
+    def delete(self, key: str, etag: str) -> None:
+        self._do("delete", key, etag)
 
 
 class Inline:
-    """An engine that works when it is asked for answers. `dies(number of the order)`: the worker dies instead."""
+    """An engine that works when it is asked for answers. Where `dies(operation, key)`, the worker dies instead."""
 
     slots = 4
-    patient = False  # as engines with processes are, which wait while they have nothing to say
+    patient = False  # True: wait for the time-out while there is no answer, as engines with processes do
 
-    def __init__(self, job: Job, source, target, dies=lambda what, key: False) -> None:  # type: ignore[no-untyped-def]
+    def __init__(
+        self,
+        job: Job,
+        source: Store | None = None,
+        target: Store | None = None,
+        dies: Callable[[str, str], bool] = lambda what, key: False,
+    ) -> None:
         self.worker = work.Worker(job, source, target)
         self._dies = dies
-        self._orders: deque = deque()
+        self._orders: deque[tuple[str, int, Any, bool]] = deque()
         self.log: list[tuple[str, str]] = []
 
-    def prepare(self, number, entry, alone=False):  # type: ignore[no-untyped-def]
+    def prepare(self, number: int, entry: Entry, alone: bool = False) -> None:
         self._orders.append(("prepare", number, entry, alone))
 
-    def commit(self, number, prepared):  # type: ignore[no-untyped-def]
+    def commit(self, number: int, prepared: Prepared) -> None:
         self._orders.append(("commit", number, prepared, False))
 
     def drop(self, prepared: Prepared) -> None:
         self.worker.drop(prepared.token)
 
-    def answers(self, timeout: float):  # type: ignore[no-untyped-def]
-        found = []
+    def answers(self, timeout: float) -> list[tuple[int, WorkerAnswer]]:
+        found: list[tuple[int, WorkerAnswer]] = []
         if not self._orders and self.patient:
             time.sleep(timeout)
         while self._orders:
@@ -200,8 +232,18 @@ class Inline:
         self.worker.close()
 
 
-def run_of(job, source, target, path, *, engine=None, filters=None, rate_limit=None, **more):  # type: ignore[no-untyped-def]
-    """Run a job on stores in memory; the run, and its totals by (outcome, reason)."""
+def run_of(
+    job: Job,
+    source: Store,
+    target: Store,
+    path: Path,
+    *,
+    engine: Inline | None = None,
+    filters: Filters | None = None,
+    rate_limit: RateLimit | None = None,
+    **more: Any,
+) -> tuple[bool, dict[tuple[str, str], int], Inline]:
+    """Run a job on stores in memory; return whether it was completed, totals by (outcome, reason), and the engine."""
     engine = engine or Inline(job, source, target)
     with Ledger(path) as ledger:
         run = Run(
@@ -215,15 +257,15 @@ def run_of(job, source, target, path, *, engine=None, filters=None, rate_limit=N
     return whole, totals, engine
 
 
-def picture(seed: int, size: tuple[int, int] = (64, 80)) -> np.ndarray:
-    """Something with grain: (height, width, 3)."""
+def picture(seed: int, size: tuple[int, int] = (64, 80)) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return a picture with noise: (height, width, 3)."""
     generator = np.random.default_rng(seed)
     y, x = np.mgrid[: size[0], : size[1]]
     planes = [128 + 90 * np.sin((x + seed) / (9 + c)) * np.cos(y / (7 + c)) for c in range(3)]
     return np.clip(np.stack(planes, 2) + generator.normal(0, 6, (*size, 3)), 0, 255).astype(np.uint8)
 
 
-def jpeg(seed: int, quality: int = 95, **options) -> bytes:  # type: ignore[no-untyped-def]
+def jpeg(seed: int, quality: int = 95, **options: Any) -> bytes:
     sink = io.BytesIO()
     Image.fromarray(picture(seed)).save(sink, "JPEG", quality=quality, **options)
     return sink.getvalue()
@@ -233,3 +275,23 @@ def png(seed: int) -> bytes:
     sink = io.BytesIO()
     Image.fromarray(picture(seed) // 32 * 32).save(sink, "PNG", compress_level=0)
     return sink.getvalue()
+
+
+COPY = Job(source="a", target="b", settings=Settings(min_saving=0.05))
+IN_PLACE = Job(
+    source="a",
+    target="a",
+    in_place=True,
+    keep="kept/",
+    settings=Settings(min_saving=0.05, quality=60, effort=Effort.FAST),
+)
+FILES = {
+    **{f"photos/{n}.jpg": jpeg(n) for n in range(6)},
+    "png/flat.png": png(1),
+    "small already.jpg": pipeline.compress(jpeg(9), quality=40).data,
+    "text\nof two lines.txt": b"no image",
+    "empty": b"",
+    "broken.jpg": jpeg(3)[:900],
+    "ünïcode/😀 %41+#?.jpg": jpeg(12),
+}
+GLOB = Filters(excluded_prefixes=("kept/",))

@@ -17,11 +17,11 @@ from tests.batch.support import jpeg, png
 FILES = {"a b.jpg": jpeg(1), "sub/ü\n.jpg": jpeg(2), "flat.png": png(1), "notes.txt": b"text", "empty.png": b""}
 
 
-def batch(*arguments: object, folder: Path) -> subprocess.CompletedProcess:
+def batch(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
     return command("batch", *arguments, folder=folder)
 
 
-def command(*arguments: object, folder: Path) -> subprocess.CompletedProcess:
+def command(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "compressor.cli", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)

@@ -99,7 +99,7 @@ def test_crops_keep_the_colour_space_of_their_picture() -> None:
 
 def test_a_picture_that_takes_too_much_memory_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MEMORY_MAX", 5 << 20)
-    monkeypatch.setattr(module.reader.Raster, "bands", lambda *_: pytest.fail("was decoded"))
+    monkeypatch.setattr("compressor.raster.reader.Raster.bands", lambda *_: pytest.fail("was decoded"))
     huge = encoded(Image.new("RGB", (1200, 1000)))
 
     with pytest.raises(LimitError, match="PNG: 1200 x 1000 pixels take 6 MiB to decode, at most 5 are allowed"):

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from compressor.batch import api
 from compressor.cli.app import app
@@ -28,7 +27,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder of its own, with a worker in this process, which opens its stores as others do."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job, None, None))
+    monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job))
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["conditions are heeded", "conditions are ignored"])

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,26 @@ import pytest
 
 from compressor.batch import engine_dask
 from compressor.batch.engine_dask import Distributed
-from compressor.batch.job import Job, Lost, Prepared
+from compressor.batch.job import Job, Lost, Prepared, WorkerAnswer
 from compressor.errors import CompressorError
 from compressor.ledger.records import ObjectOutcome, Reason
+from compressor.stores.contract import Entry
 from compressor.stores.open import open_store
 from tests.batch.dask_cluster import Cluster, until
 from tests.jpeg_files import jpeg
 
-IMAGE = jpeg(64, 48, quality=95)
+Folders = tuple[Path, Path]
+IMAGE: bytes = jpeg(64, 48, quality=95)
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory):
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(tmp_path_factory.mktemp("dask")) as made:
         yield made
 
 
 @pytest.fixture
-def folders(tmp_path: Path):
+def folders(tmp_path: Path) -> Folders:
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     target.mkdir()
@@ -35,25 +38,26 @@ def folders(tmp_path: Path):
 
 
 @pytest.fixture
-def engine(cluster, folders):
+def engine(cluster: Cluster, folders: Folders) -> Iterator[Distributed]:
     made = Distributed(job_of(folders), cluster.address, slots_per_worker=4)
     yield made
     made.close()
 
 
-def job_of(folders):
+def job_of(folders: Folders) -> Job:
     return Job(source=str(folders[0]), target=str(folders[1]))
 
 
-def entries_of(folder, *keys):
+def entries_of(folder: Path, *keys: str) -> list[Entry]:
     for key in keys:
         (folder / key).write_bytes(IMAGE)
     return list(open_store(str(folder)).entries())
 
 
-def answers_of(engine, count, seconds=60):
-    """`count` answers by number; an answer more is an error."""
-    found, end = {}, time.monotonic() + seconds
+def answers_of(engine: Distributed, count: int, seconds: float = 60) -> dict[int, Any]:
+    """Return `count` answers by number; a second answer to a number is an error."""
+    found: dict[int, Any] = {}
+    end = time.monotonic() + seconds
     while len(found) < count:
         assert time.monotonic() < end, f"{len(found)} of {count} answers after {seconds} s"
         for number, answer in engine.answers(0.1):
@@ -62,23 +66,28 @@ def answers_of(engine, count, seconds=60):
     return found
 
 
-def lead(engine, entries, told=lambda number, answer: None):
-    """Have all of them prepared and committed, those that get lost alone; (what became of each, how often lost)."""
-    waiting, under_way, done, lost = [(n, e, False) for n, e in enumerate(entries)], set(), {}, []
+def lead(
+    engine: Distributed,
+    entries: list[Entry],
+    on_answer: Callable[[int, WorkerAnswer], None] = lambda number, answer: None,
+) -> tuple[dict[int, Any], list[int]]:
+    """Have all entries prepared and committed, lost ones again and alone; return answers by number, and losses."""
+    waiting = [(number, entry, False) for number, entry in enumerate(entries)]
+    in_flight, done, lost = set[int](), dict[int, Any](), list[int]()
     end = time.monotonic() + 180
     while len(done) < len(entries):
         assert time.monotonic() < end, f"{len(done)} of {len(entries)} done"
-        while waiting and len(under_way) < engine.slots:
+        while waiting and len(in_flight) < engine.slots:
             number, entry, alone = waiting.pop()
-            under_way.add(number)
+            in_flight.add(number)
             engine.prepare(number, entry, alone)
         for number, answer in engine.answers(0.1):
-            told(number, answer)
-            assert number in under_way
+            on_answer(number, answer)
+            assert number in in_flight
             if isinstance(answer, Prepared):
                 engine.commit(number, answer)
                 continue
-            under_way.remove(number)
+            in_flight.remove(number)
             if not isinstance(answer, Lost):
                 done[number] = answer
             elif answer.alone and lost.count(number):
@@ -89,7 +98,7 @@ def lead(engine, entries, told=lambda number, answer: None):
     return done, lost
 
 
-def test_objects_are_prepared_and_then_written(engine: Any, folders: Any) -> None:
+def test_objects_are_prepared_and_then_written(engine: Distributed, folders: Folders) -> None:
     entries = entries_of(folders[0], "one.jpg", "two.jpg")
     for number, entry in enumerate(entries):
         engine.prepare(number, entry)
@@ -108,7 +117,9 @@ def test_objects_are_prepared_and_then_written(engine: Any, folders: Any) -> Non
     }
 
 
-def test_both_workers_are_given_work_and_no_more_than_slots(engine: Any, cluster: Any, folders: Any) -> None:
+def test_both_workers_are_given_work_and_no_more_than_slots(
+    engine: Distributed, cluster: Cluster, folders: Folders
+) -> None:
     before = len(cluster.notes("prepare"))
     until(lambda: engine.slots == 8)
     entries = entries_of(folders[0], *(f"{n}-slow.jpg" for n in range(10)))
@@ -128,7 +139,7 @@ def test_both_workers_are_given_work_and_no_more_than_slots(engine: Any, cluster
     answers_of(engine, 2)
 
 
-def test_a_lone_object_has_a_worker_of_its_own(engine: Any, cluster: Any, folders: Any) -> None:
+def test_an_isolated_object_has_a_worker_of_its_own(engine: Distributed, cluster: Cluster, folders: Folders) -> None:
     entries = entries_of(folders[0], *(f"{n}-slow.jpg" for n in range(5)))
     before = len(cluster.notes("prepare"))
     engine.prepare(0, entries[0], alone=True)
@@ -138,11 +149,11 @@ def test_a_lone_object_has_a_worker_of_its_own(engine: Any, cluster: Any, folder
     answers_of(engine, 5)
 
     pids = {key: pid for pid, key in cluster.notes("prepare")[before:]}
-    lone = pids.pop(entries[0].key)
-    assert set(pids.values()) == {*pids.values()} - {lone}
+    isolated = pids.pop(entries[0].key)
+    assert set(pids.values()) == {*pids.values()} - {isolated}
 
 
-def test_what_the_work_says_of_an_object_needs_no_commit(engine: Any, folders: Any) -> None:
+def test_what_the_work_says_of_an_object_needs_no_commit(engine: Distributed, folders: Folders) -> None:
     (entry,) = entries_of(folders[0], "gone.jpg")
     (folders[0] / "gone.jpg").unlink()
     engine.prepare(1, entry)
@@ -150,7 +161,7 @@ def test_what_the_work_says_of_an_object_needs_no_commit(engine: Any, folders: A
     assert answers_of(engine, 1)[1].reason is Reason.MISSING
 
 
-def test_an_object_that_breaks_the_work_has_failed_in_one_line(engine: Any, folders: Any) -> None:
+def test_an_object_that_breaks_the_work_has_failed_in_one_line(engine: Distributed, folders: Folders) -> None:
     (entry,) = entries_of(folders[0], "broken.jpg")
     engine.prepare(1, entry)
 
@@ -160,7 +171,7 @@ def test_an_object_that_breaks_the_work_has_failed_in_one_line(engine: Any, fold
     assert done.error == "RuntimeError: two lines"
 
 
-def test_what_was_dropped_or_written_is_not_there_any_more(engine: Any, folders: Any) -> None:
+def test_what_was_dropped_or_written_is_not_there_any_more(engine: Distributed, folders: Folders) -> None:
     for number, entry in enumerate(entries_of(folders[0], "one.jpg", "two.jpg")):
         engine.prepare(number, entry)
     prepared = answers_of(engine, 2)
@@ -174,7 +185,9 @@ def test_what_was_dropped_or_written_is_not_there_any_more(engine: Any, folders:
     assert answers_of(engine, 2) == {0: Lost(), 1: Lost()}
 
 
-def test_what_died_with_its_worker_is_lost_within_seconds(engine: Any, cluster: Any, folders: Any) -> None:
+def test_what_died_with_its_worker_is_lost_within_seconds(
+    engine: Distributed, cluster: Cluster, folders: Folders
+) -> None:
     entries = entries_of(folders[0], "one.jpg", "two-slow.jpg")
     engine.prepare(0, entries[0])
     prepared = answers_of(engine, 1)[0]
@@ -192,7 +205,7 @@ def test_what_died_with_its_worker_is_lost_within_seconds(engine: Any, cluster: 
     assert answers_of(engine, 1) == {6: Lost()}
 
 
-def alive(pid):
+def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -200,17 +213,19 @@ def alive(pid):
     return True
 
 
-def test_a_killed_worker_loses_no_object_and_has_none_done_twice(engine: Any, cluster: Any, folders: Any) -> None:
+def test_a_killed_worker_loses_no_object_and_has_none_done_twice(
+    engine: Distributed, cluster: Cluster, folders: Folders
+) -> None:
     entries = entries_of(folders[0], *(f"{n:02}.jpg" for n in range(40)))
-    before, killed = len(cluster.notes("prepare")), []
+    before, killed = len(cluster.notes("prepare")), list[int]()
 
-    def told(number, answer):
+    def kill_one(number: int, answer: WorkerAnswer) -> None:
         if isinstance(answer, Prepared) and not killed and len(cluster.notes("prepare")) - before > 15:
             killed.append(cluster.notes("prepare")[-1][0])
             os.kill(killed[0], signal.SIGKILL)
 
     committed = len(cluster.notes("commit"))
-    done, lost = lead(engine, entries, told)
+    done, lost = lead(engine, entries, kill_one)
 
     assert killed and lost
     assert {one.outcome for one in done.values()} <= {ObjectOutcome.COMPRESSED, ObjectOutcome.SKIPPED}
@@ -221,7 +236,7 @@ def test_a_killed_worker_loses_no_object_and_has_none_done_twice(engine: Any, cl
     assert len(cluster.notes("commit")) - committed <= len(entries) + len(lost)
 
 
-def test_an_object_that_kills_its_workers_is_found(engine: Any, cluster: Any, folders: Any) -> None:
+def test_an_object_that_kills_its_workers_is_found(engine: Distributed, cluster: Cluster, folders: Folders) -> None:
     entries = entries_of(folders[0], *(f"{n:02}.jpg" for n in range(12)), "05-poison.jpg")
     before = len(cluster.notes("prepare"))
 
@@ -236,7 +251,7 @@ def test_an_object_that_kills_its_workers_is_found(engine: Any, cluster: Any, fo
     until(lambda: engine.slots == 8)  # the nannies started others
 
 
-def test_a_run_that_ends_leaves_nothing_in_its_workers(cluster: Any, folders: Any) -> None:
+def test_a_run_that_ends_leaves_nothing_in_its_workers(cluster: Cluster, folders: Folders) -> None:
     (entry,) = entries_of(folders[0], "one.jpg")
     engine = Distributed(job_of(folders), cluster.address)
     engine.prepare(0, entry)
@@ -249,21 +264,25 @@ def test_a_run_that_ends_leaves_nothing_in_its_workers(cluster: Any, folders: An
     assert len(cluster.notes("close")) == closed + 1
 
 
-def test_without_a_scheduler_the_error_is_one_line(folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_scheduler_the_error_is_one_line(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_dask, "CONNECT_SECONDS_MAX", 0.5)
 
     with pytest.raises(CompressorError, match=r"^tcp://127.0.0.1:9: no Dask scheduler answers: [^\n]+$"):
         Distributed(job_of(folders), "tcp://127.0.0.1:9")
 
 
-def test_workers_of_another_version_are_not_used(cluster: Any, folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_of_another_version_are_not_used(
+    cluster: Cluster, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine_dask, "VERSION", "9.9")
 
     with pytest.raises(CompressorError, match=r"worker tcp://\S+ has version \S+ of compressor, not 9\.9$"):
         Distributed(job_of(folders), cluster.address)
 
 
-def test_a_scheduler_that_goes_ends_the_run(cluster: Any, folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_goes_ends_the_run(
+    cluster: Cluster, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The last one: this cluster is gone."""
     monkeypatch.setattr(engine_dask, "SCHEDULER_SECONDS_MAX", 3.0)
     (entry,) = entries_of(folders[0], "one-slow.jpg")

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from compressor.batch.job import Job
+from compressor.batch.engine_local import Process
+from compressor.batch.job import Engine, Job
 from compressor.ledger.ledger import Ledger
 from compressor.settings import Settings
 from compressor.stores.contract import Entry
@@ -42,7 +43,7 @@ def fill(folder: Path, count: int) -> dict[str, bytes]:
     return files
 
 
-def start(folder: Path, ledger: Path) -> subprocess.Popen:
+def start(folder: Path, ledger: Path) -> subprocess.Popen[bytes]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [*BATCH, str(folder), *IN_PLACE, "--keep-originals", str(folder / "kept"), "--ledger", str(ledger)],
@@ -50,11 +51,12 @@ def start(folder: Path, ledger: Path) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def finish(folder: Path, ledger: Path) -> dict:
+def finish(folder: Path, ledger: Path) -> dict[str, Any]:
     process = start(folder, ledger)
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 1  # the cut file
-    return json.loads(out)
+    summary: dict[str, Any] = json.loads(out)
+    return summary
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -70,7 +72,7 @@ def left_behind(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob(".*.compressor-*")]
 
 
-def killed_at(process: subprocess.Popen, kept: Path, count: int, delay: float) -> bool:
+def killed_at(process: subprocess.Popen[bytes], kept: Path, count: int, delay: float) -> bool:
     """Kill the run and its workers when so many originals have been kept; False where it ended before."""
     while process.poll() is None:
         if sum(len({*files} - {MARKER}) for _, _, files in os.walk(kept)) >= count:
@@ -135,7 +137,7 @@ def test_a_worker_that_dies_is_replaced_and_what_it_had_is_lost(
         engine.prepare(1, entry)
         (first,) = collect(engine, 1)
         assert isinstance(first[1], Prepared)
-        os.kill(engine._processes[0].process.pid, signal.SIGKILL)
+        os.kill(pid_of(engine._processes[0]), signal.SIGKILL)
         engine.commit(2, first[1])
         assert collect(engine, 1) == [(2, Lost(alone=True))]
         engine.prepare(3, entry)
@@ -177,7 +179,7 @@ def test_a_worker_has_its_share_of_the_cores_and_so_has_who_takes_its_place(
     def counts() -> list[tuple[int, int]]:
         """What the present workers are to have, and what they have."""
         found = {int(path.name): int(path.read_text()) for path in notes.iterdir()}
-        return [(one.share, found[one.process.pid]) for one in engine._processes]
+        return [(one.share, found[pid_of(one)]) for one in engine._processes]
 
     try:
         engine.prepare(1, Entry("0/0.jpg", 1, ""))
@@ -187,7 +189,7 @@ def test_a_worker_has_its_share_of_the_cores_and_so_has_who_takes_its_place(
 
         engine.prepare(3, Entry("2/2.jpg", 1, ""))
         (holder,) = [one for one in engine._processes if one.numbers]
-        os.kill(holder.process.pid, signal.SIGKILL)
+        os.kill(pid_of(holder), signal.SIGKILL)
         collect(engine, 1)
         engine.prepare(4, Entry("3/3.jpg", 1, ""))
         engine.prepare(5, Entry("4/4.jpg", 1, ""))
@@ -197,8 +199,14 @@ def test_a_worker_has_its_share_of_the_cores_and_so_has_who_takes_its_place(
         engine.close()
 
 
-def collect(engine, count: int) -> list:
-    found = []
+def pid_of(worker: Process) -> int:
+    assert worker.process.pid is not None
+    return worker.process.pid
+
+
+def collect(engine: Engine, count: int) -> list[tuple[int, Any]]:
+    """Return that many answers, or those of a minute."""
+    found: list[tuple[int, Any]] = []
     end = time.monotonic() + 60
     while len(found) < count and time.monotonic() < end:
         found += engine.answers(0.2)
@@ -231,12 +239,14 @@ def test_workers_that_end_before_they_begin_are_not_started_for_ever(
     engine = Local(Job(source=str(tmp_path), target=str(tmp_path / "b")), 1)
     started = []
 
-    def dying(share):
-        started.append(process := begin(share))
+    start_worker = engine._start
+
+    def dying(share: int) -> Process:
+        started.append(process := start_worker(share))
         process.process.kill()
         return process
 
-    begin, engine._start = engine._start, dying
+    monkeypatch.setattr(engine, "_start", dying)
     try:
         engine.prepare(1, Entry("0/0.jpg", 1, ""))
         with pytest.raises(CompressorError, match="end before they have started"):

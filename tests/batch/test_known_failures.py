@@ -1,10 +1,11 @@
-"""Failures that a run has reported before: told apart, and accepted where that is asked for."""
+"""Failures that a run has reported before: distinguished, and accepted on request."""
 
 import itertools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -19,13 +20,13 @@ from compressor.ledger.ledger import Ledger
 from compressor.ledger.records import ObjectOutcome, ObjectResult
 from compressor.ledger.status import status
 from compressor.report.summary import Summary
-from compressor.settings import Settings
-from compressor.stores.contract import StoreError, StoreErrorKind
+from compressor.settings import Effort, Settings
+from compressor.stores.contract import Entry, OnAccessDenied, Store, StoreError, StoreErrorKind
 from compressor.stores.open import open_store
 from tests.batch.support import Faulty, Inline, Memory, jpeg
 
 FILES = {"a.jpg": jpeg(1), "broken.jpg": jpeg(2)[:900], "sub/broken\n.jpg": jpeg(3)[:800], "text.txt": b"text"}
-JOB = Job(source="memory-a", target="memory-b", settings=Settings(min_saving=0.05, effort="fast"))
+JOB = Job(source="memory-a", target="memory-b", settings=Settings(min_saving=0.05, effort=Effort.FAST))
 
 
 class Bench:
@@ -35,17 +36,17 @@ class Bench:
         self.path = folder / "ledger"
         self.source, self.target = Memory(FILES), Memory()
         self.throttled = ""  # a key
-        stores = {JOB.source: Faulty(self.source, self._dice), JOB.target: self.target}
+        stores: dict[str, Store] = {JOB.source: Faulty(self.source, self._fault), JOB.target: self.target}
         monkeypatch.setattr(launching, "open_store", lambda url, conditional_bytes=0, probed=False: stores[url])
         monkeypatch.setattr(
             launching, "engine_for", lambda request: Inline(JOB, stores[JOB.source], stores[JOB.target])
         )
         monkeypatch.setattr("compressor.batch.run.BACK_OFF_SECONDS", 0.0)
 
-    def _dice(self, what: str, key: str) -> str:
+    def _fault(self, what: str, key: str) -> str:
         return "throttled" if what == "open" and key == self.throttled else ""
 
-    def run(self, accept: bool = True, **more) -> Summary:  # type: ignore[no-untyped-def]
+    def run(self, accept: bool = True, **more: Any) -> Summary:
         return launch(Request(job=JOB, ledger=self.path, accept_failures=accept), **more)
 
 
@@ -131,7 +132,8 @@ def test_a_run_that_was_stopped_has_reported_nothing(bench: Bench) -> None:
 
 
 def test_a_folder_that_may_not_be_listed_is_never_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def entries(refused=None):
+    def entries(refused: OnAccessDenied | None = None) -> Iterator[Entry]:
+        assert refused is not None
         refused("private/", StoreError(StoreErrorKind.DENIED, "Permission denied"))
         return Memory.entries(bench.source)
 
@@ -144,7 +146,9 @@ def test_a_folder_that_may_not_be_listed_is_never_known(bench: Bench, monkeypatc
 def test_a_nightly_job_fails_once_for_each_new_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command's exit code, and the time of its last success, from night to night."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launching, "engine_for", lambda request: Inline(request.job, *map(open_store, ("in", "out"))))
+    monkeypatch.setattr(
+        launching, "engine_for", lambda request: Inline(request.job, open_store("in"), open_store("out"))
+    )
     (tmp_path / "in").mkdir()
     (tmp_path / "in/text.txt").write_bytes(b"text")
 

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from obstore.store import MemoryStore
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from compressor.batch import api, originals
+from compressor.batch import api
 from compressor.batch.originals import marked_above, refuse_kept, remove_marker, source_in, write_marker
 from compressor.batch.plan import Manifest
 from compressor.cli.app import app
 from compressor.errors import SettingsError
+from compressor.stores import open as opening
 from compressor.stores import s3_client
-from compressor.stores.contract import Store, StoreError, StoreErrorKind
+from compressor.stores.contract import Entry, Store, StoreError, StoreErrorKind
 from compressor.stores.files import Files
 from compressor.stores.markers import MARKER, MarkedFolders
 from compressor.stores.obstores import ObstoreBucket
@@ -63,7 +63,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.fixture
 def root(place: Place) -> Store:
     """Opened as the runs do it, filled."""
-    store = originals.open_store(place(""))
+    store = opening.open_store(place(""))
     for key, data in FILES.items():
         store.write(key, BytesBody(data), NO_ATTRIBUTES, None)
     return store
@@ -74,7 +74,7 @@ def contents(place: Place) -> Contents:
     """All there is, whatever a listing leaves out."""
 
     def read_all() -> dict[str, bytes]:
-        store = originals.open_store(place(""))
+        store = opening.open_store(place(""))
         if isinstance(store, Files):
             root = Path(place(""))
             found = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
@@ -89,7 +89,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ledgers go to a folder of their own; workers are in this process."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job, None, None))
+    monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job))
 
 
 def batch(*arguments: str) -> Result:
@@ -192,7 +192,7 @@ def test_a_manifest_leaves_them_out(root: Store, place: Place, contents: Content
     rows = [*FILES, *(f"kept/{key.removeprefix('2024/')}" for key in FILES), f"kept/{MARKER}"]
     (tmp_path / "list.csv").write_text("key\n" + "".join(f"{key}\n" for key in reversed(rows)))
 
-    listing = Manifest(str(tmp_path / "list.csv"), "", originals.open_store(place("")))
+    listing = Manifest(str(tmp_path / "list.csv"), "", opening.open_store(place("")))
 
     assert sorted(entry.key for _, entry in listing.entries()) == sorted(FILES)
     assert len(listing.left_out) == 1 and "kept/" in listing.left_out[0]
@@ -213,14 +213,14 @@ def test_a_marker_goes_only_when_nothing_else_is_there(root: Store, place: Place
     assert in_place(place("2024"), place("kept")).exit_code == 0
     before = contents()
 
-    remove_marker(originals.open_store(place("kept")))
+    remove_marker(opening.open_store(place("kept")))
 
     assert contents() == before
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_a_marker_is_found_whatever_comes_before_it_in_the_listing(name: str, place: Place) -> None:
-    store = originals.open_store(place(""))
+    store = opening.open_store(place(""))
     covered = ("a/kept/" + name, "a/kept/z", "a/kept/" + MARKER)
     others = ("a/" + name, "a/kept", "a/kept.jpg", "a/kept /x", "a/kept0", "b/" + name)
     written = []
@@ -249,8 +249,13 @@ def test_a_listing_asks_for_no_marker_where_its_order_tells(server: Server, monk
     server.client.put_object(Bucket=name, Key="3/ first.jpg", Body=b"")
     store = open_store(f"s3://{name}")
     asked = []
-    look = store.head
-    monkeypatch.setattr(store, "head", lambda key: asked.append(key) or look(key))
+    head = store.head
+
+    def asking(key: str) -> Entry | None:
+        asked.append(key)
+        return head(key)
+
+    monkeypatch.setattr(store, "head", asking)
 
     assert len(keys(store)) == 31
     assert asked == [f"3/{MARKER}"]
@@ -261,7 +266,7 @@ def test_a_place_is_marked_before_anything_is_kept_there(root: Store, place: Pla
     write_marker(place("kept"), place("2024/"))
     refuse_kept(place("2024"), place("2024"), place("kept"))
 
-    assert source_in(originals.open_store(place("kept"))) == place("2024")
+    assert source_in(opening.open_store(place("kept"))) == place("2024")
     assert marked_above(place("kept/a/b"), {}) == place("kept") and marked_above(place("keptother"), {}) is None
     with pytest.raises(SettingsError, match="2024"):
         refuse_kept(place("2025"), place("2025"), place("kept"))
@@ -277,7 +282,7 @@ def test_a_folder_that_is_made_for_originals_is_its_owners_alone(tmp_path: Path)
 
 
 def test_a_marker_that_names_no_source_is_nobodys(root: Store, place: Place) -> None:
-    store = originals.open_store(place("kept"))
+    store = opening.open_store(place("kept"))
     for text in (b"", b"Source: not JSON\n", b"\xff" * 100, b"x" * (1 << 17)):
         store.write(MARKER, BytesBody(text), NO_ATTRIBUTES, None)
         assert source_in(store) == ""

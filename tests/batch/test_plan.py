@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from compressor.batch.request import Request
 from compressor.errors import SettingsError
 from compressor.ledger.errors import LedgerError
 from compressor.ledger.ledger import Ledger
-from compressor.settings import Settings
+from compressor.settings import Effort, Settings
 from compressor.stores.contract import Entry
 from compressor.stores.filters import Filters
 from tests.batch.support import Inline, Memory, jpeg
@@ -37,7 +38,7 @@ def listed(url: str) -> list[Entry]:
     return [entry for _, entry in Manifest(url, "pre/").entries()]
 
 
-def as_csv(header: list[str] | None, rows=ROWS) -> bytes:
+def as_csv(header: list[str] | None, rows: Iterable[Iterable[Any]] = ROWS) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerows([header] if header else [])
@@ -80,7 +81,7 @@ def test_a_parquet_file_that_is_none_is_refused(tmp_path: Path) -> None:
 TIMES = ["2023-11-14T22:13:20.000Z", "", "2023-11-14T23:13:20+01:00"]
 
 
-def inventory(folder, schema: str, rows) -> str:
+def inventory(folder: Path, schema: str, rows: Iterable[Iterable[Any]]) -> str:
     folder.mkdir()
     (folder / "1.csv").write_bytes(as_csv(None, rows))
     files = [{"key": "x/data/1.csv"}]
@@ -128,7 +129,9 @@ def test_filters_by_age_need_a_manifest_that_knows_it(tmp_path: Path) -> None:
     job = Job(source=str(tmp_path / "in"), target=str(tmp_path / "out"))
 
     for url, age in itertools.product(urls, ("older_than", "newer_than")):
-        request = Request(job=job, manifest=url, filters=Filters(**{age: 1.0}), ledger=tmp_path / "ledger")
+        request = Request(
+            job=job, manifest=url, filters=Filters(**dict[str, Any]({age: 1.0})), ledger=tmp_path / "ledger"
+        )
         with pytest.raises(SettingsError, match=f"{age}: .* does not say when") as caught:
             launch(request)
         assert caught.value.field == age
@@ -271,7 +274,7 @@ def test_throttling_halves_what_is_under_way_and_it_comes_back() -> None:
 def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path: Path) -> None:
     files = {f"{n:02d}.jpg": jpeg(n) for n in range(20)}
     store = Memory(files)
-    job = Job(source="a", target="a", settings=Settings(quality=60, effort="fast"))
+    job = Job(source="a", target="a", settings=Settings(quality=60, effort=Effort.FAST))
     sizes = []
     for _ in range(2):
         engine = Inline(job, store, store)

@@ -1,11 +1,11 @@
-"""Kept originals put back: what of every object becomes, whatever has happened to it or to the restore."""
+"""Restoring kept originals: every object's outcome, whatever happened to it or to the restore."""
 
 import dataclasses
-import hashlib
 import itertools
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,17 @@ import pytest
 from PIL import Image
 
 from compressor.batch import restore as restoring
-from compressor.batch.api import launch, restore_originals
-from compressor.batch.job import Job
+from compressor.batch.job import Prepared
 from compressor.batch.request import Request as RunRequest
-from compressor.batch.request import Restoration, facts_of
+from compressor.batch.request import facts_of
 from compressor.batch.restore import restore, would_restore
-from compressor.ledger.errors import LedgerError, LedgerHeldError
 from compressor.ledger.ledger import Ledger
-from compressor.ledger.records import ObjectOutcome
 from compressor.ledger.schema import ALL, PART, RESTORED
 from compressor.settings import Metadata, Settings
-from compressor.stores.contract import StoreError, StoreErrorKind
+from compressor.stores.contract import Attributes, Body, Entry, Precondition, StoreError, StoreErrorKind
 from compressor.stores.filters import Filters
-from tests.batch.support import Inline, Memory, jpeg, run_of
-
-JOB = Job(
-    source="a", target="a", in_place=True, keep="kept/", settings=Settings(min_saving=0.05, quality=60, effort="fast")
-)
-PHOTOS = {f"photos/{n}.jpg": jpeg(n) for n in range(6)}
-FILES = PHOTOS | {"text.txt": b"no image"}
-GLOB = Filters(excluded_prefixes=("kept/",))
-NEVER = Filters(include=("nothing",))
+from tests.batch.restoring import FILES, GLOB, JOB, NEVER, PHOTOS, counts, restored
+from tests.batch.support import Inline, Memory, Reading, jpeg, run_of
 
 
 @pytest.fixture
@@ -47,27 +37,12 @@ def store(tmp_path: Path) -> Memory:
     return store
 
 
-def restored(path: Path, store, **options) -> tuple[dict[tuple[str, str], int], bool]:  # type: ignore[no-untyped-def]
-    """Objects by (outcome, reason), and whether it came to its end."""
-    with Ledger(path) as ledger:
-        tally, whole = restore(ledger, store, **options)
-    return counts(tally), whole
-
-
-def counts(tally) -> dict[tuple[str, str], int]:  # type: ignore[no-untyped-def]
-    found: dict[tuple[str, str], int] = {}
-    for total in tally.totals:
-        kind = (total.outcome.value, total.reason.value)
-        found[kind] = found.get(kind, 0) + total.objects
-    return found
-
-
 def fact(path: Path) -> tuple[str | None, int]:
     with Ledger(path) as ledger:
         return ledger.facts().get(RESTORED), ledger.restored()
 
 
-def edited(path: Path, **changes: str) -> None:
+def edited(path: Path, **changes: Any) -> None:
     """Change every record, as if a run of another version had written it."""
     with Ledger(path) as ledger:
         (shard,) = ledger.shards()
@@ -98,7 +73,7 @@ def test_several_go_back_at_a_time(store: Memory, tmp_path: Path) -> None:
     together = threading.Barrier(3)
 
     class Slow(Over):
-        def write(self, key, body, attributes, only):
+        def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
             together.wait(20)  # raises unless three are here
             return super().write(key, body, attributes, only)
 
@@ -228,7 +203,7 @@ def test_a_copy_that_somebody_has_replaced_is_not_deleted(store: Memory, tmp_pat
 
 def test_who_writes_meanwhile_wins(store: Memory, tmp_path: Path) -> None:
     class Busy(Over):
-        def write(self, key, body, attributes, only):
+        def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
             if key == "photos/3.jpg":
                 self.put(key, b"somebody else's")
             return super().write(key, body, attributes, only)
@@ -244,7 +219,7 @@ def test_stopped_it_finishes_what_it_is_writing_and_begins_nothing(store: Memory
     writing, asked = threading.Event(), threading.Event()
 
     class Slow(Over):
-        def write(self, key, body, attributes, only):
+        def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
             writing.set()
             assert asked.wait(20)
             time.sleep(0.1)
@@ -272,16 +247,17 @@ def test_stopped_it_does_not_read_an_object_to_its_end(store: Memory, tmp_path: 
     asked = threading.Event()
 
     class Endless(Over):
-        def open(self, key):
-            opened = super().open(key)
+        def open(self, key: str) -> Reading:
+            opened: Any = super().open(key)
             data = opened.chunks
 
-            def chunks():
+            def chunks() -> Iterator[bytes]:
                 asked.set()
                 while True:
                     yield from data()
 
             opened.chunks = chunks
+            assert isinstance(opened, Reading)
             return opened
 
     store.put("photos/1.jpg", store.data()["photos/1.jpg"])  # its etag is another
@@ -307,7 +283,7 @@ def test_wherever_it_is_killed_it_goes_on(what: str, after: bool, store: Memory,
         shutil.copy(tmp_path / "ledger", path)
 
         class Dying(Over):
-            def dying(self, name, *arguments, left=left, number=number):
+            def dying(self, name: str, *arguments: Any, left: Iterator[int] = left, number: int = number) -> Any:
                 if name != what or next(left) != number:
                     return getattr(super(), name)(*arguments)
                 if after:
@@ -335,8 +311,8 @@ def test_an_object_whose_end_is_open_is_looked_at(written: bool, tmp_path: Path)
     """The run was killed when it had kept the original, and written the result or not."""
     store = Memory(FILES)
     worker = Inline(JOB, store, store).worker
-    prepared = worker.prepare(store.head("photos/1.jpg"))
-    never = worker.prepare(store.head("photos/2.jpg"))
+    prepared, never = (worker.prepare(store.entry(f"photos/{number}.jpg")) for number in (1, 2))
+    assert isinstance(prepared, Prepared) and isinstance(never, Prepared)
     with Ledger(tmp_path / "ledger") as ledger:
         ledger.begin(facts_of(RunRequest(job=JOB)))
         shard = ledger.add_shard("z")
@@ -346,7 +322,7 @@ def test_an_object_whose_end_is_open_is_looked_at(written: bool, tmp_path: Path)
         worker.commit(prepared.token)
         assert store.data()["photos/1.jpg"] != FILES["photos/1.jpg"]
     else:
-        store.copy("photos/1.jpg", store.head("photos/1.jpg").etag, "kept/photos/1.jpg")
+        store.copy("photos/1.jpg", store.entry("photos/1.jpg").etag, "kept/photos/1.jpg")
     worker.close()
 
     plan, _ = would_restore(tmp_path / "ledger", store)
@@ -357,14 +333,14 @@ def test_an_object_whose_end_is_open_is_looked_at(written: bool, tmp_path: Path)
 
 def test_an_error_of_the_store_fails_its_object_alone(store: Memory, tmp_path: Path) -> None:
     class Faulty(Over):
-        def write(self, key, body, attributes, only):
+        def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
             if key == "photos/1.jpg":
                 raise StoreError(StoreErrorKind.UNAVAILABLE, "503")
             if key == "photos/2.jpg":
                 raise ZeroDivisionError("two\nlines")
             return super().write(key, body, attributes, only)
 
-        def delete(self, key, etag):
+        def delete(self, key: str, etag: str) -> None:
             if key == "kept/photos/3.jpg":
                 raise StoreError(StoreErrorKind.DENIED, "403")
             super().delete(key, etag)
@@ -380,112 +356,6 @@ def test_an_error_of_the_store_fails_its_object_alone(store: Memory, tmp_path: P
     assert store.data() == FILES
 
 
-# --- folders, and what lies beside the ledger ------------------------------------------------------------------------
-
-
-def picture_of(folder: Path) -> dict[str, tuple[str, int]]:
-    """What no write leaves as it was: names, bytes and times of modification."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        data = path.read_bytes() if path.is_file() else b"folder"
-        found[str(path)] = hashlib.sha256(data).hexdigest(), path.stat().st_mtime_ns
-    return found
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose photos have been replaced by a run of `tmp_path / "ledger"`; runs take no processes."""
-    from compressor.batch import api as launching
-    from compressor.stores.open import open_store
-
-    for key, data in FILES.items():
-        (tmp_path / "in" / key).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "in" / key).write_bytes(data)
-    monkeypatch.setattr(
-        launching, "engine_for", lambda request: Inline(request.job, store := open_store(request.job.source), store)
-    )
-    assert launch(request(tmp_path)).failed == 0
-    return tmp_path / "in"
-
-
-def request(tmp_path: Path) -> RunRequest:
-    job = dataclasses.replace(JOB, source=str(tmp_path / "in"), target=str(tmp_path / "in"))
-    job = dataclasses.replace(job, keep=str(tmp_path / "kept"))
-    return RunRequest(job=job, ledger=tmp_path / "ledger")
-
-
-def killed(path: Path) -> Path:
-    """A copy of a ledger as a run leaves it that is killed at work: with a journal."""
-    copy = path.with_name("killed")
-    with Ledger(path) as ledger:
-        ledger.set_fact("x", "y")
-        ledger.commit()
-        shutil.copytree(ledger.parts, copy.with_name("killed.parts"))
-        for end in ("", "-wal"):
-            shutil.copy(f"{path}{end}", f"{copy}{end}")
-    assert copy.with_name("killed-wal").stat().st_size
-    return copy
-
-
-@pytest.mark.parametrize("how", ["ended", "killed", "restored in part"])
-def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how: str, folder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "ledger"
-    if how == "killed":
-        path = killed(path)
-    elif how == "restored in part":
-        restore_originals(Restoration(ledger=path, filters=Filters(include=("*/0.jpg",))))
-    (folder / "photos/1.jpg").write_bytes(b"changed")
-    (tmp_path / "kept/photos/3.jpg").write_bytes(bytes(len(FILES["photos/3.jpg"])))
-    (tmp_path / "kept/photos/4.jpg").write_bytes(b"short")
-    before = picture_of(tmp_path)
-
-    some = restore_originals(Restoration(ledger=path, filters=Filters(include=("*/[12].jpg",)), dry_run=True))
-    plan = restore_originals(Restoration(ledger=path, dry_run=True))
-
-    assert picture_of(tmp_path) == before
-    assert (some.mode, some.objects, some.count(ObjectOutcome.COPIED)) == ("restore dry run", 2, 1)
-    real = restore_originals(Restoration(ledger=path))
-    for summary, mode in ((plan, "restore dry run"), (real, "restore")):
-        found = [
-            summary.count(outcome) for outcome in (ObjectOutcome.COPIED, ObjectOutcome.SKIPPED, ObjectOutcome.FAILED)
-        ]
-        assert (summary.mode, summary.objects, found) == (mode, 6, [3, 1, 2])
-    told = [sorted((problem.key, problem.reason) for problem in summary.problems) for summary in (plan, real)]
-    assert told[0] == told[1]
-    back = [f"photos/{number}.jpg" for number in (0, 2, 5)]
-    assert {key: (folder / key).read_bytes() for key in back} == {key: FILES[key] for key in back}
-
-
-def test_a_run_is_refused_when_some_or_all_of_it_was_restored(folder: Path, tmp_path: Path) -> None:
-    restore_originals(Restoration(ledger=tmp_path / "ledger", filters=Filters(include=("*/[0-3].jpg",))))
-    with pytest.raises(LedgerError, match="partly restored, 4 originals so far: choose another one with --ledger, or"):
-        launch(request(tmp_path))
-
-    restore_originals(Restoration(ledger=tmp_path / "ledger"))
-    assert {key: (folder / key).read_bytes() for key in FILES} == FILES
-    with pytest.raises(LedgerError, match=r"belongs to a run that was restored: choose another one with --ledger"):
-        launch(request(tmp_path))
-
-
-def test_what_can_not_be_restored_is_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
-    copy = RunRequest(
-        job=Job(source=str(folder / "photos"), target=str(tmp_path / "out")), ledger=tmp_path / "copy.ledger"
-    )
-    with Ledger(tmp_path / "copy.ledger") as ledger:
-        ledger.begin(facts_of(copy))
-    for dry_run in (True, False):
-        with pytest.raises(LedgerError, match="originals were not kept"):
-            restore_originals(Restoration(ledger=tmp_path / "copy.ledger", dry_run=dry_run))
-        with pytest.raises(LedgerError, match="does not exist"):
-            restore_originals(Restoration(ledger=tmp_path / "nowhere", dry_run=dry_run))
-        with Ledger(tmp_path / "ledger") as ledger:
-            ledger.set_fact("x", "y")
-            ledger.commit()
-            with pytest.raises(LedgerHeldError, match="in use by a run"):
-                restore_originals(Restoration(ledger=tmp_path / "ledger", dry_run=dry_run))
-    assert not (tmp_path / "nowhere").exists()
-
-
 def test_what_is_back_is_on_disk_within_a_second(
     store: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -493,7 +363,12 @@ def test_what_is_back_is_on_disk_within_a_second(
     monkeypatch.setattr(restoring, "COMMIT_SECONDS", 0.0)
     commits = []
     with Ledger(tmp_path / "ledger") as ledger:
-        commit = ledger.commit
-        monkeypatch.setattr(ledger, "commit", lambda: (commits.append(ledger.restored()), commit())[1])
+        original = ledger.commit
+
+        def commit() -> None:
+            commits.append(ledger.restored())
+            original()
+
+        monkeypatch.setattr(ledger, "commit", commit)
         restore(ledger, store, workers=1)
     assert commits == [0, 1, 2, 3, 4, 5, 6, 6]

@@ -70,7 +70,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def start(home: Path, *words: str) -> subprocess.Popen:
+def start(home: Path, *words: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "compressor.cli", "ledger", "restore", "ledger", *words]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, env=environment, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -81,7 +81,7 @@ def left(home: Path) -> int:
     return sum(name != MARKER for _, _, files in os.walk(home / "kept") for name in files)
 
 
-def ended(process: subprocess.Popen, home: Path, at: int) -> bool:
+def ended(process: subprocess.Popen[bytes], home: Path, at: int) -> bool:
     """Whether it ends before so few originals are left."""
     while left(home) > at:
         if process.poll() is not None:
@@ -95,7 +95,7 @@ def restore(home: Path, files: dict[str, bytes]) -> None:
     process = start(home, "--json")
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    summary = json.loads(out)
+    summary: dict[str, Any] = json.loads(out)
     assert (summary["objects"], summary["failed"], summary["interrupted"]) == (COUNT, 0, False)
     assert [total["outcome"] for total in summary["totals"]] == ["copied"]
     assert contents(home / "in") == files

@@ -1,8 +1,8 @@
-"""A run: what becomes of every object, whatever happens on the way."""
+"""A run: the outcome of every object, and a second run over the same objects."""
 
 import dataclasses
 import io
-import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +10,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor import pipeline
 from compressor.batch import run as running
-from compressor.batch.job import Job
 from compressor.batch.plan import Keys
 from compressor.batch.rate_limit import RateLimit
 from compressor.ledger.ledger import Ledger
-from compressor.settings import Settings
-from compressor.stores.contract import Attributes, StoreError, StoreErrorKind
-from compressor.stores.filters import Filters
-from tests.batch.support import Faulty, Inline, Memory, jpeg, png, run_of
-
-COPY = Job(source="a", target="b", settings=Settings(min_saving=0.05))
-IN_PLACE = Job(
-    source="a", target="a", in_place=True, keep="kept/", settings=Settings(min_saving=0.05, quality=60, effort="fast")
+from compressor.report.summary import Progress
+from compressor.stores.contract import (
+    Attributes,
+    Body,
+    Entry,
+    OnAccessDenied,
+    Precondition,
+    StoreError,
+    StoreErrorKind,
 )
-FILES = {
-    **{f"photos/{n}.jpg": jpeg(n) for n in range(6)},
-    "png/flat.png": png(1),
-    "small already.jpg": pipeline.compress(jpeg(9), quality=40).data,
-    "text\nof two lines.txt": b"no image",
-    "empty": b"",
-    "broken.jpg": jpeg(3)[:900],
-    "ünïcode/😀 %41+#?.jpg": jpeg(12),
-}
-GLOB = Filters(excluded_prefixes=("kept/",))
+from compressor.stores.filters import Filters
+from tests.batch.support import COPY, FILES, GLOB, IN_PLACE, Inline, Memory, jpeg, run_of
 
 
-def pixels(data: bytes) -> np.ndarray:
+def pixels(data: bytes) -> np.ndarray[Any, np.dtype[np.int_]]:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
@@ -120,7 +111,7 @@ def test_who_writes_meanwhile_wins(tmp_path: Path) -> None:
     store = Memory(FILES)
 
     class Busy(Memory):
-        def write(self, key, body, attributes, only):
+        def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
             if key == "photos/2.jpg":
                 store.put(key, b"somebody else's")
             return store.write(key, body, attributes, only)
@@ -132,31 +123,6 @@ def test_who_writes_meanwhile_wins(tmp_path: Path) -> None:
     assert store.data()["photos/2.jpg"] == b"somebody else's"
     assert "kept/photos/2.jpg" not in store.objects
     assert totals["skipped", "changed"] == 1
-
-
-def test_a_worker_that_outlives_its_run_does_no_harm(tmp_path: Path) -> None:
-    """It writes what this run is about to write, before it."""
-    store = Memory({"a.jpg": jpeg(1)})
-    late = Inline(IN_PLACE, store, store)
-    late.prepare(1, store.head("a.jpg"))
-    ((_, prepared),) = late.answers(0)
-
-    class Overtaken(Memory):
-        def copy(self, key, etag, to):
-            if prepared.token in late.worker._pending:
-                late.commit(2, prepared)
-                assert late.answers(0)[0][1].result_etag
-            return store.copy(key, etag, to)
-
-    overtaken = Overtaken()
-    overtaken.objects = store.objects
-    _, totals, _ = run_of(IN_PLACE, overtaken, overtaken, tmp_path / "ledger", filters=GLOB)
-
-    assert totals == {("compressed", ""): 1}
-    assert store.data()["kept/a.jpg"] == jpeg(1)
-    with Ledger(tmp_path / "ledger") as ledger:
-        assert [done.kept for done in ledger.objects()] == ["kept/a.jpg"]
-    late.close()
 
 
 def test_nothing_is_written_over_at_the_destination_unless_asked(tmp_path: Path) -> None:
@@ -181,7 +147,7 @@ def test_what_is_held_or_would_lose_something_is_left_alone_in_place(tmp_path: P
     assert totals == {("skipped", "held"): 1, ("skipped", "unreadable_attributes"): 1, ("compressed", ""): 1}
 
 
-def test_a_store_that_is_not_atomic_needs_a_word(tmp_path: Path) -> None:
+def test_a_store_that_is_not_atomic_needs_permission(tmp_path: Path) -> None:
     store = Memory({"a.jpg": jpeg(1)})
     store.conditional_bytes = 0
 
@@ -191,94 +157,6 @@ def test_a_store_that_is_not_atomic_needs_a_word(tmp_path: Path) -> None:
     allowed = dataclasses.replace(IN_PLACE, allow_non_atomic=True)
     _, totals, _ = run_of(allowed, store, store, tmp_path / "another", filters=GLOB)
     assert totals == {("compressed", ""): 1}
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_faults_lose_nothing_and_every_object_is_accounted_for(
-    seed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
-    dice = random.Random(seed)
-    store = Memory(FILES)
-
-    def roll(what, key):
-        return dice.choice(["before", "after", "cut", "throttled"]) if dice.random() < 0.25 else ""
-
-    faulty = Faulty(store, roll)
-    engine = Inline(IN_PLACE, faulty, faulty)
-    _, totals, _ = run_of(IN_PLACE, faulty, store, tmp_path / "ledger", engine=engine, filters=GLOB)
-    calm = Memory(FILES)
-    _, expected, _ = run_of(IN_PLACE, calm, calm, tmp_path / "calm", filters=GLOB)
-
-    assert sum(totals.values()) == len(FILES)
-    for key, data in FILES.items():  # each is its original or the verified result
-        assert store.data()[key] in (data, calm.data()[key])
-        if store.data()[key] != data:
-            assert store.data()["kept/" + key] == data
-    # What failed for a passing reason is done by the next run.
-    _, again, _ = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
-    assert again == expected and store.data() == calm.data()
-
-
-def test_a_poison_image_is_found_and_set_aside(tmp_path: Path) -> None:
-    source, target = Memory(FILES), Memory()
-    engine = Inline(COPY, source, target, dies=lambda what, key: key == "photos/3.jpg")
-
-    _, totals, _ = run_of(COPY, source, target, tmp_path / "ledger", engine=engine)
-
-    assert totals["failed", "poison"] == 1
-    assert sum(totals.values()) == len(FILES) and "photos/3.jpg" not in target.objects
-
-
-@pytest.mark.parametrize("after", range(1, 40, 3))
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_run_that_is_killed_goes_on_where_it_was(after: Any, moment: str, tmp_path: Path) -> None:
-    """Killed with the worker in the middle of an order: what the ledger holds on disk is all that is left."""
-    store = Memory(FILES)
-
-    class KilledError(BaseException):
-        pass
-
-    class Killed(Inline):
-        def answers(self, timeout):
-            found = []
-            for _ in range(len(self._orders)):
-                killed = len(self.log) == after
-                if killed and moment == "before":
-                    raise KilledError
-                what, number, subject, _ = self._orders.popleft()
-                key = subject.key if what == "prepare" else subject.done.key
-                self.log.append((what, key))
-                answer = self.worker.prepare(subject) if what == "prepare" else self.worker.commit(subject.token)
-                if killed:
-                    raise KilledError
-                found.append((number, answer))
-            return found
-
-    class Dropped(Ledger):
-        """Nothing that was not committed is there afterwards."""
-
-        def close(self) -> None:
-            self._database.close()
-
-    run_of_killed(IN_PLACE, store, Killed(IN_PLACE, store, store), Dropped(tmp_path / "ledger"), KilledError)
-    _, totals, engine = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
-
-    calm = Memory(FILES)
-    _, expected, _ = run_of(IN_PLACE, calm, calm, tmp_path / "calm", filters=GLOB)
-    assert store.data() == calm.data() and totals == expected
-    assert len({key for what, key in engine.log if what == "commit"}) == sum(what == "commit" for what, _ in engine.log)
-
-
-def run_of_killed(job, store, engine, ledger, killed):
-    with ledger:
-        run = running.Run(job, ledger, engine, Keys(store), GLOB, store, store, RateLimit())
-        try:
-            run.work()
-        except killed:
-            return
-        finally:
-            engine.close()
 
 
 def test_shards_become_parts_and_failures_stay_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,72 +181,6 @@ def test_shards_become_parts_and_failures_stay_rows(tmp_path: Path, monkeypatch:
     assert sum(again.values()) == sum(totals.values()) + 1
 
 
-@pytest.mark.parametrize("moment", ["prepare", "before", "after"])
-def test_a_defect_fails_one_object_and_not_the_run(
-    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An exception that nobody has thought of, while an object is read or written; written it may be all the same."""
-    monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
-    store, odd = Memory(FILES), "photos/3.jpg"
-
-    class Odd(Memory):
-        def open(self, key):
-            if moment == "prepare" and key == odd:
-                raise ZeroDivisionError("two\nlines")
-            return super().open(key)
-
-        def write(self, key, body, attributes, only):
-            if moment == "before" and key == odd:
-                raise ZeroDivisionError("two\nlines")
-            written = super().write(key, body, attributes, only)
-            if moment == "after" and key == odd:
-                raise ZeroDivisionError("two\nlines")
-            return written
-
-    target = Odd({}) if moment != "prepare" else Memory({})
-    source = Odd(FILES) if moment == "prepare" else store
-    whole, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
-
-    assert whole and sum(totals.values()) == len(FILES)
-    if moment == "after":
-        assert totals["compressed", ""] == 8 and odd in target.data()
-    else:
-        assert totals["failed", "other"] == 1 and odd not in target.data()
-        with Ledger(tmp_path / "ledger") as ledger:
-            assert "ZeroDivisionError: two lines" in [done.error for done, _ in ledger.failures(9)]
-
-
-def test_an_intent_that_cannot_be_settled_keeps_its_shard_open(tmp_path: Path) -> None:
-    """Nothing is known of it while the store does not answer; the next run finds out."""
-    store, key = Memory(FILES), "photos/3.jpg"
-
-    class Silent(Memory):
-        silent = False
-
-        def head(self, asked):
-            if self.silent and asked == key:
-                raise StoreError(StoreErrorKind.UNAVAILABLE, "503")
-            return super().head(asked)
-
-    target = Silent({})
-    run_of(COPY, store, target, tmp_path / "ledger")
-    with Ledger(tmp_path / "ledger") as ledger:
-        (shard,) = ledger.shards()
-        ledger.reopen(shard)
-        ledger.intend(shard.number, next(done for done in ledger.known(shard).values() if done.key == key))
-    target.silent = True
-    _, totals, _ = run_of(COPY, store, target, tmp_path / "ledger")
-    assert totals["failed", "unavailable"] == 1 and totals["compressed", ""] == 7
-    with Ledger(tmp_path / "ledger") as ledger:
-        assert [done.key for done, _ in ledger.intents()] == [key] and not ledger.shards()[0].done
-
-    target.silent = False
-    _, totals, _ = run_of(COPY, store, target, tmp_path / "ledger")
-    assert totals["compressed", ""] == 8 and ("failed", "unavailable") not in totals
-    with Ledger(tmp_path / "ledger") as ledger:
-        assert not ledger.intents() and ledger.shards()[0].done
-
-
 def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
     run_of(COPY, source, target, tmp_path / "ledger")
@@ -383,9 +195,10 @@ def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_pat
         assert ledger.add_overhead(0.5, 11.0) == (2.0, 111.0)
 
 
-def test_a_folder_that_may_not_be_listed_is_told_and_the_rest_is_done(tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_listed_is_reported_and_the_rest_is_done(tmp_path: Path) -> None:
     class Private(Memory):
-        def entries(self, refused=None):
+        def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
+            assert refused is not None
             refused("private/", StoreError(StoreErrorKind.DENIED, "a: 'private/': Permission denied"))
             return super().entries(refused)
 
@@ -401,7 +214,7 @@ def test_a_folder_that_may_not_be_listed_is_told_and_the_rest_is_done(tmp_path: 
     engine.close()
 
 
-def test_what_was_spent_on_an_object_stays_spent_when_it_is_done_anew(tmp_path: Path) -> None:
+def test_the_costs_of_an_object_remain_when_it_is_done_again(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
     run_of(COPY, source, target, tmp_path / "ledger")
     with Ledger(tmp_path / "ledger") as ledger:
@@ -419,31 +232,10 @@ def test_what_was_spent_on_an_object_stays_spent_when_it_is_done_anew(tmp_path: 
     assert after == pytest.approx(before + second.cpu_seconds)
 
 
-def test_tries_that_came_to_nothing_are_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
-    tried = []
-
-    def dice(what, key):
-        tried.append(key)
-        return "before" if what == "write" and tried.count(key) < 3 else ""
-
-    target = Memory()
-    run_of(COPY, Memory(FILES), Faulty(target, dice), tmp_path / "ledger")
-    calm = Memory()
-    run_of(COPY, Memory(FILES), calm, tmp_path / "calm")
-
-    assert target.data() == calm.data()
-    costs = []
-    for name in ("ledger", "calm"):
-        with Ledger(tmp_path / name) as ledger:
-            costs.append(sum(total.cpu_seconds for total in ledger.totals()))
-    assert costs[0] > 1.5 * costs[1]  # each was done three times
-
-
 def test_a_run_under_two_caps_sleeps_until_an_object_may_begin(tmp_path: Path) -> None:
     """Each pass commits the ledger: there are a few for each object, not thousands."""
     files = {f"{n}.txt": b"x" * 100 for n in range(12)}
-    source, target, passes = Memory(files), Memory(), []
+    source, target, passes = Memory(files), Memory(), list[Progress]()
     engine = Inline(COPY, source, target)
     engine.patient = True
 

@@ -14,6 +14,7 @@ from compressor.batch.job import Job
 from compressor.batch.restore import restore
 from compressor.ledger.ledger import Ledger
 from compressor.settings import Settings
+from compressor.stores.contract import Attributes, Body, Entry, Precondition, Store
 from compressor.stores.filters import Filters
 from compressor.stores.open import open_store
 from tests.batch.support import jpeg, png, run_of
@@ -40,7 +41,7 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch):
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, str]]:
     for name, value in {
         "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": server,
@@ -55,12 +56,12 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch):
     client.close()
 
 
-def contents(client, bucket: str, prefix: str) -> dict[str, bytes]:
+def contents(client: Any, bucket: str, prefix: str) -> dict[str, bytes]:
     keys = [item["Key"] for item in client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
     return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
-def carried(client, bucket: str, key: str) -> dict:
+def carried(client: Any, bucket: str, key: str) -> dict[str, Any]:
     found = client.head_object(Bucket=bucket, Key=key)
     tags = client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
     return {name: found.get(name) for name in HEADERS} | {"tags": sorted((tag["Key"], tag["Value"]) for tag in tags)}
@@ -103,7 +104,7 @@ def test_in_place_and_back(bucket: Any, tmp_path: Path) -> None:
         assert carried(client, name, key) == before[key]
     assert {key: now["in/kept/" + key.removeprefix("in/")] for key in replaced} == {key: FILES[key] for key in replaced}
 
-    facts = {"mode": "in place", "keep": job.keep}
+    facts = {"mode": "in place", "keep": str(job.keep)}
     with Ledger(tmp_path / "ledger") as ledger:
         ledger.begin(facts)
         tally, whole = restore(ledger, store)
@@ -132,18 +133,18 @@ def test_who_writes_meanwhile_wins(bucket: Any, tmp_path: Path) -> None:
     store = open_store(job.source)
 
     class Busy:
-        def __init__(self, store) -> None:
+        def __init__(self, store: Store) -> None:
             self._store = store
 
-        def __getattr__(self, what: str):
+        def __getattr__(self, what: str) -> Any:
             return getattr(self._store, what)
 
-        def write(self, key, body, attributes, only):
+        def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
             if key == "a b.jpg":
                 client.put_object(Bucket=name, Key="in/a b.jpg", Body=b"newer")
             return self._store.write(key, body, attributes, only)
 
-    busy = Busy(store)
+    busy: Any = Busy(store)
     _, totals, _ = run_of(dataclasses.replace(job), busy, busy, tmp_path / "ledger")
 
     assert totals["skipped", "changed"] == 1

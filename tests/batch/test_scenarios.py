@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,12 +25,12 @@ COUNT_HEAVY = 2000
 Objects = dict[str, tuple[bytes, str]]
 
 
-def batch(*words: object, start: Callable[[subprocess.Popen], None] = lambda process: None) -> dict:
+def batch(*words: object, start: Callable[[subprocess.Popen[str]], None] = lambda process: None) -> dict[str, Any]:
     """Run `compressor batch`; its summary. `start` is called while it runs."""
     return command("batch", *words, start=start)
 
 
-def command(*words: object, start: Callable[[subprocess.Popen], None] = lambda process: None) -> dict:
+def command(*words: object, start: Callable[[subprocess.Popen[str]], None] = lambda process: None) -> dict[str, Any]:
     """Run a command that has a summary."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "compressor.cli", *map(str, words), "--json"]
@@ -41,7 +42,7 @@ def command(*words: object, start: Callable[[subprocess.Popen], None] = lambda p
         process.kill()
         process.wait()
     assert process.returncode in (0, 1), errors
-    summary = json.loads(out)
+    summary: dict[str, Any] = json.loads(out)
     assert process.returncode == (1 if summary["failed"] else 0)
     return summary
 
@@ -67,7 +68,7 @@ def states(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 
-def decoded(data: bytes) -> tuple[np.ndarray, dict]:
+def decoded(data: bytes) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
     """Pixels, and what else an image carries."""
     with Image.open(io.BytesIO(data)) as image:
         carried = {name: image.info.get(name) for name in ("exif", "icc_profile", "xmp")}
@@ -78,7 +79,9 @@ def decoded(data: bytes) -> tuple[np.ndarray, dict]:
         ), carried
 
 
-def assert_as_expected(summary: dict, objects: Objects, results: dict[str, bytes], exact: bool = False) -> None:
+def assert_as_expected(
+    summary: dict[str, Any], objects: Objects, results: dict[str, bytes], exact: bool = False
+) -> None:
     """Every object is there, as it should be, and accounted for.
 
     results  what is there now, by key
@@ -133,7 +136,7 @@ def copied_and_copied_by_dask(tmp_path: Path, count: int) -> None:
 
     with cluster_in(tmp_path / "dask") as cluster:
 
-        def kill_one(process: subprocess.Popen) -> None:
+        def kill_one(process: subprocess.Popen[str]) -> None:
             until(lambda: len(cluster.notes("commit")) > count // 3 or process.poll() is not None)
             assert process.poll() is None
             os.kill(cluster.notes("prepare")[-1][0], signal.SIGKILL)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from compressor import pipeline
 from compressor.batch import run as running
 from compressor.batch import work
 from compressor.batch.job import Job
@@ -85,7 +86,7 @@ def test_what_no_service_could_compress_is_not_at_the_destination_until_one_can(
             calls.append(1)
             raise CallError("UNAVAILABLE", "Connection refused")
 
-        away.setattr(work.pipeline, "stream", refuse)
+        away.setattr(pipeline, "stream", refuse)
         assert again(job, source, target, tmp_path) == {("failed", "unavailable"): 1}
     assert not target.data() and len(calls) == running.TRIES_MAX
 
@@ -94,13 +95,13 @@ def test_what_no_service_could_compress_is_not_at_the_destination_until_one_can(
 
 
 @pytest.mark.parametrize("in_place", [True, False])
-def test_what_can_not_be_stripped_is_judged_anew_when_the_option_changes(
+def test_what_can_not_be_stripped_is_judged_again_when_the_option_changes(
     in_place: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise UnsupportedError("GIF: can't be stripped")
 
-    monkeypatch.setattr(work.pipeline, "stream", refuse)
+    monkeypatch.setattr(pipeline, "stream", refuse)
     monkeypatch.setattr(work, "without_metadata", refuse)
     source = Memory({"a.gif": gif()})
     target = source if in_place else Memory()

@@ -14,10 +14,10 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.util import setup_testing_defaults
 
 from compressor.footprint import Basis, Drivers, amounts, load
-from compressor.ledger.records import ObjectOutcome as Fate
-from compressor.ledger.records import Reason
+from compressor.ledger.records import ObjectOutcome, Reason
+from compressor.ledger.totals import Total
 from compressor.metrics import Account, Estimates, ExporterMetrics, Metrics, batch_metrics, write_textfile
-from compressor.report.summary import Summary, Total
+from compressor.report.summary import Summary
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as Way
 
@@ -139,16 +139,18 @@ def call(metrics: Metrics, code: str = "OK", format: str = "jpeg", bytes_in: int
 def a_run(path: Path, ended: float, failed: int, interrupted: bool) -> None:
     """The textfile of a batch run."""
     totals = [
-        Total(Fate.COMPRESSED, Reason.NONE, "jpeg", "coefficients", 9000, 30_000_000_000, 21_000_000_000, 900.0),
-        Total(Fate.COMPRESSED, Reason.NONE, "png", "pixels", 800, 4_000_000_000, 3_100_000_000, 300.0),
-        Total(Fate.KEPT, Reason.NOT_SMALLER, "jpeg", "coefficients", 400, 500_000_000, 500_000_000, 20.0),
+        Total(
+            ObjectOutcome.COMPRESSED, Reason.NONE, "jpeg", "coefficients", 9000, 30_000_000_000, 21_000_000_000, 900.0
+        ),
+        Total(ObjectOutcome.COMPRESSED, Reason.NONE, "png", "pixels", 800, 4_000_000_000, 3_100_000_000, 300.0),
+        Total(ObjectOutcome.KEPT, Reason.NOT_SMALLER, "jpeg", "coefficients", 400, 500_000_000, 500_000_000, 20.0),
     ]
     if failed:
-        totals.append(Total(Fate.FAILED, Reason.DENIED, "", "none", failed, 5_000_000, 0, 0.0))
+        totals.append(Total(ObjectOutcome.FAILED, Reason.DENIED, "", "none", failed, 5_000_000, 0, 0.0))
     summary = Summary(
         source="s3://photos",
         target="s3://photos",
-        mode="replace",
+        mode="in place",
         settings=Settings(),
         started=ended - HOUR,
         ended=ended,

@@ -5,7 +5,7 @@ import subprocess
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tests.deploy import exposition, expressions
 from tests.deploy.real_prometheus import DEPLOY, RULES, tool
@@ -14,6 +14,16 @@ DOCS = DEPLOY.parent / "docs"
 ALERTS = {rule["alert"]: rule for rule in expressions.rules_of("alerting.rules.yml")}
 RECORDED = [rule["record"] for rule in expressions.rules_of("recording.rules.yml")]
 SERIES = re.compile(r"([a-z_:0-9]+)(?:\{([^}]*)\})?")
+
+
+def parsed(series: str) -> tuple[str, str]:
+    """Return the name of a series, and its labels."""
+    found = SERIES.match(series)
+    assert found is not None
+    name, labels = found.groups()
+    return name, labels or ""
+
+
 # Labels of Prometheus itself, and those that our rules make.
 OTHER_LABELS = {"job", "instance", "le", "side", "coefficient", "unit"}
 
@@ -34,8 +44,8 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         for page in installation(tmp_path_factory.mktemp("run")).values():
             for line in page().decode().splitlines():
                 if not line.startswith("#"):
-                    name, labels = SERIES.match(line).groups()
-                    found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels or ""))
+                    name, labels = parsed(line)
+                    found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
     return found
 
 
@@ -62,9 +72,9 @@ def test_the_unit_tests_are_about_metrics_and_labels_that_exist(known: dict[str,
     tests = yaml.safe_load((DEPLOY / "prometheus" / "rules_test.yml").read_text())["tests"]
 
     for series in [one["series"] for test in tests for one in test["input_series"]]:
-        name, labels = SERIES.match(series).groups()
+        name, labels = parsed(series)
         assert name in known, series
-        assert set(re.findall(r"(\w+)=", labels or "")) <= known[name] | {"job", "instance"}, series
+        assert set(re.findall(r"(\w+)=", labels)) <= known[name] | {"job", "instance"}, series
 
 
 @pytest.mark.parametrize("name", ALERTS)

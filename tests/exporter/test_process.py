@@ -239,7 +239,9 @@ def test_a_second_exporter_and_what_can_not_be_meant_are_one_line(tmp_path: Path
     assert "--ledger" in refused("--state", tmp_path / "s")
 
 
-def test_where_the_state_can_not_be_written_nothing_is_lost_and_readyz_says_so(tmp_path: Path) -> None:
+def test_where_the_state_can_not_be_written_nothing_is_lost_and_readyz_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
     bench = Bench(tmp_path)
     bench.see()
@@ -251,16 +253,16 @@ def test_where_the_state_can_not_be_written_nothing_is_lost_and_readyz_says_so(t
             raise OSError(28, "No space left on device")
         return run(statement, *values)
 
-    state.run = full  # type: ignore[method-assign]
+    monkeypatch.setattr(state, "run", full)
     write(tmp_path / "a.ledger", {"b.jpg": (1000, 600)})
     bench.now += DAY
     with pytest.raises(OSError, match="No space"):
         bench.exporter.tick()
-    assert not bench.exporter.healthy
+    assert bench.exporter.healthy is False
 
-    state.run = run  # type: ignore[method-assign]
+    monkeypatch.setattr(state, "run", run)
     found = bench.wait(1)
-    assert bench.exporter.healthy and found.saved_bytes == 800
+    assert (bench.exporter.healthy, found.saved_bytes) == (True, 800)
     assert found.counters["ledger_cpu_seconds", ""] == 2.0
     assert found.counters["avoided_storage_byte_seconds", "hdd-3az"] == 2 * 400 * DAY
 

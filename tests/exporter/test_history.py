@@ -1,0 +1,175 @@
+"""Random histories of ledgers, events, restarts and kills, compared with a slow reference."""
+
+import contextlib
+import random
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compressor.footprint import Drivers, amounts
+from compressor.ledger.ledger import Ledger
+from compressor.ledger.schema import RESTORED
+from tests.exporter.support import CREDITED, DAY, Bench, added, avoided
+from tests.ledger.ledgers import COPY, IN_PLACE, write
+from tests.reference.accrual import Slow
+
+
+class Killed(BaseException):
+    pass
+
+
+class Mortal:
+    """A connection whose process is killed before one of its next statements."""
+
+    def __init__(self, database: sqlite3.Connection, statements: int) -> None:
+        self._database, self._left = database, statements
+
+    def _live(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self._database.close()  # what was not committed is lost, as it would be
+            raise Killed
+
+    def execute(self, *values: Any) -> sqlite3.Cursor:
+        self._live()
+        return self._database.execute(*values)
+
+    def executemany(self, *values: Any) -> sqlite3.Cursor:
+        self._live()
+        return self._database.executemany(*values)
+
+    @property
+    def in_transaction(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._database.close()
+
+
+class World:
+    """Ledgers that grow, shrink, go away and come back; what is true of each."""
+
+    def __init__(self, folder: Path, dice: random.Random) -> None:
+        self.folder, self.dice = folder, dice
+        self.objects: dict[str, dict[str, tuple[int, int]]] = {}
+        self.facts = {"a": IN_PLACE, "b": COPY, "c": IN_PLACE}
+        self.ended: set[str] = set()
+        self.away: set[str] = set()
+        self.deleted: set[tuple[str, str]] = set()
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}.{'away' if name in self.away else 'ledger'}"
+
+    def change(self) -> None:
+        """One thing, at random."""
+        name, dice = self.dice.choice("abc"), self.dice
+        chance = dice.random()
+        if name in self.objects and chance < 0.15:
+            before = self.path(name)
+            self.away ^= {name}
+            before.rename(self.path(name))
+        elif name in self.objects and chance < 0.18 and name not in self.ended:
+            self.ended.add(name)
+            with Ledger(self.path(name)) as ledger:
+                ledger.set_fact(RESTORED, "begun")
+        elif name not in self.away and name not in self.ended:
+            shard = dice.choice([number for number in (1, 2, 3) if number <= 1 + self.shards(name)])
+            size = dice.randrange(100, 1000)
+            self.write(name, f"{shard}/{dice.randrange(4)}-{name}", size, dice.choice([size, size // 2, size // 3]))
+
+    def write(self, name: str, key: str, size: int, out: int) -> None:
+        if (name, key) not in self.deleted:
+            self.objects.setdefault(name, {})[key] = (size, out)
+            write(self.path(name), {key: (size, out)}, self.facts[name], shard=int(key[0]), cpu=self.dice.random())
+
+    def shards(self, name: str) -> int:
+        return max((int(key[0]) for key in self.objects.get(name, {})), default=0)
+
+    def found(self) -> dict[str, tuple[str, dict[int, tuple[int, int]]] | None]:
+        """What a reader of the ledgers finds."""
+        result: dict[str, tuple[str, dict[int, tuple[int, int]]] | None] = {}
+        for name, objects in self.objects.items():
+            if name in self.away:
+                continue
+            kind = "ended" if name in self.ended else "added" if self.facts[name] is COPY else "avoided"
+            shards = {}
+            for shard in range(1, 1 + self.shards(name)):
+                mine = [(size, out) for key, (size, out) in objects.items() if key[0] == str(shard) and out < size]
+                shards[shard] = (sum(size - out for size, out in mine), sum(out for _, out in mine))
+            result[name] = (kind, shards)
+        return result
+
+
+SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.heavy) for seed in range(3, 60))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_history_accrues_as_the_slow_reference_says(tmp_path: Path, seed: int) -> None:
+    """Ticks at any time, restarts, kills between any two statements, runs gone on with, ledgers that go away and come
+    back, deletions, confirmations, clocks that go back: the same byte-seconds, and no counter ever falls."""
+    dice = random.Random(seed)
+    bench = Bench(tmp_path, feeds=(tmp_path / "feed.jsonl",), max_credit_days=30)
+    world, slow, day, before = World(tmp_path, dice), Slow(30), 0, bench.exporter.readings()
+    start = bench.now
+    for name in "abc":
+        world.write(name, f"1/0-{name}", 1000, 400)
+    for number in range(50):
+        day = max(0, day + dice.choice([0, 1, 2, 5, 20, -3]))
+        bench.now = start + day * DAY
+        for _ in range(dice.randrange(3) if number > 8 else 0):
+            world.change()
+        slow.tick(day, world.found())
+        if number > 8:
+            events(bench, world, slow, day, dice)
+        found = survive(bench, dice)
+
+        assert avoided(found) == pytest.approx(slow.avoided, rel=1e-9)
+        assert added(found) == pytest.approx(slow.added, rel=1e-9)
+        assert found.counters["avoided_egress_bytes", "unknown"] == slow.unsent
+        assert all(found.counters[of] >= value for of, value in before.counters.items())
+        for of, bounds in before.amounts.items():
+            assert all(now >= was for now, was in zip(found.amounts[of], bounds, strict=True))
+        before = found
+    assert slow.avoided > 0 and slow.added > 0
+    whole = amounts(CREDITED.estimate(Drivers(0.0, 0.0, stored_byte_seconds=avoided(before) * DAY)))
+    expected = list(whole["avoided", "energy", "storage"])
+    assert list(before.amounts["avoided", "energy", "storage"]) == pytest.approx(expected, rel=1e-9)
+
+
+def events(bench: Bench, world: World, slow: Slow, day: int, dice: random.Random) -> None:
+    """Told after the ledgers were seen, so that what they hold from is the same day."""
+    if dice.random() < 0.15:
+        name = dice.choice(["a", "c", None])
+        if name is None or name in world.found():
+            bench.tell("confirm", **({} if name is None else {"ledger": str(world.path(name))}))
+            slow.confirm(day, name)
+    if dice.random() < 0.3:
+        present = {of: seen for of, seen in world.found().items() if seen is not None and seen[0] != "ended"}
+        choices = [
+            (name, key)
+            for name in present
+            for key, (size, out) in world.objects[name].items()
+            if out < size and (name, key) not in world.deleted
+        ]
+        if choices:
+            name, key = dice.choice(choices)
+            world.deleted.add((name, key))
+            size, out = world.objects[name][key]
+            for count in range(dice.randrange(4)):
+                bench.tell("download", key=key, count=count)
+                slow.unsent += count * (size - out)
+            bench.tell("delete", key=key)
+            slow.delete(name, int(key[0]), size - out, out)
+
+
+def survive(bench: Bench, dice: random.Random) -> Any:
+    """See what is true now, though killed a few times on the way."""
+    for _ in range(dice.randrange(4)):
+        state: Any = bench.exporter._state
+        state._database = Mortal(state._database, dice.randrange(60))
+        with contextlib.suppress(Killed):
+            bench.see()
+        bench.restart()
+    return bench.see()
