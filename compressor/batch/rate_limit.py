@@ -31,7 +31,7 @@ class RateLimit:
 
     @property
     def reason(self) -> str:
-        """Why no object is started although slots are free, for people."""
+        """A description of why no object is started although slots are free."""
         if self.slots < UNLIMITED:
             return "the store is throttling"
         return "rate limit" if max(self._debts) > 0 else ""

@@ -1,4 +1,4 @@
-"""Ledgers without a run, a clock that is told the time, and an exporter between them."""
+"""Ledgers without a run, a clock that tests set, and an exporter that uses both."""
 
 import dataclasses
 import json
@@ -19,9 +19,9 @@ COPY = IN_PLACE | {"mode": "copy", "target": "s3://small"}
 
 
 def write(path: Path, objects: dict[str, tuple[int, int]], facts: dict[str, str] = IN_PLACE, **more: Any) -> None:
-    """A shard of a ledger: size and bytes_out by key. The first time it is made, then it is gone on with.
+    """Write a shard of a ledger, from size and bytes_out by key; continue it if it exists.
 
-    shard  its number, the next or one that is there; done: whether it is finished; cpu: seconds of each object
+    shard  its number, new or existing; done: whether it is finished; cpu: seconds of each object
     """
     number, done, cpu = more.get("shard", 1), more.get("done", True), more.get("cpu", 1.0)
     with Ledger(path) as ledger:
@@ -52,7 +52,7 @@ class NoUsage(ProcessUsage):
 
 
 class Bench:
-    """An exporter in a folder, at a time that tests set; `restart` is as a kill."""
+    """An exporter in a folder, at a time that tests set; `restart` works like a kill."""
 
     open: ClassVar[list["Bench"]] = []
 
@@ -75,7 +75,7 @@ class Bench:
         return self.start(**changed)
 
     def wait(self, days: float) -> Readings:
-        """Let time go by, and see."""
+        """Let time pass; return the readings."""
         self.now += days * DAY
         return self.see()
 
@@ -92,7 +92,7 @@ class Bench:
 
 
 def avoided(found: Readings, storage: str = "hdd-3az") -> float:
-    """Byte-days."""
+    """Return the avoided byte-days."""
     return found.counters["avoided_storage_byte_seconds", storage] / DAY
 
 
