@@ -127,7 +127,7 @@ class Distributed:
         self._loop.call_soon_threadsafe(self._drop, prepared)
 
     def answers(self, timeout: float) -> list[tuple[int, WorkerAnswer]]:
-        """As `Engine` has it. Raises CompressorError when the scheduler is gone or had no workers for too long."""
+        """Return answers as `Engine` has it. Raises CompressorError if the scheduler or all workers are lost."""
         found: list[tuple[int, WorkerAnswer]] = []
         try:
             one = self._answers.get(timeout=max(timeout, 0.0))
@@ -194,11 +194,11 @@ class Distributed:
             try:
                 await asyncio.wait_for(self._refresh(), SCHEDULER_SECONDS_MAX)
             except (OSError, TimeoutError) as error:
-                self._fail(f"{self._scheduler}: the Dask scheduler is gone: {str(error) or 'no answer'}")
+                self._fail(f"{self._scheduler}: the Dask scheduler was lost: {str(error) or 'no answer'}")
             if self._members:
                 seen = time.monotonic()
             elif time.monotonic() - seen > WORKERLESS_SECONDS_MAX:
-                self._fail(f"{self._scheduler}: {next(iter(self._refused.values()), 'it has no workers any more')}")
+                self._fail(f"{self._scheduler}: {next(iter(self._refused.values()), 'it has no workers left')}")
 
     def _unexpected(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Handle an error that nothing awaits. Dask leaves some after cancelled calls; our own must not be lost."""

@@ -75,7 +75,7 @@ def worker_main(connection: Connection, job: Job, share: int) -> None:
                 worker.drop(order[2])
             else:
                 orders.put(order)
-    os._exit(0)  # what is under way is of no use to anybody
+    os._exit(0)  # nobody needs the objects in flight any longer
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from compressor.stores.contract import Entry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is done to every object.
+    """The work to be done on every object of a run.
 
     source, target   URLs; equal for a run in place
     keep             in place: where originals are kept, as a URL or the absolute path of a folder (`keep_place`); in

@@ -109,7 +109,7 @@ def rows_of(url: str) -> Iterator[Entry]:
 
 
 def columns_of(url: str) -> list[str]:
-    """What the rows of a manifest have, as COLUMNS calls it; "" for anything else."""
+    """Return the columns of a manifest, named as in COLUMNS; "" for any other."""
     if is_inventory(url):
         return _inventory(url)[0]
     if is_parquet(url):
@@ -137,7 +137,7 @@ def header_of(row: list[str]) -> tuple[list[str], bool]:
 
 
 def lines_of(url: str) -> TextIO:
-    """Of a file or an object, unpacked where its name ends in .gz."""
+    """Open a file or an object as text, decompressed if its name ends in .gz."""
     folder, _, name = url.rpartition("/")
     raw = io.BufferedReader(ChunkReader(open_store(folder or ".").open(name)))
     file = gzip.GzipFile(fileobj=raw) if name.endswith(".gz") else raw

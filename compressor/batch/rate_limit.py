@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 SLOTS_MIN = 1
-SLOTS_LIMIT_MAX = 64  # from there on slots are unlimited again
+SLOTS_LIMIT_MAX = 64  # once this many are reached, slots are unlimited again
 UNLIMITED = 1 << 30
 SUCCESSES_PER_SLOT = 20  # answers without throttling before another slot is granted
 BURST_SECONDS = 1.0  # of an unused cap that may be used at once
@@ -31,7 +31,7 @@ class RateLimit:
 
     @property
     def reason(self) -> str:
-        """Why no object is started although slots are free, for people."""
+        """A description of why no object is started although slots are free."""
         if self.slots < UNLIMITED:
             return "the store is throttling"
         return "rate limit" if max(self._debts) > 0 else ""

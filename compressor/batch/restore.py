@@ -26,7 +26,7 @@ AHEAD = 2  # objects in flight or waiting for a thread, as a multiple of the wor
 POLL_SECONDS = 0.2
 COMMIT_SECONDS = 1.0
 
-Candidate = tuple[ObjectResult, bool]  # an object whose original is kept, and whether it is unknown if it was replaced
+Restorable = tuple[ObjectResult, bool]  # an object whose original is kept, and whether it is unknown if it was replaced
 
 
 def place_of(originals: Store, key: str) -> str:
@@ -183,7 +183,7 @@ def as_restored(done: ObjectResult) -> ObjectResult:
     return replace(back, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0, notices=())
 
 
-def candidates(objects: Iterable[Candidate], originals: Originals, filters: Filters) -> Iterator[Candidate]:
+def candidates(objects: Iterable[Restorable], originals: Originals, filters: Filters) -> Iterator[Restorable]:
     """Yield the objects that match the filters and whose originals may have been kept."""
     for done, open_end in objects:
         kept = originals.key(done.key) if open_end else done.kept
@@ -246,7 +246,7 @@ class RestorePool:
     log: RestoreLog | None = None
     tally: Tally = field(default_factory=Tally)
 
-    def work(self, objects: Iterable[Candidate]) -> bool:
+    def work(self, objects: Iterable[Restorable]) -> bool:
         """Restore the candidates among the objects; return False where it was stopped before its end.
 
         What is being written when it is stopped is finished.

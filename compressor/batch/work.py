@@ -326,7 +326,7 @@ class Worker:
                 with suppress(StoreError):
                     self._originals.store.delete(kept.key, kept.etag)
             return store_failure(done, error, clock)
-        except Exception as error:  # it is unknown how far it came: the run checks before it tries again
+        except Exception as error:  # it may have been written: the run checks before it tries again
             spent = done.other_seconds + clock.seconds()
             return replace(
                 done, outcome=ObjectOutcome.FAILED, reason=Reason.OTHER, error=in_one_line(error), bytes_out=0,

@@ -42,7 +42,7 @@ COLORS = {
 
 
 class Rate:
-    """Objects and bytes per second over the last minute, and how long the rest takes at that rate."""
+    """The rate of the last minute, in objects and bytes per second, and how long the rest takes at that rate."""
 
     def __init__(self, total_objects: int | None, total_bytes: int | None) -> None:
         self.objects = self.bytes = 0.0
@@ -291,7 +291,7 @@ def outcome_table(summary: Summary) -> "Table":
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for total in summary.by_outcome():
-        table.add_row(Text(f"  {reasoned(total)}", COLORS[total.outcome]), *figures(total)[: 1 + len(numbers)])
+        table.add_row(Text(f"  {reasoned(total)}", COLORS[total.outcome]), *cells_of(total)[: 1 + len(numbers)])
     return table
 
 
@@ -299,7 +299,7 @@ def reasoned(total: Total) -> str:
     return f"{total.outcome}: {total.reason.as_text}" if total.reason else str(total.outcome)
 
 
-def figures(total: Total) -> tuple[str, ...]:
+def cells_of(total: Total) -> tuple[str, ...]:
     """Return the cells of a row: format, objects, bytes before; for compressed objects also after, saved, and share."""
     row = human_format(printable(total.format)) or "other", f"{total.objects:,}", human_bytes(total.bytes_in)
     if not total.outcome.changed:

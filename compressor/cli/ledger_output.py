@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from compressor.cli.batch_output import COLORS, figures, many, outcome_table, print_failures, reasoned
+from compressor.cli.batch_output import COLORS, cells_of, many, outcome_table, print_failures, reasoned
 from compressor.cli.output import facts
 from compressor.humanize import human_bytes, human_seconds, printable
 from compressor.ledger.records import ObjectOutcome
@@ -62,7 +62,7 @@ def print_status(console: "Console", status: Status) -> None:
     for name in ("objects", "before", "after", "saved", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for total in status.totals:
-        table.add_row(Text(f"  {reasoned(total)}", COLORS[total.outcome]), *figures(total))
+        table.add_row(Text(f"  {reasoned(total)}", COLORS[total.outcome]), *cells_of(total))
     console.print()
     console.print(table)
 

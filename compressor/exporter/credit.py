@@ -44,9 +44,9 @@ def kind_of(found: Snapshot) -> str:
 def accrue(
     state: State, basis: Basis, observations: list[LedgerObservation], last: float, now: float, credit_seconds: float
 ) -> Interval:
-    """What came together from `last` to `now`, ledgers being as they are found now; in a transaction.
+    """Return the sums from `last` to `now`, with the ledgers as they are now; in a transaction.
 
-    What shrank, ended or went away meanwhile is not credited for that time, and what grew not yet.
+    What shrank, ended or disappeared in that time is not credited for it, and what grew is not credited yet.
     """
     interval = Interval()
     # Where the storage class has changed, or whether to credit, neither held for the whole interval.

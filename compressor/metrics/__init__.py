@@ -1,4 +1,4 @@
-"""All metrics, measured and estimated: the only package that imports prometheus_client."""
+"""The metrics, measured and estimated; no other package imports prometheus_client."""
 
 from compressor.metrics.batch import LAST_SUCCESS as LAST_SUCCESS
 from compressor.metrics.batch import TEXTFILE_BYTES_MAX as TEXTFILE_BYTES_MAX

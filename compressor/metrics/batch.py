@@ -139,7 +139,7 @@ def _last_success(path: Path) -> float | None:
         with path.open("rb") as file:
             text = file.read(TEXTFILE_BYTES_MAX).decode()
         families = list(text_string_to_metric_families(text))
-    except (OSError, ValueError):  # no file yet, or not one of ours
+    except (OSError, ValueError):  # no file yet, or one of another program
         return None
     return next((sample.value for family in families for sample in family.samples if sample.name == LAST_SUCCESS), None)
 

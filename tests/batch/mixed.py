@@ -1,4 +1,4 @@
-"""What lies about in buckets: images of all kinds, broken ones, what is none, and names that need care."""
+"""Objects as found in buckets: images of all kinds, broken ones, other files, and keys that need care."""
 
 import io
 import itertools
@@ -16,10 +16,10 @@ from PIL import Image, ImageCms
 from tests.batch.support import picture
 from tests.corpus import CORPUS
 
-# What must become of an object:
+# Expected outcomes:
 SMALLER = "smaller"  # an image that a result is smaller than
 IMAGE = "image"  # one of which that depends: smaller, or its own bytes
-SAME = "same"  # its own bytes: no image of ours
+SAME = "same"  # its own bytes: no image that can be compressed
 EMPTY = "empty"
 BROKEN = "broken"  # its own bytes, and it has failed
 GARBLED = "garbled"  # some decoders take it: smaller, or its own bytes
@@ -143,7 +143,7 @@ FOLDERS = (
 
 
 def mixed(count: int, seed: int = 0) -> Iterator[tuple[str, bytes, str]]:
-    """`count` objects: key, bytes, and what must become of it. All kinds and all names come in turns."""
+    """Yield `count` objects: key, bytes and expected outcome. Kinds and names alternate."""
     folders = itertools.cycle(FOLDERS)
     for number in range(count):
         name, make = KINDS[number % len(KINDS)]
@@ -152,7 +152,7 @@ def mixed(count: int, seed: int = 0) -> Iterator[tuple[str, bytes, str]]:
 
 
 def photographs() -> Iterator[tuple[str, bytes, str]]:
-    """Files as cameras wrote them and PNGs of all forms, where there is a corpus."""
+    """Yield files of cameras and PNGs of all forms, if the corpus exists."""
     for path in sorted(CORPUS.glob("camera/*.jpg")):
         yield f"camera/{path.name}", path.read_bytes(), SMALLER
     for path in sorted(CORPUS.glob("pngsuite/*.png")):
@@ -162,7 +162,7 @@ def photographs() -> Iterator[tuple[str, bytes, str]]:
 
 
 def huge(side: int = 20_000) -> Iterator[bytes]:
-    """A PNG of side × side grey pixels, in pieces: 400 megapixels of which many rows are the same."""
+    """Yield a PNG of side × side grey pixels, in pieces: 400 megapixels, with many equal rows."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))

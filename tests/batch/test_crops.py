@@ -1,4 +1,4 @@
-"""The same part of two pictures."""
+"""Crops of the same part of two pictures."""
 
 import io
 
@@ -15,7 +15,7 @@ Pixels = NDArray[np.uint8]
 
 
 def picture(left: int = 160, top: int = 96, across: int = 64) -> Image.Image:
-    """Smooth, but for a patch of noise, `across` x 48."""
+    """Return a smooth picture with a patch of noise, `across` x 48."""
     x, y = np.meshgrid(np.arange(400), np.arange(300))
     pixels = np.stack([x // 4, y // 4, (x + y) // 8], axis=2).astype(np.uint8)
     pixels[top : top + 48, left : left + across] = np.random.default_rng(1).integers(0, 256, (48, across, 3))

@@ -24,7 +24,7 @@ DRY_RUNS = {
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a folder of its own, with a worker in this process, which opens its stores as others do."""
+    """Run in a folder of its own, with a worker in this process that opens its own stores."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job))

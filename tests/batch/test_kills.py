@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def left_behind(folder: Path) -> list[str]:
-    """By writers that were killed."""
+    """Return files that killed writers left."""
     return [path.name for path in folder.rglob(".*.compressor-*")]
 
 
@@ -177,7 +177,7 @@ def test_a_worker_has_its_share_of_the_cores_and_so_has_who_takes_its_place(
     engine = engine_local.Local(job, 2)
 
     def counts() -> list[tuple[int, int]]:
-        """What the present workers are to have, and what they have."""
+        """Return the cores that each worker should have, and those that it has."""
         found = {int(path.name): int(path.read_text()) for path in notes.iterdir()}
         return [(one.share, found[pid_of(one)]) for one in engine._processes]
 
@@ -274,7 +274,7 @@ def test_workers_end_when_their_coordinator_is_killed(tmp_path: Path) -> None:
 
 
 def alive(process: int) -> bool:
-    """A zombie that nobody has waited for is none."""
+    """Return whether a process runs; a zombie does not."""
     try:
         with open(f"/proc/{process}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"

@@ -60,7 +60,7 @@ def known(summary: Summary) -> dict[str, bool]:
 
 
 def after(turns: int) -> Callable[[], bool]:
-    """Stop a run after so many turns: objects are prepared in the first and written in the second."""
+    """Stop a run after so many polls: objects are prepared in the first and written in the second."""
     asked = itertools.count()
     return lambda: next(asked) >= turns
 
@@ -153,7 +153,7 @@ def test_a_nightly_job_fails_once_for_each_new_failure(tmp_path: Path, monkeypat
     (tmp_path / "in/text.txt").write_bytes(b"text")
 
     def night(*words: str) -> tuple[int, int, float, dict[str, float]]:
-        """Exit code, new failures, last success and accepted failures by reason."""
+        """Return exit code, new failures, last success and accepted failures by reason."""
         more = ["--ledger", "l", "--metrics-textfile", "run.prom", "--json", *words]
         found = CliRunner().invoke(app, ["batch", "in", "out", *more])
         values = dict(line.rsplit(" ", 1) for line in (tmp_path / "run.prom").read_text().splitlines())

@@ -82,7 +82,7 @@ def test_a_textfile_that_is_none_is_replaced(garbage: bytes, tmp_path: Path) -> 
 
 @pytest.fixture
 def gateway() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
-    """An address that takes what is pushed to it, and what was."""
+    """Yield the address of a Pushgateway, and what was pushed to it."""
     taken: list[tuple[str, str, bytes]] = []
 
     class Take(BaseHTTPRequestHandler):

@@ -32,7 +32,7 @@ Contents = Callable[[], dict[str, bytes]]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """With one connection for all: to set one up takes longer than a test."""
+    """Yield an S3 server, and reuse one connection to it: setting one up takes longer than a test."""
     with moto_server() as running, pytest.MonkeyPatch.context() as patch:
         connection = s3_client.connect()
         patch.setattr(s3_client, "connect", lambda: connection)
@@ -41,7 +41,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(params=["folder", "s3", "obstore"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """The URL of what lies below a root, empty at first."""
+    """Return a function that returns URLs below a root, which is empty at first."""
     if request.param == "folder":
         (tmp_path / "root").mkdir()
         return lambda below: str(tmp_path / "root" / below)
@@ -62,7 +62,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def root(place: Place) -> Store:
-    """Opened as the runs do it, filled."""
+    """Return a store with FILES, opened as runs do it."""
     store = opening.open_store(place(""))
     for key, data in FILES.items():
         store.write(key, BytesBody(data), NO_ATTRIBUTES, None)
@@ -71,7 +71,7 @@ def root(place: Place) -> Store:
 
 @pytest.fixture
 def contents(place: Place) -> Contents:
-    """All there is, whatever a listing leaves out."""
+    """Return a function that returns all objects, including those that listings leave out."""
 
     def read_all() -> dict[str, bytes]:
         store = opening.open_store(place(""))
@@ -86,7 +86,7 @@ def contents(place: Place) -> Contents:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ledgers go to a folder of their own; workers are in this process."""
+    """Run in a folder of its own for ledgers, with workers in this process."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job))

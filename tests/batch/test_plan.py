@@ -1,4 +1,4 @@
-"""Which objects a run is about, and how fast they may begin."""
+"""The objects of a run, and the rate at which they are started."""
 
 import csv
 import gzip

@@ -28,7 +28,7 @@ from tests.batch.support import Inline, Memory, Reading, jpeg, run_of
 
 @pytest.fixture
 def store(tmp_path: Path) -> Memory:
-    """A store whose photos have been replaced, and `tmp_path / "ledger"`."""
+    """Return a store whose photos were replaced by a run with `tmp_path / "ledger"`."""
     store = Memory(FILES)
     run_of(JOB, store, store, tmp_path / "ledger", filters=GLOB)
     with Ledger(tmp_path / "ledger") as ledger:
@@ -52,7 +52,7 @@ def edited(path: Path, **changes: Any) -> None:
 
 
 class Over(Memory):
-    """The same objects behind another class."""
+    """A store that shares its objects with another one."""
 
     def __init__(self, store: Memory) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ def test_what_was_changed_or_deleted_since_is_left_alone_and_listed(store: Memor
 
 
 def test_an_object_whose_bytes_are_still_ours_goes_back_though_its_etag_differs(store: Memory, tmp_path: Path) -> None:
-    """As all do in a folder that was moved to another disk."""
+    """All etags differ in a folder that was moved to another disk."""
     for key, data in list(store.data().items()):
         store.put(key, data)
 
@@ -267,7 +267,7 @@ def test_stopped_it_does_not_read_an_object_to_its_end(store: Memory, tmp_path: 
 
 
 class Dead(BaseException):
-    """What ends a process wherever it is."""
+    """An exception that ends everything, like a kill."""
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -1,4 +1,4 @@
-"""Restoring in folders by way of the API: dry runs write nothing, and what is refused."""
+"""Restoring in folders through the API: dry runs, which write nothing, and refusals."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,7 @@ from tests.batch.support import Inline
 
 
 def picture_of(folder: Path) -> dict[str, tuple[str, int]]:
-    """What no write leaves as it was: names, bytes and times of modification."""
+    """Return names, digests and modification times, some of which every write changes."""
     found = {}
     for path in sorted(folder.rglob("*")):
         data = path.read_bytes() if path.is_file() else b"folder"
@@ -30,7 +30,7 @@ def picture_of(folder: Path) -> dict[str, tuple[str, int]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose photos have been replaced by a run of `tmp_path / "ledger"`; runs take no processes."""
+    """Return a folder whose photos were replaced by a run with `tmp_path / "ledger"`, without worker processes."""
     from compressor.batch import api as launching
     from compressor.stores.open import open_store
 
@@ -51,7 +51,7 @@ def request(tmp_path: Path) -> RunRequest:
 
 
 def killed(path: Path) -> Path:
-    """A copy of a ledger as a run leaves it that is killed at work: with a journal."""
+    """Return a copy of a ledger as a killed run leaves it: with a journal."""
     copy = path.with_name("killed")
     with Ledger(path) as ledger:
         ledger.set_fact("x", "y")

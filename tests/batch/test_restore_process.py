@@ -1,4 +1,4 @@
-"""`compressor ledger restore` as people use it: killed, interrupted, and given what it does not take."""
+"""`compressor ledger restore` in a process of its own: killed, interrupted, and with invalid arguments."""
 
 import json
 import os
@@ -31,7 +31,7 @@ COUNT = 200
 
 @pytest.fixture(scope="module")
 def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """A folder with "in", whose pictures have been replaced, "kept" and "ledger"; and the originals."""
+    """Return a folder with "in", whose pictures were replaced, "kept" and "ledger"; and the originals."""
     home = tmp_path_factory.mktemp("replaced") / "home"
     home.mkdir()
     data = [jpeg(n) for n in range(5)]
@@ -58,7 +58,7 @@ def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 @pytest.fixture
 def home(replaced: tuple[Path, dict[str, bytes]]) -> Path:
-    """The folder as it was: with other inodes, so that every etag differs from that in the ledger, and content decides.
+    """Return a copy of the folder, with other inodes, so that every etag differs from the ledger and content decides.
 
     At the same path, since the ledger has that of the originals.
     """
@@ -77,12 +77,12 @@ def start(home: Path, *words: str) -> subprocess.Popen[bytes]:
 
 
 def left(home: Path) -> int:
-    """Originals that are still kept."""
+    """Return the number of originals that are still kept."""
     return sum(name != MARKER for _, _, files in os.walk(home / "kept") for name in files)
 
 
 def ended(process: subprocess.Popen[bytes], home: Path, at: int) -> bool:
-    """Whether it ends before so few originals are left."""
+    """Return whether the process ends before so few originals are left."""
     while left(home) > at:
         if process.poll() is not None:
             return True

@@ -1,4 +1,4 @@
-"""Whole runs of the command over all that lies about in buckets: what becomes of every single object."""
+"""Whole runs of the command over objects of all kinds, and the outcome of every single one."""
 
 import io
 import json
@@ -26,12 +26,12 @@ Objects = dict[str, tuple[bytes, str]]
 
 
 def batch(*words: object, start: Callable[[subprocess.Popen[str]], None] = lambda process: None) -> dict[str, Any]:
-    """Run `compressor batch`; its summary. `start` is called while it runs."""
+    """Run `compressor batch`; return its summary. `start` is called while it runs."""
     return command("batch", *words, start=start)
 
 
 def command(*words: object, start: Callable[[subprocess.Popen[str]], None] = lambda process: None) -> dict[str, Any]:
-    """Run a command that has a summary."""
+    """Run a command; return its summary."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "compressor.cli", *map(str, words), "--json"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -63,13 +63,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def states(folder: Path) -> dict[str, tuple[int, int]]:
-    """What no write leaves as it was."""
+    """Return inodes and modification times, which every write changes."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 
 def decoded(data: bytes) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
-    """Pixels, and what else an image carries."""
+    """Return the pixels and the metadata of an image."""
     with Image.open(io.BytesIO(data)) as image:
         carried = {name: image.info.get(name) for name in ("exif", "icc_profile", "xmp")}
         if image.mode.startswith("I"):  # 16 bits, which Pillow's `convert` would clip
@@ -82,9 +82,9 @@ def decoded(data: bytes) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
 def assert_as_expected(
     summary: dict[str, Any], objects: Objects, results: dict[str, bytes], exact: bool = False
 ) -> None:
-    """Every object is there, as it should be, and accounted for.
+    """Assert that every object exists, is as expected, and is accounted for.
 
-    results  what is there now, by key
+    results  the data stored now, by key
     exact    pixels are the same
     """
     assert results.keys() == objects.keys()

@@ -1,4 +1,4 @@
-"""The command on a real S3 server, Ceph's gateway: in place, killed again and again, and back."""
+"""The command on a real S3 server, Ceph's gateway: in place, killed repeatedly, and restored."""
 
 import os
 import random
@@ -35,7 +35,7 @@ TAGS = {"team": "photo", "kind": "original"}
 
 
 def filled(server: Server, bucket: str, count: int) -> Objects:
-    """Put mixed objects into a bucket, below in/, each with all that one can carry."""
+    """Put mixed objects into a bucket, below in/, each with all attributes that one can have."""
 
     def put(made: tuple[str, bytes, str]) -> tuple[str, tuple[bytes, str]]:
         key, data, expected = made
@@ -50,7 +50,7 @@ def filled(server: Server, bucket: str, count: int) -> Objects:
 
 
 def found(server: Server, bucket: str, prefix: str) -> dict[str, tuple[bytes, dict[str, Any]]]:
-    """BytesBody and everything else of all objects below a prefix."""
+    """Return bytes and attributes of all objects below a prefix."""
     pages = server.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
 

@@ -1,4 +1,4 @@
-"""A run given again with other options does what the run before left for them, and nothing else."""
+"""A repeated run with other options does what those options allow now, and nothing else."""
 
 import dataclasses
 import io
@@ -33,7 +33,7 @@ def gif() -> bytes:
 
 
 def orders(job: Job, source: Memory, target: Memory, tmp_path) -> list[tuple[str, str]]:  # type: ignore[no-untyped-def]
-    """What a further run does."""
+    """Return what another run does."""
     engine = Inline(job, source, target)
     run_of(job, source, target, tmp_path / "ledger", engine=engine)
     return engine.log

@@ -1,4 +1,4 @@
-"""What a Prometheus would scrape of a service, an exporter and a batch run: our collectors, fed with made-up drivers.
+"""Pages for a Prometheus to scrape, of a service, an exporter and a batch run: our collectors with made-up drivers.
 
 Every scrape finds that a little more has happened.
 """
@@ -28,7 +28,7 @@ Amounts = Mapping[tuple[str, str, str], Iterable[float]]
 
 @dataclass
 class Work:
-    """What goes on: every second brings these drivers once more."""
+    """Ongoing work: every second adds these drivers."""
 
     basis: Basis
     drivers: Drivers
@@ -52,7 +52,7 @@ class Work:
 
 @dataclass
 class Ledger:
-    """What an exporter has read of ledgers and feeds."""
+    """An exporter's readings of ledgers and feeds."""
 
     work: Work
     amounts_of: Callable[[], Amounts]
@@ -88,7 +88,7 @@ class Ledger:
 
 
 def page(endpoint: Callable[..., Iterable[bytes]]) -> bytes:
-    """What an endpoint answers to a scrape."""
+    """Return what an endpoint answers to a scrape."""
     request: dict[str, object] = {}
     setup_testing_defaults(request)
     return b"".join(endpoint(request, lambda status, headers: None))
@@ -114,7 +114,7 @@ def an_exporter(ledger: Ledger, reviewed: float | None = None, **info: str) -> E
 
 
 def call(metrics: Metrics, code: str = "OK", format: str = "jpeg", bytes_in: int = 4 << 20, share: float = 0.6) -> None:
-    """One image through the service, or not."""
+    """Count one image that the service compressed or rejected."""
     account = Account(metrics)
     account.bytes_in = bytes_in
     if code == "OK":
@@ -137,7 +137,7 @@ def call(metrics: Metrics, code: str = "OK", format: str = "jpeg", bytes_in: int
 
 
 def a_run(path: Path, ended: float, failed: int, interrupted: bool) -> None:
-    """The textfile of a batch run."""
+    """Return the textfile of a batch run."""
     totals = [
         Total(
             ObjectOutcome.COMPRESSED, Reason.NONE, "jpeg", "coefficients", 9000, 30_000_000_000, 21_000_000_000, 900.0
@@ -162,7 +162,7 @@ def a_run(path: Path, ended: float, failed: int, interrupted: bool) -> None:
 
 
 def healthy(folder: Path) -> dict[str, Callable[[], bytes]]:
-    """Pages by path, of an installation in which nothing is wrong."""
+    """Return pages by path, of an installation in which nothing is wrong."""
     used = Drivers(0.05, 5e8)
     service = a_service(500 << 20, Work(replace(BASIS, reserved_vcpus=0.5), used))
     work = Work(BASIS, replace(used, stored_byte_seconds=4e13, unsent_bytes=3e7))
@@ -182,7 +182,7 @@ def healthy(folder: Path) -> dict[str, Callable[[], bytes]]:
 
 
 def troubled(folder: Path) -> dict[str, Callable[[], bytes]]:
-    """Pages by path, of an installation in which all is wrong."""
+    """Return pages by path, of an installation in which everything is wrong."""
     service = a_service(1000 << 20, Work(replace(BASIS, reserved_vcpus=64.0), Drivers(32.0, 5e10)))
     work = Work(BASIS, Drivers(1.0, 1e9, stored_byte_seconds=1e6, unsent_bytes=0.0))
     stale = Ledger(work, work.amounts, 10**6, int(7e9), read_seconds_ago=2 * HOUR, invalid_lines=3.0)
@@ -208,12 +208,12 @@ def troubled(folder: Path) -> dict[str, Callable[[], bytes]]:
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *words: object) -> None:
-        """Nothing: scrapes are many."""
+        """Log nothing: there are many scrapes."""
 
 
 @contextmanager
 def exposed(pages: Mapping[str, Callable[[], bytes]]) -> Iterator[str]:
-    """Serve the pages; the address."""
+    """Serve the pages; yield the address."""
 
     def answer(request: Mapping[str, str], start: Callable[..., object]) -> list[bytes]:
         start("200 OK", [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")])

@@ -1,4 +1,4 @@
-"""All PromQL of deploy/, and the names in it."""
+"""All PromQL expressions of deploy/, and the names in them."""
 
 import json
 import re
@@ -33,14 +33,14 @@ def dashboard() -> dict[str, Any]:
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Where, and what: of every panel of the dashboard."""
+    """Yield location and expression of every query of the dashboard."""
     for panel in dashboard()["panels"]:
         for target in panel.get("targets", ()):
             yield f"{panel['title']}: {target['refId']}", filled(target["expr"])
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Where, and what: of the rules and of the dashboard."""
+    """Yield location and expression of every rule and every query."""
     for file in RULES:
         for rule in rules_of(file):
             yield rule.get("record") or rule["alert"], rule["expr"]
@@ -48,12 +48,12 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 def names_in(expression: str) -> set[str]:
-    """Metrics of ours that an expression names; `…_bucket` is the histogram's own."""
+    """Return our metrics that an expression names; `…_bucket` belongs to a histogram."""
     return set(NAME.findall(TEXT.sub('""', expression)))
 
 
 def labels_in(expression: str) -> set[str]:
-    """Labels that it matches, groups by or joins on."""
+    """Return the labels that an expression matches, groups by or joins on."""
     grouped = re.findall(r"\b(?:by|on|ignoring|group_left)\s*\(([^)]*)\)", expression)
     matched = re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*"', expression)
     words = {word.strip() for list_ in grouped for word in list_.split(",")} | set(matched)

@@ -1,4 +1,4 @@
-"""Debian's Prometheus with the rules of deploy/, sped up: a process of its own, asked over HTTP."""
+"""Debian's Prometheus with the rules of deploy/, sped up, in a process of its own, queried over HTTP."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def tool(name: str) -> str:
 
 @contextmanager
 def scraping(folder: Path, jobs: Sequence[tuple[str, str, str]], interval: str = "250ms") -> Iterator[str]:
-    """A Prometheus that scrapes and evaluates every `interval`; its address.
+    """Run a Prometheus that scrapes and evaluates every `interval`; yield its address.
 
     jobs  name, address, path of each target
     """
@@ -62,7 +62,7 @@ def scraping(folder: Path, jobs: Sequence[tuple[str, str, str]], interval: str =
 
 
 def ask(address: str, what: str, **parameters: object) -> Any:
-    """The `data` of an answer; AssertionError with Prometheus' own words where it refuses the question."""
+    """Return the `data` of an answer; raise AssertionError with Prometheus' message where it rejects the request."""
     url = f"http://{address}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
@@ -74,18 +74,18 @@ def ask(address: str, what: str, **parameters: object) -> Any:
 
 
 def query(address: str, expression: str) -> list[Any]:
-    """The result of an instant query."""
+    """Return the result of an instant query."""
     found: list[Any] = ask(address, "query", query=expression)["result"]
     return found
 
 
 def rules(address: str) -> list[dict[str, Any]]:
-    """All rules as Prometheus read them, with what became of them."""
+    """Return all rules as Prometheus read them, with their state."""
     return [rule for group in ask(address, "rules")["groups"] for rule in group["rules"]]
 
 
 def eventually(is_so: Callable[[], bool], seconds: float = 30.0) -> bool:
-    """Whether it came true in time; a Prometheus that is not up yet is no failure."""
+    """Return whether a condition became true in time; a Prometheus that is still starting is not a failure."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""The rules and the dashboard as files: what promtool says, and whether what they name exists."""
+"""The rules and the dashboard as files: promtool accepts them, and everything that they name exists."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ OTHER_LABELS = {"job", "instance", "le", "side", "coefficient", "unit"}
 
 
 def promtool(*words: str) -> str:
-    """What it prints to standard error, after it was content."""
+    """Run promtool; return what it prints to standard error."""
     folder = DEPLOY / "prometheus"
     done = subprocess.run([tool("promtool"), *words], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -38,7 +38,7 @@ def promtool(*words: str) -> str:
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Labels of all that is exported, by name; once with everything in order, once with nothing."""
+    """Return labels of all exported metrics, by name, of a healthy and of a troubled installation."""
     found: dict[str, set[str]] = {"up": set()}
     for installation in (exposition.healthy, exposition.troubled):
         for page in installation(tmp_path_factory.mktemp("run")).values():

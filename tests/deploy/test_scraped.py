@@ -1,4 +1,4 @@
-"""The rules and the dashboard on a real Prometheus, which scrapes our collectors."""
+"""The rules and the dashboard on a real Prometheus that scrapes our collectors."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ JOBS = (("compressor", "/service"), ("compressor-exporter", "/exporter"), ("comp
 
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus over an installation in which nothing is wrong, after some rounds of rules."""
+    """Yield a Prometheus for an installation in which nothing is wrong, after some evaluations of the rules."""
     folder = tmp_path_factory.mktemp("healthy")
     with exposition.exposed(exposition.healthy(folder)) as target:
         with scraping(folder, [(job, target, path) for job, path in JOBS]) as address:
@@ -30,7 +30,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus over an installation in which everything is wrong."""
+    """Yield a Prometheus for an installation in which everything is wrong."""
     folder = tmp_path_factory.mktemp("troubled")
     with exposition.exposed(exposition.troubled(folder)) as target:
         dead = ("compressor", "127.0.0.1:1", "/service")

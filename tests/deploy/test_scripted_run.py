@@ -45,7 +45,7 @@ serve(
 
 
 def photographs(folder: Path, count: int) -> None:
-    """Large for what they show, as cameras write them."""
+    """Write files that are large for what they show, as cameras write them."""
     folder.mkdir()
     y, x = np.mgrid[:1500, :2000]
     for number in range(count):
@@ -58,7 +58,7 @@ def photographs(folder: Path, count: int) -> None:
 
 @contextmanager
 def running(*command: str) -> Iterator[re.Match[str]]:
-    """A process of ours, and the first line that it prints."""
+    """Run a command of the package; yield the match of its first line."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, *command], env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -77,19 +77,19 @@ def scraped(address: str, name: str) -> float:
 
 
 def value(prometheus: str, expression: str) -> float:
-    """Of an instant query; 0 where there is nothing yet."""
+    """Return the value of an instant query; 0 without a result."""
     found = query(prometheus, expression)
     return float(found[0]["value"][1]) if found else 0.0
 
 
 def rise(prometheus: str, series: str) -> float:
-    """Of all series of that name, from the first sample of each to its last: nothing is extrapolated."""
+    """Return the increase of all series of that name, from first to last sample, without extrapolation."""
     found = [one["values"] for one in query(prometheus, f"{series}[1h]")]
     return sum(float(samples[-1][1]) - float(samples[0][1]) for samples in found)
 
 
 def of_the_ledger(path: Path, years: float, own_cpu: float) -> float:
-    """Net grams, benefits at low and costs at high, from what a ledger has measured, by the slow reference."""
+    """Return net grams, benefits low and costs high, from a ledger's measurements, by the slow reference."""
     with Ledger(path) as ledger:
         totals, facts = ledger.totals(), ledger.facts()
     cpu, memory = (float(facts[name]) for name in OVERHEAD)

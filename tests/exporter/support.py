@@ -1,4 +1,4 @@
-"""Ledgers without a run, a clock that is told the time, and an exporter between them."""
+"""Ledgers without a run, a clock that tests set, and an exporter that uses both."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ class NoUsage(ProcessUsage):
 
 
 class Bench:
-    """An exporter in a folder, at a time that tests set; `restart` is as a kill."""
+    """An exporter in a folder, at a time that tests set; `restart` works like a kill."""
 
     open: ClassVar[list["Bench"]] = []
 
@@ -43,7 +43,7 @@ class Bench:
         return self.start(**changed)
 
     def wait(self, days: float) -> Readings:
-        """Let time go by, and see."""
+        """Let time pass; return the readings."""
         self.now += days * DAY
         return self.see()
 
@@ -60,7 +60,7 @@ class Bench:
 
 
 def avoided(found: Readings, storage: str = "hdd-3az") -> float:
-    """Byte-days."""
+    """Return the avoided byte-days."""
     return found.counters["avoided_storage_byte_seconds", storage] / DAY
 
 

@@ -1,4 +1,4 @@
-"""What is credited, for how long, and what is not."""
+"""Which savings are credited, and for how long."""
 
 import logging
 from pathlib import Path
@@ -194,15 +194,15 @@ def test_a_ledger_and_its_copy_count_once(tmp_path: Path, caplog: pytest.LogCapt
     ]
 
 
-def test_what_is_missing_is_told_before_the_first_scrape(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_missing_is_reported_before_the_first_scrape(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "bad.ledger").write_bytes(b"no ledger at all, whatever its name says")
 
     Bench(tmp_path, ledgers=(tmp_path / "bad.ledger", tmp_path / "misspelt"), feeds=(tmp_path / "events.jsonl",))
 
-    told = [record.message for record in caplog.records]
-    assert len(told) == 3
-    assert told[0].startswith(f"{tmp_path}/bad.ledger ") and told[1].startswith(f"{tmp_path}/misspelt ")
-    assert told[2] == f"{tmp_path}/events.jsonl does not exist yet"
+    messages = [record.message for record in caplog.records]
+    assert len(messages) == 3
+    assert messages[0].startswith(f"{tmp_path}/bad.ledger ") and messages[1].startswith(f"{tmp_path}/misspelt ")
+    assert messages[2] == f"{tmp_path}/events.jsonl does not exist yet"
 
 
 def test_a_restored_ledger_is_not_credited_any_more(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Events: what each does, and that each is read once."""
+"""Events: the effect of each, and that each is read once."""
 
 import json
 import os

@@ -49,7 +49,7 @@ class Mortal:
 
 
 class World:
-    """Ledgers that grow, shrink, go away and come back; what is true of each."""
+    """Ledgers that grow, shrink, disappear and return, and the truth about each."""
 
     def __init__(self, folder: Path, dice: random.Random) -> None:
         self.folder, self.dice = folder, dice
@@ -63,7 +63,7 @@ class World:
         return self.folder / f"{name}.{'away' if name in self.away else 'ledger'}"
 
     def change(self) -> None:
-        """One thing, at random."""
+        """Change one thing at random."""
         name, dice = self.dice.choice("abc"), self.dice
         chance = dice.random()
         if name in self.objects and chance < 0.15:
@@ -88,7 +88,7 @@ class World:
         return max((int(key[0]) for key in self.objects.get(name, {})), default=0)
 
     def found(self) -> dict[str, tuple[str, dict[int, tuple[int, int]]] | None]:
-        """What a reader of the ledgers finds."""
+        """Return what a reader of the ledgers finds."""
         result: dict[str, tuple[str, dict[int, tuple[int, int]]] | None] = {}
         for name, objects in self.objects.items():
             if name in self.away:
@@ -139,7 +139,7 @@ def test_any_history_accrues_as_the_slow_reference_says(tmp_path: Path, seed: in
 
 
 def events(bench: Bench, world: World, slow: Slow, day: int, dice: random.Random) -> None:
-    """Told after the ledgers were seen, so that what they hold from is the same day."""
+    """Append events after the ledgers were observed, so that they take effect on the same day."""
     if dice.random() < 0.15:
         name = dice.choice(["a", "c", None])
         if name is None or name in world.found():
@@ -165,7 +165,7 @@ def events(bench: Bench, world: World, slow: Slow, day: int, dice: random.Random
 
 
 def survive(bench: Bench, dice: random.Random) -> Any:
-    """See what is true now, though killed a few times on the way."""
+    """Return the current readings, after a few kills on the way."""
     for _ in range(dice.randrange(4)):
         state: Any = bench.exporter._state
         state._database = Mortal(state._database, dice.randrange(60))

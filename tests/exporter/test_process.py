@@ -1,4 +1,4 @@
-"""The exporter as people run it: a real run's ledger, a process of its own, a scrape over HTTP."""
+"""The exporter in a process of its own, with the ledger of a real run, scraped over HTTP."""
 
 import json
 import os
@@ -35,7 +35,7 @@ CREDIT = ["--storage", "hdd-3az", "--originals-deleted", "--grid", 383.55]
 
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """Of a real run in place, and what the run said at its end."""
+    """Return the ledger of a real run in place, and the run's summary."""
     folder = tmp_path_factory.mktemp("run")
     files = {"a.jpg": jpeg(1), "b.png": png(1), "c.txt": b"text", "broken.jpg": jpeg(2)[:900]}
     for key, data in files.items():
@@ -62,13 +62,13 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
 
 
 def used(summary: dict[str, Any]) -> tuple[float, float]:
-    """CPU seconds and byte-seconds of memory, as the run said."""
+    """Return CPU seconds and byte-seconds of memory from the summary."""
     return sum(summary["stage_seconds"].values()) + summary["other_seconds"], summary["memory_byte_seconds"]
 
 
 @contextmanager
 def running(folder: Path, *options: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`compressor exporter`, and where it is."""
+    """Run `compressor exporter`; yield the process and its URL."""
     command = [sys.executable, "-m", "compressor.cli", "exporter", "--state", "state", *map(str, options)]
     command += ["--metrics-address", "127.0.0.1:0"]
     process = subprocess.Popen(
@@ -168,7 +168,7 @@ def test_a_scrape_is_answered_while_there_is_much_to_read() -> None:
     lock, stop = threading.RLock(), threading.Event()
 
     class Busy:
-        """As an exporter that has a feed without an end."""
+        """An exporter whose feed has no end."""
 
         def tick(self) -> None:
             pass
@@ -284,7 +284,7 @@ def test_the_exporters_own_time_and_memory_are_used(tmp_path: Path) -> None:
     exporter.close()
 
 
-def test_the_network_and_the_region_show_in_what_is_told_of_the_model(tmp_path: Path) -> None:
+def test_the_network_and_the_region_show_in_the_info_of_the_model(tmp_path: Path) -> None:
     bench = Bench(
         tmp_path,
         Basis(storage_class="ssd-1az", originals_deleted=True, network="mobile", region="us-east-1"),
