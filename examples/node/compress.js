@@ -1,6 +1,6 @@
 // Sends an image to a running service and writes the result.
 //
-//     node compress.js IN OUT [--address HOST:PORT] [--quality N] [--effort fast|balanced]
+//     node compress.js IN OUT [--address HOST:PORT] [--quality N] [--effort fast|balanced|best]
 //
 // The client is built from the proto file at run time, without generated code.
 
@@ -22,7 +22,7 @@ const { values: options, positionals: [source, target] } = parseArgs({
   },
 });
 if (!source || !target) {
-  console.error("usage: node compress.js IN OUT [--address HOST:PORT] [--quality N] [--effort fast|balanced]");
+  console.error("usage: node compress.js IN OUT [--address HOST:PORT] [--quality N] [--effort fast|balanced|best]");
   process.exit(2);
 }
 
@@ -64,7 +64,7 @@ try {
     upload(call).catch((error) => { call.cancel(); throw error; }),
     download(call, file),
   ]);
-  if (sent.reason?.syscall) throw sent.reason; // the source can't be read; all other errors are in the answer
+  if (sent.reason?.syscall) throw sent.reason; // the source can't be read; all other errors are in the response
   if (received.reason) throw received.reason;
   const report = received.value;
   await file.close();
