@@ -29,7 +29,7 @@ class Format(StrEnum):
 
 class Effort(StrEnum):
     """CPU time to spend. FAST: one pass, output from the first rows on. BALANCED: two passes. BEST: rate-distortion
-    optimised."""
+    optimized."""
 
     FAST = "fast"
     BALANCED = "balanced"
@@ -187,7 +187,7 @@ ENUMS: Mapping[str, type[StrEnum]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An image as recognised, known as soon as its header is read.
+    """An image as recognized, known as soon as its header is read.
 
     format          "jpeg", "png", "raw", "webp", …
     description     for people: "baseline JPEG 4:2:0", "PNG, 8-bit RGB", …
@@ -286,7 +286,7 @@ class Raw:
     exif         a TIFF stream (beginning with "II" or "MM"); a leading "Exif\\0\\0" is dropped
     xmp          an XMP packet
     comments     texts; "keyword: text" is written to a PNG as a text chunk with that keyword
-    density      pixels per metre, horizontally and vertically
+    density      pixels per meter, horizontally and vertically
     aspect       pixels per unit of unknown length, horizontally and vertically, for pixels that are not square
     """
 

@@ -1,4 +1,4 @@
-"""Options of the command line: sizes, shares and colours as people write them, and the configuration file."""
+"""Options of the command line: sizes, shares and colors as people write them, and the configuration file."""
 
 import math
 import os
@@ -67,7 +67,7 @@ def not_negative(value: str | float) -> float:
 
 
 def color(text: str | None) -> tuple[int, int, int] | None:
-    """Parse a colour: (r, g, b) from "255,255,255"."""
+    """Parse a color: (r, g, b) from "255,255,255"."""
     if text is None:
         return None
     try:
@@ -140,7 +140,7 @@ EffortOption = Annotated[Effort, option("effort", "CPU time to spend on compress
 FormatOption = Annotated[Format, option("format", "Format of the result; keep: the source's.")]
 SubsamplingOption = Annotated[Subsampling, option("subsampling", "Chroma subsampling; auto: the source's, or 4:2:0.")]
 MetadataOption = Annotated[
-    Metadata, option("metadata", "What to keep; color: colour profile and orientation; strip: orientation only.")
+    Metadata, option("metadata", "What to keep; color: color profile and orientation; strip: orientation only.")
 ]
 ContentCredentialsOption = Annotated[
     ContentCredentials,

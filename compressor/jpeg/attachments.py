@@ -99,7 +99,7 @@ def _text(comment: bytes) -> str:
 
 
 def _density(jfif: bytes) -> tuple[int, int] | None:
-    """Return the pixels per metre in a JFIF segment; None if it has only an aspect ratio (T.871, 10.1)."""
+    """Return the pixels per meter in a JFIF segment; None if it has only an aspect ratio (T.871, 10.1)."""
     if len(jfif) < 12:
         return None
     unit, x, y = struct.unpack_from(">BHH", jfif, 7)
@@ -124,7 +124,7 @@ def _single(marker: int, data: bytes, name: str, notices: list[str]) -> list[Seg
 
 
 def _jfif(density: tuple[int, int] | None, aspect: tuple[int, int] | None) -> Segment:
-    """Return APP0 with the density in dots per centimetre, else without a unit the aspect ratio, 1:1 if unknown."""
+    """Return APP0 with the density in dots per centimeter, else without a unit the aspect ratio, 1:1 if unknown."""
     unit, x, y = 0, *(aspect or (1, 1))
     if density is not None:
         unit, (x, y) = 2, (round(d / 100) for d in density)

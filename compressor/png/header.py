@@ -13,7 +13,7 @@ from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ChunkHeader, read_c
 from compressor.png.policy import CREDENTIALS, SkippedMetadata, is_needed
 from compressor.settings import Metadata
 
-GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # colour types (table 9)
+GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # color types (table 9)
 SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
 DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPHA: (8, 16), RGBA: (8, 16)}  # table 11
 NAMES = {GREY: "grey", RGB: "RGB", PALETTE: "palette", GREY_ALPHA: "grey with alpha", RGBA: "RGBA"}
@@ -151,10 +151,10 @@ def read_ihdr(chunk: Chunk) -> PngHeader:
         if not 1 <= side <= (1 << 31) - 1:
             raise wrong(at, f"the {name} is {side}, expected 1 to {(1 << 31) - 1}")
     if color not in DEPTHS:
-        raise wrong(9, f"the colour type is {color}, expected 0, 2, 3, 4 or 6")
+        raise wrong(9, f"the color type is {color}, expected 0, 2, 3, 4 or 6")
     if depth not in DEPTHS[color]:
         legal = ", ".join(map(str, DEPTHS[color]))
-        raise wrong(8, f"the bit depth is {depth}, with colour type {color} ({NAMES[color]}) it must be one of {legal}")
+        raise wrong(8, f"the bit depth is {depth}, with color type {color} ({NAMES[color]}) it must be one of {legal}")
     for at, name, value, most in ((10, "compression method", compression, 0), (11, "filter method", filters, 0)):
         if value > most:
             raise wrong(at, f"the {name} is {value}, expected 0")
@@ -190,7 +190,7 @@ def add_chunk(header: PngHeader, target: list[Chunk], chunk: Chunk, crc_valid: b
 
 
 def _add_palette(header: PngHeader, target: list[Chunk], chunk: Chunk) -> bool:
-    """Add PLTE (clause 11.2.2) and return whether to keep it. As in libpng, errors are fatal for colour type 3 only."""
+    """Add PLTE (clause 11.2.2) and return whether to keep it. As in libpng, errors are fatal for color type 3 only."""
     if header.palette:
         raise FormatError("PNG", "PLTE", chunk.offset, "is the second one")
     length = len(chunk.data)

@@ -46,7 +46,7 @@ def read_picture(image: Image.Image) -> Picture:
     if image.mode.startswith("I"):
         notices.append("more than 8 bits a sample reduced to 8")
         if transparent:
-            notices.append("the transparent colour was dropped")
+            notices.append("the transparent color was dropped")
         loss = "more than 8 bits a sample"
         pixels = reader.scale_grey(image, 65535, 255).reshape(image.height, image.width)
     elif image.mode == "CMYK":

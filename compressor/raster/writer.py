@@ -92,7 +92,7 @@ def encode(
     options: dict[str, object] = {"quality": quality}
     if format == "webp":
         options |= {"method": {Effort.FAST: 2, Effort.BALANCED: 4, Effort.BEST: 6}[effort], "lossless": lossless}
-        options |= {"exact": lossless}  # keep the colours of transparent pixels
+        options |= {"exact": lossless}  # keep the colors of transparent pixels
     else:
         if channels > 1 and subsampling is not Subsampling.AUTO:  # grey has no chroma: 4:0:0
             options["subsampling"] = ":".join(subsampling.value)

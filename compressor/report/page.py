@@ -263,7 +263,7 @@ def _plots(summary: Summary) -> str:
         sums[total.format] = before + total.bytes_in, saved + total.saved_bytes
     rows = sorted(((name, *sizes) for name, sizes in sums.items()), key=lambda row: (-row[2], -row[1]))
     if summary.saved_bytes > 0:
-        caption = "Bytes by format; the coloured part is saved."
+        caption = "Bytes by format; the colored part is saved."
         parts.append(f"<figure>\n<p>{caption}</p>\n{formats_plot(rows)}\n</figure>")
     if sum(summary.histogram):
         middle = median_step(summary.histogram)

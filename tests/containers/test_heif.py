@@ -30,7 +30,7 @@ def named(planted: dict[str, Planted]) -> pytest.MarkDecorator:
 
 @named(FILES)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_only_marks_in_colour_metadata_are_left(planted: Any, policy: Any) -> None:
+def test_only_marks_in_color_metadata_are_left(planted: Any, policy: Any) -> None:
     assert marks_in(planted, planted.data) == set(planted.marks)
 
     result, _ = reduced(planted.data, policy)
@@ -81,7 +81,7 @@ def test_removed_data_that_affects_the_display_is_reported() -> None:
 
     assert notices == [
         "HDR metadata (mastering display, light levels or similar) was removed: brightness may differ",
-        "the ICC profile (sRGB built-in) was removed: colours will differ",
+        "the ICC profile (sRGB built-in) was removed: colors will differ",
         "content credentials (C2PA) were removed",
         "104 bytes after the image were removed",
     ]

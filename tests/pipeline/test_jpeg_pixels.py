@@ -107,10 +107,10 @@ def test_segments_and_attachments_convert_both_ways() -> None:
     found = attachments_of(segments)
 
     assert (found.icc, found.exif, found.xmp, found.comments) == (given.icc, given.exif, given.xmp, given.comments)
-    assert found.density == (11800, 11800)  # dots per centimetre
+    assert found.density == (11800, 11800)  # dots per centimeter
     assert not found.notices
     assert found.reduced(Metadata.STRIP) == Attachments(
-        exif=orientation_exif(3), notices=("the ICC profile (unnamed) was removed: colours will differ",)
+        exif=orientation_exif(3), notices=("the ICC profile (unnamed) was removed: colors will differ",)
     )
 
 

@@ -97,7 +97,7 @@ def test_modes_are_converted_to_the_channels_that_hold_them(mode: str, format: s
 
 
 @pytest.mark.parametrize("image, key, channels", [(IMAGE, (1, 2, 3), 4), (IMAGE.convert("L"), 77, 2)])
-def test_a_transparent_colour_becomes_alpha(image: Any, key: Any, channels: int) -> None:
+def test_a_transparent_color_becomes_alpha(image: Any, key: Any, channels: int) -> None:
     image = image.copy()
     image.putpixel((3, 2), key)
     found = pixels(opened(saved(image, "PNG", transparency=key)))
@@ -121,7 +121,7 @@ def test_sixteen_bits_are_rounded_and_reported() -> None:
         assert source.notices == ["more than 8 bits a sample reduced to 8"]
 
 
-def test_sixteen_bit_colour_is_reported() -> None:
+def test_sixteen_bit_color_is_reported() -> None:
     data = reference.png(1, 1, 16, 2, zlib.compress(bytes(7)))
 
     assert opened(data).notices == ["more than 8 bits a sample reduced to 8"]
@@ -133,7 +133,7 @@ def test_cmyk_is_converted_and_reported() -> None:
 
     assert source.channels == 3
     assert pixels(source).min() > 250
-    assert source.notices == ["CMYK converted to RGB without a profile: colours may differ"]
+    assert source.notices == ["CMYK converted to RGB without a profile: colors may differ"]
 
 
 def test_an_invalid_cmyk_profile_is_reported_and_not_carried_over() -> None:

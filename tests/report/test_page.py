@@ -156,7 +156,7 @@ def test_a_run_in_place_says_where_the_originals_are() -> None:
     assert "Originals not kept" in discarded
 
 
-def test_an_interrupted_run_and_a_truncated_list_are_labelled() -> None:
+def test_an_interrupted_run_and_a_truncated_list_are_labeled() -> None:
     text = Page(render(summary(interrupted=True, problems_more=1_000))).text
 
     assert "The run was interrupted." in text
