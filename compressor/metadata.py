@@ -74,7 +74,7 @@ class Attachments:
         if profiles.profile_is_srgb(self.icc):
             return left
         what = (
-            f"the ICC profile ({profiles.profile_name(self.icc)}) is for {space} pixels and the result has {expected}"
+            f"the ICC profile ({profiles.profile_name(self.icc)}) is for {space} pixels, but the result has {expected}"
         )
         return left.with_notices(f"{what}: not carried over, colors will differ")
 

@@ -164,7 +164,7 @@ class Settings:
     def check_loss(self, loss: str, target: str) -> None:
         """Raise UnsupportedError if the settings are lossless, but the samples have lost something of the source.
 
-        loss    what they have lost ("more than 8 bits a sample"), or ""
+        loss    what they have lost ("more than 8 bits per sample"), or ""
         target  format of the result
         """
         if self.lossless and loss:

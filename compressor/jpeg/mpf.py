@@ -72,7 +72,7 @@ def _entries(data: bytes) -> tuple[str, int, int]:
                     return order, base + offset, size // ENTRY_BYTES
     except struct.error:  # an offset beyond the end
         pass
-    raise FormatError("JPEG", "APP2", None, "the index of pictures (MPF) can't be read")
+    raise FormatError("JPEG", "APP2", None, "the index of images (MPF) can't be read")
 
 
 def rewrite_offsets(index: Segment, first_bytes: int, shift: int) -> bytes:

@@ -26,7 +26,7 @@ JUMBF = b"JP"  # ISO/IEC 19566-5, D.2: common identifier; then box instance, pac
 C2PA = b"c2pa"  # C2PA specification 2.1, 11.1.4.2: start of the UUID of a manifest store's description box
 NEVER = 1 << 62
 PROFILE_BYTES_MAX = 1 << 20  # of a removed profile that is held for its notice
-PICTURES_REMOVED = "additional pictures in the file (MPF) were removed"
+PICTURES_REMOVED = "additional images in the file (MPF) were removed"
 
 
 class SegmentReducer:

@@ -219,7 +219,7 @@ class Scans:
         for index, _, _ in scan.components:
             self._visits[index] += scan.se - scan.ss + 1
             if self._visits[index] > VISITS_MAX:
-                raise LimitError(f"JPEG: its scans visit more than {VISITS_MAX} coefficients a block")
+                raise LimitError(f"JPEG: its scans visit more than {VISITS_MAX} coefficients per block")
             if index not in self._tables:
                 # A component has the table that is current at its first scan, as in libjpeg (latch_quant_tables).
                 self._tables[index] = parser.quantization_table(frame.components[index])

@@ -104,11 +104,11 @@ def _check_kind(size: int, bits: int, compression: int) -> None:
     if compression not in (RGB, RLE8, RLE4) and (size == OS2 or compression not in (BITFIELDS, ALPHA_BITFIELDS)):
         raise UnsupportedError(f"{TITLE}: compression {compression}")
     if bits not in DEPTHS:
-        raise UnsupportedError(f"{TITLE}: {bits} bits a pixel")
+        raise UnsupportedError(f"{TITLE}: {bits} bits per pixel")
     if (compression, bits) not in ((RLE8, 8), (RLE4, 4)) and compression in (RLE8, RLE4):
-        raise FormatError(TITLE, "header", FILE_HEADER_BYTES, f"run lengths of {bits} bits a pixel")
+        raise FormatError(TITLE, "header", FILE_HEADER_BYTES, f"run lengths of {bits} bits per pixel")
     if compression in (BITFIELDS, ALPHA_BITFIELDS) and bits <= 8:
-        raise FormatError(TITLE, "header", FILE_HEADER_BYTES, f"color masks with {bits} bits a pixel")
+        raise FormatError(TITLE, "header", FILE_HEADER_BYTES, f"color masks with {bits} bits per pixel")
 
 
 def embedded_profile(window: Window, header: BmpHeader) -> bytes:

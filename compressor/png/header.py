@@ -161,7 +161,7 @@ def read_ihdr(chunk: Chunk) -> PngHeader:
     if interlace > 1:
         raise wrong(12, f"the interlace method is {interlace}, expected 0 or 1")
     if max(width, height) > SIDE_MAX:
-        raise LimitError(f"PNG: IHDR at byte {chunk.offset}: {width} x {height} pixels, at most {SIDE_MAX} a side")
+        raise LimitError(f"PNG: IHDR at byte {chunk.offset}: {width} x {height} pixels, at most {SIDE_MAX} per side")
     return PngHeader(width=width, height=height, bit_depth=depth, color_type=color, interlaced=bool(interlace))
 
 
@@ -233,7 +233,7 @@ def _wrong_crc(chunk: Chunk) -> FormatError:
 def new_header(width: int, height: int, channels: int, bit_depth: int = 8) -> PngHeader:
     """Return the header of a new PNG. channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; bit_depth: 8 or 16."""
     if not (1 <= width <= SIDE_MAX and 1 <= height <= SIDE_MAX):
-        raise LimitError(f"PNG: {width} x {height} pixels, 1 to {SIDE_MAX} a side")
+        raise LimitError(f"PNG: {width} x {height} pixels, 1 to {SIDE_MAX} per side")
     color = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGBA}[channels]
     return PngHeader(width=width, height=height, bit_depth=bit_depth, color_type=color)
 

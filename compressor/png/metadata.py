@@ -211,7 +211,7 @@ def metadata_chunks(attachments: Attachments, *, grey: bool = False) -> tuple[li
         else:
             name = space.decode("ascii", "replace").strip()
             notices.append(
-                f"the ICC profile is for {name or 'unknown'} pixels and does not match the PNG: not carried over"
+                f"the ICC profile is for {name or 'unknown'} pixels, which the PNG does not have: not carried over"
             )
     if attachments.density is not None and max(attachments.density) < 1 << 31:
         chunks.append(Chunk(b"pHYs", struct.pack(">IIB", *attachments.density, 1)))

@@ -62,7 +62,7 @@ PLUGINS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "jp2": Jpeg2KImagePlugin.Jpeg2KImageFile,
     "pnm": PpmImagePlugin.PpmImageFile,
 }
-DEEP = "more than 8 bits a sample"
+DEEP = "more than 8 bits per sample"
 REDUCED = f"{DEEP} reduced to 8"
 PIXELS_MAX = 1 << 28  # 1 GiB at 4 bytes each; the byte budget is usually nearer
 
@@ -88,7 +88,7 @@ def open(file: BinaryIO, format: str | None = None) -> "Raster":
         file.seek(0)
         format = sniff(file.read(PREFIX))
     if format not in PLUGINS:
-        raise UnsupportedError(f"{human_format(format)}: not a format that can be read")
+        raise UnsupportedError(f"{human_format(format)}: this format can't be read")
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     try:
@@ -117,7 +117,7 @@ class Raster:
 
     width, height, channels   of the bands: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
     frames                    1, or 2 for two or more, without thumbnails of a TIFF; only the first is read
-    loss                      property of the samples that the bands lose ("more than 8 bits a sample"), or ""
+    loss                      property of the samples that the bands lose ("more than 8 bits per sample"), or ""
     bit_depth                 of the bands' samples: 8, or 16 after `keep_depth`
     reserved_bytes            peak memory above idle, with the bands, by the table above
     notices                   notices of what pixels or metadata lose; complete after the bands

@@ -76,7 +76,9 @@ def encode(
     metadata  called after the last band, since metadata can follow the pixels of the source
     """
     if max(width, height) > SIDES_MAX[format]:
-        raise UnsupportedError(f"{human_format(format)}: {width} x {height} pixels, at most {SIDES_MAX[format]} a side")
+        raise UnsupportedError(
+            f"{human_format(format)}: {width} x {height} pixels, at most {SIDES_MAX[format]} per side"
+        )
     if lossless and format == "avif":
         raise UnsupportedError(f"{human_format(format)}: lossless")
     check_subsampling(format, subsampling, lossless=lossless)

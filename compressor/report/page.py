@@ -22,7 +22,7 @@ ZOOM = 2
 # Nothing is fetched and nothing is executed, whatever a key contains.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DONE = {
-    "copy": "Compressed into another place",
+    "copy": "Compressed to another destination",
     "in place": "Compressed in place",
     "dry run": "Dry run: nothing was written",
 }
@@ -112,13 +112,15 @@ def _warning(summary: Summary) -> str:
         lines.append("The run was interrupted. This report covers the objects that it processed.")
     if known := summary.failed - summary.new_failures:
         kept = ", and accepted" if summary.accept_failures else ""
-        lines.append(f"{_many(known)} failed as in an earlier run, and nothing has changed since: known{kept}.")
+        lines.append(
+            f"{_many(known)} failed as in an earlier run, and the objects have not changed since: known{kept}."
+        )
     if summary.new_failures:
         copied = summary.mode == "copy" and summary.failed_copied
         where = "broken images were copied unchanged" if copied else "they were not changed"
         lines.append(f"{_many(summary.new_failures)} failed: {where}.")
     if summary.missing:
-        why = "their metadata could not be removed (--unstrippable copy copies them regardless)"
+        why = "their metadata could not be removed (--unstrippable copy copies them anyway)"
         lines.append(f"{_many(summary.missing)} that could not be processed as images were not copied: {why}.")
     return "".join(f'<p class="warning">{line}</p>' for line in lines)
 
@@ -234,7 +236,7 @@ def _footprint(summary: Summary) -> str:
     grams = footprint.avoided_co2e_grams_per_gb_year
     rows += _range_rows(f"{would} in each year", energy, None if grams is None else summary.avoided_per_year(grams))
     names = ("", "Low", "Central", "High", "")
-    grid = "" if grams is not None else " No region was named: joules, and no grams of CO2e."
+    grid = "" if grams is not None else " No region was given: joules, but no grams of CO2e."
     whose = f"profile {text(footprint.profile)}, model {text(footprint.model)}"
     return f"""{table(names, 4, rows)}
 <p class="quiet">ESTIMATES, not measured: {whose}, from CPU time and memory that were measured. The second line is a
@@ -263,7 +265,7 @@ def _plots(summary: Summary) -> str:
         sums[total.format] = before + total.bytes_in, saved + total.saved_bytes
     rows = sorted(((name, *sizes) for name, sizes in sums.items()), key=lambda row: (-row[2], -row[1]))
     if summary.saved_bytes > 0:
-        caption = "Bytes by format; the colored part is saved."
+        caption = "Bytes by format; the colored part was saved."
         parts.append(f"<figure>\n<p>{caption}</p>\n{formats_plot(rows)}\n</figure>")
     if sum(summary.histogram):
         middle = median_step(summary.histogram)

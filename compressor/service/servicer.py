@@ -167,7 +167,7 @@ class CompressorService(rpc.CompressorServiceServicer):
             raise SettingsError("part", f"is not a CompressRequest or InspectRequest: {error}") from None
         if cast(object, request) is grpc.aio.EOF:
             # A canceled upload ends like this, too: without `finish` nothing is complete.
-            raise IncompleteError("the upload ended without `finish`: it was cut off")
+            raise IncompleteError("the upload was cut off: it ended without `finish`")
         self.had_activity = True
         part, size = part_from_proto(request)
         account.bytes_in += size

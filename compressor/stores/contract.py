@@ -163,7 +163,7 @@ def check_written(entry: Entry | None, size: int, etag: str | None) -> Entry:
     etag  of what was written; None if the store does not say
     """
     if entry is None or (etag is not None and entry.etag != etag):
-        raise StoreError(StoreErrorKind.CHANGED, "was written, and changed again at once")
+        raise StoreError(StoreErrorKind.CHANGED, "was changed by another writer right after it was written")
     if entry.size != size:
         raise StoreError(StoreErrorKind.OTHER, f"{size} bytes were written, but the object has {entry.size}")
     return entry

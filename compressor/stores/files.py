@@ -180,7 +180,7 @@ class Files:
             os.fsync(folder)
             state = lstat_in(folder, name)
             if state is None or state.st_ino != new.inode or state.st_size != body.size:
-                raise StoreError(StoreErrorKind.CHANGED, "was written, and changed again at once")
+                raise StoreError(StoreErrorKind.CHANGED, "was changed by another writer right after it was written")
             return file_entry(key, state)
 
     def copy(self, key: str, etag: str, to: str, target: Store | None = None) -> Entry:

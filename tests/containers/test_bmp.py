@@ -166,7 +166,7 @@ def test_broken_files_are_rejected(data: Any, problem: str) -> None:
         (info(40, 31, 24, 0, compression=5), "a JPEG or PNG inside"),
         (info(64, 31, 24, 24, compression=4), "compression 4"),
         (info(64, 31, 24, 1, compression=3), "compression 3"),
-        (info(40, 31, 24, 64), "64 bits a pixel"),
+        (info(40, 31, 24, 64), "64 bits per pixel"),
         (info(100, 31, 24, 24), "a header of 100 bytes"),
     ],
 )

@@ -109,7 +109,7 @@ def test_ten_bits_are_detected_after_a_large_profile() -> None:
     ten = (b"pixi", bytes(4) + b"\3\x0a\x0a\x0a")
 
     assert opened(heif({1: Item(b"av01", CODED, [large, ispe, ten, deep])})).notices == [
-        "more than 8 bits a sample reduced to 8"
+        "more than 8 bits per sample reduced to 8"
     ]
     assert opened(heif({1: Item(b"av01", CODED, [large, ispe, pixi, PROPERTIES[2]])})).notices == []
 

@@ -143,7 +143,7 @@ def test_sixteen_bits_are_rounded_and_reported_like_those_of_a_file() -> None:
     for image in (Image.fromarray(values), png, saved("PPM", Image.fromarray(values))):
         found, notices = result_of(image, format="png")
         assert np.asarray(found.convert("L")).tolist() == [[0, 0, 1, 1, 156, 255]]
-        assert notices == ("more than 8 bits a sample reduced to 8",)
+        assert notices == ("more than 8 bits per sample reduced to 8",)
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])

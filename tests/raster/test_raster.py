@@ -118,13 +118,13 @@ def test_sixteen_bits_are_rounded_and_reported() -> None:
     for format in ("PNG", "TIFF", "PPM"):
         source = opened(saved(Image.fromarray(values), format))
         assert pixels(source).reshape(-1).tolist() == np.rint(values / 257).astype(int).reshape(-1).tolist(), format
-        assert source.notices == ["more than 8 bits a sample reduced to 8"]
+        assert source.notices == ["more than 8 bits per sample reduced to 8"]
 
 
 def test_sixteen_bit_color_is_reported() -> None:
     data = reference.png(1, 1, 16, 2, zlib.compress(bytes(7)))
 
-    assert opened(data).notices == ["more than 8 bits a sample reduced to 8"]
+    assert opened(data).notices == ["more than 8 bits per sample reduced to 8"]
 
 
 def test_cmyk_is_converted_and_reported() -> None:
@@ -183,7 +183,7 @@ def test_several_frames_are_detected(format: str) -> None:
 
 def test_formats_that_are_not_listed_can_not_be_reached() -> None:
     for data in (saved(IMAGE, "PCX"), b"%!PS-Adobe-3.0 EPSF-3.0\n", b"", b"8BPS" + bytes(60), b"\xff\x0a" + bytes(60)):
-        with pytest.raises(UnsupportedError, match="not a format that can be read"):
+        with pytest.raises(UnsupportedError, match="this format can't be read"):
             opened(data)
 
 

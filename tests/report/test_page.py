@@ -122,7 +122,7 @@ def test_the_page_begins_with_the_savings_and_then_gives_the_details() -> None:
     text = Page(render(summary())).text
 
     assert re.search(
-        r"Compressed into another place s3://photos/originals → s3://photos/small 35\.0% saved: 700 kB", text
+        r"Compressed to another destination s3://photos/originals → s3://photos/small 35\.0% saved: 700 kB", text
     )
     for words in (
         "10 objects failed: broken images were copied unchanged.",
