@@ -128,7 +128,7 @@ def is_sound(exif: bytes) -> bool:
 
 
 def is_adobe_rgb(exif: bytes | None) -> bool:
-    """Return whether Exif identifies Adobe RGB as the color space, as a DCF option file (R03): it has no other way.
+    """Return whether Exif identifies Adobe RGB as the color space, as a DCF option file (R03), which is its only way.
 
     Only the first of several pointers to a directory is followed: each could lead to thousands of entries.
     """

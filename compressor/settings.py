@@ -281,7 +281,7 @@ class Raw:
     channels     1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
     tile_*       size of a tile; tiles at the right and bottom edges are cropped
 
-    Metadata are written to the result like those of a file, subject to `Settings.metadata`:
+    Metadata is written to the result like that of a file, subject to `Settings.metadata`:
     icc_profile  of the samples: a grey profile for 1 or 2 channels, an RGB profile for 3 or 4
     exif         a TIFF stream (beginning with "II" or "MM"); a leading "Exif\\0\\0" is dropped
     xmp          an XMP packet

@@ -95,7 +95,7 @@ Unstrippable_ = Annotated[
     Unstrippable,
     option(
         "unstrippable",
-        "What to do with an image whose metadata can't be removed: fail, or copy it unchanged (in place: leave it as it is).",
+        "What to do with an image whose metadata can't be removed: fail, or copy it unchanged (in place: keep it).",
     ),
 ]
 Overwrite = Annotated[bool, option("overwrite", "Overwrite existing objects at the destination.")]
@@ -103,7 +103,7 @@ LedgerPath = Annotated[
     Path | None,
     option(
         "ledger",
-        "File that records the run, so that it can be resumed. Default: in the current folder, named after SRC and DST.",
+        "File that records the run, so that it can be resumed. Default: in this folder, named after SRC and DST.",
         metavar="FILE",
         show_default=False,
     ),

@@ -1,4 +1,4 @@
-"""`compressor exporter`: accrue what batch runs saved, for as long as it is saved."""
+"""`compressor exporter`: metrics of what batch runs save, for as long as it is saved."""
 
 import sys
 from pathlib import Path

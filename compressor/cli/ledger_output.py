@@ -71,8 +71,8 @@ def status_facts(status: Status) -> Iterator[tuple[str, str, str]]:
     """Yield names, values and remarks."""
     yield "source", status.source, f"manifest {printable(status.manifest)}" if status.manifest else ""
     if status.mode != "in place":
-        yield "target", status.target, ""
-    yield "mode", status.mode, f"begun by compressor {status.version}"
+        yield "destination", status.target, ""
+    yield "mode", status.mode, f"started by compressor {status.version}"
     yield "settings", ", ".join(f"{name} {value}" for name, value in status.settings.items()), ""
     if status.mode == "in place":
         back = "compressor ledger restore puts them back"

@@ -1,6 +1,6 @@
 """JPEG 2000 files (T.800 annex I) and bare codestreams, reduced to what a metadata policy keeps.
 
-Kept are the file type, the header with size, depth, color, palette, channels and resolution, and the first codestream.
+The result has the file type, the header (size, depth, color, palette, channels, resolution) and the first codestream.
 """
 
 import struct

@@ -49,8 +49,7 @@ def is_index(segment: Segment) -> bool:
 
 
 def is_readable(index: Segment) -> bool:
-    """Return whether an index can be parsed. Readers of the first picture ignore it: a bad one does not spoil a
-    file."""
+    """Return whether an index can be parsed. Readers of the first picture ignore it, so a bad one is no error."""
     try:
         _entries(index.data)
     except FormatError:

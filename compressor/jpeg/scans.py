@@ -115,7 +115,7 @@ class Scans:
     end      offset after the image; without an EOI marker, known when all rows have been read
     lacking  coefficients that the scans never send or never refine to the last bit, for people; "" for a complete file
 
-    hold     called with the bytes of metadata that are held
+    hold     called with the bytes of metadata that is held
     ends     whether `header.scan_ends` is filled
 
     `header` is completed: the height if a DNL segment gives it, tables between scans, `trailing`, `notices` (which grow

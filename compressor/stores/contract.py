@@ -25,7 +25,7 @@ class StoreErrorKind(StrEnum):
     ARCHIVED     in a tier that must be restored before it can be read
     HELD         under a legal hold or retention
     THROTTLED    the store asks for a lower request rate
-    UNAVAILABLE  time-out, broken connection, or server error
+    UNAVAILABLE  timeout, broken connection, or server error
     IMPOSSIBLE   not supported by this store, or not for such a key
     NOT_ATOMIC   the object can't be replaced conditionally in one step, which was requested
     OTHER        anything else

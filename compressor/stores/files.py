@@ -50,7 +50,7 @@ class Files:
     if the root's file system supports it, and 0 otherwise, when there is only a check before. A program that already
     has the file open and writes later is not noticed.
 
-    One writer at a time may use this class to write a key, for others it is UNAVAILABLE. The writer holds a lock
+    One writer at a time may use this class to write a key; for others it is UNAVAILABLE. The writer holds a lock
     (flock) on .NAME.compressor-DIGEST.lock in the target's folder and writes .NAME.compressor-DIGEST.part, which nobody
     else touches. These names depend on the key alone. What a killed run has left is removed when the same key is
     written again, or by `clean_up`, and is never listed.

@@ -50,7 +50,7 @@ PARTS_AT_ONCE = 2
 HEADERS = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language")
 SENT_AS = {name: name.title() for name in HEADERS}
 AZURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of metadata: a C# identifier
-# The time-out covers a whole request, including the time that a slow reader takes.
+# The timeout covers a whole request, including the time that a slow reader takes.
 CLIENT: "ClientConfig" = {"connect_timeout": "10s", "timeout": "15m", "allow_http": True}
 NOTICES = {
     "az": "tags can't be read: replaced objects lose theirs; holds can't be read: writes to held objects fail",

@@ -69,7 +69,7 @@ DENIALS = (
     boto.TokenRetrievalError,
 )
 INTERRUPTIONS = (
-    boto.HTTPClientError,  # time-outs, closed connections, host names that don't resolve
+    boto.HTTPClientError,  # timeouts, closed connections, host names that don't resolve
     boto.IncompleteReadError,
     boto.ConnectionError,
     urllib3.exceptions.HTTPError,  # in the middle of a body

@@ -160,9 +160,9 @@ def test_an_extent_of_length_zero_extends_to_the_end() -> None:
         (Item(b"av01", CODED, [*PROPERTIES, (b"abcd", b"")]), {b"\4\1\2\x83\4": b"\4\1\2\x83\x84"},
          "item 1: the essential property abcd is unknown"),
         (PLAIN, {b"infe\2\0\0\0\0\1\0\0": b"infe\2\0\0\0\0\1\0\1"}, "it is protected"),
-        (PLAIN, {b"\x44\x40\0\1\0\1\0\0": b"\x44\x40\0\1\0\1\0\1"}, "its data are in another"),
+        (PLAIN, {b"\x44\x40\0\1\0\1\0\0": b"\x44\x40\0\1\0\1\0\1"}, "its data is in another"),
         (Item(b"av01", CODED, PROPERTIES, in_idat=True), {b"\x44\x40\0\1\0\1\0\1": b"\x44\x40\0\1\0\1\0\2"},
-         "its data are constructed from other items"),
+         "its data is constructed from other items"),
         (PLAIN, {b"meta": b"mini"}, "a file with a mini box"),
     ],
 )  # fmt: skip
