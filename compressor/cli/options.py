@@ -204,7 +204,9 @@ def address_or_none(text: str | None) -> str | None:
 
 Address = Annotated[
     str,
-    option("address", "Address of the service; to serve on a free port, port 0.", parser=address, metavar="HOST:PORT"),
+    option(
+        "address", "Address of the service; with port 0, serve picks a free port.", parser=address, metavar="HOST:PORT"
+    ),
 ]
 MetricsAddress = Annotated[
     str | None,

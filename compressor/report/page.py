@@ -234,14 +234,14 @@ def _footprint(summary: Summary) -> str:
     would = "Would avoid" if summary.mode == "dry run" else "Avoids"
     energy = summary.avoided_per_year(footprint.avoided_energy_joules_per_gb_year)
     grams = footprint.avoided_co2e_grams_per_gb_year
-    rows += _range_rows(f"{would} in each year", energy, None if grams is None else summary.avoided_per_year(grams))
+    rows += _range_rows(f"{would} per year", energy, None if grams is None else summary.avoided_per_year(grams))
     names = ("", "Low", "Central", "High", "")
     grid = "" if grams is not None else " No region was given: joules, but no grams of CO2e."
     whose = f"profile {text(footprint.profile)}, model {text(footprint.model)}"
     return f"""{table(names, 4, rows)}
-<p class="quiet">ESTIMATES, not measured: {whose}, from CPU time and memory that were measured. The second line is a
-scenario: the originals are deleted from {text(footprint.storage_class)} for a whole year, with their versions, replicas
-and backups, and fewer drives are bought in the end. None of it has been counted yet; <code>compressor exporter</code>
+<p class="quiet">ESTIMATES, not measured: {whose}, based on measured CPU time and memory. The second row is a scenario:
+the originals are deleted from {text(footprint.storage_class)} for a whole year, with their versions, replicas and
+backups, and in the end fewer drives are bought. None of it has been counted yet; <code>compressor exporter</code>
 counts it as time passes. Not an offset.{grid}</p>"""
 
 
@@ -279,7 +279,7 @@ def _plots(summary: Summary) -> str:
 def _samples(samples: Sequence[Sample]) -> str:
     if not samples:
         return ""
-    note = f"The most detailed part of each image at {ZOOM * 100} %: before on the left, after on the right."
+    note = f"The most detailed part of each image at {ZOOM * 100}%: before on the left, after on the right."
     return f'<p>{note}</p>\n<div class="samples">\n{"".join(map(_sample, samples))}</div>'
 
 
