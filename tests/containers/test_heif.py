@@ -69,7 +69,7 @@ def test_slices_and_parameter_sets_of_hevc_are_kept() -> None:
     planted = FILES["heif-hevc"]
     result, notices = reduced(planted.data, Metadata.COLOR)
 
-    assert result.count(HEVC_PICTURE) == 2  # the picture and its alpha; the matte is gone
+    assert result.count(HEVC_PICTURE) == 2  # the picture and its alpha; the matte is removed
     assert HEVC_CONFIGURATION in result
     assert result.count(bytes([39 << 1, 1, 144])) == 2  # content light level
     assert reduced(planted.data, Metadata.STRIP)[0].count(bytes([39 << 1, 1, 144])) == 0

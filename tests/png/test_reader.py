@@ -171,7 +171,7 @@ def test_chunks_that_break_a_palette_image_are_errors(before: Any, problem: str)
     ],
 )
 def test_chunks_that_do_not_fit_are_dropped_with_a_notice(color: int, before: Any) -> None:
-    """As in libpng; each case has one such chunk."""
+    """Behave like libpng; each case has one such chunk."""
     header, _, _ = decode(small(before, color=color))
 
     assert len(header.notices) == 1
