@@ -39,7 +39,7 @@ demo: install ## serve, send real photographs through the service, and show what
 # One process more than cores, since some tests mostly wait.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 
-# Kernels are compiled before several processes need them. The second pass runs even if the first one fails.
+# Kernels are compiled before several processes need them. The second pass runs even if the first one fails; any failure counts.
 test: install system-packages node ## run all tests except the heavy ones, in WORKERS processes
 	$(PYTHON) -m tests.safety
 	failed=0; \
