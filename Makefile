@@ -1,4 +1,4 @@
-# All that is installed goes into .venv; only system packages, where root runs this, go elsewhere. `make help` lists.
+# Everything is installed into .venv, except system packages, which only root installs. `make help` lists the targets.
 
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
@@ -11,9 +11,9 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
 
-install: .venv/stamp ## set .venv up, with the versions of constraints.txt
+install: .venv/stamp ## set up .venv with the versions in constraints.txt
 
-# --no-build-isolation: build back ends too come from constraints.txt, ours and that of pyvips.
+# --no-build-isolation: the build back ends, ours and that of pyvips, come from constraints.txt too.
 .venv/stamp: pyproject.toml constraints.txt scripts/compressor scripts/readme.py
 	@$(PYTHON3) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python {v[0]}.{v[1]} is too old: make PYTHON3=… takes 3.11 or later")'
 	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || .ci/system-packages venv
@@ -39,8 +39,8 @@ demo: install ## serve, send real photographs through the service, and show what
 # One process more than cores, since some tests mostly wait.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 
-# Kernels are compiled before several processes need them. The second pass runs, and counts, even where the first fails.
-test: install system-packages node ## run every test but the heavy ones, on WORKERS processes
+# Kernels are compiled before several processes need them. The second pass runs even if the first one fails; any failure counts.
+test: install system-packages node ## run all tests except the heavy ones, in WORKERS processes
 	$(PYTHON) -m tests.safety
 	failed=0; \
 	$(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
@@ -55,7 +55,7 @@ test-heavy: install system-packages node ## run the tests that take minutes or g
 FORMATS ?= jpeg png
 TIME ?= 600
 
-fuzz: install ## change files, guided by the code they reach, for TIME=600 seconds: FORMATS="jpeg png"
+fuzz: install ## fuzz the decoders, guided by coverage, for TIME=600 seconds: FORMATS="jpeg png"
 	$(PIP) install 'atheris>=3,<4'
 	for format in $(FORMATS); do \
 	    $(PYTHON) -m tests.fuzz.guided $$format build/fuzz/$$format -max_total_time=$$(($(TIME) / $(words $(FORMATS)))) || exit 1; \
@@ -71,7 +71,7 @@ check: install .venv-proto/stamp ## lint, types, layers, language, and generated
 	PYTHON=.venv-proto/bin/python sh proto/generate.sh build/proto
 	diff -r -x __pycache__ build/proto/compressor/v1 compressor/v1
 
-format: install ## let ruff rewrite what it can
+format: install ## format the code and fix what ruff can fix
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
@@ -86,6 +86,6 @@ proto: .venv-proto/stamp ## generate compressor/v1 from proto/
 bench: install ## run a benchmark: make bench NAME=speed
 	$(PYTHON) -m benchmarks $(NAME)
 
-clean: ## remove what make made
+clean: ## remove everything that make created
 	rm -rf .venv .venv-proto build dist examples/node/node_modules .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Coding-independent code points of colour (ITU-T H.273), as in `nclx` of AVIF and cICP of PNG: their names, and
+"""Coding-independent code points of color (ITU-T H.273), as in `nclx` of AVIF and cICP of PNG: their names, and
 equivalent ICC profiles."""
 
 import struct
@@ -36,7 +36,7 @@ D50 = (0.9642, 1.0, 0.8249)
 
 
 def code_points_name(primaries: int, transfer: int) -> str:
-    """Return the name of colour primaries and transfer characteristics: "BT.2020 with PQ"."""
+    """Return the name of color primaries and transfer characteristics: "BT.2020 with PQ"."""
     name = PRIMARIES[primaries][0] if primaries in PRIMARIES else f"primaries {primaries} of H.273"
     name = "unspecified primaries" if primaries == UNSPECIFIED else name
     if transfer in SRGB_LIKE:

@@ -7,7 +7,7 @@
     ├── LimitError         over a limit: the same request always fails
     ├── BusyError          no capacity at the moment: retry after `retry_after_seconds`
     ├── IncompleteError    the input ended before its sender marked the end, or its checksum differs
-    ├── IdleError          the other side of a call neither sent nor read within the idle time-out
+    ├── IdleError          the other side of a call neither sent nor read within the idle timeout
     └── CallError          a call ended for any other reason
 
 Messages are one line: what was found, and what was expected.
@@ -76,7 +76,7 @@ class IncompleteError(CompressorError):
 
 
 class IdleError(CompressorError):
-    """A call whose other side neither sent nor read within the idle time-out."""
+    """A call whose other side neither sent nor read within the idle timeout."""
 
 
 class CallError(CompressorError):

@@ -1,4 +1,4 @@
-"""ICC profiles (ICC.1:2022): their name, colour space, and equivalence to sRGB."""
+"""ICC profiles (ICC.1:2022): their name, color space, and equivalence to sRGB."""
 
 import struct
 
@@ -11,7 +11,7 @@ HEADER_BYTES = 128
 
 
 def color_space(profile: bytes) -> str:
-    """Return the data colour space (7.2.6) without trailing spaces ("RGB", "GRAY", …), or ""."""
+    """Return the data color space (7.2.6) without trailing spaces ("RGB", "GRAY", …), or ""."""
     return profile[16:20].decode("ascii", "replace").strip() if len(profile) >= 20 else ""
 
 

@@ -86,7 +86,7 @@ class Resources:
         if not os.path.isdir(self.spool_dir) or not os.access(self.spool_dir, os.W_OK):
             raise SettingsError("spool_dir", f"{self.spool_dir} is not a writable directory")
         if (kind := file_system(self.spool_dir)) in MEMORY_BACKED:
-            raise SettingsError("spool_dir", f"{self.spool_dir} is in memory ({kind}): name a directory on a disk")
+            raise SettingsError("spool_dir", f"{self.spool_dir} is in memory ({kind}): choose a directory on a disk")
         self.memory_budget = memory_budget
         self.spool_budget = spool_budget
         self.queue_limit = queue_limit
@@ -116,7 +116,7 @@ class Resources:
             needed = max((missing for _, missing in self._queue), default=0)
             early = count + (0 if reservation.admitted else self._early_bytes + needed)
             if self.memory_budget is not None and max(self.reserved_bytes + count, early) > self.memory_budget:
-                raise BusyError(f"{count} bytes of memory are not free", self.wait_seconds / 4)
+                raise BusyError(f"{count} bytes of memory are not available", self.wait_seconds / 4)
             self._add(reservation, count)
 
     def await_room(self, reservation: Reservation, count: int, still_wanted: Callable[[], None]) -> None:
@@ -133,7 +133,7 @@ class Resources:
         self._check_possible(reservation, missing)
         if self._queue or self.reserved_bytes + missing > budget:
             if len(self._queue) >= self.queue_limit:
-                raise BusyError(f"{self.queue_limit} requests are waiting for memory already", self.wait_seconds / 4)
+                raise BusyError(f"{self.queue_limit} requests are already waiting for memory", self.wait_seconds / 4)
             if self._early_bytes + missing > budget:
                 raise BusyError("waiting requests leave too little memory", self.wait_seconds / 4)
         ticket = (reservation, missing)
@@ -152,7 +152,7 @@ class Resources:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise BusyError(
-                    f"{missing} bytes of memory did not become free within {self.wait_seconds:g} s",
+                    f"{missing} bytes of memory did not become available within {self.wait_seconds:g} s",
                     self.wait_seconds / 4,
                 )
             self._changed.wait(min(left, PATIENCE_SECONDS))
@@ -161,7 +161,9 @@ class Resources:
     def _check_possible(self, reservation: Reservation, count: int) -> None:
         needed = reservation.bytes + count
         if self.memory_budget is not None and needed > self.memory_budget:
-            raise LimitError(f"needs {needed} bytes of memory, more than the whole budget of {self.memory_budget}")
+            raise LimitError(
+                f"needs {needed} bytes of memory, more than the whole memory budget of {self.memory_budget}"
+            )
 
     def _add(self, reservation: Reservation, count: int) -> None:
         reservation.held.add(count)
@@ -179,7 +181,7 @@ class Resources:
         """Count the bytes that spools are about to write or, negative, have freed."""
         with self._changed:
             if count > 0 and self.spool_budget is not None and self.spooled_bytes + count > self.spool_budget:
-                raise LimitError(f"the spools' budget of {self.spool_budget} bytes is used up")
+                raise LimitError(f"the spool budget of {self.spool_budget} bytes is used up")
             self.spooled_bytes += count
 
     def spool(self, still_wanted: Callable[[], None] = lambda: None) -> Spool:

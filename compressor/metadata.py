@@ -12,14 +12,14 @@ from compressor.settings import Metadata, Raw
 ORIENTATION = 0x0112  # 1 upright, 2 … 8 mirrored or rotated
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005  # pointers to other directories
 INTEROPERABILITY_INDEX = 0x0001
-ADOBE_RGB = b"R03"  # DCF 2.0 (CIPA DC-009), 7: the option file's colour space
+ADOBE_RGB = b"R03"  # DCF 2.0 (CIPA DC-009), 7: the option file's color space
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
 VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # by type
 EXIF_HEADER = b"Exif\0"  # and one more byte: 0 by 4.7.2, 0xFF in some files
 PROFILE_SPACES = ("GRAY", "RGB", "CMYK", "Lab", "YCbr")  # of images (ICC.1:2022, table 19)
 CREDENTIALS_REMOVED = "content credentials (C2PA) were removed"
-ADOBE_RGB_REMOVED = "the colour space (Adobe RGB, identified only by Exif) was removed: colours will differ"
+ADOBE_RGB_REMOVED = "the color space (Adobe RGB, identified only by Exif) was removed: colors will differ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +30,10 @@ class Attachments:
     exif           Exif as a TIFF stream ("II*" or "MM" first), without JPEG's "Exif\\0\\0"
     xmp            XMP packet
     comments       texts; "keyword: text" where the format has keywords
-    density        pixels per metre, horizontally and vertically
+    density        pixels per meter, horizontally and vertically
     aspect         pixels per unknown unit, horizontally and vertically, where these differ: pixels are not square
     notices        notices of metadata of the source that has no field here
-    color_notices  the notices among these that colours will differ, which no policy removes
+    color_notices  the notices among these that colors will differ, which no policy removes
     """
 
     icc: bytes | None = None
@@ -48,7 +48,7 @@ class Attachments:
     def reduced(self, policy: Metadata) -> "Attachments":
         """Return the metadata that a policy keeps. COLOR: ICC profile and orientation. STRIP: orientation.
 
-        Both add a notice of a lost colour space.
+        Both add a notice of a lost color space.
         """
         if policy is Metadata.KEEP:
             return self
@@ -74,9 +74,9 @@ class Attachments:
         if profiles.profile_is_srgb(self.icc):
             return left
         what = (
-            f"the ICC profile ({profiles.profile_name(self.icc)}) is for {space} pixels and the result has {expected}"
+            f"the ICC profile ({profiles.profile_name(self.icc)}) is for {space} pixels, but the result has {expected}"
         )
-        return left.with_notices(f"{what}: not carried over, colours will differ")
+        return left.with_notices(f"{what}: not carried over, colors will differ")
 
     def with_notices(self, *notices: str) -> "Attachments":
         """Return a copy with additional notices."""
@@ -128,7 +128,7 @@ def is_sound(exif: bytes) -> bool:
 
 
 def is_adobe_rgb(exif: bytes | None) -> bool:
-    """Return whether Exif identifies Adobe RGB as the colour space, as a DCF option file (R03): it has no other way.
+    """Return whether Exif identifies Adobe RGB as the color space, as a DCF option file (R03), which is its only way.
 
     Only the first of several pointers to a directory is followed: each could lead to thousands of entries.
     """
@@ -146,9 +146,9 @@ def is_adobe_rgb(exif: bytes | None) -> bool:
 
 
 def lost_colors(profile: bytes | None, exif: bytes | None) -> list[str]:
-    """Return a notice of the colour space of a removed profile, or of removed Exif without a profile, unless sRGB."""
+    """Return a notice of the color space of a removed profile, or of removed Exif without a profile, unless sRGB."""
     if profile is not None and not profiles.profile_is_srgb(profile):
-        return [f"the ICC profile ({profiles.profile_name(profile)}) was removed: colours will differ"]
+        return [f"the ICC profile ({profiles.profile_name(profile)}) was removed: colors will differ"]
     if exif is not None and is_adobe_rgb(exif):
         return [ADOBE_RGB_REMOVED]
     return []

@@ -29,7 +29,7 @@ class Format(StrEnum):
 
 class Effort(StrEnum):
     """CPU time to spend. FAST: one pass, output from the first rows on. BALANCED: two passes. BEST: rate-distortion
-    optimised."""
+    optimized."""
 
     FAST = "fast"
     BALANCED = "balanced"
@@ -164,7 +164,7 @@ class Settings:
     def check_loss(self, loss: str, target: str) -> None:
         """Raise UnsupportedError if the settings are lossless, but the samples have lost something of the source.
 
-        loss    what they have lost ("more than 8 bits a sample"), or ""
+        loss    what they have lost ("more than 8 bits per sample"), or ""
         target  format of the result
         """
         if self.lossless and loss:
@@ -187,7 +187,7 @@ ENUMS: Mapping[str, type[StrEnum]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An image as recognised, known as soon as its header is read.
+    """An image as recognized, known as soon as its header is read.
 
     format          "jpeg", "png", "raw", "webp", …
     description     for people: "baseline JPEG 4:2:0", "PNG, 8-bit RGB", …
@@ -281,12 +281,12 @@ class Raw:
     channels     1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
     tile_*       size of a tile; tiles at the right and bottom edges are cropped
 
-    Metadata are written to the result like those of a file, subject to `Settings.metadata`:
+    Metadata is written to the result like that of a file, subject to `Settings.metadata`:
     icc_profile  of the samples: a grey profile for 1 or 2 channels, an RGB profile for 3 or 4
     exif         a TIFF stream (beginning with "II" or "MM"); a leading "Exif\\0\\0" is dropped
     xmp          an XMP packet
     comments     texts; "keyword: text" is written to a PNG as a text chunk with that keyword
-    density      pixels per metre, horizontally and vertically
+    density      pixels per meter, horizontally and vertically
     aspect       pixels per unit of unknown length, horizontally and vertically, for pixels that are not square
     """
 

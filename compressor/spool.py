@@ -45,7 +45,9 @@ def default_spool_dir() -> str:
     for directory in candidates:
         if os.access(directory, os.W_OK) and file_system(directory) not in MEMORY_BACKED:
             return directory
-    raise SettingsError("spool_dir", f"none of {', '.join(candidates)} is a writable directory on a disk: name one")
+    raise SettingsError(
+        "spool_dir", f"must be given: none of {', '.join(candidates)} is a writable directory on a disk"
+    )
 
 
 class Spool:

@@ -1,4 +1,4 @@
-"""Assembly of tiles to bands, and bands of another number of lines."""
+"""Assembly of tiles into bands, and bands of another number of lines."""
 
 from collections.abc import Iterable, Iterator
 from enum import Enum, auto
@@ -36,7 +36,7 @@ def check_raw(raw: Raw) -> None:
 
 
 def tile_rows(raw: Raw, tiles: Iterable[Tile]) -> Iterator[Band]:
-    """Assemble tiles in raster order to bands (lines, width * channels) uint8; the buffer is reused.
+    """Assemble tiles in raster order into bands (lines, width * channels) uint8; the buffer is reused.
 
     Raise FormatError for a tile that is not the next one or has the wrong size, IncompleteError if tiles are missing.
     """

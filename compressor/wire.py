@@ -78,7 +78,7 @@ def settings_from_proto(message: pb.Settings) -> Settings:
 
 
 def raw_to_proto(raw: Raw) -> pb.Raw:
-    """Return the message that describes raw samples. Raises LimitError if the metadata are too large for it."""
+    """Return the message that describes raw samples. Raises LimitError if the metadata is too large for it."""
     _check_metadata(raw)
     return pb.Raw(
         width=raw.width,
@@ -98,7 +98,7 @@ def raw_to_proto(raw: Raw) -> pb.Raw:
 def raw_from_proto(message: pb.Raw) -> Raw:
     """Return the description of raw samples. The pipeline checks its geometry.
 
-    Raises SettingsError for invalid metadata, LimitError for metadata that are too large.
+    Raises SettingsError for invalid metadata, LimitError for metadata that is too large.
     """
     _check_comments(len(message.comments))  # before there is an object for each
     raw = Raw(

@@ -75,15 +75,15 @@ def test_a_full_queue_ends_in_busy_at_once(disk: str) -> None:
         reserve(resources, 30)
 
 
-def test_a_wait_ends_when_the_request_is_cancelled(disk: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_ends_when_the_request_is_canceled(disk: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "PATIENCE_SECONDS", 0.01)
     resources = Resources(memory_budget=100, spool_dir=disk, wait_seconds=60)
 
-    def cancelled() -> None:
+    def canceled() -> None:
         raise InterruptedError
 
     with reserve(resources, 80), pytest.raises(InterruptedError):
-        reserve(resources, 30, cancelled)
+        reserve(resources, 30, canceled)
 
 
 def test_memory_held_before_admission_counts_in_addition_to_what_is_requested(disk: str) -> None:

@@ -107,7 +107,7 @@ def _frame(axes: Any, x_label: str, y_label: str) -> None:
 
 
 def _score_axis(axis: Any, set_limits: Any, metric: str, grid: Float64s) -> None:
-    """Set the ticks. Butteraugli is plotted as -ln and labelled with its values, so that more is always better."""
+    """Set the ticks. Butteraugli is plotted as -ln and labeled with its values, so that more is always better."""
     values = TICKS[metric]
     positions = list(values) if metric == "ssimulacra2" else [-math.log(value) for value in values]
     axis.set_ticks(positions, [f"{value:g}" for value in values])

@@ -13,7 +13,7 @@ QUALITIES = (40, 60, 80)
 REFERENCE = "balanced"  # the others match its number of bytes
 WIDTH, HEIGHT, ZOOM = 176, 132, 2
 GAP, LINE = 6, 20
-# Left and top of the crops that show ringing, blocking and colour bleeding best; other photographs: the centre.
+# Left and top of the crops that show ringing, blocking and color bleeding best; other photographs: the center.
 CROPS = {
     "kodim03": (380, 190),
     "kodim05": (330, 170),

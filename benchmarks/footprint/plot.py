@@ -7,10 +7,10 @@ from typing import Any
 from benchmarks.footprint.sensitivity import Bar
 
 INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"
-LOW, HIGH = "#e69f00", "#0072b2"  # Okabe and Ito's palette, safe for colour blindness
+LOW, HIGH = "#e69f00", "#0072b2"  # Okabe and Ito's palette, safe for color blindness
 
 
-def draw(bars: Mapping[str, Sequence[Bar]], centres: Mapping[str, float], path: Path) -> Path:
+def draw(bars: Mapping[str, Sequence[Bar]], centers: Mapping[str, float], path: Path) -> Path:
     """Write a PNG file: one panel per case, the widest bar on top, the central case as a line."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ def draw(bars: Mapping[str, Sequence[Bar]], centres: Mapping[str, float], path: 
     FigureCanvasAgg(figure)
     panels: Any = figure.subplots(1, len(bars))
     for axes, (name, found) in zip(panels, bars.items(), strict=True):
-        _panel(axes, found, centres[name], name)
+        _panel(axes, found, centers[name], name)
     figure.suptitle(
         "Estimated net CO2e per GB saved for a year: one input varied at a time", x=0.01, ha="left", fontsize=16
     ).set(color=INK, fontweight="bold")
@@ -33,12 +33,12 @@ def draw(bars: Mapping[str, Sequence[Bar]], centres: Mapping[str, float], path: 
     return path
 
 
-def _panel(axes: Any, bars: Sequence[Bar], centre: float, name: str) -> None:
+def _panel(axes: Any, bars: Sequence[Bar], center: float, name: str) -> None:
     for place, bar in enumerate(bars):
         for net, value, color in ((bar.net_at_low, bar.low, LOW), (bar.net_at_high, bar.high, HIGH)):
-            axes.barh(place, net - centre, left=centre, height=0.62, color=color, zorder=3)
-            if net != centre or (bar.net_at_low == bar.net_at_high and color == LOW):
-                right = net > centre or (net == centre and color == HIGH)
+            axes.barh(place, net - center, left=center, height=0.62, color=color, zorder=3)
+            if net != center or (bar.net_at_low == bar.net_at_high and color == LOW):
+                right = net > center or (net == center and color == HIGH)
                 axes.annotate(
                     f"{value:.3g}",
                     (net, place),
@@ -49,7 +49,7 @@ def _panel(axes: Any, bars: Sequence[Bar], centre: float, name: str) -> None:
                     fontsize=9,
                     color=INK,
                 )
-    axes.axvline(centre, color=INK, linewidth=1, zorder=4)
+    axes.axvline(center, color=INK, linewidth=1, zorder=4)
     axes.set_yticks(range(len(bars)), [bar.name for bar in bars])
     axes.invert_yaxis()
     ends = [net for bar in bars for net in (bar.net_at_low, bar.net_at_high)]
@@ -62,4 +62,4 @@ def _panel(axes: Any, bars: Sequence[Bar], centre: float, name: str) -> None:
     axes.spines["bottom"].set_color(PALE)
     axes.tick_params(length=0, colors=INK)
     axes.set_xlabel("estimated net avoided, g CO2e", color=INK)
-    axes.set_title(f"{name}: central {centre:.2g} g", loc="left", fontsize=12, color=INK)
+    axes.set_title(f"{name}: central {center:.2g} g", loc="left", fontsize=12, color=INK)

@@ -34,8 +34,8 @@ def run(out: Path, words: Sequence[str] = ()) -> bool:
         ],
     }
     path = record.save(out, "footprint", content)
-    centres = {name: net_grams(name != "storage").central for name in bars}
-    picture = plot.draw(bars, centres, path.with_suffix(".png"))
+    centers = {name: net_grams(name != "storage").central for name in bars}
+    picture = plot.draw(bars, centers, path.with_suffix(".png"))
     if chosen.page is not None:
         chosen.page.write_text(tables.fill(chosen.page.read_text()))
     print(tables.sensitivity_table(), tables.break_even_table(), path, picture, sep="\n")

@@ -76,10 +76,10 @@ def source_table() -> str:
         return f"[{name}]({url})" if url else name
 
     rows = (
-        [f"`{one.key}`", title(one.title, one.url), one.kind, str(one.year), one.licence, one.as_of]
+        [f"`{one.key}`", title(one.title, one.url), one.kind, str(one.year), one.license, one.as_of]
         for one in load().sources.values()
     )
-    return table(["key", "source", "kind", "year", "licence", "as of"], rows)
+    return table(["key", "source", "kind", "year", "license", "as of"], rows)
 
 
 def sensitivity_table() -> str:

@@ -3,7 +3,7 @@
     python -m benchmarks.harness.generate OUT.png [WIDTH HEIGHT [SEED]]
 
 It consists of noise of several octaves with natural amplitudes (about 1/f), outlines where an octave crosses zero,
-colour that varies more slowly than brightness, and sensor grain. The same seed gives the same pixels.
+color that varies more slowly than brightness, and sensor grain. The same seed gives the same pixels.
 """
 
 import struct

@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks import ROOT
 from benchmarks.harness.fidelity import Pixels
 
-# Colour photographs in scikit-image's wheel, PNG and JPEG; nothing is downloaded.
+# Color photographs in scikit-image's wheel, PNG and JPEG; nothing is downloaded.
 PACKAGED = (
     "astronaut.png",
     "chelsea.png",
@@ -72,7 +72,7 @@ def strips(paths: list[Path]) -> Iterator[Pixels]:
 def mosaic(width: int, height: int) -> tuple[Pixels, str]:
     """Assemble an image of any size from strips of photographs; return it, (height, width, 3), and its description.
 
-    Photographs that were scaled up would have no fine detail and would favour every encoder.
+    Photographs that were scaled up would have no fine detail and would favor every encoder.
     """
     kodak = from_corpus("kodak")
     supply = strips(kodak or packaged())

@@ -9,7 +9,7 @@ from benchmarks.memory.measure import MIB, SERVICE, TARGET_BYTES, ConversionResu
 FLOOR_MIB = 0.25  # smaller values are noise
 LABEL_RATIO = 1.36  # between adjacent labels, so that they do not overlap
 INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"
-# Okabe and Ito's palette, safe for colour blindness.
+# Okabe and Ito's palette, safe for color blindness.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 TITLES = {"fast": "fast: one pass", "balanced": "balanced: two passes"}

@@ -225,7 +225,7 @@ def used_table(results: Sequence[ToolResult]) -> Table:
     """Return the estimated energy and CO2e used per GB saved."""
     grid = load().regions[REGION]
     table = record.table(
-        "Estimated use per GB saved: conservative / central / favourable",
+        "Estimated use per GB saved: conservative / central / favorable",
         ("",),
         ("J", "mg CO2e,\noperation", "mg CO2e, with\nmanufacture"),
         f"Model {load().version}; {grid.what}, {grid.average.year}: {grid.average.stated:g} g/kWh (Ember). A shared "
@@ -241,7 +241,7 @@ def used_table(results: Sequence[ToolResult]) -> Table:
 def return_table(results: Sequence[ToolResult]) -> Table:
     """Return the estimated payback times, and the net of a year."""
     table = record.table(
-        "Estimated return by storage alone: conservative / central / favourable",
+        "Estimated return by storage alone: conservative / central / favorable",
         ("",),
         (
             "payback in days,\noperation (joules)",
@@ -269,7 +269,7 @@ def headline(results: Sequence[ToolResult]) -> str:
         f"{REFERENCE} at quality {QUALITY} takes {seconds_of(cost.cpu_seconds)} CPU-s to save a GB. The break-even of "
         f"a year is {two_digits(year.low)} (central {two_digits(year.central)}), of 30 days {two_digits(month.low)} "
         f"({two_digits(month.central)}).",
-        f"It pays after {two_digits(cost.days.high)} days (central {two_digits(cost.days.central)}, favourable "
+        f"It pays after {two_digits(cost.days.high)} days (central {two_digits(cost.days.central)}, favorable "
         f"{two_digits(cost.days.low)}), with the manufacture of servers.",
     ]
     if additional is not None:

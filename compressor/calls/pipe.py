@@ -4,7 +4,7 @@
     event loop ◀── Outbox ── thread         `put` blocks the thread, `get` waits in the loop
 
 Both count bytes and carry an exception from one end to the other. Closing a pipe at either end wakes the other end at
-once: a cancelled call stops its thread at the next pull, and a thread that has ended stops the task that feeds it. A
+once: a canceled call stops its thread at the next pull, and a thread that has ended stops the task that feeds it. A
 thread that waits longer than `idle_seconds` raises IdleError.
 """
 

@@ -52,7 +52,7 @@ class Upload:
     def _next(self) -> UploadPart:
         for part in self._parts:
             return part
-        raise IncompleteError("the upload ended without `finish`: it was cut off")
+        raise IncompleteError("the upload was cut off: it ended without `finish`")
 
     def drain(self) -> None:
         """Read what the pipeline left unread, up to `finish`: no result is complete before."""

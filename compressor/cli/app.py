@@ -39,7 +39,7 @@ def root(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option(envvar="COMPRESSOR_CONFIG", help="TOML file of default values, by option name: `quality = 85`."),
+        typer.Option(envvar="COMPRESSOR_CONFIG", help="TOML file of option defaults, such as `quality = 85`."),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version.")

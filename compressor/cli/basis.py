@@ -26,7 +26,7 @@ BasisStorage = Annotated[
 OriginalsDeleted = Annotated[
     bool,
     option(
-        "originals_deleted", "Originals are deleted once results are stored: their versions, replicas and backups, too."
+        "originals_deleted", "Originals are deleted once results are stored, with their versions, replicas and backups."
     ),
 ]
 RegionOption = Annotated[str | None, option("region", "Cloud region or grid, such as us-east-1 or de.", metavar="NAME")]

@@ -63,7 +63,7 @@ SampleSize = Annotated[
     int | None,
     option(
         "sample",
-        "For a dry run: how many objects to draw at random, or all.",
+        "With --dry-run: number of objects to sample at random, or all.",
         parser=sample,
         metavar="N|all",
         show_default="200",
@@ -74,26 +74,28 @@ KeepOriginals = Annotated[
     str | None,
     option(
         "keep_originals",
-        "In place: first copy each original to the same key in this place, a folder's path or a prefix of SRC's "
-        "bucket, not of SRC (originals/ is s3://BUCKET/originals/).",
+        "With --in-place: first copy each original here, under the same key. A folder, or a prefix of SRC's bucket "
+        "that does not contain SRC (originals/ means s3://BUCKET/originals/).",
         metavar="PLACE",
         show_default=False,
     ),
 ]
-DiscardOriginals = Annotated[bool, option("discard_originals", "In place: don't keep originals. This can't be undone.")]
+DiscardOriginals = Annotated[
+    bool, option("discard_originals", "With --in-place: don't keep originals. This can't be undone.")
+]
 AllowNonAtomic = Annotated[
     bool,
     option(
         "allow_non_atomic",
-        "In place: replace even where the store can't do so conditionally, and files with several hard links. Writes "
-        "by others at the same time may be lost.",
+        "With --in-place: also replace objects that the store can't replace conditionally, and files with several hard "
+        "links. Writes by others at the same time may be lost.",
     ),
 ]
 Unstrippable_ = Annotated[
     Unstrippable,
     option(
         "unstrippable",
-        "What to do with an image whose metadata can't be removed: fail, or copy it unchanged (in place: leave it).",
+        "What to do with an image whose metadata can't be removed: fail, or copy it unchanged (in place: keep it).",
     ),
 ]
 Overwrite = Annotated[bool, option("overwrite", "Overwrite existing objects at the destination.")]
@@ -101,7 +103,7 @@ LedgerPath = Annotated[
     Path | None,
     option(
         "ledger",
-        "Record of the run, from which it can be resumed. By default in this folder, named after SRC and DST.",
+        "File that records the run, so that it can be resumed. Default: in this folder, named after SRC and DST.",
         metavar="FILE",
         show_default=False,
     ),
@@ -110,7 +112,7 @@ AcceptFailures = Annotated[
     bool,
     option(
         "accept_failures",
-        "Exit with 0 if all failures are known: reported by an earlier run, and unchanged since.",
+        "Exit with 0 if all failures are known: an earlier run reported them, and the objects have not changed since.",
     ),
 ]
 ManifestUrl = Annotated[
@@ -123,10 +125,12 @@ ManifestUrl = Annotated[
     ),
 ]
 Include = Annotated[
-    list[str] | None, option("include", "Only keys that match; may be repeated.", metavar="GLOB", show_default=False)
+    list[str] | None,
+    option("include", "Process only keys that match; may be repeated.", metavar="GLOB", show_default=False),
 ]
 Exclude = Annotated[
-    list[str] | None, option("exclude", "No keys that match; may be repeated.", metavar="GLOB", show_default=False)
+    list[str] | None,
+    option("exclude", "Leave out keys that match; may be repeated.", metavar="GLOB", show_default=False),
 ]
 MinSize = Annotated[int, option("min_size", "Leave out smaller objects.", parser=size, metavar="SIZE")]
 MaxSize = Annotated[
@@ -136,7 +140,7 @@ OlderThan = Annotated[
     float | None,
     option(
         "older_than",
-        "Only objects not modified for at least this long, such as 30d.",
+        "Process only objects not modified for at least this long, such as 30d.",
         parser=age,
         metavar="AGE",
         show_default=False,
@@ -146,7 +150,7 @@ NewerThan = Annotated[
     float | None,
     option(
         "newer_than",
-        "Only objects modified within this time, such as 12h.",
+        "Process only objects modified within this time, such as 12h.",
         parser=age,
         metavar="AGE",
         show_default=False,
@@ -156,7 +160,7 @@ ContentType = Annotated[
     list[str] | None,
     option(
         "content_type",
-        "Only objects with such a Content-Type, for example image/*; may be repeated.",
+        "Process only objects with such a Content-Type, for example image/*; may be repeated.",
         metavar="GLOB",
         show_default=False,
     ),
@@ -165,7 +169,7 @@ LossyQuality = Annotated[
     int | None,
     option(
         "quality",
-        "1 to 100: the visual quality of libjpeg-turbo's 4:2:0 at that setting.",
+        "Visual quality, 1 to 100: that of libjpeg-turbo's 4:2:0 at this setting.",
         show_default="80, not in place",
     ),
 ]
@@ -197,13 +201,14 @@ BatchMemory = Annotated[
     ),
 ]
 ObjectsPerSecond = Annotated[
-    float | None, option("objects_per_second", "Objects started per second, at most.", metavar="N", show_default=False)
+    float | None,
+    option("objects_per_second", "Maximum number of objects started per second.", metavar="N", show_default=False),
 ]
 ReadBytesPerSecond = Annotated[
     int | None,
     option(
         "read_bytes_per_second",
-        "Bytes read per second, at most, such as 50MB.",
+        "Maximum number of bytes read per second, such as 50MB.",
         parser=size,
         metavar="SIZE",
         show_default=False,
@@ -213,7 +218,7 @@ MaxConditionalSize = Annotated[
     int,
     option(
         "max_conditional_size",
-        "Don't replace larger objects conditionally: such a request holds the object in memory.",
+        "Largest object to replace conditionally: such a request holds the whole object in memory.",
         parser=size,
         metavar="SIZE",
         show_default="64MiB",
@@ -223,7 +228,7 @@ ReportPath = Annotated[
     Path | None,
     option(
         "report",
-        "Write an HTML page with plots and images when the run has ended.",
+        "Write an HTML report with plots and sample images when the run has ended.",
         metavar="FILE.html",
         show_default=False,
     ),

@@ -339,14 +339,14 @@ def next_steps(summary: Summary) -> Iterable[str]:
     if summary.interrupted:
         yield "repeat the command to resume the run"
     elif again := of(Reason.THROTTLED, Reason.UNAVAILABLE):
-        what = "the store, or the service that compresses, was unavailable for"
+        what = "the store or the compression service was unavailable for"
         yield f"{what} {many(again)}: repeat the command later"
     if denied := of(Reason.DENIED):
         yield f"access to {many(denied)} was denied: the credentials must allow reading and writing"
     if exists := of(Reason.EXISTS):
         yield f"the destination had other content for {many(exists)}: --overwrite replaces it"
     if summary.missing:
-        what = f"{many(summary.missing)} that failed as images were not copied"
+        what = f"{many(summary.missing)} that could not be processed as images were not copied"
         yield f"{what}: their metadata could not be removed; --unstrippable copy copies them anyway"
     if not_atomic := of(Reason.NOT_ATOMIC):
         yield f"this store can't replace {many(not_atomic)} atomically: --allow-non-atomic replaces them anyway"
@@ -360,6 +360,6 @@ def next_steps(summary: Summary) -> Iterable[str]:
     if summary.problems_more > 0 and summary.ledger:
         yield f"compressor ledger failures {printable(shlex.quote(summary.ledger))}  lists all failures"
     if summary.failed and not summary.new_failures and not summary.accept_failures:
-        yield "all failures are known: with --accept-failures the run succeeds"
+        yield "all failures are known: --accept-failures makes the command exit with 0"
     if summary.mode == "dry run" and not summary.interrupted:
         yield "repeat the command without --dry-run to carry it out"

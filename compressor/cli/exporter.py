@@ -1,4 +1,4 @@
-"""`compressor exporter`: accrue what batch runs saved, for as long as it is saved."""
+"""`compressor exporter`: metrics of what batch runs save, for as long as it is saved."""
 
 import sys
 from pathlib import Path
@@ -31,7 +31,7 @@ MaxCreditDays = Annotated[
     float,
     option(
         "max_credit_days",
-        "How long a saving is credited, unless an event confirms that the results still exist.",
+        "Days for which a saving is credited, unless an event confirms that the results still exist.",
         parser=not_negative,
         metavar="DAYS",
     ),
@@ -55,10 +55,10 @@ def exporter(
     max_credit_days: MaxCreditDays = 365.0,
     metrics_address: ExporterAddress = "127.0.0.1:9465",
 ) -> None:
-    """Accrue what batch runs saved, from their ledgers, until SIGTERM or Ctrl-C.
+    """Export metrics of what batch runs save over time, until SIGTERM or Ctrl-C.
 
     A batch run ends, but its savings continue for as long as the results are stored. They are counted here, across
-    restarts, and exposed at /metrics. They are estimates with a range, and no offsets.
+    restarts, and exposed at /metrics. They are estimates with a range, not offsets.
     """
     with one_line_errors():
         import logging

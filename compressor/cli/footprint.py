@@ -32,13 +32,13 @@ SavedBytes = Annotated[
     float,
     option(
         "saved_bytes",
-        "Bytes of originals − bytes of results: 1e9, 1GB; negative: results are larger.",
+        "Bytes of the originals minus bytes of the results, such as 1e9 or 1GB; negative if the results are larger.",
         parser=amount,
         metavar="SIZE",
     ),
 ]
 CpuSeconds = Annotated[
-    float, option("cpu_seconds", "CPU time that the compression took.", parser=not_negative, metavar="SECONDS")
+    float, option("cpu_seconds", "CPU time of the compression.", parser=not_negative, metavar="SECONDS")
 ]
 MemoryBytes = Annotated[
     float, option("memory_bytes", "Memory held during the compression.", parser=amount_not_negative, metavar="SIZE")
@@ -63,12 +63,14 @@ AddedBytes = Annotated[
     float | None,
     option(
         "added_bytes",
-        "Bytes stored in addition, if the originals are kept: a cost.",
+        "Bytes of results stored in addition to the originals, if these are kept. They count as a cost.",
         parser=amount_not_negative,
         metavar="SIZE",
     ),
 ]
-Downloads = Annotated[float | None, option("downloads", "Downloads of each result.", parser=not_negative, metavar="N")]
+Downloads = Annotated[
+    float | None, option("downloads", "Number of downloads of each result.", parser=not_negative, metavar="N")
+]
 
 
 def footprint(

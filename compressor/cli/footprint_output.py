@@ -28,8 +28,8 @@ NAME_WIDTH, NUMBER_WIDTH = 26, 9
 NETWORK_TITLES = {"fixed": "fixed lines", "mobile": "4G"}
 DISCLOSURE = (
     "Estimated, not measured. Model {version}, SHA-256 {sha256:.12}, profile {profile}.",
-    "Own use is subtracted. Not included: client decoding, CDN copies, rebound.",
-    "No offset: not deductible from scopes 1 to 3. See docs/methodology.md.",
+    "What compression used is subtracted. Not included: client decoding, CDN copies, rebound.",
+    "Not an offset: not deductible from scopes 1 to 3. See docs/methodology.md.",
 )
 
 
@@ -68,7 +68,7 @@ class WhatIf:
         """Return remarks on what the balance does not include."""
         found = []
         if self.inputs["downloads"] and self.inputs["network"] is None:
-            found.append("downloads are not counted: they need --network")
+            found.append("downloads are not counted: --network is missing")
         if self.inputs["storage"] is None:
             found.append("no --storage: no credit for bytes that are not stored")
         if self.profile is Profile.CCF:
@@ -79,7 +79,7 @@ class WhatIf:
         if not self.inputs["cpu_seconds"]:
             found.append("0 CPU-seconds: compression always takes some; this balance is gross")
         if not self.grams:
-            found.append("no --region and no --grid: joules but no grams")
+            found.append("neither --region nor --grid: joules, but no grams")
         return found
 
 
@@ -258,7 +258,7 @@ def show_break_even(console: "Console", case: WhatIf) -> None:
     if found is None:
         return
     unit = "CO2e" if case.grams else "energy"
-    console.print(f"\n[bold]break-even[/]: the net {unit} by storage alone is 0 at, on a shared node,")
+    console.print(f"\n[bold]break-even[/]: on a shared node, storage alone makes the net {unit} 0 at")
     heading(console)
-    console.print(cells("CPU-seconds a GB saved", map(two_digits, found[0])))
+    console.print(cells("CPU-seconds per GB saved", map(two_digits, found[0])))
     console.print(cells("or days stored", (two_digits(value / 86400) for value in found[1])))

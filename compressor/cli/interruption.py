@@ -1,4 +1,4 @@
-"""Ends a command on Ctrl-C or SIGTERM, immediately and at any moment, unless it handles them itself.
+"""The end of a command on Ctrl-C or SIGTERM: immediate, at any moment, unless the command handles them itself.
 
 It raises no exception: in the middle of an import, a callback or a finalizer, that would be shown as a traceback or be
 lost. This module imports no other file, since signals are not handled until it is loaded.

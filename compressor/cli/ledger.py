@@ -23,7 +23,9 @@ ledger = typer.Typer(
 
 LedgerFile = Annotated[Path, typer.Argument(metavar="LEDGER", help="The ledger of a batch run.", show_default=False)]
 RestoreDryRun = Annotated[bool, option("dry_run", "Write nothing, and show what would be done.")]
-AtATime = Annotated[int, option("workers", "Originals to restore at a time.", metavar="N", min=1, max=256)]
+AtATime = Annotated[
+    int, option("workers", "Number of originals to restore at the same time.", metavar="N", min=1, max=256)
+]
 StatusJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print a line of JSON for each object.")]
 
@@ -37,7 +39,7 @@ def restore(
     workers: AtATime = RESTORE_WORKERS,
     json: of.BatchJson = False,
 ) -> None:
-    """Put back the originals that a run in place has kept.
+    """Put back the originals that an in-place run has kept.
 
     Each original is written back with its attributes if the object is still what the run wrote; then the kept copy is
     deleted. Objects that were changed or deleted since are left alone and listed. Repeat the command to resume it if it

@@ -42,7 +42,7 @@ def restore_steps(summary: Summary) -> Iterator[str]:
     if summary.interrupted:
         yield "repeat the command to resume it"
     elif summary.failed:
-        yield "objects that failed are unchanged: repeat the command to try them again"
+        yield "objects that failed are unchanged: repeat the command to retry them"
     elif summary.mode == "restore dry run" and summary.count(ObjectOutcome.COPIED):
         yield "repeat the command without --dry-run to carry it out"
 
@@ -71,8 +71,8 @@ def status_facts(status: Status) -> Iterator[tuple[str, str, str]]:
     """Yield names, values and remarks."""
     yield "source", status.source, f"manifest {printable(status.manifest)}" if status.manifest else ""
     if status.mode != "in place":
-        yield "target", status.target, ""
-    yield "mode", status.mode, f"begun by compressor {status.version}"
+        yield "destination", status.target, ""
+    yield "mode", status.mode, f"started by compressor {status.version}"
     yield "settings", ", ".join(f"{name} {value}" for name, value in status.settings.items()), ""
     if status.mode == "in place":
         back = "compressor ledger restore puts them back"
@@ -90,6 +90,6 @@ def status_facts(status: Status) -> Iterator[tuple[str, str, str]]:
             f"{status.new_failures:,} of them new: see compressor ledger failures",
         )
     if status.open_intents:
-        yield "open", many(status.open_intents), "may or may not have been written: the next run will find out"
+        yield "open", many(status.open_intents), "may or may not have been written: the next run will check"
     if status.restored != "no":
         yield "restored", status.restored, f"{many(status.restored_objects)} put back"

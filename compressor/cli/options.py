@@ -1,4 +1,4 @@
-"""Options of the command line: sizes, shares and colours as people write them, and the configuration file."""
+"""Options of the command line: sizes, shares and colors as people write them, and the configuration file."""
 
 import math
 import os
@@ -67,7 +67,7 @@ def not_negative(value: str | float) -> float:
 
 
 def color(text: str | None) -> tuple[int, int, int] | None:
-    """Parse a colour: (r, g, b) from "255,255,255"."""
+    """Parse a color: (r, g, b) from "255,255,255"."""
     if text is None:
         return None
     try:
@@ -130,17 +130,19 @@ Out = Annotated[
         show_default=False,
     ),
 ]
-Quality = Annotated[int, option("quality", "1 to 100: the visual quality of libjpeg-turbo's 4:2:0 at that setting.")]
+Quality = Annotated[int, option("quality", "Visual quality, 1 to 100: that of libjpeg-turbo's 4:2:0 at this setting.")]
 TargetScore = Annotated[float | None, option("target_score", "Minimum SSIMULACRA2 score, 0 to 100.", metavar="SCORE")]
 MaxBytes = Annotated[
     int | None, option("max_bytes", "Maximum size of the result, such as 200KiB.", parser=size, metavar="SIZE")
 ]
 Lossless = Annotated[bool, option("lossless", "Keep every coefficient (JPEG) or pixel (PNG).")]
 EffortOption = Annotated[Effort, option("effort", "CPU time to spend on compression; fast makes one pass.")]
-FormatOption = Annotated[Format, option("format", "Format of the result; keep: the source's.")]
-SubsamplingOption = Annotated[Subsampling, option("subsampling", "Chroma subsampling; auto: the source's, or 4:2:0.")]
+FormatOption = Annotated[Format, option("format", "Format of the result; keep: that of the input.")]
+SubsamplingOption = Annotated[
+    Subsampling, option("subsampling", "Chroma subsampling; auto: that of the input, otherwise 4:2:0.")
+]
 MetadataOption = Annotated[
-    Metadata, option("metadata", "What to keep; color: colour profile and orientation; strip: orientation only.")
+    Metadata, option("metadata", "Metadata to keep; color: color profile and orientation; strip: orientation only.")
 ]
 ContentCredentialsOption = Annotated[
     ContentCredentials,
@@ -150,13 +152,17 @@ ContentCredentialsOption = Annotated[
 ]
 Background = Annotated[
     str | None,
-    option("background", "Background of transparent pixels in a JPEG, such as 255,255,255.", metavar="R,G,B"),
+    option(
+        "background",
+        "Background color for transparent pixels when the result is a JPEG, such as 255,255,255.",
+        metavar="R,G,B",
+    ),
 ]
 MinSaving = Annotated[
     float,
     option(
         "min_saving",
-        "Return the input if less than this share is saved, such as 5%.",
+        "Return the input unchanged if less than this share would be saved, such as 5%.",
         parser=share,
         metavar="SHARE",
         show_default="0%",
@@ -166,12 +172,13 @@ DeliveryOption = Annotated[
     Delivery | None,
     option(
         "delivery",
-        "safe: output starts once the result is verified and smaller; immediate: as it is encoded.",
+        "safe: output starts after the result has proved correct and smaller; immediate: while it is encoded.",
         show_default="safe",
     ),
 ]
 ServerOption = Annotated[
-    str | None, option("server", "Use a running service.", metavar="HOST:PORT", show_default=False)
+    str | None,
+    option("server", "Compress with a running service instead of locally.", metavar="HOST:PORT", show_default=False),
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing OUT.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
@@ -194,13 +201,16 @@ def address_or_none(text: str | None) -> str | None:
 
 
 Address = Annotated[
-    str, option("address", "Address of the service; port 0 takes a free port.", parser=address, metavar="HOST:PORT")
+    str,
+    option(
+        "address", "Address of the service; with port 0, serve picks a free port.", parser=address, metavar="HOST:PORT"
+    ),
 ]
 MetricsAddress = Annotated[
     str | None,
     option(
         "metrics_address",
-        "Address of /metrics, /healthz and /readyz; or none.",
+        "Address of /metrics, /healthz and /readyz, or none.",
         parser=address_or_none,
         metavar="HOST:PORT",
     ),
@@ -219,31 +229,40 @@ SpoolDir = Annotated[
     str | None, option("spool_dir", "Directory for temporary data, on a disk (not tmpfs).", metavar="DIR")
 ]
 SpoolBudget = Annotated[
-    int | None, option("spool_budget", "Disk space that all calls together may use.", parser=size, metavar="SIZE")
+    int | None,
+    option(
+        "spool_budget", "Disk space that temporary data of all calls together may use.", parser=size, metavar="SIZE"
+    ),
 ]
 WindowBytes = Annotated[
     int,
     option(
         "window_bytes",
-        "HTTP/2 window of a call: the most it can receive in a round trip.",
+        "HTTP/2 flow-control window of a call: the most it can receive per round trip.",
         parser=size,
         metavar="SIZE",
         show_default="128KiB",
     ),
 ]
-IdleSeconds = Annotated[float, option("idle_seconds", "End a call whose client neither sends nor reads for this long.")]
-MaxConcurrentCalls = Annotated[int, option("max_concurrent_calls", "Calls that run at the same time.")]
-DrainSeconds = Annotated[
-    float, option("drain_seconds", "After SIGTERM: time from reporting not serving to rejecting calls.")
+IdleSeconds = Annotated[
+    float, option("idle_seconds", "End a call whose client has neither sent nor read for this many seconds.")
 ]
-GraceSeconds = Annotated[float, option("grace_seconds", "After that: time for running calls to end.")]
-TlsCert = Annotated[str | None, option("tls_cert", "Certificate chain to present, PEM.", metavar="FILE")]
-TlsKey = Annotated[str | None, option("tls_key", "Private key of the certificate, PEM.", metavar="FILE")]
+MaxConcurrentCalls = Annotated[
+    int, option("max_concurrent_calls", "Maximum number of calls that run at the same time.")
+]
+DrainSeconds = Annotated[
+    float, option("drain_seconds", "After SIGTERM: seconds between reporting NOT_SERVING and rejecting new calls.")
+]
+GraceSeconds = Annotated[float, option("grace_seconds", "After that: seconds for running calls to finish.")]
+TlsCert = Annotated[str | None, option("tls_cert", "PEM file of the certificate chain to present.", metavar="FILE")]
+TlsKey = Annotated[str | None, option("tls_key", "PEM file of the certificate's private key.", metavar="FILE")]
 TlsClientCa = Annotated[
-    str | None, option("tls_client_ca", "Authority that client certificates must come from, PEM.", metavar="FILE")
+    str | None,
+    option("tls_client_ca", "PEM file of the authority that must have issued client certificates.", metavar="FILE"),
 ]
 TokenFile = Annotated[
-    str | None, option("token_file", "Bearer tokens, one per line; a call needs one of them.", metavar="FILE")
+    str | None,
+    option("token_file", "File of bearer tokens, one per line; each call must present one of them.", metavar="FILE"),
 ]
 
 
@@ -251,7 +270,7 @@ TokenFile = Annotated[
 
 TlsCa = Annotated[
     str | None,
-    option("tls_ca", "Use TLS, with a service certificate from this authority, PEM.", metavar="FILE"),
+    option("tls_ca", "Use TLS; PEM file of the authority that issued the service's certificate.", metavar="FILE"),
 ]
 ClientTokenFile = Annotated[
     str | None, option("token_file", "File whose first line is sent as a bearer token.", metavar="FILE")

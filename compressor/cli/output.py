@@ -215,7 +215,7 @@ def print_report(
 
 
 def print_source(console: "Console", name: str, source: Source, bytes_in: int | None) -> None:
-    """Print an image as it was recognised."""
+    """Print an image as it was recognized."""
     from rich.markup import escape
 
     console.print(f"[bold]{escape(name)}[/]  {escape(source.description)}", soft_wrap=True)

@@ -65,7 +65,7 @@ def serve(
 
 
 def warmup() -> None:
-    """Compile the kernels, so that the first image does not wait for that."""
+    """Compile the kernels ahead of the first image."""
     with one_line_errors():
         start = time.perf_counter()
         from compressor.calls.codec import warm_up
@@ -82,10 +82,10 @@ def health(
     tls_key: opt.TlsKey = None,
     token_file: opt.ClientTokenFile = None,
 ) -> None:
-    """Check whether a service accepts requests: exit code 0 if it does, else 1.
+    """Check whether a service accepts requests.
 
-    With --tls-cert and --tls-key but without --tls-ca, the service must present that same certificate: a probe on its
-    machine needs no other settings than the service.
+    The exit code is 0 if it does, else 1. With --tls-cert and --tls-key but without --tls-ca, the service must present
+    that same certificate: a probe on the same machine can use the service's own settings.
     """
     with one_line_errors():
         from compressor import client

@@ -127,7 +127,7 @@ class AsyncResultStream:
         raise StopAsyncIteration
 
     async def source(self) -> Source:
-        """Return the source as the service recognised it; waits until it is known."""
+        """Return the source as the service recognized it; waits until it is known."""
         while self._response.source is None:
             try:
                 await self._pull()
@@ -218,7 +218,7 @@ class AsyncClient(Connection):
                 await asyncio.sleep(attempts.pause(error))
 
     async def close(self) -> None:
-        """Close the connection; running calls are cancelled."""
+        """Close the connection; running calls are canceled."""
         await self._channel.close()
         self._client.close()
 

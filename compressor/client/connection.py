@@ -60,7 +60,7 @@ def metadata_of(token: str | None) -> tuple[tuple[str, str], ...] | None:
 
 
 class Attempts:
-    """The attempts of one call, within the time-out and retries of its connection.
+    """The attempts of one call, within the timeout and retries of its connection.
 
     replayable  whether the source can be read again; otherwise there is one attempt
     """

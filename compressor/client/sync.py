@@ -79,7 +79,7 @@ class ResultStream:
 
     @property
     def source(self) -> Source:
-        """The source, as the service recognised it; waits until it is known."""
+        """The source, as the service recognized it; waits until it is known."""
         while self._response.source is None:
             try:
                 self._pull()
@@ -149,7 +149,7 @@ class Client(Connection):
         return ResultStream(self._stub, requests, source.notices, timeout=timeout, metadata=self._metadata)
 
     def inspect(self, source: Input, **settings: Any) -> Source:
-        """Return the source as the service recognises it, and the memory it would reserve. Needs only the header."""
+        """Return the source as the service recognizes it, and the memory it would reserve. Needs only the header."""
         checked = Settings(**settings)
 
         def call(timeout: float | None) -> Source:
@@ -173,7 +173,7 @@ class Client(Connection):
                 time.sleep(attempts.pause(error))
 
     def close(self) -> None:
-        """Close the connection; running calls are cancelled."""
+        """Close the connection; running calls are canceled."""
         self._channel.close()
 
     def __enter__(self) -> "Client":

@@ -186,7 +186,7 @@ class ResponseReader:
     def finished(self) -> Report:
         """Return the report. Raises IncompleteError if none was received."""
         if self.report is None:
-            raise IncompleteError("the response ended without a report: it was cut off")
+            raise IncompleteError("the response was cut off: it ended without a report")
         return self.report
 
 

@@ -159,7 +159,7 @@ def _palette(window: Window, header: bmp.BmpHeader) -> bytes:
 
 
 def _profile(window: Window, header: bmp.BmpHeader, policy: Metadata, notices: list[str]) -> bytes:
-    """Return the profile to keep, b"" for none, and add notices of colour spaces that are removed."""
+    """Return the profile to keep, b"" for none, and add notices of color spaces that are removed."""
     if header.space == bmp.EMBEDDED:
         profile = icc.trimmed(bmp.embedded_profile(window, header))
         if profile and policy is Metadata.COLOR:
@@ -167,11 +167,11 @@ def _profile(window: Window, header: bmp.BmpHeader, policy: Metadata, notices: l
         if profile:
             notes.note_profile(profile, notices)
         else:
-            notices.append("an ICC profile that can't be read was removed: colours may differ")
+            notices.append("an ICC profile that can't be read was removed: colors may differ")
     elif header.space == bmp.LINKED:
-        notices.append("the reference to an ICC profile in another file was removed: colours may differ")
+        notices.append("the reference to an ICC profile in another file was removed: colors may differ")
     elif policy is Metadata.STRIP and bmp.is_calibrated(header):
-        notices.append("the colour space (calibrated RGB) was removed: colours will differ")
+        notices.append("the color space (calibrated RGB) was removed: colors will differ")
     return b""
 
 
@@ -185,7 +185,7 @@ def _info(header: bmp.BmpHeader, pixel_bytes: int, policy: Metadata, profile: by
         return bytes(info)
     colors = struct.unpack_from("<I", info, 32)[0]
     used = min(colors, header.entries) if header.bits <= 8 else 0
-    struct.pack_into("<5I", info, 20, pixel_bytes, 0, 0, used, 0)  # no resolution, all colours important
+    struct.pack_into("<5I", info, 20, pixel_bytes, 0, 0, used, 0)  # no resolution, all colors important
     if size == bmp.OS2:
         info[40:44], info[46:64] = bytes(4), bytes(18)  # the order of the rows is kept
         return bytes(info)

@@ -11,7 +11,7 @@ SEI_BYTES_MAX = 1 << 16
 # metadata, tile list, padding and reserved types.
 OBU_KEPT = {1, 2, 3, 4, 6, 7}
 OBU_METADATA = 5
-METADATA_OF_COLOR = {1, 2}  # 6.7.1: content light level, mastering display colour volume
+METADATA_OF_COLOR = {1, 2}  # 6.7.1: content light level, mastering display color volume
 METADATA_T35 = 4  # ITU-T T.35: HDR10+ and the like, or anything of a registered vendor
 
 # H.265 table 7-1: coded slices, parameter sets, access unit delimiter, end of sequence and of bitstream.

@@ -2,9 +2,9 @@
 keeps.
 
 A new file is written from what is known to be needed: the file type box, a meta box with the images alone, and their
-coded data. Coded data are copied unchanged, except that metadata messages in them are removed (`coded`).
+coded data. Coded data is copied unchanged, except that metadata messages in them are removed (`coded`).
 
-Kept are the primary image, other images to be displayed, the inputs of grids and overlays, alpha planes and depth maps.
+It keeps the primary image, other images to be displayed, the inputs of grids and overlays, alpha planes and depth maps.
 COLOR also keeps ICC profiles, HDR metadata and gain maps (`tmap`). The orientation is in the properties `irot` and
 `imir`, which are kept; HEIF readers ignore that of Exif.
 """
@@ -43,7 +43,7 @@ class HeifContainer(Container):
             _check_data(heif, item, mdats)
         distinct = {tuple(item.extents) for item in images}
         if sum(length for extents in distinct for _, length in extents) > self._source.size:
-            raise UnsupportedError(f"{heif.title}: the data of its items overlap")
+            raise UnsupportedError(f"{heif.title}: the data of its items overlaps")
         messages = MessageFilter(color, found)
         inputs_of = heif.inputs()
         data = {
@@ -87,7 +87,7 @@ def _clip_to_mdat(heif: Heif, mdats: list[Box], extents: list[Extent], what: str
         number = bisect.bisect_right(mdats, start, key=lambda box: box.content) - 1
         box = mdats[number] if number >= 0 else None
         if box is None or start > box.end or (start + length > box.end and start + length != heif.end):
-            raise FormatError(heif.title, "iloc", start, f"data of {what} are outside the mdat boxes")
+            raise FormatError(heif.title, "iloc", start, f"data of {what} is outside the mdat boxes")
         found.append((start, min(length, box.end - start)))
     return found
 

@@ -117,7 +117,7 @@ def _colr(fields: Fields, color: bool, notices: list[str]) -> bytes | None:
     if color:
         return kind + icc.trimmed(profile)
     if not icc.profile_is_srgb(profile):
-        notices.append(f"the ICC profile ({icc.profile_name(profile)}) was removed: colours will differ")
+        notices.append(f"the ICC profile ({icc.profile_name(profile)}) was removed: colors will differ")
     return None
 
 

@@ -161,7 +161,7 @@ def _lay_out(
 ) -> tuple[dict[int, Extent], list[Extent], int]:
     """Return the new extent of each item's data, the extents of the source to append for that, and the size after it.
 
-    places  new extents of data that are already laid out; receives the others
+    places  new extents of data that is already laid out; receives the others
     size    bytes that are already laid out
     """
     extents: dict[int, Extent] = {}

@@ -1,6 +1,6 @@
 """JPEG 2000 files (T.800 annex I) and bare codestreams, reduced to what a metadata policy keeps.
 
-Kept are the file type, the header with size, depth, colour, palette, channels and resolution, and the first codestream.
+The result has the file type, the header (size, depth, color, palette, channels, resolution) and the first codestream.
 """
 
 import struct
@@ -21,8 +21,8 @@ from compressor.spool import Readable
 SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 # Boxes of ISO/IEC 15444-2 (JPX) and -3 (Motion JPEG 2000) that locate or combine other images.
 OTHER_IMAGES = {b"ftbl", b"flst", b"comp", b"dtbl", b"jpch", b"jplh", b"jclx", b"moov", b"mdat", b"copt"}
-SRGB, GREY, CMYK, LAB, JAB = 16, 17, 12, 14, 19  # enumerated colour spaces (I.5.3.3, 15444-2 M.11.7.3.1)
-# The enumerated colour space that replaces a profile, by the data colour space of the profile.
+SRGB, GREY, CMYK, LAB, JAB = 16, 17, 12, 14, 19  # enumerated color spaces (I.5.3.3, 15444-2 M.11.7.3.1)
+# The enumerated color space that replaces a profile, by the data color space of the profile.
 ENUMERATED = {"RGB": SRGB, "GRAY": GREY, "CMYK": CMYK}
 # Names of known UUIDs.
 UUIDS = {
@@ -142,7 +142,7 @@ def _header(data: bytes, color: bool, notices: list[str]) -> bytes:
                 ]
                 parts += [boxes.make(kind, *resolutions)] if resolutions else []
     if not colors:
-        raise FormatError(TITLE, "colr", None, "no colour specification that can be kept")
+        raise FormatError(TITLE, "colr", None, "no color specification that can be kept")
     return boxes.make(b"jp2h", *parts)
 
 
@@ -157,7 +157,7 @@ def _cmap(fields: Fields, components: int, columns: int) -> bytes:
 
 
 def _colr(fields: Fields, color: bool, notices: list[str]) -> bytes | None:
-    """Return a colour specification (I.5.3.3), an enumerated one in place of a profile that is removed."""
+    """Return a color specification (I.5.3.3), an enumerated one in place of a profile that is removed."""
     method, precedence = fields.number(1), fields.take(2)
     if method == 1:
         space = fields.number(4)
@@ -172,9 +172,9 @@ def _colr(fields: Fields, color: bool, notices: list[str]) -> bytes | None:
         return bytes([method]) + precedence + icc.trimmed(profile)
     space_name = icc.color_space(profile)
     if space_name not in ENUMERATED:
-        raise UnsupportedError(f"{TITLE}: {space_name or 'unknown'} colours are undefined without their profile")
+        raise UnsupportedError(f"{TITLE}: {space_name or 'unknown'} colors are undefined without their profile")
     if not icc.profile_is_srgb(profile):
-        notices.append(f"the ICC profile ({icc.profile_name(profile)}) was removed: colours will differ")
+        notices.append(f"the ICC profile ({icc.profile_name(profile)}) was removed: colors will differ")
     return b"\1" + precedence + struct.pack(">I", ENUMERATED[space_name])
 
 

@@ -25,7 +25,7 @@ def note_credentials(notices: list[str]) -> None:
 
 
 def note_profile(profile: bytes, notices: list[str]) -> None:
-    """Add a notice that a profile was removed, if colours differ without it."""
+    """Add a notice that a profile was removed, if colors differ without it."""
     notices += lost_colors(profile, None)
 
 

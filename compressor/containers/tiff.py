@@ -2,7 +2,7 @@
 and strips that a kept entry refers to are copied, and every other byte becomes zero.
 
 An entry is kept only where it is needed to interpret the samples, where it is the orientation or, under COLOR, where it
-describes the colour space. The resolution is kept only where its two values differ (fax pages), since pixels are then
+describes the color space. The resolution is kept only where its two values differ (fax pages), since pixels are then
 not square. Thumbnails (NewSubfileType bit 0) and SubIFDs are removed.
 """
 
@@ -216,12 +216,12 @@ def _loss_notices(file: TiffFile, removed: dict[int, DirectoryEntry], policy: Me
             notes.note_profile(profile, notices)
     lost = [tiff_tags.name(tag) for tag in sorted(removed) if tag in tiff_tags.COLORS and tag != ICC]
     if lost:
-        notices.append(f"{', '.join(lost)} removed: colours may differ")
+        notices.append(f"{', '.join(lost)} removed: colors may differ")
     return notices
 
 
 def _is_adobe_rgb(file: TiffFile, page: Directory) -> bool:
-    """Return whether Exif identifies Adobe RGB as the colour space, as a DCF option file (R03)."""
+    """Return whether Exif identifies Adobe RGB as the color space, as a DCF option file (R03)."""
     for exif in nested(file, page, (tiff_tags.EXIF_IFD,), 1, [1]):
         for interoperability in nested(file, exif, (tiff_tags.INTEROPERABILITY_IFD,), 1, [1]):
             index = interoperability.find(1)

@@ -11,7 +11,7 @@ SOI, EOI, SOS, COM, APP0, APP14, APP15 = 0xD8, 0xD9, 0xDA, 0xFE, 0xE0, 0xEE, 0xE
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 PIECE_BYTES = 1 << 16
 SEGMENTS_MAX = 4096
-ADOBE_BYTES = 14  # length of the segment that gives the colour transform
+ADOBE_BYTES = 14  # length of the segment that gives the color transform
 
 ByteRange = tuple[int, int]
 

@@ -1,4 +1,4 @@
-"""The tags of a TIFF that describe its samples or its colour space, and the number of values each can have."""
+"""The tags of a TIFF that describe its samples or its color space, and the number of values each can have."""
 
 from compressor import icc
 from compressor.containers.tiff_strips import BYTE_COUNTS, Strips
@@ -30,12 +30,12 @@ COMPRESSIONS = frozenset((
     50001,
 ))  # fmt: skip
 PHOTOMETRICS = frozenset((0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 32844, 32845))
-RAW_PHOTOMETRICS = {32803: "a colour filter array", 34892: "linear raw"}
+RAW_PHOTOMETRICS = {32803: "a color filter array", 34892: "linear raw"}
 OTHER_FORMATS = {
     50706: "DNG",
     37398: "camera raw (TIFF/EP)",
-    33421: "camera raw (a colour filter array)",
-    33422: "camera raw (a colour filter array)",
+    33421: "camera raw (a color filter array)",
+    33422: "camera raw (a color filter array)",
     559: "TIFF/FX with strips of varying height",
     33628: "a MetaMorph stack",
     33629: "a MetaMorph stack",

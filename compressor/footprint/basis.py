@@ -50,7 +50,7 @@ class Basis:
         if self.network is not None and self.network not in ACCESSES:
             raise SettingsError("network", f"is {self.network!r}, must be one of {', '.join(ACCESSES)}")
         if self.originals_deleted and self.storage_class is None:
-            raise SettingsError("originals_deleted", "needs the storage class that originals were in: storage")
+            raise SettingsError("originals_deleted", "needs storage: the storage class of the originals")
         if self.reserved_vcpus is not None and not 0 < self.reserved_vcpus < float("inf"):
             raise SettingsError("reserved_vcpus", f"is {self.reserved_vcpus:g}, must be more than 0")
         _ = self.place

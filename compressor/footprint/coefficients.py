@@ -30,7 +30,7 @@ class Citation:
     title: str
     url: str
     kind: str
-    licence: str
+    license: str
     year: int
     as_of: str
 
@@ -89,11 +89,11 @@ class Coefficient:
 
 @dataclass(frozen=True)
 class Region:
-    """A data centre region or a grid.
+    """A data center region or a grid.
 
     pue       facility energy per IT energy; None if no source states it
     average   annual average intensity of the location's grid, g/J; never market-based (ISO/IEC 21031, SCI)
-    marginal  modelled intensity of one additional joule; for sensitivity, used by no profile
+    marginal  modeled intensity of one additional joule; for sensitivity, used by no profile
     ccf       intensity that Cloud Carbon Footprint states, for the profile of that name
     """
 

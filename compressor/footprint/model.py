@@ -179,7 +179,7 @@ def _network(drivers: Drivers, place: Place, profile: Profile, model: Model) -> 
         return
     side, known = (Side.AVOIDED if amount >= 0 else Side.USED), model.coefficients
     if profile is Profile.SWDM4:
-        for part in ("data_centre", "network", "device"):
+        for part in ("data_center", "network", "device"):
             formula = f"unsent bytes × energy of {part.replace('_', ' ')}s"
             yield _operation(part, side, formula, abs(amount), (known[f"swdm4_{part}"],), grid)
         both = (known["swdm4_embodied"], known["swdm4_grid"])

@@ -1,11 +1,11 @@
-"""Adaptive quantization: rows of unquantized coefficients are weighted by visual masking, which depends on neighbouring
+"""Adaptive quantization: rows of unquantized coefficients are weighted by visual masking, which depends on neighboring
 blocks, then quantized with a dead zone or by a trellis.
 
     PixelSpectra         bands of pixels → spectra             \\
                                                                 AdaptiveQuantizer → coefficient rows
     CoefficientSpectra   a file's coefficient rows → spectra   /
 
-A row is quantized when the one below it is known: masking uses the means of all neighbours.
+A row is quantized when the one below it is known: masking uses the means of all neighbors.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

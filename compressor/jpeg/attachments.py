@@ -15,7 +15,7 @@ EXIF_START, EXIF_BYTES = b"Exif\0", 6  # when reading: some files have 0xFF inst
 XMP = b"http://ns.adobe.com/xap/1.0/\0"  # XMP specification part 3, 1.1.3
 EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"  # 1.1.3.1
 PHOTOSHOP = b"Photoshop 3.0\0"  # XMP specification part 3, 1.1.3: image resources, including IPTC
-GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"  # ISO 21496-1: metadata of a gain map among the additional pictures
+GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"  # ISO 21496-1: metadata of a gain map among the additional images
 ICC = b"ICC_PROFILE\0"  # ICC.1:2022, B.4
 ADOBE = b"Adobe"  # Adobe technical note 5116, section 18
 SEGMENT_DATA_MAX = 65533
@@ -46,7 +46,7 @@ def attachments_of(segments: Sequence[Segment]) -> Attachments:
     notices.
 
     Of repeated segments Exif is joined and the last XMP counts, as in Pillow; comments are all kept. The index of
-    additional pictures (MPF) is not named: that is left to the code that drops the pictures.
+    additional images (MPF) is not named: that is left to the code that drops the pictures.
     """
     exif, xmp, density, aspect = b"", None, None, None
     pieces: list[bytes] = []
@@ -99,7 +99,7 @@ def _text(comment: bytes) -> str:
 
 
 def _density(jfif: bytes) -> tuple[int, int] | None:
-    """Return the pixels per metre in a JFIF segment; None if it has only an aspect ratio (T.871, 10.1)."""
+    """Return the pixels per meter in a JFIF segment; None if it has only an aspect ratio (T.871, 10.1)."""
     if len(jfif) < 12:
         return None
     unit, x, y = struct.unpack_from(">BHH", jfif, 7)
@@ -124,7 +124,7 @@ def _single(marker: int, data: bytes, name: str, notices: list[str]) -> list[Seg
 
 
 def _jfif(density: tuple[int, int] | None, aspect: tuple[int, int] | None) -> Segment:
-    """Return APP0 with the density in dots per centimetre, else without a unit the aspect ratio, 1:1 if unknown."""
+    """Return APP0 with the density in dots per centimeter, else without a unit the aspect ratio, 1:1 if unknown."""
     unit, x, y = 0, *(aspect or (1, 1))
     if density is not None:
         unit, (x, y) = 2, (round(d / 100) for d in density)

@@ -17,7 +17,7 @@ CODED_BLOCKS = 1024  # of a coefficient row, encoded in one call
 
 
 class Transform:
-    """Colour conversion, DCT and quantization of bands, each of whole MCU rows except the last one.
+    """Color conversion, DCT and quantization of bands, each of whole MCU rows except the last one.
 
     frame   of `writer.frame_for`
     tables  each component's, zig-zag

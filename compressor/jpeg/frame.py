@@ -211,7 +211,7 @@ class Header:
 
     @property
     def color(self) -> str:
-        """The colour space: grey, ycbcr, rgb, cmyk, ycck, else "unknown". The rules are libjpeg's
+        """The color space: grey, ycbcr, rgb, cmyk, ycck, else "unknown". The rules are libjpeg's
         (default_decompress_parms in jdapimin.c): T.81 leaves it to the application."""
         ids = tuple(c.id for c in self.frame.components)
         match len(ids):

@@ -173,7 +173,7 @@ class Parser(MarkerReader):
             self.adobe_transform = data[11]
         elif mpf.is_index(segment) and not mpf.is_readable(segment) and self.reducer.policy is Metadata.KEEP:
             self.notices.append(
-                "the index of additional pictures (MPF) can't be read: it does not follow the image's size"
+                "the index of additional images (MPF) can't be read: it does not follow the image's size"
             )
 
     def process_dqt(self, data: bytes) -> None:
@@ -315,6 +315,6 @@ class Parser(MarkerReader):
         for length, codes in enumerate(spec[0], 1):
             code += codes
             if codes and code >= 1 << length:
-                self.fail(f"Huffman table {key[0]}/{key[1]} has more codes of length {length} than there are")
+                self.fail(f"Huffman table {key[0]}/{key[1]} has more codes of length {length} than are possible")
             code <<= 1
         return spec

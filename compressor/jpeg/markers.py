@@ -44,7 +44,7 @@ class MarkerReader:
 
     marker, at   the last marker, and its offset
     kept_bytes   bytes of the segments so far, limited by METADATA_BYTES_MAX
-    passed_bytes, passed_segments   metadata that were not held
+    passed_bytes, passed_segments   metadata that was not held
     notices      defects that were tolerated
     """
 

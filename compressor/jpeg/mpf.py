@@ -49,8 +49,7 @@ def is_index(segment: Segment) -> bool:
 
 
 def is_readable(index: Segment) -> bool:
-    """Return whether an index can be parsed. Readers of the first picture ignore it: a bad one does not spoil a
-    file."""
+    """Return whether an index can be parsed. Readers of the first picture ignore it, so a bad one is no error."""
     try:
         _entries(index.data)
     except FormatError:
@@ -72,7 +71,7 @@ def _entries(data: bytes) -> tuple[str, int, int]:
                     return order, base + offset, size // ENTRY_BYTES
     except struct.error:  # an offset beyond the end
         pass
-    raise FormatError("JPEG", "APP2", None, "the index of pictures (MPF) can't be read")
+    raise FormatError("JPEG", "APP2", None, "the index of images (MPF) can't be read")
 
 
 def rewrite_offsets(index: Segment, first_bytes: int, shift: int) -> bytes:

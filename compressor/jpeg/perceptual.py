@@ -177,7 +177,7 @@ def dead_zones(distance: float, components: int) -> NDArray[np.float32]:
 
     A slope is how much larger than half a step an AC coefficient must be in a block with a masking factor of 1.
     """
-    rising = 0.08 + 0.12 * (ZIGZAG // 8 + ZIGZAG % 8) / 10  # towards high frequencies
+    rising = 0.08 + 0.12 * (ZIGZAG // 8 + ZIGZAG % 8) / 10  # toward high frequencies
     slopes = np.empty((components, 64), np.float32)
     slopes[:, TRANSPOSED] = np.stack([rising, *[np.full(64, 0.06)] * (components - 1)])
     slopes *= (distance / 2) ** 0.5  # zeros save more with coarse steps; fitted together with the tables

@@ -1,4 +1,4 @@
-"""Decoding of coefficient rows to pixels: dequantization, inverse DCT, upsampling, colour, one MCU row at a time.
+"""Decoding of coefficient rows to pixels: dequantization, inverse DCT, upsampling, color, one MCU row at a time.
 
 The result is that of libjpeg-turbo with default settings (accurate inverse DCT, "fancy" upsampling), byte for byte, as
 long as dequantized coefficients have the size that an encoder gives them. One exception: libjpeg smooths the blocks of

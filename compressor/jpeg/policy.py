@@ -26,14 +26,14 @@ JUMBF = b"JP"  # ISO/IEC 19566-5, D.2: common identifier; then box instance, pac
 C2PA = b"c2pa"  # C2PA specification 2.1, 11.1.4.2: start of the UUID of a manifest store's description box
 NEVER = 1 << 62
 PROFILE_BYTES_MAX = 1 << 20  # of a removed profile that is held for its notice
-PICTURES_REMOVED = "additional pictures in the file (MPF) were removed"
+PICTURES_REMOVED = "additional images in the file (MPF) were removed"
 
 
 class SegmentReducer:
     """Reduction of APPn and COM segments in the order of the file.
 
     KEEP keeps all but content credentials. COLOR keeps the ICC profile, the orientation, and the metadata of a gain
-    map. STRIP keeps the orientation. All keep JFIF and Adobe, which define the colour space of the components; COLOR
+    map. STRIP keeps the orientation. All keep JFIF and Adobe, which define the color space of the components; COLOR
     and STRIP keep no other part of these segments.
 
     policy       metadata policy
@@ -143,7 +143,7 @@ class SegmentReducer:
         if self.policy is Metadata.STRIP and self._has_profile:
             profile = joined_icc(self._profile)
             if profile is None or sum(map(len, self._profile)) >= PROFILE_BYTES_MAX:
-                return [*found, "an ICC profile was removed: colours may differ"]
+                return [*found, "an ICC profile was removed: colors may differ"]
             return [*found, *lost_colors(profile, None)]
         if self.policy is not Metadata.KEEP and self._is_adobe_rgb and not self._has_profile:
             return [*found, ADOBE_RGB_REMOVED]

@@ -80,8 +80,8 @@ def scan_plans(frame: Frame, scan: Scan, tables: dict[tuple[int, int], int]) -> 
 class EntropyReader:
     """A decoder of the entropy-coded segments of one scan. It holds only a window of the file, without stuffed bytes.
 
-    Missing or damaged data are an error. libjpeg continues with zeros (jpeg_fill_bit_buffer in jdhuff.c), which shows a
-    viewer as much as there is. A result that replaces its source must not have grey where more might be recovered.
+    Missing or damaged data is an error. libjpeg continues with zeros (jpeg_fill_bit_buffer in jdhuff.c), so that
+    viewers show something. A result that replaces its source must not have grey where more might be recovered.
 
     name    of the scan, for messages
     window  bytes of the file that are read at once, and the largest number of restart markers in them

@@ -1,4 +1,4 @@
-"""Lossless removal of a JPEG file's metadata by a policy: entropy-coded data are copied."""
+"""Lossless removal of a JPEG file's metadata by a policy: entropy-coded data is copied."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -115,7 +115,7 @@ class Scans:
     end      offset after the image; without an EOI marker, known when all rows have been read
     lacking  coefficients that the scans never send or never refine to the last bit, for people; "" for a complete file
 
-    hold     called with the bytes of metadata that are held
+    hold     called with the bytes of metadata that is held
     ends     whether `header.scan_ends` is filled
 
     `header` is completed: the height if a DNL segment gives it, tables between scans, `trailing`, `notices` (which grow
@@ -219,7 +219,7 @@ class Scans:
         for index, _, _ in scan.components:
             self._visits[index] += scan.se - scan.ss + 1
             if self._visits[index] > VISITS_MAX:
-                raise LimitError(f"JPEG: its scans visit more than {VISITS_MAX} coefficients a block")
+                raise LimitError(f"JPEG: its scans visit more than {VISITS_MAX} coefficients per block")
             if index not in self._tables:
                 # A component has the table that is current at its first scan, as in libjpeg (latch_quant_tables).
                 self._tables[index] = parser.quantization_table(frame.components[index])

@@ -110,7 +110,9 @@ class Ledger:
         for name, value in facts.items():
             if known.setdefault(name, value) != value:
                 was, now = known[name] or "none", value or "none"
-                raise LedgerError(f"{self.path} belongs to a run whose {name} is {was}, not {now}: name another ledger")
+                raise LedgerError(
+                    f"{self.path} belongs to a run whose {name} is {was}, not {now}: choose another ledger"
+                )
             self.set_fact(name, value)
 
     def add_overhead(self, cpu_seconds: float, memory_byte_seconds: float) -> tuple[float, float]:

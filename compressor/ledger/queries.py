@@ -1,4 +1,4 @@
-"""Questions that a run asks of its own ledger and a reader of anybody's, on an open database."""
+"""Queries on the open database of a ledger, for the run that writes it and for readers."""
 
 import sqlite3
 from collections.abc import Iterator

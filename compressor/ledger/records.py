@@ -121,7 +121,7 @@ class ObjectResult:
 
 def indeterminate(intent: ObjectResult) -> ObjectResult:
     """Return the failure that is reported for an object that may or may not have been written."""
-    problem = "the store does not say whether it was written: the next run will ask again"
+    problem = "the store did not confirm whether it was written: the next run will check"
     return replace(
         intent, outcome=ObjectOutcome.FAILED, reason=Reason.UNAVAILABLE, error=problem, bytes_out=0, result_etag="",
         retry=True,

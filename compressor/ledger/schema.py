@@ -57,5 +57,5 @@ def check_schema(database: sqlite3.Connection, path: Path) -> None:
         raise LedgerError(f"{path} is not a ledger")
     raise LedgerError(
         f"{path} has ledger schema {number}, and compressor {VERSION} reads schema {SCHEMA_NUMBER} only: "
-        "use the version of compressor that wrote it, or name another ledger"
+        "use the version of compressor that wrote it, or choose another ledger"
     )

@@ -1,4 +1,4 @@
-"""The colour description in an AV1 sequence header (AV1 5.5), for AVIF files that have no `colr`."""
+"""The color description in an AV1 sequence header (AV1 5.5), for AVIF files that have no `colr`."""
 
 from compressor.parsers.boxes import Extents
 
@@ -8,7 +8,7 @@ SEQUENCE_HEADER = 1
 
 
 def code_points(coded: Extents) -> tuple[int, int] | None:
-    """Return colour primaries and transfer characteristics, or None where no sequence header gives them."""
+    """Return color primaries and transfer characteristics, or None where no sequence header gives them."""
     data, at = coded.read(0, HEAD_BYTES), 0
     for _ in range(OBUS_MAX):
         if at >= len(data) or not data[at] & 2:  # obu_has_size_field is 0

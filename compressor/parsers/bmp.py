@@ -13,7 +13,7 @@ CORE, INFO, V2, V3, OS2, V4, V5 = 12, 40, 52, 56, 64, 108, 124
 RGB, RLE8, RLE4, BITFIELDS, ALPHA_BITFIELDS = 0, 1, 2, 3, 6
 DEPTHS = (1, 2, 4, 8, 16, 24, 32)
 
-# Colour spaces (bV5CSType) of V4 and V5.
+# Color spaces (bV5CSType) of V4 and V5.
 CALIBRATED, SRGB, WINDOWS, LINKED, EMBEDDED = 0, 0x73524742, 0x57696E20, 0x4C494E4B, 0x4D424544
 SPACE_AT, ENDPOINTS_AT, GAMMA_AT, INTENT_AT, PROFILE_AT = 56, 60, 96, 108, 112
 PROFILE_BYTES_MAX = 16 << 20
@@ -28,12 +28,12 @@ class BmpHeader(NamedTuple):
 
     info           the information header as it is in the file, its size field included
     height         without the sign, which gives the order of the rows
-    masks          the three or four colour masks after an information header of 40 bytes
+    masks          the three or four color masks after an information header of 40 bytes
     palette        offset of the first entry
     entries        palette entries that the bit depth can address; 0 above 8 bits
     entry_bytes    3 or 4
     pixels         offset of the first row or run-length code
-    space          colour space of V4 and V5, else WINDOWS
+    space          color space of V4 and V5, else WINDOWS
     profile        offset and size of the data of EMBEDDED or LINKED, else zeros
     """
 
@@ -104,11 +104,11 @@ def _check_kind(size: int, bits: int, compression: int) -> None:
     if compression not in (RGB, RLE8, RLE4) and (size == OS2 or compression not in (BITFIELDS, ALPHA_BITFIELDS)):
         raise UnsupportedError(f"{TITLE}: compression {compression}")
     if bits not in DEPTHS:
-        raise UnsupportedError(f"{TITLE}: {bits} bits a pixel")
+        raise UnsupportedError(f"{TITLE}: {bits} bits per pixel")
     if (compression, bits) not in ((RLE8, 8), (RLE4, 4)) and compression in (RLE8, RLE4):
-        raise FormatError(TITLE, "header", FILE_HEADER_BYTES, f"run lengths of {bits} bits a pixel")
+        raise FormatError(TITLE, "header", FILE_HEADER_BYTES, f"run lengths of {bits} bits per pixel")
     if compression in (BITFIELDS, ALPHA_BITFIELDS) and bits <= 8:
-        raise FormatError(TITLE, "header", FILE_HEADER_BYTES, f"colour masks with {bits} bits a pixel")
+        raise FormatError(TITLE, "header", FILE_HEADER_BYTES, f"color masks with {bits} bits per pixel")
 
 
 def embedded_profile(window: Window, header: BmpHeader) -> bytes:
@@ -129,7 +129,7 @@ def linked_profile(window: Window, header: BmpHeader) -> str:
 
 
 def is_calibrated(header: BmpHeader) -> bool:
-    """Return whether the header's endpoints and gamma describe a colour space other than sRGB."""
+    """Return whether the header's endpoints and gamma describe a color space other than sRGB."""
     if header.space != CALIBRATED:
         return False
     endpoints = struct.unpack_from("<9i", header.info, ENDPOINTS_AT)

@@ -38,18 +38,18 @@ class Block(NamedTuple):
 
 
 def header_bytes(window: Window) -> int:
-    """Return the bytes of header, logical screen descriptor and global colour table."""
+    """Return the bytes of header, logical screen descriptor and global color table."""
     head = window.read(0, 13)
     if len(head) < 13 or head[:6] not in (b"GIF87a", b"GIF89a"):
         raise FormatError(TITLE, "header", 0, "not the header of a GIF file")
     size = 13 + _table_bytes(head[10])
     if size > window.size:
-        raise FormatError(TITLE, "global colour table", 13, "the file ends within it")
+        raise FormatError(TITLE, "global color table", 13, "the file ends within it")
     return size
 
 
 def blocks(window: Window) -> Iterator[Block]:
-    """Yield the blocks after the global colour table. The last one is the trailer, empty where it is missing.
+    """Yield the blocks after the global color table. The last one is the trailer, empty where it is missing.
 
     Raises FormatError where the file ends within an image, or where anything but zeros is between two blocks.
     """
@@ -109,7 +109,7 @@ def xmp(window: Window, block: Block, limit: int) -> bytes:
 
 
 def _table_bytes(flags: int) -> int:
-    """Return the bytes of a colour table from its packed fields."""
+    """Return the bytes of a color table from its packed fields."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 

@@ -29,7 +29,7 @@ class Item:
     name        item name and any bytes that follow it
     media       content type of a `mime` item, else b""
     extents     extents of its data in the file
-    in_idat     whether the data are in the idat box of the meta box
+    in_idat     whether the data is in the idat box of the meta box
     properties  indices of its properties, from 0, and whether each is essential
     obstacle    why its data can't be read, or ""
     """
@@ -216,9 +216,9 @@ def _read_locations(heif: Heif, fields: Fields, file_bytes: int) -> None:
             raise LimitError(f"{heif.title}: more than {EXTENTS_MAX} item extents")
         item.in_idat = method == 1
         if reference != IDENTICAL_FILE:
-            item.obstacle = "its data are in another file"
+            item.obstacle = "its data is in another file"
         elif method > 1:
-            item.obstacle = "its data are constructed from other items"
+            item.obstacle = "its data is constructed from other items"
         first, limit = (0, file_bytes) if method != 1 else heif.idat or (0, 0)
         item.extents = []
         for _ in range(count):

@@ -1,4 +1,4 @@
-"""The colour specification of a JPEG 2000 file (T.800, I.5.3.3)."""
+"""The color specification of a JPEG 2000 file (T.800, I.5.3.3)."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from compressor.spool import Readable
 
 TITLE = human_format("jp2")
 SRGB, GREY, SYCC, CMYK, BILEVEL = 16, 17, 18, 12, (0, 15)
-# Enumerated colour spaces of ISO/IEC 15444-2, M.11.7.3.1, for messages.
+# Enumerated color spaces of ISO/IEC 15444-2, M.11.7.3.1, for messages.
 NAMES = {
     1: "YCbCr(1)", 3: "YCbCr(2)", 4: "YCbCr(3)", 9: "PhotoYCC", 11: "CMY", 13: "YCCK", 14: "CIELab", 19: "CIEJab",
     20: "e-sRGB", 21: "ROMM-RGB", 22: "YPbPr(1125/60)", 23: "YPbPr(1250/50)", 24: "e-sYCC",
@@ -19,9 +19,9 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class ColorSpecification:
-    """The first colour specification of a file.
+    """The first color specification of a file.
 
-    space       enumerated colour space (EnumCS), or None
+    space       enumerated color space (EnumCS), or None
     profile     ICC profile, or None
     bits        bit depth of the deepest component
     """

@@ -1,5 +1,5 @@
 """The image file directories of a TIFF (TIFF 6.0 section 2; BigTIFF) in either byte order: their entries and the
-offsets of the values. Image data are not read."""
+offsets of the values. Image data is not read."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

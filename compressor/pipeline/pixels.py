@@ -30,7 +30,7 @@ class PixelSource(Protocol):
 
     channels   1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
     lifetime   how long a band stays valid
-    loss       the property of the source's samples that bands do not keep ("more than 8 bits a sample"), or ""
+    loss       the property of the source's samples that bands do not keep ("more than 8 bits per sample"), or ""
     bit_depth  of the samples in bands: 8, or 16 for PNG, big-endian
     """
 
@@ -68,7 +68,7 @@ class PngPixels:
     def __init__(self, stream: ByteStream, header: png.PngHeader, spool: Callable[[], Spool]) -> None:
         self._stream, self._header, self._spool = stream, header, spool
         self.width, self.height, self.channels = header.width, header.height, header.channels
-        self.loss = "more than 8 bits a sample" if header.bit_depth == 16 else ""
+        self.loss = "more than 8 bits per sample" if header.bit_depth == 16 else ""
         self._end: int | None = None
         self._attached = 0  # how many chunks after the image data the attachments include
 
@@ -201,7 +201,7 @@ class RasterPixels:
     """A file of any other format, all of whose pixels Pillow holds.
 
     uncarried  names of metadata that attachments have no field for
-    deep       yield grey with more than 8 bits a sample in 16 bits
+    deep       yield grey with more than 8 bits per sample in 16 bits
     """
 
     lifetime = BandLifetime.REUSED

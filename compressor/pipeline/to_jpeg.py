@@ -141,7 +141,9 @@ class IncompleteJpeg(Route):
 
     def __init__(self, source: Coefficients) -> None:
         self._header, self.height = source.header, source.header.frame.height
-        self.obstacle = f"its scans leave out {source.lacking}: decoders smooth it, and would not smooth a result"
+        self.obstacle = (
+            f"its scans leave out {source.lacking}: decoders smooth such an image, but would not smooth the result"
+        )
 
     @property
     def notices(self) -> list[str]:
@@ -256,7 +258,7 @@ def plan_pixels_to_jpeg(pixels: PixelSource, context: RouteContext) -> Plan:
     """Return the plan of pixels to JPEG. Raise LimitError above JPEG's dimensions, UnsupportedError for lossless."""
     settings = context.settings
     if max(pixels.width, pixels.height) > DIMENSION_MAX:
-        raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} a side")
+        raise LimitError(f"{pixels.width} x {pixels.height} pixels, JPEG has at most {DIMENSION_MAX} per side")
     if settings.lossless:
         raise UnsupportedError("lossless: JPEG can't keep pixels exactly, choose PNG")
     subsampling = "420" if settings.subsampling is Subsampling.AUTO else settings.subsampling.value

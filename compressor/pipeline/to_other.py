@@ -72,7 +72,7 @@ class PixelsToOther(Route):
             self._notices.append(f"comments are not carried over to {human_format(self.format)}")
         across, down = attachments.density or attachments.aspect or (1, 1)
         if abs(across - down) > max(across, down) // 100:
-            shape = f"pixels are not square ({across} x {down} on one length)"
+            shape = f"pixels are not square (resolution {across} x {down})"
             self._notices.append(f"{shape}: not carried over to {human_format(self.format)}")
         self._notices += attachments.notices
         return attachments

@@ -11,7 +11,7 @@ from compressor.png.deflate import deflater
 from compressor.png.header import PALETTE, ByteArray, PngHeader
 from compressor.settings import Effort
 
-# Filter choices to try. NONE is best for repeated content (text, flat colour: 2 to 20 % less than SUMS), SUMS for
+# Filter choices to try. NONE is best for repeated content (text, flat color: 2 to 20 % less than SUMS), SUMS for
 # photographs, BIGRAMS for mixed content. A single type for all rows is best for some photographs, by 2 %: BEST alone
 # tries it.
 CHOICES = {
@@ -22,7 +22,7 @@ CHOICES = {
 
 
 def choices(header: PngHeader, effort: Effort) -> tuple[int, ...]:
-    """Return the filter choices to try. Filters do not help packed samples: these do not predict their neighbours."""
+    """Return the filter choices to try. Filters do not help packed samples: these do not predict their neighbors."""
     if header.bit_depth < 8 or (header.color_type == PALETTE and effort is Effort.FAST):
         return (NONE,)
     return CHOICES[effort]

@@ -1,4 +1,4 @@
-"""The forms in which an image can be stored losslessly: colour type, bit depth, palette, and the chunks that depend on
+"""The forms in which an image can be stored losslessly: color type, bit depth, palette, and the chunks that depend on
 them.
 
 A chunk that can't be converted exactly rules a form out; it is never approximated and never dropped.
@@ -19,7 +19,7 @@ OPAQUE = 0xFFFF << 48
 BEFORE_PALETTE = (b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 # Chunks that have the same meaning in every form of the image, although they are unsafe to copy (clause 14.2).
 INDEPENDENT = (*BEFORE_PALETTE, b"sPLT", b"tIME")
-# Colour spaces, which differ between grey and RGB (clauses 11.3.2.3, 11.3.2.6 to 8).
+# Color spaces, which differ between grey and RGB (clauses 11.3.2.3, 11.3.2.6 to 8).
 COLOR_SPACES = (b"iCCP", b"cICP", b"mDCV", b"cLLI")
 
 
@@ -27,8 +27,8 @@ COLOR_SPACES = (b"iCCP", b"cICP", b"mDCV", b"cLLI")
 class Form:
     """A way of storing an image's pixels.
 
-    palette  pixels in the format of `rgba16`; empty unless the colour type is 3
-    key      for colour types 0 and 2, the opaque pixel that is transparent, or None
+    palette  pixels in the format of `rgba16`; empty unless the color type is 3
+    key      for color types 0 and 2, the opaque pixel that is transparent, or None
     """
 
     color_type: int
@@ -49,7 +49,7 @@ def candidates(header: PngHeader, chunks: Sequence[Chunk], needs: int, colors: S
     """Return the smallest form of each kind that stores the image losslessly and that its chunks allow.
 
     needs   flags as returned by the kernel of that name
-    colors  all colours of the image, or none where it has more than 256
+    colors  all colors of the image, or none where it has more than 256
     """
     found: list[Form] = []
     for family in (_grey(header, needs), _true_color(header, needs)):
@@ -86,7 +86,7 @@ def _grey(header: PngHeader, needs: int) -> Iterator[Form]:
 
 
 def _true_color(header: PngHeader, needs: int) -> Iterator[Form]:
-    """Yield truecolour forms, none for a palette or grey source, which would only become larger."""
+    """Yield truecolor forms, none for a palette or grey source, which would only become larger."""
     if header.color_type not in (RGB, RGBA):
         return
     key = transparent_pixel(header) if needs & TRANSLUCENT else None
@@ -99,9 +99,9 @@ def _depths(needs: int) -> tuple[int, ...]:
 
 
 def _palettes(header: PngHeader, chunks: Sequence[Chunk], colors: Sequence[int]) -> Iterator[list[int]]:
-    """Yield palettes in the order of the source or of appearance, and by brightness; transparent colours come first.
+    """Yield palettes in the order of the source or of appearance, and by brightness; transparent colors come first.
 
-    A background that is not a colour of the image is an additional entry.
+    A background that is not a color of the image is an additional entry.
     """
     if not colors:
         return
@@ -178,7 +178,7 @@ def _palette_chunks(form: Form) -> Iterator[Chunk]:
 
 
 def background(chunk: Chunk, source: PngHeader) -> int | None:
-    """Return bKGD's colour (clause 11.3.4.1) as an opaque pixel, None where it is invalid."""
+    """Return bKGD's color (clause 11.3.4.1) as an opaque pixel, None where it is invalid."""
     if source.color_type == PALETTE:
         entries = list(_entries(source))
         if len(chunk.data) != 1 or chunk.data[0] >= len(entries):

@@ -13,7 +13,7 @@ from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ChunkHeader, read_c
 from compressor.png.policy import CREDENTIALS, SkippedMetadata, is_needed
 from compressor.settings import Metadata
 
-GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # colour types (table 9)
+GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # color types (table 9)
 SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
 DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPHA: (8, 16), RGBA: (8, 16)}  # table 11
 NAMES = {GREY: "grey", RGB: "RGB", PALETTE: "palette", GREY_ALPHA: "grey with alpha", RGBA: "RGBA"}
@@ -151,17 +151,17 @@ def read_ihdr(chunk: Chunk) -> PngHeader:
         if not 1 <= side <= (1 << 31) - 1:
             raise wrong(at, f"the {name} is {side}, expected 1 to {(1 << 31) - 1}")
     if color not in DEPTHS:
-        raise wrong(9, f"the colour type is {color}, expected 0, 2, 3, 4 or 6")
+        raise wrong(9, f"the color type is {color}, expected 0, 2, 3, 4 or 6")
     if depth not in DEPTHS[color]:
         legal = ", ".join(map(str, DEPTHS[color]))
-        raise wrong(8, f"the bit depth is {depth}, with colour type {color} ({NAMES[color]}) it must be one of {legal}")
+        raise wrong(8, f"the bit depth is {depth}, with color type {color} ({NAMES[color]}) it must be one of {legal}")
     for at, name, value, most in ((10, "compression method", compression, 0), (11, "filter method", filters, 0)):
         if value > most:
             raise wrong(at, f"the {name} is {value}, expected 0")
     if interlace > 1:
         raise wrong(12, f"the interlace method is {interlace}, expected 0 or 1")
     if max(width, height) > SIDE_MAX:
-        raise LimitError(f"PNG: IHDR at byte {chunk.offset}: {width} x {height} pixels, at most {SIDE_MAX} a side")
+        raise LimitError(f"PNG: IHDR at byte {chunk.offset}: {width} x {height} pixels, at most {SIDE_MAX} per side")
     return PngHeader(width=width, height=height, bit_depth=depth, color_type=color, interlaced=bool(interlace))
 
 
@@ -190,7 +190,7 @@ def add_chunk(header: PngHeader, target: list[Chunk], chunk: Chunk, crc_valid: b
 
 
 def _add_palette(header: PngHeader, target: list[Chunk], chunk: Chunk) -> bool:
-    """Add PLTE (clause 11.2.2) and return whether to keep it. As in libpng, errors are fatal for colour type 3 only."""
+    """Add PLTE (clause 11.2.2) and return whether to keep it. As in libpng, errors are fatal for color type 3 only."""
     if header.palette:
         raise FormatError("PNG", "PLTE", chunk.offset, "is the second one")
     length = len(chunk.data)
@@ -233,7 +233,7 @@ def _wrong_crc(chunk: Chunk) -> FormatError:
 def new_header(width: int, height: int, channels: int, bit_depth: int = 8) -> PngHeader:
     """Return the header of a new PNG. channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; bit_depth: 8 or 16."""
     if not (1 <= width <= SIDE_MAX and 1 <= height <= SIDE_MAX):
-        raise LimitError(f"PNG: {width} x {height} pixels, 1 to {SIDE_MAX} a side")
+        raise LimitError(f"PNG: {width} x {height} pixels, 1 to {SIDE_MAX} per side")
     color = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGBA}[channels]
     return PngHeader(width=width, height=height, bit_depth=bit_depth, color_type=color)
 

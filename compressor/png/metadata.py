@@ -86,7 +86,7 @@ def read_metadata(header: PngHeader, charge: Callable[[int], object] = lambda co
 
 
 def _color_notices(names: Sequence[str]) -> tuple[str, ...]:
-    return (f"the colour space ({', '.join(names)}) is not carried over: colours will differ",) if names else ()
+    return (f"the color space ({', '.join(names)}) is not carried over: colors will differ",) if names else ()
 
 
 def _code_points(chunk: Chunk | None, grey: bool) -> tuple[bytes | None, tuple[str, ...]]:
@@ -165,7 +165,7 @@ def late_metadata(header: PngHeader, known: int) -> list[str]:
 
 
 def removed_colors(chunks: Sequence[Chunk], policy: Metadata) -> list[str]:
-    """Return a notice of the colour space that a policy removes from a PNG, unless it is sRGB.
+    """Return a notice of the color space that a policy removes from a PNG, unless it is sRGB.
 
     chunks  of the source, before `policy.kept_chunks`
     """
@@ -178,7 +178,7 @@ def removed_colors(chunks: Sequence[Chunk], policy: Metadata) -> list[str]:
         names = [name for name in (b"cICP", b"gAMA", b"cHRM") if name in found and not _is_srgb_or_broken(found[name])]
         if names:
             what = ", ".join(name.decode() for name in names)
-            return [f"the colour space ({what}) was removed: colours will differ"]
+            return [f"the color space ({what}) was removed: colors will differ"]
     has_color_space = any(name in found for name in (b"cICP", b"iCCP", b"gAMA", b"cHRM"))
     return lost_colors(None, found[b"eXIf"].data) if b"eXIf" in found and not has_color_space else []
 
@@ -211,7 +211,7 @@ def metadata_chunks(attachments: Attachments, *, grey: bool = False) -> tuple[li
         else:
             name = space.decode("ascii", "replace").strip()
             notices.append(
-                f"the ICC profile is for {name or 'unknown'} pixels and does not match the PNG: not carried over"
+                f"the ICC profile is for {name or 'unknown'} pixels, which the PNG does not have: not carried over"
             )
     if attachments.density is not None and max(attachments.density) < 1 << 31:
         chunks.append(Chunk(b"pHYs", struct.pack(">IIB", *attachments.density, 1)))

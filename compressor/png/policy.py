@@ -37,7 +37,7 @@ ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 def is_needed(kind: bytes, policy: Metadata) -> bool:
     """Return whether a policy needs chunks of a type; others can be skipped.
 
-    STRIP needs colour space chunks, too: a notice names those that it removes.
+    STRIP needs color space chunks, too: a notice names those that it removes.
     """
     if kind == CREDENTIALS:
         return False

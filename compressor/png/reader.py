@@ -118,7 +118,7 @@ def pixel_buffers(header: PngHeader, lines: int) -> tuple[ByteArray, ByteArray]:
 def to_pixels(header: PngHeader, rows: ByteArray, buffers: tuple[ByteArray, ByteArray] | None = None) -> ByteArray:
     """Return scanlines as 8-bit pixels, (n, width, header.channels).
 
-    16-bit samples are rounded, palette indices looked up, and a transparent colour becomes alpha. No gamma is applied.
+    16-bit samples are rounded, palette indices looked up, and a transparent color becomes alpha. No gamma is applied.
     The result is a view of `rows` where samples have 8 bits, else of the first of the `buffers`.
     """
     n, width, depth, samples = len(rows), header.width, header.bit_depth, SAMPLES[header.color_type]

@@ -1,6 +1,6 @@
 """The search for the form and filters that compress an image best, in a first pass over its scanlines.
 
-No whole image is held in memory: the requirements on the form are a few flags and at most 256 colours, and the trials
+No whole image is held in memory: the requirements on the form are a few flags and at most 256 colors, and the trials
 use a sample of runs of lines from all over the image.
 """
 

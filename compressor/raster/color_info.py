@@ -1,4 +1,4 @@
-"""The colour information in AVIF and JPEG 2000 files, which Pillow does not return."""
+"""The color information in AVIF and JPEG 2000 files, which Pillow does not return."""
 
 import io
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from compressor.parsers import av1, heif, jp2
 from compressor.parsers.boxes import Extents, Fields
 from compressor.spool import CHUNK_BYTES
 
-# Colour spaces of matching profiles, by the number of channels without alpha.
+# Color spaces of matching profiles, by the number of channels without alpha.
 SPACES = {1: "GRAY", 3: "RGB"}
 INPUTS_MAX = 256  # of a derived image, that are examined
 UNSPECIFIED = (cicp.UNSPECIFIED, cicp.UNSPECIFIED)
@@ -21,7 +21,7 @@ UNSPECIFIED = (cicp.UNSPECIFIED, cicp.UNSPECIFIED)
 
 @dataclass(frozen=True)
 class ColorInfo:
-    """The colour information of a file.
+    """The color information of a file.
 
     icc      the embedded profile, or one made from code points; None for sRGB
     deep     whether samples have more than 8 bits; None where it is unknown
@@ -49,7 +49,7 @@ class _File:
 
 
 def read_color_info(image: ImageFile.ImageFile, format: str, channels: int) -> ColorInfo:
-    """Read the colour information of a file.
+    """Read the color information of a file.
 
     image     image whose header Pillow has read
     channels  of the pixels
@@ -90,9 +90,9 @@ def _avif_color_info(source: _File, profile: bytes | None, channels: int) -> Col
         return ColorInfo(None, deep, tuple(notices))
     profile = cicp.profile(primaries, transfer, grey)
     if profile is None:
-        what = "brightness" if primaries == 1 else "colours and brightness"
+        what = "brightness" if primaries == 1 else "colors and brightness"
         notices.append(
-            f"the colour space ({cicp.code_points_name(primaries, transfer)}) is not carried over: {what} will differ"
+            f"the color space ({cicp.code_points_name(primaries, transfer)}) is not carried over: {what} will differ"
         )
     return ColorInfo(profile, deep, tuple(notices))
 
@@ -100,7 +100,7 @@ def _avif_color_info(source: _File, profile: bytes | None, channels: int) -> Col
 def _code_points(
     source: _File, found: heif.Heif, images: list[int], properties: list[tuple[bytes, bytes]]
 ) -> tuple[int, int]:
-    """Return colour primaries and transfer characteristics from `nclx` or, without one, from the coded image."""
+    """Return color primaries and transfer characteristics from `nclx` or, without one, from the coded image."""
     nclx = next((content for kind, content in properties if kind == b"colr" and content[:4] == b"nclx"), None)
     if nclx is not None:
         fields = Fields("AVIF", "colr", nclx)
@@ -113,7 +113,7 @@ def _code_points(
 
 
 def _jp2_color_info(source: _File, channels: int, mode: str) -> ColorInfo:
-    """Read the colour specification of a JPEG 2000 file. Raises UnsupportedError for colours that are not converted.
+    """Read the color specification of a JPEG 2000 file. Raises UnsupportedError for colors that are not converted.
 
     mode  Pillow's mode of the samples
     """
@@ -125,10 +125,10 @@ def _jp2_color_info(source: _File, channels: int, mode: str) -> ColorInfo:
         space = icc.color_space(found.profile)
         if mode == "CMYK" or space != SPACES[1 if channels < 3 else 3]:
             raise UnsupportedError(
-                f"{jp2.TITLE}: an ICC profile for {space or 'an unknown colour space'} is not converted"
+                f"{jp2.TITLE}: an ICC profile for {space or 'an unknown color space'} is not converted"
             )
         return ColorInfo(found.profile, deep)
     if found.space is not None and found.space not in (jp2.SRGB, jp2.GREY, jp2.SYCC, jp2.CMYK, *jp2.BILEVEL):
-        name = jp2.NAMES.get(found.space, f"of enumerated colour space {found.space}")
-        raise UnsupportedError(f"{jp2.TITLE}: colours {name} are not converted")
+        name = jp2.NAMES.get(found.space, f"of enumerated color space {found.space}")
+        raise UnsupportedError(f"{jp2.TITLE}: colors {name} are not converted")
     return ColorInfo(deep=deep)

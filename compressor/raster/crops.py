@@ -31,7 +31,7 @@ TRANSPOSITIONS = {
 
 def crops(before: bytes, after: bytes, size: tuple[int, int] = (112, 112)) -> tuple[bytes, bytes]:
     """Return PNG files of the part of `before` with most detail and of the same part of `after`. Both are made upright
-    by the orientation of `before` and have their own colour spaces.
+    by the orientation of `before` and have their own color spaces.
 
     before, after  whole files of any format that can be read
     size           maximum width and height
@@ -69,7 +69,7 @@ def _opened(data: bytes) -> Raster:
 
 
 def _busiest(raster: Raster, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of the part with the largest sum of differences between neighbours."""
+    """Return left, top, right and bottom of the part with the largest sum of differences between neighbors."""
     rows = [_detail(band) for band in raster.bands(BAND)]
     sums = np.zeros((sum(map(len, rows)) + 1, rows[0].shape[1] + 1))
     np.cumsum(np.cumsum(np.concatenate(rows), axis=0), axis=1, out=sums[1:, 1:])

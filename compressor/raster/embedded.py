@@ -1,4 +1,4 @@
-"""Metadata that Pillow does not read: comments, XMP and profiles of GIF, colour spaces of BMP."""
+"""Metadata that Pillow does not read: comments, XMP and profiles of GIF, color spaces of BMP."""
 
 import io
 from typing import IO
@@ -63,7 +63,7 @@ def gif_attachments(file: IO[bytes]) -> Attachments:
 
 
 def bmp_profile(file: IO[bytes]) -> tuple[bytes | None, list[str]]:
-    """Return the ICC profile of a BMP file, and notices of colour spaces that can't be carried over."""
+    """Return the ICC profile of a BMP file, and notices of color spaces that can't be carried over."""
     window = window_of(file)
     try:
         header = bmp.read_header(window)
@@ -74,9 +74,9 @@ def bmp_profile(file: IO[bytes]) -> tuple[bytes | None, list[str]]:
     if header.space == bmp.EMBEDDED and not profile:
         notices.append("the ICC profile is outside the file or too large: not carried over")
     if linked := bmp.linked_profile(window, header):
-        notices.append(f"the ICC profile is in another file ({linked}): not carried over, colours may differ")
+        notices.append(f"the ICC profile is in another file ({linked}): not carried over, colors may differ")
     if bmp.is_calibrated(header):
-        notices.append("the colour space (calibrated RGB) is not carried over: colours will differ")
+        notices.append("the color space (calibrated RGB) is not carried over: colors will differ")
     return profile or None, notices
 
 

@@ -44,10 +44,10 @@ def read_picture(image: Image.Image) -> Picture:
     mode, channels = modes[image.mode]
     notices, loss, icc = [], "", image.info.get("icc_profile") or None
     if image.mode.startswith("I"):
-        notices.append("more than 8 bits a sample reduced to 8")
+        notices.append("more than 8 bits per sample reduced to 8")
         if transparent:
-            notices.append("the transparent colour was dropped")
-        loss = "more than 8 bits a sample"
+            notices.append("the transparent color was dropped")
+        loss = "more than 8 bits per sample"
         pixels = reader.scale_grey(image, 65535, 255).reshape(image.height, image.width)
     elif image.mode == "CMYK":
         transform, notice = reader.cmyk_transform(icc)

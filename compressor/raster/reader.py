@@ -62,7 +62,7 @@ PLUGINS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "jp2": Jpeg2KImagePlugin.Jpeg2KImageFile,
     "pnm": PpmImagePlugin.PpmImageFile,
 }
-DEEP = "more than 8 bits a sample"
+DEEP = "more than 8 bits per sample"
 REDUCED = f"{DEEP} reduced to 8"
 PIXELS_MAX = 1 << 28  # 1 GiB at 4 bytes each; the byte budget is usually nearer
 
@@ -88,7 +88,7 @@ def open(file: BinaryIO, format: str | None = None) -> "Raster":
         file.seek(0)
         format = sniff(file.read(PREFIX))
     if format not in PLUGINS:
-        raise UnsupportedError(f"{human_format(format)}: not a format that can be read")
+        raise UnsupportedError(f"{human_format(format)}: this format can't be read")
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     try:
@@ -117,7 +117,7 @@ class Raster:
 
     width, height, channels   of the bands: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
     frames                    1, or 2 for two or more, without thumbnails of a TIFF; only the first is read
-    loss                      property of the samples that the bands lose ("more than 8 bits a sample"), or ""
+    loss                      property of the samples that the bands lose ("more than 8 bits per sample"), or ""
     bit_depth                 of the bands' samples: 8, or 16 after `keep_depth`
     reserved_bytes            peak memory above idle, with the bands, by the table above
     notices                   notices of what pixels or metadata lose; complete after the bands
@@ -194,7 +194,7 @@ class Raster:
         if self._tiff is not None and self._tiff.unnamed:
             notices.append(f"unspecified extra samples were dropped: {self._tiff.unnamed} of each pixel")
         if transparent and mode.startswith("I"):
-            notices.append("the transparent colour was dropped")
+            notices.append("the transparent color was dropped")
         if mode in ("YCbCr", "LAB", "HSV"):
             notices.append(f"{mode} converted to RGB")
         if self.format == "jpeg" and "mp" in self._image.info:
@@ -229,7 +229,7 @@ class Raster:
         )
 
     def has_few_colors(self, most: int = 256) -> bool:
-        """Decode the first frame and return whether it has at most `most` colours."""
+        """Decode the first frame and return whether it has at most `most` colors."""
         try:
             self._image.load()
             return self._image.getcolors(most) is not None
@@ -237,7 +237,7 @@ class Raster:
             translate(error, self.format, "pixels")
 
     def keep_depth(self) -> None:
-        """Switch to 16-bit bands for grey images with more than 8 bits. For colour, Pillow itself keeps only 8 bits."""
+        """Switch to 16-bit bands for grey images with more than 8 bits. For color, Pillow itself keeps only 8 bits."""
         if self._image.mode.startswith("I"):
             self.bit_depth, self.loss = 16, ""
             self.notices.remove(REDUCED)
@@ -278,7 +278,7 @@ def cmyk_transform(icc: bytes | None) -> tuple[ImageCms.ImageCmsTransform | None
     Pillow has already undone Adobe's inversion; the profile specifies the inks.
     """
     if not icc:
-        return None, "CMYK converted to RGB without a profile: colours may differ"
+        return None, "CMYK converted to RGB without a profile: colors may differ"
     try:
         inks, srgb = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
         return ImageCms.buildTransform(inks, srgb, "CMYK", "RGB"), "CMYK converted to sRGB by its ICC profile"
@@ -323,7 +323,7 @@ def aspect(info: Mapping[str | tuple[int, int], object]) -> tuple[int, int] | No
 
 
 def density(dpi: object) -> tuple[int, int] | None:
-    """Return pixels per metre for Pillow's pair of pixels per inch, None where no format can hold them."""
+    """Return pixels per meter for Pillow's pair of pixels per inch, None where no format can hold them."""
     try:
         x, y = (round(float(value) / 0.0254) for value in dpi)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):

@@ -18,7 +18,7 @@ BITS_READ = (1, 2, 4, 8, 12, 16)
 FORMATS = {2: "signed", 3: "floating-point", 4: "untyped", 5: "complex", 6: "complex"}
 LUMA = (0.299, 0.587, 0.114)
 FULL_RANGE = (0, 255, 128, 255, 128, 255)
-COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, PALETTE: 1, SEPARATED: 4}  # colour samples; 3 for others
+COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, PALETTE: 1, SEPARATED: 4}  # color samples; 3 for others
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class TiffProperties:
     pages          1, or 2 for two or more pages that are not thumbnails
     thumbnails     number of pages that are only smaller versions of the first
     white          largest value of a sample
-    premultiplied  whether colours are multiplied by alpha
+    premultiplied  whether colors are multiplied by alpha
     unnamed        unspecified extra samples of a pixel
-    color_map      a colour map with 8-bit instead of 16-bit values, as bytes, or None
+    color_map      a color map with 8-bit instead of 16-bit values, as bytes, or None
     """
 
     pages: int
@@ -127,6 +127,6 @@ def _rationals(file: TiffFile, page: Directory, tag: int) -> list[float]:
 
 
 def _narrow_color_map(file: TiffFile, page: Directory) -> bytes | None:
-    """Return a colour map that was written with 8-bit values, which would otherwise be all black."""
+    """Return a color map that was written with 8-bit values, which would otherwise be all black."""
     found = file.integers(page, COLOR_MAP)
     return found.astype("u1").tobytes() if found.size and int(found.max()) < 256 else None

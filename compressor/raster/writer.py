@@ -76,7 +76,9 @@ def encode(
     metadata  called after the last band, since metadata can follow the pixels of the source
     """
     if max(width, height) > SIDES_MAX[format]:
-        raise UnsupportedError(f"{human_format(format)}: {width} x {height} pixels, at most {SIDES_MAX[format]} a side")
+        raise UnsupportedError(
+            f"{human_format(format)}: {width} x {height} pixels, at most {SIDES_MAX[format]} per side"
+        )
     if lossless and format == "avif":
         raise UnsupportedError(f"{human_format(format)}: lossless")
     check_subsampling(format, subsampling, lossless=lossless)
@@ -92,7 +94,7 @@ def encode(
     options: dict[str, object] = {"quality": quality}
     if format == "webp":
         options |= {"method": {Effort.FAST: 2, Effort.BALANCED: 4, Effort.BEST: 6}[effort], "lossless": lossless}
-        options |= {"exact": lossless}  # keep the colours of transparent pixels
+        options |= {"exact": lossless}  # keep the colors of transparent pixels
     else:
         if channels > 1 and subsampling is not Subsampling.AUTO:  # grey has no chroma: 4:0:0
             options["subsampling"] = ":".join(subsampling.value)

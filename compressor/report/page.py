@@ -22,7 +22,7 @@ ZOOM = 2
 # Nothing is fetched and nothing is executed, whatever a key contains.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DONE = {
-    "copy": "Compressed into another place",
+    "copy": "Compressed to another destination",
     "in place": "Compressed in place",
     "dry run": "Dry run: nothing was written",
 }
@@ -112,13 +112,15 @@ def _warning(summary: Summary) -> str:
         lines.append("The run was interrupted. This report covers the objects that it processed.")
     if known := summary.failed - summary.new_failures:
         kept = ", and accepted" if summary.accept_failures else ""
-        lines.append(f"{_many(known)} failed as in an earlier run, and nothing has changed since: known{kept}.")
+        lines.append(
+            f"{_many(known)} failed as in an earlier run, and the objects have not changed since: known{kept}."
+        )
     if summary.new_failures:
         copied = summary.mode == "copy" and summary.failed_copied
         where = "broken images were copied unchanged" if copied else "they were not changed"
         lines.append(f"{_many(summary.new_failures)} failed: {where}.")
     if summary.missing:
-        why = "their metadata could not be removed (--unstrippable copy copies them regardless)"
+        why = "their metadata could not be removed (--unstrippable copy copies them anyway)"
         lines.append(f"{_many(summary.missing)} that could not be processed as images were not copied: {why}.")
     return "".join(f'<p class="warning">{line}</p>' for line in lines)
 
@@ -232,14 +234,14 @@ def _footprint(summary: Summary) -> str:
     would = "Would avoid" if summary.mode == "dry run" else "Avoids"
     energy = summary.avoided_per_year(footprint.avoided_energy_joules_per_gb_year)
     grams = footprint.avoided_co2e_grams_per_gb_year
-    rows += _range_rows(f"{would} in each year", energy, None if grams is None else summary.avoided_per_year(grams))
+    rows += _range_rows(f"{would} per year", energy, None if grams is None else summary.avoided_per_year(grams))
     names = ("", "Low", "Central", "High", "")
-    grid = "" if grams is not None else " No region was named: joules, and no grams of CO2e."
+    grid = "" if grams is not None else " No region was given: joules, but no grams of CO2e."
     whose = f"profile {text(footprint.profile)}, model {text(footprint.model)}"
     return f"""{table(names, 4, rows)}
-<p class="quiet">ESTIMATES, not measured: {whose}, from CPU time and memory that were measured. The second line is a
-scenario: the originals are deleted from {text(footprint.storage_class)} for a whole year, with their versions, replicas
-and backups, and fewer drives are bought in the end. None of it has been counted yet; <code>compressor exporter</code>
+<p class="quiet">ESTIMATES, not measured: {whose}, based on measured CPU time and memory. The second row is a scenario:
+the originals are deleted from {text(footprint.storage_class)} for a whole year, with their versions, replicas and
+backups, and in the end fewer drives are bought. None of it has been counted yet; <code>compressor exporter</code>
 counts it as time passes. Not an offset.{grid}</p>"""
 
 
@@ -263,7 +265,7 @@ def _plots(summary: Summary) -> str:
         sums[total.format] = before + total.bytes_in, saved + total.saved_bytes
     rows = sorted(((name, *sizes) for name, sizes in sums.items()), key=lambda row: (-row[2], -row[1]))
     if summary.saved_bytes > 0:
-        caption = "Bytes by format; the coloured part is saved."
+        caption = "Bytes by format; the colored part was saved."
         parts.append(f"<figure>\n<p>{caption}</p>\n{formats_plot(rows)}\n</figure>")
     if sum(summary.histogram):
         middle = median_step(summary.histogram)
@@ -277,7 +279,7 @@ def _plots(summary: Summary) -> str:
 def _samples(samples: Sequence[Sample]) -> str:
     if not samples:
         return ""
-    note = f"The most detailed part of each image at {ZOOM * 100} %: before on the left, after on the right."
+    note = f"The most detailed part of each image at {ZOOM * 100}%: before on the left, after on the right."
     return f'<p>{note}</p>\n<div class="samples">\n{"".join(map(_sample, samples))}</div>'
 
 

@@ -1,4 +1,4 @@
-"""A report's plots, as inline SVG that takes its colours from the page."""
+"""A report's plots, as inline SVG that takes its colors from the page."""
 
 import html
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ STEP = 0.05  # of the histogram
 
 
 def share_bar(saved: float, low: float | None = None, high: float | None = None) -> str:
-    """Return a bar of all bytes, the saved share coloured; with a mark from `low` to `high` where it is an estimate."""
+    """Return a bar of all bytes, the saved share colored; with a mark from `low` to `high` where it is an estimate."""
     x = WIDTH * min(max(1 - saved, 0.0), 1.0)
     parts = [f'<rect class="left" width="{x:.1f}" height="18"/>']
     parts.append(f'<rect class="saved" x="{x:.1f}" width="{WIDTH - x:.1f}" height="18"/>')

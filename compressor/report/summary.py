@@ -108,7 +108,7 @@ class Summary:
     memory_byte_seconds  memory that objects had reserved and processes occupied, times seconds
     footprint       estimates of what that used; None where they were not requested
     keep            prefix of the kept originals; None where none are kept
-    known_failures  failures that are known, as Problem has it, by reason
+    known_failures  failures that are known, as in Problem, by reason
     accept_failures a run whose failures are all known is a success
     failed_copied   images that failed are at the destination as they were
     histogram       compressed objects by what they saved, in steps of 5 %: the first saved less than 5 %; () where

@@ -52,7 +52,7 @@ class CompressorService(rpc.CompressorServiceServicer):
     # `request_iterator` is not used: it keeps each message until the next one is requested.
 
     async def Compress(self, request_iterator: object, context: GrpcContext) -> AsyncIterator[pb.CompressResponse]:
-        """Stream one image through the codec. A generator: only that learns of a cancelled call at once."""
+        """Stream one image through the codec. A generator: only that learns of a canceled call at once."""
         with self._account(context) as account, self._call(Call.compress, context, account) as call:
             await context.send_initial_metadata(self._identity())
             try:
@@ -105,7 +105,7 @@ class CompressorService(rpc.CompressorServiceServicer):
 
     @contextlib.contextmanager
     def _account(self, context: GrpcContext) -> Iterator[Account]:
-        """Count a call. One that ends without an outcome was cancelled, or passed its deadline."""
+        """Count a call. One that ends without an outcome was canceled, or passed its deadline."""
         account = Account(self._metrics)
         try:
             yield account
@@ -166,8 +166,8 @@ class CompressorService(rpc.CompressorServiceServicer):
         except DecodeError as error:
             raise SettingsError("part", f"is not a CompressRequest or InspectRequest: {error}") from None
         if cast(object, request) is grpc.aio.EOF:
-            # A cancelled upload ends like this, too: without `finish` nothing is complete.
-            raise IncompleteError("the upload ended without `finish`: it was cut off")
+            # A canceled upload ends like this, too: without `finish` nothing is complete.
+            raise IncompleteError("the upload was cut off: it ended without `finish`")
         self.had_activity = True
         part, size = part_from_proto(request)
         account.bytes_in += size

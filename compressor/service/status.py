@@ -46,7 +46,9 @@ def failure_of(error: BaseException) -> pb.Failure:
             assert isinstance(error, CompressorError)
             return wire.failure_to_proto(CODES[kind], error)
     log.error("unexpected %s", type(error).__name__, exc_info=error)
-    return pb.Failure(code=code_pb2.INTERNAL, message=f"a bug in the service: {type(error).__name__}; it was logged")
+    return pb.Failure(
+        code=code_pb2.INTERNAL, message=f"internal error: {type(error).__name__}; the service's log has the details"
+    )
 
 
 def rejection_of(error: BaseException) -> str | None:

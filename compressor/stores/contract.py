@@ -25,7 +25,7 @@ class StoreErrorKind(StrEnum):
     ARCHIVED     in a tier that must be restored before it can be read
     HELD         under a legal hold or retention
     THROTTLED    the store asks for a lower request rate
-    UNAVAILABLE  time-out, broken connection, or server error
+    UNAVAILABLE  timeout, broken connection, or server error
     IMPOSSIBLE   not supported by this store, or not for such a key
     NOT_ATOMIC   the object can't be replaced conditionally in one step, which was requested
     OTHER        anything else
@@ -163,7 +163,7 @@ def check_written(entry: Entry | None, size: int, etag: str | None) -> Entry:
     etag  of what was written; None if the store does not say
     """
     if entry is None or (etag is not None and entry.etag != etag):
-        raise StoreError(StoreErrorKind.CHANGED, "was written, and changed again at once")
+        raise StoreError(StoreErrorKind.CHANGED, "was changed by another writer right after it was written")
     if entry.size != size:
         raise StoreError(StoreErrorKind.OTHER, f"{size} bytes were written, but the object has {entry.size}")
     return entry

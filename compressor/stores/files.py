@@ -50,7 +50,7 @@ class Files:
     if the root's file system supports it, and 0 otherwise, when there is only a check before. A program that already
     has the file open and writes later is not noticed.
 
-    One writer at a time may use this class to write a key, for others it is UNAVAILABLE. The writer holds a lock
+    One writer at a time may use this class to write a key; for others it is UNAVAILABLE. The writer holds a lock
     (flock) on .NAME.compressor-DIGEST.lock in the target's folder and writes .NAME.compressor-DIGEST.part, which nobody
     else touches. These names depend on the key alone. What a killed run has left is removed when the same key is
     written again, or by `clean_up`, and is never listed.
@@ -180,7 +180,7 @@ class Files:
             os.fsync(folder)
             state = lstat_in(folder, name)
             if state is None or state.st_ino != new.inode or state.st_size != body.size:
-                raise StoreError(StoreErrorKind.CHANGED, "was written, and changed again at once")
+                raise StoreError(StoreErrorKind.CHANGED, "was changed by another writer right after it was written")
             return file_entry(key, state)
 
     def copy(self, key: str, etag: str, to: str, target: Store | None = None) -> Entry:

@@ -31,7 +31,7 @@ def has_marker(store: Store, folder: str) -> bool:
 def note_left_out(folder: str, left_out: list[str]) -> None:
     """Add a notice about a folder with a marker."""
     if len(left_out) < NOTICES_MAX:
-        left_out.append(f"originals are kept in {folder}: they are left out")
+        left_out.append(f"originals kept in {folder} are left out")
 
 
 def without_marked_folders(store: Store, entries: Iterable[Entry]) -> Iterator[Entry]:

@@ -39,7 +39,7 @@ try:
     from obstore.store import from_url
 except ImportError as missing:
     raise StoreError(
-        StoreErrorKind.IMPOSSIBLE, "gs:// and az:// need more: pip install 'compressor[batch]'"
+        StoreErrorKind.IMPOSSIBLE, "gs:// and az:// need additional packages: pip install 'compressor[batch]'"
     ) from missing
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ PARTS_AT_ONCE = 2
 HEADERS = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language")
 SENT_AS = {name: name.title() for name in HEADERS}
 AZURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of metadata: a C# identifier
-# The time-out covers a whole request, including the time that a slow reader takes.
+# The timeout covers a whole request, including the time that a slow reader takes.
 CLIENT: "ClientConfig" = {"connect_timeout": "10s", "timeout": "15m", "allow_http": True}
 NOTICES = {
-    "az": "tags can't be read: objects are replaced without theirs; holds can't be read: writes to such objects fail",
-    "gs": "holds can't be read: writes to such objects fail",
+    "az": "tags can't be read: replaced objects lose theirs; holds can't be read: writes to held objects fail",
+    "gs": "holds can't be read: writes to held objects fail",
 }
 # The kinds of errors that have no class of their own, by the message of server or client.
 ERROR_PATTERNS = (

@@ -70,13 +70,17 @@ def keep_place(keep: str, source: str) -> str:
         if not prefix:
             raise SettingsError(field, f"must be a prefix such as originals/ or {printable(bucket)}/originals/")
         if any(part in ("", ".", "..") for part in prefix[:-1].split("/")):
-            raise SettingsError(field, f"{printable(keep)}: a prefix must not have an empty part, nor . or ..")
+            raise SettingsError(field, f"{printable(keep)}: a prefix must not have an empty part, . or ..")
         if "://" not in keep and prefix.startswith(bucket.partition("://")[2] + "/"):
             whole = f"{printable(bucket)}/{printable(prefix)}"
-            raise SettingsError(field, f"{printable(keep)} begins with the bucket's name: if {whole} is meant, say so")
+            raise SettingsError(
+                field, f"{printable(keep)} begins with the bucket's name: write {whole} if that is meant"
+            )
         found = f"{bucket}/{prefix}"
     if relative_prefix(source, found) is not None:
-        raise SettingsError(field, f"{printable(found)} contains SRC: originals would be kept among what is replaced")
+        raise SettingsError(
+            field, f"{printable(found)} contains SRC: originals would be kept among the objects to replace"
+        )
     return found
 
 

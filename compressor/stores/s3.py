@@ -46,7 +46,7 @@ from compressor.stores.s3_objects import (
 
 PUT_BYTES = 64 << 20  # up to this size one request, unless a condition needs more
 CONFLICTS = 3
-VERSIONING_DENIED = "access denied to its versioning state: it may be versioned"
+VERSIONING_DENIED = "access to its versioning state was denied: replaced objects may stay as versions"
 PAGE_KEYS = 1000  # the maximum
 
 Reply = TypeVar("Reply")
@@ -122,7 +122,7 @@ class Bucket:
                 yield object_entry(key, item)
             if not page.get("IsTruncated"):
                 if folders:
-                    self.left_out.append(f"{folders:,} keys end in /, as placeholders of folders: they are left out")
+                    self.left_out.append(f"{folders:,} keys that end in / (folder placeholders) are left out")
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]
 

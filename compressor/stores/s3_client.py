@@ -19,7 +19,9 @@ try:
     from botocore.httpsession import get_cert_path
     from botocore.utils import parse_timestamp as parse_any_timestamp
 except ImportError as missing:
-    raise StoreError(StoreErrorKind.IMPOSSIBLE, "s3:// needs more: pip install 'compressor[batch]'") from missing
+    raise StoreError(
+        StoreErrorKind.IMPOSSIBLE, "s3:// needs additional packages: pip install 'compressor[batch]'"
+    ) from missing
 
 __all__ = ["ERRORS", "ClientError", "Signer", "ca_bundle", "connect", "http_status", "to_store_error", "was_retried"]
 
@@ -67,7 +69,7 @@ DENIALS = (
     boto.TokenRetrievalError,
 )
 INTERRUPTIONS = (
-    boto.HTTPClientError,  # time-outs, closed connections, host names that don't resolve
+    boto.HTTPClientError,  # timeouts, closed connections, host names that don't resolve
     boto.IncompleteReadError,
     boto.ConnectionError,
     urllib3.exceptions.HTTPError,  # in the middle of a body

@@ -238,11 +238,12 @@ def test_a_dry_run_says_how_sure_it_is(projection: Projection, words: str) -> No
         ({"interrupted": True}, "repeat the command to resume the run"),
         (
             {},
-            "the store, or the service that compresses, was unavailable for 1 object: repeat the command later",
+            "the store or the compression service was unavailable for 1 object: repeat the command later",
         ),
         (
             {"failed_copied": False},
-            "9 objects that failed as images were not copied: their metadata could not be removed; --unstrippable copy "
+            "9 objects that could not be processed as images were not copied: their metadata could not be removed; "
+            "--unstrippable copy "
             "copies them anyway",
         ),
         (

@@ -38,7 +38,7 @@ def edited(*changes: tuple[bytes, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_only_marks_in_colour_metadata_are_left(policy: Any) -> None:
+def test_only_marks_in_color_metadata_are_left(policy: Any) -> None:
     assert marks_in(PLANTED, PLANTED.data) == set(PLANTED.marks)
 
     result, _ = reduced(PLANTED.data, policy)

@@ -1,4 +1,4 @@
-"""Removal of metadata from BMP: header fields, palettes, padding, run-length codes and colour spaces."""
+"""Removal of metadata from BMP: header fields, palettes, padding, run-length codes and color spaces."""
 
 import struct
 from typing import Any
@@ -117,10 +117,10 @@ def test_a_profile_is_moved_after_the_pixels_and_ends_with_its_stated_size() -> 
     "kind, color, strip",
     [
         ("linked", ["reference to an ICC profile in another file"], ["reference to an ICC profile in another file"]),
-        ("calibrated", [], ["the colour space (calibrated RGB) was removed: colours will differ"]),
+        ("calibrated", [], ["the color space (calibrated RGB) was removed: colors will differ"]),
     ],
 )
-def test_a_removed_colour_space_is_reported(kind: str, color: Any, strip: Any) -> None:
+def test_a_removed_color_space_is_reported(kind: str, color: Any, strip: Any) -> None:
     for policy, expected in ((Metadata.COLOR, color), (Metadata.STRIP, strip)):
         notices: list[str] = []
         result = reduced("bmp", bmp.v5(kind).data, policy, notices)
@@ -137,7 +137,7 @@ def test_a_linked_profile_is_removed_with_a_notice(at: Any, size: int) -> None:
     for policy in (Metadata.COLOR, Metadata.STRIP):
         notices: list[str] = []
         result = reduced("bmp", data, policy, notices)
-        assert notices == ["an ICC profile that can't be read was removed: colours may differ"]
+        assert notices == ["an ICC profile that can't be read was removed: colors may differ"]
         assert frames(result) == frames(data)
 
 
@@ -151,7 +151,7 @@ def test_a_linked_profile_is_removed_with_a_notice(at: Any, size: int) -> None:
         (file(info(40, 31, 24, 24)), "pixels at byte 54"),
         (file(info(40, 31, 24, 24))[:40], "the file ends within it"),
         (file(info(40, 31, 24, 24, compression=1)), "run lengths of 24 bits"),
-        (file(info(40, 31, 24, 8, compression=3)), "colour masks with 8 bits"),
+        (file(info(40, 31, 24, 8, compression=3)), "color masks with 8 bits"),
     ],
 )
 def test_broken_files_are_rejected(data: Any, problem: str) -> None:
@@ -166,7 +166,7 @@ def test_broken_files_are_rejected(data: Any, problem: str) -> None:
         (info(40, 31, 24, 0, compression=5), "a JPEG or PNG inside"),
         (info(64, 31, 24, 24, compression=4), "compression 4"),
         (info(64, 31, 24, 1, compression=3), "compression 3"),
-        (info(40, 31, 24, 64), "64 bits a pixel"),
+        (info(40, 31, 24, 64), "64 bits per pixel"),
         (info(100, 31, 24, 24), "a header of 100 bytes"),
     ],
 )

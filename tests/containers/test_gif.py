@@ -58,7 +58,7 @@ def test_removed_metadata_is_reported() -> None:
     reduced("gif", data, Metadata.STRIP, notices)
 
     assert notices == [
-        f"the ICC profile (Wide gamut {gif.still().marks['ICC profile'].decode()}) was removed: colours will differ",
+        f"the ICC profile (Wide gamut {gif.still().marks['ICC profile'].decode()}) was removed: colors will differ",
         "content credentials (C2PA) were removed",
         "the text of a plain text extension was removed",
         "16 bytes after the image were removed",
@@ -88,7 +88,7 @@ def test_a_truncated_extension_after_the_last_image_is_removed() -> None:
     "data, problem",
     [
         (b"GIF89a" + bytes(6), "not the header"),
-        (header()[:20], "global colour table"),
+        (header()[:20], "global color table"),
         (header() + b";", "the file has no image"),
         (header(), "the file has no image"),
         (header() + image(1)[:-20], "the file ends within it"),

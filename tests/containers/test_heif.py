@@ -30,7 +30,7 @@ def named(planted: dict[str, Planted]) -> pytest.MarkDecorator:
 
 @named(FILES)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_only_marks_in_colour_metadata_are_left(planted: Any, policy: Any) -> None:
+def test_only_marks_in_color_metadata_are_left(planted: Any, policy: Any) -> None:
     assert marks_in(planted, planted.data) == set(planted.marks)
 
     result, _ = reduced(planted.data, policy)
@@ -69,7 +69,7 @@ def test_slices_and_parameter_sets_of_hevc_are_kept() -> None:
     planted = FILES["heif-hevc"]
     result, notices = reduced(planted.data, Metadata.COLOR)
 
-    assert result.count(HEVC_PICTURE) == 2  # the picture and its alpha; the matte is gone
+    assert result.count(HEVC_PICTURE) == 2  # the picture and its alpha; the matte is removed
     assert HEVC_CONFIGURATION in result
     assert result.count(bytes([39 << 1, 1, 144])) == 2  # content light level
     assert reduced(planted.data, Metadata.STRIP)[0].count(bytes([39 << 1, 1, 144])) == 0
@@ -81,7 +81,7 @@ def test_removed_data_that_affects_the_display_is_reported() -> None:
 
     assert notices == [
         "HDR metadata (mastering display, light levels or similar) was removed: brightness may differ",
-        "the ICC profile (sRGB built-in) was removed: colours will differ",
+        "the ICC profile (sRGB built-in) was removed: colors will differ",
         "content credentials (C2PA) were removed",
         "104 bytes after the image were removed",
     ]
@@ -160,9 +160,9 @@ def test_an_extent_of_length_zero_extends_to_the_end() -> None:
         (Item(b"av01", CODED, [*PROPERTIES, (b"abcd", b"")]), {b"\4\1\2\x83\4": b"\4\1\2\x83\x84"},
          "item 1: the essential property abcd is unknown"),
         (PLAIN, {b"infe\2\0\0\0\0\1\0\0": b"infe\2\0\0\0\0\1\0\1"}, "it is protected"),
-        (PLAIN, {b"\x44\x40\0\1\0\1\0\0": b"\x44\x40\0\1\0\1\0\1"}, "its data are in another"),
+        (PLAIN, {b"\x44\x40\0\1\0\1\0\0": b"\x44\x40\0\1\0\1\0\1"}, "its data is in another"),
         (Item(b"av01", CODED, PROPERTIES, in_idat=True), {b"\x44\x40\0\1\0\1\0\1": b"\x44\x40\0\1\0\1\0\2"},
-         "its data are constructed from other items"),
+         "its data is constructed from other items"),
         (PLAIN, {b"meta": b"mini"}, "a file with a mini box"),
     ],
 )  # fmt: skip

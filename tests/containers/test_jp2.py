@@ -25,7 +25,7 @@ each_file = pytest.mark.parametrize("planted", FILES.values(), ids=FILES)
 
 @each_file
 @pytest.mark.parametrize("policy", POLICIES)
-def test_only_marks_in_colour_metadata_are_left(planted: Any, policy: Any) -> None:
+def test_only_marks_in_color_metadata_are_left(planted: Any, policy: Any) -> None:
     assert marks_in(planted, planted.data) == set(planted.marks)
 
     result, _ = reduced(planted.data, policy)
@@ -46,14 +46,14 @@ def test_removed_data_that_affects_the_display_is_reported() -> None:
     _, notices = reduced(FILES["jp2-everywhere"].data, Metadata.STRIP)
 
     assert notices == [
-        "the ICC profile (sRGB built-in) was removed: colours will differ",
+        "the ICC profile (sRGB built-in) was removed: colors will differ",
         "content credentials (C2PA) were removed",
         "32 bytes after the image were removed",
     ]
 
 
 @pytest.mark.parametrize("mode, space, enumeration", [("RGB", b"RGB ", 16), ("L", b"GRAY", 17), ("RGBA", b"CMYK", 12)])
-def test_an_enumerated_colour_space_replaces_a_profile(mode: str, space: bytes, enumeration: int) -> None:
+def test_an_enumerated_color_space_replaces_a_profile(mode: str, space: bytes, enumeration: int) -> None:
     icc = bytearray(profile(b""))
     icc[16:20] = space
     data = jp2(codestream(mode), b"\2\0\0" + bytes(icc), len(mode))
@@ -90,7 +90,7 @@ def test_a_missing_eoc_is_added() -> None:
     [
         (jp2(codestream(), enumerated(16), before=box(b"ftbl")), "a file with a ftbl box"),
         (jp2(codestream(), enumerated(16), brands=b"mjp2" + bytes(4) + b"mjp2"), "not compatible with JP2"),
-        (jp2(codestream(), b"\2\0\0" + bytes(16) + b"Lab " + bytes(200)), "Lab colours are undefined"),
+        (jp2(codestream(), b"\2\0\0" + bytes(16) + b"Lab " + bytes(200)), "Lab colors are undefined"),
     ],
 )
 def test_unsupported_files_are_rejected_with_a_reason(data: Any, problem: str) -> None:
@@ -105,12 +105,12 @@ def test_unsupported_files_are_rejected_with_a_reason(data: Any, problem: str) -
         (PLAIN[:-20], "jp2c: no complete box"),
         (codestream()[:-20], "a tile-part of .* bytes ends outside"),
         (codestream().replace(SOT, b"\xff\x64", 1), "not a marker segment of a header"),
-        (PLAIN.replace(b"colr", b"zzzz"), "no colour specification"),
+        (PLAIN.replace(b"colr", b"zzzz"), "no color specification"),
         (codestream()[:2] + codestream()[4:], "signature|SIZ"),
     ],
 )
 def test_errors_describe_what_is_broken(data: Any, problem: str) -> None:
-    if data[:4] == b"\xff\x4f\0\x2f":  # not recognised as a codestream, so put into a file
+    if data[:4] == b"\xff\x4f\0\x2f":  # not recognized as a codestream, so put into a file
         data = jp2(data, enumerated(16))
 
     with pytest.raises(FormatError, match=problem):

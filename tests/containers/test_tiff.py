@@ -142,7 +142,7 @@ def test_both_byte_orders_and_offset_sizes_are_rewritten(order: Literal["<", ">"
     assert image.write_to_memory() == SAMPLES.tobytes() * 2
 
 
-def test_color_keeps_colour_tags_and_strip_reports_their_removal() -> None:
+def test_color_keeps_color_tags_and_strip_reports_their_removal() -> None:
     displayed = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
     page = picture(SAMPLES, 8, photometric=2)
     page.tags |= {34675: (UNDEFINED, displayed), 318: (5, [3127, 10000, 3290, 10000])}
@@ -156,8 +156,8 @@ def test_color_keeps_colour_tags_and_strip_reports_their_removal() -> None:
     stripped, notices = reduced(data)
     with Image.open(io.BytesIO(stripped)) as image:
         assert "icc_profile" not in image.info and 318 not in tags_of(image)
-    assert notices[0].startswith("the ICC profile (") and notices[0].endswith(") was removed: colours will differ")
-    assert notices[1:] == ["WhitePoint removed: colours may differ"]
+    assert notices[0].startswith("the ICC profile (") and notices[0].endswith(") was removed: colors will differ")
+    assert notices[1:] == ["WhitePoint removed: colors may differ"]
 
 
 def test_an_srgb_profile_and_bytes_after_a_profile_are_removed_without_a_notice() -> None:
@@ -173,7 +173,7 @@ def test_an_srgb_profile_and_bytes_after_a_profile_are_removed_without_a_notice(
     assert notices == ["a damaged ICC profile was removed"]
 
 
-def test_a_removed_colour_space_in_exif_is_reported() -> None:
+def test_a_removed_color_space_in_exif_is_reported() -> None:
     page = picture(SAMPLES, 8, photometric=2)
     for index, said in ((b"R03\0", [ADOBE_RGB_REMOVED]), (b"R98\0", [])):
         page.nested[34665] = [Page({}, nested={40965: [Page({1: (ASCII, index)})]})]
@@ -258,7 +258,7 @@ def test_more_samples_than_the_strip_can_hold_are_an_error() -> None:
 
 RAW: dict[str, Tags] = {
     "DNG": {50706: (BYTE, b"\1\4\0\0")},
-    "a colour filter array": {262: (SHORT, [32803])},
+    "a color filter array": {262: (SHORT, [32803])},
     "linear raw": {262: (SHORT, [34892])},
     "TIFF/EP": {37398: (BYTE, b"\1\0\0\0")},
     "compression 6:": {259: (SHORT, [6])},

@@ -48,7 +48,7 @@ def test_every_number_has_a_source(owner: str, bound: Bound) -> None:
     source = MODEL.sources[bound.source]
 
     assert bound.basis in ("read", "excerpt", "derived", "assumption")
-    assert source.title and source.licence and source.as_of
+    assert source.title and source.license and source.as_of
     assert 2010 <= source.year <= 2026
     assert source.url.startswith("https://") or source.key in ("3az", "floor")
     assert bound.note or bound.basis != "assumption"
@@ -81,7 +81,7 @@ def test_the_checksum_is_that_of_the_file() -> None:
         (b"low = { value = 2.5e-13", b"low = { value = 2.5e-12"),
         (b'basis = "assumption", note = "6 W idle / 24 TB', b'basis = "guessed", note = "6 W idle / 24 TB'),
         (b'basis = "assumption", note = "6 W idle / 24 TB', b'basis = "read", note = "6 W idle / 24 TB'),
-        (b'kind = "agency"', b'kind = "rumour"'),
+        (b'kind = "agency"', b'kind = "rumor"'),
     ],
     ids=["unknown source", "not in order", "unknown basis", "press as primary source", "unknown kind"],
 )

@@ -35,11 +35,11 @@ def test_the_page_makes_no_generic_claim(word: str) -> None:
 
 def test_the_widest_bar_is_first_and_bars_span_the_central_case() -> None:
     for network in (False, True):
-        bars, centre = sensitivity.sensitivity(network), sensitivity.net_grams(network).central
+        bars, center = sensitivity.sensitivity(network), sensitivity.net_grams(network).central
         assert [bar.swing for bar in bars] == sorted((bar.swing for bar in bars), reverse=True)
         for bar in bars:
             least, most = sorted((bar.net_at_low, bar.net_at_high))
-            assert least <= centre + 1e-12 and most >= centre - 1e-12, bar.name
+            assert least <= center + 1e-12 and most >= center - 1e-12, bar.name
 
 
 def test_the_benchmark_records_draws_and_fills_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -212,7 +212,7 @@ def test_without_a_grid_there_are_joules_and_no_grams() -> None:
 # --- places -------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_region_the_pue_range_is_unfavourable() -> None:
+def test_without_a_region_the_pue_range_is_unfavorable() -> None:
     where = place()
 
     assert where.pue_benefit.range == Range(1.0, 1.15, 1.15)

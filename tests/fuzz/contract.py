@@ -112,7 +112,7 @@ class Contract:
                 ways["Pillow, to PNG"] = self._compress(data, format="png", effort="fast")
             case 1:
                 ways["reader"] = lambda: _read_jpeg(data, 1 + number % 101)
-                ways["colour kept"] = self._compress(data, lossless=True, metadata="color", min_saving=0.9)
+                ways["color kept"] = self._compress(data, lossless=True, metadata="color", min_saving=0.9)
             case 2:
                 ways["stripped"] = self._compress(data, lossless=True, metadata="strip", min_saving=0.9)
                 ways["at once"] = self._compress(data, quality=50, effort="fast", delivery="immediate")
@@ -130,7 +130,7 @@ class Contract:
                 ways["at once"] = self._compress(data, effort="fast", delivery="immediate")
             case 1:
                 ways["reader"] = lambda: _read_png(data, 1 + number % 101, self.resources)
-                ways["colour kept"] = self._compress(data, effort="fast", metadata="color", min_saving=0.9)
+                ways["color kept"] = self._compress(data, effort="fast", metadata="color", min_saving=0.9)
             case 2:
                 ways["stripped"] = self._compress(data, effort="fast", metadata="strip", min_saving=0.9)
         return ways
@@ -140,7 +140,7 @@ class Contract:
             raise Broken(f"{name}: {result.report.reason}")
         if result.report.bytes_out != len(result.data):
             raise Broken(f"{name}: the report says {result.report.bytes_out} of {len(result.data)} bytes")
-        if not exact and name not in ("colour kept", "stripped"):
+        if not exact and name not in ("color kept", "stripped"):
             return
         before = pixels(data)
         if before is None or _smoothed(data) or any(notice.startswith("tRNS") for notice in result.report.notices):

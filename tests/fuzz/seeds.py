@@ -47,7 +47,7 @@ def _several_pictures() -> bytes:
 
 @functools.cache
 def jpegs() -> tuple[bytes, ...]:
-    """Return JPEGs of every sampling, colour space and kind of scan, with restarts, optimised tables and metadata."""
+    """Return JPEGs of every sampling, color space and kind of scan, with restarts, optimized tables and metadata."""
     profile = bytes(range(200))
     several = (b"ICC_PROFILE\0\1\2" + profile[:100], b"ICC_PROFILE\0\2\2" + profile[100:])
     segments = b"".join(huffman.segment(0xE2, piece) for piece in several) + huffman.segment(0xE1, EXIF)
@@ -112,7 +112,7 @@ METADATA = (
 
 @functools.cache
 def pngs() -> tuple[bytes, ...]:
-    """Return PNGs of every colour type and depth, interlaced and not, with transparency, metadata, an animation."""
+    """Return PNGs of every color type and depth, interlaced and not, with transparency, metadata, an animation."""
     kinds = [(color, depth) for color, depths in DEPTHS.items() for depth in depths]
     plain = [png(color, depth, interlaced) for interlaced in (False, True) for color, depth in kinds]
     frame = struct.pack(">IIIIHHBB", 17, 11, 0, 0, 1, 10, 0, 0)

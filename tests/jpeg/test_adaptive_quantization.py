@@ -81,7 +81,7 @@ def test_spectra_are_the_transform_of_the_sharp_planes(subsampling: str, h: int,
 
 
 @pytest.mark.parametrize("subsampling", ["420", "422", "444"])
-def test_factors_depend_on_all_neighbours_across_rows(subsampling: str) -> None:
+def test_factors_depend_on_all_neighbors_across_rows(subsampling: str) -> None:
     frame = writer.frame_for(70, 61, 3, subsampling)
     spectra = spectra_of(frame, photograph(61, 70), 8)
     quantizer = adaptive_quantization.AdaptiveQuantizer(

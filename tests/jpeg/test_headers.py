@@ -42,7 +42,7 @@ def test_sixteen_bit_quantization_tables_are_read() -> None:
 
 
 @pytest.mark.parametrize("mode, color", [("L", "grey"), ("RGB", "ycbcr"), ("CMYK", "cmyk")])
-def test_the_colour_space_is_recognized(mode: str, color: str) -> None:
+def test_the_color_space_is_recognized(mode: str, color: str) -> None:
     assert header_of(jpeg(8, 8, mode)).color == color
 
 

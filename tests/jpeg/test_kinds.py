@@ -1,4 +1,4 @@
-"""All kinds of JPEG: sampling factors, components, colours, tables that change; and those that are not supported.
+"""All kinds of JPEG: sampling factors, components, colors, tables that change; and those that are not supported.
 
 Files are compressed losslessly, and source and result are compared as libjpeg decodes them.
 """
@@ -121,7 +121,7 @@ COLORS = {
 
 
 @pytest.mark.parametrize("name", COLORS)
-def test_colour_spaces_are_interpreted_as_by_libjpeg_before_and_after(name: str) -> None:
+def test_color_spaces_are_interpreted_as_by_libjpeg_before_and_after(name: str) -> None:
     data, color = COLORS[name]
     if name == "rgb by identifiers":
         assert [c.id for c in header_of(data).frame.components] == list(b"RGB")

@@ -83,7 +83,7 @@ STRIP = [COLOR[0], COLOR[1], ADOBE]
 @pytest.mark.parametrize("policy, want", [("color", COLOR), ("strip", STRIP)])
 @pytest.mark.parametrize("settings", [{"quality": 50}, {"lossless": True}, {"min_saving": 0.99}], ids=str)
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_policy_keeps_the_metadata_of_colour_whether_the_image_changes_or_not(
+def test_a_policy_keeps_the_metadata_of_color_whether_the_image_changes_or_not(
     policy: str, want: list[bytes], settings: dict[str, Any], progressive: bool
 ) -> None:
     rest = jpeg(160, 120, quality=95, progressive=progressive)[20:]

@@ -79,7 +79,7 @@ def test_stripping_removes_the_other_pictures_with_a_notice() -> None:
     _, after = pictures_of(result.data)
     assert len(after) == 1
     assert result.data.endswith(b"\xff\xd9")
-    assert any("additional pictures" in notice for notice in result.report.notices)
+    assert any("additional images" in notice for notice in result.report.notices)
 
 
 @pytest.mark.parametrize("cut", range(4, 40, 3))

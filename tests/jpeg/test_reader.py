@@ -23,7 +23,7 @@ CORPUS = Path(os.environ.get("COMPRESSOR_CORPUS", ROOT.parent / "shared" / "corp
 
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
 @pytest.mark.parametrize("quality", [1, 50, 85, 100])
-def test_colour_files_decode_like_the_reference(subsampling: str, quality: int) -> None:
+def test_color_files_decode_like_the_reference(subsampling: str, quality: int) -> None:
     data = jpeg(quality=quality, subsampling=subsampling)
     planes, header, _ = read(data)
 
@@ -122,7 +122,7 @@ def dct_matrix() -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("mode", ["L", "YCbCr"])
 def test_dequantized_coefficients_are_the_pixels_that_pillow_decodes(mode: str) -> None:
-    """A.3.3 in float. libjpeg's integer IDCT is within 1 of it. Pillow returns YCbCr, so that no colour is
+    """A.3.3 in float. libjpeg's integer IDCT is within 1 of it. Pillow returns YCbCr, so that no color is
     converted."""
     data = jpeg(45, 29, "L" if mode == "L" else "RGB", quality=90, subsampling="4:4:4")
     planes, header, _ = read(data)

@@ -115,7 +115,7 @@ def test_repeated_identifiers_become_distinct_in_the_output() -> None:
 
 
 def header_color(data: bytes) -> str:
-    """Return the colour space of a file."""
+    """Return the color space of a file."""
     return read(data)[1].color
 
 

@@ -44,7 +44,7 @@ EDGES = [
     "kernels/png/test_unfilter.py::test_filter_rows_applies_the_given_type",
     "kernels/png/test_rgba16.py::test_every_form_is_expanded_as_by_the_reference",
     "kernels/png/test_rgba16.py::test_packing_reverses_expansion",
-    "kernels/png/test_rgba16.py::test_256_colours_are_counted_and_one_more_is_too_many",
+    "kernels/png/test_rgba16.py::test_256_colors_are_counted_and_one_more_is_too_many",
     "png/test_deflate.py::test_a_truncated_or_damaged_stream_has_no_last_block_outside_of_it",
     "kernels/test_packing.py::test_every_size_of_value_survives_in_every_place",
     "kernels/test_packing.py::test_the_largest_block_takes_block_bytes_max",
@@ -55,7 +55,7 @@ EDGES = [
     "kernels/test_mcu_row.py::test_bands_of_any_height_and_single_rows_give_the_same_bytes",
     "jpeg/test_parallel.py::test_the_last_dc_is_computed_without_encoding",
     "jpeg/test_parallel.py::test_bits_encoded_separately_are_joined_and_stuffed_as_if_encoded_together",
-    "jpeg/test_adaptive_quantization.py::test_factors_depend_on_all_neighbours_across_rows",
+    "jpeg/test_adaptive_quantization.py::test_factors_depend_on_all_neighbors_across_rows",
     "jpeg/test_adaptive_quantization.py::test_effort_best_is_as_good_as_the_trellis_of_the_reference",
     "jpeg/test_adaptive_quantization.py::test_a_files_coefficients_are_dequantized",
 ]

@@ -1,4 +1,4 @@
-"""Colour conversion, downsampling and padding, compared with JFIF in float64."""
+"""Color conversion, downsampling and padding, compared with JFIF in float64."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from compressor.kernels import color
 from tests.reference import color as reference
 
 # In units of Q4, 1/16 of a sample: 1/2 for the rounding to Q4, and 0.15 for three products floored to 1/256 of a
-# sample and weights rounded to 16 bits. Measured over all 2^24 colours: -0.512 .. 0.640 (Y), -0.504 .. 0.569 (Cb, Cr).
+# sample and weights rounded to 16 bits. Measured over all 2^24 colors: -0.512 .. 0.640 (Y), -0.504 .. 0.569 (Cb, Cr).
 TOLERANCE_Q4 = 0.65
 SAMPLINGS = [(1, 1), (2, 1), (2, 2)]
 WIDTHS = [*range(1, 71), 511, 512, 513, 1023, 1024, 1025]
@@ -80,7 +80,7 @@ def test_planes_agree_with_jfif_for_any_image(height: int, width: int, sampling:
         check(image(height, width, 3, seed), row, h, v)
 
 
-def test_every_colour_of_a_fine_grid_is_within_the_tolerance() -> None:
+def test_every_color_of_a_fine_grid_is_within_the_tolerance() -> None:
     """Every third value of each channel, including 0 and 255: 86 cubed."""
     axis = np.arange(0, 256, 3, dtype=np.uint8)
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(8, -1, 3)
@@ -98,7 +98,7 @@ def test_rounding_shifts_no_mean() -> None:
 
 @pytest.mark.parametrize("h, v", SAMPLINGS)
 @pytest.mark.parametrize("level", [0, 1, 127, 128, 254, 255])
-def test_grey_pixels_have_almost_no_colour(level: int, h: int, v: int) -> None:
+def test_grey_pixels_have_almost_no_color(level: int, h: int, v: int) -> None:
     y, cb, cr = run(np.full((16, 32, 3), level, np.uint8), 0, h, v)
 
     assert (y == 16 * (level - 128)).all()

@@ -1,4 +1,4 @@
-"""The inverse DCT, upsampling and colour conversion, compared with their formulas."""
+"""The inverse DCT, upsampling and color conversion, compared with their formulas."""
 
 from collections.abc import Sequence
 from fractions import Fraction

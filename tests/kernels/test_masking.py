@@ -132,7 +132,7 @@ def test_chroma_factors_agree_with_the_formula_and_reach_both_clips() -> None:
 
 
 @pytest.mark.parametrize("value", [-1024, 0, 1024])
-def test_blocks_of_one_colour_have_finite_factors(value: int) -> None:
+def test_blocks_of_one_color_have_finite_factors(value: int) -> None:
     """From black, whose mean has no logarithm, to one step beyond white."""
     flat = np.zeros((1, 64))
     flat[0, 0] = value

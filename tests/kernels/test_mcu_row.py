@@ -101,18 +101,18 @@ def quality_tables(quality: int) -> list[NDArray[np.uint16]]:
 
 
 def photograph(height: int, width: int) -> NDArray[np.uint8]:
-    """Return gradients, hard edges, coloured texture and a little noise."""
+    """Return gradients, hard edges, colored texture and a little noise."""
     rng = np.random.default_rng(7)
     y, x = np.mgrid[:height, :width] / 64.0
     light = 120 + 60 * np.sin(x * 1.3) * np.cos(y * 1.7) + 25 * np.sin(9 * x + 7 * y)
     edges = 70 * ((x - 1.5) ** 2 + (y - 1) ** 2 < 0.6) - 50 * (np.abs(x - y) < 0.1)
-    colour = np.stack([20 * np.sin(2 * x), 15 * np.cos(3 * y), 25 * np.sin(x + 2 * y)], -1)
-    pixels = (light + edges)[..., None] + colour + rng.normal(0, 4, (height, width, 3))
+    color = np.stack([20 * np.sin(2 * x), 15 * np.cos(3 * y), 25 * np.sin(x + 2 * y)], -1)
+    pixels = (light + edges)[..., None] + color + rng.normal(0, 4, (height, width, 3))
     return np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)
 
 
 def check_transform(pixels: NDArray[np.uint8], h: int, v: int, q: int) -> None:
-    """Compare with all twins in sequence. A sum of 64 samples with weights of at most 1/8 multiplies an error of colour
+    """Compare with all twins in sequence. A sum of 64 samples with weights of at most 1/8 multiplies an error of color
     by 8 at most. Grey has none, so that only the error of the DCT is left (see its test)."""
     height, width, channels = pixels.shape
     encoder = Encoder(width, channels, h, v, flat_tables(q))
@@ -138,10 +138,10 @@ def test_coefficients_of_every_height_agree_with_the_twins(channels: int, h: int
 def test_pixels_of_full_scale_stay_inside_baseline_magnitudes(channels: int, h: int, v: int) -> None:
     """DC differences have at most 11 bits and AC coefficients 10 (Tables F.1, F.2), even with Q = 1."""
     y, x = np.mgrid[:16, :512]
-    colours = [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 255), (0, 0, 255), (255, 255, 0)]
+    colors = [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 255), (0, 0, 255), (255, 255, 0)]
     for first, second in [(0, 1), (2, 3), (4, 5)]:
         for pattern in ((x + y) % 2, x % 2, y % 2, (x // h) % 2, (x // 8) % 2, (x // 2 + y // 2) % 2):
-            pixels = np.array(colours, np.uint8)[np.where(pattern, first, second)][..., :channels]
+            pixels = np.array(colors, np.uint8)[np.where(pattern, first, second)][..., :channels]
             encoder = Encoder(512, channels, h, v, flat_tables(1))
             row = encoder.transform(np.ascontiguousarray(pixels), 0).astype(int)
             assert abs(row[:, 1:]).max() <= 1023 and row[:, 0].min() >= -1024 and row[:, 0].max() <= 1023
@@ -168,7 +168,7 @@ def test_a_band_is_its_rows_transformed_then_coded_bit_for_bit(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_dead_zone_follows_the_masking_of_each_block(kind: tuple[int, int, int]) -> None:
-    """Compare with the twins. Colour has small errors, and through the factors so do thresholds, so that a few
+    """Compare with the twins. Color has small errors, and through the factors so do thresholds, so that a few
     coefficients near their thresholds may differ. Grey is exact apart from float32."""
     channels, h, v = kind
     pixels = np.ascontiguousarray(photograph(8 * v, 600)[..., :channels])

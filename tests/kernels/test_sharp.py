@@ -32,7 +32,7 @@ def noise(height: int, width: int, channels: int, seed: int = 0) -> NDArray[np.u
 
 
 def waves(height: int, width: int) -> NDArray[np.uint8]:
-    """Return colours that change within a few pixels, over the whole range 0 to 255."""
+    """Return colors that change within a few pixels, over the whole range 0 to 255."""
     y, x = np.mgrid[:height, :width]
     phases = [x / 5 + y / 9, x / 7 - y / 4 + 1, x / 11 + y / 6 + 2]
     return np.stack([127.5 + 127.5 * np.sin(phase) for phase in phases], -1).round().astype(np.uint8)
@@ -127,11 +127,11 @@ def test_grey_pixels_keep_their_luma(h: int, v: int) -> None:
 
 
 @pytest.mark.parametrize("h, v", HALVED)
-def test_one_colour_keeps_its_luma(h: int, v: int) -> None:
+def test_one_color_keeps_its_luma(h: int, v: int) -> None:
     corners = np.array(np.meshgrid([0, 255], [0, 255], [0, 255])).T.reshape(-1, 3)
-    for colour in [*corners, *np.random.default_rng(0).integers(0, 256, (300, 3))]:
-        pixels = np.broadcast_to(colour.astype(np.uint8), (3, 5, 3)).copy()
-        for plane, exact in zip(run(pixels, h, v), np.round(16 * color.ycc(colour)), strict=True):
+    for rgb in [*corners, *np.random.default_rng(0).integers(0, 256, (300, 3))]:
+        pixels = np.broadcast_to(rgb.astype(np.uint8), (3, 5, 3)).copy()
+        for plane, exact in zip(run(pixels, h, v), np.round(16 * color.ycc(rgb)), strict=True):
             np.testing.assert_array_equal(plane, np.clip(exact, -2048, 2047))
 
 

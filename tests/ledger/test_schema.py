@@ -32,7 +32,7 @@ def ledger_of_schema(path: Path, number: int) -> Path:
 def refusal(path: Path, number: int) -> str:
     return (
         f"{path} has ledger schema {number}, and compressor {VERSION} reads schema {SCHEMA_NUMBER} only: "
-        "use the version of compressor that wrote it, or name another ledger"
+        "use the version of compressor that wrote it, or choose another ledger"
     )
 
 

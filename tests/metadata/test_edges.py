@@ -1,4 +1,4 @@
-"""Edge cases of metadata: sizes above the limits, unusual Exif, lost colour spaces, content credentials."""
+"""Edge cases of metadata: sizes above the limits, unusual Exif, lost color spaces, content credentials."""
 
 import io
 import struct
@@ -80,7 +80,7 @@ def test_orientation_is_read_from_odd_exif(header: bytes, kind: int, value: byte
 
 @pytest.mark.parametrize("settings", [{}, {"lossless": True}, {"min_saving": 0.99}, {"format": "png"}], ids=str)
 @pytest.mark.parametrize("policy", ["color", "strip"])
-def test_a_lost_colour_space_in_exif_is_reported(settings: Any, policy: str) -> None:
+def test_a_lost_color_space_in_exif_is_reported(settings: Any, policy: str) -> None:
     stream = exif(1, adobe_rgb=True)
     assert is_adobe_rgb(stream) and not is_adobe_rgb(exif(1))
 
@@ -88,11 +88,11 @@ def test_a_lost_colour_space_in_exif_is_reported(settings: Any, policy: str) -> 
 
     assert [notice for notice in made.report.notices if "Adobe RGB" in notice]
     plain = pipeline.compress(file(segment(0xE1, b"Exif\0\0" + exif(1))), metadata=policy, **settings)
-    assert not [notice for notice in plain.report.notices if "colour" in notice]
+    assert not [notice for notice in plain.report.notices if "color" in notice]
 
 
 @pytest.mark.parametrize("settings", [{}, {"format": "webp", "lossless": True}, {"format": "jpeg"}], ids=str)
-def test_a_lost_colour_space_in_the_exif_of_a_webp_is_reported(settings: Any) -> None:
+def test_a_lost_color_space_in_the_exif_of_a_webp_is_reported(settings: Any) -> None:
     out = io.BytesIO()
     Image.new("RGB", (8, 8), (9, 99, 199)).save(out, "WEBP", exif=b"Exif\0\0" + exif(1, adobe_rgb=True), lossless=True)
 
@@ -108,7 +108,7 @@ def test_a_stripped_profile_other_than_srgb_is_reported(settings: Any) -> None:
     made = pipeline.compress(data, metadata="strip", **settings)
 
     assert "icc_profile" not in Image.open(io.BytesIO(made.data)).info
-    assert "the ICC profile (Wide) was removed: colours will differ" in made.report.notices
+    assert "the ICC profile (Wide) was removed: colors will differ" in made.report.notices
 
 
 def test_content_credentials_are_dropped_with_a_notice_or_the_file_is_returned() -> None:

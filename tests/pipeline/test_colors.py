@@ -131,7 +131,7 @@ def test_a_lost_color_space_is_reported(format: str) -> None:
     source = data[:33] + chunk(b"cICP", b"\x09\x10\0\1") + data[33:]
     for policy in ("keep", "color", "strip"):
         notices = pipeline.compress(source, format=format, metadata=policy).report.notices
-        assert notices == ("the colour space (cICP: BT.2020 with PQ) is not carried over: colours will differ",)
+        assert notices == ("the color space (cICP: BT.2020 with PQ) is not carried over: colors will differ",)
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])

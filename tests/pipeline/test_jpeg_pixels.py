@@ -83,7 +83,7 @@ def test_segments_that_can_not_be_carried_over_are_reported() -> None:
 def test_additional_pictures_and_trailing_bytes_are_reported() -> None:
     pictures = file_of(np.asarray(photo(64, 48)), np.asarray(photo(32, 32)))
     notices = pipeline.compress(pictures, format="png").report.notices
-    assert "additional pictures in the file (MPF) were removed" in notices
+    assert "additional images in the file (MPF) were removed" in notices
 
     for progressive in (False, True):
         for delivery in ("safe", "immediate"):
@@ -107,10 +107,10 @@ def test_segments_and_attachments_convert_both_ways() -> None:
     found = attachments_of(segments)
 
     assert (found.icc, found.exif, found.xmp, found.comments) == (given.icc, given.exif, given.xmp, given.comments)
-    assert found.density == (11800, 11800)  # dots per centimetre
+    assert found.density == (11800, 11800)  # dots per centimeter
     assert not found.notices
     assert found.reduced(Metadata.STRIP) == Attachments(
-        exif=orientation_exif(3), notices=("the ICC profile (unnamed) was removed: colours will differ",)
+        exif=orientation_exif(3), notices=("the ICC profile (unnamed) was removed: colors will differ",)
     )
 
 

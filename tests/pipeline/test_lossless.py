@@ -80,7 +80,7 @@ def test_a_conversion_that_can_not_be_lossless_is_rejected(name: str, format: st
 def test_fewer_bits_are_reported_where_they_are_allowed(name: str) -> None:
     result = pipeline.compress(DEEP[name], format="jpeg")
 
-    assert "more than 8 bits a sample reduced to 8" in result.report.notices
+    assert "more than 8 bits per sample reduced to 8" in result.report.notices
 
 
 def test_twelve_bits_are_scaled_to_sixteen_without_loss() -> None:

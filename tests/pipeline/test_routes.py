@@ -191,7 +191,7 @@ def test_routes_of_one_array_can_run_interleaved(format: Format, working: Workin
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_plan_can_be_started_again(format: Format, working: Working) -> None:
-    """Metadata are in each result once."""
+    """Metadata is in each result once."""
     raw = dataclasses.replace(RAW, icc_profile=rgb_profile(b"Display P3"))
     array = ArrayPixels(photograph(SIDE, SIDE), raw)
     plan = pixel_plan(array, working(Settings(format=format)))

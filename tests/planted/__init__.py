@@ -20,7 +20,7 @@ class Planted:
     format       as `sniff` names it
     data         the file
     marks        for each place ("EXIF chunk", "after the end", …) the mark that `visible` finds there
-    color        places that COLOR may keep, since colours need them (an ICC profile's description, …)
+    color        places that COLOR may keep, since colors need them (an ICC profile's description, …)
     orientation  1 … 8, as a viewer would apply it
     """
 

@@ -44,7 +44,7 @@ def rows(width: int, height: int, bits: int, seed: int = 3, padding: bytes = b"\
 
 
 def palette(entries: int, entry_bytes: int = 4, reserved: bytes = b"") -> bytes:
-    """Return colours, with the bytes of `reserved` where entries of four bytes have one to spare."""
+    """Return colors, with the bytes of `reserved` where entries of four bytes have one to spare."""
     found = b""
     for index in range(entries):
         found += bytes([(index * 7) % 256, (index * 13 + 5) % 256, (255 - index) % 256])
@@ -61,7 +61,7 @@ def _plain(name: str, header: bytes, colors: bytes, pixels: bytes, reserved: boo
 
 
 def plain_files() -> list[Planted]:
-    """Return files of all headers that have no colour space."""
+    """Return files of all headers that have no color space."""
     masks = struct.pack("<3I", 0xF800, 0x7E0, 0x1F)
     stray = mark("bmp os2 rest")
     os2 = _plain("os2-v2", info(64, 32, 24, 4, rest=b"\0\0\0\0\0\0\0\0" + stray), palette(16), rows(32, 24, 4))
@@ -81,7 +81,7 @@ def plain_files() -> list[Planted]:
 
 
 def odd_places() -> Planted:
-    """Build a file with marks in the endpoints of a colour space that has none, and in colours beyond the depth."""
+    """Build a file with marks in the endpoints of a color space that has none, and in colors beyond the depth."""
     marks = {
         place: mark(f"bmp odd {place}") for place in ("endpoints that do not count", "entries beyond the depth")
     }  # fmt: skip
@@ -102,7 +102,7 @@ def run_lengths(bits: int) -> Planted:
 
 
 def v5(space: str, before: bool = False) -> Planted:
-    """Build a file with a colour space of V5: embedded or linked profile, or calibrated RGB."""
+    """Build a file with a color space of V5: embedded or linked profile, or calibrated RGB."""
     name = f"v5-{space}{'-before-pixels' if before else ''}"
     marks = {place: mark(f"bmp {name} {place}") for place in ("profile", "after the profile", "gap", "after all")}
     if space == "embedded":

@@ -17,7 +17,7 @@ def blocks(data: bytes) -> bytes:
 
 
 def lzw(indices: bytes) -> bytes:
-    """Code colour indices of 4 bits, each as a literal: a clear code before the code size would grow."""
+    """Code color indices of 4 bits, each as a literal: a clear code before the code size would grow."""
     bits, count = 0, 0
     for number, index in enumerate(indices):
         if number % 14 == 0:
@@ -47,7 +47,7 @@ def control(delay: int, transparent: int | None = None) -> bytes:
 
 
 def header(version: bytes = b"GIF89a") -> bytes:
-    """Build header, screen descriptor and global colour table."""
+    """Build header, screen descriptor and global color table."""
     return version + struct.pack("<HHBBB", WIDTH, HEIGHT, 0xB3, 0, 0) + TABLE
 
 

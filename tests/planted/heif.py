@@ -97,7 +97,7 @@ def heif(
     gap         bytes outside of all items, before and after the data of each
     in_meta     boxes at the end of meta
     version     of iloc
-    in_pieces   whether each item's data are in two extents, the second one first, with base offsets
+    in_pieces   whether each item's data is in two extents, the second one first, with base offsets
     to_the_end  whether the mdat box extends to the end of the file
     """
     properties: list[tuple[bytes, bytes]] = []

@@ -5,7 +5,7 @@ import struct
 from tests.planted import Planted
 from tests.planted.box import Marks, box
 
-# A gradient of 32 x 24, lossless and by DCT, and 600 x 300 of one colour, in several sections: coded by libjxl, through
+# A gradient of 32 x 24, lossless and by DCT, and 600 x 300 of one color, in several sections: coded by libjxl, through
 # pillow-jxl-plugin 1.3.8.
 LOSSLESS = bytes.fromhex("ff0ac540240800010088004b2834161e858f8282920005453ae0a0181c8118380014100300d8c55f921f6600fd")
 LOSSY = bytes.fromhex(

@@ -37,7 +37,7 @@ def srgb_profile() -> bytes:
 
 
 def wide_profile(description: bytes) -> bytes:
-    """Build one with other colours than sRGB's. In sub-blocks of 255 bytes, as GIF has them, the text is in one."""
+    """Build one with other colors than sRGB's. In sub-blocks of 255 bytes, as GIF has them, the text is in one."""
     return rgb_profile(b"Wide gamut " + description)
 
 

@@ -77,9 +77,9 @@ CASES = {
     "grey with alpha that is full": (np.dstack([RANDOM[:, :, :1], OPAQUE]), GREY_ALPHA, 8, (GREY, 8)),
     "RGBA that is grey with alpha": (np.dstack([GREYS * 16, RANDOM[:, :, 3:]]), RGBA, 8, (GREY_ALPHA, 8)),
     "deep RGBA of grey": (np.dstack([GREYS * 257, RANDOM[:, :, 3:] * 257]), RGBA, 16, (GREY_ALPHA, 8)),
-    "16 colours": (COLORS[DIGITS], RGB, 8, (PALETTE, 4)),
-    "2 colours": (COLORS[DIGITS // 8], RGB, 8, (PALETTE, 1)),
-    "3 colours with alpha": (np.dstack([COLORS[DIGITS // 6], DIGITS // 6 * 100]), RGBA, 8, (PALETTE, 2)),
+    "16 colors": (COLORS[DIGITS], RGB, 8, (PALETTE, 4)),
+    "2 colors": (COLORS[DIGITS // 8], RGB, 8, (PALETTE, 1)),
+    "3 colors with alpha": (np.dstack([COLORS[DIGITS // 6], DIGITS // 6 * 100]), RGBA, 8, (PALETTE, 2)),
     "4-bit grey of few values": (DIGITS[:, :, None] // 8 * 15, GREY, 4, (GREY, 1)),
     "4 uneven greys": (np.array([3, 77, 200, 201])[DIGITS // 4][:, :, None], GREY, 8, (PALETTE, 2)),
     }  # fmt: skip
@@ -110,7 +110,7 @@ def test_one_pass_does_not_change_the_form(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("depth, color", [(16, RGB), (8, RGB), (8, GREY), (16, GREY), (4, GREY)])
-def test_a_transparent_colour_is_kept(depth: int, color: Any) -> None:
+def test_a_transparent_color_is_kept(depth: int, color: Any) -> None:
     most = (1 << depth) - 1
     values = DIGITS[:, :, None] * (most // 15)
     samples = np.repeat(values, 3, 2) if color == RGB else values
@@ -150,19 +150,19 @@ RULES = [
     (b"bKGD", b"\0\x11\0\x11\0\x11", "RGB that is 4-bit grey", (GREY, 4), b"\0\1"),
     (b"bKGD", b"\0\x12\0\x12\0\x12", "RGB that is 4-bit grey", (GREY, 8), b"\0\x12"),
     (b"bKGD", b"\0\1\0\2\0\3", "RGB that is 4-bit grey", (PALETTE, 8), b"\x00"),
-    (b"bKGD", b"\0\1\0\2\0\3", "16 colours", (PALETTE, 8), b"\x10"),
-    (b"bKGD", struct.pack(">3H", *COLORS[DIGITS[0, 1]]), "16 colours", (PALETTE, 4), b"\1"),
+    (b"bKGD", b"\0\1\0\2\0\3", "16 colors", (PALETTE, 8), b"\x10"),
+    (b"bKGD", struct.pack(">3H", *COLORS[DIGITS[0, 1]]), "16 colors", (PALETTE, 4), b"\1"),
     (b"bKGD", b"\1\1\2\2\3\3", "16 bits that 8 can say", (RGB, 8), b"\0\1\0\2\0\3"),
     (b"bKGD", b"\1\2\1\2\1\2", "16 bits that 8 can say", (RGB, 16), b"\1\2\1\2\1\2"),
-    (b"bKGD", b"what", "16 colours", (RGB, 8), b"what"),
+    (b"bKGD", b"what", "16 colors", (RGB, 8), b"what"),
     (b"sBIT", b"\4\4\4", "RGB that is 4-bit grey", (GREY, 4), b"\4"),
     (b"sBIT", b"\5\5\5", "RGB that is 4-bit grey", (PALETTE, 4), b"\5\5\5"),
     (b"sBIT", b"\5\6\5", "RGB that is grey", (PALETTE, 8), b"\5\6\5"),
-    (b"sBIT", b"\5\6\5", "16 colours", (PALETTE, 4), b"\5\6\5"),
+    (b"sBIT", b"\5\6\5", "16 colors", (PALETTE, 4), b"\5\6\5"),
     (b"sBIT", b"\x10\x10\x10", "16 bits that 8 can say", (RGB, 16), b"\x10\x10\x10"),
     (b"sBIT", b"\5\6\5\3", "alpha that is full", (RGB, 8), b"\5\6\5"),
     (b"sBIT", b"\5", "4 uneven greys", (PALETTE, 2), b"\5\5\5"),
-    (b"iCCP", PROFILES[b"RGB "], "16 colours", (PALETTE, 4), PROFILES[b"RGB "]),
+    (b"iCCP", PROFILES[b"RGB "], "16 colors", (PALETTE, 4), PROFILES[b"RGB "]),
     (b"iCCP", PROFILES[b"RGB "], "RGB that is grey", (PALETTE, 8), PROFILES[b"RGB "]),
     (b"iCCP", PROFILES[b"RGB "], "RGB that is black and white", (PALETTE, 1), PROFILES[b"RGB "]),
     (b"iCCP", PROFILES[b"GRAY"], "4 uneven greys", (GREY, 8), PROFILES[b"GRAY"]),
@@ -170,11 +170,11 @@ RULES = [
     (b"cICP", b"\x09\x10\0\1", "RGB that is grey", (PALETTE, 8), b"\x09\x10\0\1"),
     (b"gAMA", b"\0\1\x86\xa0", "RGB that is grey", (GREY, 8), b"\0\1\x86\xa0"),
     (b"sRGB", b"\1", "RGB that is grey", (GREY, 8), b"\1"),
-    (b"PLTE", bytes(6), "16 colours", (RGB, 8), bytes(6)),
+    (b"PLTE", bytes(6), "16 colors", (RGB, 8), bytes(6)),
     (b"PLTE", bytes(6), "alpha that is full", (RGB, 8), bytes(6)),
-    (b"tEXt", b"a\0b", "16 colours", (PALETTE, 4), b"a\0b"),
-    (b"saFe", b"?", "16 colours", (PALETTE, 4), b"?"),
-    (b"unSF", b"?", "16 colours", (RGB, 8), b"?"),
+    (b"tEXt", b"a\0b", "16 colors", (PALETTE, 4), b"a\0b"),
+    (b"saFe", b"?", "16 colors", (PALETTE, 4), b"?"),
+    (b"unSF", b"?", "16 colors", (RGB, 8), b"?"),
 ]
 
 

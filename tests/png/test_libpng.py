@@ -1,4 +1,4 @@
-"""Samples of full depth against libpng, by netpbm's pngtopam: Pillow reduces 16-bit colours to 8 bits."""
+"""Samples of full depth against libpng, by netpbm's pngtopam: Pillow reduces 16-bit colors to 8 bits."""
 
 import subprocess
 import zlib
@@ -28,7 +28,7 @@ def libpng(data: bytes) -> tuple[np.ndarray, int]:
 def ours(data: bytes) -> tuple[np.ndarray, int]:
     """Return samples unpacked from our scanlines bit by bit, with palette and transparency of clauses 11.2.2, 11.3.1.1.
 
-    pngtopam does not apply a transparent colour to RGB, so neither does this.
+    pngtopam does not apply a transparent color to RGB, so neither does this.
     """
     header, rows = decode(data)
     channels = SAMPLES[header.color_type]
@@ -69,7 +69,7 @@ def test_interlaced_images_have_libpngs_samples(color: Any, depth: Any) -> None:
 
 
 @pytest.mark.parametrize("color, depth", [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (3, 2)])
-def test_transparent_colours_agree_with_libpng(color: int, depth: int) -> None:
+def test_transparent_colors_agree_with_libpng(color: int, depth: int) -> None:
     bits = bits_per_pixel(color, depth)
     rows = noise(31, 9, bits)
     image = zlib.compress(reference.filtered_rows(rows, [n % 5 for n in range(9)], max(1, bits // 8)))

@@ -91,7 +91,7 @@ def test_chunks_without_a_field_are_reported_unless_they_are_dispensable() -> No
     assert reading((b"gAMA", struct.pack(">I", 100000)), (b"sRGB", b"\0")).notices == ()
     assert reading((b"gAMA", struct.pack(">I", 100000)), (b"prVt", b"")).notices == (
         "not carried over from PNG: prVt",
-        "the colour space (gAMA) is not carried over: colours will differ",
+        "the color space (gAMA) is not carried over: colors will differ",
     )
 
 
@@ -128,7 +128,7 @@ def test_policies_keep_what_they_state() -> None:
     assert full.reduced(Metadata.KEEP) is full
     assert full.reduced(Metadata.COLOR) == Attachments(icc=PROFILE, exif=orientation_exif(6))
     assert full.reduced(Metadata.STRIP) == Attachments(
-        exif=orientation_exif(6), notices=("the ICC profile (unnamed) was removed: colours will differ",)
+        exif=orientation_exif(6), notices=("the ICC profile (unnamed) was removed: colors will differ",)
     )
     assert Attachments(exif=orientation_exif(1)).reduced(Metadata.COLOR).exif is None
 
@@ -155,11 +155,11 @@ PROFILE_CHUNK = (b"iCCP", b"P3\0\0" + zlib.compress(PROFILE))
     ],
 )
 @pytest.mark.parametrize("policy", list(Metadata))
-def test_a_lost_colour_space_is_reported_under_every_policy(chunks: Any, named: str, policy: Any) -> None:
+def test_a_lost_color_space_is_reported_under_every_policy(chunks: Any, named: str, policy: Any) -> None:
     found = reading(*chunks).reduced(policy).notices
 
-    color_notices = [notice for notice in found if notice.startswith("the colour space")]
-    assert color_notices == ([f"the colour space ({named}) is not carried over: colours will differ"] if named else [])
+    color_notices = [notice for notice in found if notice.startswith("the color space")]
+    assert color_notices == ([f"the color space ({named}) is not carried over: colors will differ"] if named else [])
 
 
 def test_a_profile_of_code_points_takes_precedence() -> None:
@@ -173,7 +173,7 @@ def test_a_profile_of_code_points_takes_precedence() -> None:
 
 
 @pytest.mark.parametrize("kind, data", [(b"gAMA", b"\0"), (b"cHRM", bytes(31)), (b"cICP", b"\x09"), (b"pHYs", b"\1")])
-def test_colour_chunks_of_a_wrong_length_are_reported(kind: bytes, data: Any) -> None:
+def test_color_chunks_of_a_wrong_length_are_reported(kind: bytes, data: Any) -> None:
     (notice,) = reading((kind, data)).notices
 
     assert notice.startswith(f"{kind.decode()} at byte") and notice.endswith("can't be read and is not carried over")

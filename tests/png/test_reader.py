@@ -75,8 +75,8 @@ def test_transparency_becomes_alpha(color: Any, depth: Any, transparency: Any) -
 
 
 @pytest.mark.parametrize("color, depth", [(0, 8), (0, 16), (2, 8), (2, 16)])
-def test_the_transparent_colour_is_found(color: int, depth: int) -> None:
-    """The transparent colour is that of a pixel in the image."""
+def test_the_transparent_color_is_found(color: int, depth: int) -> None:
+    """The transparent color is that of a pixel in the image."""
     _, rows = made(color, depth)
     size = {0: 1, 2: 3}[color]
     key = reference.samples(rows[5], depth, size * 8)[size * 7 :]
@@ -171,7 +171,7 @@ def test_chunks_that_break_a_palette_image_are_errors(before: Any, problem: str)
     ],
 )
 def test_chunks_that_do_not_fit_are_dropped_with_a_notice(color: int, before: Any) -> None:
-    """As in libpng; each case has one such chunk."""
+    """Behave like libpng; each case has one such chunk."""
     header, _, _ = decode(small(before, color=color))
 
     assert len(header.notices) == 1

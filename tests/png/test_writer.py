@@ -86,7 +86,7 @@ def test_packed_images_are_not_filtered_and_palettes_not_in_one_pass() -> None:
 
 @pytest.mark.parametrize("effort", [Effort.BALANCED, Effort.BEST])
 def test_filters_are_chosen_by_their_compressed_size(effort: Any) -> None:
-    """Text repeats, whatever its neighbours are; a slope has differences that do."""
+    """Text repeats, whatever its neighbors are; a slope has differences that do."""
     rng = np.random.default_rng(3)
     letters = rng.integers(0, 256, (64, 5), dtype=np.uint8)
     text = letters[rng.integers(0, 64, (60, 40))].reshape(60, 200, 1)
@@ -129,7 +129,7 @@ def test_metadata_is_kept_verbatim() -> None:
     assert [(chunk.type, chunk.data) for chunk in header.trailing] == [(b"tEXt", b"Comment\0late")]
 
 
-def test_color_keeps_colour_and_orientation() -> None:
+def test_color_keeps_color_and_orientation() -> None:
     header, _, _ = decode(rewritten(image_with_everything(), metadata=Metadata.COLOR))
 
     assert [chunk.type for chunk in header.chunks] == [b"gAMA", b"iCCP", b"PLTE", b"tRNS", b"eXIf"]

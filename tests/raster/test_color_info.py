@@ -1,4 +1,4 @@
-"""Colours and orientation of AVIF and JPEG 2000, carried over to other formats."""
+"""Colors and orientation of AVIF and JPEG 2000, carried over to other formats."""
 
 import io
 import struct
@@ -58,7 +58,7 @@ def test_srgb_needs_no_profile(primaries: int, transfer: int) -> None:
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 def test_hdr_is_reported(transfer: int, name: str, format: str) -> None:
     data = avif(nclx(9, transfer))
-    notice = f"the colour space (BT.2020 with {name}) is not carried over: colours and brightness will differ"
+    notice = f"the color space (BT.2020 with {name}) is not carried over: colors and brightness will differ"
 
     assert opened(data).notices == [notice]
     assert notice in compressor.compress(data, format=format).report.notices
@@ -70,7 +70,7 @@ def test_a_profile_takes_precedence_over_code_points() -> None:
     assert opened(data).metadata.icc == SRGB
 
 
-def test_colours_are_read_from_the_coded_image() -> None:
+def test_colors_are_read_from_the_coded_image() -> None:
     """In the sequence header of libaom's still pictures, primaries 1, transfer 13 and matrix 6 follow each other."""
     bits = f"{int.from_bytes(CODED, 'big'):0{8 * len(CODED)}b}"
     written, changed = (f"{primaries:08b}{13:08b}{6:08b}" for primaries in (1, 12))
@@ -84,7 +84,7 @@ def test_colours_are_read_from_the_coded_image() -> None:
                                   np.asarray(Image.open(io.BytesIO(avif()))))  # fmt: skip
 
 
-def test_colours_are_read_from_the_longer_headers_of_image_sequences() -> None:
+def test_colors_are_read_from_the_longer_headers_of_image_sequences() -> None:
     data = film("RGB")
     found = boxes_heif.read(BytesSource(data))
 
@@ -109,7 +109,7 @@ def test_ten_bits_are_detected_after_a_large_profile() -> None:
     ten = (b"pixi", bytes(4) + b"\3\x0a\x0a\x0a")
 
     assert opened(heif({1: Item(b"av01", CODED, [large, ispe, ten, deep])})).notices == [
-        "more than 8 bits a sample reduced to 8"
+        "more than 8 bits per sample reduced to 8"
     ]
     assert opened(heif({1: Item(b"av01", CODED, [large, ispe, pixi, PROPERTIES[2]])})).notices == []
 
@@ -144,9 +144,9 @@ def test_sycc_is_converted() -> None:
 
 
 @pytest.mark.parametrize(
-    "space, name", [(14, "CIELab"), (3, r"YCbCr\(2\)"), (21, "ROMM-RGB"), (99, "enumerated colour space 99")]
+    "space, name", [(14, "CIELab"), (3, r"YCbCr\(2\)"), (21, "ROMM-RGB"), (99, "enumerated color space 99")]
 )
-def test_colours_that_pillow_misreads_as_rgb_are_rejected(space: int, name: str) -> None:
+def test_colors_that_pillow_misreads_as_rgb_are_rejected(space: int, name: str) -> None:
     with pytest.raises(UnsupportedError, match=name):
         opened(jp2(codestream(), enumerated(space)))
 

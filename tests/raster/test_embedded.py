@@ -71,9 +71,9 @@ def test_the_profile_of_a_bmp_is_carried_over_to_every_format(format: str, befor
 
 @pytest.mark.parametrize("metadata", ["keep", "color", "strip"])
 @pytest.mark.parametrize(
-    "space, part", [("linked", "in another file (C:\\MARK"), ("calibrated", "the colour space (calibrated RGB)")]
+    "space, part", [("linked", "in another file (C:\\MARK"), ("calibrated", "the color space (calibrated RGB)")]
 )
-def test_other_colour_spaces_of_a_bmp_are_reported(space: str, part: str, metadata: str) -> None:
+def test_other_color_spaces_of_a_bmp_are_reported(space: str, part: str, metadata: str) -> None:
     notices = compressor.compress(bmp.v5(space).data, format="png", metadata=metadata).report.notices
 
     assert len([notice for notice in notices if part in notice]) == 1
@@ -103,7 +103,7 @@ def test_a_profile_outside_the_file_is_reported_and_never_an_error(at: Any, size
         assert sum(len(band) for band in source.bands(8)) == 24
 
 
-def test_older_headers_have_no_colour_space() -> None:
+def test_older_headers_have_no_color_space() -> None:
     for planted in bmp.plain_files():
         assert opened(planted.data).notices == []
         assert opened(planted.data).metadata.icc is None

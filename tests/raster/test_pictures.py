@@ -143,7 +143,7 @@ def test_sixteen_bits_are_rounded_and_reported_like_those_of_a_file() -> None:
     for image in (Image.fromarray(values), png, saved("PPM", Image.fromarray(values))):
         found, notices = result_of(image, format="png")
         assert np.asarray(found.convert("L")).tolist() == [[0, 0, 1, 1, 156, 255]]
-        assert notices == ("more than 8 bits a sample reduced to 8",)
+        assert notices == ("more than 8 bits per sample reduced to 8",)
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
@@ -155,7 +155,7 @@ def test_samples_of_unknown_range_are_rejected(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode, notice", [("YCbCr", "YCbCr converted to RGB"), ("LAB", "LAB converted to RGB")])
-def test_a_profile_for_other_colours_is_not_attached_to_rgb(mode: str, notice: str) -> None:
+def test_a_profile_for_other_colors_is_not_attached_to_rgb(mode: str, notice: str) -> None:
     image = Image.fromarray(PIXELS, mode=None).convert("YCbCr") if mode == "YCbCr" else Image.new("LAB", (32, 24))
     image.info["icc_profile"] = PROFILE
     found, notices = result_of(image, format="png")
@@ -169,7 +169,7 @@ def test_cmyk_is_converted_like_that_of_a_file() -> None:
     damaged.info["icc_profile"] = b"not a profile" * 20
 
     for image, notice in (
-        (plain, "CMYK converted to RGB without a profile: colours may differ"),
+        (plain, "CMYK converted to RGB without a profile: colors may differ"),
         (damaged, "CMYK converted to RGB without its ICC profile, which is damaged"),
     ):
         found, notices = result_of(image, format="png")

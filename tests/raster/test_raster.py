@@ -97,7 +97,7 @@ def test_modes_are_converted_to_the_channels_that_hold_them(mode: str, format: s
 
 
 @pytest.mark.parametrize("image, key, channels", [(IMAGE, (1, 2, 3), 4), (IMAGE.convert("L"), 77, 2)])
-def test_a_transparent_colour_becomes_alpha(image: Any, key: Any, channels: int) -> None:
+def test_a_transparent_color_becomes_alpha(image: Any, key: Any, channels: int) -> None:
     image = image.copy()
     image.putpixel((3, 2), key)
     found = pixels(opened(saved(image, "PNG", transparency=key)))
@@ -118,13 +118,13 @@ def test_sixteen_bits_are_rounded_and_reported() -> None:
     for format in ("PNG", "TIFF", "PPM"):
         source = opened(saved(Image.fromarray(values), format))
         assert pixels(source).reshape(-1).tolist() == np.rint(values / 257).astype(int).reshape(-1).tolist(), format
-        assert source.notices == ["more than 8 bits a sample reduced to 8"]
+        assert source.notices == ["more than 8 bits per sample reduced to 8"]
 
 
-def test_sixteen_bit_colour_is_reported() -> None:
+def test_sixteen_bit_color_is_reported() -> None:
     data = reference.png(1, 1, 16, 2, zlib.compress(bytes(7)))
 
-    assert opened(data).notices == ["more than 8 bits a sample reduced to 8"]
+    assert opened(data).notices == ["more than 8 bits per sample reduced to 8"]
 
 
 def test_cmyk_is_converted_and_reported() -> None:
@@ -133,7 +133,7 @@ def test_cmyk_is_converted_and_reported() -> None:
 
     assert source.channels == 3
     assert pixels(source).min() > 250
-    assert source.notices == ["CMYK converted to RGB without a profile: colours may differ"]
+    assert source.notices == ["CMYK converted to RGB without a profile: colors may differ"]
 
 
 def test_an_invalid_cmyk_profile_is_reported_and_not_carried_over() -> None:
@@ -183,7 +183,7 @@ def test_several_frames_are_detected(format: str) -> None:
 
 def test_formats_that_are_not_listed_can_not_be_reached() -> None:
     for data in (saved(IMAGE, "PCX"), b"%!PS-Adobe-3.0 EPSF-3.0\n", b"", b"8BPS" + bytes(60), b"\xff\x0a" + bytes(60)):
-        with pytest.raises(UnsupportedError, match="not a format that can be read"):
+        with pytest.raises(UnsupportedError, match="this format can't be read"):
             opened(data)
 
 

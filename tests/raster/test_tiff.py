@@ -86,7 +86,7 @@ def kind_files(
         if predictor == 2 and (bits not in (8, 16) or sample_format == 3):
             continue
         samples = samples_of(bits, channels, sample_format)
-        if extra[:1] == (1,) and sample_format == 1:  # no colour is more than its alpha
+        if extra[:1] == (1,) and sample_format == 1:  # no color is more than its alpha
             colors, alpha = samples[..., : COLORS[photometric]], samples[..., COLORS[photometric] :][..., :1]
             np.minimum(colors, alpha, out=colors)
         page = picture(
@@ -100,7 +100,7 @@ def test_every_kind_of_samples_is_decoded_correctly_or_rejected() -> None:
     right, compared = set(), set()
     for kind in KINDS:
         photometric, bits, planar, _, extra = kind
-        # libvips leaves colours multiplied, inks as they are, and mixes up strips of grey in planes.
+        # libvips leaves colors multiplied, inks as they are, and mixes up strips of grey in planes.
         comparable = photometric == RGB or (photometric in (WHITE_IS_ZERO, GREY) and planar == 1)
         comparable = comparable and extra[:1] != (1,)
         for samples, data in kind_files(*kind):
@@ -175,7 +175,7 @@ def test_ycbcr_is_read_only_as_that_of_jfif() -> None:
     refused(picture(ycbcr, 8, photometric=YCBCR, tags=bt709), "differs from JFIF's")
 
 
-def test_a_colour_map_of_8_bit_values_is_not_read_as_black() -> None:
+def test_a_color_map_of_8_bit_values_is_not_read_as_black() -> None:
     samples = samples_of(8, 1, 1)
     wide, narrow = (
         build([picture(samples, 8, photometric=PALETTE, tags={320: (SHORT, values)})])

@@ -1,4 +1,4 @@
-"""Colour conversion and downsampling by the formulas of the standards, in float64, for a whole MCU row at once."""
+"""Color conversion and downsampling by the formulas of the standards, in float64, for a whole MCU row at once."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ def ycc(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def planes(pixels: NDArray[np.uint8], row: int, h: int, v: int) -> list[NDArray[np.float64]]:
-    """Return the sample planes of the MCU row that starts at pixel row `row`, centred on 0.
+    """Return the sample planes of the MCU row that starts at pixel row `row`, centered on 0.
 
     pixels  (height, width, 1 or 3) uint8; the last row and column are repeated beyond the edge (T.81 A.2.4)
     h, v    luma sampling factors; a chroma sample is the mean of h x v pixels

@@ -36,7 +36,7 @@ def fdct(s: NDArray[np.float64]) -> NDArray[np.float64]:
 def quotients(plane: NDArray[np.float64], table: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Return S[k] / Q[k] of a plane of samples, not rounded (A.3.4), (blocks, 64), in zig-zag order, line by line.
 
-    plane  (8 m, 8 n), centred on 0
+    plane  (8 m, 8 n), centered on 0
     table  (64,) Q in zig-zag order
     """
     lines, samples = plane.shape

@@ -19,7 +19,7 @@ def exact(coefficients: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def doubled(samples: list[Fraction]) -> list[Fraction]:
-    """Interpolate linearly at the centres of twice as many samples, edges repeated; not rounded."""
+    """Interpolate linearly at the centers of twice as many samples, edges repeated; not rounded."""
     out = []
     for j, here in enumerate(samples):
         before, behind = samples[max(j - 1, 0)], samples[min(j + 1, len(samples) - 1)]

@@ -27,7 +27,7 @@ def prediction(kind: int, a: int, b: int, c: int) -> int:
     return [0, a, b, (a + b) // 2, paeth_predictor(a, b, c)][kind]
 
 
-def neighbours(row: Sequence[int], above: Sequence[int], bpp: int, i: int) -> tuple[int, int, int]:
+def neighbors(row: Sequence[int], above: Sequence[int], bpp: int, i: int) -> tuple[int, int, int]:
     """Return a, b and c of Figure 19; bytes outside the image are 0."""
     a = row[i - bpp] if i >= bpp else 0
     c = above[i - bpp] if i >= bpp else 0
@@ -36,14 +36,14 @@ def neighbours(row: Sequence[int], above: Sequence[int], bpp: int, i: int) -> tu
 
 def filter_row(kind: int, row: Sequence[int], above: Sequence[int], bpp: int) -> list[int]:
     """Filter a scanline; the result has no type byte."""
-    return [(row[i] - prediction(kind, *neighbours(row, above, bpp, i))) % 256 for i in range(len(row))]
+    return [(row[i] - prediction(kind, *neighbors(row, above, bpp, i))) % 256 for i in range(len(row))]
 
 
 def unfilter_row(kind: int, filtered: Sequence[int], above: Sequence[int], bpp: int) -> list[int]:
     """Reconstruct a filtered scanline."""
     row: list[int] = []
     for i, x in enumerate(filtered):
-        row.append((x + prediction(kind, *neighbours(row, above, bpp, i))) % 256)
+        row.append((x + prediction(kind, *neighbors(row, above, bpp, i))) % 256)
     return row
 
 

@@ -48,7 +48,7 @@ def luminance(rgb: Plane) -> Plane:
 
 
 def shown(y: Plane, cb: Plane, cr: Plane) -> Plane:
-    """Convert Y, Cb and Cr, centred on 0, to (..., 3) red, green, blue, not limited (JFIF 1.02)."""
+    """Convert Y, Cb and Cr, centered on 0, to (..., 3) red, green, blue, not limited (JFIF 1.02)."""
     return np.stack([y + 1.402 * cr, y - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587, y + 1.772 * cb], -1) + 128
 
 

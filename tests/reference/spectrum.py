@@ -1,4 +1,4 @@
-"""Masking factors of whole planes of blocks in float64: neighbours are used, whatever MCU row they are in."""
+"""Masking factors of whole planes of blocks in float64: neighbors are used, whatever MCU row they are in."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -122,7 +122,7 @@ def test_the_page_begins_with_the_savings_and_then_gives_the_details() -> None:
     text = Page(render(summary())).text
 
     assert re.search(
-        r"Compressed into another place s3://photos/originals → s3://photos/small 35\.0% saved: 700 kB", text
+        r"Compressed to another destination s3://photos/originals → s3://photos/small 35\.0% saved: 700 kB", text
     )
     for words in (
         "10 objects failed: broken images were copied unchanged.",
@@ -156,7 +156,7 @@ def test_a_run_in_place_says_where_the_originals_are() -> None:
     assert "Originals not kept" in discarded
 
 
-def test_an_interrupted_run_and_a_truncated_list_are_labelled() -> None:
+def test_an_interrupted_run_and_a_truncated_list_are_labeled() -> None:
     text = Page(render(summary(interrupted=True, problems_more=1_000))).text
 
     assert "The run was interrupted." in text

@@ -97,6 +97,6 @@ def fake_stub(fake: Service) -> Iterator[rpc.CompressorServiceStub]:
 
 @pytest.fixture(scope="session")
 def idle() -> Iterator[Service]:
-    """A server with a short idle time-out."""
+    """A server with a short idle timeout."""
     with Service("fake", {"idle_seconds": 0.3}) as running:
         yield running

@@ -1,4 +1,4 @@
-"""Cancelled calls: never treated as complete, and ended soon."""
+"""Canceled calls: never treated as complete, and ended soon."""
 
 import random
 import threading
@@ -25,8 +25,8 @@ def threads() -> int:
 
 
 @pytest.mark.parametrize("how", ["cancel", "close"])
-def test_a_cancelled_upload_is_never_treated_as_complete(service: Any, how: str) -> None:
-    """Everything but `finish` is sent, then the call is cancelled. gRPC mostly reports a regular end."""
+def test_a_canceled_upload_is_never_treated_as_complete(service: Any, how: str) -> None:
+    """Everything but `finish` is sent, then the call is canceled. gRPC mostly reports a regular end."""
     before = service.counts.reported
     for number in range(TRIES):
         sent, go = threading.Event(), threading.Event()
@@ -53,7 +53,7 @@ def test_a_cancelled_upload_is_never_treated_as_complete(service: Any, how: str)
 
 
 @pytest.mark.serial
-def test_a_cancelled_call_stops_its_thread_within_a_pull(service: Any) -> None:
+def test_a_canceled_call_stops_its_thread_within_a_pull(service: Any) -> None:
     before = service.counts.closed
     with Client(service.address) as client:
         stream = client.stream(slowly(service.large))

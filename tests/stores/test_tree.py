@@ -162,7 +162,7 @@ def test_folder_placeholders_in_a_bucket_are_reported(tmp_path: Path, source: Pa
         found = batch(f"s3://{bucket}/in", "from-s3")
 
         assert found.exit_code == 0, found.stderr
-        assert any(notice.startswith("2 keys end in /") for notice in json.loads(found.stdout)["notices"])
+        assert any(notice.startswith("2 keys that end in /") for notice in json.loads(found.stdout)["notices"])
 
 
 def test_a_deep_folder_is_copied_completely(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ NONE = np.zeros(0, np.uint64)
 
 
 def header_of(color: int, depth: int, width: int, height: int, key: bytes | None = None, entries: int = 5) -> PngHeader:
-    """Return a header, with a palette if the colour type needs one."""
+    """Return a header, with a palette if the color type needs one."""
     palette = bytes(range(40, 40 + 3 * entries))[: 3 << depth] if color == PALETTE else b""
     return PngHeader(width=width, height=height, bit_depth=depth, color_type=color, palette=palette, transparency=key)
 
@@ -103,7 +103,7 @@ def test_constants_are_distinct() -> None:
 
 
 @pytest.mark.parametrize("extra, expected", [(0, 256), (1, 257)])
-def test_256_colours_are_counted_and_one_more_is_too_many(extra: int, expected: int) -> None:
+def test_256_colors_are_counted_and_one_more_is_too_many(extra: int, expected: int) -> None:
     pixels = (np.arange(256 + extra, dtype=np.uint64) << np.uint64(54)).reshape(1, -1)  # all in a few slots
     pixels |= np.arange(256 + extra, dtype=np.uint64)
 

@@ -72,8 +72,8 @@ def test_unfilter_undoes_filter_rows(image: Drawn) -> None:
 
 
 @pytest.mark.parametrize("bpp", [1, 3, 4])
-def test_paeth_predictor_is_right_for_neighbours_of_every_kind(bpp: int) -> None:
-    """All orders of a, b, c and all ties: every fifth value, both ends, and their direct neighbours.
+def test_paeth_predictor_is_right_for_neighbors_of_every_kind(bpp: int) -> None:
+    """All orders of a, b, c and all ties: every fifth value, both ends, and their direct neighbors.
 
     Pixels are in pairs: the left one is stored as a minus its own prediction, the right one as 0, so that it decodes
     to the predictor of (a, b, c).
@@ -138,7 +138,7 @@ def test_look_up_uses_the_entries_of_the_palette(channels: int) -> None:
 
 @settings(max_examples=20)
 @given(st.sampled_from((1, 3)), st.binary(min_size=24, max_size=24))
-def test_color_key_makes_exactly_its_colour_transparent(channels: int, data: Any) -> None:
+def test_color_key_makes_exactly_its_color_transparent(channels: int, data: Any) -> None:
     pixels = np.frombuffer(data, np.uint8).reshape(2, -1, channels)
     key = pixels[0, 1].copy()
     out = np.empty((*pixels.shape[:2], channels + 1), np.uint8)
