@@ -1,4 +1,4 @@
-"""Colour conversion and chroma downsampling: pixels → sample planes (JFIF 1.02; T.81 A.1.1).
+"""Color conversion and chroma downsampling: pixels → sample planes (JFIF 1.02; T.81 A.1.1).
 
     Y  =  0.299    R + 0.587    G + 0.114    B
     Cb = -0.168736 R - 0.331264 G + 0.5      B   (+ 128)

@@ -176,7 +176,7 @@ def _interpolated(context, builder, array_type, array, near, far):
 
     before, here, after = (column(move) for move in (-1, 0, 1))
     most = fmul(builder, here, constant(here, 3.0))
-    return [fadd(builder, most, neighbour) for neighbour in (before, after)]
+    return [fadd(builder, most, neighbor) for neighbor in (before, after)]
 
 
 @intrinsic

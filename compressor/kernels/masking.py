@@ -6,7 +6,7 @@ The factors scale the dead zone of `quantize` and the weight of `trellis`. From 
     chroma    m = clip(exp(.8 ln(M / 128) + .4 ln(A + 1) - .42), .25, 4)
 
 E1 and E3 are root mean squares of AC coefficients 1 to 9 and 28 to 63 (zig-zag): structured edges hide
-error, noise does not. DV is the standard deviation of DC over the block and its eight neighbours, M the mean luma, 0 to
+error, noise does not. DV is the standard deviation of DC over the block and its eight neighbors, M the mean luma, 0 to
 255, and A the square root of the sum of both chroma blocks' mean squares of AC coefficients. Form and constants were
 fitted to SSIMULACRA2 on six photographs and checked on others; -2.94 and -.42 are means over ten, so that a typical
 block has a factor of 1.
@@ -22,7 +22,7 @@ from compressor.kernels.lanes import F32, I32, I64, ir, load, shuffle, store, ve
 f32 = np.float32
 LN2 = f32(np.log(2))
 MEAN = f32(1 / (SCALE[0] * 8))  # of DC: a block's mean is an eighth of it
-CONTRAST = 60.0  # a typical DV, for callers without the neighbours
+CONTRAST = 60.0  # a typical DV, for callers without the neighbors
 
 
 def weights(*spans: tuple[int, int]) -> np.ndarray:

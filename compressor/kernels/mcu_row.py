@@ -206,7 +206,7 @@ def encode_part(
 def last_dc(pixels, number, layout, segment, reciprocal, slope, scratch, blocks, state):
     """Write the DC coefficients of the last MCU of a segment to state[PRED:], the predictions of the next (F.1.1.5.1).
 
-    DC is only rounded, whatever its neighbours, so that transforming this one MCU is enough.
+    DC is only rounded, whatever its neighbors, so that transforming this one MCU is enough.
 
     number  of the segment in the band
 

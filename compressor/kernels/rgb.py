@@ -1,4 +1,4 @@
-"""Lines of grey or RGB pixels from sample planes: upsampling, and the colour conversion of JFIF as in libjpeg.
+"""Lines of grey or RGB pixels from sample planes: upsampling, and the color conversion of JFIF as in libjpeg.
 
     R = Y                        + 1.402   (Cr - 128)
     G = Y - 0.34414 (Cb - 128)   - 0.71414 (Cr - 128)

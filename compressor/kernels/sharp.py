@@ -1,10 +1,10 @@
 """Sample planes of better quality: a sharper chroma filter, and luma that compensates for chroma downsampling.
 
 Chroma is downsampled by [-0.2, 1, 1, -0.2] / 1.6 in each halved direction, which the decoder's triangle filter blurs
-less than the mean of two. The filter is linear, as the colour conversion is, so that it is applied first: to red, green
+less than the mean of two. The filter is linear, as the color conversion is, so that it is applied first: to red, green
 and blue as [-1, 5, 5, -1], exactly, in 16-bit integers.
 
-Where chroma changes, a decoder shows each pixel's luma with its neighbours' chroma, too bright or too dark. Luma is
+Where chroma changes, a decoder shows each pixel's luma with its neighbors' chroma, too bright or too dark. Luma is
 therefore chosen such that the pixel keeps its luminance under the interpolated chroma (kernels/luminance.py).
 
 Planes hold Q11.4 int16, level-shifted, as those of kernels/color.py. Beyond the image the last column and row are
@@ -32,13 +32,13 @@ SCRATCH_BYTES = LINES * 3 * BAND_STRIDE + 2 * 10 * CHROMA_STRIDE * 4  # for imag
 
 
 def sharp_scratch() -> tuple[np.ndarray, np.ndarray]:
-    """Allocate the scratch of `sharp_planes`: pixels by colour, chroma with one more line and column on each side."""
+    """Allocate the scratch of `sharp_planes`: pixels by color, chroma with one more line and column on each side."""
     return np.empty((LINES * 3, BAND_STRIDE), np.uint8), np.empty((2 * 10, CHROMA_STRIDE), np.float32)
 
 
 @intrinsic
 def split_lanes(typing, pixels, index, bands, to, stride):
-    """Split 32 RGB pixels at flat pixels[index] into 32 bytes each of three colours at flat [to], `stride` apart."""
+    """Split 32 RGB pixels at flat pixels[index] into 32 bytes each of three colors at flat [to], `stride` apart."""
 
     def codegen(context, builder, signature, a):
         packed = load(context, builder, signature.args[0], a[0], a[1], I8, 3 * LANES)
@@ -111,7 +111,7 @@ def round_lanes(typing, chroma, index, plane, to):
 
 @njit(nogil=True)
 def _split(pixels, line, x, count, bands, to):
-    """Split columns x - 3 to x + count + 3 of a line of pixels by colour. Columns outside the image repeat its edge."""
+    """Split columns x - 3 to x + count + 3 of a line of pixels by color. Columns outside the image repeat its edge."""
     width, row_bytes, stride = pixels.shape[1] // 3, pixels.shape[1], bands.shape[1]
     at, end = line * row_bytes, min(x + count + LANES, width)
     begin = max(x - LEFT, 0)

@@ -87,7 +87,7 @@ def test_every_kind_of_pixels_is_shown(mode: str, shown: str) -> None:
     assert decoded(crops(data, data)[0]).mode == shown
 
 
-def test_crops_keep_the_colour_space_of_their_picture() -> None:
+def test_crops_keep_the_color_space_of_their_picture() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     image = picture()
 

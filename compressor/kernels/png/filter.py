@@ -1,6 +1,6 @@
 """PNG filtering (W3C PNG, third edition, clause 9), and the choice of a filter type for each row.
 
-Filtering has no dependency from byte to byte; LLVM vectorises it over the row.
+Filtering has no dependency from byte to byte; LLVM vectorizes it over the row.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ def _cheapest(row, above, bpp):
         up = np.int32(up + _cost(x - b))
         average = np.int32(average + _cost(x - (b >> 1)))
         paeth = np.int32(paeth + _cost(x - b))
-    # Slices and indices from 0 on: an index that might be negative keeps LLVM from vectorising.
+    # Slices and indices from 0 on: an index that might be negative keeps LLVM from vectorizing.
     right, here = row[first:], above[first:]
     for i in range(right.size):
         x, a, b, c = np.int32(right[i]), np.int32(row[i]), np.int32(here[i]), np.int32(above[i])

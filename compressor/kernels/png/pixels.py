@@ -35,7 +35,7 @@ def expand_bits(rows, depth, scale, out):
 
 @njit(types.int64(SCANLINES, SCANLINES, PIXELS), nogil=True, cache=True)
 def look_up(indices, palette, out):
-    """Replace palette indices by their colours.
+    """Replace palette indices by their colors.
 
     indices  (n, width)     uint8
     palette  (256, c)       uint8  all 256 entries, so that no index is outside
@@ -54,7 +54,7 @@ def look_up(indices, palette, out):
 
 @njit(types.int64(SOURCE, KEY8, PIXELS), nogil=True, cache=True)
 def color_key(pixels, key, out):
-    """Add alpha: 0 for pixels of the transparent colour, 255 for all others (clause 11.3.1.1).
+    """Add alpha: 0 for pixels of the transparent color, 255 for all others (clause 11.3.1.1).
 
     pixels  (n, width, c)      uint8
     key     (c,)               uint8
@@ -76,12 +76,12 @@ def color_key(pixels, key, out):
 
 @njit(types.int64(SCANLINES, types.int64, KEY16, PIXELS), nogil=True, cache=True)
 def reduce16(rows, channels, key, out):
-    """Reduce big-endian 16-bit samples to 8 bits, with alpha if a transparent colour is given.
+    """Reduce big-endian 16-bit samples to 8 bits, with alpha if a transparent color is given.
 
         out = round(255 * sample / 65535) = (255 * sample + 32895) >> 16
 
     rows  (n, width * channels * 2)  uint8
-    key   (channels,)                uint16  the transparent colour, compared in full; or (0,)
+    key   (channels,)                uint16  the transparent color, compared in full; or (0,)
     out   (n, width, channels)       uint8   filled; one more channel if `key` is given
 
     Return n, or -1 if a row is too short.

@@ -17,7 +17,7 @@ ROWS = types.uint8[:, ::1]
 
 OPAQUE = np.uint64(0xFFFF << 48)
 NOTHING = np.uint64(0)
-SLOTS = 1024  # of the hash table of colours, at most a quarter of which is used
+SLOTS = 1024  # of the hash table of colors, at most a quarter of which is used
 COLORS_MAX = 256
 DEEP, COLORED, TRANSLUCENT, BITS4, BITS2, BITS1 = (1 << n for n in range(6))
 
@@ -66,7 +66,7 @@ def expand_rgba16(rows, channels, depth, table, out):
     channels  1 to 4
     depth     bits of a sample: 1, 2, 4, 8 or 16; less than 8 only with one channel
     table     (256,)      uint64  the pixel of each sample value, for one channel of up to 8 bits: palettes and grey
-              (1,)        uint64  the transparent colour, as an opaque pixel
+              (1,)        uint64  the transparent color, as an opaque pixel
               (0,)                neither
     out       (n, width)  uint64  filled
 
@@ -91,7 +91,7 @@ def expand_rgba16(rows, channels, depth, table, out):
 
 @njit(nogil=True)
 def _slot(color, colors, slots):
-    """Return the slot of a colour in the hash table, or the free one for it: open addressing."""
+    """Return the slot of a color in the hash table, or the free one for it: open addressing."""
     place = (color * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(54)  # Fibonacci hashing: the top 10 bits
     for _ in range(SLOTS):
         number = slots[place]
@@ -103,12 +103,12 @@ def _slot(color, colors, slots):
 
 @njit(types.int64(READ_PIXELS, COLORS, INDICES, types.int64), nogil=True, cache=True)
 def find_colors(pixels, colors, slots, count):
-    """Collect the different colours of an image in order of appearance, band by band.
+    """Collect the different colors of an image in order of appearance, band by band.
 
     pixels  (n, width)  uint64
     colors  (256,)      uint64  the first `count` are those found before; new ones are appended
     slots   (1024,)     int64   hash table: indices into `colors`, -1 for free slots; kept from call to call
-    count   number of colours found before, or 257 if there are more than 256
+    count   number of colors found before, or 257 if there are more than 256
 
     Return the new count, 257 if there are more than 256, or -1 if an array is too short.
     """
@@ -189,7 +189,7 @@ def pack_rgba16(pixels, channels, depth, colors, slots, out):
     channels  1 to 4; alpha is the last of 2 or 4
     depth     bits of a sample: 1, 2, 4, 8 or 16; less than 8 only with one channel
     colors    (256,)       uint64  the palette, or (0,) for none
-    slots     (1024,)      int64   hash table of the palette, which has every colour of `pixels`
+    slots     (1024,)      int64   hash table of the palette, which has every color of `pixels`
     out       (n, w)       uint8   filled, w >= ceil(width * channels * depth / 8)
 
     Return n, or -1 if an array is too short.

@@ -1,6 +1,6 @@
 """Reconstruction of PNG scanlines from filtered ones (W3C PNG, third edition, clause 9). `filter` is the reverse.
 
-A pixel's neighbours are named as in Figure 19: a to the left, b above, c above left, x the byte itself; `bpp` bytes
+A pixel's neighbors are named as in Figure 19: a to the left, b above, c above left, x the byte itself; `bpp` bytes
 apart (1 if pixels are smaller than a byte). Undoing Sub, Average and Paeth is serial from pixel to pixel, so for
 the two usual distances, 3 and 4, one pixel is one small vector that stays in a register: <4 x i8> in a uint32, and
 <4 x i16> in a uint64 for Paeth.
@@ -92,7 +92,7 @@ def narrow4(typing, pixel):
 def unpaeth4(typing, a, b, c, x):
     """Return (x + PaethPredictor(a, b, c)) modulo 256 in each 16-bit lane (clause 9.4); all lanes in 0 .. 255.
 
-    The predictor takes the neighbour that is nearest to a + b - c. Let lo and hi be the smaller and the larger of a, b.
+    The predictor takes the neighbor that is nearest to a + b - c. Let lo and hi be the smaller and the larger of a, b.
     If c is between them, lo is at distance hi - c, hi at c - lo, and c at |(hi - c) - (c - lo)|: so lo wins
     if 2 hi <= 3 c - lo, hi wins if 3 c - hi <= 2 lo, else c; with t = 3 c - a - b that is hi <= t and t <= lo.
     If c is outside, the same two comparisons choose the one farther from c, which is correct. Ties go to a, then b, as
