@@ -1,0 +1,1 @@
+"""Bytes at equal SSIMULACRA2 and butteraugli."""

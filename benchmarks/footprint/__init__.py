@@ -1,0 +1,1 @@
+"""The sensitivity of the energy and carbon estimates."""

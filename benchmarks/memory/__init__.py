@@ -1,0 +1,1 @@
+"""Peak memory over the size of an image."""

@@ -1,0 +1,1 @@
+"""CPU time, energy and carbon per GB saved."""

@@ -1,0 +1,1 @@
+"""One call, without a transport: its thread, its pipes and the parts of its upload."""

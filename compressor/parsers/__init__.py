@@ -1,0 +1,1 @@
+"""The structure of TIFF, GIF, BMP and box-based files, without decoding an image."""

@@ -1,0 +1,1 @@
+"""A batch run in numbers, for machines, and as an HTML page."""

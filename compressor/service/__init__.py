@@ -1,0 +1,1 @@
+"""The gRPC service. All decisions are those of the pipeline."""

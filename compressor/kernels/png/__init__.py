@@ -1,0 +1,1 @@
+"""Kernels of PNG: filters, pixels, interlacing and deflate streams."""
