@@ -1,1 +1,1 @@
-"""What benchmarks share: photographs, peers, scores, records and servers."""
+"""Parts that benchmarks share: photographs, peers, scores, records and servers."""
