@@ -292,7 +292,7 @@ def test_failures_that_are_known_are_told_apart() -> None:
 
 def test_how_known_failures_are_accepted_is_said_where_it_helps() -> None:
     known = {"broken_image": 9, "unavailable": 1}
-    step = "all failures are known: with --accept-failures they do not make the run fail"
+    step = "all failures are known: --accept-failures makes the command exit with 0"
 
     assert step in printed(known_failures=known)
     assert step not in printed(known_failures=known, accept_failures=True)
@@ -331,7 +331,7 @@ def test_a_restored_bucket_says_how_many_are_back_and_which_are_not() -> None:
         ({"interrupted": True}, ("interrupted", "repeat the command to resume it")),
         (
             {"totals": (Total(ObjectOutcome.FAILED, Reason.OTHER, "jpeg", "none", 1, 10, 0, 0.0),)},
-            ("failed  1  other", "repeat the command to try them again"),
+            ("failed  1  other", "repeat the command to retry them"),
         ),
     ],
 )
