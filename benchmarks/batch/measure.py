@@ -293,7 +293,7 @@ def measure_listing(root: Path, count: int) -> ListingResult:
             (folder / f"{number // 1000:05}").mkdir(parents=True)
         (folder / f"{number // 1000:05}" / f"object {number:08}.txt").write_bytes(b"no image\n")
     run = run_command(
-        folder, "--in-place", "--discard-originals", "--allow-not-atomic", "--ledger", root / f"{count}.ledger"
+        folder, "--in-place", "--discard-originals", "--allow-non-atomic", "--ledger", root / f"{count}.ledger"
     )
     kept = sum(total["objects"] for total in run.summary["totals"] if total["reason"] == "not an image")
     problem = "" if kept == count else f"the summary has {kept} of {count} objects"
