@@ -295,7 +295,7 @@ def measure_listing(root: Path, count: int) -> ListingResult:
     run = run_command(
         folder, "--in-place", "--discard-originals", "--allow-non-atomic", "--ledger", root / f"{count}.ledger"
     )
-    kept = sum(total["objects"] for total in run.summary["totals"] if total["reason"] == "not an image")
+    kept = sum(total["objects"] for total in run.summary["totals"] if total["reason"] == "not_an_image")
     problem = "" if kept == count else f"the summary has {kept} of {count} objects"
     if not run.peak_bytes:
         problem = problem or "this system does not report the memory of a process in /proc/PID/status"
