@@ -29,7 +29,7 @@ def disk() -> str:
 
 
 def test_a_request_larger_than_the_budget_is_rejected_at_once(disk: str) -> None:
-    with pytest.raises(LimitError, match="whole budget"):
+    with pytest.raises(LimitError, match="whole memory budget"):
         reserve(Resources(memory_budget=100, spool_dir=disk), 101)
 
 

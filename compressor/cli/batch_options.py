@@ -17,7 +17,7 @@ class EngineName(StrEnum):
 
 
 class Unstrippable(StrEnum):
-    """Actions for an image whose metadata can't be removed."""
+    """The treatment of an image whose metadata can't be removed."""
 
     FAIL = "fail"
     COPY = "copy"

@@ -28,7 +28,7 @@ NAME_WIDTH, NUMBER_WIDTH = 26, 9
 NETWORK_TITLES = {"fixed": "fixed lines", "mobile": "4G"}
 DISCLOSURE = (
     "Estimated, not measured. Model {version}, SHA-256 {sha256:.12}, profile {profile}.",
-    "What compression used is subtracted. Not included: client decoding, CDN copies, rebound.",
+    "What was used is subtracted. Not included: client decoding, CDN copies, rebound.",
     "Not an offset: not deductible from scopes 1 to 3. See docs/methodology.md.",
 )
 

@@ -37,7 +37,7 @@ class CompressorServiceStub(object):
     RESOURCE_EXHAUSTED  over a limit: the same request always fails
     UNAVAILABLE         no capacity at the moment: retry after `retry_after_seconds`. The only code to retry
     DATA_LOSS           the stream ended without `finish`, or its length or checksum differs
-    DEADLINE_EXCEEDED   the call's deadline, or the server's idle time-out
+    DEADLINE_EXCEEDED   the call's deadline, or the server's idle timeout
     """
 
     def __init__(self, channel):
@@ -70,7 +70,7 @@ class CompressorServiceServicer(object):
     RESOURCE_EXHAUSTED  over a limit: the same request always fails
     UNAVAILABLE         no capacity at the moment: retry after `retry_after_seconds`. The only code to retry
     DATA_LOSS           the stream ended without `finish`, or its length or checksum differs
-    DEADLINE_EXCEEDED   the call's deadline, or the server's idle time-out
+    DEADLINE_EXCEEDED   the call's deadline, or the server's idle timeout
     """
 
     def Compress(self, request_iterator, context):
@@ -122,7 +122,7 @@ class CompressorService(object):
     RESOURCE_EXHAUSTED  over a limit: the same request always fails
     UNAVAILABLE         no capacity at the moment: retry after `retry_after_seconds`. The only code to retry
     DATA_LOSS           the stream ended without `finish`, or its length or checksum differs
-    DEADLINE_EXCEEDED   the call's deadline, or the server's idle time-out
+    DEADLINE_EXCEEDED   the call's deadline, or the server's idle timeout
     """
 
     @staticmethod

@@ -38,7 +38,7 @@ class CompressorServiceStub:
       RESOURCE_EXHAUSTED  over a limit: the same request always fails
       UNAVAILABLE         no capacity at the moment: retry after `retry_after_seconds`. The only code to retry
       DATA_LOSS           the stream ended without `finish`, or its length or checksum differs
-      DEADLINE_EXCEEDED   the call's deadline, or the server's idle time-out
+      DEADLINE_EXCEEDED   the call's deadline, or the server's idle timeout
     """
 
     @_typing.overload
@@ -67,7 +67,7 @@ class CompressorServiceAsyncStub(CompressorServiceStub):
       RESOURCE_EXHAUSTED  over a limit: the same request always fails
       UNAVAILABLE         no capacity at the moment: retry after `retry_after_seconds`. The only code to retry
       DATA_LOSS           the stream ended without `finish`, or its length or checksum differs
-      DEADLINE_EXCEEDED   the call's deadline, or the server's idle time-out
+      DEADLINE_EXCEEDED   the call's deadline, or the server's idle timeout
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -92,7 +92,7 @@ class CompressorServiceServicer(metaclass=_abc_1.ABCMeta):
       RESOURCE_EXHAUSTED  over a limit: the same request always fails
       UNAVAILABLE         no capacity at the moment: retry after `retry_after_seconds`. The only code to retry
       DATA_LOSS           the stream ended without `finish`, or its length or checksum differs
-      DEADLINE_EXCEEDED   the call's deadline, or the server's idle time-out
+      DEADLINE_EXCEEDED   the call's deadline, or the server's idle timeout
     """
 
     @_abc_1.abstractmethod

@@ -331,7 +331,7 @@ def test_a_restored_bucket_says_how_many_are_back_and_which_are_not() -> None:
         ({"interrupted": True}, ("interrupted", "repeat the command to resume it")),
         (
             {"totals": (Total(ObjectOutcome.FAILED, Reason.OTHER, "jpeg", "none", 1, 10, 0, 0.0),)},
-            ("failed  1  other", "repeat the command to try them again"),
+            ("failed  1  other", "repeat the command to retry them"),
         ),
     ],
 )

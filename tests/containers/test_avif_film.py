@@ -116,7 +116,7 @@ def test_unsupported_files_are_rejected_with_a_reason(changes: Any, error: Any, 
 
 def test_samples_outside_the_mdat_boxes_are_rejected() -> None:
     at = FILM.index(b"stco") + 12
-    with pytest.raises(FormatError, match="data of a sample are outside the mdat boxes"):
+    with pytest.raises(FormatError, match="data of a sample is outside the mdat boxes"):
         reduced(FILM[:at] + struct.pack(">I", 60) + FILM[at + 4 :], Metadata.STRIP)
 
 

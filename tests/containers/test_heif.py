@@ -180,7 +180,7 @@ def test_unsupported_files_are_rejected_with_a_reason(item: Any, changes: Any, p
     "changes, problem",
     [
         ({b"pitm\0\0\0\0\0\1": b"pitm\0\0\0\0\0\2"}, "no item 2"),
-        ({b"mdat": b"data"}, "are outside the mdat boxes"),
+        ({b"mdat": b"data"}, "is outside the mdat boxes"),
         ({b"pict": b"vide"}, "handler type is not pict"),
         ({b"\x01\x03\x01\x02\x83": b"\x01\x03\x01\x02\x89"}, "no property 9"),
         ({b"iinf": b"zzzz"}, "no iinf box"),

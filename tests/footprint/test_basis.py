@@ -37,7 +37,7 @@ def test_estimates_are_off_until_originals_are_stated_to_be_replaced(said: dict[
         ({"storage_class": "tape"}, "storage: is 'tape'"),
         ({"network": "pigeon"}, "network: is 'pigeon'"),
         ({"region": "atlantis"}, "region: is 'atlantis'"),
-        ({"originals_deleted": True}, "originals_deleted: needs the storage class"),
+        ({"originals_deleted": True}, "originals_deleted: needs storage: the storage class"),
         ({"reserved_vcpus": 0}, "reserved_vcpus: is 0"),
         ({"reserved_vcpus": float("nan")}, "reserved_vcpus: is nan"),
         ({"grid_grams_per_kwh": -1}, "grid: is -1"),

@@ -157,7 +157,7 @@ def test_the_output_fits_a_terminal_and_has_every_disclosure(profile: str, where
     assert max(map(len, lines)) <= 80
     assert "Estimated, not measured." in lines[-3]
     assert profile in lines[-3]
-    assert "What compression used is subtracted" in lines[-2]
+    assert "What was used is subtracted" in lines[-2]
     assert "Not an offset" in lines[-1]
     assert any(line.startswith("Range: ") for line in lines)
 

@@ -99,7 +99,7 @@ def test_a_profile_that_does_not_match_is_not_put_into_a_png() -> None:
     chunks, notices = metadata_chunks(Attachments(icc=PROFILE), grey=True)
 
     assert chunks == []
-    assert notices == ["the ICC profile is for RGB pixels and does not match the PNG: not carried over"]
+    assert notices == ["the ICC profile is for RGB pixels, which the PNG does not have: not carried over"]
 
 
 @pytest.mark.parametrize("value", range(1, 9))

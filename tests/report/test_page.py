@@ -168,12 +168,15 @@ def test_known_failures_are_distinguished_from_new_ones() -> None:
 
     text = Page(render(summary(problems=problems, known_failures={"broken_image": 7}))).text
 
-    assert "7 objects failed as in an earlier run, and nothing has changed since: known." in text
+    assert "7 objects failed as in an earlier run, and the objects have not changed since: known." in text
     assert "3 objects failed: broken images were copied unchanged." in text
     assert "10 7 of them known" in text
     assert "broken image, known" in text
     accepted = Page(render(summary(known_failures={"broken_image": 9, "unavailable": 1}, accept_failures=True))).text
-    assert "10 objects failed as in an earlier run, and nothing has changed since: known, and accepted." in accepted
+    assert (
+        "10 objects failed as in an earlier run, and the objects have not changed since: known, and accepted."
+        in accepted
+    )
     assert "objects failed: broken" not in accepted
 
 

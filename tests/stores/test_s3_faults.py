@@ -330,7 +330,7 @@ except StoreError as error:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
-    assert re.fullmatch(r"impossible .* needs? more: pip install 'compressor\[batch\]'\n", done.stdout)
+    assert re.fullmatch(r"impossible .* needs? additional packages: pip install 'compressor\[batch\]'\n", done.stdout)
 
 
 def test_an_error_can_be_pickled() -> None:
