@@ -85,7 +85,7 @@ class Exporter:
         self._warn_of_missing_files()
 
     def _warn_of_missing_files(self) -> None:
-        """Warn at the start, not with the first scrape, so that whoever misspelt a path sees it."""
+        """Warn at the start, not with the first scrape, so that whoever misspelled a path sees it."""
         self._ledgers.check()
         for path in self._config.feeds:
             if not path.exists():

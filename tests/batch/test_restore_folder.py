@@ -112,7 +112,7 @@ def test_what_can_not_be_restored_is_an_error_of_one_line(folder: Path, tmp_path
     for dry_run in (True, False):
         with pytest.raises(LedgerError, match="originals were not kept"):
             restore_originals(Restoration(ledger=tmp_path / "copy.ledger", dry_run=dry_run))
-        with pytest.raises(LedgerError, match="is not there"):
+        with pytest.raises(LedgerError, match="does not exist"):
             restore_originals(Restoration(ledger=tmp_path / "nowhere", dry_run=dry_run))
         with Ledger(tmp_path / "ledger") as ledger:
             ledger.set_fact("x", "y")

@@ -152,19 +152,19 @@ def test_a_dry_run_changes_nothing_and_a_part_leaves_the_rest(
 
 
 COMMANDS: Any = dict(commands_of(typer.main.get_command(app)))
-HONOURED = {"--dry-run", "--include", "--exclude", "--workers", "--json"}
+HONORED = {"--dry-run", "--include", "--exclude", "--workers", "--json"}
 
 
 def flags(command: str) -> set[str]:
     return {flag for parameter in COMMANDS[command].params for flag in parameter.opts if flag.startswith("--")}
 
 
-def test_restore_takes_the_options_that_it_honours_and_no_others() -> None:
-    assert flags("ledger restore") - {"--help"} == HONOURED
-    assert flags("batch") > HONOURED
+def test_restore_takes_the_options_that_it_honors_and_no_others() -> None:
+    assert flags("ledger restore") - {"--help"} == HONORED
+    assert flags("batch") > HONORED
 
 
-@pytest.mark.parametrize("flag", sorted(flags("batch") - HONOURED))
+@pytest.mark.parametrize("flag", sorted(flags("batch") - HONORED))
 @pytest.mark.parametrize("more", [[], ["5"]], ids=["alone", "with a value"])
 def test_what_restore_does_not_honour_is_refused(flag: Any, more: Any, tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["ledger", "restore", str(tmp_path / "ledger"), flag, *more])

@@ -197,11 +197,11 @@ def test_a_ledger_and_its_copy_count_once(tmp_path: Path, caplog: pytest.LogCapt
 def test_what_is_missing_is_reported_before_the_first_scrape(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "bad.ledger").write_bytes(b"no ledger at all, whatever its name says")
 
-    Bench(tmp_path, ledgers=(tmp_path / "bad.ledger", tmp_path / "misspelt"), feeds=(tmp_path / "events.jsonl",))
+    Bench(tmp_path, ledgers=(tmp_path / "bad.ledger", tmp_path / "misspelled"), feeds=(tmp_path / "events.jsonl",))
 
     messages = [record.message for record in caplog.records]
     assert len(messages) == 3
-    assert messages[0].startswith(f"{tmp_path}/bad.ledger ") and messages[1].startswith(f"{tmp_path}/misspelt ")
+    assert messages[0].startswith(f"{tmp_path}/bad.ledger ") and messages[1].startswith(f"{tmp_path}/misspelled ")
     assert messages[2] == f"{tmp_path}/events.jsonl does not exist yet"
 
 
