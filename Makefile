@@ -13,13 +13,14 @@ help: ## show this
 
 install: .venv/stamp ## set up .venv with the versions in constraints.txt
 
-# --no-build-isolation: the build back ends, ours and that of pyvips, come from constraints.txt too.
+# --no-build-isolation: the build back ends, ours and that of pyvips, come from constraints.txt too. --no-compile: Python
+# compiles what is imported when it is imported, and much of these packages never is.
 .venv/stamp: pyproject.toml constraints.txt scripts/compressor scripts/readme.py
 	@$(PYTHON3) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python {v[0]}.{v[1]} is too old: make PYTHON3=… takes 3.11 or later")'
 	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || .ci/system-packages venv
 	$(PYTHON3) -m venv --clear .venv
 	$(PIP) install -c constraints.txt hatchling editables setuptools
-	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	$(PIP) install -c constraints.txt --no-build-isolation --no-compile -e '.[dev]'
 	@touch $@
 
 system-packages:
