@@ -46,7 +46,7 @@ test: install system-packages node ## run all tests except the heavy ones, in WO
 	failed=0; \
 	$(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
 	    -m 'not heavy and not serial' || failed=1; \
-	$(PYTHON) -m pytest -m 'serial and not heavy' || failed=1; \
+	$(PYTHON) -m pytest -m 'serial and not heavy' $$(grep -rl 'mark\.serial' tests --include='*.py') || failed=1; \
 	exit $$failed
 
 test-heavy: install system-packages node ## run the tests that take minutes or gigabytes
