@@ -113,6 +113,22 @@ class Readable(Protocol):
         ...
 
 
+class BytesSource:
+    """Bytes in memory as a `Readable`."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read(self, start: int, count: int) -> bytes:
+        """Return `count` bytes from `start` on; fewer at the end."""
+        return self._data[start : start + count]
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all bytes as one chunk."""
+        yield self._data
+
+
 class WithHead:
     """A header that was made last, in front of a spool with the rest."""
 

@@ -8,8 +8,9 @@ from compressor import icc
 from compressor.containers.coded import HDR_REMOVED, MessageFilter
 from compressor.errors import UnsupportedError
 from compressor.parsers import boxes
-from compressor.parsers.boxes import BytesSource, Extent, Extents, Fields
+from compressor.parsers.boxes import Extent, Extents, Fields
 from compressor.parsers.heif import Heif, Item
+from compressor.spool import BytesSource
 
 # Bytes of the properties that are always kept: size, pixel aspect ratio, rotation, mirroring, clean aperture, scaling,
 # layer and operating point selection; in image sequences, coding constraints.

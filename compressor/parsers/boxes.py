@@ -139,22 +139,6 @@ def name(kind: bytes) -> str:
     return text.strip() if text.isascii() and text.isprintable() else kind.hex()
 
 
-class BytesSource:
-    """Bytes in memory as a `Readable`."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    def read(self, start: int, count: int) -> bytes:
-        """Return `count` bytes from `start`, fewer at the end."""
-        return self._data[start : start + count]
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield all bytes as one chunk."""
-        yield self._data
-
-
 class Extents:
     """Extents of a file read as contiguous data."""
 

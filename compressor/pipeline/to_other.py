@@ -10,23 +10,9 @@ from compressor.pipeline import bounds
 from compressor.pipeline.pixels import PixelSource
 from compressor.pipeline.routes import Plan, Route, RouteContext
 from compressor.settings import Metadata, Path
+from compressor.spool import BytesSource
 
 BAND_LINES = 64
-
-
-class Encoded:
-    """A file in memory, as `spool.Readable`."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self.size = data, len(data)
-
-    def read(self, start: int, count: int) -> bytes:
-        """Return `count` bytes from `start` on; fewer at the end."""
-        return self._data[start : start + count]
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield all bytes."""
-        yield self._data
 
 
 class PixelsToOther(Route):
@@ -56,7 +42,7 @@ class PixelsToOther(Route):
         if settings.metadata is Metadata.KEEP:
             yield made
         else:  # encoders add metadata of their own
-            yield from containers.without_metadata(self.format, Encoded(made), settings.metadata, [])
+            yield from containers.without_metadata(self.format, BytesSource(made), settings.metadata, [])
 
     def _attachments(self) -> Attachments:
         """Return the metadata of the source that the policy keeps. All of them are known only after its last pixel."""

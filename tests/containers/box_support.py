@@ -11,9 +11,9 @@ from PIL import Image
 
 from compressor import containers
 from compressor.errors import CompressorError
-from compressor.parsers.boxes import BytesSource
 from compressor.settings import Metadata
 from compressor.sniff import sniff
+from compressor.spool import BytesSource
 
 POLICIES = (Metadata.COLOR, Metadata.STRIP)
 

@@ -11,8 +11,8 @@ from PIL import Image, ImageCms
 
 from compressor import containers
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
-from compressor.parsers.boxes import BytesSource
 from compressor.settings import Metadata
+from compressor.spool import BytesSource
 from tests.containers.box_support import POLICIES, mutants, peak_bytes, reduced, shown, shown_by_vips, survives
 from tests.planted import Planted, marks_in
 from tests.planted.box import box, full_box

@@ -10,8 +10,8 @@ from PIL import Image
 
 from compressor import containers
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.parsers.boxes import BytesSource
 from compressor.settings import Metadata
+from compressor.spool import BytesSource
 from tests.containers.box_support import POLICIES, mutants, peak_bytes, reduced, shown, survives
 from tests.planted import marks_in
 from tests.planted.box import box

@@ -8,8 +8,9 @@ import pytest
 from compressor import containers
 from compressor.containers import jxl_codestream
 from compressor.errors import FormatError, UnsupportedError
-from compressor.parsers.boxes import BytesSource, Extents
+from compressor.parsers.boxes import Extents
 from compressor.settings import Metadata
+from compressor.spool import BytesSource
 from tests.containers.box_support import POLICIES, mutants, reduced, survives
 from tests.planted import marks_in
 from tests.planted.box import box

@@ -3,7 +3,7 @@
 import io
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from compressor.memory import Resources
 from compressor.png import reader as png
 from compressor.png.metadata import read_metadata
 from compressor.sniff import PREFIX, sniff
-from compressor.spool import Spool
+from compressor.spool import BytesSource, Spool
 from tests.reference import huffman, pngfilter
 
 SECONDS_MAX = 2.0
@@ -34,19 +34,6 @@ TEXT = pngfilter.chunk(b"tEXt", b"Comment\0" + bytes(1).replace(b"\0", b" ") * B
 
 class Broken(AssertionError):  # noqa: N818
     """A violation of the contract."""
-
-
-class Whole:
-    """A file in memory as a `Readable`."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.size = data, len(data)
-
-    def read(self, start: int, count: int) -> bytes:
-        return self.data[start : start + count]
-
-    def chunks(self) -> Iterator[bytes]:
-        yield self.data
 
 
 class Contract:
@@ -164,7 +151,7 @@ def _smoothed(data: bytes) -> bool:
     if not data.startswith(b"\xff\xd8"):
         return False
     header = jpeg.read_header(ByteStream([data]))
-    return not header.obstacle and not header.streams and bool(Scans(Whole(data), header).lacking)
+    return not header.obstacle and not header.streams and bool(Scans(BytesSource(data), header).lacking)
 
 
 def pixels(data: bytes) -> np.ndarray | None:
@@ -186,7 +173,7 @@ def _read_jpeg(data: bytes, chunk: int) -> None:
     sniff(data[:PREFIX])
     stream = ByteStream(data[at : at + chunk] for at in range(0, len(data), chunk))
     header = jpeg.read_header(stream)
-    rows = jpeg.read_rows(stream, header) if header.streams else Scans(Whole(data), header).rows()
+    rows = jpeg.read_rows(stream, header) if header.streams else Scans(BytesSource(data), header).rows()
     for _ in rows:
         pass
 

@@ -1,7 +1,7 @@
 """JPEG in several scans: rows compared with the twin that holds the whole image, and with libjpeg."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from compressor.jpeg import scans
 from compressor.jpeg.frame import Header
 from compressor.jpeg.reader import read_header, read_rows
 from compressor.jpeg.scans import SCANS_MAX, Scans
+from compressor.spool import BytesSource
 from tests.jpeg_files import Plane, assert_same, jpeg, planes_of, read
 from tests.reference import huffman
 from tests.reference import progressive as reference
@@ -32,22 +33,9 @@ APART += [((c,), 0, 0, 1, 0) for c in YCC]
 APART += [((c,), 1, 63, 0, 0) for c in YCC]
 
 
-class WholeFile:
-    """A file in memory, as a `Readable`."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.size = data, len(data)
-
-    def read(self, start: int, count: int) -> bytes:
-        return self.data[start : start + count]
-
-    def chunks(self) -> Iterator[bytes]:
-        yield self.data
-
-
 def found(data: bytes) -> tuple[Scans, Header]:
     """Return the scans of a file, and its header."""
-    spool = WholeFile(data)
+    spool = BytesSource(data)
     header = read_header(ByteStream([data]))
     return Scans(spool, header), header
 

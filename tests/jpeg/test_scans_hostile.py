@@ -17,8 +17,9 @@ from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg.reader import read_header
 from compressor.jpeg.scans import Scans
 from compressor.kernels import lanes
+from compressor.spool import BytesSource
 from tests.jpeg.test_dnl import dnl_file
-from tests.jpeg.test_scans import BITWISE, SIMPLE, YCC, WholeFile
+from tests.jpeg.test_scans import BITWISE, SIMPLE, YCC
 from tests.jpeg_files import jpeg
 from tests.reference import huffman
 from tests.reference import progressive as reference
@@ -32,7 +33,7 @@ def outcome(data: bytes) -> int | str:
         header = read_header(ByteStream([data]))
         if header.streams:
             return "one scan"
-        return sum(row.nbytes for row in Scans(WholeFile(data), header).rows())
+        return sum(row.nbytes for row in Scans(BytesSource(data), header).rows())
     except (FormatError, LimitError, UnsupportedError) as error:
         return str(error)
 

@@ -14,8 +14,9 @@ from compressor.errors import UnsupportedError
 from compressor.metadata import Attachments, orientation, orientation_exif
 from compressor.parsers import av1
 from compressor.parsers import heif as boxes_heif
-from compressor.parsers.boxes import BytesSource, Extents
+from compressor.parsers.boxes import Extents
 from compressor.settings import Metadata
+from compressor.spool import BytesSource
 from tests.containers.box_support import shown_by_vips
 from tests.planted.avif_film import film
 from tests.planted.heif import Item, heif, picture, profile
