@@ -42,7 +42,7 @@ def not_the_original(place: str) -> StoreError:
 class StoredBody:
     """A stored object as the body of a write. Its last chunk is yielded only if its digest is right.
 
-    digest  SHA-256; "" where the ledger does not have it
+    digest  SHA-256 of its content
     """
 
     store: Store
@@ -58,7 +58,7 @@ class StoredBody:
                 if held:
                     yield held
                 held = chunk
-        if self.digest and found.hexdigest() != self.digest:
+        if found.hexdigest() != self.digest:
             raise not_the_original(place_of(self.store, self.key))
         if held:
             yield held
@@ -108,10 +108,9 @@ class Restorer:
         if found is None:
             raise StoreError(StoreErrorKind.MISSING, f"deleted since it was replaced; {original_is}")
         if found.etag != done.result_etag:
-            original = done.source_digest or self._digest(self.originals.store, done.kept)
             digest = self._digest(self.store, done.key)
-            if digest == original:
-                self._delete_redundant_copy(done, kept, original)
+            if digest == done.source_digest:
+                self._delete_redundant_copy(done, kept)
                 return True
             if digest != done.digest:
                 raise StoreError(StoreErrorKind.CHANGED, f"changed since it was replaced; {original_is}")
@@ -132,9 +131,7 @@ class Restorer:
         raise StoreError(StoreErrorKind.OTHER, f"{what}, and its original is no longer at {self._kept_at(done)}")
 
     def _is_original(self, found: Entry, done: ObjectResult) -> bool:
-        if found.etag == done.etag:
-            return True
-        return bool(done.source_digest) and self._digest(self.store, done.key) == done.source_digest
+        return found.etag == done.etag or self._digest(self.store, done.key) == done.source_digest
 
     def _kept_at(self, done: ObjectResult) -> str:
         return place_of(self.originals.store, done.kept)
@@ -146,17 +143,16 @@ class Restorer:
         if self.should_stop():
             raise StoppedError
 
-    def _delete_redundant_copy(self, done: ObjectResult, kept: Entry, original: str) -> None:
+    def _delete_redundant_copy(self, done: ObjectResult, kept: Entry) -> None:
         """Delete the copy of an original that a killed run, or somebody else, has put back already."""
         if not self.dry_run:
             self.store.clean_up(done.key)
-            if self._digest(self.originals.store, done.kept) == original:
+            if self._digest(self.originals.store, done.kept) == done.source_digest:
                 self._delete(done, kept)
 
     def _require_original(self, done: ObjectResult, kept: Entry) -> None:
         """Raise StoreError for a kept copy that `_write` would not put back."""
-        digest = done.source_digest
-        if kept.size != done.size or (digest and self._digest(self.originals.store, done.kept) != digest):
+        if kept.size != done.size or self._digest(self.originals.store, done.kept) != done.source_digest:
             raise not_the_original(self._kept_at(done))
 
     def _write(self, done: ObjectResult, found: Entry, kept: Entry) -> None:

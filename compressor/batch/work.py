@@ -26,8 +26,7 @@ from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.memory import Resources
 from compressor.pipeline.unchanged import same, without_metadata
 from compressor.pipeline.validation import probe
-from compressor.settings import Metadata, Path, Report
-from compressor.settings import Outcome as Verdict
+from compressor.settings import Metadata, Outcome, Path, Report
 from compressor.sniff import PREFIX, sniff
 from compressor.spool import Spool
 from compressor.stores.contract import (
@@ -51,18 +50,16 @@ SUBTYPES = {"pnm": "x-portable-anymap"}  # media subtypes that differ from the n
 
 @dataclass
 class PendingResult:
-    """A result that waits to be written, and its source; at least one of the two spools exists."""
+    """A result that waits to be written, and its source; without a result, the source's own bytes are written."""
 
     done: ObjectResult
     attributes: Attributes
-    source: Spool | None
+    source: Spool
     result: Spool | None
 
     @property
     def body(self) -> Spool:
-        body = self.result or self.source
-        assert body is not None
-        return body
+        return self.source if self.result is None else self.result
 
     def close(self) -> None:
         for spool in (self.source, self.result):
@@ -110,7 +107,7 @@ class Worker:
                 if self.job.in_place and (reason := self._replacement_blocker(opened)):
                     return replace(blank, outcome=ObjectOutcome.SKIPPED, reason=reason[0], error=reason[1])
                 made = self._build_result(opened, blank)
-                if self.job.keep is not None and isinstance(made, PendingResult) and made.source is not None:
+                if self.job.keep is not None and isinstance(made, PendingResult):
                     made.done = replace(made.done, source_digest=digest(made.source))
         except StoreError as error:
             return store_failure(blank, error, clock)
@@ -219,7 +216,7 @@ class Worker:
         """Compress from one spool into another, and verify the result. Raises CompressorError."""
         report = self._compress(source, result)
         stages, held = dict(report.stage_seconds), report.memory_byte_seconds
-        if report.outcome is Verdict.UNCHANGED or report.bytes_out >= report.bytes_in:
+        if report.outcome is Outcome.UNCHANGED or report.bytes_out >= report.bytes_in:
             done = replace(kept, reason=Reason.NOT_SMALLER, error=report.reason)
             if not same(source, result):
                 self._compare(source, result, report, False)

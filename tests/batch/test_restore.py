@@ -42,15 +42,6 @@ def fact(path: Path) -> tuple[str | None, int]:
         return ledger.facts().get(RESTORED), ledger.restored()
 
 
-def edited(path: Path, **changes: Any) -> None:
-    """Change every record, as if a run of another version had written it."""
-    with Ledger(path) as ledger:
-        (shard,) = ledger.shards()
-        ledger.reopen(shard)
-        for done in ledger.known(shard).values():
-            ledger.finish(shard.number, dataclasses.replace(done, **changes))
-
-
 class Over(Memory):
     """A store that shares its objects with another one."""
 
@@ -166,20 +157,6 @@ def test_a_copy_that_is_gone_is_restored_only_where_the_original_is_back(
     assert counts(tally) == {("copied", ""): 5, ("failed", "other"): 1}
     assert [problem.key for problem in tally.problems] == ["photos/2.jpg"]
     assert "its original is no longer at 'memory/kept/photos/2.jpg'" in tally.problems[0].error
-
-
-def test_a_ledger_without_digests_of_originals_believes_etags_alone(store: Memory, tmp_path: Path) -> None:
-    edited(tmp_path / "ledger", source_digest="")
-    with Ledger(tmp_path / "ledger") as ledger:
-        etags = {done.key: done.etag for done in ledger.objects()}
-    for key in ("photos/1.jpg", "photos/2.jpg"):
-        del store.objects[f"kept/{key}"]
-        store.put(key, FILES[key])
-    data, attributes, _ = store.objects["photos/1.jpg"]
-    store.objects["photos/1.jpg"] = (data, attributes, etags["photos/1.jpg"])
-
-    assert restored(tmp_path / "ledger", store) == ({("copied", ""): 5, ("failed", "other"): 1}, True)
-    assert store.data() == FILES
 
 
 @pytest.mark.parametrize("data", [bytes(len(FILES["photos/1.jpg"])), b"short", b""], ids=["as long", "short", "empty"])
