@@ -2,6 +2,7 @@
 
 import random
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from compressor.v1 import compressor_pb2_grpc as rpc
 
 
 @dataclass(eq=False)
-class Connection:
+class Connection(ABC):
     """A connection to a service, opened when it is first used.
 
     address       host:port
@@ -38,9 +39,9 @@ class Connection:
         self._stub: Any = rpc.CompressorServiceStub(self._channel)
         self._metadata = metadata_of(self.token)
 
+    @abstractmethod
     def _open_channel(self, options: list[tuple[str, int]]) -> Any:
         """Return a channel with `credentials`, or without TLS if there are none."""
-        raise NotImplementedError
 
 
 def channel_options(window_bytes: int) -> list[tuple[str, int]]:

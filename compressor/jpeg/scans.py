@@ -115,7 +115,7 @@ class Scans:
     end      offset after the image; without an EOI marker, known when all rows have been read
     lacking  coefficients that the scans never send or never refine to the last bit, for people; "" for a complete file
 
-    hold     called with the bytes of metadata that is held
+    charge   called with the bytes of metadata that is held
     ends     whether `header.scan_ends` is filled
 
     `header` is completed: the height if a DNL segment gives it, tables between scans, `trailing`, `notices` (which grow
@@ -127,13 +127,13 @@ class Scans:
         self,
         spool: Readable,
         header: Header,
-        hold: Callable[[int], object] = lambda count: None,
+        charge: Callable[[int], object] = lambda count: None,
         *,
         ends: bool = False,
     ) -> None:
         if header.obstacle:
             raise UnsupportedError(f"JPEG with {header.obstacle}")
-        self._spool, self._hold, self._ends = spool, hold, ends
+        self._spool, self._charge, self._ends = spool, charge, ends
         self._header = header
         self._is_progressive = header.process == "progressive"
         self._parser = Parser(ByteStream(chunks_from(spool, 0, SEARCH_BYTES)), header.policy)
@@ -156,7 +156,7 @@ class Scans:
         parser.read_until(SOS)
         parser.segments.clear()  # the header has these and the notices
         parser.notices.clear()
-        parser.stream.charge = self._hold
+        parser.stream.charge = self._charge
         parser.in_head = False
         parser.garbage_bytes = 0
         self._pass_scan(self._scan_header())

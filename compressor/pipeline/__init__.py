@@ -90,14 +90,14 @@ def inspect(
         return spools[-1]
 
     with resources.reservation() as reservation:
-        hold = metadata_charger(reservation)
-        context = RouteContext(settings, Stages(), spool, hold)
+        charge = metadata_charger(reservation)
+        context = RouteContext(settings, Stages(), spool, charge)
         try:
             if raw is not None:
                 source = route_raw(raw, parts, context).source
             else:
                 original = spool()
-                source = route_file(ByteStream(parts, original.write, charge=hold), original, context).source
+                source = route_file(ByteStream(parts, original.write, charge=charge), original, context).source
             metadata_bytes = reservation.bytes - resources.overhead
             return dataclasses.replace(source, reserved_bytes=source.reserved_bytes + metadata_bytes)
         finally:

@@ -1,7 +1,7 @@
 """Peak memory of each route above the idle process, from the header alone. docs/memory.md has the formulas in words.
 
 Every term is a buffer that the route allocates, at its largest. Metadata is not included: it is charged as it is
-read (`RouteContext.hold`).
+read (`RouteContext.charge`).
 """
 
 from compressor import png

@@ -41,7 +41,7 @@ class Coefficients:
 
 
 def read_coefficients(
-    stream: ByteStream, header: Header, original: Spool, stages: Stages, hold: Callable[[int], None]
+    stream: ByteStream, header: Header, original: Spool, stages: Stages, charge: Callable[[int], None]
 ) -> Coefficients:
     """Begin to read coefficients: at once or, if a row needs several scans, once the whole file has been spooled.
 
@@ -54,7 +54,7 @@ def read_coefficients(
     for _ in stream.drain():
         pass
     with stages.stage("decode"):
-        found = Scans(original, header, hold)
+        found = Scans(original, header, charge)
     coding = [(each.scan, each.huffman) for each in found.headers]
     rows = without_zero_steps(found.rows(), header)
     return Coefficients(header, rows, _rest(found, original), lambda: found.end, original, coding, found.lacking)

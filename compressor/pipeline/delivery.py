@@ -135,8 +135,8 @@ class Stream:
 
     def _open(self) -> None:
         self._reservation = reservation = self._resources.reservation()
-        hold = metadata_charger(reservation)
-        context = RouteContext(self._settings, self._stages, self._spool, hold)
+        charge = metadata_charger(reservation)
+        context = RouteContext(self._settings, self._stages, self._spool, charge)
         if self._raw is not None:
             is_array = isinstance(self._chunks, ArrayPixels)
             self._counted = self._chunks.size if is_array else 0
@@ -144,7 +144,7 @@ class Stream:
             routed = route_raw(self._raw, arriving, context)
         else:
             self._original = self._spool()
-            self._stream = ByteStream(self._pull(), self._original.write, charge=hold)
+            self._stream = ByteStream(self._pull(), self._original.write, charge=charge)
             routed = route_file(self._stream, self._original, context)
         with self._stages.paused():
             reservation.extend(routed.source.reserved_bytes, self._still_wanted)

@@ -74,11 +74,11 @@ class Plan:
 class RouteContext:
     """The parts of a request that every route needs.
 
-    spool  make a spool that is closed with the request
-    hold   charge a number of bytes of metadata to the request; see `ByteStream.charge`
+    spool   make a spool that is closed with the request
+    charge  charge a number of bytes of metadata to the request; see `ByteStream.charge`
     """
 
     settings: Settings
     stages: Stages
     spool: Callable[[], Spool]
-    hold: Callable[[int], None]
+    charge: Callable[[int], None]

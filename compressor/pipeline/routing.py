@@ -84,7 +84,7 @@ def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Ro
 
 def route_raw(raw: Raw, samples: Any, context: RouteContext) -> Routed:
     """Choose the route of raw samples: tiles, or `ArrayPixels` with all of them."""
-    context.hold(sum(raw.metadata_bytes().values()))
+    context.charge(sum(raw.metadata_bytes().values()))
     pixels: PixelSource
     if isinstance(samples, ArrayPixels):
         pixels = samples
@@ -122,7 +122,7 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
     if header.credentials and _keeps_credentials("jpeg", settings):
         return returned(source, HAS_CREDENTIALS)
     context.stages.brief = target == "jpeg" and frame.width <= BRIEF_WIDTH
-    read = functools.partial(read_coefficients, stream, header, original, context.stages, context.hold)
+    read = functools.partial(read_coefficients, stream, header, original, context.stages, context.charge)
     if target == "jpeg":
         return planned(source, plan_jpeg_to_jpeg(header, read, context))
     if target in ("png", "webp", "avif") and header.color in JPEG_CHANNELS:

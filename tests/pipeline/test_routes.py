@@ -62,7 +62,7 @@ def header_only(data: bytes) -> Iterator[bytes]:
 
 def context_for(settings: Settings) -> RouteContext:
     """Return a context whose stages, spools and memory no plan may use."""
-    return RouteContext(settings, UnusedStages(), spool=unused, hold=unused)
+    return RouteContext(settings, UnusedStages(), spool=unused, charge=unused)
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_plan_of_a_png_reads_no_scanlines(effort: Effort) -> None:
 
 
 def test_the_route_of_raw_samples_is_chosen_before_the_first_tile() -> None:
-    context = RouteContext(Settings(format=Format.JPEG), UnusedStages(), spool=unused, hold=lambda count: None)
+    context = RouteContext(Settings(format=Format.JPEG), UnusedStages(), spool=unused, charge=lambda count: None)
 
     routed = route_raw(RAW, no_tiles(), context)
 
