@@ -87,4 +87,4 @@ def test_compressing_many_results_again_returns_them_unchanged(effort: Any) -> N
             changed += check(data, effort)
         except (FormatError, LimitError, UnsupportedError):
             continue  # the suite has broken files too
-    assert changed > 100
+    assert changed > 50  # or nothing would have been compressed again
