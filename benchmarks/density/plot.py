@@ -8,9 +8,10 @@ import numpy as np
 
 from benchmarks.density.curves import RANGES, Curve, DensityResults, Float64s, PhotographSet
 from benchmarks.density.table import PILLOW, groups, is_ours, metrics_of
+from benchmarks.harness import chart
+from benchmarks.harness.chart import INK, PALE
 
 STEPS = 81  # scores at which the curves are compared
-INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"
 # Ours are solid lines in Okabe and Ito's palette; the others are grey and brown, distinguished by their dashes.
 OURS = {"fast": "#e69f00", "balanced": "#0072b2", "best": "#d55e00"}
 PEERS: dict[str, tuple[str, Any]] = {
@@ -61,13 +62,9 @@ def means(images: PhotographSet, metric: str) -> tuple[Float64s, dict[str, Float
 
 def draw(results: DensityResults, path: Path) -> Path:
     """Write a PNG file with the curves of the first set."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     name, images = next(iter(groups(results).items()))
     metrics = metrics_of(images)
-    figure = Figure(figsize=(12.8, 0.6 + 5.2 * len(metrics)), dpi=125, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = chart.new_figure(12.8, 0.6 + 5.2 * len(metrics))
     panels: Any = figure.subplots(len(metrics), 2, squeeze=False)
     handles: list[Any] = []
     for (left, right), metric in zip(panels, metrics, strict=True):
@@ -86,23 +83,11 @@ def draw(results: DensityResults, path: Path) -> Path:
         handles = [_line(left, right, grid, line, sizes[PILLOW], label) for label, line in sizes.items()]
     count = "" if any(c.isdigit() for c in name) else f", {len(images)} images"
     title = f"Bytes and visual quality, 4:2:0: {name}{count}"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=16, fontweight="bold").set_color(INK)
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
-    for text in legend.get_texts():
-        text.set_color(INK)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    return path
+    return chart.save(figure, title, handles, 4, path)
 
 
 def _frame(axes: Any, x_label: str, y_label: str) -> None:
-    axes.grid(color=GRID, linewidth=1)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(PALE)
-    axes.tick_params(length=0, colors=INK)
-    axes.set_xlabel(x_label, color=INK)
+    chart.style_axes(axes, x_label)
     axes.set_ylabel(y_label, color=INK)
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 
 from benchmarks.harness import record
 from benchmarks.harness.fidelity import Pixels
+from compressor.atomic_write import AtomicFile, temporary_name
 
 BUTTERAUGLI = "butteraugli_main"
 THREE_NORM = re.compile(r"^3-norm: ([0-9.]+)$", re.MULTILINE)
@@ -65,9 +66,9 @@ class Scores:
         self._work.cleanup()
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            part = self._file.with_suffix(".part")
-            part.write_text(json.dumps(self._known))
-            part.replace(self._file)
+            with AtomicFile(temporary_name(self._file.parent)) as file:
+                file.open().write(json.dumps(self._known).encode())
+                file.publish(self._file)
 
     def score(self, result: Pixels) -> tuple[float, float | None]:
         """Return the SSIMULACRA2 of a result, and butteraugli's 3-norm if its program is installed."""

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness import chart
+from benchmarks.harness.chart import INK, PALE
 from benchmarks.memory.measure import MIB, SERVICE, TARGET_BYTES, ConversionResult, group_lines
 
 FLOOR_MIB = 0.25  # smaller values are noise
 LABEL_RATIO = 1.36  # between adjacent labels, so that they do not overlap
-INK, PALE, GRID = "#1f2933", "#8b95a1", "#e4e7eb"
 # Okabe and Ito's palette, safe for color blindness.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -19,11 +20,7 @@ PEER_CLASSES = ("JPEG → JPEG", "progressive JPEG → JPEG", "PNG → JPEG")
 
 def draw(results: Sequence[ConversionResult], path: Path) -> Path:
     """Write a PNG file of 1,600 × 860 pixels."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12.8, 6.9), dpi=125, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = chart.new_figure(12.8, 6.9)
     panels: Any = figure.subplots(1, len(TARGET_BYTES), sharey=True)
     lines = group_lines(results)
     names = list(dict.fromkeys(one.name for one in results))
@@ -40,14 +37,7 @@ def draw(results: Sequence[ConversionResult], path: Path) -> Path:
         ]
         handles = handles or drawn
     panels[0].set_ylabel("peak memory above the idle process, MiB", color=INK)
-    figure.suptitle(
-        "Peak memory of a conversion by image size", x=0.01, ha="left", fontsize=16, fontweight="bold"
-    ).set_color(INK)
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=10)
-    for text in legend.get_texts():
-        text.set_color(INK)
-    figure.savefig(path)
-    return path
+    return chart.save(figure, "Peak memory of a conversion by image size", handles, 6, path)
 
 
 def _frame(axes: Any, title: str, sizes: list[float]) -> None:
@@ -60,13 +50,7 @@ def _frame(axes: Any, title: str, sizes: list[float]) -> None:
     ticks = [0.25, 1, 4, 16, 64, 256, 1024]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks([], minor=True)
-    axes.grid(color=GRID, linewidth=1)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(PALE)
-    axes.tick_params(length=0, colors=INK)
-    axes.set_xlabel("megapixels (squares)", color=INK)
+    chart.style_axes(axes, "megapixels (squares)")
     axes.set_title(title, loc="left", fontsize=12, color=INK)
 
 

@@ -10,7 +10,6 @@ each, repeated in random order. The encoding of a unit does not depend on preced
 """
 
 import io
-import os
 import re
 import struct
 import zlib
@@ -22,6 +21,7 @@ from PIL import Image
 
 from benchmarks.harness import fidelity, generate
 from benchmarks.harness.fidelity import Pixels
+from compressor.atomic_write import AtomicFile, temporary_name
 
 UNIT_ROWS = generate.BAND_ROWS
 STRIP_ROWS = 512
@@ -162,11 +162,8 @@ class Files:
         path = self._folder / f"{kind}-{self._width}x{self._height}.{KINDS[kind]}"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(f".{os.getpid()}")
-            with partial.open("wb") as file:
-                if KINDS[kind] == "jpg":
-                    file.writelines(jpeg(self.picture, kind == "progressive"))
-                else:
-                    file.writelines(png(self.picture, kind == "interlaced"))
-            partial.rename(path)  # an interrupted run leaves no incomplete file under this name
+            make, option = (jpeg, "progressive") if KINDS[kind] == "jpg" else (png, "interlaced")
+            with AtomicFile(temporary_name(self._folder)) as file:
+                file.open().writelines(make(self.picture, kind == option))
+                file.publish(path)
         return path
