@@ -62,8 +62,8 @@ def compressed_whole(kind: str, chunk: int, **settings: Any) -> bytes:
 @pytest.mark.parametrize("trailer", TRAILERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_bytes_after_the_last_mcu_are_kept_after_the_image(kind: str, trailer: str) -> None:
-    whole, behind = WHOLE[kind], TRAILERS[trailer]
-    data = whole[:-2] + behind
+    whole, rest = WHOLE[kind], TRAILERS[trailer]
+    data = whole[:-2] + rest
     for chunk in (1, 7, 1000, len(data)):
         choices: list[dict[str, Any]] = [
             {"lossless": True},
@@ -76,20 +76,20 @@ def test_bytes_after_the_last_mcu_are_kept_after_the_image(kind: str, trailer: s
             if report.outcome == "unchanged":
                 assert made == data
             else:
-                image = made[: len(made) - len(behind)]
-                assert made[len(image) :] == behind
+                image = made[: len(made) - len(rest)]
+                assert made[len(image) :] == rest
                 assert image.endswith(b"\xff\xd9")
                 assert image == compressed_whole(kind, chunk, **settings) or len(image) >= len(whole)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pixels_are_those_of_the_complete_file(kind: str) -> None:
-    for behind in TRAILERS.values():
-        result = compressor.compress(WHOLE[kind][:-2] + behind, format="png")
+    for rest in TRAILERS.values():
+        result = compressor.compress(WHOLE[kind][:-2] + rest, format="png")
         np.testing.assert_array_equal(libjpeg(result.data), libjpeg(WHOLE[kind]))
         assert NO_EOI in result.report.notices
         dropped = [notice for notice in result.report.notices if "after the image" in notice]
-        assert [notice.split()[0] for notice in dropped] == ([str(len(behind))] if behind else [])
+        assert [notice.split()[0] for notice in dropped] == ([str(len(rest))] if rest else [])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,9 +112,9 @@ def test_stray_bytes_before_an_eoi_stay_stray_bytes(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_ends_before_its_last_mcu_is_still_an_error(kind: str) -> None:
-    for behind in (b"", b"\xff\x67abc", b"\xff\xe1\0\5abc"):
+    for rest in (b"", b"\xff\x67abc", b"\xff\xe1\0\5abc"):
         with pytest.raises(FormatError, match="cut off|the scans end|code"):
-            compressor.compress(WHOLE[kind][:-100] + behind)
+            compressor.compress(WHOLE[kind][:-100] + rest)
 
 
 def test_more_bytes_than_are_remembered_are_not_a_trailer() -> None:

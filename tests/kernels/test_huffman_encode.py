@@ -181,9 +181,9 @@ def test_the_largest_block_takes_less_than_is_reserved_for_it() -> None:
     assert len(encoder.bits) + 1 <= 8 * kernel.BLOCK_BYTES_MAX
 
 
-def stuff(data: bytes, behind: int = 0xFF) -> bytes:
+def stuff(data: bytes, next_byte: int = 0xFF) -> bytes:
     """Stuff into an array no larger than required. Bytes after the data must not matter."""
-    raw = np.frombuffer(data + bytes([behind]) * 32, np.uint8).copy()
+    raw = np.frombuffer(data + bytes([next_byte]) * 32, np.uint8).copy()
     out = np.empty(2 * len(data) + 32, np.uint8)
     return out[: kernel.stuff(raw, len(data), out)].tobytes()
 
@@ -192,10 +192,10 @@ def stuff(data: bytes, behind: int = 0xFF) -> bytes:
     st.lists(st.sampled_from([b"\xff", b"\x00", b"\xfe", b"a" * 31, b"b" * 32]), max_size=80), st.sampled_from([0, 255])
 )
 @settings(deadline=None)
-def test_a_zero_follows_every_ff(pieces: list[bytes], behind: int) -> None:
+def test_a_zero_follows_every_ff(pieces: list[bytes], next_byte: int) -> None:
     data = b"".join(pieces)
 
-    assert stuff(data, behind) == reference.stuff(data)
+    assert stuff(data, next_byte) == reference.stuff(data)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 30, 31, 32, 33, 63, 64, 65, 96, 1000])

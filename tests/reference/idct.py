@@ -22,8 +22,8 @@ def doubled(samples: list[Fraction]) -> list[Fraction]:
     """Interpolate linearly at the centers of twice as many samples, edges repeated; not rounded."""
     out = []
     for j, here in enumerate(samples):
-        before, behind = samples[max(j - 1, 0)], samples[min(j + 1, len(samples) - 1)]
-        out += [(3 * here + before) / 4, (3 * here + behind) / 4]
+        before, after = samples[max(j - 1, 0)], samples[min(j + 1, len(samples) - 1)]
+        out += [(3 * here + before) / 4, (3 * here + after) / 4]
     return out
 
 

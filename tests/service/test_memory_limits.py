@@ -36,9 +36,9 @@ EIGHT = (
 )
 
 
-def all_come_back(address: str, files: tiled_images.Files, folder: Path, times: int = 1) -> tuple[int, int]:
+def send_all(address: str, files: tiled_images.Files, folder: Path, times: int = 1) -> tuple[int, int]:
     """Send the eight images at once, `times` times each, and retry when busy. Return (done, rejected)."""
-    told = []
+    rejected = []
     barrier = threading.Barrier(8 * times)
 
     def one(number: int) -> None:
@@ -52,13 +52,13 @@ def all_come_back(address: str, files: tiled_images.Files, folder: Path, times: 
                     break
                 except BusyError as error:
                     assert error.retry_after_seconds > 0
-                    told.append(number)
+                    rejected.append(number)
                     time.sleep(error.retry_after_seconds * random.uniform(1, 1.5))
         assert report.bytes_out == result.stat().st_size
 
     with ThreadPoolExecutor(8 * times) as pool:
         done = len(list(pool.map(one, range(8 * times))))
-    return done, len(told)
+    return done, len(rejected)
 
 
 def check_results(files: tiled_images.Files, folder: Path, count: int) -> None:
@@ -87,9 +87,9 @@ def eight_at_once(side: int, limit_bytes: int, folder: Path) -> None:
     with memory_group(limit_bytes) as group:
         with ServerProcess(prefix=group.prefix if group else ()) as server:
             idle = server.resident_bytes
-            done, told = all_come_back(server.address, files, folder)
+            done, rejected = send_all(server.address, files, folder)
             peak = server.peak_bytes
-        assert (done, told, server.code) == (8, 0, 0)
+        assert (done, rejected, server.code) == (8, 0, 0)
         assert idle is not None and peak is not None and peak <= limit_bytes
         counted = f", {group.peak_bytes / MIB:.0f} MiB counted by its control group" if group else ""
         print(f"\neight of {side} x {side}: {idle / MIB:.0f} MiB idle, {peak / MIB:.0f} MiB at most{counted}")
@@ -116,10 +116,10 @@ def test_sixty_four_at_once_with_a_budget_for_a_few_all_succeed(tmp_path: Path) 
     files = files_of(400, tmp_path)
     codec = impatient_codec(8 * MIB, wait_seconds=0.1)
     with Running(codec) as server:
-        done, told = all_come_back(server.address, files, tmp_path, times=8)
+        done, rejected = send_all(server.address, files, tmp_path, times=8)
 
     assert done == 64
-    assert told > 0
+    assert rejected > 0
     assert codec.resources.reserved_bytes == 0
     check_results(files, tmp_path, 64)
 
@@ -130,10 +130,10 @@ def test_sixty_four_of_100_megapixels_at_once_with_a_budget_of_160_mebibytes_all
     with memory_group(512 * MIB) as group:
         options = ("--memory-budget", "160MiB", "--idle-seconds", "600")
         with ServerProcess(*options, prefix=group.prefix if group else ()) as server:
-            done, told = all_come_back(server.address, files, tmp_path, times=8)
+            done, rejected = send_all(server.address, files, tmp_path, times=8)
             peak = server.peak_bytes
         assert (done, server.code) == (64, 0)
         assert peak is not None and peak <= 512 * MIB
         assert group is None or group.killed == 0
-        print(f"\n64 at once: told to come back {told} times, {peak / MIB:.0f} MiB at most")
+        print(f"\n64 at once: rejected as busy {rejected} times, {peak / MIB:.0f} MiB at most")
     check_results(files, tmp_path, 64)
