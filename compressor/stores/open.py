@@ -1,6 +1,7 @@
 """Open the store that a URL names."""
 
 from compressor.stores.contract import Store
+from compressor.stores.places import folder_path
 
 
 def open_store(url: str, conditional_bytes: int = 64 << 20, probed: bool = False) -> Store:
@@ -9,18 +10,12 @@ def open_store(url: str, conditional_bytes: int = 64 << 20, probed: bool = False
     conditional_bytes  largest object that is replaced by one conditional request, which may hold it in memory
     probed             `conditional_bytes` was probed by another process, or nothing will be written: don't probe
     """
-    scheme, _, rest = url.partition("://")
-    if not rest:
+    folder = folder_path(url)
+    if folder is not None:
         from compressor.stores.files import Files
 
-        return Files(url, conditional_bytes if probed else None)
-    if scheme == "file":
-        from urllib.parse import unquote
-
-        from compressor.stores.files import Files
-
-        return Files(unquote(rest), conditional_bytes if probed else None)
-    if scheme == "s3":
+        return Files(folder, conditional_bytes if probed else None)
+    if url.startswith("s3://"):
         from compressor.stores.s3 import Bucket
 
         return Bucket(url, conditional_bytes, probed)
