@@ -1,4 +1,4 @@
-"""A Dask cluster as users start one: a scheduler, and workers with a nanny each, in processes of their own."""
+"""A Dask cluster as users start it: a scheduler, and workers with a nanny each, in separate processes."""
 
 import json
 import os
@@ -64,6 +64,6 @@ def until(condition: Callable[[], Any], seconds: float = START_SECONDS_MAX) -> A
     """Return what `condition` returns, as soon as that is true."""
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, f"not so after {seconds} s"
+        assert time.monotonic() < end, f"still false after {seconds} s"
         time.sleep(0.02)
     return found

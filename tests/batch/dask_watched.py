@@ -1,4 +1,4 @@
-"""Preloaded by the workers of test clusters, which log what they do, and die or are slow if a key says so.
+"""A module that workers of test clusters preload: they log their calls, and die or are slow if a key says so.
 
 A line for each call goes to the file that COMPRESSOR_TEST_NOTES names: JSON of PID, call, key or token.
 """
@@ -20,7 +20,7 @@ def dask_setup(_: object) -> None:
         def prepare(self, entry: Entry) -> Prepared | ObjectResult:
             note("prepare", entry.key)
             if "poison" in entry.key:
-                time.sleep(0.3)  # the others are at something meanwhile
+                time.sleep(0.3)  # so that the others are working when it dies
                 os.kill(os.getpid(), signal.SIGKILL)
             if "slow" in entry.key:
                 time.sleep(1)

@@ -1,4 +1,4 @@
-"""A worker process of the local engine that notes how many cores it may use: imported by the process itself."""
+"""A worker process of the local engine that records how many cores it may use; the process imports this module."""
 
 import os
 from multiprocessing.connection import Connection

@@ -1,4 +1,4 @@
-"""Objects as found in buckets: images of all kinds, broken ones, other files, and keys that need care."""
+"""Objects as found in buckets: images of all kinds, broken ones, other files, and keys that need escaping."""
 
 import io
 import itertools
@@ -17,14 +17,14 @@ from tests.batch.support import picture
 from tests.corpus import CORPUS
 
 # Expected outcomes:
-SMALLER = "smaller"  # an image that a result is smaller than
-IMAGE = "image"  # one of which that depends: smaller, or its own bytes
-SAME = "same"  # its own bytes: no image that can be compressed
+SMALLER = "smaller"  # an image that becomes smaller
+IMAGE = "image"  # an image that becomes smaller or keeps its bytes
+SAME = "same"  # keeps its bytes: not an image that can be compressed
 EMPTY = "empty"
-BROKEN = "broken"  # its own bytes, and it has failed
-GARBLED = "garbled"  # some decoders take it: smaller, or its own bytes
+BROKEN = "broken"  # keeps its bytes, and fails
+GARBLED = "garbled"  # accepted by some decoders: becomes smaller or keeps its bytes
 
-Made = tuple[bytes, str]
+Content = tuple[bytes, str]
 
 EXIF_ROTATED = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # orientation 6
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -45,11 +45,11 @@ def saved(seed: int, mode: str, format: str, **options: Any) -> bytes:
     return sink.getvalue()
 
 
-def jpeg(mode: str = "RGB", expected: str = SMALLER, **options: Any) -> Callable[[int], Made]:
+def jpeg(mode: str = "RGB", expected: str = SMALLER, **options: Any) -> Callable[[int], Content]:
     return lambda seed: (saved(seed, mode, "JPEG", **{"quality": 95, **options}), expected)
 
 
-def png(mode: str = "RGB", expected: str = SMALLER) -> Callable[[int], Made]:
+def png(mode: str = "RGB", expected: str = SMALLER) -> Callable[[int], Content]:
     return lambda seed: (saved(seed, mode, "PNG", compress_level=0), expected)
 
 
@@ -57,12 +57,12 @@ def either(seed: int) -> str:
     return ("JPEG", "PNG")[seed // len(KINDS) % 2]
 
 
-def cut(seed: int) -> Made:
+def cut(seed: int) -> Content:
     whole = saved(seed, "RGB", either(seed), quality=95)
     return whole[: len(whole) * 2 // 3], BROKEN
 
 
-def garbled(seed: int) -> Made:
+def garbled(seed: int) -> Content:
     data = bytearray(saved(seed, "RGB", either(seed), quality=95))
     rng = random.Random(seed)
     for _ in range(9):
@@ -70,34 +70,34 @@ def garbled(seed: int) -> Made:
     return bytes(data), GARBLED
 
 
-def wrong_magic(seed: int) -> Made:
+def wrong_magic(seed: int) -> Content:
     return b"\xff\xd9" + saved(seed, "RGB", "JPEG")[2:], SAME
 
 
-def only_a_beginning(seed: int) -> Made:
+def only_a_signature(seed: int) -> Content:
     return (b"\xff\xd8\xff\xe0" if either(seed) == "JPEG" else b"\x89PNG\r\n\x1a\n") + bytes(seed % 7), BROKEN
 
 
-def text(seed: int) -> Made:
+def text(seed: int) -> Content:
     return f"Object number {seed}.\n".encode() * (1 + seed % 50), SAME
 
 
-def as_json(seed: int) -> Made:
+def as_json(seed: int) -> Content:
     return json.dumps({"number": seed, "of": ["mixed", "objects"]}).encode(), SAME
 
 
-def archive(seed: int) -> Made:
+def archive(seed: int) -> Content:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as file:
         file.writestr("photo.jpg", saved(seed, "RGB", "JPEG"))
     return sink.getvalue(), SAME
 
 
-KINDS: tuple[tuple[str, Callable[[int], Made]], ...] = (
+KINDS: tuple[tuple[str, Callable[[int], Content]], ...] = (
     ("baseline.jpg", jpeg()),
     ("progressive.jpg", jpeg(progressive=True)),
     ("rgb.png", png()),
-    ("grey.jpg", jpeg("L")),
+    ("gray.jpg", jpeg("L")),
     ("cut.jpg", cut),
     ("444.jpg", jpeg(subsampling=0)),
     ("422.jpg", jpeg(subsampling=1)),
@@ -110,14 +110,14 @@ KINDS: tuple[tuple[str, Callable[[int], Made]], ...] = (
     ("cmyk.jpg", jpeg("CMYK", IMAGE)),
     ("low quality.jpg", jpeg(quality=20, expected=IMAGE)),
     ("alpha.png", png("RGBA")),
-    ("grey.png", png("L")),
-    ("grey alpha.png", png("LA", IMAGE)),
+    ("gray.png", png("L")),
+    ("gray alpha.png", png("LA", IMAGE)),
     ("one bit.png", png("1", IMAGE)),
     ("16 bit.png", png("I;16", IMAGE)),
     ("empty", lambda seed: (b"", EMPTY)),
     ("garbled.jpg", garbled),
     ("no jpeg.jpg", wrong_magic),
-    ("beginning.png", only_a_beginning),
+    ("signature only.png", only_a_signature),
     ("some.json", as_json),
     ("some.zip", archive),
     ("a.webp", lambda seed: (saved(seed, "RGB", "WEBP"), SAME)),
@@ -126,7 +126,7 @@ KINDS: tuple[tuple[str, Callable[[int], Made]], ...] = (
     ("png without a name", png()),
 )
 
-# Keys are text to some stores, paths to others, and parts of URLs to all. As many as have no divisor with the kinds.
+# Keys are text to some stores, paths to others, and parts of URLs to all. The numbers of folders and kinds are coprime.
 FOLDERS = (
     "photos/2024/{n}",
     "with space/{n} ",
@@ -157,12 +157,12 @@ def photographs() -> Iterator[tuple[str, bytes, str]]:
         yield f"camera/{path.name}", path.read_bytes(), SMALLER
     for path in sorted(CORPUS.glob("pngsuite/*.png")):
         data = path.read_bytes()
-        broken = BROKEN if data.startswith(b"\x89PNG\r\n\x1a\n") else SAME  # of some the signature is broken
+        broken = BROKEN if data.startswith(b"\x89PNG\r\n\x1a\n") else SAME  # some have a broken signature
         yield f"pngsuite/{path.name}", data, broken if path.name.startswith("x") else IMAGE
 
 
 def huge(side: int = 20_000) -> Iterator[bytes]:
-    """Yield a PNG of side × side grey pixels, in pieces: 400 megapixels, with many equal rows."""
+    """Yield a PNG of side × side gray pixels, in pieces: 400 megapixels, with many equal rows."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))

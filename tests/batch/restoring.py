@@ -28,8 +28,8 @@ NEVER = Filters(include=("nothing",))
 def restored(path: Path, store: Store, **options: Any) -> tuple[dict[tuple[str, str], int], bool]:
     """Restore; return numbers of objects by (outcome, reason), and whether it was completed."""
     with Ledger(path) as ledger:
-        tally, whole = restore(ledger, store, **options)
-    return counts(tally), whole
+        tally, completed = restore(ledger, store, **options)
+    return counts(tally), completed
 
 
 def counts(tally: Tally) -> dict[tuple[str, str], int]:

@@ -60,8 +60,8 @@ class Memory:
 
     def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
         for key in sorted(self.objects, key=lambda key: key.encode("utf-8", "surrogateescape")):
-            if (there := self.head(key)) is not None:
-                yield there
+            if (entry := self.head(key)) is not None:
+                yield entry
 
     def head(self, key: str) -> Entry | None:
         if key not in self.objects:
@@ -75,33 +75,33 @@ class Memory:
         assert found is not None
         return found
 
-    def _must(self, key: str, etag: str) -> Entry:
-        there = self.head(key)
-        if there is None or there.etag != etag:
-            raise StoreError(StoreErrorKind.CHANGED, f"{key} is not what was read")
-        return there
+    def _check(self, key: str, etag: str) -> Entry:
+        entry = self.head(key)
+        if entry is None or entry.etag != etag:
+            raise StoreError(StoreErrorKind.CHANGED, f"{key} has changed since it was read")
+        return entry
 
     def open(self, key: str) -> "Reading":
-        there = self.head(key)
-        if there is None:
-            raise StoreError(StoreErrorKind.MISSING, f"{key} is not there")
-        return Reading(there, self.objects[key][1], self.held.get(key, ""), self.objects[key][0])
+        entry = self.head(key)
+        if entry is None:
+            raise StoreError(StoreErrorKind.MISSING, f"{key} does not exist")
+        return Reading(entry, self.objects[key][1], self.held.get(key, ""), self.objects[key][0])
 
     def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
         if only is not None:
             if only.etag is None and key in self.objects:
-                raise StoreError(StoreErrorKind.EXISTS, f"{key} is there")
+                raise StoreError(StoreErrorKind.EXISTS, f"{key} already exists")
             if only.etag is not None:
-                self._must(key, only.etag)
+                self._check(key, only.etag)
         return self.put(key, b"".join(body.chunks()), attributes)
 
-    def copy(self, key: str, etag: str, to: str, place: Any = None) -> Entry:
-        self._must(key, etag)
-        place = place or self
-        if to in place.objects:
-            raise StoreError(StoreErrorKind.EXISTS, f"{to} is there")
+    def copy(self, key: str, etag: str, to: str, target: Any = None) -> Entry:
+        self._check(key, etag)
+        target = target or self
+        if to in target.objects:
+            raise StoreError(StoreErrorKind.EXISTS, f"{to} already exists")
         data, attributes, _ = self.objects[key]
-        copied: Entry = place.put(to, data, attributes)
+        copied: Entry = target.put(to, data, attributes)
         return copied
 
     def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ class Memory:
 
     def delete(self, key: str, etag: str) -> None:
         if key in self.objects:
-            self._must(key, etag)
+            self._check(key, etag)
             del self.objects[key]
 
 
@@ -137,7 +137,7 @@ class Reading:
 
 
 class Faulty:
-    """A store behind a bad network: `fault(operation, key)` returns "", "before", "throttled", "after" (done, but the
+    """A store on a bad network: `fault(operation, key)` returns "", "before", "throttled", "after" (done, but the
     answer is lost) or "cut" (a body that ends early)."""
 
     def __init__(self, store: Memory, fault: Callable[[str, str], str]) -> None:
@@ -178,7 +178,7 @@ class Faulty:
         written: Entry = self._do("write", key, body, attributes, only)
         return written
 
-    def copy(self, key: str, etag: str, to: str, place: Any = None) -> Entry:
+    def copy(self, key: str, etag: str, to: str, target: Any = None) -> Entry:
         copied: Entry = self._do("copy", key, etag, to)
         return copied
 
@@ -187,10 +187,10 @@ class Faulty:
 
 
 class Inline:
-    """An engine that works when it is asked for answers. Where `dies(operation, key)`, the worker dies instead."""
+    """An engine that works when answers are requested. If `dies(operation, key)` is true, the worker dies instead."""
 
     slots = 4
-    patient = False  # True: wait for the time-out while there is no answer, as engines with processes do
+    patient = False  # True: wait for the timeout while there is no answer, as engines with processes do
 
     def __init__(
         self,
@@ -249,12 +249,12 @@ def run_of(
         run = Run(
             job, ledger, engine, Keys(source), filters or Filters(), source, target, rate_limit or RateLimit(), **more
         )
-        whole = run.work()
+        completed = run.work()
         totals = {(row.outcome.value, row.reason.value): 0 for row in ledger.totals()}
         for row in ledger.totals():
             totals[row.outcome.value, row.reason.value] += row.objects
     engine.close()
-    return whole, totals, engine
+    return completed, totals, engine
 
 
 def picture(seed: int, size: tuple[int, int] = (64, 80)) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -1,4 +1,4 @@
-"""Runs in place where objects can't be replaced on a condition."""
+"""Runs in place where objects can't be replaced conditionally."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def batch(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["batch", *arguments])
 
 
-def test_a_folder_needs_no_flag(folder: Path) -> None:
+def test_a_folder_does_not_need_allow_non_atomic(folder: Path) -> None:
     found = batch(*IN_PLACE)
 
     assert found.exit_code == 0, found.stderr
@@ -35,7 +35,7 @@ def test_a_folder_needs_no_flag(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["a.jpg"]
 
 
-def test_a_file_system_that_can_not_exchange_names_is_refused_before_anything_is_done(
+def test_a_file_system_without_atomic_exchange_is_refused_before_any_write(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_write, "_renameat2", None)
@@ -50,7 +50,7 @@ def test_a_file_system_that_can_not_exchange_names_is_refused_before_anything_is
     assert len((folder / "a.jpg").read_bytes()) < len(PLAIN)
 
 
-def test_an_image_with_further_hard_links_is_refused_before_anything_is_done(folder: Path) -> None:
+def test_an_image_with_other_hard_links_is_refused_before_any_write(folder: Path) -> None:
     (folder.parent / "snapshot.jpg").hardlink_to(folder / "a.jpg")
     (folder / "b.jpg").write_bytes(jpeg(2))
 
@@ -68,7 +68,7 @@ def test_an_image_with_further_hard_links_is_refused_before_anything_is_done(fol
     assert (folder.parent / "snapshot.jpg").read_bytes() == PLAIN
 
 
-def test_hard_links_of_what_is_no_image_are_no_hindrance(folder: Path) -> None:
+def test_hard_links_to_files_other_than_images_are_ignored(folder: Path) -> None:
     (folder / "notes.txt").write_bytes(b"text")
     (folder / "more.txt").hardlink_to(folder / "notes.txt")
     (folder / "empty").touch()
@@ -78,7 +78,7 @@ def test_hard_links_of_what_is_no_image_are_no_hindrance(folder: Path) -> None:
     assert len((folder / "a.jpg").read_bytes()) < len(PLAIN)
 
 
-def test_a_link_that_a_manifest_leads_to_is_named_and_left_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_hard_link_in_a_manifest_is_reported_and_left_alone(folder: Path, tmp_path: Path) -> None:
     (folder / "b.jpg").hardlink_to(folder / "a.jpg")
     (tmp_path / "list.csv").write_text("key\na.jpg\n")
 

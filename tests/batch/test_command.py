@@ -1,4 +1,4 @@
-"""`compressor batch` as people use it: in a process of its own, on folders."""
+"""`compressor batch` as users run it: in a separate process, on folders."""
 
 import json
 import os
@@ -36,7 +36,9 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def test_a_copy_with_report_metrics_and_ledger_and_then_nothing_is_left_to_do(source: Path, tmp_path: Path) -> None:
+def test_a_copy_writes_report_metrics_and_ledger_and_a_repeated_run_writes_nothing(
+    source: Path, tmp_path: Path
+) -> None:
     more = ["--report", "report.html", "--metrics-textfile", "batch.prom", "--json"]
     first = batch("in", "out", *more, folder=tmp_path)
     assert first.returncode == 0, first.stderr
@@ -58,7 +60,7 @@ def test_a_copy_with_report_metrics_and_ledger_and_then_nothing_is_left_to_do(so
     assert {key: path.stat().st_mtime_ns for key, path in out.items()} == before
 
 
-def test_in_place_and_restore(source: Path, tmp_path: Path) -> None:
+def test_a_run_in_place_is_restored_and_cannot_be_repeated(source: Path, tmp_path: Path) -> None:
     options = ["--in-place", "--keep-originals", "kept", "--quality", 60, "--ledger", "m"]
     done = batch("in", *options, folder=tmp_path)
     assert done.returncode == 0 and "compressor ledger restore m" in done.stdout
@@ -74,7 +76,7 @@ def test_in_place_and_restore(source: Path, tmp_path: Path) -> None:
     assert again.returncode == 1 and "was restored" in again.stderr
 
 
-def test_a_destination_below_the_source_is_no_source(source: Path, tmp_path: Path) -> None:
+def test_a_destination_below_the_source_is_not_read_as_source(source: Path, tmp_path: Path) -> None:
     for _ in range(2):
         found = batch("in", "in/out", "--ledger", "l", "--json", folder=tmp_path)
         assert json.loads(found.stdout)["objects"] == 5
@@ -89,7 +91,7 @@ def test_a_dry_run_leaves_no_trace(source: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_a_service_can_do_the_codecs_part(source: Path, tmp_path: Path) -> None:
+def test_a_service_can_compress_for_a_run(source: Path, tmp_path: Path) -> None:
     with ServerProcess("--memory-budget", "64MiB") as server:
         found = batch("in", "out", "--server", server.address, "--json", folder=tmp_path)
 
@@ -124,7 +126,7 @@ def test_a_service_can_do_the_codecs_part(source: Path, tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_what_can_not_be_meant_is_refused(
+def test_invalid_arguments_are_refused(
     arguments: list[str], problem: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -34,7 +34,7 @@ def decoded(png: bytes) -> Image.Image:
     return image
 
 
-def test_crops_show_where_most_is_to_be_seen_pixel_for_pixel() -> None:
+def test_crops_show_the_most_detailed_part_pixel_for_pixel() -> None:
     image = picture()
 
     before, after = crops(encoded(image), encoded(image.point(lambda sample: 255 - sample)), (64, 48))
@@ -56,7 +56,7 @@ def test_crops_stay_within_the_picture(left: int, top: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (16, 16), (17, 200), (111, 113)])
-def test_a_picture_smaller_than_a_crop_is_shown_whole(size: tuple[int, int]) -> None:
+def test_a_picture_smaller_than_a_crop_is_shown_completely(size: tuple[int, int]) -> None:
     image = picture().resize(size)
 
     before, after = crops(encoded(image), encoded(image, "JPEG", quality=95))
@@ -81,7 +81,7 @@ def test_crops_are_upright(orientation: int) -> None:
 
 
 @pytest.mark.parametrize("mode, shown", [("L", "L"), ("LA", "LA"), ("P", "RGB"), ("RGBA", "RGBA"), ("1", "L")])
-def test_every_kind_of_pixels_is_shown(mode: str, shown: str) -> None:
+def test_every_color_mode_is_shown(mode: str, shown: str) -> None:
     data = encoded(picture().convert(mode))
 
     assert decoded(crops(data, data)[0]).mode == shown
@@ -106,12 +106,12 @@ def test_a_picture_that_takes_too_much_memory_is_refused_before_it_is_decoded(mo
         crops(huge, huge)
 
 
-def test_pictures_of_different_sizes_have_no_part_in_common() -> None:
+def test_pictures_of_different_sizes_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="400 x 300 pixels became 200 x 150"):
         crops(encoded(picture()), encoded(picture().resize((200, 150))))
 
 
-def test_what_is_cut_off_is_no_picture() -> None:
+def test_a_truncated_picture_is_refused() -> None:
     data = encoded(picture(), "JPEG")
 
     with pytest.raises(FormatError):

@@ -23,14 +23,14 @@ DRY_RUNS = {
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in a folder of its own, with a worker in this process that opens its own stores."""
+def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in a separate folder, with a worker in this process that opens its own stores."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job))
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["conditions are heeded", "conditions are ignored"])
+@pytest.fixture(scope="module", params=[True, False], ids=["conditions are honored", "conditions are ignored"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with moto_server(supports_conditions=request.param) as running:
         yield running
@@ -51,7 +51,7 @@ def batch(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize("more", DRY_RUNS.values(), ids=DRY_RUNS)
-def test_no_request_of_a_dry_run_writes_to_a_bucket(server: Server, bucket: str, more: list[str]) -> None:
+def test_a_dry_run_sends_no_write_request_to_its_bucket(server: Server, bucket: str, more: list[str]) -> None:
     found = batch(f"s3://{bucket}/in", "--dry-run", *more)
 
     assert found.exit_code == 0, found.stderr
@@ -62,7 +62,7 @@ def test_no_request_of_a_dry_run_writes_to_a_bucket(server: Server, bucket: str,
     assert os.listdir() == []
 
 
-def test_no_request_of_a_dry_run_to_another_bucket_writes(server: Server, bucket: str) -> None:
+def test_a_dry_run_sends_no_write_request_to_another_bucket(server: Server, bucket: str) -> None:
     other = server.bucket()
     server.writes.clear()
 
@@ -70,28 +70,28 @@ def test_no_request_of_a_dry_run_to_another_bucket_writes(server: Server, bucket
     assert server.writes == []
 
 
-def test_that_requests_which_write_are_recorded(server: Server, bucket: str) -> None:
+def test_write_requests_are_recorded(server: Server, bucket: str) -> None:
     assert batch(f"s3://{bucket}/in", f"s3://{bucket}/out").exit_code == 0
     assert f"PUT /{bucket}/out/a.jpg" in server.writes
 
 
 @pytest.mark.parametrize("more", DRY_RUNS.values(), ids=DRY_RUNS)
-def test_a_dry_run_leaves_a_folder_as_it_was(tmp_path: Path, more: list[str]) -> None:
+def test_a_dry_run_leaves_a_folder_unchanged(tmp_path: Path, more: list[str]) -> None:
     for key, data in FILES.items():
         (tmp_path / "in" / key).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / key).write_bytes(data)
 
-    def seen() -> dict[str, tuple[int, int]]:
-        places = [tmp_path / "in", *(tmp_path / "in").rglob("*")]
-        return {str(path): (path.stat().st_mtime_ns, path.stat().st_ctime_ns) for path in places}
+    def states() -> dict[str, tuple[int, int]]:
+        paths = [tmp_path / "in", *(tmp_path / "in").rglob("*")]
+        return {str(path): (path.stat().st_mtime_ns, path.stat().st_ctime_ns) for path in paths}
 
-    before = seen()
+    before = states()
     assert batch(str(tmp_path / "in"), "--dry-run", *more).exit_code == 0
-    assert seen() == before
+    assert states() == before
     assert os.listdir() == [] and sorted(os.listdir(tmp_path)) == ["in", "work"]
 
 
-def test_a_server_that_ignores_conditions_is_refused_in_place_before_anything_is_done(
+def test_a_run_in_place_is_refused_before_it_starts_if_the_server_ignores_conditions(
     server: Server, bucket: str
 ) -> None:
     found = batch(f"s3://{bucket}/in", "--in-place", "--discard-originals", "--quality", "60")

@@ -25,8 +25,8 @@ IMAGE: bytes = jpeg(64, 48, quality=95)
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("dask")) as made:
-        yield made
+    with Cluster(tmp_path_factory.mktemp("dask")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def folders(tmp_path: Path) -> Folders:
 
 @pytest.fixture
 def engine(cluster: Cluster, folders: Folders) -> Iterator[Distributed]:
-    made = Distributed(job_of(folders), cluster.address, slots_per_worker=4)
-    yield made
-    made.close()
+    distributed = Distributed(job_of(folders), cluster.address, slots_per_worker=4)
+    yield distributed
+    distributed.close()
 
 
 def job_of(folders: Folders) -> Job:
@@ -66,12 +66,12 @@ def answers_of(engine: Distributed, count: int, seconds: float = 60) -> dict[int
     return found
 
 
-def lead(
+def complete(
     engine: Distributed,
     entries: list[Entry],
     on_answer: Callable[[int, WorkerAnswer], None] = lambda number, answer: None,
 ) -> tuple[dict[int, Any], list[int]]:
-    """Have all entries prepared and committed, lost ones again and alone; return answers by number, and losses."""
+    """Prepare and commit all entries, lost ones again and isolated; return answers by number, and losses."""
     waiting = [(number, entry, False) for number, entry in enumerate(entries)]
     in_flight, done, lost = set[int](), dict[int, Any](), list[int]()
     end = time.monotonic() + 180
@@ -117,7 +117,7 @@ def test_objects_are_prepared_and_then_written(engine: Distributed, folders: Fol
     }
 
 
-def test_both_workers_are_given_work_and_no_more_than_slots(
+def test_both_workers_get_work_but_no_more_than_their_slots(
     engine: Distributed, cluster: Cluster, folders: Folders
 ) -> None:
     before = len(cluster.notes("prepare"))
@@ -132,14 +132,14 @@ def test_both_workers_are_given_work_and_no_more_than_slots(
     pids = [pid for pid, _ in started]
     assert sorted(pids.count(pid) for pid in set(pids)) == [4, 4]
 
-    prepared = answers_of(engine, 8)  # what waits to be written has its slot still
+    prepared = answers_of(engine, 8)  # an object that waits for its commit still has its slot
     assert engine.answers(0.3) == []
     engine.drop(prepared.popitem()[1])
     engine.drop(prepared.popitem()[1])
     answers_of(engine, 2)
 
 
-def test_an_isolated_object_has_a_worker_of_its_own(engine: Distributed, cluster: Cluster, folders: Folders) -> None:
+def test_an_isolated_object_has_a_worker_to_itself(engine: Distributed, cluster: Cluster, folders: Folders) -> None:
     entries = entries_of(folders[0], *(f"{n}-slow.jpg" for n in range(5)))
     before = len(cluster.notes("prepare"))
     engine.prepare(0, entries[0], alone=True)
@@ -153,15 +153,17 @@ def test_an_isolated_object_has_a_worker_of_its_own(engine: Distributed, cluster
     assert set(pids.values()) == {*pids.values()} - {isolated}
 
 
-def test_what_the_work_says_of_an_object_needs_no_commit(engine: Distributed, folders: Folders) -> None:
-    (entry,) = entries_of(folders[0], "gone.jpg")
-    (folders[0] / "gone.jpg").unlink()
+def test_a_missing_object_needs_no_commit(engine: Distributed, folders: Folders) -> None:
+    (entry,) = entries_of(folders[0], "missing.jpg")
+    (folders[0] / "missing.jpg").unlink()
     engine.prepare(1, entry)
 
     assert answers_of(engine, 1)[1].reason is Reason.MISSING
 
 
-def test_an_object_that_breaks_the_work_has_failed_in_one_line(engine: Distributed, folders: Folders) -> None:
+def test_an_unexpected_exception_fails_its_object_with_an_error_of_one_line(
+    engine: Distributed, folders: Folders
+) -> None:
     (entry,) = entries_of(folders[0], "broken.jpg")
     engine.prepare(1, entry)
 
@@ -171,7 +173,7 @@ def test_an_object_that_breaks_the_work_has_failed_in_one_line(engine: Distribut
     assert done.error == "RuntimeError: two lines"
 
 
-def test_what_was_dropped_or_written_is_not_there_any_more(engine: Distributed, folders: Folders) -> None:
+def test_a_dropped_or_committed_result_cannot_be_committed_again(engine: Distributed, folders: Folders) -> None:
     for number, entry in enumerate(entries_of(folders[0], "one.jpg", "two.jpg")):
         engine.prepare(number, entry)
     prepared = answers_of(engine, 2)
@@ -185,7 +187,7 @@ def test_what_was_dropped_or_written_is_not_there_any_more(engine: Distributed, 
     assert answers_of(engine, 2) == {0: Lost(), 1: Lost()}
 
 
-def test_what_died_with_its_worker_is_lost_within_seconds(
+def test_a_result_is_lost_within_seconds_when_its_worker_dies(
     engine: Distributed, cluster: Cluster, folders: Folders
 ) -> None:
     entries = entries_of(folders[0], "one.jpg", "two-slow.jpg")
@@ -196,7 +198,7 @@ def test_what_died_with_its_worker_is_lost_within_seconds(
     }
     os.kill(pid, signal.SIGKILL)
     start = time.monotonic()
-    engine.commit(5, prepared)  # its loss is not known yet
+    engine.commit(5, prepared)  # the engine has not noticed the loss yet
 
     assert isinstance(answers_of(engine, 1)[5], Lost)
     assert time.monotonic() - start < 5
@@ -213,7 +215,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-def test_a_killed_worker_loses_no_object_and_has_none_done_twice(
+def test_killing_a_worker_loses_no_object_and_repeats_only_the_lost_ones(
     engine: Distributed, cluster: Cluster, folders: Folders
 ) -> None:
     entries = entries_of(folders[0], *(f"{n:02}.jpg" for n in range(40)))
@@ -225,7 +227,7 @@ def test_a_killed_worker_loses_no_object_and_has_none_done_twice(
             os.kill(killed[0], signal.SIGKILL)
 
     committed = len(cluster.notes("commit"))
-    done, lost = lead(engine, entries, kill_one)
+    done, lost = complete(engine, entries, kill_one)
 
     assert killed and lost
     assert {one.outcome for one in done.values()} <= {ObjectOutcome.COMPRESSED, ObjectOutcome.SKIPPED}
@@ -236,11 +238,13 @@ def test_a_killed_worker_loses_no_object_and_has_none_done_twice(
     assert len(cluster.notes("commit")) - committed <= len(entries) + len(lost)
 
 
-def test_an_object_that_kills_its_workers_is_found(engine: Distributed, cluster: Cluster, folders: Folders) -> None:
+def test_an_object_that_kills_its_workers_is_identified(
+    engine: Distributed, cluster: Cluster, folders: Folders
+) -> None:
     entries = entries_of(folders[0], *(f"{n:02}.jpg" for n in range(12)), "05-poison.jpg")
     before = len(cluster.notes("prepare"))
 
-    done, _ = lead(engine, entries)
+    done, _ = complete(engine, entries)
 
     poison = next(n for n, entry in enumerate(entries) if "poison" in entry.key)
     assert done.pop(poison) == Lost(alone=True)
@@ -248,10 +252,10 @@ def test_an_object_that_kills_its_workers_is_found(engine: Distributed, cluster:
     assert len(list(folders[1].iterdir())) == 12
     starts = [key for _, key in cluster.notes("prepare")[before:]]
     assert starts.count("05-poison.jpg") == 2
-    until(lambda: engine.slots == 8)  # the nannies started others
+    until(lambda: engine.slots == 8)  # the nannies started new workers
 
 
-def test_a_run_that_ends_leaves_nothing_in_its_workers(cluster: Cluster, folders: Folders) -> None:
+def test_closing_an_engine_closes_its_workers_once(cluster: Cluster, folders: Folders) -> None:
     (entry,) = entries_of(folders[0], "one.jpg")
     engine = Distributed(job_of(folders), cluster.address)
     engine.prepare(0, entry)
@@ -280,10 +284,8 @@ def test_workers_of_another_version_are_not_used(
         Distributed(job_of(folders), cluster.address)
 
 
-def test_a_scheduler_that_goes_ends_the_run(
-    cluster: Cluster, folders: Folders, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The last one: this cluster is gone."""
+def test_losing_the_scheduler_ends_the_run(cluster: Cluster, folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kill the scheduler of the shared cluster: this test must be the last one."""
     monkeypatch.setattr(engine_dask, "SCHEDULER_SECONDS_MAX", 3.0)
     (entry,) = entries_of(folders[0], "one-slow.jpg")
     engine = Distributed(job_of(folders), cluster.address)

@@ -1,4 +1,4 @@
-"""Runs and workers that are killed, for real: what is in a folder at that moment, and at the end."""
+"""Runs and workers in real processes that are killed: the folder at that moment, and at the end."""
 
 import json
 import os
@@ -67,13 +67,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def left_behind(folder: Path) -> list[str]:
-    """Return files that killed writers left."""
+def leftovers(folder: Path) -> list[str]:
+    """Return the temporary files of killed writers."""
     return [path.name for path in folder.rglob(".*.compressor-*")]
 
 
-def killed_at(process: subprocess.Popen[bytes], kept: Path, count: int, delay: float) -> bool:
-    """Kill the run and its workers when so many originals have been kept; False where it ended before."""
+def kill_at(process: subprocess.Popen[bytes], kept: Path, count: int, delay: float) -> bool:
+    """Kill the run and its workers when `count` originals have been kept; return False if it ended before."""
     while process.poll() is None:
         if sum(len({*files} - {MARKER}) for _, _, files in os.walk(kept)) >= count:
             time.sleep(delay)
@@ -86,44 +86,46 @@ def killed_at(process: subprocess.Popen[bytes], kept: Path, count: int, delay: f
 
 
 def kill_and_resume(tmp_path: Path, count: int, kills: int) -> None:
-    calm, folder = tmp_path / "calm", tmp_path / "folder"
-    files = fill(calm, count)
+    undisturbed, folder = tmp_path / "undisturbed", tmp_path / "folder"
+    files = fill(undisturbed, count)
     fill(folder, count)
-    expected = finish(calm, tmp_path / "calm.ledger")
-    result = contents(calm)
-    dice, ledger, done = random.Random(7), tmp_path / "ledger", 0
+    expected = finish(undisturbed, tmp_path / "undisturbed.ledger")
+    result = contents(undisturbed)
+    rng, ledger, done = random.Random(7), tmp_path / "ledger", 0
     for number in range(kills):
-        # Originals are kept one by one: so each kill comes a little later.
-        if not killed_at(start(folder, ledger), folder / "kept", done + dice.randint(1, 3), dice.random() * 0.02):
+        # Originals are kept one by one, so each kill happens a little later.
+        if not kill_at(start(folder, ledger), folder / "kept", done + rng.randint(1, 3), rng.random() * 0.02):
             break
         now = contents(folder)
         done = sum(key.startswith("kept/") for key in now)
-        shutil.copytree(tmp_path, tmp_path.with_name("look"), ignore=shutil.ignore_patterns("calm", "folder"))
-        with Ledger(tmp_path.with_name("look") / "ledger") as looked:
-            told = {row.key: row for row in looked.objects()} | {row.key: row for row, _ in looked.intents()}
-        shutil.rmtree(tmp_path.with_name("look"))
+        shutil.copytree(
+            tmp_path, tmp_path.with_name("snapshot"), ignore=shutil.ignore_patterns("undisturbed", "folder")
+        )
+        with Ledger(tmp_path.with_name("snapshot") / "ledger") as snapshot:
+            records = {row.key: row for row in snapshot.objects()} | {row.key: row for row, _ in snapshot.intents()}
+        shutil.rmtree(tmp_path.with_name("snapshot"))
         for key, data in files.items():
             assert now[key] in (data, result[key]), f"{key} after kill {number}"
             if now[key] != data:
-                assert told[key].digest and told[key].etag and now["kept/" + key] == data
+                assert records[key].digest and records[key].etag and now["kept/" + key] == data
     found = finish(folder, ledger)
     assert contents(folder) == result
-    assert left_behind(folder) == []
+    assert leftovers(folder) == []
     assert [found[name] for name in ("objects", "bytes_in", "bytes_out", "failed")] == [
         expected[name] for name in ("objects", "bytes_in", "bytes_out", "failed")
     ]
 
 
-def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_killed_and_resumed_run_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, 24, 3)
 
 
 @pytest.mark.heavy
-def test_a_run_killed_fifty_times_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_run_killed_fifty_times_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, 160, 50)
 
 
-def test_a_worker_that_dies_is_replaced_and_what_it_had_is_lost(
+def test_a_worker_that_dies_is_replaced_and_its_results_are_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -159,7 +161,7 @@ def test_workers_divide_the_cores(cores: int, workers: int, expected: Any) -> No
     assert cores_per_worker(cores, workers) == expected
 
 
-def test_a_worker_has_its_share_of_the_cores_and_so_has_who_takes_its_place(
+def test_a_worker_and_its_replacement_get_the_same_share_of_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from compressor.batch import engine_local
@@ -205,7 +207,7 @@ def pid_of(worker: Process) -> int:
 
 
 def collect(engine: Engine, count: int) -> list[tuple[int, Any]]:
-    """Return that many answers, or those of a minute."""
+    """Return `count` answers, or those that arrive within a minute."""
     found: list[tuple[int, Any]] = []
     end = time.monotonic() + 60
     while len(found) < count and time.monotonic() < end:
@@ -213,7 +215,7 @@ def collect(engine: Engine, count: int) -> list[tuple[int, Any]]:
     return found
 
 
-def test_workers_that_cannot_begin_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_cannot_start_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     from compressor.batch.engine_local import Local
     from compressor.errors import CompressorError
@@ -229,7 +231,7 @@ def test_workers_that_cannot_begin_end_the_run(tmp_path: Path, monkeypatch: pyte
         engine.close()
 
 
-def test_workers_that_end_before_they_begin_are_not_started_for_ever(
+def test_workers_that_end_before_they_start_are_not_replaced_forever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -241,12 +243,12 @@ def test_workers_that_end_before_they_begin_are_not_started_for_ever(
 
     start_worker = engine._start
 
-    def dying(share: int) -> Process:
+    def start_and_kill(share: int) -> Process:
         started.append(process := start_worker(share))
         process.process.kill()
         return process
 
-    monkeypatch.setattr(engine, "_start", dying)
+    monkeypatch.setattr(engine, "_start", start_and_kill)
     try:
         engine.prepare(1, Entry("0/0.jpg", 1, ""))
         with pytest.raises(CompressorError, match="end before they have started"):

@@ -59,13 +59,13 @@ def known(summary: Summary) -> dict[str, bool]:
     return {problem.key: problem.known for problem in summary.problems}
 
 
-def after(turns: int) -> Callable[[], bool]:
-    """Stop a run after so many polls: objects are prepared in the first and written in the second."""
-    asked = itertools.count()
-    return lambda: next(asked) >= turns
+def stop_after(polls: int) -> Callable[[], bool]:
+    """Return a `should_stop` that is true after `polls` polls: the first prepares objects, the second writes them."""
+    polled = itertools.count()
+    return lambda: next(polled) >= polls
 
 
-def test_a_failure_is_new_once_and_known_from_the_next_run_on(bench: Bench) -> None:
+def test_a_failure_is_new_in_one_run_and_known_in_later_ones(bench: Bench) -> None:
     first = bench.run()
     assert (first.failed, first.new_failures, first.succeeded) == (2, 2, False)
     assert known(first) == {"broken.jpg": False, "sub/broken\n.jpg": False}
@@ -78,13 +78,13 @@ def test_a_failure_is_new_once_and_known_from_the_next_run_on(bench: Bench) -> N
         assert not bench.run(accept=False).succeeded
 
 
-def test_a_run_that_is_not_told_to_accept_failures_reports_them_all_the_same(bench: Bench) -> None:
+def test_a_run_that_does_not_accept_failures_still_makes_them_known(bench: Bench) -> None:
     bench.run(accept=False)
 
     assert bench.run().succeeded
 
 
-def test_a_new_failure_beside_known_ones_makes_the_run_fail_and_comes_first(bench: Bench) -> None:
+def test_a_new_failure_among_known_ones_fails_the_run_and_is_listed_first(bench: Bench) -> None:
     bench.run()
     bench.source.put("z.jpg", jpeg(9)[:700])
 
@@ -94,7 +94,7 @@ def test_a_new_failure_beside_known_ones_makes_the_run_fail_and_comes_first(benc
     assert bench.run().succeeded
 
 
-def test_an_object_that_changes_and_is_still_broken_is_new_again(bench: Bench) -> None:
+def test_a_changed_object_that_is_still_broken_is_a_new_failure(bench: Bench) -> None:
     bench.run()
     bench.source.put("broken.jpg", jpeg(2)[:950])
     del bench.target.objects["broken.jpg"]
@@ -104,7 +104,7 @@ def test_an_object_that_changes_and_is_still_broken_is_new_again(bench: Bench) -
     assert bench.run().succeeded
 
 
-def test_an_object_that_is_mended_fails_no_longer(bench: Bench) -> None:
+def test_a_repaired_object_no_longer_fails(bench: Bench) -> None:
     bench.run()
     bench.source.put("broken.jpg", jpeg(2))
     del bench.target.objects["broken.jpg"]
@@ -113,7 +113,7 @@ def test_an_object_that_is_mended_fails_no_longer(bench: Bench) -> None:
     assert (found.failed, found.succeeded, known(found)) == (1, True, {"sub/broken\n.jpg": True})
 
 
-def test_what_is_tried_again_in_each_run_is_never_known(bench: Bench) -> None:
+def test_a_failure_that_every_run_retries_is_never_known(bench: Bench) -> None:
     bench.throttled = "a.jpg"
     for _ in range(3):
         found = bench.run()
@@ -123,15 +123,15 @@ def test_what_is_tried_again_in_each_run_is_never_known(bench: Bench) -> None:
     assert bench.run().succeeded
 
 
-def test_a_run_that_was_stopped_has_reported_nothing(bench: Bench) -> None:
-    assert bench.run(should_stop=after(2)).interrupted
+def test_failures_of_an_interrupted_run_stay_new(bench: Bench) -> None:
+    assert bench.run(should_stop=stop_after(2)).interrupted
     assert status(bench.path).finished is None
     found = bench.run()
     assert found.new_failures == 2 and not found.succeeded
     assert status(bench.path).finished == found.ended
 
 
-def test_a_folder_that_may_not_be_listed_is_never_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_is_never_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def entries(refused: OnAccessDenied | None = None) -> Iterator[Entry]:
         assert refused is not None
         refused("private/", StoreError(StoreErrorKind.DENIED, "Permission denied"))
@@ -144,7 +144,7 @@ def test_a_folder_that_may_not_be_listed_is_never_known(bench: Bench, monkeypatc
 
 
 def test_a_nightly_job_fails_once_for_each_new_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command's exit code, and the time of its last success, from night to night."""
+    """Check the command's exit code and the time of its last success, night by night."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         launching, "engine_for", lambda request: Inline(request.job, open_store("in"), open_store("out"))
@@ -190,28 +190,28 @@ def lines(*words: object) -> list[str]:
     return found.stdout.splitlines()
 
 
-def test_all_failures_are_listed_for_people_and_for_machines(bench: Bench, tmp_path: Path) -> None:
+def test_all_failures_are_listed_as_text_and_as_json(bench: Bench, tmp_path: Path) -> None:
     bench.run()
     bench.source.put("z.jpg", jpeg(9)[:700])
     bench.run()
     bench.source.put("zz.jpg", jpeg(9)[:600])
-    assert bench.run(should_stop=after(2)).interrupted
+    assert bench.run(should_stop=stop_after(2)).interrupted
 
-    told = [json.loads(line) for line in lines("failures", bench.path, "--json")]
-    assert [(line["key"], line["reason"], line["known"]) for line in told] == [
+    listed = [json.loads(line) for line in lines("failures", bench.path, "--json")]
+    assert [(line["key"], line["reason"], line["known"]) for line in listed] == [
         ("broken.jpg", "broken_image", True),
         ("sub/broken\n.jpg", "broken_image", True),
         ("z.jpg", "broken_image", True),
         ("zz.jpg", "broken_image", False),
     ]
-    assert all(line["error"].startswith("JPEG: ") and line["etag"] and line["size"] for line in told)
+    assert all(line["error"].startswith("JPEG: ") and line["etag"] and line["size"] for line in listed)
     table = lines("failures", bench.path)
     assert table[1].split() == ["known", "broken", "image", "broken.jpg"] and "JPEG: " in table[2]
     assert table[3].startswith("known") and "\\n" in table[3]
     assert table[-2].strip().startswith("JPEG: ") and table[-1] == "4 failed, 3 of them known"
 
 
-def test_an_object_whose_end_is_open_is_listed_as_a_failure(bench: Bench) -> None:
+def test_an_object_with_an_open_intent_is_listed_as_a_failure(bench: Bench) -> None:
     bench.run()
     with Ledger(bench.path) as ledger:
         (shard,) = ledger.shards()
@@ -220,13 +220,13 @@ def test_an_object_whose_end_is_open_is_listed_as_a_failure(bench: Bench) -> Non
             shard.number, ObjectResult(key="a.jpg", etag="e", size=9, outcome=ObjectOutcome.COMPRESSED, digest="d")
         )
 
-    told = {line["key"]: line for line in map(json.loads, lines("failures", bench.path, "--json"))}
-    assert (told["a.jpg"]["reason"], told["a.jpg"]["known"]) == ("unavailable", False)
+    listed = {line["key"]: line for line in map(json.loads, lines("failures", bench.path, "--json"))}
+    assert (listed["a.jpg"]["reason"], listed["a.jpg"]["known"]) == ("unavailable", False)
     found = json.loads(lines("status", bench.path, "--json")[0])
     assert (found["open_intents"], found["failed"], found["new_failures"]) == (1, 3, 1)
 
 
-def test_a_status_says_what_run_it_is_and_how_far_it_has_come(bench: Bench) -> None:
+def test_the_status_shows_the_run_and_its_progress(bench: Bench) -> None:
     bench.run()
     summary = bench.run()
 
@@ -248,7 +248,7 @@ def test_a_status_says_what_run_it_is_and_how_far_it_has_come(bench: Bench) -> N
         assert word in " ".join(text.split())
 
 
-def test_reading_a_ledger_leaves_no_trace_and_a_run_at_work_is_said(bench: Bench, tmp_path: Path) -> None:
+def test_reading_a_ledger_leaves_no_trace_and_reports_a_run_that_holds_it(bench: Bench, tmp_path: Path) -> None:
     bench.run()
     copy = tmp_path / "killed"
     with Ledger(bench.path) as ledger:

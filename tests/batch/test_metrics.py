@@ -1,4 +1,4 @@
-"""Metrics of a run that nobody can scrape: in a file, and pushed."""
+"""Metrics of a run, which cannot be scraped: in a textfile, and pushed."""
 
 import subprocess
 import threading
@@ -23,7 +23,7 @@ SUCCESS = {"totals": TOTALS[:5]}  # all but the failures
         'compressor_batch_objects_total{outcome="copied",reason="not_smaller"} 50.0',
         'compressor_batch_objects_total{outcome="failed",reason="broken_image"} 9.0',
         'compressor_batch_input_bytes_total{format="jpeg"} 1.515e+06',
-        'compressor_batch_output_bytes_total{format="jpeg"} 1.115e+06',  # failures as they were
+        'compressor_batch_output_bytes_total{format="jpeg"} 1.115e+06',  # failed objects keep their size
         'compressor_batch_input_bytes_total{format="none"} 11000.0',
         'compressor_batch_cpu_seconds_total{stage="encode"} 4.0',
         'compressor_batch_cpu_seconds_total{stage="verify"} 0.0',
@@ -37,7 +37,7 @@ def test_a_run_is_counted(sample: str) -> None:
 
 
 @pytest.mark.parametrize("changes", [SUCCESS, {}, {"totals": (), "stage_seconds": {}, "interrupted": True}])
-def test_promtool_has_nothing_to_say_about_a_run(changes: dict[str, object], tmp_path: Path) -> None:
+def test_promtool_accepts_the_metrics_of_a_run(changes: dict[str, object], tmp_path: Path) -> None:
     write_textfile(batch_metrics(summary(**changes)), tmp_path / "run.prom")
     text = (tmp_path / "run.prom").read_bytes()
 
@@ -49,13 +49,11 @@ def test_promtool_has_nothing_to_say_about_a_run(changes: dict[str, object], tmp
 @pytest.mark.parametrize(
     "changes, success", [(SUCCESS, 1_700_000_100.0), ({}, None), (SUCCESS | {"interrupted": True}, None)]
 )
-def test_only_a_run_to_the_end_and_without_failures_is_a_success(
-    changes: dict[str, object], success: float | None
-) -> None:
+def test_only_a_completed_run_without_failures_is_a_success(changes: dict[str, object], success: float | None) -> None:
     assert batch_metrics(summary(**changes)).get_sample_value(LAST_SUCCESS) == success
 
 
-def test_a_textfile_keeps_the_last_success_until_there_is_another(tmp_path: Path) -> None:
+def test_a_textfile_keeps_the_last_success_until_the_next_one(tmp_path: Path) -> None:
     path = tmp_path / "run.prom"
 
     def after(**changes: object) -> float:
@@ -70,7 +68,7 @@ def test_a_textfile_keeps_the_last_success_until_there_is_another(tmp_path: Path
 
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"{{{", b"x 1\n" * TEXTFILE_BYTES_MAX, b""])
-def test_a_textfile_that_is_none_is_replaced(garbage: bytes, tmp_path: Path) -> None:
+def test_an_invalid_textfile_is_replaced(garbage: bytes, tmp_path: Path) -> None:
     path = tmp_path / "run.prom"
     path.write_bytes(garbage)
 
@@ -83,38 +81,38 @@ def test_a_textfile_that_is_none_is_replaced(garbage: bytes, tmp_path: Path) -> 
 @pytest.fixture
 def gateway() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
     """Yield the address of a Pushgateway, and what was pushed to it."""
-    taken: list[tuple[str, str, bytes]] = []
+    received: list[tuple[str, str, bytes]] = []
 
-    class Take(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            taken.append((self.command, self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            received.append((self.command, self.path, self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(400 if "refused" in self.path else 200)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Take)
+    server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield f"127.0.0.1:{server.server_port}", taken
+    yield f"127.0.0.1:{server.server_port}", received
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def test_a_push_leaves_there_what_this_run_does_not_have(gateway: tuple[str, list[tuple[str, str, bytes]]]) -> None:
-    """POST replaces metrics of the same name only; PUT would take the last success away."""
-    address, taken = gateway
+def test_a_push_keeps_metrics_that_this_run_does_not_have(gateway: tuple[str, list[tuple[str, str, bytes]]]) -> None:
+    """POST replaces metrics of the same name only; PUT would delete the last success."""
+    address, received = gateway
 
     push(batch_metrics(summary()), address, "nightly")
 
-    ((method, path, body),) = taken
+    ((method, path, body),) = received
     assert (method, path) == ("POST", "/metrics/job/nightly")
     assert b"compressor_batch_duration_seconds 100.0" in body
 
 
-def test_a_gateway_that_refuses_or_is_not_there_is_said_in_one_line(
+def test_a_push_that_fails_is_an_error_of_one_line(
     gateway: tuple[str, list[tuple[str, str, bytes]]],
 ) -> None:
     with pytest.raises(CompressorError, match=r"metrics were not accepted: Bad Request"):

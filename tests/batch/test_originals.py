@@ -1,4 +1,4 @@
-"""Kept originals: no other run touches them, whatever it is asked to do."""
+"""Kept originals: no other run touches them, whatever its options are."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ from tests.stores.s3_servers import Server, moto_server
 from tests.stores.store_contract import NO_ATTRIBUTES, BytesBody, keys, read
 
 FILES = {"2024/a.jpg": jpeg(1), "2024/ b.jpg": jpeg(2), "2024/sub/c.jpg": jpeg(3), "2025/d.jpg": jpeg(4)}
-ODD = ("\x01", " a", "!a", "#", "(1)/x", "-", ".DS_Store", ".a/b", "0", "a", "é")  # before and behind the marker
+ODD = ("\x01", " a", "!a", "#", "(1)/x", "-", ".DS_Store", ".a/b", "0", "a", "é")  # before and after the marker
 Place = Callable[[str], str]
 Contents = Callable[[], dict[str, bytes]]
 
@@ -85,8 +85,8 @@ def contents(place: Place) -> Contents:
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in a folder of its own for ledgers, with workers in this process."""
+def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in a separate folder for ledgers, with workers in this process."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job))
@@ -105,7 +105,7 @@ def below(found: dict[str, bytes], prefix: str) -> dict[str, bytes]:
     return {key.removeprefix(prefix): data for key, data in found.items() if key.startswith(prefix)}
 
 
-def test_originals_are_kept_where_it_is_said_and_no_later_run_touches_them(
+def test_originals_are_kept_in_the_given_place_and_no_later_run_touches_them(
     root: Store, place: Place, contents: Contents
 ) -> None:
     found = in_place(place("2024"), place("kept"))
@@ -128,7 +128,7 @@ def test_originals_are_kept_where_it_is_said_and_no_later_run_touches_them(
     assert all(data != FILES[key] for key, data in contents().items() if key in FILES)
 
 
-def test_a_dry_run_leaves_them_out_too(root: Store, place: Place, contents: Contents) -> None:
+def test_a_dry_run_leaves_kept_originals_out_too(root: Store, place: Place, contents: Contents) -> None:
     assert in_place(place("2024"), place("kept")).exit_code == 0
     before = contents()
 
@@ -140,7 +140,9 @@ def test_a_dry_run_leaves_them_out_too(root: Store, place: Place, contents: Cont
 
 
 @pytest.mark.parametrize("inside", ["kept", "kept/sub"])
-def test_a_run_from_within_or_into_them_is_refused(inside: str, root: Store, place: Place, contents: Contents) -> None:
+def test_a_run_from_or_into_kept_originals_is_refused(
+    inside: str, root: Store, place: Place, contents: Contents
+) -> None:
     assert in_place(place("2024"), place("kept")).exit_code == 0
     before = contents()
 
@@ -157,7 +159,9 @@ def test_a_run_from_within_or_into_them_is_refused(inside: str, root: Store, pla
     assert contents() == before
 
 
-def test_the_same_source_may_keep_more_of_its_originals_there(root: Store, place: Place, contents: Contents) -> None:
+def test_the_same_source_may_keep_more_originals_in_the_same_place(
+    root: Store, place: Place, contents: Contents
+) -> None:
     assert in_place(place("2024"), place("kept")).exit_code == 0
     root.write("2024/new.jpg", BytesBody(jpeg(9)), NO_ATTRIBUTES, None)
 
@@ -167,15 +171,17 @@ def test_the_same_source_may_keep_more_of_its_originals_there(root: Store, place
     assert below(contents(), "kept/")["new.jpg"] == jpeg(9)
 
 
-def test_a_place_that_holds_something_else_is_refused(root: Store, place: Place, contents: Contents) -> None:
+def test_a_place_with_other_objects_is_refused_for_originals(root: Store, place: Place, contents: Contents) -> None:
     for more in ((), ("--dry-run",)):
         found = in_place(place("2024"), place("2025"), *more)
         assert found.exit_code == 2 and "--keep-originals" in found.stderr
     assert contents() == FILES
-    assert list(Path().iterdir()) == []  # no ledger either, which would be of this place for good
+    assert list(Path().iterdir()) == []  # no ledger either: it would permanently name this place
 
 
-def test_what_would_be_copied_among_them_is_skipped(root: Store, place: Place, contents: Contents) -> None:
+def test_an_object_that_would_be_copied_among_kept_originals_is_skipped(
+    root: Store, place: Place, contents: Contents
+) -> None:
     assert in_place(place("2025"), place("copy/sub")).exit_code == 0
     before = below(contents(), "copy/sub/")
 
@@ -187,7 +193,9 @@ def test_what_would_be_copied_among_them_is_skipped(root: Store, place: Place, c
     assert below(contents(), "copy/sub/") == before
 
 
-def test_a_manifest_leaves_them_out(root: Store, place: Place, contents: Contents, tmp_path: Path) -> None:
+def test_kept_originals_in_a_manifest_are_left_out(
+    root: Store, place: Place, contents: Contents, tmp_path: Path
+) -> None:
     assert in_place(place("2024"), place("kept")).exit_code == 0
     rows = [*FILES, *(f"kept/{key.removeprefix('2024/')}" for key in FILES), f"kept/{MARKER}"]
     (tmp_path / "list.csv").write_text("key\n" + "".join(f"{key}\n" for key in reversed(rows)))
@@ -201,15 +209,15 @@ def test_a_manifest_leaves_them_out(root: Store, place: Place, contents: Content
     assert below(contents(), "kept/") == before
 
 
-def test_originals_are_put_back_from_where_they_are(root: Store, place: Place, contents: Contents) -> None:
+def test_originals_are_restored_from_where_they_are_kept(root: Store, place: Place, contents: Contents) -> None:
     assert in_place(place("2024"), place("kept"), "--ledger", "l").exit_code == 0
 
     assert CliRunner().invoke(app, ["ledger", "restore", "l"]).exit_code == 0
 
-    assert contents() == FILES  # the marker is gone, too
+    assert contents() == FILES  # the marker was deleted, too
 
 
-def test_a_marker_goes_only_when_nothing_else_is_there(root: Store, place: Place, contents: Contents) -> None:
+def test_a_marker_is_deleted_only_when_nothing_else_is_kept(root: Store, place: Place, contents: Contents) -> None:
     assert in_place(place("2024"), place("kept")).exit_code == 0
     before = contents()
 
@@ -242,26 +250,26 @@ def test_a_marker_is_found_whatever_comes_before_it_in_the_listing(name: str, pl
     assert [key for key in written if not marks.cover(key)] == [key for key in written if key in others]
 
 
-def test_a_listing_asks_for_no_marker_where_its_order_tells(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listing_requests_no_marker_that_its_order_rules_out(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     name = server.bucket()
     for number in range(30):
         server.client.put_object(Bucket=name, Key=f"{number % 10}/sub/{number}.jpg", Body=b"")
     server.client.put_object(Bucket=name, Key="3/ first.jpg", Body=b"")
     store = open_store(f"s3://{name}")
-    asked = []
+    requested = []
     head = store.head
 
-    def asking(key: str) -> Entry | None:
-        asked.append(key)
+    def recording_head(key: str) -> Entry | None:
+        requested.append(key)
         return head(key)
 
-    monkeypatch.setattr(store, "head", asking)
+    monkeypatch.setattr(store, "head", recording_head)
 
     assert len(keys(store)) == 31
-    assert asked == [f"3/{MARKER}"]
+    assert requested == [f"3/{MARKER}"]
 
 
-def test_a_place_is_marked_before_anything_is_kept_there(root: Store, place: Place) -> None:
+def test_a_marked_place_is_reserved_for_its_source_before_anything_is_kept(root: Store, place: Place) -> None:
     write_marker(place("kept"), place("2024"))
     write_marker(place("kept"), place("2024/"))
     refuse_kept(place("2024"), place("2024"), place("kept"))
@@ -272,7 +280,7 @@ def test_a_place_is_marked_before_anything_is_kept_there(root: Store, place: Pla
         refuse_kept(place("2025"), place("2025"), place("kept"))
 
 
-def test_a_folder_that_is_made_for_originals_is_its_owners_alone(tmp_path: Path) -> None:
+def test_a_new_folder_for_originals_is_accessible_to_its_owner_only(tmp_path: Path) -> None:
     write_marker(str(tmp_path / "of/originals"), str(tmp_path / "in"))
     assert (tmp_path / "of/originals").stat().st_mode & 0o777 == 0o700
 
@@ -281,7 +289,7 @@ def test_a_folder_that_is_made_for_originals_is_its_owners_alone(tmp_path: Path)
     assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o755
 
 
-def test_a_marker_that_names_no_source_is_nobodys(root: Store, place: Place) -> None:
+def test_a_marker_without_a_source_matches_no_source(root: Store, place: Place) -> None:
     store = opening.open_store(place("kept"))
     for text in (b"", b"Source: not JSON\n", b"\xff" * 100, b"x" * (1 << 17)):
         store.write(MARKER, BytesBody(text), NO_ATTRIBUTES, None)
@@ -290,11 +298,13 @@ def test_a_marker_that_names_no_source_is_nobodys(root: Store, place: Place) -> 
             refuse_kept(place("2024"), place("2024"), place("kept"))
 
 
-def test_markers_that_may_not_be_looked_for_are_not_there(root: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_marker_counts_as_missing_if_access_is_denied_or_its_key_is_impossible(
+    root: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(key: str) -> None:
-        raise StoreError(troubles.pop(), key)
+        raise StoreError(kinds.pop(), key)
 
-    troubles = [StoreErrorKind.UNAVAILABLE, StoreErrorKind.IMPOSSIBLE, StoreErrorKind.DENIED]
+    kinds = [StoreErrorKind.UNAVAILABLE, StoreErrorKind.IMPOSSIBLE, StoreErrorKind.DENIED]
     monkeypatch.setattr(root, "head", refuse)
     assert not MarkedFolders(root).cover("a/b") and not MarkedFolders(root).cover("a/b")
     with pytest.raises(StoreError):

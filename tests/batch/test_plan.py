@@ -31,7 +31,7 @@ from compressor.stores.filters import Filters
 from tests.batch.support import Inline, Memory, jpeg
 
 ROWS = [("pre/a b.jpg", 10, "e1"), ("pre/ü\n.jpg", 20, "e2"), ("other/c.jpg", 30, "e3"), ("pre/folder/", 0, "e4")]
-MEANT = [Entry("a b.jpg", 10, "e1"), Entry("ü\n.jpg", 20, "e2")]
+EXPECTED = [Entry("a b.jpg", 10, "e1"), Entry("ü\n.jpg", 20, "e2")]
 
 
 def listed(url: str) -> list[Entry]:
@@ -51,10 +51,10 @@ def test_a_csv_lists_objects(header: Any, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(as_csv(header))
     (tmp_path / "list.csv.gz").write_bytes(gzip.compress(as_csv(header)))
 
-    assert listed(f"{tmp_path}/list.csv") == listed(f"{tmp_path}/list.csv.gz") == MEANT
+    assert listed(f"{tmp_path}/list.csv") == listed(f"{tmp_path}/list.csv.gz") == EXPECTED
 
 
-def test_a_csv_of_keys_alone_is_enough(tmp_path: Path) -> None:
+def test_a_csv_may_have_keys_only(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("key\npre/a.jpg\n")
 
     assert listed(f"{tmp_path}/list.csv") == [Entry("a.jpg", 0, "")]
@@ -64,10 +64,10 @@ def test_a_parquet_file_lists_objects(tmp_path: Path) -> None:
     table = pyarrow.table({name: [row[at] for row in ROWS] for at, name in enumerate(("key", "size", "etag"))})
     pyarrow.parquet.write_table(table, tmp_path / "list.parquet")
 
-    assert listed(f"{tmp_path}/list.parquet") == MEANT
+    assert listed(f"{tmp_path}/list.parquet") == EXPECTED
 
 
-def test_a_parquet_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_parquet_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.parquet").write_bytes(b"key,size")
     pyarrow.parquet.write_table(pyarrow.table({"key": [b"a"]}), tmp_path / "binary.parquet")
     pyarrow.parquet.write_table(pyarrow.table({"name": ["a"]}), tmp_path / "nameless.parquet")
@@ -90,7 +90,7 @@ def inventory(folder: Path, schema: str, rows: Iterable[Iterable[Any]]) -> str:
     return f"{folder}/manifest.json"
 
 
-def test_manifests_that_say_when_objects_were_modified(tmp_path: Path) -> None:
+def test_modification_times_are_read_from_manifests(tmp_path: Path) -> None:
     rows = [(f"pre/{number}", time) for number, time in enumerate(TIMES)]
     for name in ("LastModifiedDate", "last_modified_date", "Last_Modified"):
         (tmp_path / f"{name}.csv").write_bytes(as_csv(["Key", name], rows))
@@ -110,14 +110,14 @@ def test_manifests_that_say_when_objects_were_modified(tmp_path: Path) -> None:
         assert found[::2] == [1_700_000_000] * 2 and math.isnan(found[1]), url
 
 
-def test_an_object_without_a_time_is_neither_older_nor_newer_than_any() -> None:
+def test_an_object_without_a_modification_time_matches_no_age_filter() -> None:
     entry = Entry("a", 1, "", math.nan)
 
     assert Filters().match(entry, 1000)
     assert not Filters(older_than=0).match(entry, 1000) and not Filters(newer_than=10**9).match(entry, 1000)
 
 
-def test_filters_by_age_need_a_manifest_that_knows_it(tmp_path: Path) -> None:
+def test_age_filters_need_a_manifest_with_modification_times(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "list.csv").write_bytes(as_csv(["key", "size", "etag"]))
     (tmp_path / "bare.csv").write_bytes(as_csv(None))
@@ -138,14 +138,14 @@ def test_filters_by_age_need_a_manifest_that_knows_it(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists() and not (tmp_path / "ledger").exists()
 
 
-def test_a_time_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_time_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("key,last_modified\na,yesterday\n")
 
     with pytest.raises(LedgerError, match="row 2 of the manifest is not key, modified"):
         listed(f"{tmp_path}/list.csv")
 
 
-def test_an_inventory_lists_objects_with_its_files_beside_it(tmp_path: Path) -> None:
+def test_an_inventory_with_its_files_in_the_same_folder_lists_objects(tmp_path: Path) -> None:
     rows = [("bucket", key.replace(" ", "+").replace("ü\n", "%C3%BC%0A"), size, etag) for key, size, etag in ROWS]
     (tmp_path / "1.csv.gz").write_bytes(gzip.compress(as_csv(None, rows[:1])))
     (tmp_path / "2.csv.gz").write_bytes(gzip.compress(as_csv(None, rows[1:])))
@@ -156,18 +156,18 @@ def test_an_inventory_lists_objects_with_its_files_beside_it(tmp_path: Path) -> 
     }  # fmt: skip
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
 
-    assert listed(f"{tmp_path}/manifest.json") == MEANT
+    assert listed(f"{tmp_path}/manifest.json") == EXPECTED
 
 
 @pytest.mark.parametrize("content", ["{}", "[1]", '{"files": 1}'])
-def test_what_is_no_inventory_is_refused(content: str, tmp_path: Path) -> None:
+def test_an_invalid_inventory_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(content)
 
     with pytest.raises(LedgerError, match="not the manifest of an S3 inventory"):
         listed(f"{tmp_path}/manifest.json")
 
 
-def test_a_row_without_a_size_that_is_one_is_refused(tmp_path: Path) -> None:
+def test_a_row_with_an_invalid_size_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("key,size\na,b\n")
 
     with pytest.raises(LedgerError, match="row 2"):
@@ -175,7 +175,7 @@ def test_a_row_without_a_size_that_is_one_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "filters, meant",
+    "filters, expected",
     [
         (Filters(), "abcd"),
         (Filters(include=("*.jpg",)), "ab"),
@@ -189,12 +189,12 @@ def test_a_row_without_a_size_that_is_one_is_refused(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_filters(filters: Any, meant: str) -> None:
+def test_filters(filters: Any, expected: str) -> None:
     entries = [
         Entry("a.jpg", 10, "", 900), Entry("x/b.jpg", 20, "", 940), Entry("x/c.png", 30, "", 950),
         Entry("d", 40, "", 960),
     ]  # fmt: skip
-    assert "".join(entry.key.rpartition("/")[2][0] for entry in entries if filters.match(entry, 1000)) == meant
+    assert "".join(entry.key.rpartition("/")[2][0] for entry in entries if filters.match(entry, 1000)) == expected
 
 
 def test_ages() -> None:
@@ -204,7 +204,7 @@ def test_ages() -> None:
             seconds_of(wrong)
 
 
-def test_shards_stay_when_the_bucket_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shard_boundaries_stay_when_the_bucket_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "SHARD_KEYS", 3)
     store = Memory({f"{n:02d}": b"x" for n in range(0, 14, 2)})
 
@@ -223,44 +223,44 @@ def test_shards_stay_when_the_bucket_changes(tmp_path: Path, monkeypatch: pytest
     "objects_per_second, read_bytes_per_second, size, seconds_each",
     [(8, None, 64, 1 / 8), (None, 1024, 512, 1 / 2), (8, 1024, 64, 1 / 8), (8, 1024, 512, 1 / 2), (4, 1024, 256, 0.25)],
 )
-def test_one_wait_is_enough_whichever_cap_is_behind(
+def test_one_wait_is_enough_whichever_cap_causes_it(
     objects_per_second: int | None, read_bytes_per_second: int | None, size: int, seconds_each: Any
 ) -> None:
-    """Times here are sums of powers of two, which a float holds exactly."""
+    """The times are sums of powers of two, which a float represents exactly."""
     now = [0.0]
     rate_limit = RateLimit(objects_per_second, read_bytes_per_second, clock=lambda: now[0])
-    began = []
+    starts = []
     for _ in range(40):
         if not rate_limit.try_acquire(size):
             now[0] += rate_limit.wait_seconds(3600)
             assert rate_limit.try_acquire(size)
-        began.append(now[0])
+        starts.append(now[0])
 
-    assert began == [n * seconds_each for n in range(40)]
+    assert starts == [n * seconds_each for n in range(40)]
 
 
-def test_an_unused_cap_may_be_made_up_for_one_second_only() -> None:
+def test_at_most_one_second_of_an_unused_cap_can_be_used_at_once() -> None:
     now = [0.0]
     rate_limit = RateLimit(8, 1024, clock=lambda: now[0])
     now[0] += 100
-    began = [now[0]] * 100
-    assert [rate_limit.try_acquire(64) for _ in began].count(True) == 9
+    starts = [now[0]] * 100
+    assert [rate_limit.try_acquire(64) for _ in starts].count(True) == 9
 
     now[0] += rate_limit.wait_seconds(3600)
     assert rate_limit.try_acquire(64)
 
 
-def test_a_wait_has_the_end_that_is_asked_for() -> None:
+def test_a_wait_is_never_longer_than_its_maximum() -> None:
     now = [0.0]
     rate_limit = RateLimit(1, 1, clock=lambda: now[0])
-    assert rate_limit.wait_seconds(0.25) == 0.25  # nothing is owed: somebody else has to wake us
+    assert rate_limit.wait_seconds(0.25) == 0.25  # no cap prevents the next object
     assert rate_limit.try_acquire(100)
     assert rate_limit.wait_seconds(0.25) == 0.25
     now[0] += 99.875
     assert rate_limit.wait_seconds(0.25) == 0.125
 
 
-def test_throttling_halves_what_is_under_way_and_it_comes_back() -> None:
+def test_throttling_halves_the_slots_and_successes_restore_them() -> None:
     rate_limit = RateLimit()
     rate_limit.record_throttling(8)
     assert rate_limit.slots == 4 and rate_limit.reason
@@ -271,18 +271,18 @@ def test_throttling_halves_what_is_under_way_and_it_comes_back() -> None:
     assert rate_limit.slots > 1000 and not rate_limit.reason
 
 
-def test_a_dry_run_writes_nothing_and_draws_the_same_objects_again(tmp_path: Path) -> None:
+def test_a_repeated_dry_run_writes_nothing_and_samples_the_same_objects(tmp_path: Path) -> None:
     files = {f"{n:02d}.jpg": jpeg(n) for n in range(20)}
     store = Memory(files)
     job = Job(source="a", target="a", settings=Settings(quality=60, effort=Effort.FAST))
     sizes = []
     for _ in range(2):
         engine = Inline(job, store, store)
-        trial = DryRun(engine, Keys(store), Filters(), 8)
-        assert trial.run(lambda: False, lambda progress: None)
+        dry_run = DryRun(engine, Keys(store), Filters(), 8)
+        assert dry_run.run(lambda: False, lambda progress: None)
         assert {what for what, _ in engine.log} == {"prepare"} and len(engine.log) == 8
-        assert (trial.objects, trial.size) == (20, sum(map(len, files.values())))
-        assert all(saved > 0 for _, saved in trial.sample)
-        sizes.append(trial.sample)
+        assert (dry_run.objects, dry_run.size) == (20, sum(map(len, files.values())))
+        assert all(saved > 0 for _, saved in dry_run.sample)
+        sizes.append(dry_run.sample)
         engine.close()
     assert sizes[0] == sizes[1] and store.data() == files

@@ -1,4 +1,4 @@
-"""Restoring kept originals: every object's outcome, whatever happened to it or to the restore."""
+"""Restoring kept originals: every object's outcome, after any change to it and any interruption."""
 
 import dataclasses
 import itertools
@@ -42,7 +42,7 @@ def fact(path: Path) -> tuple[str | None, int]:
         return ledger.facts().get(RESTORED), ledger.restored()
 
 
-class Over(Memory):
+class Shared(Memory):
     """A store that shares its objects with another one."""
 
     def __init__(self, store: Memory) -> None:
@@ -50,7 +50,7 @@ class Over(Memory):
         self.objects = store.objects
 
 
-def test_all_originals_go_back_and_their_copies_go(store: Memory, tmp_path: Path) -> None:
+def test_all_originals_are_restored_and_their_copies_deleted(store: Memory, tmp_path: Path) -> None:
     assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
 
     assert store.data() == FILES
@@ -60,19 +60,19 @@ def test_all_originals_go_back_and_their_copies_go(store: Memory, tmp_path: Path
     assert store.objects == before
 
 
-def test_several_go_back_at_a_time(store: Memory, tmp_path: Path) -> None:
+def test_several_originals_are_restored_at_a_time(store: Memory, tmp_path: Path) -> None:
     together = threading.Barrier(3)
 
-    class Slow(Over):
+    class Slow(Shared):
         def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
-            together.wait(20)  # raises unless three are here
+            together.wait(20)  # raises unless three threads arrive
             return super().write(key, body, attributes, only)
 
     assert restored(tmp_path / "ledger", Slow(store), workers=3) == ({("copied", ""): 6}, True)
     assert store.data() == FILES
 
 
-def test_originals_of_what_was_only_stripped_go_back_with_their_metadata(tmp_path: Path) -> None:
+def test_originals_of_stripped_objects_are_restored_with_their_metadata(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010E] = "a description"
     original = jpeg(1, quality=60, exif=exif)
@@ -89,14 +89,14 @@ def test_originals_of_what_was_only_stripped_go_back_with_their_metadata(tmp_pat
     assert store.data() == {"a.jpg": original}
 
 
-def test_a_part_can_be_restored_and_then_the_rest(store: Memory, tmp_path: Path) -> None:
+def test_some_originals_can_be_restored_first_and_the_rest_later(store: Memory, tmp_path: Path) -> None:
     some = Filters(include=("photos/[0-3].jpg",), exclude=("*/2.jpg",))
     assert restored(tmp_path / "ledger", store, filters=some) == ({("copied", ""): 3}, True)
 
-    back = {f"photos/{n}.jpg" for n in (0, 1, 3)}
+    chosen = {f"photos/{n}.jpg" for n in (0, 1, 3)}
     now = store.data()
-    assert {key for key in PHOTOS if now[key] == PHOTOS[key]} == back
-    assert {key.removeprefix("kept/") for key in now if key.startswith("kept/")} == PHOTOS.keys() - back
+    assert {key for key in PHOTOS if now[key] == PHOTOS[key]} == chosen
+    assert {key.removeprefix("kept/") for key in now if key.startswith("kept/")} == PHOTOS.keys() - chosen
     assert fact(tmp_path / "ledger") == (PART, 3)
 
     store.put("photos/0.jpg", b"edited after it was restored")
@@ -105,12 +105,12 @@ def test_a_part_can_be_restored_and_then_the_rest(store: Memory, tmp_path: Path)
     assert fact(tmp_path / "ledger") == (ALL, 6)
 
 
-def test_a_choice_that_matches_nothing_leaves_the_run_as_it_was(store: Memory, tmp_path: Path) -> None:
+def test_filters_that_match_nothing_leave_the_run_unchanged(store: Memory, tmp_path: Path) -> None:
     assert restored(tmp_path / "ledger", store, filters=NEVER) == ({}, True)
     assert fact(tmp_path / "ledger") == (None, 0)
 
 
-def test_what_was_changed_or_deleted_since_is_left_alone_and_listed(store: Memory, tmp_path: Path) -> None:
+def test_objects_changed_or_deleted_since_the_run_are_left_alone_and_listed(store: Memory, tmp_path: Path) -> None:
     store.put("photos/1.jpg", b"somebody else's")
     del store.objects["photos/2.jpg"]
     only = Filters(include=("photos/[12].jpg",))
@@ -129,7 +129,9 @@ def test_what_was_changed_or_deleted_since_is_left_alone_and_listed(store: Memor
     assert fact(tmp_path / "ledger") == (PART, 4)
 
 
-def test_an_object_whose_bytes_are_still_ours_goes_back_though_its_etag_differs(store: Memory, tmp_path: Path) -> None:
+def test_an_object_with_the_bytes_of_the_result_is_restored_even_if_its_etag_differs(
+    store: Memory, tmp_path: Path
+) -> None:
     """All etags differ in a folder that was moved to another disk."""
     for key, data in list(store.data().items()):
         store.put(key, data)
@@ -138,17 +140,17 @@ def test_an_object_whose_bytes_are_still_ours_goes_back_though_its_etag_differs(
     assert store.data() == FILES
 
 
-@pytest.mark.parametrize("there", ["result", "as long", "nothing"])
-def test_a_copy_that_is_gone_is_restored_only_where_the_original_is_back(
-    there: str, store: Memory, tmp_path: Path
+@pytest.mark.parametrize("current", ["result", "same length", "nothing"])
+def test_an_object_without_a_kept_copy_counts_as_restored_only_if_it_is_the_original(
+    current: str, store: Memory, tmp_path: Path
 ) -> None:
-    """A length that fits proves nothing."""
+    """An equal length proves nothing."""
     for key in ("photos/1.jpg", "photos/2.jpg"):
         del store.objects[f"kept/{key}"]
     store.put("photos/1.jpg", FILES["photos/1.jpg"])
-    if there == "as long":
+    if current == "same length":
         store.put("photos/2.jpg", bytes(len(FILES["photos/2.jpg"])))
-    elif there == "nothing":
+    elif current == "nothing":
         del store.objects["photos/2.jpg"]
 
     with Ledger(tmp_path / "ledger") as ledger:
@@ -159,8 +161,10 @@ def test_a_copy_that_is_gone_is_restored_only_where_the_original_is_back(
     assert "its original is no longer at 'memory/kept/photos/2.jpg'" in tally.problems[0].error
 
 
-@pytest.mark.parametrize("data", [bytes(len(FILES["photos/1.jpg"])), b"short", b""], ids=["as long", "short", "empty"])
-def test_a_copy_that_has_changed_is_not_put_back(data: Any, store: Memory, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "data", [bytes(len(FILES["photos/1.jpg"])), b"short", b""], ids=["same length", "short", "empty"]
+)
+def test_a_copy_that_has_changed_is_not_restored(data: Any, store: Memory, tmp_path: Path) -> None:
     store.put("kept/photos/1.jpg", data)
     result = store.data()["photos/1.jpg"]
 
@@ -170,7 +174,7 @@ def test_a_copy_that_has_changed_is_not_put_back(data: Any, store: Memory, tmp_p
     assert fact(tmp_path / "ledger") == (PART, 5)
 
 
-def test_a_copy_that_somebody_has_replaced_is_not_deleted(store: Memory, tmp_path: Path) -> None:
+def test_a_copy_that_somebody_else_replaced_is_not_deleted(store: Memory, tmp_path: Path) -> None:
     store.put("photos/1.jpg", FILES["photos/1.jpg"])
     store.put("kept/photos/1.jpg", b"something else")
 
@@ -178,8 +182,8 @@ def test_a_copy_that_somebody_has_replaced_is_not_deleted(store: Memory, tmp_pat
     assert store.data() == FILES | {"kept/photos/1.jpg": b"something else"}
 
 
-def test_who_writes_meanwhile_wins(store: Memory, tmp_path: Path) -> None:
-    class Busy(Over):
+def test_a_concurrent_write_wins(store: Memory, tmp_path: Path) -> None:
+    class Busy(Shared):
         def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
             if key == "photos/3.jpg":
                 self.put(key, b"somebody else's")
@@ -192,24 +196,24 @@ def test_who_writes_meanwhile_wins(store: Memory, tmp_path: Path) -> None:
     assert store.data()["kept/photos/3.jpg"] == FILES["photos/3.jpg"]
 
 
-def test_stopped_it_finishes_what_it_is_writing_and_begins_nothing(store: Memory, tmp_path: Path) -> None:
-    writing, asked = threading.Event(), threading.Event()
+def test_a_stopped_restore_finishes_its_writes_and_starts_no_others(store: Memory, tmp_path: Path) -> None:
+    writing, stop_requested = threading.Event(), threading.Event()
 
-    class Slow(Over):
+    class Slow(Shared):
         def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
             writing.set()
-            assert asked.wait(20)
+            assert stop_requested.wait(20)
             time.sleep(0.1)
             return super().write(key, body, attributes, only)
 
     def stopped() -> bool:
         if writing.is_set():
-            asked.set()
-        return asked.is_set()
+            stop_requested.set()
+        return stop_requested.is_set()
 
-    found, whole = restored(tmp_path / "ledger", Slow(store), should_stop=stopped, workers=2)
+    found, completed = restored(tmp_path / "ledger", Slow(store), should_stop=stopped, workers=2)
 
-    assert not whole and 1 <= found["copied", ""] <= 2
+    assert not completed and 1 <= found["copied", ""] <= 2
     now = store.data()
     assert sum(now[key] == PHOTOS[key] for key in PHOTOS) == found["copied", ""]
     assert sum(key.startswith("kept/") for key in now) == 6 - found["copied", ""]
@@ -219,17 +223,17 @@ def test_stopped_it_finishes_what_it_is_writing_and_begins_nothing(store: Memory
     assert store.data() == FILES
 
 
-def test_stopped_it_does_not_read_an_object_to_its_end(store: Memory, tmp_path: Path) -> None:
-    """To compare one of 100 GB takes its time."""
-    asked = threading.Event()
+def test_a_stopped_restore_does_not_read_an_object_to_its_end(store: Memory, tmp_path: Path) -> None:
+    """Comparing an object of 100 GB takes a long time."""
+    stop_requested = threading.Event()
 
-    class Endless(Over):
+    class Endless(Shared):
         def open(self, key: str) -> Reading:
             opened: Any = super().open(key)
             data = opened.chunks
 
             def chunks() -> Iterator[bytes]:
-                asked.set()
+                stop_requested.set()
                 while True:
                     yield from data()
 
@@ -237,9 +241,9 @@ def test_stopped_it_does_not_read_an_object_to_its_end(store: Memory, tmp_path: 
             assert isinstance(opened, Reading)
             return opened
 
-    store.put("photos/1.jpg", store.data()["photos/1.jpg"])  # its etag is another
+    store.put("photos/1.jpg", store.data()["photos/1.jpg"])  # with another etag
     only = Filters(include=("photos/1.jpg",))
-    assert restored(tmp_path / "ledger", Endless(store), should_stop=asked.is_set, filters=only) == ({}, False)
+    assert restored(tmp_path / "ledger", Endless(store), should_stop=stop_requested.is_set, filters=only) == ({}, False)
     assert restored(tmp_path / "ledger", store) == ({("copied", ""): 6}, True)
 
 
@@ -249,17 +253,19 @@ class Dead(BaseException):
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("what", ["head", "open", "write", "delete"])
-def test_wherever_it_is_killed_it_goes_on(what: str, after: bool, store: Memory, tmp_path: Path) -> None:
-    """The ledger is as it was on disk at that moment: it may not know yet what is back."""
+def test_a_restore_that_is_killed_at_any_call_can_be_repeated(
+    what: str, after: bool, store: Memory, tmp_path: Path
+) -> None:
+    """The ledger is the one on disk at that moment: it may not list all restored objects yet."""
     for number in itertools.count(1):
-        there, left = Memory(), itertools.count(1)
-        there.objects = dict(store.objects)
+        remaining, left = Memory(), itertools.count(1)
+        remaining.objects = dict(store.objects)
         path = tmp_path / f"ledger-{number}"
         with Ledger(tmp_path / "ledger") as ledger:
             shutil.copytree(ledger.parts, tmp_path / f"{path.name}.parts")
         shutil.copy(tmp_path / "ledger", path)
 
-        class Dying(Over):
+        class Dying(Shared):
             def dying(self, name: str, *arguments: Any, left: Iterator[int] = left, number: int = number) -> Any:
                 if name != what or next(left) != number:
                     return getattr(super(), name)(*arguments)
@@ -270,22 +276,22 @@ def test_wherever_it_is_killed_it_goes_on(what: str, after: bool, store: Memory,
         for name in ("head", "open", "write", "delete"):
             setattr(Dying, name, lambda self, *arguments, name=name: self.dying(name, *arguments))
         try:
-            restored(path, Dying(there), workers=1)
+            restored(path, Dying(remaining), workers=1)
         except Dead:
             pass
         else:
-            break  # it has no so many calls
+            break  # there are no more calls
         shutil.copy(tmp_path / "ledger", path)
         for key in PHOTOS:
-            assert there.data()[key] == FILES[key] or there.data()[f"kept/{key}"] == FILES[key]
-        assert restored(path, there) == ({("copied", ""): 6}, True)
-        assert there.data() == FILES
+            assert remaining.data()[key] == FILES[key] or remaining.data()[f"kept/{key}"] == FILES[key]
+        assert restored(path, remaining) == ({("copied", ""): 6}, True)
+        assert remaining.data() == FILES
     assert number > 6
 
 
 @pytest.mark.parametrize("written", [True, False])
-def test_an_object_whose_end_is_open_is_looked_at(written: bool, tmp_path: Path) -> None:
-    """The run was killed when it had kept the original, and written the result or not."""
+def test_an_object_with_an_open_intent_is_examined(written: bool, tmp_path: Path) -> None:
+    """The run was killed after it had kept the original, before or after it wrote the result."""
     store = Memory(FILES)
     worker = Inline(JOB, store, store).worker
     prepared, never = (worker.prepare(store.entry(f"photos/{number}.jpg")) for number in (1, 2))
@@ -308,8 +314,8 @@ def test_an_object_whose_end_is_open_is_looked_at(written: bool, tmp_path: Path)
     assert store.data() == FILES
 
 
-def test_an_error_of_the_store_fails_its_object_alone(store: Memory, tmp_path: Path) -> None:
-    class Faulty(Over):
+def test_a_store_error_fails_only_its_object(store: Memory, tmp_path: Path) -> None:
+    class Faulty(Shared):
         def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
             if key == "photos/1.jpg":
                 raise StoreError(StoreErrorKind.UNAVAILABLE, "503")
@@ -323,9 +329,9 @@ def test_an_error_of_the_store_fails_its_object_alone(store: Memory, tmp_path: P
             super().delete(key, etag)
 
     with Ledger(tmp_path / "ledger") as ledger:
-        tally, whole = restore(ledger, Faulty(store))
+        tally, completed = restore(ledger, Faulty(store))
 
-    assert whole and counts(tally) == {("copied", ""): 3, ("failed", "unavailable"): 1, ("failed", "other"): 2}
+    assert completed and counts(tally) == {("copied", ""): 3, ("failed", "unavailable"): 1, ("failed", "other"): 2}
     errors = {problem.key: problem.error for problem in tally.problems}
     assert errors["photos/2.jpg"] == "ZeroDivisionError: two lines"
     assert errors["photos/3.jpg"] == "restored, but the kept copy can't be deleted: 403"
@@ -333,10 +339,10 @@ def test_an_error_of_the_store_fails_its_object_alone(store: Memory, tmp_path: P
     assert store.data() == FILES
 
 
-def test_what_is_back_is_on_disk_within_a_second(
+def test_restored_objects_are_recorded_on_disk_within_a_second(
     store: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A restore of days that is killed must not begin anew."""
+    """A restore that takes days must not start over when it is killed."""
     monkeypatch.setattr(restoring, "COMMIT_SECONDS", 0.0)
     commits = []
     with Ledger(tmp_path / "ledger") as ledger:

@@ -19,8 +19,8 @@ from tests.batch.restoring import FILES, JOB
 from tests.batch.support import Inline
 
 
-def picture_of(folder: Path) -> dict[str, tuple[str, int]]:
-    """Return names, digests and modification times, some of which every write changes."""
+def snapshot_of(folder: Path) -> dict[str, tuple[str, int]]:
+    """Return digests and modification times by path, of which every write changes at least one."""
     found = {}
     for path in sorted(folder.rglob("*")):
         data = path.read_bytes() if path.is_file() else b"folder"
@@ -64,7 +64,7 @@ def killed(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", ["ended", "killed", "restored in part"])
-def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how: str, folder: Path, tmp_path: Path) -> None:
+def test_a_dry_run_reports_what_a_restore_would_do_and_writes_nothing(how: str, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "ledger"
     if how == "killed":
         path = killed(path)
@@ -73,23 +73,23 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing_anywhere(how: str,
     (folder / "photos/1.jpg").write_bytes(b"changed")
     (tmp_path / "kept/photos/3.jpg").write_bytes(bytes(len(FILES["photos/3.jpg"])))
     (tmp_path / "kept/photos/4.jpg").write_bytes(b"short")
-    before = picture_of(tmp_path)
+    before = snapshot_of(tmp_path)
 
     some = restore_originals(Restoration(ledger=path, filters=Filters(include=("*/[12].jpg",)), dry_run=True))
     plan = restore_originals(Restoration(ledger=path, dry_run=True))
 
-    assert picture_of(tmp_path) == before
+    assert snapshot_of(tmp_path) == before
     assert (some.mode, some.objects, some.count(ObjectOutcome.COPIED)) == ("restore dry run", 2, 1)
-    real = restore_originals(Restoration(ledger=path))
-    for summary, mode in ((plan, "restore dry run"), (real, "restore")):
+    restored = restore_originals(Restoration(ledger=path))
+    for summary, mode in ((plan, "restore dry run"), (restored, "restore")):
         found = [
             summary.count(outcome) for outcome in (ObjectOutcome.COPIED, ObjectOutcome.SKIPPED, ObjectOutcome.FAILED)
         ]
         assert (summary.mode, summary.objects, found) == (mode, 6, [3, 1, 2])
-    told = [sorted((problem.key, problem.reason) for problem in summary.problems) for summary in (plan, real)]
-    assert told[0] == told[1]
-    back = [f"photos/{number}.jpg" for number in (0, 2, 5)]
-    assert {key: (folder / key).read_bytes() for key in back} == {key: FILES[key] for key in back}
+    problems = [sorted((problem.key, problem.reason) for problem in summary.problems) for summary in (plan, restored)]
+    assert problems[0] == problems[1]
+    chosen = [f"photos/{number}.jpg" for number in (0, 2, 5)]
+    assert {key: (folder / key).read_bytes() for key in chosen} == {key: FILES[key] for key in chosen}
 
 
 def test_a_run_is_refused_when_some_or_all_of_it_was_restored(folder: Path, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_run_is_refused_when_some_or_all_of_it_was_restored(folder: Path, tmp_
         launch(request(tmp_path))
 
 
-def test_what_can_not_be_restored_is_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_restored_is_refused(folder: Path, tmp_path: Path) -> None:
     copy = RunRequest(
         job=Job(source=str(folder / "photos"), target=str(tmp_path / "out")), ledger=tmp_path / "copy.ledger"
     )

@@ -40,7 +40,7 @@ def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
         (home / "in" / key).parent.mkdir(parents=True, exist_ok=True)
         (home / "in" / key).write_bytes(original)
     settings = Settings(quality=60, effort="fast", min_saving=0.05)  # type: ignore[arg-type]
-    here = os.getcwd()
+    previous = os.getcwd()
     os.chdir(home)
     try:
         job = Job(source="in", target="in", in_place=True, keep="kept", settings=settings)
@@ -50,7 +50,7 @@ def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
             )
             assert launch(Request(job=job, ledger=Path("ledger"))).failed == 0
     finally:
-        os.chdir(here)
+        os.chdir(previous)
     assert len(contents(home / "kept")) == COUNT + 1  # the marker
     shutil.copytree(home, home.with_name("pristine"))
     return home, files
@@ -60,7 +60,7 @@ def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 def home(replaced: tuple[Path, dict[str, bytes]]) -> Path:
     """Return a copy of the folder, with other inodes, so that every etag differs from the ledger and content decides.
 
-    At the same path, since the ledger has that of the originals.
+    It has the same path, since the ledger contains the path of the originals.
     """
     shutil.rmtree(replaced[0])
     return Path(shutil.copytree(replaced[0].with_name("pristine"), replaced[0]))
@@ -76,14 +76,14 @@ def start(home: Path, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def left(home: Path) -> int:
+def remaining(home: Path) -> int:
     """Return the number of originals that are still kept."""
     return sum(name != MARKER for _, _, files in os.walk(home / "kept") for name in files)
 
 
-def ended(process: subprocess.Popen[bytes], home: Path, at: int) -> bool:
-    """Return whether the process ends before so few originals are left."""
-    while left(home) > at:
+def ended_early(process: subprocess.Popen[bytes], home: Path, at: int) -> bool:
+    """Wait until at most `at` originals are still kept; return whether the process ended before that."""
+    while remaining(home) > at:
         if process.poll() is not None:
             return True
         time.sleep(0.001)
@@ -91,7 +91,7 @@ def ended(process: subprocess.Popen[bytes], home: Path, at: int) -> bool:
 
 
 def restore(home: Path, files: dict[str, bytes]) -> None:
-    """Restore the rest; then everything is as it was before the run."""
+    """Restore the rest, and assert that everything is as it was before the run."""
     process = start(home, "--json")
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
@@ -101,13 +101,13 @@ def restore(home: Path, files: dict[str, bytes]) -> None:
     assert contents(home / "in") == files
 
 
-def test_killed_again_and_again_it_puts_everything_back(home: Path, replaced: tuple[Path, dict[str, bytes]]) -> None:
-    files, dice = replaced[1], random.Random(3)
+def test_a_repeatedly_killed_restore_can_be_completed(home: Path, replaced: tuple[Path, dict[str, bytes]]) -> None:
+    files, rng = replaced[1], random.Random(3)
     results = contents(replaced[0] / "in")
     for at in (180, 120, 60):
         process = start(home)
-        assert not ended(process, home, at)
-        time.sleep(dice.random() * 0.02)
+        assert not ended_early(process, home, at)
+        time.sleep(rng.random() * 0.02)
         process.kill()
         process.communicate()
         now, kept = contents(home / "in"), contents(home / "kept")
@@ -118,23 +118,25 @@ def test_killed_again_and_again_it_puts_everything_back(home: Path, replaced: tu
 
 
 @pytest.mark.serial
-def test_interrupted_it_ends_soon_and_goes_on(home: Path, replaced: tuple[Path, dict[str, bytes]]) -> None:
+def test_an_interrupted_restore_ends_soon_and_can_be_resumed(
+    home: Path, replaced: tuple[Path, dict[str, bytes]]
+) -> None:
     process = start(home, "--workers", "2")
-    assert not ended(process, home, COUNT - 10)
+    assert not ended_early(process, home, COUNT - 10)
     process.send_signal(signal.SIGINT)
-    asked = time.monotonic()
+    requested = time.monotonic()
     out, errors = process.communicate(timeout=30)
 
     assert process.returncode == 130, errors
-    assert time.monotonic() - asked < 10
+    assert time.monotonic() - requested < 10
     assert b"interrupted" in out and b"repeat the command to resume it" in out and b"Traceback" not in errors
-    assert 0 < left(home) < COUNT
+    assert 0 < remaining(home) < COUNT
     now = contents(home / "in")
     assert not [key for key in now if ".compressor-" in key]
     restore(home, replaced[1])
 
 
-def test_a_dry_run_changes_nothing_and_a_part_leaves_the_rest(
+def test_a_dry_run_changes_nothing_and_a_partial_restore_leaves_the_rest(
     home: Path, replaced: tuple[Path, dict[str, bytes]]
 ) -> None:
     before = contents(home)
@@ -147,7 +149,7 @@ def test_a_dry_run_changes_nothing_and_a_part_leaves_the_rest(
     process = start(home, "--exclude", "[0-24-9]/*", "--json")
     assert json.loads(process.communicate(timeout=60)[0])["objects"] == len(chosen)
     assert all((home / "in" / key).read_bytes() == replaced[1][key] for key in chosen)
-    assert left(home) == COUNT - len(chosen)
+    assert remaining(home) == COUNT - len(chosen)
     restore(home, replaced[1])
 
 
@@ -166,7 +168,7 @@ def test_restore_takes_the_options_that_it_honors_and_no_others() -> None:
 
 @pytest.mark.parametrize("flag", sorted(flags("batch") - HONORED))
 @pytest.mark.parametrize("more", [[], ["5"]], ids=["alone", "with a value"])
-def test_what_restore_does_not_honour_is_refused(flag: Any, more: Any, tmp_path: Path) -> None:
+def test_options_that_restore_does_not_honor_are_refused(flag: Any, more: Any, tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["ledger", "restore", str(tmp_path / "ledger"), flag, *more])
 
     assert found.exit_code == 2 and "No such option" in found.stderr and not found.stdout
@@ -174,7 +176,7 @@ def test_what_restore_does_not_honour_is_refused(flag: Any, more: Any, tmp_path:
 
 
 @pytest.mark.parametrize("words", [["another"], ["--workers", "0"], ["--workers", "1000"]], ids=" ".join)
-def test_what_can_not_be_meant_is_refused(words: Any, tmp_path: Path) -> None:
+def test_invalid_arguments_are_refused(words: Any, tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["ledger", "restore", str(tmp_path / "ledger"), *words])
 
     assert found.exit_code == 2 and not found.stdout and not list(tmp_path.iterdir())
@@ -196,15 +198,15 @@ def test_a_folder_called_restore_is_a_source_like_any_other(tmp_path: Path, monk
     assert (tmp_path / "out/a.txt").read_bytes() == b"text"
 
 
-def test_a_configuration_file_reaches_the_commands_of_a_ledger(home: Path) -> None:
+def test_a_configuration_file_applies_to_the_ledger_commands(home: Path) -> None:
     (home / "c.toml").write_text('include = ["3/*"]\ndry-run = true\n')
     before = contents(home / "in")
-    here = os.getcwd()
+    previous = os.getcwd()
     os.chdir(home)
     try:
         found = CliRunner().invoke(app, ["--config", "c.toml", "ledger", "restore", "ledger", "--json"])
     finally:
-        os.chdir(here)
+        os.chdir(previous)
 
     summary = json.loads(found.stdout)
     assert (summary["mode"], summary["objects"]) == ("restore dry run", sum(key.startswith("3/") for key in before))

@@ -32,12 +32,12 @@ def pixels(data: bytes) -> np.ndarray[Any, np.dtype[np.int_]]:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
-def test_all_of_a_bucket_arrives_and_what_is_an_image_is_smaller(tmp_path: Path) -> None:
+def test_all_objects_are_copied_and_images_become_smaller(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
 
-    whole, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
+    completed, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
 
-    assert whole and source.data() == FILES
+    assert completed and source.data() == FILES
     assert target.data().keys() == FILES.keys()
     assert totals == {
         ("compressed", ""): 8,
@@ -54,7 +54,7 @@ def test_all_of_a_bucket_arrives_and_what_is_an_image_is_smaller(tmp_path: Path)
             assert data == FILES[key]
 
 
-def test_in_place_each_object_is_smaller_or_untouched_and_originals_are_kept(tmp_path: Path) -> None:
+def test_in_place_each_object_becomes_smaller_or_stays_unchanged_and_originals_are_kept(tmp_path: Path) -> None:
     store = Memory(FILES)
 
     run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
@@ -67,7 +67,7 @@ def test_in_place_each_object_is_smaller_or_untouched_and_originals_are_kept(tmp
     }
 
 
-def test_attributes_go_with_the_object(tmp_path: Path) -> None:
+def test_attributes_are_copied_with_the_object(tmp_path: Path) -> None:
     attributes = Attributes(
         headers={"content-type": "image/jpeg", "cache-control": "max-age=9"}, metadata={"k": "v"}, tags={"t": "1"}
     )
@@ -80,7 +80,7 @@ def test_attributes_go_with_the_object(tmp_path: Path) -> None:
     assert {key: found[1] for key, found in target.objects.items()} == {"a.jpg": attributes, "b.txt": attributes}
 
 
-def test_a_finished_run_does_nothing_and_sees_what_has_changed(tmp_path: Path) -> None:
+def test_a_repeated_run_processes_only_new_and_changed_objects(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
     run_of(COPY, source, target, tmp_path / "ledger")
     job = dataclasses.replace(COPY, overwrite=True)
@@ -107,7 +107,7 @@ def test_in_place_a_second_run_changes_nothing(tmp_path: Path) -> None:
     assert store.objects == before
 
 
-def test_who_writes_meanwhile_wins(tmp_path: Path) -> None:
+def test_a_concurrent_write_wins(tmp_path: Path) -> None:
     store = Memory(FILES)
 
     class Busy(Memory):
@@ -125,7 +125,7 @@ def test_who_writes_meanwhile_wins(tmp_path: Path) -> None:
     assert totals["skipped", "changed"] == 1
 
 
-def test_nothing_is_written_over_at_the_destination_unless_asked(tmp_path: Path) -> None:
+def test_nothing_is_overwritten_at_the_destination_unless_requested(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory({"photos/1.jpg": b"precious", "empty": b""})
 
     _, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
@@ -136,7 +136,7 @@ def test_nothing_is_written_over_at_the_destination_unless_asked(tmp_path: Path)
     assert len(target.data()["photos/1.jpg"]) > 100
 
 
-def test_what_is_held_or_would_lose_something_is_left_alone_in_place(tmp_path: Path) -> None:
+def test_objects_under_a_hold_or_with_unreadable_attributes_are_not_replaced(tmp_path: Path) -> None:
     store = Memory({"held.jpg": jpeg(1), "acl.jpg": jpeg(2), "free.jpg": jpeg(3)})
     store.held["held.jpg"] = "under a legal hold"
     data, _, etag = store.objects["acl.jpg"]
@@ -147,7 +147,7 @@ def test_what_is_held_or_would_lose_something_is_left_alone_in_place(tmp_path: P
     assert totals == {("skipped", "held"): 1, ("skipped", "unreadable_attributes"): 1, ("compressed", ""): 1}
 
 
-def test_a_store_that_is_not_atomic_needs_permission(tmp_path: Path) -> None:
+def test_a_non_atomic_store_needs_permission(tmp_path: Path) -> None:
     store = Memory({"a.jpg": jpeg(1)})
     store.conditional_bytes = 0
 
@@ -181,7 +181,7 @@ def test_shards_become_parts_and_failures_stay_rows(tmp_path: Path, monkeypatch:
     assert sum(again.values()) == sum(totals.values()) + 1
 
 
-def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_path: Path) -> None:
+def test_memory_is_counted_per_object_and_coordinator_overhead_per_ledger(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
     run_of(COPY, source, target, tmp_path / "ledger")
 
@@ -195,7 +195,7 @@ def test_memory_is_accounted_for_by_object_and_the_coordinator_by_ledger(tmp_pat
         assert ledger.add_overhead(0.5, 11.0) == (2.0, 111.0)
 
 
-def test_a_folder_that_may_not_be_listed_is_reported_and_the_rest_is_done(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_processed(tmp_path: Path) -> None:
     class Private(Memory):
         def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
             assert refused is not None
@@ -210,11 +210,11 @@ def test_a_folder_that_may_not_be_listed_is_reported_and_the_rest_is_done(tmp_pa
         (total,) = run.tally.unlisted_total
         assert (total.reason.value, total.objects) == ("denied", 1) and run.tally.failed == 2  # and a broken image
         assert [problem.key for problem in run.tally.unlisted] == ["private/"]
-        assert "private/" not in {done.key for done in ledger.objects()}  # nothing stale when it is readable again
+        assert "private/" not in {done.key for done in ledger.objects()}  # or it would be stale once listable
     engine.close()
 
 
-def test_the_costs_of_an_object_remain_when_it_is_done_again(tmp_path: Path) -> None:
+def test_the_first_cost_of_an_object_still_counts_when_it_is_processed_again(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
     run_of(COPY, source, target, tmp_path / "ledger")
     with Ledger(tmp_path / "ledger") as ledger:
@@ -232,14 +232,14 @@ def test_the_costs_of_an_object_remain_when_it_is_done_again(tmp_path: Path) -> 
     assert after == pytest.approx(before + second.cpu_seconds)
 
 
-def test_a_run_under_two_caps_sleeps_until_an_object_may_begin(tmp_path: Path) -> None:
+def test_a_run_with_two_caps_sleeps_until_an_object_may_start(tmp_path: Path) -> None:
     """Each pass commits the ledger: there are a few for each object, not thousands."""
     files = {f"{n}.txt": b"x" * 100 for n in range(12)}
     source, target, passes = Memory(files), Memory(), list[Progress]()
     engine = Inline(COPY, source, target)
     engine.patient = True
 
-    whole, _, _ = run_of(
+    completed, _, _ = run_of(
         COPY,
         source,
         target,
@@ -249,5 +249,5 @@ def test_a_run_under_two_caps_sleeps_until_an_object_may_begin(tmp_path: Path) -
         on_progress=passes.append,
     )
 
-    assert whole and target.data() == files
+    assert completed and target.data() == files
     assert len(passes) < 6 * len(files)

@@ -30,20 +30,20 @@ def test_faults_lose_nothing_and_every_object_is_accounted_for(
     faulty = Faulty(store, fault)
     engine = Inline(IN_PLACE, faulty, faulty)
     _, totals, _ = run_of(IN_PLACE, faulty, store, tmp_path / "ledger", engine=engine, filters=GLOB)
-    calm = Memory(FILES)
-    _, expected, _ = run_of(IN_PLACE, calm, calm, tmp_path / "calm", filters=GLOB)
+    undisturbed = Memory(FILES)
+    _, expected, _ = run_of(IN_PLACE, undisturbed, undisturbed, tmp_path / "undisturbed", filters=GLOB)
 
     assert sum(totals.values()) == len(FILES)
     for key, data in FILES.items():  # each is its original or the verified result
-        assert store.data()[key] in (data, calm.data()[key])
+        assert store.data()[key] in (data, undisturbed.data()[key])
         if store.data()[key] != data:
             assert store.data()["kept/" + key] == data
-    # What failed for a passing reason is done by the next run.
+    # The next run processes objects that failed for a temporary reason.
     _, again, _ = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
-    assert again == expected and store.data() == calm.data()
+    assert again == expected and store.data() == undisturbed.data()
 
 
-def test_a_poison_image_is_found_and_set_aside(tmp_path: Path) -> None:
+def test_a_poison_image_is_identified_and_the_other_objects_are_processed(tmp_path: Path) -> None:
     source, target = Memory(FILES), Memory()
     engine = Inline(COPY, source, target, dies=lambda what, key: key == "photos/3.jpg")
 
@@ -55,8 +55,8 @@ def test_a_poison_image_is_found_and_set_aside(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", range(1, 40, 3))
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_run_that_is_killed_goes_on_where_it_was(after: Any, moment: str, tmp_path: Path) -> None:
-    """Killed with the worker in the middle of an order: what the ledger holds on disk is all that is left."""
+def test_a_killed_run_resumes_where_it_stopped(after: Any, moment: str, tmp_path: Path) -> None:
+    """The run is killed while a worker processes an object: only the ledger on disk is left."""
     store = Memory(FILES)
 
     class KilledError(BaseException):
@@ -78,18 +78,18 @@ def test_a_run_that_is_killed_goes_on_where_it_was(after: Any, moment: str, tmp_
                 found.append((number, answer or Lost()))
             return found
 
-    class Dropped(Ledger):
+    class Uncommitted(Ledger):
         """A ledger that loses what was not committed."""
 
         def close(self) -> None:
             self._database.close()
 
-    run_of_killed(IN_PLACE, store, Killed(IN_PLACE, store, store), Dropped(tmp_path / "ledger"), KilledError)
+    run_of_killed(IN_PLACE, store, Killed(IN_PLACE, store, store), Uncommitted(tmp_path / "ledger"), KilledError)
     _, totals, engine = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)
 
-    calm = Memory(FILES)
-    _, expected, _ = run_of(IN_PLACE, calm, calm, tmp_path / "calm", filters=GLOB)
-    assert store.data() == calm.data() and totals == expected
+    undisturbed = Memory(FILES)
+    _, expected, _ = run_of(IN_PLACE, undisturbed, undisturbed, tmp_path / "undisturbed", filters=GLOB)
+    assert store.data() == undisturbed.data() and totals == expected
     assert len({key for what, key in engine.log if what == "commit"}) == sum(what == "commit" for what, _ in engine.log)
 
 
@@ -105,7 +105,7 @@ def run_of_killed(job: Job, store: Memory, engine: Inline, ledger: Ledger, kille
 
 
 def test_a_worker_that_outlives_its_run_does_no_harm(tmp_path: Path) -> None:
-    """It writes what this run is about to write, before it."""
+    """The worker writes first what this run is about to write."""
     store = Memory({"a.jpg": jpeg(1)})
     late = Inline(IN_PLACE, store, store)
     late.prepare(1, store.entry("a.jpg"))
@@ -114,7 +114,7 @@ def test_a_worker_that_outlives_its_run_does_no_harm(tmp_path: Path) -> None:
     answer: Prepared = prepared
 
     class Overtaken(Memory):
-        def copy(self, key: str, etag: str, to: str, place: Any = None) -> Entry:
+        def copy(self, key: str, etag: str, to: str, target: Any = None) -> Entry:
             if answer.token in late.worker._pending:
                 late.commit(2, answer)
                 ((_, done),) = late.answers(0)
@@ -136,7 +136,7 @@ def test_a_worker_that_outlives_its_run_does_no_harm(tmp_path: Path) -> None:
 def test_a_defect_fails_one_object_and_not_the_run(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception that nobody has thought of, while an object is read or written; written it may be all the same."""
+    """The exception occurs while an object is read, or before or after it is written."""
     monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
     store, odd = Memory(FILES), "photos/3.jpg"
 
@@ -156,9 +156,9 @@ def test_a_defect_fails_one_object_and_not_the_run(
 
     target = Odd({}) if moment != "prepare" else Memory({})
     source = Odd(FILES) if moment == "prepare" else store
-    whole, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
+    completed, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
 
-    assert whole and sum(totals.values()) == len(FILES)
+    assert completed and sum(totals.values()) == len(FILES)
     if moment == "after":
         assert totals["compressed", ""] == 8 and odd in target.data()
     else:
@@ -168,16 +168,16 @@ def test_a_defect_fails_one_object_and_not_the_run(
 
 
 def test_an_intent_that_cannot_be_settled_keeps_its_shard_open(tmp_path: Path) -> None:
-    """Nothing is known of it while the store does not answer; the next run finds out."""
+    """Its outcome is unknown while the store does not answer; the next run determines it."""
     store, key = Memory(FILES), "photos/3.jpg"
 
     class Silent(Memory):
         silent = False
 
-        def head(self, asked: str) -> Entry | None:
-            if self.silent and asked == key:
+        def head(self, requested: str) -> Entry | None:
+            if self.silent and requested == key:
                 raise StoreError(StoreErrorKind.UNAVAILABLE, "503")
-            return super().head(asked)
+            return super().head(requested)
 
     target = Silent({})
     run_of(COPY, store, target, tmp_path / "ledger")
@@ -198,7 +198,7 @@ def test_an_intent_that_cannot_be_settled_keeps_its_shard_open(tmp_path: Path) -
         assert not ledger.intents() and ledger.shards()[0].done
 
 
-def test_tries_that_came_to_nothing_are_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_attempts_count_as_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
     tried = []
 
@@ -208,12 +208,12 @@ def test_tries_that_came_to_nothing_are_paid_for(tmp_path: Path, monkeypatch: py
 
     target = Memory()
     run_of(COPY, Memory(FILES), Faulty(target, fault), tmp_path / "ledger")
-    calm = Memory()
-    run_of(COPY, Memory(FILES), calm, tmp_path / "calm")
+    undisturbed = Memory()
+    run_of(COPY, Memory(FILES), undisturbed, tmp_path / "undisturbed")
 
-    assert target.data() == calm.data()
+    assert target.data() == undisturbed.data()
     costs = []
-    for name in ("ledger", "calm"):
+    for name in ("ledger", "undisturbed"):
         with Ledger(tmp_path / name) as ledger:
             costs.append(sum(total.cpu_seconds for total in ledger.totals()))
-    assert costs[0] > 1.5 * costs[1]  # each was done three times
+    assert costs[0] > 1.5 * costs[1]  # each object was compressed three times

@@ -1,4 +1,4 @@
-"""Runs on a bucket of S3: moto's server in this process, boto3 as the witness."""
+"""Runs on a bucket of S3: moto's server in this process, checked with boto3."""
 
 import dataclasses
 import os
@@ -33,11 +33,11 @@ FILES |= {"in/flat.png": png(2), "in/text.txt": b"text", "in/empty": b"", "in/br
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    made.start()
-    host, port = made.get_host_and_port()
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
     yield f"http://{host}:{port}"
-    made.stop()
+    running.stop()
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def carried(client: Any, bucket: str, key: str) -> dict[str, Any]:
     return {name: found.get(name) for name in HEADERS} | {"tags": sorted((tag["Key"], tag["Value"]) for tag in tags)}
 
 
-def test_a_copy_carries_all_there_is(bucket: Any, tmp_path: Path) -> None:
+def test_a_copy_has_all_attributes_and_tags(bucket: Any, tmp_path: Path) -> None:
     client, name = bucket
     job = Job(source=f"s3://{name}/in", target=f"s3://{name}/out/", settings=Settings(min_saving=0.05))
 
@@ -85,7 +85,7 @@ def test_a_copy_carries_all_there_is(bucket: Any, tmp_path: Path) -> None:
     assert contents(client, name, "in/") == FILES
 
 
-def test_in_place_and_back(bucket: Any, tmp_path: Path) -> None:
+def test_objects_are_replaced_in_place_and_restored(bucket: Any, tmp_path: Path) -> None:
     client, name = bucket
     job = Job(
         source=f"s3://{name}/in", target=f"s3://{name}/in", in_place=True, keep="kept/",
@@ -107,13 +107,13 @@ def test_in_place_and_back(bucket: Any, tmp_path: Path) -> None:
     facts = {"mode": "in place", "keep": str(job.keep)}
     with Ledger(tmp_path / "ledger") as ledger:
         ledger.begin(facts)
-        tally, whole = restore(ledger, store)
-    assert (whole, tally.objects, tally.failed) == (True, 5, 0)
+        tally, completed = restore(ledger, store)
+    assert (completed, tally.objects, tally.failed) == (True, 5, 0)
     assert contents(client, name, "in/") == FILES
     assert {key: carried(client, name, key) for key in FILES} == before
 
 
-def test_versions_and_holds_are_heeded(bucket: Any, tmp_path: Path) -> None:
+def test_a_versioned_bucket_keeps_old_versions_and_causes_a_notice(bucket: Any, tmp_path: Path) -> None:
     client, name = bucket
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     job = Job(source=f"s3://{name}/in", target=f"s3://{name}/in", in_place=True, settings=Settings(quality=60))
@@ -127,7 +127,7 @@ def test_versions_and_holds_are_heeded(bucket: Any, tmp_path: Path) -> None:
     assert len(versions) == 2
 
 
-def test_who_writes_meanwhile_wins(bucket: Any, tmp_path: Path) -> None:
+def test_a_concurrent_write_wins(bucket: Any, tmp_path: Path) -> None:
     client, name = bucket
     job = Job(source=f"s3://{name}/in", target=f"s3://{name}/in", in_place=True, settings=Settings(quality=60))
     store = open_store(job.source)

@@ -1,4 +1,4 @@
-"""Whole runs of the command over objects of all kinds, and the outcome of every single one."""
+"""Runs of the command over objects of all kinds, and the outcome of each."""
 
 import io
 import json
@@ -48,7 +48,7 @@ def command(*words: object, start: Callable[[subprocess.Popen[str]], None] = lam
 
 
 def filled(folder: Path, count: int) -> Objects:
-    """Write mixed objects to a folder. Some names are taken as folders are: keys of this length fit everywhere."""
+    """Write mixed objects to a folder; every file system accepts names as long as these."""
     objects = {}
     for key, data, expected in mixed.mixed(count):
         path = folder / key
@@ -71,12 +71,12 @@ def states(folder: Path) -> dict[str, tuple[int, int]]:
 def decoded(data: bytes) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
     """Return the pixels and the metadata of an image."""
     with Image.open(io.BytesIO(data)) as image:
-        carried = {name: image.info.get(name) for name in ("exif", "icc_profile", "xmp")}
+        metadata = {name: image.info.get(name) for name in ("exif", "icc_profile", "xmp")}
         if image.mode.startswith("I"):  # 16 bits, which Pillow's `convert` would clip
-            return np.asarray(image)[..., None].repeat(3, 2) / 257, carried
+            return np.asarray(image)[..., None].repeat(3, 2) / 257, metadata
         return np.asarray(image.convert("RGBA" if "A" in image.mode or image.mode == "P" else "RGB")).astype(
             int
-        ), carried
+        ), metadata
 
 
 def assert_as_expected(
@@ -95,8 +95,8 @@ def assert_as_expected(
             assert expected in (mixed.SMALLER, mixed.IMAGE, mixed.GARBLED), key
             assert len(after) <= 0.95 * len(before), key
             smaller.add(key)
-            (pixels, carried), (pixels_before, carried_before) = decoded(after), decoded(before)
-            assert carried == carried_before, key
+            (pixels, metadata), (pixels_before, metadata_before) = decoded(after), decoded(before)
+            assert metadata == metadata_before, key
             assert pixels.shape == pixels_before.shape, key
             assert np.abs(pixels - pixels_before).mean() < (1e-9 if exact else 12), key
         elif not exact:
@@ -121,7 +121,7 @@ def cluster_in(folder: Path) -> Iterator[Cluster]:
         yield cluster
 
 
-def copied_and_copied_by_dask(tmp_path: Path, count: int) -> None:
+def copy_with_both_engines(tmp_path: Path, count: int) -> None:
     source, target, other = tmp_path / "source", tmp_path / "target", tmp_path / "other"
     objects = filled(source, count)
 
@@ -152,7 +152,7 @@ def copied_and_copied_by_dask(tmp_path: Path, count: int) -> None:
     assert {name: by_dask[name] for name in same} == {name: summary[name] for name in same}
 
 
-def replaced_in_place(tmp_path: Path, count: int) -> None:
+def replace_and_restore(tmp_path: Path, count: int) -> None:
     folder, ledger, originals = tmp_path / "folder", tmp_path / "ledger", tmp_path / "kept"
     objects = filled(folder, count)
 
@@ -168,26 +168,26 @@ def replaced_in_place(tmp_path: Path, count: int) -> None:
     assert contents(folder) == {key: data for key, (data, _) in objects.items()}
 
 
-def test_mixed_objects_are_copied_the_same_by_all_engines_though_a_worker_dies(tmp_path: Path) -> None:
-    copied_and_copied_by_dask(tmp_path, COUNT)
+def test_both_engines_copy_mixed_objects_identically_even_if_a_worker_dies(tmp_path: Path) -> None:
+    copy_with_both_engines(tmp_path, COUNT)
 
 
-def test_mixed_objects_are_replaced_without_loss_and_put_back(tmp_path: Path) -> None:
-    replaced_in_place(tmp_path, COUNT)
-
-
-@pytest.mark.heavy
-def test_two_thousand_objects_are_copied_the_same_by_all_engines_though_a_worker_dies(tmp_path: Path) -> None:
-    copied_and_copied_by_dask(tmp_path, COUNT_HEAVY)
+def test_mixed_objects_are_replaced_without_loss_and_restored(tmp_path: Path) -> None:
+    replace_and_restore(tmp_path, COUNT)
 
 
 @pytest.mark.heavy
-def test_two_thousand_objects_are_replaced_without_loss_and_put_back(tmp_path: Path) -> None:
-    replaced_in_place(tmp_path, COUNT_HEAVY)
+def test_both_engines_copy_two_thousand_objects_identically_even_if_a_worker_dies(tmp_path: Path) -> None:
+    copy_with_both_engines(tmp_path, COUNT_HEAVY)
 
 
 @pytest.mark.heavy
-def test_photographs_and_one_of_400_megapixels_become_smaller(tmp_path: Path) -> None:
+def test_two_thousand_objects_are_replaced_without_loss_and_restored(tmp_path: Path) -> None:
+    replace_and_restore(tmp_path, COUNT_HEAVY)
+
+
+@pytest.mark.heavy
+def test_photographs_and_a_png_of_400_megapixels_become_smaller(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     with open(source / "huge.png", "wb") as file:
@@ -202,7 +202,7 @@ def test_photographs_and_one_of_400_megapixels_become_smaller(tmp_path: Path) ->
 
     results = {key: (target / key).stat().st_size for key in expected}
     before = {key: (source / key).stat().st_size for key in expected}
-    for key in expected:  # a camera's file may be coarser than was asked for
+    for key in expected:  # a camera's file may have a lower quality than requested
         assert results[key] <= 0.95 * before[key] or results[key] == before[key], key
     smaller = sum(results[key] < before[key] for key in expected)
     assert smaller > 0.8 * sum(kind == mixed.SMALLER for kind in expected.values())

@@ -35,10 +35,10 @@ TAGS = {"team": "photo", "kind": "original"}
 
 
 def filled(server: Server, bucket: str, count: int) -> Objects:
-    """Put mixed objects into a bucket, below in/, each with all attributes that one can have."""
+    """Put mixed objects into a bucket, below in/, each with every attribute that an object can have."""
 
-    def put(made: tuple[str, bytes, str]) -> tuple[str, tuple[bytes, str]]:
-        key, data, expected = made
+    def put(item: tuple[str, bytes, str]) -> tuple[str, tuple[bytes, str]]:
+        key, data, expected = item
         server.client.put_object(Bucket=bucket, Key=f"in/{key}", Body=data, **CARRIED)
         server.client.put_object_tagging(
             Bucket=bucket, Key=f"in/{key}", Tagging={"TagSet": [{"Key": k, "Value": v} for k, v in TAGS.items()]}
@@ -64,8 +64,8 @@ def found(server: Server, bucket: str, prefix: str) -> dict[str, tuple[bytes, di
         return dict(pool.map(get, keys))
 
 
-def killed(words: list[str], after: float) -> bool:
-    """Begin a run and kill it and its workers; False where it ended before."""
+def start_and_kill(words: list[str], after: float) -> bool:
+    """Start a run, then kill it and its workers; return False if it ended before."""
     process = subprocess.Popen(
         [sys.executable, "-m", "compressor.cli", "batch", *words],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -82,32 +82,34 @@ def killed(words: list[str], after: float) -> bool:
         return True
 
 
-def replaced_though_killed(tmp_path: Path, count: int, kills: int) -> None:
+def replace_and_restore_despite_kills(tmp_path: Path, count: int, kills: int) -> None:
     with rados_gateway() as server:
-        bucket, dice = server.bucket(), random.Random(3)
+        bucket, rng = server.bucket(), random.Random(3)
         objects = filled(server, bucket, count)
         words = [f"s3://{bucket}/in", "--in-place", "--keep-originals", "kept", "--ledger", str(tmp_path / "ledger")]
 
-        begun = time.monotonic()
-        undisturbed = batch(f"s3://{bucket}/in", f"s3://{bucket}/calm", "--lossless", "--ledger", tmp_path / "calm")
-        whole = time.monotonic() - begun
+        started = time.monotonic()
+        undisturbed_summary = batch(
+            f"s3://{bucket}/in", f"s3://{bucket}/undisturbed", "--lossless", "--ledger", tmp_path / "undisturbed"
+        )
+        seconds = time.monotonic() - started
         for _ in range(kills):
-            if not killed(words, 2 + dice.random() * max(2, 2 * whole / kills)):
+            if not start_and_kill(words, 2 + rng.random() * max(2, 2 * seconds / kills)):
                 break
         summary = batch(*words)
 
         now, kept = found(server, bucket, "in/"), found(server, bucket, "kept/")
         del kept[MARKER]
         assert_as_expected(summary, objects, {key: data for key, (data, _) in now.items()}, exact=True)
-        calm = found(server, bucket, "calm/")
-        assert {key: data for key, (data, _) in now.items()} == {key: data for key, (data, _) in calm.items()}
-        for there in (*now.values(), *kept.values(), *calm.values()):
-            assert there[1] == CARRIED | {"tags": TAGS}
+        undisturbed = found(server, bucket, "undisturbed/")
+        assert {key: data for key, (data, _) in now.items()} == {key: data for key, (data, _) in undisturbed.items()}
+        for stored in (*now.values(), *kept.values(), *undisturbed.values()):
+            assert stored[1] == CARRIED | {"tags": TAGS}
         assert {key: data for key, (data, _) in kept.items()} == {
             key: data for key, (data, _) in objects.items() if now[key][0] != data
         }
         same = ("objects", "bytes_in", "bytes_out", "failed")
-        assert {name: summary[name] for name in same} == {name: undisturbed[name] for name in same}
+        assert {name: summary[name] for name in same} == {name: undisturbed_summary[name] for name in same}
 
         command("ledger", "restore", tmp_path / "ledger")
         assert found(server, bucket, "in/") == {
@@ -117,5 +119,5 @@ def replaced_though_killed(tmp_path: Path, count: int, kills: int) -> None:
         assert not any("not carried over" in notice for notice in summary["notices"])
 
 
-def test_two_thousand_objects_are_replaced_and_put_back_though_killed_fifty_times(tmp_path: Path) -> None:
-    replaced_though_killed(tmp_path, COUNT, KILLS)
+def test_two_thousand_objects_are_replaced_and_restored_despite_fifty_kills(tmp_path: Path) -> None:
+    replace_and_restore_despite_kills(tmp_path, COUNT, KILLS)

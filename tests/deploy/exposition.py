@@ -1,6 +1,6 @@
-"""Pages for a Prometheus to scrape, of a service, an exporter and a batch run: our collectors with made-up drivers.
+"""Pages of a service, an exporter and a batch run for a Prometheus to scrape.
 
-Every scrape finds that a little more has happened.
+The collectors are the package's, the drivers are made up. Counters grow from scrape to scrape.
 """
 
 import threading
@@ -19,7 +19,7 @@ from compressor.ledger.totals import Total
 from compressor.metrics import Account, Estimates, ExporterMetrics, Metrics, batch_metrics, write_textfile
 from compressor.report.summary import Summary
 from compressor.settings import Outcome, Report, Settings, Source
-from compressor.settings import Path as Way
+from compressor.settings import Path as CompressionPath
 
 BASIS = Basis(storage_class="hdd-3az", originals_deleted=True, network="fixed", region="us")
 HOUR, YEAR = 3600.0, 31557600.0
@@ -32,11 +32,11 @@ class Work:
 
     basis: Basis
     drivers: Drivers
-    began: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def elapsed(self) -> float:
-        return time.monotonic() - self.began
+        return time.monotonic() - self.started
 
     def amounts(self) -> Amounts:
         elapsed, reserved = self.elapsed, self.basis.reserved_vcpus
@@ -94,7 +94,7 @@ def page(endpoint: Callable[..., Iterable[bytes]]) -> bytes:
     return b"".join(endpoint(request, lambda status, headers: None))
 
 
-def a_service(reserved_bytes: int, work: Work) -> Metrics:
+def service_metrics(reserved_bytes: int, work: Work) -> Metrics:
     metrics = Metrics()
     metrics.watch_memory(1 << 30, lambda: reserved_bytes, lambda: work.elapsed * work.drivers.memory_byte_seconds)
     metrics.watch_energy(lambda: 40.0 * work.elapsed)
@@ -103,7 +103,7 @@ def a_service(reserved_bytes: int, work: Work) -> Metrics:
     return metrics
 
 
-def an_exporter(ledger: Ledger, reviewed: float | None = None, **info: str) -> ExporterMetrics:
+def exporter_metrics(ledger: Ledger, reviewed: float | None = None, **info: str) -> ExporterMetrics:
     metrics, basis = ExporterMetrics(lambda: ledger), ledger.work.basis
     gauges = [
         (name, text, reviewed if reviewed is not None and "reviewed" in name else value, labels)
@@ -127,7 +127,7 @@ def call(metrics: Metrics, code: str = "OK", format: str = "jpeg", bytes_in: int
             format=format,
             width=1,
             height=1,
-            path=Way.COEFFICIENTS,
+            path=CompressionPath.COEFFICIENTS,
         )
         account.sent(int(bytes_in * share))
     metrics.spent({"decode": 0.01, "encode": 0.04})
@@ -136,8 +136,8 @@ def call(metrics: Metrics, code: str = "OK", format: str = "jpeg", bytes_in: int
     account.close()
 
 
-def a_run(path: Path, ended: float, failed: int, interrupted: bool) -> None:
-    """Return the textfile of a batch run."""
+def write_run(path: Path, ended: float, failed: int, interrupted: bool) -> None:
+    """Write the textfile of a batch run."""
     totals = [
         Total(
             ObjectOutcome.COMPRESSED, Reason.NONE, "jpeg", "coefficients", 9000, 30_000_000_000, 21_000_000_000, 900.0
@@ -162,12 +162,12 @@ def a_run(path: Path, ended: float, failed: int, interrupted: bool) -> None:
 
 
 def healthy(folder: Path) -> dict[str, Callable[[], bytes]]:
-    """Return pages by path, of an installation in which nothing is wrong."""
+    """Return pages by path, of a healthy installation."""
     used = Drivers(0.05, 5e8)
-    service = a_service(500 << 20, Work(replace(BASIS, reserved_vcpus=0.5), used))
+    service = service_metrics(500 << 20, Work(replace(BASIS, reserved_vcpus=0.5), used))
     work = Work(BASIS, replace(used, stored_byte_seconds=4e13, unsent_bytes=3e7))
-    exporter = an_exporter(Ledger(work, work.amounts, int(4e13)))
-    a_run(folder / "run.prom", time.time() - HOUR, 0, False)
+    exporter = exporter_metrics(Ledger(work, work.amounts, int(4e13)))
+    write_run(folder / "run.prom", time.time() - HOUR, 0, False)
 
     def service_page() -> bytes:
         for format, share in (("jpeg", 0.62), ("jpeg", 0.7), ("png", 0.8), ("raw", 0.1)):
@@ -182,14 +182,14 @@ def healthy(folder: Path) -> dict[str, Callable[[], bytes]]:
 
 
 def troubled(folder: Path) -> dict[str, Callable[[], bytes]]:
-    """Return pages by path, of an installation in which everything is wrong."""
-    service = a_service(1000 << 20, Work(replace(BASIS, reserved_vcpus=64.0), Drivers(32.0, 5e10)))
+    """Return pages by path, of an installation in which every alert should fire."""
+    service = service_metrics(1000 << 20, Work(replace(BASIS, reserved_vcpus=64.0), Drivers(32.0, 5e10)))
     work = Work(BASIS, Drivers(1.0, 1e9, stored_byte_seconds=1e6, unsent_bytes=0.0))
     stale = Ledger(work, work.amounts, 10**6, int(7e9), read_seconds_ago=2 * HOUR, invalid_lines=3.0)
-    exporter = an_exporter(stale, time.time() - 3 * YEAR, sha256="0" * 64, version="0")
-    gross, mute = an_exporter(Ledger(work, work.avoided, 10**6)), Metrics()
-    a_run(folder / "run.prom", time.time() - 72 * HOUR, 0, False)
-    a_run(folder / "run.prom", time.time() - HOUR, 12, True)
+    exporter = exporter_metrics(stale, time.time() - 3 * YEAR, sha256="0" * 64, version="0")
+    gross, mute = exporter_metrics(Ledger(work, work.avoided, 10**6)), Metrics()
+    write_run(folder / "run.prom", time.time() - 72 * HOUR, 0, False)
+    write_run(folder / "run.prom", time.time() - HOUR, 12, True)
 
     def service_page() -> bytes:
         for code in ("OK", "OK", "OK", "UNAVAILABLE", "INTERNAL", "INVALID_ARGUMENT"):
@@ -208,7 +208,7 @@ def troubled(folder: Path) -> dict[str, Callable[[], bytes]]:
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *words: object) -> None:
-        """Log nothing: there are many scrapes."""
+        """Log nothing: scrapes are frequent."""
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import yaml  # type: ignore[import-untyped]
 
 from tests.deploy.real_prometheus import DEPLOY, RULES
 
-# What Grafana puts in; $__rate_interval is at least four times the scrape interval.
+# Grafana's variables and their values; $__rate_interval is at least four times the scrape interval.
 VARIABLES = {"$__rate_interval": "4m"}
 NAME = re.compile(r"\bcompressor[a-z_0-9:]*\b")
 PATTERN = re.compile(r'__name__=~"([^"]+)"')
@@ -48,7 +48,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 def names_in(expression: str) -> set[str]:
-    """Return our metrics that an expression names; `…_bucket` belongs to a histogram."""
+    """Return the package's metrics that an expression names; `…_bucket` belongs to a histogram."""
     return set(NAME.findall(TEXT.sub('""', expression)))
 
 

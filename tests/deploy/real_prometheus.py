@@ -1,4 +1,4 @@
-"""Debian's Prometheus with the rules of deploy/, sped up, in a process of its own, queried over HTTP."""
+"""Debian's Prometheus in a separate process with the rules of deploy/ at short intervals, queried over HTTP."""
 
 import json
 import re
@@ -22,7 +22,7 @@ RULES = ("recording.rules.yml", "alerting.rules.yml")
 
 def tool(name: str) -> str:
     found = shutil.which(name)
-    assert found, f"{name} is not installed: Debian's package `prometheus` has it"
+    assert found, f"{name} is not installed: it is in Debian's package `prometheus`"
     return found
 
 
@@ -80,16 +80,16 @@ def query(address: str, expression: str) -> list[Any]:
 
 
 def rules(address: str) -> list[dict[str, Any]]:
-    """Return all rules as Prometheus read them, with their state."""
+    """Return all rules that Prometheus has read, with their state."""
     return [rule for group in ask(address, "rules")["groups"] for rule in group["rules"]]
 
 
-def eventually(is_so: Callable[[], bool], seconds: float = 30.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
     """Return whether a condition became true in time; a Prometheus that is still starting is not a failure."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            if is_so():
+            if condition():
                 return True
         except OSError:
             pass

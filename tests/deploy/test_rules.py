@@ -24,7 +24,7 @@ def parsed(series: str) -> tuple[str, str]:
     return name, labels or ""
 
 
-# Labels of Prometheus itself, and those that our rules make.
+# Labels of Prometheus itself, and those that the rules create.
 OTHER_LABELS = {"job", "instance", "le", "side", "coefficient", "unit"}
 
 
@@ -52,12 +52,12 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     "words", [("check", "rules", *RULES), ("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")]
 )
-def test_promtool_is_content(words: tuple[str, ...]) -> None:
+def test_promtool_accepts_the_rules_and_passes_their_tests(words: tuple[str, ...]) -> None:
     assert promtool(*words) == ""
 
 
 @pytest.mark.parametrize("where, expression", list(expressions.expressions()))
-def test_every_metric_and_label_that_is_asked_for_exists(
+def test_every_metric_and_label_in_an_expression_exists(
     where: str, expression: str, known: dict[str, set[str]]
 ) -> None:
     labels = OTHER_LABELS.union(*known.values())
@@ -68,7 +68,7 @@ def test_every_metric_and_label_that_is_asked_for_exists(
         assert any(re.fullmatch(pattern, name) for name in known), where
 
 
-def test_the_unit_tests_are_about_metrics_and_labels_that_exist(known: dict[str, set[str]]) -> None:
+def test_the_metrics_and_labels_of_the_unit_tests_exist(known: dict[str, set[str]]) -> None:
     tests = yaml.safe_load((DEPLOY / "prometheus" / "rules_test.yml").read_text())["tests"]
 
     for series in [one["series"] for test in tests for one in test["input_series"]]:
@@ -78,7 +78,7 @@ def test_the_unit_tests_are_about_metrics_and_labels_that_exist(known: dict[str,
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_what_it_means_and_what_to_do(name: str) -> None:
+def test_an_alert_has_a_severity_a_description_and_a_runbook(name: str) -> None:
     alert = ALERTS[name]
     page, _, anchor = alert["annotations"]["runbook"].removeprefix("docs/").partition("#")
     headings = re.findall(r"(?m)^#+ (\S+)$", (DOCS / page).read_text())
@@ -91,11 +91,11 @@ def test_an_alert_says_what_it_means_and_what_to_do(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_is_tested_where_it_fires_and_where_it_does_not(name: str) -> None:
+def test_an_alert_has_a_test_that_fires_and_one_that_does_not(name: str) -> None:
     tests = yaml.safe_load((DEPLOY / "prometheus" / "rules_test.yml").read_text())["tests"]
-    of_it = [one for test in tests for one in test.get("alert_rule_test", ()) if one["alertname"] == name]
+    tests_of_alert = [one for test in tests for one in test.get("alert_rule_test", ()) if one["alertname"] == name]
 
-    assert {bool(one["exp_alerts"]) for one in of_it} == {True, False}
+    assert {bool(one["exp_alerts"]) for one in tests_of_alert} == {True, False}
 
 
 def test_every_recorded_metric_is_documented() -> None:
@@ -104,7 +104,7 @@ def test_every_recorded_metric_is_documented() -> None:
     assert [name for name in RECORDED if f"`{name}`" not in page] == []
 
 
-def test_the_dashboard_fits_one_screen_and_a_half_and_needs_no_plugin() -> None:
+def test_the_dashboard_fits_one_and_a_half_screens_and_needs_no_plugin() -> None:
     panels: list[dict[str, Any]] = expressions.dashboard()["panels"]
     cells = [
         (x, y)
@@ -116,8 +116,8 @@ def test_the_dashboard_fits_one_screen_and_a_half_and_needs_no_plugin() -> None:
     assert {panel["type"] for panel in panels} <= {"stat", "timeseries", "table", "bargauge", "text"}
     assert {panel["datasource"]["uid"] for panel in panels if "targets" in panel} == {"${datasource}"}
     assert len({panel["id"] for panel in panels}) == len(panels)
-    assert len(set(cells)) == len(cells)  # none lies on another
-    assert max(x for x, _ in cells) < 24 and max(y for _, y in cells) < 36  # 24 rows are a screen of 1080 lines
+    assert len(set(cells)) == len(cells)  # no panels overlap
+    assert max(x for x, _ in cells) < 24 and max(y for _, y in cells) < 36  # 24 rows are a screen of 1080 pixels
 
 
 def test_no_estimate_is_shown_without_its_range() -> None:

@@ -1,5 +1,5 @@
-"""A service and a batch run, watched by a real Prometheus through a year that passes in seconds: what its rule says in
-the end is what the ledger says."""
+"""A service and a batch run that a real Prometheus observes for a year, which passes in seconds: its rule must agree
+with the ledger."""
 
 import os
 import re
@@ -27,7 +27,7 @@ YEAR_SECONDS = 8760 * 3600.0
 STEPS = 40
 USED = 'compressor_estimated_used_co2e_high_grams_total{job="%s"}'
 RULE = "compressor:net_co2e_conservative_grams:increase30d"
-# The exporter, by a clock that stands in a file.
+# The exporter, with a clock that is read from a file.
 EXPORTER = """
 import sys
 from pathlib import Path
@@ -45,7 +45,7 @@ serve(
 
 
 def photographs(folder: Path, count: int) -> None:
-    """Write files that are large for what they show, as cameras write them."""
+    """Write files that are larger than necessary for their content, like those of cameras."""
     folder.mkdir()
     y, x = np.mgrid[:1500, :2000]
     for number in range(count):
@@ -88,7 +88,7 @@ def rise(prometheus: str, series: str) -> float:
     return sum(float(samples[-1][1]) - float(samples[0][1]) for samples in found)
 
 
-def of_the_ledger(path: Path, years: float, own_cpu: float) -> float:
+def net_of_ledger(path: Path, years: float, own_cpu: float) -> float:
     """Return net grams, benefits low and costs high, from a ledger's measurements, by the slow reference."""
     with Ledger(path) as ledger:
         totals, facts = ledger.totals(), ledger.facts()
@@ -105,7 +105,7 @@ def of_the_ledger(path: Path, years: float, own_cpu: float) -> float:
 
 
 @pytest.mark.parametrize("pictures", [6, pytest.param(30, marks=pytest.mark.heavy)])
-def test_the_net_rule_says_what_the_ledger_says(pictures: int, tmp_path: Path) -> None:
+def test_the_net_rule_agrees_with_the_ledger(pictures: int, tmp_path: Path) -> None:
     photographs(tmp_path / "bucket", pictures)
     ledger, clock = tmp_path / "run.ledger", tmp_path / "clock"
     clock.write_text(start := f"{time.time():.0f}")
@@ -130,10 +130,10 @@ def test_the_net_rule_says_what_the_ledger_says(pictures: int, tmp_path: Path) -
         for step in range(1, STEPS + 1):
             clock.write_text(f"{float(start) + step * YEAR_SECONDS / STEPS:.0f}")
             time.sleep(0.25)
-        time.sleep(15)  # as many samples again: what `increase` extrapolates becomes small
+        time.sleep(15)  # as many samples again, so that `increase` extrapolates little
         own_cpu = scraped(accrual[2], "process_cpu_seconds_total")
-        expected = of_the_ledger(ledger, 1.0, own_cpu) - rise(prometheus, USED % "service")
-        said = value(prometheus, RULE)
+        expected = net_of_ledger(ledger, 1.0, own_cpu) - rise(prometheus, USED % "service")
+        net = value(prometheus, RULE)
 
-    print(f"{said:.5f} g by the rule, {expected:.5f} g by the ledger, {pictures} pictures")
-    assert said == pytest.approx(expected, rel=0.02)
+    print(f"{net:.5f} g from the rule, {expected:.5f} g from the ledger, {pictures} pictures")
+    assert net == pytest.approx(expected, rel=0.02)

@@ -6,7 +6,7 @@ from tests.exporter.support import Bench
 
 
 @pytest.fixture(autouse=True)
-def benches_are_closed() -> Iterator[None]:
+def close_benches() -> Iterator[None]:
     yield
     while Bench.open:
         Bench.open.pop().exporter.close()

@@ -20,7 +20,7 @@ class NoUsage(ProcessUsage):
 
 
 class Bench:
-    """An exporter in a folder, at a time that tests set; `restart` works like a kill."""
+    """An exporter in a folder, at a time that tests set; `restart` discards its memory, like a kill."""
 
     open: ClassVar[list["Bench"]] = []
 
@@ -45,15 +45,15 @@ class Bench:
     def wait(self, days: float) -> Readings:
         """Let time pass; return the readings."""
         self.now += days * DAY
-        return self.see()
+        return self.observe()
 
-    def see(self) -> Readings:
+    def observe(self) -> Readings:
         self.exporter.tick()
         while self.exporter.follow():
             pass
         return self.exporter.readings()
 
-    def tell(self, event: str, **more: Any) -> None:
+    def append_event(self, event: str, **more: Any) -> None:
         """Append to the feed."""
         with self.feed.open("a") as file:
             file.write(json.dumps({"time": self.now, "event": event, **more}) + "\n")

@@ -37,18 +37,18 @@ def append(path: Path, data: bytes) -> None:
 def bench(tmp_path: Path) -> Bench:
     write(tmp_path / "a.ledger", OBJECTS)
     bench = Bench(tmp_path, FIXED, feeds=(tmp_path / "feed.jsonl",))
-    bench.see()
+    bench.observe()
     return bench
 
 
-def test_downloads_count_with_what_each_saved(bench: Bench) -> None:
-    bench.tell("download", key="2024/a.jpg", count=10)
-    bench.tell("download", key="ü b.jpg")
-    bench.tell("download", key="%C3%BC%20b.jpg")
-    bench.tell("download", key="flat.png")  # was not compressed
-    bench.tell("download", key="nothing.jpg")
+def test_each_download_counts_the_bytes_that_it_saved(bench: Bench) -> None:
+    bench.append_event("download", key="2024/a.jpg", count=10)
+    bench.append_event("download", key="ü b.jpg")
+    bench.append_event("download", key="%C3%BC%20b.jpg")
+    bench.append_event("download", key="flat.png")  # was not compressed
+    bench.append_event("download", key="nothing.jpg")
 
-    found = bench.see()
+    found = bench.observe()
 
     assert unsent(found) == 10 * 400 + 100 + 100
     assert events(found) == {"download,counted": 3, "download,unknown": 2}
@@ -56,74 +56,74 @@ def test_downloads_count_with_what_each_saved(bench: Bench) -> None:
     assert list(found.amounts["avoided", "energy", "network"]) == pytest.approx(expected)
 
 
-def test_bytes_that_were_sent_count_in_the_proportion_of_what_is_credited(bench: Bench, tmp_path: Path) -> None:
+def test_egress_counts_in_proportion_to_the_credited_saving(bench: Bench, tmp_path: Path) -> None:
     write(tmp_path / "kept.ledger", {"k.jpg": (1000, 500)}, KEPT)
-    bench.see()
-    bench.tell("egress", bytes=2000)
-    assert unsent(bench.see()) == 2000 * 500 / 1000
+    bench.observe()
+    bench.append_event("egress", bytes=2000)
+    assert unsent(bench.observe()) == 2000 * 500 / 1000
 
-    bench.tell("egress", bytes=2000, ledger=str(tmp_path / "kept.ledger"))
-    assert unsent(bench.see()) == 1000 + 2000
-    bench.tell("egress", bytes=2000, ledger="other.ledger")
-    assert events(bench.see()) == {"egress,counted": 2, "egress,unknown": 1}
+    bench.append_event("egress", bytes=2000, ledger=str(tmp_path / "kept.ledger"))
+    assert unsent(bench.observe()) == 1000 + 2000
+    bench.append_event("egress", bytes=2000, ledger="other.ledger")
+    assert events(bench.observe()) == {"egress,counted": 2, "egress,unknown": 1}
 
 
-def test_without_a_network_bytes_are_counted_and_nothing_is_estimated(tmp_path: Path) -> None:
+def test_without_a_network_bytes_are_counted_but_nothing_is_estimated(tmp_path: Path) -> None:
     write(tmp_path / "a.ledger", OBJECTS)
     bench = Bench(tmp_path, CREDITED, feeds=(tmp_path / "feed.jsonl",))
-    bench.tell("download", key="2024/a.jpg")
+    bench.append_event("download", key="2024/a.jpg")
 
-    found = bench.see()
+    found = bench.observe()
 
     assert unsent(found, "unknown") == 400
     assert ("avoided", "energy", "network") not in found.amounts
 
 
-def test_a_deletion_ends_credit_from_then_on_and_holds_once(bench: Bench) -> None:
+def test_a_deletion_ends_credit_from_then_on_and_counts_once(bench: Bench) -> None:
     bench.wait(10)
-    bench.tell("delete", key="2024/a.jpg")
-    bench.tell("delete", key="2024/a.jpg")
+    bench.append_event("delete", key="2024/a.jpg")
+    bench.append_event("delete", key="2024/a.jpg")
 
-    found = bench.see()
+    found = bench.observe()
     assert (avoided(found), found.saved_bytes) == (5000, 100)
     assert events(found) == {"delete,counted": 1, "delete,unknown": 1}
-    bench.tell("download", key="2024/a.jpg")
+    bench.append_event("download", key="2024/a.jpg")
     assert avoided(bench.wait(10)) == 6000
-    assert unsent(bench.see()) == 0
+    assert unsent(bench.observe()) == 0
 
-    write(bench.folder / "a.ledger", {"c.jpg": (1000, 900)})  # its part is written anew, with the key that is gone
-    assert bench.see().saved_bytes == 200
+    write(bench.folder / "a.ledger", {"c.jpg": (1000, 900)})  # its part is written again, with the deleted key
+    assert bench.observe().saved_bytes == 200
 
 
-def test_a_confirmation_holds_from_its_time_and_may_name_a_ledger(bench: Bench, tmp_path: Path) -> None:
+def test_a_confirmation_applies_from_its_time_and_may_name_a_ledger(bench: Bench, tmp_path: Path) -> None:
     write(tmp_path / "b.ledger", {"b.jpg": (1000, 900)})
-    bench.see()
+    bench.observe()
     bench.wait(300)
-    bench.tell("confirm", ledger=str(tmp_path / "b.ledger"))
-    bench.see()
+    bench.append_event("confirm", ledger=str(tmp_path / "b.ledger"))
+    bench.observe()
     found = bench.wait(100)
     assert (found.saved_bytes, found.expired_bytes) == (100, 500)
     assert avoided(found) == 365 * 500 + 400 * 100
 
     append(
         bench.feed, json.dumps({"time": bench.now + 1e9, "event": "confirm"}).encode() + b"\n"
-    )  # not from tomorrow on
-    bench.see()
+    )  # a time in the future does not extend the credit
+    bench.observe()
     assert bench.wait(366).saved_bytes == 0
-    assert events(bench.see()) == {"confirm,counted": 2}
+    assert events(bench.observe()) == {"confirm,counted": 2}
 
 
-def test_a_key_of_several_ledgers_needs_the_ledger(bench: Bench, tmp_path: Path) -> None:
+def test_an_event_for_a_key_of_several_ledgers_must_name_the_ledger(bench: Bench, tmp_path: Path) -> None:
     write(tmp_path / "b.ledger", {"2024/a.jpg": (600, 550)}, IN_PLACE)
-    bench.see()
-    bench.tell("download", key="2024/a.jpg")
-    bench.tell("download", key="2024/a.jpg", ledger=str(tmp_path / "b.ledger"))
-    found = bench.see()
+    bench.observe()
+    bench.append_event("download", key="2024/a.jpg")
+    bench.append_event("download", key="2024/a.jpg", ledger=str(tmp_path / "b.ledger"))
+    found = bench.observe()
     assert unsent(found) == 50
     assert events(found) == {"download,ambiguous": 1, "download,counted": 1}
 
-    bench.tell("delete", key="2024/a.jpg")
-    assert bench.see().saved_bytes == 100
+    bench.append_event("delete", key="2024/a.jpg")
+    assert bench.observe().saved_bytes == 100
 
 
 @pytest.mark.parametrize(
@@ -145,144 +145,144 @@ def test_a_key_of_several_ledgers_needs_the_ledger(bench: Bench, tmp_path: Path)
     ],
     ids=lambda line: line[-40:].decode(errors="replace"),
 )  # fmt: skip
-def test_a_line_that_is_no_event_is_counted_and_skipped(bench: Bench, line: bytes) -> None:
+def test_an_invalid_line_is_counted_and_skipped(bench: Bench, line: bytes) -> None:
     bench.feed.write_bytes(line + b"\n")
-    bench.tell("download", key="2024/a.jpg")
+    bench.append_event("download", key="2024/a.jpg")
 
-    found = bench.see()
+    found = bench.observe()
 
     assert unsent(found) == 400
     assert found.counters["feed_events", "download,counted"] == 1
     assert sum(events(found).values()) == (2 if line else 1)
 
 
-def test_a_line_that_is_too_long_takes_no_memory_and_ends_where_it_ends(
+def test_a_line_that_is_too_long_is_counted_and_skipped_up_to_its_end(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feeds, "CHUNK_BYTES", 1000)
     monkeypatch.setattr(feeds, "LINE_BYTES_MAX", 100)
     for size in (101, 999, 1000, 1001, 3456):
         append(bench.feed, b"x" * size)
-        bench.see()  # an incomplete line waits
+        bench.observe()  # an incomplete line is read later
         bench.restart()
         append(bench.feed, b"\n")
-        bench.tell("download", key="2024/a.jpg")
-        bench.see()
+        bench.append_event("download", key="2024/a.jpg")
+        bench.observe()
 
-    found = bench.see()
+    found = bench.observe()
     assert unsent(found) == 5 * 400
     assert events(found) == {"download,counted": 5, "other,invalid": 5}
 
 
-def test_an_incomplete_line_waits(bench: Bench) -> None:
+def test_an_incomplete_line_is_read_when_it_is_complete(bench: Bench) -> None:
     line = json.dumps({"time": 1, "event": "download", "key": "2024/a.jpg"}).encode()
     for at in range(0, len(line), 7):
         append(bench.feed, line[at : at + 7])
-        assert unsent(bench.see()) == 0
+        assert unsent(bench.observe()) == 0
     append(bench.feed, b"\n")
-    assert unsent(bench.see()) == 400
+    assert unsent(bench.observe()) == 400
 
 
-def test_every_line_counts_once_over_restarts_rotation_and_copies(bench: Bench) -> None:
-    def told(count: int) -> None:
+def test_every_line_counts_once_across_restarts_rotation_and_copies(bench: Bench) -> None:
+    def download(count: int) -> None:
         for _ in range(count):
             bench.now += 1
-            bench.tell("download", key="2024/a.jpg")
+            bench.append_event("download", key="2024/a.jpg")
 
-    told(3)
-    assert unsent(bench.see()) == 3 * 400
+    download(3)
+    assert unsent(bench.observe()) == 3 * 400
     bench.restart()
-    told(1)
-    assert unsent(bench.see()) == 4 * 400
+    download(1)
+    assert unsent(bench.observe()) == 4 * 400
 
-    told(1)  # not read yet when it is rotated away
+    download(1)  # not read yet when it is rotated
     bench.feed.rename(bench.folder / "feed.jsonl.1")
-    told(2)
-    assert unsent(bench.see()) == 7 * 400
+    download(2)
+    assert unsent(bench.observe()) == 7 * 400
 
-    told(1)
+    download(1)
     bench.feed.write_bytes(bench.feed.read_bytes())  # truncated and written again
-    assert unsent(bench.see()) == 8 * 400
+    assert unsent(bench.observe()) == 8 * 400
 
     copy = bench.folder / "copy"
     copy.write_bytes(bench.feed.read_bytes())
-    copy.rename(bench.feed)  # another file, by its inode
-    assert unsent(bench.see()) == 8 * 400
-    told(1)
+    copy.rename(bench.feed)  # a file with another inode
+    assert unsent(bench.observe()) == 8 * 400
+    download(1)
     bench.restart()
-    assert unsent(bench.see()) == 9 * 400
+    assert unsent(bench.observe()) == 9 * 400
 
 
-def test_what_was_rotated_away_while_nobody_looked_is_read_where_it_is_named(bench: Bench) -> None:
-    bench.tell("download", key="2024/a.jpg")
-    bench.see()
+def test_a_file_that_was_rotated_while_the_exporter_was_stopped_is_read_if_it_is_given(bench: Bench) -> None:
+    bench.append_event("download", key="2024/a.jpg")
+    bench.observe()
     bench.exporter.close()
     bench.now += 1
-    bench.tell("download", key="2024/a.jpg")
+    bench.append_event("download", key="2024/a.jpg")
     bench.feed.rename(bench.folder / "feed.jsonl.1")
     bench.now += 1
-    bench.tell("download", key="ü b.jpg")
+    bench.append_event("download", key="ü b.jpg")
 
     bench.start(feeds=(bench.feed, bench.folder / "feed.jsonl.1"))
     bench.exporter.readings()
 
-    assert unsent(bench.see()) == 2 * 400 + 100
+    assert unsent(bench.observe()) == 2 * 400 + 100
 
 
-def test_a_file_that_was_cut_short_is_not_read_again(bench: Bench) -> None:
+def test_a_file_that_was_shortened_is_not_read_again(bench: Bench) -> None:
     for second in range(50):
         bench.now += second
-        bench.tell("download", key="2024/a.jpg")
-    bench.see()
+        bench.append_event("download", key="2024/a.jpg")
+    bench.observe()
     lines = bench.feed.read_bytes().splitlines(keepends=True)
     for left in (lines[:40], [*lines[:30], *lines[31:]], lines[:1], lines):
         bench.feed.write_bytes(b"".join(left))
-        assert unsent(bench.see()) == 50 * 400
+        assert unsent(bench.observe()) == 50 * 400
 
-    bench.tell("download", key="ü b.jpg")
-    assert unsent(bench.see()) == 50 * 400 + 100
+    bench.append_event("download", key="ü b.jpg")
+    assert unsent(bench.observe()) == 50 * 400 + 100
 
 
-def test_a_file_that_begins_anew_is_read_from_its_start(bench: Bench) -> None:
+def test_a_file_that_was_truncated_and_written_again_is_read_from_its_start(bench: Bench) -> None:
     for _ in range(3):
-        bench.tell("download", key="2024/a.jpg")
-    bench.see()
+        bench.append_event("download", key="2024/a.jpg")
+    bench.observe()
     bench.now += 5
     bench.feed.write_bytes(b"")
-    bench.see()
-    bench.tell("download", key="2024/a.jpg")
-    assert unsent(bench.see()) == 4 * 400
+    bench.observe()
+    bench.append_event("download", key="2024/a.jpg")
+    assert unsent(bench.observe()) == 4 * 400
 
     bench.now += 5
-    os.truncate(bench.feed, 0)  # and it outgrows what was read before anybody looks
+    os.truncate(bench.feed, 0)  # and it outgrows what was read before the next read
     for _ in range(10):
-        bench.tell("download", key="2024/a.jpg")
-    assert unsent(bench.see()) == 14 * 400
+        bench.append_event("download", key="2024/a.jpg")
+    assert unsent(bench.observe()) == 14 * 400
 
 
 def test_a_feed_given_twice_counts_once(tmp_path: Path) -> None:
     write(tmp_path / "a.ledger", OBJECTS)
     (tmp_path / "link").symlink_to(tmp_path / "feed.jsonl")
     bench = Bench(tmp_path, FIXED, feeds=(tmp_path / "feed.jsonl", tmp_path / "link"))
-    bench.tell("download", key="2024/a.jpg")
+    bench.append_event("download", key="2024/a.jpg")
 
-    assert unsent(bench.see()) == 400
+    assert unsent(bench.observe()) == 400
 
 
 def test_feeds_wait_for_the_keys_of_all_ledgers(tmp_path: Path) -> None:
     for shard in (1, 2, 3):
         write(tmp_path / "a.ledger", {f"{shard}.jpg": (1000, 600)}, shard=shard)
     bench = Bench(tmp_path, FIXED, feeds=(tmp_path / "feed.jsonl",))
-    bench.tell("delete", key="3.jpg")
+    bench.append_event("delete", key="3.jpg")
     bench.exporter.tick()
     for _ in range(3):
         assert bench.exporter.follow()
         assert bench.exporter.readings().saved_bytes == 1200
 
-    assert bench.see().saved_bytes == 800
+    assert bench.observe().saved_bytes == 800
 
 
-def test_a_ledger_whose_parts_are_gone_or_broken_holds_up_nothing(
+def test_a_ledger_with_missing_or_broken_parts_does_not_block_feeds(
     bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("b", "c"):
@@ -290,9 +290,9 @@ def test_a_ledger_whose_parts_are_gone_or_broken_holds_up_nothing(
     (tmp_path / "b.ledger.parts" / "00000001.jsonl.gz").unlink()
     (tmp_path / "c.ledger.parts" / "00000001.jsonl.gz").write_bytes(b"no gzip")
     for key in ("2024/a.jpg", "b.jpg", "c.jpg"):
-        bench.tell("download", key=key)
+        bench.append_event("download", key=key)
 
-    found = bench.see()
+    found = bench.observe()
 
     assert events(found) == {"download,counted": 1, "download,unknown": 2}
     assert sum("events about its keys are ignored" in record.message for record in caplog.records) == 2
@@ -329,7 +329,7 @@ def commands() -> list[str]:
         (1, "s3/06", S3, [("download", "a.jpg", 1), ("delete", "old.jpg", None), ("delete", "%C3%BC+x.jpg", None)]),
     ],
 )  # fmt: skip
-def test_the_documented_commands_make_feeds_of_logs(
+def test_the_documented_commands_convert_logs_to_feeds(
     tmp_path: Path, number: int, file: str, log: str, expected: list[Any]
 ) -> None:
     (tmp_path / file).parent.mkdir(exist_ok=True)

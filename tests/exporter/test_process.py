@@ -1,4 +1,4 @@
-"""The exporter in a process of its own, with the ledger of a real run, scraped over HTTP."""
+"""The exporter in a separate process, with the ledger of a real run, scraped over HTTP."""
 
 import json
 import os
@@ -76,9 +76,9 @@ def running(folder: Path, *options: object) -> Iterator[tuple[subprocess.Popen[s
     )
     try:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        found = re.fullmatch(r"metrics on (http://127\.0\.0\.1:\d+)/metrics\n", said)
-        assert found, said + process.communicate(timeout=10)[1]
+        line = process.stdout.readline()
+        found = re.fullmatch(r"metrics on (http://127\.0\.0\.1:\d+)/metrics\n", line)
+        assert found, line + process.communicate(timeout=10)[1]
         yield process, found[1]
     finally:
         if process.poll() is None:
@@ -100,7 +100,7 @@ def samples(text: str) -> dict[str, float]:
     return found
 
 
-def test_a_real_run_is_scraped_and_counted_once_over_restarts(
+def test_a_real_run_is_scraped_and_counted_once_across_restarts(
     ledger: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     path, summary = ledger
@@ -139,32 +139,32 @@ def page(url: str) -> str:
 
 
 @pytest.mark.heavy
-def test_an_exporter_that_is_killed_again_and_again_counts_every_event_once(tmp_path: Path) -> None:
-    dice = random.Random(0)
+def test_a_repeatedly_killed_exporter_counts_every_event_once(tmp_path: Path) -> None:
+    rng = random.Random(0)
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
     options = ["--ledger", ".", "--feed", "feed.jsonl", "--network", "fixed", *CREDIT]
     with running(tmp_path, *options) as (_, url):
         scrape(url)
-    told, seen = 0, 0.0
+    written, seen = 0, 0.0
     for _ in range(12):
         with running(tmp_path, *options) as (process, url), (tmp_path / "feed.jsonl").open("a") as feed:
-            end = time.monotonic() + dice.random()
+            end = time.monotonic() + rng.random()
             while time.monotonic() < end:
                 for _ in range(1000):
                     feed.write(json.dumps({"time": time.time(), "event": "download", "key": "a.jpg"}) + "\n")
                 feed.flush()
-                told += 1000
+                written += 1000
             process.kill()
     with running(tmp_path, *options) as (_, url):
         end = time.monotonic() + 60
-        while time.monotonic() < end and seen < 400 * told:
+        while time.monotonic() < end and seen < 400 * written:
             time.sleep(0.5)
             seen = scrape(url)["compressor_avoided_egress_bytes_total{access=fixed}"]
         time.sleep(2)
-        assert scrape(url)["compressor_avoided_egress_bytes_total{access=fixed}"] == 400 * told > 0
+        assert scrape(url)["compressor_avoided_egress_bytes_total{access=fixed}"] == 400 * written > 0
 
 
-def test_a_scrape_is_answered_while_there_is_much_to_read() -> None:
+def test_a_scrape_is_answered_while_a_long_feed_is_read() -> None:
     lock, stop = threading.RLock(), threading.Event()
 
     class Busy:
@@ -191,7 +191,7 @@ def test_a_scrape_is_answered_while_there_is_much_to_read() -> None:
     assert not reading.is_alive()
 
 
-def test_a_year_of_a_real_run_is_what_the_model_says_of_its_ledger(
+def test_a_year_of_a_real_run_accrues_what_the_model_estimates_for_its_ledger(
     ledger: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     path, summary = ledger
@@ -210,19 +210,19 @@ def test_a_year_of_a_real_run_is_what_the_model_says_of_its_ledger(
     grown = {name: value - first.get(name, 0) for name, value in last.items()}
 
     cpu, memory = used(summary)
-    whole = CREDITED.estimate(
+    estimate = CREDITED.estimate(
         Drivers(cpu, memory, stored_byte_seconds=summary["saved_bytes"] * 365 * DAY, storage_class="hdd-3az")
     )
     for side in Side:
         for quantity, unit in (("energy", "joules"), ("co2e", "grams")):
-            bounds = whole.energy_joules(side) if quantity == "energy" else whole.co2e_grams(side)
+            bounds = estimate.energy_joules(side) if quantity == "energy" else estimate.co2e_grams(side)
             assert bounds is not None
             for bound, expected in zip(("low", "central", "high"), bounds, strict=True):
                 name = f"compressor_estimated_{side}_{quantity}_{bound}_{unit}_total"
                 assert sum(value for of, value in grown.items() if of.startswith(name)) == pytest.approx(expected)
 
 
-def test_a_second_exporter_and_what_can_not_be_meant_are_one_line(tmp_path: Path) -> None:
+def test_a_second_exporter_and_invalid_options_are_errors_of_one_line(tmp_path: Path) -> None:
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
 
     def refused(*options: object) -> str:
@@ -231,20 +231,20 @@ def test_a_second_exporter_and_what_can_not_be_meant_are_one_line(tmp_path: Path
         return done.stderr.splitlines()[-1]
 
     with running(tmp_path, "--ledger", "."):
-        said = refused("--ledger", ".", "--state", tmp_path / "state")
-    assert said == f"compressor: {tmp_path}/state is in use by another exporter"
+        message = refused("--ledger", ".", "--state", tmp_path / "state")
+    assert message == f"compressor: {tmp_path}/state is in use by another exporter"
     assert "storage class" in refused("--ledger", ".", "--state", tmp_path / "s", "--originals-deleted")
     assert "--profile is 'x'" in refused("--ledger", ".", "--state", tmp_path / "s", "--profile", "x")
     assert "max-credit-days" in refused("--ledger", ".", "--state", tmp_path / "s", "--max-credit-days", 0)
     assert "--ledger" in refused("--state", tmp_path / "s")
 
 
-def test_where_the_state_can_not_be_written_nothing_is_lost_and_readyz_says_so(
+def test_an_exporter_that_cannot_write_its_state_is_not_healthy_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)})
     bench = Bench(tmp_path)
-    bench.see()
+    bench.observe()
     state = bench.exporter._state
     run = state.run
 
@@ -268,7 +268,7 @@ def test_where_the_state_can_not_be_written_nothing_is_lost_and_readyz_says_so(
 
 
 @pytest.mark.serial
-def test_the_exporters_own_time_and_memory_are_used(tmp_path: Path) -> None:
+def test_the_exporters_own_time_and_memory_count_as_used(tmp_path: Path) -> None:
     write(tmp_path / "a.ledger", {"a.jpg": (1000, 600)}, cpu=0.0)
     config = ExporterConfig(ledgers=(tmp_path,), state=tmp_path / "state", basis=CREDITED)
     exporter = Exporter(config, lambda: 1e9, ProcessUsage(since_start=True))
@@ -284,7 +284,7 @@ def test_the_exporters_own_time_and_memory_are_used(tmp_path: Path) -> None:
     exporter.close()
 
 
-def test_the_network_and_the_region_show_in_the_info_of_the_model(tmp_path: Path) -> None:
+def test_network_and_region_are_labels_of_the_methodology_info(tmp_path: Path) -> None:
     bench = Bench(
         tmp_path,
         Basis(storage_class="ssd-1az", originals_deleted=True, network="mobile", region="us-east-1"),
