@@ -42,11 +42,15 @@ def tiles_of(picture: tiled_images.Picture) -> Iterator[Tile]:
 
 
 def sent(picture: tiled_images.Picture, format: str, result: Path) -> int:
-    """Send a picture and check the result. Return the peak memory of the server above idle."""
-    small = tiled_images.Picture(64, 64)
+    """Send a picture and check the result. Return the peak memory of the server above idle.
+
+    The server is idle after a first call with tiles of the same size, so that what the process allocates once
+    (threads, receive buffers, imported modules) is not counted as memory of the call that is measured.
+    """
+    low = tiled_images.Picture(picture.width, tiled_images.UNIT_ROWS)
     settings = Settings(effort=Effort.FAST, format=Format(format))
     with ServerProcess() as server, Client(server.address) as client:
-        with client.stream(tiles_of(small), settings, raw=raw_of(small)) as stream:
+        with client.stream(tiles_of(low), settings, raw=raw_of(low)) as stream:
             for _ in stream:
                 pass
         time.sleep(measure.SETTLE_SECONDS)
