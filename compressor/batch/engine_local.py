@@ -51,7 +51,7 @@ def worker_main(connection: Connection, job: Job, share: int) -> None:
     cores.limit(share)
     try:
         worker, sending = Worker(job), threading.Lock()
-        kernels.warmup()
+        kernels.import_all()
         worker.ready()
     except Exception as error:
         connection.send((STARTED, str(error) or type(error).__name__))

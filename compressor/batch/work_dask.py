@@ -69,7 +69,7 @@ def greet() -> tuple[str, str]:
     import compressor.batch.work  # noqa: F401 - so that the first object does not wait for it
     from compressor import kernels
 
-    kernels.warmup()
+    kernels.import_all()
     return VERSION, get_worker().id
 
 

@@ -13,7 +13,7 @@ def pipeline_codec(resources: Resources) -> Codec:
 
 def warm_up() -> None:
     """Load every kernel and Pillow, then run what a first call would otherwise wait for or be charged for."""
-    kernels.warmup()
+    kernels.import_all()
     assert raster.PLUGINS
     raw = Raw(width=32, height=32, channels=3, tile_width=32, tile_height=32)
     tile = Tile(0, 0, bytes(range(256)) * 12)

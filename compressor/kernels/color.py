@@ -9,15 +9,14 @@ which are centred already. Four fractional bits keep what rounding to 8 bits wou
 """
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
 
+from compressor.kernels.jit import function, intrinsic, kernel, types
 from compressor.kernels.lanes import I8, I16, I32, load, shuffle, splat, store, vector
 
 LANES = 32  # pixels a step: their 96 bytes of RGB are three 256-bit registers
 # Rows Y, Cb, Cr of the matrix above, columns red, green, blue.
 MATRIX = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
-PIXELS = types.Array(types.uint8, 2, "C", readonly=True)
+PIXELS = "const u1[:, ::1]"
 
 
 def times(builder, x, factor):
@@ -109,7 +108,7 @@ def ycc400_lanes(typing, grey, index, y, to):
     return types.void(grey, types.intp, y, types.intp), codegen
 
 
-@njit(nogil=True, boundscheck=False)
+@function(boundscheck=False)
 def _replicate(pixels, row, x, width, channel_count, tail, to):
     """Copy the pixels of `row` from `x` on to tail[to:], and repeat the last one up to 32 (T.81 A.2.4)."""
     for i in range(LANES):
@@ -118,13 +117,7 @@ def _replicate(pixels, row, x, width, channel_count, tail, to):
             tail[0, to + i * channel_count + c] = pixels[row, source + c]
 
 
-@njit(
-    types.void(
-        PIXELS, *(types.int64,) * 6, types.int16[:, ::1], types.int16[:, ::1], types.int16[:, ::1], types.uint8[:, ::1]
-    ),
-    nogil=True,
-    cache=True,
-)
+@kernel(f"void({PIXELS}, i8, i8, i8, i8, i8, i8, i2[:, ::1], i2[:, ::1], i2[:, ::1], u1[:, ::1])")
 def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
     """Convert a segment of an MCU row of pixels to sample planes, padded by the last row and column (T.81 A.2.4).
 
@@ -167,11 +160,7 @@ def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
                 ycc420_lanes(tail, 0, 96, y, to + i, to_below + i, cb, cr, to_chroma + (i >> 1))
 
 
-@njit(
-    types.void(types.Array(types.uint8, 3, "C", readonly=True), types.uint8[::1], types.uint8[:, ::1]),
-    nogil=True,
-    cache=True,
-)
+@kernel("void(const u1[:, :, ::1], u1[::1], u1[:, ::1])")
 def flatten(pixels, background, out):
     """Blend pixels with alpha onto a background.
 

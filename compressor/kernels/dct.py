@@ -7,10 +7,9 @@ which they are computed, [u][v]: horizontal frequency u first. In single-precisi
 """
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
 
-from compressor.kernels.lanes import F32, I16, I32, I64, ir, load, shuffle, splat, store, vector
+from compressor.kernels.jit import intrinsic, ir, kernel, types
+from compressor.kernels.lanes import F32, I16, I32, I64, load, shuffle, splat, store, vector
 from compressor.t81 import ZIGZAG
 
 # Output k of the scaled transform is cos(k pi / 16) * sqrt(2) times too large (1 for k = 0), and all are sqrt(8) times.
@@ -104,7 +103,7 @@ def fdct_two(typing, plane, index, stride, out, to):
     return types.void(plane, types.intp, types.intp, out, types.intp), _interleaved_blocks(2)
 
 
-@njit("void(i2[:, ::1], i8, i8, f4[:, ::1], i8)", nogil=True, cache=True)
+@kernel("void(i2[:, ::1], i8, i8, f4[:, ::1], i8)")
 def fdct(plane, line, blocks, out, first):
     """Transform a line of blocks.
 

@@ -15,10 +15,9 @@ For AC, Table F.2 is met if all steps are 2 or more.
 """
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
 
-from compressor.kernels.lanes import F32, I16, I64, ir, load, shuffle, store, vector
+from compressor.kernels.jit import function, intrinsic, ir, kernel, types
+from compressor.kernels.lanes import F32, I16, I64, load, shuffle, store, vector
 from compressor.t81 import ZIGZAG
 
 f32 = np.float32
@@ -89,14 +88,14 @@ def weighted_rows(typing, weights, at, rows, out):
     return types.void(weights, types.intp, rows, out), codegen
 
 
-@njit(nogil=True)
+@function
 def _product(a, b, out):
     """Multiply two 8x8 matrices."""
     for at in range(0, 64, 8):
         weighted_rows(a, at, b, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@function
 def _bounds(plane, line, x, bright, dark, beyond, scratch):
     """Write the samples of a block, and the least and the most that each may become, to scratch[0], [1], [2].
 
@@ -121,7 +120,7 @@ def _bounds(plane, line, x, bright, dark, beyond, scratch):
             scratch[1, i] -= max(down, f32(0))
 
 
-@njit(nogil=True)
+@function
 def _iteration(shrink, share, scratch):
     """Move the samples in scratch[0] once, within the bounds in scratch[1] and [2]; [3] to [6] are scratch."""
     sample, low, high, half, made = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
@@ -141,7 +140,7 @@ def _iteration(shrink, share, scratch):
         sample[i] = high[i] if value > high[i] else value  # noqa: FURB136
 
 
-@njit("void(i2[:, ::1], i8, i8, i8, f4[::1], f4[:, ::1])", nogil=True, cache=True)
+@kernel("void(i2[:, ::1], i8, i8, i8, f4[::1], f4[:, ::1])")
 def dering(plane, line, first, blocks, shrink, scratch):
     """Dering some of a line of blocks, in place. A block takes up to 10 µs.
 

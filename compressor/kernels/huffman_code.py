@@ -1,13 +1,15 @@
 """Huffman codes for given symbol counts (T.81 K.2). A progressive image needs a dozen."""
 
 import numpy as np
-from numba import njit, types
+
+from compressor.kernels.jit import function, kernel
+from compressor.kernels.lanes import local_array
 
 CODE_LENGTH_MAX = 16
 RESERVED = 256  # with a count of 1: takes the code of all ones, which no symbol may have
 
 
-@njit(nogil=True)
+@function
 def _rarest(left, symbols, count_of):
     """Return the index of the rarest among the first `left` of `symbols`; among equals, of the highest symbol."""
     best = 0
@@ -18,15 +20,14 @@ def _rarest(left, symbols, count_of):
     return best
 
 
-@njit(nogil=True)
+@function
 def _merge(counts, sizes, symbols):
     """Compute the code length of each symbol (Figure K.1)."""
-    count_of, others = np.zeros(257, np.int64), np.full(257, -1, np.int64)
-    count_of[:256] = counts
-    count_of[RESERVED] = 1
+    count_of, others = local_array(257, np.int64), local_array(257, np.int64)
     used = 0
     for symbol in range(257):
-        sizes[symbol] = 0
+        count_of[symbol] = 1 if symbol == RESERVED else counts[symbol]
+        sizes[symbol], others[symbol] = 0, -1
         if count_of[symbol] > 0:
             symbols[used] = symbol
             used += 1
@@ -54,7 +55,7 @@ def _merge(counts, sizes, symbols):
             sizes[second] += 1
 
 
-@njit(nogil=True)
+@function
 def _limit(lengths):
     """Shorten codes over 16 bits in pairs, at the cost of lengthening a shorter one (Figure K.3)."""
     for length in range(lengths.shape[0] - 1, CODE_LENGTH_MAX, -1):
@@ -68,7 +69,7 @@ def _limit(lengths):
             lengths[shorter] -= 1
 
 
-@njit(types.int64(types.int64[::1], types.uint8[::1], types.uint8[::1]), nogil=True, cache=True)
+@kernel("i8(i8[::1], u1[::1], u1[::1])")
 def best_code(counts, bits, huffval):
     """Build the code of least total length that has no code over 16 bits and none of all ones.
 
@@ -78,9 +79,10 @@ def best_code(counts, bits, huffval):
 
     Return the number of symbols.
     """
-    sizes, symbols = np.empty(257, np.int64), np.empty(257, np.int64)
+    sizes, symbols = local_array(257, np.int64), local_array(257, np.int64)
     _merge(counts, sizes, symbols)
-    lengths = np.zeros(258, np.int64)
+    lengths = local_array(258, np.int64)
+    lengths[:] = 0
     for symbol in range(257):
         lengths[sizes[symbol]] += 1
     lengths[0] = 0
@@ -92,8 +94,10 @@ def best_code(counts, bits, huffval):
     for length in range(CODE_LENGTH_MAX):
         bits[length] = lengths[length + 1]
     # Figure K.4: sorted by the length before the limit, then by symbol.
+    count = 0
+    for symbol in range(RESERVED):
+        count += sizes[symbol] > 0
     found, length = 0, 1
-    count = np.count_nonzero(sizes[:RESERVED])
     while found < count:
         for symbol in range(RESERVED):
             if sizes[symbol] == length:

@@ -5,13 +5,14 @@ symbol, and only the complete ones are kept. Byte stuffing (B.1.1.5) is a second
 """
 
 import numpy as np
-from numba import njit
 
+from compressor.kernels.jit import function, inlined, kernel
 from compressor.kernels.lanes import (
     columns_and_mask,
     copy32_find_ff,
     leading_zeros,
     load_be64,
+    local_array,
     nonzero_mask,
     store_be64,
     trailing_zeros,
@@ -65,7 +66,7 @@ def small_table(ac: np.ndarray) -> np.ndarray:
     return table.ravel()
 
 
-@njit(nogil=True)
+@function
 def _size(value):
     """Return SSSS (Tables F.1, F.2): bits of the magnitude."""
     return U(64) - leading_zeros(U(abs(value)))
@@ -73,20 +74,20 @@ def _size(value):
 
 # These are inlined by Numba, not by LLVM: a call would pass every field of each array through memory. None that is used
 # in a loop takes an array, since Numba would count that array's references in the loop: 0.9 ns a pixel.
-@njit(nogil=True, inline="always")
+@inlined
 def _append(pending, held, entry):
     """Append the bits of `entry` to the `held` ones at the low end of `pending`. Only six bits of `held` count."""
     return pending << (entry & U(63)) | entry >> U(6), held + entry
 
 
-@njit(nogil=True, inline="always")
+@inlined
 def _with_bits(entry, value, size):
     """Append to a code's entry the low `size` bits of value, or of value - 1 if negative (F.1.2.1.1)."""
     appended = U(value - (value < 0)) & ((U(1) << size) - U(1))
     return (entry >> U(6) << size | appended) << U(6) | (entry & U(63)) + size
 
 
-@njit(nogil=True, inline="always")
+@inlined
 def _block(coefficients, block, diff, c, dc, ac, small, columns, raw, at, pending, held):
     """Encode one block (F.1.2.1, F.1.2.2). At most 7 bits are held on entry and on return.
 
@@ -126,11 +127,7 @@ def _block(coefficients, block, diff, c, dc, ac, small, columns, raw, at, pendin
     return at, pending, held
 
 
-@njit(
-    "i8(i2[:, ::1], i8[:, ::1], i8, i8, u4[:, ::1], u4[:, ::1], u4[:, ::1], i8[::1], u1[::1])",
-    nogil=True,
-    cache=True,
-)
+@kernel("i8(i2[:, ::1], i8[:, ::1], i8, i8, u4[:, ::1], u4[:, ::1], u4[:, ::1], i8[::1], u1[::1])")
 def encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw):
     """Encode interleaved MCUs (A.2.3), without byte stuffing. Return the number of complete bytes written.
 
@@ -143,7 +140,7 @@ def encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw):
     raw           uint8: out; at least 8 + BLOCK_BYTES_MAX for every block
     """
     pending, held, at = U(state[PENDING]), U(state[HELD]), np.int64(0)
-    columns = np.empty(65, np.uint16)
+    columns = local_array(65, np.uint16)
     columns[64] = 64 * 64 + SMALL  # the end: k = 64, value = 0
     for mcu in range(first, first + mcus):
         for c in range(U(layout.shape[0])):
@@ -161,7 +158,7 @@ def encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw):
     return at
 
 
-@njit("i8(u1[::1], i8, u1[::1])", nogil=True, cache=True)
+@kernel("i8(u1[::1], i8, u1[::1])")
 def stuff(raw, size, out):
     """Stuff a zero byte after every 0xFF (B.1.1.5). Return the number of bytes written.
 
@@ -182,7 +179,7 @@ def stuff(raw, size, out):
     return o
 
 
-@njit("i8(u1[::1], i8, i8[::1], i8[::1], u1[::1])", nogil=True, cache=True)
+@kernel("i8(u1[::1], i8, i8[::1], i8[::1], u1[::1])")
 def join(raw, size, tail, state, out):
     """Append bits that were coded separately, from the beginning of a byte on, to those pending in `state`, and stuff
     them. Return the number of bytes written.
@@ -206,7 +203,7 @@ def join(raw, size, tail, state, out):
     return stuff(raw, whole, out)
 
 
-@njit("void(i2[:, ::1], i8[:, ::1], i8, i8[::1], i8[:, :, ::1])", nogil=True, cache=True)
+@kernel("void(i2[:, ::1], i8[:, ::1], i8, i8[::1], i8[:, :, ::1])")
 def count_symbols(coefficients, layout, mcus, pred, counts):
     """Add the symbols that `encode_mcus` would code to counts[component, 0 DC | 1 AC, symbol].
 

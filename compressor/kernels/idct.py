@@ -9,11 +9,9 @@ Sums over 16 bits, which no encoder's coefficients cause, are treated as in libj
 dequantization wrap around, columns saturate.
 """
 
-from numba import njit, types
-from numba.extending import intrinsic
-
 from compressor.kernels.dct import transpose
-from compressor.kernels.lanes import I8, I16, I32, I64, ir, load, nonzero_mask, shuffle, splat, store, vector
+from compressor.kernels.jit import intrinsic, ir, kernel, types
+from compressor.kernels.lanes import I8, I16, I32, I64, load, nonzero_mask, shuffle, splat, store, vector
 from compressor.t81 import ZIGZAG
 
 CONST_BITS = 13  # fractional bits of the constants
@@ -152,7 +150,7 @@ def fill_block(typing, plane, index, stride, sample):
     return types.void(plane, types.intp, types.intp, types.int64), codegen
 
 
-@njit("void(i2[:, ::1], i8, i8, u2[:, ::1], i8, u1[:, ::1], i8, i8)", nogil=True, cache=True)
+@kernel("void(i2[:, ::1], i8, i8, u2[:, ::1], i8, u1[:, ::1], i8, i8)")
 def inverse(coefficients, first, blocks, table, row, plane, line, samples):
     """Dequantize and transform a line of blocks, and repeat the edge samples on both sides.
 

@@ -1,14 +1,12 @@
 """Vector and bit operations that Numba does not have, as LLVM intrinsics.
 
-Every address is computed by `address`, so that memory safety is decided in one place: with NUMBA_BOUNDSCHECK=1 each
+Every address is computed by `address`, so that memory safety is decided in one place: with COMPRESSOR_KERNELS=safe each
 load and store of `count` elements at `index` is checked against the array's size and raises IndexError, as Numba's own
 indexing does. Without it nothing is checked, and the caller's docstring must say why it stays inside.
 """
 
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils, config
-from numba.extending import intrinsic
+from compressor.kernels.jit import SAFE as SAFE
+from compressor.kernels.jit import cgutils, intrinsic, ir, types
 
 I1, I8, I16, I32, I64, F32 = (
     ir.IntType(1),
@@ -18,7 +16,6 @@ I1, I8, I16, I32, I64, F32 = (
     ir.IntType(64),
     ir.FloatType(),
 )
-CHECKED = bool(config.BOUNDSCHECK)
 
 
 def vector(element, count):
@@ -32,7 +29,7 @@ def splat(element, count, value):
 def address(context, builder, array_type, array, index, count):
     """Return a pointer to array.flat[index], from which `count` elements are about to be read or written."""
     view = context.make_array(array_type)(context, builder, array)
-    if CHECKED:
+    if SAFE:
         end = builder.add(index, ir.Constant(I64, count))
         outside = builder.or_(
             builder.icmp_signed("<", index, ir.Constant(I64, 0)),
@@ -64,6 +61,24 @@ def call(builder, name, result, arguments):
     """Call the LLVM intrinsic `name`."""
     kind = ir.FunctionType(result, [a.type for a in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+@intrinsic(prefer_literal=True)
+def local_array(typing, count, dtype):
+    """Return an array of `count` elements, a constant, on the stack of the kernel. Its content is undefined."""
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    array = types.Array(dtype.dtype, 1, "C")
+
+    def codegen(context, builder, signature, arguments):
+        element, length = context.get_data_type(array.dtype), ir.Constant(I64, count.literal_value)
+        size = ir.Constant(I64, context.get_abi_sizeof(element))
+        made = context.make_array(array)(context, builder)
+        data = cgutils.alloca_once(builder, element, size=length)
+        context.populate_array(made, data=data, shape=[length], strides=[size], itemsize=size, meminfo=None)
+        return made._getvalue()
+
+    return array(count, dtype), codegen
 
 
 @intrinsic

@@ -10,10 +10,8 @@ Newton's method follows.
 Floats are computed 8 lanes at a time, even and odd pixels separately: as bytes of a word, then as halves of one.
 """
 
-from numba import types
-from numba.extending import intrinsic
-
 from compressor.kernels.color import MATRIX
+from compressor.kernels.jit import intrinsic, types
 from compressor.kernels.lanes import F32, I8, I16, I32, call, load, splat, store, vector
 
 FLOATS = 8

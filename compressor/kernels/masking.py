@@ -13,11 +13,10 @@ block has a factor of 1.
 """
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
 
 from compressor.kernels.dct import SCALE, TRANSPOSED
-from compressor.kernels.lanes import F32, I32, I64, ir, load, shuffle, store, vector
+from compressor.kernels.jit import inlined, intrinsic, ir, kernel, types
+from compressor.kernels.lanes import F32, I32, I64, load, shuffle, store, vector
 
 f32 = np.float32
 LN2 = f32(np.log(2))
@@ -104,14 +103,14 @@ def exp2(typing, x):
     return types.float32(types.float32), codegen
 
 
-@njit(nogil=True, inline="always")
+@inlined
 def _within(low, x, high):
     """Clamp in a form that LLVM vectorizes; Numba's min and max check for NaN."""
     x = low if x < low else x  # noqa: FURB136
     return high if x > high else x  # noqa: FURB136
 
 
-@njit("void(f4[:, ::1], i8, i8, f4[:, ::1], f4[:, ::1], i8)", nogil=True, cache=True)
+@kernel("void(f4[:, ::1], i8, i8, f4[:, ::1], f4[:, ::1], i8)")
 def energies(coefficients, first, blocks, weight, out, to):
     """Compute the energies of blocks, for `luma` and `chroma`.
 
@@ -125,7 +124,7 @@ def energies(coefficients, first, blocks, weight, out, to):
         out[2, to + block] = coefficients[first + block, 0] * MEAN + f32(128)
 
 
-@njit("void(f4[:, ::1], i8, f4[::1], i8, f4[::1])", nogil=True, cache=True, error_model="numpy")
+@kernel("void(f4[:, ::1], i8, f4[::1], i8, f4[::1])")
 def luma(energy, first, contrast, blocks, out):
     """Compute the factors of luma blocks.
 
@@ -141,7 +140,7 @@ def luma(energy, first, contrast, blocks, out):
         out[i] = _within(f32(0.3), exp2(x), f32(2.5))
 
 
-@njit("void(f4[:, ::1], i8, i8, i8, f4[::1], f4[::1])", nogil=True, cache=True, error_model="numpy")
+@kernel("void(f4[:, ::1], i8, i8, i8, f4[::1], f4[::1])")
 def chroma(energy, cb, cr, blocks, light, out):
     """Compute the factors of pairs of chroma blocks.
 

@@ -4,22 +4,22 @@ Pixels are processed in segments of SEGMENT pixels, so that sample planes stay i
 """
 
 import numpy as np
-from numba import njit, types
 
 from compressor.kernels import masking
 from compressor.kernels.color import LANES, PIXELS, planes
 from compressor.kernels.dct import fdct
 from compressor.kernels.huffman_encode import NEXT_SEGMENT, PRED, encode_mcus, stuff
+from compressor.kernels.jit import function, kernel
 from compressor.kernels.lanes import copy32_find_ff
 from compressor.kernels.quantize import dead_zone
 
 SEGMENT = 256
 SEGMENT_BLOCKS = SEGMENT // 8 * 3  # at most: 4:4:4, and 4:2:0 with two lines of luma
-LAYOUT = types.int64[:, ::1]
-SAMPLES = types.int16[:, ::1]
-FLOATS = types.float32[:, ::1]
-CODES = types.uint32[:, ::1]
-SCRATCH = types.Tuple((SAMPLES, SAMPLES, SAMPLES, types.uint8[:, ::1], FLOATS, FLOATS, FLOATS))
+LAYOUT = "i8[:, ::1]"
+SAMPLES = "i2[:, ::1]"
+FLOATS = "f4[:, ::1]"
+CODES = "u4[:, ::1]"
+SCRATCH = f"({SAMPLES}, {SAMPLES}, {SAMPLES}, u1[:, ::1], {FLOATS}, {FLOATS}, {FLOATS})"
 
 
 def segment_scratch() -> tuple[np.ndarray, ...]:
@@ -32,7 +32,7 @@ def segment_scratch() -> tuple[np.ndarray, ...]:
     return (*samples, np.empty((1, 192), np.uint8), np.empty((SEGMENT_BLOCKS, 64), np.float32), energy, factors)
 
 
-@njit(nogil=True)
+@function
 def _chroma_factors(count, layout, energy, factors, first):
     """Compute the mean luma of the blocks that each pair of chroma blocks covers, then their factors, at [first]."""
     h, v = layout[0, 2], layout[0, 3]
@@ -48,7 +48,7 @@ def _chroma_factors(count, layout, energy, factors, first):
     masking.chroma(energy, first, first + blocks, blocks, light, factor)
 
 
-@njit(nogil=True)
+@function
 def _transform_segment(pixels, row, x, count, layout, reciprocal, slope, scratch, out, at):
     """Transform `count` pixels of an MCU row from `x` on. In `out` they are placed as if they began at pixel `at`."""
     y, cb, cr, tail, coefficients, energy, factors = scratch
@@ -77,7 +77,7 @@ def _transform_segment(pixels, row, x, count, layout, reciprocal, slope, scratch
         dead_zone(coefficients, first + blocks, blocks, reciprocal, slope, 2, factors[2], 0, out, layout[2, 0] + to)
 
 
-@njit(nogil=True)
+@function
 def _segment(pixels, number, layout, segment, reciprocal, slope, scratch, blocks):
     """Transform a segment of a band, numbered row by row, to `blocks`. Return the number of its MCUs."""
     padded = layout[0, 1] * 8
@@ -88,7 +88,7 @@ def _segment(pixels, number, layout, segment, reciprocal, slope, scratch, blocks
     return count // (8 * layout[0, 2])
 
 
-@njit(types.void(PIXELS, types.int64, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES), nogil=True, cache=True)
+@kernel(f"void({PIXELS}, i8, {LAYOUT}, {FLOATS}, {FLOATS}, {SCRATCH}, {SAMPLES})")
 def transform_row(pixels, row, layout, reciprocal, slope, scratch, out):
     """Transform pixels to the quantized coefficients of one MCU row.
 
@@ -106,28 +106,17 @@ def transform_row(pixels, row, layout, reciprocal, slope, scratch, out):
         _transform_segment(pixels, row, x, count, layout, reciprocal, slope, scratch, out, x)
 
 
-@njit(
-    types.int64(
-        SAMPLES, LAYOUT, types.int64, types.int64, CODES, CODES, CODES,
-        types.int64[::1], types.uint8[::1], types.uint8[::1],
-    ),
-    nogil=True,
-    cache=True,
-)  # fmt: skip
+@kernel(f"i8({SAMPLES}, {LAYOUT}, i8, i8, {CODES}, {CODES}, {CODES}, i8[::1], u1[::1], u1[::1])")
 def encode_row(coefficients, layout, first, mcus, dc, ac, small, state, raw, out):
     """Encode MCUs of one row of coefficients to stuffed bytes. Parameters as in `encode_mcus` and `stuff`, except
     `raw`: at least 40 + BLOCK_BYTES_MAX for every block, so that `stuff` may read beyond the last."""
     return stuff(raw, encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw), out)
 
 
-@njit(
-    types.int64(
-        PIXELS, types.int64, LAYOUT, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES,
-        CODES, CODES, CODES, types.int64[::1], types.uint8[::1], types.uint8[::1],
-    ),
-    nogil=True,
-    cache=True,
-)  # fmt: skip
+@kernel(
+    f"i8({PIXELS}, i8, {LAYOUT}, {LAYOUT}, {FLOATS}, {FLOATS}, {SCRATCH}, {SAMPLES}, {CODES}, {CODES}, "
+    f"{CODES}, i8[::1], u1[::1], u1[::1])"
+)
 def encode_band(pixels, start, layout, segment, reciprocal, slope, scratch, blocks, dc, ac, small, state, raw, out):
     """Encode a band of pixels, whole MCU rows except the image's last, to stuffed bytes.
 
@@ -162,14 +151,10 @@ def encode_band(pixels, start, layout, segment, reciprocal, slope, scratch, bloc
     return written
 
 
-@njit(
-    types.int64(
-        PIXELS, types.int64, types.int64, LAYOUT, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES,
-        CODES, CODES, CODES, types.int64[::1], types.uint8[::1], types.uint8[::1],
-    ),
-    nogil=True,
-    cache=True,
-)  # fmt: skip
+@kernel(
+    f"i8({PIXELS}, i8, i8, {LAYOUT}, {LAYOUT}, {FLOATS}, {FLOATS}, {SCRATCH}, {SAMPLES}, {CODES}, {CODES}, "
+    f"{CODES}, i8[::1], u1[::1], u1[::1])"
+)
 def encode_part(
     pixels, start, stop, layout, segment, reciprocal, slope, scratch, blocks, dc, ac, small, state, raw, out
 ):
@@ -196,13 +181,7 @@ def encode_part(
     return written
 
 
-@njit(
-    types.void(
-        PIXELS, types.int64, LAYOUT, LAYOUT, FLOATS, FLOATS, SCRATCH, SAMPLES, types.int64[::1]
-    ),
-    nogil=True,
-    cache=True,
-)  # fmt: skip
+@kernel(f"void({PIXELS}, i8, {LAYOUT}, {LAYOUT}, {FLOATS}, {FLOATS}, {SCRATCH}, {SAMPLES}, i8[::1])")
 def last_dc(pixels, number, layout, segment, reciprocal, slope, scratch, blocks, state):
     """Write the DC coefficients of the last MCU of a segment to state[PRED:], the predictions of the next (F.1.1.5.1).
 

@@ -8,20 +8,19 @@ coefficient after `run` zeros, then a zero byte:
 """
 
 import numpy as np
-from numba import njit, types
 
-from compressor.kernels.huffman_decode import INLINED
+from compressor.kernels.jit import inlined, kernel
 from compressor.kernels.lanes import clear_block, magnitude_mask, nonzero_mask, trailing_zeros
 
 U = np.uint64
-BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+BYTES = "const u1[::1]"
 # For each value from -128 on: its code in the low four bits, and above it the bytes that the token takes.
 CODES = np.array([16 + v if 0 < v < 7 else 16 + 6 - v if -7 < v < 0 else 32 + 13 for v in range(-128, 128)], np.uint8)
 LEVELS = 4  # magnitudes that masks are made for
 BLOCK_BYTES_MAX = 2 + 63 * 3 + 1
 
 
-@njit(**INLINED)
+@inlined
 def put_coefficient(out, o, run, value):
     """Write a token and, needed or not, a byte of the value: only rare cases need a branch. Return the new offset."""
     while run >= 16:
@@ -39,7 +38,7 @@ def put_coefficient(out, o, run, value):
     return o + (code >> 4)
 
 
-@njit("i8(i2[:, ::1], i8, i8, u1[::1])", nogil=True, cache=True)
+@kernel("i8(i2[:, ::1], i8, i8, u1[::1])")
 def pack(coefficients, first, blocks, out):
     """Pack `blocks` blocks from block `first` on. Return the number of bytes.
 
@@ -64,7 +63,7 @@ def pack(coefficients, first, blocks, out):
     return o
 
 
-@njit(**INLINED)
+@inlined
 def unpack_block(packed, at, out, block):
     """Unpack one block. Return the offset of the next one."""
     clear_block(out, block)
@@ -92,7 +91,7 @@ def unpack_block(packed, at, out, block):
         out[block, k] = value
 
 
-@njit(types.int64(BYTES, types.int64, types.int64, types.int16[:, ::1]), nogil=True, cache=True)
+@kernel(f"i8({BYTES}, i8, i8, i2[:, ::1])")
 def unpack(packed, first, blocks, out):
     """Unpack the bytes of `pack` to the blocks of `out` from `first` on. Return the number of bytes read."""
     at = U(0)
@@ -101,7 +100,7 @@ def unpack(packed, first, blocks, out):
     return np.int64(at)
 
 
-@njit(types.int64(BYTES, types.int64, types.int64, types.int16[:, ::1], types.uint64[:, ::1]), nogil=True, cache=True)
+@kernel(f"i8({BYTES}, i8, i8, i2[:, ::1], u8[:, ::1])")
 def unpack_with_masks(packed, first, blocks, out, masks):
     """Unpack as `unpack` does, and make bitmasks of the coefficients by magnitude.
 

@@ -10,7 +10,6 @@ coefficients in place.
 """
 
 import numpy as np
-from numba import njit, types
 
 from compressor.kernels.huffman_decode import (
     AC_TABLE,
@@ -22,7 +21,6 @@ from compressor.kernels.huffman_decode import (
     DONE,
     END,
     FIRST_BLOCK,
-    INLINED,
     INTERVAL,
     MARK,
     MARKS,
@@ -41,6 +39,7 @@ from compressor.kernels.huffman_decode import (
 )
 from compressor.kernels.huffman_decode import CLOSED as CLOSED
 from compressor.kernels.huffman_decode import STATE as SEQUENTIAL_STATE
+from compressor.kernels.jit import inlined, kernel
 from compressor.kernels.lanes import load_be64, nonzero_mask, trailing_zeros
 from compressor.t81 import SSSS_AC_MAX, SSSS_DC_MAX
 
@@ -64,7 +63,7 @@ STATE = KIND + 5
 U = np.uint64
 
 
-@njit(**INLINED)
+@inlined
 def progressive_entry(symbol, length, rest, kind, al):
     """Return the lookup entry of a code of `length` bits whose additional bits are the first of `rest`, or -1 for a
     symbol that has no meaning in this kind of scan: value << 16 | run << 8 | length.
@@ -91,13 +90,7 @@ def progressive_entry(symbol, length, rest, kind, al):
     return (value << 16) | run << 8 | (length + ssss)
 
 
-@njit(
-    types.void(
-        BYTES, types.int64, types.int64, types.int64, types.uint8[:, ::1], types.int32[:, ::1], types.int32[:, :, ::1]
-    ),
-    nogil=True,
-    cache=True,
-)
+@kernel(f"void({BYTES}, i8, i8, i8, u1[:, ::1], i4[:, ::1], i4[:, :, ::1])")
 def build_progressive_table(bits, kind, al, t, huffval, lookup, limits):
     """Fill row `t` of the decoding tables from one Huffman table (Annex C, F.2.2.3).
 
@@ -126,7 +119,7 @@ def build_progressive_table(bits, kind, al, t, huffval, lookup, limits):
             lookup[t, index] = entry if fits else symbol << 16 | RUN_LONG << 8 | length
 
 
-@njit(**INLINED)
+@inlined
 def next_entry(word, lookup, limits, huffval, t, kind, al):
     """Return the entry of the code at the top of `word`; -1 if it is in no table."""
     entry = np.int64(lookup[t, word >> U(64 - BITS)])
@@ -141,13 +134,13 @@ def next_entry(word, lookup, limits, huffval, t, kind, al):
     return entry
 
 
-@njit(**INLINED)
+@inlined
 def more_bits(data, at, word, have):
     """Fill `word` up to at least 56 bits. Return the offset of the next ones, the word, and its number of bits."""
     return at + ((63 - have) >> 3), word | load_be64(data, at) >> U(have), have | 56
 
 
-@njit(**INLINED)
+@inlined
 def dc_mcu(data, plan, lookup, limits, huffval, state, out):
     """Decode the DC coefficients of an MCU (G.1.2.1). Return the end position, or ~position of a failure."""
     position, al, first = state[POSITION], state[AL], state[KIND] == DC_FIRST
@@ -170,7 +163,7 @@ def dc_mcu(data, plan, lookup, limits, huffval, state, out):
     return position
 
 
-@njit(**INLINED)
+@inlined
 def ac_first(data, table, lookup, limits, huffval, state, out, n):
     """Decode the first bits of the band Ss..Se of a block that no EOBRUN covers (Figures G.3, G.4; decoding is G.2).
     Return the end position, or ~position of a failure."""
@@ -204,7 +197,7 @@ def ac_first(data, table, lookup, limits, huffval, state, out, n):
     return 8 * at - have
 
 
-@njit(**INLINED)
+@inlined
 def correct(data, places, al, out, n, at, word, have):
     """Add a correction bit to each coefficient at `places` (G.1.2.3), unless it is set already, as in libjpeg. Return
     whether one has become too large, and the state of the bit reader. No branch depends on the bits."""
@@ -225,7 +218,7 @@ def correct(data, places, al, out, n, at, word, have):
     return largest > AC_MAX, at, word, have
 
 
-@njit(**INLINED)
+@inlined
 def ac_refine(data, table, lookup, limits, huffval, state, out, n):
     """Decode one more bit of the band Ss..Se of a block (Figures G.7, G.8, G.9). Return the end position, or ~position
     of a failure."""
@@ -270,7 +263,7 @@ def ac_refine(data, table, lookup, limits, huffval, state, out, n):
     return ~(8 * at - have - 8) if bad else 8 * at - have
 
 
-@njit(**INLINED)
+@inlined
 def blocks_without_bits(plan, state, out):
     """Return how many blocks from MCU on are covered by EOBRUN without any bits of their own: all of a first scan, and
     those of a refinement whose bands are still zero. A file of 560 kB can hold 400 million: 3 ns each, not 8."""
@@ -286,7 +279,7 @@ def blocks_without_bits(plan, state, out):
     return count
 
 
-@njit(**INLINED)
+@inlined
 def decode_unit(data, plan, lookup, limits, huffval, state, out):
     """Decode the MCU at POSITION. Return the end position, or ~position of a failure."""
     if state[KIND] <= DC_REFINE:
@@ -301,20 +294,7 @@ def decode_unit(data, plan, lookup, limits, huffval, state, out):
     return position
 
 
-@njit(
-    types.int64(
-        BYTES,
-        types.int64[:, ::1],
-        types.int64[:, ::1],
-        types.int32[:, ::1],
-        types.int32[:, :, ::1],
-        types.uint8[:, ::1],
-        types.int64[::1],
-        types.int16[:, ::1],
-    ),
-    nogil=True,
-    cache=True,
-)
+@kernel(f"i8({BYTES}, i8[:, ::1], i8[:, ::1], i4[:, ::1], i4[:, :, ::1], u1[:, ::1], i8[::1], i2[:, ::1])")
 def decode_units(data, marks, plan, lookup, limits, huffval, state, out):
     """Decode a progressive scan's part of a coefficient row: MCUs from MCU to MCUS, or until the data ends.
 

@@ -1,8 +1,8 @@
 """Symbol statistics of progressive scans (T.81 G.1.2): all scans of a part of a row in one call."""
 
-from numba import njit, types
+import numpy as np
 
-from compressor.kernels.huffman_decode import INLINED
+from compressor.kernels.jit import inlined, kernel
 from compressor.kernels.lanes import count_ones, leading_zeros, trailing_zeros
 from compressor.kernels.progressive_scans import (
     AH,
@@ -39,14 +39,14 @@ LOOSE = 256  # in counts: bits without a symbol, which are corrections and DC re
 COUNTS = 257
 
 
-@njit(**INLINED)
+@inlined
 def count_run(counts, t, run):
     """Count the EOBn of a run, if it is not empty (G.1.2.2)."""
     if run > 0:
         counts[t, U((bit_size(run) - 1) << 4)] += 1
 
 
-@njit(**INLINED)
+@inlined
 def count_first(row, masks, plan, s, part, counts, state):
     """Count the symbols of the first bits of a band (Figures G.3 to G.5)."""
     band, last_of_band, before, al, t = band_of(plan, s), plan[s, SE], plan[s, SS] - 1, plan[s, AL], plan[s, TABLE]
@@ -65,36 +65,36 @@ def count_first(row, masks, plan, s, part, counts, state):
             count_run(counts, t, run)
             last = before
             while mask:
-                k = types.int64(trailing_zeros(mask))
+                k = np.int64(trailing_zeros(mask))
                 mask &= mask - U(1)
                 zeros, last = k - last - 1, k
                 if zeros > 15:
                     counts[t, ZRL] += zeros >> 4
                     zeros &= 15
-                counts[t, U(zeros << 4 | bit_size(abs(types.int64(row[block, U(k)])) >> al))] += 1
-            run = types.int64(last < last_of_band)
+                counts[t, U(zeros << 4 | bit_size(abs(np.int64(row[block, U(k)])) >> al))] += 1
+            run = np.int64(last < last_of_band)
     state[s, EOBRUN] = run
 
 
-@njit(**INLINED)
+@inlined
 def count_refinement(masks, plan, s, part, counts, state):
     """Count the symbols of one more bit of a band (Figures G.7 to G.9). Masks count runs of zeros without a loop."""
     band, al, t = band_of(plan, s), U(plan[s, AL]), plan[s, TABLE]
     first, width, count = window(plan, s, part)
-    run, waiting, loose = state[s, EOBRUN], state[s, WAITING], types.int64(0)
+    run, waiting, loose = state[s, EOBRUN], state[s, WAITING], np.int64(0)
     for line in range(count // max(width, 1)):
         start = first + line * plan[s, PER_LINE]
         for block in range(U(start), U(start + width)):
             mask, known = masks[al, block] & band, masks[al + U(1), block] & band
-            loose += types.int64(count_ones(known))
+            loose += np.int64(count_ones(known))
             new, zeros = mask & ~known, band & ~mask
             if new:
                 count_run(counts, t, run)
-                run = waiting = types.int64(0)
+                run = waiting = np.int64(0)
             while new:
                 below = (new & (U(0) - new)) - U(1)
                 new &= new - U(1)
-                length = types.int64(count_ones(zeros & below))
+                length = np.int64(count_ones(zeros & below))
                 zeros &= ~below
                 known &= ~below
                 if length > 15:
@@ -103,27 +103,27 @@ def count_refinement(masks, plan, s, part, counts, state):
                 counts[t, U(length << 4 | 1)] += 1
             if zeros | known:
                 run += 1
-                waiting += types.int64(count_ones(known))
+                waiting += np.int64(count_ones(known))
                 if run == EOBRUN_MAX or waiting > WAITING_MAX:
                     count_run(counts, t, run)
-                    run = waiting = types.int64(0)
+                    run = waiting = np.int64(0)
     state[s, EOBRUN], state[s, WAITING] = run, waiting
     counts[t, LOOSE] += loose
 
 
-@njit(**INLINED)
+@inlined
 def count_value(row, block, t, c, s, ah, al, counts, state):
     """Count the symbol of a DC coefficient (G.1.2.1)."""
     if ah != 0:
         counts[t, LOOSE] += 1
         return
-    value = types.int64(row[U(block), U(0)]) >> al
+    value = np.int64(row[U(block), U(0)]) >> al
     diff = value - state[s, PRED + c]
     state[s, PRED + c] = value
-    counts[t, U(64 - types.int64(leading_zeros(U(abs(diff)))))] += 1
+    counts[t, U(64 - np.int64(leading_zeros(U(abs(diff)))))] += 1
 
 
-@njit(**INLINED)
+@inlined
 def count_dc(row, layout, plan, s, part, counts, state):
     """Count the symbols of DC coefficients, of one component or of all, interleaved."""
     t, ah, al = plan[s, TABLE], plan[s, AH], plan[s, AL]
@@ -132,7 +132,7 @@ def count_dc(row, layout, plan, s, part, counts, state):
         for line in range(count // max(width, 1)):
             start = first + line * plan[s, PER_LINE]
             for block in range(start, start + width):
-                count_value(row, block, t, types.int64(0), s, ah, al, counts, state)
+                count_value(row, block, t, np.int64(0), s, ah, al, counts, state)
     elif part[FIRST_LINE] == 0:
         for mcu in range(part[FIRST_MCU], part[END_MCU]):
             for c in range(layout.shape[0]):
@@ -143,7 +143,7 @@ def count_dc(row, layout, plan, s, part, counts, state):
                         count_value(row, block, t + min(c, 1), c, s, ah, al, counts, state)
 
 
-@njit(types.void(ROW, MASKS, TABLES, TABLES, PART, TABLES, STATES), nogil=True, cache=True)
+@kernel(f"void({ROW}, {MASKS}, {TABLES}, {TABLES}, {PART}, {TABLES}, {STATES})")
 def count_scans(row, masks, layout, plan, part, counts, state):
     """Count the symbols that `encode_scans` would write.
 
@@ -164,7 +164,7 @@ def count_scans(row, masks, layout, plan, part, counts, state):
             count_refinement(masks, plan, s, part, counts, state)
 
 
-@njit(types.void(TABLES, TABLES, STATES), nogil=True, cache=True)
+@kernel(f"void({TABLES}, {TABLES}, {STATES})")
 def count_ends(plan, counts, state):
     """Count the EOBn of the runs at the ends of scans."""
     for s in range(plan.shape[0]):
@@ -172,7 +172,7 @@ def count_ends(plan, counts, state):
         state[s, EOBRUN] = state[s, WAITING] = 0
 
 
-@njit(types.void(TABLES, types.int64[::1], types.int64[::1]), nogil=True, cache=True)
+@kernel(f"void({TABLES}, i8[::1], i8[::1])")
 def code_bits(counts, trees, bits):
     """Compute the bits of all symbols in the best code for them (Figure K.1): the sum of all trees that are merged. The
     reserved code is included; the limit of 16 bits is not.
@@ -188,7 +188,7 @@ def code_bits(counts, trees, bits):
             if counts[t, symbol] > 0:
                 trees[left] = counts[t, symbol]
                 left += 1
-        total = types.int64(0)
+        total = np.int64(0)
         while left > 1:
             for to in range(2):  # the two rarest to the end
                 best = 0

@@ -4,10 +4,10 @@ Codes are uint32 `code << 6 | length` and bits are written as in huffman_encode.
 an area is emptied. `state` carries over from part to part and from row to row.
 """
 
-from numba import njit, types
+import numpy as np
 
-from compressor.kernels.huffman_decode import INLINED
 from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX
+from compressor.kernels.jit import inlined, kernel
 from compressor.kernels.lanes import count_ones, leading_zeros, magnitude_bits, store_be64, trailing_zeros
 from compressor.kernels.progressive_scans import (
     AH,
@@ -48,36 +48,36 @@ STATE = 26
 # The most that a block or an MCU adds to an area: its own bits, a run with its waiting bits, and the excess of stores.
 ROOM_BYTES = BLOCK_BYTES_MAX + 256
 
-CODES = types.uint32[:, ::1]
-AREAS = types.uint8[:, ::1]
+CODES = "u4[:, ::1]"
+AREAS = "u1[:, ::1]"
 
 
-@njit(**INLINED)
+@inlined
 def put_bits(areas, bits, size, at, pending, held):
     """Write up to 57 bits at flat index `at`. At most 7 are held on entry and on return."""
     pending, held = pending << U(size) | bits, held + U(size)
     store_be64(areas, at, pending << (U(0) - held & U(63)))
-    return at + types.int64(held >> U(3)), pending, held & U(7)
+    return at + np.int64(held >> U(3)), pending, held & U(7)
 
 
-@njit(**INLINED)
+@inlined
 def put_symbol(areas, codes, t, symbol, bits, size, at, pending, held):
     """Write a symbol and the low `size` bits after it."""
     entry = U(codes[t, U(symbol)])
     code = entry >> U(6) << U(size) | bits
-    return put_bits(areas, code, types.int64(entry & U(63)) + size, at, pending, held)
+    return put_bits(areas, code, np.int64(entry & U(63)) + size, at, pending, held)
 
 
-@njit(**INLINED)
+@inlined
 def put_long(areas, bits, size, at, pending, held):
     """Write the low `size` bits, 63 at most."""
     if size > 32:
         at, pending, held = put_bits(areas, bits >> U(32), size - 32, at, pending, held)
-        bits, size = bits & U(0xFFFFFFFF), types.int64(32)
+        bits, size = bits & U(0xFFFFFFFF), np.int64(32)
     return put_bits(areas, bits, size, at, pending, held)
 
 
-@njit(**INLINED)
+@inlined
 def put_run(areas, codes, t, run, at, pending, held):
     """Write the EOBn of a run, if it is not empty (G.1.2.2)."""
     if run > 0:
@@ -86,7 +86,7 @@ def put_run(areas, codes, t, run, at, pending, held):
     return at, pending, held
 
 
-@njit(**INLINED)
+@inlined
 def defer_bits(state, s, bits, size):
     """Keep correction bits, 1 to 63 of them, until the run ends."""
     at = state[s, WAITING]
@@ -94,26 +94,26 @@ def defer_bits(state, s, bits, size):
     if room == 64:
         state[s, word] = 0
     if size <= room:
-        state[s, word] |= types.int64(bits << U(room - size))
+        state[s, word] |= np.int64(bits << U(room - size))
     else:
-        state[s, word] |= types.int64(bits >> U(size - room))
-        state[s, word + 1] = types.int64(bits << U(64 - (size - room)))
+        state[s, word] |= np.int64(bits >> U(size - room))
+        state[s, word + 1] = np.int64(bits << U(64 - (size - room)))
     state[s, WAITING] = at + size
 
 
-@njit(**INLINED)
+@inlined
 def end_run(areas, codes, t, state, s, at, pending, held):
     """Write EOBn for the blocks that ended early, then their correction bits (G.1.2.3)."""
     at, pending, held = put_run(areas, codes, t, state[s, EOBRUN], at, pending, held)
     for done in range(0, state[s, WAITING], 32):
-        count = min(types.int64(32), state[s, WAITING] - done)
+        count = min(np.int64(32), state[s, WAITING] - done)
         half = U(state[s, WORDS + (done >> 6)]) << U(done & 32) >> U(32)
         at, pending, held = put_bits(areas, half >> U(32 - count), count, at, pending, held)
     state[s, EOBRUN] = state[s, WAITING] = 0
     return at, pending, held
 
 
-@njit(**INLINED)
+@inlined
 def resume(areas, state, s):
     """Return where in `areas` a scan continues, its pending bits, and where the last block may begin."""
     start = s * areas.shape[1]
@@ -121,15 +121,15 @@ def resume(areas, state, s):
     return at, U(state[s, PENDING]), U(state[s, HELD]), end
 
 
-@njit(**INLINED)
+@inlined
 def suspend(areas, state, s, at, pending, held, done):
     """Save where the scan stopped. Return whether the part is done."""
     state[s, FILLED] = at - s * areas.shape[1]
-    state[s, PENDING], state[s, HELD] = types.int64(pending & U(255)), types.int64(held)
+    state[s, PENDING], state[s, HELD] = np.int64(pending & U(255)), np.int64(held)
     return done
 
 
-@njit(**INLINED)
+@inlined
 def encode_first(row, masks, plan, s, part, codes, state, areas):
     """Encode the first bits of a band (Figures G.3 to G.5). Return whether the part is done."""
     at, pending, held, end = resume(areas, state, s)
@@ -153,50 +153,50 @@ def encode_first(row, masks, plan, s, part, codes, state, areas):
             at, pending, held = put_run(areas, codes, t, run, at, pending, held)
             last = before
             while mask:
-                k = types.int64(trailing_zeros(mask))
+                k = np.int64(trailing_zeros(mask))
                 mask &= mask - U(1)
                 zeros, last = k - last - 1, k
                 while zeros > 15:
                     at, pending, held = put_symbol(areas, codes, t, ZRL, U(0), 0, at, pending, held)
                     zeros -= 16
-                value = types.int64(row[block, U(k)])
+                value = np.int64(row[block, U(k)])
                 sign = value >> 63
                 magnitude = ((value ^ sign) - sign) >> al  # the point transform divides (G.1.2.2)
                 size = bit_size(magnitude)
                 bits = U(magnitude ^ sign) & ((U(1) << U(size)) - U(1))
                 at, pending, held = put_symbol(areas, codes, t, zeros << 4 | size, bits, size, at, pending, held)
-            run = types.int64(last < last_of_band)
+            run = np.int64(last < last_of_band)
     state[s, EOBRUN], state[s, NEXT] = run, number
     return suspend(areas, state, s, at, pending, held, number >= count)
 
 
-@njit(**INLINED)
+@inlined
 def gather_bits(values, places):
     """Return the bits of `values` at `places`, the lowest place in the highest bit, and their count."""
     bits, left = U(0), places
     while left:
         bits = bits << U(1) | (values >> trailing_zeros(left) & U(1))
         left &= left - U(1)
-    return bits, types.int64(count_ones(places))
+    return bits, np.int64(count_ones(places))
 
 
-@njit(**INLINED)
+@inlined
 def put_zeros(areas, codes, t, zeros, known, values, at, pending, held):
     """Write ZRL for every 16 of more than 15 zeros, each followed by the corrections of coefficients before the
     sixteenth zero. Return the zeros and the coefficients to correct that are left."""
-    while types.int64(count_ones(zeros)) > 15:
+    while np.int64(count_ones(zeros)) > 15:
         for _ in range(15):
             zeros &= zeros - U(1)
         below = (zeros & (U(0) - zeros)) - U(1)
         zeros &= zeros - U(1)
         bits, size = gather_bits(values, known & below)
         known &= ~below
-        at, pending, held = put_symbol(areas, codes, t, ZRL, U(0), types.int64(0), at, pending, held)
+        at, pending, held = put_symbol(areas, codes, t, ZRL, U(0), np.int64(0), at, pending, held)
         at, pending, held = put_long(areas, bits, size, at, pending, held)
     return zeros, known, at, pending, held
 
 
-@njit(**INLINED)
+@inlined
 def encode_refinement(row, masks, plan, s, part, codes, state, areas):
     """Encode one more bit of a band (Figures G.7 to G.9). Return whether the part is done."""
     at, pending, held, end = resume(areas, state, s)
@@ -216,7 +216,7 @@ def encode_refinement(row, masks, plan, s, part, codes, state, areas):
                 if state[s, EOBRUN] == EOBRUN_MAX:
                     at, pending, held = end_run(areas, codes, t, state, s, at, pending, held)
                 continue
-            values = magnitude_bits(row, block, types.int64(al))
+            values = magnitude_bits(row, block, np.int64(al))
             new, zeros = mask & ~known, band & ~mask
             if new and state[s, EOBRUN] > 0:
                 at, pending, held = end_run(areas, codes, t, state, s, at, pending, held)
@@ -231,9 +231,9 @@ def encode_refinement(row, masks, plan, s, part, codes, state, areas):
                         areas, codes, t, passed, corrected, values, at, pending, held
                     )
                 bits, size = gather_bits(values, corrected)
-                symbol, sign = types.int64(count_ones(passed)) << 4 | 1, U(row[block, k] > 0)
+                symbol, sign = np.int64(count_ones(passed)) << 4 | 1, U(row[block, k] > 0)
                 if size > 40:
-                    at, pending, held = put_symbol(areas, codes, t, symbol, sign, types.int64(1), at, pending, held)
+                    at, pending, held = put_symbol(areas, codes, t, symbol, sign, np.int64(1), at, pending, held)
                     at, pending, held = put_long(areas, bits, size, at, pending, held)
                 else:
                     bits |= sign << U(size)
@@ -249,20 +249,20 @@ def encode_refinement(row, masks, plan, s, part, codes, state, areas):
     return suspend(areas, state, s, at, pending, held, number >= count)
 
 
-@njit(**INLINED)
+@inlined
 def put_value(row, block, c, s, ah, al, codes, t, state, areas, at, pending, held):
     """Encode a DC coefficient (G.1.2.1)."""
-    value = types.int64(row[U(block), U(0)]) >> al
+    value = np.int64(row[U(block), U(0)]) >> al
     if ah != 0:
-        return put_bits(areas, U(value & 1), types.int64(1), at, pending, held)
+        return put_bits(areas, U(value & 1), np.int64(1), at, pending, held)
     diff = value - state[s, PRED + c]
     state[s, PRED + c] = value
-    size = 64 - types.int64(leading_zeros(U(abs(diff))))
+    size = 64 - np.int64(leading_zeros(U(abs(diff))))
     bits = U(diff + (diff >> 63)) & ((U(1) << U(size)) - U(1))
     return put_symbol(areas, codes, t, size, bits, size, at, pending, held)
 
 
-@njit(**INLINED)
+@inlined
 def encode_dc(row, layout, plan, s, part, codes, state, areas):
     """Encode DC coefficients, of one component or of all, interleaved. Return whether the part is done."""
     at, pending, held, end = resume(areas, state, s)
@@ -270,13 +270,11 @@ def encode_dc(row, layout, plan, s, part, codes, state, areas):
     first, width, count = window(plan, s, part)
     number = state[s, NEXT]
     if plan[s, COMPONENT] < 0:
-        count = part[END_MCU] - part[FIRST_MCU] if part[FIRST_LINE] == 0 else types.int64(0)
+        count = part[END_MCU] - part[FIRST_MCU] if part[FIRST_LINE] == 0 else np.int64(0)
     while number < count and at <= end:
         if plan[s, COMPONENT] >= 0:
             block = first + number // width * plan[s, PER_LINE] + number % width
-            at, pending, held = put_value(
-                row, block, types.int64(0), s, ah, al, codes, t, state, areas, at, pending, held
-            )
+            at, pending, held = put_value(row, block, np.int64(0), s, ah, al, codes, t, state, areas, at, pending, held)
         else:
             for c in range(layout.shape[0]):
                 h = layout[c, 2]
@@ -291,7 +289,7 @@ def encode_dc(row, layout, plan, s, part, codes, state, areas):
     return suspend(areas, state, s, at, pending, held, number >= count)
 
 
-@njit(types.int64(ROW, MASKS, TABLES, TABLES, PART, CODES, STATES, AREAS, types.int64), nogil=True, cache=True)
+@kernel(f"i8({ROW}, {MASKS}, {TABLES}, {TABLES}, {PART}, {CODES}, {STATES}, {AREAS}, i8)")
 def encode_scans(row, masks, layout, plan, part, codes, state, areas, first):
     """Encode a part of a row, without byte stuffing, to the first state[s, FILLED] bytes of each scan's area.
 
@@ -316,7 +314,7 @@ def encode_scans(row, masks, layout, plan, part, codes, state, areas, first):
     return plan.shape[0]
 
 
-@njit(types.void(TABLES, CODES, STATES, AREAS), nogil=True, cache=True)
+@kernel(f"void({TABLES}, {CODES}, {STATES}, {AREAS})")
 def encode_ends(plan, codes, state, areas):
     """Encode the runs at the ends of scans. All areas must have room. Bits may still be PENDING afterwards."""
     for s in range(plan.shape[0]):

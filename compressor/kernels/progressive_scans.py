@@ -9,9 +9,9 @@ A run of blocks that end early has at most 15 bits (Table G.1), and correction b
 bounded as in libjpeg (jcphuff.c), on whose decoder others are modelled.
 """
 
-from numba import njit, types
+import numpy as np
 
-from compressor.kernels.huffman_decode import INLINED
+from compressor.kernels.jit import inlined
 from compressor.kernels.lanes import leading_zeros
 from compressor.kernels.packing import LEVELS
 
@@ -34,30 +34,30 @@ AL_MAX = LEVELS - 1  # of a first scan, and Ah of a refinement
 EOBRUN_MAX = 0x7FFF
 WAITING_MAX = 1000 - 63  # MAX_CORR_BITS in jcphuff.c, less what one block may add
 
-U = types.uint64
-ROW = types.int16[:, ::1]
-MASKS = types.uint64[:, ::1]  # see `packing.unpack_with_masks`
-TABLES = types.int64[:, ::1]
-STATES = types.int64[:, ::1]
-PART = types.int64[::1]
+U = np.uint64
+ROW = "i2[:, ::1]"
+MASKS = "u8[:, ::1]"  # see `packing.unpack_with_masks`
+TABLES = "i8[:, ::1]"
+STATES = "i8[:, ::1]"
+PART = "i8[::1]"
 
 
-@njit(**INLINED)
+@inlined
 def bit_size(value):
     """Return SSSS of Tables F.1 and F.2."""
-    return 64 - types.int64(leading_zeros(U(value)))
+    return 64 - np.int64(leading_zeros(U(value)))
 
 
-@njit(**INLINED)
+@inlined
 def band_of(plan, s):
     """Return a bitmask of Ss..Se."""
     return U(0xFFFFFFFFFFFFFFFF) >> U(63 - plan[s, SE]) & ~((U(1) << U(plan[s, SS])) - U(1))
 
 
-@njit(**INLINED)
+@inlined
 def window(plan, s, part):
     """Return the first block of a part, its blocks a line, and all its blocks, for a scan of one component."""
     start = part[FIRST_MCU] * plan[s, H]
-    width = max(types.int64(0), min(part[END_MCU] * plan[s, H], plan[s, ACROSS]) - start)
-    lines = max(types.int64(0), min(part[END_LINE], plan[s, LINES]) - part[FIRST_LINE])
+    width = max(np.int64(0), min(part[END_MCU] * plan[s, H], plan[s, ACROSS]) - start)
+    lines = max(np.int64(0), min(part[END_LINE], plan[s, LINES]) - part[FIRST_LINE])
     return plan[s, FIRST] + part[FIRST_LINE] * plan[s, PER_LINE] + start, width, width * lines

@@ -7,11 +7,10 @@ Coefficients are those of the DCT: float32, [u][v], scaled; the reciprocals undo
 """
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
 
 from compressor.kernels.dct import SCALE, TRANSPOSED
-from compressor.kernels.lanes import F32, I16, I32, I64, call, ir, load, shuffle, splat, store, vector
+from compressor.kernels.jit import intrinsic, ir, kernel, types
+from compressor.kernels.lanes import F32, I16, I32, I64, call, load, shuffle, splat, store, vector
 
 
 def reciprocals(table: np.ndarray) -> np.ndarray:
@@ -70,7 +69,7 @@ def quantize_block(typing, coefficients, at, reciprocal, slope, row, factor, out
     return types.void(*arguments), codegen
 
 
-@njit("void(f4[:, ::1], i8, i8, f4[:, ::1], f4[:, ::1], i8, f4[::1], i8, i2[:, ::1], i8)", nogil=True, cache=True)
+@kernel("void(f4[:, ::1], i8, i8, f4[:, ::1], f4[:, ::1], i8, f4[::1], i8, i2[:, ::1], i8)")
 def dead_zone(coefficients, first, blocks, reciprocal, slope, component, factor, at, out, to):
     """Quantize `blocks` blocks.
 

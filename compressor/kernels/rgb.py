@@ -8,15 +8,13 @@
 every pixel is equal to that of libjpeg's tables (ycc_rgb_convert in jdcolor.c).
 """
 
-from numba import njit, types
-from numba.extending import intrinsic
-
 from compressor.kernels.idct import LEFT
+from compressor.kernels.jit import function, intrinsic, kernel, types
 from compressor.kernels.lanes import I8, I16, I32, load, shuffle, splat, store, vector
 from compressor.kernels.upsample import FULL, H1V2, H2V2, upsample
 
 LANES = 32  # pixels a step
-PLANES = types.UniTuple(types.uint8[:, ::1], 3)
+PLANES = "(u1[:, ::1], u1[:, ::1], u1[:, ::1])"
 
 # plan: int64 (components, 7), a row for each component
 KIND, EXPAND, V, V_MAX, SAMPLES, LINES, BASE = range(7)
@@ -98,7 +96,7 @@ def grey_lanes(typing, plane, at, out, to):
     return types.void(plane, types.intp, out, types.intp), codegen
 
 
-@njit(nogil=True)
+@function
 def _line_of(plane, plan, c, y, upsampled):
     """Provide component `c` of image line `y` at the width of the image. Return the flat index of its first sample: in
     its plane if it has full size, else in `upsampled`."""
@@ -116,12 +114,7 @@ def _line_of(plane, plan, c, y, upsampled):
     return c * upsampled.shape[1] + LEFT
 
 
-@njit(
-    types.void(PLANES, types.int64[:, ::1], types.boolean, types.int64, types.int64, types.int64,
-               types.uint8[:, ::1], types.uint8[::1], types.int64),
-    nogil=True,
-    cache=True,
-)  # fmt: skip
+@kernel(f"void({PLANES}, i8[:, ::1], b1, i8, i8, i8, u1[:, ::1], u1[::1], i8)")
 def pixel_lines(planes, plan, ycc, first, lines, width, upsampled, out, to):
     """Convert image lines `first` … first + lines - 1 to pixels.
 

@@ -12,10 +12,9 @@ repeated: decoders interpolate with these samples (jdsample.c, jdmainct.c of lib
 """
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
 
 from compressor.kernels.color import MATRIX, PIXELS, planes
+from compressor.kernels.jit import function, intrinsic, kernel, types
 from compressor.kernels.lanes import F32, I8, I16, I32, load, shuffle, splat, store, vector
 from compressor.kernels.luminance import fadd, fmul, limited, luma_lanes, rounded
 
@@ -26,8 +25,8 @@ LANES = 32  # pixels a step
 LINES = 16 + 2 * MARGIN
 BAND_STRIDE = LEFT + SEGMENT + 2 * LANES
 CHROMA_STRIDE = LEFT + SEGMENT // 2 + LANES
-LAYOUT = types.int64[:, ::1]
-SAMPLES = types.int16[:, ::1]
+LAYOUT = "i8[:, ::1]"
+SAMPLES = "i2[:, ::1]"
 SCRATCH_BYTES = LINES * 3 * BAND_STRIDE + 2 * 10 * CHROMA_STRIDE * 4  # for images of any width
 
 
@@ -109,7 +108,7 @@ def round_lanes(typing, chroma, index, plane, to):
     return types.void(chroma, types.intp, plane, types.intp), codegen
 
 
-@njit(nogil=True)
+@function
 def _split(pixels, line, x, count, bands, to):
     """Split columns x - 3 to x + count + 3 of a line of pixels by color. Columns outside the image repeat its edge."""
     width, row_bytes, stride = pixels.shape[1] // 3, pixels.shape[1], bands.shape[1]
@@ -128,7 +127,7 @@ def _split(pixels, line, x, count, bands, to):
             bands[to + c, LEFT + i - x] = pixels[line, c]
 
 
-@njit(nogil=True)
+@function
 def _chroma(bands, row, x, count, height, width, v, chroma):
     """Downsample bands to ten lines of Cb and ten of Cr. The MCU row begins with the second for 4:2:0, with the first
     for 4:2:2.
@@ -162,7 +161,7 @@ def _chroma(bands, row, x, count, height, width, v, chroma):
                 chroma[plane + k, i] = chroma[plane + last, i]
 
 
-@njit(nogil=True)
+@function
 def _luma(bands, row, x, count, height, width, v, chroma, y):
     """Compute luma from bands and the chroma that their pixels will be shown with."""
     stride, chroma_stride = bands.shape[1], chroma.shape[1]
@@ -185,11 +184,7 @@ def _luma(bands, row, x, count, height, width, v, chroma, y):
             y[r, i] = y[lines - 1, i]
 
 
-@njit(
-    types.void(PIXELS, types.int64, LAYOUT, SAMPLES, SAMPLES, SAMPLES, types.uint8[:, ::1], types.float32[:, ::1]),
-    nogil=True,
-    cache=True,
-)
+@kernel(f"void({PIXELS}, i8, {LAYOUT}, {SAMPLES}, {SAMPLES}, {SAMPLES}, u1[:, ::1], f4[:, ::1])")
 def sharp_planes(pixels, row, layout, y, cb, cr, bands, chroma):
     """Convert one MCU row of pixels to sample planes.
 

@@ -5,10 +5,10 @@ results of `masking.energies` for each block.
 """
 
 import numpy as np
-from numba import njit, types
 
 from compressor.kernels import masking
 from compressor.kernels.dct import SCALE, TRANSPOSED, fdct
+from compressor.kernels.jit import function, kernel
 from compressor.kernels.mcu_row import FLOATS, LAYOUT, SAMPLES
 from compressor.kernels.quantize import dead_zone
 from compressor.kernels.trellis import trellis
@@ -18,7 +18,7 @@ PLACES = TRANSPOSED.astype(np.int64)  # of zig-zag coefficients
 UNIT = SCALE.astype(np.float32)
 
 
-@njit(nogil=True)
+@function
 def _energies(layout, chroma, coefficients, energy):
     """Compute the energies of all components."""
     for c in range(layout.shape[0]):
@@ -26,7 +26,7 @@ def _energies(layout, chroma, coefficients, energy):
         masking.energies(coefficients, layout[c, 0], layout[c, 1] * layout[c, 3], weight, energy, layout[c, 0])
 
 
-@njit(types.void(types.UniTuple(SAMPLES, 3), LAYOUT, FLOATS, FLOATS), nogil=True, cache=True)
+@kernel(f"void(({SAMPLES}, {SAMPLES}, {SAMPLES}), {LAYOUT}, {FLOATS}, {FLOATS})")
 def from_planes(planes, layout, coefficients, energy):
     """Transform one MCU row of sample planes.
 
@@ -43,7 +43,7 @@ def from_planes(planes, layout, coefficients, energy):
     _energies(layout, True, coefficients, energy)
 
 
-@njit(types.void(SAMPLES, LAYOUT, types.boolean, FLOATS, FLOATS, FLOATS), nogil=True, cache=True)
+@kernel(f"void({SAMPLES}, {LAYOUT}, b1, {FLOATS}, {FLOATS}, {FLOATS})")
 def from_quantized(row, layout, chroma, tables, coefficients, energy):
     """Dequantize one MCU row of a file's coefficients.
 
@@ -62,7 +62,7 @@ def from_quantized(row, layout, chroma, tables, coefficients, energy):
     _energies(layout, chroma, coefficients, energy)
 
 
-@njit(nogil=True, error_model="numpy")
+@function
 def _contrast(upper, middle, lower, blocks, out):
     """Compute the standard deviation of DC, 8 times the mean, over 3 x 3 blocks. Blocks at the edge are repeated."""
     for i in range(blocks):
@@ -77,7 +77,7 @@ def _contrast(upper, middle, lower, blocks, out):
         out[i] = f32(8) * np.sqrt(max(variance, f32(0)))
 
 
-@njit(nogil=True, error_model="numpy")
+@function
 def _mean_luma(layout, c, mean, out):
     """Compute the mean luma at the position of each block of a component; middle grey if the grids do not match."""
     h, v = layout[0, 2] // layout[c, 2], layout[0, 3] // layout[c, 3]
@@ -91,10 +91,7 @@ def _mean_luma(layout, c, mean, out):
             out[line * layout[c, 1] + i] = total / f32(h * v) if matching else f32(128)
 
 
-@njit(
-    types.void(LAYOUT, types.boolean, FLOATS, FLOATS, FLOATS, FLOATS, types.float32[::1]),
-    nogil=True, cache=True, error_model="numpy",
-)  # fmt: skip
+@kernel(f"void({LAYOUT}, b1, {FLOATS}, {FLOATS}, {FLOATS}, {FLOATS}, f4[::1])")
 def factors(layout, chroma, above, energy, below, scratch, out):
     """Compute the masking factor of each block of a row, see `masking`.
 
@@ -119,7 +116,7 @@ def factors(layout, chroma, above, energy, below, scratch, out):
         masking.luma(energy, first, scratch[0], count, out[first : first + count])
 
 
-@njit(types.void(FLOATS, LAYOUT, FLOATS, FLOATS, types.float32[::1], SAMPLES), nogil=True, cache=True)
+@kernel(f"void({FLOATS}, {LAYOUT}, {FLOATS}, {FLOATS}, f4[::1], {SAMPLES})")
 def quantize_row(coefficients, layout, reciprocal, slope, factor, out):
     """Quantize a row by `quantize.dead_zone`."""
     for c in range(layout.shape[0]):
@@ -127,13 +124,7 @@ def quantize_row(coefficients, layout, reciprocal, slope, factor, out):
         dead_zone(coefficients, first, count, reciprocal, slope, c, factor, first, out, first)
 
 
-@njit(
-    types.void(
-        FLOATS, types.int64, types.int64, FLOATS, types.int64, types.float32[::1], types.float32, types.float32[::1],
-        FLOATS, types.float32[::1], SAMPLES,
-    ),
-    nogil=True, cache=True,
-)  # fmt: skip
+@kernel(f"void({FLOATS}, i8, i8, {FLOATS}, i8, f4[::1], f4, f4[::1], {FLOATS}, f4[::1], {SAMPLES})")
 def trellis_part(coefficients, first, blocks, reciprocal, component, factor, weight, lengths, steps, weights, out):
     """Quantize blocks of one component by `trellis.trellis`.
 

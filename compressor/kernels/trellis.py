@@ -17,11 +17,9 @@ multiplications (0 %); no state if an earlier one is at least as good for every 
 """
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
 
-from compressor.kernels.huffman_decode import INLINED
-from compressor.kernels.lanes import F32, I64, call, ir, leading_zeros, load, splat, trailing_zeros, vector
+from compressor.kernels.jit import inlined, intrinsic, ir, kernel, types
+from compressor.kernels.lanes import F32, I64, call, leading_zeros, load, local_array, splat, trailing_zeros, vector
 from compressor.t81 import EOB, SSSS_AC_MAX, ZRL
 
 U = np.uint64
@@ -45,7 +43,7 @@ def above_half_mask(typing, blocks, block):
     return types.uint64(blocks, types.intp), codegen
 
 
-@njit(**INLINED)
+@inlined
 def rates(lengths, rate, margin):
     """Fill the lookup tables of the trellis.
 
@@ -72,7 +70,7 @@ def rates(lengths, rate, margin):
         margin[d] = margin[d - 16] + lengths[ZRL]
 
 
-@njit(**INLINED)
+@inlined
 def last_of_best(x, block, mask, weight, end_of_block, rate, margin, prev, value, position, cost):
     """Find the best values of a block. Return the last non-zero position; 0 if all are zero.
 
@@ -123,7 +121,7 @@ def last_of_best(x, block, mask, weight, end_of_block, rate, margin, prev, value
     return last
 
 
-@njit("void(f4[:, ::1], i8, i8, f4[::1], f4[::1], i2[:, ::1])", nogil=True, cache=True)
+@kernel("void(f4[:, ::1], i8, i8, f4[::1], f4[::1], i2[:, ::1])")
 def trellis(x, first, blocks, weight, lengths, out):
     """Quantize the blocks first .. first + blocks - 1.
 
@@ -132,10 +130,10 @@ def trellis(x, first, blocks, weight, lengths, out):
     lengths  (256,) float32, > 0: bits of each symbol run << 4 | ssss, without the ssss bits that follow
     out      (n, 64) int16, zig-zag: DC rounded, ties to even; |AC| <= 1023 (Table F.2)
     """
-    rate, margin = np.empty(1024, F), np.empty(64, F)
+    rate, margin = local_array(1024, F), local_array(64, F)
     rates(lengths, rate, margin)
-    prev, value = np.empty(64, np.uint64), np.empty(64, np.int16)
-    position, cost = np.empty(64, np.uint64), np.empty(64, F)
+    prev, value = local_array(64, np.uint64), local_array(64, np.int16)
+    position, cost = local_array(64, np.uint64), local_array(64, F)
     for block in range(first, first + blocks):
         for k in range(64):
             out[block, k] = 0

@@ -11,10 +11,8 @@ Samples beyond the edge repeat it. Lines of fewer than three samples are replica
 whole ratios are replicated ("int_upsample"). Every result is equal to libjpeg-turbo's.
 """
 
-from numba import njit, types
-from numba.extending import intrinsic
-
 from compressor.kernels.idct import LEFT
+from compressor.kernels.jit import intrinsic, kernel, types
 from compressor.kernels.lanes import I8, I16, I64, load, splat, store, vector
 
 LANES = 32  # samples a step
@@ -95,7 +93,7 @@ def h2v2_lanes(typing, plane, near, far, out, to):
     return types.void(plane, types.intp, types.intp, out, types.intp), codegen
 
 
-@njit("void(u1[:, ::1], i8, i8, i8, i8, i8, i8, u1[:, ::1], i8)", nogil=True, cache=True)
+@kernel("void(u1[:, ::1], i8, i8, i8, i8, i8, i8, u1[:, ::1], i8)")
 def upsample(plane, kind, near, far, bias, samples, expand, out, row):
     """Upsample one line of a component to the width of the image.
 

@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 INSTRUMENTED = ["compressor.jpeg", "compressor.png", "compressor.pipeline", "compressor.metadata", "compressor.sniff"]
 
-kernels.warmup()  # before instrumentation: Numba can't compile instrumented code
+kernels.import_all()  # before instrumentation: Numba can't compile instrumented code
 with atheris.instrument_imports(include=INSTRUMENTED):
     from tests.fuzz import seeds
     from tests.fuzz.contract import Contract

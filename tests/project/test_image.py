@@ -43,7 +43,7 @@ exec chroot --userspec=65532:65532 "$root" "$@"
 LOADED = """
 import json
 from compressor import kernels
-kernels.warmup()
+kernels.import_all()
 hits, misses = kernels.loaded()
 print(json.dumps({"hits": hits, "misses": misses, "cpu": kernels.PLACE.cpu, "place": str(kernels.PLACE.directory)}))
 """
@@ -178,7 +178,7 @@ def test_kernels_for_the_lowest_cpu_level_are_loaded_from_the_image_too(containe
 
 def test_kernels_for_the_host_cpu_are_compiled_onto_the_volume(container: Container) -> None:
     """COMPRESSOR_CPU=host compiles at start, for more than x86-64-v3."""
-    code = LOADED.replace("kernels.warmup()", "import compressor.kernels.png.unfilter")
+    code = LOADED.replace("kernels.import_all()", "import compressor.kernels.png.unfilter")
 
     found = json.loads(container.run("python", "-c", code, COMPRESSOR_CPU="host"))
 

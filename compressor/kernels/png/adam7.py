@@ -1,14 +1,14 @@
 """Adam7 deinterlacing: the pixels of a pass are moved to their positions in the image (W3C PNG clause 8.1)."""
 
 import numpy as np
-from numba import njit, types
 
-SCANLINES = types.Array(types.uint8, 2, "C", readonly=True)  # takes writable arrays as well
-ROWS = types.uint8[:, ::1]
-WHERE = (types.int64,) * 6
+from compressor.kernels.jit import function, kernel
+
+SCANLINES = "const u1[:, ::1]"  # takes writable arrays as well
+ROWS = "u1[:, ::1]"
 
 
-@njit(nogil=True)
+@function
 def _spread_bytes(source, count, size, start, step, target):
     """Copy pixels of `size` bytes, `step` bytes apart in `target`. The usual sizes are constants that LLVM unrolls."""
     if step == size:
@@ -31,7 +31,7 @@ def _spread_bytes(source, count, size, start, step, target):
                 target[start + i * step + k] = source[size * i + k]
 
 
-@njit(nogil=True)
+@function
 def _spread_bits(source, count, bits, x, dx, target):
     """Copy pixels smaller than a byte, leftmost in the high bits (clause 7.2)."""
     mask = (1 << bits) - 1
@@ -43,7 +43,7 @@ def _spread_bits(source, count, bits, x, dx, target):
         target[place >> 3] = np.uint8((target[place >> 3] & ~(mask << shift)) | (sample << shift))
 
 
-@njit(types.int64(SCANLINES, *WHERE, ROWS), nogil=True, cache=True)
+@kernel(f"i8({SCANLINES}, i8, i8, i8, i8, i8, i8, {ROWS})")
 def spread(rows, count, bits, x, dx, y, dy, out):
     """Copy scanlines of a pass into lines of the image. Pixels of other passes do not change.
 

@@ -1,10 +1,11 @@
 """The position of the last block of a deflate stream (RFC 1951), which is needed to join streams."""
 
 import numpy as np
-from numba import njit, types
 
-READONLY = types.Array(types.uint8, 1, "C", readonly=True)  # takes writable arrays as well
-WORDS = types.int64[::1]
+from compressor.kernels.jit import function, kernel
+
+READONLY = "const u1[::1]"  # takes writable arrays as well
+WORDS = "i8[::1]"
 
 BITS_MAX = 15  # of a code (3.2.7)
 LITERALS, DISTANCES = 288, 32  # codes at most
@@ -20,7 +21,7 @@ DISTANCE_SYMBOLS = SYMBOLS + LITERALS
 LENGTHS = DISTANCE_SYMBOLS + DISTANCES
 
 
-@njit(nogil=True)
+@function
 def _bits(data, at, count):
     """Return `count` bits from bit `at` on, lowest first (3.1.1); bits after the end are 0."""
     value = 0
@@ -31,7 +32,7 @@ def _bits(data, at, count):
     return value
 
 
-@njit(nogil=True)
+@function
 def _prepare(work, first, n, counts, symbols):
     """Count the codes of each length and sort the symbols by their codes (3.2.2). Lengths: n from work[first] on."""
     for bits in range(BITS_MAX + 1):
@@ -47,7 +48,7 @@ def _prepare(work, first, n, counts, symbols):
                 start += 1
 
 
-@njit(nogil=True)
+@function
 def _symbol(data, at, work, counts, symbols):
     """Return the next symbol and the bit after its code; symbol -1 if there is no such code."""
     code, first, index = 0, 0, 0
@@ -62,7 +63,7 @@ def _symbol(data, at, work, counts, symbols):
     return -1, at
 
 
-@njit(nogil=True)
+@function
 def _fixed(work):
     """Prepare the fixed Huffman codes (3.2.6)."""
     for symbol in range(LITERALS):
@@ -73,7 +74,7 @@ def _fixed(work):
     _prepare(work, LENGTHS, DISTANCES, DISTANCE_COUNTS, DISTANCE_SYMBOLS)
 
 
-@njit(nogil=True)
+@function
 def _dynamic(data, at, work):
     """Read the dynamic Huffman codes of a block (3.2.7). Return the bit after them, or -1."""
     literals, distances, n = 257 + _bits(data, at, 5), 1 + _bits(data, at + 5, 5), 4 + _bits(data, at + 10, 4)
@@ -106,7 +107,7 @@ def _dynamic(data, at, work):
     return at
 
 
-@njit(nogil=True)
+@function
 def _skip_block(data, at, work):
     """Skip the compressed data of a block. Return the bit after it, or -1."""
     while at <= data.size * 8:
@@ -123,7 +124,7 @@ def _skip_block(data, at, work):
     return -1
 
 
-@njit(types.int64(READONLY, WORDS, WORDS), nogil=True, cache=True)
+@kernel(f"i8({READONLY}, {WORDS}, {WORDS})")
 def last_block(data, work, place):
     """Find the block of a complete deflate stream whose BFINAL is set (3.2.3).
 

@@ -4,25 +4,25 @@ Filtering has no dependency from byte to byte; LLVM vectorizes it over the row.
 """
 
 import numpy as np
-from numba import njit, types
 
+from compressor.kernels.jit import function, kernel
 from compressor.kernels.png.unfilter import AVERAGE, NONE, PAETH, READONLY, ROWS, SUB, UP, predict
 
 SUMS, BIGRAMS = 5, 6  # ways to choose for each row, beyond the five types themselves
 
-READONLY_ROWS = types.Array(types.uint8, 2, "C", readonly=True)
-WORDS = types.uint64[::1]
+READONLY_ROWS = "const u1[:, ::1]"
+WORDS = "u8[::1]"
 SEEN_WORDS = (1 << 16) // 64
 
 
-@njit(nogil=True)
+@function
 def _cost(residual):
     """Return |residual| of a byte taken as signed (clause 12.7)."""
     residual = np.uint8(residual)
     return np.int32(min(residual, np.uint8(-residual)))
 
 
-@njit(nogil=True)
+@function
 def _cheapest(row, above, bpp):
     """Return the filter type whose sum of absolute differences over a row is smallest; the lower one on a tie."""
     none = sub = up = average = paeth = np.int32(0)  # enough for rows of 16 million bytes
@@ -55,7 +55,7 @@ def _cheapest(row, above, bpp):
     return kind
 
 
-@njit(nogil=True)
+@function
 def _filter(kind, row, above, bpp, out):
     """Compute out = row - prediction, by filter type `kind`."""
     first = min(bpp, row.size)
@@ -89,7 +89,7 @@ def _filter(kind, row, above, bpp, out):
             target[i] = right[i]
 
 
-@njit(nogil=True)
+@function
 def _bigrams(filtered, seen):
     """Count the different pairs of adjacent bytes: deflate compresses repetitions.
 
@@ -107,7 +107,7 @@ def _bigrams(filtered, seen):
     return count
 
 
-@njit(nogil=True)
+@function
 def _fewest_bigrams(row, above, bpp, seen, scratch):
     """Return the filter type that leaves the fewest different pairs of bytes; the lower one on a tie."""
     best, fewest = NONE, np.int64(1) << 62
@@ -119,7 +119,7 @@ def _fewest_bigrams(row, above, bpp, seen, scratch):
     return best
 
 
-@njit(types.int64(READONLY_ROWS, types.int64, READONLY, types.int64, WORDS, ROWS), nogil=True, cache=True)
+@kernel(f"i8({READONLY_ROWS}, i8, {READONLY}, i8, {WORDS}, {ROWS})")
 def filter_rows(rows, bpp, previous, choice, seen, out):
     """Filter scanlines, each by the type that `choice` gives or selects.
 

@@ -1,18 +1,19 @@
 """Conversion of PNG scanlines to 8-bit pixels (W3C PNG clauses 7.2 and 13.12): packed samples, palettes, alpha."""
 
 import numpy as np
-from numba import njit, types
+
+from compressor.kernels.jit import kernel
 
 # Read-only parameters take writable arrays as well.
-SCANLINES = types.Array(types.uint8, 2, "C", readonly=True)
-SOURCE = types.Array(types.uint8, 3, "C", readonly=True)
-KEY8 = types.Array(types.uint8, 1, "C", readonly=True)
-KEY16 = types.Array(types.uint16, 1, "C", readonly=True)
-ROWS = types.uint8[:, ::1]
-PIXELS = types.uint8[:, :, ::1]
+SCANLINES = "const u1[:, ::1]"
+SOURCE = "const u1[:, :, ::1]"
+KEY8 = "const u1[::1]"
+KEY16 = "const u2[::1]"
+ROWS = "u1[:, ::1]"
+PIXELS = "u1[:, :, ::1]"
 
 
-@njit(types.int64(SCANLINES, types.int64, types.int64, ROWS), nogil=True, cache=True)
+@kernel(f"i8({SCANLINES}, i8, i8, {ROWS})")
 def expand_bits(rows, depth, scale, out):
     """Expand samples of 1, 2 or 4 bits, leftmost in the high bits (clause 7.2), to bytes.
 
@@ -33,7 +34,7 @@ def expand_bits(rows, depth, scale, out):
     return out.shape[0]
 
 
-@njit(types.int64(SCANLINES, SCANLINES, PIXELS), nogil=True, cache=True)
+@kernel(f"i8({SCANLINES}, {SCANLINES}, {PIXELS})")
 def look_up(indices, palette, out):
     """Replace palette indices by their colors.
 
@@ -52,7 +53,7 @@ def look_up(indices, palette, out):
     return out.shape[0]
 
 
-@njit(types.int64(SOURCE, KEY8, PIXELS), nogil=True, cache=True)
+@kernel(f"i8({SOURCE}, {KEY8}, {PIXELS})")
 def color_key(pixels, key, out):
     """Add alpha: 0 for pixels of the transparent color, 255 for all others (clause 11.3.1.1).
 
@@ -74,7 +75,7 @@ def color_key(pixels, key, out):
     return out.shape[0]
 
 
-@njit(types.int64(SCANLINES, types.int64, KEY16, PIXELS), nogil=True, cache=True)
+@kernel(f"i8({SCANLINES}, i8, {KEY16}, {PIXELS})")
 def reduce16(rows, channels, key, out):
     """Reduce big-endian 16-bit samples to 8 bits, with alpha if a transparent color is given.
 

@@ -5,15 +5,16 @@ that no information is added or lost (clause 13.12): 1-bit 1 is 0xFFFF, 8-bit 0x
 """
 
 import numpy as np
-from numba import njit, types
 
-SCANLINES = types.Array(types.uint8, 2, "C", readonly=True)  # takes writable arrays as well
-TABLE = types.Array(types.uint64, 1, "C", readonly=True)
-PIXELS = types.uint64[:, ::1]
-READ_PIXELS = types.Array(types.uint64, 2, "C", readonly=True)
-COLORS = types.uint64[::1]
-INDICES = types.int64[::1]
-ROWS = types.uint8[:, ::1]
+from compressor.kernels.jit import function, kernel
+
+SCANLINES = "const u1[:, ::1]"  # takes writable arrays as well
+TABLE = "const u8[::1]"
+PIXELS = "u8[:, ::1]"
+READ_PIXELS = "const u8[:, ::1]"
+COLORS = "u8[::1]"
+INDICES = "i8[::1]"
+ROWS = "u1[:, ::1]"
 
 OPAQUE = np.uint64(0xFFFF << 48)
 NOTHING = np.uint64(0)
@@ -22,7 +23,7 @@ COLORS_MAX = 256
 DEEP, COLORED, TRANSLUCENT, BITS4, BITS2, BITS1 = (1 << n for n in range(6))
 
 
-@njit(nogil=True)
+@function
 def _pixel(red, green, blue, alpha):
     """Pack four samples of 16 bits into one word."""
     return (
@@ -31,7 +32,7 @@ def _pixel(red, green, blue, alpha):
     )  # fmt: skip
 
 
-@njit(nogil=True)
+@function
 def _sample(rows, r, at, size):
     """Return a sample of 8 or 16 bits (big-endian) as one of 16."""
     if size == 1:
@@ -39,7 +40,7 @@ def _sample(rows, r, at, size):
     return (np.uint64(rows[r, at]) << np.uint64(8)) | np.uint64(rows[r, at + 1])
 
 
-@njit(nogil=True)
+@function
 def _expand_wide(rows, channels, size, key, has_key, out):
     """Expand grey, grey and alpha, RGB or RGBA of 8 or 16 bits. A pixel equal to `key` becomes transparent."""
     step = channels * size
@@ -58,7 +59,7 @@ def _expand_wide(rows, channels, size, key, has_key, out):
             out[r, i] = pixel
 
 
-@njit(types.int64(SCANLINES, types.int64, types.int64, TABLE, PIXELS), nogil=True, cache=True)
+@kernel(f"i8({SCANLINES}, i8, i8, {TABLE}, {PIXELS})")
 def expand_rgba16(rows, channels, depth, table, out):
     """Expand scanlines to RGBA of 16 bits.
 
@@ -89,7 +90,7 @@ def expand_rgba16(rows, channels, depth, table, out):
     return out.shape[0]
 
 
-@njit(nogil=True)
+@function
 def _slot(color, colors, slots):
     """Return the slot of a color in the hash table, or the free one for it: open addressing."""
     place = (color * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(54)  # Fibonacci hashing: the top 10 bits
@@ -101,7 +102,7 @@ def _slot(color, colors, slots):
     return place
 
 
-@njit(types.int64(READ_PIXELS, COLORS, INDICES, types.int64), nogil=True, cache=True)
+@kernel(f"i8({READ_PIXELS}, {COLORS}, {INDICES}, i8)")
 def find_colors(pixels, colors, slots, count):
     """Collect the different colors of an image in order of appearance, band by band.
 
@@ -133,7 +134,7 @@ def find_colors(pixels, colors, slots, count):
     return count
 
 
-@njit(types.int64(READ_PIXELS), nogil=True, cache=True)
+@kernel(f"i8({READ_PIXELS})")
 def needs(pixels):
     """Return the features that are needed to represent all these pixels, a sum of
 
@@ -161,7 +162,7 @@ def needs(pixels):
     return found
 
 
-@njit(nogil=True)
+@function
 def _pack_small(pixels, depth, colors, slots, out):
     """Pack palette indices, or grey if `colors` is empty, of up to 8 bits, leftmost in the high bits (clause 7.2)."""
     for r in range(pixels.shape[0]):
@@ -181,7 +182,7 @@ def _pack_small(pixels, depth, colors, slots, out):
             out[r, at] = np.uint8(held << (8 - filled))
 
 
-@njit(types.int64(READ_PIXELS, types.int64, types.int64, COLORS, INDICES, ROWS), nogil=True, cache=True)
+@kernel(f"i8({READ_PIXELS}, i8, i8, {COLORS}, {INDICES}, {ROWS})")
 def pack_rgba16(pixels, channels, depth, colors, slots, out):
     """Pack RGBA of 16 bits to scanlines of a form that can represent it. Channels and bits beyond the form are dropped.
 

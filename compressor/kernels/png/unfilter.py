@@ -7,16 +7,15 @@ the two usual distances, 3 and 4, one pixel is one small vector that stays in a 
 """
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
 
+from compressor.kernels.jit import function, intrinsic, kernel, types
 from compressor.kernels.lanes import I8, I16, I32, I64, call, load, splat, store, vector
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
-READONLY = types.Array(types.uint8, 1, "C", readonly=True)  # takes writable arrays as well
-ROW = types.uint8[::1]
-ROWS = types.uint8[:, ::1]
+READONLY = "const u1[::1]"  # takes writable arrays as well
+ROW = "u1[::1]"
+ROWS = "u1[:, ::1]"
 
 
 @intrinsic
@@ -113,7 +112,7 @@ def unpaeth4(typing, a, b, c, x):
     return types.uint64(types.uint64, types.uint64, types.uint64, types.uint64), codegen
 
 
-@njit(nogil=True)
+@function
 def predict(a, b, c):
     """Return PaethPredictor(a, b, c) (clause 9.4) of any integers in 0 .. 255."""
     t = 3 * c - a - b
@@ -123,7 +122,7 @@ def predict(a, b, c):
     return hi if t <= lo else c
 
 
-@njit(nogil=True)
+@function
 def _unsub(filtered, start, bpp, row):
     """Compute x = filtered + a."""
     i = 0
@@ -141,7 +140,7 @@ def _unsub(filtered, start, bpp, row):
         i += 1
 
 
-@njit(nogil=True)
+@function
 def _unaverage(filtered, start, bpp, above, row):
     """Compute x = filtered + floor((a + b) / 2)."""
     i = 0
@@ -157,7 +156,7 @@ def _unaverage(filtered, start, bpp, above, row):
         i += 1
 
 
-@njit(nogil=True)
+@function
 def _unpaeth(filtered, start, bpp, above, row):
     """Compute x = filtered + PaethPredictor(a, b, c)."""
     i = 0
@@ -179,7 +178,7 @@ def _unpaeth(filtered, start, bpp, above, row):
         i += 1
 
 
-@njit(types.int64(READONLY, types.int64, ROW, ROWS), nogil=True, cache=True)
+@kernel(f"i8({READONLY}, i8, {ROW}, {ROWS})")
 def unfilter(filtered, bpp, previous, out):
     """Undo the filters of scanlines (clause 9.2).
 
