@@ -10,18 +10,13 @@ COPY constraints.txt pyproject.toml ./
 RUN python3 -m venv /opt/compressor \
     && /opt/compressor/bin/python -c "import tomllib; \
 print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']))" > dependencies.txt \
-    && /opt/compressor/bin/pip install hatchling -r dependencies.txt
+    && /opt/compressor/bin/pip install -r dependencies.txt
 COPY README.md LICENSE ./
 COPY scripts scripts
 COPY compressor compressor
-# Build tools are removed afterwards. Then kernels are compiled for each CPU that the image supports.
-RUN /opt/compressor/bin/pip install --no-build-isolation --no-deps . \
-    && /opt/compressor/bin/pip uninstall --yes hatchling pip setuptools
-ENV COMPRESSOR_BAKED_CACHE=/opt/compressor/kernels
-RUN for cpu in $(/opt/compressor/bin/python -c "from compressor.kernels import cache; print(*cache.BAKED_CPUS)"); do \
-    COMPRESSOR_CPU="$cpu" /opt/compressor/bin/python -c "from compressor import kernels; kernels.warmup()" || exit 1; \
-    done \
-    && chmod -R a+rX /opt/compressor/kernels
+# The kernels are compiled here. What that takes, a C compiler included, is not part of the image.
+RUN /opt/compressor/bin/pip install --no-deps . \
+    && /opt/compressor/bin/pip uninstall --yes pip setuptools
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="compressor" \
@@ -31,9 +26,8 @@ COPY --from=build /opt/compressor /opt/compressor
 ENV PATH=/opt/compressor/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    COMPRESSOR_BAKED_CACHE=/opt/compressor/kernels \
     COMPRESSOR_SPOOL_DIR=/var/tmp
-# For spools of two-pass work, so it should be on a disk; and for kernels that the image does not include.
+# For spools of two-pass work, so it should be on a disk.
 VOLUME /var/tmp
 USER 65532:65532
 EXPOSE 50051 9464

@@ -5,21 +5,25 @@ PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install system-packages node demo test test-heavy fuzz check format proto bench clean
+.PHONY: help install kernels system-packages node demo test test-heavy fuzz check format proto bench clean
 .DELETE_ON_ERROR:
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
 
-install: .venv/stamp ## set up .venv with the versions in constraints.txt
+install: .venv/stamp kernels ## set up .venv with the versions in constraints.txt, and compile the kernels
+
+# Does nothing if the library is of these sources.
+kernels: .venv/stamp
+	@$(PYTHON) -m scripts.kernels.build compressor/kernels
 
 # --no-build-isolation: the build back ends, ours and that of pyvips, come from constraints.txt too. --no-compile: Python
 # compiles what is imported when it is imported, and much of these packages never is.
-.venv/stamp: pyproject.toml constraints.txt scripts/compressor scripts/readme.py
+.venv/stamp: pyproject.toml constraints.txt scripts/compressor scripts/readme.py scripts/build_hook.py
 	@$(PYTHON3) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python {v[0]}.{v[1]} is too old: make PYTHON3=… takes 3.11 or later")'
 	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || .ci/system-packages venv
 	$(PYTHON3) -m venv --clear .venv
-	$(PIP) install -c constraints.txt hatchling editables setuptools
+	$(PIP) install -c constraints.txt hatchling editables setuptools numba numpy
 	$(PIP) install -c constraints.txt --no-build-isolation --no-compile -e '.[dev]'
 	@touch $@
 
@@ -40,12 +44,15 @@ demo: install ## serve, send real photographs through the service, and show what
 # One process more than cores, since some tests mostly wait.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 
-# Kernels are compiled before several processes need them. The second pass runs even if the first one fails; any failure counts.
+# Kernels are compiled before several processes need them. Each pass runs even if one before failed; any failure counts. The
+# second one runs the kernels' tests again as Numba compiles them when they are imported.
 test: install system-packages node ## run all tests except the heavy ones, in WORKERS processes
 	$(PYTHON) -m tests.safety
 	failed=0; \
 	$(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
 	    -m 'not heavy and not serial' || failed=1; \
+	COMPRESSOR_KERNELS=numba $(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 8 \
+	    -m 'not heavy and not serial' tests/kernels tests/pipeline/test_golden.py || failed=1; \
 	$(PYTHON) -m pytest -m 'serial and not heavy' $$(grep -rl 'mark\.serial' tests --include='*.py') || failed=1; \
 	exit $$failed
 

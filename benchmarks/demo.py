@@ -1,8 +1,6 @@
 """A demonstration in a minute: real photographs and a 100-megapixel image through a running service."""
 
 import math
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -240,9 +238,6 @@ def run(out: Path) -> bool:
 
     console = record.console()
     sources = photos.packaged() + photos.from_corpus("camera")
-    # In a process of its own: a server that compiles kernels keeps the compiler's memory, which would hide the growth.
-    console.print("Compiling the kernels that are not cached yet …")
-    subprocess.run([sys.executable, "-m", "compressor.cli", "warmup"], check=True, stderr=subprocess.DEVNULL)
     console.print("Starting [bold]compressor serve[/] …")
     with tempfile.TemporaryDirectory(prefix="compressor-demo-") as name, ServerProcess() as server:
         with Client(server.address) as client:

@@ -5,7 +5,7 @@
     with compressor.Client("localhost:50051") as client:      # the same methods, run by a service
         result = client.compress("photo.jpg", quality=80)
 
-Names are loaded when they are first used: importing Numba and gRPC takes a quarter of a second, and most programs need
+Names are loaded when they are first used: importing NumPy and gRPC takes a quarter of a second, and most programs need
 only one of them.
 """
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from compressor.kernels import library
 from tests import ROOT, safety
 
 # Building an image needs a distribution's tools and root. `.ci/run` installs them and refuses to go on without.
@@ -14,6 +15,8 @@ IMAGE_TOOLS = ("buildah", "mmdebstrap")
 NO_IMAGE = [tool for tool in IMAGE_TOOLS if shutil.which(tool) is None] + (["root"] if os.getuid() else [])
 
 collect_ignore = ["project/test_image.py"] if NO_IMAGE else []
+if library.COMPILED is not None:  # `make test` runs these in a pass with COMPRESSOR_KERNELS=numba
+    collect_ignore.append("kernels/intrinsics")
 
 # Files that take longest. Workers begin with them, so that none is left with one at the end while the others idle.
 LONGEST = (

@@ -3,7 +3,8 @@
 The mode is read when kernels are compiled, so it needs a process of its own, and half a minute where no cache has
 them. All tests that need it share one cache, which is kept between runs: its key contains the sources and the mode.
 
-`python -m tests.safety` compiles this build and the usual one, both at once, so that parallel tests find them.
+`python -m tests.safety` compiles this build, and the kernels that Numba compiles without checks, both at once, so that
+parallel tests find them.
 """
 
 import fcntl
@@ -35,6 +36,7 @@ def compiled() -> Mapping[str, str]:
 
 
 if __name__ == "__main__":
-    with subprocess.Popen([sys.executable, "-c", IMPORT], cwd=ROOT) as usual:
+    unchecked = os.environ | {"COMPRESSOR_KERNELS": "numba"}
+    with subprocess.Popen([sys.executable, "-c", IMPORT], env=unchecked, cwd=ROOT) as usual:
         compiled()
     sys.exit(usual.returncode)

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks import ROOT
 
-PACKAGES = ("compressor", "numpy", "numba", "pillow", "grpcio", "protobuf")
+PACKAGES = ("compressor", "numpy", "pillow", "grpcio", "protobuf")
 
 
 def console() -> Console:

@@ -1,4 +1,4 @@
-"""The codec that runs the pipeline. Import it late: it loads Numba and every kernel."""
+"""The codec that runs the pipeline. Import it late: it loads every kernel."""
 
 from compressor import kernels, pipeline, raster
 from compressor.calls.call import Codec

@@ -1,4 +1,4 @@
-"""The command line: compress, batch, ledger, footprint, exporter, inspect, serve, warmup, health.
+"""The command line: compress, batch, ledger, footprint, exporter, inspect, serve, health.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted. Kernels, gRPC and rich are slow to import, so the
 commands that need them import them, and `--help` is fast.
@@ -17,7 +17,7 @@ from compressor.cli.errors import one_line_errors
 from compressor.cli.exporter import exporter
 from compressor.cli.footprint import footprint
 from compressor.cli.ledger import ledger
-from compressor.cli.serve import health, serve, warmup
+from compressor.cli.serve import health, serve
 from compressor.settings import VERSION
 
 app = typer.Typer(
@@ -30,7 +30,9 @@ app = typer.Typer(
 
 def show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"compressor {VERSION}")
+        from compressor.kernels import library
+
+        typer.echo(f"compressor {VERSION}, kernels: {library.description()}")
         raise typer.Exit
 
 
@@ -42,7 +44,10 @@ def root(
         typer.Option(envvar="COMPRESSOR_CONFIG", help="TOML file of option defaults, such as `quality = 85`."),
     ] = None,
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=show_version, help="Show the version, and which kernels run."
+        ),
     ] = False,
 ) -> None:
     """Recompress images to fewer bytes, in bounded memory.
@@ -82,7 +87,6 @@ app.command()(exporter)
 app.command()(footprint)
 app.command()(inspect)
 app.command()(serve)
-app.command()(warmup)
 app.command()(health)
 
 

@@ -1,7 +1,6 @@
-"""`compressor serve`, and the commands for its operators: `warmup`, `health`."""
+"""`compressor serve`, and the command for its operators: `health`."""
 
 import sys
-import time
 from typing import Annotated
 
 import typer
@@ -18,7 +17,6 @@ from compressor.cli.basis import (
     basis_of,
 )
 from compressor.cli.errors import one_line_errors
-from compressor.humanize import human_seconds
 
 
 def serve(
@@ -62,16 +60,6 @@ def serve(
 
         footprint = basis_of({name: options.pop(name) for name in BASIS})
         run_service(ServerConfig(**options, footprint=footprint), on_ready=print_address)
-
-
-def warmup() -> None:
-    """Compile the kernels ahead of the first image."""
-    with one_line_errors():
-        start = time.perf_counter()
-        from compressor.calls.codec import warm_up
-
-        warm_up()
-        typer.echo(f"kernels ready in {human_seconds(time.perf_counter() - start)}", err=True)
 
 
 def health(

@@ -11,5 +11,6 @@ import pkgutil
 def import_all() -> None:
     """Import every kernel module. Where Numba compiles the kernels, this is when."""
     for module in sorted(pkgutil.walk_packages(__path__, f"{__name__}."), key=lambda module: module.name):
-        if not (module.name == f"{__name__}.cache"):
+        name = module.name.rpartition(".")[2]
+        if name not in {"bound", "cache", "jit"} and not name.startswith("_"):
             importlib.import_module(module.name)

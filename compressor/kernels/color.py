@@ -10,7 +10,7 @@ which are centred already. Four fractional bits keep what rounding to 8 bits wou
 
 import numpy as np
 
-from compressor.kernels.jit import function, intrinsic, kernel, types
+from compressor.kernels.declare import function, intrinsic, kernel, types
 from compressor.kernels.lanes import I8, I16, I32, load, shuffle, splat, store, vector
 
 LANES = 32  # pixels a step: their 96 bytes of RGB are three 256-bit registers
@@ -133,10 +133,11 @@ def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
     height, width = pixels.shape[0], pixels.shape[1] // channel_count
     row_bytes, stride, chroma_stride = pixels.shape[1], y.shape[1], cb.shape[1]
     whole = min(count, max(width - x, 0) // LANES * LANES)
-    for r in range(0, 8 * v, v):
+    for line in range(8):
+        r = line * v
         upper, lower = min(row + r, height - 1), min(row + r + v - 1, height - 1)
         at, below = upper * row_bytes + x * channel_count, lower * row_bytes + x * channel_count
-        to, to_below, to_chroma = r * stride, (r + v - 1) * stride, (r // v) * chroma_stride
+        to, to_below, to_chroma = r * stride, (r + v - 1) * stride, line * chroma_stride
         if channel_count == 1:
             for i in range(0, whole, LANES):
                 ycc400_lanes(pixels, at + i, y, to + i)

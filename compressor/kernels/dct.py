@@ -8,7 +8,7 @@ which they are computed, [u][v]: horizontal frequency u first. In single-precisi
 
 import numpy as np
 
-from compressor.kernels.jit import intrinsic, ir, kernel, types
+from compressor.kernels.declare import intrinsic, ir, kernel, types
 from compressor.kernels.lanes import F32, I16, I32, I64, load, shuffle, splat, store, vector
 from compressor.t81 import ZIGZAG
 

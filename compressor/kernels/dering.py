@@ -16,7 +16,7 @@ For AC, Table F.2 is met if all steps are 2 or more.
 
 import numpy as np
 
-from compressor.kernels.jit import function, intrinsic, ir, kernel, types
+from compressor.kernels.declare import function, intrinsic, ir, kernel, types
 from compressor.kernels.lanes import F32, I16, I64, load, shuffle, store, vector
 from compressor.t81 import ZIGZAG
 

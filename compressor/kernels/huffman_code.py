@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compressor.kernels.jit import function, kernel
+from compressor.kernels.declare import function, kernel
 from compressor.kernels.lanes import local_array
 
 CODE_LENGTH_MAX = 16

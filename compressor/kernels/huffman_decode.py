@@ -10,7 +10,7 @@ one comparison an MCU instead of one a symbol. `data` must always have PAD bytes
 
 import numpy as np
 
-from compressor.kernels.jit import inlined, kernel
+from compressor.kernels.declare import inlined, kernel
 from compressor.kernels.lanes import copy32_find_ff, load_be64, trailing_zeros
 from compressor.t81 import RST0, RST7, SSSS_AC_MAX, SSSS_DC_MAX
 

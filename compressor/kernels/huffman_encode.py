@@ -6,7 +6,7 @@ symbol, and only the complete ones are kept. Byte stuffing (B.1.1.5) is a second
 
 import numpy as np
 
-from compressor.kernels.jit import function, inlined, kernel
+from compressor.kernels.declare import function, inlined, kernel
 from compressor.kernels.lanes import (
     columns_and_mask,
     copy32_find_ff,

@@ -10,7 +10,7 @@ dequantization wrap around, columns saturate.
 """
 
 from compressor.kernels.dct import transpose
-from compressor.kernels.jit import intrinsic, ir, kernel, types
+from compressor.kernels.declare import intrinsic, ir, kernel, types
 from compressor.kernels.lanes import I8, I16, I32, I64, load, nonzero_mask, shuffle, splat, store, vector
 from compressor.t81 import ZIGZAG
 

@@ -5,8 +5,7 @@ load and store of `count` elements at `index` is checked against the array's siz
 indexing does. Without it nothing is checked, and the caller's docstring must say why it stays inside.
 """
 
-from compressor.kernels.jit import SAFE as SAFE
-from compressor.kernels.jit import cgutils, intrinsic, ir, types
+from compressor.kernels.declare import SAFE, cgutils, intrinsic, ir, types
 
 I1, I8, I16, I32, I64, F32 = (
     ir.IntType(1),

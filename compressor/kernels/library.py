@@ -2,7 +2,7 @@
 
 COMPRESSOR_KERNELS chooses:
 
-    compiled  the library, which is made when the package is built (scripts/build_kernels.py)
+    compiled  the library, which is made when the package is built (scripts/kernels)
     numba     Numba compiles the kernels when they are first imported, and caches them
     safe      as `numba`, but every access to an array is checked
 
@@ -78,8 +78,12 @@ MODE = _mode()
 COMPILED = _load() if MODE in (None, "compiled") else None
 if MODE is None:
     MODE = "numba" if COMPILED is None else "compiled"
-if COMPILED is None and (MODE == "compiled" or importlib.util.find_spec("numba") is None):
-    raise ImportError(MISSING)
+
+
+def check() -> None:
+    """Raise ImportError if there is neither a library nor Numba."""
+    if COMPILED is None and (MODE == "compiled" or importlib.util.find_spec("numba") is None):
+        raise ImportError(MISSING)
 
 
 def function(python: Callable[..., Any]) -> Any:
@@ -87,6 +91,12 @@ def function(python: Callable[..., Any]) -> Any:
     return getattr(COMPILED, qualified_name(python))
 
 
+def use(cpu: str) -> None:
+    """Run the library's kernels for another CPU. Raise ValueError if it has none that this machine can run."""
+    assert COMPILED is not None
+    COMPILED.use(cpu)
+
+
 def description() -> str:
-    """Return which kernels run, for people: "compiled, x86-64-v3"."""
-    return MODE or "" if COMPILED is None else f"compiled, {COMPILED.cpu()}"
+    """Return which kernels run, for people: "compiled, x86-64-v3", "numba", "safe"."""
+    return str(MODE) if COMPILED is None else f"compiled, {COMPILED.cpu()}"

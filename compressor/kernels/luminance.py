@@ -11,7 +11,7 @@ Floats are computed 8 lanes at a time, even and odd pixels separately: as bytes 
 """
 
 from compressor.kernels.color import MATRIX
-from compressor.kernels.jit import intrinsic, types
+from compressor.kernels.declare import intrinsic, types
 from compressor.kernels.lanes import F32, I8, I16, I32, call, load, splat, store, vector
 
 FLOATS = 8

@@ -15,7 +15,7 @@ block has a factor of 1.
 import numpy as np
 
 from compressor.kernels.dct import SCALE, TRANSPOSED
-from compressor.kernels.jit import inlined, intrinsic, ir, kernel, types
+from compressor.kernels.declare import inlined, intrinsic, ir, kernel, types
 from compressor.kernels.lanes import F32, I32, I64, load, shuffle, store, vector
 
 f32 = np.float32

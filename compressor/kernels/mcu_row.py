@@ -8,8 +8,8 @@ import numpy as np
 from compressor.kernels import masking
 from compressor.kernels.color import LANES, PIXELS, planes
 from compressor.kernels.dct import fdct
+from compressor.kernels.declare import function, kernel
 from compressor.kernels.huffman_encode import NEXT_SEGMENT, PRED, encode_mcus, stuff
-from compressor.kernels.jit import function, kernel
 from compressor.kernels.lanes import copy32_find_ff
 from compressor.kernels.quantize import dead_zone
 

@@ -9,7 +9,7 @@ coefficient after `run` zeros, then a zero byte:
 
 import numpy as np
 
-from compressor.kernels.jit import inlined, kernel
+from compressor.kernels.declare import inlined, kernel
 from compressor.kernels.lanes import clear_block, magnitude_mask, nonzero_mask, trailing_zeros
 
 U = np.uint64

@@ -11,6 +11,7 @@ coefficients in place.
 
 import numpy as np
 
+from compressor.kernels.declare import inlined, kernel
 from compressor.kernels.huffman_decode import (
     AC_TABLE,
     BAD_CODE,
@@ -39,7 +40,6 @@ from compressor.kernels.huffman_decode import (
 )
 from compressor.kernels.huffman_decode import CLOSED as CLOSED
 from compressor.kernels.huffman_decode import STATE as SEQUENTIAL_STATE
-from compressor.kernels.jit import inlined, kernel
 from compressor.kernels.lanes import load_be64, nonzero_mask, trailing_zeros
 from compressor.t81 import SSSS_AC_MAX, SSSS_DC_MAX
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compressor.kernels.jit import inlined, kernel
+from compressor.kernels.declare import inlined, kernel
 from compressor.kernels.lanes import count_ones, leading_zeros, trailing_zeros
 from compressor.kernels.progressive_scans import (
     AH,

@@ -6,8 +6,8 @@ an area is emptied. `state` carries over from part to part and from row to row.
 
 import numpy as np
 
+from compressor.kernels.declare import inlined, kernel
 from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX
-from compressor.kernels.jit import inlined, kernel
 from compressor.kernels.lanes import count_ones, leading_zeros, magnitude_bits, store_be64, trailing_zeros
 from compressor.kernels.progressive_scans import (
     AH,

@@ -11,7 +11,7 @@ bounded as in libjpeg (jcphuff.c), on whose decoder others are modelled.
 
 import numpy as np
 
-from compressor.kernels.jit import inlined
+from compressor.kernels.declare import inlined
 from compressor.kernels.lanes import leading_zeros
 from compressor.kernels.packing import LEVELS
 

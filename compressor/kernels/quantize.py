@@ -9,7 +9,7 @@ Coefficients are those of the DCT: float32, [u][v], scaled; the reciprocals undo
 import numpy as np
 
 from compressor.kernels.dct import SCALE, TRANSPOSED
-from compressor.kernels.jit import intrinsic, ir, kernel, types
+from compressor.kernels.declare import intrinsic, ir, kernel, types
 from compressor.kernels.lanes import F32, I16, I32, I64, call, load, shuffle, splat, store, vector
 
 

@@ -8,8 +8,8 @@
 every pixel is equal to that of libjpeg's tables (ycc_rgb_convert in jdcolor.c).
 """
 
+from compressor.kernels.declare import function, intrinsic, kernel, types
 from compressor.kernels.idct import LEFT
-from compressor.kernels.jit import function, intrinsic, kernel, types
 from compressor.kernels.lanes import I8, I16, I32, load, shuffle, splat, store, vector
 from compressor.kernels.upsample import FULL, H1V2, H2V2, upsample
 

@@ -14,7 +14,7 @@ repeated: decoders interpolate with these samples (jdsample.c, jdmainct.c of lib
 import numpy as np
 
 from compressor.kernels.color import MATRIX, PIXELS, planes
-from compressor.kernels.jit import function, intrinsic, kernel, types
+from compressor.kernels.declare import function, intrinsic, kernel, types
 from compressor.kernels.lanes import F32, I8, I16, I32, load, shuffle, splat, store, vector
 from compressor.kernels.luminance import fadd, fmul, limited, luma_lanes, rounded
 

@@ -4,7 +4,7 @@
 
 is a kernel that returns an int64 and takes a uint8 vector that it only reads, an int64, and a tuple of two int16
 matrices. All arrays are C-contiguous. The notation is read by `jit`, which compiles kernels, and by the generator of
-the extension that binds compiled ones (scripts/build_kernels.py).
+the extension that binds compiled ones (scripts/kernels).
 """
 
 import re

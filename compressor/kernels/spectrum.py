@@ -8,7 +8,7 @@ import numpy as np
 
 from compressor.kernels import masking
 from compressor.kernels.dct import SCALE, TRANSPOSED, fdct
-from compressor.kernels.jit import function, kernel
+from compressor.kernels.declare import function, kernel
 from compressor.kernels.mcu_row import FLOATS, LAYOUT, SAMPLES
 from compressor.kernels.quantize import dead_zone
 from compressor.kernels.trellis import trellis

@@ -18,7 +18,7 @@ multiplications (0 %); no state if an earlier one is at least as good for every 
 
 import numpy as np
 
-from compressor.kernels.jit import inlined, intrinsic, ir, kernel, types
+from compressor.kernels.declare import inlined, intrinsic, ir, kernel, types
 from compressor.kernels.lanes import F32, I64, call, leading_zeros, load, local_array, splat, trailing_zeros, vector
 from compressor.t81 import EOB, SSSS_AC_MAX, ZRL
 

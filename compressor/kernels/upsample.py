@@ -11,8 +11,8 @@ Samples beyond the edge repeat it. Lines of fewer than three samples are replica
 whole ratios are replicated ("int_upsample"). Every result is equal to libjpeg-turbo's.
 """
 
+from compressor.kernels.declare import intrinsic, kernel, types
 from compressor.kernels.idct import LEFT
-from compressor.kernels.jit import intrinsic, kernel, types
 from compressor.kernels.lanes import I8, I16, I64, load, splat, store, vector
 
 LANES = 32  # samples a step

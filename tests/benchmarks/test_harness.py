@@ -94,7 +94,7 @@ def test_results_record_the_machine_and_the_versions(tmp_path: Path) -> None:
     path = record.save(tmp_path, "speed", {"ratio": 1.0})
 
     text = path.read_text()
-    for name in ("cpu", "numba", "pillow", "commit", "ratio"):
+    for name in ("cpu", "numpy", "pillow", "commit", "ratio"):
         assert f'"{name}"' in text
 
 

@@ -25,7 +25,6 @@ COMMANDS = {
     "inspect": ["inspect", "in.png"],
     "serve": ["serve", "--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0", "--drain-seconds", "0"],
     "batch": ["batch", "photos", "small", "--workers", "2", "--overwrite", "--json"],
-    "warmup": ["warmup"],
     "exporter": ["exporter", "--ledger", ".", "--state", "state", "--metrics-address", "127.0.0.1:0"],
     "health": ["health", "--address", "127.0.0.1:1"],
     "help": ["--help"],

@@ -44,7 +44,7 @@ def test_help_and_version_need_no_kernels() -> None:
     assert process("-c", code).stdout == "[]\n"
     assert re.fullmatch(r"compressor \d\S*\n", process(*MODULE, "--version").stdout)
     commands = process(*MODULE, "--help").stdout
-    assert all(name in commands for name in ("compress", "inspect", "serve", "warmup", "health"))
+    assert all(name in commands for name in ("compress", "inspect", "serve", "health"))
 
 
 def test_the_console_script_runs_worker_processes(photo: Path) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from compressor import kernels
-from compressor.kernels import lanes
+from compressor.kernels import library
 from tests.fuzz import seeds
 from tests.fuzz.contract import Broken, Contract
 from tests.fuzz.mutate import mutant
@@ -57,7 +57,8 @@ def run(kind: str, seed: int, first: int, count: int, out: Path, failures_max: i
                 break
     os.close(case)
     summary = {
-        "checked": lanes.SAFE,
+        "kernels": library.description(),
+        "digest": contract.digest.hexdigest(),
         "counts": dict(sorted(contract.counts.items())),
         "slowest_seconds": round(contract.slowest, 3),
         "peak_over_idle_bytes": peak_bytes() - idle,
@@ -73,7 +74,10 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--failures-max", type=int, default=1)
+    parser.add_argument("--cpu", help="whose compiled kernels run")
     asked = parser.parse_args()
+    if asked.cpu:
+        library.use(asked.cpu)
     faulthandler.enable()
     asked.out.mkdir(parents=True, exist_ok=True)
     summary, failures = run(asked.kind, asked.seed, asked.first, asked.count, asked.out, asked.failures_max)

@@ -4,13 +4,16 @@
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from compressor.kernels.cpus import CPUS
 from tests import ROOT
 from tests.fuzz import seeds
 from tests.fuzz.contract import MEMORY_BYTES, SECONDS_MAX, Contract
@@ -22,15 +25,13 @@ KINDS = {".jpg": "jpeg", ".png": "png"}
 LINES_MAX = 4000
 
 
-def test_ten_thousand_mutants_end_in_an_error_or_a_correct_result(
-    safety_build: Mapping[str, str], tmp_path: Path
-) -> None:
-    """With bounds checks, in a process for each kind. To reproduce a mutant: `python -m tests.fuzz.run jpeg
-    --first NUMBER --count 1 --out DIR`; to keep it, copy the file to tests/fuzz/findings under a descriptive name."""
-    command = [sys.executable, "-m", "tests.fuzz.run", "--count", str(COUNT), "--out", str(tmp_path)]
+def summaries(folder: Path, environment: Mapping[str, str], *options: str) -> dict[str, dict[str, Any]]:
+    """Check COUNT mutants of each kind in a process of its own, and return what it prints."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "tests.fuzz.run", "--count", str(COUNT), "--out", str(folder), *options]
     pipe = subprocess.PIPE
     running = {
-        kind: subprocess.Popen([*command, kind], env=safety_build, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+        kind: subprocess.Popen([*command, kind], env=environment, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
         for kind in KINDS.values()
     }
     try:
@@ -38,16 +39,32 @@ def test_ten_thousand_mutants_end_in_an_error_or_a_correct_result(
     finally:
         for process in running.values():
             process.kill()
-    for kind, (output, errors) in outputs.items():
-        last = (tmp_path / f"{kind}-case").read_text()
+    for kind, (_, errors) in outputs.items():
+        last = (folder / f"{kind}-case").read_text()
         assert running[kind].returncode == 0, f"{kind}, last case: {last}\n{errors[-LINES_MAX:]}"
-        summary = json.loads(output)
-        assert summary["checked"]
+    return {kind: json.loads(output) for kind, (output, _) in outputs.items()}
+
+
+def test_ten_thousand_mutants_end_in_an_error_or_a_correct_result(
+    safety_build: Mapping[str, str], tmp_path: Path
+) -> None:
+    """With bounds checks, and then with the library's kernels for each CPU, which have the same results.
+
+    To reproduce a mutant: `python -m tests.fuzz.run jpeg --first NUMBER --count 1 --out DIR`; to keep it, copy the file
+    to tests/fuzz/findings under a descriptive name."""
+    safe = summaries(tmp_path / "safe", safety_build)
+    for summary in safe.values():
+        assert summary["kernels"] == "safe"
         assert summary["slowest_seconds"] < SECONDS_MAX
         assert summary["peak_over_idle_bytes"] < MEMORY_BYTES
         fine = {way: count for way, count in summary["counts"].items() if way.endswith(("fine", "compared"))}
         # Some files must succeed, otherwise nothing after the headers has been tested.
         assert fine["exact compared"] > COUNT / 12 and fine["inspect fine"] > COUNT / 20, fine
+    for cpu in CPUS:
+        compiled = summaries(tmp_path / cpu, os.environ | {"COMPRESSOR_KERNELS": "compiled"}, f"--cpu={cpu}")
+        for kind, summary in compiled.items():
+            assert summary["kernels"] == f"compiled, {cpu}"
+            assert summary["digest"] == safe[kind]["digest"]
 
 
 @pytest.mark.parametrize("path", FINDINGS, ids=lambda path: path.name)

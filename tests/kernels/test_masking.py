@@ -1,10 +1,7 @@
 """Masking factors, compared with their formulas."""
 
-from typing import Any
-
 import numpy as np
 import pytest
-from numba import njit
 from numpy.typing import NDArray
 
 from compressor.kernels import masking
@@ -13,25 +10,6 @@ from tests.reference import masking as reference
 
 Array = NDArray[np.float64]
 RELATIVE = 1e-3
-
-
-# Intrinsics and compiled functions have other signatures than type checkers see.
-LOG2: Any = masking.log2
-EXP2: Any = masking.exp2
-
-
-def _each_log2(x: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    for i in range(x.size):
-        out[i] = LOG2(x[i])
-
-
-def _each_exp2(x: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    for i in range(x.size):
-        out[i] = EXP2(x[i])
-
-
-each_log2: Any = njit(_each_log2)
-each_exp2: Any = njit(_each_exp2)
 
 
 def scaled(coefficients: Array) -> NDArray[np.float32]:
@@ -67,29 +45,6 @@ def chroma(cb: Array, cr: Array, light: Array) -> NDArray[np.float32]:
     energy = measured(np.concatenate([cb, cr]), masking.CHROMA)
     masking.chroma(energy, 0, len(cb), len(cb), light.astype(np.float32), out)
     return out
-
-
-def test_log2_is_exact_at_powers_of_two_and_close_between_them() -> None:
-    powers = np.arange(-126, 128)
-    x = np.concatenate([2.0**powers, np.geomspace(2.0**-126, 2.0**127, 100_000), np.linspace(0.5, 4, 100_000)])
-    x = x.astype(np.float32)
-    out = np.empty_like(x)
-    each_log2(x, out)
-
-    assert out[: powers.size].tolist() == powers.tolist()
-    error = abs(out - np.log2(x.astype(float)))
-    assert error[abs(np.log2(x)) < 8].max() < 2e-4
-    assert error.max() < 2e-4 + 2**-17  # a float32 of 126 has steps of 2^-17
-
-
-def test_exp2_is_exact_at_integers_and_close_between_them() -> None:
-    powers = np.arange(-126, 128)
-    x = np.concatenate([powers, np.linspace(-126, 126.99, 200_000), np.linspace(-2, 2, 100_000)]).astype(np.float32)
-    out = np.empty_like(x)
-    each_exp2(x, out)
-
-    assert out[: powers.size].tolist() == (2.0**powers).tolist()
-    assert (abs(out / np.exp2(x.astype(float)) - 1) < 2e-4).all()
 
 
 def test_energies_are_mean_squares_and_the_mean_sample() -> None:

@@ -78,7 +78,7 @@ def module_of(path: Path) -> str:
 
 def sources() -> dict[str, str]:
     """Return the text of each module of the repository that others import, by dotted name."""
-    return {module_of(path): text_of(path) for path in files_of("compressor", "benchmarks", "tests")}
+    return {module_of(path): text_of(path) for path in files_of("compressor", "benchmarks", "scripts", "tests")}
 
 
 @functools.cache

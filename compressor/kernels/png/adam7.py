@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compressor.kernels.jit import function, kernel
+from compressor.kernels.declare import function, kernel
 
 SCANLINES = "const u1[:, ::1]"  # takes writable arrays as well
 ROWS = "u1[:, ::1]"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compressor.kernels.jit import function, kernel
+from compressor.kernels.declare import function, kernel
 
 READONLY = "const u1[::1]"  # takes writable arrays as well
 WORDS = "i8[::1]"

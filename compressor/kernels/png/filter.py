@@ -5,7 +5,7 @@ Filtering has no dependency from byte to byte; LLVM vectorizes it over the row.
 
 import numpy as np
 
-from compressor.kernels.jit import function, kernel
+from compressor.kernels.declare import function, kernel
 from compressor.kernels.png.unfilter import AVERAGE, NONE, PAETH, READONLY, ROWS, SUB, UP, predict
 
 SUMS, BIGRAMS = 5, 6  # ways to choose for each row, beyond the five types themselves

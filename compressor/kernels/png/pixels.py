@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compressor.kernels.jit import kernel
+from compressor.kernels.declare import kernel
 
 # Read-only parameters take writable arrays as well.
 SCANLINES = "const u1[:, ::1]"

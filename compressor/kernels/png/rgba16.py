@@ -6,7 +6,7 @@ that no information is added or lost (clause 13.12): 1-bit 1 is 0xFFFF, 8-bit 0x
 
 import numpy as np
 
-from compressor.kernels.jit import function, kernel
+from compressor.kernels.declare import function, kernel
 
 SCANLINES = "const u1[:, ::1]"  # takes writable arrays as well
 TABLE = "const u8[::1]"

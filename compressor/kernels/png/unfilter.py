@@ -8,7 +8,7 @@ the two usual distances, 3 and 4, one pixel is one small vector that stays in a 
 
 import numpy as np
 
-from compressor.kernels.jit import function, intrinsic, kernel, types
+from compressor.kernels.declare import function, intrinsic, kernel, types
 from compressor.kernels.lanes import I8, I16, I32, I64, call, load, splat, store, vector
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)

@@ -11,52 +11,52 @@ from compressor.kernels import lanes
 
 @njit
 def trailing_zeros(word):  # type: ignore[no-untyped-def]
-    return lanes.trailing_zeros(word)  # type: ignore[call-arg]
+    return lanes.trailing_zeros(word)
 
 
 @njit
 def leading_zeros(word):  # type: ignore[no-untyped-def]
-    return lanes.leading_zeros(word)  # type: ignore[call-arg]
+    return lanes.leading_zeros(word)
 
 
 @njit
 def load_be64(buffer, index):  # type: ignore[no-untyped-def]
-    return lanes.load_be64(buffer, index)  # type: ignore[call-arg]
+    return lanes.load_be64(buffer, index)
 
 
 @njit
 def store_be64(buffer, index, word):  # type: ignore[no-untyped-def]
-    lanes.store_be64(buffer, index, word)  # type: ignore[call-arg]
+    lanes.store_be64(buffer, index, word)
 
 
 @njit
 def copy32_find_ff(target, to, source, start):  # type: ignore[no-untyped-def]
-    return lanes.copy32_find_ff(target, to, source, start)  # type: ignore[call-arg]
+    return lanes.copy32_find_ff(target, to, source, start)
 
 
 @njit
 def nonzero_mask(blocks, block):  # type: ignore[no-untyped-def]
-    return lanes.nonzero_mask(blocks, block)  # type: ignore[call-arg]
+    return lanes.nonzero_mask(blocks, block)
 
 
 @njit
 def count_ones(word):  # type: ignore[no-untyped-def]
-    return lanes.count_ones(word)  # type: ignore[call-arg]
+    return lanes.count_ones(word)
 
 
 @njit
 def clear_block(blocks, block):  # type: ignore[no-untyped-def]
-    lanes.clear_block(blocks, block)  # type: ignore[call-arg]
+    lanes.clear_block(blocks, block)
 
 
 @njit
 def magnitude_bits(blocks, block, place):  # type: ignore[no-untyped-def]
-    return lanes.magnitude_bits(blocks, block, place)  # type: ignore[call-arg]
+    return lanes.magnitude_bits(blocks, block, place)
 
 
 @njit
 def columns_and_mask(blocks, block, columns):  # type: ignore[no-untyped-def]
-    return lanes.columns_and_mask(blocks, block, columns)  # type: ignore[call-arg]
+    return lanes.columns_and_mask(blocks, block, columns)
 
 
 @pytest.mark.parametrize("bit", range(64))

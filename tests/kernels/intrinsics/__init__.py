@@ -1,0 +1,1 @@
+"""Tests of what only kernels can call, and so only where Numba compiles them."""
