@@ -5,8 +5,6 @@ from typing import Any
 
 from compressor.kernels import library
 
-SAFE = False
-
 
 class _Unused:
     """A stand-in for a module of Numba or llvmlite. It has every attribute, and each can be called."""
@@ -18,20 +16,14 @@ class _Unused:
         return self
 
 
-cgutils: Any = _Unused()
-ir: Any = cgutils
-types: Any = cgutils
+UNUSED: Any = _Unused()
 
 
-def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
+def bind_kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
     """Return the function of the library that was compiled from the decorated one."""
-    return library.function
+    return library.bound_to
 
 
-def function(python: Any = None, **options: Any) -> Any:
+def ignore(python: Any = None, **options: Any) -> Any:
     """Return the decorated function, which nothing calls."""
-    return python or function
-
-
-inlined: Any = function
-intrinsic: Any = function
+    return python or ignore

@@ -24,3 +24,10 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
 def best_cpu(flags: frozenset[str]) -> str:
     """Return the best of CPUS that a CPU with these flags can run."""
     return next(cpu for cpu in CPUS if cpu != X86_64_V3 or flags >= V3_FLAGS)
+
+
+def is_fused(cpu: str | None) -> bool:
+    """Return whether code for a CPU, None for this machine's, has a multiply-add that rounds once."""
+    if platform.machine() != "x86_64":
+        return True
+    return cpu == X86_64_V3 or (cpu != "generic" and "fma" in cpu_flags())

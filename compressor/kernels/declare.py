@@ -9,14 +9,29 @@ declared is accepted and not used (`bound`). Without one, Numba compiles each ke
 (`jit`).
 """
 
-import importlib
 from typing import Any
 
 from compressor.kernels import library
 
-library.check()
-_how: Any = importlib.import_module(f"compressor.kernels.{'jit' if library.COMPILED is None else 'bound'}")
+kernel: Any
+function: Any
+inlined: Any
+intrinsic: Any
+cgutils: Any
+ir: Any
+types: Any
 
-SAFE: bool = _how.SAFE  # every access to an array is checked
-kernel, function, inlined, intrinsic = _how.kernel, _how.function, _how.inlined, _how.intrinsic
-cgutils, ir, types = _how.cgutils, _how.ir, _how.types
+library.check()
+if library.COMPILED is None:
+    from compressor.kernels import jit
+
+    kernel, function, inlined, intrinsic = jit.compile_kernel, jit.compile_function, jit.inlined, jit.intrinsic
+    cgutils, ir, types = jit.cgutils, jit.ir, jit.types
+    SAFE = jit.SAFE  # every access to an array is checked
+    FUSED = jit.FUSED  # the CPU has an instruction that multiplies, adds, and rounds once
+else:
+    from compressor.kernels import bound
+
+    kernel, function, inlined, intrinsic = bound.bind_kernel, bound.ignore, bound.ignore, bound.ignore
+    cgutils = ir = types = bound.UNUSED
+    SAFE = FUSED = False

@@ -11,15 +11,16 @@ from typing import Any
 import numba.extending
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, config
 
-from compressor.kernels import cache, library
+from compressor.kernels import cache, cpus, library
 from compressor.kernels.signature import Argument, parse
 
-__all__ = ["SAFE", "cgutils", "function", "inlined", "intrinsic", "ir", "kernel", "types"]  # for `declare`
+__all__ = ["FUSED", "SAFE", "cgutils", "compile_function", "compile_kernel", "inlined", "intrinsic", "ir", "types"]
 
 SAFE = library.MODE == "safe"
 CACHED = cache.prepare()
+FUSED = cpus.is_fused(config.CPU_NAME)
 OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "boundscheck": SAFE}
 
 declared: list[tuple[Any, str]] = []  # the kernels that were imported, as Numba's dispatchers, and their signatures
@@ -32,7 +33,7 @@ def _type(argument: Argument | tuple[Argument, ...]) -> Any:
     return types.Array(scalar, argument.ndim, "C", readonly=argument.const) if argument.ndim else scalar
 
 
-def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
+def compile_kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
     """Compile the decorated function for the arguments of its signature, or load it from the cache."""
     wanted = parse(signature)
     result = types.void if wanted.result == "void" else getattr(types, wanted.result)
@@ -47,7 +48,7 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
     return compiled
 
 
-def function(python: Any = None, **options: Any) -> Any:
+def compile_function(python: Any = None, **options: Any) -> Any:
     """Let kernels call the decorated function."""
     made = njit(**OPTIONS | options)
     return made if python is None else made(python)

@@ -7,13 +7,14 @@ indexing does. Without it nothing is checked, and the caller's docstring must sa
 
 from compressor.kernels.declare import SAFE, cgutils, intrinsic, ir, types
 
-I1, I8, I16, I32, I64, F32 = (
+I1, I8, I16, I32, I64, F32, F64 = (
     ir.IntType(1),
     ir.IntType(8),
     ir.IntType(16),
     ir.IntType(32),
     ir.IntType(64),
     ir.FloatType(),
+    ir.DoubleType(),
 )
 
 

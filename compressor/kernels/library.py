@@ -86,7 +86,7 @@ def check() -> None:
         raise ImportError(MISSING)
 
 
-def function(python: Callable[..., Any]) -> Any:
+def bound_to(python: Callable[..., Any]) -> Any:
     """Return the function of the library that was compiled from `python`."""
     return getattr(COMPILED, qualified_name(python))
 

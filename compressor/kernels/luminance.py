@@ -11,8 +11,8 @@ Floats are computed 8 lanes at a time, even and odd pixels separately: as bytes 
 """
 
 from compressor.kernels.color import MATRIX
-from compressor.kernels.declare import intrinsic, types
-from compressor.kernels.lanes import F32, I8, I16, I32, call, load, splat, store, vector
+from compressor.kernels.declare import FUSED, intrinsic, types
+from compressor.kernels.lanes import F32, F64, I8, I16, I32, I64, call, load, splat, store, vector
 
 FLOATS = 8
 WEIGHTS = (0.30, 0.6222, 0.0778)
@@ -35,12 +35,34 @@ NEAR, SLACK = 0.2, 0.05  # of a channel, and in codes of 0 .. 255
 ROUNDING = 1.5 * 2**23  # added to a small float, leaves its nearest integer (ties to even) in the low bits
 
 
-def fadd(builder, a, b):
-    return builder.fadd(a, b, flags=("contract",))
+def multiply_add(builder, a, b, c):
+    """Return a b + c of float32, rounded once: the results are the same on a CPU without such an instruction."""
+    if FUSED:
+        return call(builder, f"llvm.fma.v{a.type.count}f32", a.type, [a, b, c])
+    return multiply_add_in_double(builder, a, b, c)
 
 
-def fmul(builder, a, b):
-    return builder.fmul(a, b, flags=("contract",))
+def multiply_add_in_double(builder, a, b, c):
+    """Return a b + c of float32, rounded once, by operations on doubles.
+
+    The product is exact. The sum is rounded to odd: to the neighbor with an odd last bit if it is not exact, which its
+    error says (Knuth's TwoSum). A result with at least two bits more than float32 is then rounded as the exact sum
+    would be (Boldo and Melquiond, "Emulation of a FMA and Correctly Rounded Sums", 2008).
+    """
+    wide, words = vector(F64, a.type.count), vector(I64, a.type.count)
+    a, b, c = (builder.fpext(x, wide) for x in (a, b, c))
+    product = builder.fmul(a, b)
+    total = builder.fadd(product, c)
+    part = builder.fsub(total, product)
+    error = builder.fadd(builder.fsub(product, builder.fsub(total, part)), builder.fsub(c, part))
+    bits, error_bits = builder.bitcast(total, words), builder.bitcast(error, words)
+    zero, one = splat(I64, wide.count, 0), splat(I64, wide.count, 1)
+    even = builder.icmp_signed("==", builder.and_(bits, one), zero)
+    inexact = builder.fcmp_unordered("!=", error, splat(F64, wide.count, 0.0))
+    grows = builder.icmp_signed(">=", builder.xor(bits, error_bits), zero)  # the error has the sign of the sum
+    odd = builder.add(bits, builder.select(grows, one, splat(I64, wide.count, -1)))
+    bits = builder.select(builder.and_(even, inexact), odd, bits)
+    return builder.fptrunc(builder.bitcast(bits, wide), vector(F32, wide.count))
 
 
 def constant(x, value):
@@ -63,13 +85,13 @@ def polynomial(builder, x, coefficients):
     """Evaluate a polynomial, lowest power first, by Horner's rule."""
     total = constant(x, coefficients[-1])
     for c in coefficients[-2::-1]:
-        total = fadd(builder, fmul(builder, total, x), constant(x, c))
+        total = multiply_add(builder, total, x, constant(x, c))
     return total
 
 
 def _linear(builder, x):
     """Return lin of codes 0 .. 255."""
-    dark = fmul(builder, x, constant(x, 1 / 255 / 12.92))
+    dark = builder.fmul(x, constant(x, 1 / 255 / 12.92))
     above = builder.fcmp_ordered(">", x, constant(x, KNEE * 255))
     return builder.select(above, polynomial(builder, x, SCALED), dark)
 
@@ -81,11 +103,14 @@ def _slope(builder, x):
     return builder.select(above, slope, constant(x, 1 / 255 / 12.92))
 
 
-def _sum(builder, channels, weights):
-    total = None
-    for weight, x in zip(weights, channels, strict=True):
-        product = x if weight == 1 else fmul(builder, x, constant(x, weight))
-        total = product if total is None else fadd(builder, total, product)
+def weighted_sum(builder, channels, weights):
+    """Return the weighted sum of two or three channels."""
+    if weights == (1, 1, 1):
+        return builder.fadd(builder.fadd(channels[0], channels[1]), channels[2])
+    weights = [constant(channels[0], weight) for weight in weights]
+    total = builder.fmul(channels[1], weights[1])
+    for x, weight in zip((channels[0], *channels[2:]), (weights[0], *weights[2:]), strict=True):
+        total = multiply_add(builder, x, weight, total)
     return total
 
 
@@ -97,14 +122,14 @@ def _newton(builder, y, offsets, target):
     """Take one Newton step towards the luma with luminance `target`. Channels at their limits have a slope of zero."""
     values, slopes = [], []
     for offset in offsets:
-        free = fadd(builder, y, offset)
+        free = builder.fadd(y, offset)
         x = limited(builder, free, 0.0, 255.0)
         moves = builder.fcmp_ordered("==", x, free)
         slopes.append(builder.select(moves, _slope(builder, x), constant(x, 0.0)))
         values.append(_linear(builder, x))
-    missing = builder.fsub(target, _sum(builder, values, WEIGHTS))
-    slope = _at_least(builder, _sum(builder, slopes, WEIGHTS), SLOPE_MIN)
-    return fadd(builder, y, limited(builder, builder.fdiv(missing, slope), -STEP_MAX, STEP_MAX))
+    missing = builder.fsub(target, weighted_sum(builder, values, WEIGHTS))
+    slope = _at_least(builder, weighted_sum(builder, slopes, WEIGHTS), SLOPE_MIN)
+    return builder.fadd(y, limited(builder, builder.fdiv(missing, slope), -STEP_MAX, STEP_MAX))
 
 
 def _initial_step(builder, y, offsets, channels):
@@ -119,17 +144,19 @@ def _initial_step(builder, y, offsets, channels):
     """
     slopes, changes, products = [], [], []
     for weight, offset, x in zip(WEIGHTS, offsets, channels, strict=True):
-        change = builder.fsub(fadd(builder, y, offset), x)
-        middle = fadd(builder, x, fmul(builder, change, constant(x, 0.5)))
+        change = builder.fsub(builder.fadd(y, offset), x)
+        middle = multiply_add(builder, change, constant(x, 0.5), x)
         middle = _at_least(builder, middle, KNEE * 255)
         slopes.append(polynomial(builder, middle, [c * weight for c in STEEPNESS]))
-        products.append(fmul(builder, slopes[-1], change))
+        products.append(builder.fmul(slopes[-1], change))
         changes.append(change)
-    step = builder.fdiv(_sum(builder, products, (1, 1, 1)), _sum(builder, slopes, (1, 1, 1)))  # to be subtracted
+    step = builder.fdiv(
+        weighted_sum(builder, products, (1, 1, 1)), weighted_sum(builder, slopes, (1, 1, 1))
+    )  # to be subtracted
     good = None
     for change, x in zip(changes, channels, strict=True):
         distance = call(builder, "llvm.fabs.v8f32", x.type, [builder.fsub(change, step)])
-        most = fadd(builder, fmul(builder, x, constant(x, NEAR)), constant(x, SLACK))
+        most = multiply_add(builder, x, constant(x, NEAR), constant(x, SLACK))
         room = builder.fsub(constant(x, 255 + SLACK), x)
         most = builder.select(builder.fcmp_ordered("<", most, room), most, room)
         inside = builder.fcmp_ordered("<=", distance, most)
@@ -142,24 +169,24 @@ def _solved(builder, channels, cb, cr):
 
     cb, cr  Q8
     """
-    own = _sum(builder, channels, MATRIX[0])
+    own = weighted_sum(builder, channels, MATRIX[0])
     offsets = [
-        fmul(builder, cr, constant(cr, 1.402 / 256)),
-        _sum(builder, (cb, cr), (-0.344136286 / 256, -0.714136286 / 256)),
-        fmul(builder, cb, constant(cb, 1.772 / 256)),
+        builder.fmul(cr, constant(cr, 1.402 / 256)),
+        weighted_sum(builder, (cb, cr), (-0.344136286 / 256, -0.714136286 / 256)),
+        builder.fmul(cb, constant(cb, 1.772 / 256)),
     ]
     initial, good = _initial_step(builder, own, offsets, channels)
     done = builder.icmp_unsigned("==", builder.bitcast(good, I8), I8(255))
     before = builder.block
     with builder.if_then(builder.not_(done), likely=False):
-        target = _sum(builder, [_linear(builder, x) for x in channels], WEIGHTS)
+        target = weighted_sum(builder, [_linear(builder, x) for x in channels], WEIGHTS)
         near = limited(builder, builder.fsub(initial, own), -STEP_MAX, STEP_MAX)
-        newton = _newton(builder, fadd(builder, own, near), offsets, target)
+        newton = _newton(builder, builder.fadd(own, near), offsets, target)
         refined = builder.block
     y = builder.phi(own.type)
     y.add_incoming(initial, before)
     y.add_incoming(newton, refined)
-    q4 = fadd(builder, fmul(builder, y, constant(y, 16.0)), constant(y, -2048.0))
+    q4 = multiply_add(builder, y, constant(y, 16.0), constant(y, -2048.0))
     return rounded(builder, limited(builder, q4, -2048.0, 2032.0))  # a decoder shows no sample above 127
 
 
@@ -170,11 +197,11 @@ def _interpolated(context, builder, array_type, array, near, far):
         nearest, next_ = (
             load(context, builder, array_type, array, builder.add(at, at.type(move)), F32, FLOATS) for at in (near, far)
         )
-        return fadd(builder, fmul(builder, nearest, constant(nearest, 3.0)), next_)
+        return multiply_add(builder, nearest, constant(nearest, 3.0), next_)
 
     before, here, after = (column(move) for move in (-1, 0, 1))
-    most = fmul(builder, here, constant(here, 3.0))
-    return [fadd(builder, most, neighbor) for neighbor in (before, after)]
+    most = builder.fmul(here, constant(here, 3.0))
+    return [builder.fadd(most, neighbor) for neighbor in (before, after)]
 
 
 @intrinsic

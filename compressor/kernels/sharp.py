@@ -16,7 +16,7 @@ import numpy as np
 from compressor.kernels.color import MATRIX, PIXELS, planes
 from compressor.kernels.declare import function, intrinsic, kernel, types
 from compressor.kernels.lanes import F32, I8, I16, I32, load, shuffle, splat, store, vector
-from compressor.kernels.luminance import fadd, fmul, limited, luma_lanes, rounded
+from compressor.kernels.luminance import limited, luma_lanes, rounded, weighted_sum
 
 MARGIN = 3  # lines above and below an MCU row that 4:2:0 reads: a line of chroma on either side, and one pixel
 SEGMENT = 512  # pixels that are processed at a time, so that they stay in the first caches
@@ -85,10 +85,7 @@ def chroma_lanes(typing, bands, a_, b_, c_, d_, stride, chroma, cb_to, cr_to):
             q6 = sharpened(builder, filtered)  # 64 times the value, -10200 .. 26520
             sums.append(builder.sitofp(builder.sext(q6, vector(I32, 16)), vector(F32, 16)))
         for row, to in ((1, a[7]), (2, a[8])):
-            total = None
-            for weight, plane in zip(MATRIX[row], sums, strict=True):
-                product = fmul(builder, plane, splat(F32, 16, weight / 4))  # Q6 → Q4
-                total = product if total is None else fadd(builder, total, product)
+            total = weighted_sum(builder, sums, [weight / 4 for weight in MATRIX[row]])  # Q6 → Q4
             store(context, builder, signature.args[6], a[6], to, limited(builder, total, -2048.0, 2047.0))
         return context.get_dummy_value()
 

@@ -35,7 +35,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a kernel returns, a key of DTYPES or "void", and what it takes: arguments, and tuples of arguments."""
+    """The result of a kernel, a key of DTYPES or "void", and its arguments, some of them in tuples."""
 
     result: str
     arguments: tuple[Argument | tuple[Argument, ...], ...]

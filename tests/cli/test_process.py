@@ -42,7 +42,7 @@ def test_help_and_version_need_no_kernels() -> None:
     heavy = "{'numba', 'numpy', 'grpc', 'PIL', 'rich.console'}"
     code = f"import sys, compressor.cli.app; print(sorted({heavy} & set(sys.modules)))"
     assert process("-c", code).stdout == "[]\n"
-    assert re.fullmatch(r"compressor \d\S*\n", process(*MODULE, "--version").stdout)
+    assert re.fullmatch(r"compressor \d\S*, kernels: (compiled, \S+|numba)\n", process(*MODULE, "--version").stdout)
     commands = process(*MODULE, "--help").stdout
     assert all(name in commands for name in ("compress", "inspect", "serve", "health"))
 

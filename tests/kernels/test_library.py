@@ -56,7 +56,7 @@ def misaligned() -> Any:
         lambda a: np.zeros((1, 64), np.int16).astype(">i2"),
         lambda a: np.zeros(64, np.int16),
         lambda a: np.zeros((1, 128), np.int16)[:, ::2],
-        lambda a: np.zeros((1, 64), np.int16, order="F")[:, :32],
+        lambda a: np.zeros((2, 64), np.int16, order="F"),
         read_only,
         lambda a: misaligned(),
         lambda a: a.tolist(),
