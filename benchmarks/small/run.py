@@ -1,6 +1,6 @@
 """JPEG to JPEG in process, from thumbnails to 12 megapixels, compared with Pillow; threads compared with processes.
 
-python -m benchmarks small [--quick] [--sizes 64px,0.1,0.4,1,2,12] [--thread-sizes 0.4,1,12] [--rounds N]
+python -m benchmarks small [--quick] [--sizes 64px,0.1,0.4,1,2,12] [--thread-sizes 0.4,1] [--rounds N]
                            [--cache DIR] [--out DIR]
 """
 
@@ -37,7 +37,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     if chosen.sizes is None:
         chosen.sizes = sizes("64px,0.4" if chosen.quick else "64px,0.1,0.4,1,2,12")
     if chosen.thread_sizes is None:
-        chosen.thread_sizes = sizes("0.4" if chosen.quick else "0.4,1,12")
+        chosen.thread_sizes = sizes("0.4" if chosen.quick else "0.4,1")
     chosen.small_rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else measure.ROUNDS)
     chosen.thread_rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else threads.ROUNDS)
     chosen.files = 1 if chosen.quick else measure.FILES_MAX

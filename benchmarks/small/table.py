@@ -19,7 +19,7 @@ def small_table(results: Sequence[SmallResult], rounds: int) -> Table:
             "CPU ms", "Pillow\nms", "ratio", "quartiles", "page\nfaults", "tmp\nfiles", "Python\ncalls",
             "bytes", "SSIM2",
         ),
-        f"{rounds} rounds; Pillow {kinds}; bytes and SSIMULACRA2 relative to Pillow's; counts: one call of ours",
+        f"{rounds} rounds; Pillow {kinds}; bytes and SSIMULACRA2 relative to Pillow's; counts are for one call",
     )  # fmt: skip
     for before, one in zip((None, *results), results, strict=False):
         if before is not None and before.effort != one.effort:
