@@ -37,9 +37,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--workers", default="1,2", help="numbers of worker processes", metavar="N,…")
     parser.add_argument("--endpoint", help="URL of a running S3 server; default: Ceph's or moto's, if installed")
     parser.add_argument("--fast-path-rounds", type=int, help="runs with and without the S3 fast path", metavar="N")
-    parser.add_argument(
-        "--peer-rounds", type=int, help="runs of each side of the comparison with jpegoptim", metavar="N"
-    )
+    parser.add_argument("--peer-rounds", type=int, help="rounds of the comparison with jpegoptim", metavar="N")
     chosen = parser.parse_args(words)
     usual = {"objects": 400, "keys": "10000,100000", "fast_path_rounds": 3, "peer_rounds": 5}
     quick = {"objects": 100, "keys": "1000", "fast_path_rounds": 1, "peer_rounds": 1}

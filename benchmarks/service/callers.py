@@ -1,23 +1,20 @@
 """Callers of a server, in a process of their own, each with a connection of its own and one call at a time."""
 
-import asyncio
 import contextlib
 import multiprocessing
-import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
-import grpc
-
-from benchmarks.service import pyvips_server
+from benchmarks.service import http2, pyvips_server
 
 READY_SECONDS_MAX = 120
 BUSY_SECONDS = 0.1  # before a call that was rejected as busy is sent again
-WINDOW_BYTES = 1 << 20
 LEAD_SECONDS = 0.1  # from the order to its begin, so that all processes begin together
 
 
@@ -58,101 +55,106 @@ class Calls:
         self.wrong += other.wrong
 
 
-class Caller:
-    """A connection to our server. Messages are built once, so that callers take little CPU time from the server."""
+class RejectedError(Exception):
+    """A call that was rejected as busy."""
+
+
+class Caller(ABC):
+    """A connection to a server. Messages are built once, so that callers take little CPU time from the server."""
 
     def __init__(self, address: str, data: bytes, settings: dict[str, Any]) -> None:
+        self._body = b"".join(map(http2.prefixed, self.messages(data, settings)))
+        self._connection = http2.Http2Connection(address, self.method)
+
+    method: str
+
+    @abstractmethod
+    def messages(self, data: bytes, settings: dict[str, Any]) -> list[bytes]:
+        """Return the messages of each request."""
+
+    @abstractmethod
+    def result(self, messages: list[bytes]) -> bytes:
+        """Return the result in the messages of a response. Raises RejectedError, or RuntimeError without a result."""
+
+    def call(self) -> bytes:
+        """Make a call and return its result. Raises as `result`."""
+        return self.result(http2.unprefixed(self._connection.call(self._body)))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class OurCaller(Caller):
+    """A connection to our server."""
+
+    method = "/compressor.v1.CompressorService/Compress"
+
+    def messages(self, data: bytes, settings: dict[str, Any]) -> list[bytes]:
         from compressor.client import transfer
-        from compressor.client.connection import channel_options
         from compressor.settings import Settings
         from compressor.v1 import compressor_pb2 as pb
-        from compressor.v1 import compressor_pb2_grpc as rpc
         from compressor.wire import CHUNK_BYTES
 
-        own = ("grpc.use_local_subchannel_pool", 1)  # or all channels of a process would share a connection
-        self._channel = grpc.aio.insecure_channel(address, [*channel_options(WINDOW_BYTES), own])
-        self._stub: Any = rpc.CompressorServiceStub(self._channel)
-        self._messages = list(
-            transfer.RequestBuilder(pb.CompressRequest, CHUNK_BYTES).all(Settings(**settings), None, [data])
-        )
+        self._parse = pb.CompressResponse.FromString
+        builder = transfer.RequestBuilder(pb.CompressRequest, CHUNK_BYTES)
+        return [message.SerializeToString() for message in builder.all(Settings(**settings), None, [data])]
 
-    async def call(self) -> bytes:
-        """Return the result. Raises grpc.aio.AioRpcError."""
-        return b"".join([message.chunk async for message in self._stub.Compress(iter(self._messages))])
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._channel.close()
+    def result(self, messages: list[bytes]) -> bytes:
+        parts = [self._parse(message) for message in messages]
+        last = parts[-1].WhichOneof("part") if parts else None
+        if last == "failure" and parts[-1].failure.HasField("retry_after_seconds"):
+            raise RejectedError
+        if last != "report":
+            raise RuntimeError(f"a call has no result: {parts[-1].failure.message if parts else 'no message'}")
+        return b"".join(part.chunk for part in parts)
 
 
-class PyvipsCaller:
+class PyvipsCaller(Caller):
     """A connection to `pyvips_server`, which has no settings."""
 
-    def __init__(self, address: str, data: bytes, _: dict[str, Any]) -> None:
-        own = ("grpc.use_local_subchannel_pool", 1)
-        size = ("grpc.max_receive_message_length", pyvips_server.MESSAGE_BYTES_MAX)
-        self._channel = grpc.aio.insecure_channel(address, [own, size])
-        self._recode: Any = self._channel.unary_unary(f"/{pyvips_server.SERVICE}/{pyvips_server.METHOD}")
-        self._data = data
+    method = f"/{pyvips_server.SERVICE}/{pyvips_server.METHOD}"
 
-    async def call(self) -> bytes:
-        """Return the result. Raises grpc.aio.AioRpcError."""
-        return bytes(await self._recode(self._data))
+    def messages(self, data: bytes, settings: dict[str, Any]) -> list[bytes]:
+        return [data]
 
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._channel.close()
+    def result(self, messages: list[bytes]) -> bytes:
+        if len(messages) != 1:
+            raise RuntimeError(f"a response of {len(messages)} messages, not 1")
+        return messages[0]
 
 
-async def call_until(caller: Caller | PyvipsCaller, order: Order, expected: bytes, calls: Calls) -> None:
+def call_until(caller: Caller, order: Order, expected: bytes) -> Calls:
     """Make one call after the other."""
-    await asyncio.sleep(max(0.0, order.begin - time.perf_counter()))
-    for _ in range(order.calls):
-        start = time.perf_counter()
-        if start >= order.begin + order.seconds:
-            return
+    calls = Calls()
+    time.sleep(max(0.0, order.begin - time.perf_counter()))
+    while len(calls.ends) < order.calls and (start := time.perf_counter()) < order.begin + order.seconds:
         while True:
             try:
-                result = await caller.call()
+                result = caller.call()
                 break
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                    raise
+            except RejectedError:
                 calls.rejected += 1
-                await asyncio.sleep(BUSY_SECONDS)
+                time.sleep(BUSY_SECONDS)
         calls.ends.append(time.perf_counter())
         calls.latencies.append(calls.ends[-1] - start)
         calls.wrong += result != expected
-
-
-async def execute(callers: Sequence[Caller | PyvipsCaller], order: Order, expected: bytes) -> Calls:
-    """Execute an order with all callers at once."""
-    calls, cpu = Calls(), time.process_time()
-    async with asyncio.TaskGroup() as group:
-        for caller in callers:
-            group.create_task(call_until(caller, order, expected, calls))
-    calls.cpu_seconds = time.process_time() - cpu
     return calls
 
 
 def execute_forever(
-    pipe: Connection, kind: type[Caller | PyvipsCaller], number: int, arguments: tuple[Any, ...], expected: bytes
+    pipe: Connection, kind: type[Caller], number: int, arguments: tuple[Any, ...], expected: bytes
 ) -> None:
-    """Execute the orders that come through the pipe, until one is None."""
-
-    async def close(callers: Sequence[Caller | PyvipsCaller]) -> None:
-        for caller in callers:
-            await caller.close()
-
-    async def connect() -> list[Caller | PyvipsCaller]:
-        return [kind(*arguments) for _ in range(number)]
-
-    with asyncio.Runner() as runner:
-        callers = runner.run(connect())
-        pipe.send(os.getpid())
+    """Execute the orders that come through the pipe, with all callers at once, until one is None."""
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(number) as pool:
+        callers = [stack.enter_context(contextlib.closing(kind(*arguments))) for _ in range(number)]
+        pipe.send(None)
         while (order := pipe.recv()) is not None:
-            pipe.send(runner.run(execute(callers, order, expected)))
-        runner.run(close(callers))
+            calls, cpu = Calls(), time.process_time()
+            for found in pool.map(lambda caller: call_until(caller, order, expected), callers):
+                calls.add(found)
+            calls.cpu_seconds = time.process_time() - cpu
+            pipe.send(calls)
 
 
 class CallerProcess:
@@ -167,7 +169,7 @@ class CallerProcess:
         data: bytes,
         expected: bytes,
         callers: int,
-        kind: type[Caller | PyvipsCaller] = Caller,
+        kind: type[Caller] = OurCaller,
         **settings: Any,
     ) -> None:
         context = multiprocessing.get_context("spawn")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from benchmarks.harness import sources
 from benchmarks.harness.server import ServerProcess
 from benchmarks.service import pyvips_server
-from benchmarks.service.callers import Caller, CallerProcess, Calls, PyvipsCaller, make_calls
+from benchmarks.service.callers import Caller, CallerProcess, Calls, OurCaller, PyvipsCaller, make_calls
 from benchmarks.service.checks import EFFORT, SETTINGS, WARM_CALLS, problem_of, used
 from benchmarks.small.measure import ours
 
@@ -95,9 +95,7 @@ def sides(data: bytes) -> Iterator[list[Side]]:
     """Start all servers, which idle while another one is measured, and their callers."""
     with ExitStack() as stack:
 
-        def start(
-            name: str, expected: bytes, server: ServerProcess, kind: type[Caller | PyvipsCaller] = Caller
-        ) -> Side:
+        def start(name: str, expected: bytes, server: ServerProcess, kind: type[Caller] = OurCaller) -> Side:
             address = stack.enter_context(server).address
             each = CHANNELS // CLIENTS
             clients = [CallerProcess(address, data, expected, each, kind, **SETTINGS) for _ in range(CLIENTS)]

@@ -3,17 +3,30 @@
 import dataclasses
 import math
 import signal
+import time
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from benchmarks.harness import record, sources
 from benchmarks.harness.server import ServerProcess
-from benchmarks.service import latency, overhead, pyvips_server, run, table, throughput
-from benchmarks.service.callers import CallerProcess, Calls, Order, PyvipsCaller, make_calls
+from benchmarks.service import http2, latency, overhead, pyvips_server, run, table, throughput
+from benchmarks.service.callers import (
+    CallerProcess,
+    Calls,
+    Order,
+    OurCaller,
+    PyvipsCaller,
+    RejectedError,
+    call_until,
+    make_calls,
+)
 from benchmarks.service.checks import problem_of
 from benchmarks.service.throughput import Side, Window
 from benchmarks.small.measure import ours
+from compressor.client import Client
+from compressor.v1 import compressor_pb2 as pb
 
 TINY = sources.Size(192, 128)
 
@@ -67,6 +80,46 @@ def test_callers_take_turns_with_their_own_connections(data: bytes) -> None:
     assert wrong.wrong == 2
     assert before[0] is not None and before[0] > 0 and before[1]
     assert server.code in (0, -signal.SIGTERM)
+
+
+def test_the_http2_client_receives_what_grpcs_client_receives() -> None:
+    """A request larger than all windows, a failure before the request has been sent, and another call after it."""
+    large, settings = sources.files(sources.Size(1600, 1200), 1)[0], {"effort": "fast"}
+    assert len(large) > 3 * http2.DEFAULT_WINDOW
+    with ServerProcess() as server, closing(OurCaller(server.address, large, settings)) as caller:
+        with closing(OurCaller(server.address, b"no image" * 100_000, settings)) as broken:
+            for _ in range(2):
+                with pytest.raises(RuntimeError, match="a call has no result: "):
+                    broken.call()
+        with Client(server.address) as client:
+            assert caller.call() == caller.call() == client.compress(large, **settings).data
+
+
+def test_messages_of_a_response_are_separated() -> None:
+    data = http2.prefixed(b"one") + http2.prefixed(b"") + http2.prefixed(b"three")
+
+    assert http2.unprefixed(data) == [b"one", b"", b"three"]
+    assert http2.unprefixed(data[:-1]) == [b"one", b""]
+
+
+def test_rejected_calls_are_repeated(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first response is a rejection, the second has a result."""
+    failure = pb.Failure(code=14, retry_after_seconds=0.5)
+    rejected = [pb.CompressResponse(failure=failure).SerializeToString()]
+    chunks = [pb.CompressResponse(chunk=chunk) for chunk in (b"re", b"sult")]
+    result = [part.SerializeToString() for part in (*chunks, pb.CompressResponse(report=pb.Report()))]
+    responses = iter([rejected, result])
+    monkeypatch.setattr(http2, "Http2Connection", lambda *_: None)
+    caller = OurCaller("", data, {})
+    monkeypatch.setattr(caller, "call", lambda: caller.result(next(responses)))
+
+    calls = call_until(caller, Order(time.perf_counter(), 60.0, 1), b"result")
+
+    assert (calls.rejected, calls.wrong, len(calls.ends)) == (1, 0, 1)
+    with pytest.raises(RejectedError):
+        caller.result(rejected)
+    with pytest.raises(RuntimeError, match="no result: no message"):
+        caller.result([])
 
 
 def test_wrong_results_of_calls_are_detected(data: bytes) -> None:
