@@ -1,7 +1,7 @@
 """Calls per second of small files: servers with one and with several workers, and a server of libvips."""
 
-import dataclasses
 import importlib.util
+import inspect
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -79,10 +79,10 @@ class Side:
 
 
 def has_workers() -> bool:
-    """Return whether a server can have several worker processes."""
-    from compressor.service.server import ServerConfig
+    """Return whether `compressor serve` has the option --workers."""
+    from compressor.cli.serve import serve
 
-    return "workers" in {field.name for field in dataclasses.fields(ServerConfig)}
+    return "workers" in inspect.signature(serve).parameters
 
 
 def has_pyvips() -> bool:
