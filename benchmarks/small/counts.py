@@ -17,19 +17,23 @@ class Counts:
 
     files         created by os.open, as `tempfile` does it
     python_calls  of functions written in Python or C, in the calling thread and in those that it starts
+    kernel_calls  of these, calls of compiled kernels; 0 if Numba compiles them, since it hides its calls from a profile
     """
 
     files: int = 0
     python_calls: int = 0
+    kernel_calls: int = 0
 
     def _on_audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Count an "open" of os.open, which has no mode, unlike that of io.open."""
         if event == "open" and arguments[1] is None and arguments[2] & TEMPORARY:
             self.files += 1
 
-    def _on_profile(self, _: Any, event: str, __: Any) -> None:
+    def _on_profile(self, _: Any, event: str, function: Any) -> None:
         if event in ("call", "c_call"):
             self.python_calls += 1
+        if event == "c_call" and (function.__module__ or "").startswith("compressor.kernels"):
+            self.kernel_calls += 1
 
 
 _counting: list[Counts] = []

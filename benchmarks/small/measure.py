@@ -39,6 +39,7 @@ class SmallResult:
     page_faults   minor ones
     files         temporary files that a call creates
     python_calls  of functions written in Python or C in a call
+    kernel_calls  of these, those of compiled kernels; 0 if Numba compiles them
     bytes         of the results, relative to the sources
     score         SSIMULACRA2 of the middle, mean
     problem       why a result is wrong, or ""
@@ -56,6 +57,7 @@ class SmallResult:
     pillow_page_faults: float
     files: int
     python_calls: int
+    kernel_calls: int
     bytes: float
     pillow_bytes: float
     psnr_db: float
@@ -175,6 +177,7 @@ def compare(
         pillow_page_faults=statistics.median(one.page_faults for one in uses["Pillow"]),
         files=counted.files,
         python_calls=counted.python_calls,
+        kernel_calls=counted.kernel_calls,
         bytes=sum(map(len, results["ours"])) / source_bytes,
         pillow_bytes=sum(map(len, results["Pillow"])) / source_bytes,
         psnr_db=alike["ours"].psnr_db,

@@ -64,6 +64,7 @@ def run(out: Path, words: Sequence[str] = ()) -> bool:
     problems += sorted({f"{one.conversion}, {one.size}: {one.problem}" for one in layouts if one.problem})
     if results:
         console.print(table.small_table(results, chosen.small_rounds))
+        console.print(table.counts_table(results))
     if layouts:
         console.print(table.layout_table(layouts, chosen.thread_rounds))
     for problem in problems:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ RESULT = measure.SmallResult(
     pillow_page_faults=0.0,
     files=4,
     python_calls=12345,
+    kernel_calls=1234,
     bytes=0.5,
     pillow_bytes=0.6,
     psnr_db=40.0,
@@ -82,6 +84,14 @@ def test_temporary_files_and_calls_are_counted(tmp_path: Path) -> None:
     assert counts.count(lambda: None).files == 0
 
 
+def test_calls_of_compiled_kernels_are_counted() -> None:
+    counted = counts.Counts()
+    for event, module in (("c_call", "compressor.kernels._compiled"), ("c_return", "compressor"), ("c_call", None)):
+        counted._on_profile(None, event, SimpleNamespace(__module__=module))
+
+    assert (counted.python_calls, counted.kernel_calls) == (2, 1)
+
+
 def test_threads_are_compared_with_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "ROUND_SECONDS", 0.02)
 
@@ -113,6 +123,7 @@ def test_small_images_and_threads_are_printed(capsys: pytest.CaptureFixture[str]
     two = dataclasses.replace(one, layout="2 threads", vs_one=1.8, vs_processes=0.95)
 
     record.console().print(table.small_table([RESULT, balanced], 1))
+    record.console().print(table.counts_table([RESULT, dataclasses.replace(RESULT, kernel_calls=0)]))
     record.console().print(table.layout_table([one, two], 1))
 
     printed = capsys.readouterr().out
