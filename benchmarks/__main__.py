@@ -6,17 +6,22 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from benchmarks.harness import record
+
 NAMES = {
     "demo": "send real photographs and a 100-megapixel image through a running service",
     "speed": "encode pixels, compared with Pillow, jpegli and mozjpeg in interleaved rounds",
     "density": "compare bytes at equal visual quality with the same encoders; plot and crops [--efforts fast,best] "
     "[--images N]",
     "train_huffman": "train the Huffman codes of compressor/jpeg/static_codes.py, and compare",
-    "concurrency": "compress many images at once in one process: MP/s and CPU time [--sides N,N] [--threads N,N]",
+    "small": "JPEG to JPEG in process from 64 × 64 to 12 MP, compared with Pillow; threads compared with processes "
+    "[--quick] [--sizes N,N] [--thread-sizes N,N]",
+    "service": "CPU time outside the codec, calls/s of one and several workers, and a small caller next to large ones "
+    "[--quick] [--parts NAME,NAME]",
     "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
     "memory": "peak memory by image size; plot [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",
-    "batch": "whole buckets: objects/s, CPU time outside the codec, memory by number of keys [--objects N] "
-    "[--endpoint URL]",
+    "batch": "whole buckets: objects/s, CPU time outside the codec, memory by number of keys; local files compared "
+    "with jpegoptim [--quick] [--parts NAME,NAME] [--objects N] [--endpoint URL]",
     "footprint": "sensitivity of the carbon estimate to its inputs; plot; break-evens [--page docs/methodology.md]",
     "dashboard": "draw the panels of deploy/grafana on one sheet --prometheus URL [--minutes N]",
     "savings": "CPU time, energy and payback time per GB saved at equal visual quality [--images N] [--repeats N]",
@@ -41,6 +46,7 @@ def main() -> int:
     benchmark = load(arguments.name)
     if rest and not hasattr(benchmark, "options"):
         parser.error(f"{arguments.name} does not take {' '.join(rest)}")
+    print(record.load_line(), file=sys.stderr, flush=True)
     passed = benchmark.run(arguments.out, rest) if rest else benchmark.run(arguments.out)
     return 0 if passed else 1
 

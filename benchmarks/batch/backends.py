@@ -62,6 +62,7 @@ class FolderBackend:
             path = folder / key
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
+        os.sync()  # or the first file that a run flushes to disk would have to wait for these
         return str(folder)
 
     def count(self, url: str) -> int:

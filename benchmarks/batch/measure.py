@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,10 +177,27 @@ def generate_objects(count: int) -> dict[str, bytes]:
 
 def problem_of(run: CommandRun, objects: Mapping[str, bytes], backend: Backend, target: str) -> str:
     """Return why the results of a run are wrong, or ""."""
-    summary, found, written = run.summary, 0, 0
+    summary = run.summary
     if summary["objects"] != len(objects) or sum(total["objects"] for total in summary["totals"]) != len(objects):
         return f"the summary has {summary['objects']} of {len(objects)} objects"
-    for key, after in backend.contents(target):
+    written = 0
+
+    def counted() -> Iterator[tuple[str, bytes]]:
+        nonlocal written
+        for key, data in backend.contents(target):
+            written += len(data)
+            yield key, data
+
+    problem = problem_of_contents(objects, counted())
+    if not problem and written != summary["bytes_out"]:
+        problem = f"reported {summary['bytes_out']} bytes, found {written}"
+    return problem
+
+
+def problem_of_contents(objects: Mapping[str, bytes], contents: Iterable[tuple[str, bytes]]) -> str:
+    """Return why results are wrong compared with the objects that they were made from, or ""."""
+    found = 0
+    for key, after in contents:
         before = objects.get(key)
         if before is None:
             return f"{key} has no source"
@@ -190,10 +207,8 @@ def problem_of(run: CommandRun, objects: Mapping[str, bytes], backend: Backend, 
             psnr = fidelity.psnr(fidelity.decoded(before), fidelity.decoded(after))
             if psnr < PSNR_MIN_DB:
                 return f"{key} has a PSNR of {psnr:.1f} dB"
-        found, written = found + 1, written + len(after)
-    if found != len(objects):
-        return f"{len(objects) - found} objects are missing"
-    return "" if written == summary["bytes_out"] else f"reported {summary['bytes_out']} bytes, found {written}"
+        found += 1
+    return "" if found == len(objects) else f"{len(objects) - found} objects are missing"
 
 
 def steady_interval(run: CommandRun, objects: int, workers: int) -> tuple[ProgressSample, ProgressSample]:
@@ -215,8 +230,7 @@ def measure(
     rate, more = (last.results - first.results) / (last.seconds - first.seconds), len(objects) - len(few)
     other = None
     if engine == "local":
-        codec = (codec_seconds(run) - codec_seconds(short)) / more
-        other = (run.cpu_seconds - short.cpu_seconds) / more - codec
+        codec, other = cpu_seconds_of_object(short, run, more)
     else:  # these workers keep running: their start-up was part of the short run
         codec = codec_seconds(run) / len(objects)
     return BatchResult(
@@ -232,6 +246,12 @@ def measure(
         other_seconds=other,
         problem=problem_of(run, objects, backend, target),
     )
+
+
+def cpu_seconds_of_object(short: CommandRun, run: CommandRun, more: int) -> tuple[float, float]:
+    """Return the CPU time of an object in the codec and outside it, without start-up. `more`: than in the short run."""
+    codec = (codec_seconds(run) - codec_seconds(short)) / more
+    return codec, (run.cpu_seconds - short.cpu_seconds) / more - codec
 
 
 def measure_fast_path(backend: Backend, objects: Mapping[str, bytes], rounds: int) -> FastPathResult:

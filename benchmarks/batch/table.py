@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from benchmarks.batch.local_peer import EFFORT, QUALITY, WORKERS, LocalResult
 from benchmarks.batch.measure import MIB, SIDE, BatchResult, FastPathResult, ListingResult
 from benchmarks.harness import record
 
@@ -27,6 +28,35 @@ def batch_table(results: Sequence[BatchResult], mean_bytes: float) -> Table:
             f"{one.start_seconds:.1f}",
             f"{one.codec_seconds * 1e3:.1f}",
             "-" if one.other_seconds is None else f"{one.other_seconds * 1e3:.2f}",
+        )
+    return table
+
+
+def local_table(results: Sequence[LocalResult], rounds: int) -> Table:
+    """Return a row for each size and tool."""
+    table = record.table(
+        f"Local files: compressor batch, {EFFORT}, {WORKERS} workers, and {WORKERS} processes of jpegoptim; "
+        f"both at quality {QUALITY}",
+        ("", "objects of"),
+        ("number", "objects/s", "vs\njpegoptim", "CPU ms", "codec\nCPU ms", "other\nCPU ms", "saved"),
+        f"medians of {rounds} rounds; objects/s of the whole command; codec and other: without start-up",
+    )
+
+    def milliseconds(seconds: float | None) -> str:
+        return "-" if seconds is None else f"{seconds * 1e3:.2f}"
+
+    for one in results:
+        table.add_row(
+            one.tool,
+            one.size,
+            str(one.objects),
+            f"{one.objects_per_second:.1f}",
+            "-" if one.vs_peer is None else f"[bold]{one.vs_peer:.2f}×[/]",
+            milliseconds(one.cpu_seconds),
+            milliseconds(one.codec_seconds),
+            milliseconds(one.other_seconds),
+            f"{one.saved:.1%}",
+            style="red" if one.problem else "",
         )
     return table
 

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from benchmarks import ROOT
 
+LOAD_AT_START = os.getloadavg()[0]  # before the benchmark adds its own
 PACKAGES = ("compressor", "numpy", "pillow", "grpcio", "protobuf")
 
 
@@ -76,12 +77,17 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
+        "load": LOAD_AT_START,
         "system": platform.platform(),
         "python": platform.python_version(),
         "packages": {package: version(package) for package in PACKAGES},
         "commit": commit(),
     }
+
+
+def load_line() -> str:
+    """Return a line with the load average at the start: figures of a busy machine are worthless."""
+    return f"load average {LOAD_AT_START:.2f} on {os.cpu_count()} cores"
 
 
 def default_cache() -> Path:

@@ -15,27 +15,28 @@ from typing import Self
 from benchmarks import ROOT
 from benchmarks.harness import process
 
+FREE_PORT = "127.0.0.1:0"
+SERVE = ("compressor.cli", "serve", "--address", FREE_PORT, "--metrics-address", FREE_PORT, "--drain-seconds", "0")
 START_SECONDS_MAX = 120  # with an empty cache all kernels are compiled first
 
 
 class ServerProcess:
-    """`compressor serve` on free ports; healthy within the `with`, ended after it.
+    """`compressor serve`, or another server, on free ports; healthy within the `with`, ended after it.
 
     address        host:port of gRPC
     start_seconds  from the start of the process until it is healthy
     code           the exit code, after the `with`
     prefix         a command that runs the server by exec
+    module         the main module and its first arguments; it prints "serving on HOST:PORT"
     """
 
-    def __init__(self, *options: str, prefix: Sequence[str] = ()) -> None:
-        self._options, self._prefix = options, prefix
+    def __init__(self, *options: str, prefix: Sequence[str] = (), module: Sequence[str] = SERVE) -> None:
+        self._command = [*prefix, sys.executable, "-m", *module, *options]
 
     def __enter__(self) -> Self:
-        command = [*self._prefix, sys.executable, "-m", "compressor.cli", "serve", "--address", "127.0.0.1:0"]
-        command += ["--metrics-address", "127.0.0.1:0", "--drain-seconds", "0", *self._options]
         start = time.perf_counter()
         self._log = tempfile.TemporaryFile("w+")
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log, text=True, cwd=ROOT)
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=self._log, text=True, cwd=ROOT)
         self.pid = self._process.pid
         try:
             self.address = self._read_address()
@@ -98,10 +99,27 @@ class ServerProcess:
 
     @property
     def cpu_seconds(self) -> float | None:
-        """The user and system time so far; None if it cannot be read."""
+        """The user and system time so far of the server and its workers; None if it cannot be read."""
+        times = self._sum_of_stat(11, 12)  # utime and stime, without pid and comm (proc(5))
+        return None if times is None else times / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def page_faults(self) -> int | None:
+        """The minor page faults so far of the server and its workers; None if they cannot be read."""
+        return self._sum_of_stat(7)
+
+    def _sum_of_stat(self, *fields: int) -> int | None:
+        """Return the sum of fields of /proc/PID/stat, of the server and of all processes that it has started."""
+        import psutil
+
+        pids, total = [self.pid], 0
+        with contextlib.suppress(psutil.Error):
+            pids += [child.pid for child in psutil.Process(self.pid).children(recursive=True)]
         try:
-            with open(f"/proc/{self.pid}/stat") as stat:
-                fields = stat.read().rpartition(")")[2].split()
+            for pid in pids:
+                with open(f"/proc/{pid}/stat") as stat:
+                    values = stat.read().rpartition(")")[2].split()
+                total += sum(int(values[field]) for field in fields)
         except OSError:
             return None
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return total

@@ -24,20 +24,12 @@ STEPS = {
     "butteraugli": 0.03,
 }  # typical change per unit of quality; starts the search
 DIFFERENCE_MAX = {"ssimulacra2": 0.7, "butteraugli": 0.04}  # of a mean from the reference's; qualities are integers
-SCORED = (512, 768)  # rows and columns in the middle of an image that are scored
 PSNR_MIN_DB = 28.0
 REPEATS = 5
 BY_NAME = {tool.name: tool for tool in encoders.RECODERS}
 
 
 # --- one file -------------------------------------------------------------------------------------------------------
-
-
-def middle(pixels: fidelity.Pixels) -> fidelity.Pixels:
-    """Return the part that is scored; all of a small image."""
-    (rows, columns), (height, width) = SCORED, pixels.shape[:2]
-    top, left = max(0, height - rows) // 2, max(0, width - columns) // 2
-    return np.ascontiguousarray(pixels[top : top + rows, left : left + columns])
 
 
 @dataclass(frozen=True)
@@ -84,14 +76,14 @@ def recode_one(
             problem = f"has a PSNR of {psnr:.1f} dB"
     except ValueError as error:
         return RecodedFile(digest(result), saved, unchanged, 0.0, None, str(error))
-    return RecodedFile(digest(result), saved, unchanged, *known.score(middle(pixels)), problem)
+    return RecodedFile(digest(result), saved, unchanged, *known.score(fidelity.middle(pixels)), problem)
 
 
 def recode(path: Path, qualities: Mapping[str, int], cache: Path | None) -> dict[str, RecodedFile]:
     """Return the results for one photograph by tool. `qualities`: by tool."""
     data = path.read_bytes()
     source = fidelity.decoded(data)
-    with scores.Scores(middle(source), cache) as known:
+    with scores.Scores(fidelity.middle(source), cache) as known:
         return {name: recode_one(data, source, BY_NAME[name], quality, known) for name, quality in qualities.items()}
 
 

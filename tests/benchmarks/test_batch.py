@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.batch import measure, table
+from benchmarks.batch import local_peer, measure, run, table
 from benchmarks.batch.backends import FolderBackend, S3Backend, moto_server
-from benchmarks.harness import process, record
+from benchmarks.harness import process, record, sources
 from tests import ROOT
 
 
@@ -138,13 +139,13 @@ def test_a_run_is_measured_and_its_output_checked(tmp_path: Path, monkeypatch: p
 def test_cpu_times_exclude_start_up_and_shutdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Start-up takes a second, half of it in the codec; each object then takes 5 ms in the codec and 2 ms outside."""
 
-    def run(source: str, target: str, *_: object, **__: object) -> measure.CommandRun:
+    def run_command(source: str, target: str, *_: object, **__: object) -> measure.CommandRun:
         count = FolderBackend(tmp_path).count(source)
         summary = {"stage_seconds": {"decode": 0.5, "encode": count * 5e-3}, "bytes_in": 1}
         samples = [measure.ProgressSample(number / 10, number) for number in range(count)]
         return measure.CommandRun(summary, 9.0, samples, 1.0 + count * 7e-3, 1)
 
-    monkeypatch.setattr(measure, "run_command", run)
+    monkeypatch.setattr(measure, "run_command", run_command)
     monkeypatch.setattr(measure, "problem_of", lambda *_: "")
 
     result = measure.measure(FolderBackend(tmp_path), {f"0/{number}": b"" for number in range(50)}, "local", 1)
@@ -211,3 +212,86 @@ def test_the_fast_path_is_compared_with_boto3(tmp_path: Path, monkeypatch: pytes
     assert (result.cpu_seconds, result.cpu_seconds_without) == pytest.approx((5e-3, 10e-3))
     assert result.object_share == pytest.approx(0.5)
     assert result.run_share == pytest.approx(0.25)
+
+
+# --- local files compared with jpegoptim -----------------------------------------------------------------------------
+
+TINY = sources.Size(64, 48)
+JPEGOPTIM = f"""#!{sys.executable}
+import sys
+from PIL import Image
+
+assert sys.argv[1:4] == ["--quiet", "--all-progressive", "-m85"]
+for path in sys.argv[4:]:
+    with Image.open(path) as image:
+        image.load()
+    image.save(path, "JPEG", quality=85, progressive=True)
+"""
+
+
+def test_local_files_are_compared_with_jpegoptim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that calls Pillow takes the place of jpegoptim."""
+    (tmp_path / "jpegoptim").write_text(JPEGOPTIM)
+    (tmp_path / "jpegoptim").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    ours, peer = local_peer.compare(TINY, 18, rounds=1)
+
+    assert (ours.tool, peer.tool) == ("compressor batch", "jpegoptim")
+    assert ours.problem == "" == peer.problem
+    assert ours.objects_per_second > 0 and ours.vs_peer is not None and peer.vs_peer == 1
+    assert ours.saved > 0.05 and peer.saved > 0.05
+    assert ours.codec_seconds is not None and ours.other_seconds is not None
+    assert peer.codec_seconds is None and peer.cpu_seconds > 0
+
+
+def test_without_jpegoptim_local_files_are_measured_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_ours(_: object, objects: dict[str, bytes], runs: local_peer.ToolRuns) -> None:
+        runs.seconds.append(2.0)
+        runs.cpu_seconds.append(0.1)
+        runs.check(objects, objects.items())
+
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setitem(local_peer.TOOLS, local_peer.OURS, run_ours)
+
+    (ours,) = local_peer.compare(TINY, 4, rounds=2)
+
+    assert (ours.objects_per_second, ours.vs_peer, ours.saved, ours.problem) == (2.0, None, 0.0, "")
+
+
+def test_results_of_local_files_have_to_be_right_and_equal_in_all_runs(objects: dict[str, bytes]) -> None:
+    first, *_ = objects
+    results = {key: smaller(data) for key, data in objects.items()}
+
+    runs = local_peer.ToolRuns()
+    runs.check(objects, results.items())
+    runs.check(objects, reversed(results.items()))
+    assert runs.problem == "" and runs.written == sum(map(len, results.values()))
+    runs.check(objects, (results | {first: objects[first]}).items())
+    assert runs.problem == "the results differ between two runs"
+
+    runs = local_peer.ToolRuns()
+    runs.check(objects, {first: results[first]}.items())
+    assert runs.problem == "2 objects are missing"
+
+
+def test_local_files_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    one = local_peer.LocalResult("compressor batch", "3264 × 2448", 200, 101.5, 1.234, 0.2, 0.19, 0.0017, 0.344, "")
+    peer = local_peer.LocalResult("jpegoptim", "3264 × 2448", 200, 85.0, 1.0, 0.1, None, None, 0.235, "")
+
+    record.console().print(table.local_table([one, peer], 5))
+
+    printed = capsys.readouterr().out
+    assert "1.23×" in printed and "1.70" in printed and "34.4%" in printed and "…" not in printed
+
+
+def test_parts_of_the_benchmark_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick, usual = run.options(["--quick", "--parts", "peer"]), run.options(["--keys", ""])
+    assert quick.objects < usual.objects and quick.peer_rounds < usual.peer_rounds
+    assert usual.keys == "" and {*usual.parts} == {*run.PARTS}
+    with pytest.raises(SystemExit):
+        run.options(["--parts", "speed"])
+
+    monkeypatch.setattr(local_peer, "compare", lambda size, count, rounds: [])
+    assert run.run(tmp_path, ["--quick", "--parts", "peer"])
+    assert len(list(tmp_path.glob("batch-*.json"))) == 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.harness import fidelity, generate, photos, record, scores
+from benchmarks.harness import fidelity, generate, photos, record, scores, sources
 from benchmarks.harness.proxy import CountingProxy, sink_address
 
 
@@ -77,6 +77,33 @@ def test_mosaic_of_any_size_consists_of_unscaled_photographs(tmp_path: Path, mon
     assert description == "2 Kodak photographs"
 
 
+@pytest.mark.parametrize("with_photographs", [True, False])
+def test_sources_are_different_files_of_one_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_photographs: bool
+) -> None:
+    monkeypatch.setenv("COMPRESSOR_CORPUS", str(tmp_path))
+    size = sources.Size(120, 80)
+    if not with_photographs:
+        monkeypatch.setattr(sources, "covering", lambda _: [])
+
+    files = sources.files(size, 5)
+
+    assert len(set(files)) == 5
+    assert files == sources.files(size, 5)
+    for data in files:
+        with Image.open(io.BytesIO(data)) as image:
+            assert (image.format, image.size, image.info.get("progressive")) == ("JPEG", (120, 80), None)
+    assert ("mosaics" in sources.description(size)) != with_photographs
+
+
+def test_the_middle_of_an_image_is_scored() -> None:
+    pixels = np.zeros((514, 1000, 3), np.uint8)
+    pixels[1:-1, 116:-116] = 9
+
+    assert fidelity.middle(pixels).shape == (512, 768, 3) and (fidelity.middle(pixels) == 9).all()
+    assert fidelity.middle(pixels[:20, :30]).shape == (20, 30, 3)
+
+
 def test_proxy_counts_every_byte_of_both_directions() -> None:
     stop = threading.Event()
     host, port = sink_address(stop)
@@ -96,6 +123,11 @@ def test_results_record_the_machine_and_the_versions(tmp_path: Path) -> None:
     text = path.read_text()
     for name in ("cpu", "numpy", "pillow", "commit", "ratio"):
         assert f'"{name}"' in text
+
+
+def test_the_load_before_a_run_is_printed() -> None:
+    assert record.load_line().startswith(f"load average {record.LOAD_AT_START:.2f} on ")
+    assert record.machine()["load"] == record.LOAD_AT_START
 
 
 def test_scores_are_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,215 @@
+"""Callers of a server, in a process of their own, each with a connection of its own and one call at a time."""
+
+import contextlib
+import multiprocessing
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.service import http2, pyvips_server
+
+READY_SECONDS_MAX = 120
+BUSY_SECONDS = 0.1  # before a call that was rejected as busy is sent again
+LEAD_SECONDS = 0.1  # from the order to its begin, so that all processes begin together
+
+
+@dataclass(frozen=True)
+class Order:
+    """Calls to make: as many as each caller can begin within `seconds`, but at most `calls` each.
+
+    begin  by time.perf_counter, which all processes share
+    """
+
+    begin: float
+    seconds: float
+    calls: int
+
+
+@dataclass
+class Calls:
+    """Calls that were made.
+
+    latencies  seconds of each call, its repetitions included
+    ends       of each call, by time.perf_counter
+    rejected   number of times that a call was rejected as busy
+    wrong      number of results that were not the expected one
+    """
+
+    latencies: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+    rejected: int = 0
+    wrong: int = 0
+
+    def add(self, other: "Calls") -> None:
+        """Add the calls of another process."""
+        self.latencies += other.latencies
+        self.ends += other.ends
+        self.cpu_seconds += other.cpu_seconds
+        self.rejected += other.rejected
+        self.wrong += other.wrong
+
+
+class RejectedError(Exception):
+    """A call that was rejected as busy."""
+
+
+class Caller(ABC):
+    """A connection to a server. Messages are built once, so that callers take little CPU time from the server."""
+
+    def __init__(self, address: str, data: bytes, settings: dict[str, Any]) -> None:
+        self._body = b"".join(map(http2.prefixed, self.messages(data, settings)))
+        self._connection = http2.Http2Connection(address, self.method)
+
+    method: str
+
+    @abstractmethod
+    def messages(self, data: bytes, settings: dict[str, Any]) -> list[bytes]:
+        """Return the messages of each request."""
+
+    @abstractmethod
+    def result(self, messages: list[bytes]) -> bytes:
+        """Return the result in the messages of a response. Raises RejectedError, or RuntimeError without a result."""
+
+    def call(self) -> bytes:
+        """Make a call and return its result. Raises as `result`."""
+        return self.result(http2.unprefixed(self._connection.call(self._body)))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class OurCaller(Caller):
+    """A connection to our server."""
+
+    method = "/compressor.v1.CompressorService/Compress"
+
+    def messages(self, data: bytes, settings: dict[str, Any]) -> list[bytes]:
+        from compressor.client import transfer
+        from compressor.settings import Settings
+        from compressor.v1 import compressor_pb2 as pb
+        from compressor.wire import CHUNK_BYTES
+
+        self._parse = pb.CompressResponse.FromString
+        builder = transfer.RequestBuilder(pb.CompressRequest, CHUNK_BYTES)
+        return [message.SerializeToString() for message in builder.all(Settings(**settings), None, [data])]
+
+    def result(self, messages: list[bytes]) -> bytes:
+        parts = [self._parse(message) for message in messages]
+        last = parts[-1].WhichOneof("part") if parts else None
+        if last == "failure" and parts[-1].failure.HasField("retry_after_seconds"):
+            raise RejectedError
+        if last != "report":
+            raise RuntimeError(f"a call has no result: {parts[-1].failure.message if parts else 'no message'}")
+        return b"".join(part.chunk for part in parts)
+
+
+class PyvipsCaller(Caller):
+    """A connection to `pyvips_server`, which has no settings."""
+
+    method = f"/{pyvips_server.SERVICE}/{pyvips_server.METHOD}"
+
+    def messages(self, data: bytes, settings: dict[str, Any]) -> list[bytes]:
+        return [data]
+
+    def result(self, messages: list[bytes]) -> bytes:
+        if len(messages) != 1:
+            raise RuntimeError(f"a response of {len(messages)} messages, not 1")
+        return messages[0]
+
+
+def call_until(caller: Caller, order: Order, expected: bytes) -> Calls:
+    """Make one call after the other."""
+    calls = Calls()
+    time.sleep(max(0.0, order.begin - time.perf_counter()))
+    while len(calls.ends) < order.calls and (start := time.perf_counter()) < order.begin + order.seconds:
+        while True:
+            try:
+                result = caller.call()
+                break
+            except RejectedError:
+                calls.rejected += 1
+                time.sleep(BUSY_SECONDS)
+        calls.ends.append(time.perf_counter())
+        calls.latencies.append(calls.ends[-1] - start)
+        calls.wrong += result != expected
+    return calls
+
+
+def execute_forever(
+    pipe: Connection, kind: type[Caller], number: int, arguments: tuple[Any, ...], expected: bytes
+) -> None:
+    """Execute the orders that come through the pipe, with all callers at once, until one is None."""
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(number) as pool:
+        callers = [stack.enter_context(contextlib.closing(kind(*arguments))) for _ in range(number)]
+        pipe.send(None)
+        while (order := pipe.recv()) is not None:
+            calls, cpu = Calls(), time.process_time()
+            for found in pool.map(lambda caller: call_until(caller, order, expected), callers):
+                calls.add(found)
+            calls.cpu_seconds = time.process_time() - cpu
+            pipe.send(calls)
+
+
+class CallerProcess:
+    """A process with a number of callers, which send the same file again and again.
+
+    expected  the result of each call
+    """
+
+    def __init__(
+        self,
+        address: str,
+        data: bytes,
+        expected: bytes,
+        callers: int,
+        kind: type[Caller] = OurCaller,
+        **settings: Any,
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, self._theirs = context.Pipe()
+        arguments = (self._theirs, kind, callers, (address, data, settings), expected)
+        self._process = context.Process(target=execute_forever, args=arguments, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        self._theirs.close()
+        if not self._pipe.poll(READY_SECONDS_MAX):
+            raise RuntimeError("a process of callers did not start")
+        self._pipe.recv()
+        return self
+
+    def order(self, order: Order) -> None:
+        """Send an order; `result` waits for its calls."""
+        self._pipe.send(order)
+
+    def result(self) -> Calls:
+        """Return the calls of an order. Raises EOFError if the process has failed."""
+        calls: Calls = self._pipe.recv()
+        return calls
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._process.terminate()
+        with contextlib.suppress(OSError):  # it has ended
+            self._pipe.send(None)
+        self._process.join()
+        self._pipe.close()
+
+
+def make_calls(processes: Sequence[CallerProcess], seconds: float, calls: int = 1 << 30) -> tuple[Order, Calls]:
+    """Let several processes make calls at the same time; return the order, too."""
+    order, total = Order(time.perf_counter() + LEAD_SECONDS, seconds, calls), Calls()
+    for process in processes:
+        process.order(order)
+    for process in processes:
+        total.add(process.result())
+    return order, total

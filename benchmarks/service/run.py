@@ -1,0 +1,88 @@
+"""A server in a process of its own: CPU time outside the codec, calls per second, and small calls next to large ones.
+
+python -m benchmarks service [--quick] [--parts overhead,throughput,latency] [--rounds N] [--out DIR]
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.harness import record, sources
+from benchmarks.service import table
+from benchmarks.service.checks import LARGE, MEDIUM, SMALL
+from benchmarks.service.latency import LARGE_CALLERS, LatencyResult, measure_latency
+from benchmarks.service.overhead import OverheadResult, measure_overhead
+from benchmarks.service.throughput import ThroughputResult, has_pyvips, has_workers, measure_throughput
+
+PARTS = ("overhead", "throughput", "latency")
+ROUNDS, QUICK_ROUNDS = {"overhead": 9, "throughput": 7, "latency": 3}, 2
+BLOCK_SECONDS, QUICK_BLOCK_SECONDS = 2.0, 0.5  # of CPU time; the system counts it in steps of 10 ms
+WINDOW_SECONDS, QUICK_WINDOW_SECONDS = {"throughput": 4.0, "latency": 10.0}, 1.5
+
+
+def parts(text: str) -> list[str]:
+    """Parse names of parts."""
+    names = text.split(",")
+    if unknown := [name for name in names if name not in PARTS]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]} is not one of {', '.join(PARTS)}")
+    return names
+
+
+def options(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the options of this benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks service")
+    parser.add_argument("--quick", action="store_true", help="few rounds and short ones, for a first impression")
+    parser.add_argument(
+        "--parts", type=parts, default=PARTS, help=f"of {', '.join(PARTS)}; default: all", metavar="NAME,…"
+    )
+    parser.add_argument("--rounds", type=int, help="number of rounds of each part", metavar="N")
+    return parser.parse_args(words)
+
+
+def run(out: Path, words: Sequence[str] = ()) -> bool:
+    """Measure, print and save; return False if a result is wrong."""
+    chosen = options(words)
+    console = record.console()
+    rounds = {name: chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS[name]) for name in PARTS}
+    seconds = {name: QUICK_WINDOW_SECONDS if chosen.quick else WINDOW_SECONDS[name] for name in WINDOW_SECONDS}
+    overhead: list[OverheadResult] = []
+    throughput: list[ThroughputResult] = []
+    latency: LatencyResult | None = None
+    with console.status("") as status:
+        on_progress = record.progress(console, status)
+        if "overhead" in chosen.parts:
+            block_seconds = QUICK_BLOCK_SECONDS if chosen.quick else BLOCK_SECONDS
+            for size in (SMALL, MEDIUM):
+                on_progress(f"CPU time outside the codec, {size}")
+                overhead.append(measure_overhead(size, rounds["overhead"], block_seconds))
+        if "throughput" in chosen.parts:
+            on_progress(f"calls per second, {SMALL}")
+            throughput = measure_throughput(SMALL, rounds["throughput"], seconds["throughput"])
+        if "latency" in chosen.parts:
+            on_progress(f"latency of {SMALL} next to {LARGE}")
+            latency = measure_latency(SMALL, LARGE, LARGE_CALLERS, rounds["latency"], seconds["latency"])
+    if overhead:
+        console.print(table.overhead_table(overhead))
+    if throughput:
+        console.print(table.throughput_table(throughput, str(SMALL)))
+    if latency is not None:
+        console.print(table.latency_table(latency))
+    if throughput and not has_workers():
+        console.print("[yellow]Not measured: several workers, which this server does not have[/]")
+    if throughput and not has_pyvips():
+        console.print("[yellow]Not measured: pyvips is not installed (compressor\\[bench] has it)[/]")
+    problems = [f"{one.size}: {one.problem}" for one in overhead if one.problem]
+    problems += [f"{one.server}: {one.problem}" for one in throughput if one.problem]
+    problems += [latency.problem] if latency is not None and latency.problem else []
+    for problem in problems:
+        console.print(f"[red]{problem}[/]")
+    content = {
+        "photographs": {str(size): sources.description(size) for size in (SMALL, MEDIUM, LARGE)},
+        "overhead": [asdict(one) for one in overhead],
+        "throughput": [asdict(one) for one in throughput],
+        "latency": None if latency is None else asdict(latency),
+        "problems": problems,
+    }
+    console.print(f"[dim]{record.save(out, 'service', content)}[/]", soft_wrap=True)
+    return not problems
