@@ -14,6 +14,7 @@ NAMES = {
     "train_huffman": "train the Huffman codes of compressor/jpeg/static_codes.py, and compare",
     "concurrency": "compress many images at once in one process: MP/s and CPU time [--sides N,N] [--threads N,N]",
     "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
+    "start": "CPU time and memory of commands from start to end, the idle server, the installed size [--rounds N]",
     "memory": "peak memory by image size; plot [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",
     "batch": "whole buckets: objects/s, CPU time outside the codec, memory by number of keys [--objects N] "
     "[--endpoint URL]",
