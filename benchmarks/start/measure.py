@@ -49,7 +49,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Use:
-    """What one run of a command took."""
+    """The time and memory that one run of a command took."""
 
     cpu_seconds: float
     wall_seconds: float
