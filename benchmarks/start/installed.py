@@ -3,6 +3,7 @@
 import sys
 import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -42,21 +43,38 @@ def needed(requirements: Iterable[Requirement]) -> dict[str, Distribution]:
     return found
 
 
-def bytes_of(installed: Distribution) -> int:
-    """Return the size of a distribution's files, with the bytecode that pip has compiled."""
+def files_of(installed: Distribution) -> set[Path]:
+    """Return a distribution's files by its record, with the bytecode that pip has compiled."""
     paths = {Path(str(installed.locate_file(file))).resolve() for file in installed.files or ()}
-    return sum(path.stat().st_size for path in paths if path.is_file())
+    return {path for path in paths if path.is_file()}
 
 
-def package_bytes() -> int:
-    """Return the size of this package's files, with the bytecode of this interpreter."""
-    files = [path for path in Path(compressor.__file__).parent.rglob("*") if path.is_file()]
+def package_files() -> set[Path]:
+    """Return this package's files, with the bytecode of this interpreter."""
+    files = (path for path in Path(compressor.__file__).parent.rglob("*") if path.is_file())
     bytecode = f".{sys.implementation.cache_tag}.pyc"
-    kept = [path for path in files if path.parent.name != "__pycache__" or path.name.endswith(bytecode)]
-    return sum(path.stat().st_size for path in kept)
+    return {path for path in files if path.parent.name != "__pycache__" or path.name.endswith(bytecode)}
 
 
-def sizes() -> dict[str, int]:
-    """Return the bytes of the package and of each distribution that it needs, the largest first."""
-    found = {name: bytes_of(one) for name, one in needed(declared()).items()} | {"compressor": package_bytes()}
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+@dataclass(frozen=True)
+class Installation:
+    """The size of an installation.
+
+    sizes           bytes of the package and of each distribution that it needs, the largest first
+    bytecode_bytes  the part of all of them that pip compiles
+    """
+
+    sizes: dict[str, int]
+    bytecode_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(self.sizes.values())
+
+
+def installation() -> Installation:
+    """Return the size of this environment's installation."""
+    files = {name: files_of(one) for name, one in needed(declared()).items()} | {"compressor": package_files()}
+    sizes = {name: sum(path.stat().st_size for path in paths) for name, paths in files.items()}
+    bytecode = sum(path.stat().st_size for paths in files.values() for path in paths if path.suffix == ".pyc")
+    return Installation(dict(sorted(sizes.items(), key=lambda item: -item[1])), bytecode)

@@ -57,7 +57,7 @@ def command_table(results: Sequence[Measured]) -> Table:
     return table
 
 
-def misses(results: Sequence[Measured], server: IdleServer, sizes: dict[str, int]) -> list[str]:
+def misses(results: Sequence[Measured], server: IdleServer, total_bytes: int) -> list[str]:
     """Return wrong output and missed goals, a line for each."""
     found = [f"{one.command.task}, {one.command.tool}: {one.problem}" for one in results if one.problem]
     found += [f"{one.command.task}: {one.medians.cpu_seconds:.3f} s of CPU time" for one in results if one.is_slow]
@@ -65,8 +65,8 @@ def misses(results: Sequence[Measured], server: IdleServer, sizes: dict[str, int
         found.append(f"server: {server.problem}")
     if server.resident_bytes > RESIDENT_BYTES_MAX:
         found.append(f"server: {server.resident_bytes / MIB:.0f} MiB, more than {RESIDENT_BYTES_MAX / MIB:.0f}")
-    if sum(sizes.values()) > INSTALLED_BYTES_MAX:
-        found.append(f"installed: {sum(sizes.values()) / MB:.0f} MB, more than {INSTALLED_BYTES_MAX / MB:.0f}")
+    if total_bytes > INSTALLED_BYTES_MAX:
+        found.append(f"installed: {total_bytes / MB:.0f} MB, more than {INSTALLED_BYTES_MAX / MB:.0f}")
     return found
 
 
@@ -80,17 +80,18 @@ def run(out: Path, words: Sequence[str] = ()) -> bool:
         results = measure(commands(), chosen.rounds, on_progress)
         on_progress("server")
         server = measure_server(chosen.server_rounds)
-    sizes = installed.sizes()
-    problems = misses(results, server, sizes)
+    installation = installed.installation()
+    problems = misses(results, server, installation.total_bytes)
     medians = [asdict(one.command) | asdict(one.medians) for one in results]
-    content = {"commands": medians, "server": asdict(server), "installed_bytes": sizes, "problems": problems}
+    content = {"commands": medians, "server": asdict(server), "installed": asdict(installation), "problems": problems}
     path = record.save(out, "start", content)
     console.print(command_table(results))
-    largest = ", ".join(f"{name} {size / MB:.0f}" for name, size in list(sizes.items())[:LARGEST])
+    largest = ", ".join(f"{name} {size / MB:.0f}" for name, size in list(installation.sizes.items())[:LARGEST])
     lines = [
         f"idle server: {server.resident_bytes / MIB:.0f} MiB resident, {server.resident_after_bytes / MIB:.0f} "
         f"after one photograph; healthy after {server.wall_seconds:.2f} s and {server.cpu_seconds:.2f} s of CPU time",
-        f"installed: {sum(sizes.values()) / MB:.0f} MB, of which {largest}",
+        f"installed: {installation.total_bytes / MB:.0f} MB, {installation.bytecode_bytes / MB:.0f} of them bytecode; "
+        f"the largest are {largest}",
         *(f"[red]{line}[/]" for line in problems),
         f"[dim]{path}[/]",
     ]
