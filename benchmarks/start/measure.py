@@ -22,6 +22,7 @@ SOURCE_QUALITY, QUALITY = 92, 80
 PSNR_MIN_DB = 28.0
 # Goals in CPU seconds, for the commands of `compressor`.
 CPU_SECONDS_MAX = {"--help": 0.2, "inspect": 0.4, "first compress": 1.0, "compress again": 1.0}
+JPEGOPTIM = "jpegoptim"
 PILLOW_SIZE = "import sys; from PIL import Image; print(*Image.open(sys.argv[1]).size)"
 PILLOW_SAVE = (
     "import sys; from PIL import Image; "
@@ -77,6 +78,10 @@ class Measured:
         return self.command.is_ours and self.medians.cpu_seconds > CPU_SECONDS_MAX[self.command.task]
 
 
+def has_jpegoptim() -> bool:
+    return shutil.which(JPEGOPTIM) is not None
+
+
 def commands() -> list[Command]:
     """Return the commands in the order in which a round runs them: ours, then those of others, by task."""
     python, ours = sys.executable, (sys.executable, str(SCRIPT))
@@ -90,10 +95,9 @@ def commands() -> list[Command]:
         Command("compress again", "compressor", compress),
         Command("compress again", "Pillow", (python, "-c", PILLOW_SAVE, "SOURCE", "RESULT")),
     ]
-    jpegoptim = shutil.which("jpegoptim")
-    if jpegoptim is not None:
-        words = (jpegoptim, "--quiet", f"-m{QUALITY}", "--all-progressive", "--stdout", "SOURCE")
-        found.append(Command("compress again", "jpegoptim", words))
+    if has_jpegoptim():
+        words = (str(shutil.which(JPEGOPTIM)), "--quiet", f"-m{QUALITY}", "--all-progressive", "--stdout", "SOURCE")
+        found.append(Command("compress again", JPEGOPTIM, words))
     return found
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 import compressor
 from benchmarks.harness import record
 from benchmarks.start import installed
-from benchmarks.start.measure import IdleServer, Measured, commands, measure, measure_server
+from benchmarks.start.measure import IdleServer, Measured, commands, has_jpegoptim, measure, measure_server
 
 ROUNDS, SERVER_ROUNDS = 9, 3
 MB, MIB = 10**6, 1 << 20
@@ -92,6 +92,7 @@ def run(out: Path, words: Sequence[str] = ()) -> bool:
         f"after one photograph; healthy after {server.wall_seconds:.2f} s and {server.cpu_seconds:.2f} s of CPU time",
         f"installed: {installation.total_bytes / MB:.0f} MB, {installation.bytecode_bytes / MB:.0f} of them bytecode; "
         f"the largest are {largest}",
+        *([] if has_jpegoptim() else ["[yellow]Not measured: jpegoptim is not installed[/]"]),
         *(f"[red]{line}[/]" for line in problems),
         f"[dim]{path}[/]",
     ]
