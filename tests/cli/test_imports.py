@@ -33,7 +33,7 @@ LOCAL = {"PIL", "pydantic", *NETWORK, *METRICS, *STORES, *RUNS}  # none of these
 FOOTPRINT = ("footprint", "--saved-bytes", "1GB", "--cpu-seconds", "1", "--memory-bytes", "1GB")
 HEALTH = ("health", "--address", "127.0.0.1:1", "--timeout", "0.1")
 NEEDLESS = {
-    ("--version",): {"importlib.metadata", "rich", "tomllib", *LOCAL, *CODEC},
+    ("--version",): {"importlib.metadata", "rich", "tomllib", *LOCAL, *CODEC} - {"compressor.kernels"},
     ("--help",): {"importlib.metadata", "rich.console", "tomllib", *LOCAL, *CODEC},
     ("inspect", "--help"): {"importlib.metadata", "rich.console", "tomllib", *LOCAL, *CODEC},
     ("inspect", "photo.jpg"): {"tomllib", *LOCAL},
