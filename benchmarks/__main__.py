@@ -19,6 +19,7 @@ NAMES = {
     "service": "CPU time outside the codec, calls/s of one and several workers, and a small caller next to large ones "
     "[--quick] [--parts NAME,NAME]",
     "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
+    "start": "CPU time and memory of commands from start to end, the idle server, the installed size [--rounds N]",
     "memory": "peak memory by image size; plot [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",
     "batch": "whole buckets: objects/s, CPU time outside the codec, memory by number of keys; local files compared "
     "with jpegoptim [--quick] [--parts NAME,NAME] [--objects N] [--endpoint URL]",

@@ -5,8 +5,8 @@
     with compressor.Client("localhost:50051") as client:      # the same methods, run by a service
         result = client.compress("photo.jpg", quality=80)
 
-Names are loaded when they are first used: importing NumPy and gRPC takes a quarter of a second, and most programs need
-only one of them.
+Names are loaded when they are first used: importing the codec with NumPy takes 0.15 s, gRPC 0.05 s, and most programs
+need only one of them.
 """
 
 TYPE_CHECKING = False  # type checkers know this name, too; typing takes longer to import than the interpreter to start

@@ -1,26 +1,71 @@
 """The command line: compress, batch, ledger, footprint, exporter, inspect, serve, health.
 
-Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted. Kernels, gRPC and rich are slow to import, so the
-commands that need them import them, and `--help` is fast.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted. A command's module is imported when the command is
+called. Kernels, gRPC and rich are slow to import, so that the commands that need them import them when they run.
 """
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.main
+from typer.core import TyperGroup
 
 from compressor.cli import options as opt
-from compressor.cli.batch import batch
-from compressor.cli.compress import compress, inspect
 from compressor.cli.errors import one_line_errors
-from compressor.cli.exporter import exporter
-from compressor.cli.footprint import footprint
-from compressor.cli.ledger import ledger
-from compressor.cli.serve import health, serve
 from compressor.settings import VERSION
 
+# The commands in the order of `--help`, and the modules that have them.
+MODULES = {
+    "compress": "compress",
+    "batch": "batch",
+    "exporter": "exporter",
+    "footprint": "footprint",
+    "inspect": "compress",
+    "serve": "serve",
+    "health": "serve",
+    "ledger": "ledger",
+}
+
+
+class Commands(Mapping[str, Any]):
+    """Typer's commands by name. The module of a command is imported when the command is looked up."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            found = getattr(importlib.import_module(f"compressor.cli.{MODULES[name]}"), name)
+            if not isinstance(found, typer.Typer):
+                single = typer.Typer(add_completion=False, rich_markup_mode=None)
+                single.command(name)(found)
+                found = single
+            self._loaded[name] = typer.main.get_command(found)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MODULES)
+
+    def __len__(self) -> int:
+        return len(MODULES)
+
+
+class CommandGroup(TyperGroup):
+    """All commands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**(attributes | {"commands": Commands()}))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names, without importing the commands."""
+        return list(self.commands)
+
+
 app = typer.Typer(
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich doubles the time of `--help`
@@ -78,16 +123,6 @@ def commands_of(group: Any) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name} {child}", found) for child, found in commands_of(command))
         else:
             yield name, command
-
-
-app.command()(compress)
-app.command()(batch)
-app.add_typer(ledger, name="ledger")
-app.command()(exporter)
-app.command()(footprint)
-app.command()(inspect)
-app.command()(serve)
-app.command()(health)
 
 
 def dispatch() -> None:

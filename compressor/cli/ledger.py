@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 RESTORE_WORKERS = 8  # as batch.restore has it, which is slow to import
 
 ledger = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Show the ledger of a batch run, or restore its originals."
+    name="ledger",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Show the ledger of a batch run, or restore its originals.",
 )
 
 LedgerFile = Annotated[Path, typer.Argument(metavar="LEDGER", help="The ledger of a batch run.", show_default=False)]

@@ -2,7 +2,6 @@
 
 import math
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,6 +84,8 @@ def configuration(
     options     the names that each command takes; a name that no command takes is an error, not ignored
     repeatable  the names that may be given more than once: a list in the file
     """
+    import tomllib
+
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
