@@ -29,11 +29,20 @@ RUNS = {
     "sqlite3",
 }
 CODEC = {"compressor.kernels", "compressor.pipeline", "deflate", "llvmlite", "numba", "numpy", "zlib_ng"}
-LOCAL = {"PIL", "pydantic", *NETWORK, *METRICS, *STORES, *RUNS}  # none of these is needed for a file here
+LOCAL = {
+    "PIL",
+    "llvmlite",
+    "numba",
+    "pydantic",
+    *NETWORK,
+    *METRICS,
+    *STORES,
+    *RUNS,
+}  # none of these is needed for a file here
 FOOTPRINT = ("footprint", "--saved-bytes", "1GB", "--cpu-seconds", "1", "--memory-bytes", "1GB")
 HEALTH = ("health", "--address", "127.0.0.1:1", "--timeout", "0.1")
 NEEDLESS = {
-    ("--version",): {"importlib.metadata", "rich", "tomllib", *LOCAL, *CODEC} - {"compressor.kernels"},
+    ("--version",): {"importlib.metadata", "rich", "tomllib", *LOCAL, *CODEC} - {"compressor.kernels", "numpy"},
     ("--help",): {"importlib.metadata", "rich.console", "tomllib", *LOCAL, *CODEC},
     ("inspect", "--help"): {"importlib.metadata", "rich.console", "tomllib", *LOCAL, *CODEC},
     ("inspect", "photo.jpg"): {"tomllib", *LOCAL},
