@@ -1,4 +1,4 @@
-"""Encoding of progressive scans (T.81 G.1.2): symbol statistics and entropy coding, all scans in one pass over rows."""
+"""Encoding of progressive scans (T.81 G.1.2): symbol statistics and entropy coding, all scans in one pass."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.jpeg.coefficient_spool import Masks
 from compressor.jpeg.encoder import final_byte
-from compressor.jpeg.frame import Frame, HuffmanSpec, Row, Scan
+from compressor.jpeg.frame import SLAB_BLOCKS, Frame, HuffmanSpec, Scan, Slab
 from compressor.jpeg.tables import huffman_spec
 from compressor.jpeg.writer import dht, sos
 from compressor.kernels import progressive_count, progressive_encode, progressive_scans
@@ -16,12 +17,10 @@ from compressor.spool import Spool
 from compressor.t81 import SSSS_AC_MAX, SSSS_DC_MAX
 
 Specs = dict[tuple[int, int], HuffmanSpec]
-Masks = NDArray[np.uint64]
 
 # Additional bits of each symbol: for AC the SSSS bits of a value, or those of EOBn (Table G.1); for DC, SSSS bits.
 AC_APPENDED = np.array([s & 15 or (s >> 4 if s < 0xF0 else 0) for s in range(256)])
 DC_APPENDED = np.arange(256)
-PART_BLOCKS = 2048  # of a row, counted or encoded in one call for all scans
 AREA_BYTES = 1 << 14  # of each scan, written to the spool together
 
 
@@ -41,7 +40,7 @@ def ac_scan(component: int, ss: int, se: int, ah: int, al: int) -> Scan:
 
 
 class ScanLayout:
-    """The blocks of each row that belong to each scan (A.2.2, A.2.3).
+    """The blocks of each slab that belong to each scan (A.2.2, A.2.3).
 
     tables       number of rows of counts or codes
     first_table  index of each scan's first row
@@ -60,29 +59,43 @@ class ScanLayout:
             first, per_line, h, _ = frame.layout[index].tolist()
             across, down[s] = frame.blocks(index)
             alone = len(scan.components) == 1
-            plan[:] = (index if alone else -1, first, per_line, 0, across, h, scan.ss, scan.se, scan.ah, scan.al, table)
+            plan[:] = (
+                index if alone else -1,
+                first,
+                per_line,
+                0,
+                across,
+                h,
+                scan.ss,
+                scan.se,
+                scan.ah,
+                scan.al,
+                table,
+                0,
+            )
         lines = np.array([frame.layout[scan.components[0][0], 3] for scan in self.scans], np.int64)
         self.plan[:, progressive_scans.LINES] = lines
-        self._last_lines = np.clip(down - (frame.mcu_rows - 1) * lines, 0, lines)
-        self._rows_left = frame.mcu_rows
+        self.plan[:, progressive_scans.LAST_LINES] = np.clip(down - (frame.mcu_rows - 1) * lines, 0, lines)
+        self._blocks_left = frame.mcu_rows * frame.blocks_per_row
         self._parts = parts_of(frame)
 
-    def parts(self) -> list[NDArray[np.int64]]:
-        """Go to the next row: update `plan`, and return the row's parts."""
-        self._rows_left -= 1
-        if self._rows_left == 0:
-            self.plan[:, progressive_scans.LINES] = self._last_lines
+    def parts(self, slab: Slab) -> list[NDArray[np.int64]]:
+        """Go to the next slab, and return its parts."""
+        self._blocks_left -= len(slab)
+        for part in self._parts if self._blocks_left == 0 else ():
+            part[progressive_scans.LAST] = 1
         return self._parts
 
 
 def parts_of(frame: Frame) -> list[NDArray[np.int64]]:
-    """Return the parts of a row: the whole row, or pieces of its lines if it has more than PART_BLOCKS blocks."""
+    """Return the parts of a slab: all of it, or pieces of its lines if it is a row of more than SLAB_BLOCKS blocks."""
     mcus, lines = frame.mcus_per_row, frame.v_max
-    if frame.blocks_per_row <= PART_BLOCKS:
-        return [np.array([0, lines, 0, mcus])]
-    step = PART_BLOCKS * mcus // frame.blocks_per_row
-    starts = range(0, mcus, step)
-    return [np.array([y, y + 1, x, min(x + step, mcus)]) for y in range(lines) for x in starts]
+    bounds = [(0, lines, 0, mcus)]
+    if frame.blocks_per_row > SLAB_BLOCKS:
+        step = SLAB_BLOCKS * mcus // frame.blocks_per_row
+        bounds = [(y, y + 1, x, min(x + step, mcus)) for y in range(lines) for x in range(0, mcus, step)]
+    unset = [0] * (progressive_scans.PART_FIELDS - 4)
+    return [np.array([*bound, *unset]) for bound in bounds]
 
 
 class Counts(ScanLayout):
@@ -93,13 +106,13 @@ class Counts(ScanLayout):
         self.counts = np.zeros((self.tables, progressive_count.COUNTS), np.int64)
         self._state = np.zeros((len(self.scans), progressive_count.STATE), np.int64)
 
-    def add(self, row: Row, masks: Masks) -> None:
-        """Count the next row, from top to bottom."""
-        for part in self.parts():
-            progressive_count.count_scans(row, masks, self.layout, self.plan, part, self.counts, self._state)
+    def add(self, slab: Slab, masks: Masks) -> None:
+        """Count the next slab, from top to bottom."""
+        for part in self.parts(slab):
+            progressive_count.count_scans(slab, masks, self.layout, self.plan, part, self.counts, self._state)
 
     def finish(self) -> None:
-        """Count the symbols after the last row."""
+        """Count the symbols after the last slab."""
         progressive_count.count_ends(self.plan, self.counts, self._state)
 
     def admit_all(self) -> None:
@@ -153,7 +166,7 @@ def segments(frame: Frame, scan: Scan, specs: Specs) -> bytes:
 
 
 class Progressive(ScanLayout):
-    """Encoding of all scans of an image in one pass over its rows. Their bytes are spooled and joined afterwards.
+    """Encoding of all scans of an image in one pass over its slabs. Their bytes are spooled and joined afterwards.
 
     scans  each with its codes
     """
@@ -169,17 +182,17 @@ class Progressive(ScanLayout):
         self._state = np.zeros((len(scans), progressive_encode.STATE), np.int64)
         self._pieces = [array("Q") for _ in scans]  # of each scan: offset in the spool and size, alternately
 
-    def add(self, rows: Iterable[tuple[Row, Masks]]) -> None:
-        """Encode all rows."""
+    def add(self, slabs: Iterable[tuple[Slab, Masks]]) -> None:
+        """Encode all slabs."""
         count = len(self.scans)
         self._areas = np.empty((count, AREA_BYTES), np.uint8)
         self._stuffed = np.empty(2 * AREA_BYTES + 32, np.uint8)
-        for row, masks in rows:
-            for part in self.parts():
+        for slab, masks in slabs:
+            for part in self.parts(slab):
                 scan = 0
                 while scan < count:
                     scan = progressive_encode.encode_scans(
-                        row, masks, self.layout, self.plan, part, self._codes, self._state, self._areas, scan
+                        slab, masks, self.layout, self.plan, part, self._codes, self._state, self._areas, scan
                     )
                     if scan < count:
                         self._empty(scan)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compressor.jpeg import perceptual
-from compressor.jpeg.adaptive_quantization import AdaptiveQuantizer, CoefficientSpectra
-from compressor.jpeg.frame import Frame, Header, Row
+from compressor.jpeg.adaptive_quantization import AdaptiveQuantizer
+from compressor.jpeg.frame import Frame, Header, Slab
 from compressor.jpeg.tables import Table, quantization_table
 from compressor.settings import Effort
 
@@ -26,10 +26,10 @@ class Requantization:
     distance: float
     chroma: bool
 
-    def rows(self, rows: Iterable[Row], effort: Effort) -> Iterator[Row]:
-        """Yield the result's rows from the source's; the array is reused for each."""
-        spectra = CoefficientSpectra(self.frame, rows, self.source, self.chroma)
-        return AdaptiveQuantizer(self.frame, self.tables, self.distance, effort, self.chroma).rows(spectra)
+    def slabs(self, slabs: Iterable[Slab], effort: Effort) -> Iterator[Slab]:
+        """Yield the result's slabs from the source's; the array is reused for each."""
+        quantizer = AdaptiveQuantizer(self.frame, self.tables, self.distance, effort, self.chroma)
+        return quantizer.requantized(slabs, self.source)
 
 
 def plan_requantization(header: Header, quality: int, effort: Effort) -> Requantization | None:

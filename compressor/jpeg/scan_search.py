@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from compressor.jpeg.coefficient_spool import SpooledRows
+from compressor.jpeg.coefficient_spool import Masks, Packed, waiting_slabs
 from compressor.jpeg.encoder import Sequential, Statistics
-from compressor.jpeg.frame import COMPONENTS_MAX, Frame, Row, Scan
+from compressor.jpeg.frame import COMPONENTS_MAX, Frame, Scan, Slab
 from compressor.jpeg.progressive import (
     AC_APPENDED,
     DC_APPENDED,
     Counts,
-    Masks,
     Progressive,
     Specs,
     ac_scan,
@@ -29,7 +28,7 @@ SPLITS = (2, 5, 8, 12, 18)
 EXACT_SPLITS = (2, 5)
 SAMPLED_BLOCKS = 1 << 13  # approximate sample, in rows spread over the image, that decides on the script
 SAMPLED_BLOCKS_DEFAULTS = 1 << 12  # if only default plans are tried
-SAMPLED_ROWS = 512  # at most: each costs a call, however narrow the image
+SAMPLED_ROWS = 512  # at most: each costs an access to the spool, however narrow the image
 # The approximate sample, in rows as above, from which codes are made if only default plans are tried. All blocks would
 # save another 0.1 % of 9 MP and 0.05 % of 16 MP, in a tenth more time.
 COUNTED_BLOCKS = 1 << 16
@@ -98,14 +97,14 @@ def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics, share: f
 
 
 def counted(
-    frame: Frame, scans: list[Scan], rows: Iterable[tuple[Row, Masks]], statistics: Statistics | None = None
+    frame: Frame, scans: list[Scan], slabs: Iterable[tuple[Slab, Masks]], statistics: Statistics | None = None
 ) -> Counts:
     """Count the symbols of all scans, and those of a sequential one in `statistics`."""
     counts = Counts(frame, scans)
-    for row, masks in rows:
-        counts.add(row, masks)
+    for slab, masks in slabs:
+        counts.add(slab, masks)
         if statistics is not None:
-            statistics.add(row)
+            statistics.add(slab)
     counts.finish()
     return counts
 
@@ -118,11 +117,10 @@ def defaults_lead_to(frame: Frame, coding: Coding) -> bool:
 
 
 class ScanSearch:
-    """Encoding of coefficient rows by the smallest candidate: rows are spooled, symbols counted, and the winner
-    encoded.
+    """Encoding of slabs by the smallest candidate: all are kept, symbols counted, and the winner encoded.
 
     spool          creates a spool; two are used
-    packed         as in SpooledRows
+    packed         as in `waiting_slabs`
     defaults_only  try only default plans, by a smaller sample: the search takes a fixed time, which is long for a small
                    image
     coding         of a source with these coefficients. If the search among default plans finds the same, the source is
@@ -135,28 +133,28 @@ class ScanSearch:
     def __init__(
         self,
         frame: Frame,
-        rows: Iterable[Row],
+        slabs: Iterable[Slab],
         spool: Callable[[], Spool],
-        packed: Callable[[memoryview], object] = lambda data: None,
+        packed: Packed | None = None,
         defaults_only: bool = False,
         coding: Coding = (),
     ) -> None:
-        self._frame, self._rows, self._make_spool, self._defaults_only, self._coding = (
+        self._frame, self._slabs, self._make_spool, self._defaults_only, self._coding = (
             frame,
-            rows,
+            slabs,
             spool,
             defaults_only,
             list(coding),
         )
-        self._spooled = SpooledRows(frame, spool, packed)
+        self._waiting = waiting_slabs(frame, spool, packed)
         self._scans: dict[Scan, Specs] = {}
 
     def prepare(self) -> None:
-        """Spool all rows and search."""
-        for row in self._rows:
-            self._spooled.add(row)
-            del row  # the last one would stay in memory while others are counted
-        self._spooled.finish()
+        """Read all slabs and search."""
+        for slab in self._slabs:
+            self._waiting.add(slab)
+            del slab  # the last one would stay in memory while others are counted
+        self._waiting.finish()
         if self._coding and defaults_lead_to(self._frame, self._coding):
             self._search(defaults_only=True)
             if self._found() == self._coding:
@@ -171,13 +169,13 @@ class ScanSearch:
 
     def _search(self, defaults_only: bool) -> None:
         """Choose by some rows, spread over the image; then count all of them, or more."""
-        frame, spooled = self._frame, self._spooled
+        frame, waiting = self._frame, self._waiting
         self.codes, self._scans = None, {}
         blocks = SAMPLED_BLOCKS_DEFAULTS if defaults_only else SAMPLED_BLOCKS
-        step = max(1, spooled.count * frame.blocks_per_row // blocks, -(-spooled.count // SAMPLED_ROWS))
-        share = -(-spooled.count // step) / spooled.count
+        step = max(1, waiting.count * frame.blocks_per_row // blocks, -(-waiting.count // SAMPLED_ROWS))
+        share = -(-waiting.count // step) / waiting.count
         script, statistics = Script(frame, defaults_only), Statistics(frame)
-        counts = counted(frame, script.scans, spooled.masked(step), statistics)
+        counts = counted(frame, script.scans, waiting.masked(step), statistics)
         bits = counts.bits(share)
         chosen = script.choose(bits)
         codes = optimal_codes(statistics.counts)
@@ -185,8 +183,8 @@ class ScanSearch:
             self.codes = codes if step == 1 else self._sequential_codes()
             return
         if step > 1:
-            step = max(1, spooled.count * frame.blocks_per_row // COUNTED_BLOCKS) if defaults_only else 1
-            counts = counted(frame, chosen, spooled.masked(step))
+            step = max(1, waiting.count * frame.blocks_per_row // COUNTED_BLOCKS) if defaults_only else 1
+            counts = counted(frame, chosen, waiting.masked(step))
             if step > 1:
                 counts.admit_all()
         self._scans = {scan: counts.specs(scan)[0] for scan in chosen}
@@ -194,16 +192,16 @@ class ScanSearch:
     def _sequential_codes(self) -> Codes:
         """Return the best codes for all rows."""
         statistics = Statistics(self._frame)
-        for row in self._spooled.rows():
-            statistics.add(row)
+        for slab in self._waiting.slabs():
+            statistics.add(slab)
         return optimal_codes(statistics.counts)
 
     def body(self) -> Iterator[memoryview]:
         """Yield the entropy-coded data; of a progressive frame all scans with their tables and headers."""
         if self.codes is not None:
-            yield from Sequential(self._frame, self.codes).code_rows(self._spooled.rows())
+            yield from Sequential(self._frame, self.codes).code_slabs(self._waiting.slabs())
             return
         progressive = Progressive(self._frame, self._scans, self._make_spool())
-        progressive.add(self._spooled.masked())
-        self._spooled.close()
+        progressive.add(self._waiting.masked())
+        self._waiting.close()
         yield from progressive.chunks()

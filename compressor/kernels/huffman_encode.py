@@ -25,10 +25,13 @@ ESCAPE = 1 << 31  # the entry of all others
 # The largest coded block: a DC code of 16 + 11 and 63 AC codes of 16 + 10 bits, in bytes, rounded up.
 BLOCK_BYTES_MAX = 216
 
+CODES = "(u4[:, ::1], u4[:, ::1], u4[:, ::1])"  # dc, ac, small
+
 # state: int64 (STATE,), carried from call to call
 PENDING = 0  # bits that do not fill a byte yet
 HELD = 1  # how many they are, at most 7
 PRED = 2  # .. 5: DC predictions
+NEXT_MCU = 6  # of a slab, see kernels/mcu_row.py
 NEXT_SEGMENT = 7  # of a band, see kernels/mcu_row.py
 STATE = 8
 
@@ -127,18 +130,19 @@ def _block(coefficients, block, diff, c, dc, ac, small, columns, raw, at, pendin
     return at, pending, held
 
 
-@kernel("i8(i2[:, ::1], i8[:, ::1], i8, i8, u4[:, ::1], u4[:, ::1], u4[:, ::1], i8[::1], u1[::1])")
-def encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw):
+@kernel(f"i8(i2[:, ::1], i8[:, ::1], i8, i8, {CODES}, i8[::1], u1[::1])")
+def encode_mcus(coefficients, layout, first, mcus, codes, state, raw):
     """Encode interleaved MCUs (A.2.3), without byte stuffing. Return the number of complete bytes written.
 
     coefficients  (n, 64) int16, zig-zag; DC differences of 12 bits at most, AC of SSSS_AC_MAX, or `raw` is too small
     layout        (components, 4) int64: first block, blocks a line, h, v
     first, mcus   first MCU of the row, and how many
-    dc, ac        (components, 256) uint32: `code_table` of each component
-    small         (components, 65 * 64) uint32: `small_table` of each component
+    codes         dc and ac (components, 256) uint32: `code_table` of each component;
+                  small (components, 65 * 64) uint32: `small_table` of each component
     state         (STATE,) int64: PENDING, HELD, PRED
     raw           uint8: out; at least 8 + BLOCK_BYTES_MAX for every block
     """
+    dc, ac, small = codes
     pending, held, at = U(state[PENDING]), U(state[HELD]), np.int64(0)
     columns = local_array(65, np.uint16)
     columns[64] = 64 * 64 + SMALL  # the end: k = 64, value = 0
@@ -203,30 +207,42 @@ def join(raw, size, tail, state, out):
     return stuff(raw, whole, out)
 
 
+@function
+def blocks_of(layout):
+    """Return the blocks of an MCU row."""
+    total = np.int64(0)
+    for c in range(layout.shape[0]):
+        total += layout[c, 1] * layout[c, 3]
+    return total
+
+
 @kernel("void(i2[:, ::1], i8[:, ::1], i8, i8[::1], i8[:, :, ::1])")
 def count_symbols(coefficients, layout, mcus, pred, counts):
     """Add the symbols that `encode_mcus` would code to counts[component, 0 DC | 1 AC, symbol].
 
-    pred    (components,) int64, carried from call to call
-    counts  (components, 2, 256) int64
+    coefficients  (n, 64) int16, zig-zag: MCU rows, of each its first `mcus` MCUs
+    pred          (components,) int64, carried from call to call
+    counts        (components, 2, 256) int64
     """
-    for mcu in range(mcus):
-        for c in range(layout.shape[0]):
-            h, v = layout[c, 2], layout[c, 3]
-            for y in range(v):
-                for x in range(h):
-                    block = layout[c, 0] + y * layout[c, 1] + mcu * h + x
-                    value = np.int64(coefficients[block, 0])
-                    counts[c, 0, _size(value - pred[c])] += 1
-                    pred[c] = value
-                    mask = nonzero_mask(coefficients, block) & ~U(1)
-                    last = U(0)
-                    while mask:
-                        k = trailing_zeros(mask)
-                        mask &= mask - U(1)
-                        run = k - last - U(1)
-                        last = k
-                        counts[c, 1, 0xF0] += np.int64(run >> U(4))
-                        counts[c, 1, (run & U(15)) << U(4) | _size(np.int64(coefficients[block, k]))] += 1
-                    if last != U(63):
-                        counts[c, 1, 0] += 1
+    blocks = blocks_of(layout)
+    for row in range(coefficients.shape[0] // blocks):
+        for mcu in range(mcus):
+            for c in range(layout.shape[0]):
+                h, v = layout[c, 2], layout[c, 3]
+                for y in range(v):
+                    for x in range(h):
+                        block = row * blocks + layout[c, 0] + y * layout[c, 1] + mcu * h + x
+                        value = np.int64(coefficients[block, 0])
+                        counts[c, 0, _size(value - pred[c])] += 1
+                        pred[c] = value
+                        mask = nonzero_mask(coefficients, block) & ~U(1)
+                        last = U(0)
+                        while mask:
+                            k = trailing_zeros(mask)
+                            mask &= mask - U(1)
+                            run = k - last - U(1)
+                            last = k
+                            counts[c, 1, 0xF0] += np.int64(run >> U(4))
+                            counts[c, 1, (run & U(15)) << U(4) | _size(np.int64(coefficients[block, k]))] += 1
+                        if last != U(63):
+                            counts[c, 1, 0] += 1

@@ -13,10 +13,10 @@ from PIL import Image
 from compressor import pipeline
 from compressor.bytestream import ByteStream
 from compressor.jpeg import one_pass, reader, scan_search, static_codes, writer
-from compressor.jpeg.coefficient_spool import SpooledRows
+from compressor.jpeg.coefficient_spool import HeldSlabs, Masks, SpooledSlabs
 from compressor.jpeg.encoder import clear_dummy_blocks
-from compressor.jpeg.frame import Component, Frame, Header, Row, Scan
-from compressor.jpeg.progressive import Counts, Masks, Progressive, ac_scan, dc_alone, dc_scan, segments
+from compressor.jpeg.frame import Component, Frame, Header, Scan, Slab
+from compressor.jpeg.progressive import Counts, Progressive, ac_scan, dc_alone, dc_scan, segments
 from compressor.jpeg.scan_search import SCANS_MAX, ScanSearch, Script, ac_scan_plans
 from compressor.memory import Resources
 from compressor.settings import Settings
@@ -24,7 +24,7 @@ from compressor.spool import Spool
 from tests.corpus import CORPUS
 from tests.jpeg.test_scans import pixels_of, scanned
 from tests.jpeg_files import assert_same, jpeg, pieces
-from tests.reference import huffman
+from tests.reference import huffman, packing
 from tests.reference import progressive as reference
 
 SAMPLINGS: list[list[tuple[int, int]]] = [
@@ -41,7 +41,7 @@ def frame_of(width: int, height: int, sampling: huffman.Sampling) -> Frame:
     return Frame(width, height, tuple(Component(c + 1, h, v, 0) for c, (h, v) in enumerate(sampling)))
 
 
-def rows_of(planes: Sequence[huffman.Plane], frame: Frame) -> Iterator[Row]:
+def rows_of(planes: Sequence[huffman.Plane], frame: Frame) -> Iterator[Slab]:
     """Yield coefficient rows."""
     for number in range(frame.mcu_rows):
         lines = [plane[number * v : number * v + v].reshape(-1, 64) for plane, (_, v) in zip(planes, frame.sampling)]  # noqa: B905
@@ -53,15 +53,15 @@ def header_of(data: bytes) -> Header:
     return reader.read_header(ByteStream([data]))
 
 
-def rows_in(data: bytes) -> Iterator[Row]:
+def rows_in(data: bytes) -> Iterator[Slab]:
     """Yield the coefficient rows of a file."""
     stream = ByteStream([data])
-    return reader.read_rows(stream, reader.read_header(stream))
+    return reader.read_slabs(stream, reader.read_header(stream))
 
 
-def masked(frame: Frame, rows: Iterable[Row]) -> Iterator[tuple[Row, Masks]]:
+def masked(frame: Frame, rows: Iterable[Slab]) -> Iterator[tuple[Slab, Masks]]:
     """Yield rows with masks, from a spool as in `ScanSearch`."""
-    spooled = SpooledRows(frame, Resources().spool)
+    spooled = SpooledSlabs(frame, Resources().spool, lambda data: None)
     for row in rows:
         spooled.add(row)
     spooled.finish()
@@ -69,7 +69,40 @@ def masked(frame: Frame, rows: Iterable[Row]) -> Iterator[tuple[Row, Masks]]:
     spooled.close()
 
 
-def file_of(frame: Frame, scans: list[Scan], rows: list[Row]) -> tuple[bytes, int]:
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 40])
+@pytest.mark.parametrize("width, slab_blocks", [(50, 24), (50, 60), (50, 2048), (700, 50)])
+def test_slabs_wait_as_they_are_or_packed_with_the_same_coefficients_and_masks(
+    width: int, slab_blocks: int, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = frame_of(width, 170, [(2, 2), (1, 1), (1, 1)])
+    planes = huffman.random_planes(np.random.default_rng(1), width, 170, frame.sampling, 0.3)
+    whole = np.concatenate(list(rows_of(planes, frame)))
+    monkeypatch.setattr("compressor.jpeg.frame.SLAB_BLOCKS", slab_blocks)
+    monkeypatch.setattr("compressor.jpeg.coefficient_spool.SLAB_BLOCKS", slab_blocks)
+    packed: list[bytes] = []
+    sampled = whole.reshape(frame.mcu_rows, -1, 64)[::step].reshape(-1, 64)
+
+    for waiting in (
+        HeldSlabs(frame, lambda data: packed.append(bytes(data))),
+        SpooledSlabs(frame, Resources().spool, lambda data: packed.append(bytes(data))),
+    ):
+        for at in range(0, len(whole), frame.slab_blocks):
+            waiting.add(whole[at : at + frame.slab_blocks])
+        waiting.finish()
+        found = [(slab.copy(), masks.copy()) for slab, masks in waiting.masked(step)]
+        assert waiting.count == frame.mcu_rows
+        assert max(len(slab) for slab, _ in found) <= frame.slab_blocks
+        np.testing.assert_array_equal(np.concatenate([slab for slab, _ in found]), sampled)
+        expected = np.abs(sampled[:, :, None].astype(int)) >> np.arange(4)
+        bits = (expected != 0) * (np.uint64(1) << np.arange(64, dtype=np.uint64))[:, None]
+        np.testing.assert_array_equal(np.concatenate([masks for _, masks in found], axis=1), bits.sum(1).T)
+        np.testing.assert_array_equal(np.concatenate([slab.copy() for slab in waiting.slabs()]), whole)
+        waiting.close()
+        assert b"".join(packed) == packing.pack(whole)
+        packed.clear()
+
+
+def file_of(frame: Frame, scans: list[Scan], rows: list[Slab]) -> tuple[bytes, int]:
     """Return a file with these scans, and its size before stuffing as predicted by counting."""
     counts = Counts(frame, scans)
     for row, masks in masked(frame, rows):
@@ -131,7 +164,7 @@ def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(
     plans = [ac_scan_plans(c, 3)[(number + 7 * c) % len(ac_scan_plans(c, 3))] for c in range(3)]
     scans = sorted((scan for plan in plans for scan in plan), key=lambda scan: (bool(scan.ah), -scan.ah))
     data, _ = file_of(frame, [*(dc_alone(c) for c in range(3)), *scans], rows)
-    plain = one_pass.OnePassRows(frame, static_codes.codes_for(1.6, len(frame.components)), rows)
+    plain = one_pass.OnePassSlabs(frame, static_codes.codes_for(1.6, len(frame.components)), rows)
     body = b"".join(bytes(piece) for piece in plain.body())
     twin = writer.header(frame, {0: np.ones(64, np.uint16)}, plain.codes, []) + body + writer.END_OF_IMAGE
 
