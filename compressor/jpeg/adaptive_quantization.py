@@ -10,6 +10,7 @@ A row is quantized when the one below it is known: masking uses the means of all
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import cycle
 
 import numpy as np
@@ -154,6 +155,16 @@ def transposed(tables: Sequence[Table]) -> NDArray[np.float32]:
     return found
 
 
+@lru_cache(64)
+def quantization(tables: tuple[bytes, ...], distance: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return reciprocals and slopes for `quantize.dead_zone`.
+
+    tables  each component's, 64 uint16 in zig-zag order
+    """
+    made = [reciprocals(np.frombuffer(table, np.uint16)) for table in tables]
+    return np.array(made), perceptual.dead_zones(distance, len(tables))
+
+
 class AdaptiveQuantizer:
     """Quantization of spectra to slabs.
 
@@ -165,11 +176,11 @@ class AdaptiveQuantizer:
     def __init__(self, frame: Frame, tables: Sequence[Table], distance: float, effort: Effort, chroma: bool) -> None:
         self._frame, self._chroma, self._best = frame, chroma, effort is Effort.BEST
         count = len(frame.components)
-        self._quantization = np.array([reciprocals(table) for table in tables]), perceptual.dead_zones(distance, count)
-        self._weights = perceptual.trellis_weights(distance, count)
+        self._quantization = quantization(tuple(table.tobytes() for table in tables), distance)
         self._lengths: list[NDArray[np.float32]] = []
         if self._best:
             codes = static_codes.codes_for(distance, 3)
+            self._weights = perceptual.trellis_weights(distance, count)
             self._lengths = [
                 (code_table(*codes.specs[1, int(chroma and c > 0)]) & 63).astype(np.float32) for c in range(count)
             ]

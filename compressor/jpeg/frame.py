@@ -95,20 +95,20 @@ class Frame:
     def v_max(self) -> int:
         return max(v for _, v in self.sampling)
 
-    @property
+    @cached_property
     def mcus_per_row(self) -> int:
         return -(-self.width // (8 * self.h_max))
 
-    @property
+    @cached_property
     def mcu_rows(self) -> int:
         return -(-self.height // (8 * self.v_max))
 
-    @property
+    @cached_property
     def blocks_per_row(self) -> int:
         """Blocks of an MCU row, including dummy blocks that pad it to whole MCUs."""
         return self.mcus_per_row * sum(h * v for h, v in self.sampling)
 
-    @property
+    @cached_property
     def slab_rows(self) -> int:
         """MCU rows of a slab, except for the last one of the image."""
         rows = max(1, SLAB_BLOCKS // self.blocks_per_row)

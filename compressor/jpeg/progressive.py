@@ -39,43 +39,47 @@ def ac_scan(component: int, ss: int, se: int, ah: int, al: int) -> Scan:
     return Scan(((component, 0, 0),), ss, se, ah, al)
 
 
+class ScanList:
+    """Scans, and what counting and encoding them requires for any frame.
+
+    tables       number of rows of counts or codes
+    first_table  index of each scan's first row, and `tables`
+    component    of each scan, the first one if it has several
+    plan         (scans, PLAN) int64, see kernels/progressive_scans.py, without the columns that depend on the frame
+    of_ac        (tables,) bool, whether a row is of an AC scan
+    head_bits    (scans,) int64: size of DHT and SOS without tables
+    """
+
+    def __init__(self, scans: Sequence[Scan]) -> None:
+        self.scans = list(scans)
+        self.first_table = np.cumsum([0, *(1 + max(td for _, td, _ in scan.components) for scan in scans)])
+        self.tables = int(self.first_table[-1])
+        self.component = np.array([scan.components[0][0] for scan in scans])
+        self.plan = np.zeros((len(scans), progressive_scans.PLAN), np.int64)
+        alone = np.array([len(scan.components) == 1 for scan in scans])
+        self.plan[:, progressive_scans.COMPONENT] = np.where(alone, self.component, -1)
+        bands = [(scan.ss, scan.se, scan.ah, scan.al) for scan in scans]
+        self.plan[:, progressive_scans.SS : progressive_scans.AL + 1] = bands
+        self.plan[:, progressive_scans.TABLE] = self.first_table[:-1]
+        self.of_ac = np.repeat([scan.ss > 0 for scan in scans], np.diff(self.first_table))
+        self.head_bits = np.array([8 * (12 + 2 * len(scan.components)) for scan in scans])
+
+
 class ScanLayout:
     """The blocks of each slab that belong to each scan (A.2.2, A.2.3).
 
-    tables       number of rows of counts or codes
-    first_table  index of each scan's first row
-    plan         (scans, PLAN) int64, see kernels/progressive_scans.py
+    plan  (scans, PLAN) int64, see kernels/progressive_scans.py
     """
 
-    def __init__(self, frame: Frame, scans: Sequence[Scan]) -> None:
-        self.scans = list(scans)
-        self.layout = frame.layout
-        self.first_table = np.cumsum([0, *(1 + max(td for _, td, _ in scan.components) for scan in scans)])
-        self.tables = int(self.first_table[-1])
-        self.plan = np.zeros((len(self.scans), progressive_scans.PLAN), np.int64)
-        down = np.zeros(len(self.scans), np.int64)  # lines of each scan's component
-        for plan, scan, (s, table) in zip(self.plan, self.scans, enumerate(self.first_table[:-1]), strict=True):
-            index = scan.components[0][0]
-            first, per_line, h, _ = frame.layout[index].tolist()
-            across, down[s] = frame.blocks(index)
-            alone = len(scan.components) == 1
-            plan[:] = (
-                index if alone else -1,
-                first,
-                per_line,
-                0,
-                across,
-                h,
-                scan.ss,
-                scan.se,
-                scan.ah,
-                scan.al,
-                table,
-                0,
-            )
-        lines = np.array([frame.layout[scan.components[0][0], 3] for scan in self.scans], np.int64)
-        self.plan[:, progressive_scans.LINES] = lines
-        self.plan[:, progressive_scans.LAST_LINES] = np.clip(down - (frame.mcu_rows - 1) * lines, 0, lines)
+    def __init__(self, frame: Frame, listed: ScanList) -> None:
+        self.listed, self.layout = listed, frame.layout
+        self.plan = plan = listed.plan.copy()
+        of_scan = frame.layout[listed.component]
+        plan[:, progressive_scans.FIRST : progressive_scans.PER_LINE + 1] = of_scan[:, :2]
+        plan[:, progressive_scans.H], lines = of_scan[:, 2], of_scan[:, 3]
+        across, down = np.array([frame.blocks(c) for c in range(len(frame.components))])[listed.component].T
+        plan[:, progressive_scans.LINES], plan[:, progressive_scans.ACROSS] = lines, across
+        plan[:, progressive_scans.LAST_LINES] = np.clip(down - (frame.mcu_rows - 1) * lines, 0, lines)
         self._blocks_left = frame.mcu_rows * frame.blocks_per_row
         self._parts = parts_of(frame)
 
@@ -101,10 +105,10 @@ def parts_of(frame: Frame) -> list[NDArray[np.int64]]:
 class Counts(ScanLayout):
     """Symbol statistics of scans."""
 
-    def __init__(self, frame: Frame, scans: Sequence[Scan]) -> None:
-        super().__init__(frame, scans)
-        self.counts = np.zeros((self.tables, progressive_count.COUNTS), np.int64)
-        self._state = np.zeros((len(self.scans), progressive_count.STATE), np.int64)
+    def __init__(self, frame: Frame, listed: ScanList) -> None:
+        super().__init__(frame, listed)
+        self.counts = np.zeros((listed.tables, progressive_count.COUNTS), np.int64)
+        self._state = np.zeros((len(listed.scans), progressive_count.STATE), np.int64)
 
     def add(self, slab: Slab, masks: Masks) -> None:
         """Count the next slab, from top to bottom."""
@@ -117,33 +121,33 @@ class Counts(ScanLayout):
 
     def admit_all(self) -> None:
         """Count each possible symbol at least once, so that rows that were not counted can be encoded."""
-        for s, scan in enumerate(self.scans):
-            tables = self.counts[self.first_table[s] : self.first_table[s + 1], :256]
+        for s, scan in enumerate(self.listed.scans):
+            tables = self._tables(s)[:, :256]
             np.maximum(tables, possible(scan), out=tables)
 
-    def bits(self, share: float = 1.0) -> dict[Scan, float]:
+    def _tables(self, s: int) -> NDArray[np.int64]:
+        """Return the counts of a scan."""
+        return self.counts[self.listed.first_table[s] : self.listed.first_table[s + 1]]
+
+    def bits(self, share: float = 1.0) -> NDArray[np.float64]:
         """Return about how many bits each scan takes with its tables and header, without building codes.
 
         share  of the rows that was counted
         """
-        counts, coded = self.counts[:, :256], np.zeros(self.tables, np.int64)
+        listed, counts, coded = self.listed, self.counts[:, :256], np.zeros(self.listed.tables, np.int64)
         progressive_count.code_bits(self.counts, np.empty(257, np.int64), coded)
-        of_ac = np.repeat([scan.ss > 0 for scan in self.scans], np.diff(self.first_table))
-        symbols = np.where(of_ac, counts @ AC_APPENDED, counts @ DC_APPENDED) + coded
+        symbols = np.where(listed.of_ac, counts @ AC_APPENDED, counts @ DC_APPENDED) + coded
         table_bytes = np.where(coded > 0, 17 + np.count_nonzero(counts, axis=1), 0)
         bits = (symbols + self.counts[:, progressive_count.LOOSE]) / share + 8 * table_bytes
-        heads = [8 * (12 + 2 * len(scan.components)) for scan in self.scans]  # DHT and SOS without tables
-        return dict(zip(self.scans, (np.add.reduceat(bits, self.first_table[:-1]) + heads).tolist(), strict=True))
+        found: NDArray[np.float64] = np.add.reduceat(bits, listed.first_table[:-1]) + listed.head_bits
+        return found
 
-    def specs(self, scan: Scan) -> tuple[Specs, int]:
-        """Return the best codes of a scan, and the bits of all symbols that were counted."""
-        s = self.scans.index(scan)
-        own = self.counts[self.first_table[s] : self.first_table[s + 1]]
-        found, bits = {}, int(own[:, progressive_count.LOOSE].sum())
-        for th, counts in enumerate(own[:, :256] if scan.ss or not scan.ah else ()):
-            spec = found[min(scan.ss, 1), th] = huffman_spec(counts)
-            bits += coded_bits(counts, spec, AC_APPENDED if scan.ss else DC_APPENDED)
-        return found, bits
+    def specs(self, scan: Scan) -> Specs:
+        """Return the best codes of a scan."""
+        if scan.ah and not scan.ss:
+            return {}
+        tables = self._tables(self.listed.scans.index(scan))[:, :256]
+        return {(min(scan.ss, 1), th): huffman_spec(counts) for th, counts in enumerate(tables)}
 
 
 def possible(scan: Scan) -> NDArray[np.bool_]:
@@ -172,11 +176,11 @@ class Progressive(ScanLayout):
     """
 
     def __init__(self, frame: Frame, scans: dict[Scan, Specs], spool: Spool) -> None:
-        super().__init__(frame, list(scans))
+        super().__init__(frame, ScanList(list(scans)))
         self._spool = spool
         self._heads = [segments(frame, scan, specs) for scan, specs in scans.items()]
-        self._codes = np.zeros((self.tables, 256), np.uint32)
-        for first, specs in zip(self.first_table, scans.values(), strict=False):
+        self._codes = np.zeros((self.listed.tables, 256), np.uint32)
+        for first, specs in zip(self.listed.first_table, scans.values(), strict=False):
             for (_, th), spec in specs.items():
                 self._codes[first + th] = code_table(*spec)
         self._state = np.zeros((len(scans), progressive_encode.STATE), np.int64)
@@ -184,7 +188,7 @@ class Progressive(ScanLayout):
 
     def add(self, slabs: Iterable[tuple[Slab, Masks]]) -> None:
         """Encode all slabs."""
-        count = len(self.scans)
+        count = len(self.listed.scans)
         self._areas = np.empty((count, AREA_BYTES), np.uint8)
         self._stuffed = np.empty(2 * AREA_BYTES + 32, np.uint8)
         for slab, masks in slabs:

@@ -226,7 +226,7 @@ class EntropyReader:
             return
         window = stream.peek(min(stream.size - stream.offset, self._window_bytes))
         used = kernel.destuff(np.frombuffer(window, np.uint8), data, marks, state)
-        stream.read(used)
+        stream.skip(used)
         self._keep(place, window[:used])
 
     def _keep(self, place: int, piece: bytes) -> None:

@@ -1,6 +1,7 @@
 """Search for the smallest JPEG with given coefficients: sequential, or progressive with a script for the image."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 
 from compressor.jpeg.coefficient_spool import Masks, Packed, waiting_slabs
 from compressor.jpeg.encoder import Sequential, Statistics
@@ -10,6 +11,7 @@ from compressor.jpeg.progressive import (
     DC_APPENDED,
     Counts,
     Progressive,
+    ScanList,
     Specs,
     ac_scan,
     coded_bits,
@@ -65,11 +67,10 @@ class Script:
     """The candidates of a progressive script.
 
     defaults_only  only `default_scan_plans` are tried
-    scans          all scans of the candidates
+    listed         all scans of the candidates
     """
 
-    def __init__(self, frame: Frame, defaults_only: bool = False) -> None:
-        count = len(frame.components)
+    def __init__(self, count: int, defaults_only: bool = False) -> None:
         self._dc: list[tuple[Scan, ...]] = [(dc_scan(count),)]
         if count > 1:
             self._dc.append(tuple(dc_alone(c) for c in range(count)))
@@ -77,14 +78,29 @@ class Script:
             default_scan_plans(c) if defaults_only else ac_scan_plans(c, AL_MAX_OTHERS if c else AL_MAX_FIRST)
             for c in range(count)
         ]
-        self.scans = list(dict.fromkeys(scan for plans in [self._dc, *self._ac] for plan in plans for scan in plan))
+        scans = list(dict.fromkeys(scan for plans in [self._dc, *self._ac] for plan in plans for scan in plan))
+        self.listed = ScanList(scans)
+        index = {scan: s for s, scan in enumerate(scans)}
+        self._plans = [[[index[scan] for scan in plan] for plan in plans] for plans in [self._dc, *self._ac]]
 
-    def choose(self, bits: dict[Scan, float]) -> list[Scan]:
-        """Return the scans that take the fewest bits, component by component, in an order in which they can be sent."""
-        plans = [min(plans, key=lambda plan: sum(bits[scan] for scan in plan)) for plans in [self._dc, *self._ac]]
-        return sorted(
-            (scan for plan in plans for scan in plan), key=lambda scan: (scan.ss > 0, bool(scan.ah), -scan.ah)
+    def choose(self, bits: Sequence[float]) -> tuple[list[Scan], float]:
+        """Return the scans that take the fewest bits, component by component, in an order in which they can be sent,
+        and these bits.
+
+        bits  of each scan
+        """
+        plans = [min(plans, key=lambda plan: sum(bits[s] for s in plan)) for plans in self._plans]
+        scans = self.listed.scans
+        chosen = sorted(
+            (s for plan in plans for s in plan), key=lambda s: (scans[s].ss > 0, bool(scans[s].ah), -scans[s].ah)
         )
+        return [scans[s] for s in chosen], sum(bits[s] for s in chosen)
+
+
+@cache
+def script_of(components: int, defaults_only: bool) -> Script:
+    """Return the script for a number of components."""
+    return Script(components, defaults_only)
 
 
 def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics, share: float) -> float:
@@ -97,10 +113,10 @@ def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics, share: f
 
 
 def counted(
-    frame: Frame, scans: list[Scan], slabs: Iterable[tuple[Slab, Masks]], statistics: Statistics | None = None
+    frame: Frame, listed: ScanList, slabs: Iterable[tuple[Slab, Masks]], statistics: Statistics | None = None
 ) -> Counts:
     """Count the symbols of all scans, and those of a sequential one in `statistics`."""
-    counts = Counts(frame, scans)
+    counts = Counts(frame, listed)
     for slab, masks in slabs:
         counts.add(slab, masks)
         if statistics is not None:
@@ -112,7 +128,7 @@ def counted(
 def defaults_lead_to(frame: Frame, coding: Coding) -> bool:
     """Return whether a search among the default plans could result in the scans of `coding` for some coefficients."""
     scans = [scan for scan, _ in coding]
-    known = Script(frame, defaults_only=True).scans
+    known = script_of(len(frame.components), True).listed.scans
     return (len(scans) == 1 and scans[0].se == 63) or all(scan in known for scan in scans)
 
 
@@ -174,20 +190,19 @@ class ScanSearch:
         blocks = SAMPLED_BLOCKS_DEFAULTS if defaults_only else SAMPLED_BLOCKS
         step = max(1, waiting.count * frame.blocks_per_row // blocks, -(-waiting.count // SAMPLED_ROWS))
         share = -(-waiting.count // step) / waiting.count
-        script, statistics = Script(frame, defaults_only), Statistics(frame)
-        counts = counted(frame, script.scans, waiting.masked(step), statistics)
-        bits = counts.bits(share)
-        chosen = script.choose(bits)
+        script, statistics = script_of(len(frame.components), defaults_only), Statistics(frame)
+        counts = counted(frame, script.listed, waiting.masked(step), statistics)
+        chosen, bits = script.choose(counts.bits(share).tolist())
         codes = optimal_codes(statistics.counts)
-        if sum(bits[scan] for scan in chosen) >= sequential_bits(frame, codes, statistics, share):
+        if bits >= sequential_bits(frame, codes, statistics, share):
             self.codes = codes if step == 1 else self._sequential_codes()
             return
         if step > 1:
             step = max(1, waiting.count * frame.blocks_per_row // COUNTED_BLOCKS) if defaults_only else 1
-            counts = counted(frame, chosen, waiting.masked(step))
+            counts = counted(frame, ScanList(chosen), waiting.masked(step))
             if step > 1:
                 counts.admit_all()
-        self._scans = {scan: counts.specs(scan)[0] for scan in chosen}
+        self._scans = {scan: counts.specs(scan) for scan in chosen}
 
     def _sequential_codes(self) -> Codes:
         """Return the best codes for all rows."""

@@ -38,12 +38,8 @@ STATE = 8
 
 def code_table(bits: bytes, huffval: bytes) -> np.ndarray:
     """Return `code << 6 | length` of each symbol (C.2), (256,) uint32, 0 if the symbol has no code."""
-    table, code, k = np.zeros(256, np.uint32), 0, 0
-    for length, count in enumerate(bits, 1):
-        for _ in range(count):
-            table[huffval[k]] = code << 6 | length
-            code, k = code + 1, k + 1
-        code <<= 1
+    table = np.empty(256, np.uint32)
+    assign_codes(np.frombuffer(bits, np.uint8), np.frombuffer(huffval or b"\0", np.uint8), table)
     return table
 
 
@@ -56,17 +52,44 @@ def small_table(ac: np.ndarray) -> np.ndarray:
 
     ac  (256,) uint32, a `code_table`
     """
-    run, value = np.divmod(np.arange(16 * 64), 64)
-    value -= SMALL
-    ssss = np.ceil(np.log2(np.abs(value) + 1)).astype(np.int64)
-    entry = ac[run << 4 | ssss].astype(np.int64)
-    appended = np.where(value < 0, value - 1, value) & ((1 << ssss) - 1)
-    known = (entry != 0) & (value < SMALL - 1)
-    table = np.full((65, 64), ESCAPE, np.uint32)
-    table[1:17] = np.where(known, (entry >> 6 << ssss | appended) << 6 | (entry & 63) + ssss, ESCAPE).reshape(16, 64)
-    table[:, SMALL] = ac[EOB]
-    table[:2, SMALL] = 0
-    return table.ravel()
+    table = np.empty(65 * 64, np.uint32)
+    assign_steps(ac, table)
+    return table
+
+
+@kernel("void(const u1[::1], const u1[::1], u4[::1])")
+def assign_codes(bits, huffval, table):
+    """Fill the table that `code_table` returns.
+
+    bits     (16,) uint8
+    huffval  (sum of bits,) uint8
+    table    (256,) uint32: out
+    """
+    for symbol in range(256):
+        table[symbol] = 0
+    code = k = 0
+    for length in range(1, 17):
+        for _ in range(bits[length - 1]):
+            table[huffval[k]] = code << 6 | length
+            code, k = code + 1, k + 1
+        code <<= 1
+
+
+@kernel("void(u4[::1], u4[::1])")
+def assign_steps(ac, table):
+    """Fill the table that `small_table` returns, (65 * 64,) uint32."""
+    for at in range(65 * 64):
+        table[at] = ESCAPE
+    for run in range(16):
+        for column in range(2 * SMALL - 1):
+            value = column - SMALL
+            ssss = np.int64(U(64) - leading_zeros(U(abs(value))))
+            entry = np.int64(ac[run << 4 | ssss])
+            if entry != 0:
+                appended = (value - (value < 0)) & ((1 << ssss) - 1)
+                table[64 * (run + 1) + column] = (entry >> 6 << ssss | appended) << 6 | (entry & 63) + ssss
+    for k in range(65):
+        table[64 * k + SMALL] = ac[EOB] if k > 1 else 0
 
 
 @function

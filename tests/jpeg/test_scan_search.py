@@ -16,8 +16,21 @@ from compressor.jpeg import one_pass, reader, scan_search, static_codes, writer
 from compressor.jpeg.coefficient_spool import HeldSlabs, Masks, SpooledSlabs
 from compressor.jpeg.encoder import clear_dummy_blocks
 from compressor.jpeg.frame import Component, Frame, Header, Scan, Slab
-from compressor.jpeg.progressive import Counts, Progressive, ac_scan, dc_alone, dc_scan, segments
+from compressor.jpeg.progressive import (
+    AC_APPENDED,
+    DC_APPENDED,
+    Counts,
+    Progressive,
+    ScanList,
+    Specs,
+    ac_scan,
+    coded_bits,
+    dc_alone,
+    dc_scan,
+    segments,
+)
 from compressor.jpeg.scan_search import SCANS_MAX, ScanSearch, Script, ac_scan_plans
+from compressor.kernels import progressive_count
 from compressor.memory import Resources
 from compressor.settings import Settings
 from compressor.spool import Spool
@@ -102,21 +115,32 @@ def test_slabs_wait_as_they_are_or_packed_with_the_same_coefficients_and_masks(
         packed.clear()
 
 
+def coded_size(counts: Counts, s: int, specs: Specs) -> int:
+    """Return the bits of a scan's symbols that were counted."""
+    listed = counts.listed
+    own = counts.counts[listed.first_table[s] : listed.first_table[s + 1]]
+    appended = AC_APPENDED if listed.scans[s].ss else DC_APPENDED
+    coded = [coded_bits(own[th, :256], spec, appended) for (_, th), spec in specs.items()]
+    return int(own[:, progressive_count.LOOSE].sum()) + sum(coded)
+
+
 def file_of(frame: Frame, scans: list[Scan], rows: list[Slab]) -> tuple[bytes, int]:
     """Return a file with these scans, and its size before stuffing as predicted by counting."""
-    counts = Counts(frame, scans)
+    counts = Counts(frame, ScanList(scans))
     for row, masks in masked(frame, rows):
         counts.add(row, masks)
     counts.finish()
     found = {scan: counts.specs(scan) for scan in scans}
+    sizes = [coded_size(counts, s, found[scan]) for s, scan in enumerate(scans)]
     spool = Resources().spool()
-    progressive = Progressive(frame, {scan: specs for scan, (specs, _) in found.items()}, spool)
+    progressive = Progressive(frame, found, spool)
     progressive.add(masked(frame, rows))
     body = b"".join(bytes(chunk) for chunk in progressive.chunks())
     spool.close()
-    promised = [len(segments(frame, scan, specs)) + -(-bits // 8) for scan, (specs, bits) in found.items()]
-    guessed = counts.bits()
-    assert sum(guessed.values()) == pytest.approx(8 * sum(promised), rel=0.02, abs=100 * len(scans))
+    promised = [
+        len(segments(frame, scan, found[scan])) + -(-bits // 8) for scan, bits in zip(scans, sizes, strict=True)
+    ]
+    assert sum(counts.bits()) == pytest.approx(8 * sum(promised), rel=0.02, abs=100 * len(scans))
     head = writer.header(frame, {0: np.ones(64, np.uint16)}, None, [])
     return head + body + writer.END_OF_IMAGE, len(head) + sum(promised) + 2
 
@@ -219,7 +243,8 @@ def test_no_script_has_more_scans_than_memory_is_reserved_for() -> None:
         used.close()
 
     assert made._scans == {} or len(made._scans) <= SCANS_MAX
-    most = [max(map(len, plans)) for plans in [Script(frame)._dc, *Script(frame)._ac]]
+    script = Script(len(frame.components))
+    most = [max(map(len, plans)) for plans in [script._dc, *script._ac]]
     assert sum(most) <= SCANS_MAX
     assert all(isinstance(scan, Scan) for scan in made._scans)
 
@@ -278,11 +303,11 @@ def test_codes_made_from_some_rows_encode_all(monkeypatch: pytest.MonkeyPatch) -
 def test_all_possible_symbols_have_a_code(al: int) -> None:
     frame = frame_of(80, 80, [(1, 1)])
     scans = [dc_scan(1), ac_scan(0, 1, 63, 0, al), ac_scan(0, 1, 63, 2, 1)]
-    counts = Counts(frame, scans)
+    counts = Counts(frame, ScanList(scans))
     counts.counts[1, 0x55] = 7
     counts.admit_all()
 
-    dc, first, refined = (set(counts.specs(scan)[0][min(scan.ss, 1), 0][1]) for scan in scans)
+    dc, first, refined = (set(counts.specs(scan)[min(scan.ss, 1), 0][1]) for scan in scans)
     assert dc == set(range(13))
     ends = {n << 4 for n in range(16)}  # EOBn and ZRL
     assert first == ends | {run << 4 | size for run in range(16) for size in range(1, 11 - al)}
