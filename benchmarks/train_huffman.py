@@ -38,8 +38,8 @@ def statistics(image: npt.NDArray[np.uint8], distance: float) -> npt.NDArray[np.
         frame, perceptual.quantization_tables(distance, channels), perceptual.dead_zones(distance, channels)
     )
     lines, samples, collected = band_lines(width, 16), image.reshape(height, -1), Statistics(frame)
-    for row in transform.rows(samples[top : top + lines] for top in range(0, height, lines)):
-        collected.add(row)
+    for slab in transform.slabs(samples[top : top + lines] for top in range(0, height, lines)):
+        collected.add(slab)
     return collected.counts
 
 

@@ -60,6 +60,13 @@ class ByteStream:
         self._consume(taken)
         return taken
 
+    def skip(self, count: int) -> None:
+        """Pass over `count` bytes that have been peeked at."""
+        if self._marked is None:
+            self._at += count
+        else:
+            self.read(count)
+
     def read_charged(self, count: int) -> bytes:
         """Charge for `count` bytes, which stay in memory with the image, and read them."""
         self.charge(count)

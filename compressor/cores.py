@@ -8,10 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# JPEG → JPEG up to this width is brief work: at 1024 pixels one thread at a time achieves 1.2 times the throughput of
-# two, at 2048 the same for 0.7 times the CPU time, at 3072 0.7 times the throughput (`python -m benchmarks
-# concurrency`).
-BRIEF_WIDTH = 2048
 SLICE_SECONDS = 0.01  # that a thread keeps a core if others wait for one: as long as a small image takes
 END_SECONDS = 2.0  # at the end of the process, for threads to release their cores
 
@@ -20,22 +16,16 @@ class _ThreadState(threading.local):
     """The core that a thread has acquired.
 
     has    whether it has one
-    brief  for brief work
     since  when it was acquired, of time.monotonic()
     """
 
     has = False
-    brief = False
     since = 0.0
 
 
 class CoreScheduler:
     """A fair scheduler: at most as many threads compute at once as there are cores. Cores are granted first come, first
-    served.
-
-    Only one thread at a time does brief work: work whose kernel calls are so short that most of its time is spent in
-    the interpreter. The GIL lets one thread run at a time anyway, and handing it over around each call takes longer
-    than the calls. A thread must not wait for anything else while it has a core.
+    served. A thread must not wait for anything else while it has a core.
     """
 
     def __init__(self, count: int) -> None:
@@ -52,35 +42,33 @@ class CoreScheduler:
         self._mine = _ThreadState()
         self._lock = threading.Lock()
         self._free = self.count
-        self._brief = False  # a core is acquired for brief work
         self._last: int | None = None  # the only thread that is granted a core after `shut_down`
-        self._came = 0
-        self._waiting: dict[bool, deque[tuple[int, threading.Lock]]] = {False: deque(), True: deque()}
+        self._waiting: deque[threading.Lock] = deque()  # each is released when its thread is granted a core
 
-    def acquire(self, brief: bool = False) -> None:
+    def acquire(self) -> None:
         """Wait for a core. Return at once if the thread has one."""
         if self._mine.has:
             return
-        self._await(brief)
-        self._mine.has, self._mine.brief, self._mine.since = True, brief, time.monotonic()
+        self._await()
+        self._mine.has, self._mine.since = True, time.monotonic()
 
     def release(self) -> None:
         """Release the thread's core, if it has one. It is granted to the next thread that waits."""
         if self._mine.has:
             self._mine.has = False
-            self._free_one(self._mine.brief)
+            self._free_one()
 
     def yield_if_contended(self) -> None:
         """Let others have the core, if any wait and the thread has had it for SLICE_SECONDS."""
         mine = self._mine
-        if mine.has and self.contended(mine.brief) and time.monotonic() - mine.since > SLICE_SECONDS:
+        if mine.has and self.contended() and time.monotonic() - mine.since > SLICE_SECONDS:
             self.release()
-            self.acquire(mine.brief)
+            self.acquire()
 
     @contextmanager
-    def acquired(self, brief: bool = False) -> Iterator[None]:
+    def acquired(self) -> Iterator[None]:
         """Acquire a core for the block."""
-        self.acquire(brief)
+        self.acquire()
         try:
             yield
         finally:
@@ -91,15 +79,14 @@ class CoreScheduler:
         with self._lock:
             found = self._free > 0 and self._last is None
             if found:
-                self._grant(False)
+                self._free -= 1
         if found:
-            self._mine.has, self._mine.brief = True, False
+            self._mine.has = True
         return found
 
-    def contended(self, brief: bool = False) -> bool:
-        """Return whether somebody waits for a core that would be released."""
-        waiting = self._waiting
-        return self._last is not None or bool(waiting[False]) or bool(waiting[True] and (brief or not self._brief))
+    def contended(self) -> bool:
+        """Return whether somebody waits for a core."""
+        return bool(self._waiting) or self._last is not None
 
     @property
     def idle(self) -> int:
@@ -120,46 +107,34 @@ class CoreScheduler:
         while self._free < self.count - taken and time.monotonic() < end:
             time.sleep(0.001)
 
-    def _await(self, brief: bool) -> None:
+    def _await(self) -> None:
         """Wait until a core is granted."""
         with self._lock:
             is_last = self._last == threading.get_ident()
-            if is_last or (self._last is None and self._free and not (brief and self._brief)):
-                self._grant(brief)
+            if is_last or (self._last is None and self._free):
+                self._free -= 1
                 return
             granted = threading.Lock()
             granted.acquire()
-            self._came += 1
-            ticket = (self._came, granted)
-            self._waiting[brief].append(ticket)
+            self._waiting.append(granted)
         try:
             granted.acquire()
         except BaseException:  # raised by a signal handler
             with self._lock:
-                waits = ticket in self._waiting[brief]
+                waits = granted in self._waiting
                 if waits:
-                    self._waiting[brief].remove(ticket)
+                    self._waiting.remove(granted)
             if not waits:
-                self._free_one(brief)
+                self._free_one()
             raise
 
-    def _free_one(self, brief: bool) -> None:
+    def _free_one(self) -> None:
         """Free a core and grant free ones to those that wait."""
         with self._lock:
             self._free += 1
-            if brief:
-                self._brief = False
-            while self._free and self._last is None:
-                possible = [kind for kind, queue in self._waiting.items() if queue and not (kind and self._brief)]
-                if not possible:
-                    break
-                first = min(possible, key=lambda kind: self._waiting[kind][0][0])
-                self._grant(first)
-                self._waiting[first].popleft()[1].release()
-
-    def _grant(self, brief: bool) -> None:
-        self._free -= 1
-        self._brief |= brief
+            while self._free and self._waiting and self._last is None:
+                self._free -= 1
+                self._waiting.popleft().release()
 
 
 # The scheduler of the process. After a fork, the child has none of the threads that have a core.

@@ -168,7 +168,8 @@ class Settings:
 
     def digest(self) -> str:
         """Return twelve hex digits that identify the settings."""
-        return hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()[:12]
+        values = tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+        return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
 
 
 ENUMS: Mapping[str, type[StrEnum]] = {

@@ -11,8 +11,8 @@ from PIL import Image
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError
-from compressor.jpeg.frame import Frame, Header, Row
-from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.frame import Frame, Header, Slab
+from compressor.jpeg.reader import read_header, read_slabs
 
 Plane = npt.NDArray[np.int16]
 
@@ -44,10 +44,10 @@ def header_of(data: bytes) -> Header:
     return read_header(ByteStream([data]))
 
 
-def planes_of(rows: Iterable[Row], frame: Frame) -> list[Plane]:
-    """Return the coefficients of each component (lines, blocks_per_line, 64) from coefficient rows."""
+def planes_of(slabs: Iterable[Slab], frame: Frame) -> list[Plane]:
+    """Return the coefficients of each component (lines, blocks_per_line, 64) from slabs."""
     planes: list[list[Plane]] = [[] for _ in frame.components]
-    for row in rows:
+    for row in (row for slab in slabs for row in slab.reshape(-1, frame.blocks_per_row, 64)):
         for plane, (first, per_line, _, v) in zip(planes, frame.layout, strict=True):
             plane.append(row[first : first + v * per_line].reshape(v, per_line, 64).copy())
     return [np.concatenate(plane) for plane in planes]
@@ -57,7 +57,7 @@ def read(data: bytes, chunk: int | None = None) -> tuple[list[Plane], Header, by
     """Return coefficients, header and the rest of the stream."""
     stream = ByteStream(pieces(data, chunk or len(data)))
     header = read_header(stream)
-    planes = planes_of(read_rows(stream, header), header.frame)
+    planes = planes_of(read_slabs(stream, header), header.frame)
     return planes, header, b"".join(stream.drain())
 
 

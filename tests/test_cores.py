@@ -28,14 +28,14 @@ class Task:
 class Working:
     """A thread that acquires a core, and releases it on `shut_down`."""
 
-    def __init__(self, cores: CoreScheduler, brief: bool = False) -> None:
+    def __init__(self, cores: CoreScheduler) -> None:
         self.has, self._end = threading.Event(), threading.Event()
-        self._cores, self._brief = cores, brief
+        self._cores = cores
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
-        with self._cores.acquired(self._brief):
+        with self._cores.acquired():
             self.has.set()
             self._end.wait(PATIENCE)
 
@@ -46,7 +46,7 @@ class Working:
 
 def waiting(cores: CoreScheduler) -> int:
     """Return how many threads wait for a core."""
-    return sum(map(len, cores._waiting.values()))
+    return len(cores._waiting)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -56,12 +56,12 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def queued(cores: CoreScheduler, *kinds: bool) -> list[Working]:
+def queued(cores: CoreScheduler, count: int) -> list[Working]:
     """Start threads that wait, in this order."""
     found = []
-    for brief in kinds:
+    for _ in range(count):
         before = waiting(cores)
-        found.append(Working(cores, brief))
+        found.append(Working(cores))
         until(lambda count=before + 1: waiting(cores) == count)  # type: ignore[misc]
     return found
 
@@ -185,7 +185,7 @@ def test_each_core_is_granted_once_and_then_first_come_first_served() -> None:
     cores = CoreScheduler(2)
     first, second = Working(cores), Working(cores)
     assert first.has.wait(PATIENCE) and second.has.wait(PATIENCE)
-    third, fourth = queued(cores, False, False)
+    third, fourth = queued(cores, 2)
 
     second.shut_down()
 
@@ -197,29 +197,10 @@ def test_each_core_is_granted_once_and_then_first_come_first_served() -> None:
     assert cores.idle == 2
 
 
-def test_only_one_thread_does_brief_work_and_other_cores_are_free_for_others() -> None:
-    cores = CoreScheduler(3)
-    first = Working(cores, brief=True)
-    assert first.has.wait(PATIENCE)
-    second, third = queued(cores, True, True)
-    assert cores.idle == 2
-    other = Working(cores)
-    assert other.has.wait(PATIENCE)
-
-    first.shut_down()
-    assert second.has.wait(PATIENCE) and not third.has.is_set()
-    other.shut_down()
-    assert not third.has.is_set()
-    second.shut_down()
-    assert third.has.wait(PATIENCE)
-    third.shut_down()
-    assert cores.idle == 3
-
-
-def test_threads_are_served_in_order_of_arrival_whatever_their_kind_of_work() -> None:
+def test_threads_are_served_in_order_of_arrival() -> None:
     cores = CoreScheduler(1)
     with cores.acquired():
-        found = queued(cores, True, False, True, False)
+        found = queued(cores, 4)
     for number, one in enumerate(found):
         assert one.has.wait(PATIENCE)
         assert not any(later.has.is_set() for later in found[number + 1 :])
@@ -230,7 +211,7 @@ def test_threads_are_served_in_order_of_arrival_whatever_their_kind_of_work() ->
 def test_a_core_is_acquired_once_and_released_once() -> None:
     cores = CoreScheduler(2)
     cores.acquire()
-    cores.acquire(brief=True)
+    cores.acquire()
     assert cores.idle == 1
     cores.release()
     cores.release()
@@ -239,8 +220,8 @@ def test_a_core_is_acquired_once_and_released_once() -> None:
 
 def test_a_thread_yields_its_core_after_a_time_slice(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = CoreScheduler(1)
-    cores.acquire(brief=True)
-    (other,) = queued(cores, False)
+    cores.acquire()
+    (other,) = queued(cores, 1)
     monkeypatch.setattr("compressor.cores.SLICE_SECONDS", 3600)
     cores.yield_if_contended()
     assert not other.has.is_set()
@@ -253,22 +234,6 @@ def test_a_thread_yields_its_core_after_a_time_slice(monkeypatch: pytest.MonkeyP
     assert cores.idle == 0
     cores.release()
     assert cores.idle == 1
-
-
-def test_a_thread_keeps_its_core_if_only_brief_work_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compressor.cores.SLICE_SECONDS", 0)
-    cores = CoreScheduler(2)
-    first = Working(cores, brief=True)
-    assert first.has.wait(PATIENCE)
-    (second,) = queued(cores, True)
-    cores.acquire()
-    assert not cores.contended() and cores.contended(brief=True)
-    cores.yield_if_contended()
-    assert not second.has.is_set()
-    first.shut_down()
-    second.shut_down()
-    cores.release()
-    assert cores.idle == 2
 
 
 def test_a_thread_without_a_core_yields_and_releases_nothing() -> None:
@@ -302,11 +267,11 @@ def test_an_interrupt_while_waiting_leaks_no_core(monkeypatch: pytest.MonkeyPatc
     for then in (lambda: None, first.shut_down):
         monkeypatch.setattr(threading, "Lock", lambda then=then: Interrupted(then))
         with pytest.raises(KeyboardInterrupt):
-            cores.acquire(brief=True)
+            cores.acquire()
         monkeypatch.setattr(threading, "Lock", real)
         assert waiting(cores) == 0
     assert cores.idle == 1
-    with cores.acquired(brief=True):
+    with cores.acquired():
         assert cores.idle == 0
 
 
@@ -378,7 +343,7 @@ def test_no_helper_works_while_somebody_waits_for_a_core() -> None:
         other = Working(cores)
         assert other.has.wait(PATIENCE)
         assert not possible()
-        (third,) = queued(cores, False)
+        (third,) = queued(cores, 1)
         other.shut_down()
         assert third.has.wait(PATIENCE) and not possible()
         third.shut_down()

@@ -37,7 +37,7 @@ def measure(name: str, image: fidelity.Pixels, **options: int | bool) -> Decodin
     """Decode a file in interleaved rounds with Pillow, and compare all pixels with Pillow's."""
     from compressor.bytestream import ByteStream
     from compressor.jpeg.pixels import bands
-    from compressor.jpeg.reader import read_header, read_rows
+    from compressor.jpeg.reader import read_header, read_slabs
 
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=85, **options)
@@ -52,20 +52,20 @@ def measure(name: str, image: fidelity.Pixels, **options: int | bool) -> Decodin
 
     def coefficients() -> bytes:
         source = stream()
-        for _ in read_rows(source, read_header(source)):
+        for _ in read_slabs(source, read_header(source)):
             pass
         return b""
 
     def pixels() -> bytes:
         source = stream()
         header = read_header(source)
-        for _ in bands(header, read_rows(source, header), 16):
+        for _ in bands(header, read_slabs(source, header), 16):
             pass
         return b""
 
     source, top, differing, expected = stream(), 0, 0, fidelity.decoded(data)
     header = read_header(source)
-    for band in bands(header, read_rows(source, header), 16):
+    for band in bands(header, read_slabs(source, header), 16):
         differing += int((band != expected[top : top + len(band)]).sum())
         top += len(band)
     differing += 0 if top == len(image) else image.size

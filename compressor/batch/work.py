@@ -20,7 +20,7 @@ from compressor.batch.outcomes import (
     is_selected,
     store_failure,
 )
-from compressor.cores import BRIEF_WIDTH, cores
+from compressor.cores import cores
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.memory import Resources
@@ -275,7 +275,7 @@ class Worker:
         with self.resources.reservation() as reservation:
             if decode:  # needs less than encoding did; a service may have a larger budget
                 reservation.extend(min(report.reserved_bytes, self.job.memory_budget - self.resources.overhead))
-            with cores.acquired(brief=report.format == "jpeg" and report.width <= BRIEF_WIDTH):
+            with cores.acquired():
                 self._compare(source, result, report, decode)
             return reservation.held.byte_seconds()
 

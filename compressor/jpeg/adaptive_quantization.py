@@ -1,23 +1,26 @@
 """Adaptive quantization: rows of unquantized coefficients are weighted by visual masking, which depends on neighboring
 blocks, then quantized with a dead zone or by a trellis.
 
-    PixelSpectra         bands of pixels → spectra             \\
-                                                                AdaptiveQuantizer → coefficient rows
-    CoefficientSpectra   a file's coefficient rows → spectra   /
+    bands of pixels  → PixelSpectra, rows of spectra       \\
+                                                            AdaptiveQuantizer → slabs
+    a file's slabs   → spectra that are never all in memory /
 
 A row is quantized when the one below it is known: masking uses the means of all neighbors.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compressor.jpeg import perceptual, static_codes
-from compressor.jpeg.frame import Frame, Row
+from compressor.jpeg.frame import Frame, Slab
 from compressor.jpeg.tables import Table
 from compressor.kernels import dering, sharp, spectrum
+from compressor.kernels.dct import TRANSPOSED
 from compressor.kernels.huffman_encode import code_table
 from compressor.kernels.quantize import reciprocals
 from compressor.settings import Effort
@@ -25,8 +28,8 @@ from compressor.tiles import Band, band_lines
 
 TRELLIS_BLOCKS = 1024  # in one call, a millisecond or less
 DERINGED_BLOCKS = 512  # in one call, five milliseconds or less
-# For each block of a row: two spectra, their energies, the factor, contrast and mean luma, the quantized block.
-BYTES_PER_BLOCK = 2 * (64 + 3) * 4 + 3 * 4 + 64 * 2
+# For each block of a row: two spectra, their energies, the factor, contrast and mean luma, means above and below.
+BYTES_PER_BLOCK = 2 * (64 + 3) * 4 + 3 * 4 + 2 * 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,23 +133,40 @@ class PixelSpectra:
 
 
 class CoefficientSpectra:
-    """The spectra of coefficient rows quantized by `tables`, one for each component; valid as those of
-    `PixelSpectra`."""
+    """The spectra of slabs quantized by `tables`, one for each component; valid as those of `PixelSpectra`."""
 
-    def __init__(self, frame: Frame, rows: Iterable[Row], tables: Sequence[Table], chroma: bool) -> None:
-        self._frame, self._rows, self._chroma = frame, rows, chroma
-        self._tables = np.array(tables, np.float32)
+    def __init__(self, frame: Frame, slabs: Iterable[Slab], tables: Sequence[Table], chroma: bool) -> None:
+        self._frame, self._slabs, self._chroma = frame, slabs, chroma
+        self._tables = transposed(tables)
 
     def __iter__(self) -> Iterator[Spectrum]:
-        spectra = [Spectrum.empty(self._frame.blocks_per_row) for _ in range(2)]
-        for number, row in enumerate(self._rows):
-            made = spectra[number % 2]
-            spectrum.from_quantized(row, self._frame.layout, self._chroma, self._tables, made.coefficients, made.energy)
-            yield made
+        spectra, number, layout = [Spectrum.empty(self._frame.blocks_per_row) for _ in range(2)], 0, self._frame.layout
+        for slab in self._slabs:
+            for row in slab.reshape(-1, self._frame.blocks_per_row, 64):
+                made, number = spectra[number % 2], number + 1
+                spectrum.from_quantized(row, layout, self._chroma, self._tables, made.coefficients, made.energy)
+                yield made
+
+
+def transposed(tables: Sequence[Table]) -> NDArray[np.float32]:
+    """Return tables in the order of spectra, (components, 64) float32."""
+    found = np.empty((len(tables), 64), np.float32)
+    found[:, TRANSPOSED] = tables
+    return found
+
+
+@lru_cache(64)
+def quantization(tables: tuple[bytes, ...], distance: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return reciprocals and slopes for `quantize.dead_zone`.
+
+    tables  each component's, 64 uint16 in zig-zag order
+    """
+    made = [reciprocals(np.frombuffer(table, np.uint16)) for table in tables]
+    return np.array(made), perceptual.dead_zones(distance, len(tables))
 
 
 class AdaptiveQuantizer:
-    """Quantization of spectra to coefficient rows.
+    """Quantization of spectra to slabs.
 
     tables    each component's, zig-zag
     distance  of `perceptual`, for dead zones and codes
@@ -156,38 +176,76 @@ class AdaptiveQuantizer:
     def __init__(self, frame: Frame, tables: Sequence[Table], distance: float, effort: Effort, chroma: bool) -> None:
         self._frame, self._chroma, self._best = frame, chroma, effort is Effort.BEST
         count = len(frame.components)
-        self._reciprocal = np.array([reciprocals(table) for table in tables])
-        self._slope = perceptual.dead_zones(distance, count)
-        self._weights = perceptual.trellis_weights(distance, count)
-        codes = static_codes.codes_for(distance, 3)
-        self._lengths = [
-            (code_table(*codes.specs[1, int(chroma and c > 0)]) & 63).astype(np.float32) for c in range(count)
-        ]
+        self._quantization = quantization(tuple(table.tobytes() for table in tables), distance)
+        self._lengths: list[NDArray[np.float32]] = []
+        if self._best:
+            codes = static_codes.codes_for(distance, 3)
+            self._weights = perceptual.trellis_weights(distance, count)
+            self._lengths = [
+                (code_table(*codes.specs[1, int(chroma and c > 0)]) & 63).astype(np.float32) for c in range(count)
+            ]
+            self._trellis = np.empty((TRELLIS_BLOCKS, 64), np.float32), np.empty(TRELLIS_BLOCKS, np.float32)
         self._lines = frame.layout.tolist()[: 1 if chroma else count]
-        blocks = frame.blocks_per_row
+        blocks, across = frame.blocks_per_row, int(frame.layout[:, 1].max())
         self._factor, self._scratch = np.empty(blocks, np.float32), np.empty((2, blocks), np.float32)
-        self._steps, self._lambda = np.empty((TRELLIS_BLOCKS, 64), np.float32), np.empty(TRELLIS_BLOCKS, np.float32)
+        self._above, self._below = (np.empty((count, across), np.float32) for _ in range(2))
 
-    def rows(self, spectra: Iterable[Spectrum]) -> Iterator[Row]:
-        """Yield coefficient rows; the array is reused for each."""
-        layout = self._frame.layout
-        across = int(layout[:, 1].max())
-        above, below = (np.empty((len(layout), across), np.float32) for _ in range(2))
-        row = np.empty((self._frame.blocks_per_row, 64), np.int16)
+    def requantized(self, slabs: Iterable[Slab], source: Sequence[Table]) -> Iterator[Slab]:
+        """Yield slabs from those of a file with the tables `source`; the array is reused for each."""
+        if self._best:
+            yield from self.quantized(CoefficientSpectra(self._frame, slabs, source, self._chroma))
+            return
+        frame, tables = self._frame, transposed(source)
+        rows = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
+        spectra = tuple(array for row in rows for array in (row.coefficients, row.energy))
+        means, state = (self._above, self._below, self._scratch, self._factor), np.zeros(spectrum.STATE, np.int64)
+        out, left = np.empty((frame.slab_blocks, 64), np.int16), frame.mcu_rows * frame.blocks_per_row
+
+        def done(slab: Slab) -> Slab:
+            count = spectrum.requantize(
+                slab, frame.layout, self._chroma, tables, self._quantization, spectra, means, state, out
+            )
+            return out[: count * frame.blocks_per_row]
+
+        for slab in slabs:
+            left -= len(slab)
+            state[spectrum.LAST] = left == 0
+            made = done(slab)
+            if len(made):
+                yield made
+        if state[spectrum.WAITING]:
+            yield done(out[:0])
+
+    def quantized(self, spectra: Iterable[Spectrum]) -> Iterator[Slab]:
+        """Yield slabs; the array is reused for each."""
+        blocks = self._frame.blocks_per_row
+        slab, filled = np.empty((self._frame.slab_blocks, 64), np.int16), 0
+        for _ in self._quantized_rows(spectra, slab):
+            filled += blocks
+            if filled == len(slab):
+                yield slab
+                filled = 0
+        if filled:
+            yield slab[:filled]
+
+    def _quantized_rows(self, spectra: Iterable[Spectrum], slab: Slab) -> Iterator[None]:
+        """Quantize rows to the rows of a slab, in turn."""
+        above, below = self._above, self._below
+        rows = cycle(slab.reshape(-1, self._frame.blocks_per_row, 64))
         waiting: Spectrum | None = None
         for made in spectra:
             if waiting is None:
                 self._line(made, 0, above)
             else:
                 self._line(made, 0, below)
-                self._quantize(waiting, above, below, row)
-                yield row
+                self._quantize(waiting, above, below, next(rows))
+                yield
                 self._line(waiting, -1, above)
             waiting = made
         if waiting is not None:
             self._line(waiting, -1, below)
-            self._quantize(waiting, above, below, row)
-            yield row
+            self._quantize(waiting, above, below, next(rows))
+            yield
 
     def _line(self, made: Spectrum, number: int, out: NDArray[np.float32]) -> None:
         """Copy the means of the first (0) or the last (-1) line of blocks of each component, except chroma."""
@@ -195,20 +253,20 @@ class AdaptiveQuantizer:
             at = first + (number % down) * across
             out[c, :across] = made.energy[2, at : at + across]
 
-    def _quantize(self, made: Spectrum, above: NDArray[np.float32], below: NDArray[np.float32], row: Row) -> None:
+    def _quantize(self, made: Spectrum, above: NDArray[np.float32], below: NDArray[np.float32], row: Slab) -> None:
         layout = self._frame.layout
         spectrum.factors(layout, self._chroma, above, made.energy, below, self._scratch, self._factor)
-        if not self._best:
-            spectrum.quantize_row(made.coefficients, layout, self._reciprocal, self._slope, self._factor, row)
         if self._best:
             self._search(made, row)
+        else:
+            spectrum.quantize_row(made.coefficients, layout, self._quantization, self._factor, row)
 
-    def _search(self, made: Spectrum, row: Row) -> None:
+    def _search(self, made: Spectrum, row: Slab) -> None:
         """Quantize a row by the trellis, in parts."""
         for c, (first, across, _, down) in enumerate(self._frame.layout.tolist()):
             for at in range(first, first + across * down, TRELLIS_BLOCKS):
                 count = min(TRELLIS_BLOCKS, first + across * down - at)
                 spectrum.trellis_part(
-                    made.coefficients, at, count, self._reciprocal, c, self._factor, self._weights[c],
-                    self._lengths[c], self._steps, self._lambda, row,
+                    made.coefficients, at, count, self._quantization[0][c], self._factor, self._weights[c],
+                    self._lengths[c], self._trellis, row,
                 )  # fmt: skip

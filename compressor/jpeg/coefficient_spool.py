@@ -1,49 +1,148 @@
-"""Packed coefficient rows in a spool, for a second pass."""
+"""Slabs that wait for a second pass: those of a small image as they are, others packed in a spool."""
 
 from array import array
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compressor.cores import cores
-from compressor.jpeg.frame import Frame, Row
+from compressor.jpeg.frame import SLAB_BLOCKS, Frame, Slab
 from compressor.kernels import packing
 from compressor.spool import Spool
 
-PACKED_BLOCKS = 2048  # of a coefficient row, packed in one call
-TOGETHER_BYTES = 1 << 15  # of packed rows, written and read at once: each access has a cost
-# Peak memory while rows are packed, and while they are unpacked.
-MEMORY_BYTES = 2 * (packing.BLOCK_BYTES_MAX * PACKED_BLOCKS + TOGETHER_BYTES)
+Masks = NDArray[np.uint64]
+Packed = Callable[[memoryview], object]
+
+HELD_BLOCKS = 1 << 14  # of an image that is not packed: 0.7 megapixels with 4:2:0
+HELD_BYTES = 64 * 2 + 8 * packing.LEVELS  # of each block
+TOGETHER_BYTES = 1 << 15  # of packed slabs, written at once: each access has a cost
+# Peak memory while slabs are packed, and while they are unpacked.
+PACKING_BYTES = 2 * (packing.BLOCK_BYTES_MAX * SLAB_BLOCKS + TOGETHER_BYTES)
 
 
-class SpooledRows:
-    """Coefficient rows that are added once, from top to bottom, and then read as often as needed.
+def memory_bytes(frame: Frame) -> int:
+    """Return the peak memory of waiting slabs, and of those that are read."""
+    blocks = frame.mcu_rows * frame.blocks_per_row
+    packed = PACKING_BYTES + frame.slab_blocks * HELD_BYTES
+    if 0 < blocks <= HELD_BLOCKS:
+        return (blocks + frame.slab_blocks) * HELD_BYTES
+    return packed if frame.height else max(packed, 2 * HELD_BLOCKS * HELD_BYTES)  # not known yet: DNL
 
-    spool   creates a spool when the first row is written
-    packed  called with all spooled bytes, in order
+
+class WaitingSlabs(Protocol):
+    """Slabs that are added once, from top to bottom, and then read as often as needed. The same arrays may be used for
+    each that is read."""
+
+    @property
+    def count(self) -> int:
+        """Number of MCU rows."""
+        ...
+
+    def add(self, slab: Slab) -> None:
+        """Add the next slab."""
+
+    def finish(self) -> None:
+        """Be called after the last slab is added, before any is read."""
+
+    def slabs(self) -> Iterator[Slab]:
+        """Yield all MCU rows."""
+        ...
+
+    def masked(self, step: int = 1) -> Iterator[tuple[Slab, Masks]]:
+        """Yield every `step`-th MCU row from the first on, in slabs, with the masks of
+        `packing.unpack_with_masks`."""
+        ...
+
+    def close(self) -> None:
+        """Free all. May be called again."""
+
+
+def waiting_slabs(frame: Frame, spool: Callable[[], Spool], packed: Packed | None = None) -> WaitingSlabs:
+    """Return where the slabs of an image wait.
+
+    spool   creates a spool when the first slab is written
+    packed  called with all slabs in their packed form, in order
     """
+    if frame.mcu_rows * frame.blocks_per_row <= HELD_BLOCKS:
+        return HeldSlabs(frame, packed)
+    return SpooledSlabs(frame, spool, packed or (lambda data: None))
 
-    def __init__(
-        self, frame: Frame, spool: Callable[[], Spool], packed: Callable[[memoryview], object] = lambda data: None
-    ) -> None:
-        self._on_packed, self._make_spool = packed, spool
-        self._blocks = blocks = frame.blocks_per_row
-        self._parts = [(at, min(PACKED_BLOCKS, blocks - at)) for at in range(0, blocks, PACKED_BLOCKS)]  # of a row
-        self._starts = array("Q", [0])  # offsets of each part of each row in the spool, and the end of the last one
-        self._room = packing.BLOCK_BYTES_MAX * self._parts[0][1]
-        self._buffer = np.empty(self._room + TOGETHER_BYTES, np.uint8)
+
+class HeldSlabs:
+    """The slabs of a small image, with their masks."""
+
+    def __init__(self, frame: Frame, packed: Packed | None) -> None:
+        self._frame, self._on_packed = frame, packed
+        self._all: list[tuple[Slab, Masks]] = []
+        self.count = 0
+
+    def add(self, slab: Slab) -> None:
+        """Copy a slab."""
+        held, masks = slab.copy(), np.empty((packing.LEVELS, len(slab)), np.uint64)
+        packing.make_masks(held, masks)
+        self._all.append((held, masks))
+        self.count += len(slab) // self._frame.blocks_per_row
+        if self._on_packed is not None:
+            out, ends = np.empty(packing.BLOCK_BYTES_MAX * len(slab), np.uint8), np.empty(1, np.int64)
+            self._on_packed(out[: packing.pack(held, 0, len(slab), len(slab), ends, out)].data)
+
+    def finish(self) -> None:
+        """Do nothing."""
+
+    def slabs(self) -> Iterator[Slab]:
+        """Yield all MCU rows."""
+        return (slab for slab, _ in self._all)
+
+    def masked(self, step: int = 1) -> Iterator[tuple[Slab, Masks]]:
+        """Yield every `step`-th MCU row from the first on, with masks."""
+        if step == 1:
+            yield from self._all
+            return
+        blocks, first = self._frame.blocks_per_row, 0
+        for slab, masks in self._all:
+            if first < len(slab) // blocks:
+                sampled = np.ascontiguousarray(slab.reshape(-1, blocks, 64)[first::step]).reshape(-1, 64)
+                of_sampled = masks.reshape(packing.LEVELS, -1, blocks)[:, first::step]
+                yield sampled, np.ascontiguousarray(of_sampled).reshape(packing.LEVELS, -1)
+            first = (first - len(slab) // blocks) % step if first < len(slab) // blocks else first - len(slab) // blocks
+
+    def close(self) -> None:
+        """Free all slabs."""
+        self._all.clear()
+
+
+class SpooledSlabs:
+    """Slabs packed in a spool. See `waiting_slabs`."""
+
+    def __init__(self, frame: Frame, spool: Callable[[], Spool], packed: Packed) -> None:
+        self._frame, self._on_packed, self._make_spool = frame, packed, spool
+        blocks = frame.blocks_per_row
+        # Parts of a row, since a spooled row may be longer than a slab.
+        self._parts = [(at, min(SLAB_BLOCKS, blocks - at)) for at in range(0, blocks, SLAB_BLOCKS)]
+        self._starts = array("q", [0])  # offset in the spool of each part of each row, and the end of the last one
+        self._ends = np.empty(frame.slab_rows, np.int64)
+        room = packing.BLOCK_BYTES_MAX * min(frame.slab_blocks, SLAB_BLOCKS)
+        self._buffer = np.empty(room + TOGETHER_BYTES, np.uint8)
         self._waiting = 0  # bytes in it that are not written yet
         self._spool: Spool | None = None
 
-    def add(self, row: Row) -> None:
-        """Pack a row."""
-        for first, blocks in self._parts:
-            if self._waiting > TOGETHER_BYTES:
-                self._write()
-            size = packing.pack(row, first, blocks, self._buffer[self._waiting :])
-            self._waiting += size
-            self._starts.append(self._starts[-1] + size)
+    def add(self, slab: Slab) -> None:
+        """Pack a slab."""
+        if len(self._parts) == 1:
+            self._pack(slab, 0, len(slab), self._frame.blocks_per_row)
+        else:
+            for first, blocks in self._parts:
+                self._pack(slab, first, blocks, blocks)
+
+    def _pack(self, slab: Slab, first: int, blocks: int, step: int) -> None:
+        """Pack blocks. A part ends after each `step` of them."""
+        if self._waiting > TOGETHER_BYTES:
+            self._write()
+        size = packing.pack(slab, first, blocks, step, self._ends, self._buffer[self._waiting :])
+        self._waiting += size
+        self._starts.frombytes((self._ends[: blocks // step] + self._starts[-1]).tobytes())
 
     def _write(self) -> None:
         if self._spool is None:
@@ -54,52 +153,58 @@ class SpooledRows:
         self._waiting = 0
 
     def finish(self) -> None:
-        """Write what is left. To be called after the last row is added, before any is read."""
+        """Write what is left."""
         self._write()
         self._buffer = np.empty(0, np.uint8)
 
     @property
     def count(self) -> int:
-        """Number of rows."""
+        """Number of MCU rows."""
         return (len(self._starts) - 1) // len(self._parts)
 
-    def rows(self, step: int = 1) -> Iterator[Row]:
-        """Yield every `step`-th row from the first on; the array is reused for each."""
-        row = np.empty((self._blocks, 64), np.int16)
-        for parts in self._packed(step):
-            for packed, (first, blocks) in zip(parts, self._parts, strict=True):
-                packing.unpack(packed, first, blocks, row)
-            yield row
+    def slabs(self) -> Iterator[Slab]:
+        """Yield all MCU rows."""
+        slab = np.empty((self._frame.slab_blocks, 64), np.int16)
+        for packed, first, blocks in self._packed(1):
+            packing.unpack(packed, first, blocks, slab)
+            if first + blocks >= self._frame.blocks_per_row:
+                yield slab[: first + blocks]
 
-    def masked(self, step: int = 1) -> Iterator[tuple[Row, NDArray[np.uint64]]]:
-        """Yield the same rows, each with the masks of `packing.unpack_with_masks`."""
-        row = np.empty((self._blocks, 64), np.int16)
-        masks = np.empty((packing.LEVELS, self._blocks), np.uint64)
-        for parts in self._packed(step):
-            for packed, (first, blocks) in zip(parts, self._parts, strict=True):
-                packing.unpack_with_masks(packed, first, blocks, row, masks)
-            yield row, masks
+    def masked(self, step: int = 1) -> Iterator[tuple[Slab, Masks]]:
+        """Yield every `step`-th MCU row from the first on, with masks."""
+        whole = np.empty((self._frame.slab_blocks, 64), np.int16)
+        slab, masks = whole, np.empty((0, 0), np.uint64)
+        for packed, first, blocks in self._packed(step):
+            if first == 0:
+                slab = whole[: blocks if len(self._parts) == 1 else len(whole)]
+                if masks.shape[1:] != (len(slab),):
+                    masks = np.empty((packing.LEVELS, len(slab)), np.uint64)
+            packing.unpack_with_masks(packed, first, blocks, slab, masks)
+            if first + blocks == len(slab):
+                yield slab, masks
 
-    def _packed(self, step: int) -> Iterator[Iterator[NDArray[np.uint8]]]:
-        """Yield the packed parts of every `step`-th row."""
-        per_row = len(self._parts)
-        held, begin = np.empty(0, np.uint8), 0  # bytes of the spool from `begin` on
-
-        def part(at: int) -> NDArray[np.uint8]:
-            nonlocal held, begin
-            assert self._spool is not None
-            start, end = self._starts[at], self._starts[at + 1]
-            if not begin <= start <= end <= begin + len(held):
-                count = end - start if step > 1 else max(end - start, TOGETHER_BYTES)
-                held, begin = np.frombuffer(self._spool.read(start, count), np.uint8), start
-            return held[start - begin : end - begin]
-
-        for number in range(0, self.count, step):
+    def _packed(self, step: int) -> Iterator[tuple[NDArray[np.uint8], int, int]]:
+        """Yield packed blocks with the index of the first one in its slab, and their number: whole slabs of every
+        `step`-th row, or parts of one."""
+        spool, starts, per_row = self._spool, self._starts, len(self._parts)
+        assert spool is not None
+        together = self._frame.slab_rows * step
+        for row in range(0, self.count, together):
             cores.yield_if_contended()
-            yield (part(at) for at in range(number * per_row, (number + 1) * per_row))
+            if per_row > 1:
+                for at, (first, blocks) in enumerate(self._parts, row * per_row):
+                    data = spool.read(starts[at], starts[at + 1] - starts[at])
+                    yield np.frombuffer(data, np.uint8), first, blocks
+                continue
+            rows = range(row, min(row + together, self.count), step)
+            if step == 1:
+                data = spool.read(starts[row], starts[rows.stop] - starts[row])
+            else:
+                data = b"".join(spool.read(starts[at], starts[at + 1] - starts[at]) for at in rows)
+            yield np.frombuffer(data, np.uint8), 0, len(rows) * self._frame.blocks_per_row
 
     def close(self) -> None:
-        """Close the spool. May be called again."""
+        """Close the spool."""
         if self._spool is not None:
             self._spool.close()
             self._spool = None

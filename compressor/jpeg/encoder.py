@@ -1,4 +1,4 @@
-"""Sequential encoding: pixels to coefficient rows to entropy-coded data, band by band."""
+"""Sequential encoding: pixels to slabs of coefficients to entropy-coded data."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.jpeg.frame import Frame, Row
+from compressor.jpeg.frame import Frame, Slab
 from compressor.jpeg.tables import Codes, Table
-from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, HELD, PENDING, STATE, count_symbols
-from compressor.kernels.mcu_row import SEGMENT, encode_row, segment_scratch, transform_row
+from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, HELD, NEXT_MCU, PENDING, STATE, count_symbols
+from compressor.kernels.mcu_row import SEGMENT, encode_slab, segment_scratch, transform_row
 from compressor.kernels.quantize import reciprocals
 from compressor.tiles import Band
 
-CODED_BLOCKS = 1024  # of a coefficient row, encoded in one call
+CODED_BLOCKS = 128  # of a slab, encoded between two passes of byte stuffing: their bits stay in the first-level cache
+CODED_BYTES = 1 << 17  # of a slab, encoded in one call
 
 
 class Transform:
@@ -27,17 +28,17 @@ class Transform:
     def __init__(self, frame: Frame, tables: Sequence[Table], slopes: NDArray[np.float32] | None = None) -> None:
         self.layout = frame.layout
         self.lines = 8 * frame.v_max
-        self.reciprocal = np.array([reciprocals(table) for table in tables])
-        self.slope = np.zeros_like(self.reciprocal) if slopes is None else slopes
+        reciprocal = np.array([reciprocals(table) for table in tables])
+        self.quantization = reciprocal, np.zeros_like(reciprocal) if slopes is None else slopes
         self.segment = replace(frame, width=SEGMENT).layout
         self._frame = frame
 
-    def rows(self, bands: Iterable[Band]) -> Iterator[Row]:
-        """Yield coefficient rows; the array is reused for each."""
+    def slabs(self, bands: Iterable[Band]) -> Iterator[Slab]:
+        """Yield slabs of one MCU row; the array is reused for each."""
         row, scratch = np.empty((self._frame.blocks_per_row, 64), np.int16), segment_scratch()
         for band in bands:
             for line in range(0, len(band), self.lines):
-                transform_row(band, line, self.layout, self.reciprocal, self.slope, scratch, row)
+                transform_row(band, line, self.layout, self.quantization, scratch, row)
                 yield row
 
 
@@ -61,19 +62,17 @@ class Sequential:
         self.layout = frame.layout
         self.codes = codes.arrays
         self.state = np.zeros(STATE, np.int64)
-        self.mcus = frame.mcus_per_row
-        self.blocks_per_mcu = frame.blocks_per_row // frame.mcus_per_row
 
-    def code_rows(self, rows: Iterable[Row]) -> Iterator[memoryview]:
-        """Yield entropy-coded bytes of coefficient rows; each piece is valid until the next one is requested."""
-        step = CODED_BLOCKS // self.blocks_per_mcu
-        room = coded_bytes(CODED_BLOCKS)
-        raw, out = np.empty(room, np.uint8), np.empty(2 * room, np.uint8)
-        for row in rows:
-            for first in range(0, self.mcus, step):
-                mcus = min(step, self.mcus - first)
-                size = encode_row(row, self.layout, first, mcus, *self.codes, self.state, raw, out)
+    def code_slabs(self, slabs: Iterable[Slab]) -> Iterator[memoryview]:
+        """Yield entropy-coded bytes of slabs; each piece is valid until the next one is requested."""
+        raw, out = np.empty(coded_bytes(CODED_BLOCKS), np.uint8), np.empty(CODED_BYTES, np.uint8)
+        state = self.state
+        for slab in slabs:
+            while True:
+                size = encode_slab(slab, self.layout, self.codes, state, raw, out)
                 yield out[:size].data
+                if not state[NEXT_MCU]:
+                    break
         yield self.last_bits()
 
     def last_bits(self) -> memoryview:
@@ -82,7 +81,7 @@ class Sequential:
 
 
 class Statistics:
-    """Symbol counts of coefficient rows."""
+    """Symbol counts of slabs."""
 
     def __init__(self, frame: Frame) -> None:
         self.layout = frame.layout
@@ -90,13 +89,13 @@ class Statistics:
         self.pred = np.zeros(len(frame.components), np.int64)
         self.counts = np.zeros((len(frame.components), 2, 256), np.int64)
 
-    def add(self, row: Row) -> None:
-        """Count the symbols of the next coefficient row, from top to bottom."""
-        count_symbols(row, self.layout, self.mcus, self.pred, self.counts)
+    def add(self, slab: Slab) -> None:
+        """Count the symbols of the next slab, from top to bottom."""
+        count_symbols(slab, self.layout, self.mcus, self.pred, self.counts)
 
 
-def clear_dummy_blocks(rows: Iterable[Row], frame: Frame) -> Iterator[Row]:
-    """Yield the rows with dummy blocks cleared, in place: blocks that only pad MCUs.
+def clear_dummy_blocks(slabs: Iterable[Slab], frame: Frame) -> Iterator[Slab]:
+    """Yield the slabs with dummy blocks cleared, in place: blocks that only pad MCUs.
 
     No decoder shows them, and scans of one component do not have them (A.2.2, A.2.4). AC becomes zero. DC gets the
     value that costs least in MCUs (Figure A.8): that of the block to the left or, below the image's last lines, of the
@@ -108,12 +107,16 @@ def clear_dummy_blocks(rows: Iterable[Row], frame: Frame) -> Iterator[Row]:
         used = down - (frame.mcu_rows - 1) * v  # lines of the last row
         right += [(first + y * per_line + across, first + (y + 1) * per_line) for y in range(v) if across < per_line]
         below += [(first + y * per_line, per_line, h) for y in range(used, v)]
-    for number, row in enumerate(rows, 1):
+    left = frame.mcu_rows
+    for slab in slabs:
+        rows = slab.reshape(-1, frame.blocks_per_row, 64)
+        left -= len(rows)
         for start, end in right:
-            row[start:end, 1:] = 0
-            row[start:end, 0] = row[start - 1, 0]
-        for start, count, h in below if number == frame.mcu_rows else []:
+            rows[:, start:end, 1:] = 0
+            rows[:, start:end, 0] = rows[:, start - 1 : start, 0]
+        for start, count, h in below if left == 0 else []:
+            row = rows[-1]
             row[start : start + count, 1:] = 0
             last = row[start - count + h - 1 : start : h, 0]
             row[start : start + count, 0] = np.repeat(last, h)
-        yield row
+        yield slab

@@ -1,7 +1,8 @@
 """The model of a JPEG: its headers (T.81 Annex B), and the layout of its coefficients in memory.
 
-A **coefficient row** (`Row`) is one MCU row: an int16 array (blocks_per_row, 64), C order. The 64 coefficients of a
-block are in zig-zag order, DC absolute (prediction undone). `Frame.layout` has the blocks of each component.
+A **slab** (`Slab`) holds the coefficients of some consecutive MCU rows: an int16 array (rows * blocks_per_row, 64), C
+order. The 64 coefficients of a block are in zig-zag order, DC absolute (prediction undone). `Frame.layout` has the
+blocks of each component in a row. Slabs are the unit of work: one kernel call does a step for a slab.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +26,8 @@ from compressor.t81 import (
     SOF11,
 )
 
-Row = NDArray[np.int16]  # a coefficient row
+Slab = NDArray[np.int16]
+SLAB_BLOCKS = 1 << 11  # of a slab, 256 KiB; one MCU row if that has more
 HuffmanSpec = tuple[bytes, bytes]  # BITS and HUFFVAL as in DHT (B.2.4.2)
 
 # (Tc, Th) → the example tables of Annex K.3.
@@ -93,18 +95,28 @@ class Frame:
     def v_max(self) -> int:
         return max(v for _, v in self.sampling)
 
-    @property
+    @cached_property
     def mcus_per_row(self) -> int:
         return -(-self.width // (8 * self.h_max))
 
-    @property
+    @cached_property
     def mcu_rows(self) -> int:
         return -(-self.height // (8 * self.v_max))
 
-    @property
+    @cached_property
     def blocks_per_row(self) -> int:
-        """Blocks of a coefficient row, including dummy blocks that pad it to whole MCUs."""
+        """Blocks of an MCU row, including dummy blocks that pad it to whole MCUs."""
         return self.mcus_per_row * sum(h * v for h, v in self.sampling)
+
+    @cached_property
+    def slab_rows(self) -> int:
+        """MCU rows of a slab, except for the last one of the image."""
+        rows = max(1, SLAB_BLOCKS // self.blocks_per_row)
+        return min(self.mcu_rows, rows) if self.height else rows
+
+    @property
+    def slab_blocks(self) -> int:
+        return self.slab_rows * self.blocks_per_row
 
     def blocks(self, index: int) -> tuple[int, int]:
         """Return the blocks across and down of a component's own samples (A.1.1), as in a scan of that component alone
@@ -115,7 +127,7 @@ class Frame:
 
     @cached_property
     def layout(self) -> NDArray[np.int64]:
-        """(components, 4) int64: row c is [first_block, blocks_per_line, h, v] of component c in a coefficient row.
+        """(components, 4) int64: row c is [first_block, blocks_per_line, h, v] of component c in an MCU row.
 
         Component c has the blocks first_block … first_block + v * blocks_per_line - 1, line by line, with
         blocks_per_line = mcus_per_row * h.
@@ -177,12 +189,12 @@ class Header:
     offset        of the first byte of entropy-coded data from the start of the input
     hierarchical  DHP or EXP was seen
     dnl           the frame header has no height: `scans.Scans` sets it from the DNL segment after the first scan
-    trailing      APPn and COM between the first scan and EOI: filled when the rows have been read
-    notices       defects that were tolerated, for people; may grow while the rows are read
+    trailing      APPn and COM between the first scan and EOI: filled when the slabs have been read
+    notices       defects that were tolerated, for people; may grow while the slabs are read
     policy        applied to metadata as they were read
     removed       notices of metadata that the policy removed although they change how the picture is shown or trusted
     credentials   whether the file has content credentials (C2PA); they are never among `segments`
-    scan_ends     of each scan, the offset of the first byte after its last MCU; filled when the rows have been read,
+    scan_ends     of each scan, the offset of the first byte after its last MCU; filled when the slabs have been read,
                   for several scans only on request
     """
 
@@ -241,7 +253,7 @@ class Header:
 
     @property
     def streams(self) -> bool:
-        """True if `reader.read_rows` can decode the image as it arrives: it is sequential, all components are in the
+        """True if `reader.read_slabs` can decode the image as it arrives: it is sequential, all components are in the
         first scan, and its height is known. `scans.Scans` decodes other images, and needs the whole file."""
         whole = len(self.scan.components) == len(self.frame.components)
         return not self.obstacle and not self.dnl and whole and self.process != "progressive"

@@ -66,6 +66,11 @@ class MarkerReader:
         if self._taken > SEGMENTS_MAX:
             raise LimitError(f"JPEG: more than {SEGMENTS_MAX} marker segments")
         stream = self.stream
+        pair = stream.peek(2)
+        if len(pair) == 2 and pair[0] == 0xFF and 0 < pair[1] < 0xFF:  # as nearly always
+            self.at, self.marker = stream.offset, pair[1]
+            stream.skip(2)
+            return self.marker
         while True:
             window = stream.peek(1) and stream.peek(min(stream.size - stream.offset, 1 << 16))
             if not window:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from compressor.jpeg.encoder import Sequential, Transform
-from compressor.jpeg.frame import Frame, Row
+from compressor.jpeg.frame import Frame, Slab
 from compressor.jpeg.parallel import PixelCoder
 from compressor.jpeg.tables import Codes
 from compressor.tiles import Band, BandLifetime
 
 
 class OnePassPixels:
-    """Encoding of pixels in one pass, with output from the first MCU row on.
+    """Encoding of pixels in one pass, with output from the first slab on.
 
     codes           with a code for every symbol
     bands           (lines, width * components) uint8, each of whole MCU rows except the last
@@ -39,17 +39,17 @@ class OnePassPixels:
         return self._coder.code_bands(self._bands)
 
 
-class OnePassRows:
-    """Encoding of coefficient rows in one pass, with codes for every symbol, including DC category 12."""
+class OnePassSlabs:
+    """Encoding of slabs in one pass, with codes for every symbol, including DC category 12."""
 
-    def __init__(self, frame: Frame, codes: Codes, rows: Iterable[Row]) -> None:
+    def __init__(self, frame: Frame, codes: Codes, slabs: Iterable[Slab]) -> None:
         self.codes = codes
         self._coder = Sequential(frame, codes)
-        self._rows = rows
+        self._slabs = slabs
 
     def prepare(self) -> None:
         """Do nothing: output needs no preparation."""
 
     def body(self) -> Iterator[memoryview]:
         """Yield the entropy-coded data."""
-        return self._coder.code_rows(self._rows)
+        return self._coder.code_slabs(self._slabs)

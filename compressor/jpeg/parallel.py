@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from compressor.cores import cores
 from compressor.jpeg.ahead import WorkAhead
-from compressor.jpeg.encoder import CODED_BLOCKS, Sequential, Transform, coded_bytes
+from compressor.jpeg.encoder import Sequential, Transform, coded_bytes
 from compressor.jpeg.frame import Frame
 from compressor.jpeg.tables import Codes
 from compressor.kernels.huffman_encode import HELD, NEXT_SEGMENT, PENDING, PRED, STATE, join
@@ -25,7 +25,8 @@ PART_SEGMENTS_MIN = 24
 COPIED_SEGMENTS_MAX = 32
 PARTS_MIN = 4  # of the remaining segments, for each thread: parts shrink so that all threads end at about the same time
 SEGMENT_BLOCKS = SEGMENT // 8 * 3  # at most
-OUT_BYTES = 2 * coded_bytes(CODED_BLOCKS)
+PART_BLOCKS = 1024  # whose bits a part has room for
+OUT_BYTES = 2 * coded_bytes(PART_BLOCKS)
 NO_BITS = np.zeros(2, np.int64)  # PENDING and HELD
 # With REUSED, one of three threads makes bands for the two that encode them.
 THREADS_MAX = {BandLifetime.STABLE: 8, BandLifetime.REUSED: 3, BandLifetime.SLOW_SOURCE: 1}
@@ -44,7 +45,7 @@ def parts_max(lifetime: BandLifetime) -> int:
 
 def part_bytes(lifetime: BandLifetime) -> int:
     """Return the room for the bits of a part. What does not fit is encoded when the part is written."""
-    return coded_bytes(2 * CODED_BLOCKS if lifetime is BandLifetime.STABLE else CODED_BLOCKS // 2)
+    return coded_bytes(2 * PART_BLOCKS if lifetime is BandLifetime.STABLE else PART_BLOCKS // 2)
 
 
 def copy_bytes(frame: Frame, lifetime: BandLifetime) -> int:
@@ -104,7 +105,7 @@ class BandPart:
         self.state[PENDING] = self.state[HELD] = 0
         self.state[NEXT_SEGMENT] = self.start
         last_dc(
-            pixels, self.stop - 1, self.layout, transform.segment, transform.reciprocal, transform.slope,
+            pixels, self.stop - 1, (self.layout, transform.segment), transform.quantization,
             workspace.scratch, workspace.blocks, state,
         )  # fmt: skip
 
@@ -112,8 +113,8 @@ class BandPart:
         """Encode as much as fits."""
         transform = self._transform
         self.size = encode_part(
-            self.pixels, int(self.state[NEXT_SEGMENT]), self.stop, self.layout, transform.segment, transform.reciprocal,
-            transform.slope, workspace.scratch, workspace.blocks, *self._codes, self.state, workspace.raw, self.bits,
+            self.pixels, self.stop, (self.layout, transform.segment), transform.quantization, workspace.scratch,
+            self._codes, (workspace.blocks, workspace.raw), self.state, self.bits,
         )  # fmt: skip
 
     @property
@@ -220,11 +221,12 @@ class PixelCoder(Sequential):
 
     def _band(self, band: Band, workspace: CoderWorkspace, out: Band) -> Iterator[memoryview]:
         """Encode a whole band on the caller's thread."""
-        transform, start = self.transform, 0
-        while start >= 0:
+        transform = self.transform
+        while True:
             size = encode_band(
-                band, start, self.layout, transform.segment, transform.reciprocal, transform.slope,
-                workspace.scratch, workspace.blocks, *self.codes, self.state, workspace.raw, out,
+                band, (self.layout, transform.segment), transform.quantization, workspace.scratch, self.codes,
+                (workspace.blocks, workspace.raw), self.state, out,
             )  # fmt: skip
             yield out[:size].data
-            start = int(self.state[NEXT_SEGMENT])
+            if not self.state[NEXT_SEGMENT]:
+                break

@@ -1,4 +1,4 @@
-"""Decoding of coefficient rows to pixels: dequantization, inverse DCT, upsampling, color, one MCU row at a time.
+"""Decoding of slabs to pixels: dequantization, inverse DCT, upsampling, color, one MCU row at a time.
 
 The result is that of libjpeg-turbo with default settings (accurate inverse DCT, "fancy" upsampling), byte for byte, as
 long as dequantized coefficients have the size that an encoder gives them. One exception: libjpeg smooths the blocks of
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.errors import UnsupportedError
-from compressor.jpeg.frame import Frame, Header, Row
+from compressor.jpeg.frame import Frame, Header, Slab
 from compressor.kernels.idct import LEFT, RIGHT, inverse
 from compressor.kernels.rgb import BASE, LANES, pixel_lines
 from compressor.kernels.upsample import BOX, FULL, H1V2, H2V1, H2V2
@@ -84,11 +84,11 @@ class Planes:
         self.plan[:, BASE] += self._advance
 
 
-def bands(header: Header, rows: Iterable[Row], lines: int) -> Iterator[Band]:
+def bands(header: Header, slabs: Iterable[Slab], lines: int) -> Iterator[Band]:
     """Yield pixels (n, width, channels) uint8, n = `lines` except for the last band; the array is reused.
 
-    header  of a JPEG that is grey, YCbCr or RGB (`COLORS`); its tables are read after the first row
-    rows    coefficient rows from top to bottom, of `reader.read_rows` or `scans.Scans`
+    header  of a JPEG that is grey, YCbCr or RGB (`COLORS`); its tables are read after the first slab
+    slabs   from top to bottom, of `reader.read_slabs` or `scans.Scans`
     """
     frame = header.frame
     planes, channels = Planes(frame), COLORS[header.color]
@@ -99,6 +99,7 @@ def bands(header: Header, rows: Iterable[Row], lines: int) -> Iterator[Band]:
     out = np.empty(lines * line_bytes + LANES * 3, np.uint8)
     filled = done = 0
     tables = None
+    rows = (row for slab in slabs for row in slab.reshape(-1, frame.blocks_per_row, 64))
     for number, row in enumerate(rows, 1):
         if tables is None:
             tables = np.array([header.quantization[c.tq] for c in header.frame.components])
@@ -125,8 +126,8 @@ def bands(header: Header, rows: Iterable[Row], lines: int) -> Iterator[Band]:
                 filled = 0
 
 
-def _invert(planes: Planes, frame: Frame, row: Row, tables: NDArray[np.uint16]) -> None:
-    """Transform one coefficient row to samples, after the lines that were kept."""
+def _invert(planes: Planes, frame: Frame, row: Slab, tables: NDArray[np.uint16]) -> None:
+    """Transform one MCU row to samples, after the lines that were kept."""
     layout = frame.layout.tolist()
     for n, (array, kept, (first, across, _, v)) in enumerate(zip(planes.arrays, planes.kept, layout, strict=True)):
         samples = int(samples_of(frame, n)[0])

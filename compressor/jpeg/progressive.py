@@ -1,4 +1,4 @@
-"""Encoding of progressive scans (T.81 G.1.2): symbol statistics and entropy coding, all scans in one pass over rows."""
+"""Encoding of progressive scans (T.81 G.1.2): symbol statistics and entropy coding, all scans in one pass."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.jpeg.coefficient_spool import Masks
 from compressor.jpeg.encoder import final_byte
-from compressor.jpeg.frame import Frame, HuffmanSpec, Row, Scan
+from compressor.jpeg.frame import SLAB_BLOCKS, Frame, HuffmanSpec, Scan, Slab
 from compressor.jpeg.tables import huffman_spec
 from compressor.jpeg.writer import dht, sos
 from compressor.kernels import progressive_count, progressive_encode, progressive_scans
@@ -16,12 +17,10 @@ from compressor.spool import Spool
 from compressor.t81 import SSSS_AC_MAX, SSSS_DC_MAX
 
 Specs = dict[tuple[int, int], HuffmanSpec]
-Masks = NDArray[np.uint64]
 
 # Additional bits of each symbol: for AC the SSSS bits of a value, or those of EOBn (Table G.1); for DC, SSSS bits.
 AC_APPENDED = np.array([s & 15 or (s >> 4 if s < 0xF0 else 0) for s in range(256)])
 DC_APPENDED = np.arange(256)
-PART_BLOCKS = 2048  # of a row, counted or encoded in one call for all scans
 AREA_BYTES = 1 << 14  # of each scan, written to the spool together
 
 
@@ -40,97 +39,115 @@ def ac_scan(component: int, ss: int, se: int, ah: int, al: int) -> Scan:
     return Scan(((component, 0, 0),), ss, se, ah, al)
 
 
-class ScanLayout:
-    """The blocks of each row that belong to each scan (A.2.2, A.2.3).
+class ScanList:
+    """Scans, and what counting and encoding them requires for any frame.
 
     tables       number of rows of counts or codes
-    first_table  index of each scan's first row
-    plan         (scans, PLAN) int64, see kernels/progressive_scans.py
+    first_table  index of each scan's first row, and `tables`
+    component    of each scan, the first one if it has several
+    plan         (scans, PLAN) int64, see kernels/progressive_scans.py, without the columns that depend on the frame
+    of_ac        (tables,) bool, whether a row is of an AC scan
+    head_bits    (scans,) int64: size of DHT and SOS without tables
     """
 
-    def __init__(self, frame: Frame, scans: Sequence[Scan]) -> None:
+    def __init__(self, scans: Sequence[Scan]) -> None:
         self.scans = list(scans)
-        self.layout = frame.layout
         self.first_table = np.cumsum([0, *(1 + max(td for _, td, _ in scan.components) for scan in scans)])
         self.tables = int(self.first_table[-1])
-        self.plan = np.zeros((len(self.scans), progressive_scans.PLAN), np.int64)
-        down = np.zeros(len(self.scans), np.int64)  # lines of each scan's component
-        for plan, scan, (s, table) in zip(self.plan, self.scans, enumerate(self.first_table[:-1]), strict=True):
-            index = scan.components[0][0]
-            first, per_line, h, _ = frame.layout[index].tolist()
-            across, down[s] = frame.blocks(index)
-            alone = len(scan.components) == 1
-            plan[:] = (index if alone else -1, first, per_line, 0, across, h, scan.ss, scan.se, scan.ah, scan.al, table)
-        lines = np.array([frame.layout[scan.components[0][0], 3] for scan in self.scans], np.int64)
-        self.plan[:, progressive_scans.LINES] = lines
-        self._last_lines = np.clip(down - (frame.mcu_rows - 1) * lines, 0, lines)
-        self._rows_left = frame.mcu_rows
+        self.component = np.array([scan.components[0][0] for scan in scans])
+        self.plan = np.zeros((len(scans), progressive_scans.PLAN), np.int64)
+        alone = np.array([len(scan.components) == 1 for scan in scans])
+        self.plan[:, progressive_scans.COMPONENT] = np.where(alone, self.component, -1)
+        bands = [(scan.ss, scan.se, scan.ah, scan.al) for scan in scans]
+        self.plan[:, progressive_scans.SS : progressive_scans.AL + 1] = bands
+        self.plan[:, progressive_scans.TABLE] = self.first_table[:-1]
+        self.of_ac = np.repeat([scan.ss > 0 for scan in scans], np.diff(self.first_table))
+        self.head_bits = np.array([8 * (12 + 2 * len(scan.components)) for scan in scans])
+
+
+class ScanLayout:
+    """The blocks of each slab that belong to each scan (A.2.2, A.2.3).
+
+    plan  (scans, PLAN) int64, see kernels/progressive_scans.py
+    """
+
+    def __init__(self, frame: Frame, listed: ScanList) -> None:
+        self.listed, self.layout = listed, frame.layout
+        self.plan = plan = listed.plan.copy()
+        of_scan = frame.layout[listed.component]
+        plan[:, progressive_scans.FIRST : progressive_scans.PER_LINE + 1] = of_scan[:, :2]
+        plan[:, progressive_scans.H], lines = of_scan[:, 2], of_scan[:, 3]
+        across, down = np.array([frame.blocks(c) for c in range(len(frame.components))])[listed.component].T
+        plan[:, progressive_scans.LINES], plan[:, progressive_scans.ACROSS] = lines, across
+        plan[:, progressive_scans.LAST_LINES] = np.clip(down - (frame.mcu_rows - 1) * lines, 0, lines)
+        self._blocks_left = frame.mcu_rows * frame.blocks_per_row
         self._parts = parts_of(frame)
 
-    def parts(self) -> list[NDArray[np.int64]]:
-        """Go to the next row: update `plan`, and return the row's parts."""
-        self._rows_left -= 1
-        if self._rows_left == 0:
-            self.plan[:, progressive_scans.LINES] = self._last_lines
+    def parts(self, slab: Slab) -> list[NDArray[np.int64]]:
+        """Go to the next slab, and return its parts."""
+        self._blocks_left -= len(slab)
+        for part in self._parts if self._blocks_left == 0 else ():
+            part[progressive_scans.LAST] = 1
         return self._parts
 
 
 def parts_of(frame: Frame) -> list[NDArray[np.int64]]:
-    """Return the parts of a row: the whole row, or pieces of its lines if it has more than PART_BLOCKS blocks."""
+    """Return the parts of a slab: all of it, or pieces of its lines if it is a row of more than SLAB_BLOCKS blocks."""
     mcus, lines = frame.mcus_per_row, frame.v_max
-    if frame.blocks_per_row <= PART_BLOCKS:
-        return [np.array([0, lines, 0, mcus])]
-    step = PART_BLOCKS * mcus // frame.blocks_per_row
-    starts = range(0, mcus, step)
-    return [np.array([y, y + 1, x, min(x + step, mcus)]) for y in range(lines) for x in starts]
+    bounds = [(0, lines, 0, mcus)]
+    if frame.blocks_per_row > SLAB_BLOCKS:
+        step = SLAB_BLOCKS * mcus // frame.blocks_per_row
+        bounds = [(y, y + 1, x, min(x + step, mcus)) for y in range(lines) for x in range(0, mcus, step)]
+    unset = [0] * (progressive_scans.PART_FIELDS - 4)
+    return [np.array([*bound, *unset]) for bound in bounds]
 
 
 class Counts(ScanLayout):
     """Symbol statistics of scans."""
 
-    def __init__(self, frame: Frame, scans: Sequence[Scan]) -> None:
-        super().__init__(frame, scans)
-        self.counts = np.zeros((self.tables, progressive_count.COUNTS), np.int64)
-        self._state = np.zeros((len(self.scans), progressive_count.STATE), np.int64)
+    def __init__(self, frame: Frame, listed: ScanList) -> None:
+        super().__init__(frame, listed)
+        self.counts = np.zeros((listed.tables, progressive_count.COUNTS), np.int64)
+        self._state = np.zeros((len(listed.scans), progressive_count.STATE), np.int64)
 
-    def add(self, row: Row, masks: Masks) -> None:
-        """Count the next row, from top to bottom."""
-        for part in self.parts():
-            progressive_count.count_scans(row, masks, self.layout, self.plan, part, self.counts, self._state)
+    def add(self, slab: Slab, masks: Masks) -> None:
+        """Count the next slab, from top to bottom."""
+        for part in self.parts(slab):
+            progressive_count.count_scans(slab, masks, self.layout, self.plan, part, self.counts, self._state)
 
     def finish(self) -> None:
-        """Count the symbols after the last row."""
+        """Count the symbols after the last slab."""
         progressive_count.count_ends(self.plan, self.counts, self._state)
 
     def admit_all(self) -> None:
         """Count each possible symbol at least once, so that rows that were not counted can be encoded."""
-        for s, scan in enumerate(self.scans):
-            tables = self.counts[self.first_table[s] : self.first_table[s + 1], :256]
+        for s, scan in enumerate(self.listed.scans):
+            tables = self._tables(s)[:, :256]
             np.maximum(tables, possible(scan), out=tables)
 
-    def bits(self, share: float = 1.0) -> dict[Scan, float]:
+    def _tables(self, s: int) -> NDArray[np.int64]:
+        """Return the counts of a scan."""
+        return self.counts[self.listed.first_table[s] : self.listed.first_table[s + 1]]
+
+    def bits(self, share: float = 1.0) -> NDArray[np.float64]:
         """Return about how many bits each scan takes with its tables and header, without building codes.
 
         share  of the rows that was counted
         """
-        counts, coded = self.counts[:, :256], np.zeros(self.tables, np.int64)
+        listed, counts, coded = self.listed, self.counts[:, :256], np.zeros(self.listed.tables, np.int64)
         progressive_count.code_bits(self.counts, np.empty(257, np.int64), coded)
-        of_ac = np.repeat([scan.ss > 0 for scan in self.scans], np.diff(self.first_table))
-        symbols = np.where(of_ac, counts @ AC_APPENDED, counts @ DC_APPENDED) + coded
+        symbols = np.where(listed.of_ac, counts @ AC_APPENDED, counts @ DC_APPENDED) + coded
         table_bytes = np.where(coded > 0, 17 + np.count_nonzero(counts, axis=1), 0)
         bits = (symbols + self.counts[:, progressive_count.LOOSE]) / share + 8 * table_bytes
-        heads = [8 * (12 + 2 * len(scan.components)) for scan in self.scans]  # DHT and SOS without tables
-        return dict(zip(self.scans, (np.add.reduceat(bits, self.first_table[:-1]) + heads).tolist(), strict=True))
+        found: NDArray[np.float64] = np.add.reduceat(bits, listed.first_table[:-1]) + listed.head_bits
+        return found
 
-    def specs(self, scan: Scan) -> tuple[Specs, int]:
-        """Return the best codes of a scan, and the bits of all symbols that were counted."""
-        s = self.scans.index(scan)
-        own = self.counts[self.first_table[s] : self.first_table[s + 1]]
-        found, bits = {}, int(own[:, progressive_count.LOOSE].sum())
-        for th, counts in enumerate(own[:, :256] if scan.ss or not scan.ah else ()):
-            spec = found[min(scan.ss, 1), th] = huffman_spec(counts)
-            bits += coded_bits(counts, spec, AC_APPENDED if scan.ss else DC_APPENDED)
-        return found, bits
+    def specs(self, scan: Scan) -> Specs:
+        """Return the best codes of a scan."""
+        if scan.ah and not scan.ss:
+            return {}
+        tables = self._tables(self.listed.scans.index(scan))[:, :256]
+        return {(min(scan.ss, 1), th): huffman_spec(counts) for th, counts in enumerate(tables)}
 
 
 def possible(scan: Scan) -> NDArray[np.bool_]:
@@ -153,33 +170,33 @@ def segments(frame: Frame, scan: Scan, specs: Specs) -> bytes:
 
 
 class Progressive(ScanLayout):
-    """Encoding of all scans of an image in one pass over its rows. Their bytes are spooled and joined afterwards.
+    """Encoding of all scans of an image in one pass over its slabs. Their bytes are spooled and joined afterwards.
 
     scans  each with its codes
     """
 
     def __init__(self, frame: Frame, scans: dict[Scan, Specs], spool: Spool) -> None:
-        super().__init__(frame, list(scans))
+        super().__init__(frame, ScanList(list(scans)))
         self._spool = spool
         self._heads = [segments(frame, scan, specs) for scan, specs in scans.items()]
-        self._codes = np.zeros((self.tables, 256), np.uint32)
-        for first, specs in zip(self.first_table, scans.values(), strict=False):
+        self._codes = np.zeros((self.listed.tables, 256), np.uint32)
+        for first, specs in zip(self.listed.first_table, scans.values(), strict=False):
             for (_, th), spec in specs.items():
                 self._codes[first + th] = code_table(*spec)
         self._state = np.zeros((len(scans), progressive_encode.STATE), np.int64)
         self._pieces = [array("Q") for _ in scans]  # of each scan: offset in the spool and size, alternately
 
-    def add(self, rows: Iterable[tuple[Row, Masks]]) -> None:
-        """Encode all rows."""
-        count = len(self.scans)
+    def add(self, slabs: Iterable[tuple[Slab, Masks]]) -> None:
+        """Encode all slabs."""
+        count = len(self.listed.scans)
         self._areas = np.empty((count, AREA_BYTES), np.uint8)
         self._stuffed = np.empty(2 * AREA_BYTES + 32, np.uint8)
-        for row, masks in rows:
-            for part in self.parts():
+        for slab, masks in slabs:
+            for part in self.parts(slab):
                 scan = 0
                 while scan < count:
                     scan = progressive_encode.encode_scans(
-                        row, masks, self.layout, self.plan, part, self._codes, self._state, self._areas, scan
+                        slab, masks, self.layout, self.plan, part, self._codes, self._state, self._areas, scan
                     )
                     if scan < count:
                         self._empty(scan)

@@ -1,6 +1,6 @@
 """Estimation of a JPEG's quality from its quantization tables."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,18 @@ def estimated_quality(header: Header) -> int | None:
     distance is the sum of |log(file / libjpeg)|, so that small and large entries count equally. Of equals, the higher
     quality wins. It is exact for files of libjpeg. For files of other encoders it is only a measure of coarseness.
     """
-    tables = [header.quantization.get(component.tq) for component in header.frame.components]
-    ours = _ours().get(tuple(bytes(table.astype(np.uint16)) for table in tables if table is not None))
+    tables = (header.quantization.get(component.tq) for component in header.frame.components)
+    return _estimated(tuple(None if table is None else table.tobytes() for table in tables))
+
+
+@lru_cache(64)
+def _estimated(components: tuple[bytes | None, ...]) -> int | None:
+    """Estimate the quality from the table of each component, 64 uint16, None if it is missing."""
+    ours = _ours().get(tuple(table for table in components if table is not None))
     if ours is not None:
         return ours
-    known = [(table, chroma) for chroma, table in enumerate(tables[:2]) if table is not None and table.all()]
+    tables = [np.ones(0, np.uint16) if table is None else np.frombuffer(table, np.uint16) for table in components[:2]]
+    known = [(table, chroma) for chroma, table in enumerate(tables) if len(table) and table.all()]
     if not known:
         return None
 

@@ -1,15 +1,16 @@
-"""Reading of sequential JPEGs, one MCU row of coefficients at a time, from chunks of any size (T.81 E.2.2 to E.2.4,
+"""Reading of sequential JPEGs, one slab of coefficients at a time, from chunks of any size (T.81 E.2.2 to E.2.4,
 F.2).
 
 header = read_header(stream)
 if header.streams:
-    for row in read_rows(stream, header): ...
+    for slab in read_slabs(stream, header): ...
 
 Files with several scans are for `scans`.
 """
 
 from collections import deque
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,34 +18,36 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, UnsupportedError
-from compressor.jpeg.frame import Frame, Header, Row, Scan
+from compressor.jpeg.frame import Frame, Header, Scan, Slab
 from compressor.jpeg.headers import finish_image, read_header
 from compressor.jpeg.markers import NO_EOI, marker_name
 from compressor.kernels import huffman_decode as kernel
 
-__all__ = ["EntropyReader", "read_header", "read_rows"]
+__all__ = ["EntropyReader", "read_header", "read_slabs"]
 
 REMEMBERED_BYTES = 1 << 17  # after the last MCU, in which EOI is searched
+CACHED_TABLES = 16  # sets of decoding tables that a process keeps, 33 KiB each or less
 WINDOW = (
     1 << 16,
     1024,
 )  # bytes of the file that are read at once, and restart markers in them; more are left in the stream
 
 
-def read_rows(stream: ByteStream, header: Header) -> Iterator[Row]:
-    """Yield coefficient rows from top to bottom; the array is reused for each.
+def read_slabs(stream: ByteStream, header: Header) -> Iterator[Slab]:
+    """Yield slabs from top to bottom; the array is reused for each.
 
-    `stream` must be at the position where `read_header` left it. After the last row, the rest of the image up to EOI is
-    read: `header.trailing` and `header.notices` are then complete, and bytes after EOI are still in the stream.
+    `stream` must be at the position where `read_header` left it. After the last slab, the rest of the image up to EOI
+    is read: `header.trailing` and `header.notices` are then complete, and bytes after EOI are still in the stream.
     """
     if not header.streams:
         raise UnsupportedError(f"JPEG with {header.obstacle or 'several scans, read as it arrives'}")
     frame = header.frame
     reader = EntropyReader(stream, header)
-    row = np.zeros((frame.blocks_per_row, 64), np.int16)
-    for number in range(frame.mcu_rows):
-        reader.read_row(row, number)
-        yield row
+    slab = np.empty((frame.slab_blocks, 64), np.int16)
+    for row in range(0, frame.mcu_rows, frame.slab_rows):
+        part = slab[: min(frame.slab_rows, frame.mcu_rows - row) * frame.blocks_per_row]
+        reader.read_slab(part, row)
+        yield part
     after = reader.after_scan()
     header.scan_ends.append(stream.offset - len(after))
     stream.mark(after, REMEMBERED_BYTES)
@@ -62,19 +65,48 @@ def read_rows(stream: ByteStream, header: Header) -> Iterator[Row]:
         header.notices.append(NO_EOI)
 
 
-def scan_plans(frame: Frame, scan: Scan, tables: dict[tuple[int, int], int]) -> list[NDArray[np.int64]]:
-    """Return the blocks of an MCU in the order of A.2.3, as `decode_mcus` requires: one plan for an MCU row or, in a
-    scan of one component, whose MCUs are single blocks (A.2.2), one for each line of blocks."""
-    plan, lines = [], []
+Specs = tuple[tuple[bool, bytes, bytes], ...]  # of each table: whether it is for AC, BITS, HUFFVAL
+DecodingTables = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
+
+
+def empty_tables(specs: Specs, bits: int) -> DecodingTables:
+    """Return lookup, limits and huffval, of which only huffval is filled."""
+    huffval = np.zeros((len(specs), 256), np.uint8)
+    for n, (_, _, symbols) in enumerate(specs):
+        huffval[n, : len(symbols)] = np.frombuffer(symbols, np.uint8)
+    return np.zeros((len(specs), 1 << bits), np.int32), np.zeros((len(specs), 2, 17), np.int32), huffval
+
+
+@lru_cache(CACHED_TABLES)
+def decoding_tables(specs: Specs) -> DecodingTables:
+    """Return the tables of `kernels.huffman_decode`, which must not be changed."""
+    lookup, limits, huffval = empty_tables(specs, kernel.BITS)
+    for n, (ac, bits, _) in enumerate(specs):
+        kernel.build_table(np.frombuffer(bits, np.uint8), ac, n, huffval, lookup, limits)
+    return lookup, limits, huffval
+
+
+def scan_plan(
+    frame: Frame, scan: Scan, tables: dict[tuple[int, int], int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the blocks of an MCU in the order of A.2.3, and the first block of each line of MCUs in a slab, as
+    `decode_mcus` requires. In a scan of one component MCUs are single blocks (A.2.2), and a row has a line of them for
+    each line of blocks."""
+    rows = np.arange(frame.slab_rows)[:, None] * frame.blocks_per_row
+    layout = frame.layout.tolist()
+    if len(scan.components) == 1:
+        index, td, ta = scan.components[0]
+        first, per_line, _, v = layout[index]
+        plan = [(0, 1, index, tables.get((0, td), 0), tables.get((1, ta), 0))]
+        return np.array(plan, np.int64), (rows + first + np.arange(v) * per_line).ravel()
+    plan = []
     for index, td, ta in scan.components:
-        first, per_line, h, v = (int(n) for n in frame.layout[index])
+        first, per_line, h, v = layout[index]
         dc, ac = tables.get((0, td), 0), tables.get((1, ta), 0)
-        if len(scan.components) == 1:
-            lines = [np.array([(first + line * per_line, 1, index, dc, ac)], np.int64) for line in range(v)]
         for line in range(v):
             for column in range(h):
                 plan.append((first + line * per_line + column, h, index, dc, ac))
-    return lines or [np.array(plan, np.int64)]
+    return np.array(plan, np.int64), rows.ravel()
 
 
 class EntropyReader:
@@ -89,7 +121,6 @@ class EntropyReader:
     """
 
     _decode: Any = staticmethod(kernel.decode_mcus)
-    _lookup_bits = kernel.BITS
     _state_size = kernel.STATE
 
     def __init__(
@@ -106,14 +137,8 @@ class EntropyReader:
         self._window_bytes, marks = window
         frame, scan = header.frame, header.scan
         used = self._tables(scan)
-        self._lookup = np.zeros((len(used), 1 << self._lookup_bits), np.int32)
-        self._limits = np.zeros((len(used), 2, 17), np.int32)
-        self._huffval = np.zeros((len(used), 256), np.uint8)
-        for n, key in enumerate(used):
-            bits, huffval = header.huffman[key]
-            self._huffval[n, : len(huffval)] = np.frombuffer(huffval, np.uint8)
-            self._build(np.frombuffer(bits, np.uint8), key, n)
-        self._plans = scan_plans(frame, scan, {key: n for n, key in enumerate(used)})
+        self._decoding_tables = self._build(tuple((tc == 1, *header.huffman[tc, th]) for tc, th in used))
+        self._plan, self._lines = scan_plan(frame, scan, {key: n for n, key in enumerate(used)})
         self._data = np.zeros(self._window_bytes + kernel.PAD, np.uint8)
         # Pieces of the file, each with the position of its first byte in all data; and the position where `_data`
         # begins.
@@ -122,7 +147,10 @@ class EntropyReader:
         self._marks = np.zeros((marks if header.restart_interval else 0, 2), np.int64)
         self._state = np.zeros(self._state_size, np.int64)
         alone = len(scan.components) == 1
-        across, self._lines = frame.blocks(scan.components[0][0]) if alone else (frame.mcus_per_row, frame.mcu_rows)
+        across, self._lines_left = (
+            frame.blocks(scan.components[0][0]) if alone else (frame.mcus_per_row, frame.mcu_rows)
+        )
+        self._lines_per_row = len(self._lines) // frame.slab_rows
         self._state[kernel.MCUS] = across
         self._state[kernel.INTERVAL] = self._state[kernel.UNTIL_RESTART] = header.restart_interval
 
@@ -130,25 +158,22 @@ class EntropyReader:
         """Return (Tc, Th) of the Huffman tables that the scan uses."""
         return sorted({(0, td) for _, td, _ in scan.components} | {(1, ta) for _, _, ta in scan.components})
 
-    def _build(self, bits: NDArray[np.uint8], key: tuple[int, int], n: int) -> None:
-        """Fill row `n` of the decoding tables."""
-        kernel.build_table(bits, key[0] == 1, n, self._huffval, self._lookup, self._limits)
+    def _build(self, specs: Specs) -> DecodingTables:
+        """Return the decoding tables."""
+        return decoding_tables(specs)
 
-    def read_row(self, row: Row, number: int) -> None:
-        """Decode the next MCU row, whose index is `number`: those blocks of `row` that are in this scan."""
-        for plan in self._plans[: self._lines - number * len(self._plans)]:
-            self._read_line(row, number, plan)
-
-    def _read_line(self, row: Row, number: int, plan: NDArray[np.int64]) -> None:
-        self._state[kernel.MCU] = 0
+    def read_slab(self, slab: Slab, row: int) -> None:
+        """Decode the next slab, which begins with MCU row `row`: those of its blocks that are in this scan."""
+        state = self._state
+        lines = min(len(slab) // self._header.frame.blocks_per_row * self._lines_per_row, self._lines_left)
+        self._lines_left -= lines
+        state[kernel.LINE], state[kernel.LINES] = 0, lines
         while True:
-            status = self._decode(
-                self._data, self._marks, plan, self._lookup, self._limits, self._huffval, self._state, row
-            )
+            status = self._decode(self._data, self._marks, self._plan, self._lines, self._decoding_tables, state, slab)
             if status == kernel.DONE:
                 return
             if status != kernel.MORE:
-                raise self._error(status, number)
+                raise self._error(status, row + int(state[kernel.LINE]) // self._lines_per_row)
             self._refill()
 
     def after_scan(self) -> bytes:
@@ -201,7 +226,7 @@ class EntropyReader:
             return
         window = stream.peek(min(stream.size - stream.offset, self._window_bytes))
         used = kernel.destuff(np.frombuffer(window, np.uint8), data, marks, state)
-        stream.read(used)
+        stream.skip(used)
         self._keep(place, window[:used])
 
     def _keep(self, place: int, piece: bytes) -> None:

@@ -12,7 +12,7 @@ from compressor.jpeg.frame import SOF_LS, Segment
 from compressor.jpeg.headers import read_header
 from compressor.jpeg.markers import PARAMETERLESS, MarkerReader, entropy_coded, marker_name
 from compressor.jpeg.policy import PICTURES_REMOVED, SegmentReducer, read_metadata
-from compressor.jpeg.reader import read_rows
+from compressor.jpeg.reader import read_slabs
 from compressor.jpeg.scans import Scans
 from compressor.metadata import removed_trailing_bytes
 from compressor.settings import Metadata
@@ -41,11 +41,11 @@ def image_data(source: Readable, blocks_max: int = 0) -> tuple[list[int] | None,
     if blocks_max and header.frame.blocks_per_row > blocks_max:
         raise LimitError(f"JPEG: rows of {header.frame.blocks_per_row} blocks, at most {blocks_max} are decoded here")
     if header.streams:
-        for _ in read_rows(stream, header):
+        for _ in read_slabs(stream, header):
             cores.yield_if_contended()
         return header.scan_ends, stream.offset
     scans = Scans(source, header, ends=True)
-    for _ in scans.rows():
+    for _ in scans.slabs():
         cores.yield_if_contended()
     return header.scan_ends, scans.end
 

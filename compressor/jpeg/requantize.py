@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from compressor.jpeg import perceptual
-from compressor.jpeg.adaptive_quantization import AdaptiveQuantizer, CoefficientSpectra
-from compressor.jpeg.frame import Frame, Header, Row
+from compressor.jpeg.adaptive_quantization import AdaptiveQuantizer
+from compressor.jpeg.frame import Frame, Header, Slab
 from compressor.jpeg.tables import Table, quantization_table
 from compressor.settings import Effort
 
@@ -26,25 +27,34 @@ class Requantization:
     distance: float
     chroma: bool
 
-    def rows(self, rows: Iterable[Row], effort: Effort) -> Iterator[Row]:
-        """Yield the result's rows from the source's; the array is reused for each."""
-        spectra = CoefficientSpectra(self.frame, rows, self.source, self.chroma)
-        return AdaptiveQuantizer(self.frame, self.tables, self.distance, effort, self.chroma).rows(spectra)
+    def slabs(self, slabs: Iterable[Slab], effort: Effort) -> Iterator[Slab]:
+        """Yield the result's slabs from the source's; the array is reused for each."""
+        quantizer = AdaptiveQuantizer(self.frame, self.tables, self.distance, effort, self.chroma)
+        return quantizer.requantized(slabs, self.source)
 
 
 def plan_requantization(header: Header, quality: int, effort: Effort) -> Requantization | None:
     """Plan how a source gets the visual quality `quality`; None if it is not fine enough to be worth requantizing."""
-    frame, distance = header.frame, perceptual.distance_for(quality, effort)
-    chroma, count = header.color == "ycbcr", len(header.frame.components)
-    wanted = (
-        perceptual.quantization_tables(distance, 3) if chroma else perceptual.quantization_tables(distance, 1) * count
-    )
+    frame, distance, chroma = header.frame, perceptual.distance_for(quality, effort), header.color == "ycbcr"
     source = [header.quantization[component.tq] for component in frame.components]
-    if not is_worth_requantizing(source[0], wanted[0], quality):
+    tables = _tables(tuple(table.tobytes() for table in source), quality, distance, chroma)
+    if not tables:
         return None
     components = tuple(replace(component, tq=tq) for tq, component in enumerate(frame.components))
-    tables = [on_lattice(old, new) for old, new in zip(source, wanted, strict=True)]
     return Requantization(replace(frame, components=components), source, tables, distance, chroma)
+
+
+@lru_cache(64)
+def _tables(source: tuple[bytes, ...], quality: int, distance: float, chroma: bool) -> list[Table]:
+    """Return the table for each component; none if the source is not fine enough.
+
+    source  each component's table, 64 uint16
+    """
+    count, old = len(source), [np.frombuffer(table, np.uint16) for table in source]
+    wanted = perceptual.quantization_tables(distance, 3 if chroma else 1) * (1 if chroma else count)
+    if not is_worth_requantizing(old[0], wanted[0], quality):
+        return []
+    return [on_lattice(before, after) for before, after in zip(old, wanted, strict=True)]
 
 
 def on_lattice(source: Table, wanted: Table) -> Table:

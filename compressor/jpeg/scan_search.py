@@ -1,16 +1,17 @@
 """Search for the smallest JPEG with given coefficients: sequential, or progressive with a script for the image."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 
-from compressor.jpeg.coefficient_spool import SpooledRows
+from compressor.jpeg.coefficient_spool import Masks, Packed, waiting_slabs
 from compressor.jpeg.encoder import Sequential, Statistics
-from compressor.jpeg.frame import COMPONENTS_MAX, Frame, Row, Scan
+from compressor.jpeg.frame import COMPONENTS_MAX, Frame, Scan, Slab
 from compressor.jpeg.progressive import (
     AC_APPENDED,
     DC_APPENDED,
     Counts,
-    Masks,
     Progressive,
+    ScanList,
     Specs,
     ac_scan,
     coded_bits,
@@ -29,7 +30,7 @@ SPLITS = (2, 5, 8, 12, 18)
 EXACT_SPLITS = (2, 5)
 SAMPLED_BLOCKS = 1 << 13  # approximate sample, in rows spread over the image, that decides on the script
 SAMPLED_BLOCKS_DEFAULTS = 1 << 12  # if only default plans are tried
-SAMPLED_ROWS = 512  # at most: each costs a call, however narrow the image
+SAMPLED_ROWS = 512  # at most: each costs an access to the spool, however narrow the image
 # The approximate sample, in rows as above, from which codes are made if only default plans are tried. All blocks would
 # save another 0.1 % of 9 MP and 0.05 % of 16 MP, in a tenth more time.
 COUNTED_BLOCKS = 1 << 16
@@ -66,11 +67,10 @@ class Script:
     """The candidates of a progressive script.
 
     defaults_only  only `default_scan_plans` are tried
-    scans          all scans of the candidates
+    listed         all scans of the candidates
     """
 
-    def __init__(self, frame: Frame, defaults_only: bool = False) -> None:
-        count = len(frame.components)
+    def __init__(self, count: int, defaults_only: bool = False) -> None:
         self._dc: list[tuple[Scan, ...]] = [(dc_scan(count),)]
         if count > 1:
             self._dc.append(tuple(dc_alone(c) for c in range(count)))
@@ -78,14 +78,29 @@ class Script:
             default_scan_plans(c) if defaults_only else ac_scan_plans(c, AL_MAX_OTHERS if c else AL_MAX_FIRST)
             for c in range(count)
         ]
-        self.scans = list(dict.fromkeys(scan for plans in [self._dc, *self._ac] for plan in plans for scan in plan))
+        scans = list(dict.fromkeys(scan for plans in [self._dc, *self._ac] for plan in plans for scan in plan))
+        self.listed = ScanList(scans)
+        index = {scan: s for s, scan in enumerate(scans)}
+        self._plans = [[[index[scan] for scan in plan] for plan in plans] for plans in [self._dc, *self._ac]]
 
-    def choose(self, bits: dict[Scan, float]) -> list[Scan]:
-        """Return the scans that take the fewest bits, component by component, in an order in which they can be sent."""
-        plans = [min(plans, key=lambda plan: sum(bits[scan] for scan in plan)) for plans in [self._dc, *self._ac]]
-        return sorted(
-            (scan for plan in plans for scan in plan), key=lambda scan: (scan.ss > 0, bool(scan.ah), -scan.ah)
+    def choose(self, bits: Sequence[float]) -> tuple[list[Scan], float]:
+        """Return the scans that take the fewest bits, component by component, in an order in which they can be sent,
+        and these bits.
+
+        bits  of each scan
+        """
+        plans = [min(plans, key=lambda plan: sum(bits[s] for s in plan)) for plans in self._plans]
+        scans = self.listed.scans
+        chosen = sorted(
+            (s for plan in plans for s in plan), key=lambda s: (scans[s].ss > 0, bool(scans[s].ah), -scans[s].ah)
         )
+        return [scans[s] for s in chosen], sum(bits[s] for s in chosen)
+
+
+@cache
+def script_of(components: int, defaults_only: bool) -> Script:
+    """Return the script for a number of components."""
+    return Script(components, defaults_only)
 
 
 def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics, share: float) -> float:
@@ -98,14 +113,14 @@ def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics, share: f
 
 
 def counted(
-    frame: Frame, scans: list[Scan], rows: Iterable[tuple[Row, Masks]], statistics: Statistics | None = None
+    frame: Frame, listed: ScanList, slabs: Iterable[tuple[Slab, Masks]], statistics: Statistics | None = None
 ) -> Counts:
     """Count the symbols of all scans, and those of a sequential one in `statistics`."""
-    counts = Counts(frame, scans)
-    for row, masks in rows:
-        counts.add(row, masks)
+    counts = Counts(frame, listed)
+    for slab, masks in slabs:
+        counts.add(slab, masks)
         if statistics is not None:
-            statistics.add(row)
+            statistics.add(slab)
     counts.finish()
     return counts
 
@@ -113,16 +128,15 @@ def counted(
 def defaults_lead_to(frame: Frame, coding: Coding) -> bool:
     """Return whether a search among the default plans could result in the scans of `coding` for some coefficients."""
     scans = [scan for scan, _ in coding]
-    known = Script(frame, defaults_only=True).scans
+    known = script_of(len(frame.components), True).listed.scans
     return (len(scans) == 1 and scans[0].se == 63) or all(scan in known for scan in scans)
 
 
 class ScanSearch:
-    """Encoding of coefficient rows by the smallest candidate: rows are spooled, symbols counted, and the winner
-    encoded.
+    """Encoding of slabs by the smallest candidate: all are kept, symbols counted, and the winner encoded.
 
     spool          creates a spool; two are used
-    packed         as in SpooledRows
+    packed         as in `waiting_slabs`
     defaults_only  try only default plans, by a smaller sample: the search takes a fixed time, which is long for a small
                    image
     coding         of a source with these coefficients. If the search among default plans finds the same, the source is
@@ -135,28 +149,28 @@ class ScanSearch:
     def __init__(
         self,
         frame: Frame,
-        rows: Iterable[Row],
+        slabs: Iterable[Slab],
         spool: Callable[[], Spool],
-        packed: Callable[[memoryview], object] = lambda data: None,
+        packed: Packed | None = None,
         defaults_only: bool = False,
         coding: Coding = (),
     ) -> None:
-        self._frame, self._rows, self._make_spool, self._defaults_only, self._coding = (
+        self._frame, self._slabs, self._make_spool, self._defaults_only, self._coding = (
             frame,
-            rows,
+            slabs,
             spool,
             defaults_only,
             list(coding),
         )
-        self._spooled = SpooledRows(frame, spool, packed)
+        self._waiting = waiting_slabs(frame, spool, packed)
         self._scans: dict[Scan, Specs] = {}
 
     def prepare(self) -> None:
-        """Spool all rows and search."""
-        for row in self._rows:
-            self._spooled.add(row)
-            del row  # the last one would stay in memory while others are counted
-        self._spooled.finish()
+        """Read all slabs and search."""
+        for slab in self._slabs:
+            self._waiting.add(slab)
+            del slab  # the last one would stay in memory while others are counted
+        self._waiting.finish()
         if self._coding and defaults_lead_to(self._frame, self._coding):
             self._search(defaults_only=True)
             if self._found() == self._coding:
@@ -171,39 +185,38 @@ class ScanSearch:
 
     def _search(self, defaults_only: bool) -> None:
         """Choose by some rows, spread over the image; then count all of them, or more."""
-        frame, spooled = self._frame, self._spooled
+        frame, waiting = self._frame, self._waiting
         self.codes, self._scans = None, {}
         blocks = SAMPLED_BLOCKS_DEFAULTS if defaults_only else SAMPLED_BLOCKS
-        step = max(1, spooled.count * frame.blocks_per_row // blocks, -(-spooled.count // SAMPLED_ROWS))
-        share = -(-spooled.count // step) / spooled.count
-        script, statistics = Script(frame, defaults_only), Statistics(frame)
-        counts = counted(frame, script.scans, spooled.masked(step), statistics)
-        bits = counts.bits(share)
-        chosen = script.choose(bits)
+        step = max(1, waiting.count * frame.blocks_per_row // blocks, -(-waiting.count // SAMPLED_ROWS))
+        share = -(-waiting.count // step) / waiting.count
+        script, statistics = script_of(len(frame.components), defaults_only), Statistics(frame)
+        counts = counted(frame, script.listed, waiting.masked(step), statistics)
+        chosen, bits = script.choose(counts.bits(share).tolist())
         codes = optimal_codes(statistics.counts)
-        if sum(bits[scan] for scan in chosen) >= sequential_bits(frame, codes, statistics, share):
+        if bits >= sequential_bits(frame, codes, statistics, share):
             self.codes = codes if step == 1 else self._sequential_codes()
             return
         if step > 1:
-            step = max(1, spooled.count * frame.blocks_per_row // COUNTED_BLOCKS) if defaults_only else 1
-            counts = counted(frame, chosen, spooled.masked(step))
+            step = max(1, waiting.count * frame.blocks_per_row // COUNTED_BLOCKS) if defaults_only else 1
+            counts = counted(frame, ScanList(chosen), waiting.masked(step))
             if step > 1:
                 counts.admit_all()
-        self._scans = {scan: counts.specs(scan)[0] for scan in chosen}
+        self._scans = {scan: counts.specs(scan) for scan in chosen}
 
     def _sequential_codes(self) -> Codes:
         """Return the best codes for all rows."""
         statistics = Statistics(self._frame)
-        for row in self._spooled.rows():
-            statistics.add(row)
+        for slab in self._waiting.slabs():
+            statistics.add(slab)
         return optimal_codes(statistics.counts)
 
     def body(self) -> Iterator[memoryview]:
         """Yield the entropy-coded data; of a progressive frame all scans with their tables and headers."""
         if self.codes is not None:
-            yield from Sequential(self._frame, self.codes).code_rows(self._spooled.rows())
+            yield from Sequential(self._frame, self.codes).code_slabs(self._waiting.slabs())
             return
         progressive = Progressive(self._frame, self._scans, self._make_spool())
-        progressive.add(self._spooled.masked())
-        self._spooled.close()
+        progressive.add(self._waiting.masked())
+        self._waiting.close()
         yield from progressive.chunks()

@@ -1,11 +1,11 @@
-"""Reading of JPEGs with several scans, progressive or not, one MCU row at a time (T.81 A.2, G): all scans in lockstep.
+"""Reading of JPEGs with several scans, progressive or not, one slab at a time (T.81 A.2, G): all scans in lockstep.
 
-Each scan contains a part of each MCU row, so a row needs all scans. Each scan has a reader of its own, with a small
-window on the file. The readers add their parts of a row in the order of the file. Only a row and a window for each scan
-are held, whatever the height. The whole file must be available.
+Each scan contains a part of each MCU row, so a slab needs all scans. Each scan has a reader of its own, with a small
+window on the file. The readers add their parts of a slab in the order of the file. Only a slab and a window for each
+scan are held, whatever the height. The whole file must be available.
 
 scans = Scans(spool, header)
-for row in scans.rows(): ...
+for slab in scans.slabs(): ...
 """
 
 import dataclasses
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.jpeg.frame import STANDARD_HUFFMAN, Component, Header, Row, Scan
+from compressor.jpeg.frame import STANDARD_HUFFMAN, Component, Header, Scan, Slab
 from compressor.jpeg.headers import Parser
 from compressor.jpeg.markers import NO_EOI, entropy_coded
-from compressor.jpeg.reader import WINDOW, EntropyReader
+from compressor.jpeg.reader import WINDOW, DecodingTables, EntropyReader, Specs, empty_tables
 from compressor.kernels import huffman_decode, progressive
 from compressor.spool import Readable
 from compressor.t81 import EOI, SOS
@@ -61,10 +61,9 @@ def scan_readers_bytes(header: Header) -> int:
 
 
 class ProgressiveReader(EntropyReader):
-    """A decoder of one scan of a progressive frame. Rows must hold the coefficients of earlier scans."""
+    """A decoder of one scan of a progressive frame. Slabs must hold the coefficients of earlier scans."""
 
     _decode = staticmethod(progressive.decode_units)
-    _lookup_bits = progressive.BITS
     _state_size = progressive.STATE
 
     def __init__(
@@ -90,8 +89,12 @@ class ProgressiveReader(EntropyReader):
     def _tables(self, scan: Scan) -> list[tuple[int, int]]:
         return tables_of(scan, True)
 
-    def _build(self, bits: NDArray[np.uint8], key: tuple[int, int], n: int) -> None:
-        progressive.build_progressive_table(bits, self._kind, self._al, n, self._huffval, self._lookup, self._limits)
+    def _build(self, specs: Specs) -> DecodingTables:
+        lookup, limits, huffval = empty_tables(specs, progressive.BITS)
+        for n, (_, bits, _) in enumerate(specs):
+            counts = np.frombuffer(bits, np.uint8)
+            progressive.build_progressive_table(counts, self._kind, self._al, n, huffval, lookup, limits)
+        return lookup, limits, huffval
 
 
 def tables_of(scan: Scan, is_progressive: bool) -> list[tuple[int, int]]:
@@ -109,17 +112,17 @@ def chunks_from(spool: Readable, start: int, count: int) -> Iterator[bytes]:
 
 
 class Scans:
-    """All scans of a file. They are found and checked by the constructor, and decoded by `rows`.
+    """All scans of a file. They are found and checked by the constructor, and decoded by `slabs`.
 
     headers  for each scan: the header with that scan, its tables, restart interval and offset
-    end      offset after the image; without an EOI marker, known when all rows have been read
+    end      offset after the image; without an EOI marker, known when all slabs have been read
     lacking  coefficients that the scans never send or never refine to the last bit, for people; "" for a complete file
 
     charge   called with the bytes of metadata that is held
     ends     whether `header.scan_ends` is filled
 
     `header` is completed: the height if a DNL segment gives it, tables between scans, `trailing`, `notices` (which grow
-    while rows are read). Components that share a Tq but not the table that it meant get one each. Raise FormatError,
+    while slabs are read). Components that share a Tq but not the table that it meant get one each. Raise FormatError,
     and LimitError for too many scans.
     """
 
@@ -301,20 +304,23 @@ class Scans:
         header.quantization.clear()
         header.quantization.update(by_name)
 
-    # --- the rows
+    # --- the slabs
 
-    def rows(self) -> Iterator[Row]:
-        """Yield coefficient rows from top to bottom; the array is reused for each."""
+    def slabs(self) -> Iterator[Slab]:
+        """Yield slabs from top to bottom; the array is reused for each."""
         frame = self._header.frame
         readers = [self._reader(number, header) for number, header in enumerate(self.headers, 1)]
-        row = np.zeros((frame.blocks_per_row, 64), np.int16)
-        for number in range(frame.mcu_rows):
-            row.fill(0)
+        whole = np.empty((frame.slab_blocks, 64), np.int16)
+        for row in range(0, frame.mcu_rows, frame.slab_rows):
+            slab = whole[: min(frame.slab_rows, frame.mcu_rows - row) * frame.blocks_per_row]
+            slab.fill(0)
             for reader in readers:
-                reader.read_row(row, number)
-            if row[:, 0].min() < -progressive.DC_MAX:
-                raise FormatError("JPEG", "SOS", None, f"a DC coefficient in MCU row {number} is too large")
-            yield row
+                reader.read_slab(slab, row)
+            least = int(slab[:, 0].argmin())
+            if slab[least, 0] < -progressive.DC_MAX:
+                row += least // frame.blocks_per_row
+                raise FormatError("JPEG", "SOS", None, f"a DC coefficient in MCU row {row} is too large")
+            yield slab
         if self._ends:
             self._header.scan_ends += [reader.end_offset() for reader in readers]
         if NO_EOI in self._header.notices:
@@ -336,6 +342,6 @@ class Scans:
         )
 
 
-def read_scans(spool: Readable, header: Header) -> Iterator[Row]:
-    """Yield the coefficient rows of a whole file in `spool`, with any number of scans."""
-    return Scans(spool, header).rows()
+def read_scans(spool: Readable, header: Header) -> Iterator[Slab]:
+    """Yield the slabs of a whole file in `spool`, with any number of scans."""
+    return Scans(spool, header).slabs()

@@ -37,9 +37,9 @@ class Codes:
     @cached_property
     def arrays(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
         """`dc`, `ac` (components, 256) and `small` (components, 65 * 64) uint32, as the encoding kernels require."""
-        dc = np.array([code_table(*self.specs[0, t]) for t in self.selector])
-        ac = np.array([code_table(*self.specs[1, t]) for t in self.selector])
-        return dc, ac, np.array([small_table(table) for table in ac])
+        dc, ac = ([code_table(*self.specs[tc, th]) for th in range(max(self.selector) + 1)] for tc in (0, 1))
+        of_component = list(self.selector)
+        return np.array(dc)[of_component], np.array(ac)[of_component], np.array([*map(small_table, ac)])[of_component]
 
 
 @cache  # their arrays are cached with them: a millisecond and 56 KiB for each image

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.jpeg.frame import Header, Row
+from compressor.jpeg.frame import Header, Slab
 
 
-def without_zero_steps(rows: Iterator[Row], header: Header) -> Iterator[Row]:
-    """Return the rows with coefficients of zero steps cleared, and replace the zeros in the header's tables.
+def without_zero_steps(slabs: Iterator[Slab], header: Header) -> Iterator[Slab]:
+    """Return the slabs with coefficients of zero steps cleared, and replace the zeros in the header's tables.
 
     The new steps are equal to the largest of their table, so that the source is not taken for a finer one.
     """
@@ -27,14 +27,15 @@ def without_zero_steps(rows: Iterator[Row], header: Header) -> Iterator[Row]:
         else:
             used.remove(tq)
     masks = [(index, zeros[c.tq]) for index, c in enumerate(header.frame.components) if c.tq in used & zeros.keys()]
-    return _cleared(rows, header, masks) if masks else rows
+    return _cleared(slabs, header, masks) if masks else slabs
 
 
-def _cleared(rows: Iterator[Row], header: Header, masks: list[tuple[int, NDArray[np.bool_]]]) -> Iterator[Row]:
-    """Yield the rows with the coefficients of each (component, mask) cleared, in place."""
+def _cleared(slabs: Iterator[Slab], header: Header, masks: list[tuple[int, NDArray[np.bool_]]]) -> Iterator[Slab]:
+    """Yield the slabs with the coefficients of each (component, mask) cleared, in place."""
     layout = header.frame.layout.tolist()
-    for row in rows:
+    for slab in slabs:
+        rows = slab.reshape(-1, header.frame.blocks_per_row, 64)
         for index, mask in masks:
             first, per_line, _, v = layout[index]
-            row[first : first + v * per_line, mask] = 0
-        yield row
+            rows[:, first : first + v * per_line, mask] = 0
+        yield slab

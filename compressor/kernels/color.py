@@ -17,6 +17,7 @@ LANES = 32  # pixels a step: their 96 bytes of RGB are three 256-bit registers
 # Rows Y, Cb, Cr of the matrix above, columns red, green, blue.
 MATRIX = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
 PIXELS = "const u1[:, ::1]"
+PLANES = "(i2[:, ::1], i2[:, ::1], i2[:, ::1])"  # y, cb, cr
 
 
 def times(builder, x, factor):
@@ -117,8 +118,8 @@ def _replicate(pixels, row, x, width, channel_count, tail, to):
             tail[0, to + i * channel_count + c] = pixels[row, source + c]
 
 
-@kernel(f"void({PIXELS}, i8, i8, i8, i8, i8, i8, i2[:, ::1], i2[:, ::1], i2[:, ::1], u1[:, ::1])")
-def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
+@kernel(f"void({PIXELS}, i8, i8, i8, i8, i8, i8, {PLANES}, u1[:, ::1])")
+def planes(pixels, row, x, count, channel_count, h, v, ycc, tail):
     """Convert a segment of an MCU row of pixels to sample planes, padded by the last row and column (T.81 A.2.4).
 
     pixels         (rows, width * channel_count) uint8: grey or RGB
@@ -126,10 +127,11 @@ def planes(pixels, row, x, count, channel_count, h, v, y, cb, cr, tail):
     count          pixels in the segment; the planes are filled up to the next multiple of 32
     channel_count  1 or 3
     h, v           luma sampling factors, chroma has 1 x 1: (1, 1) 4:4:4, (2, 1) 4:2:2, (2, 2) 4:2:0
-    y              (>= 8 v, stride) int16 Q11.4; stride a multiple of 32
-    cb, cr         (>= 8, stride) int16 Q11.4, filled from the left
+    ycc            y (>= 8 v, stride) int16 Q11.4; stride a multiple of 32; cb and cr (>= 8, stride) int16 Q11.4,
+                   filled from the left
     tail           (1, 192) uint8, scratch
     """
+    y, cb, cr = ycc
     height, width = pixels.shape[0], pixels.shape[1] // channel_count
     row_bytes, stride, chroma_stride = pixels.shape[1], y.shape[1], cb.shape[1]
     whole = min(count, max(width - x, 0) // LANES * LANES)

@@ -15,10 +15,8 @@ from compressor.kernels.lanes import copy32_find_ff, load_be64, trailing_zeros
 from compressor.t81 import RST0, RST7, SSSS_AC_MAX, SSSS_DC_MAX
 
 BYTES = "const u1[::1]"
-
-# Options of functions that are called by kernels. These allocate nothing, but Numba would count references to each
-# array at every call (ten locked additions a block). `_nrt` turns that off: 29 -> 18 ms for 9.4 MP. With
-# `inline="always"` it is 47 ms.
+LINES_OF_BLOCKS = "const i8[::1]"
+DECODING_TABLES = "(i4[:, ::1], i4[:, :, ::1], u1[:, ::1])"  # lookup, limits, huffval
 
 BITS = 11  # of the first lookup
 PAD = 2560
@@ -34,8 +32,8 @@ RUN_LONG = 127  # more than BITS bits: `length` is that of the code alone and `v
 POSITION = 0  # in bits, of the next code in `data`; after a failed call, of the faulty code
 END = 1  # in bytes, of the data
 CLOSED = 2  # 1: no data will follow `END`
-MCU = 3  # index of the next MCU in its row
-MCUS = 4  # MCUs in a row
+MCU = 3  # index of the next MCU in its line
+MCUS = 4  # MCUs in a line
 INTERVAL = 5  # restart interval Ri in MCUs; 0: none
 UNTIL_RESTART = 6  # MCUs until the next restart marker
 RESTART = 7  # number of the next restart marker, 0..7
@@ -44,10 +42,12 @@ MARKS = 9  # number of restart markers in `marks`
 SURPLUS = 10  # bytes that were skipped because they belonged to no MCU
 PRED = 11  # .. 14: DC predictions
 KEPT = 15  # .. 18: DC predictions at the start of the MCU
-STATE = 19
+LINE = 19  # index of the next line of MCUs in the slab
+LINES = 20  # lines to decode
+STATE = 21
 
 # plan: int64 (blocks of an MCU, PLAN)
-FIRST_BLOCK = 0  # block of a coefficient row, for its first MCU
+FIRST_BLOCK = 0  # block of a line's first MCU, from the first block of the line on
 BLOCK_STEP = 1  # blocks from one MCU to the next
 COMPONENT = 2
 DC_TABLE, AC_TABLE = 3, 4
@@ -207,12 +207,15 @@ def start_interval(marks, state):
 
 
 @inlined
-def decode_mcu(data, plan, lookup, limits, huffval, state, out):
+def decode_mcu(data, plan, first, lookup, limits, huffval, state, out):
     """Decode the MCU at POSITION and undo the DC prediction (F.2.1.3.1). Return the end position, or ~position of a bad
-    code. Of the state, only the predictions change."""
+    code. Of the state, only the predictions change.
+
+    first  block of `out` at which the line begins
+    """
     position = state[POSITION]
     for i in range(plan.shape[0]):
-        n = plan[i, FIRST_BLOCK] + state[MCU] * plan[i, BLOCK_STEP]
+        n = first + plan[i, FIRST_BLOCK] + state[MCU] * plan[i, BLOCK_STEP]
         start = position
         tables = (plan[i, DC_TABLE], plan[i, AC_TABLE])
         position = decode_block(data, position, tables, lookup, limits, huffval, out, n)
@@ -226,19 +229,9 @@ def decode_mcu(data, plan, lookup, limits, huffval, state, out):
     return position
 
 
-@kernel(f"i8({BYTES}, i8[:, ::1], i8[:, ::1], i4[:, ::1], i4[:, :, ::1], u1[:, ::1], i8[::1], i2[:, ::1])")
-def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
-    """Decode MCUs until the row is full or the data ends, and resume there at the next call.
-
-    data     (>= state[END] + PAD,) uint8  destuffed entropy-coded data
-    marks    (n, 2) int64                  see `destuff`
-    plan     (blocks of an MCU, PLAN) int64
-    lookup, limits, huffval                a row for each table, see `build_table`
-    state    (STATE,) int64
-    out      (blocks, 64) int16            out: a coefficient row, as jpeg.frame describes it
-
-    Return DONE if the row is full, MORE if the next MCU is not complete (it will be decoded again), or a failure.
-    """
+@inlined
+def decode_line(data, marks, plan, first, lookup, limits, huffval, state, out):
+    """Decode the MCUs of a line that are left. Return as `decode_mcus` does."""
     while state[MCU] < state[MCUS]:
         if state[INTERVAL] > 0 and state[UNTIL_RESTART] == 0:
             status = start_interval(marks, state)
@@ -246,7 +239,7 @@ def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
                 return status
         for c in range(4):
             state[KEPT + c] = state[PRED + c]
-        position = decode_mcu(data, plan, lookup, limits, huffval, state, out)
+        position = decode_mcu(data, plan, first, lookup, limits, huffval, state, out)
         closed = state[MARK] < state[MARKS]
         end = 8 * (marks[state[MARK], 0] if closed else state[END])
         # A code may seem bad only because it is truncated: 32 bits hold any, and less than a byte is padding.
@@ -264,6 +257,30 @@ def decode_mcus(data, marks, plan, lookup, limits, huffval, state, out):
         state[POSITION] = position
         state[MCU] += 1
         state[UNTIL_RESTART] -= 1
+    return DONE
+
+
+@kernel(f"i8({BYTES}, i8[:, ::1], i8[:, ::1], {LINES_OF_BLOCKS}, {DECODING_TABLES}, i8[::1], i2[:, ::1])")
+def decode_mcus(data, marks, plan, lines, tables, state, out):
+    """Decode MCUs until a slab is full or the data ends, and resume there at the next call.
+
+    data     (>= state[END] + PAD,) uint8  destuffed entropy-coded data
+    marks    (n, 2) int64                  see `destuff`
+    plan     (blocks of an MCU, PLAN) int64
+    lines    (>= state[LINES],) int64      for each line of MCUs in the slab, the block at which it begins
+    tables   lookup, limits and huffval, with a row for each table, see `build_table`
+    state    (STATE,) int64                LINE is 0 when a slab is begun
+    out      (blocks, 64) int16            out: a slab, as jpeg.frame describes it
+
+    Return DONE if all lines are full, MORE if the next MCU is not complete (it will be decoded again), or a failure.
+    """
+    lookup, limits, huffval = tables
+    while state[LINE] < state[LINES]:
+        status = decode_line(data, marks, plan, lines[state[LINE]], lookup, limits, huffval, state, out)
+        if status != DONE:
+            return status
+        state[MCU] = 0
+        state[LINE] += 1
     return DONE
 
 

@@ -25,22 +25,21 @@ ESCAPE = 1 << 31  # the entry of all others
 # The largest coded block: a DC code of 16 + 11 and 63 AC codes of 16 + 10 bits, in bytes, rounded up.
 BLOCK_BYTES_MAX = 216
 
+CODES = "(u4[:, ::1], u4[:, ::1], u4[:, ::1])"  # dc, ac, small
+
 # state: int64 (STATE,), carried from call to call
 PENDING = 0  # bits that do not fill a byte yet
 HELD = 1  # how many they are, at most 7
 PRED = 2  # .. 5: DC predictions
+NEXT_MCU = 6  # of a slab, see kernels/mcu_row.py
 NEXT_SEGMENT = 7  # of a band, see kernels/mcu_row.py
 STATE = 8
 
 
 def code_table(bits: bytes, huffval: bytes) -> np.ndarray:
     """Return `code << 6 | length` of each symbol (C.2), (256,) uint32, 0 if the symbol has no code."""
-    table, code, k = np.zeros(256, np.uint32), 0, 0
-    for length, count in enumerate(bits, 1):
-        for _ in range(count):
-            table[huffval[k]] = code << 6 | length
-            code, k = code + 1, k + 1
-        code <<= 1
+    table = np.empty(256, np.uint32)
+    assign_codes(np.frombuffer(bits, np.uint8), np.frombuffer(huffval or b"\0", np.uint8), table)
     return table
 
 
@@ -53,17 +52,44 @@ def small_table(ac: np.ndarray) -> np.ndarray:
 
     ac  (256,) uint32, a `code_table`
     """
-    run, value = np.divmod(np.arange(16 * 64), 64)
-    value -= SMALL
-    ssss = np.ceil(np.log2(np.abs(value) + 1)).astype(np.int64)
-    entry = ac[run << 4 | ssss].astype(np.int64)
-    appended = np.where(value < 0, value - 1, value) & ((1 << ssss) - 1)
-    known = (entry != 0) & (value < SMALL - 1)
-    table = np.full((65, 64), ESCAPE, np.uint32)
-    table[1:17] = np.where(known, (entry >> 6 << ssss | appended) << 6 | (entry & 63) + ssss, ESCAPE).reshape(16, 64)
-    table[:, SMALL] = ac[EOB]
-    table[:2, SMALL] = 0
-    return table.ravel()
+    table = np.empty(65 * 64, np.uint32)
+    assign_steps(ac, table)
+    return table
+
+
+@kernel("void(const u1[::1], const u1[::1], u4[::1])")
+def assign_codes(bits, huffval, table):
+    """Fill the table that `code_table` returns.
+
+    bits     (16,) uint8
+    huffval  (sum of bits,) uint8
+    table    (256,) uint32: out
+    """
+    for symbol in range(256):
+        table[symbol] = 0
+    code = k = 0
+    for length in range(1, 17):
+        for _ in range(bits[length - 1]):
+            table[huffval[k]] = code << 6 | length
+            code, k = code + 1, k + 1
+        code <<= 1
+
+
+@kernel("void(u4[::1], u4[::1])")
+def assign_steps(ac, table):
+    """Fill the table that `small_table` returns, (65 * 64,) uint32."""
+    for at in range(65 * 64):
+        table[at] = ESCAPE
+    for run in range(16):
+        for column in range(2 * SMALL - 1):
+            value = column - SMALL
+            ssss = np.int64(U(64) - leading_zeros(U(abs(value))))
+            entry = np.int64(ac[run << 4 | ssss])
+            if entry != 0:
+                appended = (value - (value < 0)) & ((1 << ssss) - 1)
+                table[64 * (run + 1) + column] = (entry >> 6 << ssss | appended) << 6 | (entry & 63) + ssss
+    for k in range(65):
+        table[64 * k + SMALL] = ac[EOB] if k > 1 else 0
 
 
 @function
@@ -127,18 +153,19 @@ def _block(coefficients, block, diff, c, dc, ac, small, columns, raw, at, pendin
     return at, pending, held
 
 
-@kernel("i8(i2[:, ::1], i8[:, ::1], i8, i8, u4[:, ::1], u4[:, ::1], u4[:, ::1], i8[::1], u1[::1])")
-def encode_mcus(coefficients, layout, first, mcus, dc, ac, small, state, raw):
+@kernel(f"i8(i2[:, ::1], i8[:, ::1], i8, i8, {CODES}, i8[::1], u1[::1])")
+def encode_mcus(coefficients, layout, first, mcus, codes, state, raw):
     """Encode interleaved MCUs (A.2.3), without byte stuffing. Return the number of complete bytes written.
 
     coefficients  (n, 64) int16, zig-zag; DC differences of 12 bits at most, AC of SSSS_AC_MAX, or `raw` is too small
     layout        (components, 4) int64: first block, blocks a line, h, v
     first, mcus   first MCU of the row, and how many
-    dc, ac        (components, 256) uint32: `code_table` of each component
-    small         (components, 65 * 64) uint32: `small_table` of each component
+    codes         dc and ac (components, 256) uint32: `code_table` of each component;
+                  small (components, 65 * 64) uint32: `small_table` of each component
     state         (STATE,) int64: PENDING, HELD, PRED
     raw           uint8: out; at least 8 + BLOCK_BYTES_MAX for every block
     """
+    dc, ac, small = codes
     pending, held, at = U(state[PENDING]), U(state[HELD]), np.int64(0)
     columns = local_array(65, np.uint16)
     columns[64] = 64 * 64 + SMALL  # the end: k = 64, value = 0
@@ -203,30 +230,42 @@ def join(raw, size, tail, state, out):
     return stuff(raw, whole, out)
 
 
+@function
+def blocks_of(layout):
+    """Return the blocks of an MCU row."""
+    total = np.int64(0)
+    for c in range(layout.shape[0]):
+        total += layout[c, 1] * layout[c, 3]
+    return total
+
+
 @kernel("void(i2[:, ::1], i8[:, ::1], i8, i8[::1], i8[:, :, ::1])")
 def count_symbols(coefficients, layout, mcus, pred, counts):
     """Add the symbols that `encode_mcus` would code to counts[component, 0 DC | 1 AC, symbol].
 
-    pred    (components,) int64, carried from call to call
-    counts  (components, 2, 256) int64
+    coefficients  (n, 64) int16, zig-zag: MCU rows, of each its first `mcus` MCUs
+    pred          (components,) int64, carried from call to call
+    counts        (components, 2, 256) int64
     """
-    for mcu in range(mcus):
-        for c in range(layout.shape[0]):
-            h, v = layout[c, 2], layout[c, 3]
-            for y in range(v):
-                for x in range(h):
-                    block = layout[c, 0] + y * layout[c, 1] + mcu * h + x
-                    value = np.int64(coefficients[block, 0])
-                    counts[c, 0, _size(value - pred[c])] += 1
-                    pred[c] = value
-                    mask = nonzero_mask(coefficients, block) & ~U(1)
-                    last = U(0)
-                    while mask:
-                        k = trailing_zeros(mask)
-                        mask &= mask - U(1)
-                        run = k - last - U(1)
-                        last = k
-                        counts[c, 1, 0xF0] += np.int64(run >> U(4))
-                        counts[c, 1, (run & U(15)) << U(4) | _size(np.int64(coefficients[block, k]))] += 1
-                    if last != U(63):
-                        counts[c, 1, 0] += 1
+    blocks = blocks_of(layout)
+    for row in range(coefficients.shape[0] // blocks):
+        for mcu in range(mcus):
+            for c in range(layout.shape[0]):
+                h, v = layout[c, 2], layout[c, 3]
+                for y in range(v):
+                    for x in range(h):
+                        block = row * blocks + layout[c, 0] + y * layout[c, 1] + mcu * h + x
+                        value = np.int64(coefficients[block, 0])
+                        counts[c, 0, _size(value - pred[c])] += 1
+                        pred[c] = value
+                        mask = nonzero_mask(coefficients, block) & ~U(1)
+                        last = U(0)
+                        while mask:
+                            k = trailing_zeros(mask)
+                            mask &= mask - U(1)
+                            run = k - last - U(1)
+                            last = k
+                            counts[c, 1, 0xF0] += np.int64(run >> U(4))
+                            counts[c, 1, (run & U(15)) << U(4) | _size(np.int64(coefficients[block, k]))] += 1
+                        if last != U(63):
+                            counts[c, 1, 0] += 1

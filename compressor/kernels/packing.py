@@ -38,15 +38,17 @@ def put_coefficient(out, o, run, value):
     return o + (code >> 4)
 
 
-@kernel("i8(i2[:, ::1], i8, i8, u1[::1])")
-def pack(coefficients, first, blocks, out):
+@kernel("i8(i2[:, ::1], i8, i8, i8, i8[::1], u1[::1])")
+def pack(coefficients, first, blocks, step, ends, out):
     """Pack `blocks` blocks from block `first` on. Return the number of bytes.
 
     coefficients  (n, 64) int16, zig-zag
+    ends          (>= blocks / step,) int64: out: the number of bytes after each `step` blocks, and after the last
     out           uint8, at least BLOCK_BYTES_MAX * blocks; bytes after the packed ones may be overwritten
     """
     o = 0
-    for block in range(U(first), U(first + blocks)):
+    for done in range(blocks):
+        block = U(first + done)
         dc = np.int64(coefficients[block, U(0)])
         out[o] = dc & 255
         out[o + 1] = (dc >> 8) & 255
@@ -60,6 +62,7 @@ def pack(coefficients, first, blocks, out):
             last = k
         out[o] = 0
         o += 1
+        ends[done // step] = o
     return o
 
 
@@ -100,6 +103,15 @@ def unpack(packed, first, blocks, out):
     return np.int64(at)
 
 
+@inlined
+def write_masks(blocks, block, masks):
+    """Write the masks of a block."""
+    masks[U(0), block] = nonzero_mask(blocks, block)
+    masks[U(1), block] = magnitude_mask(blocks, block, np.int64(2))
+    masks[U(2), block] = magnitude_mask(blocks, block, np.int64(4))
+    masks[U(3), block] = magnitude_mask(blocks, block, np.int64(8))
+
+
 @kernel(f"i8({BYTES}, i8, i8, i2[:, ::1], u8[:, ::1])")
 def unpack_with_masks(packed, first, blocks, out, masks):
     """Unpack as `unpack` does, and make bitmasks of the coefficients by magnitude.
@@ -109,8 +121,12 @@ def unpack_with_masks(packed, first, blocks, out, masks):
     at = U(0)
     for block in range(U(first), U(first + blocks)):
         at = unpack_block(packed, at, out, block)
-        masks[U(0), block] = nonzero_mask(out, block)
-        masks[U(1), block] = magnitude_mask(out, block, np.int64(2))
-        masks[U(2), block] = magnitude_mask(out, block, np.int64(4))
-        masks[U(3), block] = magnitude_mask(out, block, np.int64(8))
+        write_masks(out, block, masks)
     return np.int64(at)
+
+
+@kernel("void(i2[:, ::1], u8[:, ::1])")
+def make_masks(coefficients, masks):
+    """Make the masks of `unpack_with_masks` of all blocks of a slab."""
+    for block in range(U(coefficients.shape[0])):
+        write_masks(coefficients, block, masks)

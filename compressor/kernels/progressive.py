@@ -19,10 +19,14 @@ from compressor.kernels.huffman_decode import (
     BYTES,
     COMPONENT,
     DC_TABLE,
+    DECODING_TABLES,
     DONE,
     END,
     FIRST_BLOCK,
     INTERVAL,
+    LINE,
+    LINES,
+    LINES_OF_BLOCKS,
     MARK,
     MARKS,
     MCU,
@@ -141,11 +145,11 @@ def more_bits(data, at, word, have):
 
 
 @inlined
-def dc_mcu(data, plan, lookup, limits, huffval, state, out):
+def dc_mcu(data, plan, line, lookup, limits, huffval, state, out):
     """Decode the DC coefficients of an MCU (G.1.2.1). Return the end position, or ~position of a failure."""
     position, al, first = state[POSITION], state[AL], state[KIND] == DC_FIRST
     for i in range(plan.shape[0]):
-        n = plan[i, FIRST_BLOCK] + state[MCU] * plan[i, BLOCK_STEP]
+        n = line + plan[i, FIRST_BLOCK] + state[MCU] * plan[i, BLOCK_STEP]
         word = load_be64(data, position >> 3) << U(position & 7)
         if first:
             entry = next_entry(word, lookup, limits, huffval, plan[i, DC_TABLE], DC_FIRST, al)
@@ -264,14 +268,14 @@ def ac_refine(data, table, lookup, limits, huffval, state, out, n):
 
 
 @inlined
-def blocks_without_bits(plan, state, out):
+def blocks_without_bits(plan, line, state, out):
     """Return how many blocks from MCU on are covered by EOBRUN without any bits of their own: all of a first scan, and
     those of a refinement whose bands are still zero. A file of 560 kB can hold 400 million: 3 ns each, not 8."""
     count = min(state[EOBRUN], state[MCUS] - state[MCU])
     if state[INTERVAL] > 0:
         count = min(count, state[UNTIL_RESTART])
     if state[KIND] == AC_REFINE:
-        n, step = plan[0, FIRST_BLOCK] + state[MCU] * plan[0, BLOCK_STEP], plan[0, BLOCK_STEP]
+        n, step = line + plan[0, FIRST_BLOCK] + state[MCU] * plan[0, BLOCK_STEP], plan[0, BLOCK_STEP]
         band = (U(0xFFFFFFFFFFFFFFFF) >> U(63 - state[SE])) & ~((U(1) << U(state[SS])) - U(1))
         for i in range(count):
             if nonzero_mask(out, n + i * step) & band:
@@ -280,11 +284,11 @@ def blocks_without_bits(plan, state, out):
 
 
 @inlined
-def decode_unit(data, plan, lookup, limits, huffval, state, out):
+def decode_unit(data, plan, line, lookup, limits, huffval, state, out):
     """Decode the MCU at POSITION. Return the end position, or ~position of a failure."""
     if state[KIND] <= DC_REFINE:
-        return dc_mcu(data, plan, lookup, limits, huffval, state, out)
-    n, table = plan[0, FIRST_BLOCK] + state[MCU] * plan[0, BLOCK_STEP], plan[0, AC_TABLE]
+        return dc_mcu(data, plan, line, lookup, limits, huffval, state, out)
+    n, table = line + plan[0, FIRST_BLOCK] + state[MCU] * plan[0, BLOCK_STEP], plan[0, AC_TABLE]
     if state[KIND] == AC_FIRST:
         position = ac_first(data, table, lookup, limits, huffval, state, out, n)
     else:
@@ -294,19 +298,9 @@ def decode_unit(data, plan, lookup, limits, huffval, state, out):
     return position
 
 
-@kernel(f"i8({BYTES}, i8[:, ::1], i8[:, ::1], i4[:, ::1], i4[:, :, ::1], u1[:, ::1], i8[::1], i2[:, ::1])")
-def decode_units(data, marks, plan, lookup, limits, huffval, state, out):
-    """Decode a progressive scan's part of a coefficient row: MCUs from MCU to MCUS, or until the data ends.
-
-    data     (>= state[END] + PAD,) uint8  destuffed entropy-coded data
-    marks    (n, 2) int64                  see `huffman_decode.destuff`
-    plan     (blocks of an MCU, PLAN) int64  see `huffman_decode`
-    lookup, limits, huffval                a row for each table, see `build_progressive_table`
-    state    (STATE,) int64
-    out      (blocks, 64) int16            in and out: coefficients of earlier scans, zero before the first
-
-    Return DONE if the line is full, MORE if the next MCU may be incomplete, or a failure, and then `out` is useless.
-    """
+@inlined
+def decode_units_of_line(data, marks, plan, line, lookup, limits, huffval, state, out):
+    """Decode the MCUs of a line that are left; the line begins at block `line`. Return as `decode_units` does."""
     while state[MCU] < state[MCUS]:
         if state[INTERVAL] > 0 and state[UNTIL_RESTART] == 0:
             status = start_interval(marks, state)
@@ -314,7 +308,7 @@ def decode_units(data, marks, plan, lookup, limits, huffval, state, out):
                 return status
             state[EOBRUN] = 0
         if state[EOBRUN] > 0:
-            step = blocks_without_bits(plan, state, out)
+            step = blocks_without_bits(plan, line, state, out)
             state[EOBRUN] -= step
             state[MCU] += step
             state[UNTIL_RESTART] -= step
@@ -324,7 +318,7 @@ def decode_units(data, marks, plan, lookup, limits, huffval, state, out):
         end = 8 * (marks[state[MARK], 0] if closed else state[END])
         if not closed and state[CLOSED] == 0 and state[POSITION] + UNIT_BITS > end:
             return MORE
-        position = decode_unit(data, plan, lookup, limits, huffval, state, out)
+        position = decode_unit(data, plan, line, lookup, limits, huffval, state, out)
         # A code may seem bad only because it is truncated; less than a byte is padding.
         if (position if position >= 0 else ~position + 8) > end:
             state[POSITION] = end
@@ -335,4 +329,28 @@ def decode_units(data, marks, plan, lookup, limits, huffval, state, out):
         state[POSITION] = position
         state[MCU] += 1
         state[UNTIL_RESTART] -= 1
+    return DONE
+
+
+@kernel(f"i8({BYTES}, i8[:, ::1], i8[:, ::1], {LINES_OF_BLOCKS}, {DECODING_TABLES}, i8[::1], i2[:, ::1])")
+def decode_units(data, marks, plan, lines, tables, state, out):
+    """Decode a progressive scan's part of a slab: MCUs of all lines, or until the data ends.
+
+    data     (>= state[END] + PAD,) uint8  destuffed entropy-coded data
+    marks    (n, 2) int64                  see `huffman_decode.destuff`
+    plan, lines                            see `huffman_decode.decode_mcus`
+    tables   lookup, limits and huffval, with a row for each table, see `build_progressive_table`
+    state    (STATE,) int64
+    out      (blocks, 64) int16            in and out: coefficients of earlier scans, zero before the first
+
+    Return DONE if all lines are full, MORE if the next MCU may be incomplete, or a failure, and then `out` is useless.
+    """
+    lookup, limits, huffval = tables
+    while state[LINE] < state[LINES]:
+        line = lines[state[LINE]]
+        status = decode_units_of_line(data, marks, plan, line, lookup, limits, huffval, state, out)
+        if status != DONE:
+            return status
+        state[MCU] = 0
+        state[LINE] += 1
     return DONE

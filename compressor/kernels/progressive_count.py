@@ -1,4 +1,4 @@
-"""Symbol statistics of progressive scans (T.81 G.1.2): all scans of a part of a row in one call."""
+"""Symbol statistics of progressive scans (T.81 G.1.2): all scans of a slab in one call."""
 
 import numpy as np
 
@@ -7,6 +7,7 @@ from compressor.kernels.lanes import count_ones, leading_zeros, trailing_zeros
 from compressor.kernels.progressive_scans import (
     AH,
     AL,
+    BLOCKS,
     COMPONENT,
     END_MCU,
     EOBRUN_MAX,
@@ -16,7 +17,9 @@ from compressor.kernels.progressive_scans import (
     PART,
     PER_LINE,
     ROW,
+    ROWS,
     SE,
+    SLAB,
     SS,
     STATES,
     TABLE,
@@ -24,6 +27,7 @@ from compressor.kernels.progressive_scans import (
     WAITING_MAX,
     U,
     band_of,
+    begin,
     bit_size,
     window,
 )
@@ -47,7 +51,7 @@ def count_run(counts, t, run):
 
 
 @inlined
-def count_first(row, masks, plan, s, part, counts, state):
+def count_first(slab, masks, plan, s, part, counts, state):
     """Count the symbols of the first bits of a band (Figures G.3 to G.5)."""
     band, last_of_band, before, al, t = band_of(plan, s), plan[s, SE], plan[s, SS] - 1, plan[s, AL], plan[s, TABLE]
     first, width, count = window(plan, s, part)
@@ -71,7 +75,7 @@ def count_first(row, masks, plan, s, part, counts, state):
                 if zeros > 15:
                     counts[t, ZRL] += zeros >> 4
                     zeros &= 15
-                counts[t, U(zeros << 4 | bit_size(abs(np.int64(row[block, U(k)])) >> al))] += 1
+                counts[t, U(zeros << 4 | bit_size(abs(np.int64(slab[block, U(k)])) >> al))] += 1
             run = np.int64(last < last_of_band)
     state[s, EOBRUN] = run
 
@@ -112,19 +116,19 @@ def count_refinement(masks, plan, s, part, counts, state):
 
 
 @inlined
-def count_value(row, block, t, c, s, ah, al, counts, state):
+def count_value(slab, block, t, c, s, ah, al, counts, state):
     """Count the symbol of a DC coefficient (G.1.2.1)."""
     if ah != 0:
         counts[t, LOOSE] += 1
         return
-    value = np.int64(row[U(block), U(0)]) >> al
+    value = np.int64(slab[U(block), U(0)]) >> al
     diff = value - state[s, PRED + c]
     state[s, PRED + c] = value
     counts[t, U(64 - np.int64(leading_zeros(U(abs(diff)))))] += 1
 
 
 @inlined
-def count_dc(row, layout, plan, s, part, counts, state):
+def count_dc(slab, layout, plan, s, part, counts, state):
     """Count the symbols of DC coefficients, of one component or of all, interleaved."""
     t, ah, al = plan[s, TABLE], plan[s, AH], plan[s, AL]
     if plan[s, COMPONENT] >= 0:
@@ -132,22 +136,22 @@ def count_dc(row, layout, plan, s, part, counts, state):
         for line in range(count // max(width, 1)):
             start = first + line * plan[s, PER_LINE]
             for block in range(start, start + width):
-                count_value(row, block, t, np.int64(0), s, ah, al, counts, state)
+                count_value(slab, block, t, np.int64(0), s, ah, al, counts, state)
     elif part[FIRST_LINE] == 0:
         for mcu in range(part[FIRST_MCU], part[END_MCU]):
             for c in range(layout.shape[0]):
                 h = layout[c, 2]
                 for y in range(layout[c, 3]):
                     for x in range(h):
-                        block = layout[c, 0] + y * layout[c, 1] + mcu * h + x
-                        count_value(row, block, t + min(c, 1), c, s, ah, al, counts, state)
+                        block = part[ROW] * part[BLOCKS] + layout[c, 0] + y * layout[c, 1] + mcu * h + x
+                        count_value(slab, block, t + min(c, 1), c, s, ah, al, counts, state)
 
 
-@kernel(f"void({ROW}, {MASKS}, {TABLES}, {TABLES}, {PART}, {TABLES}, {STATES})")
-def count_scans(row, masks, layout, plan, part, counts, state):
+@kernel(f"void({SLAB}, {MASKS}, {TABLES}, {TABLES}, {PART}, {TABLES}, {STATES})")
+def count_scans(slab, masks, layout, plan, part, counts, state):
     """Count the symbols that `encode_scans` would write.
 
-    row     (n, 64) int16, zig-zag
+    slab    (n, 64) int16, zig-zag: whole MCU rows
     masks   (LEVELS, n) uint64 of these blocks
     layout  (components, 4) int64 as in `Frame.layout`
     plan    (scans, PLAN) int64
@@ -155,13 +159,17 @@ def count_scans(row, masks, layout, plan, part, counts, state):
     counts  (tables, COUNTS) int64: of each symbol, then of bits without a symbol
     state   (scans, STATE) int64, zeros before the first row
     """
-    for s in range(plan.shape[0]):
-        if plan[s, SS] == 0:
-            count_dc(row, layout, plan, s, part, counts, state)
-        elif plan[s, AH] == 0:
-            count_first(row, masks, plan, s, part, counts, state)
-        else:
-            count_refinement(masks, plan, s, part, counts, state)
+    begin(slab, layout, part)
+    for row in range(part[ROWS]):
+        part[ROW] = row
+        for s in range(plan.shape[0]):
+            if plan[s, SS] == 0:
+                count_dc(slab, layout, plan, s, part, counts, state)
+            elif plan[s, AH] == 0:
+                count_first(slab, masks, plan, s, part, counts, state)
+            else:
+                count_refinement(masks, plan, s, part, counts, state)
+    part[ROW] = 0
 
 
 @kernel(f"void({TABLES}, {TABLES}, {STATES})")

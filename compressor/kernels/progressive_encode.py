@@ -1,7 +1,7 @@
-"""Encoding of progressive scans (T.81 G.1.2): all scans of a part of a row in one call, each to an area of its own.
+"""Encoding of progressive scans (T.81 G.1.2): all scans of a slab in one call, each to an area of its own.
 
 Codes are uint32 `code << 6 | length` and bits are written as in huffman_encode. `huffman_encode.stuff` is applied when
-an area is emptied. `state` carries over from part to part and from row to row.
+an area is emptied. `state` carries over from part to part and from slab to slab.
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ from compressor.kernels.lanes import count_ones, leading_zeros, magnitude_bits, 
 from compressor.kernels.progressive_scans import (
     AH,
     AL,
+    BLOCKS,
     COMPONENT,
     END_MCU,
     EOBRUN_MAX,
@@ -21,7 +22,9 @@ from compressor.kernels.progressive_scans import (
     PART,
     PER_LINE,
     ROW,
+    ROWS,
     SE,
+    SLAB,
     SS,
     STATES,
     TABLE,
@@ -29,6 +32,7 @@ from compressor.kernels.progressive_scans import (
     WAITING_MAX,
     U,
     band_of,
+    begin,
     bit_size,
     window,
 )
@@ -130,7 +134,7 @@ def suspend(areas, state, s, at, pending, held, done):
 
 
 @inlined
-def encode_first(row, masks, plan, s, part, codes, state, areas):
+def encode_first(slab, masks, plan, s, part, codes, state, areas):
     """Encode the first bits of a band (Figures G.3 to G.5). Return whether the part is done."""
     at, pending, held, end = resume(areas, state, s)
     band, last_of_band, before, al, t = band_of(plan, s), plan[s, SE], plan[s, SS] - 1, plan[s, AL], plan[s, TABLE]
@@ -159,7 +163,7 @@ def encode_first(row, masks, plan, s, part, codes, state, areas):
                 while zeros > 15:
                     at, pending, held = put_symbol(areas, codes, t, ZRL, U(0), 0, at, pending, held)
                     zeros -= 16
-                value = np.int64(row[block, U(k)])
+                value = np.int64(slab[block, U(k)])
                 sign = value >> 63
                 magnitude = ((value ^ sign) - sign) >> al  # the point transform divides (G.1.2.2)
                 size = bit_size(magnitude)
@@ -197,7 +201,7 @@ def put_zeros(areas, codes, t, zeros, known, values, at, pending, held):
 
 
 @inlined
-def encode_refinement(row, masks, plan, s, part, codes, state, areas):
+def encode_refinement(slab, masks, plan, s, part, codes, state, areas):
     """Encode one more bit of a band (Figures G.7 to G.9). Return whether the part is done."""
     at, pending, held, end = resume(areas, state, s)
     band, al, t = band_of(plan, s), U(plan[s, AL]), plan[s, TABLE]
@@ -216,7 +220,7 @@ def encode_refinement(row, masks, plan, s, part, codes, state, areas):
                 if state[s, EOBRUN] == EOBRUN_MAX:
                     at, pending, held = end_run(areas, codes, t, state, s, at, pending, held)
                 continue
-            values = magnitude_bits(row, block, np.int64(al))
+            values = magnitude_bits(slab, block, np.int64(al))
             new, zeros = mask & ~known, band & ~mask
             if new and state[s, EOBRUN] > 0:
                 at, pending, held = end_run(areas, codes, t, state, s, at, pending, held)
@@ -231,7 +235,7 @@ def encode_refinement(row, masks, plan, s, part, codes, state, areas):
                         areas, codes, t, passed, corrected, values, at, pending, held
                     )
                 bits, size = gather_bits(values, corrected)
-                symbol, sign = np.int64(count_ones(passed)) << 4 | 1, U(row[block, k] > 0)
+                symbol, sign = np.int64(count_ones(passed)) << 4 | 1, U(slab[block, k] > 0)
                 if size > 40:
                     at, pending, held = put_symbol(areas, codes, t, symbol, sign, np.int64(1), at, pending, held)
                     at, pending, held = put_long(areas, bits, size, at, pending, held)
@@ -250,9 +254,9 @@ def encode_refinement(row, masks, plan, s, part, codes, state, areas):
 
 
 @inlined
-def put_value(row, block, c, s, ah, al, codes, t, state, areas, at, pending, held):
+def put_value(slab, block, c, s, ah, al, codes, t, state, areas, at, pending, held):
     """Encode a DC coefficient (G.1.2.1)."""
-    value = np.int64(row[U(block), U(0)]) >> al
+    value = np.int64(slab[U(block), U(0)]) >> al
     if ah != 0:
         return put_bits(areas, U(value & 1), np.int64(1), at, pending, held)
     diff = value - state[s, PRED + c]
@@ -263,7 +267,7 @@ def put_value(row, block, c, s, ah, al, codes, t, state, areas, at, pending, hel
 
 
 @inlined
-def encode_dc(row, layout, plan, s, part, codes, state, areas):
+def encode_dc(slab, layout, plan, s, part, codes, state, areas):
     """Encode DC coefficients, of one component or of all, interleaved. Return whether the part is done."""
     at, pending, held, end = resume(areas, state, s)
     t, ah, al = plan[s, TABLE], plan[s, AH], plan[s, AL]
@@ -274,26 +278,34 @@ def encode_dc(row, layout, plan, s, part, codes, state, areas):
     while number < count and at <= end:
         if plan[s, COMPONENT] >= 0:
             block = first + number // width * plan[s, PER_LINE] + number % width
-            at, pending, held = put_value(row, block, np.int64(0), s, ah, al, codes, t, state, areas, at, pending, held)
+            at, pending, held = put_value(
+                slab, block, np.int64(0), s, ah, al, codes, t, state, areas, at, pending, held
+            )
         else:
             for c in range(layout.shape[0]):
                 h = layout[c, 2]
                 for y in range(layout[c, 3]):
                     for x in range(h):
-                        block = layout[c, 0] + y * layout[c, 1] + (part[FIRST_MCU] + number) * h + x
+                        block = (
+                            part[ROW] * part[BLOCKS]
+                            + layout[c, 0]
+                            + y * layout[c, 1]
+                            + (part[FIRST_MCU] + number) * h
+                            + x
+                        )
                         at, pending, held = put_value(
-                            row, block, c, s, ah, al, codes, t + min(c, 1), state, areas, at, pending, held
+                            slab, block, c, s, ah, al, codes, t + min(c, 1), state, areas, at, pending, held
                         )
         number += 1
     state[s, NEXT] = number
     return suspend(areas, state, s, at, pending, held, number >= count)
 
 
-@kernel(f"i8({ROW}, {MASKS}, {TABLES}, {TABLES}, {PART}, {CODES}, {STATES}, {AREAS}, i8)")
-def encode_scans(row, masks, layout, plan, part, codes, state, areas, first):
-    """Encode a part of a row, without byte stuffing, to the first state[s, FILLED] bytes of each scan's area.
+@kernel(f"i8({SLAB}, {MASKS}, {TABLES}, {TABLES}, {PART}, {CODES}, {STATES}, {AREAS}, i8)")
+def encode_scans(slab, masks, layout, plan, part, codes, state, areas, first):
+    """Encode a part of a slab, without byte stuffing, to the first state[s, FILLED] bytes of each scan's area.
 
-    row, masks, layout, plan, part   as for `count_scans`; AC of SSSS_AC_MAX, or ROOM_BYTES are not enough
+    slab, masks, layout, plan, part   as for `count_scans`; AC of SSSS_AC_MAX, or ROOM_BYTES are not enough
     codes  (tables, 256) uint32: with a code for each symbol that `count_scans` counted
     state  (scans, STATE) int64, zeros before the first row
     areas  (scans, n) uint8, n at least ROOM_BYTES
@@ -301,16 +313,21 @@ def encode_scans(row, masks, layout, plan, part, codes, state, areas, first):
 
     Return the index of the scan whose area is full, to be emptied before the part is continued, or the number of scans.
     """
-    for s in range(first, plan.shape[0]):
-        if plan[s, SS] == 0:
-            done = encode_dc(row, layout, plan, s, part, codes, state, areas)
-        elif plan[s, AH] == 0:
-            done = encode_first(row, masks, plan, s, part, codes, state, areas)
-        else:
-            done = encode_refinement(row, masks, plan, s, part, codes, state, areas)
-        if not done:
-            return s
-        state[s, NEXT] = 0
+    begin(slab, layout, part)
+    for row in range(part[ROW], part[ROWS]):
+        part[ROW] = row
+        for s in range(first, plan.shape[0]):
+            if plan[s, SS] == 0:
+                done = encode_dc(slab, layout, plan, s, part, codes, state, areas)
+            elif plan[s, AH] == 0:
+                done = encode_first(slab, masks, plan, s, part, codes, state, areas)
+            else:
+                done = encode_refinement(slab, masks, plan, s, part, codes, state, areas)
+            if not done:
+                return s
+            state[s, NEXT] = 0
+        first = 0
+    part[ROW] = 0
     return plan.shape[0]
 
 

@@ -69,16 +69,20 @@ def quantize_block(typing, coefficients, at, reciprocal, slope, row, factor, out
     return types.void(*arguments), codegen
 
 
-@kernel("void(f4[:, ::1], i8, i8, f4[:, ::1], f4[:, ::1], i8, f4[::1], i8, i2[:, ::1], i8)")
-def dead_zone(coefficients, first, blocks, reciprocal, slope, component, factor, at, out, to):
+QUANTIZATION = "(f4[:, ::1], f4[:, ::1])"  # reciprocal, slope
+
+
+@kernel(f"void(f4[:, ::1], i8, i8, {QUANTIZATION}, i8, f4[::1], i8, i2[:, ::1], i8)")
+def dead_zone(coefficients, first, blocks, quantization, component, factor, at, out, to):
     """Quantize `blocks` blocks.
 
     coefficients  (n, 64) float32 as `dct.fdct` leaves them; from block `first` on
-    reciprocal    (components, 64) float32: `reciprocals` of each component's table
-    slope         (components, 64) float32, [u][v], 0 for DC
+    quantization  reciprocal (components, 64) float32: `reciprocals` of each component's table;
+                  slope (components, 64) float32, [u][v], 0 for DC
     factor        (n,) float32; from [at] on
     out           (n, 64) int16, zig-zag; filled from block `to` on
     """
+    reciprocal, slope = quantization
     for block in range(blocks):
         quantize_block(
             coefficients, 64 * (first + block), reciprocal, slope, 64 * component,

@@ -199,7 +199,7 @@ def sharp_planes(pixels, row, layout, y, cb, cr, bands, chroma):
     height, padded = pixels.shape[0], layout[0, 1] * 8
     h, v = layout[0, 2], layout[0, 3]
     if h == 1:
-        planes(pixels, row, 0, padded, layout.shape[0], 1, 1, y, cb, cr, bands)
+        planes(pixels, row, 0, padded, layout.shape[0], 1, 1, (y, cb, cr), bands)
         return
     width = pixels.shape[1] // 3
     above = MARGIN if v == 2 else 0

@@ -1,5 +1,7 @@
 """Spectra: MCU rows of unquantized coefficients, from pixels or from a file, weighted by visual masking, quantized.
 
+A row is quantized when the one below it is known, on which the masking factors depend.
+
 A row's coefficients are in the order of `Frame.layout`, but float32 and as `dct.fdct` leaves them. `energy` has the
 results of `masking.energies` for each block.
 """
@@ -8,14 +10,25 @@ import numpy as np
 
 from compressor.kernels import masking
 from compressor.kernels.dct import SCALE, TRANSPOSED, fdct
-from compressor.kernels.declare import function, kernel
+from compressor.kernels.declare import function, intrinsic, ir, kernel, types
+from compressor.kernels.huffman_encode import blocks_of
+from compressor.kernels.lanes import F32, I16, I32, I64, load, shuffle, store, vector
 from compressor.kernels.mcu_row import FLOATS, LAYOUT, SAMPLES
-from compressor.kernels.quantize import dead_zone
+from compressor.kernels.quantize import QUANTIZATION, dead_zone
 from compressor.kernels.trellis import trellis
 
 f32 = np.float32
 PLACES = TRANSPOSED.astype(np.int64)  # of zig-zag coefficients
 UNIT = SCALE.astype(np.float32)
+ZIGZAGS = TRANSPOSED.argsort()  # of places
+SPECTRA = f"({FLOATS}, {FLOATS}, {FLOATS}, {FLOATS})"  # two rows: coefficients and energy of each
+MEANS = f"({FLOATS}, {FLOATS}, {FLOATS}, f4[::1])"  # above and below, scratch and out of `factors`
+
+# state of `requantize`: int64 (STATE,), carried from call to call
+WAITING = 0  # 1: a row has not been quantized yet
+SLOT = 1  # the one of the two rows of `spectra` that is free
+LAST = 2  # 1: no row follows the slab
+STATE = 3
 
 
 @function
@@ -43,23 +56,49 @@ def from_planes(planes, layout, coefficients, energy):
     _energies(layout, True, coefficients, energy)
 
 
+@intrinsic
+def dequantize_block(typing, slab, block, tables, row, coefficients, to):
+    """Multiply block `block` of a (n, 64) int16 array, zig-zag, by row `row` of `tables` and by UNIT, to block `to` of
+    a (m, 64) float32 array, [u][v]."""
+
+    def codegen(context, builder, signature, a):
+        sixty_four = ir.Constant(I64, 64)
+        quantized = load(context, builder, signature.args[0], a[0], builder.mul(a[1], sixty_four), I16, 64)
+        for u in range(8):
+            column = shuffle(builder, quantized, quantized, [int(k) for k in ZIGZAGS[8 * u : 8 * u + 8]])
+            column = builder.sitofp(builder.sext(column, vector(I32, 8)), vector(F32, 8))
+            at = builder.add(builder.mul(a[3], sixty_four), ir.Constant(I64, 8 * u))
+            q = load(context, builder, signature.args[2], a[2], at, F32, 8)
+            unit = ir.Constant(vector(F32, 8), [float(scale) for scale in UNIT[8 * u : 8 * u + 8]])
+            column = builder.fmul(builder.fmul(column, q), unit)
+            at = builder.add(builder.mul(a[5], sixty_four), ir.Constant(I64, 8 * u))
+            store(context, builder, signature.args[4], a[4], at, column)
+        return context.get_dummy_value()
+
+    return types.void(slab, types.intp, tables, types.intp, coefficients, types.intp), codegen
+
+
+@function
+def _dequantize(slab, row, layout, chroma, tables, coefficients, energy):
+    """Dequantize the MCU row of a slab that begins at block `row`."""
+    for c in range(layout.shape[0]):
+        first = layout[c, 0]
+        for block in range(first, first + layout[c, 1] * layout[c, 3]):
+            dequantize_block(slab, row + block, tables, c, coefficients, block)
+    _energies(layout, chroma, coefficients, energy)
+
+
 @kernel(f"void({SAMPLES}, {LAYOUT}, b1, {FLOATS}, {FLOATS}, {FLOATS})")
 def from_quantized(row, layout, chroma, tables, coefficients, energy):
     """Dequantize one MCU row of a file's coefficients.
 
     row     (n, 64) int16, zig-zag
     chroma  whether all components but the first are chroma
-    tables  (components, 64) float32, zig-zag: Q of each component
+    tables  (components, 64) float32, [u][v]: Q of each component
 
     Other parameters as in `from_planes`.
     """
-    for c in range(layout.shape[0]):
-        first = layout[c, 0]
-        for block in range(first, first + layout[c, 1] * layout[c, 3]):
-            for k in range(64):
-                place = PLACES[k]
-                coefficients[block, place] = f32(row[block, k]) * tables[c, k] * UNIT[place]
-    _energies(layout, chroma, coefficients, energy)
+    _dequantize(row, 0, layout, chroma, tables, coefficients, energy)
 
 
 @function
@@ -116,26 +155,101 @@ def factors(layout, chroma, above, energy, below, scratch, out):
         masking.luma(energy, first, scratch[0], count, out[first : first + count])
 
 
-@kernel(f"void({FLOATS}, {LAYOUT}, {FLOATS}, {FLOATS}, f4[::1], {SAMPLES})")
-def quantize_row(coefficients, layout, reciprocal, slope, factor, out):
+@kernel(f"void({FLOATS}, {LAYOUT}, {QUANTIZATION}, f4[::1], {SAMPLES})")
+def quantize_row(coefficients, layout, quantization, factor, out):
     """Quantize a row by `quantize.dead_zone`."""
     for c in range(layout.shape[0]):
         first, count = layout[c, 0], layout[c, 1] * layout[c, 3]
-        dead_zone(coefficients, first, count, reciprocal, slope, c, factor, first, out, first)
+        dead_zone(coefficients, first, count, quantization, c, factor, first, out, first)
 
 
-@kernel(f"void({FLOATS}, i8, i8, {FLOATS}, i8, f4[::1], f4, f4[::1], {FLOATS}, f4[::1], {SAMPLES})")
-def trellis_part(coefficients, first, blocks, reciprocal, component, factor, weight, lengths, steps, weights, out):
+@function
+def _line(layout, energy, last, out):
+    """Copy the means of the first or the last line of blocks of each component."""
+    for c in range(layout.shape[0]):
+        across = layout[c, 1]
+        at = layout[c, 0] + ((layout[c, 3] - 1) * across if last else 0)
+        for i in range(across):
+            out[c, i] = energy[2, at + i]
+
+
+@function
+def _advance(slab, row, layout, chroma, tables, quantization, free, waiting, means, is_waiting, out):
+    """Dequantize a row to `free`, and quantize the one in `waiting` to `out`, if there is one."""
+    coefficients, energy = free
+    coefficients_before, energy_before = waiting
+    above, below, scratch, factor = means
+    _dequantize(slab, row, layout, chroma, tables, coefficients, energy)
+    if not is_waiting:
+        _line(layout, energy, False, above)
+        return
+    _line(layout, energy, False, below)
+    factors(layout, chroma, above, energy_before, below, scratch, factor)
+    quantize_row(coefficients_before, layout, quantization, factor, out)
+    _line(layout, energy_before, True, above)
+
+
+@function
+def _finish(layout, chroma, quantization, waiting, means, out):
+    """Quantize the last row."""
+    coefficients, energy = waiting
+    above, below, scratch, factor = means
+    _line(layout, energy, True, below)
+    factors(layout, chroma, above, energy, below, scratch, factor)
+    quantize_row(coefficients, layout, quantization, factor, out)
+
+
+@kernel(f"i8({SAMPLES}, {LAYOUT}, b1, {FLOATS}, {QUANTIZATION}, {SPECTRA}, {MEANS}, i8[::1], {SAMPLES})")
+def requantize(slab, layout, chroma, tables, quantization, spectra, means, state, out):
+    """Dequantize the rows of a slab, and quantize those whose next row is known. Return how many these are.
+
+    The first of them is the last row of the slab before. If state[LAST] is 1, the last row of this slab is quantized
+    as well, if `out` has room for it; else it stays WAITING, for a call with an empty slab.
+
+    tables        as in `from_quantized`
+    quantization  as in `quantize.dead_zone`
+    spectra       for each of two rows coefficients (n, 64) and energy (3, n) float32
+    means         above, below, scratch and out of `factors`
+    state         (STATE,) int64, zeros before the first slab
+    out           (m, 64) int16, zig-zag: a slab, with room for as many rows as `slab` has
+    """
+    blocks = blocks_of(layout)
+    first, second = (spectra[0], spectra[1]), (spectra[2], spectra[3])
+    written = 0
+    for row in range(slab.shape[0] // blocks):
+        at, is_waiting, to = row * blocks, state[WAITING] != 0, out[written * blocks :]
+        if state[SLOT] == 0:
+            _advance(slab, at, layout, chroma, tables, quantization, first, second, means, is_waiting, to)
+        else:
+            _advance(slab, at, layout, chroma, tables, quantization, second, first, means, is_waiting, to)
+        written += state[WAITING]
+        state[WAITING] = 1
+        state[SLOT] = 1 - state[SLOT]
+    if state[LAST] != 0 and state[WAITING] != 0 and written * blocks < out.shape[0]:
+        to = out[written * blocks :]
+        if state[SLOT] == 0:
+            _finish(layout, chroma, quantization, second, means, to)
+        else:
+            _finish(layout, chroma, quantization, first, means, to)
+        written += 1
+        state[WAITING] = 0
+    return written
+
+
+@kernel(f"void({FLOATS}, i8, i8, f4[::1], f4[::1], f4, f4[::1], ({FLOATS}, f4[::1]), {SAMPLES})")
+def trellis_part(coefficients, first, blocks, reciprocal, factor, weight, lengths, scratch, out):
     """Quantize blocks of one component by `trellis.trellis`.
 
-    weight   lambda for a factor of 1
-    lengths  (256,) float32, > 0: bits of each symbol
-    steps    (>= blocks, 64) float32, weights (>= blocks,) float32: scratch
-    out      (n, 64) int16, zig-zag
+    reciprocal  (64,) float32: `quantize.reciprocals` of its table
+    weight      lambda for a factor of 1
+    lengths     (256,) float32, > 0: bits of each symbol
+    scratch     (>= blocks, 64) and (>= blocks,) float32
+    out         (n, 64) int16, zig-zag
     """
+    steps, weights = scratch
     for block in range(blocks):
         for k in range(64):
             place = PLACES[k]
-            steps[block, k] = coefficients[first + block, place] * reciprocal[component, place]
+            steps[block, k] = coefficients[first + block, place] * reciprocal[place]
         weights[block] = weight * factor[first + block]
     trellis(steps, 0, blocks, weights, lengths, out[first : first + blocks])

@@ -5,13 +5,11 @@ read (`RouteContext.charge`).
 """
 
 from compressor import png
-from compressor.jpeg import encoder, parallel, scans
+from compressor.jpeg import coefficient_spool, encoder, parallel, scans
 from compressor.jpeg.adaptive_quantization import BYTES_PER_BLOCK, plane_bytes, row_window_bytes
-from compressor.jpeg.coefficient_spool import MEMORY_BYTES as PACKING_BYTES
 from compressor.jpeg.frame import Frame, Header
 from compressor.jpeg.progressive import AREA_BYTES
 from compressor.jpeg.scan_search import SCANS_MAX
-from compressor.kernels import packing
 from compressor.kernels.idct import LEFT, RIGHT
 from compressor.png.chunks import PIECE_BYTES
 from compressor.png.deflate import PIECEWISE_BYTES
@@ -24,8 +22,7 @@ from compressor.tiles import BandLifetime
 
 BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
-MASKS_BYTES = 8 * packing.LEVELS  # of a block, if progressive scans are made
-CODING_BYTES = 3 * encoder.coded_bytes(encoder.CODED_BLOCKS)  # before byte stuffing, and after
+CODING_BYTES = encoder.coded_bytes(encoder.CODED_BLOCKS) + encoder.CODED_BYTES  # before byte stuffing, and after
 TILE_COPIES = 5  # on the wire, parsed, queued, being copied into a band, and being freed
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
@@ -34,20 +31,20 @@ PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB and its output; 256 KiB each: fi
 
 
 def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
-    """Return the bytes of coefficient rows, of the encoder, and of the windows on the scans of a file with several."""
-    blocks = header.frame.blocks_per_row
-    row = blocks * (COEFFICIENTS_BYTES + (0 if settings.lossless else BYTES_PER_BLOCK))
+    """Return the bytes of slabs, of the encoder, and of the windows on the scans of a file with several."""
+    frame = header.frame
+    slabs = frame.slab_blocks * COEFFICIENTS_BYTES * (1 if settings.lossless else 2)
+    row = 0 if settings.lossless else frame.blocks_per_row * BYTES_PER_BLOCK
     # The source's windows are freed before scans are encoded.
     windows = 0 if header.streams else scans.scan_readers_bytes(header)
-    return BASE_BYTES + row + coding(blocks, settings, windows)
+    return BASE_BYTES + slabs + row + coding(frame, settings, windows)
 
 
-def coding(blocks: int, settings: Settings, windows: int = 0) -> int:
-    """Return the bytes of the encoder's buffers for a row of so many blocks, and of masks if scans are
-    progressive."""
+def coding(frame: Frame, settings: Settings, windows: int = 0) -> int:
+    """Return the bytes of the encoder's buffers, and those of slabs that wait if scans are progressive."""
     if settings.effort is Effort.FAST and not settings.lossless:
         return CODING_BYTES + windows
-    return CODING_BYTES + PACKING_BYTES + blocks * MASKS_BYTES + max(PROGRESSIVE_BYTES, windows)
+    return CODING_BYTES + coefficient_spool.memory_bytes(frame) + max(PROGRESSIVE_BYTES, windows)
 
 
 def pixels_to_jpeg(
@@ -55,26 +52,27 @@ def pixels_to_jpeg(
 ) -> int:
     """Return the bytes of bands of pixels, twice if alpha is removed, and of the encoder.
 
-    One pass adds the bands that several threads encode at a time, copied unless they last; two passes add the rows that
-    adaptive quantization compares.
+    One pass adds the bands that several threads encode at a time, copied unless they last; two passes add a slab and
+    the rows that adaptive quantization compares.
     """
     flattened = lines * frame.width * (channels - 1) if channels in (2, 4) else 0
-    known = BASE_BYTES + coding(frame.blocks_per_row, settings) + band_bytes + flattened
+    known = BASE_BYTES + coding(frame, settings) + band_bytes + flattened
     if settings.effort is Effort.FAST:
         return known + parallel.pixel_coder_bytes(frame, lifetime)
     window = row_window_bytes(lines, 8 * frame.v_max, frame.width * len(frame.components))
-    return known + window + plane_bytes(frame) + frame.blocks_per_row * BYTES_PER_BLOCK
+    slab = frame.slab_blocks * COEFFICIENTS_BYTES
+    return known + slab + window + plane_bytes(frame) + frame.blocks_per_row * BYTES_PER_BLOCK
 
 
 def jpeg_bands(header: Header, lines: int) -> int:
-    """Return the bytes of decoding: a coefficient row, planes of samples with the lines that are kept, three upsampled
+    """Return the bytes of decoding: a slab, planes of samples with the lines that are kept, three upsampled
     lines, a band of pixels, and the windows on the scans of a file with several."""
     frame = header.frame
     padded = 8 * frame.mcus_per_row
     samples = sum((9 * v + 1) * (padded * h + LEFT + RIGHT) for h, v in frame.sampling)
     upsampled = 3 * (padded * frame.h_max + LEFT + RIGHT)
     band = lines * frame.width * len(frame.components)
-    coefficients = frame.blocks_per_row * COEFFICIENTS_BYTES
+    coefficients = frame.slab_blocks * COEFFICIENTS_BYTES
     windows = 0 if header.streams else scans.scan_readers_bytes(header)
     return DECODER_BYTES + coefficients + samples + upsampled + band + windows
 

@@ -123,7 +123,7 @@ class JpegPixels:
 
     def bands(self, lines: int) -> Iterator[Band]:
         if self.smoothed is None:
-            yield from jpeg_bands(self._header, self.coefficients.rows, lines)
+            yield from jpeg_bands(self._header, self.coefficients.slabs, lines)
         else:
             yield from self.smoothed.bands(lines)
         self._ended = self.coefficients.end()

@@ -7,7 +7,6 @@ from typing import Any
 
 from compressor import containers, png, raster
 from compressor.bytestream import ByteStream
-from compressor.cores import BRIEF_WIDTH
 from compressor.errors import FormatError, UnsupportedError
 from compressor.humanize import human_format
 from compressor.jpeg.frame import Header
@@ -121,7 +120,6 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
     )
     if header.credentials and _keeps_credentials("jpeg", settings):
         return returned(source, HAS_CREDENTIALS)
-    context.stages.brief = target == "jpeg" and frame.width <= BRIEF_WIDTH
     read = functools.partial(read_coefficients, stream, header, original, context.stages, context.charge)
     if target == "jpeg":
         return planned(source, plan_jpeg_to_jpeg(header, read, context))

@@ -16,15 +16,12 @@ class Stages:
     It runs between `resume` and `pause`. While it runs, the calling thread holds a core of `cores`; it holds none while
     it waits for its client or for memory. The clock reads the CPU time of the calling thread, so that waiting is not
     charged.
-
-    brief  hold cores briefly; see `CoreScheduler`
     """
 
     def __init__(self) -> None:
         self.seconds = {"decode": 0.0, "encode": 0.0, "verify": 0.0, "container": 0.0}
         self._stage = "container"
         self._since: float | None = None
-        self.brief = False
 
     def _charge(self) -> None:
         now = time.thread_time()
@@ -36,7 +33,7 @@ class Stages:
 
     def resume(self) -> None:
         """Wait for a core and start the clock."""
-        cores.acquire(self.brief)
+        cores.acquire()
         self._since = time.thread_time()
 
     def pause(self) -> None:

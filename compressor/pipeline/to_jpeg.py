@@ -13,8 +13,8 @@ from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import adaptive_quantization, encoder, mpf, one_pass, perceptual, requantize, static_codes, writer
 from compressor.jpeg import attachments as segments
 from compressor.jpeg.encoder import clear_dummy_blocks
-from compressor.jpeg.frame import Frame, Header, Row
-from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.frame import Frame, Header, Slab
+from compressor.jpeg.reader import read_header, read_slabs
 from compressor.jpeg.reduction import AdditionalPictures
 from compressor.jpeg.scan_search import ScanSearch
 from compressor.jpeg.scans import read_scans
@@ -34,7 +34,7 @@ class JpegToJpeg(Route):
     """Coefficients stay coefficients; their quantization tables become coarser if the settings ask for it.
 
     frame, tables  of the result
-    fingerprint    of the rows that `output` has encoded, if they have to be the source's; None if not
+    fingerprint    of the slabs that `output` has encoded, if they have to be the source's; None if not
     """
 
     format = "jpeg"
@@ -45,7 +45,7 @@ class JpegToJpeg(Route):
         context: RouteContext,
         frame: Frame,
         tables: Mapping[int, Table],
-        output: one_pass.OnePassRows | ScanSearch,
+        output: one_pass.OnePassSlabs | ScanSearch,
         fingerprint: Fingerprint | None = None,
     ) -> None:
         self._source, self._header = source, source.header
@@ -124,9 +124,9 @@ class JpegToJpeg(Route):
         found, stream = Fingerprint(), ByteStream(result.chunks())
         try:
             header = read_header(stream)
-            rows = read_rows(stream, header) if header.streams else read_scans(result, header)
-            for row in rows if is_one_pass(self._settings) else clear_dummy_blocks(rows, header.frame):
-                found.add(row)
+            slabs = read_slabs(stream, header) if header.streams else read_scans(result, header)
+            for slab in slabs if is_one_pass(self._settings) else clear_dummy_blocks(slabs, header.frame):
+                found.add(slab)
         except (FormatError, LimitError):
             return False
         return found.digest() == self._fingerprint.digest()
@@ -182,14 +182,14 @@ def _start_jpeg_to_jpeg(source: Coefficients, context: RouteContext) -> JpegToJp
     )
     if requantization is None:
         return _start_exact(source, context)
-    rows = requantization.rows(context.stages.timed(source.rows, "decode"), settings.effort)
-    output: one_pass.OnePassRows | ScanSearch
+    slabs = requantization.slabs(context.stages.timed(source.slabs, "decode"), settings.effort)
+    output: one_pass.OnePassSlabs | ScanSearch
     if is_one_pass(settings):
-        output = _one_pass(requantization.frame, rows, settings)
+        output = _one_pass(requantization.frame, slabs, settings)
     else:
         few = settings.effort is Effort.BALANCED
         output = ScanSearch(
-            requantization.frame, clear_dummy_blocks(rows, requantization.frame), context.spool, defaults_only=few
+            requantization.frame, clear_dummy_blocks(slabs, requantization.frame), context.spool, defaults_only=few
         )
     return JpegToJpeg(source, context, requantization.frame, dict(enumerate(requantization.tables)), output)
 
@@ -198,23 +198,23 @@ def _start_exact(source: Coefficients, context: RouteContext) -> JpegToJpeg:
     """Begin a conversion that keeps every coefficient."""
     header, settings = source.header, context.settings
     frame, fingerprint = header.frame, Fingerprint()
-    rows = context.stages.timed(source.rows, "decode")
-    output: one_pass.OnePassRows | ScanSearch
+    slabs = context.stages.timed(source.slabs, "decode")
+    output: one_pass.OnePassSlabs | ScanSearch
     if is_one_pass(settings):
-        output = _one_pass(frame, fingerprint.adding(rows), settings)
+        output = _one_pass(frame, fingerprint.adding(slabs), settings)
     else:
         # Lossless results may take the longest search. Others begin it with the source's own scans.
         coding = source.coding if settings.effort is Effort.BALANCED and not settings.lossless else ()
-        # `ScanSearch` packs the rows, and their packed form is enough for the fingerprint.
-        kept = clear_dummy_blocks(rows, frame)
+        # `ScanSearch` packs the slabs, and their packed form is enough for the fingerprint.
+        kept = clear_dummy_blocks(slabs, frame)
         output = ScanSearch(frame, kept, context.spool, fingerprint.add_packed, coding=coding)
     tables = {component.tq: header.quantization[component.tq] for component in frame.components}
     return JpegToJpeg(source, context, frame, tables, output, fingerprint)
 
 
-def _one_pass(frame: Frame, rows: Iterator[Row], settings: Settings) -> one_pass.OnePassRows:
+def _one_pass(frame: Frame, slabs: Iterator[Slab], settings: Settings) -> one_pass.OnePassSlabs:
     distance = perceptual.distance_for(settings.quality, settings.effort)
-    return one_pass.OnePassRows(frame, static_codes.codes_for(distance, len(frame.components)), rows)
+    return one_pass.OnePassSlabs(frame, static_codes.codes_for(distance, len(frame.components)), slabs)
 
 
 class PixelsToJpeg(Route):
@@ -289,7 +289,7 @@ def _start_pixels_to_jpeg(
     else:
         quantizer = adaptive_quantization.AdaptiveQuantizer(frame, tables, distance, settings.effort, count == 3)
         overshoot = tables[0] if settings.effort is Effort.BEST else None
-        rows = quantizer.rows(adaptive_quantization.PixelSpectra(frame, bands, overshoot))
+        slabs = quantizer.quantized(adaptive_quantization.PixelSpectra(frame, bands, overshoot))
         few = settings.effort is Effort.BALANCED
-        output = ScanSearch(frame, clear_dummy_blocks(rows, frame), context.spool, defaults_only=few)
+        output = ScanSearch(frame, clear_dummy_blocks(slabs, frame), context.spool, defaults_only=few)
     return PixelsToJpeg(pixels, context, frame, dict(enumerate(tables)), output)

@@ -9,7 +9,7 @@ from compressor.bytestream import ByteStream
 from compressor.cores import cores
 from compressor.errors import FormatError
 from compressor.jpeg.attachments import attachments_of
-from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.reader import read_header, read_slabs
 from compressor.jpeg.scans import read_scans
 from compressor.memory import Resources
 from compressor.metadata import Attachments, orientation
@@ -53,8 +53,8 @@ def probe(spool: Spool, resources: Resources, *, decode: bool, policy: Metadata 
         kind = sniff(stream.peek(PREFIX))
         if kind == "jpeg":
             header = read_header(stream, policy)
-            rows: Iterator[Any] = read_rows(stream, header) if header.streams else read_scans(spool, header)
-            _drain(rows, decode)
+            slabs: Iterator[Any] = read_slabs(stream, header) if header.streams else read_scans(spool, header)
+            _drain(slabs, decode)
             frame = header.frame
             return _probe_of(kind, frame.width, frame.height, attachments_of(header.segments))
         if kind == "png":

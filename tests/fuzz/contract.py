@@ -177,7 +177,7 @@ def _read_jpeg(data: bytes, chunk: int) -> None:
     sniff(data[:PREFIX])
     stream = ByteStream(data[at : at + chunk] for at in range(0, len(data), chunk))
     header = jpeg.read_header(stream)
-    rows = jpeg.read_rows(stream, header) if header.streams else Scans(BytesSource(data), header).rows()
+    rows = jpeg.read_slabs(stream, header) if header.streams else Scans(BytesSource(data), header).slabs()
     for _ in rows:
         pass
 

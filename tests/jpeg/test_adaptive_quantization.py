@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from compressor.jpeg import adaptive_quantization, perceptual, requantize, static_codes, writer
-from compressor.jpeg.frame import Component, Frame, Row
+from compressor.jpeg.frame import Component, Frame, Slab
 from compressor.kernels.dct import SCALE, TRANSPOSED
 from compressor.kernels.huffman_encode import code_table
 from compressor.settings import Effort
@@ -87,7 +87,8 @@ def test_factors_depend_on_all_neighbors_across_rows(subsampling: str) -> None:
     quantizer = adaptive_quantization.AdaptiveQuantizer(
         frame, perceptual.quantization_tables(DISTANCE, 3), DISTANCE, Effort.BALANCED, chroma=True
     )
-    factors = [quantizer._factor.astype(np.float64) for _ in quantizer.rows(iter(spectra))]
+    row = np.empty((frame.blocks_per_row, 64), np.int16)
+    factors = [quantizer._factor.astype(np.float64) for _ in quantizer._quantized_rows(iter(spectra), row)]
 
     luma, cb, cr = grids(frame, [unscaled(one.coefficients) for one in spectra])
     expected = [spectrum.luma_factors(luma), *[spectrum.chroma_factors(luma, cb, cr)] * 2]
@@ -100,14 +101,14 @@ def test_rows_do_not_depend_on_how_pixels_arrive(effort: Effort) -> None:
     frame, pixels = writer.frame_for(100, 90, 3, "420"), photograph(90, 100)
     tables = perceptual.quantization_tables(DISTANCE, 3)
 
-    def rows(lines: int) -> list[Row]:
+    def slabs(lines: int) -> list[Slab]:
         spectra = spectra_of(frame, pixels, lines)
         quantizer = adaptive_quantization.AdaptiveQuantizer(frame, tables, DISTANCE, effort, True)
-        return [row.copy() for row in quantizer.rows(iter(spectra))]
+        return [slab.copy() for slab in quantizer.quantized(iter(spectra))]
 
-    whole = rows(90)
+    whole = slabs(90)
     for lines in (1, 16, 33):
-        np.testing.assert_array_equal(rows(lines), whole)
+        np.testing.assert_array_equal(slabs(lines), whole)
 
 
 def test_effort_best_is_as_good_as_the_trellis_of_the_reference() -> None:
@@ -118,7 +119,8 @@ def test_effort_best_is_as_good_as_the_trellis_of_the_reference() -> None:
     lengths = (code_table(*static_codes.codes_for(DISTANCE, 1).specs[1, 0]) & 63).astype(np.float64)
     weight = perceptual.trellis_weights(DISTANCE, 1)[0]
 
-    for one, row in zip(spectra, quantizer.rows(iter(spectra)), strict=True):
+    row = np.empty((frame.blocks_per_row, 64), np.int16)
+    for one, _ in zip(spectra, quantizer._quantized_rows(iter(spectra), row), strict=True):
         steps = unscaled(one.coefficients) / tables[0]
         for block in range(len(row)):
             lam = float(weight * quantizer._factor[block])
@@ -139,6 +141,32 @@ def test_a_files_coefficients_are_dequantized() -> None:
             blocks = slice(first, first + per_line * v)
             expected = row[blocks].astype(np.float64) * table
             np.testing.assert_allclose(unscaled(one.coefficients[blocks]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chroma", [True, False])
+@pytest.mark.parametrize("slab_blocks", [1, 40, 100, 2048])
+def test_slabs_of_any_height_are_requantized_as_row_by_row(
+    slab_blocks: int, chroma: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = Frame(50, 90, (Component(1, 2, 2, 0), Component(2, 1, 1, 1), Component(3, 1, 1, 2)))
+    rng = np.random.default_rng(2)
+    size = frame.mcu_rows * frame.blocks_per_row, 64
+    whole = (rng.integers(-1000, 1000, size) >> rng.integers(0, 10, size)).astype(np.int16)
+    source = [rng.integers(1, 9, 64).astype(np.uint16) for _ in range(3)]
+    tables = perceptual.quantization_tables(DISTANCE, 3)
+    monkeypatch.setattr("compressor.jpeg.frame.SLAB_BLOCKS", slab_blocks)
+    step = frame.slab_blocks
+
+    def quantizer() -> adaptive_quantization.AdaptiveQuantizer:
+        return adaptive_quantization.AdaptiveQuantizer(frame, tables, DISTANCE, Effort.BALANCED, chroma)
+
+    slabs = (whole[at : at + step] for at in range(0, len(whole), step))
+    found = [slab.copy() for slab in quantizer().requantized(slabs, source)]
+    spectra = adaptive_quantization.CoefficientSpectra(frame, [whole], source, chroma)
+    expected = [slab.copy() for slab in quantizer().quantized(spectra)]
+
+    assert max(map(len, found)) <= step
+    np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
 
 
 def test_a_lattice_is_kept_if_coarser_steps_would_miss_it() -> None:

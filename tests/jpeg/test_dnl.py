@@ -66,7 +66,7 @@ def test_fill_bytes_before_the_segment_and_a_repeated_segment_are_accepted() -> 
     filled = again.replace(b"\xff\xdc", b"\xff\xff\xff\xdc")
     for file in (again, filled):
         made, header = found(file)
-        assert_same(planes_of(made.rows(), header.frame), scanned(data)[0])
+        assert_same(planes_of(made.slabs(), header.frame), scanned(data)[0])
         assert not header.notices
 
 

@@ -7,7 +7,7 @@ from PIL import ImageCms
 from compressor.bytestream import ByteStream
 from compressor.errors import LimitError, UnsupportedError
 from compressor.jpeg.quality import estimated_quality
-from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.reader import read_header, read_slabs
 from compressor.t81 import K1_LUMINANCE
 from tests.jpeg_files import assert_same, fault, header_of, jpeg, read
 from tests.reference import huffman as reference
@@ -75,7 +75,7 @@ def test_files_that_do_not_stream_are_recognized_with_the_reason() -> None:
         header = read_header(stream)
         assert word in header.obstacle and not header.streams
         with pytest.raises(UnsupportedError, match=word):
-            next(read_rows(stream, header))
+            next(read_slabs(stream, header))
 
 
 def test_extended_sequential_frames_stream() -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError
-from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.reader import read_header, read_slabs
 from compressor.kernels import library
 from tests.reference import huffman as reference
 
@@ -31,7 +31,7 @@ def outcome(data: bytes, chunk: int = 1 << 20) -> bytes | str | None:
         header = read_header(stream)
         if not header.streams:
             return None
-        return b"".join(row.tobytes() for row in read_rows(stream, header))
+        return b"".join(row.tobytes() for row in read_slabs(stream, header))
     except FormatError as error:
         return str(error)
 

@@ -110,13 +110,11 @@ def test_the_last_dc_is_computed_without_encoding(width: int, channels: int, sub
     across = -(-8 * int(frame.layout[0, 1]) // mcu_row.SEGMENT)
     for number in range(across * frame.mcu_rows):
         mcu_row.last_dc(
-            source.pixels, number, frame.layout, transform.segment, transform.reciprocal, transform.slope,
+            source.pixels, number, (frame.layout, transform.segment), transform.quantization,
             workspace.scratch, workspace.blocks, state,
         )  # fmt: skip
         top = number // across * transform.lines
-        mcu_row.transform_row(
-            source.pixels, top, frame.layout, transform.reciprocal, transform.slope, workspace.scratch, row
-        )
+        mcu_row.transform_row(source.pixels, top, frame.layout, transform.quantization, workspace.scratch, row)
         end = min(frame.mcus_per_row, (number % across + 1) * mcu_row.SEGMENT // (8 * frame.h_max))
         blocks = [first + (v - 1) * per_line + end * h - 1 for first, per_line, h, v in frame.layout.tolist()]
         pred = huffman_encode.PRED

@@ -12,7 +12,7 @@ from PIL import Image
 from compressor.bytestream import ByteStream
 from compressor.errors import UnsupportedError
 from compressor.jpeg import pixels
-from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.reader import read_header, read_slabs
 from compressor.jpeg.scans import Scans
 from compressor.spool import BytesSource
 from tests.jpeg_files import jpeg, photo, pieces
@@ -25,7 +25,7 @@ def decoded(data: bytes, lines: int = 16, chunk: int | None = None) -> NDArray[n
     """Return the pixels of a file, decoded in bands of `lines`."""
     stream = ByteStream(pieces(data, chunk or len(data)))
     header = read_header(stream)
-    rows = read_rows(stream, header) if header.streams else Scans(BytesSource(data), header).rows()
+    rows = read_slabs(stream, header) if header.streams else Scans(BytesSource(data), header).slabs()
     bands = [band.copy() for band in pixels.bands(header, rows, lines)]
     assert all(len(band) == lines for band in bands[:-1])
     return np.concatenate(bands)

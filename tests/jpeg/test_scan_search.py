@@ -13,18 +13,31 @@ from PIL import Image
 from compressor import pipeline
 from compressor.bytestream import ByteStream
 from compressor.jpeg import one_pass, reader, scan_search, static_codes, writer
-from compressor.jpeg.coefficient_spool import SpooledRows
+from compressor.jpeg.coefficient_spool import HeldSlabs, Masks, SpooledSlabs
 from compressor.jpeg.encoder import clear_dummy_blocks
-from compressor.jpeg.frame import Component, Frame, Header, Row, Scan
-from compressor.jpeg.progressive import Counts, Masks, Progressive, ac_scan, dc_alone, dc_scan, segments
+from compressor.jpeg.frame import Component, Frame, Header, Scan, Slab
+from compressor.jpeg.progressive import (
+    AC_APPENDED,
+    DC_APPENDED,
+    Counts,
+    Progressive,
+    ScanList,
+    Specs,
+    ac_scan,
+    coded_bits,
+    dc_alone,
+    dc_scan,
+    segments,
+)
 from compressor.jpeg.scan_search import SCANS_MAX, ScanSearch, Script, ac_scan_plans
+from compressor.kernels import progressive_count
 from compressor.memory import Resources
 from compressor.settings import Settings
 from compressor.spool import Spool
 from tests.corpus import CORPUS
 from tests.jpeg.test_scans import pixels_of, scanned
 from tests.jpeg_files import assert_same, jpeg, pieces
-from tests.reference import huffman
+from tests.reference import huffman, packing
 from tests.reference import progressive as reference
 
 SAMPLINGS: list[list[tuple[int, int]]] = [
@@ -41,7 +54,7 @@ def frame_of(width: int, height: int, sampling: huffman.Sampling) -> Frame:
     return Frame(width, height, tuple(Component(c + 1, h, v, 0) for c, (h, v) in enumerate(sampling)))
 
 
-def rows_of(planes: Sequence[huffman.Plane], frame: Frame) -> Iterator[Row]:
+def rows_of(planes: Sequence[huffman.Plane], frame: Frame) -> Iterator[Slab]:
     """Yield coefficient rows."""
     for number in range(frame.mcu_rows):
         lines = [plane[number * v : number * v + v].reshape(-1, 64) for plane, (_, v) in zip(planes, frame.sampling)]  # noqa: B905
@@ -53,15 +66,15 @@ def header_of(data: bytes) -> Header:
     return reader.read_header(ByteStream([data]))
 
 
-def rows_in(data: bytes) -> Iterator[Row]:
+def rows_in(data: bytes) -> Iterator[Slab]:
     """Yield the coefficient rows of a file."""
     stream = ByteStream([data])
-    return reader.read_rows(stream, reader.read_header(stream))
+    return reader.read_slabs(stream, reader.read_header(stream))
 
 
-def masked(frame: Frame, rows: Iterable[Row]) -> Iterator[tuple[Row, Masks]]:
+def masked(frame: Frame, rows: Iterable[Slab]) -> Iterator[tuple[Slab, Masks]]:
     """Yield rows with masks, from a spool as in `ScanSearch`."""
-    spooled = SpooledRows(frame, Resources().spool)
+    spooled = SpooledSlabs(frame, Resources().spool, lambda data: None)
     for row in rows:
         spooled.add(row)
     spooled.finish()
@@ -69,21 +82,65 @@ def masked(frame: Frame, rows: Iterable[Row]) -> Iterator[tuple[Row, Masks]]:
     spooled.close()
 
 
-def file_of(frame: Frame, scans: list[Scan], rows: list[Row]) -> tuple[bytes, int]:
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 40])
+@pytest.mark.parametrize("width, slab_blocks", [(50, 24), (50, 60), (50, 2048), (700, 50)])
+def test_slabs_wait_as_they_are_or_packed_with_the_same_coefficients_and_masks(
+    width: int, slab_blocks: int, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = frame_of(width, 170, [(2, 2), (1, 1), (1, 1)])
+    planes = huffman.random_planes(np.random.default_rng(1), width, 170, frame.sampling, 0.3)
+    whole = np.concatenate(list(rows_of(planes, frame)))
+    monkeypatch.setattr("compressor.jpeg.frame.SLAB_BLOCKS", slab_blocks)
+    monkeypatch.setattr("compressor.jpeg.coefficient_spool.SLAB_BLOCKS", slab_blocks)
+    packed: list[bytes] = []
+    sampled = whole.reshape(frame.mcu_rows, -1, 64)[::step].reshape(-1, 64)
+
+    for waiting in (
+        HeldSlabs(frame, lambda data: packed.append(bytes(data))),
+        SpooledSlabs(frame, Resources().spool, lambda data: packed.append(bytes(data))),
+    ):
+        for at in range(0, len(whole), frame.slab_blocks):
+            waiting.add(whole[at : at + frame.slab_blocks])
+        waiting.finish()
+        found = [(slab.copy(), masks.copy()) for slab, masks in waiting.masked(step)]
+        assert waiting.count == frame.mcu_rows
+        assert max(len(slab) for slab, _ in found) <= frame.slab_blocks
+        np.testing.assert_array_equal(np.concatenate([slab for slab, _ in found]), sampled)
+        expected = np.abs(sampled[:, :, None].astype(int)) >> np.arange(4)
+        bits = (expected != 0) * (np.uint64(1) << np.arange(64, dtype=np.uint64))[:, None]
+        np.testing.assert_array_equal(np.concatenate([masks for _, masks in found], axis=1), bits.sum(1).T)
+        np.testing.assert_array_equal(np.concatenate([slab.copy() for slab in waiting.slabs()]), whole)
+        waiting.close()
+        assert b"".join(packed) == packing.pack(whole)
+        packed.clear()
+
+
+def coded_size(counts: Counts, s: int, specs: Specs) -> int:
+    """Return the bits of a scan's symbols that were counted."""
+    listed = counts.listed
+    own = counts.counts[listed.first_table[s] : listed.first_table[s + 1]]
+    appended = AC_APPENDED if listed.scans[s].ss else DC_APPENDED
+    coded = [coded_bits(own[th, :256], spec, appended) for (_, th), spec in specs.items()]
+    return int(own[:, progressive_count.LOOSE].sum()) + sum(coded)
+
+
+def file_of(frame: Frame, scans: list[Scan], rows: list[Slab]) -> tuple[bytes, int]:
     """Return a file with these scans, and its size before stuffing as predicted by counting."""
-    counts = Counts(frame, scans)
+    counts = Counts(frame, ScanList(scans))
     for row, masks in masked(frame, rows):
         counts.add(row, masks)
     counts.finish()
     found = {scan: counts.specs(scan) for scan in scans}
+    sizes = [coded_size(counts, s, found[scan]) for s, scan in enumerate(scans)]
     spool = Resources().spool()
-    progressive = Progressive(frame, {scan: specs for scan, (specs, _) in found.items()}, spool)
+    progressive = Progressive(frame, found, spool)
     progressive.add(masked(frame, rows))
     body = b"".join(bytes(chunk) for chunk in progressive.chunks())
     spool.close()
-    promised = [len(segments(frame, scan, specs)) + -(-bits // 8) for scan, (specs, bits) in found.items()]
-    guessed = counts.bits()
-    assert sum(guessed.values()) == pytest.approx(8 * sum(promised), rel=0.02, abs=100 * len(scans))
+    promised = [
+        len(segments(frame, scan, found[scan])) + -(-bits // 8) for scan, bits in zip(scans, sizes, strict=True)
+    ]
+    assert sum(counts.bits()) == pytest.approx(8 * sum(promised), rel=0.02, abs=100 * len(scans))
     head = writer.header(frame, {0: np.ones(64, np.uint16)}, None, [])
     return head + body + writer.END_OF_IMAGE, len(head) + sum(promised) + 2
 
@@ -131,7 +188,7 @@ def test_libjpeg_decodes_every_script_to_the_pixels_of_the_sequential_file(
     plans = [ac_scan_plans(c, 3)[(number + 7 * c) % len(ac_scan_plans(c, 3))] for c in range(3)]
     scans = sorted((scan for plan in plans for scan in plan), key=lambda scan: (bool(scan.ah), -scan.ah))
     data, _ = file_of(frame, [*(dc_alone(c) for c in range(3)), *scans], rows)
-    plain = one_pass.OnePassRows(frame, static_codes.codes_for(1.6, len(frame.components)), rows)
+    plain = one_pass.OnePassSlabs(frame, static_codes.codes_for(1.6, len(frame.components)), rows)
     body = b"".join(bytes(piece) for piece in plain.body())
     twin = writer.header(frame, {0: np.ones(64, np.uint16)}, plain.codes, []) + body + writer.END_OF_IMAGE
 
@@ -186,7 +243,8 @@ def test_no_script_has_more_scans_than_memory_is_reserved_for() -> None:
         used.close()
 
     assert made._scans == {} or len(made._scans) <= SCANS_MAX
-    most = [max(map(len, plans)) for plans in [Script(frame)._dc, *Script(frame)._ac]]
+    script = Script(len(frame.components))
+    most = [max(map(len, plans)) for plans in [script._dc, *script._ac]]
     assert sum(most) <= SCANS_MAX
     assert all(isinstance(scan, Scan) for scan in made._scans)
 
@@ -245,11 +303,11 @@ def test_codes_made_from_some_rows_encode_all(monkeypatch: pytest.MonkeyPatch) -
 def test_all_possible_symbols_have_a_code(al: int) -> None:
     frame = frame_of(80, 80, [(1, 1)])
     scans = [dc_scan(1), ac_scan(0, 1, 63, 0, al), ac_scan(0, 1, 63, 2, 1)]
-    counts = Counts(frame, scans)
+    counts = Counts(frame, ScanList(scans))
     counts.counts[1, 0x55] = 7
     counts.admit_all()
 
-    dc, first, refined = (set(counts.specs(scan)[0][min(scan.ss, 1), 0][1]) for scan in scans)
+    dc, first, refined = (set(counts.specs(scan)[min(scan.ss, 1), 0][1]) for scan in scans)
     assert dc == set(range(13))
     ends = {n << 4 for n in range(16)}  # EOBn and ZRL
     assert first == ends | {run << 4 | size for run in range(16) for size in range(1, 11 - al)}

@@ -13,7 +13,7 @@ from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg import scans
 from compressor.jpeg.frame import Header
-from compressor.jpeg.reader import read_header, read_rows
+from compressor.jpeg.reader import read_header, read_slabs
 from compressor.jpeg.scans import SCANS_MAX, Scans
 from compressor.spool import BytesSource
 from tests.jpeg_files import Plane, assert_same, jpeg, planes_of, read
@@ -43,7 +43,7 @@ def found(data: bytes) -> tuple[Scans, Header]:
 def scanned(data: bytes) -> tuple[list[Plane], Header, bytes]:
     """Return coefficients, header and the bytes after the image."""
     made, header = found(data)
-    return planes_of(made.rows(), header.frame), header, data[made.end :]
+    return planes_of(made.slabs(), header.frame), header, data[made.end :]
 
 
 def pixels_of(data: bytes) -> NDArray[np.uint8]:
@@ -303,4 +303,4 @@ def test_the_one_pass_reader_does_not_support_several_scans() -> None:
     for data in (jpeg(progressive=True), made(planes_for(8, 8, [(1, 1)] * 3), 8, 8, [(1, 1)] * 3, SIMPLE)):
         stream = ByteStream([data])
         with pytest.raises(UnsupportedError, match="several scans"):
-            next(read_rows(stream, read_header(stream)))
+            next(read_slabs(stream, read_header(stream)))

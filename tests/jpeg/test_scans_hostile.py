@@ -33,7 +33,7 @@ def outcome(data: bytes) -> int | str:
         header = read_header(ByteStream([data]))
         if header.streams:
             return "one scan"
-        return sum(row.nbytes for row in Scans(BytesSource(data), header).rows())
+        return sum(row.nbytes for row in Scans(BytesSource(data), header).slabs())
     except (FormatError, LimitError, UnsupportedError) as error:
         return str(error)
 

@@ -64,8 +64,8 @@ def test_a_photograph_outside_the_training_set_takes_less_than_with_annex_k(qual
     frame = writer.frame_for(width, height, 3, "420")
     made = Transform(frame, perceptual.quantization_tables(distance, 3), perceptual.dead_zones(distance, 3))
     found = Statistics(frame)
-    for row in made.rows([pixels.reshape(height, -1)]):
-        found.add(row)
+    for slab in made.slabs([pixels.reshape(height, -1)]):
+        found.add(slab)
 
     ours = bits_of(found.counts, static_codes.codes_for(distance, 3))
     assert bits_of(found.counts, tables.optimal_codes(found.counts)) <= ours

@@ -11,7 +11,7 @@ from PIL import Image
 
 from compressor import compress
 from compressor.jpeg import zero_steps
-from compressor.jpeg.frame import Row
+from compressor.jpeg.frame import Slab
 from tests.jpeg.test_pixels import smooth_planes
 from tests.jpeg_files import header_of, jpeg, read
 from tests.reference.progressive import encode
@@ -96,5 +96,5 @@ def test_tables_that_differ_by_component_are_distinguished() -> None:
 
 def test_rows_without_zeros_are_passed_through() -> None:
     header = read(jpeg())[1]
-    rows: Iterator[Row] = iter(())
+    rows: Iterator[Slab] = iter(())
     assert zero_steps.without_zero_steps(rows, header) is rows

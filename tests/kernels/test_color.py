@@ -34,7 +34,7 @@ def run(pixels: NDArray[np.uint8], row: int, h: int, v: int, segment: int = 1 <<
         stride = -(-count // 32) * 32
         y, cb, cr = (np.full((lines + 1, stride), UNTOUCHED, np.int16) for lines in (8 * v, 8, 8))
         tail = np.empty((1, 192), np.uint8)
-        color.planes(pixels.reshape(height, -1), row, x, count, channels, h, v, y, cb, cr, tail)
+        color.planes(pixels.reshape(height, -1), row, x, count, channels, h, v, (y, cb, cr), tail)
         assert (y[-1] == UNTOUCHED).all() and (cb[-1] == UNTOUCHED).all() and (cr[-1] == UNTOUCHED).all()
         parts.append([y[:-1, :count], cb[:-1, : count // h], cr[:-1, : count // h]][:channels])
     return [np.hstack(part) for part in zip(*parts, strict=True)]

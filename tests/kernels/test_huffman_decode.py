@@ -101,14 +101,14 @@ class Row:
         self.data[: len(raw)] = list(raw)
         self.bytes = len(raw)
         self.state = np.zeros(kernel.STATE, np.int64)
-        self.state[[kernel.END, kernel.MCUS]] = self.bytes, blocks
+        self.state[[kernel.END, kernel.MCUS, kernel.LINES]] = self.bytes, blocks, 1
         self.out = np.full((blocks, 64), 99, np.int16)
 
     def decode(self) -> int:
         plan = np.array([[0, 1, 0, 0, 1]], np.int64)
         marks = np.zeros((0, 2), np.int64)
-        lookup, limits, huffval = tables([0x00, 0x10])
-        return int(kernel.decode_mcus(self.data, marks, plan, lookup, limits, huffval, self.state, self.out))
+        lines = np.zeros(1, np.int64)
+        return int(kernel.decode_mcus(self.data, marks, plan, lines, tables([0x00, 0x10]), self.state, self.out))
 
 
 def coded(blocks: reference.Plane) -> str:

@@ -53,7 +53,8 @@ class Encoder:
     def encode(self, coefficients: NDArray[np.int16], layout: NDArray[np.int64], mcus: int) -> None:
         blocks = mcus * int((layout[:, 2] * layout[:, 3]).sum())
         raw = np.empty(8 + kernel.BLOCK_BYTES_MAX * blocks, np.uint8)
-        size = kernel.encode_mcus(coefficients, layout, 0, mcus, self.dc, self.ac, self.small, self.state, raw)
+        codes = self.dc, self.ac, self.small
+        size = kernel.encode_mcus(coefficients, layout, 0, mcus, codes, self.state, raw)
         self.whole += raw[:size].tobytes()
 
     @property

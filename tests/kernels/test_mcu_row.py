@@ -42,6 +42,7 @@ class Encoder:
         self.reciprocal = np.array([quantize.reciprocals(table) for table in self.tables])
         self.slope = np.full_like(self.reciprocal, slope)
         self.slope[:, 0] = 0
+        self.quantization = self.reciprocal, self.slope
         self.scratch = mcu_row.segment_scratch()
         self.segment = reference.layout(mcu_row.SEGMENT, channels, h, v)
         segment_blocks = int((self.segment[:, 1] * self.segment[:, 3]).sum())
@@ -52,36 +53,37 @@ class Encoder:
         self.dc = np.array([huffman_encode.code_table(*dc) for dc, _ in HUFFMAN[:channels]])
         self.ac = np.array([huffman_encode.code_table(*ac) for _, ac in HUFFMAN[:channels]])
         self.small = np.array([huffman_encode.small_table(ac) for ac in self.ac])
-        self.raw = np.empty(huffman_encode.BLOCK_BYTES_MAX * self.blocks + RAW_SLACK, np.uint8)
+        self.codes = self.dc, self.ac, self.small
+        self.per_mcu = int((self.layout[:, 2] * self.layout[:, 3]).sum())
 
     def transform(self, pixels: NDArray[np.uint8], row: int) -> NDArray[np.int16]:
         flat = pixels.reshape(len(pixels), -1)
-        mcu_row.transform_row(flat, row, self.layout, self.reciprocal, self.slope, self.scratch, self.row)
+        mcu_row.transform_row(flat, row, self.layout, self.quantization, self.scratch, self.row)
         return self.row.copy()
 
-    def encode_row(self, coefficients: NDArray[np.int16], step: int = 1 << 20) -> bytes:
-        """Encode a row in parts of `step` MCUs."""
-        out = np.empty(2 * self.raw.size, np.uint8)
-        codes, result = (self.dc, self.ac, self.small), b""
-        mcus = int(self.layout[0, 1] // self.layout[0, 2])
-        for first in range(0, mcus, step):
-            count = min(step, mcus - first)
-            size = mcu_row.encode_row(coefficients, self.layout, first, count, *codes, self.state, self.raw, out)
+    def encode_slab(self, coefficients: NDArray[np.int16], step: int = 1, parts: int = 1) -> bytes:
+        """Encode a slab, `step` MCUs at a time, with room for so many such parts in the worst case."""
+        raw = np.empty(huffman_encode.BLOCK_BYTES_MAX * self.per_mcu * step + RAW_SLACK, np.uint8)
+        out = np.empty(2 * raw.size * parts, np.uint8)
+        result = b""
+        while True:
+            size = mcu_row.encode_slab(coefficients, self.layout, self.codes, self.state, raw, out)
             result += out[:size].tobytes()
-        return result
+            if not self.state[huffman_encode.NEXT_MCU]:
+                return result
 
     def encode_band(self, pixels: NDArray[np.uint8], segments: int = 1) -> bytes:
         """Encode a band, with room for so many segments in the worst case."""
         out = np.empty(2 * self.segment_raw.size * segments, np.uint8)
-        result, start = b"", 0
-        while start >= 0:
+        result = b""
+        while True:
             size = mcu_row.encode_band(
-                pixels.reshape(len(pixels), -1), start, self.layout, self.segment, self.reciprocal, self.slope,
-                self.scratch, self.segment_row, self.dc, self.ac, self.small, self.state, self.segment_raw, out,
+                pixels.reshape(len(pixels), -1), (self.layout, self.segment), self.quantization, self.scratch,
+                self.codes, (self.segment_row, self.segment_raw), self.state, out,
             )  # fmt: skip
             result += out[:size].tobytes()
-            start = int(self.state[huffman_encode.NEXT_SEGMENT])
-        return result
+            if not self.state[huffman_encode.NEXT_SEGMENT]:
+                return result
 
     def finish(self) -> bytes:
         """Return the last byte, padded with ones (F.1.2.3)."""
@@ -184,7 +186,7 @@ def test_the_dead_zone_follows_the_masking_of_each_block(kind: tuple[int, int, i
 @pytest.mark.parametrize("slope", [0, 0.2])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [1, 17, 511, 512, 513, 1023, 1025])
-def test_bands_of_any_height_and_single_rows_give_the_same_bytes(
+def test_pixels_and_coefficients_in_slabs_of_any_height_give_the_same_bytes(
     width: int, kind: tuple[int, int, int], slope: float
 ) -> None:
     mcu_height = 8 * kind[2]
@@ -196,9 +198,12 @@ def test_bands_of_any_height_and_single_rows_give_the_same_bytes(
         bands = [pixels[y : y + rows * mcu_height] for y in range(0, len(pixels), rows * mcu_height)]
         assert b"".join(map(banded.encode_band, bands)) + banded.finish() == expected
 
-    single = Encoder(width, *kind, quality_tables(80), slope)
-    parts = [single.encode_row(single.transform(pixels, y), step=3) for y in range(0, len(pixels), mcu_height)]
-    assert b"".join(parts) + single.finish() == expected
+    for count in (1, 3, 4):
+        slabs = Encoder(width, *kind, quality_tables(80), slope)
+        made = [slabs.transform(pixels, y) for y in range(0, len(pixels), mcu_height)]
+        joined = [np.concatenate(made[at : at + count]) for at in range(0, len(made), count)]
+        parts = [slabs.encode_slab(slab, step=3, parts=count) for slab in joined]
+        assert b"".join(parts) + slabs.finish() == expected
 
 
 def test_the_largest_row_fits_the_arrays() -> None:
@@ -207,7 +212,7 @@ def test_the_largest_row_fits_the_arrays() -> None:
     row = np.full((1, 64), 1023, np.int16)
 
     bits = twin.encode(row, encoder.layout, 1, CODES, [0])
-    assert encoder.encode_row(row) == twin.stuff(twin.whole_bytes(bits))
+    assert encoder.encode_slab(row) == twin.stuff(twin.whole_bytes(bits))
 
 
 def psnr(jpeg: bytes, pixels: NDArray[np.uint8]) -> float:

@@ -26,7 +26,10 @@ def array(blocks: list[dict[int, int]]) -> NDArray[np.int16]:
 def pack(coefficients: NDArray[np.int16]) -> bytes:
     """Pack into an array no larger than required."""
     out = np.full(packing.BLOCK_BYTES_MAX * len(coefficients), 0xAA, np.uint8)
-    return out[: packing.pack(coefficients, 0, len(coefficients), out)].tobytes()
+    ends = np.empty(len(coefficients), np.int64)
+    size = packing.pack(coefficients, 0, len(coefficients), 1, ends, out)
+    assert ends[-1] == size and (np.diff(ends) > 0).all()
+    return out[:size].tobytes()
 
 
 def unpack(packed: bytes, blocks: int, start: int = 0) -> tuple[NDArray[np.int16], int]:
@@ -98,7 +101,7 @@ def test_only_the_requested_blocks_are_packed_and_filled() -> None:
     packed = np.zeros(3 * packing.BLOCK_BYTES_MAX, np.uint8)
     out = np.full((3, 64), 9, np.int16)
 
-    size = packing.pack(blocks, 1, 1, packed)
+    size = packing.pack(blocks, 1, 1, 1, np.empty(1, np.int64), packed)
 
     assert packed[:size].tobytes() == reference.pack(blocks[1:2])
     assert packing.unpack(packed, 1, 1, out) == size
@@ -116,6 +119,9 @@ def test_masks_mark_coefficients_by_magnitude(blocks: list[dict[int, int]]) -> N
 
     assert size == len(packed)
     np.testing.assert_array_equal(out, array(blocks))
+    made = np.empty_like(masks)
+    packing.make_masks(out, made)
+    np.testing.assert_array_equal(made, masks)
     for al, level in enumerate(masks):
         for mask, zz in zip(level.tolist(), out.tolist(), strict=True):
             assert mask == sum(1 << k for k, value in enumerate(zz) if abs(value) >> al)

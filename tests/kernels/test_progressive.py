@@ -39,13 +39,14 @@ class Line:
         progressive.build_progressive_table(counts, self.kind, al, 0, self.huffval, self.lookup, self.limits)
         self.state = np.zeros(progressive.STATE, np.int64)
         self.state[[huffman_decode.END, huffman_decode.MCUS, huffman_decode.CLOSED]] = self.bytes, len(blocks), 1
+        self.state[huffman_decode.LINES] = 1
         self.state[progressive.KIND :] = self.kind, ss, se, al, 0
         self.out = self.before.astype(np.int16)
 
     def decode(self) -> int:
         plan, marks = np.array([[0, 1, 0, 0, 0]], np.int64), np.zeros((0, 2), np.int64)
-        tables = self.lookup, self.limits, self.huffval
-        return int(progressive.decode_units(self.data, marks, plan, *tables, self.state, self.out))
+        tables, lines = (self.lookup, self.limits, self.huffval), np.zeros(1, np.int64)
+        return int(progressive.decode_units(self.data, marks, plan, lines, tables, self.state, self.out))
 
 
 def known(blocks: huffman.Plane, ss: int, se: int, al: int) -> huffman.Plane:

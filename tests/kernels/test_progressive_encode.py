@@ -13,6 +13,7 @@ from compressor.kernels import progressive_count as count
 from compressor.kernels import progressive_encode as kernel
 from compressor.kernels.huffman_encode import code_table
 from compressor.kernels.packing import LEVELS
+from compressor.kernels.progressive_scans import LAST, PART_FIELDS
 from tests.reference import huffman_encode
 from tests.reference import progressive_encode as reference
 
@@ -43,24 +44,30 @@ def masks_of(blocks: NDArray[np.int16]) -> NDArray[np.uint64]:
 
 
 class Coded:
-    """One scan of all `rows`, counted and encoded in parts. Its area is emptied when it is full.
+    """One scan of all `slabs`, counted and encoded in parts. Its area is emptied when it is full.
 
-    plan    of the scan, without TABLE
-    tables  number of tables
+    plan        of the scan, without TABLE
+    tables      number of tables
+    last_lines  of blocks in the last row of the last slab; None if it is not the image's last
     """
 
     def __init__(
         self,
-        rows: Sequence[NDArray[np.int16]],
+        slabs: Sequence[NDArray[np.int16]],
         layout: Sequence[Sequence[int]],
         plan: Sequence[int],
         parts: Sequence[Sequence[int]],
         tables: int,
         room: int = 100,
+        last_lines: int | None = None,
     ) -> None:
-        plans = np.array([[*plan, 0]])
-        pairs = [(row, masks_of(row)) for row in rows]
-        calls = [(*pair, np.array(layout), plans, np.array(part)) for pair in pairs for part in parts]
+        plans = np.array([[*plan, 0, last_lines or 0]])
+        calls = []
+        for slab in slabs:
+            for part in parts:
+                fields = np.zeros(PART_FIELDS, np.int64)
+                fields[:4], fields[LAST] = part, last_lines is not None and slab is slabs[-1]
+                calls.append((slab, masks_of(slab), np.array(layout), plans, fields))
         self.counts = np.zeros((tables, count.COUNTS), np.int64)
         state = np.zeros((1, count.STATE), np.int64)
         for call in calls:
@@ -142,11 +149,11 @@ def test_the_largest_blocks_take_less_than_is_reserved_for_them(band: tuple[int,
     blocks = np.zeros((16, 64), np.int16)
     blocks[:15, 1:63] = 3
     blocks[15, 1:] = value
-    layout, plan = np.array([[0, 16, 1, 1]]), np.array([(0, 0, 16, 1, 16, 1, *band, 0)])
+    layout, plan = np.array([[0, 16, 1, 1]]), np.array([(0, 0, 16, 1, 16, 1, *band, 0, 1)])
     state, areas = np.zeros((1, kernel.STATE), np.int64), np.zeros((1, 4 * kernel.ROOM_BYTES), np.uint8)
     for first, last in ((0, 15), (15, 16)):
         state[0, kernel.FILLED] = 0
-        part = np.array((0, 1, first, last))
+        part = np.array([0, 1, first, last] + [0] * (PART_FIELDS - 4))
         while kernel.encode_scans(blocks, masks_of(blocks), layout, plan, part, codes, state, areas, 0) == 0:
             state[0, kernel.FILLED] = 0
         assert state[0, kernel.FILLED] + 40 < (4 if first == 0 else 1) * kernel.ROOM_BYTES
@@ -157,16 +164,19 @@ def test_the_largest_blocks_take_less_than_is_reserved_for_them(band: tuple[int,
 def test_lines_are_encoded_in_order_without_padding(band: tuple[int, int, int, int]) -> None:
     """Three lines of a component with 2 x 3 blocks an MCU in rows of 4 MCUs; only 7 blocks by 2 lines of the last."""
     rng = np.random.default_rng(5)
-    rows = [random_blocks(rng, 30, 0.2, 9) for _ in range(2)]
+    rows = [random_blocks(rng, 28, 0.2, 9) for _ in range(2)]
     layout = [[0, 4, 1, 1], [4, 8, 2, 3]]
+    together = [np.concatenate(rows)]
     whole, pieces = [(0, 3, 0, 4)], [(y, y + 1, x, x + 1) for y in range(3) for x in range(4)]
-    for parts in (whole, pieces):
-        coded = Coded(rows, layout, (1, 4, 8, 2, 7, 2, *band), parts, 1)
-        used = [row[4 + 8 * y + x] for row in rows for y in range(2) for x in range(7)]
-        if band[0]:
-            coded.check(reference.ac_tokens(used, *band))
-        else:
-            coded.check(reference.dc_tokens([np.array(used)], [(0, 28, 1, 1)], 28, 0, 0))
+    for slabs, parts in ((rows, whole), (rows, pieces), (together, whole)):
+        for last_lines in (None, 1, 0):
+            coded = Coded(slabs, layout, (1, 4, 8, 2, 7, 2, *band), parts, 1, last_lines=last_lines)
+            lines = (2, 2 if last_lines is None else last_lines)
+            used = [row[4 + 8 * y + x] for row, n in zip(rows, lines, strict=True) for y in range(n) for x in range(7)]
+            if band[0]:
+                coded.check(reference.ac_tokens(used, *band))
+            else:
+                coded.check(reference.dc_tokens([np.array(used)], [(0, len(used), 1, 1)], len(used), 0, 0))
 
 
 @settings(deadline=None, max_examples=15)
@@ -186,8 +196,8 @@ def test_dc_is_interleaved_counted_and_encoded_as_by_the_reference(
     whole = [(0, v_max, mcu, min(mcu + step, mcus)) for mcu in range(0, mcus, step)]
     lines = [(y, y + 1, *part[2:]) for y in range(v_max) for part in whole]
 
-    for parts in (whole, lines):
-        coded = Coded(rows, layout, (-1, 0, 0, 0, 0, 0, 0, 0, *bits), parts, min(len(layout), 2))
+    for slabs, parts in ((rows, whole), (rows, lines), ([np.concatenate(rows)], [(0, v_max, 0, mcus)])):
+        coded = Coded(slabs, layout, (-1, 0, 0, 0, 0, 0, 0, 0, *bits), parts, min(len(layout), 2))
         tokens = reference.dc_tokens(rows, layout, mcus, *bits)
         coded.check((min(c, 1), symbol, text) for c, symbol, text in tokens)
 

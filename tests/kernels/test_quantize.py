@@ -30,7 +30,7 @@ def quantized(
     scaled = np.empty(coefficients.shape, np.float32)
     scaled[:, TRANSPOSED] = coefficients * SCALE[TRANSPOSED]
     out = np.empty(coefficients.shape, np.int16)
-    dead_zone(scaled, 0, len(out), reciprocals(table)[None], slope, 0, factor, 0, out, 0)
+    dead_zone(scaled, 0, len(out), (reciprocals(table)[None], slope), 0, factor, 0, out, 0)
     return out
 
 
@@ -40,7 +40,7 @@ def check_rounding(plane: NDArray[np.int16], table: NDArray[np.uint16]) -> None:
     blocks = plane.shape[1] // 8
     coefficients, out = np.empty((blocks, 64), np.float32), np.empty((blocks, 64), np.int16)
     fdct(plane, 0, blocks, coefficients, 0)
-    dead_zone(coefficients, 0, blocks, reciprocals(table)[None], NO_SLOPE, 0, np.ones(blocks, np.float32), 0, out, 0)
+    dead_zone(coefficients, 0, blocks, (reciprocals(table)[None], NO_SLOPE), 0, np.ones(blocks, np.float32), 0, out, 0)
 
     distance = abs(out - dct_reference.quotients(plane / 16, table)) - 0.5
     assert (distance <= 2**-11 / table).all()
@@ -118,8 +118,8 @@ def test_only_the_requested_blocks_rows_and_factors_are_used() -> None:
     factor = rng.uniform(0.3, 2.5, 8).astype(np.float32)
     out, alone = np.full((9, 64), 12345, np.int16), np.empty((5, 64), np.int16)
 
-    dead_zone(coefficients, 3, 5, reciprocal, slope, 1, factor, 2, out, 1)
-    dead_zone(coefficients[3:8], 0, 5, reciprocal[1:2], slope[1:2], 0, factor[2:7], 0, alone, 0)
+    dead_zone(coefficients, 3, 5, (reciprocal, slope), 1, factor, 2, out, 1)
+    dead_zone(coefficients[3:8], 0, 5, (reciprocal[1:2], slope[1:2]), 0, factor[2:7], 0, alone, 0)
 
     np.testing.assert_array_equal(out[1:6], alone)
     assert (out[:1] == 12345).all() and (out[6:] == 12345).all()

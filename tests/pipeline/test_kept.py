@@ -87,12 +87,12 @@ def test_a_dc_difference_that_no_samples_produce_is_coded_too() -> None:
     frame = writer.frame_for(16, 8, 1, "444")
     row = np.zeros((2, 64), np.int16)
     row[:, 0] = -2047, 2047
-    made = one_pass.OnePassRows(frame, static_codes.codes_for(1.6, len(frame.components)), [row])
+    made = one_pass.OnePassSlabs(frame, static_codes.codes_for(1.6, len(frame.components)), [row])
     quantization = {0: tables.quantization_table(50, False)}
     data = writer.header(frame, quantization, made.codes, []) + b"".join(map(bytes, made.body())) + writer.END_OF_IMAGE
 
     stream = ByteStream([data])
-    (found,) = reader.read_rows(stream, reader.read_header(stream))
+    (found,) = reader.read_slabs(stream, reader.read_header(stream))
 
     np.testing.assert_array_equal(found, row)
 
