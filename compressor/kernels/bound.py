@@ -19,7 +19,7 @@ class _Unused:
 UNUSED: Any = _Unused()
 
 
-def bind_kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
+def bind_kernel(signature: str, releases_gil: bool = True) -> Callable[[Callable[..., Any]], Any]:
     """Return the function of the library that was compiled from the decorated one."""
     return library.bound_to
 

@@ -1,6 +1,7 @@
 """How kernels are declared.
 
-    @kernel("i8(const u1[::1], i8)")      called from Python; see `signature`
+    @kernel("i8(const u1[::1], i8)")      called from Python; see `signature`. With `releases_gil=False` other threads
+                                          wait for it: it takes less time than to hand over the GIL twice
     @function, @inlined                   called by kernels only
     @intrinsic                            writes LLVM's code itself, with `ir`, `types` and `cgutils`
 

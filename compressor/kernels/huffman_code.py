@@ -69,7 +69,7 @@ def _limit(lengths):
             lengths[shorter] -= 1
 
 
-@kernel("i8(i8[::1], u1[::1], u1[::1])")
+@kernel("i8(i8[::1], u1[::1], u1[::1])", releases_gil=False)
 def best_code(counts, bits, huffval):
     """Build the code of least total length that has no code over 16 bits and none of all ones.
 

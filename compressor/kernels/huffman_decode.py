@@ -92,7 +92,7 @@ def symbol_of(word, length, limits, huffval, t):
     return np.int64(huffval[t, np.int64(word >> np.uint64(64 - length)) + limits[t, 1, length]])
 
 
-@kernel(f"void({BYTES}, b1, i8, u1[:, ::1], i4[:, ::1], i4[:, :, ::1])")
+@kernel(f"void({BYTES}, b1, i8, u1[:, ::1], i4[:, ::1], i4[:, :, ::1])", releases_gil=False)
 def build_table(bits, ac, t, huffval, lookup, limits):
     """Fill row `t` of the decoding tables from one Huffman table (Annex C, F.2.2.3).
 

@@ -23,7 +23,8 @@ CACHED = cache.prepare()
 FUSED = cpus.is_fused(config.CPU_NAME)
 OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "boundscheck": SAFE}
 
-declared: list[tuple[Any, str]] = []  # the kernels that were imported, as Numba's dispatchers, and their signatures
+# The kernels that were imported: Numba's dispatcher, its signature, and whether it releases the GIL.
+declared: list[tuple[Any, str, bool]] = []
 
 
 def _type(argument: Argument | tuple[Argument, ...]) -> Any:
@@ -33,16 +34,17 @@ def _type(argument: Argument | tuple[Argument, ...]) -> Any:
     return types.Array(scalar, argument.ndim, "C", readonly=argument.const) if argument.ndim else scalar
 
 
-def compile_kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
+def compile_kernel(signature: str, releases_gil: bool = True) -> Callable[[Callable[..., Any]], Any]:
     """Compile the decorated function for the arguments of its signature, or load it from the cache."""
     wanted = parse(signature)
     result = types.void if wanted.result == "void" else getattr(types, wanted.result)
-    compile_ = njit(result(*map(_type, wanted.arguments)), cache=CACHED, **OPTIONS)
+    options = OPTIONS | {"nogil": releases_gil}
+    compile_ = njit(result(*map(_type, wanted.arguments)), cache=CACHED, **options)
 
     def compiled(python: Callable[..., Any]) -> Any:
         with cache.progress(python):
             made = compile_(python)
-        declared.append((made, signature))
+        declared.append((made, signature, releases_gil))
         return made
 
     return compiled

@@ -94,7 +94,7 @@ def progressive_entry(symbol, length, rest, kind, al):
     return (value << 16) | run << 8 | (length + ssss)
 
 
-@kernel(f"void({BYTES}, i8, i8, i8, u1[:, ::1], i4[:, ::1], i4[:, :, ::1])")
+@kernel(f"void({BYTES}, i8, i8, i8, u1[:, ::1], i4[:, ::1], i4[:, :, ::1])", releases_gil=False)
 def build_progressive_table(bits, kind, al, t, huffval, lookup, limits):
     """Fill row `t` of the decoding tables from one Huffman table (Annex C, F.2.2.3).
 

@@ -172,7 +172,7 @@ def count_scans(slab, masks, layout, plan, part, counts, state):
     part[ROW] = 0
 
 
-@kernel(f"void({TABLES}, {TABLES}, {STATES})")
+@kernel(f"void({TABLES}, {TABLES}, {STATES})", releases_gil=False)
 def count_ends(plan, counts, state):
     """Count the EOBn of the runs at the ends of scans."""
     for s in range(plan.shape[0]):
@@ -180,7 +180,7 @@ def count_ends(plan, counts, state):
         state[s, EOBRUN] = state[s, WAITING] = 0
 
 
-@kernel(f"void({TABLES}, i8[::1], i8[::1])")
+@kernel(f"void({TABLES}, i8[::1], i8[::1])", releases_gil=False)
 def code_bits(counts, trees, bits):
     """Compute the bits of all symbols in the best code for them (Figure K.1): the sum of all trees that are merged. The
     reserved code is included; the limit of 16 bits is not.

@@ -331,7 +331,7 @@ def encode_scans(slab, masks, layout, plan, part, codes, state, areas, first):
     return plan.shape[0]
 
 
-@kernel(f"void({TABLES}, {CODES}, {STATES}, {AREAS})")
+@kernel(f"void({TABLES}, {CODES}, {STATES}, {AREAS})", releases_gil=False)
 def encode_ends(plan, codes, state, areas):
     """Encode the runs at the ends of scans. All areas must have room. Bits may still be PENDING afterwards."""
     for s in range(plan.shape[0]):

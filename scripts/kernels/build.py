@@ -32,8 +32,8 @@ def compiler() -> list[str]:
     return [found] if found else [sys.executable, "-m", "ziglang", "cc"]
 
 
-def objects(directory: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Compile the kernels for all CPUs at once, each in a process. Return the object files, and the signatures."""
+def objects(directory: Path) -> tuple[dict[str, Path], dict[str, tuple[str, bool]]]:
+    """Compile the kernels for all CPUs at once, each in a process. Return the object files, and the declarations."""
     paths, processes = {}, []
     for n, cpu in enumerate(CPUS):
         paths[cpu] = directory / f"cpu{n}.o"
@@ -58,10 +58,10 @@ def build(target: Path) -> Path:
         return made
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        paths, signatures = objects(directory)
+        paths, kernels = objects(directory)
         source, linked = directory / "kernels.c", directory / made.name
         cpus = {cpu: path.stem for cpu, path in paths.items()}
-        source.write_text(extension.source(signatures, cpus, frozenset()))
+        source.write_text(extension.source(kernels, cpus))
         includes = [f"-I{sysconfig.get_path('include')}", f"-I{numpy.get_include()}"]
         subprocess.run([*compiler(), *FLAGS, *includes, source, *paths.values(), "-lm", "-o", linked], check=True)
         target.mkdir(parents=True, exist_ok=True)

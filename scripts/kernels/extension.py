@@ -168,14 +168,13 @@ def binding(name: str, signature: Signature, releases_gil: bool) -> str:
     return f"static PyObject *\n{name}(PyObject *module, PyObject *const *given, Py_ssize_t count)\n{{\n{body}\n}}\n"
 
 
-def source(signatures: dict[str, str], cpus: dict[str, str], holds_gil: frozenset[str]) -> str:
+def source(kernels: dict[str, tuple[str, bool]], cpus: dict[str, str]) -> str:
     """Return the extension in C.
 
-    signatures  by name of the kernel
-    cpus        prefix of each CPU's functions, the best CPU first
-    holds_gil   kernels that are so short that other threads may wait for them
+    kernels  signature of each, by name, and whether it releases the GIL
+    cpus     prefix of each CPU's functions, the best CPU first
     """
-    parsed = {name: parse(signature) for name, signature in signatures.items()}
+    parsed = {name: parse(signature) for name, (signature, _) in kernels.items()}
     parts = [HEAD, "typedef struct {\n    const char *cpu;"]
     parts += [f"    int (*{name})({prototype(signature)});" for name, signature in parsed.items()]
     parts.append("} Kernels;\n")
@@ -189,6 +188,6 @@ def source(signatures: dict[str, str], cpus: dict[str, str], holds_gil: frozense
     parts.append("static const Kernels *kernels;\n\nstatic int\ncan_run(size_t i)\n{")
     parts += [f"    if (i == {i}) return {TESTS[cpu]};" for i, cpu in enumerate(cpus) if cpu in TESTS]
     parts.append("    return 1;\n}\n")
-    parts += [binding(name, signature, name not in holds_gil) for name, signature in parsed.items()]
+    parts += [binding(name, signature, kernels[name][1]) for name, signature in parsed.items()]
     methods = "".join(f'    {{"{name}", (PyCFunction)(void *){name}, METH_FASTCALL, NULL}},\n' for name in parsed)
     return "\n".join(parts) + TAIL.replace("METHODS", methods)

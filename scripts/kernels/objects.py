@@ -1,8 +1,8 @@
 """Compile every kernel with Numba, for one CPU, to one object file: python -m scripts.kernels.objects OBJECT PREFIX
 
 The CPU is $NUMBA_CPU_NAME, with the features $NUMBA_CPU_FEATURES. Each kernel becomes a function, PREFIX_ and its name
-in the library, with the calling convention of Numba (see `extension`); nothing else is visible. Print as JSON the
-signatures by name.
+in the library, with the calling convention of Numba (see `extension`); nothing else is visible. Print as JSON, by
+name, the signatures and whether the kernels release the GIL.
 """
 
 import json
@@ -25,15 +25,15 @@ ALLOWED = {
 }
 
 
-def compiled(prefix: str) -> tuple[llvm.ModuleRef, dict[str, str]]:
-    """Return one module with all kernels, and their signatures."""
+def compiled(prefix: str) -> tuple[llvm.ModuleRef, dict[str, tuple[str, bool]]]:
+    """Return one module with all kernels, and by name their signatures and whether they release the GIL."""
     kernels.import_all()
     whole, signatures = llvm.parse_assembly(""), {}
-    for dispatcher, signature in jit.declared:
+    for dispatcher, signature, releases_gil in jit.declared:
         (overload,) = dispatcher.overloads.values()
         module = llvm.parse_assembly(overload.library.get_llvm_str())
         name = library.qualified_name(dispatcher.py_func)
-        signatures[name] = signature
+        signatures[name] = (signature, releases_gil)
         for value in (*module.functions, *module.global_variables):
             if value.name == overload.fndesc.llvm_func_name:
                 value.name, value.linkage = f"{prefix}_{name}", "external"

@@ -176,11 +176,11 @@ def test_what_is_not_a_signature_is_an_error(text: str) -> None:
 
 
 def test_the_extension_has_a_function_for_each_kernel_and_cpu() -> None:
-    code = extension.source({"probe": "i8(const u1[::1], i8)"}, {"x86-64-v3": "cpu0", "generic": "cpu1"}, frozenset())
+    code = extension.source({"probe": ("i8(const u1[::1], i8)", True)}, {"x86-64-v3": "cpu0", "generic": "cpu1"})
 
     for prefix in ("cpu0", "cpu1"):
         assert (
             f"extern int {prefix}_probe(int64_t *, void **, void *, void *, int64_t, int64_t, void *, int64_t" in code
         )
     assert "Py_BEGIN_ALLOW_THREADS" in code
-    assert "Py_BEGIN_ALLOW_THREADS" not in extension.source({"p": "void(i8)"}, {"generic": "c"}, frozenset({"p"}))
+    assert "Py_BEGIN_ALLOW_THREADS" not in extension.source({"p": ("void(i8)", False)}, {"generic": "c"})
