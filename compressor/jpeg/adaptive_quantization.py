@@ -166,7 +166,7 @@ class _Work:
         rows = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
         self.spectra = tuple(array for row in rows for array in (row.coefficients, row.energy))
         self.means, self.state = means, np.zeros(spectrum.STATE, np.int64)
-        self.out = np.empty((frame.slab_blocks, 64), np.int16)
+        self.out = frame.new_slab()
         self._left, self._blocks = frame.mcu_rows, frame.blocks_per_row
 
     def slabs(
@@ -265,7 +265,7 @@ class AdaptiveQuantizer:
     def quantized(self, spectra: Iterable[Spectrum]) -> Iterator[Slab]:
         """Yield slabs; the array is reused for each."""
         blocks = self._frame.blocks_per_row
-        slab, filled = np.empty((self._frame.slab_blocks, 64), np.int16), 0
+        slab, filled = self._frame.new_slab(), 0
         for _ in self._quantized_rows(spectra, slab):
             filled += blocks
             if filled == len(slab):
