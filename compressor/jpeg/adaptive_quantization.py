@@ -8,10 +8,11 @@ blocks, then quantized with a dead zone or by a trellis.
 A row is quantized when the one below it is known: masking uses the means of all neighbors.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import cycle
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,6 +156,32 @@ def transposed(tables: Sequence[Table]) -> NDArray[np.float32]:
     return found
 
 
+Input = TypeVar("Input")
+
+
+class _Work:
+    """The arrays of one image, whose MCU rows are quantized when the next one is known."""
+
+    def __init__(self, frame: Frame, means: tuple[NDArray[np.float32], ...]) -> None:
+        rows = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
+        self.spectra = tuple(array for row in rows for array in (row.coefficients, row.energy))
+        self.means, self.state = means, np.zeros(spectrum.STATE, np.int64)
+        self.out = frame.new_slab()
+        self._left, self._blocks = frame.mcu_rows, frame.blocks_per_row
+
+    def slabs(
+        self, inputs: Iterable[tuple[int, Input]], call: Callable[[Input], int], nothing: Input
+    ) -> Iterator[Slab]:
+        """Yield what `call` leaves in `out`, for each input and its number of MCU rows."""
+        for rows, given in inputs:
+            self._left -= rows
+            self.state[spectrum.LAST] = self._left == 0
+            if made := call(given):
+                yield self.out[: made * self._blocks]
+        if self.state[spectrum.WAITING]:
+            yield self.out[: call(nothing) * self._blocks]
+
+
 @lru_cache(64)
 def quantization(tables: tuple[bytes, ...], distance: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return reciprocals and slopes for `quantize.dead_zone`.
@@ -195,31 +222,50 @@ class AdaptiveQuantizer:
         if self._best:
             yield from self.quantized(CoefficientSpectra(self._frame, slabs, source, self._chroma))
             return
-        frame, tables = self._frame, transposed(source)
-        rows = [Spectrum.empty(frame.blocks_per_row) for _ in range(2)]
-        spectra = tuple(array for row in rows for array in (row.coefficients, row.energy))
-        means, state = (self._above, self._below, self._scratch, self._factor), np.zeros(spectrum.STATE, np.int64)
-        out, left = np.empty((frame.slab_blocks, 64), np.int16), frame.mcu_rows * frame.blocks_per_row
+        tables = transposed(source)
+        work = _Work(self._frame, (self._above, self._below, self._scratch, self._factor))
 
-        def done(slab: Slab) -> Slab:
-            count = spectrum.requantize(
-                slab, frame.layout, self._chroma, tables, self._quantization, spectra, means, state, out
+        def requantized(slab: Slab) -> int:
+            count: int = spectrum.requantize(
+                slab, self._frame.layout, self._chroma, tables, self._quantization,
+                work.spectra, work.means, work.state, work.out,
+            )  # fmt: skip
+            return count
+
+        blocks = self._frame.blocks_per_row
+        yield from work.slabs(((len(slab) // blocks, slab) for slab in slabs), requantized, work.out[:0])
+
+    def from_pixels(self, bands: Iterable[Band], overshoot: Table | None) -> Iterator[Slab]:
+        """Yield slabs from bands of pixels; the array is reused for each. Parameters as in `PixelSpectra`."""
+        if self._best:
+            yield from self.quantized(PixelSpectra(self._frame, bands, overshoot))
+            return
+        frame, step = self._frame, 8 * self._frame.v_max
+        work = _Work(frame, (self._above, self._below, self._scratch, self._factor))
+        sharp_arrays = *(np.empty(shape, np.int16) for shape in plane_shapes(frame)), *sharp.sharp_scratch()
+
+        def quantized(window: Band) -> int:
+            count: int = spectrum.quantize_pixels(
+                window, frame.layout, sharp_arrays, self._quantization, work.spectra, work.means, work.state, work.out
             )
-            return out[: count * frame.blocks_per_row]
+            return count
 
-        for slab in slabs:
-            left -= len(slab)
-            state[spectrum.LAST] = left == 0
-            made = done(slab)
-            if len(made):
-                yield made
-        if state[spectrum.WAITING]:
-            yield done(out[:0])
+        def windows() -> Iterator[tuple[int, Band]]:
+            left = frame.mcu_rows
+            lines = band_lines(frame.width, step)
+            for window, top in row_windows(bands, lines, step * frame.slab_rows, sharp.MARGIN):
+                rows = min(left, frame.slab_rows)
+                left -= rows
+                work.state[spectrum.TOP], work.state[spectrum.ROWS] = top, rows
+                yield rows, window
+            work.state[spectrum.ROWS] = 0
+
+        yield from work.slabs(windows(), quantized, np.empty((0, 0), np.uint8))
 
     def quantized(self, spectra: Iterable[Spectrum]) -> Iterator[Slab]:
         """Yield slabs; the array is reused for each."""
         blocks = self._frame.blocks_per_row
-        slab, filled = np.empty((self._frame.slab_blocks, 64), np.int16), 0
+        slab, filled = self._frame.new_slab(), 0
         for _ in self._quantized_rows(spectra, slab):
             filled += blocks
             if filled == len(slab):

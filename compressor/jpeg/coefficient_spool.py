@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor import scratch
 from compressor.cores import cores
 from compressor.jpeg.frame import SLAB_BLOCKS, Frame, Slab
 from compressor.kernels import packing
@@ -80,7 +81,8 @@ class HeldSlabs:
 
     def add(self, slab: Slab) -> None:
         """Copy a slab."""
-        held, masks = slab.copy(), np.empty((packing.LEVELS, len(slab)), np.uint64)
+        held, masks = scratch.empty(slab.shape, np.int16), scratch.empty((packing.LEVELS, len(slab)), np.uint64)
+        held[...] = slab
         packing.make_masks(held, masks)
         self._all.append((held, masks))
         self.count += len(slab) // self._frame.blocks_per_row
@@ -103,10 +105,12 @@ class HeldSlabs:
         blocks, first = self._frame.blocks_per_row, 0
         for slab, masks in self._all:
             if first < len(slab) // blocks:
-                sampled = np.ascontiguousarray(slab.reshape(-1, blocks, 64)[first::step]).reshape(-1, 64)
+                rows = slab.reshape(-1, blocks, 64)[first::step]
+                sampled = scratch.empty((len(rows) * blocks, 64), np.int16)
+                sampled.reshape(rows.shape)[...] = rows
                 of_sampled = masks.reshape(packing.LEVELS, -1, blocks)[:, first::step]
                 yield sampled, np.ascontiguousarray(of_sampled).reshape(packing.LEVELS, -1)
-            first = (first - len(slab) // blocks) % step if first < len(slab) // blocks else first - len(slab) // blocks
+            first = (first - len(slab) // blocks) % step
 
     def close(self) -> None:
         """Free all slabs."""
@@ -164,7 +168,7 @@ class SpooledSlabs:
 
     def slabs(self) -> Iterator[Slab]:
         """Yield all MCU rows."""
-        slab = np.empty((self._frame.slab_blocks, 64), np.int16)
+        slab = self._frame.new_slab()
         for packed, first, blocks in self._packed(1):
             packing.unpack(packed, first, blocks, slab)
             if first + blocks >= self._frame.blocks_per_row:
@@ -172,7 +176,7 @@ class SpooledSlabs:
 
     def masked(self, step: int = 1) -> Iterator[tuple[Slab, Masks]]:
         """Yield every `step`-th MCU row from the first on, with masks."""
-        whole = np.empty((self._frame.slab_blocks, 64), np.int16)
+        whole = self._frame.new_slab()
         slab, masks = whole, np.empty((0, 0), np.uint64)
         for packed, first, blocks in self._packed(step):
             if first == 0:

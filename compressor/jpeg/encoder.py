@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor import scratch
 from compressor.jpeg.frame import Frame, Slab
 from compressor.jpeg.tables import Codes, Table
 from compressor.kernels.huffman_encode import BLOCK_BYTES_MAX, HELD, NEXT_MCU, PENDING, STATE, count_symbols
@@ -65,7 +66,7 @@ class Sequential:
 
     def code_slabs(self, slabs: Iterable[Slab]) -> Iterator[memoryview]:
         """Yield entropy-coded bytes of slabs; each piece is valid until the next one is requested."""
-        raw, out = np.empty(coded_bytes(CODED_BLOCKS), np.uint8), np.empty(CODED_BYTES, np.uint8)
+        raw, out = np.empty(coded_bytes(CODED_BLOCKS), np.uint8), scratch.empty((CODED_BYTES,), np.uint8)
         state = self.state
         for slab in slabs:
             while True:

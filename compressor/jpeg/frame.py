@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor import scratch
 from compressor.settings import Metadata
 from compressor.t81 import (
     K3_DC_LUMINANCE,
@@ -117,6 +118,10 @@ class Frame:
     @property
     def slab_blocks(self) -> int:
         return self.slab_rows * self.blocks_per_row
+
+    def new_slab(self) -> Slab:
+        """Return a slab of which nothing is set."""
+        return scratch.empty((self.slab_blocks, 64), np.int16)
 
     def blocks(self, index: int) -> tuple[int, int]:
         """Return the blocks across and down of a component's own samples (A.1.1), as in a scan of that component alone

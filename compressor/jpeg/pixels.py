@@ -1,4 +1,4 @@
-"""Decoding of slabs to pixels: dequantization, inverse DCT, upsampling, color, one MCU row at a time.
+"""Decoding of slabs to pixels: dequantization, inverse DCT, upsampling, color.
 
 The result is that of libjpeg-turbo with default settings (accurate inverse DCT, "fancy" upsampling), byte for byte, as
 long as dequantized coefficients have the size that an encoder gives them. One exception: libjpeg smooths the blocks of
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from compressor.errors import UnsupportedError
 from compressor.jpeg.frame import Frame, Header, Slab
-from compressor.kernels.idct import LEFT, RIGHT, inverse
-from compressor.kernels.rgb import BASE, LANES, pixel_lines
+from compressor.kernels import reconstruct
+from compressor.kernels.idct import LEFT, RIGHT
+from compressor.kernels.rgb import LANES
 from compressor.kernels.upsample import BOX, FULL, H1V2, H2V1, H2V2
 from compressor.tiles import Band
 
@@ -63,25 +64,17 @@ class Planes:
         )
         self.plan = np.array(
             [
-                (kind, frame.h_max // h, v, frame.v_max, *samples_of(frame, index), -kept)
+                (kind, frame.h_max // h, v, frame.v_max, *samples_of(frame, index), -kept, kept)
                 for index, (kind, kept, (h, v)) in enumerate(zip(kinds, self.kept, frame.sampling, strict=True))
             ],
             np.int64,
         )
-        self._advance = np.array([8 * v for _, v in frame.sampling], np.int64)
         self.upsampled = np.empty((3, LEFT + 8 * frame.mcus_per_row * frame.h_max + RIGHT), np.uint8)
 
     @property
     def triple(self) -> tuple[NDArray[np.uint8], ...]:
         """Three arrays, as the kernel requires."""
         return self.arrays if len(self.arrays) == 3 else self.arrays[:1] * 3
-
-    def keep(self) -> None:
-        """Move the lines that are still needed, to make room for the next MCU row."""
-        for array, kept in zip(self.arrays, self.kept, strict=True):
-            if kept:
-                array[:kept] = array[len(array) - kept :]
-        self.plan[:, BASE] += self._advance
 
 
 def bands(header: Header, slabs: Iterable[Slab], lines: int) -> Iterator[Band]:
@@ -92,44 +85,20 @@ def bands(header: Header, slabs: Iterable[Slab], lines: int) -> Iterator[Band]:
     """
     frame = header.frame
     planes, channels = Planes(frame), COLORS[header.color]
-    ycc = header.color == "ycbcr"
-    line_bytes = frame.width * channels
     lines = min(lines, frame.height)
     # A vector may end after the last line, and each line is written before the one below it.
-    out = np.empty(lines * line_bytes + LANES * 3, np.uint8)
-    filled = done = 0
+    out = np.empty(lines * frame.width * channels + LANES * 3, np.uint8)
+    state = np.zeros(reconstruct.STATE, np.int64)
+    state[[reconstruct.MCU_ROWS, reconstruct.DELAY, reconstruct.LINES]] = frame.mcu_rows, planes.delay, lines
+    state[[reconstruct.WIDTH, reconstruct.HEIGHT]] = frame.width, frame.height
+    state[reconstruct.YCC] = header.color == "ycbcr"
     tables = None
-    rows = (row for slab in slabs for row in slab.reshape(-1, frame.blocks_per_row, 64))
-    for number, row in enumerate(rows, 1):
+    for slab in slabs:
         if tables is None:
             tables = np.array([header.quantization[c.tq] for c in header.frame.components])
-        if number > 1:
-            planes.keep()
-        _invert(planes, frame, row, tables)
-        ready = frame.height if number == frame.mcu_rows else 8 * number * frame.v_max - planes.delay
-        while done < ready:
-            count = min(lines - filled, ready - done)
-            pixel_lines(
-                planes.triple,
-                planes.plan,
-                ycc,
-                done,
-                count,
-                frame.width,
-                planes.upsampled,
-                out,
-                filled * line_bytes,
-            )
-            filled, done = filled + count, done + count
-            if filled == lines or done == frame.height:
-                yield out[: filled * line_bytes].reshape(filled, frame.width, channels)
-                filled = 0
-
-
-def _invert(planes: Planes, frame: Frame, row: Slab, tables: NDArray[np.uint16]) -> None:
-    """Transform one MCU row to samples, after the lines that were kept."""
-    layout = frame.layout.tolist()
-    for n, (array, kept, (first, across, _, v)) in enumerate(zip(planes.arrays, planes.kept, layout, strict=True)):
-        samples = int(samples_of(frame, n)[0])
-        for line in range(v):
-            inverse(row, first + line * across, across, tables, n, array, kept + 8 * line, samples)
+        while reconstruct.reconstruct(
+            slab, frame.layout, tables, planes.triple, planes.plan, state, planes.upsampled, out
+        ):
+            filled = int(state[reconstruct.FILLED])
+            state[reconstruct.FILLED] = 0
+            yield out[: filled * frame.width * channels].reshape(filled, frame.width, channels)

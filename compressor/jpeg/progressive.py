@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor import scratch
 from compressor.jpeg.coefficient_spool import Masks
 from compressor.jpeg.encoder import final_byte
 from compressor.jpeg.frame import SLAB_BLOCKS, Frame, HuffmanSpec, Scan, Slab
@@ -189,7 +190,7 @@ class Progressive(ScanLayout):
     def add(self, slabs: Iterable[tuple[Slab, Masks]]) -> None:
         """Encode all slabs."""
         count = len(self.listed.scans)
-        self._areas = np.empty((count, AREA_BYTES), np.uint8)
+        self._areas = scratch.empty((count, AREA_BYTES), np.uint8)
         self._stuffed = np.empty(2 * AREA_BYTES + 32, np.uint8)
         for slab, masks in slabs:
             for part in self.parts(slab):

@@ -27,10 +27,9 @@ __all__ = ["EntropyReader", "read_header", "read_slabs"]
 
 REMEMBERED_BYTES = 1 << 17  # after the last MCU, in which EOI is searched
 CACHED_TABLES = 16  # sets of decoding tables that a process keeps, 33 KiB each or less
-WINDOW = (
-    1 << 16,
-    1024,
-)  # bytes of the file that are read at once, and restart markers in them; more are left in the stream
+# Bytes of the file that are read at once, and restart markers in them; more are left in the stream. Copies of 64 KiB
+# would be mapped by the C allocator, see `scratch`.
+WINDOW = (1 << 15, 1024)
 
 
 def read_slabs(stream: ByteStream, header: Header) -> Iterator[Slab]:
@@ -43,7 +42,7 @@ def read_slabs(stream: ByteStream, header: Header) -> Iterator[Slab]:
         raise UnsupportedError(f"JPEG with {header.obstacle or 'several scans, read as it arrives'}")
     frame = header.frame
     reader = EntropyReader(stream, header)
-    slab = np.empty((frame.slab_blocks, 64), np.int16)
+    slab = frame.new_slab()
     for row in range(0, frame.mcu_rows, frame.slab_rows):
         part = slab[: min(frame.slab_rows, frame.mcu_rows - row) * frame.blocks_per_row]
         reader.read_slab(part, row)

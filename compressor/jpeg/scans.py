@@ -310,7 +310,7 @@ class Scans:
         """Yield slabs from top to bottom; the array is reused for each."""
         frame = self._header.frame
         readers = [self._reader(number, header) for number, header in enumerate(self.headers, 1)]
-        whole = np.empty((frame.slab_blocks, 64), np.int16)
+        whole = frame.new_slab()
         for row in range(0, frame.mcu_rows, frame.slab_rows):
             slab = whole[: min(frame.slab_rows, frame.mcu_rows - row) * frame.blocks_per_row]
             slab.fill(0)

@@ -9,12 +9,14 @@ results of `masking.energies` for each block.
 import numpy as np
 
 from compressor.kernels import masking
+from compressor.kernels.color import PIXELS
 from compressor.kernels.dct import SCALE, TRANSPOSED, fdct
 from compressor.kernels.declare import function, intrinsic, ir, kernel, types
 from compressor.kernels.huffman_encode import blocks_of
 from compressor.kernels.lanes import F32, I16, I32, I64, load, shuffle, store, vector
 from compressor.kernels.mcu_row import FLOATS, LAYOUT, SAMPLES
 from compressor.kernels.quantize import QUANTIZATION, dead_zone
+from compressor.kernels.sharp import sharp_planes
 from compressor.kernels.trellis import trellis
 
 f32 = np.float32
@@ -24,11 +26,14 @@ ZIGZAGS = TRANSPOSED.argsort()  # of places
 SPECTRA = f"({FLOATS}, {FLOATS}, {FLOATS}, {FLOATS})"  # two rows: coefficients and energy of each
 MEANS = f"({FLOATS}, {FLOATS}, {FLOATS}, f4[::1])"  # above and below, scratch and out of `factors`
 
-# state of `requantize`: int64 (STATE,), carried from call to call
+SHARP = f"({SAMPLES}, {SAMPLES}, {SAMPLES}, u1[:, ::1], {FLOATS})"  # y, cb, cr, and scratch, of `sharp.sharp_planes`
+
+# state of `requantize` and `quantize_pixels`: int64 (STATE,), carried from call to call
 WAITING = 0  # 1: a row has not been quantized yet
 SLOT = 1  # the one of the two rows of `spectra` that is free
-LAST = 2  # 1: no row follows the slab
-STATE = 3
+LAST = 2  # 1: no row follows
+TOP, ROWS = 3, 4  # of pixels: the first line of the first MCU row, and how many MCU rows there are
+STATE = 5
 
 
 @function
@@ -174,29 +179,42 @@ def _line(layout, energy, last, out):
 
 
 @function
-def _advance(slab, row, layout, chroma, tables, quantization, free, waiting, means, is_waiting, out):
-    """Dequantize a row to `free`, and quantize the one in `waiting` to `out`, if there is one."""
-    coefficients, energy = free
-    coefficients_before, energy_before = waiting
+def _quantize_waiting(layout, chroma, quantization, spectra, means, follows, state, out):
+    """Quantize the row that waits, if there is one, to `out`. The row below it is in the free slot, if one
+    follows. Return the number of rows: 0 or 1."""
     above, below, scratch, factor = means
-    _dequantize(slab, row, layout, chroma, tables, coefficients, energy)
-    if not is_waiting:
-        _line(layout, energy, False, above)
-        return
-    _line(layout, energy, False, below)
-    factors(layout, chroma, above, energy_before, below, scratch, factor)
-    quantize_row(coefficients_before, layout, quantization, factor, out)
-    _line(layout, energy_before, True, above)
+    coefficients, energy, energy_below = spectra[2], spectra[3], spectra[1]
+    if state[SLOT] == 1:
+        coefficients, energy, energy_below = spectra[0], spectra[1], spectra[3]
+    if state[WAITING] == 0:
+        _line(layout, energy_below, False, above)
+        return 0
+    if follows:
+        _line(layout, energy_below, False, below)
+    else:
+        _line(layout, energy, True, below)
+    factors(layout, chroma, above, energy, below, scratch, factor)
+    quantize_row(coefficients, layout, quantization, factor, out)
+    _line(layout, energy, True, above)
+    return 1
 
 
 @function
-def _finish(layout, chroma, quantization, waiting, means, out):
-    """Quantize the last row."""
-    coefficients, energy = waiting
-    above, below, scratch, factor = means
-    _line(layout, energy, True, below)
-    factors(layout, chroma, above, energy, below, scratch, factor)
-    quantize_row(coefficients, layout, quantization, factor, out)
+def _advance(layout, chroma, quantization, spectra, means, state, out):
+    """Quantize the row that waits, if there is one; the one in the free slot waits from now on."""
+    written = _quantize_waiting(layout, chroma, quantization, spectra, means, True, state, out)
+    state[WAITING], state[SLOT] = 1, 1 - state[SLOT]
+    return written
+
+
+@function
+def _finish(layout, chroma, quantization, spectra, means, state, out):
+    """Quantize the last row of the image if it waits and `out` has room for it. Return the number of rows."""
+    if state[LAST] == 0 or state[WAITING] == 0 or out.shape[0] == 0:
+        return 0
+    written = _quantize_waiting(layout, chroma, quantization, spectra, means, False, state, out)
+    state[WAITING] = 0
+    return written
 
 
 @kernel(f"i8({SAMPLES}, {LAYOUT}, b1, {FLOATS}, {QUANTIZATION}, {SPECTRA}, {MEANS}, i8[::1], {SAMPLES})")
@@ -214,26 +232,38 @@ def requantize(slab, layout, chroma, tables, quantization, spectra, means, state
     out           (m, 64) int16, zig-zag: a slab, with room for as many rows as `slab` has
     """
     blocks = blocks_of(layout)
-    first, second = (spectra[0], spectra[1]), (spectra[2], spectra[3])
     written = 0
     for row in range(slab.shape[0] // blocks):
-        at, is_waiting, to = row * blocks, state[WAITING] != 0, out[written * blocks :]
-        if state[SLOT] == 0:
-            _advance(slab, at, layout, chroma, tables, quantization, first, second, means, is_waiting, to)
-        else:
-            _advance(slab, at, layout, chroma, tables, quantization, second, first, means, is_waiting, to)
-        written += state[WAITING]
-        state[WAITING] = 1
-        state[SLOT] = 1 - state[SLOT]
-    if state[LAST] != 0 and state[WAITING] != 0 and written * blocks < out.shape[0]:
-        to = out[written * blocks :]
-        if state[SLOT] == 0:
-            _finish(layout, chroma, quantization, second, means, to)
-        else:
-            _finish(layout, chroma, quantization, first, means, to)
-        written += 1
-        state[WAITING] = 0
-    return written
+        coefficients, energy = spectra[0], spectra[1]
+        if state[SLOT] == 1:
+            coefficients, energy = spectra[2], spectra[3]
+        _dequantize(slab, row * blocks, layout, chroma, tables, coefficients, energy)
+        written += _advance(layout, chroma, quantization, spectra, means, state, out[written * blocks :])
+    return written + _finish(layout, chroma, quantization, spectra, means, state, out[written * blocks :])
+
+
+@kernel(f"i8({PIXELS}, {LAYOUT}, {SHARP}, {QUANTIZATION}, {SPECTRA}, {MEANS}, i8[::1], {SAMPLES})")
+def quantize_pixels(pixels, layout, sharp, quantization, spectra, means, state, out):
+    """Transform MCU rows of pixels, and quantize those whose next row is known, as `requantize` does.
+
+    pixels  (lines, width * channels) uint8, grey or RGB: state[ROWS] MCU rows from line state[TOP] on, and
+            `sharp.MARGIN` lines above and below them, fewer only at the edges of the image
+    sharp   y, cb, cr, bands and chroma of `sharp.sharp_planes`
+    out     (m, 64) int16, zig-zag: a slab, with room for state[ROWS] rows
+
+    Other parameters as in `requantize`.
+    """
+    blocks, chroma = blocks_of(layout), layout.shape[0] == 3
+    y, cb, cr, bands, scratch = sharp
+    written = 0
+    for row in range(state[ROWS]):
+        coefficients, energy = spectra[0], spectra[1]
+        if state[SLOT] == 1:
+            coefficients, energy = spectra[2], spectra[3]
+        sharp_planes(pixels, state[TOP] + row * 8 * layout[0, 3], layout, y, cb, cr, bands, scratch)
+        from_planes((y, cb, cr), layout, coefficients, energy)
+        written += _advance(layout, chroma, quantization, spectra, means, state, out[written * blocks :])
+    return written + _finish(layout, chroma, quantization, spectra, means, state, out[written * blocks :])
 
 
 @kernel(f"void({FLOATS}, i8, i8, f4[::1], f4[::1], f4, f4[::1], ({FLOATS}, f4[::1]), {SAMPLES})")

@@ -59,7 +59,7 @@ def pixels_to_jpeg(
     known = BASE_BYTES + coding(frame, settings) + band_bytes + flattened
     if settings.effort is Effort.FAST:
         return known + parallel.pixel_coder_bytes(frame, lifetime)
-    window = row_window_bytes(lines, 8 * frame.v_max, frame.width * len(frame.components))
+    window = row_window_bytes(lines, 8 * frame.v_max * frame.slab_rows, frame.width * len(frame.components))
     slab = frame.slab_blocks * COEFFICIENTS_BYTES
     return known + slab + window + plane_bytes(frame) + frame.blocks_per_row * BYTES_PER_BLOCK
 

@@ -289,7 +289,7 @@ def _start_pixels_to_jpeg(
     else:
         quantizer = adaptive_quantization.AdaptiveQuantizer(frame, tables, distance, settings.effort, count == 3)
         overshoot = tables[0] if settings.effort is Effort.BEST else None
-        slabs = quantizer.quantized(adaptive_quantization.PixelSpectra(frame, bands, overshoot))
+        slabs = quantizer.from_pixels(bands, overshoot)
         few = settings.effort is Effort.BALANCED
         output = ScanSearch(frame, clear_dummy_blocks(slabs, frame), context.spool, defaults_only=few)
     return PixelsToJpeg(pixels, context, frame, dict(enumerate(tables)), output)

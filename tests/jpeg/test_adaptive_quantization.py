@@ -169,6 +169,28 @@ def test_slabs_of_any_height_are_requantized_as_row_by_row(
     np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
 
 
+@pytest.mark.parametrize("subsampling, channels", [("420", 3), ("422", 3), ("444", 3), ("444", 1)])
+@pytest.mark.parametrize("slab_blocks", [1, 100, 200, 2048])
+@pytest.mark.parametrize("lines", [16, 48, 200])
+def test_pixels_are_quantized_in_slabs_of_any_height_as_row_by_row(
+    lines: int, slab_blocks: int, subsampling: str, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.ascontiguousarray(photograph(133, 100)[..., :channels])
+    frame, flat = writer.frame_for(100, 133, channels, subsampling), pixels.reshape(133, -1)
+    tables = perceptual.quantization_tables(DISTANCE, channels)
+    monkeypatch.setattr("compressor.jpeg.frame.SLAB_BLOCKS", slab_blocks)
+
+    def quantizer() -> adaptive_quantization.AdaptiveQuantizer:
+        return adaptive_quantization.AdaptiveQuantizer(frame, tables, DISTANCE, Effort.BALANCED, channels == 3)
+
+    bands = (flat[top : top + lines] for top in range(0, len(flat), lines))
+    found = [slab.copy() for slab in quantizer().from_pixels(bands, None)]
+    expected = [slab.copy() for slab in quantizer().quantized(iter(spectra_of(frame, pixels, 16)))]
+
+    assert max(map(len, found)) <= frame.slab_blocks
+    np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
+
+
 def test_a_lattice_is_kept_if_coarser_steps_would_miss_it() -> None:
     source, wanted = np.full(64, 10, np.uint16), np.arange(1, 65, dtype=np.uint16)
     kept = requantize.on_lattice(source, wanted)

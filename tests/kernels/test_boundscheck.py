@@ -59,6 +59,7 @@ EDGES = [
     "jpeg/test_adaptive_quantization.py::test_effort_best_is_as_good_as_the_trellis_of_the_reference",
     "jpeg/test_adaptive_quantization.py::test_a_files_coefficients_are_dequantized",
     "jpeg/test_adaptive_quantization.py::test_slabs_of_any_height_are_requantized_as_row_by_row",
+    "jpeg/test_adaptive_quantization.py::test_pixels_are_quantized_in_slabs_of_any_height_as_row_by_row",
 ]
 
 # Each operation of `lanes` just inside an array, then one element after its end and before its start.
