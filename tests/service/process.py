@@ -3,11 +3,12 @@
 import json
 import sys
 
-from compressor.service.server import Server, ServerConfig, serve
+from compressor.service.config import Listening, ServerConfig
+from compressor.service.serve import serve
 from tests.service.fake_pipeline import fake_codec
 
 
-def ready(server: Server) -> None:
+def ready(server: Listening) -> None:
     print(json.dumps({"port": server.port, "metrics_port": server.metrics_port}), flush=True)
 
 
