@@ -296,6 +296,8 @@ async def run_workers(
             task.cancel()
 
 
-def serve_with_workers(config: ServerConfig, on_ready: Callable[[Listening], None] | None = None) -> None:
-    """Serve with `config.workers` processes until SIGTERM or SIGINT; `on_ready` is called once calls are accepted."""
-    asyncio.run(run_workers(config, on_ready))
+def serve_with_workers(
+    config: ServerConfig, on_ready: Callable[[Listening], None] | None = None, command: Sequence[str] = COMMAND
+) -> None:
+    """Serve with `config.workers` processes until SIGTERM or SIGINT. See `Workers` for `command`."""
+    asyncio.run(run_workers(config, on_ready, command))

@@ -21,6 +21,9 @@ from tests import ROOT
 LOCAL: dict[str, Any] = {"address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "drain_seconds": 0.0}
 
 
+FAKE_WORKER = (sys.executable, "-m", "tests.service.worker")
+
+
 class Running:
     """A server in this process."""
 
