@@ -206,7 +206,7 @@ Address = Annotated[
         "address", "Address of the service; with port 0, serve picks a free port.", parser=address, metavar="HOST:PORT"
     ),
 ]
-Workers = Annotated[int, option("workers", "Processes that serve calls, each on all cores; 1: this one.")]
+ServeWorkers = Annotated[int, option("workers", "Processes that serve calls, each on all cores; 1: this one.")]
 MetricsAddress = Annotated[
     str | None,
     option(

@@ -22,7 +22,7 @@ from compressor.humanize import human_seconds
 
 
 def serve(
-    workers: opt.Workers = 1,
+    workers: opt.ServeWorkers = 1,
     address: opt.Address = "127.0.0.1:50051",
     metrics_address: opt.MetricsAddress = "127.0.0.1:9464",
     memory_budget: opt.MemoryBudget = 256 << 20,

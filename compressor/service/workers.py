@@ -78,7 +78,7 @@ class WorkerProcess:
 
 
 class TotalUsage:
-    """What all processes of a service have used, those that have ended included."""
+    """CPU time and memory of all processes of a service, including those that have ended."""
 
     def __init__(self, own: ProcessUsage, metrics: MergedMetrics) -> None:
         self._own, self._metrics = own, metrics
@@ -89,7 +89,7 @@ class TotalUsage:
         return Usage(self._own.read().seconds, cpu, self._metrics.latest("compressor_memory_byte_seconds"))
 
 
-class Workers:
+class WorkerPool:
     """The workers of a service, in an event loop: `start`, then `stop`.
 
     command  starts a worker; the number of a file descriptor is added
@@ -278,7 +278,7 @@ async def run_workers(
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    workers = Workers(config, command)
+    workers = WorkerPool(config, command)
     await workers.start()
     loop.add_signal_handler(signal.SIGINT, stopped.set)
     if on_ready is not None:
@@ -299,5 +299,5 @@ async def run_workers(
 def serve_with_workers(
     config: ServerConfig, on_ready: Callable[[Listening], None] | None = None, command: Sequence[str] = COMMAND
 ) -> None:
-    """Serve with `config.workers` processes until SIGTERM or SIGINT. See `Workers` for `command`."""
+    """Serve with `config.workers` processes until SIGTERM or SIGINT. See `WorkerPool` for `command`."""
     asyncio.run(run_workers(config, on_ready, command))

@@ -92,9 +92,9 @@ def test_a_scrape_includes_this_process() -> None:
 def test_estimates_cover_all_processes_and_reserved_cores_count_once() -> None:
     class Own(ProcessUsage):
         def read(self) -> Usage:
-            return Usage(1000.0, 1.0, 0.0)
+            return Usage(1e6, 1.0, 0.0)
 
-    worker: Families = [("process_cpu_seconds", "", "counter", [("process_cpu_seconds_total", {}, 500.0)])]
+    worker: Families = [("process_cpu_seconds", "", "counter", [("process_cpu_seconds_total", {}, 5e5)])]
     found: list[Families] = [worker]
     metrics = MergedMetrics(lambda: found, lambda: 0.0)
     basis = Basis(storage_class="hdd-3az", originals_deleted=True, reserved_vcpus=2.0)
@@ -105,6 +105,6 @@ def test_estimates_cover_all_processes_and_reserved_cores_count_once() -> None:
     second = scrape(metrics)
 
     assert first["compressor_reserved_vcpus"] == 2
-    # 2 vCPUs for 1000 s, of which 1499 s were idle. Later readings can't take that back.
+    # 2 vCPUs for 1e6 s, of which 1.5e6 s were idle. Later readings can't take that back.
     assert second[name % "cpu"] / first[name % "cpu"] == pytest.approx(2, rel=0.02)
     assert second[name % "idle"] == first[name % "idle"] > 0
