@@ -14,7 +14,7 @@ from compressor.spool import MEMORY_BACKED, Spool, default_spool_dir, file_syste
 from compressor.usage import MemoryGauge
 
 PATIENCE_SECONDS = 0.25
-BORROW_SECONDS = 1.0  # that a request waits for a larger share of the budgets: some round trips, on a busy machine
+SHARE_SECONDS = 1.0  # that a request waits for a larger share of the budgets: some round trips, on a busy machine
 
 
 class Reservation:
@@ -133,7 +133,7 @@ class Resources:
         finally:
             self._on_change()
 
-    def _borrow(self, kind: int, count: int, fits: Callable[[], bool]) -> bool:
+    def _await_share(self, kind: int, count: int, fits: Callable[[], bool]) -> bool:
         """Return whether `count` bytes fit, or fit soon because other processes give up what they do not use."""
         if fits():
             return True
@@ -142,7 +142,7 @@ class Resources:
         self._missing[kind] += count
         try:
             self._on_change()
-            return self._changed.wait_for(fits, BORROW_SECONDS)
+            return self._changed.wait_for(fits, SHARE_SECONDS)
         finally:
             self._missing[kind] -= count
 
@@ -165,7 +165,7 @@ class Resources:
             def fits() -> bool:
                 return self._fits_early(reservation, count) and self._is_free(count)
 
-            if not self._fits_early(reservation, count) or not self._borrow(0, count, fits):
+            if not self._fits_early(reservation, count) or not self._await_share(0, count, fits):
                 raise BusyError(f"{count} bytes of memory are not available", self.wait_seconds / 4)
             self._add(reservation, count)
 
@@ -239,7 +239,7 @@ class Resources:
     def charge_disk(self, count: int) -> None:
         """Count the bytes that spools are about to write or, negative, have freed."""
         with self._changed, self._shares_settled():
-            if count > 0 and not self._borrow(1, count, lambda: self._is_free_on_disk(count)):
+            if count > 0 and not self._await_share(1, count, lambda: self._is_free_on_disk(count)):
                 raise LimitError(f"the spool budget of {self._whole[1]} bytes is used up")
             self.spooled_bytes += count
 

@@ -22,9 +22,9 @@ from compressor.memory import Resources
 from compressor.metrics import families_of
 from compressor.service import malloc
 from compressor.service.config import ServerConfig
-from compressor.service.lending import Borrower
 from compressor.service.link import Link
 from compressor.service.server import STACK_BYTES, Server, resources_of
+from compressor.service.shared_budget import BudgetShares
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +50,12 @@ class WorkerServer:
         self._link = link
         config = config_from(start["config"])
         resources = resources_of(config)
-        self._borrower = Borrower(
+        self._shares = BudgetShares(
             resources,
             lambda kind, wanted: self._send("ask", resource=kind, bytes=wanted),
             lambda kind, count: self._send("give_back", resource=kind, bytes=count),
         )
-        self._borrower.begin(start["memory"], start["spool"])
+        self._shares.begin(start["memory"], start["spool"])
         codec = codec_of(resources)
         self._warm_up = codec.warm_up
         self._server = Server(config, dataclasses.replace(codec, warm_up=lambda: None))
@@ -83,9 +83,9 @@ class WorkerServer:
         while (message := self._link.receive()) is not None:
             match message["kind"]:
                 case "grow":
-                    self._borrower.grow(message["resource"], message["bytes"])
+                    self._shares.grow(message["resource"], message["bytes"])
                 case "limit":
-                    self._borrower.limit(message["resource"], message["ceiling"])
+                    self._shares.limit(message["resource"], message["ceiling"])
                 case "collect":
                     self._send_metrics("collected")
                 case "drain":

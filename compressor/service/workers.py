@@ -1,4 +1,4 @@
-"""A service in several processes: this one starts workers, lends them shares of its budgets, and serves their metrics.
+"""A service in several processes: this one starts workers, shares the budgets among them, and serves their metrics.
 
     clients ─▶ port ─▶ worker ◀─ socket pair ─▶ this process ◀─ metrics port ◀─ Prometheus
                   └──▶ worker ◀─ socket pair ─▶
@@ -24,9 +24,9 @@ from compressor.metrics import Families, MergedMetrics, counted, merge
 from compressor.metrics.admin import Admin
 from compressor.service.config import Listening, ServerConfig
 from compressor.service.energy import export_energy
-from compressor.service.lending import Lender
 from compressor.service.link import MESSAGE_BYTES_MAX, LinkError, encoded, read_message
 from compressor.service.port import ReservedPort
+from compressor.service.shared_budget import SharedBudget
 from compressor.usage import ProcessUsage, Usage
 
 log = logging.getLogger(__name__)
@@ -104,11 +104,11 @@ class WorkerPool:
         self._keeping: list[asyncio.Task[None]] = []
         self._ended: Families = []  # what workers that have ended have counted
         minimum = config.memory_budget // (2 * config.workers)
-        self._lenders = {"memory": self._lender("memory", config.memory_budget, minimum, minimum)}
+        self._budgets = {"memory": self._shared("memory", config.memory_budget, minimum, minimum)}
         if config.spool_budget is not None:
             # Writes to a full spool fail, and do not wait: nothing is kept for processes that do not use it.
             minimum = config.spool_budget // (2 * config.workers)
-            self._lenders["spool"] = self._lender("spool", config.spool_budget, minimum, 0)
+            self._budgets["spool"] = self._shared("spool", config.spool_budget, minimum, 0)
         self._usage = ProcessUsage(since_start=True, idle_memory=True)
         self._metrics = MergedMetrics(self._scrape, lambda: self._usage.read().memory_byte_seconds)
         usage = TotalUsage(self._usage, self._metrics)
@@ -116,7 +116,7 @@ class WorkerPool:
         self._reserved_port = ReservedPort(config.address)
         self._admin: Admin | None = None
 
-    def _lender(self, kind: str, budget: int, minimum: int, floor: int) -> Lender:
+    def _shared(self, kind: str, total: int, minimum: int, floor: int) -> SharedBudget:
         def grow(worker: Hashable, count: int) -> None:
             assert isinstance(worker, WorkerProcess)
             worker.send("grow", resource=kind, bytes=count)
@@ -125,7 +125,7 @@ class WorkerPool:
             assert isinstance(worker, WorkerProcess)
             worker.send("limit", resource=kind, ceiling=ceiling)
 
-        return Lender(budget, minimum, floor, grow, limit)
+        return SharedBudget(total, minimum, floor, grow, limit)
 
     @property
     def port(self) -> int:
@@ -213,7 +213,7 @@ class WorkerPool:
             )
         worker = WorkerProcess(process, *await asyncio.open_connection(sock=ours))
         self._workers.add(worker)
-        shares = {kind: lender.join(worker) for kind, lender in self._lenders.items()}
+        shares = {kind: budget.join(worker) for kind, budget in self._budgets.items()}
         address = self._reserved_port.address
         config = dataclasses.replace(self.config, address=address, metrics_address=None)
         worker.send("start", config=dataclasses.asdict(config), **({"spool": 0} | shares))
@@ -233,8 +233,8 @@ class WorkerPool:
             worker.process.kill()
         worker.writer.close()
         self._workers.discard(worker)
-        for lender in self._lenders.values():
-            lender.leave(worker)
+        for budget in self._budgets.values():
+            budget.leave(worker)
         self._ended = merge([self._ended, counted(worker.families)])
         worker.end_collection()
         try:
@@ -246,9 +246,9 @@ class WorkerPool:
     def _receive(self, worker: WorkerProcess, message: dict[str, Any]) -> None:
         match message["kind"]:
             case "ask":
-                self._lenders[message["resource"]].ask(worker, message["bytes"])
+                self._budgets[message["resource"]].ask(worker, message["bytes"])
             case "give_back":
-                self._lenders[message["resource"]].give_back(worker, message["bytes"])
+                self._budgets[message["resource"]].give_back(worker, message["bytes"])
             case "ready" | "metrics" | "collected" as kind:
                 worker.families = message["families"]
                 worker.ready |= kind == "ready"

@@ -1,8 +1,8 @@
-"""A budget that several processes share: each has a share, and a lender moves what some of them do not use to others.
+"""A budget that several processes share: each has a share of it, and what some do not use is moved to others.
 
-The lender sends amounts to add to a share, and a *ceiling*: a share above it falls to it as soon as what is in use
-allows. A borrower sends the share that it wants, and the amounts that it gives back. An amount belongs to the receiver
-from the moment it is sent, so that the shares never exceed the budget, whatever is on its way.
+The process that keeps the budget sends amounts to add to a share, and a *ceiling*: a share above it falls to it as soon
+as what is in use allows. A process sends the share that it wants, and the amounts that it gives back. An amount belongs
+to the receiver from the moment it is sent, so that the shares never exceed the budget, whatever is on its way.
 """
 
 from collections.abc import Callable, Hashable
@@ -15,9 +15,9 @@ NO_CEILING = 1 << 62
 
 @dataclass(slots=True)
 class Share:
-    """The share of one process, as its lender knows it.
+    """The share of one process, as the one that keeps the budget knows it.
 
-    bytes    lent, including what is on its way in either direction
+    bytes    including what is on its way in either direction
     wanted   the share that the process has asked for; 0: it has enough
     ceiling  the last one that was sent
     """
@@ -27,10 +27,10 @@ class Share:
     ceiling: int = NO_CEILING
 
 
-class Lender:
-    """The shares of one budget.
+class SharedBudget:
+    """A budget, and the shares of all processes.
 
-    budget   bytes to lend
+    total    bytes of the budget
     minimum  share that each process has, used or not
     floor    share that an unused one falls to when others ask. It falls to 0 for a request that needs even that
     grow     called with a process and the bytes that are added to its share
@@ -42,20 +42,20 @@ class Lender:
 
     def __init__(
         self,
-        budget: int,
+        total: int,
         minimum: int,
         floor: int,
         grow: Callable[[Hashable, int], None],
         limit: Callable[[Hashable, int], None],
     ) -> None:
-        self._budget, self._minimum, self._floor = budget, minimum, floor
+        self._total, self._minimum, self._floor = total, minimum, floor
         self._grow, self._limit = grow, limit
         self._shares: dict[Hashable, Share] = {}
         self._asking: list[Hashable] = []  # in the order of arrival, until they withdraw their requests
-        self.idle = budget  # bytes that are not lent
+        self.idle = total  # bytes that are in no share
 
     def share_of(self, process: Hashable) -> int:
-        """Return the bytes that are lent to a process."""
+        """Return the bytes of a process's share."""
         return self._shares[process].bytes
 
     def join(self, process: Hashable) -> int:
@@ -76,7 +76,7 @@ class Lender:
         """Raise the share of a process to `wanted` bytes as soon as possible; 0 withdraws the request."""
         share = self._shares[process]
         served = share.bytes >= share.wanted  # then this is another request, the last one in the order
-        share.wanted = min(wanted, self._budget)
+        share.wanted = min(wanted, self._total)
         if process in self._asking and (served or not wanted):
             self._asking.remove(process)
         if process not in self._asking and wanted:
@@ -90,14 +90,14 @@ class Lender:
         self._settle()
 
     def _settle(self) -> None:
-        """Lend what is idle, and set the ceilings that the first unsatisfied request needs."""
-        first = self._lend_idle()
+        """Distribute what is idle, and set the ceilings that the first unsatisfied request needs."""
+        first = self._distribute()
         ceilings = dict.fromkeys(self._shares, NO_CEILING)
         if first is not None:
             process, wanted = first
             missing = wanted - self._shares[process].bytes
             others = [other for other in self._shares if other != process]
-            floor = self._floor if wanted <= self._budget - self._floor * len(others) else 0
+            floor = self._floor if wanted <= self._total - self._floor * len(others) else 0
             for other in others:
                 share = self._shares[other]
                 # Until it withdraws a request that was served, a process may not have used its share.
@@ -111,24 +111,24 @@ class Lender:
                 share.ceiling = ceiling
                 self._limit(process, ceiling)
 
-    def _lend_idle(self) -> tuple[Hashable, int] | None:
-        """Lend to those that have asked, in order, and then up to the minimum.
+    def _distribute(self) -> tuple[Hashable, int] | None:
+        """Add idle bytes to the shares of those that have asked, in order, and then of those below the minimum.
 
         Return the first process that needs more than is idle, and the share that it needs.
         """
         for process in self._asking:
             share = self._shares[process]
             # Some more than it needs now, or each call would cost a message.
-            self._lend(process, share.wanted - share.bytes, more=self._minimum // 8)
+            self._add(process, share.wanted - share.bytes, more=self._minimum // 8)
             if share.bytes < share.wanted:
                 return process, share.wanted
         for process, share in self._shares.items():
-            self._lend(process, self._minimum - share.bytes)
+            self._add(process, self._minimum - share.bytes)
             if share.bytes < self._minimum:
                 return process, self._minimum
         return None
 
-    def _lend(self, process: Hashable, missing: int, more: int = 0) -> None:
+    def _add(self, process: Hashable, missing: int, more: int = 0) -> None:
         count = min(max(missing, more), self.idle) if missing > 0 else 0
         if count > 0:
             self.idle -= count
@@ -136,8 +136,8 @@ class Lender:
             self._grow(process, count)
 
 
-class Borrower:
-    """The shares of this process: adapts those of its `Resources` as its lender says.
+class BudgetShares:
+    """The shares of this process in both budgets: moves bytes between its `Resources` and the `SharedBudget`.
 
     ask        called with "memory" or "spool" and the share that is wanted; 0: it has enough
     give_back  called with "memory" or "spool" and the bytes that this process gives back
