@@ -80,17 +80,20 @@ class WorkerServer:
 
     def _receive(self, drain: Callable[[], object]) -> None:
         """Do what the service says, on a thread of its own."""
-        while (message := self._link.receive()) is not None:
-            match message["kind"]:
-                case "grow":
-                    self._shares.grow(message["resource"], message["bytes"])
-                case "limit":
-                    self._shares.limit(message["resource"], message["ceiling"])
-                case "collect":
-                    self._send_metrics("collected")
-                case "drain":
-                    with contextlib.suppress(RuntimeError):  # the loop is closed: it has drained
-                        drain()
+        try:
+            while (message := self._link.receive()) is not None:
+                match message["kind"]:
+                    case "grow":
+                        self._shares.grow(message["resource"], message["bytes"])
+                    case "limit":
+                        self._shares.limit(message["resource"], message["ceiling"])
+                    case "collect":
+                        self._send_metrics("collected")
+                    case "drain":
+                        with contextlib.suppress(RuntimeError):  # the loop is closed: it has drained
+                            drain()
+        except Exception:
+            log.exception("a message of the service can't be handled")
         os._exit(1)  # the service has ended
 
     def _send_metrics(self, kind: str = "metrics") -> None:
