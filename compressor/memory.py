@@ -13,6 +13,7 @@ from compressor.spool import MEMORY_BACKED, Spool, default_spool_dir, file_syste
 from compressor.usage import MemoryGauge
 
 PATIENCE_SECONDS = 0.25
+SHARE_SECONDS = 1.0  # that a request waits for a larger share of the budgets: some round trips, on a busy machine
 
 
 class Reservation:
@@ -97,6 +98,46 @@ class Resources:
         self._early_bytes = 0  # reserved by requests that are not admitted
         self._queue: deque[tuple[Reservation, int]] = deque()  # waiting reservations, and the bytes that each waits for
         self._changed = threading.Condition()
+        self._whole = (memory_budget, spool_budget)  # of all processes that share the budgets
+        self._missing = [0, 0]  # bytes of memory and of spools that requests wait for outside the queue
+        # Called after a reservation, never between a wait and what it was for, which looks idle until it is reserved.
+        self._on_change: Callable[[], None] = lambda: None
+
+    def share(self, memory: int, spool: int, on_change: Callable[[], None]) -> None:
+        """Share the budgets with other processes from now on, and begin with `memory` and `spool` bytes of them.
+
+        on_change  called when the shares may be too small, or larger than necessary
+        """
+        self.change_share(memory - (self.memory_budget or 0), spool - (self.spool_budget or 0))
+        self._on_change = on_change
+
+    def change_share(self, memory: int = 0, spool: int = 0) -> None:
+        """Add to this process's shares of the budgets, or subtract from them, and wake waiting requests."""
+        with self._changed:
+            self.memory_budget = None if self.memory_budget is None else self.memory_budget + memory
+            self.spool_budget = None if self.spool_budget is None else self.spool_budget + spool
+            self._on_change()
+            self._changed.notify_all()
+
+    @property
+    def use(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the bytes in use, and the share that the next requests need, 0 if none waits, of both budgets."""
+        missing, spool = self._missing[0] + (self._queue[0][1] if self._queue else 0), self._missing[1]
+        memory = (self.reserved_bytes, missing and self.reserved_bytes + missing)
+        return memory, (self.spooled_bytes, spool and self.spooled_bytes + spool)
+
+    def _await_share(self, kind: int, count: int, fits: Callable[[], bool]) -> bool:
+        """Return whether `count` bytes fit, or fit soon because other processes give up what they do not use."""
+        if fits():
+            return True
+        if (self.memory_budget, self.spool_budget)[kind] == self._whole[kind]:
+            return False
+        self._missing[kind] += count
+        try:
+            self._on_change()
+            return self._changed.wait_for(fits, SHARE_SECONDS)
+        finally:
+            self._missing[kind] -= count
 
     @property
     def reserved_bytes(self) -> int:
@@ -112,29 +153,45 @@ class Resources:
     def take(self, reservation: Reservation, count: int) -> None:
         """Reserve `count` bytes for `Reservation.hold`."""
         with self._changed:
-            self._check_possible(reservation, count)
-            needed = max((missing for _, missing in self._queue), default=0)
-            early = count + (0 if reservation.admitted else self._early_bytes + needed)
-            if self.memory_budget is not None and max(self.reserved_bytes + count, early) > self.memory_budget:
-                raise BusyError(f"{count} bytes of memory are not available", self.wait_seconds / 4)
-            self._add(reservation, count)
+            try:
+                self._check_possible(reservation, count)
+
+                def fits() -> bool:
+                    return self._fits_early(reservation, count) and self._is_free(count)
+
+                if not self._fits_early(reservation, count) or not self._await_share(0, count, fits):
+                    raise BusyError(f"{count} bytes of memory are not available", self.wait_seconds / 4)
+                self._add(reservation, count)
+            finally:
+                self._on_change()
+
+    def _is_free(self, count: int) -> bool:
+        return self.memory_budget is None or self.reserved_bytes + count <= self.memory_budget
+
+    def _fits_early(self, reservation: Reservation, count: int) -> bool:
+        """Return whether the requests that are not admitted leave enough for the largest waiting one."""
+        needed = max((missing for _, missing in self._queue), default=0)
+        early = count + (0 if reservation.admitted else self._early_bytes + needed)
+        return self._whole[0] is None or early <= self._whole[0]
 
     def await_room(self, reservation: Reservation, count: int, still_wanted: Callable[[], None]) -> None:
         """Reserve `count` bytes for `Reservation.extend`."""
         with self._changed:
-            if self.memory_budget is not None:
-                self._queue_up(reservation, count, still_wanted)
-            self._add(reservation, count)
-            self._early_bytes -= reservation.bytes
-            reservation.admitted = True
+            try:
+                if self.memory_budget is not None:
+                    self._queue_up(reservation, count, still_wanted)
+                self._add(reservation, count)
+                self._early_bytes -= reservation.bytes
+                reservation.admitted = True
+            finally:
+                self._on_change()
 
     def _queue_up(self, reservation: Reservation, missing: int, still_wanted: Callable[[], None]) -> None:
-        budget = self.memory_budget or 0
         self._check_possible(reservation, missing)
-        if self._queue or self.reserved_bytes + missing > budget:
+        if self._queue or not self._is_free(missing):
             if len(self._queue) >= self.queue_limit:
                 raise BusyError(f"{self.queue_limit} requests are already waiting for memory", self.wait_seconds / 4)
-            if self._early_bytes + missing > budget:
+            if self._early_bytes + missing > (self._whole[0] or 0):
                 raise BusyError("waiting requests leave too little memory", self.wait_seconds / 4)
         ticket = (reservation, missing)
         self._queue.append(ticket)
@@ -147,8 +204,9 @@ class Resources:
     def _await_turn(self, ticket: tuple[Reservation, int], still_wanted: Callable[[], None]) -> None:
         """Wait, first come, first served, so that small requests do not overtake a large one forever."""
         deadline = time.monotonic() + self.wait_seconds
-        budget, missing = self.memory_budget or 0, ticket[1]
-        while self._queue[0] is not ticket or self.reserved_bytes + missing > budget:
+        missing = ticket[1]
+        while self._queue[0] is not ticket or not self._is_free(missing):
+            self._on_change()
             left = deadline - time.monotonic()
             if left <= 0:
                 raise BusyError(
@@ -160,10 +218,9 @@ class Resources:
 
     def _check_possible(self, reservation: Reservation, count: int) -> None:
         needed = reservation.bytes + count
-        if self.memory_budget is not None and needed > self.memory_budget:
-            raise LimitError(
-                f"needs {needed} bytes of memory, more than the whole memory budget of {self.memory_budget}"
-            )
+        whole = self._whole[0]
+        if whole is not None and needed > whole:
+            raise LimitError(f"needs {needed} bytes of memory, more than the whole memory budget of {whole}")
 
     def _add(self, reservation: Reservation, count: int) -> None:
         reservation.held.add(count)
@@ -175,14 +232,22 @@ class Resources:
         """Free a reservation, and wake the waiting requests."""
         with self._changed:
             self._add(reservation, -reservation.bytes)
+            self._on_change()
             self._changed.notify_all()
 
     def charge_disk(self, count: int) -> None:
         """Count the bytes that spools are about to write or, negative, have freed."""
         with self._changed:
-            if count > 0 and self.spool_budget is not None and self.spooled_bytes + count > self.spool_budget:
-                raise LimitError(f"the spool budget of {self.spool_budget} bytes is used up")
-            self.spooled_bytes += count
+            try:
+                if count > 0 and not self._await_share(1, count, lambda: self._is_free_on_disk(count)):
+                    raise LimitError(f"the spool budget of {self._whole[1]} bytes is used up")
+                self.spooled_bytes += count
+            finally:
+                if self.spool_budget is not None:
+                    self._on_change()
+
+    def _is_free_on_disk(self, count: int) -> bool:
+        return self.spool_budget is None or self.spooled_bytes + count <= self.spool_budget
 
     def spool(self, still_wanted: Callable[[], None] = lambda: None) -> Spool:
         """Return a new, empty spool; see `Spool` for `still_wanted`."""

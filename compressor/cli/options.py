@@ -185,7 +185,7 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existin
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of text.")]
 
 
-# --- of `serve`; names and defaults as in service.server.ServerConfig, which is slow to import ----------------------
+# --- of `serve`; names and defaults as in service.config.ServerConfig, which is slow to import ----------------------
 
 
 def address(text: str) -> str:
@@ -207,6 +207,7 @@ Address = Annotated[
         "address", "Address of the service; with port 0, serve picks a free port.", parser=address, metavar="HOST:PORT"
     ),
 ]
+ServeWorkers = Annotated[int, option("workers", "Processes that serve calls, each on all cores; 1: this one.")]
 MetricsAddress = Annotated[
     str | None,
     option(

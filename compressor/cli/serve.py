@@ -20,6 +20,7 @@ from compressor.cli.errors import one_line_errors
 
 
 def serve(
+    workers: opt.ServeWorkers = 1,
     address: opt.Address = "127.0.0.1:50051",
     metrics_address: opt.MetricsAddress = "127.0.0.1:9464",
     memory_budget: opt.MemoryBudget = 256 << 20,
@@ -46,12 +47,12 @@ def serve(
     with one_line_errors():
         import logging
 
-        from compressor.service.server import Server, ServerConfig
-        from compressor.service.server import serve as run_service
+        from compressor.service.config import Listening, ServerConfig
+        from compressor.service.serve import serve as run_service
 
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
 
-        def print_address(server: Server) -> None:
+        def print_address(server: Listening) -> None:
             host = address.rpartition(":")[0]
             metrics = "" if metrics_address is None else f", metrics on http://{metrics_address.rpartition(':')[0]}"
             metrics += f":{server.metrics_port}/metrics" if metrics else ""

@@ -50,6 +50,8 @@ def channel_options(window_bytes: int) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", wire.MESSAGE_BYTES_MAX),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", window_bytes),  # ignored if BDP probing is on
+        # Each client has a connection of its own: a service with several workers distributes connections, not calls.
+        ("grpc.use_local_subchannel_pool", 1),
         ("grpc.keepalive_time_ms", 60_000),  # the server allows a ping every 30 s
         ("grpc.keepalive_timeout_ms", 20_000),
     ]

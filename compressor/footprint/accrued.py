@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from compressor.footprint.basis import Basis, amounts
 from compressor.footprint.model import Drivers
 from compressor.footprint.ranges import ZERO, Range
-from compressor.usage import ProcessUsage, Usage
+from compressor.usage import Usage
 
 Key = tuple[str, str, str]
 
@@ -36,14 +37,22 @@ class Accrued:
             return dict(self._amounts)
 
 
-class AccruedUsage:
-    """Estimates of what a process itself uses, busy or idle, for as long as it runs. May be used by several threads.
+class UsageSource(Protocol):
+    """Measures what one or several processes use."""
 
-    usage              of the process; memory that calls reserve is not part of it
+    def read(self) -> Usage:
+        """Return the usage until now."""
+        ...
+
+
+class AccruedUsage:
+    """Estimates of what a service itself uses, busy or idle, for as long as it runs. May be used by several threads.
+
+    usage              of its processes; memory that calls reserve is not part of it
     held_byte_seconds  returns the memory that calls have reserved, times how long, until now
     """
 
-    def __init__(self, basis: Basis, usage: ProcessUsage, held_byte_seconds: Callable[[], float]) -> None:
+    def __init__(self, basis: Basis, usage: UsageSource, held_byte_seconds: Callable[[], float]) -> None:
         self._accrued = None if basis.is_off else Accrued(basis)
         self._reserved_vcpus = basis.reserved_vcpus
         self._usage, self._held_byte_seconds = usage, held_byte_seconds

@@ -1,22 +1,11 @@
 """The measurements of a server."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    make_wsgi_app,
-)
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import Counter, Gauge, GCCollector, Histogram, PlatformCollector, ProcessCollector
 
-from compressor.metrics.estimates import Estimates
+from compressor.metrics.registry import ServiceRegistry, memory_held
 from compressor.settings import Report, Source
 
 # From a thumbnail to a hundred megapixels; a call may wait for its sender.
@@ -27,12 +16,12 @@ REASONS = ("limit", "busy", "unsupported", "unauthenticated")  # for rejecting a
 NO_FORMAT = NO_PATH = "none"  # it failed before the format was recognized or the path chosen
 
 
-class Metrics:
-    """The metrics of one server, in a registry of its own: two servers in one process do not mix."""
+class Metrics(ServiceRegistry):
+    """The metrics of one server."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        self.wsgi: Callable[..., Iterable[bytes]] = make_wsgi_app(registry)  # answers scrapes
+        super().__init__()
+        registry = self.registry
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -86,34 +75,7 @@ class Metrics:
         """Export the memory budget, and at each scrape the memory reserved now and held over time."""
         self.memory_budget.set(budget_bytes)
         self.memory_reserved.set_function(lambda: float(reserved_bytes()))
-        text = "Memory of the process, idle and for calls, times how long it was held."
-        self._registry.register(Reading("compressor_memory_byte_seconds", text, byte_seconds, {}))
-
-    def watch_energy(self, joules: Callable[[], float]) -> None:
-        """Export at each scrape the energy that the processor counts."""
-        text = "Energy counted by the processor, of the whole machine, for comparison with the model."
-        self._registry.register(Reading("compressor_cpu_energy_joules", text, joules, {"source": "rapl"}))
-
-    def estimate(self, estimates: Estimates, reserved_vcpus: float | None) -> None:
-        """Export estimates, and the vCPUs that are reserved for this process."""
-        self._registry.register(estimates)
-        if reserved_vcpus is not None:
-            text = "vCPUs reserved for this process, as configured."
-            Gauge("reserved_vcpus", text, namespace="compressor", registry=self._registry).set(reserved_vcpus)
-
-
-class Reading(Collector):
-    """A counter that is read from elsewhere."""
-
-    def __init__(
-        self, name: str, text: str, read: Callable[[], float], labels: Mapping[str, str] | None = None
-    ) -> None:
-        self._name, self._text, self._read, self._labels = name, text, read, labels or {}
-
-    def collect(self) -> Iterator[Metric]:
-        family = CounterMetricFamily(self._name, self._text, labels=list(self._labels))
-        family.add_metric(list(self._labels.values()), self._read())
-        yield family
+        self.registry.register(memory_held(byte_seconds))
 
 
 class Account:

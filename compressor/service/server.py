@@ -5,7 +5,6 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -13,11 +12,13 @@ from grpc_reflection.v1alpha import reflection
 
 from compressor import wire
 from compressor.calls.call import CALL_BYTES, OUTPUT_BYTES_MAX, Codec
-from compressor.footprint import AccruedUsage, Basis, Rapl, load
+from compressor.footprint import AccruedUsage
 from compressor.memory import Resources
-from compressor.metrics import Estimates, Metrics
+from compressor.metrics import Metrics
 from compressor.metrics.admin import Admin
 from compressor.service import auth, malloc
+from compressor.service.config import Listening, ServerConfig
+from compressor.service.energy import export_energy
 from compressor.service.servicer import CompressorService
 from compressor.usage import ProcessUsage
 from compressor.v1 import compressor_pb2 as pb
@@ -33,44 +34,7 @@ STACK_BYTES = 512 << 10  # of a call's thread: the codec works in arrays, not on
 GRPC_CALL_BYTES = CALL_BYTES + 2 * wire.CHUNK_BYTES + 3 * OUTPUT_BYTES_MAX
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerConfig:
-    """The configuration of a server.
-
-    address               host:port of gRPC; port 0 takes a free one
-    metrics_address       host:port of /metrics, /healthz and /readyz; None: not served
-    memory_budget         bytes that all calls together may reserve
-    spool_dir             directory of spool files; None: /var/tmp or the system's temporary directory
-    spool_budget          bytes of disk for all spools together; None: no limit
-    window_bytes          HTTP/2 window of a call: bytes received ahead of the reader. Limits a call to window / RTT
-    idle_seconds          end a call whose client neither sends nor reads for this long
-    max_concurrent_calls  calls that run at a time
-    drain_seconds         from NOT_SERVING to rejecting calls, so that load balancers can react
-    grace_seconds         for running calls to end when the server stops
-    tls_*                 PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if
-                          all of them are complete, valid now and match each other
-    token_file            a bearer token on each line; calls without one of them are UNAUTHENTICATED
-    footprint             basis of the estimates of energy and carbon
-    """
-
-    address: str = "127.0.0.1:50051"
-    metrics_address: str | None = "127.0.0.1:9464"
-    memory_budget: int = 256 << 20
-    spool_dir: str | None = None
-    spool_budget: int | None = None
-    window_bytes: int = 128 << 10
-    idle_seconds: float = 60.0
-    max_concurrent_calls: int = 256
-    drain_seconds: float = 2.0
-    grace_seconds: float = 30.0
-    tls_cert: str | None = None
-    tls_key: str | None = None
-    tls_client_ca: str | None = None
-    token_file: str | None = None
-    footprint: Basis = field(default_factory=Basis)
-
-
-def channel_options(window_bytes: int, max_concurrent_calls: int) -> list[tuple[str, int]]:
+def channel_options(window_bytes: int, max_concurrent_calls: int, share_port: bool = False) -> list[tuple[str, int]]:
     """Return the server's gRPC options. The window is fixed: by default it grows to megabytes for a stalled call."""
     return [
         ("grpc.max_receive_message_length", wire.MESSAGE_BYTES_MAX),
@@ -80,7 +44,8 @@ def channel_options(window_bytes: int, max_concurrent_calls: int) -> list[tuple[
         # For each connection. More than may run, so that we reject the others, with details: a call that gRPC itself
         # rejects loses the reason once it has sent more than 256 KiB.
         ("grpc.max_concurrent_streams", max_concurrent_calls + 64),
-        ("grpc.so_reuseport", 0),  # or a second server could bind the same port and get half of the calls
+        # Only for workers, or a second server could bind the same port and get half of the calls.
+        ("grpc.so_reuseport", int(share_port)),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
@@ -91,7 +56,10 @@ def channel_options(window_bytes: int, max_concurrent_calls: int) -> list[tuple[
 
 
 class Server:
-    """A server in its event loop: `start`, then `stop`. `port` and `metrics_port` are known after `start`."""
+    """A server in its event loop: `start`, then `stop`. `port` and `metrics_port` are known after `start`.
+
+    after_activity  called within seconds after anything has arrived or ended
+    """
 
     def __init__(self, config: ServerConfig, codec: Codec) -> None:
         self.config = config
@@ -105,12 +73,9 @@ class Server:
         self._usage = ProcessUsage(since_start=True, idle_memory=True)  # compiling kernels included
         accrued = AccruedUsage(config.footprint, self._usage, resources.held.byte_seconds)
         self.metrics.watch_memory(config.memory_budget, lambda: resources.reserved_bytes, accrued.memory_byte_seconds)
-        if rapl := Rapl():
-            self.metrics.watch_energy(rapl.joules)
-        if not config.footprint.is_off:
-            basis = config.footprint
-            estimates = Estimates(load().version, accrued.amounts, basis.gauges(), basis.info())
-            self.metrics.estimate(estimates, basis.reserved_vcpus)
+        if config.workers == 1:
+            export_energy(self.metrics, config.footprint, accrued)
+        self.after_activity: Callable[[], None] = lambda: None
         self.ready = False
         self.port = 0
         self.metrics_port: int | None = None
@@ -129,7 +94,8 @@ class Server:
         """Listen, warm up, and only then report SERVING."""
         config = self.config
         self._server = grpc.aio.server(
-            interceptors=self._interceptors, options=channel_options(config.window_bytes, config.max_concurrent_calls)
+            interceptors=self._interceptors,
+            options=channel_options(config.window_bytes, config.max_concurrent_calls, config.workers > 1),
         )
         rpc.add_CompressorServiceServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -159,6 +125,7 @@ class Server:
             if self._service.had_activity:
                 self._service.had_activity = False
                 await asyncio.to_thread(malloc.trim)
+                await asyncio.to_thread(self.after_activity)
 
     async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
         for name in ("", SERVICE):
@@ -177,7 +144,7 @@ class Server:
         log.info("stopped")
 
 
-async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Server], None] | None = None) -> None:
+async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Listening], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain. SIGINT keeps its handler until there are calls to drain."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -195,18 +162,22 @@ async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Server], N
     await server.stop()
 
 
-def serve(config: ServerConfig, on_ready: Callable[[Server], None] | None = None, codec: Codec | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, in a process of its own; `on_ready` is called once calls are accepted."""
+def serve_alone(config: ServerConfig, on_ready: Callable[[Listening], None] | None, codec: Codec | None) -> None:
+    """Serve until SIGTERM or SIGINT, in this process."""
     malloc.return_freed_memory()
     threading.stack_size(STACK_BYTES)
     if codec is None:
         from compressor.calls.codec import pipeline_codec
 
-        resources = Resources(
-            memory_budget=config.memory_budget,
-            spool_dir=config.spool_dir,
-            spool_budget=config.spool_budget,
-            overhead=GRPC_CALL_BYTES + config.window_bytes,
-        )
-        codec = pipeline_codec(resources)
+        codec = pipeline_codec(resources_of(config))
     asyncio.run(run(config, codec, on_ready))
+
+
+def resources_of(config: ServerConfig) -> Resources:
+    """Return the resources that all calls of a server share."""
+    return Resources(
+        memory_budget=config.memory_budget,
+        spool_dir=config.spool_dir,
+        spool_budget=config.spool_budget,
+        overhead=GRPC_CALL_BYTES + config.window_bytes,
+    )

@@ -19,7 +19,8 @@ from compressor.kernels import library
 from compressor.kernels.cpus import CPUS
 from scripts.kernels import extension
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 
 FLAGS = ["-shared", "-fPIC", "-O2", "-fvisibility=hidden", "-Wall", "-Werror"]
 
@@ -54,7 +55,7 @@ def objects(directory: Path) -> tuple[dict[str, Path], dict[str, tuple[str, bool
 def build(target: Path) -> Path:
     """Compile the library into a directory, if it is not there. Return its path."""
     made = target / library.file_name(library.digest())
-    if made.exists():
+    if made.exists() and made.stat().st_mtime > max(path.stat().st_mtime for path in HERE.glob("*.py")):
         return made
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)

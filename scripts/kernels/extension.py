@@ -106,8 +106,34 @@ PyInit__compiled(void)
 }
 """
 
-# How to find out whether the machine has a CPU's instructions. Code for the others runs anywhere.
-TESTS = {"x86-64-v3": '__builtin_cpu_supports("x86-64-v3")'}
+# Functions in C that return whether this machine has the instructions of a CPU. Code for the others runs anywhere.
+# Compilers have __builtin_cpu_supports for this, but Zig's returns 0 (seen with 0.17).
+TESTS = {
+    "x86-64-v3": r"""
+#include <cpuid.h>
+
+static int
+has_x86_64_v3(void)
+{
+    /* The x86-64 psABI, table 3.1; bits as in Intel's manual, CPUID. The system must save AVX registers (XCR0). */
+    enum {
+        SSE3 = 1u << 0, SSSE3 = 1u << 9, FMA = 1u << 12, CX16 = 1u << 13, SSE41 = 1u << 19, SSE42 = 1u << 20,
+        MOVBE = 1u << 22, POPCNT = 1u << 23, OSXSAVE = 1u << 27, AVX = 1u << 28, F16C = 1u << 29,
+        BMI1 = 1u << 3, AVX2 = 1u << 5, BMI2 = 1u << 8, LAHF = 1u << 0, LZCNT = 1u << 5, XMM_AND_YMM = 6
+    };
+    const unsigned first = SSE3 | SSSE3 | FMA | CX16 | SSE41 | SSE42 | MOVBE | POPCNT | OSXSAVE | AVX | F16C;
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & first) != first)
+        return 0;
+    __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    if ((a & XMM_AND_YMM) != XMM_AND_YMM)
+        return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & (BMI1 | AVX2 | BMI2)) != (BMI1 | AVX2 | BMI2))
+        return 0;
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & (LAHF | LZCNT)) == (LAHF | LZCNT);
+}
+""",
+}
 
 
 def _parameters(argument: Argument) -> list[str]:
@@ -185,8 +211,9 @@ def source(kernels: dict[str, tuple[str, bool]], cpus: dict[str, str]) -> str:
     parts.append(
         f"static const Kernels *const all[] = {{{', '.join(f'&{prefix}_kernels' for prefix in cpus.values())}}};"
     )
+    parts += [TESTS[cpu] for cpu in cpus if cpu in TESTS]
     parts.append("static const Kernels *kernels;\n\nstatic int\ncan_run(size_t i)\n{")
-    parts += [f"    if (i == {i}) return {TESTS[cpu]};" for i, cpu in enumerate(cpus) if cpu in TESTS]
+    parts += [f"    if (i == {i}) return has_{cpu.replace('-', '_')}();" for i, cpu in enumerate(cpus) if cpu in TESTS]
     parts.append("    return 1;\n}\n")
     parts += [binding(name, signature, kernels[name][1]) for name, signature in parsed.items()]
     methods = "".join(f'    {{"{name}", (PyCFunction)(void *){name}, METH_FASTCALL, NULL}},\n' for name in parsed)

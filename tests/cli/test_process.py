@@ -80,7 +80,7 @@ def test_a_signal_leaves_no_files(photo: Path, number: signal.Signals, code: int
 def test_serve_takes_the_options_of_the_server_config() -> None:
     from compressor.cli.basis import BASIS, basis_of
     from compressor.cli.serve import serve
-    from compressor.service.server import ServerConfig
+    from compressor.service.config import ServerConfig
 
     options = {name: parameter.default for name, parameter in inspect.signature(serve).parameters.items()}
     footprint = {name: options.pop(name) for name in BASIS}

@@ -19,7 +19,7 @@ from compressor.exporter.accounting import Readings
 from compressor.footprint import Accrued, Basis
 from compressor.metrics import Estimates, ExporterMetrics, Metrics, batch_metrics
 from compressor.report.summary import Summary
-from compressor.service.server import ServerConfig
+from compressor.service.config import ServerConfig
 from compressor.settings import Report, Settings
 from compressor.v1 import compressor_pb2
 from tests import ROOT

@@ -1,7 +1,8 @@
 """A fake pipeline, which tests the service apart from the codecs.
 
 A file is `FAKE`, a verb of four letters, and a body. The result is every other byte of the file under `FAKE half`;
-other verbs raise what their name says. Raw tiles give their pixels' every other byte.
+`FAKE hold` first reserves as many bytes as the eight digits after it say; other verbs raise what their name says. Raw
+tiles give their pixels' every other byte.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from compressor.bytestream import ByteStream
 from compressor.calls.call import Codec, CodecStream
 from compressor.errors import BusyError, FormatError, LimitError, UnsupportedError
-from compressor.memory import Resources
+from compressor.memory import Reservation, Resources
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source
 
 T = TypeVar("T")
@@ -44,8 +45,11 @@ def file_of(size: int, verb: bytes = b"half") -> bytes:
 
 
 class FakeStream:
-    def __init__(self, chunks: Any, settings: Settings, raw: Raw | None) -> None:
-        self._raw, self._settings = raw, settings
+    def __init__(
+        self, chunks: Any, settings: Settings, raw: Raw | None, resources: Resources, description: str = "fake"
+    ) -> None:
+        self._raw, self._settings, self._resources, self._description = raw, settings, resources, description
+        self._reservation: Reservation | None = None
         self._stream = ByteStream(tile.pixels for tile in chunks) if raw else ByteStream(chunks)
         self._source: Source | None = None
         self._report: Report | None = None
@@ -62,7 +66,12 @@ class FakeStream:
             self.verb = header[4:]
             if self.verb in ERRORS:
                 raise ERRORS[self.verb]
-            self._source = Source(format="fake", description="fake", width=2, height=2, channels=3, reserved_bytes=7)
+            if self.verb == b"hold":
+                self._reservation = self._resources.reservation()
+                self._reservation.extend(int(self._stream.peek(16)[8:]))
+            self._source = Source(
+                format="fake", description=self._description, width=2, height=2, channels=3, reserved_bytes=7
+            )
         return self._source
 
     @property
@@ -106,7 +115,8 @@ class FakeStream:
         )
 
     def close(self) -> None:
-        pass
+        if self._reservation is not None:
+            self._reservation.close()
 
 
 class Counted:
@@ -152,13 +162,17 @@ def counted(codec: Codec, counts: Counts) -> Codec:
     return dataclasses.replace(codec, stream=stream)
 
 
-def fake_codec() -> Codec:
+def fake_codec(resources: Resources | None = None, description: str = "fake") -> Codec:
+    """Return a codec whose sources have this description. Without `resources`, 7 bytes are reserved all the time."""
+    if resources is None:
+        resources = Resources()
+        resources.held.add(7)
+    shared = resources
+
     def stream(chunks: Any, settings: Settings, *, raw: Raw | None, **others: Any) -> FakeStream:
-        return FakeStream(chunks, settings, raw)
+        return FakeStream(chunks, settings, raw, shared, description)
 
     def inspect(chunks: Any, settings: Settings, *, raw: Raw | None, **others: Any) -> Source:
-        return FakeStream(chunks, settings, raw).source
+        return FakeStream(chunks, settings, raw, shared, description).source
 
-    resources = Resources()
-    resources.held.add(7)
-    return Codec(resources, stream, inspect, warm_up=lambda: None)
+    return Codec(shared, stream, inspect, warm_up=lambda: None)

@@ -3,12 +3,19 @@
 import json
 import sys
 
-from compressor.service.server import Server, ServerConfig, serve
+from compressor.service.config import Listening, ServerConfig
+from compressor.service.serve import serve
+from compressor.service.workers import serve_with_workers
 from tests.service.fake_pipeline import fake_codec
+from tests.service.running import FAKE_WORKER
 
 
-def ready(server: Server) -> None:
+def ready(server: Listening) -> None:
     print(json.dumps({"port": server.port, "metrics_port": server.metrics_port}), flush=True)
 
 
-serve(ServerConfig(**json.loads(sys.argv[2])), ready, fake_codec() if sys.argv[1] == "fake" else None)
+codec, config = sys.argv[1], ServerConfig(**json.loads(sys.argv[2]))
+if codec == "fake" and config.workers > 1:
+    serve_with_workers(config, ready, FAKE_WORKER)
+else:
+    serve(config, ready, fake_codec() if codec == "fake" else None)

@@ -14,10 +14,14 @@ from typing import Any, Self
 import psutil
 
 from compressor.calls.call import Codec
-from compressor.service.server import Server, ServerConfig
+from compressor.service.config import ServerConfig
+from compressor.service.server import Server
 from tests import ROOT
 
 LOCAL: dict[str, Any] = {"address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "drain_seconds": 0.0}
+
+
+FAKE_WORKER = (sys.executable, "-m", "tests.service.worker")
 
 
 class Running:

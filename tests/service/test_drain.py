@@ -14,7 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from compressor.client import Client, health
 from compressor.errors import CompressorError
-from compressor.service.server import Server, ServerConfig
+from compressor.service.config import ServerConfig
+from compressor.service.server import Server
 from tests.service.fake_pipeline import fake_codec
 from tests.service.running import LOCAL, Process, Running, free_port
 

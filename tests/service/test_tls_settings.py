@@ -11,7 +11,8 @@ import pytest
 
 from compressor.client import Access, connect, health
 from compressor.errors import SettingsError
-from compressor.service.server import Server, ServerConfig
+from compressor.service.config import ServerConfig
+from compressor.service.server import Server
 from tests.pem import write
 from tests.service.fake_pipeline import fake_codec
 from tests.service.running import free_port

@@ -1,0 +1,54 @@
+"""The configuration of a server. It imports no gRPC, which a process without calls does not need."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from compressor.footprint import Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """The configuration of a server.
+
+    workers               processes that serve calls; 1: this one
+    address               host:port of gRPC; port 0 takes a free one
+    metrics_address       host:port of /metrics, /healthz and /readyz; None: not served
+    memory_budget         bytes that all calls together may reserve
+    spool_dir             directory of spool files; None: /var/tmp or the system's temporary directory
+    spool_budget          bytes of disk for all spools together; None: no limit
+    window_bytes          HTTP/2 window of a call: bytes received ahead of the reader. Limits a call to window / RTT
+    idle_seconds          end a call whose client neither sends nor reads for this long
+    max_concurrent_calls  calls that run at a time, in each worker
+    drain_seconds         from NOT_SERVING to rejecting calls, so that load balancers can react
+    grace_seconds         for running calls to end when the server stops
+    tls_*                 PEM files; with `tls_client_ca` clients must present a certificate. The server starts only if
+                          all of them are complete, valid now and match each other
+    token_file            a bearer token on each line; calls without one of them are UNAUTHENTICATED
+    footprint             basis of the estimates of energy and carbon
+    """
+
+    workers: int = 1
+    address: str = "127.0.0.1:50051"
+    metrics_address: str | None = "127.0.0.1:9464"
+    memory_budget: int = 256 << 20
+    spool_dir: str | None = None
+    spool_budget: int | None = None
+    window_bytes: int = 128 << 10
+    idle_seconds: float = 60.0
+    max_concurrent_calls: int = 256
+    drain_seconds: float = 2.0
+    grace_seconds: float = 30.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
+    token_file: str | None = None
+    footprint: Basis = field(default_factory=Basis)
+
+
+class Listening(Protocol):
+    """A server that listens on these ports; `metrics_port` is None if metrics are not served."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def metrics_port(self) -> int | None: ...

@@ -1,0 +1,32 @@
+"""The entry point: a service in one process or in several. Loads only what that needs."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from compressor.errors import SettingsError
+from compressor.service.config import Listening, ServerConfig
+
+if TYPE_CHECKING:
+    from compressor.calls.call import Codec
+
+WORKERS_MAX = 256
+
+
+def serve(
+    config: ServerConfig, on_ready: Callable[[Listening], None] | None = None, codec: "Codec | None" = None
+) -> None:
+    """Serve until SIGTERM or SIGINT. Call it in the main thread of a process.
+
+    on_ready  called once calls are accepted
+    codec     for tests, of one worker
+    """
+    if not 1 <= config.workers <= WORKERS_MAX:
+        raise SettingsError("workers", f"is {config.workers}, must be 1 to {WORKERS_MAX}")
+    if config.workers == 1:
+        from compressor.service.server import serve_alone
+
+        serve_alone(config, on_ready, codec)
+    else:
+        from compressor.service.workers import serve_with_workers
+
+        serve_with_workers(config, on_ready)
