@@ -121,9 +121,10 @@ class Resources:
 
     @property
     def use(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return the bytes in use, and those that the next requests wait for: of memory, and of spools."""
-        first = self._queue[0][1] if self._queue else 0
-        return (self.reserved_bytes, self._missing[0] + first), (self.spooled_bytes, self._missing[1])
+        """Return the bytes in use, and the share that the next requests need, 0 if none waits: of memory, and of spools."""
+        missing, spool = self._missing[0] + (self._queue[0][1] if self._queue else 0), self._missing[1]
+        memory = (self.reserved_bytes, missing and self.reserved_bytes + missing)
+        return memory, (self.spooled_bytes, spool and self.spooled_bytes + spool)
 
     @contextmanager
     def _shares_settled(self) -> Iterator[None]:

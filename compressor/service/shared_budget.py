@@ -171,7 +171,7 @@ class BudgetShares:
         """Give back what is idle above the ceiling, and ask for what is missing."""
         resources = self._resources
         shares = (resources.memory_budget, resources.spool_budget)
-        for kind, share, (used, missing) in zip(self.KINDS, shares, resources.use, strict=True):
+        for kind, share, (used, needed) in zip(self.KINDS, shares, resources.use, strict=True):
             if share is None:
                 continue
             idle = share - max(used, self._ceilings[kind])
@@ -179,7 +179,7 @@ class BudgetShares:
                 share -= idle
                 self._give_back(kind, idle)
                 resources.change_share(**{kind: -idle})
-            wanted = used + missing if missing and used + missing > share else 0
+            wanted = needed if needed > share else 0
             if wanted != self._asked[kind]:
                 self._asked[kind] = wanted
                 self._ask(kind, wanted)
