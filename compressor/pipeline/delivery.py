@@ -16,6 +16,8 @@ from compressor.pipeline.unchanged import may_return_source, reduced, size_witho
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Tile
 from compressor.spool import CHUNK_BYTES, Spool, WithHead
 
+# Spools of larger images would outgrow the memory that can be lent to them.
+SMALL_PIXELS = 1 << 21
 FLUSH_BYTES = 1 << 16  # output is joined to pieces of at least this size, except for the first bytes
 
 
@@ -114,7 +116,8 @@ class Stream:
     # --- internals ----------------------------------------------------------------------------------------------
 
     def _spool(self) -> Spool:
-        spool = self._resources.spool(self._still_wanted)
+        assert self._reservation is not None
+        spool = self._reservation.spool(self._still_wanted)
         self._spools.append(spool)
         return spool
 
@@ -148,6 +151,7 @@ class Stream:
             routed = route_file(self._stream, self._original, context)
         with self._stages.paused():
             reservation.extend(routed.source.reserved_bytes, self._still_wanted)
+        reservation.may_borrow = routed.source.width * routed.source.height <= SMALL_PIXELS
         self._routed = routed
         self._source = dataclasses.replace(routed.source, reserved_bytes=reservation.bytes)
 
