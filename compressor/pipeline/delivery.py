@@ -151,7 +151,10 @@ class Stream:
             routed = route_file(self._stream, self._original, context)
         with self._stages.paused():
             reservation.extend(routed.source.reserved_bytes, self._still_wanted)
-        reservation.may_borrow = routed.source.width * routed.source.height <= SMALL_PIXELS
+        if routed.source.width * routed.source.height > SMALL_PIXELS:
+            reservation.may_borrow = False
+            for spool in self._spools:
+                spool.vacate()
         self._routed = routed
         self._source = dataclasses.replace(routed.source, reserved_bytes=reservation.bytes)
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from compressor import pipeline
 from compressor.memory import Resources
 from compressor.service.server import GRPC_CALL_BYTES, ServerConfig
 from compressor.settings import Delivery, Effort, Settings
+from tests.jpeg.test_scans_memory import measured
 
 BUDGET = 256 << 20
 SIZES = {"0.4 MP": (768, 512), "1.9 MP": (1600, 1200), "12 MP": (4000, 3000)}
@@ -61,7 +63,7 @@ def test_a_typical_photograph_makes_no_file(
     assert resources.reserved_bytes == resources.spooled_bytes == 0
 
 
-def test_a_large_photograph_borrows_for_its_header_alone(files: dict[str, bytes], opened: list[object]) -> None:
+def test_a_large_photograph_borrows_nothing(files: dict[str, bytes], opened: list[object]) -> None:
     resources = Resources(memory_budget=BUDGET)
     with pipeline.stream(files["12 MP"], Settings(effort=Effort.FAST), resources=resources) as job:
         for _ in job:
@@ -84,3 +86,16 @@ def test_a_budget_of_256_mebibytes_admits_many_calls_at_once(files: dict[str, by
             job = stack.enter_context(pipeline.stream(files[name], Settings(), resources=resources))
             assert job.source.reserved_bytes > overhead
         assert resources.reserved_bytes <= BUDGET
+
+
+@pytest.mark.parametrize("effort", ["fast", "balanced"])
+def test_what_is_lent_and_reserved_is_not_exceeded(files: dict[str, bytes], tmp_path: Path, effort: str) -> None:
+    for name, data in (("small", photograph(64, 64)), ("large", files["1.9 MP"])):
+        (tmp_path / name).write_bytes(data)
+    exact, lending = (
+        measured(tmp_path / "small", tmp_path / "large", lending=lending, effort=effort, delivery="safe")
+        for lending in (False, True)
+    )
+    assert exact["peak"] <= exact["reserved"]
+    assert lending["peak"] <= lending["reserved"] <= exact["reserved"] + 4 * (2 << 20)
+    assert lending["reserved"] >= exact["reserved"] + len(files["1.9 MP"]) - (1 << 17)
