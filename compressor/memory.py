@@ -4,8 +4,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -125,6 +124,7 @@ class Resources:
         self._changed = threading.Condition()
         self._whole = (memory_budget, spool_budget)  # of all processes that share the budgets
         self._missing = [0, 0]  # bytes of memory and of spools that requests wait for outside the queue
+        # Called after a reservation, never between a wait and what it was for, which looks idle until it is reserved.
         self._on_change: Callable[[], None] = lambda: None
 
     def share(self, memory: int, spool: int, on_change: Callable[[], None]) -> None:
@@ -149,14 +149,6 @@ class Resources:
         missing, spool = self._missing[0] + (self._queue[0][1] if self._queue else 0), self._missing[1]
         memory = (self.reserved_bytes, missing and self._unlent_bytes + missing)
         return memory, (self.spooled_bytes, spool and self.spooled_bytes + spool)
-
-    @contextmanager
-    def _shares_settled(self) -> Iterator[None]:
-        """Adapt the shares after the block, and not before: what it has waited for looks idle until it is reserved."""
-        try:
-            yield
-        finally:
-            self._on_change()
 
     def _await_share(self, kind: int, count: int, fits: Callable[[], bool]) -> bool:
         """Return whether `count` bytes fit, or fit soon because other processes give up what they do not use."""
@@ -184,16 +176,19 @@ class Resources:
 
     def take(self, reservation: Reservation, count: int) -> None:
         """Reserve `count` bytes for `Reservation.hold`."""
-        with self._changed, self._shares_settled():
-            self._check_possible(reservation, count)
+        with self._changed:
+            try:
+                self._check_possible(reservation, count)
 
-            def fits() -> bool:
-                return self._fits_early(reservation, count) and self._is_free(count)
+                def fits() -> bool:
+                    return self._fits_early(reservation, count) and self._is_free(count)
 
-            if not self._fits_early(reservation, count) or not self._await_share(0, count, fits):
-                raise BusyError(f"{count} bytes of memory are not available", self.wait_seconds / 4)
-            recalled = self._recall(count)
-            self._add(reservation, count)
+                if not self._fits_early(reservation, count) or not self._await_share(0, count, fits):
+                    raise BusyError(f"{count} bytes of memory are not available", self.wait_seconds / 4)
+                recalled = self._recall(count)
+                self._add(reservation, count)
+            finally:
+                self._on_change()
         for spool in recalled:
             spool.vacate()
 
@@ -208,13 +203,16 @@ class Resources:
 
     def await_room(self, reservation: Reservation, count: int, still_wanted: Callable[[], None]) -> None:
         """Reserve `count` bytes for `Reservation.extend`."""
-        with self._changed, self._shares_settled():
-            if self.memory_budget is not None:
-                self._queue_up(reservation, count, still_wanted)
-            recalled = self._recall(count)
-            self._add(reservation, count)
-            self._early_bytes -= reservation.bytes
-            reservation.admitted = True
+        with self._changed:
+            try:
+                if self.memory_budget is not None:
+                    self._queue_up(reservation, count, still_wanted)
+                recalled = self._recall(count)
+                self._add(reservation, count)
+                self._early_bytes -= reservation.bytes
+                reservation.admitted = True
+            finally:
+                self._on_change()
         for spool in recalled:
             spool.vacate()
 
@@ -292,10 +290,14 @@ class Resources:
 
     def charge(self, count: int) -> None:
         """Count the bytes that spools are about to write or, negative, have freed."""
-        with self._changed, self._shares_settled():
-            if count > 0 and not self._await_share(1, count, lambda: self._is_free_on_disk(count)):
-                raise LimitError(f"the spool budget of {self._whole[1]} bytes is used up")
-            self.spooled_bytes += count
+        with self._changed:
+            try:
+                if count > 0 and not self._await_share(1, count, lambda: self._is_free_on_disk(count)):
+                    raise LimitError(f"the spool budget of {self._whole[1]} bytes is used up")
+                self.spooled_bytes += count
+            finally:
+                if self.spool_budget is not None:
+                    self._on_change()
 
     def _is_free_on_disk(self, count: int) -> bool:
         return self.spool_budget is None or self.spooled_bytes + count <= self.spool_budget
@@ -327,8 +329,9 @@ class Resources:
 
     def take_back(self, spool: Spool) -> None:
         """Take back what was lent to a spool."""
-        with self._changed, self._shares_settled():
+        with self._changed:
             self._return(spool)
+            self._on_change()
 
     def spool(self, still_wanted: Callable[[], None] = lambda: None) -> Spool:
         """Return a new, empty spool that belongs to no request; see `Spool` for `still_wanted`."""
