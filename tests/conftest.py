@@ -26,6 +26,7 @@ LONGEST = (
     "jpeg/test_scans_hostile.py",
     "kernels/test_cache.py",
     "service/test_access.py",
+    "service/test_workers.py",
 )
 
 # A shell's background job ignores SIGINT, and so would every process that a test starts and then interrupts.
