@@ -44,10 +44,13 @@ def codec_of_pipeline(resources: Resources) -> Codec:
 
 
 class WorkerServer:
-    """One worker, from its first message to its end. `codec_of` returns the codec whose calls share some resources."""
+    """One worker, from its first message to its end, in an event loop.
+
+    codec_of  returns the codec whose calls share some resources
+    """
 
     def __init__(self, link: Link, start: Mapping[str, Any], codec_of: Callable[[Resources], Codec]) -> None:
-        self._link = link
+        self._link, self._loop, self._stopped = link, asyncio.get_running_loop(), asyncio.Event()
         config = config_from(start["config"])
         resources = resources_of(config)
         self._shares = BudgetShares(
@@ -56,6 +59,8 @@ class WorkerServer:
             lambda kind, count: self._send("give_back", resource=kind, bytes=count),
         )
         self._shares.begin(start["memory"], start["spool"])
+        # Before anything that takes long, since this thread ends the process when the service has ended.
+        threading.Thread(target=self._receive, name="link", daemon=True).start()
         codec = codec_of(resources)
         self._warm_up = codec.warm_up
         self._server = Server(config, dataclasses.replace(codec, warm_up=lambda: None))
@@ -63,34 +68,32 @@ class WorkerServer:
 
     async def run(self) -> None:
         """Serve until the service or a signal says otherwise, then drain."""
-        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_signal_handler(signal.SIGTERM, stopped.set)
-        receiving = threading.Thread(
-            target=self._receive, args=(lambda: loop.call_soon_threadsafe(stopped.set),), name="link", daemon=True
-        )
-        receiving.start()
+        self._loop.add_signal_handler(signal.SIGTERM, self._stopped.set)
         # Before it listens, or it would get connections that others could serve at once.
         await asyncio.to_thread(self._warm_up)
         await self._server.start()
         self._send_metrics("ready")
-        await stopped.wait()
-        loop.remove_signal_handler(signal.SIGTERM)  # a second signal ends the process at once
+        await self._stopped.wait()
+        self._loop.remove_signal_handler(signal.SIGTERM)  # a second signal ends the process at once
         await self._server.stop()
         self._send_metrics()
 
-    def _receive(self, drain: Callable[[], object]) -> None:
+    def _receive(self) -> None:
         """Do what the service says, on a thread of its own."""
-        while (message := self._link.receive()) is not None:
-            match message["kind"]:
-                case "grow":
-                    self._shares.grow(message["resource"], message["bytes"])
-                case "limit":
-                    self._shares.limit(message["resource"], message["ceiling"])
-                case "collect":
-                    self._send_metrics("collected")
-                case "drain":
-                    with contextlib.suppress(RuntimeError):  # the loop is closed: it has drained
-                        drain()
+        try:
+            while (message := self._link.receive()) is not None:
+                match message["kind"]:
+                    case "grow":
+                        self._shares.grow(message["resource"], message["bytes"])
+                    case "limit":
+                        self._shares.limit(message["resource"], message["ceiling"])
+                    case "collect":
+                        self._send_metrics("collected")
+                    case "drain":
+                        with contextlib.suppress(RuntimeError):  # the loop is closed: it has drained
+                            self._loop.call_soon_threadsafe(self._stopped.set)
+        except Exception:
+            log.exception("a message of the service can't be handled")
         os._exit(1)  # the service has ended
 
     def _send_metrics(self, kind: str = "metrics") -> None:
@@ -99,6 +102,11 @@ class WorkerServer:
     def _send(self, kind: str, **content: Any) -> None:
         with contextlib.suppress(OSError):  # the service has ended, and this process is about to
             self._link.send(kind, **content)
+
+
+async def run_worker(link: Link, start: Mapping[str, Any], codec_of: Callable[[Resources], Codec]) -> None:
+    """Run a worker from its first message, `start`."""
+    await WorkerServer(link, start, codec_of).run()
 
 
 def main(codec_of: Callable[[Resources], Codec] = codec_of_pipeline) -> None:
@@ -112,7 +120,7 @@ def main(codec_of: Callable[[Resources], Codec] = codec_of_pipeline) -> None:
     if start is None:
         return
     try:
-        asyncio.run(WorkerServer(link, start, codec_of).run())
+        asyncio.run(run_worker(link, start, codec_of))
     except SettingsError as error:
         link.send("failed", field=error.field, problem=error.problem)
         sys.exit(2)

@@ -56,10 +56,15 @@ class WorkerProcess:
         self.collected: asyncio.Future[None] | None = None
         self.failure: Exception | None = None
 
+    def kill(self) -> None:
+        """End the process at once, unless it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
     def send(self, kind: str, **content: Any) -> None:
         """Send a message. A worker that does not read is ended."""
         if self.writer.transport.get_write_buffer_size() > MESSAGE_BYTES_MAX:
-            self.process.kill()
+            self.kill()
         else:
             self.writer.write(encoded(kind, content))
 
@@ -153,6 +158,7 @@ class WorkerPool:
             self._draining.set()
             await self._end(0.0)
             raise
+        self._usage.settle()
         self._started = True
         log.info("%d workers serve on port %d, metrics on port %s", len(firsts), self.port, self.metrics_port)
 
@@ -169,8 +175,7 @@ class WorkerPool:
         if seconds:
             await asyncio.wait(self._keeping, timeout=seconds)
         for worker in self._workers:
-            with contextlib.suppress(ProcessLookupError):
-                worker.process.kill()
+            worker.kill()
         await asyncio.gather(*self._keeping, return_exceptions=True)
         if self._admin is not None:
             await asyncio.to_thread(self._admin.close)
@@ -186,22 +191,28 @@ class WorkerPool:
         pause = 0.0
         while not self._draining.is_set():
             began = time.monotonic()
-            worker = await self._spawn()
-            code = await self._attend(worker, first)
+            try:
+                worker = await self._spawn()
+            except OSError as error:  # too many processes, or no memory for another one
+                failure: Exception = error
+            else:
+                code = await self._attend(worker, first)
+                failure = worker.failure or RuntimeError(f"worker {worker.process.pid} ended with code {code}")
             if not first.done():
-                first.set_exception(worker.failure or RuntimeError(f"a worker ended with code {code} at its start"))
+                first.set_exception(failure)
                 return
             if self._draining.is_set():
                 return
             stable = time.monotonic() - began > STABLE_SECONDS
             pause = 0.0 if stable else min(max(2 * pause, PAUSE_SECONDS), PAUSE_SECONDS_MAX)
-            log.error("worker %d ended with code %s; it is replaced in %g s", worker.process.pid, code, pause)
+            log.error("%s; another one is started in %g s", failure, pause)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._draining.wait(), pause)
 
     async def _spawn(self) -> WorkerProcess:
         ours, its = socket.socketpair()
-        with its:
+        with its, contextlib.ExitStack() as on_error:
+            on_error.enter_context(ours)
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 str(its.fileno()),
@@ -211,6 +222,7 @@ class WorkerPool:
                 process_group=0,  # Ctrl-C is sent to this process alone
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
+            on_error.pop_all()
         worker = WorkerProcess(process, *await asyncio.open_connection(sock=ours))
         self._workers.add(worker)
         shares = {kind: budget.join(worker) for kind, budget in self._budgets.items()}
@@ -218,7 +230,7 @@ class WorkerPool:
         config = dataclasses.replace(self.config, address=address, metrics_address=None)
         worker.send("start", config=dataclasses.asdict(config), **({"spool": 0} | shares))
         if self._draining.is_set():
-            worker.process.kill()
+            worker.kill()
         return worker
 
     async def _attend(self, worker: WorkerProcess, first: "asyncio.Future[None]") -> int:
@@ -228,9 +240,9 @@ class WorkerPool:
                 self._receive(worker, message)
                 if worker.ready and not first.done():
                     first.set_result(None)
-        except LinkError as error:
-            log.error("worker %d: %s", worker.process.pid, error)
-            worker.process.kill()
+        except (LinkError, ValueError, LookupError) as error:
+            worker.failure = RuntimeError(f"worker {worker.process.pid} sent an invalid message: {error!r}")
+            worker.kill()
         worker.writer.close()
         self._workers.discard(worker)
         for budget in self._budgets.values():
@@ -240,7 +252,7 @@ class WorkerPool:
         try:
             return await asyncio.wait_for(worker.process.wait(), END_SECONDS)
         except TimeoutError:
-            worker.process.kill()
+            worker.kill()
             return await worker.process.wait()
 
     def _receive(self, worker: WorkerProcess, message: dict[str, Any]) -> None:

@@ -215,7 +215,7 @@ def test_a_wrong_setting_keeps_the_service_from_starting(config: dict[str, str],
 
 def test_workers_that_can_not_start_end_the_service() -> None:
     config = ServerConfig(**(LOCAL | {"workers": 2}))
-    with pytest.raises(RuntimeError, match="ended with code 3"):
+    with pytest.raises(RuntimeError, match="worker .* ended with code 3"):
         serve_with_workers(config, None, [sys.executable, "-c", "raise SystemExit(3)"])
 
 
@@ -223,3 +223,9 @@ def test_the_number_of_workers_has_bounds() -> None:
     for workers in (0, 257):
         with pytest.raises(SettingsError, match=f"workers: is {workers}, must be 1 to 256"):
             serve(ServerConfig(workers=workers))
+
+
+def test_a_worker_that_sends_nonsense_ends() -> None:
+    program = "import socket, sys; socket.socket(fileno=int(sys.argv[1])).sendall(bytes(4) + b'{}'); input()"
+    with pytest.raises(RuntimeError, match="sent an invalid message"):
+        serve_with_workers(ServerConfig(**(LOCAL | {"workers": 2})), None, [sys.executable, "-c", program])
