@@ -100,10 +100,11 @@ class Spool:
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raise LimitError if the disk budget of the process is used up."""
         self._still_wanted()
+        self._check()
+        self._lender.charge(len(data))  # without the lock, which `vacate` needs: it may wait
         with self._lock:
-            self._check()
-            self._lender.charge(len(data))
             self.size += len(data)
+            self._check()
             if self._file is None and self._has_room(len(data)):
                 self._keep(data)
                 return
