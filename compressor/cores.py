@@ -1,31 +1,86 @@
 """The scheduler of cores: threads acquire a core before they compute, and release it while they wait."""
 
 import atexit
+import math
 import os
 import threading
 import time
-from collections import deque
+from bisect import insort
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from compressor.errors import DeadlineError
+
 SLICE_SECONDS = 0.01  # that a thread keeps a core if others wait for one: as long as a small image takes
+# A call is overtaken by cheaper ones that come later until it has waited for this many times its CPU time. Each of 32
+# callers of 12 megapixels waits for 20 to 50 times that time on two cores.
+STRETCH = 64
+# A deadline counts as missed when this share of the expected CPU time is left: expectations may be twice too high.
+SURE_SHARE = 0.5
+CHECK_SECONDS = 60.0  # at most between two checks of a deadline: timeouts of locks have a limit
 END_SECONDS = 2.0  # at the end of the process, for threads to release their cores
+
+
+class Demand:
+    """The CPU time that a call asks for, which decides when it gets a core. Times are of time.monotonic().
+
+    expected_seconds  in all, as far as is known
+    spent_seconds     so far
+    deadline          when the call must have ended; None if there is no such time
+    """
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self._came = time.monotonic()
+        self.expected_seconds = self.spent_seconds = 0.0
+        self.deadline = deadline
+
+    @property
+    def rank(self) -> float:
+        """Return a time: cores are granted to the call with the earliest.
+
+        It is the expected CPU time, STRETCH times, minus the time waited, but for the current time, which is the same
+        for all calls. A call that came later than this time can't overtake, however cheap it is.
+        """
+        return self._came + STRETCH * max(self.expected_seconds, self.spent_seconds)
+
+    @property
+    def seconds_left(self) -> float:
+        """Return how long the call can still wait if its deadline is to be met, at least 0; infinity without one."""
+        if self.deadline is None:
+            return math.inf
+        missing = SURE_SHARE * max(0.0, self.expected_seconds - self.spent_seconds)
+        return max(0.0, self.deadline - missing - time.monotonic())
+
+    def check(self) -> None:
+        """Raise DeadlineError if the deadline can't be met."""
+        if self.deadline is not None and not self.seconds_left:
+            raise DeadlineError(
+                f"the deadline can't be met: about {self.expected_seconds:.3g} s of CPU time are needed"
+            )
 
 
 class _ThreadState(threading.local):
     """The core that a thread has acquired.
 
-    has    whether it has one
-    since  when it was acquired, of time.monotonic()
+    has     whether it has one
+    since   when it was acquired, of time.monotonic()
+    demand  of the call for which it was acquired; None if for other work
     """
 
     has = False
     since = 0.0
+    demand: Demand | None = None
+
+    @property
+    def rank(self) -> float:
+        return self.since if self.demand is None else self.demand.rank
 
 
 class CoreScheduler:
-    """A fair scheduler: at most as many threads compute at once as there are cores. Cores are granted first come, first
-    served. A thread must not wait for anything else while it has a core.
+    """A fair scheduler: at most as many threads compute at once as there are cores. Cores are granted by `Demand.rank`,
+    and threads without a demand are ranked by when they began to wait.
+
+    A thread must not wait for anything else while it has a core.
     """
 
     def __init__(self, count: int) -> None:
@@ -43,14 +98,16 @@ class CoreScheduler:
         self._lock = threading.Lock()
         self._free = self.count
         self._last: int | None = None  # the only thread that is granted a core after `shut_down`
-        self._waiting: deque[threading.Lock] = deque()  # each is released when its thread is granted a core
+        self._came = 0
+        self._waiting: list[tuple[float, int, threading.Lock]] = []  # rank, order of arrival and lock of each, sorted
 
-    def acquire(self) -> None:
-        """Wait for a core. Return at once if the thread has one."""
+    def acquire(self, demand: Demand | None = None) -> None:
+        """Wait for a core. Return at once if the thread has one. Raise DeadlineError if the deadline can't be met."""
         if self._mine.has:
             return
-        self._await()
-        self._mine.has, self._mine.since = True, time.monotonic()
+        self._await(demand)
+        mine = self._mine
+        mine.has, mine.since, mine.demand = True, time.monotonic(), demand
 
     def release(self) -> None:
         """Release the thread's core, if it has one. It is granted to the next thread that waits."""
@@ -59,11 +116,20 @@ class CoreScheduler:
             self._free_one()
 
     def yield_if_contended(self) -> None:
-        """Let others have the core, if any wait and the thread has had it for SLICE_SECONDS."""
+        """Let a thread of an earlier rank have the core; and any that waits, if this one has no demand and has had it
+        for SLICE_SECONDS."""
         mine = self._mine
-        if mine.has and self.contended() and time.monotonic() - mine.since > SLICE_SECONDS:
+        if not (mine.has and self.contended()):
+            return
+        shared = mine.demand is None and time.monotonic() - mine.since > SLICE_SECONDS
+        if shared or self._last is not None or self._first_rank() < mine.rank:
             self.release()
-            self.acquire()
+            self.acquire(mine.demand)
+
+    def _first_rank(self) -> float:
+        """Return the earliest rank of those that wait for a core."""
+        with self._lock:
+            return self._waiting[0][0] if self._waiting else math.inf
 
     @contextmanager
     def acquired(self) -> Iterator[None]:
@@ -81,7 +147,7 @@ class CoreScheduler:
             if found:
                 self._free -= 1
         if found:
-            self._mine.has = True
+            self._mine.has, self._mine.demand = True, None
         return found
 
     def contended(self) -> bool:
@@ -107,8 +173,10 @@ class CoreScheduler:
         while self._free < self.count - taken and time.monotonic() < end:
             time.sleep(0.001)
 
-    def _await(self) -> None:
+    def _await(self, demand: Demand | None) -> None:
         """Wait until a core is granted."""
+        if demand is not None:
+            demand.check()
         with self._lock:
             is_last = self._last == threading.get_ident()
             if is_last or (self._last is None and self._free):
@@ -116,14 +184,20 @@ class CoreScheduler:
                 return
             granted = threading.Lock()
             granted.acquire()
-            self._waiting.append(granted)
+            self._came += 1
+            ticket = (time.monotonic() if demand is None else demand.rank, self._came, granted)
+            insort(self._waiting, ticket)
         try:
-            granted.acquire()
-        except BaseException:  # raised by a signal handler
+            if demand is None or demand.deadline is None:
+                granted.acquire()
+            else:
+                while not granted.acquire(timeout=min(demand.seconds_left, CHECK_SECONDS)):
+                    demand.check()
+        except BaseException:  # raised by a signal handler, or by `check`
             with self._lock:
-                waits = granted in self._waiting
+                waits = ticket in self._waiting
                 if waits:
-                    self._waiting.remove(granted)
+                    self._waiting.remove(ticket)
             if not waits:
                 self._free_one()
             raise
@@ -134,7 +208,7 @@ class CoreScheduler:
             self._free += 1
             while self._free and self._waiting and self._last is None:
                 self._free -= 1
-                self._waiting.popleft().release()
+                self._waiting.pop(0)[2].release()
 
 
 # The scheduler of the process. After a fork, the child has none of the threads that have a core.

@@ -8,6 +8,7 @@
     ├── BusyError          no capacity at the moment: retry after `retry_after_seconds`
     ├── IncompleteError    the input ended before its sender marked the end, or its checksum differs
     ├── IdleError          the other side of a call neither sent nor read within the idle timeout
+    ├── DeadlineError      the work can't be finished before the deadline of its call
     └── CallError          a call ended for any other reason
 
 Messages are one line: what was found, and what was expected.
@@ -77,6 +78,10 @@ class IncompleteError(CompressorError):
 
 class IdleError(CompressorError):
     """A call whose other side neither sent nor read within the idle timeout."""
+
+
+class DeadlineError(CompressorError):
+    """Work that can't be finished before the deadline of its call."""
 
 
 class CallError(CompressorError):

@@ -21,16 +21,19 @@ class Reservation:
 
     It starts with the overhead of any request, grows by the metadata of its header, and then waits once for the memory
     of its image.
+
+    bytes       without what is lent to its spools
+    held        with it
+    admitted    the memory of its image is reserved
+    may_borrow  memory may be lent to its spools
     """
 
     def __init__(self, resources: "Resources") -> None:
         self._resources = resources
+        self.bytes = 0
         self.held = MemoryGauge()
-        self.admitted = False  # the memory of its image is reserved
-
-    @property
-    def bytes(self) -> int:
-        return self.held.bytes
+        self.admitted = False
+        self.may_borrow = True
 
     def hold(self, count: int) -> None:
         """Reserve `count` more bytes now. Raise LimitError if they never fit, BusyError if others need them."""
@@ -44,6 +47,22 @@ class Reservation:
         Raise LimitError if they never fit, BusyError if the queue is full or the wait too long.
         """
         self._resources.await_room(self, count, still_wanted)
+
+    def spool(self, still_wanted: Callable[[], None]) -> Spool:
+        """Return a new, empty spool of this request, to be closed before the reservation."""
+        return Spool(self._resources.spool_dir, self, still_wanted)
+
+    def charge(self, count: int) -> None:
+        """Count bytes for `Lender.charge`."""
+        self._resources.charge(count)
+
+    def lend(self, spool: Spool, count: int) -> bool:
+        """Lend memory for `Lender.lend`."""
+        return self.may_borrow and self._resources.lend(spool, count, self)
+
+    def take_back(self, spool: Spool) -> None:
+        """Take back what was lent to a spool."""
+        self._resources.take_back(spool)
 
     def close(self) -> None:
         """Release the reservation; may be called again."""
@@ -71,6 +90,9 @@ class Resources:
     Waiting requests hold some memory already. Two rules keep them from starving each other: they are served in the
     order of arrival, and no reservation is made that would leave too little for the largest waiting request even after
     all admitted requests have ended.
+
+    Memory that nobody has reserved and for which nobody waits is lent to spools. It never delays or rejects a request:
+    whoever reserves it has the spools moved to their files first.
     """
 
     def __init__(
@@ -96,6 +118,8 @@ class Resources:
         self.held = MemoryGauge()
         self.spooled_bytes = 0
         self._early_bytes = 0  # reserved by requests that are not admitted
+        self._lent: dict[Spool, tuple[int, Reservation | None]] = {}
+        self._lent_bytes = 0
         self._queue: deque[tuple[Reservation, int]] = deque()  # waiting reservations, and the bytes that each waits for
         self._changed = threading.Condition()
         self._whole = (memory_budget, spool_budget)  # of all processes that share the budgets
@@ -123,7 +147,7 @@ class Resources:
     def use(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the bytes in use, and the share that the next requests need, 0 if none waits, of both budgets."""
         missing, spool = self._missing[0] + (self._queue[0][1] if self._queue else 0), self._missing[1]
-        memory = (self.reserved_bytes, missing and self.reserved_bytes + missing)
+        memory = (self.reserved_bytes, missing and self._unlent_bytes + missing)
         return memory, (self.spooled_bytes, spool and self.spooled_bytes + spool)
 
     def _await_share(self, kind: int, count: int, fits: Callable[[], bool]) -> bool:
@@ -141,7 +165,7 @@ class Resources:
 
     @property
     def reserved_bytes(self) -> int:
-        """Return the bytes that all requests have reserved together."""
+        """Return the bytes that all requests have reserved together, and those that are lent to spools."""
         return self.held.bytes
 
     def reservation(self) -> Reservation:
@@ -161,12 +185,15 @@ class Resources:
 
                 if not self._fits_early(reservation, count) or not self._await_share(0, count, fits):
                     raise BusyError(f"{count} bytes of memory are not available", self.wait_seconds / 4)
+                recalled = self._recall(count)
                 self._add(reservation, count)
             finally:
                 self._on_change()
+        for spool in recalled:
+            spool.vacate()
 
     def _is_free(self, count: int) -> bool:
-        return self.memory_budget is None or self.reserved_bytes + count <= self.memory_budget
+        return self.memory_budget is None or self._unlent_bytes + count <= self.memory_budget
 
     def _fits_early(self, reservation: Reservation, count: int) -> bool:
         """Return whether the requests that are not admitted leave enough for the largest waiting one."""
@@ -180,11 +207,36 @@ class Resources:
             try:
                 if self.memory_budget is not None:
                     self._queue_up(reservation, count, still_wanted)
+                recalled = self._recall(count)
                 self._add(reservation, count)
                 self._early_bytes -= reservation.bytes
                 reservation.admitted = True
             finally:
                 self._on_change()
+        for spool in recalled:
+            spool.vacate()
+
+    @property
+    def _unlent_bytes(self) -> int:
+        return self.reserved_bytes - self._lent_bytes
+
+    def _recall(self, count: int) -> list[Spool]:
+        """Take back what is lent until `count` bytes are free. Return the spools that have to be moved to files before
+        these bytes are used, without holding the lock."""
+        recalled: list[Spool] = []
+        if self.memory_budget is not None:
+            spools = iter(list(self._lent))
+            while self._lent_bytes and self.reserved_bytes + count > self.memory_budget:
+                recalled.append(next(spools))
+                self._return(recalled[-1])
+        return recalled
+
+    def _return(self, spool: Spool) -> None:
+        lent, reservation = self._lent.pop(spool, (0, None))
+        self._lent_bytes -= lent
+        self.held.add(-lent)
+        if reservation is not None:
+            reservation.held.add(-lent)
 
     def _queue_up(self, reservation: Reservation, missing: int, still_wanted: Callable[[], None]) -> None:
         self._check_possible(reservation, missing)
@@ -223,6 +275,7 @@ class Resources:
             raise LimitError(f"needs {needed} bytes of memory, more than the whole memory budget of {whole}")
 
     def _add(self, reservation: Reservation, count: int) -> None:
+        reservation.bytes += count
         reservation.held.add(count)
         self.held.add(count)
         if not reservation.admitted:
@@ -235,7 +288,7 @@ class Resources:
             self._on_change()
             self._changed.notify_all()
 
-    def charge_disk(self, count: int) -> None:
+    def charge(self, count: int) -> None:
         """Count the bytes that spools are about to write or, negative, have freed."""
         with self._changed:
             try:
@@ -249,6 +302,37 @@ class Resources:
     def _is_free_on_disk(self, count: int) -> bool:
         return self.spool_budget is None or self.spooled_bytes + count <= self.spool_budget
 
+    def lend(self, spool: Spool, count: int, reservation: Reservation | None = None) -> bool:
+        """Lend `count` more bytes to a spool, if nobody has reserved them. Return whether they are lent."""
+        with self._changed:
+            lent, _ = self._lent.get(spool, (0, None))
+            if self._queue or (self.memory_budget is not None and self.reserved_bytes + count > self.memory_budget):
+                return False
+            self._lent[spool] = lent + count, reservation
+            self._lent_bytes += count
+            self.held.add(count)
+            if reservation is not None:
+                reservation.held.add(count)
+            return True
+
+    def vacate_spools(self, ceiling: int) -> None:
+        """Move spools to their files until no more than `ceiling` bytes are in use, or none is lent."""
+        vacated: list[Spool] = []
+        with self._changed:
+            excess = self.reserved_bytes - ceiling
+            for spool, (lent, _) in self._lent.items():
+                if excess > 0:
+                    vacated.append(spool)
+                    excess -= lent
+        for spool in vacated:
+            spool.vacate()
+
+    def take_back(self, spool: Spool) -> None:
+        """Take back what was lent to a spool."""
+        with self._changed:
+            self._return(spool)
+            self._on_change()
+
     def spool(self, still_wanted: Callable[[], None] = lambda: None) -> Spool:
-        """Return a new, empty spool; see `Spool` for `still_wanted`."""
-        return Spool(self.spool_dir, self.charge_disk, still_wanted)
+        """Return a new, empty spool that belongs to no request; see `Spool` for `still_wanted`."""
+        return Spool(self.spool_dir, self, still_wanted)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from compressor import cores
-from compressor.cores import CoreScheduler
+from compressor.cores import CoreScheduler, Demand
 from compressor.jpeg.ahead import WorkAhead, _helper_threads
 
 PATIENCE = 20.0  # seconds; other programs may have all cores for a while
@@ -28,16 +28,17 @@ class Task:
 class Working:
     """A thread that acquires a core, and releases it on `shut_down`."""
 
-    def __init__(self, cores: CoreScheduler) -> None:
+    def __init__(self, cores: CoreScheduler, demand: Demand | None = None) -> None:
         self.has, self._end = threading.Event(), threading.Event()
-        self._cores = cores
+        self._cores, self._demand = cores, demand
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
-        with self._cores.acquired():
-            self.has.set()
-            self._end.wait(PATIENCE)
+        self._cores.acquire(self._demand)
+        self.has.set()
+        self._end.wait(PATIENCE)
+        self._cores.release()
 
     def shut_down(self) -> None:
         self._end.set()

@@ -13,6 +13,7 @@ ERRORS = [
     errors.BusyError("no room for 5 MiB", 1.5),
     errors.IncompleteError("ended after 10 of 20 bytes"),
     errors.IdleError("nothing arrived for 60 s"),
+    errors.DeadlineError("the deadline can't be met"),
     errors.CallError("DEADLINE_EXCEEDED", "after 5 s"),
 ]
 

@@ -121,3 +121,92 @@ def test_waiting_requests_never_hold_so_much_that_none_could_be_admitted(disk: s
     for reservation in early:
         reservation.close()
     assert resources.reserved_bytes == resources._early_bytes == 0
+
+
+KIB = 1 << 10
+
+
+def test_memory_lent_to_a_spool_counts_as_reserved(disk: str) -> None:
+    resources = Resources(memory_budget=1000 * KIB, spool_dir=disk)
+    with reserve(resources, 10 * KIB) as reservation:
+        spool = reservation.spool(lambda: None)
+        spool.write(bytes(300 * KIB))
+        assert resources.reserved_bytes == reservation.held.bytes == (10 + 256) * KIB
+        assert reservation.bytes == 10 * KIB
+        time.sleep(0.01)
+        assert reservation.held.byte_seconds() > 0.01 * 256 * KIB
+        spool.close()
+        assert resources.reserved_bytes == reservation.held.bytes == 10 * KIB
+    assert resources.reserved_bytes == 0
+
+
+def test_nothing_is_lent_to_a_request_that_may_not_borrow(disk: str) -> None:
+    resources = Resources(spool_dir=disk)
+    with reserve(resources, 10) as reservation:
+        spool = reservation.spool(lambda: None)
+        spool.write(bytes(200 * KIB))
+        assert resources.reserved_bytes == 10 + 256 * KIB
+        reservation.may_borrow = False
+        spool.write(bytes(200 * KIB))
+        assert resources.reserved_bytes == 10
+        spool.close()
+
+
+@pytest.mark.parametrize("way", ["extend", "hold"])
+def test_lent_memory_delays_and_rejects_nobody(disk: str, way: str) -> None:
+    resources = Resources(memory_budget=1000 * KIB, spool_dir=disk, wait_seconds=0)
+    data = bytes(range(256)) * 1024
+    spools = [resources.spool() for _ in range(4)]
+    for spool in spools:
+        spool.write(data)
+    assert resources.reserved_bytes == 3 * 256 * KIB
+    with resources.reservation() as reservation:
+        getattr(reservation, way)(700 * KIB)
+        assert resources.reserved_bytes == (700 + 256) * KIB
+        getattr(reservation, way)(300 * KIB)
+        assert resources.reserved_bytes == 1000 * KIB
+        with pytest.raises(LimitError):
+            getattr(reservation, way)(1)
+    for spool in spools:
+        assert b"".join(spool.chunks()) == data
+        spool.close()
+    assert resources.reserved_bytes == resources._lent_bytes == 0
+
+
+def test_nothing_is_lent_while_a_request_waits(disk: str) -> None:
+    resources = Resources(memory_budget=1000 * KIB, spool_dir=disk)
+    first = reserve(resources, 500 * KIB)
+    waiting = threading.Thread(target=lambda: reserve(resources, 600 * KIB).close())
+    waiting.start()
+    while not resources._queue:
+        time.sleep(0.001)
+    spool = resources.spool()
+    spool.write(bytes(300 * KIB))
+    assert resources.reserved_bytes == 500 * KIB
+    first.close()
+    waiting.join(10)
+    spool.close()
+
+
+def test_spools_of_many_threads_keep_their_bytes_while_memory_is_taken_back(disk: str) -> None:
+    resources = Resources(memory_budget=2000 * KIB, spool_dir=disk)
+    wrong: list[int] = []
+
+    def spool_and_compare(number: int) -> None:
+        data = bytes([number]) + bytes(range(256)) * 1200
+        for _ in range(20):
+            with reserve(resources, 100 * KIB) as reservation:
+                spool = reservation.spool(lambda: None)
+                for at in range(0, len(data), 50_000):
+                    spool.write(data[at : at + 50_000])
+                if b"".join(spool.chunks()) != data or resources.reserved_bytes > 2000 * KIB:
+                    wrong.append(number)
+                spool.close()
+
+    threads = [threading.Thread(target=spool_and_compare, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert resources.reserved_bytes == resources._lent_bytes == resources.spooled_bytes == 0

@@ -1,6 +1,7 @@
 """The spool: bytes that are written once and read as often as needed, on a disk."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,17 +50,37 @@ def test_a_header_made_last_is_read_before_its_spool(disk: str) -> None:
     spool.close()
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, spool_module.SPOOL_MEMORY_BYTES + 1, 3 * spool_module.CHUNK_BYTES + 5])
-def test_a_spool_can_be_read_repeatedly(disk: str, size: int) -> None:
+SIZES = [
+    0,
+    1,
+    1000,
+    spool_module.SPOOL_MEMORY_BYTES + 1,
+    3 * spool_module.CHUNK_BYTES + 5,
+    spool_module.LENT_BYTES_MAX + 200_000,
+]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("budget", [None, 0])
+@pytest.mark.parametrize("step", [70_000, 1001, 13])
+def test_a_spool_can_be_read_repeatedly(disk: str, size: int, budget: int | None, step: int) -> None:
+    if step == 13:
+        size %= 1 << 18
     data = os.urandom(size)
-    resources = Resources(spool_dir=disk)
+    resources = Resources(spool_dir=disk, memory_budget=budget)
     spool = resources.spool()
-    for at in range(0, size, 70_000):
-        spool.write(data[at : at + 70_000])
+    for at in range(0, size, step):
+        spool.write(memoryview(data)[at : at + step])
 
     assert b"".join(spool.chunks()) == b"".join(spool.chunks()) == data
     assert spool.read(size // 2, 10) == data[size // 2 : size // 2 + 10]
     assert b"".join(spool.chunks(size // 2)) == data[size // 2 :]
+    for start in range(0, size, size // 20 + 1):
+        assert spool.read(start, 50_000) == data[start : start + 50_000]
+    with spool.file() as file:
+        file.seek(-size // 3, os.SEEK_END)
+        assert file.read() == data[len(data) - -(-size // 3) :]
+        assert file.seek(0) == 0 and file.read(10) == data[:10]
     spool.close()
     assert resources.spooled_bytes == 0
 
@@ -72,6 +93,70 @@ def test_a_spool_leaves_no_file_in_its_directory(disk: str) -> None:
     assert os.listdir(directory) == []
     spool.close()
     os.rmdir(directory)
+
+
+@pytest.fixture
+def no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+
+
+@pytest.mark.usefixtures("no_files")
+def test_a_spool_makes_no_file_up_to_what_can_be_lent_to_it(disk: str) -> None:
+    resources = Resources(spool_dir=disk)
+    spool = resources.spool()
+    data = os.urandom(spool_module.LENT_BYTES_MAX + spool_module.SPOOL_MEMORY_BYTES)
+    for at in range(0, len(data), 1 << 16):
+        spool.write(data[at : at + (1 << 16)])
+    assert b"".join(spool.chunks()) == data
+    with pytest.raises(OSError, match="full"):
+        spool.write(b"x")
+    spool.close()
+    assert resources.spooled_bytes == resources.reserved_bytes == 0
+
+
+def test_a_vacated_spool_continues_in_its_file(disk: str) -> None:
+    resources = Resources(spool_dir=disk)
+    spool = resources.spool()
+    data = os.urandom(600_000)
+    spool.write(data[:300_000])
+    assert resources.reserved_bytes >= 300_000 - spool_module.SPOOL_MEMORY_BYTES
+    spool.vacate()
+    assert resources.reserved_bytes == 0
+    for at in range(300_000, 600_000, 1000):
+        spool.write(data[at : at + 1000])
+    assert resources.reserved_bytes == 0
+    assert spool.read(299_000, 300_500) == data[299_000:599_500]
+    assert b"".join(spool.chunks()) == data
+    spool.close()
+
+
+@pytest.mark.usefixtures("no_files")
+def test_a_spool_that_could_not_be_vacated_ends_the_work_of_its_owner_alone(disk: str) -> None:
+    resources = Resources(spool_dir=disk)
+    spool = resources.spool()
+    spool.write(bytes(300_000))
+    spool.vacate()
+    assert resources.reserved_bytes == 0
+    for access in (lambda: spool.read(0, 1), lambda: spool.write(b"x")):
+        with pytest.raises(OSError, match="full"):
+            access()
+    spool.close()
+    assert resources.spooled_bytes == 0
+
+
+def test_the_descriptor_of_a_spool_gives_all_of_its_bytes(disk: str) -> None:
+    spool = Resources(spool_dir=disk).spool()
+    spool.write(b"abc" * 1000)
+    spool.write(b"def")
+    assert os.pread(spool.file().fileno(), 5000, 0) == b"abc" * 1000 + b"def"
+    spool.write(b"g")
+    assert spool.read(3000, 10) == b"defg"
+    spool.close()
+    with pytest.raises(ValueError, match="closed"):
+        spool.read(0, 1)
 
 
 def test_spools_share_a_disk_budget(disk: str) -> None:

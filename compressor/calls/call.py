@@ -69,15 +69,20 @@ class Trailer:
 class Call:
     """Pipes and thread of one call. Leaving the context closes the pipes, which ends the thread at its next pull.
 
+    deadline          when the call must have ended, of time.monotonic(), or None
     on_stage_seconds  called with the CPU seconds of each stage when the work ends, whether or not it succeeded
     inbox             parts of the upload, put by the event loop
     outbox            Source, then bytes, then Trailer, read by the event loop; ends with the error that ended the work
     """
 
     def __init__(
-        self, codec: Codec, idle_seconds: float, on_stage_seconds: Callable[[Mapping[str, float]], None]
+        self,
+        codec: Codec,
+        idle_seconds: float,
+        on_stage_seconds: Callable[[Mapping[str, float]], None],
+        deadline: float | None = None,
     ) -> None:
-        self._codec, self._on_stage_seconds = codec, on_stage_seconds
+        self._codec, self._on_stage_seconds, self._deadline = codec, on_stage_seconds, deadline
         self._loop = asyncio.get_running_loop()
         self.inbox: Inbox[UploadPart] = Inbox(INBOX_BYTES, idle_seconds, self._loop)
         self.outbox: Outbox[Source | bytes | Trailer] = Outbox(OUTBOX_BYTES, idle_seconds, self._loop)
@@ -127,6 +132,7 @@ class Call:
             raw=upload.raw,
             resources=codec.resources,
             still_wanted=self.outbox.check,
+            deadline=self._deadline,
         )
         try:
             self.outbox.put(stream.source, 0)

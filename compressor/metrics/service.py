@@ -12,7 +12,7 @@ from compressor.settings import Report, Source
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
 STAGES = ("decode", "encode", "verify", "container")
 OUTCOMES = ("compressed", "unchanged", "larger", "failed")
-REASONS = ("limit", "busy", "unsupported", "unauthenticated")  # for rejecting a call
+REASONS = ("limit", "busy", "unsupported", "deadline", "unauthenticated")  # for rejecting a call
 NO_FORMAT = NO_PATH = "none"  # it failed before the format was recognized or the path chosen
 
 
@@ -49,7 +49,11 @@ class Metrics(ServiceRegistry):
         self.memory_budget = gauge("memory_budget_bytes", "Memory that all calls together may reserve.")
         self.memory_reserved = gauge("memory_reserved_bytes", "Memory that calls have reserved now.")
         self.in_progress = gauge("requests_in_progress", "Calls that have started and not ended.")
-        self.rejected = counter("requests_rejected_total", "Calls rejected without work.", "reason")
+        self.rejected = counter(
+            "requests_rejected_total",
+            "Calls rejected without work, or given up since their deadline can't be met.",
+            "reason",
+        )
         self.outcomes = counter("outcomes_total", "Images to be compressed, by outcome.", "outcome")
         for stage in STAGES:
             self.cpu.labels(stage)

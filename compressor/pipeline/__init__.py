@@ -55,6 +55,7 @@ def stream(
     raw: Raw | None = None,
     resources: Resources | None = None,
     still_wanted: Callable[[], None] = lambda: None,
+    deadline: float | None = None,
 ) -> Stream:
     """Compress an image of any size in bounded memory.
 
@@ -62,11 +63,12 @@ def stream(
     raw           geometry of the tiles
     resources     budgets and spool directory; None for those of `shared_resources`
     still_wanted  called repeatedly while the call waits for memory; an exception that it raises ends the wait
+    deadline      when the result must be complete, of time.monotonic(): DeadlineError is raised once it can't be
     """
     settings = settings or Settings()
     reject_unsupported(settings)
     raw, parts = source_of(chunks, raw)
-    return Stream(parts, settings, raw, resources or shared_resources(), still_wanted)
+    return Stream(parts, settings, raw, resources or shared_resources(), still_wanted, deadline)
 
 
 def inspect(

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from compressor.bytestream import ByteStream
 from compressor.memory import Reservation, Resources
-from compressor.pipeline import bounds
+from compressor.pipeline import bounds, expected_cpu
 from compressor.pipeline.candidates import Candidate, Terms, choose
 from compressor.pipeline.pixels import ArrayPixels
 from compressor.pipeline.routes import Route, RouteContext
@@ -16,6 +16,8 @@ from compressor.pipeline.unchanged import may_return_source, reduced, size_witho
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Tile
 from compressor.spool import CHUNK_BYTES, Spool, WithHead
 
+# Spools of larger images would outgrow the memory that can be lent to them.
+SMALL_PIXELS = 1 << 21
 FLUSH_BYTES = 1 << 16  # output is joined to pieces of at least this size, except for the first bytes
 
 
@@ -33,9 +35,11 @@ class Stream:
         raw: Raw | None,
         resources: Resources,
         still_wanted: Callable[[], None],
+        deadline: float | None = None,
     ) -> None:
-        self._settings, self._raw, self._resources, self._still_wanted = settings, raw, resources, still_wanted
-        self._stages = Stages()
+        self._settings, self._raw, self._resources = settings, raw, resources
+        self._stages = Stages(deadline)
+        self._check_call = still_wanted
         self._counted = 0
         self._spools: list[Spool] = []
         self._original: Spool | None = None  # the source's bytes, in case it has to be returned
@@ -113,8 +117,14 @@ class Stream:
 
     # --- internals ----------------------------------------------------------------------------------------------
 
+    def _still_wanted(self) -> None:
+        """Raise an exception if the result is not wanted any more, or would come too late."""
+        self._check_call()
+        self._stages.demand.check()
+
     def _spool(self) -> Spool:
-        spool = self._resources.spool(self._still_wanted)
+        assert self._reservation is not None
+        spool = self._reservation.spool(self._still_wanted)
         self._spools.append(spool)
         return spool
 
@@ -146,8 +156,14 @@ class Stream:
             self._original = self._spool()
             self._stream = ByteStream(self._pull(), self._original.write, charge=charge)
             routed = route_file(self._stream, self._original, context)
+        if routed.plan is not None:
+            self._stages.demand.expected_seconds = expected_cpu.expected_seconds(routed.source, self._settings)
         with self._stages.paused():
             reservation.extend(routed.source.reserved_bytes, self._still_wanted)
+        if routed.source.width * routed.source.height > SMALL_PIXELS:
+            reservation.may_borrow = False
+            for spool in self._spools:
+                spool.vacate()
         self._routed = routed
         self._source = dataclasses.replace(routed.source, reserved_bytes=reservation.bytes)
 
@@ -250,6 +266,8 @@ class Stream:
         source, settings = self._source, self._settings
         assert source is not None
         self._stages.pause()
+        if route is not None:
+            expected_cpu.learn(source, settings, sum(self._stages.seconds.values()))
         self._report = Report(
             outcome=outcome,
             reason=reason,

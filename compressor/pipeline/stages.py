@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from compressor.cores import cores
+from compressor.cores import Demand, cores
 
 T = TypeVar("T")
 
@@ -16,35 +16,44 @@ class Stages:
     It runs between `resume` and `pause`. While it runs, the calling thread holds a core of `cores`; it holds none while
     it waits for its client or for memory. The clock reads the CPU time of the calling thread, so that waiting is not
     charged.
+
+    demand  of the request
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: float | None = None) -> None:
+        self.demand = Demand(deadline)
         self.seconds = {"decode": 0.0, "encode": 0.0, "verify": 0.0, "container": 0.0}
         self._stage = "container"
         self._since: float | None = None
 
     def _charge(self) -> None:
+        self._count()
+        cores.yield_if_contended()
+
+    def _count(self) -> None:
         now = time.thread_time()
         if self._since is not None:
             # A consumer may take chunks on different threads, whose clocks are unrelated.
-            self.seconds[self._stage] += max(0.0, now - self._since)
+            spent = max(0.0, now - self._since)
+            self.seconds[self._stage] += spent
+            self.demand.spent_seconds += spent
         self._since = now
-        cores.yield_if_contended()
 
     def resume(self) -> None:
         """Wait for a core and start the clock."""
-        cores.acquire()
+        cores.acquire(self.demand)
         self._since = time.thread_time()
 
     def pause(self) -> None:
         """Stop the clock and release the core: the time that follows is the caller's."""
-        self._charge()
+        self._count()
         self._since = None
         cores.release()
 
     def add(self, name: str, seconds: float) -> None:
         """Charge the CPU time of another thread."""
         self.seconds[name] += seconds
+        self.demand.spent_seconds += seconds
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

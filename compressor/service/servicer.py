@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import cast
 
@@ -118,7 +119,9 @@ class CompressorService(rpc.CompressorServiceServicer):
     @contextlib.contextmanager
     def _call(self, work: Work, context: GrpcContext, account: Account) -> Iterator[Call]:
         """Open a call and feed it with what the client sends until the context closes."""
-        with Call(self._codec, self._idle_seconds, self._metrics.spent) as call:
+        remaining = context.time_remaining()
+        deadline = None if remaining is None else time.monotonic() + remaining
+        with Call(self._codec, self._idle_seconds, self._metrics.spent, deadline) as call:
             call.feeding = feeding = asyncio.create_task(self._feed(call, work, context, account))
             watching = asyncio.create_task(self._watch(call, context, account))
             try:

@@ -5,6 +5,7 @@ as what is in use allows. A process sends the share that it wants, and the amoun
 to the receiver from the moment it is sent, so that the shares never exceed the budget, whatever is on its way.
 """
 
+import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
@@ -165,6 +166,9 @@ class BudgetShares:
     def limit(self, kind: str, ceiling: int) -> None:
         """Let a share fall to `ceiling`, now or when what is in use allows."""
         self._ceilings[kind] = ceiling
+        if kind == "memory":
+            # On another thread: a spool may wait for a share, whose message would be read by this one.
+            threading.Thread(target=self._resources.vacate_spools, args=(ceiling,), daemon=True).start()
         self._resources.change_share()
 
     def _settle(self) -> None:

@@ -10,6 +10,7 @@ from compressor import wire
 from compressor.errors import (
     BusyError,
     CompressorError,
+    DeadlineError,
     FormatError,
     IdleError,
     IncompleteError,
@@ -29,10 +30,16 @@ CODES: dict[type[CompressorError], int] = {
     BusyError: code_pb2.UNAVAILABLE,
     IncompleteError: code_pb2.DATA_LOSS,
     IdleError: code_pb2.DEADLINE_EXCEEDED,
+    DeadlineError: code_pb2.DEADLINE_EXCEEDED,
 }
 
-# Label `reason` of compressor_requests_rejected_total: calls that were rejected before any work.
-REJECTED: dict[type[CompressorError], str] = {LimitError: "limit", BusyError: "busy", UnsupportedError: "unsupported"}
+# Label `reason` of compressor_requests_rejected_total: calls that were rejected before any work, or given up.
+REJECTED: dict[type[CompressorError], str] = {
+    LimitError: "limit",
+    BusyError: "busy",
+    UnsupportedError: "unsupported",
+    DeadlineError: "deadline",
+}
 
 
 def failure_of(error: BaseException) -> pb.Failure:
@@ -52,7 +59,7 @@ def failure_of(error: BaseException) -> pb.Failure:
 
 
 def rejection_of(error: BaseException) -> str | None:
-    """Return why a call was rejected before any work; None if it failed later."""
+    """Return why a call was rejected before any work, or given up; None if it failed."""
     return next((reason for kind, reason in REJECTED.items() if isinstance(error, kind)), None)
 
 

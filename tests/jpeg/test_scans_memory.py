@@ -14,16 +14,25 @@ from tests.jpeg_files import jpeg, photo
 MEASURE = """
 import ctypes, gc, json, sys
 from compressor import pipeline
+from compressor.memory import Resources
 from compressor.settings import Settings
 
-def run(path, **settings):
+def run(path, lending, **settings):
     def chunks():
         with open(path, "rb") as file:
             while chunk := file.read(1 << 16):
                 yield chunk
-    size = 0
-    with pipeline.stream(chunks(), Settings(**settings)) as stream:
-        reserved = stream.source.reserved_bytes
+    resources = Resources()
+    if not lending:  # a budget of exactly what is reserved
+        resources.memory_budget = pipeline.inspect(chunks(), Settings(**settings)).reserved_bytes
+    size = reserved = 0
+    add = resources.held.add
+    def added(count):
+        nonlocal reserved
+        add(count)
+        reserved = max(reserved, resources.held.bytes)
+    resources.held.add = added
+    with pipeline.stream(chunks(), Settings(**settings), resources=resources) as stream:
         for chunk in stream:
             size += len(chunk)
     return reserved, size
@@ -32,21 +41,22 @@ def status(name):
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) << 10 for line in file if line.startswith(name))
 
-small, large, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-run(small, **settings)
+small, large, settings, lending = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4] == "True"
+run(small, lending, **settings)
 gc.collect()
 ctypes.CDLL(None).malloc_trim(0)  # free memory of the process would hide allocations
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")
 before = status("VmRSS")
-reserved, size = run(large, **settings)
+reserved, size = run(large, lending, **settings)
 print(json.dumps({"peak": status("VmHWM") - before, "reserved": reserved, "size": size}))
 """
 
 
-def measured(small: Path, large: Path, seconds: int = 300, **settings: object) -> dict[str, int]:
+def measured(small: Path, large: Path, seconds: int = 300, lending: bool = False, **settings: object) -> dict[str, int]:
+    """Return the peak of the memory used, the peak of the memory reserved, and the size of the result."""
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(small), str(large), json.dumps(settings)],
+        [sys.executable, "-c", MEASURE, str(small), str(large), json.dumps(settings), str(lending)],
         cwd=ROOT,
         capture_output=True,
         text=True,

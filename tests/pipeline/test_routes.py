@@ -13,6 +13,7 @@ from compressor import png
 from compressor.bytestream import ByteStream
 from compressor.errors import LimitError
 from compressor.jpeg.reader import read_header
+from compressor.memory import Resources
 from compressor.pipeline.pixels import ArrayPixels, JpegPixels, PngPixels, RawPixels
 from compressor.pipeline.routes import Plan, Route, RouteContext
 from compressor.pipeline.routing import route_raw
@@ -21,7 +22,7 @@ from compressor.pipeline.to_jpeg import plan_jpeg_to_jpeg, plan_pixels_to_jpeg
 from compressor.pipeline.to_other import plan_pixels_to_other
 from compressor.pipeline.to_png import plan_pixels_to_png, plan_png_to_png
 from compressor.settings import Effort, Format, Raw, Settings, Tile
-from compressor.spool import Spool, default_spool_dir
+from compressor.spool import Spool
 from compressor.tiles import Band
 from tests.pipeline.test_pipeline import JPEG, PNG, decoded, photograph
 from tests.planted.profiles import rgb_profile
@@ -71,7 +72,7 @@ def working() -> Iterator[Working]:
     spools: list[Spool] = []
 
     def spool() -> Spool:
-        spools.append(Spool(default_spool_dir(), lambda count: None))
+        spools.append(Resources().spool())
         return spools[-1]
 
     yield lambda settings: RouteContext(settings, Stages(), spool, lambda count: None)
@@ -130,7 +131,7 @@ def test_a_plan_of_a_png_reads_no_scanlines(effort: Effort) -> None:
     settings = Settings(effort=effort)
     stream = ByteStream(header_only(PNG))
     header = png.read_header(stream, settings.metadata)
-    original = Spool(default_spool_dir(), lambda count: None)
+    original = Resources().spool()
 
     assert plan_png_to_png(stream, header, context_for(settings), original).memory_bytes > 0
     assert original.size == 0

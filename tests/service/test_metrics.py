@@ -40,6 +40,7 @@ def running() -> Iterator[Running]:
         'compressor_delivered_input_bytes_total{format="fake"} 1000.0',  # without failed or inspected images
         'compressor_delivered_output_bytes_total{format="fake"} 500.0',
         'compressor_requests_rejected_total{reason="unauthenticated"} 0.0',
+        'compressor_requests_rejected_total{reason="deadline"} 0.0',
         "compressor_request_duration_seconds_count 6.0",
         "compressor_time_to_first_byte_seconds_count 1.0",
         'compressor_cpu_seconds_total{stage="encode"} 0.25',

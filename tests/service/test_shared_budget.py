@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator
 
 import pytest
 
-from compressor import memory
+from compressor import memory, spool
 from compressor.errors import BusyError, LimitError
 from compressor.memory import Reservation, Resources
 from compressor.service.shared_budget import NO_CEILING, BudgetShares, SharedBudget
@@ -337,6 +337,23 @@ def test_spools_have_shares_too() -> None:
 
     shares = BudgetShares(resources, ask, lambda kind, count: None)
     shares.begin(0, 25)
-    resources.charge_disk(20)
-    resources.charge_disk(40)
+    resources.charge(20)
+    resources.charge(40)
     assert asked == [60, 0] and resources.spooled_bytes == resources.spool_budget == 60
+
+
+def test_memory_that_is_lent_to_spools_moves_to_a_process_that_needs_it(
+    delivered: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "SPOOL_MEMORY_BYTES", 10)
+    monkeypatch.setattr(spool, "LENT_BYTES", 50)
+    first, second = delivered.resources
+    extended(first, 100).close()
+    written = first.spool()
+    written.write(bytes(60))
+    assert first.reserved_bytes == 50
+    extended(second, 100).close()
+
+    assert first.reserved_bytes == 0
+    assert b"".join(written.chunks()) == bytes(60)
+    written.close()
