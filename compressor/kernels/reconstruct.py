@@ -4,9 +4,9 @@ The samples of one MCU row are held at a time, and the lines before it that inte
 a row wait for the next one.
 """
 
+from compressor.kernels.declare import function, kernel
 from compressor.kernels.huffman_encode import blocks_of
 from compressor.kernels.idct import inverse
-from compressor.kernels.jit import function, kernel
 from compressor.kernels.rgb import BASE, PLANES, SAMPLES, V_MAX, V, pixel_lines
 
 # plan: as of `rgb.pixel_lines`, with a further column

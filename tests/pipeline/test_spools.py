@@ -12,7 +12,8 @@ from PIL import Image
 from benchmarks.harness import photos
 from compressor import pipeline
 from compressor.memory import Resources
-from compressor.service.server import GRPC_CALL_BYTES, ServerConfig
+from compressor.service.config import ServerConfig
+from compressor.service.server import GRPC_CALL_BYTES
 from compressor.settings import Delivery, Effort, Settings
 from tests.jpeg.test_scans_memory import measured
 
