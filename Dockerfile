@@ -9,7 +9,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_CONSTRAINT=/src/const
 COPY constraints.txt pyproject.toml ./
 RUN python3 -m venv /opt/compressor \
     && /opt/compressor/bin/python -c "import tomllib; \
-print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']))" > dependencies.txt \
+project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+print('\n'.join(project['dependencies'] + project['optional-dependencies']['tls']))" > dependencies.txt \
     && /opt/compressor/bin/pip install -r dependencies.txt
 COPY README.md LICENSE ./
 COPY scripts scripts

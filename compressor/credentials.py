@@ -7,6 +7,7 @@ fallback to plaintext.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from compressor.errors import SettingsError
@@ -27,20 +28,30 @@ def read_identity(cert: str | None, key: str | None) -> "Identity | None":
     if cert is None:
         raise SettingsError("tls_cert", "is missing: tls_key needs its certificate")
     chain, private = _read("tls_cert", cert), _read("tls_key", key)
-    from compressor import certificates
-
+    certificates = _certificates("tls_cert")
     with _naming_files({"tls_cert": cert, "tls_key": key}):
-        return certificates.parse_identity(chain, private)
+        identity: Identity = certificates.parse_identity(chain, private)
+        return identity
 
 
 def read_authorities(field: str, path: str) -> bytes:
     """Read and check the certificates of the authorities that the other side's certificate must come from."""
     data = _read(field, path)
-    from compressor import certificates
-
+    certificates = _certificates(field)
     with _naming_files({field: path}):
         certificates.check_authorities(field, data)
     return data
+
+
+def _certificates(field: str) -> ModuleType:
+    """Return the module that checks certificates. Raise SettingsError if its library is not installed."""
+    try:
+        from compressor import certificates
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "cryptography":
+            raise
+        raise SettingsError(field, "needs a library that checks certificates: install 'compressor[tls]'") from None
+    return certificates
 
 
 def read_tokens(path: str) -> list[str]:

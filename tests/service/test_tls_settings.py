@@ -60,6 +60,14 @@ REFUSED_BY_CLIENT = [
 ]
 
 
+class WithoutCryptography:
+    """An importer of a machine where the library of certificates is not installed."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> None:
+        if name.split(".")[0] == "cryptography":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("tls"))
@@ -97,6 +105,19 @@ def test_a_chain_and_overlapping_authorities_are_accepted(folder: Any) -> None:
     authorities = "overlapping-authorities.crt"
     Server(ServerConfig(tls_cert="chain.crt", tls_key="server.key", tls_client_ca=authorities), fake_codec())
     Server(ServerConfig(tls_cert="both-in-one", tls_key="both-in-one"), fake_codec())
+
+
+def test_without_the_library_of_certificates_tls_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "compressor.certificates", raising=False)
+    monkeypatch.delattr("compressor.certificates", raising=False)
+    for name in [name for name in sys.modules if name.split(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [WithoutCryptography(), *sys.meta_path])
+
+    with pytest.raises(SettingsError, match=r"tls_cert: needs .* install 'compressor\[tls\]'"):
+        Server(ServerConfig(tls_cert="server.crt", tls_key="server.key"), fake_codec())
+    with pytest.raises(SettingsError, match=r"tls_ca: needs .* install 'compressor\[tls\]'"):
+        connect("127.0.0.1:1", Access(tls_ca="ca.crt"))
 
 
 def test_no_repr_shows_a_secret() -> None:
