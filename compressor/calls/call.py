@@ -5,8 +5,6 @@ Nothing here depends on a transport: a front end moves the parts of an upload in
 """
 
 import asyncio
-import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,9 +23,6 @@ INBOX_BYTES = 64 << 10
 OUTBOX_BYTES = 32 << 10
 OUTPUT_BYTES_MAX = 32 << 10  # of a chunk in the outbox: a transport may keep several copies of what nobody reads
 LINGER_SECONDS = 0.5
-# Added to the niceness of a call's thread, so that the event loop does not wait for threads that compute: a call of
-# 0.4 MP next to 32 of 12 MP takes 28 ms instead of 37.
-NICENESS = 5
 # Memory of a call, besides its image and what its transport holds: the outbox, a chunk on its way there, and the part
 # of its thread's stack that is used.
 CALL_BYTES = 2 * OUTBOX_BYTES + (64 << 10)
@@ -114,9 +109,6 @@ class Call:
         threading.Thread(target=self._run, args=(work, on_end), name=work.__name__, daemon=True).start()
 
     def _run(self, work: Callable[["Call"], None], on_end: Callable[[], None]) -> None:
-        with contextlib.suppress(OSError):
-            own = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + NICENESS)
         try:
             work(self)
         except ClosedError:
