@@ -1,11 +1,10 @@
-"""Adaptive quantization: rows of unquantized coefficients are weighted by visual masking, which depends on neighboring
-blocks, then quantized with a dead zone or by a trellis.
+"""Adaptive quantization: unquantized coefficients are weighted by visual masking, which depends on neighboring blocks,
+then quantized with a dead zone or by a trellis.
 
-    bands of pixels  → PixelSpectra, rows of spectra       \\
-                                                            AdaptiveQuantizer → slabs
-    a file's slabs   → spectra that are never all in memory /
+    bands of pixels, or the slabs of a file  →  spectra, each of an MCU row  →  slabs
 
-A row is quantized when the one below it is known: masking uses the means of all neighbors.
+An MCU row is quantized when the one below it is known: masking uses the means of all neighbors. With a dead zone one
+kernel call does all this for a slab. The trellis takes a millisecond for 1,024 blocks, and is called for these.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

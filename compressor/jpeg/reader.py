@@ -64,11 +64,11 @@ def read_slabs(stream: ByteStream, header: Header) -> Iterator[Slab]:
         header.notices.append(NO_EOI)
 
 
-Specs = tuple[tuple[bool, bytes, bytes], ...]  # of each table: whether it is for AC, BITS, HUFFVAL
+TableSpecs = tuple[tuple[bool, bytes, bytes], ...]  # of each table: whether it is for AC, BITS, HUFFVAL
 DecodingTables = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
 
 
-def empty_tables(specs: Specs, bits: int) -> DecodingTables:
+def empty_tables(specs: TableSpecs, bits: int) -> DecodingTables:
     """Return lookup, limits and huffval, of which only huffval is filled."""
     huffval = np.zeros((len(specs), 256), np.uint8)
     for n, (_, _, symbols) in enumerate(specs):
@@ -77,7 +77,7 @@ def empty_tables(specs: Specs, bits: int) -> DecodingTables:
 
 
 @lru_cache(CACHED_TABLES)
-def decoding_tables(specs: Specs) -> DecodingTables:
+def decoding_tables(specs: TableSpecs) -> DecodingTables:
     """Return the tables of `kernels.huffman_decode`, which must not be changed."""
     lookup, limits, huffval = empty_tables(specs, kernel.BITS)
     for n, (ac, bits, _) in enumerate(specs):
@@ -157,7 +157,7 @@ class EntropyReader:
         """Return (Tc, Th) of the Huffman tables that the scan uses."""
         return sorted({(0, td) for _, td, _ in scan.components} | {(1, ta) for _, _, ta in scan.components})
 
-    def _build(self, specs: Specs) -> DecodingTables:
+    def _build(self, specs: TableSpecs) -> DecodingTables:
         """Return the decoding tables."""
         return decoding_tables(specs)
 

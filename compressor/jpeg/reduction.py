@@ -26,7 +26,7 @@ LSE = SOF_LS + 1  # of JPEG-LS (T.87, C.2.4)
 def image_data(source: Readable, blocks_max: int = 0) -> tuple[list[int] | None, int]:
     """Decode a picture. Return the offset after the last MCU of each scan, and the offset after the picture.
 
-    blocks_max  limit of blocks in a coefficient row, LimitError above it; 0 for none
+    blocks_max  limit of blocks in an MCU row, LimitError above it; 0 for none
 
     Other bytes of a scan may be anything. The ends of scans are None for a coding process that can't be decoded. Raise
     FormatError, LimitError and UnsupportedError.
@@ -89,7 +89,7 @@ class AdditionalPicture:
 class AdditionalPictures:
     """The pictures that an index lists after the first one, each reduced by COLOR.
 
-    blocks_max  limit of blocks in a coefficient row: pictures are decoded to find the ends of their scans
+    blocks_max  limit of blocks in an MCU row: pictures are decoded to find the ends of their scans
     pictures    in the order of the index; none if the index does not match the file
     lengths     size in the source → size in the result
     """

@@ -19,7 +19,7 @@ from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.jpeg.frame import STANDARD_HUFFMAN, Component, Header, Scan, Slab
 from compressor.jpeg.headers import Parser
 from compressor.jpeg.markers import NO_EOI, entropy_coded
-from compressor.jpeg.reader import WINDOW, DecodingTables, EntropyReader, Specs, empty_tables
+from compressor.jpeg.reader import WINDOW, DecodingTables, EntropyReader, TableSpecs, empty_tables
 from compressor.kernels import huffman_decode, progressive
 from compressor.spool import Readable
 from compressor.t81 import EOI, SOS
@@ -89,7 +89,7 @@ class ProgressiveReader(EntropyReader):
     def _tables(self, scan: Scan) -> list[tuple[int, int]]:
         return tables_of(scan, True)
 
-    def _build(self, specs: Specs) -> DecodingTables:
+    def _build(self, specs: TableSpecs) -> DecodingTables:
         lookup, limits, huffval = empty_tables(specs, progressive.BITS)
         for n, (_, bits, _) in enumerate(specs):
             counts = np.frombuffer(bits, np.uint8)

@@ -1,4 +1,4 @@
-"""Sequential Huffman encoding (T.81 F.1.2) of coefficient rows: code tables, statistics, entropy coding, stuffing.
+"""Sequential Huffman encoding (T.81 F.1.2) of slabs: code tables, statistics, entropy coding, stuffing.
 
 Codes are passed as uint32 `code << 6 | length`. Bits are written without a branch: eight bytes are stored every second
 symbol, and only the complete ones are kept. Byte stuffing (B.1.1.5) is a second pass over the bytes.

@@ -112,6 +112,47 @@ def write_masks(blocks, block, masks):
     masks[U(3), block] = magnitude_mask(blocks, block, np.int64(8))
 
 
+@inlined
+def unpack_block_with_masks(packed, at, out, block, masks):
+    """Unpack one block and make its masks. Return the offset of the next one.
+
+    Masks are made of the values, not of the block: loading what has just been stored in pieces stalls the processor.
+    """
+    clear_block(out, block)
+    value = np.int64(np.int16(np.int64(packed[at]) | np.int64(packed[at + U(1)]) << 8))
+    out[block, U(0)] = value
+    magnitude = U(abs(value))
+    mask, of_2, of_4, of_8 = U(magnitude > U(0)), U(magnitude > U(1)), U(magnitude > U(3)), U(magnitude > U(7))
+    at += U(2)
+    k = U(0)
+    while True:
+        token = U(packed[at])
+        at += U(1)
+        code = np.int64(token & U(15))
+        k += (token >> U(4)) + U(1)
+        if code >= 13:
+            if code == 13:
+                value = np.int64(np.int8(packed[at]))
+                at += U(1)
+            else:
+                value = np.int64(np.int16(np.int64(packed[at]) | np.int64(packed[at + U(1)]) << 8))
+                at += U(2)
+            of_8 |= U(abs(value) > 7) << k
+        elif code == 0:
+            if token == U(0):
+                break
+            continue  # sixteen zeros
+        else:
+            value = code if code < 7 else 6 - code
+        out[block, k] = value
+        magnitude = U(abs(value))
+        mask |= U(1) << k
+        of_2 |= U(magnitude > U(1)) << k
+        of_4 |= U(magnitude > U(3)) << k
+    masks[U(0), block], masks[U(1), block], masks[U(2), block], masks[U(3), block] = mask, of_2, of_4, of_8
+    return at
+
+
 @kernel(f"i8({BYTES}, i8, i8, i2[:, ::1], u8[:, ::1])")
 def unpack_with_masks(packed, first, blocks, out, masks):
     """Unpack as `unpack` does, and make bitmasks of the coefficients by magnitude.
@@ -120,8 +161,7 @@ def unpack_with_masks(packed, first, blocks, out, masks):
     """
     at = U(0)
     for block in range(U(first), U(first + blocks)):
-        at = unpack_block(packed, at, out, block)
-        write_masks(out, block, masks)
+        at = unpack_block_with_masks(packed, at, out, block, masks)
     return np.int64(at)
 
 

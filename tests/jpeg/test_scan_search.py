@@ -55,7 +55,7 @@ def frame_of(width: int, height: int, sampling: huffman.Sampling) -> Frame:
 
 
 def rows_of(planes: Sequence[huffman.Plane], frame: Frame) -> Iterator[Slab]:
-    """Yield coefficient rows."""
+    """Yield slabs of one MCU row."""
     for number in range(frame.mcu_rows):
         lines = [plane[number * v : number * v + v].reshape(-1, 64) for plane, (_, v) in zip(planes, frame.sampling)]  # noqa: B905
         yield np.concatenate(lines).astype(np.int16)
@@ -67,7 +67,7 @@ def header_of(data: bytes) -> Header:
 
 
 def rows_in(data: bytes) -> Iterator[Slab]:
-    """Yield the coefficient rows of a file."""
+    """Yield the slabs of a file."""
     stream = ByteStream([data])
     return reader.read_slabs(stream, reader.read_header(stream))
 

@@ -18,7 +18,7 @@ WAITING_MAX = 937  # 1000 correction bits, less the 63 that one block may add
 def dc_tokens(
     rows: Iterable[npt.NDArray[Any]], layout: Sequence[Sequence[int]] | npt.NDArray[Any], mcus: int, ah: int, al: int
 ) -> Iterator[Token]:
-    """Yield the tokens of interleaved DC of coefficient rows (G.1.2.1)."""
+    """Yield the tokens of interleaved DC of MCU rows (G.1.2.1)."""
     pred = [0] * len(layout)
     for row in rows:
         for mcu in range(mcus):
