@@ -11,6 +11,5 @@ import pkgutil
 def import_all() -> None:
     """Import every kernel module. Where Numba compiles the kernels, this is when."""
     for module in sorted(pkgutil.walk_packages(__path__, f"{__name__}."), key=lambda module: module.name):
-        name = module.name.rpartition(".")[2]
-        if name not in {"bound", "cache", "jit"} and not name.startswith("_"):
+        if module.name.rpartition(".")[2] not in {"bound", "cache", "jit"}:
             importlib.import_module(module.name)

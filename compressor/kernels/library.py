@@ -7,7 +7,7 @@ COMPRESSOR_KERNELS chooses:
     safe      as `numba`, but every access to an array is checked
 
 The default is `compiled` where there is a library, and else `numba`. The library is an extension module for all
-versions of Python, `_compiled-DIGEST.abi3.so`, where DIGEST is that of the kernels' sources: one of other sources is
+versions of Python, `_compiled.DIGEST.abi3.so`, where DIGEST is that of the kernels' sources: one of other sources is
 not used. It has the code for each of its CPUs, and decides once which of them this machine can run.
 """
 
@@ -43,7 +43,7 @@ def digest(package: Path = HERE.parent) -> str:
 
 def file_name(sources: str) -> str:
     """Return the name of the library that was compiled from sources with this digest."""
-    return f"_compiled-{sources}.abi3.so"
+    return f"_compiled.{sources}.abi3.so"
 
 
 def qualified_name(function: Callable[..., Any]) -> str:

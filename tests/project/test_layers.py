@@ -59,6 +59,7 @@ DOORS = {
 FILE_LINES_MAX = 450
 FUNCTION_LINES_MAX = 60
 BATCH_FILES_MAX = 16
+KERNEL_PARAMETERS_MAX = 9
 
 
 def files_of(*folders: str) -> list[Path]:
@@ -289,3 +290,17 @@ def test_batch_holds_one_library() -> None:
     files = [str(path) for path in files_of("compressor/batch")]
 
     assert len(files) <= BATCH_FILES_MAX, listed(files)
+
+
+def test_no_kernel_has_more_parameters_than_a_reader_can_follow() -> None:
+    """What always travels together is a tuple."""
+    offenders = [
+        f"{path}:{node.lineno}: {node.name}: {len(node.args.args)}"
+        for path in files_of("compressor/kernels")
+        for node in ast.walk(parsed(text_of(path)))
+        if isinstance(node, ast.FunctionDef)
+        and any("kernel(" in ast.unparse(decorator) for decorator in node.decorator_list)
+        and len(node.args.args) > KERNEL_PARAMETERS_MAX
+    ]
+
+    assert not offenders, listed(offenders)
