@@ -23,6 +23,7 @@ Specs = dict[tuple[int, int], HuffmanSpec]
 AC_APPENDED = np.array([s & 15 or (s >> 4 if s < 0xF0 else 0) for s in range(256)])
 DC_APPENDED = np.arange(256)
 AREA_BYTES = 1 << 14  # of each scan, written to the spool together
+CHUNK_BYTES = 1 << 16  # of the result
 
 
 def dc_scan(components: int, ah: int = 0, al: int = 0) -> Scan:
@@ -222,8 +223,13 @@ class Progressive(ScanLayout):
         self._spool.write(data)
 
     def chunks(self) -> Iterator[memoryview]:
-        """Yield tables, headers and data, scan by scan."""
+        """Yield tables, headers and data, scan by scan, in chunks of about CHUNK_BYTES."""
+        joined = bytearray()
         for head, pieces in zip(self._heads, self._pieces, strict=True):
-            yield memoryview(head)
+            joined += head
             for at in range(0, len(pieces), 2):
-                yield memoryview(self._spool.read(pieces[at], pieces[at + 1]))
+                joined += self._spool.read(pieces[at], pieces[at + 1])
+                if len(joined) >= CHUNK_BYTES:
+                    yield memoryview(joined)
+                    joined = bytearray()
+        yield memoryview(joined)

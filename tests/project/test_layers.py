@@ -293,7 +293,6 @@ def test_batch_holds_one_library() -> None:
 
 
 def test_no_kernel_has_more_parameters_than_a_reader_can_follow() -> None:
-    """What always travels together is a tuple."""
     offenders = [
         f"{path}:{node.lineno}: {node.name}: {len(node.args.args)}"
         for path in files_of("compressor/kernels")
