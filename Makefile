@@ -22,8 +22,9 @@ kernels: .venv/stamp
 .venv/stamp: pyproject.toml constraints.txt scripts/compressor scripts/readme.py scripts/build_hook.py
 	@$(PYTHON3) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python {v[0]}.{v[1]} is too old: make PYTHON3=… takes 3.11 or later")'
 	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || .ci/system-packages venv
+	@$(PYTHON3) -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || .ci/system-packages headers
 	$(PYTHON3) -m venv --clear .venv
-	$(PIP) install -c constraints.txt hatchling editables setuptools numba numpy
+	$(PIP) install -c constraints.txt hatchling editables setuptools numba numpy $$(command -v cc >/dev/null || echo ziglang)
 	$(PIP) install -c constraints.txt --no-build-isolation --no-compile -e '.[dev]'
 	@touch $@
 

@@ -15,8 +15,8 @@ IMAGE_TOOLS = ("buildah", "mmdebstrap")
 NO_IMAGE = [tool for tool in IMAGE_TOOLS if shutil.which(tool) is None] + (["root"] if os.getuid() else [])
 
 collect_ignore = ["project/test_image.py"] if NO_IMAGE else []
-if library.COMPILED is not None:  # `make test` runs these in a pass with COMPRESSOR_KERNELS=numba
-    collect_ignore.append("kernels/intrinsics")
+# `make test` has a pass for each of the two.
+collect_ignore.append("kernels/test_library.py" if library.COMPILED is None else "kernels/intrinsics")
 
 # Files that take longest. Workers begin with them, so that none is left with one at the end while the others idle.
 LONGEST = (

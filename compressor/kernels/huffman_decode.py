@@ -284,7 +284,7 @@ def decode_mcus(data, marks, plan, lines, tables, state, out):
     return DONE
 
 
-@kernel(f"i8({BYTES}, u1[::1], i8[:, ::1], i8[::1])")
+@kernel(f"i8({BYTES}, u1[::1], i8[:, ::1], i8[::1])", releases_gil=False)
 def destuff(source, data, marks, state):
     """Append entropy-coded bytes to `data` without the zero byte that follows each 0xFF (B.1.1.5).
 

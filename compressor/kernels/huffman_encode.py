@@ -57,7 +57,7 @@ def small_table(ac: np.ndarray) -> np.ndarray:
     return table
 
 
-@kernel("void(const u1[::1], const u1[::1], u4[::1])")
+@kernel("void(const u1[::1], const u1[::1], u4[::1])", releases_gil=False)
 def assign_codes(bits, huffval, table):
     """Fill the table that `code_table` returns.
 
@@ -75,7 +75,7 @@ def assign_codes(bits, huffval, table):
         code <<= 1
 
 
-@kernel("void(u4[::1], u4[::1])")
+@kernel("void(u4[::1], u4[::1])", releases_gil=False)
 def assign_steps(ac, table):
     """Fill the table that `small_table` returns, (65 * 64,) uint32."""
     for at in range(65 * 64):
@@ -185,7 +185,7 @@ def encode_mcus(coefficients, layout, first, mcus, codes, state, raw):
     return at
 
 
-@kernel("i8(u1[::1], i8, u1[::1])")
+@kernel("i8(u1[::1], i8, u1[::1])", releases_gil=False)
 def stuff(raw, size, out):
     """Stuff a zero byte after every 0xFF (B.1.1.5). Return the number of bytes written.
 

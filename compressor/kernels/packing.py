@@ -165,7 +165,7 @@ def unpack_with_masks(packed, first, blocks, out, masks):
     return np.int64(at)
 
 
-@kernel("void(i2[:, ::1], u8[:, ::1])")
+@kernel("void(i2[:, ::1], u8[:, ::1])", releases_gil=False)
 def make_masks(coefficients, masks):
     """Make the masks of `unpack_with_masks` of all blocks of a slab."""
     for block in range(U(coefficients.shape[0])):

@@ -33,6 +33,14 @@ def compiler() -> list[str]:
     return [found] if found else [sys.executable, "-m", "ziglang", "cc"]
 
 
+def headers() -> Path:
+    """Return the directory of Python's headers."""
+    found = Path(sysconfig.get_path("include"))
+    if not (found / "Python.h").exists():
+        raise SystemExit(f"{found}/Python.h is missing: install Python's headers for C (Debian: python3-dev)")
+    return found
+
+
 def objects(directory: Path) -> tuple[dict[str, Path], dict[str, tuple[str, bool]]]:
     """Compile the kernels for all CPUs at once, each in a process. Return the object files, and the declarations."""
     paths, processes = {}, []
@@ -63,7 +71,7 @@ def build(target: Path) -> Path:
         source, linked = directory / "kernels.c", directory / made.name
         cpus = {cpu: path.stem for cpu, path in paths.items()}
         source.write_text(extension.source(kernels, cpus))
-        includes = [f"-I{sysconfig.get_path('include')}", f"-I{numpy.get_include()}"]
+        includes = [f"-I{headers()}", f"-I{numpy.get_include()}"]
         subprocess.run([*compiler(), *FLAGS, *includes, source, *paths.values(), "-lm", "-o", linked], check=True)
         target.mkdir(parents=True, exist_ok=True)
         for old in target.glob(library.file_name("*")):
