@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -139,21 +140,30 @@ def run_command(
     start, samples, peak, cpu_before = time.perf_counter(), list[ProgressSample](), 0, children_cpu_seconds()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         running = subprocess.Popen(command, stdout=out, stderr=errors, cwd=ROOT, env=variables)
+        ended: list[float] = []
+        waiting = threading.Thread(target=_note_end, args=(running, ended))
+        waiting.start()
         try:
-            while running.poll() is None:
+            while waiting.is_alive():
                 count = count_results()
                 samples.append(ProgressSample(time.perf_counter() - start, count))
                 peak = max(peak, process.status_bytes("VmHWM", running.pid) or 0)
-                time.sleep(SAMPLE_SECONDS)
+                waiting.join(SAMPLE_SECONDS)
         finally:
             running.kill()
-            running.wait()
-        seconds = time.perf_counter() - start
+            waiting.join()
+        seconds = ended[0] - start
         out.seek(0)
         errors.seek(0)
         if running.returncode:
             raise RuntimeError(f"compressor batch ended with code {running.returncode}: {errors.read()[-500:]}")
         return CommandRun(json.loads(out.read()), seconds, samples, children_cpu_seconds() - cpu_before, peak)
+
+
+def _note_end(running: "subprocess.Popen[str]", ended: list[float]) -> None:
+    """Wait for a process, and add the time of its end, of time.perf_counter()."""
+    running.wait()
+    ended.append(time.perf_counter())
 
 
 def children_cpu_seconds() -> float:
