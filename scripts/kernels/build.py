@@ -22,7 +22,7 @@ from scripts.kernels import extension
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
-FLAGS = ["-shared", "-fPIC", "-O2", "-fvisibility=hidden", "-Wall", "-Werror"]
+FLAGS = ["-shared", "-fPIC", "-O2", "-fvisibility=hidden"]
 
 
 def compiler() -> list[str]:
