@@ -15,8 +15,6 @@ SLICE_SECONDS = 0.01  # that a thread keeps a core if others wait for one: as lo
 # A call is overtaken by cheaper ones that come later until it has waited for this many times its CPU time. Each of 32
 # callers of 12 megapixels waits for 20 to 50 times that time on two cores.
 STRETCH = 64
-# A deadline counts as missed when this share of the expected CPU time is left: expectations may be twice too high.
-SURE_SHARE = 0.5
 CHECK_SECONDS = 60.0  # at most between two checks of a deadline: timeouts of locks have a limit
 END_SECONDS = 2.0  # at the end of the process, for threads to release their cores
 
@@ -25,13 +23,14 @@ class Demand:
     """The CPU time that a call asks for, which decides when it gets a core. Times are of time.monotonic().
 
     expected_seconds  in all, as far as is known
+    least_seconds     in all, at least
     spent_seconds     so far
     deadline          when the call must have ended; None if there is no such time
     """
 
     def __init__(self, deadline: float | None = None) -> None:
         self._came = time.monotonic()
-        self.expected_seconds = self.spent_seconds = 0.0
+        self.expected_seconds = self.least_seconds = self.spent_seconds = 0.0
         self.deadline = deadline
 
     @property
@@ -48,14 +47,14 @@ class Demand:
         """Return how long the call can still wait if its deadline is to be met, at least 0; infinity without one."""
         if self.deadline is None:
             return math.inf
-        missing = SURE_SHARE * max(0.0, self.expected_seconds - self.spent_seconds)
+        missing = max(0.0, self.least_seconds - self.spent_seconds)
         return max(0.0, self.deadline - missing - time.monotonic())
 
     def check(self) -> None:
         """Raise DeadlineError if the deadline can't be met."""
         if self.deadline is not None and not self.seconds_left:
             raise DeadlineError(
-                f"the deadline can't be met: about {self.expected_seconds:.3g} s of CPU time are needed"
+                f"the deadline can't be met: at least {self.least_seconds:.3g} s of CPU time are needed"
             )
 
 

@@ -157,7 +157,8 @@ class Stream:
             self._stream = ByteStream(self._pull(), self._original.write, charge=charge)
             routed = route_file(self._stream, self._original, context)
         if routed.plan is not None:
-            self._stages.demand.expected_seconds = expected_cpu.expected_seconds(routed.source, self._settings)
+            demand = self._stages.demand
+            demand.least_seconds, demand.expected_seconds = expected_cpu.expected_seconds(routed.source, self._settings)
         with self._stages.paused():
             reservation.extend(routed.source.reserved_bytes, self._still_wanted)
         if routed.source.width * routed.source.height > SMALL_PIXELS:
