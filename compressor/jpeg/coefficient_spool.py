@@ -14,7 +14,6 @@ from compressor.kernels import packing
 from compressor.spool import Spool
 
 Masks = NDArray[np.uint64]
-Packed = Callable[[memoryview], object]
 
 HELD_BLOCKS = 1 << 14  # of an image that is not packed: 0.7 megapixels with 4:2:0
 HELD_BYTES = 64 * 2 + 8 * packing.LEVELS  # of each block
@@ -30,6 +29,16 @@ def memory_bytes(frame: Frame) -> int:
     if 0 < blocks <= HELD_BLOCKS:
         return (blocks + frame.slab_blocks) * HELD_BYTES
     return packed if frame.height else max(packed, 2 * HELD_BLOCKS * HELD_BYTES)  # not known yet: DNL
+
+
+class SlabHash(Protocol):
+    """A hash of slabs, which takes them in either form."""
+
+    def add(self, slab: Slab) -> None:
+        """Add a slab."""
+
+    def add_packed(self, data: memoryview) -> None:
+        """Add blocks that are packed."""
 
 
 class WaitingSlabs(Protocol):
@@ -60,22 +69,22 @@ class WaitingSlabs(Protocol):
         """Free all. May be called again."""
 
 
-def waiting_slabs(frame: Frame, spool: Callable[[], Spool], packed: Packed | None = None) -> WaitingSlabs:
+def waiting_slabs(frame: Frame, spool: Callable[[], Spool], slab_hash: SlabHash | None = None) -> WaitingSlabs:
     """Return where the slabs of an image wait.
 
-    spool   creates a spool when the first slab is written
-    packed  called with all slabs in their packed form, in order
+    spool      creates a spool when the first slab is written
+    slab_hash  gets all slabs, in order
     """
     if frame.mcu_rows * frame.blocks_per_row <= HELD_BLOCKS:
-        return HeldSlabs(frame, packed)
-    return SpooledSlabs(frame, spool, packed or (lambda data: None))
+        return HeldSlabs(frame, slab_hash)
+    return SpooledSlabs(frame, spool, slab_hash)
 
 
 class HeldSlabs:
     """The slabs of a small image, with their masks."""
 
-    def __init__(self, frame: Frame, packed: Packed | None) -> None:
-        self._frame, self._on_packed = frame, packed
+    def __init__(self, frame: Frame, slab_hash: SlabHash | None = None) -> None:
+        self._frame, self._hash = frame, slab_hash
         self._all: list[tuple[Slab, Masks]] = []
         self.count = 0
 
@@ -86,9 +95,8 @@ class HeldSlabs:
         packing.make_masks(held, masks)
         self._all.append((held, masks))
         self.count += len(slab) // self._frame.blocks_per_row
-        if self._on_packed is not None:
-            out, ends = np.empty(packing.BLOCK_BYTES_MAX * len(slab), np.uint8), np.empty(1, np.int64)
-            self._on_packed(out[: packing.pack(held, 0, len(slab), len(slab), ends, out)].data)
+        if self._hash is not None:
+            self._hash.add(held)
 
     def finish(self) -> None:
         """Do nothing."""
@@ -120,8 +128,8 @@ class HeldSlabs:
 class SpooledSlabs:
     """Slabs packed in a spool. See `waiting_slabs`."""
 
-    def __init__(self, frame: Frame, spool: Callable[[], Spool], packed: Packed) -> None:
-        self._frame, self._on_packed, self._make_spool = frame, packed, spool
+    def __init__(self, frame: Frame, spool: Callable[[], Spool], slab_hash: SlabHash | None = None) -> None:
+        self._frame, self._hash, self._make_spool = frame, slab_hash, spool
         blocks = frame.blocks_per_row
         # Parts of a row, since a spooled row may be longer than a slab.
         self._parts = [(at, min(SLAB_BLOCKS, blocks - at)) for at in range(0, blocks, SLAB_BLOCKS)]
@@ -152,7 +160,8 @@ class SpooledSlabs:
         if self._spool is None:
             self._spool = self._make_spool()
         data = self._buffer[: self._waiting].data
-        self._on_packed(data)
+        if self._hash is not None:
+            self._hash.add_packed(data)
         self._spool.write(data)
         self._waiting = 0
 

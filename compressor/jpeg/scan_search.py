@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
-from compressor.jpeg.coefficient_spool import Masks, Packed, waiting_slabs
+from compressor.jpeg.coefficient_spool import Masks, SlabHash, waiting_slabs
 from compressor.jpeg.encoder import Sequential, Statistics
 from compressor.jpeg.frame import COMPONENTS_MAX, Frame, Scan, Slab
 from compressor.jpeg.progressive import (
@@ -136,7 +136,7 @@ class ScanSearch:
     """Encoding of slabs by the smallest candidate: all are kept, symbols counted, and the winner encoded.
 
     spool          creates a spool; two are used
-    packed         as in `waiting_slabs`
+    slab_hash      as in `waiting_slabs`
     defaults_only  try only default plans, by a smaller sample: the search takes a fixed time, which is long for a small
                    image
     coding         of a source with these coefficients. If the search among default plans finds the same, the source is
@@ -151,7 +151,7 @@ class ScanSearch:
         frame: Frame,
         slabs: Iterable[Slab],
         spool: Callable[[], Spool],
-        packed: Packed | None = None,
+        slab_hash: SlabHash | None = None,
         defaults_only: bool = False,
         coding: Coding = (),
     ) -> None:
@@ -162,7 +162,7 @@ class ScanSearch:
             defaults_only,
             list(coding),
         )
-        self._waiting = waiting_slabs(frame, spool, packed)
+        self._waiting = waiting_slabs(frame, spool, slab_hash)
         self._scans: dict[Scan, Specs] = {}
 
     def prepare(self) -> None:

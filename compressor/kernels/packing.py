@@ -67,6 +67,16 @@ def pack(coefficients, first, blocks, step, ends, out):
 
 
 @inlined
+def read_value(packed, at, code):
+    """Return the value of a token whose code is not 0, and the offset after its bytes, which begin at `at`."""
+    if code < 13:
+        return code if code < 7 else 6 - code, at
+    if code == 13:
+        return np.int64(np.int8(packed[at])), at + U(1)
+    return np.int64(np.int16(np.int64(packed[at]) | np.int64(packed[at + U(1)]) << 8)), at + U(2)
+
+
+@inlined
 def unpack_block(packed, at, out, block):
     """Unpack one block. Return the offset of the next one."""
     clear_block(out, block)
@@ -78,19 +88,11 @@ def unpack_block(packed, at, out, block):
         at += U(1)
         code = np.int64(token & U(15))
         k += (token >> U(4)) + U(1)
-        if code >= 13:
-            if code == 13:
-                value = np.int64(np.int8(packed[at]))
-                at += U(1)
-            else:
-                value = np.int64(packed[at]) | np.int64(packed[at + U(1)]) << 8
-                at += U(2)
-        elif code == 0:
+        if code == 0:
             if token == U(0):
                 return at
             continue  # sixteen zeros
-        else:
-            value = code if code < 7 else 6 - code
+        value, at = read_value(packed, at, code)
         out[block, k] = value
 
 
@@ -130,25 +132,17 @@ def unpack_block_with_masks(packed, at, out, block, masks):
         at += U(1)
         code = np.int64(token & U(15))
         k += (token >> U(4)) + U(1)
-        if code >= 13:
-            if code == 13:
-                value = np.int64(np.int8(packed[at]))
-                at += U(1)
-            else:
-                value = np.int64(np.int16(np.int64(packed[at]) | np.int64(packed[at + U(1)]) << 8))
-                at += U(2)
-            of_8 |= U(abs(value) > 7) << k
-        elif code == 0:
+        if code == 0:
             if token == U(0):
                 break
             continue  # sixteen zeros
-        else:
-            value = code if code < 7 else 6 - code
+        value, at = read_value(packed, at, code)
         out[block, k] = value
         magnitude = U(abs(value))
         mask |= U(1) << k
         of_2 |= U(magnitude > U(1)) << k
         of_4 |= U(magnitude > U(3)) << k
+        of_8 |= U(magnitude > U(7)) << k
     masks[U(0), block], masks[U(1), block], masks[U(2), block], masks[U(3), block] = mask, of_2, of_4, of_8
     return at
 

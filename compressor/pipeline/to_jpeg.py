@@ -205,9 +205,8 @@ def _start_exact(source: Coefficients, context: RouteContext) -> JpegToJpeg:
     else:
         # Lossless results may take the longest search. Others begin it with the source's own scans.
         coding = source.coding if settings.effort is Effort.BALANCED and not settings.lossless else ()
-        # `ScanSearch` packs the slabs, and their packed form is enough for the fingerprint.
         kept = clear_dummy_blocks(slabs, frame)
-        output = ScanSearch(frame, kept, context.spool, fingerprint.add_packed, coding=coding)
+        output = ScanSearch(frame, kept, context.spool, fingerprint, coding=coding)
     tables = {component.tq: header.quantization[component.tq] for component in frame.components}
     return JpegToJpeg(source, context, frame, tables, output, fingerprint)
 
