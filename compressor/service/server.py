@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import threading
 from collections.abc import Callable
 
@@ -20,6 +19,7 @@ from compressor.service import auth, malloc
 from compressor.service.config import Listening, ServerConfig
 from compressor.service.energy import export_energy
 from compressor.service.servicer import CompressorService
+from compressor.service.signals import until_signaled
 from compressor.usage import ProcessUsage
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
@@ -145,20 +145,14 @@ class Server:
 
 
 async def run(config: ServerConfig, codec: Codec, on_ready: Callable[[Listening], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. SIGINT keeps its handler until there are calls to drain."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    server = Server(config, codec)
-    await server.start()
-    loop.add_signal_handler(signal.SIGINT, stopped.set)
-    if on_ready is not None:
-        on_ready(server)
-    await stopped.wait()
-    for number, handler in before.items():  # a second signal ends the process at once
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    """Serve until SIGTERM or SIGINT, then drain."""
+    async with until_signaled() as (stopped, handle_interrupt):
+        server = Server(config, codec)
+        await server.start()
+        handle_interrupt()
+        if on_ready is not None:
+            on_ready(server)
+        await stopped.wait()
     await server.stop()
 
 

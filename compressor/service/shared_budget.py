@@ -166,7 +166,7 @@ class BudgetShares:
     def limit(self, kind: str, ceiling: int) -> None:
         """Let a share fall to `ceiling`, now or when what is in use allows."""
         self._ceilings[kind] = ceiling
-        if kind == "memory":
+        if kind == "memory" and ceiling < NO_CEILING:
             # On another thread: a spool may wait for a share, whose message would be read by this one.
             threading.Thread(target=self._resources.vacate_spools, args=(ceiling,), daemon=True).start()
         self._resources.change_share()

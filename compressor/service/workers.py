@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import signal
 import socket
 import sys
 import time
@@ -27,6 +26,7 @@ from compressor.service.energy import export_energy
 from compressor.service.link import MESSAGE_BYTES_MAX, LinkError, encoded, read_message
 from compressor.service.port import ReservedPort
 from compressor.service.shared_budget import SharedBudget
+from compressor.service.signals import until_signaled
 from compressor.usage import ProcessUsage, Usage
 
 log = logging.getLogger(__name__)
@@ -285,21 +285,15 @@ class WorkerPool:
 async def run_workers(
     config: ServerConfig, on_ready: Callable[[Listening], None] | None = None, command: Sequence[str] = COMMAND
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. SIGINT keeps its handler until there are calls to drain."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    workers = WorkerPool(config, command)
-    await workers.start()
-    loop.add_signal_handler(signal.SIGINT, stopped.set)
-    if on_ready is not None:
-        on_ready(workers)
-    waiting = [asyncio.create_task(stopped.wait()), asyncio.create_task(workers.failed())]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for number, handler in before.items():  # a second signal ends all processes at once
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    """Serve until SIGTERM or SIGINT, then drain."""
+    async with until_signaled() as (stopped, handle_interrupt):
+        workers = WorkerPool(config, command)
+        await workers.start()
+        handle_interrupt()
+        if on_ready is not None:
+            on_ready(workers)
+        waiting = [asyncio.create_task(stopped.wait()), asyncio.create_task(workers.failed())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     await workers.stop()
     for task in waiting:
         if task.done():
