@@ -13,25 +13,16 @@ from pathlib import Path
 
 from benchmarks.batch import backends, local_peer, measure, table
 from benchmarks.harness import record, sources
+from benchmarks.harness.options import add_parts
 
 PARTS = ("local", "s3", "fast-path", "dask", "keys", "peer")
-
-
-def parts(text: str) -> list[str]:
-    """Parse names of parts."""
-    names = text.split(",")
-    if unknown := [name for name in names if name not in PARTS]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]} is not one of {', '.join(PARTS)}")
-    return names
 
 
 def options(words: Sequence[str]) -> argparse.Namespace:
     """Parse the options of this benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks batch")
     parser.add_argument("--quick", action="store_true", help="few objects and rounds, for a first impression")
-    parser.add_argument(
-        "--parts", type=parts, default=PARTS, help=f"of {', '.join(PARTS)}; default: all", metavar="NAME,…"
-    )
+    add_parts(parser, PARTS)
     parser.add_argument("--objects", type=int, help="number of objects in each run", metavar="N")
     parser.add_argument("--keys", help="numbers of keys for which memory is measured, ascending", metavar="N,…")
     parser.add_argument("--workers", default="1,2", help="numbers of worker processes", metavar="N,…")

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.harness import record, sources
+from benchmarks.harness.options import add_parts
 from benchmarks.service import table
 from benchmarks.service.checks import LARGE, MEDIUM, SMALL
 from benchmarks.service.latency import LARGE_CALLERS, LatencyResult, measure_latency
@@ -21,21 +22,11 @@ BLOCK_SECONDS, QUICK_BLOCK_SECONDS = 2.0, 0.5  # of CPU time; the system counts 
 WINDOW_SECONDS, QUICK_WINDOW_SECONDS = {"throughput": 4.0, "latency": 10.0}, 1.5
 
 
-def parts(text: str) -> list[str]:
-    """Parse names of parts."""
-    names = text.split(",")
-    if unknown := [name for name in names if name not in PARTS]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]} is not one of {', '.join(PARTS)}")
-    return names
-
-
 def options(words: Sequence[str]) -> argparse.Namespace:
     """Parse the options of this benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks service")
     parser.add_argument("--quick", action="store_true", help="few rounds and short ones, for a first impression")
-    parser.add_argument(
-        "--parts", type=parts, default=PARTS, help=f"of {', '.join(PARTS)}; default: all", metavar="NAME,…"
-    )
+    add_parts(parser, PARTS)
     parser.add_argument("--rounds", type=int, help="number of rounds of each part", metavar="N")
     return parser.parse_args(words)
 

@@ -1,4 +1,4 @@
-"""Compile the kernels into one library, for each CPU of `cache.CPUS`: python -m scripts.kernels.build DIRECTORY
+"""Compile the kernels into one library, for each CPU of `cpus.CPUS`: python -m scripts.kernels.build DIRECTORY
 
 Needs Numba, NumPy and a C compiler ($CC, cc, or that of the package `ziglang`). The library is an extension module for
 every version of Python, `library.file_name`.
