@@ -97,15 +97,15 @@ class OurCaller(Caller):
         from compressor.wire import CHUNK_BYTES
 
         self._parse = pb.CompressResponse.FromString
+        source = transfer.SplitSource(None, [data], ready=True)
         builder = transfer.RequestBuilder(pb.CompressRequest, CHUNK_BYTES)
-        return [message.SerializeToString() for message in builder.all(Settings(**settings), None, [data])]
+        return [message.SerializeToString() for message in builder.all(Settings(**settings), source)]
 
     def result(self, messages: list[bytes]) -> bytes:
         parts = [self._parse(message) for message in messages]
-        last = parts[-1].WhichOneof("part") if parts else None
-        if last == "failure" and parts[-1].failure.HasField("retry_after_seconds"):
+        if parts and parts[-1].failure.HasField("retry_after_seconds"):
             raise RejectedError
-        if last != "report":
+        if not parts or not parts[-1].HasField("report"):
             raise RuntimeError(f"a call has no result: {parts[-1].failure.message if parts else 'no message'}")
         return b"".join(part.chunk for part in parts)
 

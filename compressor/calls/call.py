@@ -5,7 +5,8 @@ Nothing here depends on a transport: a front end moves the parts of an upload in
 """
 
 import asyncio
-import threading
+import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,17 +15,19 @@ from typing import Protocol
 import google_crc32c
 
 from compressor.calls.pipe import ClosedError, Inbox, Outbox
+from compressor.calls.threads import CallThreads
 from compressor.calls.upload import Upload, UploadPart
 from compressor.errors import IdleError
 from compressor.memory import Resources
-from compressor.settings import Report, Source
+from compressor.settings import Delivery, Report, Source
 
 INBOX_BYTES = 64 << 10
 OUTBOX_BYTES = 32 << 10
 OUTPUT_BYTES_MAX = 32 << 10  # of a chunk in the outbox: a transport may keep several copies of what nobody reads
+HELD_PIXELS = 1 << 20  # of an image whose source is sent with its first chunk, if its upload has arrived by then
 LINGER_SECONDS = 0.5
-# Memory of a call, besides its image and what its transport holds: the outbox, a chunk on its way there, and the part
-# of its thread's stack that is used.
+# Memory of a call, besides its image and what its transport holds: the outbox, a chunk that is held for it, and the
+# part of its thread's stack that is used.
 CALL_BYTES = 2 * OUTBOX_BYTES + (64 << 10)
 
 
@@ -66,13 +69,24 @@ class Trailer:
     crc32c: int
 
 
+@dataclass(slots=True)
+class Output:
+    """What is sent together. A chunk alone is put into the outbox as bytes, which it can join."""
+
+    source: Source | None = None
+    chunk: bytes | None = None
+    trailer: Trailer | None = None
+
+
 class Call:
     """Pipes and thread of one call. Leaving the context closes the pipes, which ends the thread at its next pull.
 
     deadline          when the call must have ended, of time.monotonic(), or None
     on_stage_seconds  called with the CPU seconds of each stage when the work ends, whether or not it succeeded
-    inbox             parts of the upload, put by the event loop
-    outbox            Source, then bytes, then Trailer, read by the event loop; ends with the error that ended the work
+    on_stalled        called in the event loop with the error of a client that does not read. The outbox can't deliver
+                      it: its reader waits for that client
+    inbox             messages of the upload, each a list of parts, put by the event loop
+    outbox            the output, read by the event loop; ends with the error that ended the work
     """
 
     def __init__(
@@ -80,14 +94,15 @@ class Call:
         codec: Codec,
         idle_seconds: float,
         on_stage_seconds: Callable[[Mapping[str, float]], None],
+        on_stalled: Callable[[IdleError], None],
         deadline: float | None = None,
     ) -> None:
         self._codec, self._on_stage_seconds, self._deadline = codec, on_stage_seconds, deadline
+        self._on_stalled = on_stalled
         self._loop = asyncio.get_running_loop()
-        self.inbox: Inbox[UploadPart] = Inbox(INBOX_BYTES, idle_seconds, self._loop)
-        self.outbox: Outbox[Source | bytes | Trailer] = Outbox(OUTBOX_BYTES, idle_seconds, self._loop)
-        # The error of a client that does not read. The outbox can't deliver it: its reader waits for that client.
-        self.stalled: asyncio.Future[IdleError] = self._loop.create_future()
+        self.inbox: Inbox[list[UploadPart]] = Inbox(INBOX_BYTES, idle_seconds, self._loop)
+        self.outbox: Outbox[bytes | Output] = Outbox(OUTBOX_BYTES, idle_seconds, self._loop)
+        self._held = Output()  # the next output, which may still get more
         self.feeding: asyncio.Task[None] | None = None  # the task that fills the inbox
 
     def __enter__(self) -> "Call":
@@ -104,9 +119,9 @@ class Call:
         if self.feeding is not None:
             await asyncio.wait([self.feeding], timeout=LINGER_SECONDS)
 
-    def start(self, work: Callable[["Call"], None], on_end: Callable[[], None]) -> None:
-        """Run `work` (Call.compress or Call.inspect) on a new thread, and then `on_end`."""
-        threading.Thread(target=self._run, args=(work, on_end), name=work.__name__, daemon=True).start()
+    def start(self, work: Callable[["Call"], None], threads: CallThreads) -> bool:
+        """Run `work` (Call.compress or Call.inspect) on a thread. Return False if none is free."""
+        return threads.run(work.__name__, functools.partial(self._run, work))
 
     def _run(self, work: Callable[["Call"], None], on_end: Callable[[], None]) -> None:
         try:
@@ -125,7 +140,7 @@ class Call:
 
     def compress(self) -> None:
         """Compress the upload and put the result into the outbox."""
-        codec, upload = self._codec, Upload(self.inbox)
+        codec, upload = self._codec, Upload(self._parts())
         stream = codec.stream(
             upload.chunks,
             upload.settings,
@@ -135,31 +150,62 @@ class Call:
             deadline=self._deadline,
         )
         try:
-            self.outbox.put(stream.source, 0)
+            source = stream.source
+            self._held.source = source
+            if source.width * source.height > HELD_PIXELS:
+                self._send()
             bytes_out = crc32c = 0
             for chunk in stream:
                 bytes_out += len(chunk)
                 crc32c = google_crc32c.extend(crc32c, chunk)
-                self._send(chunk)
+                self._send_chunk(chunk, at_once=upload.delivery is Delivery.IMMEDIATE)
                 del chunk  # or it would be kept while the next one is made
             upload.drain()
-            trailer = Trailer(stream.report, bytes_out, crc32c)
+            self._held.trailer = Trailer(stream.report, bytes_out, crc32c)
+        except Exception:
+            self._send()
+            raise
         finally:
             stream.close()
             self._on_stage_seconds(stream.stage_seconds)
-        self.outbox.put(trailer, 0)
+        self._send()
 
-    def _send(self, chunk: bytes) -> None:
+    def _parts(self) -> Iterator[UploadPart]:
+        """Yield the parts of the upload. The client may wait for output before it sends the next ones."""
+        for parts in self.inbox:
+            while parts:
+                yield parts.pop(0)
+            self._send()
+
+    def _send_chunk(self, chunk: bytes, at_once: bool) -> None:
+        """Send a chunk in pieces, the last one not before the next chunk or the trailer exists, unless `at_once`."""
+        for start in range(0, len(chunk), OUTPUT_BYTES_MAX):
+            if self._held.chunk is not None:
+                self._send()
+            self._held.chunk = chunk[start : start + OUTPUT_BYTES_MAX]  # no copy if the chunk is no longer than that
+        if at_once:
+            self._send()
+
+    def _send(self) -> None:
+        """Put what is held into the outbox."""
+        held, self._held = self._held, Output()
+        if held == Output():
+            return
+        chunk = held.chunk or b""
+        item = chunk if held.source is None and held.trailer is None else held
         try:
-            for start in range(0, len(chunk), OUTPUT_BYTES_MAX):
-                part = chunk[start : start + OUTPUT_BYTES_MAX]  # no copy if the chunk is no longer than that
-                self.outbox.put(part, len(part))
+            self.outbox.put(item, len(chunk))
         except IdleError as error:
-            self._loop.call_soon_threadsafe(self.stalled.set_result, error)
+            self._loop.call_soon_threadsafe(self._stall, error)
             raise
+
+    def _stall(self, error: IdleError) -> None:
+        with contextlib.suppress(ClosedError):  # it has ended in between
+            self.outbox.check()
+            self._on_stalled(error)
 
     def inspect(self) -> None:
         """Read as much of the upload as the header needs, and put its Source into the outbox."""
-        codec, upload = self._codec, Upload(self.inbox)
+        codec, upload = self._codec, Upload(self._parts())
         source = codec.inspect(upload.chunks, upload.settings, raw=upload.raw, resources=codec.resources)
-        self.outbox.put(source, 0)
+        self.outbox.put(Output(source=source), 0)

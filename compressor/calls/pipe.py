@@ -42,19 +42,21 @@ class Pipe(Generic[T]):
 
     def end(self, error: BaseException | None = None) -> None:
         """Put no more: after the items in the pipe, the other end gets the end, or `error`."""
-        with self._changed:
+        with self._waking():
             if not self._ended and not self._closed:
                 self._ended, self._error = True, error
-                self._wake()
 
     def close(self) -> None:
         """Discard what is in the pipe; the other end raises ClosedError from now on."""
-        with self._changed:
+        with self._waking():
             self._closed = True
             self._items.clear()
             self._bytes = 0
             self._error = None  # its traceback holds the call, which holds this pipe, and all that the call worked on
-            self._wake()
+
+    def _is_ready(self) -> bool:
+        """Return whether the loop need not wait any longer; called with the lock held."""
+        raise NotImplementedError
 
     def check(self) -> None:
         """Raise ClosedError if the pipe is closed."""
@@ -64,19 +66,25 @@ class Pipe(Generic[T]):
     def _put(self, item: T, size: int) -> None:
         self._items.append((item, size + ITEM_BYTES))
         self._bytes += size + ITEM_BYTES
-        self._wake()
 
     def _take(self) -> T:
         item, size = self._items.popleft()
         self._bytes -= size
-        self._wake()
         return item
 
-    def _wake(self) -> None:
-        """Wake the thread and the loop, whichever waits; called with the lock held."""
-        self._changed.notify_all()
-        if self._waiter is not None:
-            waiter, self._waiter = self._waiter, None
+    @contextlib.contextmanager
+    def _waking(self) -> Iterator[None]:
+        """Hold the lock for a change, and wake whichever end waits for it.
+
+        The loop is woken after the lock is released, or it would at once wait for the lock.
+        """
+        with self._changed:
+            yield
+            self._changed.notify_all()
+            waiter = self._waiter if self._is_ready() else None
+            if waiter is not None:
+                self._waiter = None
+        if waiter is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(_resolve, waiter)
 
@@ -111,14 +119,17 @@ class Inbox(Pipe[T]):
             with self._changed:
                 if self._closed:
                     raise ClosedError
-                if self._reader_waiting or self._bytes + self._last <= self._limit_bytes:
+                if self._is_ready():
                     return
                 waiting = self._waiting()
             await waiting
 
+    def _is_ready(self) -> bool:
+        return self._closed or self._reader_waiting or self._bytes + self._last <= self._limit_bytes
+
     def put(self, item: T, size: int) -> None:
         """Add an item, after `room`."""
-        with self._changed:
+        with self._waking():
             if self._closed:
                 raise ClosedError
             self._last = size
@@ -127,22 +138,26 @@ class Inbox(Pipe[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Yield items until the end; blocks the calling thread."""
-        while True:
-            with self._changed:
-                while not self._items and not self._ended and not self._closed:
-                    if not self._reader_waiting:
-                        self._reader_waiting = True
-                        self._wake()
-                    self._wait_in_thread("nothing arrived")
+        while self._await_item():
+            with self._waking():
                 if self._closed:
                     raise ClosedError
-                if not self._items:
-                    if self._error is not None:
-                        raise self._error
-                    return
                 item = self._take()
             yield item
             del item
+
+    def _await_item(self) -> bool:
+        """Wait for an item, and return whether there is one. Raise the error that is the end."""
+        with self._waking():
+            self._reader_waiting = not self._items
+        with self._changed:
+            while not self._items and not self._ended and not self._closed:
+                self._wait_in_thread("nothing arrived")
+            if self._closed:
+                raise ClosedError
+            if not self._items and self._error is not None:
+                raise self._error
+            return bool(self._items)
 
 
 class Outbox(Pipe[T]):
@@ -150,12 +165,15 @@ class Outbox(Pipe[T]):
 
     def put(self, item: T, size: int) -> None:
         """Add an item; blocks the calling thread until there is room for it."""
-        with self._changed:
+        with self._waking():
             while not self._closed and self._items and self._bytes + size > self._limit_bytes:
                 self._wait_in_thread("nothing was read")
             if self._closed:
                 raise ClosedError
             self._put(item, size)
+
+    def _is_ready(self) -> bool:
+        return self._closed or self._ended or bool(self._items)
 
     async def get(self, join_bytes: int = 0) -> T | None:
         """Return the next item; None at the end. Small chunks that already wait are joined, up to `join_bytes`."""
@@ -164,7 +182,9 @@ class Outbox(Pipe[T]):
                 if self._closed:
                     raise ClosedError
                 if self._items:
-                    return self._joined(join_bytes)
+                    item = self._joined(join_bytes)
+                    self._changed.notify_all()
+                    return item
                 if self._ended:
                     if self._error is not None:
                         raise self._error

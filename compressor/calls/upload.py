@@ -45,6 +45,7 @@ class Upload:
         self.settings = first
         second = self._next()
         self.raw = second if isinstance(second, Raw) else None
+        self.delivery = first.delivery_of(raw=self.raw is not None)
         self._held: UploadPart | None = None if self.raw else second
         # Bytes of the file, or tiles if there is `raw`. They end only if `finish` agrees with them.
         self.chunks: Iterator[bytes | Tile] = self._walk()

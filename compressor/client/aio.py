@@ -100,15 +100,17 @@ class AsyncResultStream:
     ) -> None:
         self._response = ResponseReader(source.notices)
         self._call = call
+        self._chunk = b""  # received together with the source
         self._writer = _Writer(call, builder, start, source.parts)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        while True:
-            if chunk := await self._pull():
-                return chunk
+        chunk, self._chunk = self._chunk, b""
+        while not chunk:
+            chunk = await self._pull()
+        return chunk
 
     async def _pull(self) -> bytes:
         """Receive one message; return its chunk, or b"" if it has none."""
@@ -130,7 +132,7 @@ class AsyncResultStream:
         """Return the source as the service recognized it; waits until it is known."""
         while self._response.source is None:
             try:
-                await self._pull()
+                self._chunk = await self._pull()
             except StopAsyncIteration:
                 raise IncompleteError("the response ended before it named the source") from None
         return self._response.source

@@ -55,14 +55,16 @@ class ResultStream:
         self._response = ResponseReader(notices)
         self._requests = _Requests(requests)
         self._call = stub.Compress(self._requests, **options)
+        self._chunk = b""  # received together with the source
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        while True:
-            if chunk := self._pull():
-                return chunk
+        chunk, self._chunk = self._chunk, b""
+        while not chunk:
+            chunk = self._pull()
+        return chunk
 
     def _pull(self) -> bytes:
         """Receive one message; return its chunk, or b"" if it has none."""
@@ -82,7 +84,7 @@ class ResultStream:
         """The source, as the service recognized it; waits until it is known."""
         while self._response.source is None:
             try:
-                self._pull()
+                self._chunk = self._pull()
             except StopIteration:
                 raise IncompleteError("the response ended before it named the source") from None
         return self._response.source
@@ -145,7 +147,7 @@ class Client(Connection):
         return self._stream(transfer.split(chunks, self.chunk_bytes, settings, raw), settings, self.timeout)
 
     def _stream(self, source: SplitSource, settings: Settings, timeout: float | None) -> ResultStream:
-        requests = RequestBuilder(pb.CompressRequest, self.chunk_bytes).all(settings, source.raw, source.parts)
+        requests = RequestBuilder(pb.CompressRequest, self.chunk_bytes).all(settings, source)
         return ResultStream(self._stub, requests, source.notices, timeout=timeout, metadata=self._metadata)
 
     def inspect(self, source: Input, **settings: Any) -> Source:
@@ -155,7 +157,7 @@ class Client(Connection):
         def call(timeout: float | None) -> Source:
             split = transfer.split(source, self.chunk_bytes, checked)
             builder = RequestBuilder(pb.InspectRequest, self.chunk_bytes)
-            requests = _Requests(builder.all(checked, split.raw, split.parts))
+            requests = _Requests(builder.all(checked, split))
             try:
                 response = self._stub.Inspect(requests, timeout=timeout, metadata=self._metadata)
             except grpc.RpcError as error:

@@ -38,11 +38,13 @@ class SplitSource(NamedTuple):
     raw      geometry and metadata of tiles; None if the parts are chunks of a file
     parts    iterable of BytesLike or of Tile; for the asynchronous client also an asynchronous one
     notices  losses in the conversion of the source, for the report
+    ready    no part has to be waited for
     """
 
     raw: Raw | None
     parts: Any
     notices: tuple[str, ...] = ()
+    ready: bool = False
 
 
 def split(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = None) -> SplitSource:
@@ -55,7 +57,7 @@ def split(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = N
     kind = inputs.kind_of(source)
     if kind is Kind.ARRAY:
         raw = raw_of(source, chunk_bytes)
-        return SplitSource(raw, tiles_of(source, raw))
+        return SplitSource(raw, tiles_of(source, raw), ready=True)
     if kind is Kind.PICTURE:
         from compressor import raster
 
@@ -63,8 +65,9 @@ def split(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = N
         settings.check_loss(picture.loss, settings.format_of_raw(picture.raw.channels).value)
         tiling = raw_of(picture.pixels, chunk_bytes)
         raw = dataclasses.replace(picture.raw, tile_width=tiling.tile_width, tile_height=tiling.tile_height)
-        return SplitSource(raw, tiles_of(picture.pixels, raw), picture.notices)
-    return SplitSource(None, inputs.chunks_of(source, kind, chunk_bytes))
+        return SplitSource(raw, tiles_of(picture.pixels, raw), picture.notices, ready=True)
+    ready = kind in (Kind.BYTES, Kind.PATH)
+    return SplitSource(None, inputs.chunks_of(source, kind, chunk_bytes), ready=ready)
 
 
 def raw_of(array: "numpy.ndarray[Any, Any]", chunk_bytes: int) -> Raw:
@@ -134,14 +137,31 @@ class RequestBuilder(Generic[M]):
         """Return the last message."""
         return self._kind(finish=pb.Finish(total_bytes=self._bytes, crc32c=self._crc32c))
 
-    def all(self, settings: Settings, raw: Raw | None, parts: Iterable[BytesLike | Tile]) -> Iterator[M]:
+    def all(self, settings: Settings, source: SplitSource) -> Iterator[M]:
         """Return all messages of an upload. Raises LimitError as `start`, before the first one is read."""
-        return itertools.chain(self.start(settings, raw), self._rest(parts))
+        messages = itertools.chain(self.start(settings, source.raw), self._rest(source.parts))
+        return _joined(messages) if source.ready else messages
 
     def _rest(self, parts: Iterable[BytesLike | Tile]) -> Iterator[M]:
         for part in parts:
             yield from self.messages(part)
         yield self.finish()
+
+
+def _joined(messages: Iterator[M]) -> Iterator[M]:
+    """Yield messages that are joined with those after them, up to one with data in each."""
+    held: Any = next(messages)
+    for message in messages:
+        if _has_data(held) and _has_data(message):
+            yield held
+            held = message
+        else:
+            held.MergeFrom(message)
+    yield held
+
+
+def _has_data(message: Any) -> bool:
+    return any(message.HasField(name) for name in ("raw", "chunk", "tile"))
 
 
 # --- responses ------------------------------------------------------------------------------------------------------
@@ -162,21 +182,18 @@ class ResponseReader:
 
     def read(self, response: pb.CompressResponse) -> bytes:
         """Return the chunk of a message, or b"" if it has none. Raises a failure sent in band."""
-        match response.WhichOneof("part"):
-            case "chunk":
-                chunk = response.chunk
-                self._bytes += len(chunk)
-                self._crc32c = google_crc32c.extend(self._crc32c, chunk)
-                return chunk
-            case "source":
-                self.source = wire.source_from_proto(response.source)
-            case "report":
-                self._verify(response.report)
-                report = wire.report_from_proto(response.report)
-                self.report = dataclasses.replace(report, notices=(*self._notices, *report.notices))
-            case "failure":
-                raise wire.error_from_failure(response.failure)
-        return b""
+        if response.HasField("source"):
+            self.source = wire.source_from_proto(response.source)
+        chunk = response.chunk
+        self._bytes += len(chunk)
+        self._crc32c = google_crc32c.extend(self._crc32c, chunk)
+        if response.HasField("report"):
+            self._verify(response.report)
+            report = wire.report_from_proto(response.report)
+            self.report = dataclasses.replace(report, notices=(*self._notices, *report.notices))
+        if response.HasField("failure"):
+            raise wire.error_from_failure(response.failure)
+        return chunk
 
     def _verify(self, report: pb.Report) -> None:
         if (report.bytes_out, report.crc32c) != (self._bytes, self._crc32c):

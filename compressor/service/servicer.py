@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import cast
@@ -13,14 +12,15 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from compressor import wire
-from compressor.calls.call import OUTPUT_BYTES_MAX, Call, Codec, Trailer
+from compressor.calls.call import OUTPUT_BYTES_MAX, Call, Codec, Output, Trailer
 from compressor.calls.pipe import ClosedError
+from compressor.calls.threads import CallThreads
 from compressor.calls.upload import Finish, UploadPart
 from compressor.errors import BusyError, IdleError, IncompleteError, SettingsError
 from compressor.footprint import Basis
 from compressor.metrics import Account, Metrics
 from compressor.service import status
-from compressor.settings import VERSION, Source
+from compressor.settings import VERSION
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 
@@ -46,7 +46,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         self._footprint = footprint
         self._metrics = metrics
         self._idle_seconds = idle_seconds
-        self._threads = threading.BoundedSemaphore(max_concurrent_calls)
+        self._threads = CallThreads(max_concurrent_calls)
         self.draining = False
         self.had_activity = False
 
@@ -77,29 +77,36 @@ class CompressorService(rpc.CompressorServiceServicer):
         with self._account(context) as account, self._call(Call.inspect, context, account) as call:
             await context.send_initial_metadata(self._identity())
             try:
-                source = await call.outbox.get()
-                assert isinstance(source, Source)
-                account.source = source
+                output = await call.outbox.get()
+                assert isinstance(output, Output) and output.source is not None
+                account.source = output.source
                 account.end("OK")
-                return pb.InspectResponse(source=wire.source_to_proto(source))
+                return pb.InspectResponse(source=wire.source_to_proto(output.source))
             except Exception as error:
                 failure = _failure(error, account)
                 await call.linger()
                 await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
                 raise
 
-    def _response(self, item: Source | bytes | Trailer, account: Account) -> pb.CompressResponse:
+    def _response(self, item: bytes | Output, account: Account) -> pb.CompressResponse:
         """Return an item of the outbox as a message, and count it."""
-        if isinstance(item, bytes):
-            account.sent(len(item))
-            return pb.CompressResponse(chunk=item)
-        if isinstance(item, Source):
-            account.source = item
-            return pb.CompressResponse(source=wire.source_to_proto(item))
-        account.report = item.report
-        footprint = self._footprint.footprint_of(item.report.cpu_seconds, item.report.memory_byte_seconds)
-        report = dataclasses.replace(item.report, footprint=footprint)
-        return pb.CompressResponse(report=wire.report_to_proto(report, item.bytes_out, item.crc32c))
+        output = Output(chunk=item) if isinstance(item, bytes) else item
+        source = report = None
+        if output.source is not None:
+            account.source = output.source
+            source = wire.source_to_proto(output.source)
+        if output.chunk is not None:
+            account.sent(len(output.chunk))
+        if output.trailer is not None:
+            account.report = output.trailer.report
+            report = self._report(output.trailer)
+        return pb.CompressResponse(source=source, chunk=output.chunk, report=report)
+
+    def _report(self, trailer: Trailer) -> pb.Report:
+        report = trailer.report
+        footprint = self._footprint.footprint_of(report.cpu_seconds, report.memory_byte_seconds)
+        report = dataclasses.replace(report, footprint=footprint)
+        return wire.report_to_proto(report, trailer.bytes_out, trailer.crc32c)
 
     def _identity(self) -> tuple[tuple[str, str], ...]:
         return (("compressor-version", VERSION), ("compressor-draining", str(self.draining).lower()))
@@ -121,18 +128,23 @@ class CompressorService(rpc.CompressorServiceServicer):
         """Open a call and feed it with what the client sends until the context closes."""
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
-        with Call(self._codec, self._idle_seconds, self._metrics.spent, deadline) as call:
-            call.feeding = feeding = asyncio.create_task(self._feed(call, work, context, account))
-            watching = asyncio.create_task(self._watch(call, context, account))
+        tasks = set[asyncio.Task[None]]()
+
+        def abort(error: IdleError) -> None:
+            tasks.add(asyncio.create_task(self._abort(error, context, account)))
+
+        with Call(self._codec, self._idle_seconds, self._metrics.spent, abort, deadline) as call:
+            call.feeding = asyncio.create_task(self._feed(call, work, context, account))
+            tasks.add(call.feeding)
             try:
                 yield call
             finally:
-                feeding.cancel()
-                watching.cancel()
+                for task in tasks:
+                    task.cancel()
 
-    async def _watch(self, call: Call, context: GrpcContext, account: Account) -> None:
+    async def _abort(self, error: IdleError, context: GrpcContext, account: Account) -> None:
         """End a call whose client does not read; its handler can't, since it waits for that client."""
-        failure = _failure(await call.stalled, account)
+        failure = _failure(error, account)
         with contextlib.suppress(grpc.aio.AbortError):
             await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
 
@@ -141,9 +153,8 @@ class CompressorService(rpc.CompressorServiceServicer):
         try:
             async with asyncio.timeout(self._idle_seconds):
                 finished = await self._next(call, context, account)
-            if not self._threads.acquire(blocking=False):
+            if not call.start(work, self._threads):
                 raise BusyError("too many calls are running", RETRY_SECONDS)
-            call.start(work, self._threads.release)
         except TimeoutError:
             call.outbox.end(IdleError(f"nothing arrived for {self._idle_seconds:g} s"))
             return
@@ -162,7 +173,7 @@ class CompressorService(rpc.CompressorServiceServicer):
             await _discard_rest(context)
 
     async def _next(self, call: Call, context: GrpcContext, account: Account) -> bool:
-        """Move one part; return whether it was the last. Waits for room first: no message waits outside the inbox."""
+        """Move a message; return whether it was the last. Waits for room first: none waits outside the inbox."""
         await call.inbox.room()
         try:
             request = await context.read()
@@ -172,33 +183,39 @@ class CompressorService(rpc.CompressorServiceServicer):
             # A canceled upload ends like this, too: without `finish` nothing is complete.
             raise IncompleteError("the upload was cut off: it ended without `finish`")
         self.had_activity = True
-        part, size = part_from_proto(request)
+        parts, size = parts_from_proto(request)
+        finished = isinstance(parts[-1], Finish)
         account.bytes_in += size
-        call.inbox.put(part, size)
-        return isinstance(part, Finish)
+        call.inbox.put(parts, size)
+        return finished
 
 
-def part_from_proto(request: pb.CompressRequest | pb.InspectRequest) -> tuple[UploadPart, int]:
-    """Return the part that a message carries, and how many bytes of image or metadata are in it.
+def parts_from_proto(request: pb.CompressRequest | pb.InspectRequest) -> tuple[list[UploadPart], int]:
+    """Return the parts of a message, and how many bytes of image or metadata are in it.
 
     Each `bytes` field is read once, since reading it makes a copy.
     """
-    match request.WhichOneof("part"):
-        case "settings":
-            return wire.settings_from_proto(request.settings), 0
-        case "chunk":
-            chunk = request.chunk
-            return chunk, len(chunk)
-        case "raw":
-            raw = wire.raw_from_proto(request.raw)
-            return raw, sum(raw.metadata_bytes().values())
-        case "tile":
-            tile = wire.tile_from_proto(request.tile)
-            return tile, len(tile.pixels)
-        case "finish":
-            finish = request.finish
-            return Finish(finish.total_bytes, finish.crc32c if finish.HasField("crc32c") else None), 0
-    raise SettingsError("part", "is empty, must be one of settings, chunk, raw, tile, finish")
+    parts, size = list[UploadPart](), 0
+    if request.HasField("settings"):
+        parts.append(wire.settings_from_proto(request.settings))
+    if request.HasField("raw"):
+        raw = wire.raw_from_proto(request.raw)
+        parts.append(raw)
+        size += sum(raw.metadata_bytes().values())
+    if request.HasField("chunk"):
+        chunk = request.chunk
+        parts.append(chunk)
+        size += len(chunk)
+    if request.HasField("tile"):
+        tile = wire.tile_from_proto(request.tile)
+        parts.append(tile)
+        size += len(tile.pixels)
+    if request.HasField("finish"):
+        finish = request.finish
+        parts.append(Finish(finish.total_bytes, finish.crc32c if finish.HasField("crc32c") else None))
+    if not parts:
+        raise SettingsError("part", "is empty, must be one of settings, chunk, raw, tile, finish")
+    return parts, size
 
 
 async def _discard_rest(context: GrpcContext) -> None:
