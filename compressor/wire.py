@@ -4,6 +4,7 @@ An enum value is named after its Python value: `Format.JPEG = "jpeg"` is sent as
 means the default, and so does a scalar that is not set.
 """
 
+import functools
 import re
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -36,12 +37,14 @@ E = TypeVar("E", bound=StrEnum)
 SCALARS = ("quality", "target_score", "max_bytes", "lossless", "min_saving")
 
 
+@functools.lru_cache(maxsize=None, typed=True)  # members of different enums may be equal
 def _enum_to_proto(value: StrEnum) -> Any:
     name = type(value).__name__
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
     return int(getattr(pb, name).Value(f"{prefix}_{value.value.upper()}"))
 
 
+@functools.lru_cache(maxsize=256)  # numbers come from clients
 def _enum_from_proto(field: str, kind: type[E], number: int) -> E:
     """Return the value that `number` encodes. Raises SettingsError for one that only a newer peer knows."""
     for value in kind:

@@ -22,13 +22,13 @@ from compressor.memory import Resources
 from compressor.settings import Delivery, Report, Source
 
 INBOX_BYTES = 64 << 10
-OUTBOX_BYTES = 32 << 10
-OUTPUT_BYTES_MAX = 32 << 10  # of a chunk in the outbox: a transport may keep several copies of what nobody reads
+OUTBOX_BYTES = 96 << 10
+OUTPUT_BYTES_MAX = 96 << 10  # of a chunk in the outbox: a transport may keep several copies of what nobody reads
 HELD_PIXELS = 1 << 20  # of an image whose source is sent with its first chunk, if its upload has arrived by then
 LINGER_SECONDS = 0.5
 # Memory of a call, besides its image and what its transport holds: the outbox, a chunk that is held for it, and the
 # part of its thread's stack that is used.
-CALL_BYTES = 2 * OUTBOX_BYTES + (64 << 10)
+CALL_BYTES = OUTBOX_BYTES + OUTPUT_BYTES_MAX + (64 << 10)
 
 
 class CodecStream(Protocol):
