@@ -24,6 +24,7 @@ from compressor.settings import Delivery, Report, Source
 INBOX_BYTES = 64 << 10
 OUTBOX_BYTES = 96 << 10
 OUTPUT_BYTES_MAX = 96 << 10  # of a chunk in the outbox: a transport may keep several copies of what nobody reads
+IMMEDIATE_BYTES_MAX = 32 << 10  # of one that is sent at once, however small
 HELD_PIXELS = 1 << 20  # of an image whose source is sent with its first chunk, if its upload has arrived by then
 LINGER_SECONDS = 0.5
 # Memory of a call, besides its image and what its transport holds: the outbox, a chunk that is held for it, and the
@@ -71,7 +72,7 @@ class Trailer:
 
 @dataclass(slots=True)
 class Output:
-    """What is sent together. A chunk alone is put into the outbox as bytes, which it can join."""
+    """Parts of a response in one message. A chunk alone is put into the outbox as bytes, which it can join."""
 
     source: Source | None = None
     chunk: bytes | None = None
@@ -179,10 +180,11 @@ class Call:
 
     def _send_chunk(self, chunk: bytes, at_once: bool) -> None:
         """Send a chunk in pieces, the last one not before the next chunk or the trailer exists, unless `at_once`."""
-        for start in range(0, len(chunk), OUTPUT_BYTES_MAX):
+        size = IMMEDIATE_BYTES_MAX if at_once else OUTPUT_BYTES_MAX
+        for start in range(0, len(chunk), size):
             if self._held.chunk is not None:
                 self._send()
-            self._held.chunk = chunk[start : start + OUTPUT_BYTES_MAX]  # no copy if the chunk is no longer than that
+            self._held.chunk = chunk[start : start + size]  # no copy if the chunk is no longer than that
         if at_once:
             self._send()
 

@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 from compressor.cores import cores
 
-Work = Callable[[Callable[[], None]], None]
+CallWork = Callable[[Callable[[], None]], None]
 
 
 class CallThreads:
@@ -17,7 +17,7 @@ class CallThreads:
         self._free = limit
         self._idle: list[_CallThread] = []
 
-    def run(self, name: str, work: Work) -> bool:
+    def run(self, name: str, work: CallWork) -> bool:
         """Run `work(on_end)` on a thread called `name`; `work` calls `on_end` last. Return False if none is free."""
         with self._lock:
             if not self._free:
@@ -44,7 +44,7 @@ class _CallThread(threading.Thread):
     def __init__(self, on_end: Callable[["_CallThread"], None]) -> None:
         super().__init__(name="idle", daemon=True)
         self._on_end = on_end
-        self.queue = SimpleQueue[tuple[str, Work]]()
+        self.queue = SimpleQueue[tuple[str, CallWork]]()
         self.kept = True
 
     def run(self) -> None:

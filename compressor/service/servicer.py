@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from compressor import wire
-from compressor.calls.call import OUTPUT_BYTES_MAX, Call, Codec, Output, Trailer
+from compressor.calls.call import IMMEDIATE_BYTES_MAX, Call, Codec, Output, Trailer
 from compressor.calls.pipe import ClosedError
 from compressor.calls.threads import CallThreads
 from compressor.calls.upload import Finish, UploadPart
@@ -57,7 +57,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         with self._account(context) as account, self._call(Call.compress, context, account) as call:
             await context.send_initial_metadata(self._identity())
             try:
-                while (item := await call.outbox.get(OUTPUT_BYTES_MAX)) is not None:
+                while (item := await call.outbox.get(IMMEDIATE_BYTES_MAX)) is not None:
                     response = self._response(item, account)
                     del item
                     yield response

@@ -46,7 +46,7 @@ async function upload(call) {
   call.end();
 }
 
-// Download: source, chunks, report; or a failure, in band, because the status may be lost while we still write.
+// Download: source, chunks, report, of which a message may have several; or a failure, in band, because the status may be lost while we still write.
 async function download(call, file) {
   for await (const response of call) {
     if (response.failure) throw new Error(response.failure.message);
