@@ -1,5 +1,7 @@
 """Spectra, masking factors and adaptive quantization by rows, compared with whole planes computed at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -197,25 +199,50 @@ def test_pixels_are_quantized_in_slabs_of_any_height_as_row_by_row(
     np.testing.assert_array_equal(np.concatenate(found), expected)
 
 
+@contextmanager
+def results_of(name: str) -> Iterator[list[int]]:
+    """Record what each call of a kernel of `spectrum` returns."""
+    function, results = getattr(kernel, name), []
+
+    def recorded(*arguments: Any) -> int:
+        results.append(int(function(*arguments)))
+        return results[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, name, recorded)
+        yield results
+
+
+@pytest.mark.parametrize("effort", [Effort.BALANCED, Effort.BEST])
+def test_a_slab_of_a_photograph_takes_one_call(effort: Effort) -> None:
+    pixels = photograph(512, 768)
+    frame, tables = writer.frame_for(768, 512, 3, "420"), perceptual.quantization_tables(DISTANCE, 3)
+    quantizer = adaptive_quantization.AdaptiveQuantizer(frame, tables, DISTANCE, effort, chroma=True)
+    slabs, blocks = -(-frame.mcu_rows // frame.slab_rows), frame.mcu_rows * frame.blocks_per_row
+
+    with results_of("quantize_pixels") as results:
+        whole = np.concatenate([slab.copy() for slab in quantizer.from_pixels([pixels.reshape(512, -1)], tables[0])])
+    assert len(whole) == blocks and slabs <= len(results) <= slabs + 1
+
+    with results_of("requantize") as results:
+        step = frame.slab_blocks
+        for _ in quantizer.requantized((whole[at : at + step] for at in range(0, blocks, step)), tables):
+            pass
+    assert slabs <= len(results) <= slabs + 1
+
+
 def test_a_wide_row_is_quantized_in_parts() -> None:
     """A row of more blocks than PART_MICROSECONDS are for, with samples that are deringed."""
     pixels = np.tile(extreme(photograph(32, 160)), (1, 80, 1))
     frame, flat = writer.frame_for(12800, 32, 3, "420"), pixels.reshape(32, -1)
     tables = perceptual.quantization_tables(DISTANCE, 3)
     quantizer = adaptive_quantization.AdaptiveQuantizer(frame, tables, DISTANCE, Effort.BEST, chroma=True)
-    calls = []
 
-    def counted(*arguments: Any) -> int:
-        calls.append(quantize(*arguments))
-        return int(calls[-1])
-
-    with pytest.MonkeyPatch.context() as patch:
-        quantize = kernel.quantize_pixels
-        patch.setattr(kernel, "quantize_pixels", counted)
+    with results_of("quantize_pixels") as results:
         found = [slab.copy() for slab in quantizer.from_pixels([flat], tables[0])]
 
     blocks = frame.mcu_rows * frame.blocks_per_row
-    assert len([made for made in calls if made < 0]) >= blocks * kernel.TRELLIS_MICROSECONDS // kernel.PART_MICROSECONDS
+    assert results.count(-1) >= blocks * kernel.TRELLIS_MICROSECONDS // kernel.PART_MICROSECONDS
     spectra = reference.pixel_spectra(frame, [flat], tables[0])
     expected = reference.quantized(frame, spectra, quantizer.quantization, True)
     np.testing.assert_array_equal(np.concatenate(found), expected)
