@@ -18,7 +18,7 @@ from compressor.kernels.dering import dering
 from compressor.kernels.huffman_encode import blocks_of
 from compressor.kernels.lanes import F32, I16, I32, I64, load, local_array, shuffle, store, vector
 from compressor.kernels.mcu_row import FLOATS, LAYOUT, SAMPLES
-from compressor.kernels.quantize import QUANTIZATION, dead_zone
+from compressor.kernels.quantize import dead_zone
 from compressor.kernels.sharp import sharp_planes
 from compressor.kernels.trellis import trellis_block
 
@@ -58,15 +58,9 @@ def _energies(layout, chroma, coefficients, energy):
         masking.energies(coefficients, layout[c, 0], layout[c, 1] * layout[c, 3], weight, energy, layout[c, 0])
 
 
-@kernel(f"void(({SAMPLES}, {SAMPLES}, {SAMPLES}), {LAYOUT}, {FLOATS}, {FLOATS})")
-def from_planes(planes, layout, coefficients, energy):
-    """Transform one MCU row of sample planes.
-
-    planes        y (16, stride), cb and cr (8, stride) int16 Q11.4, of `sharp.sharp_planes`
-    layout        (1 or 3, 4) int64 as in `Frame.layout`
-    coefficients  (n, 64) float32, energy (3, n) float32: filled
-    """
-    y, cb, cr = planes
+@function
+def _transform(y, cb, cr, layout, coefficients, energy):
+    """Transform one MCU row of sample planes: y (8 v, stride), cb and cr (8, stride) int16 Q11.4."""
     for line in range(layout[0, 3]):
         fdct(y, 8 * line, layout[0, 1], coefficients, layout[0, 0] + line * layout[0, 1])
     if layout.shape[0] == 3:
@@ -105,19 +99,6 @@ def _dequantize(slab, row, layout, chroma, tables, coefficients, energy):
         for block in range(first, first + layout[c, 1] * layout[c, 3]):
             dequantize_block(slab, row + block, tables, c, coefficients, block)
     _energies(layout, chroma, coefficients, energy)
-
-
-@kernel(f"void({SAMPLES}, {LAYOUT}, b1, {FLOATS}, {FLOATS}, {FLOATS})")
-def from_quantized(row, layout, chroma, tables, coefficients, energy):
-    """Dequantize one MCU row of a file's coefficients.
-
-    row     (n, 64) int16, zig-zag
-    chroma  whether all components but the first are chroma
-    tables  (components, 64) float32, [u][v]: Q of each component
-
-    Other parameters as in `from_planes`.
-    """
-    _dequantize(row, 0, layout, chroma, tables, coefficients, energy)
 
 
 @function
@@ -174,12 +155,12 @@ def factors(layout, chroma, above, energy, below, scratch, out):
         masking.luma(energy, first, scratch[0], count, out[first : first + count])
 
 
-@kernel(f"void({FLOATS}, {LAYOUT}, {QUANTIZATION}, f4[::1], {SAMPLES})")
-def quantize_row(coefficients, layout, quantization, factor, out):
-    """Quantize a row by `quantize.dead_zone`."""
+@function
+def _quantize_row(coefficients, layout, quantization, factor, out, to):
+    """Quantize a row by `quantize.dead_zone` to the blocks from `to` on."""
     for c in range(layout.shape[0]):
         first, count = layout[c, 0], layout[c, 1] * layout[c, 3]
-        dead_zone(coefficients, first, count, quantization, c, factor, first, out, first)
+        dead_zone(coefficients, first, count, quantization, c, factor, first, out, to + first)
 
 
 @function
@@ -239,7 +220,7 @@ def _quantize_waiting(layout, chroma, quantization, spectra, means, follows, sta
         state[STEP], state[AT] = FACTORS, 0
     if quantization[2].shape[0] == 0:
         to = state[WRITTEN] * blocks_of(layout)
-        quantize_row(coefficients, layout, (quantization[0], quantization[1]), factor, out[to:])
+        _quantize_row(coefficients, layout, (quantization[0], quantization[1]), factor, out, to)
     elif not _search(layout, quantization, coefficients, factor, state, out):
         return False
     _line(layout, energy, True, above)
@@ -284,7 +265,7 @@ def _make_spectrum(layout, coefficients, energy, sharp, state):
             return False
         state[LEFT] -= dering(y, 8 * line, first, count, shrink, scratch) * DERING_MICROSECONDS
         state[AT] += count
-    from_planes((y, cb, cr), layout, coefficients, energy)
+    _transform(y, cb, cr, layout, coefficients, energy)
     state[STEP] = SPECTRUM
     return True
 
@@ -297,7 +278,10 @@ def requantize(slab, layout, chroma, tables, quantization, spectra, means, state
     The first of them is the last row of the slab before. If state[LAST] is 1, the last row of this slab is quantized
     as well, if `out` has room for it; else it stays WAITING, for a call with an empty slab.
 
-    tables        as in `from_quantized`
+    slab          (n, 64) int16, zig-zag
+    layout        (components, 4) int64 as in `Frame.layout`
+    chroma        whether all components but the first are chroma
+    tables        (components, 64) float32, [u][v]: Q of each component
     quantization  reciprocal and slope (components, 64) as in `quantize.dead_zone`; for the trellis weight (components,)
                   float32, lambda for a factor of 1, and each component's tables of `trellis.rates`. These three are
                   empty if there is a dead zone

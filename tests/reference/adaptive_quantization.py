@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from compressor.jpeg.adaptive_quantization import Quantization, plane_shapes, row_windows, transposed
 from compressor.jpeg.frame import Frame, Slab
 from compressor.jpeg.tables import Table
-from compressor.kernels import dering, sharp, spectrum, trellis
+from compressor.kernels import dct, dering, masking, quantize, sharp, spectrum, trellis
 from compressor.tiles import Band
 
 
@@ -31,15 +31,25 @@ def pixel_spectra(frame: Frame, bands: Iterable[Band], overshoot: Table | None =
     step = 8 * frame.v_max
     shrink = np.zeros(64, np.float32) if overshoot is None else dering.shrinkage(overshoot)
     y, cb, cr = (np.empty(shape, np.int16) for shape in plane_shapes(frame))
-    pixels, chroma = sharp.sharp_scratch()
+    scratch = sharp.sharp_scratch()
     across, down = int(frame.layout[0, 1]), int(frame.layout[0, 3])
     for window, top in row_windows(bands, step, step, sharp.MARGIN):
         made = Spectrum.empty(frame.blocks_per_row)
-        sharp.sharp_planes(window, top, frame.layout, y, cb, cr, pixels, chroma)
+        sharp.sharp_planes(window, top, frame.layout, y, cb, cr, *scratch)
         for line in range(down if shrink.any() else 0):
             dering.dering(y, 8 * line, 0, across, shrink, np.empty((7, 64), np.float32))
-        spectrum.from_planes((y, cb, cr), frame.layout, made.coefficients, made.energy)
+        for plane, (first, per_line, _, v) in zip((y, cb, cr), frame.layout.tolist(), strict=False):
+            for line in range(v):
+                dct.fdct(plane, 8 * line, per_line, made.coefficients, first + line * per_line)
+        _measure(frame, made, chroma=True)
         yield made
+
+
+def _measure(frame: Frame, made: Spectrum, chroma: bool) -> None:
+    """Compute the energies of a row."""
+    for c, (first, per_line, _, v) in enumerate(frame.layout.tolist()):
+        weight = masking.CHROMA if chroma and c else masking.LUMA
+        masking.energies(made.coefficients, first, per_line * v, weight, made.energy, first)
 
 
 def coefficient_spectra(
@@ -50,7 +60,10 @@ def coefficient_spectra(
     for slab in slabs:
         for row in slab.reshape(-1, frame.blocks_per_row, 64):
             made = Spectrum.empty(frame.blocks_per_row)
-            spectrum.from_quantized(row, frame.layout, chroma, tables, made.coefficients, made.energy)
+            for (first, per_line, _, v), table in zip(frame.layout.tolist(), tables, strict=True):
+                part = slice(first, first + per_line * v)
+                made.coefficients[part] = row[part][:, spectrum.ZIGZAGS] * table * spectrum.UNIT
+            _measure(frame, made, chroma)
             yield made
 
 
@@ -84,7 +97,9 @@ def quantized(frame: Frame, spectra: Iterable[Spectrum], quantization: Quantizat
         if len(quantization[2]):
             _search(frame, one, quantization, factor, row)
         else:
-            spectrum.quantize_row(one.coefficients, frame.layout, quantization[:2], factor, row)
+            for c, (first, across, _, down) in enumerate(frame.layout.tolist()):
+                count = across * down
+                quantize.dead_zone(one.coefficients, first, count, quantization[:2], c, factor, first, row, first)
         rows.append(row)
     return np.concatenate(rows)
 
