@@ -1,10 +1,11 @@
-"""Decoding of PNG scanlines, a band at a time: inflate, unfilter, expand to 8-bit pixels. Only one band is held."""
+"""Decoding of PNG scanlines, a slab at a time: inflate, unfilter, expand to 8-bit pixels. Only one band is held."""
 
 import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from compressor import scratch
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError
 from compressor.kernels.png.pixels import color_key, expand_bits, look_up, reduce16
@@ -12,7 +13,7 @@ from compressor.kernels.png.unfilter import unfilter
 from compressor.png import interlace
 from compressor.png.chunks import METADATA_BYTES_MAX, Chunk, ImageData, read_chunk, read_chunk_header, skip_chunk
 from compressor.png.header import GREY, PALETTE, SAMPLES, ByteArray, PngHeader, add_chunk, read_header
-from compressor.png.inflate import INFLATE_BYTES, Inflate
+from compressor.png.inflate import Inflate
 from compressor.png.policy import ANIMATION, CREDENTIALS, SkippedMetadata, is_needed
 from compressor.spool import Spool
 
@@ -53,9 +54,10 @@ def _sequential(stream: ByteStream, header: PngHeader, lines: int) -> Iterator[B
     inflate = Inflate(data)
     width = header.row_bytes
     lines = min(lines, header.height)
-    at_once = max(1, min(lines, INFLATE_BYTES // (1 + width)))
-    filtered = np.empty(at_once * (1 + width), np.uint8)
-    band = np.empty((lines, width), np.uint8)
+    slabs = -(-lines // header.slab_lines)  # of a band, equally high
+    at_once = -(-lines // slabs)
+    filtered = scratch.empty((at_once * (1 + width),), np.uint8)
+    band = scratch.empty((lines, width), np.uint8)
     above = np.zeros(width, np.uint8)
     for top in range(0, header.height, lines):
         rows = band[: min(lines, header.height - top)]
@@ -111,8 +113,8 @@ def pixel_buffers(header: PngHeader, lines: int) -> tuple[ByteArray, ByteArray]:
     """Return the buffers that `to_pixels` needs for a number of lines, empty where it does not need one."""
     lines = min(lines, header.height)
     made = header.bit_depth == 16 or header.color_type == PALETTE or header.transparency is not None
-    out = np.empty((lines if made else 0, header.width, header.channels), np.uint8)
-    return out, np.empty((lines if header.bit_depth < 8 else 0, header.width), np.uint8)
+    out = scratch.empty((lines if made else 0, header.width, header.channels), np.uint8)
+    return out, scratch.empty((lines if header.bit_depth < 8 else 0, header.width), np.uint8)
 
 
 def to_pixels(header: PngHeader, rows: ByteArray, buffers: tuple[ByteArray, ByteArray] | None = None) -> ByteArray:

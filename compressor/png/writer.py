@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from compressor import scratch
 from compressor.kernels.png.filter import filter_rows
 from compressor.png.chunks import SIGNATURE, serialize_chunk
 from compressor.png.deflate import deflater
-from compressor.png.filters import first_choice, scratch
+from compressor.png.filters import first_choice, seen_pairs
 from compressor.png.header import ByteArray, PngHeader, ihdr
 from compressor.png.policy import kept_chunks
 from compressor.settings import Effort, Metadata
 
 OUTPUT_BYTES = 1 << 18  # of a piece of output and of an IDAT chunk
-FILTER_BYTES = 1 << 18  # filtered and deflated at a time
 
 
 def write(
@@ -66,12 +66,12 @@ def _image_data(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, c
 
 
 def _filtered(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, choice: int | None) -> Iterator[ByteArray]:
-    """Yield filtered scanlines with their filter types; the array is reused."""
+    """Yield filtered scanlines with their filter types, at most a slab at a time; the array is reused."""
     width = header.row_bytes
-    at_once = max(1, min(header.height, FILTER_BYTES // (1 + width)))
-    out = np.zeros((at_once, 1 + width), np.uint8)
+    at_once = header.slab_lines
+    out = scratch.empty((at_once, 1 + width), np.uint8)
     above = np.zeros(width, np.uint8)
-    seen = scratch()
+    seen = seen_pairs()
     count = 0
     for band in bands:
         rows = band.reshape(len(band), width)
