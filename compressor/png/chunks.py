@@ -147,6 +147,6 @@ class ImageData:
                 self.following = following
 
 
-def serialize_chunk(kind: bytes, data: bytes) -> bytes:
+def serialize_chunk(kind: bytes, data: bytes | bytearray) -> bytes:
     """Return a chunk with its length and CRC."""
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", crc32(data, crc32(kind)))))

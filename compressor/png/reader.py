@@ -52,7 +52,7 @@ def _sequential(stream: ByteStream, header: PngHeader, lines: int) -> Iterator[B
     assert header.image_data is not None
     data = ImageData(stream, header.image_data)
     inflate = Inflate(data)
-    width = header.row_bytes
+    width, distance = header.row_bytes, header.filter_distance
     lines = min(lines, header.height)
     slabs = -(-lines // header.slab_lines)  # of a band, equally high
     at_once = -(-lines // slabs)
@@ -69,7 +69,7 @@ def _sequential(stream: ByteStream, header: PngHeader, lines: int) -> Iterator[B
                 row = top + first + (source.size - missing) // (1 + width)
                 problem = f"the zlib stream ends in row {row} of {header.height}"
                 raise FormatError("PNG", "IDAT", inflate.offset, problem)
-            status = unfilter(source, header.filter_distance, rows[first - 1] if first else above, part)
+            status = unfilter(source, distance, rows[first - 1] if first else above, part)
             if status < 0:
                 bad = -1 - status
                 problem = f"row {top + first + bad} has filter type {source[bad * (1 + width)]}, expected 0 to 4"

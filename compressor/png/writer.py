@@ -58,16 +58,16 @@ def _image_data(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, c
     for filtered in _filtered(header, bands, effort, choice):
         held += deflate.compress(filtered.data)
         while len(held) >= most:
-            yield serialize_chunk(b"IDAT", bytes(held[:most]))
+            yield serialize_chunk(b"IDAT", held[:most])
             del held[:most]
     held += deflate.flush()
     for at in range(0, len(held), most):
-        yield serialize_chunk(b"IDAT", bytes(held[at : at + most]))
+        yield serialize_chunk(b"IDAT", held[at : at + most])
 
 
 def _filtered(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, choice: int | None) -> Iterator[ByteArray]:
     """Yield filtered scanlines with their filter types, at most a slab at a time; the array is reused."""
-    width = header.row_bytes
+    width, distance = header.row_bytes, header.filter_distance
     at_once = header.slab_lines
     out = scratch.empty((at_once, 1 + width), np.uint8)
     above = np.zeros(width, np.uint8)
@@ -81,7 +81,7 @@ def _filtered(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, cho
             target = out[: len(part)]
             if choice is None:
                 choice = first_choice(header, part, effort)
-            filter_rows(part, header.filter_distance, above, choice, seen, target)
+            filter_rows(part, distance, above, choice, seen, target)
             above[:] = part[-1]
             yield target
     if count != header.height:
