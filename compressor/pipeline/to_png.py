@@ -30,12 +30,12 @@ class ToPng(Route):
     def __init__(self, header: png.PngHeader, context: RouteContext, lines: int) -> None:
         self._header, self._lines = header, lines
         self._settings, self._stages, self._spool = context.settings, context.stages, context.spool
-        self._digest = png.digest(header)
+        self._checksum = png.checksum(header)
         self._reduction: png.ReductionPlan | None = None
 
-    def _digested(self, rows: Iterator[png.ByteArray]) -> Iterator[png.ByteArray]:
+    def _checked(self, rows: Iterator[png.ByteArray]) -> Iterator[png.ByteArray]:
         for band in rows:
-            self._digest.update(band.data)
+            self._checksum.update(band.data)
             yield band
 
     def _scanlines(self, stream: ByteStream, header: png.PngHeader) -> Iterator[png.ByteArray]:
@@ -52,8 +52,8 @@ class ToPng(Route):
 
     def verify(self, result: Readable) -> bool:
         """Return whether the result has the source's scanlines or, if it was reduced, the same pixels."""
-        read = png.read_digest if self._reduction is None else png.read_pixel_digest
-        return read(ByteStream(result.chunks()), self._lines) == self._digest.digest()
+        read = png.read_checksum if self._reduction is None else png.read_pixel_checksum
+        return read(ByteStream(result.chunks()), self._lines) == self._checksum.digest()
 
 
 class PngToPng(ToPng):
@@ -97,13 +97,13 @@ class PngToPng(ToPng):
             pass
         with self._stages.stage("encode"):
             self._reduction = survey.plan(self._settings.metadata)
-            self._digest = survey.digest
+            self._checksum = survey.checksum
 
     def body(self) -> Iterator[bytes | memoryview]:
         effort, metadata = self._settings.effort, self._settings.metadata
         stream = self._stream
         if self._reduction is None:
-            rows = self._digested(self._scanlines(stream, self._header))
+            rows = self._checked(self._scanlines(stream, self._header))
             made = png.write(self._header, rows, effort=effort, metadata=metadata)
         else:
             assert self._original is not None
@@ -173,7 +173,7 @@ class PixelsToPng(ToPng):
         self._add_attachments()  # the compact PNG needs none
         with self._stages.stage("encode"):
             self._reduction = survey.plan(Metadata.KEEP)  # attachments are reduced already
-            self._digest = survey.digest
+            self._checksum = survey.checksum
 
     def _surveyed(self, survey: png.Survey) -> Iterator[png.ByteArray]:
         for band in self._bands():
@@ -183,7 +183,7 @@ class PixelsToPng(ToPng):
     def body(self) -> Iterator[bytes | memoryview]:
         if self._reduction is None:
             self._add_attachments()
-            made = png.write(self._header, self._digested(self._bands()), effort=self._settings.effort)
+            made = png.write(self._header, self._checked(self._bands()), effort=self._settings.effort)
         else:
             assert self._compact is not None
             made = self._reduced(self._reduction, ByteStream(self._compact.chunks()), Metadata.KEEP)

@@ -19,7 +19,7 @@ from compressor.png.filters import choices, trial_size
 from compressor.png.forms import Form, candidates, convert_chunks, is_form_independent
 from compressor.png.header import SAMPLES, ByteArray, PngHeader
 from compressor.png.policy import kept_chunks
-from compressor.png.rgba16 import Expander, Rgba16Pixels, new_digest
+from compressor.png.rgba16 import Expander, Rgba16Pixels, pixel_checksum
 from compressor.settings import Effort, Metadata
 
 RUNS = {Effort.BALANCED: 8, Effort.BEST: 16}  # runs of lines in the sample
@@ -79,13 +79,13 @@ class ReductionPlan:
 class Survey:
     """Surveys all scanlines of an image, then plans how to write it.
 
-    digest  of all pixels, complete when all scanlines have been added
+    checksum  of all pixels, complete when all scanlines have been added
     """
 
     def __init__(self, header: PngHeader, effort: Effort) -> None:
         self._header, self._effort = header, effort
         self._expand = Expander(header)
-        self.digest = new_digest(header)
+        self.checksum = pixel_checksum(header)
         self._needs = 0
         self._colors: NDArray[np.uint64] = np.zeros(COLORS_MAX, np.uint64)
         self._slots = np.full(SLOTS, -1, np.int64)
@@ -100,7 +100,7 @@ class Survey:
     def add(self, rows: ByteArray) -> None:
         """Add the next scanlines."""
         for pixels in self._expand(rows):
-            self.digest.update(pixels.data)
+            self.checksum.update(pixels.data)
             self._needs |= needs(pixels)
             if self._count <= COLORS_MAX:
                 self._count = find_colors(pixels, self._colors, self._slots, self._count)

@@ -1,6 +1,5 @@
 """Scanlines expanded to 16-bit RGBA, whatever their form: a conversion is lossless if these pixels are equal."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,7 +9,7 @@ from compressor import scratch
 from compressor.bytestream import ByteStream
 from compressor.kernels.png.rgba16 import OPAQUE, expand_rgba16
 from compressor.png.header import GREY, PALETTE, SAMPLES, ByteArray, PngHeader, read_header
-from compressor.png.reader import colors, scanlines
+from compressor.png.reader import Checksum, colors, scanlines
 from compressor.spool import Spool
 
 Rgba16Pixels = NDArray[np.uint64]
@@ -86,15 +85,15 @@ class Expander:
             yield out
 
 
-def new_digest(header: PngHeader) -> "hashlib.blake2b":
-    """Return a hash to update with all pixels of an image."""
-    return hashlib.blake2b(f"{header.width} x {header.height}".encode(), digest_size=32)
+def pixel_checksum(header: PngHeader) -> Checksum:
+    """Return a checksum to update with all pixels of an image."""
+    return Checksum((header.width, header.height))
 
 
-def read_pixel_digest(stream: ByteStream, lines: int, spool: Callable[[], Spool] | None = None) -> bytes:
-    """Return the digest of a PNG's pixels."""
+def read_pixel_checksum(stream: ByteStream, lines: int, spool: Callable[[], Spool] | None = None) -> tuple[int, int]:
+    """Return the checksum of a PNG's pixels."""
     header = read_header(stream)
-    found, expand = new_digest(header), Expander(header)
+    found, expand = pixel_checksum(header), Expander(header)
     for rows in scanlines(stream, header, lines, spool):
         for pixels in expand(rows):
             found.update(pixels.data)

@@ -12,7 +12,7 @@ from PIL import Image
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.png.header import DEPTHS, PngHeader, read_header
-from compressor.png.reader import digest, read_digest, scanlines, to_pixels
+from compressor.png.reader import checksum, read_checksum, scanlines, to_pixels
 from tests.corpus import CORPUS
 from tests.reference import pngfilter as reference
 
@@ -297,15 +297,15 @@ def test_the_digest_depends_on_pixels_and_not_on_the_encoding() -> None:
     again, _ = made(3, 8, idat_bytes=50)
     other, _ = made(3, 8, seed=1)
     transparent, _ = made(3, 8, transparency=b"\0")
-    digests = [read_digest(ByteStream([data])) for data in (one, again, other, transparent)]
+    digests = [read_checksum(ByteStream([data])) for data in (one, again, other, transparent)]
 
     assert digests[0] == digests[1]
     assert len({*digests}) == 3
     stream = ByteStream([one])
     header = read_header(stream)
-    running = digest(header)
+    running = checksum(header)
     for rows in scanlines(stream, header, 2):
-        running.update(rows)
+        running.update(rows.data)
     assert running.digest() == digests[0]
 
 
