@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from compressor import scratch
+from compressor.cores import cores
 from compressor.kernels.png.filter import filter_rows
 from compressor.png.chunks import SIGNATURE, serialize_chunk
 from compressor.png.deflate import deflater
@@ -15,6 +16,7 @@ from compressor.png.policy import kept_chunks
 from compressor.settings import Effort, Metadata
 
 OUTPUT_BYTES = 1 << 18  # of a piece of output and of an IDAT chunk
+DEFLATED_BYTES = 1 << 16  # in one call: at level 9 zlib-ng compresses 7 MB/s of photographs
 
 
 def write(
@@ -55,14 +57,23 @@ def _image_data(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, c
     deflate = deflater(effort)
     held = bytearray()
     most = OUTPUT_BYTES - 12
-    for filtered in _filtered(header, bands, effort, choice):
-        held += deflate.compress(filtered.data)
+    for piece in _pieces_of_slabs(_filtered(header, bands, effort, choice)):
+        held += deflate.compress(piece)
         while len(held) >= most:
             yield serialize_chunk(b"IDAT", held[:most])
             del held[:most]
     held += deflate.flush()
     for at in range(0, len(held), most):
         yield serialize_chunk(b"IDAT", held[at : at + most])
+
+
+def _pieces_of_slabs(slabs: Iterable[ByteArray]) -> Iterator[memoryview]:
+    """Yield the bytes of slabs in pieces that take zlib-ng some 10 ms, and other threads a core in between."""
+    for slab in slabs:
+        data = memoryview(slab.reshape(-1))
+        for at in range(0, len(data), DEFLATED_BYTES):
+            yield data[at : at + DEFLATED_BYTES]
+            cores.yield_if_contended()
 
 
 def _filtered(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, choice: int | None) -> Iterator[ByteArray]:
