@@ -99,25 +99,24 @@ class Spool:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raise LimitError if the disk budget of the process is used up."""
+        count = len(data)
         self._still_wanted()
-        self._check()
-        self._lender.charge(len(data))  # without the lock, which `vacate` needs: it may wait
+        if self._error is not None:
+            raise self._error
+        self._lender.charge(count)  # without the lock, which `vacate` needs: it may wait
         with self._lock:
-            self.size += len(data)
-            self._check()
-            if self._file is None and self._has_room(len(data)):
+            self.size += count
+            if self._error is not None:
+                raise self._error
+            if self._file is None and self._has_room(count):
                 self._keep(data)
                 return
-            if self._file is None or self._held + len(data) > FILE_BUFFER_BYTES:
+            if self._file is None or self._held + count > FILE_BUFFER_BYTES:
                 self._save()
-            if len(data) <= FILE_BUFFER_BYTES:
+            if count <= FILE_BUFFER_BYTES:
                 self._keep(data)
             else:
                 self._append(data)
-
-    def _check(self) -> None:
-        if self._error is not None:
-            raise self._error
 
     def _has_room(self, count: int) -> bool:
         """Return whether `count` more bytes may be kept in memory; borrow if necessary."""
@@ -190,7 +189,8 @@ class Spool:
     def fetch(self, start: int, count: int) -> bytes:
         """Return the same as `read`, without asking whether the spool is still wanted."""
         with self._lock:
-            self._check()
+            if self._error is not None:
+                raise self._error
             end = min(start + count, self.size)
             if start >= end:
                 return b""
@@ -218,7 +218,8 @@ class Spool:
     def fileno(self) -> int:
         """Return the descriptor of the file, to which all bytes are moved. Its position is that of no reader."""
         with self._lock:
-            self._check()
+            if self._error is not None:
+                raise self._error
             self._save()
             assert self._file is not None
             return self._file.fileno()

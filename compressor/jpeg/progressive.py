@@ -48,7 +48,7 @@ class ScanList:
     first_table  index of each scan's first row, and `tables`
     component    of each scan, the first one if it has several
     plan         (scans, PLAN) int64, see kernels/progressive_scans.py, without the columns that depend on the frame
-    of_ac        (tables,) bool, whether a row is of an AC scan
+    appended     (tables, 256) int64: additional bits of each symbol
     head_bits    (scans,) int64: size of DHT and SOS without tables
     """
 
@@ -63,7 +63,8 @@ class ScanList:
         bands = [(scan.ss, scan.se, scan.ah, scan.al) for scan in scans]
         self.plan[:, progressive_scans.SS : progressive_scans.AL + 1] = bands
         self.plan[:, progressive_scans.TABLE] = self.first_table[:-1]
-        self.of_ac = np.repeat([scan.ss > 0 for scan in scans], np.diff(self.first_table))
+        of_ac = np.repeat([scan.ss > 0 for scan in scans], np.diff(self.first_table))
+        self.appended = np.where(of_ac[:, None], AC_APPENDED, DC_APPENDED)
         self.head_bits = np.array([8 * (12 + 2 * len(scan.components)) for scan in scans])
 
 
@@ -76,12 +77,14 @@ class ScanLayout:
     def __init__(self, frame: Frame, listed: ScanList) -> None:
         self.listed, self.layout = listed, frame.layout
         self.plan = plan = listed.plan.copy()
-        of_scan = frame.layout[listed.component]
-        plan[:, progressive_scans.FIRST : progressive_scans.PER_LINE + 1] = of_scan[:, :2]
-        plan[:, progressive_scans.H], lines = of_scan[:, 2], of_scan[:, 3]
-        across, down = np.array([frame.blocks(c) for c in range(len(frame.components))])[listed.component].T
-        plan[:, progressive_scans.LINES], plan[:, progressive_scans.ACROSS] = lines, across
-        plan[:, progressive_scans.LAST_LINES] = np.clip(down - (frame.mcu_rows - 1) * lines, 0, lines)
+        of_components = []
+        for c, (first, per_line, h, lines) in enumerate(frame.layout.tolist()):
+            across, down = frame.blocks(c)
+            last_lines = max(0, min(down - (frame.mcu_rows - 1) * lines, lines))
+            of_components.append((first, per_line, lines, across, h, last_lines))
+        of_scans = np.array(of_components)[listed.component]
+        plan[:, progressive_scans.FIRST : progressive_scans.H + 1] = of_scans[:, :5]
+        plan[:, progressive_scans.LAST_LINES] = of_scans[:, 5]
         self._blocks_left = frame.mcu_rows * frame.blocks_per_row
         self._parts = parts_of(frame)
 
@@ -138,7 +141,7 @@ class Counts(ScanLayout):
         """
         listed, counts, coded = self.listed, self.counts[:, :256], np.zeros(self.listed.tables, np.int64)
         progressive_count.code_bits(self.counts, np.empty(257, np.int64), coded)
-        symbols = np.where(listed.of_ac, counts @ AC_APPENDED, counts @ DC_APPENDED) + coded
+        symbols = np.einsum("ij,ij->i", counts, listed.appended) + coded
         table_bytes = np.where(coded > 0, 17 + np.count_nonzero(counts, axis=1), 0)
         bits = (symbols + self.counts[:, progressive_count.LOOSE]) / share + 8 * table_bytes
         found: NDArray[np.float64] = np.add.reduceat(bits, listed.first_table[:-1]) + listed.head_bits

@@ -120,7 +120,8 @@ class Stream:
     def _still_wanted(self) -> None:
         """Raise an exception if the result is not wanted any more, or would come too late."""
         self._check_call()
-        self._stages.demand.check()
+        if self._stages.demand.deadline is not None:
+            self._stages.demand.check()
 
     def _spool(self) -> Spool:
         assert self._reservation is not None
