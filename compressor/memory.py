@@ -297,16 +297,21 @@ class Resources:
         """Count the bytes that spools are about to write or, negative, have freed."""
         with self._lock:
             try:
-                fits = count <= 0 or self._is_free_on_disk(count)
-                if not fits and not self._await_share(1, count, lambda: self._is_free_on_disk(count)):
-                    raise LimitError(f"the spool budget of {self._whole[1]} bytes is used up")
+                if self.spool_budget is not None and count > 0:
+                    self._await_spool(count)
                 self.spooled_bytes += count
             finally:
                 if self.spool_budget is not None:
                     self._on_change()
 
-    def _is_free_on_disk(self, count: int) -> bool:
-        return self.spool_budget is None or self.spooled_bytes + count <= self.spool_budget
+    def _await_spool(self, count: int) -> None:
+        """Wait until spools may hold `count` more bytes. Raise LimitError if they may not."""
+
+        def fits() -> bool:
+            return self.spool_budget is None or self.spooled_bytes + count <= self.spool_budget
+
+        if not self._await_share(1, count, fits):
+            raise LimitError(f"the spool budget of {self._whole[1]} bytes is used up")
 
     def lend(self, spool: Spool, count: int, reservation: Reservation | None = None) -> bool:
         """Lend `count` more bytes to a spool, if nobody has reserved them. Return whether they are lent."""

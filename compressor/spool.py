@@ -108,7 +108,8 @@ class Spool:
             self.size += count
             if self._error is not None:
                 raise self._error
-            if self._file is None and self._has_room(count):
+            room = SPOOL_MEMORY_BYTES + self._lent - self._held
+            if self._file is None and (count <= room or self._borrow(count - room)):
                 self._keep(data)
                 return
             if self._file is None or self._held + count > FILE_BUFFER_BYTES:
@@ -118,11 +119,8 @@ class Spool:
             else:
                 self._append(data)
 
-    def _has_room(self, count: int) -> bool:
-        """Return whether `count` more bytes may be kept in memory; borrow if necessary."""
-        missing = self._held + count - SPOOL_MEMORY_BYTES - self._lent
-        if missing <= 0:
-            return True
+    def _borrow(self, missing: int) -> bool:
+        """Borrow at least `missing` bytes of memory. Return whether they are lent."""
         missing = -(-missing // LENT_BYTES) * LENT_BYTES
         if self._lent + missing > LENT_BYTES_MAX or not self._lender.lend(self, missing):
             return False

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,7 @@ def ac_scan(component: int, ss: int, se: int, ah: int, al: int) -> Scan:
 class ScanList:
     """Scans, and what counting and encoding them requires for any frame.
 
+    index        of each scan
     tables       number of rows of counts or codes
     first_table  index of each scan's first row, and `tables`
     component    of each scan, the first one if it has several
@@ -54,7 +56,8 @@ class ScanList:
 
     def __init__(self, scans: Sequence[Scan]) -> None:
         self.scans = list(scans)
-        self.first_table = np.cumsum([0, *(1 + max(td for _, td, _ in scan.components) for scan in scans)])
+        self.index = {scan: s for s, scan in enumerate(scans)}
+        self.first_table = np.cumsum([0, *[1 + max(scan.components, key=itemgetter(1))[1] for scan in scans]])
         self.tables = int(self.first_table[-1])
         self.component = np.array([scan.components[0][0] for scan in scans])
         self.plan = np.zeros((len(scans), progressive_scans.PLAN), np.int64)
@@ -151,7 +154,7 @@ class Counts(ScanLayout):
         """Return the best codes of a scan."""
         if scan.ah and not scan.ss:
             return {}
-        tables = self._tables(self.listed.scans.index(scan))[:, :256]
+        tables = self._tables(self.listed.index[scan])[:, :256]
         return {(min(scan.ss, 1), th): huffman_spec(counts) for th, counts in enumerate(tables)}
 
 
@@ -205,25 +208,23 @@ class Progressive(ScanLayout):
                     )
                     if scan < count:
                         self._empty(scan)
-        for scan in range(count):
-            self._empty(scan)
+        for scan, filled in enumerate(self._state[:, progressive_encode.FILLED].tolist()):
+            if filled > AREA_BYTES - progressive_encode.ROOM_BYTES:
+                self._empty(scan)
         progressive_encode.encode_ends(self.plan, self._codes, self._state, self._areas)
         for scan, state in enumerate(self._state):
-            self._empty(scan)
-            if last := final_byte(int(state[progressive_encode.PENDING]), int(state[progressive_encode.HELD])):
-                self._write(scan, last)
+            self._empty(scan, final_byte(int(state[progressive_encode.PENDING]), int(state[progressive_encode.HELD])))
 
-    def _empty(self, scan: int) -> None:
-        """Write a scan's area to the spool."""
-        size = int(self._state[scan, progressive_encode.FILLED])
+    def _empty(self, scan: int, last: bytes = b"") -> None:
+        """Write a scan's area to the spool, and bytes after it."""
+        count = stuff(self._areas[scan], int(self._state[scan, progressive_encode.FILLED]), self._stuffed)
+        self._state[scan, progressive_encode.FILLED] = 0
+        size = count + len(last)
         if size:
-            count = stuff(self._areas[scan], size, self._stuffed)
-            self._write(scan, self._stuffed[:count].data)
-            self._state[scan, progressive_encode.FILLED] = 0
-
-    def _write(self, scan: int, data: bytes | memoryview) -> None:
-        self._pieces[scan].extend((self._spool.size, len(data)))
-        self._spool.write(data)
+            data = self._stuffed[:size].data
+            data[count:] = last
+            self._pieces[scan].extend((self._spool.size, size))
+            self._spool.write(data)
 
     def chunks(self) -> Iterator[memoryview]:
         """Yield tables, headers and data, scan by scan, in chunks of about CHUNK_BYTES."""

@@ -83,7 +83,7 @@ class Script:
         scans = list(dict.fromkeys(scan for plans in [self._dc, *self._ac] for plan in plans for scan in plan))
         self.listed = ScanList(scans)
         self._order = [(scan.ss > 0, bool(scan.ah), -scan.ah) for scan in scans]
-        index = {scan: s for s, scan in enumerate(scans)}
+        index = self.listed.index
         self._plans = [[[index[scan] for scan in plan] for plan in plans] for plans in [self._dc, *self._ac]]
 
     def choose(self, bits: Sequence[float]) -> tuple[list[Scan], float]:

@@ -120,12 +120,12 @@ class Stream:
     def _still_wanted(self) -> None:
         """Raise an exception if the result is not wanted any more, or would come too late."""
         self._check_call()
-        if self._stages.demand.deadline is not None:
-            self._stages.demand.check()
+        self._stages.demand.check()
 
     def _spool(self) -> Spool:
         assert self._reservation is not None
-        spool = self._reservation.spool(self._still_wanted)
+        check = self._check_call if self._stages.demand.deadline is None else self._still_wanted
+        spool = self._reservation.spool(check)
         self._spools.append(spool)
         return spool
 
