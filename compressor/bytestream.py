@@ -23,17 +23,12 @@ class ByteStream:
     ) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
         self._buffer = b""
-        self._at = 0
+        self._start = start  # offset of the buffer's first byte
         self._marked: list[bytes] | None = None
         self._room = 0
-        self.size = start
+        self.offset = self.size = start
         self.copy = copy
         self.charge = charge
-
-    @property
-    def offset(self) -> int:
-        """Return the offset of the next byte to read."""
-        return self.size - (len(self._buffer) - self._at)
 
     def _pull(self) -> bytes:
         for chunk in self._chunks:
@@ -46,24 +41,31 @@ class ByteStream:
 
     def peek(self, count: int) -> bytes:
         """Return the next `count` bytes without consuming them, fewer only at the end of the input."""
-        while len(self._buffer) - self._at < count:
+        at = self.offset - self._start
+        while len(self._buffer) - at < count:
             chunk = self._pull()
             if not chunk:
                 break
-            self._buffer = self._buffer[self._at :] + chunk
-            self._at = 0
-        return self._buffer[self._at : self._at + count]
+            self._buffer = self._buffer[at:] + chunk
+            self._start, at = self.offset, 0
+        return self._buffer[at : at + count]
 
     def read(self, count: int) -> bytes:
         """Read `count` bytes, fewer only at the end of the input."""
-        taken = self.peek(count)
-        self._consume(taken)
+        at = self.offset - self._start
+        taken = self._buffer[at : at + count]
+        if len(taken) < count:
+            taken = self.peek(count)
+        if self._marked is None:
+            self.offset += len(taken)
+        else:
+            self._consume(taken)
         return taken
 
     def skip(self, count: int) -> None:
         """Pass over `count` bytes that have been peeked at."""
         if self._marked is None:
-            self._at += count
+            self.offset += count
         else:
             self.read(count)
 
@@ -78,14 +80,15 @@ class ByteStream:
 
     def read_some(self, limit: int) -> bytes:
         """Read what is buffered: at least one byte and at most `limit`, b"" at the end of the input."""
-        if self._at == len(self._buffer):
-            self._buffer, self._at = self._pull(), 0
-        taken = self._buffer[self._at : self._at + limit]
+        if self.offset == self.size:
+            self._buffer, self._start = self._pull(), self.offset
+        at = self.offset - self._start
+        taken = self._buffer[at : at + limit]
         self._consume(taken)
         return taken
 
     def _consume(self, data: bytes) -> None:
-        self._at += len(data)
+        self.offset += len(data)
         if self._marked is not None:
             self._room -= len(data)
             self._marked.append(data)
@@ -104,8 +107,9 @@ class ByteStream:
         """Return to the mark. Return False, without effect, where it is invalid."""
         if self._marked is None:
             return False
-        self._buffer = b"".join([*self._marked, self._buffer[self._at :]])
-        self._at, self._marked = 0, None
+        self._buffer = b"".join([*self._marked, self._buffer[self.offset - self._start :]])
+        self.offset = self._start = self.size - len(self._buffer)
+        self._marked = None
         return True
 
     def clear_mark(self) -> None:

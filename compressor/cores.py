@@ -102,23 +102,26 @@ class CoreScheduler:
 
     def acquire(self, demand: Demand | None = None) -> None:
         """Wait for a core. Return at once if the thread has one. Raise DeadlineError if the deadline can't be met."""
-        if self._mine.has:
+        mine = self._mine
+        if mine.has:
             return
         self._await(demand)
-        mine = self._mine
         mine.has, mine.since, mine.demand = True, time.monotonic(), demand
 
     def release(self) -> None:
         """Release the thread's core, if it has one. It is granted to the next thread that waits."""
-        if self._mine.has:
-            self._mine.has = False
+        mine = self._mine
+        if mine.has:
+            mine.has = False
             self._free_one()
 
     def yield_if_contended(self) -> None:
         """Let a thread of an earlier rank have the core; and any that waits, if this one has no demand and has had it
         for SLICE_SECONDS."""
+        if not self._waiting and self._last is None:  # as in `contended`: this is called often
+            return
         mine = self._mine
-        if not (mine.has and self.contended()):
+        if not mine.has:
             return
         shared = mine.demand is None and time.monotonic() - mine.since > SLICE_SECONDS
         if shared or self._last is not None or self._first_rank() < mine.rank:
@@ -174,11 +177,10 @@ class CoreScheduler:
 
     def _await(self, demand: Demand | None) -> None:
         """Wait until a core is granted."""
-        if demand is not None:
+        if demand is not None and demand.deadline is not None:
             demand.check()
         with self._lock:
-            is_last = self._last == threading.get_ident()
-            if is_last or (self._last is None and self._free):
+            if (self._free and self._last is None) or self._last == threading.get_ident():
                 self._free -= 1
                 return
             granted = threading.Lock()

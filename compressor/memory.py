@@ -66,7 +66,8 @@ class Reservation:
 
     def close(self) -> None:
         """Release the reservation; may be called again."""
-        self._resources.release(self)
+        if self.bytes:
+            self._resources.release(self)
 
     def __enter__(self) -> Self:
         return self
@@ -121,7 +122,8 @@ class Resources:
         self._lent: dict[Spool, tuple[int, Reservation | None]] = {}
         self._lent_bytes = 0
         self._queue: deque[tuple[Reservation, int]] = deque()  # waiting reservations, and the bytes that each waits for
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._whole = (memory_budget, spool_budget)  # of all processes that share the budgets
         self._missing = [0, 0]  # bytes of memory and of spools that requests wait for outside the queue
         # Called after a reservation, never between a wait and what it was for, which looks idle until it is reserved.
@@ -137,7 +139,7 @@ class Resources:
 
     def change_share(self, memory: int = 0, spool: int = 0) -> None:
         """Add to this process's shares of the budgets, or subtract from them, and wake waiting requests."""
-        with self._changed:
+        with self._lock:
             self.memory_budget = None if self.memory_budget is None else self.memory_budget + memory
             self.spool_budget = None if self.spool_budget is None else self.spool_budget + spool
             self._on_change()
@@ -176,15 +178,16 @@ class Resources:
 
     def take(self, reservation: Reservation, count: int) -> None:
         """Reserve `count` bytes for `Reservation.hold`."""
-        with self._changed:
+        with self._lock:
             try:
-                self._check_possible(reservation, count)
+                if self.memory_budget is not None:
+                    self._check_possible(reservation, count)
 
-                def fits() -> bool:
-                    return self._fits_early(reservation, count) and self._is_free(count)
+                    def fits() -> bool:
+                        return self._fits_early(reservation, count) and self._is_free(count)
 
-                if not self._fits_early(reservation, count) or not self._await_share(0, count, fits):
-                    raise BusyError(f"{count} bytes of memory are not available", self.wait_seconds / 4)
+                    if not self._fits_early(reservation, count) or not self._await_share(0, count, fits):
+                        raise BusyError(f"{count} bytes of memory are not available", self.wait_seconds / 4)
                 recalled = self._recall(count)
                 self._add(reservation, count)
             finally:
@@ -203,7 +206,7 @@ class Resources:
 
     def await_room(self, reservation: Reservation, count: int, still_wanted: Callable[[], None]) -> None:
         """Reserve `count` bytes for `Reservation.extend`."""
-        with self._changed:
+        with self._lock:
             try:
                 if self.memory_budget is not None:
                     self._queue_up(reservation, count, still_wanted)
@@ -275,6 +278,8 @@ class Resources:
             raise LimitError(f"needs {needed} bytes of memory, more than the whole memory budget of {whole}")
 
     def _add(self, reservation: Reservation, count: int) -> None:
+        if not count:
+            return
         reservation.bytes += count
         reservation.held.add(count)
         self.held.add(count)
@@ -283,28 +288,34 @@ class Resources:
 
     def release(self, reservation: Reservation) -> None:
         """Free a reservation, and wake the waiting requests."""
-        with self._changed:
+        with self._lock:
             self._add(reservation, -reservation.bytes)
             self._on_change()
             self._changed.notify_all()
 
     def charge(self, count: int) -> None:
         """Count the bytes that spools are about to write or, negative, have freed."""
-        with self._changed:
+        with self._lock:
             try:
-                if count > 0 and not self._await_share(1, count, lambda: self._is_free_on_disk(count)):
-                    raise LimitError(f"the spool budget of {self._whole[1]} bytes is used up")
+                if self.spool_budget is not None and count > 0:
+                    self._await_spool(count)
                 self.spooled_bytes += count
             finally:
                 if self.spool_budget is not None:
                     self._on_change()
 
-    def _is_free_on_disk(self, count: int) -> bool:
-        return self.spool_budget is None or self.spooled_bytes + count <= self.spool_budget
+    def _await_spool(self, count: int) -> None:
+        """Wait until spools may hold `count` more bytes. Raise LimitError if they may not."""
+
+        def fits() -> bool:
+            return self.spool_budget is None or self.spooled_bytes + count <= self.spool_budget
+
+        if not self._await_share(1, count, fits):
+            raise LimitError(f"the spool budget of {self._whole[1]} bytes is used up")
 
     def lend(self, spool: Spool, count: int, reservation: Reservation | None = None) -> bool:
         """Lend `count` more bytes to a spool, if nobody has reserved them. Return whether they are lent."""
-        with self._changed:
+        with self._lock:
             lent, _ = self._lent.get(spool, (0, None))
             if self._queue or (self.memory_budget is not None and self.reserved_bytes + count > self.memory_budget):
                 return False
@@ -318,7 +329,7 @@ class Resources:
     def vacate_spools(self, ceiling: int) -> None:
         """Move spools to their files until no more than `ceiling` bytes are in use, or none is lent."""
         vacated: list[Spool] = []
-        with self._changed:
+        with self._lock:
             excess = self.reserved_bytes - ceiling
             for spool, (lent, _) in self._lent.items():
                 if excess > 0:
@@ -329,7 +340,7 @@ class Resources:
 
     def take_back(self, spool: Spool) -> None:
         """Take back what was lent to a spool."""
-        with self._changed:
+        with self._lock:
             self._return(spool)
             self._on_change()
 

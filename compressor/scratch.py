@@ -57,7 +57,7 @@ class _Borrowed:
 
     def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype[Any], give: Callable[[Memory], None]):
         self._memory, self._give = memory, give
-        address = memory.ctypes.data
+        address = memory.__array_interface__["data"][0]
         self.__array_interface__ = {"shape": shape, "typestr": dtype.str, "data": (address, False), "version": 3}
 
     def __del__(self) -> None:

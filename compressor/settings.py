@@ -3,9 +3,11 @@
 import dataclasses
 import hashlib
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from compressor.errors import SettingsError, UnsupportedError
 
@@ -124,7 +126,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, kind in ENUMS.items():
             value = getattr(self, name)
-            if value is None and name == "delivery":
+            if type(value) is kind or (value is None and name == "delivery"):
                 continue
             try:
                 object.__setattr__(self, name, kind(value))
@@ -168,8 +170,15 @@ class Settings:
 
     def digest(self) -> str:
         """Return twelve hex digits that identify the settings."""
-        values = tuple(getattr(self, field.name) for field in dataclasses.fields(self))
-        return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
+        return _digest(*_values_of(self))
+
+
+_values_of = operator.attrgetter(*(field.name for field in dataclasses.fields(Settings)))
+
+
+@lru_cache(256, typed=True)
+def _digest(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
 
 
 ENUMS: Mapping[str, type[StrEnum]] = {

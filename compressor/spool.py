@@ -99,31 +99,28 @@ class Spool:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raise LimitError if the disk budget of the process is used up."""
+        count = len(data)
         self._still_wanted()
-        self._check()
-        self._lender.charge(len(data))  # without the lock, which `vacate` needs: it may wait
+        if self._error is not None:
+            raise self._error
+        self._lender.charge(count)  # without the lock, which `vacate` needs: it may wait
         with self._lock:
-            self.size += len(data)
-            self._check()
-            if self._file is None and self._has_room(len(data)):
+            self.size += count
+            if self._error is not None:
+                raise self._error
+            room = SPOOL_MEMORY_BYTES + self._lent - self._held
+            if self._file is None and (count <= room or self._borrow(count - room)):
                 self._keep(data)
                 return
-            if self._file is None or self._held + len(data) > FILE_BUFFER_BYTES:
+            if self._file is None or self._held + count > FILE_BUFFER_BYTES:
                 self._save()
-            if len(data) <= FILE_BUFFER_BYTES:
+            if count <= FILE_BUFFER_BYTES:
                 self._keep(data)
             else:
                 self._append(data)
 
-    def _check(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _has_room(self, count: int) -> bool:
-        """Return whether `count` more bytes may be kept in memory; borrow if necessary."""
-        missing = self._held + count - SPOOL_MEMORY_BYTES - self._lent
-        if missing <= 0:
-            return True
+    def _borrow(self, missing: int) -> bool:
+        """Borrow at least `missing` bytes of memory. Return whether they are lent."""
         missing = -(-missing // LENT_BYTES) * LENT_BYTES
         if self._lent + missing > LENT_BYTES_MAX or not self._lender.lend(self, missing):
             return False
@@ -190,7 +187,8 @@ class Spool:
     def fetch(self, start: int, count: int) -> bytes:
         """Return the same as `read`, without asking whether the spool is still wanted."""
         with self._lock:
-            self._check()
+            if self._error is not None:
+                raise self._error
             end = min(start + count, self.size)
             if start >= end:
                 return b""
@@ -218,7 +216,8 @@ class Spool:
     def fileno(self) -> int:
         """Return the descriptor of the file, to which all bytes are moved. Its position is that of no reader."""
         with self._lock:
-            self._check()
+            if self._error is not None:
+                raise self._error
             self._save()
             assert self._file is not None
             return self._file.fileno()

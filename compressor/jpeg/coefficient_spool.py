@@ -91,7 +91,8 @@ class HeldSlabs:
     def add(self, slab: Slab) -> None:
         """Copy a slab."""
         held, masks = scratch.empty(slab.shape, np.int16), scratch.empty((packing.LEVELS, len(slab)), np.uint64)
-        held[...] = slab
+        # NumPy would release the GIL, and other threads would take it: waiting for it takes longer than the copy.
+        held.data.cast("B")[:] = slab.data.cast("B")
         packing.make_masks(held, masks)
         self._all.append((held, masks))
         self.count += len(slab) // self._frame.blocks_per_row

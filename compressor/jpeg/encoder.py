@@ -95,8 +95,8 @@ class Statistics:
         count_symbols(slab, self.layout, self.mcus, self.pred, self.counts)
 
 
-def clear_dummy_blocks(slabs: Iterable[Slab], frame: Frame) -> Iterator[Slab]:
-    """Yield the slabs with dummy blocks cleared, in place: blocks that only pad MCUs.
+def clear_dummy_blocks(slabs: Iterable[Slab], frame: Frame) -> Iterable[Slab]:
+    """Return the slabs with dummy blocks cleared, in place: blocks that only pad MCUs.
 
     No decoder shows them, and scans of one component do not have them (A.2.2, A.2.4). AC becomes zero. DC gets the
     value that costs least in MCUs (Figure A.8): that of the block to the left or, below the image's last lines, of the
@@ -108,6 +108,17 @@ def clear_dummy_blocks(slabs: Iterable[Slab], frame: Frame) -> Iterator[Slab]:
         used = down - (frame.mcu_rows - 1) * v  # lines of the last row
         right += [(first + y * per_line + across, first + (y + 1) * per_line) for y in range(v) if across < per_line]
         below += [(first + y * per_line, per_line, h) for y in range(used, v)]
+    return _cleared(slabs, frame, right, below) if right or below else slabs
+
+
+def _cleared(
+    slabs: Iterable[Slab], frame: Frame, right: list[tuple[int, int]], below: list[tuple[int, int, int]]
+) -> Iterator[Slab]:
+    """Yield the slabs with blocks of each line, and lines of the last row, cleared.
+
+    right  their first index, and the next one after the last
+    below  their first index, their number, and the blocks of an MCU across
+    """
     left = frame.mcu_rows
     for slab in slabs:
         rows = slab.reshape(-1, frame.blocks_per_row, 64)

@@ -6,7 +6,8 @@ blocks of each component in a row. Slabs are the unit of work: one kernel call d
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,11 @@ COMPONENTS_MAX = 4  # of a scan (B.2.3), and of any image that people look at; l
 SUBSAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
 
 
+def derived() -> Any:
+    """Return the declaration of a field that is computed from the others."""
+    return field(init=False, repr=False, compare=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
     """A component of a frame (B.2.2): identifier C, unique in the frame, sampling factors H and V as in the file,
@@ -68,56 +74,55 @@ class Component:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame header (B.2.2). `height` is 0 if a DNL segment gives it that has not been read yet."""
+    """A frame header (B.2.2). `height` is 0 if a DNL segment gives it that has not been read yet.
+
+    sampling        (h, v) of each component inside an MCU. The MCU of a one-component frame is a single block (A.2.2)
+    mcu_blocks      blocks of an MCU
+    blocks_per_row  blocks of an MCU row, including dummy blocks that pad it to whole MCUs
+    slab_rows       MCU rows of a slab, except for the last one of the image
+    """
 
     width: int
     height: int
     components: tuple[Component, ...]
     precision: int = 8
     sof: int = SOF0
+    sampling: tuple[tuple[int, int], ...] = derived()
+    h_max: int = derived()
+    v_max: int = derived()
+    mcus_per_row: int = derived()
+    mcu_rows: int = derived()
+    mcu_blocks: int = derived()
+    blocks_per_row: int = derived()
+    slab_rows: int = derived()
+    slab_blocks: int = derived()
+
+    def __post_init__(self) -> None:
+        sampling = tuple([(c.h, c.v) for c in self.components]) if len(self.components) > 1 else ((1, 1),)
+        h_max, v_max, mcu_blocks = 1, 1, 0
+        for h, v in sampling:
+            h_max, v_max, mcu_blocks = max(h, h_max), max(v, v_max), mcu_blocks + h * v
+        mcus_per_row, mcu_rows = -(-self.width // (8 * h_max)), -(-self.height // (8 * v_max))
+        blocks_per_row = mcus_per_row * mcu_blocks
+        slab_rows = max(1, SLAB_BLOCKS // blocks_per_row)
+        if self.height:
+            slab_rows = min(mcu_rows, slab_rows)
+        self.__dict__.update(
+            sampling=sampling,
+            h_max=h_max,
+            v_max=v_max,
+            mcus_per_row=mcus_per_row,
+            mcu_rows=mcu_rows,
+            mcu_blocks=mcu_blocks,
+            blocks_per_row=blocks_per_row,
+            slab_rows=slab_rows,
+            slab_blocks=slab_rows * blocks_per_row,
+        )
 
     @property
     def process(self) -> str:
         """Name of the coding process (Table B.1)."""
         return PROCESSES.get(self.sof, "hierarchical")
-
-    @cached_property
-    def sampling(self) -> tuple[tuple[int, int], ...]:
-        """(h, v) of each component inside an MCU. The MCU of a one-component frame is a single block (A.2.2)."""
-        if len(self.components) == 1:
-            return ((1, 1),)
-        return tuple((c.h, c.v) for c in self.components)
-
-    @cached_property
-    def h_max(self) -> int:
-        return max(h for h, _ in self.sampling)
-
-    @cached_property
-    def v_max(self) -> int:
-        return max(v for _, v in self.sampling)
-
-    @cached_property
-    def mcus_per_row(self) -> int:
-        return -(-self.width // (8 * self.h_max))
-
-    @cached_property
-    def mcu_rows(self) -> int:
-        return -(-self.height // (8 * self.v_max))
-
-    @cached_property
-    def blocks_per_row(self) -> int:
-        """Blocks of an MCU row, including dummy blocks that pad it to whole MCUs."""
-        return self.mcus_per_row * sum(h * v for h, v in self.sampling)
-
-    @cached_property
-    def slab_rows(self) -> int:
-        """MCU rows of a slab, except for the last one of the image."""
-        rows = max(1, SLAB_BLOCKS // self.blocks_per_row)
-        return min(self.mcu_rows, rows) if self.height else rows
-
-    @property
-    def slab_blocks(self) -> int:
-        return self.slab_rows * self.blocks_per_row
 
     def new_slab(self) -> Slab:
         """Return a slab of which nothing is set."""
@@ -146,14 +151,23 @@ class Frame:
 
     @property
     def subsampling(self) -> str:
-        """The subsampling for people: "4:2:0", "grey", or the factors "2x2,1x2,1x1" if these have no name."""
-        if len(self.components) == 1:
-            return "grey"
-        luma, *chroma = self.sampling[:3]
-        black = self.sampling[3:]  # of CMYK and YCCK: as fine as the first
-        if luma in SUBSAMPLINGS and all(c == (1, 1) for c in chroma) and all(k == luma for k in black):
-            return SUBSAMPLINGS[luma]
-        return ",".join(f"{h}x{v}" for h, v in self.sampling)
+        """The subsampling for people; see `subsampling_name`."""
+        return subsampling_name(self.sampling)
+
+
+@lru_cache(64)
+def subsampling_name(sampling: tuple[tuple[int, int], ...]) -> str:
+    """Return "4:2:0", "grey", or the factors "2x2,1x2,1x1" if these have no name.
+
+    sampling  of `Frame`
+    """
+    if len(sampling) == 1:
+        return "grey"
+    luma, *chroma = sampling[:3]
+    black = sampling[3:]  # of CMYK and YCCK: as fine as the first
+    if luma in SUBSAMPLINGS and all(c == (1, 1) for c in chroma) and all(k == luma for k in black):
+        return SUBSAMPLINGS[luma]
+    return ",".join(f"{h}x{v}" for h, v in sampling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,5 +274,7 @@ class Header:
     def streams(self) -> bool:
         """True if `reader.read_slabs` can decode the image as it arrives: it is sequential, all components are in the
         first scan, and its height is known. `scans.Scans` decodes other images, and needs the whole file."""
-        whole = len(self.scan.components) == len(self.frame.components)
-        return not self.obstacle and not self.dnl and whole and self.process != "progressive"
+        frame = self.frame
+        whole = len(self.scan.components) == len(frame.components) <= COMPONENTS_MAX
+        sequential = frame.sof in (SOF0, SOF1) and frame.precision == 8 and not self.hierarchical
+        return whole and sequential and not self.dnl

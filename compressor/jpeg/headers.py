@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -230,6 +231,8 @@ class Parser(MarkerReader):
         """Return the components with distinct identifiers. B.2.2 forbids repeated ones, but such files exist. libjpeg
         assigns new ones (get_sof in jdmarker.c, from version 8d on), libjpeg-turbo uses the order in the scan
         (get_sos)."""
+        if len(set(self.ids)) == len(components) <= COMPONENTS_MAX:  # as nearly always
+            return tuple(components)
         free = (id for id in range(256) if id > 0 and id not in self.ids)
         seen: set[int] = set()
         out = []
@@ -272,14 +275,14 @@ class Parser(MarkerReader):
         if not 1 <= count <= 4 or len(data) != 4 + 2 * count:
             self.fail(f"length {len(data) + 2} does not fit {count} components")
         ids: list[int | None] = list(self.ids)
-        components = []
-        for id, td, ta in ((data[n], data[n + 1] >> 4, data[n + 1] & 15) for n in range(1, 1 + 2 * count, 2)):
+        components, blocks = [], 0
+        for id, selectors in zip(data[1 : 1 + 2 * count : 2], data[2 : 2 + 2 * count : 2], strict=True):
             if id not in ids:
                 self.fail(f"component {id} is not in the frame, or twice in the scan")
             index = ids.index(id)  # the first one that the scan has not named yet
             ids[index] = None
-            components.append((index, td, ta))
-        blocks = sum(h * v for h, v in (frame.sampling[index] for index, _, _ in components))
+            components.append((index, selectors >> 4, selectors & 15))
+            blocks += frame.sampling[index][0] * frame.sampling[index][1]
         if count > 1 and blocks > BLOCKS_PER_MCU_MAX:
             self.fail(f"{blocks} blocks in an MCU, at most {BLOCKS_PER_MCU_MAX} are allowed")
         ss, se, a = data[-3:]
@@ -311,10 +314,18 @@ class Parser(MarkerReader):
         spec = self.huffman.get(key) or missing.get(key)
         if spec is None:
             self.fail(f"Huffman table {key[0]}/{key[1]} is missing")
-        code = 0
-        for length, codes in enumerate(spec[0], 1):
-            code += codes
-            if codes and code >= 1 << length:
-                self.fail(f"Huffman table {key[0]}/{key[1]} has more codes of length {length} than are possible")
-            code <<= 1
+        if length := overfull_length(spec[0]):
+            self.fail(f"Huffman table {key[0]}/{key[1]} has more codes of length {length} than are possible")
         return spec
+
+
+@lru_cache(64)
+def overfull_length(bits: bytes) -> int:
+    """Return the first length with more codes than are possible, 0 if there is none."""
+    code = 0
+    for length, codes in enumerate(bits, 1):
+        code += codes
+        if codes and code >= 1 << length:
+            return length
+        code <<= 1
+    return 0

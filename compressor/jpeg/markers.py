@@ -125,8 +125,9 @@ class MarkerReader:
         return data
 
     def _length(self) -> int:
-        length = int.from_bytes(self.stream.peek(2))
-        if len(self.stream.read(2)) < 2:
+        field = self.stream.read(2)
+        length = int.from_bytes(field)
+        if len(field) < 2:
             self.fail("the input ends inside the segment")
         if length < 2:
             if not (APP0 <= self.marker <= APP15 or self.marker in (COM, DNL)):

@@ -7,6 +7,7 @@ on others.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,6 +162,7 @@ SCALES = {
 }
 
 
+@cache
 def distance_for(quality: int, effort: Effort) -> float:
     """Return the distance at which an effort's result has the visual quality of libjpeg-turbo's at `quality`, 1 to
     100."""

@@ -1,7 +1,5 @@
 """Reduction of a JPEG's metadata segments by a policy, one at a time: removed segments need not be held."""
 
-from dataclasses import replace
-
 from compressor import icc as profiles
 from compressor.jpeg import mpf
 from compressor.jpeg.attachments import ADOBE, EXIF, EXIF_BYTES, EXIF_START, GAIN_MAP, ICC, JFIF, XMP, joined_icc
@@ -163,7 +161,8 @@ def read_metadata(reader: MarkerReader, reducer: SegmentReducer, in_head: bool =
     held = reducer.policy is Metadata.KEEP
     segment = Segment(marker, reader.parameters(held=held), at)
     left = reducer.reduce(segment)
-    left = None if left is None else replace(left, offset=at)
+    if left is not None and left is not segment:
+        left = Segment(marker, left.data, at)
     if not held:
         reader.release(len(segment.data), 0 if left is None else len(left.data))
     return left

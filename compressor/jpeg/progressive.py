@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,17 +45,19 @@ def ac_scan(component: int, ss: int, se: int, ah: int, al: int) -> Scan:
 class ScanList:
     """Scans, and what counting and encoding them requires for any frame.
 
+    index        of each scan
     tables       number of rows of counts or codes
     first_table  index of each scan's first row, and `tables`
     component    of each scan, the first one if it has several
     plan         (scans, PLAN) int64, see kernels/progressive_scans.py, without the columns that depend on the frame
-    of_ac        (tables,) bool, whether a row is of an AC scan
+    appended     (tables, 256) int64: additional bits of each symbol
     head_bits    (scans,) int64: size of DHT and SOS without tables
     """
 
     def __init__(self, scans: Sequence[Scan]) -> None:
         self.scans = list(scans)
-        self.first_table = np.cumsum([0, *(1 + max(td for _, td, _ in scan.components) for scan in scans)])
+        self.index = {scan: s for s, scan in enumerate(scans)}
+        self.first_table = np.cumsum([0, *[1 + max(scan.components, key=itemgetter(1))[1] for scan in scans]])
         self.tables = int(self.first_table[-1])
         self.component = np.array([scan.components[0][0] for scan in scans])
         self.plan = np.zeros((len(scans), progressive_scans.PLAN), np.int64)
@@ -63,7 +66,8 @@ class ScanList:
         bands = [(scan.ss, scan.se, scan.ah, scan.al) for scan in scans]
         self.plan[:, progressive_scans.SS : progressive_scans.AL + 1] = bands
         self.plan[:, progressive_scans.TABLE] = self.first_table[:-1]
-        self.of_ac = np.repeat([scan.ss > 0 for scan in scans], np.diff(self.first_table))
+        of_ac = np.repeat([scan.ss > 0 for scan in scans], np.diff(self.first_table))
+        self.appended = np.where(of_ac[:, None], AC_APPENDED, DC_APPENDED)
         self.head_bits = np.array([8 * (12 + 2 * len(scan.components)) for scan in scans])
 
 
@@ -76,12 +80,14 @@ class ScanLayout:
     def __init__(self, frame: Frame, listed: ScanList) -> None:
         self.listed, self.layout = listed, frame.layout
         self.plan = plan = listed.plan.copy()
-        of_scan = frame.layout[listed.component]
-        plan[:, progressive_scans.FIRST : progressive_scans.PER_LINE + 1] = of_scan[:, :2]
-        plan[:, progressive_scans.H], lines = of_scan[:, 2], of_scan[:, 3]
-        across, down = np.array([frame.blocks(c) for c in range(len(frame.components))])[listed.component].T
-        plan[:, progressive_scans.LINES], plan[:, progressive_scans.ACROSS] = lines, across
-        plan[:, progressive_scans.LAST_LINES] = np.clip(down - (frame.mcu_rows - 1) * lines, 0, lines)
+        of_components = []
+        for c, (first, per_line, h, lines) in enumerate(frame.layout.tolist()):
+            across, down = frame.blocks(c)
+            last_lines = max(0, min(down - (frame.mcu_rows - 1) * lines, lines))
+            of_components.append((first, per_line, lines, across, h, last_lines))
+        of_scans = np.array(of_components)[listed.component]
+        plan[:, progressive_scans.FIRST : progressive_scans.H + 1] = of_scans[:, :5]
+        plan[:, progressive_scans.LAST_LINES] = of_scans[:, 5]
         self._blocks_left = frame.mcu_rows * frame.blocks_per_row
         self._parts = parts_of(frame)
 
@@ -138,7 +144,7 @@ class Counts(ScanLayout):
         """
         listed, counts, coded = self.listed, self.counts[:, :256], np.zeros(self.listed.tables, np.int64)
         progressive_count.code_bits(self.counts, np.empty(257, np.int64), coded)
-        symbols = np.where(listed.of_ac, counts @ AC_APPENDED, counts @ DC_APPENDED) + coded
+        symbols = np.einsum("ij,ij->i", counts, listed.appended) + coded
         table_bytes = np.where(coded > 0, 17 + np.count_nonzero(counts, axis=1), 0)
         bits = (symbols + self.counts[:, progressive_count.LOOSE]) / share + 8 * table_bytes
         found: NDArray[np.float64] = np.add.reduceat(bits, listed.first_table[:-1]) + listed.head_bits
@@ -148,7 +154,7 @@ class Counts(ScanLayout):
         """Return the best codes of a scan."""
         if scan.ah and not scan.ss:
             return {}
-        tables = self._tables(self.listed.scans.index(scan))[:, :256]
+        tables = self._tables(self.listed.index[scan])[:, :256]
         return {(min(scan.ss, 1), th): huffman_spec(counts) for th, counts in enumerate(tables)}
 
 
@@ -202,25 +208,23 @@ class Progressive(ScanLayout):
                     )
                     if scan < count:
                         self._empty(scan)
-        for scan in range(count):
-            self._empty(scan)
+        for scan, filled in enumerate(self._state[:, progressive_encode.FILLED].tolist()):
+            if filled > AREA_BYTES - progressive_encode.ROOM_BYTES:
+                self._empty(scan)
         progressive_encode.encode_ends(self.plan, self._codes, self._state, self._areas)
         for scan, state in enumerate(self._state):
-            self._empty(scan)
-            if last := final_byte(int(state[progressive_encode.PENDING]), int(state[progressive_encode.HELD])):
-                self._write(scan, last)
+            self._empty(scan, final_byte(int(state[progressive_encode.PENDING]), int(state[progressive_encode.HELD])))
 
-    def _empty(self, scan: int) -> None:
-        """Write a scan's area to the spool."""
-        size = int(self._state[scan, progressive_encode.FILLED])
+    def _empty(self, scan: int, last: bytes = b"") -> None:
+        """Write a scan's area to the spool, and bytes after it."""
+        count = stuff(self._areas[scan], int(self._state[scan, progressive_encode.FILLED]), self._stuffed)
+        self._state[scan, progressive_encode.FILLED] = 0
+        size = count + len(last)
         if size:
-            count = stuff(self._areas[scan], size, self._stuffed)
-            self._write(scan, self._stuffed[:count].data)
-            self._state[scan, progressive_encode.FILLED] = 0
-
-    def _write(self, scan: int, data: bytes | memoryview) -> None:
-        self._pieces[scan].extend((self._spool.size, len(data)))
-        self._spool.write(data)
+            data = self._stuffed[:size].data
+            data[count:] = last
+            self._pieces[scan].extend((self._spool.size, size))
+            self._spool.write(data)
 
     def chunks(self) -> Iterator[memoryview]:
         """Yield tables, headers and data, scan by scan, in chunks of about CHUNK_BYTES."""

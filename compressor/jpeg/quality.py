@@ -19,8 +19,8 @@ def estimated_quality(header: Header) -> int | None:
     distance is the sum of |log(file / libjpeg)|, so that small and large entries count equally. Of equals, the higher
     quality wins. It is exact for files of libjpeg. For files of other encoders it is only a measure of coarseness.
     """
-    tables = (header.quantization.get(component.tq) for component in header.frame.components)
-    return _estimated(tuple(None if table is None else table.tobytes() for table in tables))
+    tables = [header.quantization.get(component.tq) for component in header.frame.components]
+    return _estimated(tuple([None if table is None else table.tobytes() for table in tables]))
 
 
 @lru_cache(64)

@@ -91,13 +91,13 @@ def scan_plan(
     """Return the blocks of an MCU in the order of A.2.3, and the first block of each line of MCUs in a slab, as
     `decode_mcus` requires. In a scan of one component MCUs are single blocks (A.2.2), and a row has a line of them for
     each line of blocks."""
-    rows = np.arange(frame.slab_rows)[:, None] * frame.blocks_per_row
+    rows = np.arange(0, frame.slab_blocks, frame.blocks_per_row)
     layout = frame.layout.tolist()
     if len(scan.components) == 1:
         index, td, ta = scan.components[0]
         first, per_line, _, v = layout[index]
         plan = [(0, 1, index, tables.get((0, td), 0), tables.get((1, ta), 0))]
-        return np.array(plan, np.int64), (rows + first + np.arange(v) * per_line).ravel()
+        return np.array(plan, np.int64), (rows[:, None] + first + np.arange(v) * per_line).ravel()
     plan = []
     for index, td, ta in scan.components:
         first, per_line, h, v = layout[index]
@@ -105,7 +105,7 @@ def scan_plan(
         for line in range(v):
             for column in range(h):
                 plan.append((first + line * per_line + column, h, index, dc, ac))
-    return np.array(plan, np.int64), rows.ravel()
+    return np.array(plan, np.int64), rows
 
 
 class EntropyReader:
@@ -136,7 +136,7 @@ class EntropyReader:
         self._window_bytes, marks = window
         frame, scan = header.frame, header.scan
         used = self._tables(scan)
-        self._decoding_tables = self._build(tuple((tc == 1, *header.huffman[tc, th]) for tc, th in used))
+        self._decoding_tables = self._build(tuple([(tc == 1, *header.huffman[tc, th]) for tc, th in used]))
         self._plan, self._lines = scan_plan(frame, scan, {key: n for n, key in enumerate(used)})
         self._data = np.zeros(self._window_bytes + kernel.PAD, np.uint8)
         # Pieces of the file, each with the position of its first byte in all data; and the position where `_data`

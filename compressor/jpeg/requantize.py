@@ -1,14 +1,14 @@
 """Requantization of a JPEG's coefficients: the tables, and whether it is worthwhile."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from compressor.jpeg import perceptual
 from compressor.jpeg.adaptive_quantization import AdaptiveQuantizer
-from compressor.jpeg.frame import Frame, Header, Slab
+from compressor.jpeg.frame import Component, Frame, Header, Slab
 from compressor.jpeg.tables import Table, quantization_table
 from compressor.settings import Effort
 
@@ -37,11 +37,12 @@ def plan_requantization(header: Header, quality: int, effort: Effort) -> Requant
     """Plan how a source gets the visual quality `quality`; None if it is not fine enough to be worth requantizing."""
     frame, distance, chroma = header.frame, perceptual.distance_for(quality, effort), header.color == "ycbcr"
     source = [header.quantization[component.tq] for component in frame.components]
-    tables = _tables(tuple(table.tobytes() for table in source), quality, distance, chroma)
+    tables = _tables(tuple([table.tobytes() for table in source]), quality, distance, chroma)
     if not tables:
         return None
-    components = tuple(replace(component, tq=tq) for tq, component in enumerate(frame.components))
-    return Requantization(replace(frame, components=components), source, tables, distance, chroma)
+    components = tuple([Component(c.id, c.h, c.v, tq) for tq, c in enumerate(frame.components)])
+    result = Frame(frame.width, frame.height, components, frame.precision, frame.sof)
+    return Requantization(result, source, tables, distance, chroma)
 
 
 @lru_cache(64)

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain
+
+import numpy as np
 
 from compressor.jpeg.coefficient_spool import Masks, SlabHash, waiting_slabs
 from compressor.jpeg.encoder import Sequential, Statistics
@@ -14,7 +17,6 @@ from compressor.jpeg.progressive import (
     ScanList,
     Specs,
     ac_scan,
-    coded_bits,
     dc_alone,
     dc_scan,
 )
@@ -80,7 +82,8 @@ class Script:
         ]
         scans = list(dict.fromkeys(scan for plans in [self._dc, *self._ac] for plan in plans for scan in plan))
         self.listed = ScanList(scans)
-        index = {scan: s for s, scan in enumerate(scans)}
+        self._order = [(scan.ss > 0, bool(scan.ah), -scan.ah) for scan in scans]
+        index = self.listed.index
         self._plans = [[[index[scan] for scan in plan] for plan in plans] for plans in [self._dc, *self._ac]]
 
     def choose(self, bits: Sequence[float]) -> tuple[list[Scan], float]:
@@ -89,12 +92,10 @@ class Script:
 
         bits  of each scan
         """
-        plans = [min(plans, key=lambda plan: sum(bits[s] for s in plan)) for plans in self._plans]
+        plans = [min(plans, key=lambda plan: sum(map(bits.__getitem__, plan))) for plans in self._plans]
         scans = self.listed.scans
-        chosen = sorted(
-            (s for plan in plans for s in plan), key=lambda s: (scans[s].ss > 0, bool(scans[s].ah), -scans[s].ah)
-        )
-        return [scans[s] for s in chosen], sum(bits[s] for s in chosen)
+        chosen = sorted(chain.from_iterable(plans), key=self._order.__getitem__)
+        return [scans[s] for s in chosen], sum(map(bits.__getitem__, chosen))
 
 
 @cache
@@ -105,11 +106,10 @@ def script_of(components: int, defaults_only: bool) -> Script:
 
 def sequential_bits(frame: Frame, codes: Codes, statistics: Statistics, share: float) -> float:
     """Return the bits of a sequential frame's scan with its tables and header, of which `share` was counted."""
-    bits = 0
-    for c, th in enumerate(codes.selector):
-        for tc, appended in ((0, DC_APPENDED), (1, AC_APPENDED & 15)):
-            bits += coded_bits(statistics.counts[c, tc], codes.specs[tc, th], appended)
-    return bits / share + 8 * len(dht(codes.specs) + sos(frame, sequential_scan(codes)))
+    dc, ac, _ = codes.arrays  # lengths are in their lowest bits
+    counts = statistics.counts
+    bits = np.vdot(counts[:, 0], (dc & 63) + DC_APPENDED) + np.vdot(counts[:, 1], (ac & 63) + (AC_APPENDED & 15))
+    return int(bits) / share + 8 * len(dht(codes.specs) + sos(frame, sequential_scan(codes)))
 
 
 def counted(

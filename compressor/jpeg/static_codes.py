@@ -6,7 +6,7 @@ Annex K's cost 5.4 %. Every symbol of an 8-bit sequential JPEG has a code. DC al
 samples can't cause, but a file's coefficients can.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 from compressor.jpeg.frame import HuffmanSpec
 from compressor.jpeg.tables import Codes, append_symbol
@@ -92,6 +92,7 @@ def _codes(number: int, components: int) -> Codes:
     return Codes(specs, tuple(min(c, 1) for c in range(components)))
 
 
+@lru_cache(256)
 def codes_for(distance: float, components: int) -> Codes:
     """Return the codes that were trained nearest to a distance: one pair for luma, one for chroma."""
     ratios = [max(distance / other, other / distance) for other in DISTANCES]

@@ -1,6 +1,9 @@
 """Writing of marker segments of sequential and progressive JPEGs (T.81 Annex B) from the model in `frame`."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import numpy as np
 
 from compressor.jpeg.frame import Component, Frame, HuffmanSpec, Scan, Segment
 from compressor.jpeg.tables import Codes, Table
@@ -27,16 +30,25 @@ def dqt(tables: Mapping[int, Table]) -> bytes:
     """Return DQT (B.2.4.1), with 16-bit elements only if a table needs them."""
     data = b""
     for tq, table in sorted(tables.items()):
-        wide = int(table.max()) > 255
-        data += bytes([wide << 4 | tq]) + table.astype(">u2" if wide else "u1").tobytes()
+        pq, elements = _elements(table.tobytes())
+        data += bytes([pq << 4 | tq]) + elements
     return segment(DQT, data)
+
+
+@lru_cache(64)
+def _elements(table: bytes) -> tuple[int, bytes]:
+    """Return Pq and the elements in DQT of a table, 64 uint16."""
+    steps = np.frombuffer(table, np.uint16)
+    wide = int(steps.max()) > 255
+    return int(wide), steps.astype(">u2" if wide else "u1").tobytes()
 
 
 def sof(frame: Frame, tables: Mapping[int, Table], progressive: bool) -> bytes:
     """Return SOF (B.2.2): progressive, or baseline, or extended sequential if a quantization table has elements over
     8 bits."""
-    marker = SOF1 if any(int(table.max()) > 255 for table in tables.values()) else SOF0
-    marker = SOF2 if progressive else marker
+    marker = SOF2 if progressive else SOF0
+    if not progressive and any(_elements(table.tobytes())[0] for table in tables.values()):
+        marker = SOF1
     data = bytes([frame.precision]) + frame.height.to_bytes(2, "big") + frame.width.to_bytes(2, "big")
     data += bytes([len(frame.components)])
     for component in frame.components:
@@ -46,7 +58,7 @@ def sof(frame: Frame, tables: Mapping[int, Table], progressive: bool) -> bytes:
 
 def dht(specs: Mapping[tuple[int, int], HuffmanSpec]) -> bytes:
     """Return DHT (B.2.4.2), all tables in one segment."""
-    return segment(DHT, b"".join(bytes([tc << 4 | th]) + bits + values for (tc, th), (bits, values) in specs.items()))
+    return segment(DHT, b"".join([bytes([tc << 4 | th]) + bits + values for (tc, th), (bits, values) in specs.items()]))
 
 
 def sos(frame: Frame, scan: Scan) -> bytes:
@@ -59,7 +71,7 @@ def sos(frame: Frame, scan: Scan) -> bytes:
 
 def sequential_scan(codes: Codes) -> Scan:
     """Return the one interleaved scan of a sequential frame."""
-    return Scan(tuple((index, th, th) for index, th in enumerate(codes.selector)))
+    return Scan(tuple([(index, th, th) for index, th in enumerate(codes.selector)]))
 
 
 def header(frame: Frame, tables: Mapping[int, Table], codes: Codes | None, segments: Iterable[Segment]) -> bytes:
@@ -69,7 +81,7 @@ def header(frame: Frame, tables: Mapping[int, Table], codes: Codes | None, segme
     return b"".join(
         [
             bytes([0xFF, SOI]),
-            *(segment(kept.marker, kept.data) for kept in segments),
+            *[segment(kept.marker, kept.data) for kept in segments],
             dqt(tables),
             sof(frame, tables, codes is None),
             *scan,

@@ -16,18 +16,17 @@ def without_zero_steps(slabs: Iterator[Slab], header: Header) -> Iterator[Slab]:
 
     The new steps are equal to the largest of their table, so that the source is not taken for a finer one.
     """
-    zeros = {tq: table == 0 for tq, table in header.quantization.items()}
+    zeros = {tq: table == 0 for tq, table in header.quantization.items() if np.count_nonzero(table) < len(table)}
+    masks = [(index, zeros[c.tq]) for index, c in enumerate(header.frame.components) if c.tq in zeros]
+    if not masks:
+        return slabs
     used = {component.tq for component in header.frame.components}
     for tq in sorted(used & zeros.keys()):
-        if zeros[tq].any():
-            table = header.quantization[tq]
-            header.quantization[tq] = np.where(zeros[tq], int(table.max()) or 255, table).astype(np.uint16)
-            problem = f"quantization table {tq} has {np.count_nonzero(zeros[tq])} zeros"
-            header.notices.append(f"{problem}: the coefficients that they multiply count as 0")
-        else:
-            used.remove(tq)
-    masks = [(index, zeros[c.tq]) for index, c in enumerate(header.frame.components) if c.tq in used & zeros.keys()]
-    return _cleared(slabs, header, masks) if masks else slabs
+        table = header.quantization[tq]
+        header.quantization[tq] = np.where(zeros[tq], int(table.max()) or 255, table).astype(np.uint16)
+        problem = f"quantization table {tq} has {np.count_nonzero(zeros[tq])} zeros"
+        header.notices.append(f"{problem}: the coefficients that they multiply count as 0")
+    return _cleared(slabs, header, masks)
 
 
 def _cleared(slabs: Iterator[Slab], header: Header, masks: list[tuple[int, NDArray[np.bool_]]]) -> Iterator[Slab]:

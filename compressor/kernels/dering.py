@@ -140,9 +140,9 @@ def _iteration(shrink, share, scratch):
         sample[i] = high[i] if value > high[i] else value  # noqa: FURB136
 
 
-@kernel("void(i2[:, ::1], i8, i8, i8, f4[::1], f4[:, ::1])")
+@kernel("i8(i2[:, ::1], i8, i8, i8, f4[::1], f4[:, ::1])")
 def dering(plane, line, first, blocks, shrink, scratch):
-    """Dering some of a line of blocks, in place. A block takes up to 10 µs.
+    """Dering some of a line of blocks, in place. Return how many were searched; each takes up to 10 µs.
 
     plane          (lines, stride) int16 Q11.4, BLACK to WHITE; the blocks' first line is `line`
     first, blocks  the first of them, and how many
@@ -151,7 +151,7 @@ def dering(plane, line, first, blocks, shrink, scratch):
 
     Blocks without extreme samples stay as they are, and so do blocks that are all black or all white.
     """
-    stride = plane.shape[1]
+    searched, stride = 0, plane.shape[1]
     for i in range(64):
         scratch[5, i], scratch[6, i] = FORWARD[i], INVERSE[i]
     for block in range(first, first + blocks):
@@ -160,9 +160,11 @@ def dering(plane, line, first, blocks, shrink, scratch):
         dark = below_mask(plane, at, stride, BLACK + HALF_SAMPLE + 1)
         if bright | dark == U(0) or bright == ALL or dark == ALL:
             continue
+        searched += 1
         _bounds(plane, line, 8 * block, bright, dark, shrink[0], scratch)
         for n in range(ITERATIONS):
             share = f32(ITERATIONS + MORE_AT_FIRST * (ITERATIONS - 1 - n)) / f32(ITERATIONS)
             _iteration(shrink, share, scratch)
         for i in range(64):
             plane[line + i // 8, 8 * block + i % 8] = np.int16(np.rint(scratch[0, i]))
+    return searched

@@ -13,7 +13,8 @@ class ServiceRegistry:
     """A registry of its own: two servers in one process do not mix. `wsgi` answers scrapes."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        # Readings and merged metrics are known only at a scrape; `/metrics?name[]=…` selects from them as well.
+        self.registry = CollectorRegistry(support_collectors_without_names=True)
         self.wsgi: Callable[..., Iterable[bytes]] = make_wsgi_app(self.registry)
 
     def watch_energy(self, joules: Callable[[], float]) -> None:

@@ -14,7 +14,7 @@ from compressor.kernels.idct import LEFT, RIGHT
 from compressor.png.chunks import PIECE_BYTES
 from compressor.png.deflate import PIECEWISE_BYTES
 from compressor.png.inflate import INFLATE_BYTES
-from compressor.png.interlace import ADAM7, STATE_BYTES, scratch_lines
+from compressor.png.interlace import ADAM7, STATE_BYTES
 from compressor.png.reduction import RUN_PIXELS, RUNS
 from compressor.png.rgba16 import PIECE_PIXELS
 from compressor.settings import Effort, Raw, Settings
@@ -116,17 +116,18 @@ def png_writing(header: png.PngHeader, effort: Effort) -> int:
 
 
 def png_bands(header: png.PngHeader, lines: int, pixels: bool = False) -> int:
-    """Return the bytes of a band of scanlines, a filtered line and the one above; and of unpacked pixels.
+    """Return the bytes of a band of scanlines, a filtered slab and the line above; and of unpacked pixels.
 
     An interlaced PNG adds, for each pass, zlib's state, queued input and a row; and zlib's output and line buffers.
     """
     lines = min(lines, header.height)
     held = (lines + 2) * (header.row_bytes + 1)
+    filtered = min(lines, header.slab_lines) * (header.row_bytes + 1)
     if pixels:
         held += sum(buffer.nbytes for buffer in png.pixel_buffers(header, lines))
     if not header.interlaced:
-        return held
-    rows = 1 + 2 * ((scratch_lines(header.row_bytes) + 1) // 2)
+        return held + filtered
+    rows = 1 + 2 * ((header.slab_lines + 1) // 2)
     states = len(ADAM7) * (STATE_BYTES + 2 * PIECE_BYTES)
     return held + states + 2 * INFLATE_BYTES + rows * (header.row_bytes + 1)
 

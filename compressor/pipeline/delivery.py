@@ -124,7 +124,8 @@ class Stream:
 
     def _spool(self) -> Spool:
         assert self._reservation is not None
-        spool = self._reservation.spool(self._still_wanted)
+        check = self._check_call if self._stages.demand.deadline is None else self._still_wanted
+        spool = self._reservation.spool(check)
         self._spools.append(spool)
         return spool
 

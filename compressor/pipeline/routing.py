@@ -138,7 +138,7 @@ def _reject_unsupported_jpeg(header: Header, target: str, subsampling: Subsampli
         raise UnsupportedError(f"JPEG with {header.obstacle}")
     found = header.frame.subsampling
     if target == "jpeg":
-        blocks = sum(h * v for h, v in header.frame.sampling)
+        blocks = header.frame.mcu_blocks
         if (
             blocks > BLOCKS_PER_MCU_MAX
         ):  # the limit of the one scan that is written; scans of a single component have none

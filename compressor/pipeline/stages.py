@@ -2,12 +2,37 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 from compressor.cores import Demand, cores
 
 T = TypeVar("T")
+
+
+class _Stage:
+    """A block that is charged to a stage; see `Stages.stage`."""
+
+    def __init__(self, stages: "Stages", name: str) -> None:
+        self._stages, self._name = stages, name
+
+    def __enter__(self) -> None:
+        self._outer = self._stages.enter(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        self._stages.enter(self._outer)
+
+
+class _Pause:
+    """A block in which the clock is stopped; see `Stages.paused`."""
+
+    def __init__(self, stages: "Stages") -> None:
+        self._stages = stages
+
+    def __enter__(self) -> None:
+        self._stages.pause()
+
+    def __exit__(self, *_: object) -> None:
+        self._stages.resume()
 
 
 class Stages:
@@ -26,9 +51,14 @@ class Stages:
         self._stage = "container"
         self._since: float | None = None
 
-    def _charge(self) -> None:
-        self._count()
+    def enter(self, name: str) -> str:
+        """Charge `name` from now on. Return the stage that was charged until now."""
+        outer = self._stage
+        if name != outer:
+            self._count()
+            self._stage = name
         cores.yield_if_contended()
+        return outer
 
     def _count(self) -> None:
         now = time.thread_time()
@@ -55,37 +85,23 @@ class Stages:
         self.seconds[name] += seconds
         self.demand.spent_seconds += seconds
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> _Stage:
         """Charge `name` inside the block."""
-        self._charge()
-        outer, self._stage = self._stage, name
-        try:
-            yield
-        finally:
-            self._charge()
-            self._stage = outer
+        return _Stage(self, name)
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> _Pause:
         """Charge nothing inside the block."""
-        self.pause()
-        try:
-            yield
-        finally:
-            self.resume()
+        return _Pause(self)
 
     def timed(self, items: Iterable[T], name: str) -> Iterator[T]:
         """Yield the items; the time that each takes to make is charged to `name`."""
         iterator = iter(items)
         while True:
-            self._charge()
-            outer, self._stage = self._stage, name
+            outer = self.enter(name)
             try:
                 item = next(iterator)
             except StopIteration:
                 return
             finally:
-                self._charge()
-                self._stage = outer
+                self.enter(outer)
             yield item

@@ -22,20 +22,20 @@ class ToPng(Route):
     pass has chosen.
 
     header  of the scanlines that are written in one pass, or surveyed in the first of two
+    lines   scanlines that are read at a time
     """
 
     format = "png"
 
-    def __init__(self, header: png.PngHeader, context: RouteContext) -> None:
-        self._header = header
+    def __init__(self, header: png.PngHeader, context: RouteContext, lines: int) -> None:
+        self._header, self._lines = header, lines
         self._settings, self._stages, self._spool = context.settings, context.stages, context.spool
-        self._digest = png.digest(header)
+        self._checksum = png.checksum(header)
         self._reduction: png.ReductionPlan | None = None
-        self._lines = lines_of(header)
 
-    def _digested(self, rows: Iterator[png.ByteArray]) -> Iterator[png.ByteArray]:
+    def _checked(self, rows: Iterator[png.ByteArray]) -> Iterator[png.ByteArray]:
         for band in rows:
-            self._digest.update(band.data)
+            self._checksum.update(band.data)
             yield band
 
     def _scanlines(self, stream: ByteStream, header: png.PngHeader) -> Iterator[png.ByteArray]:
@@ -52,8 +52,8 @@ class ToPng(Route):
 
     def verify(self, result: Readable) -> bool:
         """Return whether the result has the source's scanlines or, if it was reduced, the same pixels."""
-        read = png.read_digest if self._reduction is None else png.read_pixel_digest
-        return read(ByteStream(result.chunks()), self._lines) == self._digest.digest()
+        read = png.read_checksum if self._reduction is None else png.read_pixel_checksum
+        return read(ByteStream(result.chunks()), self._lines) == self._checksum.digest()
 
 
 class PngToPng(ToPng):
@@ -66,9 +66,9 @@ class PngToPng(ToPng):
     path = Path.LOSSLESS
 
     def __init__(
-        self, stream: ByteStream, header: png.PngHeader, context: RouteContext, original: Spool | None
+        self, stream: ByteStream, header: png.PngHeader, context: RouteContext, lines: int, original: Spool | None
     ) -> None:
-        super().__init__(header, context)
+        super().__init__(header, context, lines)
         self._stream, self._original = stream, original
         self.height = header.height
         self._rest_notices: list[str] = []  # of what followed the image
@@ -97,13 +97,13 @@ class PngToPng(ToPng):
             pass
         with self._stages.stage("encode"):
             self._reduction = survey.plan(self._settings.metadata)
-            self._digest = survey.digest
+            self._checksum = survey.checksum
 
     def body(self) -> Iterator[bytes | memoryview]:
         effort, metadata = self._settings.effort, self._settings.metadata
         stream = self._stream
         if self._reduction is None:
-            rows = self._digested(self._scanlines(stream, self._header))
+            rows = self._checked(self._scanlines(stream, self._header))
             made = png.write(self._header, rows, effort=effort, metadata=metadata)
         else:
             assert self._original is not None
@@ -124,8 +124,9 @@ def plan_png_to_png(stream: ByteStream, header: png.PngHeader, context: RouteCon
     """
     effort = context.settings.effort
     kept = None if effort is Effort.FAST else original
-    memory_bytes = bounds.png_to_png(header, lines_of(header), effort, kept is not None)
-    return Plan(memory_bytes, lambda: PngToPng(stream, header, context, kept))
+    lines = header.slab_lines if kept is not None or effort is Effort.FAST else trial_lines(header)
+    memory_bytes = bounds.png_to_png(header, lines, effort, kept is not None)
+    return Plan(memory_bytes, lambda: PngToPng(stream, header, context, lines, kept))
 
 
 class PixelsToPng(ToPng):
@@ -138,9 +139,9 @@ class PixelsToPng(ToPng):
     path = Path.PIXELS
 
     def __init__(
-        self, pixels: PixelSource, header: png.PngHeader, context: RouteContext, compact: Spool | None
+        self, pixels: PixelSource, header: png.PngHeader, context: RouteContext, lines: int, compact: Spool | None
     ) -> None:
-        super().__init__(header, context)
+        super().__init__(header, context, lines)
         self._pixels, self._compact = pixels, compact
         self.height = pixels.height
         self._notices: list[str] = []
@@ -172,7 +173,7 @@ class PixelsToPng(ToPng):
         self._add_attachments()  # the compact PNG needs none
         with self._stages.stage("encode"):
             self._reduction = survey.plan(Metadata.KEEP)  # attachments are reduced already
-            self._digest = survey.digest
+            self._checksum = survey.checksum
 
     def _surveyed(self, survey: png.Survey) -> Iterator[png.ByteArray]:
         for band in self._bands():
@@ -182,7 +183,7 @@ class PixelsToPng(ToPng):
     def body(self) -> Iterator[bytes | memoryview]:
         if self._reduction is None:
             self._add_attachments()
-            made = png.write(self._header, self._digested(self._bands()), effort=self._settings.effort)
+            made = png.write(self._header, self._checked(self._bands()), effort=self._settings.effort)
         else:
             assert self._compact is not None
             made = self._reduced(self._reduction, ByteStream(self._compact.chunks()), Metadata.KEEP)
@@ -205,18 +206,19 @@ def plan_pixels_to_png(pixels: PixelSource, context: RouteContext, *, two_passes
     effort = context.settings.effort
     surveyed = two_passes and effort is not Effort.FAST
     header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)
-    lines = lines_of(header)
+    from_file = isinstance(pixels, RasterPixels)  # Pillow makes several copies of a band
+    lines = header.slab_lines if (surveyed or effort is Effort.FAST) and not from_file else trial_lines(header)
     band_bytes = pixels.band_bytes(lines)
-    lasting_bytes = band_bytes if isinstance(pixels, RasterPixels) else 0  # Pillow's image is held after the last band
+    lasting_bytes = band_bytes if from_file else 0  # Pillow's image is held after the last band
     memory_bytes = bounds.pixels_to_png(header, lines, band_bytes, lasting_bytes, effort, surveyed=surveyed)
 
     def start() -> Route:
         own_header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)  # receives metadata
-        return PixelsToPng(pixels, own_header, context, context.spool() if surveyed else None)
+        return PixelsToPng(pixels, own_header, context, lines, context.spool() if surveyed else None)
 
     return Plan(memory_bytes, start)
 
 
-def lines_of(header: png.PngHeader) -> int:
-    """Return how many scanlines a band has."""
+def trial_lines(header: png.PngHeader) -> int:
+    """Return the scanlines of a band of which every choice of filters is tried before the first byte leaves."""
     return band_lines(header.row_bytes, 1)

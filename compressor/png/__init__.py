@@ -4,9 +4,9 @@ from compressor.png.container import without_metadata
 from compressor.png.header import ByteArray, PngHeader, new_header, read_header
 from compressor.png.metadata import late_metadata, metadata_chunks, read_metadata, removed_colors
 from compressor.png.policy import removed_credentials
-from compressor.png.reader import digest, pixel_buffers, read_digest, scanlines, to_pixels
+from compressor.png.reader import checksum, pixel_buffers, read_checksum, scanlines, to_pixels
 from compressor.png.reduction import ReductionPlan, Survey
-from compressor.png.rgba16 import read_pixel_digest
+from compressor.png.rgba16 import read_pixel_checksum
 from compressor.png.writer import write
 
 __all__ = [
@@ -14,15 +14,15 @@ __all__ = [
     "PngHeader",
     "ReductionPlan",
     "Survey",
-    "digest",
+    "checksum",
     "late_metadata",
     "metadata_chunks",
     "new_header",
     "pixel_buffers",
-    "read_digest",
+    "read_checksum",
     "read_header",
     "read_metadata",
-    "read_pixel_digest",
+    "read_pixel_checksum",
     "removed_colors",
     "removed_credentials",
     "scanlines",

@@ -1,9 +1,10 @@
 """Reading and writing of chunks (W3C PNG clause 5.3): length, type, data, CRC."""
 
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from zlib_ng.zlib_ng import crc32
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError
@@ -81,7 +82,7 @@ def read_chunk(stream: ByteStream, start: ChunkHeader, limit_bytes: int) -> tupl
     crc = stream.read(4)
     if len(crc) < 4:
         raise FormatError("PNG", start.name, stream.offset, f"the input ends within its {start.length} bytes or CRC")
-    crc_valid = zlib.crc32(data, zlib.crc32(start.type)) == int.from_bytes(crc, "big")
+    crc_valid = crc32(data, crc32(start.type)) == int.from_bytes(crc, "big")
     return Chunk(start.type, data, start.offset), crc_valid
 
 
@@ -122,13 +123,13 @@ class ImageData:
         """Yield the data, at most PIECE_BYTES at a time, and check the CRC at the end of each chunk."""
         while self.following is None:
             left = self._chunk.length
-            crc = zlib.crc32(b"IDAT")
+            crc = crc32(b"IDAT")
             while left:
                 piece = self._stream.read_some(min(left, PIECE_BYTES))
                 if not piece:
                     raise FormatError("PNG", "IDAT", self._stream.offset, f"the input ends {left} bytes before its end")
                 left -= len(piece)
-                crc = zlib.crc32(piece, crc)
+                crc = crc32(piece, crc)
                 self.size += len(piece)
                 if self._copy is not None:
                     self._copy(piece)
@@ -146,6 +147,6 @@ class ImageData:
                 self.following = following
 
 
-def serialize_chunk(kind: bytes, data: bytes) -> bytes:
+def serialize_chunk(kind: bytes, data: bytes | bytearray) -> bytes:
     """Return a chunk with its length and CRC."""
-    return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))
+    return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", crc32(data, crc32(kind)))))

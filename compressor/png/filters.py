@@ -1,5 +1,6 @@
 """The choice of filters by compressing a sample of the image (W3C PNG clause 12.7)."""
 
+import sys
 from collections.abc import Iterable
 
 import numpy as np
@@ -28,19 +29,27 @@ def choices(header: PngHeader, effort: Effort) -> tuple[int, ...]:
     return CHOICES[effort]
 
 
-def scratch() -> NDArray[np.uint64]:
-    """Return the kernel's scratch array."""
+def seen_pairs() -> NDArray[np.uint64]:
+    """Return the kernel's scratch array of pairs of bytes."""
     return np.zeros(SEEN_WORDS, np.uint64)
 
 
-def trial_size(header: PngHeader, parts: Iterable[ByteArray], choice: int, effort: Effort) -> int:
-    """Return the compressed bytes of a sample. parts: runs of scanlines (n, w), any w, with nothing above the first."""
+def trial_size(
+    header: PngHeader, parts: Iterable[ByteArray], choice: int, effort: Effort, limit: int = sys.maxsize
+) -> int:
+    """Return the compressed bytes of a sample. If they are not fewer than a limit, the size of a part may be returned.
+
+    parts  runs of scanlines (n, w), any w, with nothing above the first
+    limit  the best size so far
+    """
     deflate = deflater(Effort.BALANCED if effort is Effort.BEST else effort)
-    seen, size = scratch(), 0
+    seen, size = seen_pairs(), 0
     for part in parts:
         out = np.empty((len(part), 1 + part.shape[1]), np.uint8)
         filter_rows(part, header.filter_distance, np.zeros(part.shape[1], np.uint8), choice, seen, out)
         size += len(deflate.compress(out.data))
+        if size >= limit:
+            return size
     return size + len(deflate.flush())
 
 
@@ -49,4 +58,9 @@ def first_choice(header: PngHeader, rows: ByteArray, effort: Effort) -> int:
     tried = choices(header, effort)
     if len(tried) == 1:
         return tried[0]
-    return min(tried, key=lambda choice: trial_size(header, [rows], choice, effort))
+    best, smallest = tried[0], sys.maxsize
+    for choice in tried:
+        size = trial_size(header, [rows], choice, effort, smallest)
+        if size < smallest:
+            best, smallest = choice, size
+    return best

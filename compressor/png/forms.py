@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from compressor.kernels.png.rgba16 import BITS1, BITS2, BITS4, COLORED, DEEP, TRANSLUCENT
 from compressor.png.chunks import Chunk
 from compressor.png.header import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, SAMPLES, PngHeader
@@ -112,8 +114,8 @@ def _palettes(header: PngHeader, chunks: Sequence[Chunk], colors: Sequence[int])
     if len(known) > COLORS_MAX:
         return
     if header.color_type == PALETTE:
-        entries = list(dict.fromkeys(_entries(header)))
-        known.sort(key=lambda color: entries.index(color) if color in entries else len(entries))
+        places = {entry: place for place, entry in enumerate(dict.fromkeys(_entries(header)))}
+        known.sort(key=lambda color: places.get(color, len(places)))
     # tRNS ends with the last entry that is not opaque.
     yield sorted(known, key=lambda color: color & OPAQUE == OPAQUE)
     yield sorted(known, key=lambda color: (color & OPAQUE == OPAQUE, _brightness(color), color))
@@ -129,8 +131,7 @@ def _entries(header: PngHeader) -> Iterator[int]:
 
 
 def _brightness(color: int) -> int:
-    red, green, blue, _ = rgba(color)
-    return 299 * red + 587 * green + 114 * blue
+    return 299 * (color & 0xFFFF) + 587 * (color >> 16 & 0xFFFF) + 114 * (color >> 32 & 0xFFFF)
 
 
 def convert_chunks(chunks: Sequence[Chunk], source: PngHeader, form: Form) -> list[Chunk] | None:
@@ -167,9 +168,9 @@ def is_form_independent(chunk: Chunk) -> bool:
 def _palette_chunks(form: Form) -> Iterator[Chunk]:
     """Yield PLTE and tRNS of a form that has them."""
     if form.palette:
-        entries = [[sample >> 8 for sample in rgba(color)] for color in form.palette]
-        yield Chunk(b"PLTE", b"".join(bytes(entry[:3]) for entry in entries))
-        alpha = bytes(entry[3] for entry in entries).rstrip(b"\xff")
+        entries = np.array(form.palette, "<u8").view(np.uint8).reshape(-1, 8)[:, 1::2]  # the high bytes of samples
+        yield Chunk(b"PLTE", entries[:, :3].tobytes())
+        alpha = entries[:, 3].tobytes().rstrip(b"\xff")
         if alpha:
             yield Chunk(b"tRNS", alpha)
     elif form.key is not None:

@@ -19,6 +19,7 @@ DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPH
 NAMES = {GREY: "grey", RGB: "RGB", PALETTE: "palette", GREY_ALPHA: "grey with alpha", RGBA: "RGBA"}
 ByteArray = NDArray[np.uint8]  # scanlines or 8-bit pixels
 
+SLAB_BYTES = 1 << 18  # of scanlines that one kernel call takes, with their filter types
 SIDE_MAX = 1_000_000  # pixels; libpng's default limit: rows of at most 8 MB
 
 
@@ -62,6 +63,11 @@ class PngHeader:
     def row_bytes(self) -> int:
         """Return the bytes of a scanline without its filter type."""
         return (self.width * self.bits_per_pixel + 7) // 8
+
+    @property
+    def slab_lines(self) -> int:
+        """Return the scanlines of a slab: as many as take SLAB_BYTES, at least one."""
+        return max(1, min(self.height, SLAB_BYTES // (1 + self.row_bytes)))
 
     @property
     def filter_distance(self) -> int:

@@ -1,11 +1,14 @@
-"""Decompression of image data to filtered scanlines (W3C PNG clause 10), a bounded piece at a time."""
+"""Decompression of image data to filtered scanlines (W3C PNG clause 10), a bounded piece at a time.
 
-import zlib
+zlib-ng takes two thirds of zlib's time for photographs, and a sixth for drawings.
+"""
+
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from zlib_ng import zlib_ng
 
 from compressor.errors import FormatError
 
@@ -20,23 +23,34 @@ class Compressed(Protocol):
     def pieces(self) -> Iterator[bytes]: ...
 
 
+class ZlibState(Protocol):
+    """A zlib decompressor."""
+
+    eof: bool
+    unconsumed_tail: bytes
+    unused_data: bytes
+
+    def copy(self) -> Self: ...
+    def decompress(self, data: bytes, limit: int, /) -> bytes: ...
+
+
 class Inflate:
     """A decompressor of the filtered scanlines of an image or of one interlace pass.
 
     state  zlib's state at the start of the data, where it does not begin a stream
     """
 
-    def __init__(self, data: Compressed, state: "zlib._Decompress | None" = None) -> None:
+    def __init__(self, data: Compressed, state: ZlibState | None = None) -> None:
         self._data = data
         self._pieces = data.pieces()
-        self._zlib = state or zlib.decompressobj()
+        self._zlib = state or cast(ZlibState, zlib_ng.decompressobj())
 
     @property
     def offset(self) -> int:
         """Return the offset of the next compressed byte that has not been consumed."""
         return self._data.offset - len(self._zlib.unconsumed_tail)
 
-    def state(self) -> "zlib._Decompress":
+    def state(self) -> ZlibState:
         """Return a copy of zlib's state, about 40 KiB, with the unconsumed rest of the last piece."""
         return self._zlib.copy()
 
@@ -48,7 +62,7 @@ class Inflate:
                 raise FormatError("PNG", "IDAT", self.offset, "the image data ends before its zlib stream")
             try:
                 given = self._zlib.decompress(piece, min(limit, INFLATE_BYTES))
-            except zlib.error as error:
+            except zlib_ng.error as error:  # type: ignore[misc]  # its stub declares an instance
                 problem = str(error).removeprefix("Error ")
                 raise FormatError("PNG", "IDAT", self.offset, f"invalid zlib stream: {problem}") from None
             if given:

@@ -6,19 +6,19 @@ pass, 40 KiB each. The second time seven readers continue from these states in p
 the spool, and their pixels are interleaved line by line.
 """
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor import scratch
 from compressor.errors import FormatError
 from compressor.kernels.png.adam7 import spread
 from compressor.kernels.png.unfilter import unfilter
 from compressor.png.chunks import PIECE_BYTES, ImageData
-from compressor.png.header import PngHeader
-from compressor.png.inflate import INFLATE_BYTES, Inflate
+from compressor.png.header import SLAB_BYTES, PngHeader
+from compressor.png.inflate import Inflate, ZlibState
 from compressor.spool import Spool
 
 # First column, first line, and the steps in both (clause 8.1).
@@ -58,7 +58,7 @@ class PassStart:
 
     part: Pass
     position: int
-    state: "zlib._Decompress"
+    state: ZlibState
 
 
 def survey(header: PngHeader, data: ImageData, inflate: Inflate) -> list[PassStart]:
@@ -66,8 +66,8 @@ def survey(header: PngHeader, data: ImageData, inflate: Inflate) -> list[PassSta
     starts = []
     for part in passes(header):
         width = 1 + part.row_bytes
-        at_once = max(1, min(part.height, INFLATE_BYTES // width))
-        filtered = np.empty((at_once, width), np.uint8)
+        at_once = max(1, min(part.height, SLAB_BYTES // width))
+        filtered = scratch.empty((at_once, width), np.uint8)
         starts.append(PassStart(part, data.size, inflate.state()))
         for top in range(0, part.height, at_once):
             rows = filtered[: min(at_once, part.height - top)]
@@ -83,11 +83,6 @@ def survey(header: PngHeader, data: ImageData, inflate: Inflate) -> list[PassSta
     return starts
 
 
-def scratch_lines(row_bytes: int) -> int:
-    """Return the number of lines that are assembled at a time."""
-    return max(1, INFLATE_BYTES // row_bytes)
-
-
 class _Lines:
     """Assembles the lines of an image from its passes. Two buffers serve all passes: a pass keeps only its last row."""
 
@@ -97,12 +92,12 @@ class _Lines:
         for start in starts:
             inflate = Inflate(_Spooled(spool, start.position), start.state)
             self._parts.append((start.part, inflate, np.zeros(start.part.row_bytes, np.uint8)))
-        rows = (scratch_lines(header.row_bytes) + 1) // 2  # of the last pass, which has more than any other
-        self._filtered = np.empty(rows * (1 + header.row_bytes), np.uint8)
-        self._rows = np.empty(rows * header.row_bytes, np.uint8)
+        rows = (header.slab_lines + 1) // 2  # of the last pass, which has more than any other
+        self._filtered = scratch.empty((rows * (1 + header.row_bytes),), np.uint8)
+        self._rows = scratch.empty((rows * header.row_bytes,), np.uint8)
 
     def fill(self, top: int, out: NDArray[np.uint8]) -> None:
-        """Fill `out` with the next lines, which begin at `top`: at most `scratch_lines`."""
+        """Fill `out` with the next lines, which begin at `top`: at most a slab."""
         for part, inflate, above in self._parts:
             skipped = max(0, -((part.y - top) // part.dy))  # rows of the pass above `top`
             first = part.y + skipped * part.dy
@@ -137,7 +132,7 @@ def bands(header: PngHeader, starts: list[PassStart], spool: Spool, lines: int) 
     The bits after the last pixel of a line are 0.
     """
     lines = min(lines, header.height)
-    at_once = scratch_lines(header.row_bytes)
+    at_once = header.slab_lines
     band = np.zeros((lines, header.row_bytes), np.uint8)
     image = _Lines(header, starts, spool)
     for top in range(0, header.height, lines):

@@ -5,19 +5,21 @@ use a sample of runs of lines from all over the image.
 """
 
 import itertools
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor import scratch
 from compressor.kernels.png.rgba16 import COLORS_MAX, SLOTS, find_colors, needs, pack_rgba16
 from compressor.png.chunks import Chunk
 from compressor.png.filters import choices, trial_size
 from compressor.png.forms import Form, candidates, convert_chunks, is_form_independent
 from compressor.png.header import SAMPLES, ByteArray, PngHeader
 from compressor.png.policy import kept_chunks
-from compressor.png.rgba16 import Expander, Rgba16Pixels, new_digest
+from compressor.png.rgba16 import Expander, Rgba16Pixels, pixel_checksum
 from compressor.settings import Effort, Metadata
 
 RUNS = {Effort.BALANCED: 8, Effort.BEST: 16}  # runs of lines in the sample
@@ -41,7 +43,7 @@ class Packer:
     def __call__(self, pixels: Rgba16Pixels) -> ByteArray:
         """Return the scanlines in a new array."""
         n, width = pixels.shape
-        rows = np.empty((n, (width * self._channels * self._depth + 7) // 8), np.uint8)
+        rows = scratch.empty((n, (width * self._channels * self._depth + 7) // 8), np.uint8)
         status = pack_rgba16(pixels, self._channels, self._depth, self._colors, self._slots, rows)
         assert status == n, "the form was made for these pixels"
         return rows
@@ -77,13 +79,13 @@ class ReductionPlan:
 class Survey:
     """Surveys all scanlines of an image, then plans how to write it.
 
-    digest  of all pixels, complete when all scanlines have been added
+    checksum  of all pixels, complete when all scanlines have been added
     """
 
     def __init__(self, header: PngHeader, effort: Effort) -> None:
         self._header, self._effort = header, effort
         self._expand = Expander(header)
-        self.digest = new_digest(header)
+        self.checksum = pixel_checksum(header)
         self._needs = 0
         self._colors: NDArray[np.uint64] = np.zeros(COLORS_MAX, np.uint64)
         self._slots = np.full(SLOTS, -1, np.int64)
@@ -98,7 +100,7 @@ class Survey:
     def add(self, rows: ByteArray) -> None:
         """Add the next scanlines."""
         for pixels in self._expand(rows):
-            self.digest.update(pixels.data)
+            self.checksum.update(pixels.data)
             self._needs |= needs(pixels)
             if self._count <= COLORS_MAX:
                 self._count = find_colors(pixels, self._colors, self._slots, self._count)
@@ -128,12 +130,13 @@ class Survey:
         if all(is_form_independent(chunk) for chunk in kept_chunks(header.trailing, metadata)):
             colors = self._colors[: self._count].tolist() if self._count <= COLORS_MAX else []
             forms += candidates(header, chunks, self._needs, colors)
-        best = min(self._trials(forms or [None], chunks), key=lambda tried: tried[0])[1]
+        best = self._best(forms or [None], chunks)
         self._runs.clear()
         return best
 
-    def _trials(self, forms: list[Form | None], chunks: list[Chunk]) -> Iterator[tuple[int, ReductionPlan]]:
-        expand = Expander(self._header)
+    def _best(self, forms: list[Form | None], chunks: list[Chunk]) -> ReductionPlan:
+        """Try every form with every choice of filters."""
+        expand, best, smallest = self._expand, None, sys.maxsize
         runs = [np.concatenate(run) for run in self._runs]
         for form in forms:
             header = self._header if form is None else convert_header(self._header, form, chunks)
@@ -142,10 +145,11 @@ class Survey:
             )
             parts = runs if form is None else list(map(Packer(form), itertools.chain.from_iterable(map(expand, runs))))
             for choice in choices(header, self._effort):
-                yield (
-                    trial_size(header, parts, choice, self._effort),
-                    ReductionPlan(self._header, header, form, choice, notice),
-                )
+                size = trial_size(header, parts, choice, self._effort, smallest)
+                if size < smallest:
+                    best, smallest = ReductionPlan(self._header, header, form, choice, notice), size
+        assert best is not None
+        return best
 
     def _notice(self, header: PngHeader) -> str:
         return f"stored as {describe_form(header)} instead of {describe_form(self._header)}: lossless and smaller"

@@ -1,15 +1,15 @@
 """Scanlines expanded to 16-bit RGBA, whatever their form: a conversion is lossless if these pixels are equal."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor import scratch
 from compressor.bytestream import ByteStream
-from compressor.kernels.png.rgba16 import expand_rgba16
+from compressor.kernels.png.rgba16 import OPAQUE, expand_rgba16
 from compressor.png.header import GREY, PALETTE, SAMPLES, ByteArray, PngHeader, read_header
-from compressor.png.reader import colors, scanlines
+from compressor.png.reader import Checksum, colors, scanlines
 from compressor.spool import Spool
 
 Rgba16Pixels = NDArray[np.uint64]
@@ -46,12 +46,18 @@ def lookup_table(header: PngHeader) -> Rgba16Pixels:
     """Return the table that `expand_rgba16` takes."""
     key = transparent_pixel(header)
     if header.color_type == PALETTE:
-        entries = [tuple(257 * int(sample) for sample in entry) for entry in colors(header)]
-        return np.array([pixel(*entry) for entry in entries], np.uint64)
+        table = np.full((256, 4), 0xFFFF, "<u2")
+        table[:, : header.channels] = colors(header)
+        table[:, : header.channels] *= 257
+        return table.view("<u8").astype(np.uint64)[:, 0]
     if header.color_type == GREY and header.bit_depth <= 8:
         most = (1 << header.bit_depth) - 1
-        grey = [pixel(*[scaled(value & most, header.bit_depth)] * 3) for value in range(256)]
-        return np.array([value & ~(0xFFFF << 48) if value == key else value for value in grey], np.uint64)
+        step = scaled(1, header.bit_depth)
+        values = np.arange(256, dtype=np.uint64) & np.uint64(most)
+        grey: Rgba16Pixels = values * np.uint64(pixel(step, step, step, 0)) | OPAQUE
+        if key is not None:
+            grey[grey == key] &= ~OPAQUE
+        return grey
     return np.array([] if key is None else [key], np.uint64)
 
 
@@ -70,7 +76,7 @@ class Expander:
         width = min(self._header.width, rows.shape[1] * 8 // self._header.bits_per_pixel)
         at_once = max(1, PIECE_PIXELS // width)
         if self._out.shape[1:] != (width,) or len(self._out) < min(at_once, len(rows)):
-            self._out = np.empty((min(at_once, len(rows)), width), np.uint64)
+            self._out = scratch.empty((min(at_once, len(rows)), width), np.uint64)
         for first in range(0, len(rows), at_once):
             part = rows[first : first + at_once]
             out = self._out[: len(part)]
@@ -79,15 +85,15 @@ class Expander:
             yield out
 
 
-def new_digest(header: PngHeader) -> "hashlib.blake2b":
-    """Return a hash to update with all pixels of an image."""
-    return hashlib.blake2b(f"{header.width} x {header.height}".encode(), digest_size=32)
+def pixel_checksum(header: PngHeader) -> Checksum:
+    """Return a checksum to update with all pixels of an image."""
+    return Checksum((header.width, header.height))
 
 
-def read_pixel_digest(stream: ByteStream, lines: int, spool: Callable[[], Spool] | None = None) -> bytes:
-    """Return the digest of a PNG's pixels."""
+def read_pixel_checksum(stream: ByteStream, lines: int, spool: Callable[[], Spool] | None = None) -> tuple[int, int]:
+    """Return the checksum of a PNG's pixels."""
     header = read_header(stream)
-    found, expand = new_digest(header), Expander(header)
+    found, expand = pixel_checksum(header), Expander(header)
     for rows in scanlines(stream, header, lines, spool):
         for pixels in expand(rows):
             found.update(pixels.data)

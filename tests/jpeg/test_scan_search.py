@@ -89,11 +89,11 @@ def masked(frame: Frame, rows: Iterable[Slab]) -> Iterator[tuple[Slab, Masks]]:
 def test_slabs_wait_as_they_are_or_packed_with_the_same_coefficients_and_masks(
     width: int, slab_blocks: int, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("compressor.jpeg.frame.SLAB_BLOCKS", slab_blocks)
+    monkeypatch.setattr("compressor.jpeg.coefficient_spool.SLAB_BLOCKS", slab_blocks)
     frame = frame_of(width, 170, [(2, 2), (1, 1), (1, 1)])
     planes = huffman.random_planes(np.random.default_rng(1), width, 170, frame.sampling, 0.3)
     whole = np.concatenate(list(rows_of(planes, frame)))
-    monkeypatch.setattr("compressor.jpeg.frame.SLAB_BLOCKS", slab_blocks)
-    monkeypatch.setattr("compressor.jpeg.coefficient_spool.SLAB_BLOCKS", slab_blocks)
     sampled = whole.reshape(frame.mcu_rows, -1, 64)[::step].reshape(-1, 64)
 
     expected_hash = hashlib.blake2b(packing.pack(whole), digest_size=32).digest()

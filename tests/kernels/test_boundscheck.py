@@ -60,6 +60,7 @@ EDGES = [
     "jpeg/test_adaptive_quantization.py::test_a_files_coefficients_are_dequantized",
     "jpeg/test_adaptive_quantization.py::test_slabs_of_any_height_are_requantized_as_row_by_row",
     "jpeg/test_adaptive_quantization.py::test_pixels_are_quantized_in_slabs_of_any_height_as_row_by_row",
+    "jpeg/test_adaptive_quantization.py::test_a_wide_row_is_quantized_in_parts",
 ]
 
 # Each operation of `lanes` just inside an array, then one element after its end and before its start.
@@ -74,6 +75,7 @@ def f4(*shape):
     return np.zeros(shape, np.float32)
 
 table = f4(1, 64)
+ones = f4(1, 64) + np.float32(1)
 CASES = {
     "load_be64": (lambda a, at: lanes.load_be64(a, at), (u1(20),), 12),
     "store_be64": (lambda a, at: lanes.store_be64(a, at, np.uint64(0)), (u1(20),), 12),
@@ -197,7 +199,7 @@ TOO_SMALL = {
     ),
     "pack, ends": lambda: packing.pack(blocks, 0, 1, 1, np.zeros(0, np.int64), u1(200)),
     "requantize, out": lambda: spectrum.requantize(
-        i2(2, 64), layout, False, table, (table, table), (f4(1, 64), f4(3, 1)) * 2,
+        i2(2, 64), layout, False, table, (table, table, f4(0), f4(0, 1024), f4(0, 64)), (f4(1, 64), f4(3, 1)) * 2,
         (f4(1, 1), f4(1, 1), f4(2, 1), f4(1)), np.zeros(spectrum.STATE, np.int64), i2(0, 64),
     ),
     "dequantize_block": lambda: njit(lambda s, q, o: spectrum.dequantize_block(s, 1, q, 0, o, 0))(blocks, table, table),
@@ -210,7 +212,9 @@ TOO_SMALL = {
     "pack": lambda: packing.pack(blocks, 0, 1, 1, np.zeros(1, np.int64), u1(2)),
     "unpack": lambda: packing.unpack(u1(2), 0, 1, blocks),
     "unpack, run too long": lambda: packing.unpack(np.array([0, 0, 0xF0, 0xF0, 0xF0, 0xF1, 0], np.uint8), 0, 1, blocks),
-    "trellis, lengths": lambda: trellis.trellis(table, 0, 1, f4(64), f4(64), blocks),
+    "trellis, rate": lambda: trellis.trellis(ones, 0, 1, f4(64), f4(16), f4(64), blocks),
+    "rates": lambda: trellis.rates(f4(256), f4(1023), f4(64)),
+    "rates, margin": lambda: trellis.rates(f4(256), f4(1024), f4(63)),
 }
 for name, call in TOO_SMALL.items():
     try:

@@ -40,9 +40,15 @@ def sparse(blocks: int, nonzero: int, seed: int = 0) -> Floats:
     return x.astype(np.float32)
 
 
+def tables(lengths: Floats) -> tuple[Floats, Floats]:
+    rate, margin = np.empty(kernel.RATES, np.float32), np.empty(kernel.MARGINS, np.float32)
+    kernel.rates(lengths, rate, margin)
+    return rate, margin
+
+
 def quantize(x: Floats, weight: float | Floats, lengths: Floats) -> NDArray[np.int16]:
     out = np.full(x.shape, 0x5555, np.int16)
-    kernel.trellis(x, 0, len(x), np.broadcast_to(np.float32(weight), len(x)).copy(), lengths, out)
+    kernel.trellis(x, 0, len(x), np.broadcast_to(np.float32(weight), len(x)).copy(), *tables(lengths), out)
     return out
 
 
@@ -54,6 +60,16 @@ def assert_optimal(x: Floats, weight: float, lengths: Floats) -> None:
         least = reference.least_cost(row, float(np.float32(weight)), bits)
         # What counts are the differences that a choice makes: of float32 numbers up to about 1024, 63 times.
         assert reference.cost(row, values, float(np.float32(weight)), bits) <= least + 1e-4 * (1 + weight)
+
+
+def test_tables_have_the_bits_of_every_run_and_size() -> None:
+    for lengths in (annex_k(), any_lengths(1)):
+        rate, margin = tables(lengths)
+        expected, least = reference.rates(lengths.tolist())
+
+        np.testing.assert_allclose(rate.reshape(64, 16)[1:, 1:11], expected, rtol=1e-5)
+        assert (rate.reshape(64, 16)[1:, 0] == kernel.NO_CODE).all() and rate[0] == lengths[0]
+        np.testing.assert_allclose(margin, least, atol=1e-4)
 
 
 @pytest.mark.parametrize("weight", [0.02, 0.08, 0.2, 1.0, 5.0])
@@ -145,7 +161,7 @@ def test_only_the_requested_blocks_are_filled_each_with_its_weight() -> None:
     x, lengths = laplacian(6, 0.3), annex_k()
     weight = np.array([0, 0.01, 0.05, 0.2, 1, 0], np.float32)
     out = np.full((6, 64), 9, np.int16)
-    kernel.trellis(x, 1, 4, weight, lengths, out)
+    kernel.trellis(x, 1, 4, weight, *tables(lengths), out)
 
     for block in range(1, 5):
         np.testing.assert_array_equal(out[block], quantize(x[block : block + 1], weight[block], lengths)[0])

@@ -36,7 +36,7 @@ LATER = "used before the route was started"
 class UnusedStages(Stages):
     """Stages that no plan may use."""
 
-    def _charge(self) -> None:
+    def enter(self, name: str) -> str:
         raise AssertionError(LATER)
 
 

@@ -108,7 +108,7 @@ def test_the_chunking_of_the_input_makes_no_difference(cut: int, idat_bytes: Any
 
 
 @pytest.mark.parametrize("width, height", [(70_000, 9), (3000, 131), (1, 3000)])
-def test_images_larger_than_the_scratch_lines_are_read(width: int, height: int) -> None:
+def test_images_larger_than_a_slab_are_read(width: int, height: int) -> None:
     line = np.random.default_rng(4).integers(0, 256, (height, width, 3), np.uint8)
     data = b"".join(reference.streamed(width, height, 2, lambda y: line[y]))
 

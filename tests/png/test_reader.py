@@ -11,8 +11,10 @@ from PIL import Image
 
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, LimitError, UnsupportedError
-from compressor.png.header import DEPTHS, PngHeader, read_header
-from compressor.png.reader import digest, read_digest, scanlines, to_pixels
+from compressor.png.header import DEPTHS, SLAB_BYTES, PngHeader, new_header, read_header
+from compressor.png.reader import checksum, read_checksum, scanlines, to_pixels
+from compressor.png.writer import write
+from compressor.settings import Effort
 from tests.corpus import CORPUS
 from tests.reference import pngfilter as reference
 
@@ -297,15 +299,15 @@ def test_the_digest_depends_on_pixels_and_not_on_the_encoding() -> None:
     again, _ = made(3, 8, idat_bytes=50)
     other, _ = made(3, 8, seed=1)
     transparent, _ = made(3, 8, transparency=b"\0")
-    digests = [read_digest(ByteStream([data])) for data in (one, again, other, transparent)]
+    digests = [read_checksum(ByteStream([data])) for data in (one, again, other, transparent)]
 
     assert digests[0] == digests[1]
     assert len({*digests}) == 3
     stream = ByteStream([one])
     header = read_header(stream)
-    running = digest(header)
+    running = checksum(header)
     for rows in scanlines(stream, header, 2):
-        running.update(rows)
+        running.update(rows.data)
     assert running.digest() == digests[0]
 
 
@@ -332,3 +334,29 @@ def test_the_broken_files_of_the_png_suite_end_in_a_clear_error() -> None:
     for path in sorted((CORPUS / "pngsuite").glob("x*.png")):
         with pytest.raises(FormatError, match="^PNG: (signature|IHDR|IDAT|IEND) at byte [0-9]+: ."):
             decode(path.read_bytes())
+
+
+@pytest.mark.parametrize("width, height, lines", [(1, 300_000, 200_000), (3000, 131, 64), (100_000, 9, 4)])
+def test_bands_of_several_slabs_are_read(width: int, height: int, lines: int) -> None:
+    rows = np.random.default_rng(3).integers(0, 256, (height, 3 * width), np.uint8)
+    header = new_header(width, height, 3)
+    data = b"".join(write(header, [rows], effort=Effort.FAST))
+    stream = ByteStream([data])
+
+    found = np.concatenate([band.copy() for band in scanlines(stream, read_header(stream), lines)])
+
+    assert header.slab_lines < lines
+    assert header.slab_lines == 1 or header.slab_lines * (header.row_bytes + 1) <= SLAB_BYTES
+    np.testing.assert_array_equal(found, rows)
+
+
+def test_a_checksum_depends_on_the_order_of_scanlines() -> None:
+    rows = np.random.default_rng(3).integers(0, 256, (9, 40), np.uint8)
+    digests = set()
+    for order in (range(9), reversed(range(9)), (1, 0, *range(2, 9))):
+        found = checksum(new_header(40, 9, 1))
+        for place in order:
+            found.update(rows[place].data)
+        digests.add(found.digest())
+
+    assert len(digests) == 3

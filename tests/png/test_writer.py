@@ -13,7 +13,7 @@ from compressor.errors import LimitError
 from compressor.metadata import orientation, orientation_exif
 from compressor.png.chunks import Chunk
 from compressor.png.header import DEPTHS, new_header, read_header
-from compressor.png.reader import read_digest, scanlines
+from compressor.png.reader import read_checksum, scanlines
 from compressor.png.writer import OUTPUT_BYTES, write
 from compressor.settings import Effort, Metadata
 from tests.corpus import CORPUS
@@ -35,7 +35,7 @@ def test_every_kind_of_image_survives_a_rewrite(color: Any, depth: Any, effort: 
 
     again = rewritten(data, 3, effort=effort)
 
-    assert read_digest(ByteStream([again])) == read_digest(ByteStream([data]))
+    assert read_checksum(ByteStream([again])) == read_checksum(ByteStream([data]))
     np.testing.assert_array_equal(decode(again)[1], rows)
     Image.open(io.BytesIO(again)).load()
 
@@ -150,7 +150,7 @@ def test_the_valid_files_of_the_png_suite_survive_a_rewrite() -> None:
     for path in sorted((CORPUS / "pngsuite").glob("[!x]*.png")):
         data = path.read_bytes()
         if not read_header(ByteStream([data])).interlaced:
-            assert read_digest(ByteStream([rewritten(data)])) == read_digest(ByteStream([data])), path.name
+            assert read_checksum(ByteStream([rewritten(data)])) == read_checksum(ByteStream([data])), path.name
 
 
 def test_all_legal_depths_are_tested() -> None:

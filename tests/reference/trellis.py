@@ -20,6 +20,18 @@ def symbols(values: Sequence[int]) -> list[tuple[int, int]]:
     return [*out, (0x00, 0)] if run else out
 
 
+def rates(lengths: Sequence[float]) -> tuple[list[list[float]], list[float]]:
+    """Return the tables of the trellis: bits of a coefficient by its distance (1 to 63) from the one before and by its
+    size (1 to 10); and by d (0 to 63) the least number of additional bits if it is d farther away."""
+
+    def bits(distance: int, ssss: int) -> float:
+        return sum(lengths[symbol] + more for symbol, more in symbols([0] * (distance - 1) + [1 << (ssss - 1)]))
+
+    rate = [[bits(distance, ssss) for ssss in range(1, 11)] for distance in range(1, 64)]
+    margin = [min(bits(n + d, ssss) - bits(n, ssss) for n in range(1, 17) for ssss in range(1, 11)) for d in range(64)]
+    return rate, margin
+
+
 def distortion(x: float, value: int) -> float:
     return (abs(x) - abs(value)) ** 2 * (1.1 if value == 0 else 1.0)
 

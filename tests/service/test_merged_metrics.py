@@ -70,8 +70,8 @@ def test_a_process_that_ended_leaves_its_counters_and_no_gauges() -> None:
     assert values(counted(merge([ended, counted(process(1, 1.5))])))["calls_totalOK"] == 3
 
 
-def scrape(metrics: MergedMetrics) -> dict[str, float]:
-    request: dict[str, object] = {}
+def scrape(metrics: MergedMetrics, query: str = "") -> dict[str, float]:
+    request: dict[str, object] = {"QUERY_STRING": query}
     setup_testing_defaults(request)
     lines = b"".join(metrics.wsgi(request, lambda status, headers: None)).decode().splitlines()
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
@@ -87,6 +87,17 @@ def test_a_scrape_includes_this_process() -> None:
     assert page["compressor_memory_byte_seconds_total"] == 57
     assert 1000 < page["process_cpu_seconds_total"] < 2000
     assert page["process_open_fds"] > 0 and sum(name.startswith("python_info") for name in page) == 1
+
+
+def test_a_scrape_may_select_metrics_by_name() -> None:
+    worker: Families = [
+        ("process_cpu_seconds", "", "counter", [("process_cpu_seconds_total", {}, 1000.0)]),
+        ("compressor_input_bytes", "", "counter", [("compressor_input_bytes_total", {}, 5.0)]),
+    ]
+    metrics = MergedMetrics(lambda: [worker], lambda: 7.0)
+
+    assert scrape(metrics, "name[]=compressor_input_bytes_total") == {"compressor_input_bytes_total": 5}
+    assert scrape(metrics, "name[]=missing") == {}
 
 
 def test_estimates_cover_all_processes_and_reserved_cores_count_once() -> None:
