@@ -102,11 +102,13 @@ class OurCaller(Caller):
         return [message.SerializeToString() for message in builder.all(Settings(**settings), source)]
 
     def result(self, messages: list[bytes]) -> bytes:
-        parts = [self._parse(message) for message in messages]
-        if parts and parts[-1].failure.HasField("retry_after_seconds"):
+        responses = [self._parse(message) for message in messages]
+        failure = responses[-1].failure.message if responses else "no message"
+        if responses and responses[-1].failure.HasField("retry_after_seconds"):
             raise RejectedError
+        parts = [response.parts if response.HasField("parts") else response for response in responses]
         if not parts or not parts[-1].HasField("report"):
-            raise RuntimeError(f"a call has no result: {parts[-1].failure.message if parts else 'no message'}")
+            raise RuntimeError(f"a call has no result: {failure}")
         return b"".join(part.chunk for part in parts)
 
 

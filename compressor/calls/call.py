@@ -88,6 +88,7 @@ class Call:
                       it: its reader waits for that client
     inbox             messages of the upload, each a list of parts, put by the event loop
     outbox            the output, read by the event loop; ends with the error that ended the work
+    joins_output      whether the client takes several parts of the output together; set with its first message
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Call:
         self._loop = asyncio.get_running_loop()
         self.inbox: Inbox[list[UploadPart]] = Inbox(INBOX_BYTES, idle_seconds, self._loop)
         self.outbox: Outbox[bytes | Output] = Outbox(OUTBOX_BYTES, idle_seconds, self._loop)
+        self.joins_output = False
         self._held = Output()  # the next output, which may still get more
         self.feeding: asyncio.Task[None] | None = None  # the task that fills the inbox
 
@@ -153,13 +155,13 @@ class Call:
         try:
             source = stream.source
             self._held.source = source
-            if source.width * source.height > HELD_PIXELS:
+            if not self.joins_output or source.width * source.height > HELD_PIXELS:
                 self._send()
             bytes_out = crc32c = 0
             for chunk in stream:
                 bytes_out += len(chunk)
                 crc32c = google_crc32c.extend(crc32c, chunk)
-                self._send_chunk(chunk, at_once=upload.delivery is Delivery.IMMEDIATE)
+                self._send_chunk(chunk, is_immediate=upload.delivery is Delivery.IMMEDIATE)
                 del chunk  # or it would be kept while the next one is made
             upload.drain()
             self._held.trailer = Trailer(stream.report, bytes_out, crc32c)
@@ -178,14 +180,15 @@ class Call:
                 yield parts.pop(0)
             self._send()
 
-    def _send_chunk(self, chunk: bytes, at_once: bool) -> None:
-        """Send a chunk in pieces, the last one not before the next chunk or the trailer exists, unless `at_once`."""
-        size = IMMEDIATE_BYTES_MAX if at_once else OUTPUT_BYTES_MAX
+    def _send_chunk(self, chunk: bytes, is_immediate: bool) -> None:
+        """Send a chunk in pieces. If output is joined, the last one is held until the next chunk or the trailer exists,
+        unless delivery is immediate."""
+        size = IMMEDIATE_BYTES_MAX if is_immediate else OUTPUT_BYTES_MAX
         for start in range(0, len(chunk), size):
             if self._held.chunk is not None:
                 self._send()
             self._held.chunk = chunk[start : start + size]  # no copy if the chunk is no longer than that
-        if at_once:
+        if is_immediate or not self.joins_output:
             self._send()
 
     def _send(self) -> None:

@@ -26,6 +26,7 @@ Input: TypeAlias = (
 M = TypeVar("M")  # pb.CompressRequest or pb.InspectRequest
 
 DETAILS = "grpc-status-details-bin"
+WITH_DATA = frozenset({"raw", "chunk", "tile"})  # parts of a size that matters
 MCU_ROWS = 16  # lines of the tallest MCU (T.81 A.2.4): a tile row of that height can be coded at once
 
 
@@ -140,28 +141,24 @@ class RequestBuilder(Generic[M]):
     def all(self, settings: Settings, source: SplitSource) -> Iterator[M]:
         """Return all messages of an upload. Raises LimitError as `start`, before the first one is read."""
         messages = itertools.chain(self.start(settings, source.raw), self._rest(source.parts))
-        return _joined(messages) if source.ready else messages
+        return self._joined(messages) if source.ready else messages
 
     def _rest(self, parts: Iterable[BytesLike | Tile]) -> Iterator[M]:
         for part in parts:
             yield from self.messages(part)
         yield self.finish()
 
-
-def _joined(messages: Iterator[M]) -> Iterator[M]:
-    """Yield messages that are joined with those after them, up to one with data in each."""
-    held: Any = next(messages)
-    for message in messages:
-        if _has_data(held) and _has_data(message):
-            yield held
-            held = message
-        else:
-            held.MergeFrom(message)
-    yield held
-
-
-def _has_data(message: Any) -> bool:
-    return any(message.HasField(name) for name in ("raw", "chunk", "tile"))
+    def _joined(self, messages: Iterator[M]) -> Iterator[M]:
+        """Yield messages that are joined with those after them, up to one with data in each."""
+        fields: dict[str, Any] = {}
+        message: Any
+        for message in messages:
+            name = message.WhichOneof("part")
+            if name in WITH_DATA and WITH_DATA & fields.keys():
+                yield self._kind(parts=pb.RequestParts(**fields))
+                fields = {}
+            fields[name] = getattr(message, name)
+        yield self._kind(parts=pb.RequestParts(**fields))
 
 
 # --- responses ------------------------------------------------------------------------------------------------------
@@ -182,17 +179,18 @@ class ResponseReader:
 
     def read(self, response: pb.CompressResponse) -> bytes:
         """Return the chunk of a message, or b"" if it has none. Raises a failure sent in band."""
-        if response.HasField("source"):
-            self.source = wire.source_from_proto(response.source)
-        chunk = response.chunk
-        self._bytes += len(chunk)
-        self._crc32c = google_crc32c.extend(self._crc32c, chunk)
-        if response.HasField("report"):
-            self._verify(response.report)
-            report = wire.report_from_proto(response.report)
-            self.report = dataclasses.replace(report, notices=(*self._notices, *report.notices))
         if response.HasField("failure"):
             raise wire.error_from_failure(response.failure)
+        fields = response.parts if response.HasField("parts") else response
+        if fields.HasField("source"):
+            self.source = wire.source_from_proto(fields.source)
+        chunk = fields.chunk
+        self._bytes += len(chunk)
+        self._crc32c = google_crc32c.extend(self._crc32c, chunk)
+        if fields.HasField("report"):
+            self._verify(fields.report)
+            report = wire.report_from_proto(fields.report)
+            self.report = dataclasses.replace(report, notices=(*self._notices, *report.notices))
         return chunk
 
     def _verify(self, report: pb.Report) -> None:

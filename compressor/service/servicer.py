@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import cast
+from typing import Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -100,7 +100,10 @@ class CompressorService(rpc.CompressorServiceServicer):
         if output.trailer is not None:
             account.report = output.trailer.report
             report = self._report(output.trailer)
-        return pb.CompressResponse(source=source, chunk=output.chunk, report=report)
+        fields: dict[str, Any] = {"source": source, "chunk": output.chunk, "report": report}
+        if sum(value is not None for value in fields.values()) > 1:
+            return pb.CompressResponse(parts=pb.ResponseParts(**fields))
+        return pb.CompressResponse(**fields)
 
     def _report(self, trailer: Trailer) -> pb.Report:
         report = trailer.report
@@ -183,6 +186,8 @@ class CompressorService(rpc.CompressorServiceServicer):
             # A canceled upload ends like this, too: without `finish` nothing is complete.
             raise IncompleteError("the upload was cut off: it ended without `finish`")
         self.had_activity = True
+        if request.HasField("parts"):
+            call.joins_output = True
         parts, size = parts_from_proto(request)
         finished = isinstance(parts[-1], Finish)
         account.bytes_in += size
@@ -195,26 +200,27 @@ def parts_from_proto(request: pb.CompressRequest | pb.InspectRequest) -> tuple[l
 
     Each `bytes` field is read once, since reading it makes a copy.
     """
+    fields = request.parts if request.HasField("parts") else request
     parts, size = list[UploadPart](), 0
-    if request.HasField("settings"):
-        parts.append(wire.settings_from_proto(request.settings))
-    if request.HasField("raw"):
-        raw = wire.raw_from_proto(request.raw)
+    if fields.HasField("settings"):
+        parts.append(wire.settings_from_proto(fields.settings))
+    if fields.HasField("raw"):
+        raw = wire.raw_from_proto(fields.raw)
         parts.append(raw)
         size += sum(raw.metadata_bytes().values())
-    if request.HasField("chunk"):
-        chunk = request.chunk
+    if fields.HasField("chunk"):
+        chunk = fields.chunk
         parts.append(chunk)
         size += len(chunk)
-    if request.HasField("tile"):
-        tile = wire.tile_from_proto(request.tile)
+    if fields.HasField("tile"):
+        tile = wire.tile_from_proto(fields.tile)
         parts.append(tile)
         size += len(tile.pixels)
-    if request.HasField("finish"):
-        finish = request.finish
+    if fields.HasField("finish"):
+        finish = fields.finish
         parts.append(Finish(finish.total_bytes, finish.crc32c if finish.HasField("crc32c") else None))
     if not parts:
-        raise SettingsError("part", "is empty, must be one of settings, chunk, raw, tile, finish")
+        raise SettingsError("part", "is empty, must be one of settings, chunk, raw, tile, finish, parts")
     return parts, size
 
 
@@ -222,7 +228,7 @@ async def _discard_rest(context: GrpcContext) -> None:
     """Read the rest of an upload: gRPC's asyncio clients lose received messages when one of their writes fails."""
     with contextlib.suppress(Exception):
         while (request := await context.read()) is not grpc.aio.EOF:  # type: ignore[comparison-overlap]
-            if request.HasField("finish"):
+            if request.HasField("finish") or request.parts.HasField("finish"):
                 return
 
 

@@ -102,44 +102,74 @@ PATH_COEFFICIENTS: Path
 PATH_PIXELS: Path
 
 class CompressRequest(_message.Message):
-    __slots__ = ("settings", "chunk", "raw", "tile", "finish")
+    __slots__ = ("settings", "chunk", "raw", "tile", "finish", "parts")
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
     TILE_FIELD_NUMBER: _ClassVar[int]
     FINISH_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     settings: Settings
     chunk: bytes
     raw: Raw
     tile: Tile
     finish: Finish
-    def __init__(self, settings: _Optional[_Union[Settings, _Mapping]] = ..., chunk: _Optional[bytes] = ..., raw: _Optional[_Union[Raw, _Mapping]] = ..., tile: _Optional[_Union[Tile, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
+    parts: RequestParts
+    def __init__(self, settings: _Optional[_Union[Settings, _Mapping]] = ..., chunk: _Optional[bytes] = ..., raw: _Optional[_Union[Raw, _Mapping]] = ..., tile: _Optional[_Union[Tile, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., parts: _Optional[_Union[RequestParts, _Mapping]] = ...) -> None: ...
 
 class CompressResponse(_message.Message):
-    __slots__ = ("source", "chunk", "report", "failure")
+    __slots__ = ("source", "chunk", "report", "failure", "parts")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     source: Source
     chunk: bytes
     report: Report
     failure: Failure
-    def __init__(self, source: _Optional[_Union[Source, _Mapping]] = ..., chunk: _Optional[bytes] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
+    parts: ResponseParts
+    def __init__(self, source: _Optional[_Union[Source, _Mapping]] = ..., chunk: _Optional[bytes] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., parts: _Optional[_Union[ResponseParts, _Mapping]] = ...) -> None: ...
 
 class InspectRequest(_message.Message):
-    __slots__ = ("settings", "chunk", "raw", "tile", "finish")
+    __slots__ = ("settings", "chunk", "raw", "tile", "finish", "parts")
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
     TILE_FIELD_NUMBER: _ClassVar[int]
     FINISH_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     settings: Settings
     chunk: bytes
     raw: Raw
     tile: Tile
     finish: Finish
-    def __init__(self, settings: _Optional[_Union[Settings, _Mapping]] = ..., chunk: _Optional[bytes] = ..., raw: _Optional[_Union[Raw, _Mapping]] = ..., tile: _Optional[_Union[Tile, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
+    parts: RequestParts
+    def __init__(self, settings: _Optional[_Union[Settings, _Mapping]] = ..., chunk: _Optional[bytes] = ..., raw: _Optional[_Union[Raw, _Mapping]] = ..., tile: _Optional[_Union[Tile, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., parts: _Optional[_Union[RequestParts, _Mapping]] = ...) -> None: ...
+
+class RequestParts(_message.Message):
+    __slots__ = ("settings", "raw", "chunk", "tile", "finish")
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    TILE_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
+    settings: Settings
+    raw: Raw
+    chunk: bytes
+    tile: Tile
+    finish: Finish
+    def __init__(self, settings: _Optional[_Union[Settings, _Mapping]] = ..., raw: _Optional[_Union[Raw, _Mapping]] = ..., chunk: _Optional[bytes] = ..., tile: _Optional[_Union[Tile, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
+
+class ResponseParts(_message.Message):
+    __slots__ = ("source", "chunk", "report")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    source: Source
+    chunk: bytes
+    report: Report
+    def __init__(self, source: _Optional[_Union[Source, _Mapping]] = ..., chunk: _Optional[bytes] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
 
 class InspectResponse(_message.Message):
     __slots__ = ("source",)

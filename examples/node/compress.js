@@ -46,12 +46,12 @@ async function upload(call) {
   call.end();
 }
 
-// Download: source, chunks, report, of which a message may have several; or a failure, in band, because the status may be lost while we still write.
+// Download: source, chunks, report; or a failure, in band, because the status may be lost while we still write.
 async function download(call, file) {
   for await (const response of call) {
-    if (response.failure) throw new Error(response.failure.message);
-    if (response.chunk?.length) await file.write(response.chunk);
-    if (response.report) return response.report;
+    if (response.part === "failure") throw new Error(response.failure.message);
+    if (response.part === "chunk") await file.write(response.chunk);
+    if (response.part === "report") return response.report;
   }
   throw new Error("the response ended without a report");
 }

@@ -19,30 +19,44 @@ FILE = file_of(2400)
 
 
 def fields_of(message: Any) -> list[str]:
-    return [field.name for field, _ in message.ListFields()]
+    """Return the names of the parts of a message."""
+    part = message.WhichOneof("part")
+    return [part] if part != "parts" else [field.name for field, _ in message.parts.ListFields()]
+
+
+def together(**parts: Any) -> pb.CompressRequest:
+    return pb.CompressRequest(parts=pb.RequestParts(**parts))
 
 
 def whole(data: bytes) -> pb.CompressRequest:
-    return pb.CompressRequest(settings=pb.Settings(), chunk=data, finish=pb.Finish(total_bytes=len(data)))
+    return together(settings=pb.Settings(), chunk=data, finish=pb.Finish(total_bytes=len(data)))
 
 
 def test_a_small_image_is_one_message_each_way(fake_stub: Any) -> None:
     responses = list(fake_stub.Compress(iter([whole(FILE)])))
 
     assert [fields_of(response) for response in responses] == [["source", "chunk", "report"]]
-    assert len(responses[0].chunk) == responses[0].report.bytes_out == len(FILE) / 2
+    assert len(responses[0].parts.chunk) == responses[0].parts.report.bytes_out == len(FILE) / 2
+
+
+def test_a_client_that_sends_single_parts_gets_single_parts(fake_stub: Any) -> None:
+    parts: dict[str, Any] = {"settings": pb.Settings(), "chunk": FILE, "finish": pb.Finish(total_bytes=len(FILE))}
+    responses = list(fake_stub.Compress(pb.CompressRequest(**{name: part}) for name, part in parts.items()))
+
+    names = [response.WhichOneof("part") for response in responses]
+    assert names[0] == "source" and names[-1] == "report" and set(names[1:-1]) == {"chunk"}
 
 
 def test_a_source_does_not_wait_for_the_rest_of_an_upload(fake_stub: Any) -> None:
     received = threading.Event()
 
     def upload() -> Iterator[pb.CompressRequest]:
-        yield pb.CompressRequest(settings=pb.Settings(), chunk=FILE)
+        yield together(settings=pb.Settings(), chunk=FILE)
         received.wait(10)
         yield pb.CompressRequest(finish=pb.Finish(total_bytes=len(FILE)))
 
     call = fake_stub.Compress(upload(), timeout=5)
-    assert next(call).HasField("source")
+    assert fields_of(next(call))[0] == "source"
     received.set()
     rest = list(call)
 
@@ -51,7 +65,7 @@ def test_a_source_does_not_wait_for_the_rest_of_an_upload(fake_stub: Any) -> Non
 
 def test_the_source_of_a_failed_call_is_sent_first(fake_stub: Any) -> None:
     request = whole(FILE)
-    request.finish.total_bytes += 1
+    request.parts.finish.total_bytes += 1
     call = fake_stub.Compress(iter([request]))
     names = []
     with pytest.raises(grpc.RpcError):
@@ -63,7 +77,7 @@ def test_the_source_of_a_failed_call_is_sent_first(fake_stub: Any) -> None:
 
 def test_a_message_with_a_chunk_and_a_tile_is_invalid(fake_stub: Any) -> None:
     request = whole(FILE)
-    request.tile.pixels = b"abc"
+    request.parts.tile.pixels = b"abc"
     with pytest.raises(grpc.RpcError) as caught:
         list(fake_stub.Compress(iter([request])))
 
@@ -87,7 +101,8 @@ def test_messages_are_joined_unless_a_part_has_to_be_waited_for(source: Any, exp
     messages = list(builder.all(settings, split(source, CHUNK_BYTES, settings)))
 
     assert [sorted(fields_of(message)) for message in messages] == [sorted(names) for names in expected]
-    assert messages[-1].finish.total_bytes == sum(len(message.chunk) for message in messages)
+    parts = [message.parts if message.HasField("parts") else message for message in messages]
+    assert parts[-1].finish.total_bytes == sum(len(part.chunk) for part in parts)
 
 
 def test_a_chunk_that_comes_with_the_source_is_kept(fake: Any) -> None:
