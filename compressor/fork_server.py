@@ -126,6 +126,8 @@ class ForkServer:
         if self._closed:
             return
         self._closed = True
+        while self._waiting and self.has_answered():
+            self.receive_pid()
         self._socket.close()
         if not self._used or self._waiting:
             self._process.kill()

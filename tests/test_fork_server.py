@@ -69,6 +69,15 @@ def test_forks_end_when_their_parent_closes_the_connection() -> None:
     assert not os.path.exists(f"/proc/{pid}")
 
 
+def test_a_server_waits_for_its_forks_so_that_their_cpu_time_is_counted() -> None:
+    with ForkServer() as server:
+        ours, _ = started(server, "a")
+        ours.recv()
+        ours.close()
+
+    assert server._process.returncode == 0
+
+
 def test_a_server_that_is_not_used_ends_at_once() -> None:
     began = time.monotonic()
     with ForkServer() as server:
