@@ -198,9 +198,9 @@ def fork_server(options: Mapping[str, Any]) -> AbstractContextManager["ForkServe
     """Start the server of the local engine: it imports the codec while this process imports what it needs itself."""
     if options["engine"] != of.EngineName.LOCAL:
         return nullcontext()
-    from compressor.fork_server import ForkServer
+    from compressor.cli import batch_server
 
-    return ForkServer("compressor.batch.work")
+    return batch_server.fork_server()
 
 
 @contextmanager
