@@ -45,13 +45,13 @@ class Forked:
     @property
     def exists(self) -> bool:
         """False if the server has not forked the process yet."""
-        while self.known_pid is None and self._server.has_answered():
-            self._server.receive_pid()
+        self._server.receive_answers()
         return self.known_pid is not None
 
     def kill(self) -> None:
         """Kill the process, unless it has ended."""
-        os.kill(self.pid, signal.SIGKILL)  # the number is not reused before `wait`
+        with contextlib.suppress(ProcessLookupError):  # the number is not reused before `wait`
+            os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> int:
         """Wait until the process has ended, and return its exit code, negative for a signal. Called once."""
@@ -82,6 +82,8 @@ class ForkServer:
         Does not wait for the process.
         """
         message = pickle.dumps((target, arguments))
+        if len(message) > MESSAGE_BYTES_MAX:
+            raise CompressorError(f"{len(message)} bytes of arguments are too many for a worker process")
         forked = Forked(self)
         with self._errors():
             socket.send_fds(self._socket, [message], [connection.fileno()])
@@ -94,9 +96,11 @@ class ForkServer:
         self._waiting[0].known_pid = self._receive()
         self._waiting.popleft()
 
-    def has_answered(self) -> bool:
-        """Return whether an answer has arrived."""
-        return bool(select.select([self._socket], [], [], 0)[0])
+    def receive_answers(self) -> None:
+        """Receive the numbers that have arrived, if the server has not ended."""
+        with contextlib.suppress(CompressorError):
+            while self._waiting and select.select([self._socket], [], [], 0)[0]:
+                self.receive_pid()
 
     def wait(self, pid: int) -> int:
         """Wait until a process has ended, and return its exit code, negative for a signal."""
@@ -126,8 +130,7 @@ class ForkServer:
         if self._closed:
             return
         self._closed = True
-        while self._waiting and self.has_answered():
-            self.receive_pid()
+        self.receive_answers()
         self._socket.close()
         if not self._used or self._waiting:
             self._process.kill()

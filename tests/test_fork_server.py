@@ -93,3 +93,17 @@ def test_a_server_that_died_is_an_error_of_one_line() -> None:
         server._process.wait()
         with pytest.raises(CompressorError, match="their server ended with -9"):
             _ = started(server, "a")[1].pid
+
+
+def test_a_server_that_dies_does_not_prevent_the_end() -> None:
+    with ForkServer() as server:
+        _, forked = started(server, "a")
+        server._process.kill()
+        server._process.wait()
+        if forked.exists:
+            forked.kill()
+
+
+def test_too_many_arguments_are_an_error() -> None:
+    with ForkServer() as server, pytest.raises(CompressorError, match="bytes of arguments are too many"):
+        started(server, "a" * (1 << 17))
