@@ -4,6 +4,8 @@ import os
 import time
 from dataclasses import dataclass
 
+inherited_cpu_seconds = 0.0  # of a process that this one was forked from, and that is charged to this one
+
 
 def resident_bytes() -> int:
     """Return the memory that is resident in this process now; 0 where the system does not report it."""
@@ -48,7 +50,7 @@ class Usage:
 class ProcessUsage:
     """Measures what this process uses, from when this object is made or from the last `mark`.
 
-    since_start  count CPU time from the start of the process, too
+    since_start  count CPU time from the start of the process, too, and what it has inherited
     idle_memory  count only the memory that was resident when this object was made, or at the last `settle`. What is
                  reserved beyond that is counted elsewhere. Otherwise, all memory that is resident at a reading counts
                  as if it had been held for the whole interval
@@ -58,7 +60,7 @@ class ProcessUsage:
     def __init__(self, *, since_start: bool = False, idle_memory: bool = False) -> None:
         self.started = time.time()
         self._idle = MemoryGauge() if idle_memory else None
-        self._base = Usage(time.perf_counter(), 0.0 if since_start else time.process_time())
+        self._base = Usage(time.perf_counter(), -inherited_cpu_seconds if since_start else time.process_time())
         self.settle()
 
     def settle(self) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from compressor.batch.dry_run import DryRun
 from compressor.batch.job import Engine, Job
@@ -37,11 +38,14 @@ from compressor.stores.places import keep_place, prefix_of, relative_prefix
 from compressor.stores.tree import TreeCopier
 from compressor.usage import ProcessUsage
 
+if TYPE_CHECKING:
+    from compressor.fork_server import ForkServer
+
 ShouldStop = Callable[[], bool]
 OnProgress = Callable[[Progress], None]
 
 
-def engine_for(request: Request) -> Engine:
+def engine_for(request: Request, server: "ForkServer | None") -> Engine:
     """Return an engine of local processes, or of a Dask cluster."""
     if request.scheduler:
         try:
@@ -53,7 +57,7 @@ def engine_for(request: Request) -> Engine:
         return Distributed(request.job, request.scheduler)
     from compressor.batch.engine_local import Local
 
-    return Local(request.job, request.workers)
+    return Local(request.job, request.workers, server)
 
 
 def listing_for(request: Request, source: Store) -> Listing:
@@ -64,9 +68,15 @@ def listing_for(request: Request, source: Store) -> Listing:
 
 
 def launch(
-    request: Request, should_stop: ShouldStop = lambda: False, on_progress: OnProgress = lambda progress: None
+    request: Request,
+    should_stop: ShouldStop = lambda: False,
+    on_progress: OnProgress = lambda progress: None,
+    server: "ForkServer | None" = None,
 ) -> Summary:
-    """Do what is left of a run. Raises CompressorError where it can't begin, or where its ledger or listing fails."""
+    """Do what is left of a run. Raises CompressorError where it can't begin, or where its ledger or listing fails.
+
+    server  forks the workers of the local engine; None: started when it is needed
+    """
     check_request(request)
     job, filters = request.job, request.filters
     if job.keep is not None:
@@ -81,13 +91,15 @@ def launch(
     if request.manifest is None:
         require_single_links(job, source, filters)
     run = run_dry if request.dry_run else run_batch
-    return run(request, source, should_stop, on_progress)
+    return run(request, source, server, should_stop, on_progress)
 
 
-def run_dry(request: Request, source: Store, should_stop: ShouldStop, on_progress: OnProgress) -> Summary:
+def run_dry(
+    request: Request, source: Store, server: "ForkServer | None", should_stop: ShouldStop, on_progress: OnProgress
+) -> Summary:
     """Do a dry run."""
     usage = ProcessUsage()
-    with closing(engine_for(request)) as engine:
+    with closing(engine_for(request, server)) as engine:
         listing = listing_for(request, source)
         run = DryRun(engine, listing, request.filters, request.sample)
         completed = run.run(should_stop, on_progress)
@@ -107,7 +119,9 @@ def run_dry(request: Request, source: Store, should_stop: ShouldStop, on_progres
     return with_estimates(summary, own.cpu_seconds, own.memory_byte_seconds, request.footprint)
 
 
-def run_batch(request: Request, source: Store, should_stop: ShouldStop, on_progress: OnProgress) -> Summary:
+def run_batch(
+    request: Request, source: Store, server: "ForkServer | None", should_stop: ShouldStop, on_progress: OnProgress
+) -> Summary:
     """Do a run that writes."""
     job, usage = request.job, ProcessUsage()
     target = source if job.in_place else open_store(job.target, job.conditional_bytes)
@@ -122,7 +136,7 @@ def run_batch(request: Request, source: Store, should_stop: ShouldStop, on_progr
         ledger.commit()
         if job.keep is not None:
             write_marker(job.keep, job.source)
-        with closing(engine_for(request)) as engine:
+        with closing(engine_for(request, server)) as engine:
             limit = RateLimit(request.objects_per_second, request.read_bytes_per_second)
             listing = listing_for(request, source)
             run = Run(

@@ -1,30 +1,26 @@
-"""An engine of worker processes on this machine, spawned, so that one that dies loses nothing but its own objects.
+"""An engine of worker processes on this machine. One that dies loses nothing but its own objects, and is replaced.
 
 Each has several threads, so that while the codec works on one object, others are read and written. The cores that this
 process may use are divided among the workers: the scheduler of each (`compressor.cores`) is limited to its share.
 """
 
 import contextlib
-import multiprocessing
 import multiprocessing.connection
 import os
-import signal
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.connection import Connection, Pipe
 from queue import SimpleQueue
 from typing import Any
 
 from compressor.batch.job import Job, Lost, Prepared, WorkerAnswer
 from compressor.errors import CompressorError
+from compressor.fork_server import Forked, ForkServer
 from compressor.stores.contract import Entry
 
 THREADS = 4  # of a worker
-DEATH_SECONDS_MAX = 5.0  # to wait for a worker that has died
+PRELOADED = "compressor.batch.work"  # what takes a worker the longest
 END_SECONDS_MAX = 0.5  # to wait for one that was asked to end
 
 STARTUP_FAILURES_MAX = 3  # workers in a row that may end before they have started
@@ -43,7 +39,6 @@ def worker_main(connection: Connection, job: Job, share: int) -> None:
 
     share  cores that its kernels may use at a time
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator decides what a Ctrl-C means
     from compressor import kernels
     from compressor.batch.work import Worker
     from compressor.cores import cores
@@ -78,26 +73,12 @@ def worker_main(connection: Connection, job: Job, share: int) -> None:
     os._exit(0)  # nobody needs the objects in flight any longer
 
 
-@contextlib.contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT, which a terminal sends to all processes, in those that are started inside, from their start on.
-
-    The tracker that multiprocessing starts with the first process unblocks SIGINT, so it must run before that.
-    """
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 @dataclass
 class Process:
     """A worker process, and the objects that it has."""
 
     connection: Connection
-    process: SpawnProcess
+    process: Forked
     share: int
     numbers: set[int] = field(default_factory=set)
     alone: bool = False
@@ -107,9 +88,9 @@ class Process:
 class Local:
     """An Engine of `count` worker processes. `answers` raises CompressorError where they can't start."""
 
-    def __init__(self, job: Job, count: int) -> None:
-        self._job, self._count = job, count
-        self._context = multiprocessing.get_context("spawn")
+    def __init__(self, job: Job, count: int, server: ForkServer | None = None) -> None:
+        """server  was started early; closed with the engine. None: one is started with the first object"""
+        self._job, self._count, self._server = job, count, server
         self._processes: list[Process] = []  # started with the first object: a finished run needs none
         self._prepared: dict[str, Process] = {}  # by token
         self._lost: list[tuple[int, WorkerAnswer]] = []
@@ -117,12 +98,11 @@ class Local:
         self.slots = count * THREADS
 
     def _start(self, share: int) -> Process:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=worker_main, args=(theirs, self._job, share), daemon=True)
-        with _sigint_blocked():
-            process.start()
-        theirs.close()
-        return Process(ours, process, share)
+        if self._server is None:
+            self._server = ForkServer(PRELOADED)
+        ours, theirs = Pipe()
+        with theirs:
+            return Process(ours, self._server.fork(theirs, worker_main, self._job, share), share)
 
     def prepare(self, number: int, entry: Entry, alone: bool = False) -> None:
         if not self._processes:
@@ -175,12 +155,10 @@ class Local:
 
     def _replace_dead_worker(self, process: Process) -> list[tuple[int, WorkerAnswer]]:
         """Start a worker in place of one that died; return its objects as lost."""
-        process.process.join(DEATH_SECONDS_MAX)
+        status = process.process.wait()
         self._startup_failures = 0 if process.started else self._startup_failures + 1
         if self._startup_failures == STARTUP_FAILURES_MAX:
-            raise CompressorError(
-                f"worker processes end before they have started, with status {process.process.exitcode}"
-            )
+            raise CompressorError(f"worker processes end before they have started, with status {status}")
         alone = process.alone or len(process.numbers) == 1
         found: list[tuple[int, WorkerAnswer]] = [(number, Lost(alone=alone)) for number in sorted(process.numbers)]
         for token in [token for token, holder in self._prepared.items() if holder is process]:
@@ -193,9 +171,23 @@ class Local:
         for process in self._processes:
             with contextlib.suppress(OSError):
                 process.connection.send(("end", 0, None))
-        for process in self._processes:
-            process.process.join(END_SECONDS_MAX)
-            if process.process.is_alive():  # it is still loading kernels
+        busy, end = list(self._processes), time.monotonic() + END_SECONDS_MAX
+        while busy and (seconds := end - time.monotonic()) > 0:
+            ready = multiprocessing.connection.wait([process.connection for process in busy], seconds)
+            busy = [one for one in busy if one.connection not in ready or not _has_ended(one.connection)]
+        for process in busy:
+            if process.process.exists:
                 process.process.kill()
-                process.process.join()
+        for process in self._processes:
             process.connection.close()
+        if self._server is not None:
+            self._server.close()
+
+
+def _has_ended(connection: Connection) -> bool:
+    """Receive an answer; return whether the worker has ended instead."""
+    try:
+        connection.recv()
+    except (EOFError, OSError):
+        return True
+    return False

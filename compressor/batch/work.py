@@ -1,5 +1,6 @@
 """The work on one object: read, compress, verify and, once the ledger knows of it, write. Runs in any process."""
 
+import hashlib
 import os
 import threading
 import time
@@ -214,7 +215,7 @@ class Worker:
 
     def _compress_into(self, source: Spool, result: Spool, kept: ObjectResult) -> ObjectResult:
         """Compress from one spool into another, and verify the result. Raises CompressorError."""
-        report = self._compress(source, result)
+        report, written = self._compress(source, result)
         stages, held = dict(report.stage_seconds), report.memory_byte_seconds
         if report.outcome is Outcome.UNCHANGED or report.bytes_out >= report.bytes_in:
             done = replace(kept, reason=Reason.NOT_SMALLER, error=report.reason)
@@ -229,7 +230,7 @@ class Worker:
             stages["verify"] = stages.get("verify", 0.0) + time.thread_time() - began
             done = replace(kept, outcome=ObjectOutcome.COMPRESSED, notices=report.notices, score=report.score)
         if done.outcome.changed:
-            done = replace(done, bytes_out=result.size, digest=digest(result))
+            done = replace(done, bytes_out=result.size, digest=written)
         return replace(done, path=report.path.value, stage_seconds=stages, memory_byte_seconds=held)
 
     def _strip(self, source: Spool, kind: str, done: ObjectResult) -> tuple[ObjectResult, Spool | None]:
@@ -250,13 +251,15 @@ class Worker:
             stripped = replace(done, outcome=ObjectOutcome.STRIPPED, bytes_out=result.size, digest=digest(result))
             return replace(stripped, notices=tuple(notices)), result
 
-    def _compress(self, source: Spool, result: Spool) -> Report:
-        settings = self.job.settings
+    def _compress(self, source: Spool, result: Spool) -> tuple[Report, str]:
+        """Compress from one spool into another. Return the report and the SHA-256 of the result."""
+        settings, found = self.job.settings, hashlib.sha256()
         if not self.job.server:
             with pipeline.stream(source.chunks(), settings, resources=self.resources) as stream:
                 for chunk in stream:
                     result.write(chunk)
-                return stream.report
+                    found.update(chunk)
+                return stream.report, found.hexdigest()
         if self._client is None:
             with self._lock:
                 if self._client is None:
@@ -266,8 +269,9 @@ class Worker:
         with self._client.stream(source.chunks(), settings) as stream:
             for chunk in stream:
                 result.write(chunk)
+                found.update(chunk)
             report: Report = stream.report
-            return report
+            return report, found.hexdigest()
 
     def _verify(self, source: Spool, result: Spool, report: Report) -> float:
         """Decode the whole result unless the codec has compared it with its source; return the byte-seconds."""

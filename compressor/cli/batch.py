@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,6 +19,7 @@ from compressor.settings import Delivery, Settings
 
 if TYPE_CHECKING:
     from compressor.batch.request import Request
+    from compressor.fork_server import ForkServer
     from compressor.report.summary import Summary
     from compressor.stores.filters import Filters
 
@@ -184,12 +185,22 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
 
 def run_batch(options: Mapping[str, Any]) -> "Summary":
     """Do the run that the options request, with its progress on standard error."""
-    request = request_of(options)
-    from compressor.batch.api import launch
-    from compressor.cli.batch_output import Live
+    with fork_server(options) as server:
+        request = request_of(options)
+        from compressor.batch.api import launch
+        from compressor.cli.batch_output import Live
 
-    with Live(None, None) as live, stop_on_signals() as should_stop:
-        return launch(request, should_stop, live.update)
+        with Live(None, None) as live, stop_on_signals() as should_stop:
+            return launch(request, should_stop, live.update, server)
+
+
+def fork_server(options: Mapping[str, Any]) -> AbstractContextManager["ForkServer | None"]:
+    """Start the server of the local engine: it imports the codec while this process imports what it needs itself."""
+    if options["engine"] != of.EngineName.LOCAL:
+        return nullcontext()
+    from compressor.cli import batch_server
+
+    return batch_server.fork_server()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import _signal  # `signal` makes enums of its numbers, which takes some milliseconds
 import os
+import sys
 
 from compressor.cli.interruption import leave
 
@@ -14,7 +15,12 @@ def main() -> None:
     # NumPy starts a thread of OpenBLAS for each core, and they spin: 60 ms of CPU time on two cores. Nothing here uses
     # BLAS for more than 3 × 3 matrices.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    words = sys.argv[1:]
     try:
+        if words[:1] == ["batch"] and not {"-h", "--help"} & {*words}:
+            from compressor.cli import batch_server
+
+            batch_server.start()
         from compressor.cli.app import dispatch
 
         dispatch()

@@ -23,7 +23,7 @@ from compressor.tiles import BandLifetime
 BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
 COEFFICIENTS_BYTES = 64 * 2  # of a block
 CODING_BYTES = encoder.coded_bytes(encoder.CODED_BLOCKS) + encoder.CODED_BYTES  # before byte stuffing, and after
-TILE_COPIES = 5  # on the wire, parsed, queued, being copied into a band, and being freed
+TILE_COPIES = 6  # on the wire, in a read buffer, parsed, queued, being copied into a band, and being freed
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
 PROGRESSIVE_BYTES = (SCANS_MAX + 10) * AREA_BYTES  # output on its way to the spool, stuffed and copied; tables

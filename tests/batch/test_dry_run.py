@@ -27,7 +27,7 @@ def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run in a separate folder, with a worker in this process that opens its own stores."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job))
+    monkeypatch.setattr(api, "engine_for", lambda request, server: Inline(request.job))
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["conditions are honored", "conditions are ignored"])

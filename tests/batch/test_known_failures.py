@@ -39,7 +39,7 @@ class Bench:
         stores: dict[str, Store] = {JOB.source: Faulty(self.source, self._fault), JOB.target: self.target}
         monkeypatch.setattr(launching, "open_store", lambda url, conditional_bytes=0, probed=False: stores[url])
         monkeypatch.setattr(
-            launching, "engine_for", lambda request: Inline(JOB, stores[JOB.source], stores[JOB.target])
+            launching, "engine_for", lambda request, server: Inline(JOB, stores[JOB.source], stores[JOB.target])
         )
         monkeypatch.setattr("compressor.batch.run.BACK_OFF_SECONDS", 0.0)
 
@@ -147,7 +147,7 @@ def test_a_nightly_job_fails_once_for_each_new_failure(tmp_path: Path, monkeypat
     """Check the command's exit code and the time of its last success, night by night."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        launching, "engine_for", lambda request: Inline(request.job, open_store("in"), open_store("out"))
+        launching, "engine_for", lambda request, server: Inline(request.job, open_store("in"), open_store("out"))
     )
     (tmp_path / "in").mkdir()
     (tmp_path / "in/text.txt").write_bytes(b"text")

@@ -89,7 +89,7 @@ def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run in a separate folder for ledgers, with workers in this process."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job))
+    monkeypatch.setattr(api, "engine_for", lambda request, server: Inline(request.job))
 
 
 def batch(*arguments: str) -> Result:

@@ -38,7 +38,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "in" / key).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / key).write_bytes(data)
     monkeypatch.setattr(
-        launching, "engine_for", lambda request: Inline(request.job, store := open_store(request.job.source), store)
+        launching,
+        "engine_for",
+        lambda request, server: Inline(request.job, store := open_store(request.job.source), store),
     )
     assert launch(request(tmp_path)).failed == 0
     return tmp_path / "in"

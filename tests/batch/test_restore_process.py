@@ -46,7 +46,7 @@ def replaced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
         job = Job(source="in", target="in", in_place=True, keep="kept", settings=settings)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                launching, "engine_for", lambda request: Inline(request.job, store := open_store("in"), store)
+                launching, "engine_for", lambda request, server: Inline(request.job, store := open_store("in"), store)
             )
             assert launch(Request(job=job, ledger=Path("ledger"))).failed == 0
     finally:
@@ -189,7 +189,7 @@ def test_a_folder_called_restore_is_a_source_like_any_other(tmp_path: Path, monk
     monkeypatch.setattr(
         launching,
         "engine_for",
-        lambda request: Inline(request.job, open_store(request.job.source), open_store(request.job.target)),
+        lambda request, server: Inline(request.job, open_store(request.job.source), open_store(request.job.target)),
     )
 
     found = CliRunner().invoke(app, ["batch", "restore", "out", "--ledger", "l"])

@@ -197,6 +197,14 @@ def test_the_fast_path_is_disabled_in_spawned_processes_too(tmp_path: Path) -> N
     assert done.stdout.split() == ["False", "False"], done.stderr
 
 
+def test_workers_run_without_the_fast_path_too(tmp_path: Path, objects: dict[str, bytes]) -> None:
+    backend = FolderBackend(tmp_path)
+
+    run, target = measure.compress(backend, objects, 1, module=measure.COMMAND_WITHOUT_FAST_PATH)
+
+    assert run.summary["objects"] == backend.count(target) == len(objects)
+
+
 def test_the_fast_path_is_compared_with_boto3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An object takes 5 ms of CPU time with it and 10 ms without it; each run takes a second to start."""
 

@@ -90,6 +90,20 @@ def test_a_command_imports_nothing_needless(words: tuple[str, ...], photo: Path)
     assert sorted(found & NEEDLESS[words]) == []
 
 
+def test_a_batch_run_leaves_the_codec_to_its_workers(photo: Path) -> None:
+    Path("in").mkdir()
+    photo.rename("in/photo.jpg")
+    found = imported("batch", "in", "out", "--ledger", "run.ledger", "--workers", "1", "--json")
+    needless = {"PIL", "boto3", "botocore", "distributed", "obstore", "pydantic", "rich", *NETWORK, *METRICS, *CODEC}
+
+    assert Path("out/photo.jpg").stat().st_size > 0
+    assert sorted(found & needless) == []
+
+
+def test_help_starts_no_server_for_workers() -> None:
+    assert "compressor.fork_server" not in imported("batch", "--help")
+
+
 def test_a_command_does_not_import_the_others(photo: Path) -> None:
     commands = {f"compressor.cli.{name}" for name in ("batch", "compress", "exporter", "footprint", "ledger", "serve")}
 

@@ -213,7 +213,7 @@ TOO_SMALL = {
     "unpack": lambda: packing.unpack(u1(2), 0, 1, blocks),
     "unpack, run too long": lambda: packing.unpack(np.array([0, 0, 0xF0, 0xF0, 0xF0, 0xF1, 0], np.uint8), 0, 1, blocks),
     "trellis, rate": lambda: trellis.trellis(ones, 0, 1, f4(64), f4(16), f4(64), blocks),
-    "rates": lambda: trellis.rates(f4(256), f4(1023), f4(64)),
+    "rates": lambda: trellis.rates(f4(256), f4(16 * 63 + 10), f4(64)),
     "rates, margin": lambda: trellis.rates(f4(256), f4(1024), f4(63)),
 }
 for name, call in TOO_SMALL.items():

@@ -18,7 +18,7 @@ LAYERS = (
     {"errors", "t81", "settings", "humanize", "icc", "usage", "atomic_write"},
     {"kernels"},
     {"spool"},
-    {"memory", "tiles", "cores", "bytestream", "window", "inputs", "scratch"},
+    {"memory", "tiles", "cores", "bytestream", "window", "inputs", "scratch", "fork_server"},
     {"metadata", "sniff", "cicp", "parsers"},
     {"jpeg", "png", "raster", "containers"},
     {"pipeline"},

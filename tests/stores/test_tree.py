@@ -25,7 +25,7 @@ THEN_NS = 1_500_000_000_123_456_789
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree with folders of all modes, links of all kinds, a pipe and a socket."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(api, "engine_for", lambda request: Inline(request.job, None, None))
+    monkeypatch.setattr(api, "engine_for", lambda request, server: Inline(request.job, None, None))
     root = tmp_path / "in"
     for folder in ("empty/inner", "full", "sealed", "bytes\udcff"):
         (root / folder).mkdir(parents=True)
