@@ -200,7 +200,7 @@ def fork_server(options: Mapping[str, Any]) -> AbstractContextManager["ForkServe
         return nullcontext()
     from compressor.cli import batch_server
 
-    return batch_server.fork_server()
+    return batch_server.take()
 
 
 @contextmanager

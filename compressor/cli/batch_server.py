@@ -11,6 +11,6 @@ def start() -> None:
     _started.append(ForkServer(PRELOADED))
 
 
-def fork_server() -> ForkServer:
+def take() -> ForkServer:
     """Return the server that was started, or start it."""
     return _started.pop() if _started else ForkServer(PRELOADED)
