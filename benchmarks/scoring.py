@@ -23,7 +23,7 @@ from tests.reference import ssimulacra2 as reference
 
 SIZE = (1500, 1000)
 ROUNDS, QUICK_ROUNDS = 7, 2
-CALLS = 10  # of ours in a round: one takes less than the clock resolves well
+CALLS = 10  # of the kernels in a round, since a single one is too short to be timed
 QUALITIES = (20, 50, 75, 90)  # of JPEG, for one photograph after the other
 BAND_LINES = 16
 WIDE = 20_000  # pixels in a line, and lines

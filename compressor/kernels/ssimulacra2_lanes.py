@@ -33,7 +33,7 @@ CUBE_ROOT = 1419902976.0  # bits of x^(-1/3): this minus a third of the bits of 
 C2 = 0.0009
 
 
-def constant(value):
+def _constant(value):
     return splat(F32, LANES, value)
 
 
@@ -50,7 +50,7 @@ def at(builder, index, move):
 
 
 def positive(builder, x):
-    return builder.select(builder.fcmp_ordered(">", x, constant(0.0)), x, constant(0.0))
+    return builder.select(builder.fcmp_ordered(">", x, _constant(0.0)), x, _constant(0.0))
 
 
 def absolute(builder, x):
@@ -64,30 +64,30 @@ def cube_root(builder, x):
     """
     words = vector(I32, LANES)
     bits = builder.sitofp(builder.bitcast(x, words), x.type)
-    bits = builder.fsub(constant(CUBE_ROOT), builder.fmul(bits, constant(1 / 3)))
+    bits = builder.fsub(_constant(CUBE_ROOT), builder.fmul(bits, _constant(1 / 3)))
     y = builder.bitcast(builder.fptosi(bits, words), x.type)
     cube = builder.fmul(builder.fmul(y, y), y)
-    h = builder.fsub(constant(1.0), builder.fmul(x, cube))
-    step = builder.fadd(builder.fmul(h, constant(14 / 81)), constant(2 / 9))
-    step = builder.fadd(builder.fmul(h, step), constant(1 / 3))
+    h = builder.fsub(_constant(1.0), builder.fmul(x, cube))
+    step = builder.fadd(builder.fmul(h, _constant(14 / 81)), _constant(2 / 9))
+    step = builder.fadd(builder.fmul(h, step), _constant(1 / 3))
     y = builder.fadd(y, builder.fmul(builder.fmul(y, h), step))
     root = builder.fmul(x, builder.fmul(y, y))
-    h = builder.fsub(constant(1.0), builder.fmul(root, y))
-    return builder.fadd(root, builder.fmul(root, builder.fmul(h, constant(2 / 3))))
+    h = builder.fsub(_constant(1.0), builder.fmul(root, y))
+    return builder.fadd(root, builder.fmul(root, builder.fmul(h, _constant(2 / 3))))
 
 
 def components(builder, light, count):
     """Return Y, X and B - Y, the first `count` of them, without their constants, of linear light."""
     if len(light) == 1:
-        return [cube_root(builder, builder.fadd(light[0], constant(BIAS)))]
+        return [cube_root(builder, builder.fadd(light[0], _constant(BIAS)))]
     roots = []
     for row in OPSIN[: 2 if count < 3 else 3]:
-        parts = [builder.fmul(x, constant(weight)) for x, weight in zip(light, row)]  # noqa: B905
-        roots.append(cube_root(builder, total(builder, [*parts, constant(BIAS)])))
-    y = builder.fmul(builder.fadd(roots[0], roots[1]), constant(0.5))
+        parts = [builder.fmul(x, _constant(weight)) for x, weight in zip(light, row)]  # noqa: B905
+        roots.append(cube_root(builder, total(builder, [*parts, _constant(BIAS)])))
+    y = builder.fmul(builder.fadd(roots[0], roots[1]), _constant(0.5))
     found = [y]
     if count > 1:
-        found.append(builder.fmul(builder.fsub(roots[0], roots[1]), constant(7.0)))
+        found.append(builder.fmul(builder.fsub(roots[0], roots[1]), _constant(7.0)))
     if count > 2:
         found.append(builder.fsub(roots[2], y))
     return found
@@ -116,7 +116,7 @@ def components_lanes(typing, planes, count, light, a, b, stride, ring, to, apart
             pictures.append(components(builder, samples, wanted))
         for c in range(wanted):
             one, other = pictures[0][c], pictures[1][c]
-            p = builder.fadd(builder.fadd(one, other), constant(2 * MOVES[c]))
+            p = builder.fadd(builder.fadd(one, other), _constant(2 * MOVES[c]))
             store(context, builder, signature.args[6], ring, to, p)
             store(context, builder, signature.args[6], ring, at(builder, to, LANES), builder.fsub(one, other))
             to = builder.add(to, apart)
@@ -145,12 +145,12 @@ def vertical_lanes(typing, ring, block, middle, sums, to):
             return [load(context, builder, signature.args[0], ring, at(builder, first, n), F32, LANES) for n in (0, 8)]
 
         p, e = row(0)
-        parts = [[builder.fmul(x, constant(TAPS[0]))] for x in (p, e, builder.fmul(p, p), builder.fmul(e, e))]
+        parts = [[builder.fmul(x, _constant(TAPS[0]))] for x in (p, e, builder.fmul(p, p), builder.fmul(e, e))]
         for move in range(1, 5):
             (p, e), (p2, e2) = row(-move), row(move)
             squares = [builder.fadd(builder.fmul(x, x), builder.fmul(y, y)) for x, y in ((p, p2), (e, e2))]
             for part, x in zip(parts, (builder.fadd(p, p2), builder.fadd(e, e2), *squares)):  # noqa: B905
-                part.append(builder.fmul(x, constant(TAPS[move])))
+                part.append(builder.fmul(x, _constant(TAPS[move])))
         for n, part in enumerate(parts):
             store(context, builder, signature.args[3], sums, at(builder, to, n * SUMS_STRIDE), total(builder, part))
         return context.get_dummy_value()
@@ -167,10 +167,10 @@ def horizontal(context, builder, array_type, sums, index):
 
     blurred = []
     for n in range(4):
-        parts = [builder.fmul(moved(n, 0), constant(TAPS[0]))]
+        parts = [builder.fmul(moved(n, 0), _constant(TAPS[0]))]
         for move in range(1, 5):
             both = builder.fadd(moved(n, -move), moved(n, move))
-            parts.append(builder.fmul(both, constant(TAPS[move])))
+            parts.append(builder.fmul(both, _constant(TAPS[move])))
         blurred.append(total(builder, parts))
     return blurred
 
@@ -181,13 +181,13 @@ def error_maps(builder, p, e, blurred):
     mean_e2 = builder.fmul(mean_e, mean_e)
     variance_p = builder.fsub(square_p, builder.fmul(mean_p, mean_p))
     variance_e = builder.fsub(square_e, mean_e2)
-    below = builder.fadd(builder.fmul(builder.fadd(variance_p, variance_e), constant(0.5)), constant(C2))
+    below = builder.fadd(builder.fmul(builder.fadd(variance_p, variance_e), _constant(0.5)), _constant(C2))
     above = builder.fsub(below, variance_e)
     ssim = builder.fdiv(builder.fadd(variance_e, builder.fmul(mean_e2, above)), below)
     edge_p, edge_e = builder.fsub(p, mean_p), builder.fsub(e, mean_e)
     a, b = absolute(builder, builder.fadd(edge_p, edge_e)), absolute(builder, builder.fsub(edge_p, edge_e))
-    edges = builder.fdiv(builder.fsub(b, a), builder.fadd(a, constant(2.0)))
-    return [positive(builder, x) for x in (ssim, edges, builder.fsub(constant(0.0), edges))]
+    edges = builder.fdiv(builder.fsub(b, a), builder.fadd(a, _constant(2.0)))
+    return [positive(builder, x) for x in (ssim, edges, builder.fsub(_constant(0.0), edges))]
 
 
 @intrinsic
@@ -203,7 +203,7 @@ def maps_lanes(typing, sums, x, ring, middle, totals):
         blurred = horizontal(context, builder, signature.args[0], sums, x)
         p, e = (load(context, builder, signature.args[2], ring, at(builder, middle, n), F32, LANES) for n in (0, 8))
         for n, value in enumerate(error_maps(builder, p, e, blurred)):
-            square = builder.fmul(builder.fmul(value, value), constant(FOURTH_POWERS**0.5))
+            square = builder.fmul(builder.fmul(value, value), _constant(FOURTH_POWERS**0.5))
             for k, more in enumerate((value, builder.fmul(square, square))):
                 to = ir.Constant(I64, (2 * n + k) * LANES)
                 before = load(context, builder, signature.args[4], totals, to, F32, LANES)
@@ -222,7 +222,7 @@ def half_lanes(typing, light, above, below, to):
         rows = [load(context, builder, kind, light, index, F32, 2 * LANES) for index in (above, below)]
         both = builder.fadd(*rows)
         even, odd = (shuffle(builder, both, both, range(n, 2 * LANES, 2)) for n in (0, 1))
-        store(context, builder, kind, light, to, builder.fmul(builder.fadd(even, odd), constant(0.25)))
+        store(context, builder, kind, light, to, builder.fmul(builder.fadd(even, odd), _constant(0.25)))
         return context.get_dummy_value()
 
     return types.void(light, types.intp, types.intp, types.intp), codegen
