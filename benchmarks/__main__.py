@@ -18,6 +18,8 @@ NAMES = {
     "[--quick] [--sizes N,N] [--thread-sizes N,N]",
     "service": "CPU time outside the codec, calls/s of one and several workers, and a small caller next to large ones "
     "[--quick] [--parts NAME,NAME]",
+    "scoring": "SSIMULACRA2 of bands: speed compared with PyPI's ssimulacra2, agreement with the twin, and memory "
+    "[--quick]",
     "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
     "start": "CPU time and memory of commands from start to end, the idle server, the installed size [--rounds N]",
     "memory": "peak memory by image size; plot [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",

@@ -25,6 +25,7 @@ LONGEST = (
     "deploy/test_scripted_run.py",
     "metadata/test_policies.py",
     "kernels/test_boundscheck.py",
+    "kernels/test_ssimulacra2.py",
     "fuzz/test_fuzz.py",
     "jpeg/test_scans_hostile.py",
     "kernels/test_cache.py",

@@ -18,6 +18,8 @@ EDGES = [
     "kernels/test_color.py::test_segments_join_without_a_seam",
     "kernels/test_sharp.py::test_planes_agree_with_the_reference_for_every_width",
     "kernels/test_sharp.py::test_lines_around_a_window_do_not_matter",
+    "kernels/test_ssimulacra2.py::test_scores_of_every_side_agree_with_the_reference",
+    "kernels/test_ssimulacra2.py::test_bands_of_any_size_have_the_identical_score",
     "kernels/test_dering.py::test_only_the_requested_blocks_and_lines_are_touched",
     "kernels/test_dct.py::test_only_the_requested_blocks_and_lines_are_used",
     "kernels/test_huffman_encode.py::test_mcus_interleave_their_components",
@@ -68,7 +70,7 @@ PROBES = """
 import numpy as np
 from numba import njit
 from compressor.kernels import color, dct, dering, huffman_encode, idct, lanes, luminance, masking, mcu_row, packing
-from compressor.kernels import quantize, rgb, sharp, spectrum, trellis, upsample
+from compressor.kernels import quantize, rgb, sharp, spectrum, ssimulacra2_lanes, trellis, upsample
 
 u1, i2 = (lambda *shape: np.zeros(shape, np.uint8)), (lambda *shape: np.zeros(shape, np.int16))
 def f4(*shape):
@@ -94,6 +96,26 @@ CASES = {
     "ycc420_lanes, chroma": (
         lambda a, y, c, at: color.ycc420_lanes(a, 0, 0, y, 0, 0, c, c, at), (u1(1, 96), i2(1, 32), i2(1, 20)), 4
     ),
+    "components_lanes": (
+        lambda a, r, at: ssimulacra2_lanes.components_lanes(3, 3, a, at, 0, 8, r, 0, 16), (f4(30), f4(48)), 6
+    ),
+    "components_lanes, ring": (
+        lambda a, r, at: ssimulacra2_lanes.components_lanes(3, 3, a, 0, 0, 8, r, at, 16), (f4(24), f4(50)), 2
+    ),
+    "vertical_lanes": (
+        lambda r, s, at: ssimulacra2_lanes.vertical_lanes(r, at, 4, s, 0), (f4(150), f4(4 * 528)), 6
+    ),
+    "vertical_lanes, sums": (
+        lambda r, s, at: ssimulacra2_lanes.vertical_lanes(r, 0, 4, s, at), (f4(144), f4(3 * 528 + 10)), 2
+    ),
+    "maps_lanes": (
+        lambda s, r, t, at: ssimulacra2_lanes.maps_lanes(s, at + 4, r, 0, t), (f4(3 * 528 + 20), f4(16), f4(48)), 4
+    ),
+    "maps_lanes, ring": (
+        lambda s, r, t, at: ssimulacra2_lanes.maps_lanes(s, 4, r, at, t), (f4(3 * 528 + 16), f4(20), f4(48)), 4
+    ),
+    "half_lanes": (lambda a, at: ssimulacra2_lanes.half_lanes(a, at, 0, 0), (f4(20),), 4),
+    "half_lanes, to": (lambda a, at: ssimulacra2_lanes.half_lanes(a, 0, 0, at), (f4(20),), 12),
     "split_lanes": (lambda p, b, at: sharp.split_lanes(p, at, b, 0, 32), (u1(1, 100), u1(3, 32)), 4),
     "split_lanes, bands": (lambda p, b, at: sharp.split_lanes(p, 0, b, at, 32), (u1(1, 96), u1(1, 100)), 4),
     "chroma_lanes": (
