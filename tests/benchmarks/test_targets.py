@@ -83,6 +83,6 @@ def test_a_run_saves_its_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     assert run.run(tmp_path / "out", ["--efforts", "fast", "--targets", "30", "--jobs", "1"])
     [path] = (tmp_path / "out").glob("targets-*.json")
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text())["results"]
     assert content["problems"] == []
     assert content["results"][0]["hits"] == 1
