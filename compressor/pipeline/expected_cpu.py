@@ -21,11 +21,11 @@ class PixelRate:
     mean: float
 
 
-Kind = tuple[str, str, Effort, bool, bool, bool]
-_rates: dict[Kind, PixelRate] = {}  # of this process
+_Kind = tuple[str, str, Effort, bool, bool, bool]
+_rates: dict[_Kind, PixelRate] = {}  # of this process
 
 
-def _kind(source: Source, settings: Settings) -> Kind:
+def _kind(source: Source, settings: Settings) -> _Kind:
     measured, search = settings.is_measured, settings.is_search
     return source.format, settings.format.value, settings.effort, settings.lossless, measured, search
 

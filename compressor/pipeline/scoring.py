@@ -34,7 +34,7 @@ BACKGROUNDS = ((26, 26, 26), (230, 230, 230))
 
 
 class Shown:
-    """What a decoder shows of a picture: bands of 8-bit samples, which may be read several times.
+    """A picture as a decoder shows it: bands of 8-bit samples, which may be read several times.
 
     channels  1 grey, 2 grey and alpha, 3 RGB, 4 RGBA
     bands     return an iterator over bands (n, width * channels), n a multiple of the lines asked for but for the last

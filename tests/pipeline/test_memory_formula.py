@@ -122,7 +122,7 @@ FULL = (
     ("png", TWO_PASSES | JPEG | SCORE),
     ("png", FAST | JPEG | TARGET),
     ("png", TWO_PASSES | JPEG | TARGET),
-    ("png-4-8", TWO_PASSES | JPEG | TARGET),
+    ("png-4-8", TWO_PASSES | JPEG | {"target_score": 85}),
     ("baseline", BEST | TARGET),
     ("baseline-444", TWO_PASSES | {"max_bytes": 1 << 20}),
 )

@@ -218,7 +218,7 @@ def test_a_jpeg_within_the_maximum_is_compressed_losslessly_or_returned() -> Non
     assert (again.report.outcome, again.data) == ("unchanged", made.data)
 
 
-def test_a_result_of_ours_is_compressed_again_only_for_fewer_bytes() -> None:
+def test_a_result_is_compressed_again_only_for_fewer_bytes() -> None:
     once = compress(SOURCES["PNG"], format="jpeg", target_score=75).data
     assert compress(once, max_bytes=len(once)).data == once
 
