@@ -131,7 +131,9 @@ Out = Annotated[
         show_default=False,
     ),
 ]
-Quality = Annotated[int, option("quality", "Visual quality, 1 to 100: that of libjpeg-turbo's 4:2:0 at this setting.")]
+Quality = Annotated[
+    int | None, option("quality", "Visual quality, 1 to 100: that of libjpeg-turbo's 4:2:0 at this setting.")
+]
 TargetScore = Annotated[float | None, option("target_score", "Minimum SSIMULACRA2 score, 0 to 100.", metavar="SCORE")]
 MaxBytes = Annotated[
     int | None, option("max_bytes", "Maximum size of the result, such as 200KiB.", parser=size, metavar="SIZE")

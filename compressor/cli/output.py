@@ -196,7 +196,9 @@ def print_report(
     before, after = ("stdin" if names[0] == STANDARD else names[0], "stdout" if names[1] == STANDARD else names[1])
     console.print(f"[bold]{escape(before)}[/] → [bold]{escape(after)}[/]{outcome}", soft_wrap=True)
     lossy = report.outcome is not Outcome.UNCHANGED and report.path in (CodingPath.COEFFICIENTS, CodingPath.PIXELS)
-    result = human_format(report.format) + (f", quality {settings.quality}" if lossy and report.format != "png" else "")
+    result = human_format(report.format) + (
+        f", quality {settings.effective_quality}" if lossy and report.format != "png" else ""
+    )
     megapixels = report.width * report.height / 1e6
     rows = [
         ("before", human_bytes(report.bytes_in), f"{human_format(report.source_format)}, {extent(report)}"),

@@ -10,7 +10,7 @@ from compressor.settings import Report, Source
 
 # From a thumbnail to a hundred megapixels; a call may wait for its sender.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
-STAGES = ("decode", "encode", "verify", "container")
+STAGES = ("decode", "encode", "verify", "score", "container")
 OUTCOMES = ("compressed", "unchanged", "larger", "failed")
 REASONS = ("limit", "busy", "unsupported", "deadline", "unauthenticated")  # for rejecting a call
 NO_FORMAT = NO_PATH = "none"  # it failed before the format was recognized or the path chosen
