@@ -86,6 +86,7 @@ class Path(StrEnum):
     PIXELS = "pixels"
 
 
+DEFAULT_QUALITY = 80
 DENSITY_MAX = (1 << 31) - 1  # of a PNG's pHYs
 
 
@@ -101,18 +102,21 @@ def _check(name: str, value: object, kind: type, low: float, high: float) -> Non
 class Settings:
     """How to compress. Enums may be given by value ("jpeg").
 
-    quality       1..100   visual quality: that of libjpeg-turbo's 4:2:0 at the same setting
-    target_score  0..100   minimum SSIMULACRA2 score
-    max_bytes     > 0      maximum size of the result
+    quality       1..100   visual quality: that of libjpeg-turbo's 4:2:0 at the same setting; None: DEFAULT_QUALITY
+                           unless there is a target score
+    target_score  0..100   minimum SSIMULACRA2 score: the smallest result that has it; excludes quality and lossless
+    max_bytes     > 0      maximum size of the result: the best score within it, or the ceiling of quality or target_score
+    score                  measure the SSIMULACRA2 of the result against the source, and report it
     lossless               keep coefficients (JPEG) or pixels (PNG) exactly
     delivery               None: SAFE for files, IMMEDIATE for raw tiles
     min_saving    [0, 1)   share of the input that must be saved; otherwise the input is returned unchanged
     background             (r, g, b) of transparent pixels if the output has no alpha
     """
 
-    quality: int = 80
+    quality: int | None = None
     target_score: float | None = None
     max_bytes: int | None = None
+    score: bool = False
     lossless: bool = False
     effort: Effort = Effort.BALANCED
     format: Format = Format.KEEP
@@ -132,9 +136,14 @@ class Settings:
                 object.__setattr__(self, name, kind(value))
             except ValueError:
                 raise SettingsError(name, f"is {value!r}, must be one of {', '.join(kind)}") from None
-        _check("quality", self.quality, int, 1, 100)
+        if self.quality is not None:
+            _check("quality", self.quality, int, 1, 100)
         if self.target_score is not None:
             _check("target_score", self.target_score, float, 0, 100)
+            if self.quality is not None:
+                raise SettingsError("target_score", "contradicts quality: give one of them")
+            if self.lossless:
+                raise SettingsError("target_score", "contradicts lossless: give one of them")
         if self.max_bytes is not None:
             _check("max_bytes", self.max_bytes, int, 1, math.inf)
         _check("min_saving", self.min_saving, float, 0, 1)
@@ -147,9 +156,25 @@ class Settings:
             for sample in self.background:
                 _check("background", sample, int, 0, 255)
 
+    @property
+    def effective_quality(self) -> int:
+        """Return the quality, or its default."""
+        return DEFAULT_QUALITY if self.quality is None else self.quality
+
+    @property
+    def is_search(self) -> bool:
+        """Return whether the distance that meets the settings is found by encoding more than once."""
+        return self.target_score is not None or self.max_bytes is not None
+
+    @property
+    def is_measured(self) -> bool:
+        """Return whether the score of the result is measured."""
+        return self.score or self.is_search
+
     def delivery_of(self, *, raw: bool) -> Delivery:
-        """Return the delivery, or its default for files or raw samples. Lossless files are always SAFE."""
-        if self.lossless and not raw:
+        """Return the delivery, or its default for files or raw samples. Lossless files, and results that a target score
+        or a maximum size is set for, are always SAFE."""
+        if self.is_search or (self.lossless and not raw):
             return Delivery.SAFE
         return self.delivery or (Delivery.IMMEDIATE if raw else Delivery.SAFE)
 
@@ -244,8 +269,9 @@ class Report:
     """The outcome for an image, and measurements.
 
     reason               explanation of the outcome, or ""
-    stage_seconds        CPU seconds by stage: decode, encode, verify, container
-    score                SSIMULACRA2, if it was measured
+    stage_seconds        CPU seconds by stage: decode, encode, verify, score, container
+    score                SSIMULACRA2 of the result, if it was measured: 100 if it shows the source's own samples
+    encodings            results that were made, of which at most one was delivered
     notices              losses and other remarks
     memory_byte_seconds  integral of the reserved bytes over time
     footprint            added by the service and the command line; None from the pipeline
@@ -261,6 +287,7 @@ class Report:
     height: int
     path: Path
     score: float | None = None
+    encodings: int = 0
     notices: tuple[str, ...] = ()
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     reserved_bytes: int = 0

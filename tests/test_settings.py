@@ -13,9 +13,10 @@ from compressor.settings import ENUMS, Delivery, Effort, Format, Outcome, Path, 
 def test_defaults_are_the_promised_ones() -> None:
     settings = Settings()
 
-    assert (settings.quality, settings.effort, settings.format) == (80, Effort.BALANCED, Format.KEEP)
+    assert (settings.effective_quality, settings.effort, settings.format) == (80, Effort.BALANCED, Format.KEEP)
     assert (settings.delivery, settings.lossless, settings.min_saving) == (None, False, 0.0)
-    assert (settings.target_score, settings.max_bytes, settings.background) == (None, None, None)
+    assert (settings.quality, settings.target_score, settings.max_bytes, settings.background) == (None,) * 4
+    assert settings.score is False
     assert (settings.subsampling, settings.metadata) == ("auto", "keep")
 
 
@@ -31,7 +32,7 @@ def test_enums_may_be_given_as_values(name: str) -> None:
 @pytest.mark.parametrize(
     "name, value",
     [
-        *[("quality", value) for value in (0, 101, -1, True, "80", None, math.nan)],
+        *[("quality", value) for value in (0, 101, -1, True, "80", math.nan)],
         *[("target_score", value) for value in (-0.1, 100.1, math.nan, math.inf, "70", True)],
         *[("max_bytes", value) for value in (0, -1)],
         *[("min_saving", value) for value in (-0.01, 1, 1.5, math.nan, math.inf)],
@@ -51,7 +52,7 @@ def test_values_out_of_range_are_refused_by_name(name: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "name, value",
     [
-        *[("quality", value) for value in (1, 50, 100)],
+        *[("quality", value) for value in (1, 50, 100, None)],
         *[("target_score", value) for value in (0, 0.5, 100, 100.0)],
         *[("max_bytes", value) for value in (1, 1 << 40)],
         *[("min_saving", value) for value in (0, 0.05, 0.999)],
@@ -61,6 +62,20 @@ def test_values_out_of_range_are_refused_by_name(name: str, value: Any) -> None:
 )
 def test_values_at_the_limits_are_accepted(name: str, value: Any) -> None:
     assert getattr(Settings(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("other", [{"quality": 80}, {"lossless": True}])
+def test_a_target_score_contradicts_quality_and_lossless(other: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=f"^target_score: contradicts {next(iter(other))}"):
+        Settings(target_score=70, **other)
+
+
+def test_a_search_is_always_safe_and_measured() -> None:
+    for searched in (Settings(target_score=70), Settings(max_bytes=1000), Settings(max_bytes=1000, quality=90)):
+        assert searched.is_search and searched.is_measured
+        assert searched.delivery_of(raw=True) is Delivery.SAFE
+    assert Settings(score=True).is_measured and not Settings(score=True).is_search
+    assert Settings(score=True).delivery_of(raw=True) is Delivery.IMMEDIATE
 
 
 def test_the_error_of_a_wrong_choice_lists_the_choices() -> None:
@@ -82,7 +97,7 @@ def test_settings_can_not_be_changed() -> None:
 
 def test_digests_differ_where_settings_do() -> None:
     changed: list[dict[str, Any]] = [
-        {}, {"quality": 79}, {"target_score": 70.0}, {"max_bytes": 1000}, {"lossless": True}, {"effort": "fast"},
+        {}, {"quality": 79}, {"score": True}, {"target_score": 70.0}, {"max_bytes": 1000}, {"lossless": True}, {"effort": "fast"},
         {"format": "png"}, {"delivery": "safe"}, {"subsampling": "444"}, {"metadata": "strip"}, {"min_saving": 0.1},
         {"content_credentials": "unchanged"}, {"background": (0, 0, 0)},
     ]  # fmt: skip

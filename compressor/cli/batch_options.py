@@ -89,9 +89,7 @@ SampleSize = Annotated[
 ]
 InPlace = Annotated[
     bool,
-    option(
-        "in_place", "Replace objects in SRC; losslessly, unless --quality, --target-score or --max-bytes is given."
-    ),
+    option("in_place", "Replace objects in SRC; losslessly, unless --quality, --target-score or --max-bytes is given."),
 ]
 KeepOriginals = Annotated[
     str | None,

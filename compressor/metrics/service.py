@@ -11,7 +11,7 @@ from compressor.settings import Outcome, Report, Source
 # From a thumbnail to a hundred megapixels; a call may wait for its sender.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
 SCORES = (30, 50, 60, 70, 75, 80, 85, 90, 95, 100)  # SSIMULACRA2: 50 medium quality, 70 high, 90 visually lossless
-STAGES = ("decode", "encode", "verify", "container", "score")
+STAGES = ("decode", "encode", "verify", "score", "container")
 OUTCOMES = ("compressed", "unchanged", "larger", "failed")
 REASONS = ("limit", "busy", "unsupported", "deadline", "unauthenticated")  # for rejecting a call
 NO_FORMAT = NO_PATH = "none"  # it failed before the format was recognized or the path chosen

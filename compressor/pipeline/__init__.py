@@ -30,10 +30,9 @@ from compressor.spool import Spool
 
 def reject_unsupported(settings: Settings) -> None:
     """Raise UnsupportedError for settings that this version does not support."""
-    if settings.target_score is not None:
-        raise UnsupportedError("target_score is not supported yet")
-    if settings.max_bytes is not None:
-        raise UnsupportedError("max_bytes is not supported yet")
+    for name in ("target_score", "max_bytes"):
+        if getattr(settings, name) is not None and settings.format in (Format.WEBP, Format.AVIF):
+            raise UnsupportedError(f"{name} is not supported yet for {settings.format} results")
     if settings.format is Format.AUTO:
         raise UnsupportedError("format auto is not supported yet: choose one")
 

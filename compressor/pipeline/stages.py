@@ -1,4 +1,4 @@
-"""CPU time of one request by stage (decode, encode, verify, container), and the core that it runs on."""
+"""CPU time of one request by stage (decode, encode, verify, score, container), and the core that it runs on."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ class Stages:
 
     def __init__(self, deadline: float | None = None) -> None:
         self.demand = Demand(deadline)
-        self.seconds = {"decode": 0.0, "encode": 0.0, "verify": 0.0, "container": 0.0}
+        self.seconds = {"decode": 0.0, "encode": 0.0, "verify": 0.0, "score": 0.0, "container": 0.0}
         self._stage = "container"
         self._since: float | None = None
 

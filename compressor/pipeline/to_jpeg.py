@@ -63,7 +63,11 @@ class JpegToJpeg(Route):
     @property
     def notices(self) -> list[str]:
         kept = self._fingerprint is not None and not self._settings.lossless
-        finer = [f"the source is no finer than quality {self._settings.quality}: coefficients kept"] if kept else []
+        finer = (
+            [f"the source is no finer than quality {self._settings.effective_quality}: coefficients kept"]
+            if kept
+            else []
+        )
         return [*self._header.notices, *self._header.removed, *finer, *self._notices]
 
     @property
@@ -178,7 +182,9 @@ def is_one_pass(settings: Settings) -> bool:
 def _start_jpeg_to_jpeg(source: Coefficients, context: RouteContext) -> JpegToJpeg:
     header, settings = source.header, context.settings
     requantization = (
-        None if settings.lossless else requantize.plan_requantization(header, settings.quality, settings.effort)
+        None
+        if settings.lossless
+        else requantize.plan_requantization(header, settings.effective_quality, settings.effort)
     )
     if requantization is None:
         return _start_exact(source, context)
@@ -212,7 +218,7 @@ def _start_exact(source: Coefficients, context: RouteContext) -> JpegToJpeg:
 
 
 def _one_pass(frame: Frame, slabs: Iterator[Slab], settings: Settings) -> one_pass.OnePassSlabs:
-    distance = perceptual.distance_for(settings.quality, settings.effort)
+    distance = perceptual.distance_for(settings.effective_quality, settings.effort)
     return one_pass.OnePassSlabs(frame, static_codes.codes_for(distance, len(frame.components)), slabs)
 
 
@@ -276,7 +282,7 @@ def _start_pixels_to_jpeg(
 ) -> PixelsToJpeg:
     settings, stages = context.settings, context.stages
     count = len(frame.components)
-    distance = perceptual.distance_for(settings.quality, settings.effort)
+    distance = perceptual.distance_for(settings.effective_quality, settings.effort)
     tables = perceptual.quantization_tables(distance, count)
     bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
     output: one_pass.OnePassPixels | ScanSearch

@@ -35,7 +35,7 @@ class PixelsToOther(Route):
         with self._stages.stage("encode"):
             made = raster.encode(
                 self._stages.timed(pixels.bands(BAND_LINES), "decode"), pixels.width, pixels.height, pixels.channels,
-                self.format, quality=settings.quality, lossless=settings.lossless, effort=settings.effort,
+                self.format, quality=settings.effective_quality, lossless=settings.lossless, effort=settings.effort,
                 subsampling=settings.subsampling,
                 metadata=self._attachments,
             )  # fmt: skip

@@ -326,7 +326,12 @@ def test_a_truncated_progressive_jpeg_is_an_error_that_names_the_scan() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"target_score": 80}, {"max_bytes": 1000}, {"format": "auto"}, {"subsampling": "422"}],
+    [
+        {"target_score": 80, "format": "webp"},
+        {"max_bytes": 1000, "format": "avif"},
+        {"format": "auto"},
+        {"subsampling": "422"},
+    ],
 )
 def test_settings_that_are_not_supported_are_rejected(settings: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError):
@@ -336,5 +341,5 @@ def test_settings_that_are_not_supported_are_rejected(settings: dict[str, Any]) 
 def test_cpu_time_is_reported_by_stage() -> None:
     report = pipeline.compress(JPEG, lossless=True).report
 
-    assert set(report.stage_seconds) == {"decode", "encode", "verify", "container"}
+    assert set(report.stage_seconds) == {"decode", "encode", "verify", "score", "container"}
     assert report.cpu_seconds > 0
