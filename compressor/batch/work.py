@@ -13,15 +13,17 @@ from compressor import pipeline
 from compressor.batch.job import Job, Prepared
 from compressor.batch.originals import originals_of
 from compressor.batch.outcomes import (
+    SCORED_FIRST,
     CpuClock,
     WrongResultError,
     codec_failure,
     digest,
     in_one_line,
+    is_in_sample,
     is_selected,
+    shortfall,
     store_failure,
 )
-from compressor.batch.scoring import FIRST, is_in_sample, shortfall
 from compressor.cores import cores
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
@@ -264,7 +266,7 @@ class Worker:
             return self.job.min_score is not None
         with self._lock:
             self._compressed += 1
-            return self._compressed <= FIRST or is_in_sample(key, self.job.score_one_in)
+            return self._compressed <= SCORED_FIRST or is_in_sample(key, self.job.score_one_in)
 
     def _compress(self, source: Spool, result: Spool, key: str) -> tuple[Report, str]:
         """Compress from one spool into another. Return the report and the SHA-256 of the result."""

@@ -83,10 +83,9 @@ def batch(
     """Compress all images of a bucket or a folder.
 
     Results are written to DST under the same keys, and objects that can't be made smaller are copied there. With
-    --in-place, each object is replaced by a verified, smaller one, unless somebody has changed it in the meantime. The
-    ledger records what was done: repeat the command to resume a run that was interrupted.
-
-    compressor ledger restore LEDGER puts kept originals back.
+    --in-place, each object is replaced by a verified, smaller one, unless somebody has changed it in the meantime;
+    compressor ledger restore LEDGER puts kept originals back. The ledger records what was done: repeat the command to
+    resume a run that was interrupted.
     """
     run_command(dict(locals()))
 
@@ -178,9 +177,9 @@ def filters_of(options: Mapping[str, Any]) -> "Filters":
 
 def one_in(scored: of.Scored | None) -> int:
     """Return 1 where the results of all objects are scored, the sampling interval for a sample, 0 for none."""
-    from compressor.batch.scoring import ONE_IN
+    from compressor.batch.outcomes import SCORED_ONE_IN
 
-    return {None: 0, of.Scored.SAMPLE: ONE_IN, of.Scored.ALL: 1}[scored]
+    return {None: 0, of.Scored.SAMPLE: SCORED_ONE_IN, of.Scored.ALL: 1}[scored]
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:

@@ -34,8 +34,8 @@ class ObjectOutcome(StrEnum):
 class Reason(StrEnum):
     """The reason why an object was not compressed. Values are labels of metrics; `as_text` is for people.
 
-    KEPT and COPIED have NOT_SMALLER, LOW_SCORE, NOT_AN_IMAGE, UNSUPPORTED, EMPTY; SKIPPED has ARCHIVED, HELD, MISSING, CHANGED,
-    EXISTS, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
+    KEPT and COPIED have NOT_SMALLER, LOW_SCORE, NOT_AN_IMAGE, UNSUPPORTED, EMPTY; SKIPPED has ARCHIVED, HELD,
+    MISSING, CHANGED, EXISTS, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
 
     LOW_SCORE     the result's score is below the lowest that the run accepts
     BROKEN        a broken image; `error` says where

@@ -63,11 +63,7 @@ class JpegToJpeg(Route):
     @property
     def notices(self) -> list[str]:
         kept = self._fingerprint is not None and not self._settings.lossless
-        finer = (
-            [f"the source is no finer than quality {self._settings.effective_quality}: coefficients kept"]
-            if kept
-            else []
-        )
+        finer = [f"the source is no finer than quality {self._settings.effective_quality}: coefficients kept"] if kept else []
         return [*self._header.notices, *self._header.removed, *finer, *self._notices]
 
     @property
@@ -182,9 +178,7 @@ def is_one_pass(settings: Settings) -> bool:
 def _start_jpeg_to_jpeg(source: Coefficients, context: RouteContext) -> JpegToJpeg:
     header, settings = source.header, context.settings
     requantization = (
-        None
-        if settings.lossless
-        else requantize.plan_requantization(header, settings.effective_quality, settings.effort)
+        None if settings.lossless else requantize.plan_requantization(header, settings.effective_quality, settings.effort)
     )
     if requantization is None:
         return _start_exact(source, context)

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,7 +70,7 @@ class ScoreTally:
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[int]] = {}
-        self._sums: Counter[str] = Counter()
+        self._sums: defaultdict[str, float] = defaultdict(float)
         self._worst: list[tuple[float, str]] = []  # a heap of negated scores: its first is the best of the worst
 
     def add(self, key: str, format: str, score: float) -> None:
