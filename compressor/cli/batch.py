@@ -82,10 +82,9 @@ def batch(
 ) -> None:
     """Compress all images of a bucket or a folder.
 
-    Results are written to DST under the same keys, and objects that can't be made smaller are copied there. With
-    --in-place, each object is replaced by a verified, smaller one, unless somebody has changed it in the meantime;
-    compressor ledger restore LEDGER puts kept originals back. The ledger records what was done: repeat the command to
-    resume a run that was interrupted.
+    Results are written to DST under the same keys, and objects that can't be made smaller are copied. With --in-place,
+    each is replaced by a verified, smaller one, unless somebody has changed it in the meantime. Repeat the command to
+    resume a run that was interrupted. compressor ledger restore LEDGER puts kept originals back.
     """
     run_command(dict(locals()))
 
