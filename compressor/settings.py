@@ -105,7 +105,7 @@ class Settings:
     quality       1..100   visual quality: that of libjpeg-turbo's 4:2:0 at the same setting; None: DEFAULT_QUALITY
                            unless there is a target score
     target_score  0..100   minimum SSIMULACRA2 score: the smallest result that has it; excludes quality and lossless
-    max_bytes     > 0      maximum size of the result: the best score within it, or the ceiling of quality or target_score
+    max_bytes     > 0      maximum size of the result: the best score within it; with quality or target_score a ceiling
     score                  measure the SSIMULACRA2 of the result against the source, and report it
     lossless               keep coefficients (JPEG) or pixels (PNG) exactly
     delivery               None: SAFE for files, IMMEDIATE for raw tiles

@@ -169,6 +169,12 @@ def distance_for(quality: int, effort: Effort) -> float:
     return float(np.exp(np.interp(quality, QUALITIES, np.log(SCALES[effort]))))
 
 
+def quality_for(distance: float, effort: Effort) -> float:
+    """Return the quality, 1 to 100, that `distance_for` maps to a distance; a fraction between whole ones."""
+    scale = np.log(SCALES[effort])
+    return float(np.interp(np.log(distance), scale[::-1], QUALITIES[::-1]))
+
+
 def quantization_tables(distance: float, components: int) -> list[Table]:
     """Return a table for each component: (64,) uint16 in zig-zag order, 1 … 255."""
     return [_table(curve, distance) for curve in (Y, CB, CR)[:components]]

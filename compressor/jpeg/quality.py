@@ -1,13 +1,15 @@
 """Estimation of a JPEG's quality from its quantization tables."""
 
+import math
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compressor.jpeg.frame import Header
-from compressor.jpeg.perceptual import distance_for, quantization_tables
-from compressor.jpeg.tables import quantization_table
+from compressor.jpeg.perceptual import distance_for, quality_for, quantization_tables
+from compressor.jpeg.tables import Table, quantization_table
 from compressor.settings import Effort
 
 
@@ -34,6 +36,12 @@ def _estimated(components: tuple[bytes | None, ...]) -> int | None:
     if not known:
         return None
 
+    for table_set in TABLE_SETS:
+        if len(known) == len(tables) and distance_of([known[0][0]], table_set, False) is not None:
+            chroma = len(components) > 1 and components[1] != components[0]
+            whole = [np.frombuffer(table or b"", np.uint16) for table in components]
+            if (found := distance_of(whole, table_set, chroma)) is not None:
+                return round(quality_for(found, Effort.BALANCED))
     distance = sum(np.abs(np.log(table / _tables(bool(chroma)))).sum(1) for table, chroma in known)
     return 100 - int(np.argmin(distance))
 
@@ -56,3 +64,73 @@ def _tables(chroma: bool) -> NDArray[np.uint16]:
     tables = np.stack([quantization_table(quality, chroma) for quality in range(100, 0, -1)])
     tables.flags.writeable = False
     return tables
+
+
+# Each set of perceptual tables that files were ever written with: tables at a distance, for a number of components.
+# Before `perceptual`'s tables change, the former ones are added here, so that their files are not compressed again.
+TABLE_SETS: tuple[Callable[[float, int], list[Table]], ...] = (quantization_tables,)
+FINEST, COARSEST = 0.1, 60.0  # distances of the qualities 100 and 1, for any effort
+STEPS = 2500  # of a quarter of a percent
+EQUAL_SHARE = 0.5  # of the luma steps that requantization has increased
+TELLING_STEP = 8  # smaller ones are equal by chance
+
+
+def is_made_before(header: Header) -> bool:
+    """Return whether a file's tables are those of this package at any distance, or those that requantization makes of
+    them: steps that would have increased by less than a half are kept (`requantize.on_lattice`)."""
+    tables = [header.quantization.get(component.tq) for component in header.frame.components]
+    if any(table is None for table in tables):
+        return False
+    return _is_ours(tuple([table.tobytes() for table in tables if table is not None]), header.color == "ycbcr")
+
+
+@lru_cache(64)
+def _is_ours(components: tuple[bytes, ...], chroma: bool) -> bool:
+    tables = [np.frombuffer(table, np.uint16) for table in components]
+    return any(
+        distance_of(tables, table_set, chroma) is not None or _is_requantized(tables[0], number)
+        for number, table_set in enumerate(TABLE_SETS)
+    )
+
+
+def distance_of(tables: Sequence[Table], table_set: Callable[[float, int], list[Table]], chroma: bool) -> float | None:
+    """Return a distance at which a set has exactly these tables; None if it has none.
+
+    Every step grows with the distance, so tables with an equal sum are equal.
+    """
+    wanted = int(sum(table.sum(dtype=np.int64) for table in tables))
+    low, high = math.log(FINEST), math.log(COARSEST)
+    for _ in range(50):
+        middle = (low + high) / 2
+        found = _tables_at(table_set, math.exp(middle), len(tables), chroma)
+        total = int(sum(table.sum(dtype=np.int64) for table in found))
+        if total == wanted:
+            equal = all(np.array_equal(a, b) for a, b in zip(found, tables, strict=True))
+            return math.exp(middle) if equal else None
+        low, high = (middle, high) if total < wanted else (low, middle)
+    return None
+
+
+def _tables_at(
+    table_set: Callable[[float, int], list[Table]], distance: float, components: int, chroma: bool
+) -> list[Table]:
+    """Return the tables of a file: those of luma for all components unless two are of chroma."""
+    return table_set(distance, 3 if chroma else 1) * (1 if chroma else components)
+
+
+@cache
+def _luma_tables(number: int) -> NDArray[np.uint16]:
+    """Return a set's tables of luma at STEPS distances, (STEPS, 64)."""
+    distances = np.exp(np.linspace(math.log(FINEST), math.log(COARSEST), STEPS))
+    return np.stack([TABLE_SETS[number](float(distance), 1)[0] for distance in distances])
+
+
+def _is_requantized(luma: Table, number: int) -> bool:
+    """Return whether a table of luma is what requantization makes of another encoder's."""
+    wanted = _luma_tables(number)
+    telling, equal = wanted >= TELLING_STEP, wanted == luma
+    kept = (luma * 1.5 > wanted - 1).all(1)
+    wide = slice(1, 28)
+    count = telling[:, wide].sum(1)
+    share = (equal & telling)[:, wide].sum(1) >= EQUAL_SHARE * count
+    return bool((kept & share & (count >= 12)).any())

@@ -33,9 +33,10 @@ class Requantization:
         return quantizer.requantized(slabs, self.source)
 
 
-def plan_requantization(header: Header, quality: int, effort: Effort) -> Requantization | None:
-    """Plan how a source gets the visual quality `quality`; None if it is not fine enough to be worth requantizing."""
-    frame, distance, chroma = header.frame, perceptual.distance_for(quality, effort), header.color == "ycbcr"
+def plan_requantization(header: Header, distance: float, effort: Effort) -> Requantization | None:
+    """Plan how a source gets the tables at a distance; None if it is not fine enough to be worth requantizing."""
+    frame, chroma = header.frame, header.color == "ycbcr"
+    quality = round(perceptual.quality_for(distance, effort))
     source = [header.quantization[component.tq] for component in frame.components]
     tables = _tables(tuple([table.tobytes() for table in source]), quality, distance, chroma)
     if not tables:

@@ -8,6 +8,7 @@ from compressor import png
 from compressor.jpeg import coefficient_spool, encoder, parallel, scans
 from compressor.jpeg.adaptive_quantization import BYTES_PER_BLOCK, plane_bytes, row_window_bytes
 from compressor.jpeg.frame import Frame, Header
+from compressor.jpeg.pixels import COLORS
 from compressor.jpeg.progressive import AREA_BYTES
 from compressor.jpeg.scan_search import SCANS_MAX
 from compressor.kernels.idct import LEFT, RIGHT
@@ -27,6 +28,8 @@ TILE_COPIES = 6  # on the wire, in a read buffer, parsed, queued, being copied i
 METADATA_COPIES = 2  # as read and as written
 DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window in its forms, its tables
 PROGRESSIVE_BYTES = (SCANS_MAX + 10) * AREA_BYTES  # output on its way to the spool, stuffed and copied; tables
+PILLOW_CMYK_BYTES = 16  # of a pixel, see `raster.reader`; four of them for the file
+PILLOW_OTHER_BYTES = 20  # of a pixel of WebP or AVIF
 PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB and its output; 256 KiB each: filtered, held, chunk, framed
 
 
@@ -67,14 +70,33 @@ def pixels_to_jpeg(
 def jpeg_bands(header: Header, lines: int) -> int:
     """Return the bytes of decoding: a slab, planes of samples with the lines that are kept, three upsampled
     lines, a band of pixels, and the windows on the scans of a file with several."""
-    frame = header.frame
+    windows = 0 if header.streams else scans.scan_readers_bytes(header)
+    return frame_bands(header.frame, lines) + windows
+
+
+def frame_bands(frame: Frame, lines: int) -> int:
+    """Return the bytes of decoding a file in one scan."""
     padded = 8 * frame.mcus_per_row
     samples = sum((9 * v + 1) * (padded * h + LEFT + RIGHT) for h, v in frame.sampling)
     upsampled = 3 * (padded * frame.h_max + LEFT + RIGHT)
     band = lines * frame.width * len(frame.components)
     coefficients = frame.slab_blocks * COEFFICIENTS_BYTES
-    windows = 0 if header.streams else scans.scan_readers_bytes(header)
-    return DECODER_BYTES + coefficients + samples + upsampled + band + windows
+    return DECODER_BYTES + coefficients + samples + upsampled + band
+
+
+def scored_jpeg(header: Header, lines: int) -> int:
+    """Return the bytes of decoding a JPEG source once more for its score."""
+    if header.color in COLORS:
+        return jpeg_bands(header, lines)
+    return header.frame.width * header.frame.height * PILLOW_CMYK_BYTES
+
+
+def result_bands(frame: Frame, lines: int, settings: Settings) -> int:
+    """Return the bytes of decoding a JPEG that was made with the settings."""
+    if len(frame.components) == 4:  # by Pillow, which holds coefficients, pixels and here the file
+        return frame.width * frame.height * PILLOW_CMYK_BYTES
+    windows = 3 * scans.WINDOWS_BYTES + SCANS_MAX * scans.SCAN_BYTES
+    return frame_bands(frame, lines) + (0 if settings.effort is Effort.FAST else windows)
 
 
 def png_to_png(header: png.PngHeader, lines: int, effort: Effort, surveyed: bool = False) -> int:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Self
 
 from compressor.bytestream import ByteStream
+from compressor.errors import LimitError, UnsupportedError
 from compressor.memory import Reservation, Resources
-from compressor.pipeline import bounds, expected_cpu
+from compressor.pipeline import bounds, expected_cpu, scoring
 from compressor.pipeline.candidates import Candidate, Terms, choose
-from compressor.pipeline.pixels import ArrayPixels
-from compressor.pipeline.routes import Route, RouteContext
+from compressor.pipeline.pixels import ArrayPixels, PixelSource
+from compressor.pipeline.routes import Finished, Route, RouteContext
 from compressor.pipeline.routing import Routed, route_file, route_raw
+from compressor.pipeline.search import SearchTrial, search, shows_the_source
 from compressor.pipeline.stages import Stages
 from compressor.pipeline.unchanged import may_return_source, reduced, size_without_metadata
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Tile
@@ -18,7 +20,12 @@ from compressor.spool import CHUNK_BYTES, Spool, WithHead
 
 # Spools of larger images would outgrow the memory that can be lent to them.
 SMALL_PIXELS = 1 << 21
+MADE_BEFORE = "made by compressor before"
 FLUSH_BYTES = 1 << 16  # output is joined to pieces of at least this size, except for the first bytes
+
+
+class Obstacle(Exception):  # noqa: N818
+    """Why no result can be made of a source, whatever the distance."""
 
 
 class Stream:
@@ -42,6 +49,10 @@ class Stream:
         self._check_call = still_wanted
         self._counted = 0
         self._spools: list[Spool] = []
+        self._notices: list[str] = []
+        self._encodings = 0
+        self._score: float | None = None
+        self._pixels: PixelSource | None = None  # raw samples
         self._original: Spool | None = None  # the source's bytes, in case it has to be returned
         self._reservation: Reservation | None = None
         self._routed: Routed | None = None
@@ -105,7 +116,7 @@ class Stream:
         self._spools.clear()
         # The stream pulls from a generator of this object: without this, only the garbage collector would free both.
         self._stream = ByteStream(())
-        self._route = self._routed = None
+        self._route = self._routed = self._pixels = None
         if self._reservation is not None:
             self._reservation.close()
 
@@ -147,7 +158,7 @@ class Stream:
     def _open(self) -> None:
         self._reservation = reservation = self._resources.reservation()
         charge = metadata_charger(reservation)
-        context = RouteContext(self._settings, self._stages, self._spool, charge)
+        context = self._context = RouteContext(self._settings, self._stages, self._spool, charge)
         if self._raw is not None:
             is_array = isinstance(self._chunks, ArrayPixels)
             self._counted = self._chunks.size if is_array else 0
@@ -166,12 +177,15 @@ class Stream:
             reservation.may_borrow = False
             for spool in self._spools:
                 spool.vacate()
-        self._routed = routed
+        self._routed, self._pixels = routed, routed.pixels
         self._source = dataclasses.replace(routed.source, reserved_bytes=reservation.bytes)
 
     def _run(self) -> Generator[bytes, None, None]:
         assert self._routed is not None
         plan, reason = self._routed.plan, self._routed.reason
+        if plan is not None and self._settings.is_search:
+            yield from self._deliver_found()
+            return
         route = self._route = None if plan is None else plan.start()
         if route is None or route.obstacle:
             self._drain()
@@ -179,7 +193,7 @@ class Stream:
         elif self._is_safe(route):
             yield from self._deliver_safely(route)
         else:
-            if self._raw is None:
+            if self._raw is None and not self._settings.score:
                 # The spool stays open: formats that do not stream are read from it.
                 self._stream.copy = self._original = None
             yield from self._deliver_immediately(route)
@@ -187,32 +201,105 @@ class Stream:
     def _deliver_immediately(self, route: Route) -> Iterator[bytes]:
         """Yield bytes as they are made."""
         size = 0
+        copy = self._spool() if self._settings.score else None
         route.prepare()
+        self._encodings += 1
         for chunk in coalesced(pieces_of(route)):
             size += len(chunk)
+            if copy is not None:
+                copy.write(chunk)
             yield chunk
         self._drain()
+        if copy is not None:
+            self._score_delivered(Candidate(route, copy))
         outcome = Outcome.LARGER if size >= self._counted else Outcome.COMPRESSED
         self._finish(route, outcome, size, notices=route.notices)
 
     def _deliver_safely(self, route: Route) -> Iterator[bytes]:
         """Complete and verify the result before its first byte leaves; yield it, or the source."""
-        candidate = self._complete(route)
+        candidate = self._complete(route, self._spool())
         self._drain()
+        yield from self._deliver_chosen(candidate)
+
+    def _deliver_found(self) -> Iterator[bytes]:
+        """Search for the result that meets the settings; yield it, or the source."""
+        assert self._source is not None
+        self._drain()
+        source, limit, returnable = self._source, self._settings.max_bytes, self._may_return_source
+        source_bytes = int(min(self._counted, self._reduced_bytes())) if returnable else self._counted
+        if self._routed is not None and self._routed.made_before and (limit is None or source_bytes <= limit):
+            yield from self._deliver_source(MADE_BEFORE)
+            return
+        jpeg_bytes = source_bytes if source.format == "jpeg" and returnable else None
+        try:
+            decision = search(self._trials(), self._settings, jpeg_bytes, source.width * source.height)
+        except Obstacle as obstacle:
+            yield from self._deliver_source(str(obstacle))
+            return
+        self._notices += decision.notices
+        if decision.trial is not None:
+            self._score = decision.trial.known_score
+            yield from self._deliver_chosen(decision.trial.candidate, decision.reason)
+        elif returnable:
+            yield from self._deliver_source(decision.reason)
+        else:
+            raise LimitError(f"target_score: {decision.reason}")
+
+    def _trials(self) -> Callable[[float], SearchTrial]:
+        """Return a function that completes and verifies the result at a distance, from the spooled source.
+
+        Nothing of a trial is kept but its result.
+        """
+        context, self._routed = self._context, None  # frees a header, or a whole image
+
+        def trial_at(distance: float) -> SearchTrial:
+            self._still_wanted()
+            tried = dataclasses.replace(context, searched=distance, charge=lambda count: None)
+            result = self._spool()
+            kept = len(self._spools)
+            plan = self._reroute(tried).plan
+            assert plan is not None
+            route = plan.start()
+            if route.obstacle:
+                raise Obstacle(route.obstacle)
+            candidate = self._complete(route, result)
+            self._route = Finished(route, verified=self._verify(candidate))
+            while len(self._spools) > kept:
+                self._spools.pop().close()
+            return SearchTrial(distance, Candidate(self._route, candidate.file), self._score_of)
+
+        return trial_at
+
+    def _reroute(self, context: RouteContext) -> Routed:
+        """Choose the route again, with another distance."""
+        if self._raw is not None:
+            return route_raw(self._raw, self._pixels, context)
+        assert self._original is not None
+        return route_file(ByteStream(self._original.chunks()), self._original, context)
+
+    def _deliver_chosen(self, candidate: Candidate, exact: str = "") -> Iterator[bytes]:
+        """Yield a complete result, or the source if that is better.
+
+        exact  why the result is lossless, although the settings are not
+        """
         chosen, reason = choose([candidate], self._objection_to, self._verify)
+        reason = ", and its lossless recompression is ".join(filter(None, [exact, reason]))
         if chosen is None:
             if not self._may_return_source:  # another format was requested: nothing that could be delivered is correct
                 raise RuntimeError(reason)
             yield from self._deliver_source(reason)
             return
         size = chosen.file.size
+        self._check_size(size)
+        if self._settings.is_measured and self._score is None:
+            self._score_delivered(chosen)
         yield from coalesced(chosen.file.chunks())
         outcome = Outcome.COMPRESSED if size < self._counted else Outcome.LARGER
         self._finish(chosen.route, outcome, size, notices=chosen.route.notices)
 
-    def _complete(self, route: Route) -> Candidate:
+    def _complete(self, route: Route, result: Spool) -> Candidate:
         """Run a route to its end; its result is spooled."""
-        result = self._spool()
+        self._encodings += 1
         route.prepare()
         for piece in route.body():
             result.write(piece)
@@ -221,6 +308,32 @@ class Stream:
     def _verify(self, candidate: Candidate) -> bool:
         with self._stages.stage("verify"):
             return candidate.route.verify(candidate.file)
+
+    def _score_of(self, candidate: Candidate) -> float:
+        """Measure the score of a complete result. Raise UnsupportedError if a picture can't be decoded to pixels."""
+        if shows_the_source(candidate):
+            return scoring.PERFECT
+        with self._stages.stage("score"):
+            if self._pixels is not None:
+                source = scoring.shown_pixels(self._pixels)
+            else:
+                assert self._original is not None
+                source = scoring.shown_file(self._original, self._spool)
+            result = scoring.shown_file(candidate.file, self._spool)
+            return scoring.score(source, result, self._settings.background, self._stages)
+
+    def _score_delivered(self, candidate: Candidate) -> None:
+        """Measure the score of the result that is delivered; say so if that is not possible."""
+        try:
+            self._score = self._score_of(candidate)
+        except UnsupportedError as error:
+            self._notices.append(f"not scored: {error}")
+
+    def _check_size(self, size: int) -> None:
+        """Raise LimitError if what would be delivered is larger than the settings allow."""
+        limit = self._settings.max_bytes
+        if limit is not None and size > limit:
+            raise LimitError(f"max_bytes is {limit}, and the result, which is lossless, has {size} bytes")
 
     @property
     def _may_return_source(self) -> bool:
@@ -232,6 +345,9 @@ class Stream:
         if not self._may_return_source:
             return ""
         assert self._source is not None
+        limit = self._settings.max_bytes
+        if limit is not None and self._reduced_bytes() > limit:
+            return ""
         return Terms(self._source, self._counted, self._reduced_bytes, self._settings).objection_to(candidate)
 
     def _reduced_bytes(self) -> float:
@@ -245,6 +361,9 @@ class Stream:
         assert self._source is not None and self._original is not None
         with self._stages.stage("container"):
             source = reduced(self._original, self._source.format, self._settings.metadata, self._spool)
+        self._check_size(source.file.size)
+        if self._settings.is_measured:
+            self._score = scoring.PERFECT
         yield from coalesced(source.file.chunks())
         tolerated = [] if self._route is None else self._route.source_notices
         reason += "; metadata removed" if source.changed else ""
@@ -280,7 +399,9 @@ class Stream:
             width=source.width,
             height=source.height if route is None else route.height,
             path=Path.NONE if route is None else route.path,
-            notices=tuple(notices),
+            score=self._score,
+            encodings=self._encodings,
+            notices=(*self._notices, *notices),
             stage_seconds=self.stage_seconds,
             reserved_bytes=self._reservation.bytes if self._reservation else source.reserved_bytes,
             memory_byte_seconds=self._reservation.held.byte_seconds() if self._reservation else 0.0,

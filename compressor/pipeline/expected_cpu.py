@@ -7,6 +7,8 @@ from compressor.settings import Effort, Settings, Source
 FIXED_SECONDS = 0.002  # of any image
 # Seconds per pixel until a request of a kind has ended: those of JPEG to JPEG (`python -m benchmarks speed`).
 FIRST_RATES = {Effort.FAST: 8e-9, Effort.BALANCED: 14e-9, Effort.BEST: 40e-9}
+SCORING_RATE = 40e-9  # seconds per pixel of scoring, both pictures decoded
+SEARCH_ENCODINGS = 3  # and as many scores
 WEIGHT = 0.125  # of the last request of a kind
 PIXELS_MIN = 1 << 18  # of an image that is learned from: what a smaller one takes says little about its pixels
 
@@ -19,11 +21,21 @@ class PixelRate:
     mean: float
 
 
-_rates: dict[tuple[str, str, Effort, bool], PixelRate] = {}  # of this process
+Kind = tuple[str, str, Effort, bool, bool, bool]
+_rates: dict[Kind, PixelRate] = {}  # of this process
 
 
-def _kind(source: Source, settings: Settings) -> tuple[str, str, Effort, bool]:
-    return source.format, settings.format.value, settings.effort, settings.lossless
+def _kind(source: Source, settings: Settings) -> Kind:
+    measured, search = settings.is_measured, settings.is_search
+    return source.format, settings.format.value, settings.effort, settings.lossless, measured, search
+
+
+def _first_rate(settings: Settings) -> float:
+    """Return the seconds per pixel of a kind that no request has been counted of."""
+    rate = FIRST_RATES[settings.effort]
+    if settings.is_search:
+        return SEARCH_ENCODINGS * (rate + SCORING_RATE)
+    return rate + SCORING_RATE if settings.score and not settings.lossless else rate
 
 
 def expected_seconds(source: Source, settings: Settings) -> tuple[float, float]:
@@ -32,8 +44,9 @@ def expected_seconds(source: Source, settings: Settings) -> tuple[float, float]:
     Requests are rejected by the former only. Files that take long do not raise it: if they did, those of one client
     could make those of all others be rejected.
     """
-    first, pixels = FIRST_RATES[settings.effort], source.width * source.height
-    rate = _rates.get(_kind(source, settings)) or PixelRate(first, first)
+    first, pixels = _first_rate(settings), source.width * source.height
+    # A search may end with its first encoding, or without one.
+    rate = _rates.get(_kind(source, settings)) or PixelRate(0.0 if settings.is_search else first, first)
     return rate.least * pixels, FIXED_SECONDS + rate.mean * pixels
 
 
@@ -42,7 +55,7 @@ def learn(source: Source, settings: Settings, seconds: float) -> None:
     pixels = source.width * source.height
     if pixels < PIXELS_MIN:
         return
-    first, found = FIRST_RATES[settings.effort], max(0.0, seconds - FIXED_SECONDS) / pixels
+    first, found = _first_rate(settings), max(0.0, seconds - FIXED_SECONDS) / pixels
     rate = _rates.setdefault(_kind(source, settings), PixelRate(first, first))
     rate.least = min(rate.least, found)
     rate.mean += WEIGHT * (found - rate.mean)

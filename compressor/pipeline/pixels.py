@@ -152,23 +152,46 @@ class JpegPixels:
 
 
 class RawPixels:
-    """Tiles as they stream in, and the metadata that came before them."""
+    """Tiles as they stream in, and the metadata that came before them.
+
+    samples  a spool that receives all lines, so that bands can be requested again; None to request them once
+    """
 
     lifetime = BandLifetime.REUSED
     loss = ""
     bit_depth = 8
     notices: Sequence[str] = ()
 
-    def __init__(self, raw: Raw, arriving: Iterable[Tile]) -> None:
-        self._raw, self._arriving = raw, arriving
+    def __init__(self, raw: Raw, arriving: Iterable[Tile], samples: Spool | None = None) -> None:
+        self._raw, self._arriving, self._samples = raw, arriving, samples
         self.attachments = attachments_of_raw(raw)
         self.width, self.height, self.channels = raw.width, raw.height, raw.channels
 
     def bands(self, lines: int) -> Iterator[Band]:
-        return tiles.rebanded(tiles.tile_rows(self._raw, self._arriving), lines)
+        rows = tiles.tile_rows(self._raw, self._arriving)
+        if self._samples is None:
+            return tiles.rebanded(rows, lines)
+        if self._samples.size == self.width * self.height * self.channels:
+            return self._spooled(self._samples, lines)
+        return tiles.rebanded(self._spooling(self._samples, rows), lines)
+
+    def _spooling(self, samples: Spool, rows: Iterator[Band]) -> Iterator[Band]:
+        for row in rows:
+            samples.write(row.reshape(-1).data)
+            yield row
+
+    def _spooled(self, samples: Spool, lines: int) -> Iterator[Band]:
+        row_bytes = self.width * self.channels
+        for top in range(0, self.height, lines):
+            data = samples.read(top * row_bytes, min(lines, self.height - top) * row_bytes)
+            yield np.frombuffer(data, np.uint8).reshape(-1, row_bytes)
 
     def band_bytes(self, lines: int) -> int:
         return bounds.raw_bands(self._raw, lines)
+
+    def spooled_band_bytes(self, lines: int) -> int:
+        """Return the bytes of memory that a band of spooled lines takes, joined from two parts at most."""
+        return 2 * lines * self.width * self.channels
 
 
 class ArrayPixels:
@@ -194,6 +217,10 @@ class ArrayPixels:
             yield self._array[top : top + lines]
 
     def band_bytes(self, lines: int) -> int:
+        return 0
+
+    def spooled_band_bytes(self, lines: int) -> int:
+        """Return 0: nothing is spooled."""
         return 0
 
 

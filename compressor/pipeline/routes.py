@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from compressor.jpeg import perceptual
 from compressor.pipeline.stages import Stages
 from compressor.settings import Path, Settings
 from compressor.spool import Readable, Spool
@@ -58,27 +59,63 @@ class Route(ABC):
         return True
 
 
+class Finished(Route):
+    """A route that has ended: its part of the report and its verification, without the memory that it took."""
+
+    def __init__(self, route: Route, *, verified: bool) -> None:
+        self.format, self.path, self.height = route.format, route.path, route.height
+        self._notices, self._source_notices, self._verified = route.notices, route.source_notices, verified
+
+    @property
+    def notices(self) -> list[str]:
+        return self._notices
+
+    @property
+    def source_notices(self) -> list[str]:
+        return self._source_notices
+
+    def body(self) -> Iterator[bytes | memoryview]:
+        raise RuntimeError("the route has ended")
+
+    def verify(self, result: Readable) -> bool:
+        return self._verified
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A conversion that has not begun, and the memory that it needs. An image may have several plans.
 
     memory_bytes  peak memory above the idle process, from the header alone and without metadata
     start         begin the conversion; to be called once that memory is reserved
+    result_bytes  return the peak memory of decoding the result in bands of so many lines; None if it has no loss that
+                  a score could measure
+    result_has_alpha  whether the result has alpha, so that it is scored over two backgrounds
     """
 
     memory_bytes: int
     start: Callable[[], Route]
+    result_bytes: Callable[[int], int] | None = None
+    result_has_alpha: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RouteContext:
     """The parts of a request that every route needs.
 
-    spool   make a spool that is closed with the request
-    charge  charge a number of bytes of metadata to the request; see `ByteStream.charge`
+    spool     make a spool that is closed with the request
+    charge    charge a number of bytes of metadata to the request; see `ByteStream.charge`
+    searched  the distance that a search tries; None for that of the quality
     """
 
     settings: Settings
     stages: Stages
     spool: Callable[[], Spool]
     charge: Callable[[int], None]
+    searched: float | None = None
+
+    @property
+    def distance(self) -> float:
+        """Return the distance of the quantization tables of a lossy JPEG; see `perceptual`."""
+        if self.searched is not None:
+            return self.searched
+        return perceptual.distance_for(self.settings.effective_quality, self.settings.effort)

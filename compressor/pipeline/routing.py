@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,10 @@ from compressor.humanize import human_format
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.pixels import COLORS as JPEG_CHANNELS
-from compressor.jpeg.quality import estimated_quality
+from compressor.jpeg.quality import estimated_quality, is_made_before
 from compressor.jpeg.reader import read_header
 from compressor.parsers.tiff import TiffFile
-from compressor.pipeline import bounds
+from compressor.pipeline import bounds, scoring
 from compressor.pipeline.coefficients import read_coefficients
 from compressor.pipeline.pixels import ArrayPixels, JpegPixels, PixelSource, PngPixels, RasterPixels, RawPixels
 from compressor.pipeline.routes import Plan, Route, RouteContext
@@ -41,11 +42,15 @@ class Routed:
 
     plan    None if the source is returned
     reason  why the source is returned; "" with a plan
+    pixels  raw samples; with settings that measure the score they can be read several times. None for a file
+    made_before  whether the source is a JPEG that this package has made lossily
     """
 
     source: Source
     plan: Plan | None = None
     reason: str = ""
+    pixels: PixelSource | None = None
+    made_before: bool = False
 
 
 def returned(source: Source, reason: str) -> Routed:
@@ -53,9 +58,21 @@ def returned(source: Source, reason: str) -> Routed:
     return Routed(dataclasses.replace(source, reserved_bytes=bounds.BASE_BYTES), None, reason)
 
 
-def planned(source: Source, plan: Plan) -> Routed:
-    """Return the decision to follow a plan."""
-    return Routed(dataclasses.replace(source, reserved_bytes=plan.memory_bytes), plan)
+def planned(
+    source: Source, plan: Plan, context: RouteContext, source_bytes: Callable[[int], int], *, holds_image: bool = False
+) -> Routed:
+    """Return the decision to follow a plan.
+
+    source_bytes  return the memory that decoding the source in bands of so many lines takes, once more for its score
+    holds_image   whether the route holds all pixels until the end, while they are decoded once more
+    """
+    memory_bytes = plan.memory_bytes
+    if context.settings.is_measured and plan.result_bytes is not None:
+        lines = scoring.scored_lines(source.width)
+        decoding_bytes = source_bytes(lines), plan.result_bytes(lines)
+        scoring_bytes = scoring.memory_bytes(source.width, source.channels, plan.result_has_alpha, *decoding_bytes)
+        memory_bytes = scoring_bytes + memory_bytes if holds_image else max(scoring_bytes, memory_bytes)
+    return Routed(dataclasses.replace(source, reserved_bytes=memory_bytes), plan)
 
 
 def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
@@ -82,20 +99,20 @@ def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Ro
 
 
 def route_raw(raw: Raw, samples: Any, context: RouteContext) -> Routed:
-    """Choose the route of raw samples: tiles, or `ArrayPixels` with all of them."""
+    """Choose the route of raw samples: tiles, or the pixels that were made of them before."""
     context.charge(sum(raw.metadata_bytes().values()))
-    pixels: PixelSource
-    if isinstance(samples, ArrayPixels):
+    pixels: ArrayPixels | RawPixels
+    if isinstance(samples, ArrayPixels | RawPixels):
         pixels = samples
     else:
         check_raw(raw)
-        pixels = RawPixels(raw, samples)
+        pixels = RawPixels(raw, samples, context.spool() if context.settings.is_measured else None)
     plan = _plan_pixels(pixels, context.settings.format_of_raw(raw.channels).value, context, raw=True)
     description = f"raw, 8-bit {CHANNELS[raw.channels]}"
     source = Source(
         format="raw", description=description, width=raw.width, height=raw.height, channels=raw.channels
     )  # fmt: skip
-    return planned(source, plan)
+    return dataclasses.replace(planned(source, plan, context, pixels.spooled_band_bytes), pixels=pixels)
 
 
 def reason_to_keep(source: Source) -> str:
@@ -122,13 +139,17 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
         return returned(source, HAS_CREDENTIALS)
     read = functools.partial(read_coefficients, stream, header, original, context.stages, context.charge)
     if target == "jpeg":
-        return planned(source, plan_jpeg_to_jpeg(header, read, context))
+        if settings.is_search and header.dnl:
+            raise UnsupportedError("JPEG with a height given by DNL: target_score and max_bytes are not supported")
+        source_bytes = functools.partial(bounds.scored_jpeg, header)
+        routed = planned(source, plan_jpeg_to_jpeg(header, read, context), context, source_bytes)
+        return dataclasses.replace(routed, made_before=settings.is_search and is_made_before(header))
     if target in ("png", "webp", "avif") and header.color in JPEG_CHANNELS:
         pixels = JpegPixels(header, read, lambda: stream.size)
         # Whether a file of several scans is complete is known only from all of them, so they are read now.
         if not header.streams and pixels.coefficients.lacking:
             pixels.smoothed = raster.open(original.file(), "jpeg")
-        return planned(source, _plan_pixels(pixels, target, context))
+        return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
     return _route_with_pillow(source, target, stream, original, context)
 
 
@@ -174,9 +195,10 @@ def _route_png(target: str, stream: ByteStream, original: Spool, context: RouteC
     if header.credentials and _keeps_credentials("png", settings):
         return returned(source, HAS_CREDENTIALS)
     if target != "png":
-        return planned(source, _plan_pixels(PngPixels(stream, header, context.spool), target, context))
+        pixels = PngPixels(stream, header, context.spool)
+        return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
     kept = original if settings.delivery_of(raw=False) is Delivery.SAFE else None
-    return planned(source, plan_png_to_png(stream, header, context, kept))
+    return planned(source, plan_png_to_png(stream, header, context, kept), context, lambda lines: 0)
 
 
 def _route_with_pillow(
@@ -207,8 +229,10 @@ def _route_with_pillow(
     if any("C2PA" in name for name in uncarried) and _keeps_credentials(kind, context.settings):
         return returned(source, HAS_CREDENTIALS)
     if kind == "bmp" and context.settings.format is Format.KEEP:
-        return planned(source, _plan_kept_bmp(opened, RasterPixels(opened, uncarried), context))
-    return planned(source, _plan_pixels(RasterPixels(opened, uncarried, deep=target == "png"), target, context))
+        plan = _plan_kept_bmp(opened, RasterPixels(opened, uncarried), context)
+    else:
+        plan = _plan_pixels(RasterPixels(opened, uncarried, deep=target == "png"), target, context)
+    return planned(source, plan, context, lambda lines: opened.reserved_bytes, holds_image=True)
 
 
 def _undecodable(source: Source, original: Spool, problem: UnsupportedError) -> Source:
@@ -237,7 +261,7 @@ def _plan_kept_bmp(opened: "raster.Raster", pixels: PixelSource, context: RouteC
             chosen = to_png if opened.has_few_colors() else to_jpeg
         return chosen.start()
 
-    return Plan(max(to_png.memory_bytes, to_jpeg.memory_bytes), start)
+    return Plan(max(to_png.memory_bytes, to_jpeg.memory_bytes), start, to_jpeg.result_bytes)
 
 
 def _plan_pixels(pixels: PixelSource, target: str, context: RouteContext, *, raw: bool = False) -> Plan:

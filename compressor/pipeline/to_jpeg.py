@@ -50,6 +50,7 @@ class JpegToJpeg(Route):
     ) -> None:
         self._source, self._header = source, source.header
         self._settings, self._stages = context.settings, context.stages
+        self._wanted = wanted(context)
         self._frame, self._tables, self._output = frame, tables, output
         self._fingerprint = fingerprint
         self._notices: list[str] = []
@@ -63,7 +64,7 @@ class JpegToJpeg(Route):
     @property
     def notices(self) -> list[str]:
         kept = self._fingerprint is not None and not self._settings.lossless
-        finer = [f"the source is no finer than quality {self._settings.effective_quality}: coefficients kept"] if kept else []
+        finer = [f"the source is no finer than {self._wanted}: coefficients kept"] if kept and self._wanted else []
         return [*self._header.notices, *self._header.removed, *finer, *self._notices]
 
     @property
@@ -167,7 +168,18 @@ def plan_jpeg_to_jpeg(header: Header, read: Callable[[], Coefficients], context:
         source = read()
         return IncompleteJpeg(source) if source.lacking else _start_jpeg_to_jpeg(source, context)
 
-    return Plan(bounds.jpeg_to_jpeg(header, context.settings), start)
+    decoding = functools.partial(bounds.result_bands, header.frame, settings=context.settings)
+    return Plan(bounds.jpeg_to_jpeg(header, context.settings), start, None if context.settings.lossless else decoding)
+
+
+def wanted(context: RouteContext) -> str:
+    """Return the visual quality that a route is to give its result, for people; "" if only its size counts."""
+    settings = context.settings
+    if settings.target_score is None and settings.quality is None and settings.max_bytes is not None:
+        return ""
+    if settings.target_score is not None:
+        return f"a score of {settings.target_score:g}"
+    return f"quality {round(perceptual.quality_for(context.distance, settings.effort))}"
 
 
 def is_one_pass(settings: Settings) -> bool:
@@ -178,14 +190,14 @@ def is_one_pass(settings: Settings) -> bool:
 def _start_jpeg_to_jpeg(source: Coefficients, context: RouteContext) -> JpegToJpeg:
     header, settings = source.header, context.settings
     requantization = (
-        None if settings.lossless else requantize.plan_requantization(header, settings.effective_quality, settings.effort)
+        None if settings.lossless else requantize.plan_requantization(header, context.distance, settings.effort)
     )
     if requantization is None:
         return _start_exact(source, context)
     slabs = requantization.slabs(context.stages.timed(source.slabs, "decode"), settings.effort)
     output: one_pass.OnePassSlabs | ScanSearch
     if is_one_pass(settings):
-        output = _one_pass(requantization.frame, slabs, settings)
+        output = _one_pass(requantization.frame, slabs, context)
     else:
         few = settings.effort is Effort.BALANCED
         output = ScanSearch(
@@ -201,7 +213,7 @@ def _start_exact(source: Coefficients, context: RouteContext) -> JpegToJpeg:
     slabs = context.stages.timed(source.slabs, "decode")
     output: one_pass.OnePassSlabs | ScanSearch
     if is_one_pass(settings):
-        output = _one_pass(frame, fingerprint.adding(slabs), settings)
+        output = _one_pass(frame, fingerprint.adding(slabs), context)
     else:
         # Lossless results may take the longest search. Others begin it with the source's own scans.
         coding = source.coding if settings.effort is Effort.BALANCED and not settings.lossless else ()
@@ -211,9 +223,8 @@ def _start_exact(source: Coefficients, context: RouteContext) -> JpegToJpeg:
     return JpegToJpeg(source, context, frame, tables, output, fingerprint)
 
 
-def _one_pass(frame: Frame, slabs: Iterator[Slab], settings: Settings) -> one_pass.OnePassSlabs:
-    distance = perceptual.distance_for(settings.effective_quality, settings.effort)
-    return one_pass.OnePassSlabs(frame, static_codes.codes_for(distance, len(frame.components)), slabs)
+def _one_pass(frame: Frame, slabs: Iterator[Slab], context: RouteContext) -> one_pass.OnePassSlabs:
+    return one_pass.OnePassSlabs(frame, static_codes.codes_for(context.distance, len(frame.components)), slabs)
 
 
 class PixelsToJpeg(Route):
@@ -268,15 +279,15 @@ def plan_pixels_to_jpeg(pixels: PixelSource, context: RouteContext) -> Plan:
         lifetime = BandLifetime.REUSED  # bands without alpha share a buffer
     band_bytes = pixels.band_bytes(lines)
     memory_bytes = bounds.pixels_to_jpeg(frame, pixels.channels, lines, band_bytes, lifetime, settings)
-    return Plan(memory_bytes, lambda: _start_pixels_to_jpeg(pixels, context, frame, lines, lifetime))
+    decoding = functools.partial(bounds.result_bands, frame, settings=settings)
+    return Plan(memory_bytes, lambda: _start_pixels_to_jpeg(pixels, context, frame, lines, lifetime), decoding)
 
 
 def _start_pixels_to_jpeg(
     pixels: PixelSource, context: RouteContext, frame: Frame, lines: int, lifetime: BandLifetime
 ) -> PixelsToJpeg:
     settings, stages = context.settings, context.stages
-    count = len(frame.components)
-    distance = perceptual.distance_for(settings.effective_quality, settings.effort)
+    count, distance = len(frame.components), context.distance
     tables = perceptual.quantization_tables(distance, count)
     bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
     output: one_pass.OnePassPixels | ScanSearch

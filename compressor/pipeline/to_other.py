@@ -71,4 +71,6 @@ def plan_pixels_to_other(pixels: PixelSource, context: RouteContext) -> Plan:
     raster.check_subsampling(kind, subsampling, lossless=settings.lossless)
     encoding_bytes = raster.encoding_bytes(kind, pixels.width, pixels.height, pixels.channels, subsampling)
     memory_bytes = bounds.BASE_BYTES + encoding_bytes + pixels.band_bytes(BAND_LINES)
-    return Plan(memory_bytes, lambda: PixelsToOther(pixels, context))
+    decoding_bytes = pixels.width * pixels.height * bounds.PILLOW_OTHER_BYTES
+    decoding = None if settings.lossless else lambda lines: decoding_bytes
+    return Plan(memory_bytes, lambda: PixelsToOther(pixels, context), decoding, pixels.channels in (2, 4))

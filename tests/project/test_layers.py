@@ -17,7 +17,7 @@ from tests import ROOT
 LAYERS = (
     {"errors", "t81", "settings", "humanize", "icc", "usage", "atomic_write"},
     {"kernels"},
-    {"spool"},
+    {"spool", "ssimulacra2"},
     {"memory", "tiles", "cores", "bytestream", "window", "inputs", "scratch", "fork_server"},
     {"metadata", "sniff", "cicp", "parsers"},
     {"jpeg", "png", "raster", "containers"},
