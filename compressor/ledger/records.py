@@ -39,7 +39,7 @@ class Reason(StrEnum):
 
     LOW_SCORE     the result's score is below the lowest that the run accepts
     BROKEN        a broken image; `error` says where
-    LIMIT         beyond a limit of this machine's budget
+    LIMIT         beyond a limit of this machine's budget, or larger than `max_bytes` whatever the quality
     UNSTRIPPABLE  an image format from which metadata can't be removed; COPIED or KEPT where the job allows that
     UNREADABLE    its attributes can't be read
     VERIFY        the result failed verification

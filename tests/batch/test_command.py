@@ -62,6 +62,27 @@ def test_a_copy_writes_report_metrics_and_ledger_and_a_repeated_run_writes_nothi
     assert {key: path.stat().st_mtime_ns for key, path in out.items()} == before
 
 
+def test_a_run_in_place_with_a_target_scores_its_results_and_changes_nothing_again(
+    source: Path, tmp_path: Path
+) -> None:
+    options = ["--in-place", "--discard-originals", "--target-score", "70", "--report", "report.html", "--json"]
+    first = batch("in", *options, folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    summary = json.loads(first.stdout)
+
+    assert (summary["settings"]["lossless"], summary["settings"]["target_score"]) == (False, 70.0)
+    assert summary["scores"]["objects"] == sum(t["objects"] for t in summary["totals"] if t["outcome"] == "compressed")
+    assert summary["scores"]["minimum"] >= 70
+    assert summary["stage_seconds"]["score"] > 0
+    assert {one["key"] for one in summary["scores"]["worst"]} >= {"a b.jpg", "sub/ü\n.jpg"}
+    assert "Lowest scores" in (tmp_path / "report.html").read_text()
+
+    before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
+    other = batch("in", *options, "--ledger", "other", folder=tmp_path)
+    assert json.loads(other.stdout)["saved_bytes"] == 0
+    assert {path: path.read_bytes() for path in source.rglob("*") if path.is_file()} == before
+
+
 def test_a_run_in_place_is_restored_and_cannot_be_repeated(source: Path, tmp_path: Path) -> None:
     options = ["--in-place", "--keep-originals", "kept", "--quality", 60, "--ledger", "m"]
     done = batch("in", *options, folder=tmp_path)
