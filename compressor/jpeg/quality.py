@@ -72,6 +72,7 @@ TABLE_SETS: tuple[Callable[[float, int], list[Table]], ...] = (quantization_tabl
 FINEST, COARSEST = 0.1, 60.0  # distances of the qualities 100 and 1, for any effort
 STEPS = 2500  # of a quarter of a percent
 EQUAL_SHARE = 0.5  # of the luma steps that requantization has increased
+STEP_MAX = 255
 TELLING_STEP = 8  # smaller ones are equal by chance
 
 
@@ -87,7 +88,7 @@ def is_made_before(header: Header) -> bool:
 @lru_cache(64)
 def _is_ours(components: tuple[bytes, ...], chroma: bool) -> bool:
     tables = [np.frombuffer(table, np.uint16) for table in components]
-    return any(
+    return components in _ours() or any(
         distance_of(tables, table_set, chroma) is not None or _is_requantized(tables[0], number)
         for number, table_set in enumerate(TABLE_SETS)
     )
@@ -128,7 +129,7 @@ def _luma_tables(number: int) -> NDArray[np.uint16]:
 def _is_requantized(luma: Table, number: int) -> bool:
     """Return whether a table of luma is what requantization makes of another encoder's."""
     wanted = _luma_tables(number)
-    telling, equal = wanted >= TELLING_STEP, wanted == luma
+    telling, equal = (wanted >= TELLING_STEP) & (wanted < STEP_MAX), wanted == luma
     kept = (luma * 1.5 > wanted - 1).all(1)
     wide = slice(1, 28)
     count = telling[:, wide].sum(1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 DTYPES = {
     "b1": "bool", "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64",
-    "i2": "int16", "i4": "int32", "i8": "int64", "f4": "float32",
+    "i2": "int16", "i4": "int32", "i8": "int64", "f4": "float32", "f8": "float64",
 }  # fmt: skip
 SIGNATURE = re.compile(r"(\w+)\((.*)\)")
 ARGUMENT = re.compile(r"(const )?(\w\w)((?:\[(?:: ?,? ?)*::1\])?)")

@@ -30,12 +30,14 @@ def _kind(source: Source, settings: Settings) -> Kind:
     return source.format, settings.format.value, settings.effort, settings.lossless, measured, search
 
 
-def _first_rate(settings: Settings) -> float:
-    """Return the seconds per pixel of a kind that no request has been counted of."""
+def _first(settings: Settings) -> PixelRate:
+    """Return the rate of a kind that no request has been counted of. A search may need no encoding at all."""
     rate = FIRST_RATES[settings.effort]
     if settings.is_search:
-        return SEARCH_ENCODINGS * (rate + SCORING_RATE)
-    return rate + SCORING_RATE if settings.score and not settings.lossless else rate
+        return PixelRate(0.0, SEARCH_ENCODINGS * (rate + SCORING_RATE))
+    if settings.score and not settings.lossless:
+        return PixelRate(rate, rate + SCORING_RATE)
+    return PixelRate(rate, rate)
 
 
 def expected_seconds(source: Source, settings: Settings) -> tuple[float, float]:
@@ -44,9 +46,8 @@ def expected_seconds(source: Source, settings: Settings) -> tuple[float, float]:
     Requests are rejected by the former only. Files that take long do not raise it: if they did, those of one client
     could make those of all others be rejected.
     """
-    first, pixels = _first_rate(settings), source.width * source.height
-    # A search may end with its first encoding, or without one.
-    rate = _rates.get(_kind(source, settings)) or PixelRate(0.0 if settings.is_search else first, first)
+    pixels = source.width * source.height
+    rate = _rates.get(_kind(source, settings)) or _first(settings)
     return rate.least * pixels, FIXED_SECONDS + rate.mean * pixels
 
 
@@ -55,7 +56,7 @@ def learn(source: Source, settings: Settings, seconds: float) -> None:
     pixels = source.width * source.height
     if pixels < PIXELS_MIN:
         return
-    first, found = _first_rate(settings), max(0.0, seconds - FIXED_SECONDS) / pixels
-    rate = _rates.setdefault(_kind(source, settings), PixelRate(first, first))
+    found = max(0.0, seconds - FIXED_SECONDS) / pixels
+    rate = _rates.setdefault(_kind(source, settings), _first(settings))
     rate.least = min(rate.least, found)
     rate.mean += WEIGHT * (found - rate.mean)

@@ -22,8 +22,11 @@ from compressor.settings import Effort
 MEAN_SCORES = (-63.1, -10.5, 31.2, 47.8, 56.8, 62.6, 66.5, 71.8, 74.3, 77.4, 80.5, 84.2, 88.4, 91.2, 92.3)
 FINEST, COARSEST = 0.1, 60.0  # distances of the qualities 100 and 1
 WINDOW = 0.5  # points above the target that end a search
-MARGIN = 0.22  # points above the target that are aimed at
-SLOPE, SLOPES = -13.6, (-40.0, -4.0)  # points per logarithm of the distance; the least and the most that are believed
+MARGIN = 0.2  # points above the target that are aimed at
+FLATTER = 0.04  # larger steps by so much for each point above 2: the scores of simple pictures fall more slowly
+CAUTION = 0.2  # points to aim higher for each point that a secant extrapolates
+SLOPE = -13.6  # points per logarithm of the distance
+SLOPES = 0.3, 3.0  # of a picture's score over the mean score: the least and the most that are believed
 TRIALS, TRIALS_MAX = 3, 8  # for a score; the latter if none of the former reached it
 SIZE_SLOPE, SIZE_SLOPES = -0.72, (-1.5, -0.25)  # logarithm of the size per logarithm of the distance
 SIZE_TRIALS, SIZE_TRIALS_MAX = 4, 12
@@ -68,6 +71,8 @@ class Found(Generic[T]):
 
 def mean_distance(score: float, effort: Effort) -> float:
     """Return the distance at which photographs have a score on average."""
+    if score >= MEAN_SCORES[-1]:
+        return FINEST
     return float(np.exp(np.interp(score, MEAN_SCORES, np.log(SCALES[effort]))))
 
 
@@ -107,16 +112,22 @@ def next_distance(trials: Sequence[Trial], target: float, effort: Effort) -> flo
     nearest = sorted(trials, key=lambda trial: abs(trial.score - aim))
     near = nearest[0]
     if len(nearest) == 1:
-        score = mean_score(near.distance, effort) + aim - near.score
-        found = mean_distance(score, effort)
-        if not MEAN_SCORES[0] < score < MEAN_SCORES[-1]:
-            found = near.distance * math.exp((aim - near.score) / SLOPE)
-    else:
-        other = partner(nearest, lambda trial: trial.score < aim)
-        run = math.log(other.distance / near.distance)
-        slope = (other.score - near.score) / run if run else SLOPE
-        found = near.distance * math.exp((aim - near.score) / np.clip(slope, *SLOPES))
-    return float(np.clip(found, FINEST, COARSEST))
+        above = near.score - aim
+        return moved(near.distance, -above * (1 + FLATTER * max(0.0, above - 2)), effort)
+    other = partner(nearest, lambda trial: trial.score < aim)
+    if (near.score < aim) == (other.score < aim):  # beyond both: curves get steeper
+        aim += CAUTION * max(0.0, abs(near.score - aim) - WINDOW)
+    run = mean_score(other.distance, effort) - mean_score(near.distance, effort)
+    slope = (other.score - near.score) / run if run else 1.0
+    return moved(near.distance, (aim - near.score) / float(np.clip(slope, *SLOPES)), effort)
+
+
+def moved(distance: float, points: float, effort: Effort) -> float:
+    """Return the distance at which the mean score is so many points higher; beyond the ends by SLOPE."""
+    score = mean_score(distance, effort) + points
+    if MEAN_SCORES[0] < score < MEAN_SCORES[-2]:
+        return mean_distance(score, effort)
+    return float(np.clip(distance * math.exp(points / SLOPE), FINEST, COARSEST))
 
 
 def partner(nearest: Sequence[Trial], is_below: Callable[[Trial], bool]) -> Trial:

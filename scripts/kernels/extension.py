@@ -12,11 +12,11 @@ from compressor.kernels.signature import DTYPES, Argument, Signature, parse
 
 C_TYPES = {
     "b1": "uint8_t", "u1": "uint8_t", "u2": "uint16_t", "u4": "uint32_t", "u8": "uint64_t",
-    "i2": "int16_t", "i4": "int32_t", "i8": "int64_t", "f4": "float", "void": "void *",
+    "i2": "int16_t", "i4": "int32_t", "i8": "int64_t", "f4": "float", "f8": "double", "void": "void *",
 }  # fmt: skip
 NUMPY_TYPES = {
     "u1": "NPY_UINT8", "u2": "NPY_UINT16", "u4": "NPY_UINT32", "u8": "NPY_UINT64",
-    "i2": "NPY_INT16", "i4": "NPY_INT32", "i8": "NPY_INT64", "f4": "NPY_FLOAT32",
+    "i2": "NPY_INT16", "i4": "NPY_INT32", "i8": "NPY_INT64", "f4": "NPY_FLOAT32", "f8": "NPY_FLOAT64",
 }  # fmt: skip
 
 HEAD = r"""
@@ -169,7 +169,9 @@ def _read(argument: Argument, name: str, source: str, where: str) -> list[str]:
         return [f"PyArrayObject *{name} = array({source}, {checks});", f"if ({name} == NULL) return NULL;"]
     if argument.code == "b1":
         return [f"int {name} = PyObject_IsTrue({source});", f"if ({name} < 0) return NULL;"]
-    kind, function = ("double", "PyFloat_AsDouble") if argument.code == "f4" else ("long long", "PyLong_AsLongLong")
+    kind, function = (
+        ("double", "PyFloat_AsDouble") if argument.code in ("f4", "f8") else ("long long", "PyLong_AsLongLong")
+    )
     return [f"{kind} {name} = {function}({source});", f"if ({name} == -1 && PyErr_Occurred()) return NULL;"]
 
 

@@ -72,6 +72,8 @@ BEST: Options = {"effort": "best"}
 LOSSLESS: Options = {"lossless": True}
 JPEG: Options = {"format": "jpeg", "background": (255, 255, 255)}
 PNG: Options = {"format": "png"}
+SCORE: Options = {"score": True}
+TARGET: Options = {"target_score": 70}
 SHORT = (
     ("baseline-444-noise", TWO_PASSES | {"quality": 100}),
     ("progressive-444", TWO_PASSES),
@@ -114,6 +116,15 @@ FULL = (
     ("baseline-grey", TWO_PASSES | PNG),
     ("baseline-444", BEST | PNG),
     ("progressive", TWO_PASSES | PNG),
+    ("baseline", TWO_PASSES | SCORE),
+    ("progressive", FAST | SCORE),
+    ("png", FAST | JPEG | SCORE),
+    ("png", TWO_PASSES | JPEG | SCORE),
+    ("png", FAST | JPEG | TARGET),
+    ("png", TWO_PASSES | JPEG | TARGET),
+    ("png-4-8", TWO_PASSES | JPEG | TARGET),
+    ("baseline", BEST | TARGET),
+    ("baseline-444", TWO_PASSES | {"max_bytes": 1 << 20}),
 )
 
 

@@ -1,0 +1,87 @@
+"""Files that this package has made are recognized by their tables, at any distance; no others are."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor import compress
+from compressor.bytestream import ByteStream
+from compressor.jpeg.perceptual import quantization_tables
+from compressor.jpeg.quality import TABLE_SETS, distance_of, estimated_quality, is_made_before
+from compressor.jpeg.reader import read_header
+from compressor.jpeg.requantize import on_lattice
+from compressor.jpeg.tables import quantization_table
+from tests.corpus import CORPUS
+from tests.jpeg_files import jpeg, photo
+
+
+def is_ours(data: bytes) -> bool:
+    return is_made_before(read_header(ByteStream([data])))
+
+
+@pytest.mark.parametrize("components", [1, 3])
+@pytest.mark.parametrize("distance", [0.1, 0.37, 0.9, 1.11, 1.234, 2.41, 3.21, 5.01, 8.8, 23.4, 60])
+def test_tables_at_any_distance_are_recognized(distance: float, components: int) -> None:
+    for table_set in TABLE_SETS:
+        tables = table_set(distance, components)
+        found = distance_of(tables, table_set, components == 3)
+        assert found is not None
+        for one, other in zip(table_set(found, components), tables, strict=True):
+            assert np.array_equal(one, other)
+
+
+def test_one_changed_step_is_not_ours() -> None:
+    tables = quantization_tables(2.5, 3)
+    tables[2][40] += 1
+    assert distance_of(tables, TABLE_SETS[0], True) is None
+
+
+@pytest.mark.parametrize("effort", ["fast", "balanced", "best"])
+@pytest.mark.parametrize("quality", [30, 60, 80, 90])
+def test_results_from_pixels_and_from_jpegs_are_recognized(quality: int, effort: str) -> None:
+    for source in (photo(97, 75), photo(97, 75, "L")):
+        assert is_ours(compress(source, format="jpeg", quality=quality, effort=effort).data)
+    made = compress(jpeg(97, 75, quality=98), quality=quality, effort=effort)
+    assert made.report.path == "lossless" or is_ours(made.data)
+
+
+@pytest.mark.parametrize("chroma", [0, 2])
+def test_files_of_libjpeg_are_not_taken_for_ours(chroma: int) -> None:
+    for quality in range(1, 101):
+        out = io.BytesIO()
+        photo(16, 16).save(out, "JPEG", quality=quality, subsampling=chroma)
+        assert not is_ours(out.getvalue()), quality
+
+
+def test_files_of_cameras_are_not_taken_for_ours() -> None:
+    for path in sorted(CORPUS.rglob("*.jp*g")):
+        assert not is_ours(path.read_bytes()), path
+
+
+def test_the_quality_of_a_result_for_a_target_is_between_the_whole_ones() -> None:
+    made = compress(photo(97, 75), format="jpeg", target_score=40).data
+    found = estimated_quality(read_header(ByteStream([made])))
+    assert found is not None and 1 <= found <= 100
+
+
+def test_requantized_tables_of_libjpeg_are_recognized() -> None:
+    hits = 0
+    for source in range(90, 101, 2):
+        for distance in (1.5, 2.2, 3.2, 5.3):
+            wanted = quantization_tables(distance, 1)[0]
+            luma = on_lattice(quantization_table(source, False), wanted)
+            out = io.BytesIO()
+            Image.new("L", (8, 8)).save(out, "JPEG", qtables=[natural(luma)])
+            hits += is_ours(out.getvalue())
+    assert hits >= 20
+
+
+def natural(table: np.ndarray) -> list[int]:
+    """Return a zig-zag table in Pillow's order, which is that of rows."""
+    from compressor.t81 import ZIGZAG
+
+    rows = np.empty(64, int)
+    rows[ZIGZAG] = table
+    return rows.tolist()

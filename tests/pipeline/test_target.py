@@ -1,0 +1,180 @@
+"""The search for a distance, with made-up curves of scores and sizes."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from compressor.errors import LimitError
+from compressor.jpeg import perceptual
+from compressor.pipeline import target
+from compressor.settings import Effort
+
+BYTES = 100_000  # at distance 1
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """A trial of a made-up picture."""
+
+    distance: float
+    size: int
+    score: float
+    is_exact: bool = False
+
+
+class Picture:
+    """A picture whose scores and sizes are functions of the distance; it counts its trials."""
+
+    def __init__(
+        self,
+        score: Callable[[float], float],
+        size: Callable[[float], float] = lambda distance: BYTES * distance**-0.72,
+        exact_below: float = 0.0,
+    ) -> None:
+        self.score, self.size, self.exact_below, self.trials = score, size, exact_below, 0
+
+    def __call__(self, distance: float) -> MadeUp:
+        assert target.FINEST <= distance <= target.COARSEST
+        self.trials += 1
+        if distance < self.exact_below:
+            return MadeUp(distance, BYTES, 100.0, True)
+        return MadeUp(distance, int(self.size(distance)), self.score(distance))
+
+
+def shifted(offset: float, slope: float = 1.0) -> Callable[[float], float]:
+    """Return the mean curve, shifted at distance 2.2 and with another slope."""
+    middle = target.mean_score(2.2, Effort.BALANCED)
+    return lambda distance: middle + offset + slope * (target.mean_score(distance, Effort.BALANCED) - middle)
+
+
+def noisy(curve: Callable[[float], float], noise: np.ndarray) -> Callable[[float], float]:
+    """Return a curve with noise that depends on the distance."""
+    return lambda distance: curve(distance) + float(noise[int(distance * 1e5) % len(noise)])
+
+
+@pytest.mark.parametrize("effort", Effort)
+def test_the_mean_curve_has_the_score_of_libjpeg_at_each_quality(effort: Effort) -> None:
+    for quality, score in zip(perceptual.QUALITIES, target.MEAN_SCORES, strict=True):
+        assert target.mean_distance(score, effort) == pytest.approx(perceptual.distance_for(quality, effort))
+        assert target.mean_score(perceptual.distance_for(quality, effort), effort) == pytest.approx(score)
+
+
+def test_a_picture_like_the_mean_takes_one_trial() -> None:
+    picture = Picture(shifted(0))
+    found = target.reach_score(picture, 76, Effort.BALANCED)
+
+    assert picture.trials == 1
+    assert found.best is found.finest is not None
+
+
+@pytest.mark.parametrize("wanted", [60, 70, 76, 82])
+@pytest.mark.parametrize("slope", [0.8, 1.0, 1.2])
+@pytest.mark.parametrize("offset", [-3, -1.7, 1.7, 4, 7])
+def test_targets_are_reached_closely_by_three_trials(offset: float, slope: float, wanted: float) -> None:
+    picture = Picture(shifted(offset, slope))
+    best = target.reach_score(picture, wanted, Effort.BALANCED).best
+
+    assert best is not None and picture.trials <= (4 if offset < 0 else 3)
+    assert wanted <= best.score <= wanted + 0.7
+
+
+def test_noise_does_not_break_the_promise() -> None:
+    rng = np.random.default_rng(5)
+    close, counts = [], []
+    for _ in range(200):
+        picture = Picture(noisy(shifted(rng.normal(0, 2), rng.normal(1, 0.15)), rng.normal(0, 0.1, 1 << 16)))
+        best = target.reach_score(picture, 76, Effort.BEST).best
+        assert best is not None and best.score >= 76
+        close.append(best.score <= 76.5)
+        counts.append(picture.trials)
+    assert np.mean(close) >= 0.9
+    assert np.mean(np.array(counts) <= 3) >= 0.97
+
+
+def test_of_the_trials_that_reach_the_target_the_smallest_wins() -> None:
+    made: list[MadeUp] = []
+
+    def trial_at(distance: float) -> MadeUp:
+        # A score that does not depend on the distance: the search gives up after three.
+        made.append(MadeUp(distance, int(BYTES / distance), 90.0))
+        return made[-1]
+
+    best = target.reach_score(trial_at, 70, Effort.FAST).best
+    assert len(made) == 3
+    assert best is min(made, key=lambda trial: trial.size)
+
+
+def test_a_flat_curve_below_the_target_ends_at_the_finest_distance() -> None:
+    picture = Picture(lambda distance: 50.0)
+    found = target.reach_score(picture, 76, Effort.BALANCED)
+
+    assert found.best is None
+    assert found.finest.score == 50
+    assert picture.trials <= target.TRIALS_MAX
+
+
+def test_a_score_that_no_distance_has_is_not_reached() -> None:
+    picture = Picture(shifted(0))
+    found = target.reach_score(picture, 99, Effort.BALANCED)
+
+    assert found.best is None and found.finest.distance == target.FINEST
+    assert found.finest.score == pytest.approx(target.MEAN_SCORES[-1])
+
+
+def test_a_source_that_is_no_finer_takes_one_trial() -> None:
+    picture = Picture(shifted(0), exact_below=3)
+    best = target.reach_score(picture, 76, Effort.BALANCED).best
+
+    assert best is not None and best.is_exact
+    assert picture.trials == 1
+
+
+def test_a_distance_between_a_miss_and_the_source_is_tried() -> None:
+    picture = Picture(shifted(-6), exact_below=1.7)
+    best = target.reach_score(picture, 76, Effort.BALANCED).best
+
+    assert best is not None and best.score >= 76
+    assert picture.trials == 3
+
+
+@pytest.mark.parametrize("limit", [15_000, 20_000, 60_000, 150_000])
+@pytest.mark.parametrize("slope", [-0.5, -0.72, -1.1])
+def test_sizes_are_met_closely_by_four_trials(slope: float, limit: int) -> None:
+    picture = Picture(shifted(0), lambda distance: BYTES * distance**slope)
+    best = target.fit_bytes(picture, limit, target.first_distance(limit, 700_000))
+
+    finest = BYTES * target.FINEST**slope
+    coarsest = BYTES * target.COARSEST**slope
+    assert coarsest < limit
+    assert picture.trials <= 4
+    assert min(0.95 * limit, 0.95 * finest) <= best.size <= limit
+
+
+def test_sizes_with_a_large_fixed_part_are_met() -> None:
+    for limit in (10_500, 12_000, 30_000):
+        picture = Picture(shifted(0), lambda distance: 10_000 + BYTES * distance**-0.72)
+        assert target.fit_bytes(picture, limit, 2.2).size <= limit if limit > 15_300 else True
+
+
+def test_more_trials_are_made_until_one_fits() -> None:
+    def steep(distance: float) -> float:
+        return 100_000 if distance < 40 else 1000
+
+    assert target.fit_bytes(Picture(shifted(0), steep), 2000, 1.0).size == 1000
+
+
+def test_the_size_at_quality_1_is_named_if_it_is_too_large() -> None:
+    size = int(BYTES * target.COARSEST**-0.72)
+    with pytest.raises(LimitError, match=f"max_bytes is 100, and even at quality 1 the result has {size} bytes"):
+        target.fit_bytes(Picture(shifted(0)), 100, 2.2)
+
+
+def test_a_lossless_result_that_is_too_large_is_passed_over() -> None:
+    picture = Picture(shifted(0), exact_below=2)
+    best = target.fit_bytes(picture, 50_000, 1.5, (MadeUp(target.FINEST, BYTES, 100.0, True),))
+
+    assert not best.is_exact and best.size <= 50_000
+    assert math.isclose(best.size, 50_000, rel_tol=0.05)
