@@ -12,7 +12,7 @@ from compressor import compress, pipeline
 from compressor.errors import DeadlineError, LimitError, UnsupportedError
 from compressor.pipeline import scoring
 from compressor.settings import Format, Raw, Report, Settings, Tile
-from compressor.ssimulacra2 import score as score_of
+from compressor.ssimulacra2 import Ssimulacra2
 from tests.jpeg_files import jpeg
 
 TARGET = 65
@@ -25,6 +25,13 @@ def picture(width: int = 96, height: int = 80, mode: str = "RGB") -> Image.Image
     planes = [128 + 90 * np.sin(x / 9 + c) * np.cos(y / 13 - c) + 30 * ((x // 17 + y // 11) % 2) for c in range(3)]
     noisy = np.stack(planes, 2) + rng.normal(0, 4, (height, width, 1))
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).convert(mode)
+
+
+def score_of(source: np.ndarray, result: np.ndarray) -> float:
+    """Return the score of an array (height, width, 3)."""
+    scorer = Ssimulacra2(source.shape[1], source.shape[0], 3)
+    scorer.add(np.ascontiguousarray(source), np.ascontiguousarray(result))
+    return scorer.score()
 
 
 def file_of(image: Image.Image, kind: str, **options: Any) -> bytes:
