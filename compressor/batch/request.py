@@ -109,6 +109,8 @@ def facts_of(request: Request) -> dict[str, str]:
     """Return the facts that a ledger records of a run, none of which may differ when it is resumed."""
     job = request.job
     settings = {name: value for name, value in dataclasses.asdict(job.settings).items() if value is not None}
+    if not job.settings.is_search:
+        settings["quality"] = job.settings.effective_quality
     return {
         "source": job.source,
         "target": job.target,

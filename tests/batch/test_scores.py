@@ -1,6 +1,7 @@
 """Scores in a run: which objects are scored, and results that score too low."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,17 @@ def test_scores_of_compressed_objects_are_tallied_also_those_of_earlier_runs(sco
     scores = tally.scores.scores()
     assert scores is not None and len(scored) == requested
     assert scores.worst == (("photos/1.jpg", 70.0), ("photos/2.jpg", 80.0), ("flat.png", 90.0))
+
+
+def test_a_quality_that_is_not_given_is_a_fact_as_its_default() -> None:
+    def settings(**given: Any) -> dict[str, Any]:
+        job = Job(source="a", target="b", settings=Settings(**given))
+        found: dict[str, Any] = json.loads(facts_of(Request(job=job))["settings"])
+        return found
+
+    assert settings() == settings(quality=80) != settings(quality=79)
+    assert "quality" not in settings(target_score=70)
+    assert "quality" not in settings(max_bytes=1000)
 
 
 def test_the_minimum_is_a_fact_of_a_run() -> None:
