@@ -34,7 +34,7 @@ RAW_COMMENTS_MAX = 4096
 
 E = TypeVar("E", bound=StrEnum)
 
-SCALARS = ("quality", "target_score", "max_bytes", "lossless", "min_saving")
+SCALARS = ("quality", "target_score", "max_bytes", "score", "lossless", "min_saving")
 
 
 @functools.lru_cache(maxsize=None, typed=True)  # members of different enums may be equal
@@ -189,6 +189,7 @@ def report_to_proto(report: Report, bytes_out: int, crc32c: int) -> pb.Report:
         height=report.height,
         path=_enum_to_proto(report.path),
         score=report.score,
+        encodings=report.encodings,
         notices=report.notices,
         stage_seconds=report.stage_seconds,
         reserved_bytes=report.reserved_bytes,
@@ -212,6 +213,7 @@ def report_from_proto(message: pb.Report) -> Report:
         height=message.height,
         path=_enum_from_proto("path", Path, message.path),
         score=message.score if message.HasField("score") else None,
+        encodings=message.encodings,
         notices=tuple(message.notices),
         stage_seconds=dict(message.stage_seconds),
         reserved_bytes=message.reserved_bytes,

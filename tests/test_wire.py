@@ -1,6 +1,7 @@
 """Round trips of settings, reports and sources through messages."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import pytest
@@ -29,12 +30,11 @@ from compressor.settings import (
 )
 from compressor.v1 import compressor_pb2 as pb
 
-SETTINGS = st.builds(
+BUILD = functools.partial(
+    st.builds,
     Settings,
-    quality=st.integers(1, 100),
-    target_score=st.none() | st.floats(0, 100),
     max_bytes=st.none() | st.integers(1, 1 << 62),
-    lossless=st.booleans(),
+    score=st.booleans(),
     effort=st.sampled_from(Effort),
     format=st.sampled_from(Format),
     delivery=st.none() | st.sampled_from(Delivery),
@@ -43,6 +43,10 @@ SETTINGS = st.builds(
     content_credentials=st.sampled_from(ContentCredentials),
     min_saving=st.floats(0, 1, exclude_max=True),
     background=st.none() | st.tuples(*[st.integers(0, 255)] * 3),
+)
+# A target score excludes a quality and lossless.
+SETTINGS = BUILD(quality=st.none() | st.integers(1, 100), lossless=st.booleans()) | BUILD(
+    target_score=st.floats(0, 100)
 )
 
 
@@ -105,6 +109,7 @@ def test_reports_survive_a_round_trip_with_the_length_that_was_sent(score: float
         height=4,
         path=Path.PIXELS,
         score=score,
+        encodings=3,
         notices=("no alpha", "no gain map"),
         stage_seconds={"decode": 0.5, "encode": 0.25},
         reserved_bytes=9,

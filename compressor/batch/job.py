@@ -21,6 +21,9 @@ class Job:
     server           host:port of a service that compresses; "" to compress in the worker
     memory_budget    bytes that all objects of one worker together may reserve
     copy_unstrippable  copy images whose metadata can't be removed unchanged, where they would fail otherwise
+    score_one_in     measure the score of one object in so many (`outcomes.is_in_sample`), and of each worker's first
+                     ones; 1: of all; 0: of none
+    min_score        keep an object where the score of its result is lower; None: whatever its score. Measures all
     access           files for the connection to the service: paths, which each worker reads for itself
     """
 
@@ -37,6 +40,8 @@ class Job:
     spool_dir: str | None = None
     conditional_bytes: int = 64 << 20
     copy_unstrippable: bool = False
+    score_one_in: int = 0
+    min_score: float | None = None
     access: Access = field(default_factory=Access)
 
 

@@ -1,4 +1,4 @@
-"""Outcomes of objects: from errors of a store or of the codec, and whether an earlier outcome still holds."""
+"""Outcomes of objects: from errors of a store or of the codec, from scores, and whether an earlier one still holds."""
 
 import hashlib
 import time
@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from compressor.batch.job import Job
 from compressor.errors import BusyError, CallError, CompressorError, FormatError, IdleError, IncompleteError, LimitError
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
-from compressor.settings import Metadata
+from compressor.settings import Metadata, Report
 from compressor.spool import Spool
 from compressor.stores.contract import RETRIED, Entry, StoreError, StoreErrorKind
 
@@ -126,3 +126,22 @@ def needs_reconsidering(done: ObjectResult, job: Job) -> bool:
 def is_selected(content_type: str, job: Job) -> bool:
     """Return whether the job is about objects of this Content-Type."""
     return not job.content_types or any(fnmatchcase(content_type, pattern) for pattern in job.content_types)
+
+
+SCORED_ONE_IN = 20  # objects of a sample
+SCORED_FIRST = 5  # objects of each worker, so that a small run has scores too
+
+
+def is_in_sample(key: str, one_in: int) -> bool:
+    """Return whether an object is among one in so many, chosen by the hash of its key: the same ones in every run."""
+    head = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:8]
+    return int.from_bytes(head, "big") % one_in == 0
+
+
+def shortfall(report: Report, min_score: float | None) -> str:
+    """Return why a result must not be used: its score is below the minimum. "" if it may be used."""
+    if min_score is None:
+        return ""
+    if report.score is None:
+        return f"its score was not measured, so it may be below min_score {min_score:g}"
+    return f"its score is {report.score:.2f}, below min_score {min_score:g}" if report.score < min_score else ""

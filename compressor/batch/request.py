@@ -89,6 +89,8 @@ def check_request(request: Request) -> None:
             raise SettingsError(name, f"is {cap}, must be above 0")
     if request.workers < 1:
         raise SettingsError("workers", f"is {request.workers}, must be at least 1")
+    if job.min_score is not None and not 0 <= job.min_score <= 100:
+        raise SettingsError("min_score", f"is {job.min_score}, must be from 0 to 100")
     if job.server:
         from compressor.client import check_access
 
@@ -107,6 +109,8 @@ def facts_of(request: Request) -> dict[str, str]:
     """Return the facts that a ledger records of a run, none of which may differ when it is resumed."""
     job = request.job
     settings = {name: value for name, value in dataclasses.asdict(job.settings).items() if value is not None}
+    if not job.settings.is_search:
+        settings["quality"] = job.settings.effective_quality
     return {
         "source": job.source,
         "target": job.target,
@@ -114,6 +118,7 @@ def facts_of(request: Request) -> dict[str, str]:
         "keep": job.keep or "",
         "manifest": request.manifest or "",
         "settings": json.dumps(settings, sort_keys=True),
+        "min_score": "" if job.min_score is None else f"{job.min_score:g}",
         "version": VERSION,
     }
 

@@ -14,6 +14,7 @@ from compressor.batch.outcomes import store_outcome
 from compressor.footprint import Basis
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.ledger.totals import Total, Totals
+from compressor.report.scores import ScoreTally
 from compressor.report.summary import PROBLEMS_MAX, Problem, Progress, Sample, Summary
 from compressor.settings import Metadata
 from compressor.stores.contract import Store, StoreError, StoreErrorKind
@@ -62,6 +63,7 @@ class Tally:
         self.other_seconds = self.memory_byte_seconds = 0.0
         self.notices: Counter[str] = Counter()
         self.histogram = [0] * STEPS
+        self.scores = ScoreTally()
         self.samples = Reservoir[ObjectResult](SAMPLES)
         self.problems: list[Problem] = []  # the first PROBLEMS_MAX
         self.unlisted: list[Problem] = []  # likewise, folders that could not be listed
@@ -87,6 +89,8 @@ class Tally:
         if done.outcome is not ObjectOutcome.COMPRESSED:
             return
         self.histogram[min(STEPS - 1, max(0, int(STEPS * (1 - done.bytes_out / done.size))))] += 1
+        if done.score is not None:
+            self.scores.add(done.key, done.format, done.score)
         if done.size <= SAMPLE_BYTES_MAX:
             self.samples.offer(done)
 
@@ -144,6 +148,8 @@ def summary_of(job: Job, tally: Tally, usage: ProcessUsage, interrupted: bool) -
         memory_byte_seconds=tally.memory_byte_seconds,
         keep=job.keep,
         histogram=tuple(tally.histogram),
+        scores=tally.scores.scores(),
+        min_score=job.min_score,
         failed_copied=not job.in_place and (job.copy_unstrippable or job.settings.metadata is Metadata.KEEP),
     )
 

@@ -13,12 +13,15 @@ from compressor import pipeline
 from compressor.batch.job import Job, Prepared
 from compressor.batch.originals import originals_of
 from compressor.batch.outcomes import (
+    SCORED_FIRST,
     CpuClock,
     WrongResultError,
     codec_failure,
     digest,
     in_one_line,
+    is_in_sample,
     is_selected,
+    shortfall,
     store_failure,
 )
 from compressor.cores import cores
@@ -46,6 +49,7 @@ from compressor.stores.markers import MarkedFolders
 from compressor.stores.open import open_store
 from compressor.usage import ProcessUsage
 
+NOT_REDUCED = {Reason.UNSUPPORTED, Reason.LOW_SCORE}  # images without a result, whose metadata is still to be removed
 SUBTYPES = {"pnm": "x-portable-anymap"}  # media subtypes that differ from the name of the format
 
 
@@ -84,6 +88,7 @@ class Worker:
         self._pending: dict[str, PendingResult] = {}
         self._lock = threading.Lock()
         self._number = 0
+        self._compressed = 0
         self._client: Any = None
         self._usage = ProcessUsage(since_start=True, idle_memory=True)
         self._start_seconds = 0.0
@@ -209,13 +214,13 @@ class Worker:
         if done.outcome.changed:
             return done, result
         result.close()
-        if done.reason is Reason.UNSUPPORTED and self.job.settings.metadata is not Metadata.KEEP:
+        if done.reason in NOT_REDUCED and self.job.settings.metadata is not Metadata.KEEP:
             return self._strip(source, kind, done)
         return done, None
 
     def _compress_into(self, source: Spool, result: Spool, kept: ObjectResult) -> ObjectResult:
         """Compress from one spool into another, and verify the result. Raises CompressorError."""
-        report, written = self._compress(source, result)
+        report, written = self._compress(source, result, kept.key)
         stages, held = dict(report.stage_seconds), report.memory_byte_seconds
         if report.outcome is Outcome.UNCHANGED or report.bytes_out >= report.bytes_in:
             done = replace(kept, reason=Reason.NOT_SMALLER, error=report.reason)
@@ -224,6 +229,8 @@ class Worker:
                 done = replace(done, outcome=ObjectOutcome.STRIPPED, notices=report.notices)
         elif report.format != report.source_format:  # such as a BMP: key and content type would be wrong
             done = replace(kept, reason=Reason.UNSUPPORTED, error=f"would become {report.format}")
+        elif problem := shortfall(report, self.job.min_score):
+            done = replace(kept, reason=Reason.LOW_SCORE, error=problem, score=report.score)
         else:
             began = time.thread_time()
             held += self._verify(source, result, report)
@@ -231,7 +238,9 @@ class Worker:
             done = replace(kept, outcome=ObjectOutcome.COMPRESSED, notices=report.notices, score=report.score)
         if done.outcome.changed:
             done = replace(done, bytes_out=result.size, digest=written)
-        return replace(done, path=report.path.value, stage_seconds=stages, memory_byte_seconds=held)
+        return replace(
+            done, path=report.path.value, encodings=report.encodings, stage_seconds=stages, memory_byte_seconds=held
+        )
 
     def _strip(self, source: Spool, kind: str, done: ObjectResult) -> tuple[ObjectResult, Spool | None]:
         """Return the record of an image that is not compressed, and its bytes without metadata, if they differ."""
@@ -251,9 +260,19 @@ class Worker:
             stripped = replace(done, outcome=ObjectOutcome.STRIPPED, bytes_out=result.size, digest=digest(result))
             return replace(stripped, notices=tuple(notices)), result
 
-    def _compress(self, source: Spool, result: Spool) -> tuple[Report, str]:
+    def _is_scored(self, key: str) -> bool:
+        """Return whether the score of an object's result is to be measured."""
+        if self.job.min_score is not None or not self.job.score_one_in:
+            return self.job.min_score is not None
+        with self._lock:
+            self._compressed += 1
+            return self._compressed <= SCORED_FIRST or is_in_sample(key, self.job.score_one_in)
+
+    def _compress(self, source: Spool, result: Spool, key: str) -> tuple[Report, str]:
         """Compress from one spool into another. Return the report and the SHA-256 of the result."""
         settings, found = self.job.settings, hashlib.sha256()
+        if self._is_scored(key):
+            settings = replace(settings, score=True)
         if not self.job.server:
             with pipeline.stream(source.chunks(), settings, resources=self.resources) as stream:
                 for chunk in stream:

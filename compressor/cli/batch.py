@@ -48,6 +48,10 @@ def batch(
     newer_than: of.NewerThan = None,
     content_type: of.ContentType = None,
     quality: of.LossyQuality = None,
+    target_score: opt.TargetScore = None,
+    max_bytes: opt.MaxBytes = None,
+    score: of.BatchScore = None,
+    min_score: of.MinScore = None,
     lossless: opt.Lossless = False,
     effort: opt.EffortOption = DEFAULTS.effort,
     metadata: opt.MetadataOption = DEFAULTS.metadata,
@@ -78,11 +82,9 @@ def batch(
 ) -> None:
     """Compress all images of a bucket or a folder.
 
-    Results are written to DST under the same keys, and objects that can't be made smaller are copied there. With
-    --in-place, each object is replaced by a verified, smaller one, unless somebody has changed it in the meantime. The
-    ledger records what was done: repeat the command to resume a run that was interrupted.
-
-    compressor ledger restore LEDGER puts kept originals back.
+    Results are written to DST under the same keys, and objects that can't be made smaller are copied. With --in-place,
+    each is replaced by a verified, smaller one, unless somebody has changed it in the meantime. Repeat the command to
+    resume a run that was interrupted. compressor ledger restore LEDGER puts kept originals back.
     """
     run_command(dict(locals()))
 
@@ -114,8 +116,9 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         raise UsageError("--keep-originals and --discard-originals need --in-place")
     if (options["engine"] == of.EngineName.DASK) != (options["scheduler"] is not None):
         raise UsageError("--engine dask and --scheduler tcp://HOST:PORT go together")
-    if options["lossless"] and options["quality"] is not None:
-        raise UsageError("--lossless and --quality contradict each other")
+    for name in ("quality", "target_score"):
+        if options["lossless"] and options[name] is not None:
+            raise UsageError(f"--lossless and --{name.replace('_', '-')} contradict each other")
     workers = options["workers"] or len(os.sched_getaffinity(0))
     dask = options["engine"] == of.EngineName.DASK
     if dask:  # its workers have other working directories
@@ -131,6 +134,8 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         allow_non_atomic=options["allow_non_atomic"],
         copy_unstrippable=options["unstrippable"] == of.Unstrippable.COPY,
         overwrite=options["overwrite"],
+        score_one_in=one_in(options["score"]),
+        min_score=options["min_score"],
         content_types=tuple(options["content_type"] or ()),
         server=options["server"] or "",
         memory_budget=options["memory_budget"] // (1 if dask else workers),
@@ -169,12 +174,19 @@ def filters_of(options: Mapping[str, Any]) -> "Filters":
     )
 
 
+def one_in(scored: of.Scored | None) -> int:
+    """Return 1 where the results of all objects are scored, the sampling interval for a sample, 0 for none."""
+    from compressor.batch.outcomes import SCORED_ONE_IN
+
+    return {None: 0, of.Scored.SAMPLE: SCORED_ONE_IN, of.Scored.ALL: 1}[scored]
+
+
 def settings_of(options: Mapping[str, Any]) -> Settings:
-    """Return the settings: lossless in place, unless a quality is given."""
-    quality = options["quality"]
+    """Return the settings: lossless in place, unless a setting of lossy compression is given."""
+    lossy = {name: options[name] for name in ("quality", "target_score", "max_bytes")}
     return Settings(
-        quality=DEFAULTS.quality if quality is None else quality,
-        lossless=options["lossless"] or (options["in_place"] and quality is None),
+        **lossy,
+        lossless=options["lossless"] or (options["in_place"] and set(lossy.values()) == {None}),
         effort=options["effort"],
         metadata=options["metadata"],
         content_credentials=options["content_credentials"],

@@ -16,6 +16,13 @@ class EngineName(StrEnum):
     DASK = "dask"
 
 
+class Scored(StrEnum):
+    """Objects whose results are scored."""
+
+    SAMPLE = "sample"
+    ALL = "all"
+
+
 class Unstrippable(StrEnum):
     """The treatment of an image whose metadata can't be removed."""
 
@@ -45,6 +52,17 @@ def sample(value: str | int) -> int:
     return int(text)
 
 
+def scored(value: str | bool | Scored) -> Scored | None:
+    """Return which results are scored. In a configuration that `compress` shares, true means all."""
+    text = str(value).lower()
+    if text in ("true", "false"):
+        return Scored.ALL if text == "true" else None
+    try:
+        return Scored(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not sample or all") from None
+
+
 Src = Annotated[
     str,
     typer.Argument(
@@ -69,7 +87,10 @@ SampleSize = Annotated[
         show_default="200",
     ),
 ]
-InPlace = Annotated[bool, option("in_place", "Replace objects in SRC; losslessly, unless --quality is given.")]
+InPlace = Annotated[
+    bool,
+    option("in_place", "Replace objects in SRC; losslessly, unless --quality, --target-score or --max-bytes is given."),
+]
 KeepOriginals = Annotated[
     str | None,
     option(
@@ -171,6 +192,25 @@ LossyQuality = Annotated[
         "quality",
         "Visual quality, 1 to 100: that of libjpeg-turbo's 4:2:0 at this setting.",
         show_default="80, not in place",
+    ),
+]
+BatchScore = Annotated[
+    Scored | None,
+    option(
+        "score",
+        "Measure the SSIMULACRA2 scores of results: of a sample of 1 in 20 objects, or of all.",
+        parser=scored,
+        metavar="sample|all",
+        show_default=False,
+    ),
+]
+MinScore = Annotated[
+    float | None,
+    option(
+        "min_score",
+        "Keep objects unchanged whose result would score less than this SSIMULACRA2 score; measures all.",
+        metavar="SCORE",
+        show_default=False,
     ),
 ]
 BatchMinSaving = Annotated[

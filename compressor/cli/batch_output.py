@@ -252,6 +252,9 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
             done += f", {stripped:,} stripped of metadata"
         yield "after", human_bytes(summary.bytes_out), done
         yield "saved", f"[{color} bold]{summary.saved:.1%}[/]", human_bytes(summary.saved_bytes)
+    if (scores := summary.scores) is not None:
+        rest = f"median {scores.median:.1f}: SSIMULACRA2 of {many(scores.objects)}"
+        yield "score", f"{scores.minimum:.1f}", f"lowest; 10th percentile {scores.percentile_10:.1f}, {rest}"
     seconds = max(summary.wall_seconds, 1e-9)
     codec = sum(summary.stage_seconds.values())
     rate = f"{summary.objects / seconds:,.1f} objects/s, {human_bytes(summary.bytes_in / seconds)}/s"

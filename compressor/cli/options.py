@@ -132,12 +132,33 @@ Out = Annotated[
     ),
 ]
 Quality = Annotated[
-    int | None, option("quality", "Visual quality, 1 to 100: that of libjpeg-turbo's 4:2:0 at this setting.")
+    int | None,
+    option(
+        "quality",
+        "Visual quality, 1 to 100: that of libjpeg-turbo's 4:2:0 at this setting.",
+        show_default="80, unless --target-score is given",
+    ),
 ]
-TargetScore = Annotated[float | None, option("target_score", "Minimum SSIMULACRA2 score, 0 to 100.", metavar="SCORE")]
+TargetScore = Annotated[
+    float | None,
+    option(
+        "target_score",
+        "The smallest result with at least this SSIMULACRA2 score, 0 to 100; not with --quality or --lossless.",
+        metavar="SCORE",
+        show_default=False,
+    ),
+]
 MaxBytes = Annotated[
-    int | None, option("max_bytes", "Maximum size of the result, such as 200KiB.", parser=size, metavar="SIZE")
+    int | None,
+    option(
+        "max_bytes",
+        "Maximum size of the result, such as 200KiB; takes precedence over --quality and --target-score.",
+        parser=size,
+        metavar="SIZE",
+        show_default=False,
+    ),
 ]
+Score = Annotated[bool, option("score", "Measure the SSIMULACRA2 score of the result, and report it.")]
 Lossless = Annotated[bool, option("lossless", "Keep every coefficient (JPEG) or pixel (PNG).")]
 EffortOption = Annotated[Effort, option("effort", "CPU time to spend on compression; fast makes one pass.")]
 FormatOption = Annotated[Format, option("format", "Format of the result; keep: that of the input.")]

@@ -195,25 +195,35 @@ def print_report(
     outcome = "" if report.outcome is Outcome.COMPRESSED else f"  [{color}]{report.outcome.value}[/]{escape(reason)}"
     before, after = ("stdin" if names[0] == STANDARD else names[0], "stdout" if names[1] == STANDARD else names[1])
     console.print(f"[bold]{escape(before)}[/] → [bold]{escape(after)}[/]{outcome}", soft_wrap=True)
-    lossy = report.outcome is not Outcome.UNCHANGED and report.path in (CodingPath.COEFFICIENTS, CodingPath.PIXELS)
-    result = human_format(report.format) + (
-        f", quality {settings.effective_quality}" if lossy and report.format != "png" else ""
-    )
     megapixels = report.width * report.height / 1e6
     rows = [
         ("before", human_bytes(report.bytes_in), f"{human_format(report.source_format)}, {extent(report)}"),
-        ("after", human_bytes(report.bytes_out), result),
+        ("after", human_bytes(report.bytes_out), described(report, settings)),
         ("saved", f"[{color} bold]{report.saved:.1%}[/]", human_bytes(report.bytes_in - report.bytes_out)),
         ("took", human_seconds(seconds), f"{megapixels / seconds:.1f} MP/s, {PATH_TITLES[report.path]}"),
     ]
     if report.score is not None:
-        rows.append(("score", f"{report.score:.1f}", "SSIMULACRA2"))
+        target = "" if settings.target_score is None else f", target {settings.target_score:g}"
+        encodings = f", {report.encodings} encodings" if report.encodings > 1 else ""
+        rows.append(("score", f"{report.score:.1f}", f"SSIMULACRA2{target}{encodings}"))
     if report.footprint is not None:
         used = report.footprint.used_energy_joules
         rows.append(("used", human_range(used.low, used.high, ENERGY_UNITS), "estimated, not measured"))
     facts(console, rows)
     for notice in report.notices:
         console.print(f"  [yellow]note[/]  {escape(notice)}", soft_wrap=True)
+
+
+def described(report: Report, settings: Settings) -> str:
+    """Return the format of the result and what its size was chosen for: "JPEG, quality 80, at most 200 KiB"."""
+    words = [human_format(report.format)]
+    lossy = report.outcome is not Outcome.UNCHANGED and report.path in (CodingPath.COEFFICIENTS, CodingPath.PIXELS)
+    if lossy and report.format != "png":
+        if settings.quality is not None or not settings.is_search:
+            words.append(f"quality {settings.effective_quality}")
+        if settings.max_bytes is not None:
+            words.append(f"at most {human_bytes(settings.max_bytes)}")
+    return ", ".join(words)
 
 
 def print_source(console: "Console", name: str, source: Source, bytes_in: int | None) -> None:

@@ -34,11 +34,12 @@ class ObjectOutcome(StrEnum):
 class Reason(StrEnum):
     """The reason why an object was not compressed. Values are labels of metrics; `as_text` is for people.
 
-    KEPT and COPIED have NOT_SMALLER, NOT_AN_IMAGE, UNSUPPORTED, EMPTY; SKIPPED has ARCHIVED, HELD, MISSING, CHANGED,
-    EXISTS, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
+    KEPT and COPIED have NOT_SMALLER, LOW_SCORE, NOT_AN_IMAGE, UNSUPPORTED, EMPTY; SKIPPED has ARCHIVED, HELD,
+    MISSING, CHANGED, EXISTS, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
 
+    LOW_SCORE     the result's score is below the lowest that the run accepts
     BROKEN        a broken image; `error` says where
-    LIMIT         beyond a limit of this machine's budget
+    LIMIT         beyond a limit of this machine's budget, or larger than `max_bytes` whatever the quality
     UNSTRIPPABLE  an image format from which metadata can't be removed; COPIED or KEPT where the job allows that
     UNREADABLE    its attributes can't be read
     VERIFY        the result failed verification
@@ -47,6 +48,7 @@ class Reason(StrEnum):
 
     NONE = ""
     NOT_SMALLER = "not_smaller"
+    LOW_SCORE = "score_below_min_score"
     NOT_AN_IMAGE = "not_an_image"
     UNSUPPORTED = "unsupported"
     UNSTRIPPABLE = "unstrippable"
@@ -85,6 +87,8 @@ class ObjectResult:
     kept            key of the kept original, in the place that the ledger names as `keep`
     format          of the source; "" if it is not a supported one
     path            lossless, coefficients, pixels, none
+    score           SSIMULACRA2 of the result against the source, where it was measured; also of one that was refused
+    encodings       how many times the image was encoded
     stage_seconds   CPU time of the codec, by stage
     other_seconds   CPU time of the rest: store, digests
     memory_byte_seconds  memory reserved for the object, and the worker's while it was idle before, times seconds
@@ -106,6 +110,7 @@ class ObjectResult:
     format: str = ""
     path: str = "none"
     score: float | None = None
+    encodings: int = 0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     other_seconds: float = 0.0
     memory_byte_seconds: float = 0.0
@@ -131,12 +136,13 @@ def indeterminate(intent: ObjectResult) -> ObjectResult:
 # --- as stored --------------------------------------------------------------------------------------------------------
 
 FIELDS = tuple(field.name for field in fields(ObjectResult))
+ZEROS = {"size", "score"}  # fields whose zero is not the same as an empty field
 
 
 def encode_record(result: ObjectResult) -> str:
     """Return a record as a line of JSON, without empty fields."""
     values = ((name, getattr(result, name)) for name in FIELDS)  # `asdict` takes ten times as long
-    return json.dumps({name: value for name, value in values if value or name == "size"})
+    return json.dumps({name: value for name, value in values if value or (name in ZEROS and value is not None)})
 
 
 def decode_record(line: str) -> ObjectResult:

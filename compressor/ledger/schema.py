@@ -7,7 +7,7 @@ from compressor.ledger.errors import LedgerError
 from compressor.settings import VERSION
 
 # In the database as `PRAGMA user_version`. To be raised with each change of the tables or of an object's record.
-SCHEMA_NUMBER = 1
+SCHEMA_NUMBER = 2
 
 TABLES = """
 CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway, write_to_textfile
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from compressor.errors import CompressorError
-from compressor.metrics.service import NO_FORMAT, STAGES
+from compressor.metrics.service import NO_FORMAT, SCORES, STAGES
 
 LAST_SUCCESS = "compressor_batch_last_success_timestamp_seconds"
 LAST_SUCCESS_TEXT = "Unix time of the end of the last run without failures other than accepted ones."
@@ -36,6 +36,12 @@ class BatchTotal(Protocol):
     def saved_bytes(self) -> int: ...
 
 
+class BatchScores(Protocol):
+    """The scores of a run's results, as in report.scores."""
+
+    def histogram(self, bounds: Sequence[float]) -> Mapping[str, tuple[Sequence[int], float]]: ...
+
+
 class BatchSummary(Protocol):
     """The result of a run, as in report.summary."""
 
@@ -55,6 +61,8 @@ class BatchSummary(Protocol):
     def interrupted(self) -> bool: ...
     @property
     def succeeded(self) -> bool: ...
+    @property
+    def scores(self) -> BatchScores | None: ...
     @property
     def accepted_failures(self) -> Mapping[str, int]: ...
 
@@ -94,6 +102,7 @@ class _Batch(Collector):
             if total.outcome == FAILED
         }
         yield _accepted(accepted)
+        yield _scores(summary.scores)
         if summary.succeeded:
             yield _gauge(LAST_SUCCESS, LAST_SUCCESS_TEXT, summary.ended)
 
@@ -110,6 +119,15 @@ def _accepted(values: Mapping[tuple[str, ...], float]) -> Metric:
     family = GaugeMetricFamily("compressor_batch_accepted_failures", text, labels=("reason",))
     for label, value in values.items():
         family.add_metric(label, value)
+    return family
+
+
+def _scores(scores: BatchScores | None) -> Metric:
+    text = "SSIMULACRA2 of the compressed objects whose score was measured, by format."
+    family = HistogramMetricFamily("compressor_batch_score", text, labels=("format",))
+    for format, (counts, total) in ({} if scores is None else scores.histogram(SCORES)).items():
+        buckets = [(f"{float(bound)}", float(count)) for bound, count in zip(SCORES, counts, strict=True)]
+        family.add_metric((format,), [*buckets, ("+Inf", buckets[-1][1])], total)
     return family
 
 

@@ -1,15 +1,16 @@
 """The measurements of a server."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import Counter, Gauge, GCCollector, Histogram, PlatformCollector, ProcessCollector
 
 from compressor.metrics.registry import ServiceRegistry, memory_held
-from compressor.settings import Report, Source
+from compressor.settings import Outcome, Report, Source
 
 # From a thumbnail to a hundred megapixels; a call may wait for its sender.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
+SCORES = (30, 50, 60, 70, 75, 80, 85, 90, 95, 100)  # SSIMULACRA2: 50 medium quality, 70 high, 90 visually lossless
 STAGES = ("decode", "encode", "verify", "score", "container")
 OUTCOMES = ("compressed", "unchanged", "larger", "failed")
 REASONS = ("limit", "busy", "unsupported", "deadline", "unauthenticated")  # for rejecting a call
@@ -32,8 +33,8 @@ class Metrics(ServiceRegistry):
         def gauge(name: str, text: str) -> Gauge:
             return Gauge(name, text, namespace="compressor", registry=registry)
 
-        def histogram(name: str, text: str) -> Histogram:
-            return Histogram(name, text, namespace="compressor", registry=registry, buckets=SECONDS)
+        def histogram(name: str, text: str, buckets: Sequence[float] = SECONDS, *labels: str) -> Histogram:
+            return Histogram(name, text, labels, namespace="compressor", registry=registry, buckets=buckets)
 
         self.requests = counter("requests_total", "Calls that ended, by gRPC status and path.", "code", "path")
         self.input_bytes = counter("input_bytes_total", "Bytes received, by the source's format.", "format")
@@ -45,6 +46,8 @@ class Metrics(ServiceRegistry):
         self.delivered_output = counter("delivered_output_bytes_total", text, "format")
         self.duration = histogram("request_duration_seconds", "From the start of a call to its end.")
         self.first_byte = histogram("time_to_first_byte_seconds", "From the start of a call to its first output.")
+        text = "SSIMULACRA2 of the results whose score was measured, by their format."
+        self.score = histogram("score", text, SCORES, "format")
         self.cpu = counter("cpu_seconds_total", "CPU time of all work, successful or not, by stage.", "stage")
         self.memory_budget = gauge("memory_budget_bytes", "Memory that all calls together may reserve.")
         self.memory_reserved = gauge("memory_reserved_bytes", "Memory that calls have reserved now.")
@@ -130,3 +133,5 @@ class Account:
         if self._code == "OK" and report is not None and self.source is not None:
             metrics.delivered_input.labels(self.source.format).inc(self.bytes_in)
             metrics.delivered_output.labels(self.source.format).inc(self._bytes_out)
+            if report.score is not None and report.outcome is not Outcome.UNCHANGED:
+                metrics.score.labels(report.format).observe(report.score)

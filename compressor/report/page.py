@@ -46,6 +46,7 @@ def render(summary: Summary) -> str:
         section(f"What {became} of the objects", _outcomes(summary)),
         section("Estimated footprint", _footprint(summary)),
         section(f"Where bytes {saved}", _plots(summary)),
+        section("SSIMULACRA2 scores", _scores(summary)),
         section("Before and after", _samples(summary.samples[:SAMPLES_MAX])),
         section("What failed", _failures(summary)),
         section("What was not carried over", _notices(summary)),
@@ -276,6 +277,20 @@ def _plots(summary: Summary) -> str:
     return "\n".join(parts)
 
 
+def _scores(summary: Summary) -> str:
+    """Return the distribution of the scores, and the objects with the lowest ones; "" where none was measured."""
+    if (scores := summary.scores) is None:
+        return ""
+    names = ("Objects scored", "Lowest", "10th percentile", "Median")
+    row = (f"{scores.objects:,}", *(f"{one:.1f}" for one in (scores.minimum, scores.percentile_10, scores.median)))
+    worst = ((f"<code>{text(key)}</code>", f"{score:.1f}") for key, score in scores.worst)
+    note = "90 is visually lossless, 70 high quality, 50 medium quality; of compressed objects only."
+    return (
+        f'<p class="quiet">{note}</p>\n{table(names, 4, [row])}\n<h3>Lowest scores</h3>\n'
+        f"{table(('Object', 'Score'), 1, worst, name='problems')}"
+    )
+
+
 def _samples(samples: Sequence[Sample]) -> str:
     if not samples:
         return ""
@@ -320,6 +335,7 @@ def _provenance(summary: Summary) -> str:
         ("Began", _utc(summary.started)),
         ("Ended", _utc(summary.ended)),
         ("Settings", text(_settings(summary))),
+        ("Lowest score", "" if summary.min_score is None else f"{summary.min_score:g}"),
         ("Settings digest", f"<code>{summary.settings.digest()}</code>"),
         ("CPU time", text(", ".join(f"{stage} {human_seconds(s)}" for stage, s in _stages(summary)))),
         ("Ledger", f"<code>{text(summary.ledger)}</code>" if summary.ledger else ""),
@@ -338,6 +354,8 @@ def _originals(summary: Summary) -> str:
 def _settings(summary: Summary) -> str:
     """Return the settings that had an effect: "lossless, effort balanced, format keep, …"."""
     values = {field.name: getattr(summary.settings, field.name) for field in fields(summary.settings)}
+    if values["quality"] is None and not summary.settings.is_search:
+        values["quality"] = summary.settings.effective_quality
     if values["lossless"]:
         del values["quality"]
     words = {

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
+from compressor.report.scores import Scores
 from compressor.settings import VERSION, Bounds, Footprint, Settings
 
 Mode = Literal["copy", "in place", "dry run", "restore", "restore dry run"]
@@ -113,6 +114,8 @@ class Summary:
     failed_copied   images that failed are at the destination as they were
     histogram       compressed objects by what they saved, in steps of 5 %: the first saved less than 5 %; () where
                     that was not counted
+    scores          of the compressed objects whose score was measured; None where none was
+    min_score       lowest score that a result may have; None: any
     """
 
     source: str
@@ -135,6 +138,8 @@ class Summary:
     ledger: str = ""
     keep: str | None = None
     histogram: tuple[int, ...] = ()
+    scores: Scores | None = None
+    min_score: float | None = None
     samples: tuple[Sample, ...] = ()
     known_failures: Mapping[str, int] = field(default_factory=dict)
     accept_failures: bool = False
@@ -286,6 +291,16 @@ def t_quantile(freedom: int) -> float:
     return z + math.fsum(term / float(freedom) ** power for power, term in enumerate(terms, 1))
 
 
+def _scores_as_json(scores: Scores) -> dict[str, Any]:
+    return {
+        "objects": scores.objects,
+        "minimum": scores.minimum,
+        "percentile_10": scores.percentile_10,
+        "median": scores.median,
+        "worst": [{"key": key, "score": score} for key, score in scores.worst],
+    }
+
+
 def as_json(summary: Summary) -> str:
     """Return one line: a summary's fields, and values computed from them; of samples only the sizes.
 
@@ -309,6 +324,8 @@ def as_json(summary: Summary) -> str:
             fields[name] = None if value is None else asdict(value)
         elif name in ("totals", "problems"):
             fields[name] = [asdict(item) for item in value]
+        elif name == "scores":
+            fields[name] = None if value is None else _scores_as_json(value)
         elif name == "samples":
             fields[name] = [
                 {"key": s.key, "bytes_in": len(s.before), "bytes_out": len(s.after), "score": s.score} for s in value

@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.harness.server import ServerProcess
+from compressor.batch.outcomes import SCORED_ONE_IN
+from compressor.cli import batch as batch_command
 from compressor.cli.app import app
 from tests import ROOT
 from tests.batch.support import jpeg, png
@@ -60,6 +62,27 @@ def test_a_copy_writes_report_metrics_and_ledger_and_a_repeated_run_writes_nothi
     assert {key: path.stat().st_mtime_ns for key, path in out.items()} == before
 
 
+def test_a_run_in_place_with_a_target_scores_its_results_and_changes_nothing_again(
+    source: Path, tmp_path: Path
+) -> None:
+    options = ["--in-place", "--discard-originals", "--target-score", "70", "--report", "report.html", "--json"]
+    first = batch("in", *options, folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    summary = json.loads(first.stdout)
+
+    assert (summary["settings"]["lossless"], summary["settings"]["target_score"]) == (False, 70.0)
+    assert summary["scores"]["objects"] == sum(t["objects"] for t in summary["totals"] if t["outcome"] == "compressed")
+    assert summary["scores"]["minimum"] >= 70
+    assert summary["stage_seconds"]["score"] > 0
+    assert {one["key"] for one in summary["scores"]["worst"]} >= {"a b.jpg", "sub/ü\n.jpg"}
+    assert "Lowest scores" in (tmp_path / "report.html").read_text()
+
+    before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
+    other = batch("in", *options, "--ledger", "other", folder=tmp_path)
+    assert json.loads(other.stdout)["saved_bytes"] == 0
+    assert {path: path.read_bytes() for path in source.rglob("*") if path.is_file()} == before
+
+
 def test_a_run_in_place_is_restored_and_cannot_be_repeated(source: Path, tmp_path: Path) -> None:
     options = ["--in-place", "--keep-originals", "kept", "--quality", 60, "--ledger", "m"]
     done = batch("in", *options, folder=tmp_path)
@@ -101,6 +124,61 @@ def test_a_service_can_compress_for_a_run(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "words, lossless",
+    [
+        ({}, True),
+        ({"quality": 70}, False),
+        ({"target_score": 76.0}, False),
+        ({"max_bytes": 1000}, False),
+        ({"lossless": True, "max_bytes": 1000}, True),
+        ({"min_score": 70.0}, True),
+    ],
+)
+def test_in_place_is_lossless_unless_a_lossy_setting_is_given(
+    words: dict[str, object], lossless: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, object]] = []
+    monkeypatch.setattr(batch_command, "run_command", given.append)
+    flags = [word for name, value in words.items() for word in flag(name, value)]
+    CliRunner().invoke(app, ["batch", "in", "--in-place", "--discard-originals", *flags])
+
+    settings = batch_command.settings_of(given[0])
+
+    assert settings.lossless is lossless
+    assert {name: getattr(settings, name) for name in words if name != "min_score"} == {
+        name: value for name, value in words.items() if name != "min_score"
+    }
+
+
+def flag(name: str, value: object) -> list[str]:
+    """Return an option as it is written."""
+    option = f"--{name.replace('_', '-')}"
+    return [option] if value is True else [option, str(value)]
+
+
+@pytest.mark.parametrize(
+    "words, environment, one_in",
+    [
+        ([], {}, 0),
+        (["--score", "sample"], {}, SCORED_ONE_IN),
+        (["--score", "all"], {}, 1),
+        ([], {"COMPRESSOR_SCORE": "true"}, 1),  # as `compress` has it
+        ([], {"COMPRESSOR_SCORE": "sample"}, SCORED_ONE_IN),
+    ],
+)
+def test_a_sample_or_all_are_scored(
+    words: list[str], environment: dict[str, str], one_in: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, object]] = []
+    monkeypatch.setattr(batch_command, "run_command", given.append)
+    CliRunner().invoke(app, ["batch", "in", "out", "--min-score", "60", *words], env=environment)
+
+    job = batch_command.request_of(given[0]).job
+
+    assert (job.score_one_in, job.min_score, job.settings.score) == (one_in, 60.0, False)
+
+
+@pytest.mark.parametrize(
     "arguments, problem",
     [
         (["in"], "give DST"),
@@ -114,6 +192,10 @@ def test_a_service_can_compress_for_a_run(source: Path, tmp_path: Path) -> None:
         (["in", "out", "--keep-originals", "k"], "need --in-place"),
         (["in", "out", "--engine", "dask"], "--scheduler"),
         (["in", "out", "--lossless", "--quality", "5"], "contradict"),
+        (["in", "out", "--lossless", "--target-score", "70"], "contradict"),
+        (["in", "out", "--quality", "80", "--target-score", "70"], "contradicts quality"),
+        (["in", "out", "--score", "some"], "is not sample or all"),
+        (["in", "out", "--min-score", "101"], "--min-score is 101.0, must be from 0 to 100"),
         (["in", "out", "--sample", "x"], "is not a number of objects"),
         (["in", "out", "--older-than", "x"], "is not an age"),
         (["restore"], "give DST"),

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 
 from compressor.errors import CompressorError
 from compressor.metrics import LAST_SUCCESS, TEXTFILE_BYTES_MAX, batch_metrics, push, write_textfile
-from tests.report.summaries import TOTALS, summary
+from tests.report.summaries import SCORES, TOTALS, summary
 
 SUCCESS = {"totals": TOTALS[:5]}  # all but the failures
 
@@ -30,13 +30,22 @@ SUCCESS = {"totals": TOTALS[:5]}  # all but the failures
         'compressor_batch_cpu_seconds_total{stage="other"} 0.5',
         "compressor_batch_duration_seconds 100.0",
         "compressor_batch_interrupted 0.0",
+        'compressor_batch_score_bucket{format="jpeg",le="70.0"} 1.0',
+        'compressor_batch_score_bucket{format="jpeg",le="75.0"} 2.0',  # 75 itself is in
+        'compressor_batch_score_bucket{format="jpeg",le="80.0"} 2.0',
+        'compressor_batch_score_bucket{format="jpeg",le="+Inf"} 3.0',
+        'compressor_batch_score_count{format="jpeg"} 3.0',
+        'compressor_batch_score_sum{format="jpeg"} 220.2',
+        'compressor_batch_score_count{format="png"} 1.0',
     ],
 )
 def test_a_run_is_counted(sample: str) -> None:
-    assert sample in generate_latest(batch_metrics(summary())).decode().splitlines()
+    assert sample in generate_latest(batch_metrics(summary(scores=SCORES))).decode().splitlines()
 
 
-@pytest.mark.parametrize("changes", [SUCCESS, {}, {"totals": (), "stage_seconds": {}, "interrupted": True}])
+@pytest.mark.parametrize(
+    "changes", [SUCCESS, {}, {"scores": SCORES}, {"totals": (), "stage_seconds": {}, "interrupted": True}]
+)
 def test_promtool_accepts_the_metrics_of_a_run(changes: dict[str, object], tmp_path: Path) -> None:
     write_textfile(batch_metrics(summary(**changes)), tmp_path / "run.prom")
     text = (tmp_path / "run.prom").read_bytes()

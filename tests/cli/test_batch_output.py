@@ -17,7 +17,7 @@ from compressor.humanize import printable
 from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.report.summary import Problem, Progress, Projection
-from tests.report.summaries import HOSTILE, PROJECTION, TOTALS, summary
+from tests.report.summaries import HOSTILE, PROJECTION, SCORES, TOTALS, summary
 
 HALF = Progress(600, 1_000_000_000, 700_000_000, 3, False, "asked to slow down, 2.0 s")
 
@@ -363,3 +363,8 @@ def test_what_was_only_stripped_is_counted_beside_what_was_compressed() -> None:
     stripped = Total(ObjectOutcome.STRIPPED, Reason.NOT_SMALLER, "gif", "none", 1_200, 9_000, 8_000, 0.0)
 
     assert "401 of them compressed, 1,200 stripped of metadata" in printed(totals=(*TOTALS, stripped))
+
+
+def test_the_summary_shows_the_distribution_of_scores_if_any_were_measured() -> None:
+    assert "lowest; 10th percentile 65.1, median 75.0: SSIMULACRA2 of 4 objects" in printed(scores=SCORES)
+    assert "SSIMULACRA2" not in printed()

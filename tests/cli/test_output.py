@@ -24,6 +24,26 @@ def test_the_report_for_people_shows_what_was_saved(fake: FakePipeline) -> None:
         assert words in text
 
 
+@pytest.mark.parametrize(
+    "options, shown, hidden",
+    [
+        (("--score",), ("quality 80", "score", "77.3", "SSIMULACRA2"), ("encodings", "target")),
+        (("--target-score", "76.5"), ("SSIMULACRA2, target 76.5, 3 encodings",), ("quality",)),
+        (("--max-bytes", "200KB"), ("JPEG, at most 200 kB", "77.3", "3 encodings"), ("quality", "target")),
+        (("--max-bytes", "200KB", "--quality", "70"), ("JPEG, quality 70, at most 200 kB",), ("target",)),
+    ],
+)
+def test_the_report_for_people_shows_the_score_its_target_and_the_encodings(
+    fake: FakePipeline, options: tuple[str, ...], shown: tuple[str, ...], hidden: tuple[str, ...]
+) -> None:
+    fake.changes |= {"score": 77.31, "encodings": 1 if "--score" in options else 3}
+
+    text, _ = run("compress", "photo.jpg", *options)
+
+    assert [words for words in shown if words not in text] == []
+    assert [words for words in hidden if words in text] == []
+
+
 def test_an_unchanged_result_is_reported_with_its_reason(fake: FakePipeline) -> None:
     fake.changes |= {"outcome": Outcome.UNCHANGED, "reason": "already small", "bytes_out": 1000}
 

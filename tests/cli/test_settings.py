@@ -12,7 +12,7 @@ from tests.cli.fakes import FakePipeline, names, run
 
 def test_every_setting_reaches_the_pipeline(fake: FakePipeline) -> None:
     words = (
-        "--quality 70 --target-score 80.5 --max-bytes 20KiB --lossless --effort best --format auto "
+        "--quality 70 --max-bytes 20KiB --score --lossless --effort best --format auto "
         "--delivery immediate --subsampling 444 --metadata strip --content-credentials unchanged "
         "--min-saving 5% --background 1,2,3"
     )
@@ -20,8 +20,8 @@ def test_every_setting_reaches_the_pipeline(fake: FakePipeline) -> None:
 
     assert fake.streams[0].settings == Settings(
         quality=70,
-        target_score=80.5,
         max_bytes=20480,
+        score=True,
         lossless=True,
         effort="best",  # type: ignore[arg-type]
         format="auto",  # type: ignore[arg-type]
@@ -32,6 +32,24 @@ def test_every_setting_reaches_the_pipeline(fake: FakePipeline) -> None:
         min_saving=0.05,
         background=(1, 2, 3),
     )
+
+
+@pytest.mark.parametrize(
+    "words, environment, file",
+    [
+        ("--target-score 80.5 --max-bytes 20KiB --score", {}, ""),
+        ("", {"COMPRESSOR_TARGET_SCORE": "80.5", "COMPRESSOR_MAX_BYTES": "20KiB", "COMPRESSOR_SCORE": "true"}, ""),
+        ("", {"COMPRESSOR_CONFIG": "c.toml"}, 'target_score = 80.5\nmax_bytes = "20KiB"\nscore = true'),
+    ],
+)
+def test_a_target_score_comes_from_options_the_environment_or_a_file(
+    fake: FakePipeline, words: str, environment: dict[str, str], file: str
+) -> None:
+    Path("c.toml").write_text(file)
+
+    run("compress", "photo.jpg", *words.split(), env=environment)
+
+    assert fake.streams[0].settings == Settings(target_score=80.5, max_bytes=20480, score=True)
 
 
 def test_defaults_are_those_of_the_settings(fake: FakePipeline) -> None:
@@ -79,6 +97,9 @@ def test_mistakes_in_the_file_are_named(fake: FakePipeline, text: str, problem: 
     [
         ("--quality 101", "compressor: --quality is 101, must be a whole number from 1 to 100\n"),
         ("--background 1,2", "compressor: --background is '1,2', must be red, green and blue such as 255,255,255\n"),
+        ("--quality 80 --target-score 70", "--target-score contradicts quality: give one of them"),
+        ("--lossless --target-score 70", "--target-score contradicts lossless: give one of them"),
+        ("--target-score 101", "--target-score is 101.0, must be from 0 to 100"),
         ("--max-bytes 3q", "'3q' is not a size"),
         ("--min-saving x%", "'x%' is not a share"),
         ("--effort hard", "'hard'"),

@@ -17,6 +17,7 @@ from compressor.footprint import Basis, Drivers, amounts, load
 from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.metrics import Account, Estimates, ExporterMetrics, Metrics, batch_metrics, write_textfile
+from compressor.report.scores import ScoreTally
 from compressor.report.summary import Summary
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as CompressionPath
@@ -128,6 +129,8 @@ def call(metrics: Metrics, code: str = "OK", format: str = "jpeg", bytes_in: int
             width=1,
             height=1,
             path=CompressionPath.COEFFICIENTS,
+            score=100 - 40 * (1 - share),
+            encodings=1,
         )
         account.sent(int(bytes_in * share))
     metrics.spent({"decode": 0.01, "encode": 0.04})
@@ -147,6 +150,9 @@ def write_run(path: Path, ended: float, failed: int, interrupted: bool) -> None:
     ]
     if failed:
         totals.append(Total(ObjectOutcome.FAILED, Reason.DENIED, "", "none", failed, 5_000_000, 0, 0.0))
+    scores = ScoreTally()
+    for number in range(200):
+        scores.add(f"{number}.jpg", "jpeg", 70 + number / 10)
     summary = Summary(
         source="s3://photos",
         target="s3://photos",
@@ -157,6 +163,7 @@ def write_run(path: Path, ended: float, failed: int, interrupted: bool) -> None:
         wall_seconds=HOUR,
         totals=tuple(totals),
         interrupted=interrupted,
+        scores=scores.scores(),
     )
     write_textfile(batch_metrics(summary), path)
 

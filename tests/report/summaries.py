@@ -4,6 +4,7 @@ from typing import Any
 
 from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
+from compressor.report.scores import ScoreTally
 from compressor.report.summary import Problem, Projection, Summary
 from compressor.settings import Settings
 
@@ -18,6 +19,15 @@ TOTALS = (
     Total(ObjectOutcome.FAILED, Reason.UNAVAILABLE, "", "none", 1, 2_000, 0, 0.0),
 )
 PROJECTION = Projection(48_000, 3_900_000, 1_000, 81_000, 1_209_000, 1_131_000, 1_287_000)
+_TALLY = ScoreTally()
+for _key, _format, _score in (
+    ("soft.jpg", "jpeg", 65.1),
+    ("a/b.jpg", "jpeg", 75.0),
+    ("c.jpg", "jpeg", 80.1),
+    ("flat.png", "png", 100.0),
+):
+    _TALLY.add(_key, _format, _score)
+SCORES = _TALLY.scores()
 # A key that a stranger may choose, to be shown on somebody's screen.
 HOSTILE = "</code><script>alert(1)</script>\"'&\n\x1b[31m\x07\u202egpj.\udcff[bold]x[/]"
 

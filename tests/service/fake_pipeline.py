@@ -100,6 +100,7 @@ class FakeStream:
             else:
                 yield half
         yield from held
+        score, scoring = (76.5, {"score": 0.125}) if self._settings.score else (None, {})
         self._report = Report(
             outcome=Outcome.COMPRESSED,
             bytes_in=self._stream.size,
@@ -109,8 +110,10 @@ class FakeStream:
             width=2,
             height=2,
             path=Path.PIXELS,
+            score=score,
+            encodings=1,
             notices=("it is a fake",),
-            stage_seconds={"encode": 0.25},
+            stage_seconds={"encode": 0.25} | scoring,
             settings_digest=self._settings.digest(),
         )
 

@@ -20,6 +20,9 @@ def process(calls: int, seconds: float, budget: int = 7) -> Families:
     for _ in range(calls):
         counter.labels("OK").inc()
         histogram.observe(seconds)
+    scores = Histogram("score", "Their scores.", ["format"], buckets=(70, 80), registry=registry)
+    for _ in range(calls):
+        scores.labels("jpeg").observe(75)
     Gauge("in_progress", "Calls in progress.", registry=registry).set(calls)
     Gauge("memory_budget_bytes", "The budget.", namespace="compressor", registry=registry).set(budget)
     return families_of(registry)
@@ -41,6 +44,8 @@ def test_counters_histograms_and_gauges_are_added_up() -> None:
     assert merged["duration_seconds_bucket1.0"] == 2
     assert merged["duration_seconds_bucket2.0"] == merged["duration_seconds_bucket+Inf"] == 5
     assert merged["duration_seconds_sum"] == 2 * 0.5 + 3 * 1.5
+    assert merged["score_bucketjpeg,70.0"] == 0
+    assert merged["score_bucketjpeg,80.0"] == merged["score_countjpeg"] == 5
     assert merged["in_progress"] == 5
 
 

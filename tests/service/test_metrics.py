@@ -16,7 +16,7 @@ from tests.service.running import Running, eventually
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
     with Running(fake_codec()) as running, Client(running.address, retries=0) as client:
-        client.compress(file_of(1000))
+        client.compress(file_of(1000), score=True)
         client.inspect(file_of(1000))
         for verb in (b"busy", b"over", b"nope", b"bug!"):
             with pytest.raises(CompressorError):
@@ -46,6 +46,11 @@ def running() -> Iterator[Running]:
         'compressor_cpu_seconds_total{stage="encode"} 0.25',
         'compressor_cpu_seconds_total{stage="decode"} 0.5',  # by the four failed calls
         'compressor_cpu_seconds_total{stage="verify"} 0.0',
+        'compressor_score_bucket{format="jpeg",le="75.0"} 0.0',
+        'compressor_score_bucket{format="jpeg",le="80.0"} 1.0',
+        'compressor_score_count{format="jpeg"} 1.0',
+        'compressor_score_sum{format="jpeg"} 76.5',
+        'compressor_cpu_seconds_total{stage="score"} 0.125',
         "compressor_memory_budget_bytes 2.68435456e+08",
         "compressor_memory_reserved_bytes 7.0",
         'compressor_requests_rejected_total{reason="busy"} 1.0',
