@@ -74,11 +74,11 @@ def scale_problems(results: DensityResults, scale: Scale, behind: Deficits) -> l
                 for quality, difference in scale[name][effort].items()
                 if quality in QUALITIES and abs(difference) > DIFFERENCE_MAX
             ]
-            problems += [
-                f"{name}, {effort}: libjpeg-turbo's {BY_NAME[metric].title} at quality {quality} is ours "
-                f"with {percent:.1f} % fewer bytes"
-                for metric, by_quality in by_metric.items()
-                for quality, percent in by_quality.items()
-                if quality in QUALITIES and percent > DEFICIT_MAX
-            ]
+            for metric, by_quality in by_metric.items():
+                low = {q: percent for q, percent in by_quality.items() if q in QUALITIES and percent > DEFICIT_MAX}
+                if low:
+                    problems.append(
+                        f"{name}, {effort}: libjpeg-turbo reaches our {BY_NAME[metric].title} with up to "
+                        f"{max(low.values()):.1f} % fewer bytes, at quality {', '.join(map(str, low))}"
+                    )
     return problems

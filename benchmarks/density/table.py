@@ -54,7 +54,7 @@ def means_table(results: DensityResults, rates: list[dict[str, Any]], found: Ver
     table = record.table(
         "Bytes at equal visual quality, 4:2:0: BD-rate in % against Pillow's default, less is better",
         ("encoder",),
-        ("worst\njudge", *headers(results), "mean", *(f"SSIMU-\nLACRA2\n{range_}" for range_ in parts)),
+        ("worst\njudge", *headers(results), "mean", f"SSIMU-\nLACRA2\n{parts[0]}", *parts[1:]),
         f"means over the photographs; all judges over the part of Pillow's curve with an SSIMULACRA2 of {ALL_SCORES}",
     )
     percent = {(rate["set"], rate["encoder"], rate["metric"], rate["range"]): rate["percent"] for rate in rates}
@@ -109,7 +109,7 @@ def scale_table(found: Scale) -> Table:
     """Return a row for each set and quality."""
     efforts = [name for name in next(iter(found.values())) if name != PILLOW]
     table = record.table(
-        "Quality scale: mean SSIMULACRA2 of Pillow's results, and the difference of each effort",
+        "Quality scale: mean SSIMULACRA2 of Pillow's results, and differences of ours",
         ("set", "quality"),
         (PILLOW, *efforts),
         f"limit from quality {scale.QUALITIES[0]} to {scale.QUALITIES[-1]}: ±{scale.DIFFERENCE_MAX}",
@@ -125,10 +125,10 @@ def deficits_table(behind: Deficits) -> Table:
     """Return a row for each set and quality: each effort's deficit by the worst judge, and that judge."""
     efforts = list(next(iter(behind.values())))
     table = record.table(
-        "Quality scale: how many % fewer bytes than at the quality Pillow needs for our score, worst judge",
+        "Quality scale: % fewer bytes than at the same quality that Pillow needs for our score",
         ("set", "quality"),
         efforts,
-        f"limit from quality {scale.QUALITIES[0]} to {scale.QUALITIES[-1]}: {scale.DEFICIT_MAX:g} %",
+        f"worst judge; limit from quality {scale.QUALITIES[0]} to {scale.QUALITIES[-1]}: {scale.DEFICIT_MAX:g} %",
     )
     for name, lines in behind.items():
         qualities = sorted({quality for line in lines.values() for each in line.values() for quality in each})
