@@ -118,7 +118,9 @@ def run(out: Path, words: Sequence[str] = ()) -> bool:
         verdicts = rates.verdicts(bd_rates)
         margins = rates.margins(verdicts, chosen.efforts)
         quality_scale = scale.quality_scale(results, chosen.efforts)
-        deficits = scale.deficits(results, chosen.efforts)
+        deficits, excesses = (
+            scale.means_by_quality(results, chosen.efforts, one) for one in (scale.deficit, scale.excess)
+        )
         problems += scale.scale_problems(results, quality_scale, deficits)
         content = {
             "qualities": list(chosen.qualities),
@@ -128,6 +130,7 @@ def run(out: Path, words: Sequence[str] = ()) -> bool:
             "margins": as_dicts(margins),
             "scale": quality_scale,
             "deficits": deficits,
+            "excesses": excesses,
             "problems": problems,
             "points": as_json(results),
         }
@@ -140,6 +143,7 @@ def run(out: Path, words: Sequence[str] = ()) -> bool:
     console.print(table.photographs_table(results, bd_rates))
     console.print(table.scale_table(quality_scale))
     console.print(table.deficits_table(deficits))
+    console.print(table.excesses_table(excesses))
     missing = sorted({one.package for one in PEERS} - {one.package for one in peers})
     lines = [f"[yellow]Not measured: {package} is not installed (compressor\\[bench] has it)[/]" for package in missing]
     reasons = [reason for judge in judges.JUDGES if (reason := judge.missing())]

@@ -1,6 +1,5 @@
 """The results of `density` as tables: BD-rates by judge, set and photograph, and the quality scale."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
@@ -9,7 +8,7 @@ from rich.text import Text
 from benchmarks.density import scale
 from benchmarks.density.curves import METRICS, RANGES, DensityResults, mean
 from benchmarks.density.rates import ALL_SCORES, PEERS, PILLOW, Verdict, Verdicts, groups, metrics_of
-from benchmarks.density.scale import Deficits, Scale
+from benchmarks.density.scale import Deviations, Scale
 from benchmarks.harness import encoders, record
 from benchmarks.harness.judges import BY_NAME
 
@@ -121,26 +120,32 @@ def scale_table(found: Scale) -> Table:
     return table
 
 
-def deficits_table(behind: Deficits) -> Table:
-    """Return a row for each set and quality: each effort's deficit by the worst judge, and that judge."""
-    efforts = list(next(iter(behind.values())))
-    table = record.table(
-        "Quality scale: % fewer bytes than at the same quality that Pillow needs for our score",
-        ("set", "quality"),
-        efforts,
-        f"worst judge; limit from quality {scale.QUALITIES[0]} to {scale.QUALITIES[-1]}: {scale.DEFICIT_MAX:g} %",
-    )
-    for name, lines in behind.items():
+def deficits_table(found: Deviations) -> Table:
+    """Return each effort's deficit by the worst judge."""
+    limit = f"limit from quality {scale.QUALITIES[0]} to {scale.QUALITIES[-1]}: {scale.DEFICIT_MAX:g} %"
+    title = "Quality scale: % fewer bytes than at the same quality that Pillow needs for our score"
+    return deviations_table(found, title, f"by the worst judge; {limit}")
+
+
+def excesses_table(found: Deviations) -> Table:
+    """Return each effort's excess by the worst judge."""
+    title = "Each quality: % more bytes than Pillow that we need for our score; negative: fewer bytes"
+    return deviations_table(found, title, "by the worst judge")
+
+
+def deviations_table(found: Deviations, title: str, caption: str) -> Table:
+    """Return a row for each set and quality: each effort's greatest figure, and its judge."""
+    efforts = list(next(iter(found.values())))
+    table = record.table(title, ("set", "quality"), efforts, caption)
+    for name, lines in found.items():
         qualities = sorted({quality for line in lines.values() for each in line.values() for quality in each})
         for number, quality in enumerate(qualities):
-            cells = (worst_deficit(lines[effort], quality) for effort in efforts)
+            cells = (greatest(lines[effort], quality) for effort in efforts)
             table.add_row("" if number else name, str(quality), *cells)
     return table
 
 
-def worst_deficit(by_metric: dict[str, dict[int, float]], quality: int) -> str:
-    """Return the greatest deficit at a quality, and its judge."""
-    found: Sequence[tuple[float, str]] = [
-        (each[quality], BY_NAME[metric].title) for metric, each in by_metric.items() if quality in each
-    ]
+def greatest(by_metric: dict[str, dict[int, float]], quality: int) -> str:
+    """Return the greatest figure at a quality, and its judge."""
+    found = [(each[quality], BY_NAME[metric].title) for metric, each in by_metric.items() if quality in each]
     return f"{max(found)[0]:+.1f} {max(found)[1]}" if found else "-"

@@ -80,7 +80,7 @@ def test_a_quality_scale_that_differs_from_libjpegs_is_detected() -> None:
 
     found = scale.quality_scale(results, efforts)
 
-    assert scale.scale_problems(results, found, scale.deficits(results, efforts)) == [
+    assert scale.scale_problems(results, found, scale.means_by_quality(results, efforts, scale.deficit)) == [
         "Kodak, balanced: SSIMULACRA2 at quality 70 differs by +2.0 from libjpeg-turbo's"
     ]
 
@@ -91,7 +91,7 @@ def test_a_score_that_libjpeg_reaches_with_fewer_bytes_is_detected() -> None:
     low = [dataclasses.replace(p, cvvdp=8 + (p.quality - 1.2 * (p.quality <= 50)) / 50) for p in points]
     results = {"Kodak": {f"{n}": {"Pillow": points, "fast": low} for n in range(18)}}
 
-    found = scale.deficits(results, ["fast"])
+    found = scale.means_by_quality(results, ["fast"], scale.deficit)
 
     assert found["Kodak"]["fast"]["cvvdp"][30] == pytest.approx(100 * (1 - 1.05**-1.2), abs=0.2)
     assert found["Kodak"]["fast"]["cvvdp"][70] == pytest.approx(0, abs=1e-9)
@@ -102,6 +102,18 @@ def test_a_score_that_libjpeg_reaches_with_fewer_bytes_is_detected() -> None:
     assert problems[0].endswith(" % fewer bytes, at quality 30, 50")
     single = {"Kodak": {"1": results["Kodak"]["1"]}}
     assert scale.scale_problems(single, scale.quality_scale(single, ["fast"]), found) == []
+
+
+def test_an_excess_is_relative_to_libjpegs_bytes_at_our_score() -> None:
+    """With 20 % fewer bytes than libjpeg at the same quality and score, and with 20 % more."""
+    results = {"Kodak": {"1": {"Pillow": curve_of(1), "fast": curve_of(0.8), "best": curve_of(1.2)}}}
+
+    found = scale.means_by_quality(results, ["fast", "best"], scale.excess)["Kodak"]
+
+    for metric in curves.METRICS:
+        assert found["fast"][metric][70] == pytest.approx(-20, abs=0.1)
+        assert found["best"][metric][70] == pytest.approx(20, abs=0.1)
+    assert table.greatest({"cvvdp": {70: 1.0}, "ms_ssim": {70: 2.0, 50: 3.0}}, 70) == "+2.0 MS-SSIM"
 
 
 def test_an_effort_is_held_against_the_better_peer_by_each_judge() -> None:
