@@ -108,7 +108,7 @@ def scale_table(found: Scale) -> Table:
     """Return a row for each set and quality."""
     efforts = [name for name in next(iter(found.values())) if name != PILLOW]
     table = record.table(
-        "Quality scale: mean SSIMULACRA2 of Pillow's results, and differences of ours",
+        "Quality scale: Pillow's mean SSIMULACRA2, and each effort's difference",
         ("set", "quality"),
         (PILLOW, *efforts),
         f"limit from quality {scale.QUALITIES[0]} to {scale.QUALITIES[-1]}: ±{scale.DIFFERENCE_MAX}",
