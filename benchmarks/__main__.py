@@ -11,10 +11,10 @@ from benchmarks.harness import record
 NAMES = {
     "demo": "send real photographs and a 100-megapixel image through a running service",
     "speed": "encode pixels, compared with Pillow, jpegli and mozjpeg in interleaved rounds",
-    "density": "compare bytes at equal visual quality with the same encoders; plot and crops [--efforts fast,best] "
-    "[--images N]",
     "targets": "target scores on photographs: how many are reached and how closely, encodings, bytes against a fixed "
     "quality [--efforts fast,best] [--targets 70,76] [--images N]",
+    "density": "compare bytes at equal visual quality, by four judges, with the same encoders; plot and crops "
+    "[--quick] [--efforts fast,best] [--images N]",
     "train_huffman": "train the Huffman codes of compressor/jpeg/static_codes.py, and compare",
     "small": "JPEG to JPEG in process from 64 × 64 to 12 MP, compared with Pillow; threads compared with processes "
     "[--quick] [--sizes N,N] [--thread-sizes N,N]",

@@ -1,1 +1,1 @@
-"""Bytes at equal SSIMULACRA2 and butteraugli."""
+"""Bytes at equal visual quality, by four judges."""

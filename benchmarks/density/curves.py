@@ -12,30 +12,30 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.harness.judges import BY_NAME, JUDGES
+
 Float64s = npt.NDArray[np.float64]
 
 # In SSIMULACRA2. According to its author 50 is medium, 70 high and 90 visually lossless quality.
 RANGES = {"50-90": (50.0, 90.0), "50-70": (50.0, 70.0), "70-82": (70.0, 82.0), "82-90": (82.0, 90.0)}
-METRICS = ("ssimulacra2", "butteraugli")
+METRICS = tuple(judge.name for judge in JUDGES)
 
 
 @dataclass(frozen=True)
 class Point:
-    """The size and the scores of one image at one quality.
-
-    butteraugli  the 3-norm over the image; 0 if it is identical, None if not measured
-    """
+    """The size of one image at one quality, and its scores: each judge's own figures, None if not measured."""
 
     quality: int
     bytes: int
     ssimulacra2: float
-    butteraugli: float | None
+    butteraugli: float | None = None
+    ms_ssim: float | None = None
+    cvvdp: float | None = None
 
     def score(self, metric: str) -> float:
-        """Return the score on a scale on which more is better: SSIMULACRA2, or the logarithm of 1 / butteraugli."""
-        if metric == "ssimulacra2":
-            return self.ssimulacra2
-        return math.nan if not self.butteraugli else -math.log(self.butteraugli)
+        """Return the score on a scale on which more is better; NaN if not measured."""
+        figure: float | None = getattr(self, metric)
+        return math.nan if figure is None else BY_NAME[metric].rising(figure)
 
 
 PointsByEncoder = dict[str, list[Point]]
@@ -44,13 +44,18 @@ DensityResults = dict[str, PhotographSet]  # by the name of the set
 
 
 def increasing(points: Sequence[Point], metric: str) -> tuple[Float64s, Float64s]:
-    """Return scores and logarithms of bytes without points that are no better than a smaller one."""
+    """Return scores and logarithms of bytes without points that are no better than a smaller one.
+
+    Points without a finite score, as that of an identical image may be, do not count either.
+    """
     pairs: list[tuple[float, float]] = []
     for point in sorted(points, key=lambda point: point.bytes):
-        if not pairs or (point.score(metric) > pairs[-1][0] + 1e-6 and point.bytes > math.exp(pairs[-1][1]) + 0.5):
-            pairs.append((point.score(metric), math.log(point.bytes)))
-    scores, sizes = zip(*pairs, strict=True)
-    return np.array(scores), np.array(sizes)
+        score = point.score(metric)
+        if not math.isfinite(score):
+            continue
+        if not pairs or (score > pairs[-1][0] + 1e-6 and point.bytes > math.exp(pairs[-1][1]) + 0.5):
+            pairs.append((score, math.log(point.bytes)))
+    return np.array([score for score, _ in pairs]), np.array([size for _, size in pairs])
 
 
 class Curve:
@@ -60,7 +65,7 @@ class Curve:
         from scipy.interpolate import PchipInterpolator
 
         self.scores, sizes = increasing(points, metric)
-        if len(self.scores) < 2 or not np.isfinite(self.scores).all():
+        if len(self.scores) < 2:
             raise ValueError(f"{len(points)} points do not define a curve by {metric}")
         self._sizes = PchipInterpolator(self.scores, sizes)
         self._score = PchipInterpolator(sizes, self.scores)
@@ -69,6 +74,11 @@ class Curve:
         """Return ln(bytes) at these scores; NaN outside the curve."""
         inside = (scores >= self.scores[0]) & (scores <= self.scores[-1])
         return np.where(inside, self._sizes(np.clip(scores, self.scores[0], self.scores[-1])), np.nan)
+
+    def extended(self, score: float) -> float:
+        """Return ln(bytes) at a score, outside the curve along its tangent at the nearer end."""
+        nearest = min(max(score, self.scores[0]), self.scores[-1])
+        return float(self._sizes(nearest) + self._sizes.derivative()(nearest) * (score - nearest))
 
     def mean(self, low: float, high: float) -> float:
         """Return the mean of ln(bytes) between two scores of the curve."""

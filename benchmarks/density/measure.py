@@ -13,8 +13,11 @@ from PIL import Image
 from benchmarks.density.curves import Point, PointsByEncoder
 from benchmarks.harness import encoders, fidelity, photos, scores
 
-# They give about 50 to above 90 in SSIMULACRA2 with every encoder. Only the covered range is measured.
-QUALITIES = (30, 40, 50, 60, 70, 80, 88, 94, 97)
+# They give about 50 to above 90 in SSIMULACRA2 with every encoder. Only the covered range is measured. The lowest is
+# below those of the quality scale, so that Pillow's curve reaches our lower scores by ColorVideoVDP at 30.
+QUALITIES = (20, 30, 40, 50, 60, 70, 80, 88, 94, 97)
+QUICK_QUALITIES = (20, 40, 60, 80, 96)
+QUICK_IMAGES = 2
 PEERS = (
     encoders.PILLOW,
     encoders.PILLOW_PROGRESSIVE,
@@ -40,7 +43,7 @@ def points_of(name: str, pixels: fidelity.Pixels, qualities: Sequence[int], know
         result = fidelity.decoded(data)
         if result.shape != pixels.shape:
             raise ValueError(f"quality {quality}: {result.shape}, not {pixels.shape}")
-        found.append(Point(quality, len(data), *known.score(result)))
+        found.append(Point(quality, len(data), **known.score(result)))
     return found
 
 
@@ -60,13 +63,13 @@ def problems_of(points: Sequence[Point]) -> list[str]:
 
 
 def measure(
-    image: photos.Photograph, names: Sequence[str], qualities: Sequence[int], cache: Path | None
+    image: photos.Photograph, names: Sequence[str], qualities: Sequence[int], judges: Sequence[str], cache: Path | None
 ) -> tuple[PointsByEncoder, list[str]]:
-    """Return the points of one photograph by encoder, and the problems."""
+    """Return the points of one photograph by encoder, and the problems. `names`: of encoders."""
     pixels = image.pixels()
     measured: PointsByEncoder = {}
     problems: list[str] = []
-    with scores.Scores(pixels, cache) as known:
+    with scores.Scores(pixels, cache, judges) as known:
         for name in names:
             measured[name] = points_of(name, pixels, qualities, known)
             problems += [f"{image.name}, {name}: {problem}" for problem in problems_of(measured[name])]

@@ -1,4 +1,4 @@
-"""Plots of rate-distortion curves: one row per metric, bytes on the left, bytes relative to Pillow on the right."""
+"""Plots of rate-distortion curves: one row per judge, bytes on the left, bytes relative to Pillow on the right."""
 
 import math
 from pathlib import Path
@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.density.curves import RANGES, Curve, DensityResults, Float64s, PhotographSet
-from benchmarks.density.table import PILLOW, groups, is_ours, metrics_of
+from benchmarks.density.rates import PILLOW, groups, metrics_of
+from benchmarks.density.table import is_ours
 from benchmarks.harness import chart
 from benchmarks.harness.chart import INK, PALE
+from benchmarks.harness.judges import BY_NAME
 
 STEPS = 81  # scores at which the curves are compared
 # Ours are solid lines in Okabe and Ito's palette; the others are grey and brown, distinguished by their dashes.
@@ -21,8 +23,18 @@ PEERS: dict[str, tuple[str, Any]] = {
     "jpegli, sequential": (INK, (0, (1, 1.4))),
     "jpegli": (INK, (0, (5, 2))),
 }
-NAMES = {"ssimulacra2": "SSIMULACRA2", "butteraugli": "butteraugli, 3-norm (less is better)"}
-TICKS = {"ssimulacra2": (50, 60, 70, 80, 90), "butteraugli": (3.0, 2.5, 2.0, 1.5, 1.25, 1.0, 0.8, 0.6, 0.5, 0.4)}
+NAMES = {
+    "ms_ssim": "MS-SSIM of luma",
+    "butteraugli": "butteraugli, 3-norm (less is better)",
+    "ssimulacra2": "SSIMULACRA2",
+    "cvvdp": "ColorVideoVDP, JOD",
+}
+TICKS = {
+    "ms_ssim": (0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995, 0.997, 0.998, 0.999),
+    "butteraugli": (3.0, 2.5, 2.0, 1.5, 1.25, 1.0, 0.8, 0.6, 0.5, 0.4),
+    "ssimulacra2": (50, 60, 70, 80, 90),
+    "cvvdp": (9.2, 9.3, 9.4, 9.5, 9.6, 9.7, 9.8, 9.9, 9.95),
+}
 
 
 def ends_of(images: PhotographSet, metric: str) -> Float64s:
@@ -64,7 +76,7 @@ def draw(results: DensityResults, path: Path) -> Path:
     """Write a PNG file with the curves of the first set."""
     name, images = next(iter(groups(results).items()))
     metrics = metrics_of(images)
-    figure = chart.new_figure(12.8, 0.6 + 5.2 * len(metrics))
+    figure = chart.new_figure(12.8, 1.0 + 4.4 * len(metrics))
     panels: Any = figure.subplots(len(metrics), 2, squeeze=False)
     handles: list[Any] = []
     for (left, right), metric in zip(panels, metrics, strict=True):
@@ -81,8 +93,7 @@ def draw(results: DensityResults, path: Path) -> Path:
         if drawn.size:
             left.set_xlim(math.exp(drawn.min()) / 1e3 * 0.95, math.exp(drawn.max()) / 1e3 * 1.05)
         handles = [_line(left, right, grid, line, sizes[PILLOW], label) for label, line in sizes.items()]
-    count = "" if any(c.isdigit() for c in name) else f", {len(images)} images"
-    title = f"Bytes and visual quality, 4:2:0: {name}{count}"
+    title = f"Bytes and visual quality, 4:2:0: {name}, {len(images)} images"
     return chart.save(figure, title, handles, 4, path)
 
 
@@ -92,10 +103,9 @@ def _frame(axes: Any, x_label: str, y_label: str) -> None:
 
 
 def _score_axis(axis: Any, set_limits: Any, metric: str, grid: Float64s) -> None:
-    """Set the ticks. Butteraugli is plotted as -ln and labeled with its values, so that more is always better."""
+    """Set the ticks. Scores are plotted on rising scales and labeled with the judge's own figures."""
     values = TICKS[metric]
-    positions = list(values) if metric == "ssimulacra2" else [-math.log(value) for value in values]
-    axis.set_ticks(positions, [f"{value:g}" for value in values])
+    axis.set_ticks([BY_NAME[metric].rising(value) for value in values], [f"{value:g}" for value in values])
     margin = 0.02 * (grid[-1] - grid[0])
     set_limits(grid[0] - margin, grid[-1] + margin)
 

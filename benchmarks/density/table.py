@@ -1,112 +1,29 @@
-"""The results of `density` as figures and tables: BD-rates by set, range and photograph, and the quality scale."""
+"""The results of `density` as tables: BD-rates by judge, set and photograph, and the quality scale."""
 
-import math
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.density.curves import METRICS, RANGES, DensityResults, PhotographSet, bd_rate, mean
+from benchmarks.density import scale
+from benchmarks.density.curves import METRICS, RANGES, DensityResults, mean
+from benchmarks.density.rates import ALL_SCORES, PEERS, PILLOW, Verdict, Verdicts, groups, metrics_of
+from benchmarks.density.scale import Deviations, Scale
 from benchmarks.harness import encoders, record
+from benchmarks.harness.judges import BY_NAME
 
-Scale = dict[str, dict[str, dict[int, float]]]  # by set, encoder and quality
-
-PILLOW, JPEGLI = encoders.PILLOW.name, encoders.JPEGLI.name
-REFERENCES = (PILLOW, JPEGLI)
-KODAK = "Kodak"
-SCALE_DIFFERENCE_MAX = 1.5  # between our mean score at a quality and libjpeg-turbo's
-SCALE_QUALITIES = range(30, 96)
-SCALE_IMAGES_MIN = 18  # the limit applies to the mean of a set, not to single photographs
-
-
-def groups(results: DensityResults) -> DensityResults:
-    """Return the sets, preceded by the union of Kodak's two sets."""
-    halves = {name: images for name, images in results.items() if name.startswith(KODAK)}
-    if len(halves) < 2:
-        return results
-    union = {image: measured for images in halves.values() for image, measured in images.items()}
-    return {f"{KODAK} {len(union)}": dict(sorted(union.items())), **results}
+HEADERS = {
+    "ms_ssim": "MS-\nSSIM",
+    "butteraugli": "butter-\naugli",
+    "ssimulacra2": "SSIMU-\nLACRA2",
+    "cvvdp": "Color-\nVideoVDP",
+}
 
 
-def metrics_of(images: PhotographSet) -> tuple[str, ...]:
-    """Return the metrics that were measured for all images."""
-    points = (point for measured in images.values() for line in measured.values() for point in line)
-    return METRICS if all(point.butteraugli is not None for point in points) else METRICS[:1]
-
-
-def bd_rates(results: DensityResults) -> list[dict[str, Any]]:
-    """Return every encoder's BD-rates against Pillow's default and jpegli, in percent, by set, metric and range."""
-    rates: list[dict[str, Any]] = []
-    for name, images in groups(results).items():
-        encoders_ = list(next(iter(images.values())))
-        for reference in (one for one in REFERENCES if one in encoders_):
-            for encoder in (one for one in encoders_ if one != reference):
-                for metric in metrics_of(images):
-                    for range_, limits in RANGES.items():
-                        each = {
-                            image: 100 * bd_rate(measured[encoder], measured[reference], metric, limits)
-                            for image, measured in images.items()
-                        }
-                        rates.append(
-                            {"set": name, "encoder": encoder, "against": reference, "metric": metric, "range": range_}
-                            | {"percent": or_none(mean(list(each.values())))}
-                            | {"images": {image: or_none(rate) for image, rate in each.items()}}
-                        )
-    return rates
-
-
-def or_none(figure: float) -> float | None:
-    """Round a figure; None for NaN, which JSON does not have."""
-    return None if math.isnan(figure) else round(figure, 3)
-
-
-def quality_scale(results: DensityResults, efforts: Sequence[str]) -> Scale:
-    """Return the mean SSIMULACRA2 of Pillow's results, and how much that of each effort differs."""
-    scale: Scale = {}
-    for name, images in groups(results).items():
-        means = {
-            encoder: {
-                points[0].quality: round(sum(point.ssimulacra2 for point in points) / len(points), 3)
-                for points in zip(*(measured[encoder] for measured in images.values()), strict=True)
-            }
-            for encoder in (PILLOW, *efforts)
-        }
-        scale[name] = {PILLOW: means[PILLOW]} | {
-            effort: {quality: round(score - means[PILLOW][quality], 3) for quality, score in means[effort].items()}
-            for effort in efforts
-        }
-    return scale
-
-
-def scale_problems(results: DensityResults, scale: Scale) -> list[str]:
-    """List the qualities at which our mean score differs too much from libjpeg-turbo's, for sets of sufficient size."""
-    sizes = {name: len(images) for name, images in groups(results).items()}
-    return [
-        f"{name}, {effort}: SSIMULACRA2 at quality {quality} differs by {difference:+.1f} from libjpeg-turbo's"
-        for name, lines in scale.items()
-        if sizes[name] >= SCALE_IMAGES_MIN
-        for effort, line in lines.items()
-        if effort != PILLOW
-        for quality, difference in line.items()
-        if quality in SCALE_QUALITIES and abs(difference) > SCALE_DIFFERENCE_MAX
-    ]
-
-
-# --- tables -------------------------------------------------------------------------------------------------------
-
-
-def tables(results: DensityResults, rates: list[dict[str, Any]], scale: Scale) -> list[Table]:
-    """Return three tables: means by set, every photograph, and the quality scale."""
-    return [means_table(results, rates), photographs_table(results, rates), scale_table(scale)]
-
-
-def percent(rates: list[dict[str, Any]], **wanted: str) -> str:
-    """Format the mean of the wanted BD-rate; "-" if there is none."""
-    for rate in rates:
-        if all(rate[key] == value for key, value in wanted.items()) and rate["percent"] is not None:
-            return f"{rate['percent']:+.1f}"
-    return "-"
+def headers(results: DensityResults) -> list[str]:
+    """Return the heads of the judges' columns. That of a judge without scores says so."""
+    measured = metrics_of({image: each for images in results.values() for image, each in images.items()})
+    return [HEADERS[metric] + ("" if metric in measured else "\nmissing") for metric in METRICS]
 
 
 def is_ours(encoder: str) -> bool:
@@ -114,79 +31,121 @@ def is_ours(encoder: str) -> bool:
     return encoder in encoders.EFFORTS
 
 
-def means_table(results: DensityResults, rates: list[dict[str, Any]]) -> Table:
+def signed(figure: float | None) -> str:
+    """Format a figure with its sign; "-" for None and NaN."""
+    return "-" if figure is None or figure != figure else f"{figure:+.1f}"
+
+
+def cells_of(verdict: Verdict | None) -> list[str]:
+    """Return cells: the worst figure, that of each judge, and their mean."""
+    if verdict is None or not verdict.figures:
+        return ["-"] * (len(METRICS) + 2)
+    return [
+        signed(verdict.figures[verdict.worst]),
+        *(signed(verdict.figures.get(metric)) for metric in METRICS),
+        signed(verdict.mean),
+    ]
+
+
+def means_table(results: DensityResults, rates: list[dict[str, Any]], found: Verdicts) -> Table:
     """Return the mean BD-rates by set and encoder."""
+    parts = [range_ for range_ in RANGES if range_ != ALL_SCORES]
     table = record.table(
-        "Bytes at equal visual quality, 4:2:0: BD-rate in %, mean over the photographs (less is better)",
+        "Bytes at equal visual quality, 4:2:0: BD-rate in % against Pillow's default, less is better",
         ("encoder",),
-        (
-            "against Pillow\nSSIMULACRA2\n50-90",
-            *(f"\n\n{range_}" for range_ in list(RANGES)[1:]),
-            "butter-\naugli\n3-norm",
-            "against jpegli\nSSIMULACRA2\n50-90",
-            "butter-\naugli\n3-norm",
-        ),
-        "butteraugli: over the part of the reference's curve with an SSIMULACRA2 of 50 to 90",
+        ("worst\njudge", *headers(results), "mean", f"SSIMU-\nLACRA2\n{parts[0]}", *parts[1:]),
+        f"means over the photographs; all judges over the part of Pillow's curve with an SSIMULACRA2 of {ALL_SCORES}",
     )
+    percent = {(rate["set"], rate["encoder"], rate["metric"], rate["range"]): rate["percent"] for rate in rates}
     for name, images in groups(results).items():
         table.add_section()
         table.add_row(Text(f"{name} ({len(images)})", style="italic"))
-        for encoder in next(iter(images.values())):
-            cells = [
-                percent(rates, set=name, encoder=encoder, against=against, metric=metric, range=range_)
-                for against, metric, range_ in (
-                    *((PILLOW, METRICS[0], range_) for range_ in RANGES),
-                    (PILLOW, METRICS[1], "50-90"),
-                    *((JPEGLI, metric, "50-90") for metric in METRICS),
-                )
-            ]
-            table.add_row(f"  {encoder}", *cells, style="bold" if is_ours(encoder) else "")
+        for encoder in (one for one in next(iter(images.values())) if one != PILLOW):
+            cells = [signed(percent.get((name, encoder, "ssimulacra2", range_))) for range_ in parts]
+            verdict = found.get(name, {}).get(encoder)
+            table.add_row(f"  {encoder}", *cells_of(verdict), *cells, style="bold" if is_ours(encoder) else "")
+    return table
+
+
+def margins_table(results: DensityResults, ahead: Verdicts) -> Table:
+    """Return a row for each set and effort: the worst judge against the better of the two peers, then every judge."""
+    table = record.table(
+        f"Against the better of {' and '.join(PEERS)}, in points of BD-rate: negative is ahead",
+        ("encoder", "worst judge"),
+        ("worst", *headers(results), "mean"),
+        "the better peer by each judge, and by the mean of the judges",
+    )
+    for name, lines in ahead.items():
+        table.add_section()
+        table.add_row(Text(name, style="italic"))
+        for effort, verdict in lines.items():
+            table.add_row(f"  {effort}", BY_NAME[verdict.worst].title, *cells_of(verdict))
     return table
 
 
 def photographs_table(results: DensityResults, rates: list[dict[str, Any]]) -> Table:
-    """Return the BD-rate of each photograph against Pillow, by SSIMULACRA2."""
+    """Return the BD-rate of each photograph against Pillow's default, the mean of the judges."""
     names = [one for one in next(iter(next(iter(results.values())).values())) if one != PILLOW]
-    found = {
-        (rate["encoder"], image): figure
-        for rate in rates
-        if (rate["against"], rate["metric"], rate["range"]) == (PILLOW, METRICS[0], "50-90")
-        for image, figure in rate["images"].items()
-    }
+    figures: dict[tuple[str, str], list[float]] = {}
+    for rate in rates:
+        if rate["range"] == ALL_SCORES and rate["set"] in results:
+            for image, figure in rate["images"].items():
+                if figure is not None:
+                    figures.setdefault((rate["encoder"], image), []).append(figure)
     table = record.table(
-        "Each photograph: BD-rate in % against Pillow's default, SSIMULACRA2 50 to 90",
+        "Each photograph: BD-rate in % against Pillow's default, mean of the judges",
         ("photograph",),
         [name.replace(", ", "\n") for name in names],
     )
     for images in results.values():
         table.add_section()
         for image in images:
-            figures = (found.get((name, image)) for name in names)
-            table.add_row(Text(image), *("-" if figure is None else f"{figure:+.1f}" for figure in figures))
+            table.add_row(Text(image), *(signed(mean(figures.get((name, image), []))) for name in names))
     return table
 
 
-def scale_table(scale: Scale) -> Table:
+def scale_table(found: Scale) -> Table:
     """Return a row for each set and quality."""
-    efforts = [name for name in next(iter(scale.values())) if name != PILLOW]
+    efforts = [name for name in next(iter(found.values())) if name != PILLOW]
     table = record.table(
-        "Quality scale: mean SSIMULACRA2 of Pillow's results, and the difference of each effort",
+        "Quality scale: Pillow's mean SSIMULACRA2, and each effort's difference",
         ("set", "quality"),
         (PILLOW, *efforts),
-        f"limit from quality {SCALE_QUALITIES[0]} to {SCALE_QUALITIES[-1]}: ±{SCALE_DIFFERENCE_MAX}",
+        f"limit from quality {scale.QUALITIES[0]} to {scale.QUALITIES[-1]}: ±{scale.DIFFERENCE_MAX}",
     )
-    for cells in scale_rows(scale, efforts):
-        table.add_row(*cells)
+    for name, lines in found.items():
+        for number, (quality, score) in enumerate(lines[PILLOW].items()):
+            differences = (f"{lines[effort][quality]:+.2f}" for effort in efforts)
+            table.add_row("" if number else name, str(quality), f"{score:.1f}", *differences)
     return table
 
 
-def scale_rows(scale: Scale, efforts: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the cells of each row."""
-    for name, lines in scale.items():
-        for number, (quality, score) in enumerate(lines[PILLOW].items()):
-            yield [
-                "" if number else name,
-                str(quality),
-                f"{score:.1f}",
-                *(f"{lines[effort][quality]:+.2f}" for effort in efforts),
-            ]
+def deficits_table(found: Deviations) -> Table:
+    """Return each effort's deficit by the worst judge."""
+    limit = f"limit from quality {scale.QUALITIES[0]} to {scale.QUALITIES[-1]}: {scale.DEFICIT_MAX:g} %"
+    title = "Quality scale: % fewer bytes than at the same quality that Pillow needs for our score"
+    return deviations_table(found, title, f"by the worst judge; {limit}")
+
+
+def excesses_table(found: Deviations) -> Table:
+    """Return each effort's excess by the worst judge."""
+    title = "Each quality: % more bytes than Pillow that we need for our score; negative: fewer bytes"
+    return deviations_table(found, title, "by the worst judge")
+
+
+def deviations_table(found: Deviations, title: str, caption: str) -> Table:
+    """Return a row for each set and quality: each effort's greatest figure, and its judge."""
+    efforts = list(next(iter(found.values())))
+    table = record.table(title, ("set", "quality"), efforts, caption)
+    for name, lines in found.items():
+        qualities = sorted({quality for line in lines.values() for each in line.values() for quality in each})
+        for number, quality in enumerate(qualities):
+            cells = (greatest(lines[effort], quality) for effort in efforts)
+            table.add_row("" if number else name, str(quality), *cells)
+    return table
+
+
+def greatest(by_metric: dict[str, dict[int, float]], quality: int) -> str:
+    """Return the greatest figure at a quality, and its judge."""
+    found = [(each[quality], BY_NAME[metric].title) for metric, each in by_metric.items() if quality in each]
+    return f"{max(found)[0]:+.1f} {max(found)[1]}" if found else "-"

@@ -25,8 +25,9 @@ PACKAGED = (
     "rocket.jpg",
 )
 STRIP_ROWS = 250
+OTHERS = "camera and scikit-image"  # the set that is neither for tuning nor for validation
 SCORED_PIXELS_MAX = 850_000
-# The Kodak photographs on which constants were tuned. No other was examined before the constants were final.
+# The Kodak photographs on which constants are tuned. None is tuned on the others, nor on those in photos/validation.
 TUNING = frozenset(f"kodim{number}.png" for number in ("01", "05", "07", "13", "19", "23"))
 
 
@@ -46,7 +47,7 @@ def packaged() -> list[Path]:
 
 
 def from_corpus(name: str) -> list[Path]:
-    """Return the files of a folder of the corpus ("camera", "kodak"); [] without a corpus."""
+    """Return the files of a folder of the corpus ("camera", "kodak", "photos/tuning"); [] without a corpus."""
     folder = corpus()
     if folder is None or not (folder / name).is_dir():
         return []
@@ -104,7 +105,7 @@ class Photograph:
 
 
 def scored() -> dict[str, list[Photograph]]:
-    """Return photographs by set: the two sets of Kodak's, and the corpus' camera files with scikit-image's.
+    """Return photographs by set: two for tuning, two for validation, and the corpus' camera files with scikit-image's.
 
     Large ones are reduced by a whole number to at most 0.85 MP: it saves scoring time and removes the artifacts of an
     earlier JPEG.
@@ -112,10 +113,17 @@ def scored() -> dict[str, list[Photograph]]:
     kodak = [Photograph(path, 1) for path in from_corpus("kodak")]
     found = {
         "Kodak, tuning": [one for one in kodak if one.path.name in TUNING],
-        "Kodak, hold-out": [one for one in kodak if one.path.name not in TUNING],
-        "photographs": [Photograph(path, factor_of(path)) for path in from_corpus("camera") + packaged()],
+        "photographs, tuning": reduced(from_corpus("photos/tuning")),
+        "Kodak, validation": [one for one in kodak if one.path.name not in TUNING],
+        "photographs, validation": reduced(from_corpus("photos/validation")),
+        OTHERS: reduced(from_corpus("camera") + packaged()),
     }
     return {name: images for name, images in found.items() if images}
+
+
+def reduced(paths: list[Path]) -> list[Photograph]:
+    """Return photographs that are reduced so far that they are scored quickly."""
+    return [Photograph(path, factor_of(path)) for path in paths]
 
 
 def factor_of(path: Path) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import encoders, fidelity, process, scores
+from benchmarks.harness.judges import BUTTERAUGLI, SSIMULACRA2, usable
 
 # This module must not import compressor: each tool runs in a process of its own, whose memory is measured.
 
@@ -76,14 +77,15 @@ def recode_one(
             problem = f"has a PSNR of {psnr:.1f} dB"
     except ValueError as error:
         return RecodedFile(digest(result), saved, unchanged, 0.0, None, str(error))
-    return RecodedFile(digest(result), saved, unchanged, *known.score(fidelity.middle(pixels)), problem)
+    found = known.score(fidelity.middle(pixels))
+    return RecodedFile(digest(result), saved, unchanged, found["ssimulacra2"], found.get("butteraugli"), problem)
 
 
 def recode(path: Path, qualities: Mapping[str, int], cache: Path | None) -> dict[str, RecodedFile]:
     """Return the results for one photograph by tool. `qualities`: by tool."""
     data = path.read_bytes()
     source = fidelity.decoded(data)
-    with scores.Scores(fidelity.middle(source), cache) as known:
+    with scores.Scores(fidelity.middle(source), cache, [SSIMULACRA2.name, *usable([BUTTERAUGLI])]) as known:
         return {name: recode_one(data, source, BY_NAME[name], quality, known) for name, quality in qualities.items()}
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.harness import encoders, photos, record, scores
+from benchmarks.harness import encoders, judges, photos, record
 from benchmarks.savings import table
 from benchmarks.savings.measure import DIFFERENCE_MAX, REPEATS, measure
 
@@ -32,8 +32,8 @@ def options(words: Sequence[str]) -> argparse.Namespace:
         "--metric", choices=DIFFERENCE_MAX, default="ssimulacra2", help="metric of equal visual quality"
     )
     chosen = parser.parse_args(words)
-    if chosen.metric == "butteraugli" and not scores.has_butteraugli():
-        parser.error(f"{scores.BUTTERAUGLI} is not installed")
+    if reason := judges.BY_NAME[chosen.metric].missing():
+        parser.error(reason)
     return chosen
 
 

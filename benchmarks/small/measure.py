@@ -103,8 +103,8 @@ def likeness(files: Sequence[bytes], results: Sequence[bytes], cache: Path | Non
     for data, result in zip(files, results, strict=True):
         source, pixels = fidelity.decoded(data), fidelity.decoded(result)
         psnrs.append(fidelity.psnr(source, pixels))
-        with scores.Scores(fidelity.middle(source), cache) as known:
-            found.append(known.score(fidelity.middle(pixels))[0])
+        with scores.Scores(fidelity.middle(source), cache, ["ssimulacra2"]) as known:
+            found.append(known.score(fidelity.middle(pixels))["ssimulacra2"])
     return Likeness(statistics.mean(psnrs), statistics.mean(found))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness import encoders, fidelity, photos, scores
+from benchmarks.harness import encoders, fidelity, judges, photos
 from benchmarks.harness.process import limit_cores
 from benchmarks.speed.decoding import seconds
 
@@ -86,7 +86,7 @@ def score(image: fidelity.Pixels, data: bytes) -> tuple[float, float]:
     files = io.BytesIO(), io.BytesIO()
     for file, pixels in zip(files, (image, result), strict=True):
         Image.fromarray(np.ascontiguousarray(pixels[part])).save(file, "PPM")
-    return fidelity.psnr(image, result), scores.ssimulacra2(*files)
+    return fidelity.psnr(image, result), judges.ssimulacra2(*files)
 
 
 def problem_of(name: str, found: tuple[float, float], pillow: tuple[float, float]) -> str:

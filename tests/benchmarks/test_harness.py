@@ -2,15 +2,19 @@
 
 import io
 import socket
+import sys
 import threading
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.harness import fidelity, generate, photos, record, scores, sources
+from benchmarks.harness import fidelity, generate, judges, ms_ssim, photos, record, scores, sources
 from benchmarks.harness.proxy import CountingProxy, sink_address
+from tests.reference import ms_ssim as reference
 
 
 def test_generated_png_contains_its_bands() -> None:
@@ -130,9 +134,70 @@ def test_the_load_before_a_run_is_printed() -> None:
     assert record.machine()["load"] == record.LOAD_AT_START
 
 
+def test_ms_ssim_is_that_of_its_reference() -> None:
+    """Samples of sizes that are odd at several scales, smaller than the window at the coarsest."""
+    random = np.random.default_rng(7)
+    source = (128 + 60 * np.sin(np.arange(21 * 34 * 3) / 9)).reshape(21, 34, 3).astype(np.uint8)
+    result = np.clip(source + random.normal(0, 12, source.shape), 0, 255).astype(np.uint8)
+
+    found = ms_ssim.ms_ssim(source, result)
+
+    assert found == pytest.approx(reference.ms_ssim(source.tolist(), result.tolist()), rel=1e-9)
+    assert ms_ssim.ms_ssim(source, source) == 1
+    assert 0 < ms_ssim.ms_ssim(source, 255 - source) < 0.01
+
+
+def test_judges_scales_rise_with_quality() -> None:
+    better = {"ms_ssim": 0.99, "butteraugli": 0.8, "ssimulacra2": 80.0, "cvvdp": 9.8}
+    worse = {"ms_ssim": 0.98, "butteraugli": 1.2, "ssimulacra2": 70.0, "cvvdp": 9.5}
+
+    for name, judge in judges.BY_NAME.items():
+        assert judge.rising(better[name]) > judge.rising(worse[name])
+    assert judges.MS_SSIM.rising(1) == judges.BUTTERAUGLI.rising(0) == float("inf")
+
+
+def test_a_judge_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pycvvdp", None)
+    judges.cvvdp_missing.cache_clear()
+
+    assert judges.usable() == ["ms_ssim", "ssimulacra2"]
+    assert "libjxl-devtools" in judges.BUTTERAUGLI.missing()
+    assert "compressor[judges]" in judges.CVVDP.missing()
+    judges.cvvdp_missing.cache_clear()
+
+
+def test_a_display_model_that_does_not_load_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setitem(sys.modules, "pycvvdp", ModuleType("pycvvdp"))
+    monkeypatch.setattr(sys.modules["pycvvdp"], "__spec__", ModuleSpec("pycvvdp", None))
+    monkeypatch.setattr(judges, "display_model", fails)
+    judges.cvvdp_missing.cache_clear()
+
+    assert judges.CVVDP.missing() == "cvvdp does not load: operator torchvision::nms does not exist"
+    judges.cvvdp_missing.cache_clear()
+
+
+def test_scores_are_kept_by_the_version_of_the_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = photos.pixels(photos.packaged()[0])[:40, :40]
+
+    def judge(version: str, figure: float) -> judges.Judge:
+        return judges.Judge("ms_ssim", "", lambda _: figure, float, lambda: version, str)
+
+    found = []
+    for version, figure in (("1", 0.5), ("1", 0.6), ("2", 0.7), ("1", 0.8)):
+        monkeypatch.setitem(judges.BY_NAME, "ms_ssim", judge(version, figure))
+        with scores.Scores(source, tmp_path, ["ms_ssim"]) as known:
+            found.append(known.score(source)["ms_ssim"])
+
+    assert found == [0.5, 0.5, 0.7, 0.5]
+
+
 def test_scores_are_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program with the output of butteraugli counts its calls."""
-    tool = tmp_path / scores.BUTTERAUGLI
+    tool = tmp_path / judges.BUTTERAUGLI_PROGRAM
     tool.write_text(f"#!/bin/sh\necho called >> {tmp_path}/calls\necho 2.5\necho '3-norm: 1.250000'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
@@ -140,9 +205,9 @@ def test_scores_are_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     result = np.ascontiguousarray(source // 2)
 
     for _ in range(2):
-        with scores.Scores(source, tmp_path / "cache") as known:
-            assert known.score(source)[0] > 99
-            score, distance = known.score(result)
-            assert score < 60 and distance == 1.25
+        with scores.Scores(source, tmp_path / "cache", ["ssimulacra2", "butteraugli"]) as known:
+            assert known.score(source)["ssimulacra2"] > 99
+            found = known.score(result)
+            assert found["ssimulacra2"] < 60 and found["butteraugli"] == 1.25
 
     assert (tmp_path / "calls").read_text().count("called") == 2

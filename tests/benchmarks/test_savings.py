@@ -184,7 +184,7 @@ def test_wrong_results_are_detected() -> None:
 
     def recode(result: bytes, lossless: bool) -> RecodedFile:
         tool = encoders.Recoder("", lambda data, quality: result, lossless=lossless)
-        with scores.Scores(fidelity.middle(source), None) as known:
+        with scores.Scores(fidelity.middle(source), None, ["ssimulacra2"]) as known:
             return measure.recode_one(data, source, tool, 80, known)
 
     assert recode(worse, True).problem == "is not lossless"
