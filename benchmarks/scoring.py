@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from rich.table import Table
 
-from benchmarks.harness import photos, record, scores
+from benchmarks.harness import judges, photos, record
 from benchmarks.harness.fidelity import Pixels
 from benchmarks.harness.process import limit_cores, reset_peak, status_bytes
 from tests.reference import ssimulacra2 as reference
@@ -89,7 +89,7 @@ def speed(source: Pixels, result: Pixels, rounds: int) -> list[SpeedResult]:
                 Image.fromarray(pixels.squeeze()).save(path, "PPM")
             score(*pair)
             times = [
-                (cpu_seconds(lambda pair=pair: score(*pair), CALLS), cpu_seconds(lambda: scores.ssimulacra2(*paths)))  # type: ignore[misc]
+                (cpu_seconds(lambda pair=pair: score(*pair), CALLS), cpu_seconds(lambda: judges.ssimulacra2(*paths)))  # type: ignore[misc]
                 for _ in range(rounds)
             ]
             ours, peer = (statistics.median(column) for column in zip(*times, strict=True))
