@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.harness import photos
 from benchmarks.harness.fidelity import Pixels
 from compressor import compress
+from compressor.errors import LimitError
 
 TARGETS = (70, 76, 82)
 EFFORTS = ("fast", "balanced", "best")
@@ -76,9 +77,18 @@ def encoded(pixels: Pixels, effort: str, **settings: Any) -> Encoded:
     return Encoded(report.bytes_out, report.score, report.encodings)
 
 
+def for_target(pixels: Pixels, effort: str, target: float) -> Encoded:
+    """Encode an image for a target score; where no result has it, return the finest one, which counts as a miss."""
+    try:
+        return encoded(pixels, effort, target_score=target)
+    except LimitError:
+        finest = encoded(pixels, effort, quality=100)
+        return Encoded(finest.bytes, finest.score, TRIALS + 1)
+
+
 def measure(pixels: Pixels, effort: str, targets: Sequence[float]) -> tuple[list[Encoded], list[Encoded]]:
     """Return the results for the targets, and those at QUALITIES."""
-    reached = [encoded(pixels, effort, target_score=target) for target in targets]
+    reached = [for_target(pixels, effort, target) for target in targets]
     return reached, [encoded(pixels, effort, quality=quality) for quality in QUALITIES]
 
 

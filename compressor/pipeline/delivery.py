@@ -15,7 +15,7 @@ from compressor.pipeline.routing import Routed, route_file, route_raw
 from compressor.pipeline.search import SearchTrial, search, shows_the_source
 from compressor.pipeline.stages import Stages
 from compressor.pipeline.unchanged import may_return_source, reduced, size_without_metadata
-from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Tile
+from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Subsampling, Tile
 from compressor.spool import CHUNK_BYTES, Spool, WithHead
 
 # Spools of larger images would outgrow the memory that can be lent to them.
@@ -243,7 +243,8 @@ class Stream:
         elif returnable:
             yield from self._deliver_source(decision.reason)
         else:
-            raise LimitError(f"target_score: {decision.reason}")
+            hint = "" if self._settings.subsampling is Subsampling.S444 else "; subsampling 444 may have a higher one"
+            raise LimitError(f"target_score: {decision.reason}{hint}")
 
     def _trials(self) -> Callable[[float], SearchTrial]:
         """Return a function that completes and verifies the result at a distance, from the spooled source.
