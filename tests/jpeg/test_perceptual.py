@@ -13,7 +13,7 @@ from compressor.settings import Effort
 from compressor.t81 import ZIGZAG
 
 DISTANCES = st.floats(0.02, 200)
-COMPONENTS = (perceptual.Y, perceptual.CB, perceptual.CR)
+COMPONENTS = perceptual.PRESENT.curves
 
 
 def natural(table: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -23,9 +23,9 @@ def natural(table: NDArray[np.generic]) -> NDArray[np.generic]:
     return out.reshape(8, 8)
 
 
-@pytest.mark.parametrize("node", range(len(perceptual.DISTANCES)))
+@pytest.mark.parametrize("node", range(len(perceptual.PRESENT.distances)))
 def test_nodes_have_the_tables_that_are_written_there(node: int) -> None:
-    tables = perceptual.quantization_tables(perceptual.DISTANCES[node], 3)
+    tables = perceptual.quantization_tables(perceptual.PRESENT.distances[node], 3)
 
     for table, curve in zip(tables, COMPONENTS, strict=True):
         np.testing.assert_array_equal(table, np.clip(np.rint(np.exp(curve[node])), 1, 255))
@@ -59,7 +59,7 @@ def test_a_larger_distance_has_no_finer_step(distance: float, times: float) -> N
 
 
 def test_tables_have_no_jump_at_the_nodes() -> None:
-    for distance in perceptual.DISTANCES:
+    for distance in perceptual.PRESENT.distances:
         below, above = (perceptual.quantization_tables(distance * (1 + e), 3) for e in (-1e-9, 1e-9))
 
         assert np.abs(np.subtract(below, above, dtype=int)).max() <= 1  # where a node is x.5, either way
@@ -67,7 +67,7 @@ def test_tables_have_no_jump_at_the_nodes() -> None:
 
 def test_tables_scale_with_the_distance_beyond_the_nodes() -> None:
     """Proportionally, except the lowest frequencies above the last node."""
-    y = perceptual.Y
+    y = perceptual.PRESENT.curves[0]
     below = perceptual.quantization_tables(0.55, 1)[0]
     assert abs(below - np.maximum(1, np.exp(y[0]) / 2)).max() <= 0.5 + 1e-9
 
