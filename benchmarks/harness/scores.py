@@ -81,6 +81,11 @@ class Scores:
         assert known[0] is not None
         return known[0], known[1]
 
+    def butteraugli(self, result: Pixels) -> float:
+        """Return butteraugli's 3-norm of a result; it is not kept."""
+        Image.fromarray(result).save(self._paths[1])
+        return self._butteraugli()
+
     def _butteraugli(self) -> float:
         command = [BUTTERAUGLI, *map(str, self._paths), "--pnorm", "3"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -21,12 +21,12 @@ class TableSet:
 
     distances  of the nodes
     curves     Y, Cb, Cr: the logarithms of the steps at each node, (64,) zig-zag
-    exponents  of the distance above the last node, (64,) zig-zag; below the first they are 1
+    exponents  of the distance above the last node, for Y, Cb, Cr, (64,) zig-zag; below the first they are 1
     """
 
     distances: tuple[float, ...]
     curves: tuple[Curve, Curve, Curve]
-    exponents: NDArray[np.float64]
+    exponents: tuple[NDArray[np.float64], ...]
 
     def table(self, component: int, distance: float) -> Table:
         """Interpolate the curve of a component: (64,) uint16 in zig-zag order, 1 … 255."""
@@ -34,7 +34,7 @@ class TableSet:
         if x <= nodes[0]:
             found = curve[0] + (x - nodes[0])
         elif x >= nodes[-1]:
-            found = curve[-1] + self.exponents * (x - nodes[-1])
+            found = curve[-1] + self.exponents[component] * (x - nodes[-1])
         else:
             upper = int(np.searchsorted(nodes, x))
             share = (x - nodes[upper - 1]) / (nodes[upper] - nodes[upper - 1])
@@ -179,4 +179,37 @@ _EXPONENTS[[1, 2]], _EXPONENTS[[3, 5]], _EXPONENTS[4], _EXPONENTS[[6, 9]], _EXPO
     0.74,
     0.69,
 )
-SSIMULACRA2 = TableSet((1.1, 2.4, 5.0), (_Y, _CB, _CR), _EXPONENTS)
+SSIMULACRA2 = TableSet((1.1, 2.4, 5.0), (_Y, _CB, _CR), (_EXPONENTS,) * 3)
+
+# Nicolas Robidoux's table for luma and chroma, published for ImageMagick and known as mozjpeg's table 3: coarser than
+# others at high frequencies, and finer at low ones.
+ROBIDOUX = _symmetric(
+    """
+     16
+     16  17
+     16  20  24
+     18  27  31  40
+     25  34  43  53  69
+     37  40  62  74  94 124
+     56  53  91 106 131 169 226
+     85  75 135 156 189 238 311 418
+    """
+)
+SCALED = slice(28)  # the frequencies, zig-zag, by which Robidoux's table is scaled to the distance
+
+
+def blend(tables: TableSet, luma: float, chroma: float) -> TableSet:
+    """Return geometric means of tables and Robidoux's, for each frequency.
+
+    luma, chroma  weights of Robidoux's table, which is scaled such that its first 28 steps have the geometric mean of
+                  those of luma at the same distance
+    """
+    weights = (luma, chroma, chroma)
+    scales = [(y - ROBIDOUX)[SCALED].mean() for y in tables.curves[0]]
+    y, cb, cr = (
+        tuple((1 - weight) * node + weight * (ROBIDOUX + scale) for node, scale in zip(curve, scales, strict=True))
+        for weight, curve in zip(weights, tables.curves, strict=True)
+    )
+    mean = tables.exponents[0][SCALED].mean()
+    exponents = [(1 - weight) * own + weight * mean for weight, own in zip(weights, tables.exponents, strict=True)]
+    return TableSet(tables.distances, (y, cb, cr), tuple(exponents))

@@ -1,0 +1,154 @@
+"""Bytes at equal quality by four judges, for candidates of tables and constants: BD-rate against Pillow's default.
+
+python -m benchmarks tuning [--set tuning|validation] [--images N] [--efforts best,…] [--try luma=0.6,chroma=0.3 …]
+                            [--scales POINTS]
+
+Each candidate is a list of `Candidate`'s fields; without one, the present tables are measured. Peers are always
+measured; all scores are kept. `--scales` prints `perceptual.SCALES` for each candidate instead, such that the mean
+SSIMULACRA2 is above libjpeg-turbo's by so many points. Choose on the tuning set: the best mean among those that no judge
+ranks below a peer. Look at the validation set once, when nothing will be changed any more.
+
+Kodak's photographs in `photos.TUNING` and the corpus' `photos/tuning` are the tuning set, Kodak's others and
+`photos/validation` the validation set.
+"""
+
+import argparse
+import io
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.harness import encoders, fidelity, photos, record
+from benchmarks.tuning.candidate import Candidate
+from benchmarks.tuning.judging import Known, judges
+from benchmarks.tuning.scale import fitted
+from compressor.settings import Effort
+
+Points = list[tuple[int, dict[str, float]]]  # bytes, scores by judge
+DISTANCES = (6.0, 3.4, 1.95, 1.1)
+PEERS = {
+    encoders.PILLOW: (30, 52, 72, 87),
+    encoders.MOZJPEG: (37, 58, 75, 88),
+    encoders.JPEGLI: (36, 60, 78, 90),
+}
+
+
+def images(which: str, count: int | None) -> list[photos.Photograph]:
+    """Return a set's photographs, of both sources in rotation."""
+    kodak = [path for path in photos.from_corpus("kodak") if (path.name in photos.TUNING) == (which == "tuning")]
+    others = photos.from_corpus(f"photos/{which}")
+    ranked = sorted((index / len(paths), path) for paths in (kodak, others) for index, path in enumerate(paths))
+    return [photos.Photograph(path, photos.factor_of(path)) for _, path in ranked][:count]
+
+
+def points(pixels: fidelity.Pixels, files: Sequence[bytes], known: Known) -> Points:
+    """Score files."""
+    found = []
+    for data in files:
+        with Image.open(io.BytesIO(data)) as image:
+            found.append((len(data), known.score(np.asarray(image.convert("RGB")))))
+    return found
+
+
+def bd_rate(ours: Points, anchor: Points, judge: str) -> float:
+    """Return the mean difference of bytes in per cent over the scores that both reach; NaN if there are none."""
+    from scipy.interpolate import PchipInterpolator
+
+    def curve(given: Points) -> tuple[list[float], list[float]]:
+        kept: list[tuple[float, float]] = []
+        for score, size in sorted((scores[judge], size) for size, scores in given):
+            if not kept or score > kept[-1][0] + 1e-9:
+                kept.append((score, math.log(size)))
+        return [score for score, _ in kept], [size for _, size in kept]
+
+    (score, size), (other_score, other_size) = curve(ours), curve(anchor)
+    low, high = max(score[0], other_score[0]), min(score[-1], other_score[-1])
+    if high <= low:
+        return math.nan
+    x = np.linspace(low, high, 100)
+    difference = PchipInterpolator(score, size)(x) - PchipInterpolator(other_score, other_size)(x)
+    return 100 * (math.exp(float(np.mean(difference))) - 1)
+
+
+def parsed(text: str) -> Candidate:
+    """Parse "luma=0.6,chroma=0.3"."""
+    pairs = [word.split("=") for word in text.split(",") if word]
+    return Candidate(**{name: float(value) for name, value in pairs})
+
+
+def options(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the options of this tool."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks tuning")
+    parser.add_argument("--set", choices=("tuning", "validation"), default="tuning", help="the photographs")
+    parser.add_argument("--images", type=int, help="only the first N", metavar="N")
+    parser.add_argument("--efforts", default="best", help="our efforts", metavar="NAME,…")
+    parser.add_argument("--try", dest="candidates", nargs="*", default=[""], help="candidates", metavar="NAME=X,…")
+    parser.add_argument("--scales", type=float, help="only print scales of quality", metavar="POINTS")
+    parser.add_argument("--cache", type=Path, default=record.default_cache(), help="folder of scores", metavar="DIR")
+    return parser.parse_args(words)
+
+
+def files_of(pixels: fidelity.Pixels, effort: str, candidate: Candidate) -> list[bytes]:
+    """Encode an image at each distance."""
+    encode, found = encoders.ours(effort)(pixels), []
+    for distance in DISTANCES:
+        with candidate.at(distance):
+            found.append(encode(50))
+    return found
+
+
+def row(name: str, given: list[Points], anchors: list[Points], peers: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Print the BD-rate by each judge, their mean, and the points behind the better peer by the worst judge."""
+    rates = {
+        judge: float(np.nanmean([bd_rate(one, anchor, judge) for one, anchor in zip(given, anchors, strict=True)]))
+        for judge in judges()
+    }
+    mean = float(np.mean(list(rates.values())))
+    line = f"{name:44}" + "".join(f"{rate:12.1f}" for rate in rates.values()) + f"{mean:9.2f}"
+    if peers:
+        lead = [rates[judge] - min(peer[judge] for peer in peers.values()) for judge in rates]
+        best = min(float(np.mean(list(peer.values()))) for peer in peers.values())
+        line += f"{max(lead):9.1f}{mean - best:9.1f}"
+    print(line, flush=True)
+    return rates
+
+
+def run(out: Path, words: Sequence[str] = ()) -> bool:
+    """Measure and print; nothing is saved but the scores."""
+    chosen = options(words)
+    shown = images(chosen.set, chosen.images)
+    held = [image.pixels() for image in shown]
+    if chosen.scales is not None:
+        for text in chosen.candidates:
+            for effort in map(Effort, chosen.efforts.split(",")):
+                print(effort.value, text, fitted(held, effort, parsed(text), chosen.scales), flush=True)
+        return True
+    known = [Known(pixels, chosen.cache) for pixels in held]
+    heads = "".join(f"{judge:>12}" for judge in judges())
+    print(f"{len(shown)} photographs of the {chosen.set} set\n{'':44}{heads}{'mean':>9}{'worst':>9}{'lead':>9}")
+    anchors: list[Points] = []
+    peers: dict[str, dict[str, float]] = {}
+    for encoder, qualities in PEERS.items():
+        found = []
+        for pixels, kept in zip(held, known, strict=True):
+            encode = encoder.hold(pixels)
+            found.append(points(pixels, [encode(quality) for quality in qualities], kept))
+            kept.save()
+        if encoder is encoders.PILLOW:
+            anchors = found
+        else:
+            peers[encoder.name] = row(encoder.name, found, anchors, {})
+    for text in chosen.candidates:
+        for effort in chosen.efforts.split(","):
+            found = []
+            for pixels, kept in zip(held, known, strict=True):
+                found.append(points(pixels, files_of(pixels, effort, parsed(text)), kept))
+                kept.save()
+            row(f"{effort} {text}", found, anchors, peers)
+    if "cvvdp" not in judges():
+        print("Not judged: cvvdp is not installed", file=sys.stderr)
+    return True

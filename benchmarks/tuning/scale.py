@@ -1,0 +1,48 @@
+"""Distances of `perceptual.SCALES`: where an effort has the mean score of libjpeg-turbo with 4:2:0 at each quality."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.harness import encoders
+from benchmarks.harness.fidelity import Pixels
+from benchmarks.tuning import judging
+from benchmarks.tuning.candidate import Candidate
+from compressor.jpeg import perceptual
+from compressor.settings import Effort
+
+GRID = np.exp(np.linspace(np.log(0.2), np.log(60), 22))
+
+
+def decoded(data: bytes) -> Pixels:
+    """Decode a file to (height, width, 3)."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def mean_scores(held: Sequence[Pixels], effort: Effort, candidate: Candidate) -> np.ndarray:
+    """Return the mean SSIMULACRA2 at each distance of GRID."""
+    means = []
+    for distance in GRID:
+        with candidate.at(float(distance)):
+            files = [encoders.ours(effort.value)(pixels)(50) for pixels in held]
+        scores = [judging.ssimulacra2(pixels, decoded(data)) for pixels, data in zip(held, files, strict=True)]
+        means.append(float(np.mean(scores)))
+    return np.array(means)
+
+
+def fitted(held: Sequence[Pixels], effort: Effort, candidate: Candidate, above: float) -> list[float]:
+    """Return a distance for each of `perceptual.QUALITIES`; the first and the last stay as they are.
+
+    above  by how much the mean score is above libjpeg-turbo's
+    """
+    means = np.minimum.accumulate(mean_scores(held, effort, candidate))
+    found = list(perceptual.SCALES[effort])
+    for index, quality in list(enumerate(perceptual.QUALITIES))[1:-1]:
+        wanted = np.mean(
+            [judging.ssimulacra2(pixels, decoded(encoders.PILLOW.encode(pixels, quality))) for pixels in held]
+        )
+        found[index] = round(float(np.exp(np.interp(wanted + above, means[::-1], np.log(GRID)[::-1]))), 3)
+    return found
