@@ -37,13 +37,7 @@ class Candidate:
         if self.luma is not None:
             chroma = self.luma if self.chroma is None else self.chroma
             tables = table_sets.blend(table_sets.SSIMULACRA2, self.luma, chroma)
-        factors = np.zeros((3, 64))
-        factors[:, 0] = np.log(self.dc)
-        factors[1:] += np.log(self.color)
-        y, cb, cr = (
-            tuple(node + factor for node in curve) for curve, factor in zip(tables.curves, factors, strict=True)
-        )
-        return table_sets.TableSet(tables.distances, (y, cb, cr), tables.exponents)
+        return tables.scaled(self.dc, self.color)
 
     @contextlib.contextmanager
     def at(self, distance: float) -> Iterator[None]:

@@ -5,8 +5,8 @@ python -m benchmarks tuning [--set tuning|validation] [--images N] [--efforts be
 
 Each candidate is a list of `Candidate`'s fields; without one, the present tables are measured. Peers are always
 measured; all scores are kept. `--scales` prints `perceptual.SCALES` for each candidate instead, such that the mean
-SSIMULACRA2 is above libjpeg-turbo's by so many points. Choose on the tuning set: the best mean among those that no judge
-ranks below a peer. Look at the validation set once, when nothing will be changed any more.
+SSIMULACRA2 is above libjpeg-turbo's by so many points. Choose on the tuning set: the best mean among those that no
+judge ranks below a peer. Look at the validation set once, when nothing will be changed any more.
 
 Kodak's photographs in `photos.TUNING` and the corpus' `photos/tuning` are the tuning set, Kodak's others and
 `photos/validation` the validation set.
@@ -25,7 +25,7 @@ from PIL import Image
 from benchmarks.harness import encoders, fidelity, photos, record
 from benchmarks.tuning.candidate import Candidate
 from benchmarks.tuning.judging import Known, judges
-from benchmarks.tuning.scale import fitted
+from benchmarks.tuning.scale import fitted, libjpeg_scores, mean_scores
 from compressor.settings import Effort
 
 Points = list[tuple[int, dict[str, float]]]  # bytes, scores by judge
@@ -123,9 +123,11 @@ def run(out: Path, words: Sequence[str] = ()) -> bool:
     shown = images(chosen.set, chosen.images)
     held = [image.pixels() for image in shown]
     if chosen.scales is not None:
+        wanted = libjpeg_scores(held)
         for text in chosen.candidates:
             for effort in map(Effort, chosen.efforts.split(",")):
-                print(effort.value, text, fitted(held, effort, parsed(text), chosen.scales), flush=True)
+                means = mean_scores(held, effort, parsed(text))
+                print(effort.value, text, fitted(wanted, means, effort, chosen.scales), flush=True)
         return True
     known = [Known(pixels, chosen.cache) for pixels in held]
     heads = "".join(f"{judge:>12}" for judge in judges())

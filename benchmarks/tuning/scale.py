@@ -13,7 +13,7 @@ from benchmarks.tuning.candidate import Candidate
 from compressor.jpeg import perceptual
 from compressor.settings import Effort
 
-GRID = np.exp(np.linspace(np.log(0.2), np.log(60), 22))
+GRID = np.exp(np.linspace(np.log(0.2), np.log(60), 16))
 
 
 def decoded(data: bytes) -> Pixels:
@@ -33,16 +33,22 @@ def mean_scores(held: Sequence[Pixels], effort: Effort, candidate: Candidate) ->
     return np.array(means)
 
 
-def fitted(held: Sequence[Pixels], effort: Effort, candidate: Candidate, above: float) -> list[float]:
+def libjpeg_scores(held: Sequence[Pixels]) -> list[float]:
+    """Return libjpeg-turbo's mean SSIMULACRA2 at `perceptual.QUALITIES`, without the first and the last."""
+    return [
+        float(np.mean([judging.ssimulacra2(one, decoded(encoders.PILLOW.encode(one, quality))) for one in held]))
+        for quality in perceptual.QUALITIES[1:-1]
+    ]
+
+
+def fitted(wanted: Sequence[float], means: np.ndarray, effort: Effort, above: float) -> list[float]:
     """Return a distance for each of `perceptual.QUALITIES`; the first and the last stay as they are.
 
-    above  by how much the mean score is above libjpeg-turbo's
+    wanted  of `libjpeg_scores`
+    means   of `mean_scores`
+    above   by how much the mean score is above libjpeg-turbo's
     """
-    means = np.minimum.accumulate(mean_scores(held, effort, candidate))
-    found = list(perceptual.SCALES[effort])
-    for index, quality in list(enumerate(perceptual.QUALITIES))[1:-1]:
-        wanted = np.mean(
-            [judging.ssimulacra2(pixels, decoded(encoders.PILLOW.encode(pixels, quality))) for pixels in held]
-        )
-        found[index] = round(float(np.exp(np.interp(wanted + above, means[::-1], np.log(GRID)[::-1]))), 3)
-    return found
+    falling = np.minimum.accumulate(means)
+    inner = np.exp(np.interp(np.array(wanted) + above, falling[::-1], np.log(GRID)[::-1]))
+    present = perceptual.SCALES[effort]
+    return [present[0], *(round(float(distance), 3) for distance in inner), present[-1]]

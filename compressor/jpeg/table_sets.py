@@ -42,6 +42,14 @@ class TableSet:
         table: Table = np.clip(np.rint(np.exp(found)), 1, 255).astype(np.uint16)
         return table
 
+    def scaled(self, dc: float, color: float) -> "TableSet":
+        """Return a set whose steps of DC, and all of chroma, are multiplied by factors."""
+        factors = np.zeros((3, 64))
+        factors[:, 0] = np.log(dc)
+        factors[1:] += np.log(color)
+        y, cb, cr = (tuple(node + factor for node in curve) for curve, factor in zip(self.curves, factors, strict=True))
+        return TableSet(self.distances, (y, cb, cr), self.exponents)
+
 
 def _symmetric(lower: str) -> NDArray[np.float64]:
     """Return the logarithm of a symmetric table, given its lower triangle: (64,) zig-zag."""
