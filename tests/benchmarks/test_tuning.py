@@ -8,7 +8,7 @@ import pytest
 from benchmarks.harness import encoders
 from benchmarks.tuning import judging, run
 from benchmarks.tuning.candidate import Candidate
-from compressor.jpeg import perceptual, table_sets
+from compressor.jpeg import perceptual
 from compressor.settings import Effort
 
 
@@ -62,18 +62,6 @@ def test_a_candidate_changes_what_is_encoded_and_leaves_nothing_changed() -> Non
     assert len(coded(Candidate(), 8.0)) < len(coded(Candidate(), 2.0))
     assert len({coded(candidate, 3.0) for candidate in (Candidate(), Candidate(dead_zone=2), Candidate(color=2))}) == 3
     assert encode(60) == before
-
-
-def test_a_blend_of_nothing_is_the_first_set_and_a_full_one_has_the_shape_of_robidouxs_table() -> None:
-    first = table_sets.SSIMULACRA2
-    none, full = table_sets.blend(first, 0, 0), table_sets.blend(first, 1, 1)
-    for distance in (0.7, 2.0, 9.0):
-        for component in range(3):
-            np.testing.assert_array_equal(none.table(component, distance), first.table(component, distance))
-    steps = full.table(0, 5.0)[:28] / np.exp(table_sets.ROBIDOUX[:28])
-    assert steps.max() / steps.min() < 1.06  # rounded
-    ours = np.log(first.table(0, 5.0)[:28]).mean()
-    assert np.log(full.table(0, 5.0)[:28]).mean() == pytest.approx(ours, abs=0.02)
 
 
 def test_candidates_are_written_as_pairs() -> None:
