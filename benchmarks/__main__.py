@@ -16,6 +16,8 @@ NAMES = {
     "density": "compare bytes at equal visual quality, by four judges, with the same encoders; plot and crops "
     "[--quick] [--efforts fast,best] [--images N]",
     "train_huffman": "train the Huffman codes of compressor/jpeg/static_codes.py, and compare",
+    "tuning": "compare candidates of tables and constants by four judges [--set validation] [--images N] [--efforts "
+    "best,fast] [--try luma=0.6,chroma=0.3 …]",
     "small": "JPEG to JPEG in process from 64 × 64 to 12 MP, compared with Pillow; threads compared with processes "
     "[--quick] [--sizes N,N] [--thread-sizes N,N]",
     "service": "CPU time outside the codec, calls/s of one and several workers, and a small caller next to large ones "

@@ -1,14 +1,15 @@
 """Estimation of a JPEG's quality from its quantization tables."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compressor.jpeg.frame import Header
-from compressor.jpeg.perceptual import distance_for, quality_for, quantization_tables
+from compressor.jpeg.perceptual import TABLE_SETS, distance_for, quality_for, quantization_tables
+from compressor.jpeg.table_sets import TableSet
 from compressor.jpeg.tables import Table, quantization_table
 from compressor.settings import Effort
 
@@ -66,10 +67,7 @@ def _tables(chroma: bool) -> NDArray[np.uint16]:
     return tables
 
 
-# Each set of perceptual tables that files were ever written with: tables at a distance, for a number of components.
-# Before `perceptual`'s tables change, the former ones are added here, so that their files are not compressed again.
-TABLE_SETS: tuple[Callable[[float, int], list[Table]], ...] = (quantization_tables,)
-FINEST, COARSEST = 0.1, 60.0  # distances of the qualities 100 and 1, for any effort
+FINEST, COARSEST = 0.03, 60.0  # distances of the qualities 100 and 1, for any effort
 STEPS = 2500  # of a quarter of a percent
 EQUAL_SHARE = 0.5  # of the luma steps that requantization has increased
 STEP_MAX = 255
@@ -94,7 +92,7 @@ def _is_ours(components: tuple[bytes, ...], chroma: bool) -> bool:
     )
 
 
-def distance_of(tables: Sequence[Table], table_set: Callable[[float, int], list[Table]], chroma: bool) -> float | None:
+def distance_of(tables: Sequence[Table], table_set: TableSet, chroma: bool) -> float | None:
     """Return a distance at which a set has exactly these tables; None if it has none.
 
     Every step grows with the distance, so tables with an equal sum are equal.
@@ -112,18 +110,16 @@ def distance_of(tables: Sequence[Table], table_set: Callable[[float, int], list[
     return None
 
 
-def _tables_at(
-    table_set: Callable[[float, int], list[Table]], distance: float, components: int, chroma: bool
-) -> list[Table]:
+def _tables_at(table_set: TableSet, distance: float, components: int, chroma: bool) -> list[Table]:
     """Return the tables of a file: those of luma for all components unless two are of chroma."""
-    return table_set(distance, 3 if chroma else 1) * (1 if chroma else components)
+    return quantization_tables(distance, 3 if chroma else 1, table_set) * (1 if chroma else components)
 
 
 @cache
 def _luma_tables(number: int) -> NDArray[np.uint16]:
     """Return a set's tables of luma at STEPS distances, (STEPS, 64)."""
     distances = np.exp(np.linspace(math.log(FINEST), math.log(COARSEST), STEPS))
-    return np.stack([TABLE_SETS[number](float(distance), 1)[0] for distance in distances])
+    return np.stack([TABLE_SETS[number].table(0, float(distance)) for distance in distances])
 
 
 def _is_requantized(luma: Table, number: int) -> bool:

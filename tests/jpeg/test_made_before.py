@@ -8,8 +8,8 @@ from PIL import Image
 
 from compressor import compress
 from compressor.bytestream import ByteStream
-from compressor.jpeg.perceptual import quantization_tables
-from compressor.jpeg.quality import TABLE_SETS, distance_of, estimated_quality, is_made_before
+from compressor.jpeg.perceptual import TABLE_SETS, quantization_tables
+from compressor.jpeg.quality import distance_of, estimated_quality, is_made_before
 from compressor.jpeg.reader import read_header
 from compressor.jpeg.requantize import on_lattice
 from compressor.jpeg.tables import quantization_table
@@ -25,17 +25,17 @@ def is_ours(data: bytes) -> bool:
 @pytest.mark.parametrize("distance", [0.1, 0.37, 0.9, 1.11, 1.234, 2.41, 3.21, 5.01, 8.8, 23.4, 60])
 def test_tables_at_any_distance_are_recognized(distance: float, components: int) -> None:
     for table_set in TABLE_SETS:
-        tables = table_set(distance, components)
+        tables = quantization_tables(distance, components, table_set)
         found = distance_of(tables, table_set, components == 3)
         assert found is not None
-        for one, other in zip(table_set(found, components), tables, strict=True):
+        for one, other in zip(quantization_tables(found, components, table_set), tables, strict=True):
             assert np.array_equal(one, other)
 
 
 def test_one_changed_step_is_not_ours() -> None:
     tables = quantization_tables(2.5, 3)
     tables[2][40] += 1
-    assert distance_of(tables, TABLE_SETS[0], True) is None
+    assert distance_of(tables, TABLE_SETS[-1], True) is None
 
 
 @pytest.mark.parametrize("effort", ["fast", "balanced", "best"])

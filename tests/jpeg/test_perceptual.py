@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compressor.jpeg import perceptual, requantize
+from compressor.jpeg import perceptual, requantize, table_sets
 from compressor.jpeg.tables import quantization_table
 from compressor.kernels.dct import TRANSPOSED
 from compressor.settings import Effort
 from compressor.t81 import ZIGZAG
 
 DISTANCES = st.floats(0.02, 200)
-COMPONENTS = (perceptual.Y, perceptual.CB, perceptual.CR)
+FIRST = table_sets.SSIMULACRA2
 
 
 def natural(table: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -23,17 +23,17 @@ def natural(table: NDArray[np.generic]) -> NDArray[np.generic]:
     return out.reshape(8, 8)
 
 
-@pytest.mark.parametrize("node", range(len(perceptual.DISTANCES)))
-def test_nodes_have_the_tables_that_are_written_there(node: int) -> None:
-    tables = perceptual.quantization_tables(perceptual.DISTANCES[node], 3)
-
-    for table, curve in zip(tables, COMPONENTS, strict=True):
-        np.testing.assert_array_equal(table, np.clip(np.rint(np.exp(curve[node])), 1, 255))
+@pytest.mark.parametrize("tables", perceptual.TABLE_SETS)
+def test_nodes_have_the_tables_that_are_written_there(tables: table_sets.TableSet) -> None:
+    for node, distance in enumerate(tables.distances):
+        made = perceptual.quantization_tables(distance, 3, tables)
+        for table, curve in zip(made, tables.curves, strict=True):
+            np.testing.assert_array_equal(table, np.clip(np.rint(np.exp(curve[node])), 1, 255))
 
 
 def test_some_entries_of_the_matrices_are_correct() -> None:
     """Some of the matrices, by row and column."""
-    y, cb, cr = (natural(np.exp(curve[2])) for curve in COMPONENTS)
+    y, cb, cr = (natural(np.exp(curve[2])) for curve in FIRST.curves)
 
     assert y[0, 0] == pytest.approx(7.9) and y[1, 0] == y[0, 1] == pytest.approx(10.2)
     assert y[7, 0] == y[0, 7] == pytest.approx(41.4) and y[7, 7] == pytest.approx(48.8)
@@ -41,39 +41,50 @@ def test_some_entries_of_the_matrices_are_correct() -> None:
 
 
 @settings(deadline=None)
-@given(DISTANCES)
-def test_tables_are_symmetric_and_fit_eight_bits(distance: float) -> None:
-    for table in perceptual.quantization_tables(distance, 3):
+@given(DISTANCES, st.sampled_from(perceptual.TABLE_SETS))
+def test_tables_are_symmetric_and_fit_eight_bits(distance: float, tables: table_sets.TableSet) -> None:
+    for table in perceptual.quantization_tables(distance, 3, tables):
         assert table.shape == (64,) and table.dtype == np.uint16
         assert table.min() >= 1 and table.max() <= 255
         np.testing.assert_array_equal(natural(table), natural(table).T)
 
 
 @settings(deadline=None)
-@given(DISTANCES, st.floats(1, 3))
-def test_a_larger_distance_has_no_finer_step(distance: float, times: float) -> None:
-    near = perceptual.quantization_tables(distance, 3)
-    far = perceptual.quantization_tables(distance * times, 3)
+@given(DISTANCES, st.floats(1, 3), st.sampled_from(perceptual.TABLE_SETS))
+def test_a_larger_distance_has_no_finer_step(distance: float, times: float, tables: table_sets.TableSet) -> None:
+    near = perceptual.quantization_tables(distance, 3, tables)
+    far = perceptual.quantization_tables(distance * times, 3, tables)
 
     assert all((a <= b).all() for a, b in zip(near, far, strict=True))
 
 
-def test_tables_have_no_jump_at_the_nodes() -> None:
-    for distance in perceptual.DISTANCES:
-        below, above = (perceptual.quantization_tables(distance * (1 + e), 3) for e in (-1e-9, 1e-9))
+@pytest.mark.parametrize("tables", perceptual.TABLE_SETS)
+def test_tables_have_no_jump_at_the_nodes(tables: table_sets.TableSet) -> None:
+    for distance in tables.distances:
+        below, above = (perceptual.quantization_tables(distance * (1 + e), 3, tables) for e in (-1e-9, 1e-9))
 
         assert np.abs(np.subtract(below, above, dtype=int)).max() <= 1  # where a node is x.5, either way
 
 
 def test_tables_scale_with_the_distance_beyond_the_nodes() -> None:
     """Proportionally, except the lowest frequencies above the last node."""
-    y = perceptual.Y
-    below = perceptual.quantization_tables(0.55, 1)[0]
+    y = FIRST.curves[0]
+    below = perceptual.quantization_tables(0.55, 1, FIRST)[0]
     assert abs(below - np.maximum(1, np.exp(y[0]) / 2)).max() <= 0.5 + 1e-9
 
-    above = natural(perceptual.quantization_tables(10.0, 1)[0])
+    above = natural(perceptual.quantization_tables(10.0, 1, FIRST)[0])
     for (v, u), exponent in {(0, 0): 1, (0, 1): 0.51, (0, 2): 0.67, (1, 1): 0.66, (0, 3): 0.74, (1, 2): 0.69}.items():
         assert above[v, u] == np.rint(natural(np.exp(y[2]))[v, u] * 2**exponent)
+
+
+def test_the_present_tables_are_between_robidouxs_and_the_first_set() -> None:
+    """Luma: a geometric mean, when Robidoux's table is scaled to the mean of 28 steps; DC and chroma are multiplied."""
+    for distance in (1.3, 4.0, 12.0):
+        ours, first = (np.log(tables.table(0, distance)) for tables in (perceptual.PRESENT, FIRST))
+        robidoux = table_sets.ROBIDOUX + (first - table_sets.ROBIDOUX)[:28].mean()
+        low, high = np.minimum(first, robidoux), np.maximum(first, robidoux)
+        inside = (ours >= low - 0.2) & (ours <= high + 0.2)  # all are rounded
+        assert inside[1:].all()
 
 
 def test_grey_has_the_table_of_luma() -> None:
@@ -119,3 +130,14 @@ def test_a_source_no_finer_than_requested_is_not_requantized(effort: Effort, qua
     assert not requantize.is_worth_requantizing(quantization_table(quality, False), wanted, quality)
     assert not requantize.is_worth_requantizing(quantization_table(quality - 5, False), wanted, quality)
     assert requantize.is_worth_requantizing(quantization_table(min(100, quality + 15), False), wanted, quality)
+
+
+def test_a_blend_of_nothing_is_the_first_set_and_a_full_one_has_the_shape_of_robidouxs_table() -> None:
+    none, full = table_sets.blend(FIRST, 0, 0), table_sets.blend(FIRST, 1, 1)
+    for distance in (0.7, 2.0, 9.0):
+        for component in range(3):
+            np.testing.assert_array_equal(none.table(component, distance), FIRST.table(component, distance))
+    steps = full.table(0, 5.0)[:28] / np.exp(table_sets.ROBIDOUX[:28])
+    assert steps.max() / steps.min() < 1.06  # rounded
+    ours = np.log(FIRST.table(0, 5.0)[:28]).mean()
+    assert np.log(full.table(0, 5.0)[:28]).mean() == pytest.approx(ours, abs=0.02)
