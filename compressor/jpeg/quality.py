@@ -86,17 +86,27 @@ def is_made_before(header: Header) -> bool:
 @lru_cache(64)
 def _is_ours(components: tuple[bytes, ...], chroma: bool) -> bool:
     tables = [np.frombuffer(table, np.uint16) for table in components]
+    if is_finest(tables):
+        return False
     return components in _ours() or any(
         distance_of(tables, table_set, chroma) is not None or _is_requantized(tables[0], number)
         for number, table_set in enumerate(TABLE_SETS)
     )
 
 
+def is_finest(tables: Sequence[Table]) -> bool:
+    """Return whether all steps are 1, which says nothing about the encoder."""
+    return all(table.max() == 1 for table in tables)
+
+
 def distance_of(tables: Sequence[Table], table_set: TableSet, chroma: bool) -> float | None:
-    """Return a distance at which a set has exactly these tables; None if it has none.
+    """Return a distance at which a set has exactly these tables; None if it has none, or if all steps are 1, as in
+    other encoders' finest tables.
 
     Every step grows with the distance, so tables with an equal sum are equal.
     """
+    if is_finest(tables):
+        return None
     wanted = int(sum(table.sum(dtype=np.int64) for table in tables))
     low, high = math.log(FINEST), math.log(COARSEST)
     for _ in range(50):
