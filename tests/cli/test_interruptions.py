@@ -90,8 +90,8 @@ def check(name: str, folder: Path, after: float) -> None:
         assert name in LATE or error == "compressor: interrupted\n"
     elif name in ("health", "compress to a service"):  # no process is left
         assert code == 1
-    else:
-        assert code == 0 and not said, error
+    else:  # a batch run may have been finishing its last objects
+        assert code == 0 and (not said or (name == "batch" and len(said) == 1 and "finishing" in said[0])), error
     assert not list(folder.glob(".compressor-*")) and not list(folder.glob("small/.compressor-*"))
 
 
