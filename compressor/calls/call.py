@@ -144,6 +144,8 @@ class Call:
     def compress(self) -> None:
         """Compress the upload and put the result into the outbox."""
         codec, upload = self._codec, Upload(self._parts())
+        if upload.delivery is Delivery.IMMEDIATE:  # what a reader that stops leaves there is kept as long as its call
+            self.outbox.limit_bytes = IMMEDIATE_BYTES_MAX
         stream = codec.stream(
             upload.chunks,
             upload.settings,

@@ -29,7 +29,7 @@ class Pipe(Generic[T]):
     """The state of either direction: items and their sizes, the end, and both waiters."""
 
     def __init__(self, limit_bytes: int, idle_seconds: float, loop: asyncio.AbstractEventLoop) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._idle_seconds = idle_seconds
         self._loop = loop
         self._items: deque[tuple[T, int]] = deque()
@@ -125,7 +125,7 @@ class Inbox(Pipe[T]):
             await waiting
 
     def _is_ready(self) -> bool:
-        return self._closed or self._reader_waiting or self._bytes + self._last <= self._limit_bytes
+        return self._closed or self._reader_waiting or self._bytes + self._last <= self.limit_bytes
 
     def put(self, item: T, size: int) -> None:
         """Add an item, after `room`."""
@@ -166,7 +166,7 @@ class Outbox(Pipe[T]):
     def put(self, item: T, size: int) -> None:
         """Add an item; blocks the calling thread until there is room for it."""
         with self._waking():
-            while not self._closed and self._items and self._bytes + size > self._limit_bytes:
+            while not self._closed and self._items and self._bytes + size > self.limit_bytes:
                 self._wait_in_thread("nothing was read")
             if self._closed:
                 raise ClosedError

@@ -14,15 +14,12 @@ def return_freed_memory() -> None:
     By default each thread gets an arena of its own, whose free parts no other thread uses. The size from which blocks
     are mapped, and so unmapped when freed, grows up to 32 MiB with the blocks that are freed. 64 KiB include gRPC's
     read buffers: 32 uploads of 20 MP that stopped half-way kept 9 MiB, with a threshold of 128 KiB 39 MiB.
-
-    Up to 1 MiB that is free at the end of the heap is kept, or the next call would fault it in again; `trim`
-    returns it.
     """
     with contextlib.suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_ARENA_MAX, 2)
         mallopt(M_MMAP_THRESHOLD, 64 << 10)
-        mallopt(M_TRIM_THRESHOLD, 1 << 20)
+        mallopt(M_TRIM_THRESHOLD, 512 << 10)
 
 
 def freeze() -> None:

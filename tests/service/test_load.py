@@ -23,7 +23,8 @@ from tests.service.running import Process
 
 MIB = 1 << 20
 STALLED = 32
-RISE_MIB_MAX = 48
+# 1.75 MiB a call: a slab of scanlines and one of pixels, the decoder, pipes, a thread, window and buffers.
+RISE_MIB_MAX = 56
 CHUNK_BYTES = 256 << 10
 IMMEDIATE = Settings(quality=90, effort=Effort.FAST, format=Format.JPEG, delivery=Delivery.IMMEDIATE)
 
