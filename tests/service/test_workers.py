@@ -226,6 +226,7 @@ def test_the_number_of_workers_has_bounds() -> None:
 
 
 def test_a_worker_that_sends_nonsense_ends() -> None:
-    program = "import socket, sys; socket.socket(fileno=int(sys.argv[1])).sendall(bytes(4) + b'{}'); input()"
+    program = "import signal, socket, sys; s = socket.socket(fileno=int(sys.argv[1])); s.sendall(bytes(4) + b'{}'); "
+    program += "signal.pause()"
     with pytest.raises(RuntimeError, match="sent an invalid message"):
         serve_with_workers(ServerConfig(**(LOCAL | {"workers": 2})), None, [sys.executable, "-c", program])
