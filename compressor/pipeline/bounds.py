@@ -21,7 +21,7 @@ from compressor.png.rgba16 import PIECE_PIXELS
 from compressor.settings import Effort, Raw, Settings
 from compressor.tiles import BandLifetime
 
-BASE_BYTES = 1 << 20  # thread, generators, spools in memory, zlib's or the entropy decoder's windows
+BASE_BYTES = 1 << 20  # thread, generators, spools in memory
 COEFFICIENTS_BYTES = 64 * 2  # of a block
 CODING_BYTES = encoder.coded_bytes(encoder.CODED_BLOCKS) + encoder.CODED_BYTES  # before byte stuffing, and after
 TILE_COPIES = 6  # on the wire, in a read buffer, parsed, queued, being copied into a band, and being freed
@@ -30,6 +30,7 @@ DECODER_BYTES = 384 << 10  # a chunk of the file, the entropy decoder's window i
 PROGRESSIVE_BYTES = (SCANS_MAX + 10) * AREA_BYTES  # output on its way to the spool, stuffed and copied; tables
 PILLOW_CMYK_BYTES = 16  # of a pixel, see `raster.reader`; four of them for the file
 PILLOW_OTHER_BYTES = 20  # of a pixel of WebP or AVIF
+PNG_INPUT_BYTES = 384 << 10  # a chunk of the file and the rest of one; compressed data; zlib-ng's state and output
 PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB and its output; 256 KiB each: filtered, held, chunk, framed
 
 
@@ -138,12 +139,12 @@ def png_writing(header: png.PngHeader, effort: Effort) -> int:
 
 
 def png_bands(header: png.PngHeader, lines: int, pixels: bool = False) -> int:
-    """Return the bytes of a band of scanlines, a filtered slab and the line above; and of unpacked pixels.
+    """Return the bytes of input, of a band of scanlines, a filtered slab and the line above; and of unpacked pixels.
 
     An interlaced PNG adds, for each pass, zlib's state, queued input and a row; and zlib's output and line buffers.
     """
     lines = min(lines, header.height)
-    held = (lines + 2) * (header.row_bytes + 1)
+    held = PNG_INPUT_BYTES + (lines + 2) * (header.row_bytes + 1)
     filtered = min(lines, header.slab_lines) * (header.row_bytes + 1)
     if pixels:
         held += sum(buffer.nbytes for buffer in png.pixel_buffers(header, lines))

@@ -1,6 +1,7 @@
-"""Memory reserved from the header against memory measured, each in a separate process, on very wide images.
+"""Memory reserved from the header against memory measured, each in a separate process.
 
-Memory grows with the width, so a few hundred rows show it. The figures are printed with `-s`.
+Memory grows with the width, so a few hundred rows of a very wide image show it. Images of an ordinary width show fixed
+costs. The figures are printed with `-s`.
 """
 
 import functools
@@ -21,6 +22,7 @@ from benchmarks.memory import peak, tiled_images
 MIB = 1 << 20
 WIDTH = 65_500
 ROWS = 192
+ORDINARY = 4000, 1000  # more pixels than images have whose spools may borrow free memory
 JUDGED_FROM_BYTES = 8 * MIB  # below this, fixed costs hide the formula
 OVER_MAX = 1.5
 
@@ -80,6 +82,11 @@ SHORT = (
     ("interlaced", FAST | JPEG),
     ("png-4-16", TWO_PASSES | PNG),
 )
+ORDINARY_CASES = [
+    (kind, settings)
+    for kind in ("baseline", "progressive", "png", "interlaced")
+    for settings in (FAST | JPEG, TWO_PASSES | JPEG, FAST | PNG)
+]
 FULL = (
     ("baseline-444-noise", FAST | {"quality": 100}),
     ("baseline-444-noise", LOSSLESS),
@@ -135,7 +142,7 @@ def named(case: object) -> str:
     return str(case)
 
 
-Measure = Callable[[str, Options], peak.PeakMemory]
+Measure = Callable[..., peak.PeakMemory]
 
 
 @pytest.fixture(scope="module")
@@ -149,10 +156,10 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measure:
 
     done: dict[str, peak.PeakMemory] = {}
 
-    def measure(kind: str, settings: Options) -> peak.PeakMemory:
-        key = f"{kind} {named(settings)}"
+    def measure(kind: str, settings: Options, size: tuple[int, int] = (WIDTH, ROWS)) -> peak.PeakMemory:
+        key = f"{kind} {named(settings)} {size[0]}"
         if key not in done:
-            small, large = file_of(kind, 64, 64), file_of(kind, WIDTH, ROWS)
+            small, large = file_of(kind, 64, 64), file_of(kind, *size)
             found = done[key] = peak.measure("compressor", small, large, folder / "result", **settings)
             over = found.reserved_bytes / max(1, found.peak_bytes)
             figures = f"{found.peak_bytes / MIB:7.1f} MiB measured {found.reserved_bytes / MIB:7.1f} reserved"
@@ -172,6 +179,15 @@ def check(found: peak.PeakMemory) -> None:
 @pytest.mark.parametrize("kind, settings", SHORT, ids=named)
 def test_wide_images_use_the_reserved_memory_and_little_less(measured: Measure, kind: str, settings: Options) -> None:
     check(measured(kind, settings))
+
+
+@pytest.mark.parametrize("kind, settings", ORDINARY_CASES, ids=named)
+def test_images_of_an_ordinary_width_use_no_more_than_is_reserved(
+    measured: Measure, kind: str, settings: Options
+) -> None:
+    found = measured(kind, settings, ORDINARY)
+    assert found.bytes_out > 50_000
+    assert found.peak_bytes <= found.reserved_bytes
 
 
 @pytest.mark.heavy
