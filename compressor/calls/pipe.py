@@ -11,6 +11,7 @@ thread that waits longer than `idle_seconds` raises IdleError.
 import asyncio
 import contextlib
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -25,7 +26,7 @@ class ClosedError(Exception):
     """The other end of the pipe is closed."""
 
 
-class Pipe(Generic[T]):
+class Pipe(ABC, Generic[T]):
     """The state of either direction: items and their sizes, the end, and both waiters."""
 
     def __init__(self, limit_bytes: int, idle_seconds: float, loop: asyncio.AbstractEventLoop) -> None:
@@ -54,9 +55,9 @@ class Pipe(Generic[T]):
             self._bytes = 0
             self._error = None  # its traceback holds the call, which holds this pipe, and all that the call worked on
 
+    @abstractmethod
     def _is_ready(self) -> bool:
         """Return whether the loop need not wait any longer; called with the lock held."""
-        raise NotImplementedError
 
     def check(self) -> None:
         """Raise ClosedError if the pipe is closed."""

@@ -12,6 +12,7 @@ from compressor.jpeg.perceptual import TABLE_SETS, distance_for, quality_for, qu
 from compressor.jpeg.table_sets import TableSet
 from compressor.jpeg.tables import Table, quantization_table
 from compressor.settings import Effort
+from compressor.t81 import ZIGZAG
 
 
 def estimated_quality(header: Header) -> int | None:
@@ -68,6 +69,8 @@ def _tables(chroma: bool) -> NDArray[np.uint16]:
 
 
 FINEST, COARSEST = 0.03, 60.0  # distances of the qualities 100 and 1, for any effort
+CLOSEST = 1e-6  # logarithms of distances that are told apart
+MIRRORED = np.array([ZIGZAG.tolist().index(8 * (at % 8) + at // 8) for at in ZIGZAG.tolist()])  # v and u exchanged
 STEPS = 2500  # of a quarter of a percent
 EQUAL_SHARE = 0.5  # of the luma steps that requantization has increased
 STEP_MAX = 255
@@ -103,13 +106,14 @@ def distance_of(tables: Sequence[Table], table_set: TableSet, chroma: bool) -> f
     """Return a distance at which a set has exactly these tables; None if it has none, or if all steps are 1, as in
     other encoders' finest tables.
 
-    Every step grows with the distance, so tables with an equal sum are equal.
+    Every step grows with the distance, so tables with an equal sum are equal. Those of luma are symmetric, which rules
+    out most other encoders' at once.
     """
-    if is_finest(tables):
+    if is_finest(tables) or not np.array_equal(tables[0], tables[0][MIRRORED]):
         return None
     wanted = int(sum(table.sum(dtype=np.int64) for table in tables))
     low, high = math.log(FINEST), math.log(COARSEST)
-    for _ in range(50):
+    while high - low > CLOSEST:
         middle = (low + high) / 2
         found = _tables_at(table_set, math.exp(middle), len(tables), chroma)
         total = int(sum(table.sum(dtype=np.int64) for table in found))

@@ -43,7 +43,7 @@ class Routed:
     plan    None if the source is returned
     reason  why the source is returned; "" with a plan
     pixels  raw samples; with settings that measure the score they can be read several times. None for a file
-    made_before  whether the source is a JPEG that this package has made lossily
+    made_before  whether the source is a JPEG that this package has made lossily, and no quality asks for a coarser one
     """
 
     source: Source
@@ -143,7 +143,8 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
             raise UnsupportedError("JPEG with a height given by DNL: target_score and max_bytes are not supported")
         source_bytes = functools.partial(bounds.scored_jpeg, header)
         routed = planned(source, plan_jpeg_to_jpeg(header, read, context), context, source_bytes)
-        return dataclasses.replace(routed, made_before=settings.is_search and is_made_before(header))
+        made_before = settings.is_search and settings.quality is None and is_made_before(header)
+        return dataclasses.replace(routed, made_before=made_before)
     if target in ("png", "webp", "avif") and header.color in JPEG_CHANNELS:
         pixels = JpegPixels(header, read, lambda: stream.size)
         # Whether a file of several scans is complete is known only from all of them, so they are read now.

@@ -199,6 +199,15 @@ def test_a_second_run_with_the_same_target_changes_nothing(kind: str, wanted: in
         assert twice.report.encodings == 0
 
 
+@pytest.mark.parametrize("options", [{"quality": 40}, {"quality": 40, "max_bytes": 1 << 20}, {"max_bytes": 1500}])
+def test_a_file_made_before_is_made_coarser_if_a_quality_or_a_size_asks_for_it(options: dict[str, Any]) -> None:
+    once = compress(SOURCES["PNG"], format="jpeg", target_score=85)
+    coarser = compress(once.data, **options)
+
+    assert coarser.report.path == "coefficients"
+    assert len(coarser.data) < 0.9 * len(once.data)
+
+
 @pytest.mark.parametrize("limit", [1500, 2500, 4000])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "array", "alpha"])
 def test_a_maximum_size_is_met(kind: str, limit: int) -> None:
