@@ -1,7 +1,7 @@
 """Train the Huffman codes of `compressor/jpeg/static_codes.py`, and print those that differ from the file.
 
 They have to suit unseen images. So they are trained on many photographs of several cameras, each weighted by its number
-of symbols, and every symbol gets a code. Kodak's even half is left out, for use in measurements.
+of symbols, and every symbol gets a code. Photographs for validation are left out.
 """
 
 from pathlib import Path
@@ -21,13 +21,12 @@ WIDTH = 1 << 11  # wider photographs are reduced to about this width, as they ar
 
 
 def images() -> list[npt.NDArray[np.uint8]]:
-    """Return Kodak's odd half, and the camera photographs, reduced."""
-    kodak = [photos.pixels(path) for path in photos.from_corpus("kodak")[::2]]
-    found = []
-    for path in photos.from_corpus("camera"):
+    """Return Kodak's photographs for tuning; and others for tuning, and those of cameras, both reduced."""
+    found = [photos.pixels(path) for path in photos.from_corpus("kodak") if path.name in photos.TUNING]
+    for path in photos.from_corpus("photos/tuning") + photos.from_corpus("camera"):
         with Image.open(path) as image:
             found.append(np.asarray(image.convert("RGB").reduce(max(2, -(-image.width // WIDTH)))))
-    return kodak + found
+    return found
 
 
 def statistics(image: npt.NDArray[np.uint8], distance: float) -> npt.NDArray[np.int64]:
