@@ -248,6 +248,10 @@ class Store(Protocol):
                    that is checked before and after the upload, which is not atomic
         """
 
+    def write_successor(self, key: str, body: Body, attributes: Attributes, of: str) -> Entry:
+        """Write an object as `write` does, under a key that does not exist (else EXISTS), in place of the object `of`:
+        with what an object keeps when it is replaced, besides its attributes (in S3 its encryption and its ACL)."""
+
     def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
         """Describe the attributes that `write` would not carry over."""
 

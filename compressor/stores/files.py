@@ -183,6 +183,10 @@ class Files:
                 raise StoreError(StoreErrorKind.CHANGED, "was changed by another writer right after it was written")
             return file_entry(key, state)
 
+    def write_successor(self, key: str, body: Body, attributes: Attributes, of: str) -> Entry:
+        """See `Store`; the attributes are all that is kept."""
+        return self.write(key, body, attributes, Precondition(None))
+
     def copy(self, key: str, etag: str, to: str, target: Store | None = None) -> Entry:
         """See `Store`; `target` is any folder. Blocks are shared if the file system supports it. It is not a hard link,
         which would change the original's ETag (by its time of change) and share later writes with the original."""

@@ -155,6 +155,10 @@ class ObstoreBucket:
                 etag = self._put(name, body, options)
             return self._written(key, name, body.size, etag)
 
+    def write_successor(self, key: str, body: Body, attributes: Attributes, of: str) -> Entry:
+        """See `Store`; the attributes are all that is kept."""
+        return self.write(key, body, attributes, Precondition(None))
+
     def _put(self, name: str, body: Body, options: dict[str, Any]) -> str | None:
         if body.size <= PART_BYTES:
             return obstore.put(self._store, name, b"".join(body.chunks()), **options)["e_tag"]

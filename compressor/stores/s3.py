@@ -170,11 +170,21 @@ class Bucket:
             raise
 
     def write(self, key: str, body: Body, attributes: Attributes, condition: Precondition | None) -> Entry:
+        replacing = condition is not None and condition.etag is not None
+        return self._write(key, body, attributes, condition, key if replacing else None)
+
+    def write_successor(self, key: str, body: Body, attributes: Attributes, of: str) -> Entry:
+        return self._write(key, body, attributes, Precondition(None), of)
+
+    def _write(
+        self, key: str, body: Body, attributes: Attributes, condition: Precondition | None, replaced: str | None
+    ) -> Entry:
+        """See `Store.write`. replaced: key of the object whose encryption and ACL are kept; None: the defaults."""
         with self._store_errors(key) as name:
             check_not_temporary(name)
-            sent = put_parameters(attributes, replacing=condition is not None and condition.etag is not None)
-            if condition is not None and condition.etag is not None:
-                sent |= self._acl_parameters(name)
+            sent = put_parameters(attributes, replacing=replaced is not None)
+            if replaced is not None:
+                sent |= self._acl_parameters(self._root + replaced)
             if condition is not None and 0 < self.conditional_bytes >= body.size:
                 etag = self._put_conditionally(key, name, body, sent, condition)
             else:
@@ -293,11 +303,15 @@ class Bucket:
             if now is None:
                 return
             check_precondition(Precondition(etag), now.etag)
+            if self._fast_path_works() and self._fast.delete(name, f'"{etag}"' if self._quote_etags else etag):
+                return
             try:
                 self._matching(
                     name, etag, lambda form: self._client.delete_object(Bucket=self._bucket, Key=name, IfMatch=form)
                 )
             except ClientError as error:
+                if http_status(error) in (404, 412) and self._head(key, name) is None:
+                    return  # by an earlier request, whose response was lost
                 if http_status(error) not in (400, 501):
                     raise
                 self._client.delete_object(Bucket=self._bucket, Key=name)

@@ -95,6 +95,9 @@ class Memory:
                 self._check(key, only.etag)
         return self.put(key, b"".join(body.chunks()), attributes)
 
+    def write_successor(self, key: str, body: Body, attributes: Attributes, of: str) -> Entry:
+        return self.write(key, body, attributes, Precondition(None))
+
     def copy(self, key: str, etag: str, to: str, target: Any = None) -> Entry:
         self._check(key, etag)
         target = target or self
@@ -176,6 +179,10 @@ class Faulty:
 
     def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
         written: Entry = self._do("write", key, body, attributes, only)
+        return written
+
+    def write_successor(self, key: str, body: Body, attributes: Attributes, of: str) -> Entry:
+        written: Entry = self._do("write_successor", key, body, attributes, of)
         return written
 
     def copy(self, key: str, etag: str, to: str, target: Any = None) -> Entry:

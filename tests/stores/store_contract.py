@@ -242,6 +242,18 @@ class StoreContract:
         store.delete("a", second.etag)
         assert store.head("a") is None
 
+    def test_a_successor_gets_a_key_that_does_not_exist_and_the_attributes_that_are_given(self, store: Store) -> None:
+        first = store.write("a", BytesBody(b"first"), self.attributes, None)
+
+        successor = store.write_successor("b/c", BytesBody(b"second"), self.attributes, "a")
+
+        assert list(store.entries()) == [first, successor]
+        with store.open("b/c") as opened:
+            assert b"".join(opened.chunks()) == b"second" and opened.attributes == self.attributes
+        taken = (store.write_successor, "a", BytesBody(b"third"), NO_ATTRIBUTES, "b/c")
+        assert refusal(*taken) is StoreErrorKind.EXISTS
+        assert list(store.entries()) == [first, successor]
+
     def test_many_threads_share_a_store(self, store: Store) -> None:
         def one(number: int) -> bool:
             entry = self.write(store, f"{number:02}", noise(1000 + number), Precondition(None))

@@ -150,6 +150,23 @@ def test_acls_are_kept(server: Server, bucket: str, store: Bucket, size: int) ->
     check_acls(server, bucket, store, size)
 
 
+def test_a_successor_has_the_acl_and_the_encryption_of_its_predecessor(
+    server: Server, bucket: str, store: Bucket
+) -> None:
+    where = {"Bucket": bucket, "Key": "some/prefix/a"}
+    server.client.put_object(**where, Body=b"first", ServerSideEncryption="AES256", ACL="public-read")
+    with store.open("a") as opened:
+        attributes = opened.attributes
+
+    store.write_successor("b", BytesBody(b"second"), attributes, "a")
+
+    successor = {"Bucket": bucket, "Key": "some/prefix/b"}
+    assert server.client.head_object(**successor)["ServerSideEncryption"] == "AES256"
+    grants = [server.client.get_object_acl(**one)["Grants"] for one in (where, successor)]
+    assert grants[0] == grants[1] and any(grant["Permission"] == "READ" for grant in grants[1])
+    assert refusal(store.write_successor, "c", BytesBody(b"third"), attributes, "none") is StoreErrorKind.MISSING
+
+
 def test_buckets_without_acls_are_recognized(server: Server, bucket: str, store: Bucket) -> None:
     without_acls(server, bucket)
 

@@ -104,6 +104,35 @@ def test_a_refused_put_is_not_taken_for_done(server: CannedServer, store: Bucket
     assert refusal(store.write, "a", BytesBody(noise(1000)), NO_ATTRIBUTES, Precondition("1")) is StoreErrorKind.CHANGED
 
 
+@pytest.mark.parametrize(
+    "replies, requests",
+    [
+        ([CannedResponse(204)], 2),
+        ([error_response(503), CannedResponse(204)], 3),
+        ([CannedResponse(0), error_response(404, "NoSuchKey"), error_response(404)], 4),
+        ([CannedResponse(0), PROBED, error_response(404), error_response(404)], 5),
+        ([error_response(501), error_response(501), CannedResponse(204)], 4),
+    ],
+    ids=["at once", "by boto3", "before, and missing", "before, and refused", "without a condition"],
+)
+def test_an_object_is_deleted_on_the_condition_of_its_etag(
+    server: CannedServer, store: Bucket, replies: list[CannedResponse], requests: int
+) -> None:
+    server.responses = [entry_response("1", 5), *replies]
+
+    store.delete("a", "1")
+
+    assert len(server.requests) == requests
+    assert server.requests[1].method == "DELETE" and server.requests[1].headers["if-match"] == '"1"'
+
+
+def test_an_object_that_has_changed_is_not_deleted(server: CannedServer, store: Bucket) -> None:
+    now = entry_response("2", 5)
+    server.responses = [entry_response("1", 5), PROBED, PROBED, now, now]
+
+    assert refusal(store.delete, "a", "1") is StoreErrorKind.CHANGED
+
+
 def test_a_body_of_another_size_is_not_sent(server: CannedServer, store: Bucket) -> None:
     body = BytesBody(b"12345")
     body.size = 6
