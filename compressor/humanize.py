@@ -35,6 +35,12 @@ def human_format(format: str) -> str:
     return FORMAT_TITLES.get(format, format.upper())
 
 
+def human_formats(format: str, result_format: str) -> str:
+    """Return the title of a source's format, with that of its result if it is another: JPEG → WebP."""
+    titles = [human_format(format), *([human_format(result_format)] if result_format else [])]
+    return " → ".join(titles)
+
+
 def printable(text: str) -> str:
     """Return the text on one line, with escapes for characters that are not printable: control characters, lone
     surrogates, bidirectional marks."""

@@ -1,6 +1,21 @@
-"""Detection of a file's format from its first bytes."""
+"""Detection of a file's format from its first bytes, and the suffixes of its name."""
 
 PREFIX = 64  # bytes that suffice
+
+# Suffixes of file names by format, in lower case, the usual one first.
+FORMAT_SUFFIXES = {
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "png": (".png",),
+    "webp": (".webp",),
+    "avif": (".avif",),
+    "gif": (".gif",),
+    "bmp": (".bmp", ".dib"),
+    "tiff": (".tif", ".tiff"),
+    "heif": (".heic", ".heif", ".hif"),
+    "jp2": (".jp2", ".j2k", ".j2c", ".jpx"),
+    "jxl": (".jxl",),
+    "pnm": (".pnm", ".pbm", ".pgm", ".ppm"),
+}
 
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -17,13 +17,14 @@ from compressor.cli.options import UsageError
 from compressor.humanize import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds
 from compressor.settings import Outcome, Report, Settings, Source
 from compressor.settings import Path as CodingPath
+from compressor.sniff import FORMAT_SUFFIXES
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
 STANDARD = "-"  # standard input or output, in place of a file's name
-SUFFIXES = {"jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"), "png": (".png",), "webp": (".webp",), "avif": (".avif",)}
+SUFFIXES = {format: FORMAT_SUFFIXES[format] for format in ("jpeg", "png", "webp", "avif")}  # that can be written
 PATH_TITLES = {
     CodingPath.NONE: "not decoded",
     CodingPath.LOSSLESS: "lossless",

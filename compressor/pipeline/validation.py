@@ -1,13 +1,12 @@
-"""Validation of a complete JPEG or PNG: its properties, and whether all of it can be decoded."""
+"""Validation of a complete image: its properties, and whether all of it can be decoded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from compressor import icc, png
+from compressor import icc, png, raster
 from compressor.bytestream import ByteStream
 from compressor.cores import cores
-from compressor.errors import FormatError
 from compressor.jpeg.attachments import attachments_of
 from compressor.jpeg.reader import read_header, read_slabs
 from compressor.jpeg.scans import read_scans
@@ -37,7 +36,9 @@ class Probe:
 def probe(spool: Spool, resources: Resources, *, decode: bool, policy: Metadata = Metadata.KEEP) -> Probe:
     """Read the header and, with `decode`, everything to the end of the image.
 
-    policy  metadata that it removes are skipped: they may exceed the limit
+    policy  metadata of a JPEG or PNG that it removes are skipped: they may exceed the limit
+
+    An image of another format is in memory as a whole, as in `raster`.
 
     Memory is not charged to the byte budget: the caller reserves it.
     Raise FormatError, UnsupportedError or LimitError.
@@ -61,10 +62,19 @@ def probe(spool: Spool, resources: Resources, *, decode: bool, policy: Metadata 
             found = png.read_header(stream, policy)
             _drain(png.scanlines(stream, found, band_lines(found.width, 1), another), decode)
             return _probe_of(kind, found.width, found.height, png.read_metadata(found, lambda count: None))
-        raise FormatError("image", "signature", 0, "neither a JPEG nor a PNG")
+        return _probe_by_pillow(spool, kind, decode)
     finally:
         for used in spools:
             used.close()
+
+
+def _probe_by_pillow(spool: Spool, kind: str, decode: bool) -> Probe:
+    opened = raster.open(spool.file(), kind)
+    try:
+        _drain(opened.bands(band_lines(opened.width, 1)), decode)
+        return _probe_of(kind, opened.width, opened.height, opened.metadata)
+    finally:
+        opened.close()
 
 
 def _drain(items: Iterator[Any], decode: bool) -> None:
