@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import typer
 
 from compressor.cli.output import error_console, facts
-from compressor.humanize import ENERGY_UNITS, human_bytes, human_format, human_range, human_seconds, printable
+from compressor.humanize import ENERGY_UNITS, human_bytes, human_formats, human_range, human_seconds, printable
 from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.report.summary import Problem, Progress, Projection, Summary
@@ -304,7 +304,8 @@ def reasoned(total: Total) -> str:
 
 def cells_of(total: Total) -> tuple[str, ...]:
     """Return the cells of a row: format, objects, bytes before; for compressed objects also after, saved, and share."""
-    row = human_format(printable(total.format)) or "other", f"{total.objects:,}", human_bytes(total.bytes_in)
+    formats = human_formats(printable(total.format), printable(total.result_format)) or "other"
+    row = formats, f"{total.objects:,}", human_bytes(total.bytes_in)
     if not total.outcome.changed:
         return (*row, "", "", "")
     share = total.saved_bytes / max(1, total.bytes_in)
@@ -351,6 +352,8 @@ def next_steps(summary: Summary) -> Iterable[str]:
     if summary.missing:
         what = f"{many(summary.missing)} that could not be processed as images were not copied"
         yield f"{what}: their metadata could not be removed; --unstrippable copy copies them anyway"
+    if taken := of(Reason.KEY_TAKEN):
+        yield f"other objects have the keys that {many(taken)} would get: give them other names, and repeat"
     if not_atomic := of(Reason.NOT_ATOMIC):
         yield f"this store can't replace {many(not_atomic)} atomically: --allow-non-atomic replaces them anyway"
     if (

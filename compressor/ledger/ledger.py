@@ -8,6 +8,9 @@ and a small database.
 An **intent** is recorded before a worker may write an object: its ETag as it was read, and the SHA-256 of what is to
 replace it. Whatever happens then, the next run can decide what is stored there: the original, the result, or something
 that another program has written.
+
+A **result key** is recorded with an intent whose result gets another key than its source. So the same key is not given
+twice, and a later run knows which objects of a listing are results.
 """
 
 import sqlite3
@@ -33,6 +36,7 @@ from compressor.ledger.records import (
 )
 from compressor.ledger.schema import FINAL, INTENT, OVERHEAD, check_schema, create, is_empty
 from compressor.ledger.totals import Total, store_totals, totals_in
+from compressor.stores.contract import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,23 @@ class Shard:
     number: int
     last: str
     done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResultKey:
+    """The use of a key by a result whose source has another key.
+
+    key         of the source
+    etag, size  of what was written; an etag of "": it is unknown whether it was
+    """
+
+    key: str
+    etag: str
+    size: int
+
+    def is_at(self, entry: Entry) -> bool:
+        """Return whether the object with the result's key is still the result."""
+        return bool(self.etag) and (entry.etag == self.etag if entry.etag else entry.size == self.size)
 
 
 class Ledger:
@@ -176,11 +197,18 @@ class Ledger:
     def intend(self, shard: int, intent: ObjectResult) -> None:
         """Record what is about to be written; to be committed before it is."""
         self._keep_spent(intent.key)
+        self._release_result_key(intent.key)
         self._put(intent, shard, INTENT)
+        if intent.result_key:
+            self._put_result_key(intent)
 
     def finish(self, shard: int, result: ObjectResult) -> None:
         """Record an object's result."""
         self._keep_spent(result.key)
+        if not result.outcome.changed:
+            self._release_result_key(result.key)
+        elif result.result_key:
+            self._put_result_key(result)
         self._put(result, shard, FINAL)
 
     def _keep_spent(self, key: str) -> None:
@@ -190,6 +218,11 @@ class Ledger:
 
     def delete_intent(self, key: str) -> None:
         """Remove an intent that was not carried out."""
+        self._release_result_key(key)
+        self.forget(key)
+
+    def forget(self, key: str) -> None:
+        """Remove the row of an object."""
         self._database.execute("DELETE FROM objects WHERE key = ?", (encode_key(key),))
 
     def intents(self) -> list[tuple[ObjectResult, int]]:
@@ -230,6 +263,28 @@ class Ledger:
     def totals(self) -> list[Total]:
         """Return the totals of all objects, the most frequent first."""
         return totals_in(self._database)
+
+    # --- keys of results -------------------------------------------------------------------------------------------
+
+    def result_at(self, key: str) -> ResultKey | None:
+        """Return which object's result has a key other than its source's, or is about to get it."""
+        row = self._database.execute(
+            "SELECT key, etag, size FROM result_keys WHERE result_key = ?", (encode_key(key),)
+        ).fetchone()
+        return None if row is None else ResultKey(decode_key(row[0]), *row[1:])
+
+    def _put_result_key(self, result: ObjectResult) -> None:
+        values = encode_key(result.result_key), encode_key(result.key), result.result_etag, result.bytes_out
+        self._database.execute("INSERT OR REPLACE INTO result_keys VALUES (?, ?, ?, ?)", values)
+
+    def _release_result_key(self, key: str) -> None:
+        """Let the result of another object have the key of an intent that was not carried out."""
+        intent = self.intent(key)
+        if intent is not None and intent.result_key:
+            self._database.execute(
+                "DELETE FROM result_keys WHERE result_key = ? AND key = ?",
+                (encode_key(intent.result_key), encode_key(key)),
+            )
 
     # --- originals that were put back ------------------------------------------------------------------------------
 

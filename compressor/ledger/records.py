@@ -35,9 +35,10 @@ class Reason(StrEnum):
     """The reason why an object was not compressed. Values are labels of metrics; `as_text` is for people.
 
     KEPT and COPIED have NOT_SMALLER, LOW_SCORE, NOT_AN_IMAGE, UNSUPPORTED, EMPTY; SKIPPED has ARCHIVED, HELD,
-    MISSING, CHANGED, EXISTS, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
+    MISSING, CHANGED, EXISTS, KEY_TAKEN, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
 
     LOW_SCORE     the result's score is below the lowest that the run accepts
+    KEY_TAKEN     the key that the result would get is that of another object, or of another object's result
     BROKEN        a broken image; `error` says where
     LIMIT         beyond a limit of this machine's budget, or larger than `max_bytes` whatever the quality
     UNSTRIPPABLE  an image format from which metadata can't be removed; COPIED or KEPT where the job allows that
@@ -58,6 +59,7 @@ class Reason(StrEnum):
     MISSING = "missing"
     CHANGED = "changed"
     EXISTS = "exists_at_destination"
+    KEY_TAKEN = "key_taken"
     FILTERED = "filtered"
     NOT_ATOMIC = "not_atomic"
     UNREADABLE = "unreadable_attributes"
@@ -86,6 +88,8 @@ class ObjectResult:
     digest          SHA-256 of what was written or is about to be
     kept            key of the kept original, in the place that the ledger names as `keep`
     format          of the source; "" if it is not a supported one
+    result_format   of what was written or is about to be; "" if it is that of the source
+    result_key      key of what was written or is about to be; "" if it is that of the source
     path            lossless, coefficients, pixels, none
     score           SSIMULACRA2 of the result against the source, where it was measured; also of one that was refused
     encodings       how many times the image was encoded
@@ -108,6 +112,8 @@ class ObjectResult:
     digest: str = ""
     kept: str = ""
     format: str = ""
+    result_format: str = ""
+    result_key: str = ""
     path: str = "none"
     score: float | None = None
     encodings: int = 0
@@ -117,6 +123,11 @@ class ObjectResult:
     notices: tuple[str, ...] = ()
     retry: bool = False
     source_digest: str = ""
+
+    @property
+    def stored_key(self) -> str:
+        """The key of what was written or is about to be."""
+        return self.result_key or self.key
 
     @property
     def cpu_seconds(self) -> float:
@@ -129,7 +140,7 @@ def indeterminate(intent: ObjectResult) -> ObjectResult:
     problem = "the store did not confirm whether it was written: the next run will check"
     return replace(
         intent, outcome=ObjectOutcome.FAILED, reason=Reason.UNAVAILABLE, error=problem, bytes_out=0, result_etag="",
-        retry=True,
+        result_format="", retry=True,
     )  # fmt: skip
 
 

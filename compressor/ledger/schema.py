@@ -7,7 +7,7 @@ from compressor.ledger.errors import LedgerError
 from compressor.settings import VERSION
 
 # In the database as `PRAGMA user_version`. To be raised with each change of the tables or of an object's record.
-SCHEMA_NUMBER = 2
+SCHEMA_NUMBER = 3
 
 TABLES = """
 CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -20,8 +20,11 @@ CREATE INDEX by_shard ON objects (shard);
 CREATE TABLE totals (
     shard INTEGER NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, format TEXT NOT NULL, path TEXT NOT NULL,
     objects INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL, cpu_seconds REAL NOT NULL,
-    memory_byte_seconds REAL NOT NULL, PRIMARY KEY (shard, outcome, reason, format, path)) WITHOUT ROWID;
+    memory_byte_seconds REAL NOT NULL, result_format TEXT NOT NULL,
+    PRIMARY KEY (shard, outcome, reason, format, path, result_format)) WITHOUT ROWID;
 CREATE TABLE restored (key BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE result_keys (
+    result_key BLOB PRIMARY KEY, key BLOB NOT NULL, etag TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 # Values of `objects.state`: about to be written, or done.

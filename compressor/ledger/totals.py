@@ -1,8 +1,8 @@
-"""Objects added up by outcome, reason, format and path."""
+"""Objects added up by outcome, reason, formats and path."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason, decode_record, indeterminate
 from compressor.ledger.schema import FINAL
@@ -10,9 +10,9 @@ from compressor.ledger.schema import FINAL
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The sums of objects with the same outcome, reason, format and path.
+    """The sums of objects with the same outcome, reason, formats and path.
 
-    format, path         as in ObjectResult
+    format, result_format, path  as in ObjectResult
     bytes_out            size of what is stored now, or would be; meaningful only where the outcome is COMPRESSED or
                          STRIPPED
     cpu_seconds          of all their work
@@ -28,14 +28,17 @@ class Total:
     bytes_out: int
     cpu_seconds: float
     memory_byte_seconds: float = 0.0
+    result_format: str = ""
 
     @property
     def saved_bytes(self) -> int:
         return self.bytes_in - self.bytes_out if self.outcome.changed else 0
 
 
-KEYS = 4  # fields of a Total that name a group; the others are its sums
-Group = tuple[ObjectOutcome, Reason, str, str]
+# Fields of a Total: those that name a group, and its sums.
+GROUP = ("outcome", "reason", "format", "path", "result_format")
+SUMS = ("objects", "bytes_in", "bytes_out", "cpu_seconds", "memory_byte_seconds")
+Group = tuple[ObjectOutcome, Reason, str, str, str]
 
 
 class Totals:
@@ -46,13 +49,14 @@ class Totals:
 
     def add(self, result: ObjectResult) -> None:
         """Add an object."""
-        group = result.outcome, result.reason, result.format, result.path
+        group = result.outcome, result.reason, result.format, result.path, result.result_format
         size, cpu_seconds = result.size, result.cpu_seconds
         self._add(group, (1, size, result.bytes_out or size, cpu_seconds, result.memory_byte_seconds))
 
     def add_total(self, total: Total) -> None:
         """Add the objects of another total."""
-        self._add((total.outcome, total.reason, total.format, total.path), astuple(total)[KEYS:])
+        group = total.outcome, total.reason, total.format, total.path, total.result_format
+        self._add(group, tuple(getattr(total, name) for name in SUMS))
 
     def _add(self, group: Group, values: tuple[float, ...]) -> None:
         sums = self._sums.setdefault(group, [0, 0, 0, 0.0, 0.0])
@@ -60,8 +64,9 @@ class Totals:
             sums[at] += value
 
     def __iter__(self) -> Iterator[Total]:
-        for group, (objects, size, out, seconds, memory) in self._sums.items():
-            yield Total(*group, int(objects), int(size), int(out), seconds, memory)
+        for (outcome, reason, format, path, result_format), (objects, size, out, seconds, memory) in self._sums.items():
+            sums = int(objects), int(size), int(out), seconds, memory
+            yield Total(outcome, reason, format, path, *sums, result_format)
 
 
 def store_totals(database: sqlite3.Connection, shard: int, results: Iterable[ObjectResult]) -> None:
@@ -71,7 +76,7 @@ def store_totals(database: sqlite3.Connection, shard: int, results: Iterable[Obj
         totals.add(result)
     database.execute("DELETE FROM totals WHERE shard = ?", (shard,))
     database.executemany(
-        "INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [(shard, *astuple(total)) for total in totals]
+        "INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [(shard, *astuple(total)) for total in totals]
     )
 
 
@@ -80,12 +85,13 @@ def totals_in(database: sqlite3.Connection) -> list[Total]:
 
     An intent counts as a failure, since it is unknown whether the object was written.
     """
-    names = ", ".join(field.name for field in fields(Total)[:KEYS])
-    sums = ", ".join(f"sum({field.name})" for field in fields(Total)[KEYS:])
+    names, sums = ", ".join(GROUP), ", ".join(f"sum({name})" for name in SUMS)
     stored = f"SELECT {names}, {sums} FROM totals JOIN shards ON number = shard AND done GROUP BY {names}"
     totals = Totals()
-    for outcome, reason, *rest in database.execute(stored):
-        totals.add_total(Total(ObjectOutcome(outcome), Reason(reason), *rest))
+    for outcome, reason, format, path, result_format, *values in database.execute(stored):
+        group = {"format": format, "path": path, "result_format": result_format}
+        added = dict(zip(SUMS, values, strict=True))
+        totals.add_total(Total(ObjectOutcome(outcome), Reason(reason), **group, **added))
     rows = "SELECT state, record FROM objects JOIN shards ON number = shard AND NOT done"
     for state, line in database.execute(rows):
         result = decode_record(line)

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from compressor.atomic_write import AtomicFile, temporary_name
 from compressor.errors import CompressorError
-from compressor.humanize import ENERGY_UNITS, MASS_UNITS, human_bytes, human_format, human_seconds, two_digits
+from compressor.humanize import (
+    ENERGY_UNITS,
+    MASS_UNITS,
+    human_bytes,
+    human_format,
+    human_formats,
+    human_seconds,
+    two_digits,
+)
 from compressor.ledger.records import ObjectOutcome
 from compressor.ledger.totals import Total
 from compressor.report.html import section, table, text
@@ -39,11 +47,13 @@ def render(summary: Summary) -> str:
     """Return the whole document."""
     style = files("compressor.report").joinpath("report.css").read_text(encoding="utf-8")
     became, saved = ("would become", "would be saved") if summary.mode == "dry run" else ("became", "were saved")
+    changed = "would change" if summary.mode == "dry run" else "changed"
     sections = (
         _head(summary),
         _warning(summary),
         _facts(summary),
         section(f"What {became} of the objects", _outcomes(summary)),
+        section(f"Formats that {changed}", _format_changes(summary)),
         section("Estimated footprint", _footprint(summary)),
         section(f"Where bytes {saved}", _plots(summary)),
         section("SSIMULACRA2 scores", _scores(summary)),
@@ -171,15 +181,25 @@ def _outcome_row(total: Total) -> tuple[str, ...]:
     outcome = (
         f'<span class="bad">{total.outcome}</span>' if total.outcome is ObjectOutcome.FAILED else f"{total.outcome}"
     )
-    row = outcome + reason, _format(total.format), f"{total.objects:,}", human_bytes(total.bytes_in)
-    if not total.outcome.changed:
-        return (*row, "", "", "")
+    formats = text(human_formats(total.format, total.result_format)) or "other"
+    row = outcome + reason, formats, f"{total.objects:,}", human_bytes(total.bytes_in)
+    return (*row, *_saved_cells(total)) if total.outcome.changed else (*row, "", "", "")
+
+
+def _saved_cells(total: Total) -> tuple[str, str, str]:
+    """Return bytes after, bytes saved, and the share of them."""
     share = f"{total.saved_bytes / max(1, total.bytes_in):.1%}"
-    return (*row, human_bytes(total.bytes_out), human_bytes(total.saved_bytes), share)
+    return human_bytes(total.bytes_out), human_bytes(total.saved_bytes), share
 
 
-def _format(format: str) -> str:
-    return text(human_format(format)) or "other"
+def _format_changes(summary: Summary) -> str:
+    """Return a table of the objects whose result has another format; "" where there is none."""
+    rows = [
+        (text(human_format(total.format)), text(human_format(total.result_format)), f"{total.objects:,}",
+         human_bytes(total.bytes_in), *_saved_cells(total))
+        for total in summary.format_changes()
+    ]  # fmt: skip
+    return table(("From", "To", "Objects", "Before", "After", "Saved", ""), 5, rows) if rows else ""
 
 
 def _failures(summary: Summary) -> str:

@@ -17,6 +17,7 @@ Mode = Literal["copy", "in place", "dry run", "restore", "restore dry run"]
 PROBLEMS_MAX = 100
 # Failures of the image itself, not of the store or the run.
 IMAGE_FAILURES = {Reason.BROKEN, Reason.LIMIT, Reason.VERIFY, Reason.UNSTRIPPABLE}
+FORMAT_CHANGE = ("format", "result_format", "objects", "bytes_in", "bytes_out", "saved_bytes")  # fields in JSON
 CONFIDENCE = 0.95
 # Quantiles of Student's t at 97.5 %, for 1 … 4 degrees of freedom, where the expansion of `t_quantile` is not good
 # enough; Abramowitz and Stegun, table 26.10.
@@ -210,17 +211,26 @@ class Summary:
         return sum(total.objects for total in self.totals if total.outcome in outcomes)
 
     def by_outcome(self) -> list[Total]:
-        """Return totals by outcome, reason and format, the largest savings first. Failures are not divided by reason:
+        """Return totals by outcome, reason and formats, the largest savings first. Failures are not divided by reason:
         `by_failure` does that."""
-        groups: dict[tuple[ObjectOutcome, Reason, str], list[Total]] = {}
+        groups: dict[tuple[ObjectOutcome, Reason, str, str], list[Total]] = {}
         for total in self.totals:
             reason = Reason.NONE if total.outcome is ObjectOutcome.FAILED else total.reason
-            groups.setdefault((total.outcome, reason, total.format), []).append(total)
+            groups.setdefault((total.outcome, reason, total.format, total.result_format), []).append(total)
         order = list(ObjectOutcome)
         return sorted(
             (_sum(*key, members) for key, members in groups.items()),
             key=lambda total: (order.index(total.outcome), -total.saved_bytes, -total.bytes_in, total.format),
         )
+
+    def format_changes(self) -> list[Total]:
+        """Return totals of the objects whose result has another format, by both formats, the largest savings first."""
+        groups: dict[tuple[str, str], list[Total]] = {}
+        for total in self.totals:
+            if total.result_format:
+                groups.setdefault((total.format, total.result_format), []).append(total)
+        found = [_sum(ObjectOutcome.COMPRESSED, Reason.NONE, *key, members) for key, members in groups.items()]
+        return sorted(found, key=lambda total: (-total.saved_bytes, total.format, total.result_format))
 
     def by_failure(self, outcome: ObjectOutcome = ObjectOutcome.FAILED) -> list[Total]:
         """Return totals of failures, or of another outcome, by reason, the most frequent first."""
@@ -228,11 +238,11 @@ class Summary:
         for total in self.totals:
             if total.outcome is outcome:
                 groups.setdefault(total.reason, []).append(total)
-        found = [_sum(outcome, reason, "", members) for reason, members in groups.items()]
+        found = [_sum(outcome, reason, "", "", members) for reason, members in groups.items()]
         return sorted(found, key=lambda total: (-total.objects, total.reason))
 
 
-def _sum(outcome: ObjectOutcome, reason: Reason, format: str, totals: list[Total]) -> Total:
+def _sum(outcome: ObjectOutcome, reason: Reason, format: str, result_format: str, totals: list[Total]) -> Total:
     return Total(
         outcome,
         reason,
@@ -243,6 +253,7 @@ def _sum(outcome: ObjectOutcome, reason: Reason, format: str, totals: list[Total
         sum(total.bytes_out for total in totals),
         sum(total.cpu_seconds for total in totals),
         sum(total.memory_byte_seconds for total in totals),
+        result_format,
     )
 
 
@@ -317,6 +328,9 @@ def as_json(summary: Summary) -> str:
         "failed": summary.failed,
         "new_failures": summary.new_failures,
         "succeeded": summary.succeeded,
+        "format_changes": [
+            {name: getattr(total, name) for name in FORMAT_CHANGE} for total in summary.format_changes()
+        ],
     }
     for name in Summary.__slots__:
         value = getattr(summary, name)

@@ -9,11 +9,12 @@ from typer.testing import CliRunner
 
 from compressor.cli.app import app
 from compressor.ledger.errors import LedgerError
-from compressor.ledger.ledger import Ledger
+from compressor.ledger.ledger import Ledger, ResultKey
 from compressor.ledger.queries import failures_in
 from compressor.ledger.reader import reading
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason, decode_record, encode_record
 from compressor.ledger.status import status
+from compressor.stores.contract import Entry
 
 
 def test_a_ledger_belongs_to_one_run(tmp_path: Path) -> None:
@@ -39,6 +40,48 @@ def test_a_run_needs_no_shared_memory_file(tmp_path: Path) -> None:
             ledger.commit()
             assert {path.name for path in tmp_path.iterdir()} == {"ledger", "ledger-wal"}
         assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+
+
+def test_the_key_of_a_result_belongs_to_one_source_until_its_intent_ends(tmp_path: Path) -> None:
+    intent = ObjectResult(
+        key="a\udcff.jpg", etag="e", size=9, outcome=ObjectOutcome.COMPRESSED, bytes_out=5, result_key="a\udcff.webp"
+    )
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.add_shard("z")
+        ledger.intend(1, intent)
+        assert ledger.result_at("a\udcff.webp") == ResultKey(intent.key, "", 5) and ledger.result_at(intent.key) is None
+        assert not ResultKey(intent.key, "", 5).is_at(Entry("a", 5, ""))
+        ledger.finish(1, dataclasses.replace(intent, outcome=ObjectOutcome.SKIPPED, result_key=""))
+        assert ledger.result_at("a\udcff.webp") is None
+
+        ledger.intend(1, intent)
+        ledger.delete_intent(intent.key)
+        assert ledger.result_at("a\udcff.webp") is None and not ledger.intents()
+
+        ledger.intend(1, intent)
+        ledger.intend(1, dataclasses.replace(intent, result_key="a\udcff.avif"))
+        ledger.finish(1, dataclasses.replace(intent, result_key="a\udcff.avif", result_etag="new"))
+        ledger.finish_shard(1)
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert ledger.result_at("a\udcff.webp") is None
+        found = ledger.result_at("a\udcff.avif")
+    assert found is not None and found.is_at(Entry("a", 1, "new")) and found.is_at(Entry("a", 5, ""))
+    assert not found.is_at(Entry("a", 5, "newer")) and not found.is_at(Entry("a", 6, ""))
+
+
+def test_totals_are_divided_by_the_format_of_results(tmp_path: Path) -> None:
+    done = ObjectResult(key="", etag="e", size=9, outcome=ObjectOutcome.COMPRESSED, bytes_out=5, format="jpeg")
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.add_shard("z")
+        for key, other in (("a", "webp"), ("b", "webp"), ("c", ""), ("d", "avif")):
+            ledger.finish(1, dataclasses.replace(done, key=key, result_format=other))
+        open_totals = {(total.format, total.result_format): total for total in ledger.totals()}
+        ledger.finish_shard(1)
+        assert {(total.format, total.result_format): total for total in ledger.totals()} == open_totals
+    assert {formats: total.objects for formats, total in open_totals.items()} == {
+        ("jpeg", "webp"): 2, ("jpeg", ""): 1, ("jpeg", "avif"): 1,
+    }  # fmt: skip
+    assert open_totals["jpeg", "webp"].saved_bytes == 8
 
 
 def test_few_failures_are_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,6 +141,17 @@ def test_the_page_begins_with_the_savings_and_then_gives_the_details() -> None:
     assert "quality 80" not in text  # which had no effect
 
 
+def test_format_changes_have_a_table_with_bytes_by_both_formats() -> None:
+    changed = Total(ObjectOutcome.COMPRESSED, Reason.NONE, "jpeg", "pixels", 2, 5_000, 2_000, 1.0, result_format="webp")
+    text = Page(render(summary(totals=(*summary().totals, changed)))).text
+
+    assert "Formats that changed" in text and "JPEG → WebP" in text
+    row = text[text.index("Formats that changed") :]
+    assert row.index("JPEG") < row.index("WebP") < row.index("5.00 kB") < row.index("2.00 kB") < row.index("60.0%")
+    assert "Formats that" not in Page(render(summary())).text
+    assert "Formats that would change" in Page(render(summary(mode="dry run", totals=(changed,)))).text
+
+
 def test_a_dry_run_shows_its_confidence_interval() -> None:
     page = Page(render(summary(mode="dry run", projection=PROJECTION)))
 

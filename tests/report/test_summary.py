@@ -1,5 +1,6 @@
 """A run in numbers, and the projection of a sample's savings to a bucket."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from compressor.ledger.records import ObjectOutcome, Reason
 from compressor.ledger.totals import Total
 from compressor.report.summary import Projection, Sample, Summary, as_json, project, t_quantile
-from tests.report.summaries import HOSTILE, PROJECTION, summary
+from tests.report.summaries import HOSTILE, PROJECTION, TOTALS, summary
 
 Objects = NDArray[np.int64]  # (n, 2): size and saving
 
@@ -159,7 +160,7 @@ def test_json_has_every_field_and_the_computed_values() -> None:
     fields = json.loads(as_json(summary(projection=PROJECTION)))
 
     computed = {"version", "settings_digest", "objects", "bytes_in", "bytes_out", "saved_bytes", "saved", "failed"}
-    assert set(fields) == set(Summary.__slots__) | computed | {"new_failures", "succeeded"}
+    assert set(fields) == set(Summary.__slots__) | computed | {"new_failures", "succeeded", "format_changes"}
     assert fields["totals"][0] == {
         "outcome": "compressed",
         "reason": "",
@@ -170,6 +171,7 @@ def test_json_has_every_field_and_the_computed_values() -> None:
         "bytes_out": 800_000,
         "cpu_seconds": 3.0,
         "memory_byte_seconds": 0.0,
+        "result_format": "",
     }
     assert fields["problems"][0]["reason"] == "broken_image"
     assert fields["settings"]["min_saving"] == 0.05
@@ -211,3 +213,17 @@ def test_totals_of_different_reasons_are_not_merged() -> None:
     ]
 
     assert [total.reason for total in summary(totals=tuple(kept)).by_outcome()] == ["not_smaller", "limit"]
+
+
+def test_format_changes_are_added_up_by_both_formats() -> None:
+    changed = Total(ObjectOutcome.COMPRESSED, Reason.NONE, "jpeg", "pixels", 2, 100, 40, 1.0, result_format="webp")
+    other = dataclasses.replace(changed, path="lossless", objects=1, bytes_out=90)
+    found = summary(totals=(*TOTALS, changed, other, dataclasses.replace(changed, format="png", bytes_in=500)))
+
+    assert json.loads(as_json(found))["format_changes"] == [
+        {"format": "png", "result_format": "webp", "objects": 2, "bytes_in": 500, "bytes_out": 40, "saved_bytes": 460},
+        {"format": "jpeg", "result_format": "webp", "objects": 3, "bytes_in": 200, "bytes_out": 130, "saved_bytes": 70},
+    ]
+    outcomes = [(total.format, total.result_format, total.objects) for total in found.by_outcome()]
+    assert ("jpeg", "", 400) in outcomes and ("jpeg", "webp", 3) in outcomes
+    assert summary().format_changes() == []
