@@ -1,18 +1,20 @@
 """A dry run: all objects or a sample of them are read and compressed, and nothing is written anywhere."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from compressor.batch.job import Engine, Lost, Prepared, WorkerAnswer
-from compressor.batch.outcomes import failure_of
+from compressor.batch.outcomes import KeyTakenError, failure_of, not_written
 from compressor.batch.plan import Listing
 from compressor.batch.tally import Reservoir, Tally
-from compressor.ledger.records import Reason
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.report.summary import Progress
 from compressor.stores.contract import Entry
 from compressor.stores.filters import Filters
 
 POLL_SECONDS = 0.2
+RESULT_KEYS_MAX = 1 << 16  # remembered: objects that would get the same key are near each other in a listing
 
 
 class DryRun:
@@ -28,6 +30,7 @@ class DryRun:
         self.objects = self.size = 0
         self.tally = Tally()
         self.sample: list[tuple[int, int]] = []  # size and saving of each object that was drawn
+        self._result_keys: OrderedDict[str, None] = OrderedDict()
 
     def _filtered(self) -> Iterator[Entry]:
         now = time.time()
@@ -68,10 +71,21 @@ class DryRun:
             on_progress(self.tally.progress())
         return False
 
+    def _with_free_key(self, done: ObjectResult) -> ObjectResult:
+        """Return an object's record: that of a refused one if another result would get the same key."""
+        if not done.result_key:
+            return done
+        if done.result_key in self._result_keys:
+            return not_written(done, ObjectOutcome.SKIPPED, Reason.KEY_TAKEN, str(KeyTakenError(done.result_key)))
+        self._result_keys[done.result_key] = None
+        if len(self._result_keys) > RESULT_KEYS_MAX:
+            self._result_keys.popitem(last=False)
+        return done
+
     def _handle(self, entry: Entry, answer: WorkerAnswer) -> None:
         if isinstance(answer, Prepared):
             self._engine.drop(answer)
-            done = answer.done
+            done = self._with_free_key(answer.done)
         elif isinstance(answer, Lost):
             done = failure_of(entry, Reason.POISON, "the worker died while it had this object")
         else:

@@ -21,6 +21,8 @@ class Job:
     server           host:port of a service that compresses; "" to compress in the worker
     memory_budget    bytes that all objects of one worker together may reserve
     copy_unstrippable  copy images whose metadata can't be removed unchanged, where they would fail otherwise
+    rename           a result of another format than its source's gets a key with the suffix of its format
+                     (`result_keys`); otherwise it gets the source's key, which a run in place does not allow
     score_one_in     measure the score of one object in so many (`outcomes.is_in_sample`), and of each worker's first
                      ones; 1: of all; 0: of none
     min_score        keep an object where the score of its result is lower; None: whatever its score. Measures all
@@ -40,6 +42,7 @@ class Job:
     spool_dir: str | None = None
     conditional_bytes: int = 64 << 20
     copy_unstrippable: bool = False
+    rename: bool = False
     score_one_in: int = 0
     min_score: float | None = None
     access: Access = field(default_factory=Access)

@@ -29,6 +29,13 @@ class WrongResultError(CompressorError):
     """A result that differs from its source where it must not."""
 
 
+class KeyTakenError(StoreError):
+    """Another object has the key that a result would get."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(StoreErrorKind.EXISTS, f"would become {key!r}, which another object is")
+
+
 CODEC_REASONS: tuple[tuple[type[CompressorError], Reason], ...] = (
     (FormatError, Reason.BROKEN),
     (LimitError, Reason.LIMIT),
@@ -42,6 +49,8 @@ CODEC_REASONS: tuple[tuple[type[CompressorError], Reason], ...] = (
 
 def store_outcome(error: StoreError) -> tuple[ObjectOutcome, Reason]:
     """Return the outcome of an object for which a store raised an error."""
+    if isinstance(error, KeyTakenError):
+        return ObjectOutcome.SKIPPED, Reason.KEY_TAKEN
     return STORE_OUTCOMES.get(error.kind, (ObjectOutcome.FAILED, Reason.OTHER))
 
 
@@ -76,9 +85,16 @@ def store_failure(done: ObjectResult, error: StoreError, clock: CpuClock) -> Obj
     """Return the record of an object for which a store raised an error."""
     outcome, reason = store_outcome(error)
     return replace(
-        done, outcome=outcome, reason=reason, error=str(error), bytes_out=0, digest="",
+        not_written(done, outcome, reason, str(error)),
         retry=error.kind in RETRIED, other_seconds=done.other_seconds + clock.seconds(),
     )  # fmt: skip
+
+
+def not_written(done: ObjectResult, outcome: ObjectOutcome, reason: Reason, error: str) -> ObjectResult:
+    """Return the record of an object whose result is not written after all, or may not have been."""
+    return replace(
+        done, outcome=outcome, reason=reason, error=error, bytes_out=0, digest="", result_format="", result_key=""
+    )
 
 
 def digest(spool: Spool) -> str:

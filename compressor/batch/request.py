@@ -13,7 +13,7 @@ from compressor.batch.restore import WORKERS
 from compressor.errors import SettingsError
 from compressor.footprint import Basis
 from compressor.humanize import printable
-from compressor.settings import VERSION
+from compressor.settings import VERSION, Format
 from compressor.sniff import PREFIX, sniff
 from compressor.stores.contract import Store, StoreError
 from compressor.stores.file_write import hard_links_problem
@@ -80,6 +80,8 @@ def check_request(request: Request) -> None:
         raise SettingsError("in_place", "takes no DST: objects are replaced in SRC")
     if not job.in_place and not request.dry_run and relative_prefix(job.target, job.source) == "":
         raise SettingsError("dst", "is the same as SRC; use --in-place to replace objects there")
+    if job.in_place and job.settings.format is not Format.KEEP and not job.rename:
+        raise SettingsError("rename", "must be suffix: in place, a result of another format gets another key")
     ledger = request.ledger or default_ledger(job)
     if not request.dry_run and relative_prefix(str(ledger), job.source) is not None:
         raise SettingsError("ledger", f"{ledger} would be inside SRC, among the objects: choose another path")
@@ -118,6 +120,7 @@ def facts_of(request: Request) -> dict[str, str]:
         "keep": job.keep or "",
         "manifest": request.manifest or "",
         "settings": json.dumps(settings, sort_keys=True),
+        "rename": "suffix" if job.rename else "keep",
         "min_score": "" if job.min_score is None else f"{job.min_score:g}",
         "version": VERSION,
     }

@@ -105,6 +105,8 @@ class Restorer:
         if kept is None:
             return self._without_copy(done, found, open_end)
         original_is = f"its original is at {self._kept_at(done)}"
+        if done.result_key:
+            return self._restore_old_key(done, found, kept, original_is)
         if found is None:
             raise StoreError(StoreErrorKind.MISSING, f"deleted since it was replaced; {original_is}")
         if found.etag != done.result_etag:
@@ -119,6 +121,35 @@ class Restorer:
             self._require_original(done, kept)
         else:
             self._write(done, found, kept)
+        return True
+
+    def _restore_old_key(self, done: ObjectResult, found: Entry | None, kept: Entry, original_is: str) -> bool:
+        """Put the original back under the key that it had, and delete the result, which has another.
+
+        found  what is stored under the old key: usually nothing
+        """
+        result = self.store.head(done.result_key)
+        ours = result is not None and (
+            result.etag == done.result_etag or self._digest(self.store, done.result_key) == done.digest
+        )
+        if found is not None and not (found.size == done.size and self._is_original(found, done)):
+            raise StoreError(StoreErrorKind.CHANGED, f"there is another object with its key; {original_is}")
+        if found is None and not ours:
+            kind, what = StoreErrorKind.MISSING, "deleted"
+            if result is not None:
+                kind, what = StoreErrorKind.CHANGED, "changed"
+            raise StoreError(kind, f"{done.result_key!r}: {what} since it replaced this object; {original_is}")
+        self._check_stop()
+        if self.dry_run or found is not None:
+            self._require_original(done, kept)
+        if self.dry_run:
+            return True
+        if found is None:
+            self._write_original(done, kept, None)
+        self.store.clean_up(done.result_key)
+        if ours and result is not None:
+            self.store.delete(done.result_key, result.etag)
+        self._delete(done, kept)
         return True
 
     def _without_copy(self, done: ObjectResult, found: Entry | None, open_end: bool) -> bool:
@@ -156,15 +187,22 @@ class Restorer:
             raise not_the_original(self._kept_at(done))
 
     def _write(self, done: ObjectResult, found: Entry, kept: Entry) -> None:
+        self._write_original(done, kept, found)
+        self._delete(done, kept)
+
+    def _write_original(self, done: ObjectResult, kept: Entry, found: Entry | None) -> None:
+        """Write the original in place of the result `found`, or if that has another key, next to it."""
         if kept.size != done.size:
             raise not_the_original(self._kept_at(done))
         with self.originals.store.open(done.kept) as opened:
             attributes = opened.attributes
         body = StoredBody(self.originals.store, done.kept, kept.size, done.source_digest)
-        written = self.store.write(done.key, body, attributes, Precondition(found.etag))
+        if found is None:
+            written = self.store.write_successor(done.key, body, attributes, done.result_key)
+        else:
+            written = self.store.write(done.key, body, attributes, Precondition(found.etag))
         if written.size != kept.size:
             raise StoreError(StoreErrorKind.OTHER, f"only {written.size} of {kept.size} bytes were written")
-        self._delete(done, kept)
 
     def _delete(self, done: ObjectResult, kept: Entry) -> None:
         try:
@@ -176,7 +214,7 @@ class Restorer:
 def as_restored(done: ObjectResult) -> ObjectResult:
     """Return the record of an object whose original is back, without the costs of the run that replaced it."""
     back = replace(done, outcome=ObjectOutcome.COPIED, reason=Reason.NONE, bytes_out=done.size, error="", retry=False)
-    return replace(back, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0, notices=())
+    return replace(back, result_format="", stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0, notices=())
 
 
 def candidates(objects: Iterable[Restorable], originals: Originals, filters: Filters) -> Iterator[Restorable]:

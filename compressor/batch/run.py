@@ -9,14 +9,16 @@ from dataclasses import dataclass, field, replace
 
 from compressor.batch.job import Engine, Job, Lost, Prepared, WorkerAnswer
 from compressor.batch.originals import originals_of
-from compressor.batch.outcomes import failure_of, is_settled
+from compressor.batch.outcomes import KeyTakenError, failure_of, is_settled, not_written
 from compressor.batch.plan import Listing, shards
 from compressor.batch.rate_limit import RateLimit
+from compressor.batch.renames import result_in, settle
+from compressor.batch.result_keys import Contenders
 from compressor.batch.tally import Tally
 from compressor.ledger.ledger import Ledger, Shard
-from compressor.ledger.records import ObjectResult, Reason, indeterminate
+from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason, indeterminate
 from compressor.report.summary import Progress
-from compressor.stores.contract import Entry, Store, StoreError, store_digest
+from compressor.stores.contract import Entry, Store, StoreError
 from compressor.stores.filters import Filters
 
 TRIES_MAX = 5
@@ -25,6 +27,9 @@ BACK_OFF_SECONDS = 1.0  # before the second try, doubled for each try after that
 POLL_SECONDS = 0.2
 DRAIN_SECONDS = 60.0
 AHEAD = 2  # tasks listed and waiting, as a multiple of the engine's slots
+UNSETTLED = "the store did not confirm whether another object's result got this key: the next run will check"
+# An object for which a worker gives one of these reasons may have been written by another worker, of a killed run.
+OVERTAKEN = {Reason.CHANGED, Reason.MISSING, Reason.KEY_TAKEN}
 
 
 @dataclass
@@ -33,6 +38,7 @@ class Task:
 
     intended       its intent is in the ledger: it may have been written
     suspect        a worker died while it had this object
+    renamed        the record of an earlier run whose result replaced it under another key
     spent_seconds  CPU time of failed tries, and `held_byte_seconds` their memory over time
     """
 
@@ -42,6 +48,7 @@ class Task:
     deaths: int = 0
     intended: bool = False
     suspect: bool = False
+    renamed: ObjectResult | None = None
     spent_seconds: float = 0.0
     held_byte_seconds: float = 0.0
 
@@ -85,6 +92,8 @@ class Run:
         self._retry_count = 0
         self._indeterminate: set[str] = set()  # keys of intents whose outcome could not be found out
         self._suspects: deque[Task] = deque()  # tried one at a time
+        self._contenders: Contenders[Task] | None = Contenders() if self.job.rename else None
+        self._abandoned: dict[str, ObjectResult] = {}  # by key: intents of a killed run to write under new keys
         keep = self.job.keep if self.job.in_place else None
         self._originals = None if keep is None else originals_of(keep, self.source)
         self._now = time.time()
@@ -125,6 +134,7 @@ class Run:
             todo: list[Entry] = []
             seen: set[str] = set()
             unknown = 0
+            renamed = {done.key: done for done in known.values() if self._is_renamed(done)}
             for entry in entries:
                 if entry.key in seen or not self.filters.match(entry, self._now):
                     continue
@@ -132,12 +142,18 @@ class Run:
                 if entry.key in self._indeterminate:
                     unknown += 1
                     continue
-                done = known.get(entry.key)
-                if done is not None and is_settled(entry, done, self.job):
-                    self.tally.add(done)
+                found = known.get(entry.key)
+                if found is None and self._is_result(entry):
+                    continue
+                if found is not None and is_settled(entry, found, self.job):
+                    self.tally.add(found)
                     self.tally.already += 1
                 else:
                     todo.append(entry)
+            for key, done in renamed.items():
+                if key not in seen and self.filters.match_key(key):
+                    self.tally.add(done)
+                    self.tally.already += 1
             if not todo and shard.done:
                 continue
             self.ledger.reopen(shard)
@@ -145,9 +161,20 @@ class Run:
             opened = self._open_shards[shard.number] = OpenShard(replace(shard, done=False), left=unknown)
             for entry in todo:
                 opened.left += 1
-                yield Task(entry, shard.number)
+                yield Task(entry, shard.number, renamed=renamed.get(entry.key))
             opened.listed = True
             self._close_if_done(opened)
+
+    def _is_renamed(self, done: ObjectResult) -> bool:
+        """Return whether an object was replaced in place by a result with another key."""
+        return self.job.in_place and done.result_key != "" and done.outcome.changed
+
+    def _is_result(self, entry: Entry) -> bool:
+        """Return whether a listed object is what this run, or an earlier one of its ledger, wrote under a new key."""
+        if not (self.job.in_place and self.job.rename):
+            return False
+        result = self.ledger.result_at(entry.key)
+        return result is not None and result.is_at(entry)
 
     def _recover_intents(self) -> None:
         """Find out which intents of a run that was killed were carried out."""
@@ -160,18 +187,20 @@ class Run:
                 continue
             if done is None:
                 self.ledger.delete_intent(intent.key)
+                if intent.result_key:
+                    self._abandoned[intent.key] = intent
             else:
                 self.ledger.finish(shard, done)
-            self._clean_up(intent.key)
+            self._clean_up(intent)
         self.ledger.commit()
 
-    def _clean_up(self, key: str) -> None:
+    def _clean_up(self, intent: ObjectResult) -> None:
         """Remove what a worker that was killed while it wrote may have left. One that is alive does so itself."""
         with suppress(StoreError):
-            (self.source if self.job.in_place else self.target).clean_up(key)
+            (self.source if self.job.in_place else self.target).clean_up(intent.stored_key)
         with suppress(StoreError):
             if self._originals is not None:
-                self._originals.store.clean_up(self._kept_key(key))
+                self._originals.store.clean_up(self._kept_key(intent.key))
 
     def _kept_key(self, key: str) -> str:
         """Return the key of an object's kept original; "" where originals are not kept."""
@@ -179,11 +208,11 @@ class Run:
 
     def _completed(self, intent: ObjectResult) -> ObjectResult | None:
         """Return the record of an intent that was carried out; None of one that was not."""
-        store = self.source if self.job.in_place else self.target
-        found = store.head(intent.key)
-        if found is None or found.size != intent.bytes_out or store_digest(store, intent.key) != intent.digest:
-            return None
-        return replace(intent, result_etag=found.etag, kept=self._kept_key(intent.key))
+        if self.job.in_place and intent.result_key:
+            found = settle(self.source, intent)
+        else:
+            found = result_in(self.source if self.job.in_place else self.target, intent)
+        return None if found is None else replace(intent, result_etag=found.etag, kept=self._kept_key(intent.key))
 
     # --- to the engine and back ------------------------------------------------------------------------------------
 
@@ -193,7 +222,7 @@ class Run:
             task = next(tasks, None)
             if task is None:
                 self.tally.listed_all = True
-            else:
+            elif self._contenders is None or (self._contenders.enter(task.entry.key, task) and self._admit(task)):
                 self._waiting.append(task)
         while self._retries and self._retries[0][0] <= time.monotonic():
             _, _, task, failure = heapq.heappop(self._retries)
@@ -204,6 +233,30 @@ class Run:
                 self._suspects.append(task)
             else:
                 self._waiting.appendleft(task)
+
+    def _admit(self, task: Task) -> bool:
+        """Return whether an object is to be processed, now that no other is in work that may get its key."""
+        result = self.ledger.result_at(task.entry.key) if self.job.in_place else None
+        if result is None or (result.etag and not result.is_at(task.entry)):
+            return True
+        if result.etag:  # listed while it was written
+            self.ledger.forget(task.entry.key)
+            self._leave(task)
+        else:
+            self._finish(task, replace(failure_of(task.entry, Reason.UNAVAILABLE, UNSETTLED), retry=True))
+        return False
+
+    def _leave(self, task: Task) -> None:
+        """Count an object of its shard as done, and let the next one start that may get the same key."""
+        opened = self._open_shards[task.shard]
+        opened.left -= 1
+        self._close_if_done(opened)
+        self._start_contender(task)
+
+    def _start_contender(self, task: Task) -> None:
+        following = None if self._contenders is None else self._contenders.leave(task.entry.key)
+        if following is not None and self._admit(following):
+            self._waiting.appendleft(following)
 
     def _dispatch(self) -> None:
         """Start a task for each free slot; a suspect only when nothing else is in flight."""
@@ -232,7 +285,11 @@ class Run:
             task = self._in_flight.get(number)
             if task is None:
                 continue
-            if isinstance(answer, Prepared):
+            if isinstance(answer, Prepared) and (refused := self._key_refusal(answer.done)) is not None:
+                self.engine.drop(answer)
+                del self._in_flight[number]
+                self._finish(task, refused)
+            elif isinstance(answer, Prepared):
                 self.ledger.intend(task.shard, answer.done)
                 task.intended = True
                 commits.append((number, answer))
@@ -242,6 +299,18 @@ class Run:
         self.ledger.commit()
         for number, prepared in commits:
             self.engine.commit(number, prepared)
+
+    def _key_refusal(self, done: ObjectResult) -> ObjectResult | None:
+        """Return the record of an object whose result must not get its new key; None if it may.
+
+        In place the worker has found the key free, so that an earlier result with it no longer exists.
+        """
+        other = self.ledger.result_at(done.result_key) if done.result_key else None
+        if other is None or other.key == done.key or (other.etag and self.job.in_place):
+            return None
+        if other.etag:
+            return not_written(done, ObjectOutcome.SKIPPED, Reason.KEY_TAKEN, str(KeyTakenError(done.result_key)))
+        return replace(not_written(done, ObjectOutcome.FAILED, Reason.UNAVAILABLE, UNSETTLED), retry=True)
 
     def _handle(self, task: Task, answer: WorkerAnswer) -> None:
         if isinstance(answer, Lost):
@@ -253,7 +322,11 @@ class Run:
                 self.rate_limit.record_success()
             if answer.retry:
                 self._retry(task, answer)
-            elif answer.reason is not Reason.CHANGED or not self._changed_by_us(task):
+            elif answer.reason in OVERTAKEN and self._changed_by_us(task):
+                pass
+            elif answer.reason is Reason.MISSING and task.renamed is not None:  # a manifest has its old key
+                self._finish(task, replace(task.renamed, stage_seconds={}, other_seconds=0.0, memory_byte_seconds=0.0))
+            else:
                 self._finish(task, answer)
 
     def _changed_by_us(self, task: Task) -> bool:
@@ -262,7 +335,7 @@ class Run:
         Returns whether that was so.
         """
         with suppress(StoreError):
-            return task.intended and self._finish_if_written(task)
+            return self._finish_if_written(task)
         return False
 
     def _handle_lost(self, task: Task, lost: Lost) -> None:
@@ -292,16 +365,17 @@ class Run:
             heapq.heappush(self._retries, (time.monotonic() + delay, self._retry_count, task, failure))
         elif task.intended:  # the intent stays in the ledger: the next run finds out
             self.tally.add(indeterminate(failure))
+            self._start_contender(task)
         else:
             self._finish(task, failure)
 
     def _finish_if_written(self, task: Task) -> bool:
         """Finish an object whose intent was carried out; return whether it was."""
-        intent = self.ledger.intent(task.entry.key)
+        intent = self.ledger.intent(task.entry.key) or self._abandoned.get(task.entry.key)
         done = None if intent is None else self._completed(intent)
-        if done is None:
+        if intent is None or done is None:
             return False
-        self._clean_up(task.entry.key)
+        self._clean_up(intent)
         self._finish(task, done)
         return True
 
@@ -313,9 +387,7 @@ class Run:
         )
         self.ledger.finish(task.shard, done)
         self.tally.add(done)
-        opened = self._open_shards[task.shard]
-        opened.left -= 1
-        self._close_if_done(opened)
+        self._leave(task)
 
     def _close_if_done(self, opened: OpenShard) -> None:
         if opened.listed and not opened.left:

@@ -163,7 +163,9 @@ def samples_of(chosen: Iterable[ObjectResult], job: Job, source: Store, target: 
         before = done.kept if job.in_place else done.key
         if before:
             with suppress(StoreError):
-                found.append(Sample(done.key, read_all(originals, before), read_all(target, done.key), done.score))
+                found.append(
+                    Sample(done.key, read_all(originals, before), read_all(target, done.stored_key), done.score)
+                )
     return found
 
 

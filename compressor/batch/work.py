@@ -15,22 +15,26 @@ from compressor.batch.originals import originals_of
 from compressor.batch.outcomes import (
     SCORED_FIRST,
     CpuClock,
+    KeyTakenError,
     WrongResultError,
     codec_failure,
     digest,
     in_one_line,
     is_in_sample,
     is_selected,
+    not_written,
     shortfall,
     store_failure,
 )
+from compressor.batch.renames import replace_by_new_key, result_in
+from compressor.batch.result_keys import result_key
 from compressor.cores import cores
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.memory import Resources
-from compressor.pipeline.unchanged import same, without_metadata
+from compressor.pipeline.unchanged import same, size_without_metadata, without_metadata
 from compressor.pipeline.validation import probe
-from compressor.settings import Metadata, Outcome, Path, Report
+from compressor.settings import Format, Metadata, Outcome, Path, Report
 from compressor.sniff import PREFIX, sniff
 from compressor.spool import Spool
 from compressor.stores.contract import (
@@ -42,7 +46,6 @@ from compressor.stores.contract import (
     Store,
     StoreError,
     StoreErrorKind,
-    store_digest,
 )
 from compressor.stores.file_write import hard_links_problem
 from compressor.stores.markers import MarkedFolders
@@ -178,6 +181,9 @@ class Worker:
             done, result = self._compress_and_verify(source, sniff(head), blank)
             if result is not None:
                 stack.callback(result.close)
+            done = self._with_result_key(done)
+            if done.reason is Reason.KEY_TAKEN:
+                return done
             if done.outcome.changed:
                 made = PendingResult(done, opened.attributes, source, result)
             elif self.job.in_place or done.retry or (done.outcome is ObjectOutcome.FAILED and self._must_strip):
@@ -188,6 +194,18 @@ class Worker:
                 made = PendingResult(done, opened.attributes, source, None)
             stack.pop_all()
             return made
+
+    def _with_result_key(self, done: ObjectResult) -> ObjectResult:
+        """Add the key of a result of another format, if it gets one; KEY_TAKEN where an object of the source has it.
+
+        In place, an intent to write to a new key therefore says that nothing was there before.
+        """
+        key = result_key(done.key, done.result_format) if self.job.rename and done.result_format else done.key
+        if key == done.key:
+            return done
+        if self.source.head(key) is not None:
+            return not_written(done, ObjectOutcome.SKIPPED, Reason.KEY_TAKEN, str(KeyTakenError(key)))
+        return replace(done, result_key=key)
 
     @property
     def _must_strip(self) -> bool:
@@ -214,7 +232,8 @@ class Worker:
         if done.outcome.changed:
             return done, result
         result.close()
-        if done.reason in NOT_REDUCED and self.job.settings.metadata is not Metadata.KEEP:
+        other = done.reason is Reason.NOT_SMALLER and self.job.settings.format is not Format.KEEP
+        if (done.reason in NOT_REDUCED or other) and self.job.settings.metadata is not Metadata.KEEP:
             return self._strip(source, kind, done)
         return done, None
 
@@ -222,13 +241,13 @@ class Worker:
         """Compress from one spool into another, and verify the result. Raises CompressorError."""
         report, written = self._compress(source, result, kept.key)
         stages, held = dict(report.stage_seconds), report.memory_byte_seconds
-        if report.outcome is Outcome.UNCHANGED or report.bytes_out >= report.bytes_in:
+        if refusal := self._format_refusal(source, report):
+            done = replace(kept, reason=refusal[0], error=refusal[1])
+        elif report.outcome is Outcome.UNCHANGED or report.bytes_out >= report.bytes_in:
             done = replace(kept, reason=Reason.NOT_SMALLER, error=report.reason)
             if not same(source, result):
                 self._compare(source, result, report, False)
                 done = replace(done, outcome=ObjectOutcome.STRIPPED, notices=report.notices)
-        elif report.format != report.source_format:  # such as a BMP: key and content type would be wrong
-            done = replace(kept, reason=Reason.UNSUPPORTED, error=f"would become {report.format}")
         elif problem := shortfall(report, self.job.min_score):
             done = replace(kept, reason=Reason.LOW_SCORE, error=problem, score=report.score)
         else:
@@ -237,10 +256,25 @@ class Worker:
             stages["verify"] = stages.get("verify", 0.0) + time.thread_time() - began
             done = replace(kept, outcome=ObjectOutcome.COMPRESSED, notices=report.notices, score=report.score)
         if done.outcome.changed:
-            done = replace(done, bytes_out=result.size, digest=written)
+            other = report.format if report.format != report.source_format else ""
+            done = replace(done, bytes_out=result.size, digest=written, result_format=other)
         return replace(
             done, path=report.path.value, encodings=report.encodings, stage_seconds=stages, memory_byte_seconds=held
         )
+
+    def _format_refusal(self, source: Spool, report: Report) -> tuple[Reason, str] | None:
+        """Return why a result of another format than its source's is not used, if anything is wrong with it."""
+        settings = self.job.settings
+        if report.format == report.source_format:
+            return None
+        if settings.format is Format.KEEP:  # such as a BMP: key and content type would be wrong
+            return Reason.UNSUPPORTED, f"would become {report.format}"
+        reduced = size_without_metadata(source, report.source_format, settings.metadata)
+        if report.bytes_out >= min(report.bytes_in, reduced):
+            return Reason.NOT_SMALLER, f"not smaller as {report.format}"
+        if report.bytes_out > report.bytes_in * (1 - settings.min_saving):
+            return Reason.NOT_SMALLER, f"{report.bytes_out} bytes as {report.format} would save less than min_saving"
+        return None
 
     def _strip(self, source: Spool, kind: str, done: ObjectResult) -> tuple[ObjectResult, Spool | None]:
         """Return the record of an image that is not compressed, and its bytes without metadata, if they differ."""
@@ -303,7 +337,8 @@ class Worker:
             return reservation.held.byte_seconds()
 
     def _compare(self, source: Spool, result: Spool, report: Report, decode: bool) -> None:
-        if report.format not in ("jpeg", "png"):
+        converted = report.format != report.source_format
+        if not converted and report.format not in ("jpeg", "png"):
             return
         try:
             after = probe(result, self.resources, decode=decode)
@@ -316,7 +351,9 @@ class Worker:
             )
         if after.orientation != before.orientation:
             raise WrongResultError(f"the result's orientation is {after.orientation}, not {before.orientation}")
-        if self.job.settings.metadata is not Metadata.STRIP and after.icc != before.icc:
+        if self.job.settings.metadata is Metadata.STRIP or (converted and None in (before.icc, after.icc)):
+            return  # the profile of samples that are converted, such as CMYK, does not describe the result's
+        if after.icc != before.icc:
             raise WrongResultError("the result's ICC profile is not the source's")
 
     def commit(self, token: str) -> ObjectResult | None:
@@ -330,8 +367,7 @@ class Worker:
         try:
             if self.job.in_place:
                 kept = self._originals.keep(self.source, done) if self._originals else None
-                precondition = Precondition(done.etag, atomic=not self.job.allow_non_atomic)
-                written = self.source.write(done.key, pending.body, pending.attributes, precondition)
+                written = self._replace(pending)
                 done = replace(done, result_etag=written.etag, kept="" if kept is None else kept.key)
             else:
                 attributes = self._attributes(pending)
@@ -348,19 +384,29 @@ class Worker:
             return store_failure(done, error, clock)
         except Exception as error:  # it may have been written: the run checks before it tries again
             spent = done.other_seconds + clock.seconds()
-            return replace(
-                done, outcome=ObjectOutcome.FAILED, reason=Reason.OTHER, error=in_one_line(error), bytes_out=0,
-                digest="", retry=True, other_seconds=spent,
-            )  # fmt: skip
+            failed = not_written(done, ObjectOutcome.FAILED, Reason.OTHER, in_one_line(error))
+            return replace(failed, retry=True, other_seconds=spent)
         finally:
             pending.close()
         return replace(done, other_seconds=done.other_seconds + clock.seconds())
 
+    def _replace(self, pending: PendingResult) -> Entry:
+        """Replace the source by the result, which may have another key."""
+        done = pending.done
+        attributes = self._attributes(pending) if done.result_format else pending.attributes
+        if done.result_key:
+            return replace_by_new_key(self.source, done, pending.body, attributes)
+        precondition = Precondition(done.etag, atomic=not self.job.allow_non_atomic)
+        return self.source.write(done.key, pending.body, attributes, precondition)
+
     def _attributes(self, pending: PendingResult) -> Attributes:
-        """Return the attributes of a copy, with a content type where the source has none and the target takes it."""
-        format = pending.done.format
+        """Return the attributes of a copy, or of a result of another format, if the target takes a content type: with
+        one where the source has none, and with the one of another format."""
+        given, format = dict(pending.attributes.headers), pending.done.result_format or pending.done.format
         kind = f"image/{SUBTYPES.get(format, format)}" if format else guess_type(pending.done.key)[0]
-        headers = {"content-type": kind or "application/octet-stream"} | dict(pending.attributes.headers)
+        headers = {"content-type": kind or "application/octet-stream"} | given
+        if pending.done.result_format:
+            headers["content-type"] = f"image/{SUBTYPES.get(format, format)}"
         if headers == pending.attributes.headers or self.target.unsupported_attributes(Attributes(headers=headers)):
             return pending.attributes
         return replace(pending.attributes, headers=headers)
@@ -368,13 +414,14 @@ class Worker:
     def _deliver(self, pending: PendingResult, attributes: Attributes) -> Entry:
         """Write to the destination, where nothing may exist but an object with the very same bytes."""
         done, precondition = pending.done, None if self.job.overwrite else Precondition(None)
-        if self._marks.cover(done.key):
-            raise StoreError(StoreErrorKind.HELD, f"{self.target.url}: {done.key!r}: would be among kept originals")
+        key = done.stored_key
+        if self._marks.cover(key):
+            raise StoreError(StoreErrorKind.HELD, f"{self.target.url}: {key!r}: would be among kept originals")
         try:
-            return self.target.write(done.key, pending.body, attributes, precondition)
+            return self.target.write(key, pending.body, attributes, precondition)
         except StoreError as error:
-            found = self.target.head(done.key) if error.kind is StoreErrorKind.EXISTS else None
-            if found is None or found.size != pending.body.size or store_digest(self.target, done.key) != done.digest:
+            found = result_in(self.target, done) if error.kind is StoreErrorKind.EXISTS else None
+            if found is None:
                 raise
             return found
 

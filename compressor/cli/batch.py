@@ -54,6 +54,8 @@ def batch(
     min_score: of.MinScore = None,
     lossless: opt.Lossless = False,
     effort: opt.EffortOption = DEFAULTS.effort,
+    format: opt.FormatOption = DEFAULTS.format,
+    rename: of.RenameOption = of.Rename.KEEP,
     metadata: opt.MetadataOption = DEFAULTS.metadata,
     content_credentials: opt.ContentCredentialsOption = DEFAULTS.content_credentials,
     unstrippable: of.Unstrippable_ = of.Unstrippable.FAIL,
@@ -80,11 +82,9 @@ def batch(
     metrics_push: of.MetricsPush = None,
     json: of.BatchJson = False,
 ) -> None:
-    """Compress all images of a bucket or a folder.
+    """Compress all images of a bucket or a folder, to DST or in place. Every result is verified before it is written.
 
-    Results are written to DST under the same keys, and objects that can't be made smaller are copied. With --in-place,
-    each is replaced by a verified, smaller one, unless somebody has changed it in the meantime. Repeat the command to
-    resume a run that was interrupted. compressor ledger restore LEDGER puts kept originals back.
+    Repeat the command to resume a run that was interrupted. compressor ledger restore LEDGER puts kept originals back.
     """
     run_command(dict(locals()))
 
@@ -134,6 +134,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         allow_non_atomic=options["allow_non_atomic"],
         copy_unstrippable=options["unstrippable"] == of.Unstrippable.COPY,
         overwrite=options["overwrite"],
+        rename=options["rename"] == of.Rename.SUFFIX,
         score_one_in=one_in(options["score"]),
         min_score=options["min_score"],
         content_types=tuple(options["content_type"] or ()),
@@ -188,6 +189,7 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
         **lossy,
         lossless=options["lossless"] or (options["in_place"] and set(lossy.values()) == {None}),
         effort=options["effort"],
+        format=options["format"],
         metadata=options["metadata"],
         content_credentials=options["content_credentials"],
         min_saving=options["min_saving"],

@@ -30,6 +30,13 @@ class Unstrippable(StrEnum):
     COPY = "copy"
 
 
+class Rename(StrEnum):
+    """The key of a result whose format is not that of its source."""
+
+    KEEP = "keep"
+    SUFFIX = "suffix"
+
+
 def age(text: str | float | None) -> float | None:
     """Return the seconds of an age such as 90d, 12h, 30m, 10s or 2w."""
     if not isinstance(text, str):
@@ -117,6 +124,14 @@ Unstrippable_ = Annotated[
     option(
         "unstrippable",
         "What to do with an image whose metadata can't be removed: fail, or copy it unchanged (in place: keep it).",
+    ),
+]
+RenameOption = Annotated[
+    Rename,
+    option(
+        "rename",
+        "Key of a result of another format: suffix replaces .jpg by .webp, for example; keep changes only the "
+        "Content-Type, not with --in-place.",
     ),
 ]
 Overwrite = Annotated[bool, option("overwrite", "Overwrite existing objects at the destination.")]
