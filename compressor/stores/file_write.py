@@ -235,6 +235,27 @@ class TemporaryFile:
         if changed:
             raise StoreError(StoreErrorKind.CHANGED, "changed while it was being replaced")
 
+    def remove_if_unchanged(self, was: os.stat_result) -> None:
+        """Remove the file with the target's name, instead of writing one, if it is still the one that it `was`, else
+        raise CHANGED.
+
+        It is compared after it got the temporary name. A file that another program has given the target's name to gets
+        that name back, unless there is a newer one. Where a file can't be renamed on the condition that the new name is
+        free, there is only the caller's check.
+        """
+        self._remove()
+        if not rename(self._folder, self._name, self._temporary, RENAME_NOREPLACE):
+            os.unlink(self._name, dir_fd=self._folder)
+            return
+        self._temporary_exists = True
+        out = lstat_in(self._folder, self._temporary)
+        if out is None or content_identity(out) == content_identity(was):
+            return
+        with suppress(FileExistsError):
+            rename(self._folder, self._temporary, self._name, RENAME_NOREPLACE)
+            self._temporary_exists = False
+        raise StoreError(StoreErrorKind.CHANGED, "changed while it was being deleted")
+
     def close(self) -> None:
         self._cleanup.close()
 

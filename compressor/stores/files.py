@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 
 from compressor.stores.contract import (
@@ -48,7 +48,7 @@ class Files:
     compared again after the exchange, and exchanged back if another program has written in the meantime. Such a write
     is lost only if this program is killed between the two. This counts as a condition: `conditional_bytes` is unlimited
     if the root's file system supports it, and 0 otherwise, when there is only a check before. A program that already
-    has the file open and writes later is not noticed.
+    has the file open and writes later is not noticed. A file that is deleted is compared likewise, after it is renamed.
 
     One writer at a time may use this class to write a key; for others it is UNAVAILABLE. The writer holds a lock
     (flock) on .NAME.compressor-DIGEST.lock in the target's folder and writes .NAME.compressor-DIGEST.part, which nobody
@@ -200,13 +200,24 @@ class Files:
             clean_up(folder, name)
 
     def delete(self, key: str, etag: str) -> None:
-        with _suppress_missing(), self.store_errors(key), self._parent(key) as (folder, name):
+        """See `Store`; while somebody is writing the key, there is only a check before."""
+        with _suppress_missing(), self.store_errors(key), self._parent(key) as (folder, name), ExitStack() as stack:
+            if lstat_in(folder, name) is None:
+                return
+            file: TemporaryFile | None = None
+            with suppress(StoreError):
+                file = stack.enter_context(TemporaryFile(folder, name))
             state = lstat_in(folder, name)
-            if state is not None:
-                check_regular_file(state)
-                check_precondition(Precondition(etag), file_etag(state))
+            if state is None:
+                return
+            check_regular_file(state)
+            check_precondition(Precondition(etag), file_etag(state))
+            if file is not None:
+                file.remove_if_unchanged(state)
+            else:
                 os.unlink(name, dir_fd=folder)
-                os.fsync(folder)
+            stack.close()
+            os.fsync(folder)
 
     def unsupported_attributes(self, attributes: Attributes) -> tuple[str, ...]:
         """Describe what `write` would not carry over."""

@@ -44,7 +44,10 @@ def count(event, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(count)
-store.write("a", Body(), Attributes(local=(0o600, os.getuid(), os.getgid(), 10**18, ())), condition)
+if sys.argv[3] == "delete":
+    store.delete("a", store.head("a").etag)
+else:
+    store.write("a", Body(), Attributes(local=(0o600, os.getuid(), os.getgid(), 10**18, ())), condition)
 os.kill(os.getpid(), signal.SIGTERM)
 """
 
@@ -330,3 +333,73 @@ def test_a_writer_killed_at_any_point_leaves_a_complete_object(store: Files, fol
 
     assert found == sorted(found)  # the first for some calls, and then the second
     assert found.count(b"first") >= 6 and found.count(b"second") >= 1
+
+
+def test_a_deletion_that_is_killed_at_any_point_is_complete_or_can_be_repeated(store: Files, folder: Path) -> None:
+    existed = []
+    for number in range(99):
+        store.write("a", BytesBody(b"first"), NO_ATTRIBUTES, None)
+        command = [sys.executable, "-c", KILLED, str(folder), str(number), "delete"]
+        code = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode
+        existed.append(keys(store) == ["a"])
+        store.clean_up("a")
+        assert names(folder) == (["a"] if existed[-1] else [])
+        if code == -signal.SIGTERM:
+            break
+        assert code == -signal.SIGKILL
+    assert existed == sorted(existed, reverse=True) and existed.count(True) >= 5 and not existed[-1]
+
+
+def hook_rename(monkeypatch: pytest.MonkeyPatch, *actions: Callable[[], object]) -> None:
+    """Call an action before each call of `rename`."""
+    rename, waiting = file_write.rename, list(actions)
+
+    def watched(at: int, source: bytes, target: bytes, flags: int) -> bool:
+        if waiting:
+            waiting.pop(0)()
+        return rename(at, source, target, flags)
+
+    monkeypatch.setattr(file_write, "rename", watched)
+
+
+@pytest.mark.parametrize("renames", [True, False], ids=["renames", "in place"])
+def test_a_write_between_the_check_and_the_deletion_wins(
+    store: Files, folder: Path, monkeypatch: pytest.MonkeyPatch, renames: bool
+) -> None:
+    entry = store.write("a", BytesBody(b"first"), NO_ATTRIBUTES, None)
+
+    def other() -> None:
+        (folder / "new").write_bytes(b"theirs")
+        if renames:
+            (folder / "new").rename(folder / "a")
+        else:
+            (folder / "new").unlink()
+            (folder / "a").write_bytes(b"theirs")
+
+    hook_rename(monkeypatch, other)
+
+    assert refusal(store.delete, "a", entry.etag) is StoreErrorKind.CHANGED
+    assert (read(store, "a"), names(folder)) == (b"theirs", ["a"])
+
+
+def test_the_newest_of_several_writes_during_a_deletion_is_kept(
+    store: Files, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = store.write("a", BytesBody(b"first"), NO_ATTRIBUTES, None)
+    writes = [lambda: (folder / "a").write_bytes(b"theirs"), lambda: (folder / "a").write_bytes(b"theirs, newer")]
+    hook_rename(monkeypatch, *writes)
+
+    assert refusal(store.delete, "a", entry.etag) is StoreErrorKind.CHANGED
+    assert (read(store, "a"), names(folder)) == (b"theirs, newer", ["a"])
+
+
+def test_without_renameat2_a_file_is_checked_and_deleted(
+    store: Files, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store.write("a", BytesBody(b"first"), NO_ATTRIBUTES, None)
+    second = store.write("a", BytesBody(b"second"), NO_ATTRIBUTES, None)
+    monkeypatch.setattr(file_write, "_renameat2", None)
+
+    assert refusal(store.delete, "a", first.etag) is StoreErrorKind.CHANGED
+    store.delete("a", second.etag)
+    assert names(folder) == []
