@@ -29,6 +29,7 @@ LONGEST = (
     "fuzz/test_fuzz.py",
     "jpeg/test_scans_hostile.py",
     "kernels/test_cache.py",
+    "batch/test_rename_stores.py",
     "service/test_access.py",
     "service/test_workers.py",
 )

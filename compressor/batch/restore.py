@@ -146,7 +146,8 @@ class Restorer:
             return True
         if found is None:
             self._write_original(done, kept, None)
-        self.store.clean_up(done.result_key)
+        for key in (done.key, done.result_key):
+            self.store.clean_up(key)
         if ours and result is not None:
             self.store.delete(done.result_key, result.etag)
         self._delete(done, kept)

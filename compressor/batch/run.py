@@ -196,8 +196,10 @@ class Run:
 
     def _clean_up(self, intent: ObjectResult) -> None:
         """Remove what a worker that was killed while it wrote may have left. One that is alive does so itself."""
-        with suppress(StoreError):
-            (self.source if self.job.in_place else self.target).clean_up(intent.stored_key)
+        store = self.source if self.job.in_place else self.target
+        for key in {intent.key, intent.stored_key} if self.job.in_place else {intent.stored_key}:
+            with suppress(StoreError):
+                store.clean_up(key)
         with suppress(StoreError):
             if self._originals is not None:
                 self._originals.store.clean_up(self._kept_key(intent.key))

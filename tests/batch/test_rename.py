@@ -17,9 +17,18 @@ from compressor.ledger.ledger import Ledger
 from compressor.ledger.records import ObjectResult, Reason
 from compressor.settings import Format, Metadata, Settings
 from compressor.sniff import sniff
-from compressor.stores.contract import Attributes, Body, Entry, OnAccessDenied, StoreError, StoreErrorKind
+from compressor.stores.contract import (
+    Attributes,
+    Body,
+    Entry,
+    OnAccessDenied,
+    Precondition,
+    StoreError,
+    StoreErrorKind,
+)
 from compressor.stores.filters import Filters
 from tests.batch.renaming import (
+    COPY,
     IN_PLACE,
     ORIGINALS,
     RENAMED,
@@ -376,3 +385,35 @@ def test_a_lost_worker_loses_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
     assert dead and totals == TOTALS and store.data() == undisturbed(tmp_path)[0].data()
+
+
+def test_a_contender_waits_for_the_next_run_if_the_first_may_have_been_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "BACK_OFF_SECONDS", 0.001)
+    source = Memory({"a.jpg": jpeg(1), "a.png": png(1), "b.jpg": jpeg(2)})
+
+    class Silent(Memory):
+        silent = True
+
+        def head(self, key: str) -> Entry | None:
+            if self.silent and key == "a.webp":
+                raise StoreError(StoreErrorKind.UNAVAILABLE, "503")
+            return super().head(key)
+
+        def write(self, key: str, body: Body, attributes: Attributes, only: Precondition | None) -> Entry:
+            self.head(key)
+            return super().write(key, body, attributes, only)
+
+    target = Silent()
+    _, totals, engine = run_of(COPY, source, target, tmp_path / "ledger")
+    assert totals == {("compressed", ""): 1, ("failed", "unavailable"): 2}
+    assert ("commit", "a.png") not in engine.log and target.data().keys() == {"b.webp"}
+
+    target.silent = False
+    _, totals, _ = run_of(COPY, source, target, tmp_path / "ledger")
+    assert totals == {("compressed", ""): 2, ("skipped", "key_taken"): 1}
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert {done.key: done.result_key for done in ledger.objects()} == {
+            "a.jpg": "a.webp", "a.png": "", "b.jpg": "b.webp",
+        }  # fmt: skip

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from compressor.exporter import feed as feeds
+from compressor.exporter import index
 from compressor.exporter.accounting import Readings
 from compressor.footprint import Basis, Drivers, amounts
+from compressor.ledger.ledger import Ledger
+from compressor.ledger.records import ObjectOutcome, ObjectResult
 from tests import ROOT
 from tests.exporter.support import CREDITED, Bench, avoided
 from tests.ledger.ledgers import COPY, IN_PLACE, KEPT, write
@@ -346,3 +349,15 @@ def test_the_documented_commands_convert_logs_to_feeds(
         assert "time" in event or not event
         found.append((event.get("event"), event.get("key"), event.get("count")))
     assert sorted(found, key=str) == sorted(expected, key=str)
+
+
+def test_an_event_names_the_key_of_a_result(tmp_path: Path) -> None:
+    done = ObjectResult(
+        key="a.jpg", etag="e", size=900, outcome=ObjectOutcome.COMPRESSED, bytes_out=500, result_key="a.webp"
+    )
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.add_shard("z")
+        ledger.finish(1, done)
+        ledger.finish_shard(1)
+
+    assert list(index._rows(str(tmp_path / "ledger"), 7, 1)) == [(b"a.webp", 7, 1, 400, 500)]
