@@ -305,14 +305,22 @@ class Run:
     def _key_refusal(self, done: ObjectResult) -> ObjectResult | None:
         """Return the record of an object whose result must not get its new key; None if it may.
 
-        In place the worker has found the key free, so that an earlier result with it no longer exists.
+        In place the worker has found the key free, so that an earlier result with it no longer exists. The key of an
+        object that was replaced under another one is not given to others all the same.
         """
-        other = self.ledger.result_at(done.result_key) if done.result_key else None
-        if other is None or other.key == done.key or (other.etag and self.job.in_place):
+        if not done.result_key:
             return None
-        if other.etag:
+        other = self.ledger.result_at(done.result_key)
+        if other is not None and other.key != done.key and not other.etag:
+            unsettled = not_written(done, ObjectOutcome.FAILED, Reason.UNAVAILABLE, UNSETTLED)
+            return replace(unsettled, retry=True)
+        if self.job.in_place:
+            taken = self.ledger.has_other_key(done.result_key)
+        else:
+            taken = other is not None and other.key != done.key
+        if taken:
             return not_written(done, ObjectOutcome.SKIPPED, Reason.KEY_TAKEN, str(KeyTakenError(done.result_key)))
-        return replace(not_written(done, ObjectOutcome.FAILED, Reason.UNAVAILABLE, UNSETTLED), retry=True)
+        return None
 
     def _handle(self, task: Task, answer: WorkerAnswer) -> None:
         if isinstance(answer, Lost):

@@ -273,6 +273,11 @@ class Ledger:
         ).fetchone()
         return None if row is None else ResultKey(decode_key(row[0]), *row[1:])
 
+    def has_other_key(self, key: str) -> bool:
+        """Return whether the result of an object with this key has another one, or is about to get it."""
+        found = self._database.execute("SELECT 1 FROM result_keys WHERE key = ?", (encode_key(key),))
+        return found.fetchone() is not None
+
     def _put_result_key(self, result: ObjectResult) -> None:
         values = encode_key(result.result_key), encode_key(result.key), result.result_etag, result.bytes_out
         self._database.execute("INSERT OR REPLACE INTO result_keys VALUES (?, ?, ?, ?)", values)

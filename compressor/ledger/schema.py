@@ -25,6 +25,7 @@ CREATE TABLE totals (
 CREATE TABLE restored (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE result_keys (
     result_key BLOB PRIMARY KEY, key BLOB NOT NULL, etag TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX by_source_key ON result_keys (key);
 """
 
 # Values of `objects.state`: about to be written, or done.

@@ -1,6 +1,6 @@
 """Objects whose results have another format and another key, and a run that is killed at one of its writes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from compressor.batch.plan import Keys
 from compressor.batch.rate_limit import RateLimit
 from compressor.ledger.ledger import Ledger
 from compressor.settings import Effort, Format, Settings
-from compressor.stores.contract import Store
+from compressor.stores.contract import Entry, OnAccessDenied, Store
 from compressor.stores.filters import Filters
 from tests.batch.support import GLOB, Inline, Memory, jpeg, png, run_of
 
@@ -70,6 +70,17 @@ class Dying:
         return found
 
 
+class Growing(Memory):
+    """A store whose listing shows what is written behind its position, as that of a bucket does."""
+
+    def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
+        key = ""
+        while after := [other for other in self.objects if other > key]:
+            key = min(after)
+            if (entry := self.head(key)) is not None:
+                yield entry
+
+
 class Uncommitted(Ledger):
     """A ledger that loses what was not committed."""
 
@@ -77,13 +88,19 @@ class Uncommitted(Ledger):
         self._database.close()
 
 
-def run_killed_at(job: Job, store: Store, path: Path, at: int, after: bool, filters: Filters = GLOB) -> bool:
-    """Run until a write kills the process, and leave its ledger; return False if the run has ended before."""
-    dying: Any = Dying(store, at, after)
-    engine = Inline(job, dying, dying)
+def run_killed_at(
+    job: Job, store: Store, path: Path, at: int, after: bool, *, target: Store | None = None, filters: Filters = GLOB
+) -> bool:
+    """Run until a write kills the process, and leave its ledger; return False if the run has ended before.
+
+    target  of a copy; None: in place
+    """
+    dying: Any = Dying(target or store, at, after)
+    source = dying if target is None else store
+    engine = Inline(job, source, dying)
     with Uncommitted(path) as ledger:
         try:
-            running.Run(job, ledger, engine, Keys(dying), filters, dying, dying, RateLimit()).work()
+            running.Run(job, ledger, engine, Keys(source), filters, source, dying, RateLimit()).work()
         except KilledError:
             return True
         finally:

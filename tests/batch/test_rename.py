@@ -34,6 +34,7 @@ from tests.batch.renaming import (
     RENAMED,
     TOTALS,
     UNCHANGED,
+    Growing,
     run_killed_at,
     undisturbed,
 )
@@ -271,14 +272,6 @@ def test_results_that_a_listing_shows_while_the_run_goes_on_are_not_processed(
     shard_keys: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "SHARD_KEYS", shard_keys)
-
-    class Growing(Memory):
-        def entries(self, refused: OnAccessDenied | None = None) -> Iterator[Entry]:
-            key = ""
-            while after := sorted(other for other in self.objects if other > key):
-                key = after[0]
-                if (entry := self.head(key)) is not None:
-                    yield entry
 
     store = Growing(ORIGINALS)
     _, totals, _ = run_of(IN_PLACE, store, store, tmp_path / "ledger", filters=GLOB)

@@ -1,10 +1,12 @@
 """Keys of results of other formats: how they are named, and who gets one that several objects would get."""
 
 import dataclasses
+import random
 from pathlib import Path
 
 import pytest
 
+from compressor.batch import plan, work
 from compressor.batch.dry_run import DryRun
 from compressor.batch.job import Job, WorkerAnswer
 from compressor.batch.plan import Keys
@@ -22,6 +24,8 @@ from tests.batch.renaming import (
     ORIGINALS,
     RENAMED,
     TOTALS,
+    Growing,
+    run_killed_at,
 )
 from tests.batch.support import GLOB, Inline, Memory, jpeg, png, run_of
 
@@ -141,3 +145,51 @@ def test_in_place_another_format_needs_another_key() -> None:
         check_request(Request(job=job))
     check_request(Request(job=dataclasses.replace(job, rename=True)))
     check_request(Request(job=dataclasses.replace(job, in_place=False, target="b")))
+
+
+@pytest.mark.parametrize("in_place", [True, False], ids=["in place", "copy"])
+def test_the_key_of_a_source_is_not_given_to_another_result(
+    in_place: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even after its own result got another key."""
+    keys = {"a.jpg": "a.webp", "a.png": "a.jpg"}  # as if their results had different formats
+    monkeypatch.setattr(work, "result_key", lambda key, format: keys[key])
+    source = Memory({"a.jpg": jpeg(1), "a.png": png(1)})
+    target = source if in_place else Memory()
+
+    for _ in range(2):
+        _, totals, _ = run_of(IN_PLACE if in_place else COPY, source, target, tmp_path / "ledger", filters=GLOB)
+        assert totals == {("compressed", ""): 1, ("skipped", "key_taken"): 1}
+        assert target.data().keys() == ({"a.webp", "kept/a.jpg", "a.png"} if in_place else {"a.webp"})
+
+
+IMAGES = (jpeg(1), jpeg(2), jpeg(3), png(1), png(2), b"no image", jpeg(4)[:500])
+
+
+@pytest.mark.parametrize("in_place", [True, False], ids=["in place", "copy"])
+@pytest.mark.parametrize("seed", range(8))
+def test_any_set_of_keys_ends_the_same_however_often_the_run_is_killed(
+    seed: int, in_place: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, job = random.Random(seed), IN_PLACE if in_place else COPY
+    suffixes = ("", ".jpg", ".JPG", ".jpeg", ".png", ".webp", ".v2", ".v2.jpg", "/x.png")
+    chosen = rng.sample([stem + suffix for stem in ("a", "b-1", "b", "Ü") for suffix in suffixes], 14)
+    files = {key: rng.choice(IMAGES) for key in chosen}
+    store, expected = Memory(files), Memory()
+    _, totals, _ = run_of(job, store, store if in_place else expected, tmp_path / "undisturbed", filters=GLOB)
+    results = store if in_place else expected
+
+    monkeypatch.setattr(plan, "SHARD_KEYS", rng.choice([1, 3, 100]))
+    source, kills = Growing(files), 0
+    target = source if in_place else Memory()
+    while True:
+        at, after = rng.randrange(6), rng.random() < 0.5
+        if not run_killed_at(job, source, tmp_path / "ledger", at, after, target=None if in_place else target):
+            break
+        kills += 1
+        stored = {*source.data().values(), *target.data().values()}
+        assert all(source.data().get(key) == data or data in stored for key, data in files.items())
+    _, found, engine = run_of(job, source, target, tmp_path / "ledger", filters=GLOB)
+
+    assert target.data() == results.data() and source.data() == store.data()
+    assert found == totals and engine.log == [] and kills > 1
