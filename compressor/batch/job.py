@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from compressor.ledger.records import ObjectResult
-from compressor.settings import Access, Settings
+from compressor.settings import Access, Format, Settings
 from compressor.stores.contract import Entry
 
 
@@ -46,6 +46,11 @@ class Job:
     score_one_in: int = 0
     min_score: float | None = None
     access: Access = field(default_factory=Access)
+
+    @property
+    def may_change_format(self) -> bool:
+        """True if a result may have another format than its source."""
+        return self.settings.format is not Format.KEEP
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from compressor.batch.restore import WORKERS
 from compressor.errors import SettingsError
 from compressor.footprint import Basis
 from compressor.humanize import printable
-from compressor.settings import VERSION, Format
+from compressor.settings import VERSION
 from compressor.sniff import PREFIX, sniff
 from compressor.stores.contract import Store, StoreError
 from compressor.stores.file_write import hard_links_problem
@@ -80,7 +80,7 @@ def check_request(request: Request) -> None:
         raise SettingsError("in_place", "takes no DST: objects are replaced in SRC")
     if not job.in_place and not request.dry_run and relative_prefix(job.target, job.source) == "":
         raise SettingsError("dst", "is the same as SRC; use --in-place to replace objects there")
-    if job.in_place and job.settings.format is not Format.KEEP and not job.rename:
+    if job.in_place and job.may_change_format and not job.rename:
         raise SettingsError("rename", "must be suffix: in place, a result of another format gets another key")
     ledger = request.ledger or default_ledger(job)
     if not request.dry_run and relative_prefix(str(ledger), job.source) is not None:

@@ -34,7 +34,7 @@ from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
 from compressor.memory import Resources
 from compressor.pipeline.unchanged import same, size_without_metadata, without_metadata
 from compressor.pipeline.validation import probe
-from compressor.settings import Format, Metadata, Outcome, Path, Report
+from compressor.settings import Metadata, Outcome, Path, Report
 from compressor.sniff import PREFIX, sniff
 from compressor.spool import Spool
 from compressor.stores.contract import (
@@ -232,7 +232,7 @@ class Worker:
         if done.outcome.changed:
             return done, result
         result.close()
-        other = done.reason is Reason.NOT_SMALLER and self.job.settings.format is not Format.KEEP
+        other = done.reason is Reason.NOT_SMALLER and self.job.may_change_format
         if (done.reason in NOT_REDUCED or other) and self.job.settings.metadata is not Metadata.KEEP:
             return self._strip(source, kind, done)
         return done, None
@@ -267,7 +267,7 @@ class Worker:
         settings = self.job.settings
         if report.format == report.source_format:
             return None
-        if settings.format is Format.KEEP:  # such as a BMP: key and content type would be wrong
+        if not self.job.may_change_format:  # such as a BMP: key and content type would be wrong
             return Reason.UNSUPPORTED, f"would become {report.format}"
         reduced = size_without_metadata(source, report.source_format, settings.metadata)
         if report.bytes_out >= min(report.bytes_in, reduced):

@@ -167,6 +167,21 @@ def test_a_source_that_somebody_has_changed_stays_and_the_result_does_not(tmp_pa
         assert ledger.result_at("photo.webp") is None and ledger.result_at("clash.webp") is not None
 
 
+def test_a_store_that_denies_deletions_is_reported_with_what_is_left(tmp_path: Path) -> None:
+    class Denying(Memory):
+        def delete(self, key: str, etag: str) -> None:
+            raise StoreError(StoreErrorKind.DENIED, "403")
+
+    store = Denying({"a.jpg": jpeg(1)})
+    job = dataclasses.replace(IN_PLACE, keep=None)
+    _, totals, _ = run_of(job, store, store, tmp_path / "ledger", filters=GLOB)
+
+    assert totals == {("failed", "denied"): 1} and store.data().keys() == {"a.jpg", "a.webp"}
+    with Ledger(tmp_path / "ledger") as ledger:
+        ((failed, _),) = ledger.failures(9)
+    assert failed.error == "403; 'a.webp' was created and is left: 403"
+
+
 @pytest.mark.parametrize("keep", ["kept/", None], ids=["kept", "discarded"])
 def test_a_source_that_somebody_deletes_does_not_return_under_another_key(keep: str | None, tmp_path: Path) -> None:
     job, store = dataclasses.replace(IN_PLACE, keep=keep), Memory(ORIGINALS)
