@@ -50,7 +50,8 @@ def batch(
     quality: of.LossyQuality = None,
     target_score: opt.TargetScore = None,
     max_bytes: opt.MaxBytes = None,
-    score: of.BatchScore = None,
+    score: of.BatchScore = False,
+    score_sample: of.ScoreSample = False,
     min_score: of.MinScore = None,
     lossless: opt.Lossless = False,
     effort: opt.EffortOption = DEFAULTS.effort,
@@ -135,7 +136,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         copy_unstrippable=options["unstrippable"] == of.Unstrippable.COPY,
         overwrite=options["overwrite"],
         rename=options["rename"] == of.Rename.SUFFIX,
-        score_one_in=one_in(options["score"]),
+        score_one_in=one_in(score=options["score"], sample=options["score_sample"]),
         min_score=options["min_score"],
         content_types=tuple(options["content_type"] or ()),
         server=options["server"] or "",
@@ -175,11 +176,13 @@ def filters_of(options: Mapping[str, Any]) -> "Filters":
     )
 
 
-def one_in(scored: of.Scored | None) -> int:
+def one_in(*, score: bool, sample: bool) -> int:
     """Return 1 where the results of all objects are scored, the sampling interval for a sample, 0 for none."""
     from compressor.batch.outcomes import SCORED_ONE_IN
 
-    return {None: 0, of.Scored.SAMPLE: SCORED_ONE_IN, of.Scored.ALL: 1}[scored]
+    if score:
+        return 1
+    return SCORED_ONE_IN if sample else 0
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:

@@ -16,13 +16,6 @@ class EngineName(StrEnum):
     DASK = "dask"
 
 
-class Scored(StrEnum):
-    """Objects whose results are scored."""
-
-    SAMPLE = "sample"
-    ALL = "all"
-
-
 class Unstrippable(StrEnum):
     """The treatment of an image whose metadata can't be removed."""
 
@@ -57,17 +50,6 @@ def sample(value: str | int) -> int:
     if not text.isdecimal() or not int(text):
         raise typer.BadParameter(f"{text!r} is not a number of objects, or all")
     return int(text)
-
-
-def scored(value: str | bool | Scored) -> Scored | None:
-    """Return which results are scored. In a configuration that `compress` shares, true means all."""
-    text = str(value).lower()
-    if text in ("true", "false"):
-        return Scored.ALL if text == "true" else None
-    try:
-        return Scored(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not sample or all") from None
 
 
 Src = Annotated[
@@ -209,14 +191,11 @@ LossyQuality = Annotated[
         show_default="80, not in place",
     ),
 ]
-BatchScore = Annotated[
-    Scored | None,
+BatchScore = Annotated[bool, option("score", "Measure the SSIMULACRA2 scores of all results.")]
+ScoreSample = Annotated[
+    bool,
     option(
-        "score",
-        "Measure the SSIMULACRA2 scores of results: of a sample of 1 in 20 objects, or of all.",
-        parser=scored,
-        metavar="sample|all",
-        show_default=False,
+        "score_sample", "Measure the scores of 1 in 20 results, and of the first five of each worker, if not of all."
     ),
 ]
 MinScore = Annotated[

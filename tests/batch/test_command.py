@@ -160,10 +160,12 @@ def flag(name: str, value: object) -> list[str]:
     "words, environment, one_in",
     [
         ([], {}, 0),
-        (["--score", "sample"], {}, SCORED_ONE_IN),
-        (["--score", "all"], {}, 1),
-        ([], {"COMPRESSOR_SCORE": "true"}, 1),  # as `compress` has it
-        ([], {"COMPRESSOR_SCORE": "sample"}, SCORED_ONE_IN),
+        (["--score-sample"], {}, SCORED_ONE_IN),
+        (["--score"], {}, 1),
+        (["--score", "--score-sample"], {}, 1),
+        ([], {"COMPRESSOR_SCORE": "true"}, 1),
+        ([], {"COMPRESSOR_SCORE_SAMPLE": "true"}, SCORED_ONE_IN),
+        ([], {"COMPRESSOR_SCORE": "false"}, 0),
     ],
 )
 def test_a_sample_or_all_are_scored(
@@ -194,7 +196,7 @@ def test_a_sample_or_all_are_scored(
         (["in", "out", "--lossless", "--quality", "5"], "contradict"),
         (["in", "out", "--lossless", "--target-score", "70"], "contradict"),
         (["in", "out", "--quality", "80", "--target-score", "70"], "contradicts quality"),
-        (["in", "out", "--score", "some"], "is not sample or all"),
+        (["in", "out", "--score", "sample"], "sample"),
         (["in", "out", "--min-score", "101"], "--min-score is 101.0, must be from 0 to 100"),
         (["in", "out", "--sample", "x"], "is not a number of objects"),
         (["in", "out", "--older-than", "x"], "is not an age"),
