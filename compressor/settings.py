@@ -42,7 +42,8 @@ class Delivery(StrEnum):
 
 
 class Subsampling(StrEnum):
-    """Subsampling of the chroma components. AUTO: the source's if it has any, else 4:2:0."""
+    """Subsampling of the chroma components. AUTO: the source's if it has any, else 4:2:0; 4:4:4 where only that has a
+    target score."""
 
     AUTO = "auto"
     S420 = "420"

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.harness import chart
 from benchmarks.harness.chart import INK, PALE
-from benchmarks.memory.measure import MIB, SERVICE, TARGET_BYTES, ConversionResult, group_lines
+from benchmarks.memory.measure import GROWING, MIB, SERVICE, TARGET_BYTES, ConversionResult, group_lines
 
 FLOOR_MIB = 0.25  # smaller values are noise
 LABEL_RATIO = 1.36  # between adjacent labels, so that they do not overlap
@@ -21,14 +21,14 @@ PEER_CLASSES = ("JPEG → JPEG", "progressive JPEG → JPEG", "PNG → JPEG")
 def draw(results: Sequence[ConversionResult], path: Path) -> Path:
     """Write a PNG file of 1,600 × 860 pixels."""
     figure = chart.new_figure(12.8, 6.9)
-    panels: Any = figure.subplots(1, len(TARGET_BYTES), sharey=True)
+    panels: Any = figure.subplots(1, len(TITLES), sharey=True)
     lines = group_lines(results)
-    names = list(dict.fromkeys(one.name for one in results))
+    names = list(dict.fromkeys(one.name for one in results if one.name not in GROWING))
     sizes = sorted({one.megapixels for one in results})
     handles: list[Any] = []
-    for axes, (effort, target) in zip(panels, TARGET_BYTES.items(), strict=True):
-        _frame(axes, TITLES[effort], sizes)
-        _target(axes, target, sizes)
+    for axes, (effort, title) in zip(panels, TITLES.items(), strict=True):
+        _frame(axes, title, sizes)
+        _target(axes, TARGET_BYTES[effort], sizes)
         _peers(axes, lines)
         drawn = [
             _line(axes, lines[name, SERVICE, effort], name, COLORS[n % 6], MARKERS[n % 6])

@@ -1,12 +1,13 @@
 """Bytes at equal quality by four judges, for candidates of tables and constants: BD-rate against Pillow's default.
 
 python -m benchmarks tuning [--set tuning|validation] [--images N] [--efforts best,…] [--try luma=0.6,chroma=0.3 …]
-                            [--scales POINTS]
+                            [--scales POINTS | --means]
 
 Each candidate is a list of `Candidate`'s fields; without one, the present tables are measured. Peers are always
 measured; all scores are kept. `--scales` prints `perceptual.SCALES` for each candidate instead, such that the mean
-SSIMULACRA2 is above libjpeg-turbo's by so many points. Choose on the tuning set: the best mean among those that no
-judge ranks below a peer. Look at the validation set once, when nothing will be changed any more.
+SSIMULACRA2 is above libjpeg-turbo's by so many points; `--means` prints `target.MEAN_SCORES` and the weights of
+`target.ROUNDING`. Choose on the tuning set: the best mean among those that no judge ranks below a peer. Look at the
+validation set once, when nothing will be changed any more.
 
 Kodak's photographs in `photos.TUNING` and the corpus' `photos/tuning` are the tuning set, Kodak's others and
 `photos/validation` the validation set.
@@ -24,7 +25,7 @@ from benchmarks.density.curves import RANGES, Point, bd_rate, mean
 from benchmarks.harness import encoders, fidelity, judges, photos, record
 from benchmarks.harness.scores import Scores
 from benchmarks.tuning.candidate import Candidate
-from benchmarks.tuning.scale import fitted, libjpeg_scores, mean_scores
+from benchmarks.tuning.scale import GRID, fitted, fitted_means, libjpeg_scores, mean_scores
 from compressor.settings import Effort
 
 Points = list[Point]
@@ -63,6 +64,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--efforts", default="best", help="our efforts", metavar="NAME,…")
     parser.add_argument("--try", dest="candidates", nargs="*", default=[""], help="candidates", metavar="NAME=X,…")
     parser.add_argument("--scales", type=float, help="only print scales of quality", metavar="POINTS")
+    parser.add_argument("--means", action="store_true", help="only print the mean scores of the search")
     parser.add_argument("--cache", type=Path, default=record.default_cache(), help="folder of scores", metavar="DIR")
     return parser.parse_args(words)
 
@@ -103,8 +105,13 @@ def run(out: Path, words: Sequence[str] = ()) -> bool:
         wanted = libjpeg_scores(held)
         for text in chosen.candidates:
             for effort in map(Effort, chosen.efforts.split(",")):
-                means = mean_scores(held, effort, parsed(text))
+                means = mean_scores(held, effort, parsed(text), GRID)
                 print(effort.value, text, fitted(wanted, means, effort, chosen.scales), flush=True)
+        return True
+    if chosen.means:
+        for text in chosen.candidates:
+            for effort in map(Effort, chosen.efforts.split(",")):
+                print(effort.value, text, *fitted_means(held, effort, parsed(text)), flush=True)
         return True
     with contextlib.ExitStack() as stack:
         known = [stack.enter_context(Scores(pixels, chosen.cache, judges.usable())) for pixels in held]

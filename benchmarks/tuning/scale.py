@@ -1,4 +1,7 @@
-"""Distances of `perceptual.SCALES`: where an effort has the mean score of libjpeg-turbo with 4:2:0 at each quality."""
+"""The mean scores of an effort, and the distances at which it has those of libjpeg-turbo with 4:2:0 at each quality.
+
+They are `target.MEAN_SCORES` and `perceptual.SCALES`.
+"""
 
 from collections.abc import Sequence
 
@@ -8,10 +11,12 @@ from benchmarks.harness import encoders
 from benchmarks.harness.fidelity import Pixels, decoded
 from benchmarks.tuning.candidate import Candidate
 from compressor.jpeg import perceptual
+from compressor.pipeline import target
 from compressor.settings import Effort
 from compressor.ssimulacra2 import Ssimulacra2
 
-GRID = np.exp(np.linspace(np.log(0.2), np.log(60), 16))
+NEARBY = np.exp([-0.045, -0.015, 0.015, 0.045])
+GRID = [float(distance) for distance in np.exp(np.linspace(np.log(0.2), np.log(60), 16))]
 
 
 def score(source: Pixels, result: Pixels) -> float:
@@ -22,15 +27,33 @@ def score(source: Pixels, result: Pixels) -> float:
     return scorer.score()
 
 
-def mean_scores(held: Sequence[Pixels], effort: Effort, candidate: Candidate) -> np.ndarray:
-    """Return the mean SSIMULACRA2 at each distance of GRID."""
+def mean_scores(held: Sequence[Pixels], effort: Effort, candidate: Candidate, distances: Sequence[float]) -> np.ndarray:
+    """Return the mean SSIMULACRA2 at each distance."""
     means = []
-    for distance in GRID:
+    for distance in distances:
         with candidate.at(float(distance)):
             files = [encoders.ours(effort.value)(pixels)(50) for pixels in held]
         scores = [score(pixels, decoded(data)) for pixels, data in zip(held, files, strict=True)]
         means.append(float(np.mean(scores)))
     return np.array(means)
+
+
+def fitted_means(held: Sequence[Pixels], effort: Effort, candidate: Candidate) -> tuple[list[float], list[float]]:
+    """Return `target.MEAN_SCORES` of an effort, and the weights of `target.ROUNDING`, those of luma first.
+
+    Scores are measured at NEARBY of each of `target.DISTANCES`. Their losses are fitted by lines between these
+    distances, and by what rounding multiplies the steps of luma (DC, and the two next frequencies alike) and of Cr by.
+    """
+    distances = np.outer(target.DISTANCES, NEARBY).ravel()
+    means = mean_scores(held, effort, candidate, distances.tolist())
+    losses = np.array([target.loss_of(mean) for mean in means])
+    nodes = np.log(target.DISTANCES)
+    lines = [np.interp(np.log(distances), nodes, row) for row in np.eye(len(nodes))]
+    luma, cr = target.rounding(0, distances), target.rounding(2, distances)
+    columns = [*lines, luma[:, 0], luma[:, 1:].sum(1), cr.sum(1)]
+    found = np.linalg.lstsq(np.stack(columns, 1), losses, rcond=None)[0]
+    scores = 100 - np.exp(found[: len(nodes)])
+    return [round(float(score), 1) for score in scores], [round(float(weight), 3) for weight in found[len(nodes) :]]
 
 
 def libjpeg_scores(held: Sequence[Pixels]) -> list[float]:
@@ -45,7 +68,7 @@ def fitted(wanted: Sequence[float], means: np.ndarray, effort: Effort, above: fl
     """Return a distance for each of `perceptual.QUALITIES`; the first and the last stay as they are.
 
     wanted  of `libjpeg_scores`
-    means   of `mean_scores`
+    means   of `mean_scores` at GRID
     above   by how much the mean score is above libjpeg-turbo's
     """
     falling = np.minimum.accumulate(means)

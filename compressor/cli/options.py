@@ -163,7 +163,11 @@ Lossless = Annotated[bool, option("lossless", "Keep every coefficient (JPEG) or 
 EffortOption = Annotated[Effort, option("effort", "CPU time to spend on compression; fast makes one pass.")]
 FormatOption = Annotated[Format, option("format", "Format of the result; keep: that of the input.")]
 SubsamplingOption = Annotated[
-    Subsampling, option("subsampling", "Chroma subsampling; auto: that of the input, otherwise 4:2:0.")
+    Subsampling,
+    option(
+        "subsampling",
+        "Chroma subsampling; auto: that of the input, else 4:2:0, or 4:4:4 if a target needs it.",
+    ),
 ]
 MetadataOption = Annotated[
     Metadata, option("metadata", "Metadata to keep; color: color profile and orientation; strip: orientation only.")

@@ -29,8 +29,14 @@ class TableSet:
     exponents: tuple[NDArray[np.float64], ...]
 
     def table(self, component: int, distance: float) -> Table:
-        """Interpolate the curve of a component: (64,) uint16 in zig-zag order, 1 … 255."""
+        """Return the steps of a component: (64,) uint16 in zig-zag order, 1 … 255."""
+        table: Table = np.clip(np.rint(np.exp(self.logarithms(component, distance))), 1, 255).astype(np.uint16)
+        return table
+
+    def logarithms(self, component: int, distance: float) -> NDArray[np.float64]:
+        """Interpolate the curve of a component: the logarithms of its steps before they are rounded, (64,) zig-zag."""
         curve, x, nodes = self.curves[component], np.log(distance), np.log(self.distances)
+        found: NDArray[np.float64]
         if x <= nodes[0]:
             found = curve[0] + (x - nodes[0])
         elif x >= nodes[-1]:
@@ -39,8 +45,7 @@ class TableSet:
             upper = int(np.searchsorted(nodes, x))
             share = (x - nodes[upper - 1]) / (nodes[upper] - nodes[upper - 1])
             found = (1 - share) * curve[upper - 1] + share * curve[upper]
-        table: Table = np.clip(np.rint(np.exp(found)), 1, 255).astype(np.uint16)
-        return table
+        return found
 
     def scaled(self, dc: float, color: float) -> "TableSet":
         """Return a set whose steps of DC, and all of chroma, are multiplied by factors."""

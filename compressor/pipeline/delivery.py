@@ -12,7 +12,7 @@ from compressor.pipeline.candidates import Candidate, Terms, choose
 from compressor.pipeline.pixels import ArrayPixels, PixelSource
 from compressor.pipeline.routes import Finished, Route, RouteContext
 from compressor.pipeline.routing import Routed, route_file, route_raw
-from compressor.pipeline.search import SearchTrial, search, shows_the_source
+from compressor.pipeline.search import Search, SearchTrial, shows_the_source
 from compressor.pipeline.stages import Stages
 from compressor.pipeline.unchanged import may_return_source, reduced, size_without_metadata
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Subsampling, Tile
@@ -230,9 +230,9 @@ class Stream:
         if self._routed is not None and self._routed.made_before and (limit is None or source_bytes <= limit):
             yield from self._deliver_source(MADE_BEFORE)
             return
-        jpeg_bytes = source_bytes if source.format == "jpeg" and returnable else None
+        kept_bytes = source_bytes if returnable else None
         try:
-            decision = search(self._trials(), self._settings, jpeg_bytes, source.width * source.height)
+            decision = Search(self._trials(), self._settings, source, kept_bytes).run()
         except Obstacle as obstacle:
             yield from self._deliver_source(str(obstacle))
             return
@@ -240,22 +240,21 @@ class Stream:
         if decision.trial is not None:
             self._score = decision.trial.known_score
             yield from self._deliver_chosen(decision.trial.candidate, decision.reason)
-        elif returnable:
-            yield from self._deliver_source(decision.reason)
         else:
-            hint = "" if self._settings.subsampling is Subsampling.S444 else "; subsampling 444 may have a higher one"
-            raise LimitError(f"target_score: {decision.reason}{hint}")
+            yield from self._deliver_source(decision.reason)
 
-    def _trials(self) -> Callable[[float], SearchTrial]:
-        """Return a function that completes and verifies the result at a distance, from the spooled source.
+    def _trials(self) -> Callable[[float, Subsampling], SearchTrial]:
+        """Return a function that completes and verifies the result at a distance with a subsampling, from the spooled
+        source.
 
         Nothing of a trial is kept but its result.
         """
         context, self._routed = self._context, None  # frees a header, or a whole image
 
-        def trial_at(distance: float) -> SearchTrial:
+        def trial_at(distance: float, subsampling: Subsampling) -> SearchTrial:
             self._still_wanted()
-            tried = dataclasses.replace(context, searched=distance, charge=lambda count: None)
+            settings = dataclasses.replace(self._settings, subsampling=subsampling)
+            tried = dataclasses.replace(context, settings=settings, searched=distance, charge=lambda count: None)
             result = self._spool()
             kept = len(self._spools)
             plan = self._reroute(tried).plan

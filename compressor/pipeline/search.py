@@ -1,13 +1,17 @@
 """The result that has a score, or a size: which results are tried for the settings, and which one is delivered."""
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from compressor.errors import LimitError
 from compressor.jpeg import perceptual
 from compressor.pipeline import target
 from compressor.pipeline.candidates import Candidate
 from compressor.pipeline.scoring import PERFECT
-from compressor.settings import Path, Settings
+from compressor.pipeline.to_jpeg import falls_back_to_444
+from compressor.settings import Path, Settings, Source, Subsampling
 
 # A JPEG up to so much larger than max_bytes may fit after a lossless recompression.
 LOSSLESS_MAY_SAVE = 1.3
@@ -59,61 +63,117 @@ class Decision:
     notices: Sequence[str] = ()
 
 
-def search(
-    trial_at: Callable[[float], SearchTrial], settings: Settings, jpeg_bytes: int | None, pixels: int
-) -> Decision:
-    """Try results until one meets `target_score` or `max_bytes`.
+class Search:
+    """The trials for one image, and the choice between them.
 
-    jpeg_bytes  size of a JPEG source that may be returned, without the metadata that the settings remove; else None
-    pixels      of the image
-
-    Raise LimitError if even the smallest result is larger than `max_bytes`.
+    trial_at    make a result at a distance with a subsampling
+    source      the image
+    kept_bytes  size of the source without the metadata that the settings remove; None if it may not be returned
     """
-    trials: list[SearchTrial] = []
 
-    def tried(distance: float) -> SearchTrial:
-        trials.append(trial_at(distance))
-        return trials[-1]
+    def __init__(
+        self,
+        trial_at: Callable[[float, Subsampling], SearchTrial],
+        settings: Settings,
+        source: Source,
+        kept_bytes: int | None,
+    ) -> None:
+        self._trial_at, self._settings, self._source = trial_at, settings, source
+        self._kept_bytes = kept_bytes
+        self._jpeg_bytes = kept_bytes if source.format == "jpeg" else None
+        self._trials: dict[Subsampling, list[SearchTrial]] = {}
 
-    limit, effort = settings.max_bytes, settings.effort
-    best: SearchTrial | None
-    if settings.target_score is not None:
-        wanted = f"a score of {settings.target_score:g}"
-        found = target.reach_score(tried, settings.target_score, effort)
-        best = found.best
-        if best is None:
-            return Decision(None, f"no result has {wanted}, the finest one has {found.finest.score:.1f}")
-    elif settings.quality is not None:
-        wanted = f"quality {settings.quality}"
-        best = tried(perceptual.distance_for(settings.quality, effort))
-    else:
-        assert limit is not None
-        return Decision(finest_within(limit, tried, trials, jpeg_bytes, pixels))
-    if limit is None or best.size <= limit or best.candidate.route.format == "png":
-        is_kept = best.is_exact and jpeg_bytes is not None
-        return Decision(best, f"the source is no finer than {wanted}" if is_kept else "")
-    needed, distance = best.size, target.next_size_distance(trials, limit, has_to_fit=False)
-    best = target.fit_bytes(tried, limit, distance, tuple(trials[-1:]))
-    notice = f"max_bytes is {limit}, and {wanted} would take {needed}: the result has a score of {best.score:.1f}"
-    return Decision(best, notices=[notice])
+    def run(self) -> Decision:
+        """Try results until one meets `target_score` or `max_bytes`.
 
+        Raise LimitError if even the smallest result is larger than `max_bytes`, or if no result has the target score,
+        the source may not be returned, and there is no `max_bytes`.
+        """
+        settings = self._settings
+        if settings.target_score is not None:
+            return self._with_score(settings.target_score)
+        if settings.quality is not None:
+            wanted = f"quality {settings.quality}"
+            return self._limited(self._try(perceptual.distance_for(settings.quality, settings.effort)), wanted)
+        assert settings.max_bytes is not None
+        return Decision(self._finest_within(settings.max_bytes))
 
-def finest_within(
-    limit: int,
-    tried: Callable[[float], SearchTrial],
-    trials: Sequence[SearchTrial],
-    jpeg_bytes: int | None,
-    pixels: int,
-) -> SearchTrial:
-    """Return the trial with the best score within `limit` bytes: the lossless one of a JPEG if it, or the source,
-    fits, and that of a PNG whatever its size."""
-    distance = target.first_distance(limit, pixels)
-    if jpeg_bytes is not None and jpeg_bytes <= LOSSLESS_MAY_SAVE * limit:
-        exact = tried(target.FINEST)
-        if min(exact.size, jpeg_bytes) <= limit:
-            return exact
-    first = tried(distance)
-    if target.is_close(first, limit) or (first.is_exact and jpeg_bytes is None):
-        return first
-    distance = target.next_size_distance(trials, limit, has_to_fit=False)
-    return target.fit_bytes(tried, limit, distance, tuple(trials))
+    def _try(self, distance: float) -> SearchTrial:
+        return self._try_with(self._settings.subsampling, distance)
+
+    def _try_with(self, subsampling: Subsampling, distance: float) -> SearchTrial:
+        made = self._trials.setdefault(subsampling, [])
+        made.append(self._trial_at(distance, subsampling))
+        return made[-1]
+
+    def _with_score(self, score: float) -> Decision:
+        """Return the smallest result with a score; with 4:4:4 if none, or hardly any, has it with 4:2:0."""
+        settings, wanted, notices = self._settings, f"a score of {score:g}", list[str]()
+        is_open = self._source.format != "jpeg" and falls_back_to_444(self._source.channels, settings)
+        found = target.reach_score(self._try, score, settings.effort, may_give_up=is_open)
+        if found.best is None and is_open:
+            made = len(self._trials[settings.subsampling])
+            notices.append(f"subsampling is 4:4:4: with 4:2:0 the best of {made} results has {found.finest.score:.1f}")
+            try_444 = functools.partial(self._try_with, Subsampling.S444)
+            found = target.reach_score(try_444, score, settings.effort, made=made)
+        if found.best is not None:
+            return self._limited(found.best, wanted, notices)
+        reason = f"no result has {wanted}, the finest one has {found.finest.score:.1f}"
+        limit = settings.max_bytes
+        if self._kept_bytes is not None and (limit is None or self._kept_bytes <= limit):
+            return Decision(None, reason)
+        if limit is None:
+            has_finer = self._source.channels >= 3 and settings.subsampling in (Subsampling.S420, Subsampling.S422)
+            raise LimitError(f"target_score: {reason}{'; subsampling 444 may have a higher one' if has_finer else ''}")
+        best = self._fit(limit)
+        return Decision(best, notices=[f"{reason}; within max_bytes, {limit}, the result has {best.score:.1f}"])
+
+    def _limited(self, best: SearchTrial, wanted: str, notices: Sequence[str] = ()) -> Decision:
+        """Return a result that has what is wanted, or the best one within `max_bytes` if that is larger."""
+        limit = self._settings.max_bytes
+        if limit is None or best.size <= limit or best.candidate.route.format == "png":
+            is_kept = best.is_exact and self._jpeg_bytes is not None
+            return Decision(best, f"the source is no finer than {wanted}" if is_kept else "", notices)
+        needed, best = best.size, self._fit(limit)
+        notice = f"max_bytes is {limit}, and {wanted} would take {needed}: the result has a score of {best.score:.1f}"
+        return Decision(best, notices=[notice])
+
+    def _finest_within(self, limit: int) -> SearchTrial:
+        """Return the trial with the best score within `limit` bytes: the lossless one of a JPEG if it, or the source,
+        fits, and that of a PNG whatever its size."""
+        jpeg_bytes = self._jpeg_bytes
+        if jpeg_bytes is not None and jpeg_bytes <= LOSSLESS_MAY_SAVE * limit:
+            exact = self._try(target.FINEST)
+            if min(exact.size, jpeg_bytes) <= limit:
+                return exact
+        first = self._try(target.first_distance(limit, self._source.width * self._source.height))
+        if target.is_close(first, limit) or (first.is_exact and jpeg_bytes is None):
+            return first
+        return self._fit(limit)
+
+    def _fit(self, limit: int) -> SearchTrial:
+        """Return the best result within `limit` bytes, with any subsampling that has been tried."""
+        chosen = self._settings.subsampling
+        if len(self._trials) == 1:
+            return self._fit_with(chosen, limit)
+        try:
+            fine = self._fit_with(Subsampling.S444, limit)
+        except LimitError:
+            return self._fit_with(chosen, limit)
+        if fine.score >= max(trial.score for trial in self._trials[chosen]):
+            return fine
+        return max(fine, self._fit_with(chosen, limit), key=lambda trial: trial.score)
+
+    def _fit_with(self, subsampling: Subsampling, limit: int) -> SearchTrial:
+        """Return the best result within `limit` bytes, beginning from the trial of the nearest size."""
+        trials = self._trials[subsampling]
+        finest = min(trials, key=lambda trial: trial.distance)
+        if finest.distance <= target.FINEST and finest.size <= limit:
+            return finest
+        try_ = functools.partial(self._try_with, subsampling)
+        if all(trial.distance <= target.FINEST for trial in trials):  # it says little about coarser ones
+            first = target.first_distance(limit, self._source.width * self._source.height)
+            return target.fit_bytes(try_, limit, first)
+        nearest = min(trials, key=lambda trial: abs(math.log(trial.size / limit)))
+        distance = target.next_size_distance(trials, limit, has_to_fit=False)
+        return target.fit_bytes(try_, limit, distance, (nearest,))

@@ -1,32 +1,48 @@
 """The search for the distance at which a result has a score, or a size.
 
-A trial is an encoding at a distance. Scores fall and sizes shrink with the logarithm of the distance, nearly linearly:
-by 13.6 points, with a standard deviation of 2.3, and by 0.72 of the logarithm of the size (Kodak's 24 and 27 other
-photographs, `best`). So the first trial follows the mean of photographs, the second the slope, the third the secant.
+A trial is an encoding at a distance. The *loss* of a score is ln(100 - score). Over the logarithm of the distance the
+losses of photographs are nearly parallel: they differ from the mean by a constant of its own for each photograph (with
+a standard deviation of 0.10) and, from there to a distance 1.2 times as large, by 0.011. The mean is not quite smooth,
+since the steps of tables are whole numbers. So the first trial follows the mean, and each later one what is expected
+of a picture after the former (`expected_losses`). Sizes shrink by 0.72 of the logarithm of the distance.
 `python -m benchmarks targets` counts trials.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compressor.errors import LimitError
-from compressor.jpeg.perceptual import SCALES
+from compressor.jpeg import perceptual
 from compressor.settings import Effort
 
-# Mean SSIMULACRA2 at the distances of SCALES: that of libjpeg-turbo's 4:2:0 at each of QUALITIES, on Kodak's 24
-# photographs and 20 others (cameras', reduced, and scikit-image's), both sets with equal weight, and 0.8 more.
-MEAN_SCORES = (-62.3, -9.7, 32.0, 48.6, 57.6, 63.4, 67.3, 72.6, 75.1, 78.2, 81.3, 85.0, 89.2, 92.0, 93.1)
-FINEST, COARSEST = 0.03, 60.0  # distances of the qualities 100 and 1
+# Mean SSIMULACRA2 of the tuning photographs at DISTANCES, as it would be if steps were not rounded, and the losses for
+# each unit of the logarithm by which rounding multiplies the steps of a component: of DC, and of the two next
+# frequencies. Those of Cb make no difference. `python -m benchmarks tuning --means` prints them; ROUNDING has the mean
+# over the efforts.
+DISTANCES = (0.03, 0.1, 0.25, 0.5, 0.75, 1, 1.3, 1.7, 2.2, 2.9, 3.8, 5, 7, 10, 25, 60)
+MEAN_SCORES = {
+    Effort.FAST: (93.2, 92.9, 91.6, 89.0, 86.7, 84.5, 82.2, 79.4, 76.2, 72.6, 68.3, 63.1, 55.1, 44.6, 1.0, -50.4),
+    Effort.BALANCED: (94.4, 94.0, 92.5, 89.7, 87.2, 85.0, 82.6, 79.7, 76.5, 72.9, 68.5, 63.3, 55.2, 44.6, 0.8, -50.9),
+    Effort.BEST: (94.4, 94.0, 92.5, 89.7, 87.2, 85.0, 82.7, 79.8, 76.6, 73.1, 68.9, 63.9, 56.2, 46.2, 5.7, -44.9),
+}
+ROUNDING = {0: (0.067, 0.022, 0.022), 2: (0.013, 0.013, 0.013)}
+FINEST, COARSEST = DISTANCES[0], DISTANCES[-1]  # of the qualities 100 and 1
+GRID = np.array([FINEST, *np.exp(np.arange(math.log(FINEST), math.log(COARSEST), 0.005))[1:], COARSEST])
 WINDOW = 0.5  # points above the target that end a search
 MARGIN = 0.2  # points above the target that are aimed at
-FLATTER = 0.04  # larger steps by so much for each point above 2: the scores of simple pictures fall more slowly
-CAUTION = 0.2  # points to aim higher for each point that a secant extrapolates
-SLOPE = -13.6  # points per logarithm of the distance
-SLOPES = 0.3, 3.0  # of a picture's score over the mean score: the least and the most that are believed
+LEAST_LOSS = 0.1  # of 100 points, so that a loss has a logarithm
+# Slope below which 4:2:0 hardly reaches a target: that of photographs is at least 0.65 up to a score of 86, and the
+# variance of the noise of a loss over that of slopes.
+SLOW, DOUBT = 0.6, 0.02
+# Of what the losses of a picture differ by from the mean: standard deviations, and the variance of WALK for each unit
+# of the logarithm of the distance. From the scores of Kodak's 24 and 31 other photographs at 40 to 70 distances.
+LEVEL, TILT, WALK, NOISE = 0.1, 0.1, 0.0006, 0.003
 TRIALS, TRIALS_MAX = 3, 8  # for a score; the latter if none of the former reached it
 SIZE_SLOPE, SIZE_SLOPES = -0.72, (-1.5, -0.25)  # logarithm of the size per logarithm of the distance
 SIZE_TRIALS, SIZE_TRIALS_MAX = 4, 12
@@ -69,65 +85,119 @@ class Found(Generic[T]):
     finest: T
 
 
-def mean_distance(score: float, effort: Effort) -> float:
-    """Return the distance at which photographs have a score on average."""
-    if score >= MEAN_SCORES[-1]:
-        return FINEST
-    return float(np.exp(np.interp(score, MEAN_SCORES, np.log(SCALES[effort]))))
+def loss_of(score: float) -> float:
+    """Return ln(100 - score)."""
+    return math.log(max(100 - score, LEAST_LOSS))
 
 
-def mean_score(distance: float, effort: Effort) -> float:
-    """Return the mean score of photographs at a distance."""
-    return float(np.interp(-math.log(distance), -np.log(SCALES[effort]), MEAN_SCORES))
+@cache
+def mean_losses(effort: Effort) -> NDArray[np.float64]:
+    """Return the loss of photographs at each of GRID: of MEAN_SCORES, and what the rounding of tables adds."""
+    known = [loss_of(score) for score in MEAN_SCORES[effort]]
+    losses: NDArray[np.float64] = np.interp(np.log(GRID), np.log(DISTANCES), known)
+    for component, weights in ROUNDING.items():
+        losses += rounding(component, GRID) @ np.array(weights)
+    return losses
 
 
-def reach_score(trial_at: Callable[[float], T], target: float, effort: Effort) -> Found[T]:
-    """Find the smallest result whose score is at least `target`, in at most TRIALS trials if one of them reaches it."""
+def rounding(component: int, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithms of what rounding multiplies steps by: (n, 3), of DC and the two next frequencies."""
+    exact = np.array([perceptual.PRESENT.logarithms(component, distance)[:3] for distance in distances])
+    exact = exact.clip(0, math.log(255))
+    found: NDArray[np.float64] = np.log(np.rint(np.exp(exact))) - exact
+    return found
+
+
+def mean_loss(distance: float, effort: Effort) -> float:
+    """Return the loss of photographs at a distance."""
+    return float(np.interp(math.log(distance), np.log(GRID), mean_losses(effort)))
+
+
+def mean_distance(loss: float, effort: Effort) -> float:
+    """Return the distance of GRID at which photographs have about a loss."""
+    return float(GRID[np.argmin(abs(mean_losses(effort) - loss))])
+
+
+def reach_score(
+    trial_at: Callable[[float], T], target: float, effort: Effort, *, made: int = 0, may_give_up: bool = False
+) -> Found[T]:
+    """Find the smallest result whose score is at least `target`, in at most TRIALS trials if one of them reaches it.
+
+    made         trials of another kind that were made before, which count
+    may_give_up  end once scores rise so slowly that another kind of result is worth a trial
+    """
     trials: list[T] = []
-    distance = mean_distance(target + MARGIN, effort)
+    distance = mean_distance(loss_of(target + MARGIN), effort)
     while True:
         trials.append(trial_at(distance))
         last, reached = trials[-1], [trial for trial in trials if trial.score >= target]
-        if target <= last.score <= target + WINDOW or (reached and len(trials) >= TRIALS):
+        if target <= last.score <= target + WINDOW or (reached and made + len(trials) >= TRIALS):
             break
         if last.distance <= FINEST or len(trials) >= TRIALS_MAX or (last.is_exact and len(trials) == 1):
             break
-        gives_up = not reached and len(trials) >= TRIALS_MAX - 1
-        distance = FINEST if gives_up else next_distance(trials, target, effort)
-        if any(abs(math.log(distance / trial.distance)) < 1e-3 for trial in trials):
+        if may_give_up and not reached and len(trials) > 1 and is_slow(trials[-2], trials[-1], effort):
             break
+        gives_up = not reached and len(trials) >= TRIALS_MAX - 1
+        found = FINEST if gives_up else next_distance(trials, target, effort)
+        if found is None:
+            break
+        distance = found
     best = min(reached, key=lambda trial: (trial.size, -trial.distance), default=None)
     return Found(best, max(trials, key=lambda trial: trial.score))
 
 
-def next_distance(trials: Sequence[Trial], target: float, effort: Effort) -> float:
-    """Return the distance of the next trial: by the mean curve, shifted to the only trial, then by a secant."""
+def next_distance(trials: Sequence[Trial], target: float, effort: Effort) -> float | None:
+    """Return the distance of GRID for the next trial, None if all between those that reach the target and those that
+    miss it have been tried."""
     missed = max((trial for trial in trials if trial.score < target), key=lambda trial: trial.score, default=None)
     exact = max((trial for trial in trials if trial.is_exact), key=lambda trial: trial.distance, default=None)
     if exact is not None and missed is not None:  # between them may be a distance at which the source is fine enough
         return math.sqrt(exact.distance * missed.distance)
-    reached = any(trial.score >= target for trial in trials)
+    fine = max((trial.distance for trial in trials if trial.score >= target), default=0.0)
+    coarse = min((trial.distance for trial in trials if trial.score < target), default=math.inf)
     # The more trials have missed, the more the next one must reach the target.
-    aim = target + MARGIN + (0 if reached else 0.1 * (len(trials) - 1) + 0.3 * max(0, len(trials) - 2))
-    nearest = sorted(trials, key=lambda trial: abs(trial.score - aim))
-    near = nearest[0]
-    if len(nearest) == 1:
-        above = near.score - aim
-        return moved(near.distance, -above * (1 + FLATTER * max(0.0, above - 2)), effort)
-    other = partner(nearest, lambda trial: trial.score < aim)
-    if (near.score < aim) == (other.score < aim):  # beyond both: curves get steeper
-        aim += CAUTION * max(0.0, abs(near.score - aim) - WINDOW)
-    run = mean_score(other.distance, effort) - mean_score(near.distance, effort)
-    slope = (other.score - near.score) / run if run else 1.0
-    return moved(near.distance, (aim - near.score) / float(np.clip(slope, *SLOPES)), effort)
+    aim = target + MARGIN + (0 if fine else 0.1 * (len(trials) - 1) + 0.3 * max(0, len(trials) - 2))
+    misses = abs(expected_losses(trials, effort) - loss_of(aim))
+    if fine < coarse:
+        misses[(fine >= GRID) | (coarse <= GRID)] = math.inf
+    for trial in trials:
+        misses[abs(np.log(GRID / trial.distance)) < 1e-3] = math.inf
+    best = int(np.argmin(misses))
+    return float(GRID[best]) if misses[best] < math.inf else None
 
 
-def moved(distance: float, points: float, effort: Effort) -> float:
-    """Return the distance at which the mean score is so many points higher; beyond the ends by SLOPE."""
-    score = mean_score(distance, effort) + points
-    if MEAN_SCORES[0] < score < MEAN_SCORES[-2]:
-        return mean_distance(score, effort)
-    return float(np.clip(distance * math.exp(points / SLOPE), FINEST, COARSEST))
+def expected_losses(trials: Sequence[Trial], effort: Effort) -> NDArray[np.float64]:
+    """Return the loss of a picture that is expected at each of GRID after some trials, by a Gaussian process.
+
+    What it differs by from the mean is a constant, a multiple of the mean loss, a random walk along the logarithm of
+    the distance, and noise.
+    """
+    distances = np.array([trial.distance for trial in trials])
+    means = np.array([mean_loss(trial.distance, effort) for trial in trials])
+    losses = np.array([loss_of(trial.score) for trial in trials])
+    every = mean_losses(effort)
+
+    def covariances(a: NDArray[np.float64], b: NDArray[np.float64], to: NDArray[np.float64]) -> NDArray[np.float64]:
+        steps = abs(np.log(a[:, None] / distances))
+        found: NDArray[np.float64] = LEVEL**2 + TILT**2 * np.outer(b, to) - WALK / 2 * steps
+        return found
+
+    tilt = means - means[0]
+    known = covariances(distances, tilt, tilt) + NOISE**2 * np.eye(len(trials))
+    expected: NDArray[np.float64] = every + covariances(GRID, every - means[0], tilt) @ np.linalg.solve(
+        known, losses - means
+    )
+    return expected
+
+
+def is_slow(one: Trial, other: Trial, effort: Effort) -> bool:
+    """Return whether the loss of a picture rises much more slowly than the mean loss.
+
+    The closer two trials are, the more noise there is in their slope, and the less it counts.
+    """
+    run = mean_loss(other.distance, effort) - mean_loss(one.distance, effort)
+    rise = loss_of(other.score) - loss_of(one.score)
+    return (rise * run + DOUBT) / (run * run + DOUBT) < SLOW
 
 
 def partner(nearest: Sequence[Trial], is_below: Callable[[Trial], bool]) -> Trial:

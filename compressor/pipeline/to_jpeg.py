@@ -272,6 +272,27 @@ def plan_pixels_to_jpeg(pixels: PixelSource, context: RouteContext) -> Plan:
     if settings.lossless:
         raise UnsupportedError("lossless: JPEG can't keep pixels exactly, choose PNG")
     subsampling = "420" if settings.subsampling is Subsampling.AUTO else settings.subsampling.value
+    plan = _plan_subsampled(pixels, context, subsampling)
+    if not falls_back_to_444(pixels.channels, settings):
+        return plan
+    finer = _plan_subsampled(pixels, context, "444")
+    assert plan.result_bytes is not None and finer.result_bytes is not None
+    decodings = plan.result_bytes, finer.result_bytes
+    return Plan(
+        max(plan.memory_bytes, finer.memory_bytes),
+        plan.start,
+        lambda lines: max(decoding(lines) for decoding in decodings),
+    )
+
+
+def falls_back_to_444(channels: int, settings: Settings) -> bool:
+    """Return whether pixels of so many channels are encoded with 4:4:4 where 4:2:0 can't have the target score."""
+    return settings.target_score is not None and settings.subsampling is Subsampling.AUTO and channels >= 3
+
+
+def _plan_subsampled(pixels: PixelSource, context: RouteContext, subsampling: str) -> Plan:
+    """Return the plan of pixels to JPEG with a subsampling such as "420"."""
+    settings = context.settings
     frame = writer.frame_for(pixels.width, pixels.height, 3 if pixels.channels >= 3 else 1, subsampling)
     lines = band_lines(pixels.width, 8 * frame.v_max)
     lifetime = pixels.lifetime

@@ -1,11 +1,13 @@
 """The tool that compares tables and constants: its judges, candidates and BD-rate."""
 
 import numpy as np
+import pytest
 
 from benchmarks.harness import encoders
-from benchmarks.tuning import run
+from benchmarks.tuning import run, scale
 from benchmarks.tuning.candidate import Candidate
 from compressor.jpeg import perceptual
+from compressor.pipeline import target
 from compressor.settings import Effort
 
 
@@ -35,3 +37,11 @@ def test_a_candidate_changes_what_is_encoded_and_leaves_nothing_changed() -> Non
 def test_candidates_are_written_as_pairs() -> None:
     assert run.parsed("luma=0.6,chroma=0.3") == Candidate(luma=0.6, chroma=0.3)
     assert run.parsed("") == Candidate()
+
+
+def test_mean_scores_fall_with_the_distance_and_rounding_has_a_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "DISTANCES", (0.7, 2.0, 6.0))
+    means, weights = scale.fitted_means([noise(4, 64, 64)], Effort.FAST, Candidate())
+
+    assert len(means) == 3 and means == sorted(means, reverse=True)
+    assert len(weights) == 3
