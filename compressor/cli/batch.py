@@ -85,8 +85,7 @@ def batch(
 ) -> None:
     """Compress all images of a bucket or a folder, to DST or in place. Every result is verified before it is written.
 
-    Repeat the command to resume a run that was interrupted. compressor ledger restore LEDGER puts kept originals back.
-    """
+    Repeat the command to resume a run. compressor ledger restore LEDGER puts kept originals back."""
     run_command(dict(locals()))
 
 
