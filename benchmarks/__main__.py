@@ -31,6 +31,7 @@ NAMES = {
     "with jpegoptim [--quick] [--parts NAME,NAME] [--objects N] [--endpoint URL]",
     "footprint": "sensitivity of the carbon estimate to its inputs; plot; break-evens [--page docs/methodology.md]",
     "dashboard": "draw the panels of deploy/grafana on one sheet --prometheus URL [--minutes N]",
+    "png": "PNG to PNG: bytes and CPU time, compared with oxipng and Pillow [--folder NAME] [--images N] [--rounds N]",
     "savings": "CPU time, energy and payback time per GB saved at equal visual quality [--images N] [--repeats N]",
 }
 

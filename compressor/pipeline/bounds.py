@@ -12,8 +12,9 @@ from compressor.jpeg.pixels import COLORS
 from compressor.jpeg.progressive import AREA_BYTES
 from compressor.jpeg.scan_search import SCANS_MAX
 from compressor.kernels.idct import LEFT, RIGHT
+from compressor.kernels.png.matches import STATE_WORDS, window_bytes
 from compressor.png.chunks import PIECE_BYTES
-from compressor.png.deflate import PIECEWISE_BYTES
+from compressor.png.deflate import deflating_bytes
 from compressor.png.inflate import INFLATE_BYTES
 from compressor.png.interlace import ADAM7, STATE_BYTES
 from compressor.png.reduction import RUN_PIXELS, RUNS
@@ -31,7 +32,7 @@ PROGRESSIVE_BYTES = (SCANS_MAX + 10) * AREA_BYTES  # output on its way to the sp
 PILLOW_CMYK_BYTES = 16  # of a pixel, see `raster.reader`; four of them for the file
 PILLOW_OTHER_BYTES = 20  # of a pixel of WebP or AVIF
 PNG_INPUT_BYTES = 384 << 10  # a chunk of the file and the rest of one; compressed data; zlib-ng's state and output
-PNG_OUTPUT_BYTES = 9 << 18  # zlib-ng's 430 KiB and its output; 256 KiB each: filtered, held, chunk, framed
+PNG_OUTPUT_BYTES = 7 << 18  # 256 KiB each: scanlines of a slab, filtered, twice in a trial, held, chunk, framed
 
 
 def jpeg_to_jpeg(header: Header, settings: Settings) -> int:
@@ -133,9 +134,11 @@ def survey_bytes(header: png.PngHeader, lines: int, effort: Effort) -> tuple[int
 
 
 def png_writing(header: png.PngHeader, effort: Effort) -> int:
-    """Return the bytes of three lines (the one above, the filtered and the next), deflate's state and output chunks."""
-    deflating = PIECEWISE_BYTES if effort is Effort.BEST else 0
-    return 4 * (header.row_bytes + 1) + PNG_OUTPUT_BYTES + deflating
+    """Return the bytes of five lines (the one above, the filtered, the held and the next, and that of a trial), of the
+    window of `filter_rows_by_matches` with one more, of compression and of output chunks.
+    """
+    window = window_bytes(header.row_bytes) + 8 * STATE_WORDS
+    return 5 * (header.row_bytes + 1) + window + PNG_OUTPUT_BYTES + deflating_bytes(effort)
 
 
 def png_bands(header: png.PngHeader, lines: int, pixels: bool = False) -> int:

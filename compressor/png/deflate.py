@@ -1,17 +1,15 @@
 """Compression of filtered scanlines into a zlib stream (RFC 1950). No other module imports libdeflate.
 
-Measured on filtered scanlines, one core: bytes against zlib's level 6, MB/s, five photographs | seven drawn graphics:
+Measured on filtered scanlines, one core: bytes against zlib's level 6, MB/s, four photographs | twelve drawn graphics:
 
-    zlib 3          1.030  31 | 1.202 126      zlib-ng 3       1.025  55 | 1.124 202
-    zlib 6          1.000  12 | 1.000  59      zlib-ng 6       0.996  35 | 0.995 121
-    zlib 9          0.978   3 | 0.928  11      zlib-ng 9       0.962   7 | 0.897  21
-    libdeflate 1    1.048 126 | 1.208 241      libdeflate 9    0.972  12 | 0.953  43
-    isa-l 3         1.078 143 | 1.380 194      libdeflate 12   0.926   3 | 0.859   2    in pieces: 0.927 | 0.862
+    zlib 6          1.000  11 | 1.000 105      libdeflate 5    0.986  46 | 0.996 383    in pieces: 0.987 | 1.008
+    zlib-ng 3       1.018  57 | 1.084 642      libdeflate 6    0.985  30 | 0.988 350
+    zlib-ng 6       1.009  32 | 1.017 402      libdeflate 9    0.981  13 | 0.976 107
+    zlib-ng 9       0.971   6 | 0.941  41      libdeflate 10   0.922   7 | 0.933  15    in pieces: 0.924 | 0.937
+    libdeflate 1    1.025 105 | 1.079 321      libdeflate 12   0.920   5 | 0.901   3    in pieces: 0.922 | 0.903
 
-zlib-ng streams in 400 KiB. libdeflate does not stream: it compresses pieces, and their deflate streams are joined.
+libdeflate does not stream: it compresses pieces, and their deflate streams are joined.
 """
-
-from typing import Protocol
 
 import deflate
 import numpy as np
@@ -20,59 +18,49 @@ from zlib_ng import zlib_ng
 from compressor.kernels.png.deflate import WORK_WORDS, last_block
 from compressor.settings import Effort
 
-PIECE_BYTES = 1 << 20  # for each libdeflate call: no matches across pieces, which costs 0.1 to 0.6 %
-LEVELS = {Effort.FAST: 3, Effort.BALANCED: 9}
-STATE_BYTES = 400 << 10  # zlib-ng's, at memory level 9
-# libdeflate's 7.1 MiB at level 12; a piece, its copy, its output.
-PIECEWISE_BYTES = (8 << 20) + 5 * PIECE_BYTES // 2
+LEVELS = {Effort.FAST: 5, Effort.BALANCED: 10, Effort.BEST: 12}
+# For each libdeflate call: no matches across pieces. At level 10, drawn graphics take 1.1 % more bytes in pieces of
+# 256 KiB than in one, 0.5 % in pieces of 512 KiB, 0.2 % in pieces of 1 MiB.
+PIECE_BYTES = {Effort.FAST: 1 << 18, Effort.BALANCED: 1 << 19, Effort.BEST: 1 << 20}
+STATE_BYTES = 384 << 10  # libdeflate's, up to level 9
+OPTIMAL_STATE_BYTES = 8 << 20  # from level 10 on, where it searches for the cheapest matches: 7.1 MiB
+TRIAL_BYTES = 1 << 18  # a piece of a trial
 
 
-class Deflate(Protocol):
-    """A zlib compressor."""
-
-    def compress(self, data: "memoryview | bytes", /) -> "bytes | bytearray":
-        """Compress data and return the output that is ready."""
-        ...
-
-    def flush(self) -> "bytes | bytearray":
-        """Return the rest of the stream."""
-        ...
+def deflating_bytes(effort: Effort) -> int:
+    """Return the memory of a compressor: libdeflate's, a piece, its copy and its output."""
+    state = STATE_BYTES if effort is Effort.FAST else OPTIMAL_STATE_BYTES
+    return state + 5 * PIECE_BYTES[effort] // 2
 
 
-def deflater(effort: Effort) -> Deflate:
-    """Return a new compressor."""
-    if effort is Effort.BEST:
-        return Piecewise()
-    stream: Deflate = zlib_ng.compressobj(LEVELS[effort], zlib_ng.DEFLATED, 15, 9)
-    return stream
-
-
-class Piecewise:
-    """A compressor that runs libdeflate's level 12 on pieces of PIECE_BYTES.
+class Deflater:
+    """A zlib compressor that runs libdeflate on pieces.
 
     Each piece becomes a deflate stream. BFINAL is cleared in its last block, and an empty stored block (RFC 1951,
     3.2.4) pads it to the byte boundary at which the next stream begins: 5 bytes a piece.
     """
 
-    def __init__(self, level: int = 12) -> None:
-        self._level = level
+    def __init__(self, level: int, piece_bytes: int) -> None:
+        self._level, self._piece_bytes = level, piece_bytes
         self._held = bytearray()
         self._checksum = zlib_ng.adler32(b"")
-        self._head = b"\x78\xda"  # 32 KiB window, slowest (RFC 1950, 2.2)
+        self._head = b"\x78\xda" if level > 9 else b"\x78\x5e"  # 32 KiB window, slowest or fast (RFC 1950, 2.2)
 
-    def compress(self, data: "memoryview | bytes", /) -> bytearray:
+    def compress(self, data: memoryview | bytes) -> bytearray:
+        """Compress data and return the output that is ready."""
         out = bytearray()
         self._checksum = zlib_ng.adler32(data, self._checksum)
         view = memoryview(data).cast("B")
         while len(view):
-            if len(self._held) == PIECE_BYTES:
+            if len(self._held) == self._piece_bytes:
                 out += self._piece(last=False)
-            room = PIECE_BYTES - len(self._held)
+            room = self._piece_bytes - len(self._held)
             self._held += view[:room]
             view = view[room:]
         return out
 
     def flush(self) -> bytearray:
+        """Return the rest of the stream."""
         out = self._piece(last=True)
         out += self._checksum.to_bytes(4, "big")
         return out

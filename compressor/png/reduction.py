@@ -138,14 +138,18 @@ class Survey:
         """Try every form with every choice of filters."""
         expand, best, smallest = self._expand, None, sys.maxsize
         runs = [np.concatenate(run) for run in self._runs]
+        sampled = sum(map(len, runs)) * min(self._header.width, RUN_WIDTH)
+        pixels = self._header.width * self._header.height
         for form in forms:
             header = self._header if form is None else convert_header(self._header, form, chunks)
             notice = (
                 "" if form is None or describe_form(header) == describe_form(self._header) else self._notice(header)
             )
             parts = runs if form is None else list(map(Packer(form), itertools.chain.from_iterable(map(expand, runs))))
+            tables = sum(12 + len(chunk.data) for chunk in header.chunks if chunk.type in (b"PLTE", b"tRNS"))
+            share = tables * sampled // pixels  # that of the sample: a palette may take more than it saves
             for choice in choices(header, self._effort):
-                size = trial_size(header, parts, choice, self._effort, smallest)
+                size = share + trial_size(header, parts, choice, smallest - share)
                 if size < smallest:
                     best, smallest = ReductionPlan(self._header, header, form, choice, notice), size
         assert best is not None

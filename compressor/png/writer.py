@@ -7,16 +7,15 @@ import numpy as np
 
 from compressor import scratch
 from compressor.cores import cores
-from compressor.kernels.png.filter import filter_rows
 from compressor.png.chunks import SIGNATURE, serialize_chunk
-from compressor.png.deflate import deflater
-from compressor.png.filters import first_choice, seen_pairs
+from compressor.png.deflate import LEVELS, PIECE_BYTES, Deflater
+from compressor.png.filters import RowFilter, best_choice
 from compressor.png.header import ByteArray, PngHeader, ihdr
 from compressor.png.policy import kept_chunks
 from compressor.settings import Effort, Metadata
 
 OUTPUT_BYTES = 1 << 18  # of a piece of output and of an IDAT chunk
-DEFLATED_BYTES = 1 << 16  # in one call: at level 9 zlib-ng compresses 7 MB/s of photographs
+SLABS_OF_CHOICE = 4  # for which FAST chooses filters, by the first of them
 
 
 def write(
@@ -32,7 +31,8 @@ def write(
     header  as read, or new. Its trailing chunks are written after the image data and read only when the bands have
             ended, so that both may come from the same reader. Its interlace method is ignored.
     bands   unfiltered scanlines, uint8 (n, row_bytes) or (n, width, samples), any n, `header.height` in all
-    choice  of filters, as for `filter_rows`; None: the best one for the first scanlines
+    choice  of filters, as for `RowFilter`; None: the best one for the first slab of scanlines, with FAST for the
+            first slab of every SLABS_OF_CHOICE
     """
     head = (serialize_chunk(chunk.type, chunk.data) for chunk in kept_chunks(header.chunks, metadata))
     yield from _pieces(itertools.chain((SIGNATURE, serialize_chunk(b"IHDR", ihdr(header))), head))
@@ -54,10 +54,10 @@ def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 def _image_data(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, choice: int | None) -> Iterator[bytes]:
     """Yield the IDAT chunks."""
-    deflate = deflater(effort)
+    deflate = Deflater(LEVELS[effort], PIECE_BYTES[effort])
     held = bytearray()
     most = OUTPUT_BYTES - 12
-    for piece in _pieces_of_slabs(_filtered(header, bands, effort, choice)):
+    for piece in _pieces_of_slabs(_filtered(header, bands, effort, choice), PIECE_BYTES[effort]):
         held += deflate.compress(piece)
         while len(held) >= most:
             yield serialize_chunk(b"IDAT", held[:most])
@@ -67,33 +67,52 @@ def _image_data(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, c
         yield serialize_chunk(b"IDAT", held[at : at + most])
 
 
-def _pieces_of_slabs(slabs: Iterable[ByteArray]) -> Iterator[memoryview]:
-    """Yield the bytes of slabs in pieces that take zlib-ng some 10 ms, and other threads a core in between."""
+def _pieces_of_slabs(slabs: Iterable[ByteArray], most: int) -> Iterator[memoryview]:
+    """Yield the bytes of slabs, at most a piece for libdeflate at a time, and yield the core in between."""
     for slab in slabs:
         data = memoryview(slab.reshape(-1))
-        for at in range(0, len(data), DEFLATED_BYTES):
-            yield data[at : at + DEFLATED_BYTES]
+        for at in range(0, len(data), most):
+            yield data[at : at + most]
             cores.yield_if_contended()
 
 
 def _filtered(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, choice: int | None) -> Iterator[ByteArray]:
-    """Yield filtered scanlines with their filter types, at most a slab at a time; the array is reused."""
-    width, distance = header.row_bytes, header.filter_distance
-    at_once = header.slab_lines
-    out = scratch.empty((at_once, 1 + width), np.uint8)
+    """Yield filtered scanlines with their filter types, a slab at a time; the array is reused."""
+    width = header.row_bytes
+    out = scratch.empty((header.slab_lines, 1 + width), np.uint8)
     above = np.zeros(width, np.uint8)
-    seen = seen_pairs()
-    count = 0
+    filtered = None if choice is None else RowFilter(header, choice)
+    for number, rows in enumerate(_slabs(header, bands)):
+        if filtered is None or (choice is None and effort is Effort.FAST and number % SLABS_OF_CHOICE == 0):
+            filtered = RowFilter(header, best_choice(header, rows, effort))
+        target = out[: len(rows)]
+        filtered(rows, above, target)
+        above[:] = rows[-1]
+        yield target
+
+
+def _slabs(header: PngHeader, bands: Iterable[ByteArray]) -> Iterator[ByteArray]:
+    """Yield the scanlines a slab at a time, in whatever bands they come: filters are chosen by slabs, and a second run
+    has to choose the same. The array may be reused.
+    """
+    width, most = header.row_bytes, header.slab_lines
+    held = scratch.empty((most, width), np.uint8)
+    filled = count = 0
     for band in bands:
         rows = band.reshape(len(band), width)
         count += len(rows)
-        for first in range(0, len(rows), at_once):
-            part = rows[first : first + at_once]
-            target = out[: len(part)]
-            if choice is None:
-                choice = first_choice(header, part, effort)
-            filter_rows(part, distance, above, choice, seen, target)
-            above[:] = part[-1]
-            yield target
+        while len(rows):
+            if not filled and len(rows) >= most:
+                yield rows[:most]
+                rows = rows[most:]
+                continue
+            part, rows = rows[: most - filled], rows[most - filled :]
+            held[filled : filled + len(part)] = part
+            filled += len(part)
+            if filled == most:
+                yield held
+                filled = 0
+    if filled:
+        yield held[:filled]
     if count != header.height:
         raise ValueError(f"{count} scanlines were given for an image of {header.height}")

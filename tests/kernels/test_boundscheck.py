@@ -44,6 +44,8 @@ EDGES = [
     "kernels/test_progressive_encode.py::test_the_largest_blocks_take_less_than_is_reserved_for_them",
     "kernels/test_progressive_encode.py::test_dc_is_interleaved_counted_and_encoded_as_by_the_reference",
     "kernels/png/test_unfilter.py::test_filter_rows_applies_the_given_type",
+    "kernels/png/test_matches.py::test_calls_of_any_number_of_rows_give_the_same",
+    "kernels/png/test_matches.py::test_the_window_is_moved_without_losing_a_match",
     "kernels/png/test_rgba16.py::test_every_form_is_expanded_as_by_the_reference",
     "kernels/png/test_rgba16.py::test_packing_reverses_expansion",
     "kernels/png/test_rgba16.py::test_256_colors_are_counted_and_one_more_is_too_many",

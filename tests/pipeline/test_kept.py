@@ -101,7 +101,7 @@ def test_a_dc_difference_that_no_samples_produce_is_coded_too() -> None:
     "source, kernel",
     [
         (JPEG, "compressor.kernels.progressive_encode.encode_scans"),
-        (encoded(photograph(60, 83), "PNG", compress_level=0), "compressor.png.writer.filter_rows"),
+        (encoded(photograph(60, 83), "PNG", compress_level=0), "compressor.png.filters.filter_rows"),
     ],
 )
 def test_a_result_that_fails_verification_is_never_delivered(

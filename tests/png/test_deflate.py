@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from compressor.kernels.png.deflate import WORK_WORDS, last_block
-from compressor.png import deflate
-from compressor.png.deflate import Piecewise, deflater, make_continuable
+from compressor.png.deflate import LEVELS, PIECE_BYTES, Deflater, make_continuable
 from compressor.settings import Effort
 from tests.reference import deflate as reference
 
@@ -79,10 +78,10 @@ def test_invalid_streams_are_not_made_continuable() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 2000, 5003])
 @pytest.mark.parametrize("step", [1, 7, 1000, 1 << 20])
-def test_pieces_of_any_size_make_one_zlib_stream(size: int, step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deflate, "PIECE_BYTES", 1000)
+@pytest.mark.parametrize("level", LEVELS.values())
+def test_pieces_of_any_size_make_one_zlib_stream(size: int, step: Any, level: int) -> None:
     data = DATA["changing"][:size]
-    made = Piecewise()
+    made = Deflater(level, 1000)
 
     stream = b"".join(made.compress(data[at : at + step]) for at in range(0, size, step)) + made.flush()
 
@@ -94,7 +93,7 @@ def test_more_effort_takes_fewer_bytes(effort: Any) -> None:
     data = DATA["words"]
     sizes = []
     for tried in (effort, Effort.BEST):
-        stream = deflater(tried)
+        stream = Deflater(LEVELS[tried], PIECE_BYTES[tried])
         sizes.append(len(stream.compress(data)) + len(stream.flush()))
 
     assert sizes[1] <= sizes[0]

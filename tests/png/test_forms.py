@@ -156,7 +156,7 @@ RULES = [
     (b"bKGD", b"\1\2\1\2\1\2", "16 bits that 8 can say", (RGB, 16), b"\1\2\1\2\1\2"),
     (b"bKGD", b"what", "16 colors", (RGB, 8), b"what"),
     (b"sBIT", b"\4\4\4", "RGB that is 4-bit grey", (GREY, 4), b"\4"),
-    (b"sBIT", b"\5\5\5", "RGB that is 4-bit grey", (PALETTE, 4), b"\5\5\5"),
+    (b"sBIT", b"\5\5\5", "RGB that is 4-bit grey", (GREY, 8), b"\5"),
     (b"sBIT", b"\5\6\5", "RGB that is grey", (PALETTE, 8), b"\5\6\5"),
     (b"sBIT", b"\5\6\5", "16 colors", (PALETTE, 4), b"\5\6\5"),
     (b"sBIT", b"\x10\x10\x10", "16 bits that 8 can say", (RGB, 16), b"\x10\x10\x10"),

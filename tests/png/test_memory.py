@@ -48,7 +48,7 @@ def test_memory_does_not_exceed_the_reservation(
 
     found = measured(small, large, effort=effort)
 
-    assert found["peak"] <= found["reserved"] < (20 if effort == "best" else 8) * MIB
+    assert found["peak"] <= found["reserved"] < {"fast": 8, "balanced": 16, "best": 20}[effort] * MIB
 
 
 @pytest.mark.heavy

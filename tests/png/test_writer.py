@@ -96,6 +96,32 @@ def test_filters_are_chosen_by_their_compressed_size(effort: Any) -> None:
     assert 0 not in filter_types(b"".join(write(new_header(200, 60, 1), [slope], effort=effort)), 200)
 
 
+@pytest.mark.parametrize("effort", Effort)
+def test_the_bands_in_which_scanlines_come_do_not_matter(effort: Any) -> None:
+    """Or a second run, whose source has another form, would choose other filters."""
+    rng = np.random.default_rng(4)
+    pixels = np.vstack([np.arange(2000) // 9 % 256 + rng.integers(0, 3, (200, 2000)), np.zeros((200, 2000), int)])
+    rows = pixels.astype(np.uint8)[:, :, None]
+    header = new_header(2000, 400, 1)
+
+    made = {b"".join(write(header, (rows[y : y + n] for y in range(0, 400, n)), effort=effort)) for n in (1, 77, 400)}
+
+    assert len(made) == 1
+
+
+def test_fast_chooses_filters_again_below() -> None:
+    """A blank top says nothing about a photograph below it."""
+    rng = np.random.default_rng(5)
+    slope = np.add.outer(np.arange(600) * 2, np.arange(3000)) + rng.integers(0, 9, (600, 3000))
+    rows = np.vstack([np.zeros((400, 3000), np.uint8), slope.astype(np.uint8)])[:, :, None]
+
+    data = b"".join(write(new_header(3000, 1000, 1), [rows], effort=Effort.FAST))
+
+    assert decode(data)[1].tobytes() == rows.tobytes()
+    above = b"".join(write(new_header(3000, 600, 1), [rows[400:]], effort=Effort.FAST))
+    assert len(data) < 1.1 * len(above)
+
+
 def test_a_wrong_number_of_scanlines_is_an_error() -> None:
     with pytest.raises(ValueError, match="1 scanlines were given for an image of 2"):
         list(write(new_header(1, 2, 1), [np.zeros((1, 1), np.uint8)]))

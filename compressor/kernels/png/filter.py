@@ -56,7 +56,7 @@ def _cheapest(row, above, bpp):
 
 
 @function
-def _filter(kind, row, above, bpp, out):
+def filter_row(kind, row, above, bpp, out):
     """Compute out = row - prediction, by filter type `kind`."""
     first = min(bpp, row.size)
     right, here, target = row[first:], above[first:], out[first:]
@@ -112,7 +112,7 @@ def _fewest_bigrams(row, above, bpp, seen, scratch):
     """Return the filter type that leaves the fewest different pairs of bytes; the lower one on a tie."""
     best, fewest = NONE, np.int64(1) << 62
     for kind in range(5):
-        _filter(kind, row, above, bpp, scratch)
+        filter_row(kind, row, above, bpp, scratch)
         found = _bigrams(scratch, seen)
         if found < fewest:
             best, fewest = kind, found
@@ -143,5 +143,5 @@ def filter_rows(rows, bpp, previous, choice, seen, out):
         elif choice == BIGRAMS:
             kind = _fewest_bigrams(rows[r], above, bpp, seen, out[r, 1:])
         out[r, 0] = kind
-        _filter(kind, rows[r], above, bpp, out[r, 1:])
+        filter_row(kind, rows[r], above, bpp, out[r, 1:])
     return rows.shape[0]
