@@ -8,8 +8,11 @@ Measured on filtered scanlines, one core: bytes against zlib's level 6, MB/s, fo
     zlib-ng 9       0.971   6 | 0.941  41      libdeflate 10   0.922   7 | 0.933  15    in pieces: 0.924 | 0.937
     libdeflate 1    1.025 105 | 1.079 321      libdeflate 12   0.920   5 | 0.901   3    in pieces: 0.922 | 0.903
 
-libdeflate does not stream: it compresses pieces, and their deflate streams are joined.
+zlib-ng streams. libdeflate does not: it compresses pieces, and their deflate streams are joined. That takes memory and
+time for every piece, so that `fast`, which has little time, streams.
 """
+
+from typing import Protocol
 
 import deflate
 import numpy as np
@@ -18,19 +21,39 @@ from zlib_ng import zlib_ng
 from compressor.kernels.png.deflate import WORK_WORDS, last_block
 from compressor.settings import Effort
 
-LEVELS = {Effort.FAST: 5, Effort.BALANCED: 10, Effort.BEST: 12}
-# For each libdeflate call: no matches across pieces. At level 10, drawn graphics take 1.1 % more bytes in pieces of
-# 256 KiB than in one, 0.5 % in pieces of 512 KiB, 0.2 % in pieces of 1 MiB.
-PIECE_BYTES = {Effort.FAST: 1 << 18, Effort.BALANCED: 1 << 19, Effort.BEST: 1 << 20}
-STATE_BYTES = 384 << 10  # libdeflate's, up to level 9
-OPTIMAL_STATE_BYTES = 8 << 20  # from level 10 on, where it searches for the cheapest matches: 7.1 MiB
+LEVELS = {Effort.FAST: 3, Effort.BALANCED: 10, Effort.BEST: 12}  # of zlib-ng with FAST, else of libdeflate
+# Of scanlines that are compressed at a time; for each libdeflate call: no matches across pieces. At level 10, drawn
+# graphics take 0.5 % more bytes in pieces of 512 KiB than in one, 0.2 % in pieces of 1 MiB.
+PIECE_BYTES = {Effort.FAST: 1 << 16, Effort.BALANCED: 1 << 19, Effort.BEST: 1 << 20}
+STATE_BYTES = 432 << 10  # zlib-ng's, at memory level 9, and libdeflate's up to level 9
+OPTIMAL_STATE_BYTES = 29 << 18  # libdeflate's from level 10 on, where it searches for the cheapest matches: 7.1 MiB
 TRIAL_BYTES = 1 << 18  # a piece of a trial
 
 
 def deflating_bytes(effort: Effort) -> int:
-    """Return the memory of a compressor: libdeflate's, a piece, its copy and its output."""
-    state = STATE_BYTES if effort is Effort.FAST else OPTIMAL_STATE_BYTES
-    return state + 5 * PIECE_BYTES[effort] // 2
+    """Return the memory of a compressor: its state, a piece of it or of a trial, its copy and its output."""
+    state = 2 * STATE_BYTES if effort is Effort.FAST else OPTIMAL_STATE_BYTES
+    return state + 5 * max(TRIAL_BYTES, PIECE_BYTES[effort]) // 2
+
+
+class Deflate(Protocol):
+    """A zlib compressor."""
+
+    def compress(self, data: memoryview | bytes, /) -> bytes | bytearray:
+        """Compress data and return the output that is ready."""
+        ...
+
+    def flush(self) -> bytes | bytearray:
+        """Return the rest of the stream."""
+        ...
+
+
+def deflater(effort: Effort, level: int) -> Deflate:
+    """Return a new compressor. level: of LEVELS, or another one of the same library."""
+    if effort is Effort.FAST:
+        stream: Deflate = zlib_ng.compressobj(level, zlib_ng.DEFLATED, 15, 9)
+        return stream
+    return Deflater(level, PIECE_BYTES[effort])
 
 
 class Deflater:
@@ -46,7 +69,7 @@ class Deflater:
         self._checksum = zlib_ng.adler32(b"")
         self._head = b"\x78\xda" if level > 9 else b"\x78\x5e"  # 32 KiB window, slowest or fast (RFC 1950, 2.2)
 
-    def compress(self, data: memoryview | bytes) -> bytearray:
+    def compress(self, data: memoryview | bytes, /) -> bytearray:
         """Compress data and return the output that is ready."""
         out = bytearray()
         self._checksum = zlib_ng.adler32(data, self._checksum)

@@ -8,8 +8,8 @@ import numpy as np
 from compressor import scratch
 from compressor.cores import cores
 from compressor.png.chunks import SIGNATURE, serialize_chunk
-from compressor.png.deflate import LEVELS, PIECE_BYTES, Deflater
-from compressor.png.filters import RowFilter, best_choice
+from compressor.png.deflate import PIECE_BYTES, deflater
+from compressor.png.filters import RowFilter, best_choice, level
 from compressor.png.header import ByteArray, PngHeader, ihdr
 from compressor.png.policy import kept_chunks
 from compressor.settings import Effort, Metadata
@@ -54,7 +54,7 @@ def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 def _image_data(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, choice: int | None) -> Iterator[bytes]:
     """Yield the IDAT chunks."""
-    deflate = Deflater(LEVELS[effort], PIECE_BYTES[effort])
+    deflate = deflater(effort, level(effort, choice))
     held = bytearray()
     most = OUTPUT_BYTES - 12
     for piece in _pieces_of_slabs(_filtered(header, bands, effort, choice), PIECE_BYTES[effort]):
@@ -68,7 +68,7 @@ def _image_data(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, c
 
 
 def _pieces_of_slabs(slabs: Iterable[ByteArray], most: int) -> Iterator[memoryview]:
-    """Yield the bytes of slabs, at most a piece for libdeflate at a time, and yield the core in between."""
+    """Yield the bytes of slabs, at most what is compressed at a time, and yield the core in between."""
     for slab in slabs:
         data = memoryview(slab.reshape(-1))
         for at in range(0, len(data), most):
@@ -84,7 +84,9 @@ def _filtered(header: PngHeader, bands: Iterable[ByteArray], effort: Effort, cho
     filtered = None if choice is None else RowFilter(header, choice)
     for number, rows in enumerate(_slabs(header, bands)):
         if filtered is None or (choice is None and effort is Effort.FAST and number % SLABS_OF_CHOICE == 0):
-            filtered = RowFilter(header, best_choice(header, rows, effort))
+            # With FAST a quarter, the last one: the next slabs follow it.
+            tried = rows[-max(1, len(rows) // 4) :] if effort is Effort.FAST else rows
+            filtered = RowFilter(header, best_choice(header, tried, effort))
         target = out[: len(rows)]
         filtered(rows, above, target)
         above[:] = rows[-1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from compressor.kernels.png.deflate import WORK_WORDS, last_block
-from compressor.png.deflate import LEVELS, PIECE_BYTES, Deflater, make_continuable
+from compressor.png.deflate import LEVELS, Deflater, deflater, make_continuable
 from compressor.settings import Effort
 from tests.reference import deflate as reference
 
@@ -93,7 +93,7 @@ def test_more_effort_takes_fewer_bytes(effort: Any) -> None:
     data = DATA["words"]
     sizes = []
     for tried in (effort, Effort.BEST):
-        stream = Deflater(LEVELS[tried], PIECE_BYTES[tried])
+        stream = deflater(tried, LEVELS[tried])
         sizes.append(len(stream.compress(data)) + len(stream.flush()))
 
     assert sizes[1] <= sizes[0]

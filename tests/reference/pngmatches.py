@@ -12,7 +12,7 @@ from tests.reference.pngfilter import filter_row
 def log2_in_16ths(x: int) -> int:
     """Return 16 log2(x), linear between powers of two and rounded down."""
     n = x.bit_length() - 1
-    return 16 * n + (16 * x) // 2**n - 16
+    return 16 * n + (16 * x) // (1 << n) - 16
 
 
 def literal_costs(weights: Sequence[int]) -> list[int]:
