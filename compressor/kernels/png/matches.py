@@ -27,7 +27,7 @@ WEIGHT, WEIGHT_MIN = 16, 4  # of a byte of the last row; of one that has long no
 WEIGHT_FIRST = 4 * WEIGHT  # of every byte at the top of an image: 0 and more than 8 take 0.1 to 1 % more
 
 
-def window_bytes(width):
+def window_bytes(width: int) -> int:
     """Return the bytes of the window for rows of `width` bytes: it is moved only when it is full."""
     return 2 * WINDOW + 1 + width
 

@@ -38,7 +38,7 @@ def drawn(seed: int, height: int, row_bytes: int, letters: int = 12) -> NDArray[
     """Return scanlines of a few letters that repeat, or of a slope, at random."""
     rng = np.random.default_rng(seed)
     alphabet = rng.integers(0, 256, (letters, 8, 6), dtype=np.uint8)
-    lines = [np.hstack(alphabet[rng.integers(0, letters, row_bytes // 6 + 1)]) for _ in range(height // 8 + 1)]
+    lines = [np.hstack(list(alphabet[rng.integers(0, letters, row_bytes // 6 + 1)])) for _ in range(height // 8 + 1)]
     text = np.vstack(lines)[:height, :row_bytes]
     slope = np.add.outer(np.arange(height), np.arange(row_bytes) // 3).astype(np.uint8)
     return np.where(rng.random((height, 1)) < 0.5, text, slope).astype(np.uint8)
@@ -89,7 +89,7 @@ def test_the_window_is_moved_without_losing_a_match(monkeypatch: pytest.MonkeyPa
 def test_text_below_a_slope_takes_fewer_bytes_than_with_any_single_type() -> None:
     letters = np.random.default_rng(6).integers(0, 256, (12, 8, 6), dtype=np.uint8)
     lines = np.random.default_rng(7).integers(0, 12, (12, 100))
-    text = np.vstack([np.hstack(letters[line]) for line in lines])
+    text = np.vstack([np.hstack(list(letters[line])) for line in lines])
     slope = (np.add.outer(np.arange(96) ** 2, np.arange(600) ** 2 // 7) % 256).astype(np.uint8)
     rows = np.vstack([slope, text])
     sizes = [len(zlib.compress(pngfilter.filtered_rows(rows, [kind] * len(rows), 1), 9)) for kind in range(5)]
