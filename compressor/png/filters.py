@@ -14,15 +14,14 @@ from compressor.settings import Effort
 
 MATCHES = 7  # beside the choices of `filter_rows`: that of `filter_rows_by_matches`
 # Filter choices to try. NONE is best for much repeated content (text, flat color), MATCHES where that meets gradients
-# and outlines, BIGRAMS for photographs. The three take 0.1 % more bytes than the best of nine for 22 drawn graphics,
-# and for photographs. SUB, SUMS and UP are best for some gradients: BEST alone tries the last two.
+# and outlines, BIGRAMS for photographs. The three take 0.1 % more bytes than the best of nine for 23 drawn graphics. SUB, SUMS and UP are best for some gradients: BEST alone tries the last two.
 CHOICES = {
     Effort.FAST: (NONE, SUMS),
     Effort.BALANCED: (NONE, MATCHES, BIGRAMS, SUB),
     Effort.BEST: (NONE, MATCHES, BIGRAMS, SUMS, SUB, UP),
 }
 # Of libdeflate in a trial. It chooses the filters that level 10 would, for all but 0.1 % of the bytes; so does level 9,
-# in three times the time (35 drawn graphics).
+# in three times the time (drawn graphics).
 TRIAL_LEVEL = 6
 
 

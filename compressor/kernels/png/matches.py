@@ -21,10 +21,10 @@ WEIGHTS = 1 << HASH_BITS
 FILLED, DROPPED = WEIGHTS + 256, WEIGHTS + 257  # bytes in the window; bytes that have left it
 STATE_WORDS = WEIGHTS + 258
 # Costs are in 1/16 bit. 10 bits for the two codes of a match, beside their extra bits: 8 to 12 take the same bytes
-# within 0.1 % (13 drawn graphics, libdeflate's level 10).
+# within 0.2 % (13 drawn graphics, libdeflate's level 10).
 MATCH_COST = 10 << 4
 WEIGHT, WEIGHT_MIN = 16, 4  # of a byte of the last row; of one that has long not been seen
-WEIGHT_FIRST = 4 * WEIGHT  # of every byte at the top of an image: 0 and more than 8 take 0.1 to 1 % more
+WEIGHT_FIRST = 4 * WEIGHT  # of every byte at the top of an image: others of seven took up to 1 % more or the same
 
 
 def window_bytes(width: int) -> int:
