@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from compressor.pipeline import compress as compress
     from compressor.pipeline import inspect as inspect
     from compressor.pipeline import stream as stream
+    from compressor.pipeline import unarchive as unarchive
     from compressor.settings import Delivery as Delivery
     from compressor.settings import Effort as Effort
     from compressor.settings import Format as Format
@@ -55,7 +56,7 @@ _MODULES = {
         "SettingsError",
         "UnsupportedError",
     ),
-    "pipeline": ("compress", "inspect", "stream"),
+    "pipeline": ("compress", "inspect", "stream", "unarchive"),
     "settings": (
         "Delivery",
         "Effort",

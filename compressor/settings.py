@@ -112,6 +112,8 @@ class Settings:
     delivery               None: SAFE for files, IMMEDIATE for raw tiles
     min_saving    [0, 1)   share of the input that must be saved; otherwise the input is returned unchanged
     background             (r, g, b) of transparent pixels if the output has no alpha
+    archive                JPEG to JPEG XL from which `unarchive` makes the same file again, byte for byte; excludes
+                           settings that would change the JPEG. Other formats are returned unchanged
     """
 
     quality: int | None = None
@@ -127,6 +129,7 @@ class Settings:
     content_credentials: ContentCredentials = ContentCredentials.DROP
     min_saving: float = 0.0
     background: tuple[int, int, int] | None = None
+    archive: bool = False
 
     def __post_init__(self) -> None:
         for name, kind in ENUMS.items():
@@ -156,6 +159,14 @@ class Settings:
             object.__setattr__(self, "background", tuple(self.background))
             for sample in self.background:
                 _check("background", sample, int, 0, 255)
+        if self.archive:
+            self._check_archive()
+
+    def _check_archive(self) -> None:
+        """Raise SettingsError for a setting that contradicts `archive`, by which every byte is kept."""
+        for name in NOT_ARCHIVED:
+            if getattr(self, name) != getattr(_DEFAULTS, name):
+                raise SettingsError("archive", f"contradicts {name}: every byte of the JPEG is kept")
 
     @property
     def effective_quality(self) -> int:
@@ -173,9 +184,9 @@ class Settings:
         return self.score or self.is_search
 
     def delivery_of(self, *, raw: bool) -> Delivery:
-        """Return the delivery, or its default for files or raw samples. Lossless files, and results that a target score
-        or a maximum size is set for, are always SAFE."""
-        if self.is_search or (self.lossless and not raw):
+        """Return the delivery, or its default for files or raw samples. Lossless files, archives, and results that a
+        target score or a maximum size is set for, are always SAFE."""
+        if self.is_search or self.archive or (self.lossless and not raw):
             return Delivery.SAFE
         return self.delivery or (Delivery.IMMEDIATE if raw else Delivery.SAFE)
 
@@ -215,6 +226,9 @@ ENUMS: Mapping[str, type[StrEnum]] = {
     "metadata": Metadata,
     "content_credentials": ContentCredentials,
 }
+# Settings that archiving excludes, and those that they are compared with.
+NOT_ARCHIVED = ("quality", "target_score", "max_bytes", "format", "subsampling", "metadata", "background")
+_DEFAULTS = Settings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,6 +101,7 @@ def test_digests_differ_where_settings_do() -> None:
         {"lossless": True}, {"effort": "fast"},
         {"format": "png"}, {"delivery": "safe"}, {"subsampling": "444"}, {"metadata": "strip"}, {"min_saving": 0.1},
         {"content_credentials": "unchanged"}, {"background": (0, 0, 0)},
+        {"archive": True},
     ]  # fmt: skip
     assert {name for change in changed for name in change} == {field.name for field in dataclasses.fields(Settings)}
     digests = [Settings(**change).digest() for change in changed]

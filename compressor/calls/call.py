@@ -7,6 +7,7 @@ Nothing here depends on a transport: a front end moves the parts of an upload in
 import asyncio
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,9 +18,9 @@ import google_crc32c
 from compressor.calls.pipe import ClosedError, Inbox, Outbox
 from compressor.calls.threads import CallThreads
 from compressor.calls.upload import Upload, UploadPart
-from compressor.errors import IdleError
+from compressor.errors import IdleError, SettingsError
 from compressor.memory import Resources
-from compressor.settings import Delivery, Report, Source
+from compressor.settings import Delivery, Report, Settings, Source
 
 INBOX_BYTES = 64 << 10
 OUTBOX_BYTES = 96 << 10
@@ -52,12 +53,14 @@ class Codec:
     resources  byte budget and spool of the process
     stream     as `pipeline.stream`
     inspect    as `pipeline.inspect`
+    unarchive  as `pipeline.unarchive`
     warm_up    loads and compiles whatever the first call would wait for
     """
 
     resources: Resources
     stream: Callable[..., CodecStream]
     inspect: Callable[..., Source]
+    unarchive: Callable[..., CodecStream]
     warm_up: Callable[[], None]
 
 
@@ -123,7 +126,7 @@ class Call:
             await asyncio.wait([self.feeding], timeout=LINGER_SECONDS)
 
     def start(self, work: Callable[["Call"], None], threads: CallThreads) -> bool:
-        """Run `work` (Call.compress or Call.inspect) on a thread. Return False if none is free."""
+        """Run `work` (Call.compress, Call.unarchive or Call.inspect) on a thread. Return False if none is free."""
         return threads.run(work.__name__, functools.partial(self._run, work))
 
     def _run(self, work: Callable[["Call"], None], on_end: Callable[[], None]) -> None:
@@ -154,6 +157,20 @@ class Call:
             still_wanted=self.outbox.check,
             deadline=self._deadline,
         )
+        self._deliver(upload, stream)
+
+    def unarchive(self) -> None:
+        """Make the JPEG of the uploaded archive, and put it into the outbox."""
+        codec, upload = self._codec, Upload(itertools.chain((Settings(),), self._parts()))
+        if upload.raw is not None:
+            raise SettingsError("part", "is raw, must be chunk")
+        stream = codec.unarchive(
+            upload.chunks, resources=codec.resources, still_wanted=self.outbox.check, deadline=self._deadline
+        )
+        self._deliver(upload, stream)
+
+    def _deliver(self, upload: Upload, stream: CodecStream) -> None:
+        """Put the source, the output and the report of a stream into the outbox."""
         try:
             source = stream.source
             self._held.source = source

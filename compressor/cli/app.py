@@ -1,4 +1,4 @@
-"""The command line: compress, batch, ledger, footprint, exporter, inspect, serve, health.
+"""The command line: compress, unarchive, batch, ledger, footprint, exporter, inspect, serve, health.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted. A command's module is imported when the command is
 called. Kernels, gRPC and rich are slow to import, so that the commands that need them import them when they run.
@@ -20,6 +20,7 @@ from compressor.settings import VERSION
 # The commands in the order of `--help`, and the modules that have them.
 MODULES = {
     "compress": "compress",
+    "unarchive": "unarchive",
     "batch": "batch",
     "exporter": "exporter",
     "footprint": "footprint",

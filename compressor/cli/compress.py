@@ -6,7 +6,8 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, cast
@@ -45,6 +46,7 @@ def compress(
     background: opt.Background = None,
     min_saving: opt.MinSaving = DEFAULTS.min_saving,
     delivery: opt.DeliveryOption = DEFAULTS.delivery,
+    archive: opt.Archive = DEFAULTS.archive,
     server: opt.ServerOption = None,
     tls_ca: opt.TlsCa = None,
     tls_cert: opt.TlsCert = None,
@@ -72,13 +74,9 @@ def compress(
             content_credentials=content_credentials,
             min_saving=min_saving,
             background=opt.color(background),
+            archive=archive,
         )
-        if source == STANDARD and out is None:
-            out = STANDARD
-        if out == STANDARD and json:
-            raise UsageError("--json and the image can't both go to standard output; give -o FILE")
-        if out == STANDARD and sys.stdout.isatty():
-            raise UsageError("standard output is a terminal; give -o FILE")
+        out = output_of(source, out, json)
         if server is None:
             importlib.import_module(
                 "compressor.pipeline"
@@ -89,27 +87,55 @@ def compress(
         show_result(report, (source, name), settings, time.perf_counter() - start, json)
 
 
+def output_of(source: str, out: str | None, json: bool) -> str | None:
+    """Return where the result goes: to standard output if the input is standard input. Raise UsageError if it can't."""
+    if source == STANDARD and out is None:
+        out = STANDARD
+    if out == STANDARD and json:
+        raise UsageError("--json and the image can't both go to standard output; give -o FILE")
+    if out == STANDARD and sys.stdout.isatty():
+        raise UsageError("standard output is a terminal; give -o FILE")
+    return out
+
+
 def compress_file(
     source: str, out: str | None, settings: Settings, service: Service | None, force: bool
 ) -> tuple[Report, str]:
     """Compress to the target that `out` means. Return the report, and the name of what was written."""
+
+    def target(report: Report | None) -> Path:
+        return output.target(source, out, settings.format if report is None else report.format)
+
+    return write_result(source, out, lambda chunks: stream_of(chunks, settings, service), target, force)
+
+
+def write_result(
+    source: str,
+    out: str | None,
+    open_stream: Callable[[Iterator[bytes]], AbstractContextManager[Any]],
+    target: Callable[[Report | None], Path],
+    force: bool,
+) -> tuple[Report, str]:
+    """Write the output of a stream to its target. Return its report, and the name of what was written.
+
+    target  return the path of the result, from its report, or from None while there is none
+    """
     streamed = out if output.is_stream(out) else None
     if streamed is None:
-        output.check_target(source, output.target(source, out, settings.format), force)
+        output.check_target(source, target(None), force)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(opened(source))
         bar = stack.enter_context(output.Bar("stdin" if source == STANDARD else Path(source).name, size_of(file)))
-        stream = stack.enter_context(stream_of(bar.watch(chunks_of(file)), settings, service))
+        stream = stack.enter_context(open_stream(bar.watch(chunks_of(file))))
         if streamed is not None:
             output.write_stream(stream, streamed)
             return stream.report, streamed
-        folder = output.target(source, out, settings.format).parent
-        result = stack.enter_context(AtomicFile(temporary_name(folder), mode_of(file)))
+        result = stack.enter_context(AtomicFile(temporary_name(target(None).parent), mode_of(file)))
         stack.enter_context(CleanUpOnSignal(result.discard))
         writer = result.open()
         for chunk in stream:
             writer.write(chunk)
-        path = output.target(source, out, stream.report.format)
+        path = target(stream.report)
         output.check_target(source, path, force)
         result.publish(path)
         return stream.report, out if out is not None and Path(out) == path else os.path.relpath(path)
@@ -132,11 +158,7 @@ def stream_of(chunks: Iterator[bytes], settings: Settings, service: Service | No
 
 def show_result(report: Report, names: tuple[str, str], settings: Settings, seconds: float, json: bool) -> None:
     """Print the report, to standard error if the image went to standard output."""
-    if report.footprint is None:  # a service has estimated its own
-        from compressor.footprint import Basis
-
-        footprint = Basis().footprint_of(report.cpu_seconds, report.memory_byte_seconds)
-        report = dataclasses.replace(report, footprint=footprint)
+    report = with_footprint(report)
     if json:
         typer.echo(output.record_as_json(report))
         return
@@ -149,6 +171,16 @@ def show_result(report: Report, names: tuple[str, str], settings: Settings, seco
     if expected != report.format:
         text = f"{names[1]} holds {human_format(report.format)}; --format {expected} converts it"
         output.error_console().print(f"  [yellow]note[/]  {text}", soft_wrap=True)
+
+
+def with_footprint(report: Report) -> Report:
+    """Return a report with an estimate of what the work used. A service has made its own."""
+    if report.footprint is not None:
+        return report
+    from compressor.footprint import Basis
+
+    footprint = Basis().footprint_of(report.cpu_seconds, report.memory_byte_seconds)
+    return dataclasses.replace(report, footprint=footprint)
 
 
 @contextlib.contextmanager

@@ -131,6 +131,16 @@ Out = Annotated[
         show_default=False,
     ),
 ]
+UnarchiveOut = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="OUT",
+        help="A file, a folder, or - for standard output. Default: NAME.jpg next to the archive NAME.jxl.",
+        show_default=False,
+    ),
+]
 Quality = Annotated[
     int | None,
     option(
@@ -202,6 +212,12 @@ DeliveryOption = Annotated[
         "delivery",
         "safe: output starts after the result has proved correct and smaller; immediate: while it is encoded.",
         show_default="safe",
+    ),
+]
+Archive = Annotated[
+    bool,
+    option(
+        "archive", "JPEG to JPEG XL, of which unarchive makes the same JPEG again; anything else is returned unchanged."
     ),
 ]
 ServerOption = Annotated[

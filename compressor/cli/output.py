@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 STANDARD = "-"  # standard input or output, in place of a file's name
-SUFFIXES = {format: FORMAT_SUFFIXES[format] for format in ("jpeg", "png", "webp", "avif")}  # that can be written
+# Of formats that can be written.
+SUFFIXES = {format: FORMAT_SUFFIXES[format] for format in ("jpeg", "png", "webp", "avif", "jxl")}
 PATH_TITLES = {
     CodingPath.NONE: "not decoded",
     CodingPath.LOSSLESS: "lossless",
@@ -58,6 +59,19 @@ def target(source: str, out: str | None, format: str) -> Path:
     if out is not None:
         return Path(out) / name
     return Path(source).with_name(f"{Path(name).stem}.compressed{Path(name).suffix}")
+
+
+def unarchived_target(source: str, out: str | None) -> Path:
+    """Return the path of the JPEG of an archive: NAME.jpg for NAME.jxl and for NAME.jpg.jxl, next to it if `out` is
+    None, or in the folder `out`; otherwise the file `out`."""
+    if out is not None and not Path(out).is_dir():
+        return Path(os.path.realpath(out))
+    if source == STANDARD:
+        raise UsageError(f"{out} is a folder; an image from standard input needs a file name")
+    name = Path(source).name
+    bare = Path(name).stem if Path(name).suffix.lower() in SUFFIXES["jxl"] else name
+    bare = bare if Path(bare).suffix.lower() in SUFFIXES["jpeg"] else f"{bare}.jpg"
+    return Path(source).with_name(bare) if out is None else Path(out) / bare
 
 
 def check_target(source: str, path: Path, force: bool) -> None:
@@ -215,6 +229,20 @@ def print_report(
         console.print(f"  [yellow]note[/]  {escape(notice)}", soft_wrap=True)
 
 
+def print_unarchived(console: "Console", names: tuple[str, str], report: Report, seconds: float) -> None:
+    """Print what was made of an archive; the parameters are those of `print_report`."""
+    from rich.markup import escape
+
+    before, after = ("stdin" if names[0] == STANDARD else names[0], "stdout" if names[1] == STANDARD else names[1])
+    console.print(f"[bold]{escape(before)}[/] → [bold]{escape(after)}[/]", soft_wrap=True)
+    rows = [
+        ("archive", human_bytes(report.bytes_in), f"{human_format(report.source_format)}, {extent(report)}"),
+        ("again", human_bytes(report.bytes_out), human_format(report.format)),
+        ("took", human_seconds(seconds), f"{report.width * report.height / 1e6 / seconds:.1f} MP/s"),
+    ]
+    facts(console, rows)
+
+
 def described(report: Report, settings: Settings) -> str:
     """Return the format of the result and what its size was chosen for: "JPEG, quality 80, at most 200 KiB"."""
     words = [human_format(report.format)]
@@ -232,10 +260,12 @@ def print_source(console: "Console", name: str, source: Source, bytes_in: int | 
     from rich.markup import escape
 
     console.print(f"[bold]{escape(name)}[/]  {escape(source.description)}", soft_wrap=True)
-    rows = [("size", extent(source), f"{source.width * source.height / 1e6:.2f} MP, {source.channels} channels")]
+    pixels = source.width * source.height
+    rows: list[tuple[str, str, str]] = []
+    if pixels:  # not of a format that can't be read
+        rows.append(("size", extent(source), f"{pixels / 1e6:.2f} MP, {source.channels} channels"))
     if bytes_in is not None:
-        bits_per_pixel = 8 * bytes_in / (source.width * source.height)
-        rows.append(("file", human_bytes(bytes_in), f"{bits_per_pixel:.2f} bits per pixel"))
+        rows.append(("file", human_bytes(bytes_in), f"{8 * bytes_in / pixels:.2f} bits per pixel" if pixels else ""))
     if source.quality is not None:
         rows.append(("quality", f"about {source.quality}", "on libjpeg's scale, from its quantization tables"))
     rows.append(("memory", human_bytes(source.reserved_bytes), "reserved to compress it with the default settings"))

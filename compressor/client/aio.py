@@ -36,8 +36,8 @@ class _Writer:
     def __init__(
         self,
         call: Any,
-        builder: RequestBuilder[pb.CompressRequest],
-        start: Iterable[pb.CompressRequest],
+        builder: RequestBuilder[Any],
+        start: Iterable[Any],
         parts: UploadParts,
     ) -> None:
         self.reason: Exception | None = None
@@ -45,7 +45,7 @@ class _Writer:
         self._builder = builder
         self._task = asyncio.create_task(self._write(start, parts))
 
-    async def _write(self, start: Iterable[pb.CompressRequest], parts: UploadParts) -> None:
+    async def _write(self, start: Iterable[Any], parts: UploadParts) -> None:
         # Writing to a call that has ended raises one of several errors; the reader gets the reason.
         ended = (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError, grpc.aio.InternalError)
         with contextlib.suppress(*ended):
@@ -94,8 +94,8 @@ class AsyncResultStream:
     def __init__(
         self,
         call: Any,
-        builder: RequestBuilder[pb.CompressRequest],
-        start: Iterable[pb.CompressRequest],
+        builder: RequestBuilder[Any],
+        start: Iterable[Any],
         source: SplitSource,
     ) -> None:
         self._response = ResponseReader(source.notices)
@@ -206,6 +206,28 @@ class AsyncClient(Connection):
         start = builder.start(settings, source.raw)  # raises for what can't be sent, before there is a call
         call = self._stub.Compress(timeout=timeout, metadata=self._metadata)
         return AsyncResultStream(call, builder, start, source)
+
+    async def unarchive(self, source: Input) -> Result:
+        """Make the JPEG of an archive again as `Client.unarchive` does."""
+
+        async def call(timeout: float | None) -> Result:
+            async with self._unarchived(source, timeout) as stream:
+                data = b"".join([chunk async for chunk in stream])
+                return Result(data, stream.report)
+
+        replayable = not isinstance(source, AsyncIterable) and inputs.is_replayable(source)
+        return await self._retried(call, replayable)
+
+    def unarchive_stream(self, chunks: "Input | AsyncIterable[BytesLike]") -> AsyncResultStream:
+        """Make the JPEG of an archive again as `Client.unarchive_stream` does; chunks may be asynchronous."""
+        return self._unarchived(chunks, self.timeout)
+
+    def _unarchived(self, source: "Input | AsyncIterable[BytesLike]", timeout: float | None) -> AsyncResultStream:
+        is_async = isinstance(source, AsyncIterable)
+        split = SplitSource(None, source) if is_async else transfer.split_file(source, self.chunk_bytes)
+        builder = RequestBuilder(pb.UnarchiveRequest, self.chunk_bytes)
+        call = self._stub.Unarchive(timeout=timeout, metadata=self._metadata)
+        return AsyncResultStream(call, builder, (), split)
 
     async def inspect(self, source: Input, **settings: Any) -> Source:
         """Inspect a source with `Client.inspect`, on a thread: a unary response can't carry a failure in band."""

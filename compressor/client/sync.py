@@ -50,11 +50,11 @@ class ResultStream:
     """
 
     def __init__(
-        self, stub: Any, requests: Iterator[pb.CompressRequest], notices: tuple[str, ...], **options: Any
+        self, method: Callable[..., Any], requests: Iterator[Any], notices: tuple[str, ...], **options: Any
     ) -> None:
         self._response = ResponseReader(notices)
         self._requests = _Requests(requests)
-        self._call = stub.Compress(self._requests, **options)
+        self._call = method(self._requests, **options)
         self._chunk = b""  # received together with the source
 
     def __iter__(self) -> Iterator[bytes]:
@@ -148,7 +148,26 @@ class Client(Connection):
 
     def _stream(self, source: SplitSource, settings: Settings, timeout: float | None) -> ResultStream:
         requests = RequestBuilder(pb.CompressRequest, self.chunk_bytes).all(settings, source)
-        return ResultStream(self._stub, requests, source.notices, timeout=timeout, metadata=self._metadata)
+        return ResultStream(self._stub.Compress, requests, source.notices, timeout=timeout, metadata=self._metadata)
+
+    def unarchive(self, source: Input) -> Result:
+        """Make the JPEG of an archive again: bytes, a path, a binary file or chunks. Retries and errors are those of
+        `compress`."""
+
+        def call(timeout: float | None) -> Result:
+            with self._unarchived(transfer.split_file(source, self.chunk_bytes), timeout) as stream:
+                data = b"".join(stream)
+                return Result(data, stream.report)
+
+        return self._retried(call, inputs.is_replayable(source))
+
+    def unarchive_stream(self, chunks: Input) -> ResultStream:
+        """Make the JPEG of an archive again, of chunks as they arrive. Use it as `stream`."""
+        return self._unarchived(transfer.split_file(chunks, self.chunk_bytes), self.timeout)
+
+    def _unarchived(self, source: SplitSource, timeout: float | None) -> ResultStream:
+        requests = RequestBuilder(pb.UnarchiveRequest, self.chunk_bytes).all(None, source)
+        return ResultStream(self._stub.Unarchive, requests, (), timeout=timeout, metadata=self._metadata)
 
     def inspect(self, source: Input, **settings: Any) -> Source:
         """Return the source as the service recognizes it, and the memory it would reserve. Needs only the header."""

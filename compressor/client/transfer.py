@@ -11,7 +11,7 @@ import grpc
 from google.rpc import status_pb2
 
 from compressor import inputs, wire
-from compressor.errors import CompressorError, IncompleteError
+from compressor.errors import CompressorError, IncompleteError, SettingsError
 from compressor.inputs import Kind
 from compressor.settings import Raw, Report, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
@@ -23,7 +23,7 @@ BytesLike: TypeAlias = bytes | bytearray | memoryview
 Input: TypeAlias = (
     "str | os.PathLike[str] | BytesLike | BinaryIO | numpy.ndarray | Iterable[BytesLike] | Any"  # Any: a Pillow image
 )
-M = TypeVar("M")  # pb.CompressRequest or pb.InspectRequest
+M = TypeVar("M")  # pb.CompressRequest, pb.InspectRequest or pb.UnarchiveRequest
 
 DETAILS = "grpc-status-details-bin"
 WITH_DATA = frozenset({"raw", "chunk", "tile"})  # parts of a size that matters
@@ -67,8 +67,15 @@ def split(source: Any, chunk_bytes: int, settings: Settings, raw: Raw | None = N
         tiling = raw_of(picture.pixels, chunk_bytes)
         raw = dataclasses.replace(picture.raw, tile_width=tiling.tile_width, tile_height=tiling.tile_height)
         return SplitSource(raw, tiles_of(picture.pixels, raw), picture.notices, ready=True)
-    ready = kind in (Kind.BYTES, Kind.PATH)
-    return SplitSource(None, inputs.chunks_of(source, kind, chunk_bytes), ready=ready)
+    return split_file(source, chunk_bytes)
+
+
+def split_file(source: Any, chunk_bytes: int) -> SplitSource:
+    """Split a file into chunks as `split` does. Raises SettingsError for samples."""
+    kind = inputs.kind_of(source)
+    if kind in (Kind.ARRAY, Kind.PICTURE):
+        raise SettingsError("source", "has samples, must be a file")
+    return SplitSource(None, inputs.chunks_of(source, kind, chunk_bytes), ready=kind in (Kind.BYTES, Kind.PATH))
 
 
 def raw_of(array: "numpy.ndarray[Any, Any]", chunk_bytes: int) -> Raw:
@@ -111,9 +118,12 @@ class RequestBuilder(Generic[M]):
         self._bytes = 0
         self._crc32c = 0
 
-    def start(self, settings: Settings, raw: Raw | None) -> list[M]:
-        """Return the messages before the first byte. Raises LimitError for metadata that fit in no message."""
-        start = [self._kind(settings=wire.settings_to_proto(settings))]
+    def start(self, settings: Settings | None, raw: Raw | None) -> list[M]:
+        """Return the messages before the first byte. Raises LimitError for metadata that fit in no message.
+
+        settings  None for a call that has none
+        """
+        start = [] if settings is None else [self._kind(settings=wire.settings_to_proto(settings))]
         if raw is not None:
             start.append(self._kind(raw=wire.raw_to_proto(raw)))
         return start
@@ -138,7 +148,7 @@ class RequestBuilder(Generic[M]):
         """Return the last message."""
         return self._kind(finish=pb.Finish(total_bytes=self._bytes, crc32c=self._crc32c))
 
-    def all(self, settings: Settings, source: SplitSource) -> Iterator[M]:
+    def all(self, settings: Settings | None, source: SplitSource) -> Iterator[M]:
         """Return all messages of an upload. Raises LimitError as `start`, before the first one is read."""
         messages = itertools.chain(self.start(settings, source.raw), self._rest(source.parts))
         return self._joined(messages) if source.ready else messages
@@ -165,7 +175,7 @@ class RequestBuilder(Generic[M]):
 
 
 class ResponseReader:
-    """The response to a Compress call, counted and checked.
+    """The response to a Compress or Unarchive call, counted and checked.
 
     notices  of the client, put before those of the report
     """
@@ -177,7 +187,7 @@ class ResponseReader:
         self._bytes = 0
         self._crc32c = 0
 
-    def read(self, response: pb.CompressResponse) -> bytes:
+    def read(self, response: pb.CompressResponse | pb.UnarchiveResponse) -> bytes:
         """Return the chunk of a message, or b"" if it has none. Raises a failure sent in band."""
         if response.HasField("failure"):
             raise wire.error_from_failure(response.failure)

@@ -33,7 +33,7 @@ class JxlContainer(Container):
         if self._source.read(0, 2) == JXL_CODESTREAM:
             coded, head, trailing_bytes = Extents(self._source, [(0, self._source.size)]), b"", 0
         else:
-            coded, head, trailing_bytes = _codestream(self._source, found)
+            coded, head, trailing_bytes = codestream(self._source, found)
         size = jxl_codestream.end(coded)
         trailing_bytes += coded.size - size
         found += removed_trailing_bytes(trailing_bytes)
@@ -61,7 +61,7 @@ class JxlContainer(Container):
         return notes.first_names(found)
 
 
-def _codestream(source: Readable, notices: list[str]) -> tuple[Extents, bytes, int]:
+def codestream(source: Readable, notices: list[str]) -> tuple[Extents, bytes, int]:
     """Return the codestream in a file's boxes, the boxes before it in the new file, and the number of bytes after the
     last box."""
     top, end = boxes.top_level(source)

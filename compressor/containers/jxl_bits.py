@@ -20,10 +20,13 @@ XY: Cases = ((19, 0), (19, 524288), (20, 1048576), (21, 2097152))
 
 
 class Bits:
-    """A bit reader of a codestream, least significant bit first."""
+    """A bit reader of a codestream, or of another part of a file, least significant bit first.
 
-    def __init__(self, coded: Extents) -> None:
-        self._coded = coded
+    place  the part, as errors name it
+    """
+
+    def __init__(self, coded: Extents, place: str = "codestream") -> None:
+        self._coded, self._place = coded, place
         self._window, self._first = b"", 0
         self.at = self._reads = 0
 
@@ -36,7 +39,7 @@ class Bits:
         if not self._first <= start <= self._first + len(self._window) - 5:
             self._window, self._first = self._coded.read(start, WINDOW_BYTES), start
         if self.at + count > 8 * self._coded.size:
-            raise FormatError(TITLE, "codestream", start, "truncated")
+            raise FormatError(TITLE, self._place, start, "truncated")
         data = self._window[start - self._first : start - self._first + 5]
         found = int.from_bytes(data, "little") >> (self.at & 7) & ((1 << count) - 1)
         self.at += count

@@ -64,7 +64,7 @@ def end(coded: Extents) -> int:
     raise LimitError(f"{TITLE}: more than {FRAMES_MAX} frames")
 
 
-def _size(bits: Bits, small: Cases | None = None, large: Cases = SIZE) -> tuple[int, int]:
+def read_size(bits: Bits, small: Cases | None = None, large: Cases = SIZE) -> tuple[int, int]:
     """Read a size. small, large: coding of its sides, in units of eight and otherwise."""
     eights = bits.flag()
 
@@ -79,15 +79,15 @@ def _size(bits: Bits, small: Cases | None = None, large: Cases = SIZE) -> tuple[
 
 
 def _image_header(bits: Bits) -> ImageHeader:
-    image = ImageHeader(*_size(bits))
+    image = ImageHeader(*read_size(bits))
     if not bits.flag():
         extra_fields = bits.flag()
         if extra_fields:
             bits.u(3)
             if bits.flag():
-                _size(bits)
+                read_size(bits)
             if bits.flag():
-                image.preview = _size(
+                image.preview = read_size(
                     bits, ((0, 16), (0, 32), (5, 1), (9, 33)), ((6, 1), (8, 65), (10, 321), (12, 1345))
                 )
             if bits.flag():
@@ -96,7 +96,7 @@ def _image_header(bits: Bits) -> ImageHeader:
                 bits.u32(((0, 1), (0, 1001), (8, 1), (10, 1)))
                 bits.u32(((0, 0), (3, 0), (16, 0), (32, 0)))
                 image.timecodes = bits.flag()
-        _bit_depth(bits)
+        skip_bit_depth(bits)
         bits.flag()
         image.extra_channels = bits.u32(((0, 0), (0, 1), (4, 2), (12, 1)))
         for _ in range(image.extra_channels):
@@ -114,7 +114,7 @@ def _image_header(bits: Bits) -> ImageHeader:
     return image
 
 
-def _bit_depth(bits: Bits) -> None:
+def skip_bit_depth(bits: Bits) -> None:
     if bits.flag():
         bits.u32(((0, 32), (0, 16), (0, 24), (6, 1)))
         bits.u(4)
@@ -126,7 +126,7 @@ def _extra_channel(bits: Bits) -> None:
     if bits.flag():
         return
     kind = bits.u32(ENUM)
-    _bit_depth(bits)
+    skip_bit_depth(bits)
     bits.u32(((0, 0), (0, 3), (0, 4), (3, 1)))
     if bits.u32(NAME):
         raise UnsupportedError(f"{TITLE}: can't remove metadata: an extra channel has a name")

@@ -3,10 +3,11 @@
     stream(chunks, settings) → Stream      an image of any size, in bounded memory
     compress(image, quality=…) → Result    an image whose result fits in memory
     inspect(chunks) → Source               the header only
+    unarchive(chunks) → Stream             the JPEG of an archive again, which `archive=True` made
 
-All three accept every kind of input that `inputs` lists.
+All of them accept every kind of input that `inputs` lists, but `unarchive` no samples.
 
-`routing` chooses the route from the source and the settings. `to_jpeg`, `to_png` and `to_other` plan the
+`routing` chooses the route from the source and the settings. `to_jpeg`, `to_png`, `to_other` and `to_archive` plan the
 routes and run them, `candidates` chooses between results and the source, and `delivery` takes one image through
 all of it. `validation` decodes a file that is complete.
 """
@@ -16,16 +17,19 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from compressor import archive
 from compressor.bytestream import ByteStream
-from compressor.errors import UnsupportedError
+from compressor.errors import SettingsError, UnsupportedError
 from compressor.memory import Resources
 from compressor.pipeline.delivery import Stream, metadata_charger
 from compressor.pipeline.routes import RouteContext
-from compressor.pipeline.routing import route_file, route_raw
+from compressor.pipeline.routing import route_archive, route_file, route_raw
 from compressor.pipeline.sources import source_of
 from compressor.pipeline.stages import Stages
 from compressor.settings import Format, Raw, Result, Settings, Source
 from compressor.spool import Spool
+
+UNARCHIVING = Settings(format=Format.JPEG)  # whatever its size, the JPEG is delivered
 
 
 def reject_unsupported(settings: Settings) -> None:
@@ -35,6 +39,8 @@ def reject_unsupported(settings: Settings) -> None:
             raise UnsupportedError(f"{name} is not supported yet for {settings.format} results")
     if settings.format is Format.AUTO:
         raise UnsupportedError("format auto is not supported yet: choose one")
+    if settings.archive:
+        archive.require_library()
 
 
 _shared: list[Resources] = []
@@ -68,6 +74,23 @@ def stream(
     reject_unsupported(settings)
     raw, parts = source_of(chunks, raw)
     return Stream(parts, settings, raw, resources or shared_resources(), still_wanted, deadline)
+
+
+def unarchive(
+    chunks: Any,
+    *,
+    resources: Resources | None = None,
+    still_wanted: Callable[[], None] = lambda: None,
+    deadline: float | None = None,
+) -> Stream:
+    """Make the JPEG of an archive again. The parameters are those of `stream`."""
+    archive.require_library()
+    raw, parts = source_of(chunks)
+    if raw is not None:
+        raise SettingsError("chunks", "are samples, must be a file")
+    return Stream(
+        parts, UNARCHIVING, None, resources or shared_resources(), still_wanted, deadline, route_archive
+    )  # fmt: skip
 
 
 def inspect(

@@ -11,7 +11,6 @@ from compressor.pipeline.routes import Route
 from compressor.settings import Path, Settings, Source
 from compressor.spool import Readable
 
-DEFECT = "the result did not decode to the source's own samples, which is a defect of the encoder"
 # The largest size, relative to the source, of a WebP made from a WebP or an AVIF made from an AVIF: results that were
 # compressed again with the same settings shrank by up to 17 % more, each time with a loss.
 LOSSY_AGAIN_MAX = 0.75
@@ -67,7 +66,7 @@ def choose(
     """
     reason = ""
     for candidate in sorted(candidates, key=lambda candidate: candidate.file.size):
-        found = objection_to(candidate) or ("" if verify(candidate) else DEFECT)
+        found = objection_to(candidate) or ("" if verify(candidate) else candidate.route.defect)
         if not found:
             return candidate, ""
         reason = reason or found

@@ -31,6 +31,7 @@ class Obstacle(Exception):  # noqa: N818
 class Stream:
     """The compression of one image. Iterate for the output; nothing is read before `source` or the first chunk.
 
+    route   chooses the route of a file
     source  the image as its header describes it, and the memory reserved; reads the header, and waits for memory
     report  available after the last chunk
     """
@@ -43,8 +44,9 @@ class Stream:
         resources: Resources,
         still_wanted: Callable[[], None],
         deadline: float | None = None,
+        route: Callable[[ByteStream, Spool, RouteContext], Routed] = route_file,
     ) -> None:
-        self._settings, self._raw, self._resources = settings, raw, resources
+        self._settings, self._raw, self._resources, self._route_file = settings, raw, resources, route
         self._stages = Stages(deadline)
         self._check_call = still_wanted
         self._counted = 0
@@ -167,7 +169,7 @@ class Stream:
         else:
             self._original = self._spool()
             self._stream = ByteStream(self._pull(), self._original.write, charge=charge)
-            routed = route_file(self._stream, self._original, context)
+            routed = self._route_file(self._stream, self._original, context)
         if routed.plan is not None:
             demand = self._stages.demand
             demand.least_seconds, demand.expected_seconds = expected_cpu.expected_seconds(routed.source, self._settings)
@@ -275,7 +277,7 @@ class Stream:
         if self._raw is not None:
             return route_raw(self._raw, self._pixels, context)
         assert self._original is not None
-        return route_file(ByteStream(self._original.chunks()), self._original, context)
+        return self._route_file(ByteStream(self._original.chunks()), self._original, context)
 
     def _deliver_chosen(self, candidate: Candidate, exact: str = "") -> Iterator[bytes]:
         """Yield a complete result, or the source if that is better.

@@ -21,13 +21,14 @@ class PixelRate:
     mean: float
 
 
-_Kind = tuple[str, str, Effort, bool, bool, bool]
+_Kind = tuple[str, str, Effort, bool, bool, bool, bool]
 _rates: dict[_Kind, PixelRate] = {}  # of this process
 
 
 def _kind(source: Source, settings: Settings) -> _Kind:
     measured, search = settings.is_measured, settings.is_search
-    return source.format, settings.format.value, settings.effort, settings.lossless, measured, search
+    exact = settings.lossless, settings.archive
+    return source.format, settings.format.value, settings.effort, *exact, measured, search
 
 
 def _first(settings: Settings) -> PixelRate:

@@ -19,6 +19,7 @@ class Route(ABC):
     format    of the result
     height    of the image, which a JPEG's header need not say (DNL)
     obstacle  why no result can be made, so that the source is returned; known before the first byte, "" for none
+    defect    the reason for returning the source where a result is not exact
 
     A route that does not override the methods below needs one pass, has no separate head, and is not verified.
     """
@@ -27,6 +28,7 @@ class Route(ABC):
     path: Path
     height: int
     obstacle = ""
+    defect = "the result did not decode to the source's own samples, which is a defect of the encoder"
 
     @property
     @abstractmethod
@@ -64,6 +66,7 @@ class Finished(Route):
 
     def __init__(self, route: Route, *, verified: bool) -> None:
         self.format, self.path, self.height = route.format, route.path, route.height
+        self.defect = route.defect
         self._notices, self._source_notices, self._verified = route.notices, route.source_notices, verified
 
     @property

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from compressor import containers, png, raster
+from compressor import archive, containers, png, raster
 from compressor.bytestream import ByteStream
-from compressor.errors import FormatError, UnsupportedError
+from compressor.errors import CompressorError, FormatError, SettingsError, UnsupportedError
 from compressor.humanize import human_format
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
@@ -20,6 +20,12 @@ from compressor.pipeline import bounds, scoring
 from compressor.pipeline.coefficients import read_coefficients
 from compressor.pipeline.pixels import ArrayPixels, JpegPixels, PixelSource, PngPixels, RasterPixels, RawPixels
 from compressor.pipeline.routes import Plan, Route, RouteContext
+from compressor.pipeline.to_archive import (
+    ONLY_JPEG,
+    obstacle_to_archiving,
+    plan_archive_to_jpeg,
+    plan_jpeg_to_archive,
+)
 from compressor.pipeline.to_jpeg import plan_jpeg_to_jpeg, plan_pixels_to_jpeg
 from compressor.pipeline.to_other import plan_pixels_to_other
 from compressor.pipeline.to_png import plan_pixels_to_png, plan_png_to_png
@@ -34,6 +40,7 @@ from compressor.tiles import check_raw
 KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "png"}
 CHANNELS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 HAS_CREDENTIALS = "has content credentials"
+UNARCHIVE = "`unarchive` makes the JPEG again if it was archived"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +89,9 @@ def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Ro
 
     Raise FormatError if it is not an image, UnsupportedError if no route leads to the requested format.
     """
-    kind, settings = sniff(stream.peek(PREFIX)), context.settings
-    if kind == "unknown":
-        found = stream.peek(8).hex(" ")
-        problem = f"no known image format begins with {found}" if found else "the input is empty"
-        raise FormatError("image", "signature", 0, problem)
+    kind, settings = known_format(stream), context.settings
+    if settings.archive:
+        return _route_to_archive(kind, stream, original, context)
     target = KEPT_AS.get(kind, "") if settings.format is Format.KEEP else settings.format.value
     if kind == "jpeg":
         return _route_jpeg(target, stream, original, context)
@@ -95,11 +100,66 @@ def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Ro
     source = Source(format=kind, description=human_format(kind), width=0, height=0, channels=0)
     if not target and kind not in raster.PLUGINS:
         return returned(source, reason_to_keep(source))
+    if kind == "jxl":
+        raise UnsupportedError(f"{source.description}: this format can't be read; {UNARCHIVE}")
     return _route_with_pillow(source, target, stream, original, context)
+
+
+def known_format(stream: ByteStream) -> str:
+    """Return the format of a file. Raise FormatError if it is not an image."""
+    kind = sniff(stream.peek(PREFIX))
+    if kind == "unknown":
+        found = stream.peek(8).hex(" ")
+        problem = f"no known image format begins with {found}" if found else "the input is empty"
+        raise FormatError("image", "signature", 0, problem)
+    return kind
+
+
+def route_archive(stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
+    """Read the header of an archive, and choose the route to its JPEG. The parameters are those of `route_file`.
+
+    Raise FormatError if it is broken, UnsupportedError if no JPEG can be made of it.
+    """
+    kind = known_format(stream)
+    if kind != "jxl":
+        raise UnsupportedError(f"{human_format(kind)}: only an archive, which is a JPEG XL file, can be unarchived")
+    for _ in stream.drain():
+        pass
+    header = archive.read_header(original)
+    source = Source(
+        format=kind,
+        description="JPEG XL, an archive of a JPEG",
+        width=header.width,
+        height=header.height,
+        channels=header.channels,
+    )
+    return planned(source, plan_archive_to_jpeg(original, header, context), context, lambda lines: 0)
+
+
+def _route_to_archive(kind: str, stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
+    """Choose the route of a file that is to be archived. What can't be archived is returned, broken files included."""
+    settings = context.settings
+    source = Source(format=kind, description=human_format(kind), width=0, height=0, channels=0)
+    if kind != "jpeg":
+        return returned(source, ONLY_JPEG)
+    try:
+        header = read_header(stream, settings.metadata)
+    except CompressorError as error:
+        return returned(source, f"its header can't be read: {error}")
+    source = _source_of_jpeg(header)
+    if header.credentials and _keeps_credentials("jpeg", settings):
+        return returned(source, HAS_CREDENTIALS)
+    for _ in stream.drain():
+        pass
+    if obstacle := obstacle_to_archiving(header, original.size):
+        return returned(source, obstacle)
+    return planned(source, plan_jpeg_to_archive(original, header, context), context, lambda lines: 0)
 
 
 def route_raw(raw: Raw, samples: Any, context: RouteContext) -> Routed:
     """Choose the route of raw samples: tiles, or the pixels that were made of them before."""
+    if context.settings.archive:
+        raise SettingsError("archive", f"needs a file: {ONLY_JPEG}")
     context.charge(sum(raw.metadata_bytes().values()))
     pixels: ArrayPixels | RawPixels
     if isinstance(samples, ArrayPixels | RawPixels):
@@ -119,6 +179,8 @@ def reason_to_keep(source: Source) -> str:
     """Return why a file that has no route is returned unchanged."""
     if source.format == "png":
         return "an animated PNG is returned unchanged"
+    if source.format == "jxl":
+        return f"JPEG XL is returned unchanged: {UNARCHIVE}"
     return f"{source.description} is returned unchanged unless another format is requested"
 
 
@@ -126,15 +188,7 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
     settings = context.settings
     header = read_header(stream, settings.metadata)
     _reject_unsupported_jpeg(header, target, settings.subsampling)
-    frame = header.frame
-    source = Source(
-        format="jpeg",
-        description=f"{header.process} JPEG, {frame.subsampling}",
-        width=frame.width,
-        height=frame.height,
-        channels=len(frame.components),
-        quality=estimated_quality(header),
-    )
+    source = _source_of_jpeg(header)
     if header.credentials and _keeps_credentials("jpeg", settings):
         return returned(source, HAS_CREDENTIALS)
     read = functools.partial(read_coefficients, stream, header, original, context.stages, context.charge)
@@ -152,6 +206,18 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
             pixels.smoothed = raster.open(original.file(), "jpeg")
         return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
     return _route_with_pillow(source, target, stream, original, context)
+
+
+def _source_of_jpeg(header: Header) -> Source:
+    frame = header.frame
+    return Source(
+        format="jpeg",
+        description=f"{header.process} JPEG, {frame.subsampling}",
+        width=frame.width,
+        height=frame.height,
+        channels=len(frame.components),
+        quality=estimated_quality(header),
+    )
 
 
 def _reject_unsupported_jpeg(header: Header, target: str, subsampling: Subsampling) -> None:

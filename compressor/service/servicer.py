@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import Any, TypeVar, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -24,14 +24,16 @@ from compressor.settings import VERSION
 from compressor.v1 import compressor_pb2 as pb
 from compressor.v1 import compressor_pb2_grpc as rpc
 
-GrpcContext = grpc.aio.ServicerContext[pb.CompressRequest, pb.CompressResponse]
+GrpcContext = grpc.aio.ServicerContext[Any, Any]
+Response = TypeVar("Response", pb.CompressResponse, pb.UnarchiveResponse)
 Work = Callable[[Call], None]
 
 RETRY_SECONDS = 1.0
+FILE_PARTS = ("chunk", "finish")
 
 
 class CompressorService(rpc.CompressorServiceServicer):
-    """The two RPCs.
+    """The RPCs.
 
     idle_seconds          how long a call waits for its client
     max_concurrent_calls  calls that run at a time, each on a thread; any other is rejected as busy
@@ -54,11 +56,36 @@ class CompressorService(rpc.CompressorServiceServicer):
 
     async def Compress(self, request_iterator: object, context: GrpcContext) -> AsyncIterator[pb.CompressResponse]:
         """Stream one image through the codec. A generator: only that learns of a canceled call at once."""
-        with self._account(context) as account, self._call(Call.compress, context, account) as call:
+        with self._account(context) as account:
+            try:
+                async with contextlib.aclosing(
+                    self._streamed(pb.CompressResponse, Call.compress, context, account)
+                ) as it:
+                    async for response in it:
+                        yield response
+                        del response
+            finally:
+                account.count_outcome()
+
+    async def Unarchive(self, request_iterator: object, context: GrpcContext) -> AsyncIterator[pb.UnarchiveResponse]:
+        """Stream one archive through the codec."""
+        with self._account(context) as account:
+            async with contextlib.aclosing(
+                self._streamed(pb.UnarchiveResponse, Call.unarchive, context, account)
+            ) as it:
+                async for response in it:
+                    yield response
+                    del response
+
+    async def _streamed(
+        self, kind: type[Response], work: Work, context: GrpcContext, account: Account
+    ) -> AsyncGenerator[Response, None]:
+        """Yield the responses to a call."""
+        with self._call(work, context, account) as call:
             await context.send_initial_metadata(self._identity())
             try:
                 while (item := await call.outbox.get(IMMEDIATE_BYTES_MAX)) is not None:
-                    response = self._response(item, account)
+                    response = self._response(kind, item, account)
                     del item
                     yield response
                     del response
@@ -66,11 +93,9 @@ class CompressorService(rpc.CompressorServiceServicer):
             except Exception as error:
                 failure = _failure(error, account)
                 # In band first: a client that is still writing may not receive the status.
-                yield pb.CompressResponse(failure=failure)
+                yield kind(failure=failure)
                 await call.linger()
                 await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
-            finally:
-                account.count_outcome()
 
     async def Inspect(self, request_iterator: object, context: GrpcContext) -> pb.InspectResponse:
         """Answer from the header."""
@@ -88,7 +113,7 @@ class CompressorService(rpc.CompressorServiceServicer):
                 await context.abort_with_status(rpc_status.to_status(status.status_of(failure)))
                 raise
 
-    def _response(self, item: bytes | Output, account: Account) -> pb.CompressResponse:
+    def _response(self, kind: type[Response], item: bytes | Output, account: Account) -> Response:
         """Return an item of the outbox as a message, and count it."""
         output = Output(chunk=item) if isinstance(item, bytes) else item
         source = report = None
@@ -102,8 +127,8 @@ class CompressorService(rpc.CompressorServiceServicer):
             report = self._report(output.trailer)
         fields: dict[str, Any] = {"source": source, "chunk": output.chunk, "report": report}
         if sum(value is not None for value in fields.values()) > 1:
-            return pb.CompressResponse(parts=pb.ResponseParts(**fields))
-        return pb.CompressResponse(**fields)
+            return kind(parts=pb.ResponseParts(**fields))
+        return kind(**fields)
 
     def _report(self, trailer: Trailer) -> pb.Report:
         report = trailer.report
@@ -181,7 +206,7 @@ class CompressorService(rpc.CompressorServiceServicer):
         try:
             request = await context.read()
         except DecodeError as error:
-            raise SettingsError("part", f"is not a CompressRequest or InspectRequest: {error}") from None
+            raise SettingsError("part", f"is not a request of this call: {error}") from None
         if cast(object, request) is grpc.aio.EOF:
             # A canceled upload ends like this, too: without `finish` nothing is complete.
             raise IncompleteError("the upload was cut off: it ended without `finish`")
@@ -195,13 +220,17 @@ class CompressorService(rpc.CompressorServiceServicer):
         return finished
 
 
-def parts_from_proto(request: pb.CompressRequest | pb.InspectRequest) -> tuple[list[UploadPart], int]:
+def parts_from_proto(
+    request: pb.CompressRequest | pb.InspectRequest | pb.UnarchiveRequest,
+) -> tuple[list[UploadPart], int]:
     """Return the parts of a message, and how many bytes of image or metadata are in it.
 
     Each `bytes` field is read once, since reading it makes a copy.
     """
     fields = request.parts if request.HasField("parts") else request
     parts, size = list[UploadPart](), 0
+    if isinstance(fields, pb.UnarchiveRequest):  # it has no field for settings or samples
+        fields = pb.RequestParts(**{name: getattr(fields, name) for name in FILE_PARTS if fields.HasField(name)})
     if fields.HasField("settings"):
         parts.append(wire.settings_from_proto(fields.settings))
     if fields.HasField("raw"):
@@ -227,7 +256,7 @@ def parts_from_proto(request: pb.CompressRequest | pb.InspectRequest) -> tuple[l
 async def _discard_rest(context: GrpcContext) -> None:
     """Read the rest of an upload: gRPC's asyncio clients lose received messages when one of their writes fails."""
     with contextlib.suppress(Exception):
-        while (request := await context.read()) is not grpc.aio.EOF:  # type: ignore[comparison-overlap]
+        while (request := await context.read()) is not grpc.aio.EOF:
             if request.HasField("finish") or request.parts.HasField("finish"):
                 return
 

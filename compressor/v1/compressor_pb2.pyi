@@ -147,6 +147,30 @@ class InspectRequest(_message.Message):
     parts: RequestParts
     def __init__(self, settings: _Optional[_Union[Settings, _Mapping]] = ..., chunk: _Optional[bytes] = ..., raw: _Optional[_Union[Raw, _Mapping]] = ..., tile: _Optional[_Union[Tile, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., parts: _Optional[_Union[RequestParts, _Mapping]] = ...) -> None: ...
 
+class UnarchiveRequest(_message.Message):
+    __slots__ = ("chunk", "finish", "parts")
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    finish: Finish
+    parts: RequestParts
+    def __init__(self, chunk: _Optional[bytes] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., parts: _Optional[_Union[RequestParts, _Mapping]] = ...) -> None: ...
+
+class UnarchiveResponse(_message.Message):
+    __slots__ = ("source", "chunk", "report", "failure", "parts")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    source: Source
+    chunk: bytes
+    report: Report
+    failure: Failure
+    parts: ResponseParts
+    def __init__(self, source: _Optional[_Union[Source, _Mapping]] = ..., chunk: _Optional[bytes] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., parts: _Optional[_Union[ResponseParts, _Mapping]] = ...) -> None: ...
+
 class RequestParts(_message.Message):
     __slots__ = ("settings", "raw", "chunk", "tile", "finish")
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
@@ -178,7 +202,7 @@ class InspectResponse(_message.Message):
     def __init__(self, source: _Optional[_Union[Source, _Mapping]] = ...) -> None: ...
 
 class Settings(_message.Message):
-    __slots__ = ("quality", "target_score", "max_bytes", "lossless", "effort", "format", "delivery", "subsampling", "metadata", "min_saving", "background", "content_credentials", "score")
+    __slots__ = ("quality", "target_score", "max_bytes", "lossless", "effort", "format", "delivery", "subsampling", "metadata", "min_saving", "background", "content_credentials", "score", "archive")
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     TARGET_SCORE_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -192,6 +216,7 @@ class Settings(_message.Message):
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     quality: int
     target_score: float
     max_bytes: int
@@ -205,7 +230,8 @@ class Settings(_message.Message):
     background: Color
     content_credentials: ContentCredentials
     score: bool
-    def __init__(self, quality: _Optional[int] = ..., target_score: _Optional[float] = ..., max_bytes: _Optional[int] = ..., lossless: bool = ..., effort: _Optional[_Union[Effort, str]] = ..., format: _Optional[_Union[Format, str]] = ..., delivery: _Optional[_Union[Delivery, str]] = ..., subsampling: _Optional[_Union[Subsampling, str]] = ..., metadata: _Optional[_Union[Metadata, str]] = ..., min_saving: _Optional[float] = ..., background: _Optional[_Union[Color, _Mapping]] = ..., content_credentials: _Optional[_Union[ContentCredentials, str]] = ..., score: bool = ...) -> None: ...
+    archive: bool
+    def __init__(self, quality: _Optional[int] = ..., target_score: _Optional[float] = ..., max_bytes: _Optional[int] = ..., lossless: bool = ..., effort: _Optional[_Union[Effort, str]] = ..., format: _Optional[_Union[Format, str]] = ..., delivery: _Optional[_Union[Delivery, str]] = ..., subsampling: _Optional[_Union[Subsampling, str]] = ..., metadata: _Optional[_Union[Metadata, str]] = ..., min_saving: _Optional[float] = ..., background: _Optional[_Union[Color, _Mapping]] = ..., content_credentials: _Optional[_Union[ContentCredentials, str]] = ..., score: bool = ..., archive: bool = ...) -> None: ...
 
 class Color(_message.Message):
     __slots__ = ("red", "green", "blue")

@@ -29,7 +29,7 @@ class CompressorServiceStub(object):
     """Compresses images.
 
     Errors are returned as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a
-    `Failure`). `Compress` also sends them in band, as the last response: clients that are still writing may lose the
+    `Failure`). `Compress` and `Unarchive` also send them in band, as the last response: clients that are still writing may lose the
     status.
 
     INVALID_ARGUMENT    a broken image or invalid settings, with field, format, place and byte offset
@@ -56,13 +56,18 @@ class CompressorServiceStub(object):
                 request_serializer=compressor_dot_v1_dot_compressor__pb2.InspectRequest.SerializeToString,
                 response_deserializer=compressor_dot_v1_dot_compressor__pb2.InspectResponse.FromString,
                 _registered_method=True)
+        self.Unarchive = channel.stream_stream(
+                '/compressor.v1.CompressorService/Unarchive',
+                request_serializer=compressor_dot_v1_dot_compressor__pb2.UnarchiveRequest.SerializeToString,
+                response_deserializer=compressor_dot_v1_dot_compressor__pb2.UnarchiveResponse.FromString,
+                _registered_method=True)
 
 
 class CompressorServiceServicer(object):
     """Compresses images.
 
     Errors are returned as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a
-    `Failure`). `Compress` also sends them in band, as the last response: clients that are still writing may lose the
+    `Failure`). `Compress` and `Unarchive` also send them in band, as the last response: clients that are still writing may lose the
     status.
 
     INVALID_ARGUMENT    a broken image or invalid settings, with field, format, place and byte offset
@@ -89,6 +94,14 @@ class CompressorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Unarchive(self, request_iterator, context):
+        """Makes a JPEG again, byte for byte, of its archive: of a file that `Compress` has made with `archive`. Initial
+        metadata is sent as by `Compress`; output begins after the input has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CompressorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -102,6 +115,11 @@ def add_CompressorServiceServicer_to_server(servicer, server):
                     request_deserializer=compressor_dot_v1_dot_compressor__pb2.InspectRequest.FromString,
                     response_serializer=compressor_dot_v1_dot_compressor__pb2.InspectResponse.SerializeToString,
             ),
+            'Unarchive': grpc.stream_stream_rpc_method_handler(
+                    servicer.Unarchive,
+                    request_deserializer=compressor_dot_v1_dot_compressor__pb2.UnarchiveRequest.FromString,
+                    response_serializer=compressor_dot_v1_dot_compressor__pb2.UnarchiveResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'compressor.v1.CompressorService', rpc_method_handlers)
@@ -114,7 +132,7 @@ class CompressorService(object):
     """Compresses images.
 
     Errors are returned as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a
-    `Failure`). `Compress` also sends them in band, as the last response: clients that are still writing may lose the
+    `Failure`). `Compress` and `Unarchive` also send them in band, as the last response: clients that are still writing may lose the
     status.
 
     INVALID_ARGUMENT    a broken image or invalid settings, with field, format, place and byte offset
@@ -169,6 +187,33 @@ class CompressorService(object):
             '/compressor.v1.CompressorService/Inspect',
             compressor_dot_v1_dot_compressor__pb2.InspectRequest.SerializeToString,
             compressor_dot_v1_dot_compressor__pb2.InspectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unarchive(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/compressor.v1.CompressorService/Unarchive',
+            compressor_dot_v1_dot_compressor__pb2.UnarchiveRequest.SerializeToString,
+            compressor_dot_v1_dot_compressor__pb2.UnarchiveResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,7 +30,7 @@ class CompressorServiceStub:
     """Compresses images.
 
     Errors are returned as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a
-    `Failure`). `Compress` also sends them in band, as the last response: clients that are still writing may lose the
+    `Failure`). `Compress` and `Unarchive` also send them in band, as the last response: clients that are still writing may lose the
     status.
 
       INVALID_ARGUMENT    a broken image or invalid settings, with field, format, place and byte offset
@@ -53,13 +53,17 @@ class CompressorServiceStub:
     """Describes an image, and the memory that compressing it would reserve, from its header. The response is sent as soon
     as the header has been read: the rest need not be sent.
     """
+    Unarchive: _grpc.StreamStreamMultiCallable[_compressor_pb2.UnarchiveRequest, _compressor_pb2.UnarchiveResponse]
+    """Makes a JPEG again, byte for byte, of its archive: of a file that `Compress` has made with `archive`. Initial
+    metadata is sent as by `Compress`; output begins after the input has ended.
+    """
 
 @_typing.type_check_only
 class CompressorServiceAsyncStub(CompressorServiceStub):
     """Compresses images.
 
     Errors are returned as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a
-    `Failure`). `Compress` also sends them in band, as the last response: clients that are still writing may lose the
+    `Failure`). `Compress` and `Unarchive` also send them in band, as the last response: clients that are still writing may lose the
     status.
 
       INVALID_ARGUMENT    a broken image or invalid settings, with field, format, place and byte offset
@@ -79,12 +83,16 @@ class CompressorServiceAsyncStub(CompressorServiceStub):
     """Describes an image, and the memory that compressing it would reserve, from its header. The response is sent as soon
     as the header has been read: the rest need not be sent.
     """
+    Unarchive: _aio.StreamStreamMultiCallable[_compressor_pb2.UnarchiveRequest, _compressor_pb2.UnarchiveResponse]  # type: ignore[assignment]
+    """Makes a JPEG again, byte for byte, of its archive: of a file that `Compress` has made with `archive`. Initial
+    metadata is sent as by `Compress`; output begins after the input has ended.
+    """
 
 class CompressorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Compresses images.
 
     Errors are returned as a gRPC status with details (google.rpc.BadRequest, google.rpc.RetryInfo and always a
-    `Failure`). `Compress` also sends them in band, as the last response: clients that are still writing may lose the
+    `Failure`). `Compress` and `Unarchive` also send them in band, as the last response: clients that are still writing may lose the
     status.
 
       INVALID_ARGUMENT    a broken image or invalid settings, with field, format, place and byte offset
@@ -113,6 +121,16 @@ class CompressorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_compressor_pb2.InspectResponse, _abc.Awaitable[_compressor_pb2.InspectResponse]]:
         """Describes an image, and the memory that compressing it would reserve, from its header. The response is sent as soon
         as the header has been read: the rest need not be sent.
+        """
+
+    @_abc_1.abstractmethod
+    def Unarchive(
+        self,
+        request_iterator: _MaybeAsyncIterator[_compressor_pb2.UnarchiveRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_compressor_pb2.UnarchiveResponse], _abc.AsyncIterator[_compressor_pb2.UnarchiveResponse]]:
+        """Makes a JPEG again, byte for byte, of its archive: of a file that `Compress` has made with `archive`. Initial
+        metadata is sent as by `Compress`; output begins after the input has ended.
         """
 
 def add_CompressorServiceServicer_to_server(servicer: CompressorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from compressor.pipeline.candidates import DEFECT, LOSSY_AGAIN_MAX, Candidate, Terms, choose
+from compressor.pipeline.candidates import LOSSY_AGAIN_MAX, Candidate, Terms, choose
 from compressor.pipeline.routes import Route
 from compressor.settings import Path, Settings, Source
 
@@ -128,7 +128,7 @@ def test_a_defect_of_the_first_candidate_is_the_reason_even_if_others_are_object
 
     found = choose(candidates, lambda each: "" if each.file.size == 10 else "no", lambda each: False)
 
-    assert found == (None, DEFECT)
+    assert found == (None, Route.defect)
 
 
 def test_an_objection_to_the_first_candidate_comes_before_a_defect_of_the_second() -> None:

@@ -178,4 +178,7 @@ def fake_codec(resources: Resources | None = None, description: str = "fake") ->
     def inspect(chunks: Any, settings: Settings, *, raw: Raw | None, **others: Any) -> Source:
         return FakeStream(chunks, settings, raw, shared, description).source
 
-    return Codec(shared, stream, inspect, warm_up=lambda: None)
+    def unarchive(chunks: Any, **others: Any) -> FakeStream:
+        return stream(chunks, Settings(), raw=None)
+
+    return Codec(shared, stream, inspect, unarchive, warm_up=lambda: None)
