@@ -27,6 +27,7 @@ class Job:
                      ones; 1: of all; 0: of none
     min_score        keep an object where the score of its result is lower; None: whatever its score. Measures all
     access           files for the connection to the service: paths, which each worker reads for itself
+    unarchive        make JPEGs of archives, and copy everything else
     """
 
     source: str
@@ -46,11 +47,12 @@ class Job:
     score_one_in: int = 0
     min_score: float | None = None
     access: Access = field(default_factory=Access)
+    unarchive: bool = False
 
     @property
     def may_change_format(self) -> bool:
         """True if a result may have another format than its source."""
-        return self.settings.format is not Format.KEEP
+        return self.settings.format is not Format.KEEP or self.settings.archive
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -68,6 +69,31 @@ def codec_failure(done: ObjectResult, error: CompressorError) -> ObjectResult:
             retry = reason is Reason.UNAVAILABLE
             return replace(done, outcome=ObjectOutcome.FAILED, reason=reason, error=str(error), retry=retry)
     raise error
+
+
+def not_archived(report: Report) -> Reason:
+    """Return why a source was returned in place of its archive. Called where the codec is loaded."""
+    from compressor.pipeline.to_archive import NOT_EXACT
+
+    if report.reason == NOT_EXACT:
+        return Reason.VERIFY
+    return Reason.NOT_SMALLER if report.encodings else Reason.UNSUPPORTED
+
+
+def format_refusal(report: Report, job: Job, reduced_bytes: Callable[[], float]) -> tuple[Reason, str] | None:
+    """Return why a result of another format than its source's is not used, if anything is wrong with it.
+
+    reduced_bytes  return the size of the source without the metadata that the settings remove
+    """
+    if report.format == report.source_format:
+        return None
+    if not job.may_change_format:  # such as a BMP: key and content type would be wrong
+        return Reason.UNSUPPORTED, f"would become {report.format}"
+    if report.bytes_out >= min(report.bytes_in, reduced_bytes()):
+        return Reason.NOT_SMALLER, f"not smaller as {report.format}"
+    if report.bytes_out > report.bytes_in * (1 - job.settings.min_saving):
+        return Reason.NOT_SMALLER, f"{report.bytes_out} bytes as {report.format} would save less than min_saving"
+    return None
 
 
 class CpuClock:

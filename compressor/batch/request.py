@@ -78,6 +78,16 @@ def check_request(request: Request) -> None:
     job = request.job
     if job.in_place and job.target != job.source:
         raise SettingsError("in_place", "takes no DST: objects are replaced in SRC")
+    if job.unarchive and job.settings.archive:
+        raise SettingsError("unarchive", "contradicts archive: give one of them")
+    if job.unarchive or job.settings.archive:
+        name = "unarchive" if job.unarchive else "archive"
+        if job.in_place:
+            raise SettingsError(name, "is not supported in place: the key would not fit the format; give DST")
+        if not (job.server or request.scheduler):
+            from compressor import archive
+
+            archive.require_library()
     if not job.in_place and not request.dry_run and relative_prefix(job.target, job.source) == "":
         raise SettingsError("dst", "is the same as SRC; use --in-place to replace objects there")
     if job.in_place and job.may_change_format and not job.rename:
@@ -116,7 +126,7 @@ def facts_of(request: Request) -> dict[str, str]:
     return {
         "source": job.source,
         "target": job.target,
-        "mode": "in place" if job.in_place else "copy",
+        "mode": "in place" if job.in_place else "unarchive" if job.unarchive else "copy",
         "keep": job.keep or "",
         "manifest": request.manifest or "",
         "settings": json.dumps(settings, sort_keys=True),

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 from compressor.sniff import FORMAT_SUFFIXES
 
 IMAGE_SUFFIXES = frozenset(suffix for suffixes in FORMAT_SUFFIXES.values() for suffix in suffixes)
+ARCHIVE_SUFFIX = FORMAT_SUFFIXES["jxl"][0]
 
 T = TypeVar("T")
 
@@ -25,6 +26,19 @@ def result_key(key: str, format: str) -> str:
     elif suffix.istitle():
         new = new.title()
     return without_image_suffix(key) + new
+
+
+def archive_key(key: str, format: str) -> str:
+    """Return the key of an archive (format "jxl"), of the JPEG of one ("jpeg"), or of an object that is copied ("").
+
+    An archive gets its suffix in addition, so that unarchiving gives the JPEG its own key again.
+    """
+    if format == "jxl":
+        return key + ARCHIVE_SUFFIX
+    if format != "jpeg":
+        return key
+    bare = key[: -len(ARCHIVE_SUFFIX)] if key.lower().endswith(ARCHIVE_SUFFIX) else key
+    return bare if image_suffix(bare).lower() in FORMAT_SUFFIXES["jpeg"] else bare + FORMAT_SUFFIXES["jpeg"][0]
 
 
 def image_suffix(key: str) -> str:

@@ -156,7 +156,9 @@ def summary_of(job: Job, tally: Tally, usage: ProcessUsage, interrupted: bool) -
 
 def samples_of(chosen: Iterable[ObjectResult], job: Job, source: Store, target: Store) -> list[Sample]:
     """Return files before and after, where both still exist."""
-    found, originals = [], source
+    found, originals = list[Sample](), source
+    if job.settings.archive or job.unarchive:  # browsers do not show JPEG XL, and there is no difference to see
+        return found
     if job.in_place and job.keep is not None:
         originals = originals_of(job.keep, source).store
     for done in chosen:

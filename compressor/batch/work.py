@@ -19,15 +19,17 @@ from compressor.batch.outcomes import (
     WrongResultError,
     codec_failure,
     digest,
+    format_refusal,
     in_one_line,
     is_in_sample,
     is_selected,
+    not_archived,
     not_written,
     shortfall,
     store_failure,
 )
 from compressor.batch.renames import replace_by_new_key, result_in
-from compressor.batch.result_keys import result_key
+from compressor.batch.result_keys import archive_key, result_key
 from compressor.cores import cores
 from compressor.errors import CompressorError, FormatError, LimitError, UnsupportedError
 from compressor.ledger.records import ObjectOutcome, ObjectResult, Reason
@@ -200,7 +202,10 @@ class Worker:
 
         In place, an intent to write to a new key therefore says that nothing was there before.
         """
-        key = result_key(done.key, done.result_format) if self.job.rename and done.result_format else done.key
+        if self.job.unarchive or self.job.settings.archive:
+            key = archive_key(done.key, done.result_format)
+        else:
+            key = result_key(done.key, done.result_format) if self.job.rename and done.result_format else done.key
         if key == done.key:
             return done
         if self.source.head(key) is not None:
@@ -221,7 +226,7 @@ class Worker:
             return replace(kept, reason=Reason.NOT_AN_IMAGE), None
         result = self.resources.spool()
         try:
-            done = self._compress_into(source, result, kept)
+            done = (self._unarchive_into if self.job.unarchive else self._compress_into)(source, result, kept)
         except UnsupportedError as error:
             done = replace(kept, reason=Reason.UNSUPPORTED, error=str(error))
         except CompressorError as error:
@@ -241,10 +246,12 @@ class Worker:
         """Compress from one spool into another, and verify the result. Raises CompressorError."""
         report, written = self._compress(source, result, kept.key)
         stages, held = dict(report.stage_seconds), report.memory_byte_seconds
-        if refusal := self._format_refusal(source, report):
+        kind, policy = report.source_format, self.job.settings.metadata
+        if refusal := format_refusal(report, self.job, lambda: size_without_metadata(source, kind, policy)):
             done = replace(kept, reason=refusal[0], error=refusal[1])
         elif report.outcome is Outcome.UNCHANGED or report.bytes_out >= report.bytes_in:
-            done = replace(kept, reason=Reason.NOT_SMALLER, error=report.reason)
+            reason = not_archived(report) if self.job.settings.archive else Reason.NOT_SMALLER
+            done = replace(kept, reason=reason, error=report.reason)
             if not same(source, result):
                 self._compare(source, result, report, False)
                 done = replace(done, outcome=ObjectOutcome.STRIPPED, notices=report.notices)
@@ -262,19 +269,14 @@ class Worker:
             done, path=report.path.value, encodings=report.encodings, stage_seconds=stages, memory_byte_seconds=held
         )
 
-    def _format_refusal(self, source: Spool, report: Report) -> tuple[Reason, str] | None:
-        """Return why a result of another format than its source's is not used, if anything is wrong with it."""
-        settings = self.job.settings
-        if report.format == report.source_format:
-            return None
-        if not self.job.may_change_format:  # such as a BMP: key and content type would be wrong
-            return Reason.UNSUPPORTED, f"would become {report.format}"
-        reduced = size_without_metadata(source, report.source_format, settings.metadata)
-        if report.bytes_out >= min(report.bytes_in, reduced):
-            return Reason.NOT_SMALLER, f"not smaller as {report.format}"
-        if report.bytes_out > report.bytes_in * (1 - settings.min_saving):
-            return Reason.NOT_SMALLER, f"{report.bytes_out} bytes as {report.format} would save less than min_saving"
-        return None
+    def _unarchive_into(self, source: Spool, result: Spool, kept: ObjectResult) -> ObjectResult:
+        """Make the JPEG of an archive in another spool. Raises CompressorError."""
+        report, written = self._compress(source, result, kept.key)
+        return replace(
+            kept, outcome=ObjectOutcome.UNARCHIVED, bytes_out=result.size, digest=written, result_format=report.format,
+            path=report.path.value, encodings=report.encodings, stage_seconds=dict(report.stage_seconds),
+            memory_byte_seconds=report.memory_byte_seconds,
+        )  # fmt: skip
 
     def _strip(self, source: Spool, kind: str, done: ObjectResult) -> tuple[ObjectResult, Spool | None]:
         """Return the record of an image that is not compressed, and its bytes without metadata, if they differ."""
@@ -303,28 +305,33 @@ class Worker:
             return self._compressed <= SCORED_FIRST or is_in_sample(key, self.job.score_one_in)
 
     def _compress(self, source: Spool, result: Spool, key: str) -> tuple[Report, str]:
-        """Compress from one spool into another. Return the report and the SHA-256 of the result."""
-        settings, found = self.job.settings, hashlib.sha256()
+        """Compress, or unarchive, from one spool into another. Return the report and the SHA-256 of the result."""
+        found = hashlib.sha256()
+        with self._opened_stream(source, key) as stream:
+            for chunk in stream:
+                result.write(chunk)
+                found.update(chunk)
+            report: Report = stream.report
+            return report, found.hexdigest()
+
+    def _opened_stream(self, source: Spool, key: str) -> Any:
+        """Return the stream that makes the result: of the pipeline, or of the service."""
+        settings = self.job.settings
         if self._is_scored(key):
             settings = replace(settings, score=True)
         if not self.job.server:
-            with pipeline.stream(source.chunks(), settings, resources=self.resources) as stream:
-                for chunk in stream:
-                    result.write(chunk)
-                    found.update(chunk)
-                return stream.report, found.hexdigest()
+            if self.job.unarchive:
+                return pipeline.unarchive(source.chunks(), resources=self.resources)
+            return pipeline.stream(source.chunks(), settings, resources=self.resources)
         if self._client is None:
             with self._lock:
                 if self._client is None:
                     from compressor.client import connect
 
                     self._client = connect(self.job.server, self.job.access)
-        with self._client.stream(source.chunks(), settings) as stream:
-            for chunk in stream:
-                result.write(chunk)
-                found.update(chunk)
-            report: Report = stream.report
-            return report, found.hexdigest()
+        if self.job.unarchive:
+            return self._client.unarchive_stream(source.chunks())
+        return self._client.stream(source.chunks(), settings)
 
     def _verify(self, source: Spool, result: Spool, report: Report) -> float:
         """Decode the whole result unless the codec has compared it with its source; return the byte-seconds."""
@@ -337,6 +344,8 @@ class Worker:
             return reservation.held.byte_seconds()
 
     def _compare(self, source: Spool, result: Spool, report: Report, decode: bool) -> None:
+        if self.job.settings.archive:  # the codec has compared every byte
+            return
         converted = report.format != report.source_format
         if not converted and report.format not in ("jpeg", "png"):
             return

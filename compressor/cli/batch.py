@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 DEFAULTS = Settings()
 SAMPLE = 200
+# Options that --unarchive excludes, with their defaults.
+NOT_UNARCHIVED: Mapping[str, Any] = {
+    "archive": False, "quality": None, "target_score": None, "max_bytes": None, "score": False,
+    "score_sample": False, "min_score": None, "lossless": False, "format": DEFAULTS.format,
+    "metadata": DEFAULTS.metadata,
+}  # fmt: skip
 
 
 def batch(
@@ -59,6 +65,8 @@ def batch(
     rename: of.RenameOption = of.Rename.KEEP,
     metadata: opt.MetadataOption = DEFAULTS.metadata,
     content_credentials: opt.ContentCredentialsOption = DEFAULTS.content_credentials,
+    archive: opt.Archive = False,
+    unarchive: of.Unarchive = False,
     unstrippable: of.Unstrippable_ = of.Unstrippable.FAIL,
     min_saving: of.BatchMinSaving = 0.05,
     workers: of.Workers = None,
@@ -83,9 +91,7 @@ def batch(
     metrics_push: of.MetricsPush = None,
     json: of.BatchJson = False,
 ) -> None:
-    """Compress all images of a bucket or a folder, to DST or in place. Every result is verified before it is written.
-
-    Repeat the command to resume a run. compressor ledger restore LEDGER puts kept originals back."""
+    """Compress all images of a bucket or a folder, each verified before it is written; repeated, resume the run."""
     run_command(dict(locals()))
 
 
@@ -116,9 +122,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         raise UsageError("--keep-originals and --discard-originals need --in-place")
     if (options["engine"] == of.EngineName.DASK) != (options["scheduler"] is not None):
         raise UsageError("--engine dask and --scheduler tcp://HOST:PORT go together")
-    for name in ("quality", "target_score"):
-        if options["lossless"] and options[name] is not None:
-            raise UsageError(f"--lossless and --{name.replace('_', '-')} contradict each other")
+    check_settings(options)
     workers = options["workers"] or len(os.sched_getaffinity(0))
     dask = options["engine"] == of.EngineName.DASK
     if dask:  # its workers have other working directories
@@ -142,6 +146,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         memory_budget=options["memory_budget"] // (1 if dask else workers),
         spool_dir=options["spool_dir"],
         conditional_bytes=options["max_conditional_size"],
+        unarchive=options["unarchive"],
         access=opt.access(**{name: options[name] for name in ("tls_ca", "tls_cert", "tls_key", "token_file")}),
     )
     return Request(
@@ -159,6 +164,15 @@ def request_of(options: Mapping[str, Any]) -> "Request":
         accept_failures=options["accept_failures"],
         footprint=basis_of({name: options[name] for name in ("profile", "storage", "region", "grid")}),
     )
+
+
+def check_settings(options: Mapping[str, Any]) -> None:
+    """Raise UsageError for settings that contradict each other."""
+    for name in ("quality", "target_score"):
+        if options["lossless"] and options[name] is not None:
+            raise UsageError(f"--lossless and --{name.replace('_', '-')} contradict each other")
+    if options["unarchive"] and (given := [name for name in NOT_UNARCHIVED if options[name] != NOT_UNARCHIVED[name]]):
+        raise UsageError(f"--unarchive and --{given[0].replace('_', '-')} contradict each other: a JPEG is as it was")
 
 
 def filters_of(options: Mapping[str, Any]) -> "Filters":
@@ -195,6 +209,7 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
         metadata=options["metadata"],
         content_credentials=options["content_credentials"],
         min_saving=options["min_saving"],
+        archive=options["archive"],
         delivery=Delivery.SAFE,
     )
 

@@ -217,6 +217,9 @@ BatchMinSaving = Annotated[
         show_default="5%",
     ),
 ]
+Unarchive = Annotated[
+    bool, option("unarchive", "Make the JPEGs of archives again, and copy everything else; takes no other settings.")
+]
 Workers = Annotated[
     int | None, option("workers", "Number of worker processes.", metavar="N", show_default="one per core")
 ]

@@ -31,6 +31,7 @@ EXAMPLES_MAX = 3  # for each class of failures
 COLORS = {
     ObjectOutcome.COMPRESSED: "green",
     ObjectOutcome.STRIPPED: "green",
+    ObjectOutcome.UNARCHIVED: "green",
     ObjectOutcome.COPIED: "default",
     ObjectOutcome.KEPT: "default",
     ObjectOutcome.SKIPPED: "yellow",
@@ -250,6 +251,8 @@ def headline(summary: Summary) -> Iterable[tuple[str, str, str]]:
         done = f"{summary.count(ObjectOutcome.COMPRESSED):,} of them compressed"
         if stripped := summary.count(ObjectOutcome.STRIPPED):
             done += f", {stripped:,} stripped of metadata"
+        if unarchived := summary.count(ObjectOutcome.UNARCHIVED):
+            done += f", {unarchived:,} unarchived"
         yield "after", human_bytes(summary.bytes_out), done
         yield "saved", f"[{color} bold]{summary.saved:.1%}[/]", human_bytes(summary.saved_bytes)
     if (scores := summary.scores) is not None:

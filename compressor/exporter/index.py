@@ -58,7 +58,7 @@ def index_one(state: State) -> bool:
 def _rows(path: str, ledger: int, shard: int) -> Iterator[tuple[bytes, int, int, int, int]]:
     """Yield a row for every object, by its result's key; one that is no longer compressed has saved nothing."""
     for done in read_part(Path(path), shard):
-        saved, out = (done.size - done.bytes_out, done.bytes_out) if done.outcome.changed else (0, 0)
+        saved, out = (done.size - done.bytes_out, done.bytes_out) if done.outcome.saves else (0, 0)
         yield encode_key(done.stored_key), ledger, shard, saved, out
 
 

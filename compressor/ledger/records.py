@@ -12,6 +12,7 @@ class ObjectOutcome(StrEnum):
     COMPRESSED  a smaller result replaced it, or is at the destination
     STRIPPED    its own bytes without the metadata that the settings remove replaced it, or are at the destination: no
                 smaller result was found
+    UNARCHIVED  the JPEG of an archive is at the destination
     COPIED      its own bytes are at the destination: no smaller result was found, or it is not a supported image
     KEPT        unchanged by a run in place, for the same reasons
     SKIPPED     not processed: archived, held, deleted or changed in the meantime
@@ -20,6 +21,7 @@ class ObjectOutcome(StrEnum):
 
     COMPRESSED = "compressed"
     STRIPPED = "stripped"
+    UNARCHIVED = "unarchived"
     COPIED = "copied"
     KEPT = "kept"
     SKIPPED = "skipped"
@@ -28,14 +30,20 @@ class ObjectOutcome(StrEnum):
     @property
     def changed(self) -> bool:
         """True if other bytes than the source's were written."""
-        return self in (ObjectOutcome.COMPRESSED, ObjectOutcome.STRIPPED)
+        return self in (ObjectOutcome.COMPRESSED, ObjectOutcome.STRIPPED, ObjectOutcome.UNARCHIVED)
+
+    @property
+    def saves(self) -> bool:
+        """True if fewer bytes than the source's were written."""
+        return self.changed and self is not ObjectOutcome.UNARCHIVED
 
 
 class Reason(StrEnum):
     """The reason why an object was not compressed. Values are labels of metrics; `as_text` is for people.
 
-    KEPT and COPIED have NOT_SMALLER, LOW_SCORE, NOT_AN_IMAGE, UNSUPPORTED, EMPTY; SKIPPED has ARCHIVED, HELD,
-    MISSING, CHANGED, EXISTS, KEY_TAKEN, FILTERED, NOT_ATOMIC, UNREADABLE; FAILED has the others.
+    KEPT and COPIED have NOT_SMALLER, LOW_SCORE, NOT_AN_IMAGE, UNSUPPORTED, EMPTY, and VERIFY where an archive would not
+    give back every byte; SKIPPED has ARCHIVED, HELD, MISSING, CHANGED, EXISTS, KEY_TAKEN, FILTERED, NOT_ATOMIC,
+    UNREADABLE; FAILED has the others.
 
     LOW_SCORE     the result's score is below the lowest that the run accepts
     KEY_TAKEN     the key that the result would get is that of another object, or of another object's result

@@ -82,7 +82,7 @@ def _open_shards(database: sqlite3.Connection) -> dict[int, ShardSum]:
         result, sums = decode_record(line), found[number]
         sums.cpu_seconds += result.cpu_seconds
         sums.memory_byte_seconds += result.memory_byte_seconds
-        if result.outcome.changed and state == FINAL:
+        if result.outcome.saves and state == FINAL:
             sums.saved_bytes += result.size - result.bytes_out
             sums.bytes_out += result.bytes_out
     return found

@@ -141,7 +141,8 @@ def _facts(summary: Summary) -> str:
     codec = sum(summary.stage_seconds.values())
     done = summary.count(ObjectOutcome.COMPRESSED)
     stripped = summary.count(ObjectOutcome.STRIPPED)
-    rest = summary.objects - done - stripped - summary.failed
+    unarchived = summary.count(ObjectOutcome.UNARCHIVED)
+    rest = summary.objects - done - stripped - unarchived - summary.failed
     known = summary.failed - summary.new_failures
     rows = [
         (
@@ -151,6 +152,7 @@ def _facts(summary: Summary) -> str:
         ),
         ("Compressed", f"{done:,}", ""),
         *([("Stripped of metadata", f"{stripped:,}", "")] if stripped else []),
+        *([("Unarchived", f"{unarchived:,}", "")] if unarchived else []),
         ("Unchanged", f"{rest:,}", ""),
         ("Failed", f"{summary.failed:,}", f"{known:,} of them known" if known else ""),
         ("Took", human_seconds(summary.wall_seconds), f"{summary.objects / seconds:,.1f} objects/s"),
