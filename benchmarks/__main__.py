@@ -24,6 +24,8 @@ NAMES = {
     "[--quick] [--parts NAME,NAME]",
     "scoring": "SSIMULACRA2 of bands: speed compared with PyPI's ssimulacra2, agreement with the twin, and memory "
     "[--quick]",
+    "archive": "JPEG as JPEG XL and back: bytes, exactness, CPU time and memory of several libraries, and of Lepton "
+    "[--rounds N] [--mutants N]",
     "bandwidth": "bytes on the wire, time to first byte and MB/s through the service",
     "start": "CPU time and memory of commands from start to end, the idle server, the installed size [--rounds N]",
     "memory": "peak memory by image size; plot [--megapixels 1,4,16,100,400] [--cache DIR] [--json]",
