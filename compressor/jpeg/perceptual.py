@@ -22,7 +22,7 @@ PRESENT = table_sets.FOUR_JUDGES  # of the efforts that choose scans; `fast` has
 
 # The distance at which photographs have, on average, about one point more of SSIMULACRA2 than libjpeg-turbo with 4:2:0
 # at each quality. At an equal score other judges would rank results far below it, since we save most by SSIMULACRA2. By
-# MS-SSIM they still do: libjpeg-turbo reaches our figure with 3 to 6 % fewer bytes than its own at 80, 8 to 10 % at 60,
+# MS-SSIM they still do: libjpeg-turbo reaches our figure with 4 to 9 % fewer bytes than its own at 80, 9 to 11 % at 60,
 # 13 to 14 % at 30 (means over the tuning photographs). Fitted by `python -m benchmarks tuning --scales 1` to half of
 # these; `fast`, and below 60 the others, to all, for 1 and 1.2 points, and `fast` at 60 corrected after that. At low
 # quality photographs differ by much: the standard deviation is 4 points at 20, 1 at 60. `python -m benchmarks density`
