@@ -14,6 +14,7 @@ from benchmarks.harness import photos
 from compressor.jpeg import perceptual, static_codes, writer
 from compressor.jpeg.encoder import Statistics, Transform
 from compressor.jpeg.tables import huffman_spec
+from compressor.settings import Effort
 from compressor.tiles import band_lines
 
 NAMES = ("DC of luma", "DC of chroma", "AC of luma", "AC of chroma")
@@ -34,7 +35,9 @@ def statistics(image: npt.NDArray[np.uint8], distance: float) -> npt.NDArray[np.
     height, width, channels = image.shape
     frame = writer.frame_for(width, height, channels, "420")
     transform = Transform(
-        frame, perceptual.quantization_tables(distance, channels), perceptual.dead_zones(distance, channels)
+        frame,
+        perceptual.quantization_tables(distance, channels, perceptual.table_set_of(Effort.FAST)),
+        perceptual.dead_zones(distance, channels),
     )
     lines, samples, collected = band_lines(width, 16), image.reshape(height, -1), Statistics(frame)
     for slab in transform.slabs(samples[top : top + lines] for top in range(0, height, lines)):

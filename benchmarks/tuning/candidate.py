@@ -1,6 +1,7 @@
 """Candidates: tables and constants to try, set in `compressor.jpeg.perceptual` while an image is encoded."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from unittest import mock
@@ -17,9 +18,10 @@ from compressor.settings import Effort
 class Candidate:
     """Factors of what `perceptual` has, and the tables.
 
-    luma, chroma  weights of Robidoux's table (`table_sets.blend`); None: the present tables
+    luma, chroma  weights of Robidoux's table (`table_sets.blend`); None: the effort's present tables
     dc            factor of the steps of DC
     color         factor of all steps of chroma
+    cb            another factor of the steps of Cb
     dead_zone     factor of the dead zones' slopes
     trellis       factor of the weight of a bit
     """
@@ -28,27 +30,31 @@ class Candidate:
     chroma: float | None = None
     dc: float = 1.0
     color: float = 1.0
+    cb: float = 1.0
     dead_zone: float = 1.0
     trellis: float = 1.0
 
-    def tables(self) -> table_sets.TableSet:
-        """Return its tables."""
-        tables = perceptual.PRESENT
+    def tables(self, present: table_sets.TableSet) -> table_sets.TableSet:
+        """Return its tables, where those of an effort are `present`."""
+        tables = present
         if self.luma is not None:
             chroma = self.luma if self.chroma is None else self.chroma
             tables = table_sets.blend(table_sets.SSIMULACRA2, self.luma, chroma)
-        return tables.scaled(self.dc, self.color)
+        return tables.scaled(self.dc, self.color, self.cb)
 
     @contextlib.contextmanager
     def at(self, distance: float) -> Iterator[None]:
         """Let every encoding use this candidate at a distance, whatever the quality."""
-        tables, dead_zones, weights = self.tables(), perceptual.dead_zones, perceptual.trellis_weights
+        dead_zones, weights = perceptual.dead_zones, perceptual.trellis_weights
+        made = functools.cache(self.tables)
 
         def distance_for(quality: int, effort: Effort) -> float:
             return distance
 
-        def quantization_tables(distance: float, components: int) -> list[Table]:
-            return [tables.table(component, distance) for component in range(components)]
+        def quantization_tables(
+            distance: float, components: int, tables: table_sets.TableSet = perceptual.PRESENT
+        ) -> list[Table]:
+            return [made(tables).table(component, distance) for component in range(components)]
 
         def scaled_dead_zones(distance: float, components: int) -> NDArray[np.float32]:
             return dead_zones(distance, components) * np.float32(self.dead_zone)

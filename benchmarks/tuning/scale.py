@@ -49,7 +49,7 @@ def fitted_means(held: Sequence[Pixels], effort: Effort, candidate: Candidate) -
     losses = np.array([target.loss_of(mean) for mean in means])
     nodes = np.log(target.DISTANCES)
     lines = [np.interp(np.log(distances), nodes, row) for row in np.eye(len(nodes))]
-    luma, cr = target.rounding(0, distances), target.rounding(2, distances)
+    luma, cr = (target.rounding(component, distances, effort) for component in (0, 2))
     columns = [*lines, luma[:, 0], luma[:, 1:].sum(1), cr.sum(1)]
     found = np.linalg.lstsq(np.stack(columns, 1), losses, rcond=None)[0]
     scores = 100 - np.exp(found[: len(nodes)])

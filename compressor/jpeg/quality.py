@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.jpeg.frame import Header
-from compressor.jpeg.perceptual import TABLE_SETS, distance_for, quality_for, quantization_tables
+from compressor.jpeg.perceptual import TABLE_SETS, distance_for, quality_for, quantization_tables, table_set_of
 from compressor.jpeg.table_sets import TableSet
 from compressor.jpeg.tables import Table, quantization_table
 from compressor.settings import Effort
@@ -43,7 +43,8 @@ def _estimated(components: tuple[bytes | None, ...]) -> int | None:
             chroma = len(components) > 1 and components[1] != components[0]
             whole = [np.frombuffer(table or b"", np.uint16) for table in components]
             if (found := distance_of(whole, table_set, chroma)) is not None:
-                return round(quality_for(found, Effort.BALANCED))
+                effort = Effort.FAST if table_set is table_set_of(Effort.FAST) else Effort.BALANCED
+                return round(quality_for(found, effort))
     distance = sum(np.abs(np.log(table / _tables(bool(chroma)))).sum(1) for table, chroma in known)
     return 100 - int(np.argmin(distance))
 
@@ -54,7 +55,7 @@ def _ours() -> dict[tuple[bytes, ...], int]:
     found = {}
     for effort in (Effort.BEST, Effort.FAST, Effort.BALANCED):
         for quality in range(1, 101):
-            tables = quantization_tables(distance_for(quality, effort), 3)
+            tables = quantization_tables(distance_for(quality, effort), 3, table_set_of(effort))
             for components in (1, 3):
                 found[tuple(bytes(table) for table in tables[:components])] = quality
     return found
@@ -133,7 +134,7 @@ def _tables_at(table_set: TableSet, distance: float, components: int, chroma: bo
 def _luma_tables(number: int) -> NDArray[np.uint16]:
     """Return a set's tables of luma at STEPS distances, (STEPS, 64)."""
     distances = np.exp(np.linspace(math.log(FINEST), math.log(COARSEST), STEPS))
-    return np.stack([TABLE_SETS[number].table(0, float(distance)) for distance in distances])
+    return TABLE_SETS[number].tables(0, distances)
 
 
 def _is_requantized(luma: Table, number: int) -> bool:

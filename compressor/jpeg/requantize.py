@@ -38,7 +38,7 @@ def plan_requantization(header: Header, distance: float, effort: Effort) -> Requ
     frame, chroma = header.frame, header.color == "ycbcr"
     quality = round(perceptual.quality_for(distance, effort))
     source = [header.quantization[component.tq] for component in frame.components]
-    tables = _tables(tuple([table.tobytes() for table in source]), quality, distance, chroma)
+    tables = _tables(tuple([table.tobytes() for table in source]), quality, distance, effort, chroma)
     if not tables:
         return None
     components = tuple([Component(c.id, c.h, c.v, tq) for tq, c in enumerate(frame.components)])
@@ -47,13 +47,14 @@ def plan_requantization(header: Header, distance: float, effort: Effort) -> Requ
 
 
 @lru_cache(64)
-def _tables(source: tuple[bytes, ...], quality: int, distance: float, chroma: bool) -> list[Table]:
+def _tables(source: tuple[bytes, ...], quality: int, distance: float, effort: Effort, chroma: bool) -> list[Table]:
     """Return the table for each component; none if the source is not fine enough.
 
     source  each component's table, 64 uint16
     """
     count, old = len(source), [np.frombuffer(table, np.uint16) for table in source]
-    wanted = perceptual.quantization_tables(distance, 3 if chroma else 1) * (1 if chroma else count)
+    present = perceptual.table_set_of(effort)
+    wanted = perceptual.quantization_tables(distance, 3 if chroma else 1, present) * (1 if chroma else count)
     if not is_worth_requantizing(old[0], wanted[0], quality):
         return []
     return [on_lattice(before, after) for before, after in zip(old, wanted, strict=True)]

@@ -27,7 +27,7 @@ from compressor.settings import Effort
 # over the efforts.
 DISTANCES = (0.03, 0.1, 0.25, 0.5, 0.75, 1, 1.3, 1.7, 2.2, 2.9, 3.8, 5, 7, 10, 25, 60)
 MEAN_SCORES = {
-    Effort.FAST: (93.2, 92.9, 91.6, 89.0, 86.7, 84.5, 82.2, 79.4, 76.2, 72.6, 68.3, 63.1, 55.1, 44.6, 1.0, -50.4),
+    Effort.FAST: (93.2, 92.9, 91.7, 89.2, 86.8, 84.6, 82.0, 79.4, 76.2, 72.4, 68.2, 62.9, 55.2, 44.6, 2.3, -49.3),
     Effort.BALANCED: (94.4, 94.0, 92.5, 89.7, 87.2, 85.0, 82.6, 79.7, 76.5, 72.9, 68.5, 63.3, 55.2, 44.6, 0.8, -50.9),
     Effort.BEST: (94.4, 94.0, 92.5, 89.7, 87.2, 85.0, 82.7, 79.8, 76.6, 73.1, 68.9, 63.9, 56.2, 46.2, 5.7, -44.9),
 }
@@ -97,13 +97,14 @@ def mean_losses(effort: Effort) -> NDArray[np.float64]:
     known = [loss_of(score) for score in MEAN_SCORES[effort]]
     losses: NDArray[np.float64] = np.interp(np.log(GRID), np.log(DISTANCES), known)
     for component, weights in ROUNDING.items():
-        losses += rounding(component, GRID) @ np.array(weights)
+        losses += rounding(component, GRID, effort) @ np.array(weights)
     return losses
 
 
-def rounding(component: int, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+def rounding(component: int, distances: NDArray[np.float64], effort: Effort) -> NDArray[np.float64]:
     """Return the logarithms of what rounding multiplies steps by: (n, 3), of DC and the two next frequencies."""
-    exact = np.array([perceptual.PRESENT.logarithms(component, distance)[:3] for distance in distances])
+    tables = perceptual.table_set_of(effort)
+    exact = np.array([tables.logarithms(component, distance)[:3] for distance in distances])
     exact = exact.clip(0, math.log(255))
     found: NDArray[np.float64] = np.log(np.rint(np.exp(exact))) - exact
     return found

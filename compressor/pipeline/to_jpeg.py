@@ -309,7 +309,7 @@ def _start_pixels_to_jpeg(
 ) -> PixelsToJpeg:
     settings, stages = context.settings, context.stages
     count, distance = len(frame.components), context.distance
-    tables = perceptual.quantization_tables(distance, count)
+    tables = perceptual.quantization_tables(distance, count, perceptual.table_set_of(settings.effort))
     bands = stages.timed(without_alpha(pixels, settings.background, lines), "decode")
     output: one_pass.OnePassPixels | ScanSearch
     if settings.effort is Effort.FAST:

@@ -18,19 +18,21 @@ def noise(seed: int, height: int = 192, width: int = 208) -> np.ndarray:
     return np.clip(ramp + generator.normal(0, 12, (height, width, 3)), 0, 255).astype(np.uint8)
 
 
-def test_a_candidate_changes_what_is_encoded_and_leaves_nothing_changed() -> None:
+@pytest.mark.parametrize("effort", ["fast", "balanced"])
+def test_a_candidate_changes_what_is_encoded_and_leaves_nothing_changed(effort: str) -> None:
     pixels = noise(3)
-    encode = encoders.ours("balanced")(pixels)
+    encode = encoders.ours(effort)(pixels)
     before = encode(60)
 
     def coded(candidate: Candidate, distance: float) -> bytes:
         with candidate.at(distance):
             return encode(60)
 
-    present = coded(Candidate(), perceptual.distance_for(60, Effort.BALANCED))
+    present = coded(Candidate(), perceptual.distance_for(60, Effort(effort)))
     assert present == before
     assert len(coded(Candidate(), 8.0)) < len(coded(Candidate(), 2.0))
-    assert len({coded(candidate, 3.0) for candidate in (Candidate(), Candidate(dead_zone=2), Candidate(color=2))}) == 3
+    tried = Candidate(), Candidate(dead_zone=2), Candidate(color=2), Candidate(cb=2)
+    assert len({coded(candidate, 3.0) for candidate in tried}) == 4
     assert encode(60) == before
 
 

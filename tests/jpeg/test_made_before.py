@@ -8,11 +8,13 @@ from PIL import Image
 
 from compressor import compress
 from compressor.bytestream import ByteStream
-from compressor.jpeg.perceptual import TABLE_SETS, quantization_tables
+from compressor.jpeg.perceptual import TABLE_SETS, distance_for, quantization_tables, table_set_of
 from compressor.jpeg.quality import distance_of, estimated_quality, is_made_before
 from compressor.jpeg.reader import read_header
 from compressor.jpeg.requantize import on_lattice
+from compressor.jpeg.table_sets import TableSet
 from compressor.jpeg.tables import quantization_table
+from compressor.settings import Effort
 from tests.corpus import CORPUS
 from tests.jpeg_files import jpeg, photo
 
@@ -33,9 +35,18 @@ def test_tables_at_any_distance_are_recognized(distance: float, components: int)
 
 
 def test_one_changed_step_is_not_ours() -> None:
-    tables = quantization_tables(2.5, 3)
-    tables[2][40] += 1
-    assert distance_of(tables, TABLE_SETS[-1], True) is None
+    for table_set in TABLE_SETS:
+        tables = quantization_tables(2.5, 3, table_set)
+        tables[2][40] += 1
+        assert distance_of(tables, table_set, True) is None
+
+
+@pytest.mark.parametrize("effort", Effort)
+def test_a_result_has_the_tables_of_its_effort(effort: Effort) -> None:
+    made = read_header(ByteStream([compress(photo(97, 75), format="jpeg", quality=60, effort=effort).data]))
+    wanted = quantization_tables(distance_for(60, effort), 3, table_set_of(effort))
+    assert all(np.array_equal(made.quantization[at], table) for at, table in enumerate(wanted))
+    assert table_set_of(effort) in TABLE_SETS
 
 
 @pytest.mark.parametrize("effort", ["fast", "balanced", "best"])
@@ -67,11 +78,12 @@ def test_the_quality_of_a_result_for_a_target_is_between_the_whole_ones() -> Non
     assert found is not None and 1 <= found <= 100
 
 
-def test_requantized_tables_of_libjpeg_are_recognized() -> None:
+@pytest.mark.parametrize("table_set", TABLE_SETS)
+def test_requantized_tables_of_libjpeg_are_recognized(table_set: TableSet) -> None:
     hits = 0
     for source in range(90, 101, 2):
         for distance in (1.5, 2.2, 3.2, 5.3):
-            wanted = quantization_tables(distance, 1)[0]
+            wanted = quantization_tables(distance, 1, table_set)[0]
             luma = on_lattice(quantization_table(source, False), wanted)
             out = io.BytesIO()
             Image.new("L", (8, 8)).save(out, "JPEG", qtables=[natural(luma)])

@@ -77,14 +77,32 @@ def test_tables_scale_with_the_distance_beyond_the_nodes() -> None:
         assert above[v, u] == np.rint(natural(np.exp(y[2]))[v, u] * 2**exponent)
 
 
-def test_the_present_tables_are_between_robidouxs_and_the_first_set() -> None:
+@pytest.mark.parametrize("effort", Effort)
+def test_the_present_tables_are_between_robidouxs_and_the_first_set(effort: Effort) -> None:
     """Luma: a geometric mean, when Robidoux's table is scaled to the mean of 28 steps; DC and chroma are multiplied."""
     for distance in (1.3, 4.0, 12.0):
-        ours, first = (np.log(tables.table(0, distance)) for tables in (perceptual.PRESENT, FIRST))
+        ours, first = (np.log(tables.table(0, distance)) for tables in (perceptual.table_set_of(effort), FIRST))
         robidoux = table_sets.ROBIDOUX + (first - table_sets.ROBIDOUX)[:28].mean()
         low, high = np.minimum(first, robidoux), np.maximum(first, robidoux)
         inside = (ours >= low - 0.2) & (ours <= high + 0.2)  # all are rounded
         assert inside[1:].all()
+
+
+@pytest.mark.parametrize("tables", perceptual.TABLE_SETS)
+def test_tables_at_several_distances_are_those_at_each(tables: table_sets.TableSet) -> None:
+    distances = np.array([0.03, 0.5, 1.1, 1.7, 2.4, 3.3, 5.0, 7.0, 60.0])
+    for component in range(3):
+        each = [tables.table(component, float(distance)) for distance in distances]
+        np.testing.assert_array_equal(tables.tables(component, distances), each)
+
+
+@pytest.mark.parametrize("factors", [{"dc": 2.0, "color": 1.0}, {"dc": 1.0, "color": 1.5, "cb": 1.2}])
+def test_a_scaled_set_has_coarser_steps_of_dc_of_chroma_and_of_cb(factors: dict[str, float]) -> None:
+    scaled, dc, color, cb = FIRST.scaled(**factors), factors["dc"], factors["color"], factors.get("cb", 1.0)
+    for component, factor in enumerate((1, color * cb, color)):
+        ratio = np.exp(scaled.curves[component][1] - FIRST.curves[component][1])
+        assert ratio[0] == pytest.approx(factor * dc)
+        assert ratio[1:] == pytest.approx(factor)
 
 
 def test_grey_has_the_table_of_luma() -> None:

@@ -62,7 +62,8 @@ def test_a_photograph_outside_the_training_set_takes_less_than_with_annex_k(qual
     pixels, distance = cat(), perceptual.distance_for(quality, Effort.FAST)
     height, width, _ = pixels.shape
     frame = writer.frame_for(width, height, 3, "420")
-    made = Transform(frame, perceptual.quantization_tables(distance, 3), perceptual.dead_zones(distance, 3))
+    quantization = perceptual.quantization_tables(distance, 3, perceptual.table_set_of(Effort.FAST))
+    made = Transform(frame, quantization, perceptual.dead_zones(distance, 3))
     found = Statistics(frame)
     for slab in made.slabs([pixels.reshape(height, -1)]):
         found.add(slab)

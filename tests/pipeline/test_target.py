@@ -67,13 +67,14 @@ def test_the_mean_loss_is_that_of_the_mean_scores_and_what_rounding_adds(effort:
     assert target.mean_distance(9, effort) == target.COARSEST
 
 
-def test_rounding_is_what_the_tables_differ_by_from_their_curve() -> None:
-    distances = np.array([0.03, 0.7, 2.2, 9.0])
+@pytest.mark.parametrize("effort", Effort)
+def test_rounding_is_what_the_tables_differ_by_from_their_curve(effort: Effort) -> None:
+    distances, tables = np.array([0.03, 0.7, 2.2, 9.0]), perceptual.table_set_of(effort)
     for component in range(3):
-        found = target.rounding(component, distances)
+        found = target.rounding(component, distances, effort)
         for distance, row in zip(distances, found, strict=True):
-            exact = np.exp(perceptual.PRESENT.logarithms(component, distance)[:3]).clip(1, 255)
-            steps = perceptual.quantization_tables(distance, 3)[component][:3]
+            exact = np.exp(tables.logarithms(component, distance)[:3]).clip(1, 255)
+            steps = perceptual.quantization_tables(distance, 3, tables)[component][:3]
             np.testing.assert_allclose(np.exp(row) * exact, steps, rtol=1e-9)
 
 
