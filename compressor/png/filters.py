@@ -14,7 +14,8 @@ from compressor.settings import Effort
 
 MATCHES = 7  # beside the choices of `filter_rows`: that of `filter_rows_by_matches`
 # Filter choices to try. NONE is best for much repeated content (text, flat color), MATCHES where that meets gradients
-# and outlines, BIGRAMS for photographs. The three take 0.1 % more bytes than the best of nine for 23 drawn graphics. SUB, SUMS and UP are best for some gradients: BEST alone tries the last two.
+# and outlines, BIGRAMS for photographs. The three take 0.1 % more bytes than the best of nine for 23 drawn graphics.
+# SUB, SUMS and UP are best for some gradients: BEST alone tries the last two.
 CHOICES = {
     Effort.FAST: (NONE, SUMS),
     Effort.BALANCED: (NONE, MATCHES, BIGRAMS, SUB),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from benchmarks import png
 from benchmarks.harness import record
@@ -58,7 +59,7 @@ def test_grey_of_16_bits_is_compared_in_all_of_them() -> None:
 def test_a_run_saves_what_it_measured(drawing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(png, "sources", lambda _: [drawing])
     monkeypatch.setattr(png, "tools", lambda: {"balanced": png.ours("balanced"), "oxipng 2": png.pillow})
-    monkeypatch.setattr(record, "console", lambda: record.Console(file=io.StringIO(), width=100))
+    monkeypatch.setattr(record, "console", lambda: Console(file=io.StringIO(), width=100))
 
     assert png.run(tmp_path, ["--rounds", "1"])
 
