@@ -8,6 +8,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.tuning.following import following
 from compressor.jpeg import adaptive_quantization, perceptual, table_sets
 from compressor.jpeg.tables import Table
 from compressor.settings import Effort
@@ -22,6 +23,7 @@ class Candidate:
     color         factor of all steps of chroma
     dead_zone     factor of the dead zones' slopes
     trellis       factor of the weight of a bit
+    gradients     how often `best` follows the gradient of SSIMULACRA2 (`following.py`)
     """
 
     luma: float | None = None
@@ -30,6 +32,7 @@ class Candidate:
     color: float = 1.0
     dead_zone: float = 1.0
     trellis: float = 1.0
+    gradients: int = 0
 
     def tables(self) -> table_sets.TableSet:
         """Return its tables."""
@@ -64,7 +67,8 @@ class Candidate:
             trellis_weights=scaled_weights,
         ):
             self._forget()
-            yield
+            with following(distance, self.gradients) if self.gradients else contextlib.nullcontext():
+                yield
         self._forget()
 
     @staticmethod

@@ -53,7 +53,7 @@ def points(files: Sequence[bytes], known: Scores) -> Points:
 def parsed(text: str) -> Candidate:
     """Parse "luma=0.6,chroma=0.3"."""
     pairs = [word.split("=") for word in text.split(",") if word]
-    return Candidate(**{name: float(value) for name, value in pairs})
+    return Candidate(**{name: int(value) if name == "gradients" else float(value) for name, value in pairs})
 
 
 def options(words: Sequence[str]) -> argparse.Namespace:
