@@ -24,6 +24,7 @@ class Candidate:
     dead_zone     factor of the dead zones' slopes
     trellis       factor of the weight of a bit
     gradients     how often `best` follows the gradient of SSIMULACRA2 (`following.py`)
+    fine          1: luma follows another one, that of the finest scale of Y'
     """
 
     luma: float | None = None
@@ -33,6 +34,7 @@ class Candidate:
     dead_zone: float = 1.0
     trellis: float = 1.0
     gradients: int = 0
+    fine: int = 0
 
     def tables(self) -> table_sets.TableSet:
         """Return its tables."""
@@ -67,7 +69,7 @@ class Candidate:
             trellis_weights=scaled_weights,
         ):
             self._forget()
-            with following(distance, self.gradients) if self.gradients else contextlib.nullcontext():
+            with following(distance, self.gradients, self.fine > 0) if self.gradients else contextlib.nullcontext():
                 yield
         self._forget()
 

@@ -1,5 +1,7 @@
 """Encoding that follows the gradient of SSIMULACRA2: what it saves says whether an effort should do so.
 
+With `fine`, luma follows the norms of `FineLuma` instead, and chroma still the score.
+
 The coefficients are those of `best`, in steps of quantization, and so are the masking factors and the trellis. What the
 trellis is given moves from its own answer against the gradient, as often as there are steps:
 
@@ -19,8 +21,8 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.tuning.decoding import Components, Decoder
-from benchmarks.tuning.gradient import Gradient
+from benchmarks.tuning.decoding import RGB, Components, Decoder, samples, samples_transposed
+from benchmarks.tuning.gradient import Array, FineLuma, Gradient
 from compressor.jpeg import adaptive_quantization, perceptual, writer
 from compressor.jpeg.adaptive_quantization import AdaptiveQuantizer
 from compressor.jpeg.frame import Frame, Slab
@@ -36,6 +38,7 @@ LEAK, CLIP, SIZE = 0.7, 0.8, 0.9
 COLOR = 1.4  # factor of the steps of chroma
 WEIGHT = 0.9  # factor of the weight of a bit
 UNIT = 1 / SCALE[TRANSPOSED]
+LUMA = np.linalg.inv(RGB)[0]  # of R, G and B
 
 Floats = npt.NDArray[np.float32]
 
@@ -106,20 +109,42 @@ class Spectra:
             yield slab
 
 
-def followed(spectra: Spectra, pixels: npt.NDArray[np.uint8], steps: int) -> Components:
-    """Return quantized coefficients after some steps, at most as many as there are RATES.
+class Loss:
+    """The gradient that is followed: of what is lost of the score, with `fine` for luma of `FineLuma`.
 
     pixels  (height, width, 3)
     """
-    height, width, _ = pixels.shape
-    gradient, decoder = Gradient(pixels), Decoder(width, height)
+
+    def __init__(self, pixels: npt.NDArray[np.uint8], fine: bool) -> None:
+        self._height, self._width, _ = pixels.shape
+        self._score, self._decoder = Gradient(pixels), Decoder(self._width, self._height)
+        self._luma = FineLuma(pixels @ LUMA) if fine else None
+
+    def by_coefficient(self, components: Components) -> Components:
+        """Return the gradient by dequantized coefficients."""
+        _, by_sample = self._score(self._decoder.decoded(components))
+        found = self._decoder.transposed(-by_sample, components)
+        if self._luma is not None:
+            found[0] = self._by_luma(self._luma, components[0])
+        return found
+
+    def _by_luma(self, luma: FineLuma, component: Array) -> Array:
+        shown = samples(component) + 128
+        part = np.clip(shown, 0, 255)[: self._height, : self._width]
+        by_sample = np.zeros_like(shown)
+        by_sample[: self._height, : self._width] = luma(part)[1]
+        by_sample[(shown < 0) | (shown > 255)] = 0
+        return samples_transposed(by_sample)
+
+
+def followed(spectra: Spectra, loss: Loss, steps: int) -> Components:
+    """Return quantized coefficients after some steps, at most as many as there are RATES."""
     answer = spectra.quantized(spectra.coefficients)
     moved = [np.zeros_like(component) for component in answer]
     sizes: list[float] = []
     for rate in RATES[:steps]:
         shown = [component * table for component, table in zip(answer, spectra.tables, strict=True)]
-        _, by_sample = gradient(decoder.decoded(shown))
-        for number, by_coefficient in enumerate(decoder.transposed(-by_sample, shown)):
+        for number, by_coefficient in enumerate(loss.by_coefficient(shown)):
             g = by_coefficient * spectra.tables[number] * spectra.factors[number]
             if len(sizes) == number:
                 sizes.append(max(float(np.sqrt((g * g).mean())), 1e-30))
@@ -133,7 +158,7 @@ def followed(spectra: Spectra, pixels: npt.NDArray[np.uint8], steps: int) -> Com
 
 
 @contextlib.contextmanager
-def following(distance: float, steps: int) -> Iterator[None]:
+def following(distance: float, steps: int, fine: bool = False) -> Iterator[None]:
     """Let every encoding of RGB by `best`, 4:2:0, at a distance, follow the gradient."""
 
     def from_pixels(quantizer: AdaptiveQuantizer, bands: Iterable[Band], _: Table | None) -> Iterator[Slab]:
@@ -143,7 +168,7 @@ def following(distance: float, steps: int) -> Iterator[None]:
         height, width = pixels.shape[0], pixels.shape[1] // 3
         frame = writer.frame_for(width, height, 3, "420")
         spectra = Spectra(pixels, frame, quantizer, perceptual.quantization_tables(distance, 3))
-        return spectra.slabs(followed(spectra, pixels.reshape(height, width, 3), steps))
+        return spectra.slabs(followed(spectra, Loss(pixels.reshape(height, width, 3), fine), steps))
 
     with mock.patch.object(AdaptiveQuantizer, "from_pixels", from_pixels):
         yield

@@ -179,8 +179,34 @@ class Gradient:
     def _by_component(self, key: tuple[int, int], result: _Blurred, norms: Array, by_total: float) -> Array:
         """Return the gradient by a component at a scale."""
         scale, component = key
-        source = self._source[scale][component]
-        maps = error_maps(source, result)
-        first, fourth = BY_COMPONENT[component, scale] * by_total / result.samples.size
-        cubes = (maps / np.maximum(norms[1], 1e-12)[:, None, None]) ** 3
-        return error_maps_transposed(first[:, None, None] + fourth[:, None, None] * cubes, source, result)
+        weights = BY_COMPONENT[component, scale] * by_total
+        return maps_gradient(weights, norms[1], self._source[scale][component], result)
+
+
+def maps_gradient(weights: Array, fourth_norms: Array, source: _Moments, result: _Blurred) -> Array:
+    """Return the gradient of weighted norms of the maps by the result's samples.
+
+    weights       (2, 3): of the mean and of the 4-norm of each map
+    fourth_norms  (3,): the 4-norms
+    """
+    first, fourth = weights[:, :, None, None] / result.samples.size
+    cubes = (error_maps(source, result) / np.maximum(fourth_norms, 1e-12)[:, None, None]) ** 3
+    return error_maps_transposed(first + fourth * cubes, source, result)
+
+
+class FineLuma:
+    """SSIMULACRA2's maps of Y at its finest scale, of Y' of JFIF instead: their weighted norms, and the gradient."""
+
+    def __init__(self, source: Array) -> None:
+        """Prepare for luma samples (height, width), 0 to 255."""
+        plane = source / 255
+        self._source = _Moments(plane, blur(plane), blur(plane**2))
+
+    def __call__(self, result: Array) -> tuple[float, Array]:
+        """Return the sum of a result's norms, which is 0 for the source, and the gradient by its samples."""
+        plane, source = result / 255, self._source
+        found = _Blurred(plane, blur(plane), blur(plane**2), blur(plane * source.samples))
+        maps = error_maps(source, found)
+        norms = np.stack([maps.mean((1, 2)), (maps**4).mean((1, 2)) ** 0.25])
+        weights = BY_COMPONENT[Y, 0]
+        return float((weights * norms).sum()), maps_gradient(weights, norms[1], source, found) / 255

@@ -8,7 +8,7 @@ from benchmarks.harness.fidelity import Pixels, decoded
 from benchmarks.tuning.candidate import Candidate
 from benchmarks.tuning.decoding import Decoder
 from benchmarks.tuning.following import following
-from benchmarks.tuning.gradient import SIDE, Array, Gradient
+from benchmarks.tuning.gradient import SIDE, Array, FineLuma, Gradient
 from benchmarks.tuning.scale import score
 from compressor.bytestream import ByteStream
 from compressor.jpeg.reader import read_header, read_slabs
@@ -56,6 +56,16 @@ def test_the_gradient_is_the_change_of_the_score(source: Pixels, gradient: Gradi
     by_sample = gradient(result)[1]
     more, less = gradient(result + change)[0], gradient(result - change)[0]
     assert float((by_sample * change).sum()) == pytest.approx((more - less) / 2, rel=1e-3)
+
+
+def test_the_gradient_of_fine_luma_is_the_change_of_its_norms(source: Pixels) -> None:
+    luma, result = (planes(pixels).mean(0) for pixels in (source, decoded(encoders.PILLOW.encode(source, 40))))
+    change = np.random.default_rng(6).normal(0, 1e-3, luma.shape)
+    fine = FineLuma(luma)
+    by_sample = fine(result)[1]
+    more, less = fine(result + change)[0], fine(result - change)[0]
+    assert float((by_sample * change).sum()) == pytest.approx((more - less) / 2, rel=1e-3)
+    assert fine(luma)[0] == pytest.approx(0, abs=1e-5)
 
 
 def test_samples_that_are_clamped_have_no_gradient(gradient: Gradient) -> None:
@@ -119,6 +129,9 @@ def test_without_a_step_the_file_is_that_of_best_and_with_three_no_equal_score_h
     assert coded(0) == best
     with Candidate(gradients=3).at(2.4):
         assert encode(50) == followed
+    with Candidate(gradients=3, fine=1).at(2.4):
+        mixed = encode(50)
+    assert mixed not in (best, followed)
     with Candidate().at(2.25):
         finer = encode(50)
     assert len(finer) > len(followed)
