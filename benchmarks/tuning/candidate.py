@@ -9,6 +9,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.tuning.following import following
 from compressor.jpeg import adaptive_quantization, perceptual, table_sets
 from compressor.jpeg.tables import Table
 from compressor.settings import Effort
@@ -24,6 +25,8 @@ class Candidate:
     cb            another factor of the steps of Cb
     dead_zone     factor of the dead zones' slopes
     trellis       factor of the weight of a bit
+    gradients     how often `best` follows the gradient of SSIMULACRA2 (`following.py`)
+    fine          1: luma follows another one, that of the finest scale of Y'
     """
 
     luma: float | None = None
@@ -33,6 +36,8 @@ class Candidate:
     cb: float = 1.0
     dead_zone: float = 1.0
     trellis: float = 1.0
+    gradients: int = 0
+    fine: int = 0
 
     def tables(self, present: table_sets.TableSet) -> table_sets.TableSet:
         """Return its tables, where those of an effort are `present`."""
@@ -70,7 +75,8 @@ class Candidate:
             trellis_weights=scaled_weights,
         ):
             self._forget()
-            yield
+            with following(distance, self.gradients, self.fine > 0) if self.gradients else contextlib.nullcontext():
+                yield
         self._forget()
 
     @staticmethod

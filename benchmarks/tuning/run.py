@@ -18,6 +18,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,10 @@ def points(files: Sequence[bytes], known: Scores) -> Points:
 def parsed(text: str) -> Candidate:
     """Parse "luma=0.6,chroma=0.3"."""
     pairs = [word.split("=") for word in text.split(",") if word]
-    return Candidate(**{name: float(value) for name, value in pairs})
+    values: dict[str, Any] = {
+        name: int(value) if name in ("gradients", "fine") else float(value) for name, value in pairs
+    }
+    return Candidate(**values)
 
 
 def options(words: Sequence[str]) -> argparse.Namespace:

@@ -37,7 +37,7 @@ def test_a_candidate_changes_what_is_encoded_and_leaves_nothing_changed(effort: 
 
 
 def test_candidates_are_written_as_pairs() -> None:
-    assert run.parsed("luma=0.6,chroma=0.3") == Candidate(luma=0.6, chroma=0.3)
+    assert run.parsed("luma=0.6,chroma=0.3,gradients=3") == Candidate(luma=0.6, chroma=0.3, gradients=3)
     assert run.parsed("") == Candidate()
 
 
