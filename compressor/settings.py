@@ -88,6 +88,7 @@ class Path(StrEnum):
 
 
 DEFAULT_QUALITY = 80
+PALETTE_SCORE_MIN = 50.0  # SSIMULACRA2 of medium quality: below it, a picture is left lossless
 DENSITY_MAX = (1 << 31) - 1  # of a PNG's pHYs
 
 
@@ -108,6 +109,8 @@ class Settings:
     target_score  0..100   minimum SSIMULACRA2 score: the smallest result that has it; excludes quality and lossless
     max_bytes     > 0      maximum size of the result: the best score within it; with quality or target_score a ceiling
     score                  measure the SSIMULACRA2 of the result against the source, and report it
+    png_colors    2..256   reduce a PNG that has more colors to at most so many, unless its score would be less than
+                           target_score, or PALETTE_SCORE_MIN without one; excludes lossless
     lossless               keep coefficients (JPEG) or pixels (PNG) exactly
     delivery               None: SAFE for files, IMMEDIATE for raw tiles
     min_saving    [0, 1)   share of the input that must be saved; otherwise the input is returned unchanged
@@ -130,6 +133,7 @@ class Settings:
     min_saving: float = 0.0
     background: tuple[int, int, int] | None = None
     archive: bool = False
+    png_colors: int | None = None
 
     def __post_init__(self) -> None:
         for name, kind in ENUMS.items():
@@ -148,6 +152,10 @@ class Settings:
                 raise SettingsError("target_score", "contradicts quality: give one of them")
             if self.lossless:
                 raise SettingsError("target_score", "contradicts lossless: give one of them")
+        if self.png_colors is not None:
+            _check("png_colors", self.png_colors, int, 2, 256)
+            if self.lossless:
+                raise SettingsError("png_colors", "contradicts lossless: give one of them")
         if self.max_bytes is not None:
             _check("max_bytes", self.max_bytes, int, 1, math.inf)
         _check("min_saving", self.min_saving, float, 0, 1)
@@ -184,9 +192,12 @@ class Settings:
         return self.score or self.is_search
 
     def delivery_of(self, *, raw: bool) -> Delivery:
-        """Return the delivery, or its default for files or raw samples. Lossless files, archives, and results that a
-        target score or a maximum size is set for, are always SAFE."""
-        if self.is_search or self.archive or (self.lossless and not raw):
+        """Return the delivery, or its default for files or raw samples.
+
+        Lossless files, archives, and results for which a target score, a maximum size or a number of colors is set, are
+        always SAFE.
+        """
+        if self.is_search or self.archive or self.png_colors is not None or (self.lossless and not raw):
             return Delivery.SAFE
         return self.delivery or (Delivery.IMMEDIATE if raw else Delivery.SAFE)
 
@@ -227,7 +238,7 @@ ENUMS: Mapping[str, type[StrEnum]] = {
     "content_credentials": ContentCredentials,
 }
 # Settings that archiving excludes, and those that they are compared with.
-NOT_ARCHIVED = ("quality", "target_score", "max_bytes", "format", "subsampling", "metadata", "background")
+NOT_ARCHIVED = ("quality", "target_score", "max_bytes", "png_colors", "format", "subsampling", "metadata", "background")
 _DEFAULTS = Settings()
 
 

@@ -34,7 +34,7 @@ RAW_COMMENTS_MAX = 4096
 
 E = TypeVar("E", bound=StrEnum)
 
-SCALARS = ("quality", "target_score", "max_bytes", "score", "lossless", "min_saving", "archive")
+SCALARS = ("quality", "target_score", "max_bytes", "score", "lossless", "min_saving", "archive", "png_colors")
 
 
 @functools.lru_cache(maxsize=None, typed=True)  # members of different enums may be equal

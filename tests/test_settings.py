@@ -97,7 +97,7 @@ def test_settings_can_not_be_changed() -> None:
 
 def test_digests_differ_where_settings_do() -> None:
     changed: list[dict[str, Any]] = [
-        {}, {"quality": 79}, {"score": True}, {"target_score": 70.0}, {"max_bytes": 1000},
+        {}, {"quality": 79}, {"score": True}, {"target_score": 70.0}, {"max_bytes": 1000}, {"png_colors": 64},
         {"lossless": True}, {"effort": "fast"},
         {"format": "png"}, {"delivery": "safe"}, {"subsampling": "444"}, {"metadata": "strip"}, {"min_saving": 0.1},
         {"content_credentials": "unchanged"}, {"background": (0, 0, 0)},

@@ -27,7 +27,7 @@ DEFAULTS = Settings()
 SAMPLE = 200
 # Options that --unarchive excludes, with their defaults.
 NOT_UNARCHIVED: Mapping[str, Any] = {
-    "archive": False, "quality": None, "target_score": None, "max_bytes": None, "score": False,
+    "archive": False, "quality": None, "target_score": None, "max_bytes": None, "png_colors": None, "score": False,
     "score_sample": False, "min_score": None, "lossless": False, "format": DEFAULTS.format,
     "metadata": DEFAULTS.metadata,
 }  # fmt: skip
@@ -56,6 +56,7 @@ def batch(
     quality: of.LossyQuality = None,
     target_score: opt.TargetScore = None,
     max_bytes: opt.MaxBytes = None,
+    png_colors: opt.PngColors = None,
     score: of.BatchScore = False,
     score_sample: of.ScoreSample = False,
     min_score: of.MinScore = None,
@@ -168,7 +169,7 @@ def request_of(options: Mapping[str, Any]) -> "Request":
 
 def check_settings(options: Mapping[str, Any]) -> None:
     """Raise UsageError for settings that contradict each other."""
-    for name in ("quality", "target_score"):
+    for name in ("quality", "target_score", "png_colors"):
         if options["lossless"] and options[name] is not None:
             raise UsageError(f"--lossless and --{name.replace('_', '-')} contradict each other")
     if options["unarchive"] and (given := [name for name in NOT_UNARCHIVED if options[name] != NOT_UNARCHIVED[name]]):
@@ -198,12 +199,22 @@ def one_in(*, score: bool, sample: bool) -> int:
     return SCORED_ONE_IN if sample else 0
 
 
+LOSSY = ("quality", "target_score", "max_bytes")
+
+
+def lossy_options(options: Mapping[str, Any]) -> list[bool]:
+    """Return for each of LOSSY whether it is given."""
+    return [options[name] is not None for name in LOSSY]
+
+
 def settings_of(options: Mapping[str, Any]) -> Settings:
-    """Return the settings: lossless in place, unless a setting of lossy compression is given."""
-    lossy = {name: options[name] for name in ("quality", "target_score", "max_bytes")}
+    """Return the settings: lossless in place, unless a setting of lossy compression is given. Raises UsageError for
+    --png-colors alone: it would decide about JPEG, too."""
+    if options["in_place"] and options["png_colors"] is not None and not any(lossy_options(options)):
+        raise UsageError("--png-colors in place needs --quality, --target-score or --max-bytes for what is no PNG")
     return Settings(
-        **lossy,
-        lossless=options["lossless"] or (options["in_place"] and set(lossy.values()) == {None}),
+        **{name: options[name] for name in (*LOSSY, "png_colors")},
+        lossless=options["lossless"] or (options["in_place"] and not any(lossy_options(options))),
         effort=options["effort"],
         format=options["format"],
         metadata=options["metadata"],

@@ -168,6 +168,16 @@ MaxBytes = Annotated[
         show_default=False,
     ),
 ]
+PngColors = Annotated[
+    int | None,
+    option(
+        "png_colors",
+        "Reduce a PNG to at most so many colors, 2 to 256, unless its score would be less than --target-score, or 50; "
+        "not with --lossless.",
+        metavar="COUNT",
+        show_default="PNG is lossless",
+    ),
+]
 Score = Annotated[bool, option("score", "Measure the SSIMULACRA2 score of the result, and report it.")]
 Lossless = Annotated[bool, option("lossless", "Keep every coefficient (JPEG) or pixel (PNG).")]
 EffortOption = Annotated[Effort, option("effort", "CPU time to spend on compression; fast makes one pass.")]

@@ -54,7 +54,8 @@ class Terms:
 
     def _loses_again(self, route: Route) -> bool:
         """Return whether pixels are encoded lossily in the source's format, as when a result is compressed again."""
-        return route.format == self.source.format and route.path is Path.PIXELS and not self.settings.lossless
+        again = route.format == self.source.format and route.path is Path.PIXELS
+        return again and not route.quantized and not self.settings.lossless
 
 
 def choose(

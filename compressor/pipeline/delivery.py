@@ -292,8 +292,10 @@ class Stream:
             yield from self._deliver_source(reason)
             return
         size = chosen.file.size
-        self._check_size(size)
-        if self._settings.is_measured and self._score is None:
+        self._check_size(size, "has few colors" if chosen.route.quantized else "is lossless")
+        if chosen.route.score is not None:
+            self._score = chosen.route.score
+        elif self._settings.is_measured and self._score is None:
             self._score_delivered(chosen)
         yield from coalesced(chosen.file.chunks())
         outcome = Outcome.COMPRESSED if size < self._counted else Outcome.LARGER
@@ -301,10 +303,10 @@ class Stream:
 
     def _complete(self, route: Route, result: Spool) -> Candidate:
         """Run a route to its end; its result is spooled."""
-        self._encodings += 1
         route.prepare()
         for piece in route.body():
             result.write(piece)
+        self._encodings += route.encodings
         return Candidate(route, WithHead(route.head(), result))
 
     def _verify(self, candidate: Candidate) -> bool:
@@ -331,11 +333,11 @@ class Stream:
         except UnsupportedError as error:
             self._notices.append(f"not scored: {error}")
 
-    def _check_size(self, size: int) -> None:
+    def _check_size(self, size: int, kind: str = "is lossless") -> None:
         """Raise LimitError if what would be delivered is larger than the settings allow."""
         limit = self._settings.max_bytes
         if limit is not None and size > limit:
-            raise LimitError(f"max_bytes is {limit}, and the result, which is lossless, has {size} bytes")
+            raise LimitError(f"max_bytes is {limit}, and the result, which {kind}, has {size} bytes")
 
     @property
     def _may_return_source(self) -> bool:

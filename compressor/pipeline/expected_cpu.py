@@ -21,13 +21,13 @@ class PixelRate:
     mean: float
 
 
-_Kind = tuple[str, str, Effort, bool, bool, bool, bool]
+_Kind = tuple[str, str, Effort, bool, bool, bool, bool, bool]
 _rates: dict[_Kind, PixelRate] = {}  # of this process
 
 
 def _kind(source: Source, settings: Settings) -> _Kind:
     measured, search = settings.is_measured, settings.is_search
-    exact = settings.lossless, settings.archive
+    exact = settings.lossless, settings.archive, settings.png_colors is not None
     return source.format, settings.format.value, settings.effort, *exact, measured, search
 
 

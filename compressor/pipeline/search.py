@@ -22,7 +22,8 @@ class SearchTrial:
 
     def __init__(self, distance: float, candidate: Candidate, score: Callable[[Candidate], float]) -> None:
         self.distance, self.candidate = distance, candidate
-        self._score, self._found = score, None if not self.is_exact else PERFECT
+        self._score = score
+        self._found = PERFECT if shows_the_source(candidate) else candidate.route.score
 
     @property
     def size(self) -> int:
@@ -30,7 +31,7 @@ class SearchTrial:
 
     @property
     def is_exact(self) -> bool:
-        return shows_the_source(self.candidate)
+        return shows_the_source(self.candidate) or self.candidate.route.quantized
 
     @property
     def score(self) -> float:
@@ -46,7 +47,8 @@ class SearchTrial:
 
 def shows_the_source(candidate: Candidate) -> bool:
     """Return whether a result shows the source's own samples by construction."""
-    return candidate.route.path is Path.LOSSLESS or candidate.route.format == "png"
+    route = candidate.route
+    return route.path is Path.LOSSLESS or (route.format == "png" and not route.quantized)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,18 @@
 
 PngToPng     scanlines → the smallest color type and bit depth → filtered → bytes
 PixelsToPng  bands of pixels → bytes, or → a PNG in a spool → the smallest color type and bit depth → bytes
+
+With `png_colors` both may instead reduce the pixels to a palette: see `palettes`.
 """
 
+import math
 from collections.abc import Iterator
 
 from compressor import png
 from compressor.bytestream import ByteStream
 from compressor.metadata import removed_trailing_bytes
 from compressor.pipeline import bounds
+from compressor.pipeline.palettes import PaletteResult, reduction_bytes
 from compressor.pipeline.pixels import PixelSource, RasterPixels
 from compressor.pipeline.routes import Plan, Route, RouteContext
 from compressor.settings import Effort, Metadata, Path
@@ -28,10 +32,14 @@ class ToPng(Route):
     format = "png"
 
     def __init__(self, header: png.PngHeader, context: RouteContext, lines: int) -> None:
-        self._header, self._lines = header, lines
+        self._header, self._lines, self._context = header, lines, context
         self._settings, self._stages, self._spool = context.settings, context.stages, context.spool
         self._checksum = png.checksum(header)
         self._reduction: png.ReductionPlan | None = None
+        colors = self._settings.png_colors
+        self._histogram = None if colors is None else png.Histogram(header.width, header.height)
+        self._made: Spool | None = None  # the result, if it was made to be compared with another one
+        self._palette_notices: list[str] = []
 
     def _checked(self, rows: Iterator[png.ByteArray]) -> Iterator[png.ByteArray]:
         for band in rows:
@@ -50,9 +58,93 @@ class ToPng(Route):
         effort = self._settings.effort
         return png.write(reduction.header, rows, effort=effort, metadata=metadata, choice=reduction.choice)
 
+    def _lossless(self) -> Iterator[bytes | memoryview]:
+        """Yield the lossless result of the second pass."""
+        raise NotImplementedError
+
+    def _rest(self, stream: ByteStream) -> Iterator[bytes]:
+        """Yield what follows the image in a source that has been read."""
+        yield from ()
+
+    def _surveyed(self, rows: Iterator[png.ByteArray], survey: png.Survey) -> Iterator[png.ByteArray]:
+        """Yield the scanlines of the first pass."""
+        buffers: tuple[png.ByteArray, png.ByteArray] | None = None
+        for band in rows:
+            with self._stages.stage("encode"):
+                survey.add(band)
+                if self._histogram is not None:
+                    buffers = buffers or png.pixel_buffers(self._header, len(band))
+                    self._histogram.add(png.to_pixels(self._header, band, buffers))
+            yield band
+
+    def _plan(self, survey: png.Survey, kept: Spool, metadata: Metadata) -> None:
+        """Choose the form of the result after the first pass, and make it if it has fewer colors.
+
+        kept      a PNG with the pixels of the source
+        metadata  policy for the chunks of the result
+        """
+        self._checksum, count = survey.checksum, self._settings.png_colors
+        if count is not None and survey.colors > count:
+            self._reduce_colors(count, survey, kept, metadata)
+        if not self.quantized and self._reduction is None:
+            with self._stages.stage("encode"):
+                self._reduction = survey.plan(metadata)
+
+    def _reduce_colors(self, count: int, survey: png.Survey, kept: Spool, metadata: Metadata) -> None:
+        """Make the result with a palette of at most `count` colors, unless it has too low a score or is no smaller."""
+        histogram, self._histogram = self._histogram, None
+        assert histogram is not None
+        try:
+            with self._stages.stage("encode"):
+                plan = png.quantization(self._header, histogram, count, metadata)
+        except png.UnfitChunkError as error:
+            self._palette_notices.append(f"png_colors has no effect: {error}")
+            return
+        del histogram
+        found = PaletteResult(kept, plan, self._context, metadata, self._lines)
+        with self._stages.stage("encode"):
+            score = found.score()
+            self.encodings += 1
+            if score < found.score_min:
+                missed = f"have a score of {math.floor(score)}, less than {found.score_min:g}"
+                self._palette_notices.append(f"{count} colors {missed}: the result is lossless")
+                found.close()
+                return
+            made = self._spool()
+            for piece in found.pieces():
+                made.write(piece)
+            found.close()
+            for piece in self._rest(found.stream):
+                made.write(piece)
+            self._reduction = survey.plan_within(metadata, made.size)
+        if self._reduction is not None and (lossless := self._lossless_within(made.size)) is not None:
+            self._made = lossless
+            self._palette_notices.append(f"{count} colors take no fewer bytes: the result is lossless")
+            made.close()
+            return
+        deep = ["16-bit samples reduced to 8"] if self._header.bit_depth == 16 else []
+        self._palette_notices += [f"reduced to at most {count} colors", *deep]
+        self._made, self._checksum = made, found.checksum
+        self.quantized, self.score, self.path = True, score, Path.PIXELS
+        self.encodings -= 1  # the lossless one was not completed
+
+    def _lossless_within(self, limit: int) -> Spool | None:
+        """Return the lossless result if it has at most `limit` bytes; it is made as far as it has to be."""
+        result = self._spool()
+        for piece in self._lossless():
+            result.write(piece)
+            if result.size > limit:
+                result.close()
+                return None
+        return result
+
     def verify(self, result: Readable) -> bool:
-        """Return whether the result has the source's scanlines or, if it was reduced, the same pixels."""
-        read = png.read_checksum if self._reduction is None else png.read_pixel_checksum
+        """Return whether the result has the source's scanlines or, if it was reduced, the same pixels.
+
+        With fewer colors it must have the pixels that were chosen.
+        """
+        is_same_form = self._reduction is None and not self.quantized
+        read = png.read_checksum if is_same_form else png.read_pixel_checksum
         return read(ByteStream(result.chunks()), self._lines) == self._checksum.digest()
 
 
@@ -77,29 +169,31 @@ class PngToPng(ToPng):
     def notices(self) -> list[str]:
         interlaced = ["the source is interlaced, a rewritten PNG is not"] if self._header.interlaced else []
         changed = [self._reduction.notice] if self._reduction is not None and self._reduction.notice else []
+        changed = [] if self.quantized else changed
         removed = png.removed_colors(self._header.chunks, self._settings.metadata)
         credentials = png.removed_credentials(self._header.credentials)
-        return [*self._header.notices, *interlaced, *changed, *credentials, *removed, *self._rest_notices]
+        first = [*self._header.notices, *interlaced, *self._palette_notices, *changed]
+        return [*first, *credentials, *removed, *self._rest_notices]
 
     @property
     def source_notices(self) -> list[str]:
-        return self._header.notices
+        return [*self._header.notices, *([] if self.quantized else self._palette_notices)]
 
     def prepare(self) -> None:
         """Make the first pass, if there are two."""
         if self._original is None:
             return
         survey = png.Survey(self._header, self._settings.effort)
-        for rows in self._scanlines(self._stream, self._header):
-            with self._stages.stage("encode"):
-                survey.add(rows)
+        for _ in self._surveyed(self._scanlines(self._stream, self._header), survey):
+            pass
         for _ in self._stream.drain():  # the spool is read only when it is complete
             pass
-        with self._stages.stage("encode"):
-            self._reduction = survey.plan(self._settings.metadata)
-            self._checksum = survey.checksum
+        self._plan(survey, self._original, self._settings.metadata)
 
     def body(self) -> Iterator[bytes | memoryview]:
+        yield from self._lossless() if self._made is None else self._made.chunks()
+
+    def _lossless(self) -> Iterator[bytes | memoryview]:
         effort, metadata = self._settings.effort, self._settings.metadata
         stream = self._stream
         if self._reduction is None:
@@ -110,8 +204,12 @@ class PngToPng(ToPng):
             stream = ByteStream(self._original.chunks())
             made = self._reduced(self._reduction, stream, metadata)
         yield from self._stages.timed(made, "encode")
-        if metadata is Metadata.KEEP:
-            yield from stream.drain()  # what follows IEND
+        yield from self._rest(stream)
+
+    def _rest(self, stream: ByteStream) -> Iterator[bytes]:
+        """Yield what follows IEND, if it is kept."""
+        if self._settings.metadata is Metadata.KEEP:
+            yield from stream.drain()
         else:
             self._rest_notices = removed_trailing_bytes(sum(map(len, stream.drain())))
 
@@ -123,9 +221,13 @@ def plan_png_to_png(stream: ByteStream, header: png.PngHeader, context: RouteCon
     original  the spool that `stream` copies to, if it is kept; None allows one pass only
     """
     effort = context.settings.effort
-    kept = None if effort is Effort.FAST else original
+    colors = context.settings.png_colors
+    kept = None if effort is Effort.FAST and colors is None else original
     lines = header.slab_lines if kept is not None or effort is Effort.FAST else trial_lines(header)
     memory_bytes = bounds.png_to_png(header, lines, effort, kept is not None)
+    if colors is not None:
+        added, scoring_bytes = reduction_bytes(header, lines, effort)
+        memory_bytes = max(memory_bytes + added, scoring_bytes)
     return Plan(memory_bytes, lambda: PngToPng(stream, header, context, lines, kept))
 
 
@@ -148,7 +250,7 @@ class PixelsToPng(ToPng):
 
     @property
     def notices(self) -> list[str]:
-        return [*self._pixels.notices, *self._notices]
+        return [*self._pixels.notices, *self._notices, *self._palette_notices]
 
     def _bands(self) -> Iterator[png.ByteArray]:
         for band in self._stages.timed(self._pixels.bands(self._lines), "decode"):
@@ -167,20 +269,18 @@ class PixelsToPng(ToPng):
         if self._compact is None:
             return
         survey = png.Survey(self._header, self._settings.effort)
-        written = png.write(self._header, self._surveyed(survey), effort=Effort.FAST)
+        written = png.write(self._header, self._surveyed(self._bands(), survey), effort=Effort.FAST)
         for piece in self._stages.timed(written, "encode"):
             self._compact.write(piece)
         self._add_attachments()  # the compact PNG needs none
-        with self._stages.stage("encode"):
-            self._reduction = survey.plan(Metadata.KEEP)  # attachments are reduced already
-            self._checksum = survey.checksum
-
-    def _surveyed(self, survey: png.Survey) -> Iterator[png.ByteArray]:
-        for band in self._bands():
-            survey.add(band)
-            yield band
+        self._plan(survey, self._compact, Metadata.KEEP)  # attachments are reduced already
 
     def body(self) -> Iterator[bytes | memoryview]:
+        yield from self._lossless() if self._made is None else self._made.chunks()
+        if self._compact is not None:
+            self._compact.close()
+
+    def _lossless(self) -> Iterator[bytes | memoryview]:
         if self._reduction is None:
             self._add_attachments()
             made = png.write(self._header, self._checked(self._bands()), effort=self._settings.effort)
@@ -188,12 +288,10 @@ class PixelsToPng(ToPng):
             assert self._compact is not None
             made = self._reduced(self._reduction, ByteStream(self._compact.chunks()), Metadata.KEEP)
         yield from self._stages.timed(made, "encode")
-        if self._compact is not None:
-            self._compact.close()
 
     def verify(self, result: Readable) -> bool:
         """Return whether the result has the same pixels, if it has to be lossless or was made in two passes."""
-        if self._reduction is None and not self._settings.lossless:
+        if self._reduction is None and not self.quantized and not self._settings.lossless:
             return True
         return super().verify(result)
 
@@ -204,13 +302,17 @@ def plan_pixels_to_png(pixels: PixelSource, context: RouteContext, *, two_passes
     two_passes  whether two are allowed, since no byte has to leave before the pixels end; `fast` always makes one
     """
     effort = context.settings.effort
-    surveyed = two_passes and effort is not Effort.FAST
+    colors = context.settings.png_colors
+    surveyed = two_passes and (effort is not Effort.FAST or colors is not None)
     header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)
     from_file = isinstance(pixels, RasterPixels)  # Pillow makes several copies of a band
     lines = header.slab_lines if (surveyed or effort is Effort.FAST) and not from_file else trial_lines(header)
     band_bytes = pixels.band_bytes(lines)
     lasting_bytes = band_bytes if from_file else 0  # Pillow's image is held after the last band
     memory_bytes = bounds.pixels_to_png(header, lines, band_bytes, lasting_bytes, effort, surveyed=surveyed)
+    if colors is not None:
+        added, scoring_bytes = reduction_bytes(header, lines, effort)
+        memory_bytes = max(memory_bytes + added, lasting_bytes + scoring_bytes)
 
     def start() -> Route:
         own_header = png.new_header(pixels.width, pixels.height, pixels.channels, pixels.bit_depth)  # receives metadata

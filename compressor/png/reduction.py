@@ -22,7 +22,7 @@ from compressor.png.policy import kept_chunks
 from compressor.png.rgba16 import Expander, Rgba16Pixels, pixel_checksum
 from compressor.settings import Effort, Metadata
 
-RUNS = {Effort.BALANCED: 8, Effort.BEST: 16}  # runs of lines in the sample
+RUNS = {Effort.FAST: 4, Effort.BALANCED: 8, Effort.BEST: 16}  # runs of lines in the sample
 # Of a run. Counted in pixels, not in bytes: a result that is compressed again must give the same sample, or the second
 # run might choose another form.
 RUN_PIXELS = 1 << 14
@@ -97,6 +97,11 @@ class Survey:
         self._stride = max(self._run_lines, -(-header.height // RUNS[effort]))
         self._runs: list[list[ByteArray]] = []
 
+    @property
+    def colors(self) -> int:
+        """Return the number of different colors so far, COLORS_MAX + 1 if there are more."""
+        return self._count
+
     def add(self, rows: ByteArray) -> None:
         """Add the next scanlines."""
         for pixels in self._expand(rows):
@@ -124,19 +129,28 @@ class Survey:
 
     def plan(self, metadata: Metadata) -> ReductionPlan:
         """Return the plan that compresses the sample best, the first one on a tie."""
+        best = self.plan_within(metadata, sys.maxsize)
+        assert best is not None
+        return best
+
+    def plan_within(self, metadata: Metadata, limit: int) -> ReductionPlan | None:
+        """Return the same if the compressed sample has fewer bytes than a limit.
+
+        None if it has not: then the image, of which it is a part, has no fewer.
+        """
         header = self._header
         chunks = kept_chunks(header.chunks, metadata)
         forms: list[Form | None] = []
         if all(is_form_independent(chunk) for chunk in kept_chunks(header.trailing, metadata)):
             colors = self._colors[: self._count].tolist() if self._count <= COLORS_MAX else []
             forms += candidates(header, chunks, self._needs, colors)
-        best = self._best(forms or [None], chunks)
+        best = self._best(forms or [None], chunks, limit)
         self._runs.clear()
         return best
 
-    def _best(self, forms: list[Form | None], chunks: list[Chunk]) -> ReductionPlan:
+    def _best(self, forms: list[Form | None], chunks: list[Chunk], limit: int) -> ReductionPlan | None:
         """Try every form with every choice of filters."""
-        expand, best, smallest = self._expand, None, sys.maxsize
+        expand, best, smallest = self._expand, None, limit
         runs = [np.concatenate(run) for run in self._runs]
         sampled = sum(map(len, runs)) * min(self._header.width, RUN_WIDTH)
         pixels = self._header.width * self._header.height
@@ -152,7 +166,6 @@ class Survey:
                 size = share + trial_size(header, parts, choice, smallest - share)
                 if size < smallest:
                     best, smallest = ReductionPlan(self._header, header, form, choice, notice), size
-        assert best is not None
         return best
 
     def _notice(self, header: PngHeader) -> str:

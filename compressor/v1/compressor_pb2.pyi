@@ -202,7 +202,7 @@ class InspectResponse(_message.Message):
     def __init__(self, source: _Optional[_Union[Source, _Mapping]] = ...) -> None: ...
 
 class Settings(_message.Message):
-    __slots__ = ("quality", "target_score", "max_bytes", "lossless", "effort", "format", "delivery", "subsampling", "metadata", "min_saving", "background", "content_credentials", "score", "archive")
+    __slots__ = ("quality", "target_score", "max_bytes", "lossless", "effort", "format", "delivery", "subsampling", "metadata", "min_saving", "background", "content_credentials", "score", "png_colors", "archive")
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     TARGET_SCORE_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -216,6 +216,7 @@ class Settings(_message.Message):
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
+    PNG_COLORS_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     quality: int
     target_score: float
@@ -230,8 +231,9 @@ class Settings(_message.Message):
     background: Color
     content_credentials: ContentCredentials
     score: bool
+    png_colors: int
     archive: bool
-    def __init__(self, quality: _Optional[int] = ..., target_score: _Optional[float] = ..., max_bytes: _Optional[int] = ..., lossless: bool = ..., effort: _Optional[_Union[Effort, str]] = ..., format: _Optional[_Union[Format, str]] = ..., delivery: _Optional[_Union[Delivery, str]] = ..., subsampling: _Optional[_Union[Subsampling, str]] = ..., metadata: _Optional[_Union[Metadata, str]] = ..., min_saving: _Optional[float] = ..., background: _Optional[_Union[Color, _Mapping]] = ..., content_credentials: _Optional[_Union[ContentCredentials, str]] = ..., score: bool = ..., archive: bool = ...) -> None: ...
+    def __init__(self, quality: _Optional[int] = ..., target_score: _Optional[float] = ..., max_bytes: _Optional[int] = ..., lossless: bool = ..., effort: _Optional[_Union[Effort, str]] = ..., format: _Optional[_Union[Format, str]] = ..., delivery: _Optional[_Union[Delivery, str]] = ..., subsampling: _Optional[_Union[Subsampling, str]] = ..., metadata: _Optional[_Union[Metadata, str]] = ..., min_saving: _Optional[float] = ..., background: _Optional[_Union[Color, _Mapping]] = ..., content_credentials: _Optional[_Union[ContentCredentials, str]] = ..., score: bool = ..., png_colors: _Optional[int] = ..., archive: bool = ...) -> None: ...
 
 class Color(_message.Message):
     __slots__ = ("red", "green", "blue")

@@ -195,6 +195,8 @@ def test_a_sample_or_all_are_scored(
         (["in", "out", "--engine", "dask"], "--scheduler"),
         (["in", "out", "--lossless", "--quality", "5"], "contradict"),
         (["in", "out", "--lossless", "--target-score", "70"], "contradict"),
+        (["in", "out", "--lossless", "--png-colors", "64"], "contradict"),
+        (["in", "--in-place", "--discard-originals", "--png-colors", "64"], "--png-colors in place needs"),
         (["in", "out", "--quality", "80", "--target-score", "70"], "contradicts quality"),
         (["in", "out", "--score", "sample"], "sample"),
         (["in", "out", "--min-score", "101"], "--min-score is 101.0, must be from 0 to 100"),

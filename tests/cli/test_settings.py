@@ -37,9 +37,22 @@ def test_every_setting_reaches_the_pipeline(fake: FakePipeline) -> None:
 @pytest.mark.parametrize(
     "words, environment, file",
     [
-        ("--target-score 80.5 --max-bytes 20KiB --score", {}, ""),
-        ("", {"COMPRESSOR_TARGET_SCORE": "80.5", "COMPRESSOR_MAX_BYTES": "20KiB", "COMPRESSOR_SCORE": "true"}, ""),
-        ("", {"COMPRESSOR_CONFIG": "c.toml"}, 'target_score = 80.5\nmax_bytes = "20KiB"\nscore = true'),
+        ("--target-score 80.5 --max-bytes 20KiB --score --png-colors 64", {}, ""),
+        (
+            "--png-colors 64",
+            {"COMPRESSOR_TARGET_SCORE": "80.5", "COMPRESSOR_MAX_BYTES": "20KiB", "COMPRESSOR_SCORE": "true"},
+            "",
+        ),
+        (
+            "--target-score 80.5 --score",
+            {"COMPRESSOR_PNG_COLORS": "64", "COMPRESSOR_CONFIG": "c.toml"},
+            'max_bytes = "20KiB"\npng_colors = 16',
+        ),
+        (
+            "",
+            {"COMPRESSOR_CONFIG": "c.toml"},
+            'target_score = 80.5\nmax_bytes = "20KiB"\nscore = true\npng_colors = 64',
+        ),
     ],
 )
 def test_a_target_score_comes_from_options_the_environment_or_a_file(
@@ -49,7 +62,7 @@ def test_a_target_score_comes_from_options_the_environment_or_a_file(
 
     run("compress", "photo.jpg", *words.split(), env=environment)
 
-    assert fake.streams[0].settings == Settings(target_score=80.5, max_bytes=20480, score=True)
+    assert fake.streams[0].settings == Settings(target_score=80.5, max_bytes=20480, score=True, png_colors=64)
 
 
 def test_defaults_are_those_of_the_settings(fake: FakePipeline) -> None:

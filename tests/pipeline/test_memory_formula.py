@@ -76,6 +76,7 @@ JPEG: Options = {"format": "jpeg", "background": (255, 255, 255)}
 PNG: Options = {"format": "png"}
 SCORE: Options = {"score": True}
 TARGET: Options = {"target_score": 70}
+PALETTE: Options = {"png_colors": 64, "target_score": 0}
 SHORT = (
     ("baseline-444-noise", TWO_PASSES | {"quality": 100}),
     ("progressive-444", TWO_PASSES),
@@ -86,7 +87,7 @@ ORDINARY_CASES = [
     (kind, settings)
     for kind in ("baseline", "progressive", "png", "interlaced")
     for settings in (FAST | JPEG, TWO_PASSES | JPEG, FAST | PNG)
-]
+] + [("png", TWO_PASSES | PALETTE)]
 FULL = (
     ("baseline-444-noise", FAST | {"quality": 100}),
     ("baseline-444-noise", LOSSLESS),
@@ -132,6 +133,12 @@ FULL = (
     ("png-4-8", TWO_PASSES | JPEG | {"target_score": 85}),
     ("baseline", BEST | TARGET),
     ("baseline-444", TWO_PASSES | {"max_bytes": 1 << 20}),
+    ("png", FAST | PALETTE),
+    ("png", BEST | PALETTE),
+    ("png-4-8", TWO_PASSES | PALETTE),
+    ("png-4-16", TWO_PASSES | PALETTE),
+    ("interlaced", TWO_PASSES | PALETTE),
+    ("baseline", TWO_PASSES | PNG | PALETTE),
 )
 
 

@@ -60,3 +60,12 @@ def test_400_megapixels_do_not_exceed_the_reservation(small: Path, tmp_path: Pat
 
     assert found["peak"] <= found["reserved"] <= limit * MIB
     assert found["reserved"] <= max(8 * MIB, 1.5 * found["peak"])
+
+
+@pytest.mark.heavy
+def test_400_megapixels_get_few_colors_in_64_mib(small: Path, tmp_path: Path) -> None:
+    large = write_png(tmp_path / "large.png", 20_000, 8, 2, 3)
+
+    found = measured(small, large, seconds=3000, effort="balanced", png_colors=64, target_score=0)
+
+    assert found["peak"] <= found["reserved"] <= 64 * MIB

@@ -256,9 +256,11 @@ def test_a_circle_is_found(modules: dict[str, str], expected: list[list[str]]) -
 
 
 def long_functions(path: Path, source: str) -> list[str]:
-    """Return the functions of more than FUNCTION_LINES_MAX lines."""
+    """Return the functions of more than FUNCTION_LINES_MAX lines, those of a command's options not counted."""
     functions = (node for node in ast.walk(parsed(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    lengths = ((node, int(node.end_lineno or 0) - node.lineno + 1) for node in functions)
+    is_command = path.parent == Path("compressor/cli")
+    starts = ((node, node.body[0].lineno if is_command else node.lineno) for node in functions)
+    lengths = ((node, int(node.end_lineno or 0) - start + 1) for node, start in starts)
     return [
         f"{path}:{node.lineno}: {node.name} has {lines} lines" for node, lines in lengths if lines > FUNCTION_LINES_MAX
     ]

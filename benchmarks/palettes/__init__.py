@@ -1,0 +1,1 @@
+"""Palettes: bytes, score and CPU time beside pngquant."""

@@ -1,0 +1,176 @@
+"""PNG with few colors beside pngquant: bytes at equal SSIMULACRA2, and CPU time.
+
+python -m benchmarks palettes [--quick] [--graphics FOLDER] [--effort best] [--out DIR]
+"""
+
+import argparse
+import io
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.table import Table
+
+from benchmarks.harness import record
+from benchmarks.harness.process import limit_cores
+from benchmarks.palettes.curves import Point, difference
+from benchmarks.palettes.pictures import sources
+from tests.corpus import CORPUS
+
+COUNTS, QUICK_COUNTS = (16, 32, 64, 128, 256), (32, 256)
+QUICK_PICTURES = 3
+BACKGROUNDS = (26, 230)  # of grey, onto which alpha is composited; the lower score counts
+
+
+@dataclass
+class Comparison:
+    """A picture: our results and the peer's, and our bytes relative to its at equal score, minus 1.
+
+    sizes    of the files as they are
+    recoded  of both after our lossless compression
+    """
+
+    name: str
+    ours: list[Point]
+    peer: list[Point]
+    sizes: float | None
+    recoded: float | None
+
+
+def pngquant() -> str | None:
+    """Return the path of pngquant's program, of PyPI's `pngquant-cli` or of the system."""
+    return shutil.which("pngquant", path=str(Path(sys.executable).parent)) or shutil.which("pngquant")
+
+
+def score(source: bytes, result: bytes) -> float:
+    """Return the SSIMULACRA2 of a PNG file against another one."""
+    from compressor.ssimulacra2 import Ssimulacra2
+
+    images = [Image.open(io.BytesIO(data)).convert("RGBA") for data in (source, result)]
+    found = []
+    for grey in BACKGROUNDS:
+        ground = Image.new("RGBA", images[0].size, (grey, grey, grey, 255))
+        one, other = (np.asarray(Image.alpha_composite(ground, image).convert("RGB")) for image in images)
+        scorer = Ssimulacra2(*images[0].size, 3)
+        scorer.add(one, other)
+        found.append(scorer.score())
+    return min(found)
+
+
+def ours(source: bytes, colors: int, effort: str) -> Point | None:
+    """Return our result, None if it is lossless."""
+    from compressor import pipeline
+
+    start = time.process_time()
+    result = pipeline.compress(source, png_colors=colors, target_score=0, effort=effort)
+    seconds = time.process_time() - start
+    if result.report.path != "pixels":
+        return None
+    return Point(colors, score(source, result.data), len(result.data), len(result.data), seconds)
+
+
+def peers(program: str, source: bytes, colors: int, effort: str) -> Point:
+    """Return pngquant's result with its default speed and dithering. Its CPU time includes the start of the process."""
+    from compressor import pipeline
+
+    def used() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    start = used()
+    done = subprocess.run([program, str(colors), "-"], input=source, stdout=subprocess.PIPE, check=True)
+    seconds = used() - start
+    recoded = pipeline.compress(done.stdout, effort=effort).data
+    return Point(colors, score(source, done.stdout), len(done.stdout), len(recoded), seconds)
+
+
+def compare(
+    program: str, name: str, source: bytes, counts: Sequence[int], effort: str, on_progress: Callable[[str], None]
+) -> Comparison:
+    """Compare the results with several numbers of colors; both programs take turns."""
+    own: list[Point] = []
+    other: list[Point] = []
+    for colors in counts:
+        on_progress(f"{name}, {colors} colors")
+        if (point := ours(source, colors, effort)) is not None:
+            own.append(point)
+        other.append(peers(program, source, colors, effort))
+    return Comparison(name, own, other, difference(own, other, "size"), difference(own, other, "recoded"))
+
+
+def has_many_colors(source: bytes) -> bool:
+    """Return whether a picture has more than 256 colors: others are not reduced."""
+    image = Image.open(io.BytesIO(source))
+    return image.mode in ("RGB", "RGBA") and image.convert("RGBA").getcolors(256) is None
+
+
+def mean(values: Sequence[float | None]) -> float:
+    """Return the geometric mean of ratios minus 1, without those that are None."""
+    return float(np.exp(statistics.fmean(np.log1p(value) for value in values if value is not None)) - 1)
+
+
+def table(results: Sequence[Comparison], effort: str) -> Table:
+    """Return a row for each picture, and the mean."""
+    title = f"at most 16 to 256 colors, {effort}: bytes at equal SSIMULACRA2 and CPU time, relative to pngquant"
+    made = record.table(title, ["picture"], ["bytes", "same deflate", "score at 256", "pngquant's", "CPU time"])
+
+    def share(value: float | None) -> str:
+        return "–" if value is None else f"{value:+.1%}"
+
+    for one in results:
+        scores = [f"{points[-1].score:.1f}" if points else "–" for points in (one.ours, one.peer)]
+        made.add_row(one.name, share(one.sizes), share(one.recoded), *scores, f"{cpu_ratio([one]):.2f}")
+    made.add_section()
+    sizes, recoded = mean([one.sizes for one in results]), mean([one.recoded for one in results])
+    made.add_row("mean", share(sizes), share(recoded), "", "", f"{cpu_ratio(results):.2f}")
+    return made
+
+
+def cpu_ratio(results: Sequence[Comparison]) -> float:
+    """Return our CPU time relative to the peer's, over the numbers of colors that both have reduced pictures to."""
+    own = other = 0.0
+    for one in results:
+        reached = {point.colors for point in one.ours}
+        own += sum(point.cpu_seconds for point in one.ours)
+        other += sum(point.cpu_seconds for point in one.peer if point.colors in reached)
+    return own / other if other else float("nan")
+
+
+def options(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the options of this benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks palettes")
+    parser.add_argument("--quick", action="store_true", help="few pictures and numbers of colors")
+    parser.add_argument("--graphics", type=Path, default=CORPUS / "graphics", help="folder of PNG files")
+    parser.add_argument("--effort", default="balanced", choices=("fast", "balanced", "best"))
+    return parser.parse_args(words)
+
+
+def run(out: Path, words: Sequence[str] = ()) -> bool:
+    """Measure, print and save; return False if pngquant is missing or a result has too many colors."""
+    chosen = options(words)
+    console = record.console()
+    program = pngquant()
+    if program is None:
+        console.print("pngquant is not installed: pip install pngquant-cli")
+        return False
+    limit_cores(1)
+    counts = QUICK_COUNTS if chosen.quick else COUNTS
+    pictures = [(name, data) for name, data in sources(chosen.graphics) if has_many_colors(data)]
+    if chosen.quick:
+        pictures = pictures[-QUICK_PICTURES:]
+    with console.status("") as status:
+        on_progress = record.progress(console, status)
+        results = [compare(program, *picture, counts, chosen.effort, on_progress) for picture in pictures]
+    console.print(table(results, chosen.effort))
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    content = {"pngquant": version, "effort": chosen.effort, "pictures": [asdict(one) for one in results]}
+    console.print(f"[dim]{record.save(out, 'palettes', content)}[/]", soft_wrap=True)
+    return all(one.ours for one in results)
