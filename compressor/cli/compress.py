@@ -43,6 +43,7 @@ def compress(
     metadata: opt.MetadataOption = DEFAULTS.metadata,
     content_credentials: opt.ContentCredentialsOption = DEFAULTS.content_credentials,
     background: opt.Background = None,
+    accept: opt.Accept = None,
     min_saving: opt.MinSaving = DEFAULTS.min_saving,
     delivery: opt.DeliveryOption = DEFAULTS.delivery,
     server: opt.ServerOption = None,
@@ -72,6 +73,7 @@ def compress(
             content_credentials=content_credentials,
             min_saving=min_saving,
             background=opt.color(background),
+            accept=accept,  # type: ignore[arg-type]
         )
         if source == STANDARD and out is None:
             out = STANDARD

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from compressor import containers, png, raster
 from compressor.bytestream import ByteStream
 from compressor.errors import FormatError, UnsupportedError
 from compressor.humanize import human_format
+from compressor.jpeg.attachments import has_gain_map
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.pixels import COLORS as JPEG_CHANNELS
@@ -24,7 +25,18 @@ from compressor.pipeline.to_jpeg import plan_jpeg_to_jpeg, plan_pixels_to_jpeg
 from compressor.pipeline.to_other import plan_pixels_to_other
 from compressor.pipeline.to_png import plan_pixels_to_png, plan_png_to_png
 from compressor.pipeline.unchanged import may_return_source
-from compressor.settings import ContentCredentials, Delivery, Format, Metadata, Raw, Settings, Source, Subsampling
+from compressor.pipeline.variants import Possible, possible
+from compressor.settings import (
+    ACCEPTABLE,
+    ContentCredentials,
+    Delivery,
+    Format,
+    Metadata,
+    Raw,
+    Settings,
+    Source,
+    Subsampling,
+)
 from compressor.sniff import PREFIX, sniff
 from compressor.spool import Spool
 from compressor.t81 import DIMENSION_MAX
@@ -44,6 +56,7 @@ class Routed:
     reason  why the source is returned; "" with a plan
     pixels  raw samples; with settings that measure the score they can be read several times. None for a file
     made_before  whether the source is a JPEG that this package has made lossily, and no quality asks for a coarser one
+    possible     what it can become with the format `auto`; None with any other
     """
 
     source: Source
@@ -51,6 +64,10 @@ class Routed:
     reason: str = ""
     pixels: PixelSource | None = None
     made_before: bool = False
+    possible: Possible | None = None
+
+
+Conversion = Callable[[str, RouteContext], Routed]  # from the target and a context to the decision
 
 
 def returned(source: Source, reason: str) -> Routed:
@@ -93,7 +110,7 @@ def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Ro
     if kind == "png":
         return _route_png(target, stream, original, context)
     source = Source(format=kind, description=human_format(kind), width=0, height=0, channels=0)
-    if not target and kind not in raster.PLUGINS:
+    if kind not in raster.PLUGINS and (not target or _is_auto_returning(kind, settings)):
         return returned(source, reason_to_keep(source))
     return _route_with_pillow(source, target, stream, original, context)
 
@@ -106,13 +123,52 @@ def route_raw(raw: Raw, samples: Any, context: RouteContext) -> Routed:
         pixels = samples
     else:
         check_raw(raw)
-        pixels = RawPixels(raw, samples, context.spool() if context.settings.is_measured else None)
-    plan = _plan_pixels(pixels, context.settings.format_of_raw(raw.channels).value, context, raw=True)
+        needed_again = context.settings.is_measured or context.settings.is_tried
+        pixels = RawPixels(raw, samples, context.spool() if needed_again else None)
     description = f"raw, 8-bit {CHANNELS[raw.channels]}"
     source = Source(
         format="raw", description=description, width=raw.width, height=raw.height, channels=raw.channels
     )  # fmt: skip
-    return dataclasses.replace(planned(source, plan, context, pixels.spooled_band_bytes), pixels=pixels)
+
+    def to(target: str, context: RouteContext) -> Routed:
+        plan = _plan_pixels(pixels, target, context, raw=True)
+        return planned(source, plan, context, pixels.spooled_band_bytes)
+
+    target = context.settings.format_of_raw(raw.channels)
+    lossy = dict.fromkeys(("jpeg", "webp", "avif"), pixels.loss) if pixels.loss else {}
+    routed = _route_auto(source, to, context, lossy) if target is Format.AUTO else to(target.value, context)
+    return dataclasses.replace(routed, pixels=pixels)
+
+
+def _route_auto(source: Source, to: Conversion, context: RouteContext, excluded: Mapping[str, str]) -> Routed:
+    """Return what an image can become with the format `auto`; its source if that is nothing.
+
+    excluded  reason by format that is known already
+
+    Raise UnsupportedError if the source may not be returned either.
+    """
+
+    def memory_of(target: Format, settings: Settings) -> int:
+        routed = to(target.value, dataclasses.replace(context, settings=settings))
+        if routed.plan is None:
+            raise UnsupportedError(routed.reason)
+        return routed.source.reserved_bytes
+
+    has_alpha = source.format != "jpeg" and scoring.has_alpha(source.channels)  # four of a JPEG are CMYK
+    if has_alpha and context.settings.background is None:
+        excluded = {"jpeg": "has no alpha, and no background is given", **excluded}
+    found = possible(context.settings, memory_of, excluded, context.memory_max)
+    if not found.memory_bytes:
+        if source.format != "raw" and may_return_source(source.format, context.settings):
+            return returned(source, f"no other format can show it as it is: {found.reasons}")
+        raise UnsupportedError(f"auto: no accepted format is possible: {found.reasons}")
+    source = dataclasses.replace(source, reserved_bytes=max(found.memory_bytes.values()))
+    return Routed(source, possible=found)
+
+
+def _is_auto_returning(kind: str, settings: Settings) -> bool:
+    """Return whether the format is `auto`, and a file of its own format may be returned."""
+    return settings.format is Format.AUTO and may_return_source(kind, settings)
 
 
 def reason_to_keep(source: Source) -> str:
@@ -137,6 +193,16 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
     )
     if header.credentials and _keeps_credentials("jpeg", settings):
         return returned(source, HAS_CREDENTIALS)
+    if target == "auto":
+        return _route_auto_jpeg(header, source, stream, original, context)
+    return _convert_jpeg(header, source, target, stream, original, context)
+
+
+def _convert_jpeg(
+    header: Header, source: Source, target: str, stream: ByteStream, original: Spool, context: RouteContext
+) -> Routed:
+    """Choose the route of a JPEG to a format, of which it has been found that it can be read."""
+    settings = context.settings
     read = functools.partial(read_coefficients, stream, header, original, context.stages, context.charge)
     if target == "jpeg":
         if settings.is_search and header.dnl:
@@ -152,6 +218,35 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
             pixels.smoothed = raster.open(original.file(), "jpeg")
         return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
     return _route_with_pillow(source, target, stream, original, context)
+
+
+def _route_auto_jpeg(
+    header: Header, source: Source, stream: ByteStream, original: Spool, context: RouteContext
+) -> Routed:
+    """Return what a JPEG can become with the format `auto`."""
+    settings, others = context.settings, ""
+    if settings.lossless:
+        others = "would not keep its coefficients"
+    elif header.color not in JPEG_CHANNELS:
+        others = f"{header.color} is not kept"
+    elif has_gain_map(header.segments):
+        others = "the gain map is not kept"
+    read = functools.partial(read_coefficients, stream, header, original, context.stages, context.charge)
+    if not header.streams and not others and (lacking := read().lacking):
+        others = f"its scans leave out {lacking}"
+
+    def to(target: str, context: RouteContext) -> Routed:
+        _reject_unsupported_jpeg(header, target, context.settings.subsampling)
+        if target == "jpeg":
+            return _convert_jpeg(header, source, target, stream, original, context)
+        pixels = JpegPixels(header, read, lambda: stream.size)
+        return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
+
+    excluded = dict.fromkeys(("png", "webp", "avif"), others) if others else {}
+    made_before = is_made_before(header)
+    if made_before and settings.is_search and settings.quality is None:
+        excluded["jpeg"] = "made by compressor before"
+    return dataclasses.replace(_route_auto(source, to, context, excluded), made_before=made_before)
 
 
 def _reject_unsupported_jpeg(header: Header, target: str, subsampling: Subsampling) -> None:
@@ -190,16 +285,25 @@ def _route_png(target: str, stream: ByteStream, original: Spool, context: RouteC
         channels=header.channels,
     )
     if header.animated:
-        if target != "png":
+        if target != "png" and not _is_auto_returning("png", settings):
             raise UnsupportedError(f"PNG: animated, and can't be converted to {target}")
         return returned(source, reason_to_keep(source))
     if header.credentials and _keeps_credentials("png", settings):
         return returned(source, HAS_CREDENTIALS)
-    if target != "png":
-        pixels = PngPixels(stream, header, context.spool)
-        return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
-    kept = original if settings.delivery_of(raw=False) is Delivery.SAFE else None
-    return planned(source, plan_png_to_png(stream, header, context, kept), context, lambda lines: 0)
+
+    def to(target: str, context: RouteContext) -> Routed:
+        if target != "png":
+            pixels = PngPixels(stream, header, context.spool)
+            return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
+        kept = original if context.settings.delivery_of(raw=False) is Delivery.SAFE else None
+        return planned(source, plan_png_to_png(stream, header, context, kept), context, lambda lines: 0)
+
+    if target != "auto":
+        return to(target, context)
+    pixels = PngPixels(stream, header, context.spool)
+    others = pixels.loss or "".join(pixels.attachments.color_notices)
+    excluded = dict.fromkeys(("jpeg", "webp", "avif"), others) if others else {}
+    return _route_auto(source, to, context, excluded)
 
 
 def _route_with_pillow(
@@ -213,7 +317,7 @@ def _route_with_pillow(
     try:
         opened = raster.open(original.file(), kind)
     except UnsupportedError as error:
-        if target:
+        if target and not _is_auto_returning(kind, context.settings):
             raise
         source = _undecodable(source, original, error)
         return returned(source, reason_to_keep(source))
@@ -222,18 +326,35 @@ def _route_with_pillow(
     source = dataclasses.replace(
         source, description=description, width=opened.width, height=opened.height, channels=opened.channels
     )
-    if not target or (opened.frames > 1 and target == kind):
+    if not target or (opened.frames > 1 and (target == kind or _is_auto_returning(kind, context.settings))):
         return returned(source, reason_to_keep(source))
     if opened.frames > 1:
         raise UnsupportedError(f"{human_format(kind)}: {several}, and can't be converted to {target}")
     uncarried = containers.unmapped_metadata(kind, original)
     if any("C2PA" in name for name in uncarried) and _keeps_credentials(kind, context.settings):
         return returned(source, HAS_CREDENTIALS)
-    if kind == "bmp" and context.settings.format is Format.KEEP:
-        plan = _plan_kept_bmp(opened, RasterPixels(opened, uncarried), context)
-    else:
-        plan = _plan_pixels(RasterPixels(opened, uncarried, deep=target == "png"), target, context)
-    return planned(source, plan, context, lambda lines: opened.reserved_bytes, holds_image=True)
+
+    def to(target: str, context: RouteContext) -> Routed:
+        if kind == "bmp" and context.settings.format is Format.KEEP:
+            plan = _plan_kept_bmp(opened, RasterPixels(opened, uncarried), context)
+        else:
+            plan = _plan_pixels(RasterPixels(opened, uncarried, deep=target == "png"), target, context)
+        return planned(source, plan, context, lambda lines: opened.reserved_bytes, holds_image=True)
+
+    if target != "auto":
+        return to(target, context)
+    return _route_auto(source, to, context, _lost_by_auto(opened, uncarried))
+
+
+def _lost_by_auto(opened: "raster.Raster", uncarried: Sequence[str]) -> Mapping[str, str]:
+    """Return why formats would not show an image as it is, by format."""
+    others = opened.loss or "".join(opened.metadata.color_notices)
+    others = "the gain map is not kept" if "gain map" in uncarried else others
+    if not others:
+        return {}
+    opened.keep_depth()
+    formats = ACCEPTABLE if opened.loss or not others.startswith("more than") else ("jpeg", "webp", "avif")
+    return dict.fromkeys(formats, others)
 
 
 def _undecodable(source: Source, original: Spool, problem: UnsupportedError) -> Source:
