@@ -32,14 +32,12 @@ class Terms:
     source_bytes   size of the source
     reduced_bytes  return the size of the source without the metadata that the settings remove; called at most once a
                    candidate, and only if nothing else decides, since it takes time
-    is_lossy_again  whether the source may be a lossy result of this package, so that no other format loses again
     """
 
     source: Source
     source_bytes: int
     reduced_bytes: Callable[[], float]
     settings: Settings
-    is_lossy_again: bool = False
 
     def objection_to(self, candidate: Candidate) -> str:
         """Return why the source is preferred to a candidate, "" if it is not."""
@@ -56,10 +54,8 @@ class Terms:
         return ""
 
     def _loses_again(self, route: Route) -> bool:
-        """Return whether pixels are encoded lossily again, as when a result is compressed once more."""
-        is_again = self.is_lossy_again or route.format == self.source.format
-        is_lossy = route.path is Path.PIXELS and route.format != "png"
-        return is_again and is_lossy and not self.settings.lossless
+        """Return whether pixels are encoded lossily in the source's format, as when a result is compressed again."""
+        return route.format == self.source.format and route.path is Path.PIXELS and not self.settings.lossless
 
 
 def choose(

@@ -56,7 +56,6 @@ class Stream:
         self._encodings = 0
         self._score: float | None = None
         self._format_reason = ""
-        self._is_lossy_again = False  # see `Terms`
         self._pixels: PixelSource | None = None  # raw samples
         self._original: Spool | None = None  # the source's bytes, in case it has to be returned
         self._reservation: Reservation | None = None
@@ -230,7 +229,7 @@ class Stream:
         """Search for the result that meets the settings; yield it, or the source."""
         assert self._source is not None
         self._drain()
-        source, limit, returnable = self._source, self._settings.max_bytes, self._may_return_source
+        limit, returnable = self._settings.max_bytes, self._may_return_source
         source_bytes = int(min(self._counted, self._reduced_bytes())) if returnable else self._counted
         assert self._routed is not None
         made_before, possible = self._routed.made_before, self._routed.possible
@@ -238,7 +237,6 @@ class Stream:
         if possible is None and made_before and (limit is None or source_bytes <= limit):
             yield from self._deliver_source(MADE_BEFORE)
             return
-        self._is_lossy_again = possible is not None and (made_before or source.format in ("webp", "avif"))
         kept_bytes = source_bytes if returnable else None
         try:
             decision = self._search(kept_bytes) if possible is None else self._choose_format(possible, kept_bytes)
@@ -379,8 +377,7 @@ class Stream:
         limit = self._settings.max_bytes
         if limit is not None and self._reduced_bytes() > limit:
             return ""
-        terms = Terms(self._source, self._counted, self._reduced_bytes, self._settings, self._is_lossy_again)
-        return terms.objection_to(candidate)
+        return Terms(self._source, self._counted, self._reduced_bytes, self._settings).objection_to(candidate)
 
     def _reduced_bytes(self) -> float:
         """Return the size of the source without the metadata that the settings remove."""

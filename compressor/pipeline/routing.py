@@ -46,6 +46,7 @@ from compressor.tiles import check_raw
 KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "png"}
 CHANNELS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 HAS_CREDENTIALS = "has content credentials"
+LOSES_AGAIN = "would lose a second time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,15 @@ def _route_auto(source: Source, to: Conversion, context: RouteContext, excluded:
     return Routed(source, possible=found)
 
 
+def _would_lose_again(kind: str, size: int, settings: Settings) -> bool:
+    """Return whether a WebP or AVIF, which this package may have made, is returned in place of a lossy result of the
+    same format: compared with what has lost already, a score takes ever fewer bytes."""
+    if settings.max_bytes is not None and size > settings.max_bytes:
+        return False
+    by_score = settings.is_corrected or settings.target_score is not None
+    return _is_auto_returning(kind, settings) or (settings.format == kind and by_score)
+
+
 def _is_auto_returning(kind: str, settings: Settings) -> bool:
     """Return whether the format is `auto`, and a file of its own format may be returned."""
     return settings.format is Format.AUTO and may_return_source(kind, settings)
@@ -243,10 +253,11 @@ def _route_auto_jpeg(
         return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
 
     excluded = dict.fromkeys(("png", "webp", "avif"), others) if others else {}
-    made_before = is_made_before(header)
-    if made_before and settings.is_search and settings.quality is None:
-        excluded["jpeg"] = "made by compressor before"
-    return dataclasses.replace(_route_auto(source, to, context, excluded), made_before=made_before)
+    if is_made_before(header) and may_return_source("jpeg", settings):
+        excluded = dict.fromkeys(("png", "webp", "avif"), LOSES_AGAIN)
+        if settings.is_search and settings.quality is None:
+            return returned(source, "made by compressor before")
+    return _route_auto(source, to, context, excluded)
 
 
 def _reject_unsupported_jpeg(header: Header, target: str, subsampling: Subsampling) -> None:
@@ -330,6 +341,8 @@ def _route_with_pillow(
         return returned(source, reason_to_keep(source))
     if opened.frames > 1:
         raise UnsupportedError(f"{human_format(kind)}: {several}, and can't be converted to {target}")
+    if kind in ("webp", "avif") and _would_lose_again(kind, original.size, context.settings):
+        return returned(source, LOSES_AGAIN)
     uncarried = containers.unmapped_metadata(kind, original)
     if any("C2PA" in name for name in uncarried) and _keeps_credentials(kind, context.settings):
         return returned(source, HAS_CREDENTIALS)

@@ -101,7 +101,7 @@ class Search:
         return self._limited(self._with_quality(), f"quality {settings.effective_quality}")
 
     def _with_quality(self) -> SearchTrial:
-        """Return the result of a quality. That of a lossy WebP or AVIF is corrected by its score, except with `fast`."""
+        """Return the result of a quality; that of a lossy WebP or AVIF is corrected by its score, but not with FAST."""
         settings, quality = self._settings, self._settings.effective_quality
         first = self._try(target.stepped(perceptual.distance_for(quality, settings.effort), self._steps))
         if settings.format not in LOSSY_BY_TABLE or settings.effort is Effort.FAST:
