@@ -15,6 +15,8 @@ NAMES = {
     "quality [--efforts fast,best] [--targets 70,76] [--images N]",
     "density": "compare bytes at equal visual quality, by four judges, with the same encoders; plot and crops "
     "[--quick] [--efforts fast,best] [--images N]",
+    "formats": "one quality in JPEG, WebP and AVIF, and the format auto against the best of all encodings [--quick] "
+    "[--images N]; --scales makes the tables of compressor/raster/scales.py",
     "palettes": "PNG with few colors: bytes at equal SSIMULACRA2 and CPU time, compared with pngquant [--quick] "
     "[--graphics FOLDER] [--effort best]",
     "train_huffman": "train the Huffman codes of compressor/jpeg/static_codes.py, and compare",

@@ -48,6 +48,11 @@ class Reservation:
         """
         self._resources.await_room(self, count, still_wanted)
 
+    @property
+    def most_bytes(self) -> int | None:
+        """Return the bytes that can be reserved for the image at all; None: no limit."""
+        return self._resources.most_bytes(self)
+
     def spool(self, still_wanted: Callable[[], None]) -> Spool:
         """Return a new, empty spool of this request, to be closed before the reservation."""
         return Spool(self._resources.spool_dir, self, still_wanted)
@@ -276,6 +281,10 @@ class Resources:
         whole = self._whole[0]
         if whole is not None and needed > whole:
             raise LimitError(f"needs {needed} bytes of memory, more than the whole memory budget of {whole}")
+
+    def most_bytes(self, reservation: Reservation) -> int | None:
+        """Return the bytes that a reservation can grow by at all, for `Reservation.most_bytes`."""
+        return None if self._whole[0] is None else self._whole[0] - reservation.bytes
 
     def _add(self, reservation: Reservation, count: int) -> None:
         if not count:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
+from compressor.accept import FORMATS, accepted_formats
 from compressor.errors import SettingsError, UnsupportedError
 
 VERSION = "0.1.0"  # pyproject.toml reads it from here: importlib.metadata takes 20 ms to import
 
 
 class Format(StrEnum):
-    """Format of the output. KEEP: the source's; for raw samples JPEG, or PNG if they have alpha."""
+    """Format of the output. KEEP: the source's; for raw samples JPEG, or PNG if they have alpha. AUTO: the accepted one
+    that takes the fewest bytes."""
 
     KEEP = "keep"
     JPEG = "jpeg"
@@ -87,6 +89,7 @@ class Path(StrEnum):
     PIXELS = "pixels"
 
 
+ACCEPTABLE = tuple(map(Format, FORMATS))  # what `auto` may choose
 DEFAULT_QUALITY = 80
 PALETTE_SCORE_MIN = 50.0  # SSIMULACRA2 of medium quality: below it, a picture is left lossless
 DENSITY_MAX = (1 << 31) - 1  # of a PNG's pHYs
@@ -132,6 +135,7 @@ class Settings:
     content_credentials: ContentCredentials = ContentCredentials.DROP
     min_saving: float = 0.0
     background: tuple[int, int, int] | None = None
+    accept: tuple[Format, ...] | None = None
     archive: bool = False
     png_colors: int | None = None
 
@@ -167,6 +171,10 @@ class Settings:
             object.__setattr__(self, "background", tuple(self.background))
             for sample in self.background:
                 _check("background", sample, int, 0, 255)
+        if self.accept is not None:
+            object.__setattr__(self, "accept", tuple(map(Format, accepted_formats(self.accept))))
+            if self.format is not Format.AUTO:
+                raise SettingsError("accept", f"needs the format auto, not {self.format}")
         if self.archive:
             self._check_archive()
 
@@ -187,17 +195,28 @@ class Settings:
         return self.target_score is not None or self.max_bytes is not None
 
     @property
+    def is_corrected(self) -> bool:
+        """Return whether the quality of a lossy WebP or AVIF is corrected by its measured score."""
+        is_lossy = self.format in (Format.WEBP, Format.AVIF, Format.AUTO) and not self.lossless
+        return is_lossy and self.effort is not Effort.FAST and not self.is_search
+
+    @property
+    def is_tried(self) -> bool:
+        """Return whether several results may be made of an image, so that its source has to be read again."""
+        return self.is_search or self.is_corrected or self.format is Format.AUTO
+
+    @property
     def is_measured(self) -> bool:
         """Return whether the score of the result is measured."""
-        return self.score or self.is_search
+        return self.score or self.is_search or self.is_corrected
 
     def delivery_of(self, *, raw: bool) -> Delivery:
         """Return the delivery, or its default for files or raw samples.
 
-        Lossless files, archives, and results for which a target score, a maximum size or a number of colors is set, are
-        always SAFE.
+        Lossless files, archives, and results for which a target score, a maximum size or a number of colors is set, or
+        that are chosen among several, are always SAFE.
         """
-        if self.is_search or self.archive or self.png_colors is not None or (self.lossless and not raw):
+        if self.is_tried or self.archive or self.png_colors is not None or (self.lossless and not raw):
             return Delivery.SAFE
         return self.delivery or (Delivery.IMMEDIATE if raw else Delivery.SAFE)
 
@@ -298,6 +317,7 @@ class Report:
     stage_seconds        CPU seconds by stage: decode, encode, verify, score, container
     score                SSIMULACRA2 of the result, if it was measured: 100 if it shows the source's own samples
     encodings            results that were made, of which at most one was delivered
+    format_reason        with the format AUTO: why the format was chosen, and which formats were no candidates; else ""
     notices              losses and other remarks
     memory_byte_seconds  integral of the reserved bytes over time
     footprint            added by the service and the command line; None from the pipeline
@@ -320,6 +340,7 @@ class Report:
     memory_byte_seconds: float = 0.0
     version: str = VERSION
     settings_digest: str = ""
+    format_reason: str = ""
     footprint: Footprint | None = None
 
     @property

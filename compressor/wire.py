@@ -21,7 +21,7 @@ from compressor.errors import (
     SettingsError,
     UnsupportedError,
 )
-from compressor.settings import ENUMS, Bounds, Footprint, Outcome, Path, Raw, Report, Settings, Source, Tile
+from compressor.settings import ENUMS, Bounds, Footprint, Format, Outcome, Path, Raw, Report, Settings, Source, Tile
 from compressor.v1 import compressor_pb2 as pb
 
 CHUNK_BYTES = 256 << 10  # the usual size of chunks on both sides
@@ -62,6 +62,7 @@ def settings_to_proto(settings: Settings) -> pb.Settings:
     for name in ENUMS:
         if (value := getattr(settings, name)) is not None:
             setattr(message, name, _enum_to_proto(value))
+    message.accept.extend(_enum_to_proto(format) for format in settings.accept or ())
     if settings.background is not None:
         red, green, blue = settings.background
         message.background.CopyFrom(pb.Color(red=red, green=green, blue=blue))
@@ -74,6 +75,10 @@ def settings_from_proto(message: pb.Settings) -> Settings:
     for name, kind in ENUMS.items():
         if number := getattr(message, name):
             given[name] = _enum_from_proto(name, kind, number)
+    if message.accept:
+        if len(message.accept) > len(Format):  # before each is looked at
+            raise SettingsError("accept", f"has {len(message.accept)} formats")
+        given["accept"] = tuple(_enum_from_proto("accept", Format, number) for number in message.accept)
     if message.HasField("background"):
         color = message.background
         given["background"] = (color.red, color.green, color.blue)
@@ -190,6 +195,7 @@ def report_to_proto(report: Report, bytes_out: int, crc32c: int) -> pb.Report:
         path=_enum_to_proto(report.path),
         score=report.score,
         encodings=report.encodings,
+        format_reason=report.format_reason,
         notices=report.notices,
         stage_seconds=report.stage_seconds,
         reserved_bytes=report.reserved_bytes,
@@ -214,6 +220,7 @@ def report_from_proto(message: pb.Report) -> Report:
         path=_enum_from_proto("path", Path, message.path),
         score=message.score if message.HasField("score") else None,
         encodings=message.encodings,
+        format_reason=message.format_reason,
         notices=tuple(message.notices),
         stage_seconds=dict(message.stage_seconds),
         reserved_bytes=message.reserved_bytes,

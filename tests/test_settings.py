@@ -90,6 +90,72 @@ def test_a_background_becomes_a_tuple() -> None:
     assert hash(settings) == hash(Settings(background=(1, 2, 3)))
 
 
+CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+SAFARI_13 = "image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5"
+
+
+@pytest.mark.parametrize(
+    "given, accepted",
+    [
+        (None, None),
+        ("avif,jpeg", ("jpeg", "avif")),
+        (["webp", Format.PNG, "webp"], ("png", "webp")),
+        (" jpeg , png ", ("jpeg", "png")),
+        (CHROME, ("jpeg", "png", "webp", "avif")),
+        (SAFARI_13, ("jpeg", "png")),
+        ("*/*", ("jpeg", "png")),
+        ("image/webp", ("webp",)),
+        ("Image/WebP ; level=1 ; Q=0.5, text/html", ("webp",)),
+        ("image/avif;q=0, image/webp, */*", ("jpeg", "png", "webp")),
+        ("image/jpeg;q=0.0, image/*", ("png",)),
+        ("image/*;q=0, */*, image/avif", ("avif",)),
+        ("image/png, */*;q=0", ("png",)),
+    ],
+)
+def test_accepted_formats_are_listed_or_come_from_an_accept_field(given: Any, accepted: Any) -> None:
+    assert Settings(format=Format.AUTO, accept=given).accept == accepted
+
+
+@pytest.mark.parametrize(
+    "given, problem",
+    [
+        ("gif", "must be some of jpeg, png, webp, avif"),
+        ("jpeg,auto", "must be some of"),
+        (["jpeg", "keep"], "must be some of"),
+        (7, "must be some of"),
+        ([], "names none of"),
+        ("", "must be some of"),
+        ("text/html", "names none of"),
+        ("image/*;q=0", "names none of"),
+        ("image/png;q=2", "the weight '2'"),
+        ("image/png;q=nan", "the weight 'nan'"),
+        ("image/png," * 1000, "has 10000 characters"),
+    ],
+)
+def test_what_accepts_no_known_format_is_an_error(given: Any, problem: str) -> None:
+    with pytest.raises(SettingsError, match=f"^accept: .*{problem}"):
+        Settings(format=Format.AUTO, accept=given)
+
+
+def test_accepted_formats_need_the_format_auto() -> None:
+    with pytest.raises(SettingsError, match="^accept: needs the format auto, not webp"):
+        Settings(format=Format.WEBP, accept="webp")  # type: ignore[arg-type]
+
+
+def test_only_a_lossy_webp_or_avif_is_corrected_and_not_with_fast() -> None:
+    corrected = {
+        (format, effort)
+        for format in Format
+        for effort in Effort
+        if Settings(format=format, effort=effort).is_corrected
+    }
+    assert corrected == {
+        (f, e) for f in (Format.WEBP, Format.AVIF, Format.AUTO) for e in (Effort.BALANCED, Effort.BEST)
+    }
+    assert not Settings(format=Format.WEBP, lossless=True).is_corrected
+    assert Settings(format=Format.AUTO, effort=Effort.FAST).delivery_of(raw=True) is Delivery.SAFE
+
+
 def test_settings_can_not_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings().quality = 1  # type: ignore[misc]
@@ -100,7 +166,7 @@ def test_digests_differ_where_settings_do() -> None:
         {}, {"quality": 79}, {"score": True}, {"target_score": 70.0}, {"max_bytes": 1000}, {"png_colors": 64},
         {"lossless": True}, {"effort": "fast"},
         {"format": "png"}, {"delivery": "safe"}, {"subsampling": "444"}, {"metadata": "strip"}, {"min_saving": 0.1},
-        {"content_credentials": "unchanged"}, {"background": (0, 0, 0)},
+        {"content_credentials": "unchanged"}, {"background": (0, 0, 0)}, {"format": "auto", "accept": "jpeg"},
         {"archive": True},
     ]  # fmt: skip
     assert {name for change in changed for name in change} == {field.name for field in dataclasses.fields(Settings)}

@@ -218,3 +218,15 @@ def test_tiles_survive_a_round_trip() -> None:
     tile = Tile(4, 2, b"abc")
 
     assert wire.tile_from_proto(wire.tile_to_proto(tile)) == tile
+
+
+def test_accepted_formats_are_sent_as_a_list() -> None:
+    settings = Settings(format=Format.AUTO, accept="image/avif, */*")  # type: ignore[arg-type]
+    message = wire.settings_to_proto(settings)
+
+    assert list(message.accept) == [pb.FORMAT_JPEG, pb.FORMAT_PNG, pb.FORMAT_AVIF]
+    assert wire.settings_from_proto(message) == settings
+    with pytest.raises(SettingsError, match="^accept"):
+        wire.settings_from_proto(pb.Settings(format=pb.FORMAT_AUTO, accept=[pb.FORMAT_KEEP]))
+    with pytest.raises(SettingsError, match="^accept: has 100 formats"):
+        wire.settings_from_proto(pb.Settings(format=pb.FORMAT_AUTO, accept=[pb.FORMAT_PNG] * 100))

@@ -45,6 +45,7 @@ def compress(
     metadata: opt.MetadataOption = DEFAULTS.metadata,
     content_credentials: opt.ContentCredentialsOption = DEFAULTS.content_credentials,
     background: opt.Background = None,
+    accept: opt.Accept = None,
     min_saving: opt.MinSaving = DEFAULTS.min_saving,
     delivery: opt.DeliveryOption = DEFAULTS.delivery,
     archive: opt.Archive = DEFAULTS.archive,
@@ -76,6 +77,7 @@ def compress(
             content_credentials=content_credentials,
             min_saving=min_saving,
             background=opt.color(background),
+            accept=accept,  # type: ignore[arg-type]
             archive=archive,
         )
         out = output_of(source, out, json)

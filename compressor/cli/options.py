@@ -181,7 +181,10 @@ PngColors = Annotated[
 Score = Annotated[bool, option("score", "Measure the SSIMULACRA2 score of the result, and report it.")]
 Lossless = Annotated[bool, option("lossless", "Keep every coefficient (JPEG) or pixel (PNG).")]
 EffortOption = Annotated[Effort, option("effort", "CPU time to spend on compression; fast makes one pass.")]
-FormatOption = Annotated[Format, option("format", "Format of the result; keep: that of the input.")]
+FormatOption = Annotated[
+    Format,
+    option("format", "Format of the result; keep: that of the input; auto: the one that takes the fewest bytes."),
+]
 SubsamplingOption = Annotated[
     Subsampling,
     option(
@@ -204,6 +207,15 @@ Background = Annotated[
         "background",
         "Background color for transparent pixels when the result is a JPEG, such as 255,255,255.",
         metavar="R,G,B",
+    ),
+]
+Accept = Annotated[
+    str | None,
+    option(
+        "accept",
+        "Formats that --format auto may choose, such as jpeg,png,webp; or the value of an HTTP Accept field.",
+        metavar="FORMAT,…",
+        show_default="jpeg,png,webp,avif",
     ),
 ]
 MinSaving = Annotated[

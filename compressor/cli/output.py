@@ -221,6 +221,8 @@ def print_report(
         target = "" if settings.target_score is None else f", target {settings.target_score:g}"
         encodings = f", {report.encodings} encodings" if report.encodings > 1 else ""
         rows.append(("score", f"{report.score:.1f}", f"SSIMULACRA2{target}{encodings}"))
+    if report.format_reason:
+        rows.append(("format", human_format(report.format), report.format_reason))
     if report.footprint is not None:
         used = report.footprint.used_energy_joules
         rows.append(("used", human_range(used.low, used.high, ENERGY_UNITS), "estimated, not measured"))

@@ -41,6 +41,13 @@ def segments_for(attachments: Attachments) -> tuple[list[Segment], list[str]]:
     return segments, notices
 
 
+def has_gain_map(segments: Sequence[Segment]) -> bool:
+    """Return whether the first picture of a file has a gain map among its additional images."""
+    if mpf.index_of(segments) is None:
+        return False
+    return any(mpf.NAMESPACE in segment.data or segment.data.startswith(GAIN_MAP) for segment in segments)
+
+
 def attachments_of(segments: Sequence[Segment]) -> Attachments:
     """Return the metadata in a JPEG's segments, for another format. Segments that it can't carry are named in the
     notices.

@@ -36,7 +36,7 @@ SCALES = {
 
 
 @cache
-def distance_for(quality: int, effort: Effort) -> float:
+def distance_for(quality: float, effort: Effort) -> float:
     """Return the distance at which an effort's result has the visual quality of libjpeg-turbo's at `quality`, 1 to
     100."""
     return float(np.exp(np.interp(quality, QUALITIES, np.log(SCALES[effort]))))

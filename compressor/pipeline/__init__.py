@@ -19,11 +19,12 @@ from typing import Any
 
 from compressor import archive
 from compressor.bytestream import ByteStream
-from compressor.errors import SettingsError, UnsupportedError
+from compressor.errors import SettingsError
 from compressor.memory import Resources
+from compressor.pipeline.archive_routing import route_archive
 from compressor.pipeline.delivery import Stream, metadata_charger
 from compressor.pipeline.routes import RouteContext
-from compressor.pipeline.routing import route_archive, route_file, route_raw
+from compressor.pipeline.routing import route_file, route_raw
 from compressor.pipeline.sources import source_of
 from compressor.pipeline.stages import Stages
 from compressor.settings import Format, Raw, Result, Settings, Source
@@ -33,12 +34,7 @@ UNARCHIVING = Settings(format=Format.JPEG)  # whatever its size, the JPEG is del
 
 
 def reject_unsupported(settings: Settings) -> None:
-    """Raise UnsupportedError for settings that this version does not support."""
-    for name in ("target_score", "max_bytes"):
-        if getattr(settings, name) is not None and settings.format in (Format.WEBP, Format.AVIF):
-            raise UnsupportedError(f"{name} is not supported yet for {settings.format} results")
-    if settings.format is Format.AUTO:
-        raise UnsupportedError("format auto is not supported yet: choose one")
+    """Raise UnsupportedError for settings that this installation does not support."""
     if settings.archive:
         archive.require_library()
 
@@ -71,7 +67,6 @@ def stream(
     deadline      when the result must be complete, of time.monotonic(): DeadlineError is raised once it can't be
     """
     settings = settings or Settings()
-    reject_unsupported(settings)
     raw, parts = source_of(chunks, raw)
     return Stream(parts, settings, raw, resources or shared_resources(), still_wanted, deadline)
 
@@ -105,7 +100,6 @@ def inspect(
     It accepts what `stream` accepts, and reads no more of it than it has to.
     """
     settings = settings or Settings()
-    reject_unsupported(settings)
     raw, parts = source_of(chunks, raw)
     resources, spools = resources or shared_resources(), []
 
@@ -115,7 +109,7 @@ def inspect(
 
     with resources.reservation() as reservation:
         charge = metadata_charger(reservation)
-        context = RouteContext(settings, Stages(), spool, charge)
+        context = RouteContext(settings, Stages(), spool, charge, memory_max=reservation.most_bytes)
         try:
             if raw is not None:
                 source = route_raw(raw, parts, context).source

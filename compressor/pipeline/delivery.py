@@ -7,21 +7,25 @@ from typing import Any, Self
 from compressor.bytestream import ByteStream
 from compressor.errors import LimitError, UnsupportedError
 from compressor.memory import Reservation, Resources
-from compressor.pipeline import bounds, expected_cpu, scoring
+from compressor.pipeline import bounds, expected_cpu, features, scoring
+from compressor.pipeline.automatic import Choice
 from compressor.pipeline.candidates import Candidate, Terms, choose
+from compressor.pipeline.output import coalesced, pieces_of
 from compressor.pipeline.pixels import ArrayPixels, PixelSource
+from compressor.pipeline.routed import Routed
 from compressor.pipeline.routes import Finished, Route, RouteContext
-from compressor.pipeline.routing import Routed, route_file, route_raw
-from compressor.pipeline.search import Search, SearchTrial, shows_the_source
+from compressor.pipeline.routing import route_file, route_raw
+from compressor.pipeline.search import Decision, Search, SearchTrial, shows_the_source
 from compressor.pipeline.stages import Stages
+from compressor.pipeline.to_other import steps_of
 from compressor.pipeline.unchanged import may_return_source, reduced, size_without_metadata
+from compressor.pipeline.variants import Possible, Variant
 from compressor.settings import Delivery, Outcome, Path, Raw, Report, Settings, Source, Subsampling, Tile
-from compressor.spool import CHUNK_BYTES, Spool, WithHead
+from compressor.spool import Spool, WithHead
 
 # Spools of larger images would outgrow the memory that can be lent to them.
 SMALL_PIXELS = 1 << 21
 MADE_BEFORE = "made by compressor before"
-FLUSH_BYTES = 1 << 16  # output is joined to pieces of at least this size, except for the first bytes
 
 
 class Obstacle(Exception):  # noqa: N818
@@ -54,6 +58,7 @@ class Stream:
         self._notices: list[str] = []
         self._encodings = 0
         self._score: float | None = None
+        self._format_reason = ""
         self._pixels: PixelSource | None = None  # raw samples
         self._original: Spool | None = None  # the source's bytes, in case it has to be returned
         self._reservation: Reservation | None = None
@@ -160,7 +165,7 @@ class Stream:
     def _open(self) -> None:
         self._reservation = reservation = self._resources.reservation()
         charge = metadata_charger(reservation)
-        context = self._context = RouteContext(self._settings, self._stages, self._spool, charge)
+        context = RouteContext(self._settings, self._stages, self._spool, charge, memory_max=reservation.most_bytes)
         if self._raw is not None:
             is_array = isinstance(self._chunks, ArrayPixels)
             self._counted = self._chunks.size if is_array else 0
@@ -170,7 +175,7 @@ class Stream:
             self._original = self._spool()
             self._stream = ByteStream(self._pull(), self._original.write, charge=charge)
             routed = self._route_file(self._stream, self._original, context)
-        if routed.plan is not None:
+        if routed.plan is not None or routed.possible is not None:
             demand = self._stages.demand
             demand.least_seconds, demand.expected_seconds = expected_cpu.expected_seconds(routed.source, self._settings)
         with self._stages.paused():
@@ -185,7 +190,7 @@ class Stream:
     def _run(self) -> Generator[bytes, None, None]:
         assert self._routed is not None
         plan, reason = self._routed.plan, self._routed.reason
-        if plan is not None and self._settings.is_search:
+        if self._routed.possible is not None or (plan is not None and self._settings.is_tried):
             yield from self._deliver_found()
             return
         route = self._route = None if plan is None else plan.start()
@@ -227,14 +232,17 @@ class Stream:
         """Search for the result that meets the settings; yield it, or the source."""
         assert self._source is not None
         self._drain()
-        source, limit, returnable = self._source, self._settings.max_bytes, self._may_return_source
+        limit, returnable = self._settings.max_bytes, self._may_return_source
         source_bytes = int(min(self._counted, self._reduced_bytes())) if returnable else self._counted
-        if self._routed is not None and self._routed.made_before and (limit is None or source_bytes <= limit):
+        assert self._routed is not None
+        made_before, possible = self._routed.made_before, self._routed.possible
+        self._routed = None  # frees a header, or a whole image
+        if possible is None and made_before and (limit is None or source_bytes <= limit):
             yield from self._deliver_source(MADE_BEFORE)
             return
         kept_bytes = source_bytes if returnable else None
         try:
-            decision = Search(self._trials(), self._settings, source, kept_bytes).run()
+            decision = self._search(kept_bytes) if possible is None else self._choose_format(possible, kept_bytes)
         except Obstacle as obstacle:
             yield from self._deliver_source(str(obstacle))
             return
@@ -245,35 +253,54 @@ class Stream:
         else:
             yield from self._deliver_source(decision.reason)
 
-    def _trials(self) -> Callable[[float, Subsampling], SearchTrial]:
-        """Return a function that completes and verifies the result at a distance with a subsampling, from the spooled
-        source.
-
-        Nothing of a trial is kept but its result.
-        """
-        context, self._routed = self._context, None  # frees a header, or a whole image
+    def _search(self, kept_bytes: int | None) -> Decision:
+        """Search for the result in one format."""
+        source, settings = self._source, self._settings
+        assert source is not None
 
         def trial_at(distance: float, subsampling: Subsampling) -> SearchTrial:
-            self._still_wanted()
-            settings = dataclasses.replace(self._settings, subsampling=subsampling)
-            tried = dataclasses.replace(context, settings=settings, searched=distance, charge=lambda count: None)
-            result = self._spool()
-            kept = len(self._spools)
-            plan = self._reroute(tried).plan
-            assert plan is not None
-            route = plan.start()
-            if route.obstacle:
-                raise Obstacle(route.obstacle)
-            candidate = self._complete(route, result)
-            self._route = Finished(route, verified=self._verify(candidate))
-            while len(self._spools) > kept:
-                self._spools.pop().close()
-            return SearchTrial(distance, Candidate(self._route, candidate.file), self._score_of)
+            return self._trial(dataclasses.replace(settings, subsampling=subsampling), distance)
 
-        return trial_at
+        return Search(trial_at, settings, source, kept_bytes, steps_of(settings)).run()
+
+    def _choose_format(self, possible: Possible, kept_bytes: int | None) -> Decision:
+        """Look at the source, and choose among the formats that are possible."""
+        source, settings = self._source, self._settings
+        assert source is not None
+        with self._stages.stage("decode"):
+            shown = self._shown_source()
+            share = features.RepeatedShare(shown.width, shown.channels)
+            for band in shown.bands(scoring.scored_lines(shown.width)):
+                share.add(band)
+
+        def trial_at(variant: Variant, distance: float) -> SearchTrial:
+            return self._trial(variant.settings_of(settings), distance)
+
+        choice = Choice(trial_at, possible, settings, share.value, source, kept_bytes)
+        try:
+            return choice.decide()
+        finally:
+            self._format_reason = choice.reason + (f"; not possible: {possible.reasons}" if possible.excluded else "")
+
+    def _trial(self, settings: Settings, distance: float) -> SearchTrial:
+        """Complete and verify the result at a distance, from the spooled source. Nothing is kept but the result."""
+        self._still_wanted()
+        context = RouteContext(settings, self._stages, self._spool, lambda count: None, distance)
+        result = self._spool()
+        kept = len(self._spools)
+        plan = self._reroute(context).plan
+        assert plan is not None
+        route = plan.start()
+        if route.obstacle:
+            raise Obstacle(route.obstacle)
+        candidate = self._complete(route, result)
+        self._route = Finished(route, verified=self._verify(candidate))
+        while len(self._spools) > kept:
+            self._spools.pop().close()
+        return SearchTrial(distance, Candidate(self._route, candidate.file), self._score_of)
 
     def _reroute(self, context: RouteContext) -> Routed:
-        """Choose the route again, with another distance."""
+        """Choose the route again, with another distance or for another format."""
         if self._raw is not None:
             return route_raw(self._raw, self._pixels, context)
         assert self._original is not None
@@ -318,13 +345,16 @@ class Stream:
         if shows_the_source(candidate):
             return scoring.PERFECT
         with self._stages.stage("score"):
-            if self._pixels is not None:
-                source = scoring.shown_pixels(self._pixels)
-            else:
-                assert self._original is not None
-                source = scoring.shown_file(self._original, self._spool)
+            source = self._shown_source()
             result = scoring.shown_file(candidate.file, self._spool)
             return scoring.score(source, result, self._settings.background, self._stages)
+
+    def _shown_source(self) -> scoring.Shown:
+        """Return what is shown of the source, which has been spooled."""
+        if self._pixels is not None:
+            return scoring.shown_pixels(self._pixels)
+        assert self._original is not None
+        return scoring.shown_file(self._original, self._spool)
 
     def _score_delivered(self, candidate: Candidate) -> None:
         """Measure the score of the result that is delivered; say so if that is not possible."""
@@ -410,37 +440,10 @@ class Stream:
             reserved_bytes=self._reservation.bytes if self._reservation else source.reserved_bytes,
             memory_byte_seconds=self._reservation.held.byte_seconds() if self._reservation else 0.0,
             settings_digest=settings.digest(),
+            format_reason=self._format_reason,
         )
 
 
 def metadata_charger(reservation: Reservation) -> Callable[[int], None]:
     """Return a function that charges bytes of metadata to a reservation, once for each copy that is made of them."""
     return lambda count: reservation.hold(bounds.METADATA_COPIES * count)
-
-
-def pieces_of(route: Route) -> Iterator[bytes | memoryview]:
-    """Yield the head, then the body."""
-    yield route.head()
-    yield from route.body()
-
-
-def coalesced(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    """Yield the same bytes in chunks of FLUSH_BYTES to CHUNK_BYTES; the first piece is not held back."""
-    held: list[bytes] = []
-    size = 0
-    for number, piece in enumerate(pieces):
-        for at in range(0, len(piece), CHUNK_BYTES):
-            part = bytes(piece[at : at + CHUNK_BYTES])
-            if size + len(part) > CHUNK_BYTES:
-                # Keep no reference while the reader is slow: it would hold several hundred KiB in every stalled call.
-                joined, held, size = b"".join(held), [], 0
-                yield joined
-                del joined
-            held.append(part)
-            size += len(part)
-        if size >= FLUSH_BYTES or (size and number == 1):
-            joined, held, size = b"".join(held), [], 0
-            yield joined
-            del joined
-    if held:
-        yield b"".join(held)

@@ -26,7 +26,7 @@ _rates: dict[_Kind, PixelRate] = {}  # of this process
 
 
 def _kind(source: Source, settings: Settings) -> _Kind:
-    measured, search = settings.is_measured, settings.is_search
+    measured, search = settings.is_measured, settings.is_tried
     exact = settings.lossless, settings.archive, settings.png_colors is not None
     return source.format, settings.format.value, settings.effort, *exact, measured, search
 
@@ -34,7 +34,7 @@ def _kind(source: Source, settings: Settings) -> _Kind:
 def _first(settings: Settings) -> PixelRate:
     """Return the rate of a kind that no request has been counted of. A search may need no encoding at all."""
     rate = FIRST_RATES[settings.effort]
-    if settings.is_search:
+    if settings.is_tried:
         return PixelRate(0.0, SEARCH_ENCODINGS * (rate + SCORING_RATE))
     if settings.score and not settings.lossless:
         return PixelRate(rate, rate + SCORING_RATE)

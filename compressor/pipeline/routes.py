@@ -115,6 +115,7 @@ class RouteContext:
     spool     make a spool that is closed with the request
     charge    charge a number of bytes of metadata to the request; see `ByteStream.charge`
     searched  the distance that a search tries; None for that of the quality
+    memory_max  bytes of memory that an image can reserve at all; None: no limit
     """
 
     settings: Settings
@@ -122,6 +123,7 @@ class RouteContext:
     spool: Callable[[], Spool]
     charge: Callable[[int], None]
     searched: float | None = None
+    memory_max: int | None = None
 
     @property
     def distance(self) -> float:

@@ -2,36 +2,41 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from compressor import archive, containers, png, raster
+from compressor import containers, png, raster
 from compressor.bytestream import ByteStream
-from compressor.errors import CompressorError, FormatError, SettingsError, UnsupportedError
+from compressor.errors import SettingsError, UnsupportedError
 from compressor.humanize import human_format
+from compressor.jpeg.attachments import has_gain_map
 from compressor.jpeg.frame import Header
 from compressor.jpeg.headers import BLOCKS_PER_MCU_MAX
 from compressor.jpeg.pixels import COLORS as JPEG_CHANNELS
-from compressor.jpeg.quality import estimated_quality, is_made_before
+from compressor.jpeg.quality import is_made_before
 from compressor.jpeg.reader import read_header
 from compressor.parsers.tiff import TiffFile
 from compressor.pipeline import bounds, scoring
+from compressor.pipeline.archive_routing import route_to_archive
 from compressor.pipeline.coefficients import read_coefficients
 from compressor.pipeline.pixels import ArrayPixels, JpegPixels, PixelSource, PngPixels, RasterPixels, RawPixels
-from compressor.pipeline.routes import Plan, Route, RouteContext
-from compressor.pipeline.to_archive import (
-    ONLY_JPEG,
-    obstacle_to_archiving,
-    plan_archive_to_jpeg,
-    plan_jpeg_to_archive,
+from compressor.pipeline.routed import (
+    HAS_CREDENTIALS,
+    Routed,
+    keeps_credentials,
+    known_format,
+    planned,
+    returned,
+    source_of_jpeg,
 )
+from compressor.pipeline.routes import Plan, Route, RouteContext
+from compressor.pipeline.to_archive import ONLY_JPEG
 from compressor.pipeline.to_jpeg import plan_jpeg_to_jpeg, plan_pixels_to_jpeg
 from compressor.pipeline.to_other import plan_pixels_to_other
 from compressor.pipeline.to_png import plan_pixels_to_png, plan_png_to_png
 from compressor.pipeline.unchanged import may_return_source
-from compressor.settings import ContentCredentials, Delivery, Format, Metadata, Raw, Settings, Source, Subsampling
-from compressor.sniff import PREFIX, sniff
+from compressor.pipeline.variants import possible
+from compressor.settings import ACCEPTABLE, Delivery, Format, Raw, Settings, Source, Subsampling
 from compressor.spool import Spool
 from compressor.t81 import DIMENSION_MAX
 from compressor.tiles import check_raw
@@ -39,47 +44,9 @@ from compressor.tiles import check_raw
 # The output formats under `keep`. That of a BMP also depends on its pixels: see `_plan_kept_bmp`.
 KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "png"}
 CHANNELS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
-HAS_CREDENTIALS = "has content credentials"
 UNARCHIVE = "`unarchive` makes the JPEG again if it was archived"
-
-
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """An image as its header describes it, and the decision on its route.
-
-    plan    None if the source is returned
-    reason  why the source is returned; "" with a plan
-    pixels  raw samples; with settings that measure the score they can be read several times. None for a file
-    made_before  whether the source is a JPEG that this package has made lossily, and no quality asks for a coarser one
-    """
-
-    source: Source
-    plan: Plan | None = None
-    reason: str = ""
-    pixels: PixelSource | None = None
-    made_before: bool = False
-
-
-def returned(source: Source, reason: str) -> Routed:
-    """Return the decision to return a source."""
-    return Routed(dataclasses.replace(source, reserved_bytes=bounds.BASE_BYTES), None, reason)
-
-
-def planned(
-    source: Source, plan: Plan, context: RouteContext, source_bytes: Callable[[int], int], *, holds_image: bool = False
-) -> Routed:
-    """Return the decision to follow a plan.
-
-    source_bytes  return the memory that decoding the source in bands of so many lines takes, once more for its score
-    holds_image   whether the route holds all pixels until the end, while they are decoded once more
-    """
-    memory_bytes = plan.memory_bytes
-    if context.settings.is_measured and plan.result_bytes is not None:
-        lines = scoring.scored_lines(source.width)
-        decoding_bytes = source_bytes(lines), plan.result_bytes(lines)
-        scoring_bytes = scoring.memory_bytes(source.width, source.channels, plan.result_has_alpha, *decoding_bytes)
-        memory_bytes = scoring_bytes + memory_bytes if holds_image else max(scoring_bytes, memory_bytes)
-    return Routed(dataclasses.replace(source, reserved_bytes=memory_bytes), plan)
+LOSES_AGAIN = "would lose a second time"
+Conversion = Callable[[str, RouteContext], Routed]  # from the target and a context to the decision
 
 
 def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
@@ -91,69 +58,18 @@ def route_file(stream: ByteStream, original: Spool, context: RouteContext) -> Ro
     """
     kind, settings = known_format(stream), context.settings
     if settings.archive:
-        return _route_to_archive(kind, stream, original, context)
+        return route_to_archive(kind, stream, original, context)
     target = KEPT_AS.get(kind, "") if settings.format is Format.KEEP else settings.format.value
     if kind == "jpeg":
         return _route_jpeg(target, stream, original, context)
     if kind == "png":
         return _route_png(target, stream, original, context)
     source = Source(format=kind, description=human_format(kind), width=0, height=0, channels=0)
-    if not target and kind not in raster.PLUGINS:
+    if kind not in raster.PLUGINS and (not target or _is_auto_returning(kind, settings)):
         return returned(source, reason_to_keep(source))
     if kind == "jxl":
         raise UnsupportedError(f"{source.description}: this format can't be read; {UNARCHIVE}")
     return _route_with_pillow(source, target, stream, original, context)
-
-
-def known_format(stream: ByteStream) -> str:
-    """Return the format of a file. Raise FormatError if it is not an image."""
-    kind = sniff(stream.peek(PREFIX))
-    if kind == "unknown":
-        found = stream.peek(8).hex(" ")
-        problem = f"no known image format begins with {found}" if found else "the input is empty"
-        raise FormatError("image", "signature", 0, problem)
-    return kind
-
-
-def route_archive(stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
-    """Read the header of an archive, and choose the route to its JPEG. The parameters are those of `route_file`.
-
-    Raise FormatError if it is broken, UnsupportedError if no JPEG can be made of it.
-    """
-    kind = known_format(stream)
-    if kind != "jxl":
-        raise UnsupportedError(f"{human_format(kind)}: only an archive, which is a JPEG XL file, can be unarchived")
-    for _ in stream.drain():
-        pass
-    header = archive.read_header(original)
-    source = Source(
-        format=kind,
-        description="JPEG XL, an archive of a JPEG",
-        width=header.width,
-        height=header.height,
-        channels=header.channels,
-    )
-    return planned(source, plan_archive_to_jpeg(original, header, context), context, lambda lines: 0)
-
-
-def _route_to_archive(kind: str, stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
-    """Choose the route of a file that is to be archived. What can't be archived is returned, broken files included."""
-    settings = context.settings
-    source = Source(format=kind, description=human_format(kind), width=0, height=0, channels=0)
-    if kind != "jpeg":
-        return returned(source, ONLY_JPEG)
-    try:
-        header = read_header(stream, settings.metadata)
-    except CompressorError as error:
-        return returned(source, f"its header can't be read: {error}")
-    source = _source_of_jpeg(header)
-    if header.credentials and _keeps_credentials("jpeg", settings):
-        return returned(source, HAS_CREDENTIALS)
-    for _ in stream.drain():
-        pass
-    if obstacle := obstacle_to_archiving(header, original.size):
-        return returned(source, obstacle)
-    return planned(source, plan_jpeg_to_archive(original, header, context), context, lambda lines: 0)
 
 
 def route_raw(raw: Raw, samples: Any, context: RouteContext) -> Routed:
@@ -166,13 +82,61 @@ def route_raw(raw: Raw, samples: Any, context: RouteContext) -> Routed:
         pixels = samples
     else:
         check_raw(raw)
-        pixels = RawPixels(raw, samples, context.spool() if context.settings.is_measured else None)
-    plan = _plan_pixels(pixels, context.settings.format_of_raw(raw.channels).value, context, raw=True)
+        needed_again = context.settings.is_measured or context.settings.is_tried
+        pixels = RawPixels(raw, samples, context.spool() if needed_again else None)
     description = f"raw, 8-bit {CHANNELS[raw.channels]}"
     source = Source(
         format="raw", description=description, width=raw.width, height=raw.height, channels=raw.channels
     )  # fmt: skip
-    return dataclasses.replace(planned(source, plan, context, pixels.spooled_band_bytes), pixels=pixels)
+
+    def to(target: str, context: RouteContext) -> Routed:
+        plan = _plan_pixels(pixels, target, context, raw=True)
+        return planned(source, plan, context, pixels.spooled_band_bytes)
+
+    target = context.settings.format_of_raw(raw.channels)
+    lossy = dict.fromkeys(("jpeg", "webp", "avif"), pixels.loss) if pixels.loss else {}
+    routed = _route_auto(source, to, context, lossy) if target is Format.AUTO else to(target.value, context)
+    return dataclasses.replace(routed, pixels=pixels)
+
+
+def _route_auto(source: Source, to: Conversion, context: RouteContext, excluded: Mapping[str, str]) -> Routed:
+    """Return what an image can become with the format `auto`; its source if that is nothing.
+
+    excluded  reason by format that is known already
+
+    Raise UnsupportedError if the source may not be returned either.
+    """
+
+    def memory_of(target: Format, settings: Settings) -> int:
+        routed = to(target.value, dataclasses.replace(context, settings=settings))
+        if routed.plan is None:
+            raise UnsupportedError(routed.reason)
+        return routed.source.reserved_bytes
+
+    has_alpha = source.format != "jpeg" and scoring.has_alpha(source.channels)  # four of a JPEG are CMYK
+    if has_alpha and context.settings.background is None:
+        excluded = {"jpeg": "has no alpha, and no background is given", **excluded}
+    found = possible(context.settings, memory_of, excluded, context.memory_max)
+    if not found.memory_bytes:
+        if source.format != "raw" and may_return_source(source.format, context.settings):
+            return returned(source, f"no other format can show it as it is: {found.reasons}")
+        raise UnsupportedError(f"auto: no accepted format is possible: {found.reasons}")
+    source = dataclasses.replace(source, reserved_bytes=max(found.memory_bytes.values()))
+    return Routed(source, possible=found)
+
+
+def _would_lose_again(kind: str, size: int, settings: Settings) -> bool:
+    """Return whether a WebP or AVIF, which this package may have made, is returned in place of a lossy result of the
+    same format: compared with what has lost already, a score takes ever fewer bytes."""
+    if settings.max_bytes is not None and size > settings.max_bytes:
+        return False
+    by_score = settings.is_corrected or settings.target_score is not None
+    return _is_auto_returning(kind, settings) or (settings.format == kind and by_score)
+
+
+def _is_auto_returning(kind: str, settings: Settings) -> bool:
+    """Return whether the format is `auto`, and a file of its own format may be returned."""
+    return settings.format is Format.AUTO and may_return_source(kind, settings)
 
 
 def reason_to_keep(source: Source) -> str:
@@ -188,9 +152,19 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
     settings = context.settings
     header = read_header(stream, settings.metadata)
     _reject_unsupported_jpeg(header, target, settings.subsampling)
-    source = _source_of_jpeg(header)
-    if header.credentials and _keeps_credentials("jpeg", settings):
+    source = source_of_jpeg(header)
+    if header.credentials and keeps_credentials("jpeg", settings):
         return returned(source, HAS_CREDENTIALS)
+    if target == "auto":
+        return _route_auto_jpeg(header, source, stream, original, context)
+    return _convert_jpeg(header, source, target, stream, original, context)
+
+
+def _convert_jpeg(
+    header: Header, source: Source, target: str, stream: ByteStream, original: Spool, context: RouteContext
+) -> Routed:
+    """Choose the route of a JPEG to a format, of which it has been found that it can be read."""
+    settings = context.settings
     read = functools.partial(read_coefficients, stream, header, original, context.stages, context.charge)
     if target == "jpeg":
         if settings.is_search and header.dnl:
@@ -208,16 +182,34 @@ def _route_jpeg(target: str, stream: ByteStream, original: Spool, context: Route
     return _route_with_pillow(source, target, stream, original, context)
 
 
-def _source_of_jpeg(header: Header) -> Source:
-    frame = header.frame
-    return Source(
-        format="jpeg",
-        description=f"{header.process} JPEG, {frame.subsampling}",
-        width=frame.width,
-        height=frame.height,
-        channels=len(frame.components),
-        quality=estimated_quality(header),
-    )
+def _route_auto_jpeg(
+    header: Header, source: Source, stream: ByteStream, original: Spool, context: RouteContext
+) -> Routed:
+    """Return what a JPEG can become with the format `auto`."""
+    settings, others = context.settings, ""
+    if settings.lossless:
+        others = "would not keep its coefficients"
+    elif header.color not in JPEG_CHANNELS:
+        others = f"{header.color} is not kept"
+    elif has_gain_map(header.segments):
+        others = "the gain map is not kept"
+    read = functools.partial(read_coefficients, stream, header, original, context.stages, context.charge)
+    if not header.streams and not others and (lacking := read().lacking):
+        others = f"its scans leave out {lacking}"
+
+    def to(target: str, context: RouteContext) -> Routed:
+        _reject_unsupported_jpeg(header, target, context.settings.subsampling)
+        if target == "jpeg":
+            return _convert_jpeg(header, source, target, stream, original, context)
+        pixels = JpegPixels(header, read, lambda: stream.size)
+        return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
+
+    excluded = dict.fromkeys(("png", "webp", "avif"), others) if others else {}
+    if is_made_before(header) and may_return_source("jpeg", settings):
+        excluded = dict.fromkeys(("png", "webp", "avif"), LOSES_AGAIN)
+        if settings.is_search and settings.quality is None:
+            return returned(source, "made by compressor before")
+    return _route_auto(source, to, context, excluded)
 
 
 def _reject_unsupported_jpeg(header: Header, target: str, subsampling: Subsampling) -> None:
@@ -238,13 +230,6 @@ def _reject_unsupported_jpeg(header: Header, target: str, subsampling: Subsampli
         raise UnsupportedError(f"JPEG with a height given by DNL can't be converted to {target}")
 
 
-def _keeps_credentials(kind: str, settings: Settings) -> bool:
-    """Return whether a file with content credentials is to be returned unchanged. A metadata policy that
-    removes anything removes these as well."""
-    unchanged = settings.content_credentials is ContentCredentials.UNCHANGED
-    return unchanged and settings.metadata is Metadata.KEEP and may_return_source(kind, settings)
-
-
 def _route_png(target: str, stream: ByteStream, original: Spool, context: RouteContext) -> Routed:
     settings = context.settings
     header = png.read_header(stream, settings.metadata)
@@ -256,16 +241,25 @@ def _route_png(target: str, stream: ByteStream, original: Spool, context: RouteC
         channels=header.channels,
     )
     if header.animated:
-        if target != "png":
+        if target != "png" and not _is_auto_returning("png", settings):
             raise UnsupportedError(f"PNG: animated, and can't be converted to {target}")
         return returned(source, reason_to_keep(source))
-    if header.credentials and _keeps_credentials("png", settings):
+    if header.credentials and keeps_credentials("png", settings):
         return returned(source, HAS_CREDENTIALS)
-    if target != "png":
-        pixels = PngPixels(stream, header, context.spool)
-        return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
-    kept = original if settings.delivery_of(raw=False) is Delivery.SAFE else None
-    return planned(source, plan_png_to_png(stream, header, context, kept), context, lambda lines: 0)
+
+    def to(target: str, context: RouteContext) -> Routed:
+        if target != "png":
+            pixels = PngPixels(stream, header, context.spool)
+            return planned(source, _plan_pixels(pixels, target, context), context, pixels.band_bytes)
+        kept = original if context.settings.delivery_of(raw=False) is Delivery.SAFE else None
+        return planned(source, plan_png_to_png(stream, header, context, kept), context, lambda lines: 0)
+
+    if target != "auto":
+        return to(target, context)
+    pixels = PngPixels(stream, header, context.spool)
+    others = pixels.loss or "".join(pixels.attachments.color_notices)
+    excluded = dict.fromkeys(("jpeg", "webp", "avif"), others) if others else {}
+    return _route_auto(source, to, context, excluded)
 
 
 def _route_with_pillow(
@@ -279,7 +273,7 @@ def _route_with_pillow(
     try:
         opened = raster.open(original.file(), kind)
     except UnsupportedError as error:
-        if target:
+        if target and not _is_auto_returning(kind, context.settings):
             raise
         source = _undecodable(source, original, error)
         return returned(source, reason_to_keep(source))
@@ -288,18 +282,37 @@ def _route_with_pillow(
     source = dataclasses.replace(
         source, description=description, width=opened.width, height=opened.height, channels=opened.channels
     )
-    if not target or (opened.frames > 1 and target == kind):
+    if not target or (opened.frames > 1 and (target == kind or _is_auto_returning(kind, context.settings))):
         return returned(source, reason_to_keep(source))
     if opened.frames > 1:
         raise UnsupportedError(f"{human_format(kind)}: {several}, and can't be converted to {target}")
+    if kind in ("webp", "avif") and _would_lose_again(kind, original.size, context.settings):
+        return returned(source, LOSES_AGAIN)
     uncarried = containers.unmapped_metadata(kind, original)
-    if any("C2PA" in name for name in uncarried) and _keeps_credentials(kind, context.settings):
+    if any("C2PA" in name for name in uncarried) and keeps_credentials(kind, context.settings):
         return returned(source, HAS_CREDENTIALS)
-    if kind == "bmp" and context.settings.format is Format.KEEP:
-        plan = _plan_kept_bmp(opened, RasterPixels(opened, uncarried), context)
-    else:
-        plan = _plan_pixels(RasterPixels(opened, uncarried, deep=target == "png"), target, context)
-    return planned(source, plan, context, lambda lines: opened.reserved_bytes, holds_image=True)
+
+    def to(target: str, context: RouteContext) -> Routed:
+        if kind == "bmp" and context.settings.format is Format.KEEP:
+            plan = _plan_kept_bmp(opened, RasterPixels(opened, uncarried), context)
+        else:
+            plan = _plan_pixels(RasterPixels(opened, uncarried, deep=target == "png"), target, context)
+        return planned(source, plan, context, lambda lines: opened.reserved_bytes, holds_image=True)
+
+    if target != "auto":
+        return to(target, context)
+    return _route_auto(source, to, context, _lost_by_auto(opened, uncarried))
+
+
+def _lost_by_auto(opened: "raster.Raster", uncarried: Sequence[str]) -> Mapping[str, str]:
+    """Return why formats would not show an image as it is, by format."""
+    others = opened.loss or "".join(opened.metadata.color_notices)
+    others = "the gain map is not kept" if "gain map" in uncarried else others
+    if not others:
+        return {}
+    opened.keep_depth()
+    formats = ACCEPTABLE if opened.loss or not others.startswith("more than") else ("jpeg", "webp", "avif")
+    return dict.fromkeys(formats, others)
 
 
 def _undecodable(source: Source, original: Spool, problem: UnsupportedError) -> Source:

@@ -105,8 +105,8 @@ def score(source: Shown, result: Shown, background: tuple[int, int, int] | None,
 
     background  onto which alpha was composited if the result has none
 
-    If the result has alpha, it is the lower one of the scores over two backgrounds. Raise RuntimeError if the sizes
-    differ, which is a defect of the encoder.
+    If the result has alpha, or lost one that was opaque, it is the lower one of the scores over two backgrounds. Raise
+    RuntimeError if the sizes differ, which is a defect of the encoder.
     """
     if (source.width, source.height) != (result.width, result.height):
         sizes = f"{source.width} x {source.height}, {result.width} x {result.height}"
@@ -114,10 +114,9 @@ def score(source: Shown, result: Shown, background: tuple[int, int, int] | None,
     width, lines = source.width, scored_lines(source.width)
     colors = 3 if max(source.channels, result.channels) >= 3 else 1
     backgrounds: tuple[tuple[int, int, int], ...]
-    if has_alpha(result.channels):
+    if has_alpha(result.channels) or (has_alpha(source.channels) and background is None):
         backgrounds = BACKGROUNDS
-    elif has_alpha(source.channels):
-        assert background is not None
+    elif has_alpha(source.channels) and background is not None:
         backgrounds = (background,)
     else:
         backgrounds = ((0, 0, 0),)

@@ -11,10 +11,11 @@ from compressor.pipeline import target
 from compressor.pipeline.candidates import Candidate
 from compressor.pipeline.scoring import PERFECT
 from compressor.pipeline.to_jpeg import falls_back_to_444
-from compressor.settings import Path, Settings, Source, Subsampling
+from compressor.settings import Effort, Format, Path, Settings, Source, Subsampling
 
 # A JPEG up to so much larger than max_bytes may fit after a lossless recompression.
 LOSSLESS_MAY_SAVE = 1.3
+LOSSY_BY_TABLE = (Format.WEBP, Format.AVIF)  # formats whose encoders have numbers of their own
 
 
 class SearchTrial:
@@ -71,6 +72,7 @@ class Search:
     trial_at    make a result at a distance with a subsampling
     source      the image
     kept_bytes  size of the source without the metadata that the settings remove; None if it may not be returned
+    steps       see `target.stepped`
     """
 
     def __init__(
@@ -79,14 +81,16 @@ class Search:
         settings: Settings,
         source: Source,
         kept_bytes: int | None,
+        steps: Sequence[float] = (),
     ) -> None:
+        self._steps = steps
         self._trial_at, self._settings, self._source = trial_at, settings, source
         self._kept_bytes = kept_bytes
         self._jpeg_bytes = kept_bytes if source.format == "jpeg" else None
         self._trials: dict[Subsampling, list[SearchTrial]] = {}
 
     def run(self) -> Decision:
-        """Try results until one meets `target_score` or `max_bytes`.
+        """Try results until one meets `target_score` or `max_bytes`, or has the score of a quality.
 
         Raise LimitError if even the smallest result is larger than `max_bytes`, or if no result has the target score,
         the source may not be returned, and there is no `max_bytes`.
@@ -94,11 +98,17 @@ class Search:
         settings = self._settings
         if settings.target_score is not None:
             return self._with_score(settings.target_score)
-        if settings.quality is not None:
-            wanted = f"quality {settings.quality}"
-            return self._limited(self._try(perceptual.distance_for(settings.quality, settings.effort)), wanted)
-        assert settings.max_bytes is not None
-        return Decision(self._finest_within(settings.max_bytes))
+        if settings.quality is None and settings.max_bytes is not None:
+            return Decision(self._finest_within(settings.max_bytes))
+        return self._limited(self._with_quality(), f"quality {settings.effective_quality}")
+
+    def _with_quality(self) -> SearchTrial:
+        """Return the result of a quality; that of a lossy WebP or AVIF is corrected by its score, but not with FAST."""
+        settings, quality = self._settings, self._settings.effective_quality
+        first = self._try(target.stepped(perceptual.distance_for(quality, settings.effort), self._steps))
+        if settings.format not in LOSSY_BY_TABLE or settings.effort is Effort.FAST:
+            return first
+        return target.near_score(self._try, target.score_of_quality(quality), settings.effort, self._steps, first)
 
     def _try(self, distance: float) -> SearchTrial:
         return self._try_with(self._settings.subsampling, distance)
@@ -112,7 +122,8 @@ class Search:
         """Return the smallest result with a score; with 4:4:4 if none, or hardly any, has it with 4:2:0."""
         settings, wanted, notices = self._settings, f"a score of {score:g}", list[str]()
         is_open = self._source.format != "jpeg" and falls_back_to_444(self._source.channels, settings)
-        found = target.reach_score(self._try, score, settings.effort, may_give_up=is_open)
+        is_open = is_open and settings.format not in LOSSY_BY_TABLE
+        found = target.reach_score(self._try, score, settings.effort, may_give_up=is_open, steps=self._steps)
         if found.best is None and is_open:
             made = len(self._trials[settings.subsampling])
             notices.append(f"subsampling is 4:4:4: with 4:2:0 the best of {made} results has {found.finest.score:.1f}")
@@ -148,7 +159,7 @@ class Search:
             exact = self._try(target.FINEST)
             if min(exact.size, jpeg_bytes) <= limit:
                 return exact
-        first = self._try(target.first_distance(limit, self._source.width * self._source.height))
+        first = self._try(self._first_distance(limit))
         if target.is_close(first, limit) or (first.is_exact and jpeg_bytes is None):
             return first
         return self._fit(limit)
@@ -174,8 +185,15 @@ class Search:
             return finest
         try_ = functools.partial(self._try_with, subsampling)
         if all(trial.distance <= target.FINEST for trial in trials):  # it says little about coarser ones
-            first = target.first_distance(limit, self._source.width * self._source.height)
-            return target.fit_bytes(try_, limit, first)
+            return target.fit_bytes(try_, limit, self._first_distance(limit), steps=self._steps)
         nearest = min(trials, key=lambda trial: abs(math.log(trial.size / limit)))
         distance = target.next_size_distance(trials, limit, has_to_fit=False)
-        return target.fit_bytes(try_, limit, distance, (nearest,))
+        fits = min((trial.distance for trial in trials if trial.size <= limit), default=math.inf)
+        over = max((trial.distance for trial in trials if trial.size > limit), default=0.0)
+        distance = target.stepped(distance, self._steps, over, fits)
+        if self._steps and distance == fits:
+            return next(trial for trial in trials if trial.distance == fits)
+        return target.fit_bytes(try_, limit, distance, (nearest,), self._steps)
+
+    def _first_distance(self, limit: int) -> float:
+        return target.stepped(target.first_distance(limit, self._source.width * self._source.height), self._steps)

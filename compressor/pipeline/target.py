@@ -32,6 +32,9 @@ MEAN_SCORES = {
     Effort.BEST: (94.4, 94.0, 92.5, 89.7, 87.2, 85.0, 82.7, 79.8, 76.6, 73.1, 68.9, 63.9, 56.2, 46.2, 5.7, -44.9),
 }
 ROUNDING = {0: (0.067, 0.022, 0.022), 2: (0.013, 0.013, 0.013)}
+# Mean SSIMULACRA2 of libjpeg-turbo's 4:2:0 at each of `perceptual.QUALITIES`, on Kodak's 24 photographs and 20 others
+# (cameras', reduced, and scikit-image's), both sets with equal weight, and 0.8 more: what our JPEG has.
+QUALITY_SCORES = (-62.3, -9.7, 32.0, 48.6, 57.6, 63.4, 67.3, 72.6, 75.1, 78.2, 81.3, 85.0, 89.2, 92.0, 93.1)
 FINEST, COARSEST = DISTANCES[0], DISTANCES[-1]  # of the qualities 100 and 1
 GRID = np.array([FINEST, *np.exp(np.arange(math.log(FINEST), math.log(COARSEST), 0.005))[1:], COARSEST])
 WINDOW = 0.5  # points above the target that end a search
@@ -44,6 +47,8 @@ SLOW, DOUBT = 0.6, 0.02
 # of the logarithm of the distance. From the scores of 11 photographs at 40 to 70 distances; MARGIN from how often 55,
 # these and validation photographs among them, came within WINDOW.
 LEVEL, TILT, WALK, NOISE = 0.1, 0.1, 0.0006, 0.003
+NEAR = 0.75  # points from the score of a quality that need no correction
+SAME = 1e-3  # difference of the logarithms of distances that are told apart
 TRIALS, TRIALS_MAX = 3, 8  # for a score; the latter if none of the former reached it
 SIZE_SLOPE, SIZE_SLOPES = -0.72, (-1.5, -0.25)  # logarithm of the size per logarithm of the distance
 SIZE_TRIALS, SIZE_TRIALS_MAX = 4, 12
@@ -120,18 +125,66 @@ def mean_distance(loss: float, effort: Effort) -> float:
     return float(GRID[np.argmin(abs(mean_losses(effort) - loss))])
 
 
+def score_of_quality(quality: float) -> float:
+    """Return the mean score of photographs as a JPEG of a quality."""
+    return float(np.interp(quality, perceptual.QUALITIES, QUALITY_SCORES))
+
+
+def stepped(
+    distance: float, steps: Sequence[float], above: float = 0.0, below: float = math.inf, *, finer: bool = False
+) -> float:
+    """Return the nearest distance of `steps` between two that have been tried, or one of those if none is between.
+
+    steps  the distances at which an encoder has another result; () if all have: then return the distance itself
+    finer  none that is coarser, if there is another one
+    """
+    if not steps:
+        return distance
+    between = [step for step in steps if above * (1 + SAME) < step < below * (1 - SAME)]
+    if finer:
+        between = [step for step in between if step <= distance * (1 + SAME)] or between
+    return min(between, key=lambda step: abs(math.log(step / distance)), default=above or below)
+
+
+def is_tried(distance: float, trials: Sequence[Trial]) -> bool:
+    """Return whether one of the trials is at a distance."""
+    return any(abs(math.log(distance / trial.distance)) < SAME for trial in trials)
+
+
+def near_score(trial_at: Callable[[float], T], wanted: float, effort: Effort, steps: Sequence[float], first: T) -> T:
+    """Return the better one for a score of a trial and, if that is not near it, a second one, corrected by the mean.
+
+    steps  see `stepped`
+    """
+    if abs(first.score - wanted) <= NEAR or first.is_exact:
+        return first
+    loss = mean_loss(first.distance, effort) + loss_of(wanted) - loss_of(first.score)
+    distance = stepped(mean_distance(loss, effort), steps)
+    if is_tried(distance, [first]):
+        return first
+    return min(first, trial_at(distance), key=lambda trial: abs(trial.score - wanted))
+
+
 def reach_score(
-    trial_at: Callable[[float], T], target: float, effort: Effort, *, made: int = 0, may_give_up: bool = False
+    trial_at: Callable[[float], T],
+    target: float,
+    effort: Effort,
+    *,
+    made: int = 0,
+    may_give_up: bool = False,
+    known: Sequence[T] = (),
+    steps: Sequence[float] = (),
 ) -> Found[T]:
     """Find the smallest result whose score is at least `target`, in at most TRIALS trials if one of them reaches it.
 
     made         trials of another kind that were made before, which count
     may_give_up  end once scores rise so slowly that another kind of result is worth a trial
+    known        trials that have been made already
+    steps        see `stepped`
     """
-    trials: list[T] = []
-    distance = mean_distance(loss_of(target + MARGIN), effort)
+    first = stepped(mean_distance(loss_of(target + MARGIN), effort), steps, finer=True)
+    trials = list(known) or [trial_at(first)]
     while True:
-        trials.append(trial_at(distance))
         last, reached = trials[-1], [trial for trial in trials if trial.score >= target]
         if target <= last.score <= target + WINDOW or (reached and made + len(trials) >= TRIALS):
             break
@@ -143,7 +196,12 @@ def reach_score(
         found = FINEST if gives_up else next_distance(trials, target, effort)
         if found is None:
             break
-        distance = found
+        missed = min((trial.distance for trial in trials if trial.score < target), default=math.inf)
+        coarsest = max((trial.distance for trial in reached), default=0.0)
+        distance = stepped(found, steps, coarsest, missed, finer=True)
+        if steps and is_tried(distance, trials):
+            break
+        trials.append(trial_at(distance))
     best = min(reached, key=lambda trial: (trial.size, -trial.distance), default=None)
     return Found(best, max(trials, key=lambda trial: trial.score))
 
@@ -213,15 +271,23 @@ def first_distance(limit: int, pixels: int) -> float:
     return float(np.clip(2.2 * bits ** (1 / SIZE_SLOPE), 0.3, COARSEST))
 
 
-def fit_bytes(trial_at: Callable[[float], T], limit: int, distance: float, known: Sequence[T] = ()) -> T:
+def fit_bytes(
+    trial_at: Callable[[float], T],
+    limit: int,
+    distance: float,
+    known: Sequence[T] = (),
+    steps: Sequence[float] = (),
+) -> T:
     """Find the finest result of at most `limit` bytes; in at most SIZE_TRIALS trials if one of them fits.
 
     distance  of the first trial
     known     trials that have been made already, which count
+    steps     see `stepped`
 
     Raise LimitError if the coarsest one is larger.
     """
     trials = list(known)
+    coarsest = max(steps, default=COARSEST)
     while True:
         trials.append(last := trial_at(distance))
         count = len(trials)
@@ -229,13 +295,15 @@ def fit_bytes(trial_at: Callable[[float], T], limit: int, distance: float, known
         best = min(fitting, key=lambda trial: trial.distance, default=None)
         if best is not None and (is_close(last, limit) or count >= SIZE_TRIALS):
             return best
-        if best is None and last.distance >= COARSEST:
+        if best is None and last.distance >= coarsest:
             raise LimitError(f"max_bytes is {limit}, and even at quality 1 the result has {last.size} bytes")
         if best is None and count >= SIZE_TRIALS_MAX - 1:
             distance = COARSEST
         else:
             distance = next_size_distance(trials, limit, has_to_fit=count >= SIZE_TRIALS - 1 and best is None)
-        if best is not None and any(abs(math.log(distance / trial.distance)) < 1e-3 for trial in trials):
+        over = max((trial.distance for trial in trials if trial.size > limit), default=0.0)
+        distance = stepped(distance, steps, over, math.inf if best is None else best.distance)
+        if best is not None and is_tried(distance, trials):
             return best
 
 

@@ -5,26 +5,36 @@ from collections.abc import Iterator
 
 from compressor import containers, raster
 from compressor.humanize import human_format
+from compressor.jpeg import perceptual
 from compressor.metadata import Attachments, orientation, orientation_exif
-from compressor.pipeline import bounds
+from compressor.pipeline import bounds, features
 from compressor.pipeline.pixels import PixelSource
 from compressor.pipeline.routes import Plan, Route, RouteContext
-from compressor.settings import Metadata, Path
+from compressor.settings import Format, Metadata, Path, Settings, Subsampling
 from compressor.spool import BytesSource
 
 BAND_LINES = 64
 
 
+def steps_of(settings: Settings) -> tuple[float, ...]:
+    """Return the distances at which the encoder of a format has another result, falling; () if all distances have."""
+    if settings.format not in (Format.WEBP, Format.AVIF):
+        return ()
+    found = raster.distinct_qualities(settings.format.value, settings.effort)
+    return tuple(perceptual.distance_for(quality, settings.effort) for quality in found)
+
+
 class PixelsToOther(Route):
     """WebP or AVIF, encoded by Pillow. The whole image is in memory, which is charged."""
-
-    path = Path.PIXELS
 
     def __init__(self, pixels: PixelSource, context: RouteContext) -> None:
         self._pixels, self._settings, self._stages = pixels, context.settings, context.stages
         self.height = pixels.height
         self.format = context.settings.format.value
+        self.path = Path.LOSSLESS if context.settings.lossless else Path.PIXELS
+        self._quality = perceptual.quality_for(context.distance, context.settings.effort)
         self._notices: list[str] = []
+        self._share = features.RepeatedShare(pixels.width, pixels.channels)
 
     @property
     def notices(self) -> list[str]:
@@ -32,17 +42,23 @@ class PixelsToOther(Route):
 
     def body(self) -> Iterator[bytes | memoryview]:
         pixels, settings = self._pixels, self._settings
+        bands = self._share.adding(self._stages.timed(pixels.bands(BAND_LINES), "decode"))
         with self._stages.stage("encode"):
             made = raster.encode(
-                self._stages.timed(pixels.bands(BAND_LINES), "decode"), pixels.width, pixels.height, pixels.channels,
-                self.format, quality=settings.effective_quality, lossless=settings.lossless, effort=settings.effort,
-                subsampling=settings.subsampling,
+                bands, pixels.width, pixels.height, pixels.channels, self.format,
+                quality=raster.own_number(self.format, settings.effort, self._quality),
+                lossless=settings.lossless, effort=settings.effort, subsampling=self._subsampling,
                 metadata=self._attachments,
             )  # fmt: skip
         if settings.metadata is Metadata.KEEP:
             yield made
         else:  # encoders add metadata of their own
             yield from containers.without_metadata(self.format, BytesSource(made), settings.metadata, [])
+
+    def _subsampling(self) -> Subsampling:
+        """Return the subsampling of AVIF: that of the settings, or 4:4:4 for a drawing, which has colored edges."""
+        asked = self._settings.subsampling
+        return Subsampling.S444 if asked is Subsampling.AUTO and features.is_drawing(self._share.value) else asked
 
     def _attachments(self) -> Attachments:
         """Return the metadata of the source that the policy keeps. All of them are known only after its last pixel."""
@@ -67,9 +83,9 @@ class PixelsToOther(Route):
 def plan_pixels_to_other(pixels: PixelSource, context: RouteContext) -> Plan:
     """Return the plan of pixels to WebP or AVIF. Raise UnsupportedError for a subsampling that the format excludes."""
     settings = context.settings
-    kind, subsampling = settings.format.value, settings.subsampling
-    raster.check_subsampling(kind, subsampling, lossless=settings.lossless)
-    encoding_bytes = raster.encoding_bytes(kind, pixels.width, pixels.height, pixels.channels, subsampling)
+    kind = settings.format.value
+    raster.check(kind, pixels.width, pixels.height, settings)
+    encoding_bytes = raster.encoding_bytes(kind, pixels.width, pixels.height, pixels.channels, settings)
     memory_bytes = bounds.BASE_BYTES + encoding_bytes + pixels.band_bytes(BAND_LINES)
     decoding_bytes = pixels.width * pixels.height * bounds.PILLOW_OTHER_BYTES
     decoding = None if settings.lossless else lambda lines: decoding_bytes

@@ -26,7 +26,9 @@ class ReducedSource:
 
 def may_return_source(kind: str, settings: Settings) -> bool:
     """Return whether the requested format allows a file of the source's own format to be returned."""
-    return settings.format in (Format.KEEP, Format.AUTO) or settings.format == kind
+    if settings.format is Format.AUTO:
+        return settings.accept is None or kind in settings.accept
+    return settings.format is Format.KEEP or settings.format == kind
 
 
 def without_metadata(original: Spool, kind: str, policy: Metadata, notices: list[str]) -> Iterator[bytes]:

@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from compressor.raster.picture import Picture, read_picture
     from compressor.raster.reader import PLUGINS, Raster, open
-    from compressor.raster.writer import check_subsampling, encode, encoding_bytes, takes_exif
+    from compressor.raster.scales import distinct_qualities, own_number
+    from compressor.raster.writer import check, encode, encoding_bytes, takes_exif
 
 __all__ = [
     "PLUGINS",
     "Picture",
     "Raster",
-    "check_subsampling",
+    "check",
+    "distinct_qualities",
     "encode",
     "encoding_bytes",
     "open",
+    "own_number",
     "read_picture",
     "takes_exif",
 ]
 
 MODULES = {
-    **dict.fromkeys(("check_subsampling", "encode", "encoding_bytes", "takes_exif"), "writer"),
+    **dict.fromkeys(("check", "encode", "encoding_bytes", "takes_exif"), "writer"),
     **dict.fromkeys(("Picture", "read_picture"), "picture"),
+    **dict.fromkeys(("distinct_qualities", "own_number"), "scales"),
 }
 
 

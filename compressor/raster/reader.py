@@ -238,7 +238,7 @@ class Raster:
 
     def keep_depth(self) -> None:
         """Switch to 16-bit bands for grey images with more than 8 bits. For color, Pillow itself keeps only 8 bits."""
-        if self._image.mode.startswith("I"):
+        if self._image.mode.startswith("I") and self.bit_depth == 8:
             self.bit_depth, self.loss = 16, ""
             self.notices.remove(REDUCED)
 

@@ -202,7 +202,7 @@ class InspectResponse(_message.Message):
     def __init__(self, source: _Optional[_Union[Source, _Mapping]] = ...) -> None: ...
 
 class Settings(_message.Message):
-    __slots__ = ("quality", "target_score", "max_bytes", "lossless", "effort", "format", "delivery", "subsampling", "metadata", "min_saving", "background", "content_credentials", "score", "png_colors", "archive")
+    __slots__ = ("quality", "target_score", "max_bytes", "lossless", "effort", "format", "delivery", "subsampling", "metadata", "min_saving", "background", "content_credentials", "score", "png_colors", "accept", "archive")
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     TARGET_SCORE_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +217,7 @@ class Settings(_message.Message):
     CONTENT_CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     PNG_COLORS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     quality: int
     target_score: float
@@ -232,8 +233,9 @@ class Settings(_message.Message):
     content_credentials: ContentCredentials
     score: bool
     png_colors: int
+    accept: _containers.RepeatedScalarFieldContainer[Format]
     archive: bool
-    def __init__(self, quality: _Optional[int] = ..., target_score: _Optional[float] = ..., max_bytes: _Optional[int] = ..., lossless: bool = ..., effort: _Optional[_Union[Effort, str]] = ..., format: _Optional[_Union[Format, str]] = ..., delivery: _Optional[_Union[Delivery, str]] = ..., subsampling: _Optional[_Union[Subsampling, str]] = ..., metadata: _Optional[_Union[Metadata, str]] = ..., min_saving: _Optional[float] = ..., background: _Optional[_Union[Color, _Mapping]] = ..., content_credentials: _Optional[_Union[ContentCredentials, str]] = ..., score: bool = ..., png_colors: _Optional[int] = ..., archive: bool = ...) -> None: ...
+    def __init__(self, quality: _Optional[int] = ..., target_score: _Optional[float] = ..., max_bytes: _Optional[int] = ..., lossless: bool = ..., effort: _Optional[_Union[Effort, str]] = ..., format: _Optional[_Union[Format, str]] = ..., delivery: _Optional[_Union[Delivery, str]] = ..., subsampling: _Optional[_Union[Subsampling, str]] = ..., metadata: _Optional[_Union[Metadata, str]] = ..., min_saving: _Optional[float] = ..., background: _Optional[_Union[Color, _Mapping]] = ..., content_credentials: _Optional[_Union[ContentCredentials, str]] = ..., score: bool = ..., png_colors: _Optional[int] = ..., accept: _Optional[_Iterable[_Union[Format, str]]] = ..., archive: bool = ...) -> None: ...
 
 class Color(_message.Message):
     __slots__ = ("red", "green", "blue")
@@ -316,7 +318,7 @@ class Source(_message.Message):
     def __init__(self, format: _Optional[str] = ..., description: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., channels: _Optional[int] = ..., quality: _Optional[int] = ..., reserved_bytes: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("outcome", "reason", "bytes_in", "bytes_out", "crc32c", "source_format", "format", "width", "height", "path", "score", "notices", "stage_seconds", "reserved_bytes", "version", "settings_digest", "memory_byte_seconds", "footprint", "encodings")
+    __slots__ = ("outcome", "reason", "bytes_in", "bytes_out", "crc32c", "source_format", "format", "width", "height", "path", "score", "notices", "stage_seconds", "reserved_bytes", "version", "settings_digest", "memory_byte_seconds", "footprint", "encodings", "format_reason")
     class StageSecondsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -343,6 +345,7 @@ class Report(_message.Message):
     MEMORY_BYTE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     FOOTPRINT_FIELD_NUMBER: _ClassVar[int]
     ENCODINGS_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_REASON_FIELD_NUMBER: _ClassVar[int]
     outcome: Outcome
     reason: str
     bytes_in: int
@@ -362,7 +365,8 @@ class Report(_message.Message):
     memory_byte_seconds: float
     footprint: Footprint
     encodings: int
-    def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., crc32c: _Optional[int] = ..., source_format: _Optional[str] = ..., format: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., path: _Optional[_Union[Path, str]] = ..., score: _Optional[float] = ..., notices: _Optional[_Iterable[str]] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., reserved_bytes: _Optional[int] = ..., version: _Optional[str] = ..., settings_digest: _Optional[str] = ..., memory_byte_seconds: _Optional[float] = ..., footprint: _Optional[_Union[Footprint, _Mapping]] = ..., encodings: _Optional[int] = ...) -> None: ...
+    format_reason: str
+    def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., crc32c: _Optional[int] = ..., source_format: _Optional[str] = ..., format: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., path: _Optional[_Union[Path, str]] = ..., score: _Optional[float] = ..., notices: _Optional[_Iterable[str]] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., reserved_bytes: _Optional[int] = ..., version: _Optional[str] = ..., settings_digest: _Optional[str] = ..., memory_byte_seconds: _Optional[float] = ..., footprint: _Optional[_Union[Footprint, _Mapping]] = ..., encodings: _Optional[int] = ..., format_reason: _Optional[str] = ...) -> None: ...
 
 class Footprint(_message.Message):
     __slots__ = ("profile", "model", "used_energy_joules", "used_co2e_grams", "storage_class", "avoided_energy_joules_per_gb_year", "avoided_co2e_grams_per_gb_year")

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from compressor import compress, pipeline
-from compressor.errors import DeadlineError, LimitError, UnsupportedError
-from compressor.pipeline import scoring
+from compressor.errors import DeadlineError, LimitError
+from compressor.pipeline import scoring, target
 from compressor.settings import Format, Raw, Report, Settings, Tile
 from compressor.ssimulacra2 import Ssimulacra2
 from tests.jpeg_files import jpeg
@@ -169,6 +169,14 @@ def test_alpha_is_scored_over_the_worse_of_two_backgrounds() -> None:
     assert made.report.score == pytest.approx(min(found), abs=0.3)
 
 
+@pytest.mark.parametrize("kind", ["webp", "avif"])
+def test_alpha_that_is_opaque_may_be_dropped_by_the_encoder(kind: str) -> None:
+    opaque = np.dstack([np.asarray(picture()), np.full((80, 96), 255, np.uint8)])
+    report = compress(opaque, format=kind, score=True, effort="fast").report
+
+    assert report.score is not None and 40 < report.score < 100
+
+
 def test_lines_are_compared_in_lockstep_whatever_the_bands() -> None:
     lines = np.arange(35, dtype=np.uint8).reshape(-1, 1)
     one, other = (iter(np.split(lines, cuts)) for cuts in ([16, 32], [7, 9, 30]))
@@ -277,11 +285,47 @@ def test_a_source_that_can_not_get_smaller_says_why() -> None:
     assert report.reason == "the source is no finer than a score of 95, and its lossless recompression is not smaller"
 
 
-@pytest.mark.parametrize("setting", [{"target_score": 70}, {"max_bytes": 1000}])
 @pytest.mark.parametrize("kind", ["webp", "avif"])
-def test_searches_for_webp_and_avif_are_not_supported(kind: str, setting: dict[str, Any]) -> None:
-    with pytest.raises(UnsupportedError, match=f"^{next(iter(setting))} is not supported yet for {kind} results$"):
-        compress(SOURCES["PNG"], format=kind, **setting)
+@pytest.mark.parametrize("effort", ["fast", "balanced"])
+def test_webp_and_avif_reach_a_target_in_the_fewest_bytes(kind: str, effort: str) -> None:
+    low, high = (compress(SOURCES["PNG"], format=kind, target_score=score, effort=effort).report for score in (55, 70))
+
+    assert low.score is not None and high.score is not None
+    assert low.score >= 55 and high.score >= 70 and high.score < 80
+    assert low.bytes_out < high.bytes_out
+    assert max(low.encodings, high.encodings) <= 5
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif"])
+def test_webp_and_avif_fill_a_maximum_size(kind: str) -> None:
+    limit = compress(SOURCES["PNG"], format=kind, target_score=60).report.bytes_out + 100
+    result = compress(SOURCES["PNG"], format=kind, max_bytes=limit)
+
+    assert 0.85 * limit < len(result.data) <= limit
+    assert result.report.score is not None and result.report.score >= 58
+    with pytest.raises(LimitError, match="max_bytes is 100, and even at quality 1"):
+        compress(SOURCES["PNG"], format=kind, max_bytes=100)
+    both = compress(SOURCES["PNG"], format=kind, quality=95, max_bytes=limit)
+    assert len(both.data) <= limit and "quality 95 would take" in both.report.notices[-1]
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif"])
+def test_the_quality_of_webp_and_avif_is_corrected_by_its_score_but_not_with_fast(kind: str) -> None:
+    wanted = target.score_of_quality(60)
+    corrected = compress(SOURCES["PNG"], format=kind, quality=60)
+    first = compress(SOURCES["PNG"], format=kind, quality=60, effort="fast")
+
+    assert (
+        corrected.report.score is not None and abs(corrected.report.score - wanted) < 9
+    )  # so small a picture has few sizes
+    assert 1 <= corrected.report.encodings <= 2
+    assert first.report.score is None and first.report.encodings == 1
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif"])
+def test_a_target_that_no_webp_or_avif_reaches_is_an_error_that_names_the_finest(kind: str) -> None:
+    with pytest.raises(LimitError, match="target_score: no result has a score of 99.9, the finest one has [0-9.]+"):
+        compress(SOURCES["PNG"], format=kind, target_score=99.9, subsampling="420")
 
 
 def test_a_search_ends_with_its_deadline_and_its_call() -> None:

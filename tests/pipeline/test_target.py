@@ -56,6 +56,67 @@ def noisy(curve: Callable[[float], float], noise: np.ndarray) -> Callable[[float
     return lambda distance: curve(distance) + float(noise[int(distance * 1e5) % len(noise)])
 
 
+STEPS = tuple(np.geomspace(50, 0.05, 64).tolist())
+
+
+@pytest.mark.parametrize("wanted", [40, 63.3, 78.2, 89])
+@pytest.mark.parametrize("offset", [-0.4, -0.03, 0, 0.2, 0.4])
+def test_a_score_is_reached_with_the_coarsest_step_that_has_it(wanted: float, offset: float) -> None:
+    picture = Picture(shifted(offset))
+    found = target.reach_score(picture, wanted, Effort.BALANCED, steps=STEPS).best
+
+    reaching = [step for step in STEPS if picture.score(step) >= wanted]
+    if not reaching:
+        assert found is None
+        return
+    assert found is not None and found.distance in reaching
+    assert picture.score(found.distance) <= max(wanted + 1.5, picture.score(max(reaching)))
+    assert picture.trials <= 4
+
+
+def test_a_score_that_no_step_has_ends_the_search() -> None:
+    picture = Picture(lambda distance: 50 - distance)
+
+    found = target.reach_score(picture, 60, Effort.BALANCED, steps=STEPS)
+    assert found.best is None and picture.trials <= target.TRIALS_MAX
+
+
+@pytest.mark.parametrize("limit", [20_000, 100_000, 300_000])
+def test_a_size_is_fitted_with_the_finest_step_that_has_it(limit: int) -> None:
+    picture = Picture(shifted(0))
+    first = target.stepped(target.first_distance(limit, 400_000), STEPS)
+    found = target.fit_bytes(picture, limit, first, steps=STEPS)
+
+    assert found.size <= limit and found.distance in STEPS
+    assert found.size > 0.8 * limit
+
+
+def test_a_size_that_no_step_has_is_an_error() -> None:
+    picture = Picture(shifted(0))
+    with pytest.raises(LimitError, match="max_bytes is 10, and even at quality 1"):
+        target.fit_bytes(picture, 10, STEPS[20], steps=STEPS)
+    assert picture.trials <= target.SIZE_TRIALS_MAX
+
+
+@pytest.mark.parametrize("offset, trials", [(0.0, 1), (0.02, 1), (-0.02, 1), (0.2, 2), (-0.2, 2)])
+def test_the_score_of_a_quality_is_corrected_once_if_it_is_not_near(offset: float, trials: int) -> None:
+    picture = Picture(shifted(offset))
+    first = picture(target.mean_distance(target.loss_of(75), Effort.BALANCED))
+    found = target.near_score(picture, 75.0, Effort.BALANCED, (), first)
+
+    assert picture.trials == trials
+    assert abs(found.score - 75) < 0.75
+
+
+def test_no_step_is_tried_twice() -> None:
+    assert target.stepped(1.0, ()) == 1.0
+    assert target.stepped(1.0, (4.0, 2.0, 1.1, 0.5)) == 1.1
+    assert target.stepped(1.0, (4.0, 2.0, 1.1, 0.5), above=1.1) == 2.0
+    assert target.stepped(1.0, (4.0, 2.0, 1.1, 0.5), above=0.5, below=1.1) == 0.5
+    assert target.stepped(1.0, (4.0, 2.0, 1.1, 0.5), finer=True) == 0.5
+    assert target.stepped(0.1, (4.0, 2.0, 1.1, 0.5), finer=True) == 0.5
+
+
 @pytest.mark.parametrize("effort", Effort)
 def test_the_mean_loss_is_that_of_the_mean_scores_and_what_rounding_adds(effort: Effort) -> None:
     scores = target.MEAN_SCORES[effort]

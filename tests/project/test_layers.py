@@ -15,7 +15,8 @@ from tests import ROOT
 # From the bottom up. A unit (a module or a package of `compressor`) imports those of lower layers only. Units of one
 # layer do not import each other, except for `errors`; modules within a unit may.
 LAYERS = (
-    {"errors", "t81", "settings", "humanize", "icc", "usage", "atomic_write"},
+    {"errors", "accept"},
+    {"t81", "settings", "humanize", "icc", "usage", "atomic_write"},
     {"kernels"},
     {"spool", "ssimulacra2"},
     {"memory", "tiles", "cores", "bytestream", "window", "inputs", "scratch", "fork_server"},

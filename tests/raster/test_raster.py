@@ -14,6 +14,8 @@ from PIL import Image, ImageCms
 from compressor import raster
 from compressor.errors import FormatError, LimitError, UnsupportedError
 from compressor.metadata import Attachments, orientation, orientation_exif
+from compressor.raster import scales
+from compressor.settings import Effort, Settings
 from compressor.sniff import PREFIX, sniff
 from tests import ROOT
 from tests.reference import pngfilter as reference
@@ -251,9 +253,38 @@ def test_lossless_webp_is_lossless() -> None:
 
 def test_what_can_not_be_encoded_is_unsupported() -> None:
     with pytest.raises(UnsupportedError, match="WebP: 16384 x 1 pixels"):
-        raster.encode([], 16384, 1, 3, "webp")
+        raster.check("webp", 16384, 1, Settings())
     with pytest.raises(UnsupportedError, match="AVIF: lossless"):
-        raster.encode([], 1, 1, 3, "avif", lossless=True)
+        raster.check("avif", 1, 1, Settings(lossless=True))
+    raster.check("avif", 16384, 1, Settings())
+
+
+@pytest.mark.parametrize("format", ["webp", "avif"])
+@pytest.mark.parametrize("effort", Effort)
+def test_the_own_numbers_of_the_encoders_rise_with_the_quality(format: str, effort: Effort) -> None:
+    numbers = [scales.own_number(format, effort, quality) for quality in range(1, 101)]
+
+    assert numbers == sorted(numbers) and 0 <= numbers[0] < 20 and numbers[-1] == 100
+    assert all(len(table) == len(scales.QUALITIES) for table in scales.SCALES[format].values())
+    assert numbers[79] > numbers[59] > numbers[39]
+
+
+@pytest.mark.parametrize("effort", Effort)
+def test_avif_has_a_quality_for_each_number_that_it_distinguishes(effort: Effort) -> None:
+    qualities = scales.distinct_qualities("avif", effort)
+
+    assert len(qualities) == 64 and list(qualities) == sorted(qualities)
+    assert [scales.own_number("avif", effort, quality) for quality in qualities] == list(scales.AVIF_NUMBERS)
+    assert scales.distinct_qualities("webp", effort) == ()
+
+
+def test_the_numbers_of_avif_differ_in_their_results() -> None:
+    """A number between two of them has the result of one of the two."""
+    noisy = (np.add.outer(np.arange(64), np.arange(64))[..., None] + RNG.integers(0, 60, (64, 64, 3))).astype(np.uint8)
+    made = [raster.encode([noisy], 64, 64, 3, "avif", quality=n, effort=Effort.FAST) for n in scales.AVIF_NUMBERS]
+
+    assert len(set(made)) == len(made)
+    assert raster.encode([noisy], 64, 64, 3, "avif", quality=65, effort=Effort.FAST) in made
 
 
 MEMORY = """
