@@ -19,6 +19,7 @@ class Route(ABC):
     format    of the result
     height    of the image, which a JPEG's header need not say (DNL)
     quantized whether the result is a PNG with fewer colors than the source
+    exact     whether the result, a WebP, has the source's own pixels
     score     of the result, if the route has measured it
     encodings results that were made, of which one is delivered; complete after the body
     obstacle  why no result can be made, so that the source is returned; known before the first byte, "" for none
@@ -30,7 +31,7 @@ class Route(ABC):
     format: str
     path: Path
     height: int
-    quantized = False
+    quantized = exact = False
     score: float | None = None
     encodings = 1
     obstacle = ""
@@ -73,7 +74,7 @@ class Finished(Route):
     def __init__(self, route: Route, *, verified: bool) -> None:
         self.format, self.path, self.height = route.format, route.path, route.height
         self.defect = route.defect
-        self.quantized, self.score = route.quantized, route.score
+        self.quantized, self.exact, self.score = route.quantized, route.exact, route.score
         self._notices, self._source_notices, self._verified = route.notices, route.source_notices, verified
 
     @property

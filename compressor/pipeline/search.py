@@ -49,7 +49,7 @@ class SearchTrial:
 def shows_the_source(candidate: Candidate) -> bool:
     """Return whether a result shows the source's own samples by construction."""
     route = candidate.route
-    return route.path is Path.LOSSLESS or (route.format == "png" and not route.quantized)
+    return route.path is Path.LOSSLESS or route.exact or (route.format == "png" and not route.quantized)
 
 
 @dataclass(frozen=True, slots=True)

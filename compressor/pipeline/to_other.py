@@ -27,11 +27,13 @@ def steps_of(settings: Settings) -> tuple[float, ...]:
 class PixelsToOther(Route):
     """WebP or AVIF, encoded by Pillow. The whole image is in memory, which is charged."""
 
+    path = Path.PIXELS
+
     def __init__(self, pixels: PixelSource, context: RouteContext) -> None:
         self._pixels, self._settings, self._stages = pixels, context.settings, context.stages
         self.height = pixels.height
         self.format = context.settings.format.value
-        self.path = Path.LOSSLESS if context.settings.lossless else Path.PIXELS
+        self.exact = context.settings.lossless
         self._quality = perceptual.quality_for(context.distance, context.settings.effort)
         self._notices: list[str] = []
         self._share = features.RepeatedShare(pixels.width, pixels.channels)

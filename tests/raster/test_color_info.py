@@ -44,7 +44,7 @@ def test_code_points_become_a_profile_in_every_format(format: str) -> None:
     out = io.BytesIO()
     Image.fromarray(noise).save(out, "AVIF", quality=95, speed=10)
     data = out.getvalue().replace(b"nclx\0\1\0\x0d", b"nclx\0\x0c\0\x0d")
-    result = compressor.compress(data, format=format, quality=50)
+    result = compressor.compress(data, format=format, quality=50, effort="fast")  # others return an AVIF unchanged
 
     assert icc.profile_name(Image.open(io.BytesIO(result.data)).info["icc_profile"]) == "Display P3"
     assert result.report.notices == ()
