@@ -280,3 +280,22 @@ def test_drawings_are_told_from_photographs() -> None:
 
     assert [is_drawing(share) for share in shares] == [False, True]
     assert RepeatedShare(1, 3).value == 0.0
+
+
+def shaded_drawing() -> bytes:
+    """Return a PNG of rectangles, some of which are noise: more than 256 colors, and most pixels repeat."""
+    pixels = np.asarray(drawing()).copy()
+    pixels[:24, :64] = np.random.default_rng(3).integers(60, 200, (24, 64, 3))
+    return file_of(Image.fromarray(pixels), "PNG")
+
+
+def test_a_palette_is_tried_only_with_png_colors_and_counts_by_its_score() -> None:
+    source = shaded_drawing()
+    few = auto(source, accept="png", png_colors=64, target_score=60)
+    assert few.format == "png" and few.path == "pixels" and few.score is not None and 60 <= few.score < 100
+
+    among_all = auto(source, png_colors=64, target_score=60)
+    assert among_all.bytes_out <= few.bytes_out and among_all.score is not None and among_all.score >= 60
+    assert f"PNG has {few.bytes_out} bytes at a score of {few.score:.1f}" in among_all.format_reason
+    assert "PNG has" not in auto(source, accept="webp,avif", target_score=60).format_reason
+    assert auto(source, accept="png").path == "lossless"
