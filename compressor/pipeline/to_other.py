@@ -1,7 +1,11 @@
 """The route to WebP and AVIF, through Pillow: bands of pixels → all pixels → bytes."""
 
 import dataclasses
+import io
+import zlib
 from collections.abc import Iterator
+
+import numpy as np
 
 from compressor import containers, raster
 from compressor.humanize import human_format
@@ -11,7 +15,8 @@ from compressor.pipeline import bounds, features
 from compressor.pipeline.pixels import PixelSource
 from compressor.pipeline.routes import Plan, Route, RouteContext
 from compressor.settings import Format, Metadata, Path, Settings, Subsampling
-from compressor.spool import BytesSource
+from compressor.spool import BytesSource, Readable
+from compressor.tiles import Band
 
 BAND_LINES = 64
 
@@ -24,8 +29,29 @@ def steps_of(settings: Settings) -> tuple[float, ...]:
     return tuple(perceptual.distance_for(quality, settings.effort) for quality in found)
 
 
+class ShownPixels:
+    """A checksum of pixels as RGBA: files that show the same have the same one, whatever channels they store."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        self._width, self._channels, self.value = width, channels, 0
+
+    def adding(self, bands: Iterator[Band]) -> Iterator[Band]:
+        """Yield bands, (n, width * channels) uint8 in any shape, after they are added."""
+        for band in bands:
+            pixels = band.reshape(len(band), self._width, self._channels)
+            shown = np.full((len(band), self._width, 4), 255, np.uint8)
+            shown[..., :3] = pixels[..., : 3 if self._channels >= 3 else 1]
+            if self._channels in (2, 4):
+                shown[..., 3] = pixels[..., -1]
+            self.value = zlib.crc32(shown, self.value)
+            yield band
+
+
 class PixelsToOther(Route):
-    """WebP or AVIF, encoded by Pillow. The whole image is in memory, which is charged."""
+    """WebP or AVIF, encoded by Pillow. The whole image is in memory, which is charged.
+
+    A lossless WebP is decoded again, and compared by a checksum.
+    """
 
     path = Path.PIXELS
 
@@ -37,6 +63,7 @@ class PixelsToOther(Route):
         self._quality = perceptual.quality_for(context.distance, context.settings.effort)
         self._notices: list[str] = []
         self._share = features.RepeatedShare(pixels.width, pixels.channels)
+        self._shown = ShownPixels(pixels.width, pixels.channels)
 
     @property
     def notices(self) -> list[str]:
@@ -45,6 +72,7 @@ class PixelsToOther(Route):
     def body(self) -> Iterator[bytes | memoryview]:
         pixels, settings = self._pixels, self._settings
         bands = self._share.adding(self._stages.timed(pixels.bands(BAND_LINES), "decode"))
+        bands = self._shown.adding(bands) if self.exact else bands
         with self._stages.stage("encode"):
             made = raster.encode(
                 bands, pixels.width, pixels.height, pixels.channels, self.format,
@@ -56,6 +84,16 @@ class PixelsToOther(Route):
             yield made
         else:  # encoders add metadata of their own
             yield from containers.without_metadata(self.format, BytesSource(made), settings.metadata, [])
+
+    def verify(self, result: Readable) -> bool:
+        """Return whether a lossless result shows the source's own pixels."""
+        if not self.exact:
+            return True
+        opened = raster.open(io.BytesIO(b"".join(result.chunks())), self.format)
+        shown = ShownPixels(opened.width, opened.channels)
+        for _ in shown.adding(opened.bands(BAND_LINES)):
+            pass
+        return shown.value == self._shown.value
 
     def _subsampling(self) -> Subsampling:
         """Return the subsampling of AVIF: that of the settings, or 4:4:4 for a drawing, which has colored edges."""

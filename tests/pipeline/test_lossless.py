@@ -1,6 +1,7 @@
 """`lossless` keeps every sample, or the request is rejected. Fewer bits are always reported."""
 
 import io
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image
 
-from compressor import pipeline
+from compressor import pipeline, raster
 from compressor.errors import UnsupportedError
 from compressor.raster.depth import is_deep
 from compressor.settings import Outcome, Path
@@ -123,3 +124,23 @@ def test_the_bit_depth_of_an_avif_is_found_wherever_its_configuration_is() -> No
     for padding in (65536 - data.index(b"av1C") + cut for cut in range(-4, 4)):
         padded = data[:size] + padding.to_bytes(4, "big") + b"free" + bytes(padding - 8) + data[size:]
         assert is_deep(opened(padded), "avif")
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_a_lossless_webp_is_verified(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.fromarray(SMOOTH).convert(mode)
+    if mode.endswith("A"):
+        image.putalpha(Image.fromarray(SMOOTH))
+    data = saved(image, "TIFF")
+    result = pipeline.compress(data, format="webp", lossless=True)
+    with Image.open(io.BytesIO(result.data)) as shown:
+        np.testing.assert_array_equal(np.asarray(shown.convert("RGBA")), np.asarray(image.convert("RGBA")))
+
+    encode = raster.encode
+
+    def defective(bands: Iterator[np.ndarray], *rest: Any, **options: Any) -> bytes:
+        return encode((band ^ np.uint8(1) for band in bands), *rest, **options)
+
+    monkeypatch.setattr(raster, "encode", defective)
+    with pytest.raises(RuntimeError, match="did not decode"):
+        pipeline.compress(data, format="webp", lossless=True)
