@@ -40,6 +40,7 @@ VALUES = {
     "retry_after_seconds": 2.5,
     "code": "DEADLINE_EXCEEDED",
     "kind": StoreErrorKind.CHANGED,
+    "key": "photos/1.jpg",
 }
 
 

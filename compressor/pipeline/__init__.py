@@ -33,12 +33,6 @@ from compressor.spool import Spool
 UNARCHIVING = Settings(format=Format.JPEG)  # whatever its size, the JPEG is delivered
 
 
-def reject_unsupported(settings: Settings) -> None:
-    """Raise UnsupportedError for settings that this installation does not support."""
-    if settings.archive:
-        archive.require_library()
-
-
 _shared: list[Resources] = []
 
 
@@ -67,6 +61,8 @@ def stream(
     deadline      when the result must be complete, of time.monotonic(): DeadlineError is raised once it can't be
     """
     settings = settings or Settings()
+    if settings.archive:
+        archive.require_library()
     raw, parts = source_of(chunks, raw)
     return Stream(parts, settings, raw, resources or shared_resources(), still_wanted, deadline)
 
@@ -100,6 +96,8 @@ def inspect(
     It accepts what `stream` accepts, and reads no more of it than it has to.
     """
     settings = settings or Settings()
+    if settings.archive:
+        archive.require_library()
     raw, parts = source_of(chunks, raw)
     resources, spools = resources or shared_resources(), []
 
