@@ -1,7 +1,8 @@
 """A process of its own that makes the JPEG of an archive, of which nothing is known but what its header says.
 
-The library believes every header in the codestream. Here it can take no more memory than was charged, and its crash is
-not that of the caller. The archive is the standard input of the process, and the JPEG its standard output.
+The library believes every header in the codestream. Here it can take no more memory than was charged and no more CPU
+time than images of its size take, and its crash is not that of the caller. The archive is the standard input of the
+process, and the JPEG its standard output.
 """
 
 import contextlib
@@ -15,21 +16,25 @@ from collections.abc import Callable, Iterable, Iterator
 from compressor.archive.library import ArchiveError, jpeg_of, require_library
 from compressor.spool import CHUNK_BYTES
 
-CODE = "import sys; sys.path[:] = {path!r}; from compressor.archive.child import serve; serve({limit}, {memory})"
+CODE = "import sys; sys.path[:] = {path!r}; from compressor.archive.child import serve; serve({limit}, {memory}, {cpu})"
 # Address space that is reserved and not used: the arenas of the allocator, and what a buffer grows by.
 SLACK_BYTES = 64 << 20
 MESSAGE_BYTES_MAX = 1000
+CPU_SECONDS = 30  # that any archive may take, besides a second for each of so many pixels: thirty times the usual
+PIXELS_PER_SECOND = 1_000_000
 
 
 def unarchived(
-    chunks: Iterable[bytes], limit_bytes: int, memory_bytes: int, on_spent: Callable[[float], None]
+    chunks: Iterable[bytes], limit_bytes: int, memory_bytes: int, pixels: int, on_spent: Callable[[float], None]
 ) -> Iterator[bytes]:
     """Yield the JPEG of an archive. Raise ArchiveError if none of at most `limit_bytes` can be made.
 
     memory_bytes  that the library may take
+    pixels        of the image, which limit the CPU time
     on_spent      called with the CPU seconds of the process when it has ended
     """
-    code = CODE.format(path=sys.path, limit=limit_bytes, memory=memory_bytes)
+    cpu_seconds = CPU_SECONDS + pixels // PIXELS_PER_SECOND
+    code = CODE.format(path=sys.path, limit=limit_bytes, memory=memory_bytes, cpu=cpu_seconds)
     pipe = subprocess.PIPE
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(
@@ -54,7 +59,12 @@ def unarchived(
         raise ArchiveError(died or " ".join(problem.split()))
 
 
-def serve(limit_bytes: int, memory_bytes: int) -> None:
+def limit_cpu(seconds: int) -> None:
+    """Have this process end by SIGXCPU after so many CPU seconds."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+
+
+def serve(limit_bytes: int, memory_bytes: int, cpu_seconds: int) -> None:
     """Run the process."""
     try:
         require_library()
@@ -63,6 +73,7 @@ def serve(limit_bytes: int, memory_bytes: int) -> None:
             taken = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData:"))
         allowed = taken + memory_bytes + SLACK_BYTES
         resource.setrlimit(resource.RLIMIT_DATA, (allowed, allowed))
+        limit_cpu(cpu_seconds)
         sys.stdout.buffer.write(jpeg_of(jxl, limit_bytes))
         sys.stdout.buffer.flush()
     except (ArchiveError, MemoryError, OSError) as error:

@@ -68,10 +68,10 @@ def unarchived_target(source: str, out: str | None) -> Path:
         return Path(os.path.realpath(out))
     if source == STANDARD:
         raise UsageError(f"{out} is a folder; an image from standard input needs a file name")
-    name = Path(source).name
-    bare = Path(name).stem if Path(name).suffix.lower() in SUFFIXES["jxl"] else name
-    bare = bare if Path(bare).suffix.lower() in SUFFIXES["jpeg"] else f"{bare}.jpg"
-    return Path(source).with_name(bare) if out is None else Path(out) / bare
+    from compressor.batch.result_keys import archive_key
+
+    name = archive_key(Path(source).name, "jpeg")
+    return Path(source).with_name(name) if out is None else Path(out) / name
 
 
 def check_target(source: str, path: Path, force: bool) -> None:

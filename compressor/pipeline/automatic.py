@@ -150,7 +150,7 @@ class Choice:
 
     def _cost(self, trial: SearchTrial) -> float:
         """Return the bytes of a result with the wanted score; its own where no score is measured."""
-        if search.shows_the_source(trial.candidate) or not (self._settings.is_search or self._settings.is_corrected):
+        if trial.candidate.route.is_exact or not (self._settings.is_search or self._settings.is_corrected):
             return trial.size
         lacking = self._wanted - trial.score
         return trial.size * math.exp(SLOPE * (max(0.0, lacking) if trial.is_exact else lacking))

@@ -15,7 +15,7 @@ from compressor.pipeline.pixels import ArrayPixels, PixelSource
 from compressor.pipeline.routed import Routed
 from compressor.pipeline.routes import Finished, Route, RouteContext
 from compressor.pipeline.routing import route_file, route_raw
-from compressor.pipeline.search import Decision, Search, SearchTrial, shows_the_source
+from compressor.pipeline.search import Decision, Search, SearchTrial
 from compressor.pipeline.stages import Stages
 from compressor.pipeline.to_other import steps_of
 from compressor.pipeline.unchanged import may_return_source, reduced, size_without_metadata
@@ -342,7 +342,7 @@ class Stream:
 
     def _score_of(self, candidate: Candidate) -> float:
         """Measure the score of a complete result. Raise UnsupportedError if a picture can't be decoded to pixels."""
-        if shows_the_source(candidate):
+        if candidate.route.is_exact:
             return scoring.PERFECT
         with self._stages.stage("score"):
             source = self._shown_source()

@@ -19,7 +19,6 @@ class Route(ABC):
     format    of the result
     height    of the image, which a JPEG's header need not say (DNL)
     quantized whether the result is a PNG with fewer colors than the source
-    exact     whether the result, a WebP, has the source's own pixels
     score     of the result, if the route has measured it
     encodings results that were made, of which one is delivered; complete after the body
     obstacle  why no result can be made, so that the source is returned; known before the first byte, "" for none
@@ -31,11 +30,16 @@ class Route(ABC):
     format: str
     path: Path
     height: int
-    quantized = exact = False
+    quantized = False
     score: float | None = None
     encodings = 1
     obstacle = ""
     defect = "the result did not decode to the source's own samples, which is a defect of the encoder"
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether the result shows the source's own samples by construction."""
+        return self.path is Path.LOSSLESS
 
     @property
     @abstractmethod
@@ -74,8 +78,12 @@ class Finished(Route):
     def __init__(self, route: Route, *, verified: bool) -> None:
         self.format, self.path, self.height = route.format, route.path, route.height
         self.defect = route.defect
-        self.quantized, self.exact, self.score = route.quantized, route.exact, route.score
+        self.quantized, self._is_exact, self.score = route.quantized, route.is_exact, route.score
         self._notices, self._source_notices, self._verified = route.notices, route.source_notices, verified
+
+    @property
+    def is_exact(self) -> bool:
+        return self._is_exact
 
     @property
     def notices(self) -> list[str]:

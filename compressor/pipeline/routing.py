@@ -45,7 +45,7 @@ from compressor.tiles import check_raw
 KEPT_AS = {"jpeg": "jpeg", "png": "png", "bmp": "png"}
 CHANNELS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 UNARCHIVE = "`unarchive` makes the JPEG again if it was archived"
-LOSES_AGAIN = "would lose a second time"
+LOSES_AGAIN = "another lossy encoding would lose quality a second time"
 Conversion = Callable[[str, RouteContext], Routed]  # from the target and a context to the decision
 
 

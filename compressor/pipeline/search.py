@@ -11,7 +11,7 @@ from compressor.pipeline import target
 from compressor.pipeline.candidates import Candidate
 from compressor.pipeline.scoring import PERFECT
 from compressor.pipeline.to_jpeg import falls_back_to_444
-from compressor.settings import Effort, Format, Path, Settings, Source, Subsampling
+from compressor.settings import Effort, Format, Settings, Source, Subsampling
 
 # A JPEG up to so much larger than max_bytes may fit after a lossless recompression.
 LOSSLESS_MAY_SAVE = 1.3
@@ -24,7 +24,7 @@ class SearchTrial:
     def __init__(self, distance: float, candidate: Candidate, score: Callable[[Candidate], float]) -> None:
         self.distance, self.candidate = distance, candidate
         self._score = score
-        self._found = PERFECT if shows_the_source(candidate) else candidate.route.score
+        self._found = PERFECT if candidate.route.is_exact else candidate.route.score
 
     @property
     def size(self) -> int:
@@ -32,7 +32,7 @@ class SearchTrial:
 
     @property
     def is_exact(self) -> bool:
-        return shows_the_source(self.candidate) or self.candidate.route.quantized
+        return self.candidate.route.is_exact or self.candidate.route.quantized
 
     @property
     def score(self) -> float:
@@ -44,12 +44,6 @@ class SearchTrial:
     def known_score(self) -> float | None:
         """Return the score if it has been measured."""
         return self._found
-
-
-def shows_the_source(candidate: Candidate) -> bool:
-    """Return whether a result shows the source's own samples by construction."""
-    route = candidate.route
-    return route.path is Path.LOSSLESS or route.exact or (route.format == "png" and not route.quantized)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,11 @@ class ArchiveToJpeg(Route):
         memory_bytes = archive.unarchiving_bytes(self._header, size)
         try:
             yield from archive.unarchived(
-                self._original.chunks(), limit_bytes, memory_bytes, lambda spent: self._stages.add("decode", spent)
+                self._original.chunks(),
+                limit_bytes,
+                memory_bytes,
+                self._header.pixels,
+                lambda spent: self._stages.add("decode", spent),
             )
         except archive.ArchiveError as error:
             problem = f"no JPEG can be made of it: {error}"

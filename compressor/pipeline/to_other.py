@@ -2,12 +2,9 @@
 
 import dataclasses
 import io
-import zlib
 from collections.abc import Iterator
 
-import numpy as np
-
-from compressor import containers, raster
+from compressor import containers, png, raster
 from compressor.humanize import human_format
 from compressor.jpeg import perceptual
 from compressor.metadata import Attachments, orientation, orientation_exif
@@ -16,7 +13,6 @@ from compressor.pipeline.pixels import PixelSource
 from compressor.pipeline.routes import Plan, Route, RouteContext
 from compressor.settings import Format, Metadata, Path, Settings, Subsampling
 from compressor.spool import BytesSource, Readable
-from compressor.tiles import Band
 
 BAND_LINES = 64
 
@@ -27,24 +23,6 @@ def steps_of(settings: Settings) -> tuple[float, ...]:
         return ()
     found = raster.distinct_qualities(settings.format.value, settings.effort)
     return tuple(perceptual.distance_for(quality, settings.effort) for quality in found)
-
-
-class ShownPixels:
-    """A checksum of pixels as RGBA: files that show the same have the same one, whatever channels they store."""
-
-    def __init__(self, width: int, channels: int) -> None:
-        self._width, self._channels, self.value = width, channels, 0
-
-    def adding(self, bands: Iterator[Band]) -> Iterator[Band]:
-        """Yield bands, (n, width * channels) uint8 in any shape, after they are added."""
-        for band in bands:
-            pixels = band.reshape(len(band), self._width, self._channels)
-            shown = np.full((len(band), self._width, 4), 255, np.uint8)
-            shown[..., :3] = pixels[..., : 3 if self._channels >= 3 else 1]
-            if self._channels in (2, 4):
-                shown[..., 3] = pixels[..., -1]
-            self.value = zlib.crc32(shown, self.value)
-            yield band
 
 
 class PixelsToOther(Route):
@@ -59,11 +37,14 @@ class PixelsToOther(Route):
         self._pixels, self._settings, self._stages = pixels, context.settings, context.stages
         self.height = pixels.height
         self.format = context.settings.format.value
-        self.exact = context.settings.lossless
         self._quality = perceptual.quality_for(context.distance, context.settings.effort)
         self._notices: list[str] = []
         self._share = features.RepeatedShare(pixels.width, pixels.channels)
-        self._shown = ShownPixels(pixels.width, pixels.channels)
+        self._checksum = png.PixelChecksum(png.new_header(pixels.width, pixels.height, pixels.channels))
+
+    @property
+    def is_exact(self) -> bool:
+        return self._settings.lossless
 
     @property
     def notices(self) -> list[str]:
@@ -72,7 +53,7 @@ class PixelsToOther(Route):
     def body(self) -> Iterator[bytes | memoryview]:
         pixels, settings = self._pixels, self._settings
         bands = self._share.adding(self._stages.timed(pixels.bands(BAND_LINES), "decode"))
-        bands = self._shown.adding(bands) if self.exact else bands
+        bands = self._checksum.adding(bands) if self.is_exact else bands
         with self._stages.stage("encode"):
             made = raster.encode(
                 bands, pixels.width, pixels.height, pixels.channels, self.format,
@@ -87,13 +68,13 @@ class PixelsToOther(Route):
 
     def verify(self, result: Readable) -> bool:
         """Return whether a lossless result shows the source's own pixels."""
-        if not self.exact:
+        if not self.is_exact:
             return True
         opened = raster.open(io.BytesIO(b"".join(result.chunks())), self.format)
-        shown = ShownPixels(opened.width, opened.channels)
-        for _ in shown.adding(opened.bands(BAND_LINES)):
+        found = png.PixelChecksum(png.new_header(opened.width, opened.height, opened.channels))
+        for _ in found.adding(opened.bands(BAND_LINES)):
             pass
-        return shown.value == self._shown.value
+        return found.digest() == self._checksum.digest()
 
     def _subsampling(self) -> Subsampling:
         """Return the subsampling of AVIF: that of the settings, or 4:4:4 for a drawing, which has colored edges."""

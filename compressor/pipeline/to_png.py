@@ -249,6 +249,10 @@ class PixelsToPng(ToPng):
         self._notices: list[str] = []
 
     @property
+    def is_exact(self) -> bool:
+        return not self.quantized
+
+    @property
     def notices(self) -> list[str]:
         return [*self._pixels.notices, *self._notices, *self._palette_notices]
 

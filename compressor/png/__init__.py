@@ -8,13 +8,14 @@ from compressor.png.policy import removed_credentials
 from compressor.png.quantization import PalettePlan, UnfitChunkError, quantization, quantized_pixels
 from compressor.png.reader import checksum, pixel_buffers, read_checksum, scanlines, to_pixels
 from compressor.png.reduction import ReductionPlan, Survey, describe_form
-from compressor.png.rgba16 import read_pixel_checksum
+from compressor.png.rgba16 import PixelChecksum, read_pixel_checksum
 from compressor.png.writer import write
 
 __all__ = [
     "ByteArray",
     "Histogram",
     "PalettePlan",
+    "PixelChecksum",
     "PngHeader",
     "ReductionPlan",
     "Survey",

@@ -90,11 +90,28 @@ def pixel_checksum(header: PngHeader) -> Checksum:
     return Checksum((header.width, header.height))
 
 
+class PixelChecksum:
+    """A checksum of an image's pixels: equal for images that show the same, whatever their form."""
+
+    def __init__(self, header: PngHeader) -> None:
+        self._checksum, self._expand = pixel_checksum(header), Expander(header)
+
+    def adding(self, bands: Iterator[ByteArray]) -> Iterator[ByteArray]:
+        """Yield bands of scanlines, each added first. (n, row_bytes), or the same samples in another shape."""
+        for band in bands:
+            for pixels in self._expand(band.reshape(len(band), -1)):
+                self._checksum.update(pixels.data)
+            yield band
+
+    def digest(self) -> tuple[int, int]:
+        """Return the checksums of all pixels so far."""
+        return self._checksum.digest()
+
+
 def read_pixel_checksum(stream: ByteStream, lines: int, spool: Callable[[], Spool] | None = None) -> tuple[int, int]:
     """Return the checksum of a PNG's pixels."""
     header = read_header(stream)
-    found, expand = pixel_checksum(header), Expander(header)
-    for rows in scanlines(stream, header, lines, spool):
-        for pixels in expand(rows):
-            found.update(pixels.data)
+    found = PixelChecksum(header)
+    for _ in found.adding(scanlines(stream, header, lines, spool)):
+        pass
     return found.digest()

@@ -22,7 +22,7 @@ def children() -> set[str]:
 
 def unarchived(data: bytes, limit_bytes: int, memory_bytes: int) -> bytes:
     spent: list[float] = []
-    made = b"".join(child.unarchived([data[:1000], data[1000:]], limit_bytes, memory_bytes, spent.append))
+    made = b"".join(child.unarchived([data[:1000], data[1000:]], limit_bytes, memory_bytes, 1, spent.append))
     assert 0 < spent[0] < 60
     return made
 
@@ -53,14 +53,29 @@ def test_its_death_is_an_error(monkeypatch: pytest.MonkeyPatch, code: str, probl
     _, made = photo_archive()
     monkeypatch.setattr(child, "CODE", code)
     with pytest.raises(archive.ArchiveError, match=problem):
-        list(child.unarchived([made] * 100, 100, 100, lambda seconds: None))
+        list(child.unarchived([made] * 100, 100, 100, 1, lambda seconds: None))
     with pytest.raises(FormatError, match=f"JPEG XL: codestream: no JPEG can be made of it: {problem}"):
         b"".join(pipeline.unarchive(made))
 
 
+def test_its_cpu_time_is_limited_by_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "CPU_SECONDS", 0)
+    monkeypatch.setattr(
+        child,
+        "CODE",
+        "import sys; sys.path[:] = {path!r}; from compressor.archive.child import limit_cpu; limit_cpu({cpu})\n"
+        "while True: pass",
+    )
+    spent: list[float] = []
+
+    with pytest.raises(archive.ArchiveError, match="the library died of SIGXCPU"):
+        list(child.unarchived([b""], 100, MIB, child.PIXELS_PER_SECOND, spent.append))
+    assert 0.5 < spent[0] < 3
+
+
 def test_it_ends_when_the_rest_is_not_wanted() -> None:
     made, before = archive.jxl_of(LARGE), children()
-    pieces = child.unarchived([made], len(LARGE), 64 * MIB, lambda seconds: None)
+    pieces = child.unarchived([made], len(LARGE), 64 * MIB, 1, lambda seconds: None)
     assert LARGE.startswith(next(pieces))
     assert children() > before
 
@@ -75,5 +90,5 @@ def test_an_error_of_the_source_ends_it() -> None:
 
     before = children()
     with pytest.raises(KeyError, match="the source"):
-        list(child.unarchived(chunks(), 100, MIB, lambda seconds: None))
+        list(child.unarchived(chunks(), 100, MIB, 1, lambda seconds: None))
     assert children() <= before
