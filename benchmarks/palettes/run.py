@@ -1,4 +1,4 @@
-"""PNG with few colors beside pngquant: bytes at equal SSIMULACRA2, and CPU time.
+"""PNG with few colors beside pngquant: bytes at equal SSIMULACRA2 and at equal MS-SSIM, and CPU time.
 
 python -m benchmarks palettes [--quick] [--graphics FOLDER] [--effort best] [--out DIR]
 """
@@ -20,6 +20,7 @@ from PIL import Image
 from rich.table import Table
 
 from benchmarks.harness import record
+from benchmarks.harness.ms_ssim import ms_ssim
 from benchmarks.harness.process import limit_cores
 from benchmarks.palettes.curves import Point, difference
 from benchmarks.palettes.pictures import sources
@@ -27,6 +28,7 @@ from tests.corpus import CORPUS
 
 COUNTS, QUICK_COUNTS = (16, 32, 64, 128, 256), (32, 256)
 QUICK_PICTURES = 3
+LEAST_LACK = 1e-7  # of MS-SSIM to 1, so that it has a logarithm
 BACKGROUNDS = (26, 230)  # of grey, onto which alpha is composited; the lower score counts
 
 
@@ -34,8 +36,10 @@ BACKGROUNDS = (26, 230)  # of grey, onto which alpha is composited; the lower sc
 class Comparison:
     """A picture: our results and the peer's, and our bytes relative to its at equal score, minus 1.
 
-    sizes    of the files as they are
-    recoded  of both after our lossless compression
+    sizes       of the files as they are
+    recoded     of both after our lossless compression
+    by_ms_ssim  of the files as they are, at equal MS-SSIM
+    undithered  of the files as they are, if the peer does not diffuse errors (`--nofs`)
     """
 
     name: str
@@ -43,6 +47,8 @@ class Comparison:
     peer: list[Point]
     sizes: float | None
     recoded: float | None
+    by_ms_ssim: float | None
+    undithered: float | None
 
 
 def pngquant() -> str | None:
@@ -50,19 +56,20 @@ def pngquant() -> str | None:
     return shutil.which("pngquant", path=str(Path(sys.executable).parent)) or shutil.which("pngquant")
 
 
-def score(source: bytes, result: bytes) -> float:
-    """Return the SSIMULACRA2 of a PNG file against another one."""
+def scores(source: bytes, result: bytes) -> tuple[float, float]:
+    """Return the SSIMULACRA2 of a PNG file against another one, and the MS-SSIM in decibels."""
     from compressor.ssimulacra2 import Ssimulacra2
 
     images = [Image.open(io.BytesIO(data)).convert("RGBA") for data in (source, result)]
-    found = []
+    found, similar = [], []
     for grey in BACKGROUNDS:
         ground = Image.new("RGBA", images[0].size, (grey, grey, grey, 255))
         one, other = (np.asarray(Image.alpha_composite(ground, image).convert("RGB")) for image in images)
         scorer = Ssimulacra2(*images[0].size, 3)
         scorer.add(one, other)
         found.append(scorer.score())
-    return min(found)
+        similar.append(ms_ssim(one, other))
+    return min(found), -10 * float(np.log10(max(LEAST_LACK, 1 - min(similar))))
 
 
 def ours(source: bytes, colors: int, effort: str) -> Point | None:
@@ -74,11 +81,11 @@ def ours(source: bytes, colors: int, effort: str) -> Point | None:
     seconds = time.process_time() - start
     if result.report.path != "pixels":
         return None
-    return Point(colors, score(source, result.data), len(result.data), len(result.data), seconds)
+    return Point(colors, *scores(source, result.data), len(result.data), len(result.data), seconds)
 
 
-def peers(program: str, source: bytes, colors: int, effort: str) -> Point:
-    """Return pngquant's result with its default speed and dithering. Its CPU time includes the start of the process."""
+def peers(program: str, source: bytes, colors: int, effort: str, *options: str) -> Point:
+    """Return pngquant's result, with its defaults but for `options`. Its CPU time includes the start of the process."""
     from compressor import pipeline
 
     def used() -> float:
@@ -86,10 +93,10 @@ def peers(program: str, source: bytes, colors: int, effort: str) -> Point:
         return usage.ru_utime + usage.ru_stime
 
     start = used()
-    done = subprocess.run([program, str(colors), "-"], input=source, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run([program, *options, str(colors), "-"], input=source, stdout=subprocess.PIPE, check=True)
     seconds = used() - start
     recoded = pipeline.compress(done.stdout, effort=effort).data
-    return Point(colors, score(source, done.stdout), len(done.stdout), len(recoded), seconds)
+    return Point(colors, *scores(source, done.stdout), len(done.stdout), len(recoded), seconds)
 
 
 def compare(
@@ -98,12 +105,22 @@ def compare(
     """Compare the results with several numbers of colors; both programs take turns."""
     own: list[Point] = []
     other: list[Point] = []
+    undithered: list[Point] = []
     for colors in counts:
         on_progress(f"{name}, {colors} colors")
         if (point := ours(source, colors, effort)) is not None:
             own.append(point)
         other.append(peers(program, source, colors, effort))
-    return Comparison(name, own, other, difference(own, other, "size"), difference(own, other, "recoded"))
+        undithered.append(peers(program, source, colors, effort, "--nofs"))
+    return Comparison(
+        name,
+        own,
+        other,
+        sizes=difference(own, other, "size"),
+        recoded=difference(own, other, "recoded"),
+        by_ms_ssim=difference(own, other, "size", "ms_ssim"),
+        undithered=difference(own, undithered, "size"),
+    )
 
 
 def has_many_colors(source: bytes) -> bool:
@@ -120,18 +137,24 @@ def mean(values: Sequence[float | None]) -> float:
 def table(results: Sequence[Comparison], effort: str) -> Table:
     """Return a row for each picture, and the mean."""
     title = f"at most 16 to 256 colors, {effort}: bytes at equal SSIMULACRA2 and CPU time, relative to pngquant"
-    made = record.table(title, ["picture"], ["bytes", "same deflate", "score at 256", "pngquant's", "CPU time"])
+    heads = ["bytes", "same deflate", "by MS-SSIM", "to --nofs", "score at 256", "pngquant's", "CPU time"]
+    made = record.table(title, ["picture"], heads)
 
     def share(value: float | None) -> str:
         return "–" if value is None else f"{value:+.1%}"
 
     for one in results:
-        scores = [f"{points[-1].score:.1f}" if points else "–" for points in (one.ours, one.peer)]
-        made.add_row(one.name, share(one.sizes), share(one.recoded), *scores, f"{cpu_ratio([one]):.2f}")
+        shown = [f"{points[-1].score:.1f}" if points else "–" for points in (one.ours, one.peer)]
+        made.add_row(one.name, *map(share, readings(one)), *shown, f"{cpu_ratio([one]):.2f}")
     made.add_section()
-    sizes, recoded = mean([one.sizes for one in results]), mean([one.recoded for one in results])
-    made.add_row("mean", share(sizes), share(recoded), "", "", f"{cpu_ratio(results):.2f}")
+    means = [mean(values) for values in zip(*map(readings, results), strict=True)]
+    made.add_row("mean", *map(share, means), "", "", f"{cpu_ratio(results):.2f}")
     return made
+
+
+def readings(one: Comparison) -> tuple[float | None, ...]:
+    """Return our bytes relative to the peer's in all four readings."""
+    return one.sizes, one.recoded, one.by_ms_ssim, one.undithered
 
 
 def cpu_ratio(results: Sequence[Comparison]) -> float:

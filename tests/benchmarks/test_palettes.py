@@ -14,7 +14,7 @@ from benchmarks.palettes.curves import Point, difference, front
 
 
 def points(*pairs: tuple[float, int]) -> list[Point]:
-    return [Point(0, score, size, 2 * size, 1.0) for score, size in pairs]
+    return [Point(0, score, score / 4, size, 2 * size, 1.0) for score, size in pairs]
 
 
 def test_equal_bytes_at_equal_scores_are_no_difference_and_half_of_them_are_half() -> None:
@@ -25,10 +25,11 @@ def test_equal_bytes_at_equal_scores_are_no_difference_and_half_of_them_are_half
     assert found == pytest.approx(-0.5)
     assert difference(ours, peer, "size") == pytest.approx(2**-0.5 - 1, abs=0.01)
     assert difference(ours, points((95, 1), (96, 2)), "size") is None
+    assert difference(ours, peer, "size", "ms_ssim") == pytest.approx(2**-0.5 - 1, abs=0.01)
 
 
 def test_results_that_others_beat_in_bytes_and_score_do_not_count() -> None:
-    scores, logs = front(points((40, 3000), (60, 900), (80, 1000)), "size")
+    scores, logs = front(points((40, 3000), (60, 900), (80, 1000)), "size", "score")
 
     assert scores.tolist() == [60, 80]
     np.testing.assert_allclose(np.exp(logs), [900, 1000])
@@ -48,7 +49,7 @@ def test_a_picture_is_compared_by_bytes_score_and_time(tmp_path: Path) -> None:
     program.write_text(
         f"#!{sys.executable}\nimport sys, io\nfrom PIL import Image\n"
         "image = Image.open(io.BytesIO(sys.stdin.buffer.read())).convert('RGB')\n"
-        "image.quantize(int(sys.argv[1])).save(sys.stdout.buffer, 'PNG')\n"
+        "image.quantize(int(sys.argv[-2])).save(sys.stdout.buffer, 'PNG')\n"
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     source = pictures.encoded(pictures.banner(240, 60))
@@ -60,6 +61,7 @@ def test_a_picture_is_compared_by_bytes_score_and_time(tmp_path: Path) -> None:
         assert own.cpu_seconds > 0 < other.cpu_seconds
         assert own.score > other.score
         assert other.recoded <= other.size
+    assert found.undithered == pytest.approx(found.sizes)  # the program has no such option
     assert run.table([found], "fast").row_count == 2
 
 
@@ -68,5 +70,5 @@ def test_scores_are_those_over_the_worse_background() -> None:
     grey = io.BytesIO()
     Image.new("RGB", (40, 40), (230, 230, 230)).save(grey, "PNG")
 
-    assert run.score(clear, clear) == 100
-    assert run.score(clear, grey.getvalue()) < 50
+    assert run.scores(clear, clear) == (100, 70)
+    assert run.scores(clear, grey.getvalue())[0] < 50
