@@ -137,7 +137,7 @@ def mean(values: Sequence[float | None]) -> float:
 def table(results: Sequence[Comparison], effort: str) -> Table:
     """Return a row for each picture, and the mean."""
     title = f"at most 16 to 256 colors, {effort}: bytes at equal SSIMULACRA2 and CPU time, relative to pngquant"
-    heads = ["bytes", "same deflate", "by MS-SSIM", "to --nofs", "score at 256", "pngquant's", "CPU time"]
+    heads = ["bytes", "recoded", "MS-SSIM", "--nofs", "score", "its score", "CPU"]
     made = record.table(title, ["picture"], heads)
 
     def share(value: float | None) -> str:
