@@ -25,7 +25,7 @@ PEAK = """
 import sys
 sys.path[:] = {path!r}
 from compressor.archive.child import serve
-serve({limit}, {memory})
+serve({limit}, {memory}, cpu_seconds=60)
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1], file=sys.stderr)
 """
 ORDINARY = 2000, 1500
