@@ -27,6 +27,7 @@ OTHERS: Mapping[str, dict[str, Any]] = {
     "auto": {"format": "auto", "quality": AUTO_QUALITY},
     "auto, jpeg and png": {"format": "auto", "quality": AUTO_QUALITY, "accept": "jpeg,png"},
     "auto, fast": {"format": "auto", "quality": AUTO_QUALITY, "effort": "fast"},
+    "auto, best": {"format": "auto", "quality": AUTO_QUALITY, "effort": "best"},
 }
 COMPARED = (
     *(f"{format} {AUTO_QUALITY}" for format in FORMATS),
